@@ -1,0 +1,47 @@
+/** Ids: what a person may call a task or a phase, and the UUIDs that forge makes for everything else. */
+
+import { ForgeError } from './errors.ts';
+
+/** Task and phase ids. They become folder names, so nothing that could leave a folder is legal. */
+export const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export function isTaskId(id: string): boolean {
+  return ID_PATTERN.test(id);
+}
+
+export function isUuid(id: string): boolean {
+  return UUID_PATTERN.test(id);
+}
+
+/** Returns `id` when it is a legal task id. Throws INVALID_ID otherwise. */
+export function requireTaskId(id: string): string {
+  if (!isTaskId(id)) throw new ForgeError('INVALID_ID', `${JSON.stringify(id)} is not a task id`);
+  return id;
+}
+
+/** Returns `id` in lower case when it is a UUID. Throws INVALID_ID, naming `what` it was meant for, otherwise. */
+export function requireUuid(id: string, what: string): string {
+  const lower = id.toLowerCase();
+  if (!isUuid(lower)) throw new ForgeError('INVALID_ID', `${JSON.stringify(id)} is not a UUID (${what})`);
+  return lower;
+}
+
+/**
+ * A UUID version 7: 48 bits of milliseconds since the epoch, then 74 random bits, so ids sort by creation time.
+ * Source: RFC 9562, section 5.7. `random` must hold at least 10 bytes.
+ */
+export function uuidv7(nowMs: number, random: Uint8Array): string {
+  const bytes = new Uint8Array(16);
+  let rest = Math.floor(nowMs);
+  for (let i = 5; i >= 0; i--) {
+    bytes[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  bytes.set(random.subarray(0, 10), 6);
+  bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);
+  bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}

@@ -1,0 +1,41 @@
+/** Durations and times as people write and read them. */
+
+const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+const DURATION_PATTERN = /^(\d+)(ms|s|m|h|d)$/;
+
+/**
+ * Reads a duration: an integer in milliseconds (as a number or in digits) or digits with a unit, `500ms` `30s` `5m` `2h` `1d`.
+ * Returns milliseconds, or null when it is neither.
+ */
+export function parseDuration(value: unknown): number | null {
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null;
+  if (typeof value !== 'string') return null;
+  if (/^\d+$/.test(value)) return parseDuration(Number(value));
+  const match = DURATION_PATTERN.exec(value);
+  if (match === null) return null;
+  const ms = Number(match[1]) * (UNIT_MS[match[2] ?? ''] ?? Number.NaN);
+  return Number.isSafeInteger(ms) ? ms : null;
+}
+
+/** A duration for a person: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `1d 4h`. */
+export function formatDuration(ms: number): string {
+  if (ms < 9_950) return `${(Math.max(0, ms) / 1000).toFixed(1)}s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}m ${String(seconds % 60).padStart(2, '0')}s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours}h ${String(minutes % 60).padStart(2, '0')}m`;
+  return `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}
+
+/** ISO 8601 in UTC with milliseconds, the only form of time in the state tree. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** Milliseconds since the epoch of an ISO 8601 time; NaN when it is not one. */
+export function fromIso(time: string): number {
+  return Date.parse(time);
+}
