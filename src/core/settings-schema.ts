@@ -1,0 +1,310 @@
+/**
+ * The shape of `.forge/settings.yaml` and what holds where it says nothing. `spec/schema/settings.schema.json` is
+ * generated from here, descriptions and defaults included, and `spec/PLAN.md` explains it to people.
+ */
+
+import * as z from 'zod/mini';
+import { type ErrorRule, errorRulesSchema } from './classify.ts';
+import { described, optional } from './plan-schema.ts';
+import { durationSchema, type RetryYaml, retrySchema } from './retry-schema.ts';
+
+export const OVERLAP_MODES = ['lenient', 'strict'] as const;
+export const WORKSPACES = ['none', 'worktree'] as const;
+export const SHIP_POLICIES = ['none', 'merge'] as const;
+export const TRACKER_TYPES = ['none', 'file', 'github'] as const;
+
+/** Durations are milliseconds. Null: see the key. */
+export interface Settings {
+  version: 1;
+  project: { name: string | null; description: string | null };
+  /** Where the plan is, relative to the project; null: at one of the usual places. */
+  plan: string | null;
+  agents: AgentSettings;
+  /** For tasks that say nothing themselves; null: the built-in policy, with `retry_attempts` and `retry_backoff_ms_max`. */
+  retry: RetryYaml | null;
+  errors: readonly ErrorRule[];
+  verify: { commands: readonly string[] };
+  workspace: (typeof WORKSPACES)[number];
+  /** Null: nothing is reviewed. */
+  review: { command: string | null };
+  /** A base of null is the branch that the project's main checkout is on. */
+  ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null };
+  /** `path` is for `file`, relative to the project; `options` is whatever else the block holds. */
+  tracker: { type: (typeof TRACKER_TYPES)[number]; path: string; options: Readonly<Record<string, unknown>> };
+}
+
+export interface AgentSettings {
+  /** Null: one for each core of the machine. */
+  max_parallel: number | null;
+  lease_ttl_ms: number;
+  heartbeat_interval_ms: number;
+  steal_grace_ms: number;
+  self_lease_ttl_ms: number;
+  self_heartbeat_ms: number;
+  kill_grace_ms: number;
+  retry_attempts: number;
+  retry_backoff_ms_max: number;
+  question_timeout_ms: number;
+  question_max_attempts: number;
+  question_budget: { soft: number; hard: number };
+  worktree_root: string;
+  hard_lock_globs: readonly string[];
+  preflight_globs: readonly string[];
+  overlap: (typeof OVERLAP_MODES)[number];
+  /** Null: no worker of its own; tasks without `run` wait for an agent. */
+  worker: string | null;
+  worker_command: string | null;
+  log_rotate_max_bytes: number;
+}
+
+/** What holds without a settings file. Frozen, through and through. */
+export const DEFAULT_SETTINGS: Settings = deepFreeze({
+  version: 1,
+  project: { name: null, description: null },
+  plan: null,
+  agents: {
+    max_parallel: null,
+    lease_ttl_ms: 1_800_000,
+    heartbeat_interval_ms: 300_000,
+    steal_grace_ms: 300_000,
+    self_lease_ttl_ms: 60_000,
+    self_heartbeat_ms: 15_000,
+    kill_grace_ms: 10_000,
+    retry_attempts: 10,
+    retry_backoff_ms_max: 300_000,
+    question_timeout_ms: 1_800_000,
+    question_max_attempts: 3,
+    question_budget: { soft: 3, hard: 6 },
+    worktree_root: '.forge/worktrees',
+    // Files that two branches can hardly both change: what a package manager writes, and what is numbered in sequence.
+    hard_lock_globs: [
+      'package.json',
+      'package-lock.json',
+      'pnpm-lock.yaml',
+      'yarn.lock',
+      'tsconfig.json',
+      'Cargo.lock',
+      'go.sum',
+      'Gemfile.lock',
+      'poetry.lock',
+      'uv.lock',
+      'migrations/**',
+      'prisma/schema.prisma',
+      'plans/phases.yaml',
+    ],
+    preflight_globs: [],
+    overlap: 'lenient',
+    worker: null,
+    worker_command: null,
+    log_rotate_max_bytes: 10_485_760,
+  },
+  retry: null,
+  errors: [],
+  verify: { commands: [] },
+  workspace: 'none',
+  review: { command: null },
+  ship: { policy: 'none', base: null },
+  tracker: { type: 'none', path: 'plans/tracker.yaml', options: {} },
+});
+
+/** Top-level keys of settings that were written for the tool whose format this is. Accepted, and without any effect. */
+export const IGNORED_BLOCKS = {
+  secrets: 'where a secret manager keeps its secrets',
+  design: 'where the design documents come from',
+  second_opinion: 'when a second model is asked',
+  codex: 'the older name of second_opinion',
+  drive: 'how a single ticket is taken through review and merge',
+  decisions: 'where drafts of decisions are kept',
+  doctor: 'what its own diagnosis looks at',
+  models: 'which models its router may choose',
+  methodology_version: 'the version of its templates',
+} as const;
+
+/** The same inside `agents`. */
+export const IGNORED_AGENT_KEYS = {
+  max_concurrent: 'set max_parallel instead',
+  subagent_cap_per_main: 'set max_parallel instead',
+  poll_interval_ms: 'forge polls as often as it needs to',
+  on_persistent_failure: 'the retry policy decides',
+  branch_strategy: 'see ship',
+  primary_host_cli: 'see worker_command',
+  review_host_cli: 'see review',
+  cursor_host_beta_opt_in: 'see worker_command',
+  enabled_root_files: 'forge writes no agent files',
+  default_model_tier: 'forge routes no models',
+  question_budget_soft: 'set question_budget.soft instead',
+  question_budget_hard: 'set question_budget.hard instead',
+} as const;
+
+const ignored = (keys: Readonly<Record<string, string>>) =>
+  Object.fromEntries(
+    Object.entries(keys).map(([key, why]) => [key, optional(z.unknown(), `Accepted and ignored (${why}).`)]),
+  );
+
+const filled = z.string().check(z.minLength(1));
+const fromOne = z.int().check(z.minimum(1));
+const fromZero = z.int().check(z.minimum(0));
+const globs = z.array(filled);
+
+const { agents } = DEFAULT_SETTINGS;
+
+/** A key of `agents`, described with its default. */
+function agentKey<T extends z.ZodMiniType>(key: keyof AgentSettings, schema: T, description: string) {
+  return optional(schema, description, { default: agents[key] });
+}
+
+const agentsSchema = z.strictObject({
+  max_parallel: optional(fromOne, 'How many tasks one run works on at once. Left out: one for each core.'),
+  lease_ttl_ms: agentKey('lease_ttl_ms', durationSchema, 'How long a claim holds without a heartbeat.'),
+  heartbeat_interval_ms: agentKey(
+    'heartbeat_interval_ms',
+    durationSchema,
+    'How often an agent is asked to send a heartbeat. Less than lease_ttl_ms.',
+  ),
+  steal_grace_ms: agentKey(
+    'steal_grace_ms',
+    durationSchema,
+    'How long after its end a lease is still left alone, for clocks that differ.',
+  ),
+  self_lease_ttl_ms: agentKey(
+    'self_lease_ttl_ms',
+    durationSchema,
+    'lease_ttl_ms for workers whose heartbeat forge sends itself, under run and exec.',
+  ),
+  self_heartbeat_ms: agentKey(
+    'self_heartbeat_ms',
+    durationSchema,
+    'How often forge sends that heartbeat. Less than self_lease_ttl_ms.',
+  ),
+  kill_grace_ms: agentKey(
+    'kill_grace_ms',
+    durationSchema,
+    'How long a worker may take to end after SIGTERM before it gets SIGKILL.',
+  ),
+  retry_attempts: agentKey(
+    'retry_attempts',
+    fromOne,
+    'Attempts of a task, the first included, where no retry policy says otherwise.',
+  ),
+  retry_backoff_ms_max: agentKey(
+    'retry_backoff_ms_max',
+    durationSchema,
+    'The longest delay between attempts, where no retry policy says otherwise.',
+  ),
+  question_timeout_ms: agentKey(
+    'question_timeout_ms',
+    durationSchema,
+    'How long a question waits before its default answer applies, or it expires.',
+  ),
+  question_max_attempts: agentKey('question_max_attempts', fromOne, 'How often one decision may be asked about.'),
+  question_budget: agentKey(
+    'question_budget',
+    z.strictObject({
+      soft: optional(fromZero, 'Questions of a task after which its worker is asked to decide by itself.', {
+        default: agents.question_budget.soft,
+      }),
+      hard: optional(fromZero, 'Questions of a task after which no more are taken.', {
+        default: agents.question_budget.hard,
+      }),
+    }),
+    'How many questions one task may ask, over all attempts.',
+  ),
+  worktree_root: agentKey('worktree_root', filled, 'Where git worktrees of tasks are made, relative to the project.'),
+  hard_lock_globs: agentKey(
+    'hard_lock_globs',
+    globs,
+    'Files that only one task at a time may write. Replaces the default list.',
+  ),
+  preflight_globs: agentKey('preflight_globs', globs, 'Files that a worker should ask about before it writes them.'),
+  overlap: agentKey(
+    'overlap',
+    z.enum(OVERLAP_MODES),
+    'lenient: only locked files keep tasks with overlapping write_globs apart. strict: any overlap does.',
+  ),
+  worker: optional(filled, 'The kind of worker that does tasks without run. Left out: they wait for an agent.'),
+  worker_command: optional(
+    filled,
+    'The command line, for /bin/sh, of the worker that does tasks without run. Left out: they wait for an agent.',
+  ),
+  log_rotate_max_bytes: agentKey(
+    'log_rotate_max_bytes',
+    fromOne,
+    'Size in bytes at which a log file is put aside and a new one begun.',
+  ),
+  ...ignored(IGNORED_AGENT_KEYS),
+});
+
+export const settingsSchema = z.strictObject({
+  version: optional(z.literal(1, { error: 'forge reads settings of version 1 only' }), 'The version of this format.', {
+    default: 1,
+  }),
+  project: optional(
+    z.strictObject({
+      name: optional(filled, 'What the project is called.'),
+      description: optional(z.string(), 'What the project is.'),
+    }),
+    'About the project, for people.',
+  ),
+  plan: optional(
+    filled,
+    'Where the plan is, relative to the project. Left out: plans/phases.yaml, phases.yaml or .forge/plans/phases.yaml.',
+  ),
+  agents: optional(
+    agentsSchema,
+    'How workers are run, watched and limited. Durations are milliseconds, or text such as 30s, 5m, 2h.',
+  ),
+  retry: optional(retrySchema, 'When a failed attempt is tried again, for tasks that say nothing themselves.'),
+  errors: optional(errorRulesSchema, 'Rules that give failures a class to retry on; the first that matches wins.', {
+    default: [],
+  }),
+  verify: optional(
+    z.strictObject({
+      commands: optional(globs, 'Command lines that must succeed for every task, besides its own verify.', {
+        default: [],
+      }),
+    }),
+    'What every result must pass.',
+  ),
+  workspace: optional(
+    z.enum(WORKSPACES),
+    'none: workers run in the project folder. worktree: each task gets a git worktree and a branch.',
+    { default: 'none' },
+  ),
+  review: optional(
+    z.strictObject({
+      command: optional(filled, 'A command line that reviews a verified result. Left out: no review.'),
+    }),
+    'The review of verified results.',
+  ),
+  ship: optional(
+    z.strictObject({
+      policy: optional(z.enum(SHIP_POLICIES), 'none: reviewed is shipped. merge: the branch of the task is merged.', {
+        default: 'none',
+      }),
+      base: optional(filled, 'The branch that is merged into. Left out: the branch of the main checkout.'),
+    }),
+    'What happens to reviewed results.',
+  ),
+  tracker: optional(
+    z.looseObject({
+      type: described(
+        z.enum(TRACKER_TYPES),
+        'none, file (a YAML file in the project) or github (issues, by the gh command).',
+      ),
+      path: optional(filled, 'The file of a file tracker, relative to the project.', {
+        default: DEFAULT_SETTINGS.tracker.path,
+      }),
+    }),
+    'Where issues are tracked outside of forge.',
+    { default: { type: 'none' } },
+  ),
+  ...ignored(IGNORED_BLOCKS),
+});
+
+export type SettingsYaml = z.infer<typeof settingsSchema>;
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const part of Object.values(value)) deepFreeze(part);
+  return Object.freeze(value);
+}

@@ -1,0 +1,87 @@
+import fs from 'node:fs';
+import { expect, test } from 'vitest';
+import * as z from 'zod/mini';
+import { planSchema } from '../src/core/plan-schema.ts';
+import { DEFAULT_SETTINGS, settingsSchema } from '../src/core/settings-schema.ts';
+
+interface Head {
+  $id: string;
+  title: string;
+  description: string;
+}
+
+/** Every whole number in zod has the largest safe integer as its maximum, which tells a reader nothing. */
+function dropSafeLimits(json: Record<string, unknown>): void {
+  if (json['maximum'] === Number.MAX_SAFE_INTEGER) delete json['maximum'];
+}
+
+/** Draft 7 is what the YAML language servers of editors read best. */
+function jsonSchema(schema: z.ZodMiniType, head: Head, override: (json: Record<string, unknown>) => void = () => {}) {
+  const { $schema, ...body } = z.toJSONSchema(schema, {
+    target: 'draft-07',
+    io: 'input',
+    override: ({ jsonSchema: json }) => {
+      dropSafeLimits(json as Record<string, unknown>);
+      override(json as Record<string, unknown>);
+    },
+  });
+  return `${JSON.stringify({ $schema, ...head, ...body }, null, 2)}\n`;
+}
+
+/** Settings may hold keys of a person's own everywhere. */
+function allowExtensions(json: Record<string, unknown>): void {
+  if (json['additionalProperties'] === false) json['patternProperties'] = { '^x-': {} };
+}
+
+test('the JSON Schema of plans is the one that the source makes; `npm run schemas` writes it anew', async () => {
+  const made = jsonSchema(planSchema, {
+    $id: 'phases.schema.json',
+    title: 'A plan for forge',
+    description: 'plans/phases.yaml: phases of tasks, what they depend on, and how each is run.',
+  });
+  await expect(made).toMatchFileSnapshot('../spec/schema/phases.schema.json');
+});
+
+test('the JSON Schema of settings is the one that the source makes; `npm run schemas` writes it anew', async () => {
+  const made = jsonSchema(
+    settingsSchema,
+    {
+      $id: 'settings.schema.json',
+      title: 'Settings of forge',
+      description: '.forge/settings.yaml. Everything may be left out. Keys that start with x- are yours.',
+    },
+    allowExtensions,
+  );
+  await expect(made).toMatchFileSnapshot('../spec/schema/settings.schema.json');
+});
+
+interface JsonSchema {
+  description?: string;
+  default?: unknown;
+  properties?: Record<string, JsonSchema>;
+  items?: JsonSchema;
+  anyOf?: JsonSchema[];
+}
+
+/** Every key of a schema, however deep; below `retry` and `errors` another page tells. */
+function keysOf(schema: JsonSchema): [string, JsonSchema][] {
+  const own = Object.entries(schema.properties ?? {});
+  const inner = own.filter(([key]) => key !== 'retry' && key !== 'errors').map(([, part]) => part);
+  return [...own, ...[...inner, ...(schema.anyOf ?? []), ...(schema.items ? [schema.items] : [])].flatMap(keysOf)];
+}
+
+test.each(['phases', 'settings'])('spec/PLAN.md tells of every key of %s', (name) => {
+  const page = fs.readFileSync(new URL('../spec/PLAN.md', import.meta.url), 'utf8');
+  const schema = JSON.parse(
+    fs.readFileSync(new URL(`../spec/schema/${name}.schema.json`, import.meta.url), 'utf8'),
+  ) as JsonSchema;
+  const keys = keysOf(schema).filter(([, part]) => !/^When|^Why/.test(part.description ?? ''));
+  expect(keys.length).toBeGreaterThan(25);
+  const untold = keys.filter(([key]) => !new RegExp(`\`([a-z_]+\\.)?${key}(\\.[a-z_]+)?\``).test(page));
+  expect(untold.map(([key]) => key)).toEqual([]);
+});
+
+test('spec/PLAN.md lists the default of hard_lock_globs', () => {
+  const page = fs.readFileSync(new URL('../spec/PLAN.md', import.meta.url), 'utf8');
+  for (const glob of DEFAULT_SETTINGS.agents.hard_lock_globs) expect(page).toContain(`\`${glob}\``);
+});
