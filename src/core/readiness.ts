@@ -1,0 +1,249 @@
+/** Whether a task may be given out now, and if not, why not. `phases`, `why`, `claim` and `run` all ask here. */
+
+import { type LeaseObserver, leaseStanding } from './leases.ts';
+import type { Plan, PlanPhase, PlanTask } from './plan.ts';
+import type { TaskRecord } from './records.ts';
+import { isClaimable, isInFlight } from './task-state.ts';
+import { fromIso } from './time.ts';
+
+export type WaitCode =
+  | 'TASK_FINISHED'
+  | 'TASK_FAILED'
+  | 'TASK_CANCELLED'
+  | 'TASK_PAUSED'
+  | 'TASK_HUMAN'
+  | 'TASK_IN_FLIGHT'
+  | 'TASK_WAITS_FOR_ANSWER'
+  | 'TASK_WAITS_FOR_REVIEW'
+  | 'TASK_WAITS_FOR_MERGE'
+  | 'TASK_UNREADABLE'
+  | 'LEASE_IN_GRACE'
+  | 'BACKOFF'
+  | 'PHASE_NOT_ACTIVE'
+  | 'PHASE_BLOCKED'
+  | 'DEPENDENCY_PENDING'
+  | 'DEPENDENCY_FAILED'
+  | 'DEPENDENCY_DROPPED'
+  /** Ready, but only an agent can do it: it has no command. */
+  | 'NO_COMMAND'
+  /** Ready, but the run ended before its turn. */
+  | 'NOT_STARTED';
+
+export interface Reason {
+  code: WaitCode;
+  message: string;
+  /** The task or phase that is waited for; null when it is the task itself. */
+  on: string | null;
+}
+
+/** What readiness is decided on. */
+export interface World {
+  plan: Plan;
+  /** The record of a task; null when nothing has happened to it; 'unreadable' when it can't be read. */
+  recordOf(taskId: string): TaskRecord | null | 'unreadable';
+  observer: LeaseObserver;
+}
+
+/** Every reason why the task can't be given out now, its own first. None means that it is ready. */
+export function reasonsToWait(task: PlanTask, world: World, finished = finishedPhases(world)): Reason[] {
+  const own = ownReasons(task, world);
+  // What is over, or with somebody, does not wait for anything else.
+  if (own.some((reason) => reason.code !== 'BACKOFF' && reason.code !== 'TASK_PAUSED')) return own;
+  return [
+    ...own,
+    ...phaseReasons(task, world, finished),
+    ...task.depends_on.flatMap((id) => dependencyReason(id, world) ?? []),
+  ];
+}
+
+function reason(code: WaitCode, message: string, on: string | null = null): Reason {
+  return { code, message, on };
+}
+
+function ownReasons(task: PlanTask, world: World): Reason[] {
+  if (task.status === 'done' || task.status === 'dropped')
+    return [reason('TASK_FINISHED', `the plan says that it is ${task.status}`)];
+  if (task.human) return [reason('TASK_HUMAN', 'a person does it; set `status: done` in the plan when it is done')];
+  const reasons: Reason[] = [];
+  if (task.status === 'paused') reasons.push(reason('TASK_PAUSED', 'it is paused in the plan'));
+  const record = world.recordOf(task.id);
+  if (record === 'unreadable')
+    return [reason('TASK_UNREADABLE', 'its record can not be read; see `forge orchestrate doctor`')];
+  if (record !== null) reasons.push(...recordReasons(record, world.observer));
+  return reasons;
+}
+
+function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
+  const { state, next_eligible_at, failure_reason } = record.state;
+  if (state === 'shipped') return [reason('TASK_FINISHED', 'it is shipped')];
+  if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
+  if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
+  if (state === 'blocked_on_question')
+    return [reason('TASK_WAITS_FOR_ANSWER', 'it asked a question that is not answered')];
+  if (state === 'ready_for_review') return [reason('TASK_WAITS_FOR_REVIEW', 'it waits for a review')];
+  if (state === 'reviewed' || state === 'merge_pending') return [reason('TASK_WAITS_FOR_MERGE', `it is ${state}`)];
+  const held = heldReason(record, observer);
+  if (held !== null) return [held];
+  if (isClaimable(state) && next_eligible_at && fromIso(next_eligible_at) > observer.nowMs) {
+    return [reason('BACKOFF', `it is tried again at ${next_eligible_at}`)];
+  }
+  return [];
+}
+
+/** A lease that still counts. In flight without a lease means that somebody deleted it: then nobody holds the task. */
+function heldReason(record: TaskRecord, observer: LeaseObserver): Reason | null {
+  if (record.lease === null) return null;
+  const standing = leaseStanding(record.lease, observer);
+  const by = `run ${record.lease.owner_run_id}`;
+  if (standing.kind === 'live')
+    return reason('TASK_IN_FLIGHT', `${record.state.state} by ${by} until ${standing.until}`);
+  if (standing.kind === 'grace') {
+    return reason('LEASE_IN_GRACE', `the lease of ${by} has run out; it may be taken from ${standing.until} on`);
+  }
+  return null;
+}
+
+/** Whether an in-flight task has lost its owner, so that the next claim abandons it. */
+export function isAbandoned(record: TaskRecord, observer: LeaseObserver): boolean {
+  return isInFlight(record.state.state) && heldReason(record, observer) === null;
+}
+
+function phaseReasons(task: PlanTask, world: World, finished: FinishedPhases): Reason[] {
+  const phase = world.plan.phaseById.get(task.phase_id);
+  if (phase === undefined) return [];
+  if (phase.status !== 'active') return [reason('PHASE_NOT_ACTIVE', `phase ${phase.id} is ${phase.status}`, phase.id)];
+  const before = phase.blocked_by === null ? undefined : world.plan.phaseById.get(phase.blocked_by);
+  if (before === undefined || finished(before)) return [];
+  return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}`, before.id)];
+}
+
+type FinishedPhases = (phase: PlanPhase) => boolean;
+
+/** A phase is finished when the plan says so, or when nothing in it is left to do. Each phase is looked through once. */
+function finishedPhases(world: World): FinishedPhases {
+  const known = new Map<string, boolean>();
+  const isOver = (id: string): boolean => {
+    const status = world.plan.byId.get(id)?.status;
+    return status === 'done' || status === 'dropped' || isShipped(id, world);
+  };
+  return (phase) => {
+    const finished = known.get(phase.id) ?? (phase.status === 'done' || phase.task_ids.every(isOver));
+    known.set(phase.id, finished);
+    return finished;
+  };
+}
+
+function isShipped(taskId: string, world: World): boolean {
+  const record = world.recordOf(taskId);
+  return record !== null && record !== 'unreadable' && record.state.state === 'shipped';
+}
+
+function dependencyReason(id: string, world: World): Reason | null {
+  const status = world.plan.byId.get(id)?.status;
+  if (status === 'done' || isShipped(id, world)) return null;
+  if (status === 'dropped') return reason('DEPENDENCY_DROPPED', `it depends on ${id}, which was dropped`, id);
+  const record = world.recordOf(id);
+  const state = record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
+  if (state === 'failed' || state === 'cancelled') {
+    return reason('DEPENDENCY_FAILED', `it depends on ${id}, which is ${state}`, id);
+  }
+  return reason('DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
+}
+
+/** Where every task of a plan stands. */
+export interface Outlook {
+  /** Ready tasks in the order in which they are given out: phase, priority, place in the plan. */
+  ready: PlanTask[];
+  /** Tasks with something left to do that can't be given out now, with all their reasons. */
+  waiting: { task: PlanTask; reasons: Reason[] }[];
+  /** Checkpoints for a person that are not done. */
+  human: PlanTask[];
+}
+
+/** The one answer to what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
+export function outlook(world: World): Outlook {
+  const finished = finishedPhases(world);
+  const result: Outlook = { ready: [], waiting: [], human: [] };
+  for (const task of world.plan.tasks) {
+    const reasons = reasonsToWait(task, world, finished);
+    if (reasons.length === 0) result.ready.push(task);
+    else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
+    else if (reasons[0]?.code !== 'TASK_FINISHED') result.waiting.push({ task, reasons });
+  }
+  result.ready.sort(byOrder(world.plan));
+  return result;
+}
+
+const PRIORITIES = ['P0', 'P1', 'P2'];
+
+/** Phase, then priority; a stable sort keeps the plan's order within both. */
+function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
+  const phases = new Map(plan.phases.map((phase, index) => [phase.id, index]));
+  return (a, b) =>
+    (phases.get(a.phase_id) ?? 0) - (phases.get(b.phase_id) ?? 0) ||
+    PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority);
+}
+
+/** The tasks whose records decide whether `task` is ready: itself, its dependencies, and the phase before its own. */
+export function neededFor(task: PlanTask, plan: Plan): string[] {
+  const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
+  const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);
+  return [...new Set([task.id, ...task.depends_on, ...before])];
+}
+
+/** Reasons that go away by themselves, with time or with somebody's work that is under way. */
+const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE'];
+
+/**
+ * The tasks among `selected` that may still come to be started by a runner without a person or an agent doing anything:
+ * those with a command of their own whose every obstacle is under way, waits out a backoff, or may come to be started too.
+ */
+export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTask[] {
+  const finished = finishedPhases(world);
+  const known = new Map<string, boolean>();
+  const progresses = (id: string): boolean => {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    // The plan has no cycles; the entry only keeps a surprise from becoming an endless loop.
+    known.set(id, false);
+    const task = world.plan.byId.get(id);
+    const answer = task !== undefined && judge(task);
+    known.set(id, answer);
+    return answer;
+  };
+  const judge = (task: PlanTask): boolean => {
+    const reasons = reasonsToWait(task, world, finished);
+    if (reasons[0]?.code === 'TASK_FINISHED') return true;
+    if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
+    if (task.run === null || !selected.has(task.id)) return false;
+    return reasons.every(({ code, on }) => {
+      if (PASSING.includes(code)) return true;
+      if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
+      if (code === 'PHASE_BLOCKED' && on !== null)
+        return (world.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
+      return false;
+    });
+  };
+  return world.plan.tasks.filter((task) => {
+    if (!selected.has(task.id) || task.run === null) return false;
+    return progresses(task.id) && reasonsToWait(task, world, finished)[0]?.code !== 'TASK_FINISHED';
+  });
+}
+
+/** `taskIds` with everything that they depend on, directly or through others, and through the phases before theirs. */
+export function withDependencies(taskIds: readonly string[], plan: Plan): Set<string> {
+  const selected = new Set<string>();
+  const queue = [...taskIds];
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    const task = plan.byId.get(id);
+    if (selected.has(id) || task === undefined) continue;
+    selected.add(id);
+    queue.push(...neededFor(task, plan));
+  }
+  return selected;
+}
+
+/** Whether a phase is finished: the plan says so, or all its tasks are shipped, done or dropped. */
+export function isPhaseOver(phase: PlanPhase, world: World): boolean {
+  return finishedPhases(world)(phase);
+}

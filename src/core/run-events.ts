@@ -1,0 +1,72 @@
+/** What happens during a run, as typed events. Loggers render them; `run --json` prints one a line. */
+
+import type { ClassifiedError } from './classify.ts';
+import type { Reason } from './readiness.ts';
+import type { FailureReason, TaskState } from './records.ts';
+
+/** The end of a worker's output, made safe to show. */
+export interface OutputTail {
+  stdout: string;
+  stderr: string;
+}
+
+export type RunEvent =
+  | { type: 'run_started'; run_id: string; tasks: number; max_parallel: number }
+  | {
+      type: 'task_started';
+      task_id: string;
+      title: string;
+      attempt_id: string;
+      attempt_number: number;
+      pid: number | null;
+    }
+  | { type: 'task_output'; task_id: string; attempt_id: string; stream: 'stdout' | 'stderr'; text: string }
+  /** The attempt failed, and the policy says that there will be another. */
+  | {
+      type: 'task_retry';
+      task_id: string;
+      attempt_id: string;
+      attempts: number;
+      error: ClassifiedError;
+      next_eligible_at: string | null;
+      delay_ms: number;
+      duration_ms: number;
+      tail: OutputTail;
+    }
+  /** The attempt ended where no further attempt follows: shipped, on its way there, or failed. */
+  | {
+      type: 'task_finished';
+      task_id: string;
+      attempt_id: string | null;
+      state: TaskState;
+      attempts: number;
+      duration_ms: number;
+      error: ClassifiedError | null;
+      failure_reason: FailureReason | null;
+      tail: OutputTail;
+    }
+  /** The attempt was cut short, uncharged: by an interruption, or because its lease was lost. */
+  | {
+      type: 'task_interrupted';
+      task_id: string;
+      attempt_id: string;
+      state: TaskState;
+      why: string;
+      duration_ms: number;
+    }
+  /** Work that is left when the run ends, and what it waits for. */
+  | { type: 'task_blocked'; task_id: string; title: string; reasons: Reason[] }
+  | { type: 'still_running'; tasks: { task_id: string; duration_ms: number }[]; waiting: number }
+  | { type: 'waiting'; for: { task_id: string; reason: string }[] }
+  | { type: 'warning'; message: string }
+  | RunFinished;
+
+export interface RunFinished {
+  type: 'run_finished';
+  run_id: string;
+  /** How many of the selected tasks are in each state; `done` and `dropped` are the plan's word. */
+  counts: Record<string, number>;
+  exit_code: number;
+  duration_ms: number;
+  interrupted: boolean;
+}

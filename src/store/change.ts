@@ -1,0 +1,98 @@
+/** Changes one task: read, decide, commit, and again when somebody else was first. Works over any `StateStore`. */
+
+import { ForgeError } from '../core/errors.ts';
+import { freshRecord, type TaskRecord } from '../core/records.ts';
+import type { Decision } from '../core/task-ops.ts';
+import { isoTime } from '../core/time.ts';
+import type { Journal, JournalEntry } from './journal.ts';
+import type { StateStore, TaskRead } from './store.ts';
+
+export interface ChangeEnv {
+  store: StateStore;
+  journal: Journal;
+  now(): number;
+  /** A fresh name for a commit. */
+  newOp(): string;
+  /** Told what a person should know although nothing failed. */
+  warn(message: string): void;
+}
+
+export interface Changed<R> {
+  result: R;
+  /** The record after the change, or as it was when the request repeated an earlier one. */
+  record: TaskRecord;
+  version: number;
+}
+
+/** How often a change is decided anew because others were first. Beyond it something spins. */
+const CHANGE_TRIES = 200;
+
+/**
+ * Decides on the newest record and commits that decision; a decision is made again whenever the record has moved on. The
+ * decider gets a fresh record for a task that nothing has happened to, and refuses by throwing.
+ * Throws what `decide` throws, SCHEMA_INVALID for a record that can't be read, IO_ERROR, STATE_VERSION_CONFLICT when
+ * others are first without end.
+ */
+export async function changeTask<R>(
+  env: ChangeEnv,
+  taskId: string,
+  decide: (record: TaskRecord, read: TaskRead) => Decision<R> | Promise<Decision<R>>,
+): Promise<Changed<R>> {
+  for (let attempt = 0; attempt < CHANGE_TRIES; attempt++) {
+    const read = await env.store.read(taskId, { thorough: true });
+    refuseUnreadable(read);
+    const record = read.record ?? freshRecord(taskId, isoTime(env.now()));
+    const decision = await decide(record, read);
+    if (decision.record === null) {
+      if (read.origin === 'record') await env.store.settle(taskId, env.newOp());
+      return { result: decision.result, record, version: read.version };
+    }
+    const commit = await env.store.commit(taskId, { expected: read.version, op: env.newOp(), record: decision.record });
+    if (commit.kind === 'conflict') continue;
+    const warnings = [...read.warnings.map((warning) => `task ${taskId}: ${warning}`), ...commit.warnings];
+    for (const warning of warnings) env.warn(warning);
+    await follow(env, taskId, commit.record, decision, warnings);
+    return { result: decision.result, record: commit.record, version: commit.version };
+  }
+  throw new ForgeError('STATE_VERSION_CONFLICT', `task ${taskId} was changed by others ${CHANGE_TRIES} times in a row`);
+}
+
+export function refuseUnreadable(read: TaskRead): void {
+  if (read.problem === null) return;
+  throw new ForgeError('SCHEMA_INVALID', `task ${read.task_id}: ${read.problem}`, {
+    details: { task_id: read.task_id },
+    hint: `Look at the files in .forge/orchestrator/tasks/${read.task_id}; spec/STATE.md says what they hold. Nothing was changed.`,
+  });
+}
+
+/** History and log come after the commit and decide nothing: a failure to write them is only told. */
+async function follow<R>(
+  env: ChangeEnv,
+  taskId: string,
+  record: TaskRecord,
+  decision: Decision<R>,
+  warnings: readonly string[],
+): Promise<void> {
+  const ts = isoTime(env.now());
+  try {
+    for (const entry of decision.history) await env.store.append({ log: 'claim-history', taskId }, { ts, ...entry });
+  } catch (error) {
+    env.warn(error instanceof Error ? error.message : String(error));
+  }
+  const { run_id, claim_id, generation } = record.state.updated_by;
+  await env.journal.write([
+    ...decision.moves.map(
+      ({ move, from, to }): JournalEntry => ({
+        type: 'transition',
+        task_id: taskId,
+        move,
+        from,
+        to,
+        run_id,
+        claim_id,
+        generation,
+      }),
+    ),
+    ...warnings.map((message): JournalEntry => ({ type: 'warning', task_id: taskId, message })),
+  ]);
+}

@@ -1,0 +1,132 @@
+/** Runs protocol steps against the real file system. */
+
+import fs from 'node:fs';
+import { promisify } from 'node:util';
+import type { FsCall, Handle, Step } from './calls.ts';
+
+const NOFOLLOW = fs.constants.O_NOFOLLOW;
+const fsyncAsync = promisify(fs.fsync);
+
+/** A call that the store refuses by itself, in the shape of a system error. */
+function refused(code: string, message: string): Error {
+  return Object.assign(new Error(`${code}: ${message}`), { code });
+}
+
+/** Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. */
+export function readCapped(path: string, max: number): string {
+  const fd = fs.openSync(path, fs.constants.O_RDONLY | NOFOLLOW | fs.constants.O_NONBLOCK);
+  try {
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
+    if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
+    // One byte more than the size tells a file that grew since from one that is complete.
+    const buffer = Buffer.allocUnsafe(stat.size + 1);
+    let length = 0;
+    while (length < buffer.length) {
+      const got = fs.readSync(fd, buffer, length, buffer.length - length, null);
+      if (got === 0) break;
+      length += got;
+    }
+    return buffer.toString('utf8', 0, length);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text, 'utf8');
+  let done = 0;
+  while (done < bytes.length) done += fs.writeSync(fd, bytes, done);
+}
+
+function openDir(path: string): number {
+  return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | NOFOLLOW);
+}
+
+function perform(call: Exclude<FsCall, { call: 'syncFile' | 'syncDir' }>): unknown {
+  switch (call.call) {
+    case 'list':
+      return fs.readdirSync(call.path);
+    case 'read':
+      return readCapped(call.path, call.max);
+    case 'create':
+      return fs.openSync(call.path, 'wx', 0o600);
+    case 'write':
+      return writeAll(call.handle, call.text);
+    case 'setTime':
+      return fs.futimesSync(call.handle, call.ms / 1000, call.ms / 1000);
+    case 'close':
+      return fs.closeSync(call.handle);
+    case 'mkdir':
+      return fs.mkdirSync(call.path, { mode: 0o700 });
+    case 'link':
+      return fs.linkSync(call.from, call.to);
+    case 'rename':
+      return fs.renameSync(call.from, call.to);
+    case 'unlink':
+      return fs.unlinkSync(call.path);
+    case 'modified':
+      return fs.lstatSync(call.path, { throwIfNoEntry: false })?.mtimeMs ?? null;
+  }
+}
+
+/** A driver runs a step to its end. */
+export type Driver = <T>(step: Step<T>) => Promise<T>;
+
+export function performSync(call: FsCall): unknown {
+  if (call.call === 'syncFile') return fs.fsyncSync(call.handle);
+  if (call.call !== 'syncDir') return perform(call);
+  const fd = openDir(call.path);
+  try {
+    return fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+async function performAsync(call: FsCall): Promise<unknown> {
+  if (call.call === 'syncFile') return fsyncAsync(call.handle as Handle);
+  if (call.call !== 'syncDir') return perform(call);
+  const fd = openDir(call.path);
+  try {
+    return await fsyncAsync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Runs a step with blocking calls, the quickest way for a process that does one thing. */
+export function runSync<T>(step: Step<T>): T {
+  let next = step.next();
+  while (next.done !== true) {
+    let result: unknown;
+    try {
+      result = performSync(next.value);
+    } catch (error) {
+      next = step.throw(error);
+      continue;
+    }
+    next = step.next(result);
+  }
+  return next.value;
+}
+
+/** The driver of short-lived verbs. */
+export const blocking: Driver = async (step) => runSync(step);
+
+/** The driver of `run`: waiting for the disk (fsync) leaves the process free for its other tasks. */
+export const yielding: Driver = async (step) => {
+  let next = step.next();
+  while (next.done !== true) {
+    const { value } = next;
+    let result: unknown;
+    try {
+      result = value.call === 'syncFile' || value.call === 'syncDir' ? await performAsync(value) : performSync(value);
+    } catch (error) {
+      next = step.throw(error);
+      continue;
+    }
+    next = step.next(result);
+  }
+  return next.value;
+};

@@ -1,0 +1,30 @@
+/** The files that `init` writes for a person to go on from. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { errorCode } from './calls.ts';
+import { asIoError } from './io-errors.ts';
+
+/** Writes a new file, with the folders above it; false when there is something already, which stays as it is. */
+export function writeNew(file: string, text: string): boolean {
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    // Written beside and linked, so that nobody sees half a plan and two at once can't mix theirs.
+    const tmp = `${file}.${process.pid}.tmp`;
+    fs.writeFileSync(tmp, text, { flag: 'wx' });
+    try {
+      fs.linkSync(tmp, file);
+    } finally {
+      fs.unlinkSync(tmp);
+    }
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw asIoError(error, `writing ${file}`);
+  }
+}
+
+/** A file that comes with forge itself. */
+export function readShipped(file: string): string {
+  return fs.readFileSync(file, 'utf8');
+}

@@ -1,0 +1,30 @@
+/** Turns what the file system says into what a person can act on. */
+
+import { ForgeError } from '../core/errors.ts';
+import { errorCode } from './calls.ts';
+
+const HINTS: Record<string, string> = {
+  ENOSPC: 'The disk is full (space or inodes). Free some, then repeat; nothing was changed.',
+  EDQUOT: 'Your quota on this disk is used up. Free some space, then repeat; nothing was changed.',
+  EROFS: 'The file system is read-only. Read commands still work.',
+  EACCES: 'You lack permission. Check who owns the .forge folder; read commands work where its files can be read.',
+  EPERM: 'The file system refused. Forge needs one with hard links (link), and permission to use them.',
+  ENOTSUP: 'Forge needs a file system with hard links; this one has none. Move the project to a local disk.',
+  EMLINK: 'Forge needs a file system with hard links; this one has none left for a file.',
+  ENOTDIR: 'Something that should be a folder is a file. Look at the path above.',
+  ELOOP:
+    'A symlink stands where forge keeps its own files. It is never followed; remove it or put the real folder there.',
+  EMFILE: 'Too many files are open. Raise `ulimit -n`, then repeat.',
+};
+
+/** A system error as IO_ERROR with what was being done; a ForgeError, or a bug that is no system error, as it is. */
+export function asIoError(error: unknown, doing: string): unknown {
+  const code = errorCode(error);
+  if (error instanceof ForgeError || !(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
+  const hint = HINTS[code];
+  return new ForgeError('IO_ERROR', `${doing}: ${error.message}`, {
+    ...(hint === undefined ? {} : { hint }),
+    details: { errno: code },
+    cause: error,
+  });
+}

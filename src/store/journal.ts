@@ -1,0 +1,89 @@
+/**
+ * `.forge/logs/orchestrate.jsonl`: what was asked, what moved, what failed. It is for people who look back; nothing is
+ * decided by it, so a log that can't be written never stops a command.
+ */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import type { ErrorCode } from '../core/errors.ts';
+import type { TaskState } from '../core/records.ts';
+import { isoTime } from '../core/time.ts';
+import type { Layout } from './layout.ts';
+import { appendLine } from './lines.ts';
+
+export type JournalEntry =
+  | { type: 'verb'; verb: string; task_id: string | null }
+  | {
+      type: 'transition';
+      task_id: string;
+      move: string;
+      from: TaskState;
+      to: TaskState;
+      run_id: string | null;
+      claim_id: string | null;
+      generation: number;
+    }
+  | { type: 'warning'; task_id: string | null; message: string }
+  | { type: 'error'; verb: string; code: ErrorCode | 'BUG'; message: string };
+
+/** Rotated logs that are kept beside the current one. */
+const KEPT = 5;
+
+export class Journal {
+  readonly #file: string;
+  readonly #now: () => number;
+  readonly #maxBytes: number;
+
+  constructor(layout: Layout, now: () => number, maxBytes: number) {
+    this.#file = layout.log;
+    this.#now = now;
+    this.#maxBytes = maxBytes;
+  }
+
+  async write(entries: readonly JournalEntry[]): Promise<void> {
+    if (entries.length === 0) return;
+    try {
+      const dir = path.dirname(this.#file);
+      // Before the first change of a project there is no `.forge`, and a refused command must not create one.
+      if (!fs.existsSync(path.dirname(dir))) return;
+      fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+      await this.#rotateIfFull();
+      for (const entry of entries) appendLine(this.#file, { ts: isoTime(this.#now()), ...entry });
+    } catch {
+      // See the top of this file.
+    }
+  }
+
+  async #rotateIfFull(): Promise<void> {
+    const size = () => fs.lstatSync(this.#file, { throwIfNoEntry: false })?.size ?? 0;
+    if (size() <= this.#maxBytes) return;
+    await advised(this.#file, () => {
+      if (size() <= this.#maxBytes) return;
+      const stamp = isoTime(this.#now()).replaceAll(':', '');
+      fs.renameSync(this.#file, this.#file.replace(/\.jsonl$/, `.${stamp}.jsonl`));
+      for (const old of this.#rotated().slice(0, -KEPT)) fs.unlinkSync(old);
+    });
+  }
+
+  #rotated(): string[] {
+    const dir = path.dirname(this.#file);
+    const names = fs.readdirSync(dir).filter((name) => /^orchestrate\..+\.jsonl$/.test(name));
+    return names.sort().map((name) => path.join(dir, name));
+  }
+}
+
+/**
+ * Runs `work` under an advisory lock on `file`, so that two processes rarely do the same work. It promises nothing: when
+ * the lock can't be had in time the work is done without it, and `work` must be harmless when it is done twice.
+ */
+export async function advised(file: string, work: () => void): Promise<void> {
+  const { default: lockfile } = await import('proper-lockfile');
+  const release = await lockfile
+    .lock(file, { stale: 5000, retries: { retries: 3, minTimeout: 20, maxTimeout: 100 }, onCompromised: () => {} })
+    .catch(() => null);
+  try {
+    work();
+  } finally {
+    await release?.().catch(() => {});
+  }
+}

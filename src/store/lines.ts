@@ -1,0 +1,39 @@
+/**
+ * Append-only logs: one JSON object a line, each with a checksum. They follow the commits and decide nothing, so a line
+ * that a killed process left half-written is skipped by readers.
+ */
+
+import fs from 'node:fs';
+import { crc32 } from '../core/checksum.ts';
+
+const SEAL = /,"sum":"([0-9a-f]{8})"\}$/;
+
+/** Appends one record in one write. It starts with the newline, so that a torn line before it stays the only loss. */
+export function appendLine(path: string, entry: object): void {
+  const open = JSON.stringify(entry).slice(0, -1);
+  const bytes = Buffer.from(`\n${open},"sum":"${crc32(open)}"}`, 'utf8');
+  const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW;
+  const fd = fs.openSync(path, flags, 0o600);
+  try {
+    const written = fs.writeSync(fd, bytes);
+    if (written !== bytes.length) {
+      throw Object.assign(new Error(`ENOSPC: only ${written} of ${bytes.length} bytes were written to ${path}`), {
+        code: 'ENOSPC',
+      });
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** The records of a log whose checksum holds, in order. A file that is not there has none. */
+export function readLines(text: string): Record<string, unknown>[] {
+  const records: Record<string, unknown>[] = [];
+  for (const line of text.split('\n')) {
+    const seal = SEAL.exec(line);
+    if (seal === null || crc32(line.slice(0, seal.index)) !== seal[1]) continue;
+    const { sum: _sum, ...record } = JSON.parse(line) as Record<string, unknown>;
+    records.push(record);
+  }
+  return records;
+}

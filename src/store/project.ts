@@ -1,0 +1,160 @@
+/** Which project a command is about, and the files that a person writes for it: settings and plan. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { ForgeError } from '../core/errors.ts';
+import { type Plan, parsePlan } from '../core/plan.ts';
+import { DEFAULT_SETTINGS, parseSettings, type Settings } from '../core/settings.ts';
+import { errorCode } from './calls.ts';
+import { asIoError } from './io-errors.ts';
+import { type Layout, layoutOf } from './layout.ts';
+
+/** Where a plan is looked for, in this order, below the project's folder. */
+export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
+
+function isDir(place: string): boolean {
+  return fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function isFile(place: string): boolean {
+  return fs.statSync(place, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+function isProject(dir: string): boolean {
+  return isDir(`${dir}/.forge`) || PLAN_PLACES.some((place) => isFile(`${dir}/${place}`));
+}
+
+/**
+ * Finds the project: `dir` (from --dir or FORGE_DIR: a project's folder or its `.forge`) when it is given, else the
+ * nearest folder from `cwd` upwards that has a `.forge` or a plan. Inside a git worktree the search is made in the main
+ * checkout. Returns null when there is none; `dir` is taken at its word. Throws INVALID_ARGS when `dir` is no folder.
+ */
+export function findProject(cwd: string, dir: string | undefined): Layout | null {
+  if (dir !== undefined && dir !== '') {
+    const given = path.resolve(cwd, dir);
+    if (!isDir(given))
+      throw new ForgeError('INVALID_ARGS', `${given} is not a folder`, {
+        hint: 'Give --dir (or FORGE_DIR) a project folder.',
+      });
+    return layoutOf(path.basename(given) === '.forge' ? path.dirname(given) : given);
+  }
+  const start = inMainCheckout(cwd);
+  for (let at = start; ; at = path.dirname(at)) {
+    if (isProject(at)) return layoutOf(at);
+    if (at === path.dirname(at)) return null;
+  }
+}
+
+/** `findProject`, for commands that need something to be there. Throws PHASES_NOT_FOUND. */
+export function requireProject(cwd: string, dir: string | undefined): Layout {
+  const found = findProject(cwd, dir);
+  if (found === null || !isProject(found.project)) {
+    const where = found === null ? `${cwd} or any folder above it` : found.project;
+    throw new ForgeError(
+      'PHASES_NOT_FOUND',
+      `there is neither a plan (${PLAN_PLACES[0]}) nor a .forge folder in ${where}`,
+    );
+  }
+  return found;
+}
+
+/**
+ * The folder that corresponds to `cwd` in the main checkout when `cwd` is in a linked git worktree, else `cwd`. In a
+ * linked worktree `.git` is a file that names `<main>/.git/worktrees/<name>`. Source: gitrepository-layout(5).
+ */
+function inMainCheckout(cwd: string): string {
+  for (let at = cwd; ; at = path.dirname(at)) {
+    const git = fs.lstatSync(`${at}/.git`, { throwIfNoEntry: false });
+    if (git?.isFile()) {
+      const target = /^gitdir: (.+)$/m.exec(fs.readFileSync(`${at}/.git`, 'utf8'))?.[1];
+      const main =
+        target === undefined ? null : /^(.*)\/\.git\/worktrees\/[^/]+$/.exec(path.resolve(at, target.trim()));
+      return main?.[1] === undefined || !isDir(main[1]) ? cwd : path.join(main[1], path.relative(at, cwd));
+    }
+    if (git !== undefined || at === path.dirname(at)) return cwd;
+  }
+}
+
+function readOptional(file: string): string | null {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
+    throw asIoError(error, `reading ${file}`);
+  }
+}
+
+/** `file` as a person in the project would write it. */
+export function shown(layout: Layout, file: string): string {
+  return path.relative(layout.project, file) || file;
+}
+
+/** The settings, every default filled in; the defaults when there is no file. Throws SETTINGS_INVALID with all problems. */
+export function loadSettings(layout: Layout): Settings {
+  const text = readOptional(layout.settings);
+  if (text === null) return DEFAULT_SETTINGS;
+  const parsed = parseSettings(text, shown(layout, layout.settings));
+  if (parsed.ok) return parsed.settings;
+  throw new ForgeError('SETTINGS_INVALID', countProblems(parsed.problems.length, shown(layout, layout.settings)), {
+    problems: parsed.problems,
+  });
+}
+
+function countProblems(count: number, file: string): string {
+  return `${count === 1 ? 'one problem' : `${count} problems`} in ${file}`;
+}
+
+export interface LoadedPlan {
+  plan: Plan;
+  /** As a person would write it. */
+  file: string;
+  /** The text that it was read from, to notice an edit. */
+  text: string;
+  warnings: string[];
+}
+
+/** The plan; null when the project has none. Throws PHASES_PARSE_ERROR with all problems, PHASES_NOT_FOUND when settings name a file that is not there. */
+export function loadPlan(layout: Layout, settings: Settings): LoadedPlan | null {
+  const source = readPlanText(layout, settings);
+  return source === null ? null : parsePlanText(source.file, source.text);
+}
+
+export function parsePlanText(file: string, text: string): LoadedPlan {
+  const parsed = parsePlan(text, file);
+  if (parsed.ok) return { plan: parsed.plan, file, text, warnings: parsed.warnings };
+  throw new ForgeError('PHASES_PARSE_ERROR', countProblems(parsed.problems.length, file), {
+    problems: parsed.problems,
+  });
+}
+
+export function readPlanText(layout: Layout, settings: Settings): { file: string; text: string } | null {
+  const places = settings.plan === null ? PLAN_PLACES : [settings.plan];
+  for (const place of places) {
+    const file = path.resolve(layout.project, place);
+    const text = readOptional(file);
+    if (text !== null) return { file: shown(layout, file), text };
+  }
+  if (settings.plan === null) return null;
+  throw new ForgeError(
+    'PHASES_NOT_FOUND',
+    `there is no plan at ${settings.plan}, where .forge/settings.yaml says it is`,
+    {
+      hint: 'Write the plan there, or mend `plan:` in .forge/settings.yaml.',
+    },
+  );
+}
+
+/** Where the project's plan is, or belongs when it has none yet, as seen from the project's folder. */
+export function planPlaceOf(layout: Layout): string {
+  return PLAN_PLACES.find((place) => isFile(`${layout.project}/${place}`)) ?? PLAN_PLACES[0];
+}
+
+/** `loadPlan`, for commands that need one. Throws PHASES_NOT_FOUND when there is none. */
+export function requirePlan(layout: Layout, settings: Settings): LoadedPlan {
+  const loaded = loadPlan(layout, settings);
+  if (loaded !== null) return loaded;
+  throw new ForgeError(
+    'PHASES_NOT_FOUND',
+    `there is no plan in ${layout.project} (looked for ${PLAN_PLACES.join(', ')})`,
+  );
+}

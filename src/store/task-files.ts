@@ -1,0 +1,195 @@
+/** A task's folder as a whole: reading it with what people did to it, adopting it, and committing to it. */
+
+import { crc32 } from '../core/checksum.ts';
+import {
+  freshRecord,
+  LeaseSchema,
+  parseRecord,
+  type TaskRecord,
+  type TaskStateRecord,
+  TaskStateSchema,
+} from '../core/records.ts';
+import * as io from './calls.ts';
+import { errorCode, quietly, type Step } from './calls.ts';
+import {
+  type CommitRequest,
+  commit,
+  compact,
+  type Head,
+  RETENTION,
+  type Retention,
+  readHead,
+  readText,
+} from './protocol.ts';
+import { findEdits, parseJson, publish } from './views.ts';
+
+/** What a reader sees of a task. */
+export interface TaskRead {
+  task_id: string;
+  /** Names the version for a commit; 0 when nothing has been committed yet. */
+  version: number;
+  /** Where the record comes from: `none` no folder or an empty one, `files` a tree written by hand, `record` a committed version. */
+  origin: 'none' | 'files' | 'record';
+  /** The record, with a person's valid edits in it; null when there is none or it can't be read. */
+  record: TaskRecord | null;
+  /** Why the record can't be read, or must not be changed before a person has mended a file; null when all is well. */
+  problem: string | null;
+  /** Things a person should know that stop nothing. */
+  warnings: string[];
+  /** Names in the folder, for those who look for more than the record. */
+  names: readonly string[];
+}
+
+/**
+ * Reads the task whose folder is `dir`. `thorough` compares the views with the record even where their times look right;
+ * a change is always decided on a thorough read.
+ */
+export function* readTask(dir: string, taskId: string, thorough: boolean): Step<TaskRead> {
+  const head = yield* readHead(dir);
+  const names = head.names ?? [];
+  const base = { task_id: taskId, version: head.n, names, warnings: [] as string[], problem: null };
+  if (head.unknown !== null)
+    return { ...base, origin: 'record', record: null, problem: `version ${head.n}: ${head.unknown}` };
+  if (head.n === 0) return yield* readFiles(dir, taskId, base);
+  if (head.version === null) {
+    return { ...base, origin: 'record', record: null, problem: `none of ${head.voided.join(', ')} is whole` };
+  }
+  const edits = yield* findEdits(dir, head, thorough);
+  const warnings = [
+    ...head.voided.map((name) => `${name} is damaged; the version before it stands`),
+    ...edits.warnings,
+  ];
+  return { ...base, origin: 'record', record: edits.edited ?? head.version.record, problem: edits.refused, warnings };
+}
+
+const HISTORY = 'claim-history.jsonl';
+
+/** A claim must exceed every generation ever given out, also where the lease that had it was deleted. */
+function largestGeneration(history: string): number {
+  let largest = 0;
+  for (const match of history.matchAll(/"generation":\s*(\d{1,15})\b/g)) largest = Math.max(largest, Number(match[1]));
+  return largest;
+}
+
+type Base = Omit<TaskRead, 'origin' | 'record'>;
+
+/** A tree that holds only the two files, by hand or by another tool, is read as it stands. */
+function* readFiles(dir: string, taskId: string, base: Base): Step<TaskRead> {
+  const refuse = (problem: string): TaskRead => ({ ...base, origin: 'files', record: null, problem });
+  const absorbed: string[] = [];
+  const parts: unknown[] = [];
+  for (const name of ['state.json', 'lease.json']) {
+    const { text, foreign } = base.names.includes(name)
+      ? yield* readText(`${dir}/${name}`)
+      : { text: null, foreign: false };
+    if (foreign) return refuse(`${name} is no regular file of at most 64 KiB`);
+    if (text === null) {
+      parts.push(null);
+      continue;
+    }
+    absorbed.push(crc32(text));
+    const value = parseJson(text);
+    if (value === undefined) return refuse(`${name} is not JSON; it may have been cut short`);
+    parts.push(value);
+  }
+  const [rawState, rawLease] = parts;
+  const seen = base.names.includes(HISTORY) ? largestGeneration((yield* readText(`${dir}/${HISTORY}`)).text ?? '') : 0;
+  if (rawState === null && rawLease === null && seen === 0) return { ...base, origin: 'none', record: null };
+  const state = rawState === null ? null : parseRecord(TaskStateSchema, rawState);
+  if (state?.ok === false) return refuse(`state.json: ${state.why}`);
+  const lease = rawLease === null ? null : parseRecord(LeaseSchema, rawLease);
+  if (lease?.ok === false) return refuse(`lease.json: ${lease.why}`);
+  const record = freshRecord(taskId, '1970-01-01T00:00:00.000Z');
+  if (state !== null) record.state = state.value;
+  record.lease = lease?.value ?? null;
+  record.memo.absorbed = absorbed;
+  record.memo.generation = Math.max(seen, record.lease?.generation ?? 0, record.state.updated_by.generation);
+  return { ...base, origin: 'files', record };
+}
+
+export type TaskCommit =
+  | {
+      kind: 'committed';
+      version: number;
+      record: TaskRecord;
+      /** What went less well after the commit stood: no failure, but worth telling. */
+      warnings: string[];
+    }
+  | { kind: 'conflict' };
+
+/**
+ * Commits `record` on version `expected` of the task whose folder is `dir`, and brings the views up to it. Creates the
+ * folder, durably, for a first commit. Throws what a call threw only when nothing has changed.
+ */
+export function* commitTask(dir: string, request: CommitRequest, retention: Retention = RETENTION): Step<TaskCommit> {
+  const record = stamped(request.record, request.expected + 1);
+  if (request.expected === 0) yield* ensureFolder(dir);
+  const result = yield* commit(dir, { ...request, record });
+  if (result.kind === 'conflict') return result;
+  const warnings: string[] = [];
+  if (!result.durable) warnings.push('the change is made, but the disk did not confirm it: a power cut may undo it');
+  const own = { n: result.n, op: request.op, record };
+  const head: Head = { n: result.n, version: own, voided: [], unknown: null, names: null };
+  try {
+    for (const aside of yield* publish(dir, request.op, head)) {
+      warnings.push(`a hand-edited file did not match the newest version and was moved to ${dir}/${aside}`);
+    }
+    if (result.versions >= retention.compactAt) yield* compact(dir, retention);
+  } catch (error) {
+    warnings.push(`the change is made, but its files could not all be brought up to date (${errorCode(error)})`);
+  }
+  return { kind: 'committed', version: result.n, record, warnings };
+}
+
+/** The views count on from what a hand-written tree said, and never fall behind the number of the version. */
+function stamped(record: TaskRecord, n: number): TaskRecord {
+  const state_version = Math.max(record.state.state_version + 1, n);
+  const state: TaskStateRecord = { ...record.state, state_version };
+  return { ...record, state, lease: record.lease && { ...record.lease, state_version } };
+}
+
+/** The folder's own name must be durable before anything in it may count as committed. */
+function* ensureFolder(dir: string): Step<void> {
+  try {
+    yield* io.mkdir(dir);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+  }
+  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));
+}
+
+/**
+ * Makes what was committed before durable and visible. Called before an earlier result is given again: whoever made it
+ * may have died between the link and the fsync.
+ */
+export function* settleTask(dir: string, op: string): Step<void> {
+  yield* io.syncDir(dir);
+  yield* quietly(publish(dir, op));
+}
+
+/**
+ * Creates `path` with `text`, once. Returns false when it exists already; then nothing is changed. The file is whole and
+ * durable before it has its name; a repeat by a writer that died in between finds the first one's content.
+ */
+export function* createOnce(path: string, text: string, op: string): Step<boolean> {
+  const dir = path.slice(0, path.lastIndexOf('/'));
+  const tmp = `${dir}/.tmp-${op}`;
+  const handle = yield* io.create(tmp);
+  try {
+    try {
+      yield* io.write(handle, text);
+      yield* io.syncFile(handle);
+    } finally {
+      yield* io.close(handle);
+    }
+    yield* io.link(tmp, path);
+  } catch (error) {
+    yield* quietly(io.unlink(tmp));
+    if (errorCode(error) !== 'EEXIST') throw error;
+    yield* io.syncDir(dir);
+    return false;
+  }
+  yield* io.syncDir(dir);
+  yield* quietly(io.unlink(tmp));
+  return true;
+}
