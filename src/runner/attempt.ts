@@ -1,0 +1,219 @@
+/**
+ * One attempt at a task, from claim to completion: shared by `run` and `exec`.
+ *
+ * The worker is started behind its gate before anything is committed, so that the commit can name its process group. Only
+ * when the commit stands does the gate open. Whoever dies in between leaves a gate that closes by itself.
+ */
+
+import fs from 'node:fs';
+import { newId } from '../core/context.ts';
+import { ForgeError } from '../core/errors.ts';
+import type { OwnerIdentity, WorkerIdentity } from '../core/identity.ts';
+import type { PlanTask } from '../core/plan.ts';
+import { type AttemptManifest, freshRecord, type TaskRecord } from '../core/records.ts';
+import {
+  andThen,
+  claimTask,
+  type Decision,
+  dispatchTask,
+  type HeartbeatResult,
+  heartbeatTask,
+  releaseTask,
+} from '../core/task-ops.ts';
+import { isInFlight } from '../core/task-state.ts';
+import { isoTime } from '../core/time.ts';
+import { changeTask, refuseUnreadable } from '../store/change.ts';
+import { type Env, instantOf, observerOf } from './env.ts';
+import { RunningAttempt } from './running-attempt.ts';
+import { stopFormerWorker } from './takeover.ts';
+import { type GatedWorker, spawnGated, type WorkerCommand } from './worker.ts';
+
+export interface AttemptRequest {
+  task: PlanTask;
+  runId: string;
+  owner: OwnerIdentity;
+  command: WorkerCommand;
+  /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: the terminal's. */
+  output: 'logs' | 'inherit';
+  /** Throws NOT_READY (or why else it can't be had) unless the task may be given out as this record says. */
+  refuse(record: TaskRecord): void;
+}
+
+/** The ids of an attempt that is about to be made, and what its worker is told. */
+interface Draft {
+  claimId: string;
+  attemptId: string;
+  number: number;
+  generation: number;
+  dir: string;
+}
+
+/**
+ * Claims the task and starts its worker, in one commit unless a former worker has to be stopped first. Returns null when
+ * the task was abandoned too often and has failed instead.
+ * Throws NOT_READY, LEASE_EXISTS, LEASE_NOT_EXPIRED, STATE_VERSION_CONFLICT when somebody else was first; IO_ERROR.
+ */
+export async function startAttempt(env: Env, request: AttemptRequest): Promise<RunningAttempt | null> {
+  const { task } = request;
+  const read = await env.store.read(task.id, { thorough: true });
+  refuseUnreadable(read);
+  let seen = read.record ?? freshRecord(task.id, isoTime(env.now()));
+  request.refuse(seen);
+  const claimId = newId(env.ctx);
+  // Somebody may still work on it: then the claim comes first, so that nobody else can begin while he is stopped.
+  const former = seen.worker !== null || isInFlight(seen.state.state);
+  if (!former) return launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation + 1), seen);
+  const taken = await changeTask(env, task.id, (record) => {
+    request.refuse(record);
+    return claimFor(env, request, claimId, record);
+  });
+  if (taken.result === null) return null;
+  seen = taken.record;
+  try {
+    await stopFormerWorker(env, seen);
+    return await launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation), seen);
+  } catch (error) {
+    await giveBack(env, task.id, claimId);
+    throw error;
+  }
+}
+
+function draftOf(env: Env, taskId: string, claimId: string, seen: TaskRecord, generation: number): Draft {
+  const attemptId = newId(env.ctx);
+  const dir = env.store.ensureAttempt(taskId, attemptId);
+  return { claimId, attemptId, number: seen.state.attempt_count + 1, generation, dir };
+}
+
+/** A claim that came to nothing is released, so that nobody has to wait for it to run out. */
+async function giveBack(env: Env, taskId: string, claimId: string): Promise<void> {
+  try {
+    await changeTask(env, taskId, (record) => releaseTask(record, { claimId, workerGone: false, nowMs: env.now() }));
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+  }
+}
+
+function claimFor(env: Env, { runId, owner }: AttemptRequest, claimId: string, record: TaskRecord) {
+  return claimTask(record, {
+    claimId,
+    runId,
+    owner,
+    ttlMs: env.settings.agents.self_lease_ttl_ms,
+    instant: instantOf(env),
+    observer: observerOf(env),
+    abandonLimit: env.settings.agents.retry_attempts,
+  });
+}
+
+async function launch(env: Env, request: AttemptRequest, draft: Draft, seen: TaskRecord): Promise<RunningAttempt> {
+  const logs = request.output === 'logs' ? openLogs(draft.dir) : null;
+  const worker = spawnGated({
+    ...request.command,
+    cwd: env.layout.project,
+    env: workerEnv(env, request, draft, seen),
+    stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
+  });
+  if (logs !== null) for (const fd of Object.values(logs)) fs.closeSync(fd);
+  try {
+    const identity = identityOf(env, worker, draft);
+    await writeManifest(env, request, draft, identity);
+    const started = await changeTask(env, request.task.id, (record) => {
+      refuseIfMoved(record, seen);
+      return startWork(env, request, draft, identity, record);
+    });
+    worker.open();
+    return new RunningAttempt(env, request, { ...draft, worker, identity, record: started.record });
+  } catch (error) {
+    worker.abandon();
+    // Nothing refers to this attempt, so it did not happen.
+    fs.rmSync(draft.dir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** The worker has been told its attempt number and generation, so the commit must be on the record that they came from. */
+function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
+  if (record.memo.generation === seen.memo.generation && record.state.attempt_count === seen.state.attempt_count)
+    return;
+  throw new ForgeError('STATE_VERSION_CONFLICT', `somebody else was first to take task ${record.state.task_id}`);
+}
+
+/** Claim (unless it is made already), dispatch and first heartbeat as one decision. */
+function startWork(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  worker: WorkerIdentity | null,
+  record: TaskRecord,
+): Decision<HeartbeatResult> {
+  const instant = instantOf(env);
+  const ttlMs = env.settings.agents.self_lease_ttl_ms;
+  const { claimId, attemptId } = draft;
+  if (record.lease?.claim_id !== claimId) request.refuse(record);
+  const claimed = claimFor(env, request, claimId, record);
+  const dispatched = andThen(record, claimed, (next) =>
+    dispatchTask(next, { claimId, runId: request.runId, attemptId, worker, ttlMs, instant }),
+  );
+  return andThen(record, dispatched, (next) => heartbeatTask(next, { attemptId, ttlMs, instant }));
+}
+
+function identityOf(env: Env, worker: GatedWorker, draft: Draft): WorkerIdentity | null {
+  if (worker.identity === null) return null;
+  return { ...env.ctx.machine(), ...worker.identity, claim_id: draft.claimId, attempt_id: draft.attemptId };
+}
+
+function openLogs(dir: string): { stdout: number; stderr: number } {
+  fs.mkdirSync(`${dir}/logs`, { mode: 0o700 });
+  const open = (name: string) => fs.openSync(`${dir}/logs/${name}`, 'ax', 0o600);
+  return { stdout: open('stdout.log'), stderr: open('stderr.log') };
+}
+
+async function writeManifest(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  worker: WorkerIdentity | null,
+): Promise<void> {
+  const manifest: AttemptManifest = {
+    version: 1,
+    attempt_id: draft.attemptId,
+    task_id: request.task.id,
+    run_id: request.runId,
+    claim_id: draft.claimId,
+    generation: draft.generation,
+    phase: 'implement',
+    worktree_path: null,
+    dispatched_at: isoTime(env.now()),
+    attempt_number: draft.number,
+    ...(worker === null ? {} : { worker: { pid: worker.pid, pgid: worker.pgid, started_at: worker.started_at } }),
+  };
+  await env.store.createOnce(request.task.id, draft.attemptId, 'manifest.json', manifest, env.newOp());
+}
+
+/** Where a worker may leave its verdict; what is kept is a copy. */
+export function verdictDraft(dir: string): string {
+  return `${dir}/verdict.draft.json`;
+}
+
+function workerEnv(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  seen: TaskRecord,
+): Record<string, string | undefined> {
+  const outer = Object.entries(env.ctx.env).filter(([name]) => !name.startsWith('FORGE_'));
+  return {
+    ...Object.fromEntries(outer),
+    ...request.task.env,
+    FORGE_DIR: env.layout.project,
+    FORGE_RUN_ID: request.runId,
+    FORGE_TASK_ID: request.task.id,
+    FORGE_CLAIM_ID: draft.claimId,
+    FORGE_ATTEMPT_ID: draft.attemptId,
+    FORGE_GENERATION: String(draft.generation),
+    FORGE_PHASE: 'implement',
+    FORGE_ATTEMPT_NUMBER: String(draft.number),
+    FORGE_LAST_ERROR: seen.state.last_error ? JSON.stringify(seen.state.last_error) : '',
+    FORGE_VERDICT_FILE: verdictDraft(draft.dir),
+  };
+}

@@ -1,0 +1,50 @@
+/** What everything that works on a project is given, and the few facts that are read off it at the moment of use. */
+
+import type { Context } from '../core/context.ts';
+import type { Instant, LeaseObserver } from '../core/leases.ts';
+import type { Plan } from '../core/plan.ts';
+import type { World } from '../core/readiness.ts';
+import type { TaskRecord } from '../core/records.ts';
+import type { Settings } from '../core/settings.ts';
+import type { ChangeEnv } from '../store/change.ts';
+import type { Layout } from '../store/layout.ts';
+import type { FileStore, TaskRead } from '../store/store.ts';
+
+export interface Env extends ChangeEnv {
+  ctx: Context;
+  layout: Layout;
+  settings: Settings;
+  store: FileStore;
+}
+
+export function instantOf({ ctx }: Env): Instant {
+  return { nowMs: ctx.now(), monoMs: ctx.monotonicMs(), bootId: ctx.machine().boot_id };
+}
+
+export function observerOf({ ctx, settings }: Env): LeaseObserver {
+  return {
+    nowMs: ctx.now(),
+    monoMs: ctx.monotonicMs(),
+    machine: ctx.machine(),
+    liveness: ctx.liveness,
+    graceMs: settings.agents.steal_grace_ms,
+  };
+}
+
+/** A world over records that were read before it is asked. */
+export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskRead>): World {
+  return {
+    plan,
+    observer: observerOf(env),
+    recordOf: (taskId) => {
+      const read = reads.get(taskId);
+      if (read === undefined) return null;
+      return read.record === null && read.problem !== null ? 'unreadable' : read.record;
+    },
+  };
+}
+
+/** How long a heartbeat renews a lease for: as long as it was taken for. */
+export function ttlOf({ settings }: Pick<Env, 'settings'>, record: TaskRecord): number {
+  return record.lease?.ttl_ms ?? settings.agents.lease_ttl_ms;
+}

@@ -1,0 +1,31 @@
+/** Ctrl-C and its relatives: once to stop in good order, twice to stop now. */
+
+export interface Interrupts {
+  /** 0: go on. 1: stop, give back what is in hand. 2: stop at once. */
+  readonly level: number;
+  /** Calls back at every further interruption until the returned function is called. */
+  listen(callback: () => void): () => void;
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Listens to this process's signals. `stop` ends that, and puts back what signals do by themselves. */
+export function listenToSignals(): Interrupts & { stop(): void } {
+  const callbacks = new Set<() => void>();
+  const interrupts = {
+    level: 0,
+    listen: (callback: () => void) => {
+      callbacks.add(callback);
+      return () => void callbacks.delete(callback);
+    },
+    stop: () => {
+      for (const signal of SIGNALS) process.off(signal, raise);
+    },
+  };
+  const raise = () => {
+    interrupts.level = Math.min(2, interrupts.level + 1);
+    for (const callback of callbacks) callback();
+  };
+  for (const signal of SIGNALS) process.on(signal, raise);
+  return interrupts;
+}

@@ -1,0 +1,292 @@
+/** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
+
+import { type ClassifiedError, classifyError } from '../core/classify.ts';
+import { ForgeError } from '../core/errors.ts';
+import type { WorkerIdentity } from '../core/identity.ts';
+import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../core/records.ts';
+import { coercePolicy, STEP_RETRY_DEFAULT } from '../core/retry.ts';
+import type { OutputTail } from '../core/run-events.ts';
+import { type CompleteResult, heartbeatTask, type Outcome, releaseTask } from '../core/task-ops.ts';
+import { errorCode } from '../store/calls.ts';
+import { changeTask } from '../store/change.ts';
+import { readCapped } from '../store/drivers.ts';
+import { type AttemptRequest, verdictDraft } from './attempt.ts';
+import { commitCompletion, parseVerdict, taskPolicy } from './completion.ts';
+import { type Env, instantOf } from './env.ts';
+import { stopGroup } from './groups.ts';
+import { tailOf } from './output.ts';
+import type { GatedWorker, WorkerExit } from './worker.ts';
+
+/** How often the record is looked at for a cancel or a theft, milliseconds. */
+const WATCH_MS = 500;
+
+/** The longest that a timer can wait, 24.8 days: beyond it setTimeout would fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+export type AttemptEnd =
+  /** The attempt is complete: forward, back for another try, or out. */
+  | { kind: 'completed'; result: CompleteResult; error: ClassifiedError | null }
+  /** Given back uncharged because we were told to stop. */
+  | { kind: 'released'; state: TaskState }
+  /** Somebody else decided: it was cancelled, or taken over. */
+  | { kind: 'lost'; why: string };
+
+export interface FinishedAttempt {
+  end: AttemptEnd;
+  exit: WorkerExit;
+  record: TaskRecord;
+  durationMs: number;
+  tail: OutputTail;
+}
+
+type StopReason = 'interrupt' | 'timeout' | 'lost';
+
+interface Started {
+  claimId: string;
+  attemptId: string;
+  number: number;
+  dir: string;
+  worker: GatedWorker;
+  identity: WorkerIdentity | null;
+  record: TaskRecord;
+}
+
+export class RunningAttempt {
+  readonly attemptId: string;
+  readonly number: number;
+  readonly pid: number | null;
+  readonly dir: string;
+  /** Settles when the attempt is over and its end is committed. Rejects with IO_ERROR when that can't be written. */
+  readonly finished: Promise<FinishedAttempt>;
+  readonly #env: Env;
+  readonly #request: AttemptRequest;
+  readonly #started: Started;
+  readonly #startedMs: number;
+  readonly #kill = new AbortController();
+  #stopReason: StopReason | null = null;
+  #stopping: Promise<void> | null = null;
+  #renewedMs: number;
+  #lostWhy = '';
+  #beatsFail = false;
+
+  constructor(env: Env, request: AttemptRequest, started: Started) {
+    this.#env = env;
+    this.#request = request;
+    this.#started = started;
+    this.#startedMs = env.ctx.monotonicMs();
+    this.#renewedMs = this.#startedMs;
+    this.attemptId = started.attemptId;
+    this.number = started.number;
+    this.pid = started.identity?.pid ?? null;
+    this.dir = started.dir;
+    this.finished = this.#live();
+  }
+
+  /** Milliseconds since the worker was started. */
+  get ageMs(): number {
+    return this.#env.ctx.monotonicMs() - this.#startedMs;
+  }
+
+  /** The lease could not be renewed lately; nobody should claim more work on such a disk. */
+  get beatsFail(): boolean {
+    return this.#beatsFail;
+  }
+
+  /** Stops the worker and gives the task back uncharged: SIGTERM, the grace, SIGKILL. */
+  interrupt(): void {
+    this.#stop('interrupt');
+  }
+
+  /** Ends the grace of an interruption at once. */
+  kill(): void {
+    this.#kill.abort();
+    this.#stop('interrupt');
+  }
+
+  async #live(): Promise<FinishedAttempt> {
+    const { agents } = this.#env.settings;
+    const beat = setInterval(() => void this.#beat(), agents.self_heartbeat_ms);
+    const watch = setInterval(() => void this.#watch(), WATCH_MS);
+    const { timeout_ms } = this.#request.task;
+    const timeout =
+      timeout_ms === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeout_ms, TIMER_MAX_MS));
+    try {
+      const exit = await this.#started.worker.exited;
+      clearTimeout(timeout);
+      await this.#clearGroup();
+      const durationMs = this.ageMs;
+      const tail = tailOf(this.#started.dir);
+      return { ...(await this.#end(exit, tail)), exit, durationMs, tail };
+    } finally {
+      clearTimeout(timeout);
+      clearInterval(beat);
+      clearInterval(watch);
+    }
+  }
+
+  #stop(reason: StopReason): void {
+    this.#stopReason ??= reason;
+    this.#stopping ??= this.#clearGroup();
+  }
+
+  /** Stops whatever is left of the group; children that outlive their leader too. */
+  async #clearGroup(): Promise<void> {
+    const { identity } = this.#started;
+    if (this.#stopping !== null) return this.#stopping;
+    if (identity === null) return;
+    const options = { graceMs: this.#env.settings.agents.kill_grace_ms, signal: this.#kill.signal };
+    await stopGroup(identity, options).catch((error: unknown) => {
+      this.#env.warn(error instanceof Error ? error.message : String(error));
+    });
+  }
+
+  async #beat(): Promise<void> {
+    const { attemptId } = this.#started;
+    const ttlMs = this.#env.settings.agents.self_lease_ttl_ms;
+    const at = this.#env.ctx.monotonicMs();
+    try {
+      await changeTask(this.#env, this.#request.task.id, (record) =>
+        heartbeatTask(record, { attemptId, ttlMs, instant: instantOf(this.#env) }),
+      );
+      this.#renewedMs = at;
+      this.#beatsFail = false;
+    } catch (error) {
+      if (error instanceof ForgeError && (error.code === 'LEASE_STOLEN' || error.code === 'STALE_ATTEMPT')) {
+        await this.#watch();
+        return;
+      }
+      this.#beatsFail = true;
+      this.#env.warn(
+        `heartbeat of task ${this.#request.task.id} failed: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      if (this.#env.ctx.monotonicMs() - this.#renewedMs < ttlMs) return;
+      // The lease has run out and can't be renewed: stop while nobody may have taken it yet.
+      this.#lose('its lease ran out and could not be renewed');
+    }
+  }
+
+  #lose(why: string): void {
+    if (this.#stopReason === null) this.#lostWhy = why;
+    this.#stop('lost');
+  }
+
+  #stamp = '';
+
+  async #watch(): Promise<void> {
+    const { store } = this.#env;
+    try {
+      const stamp = await store.stamp(this.#request.task.id);
+      if (stamp === this.#stamp) return;
+      const { record } = await store.read(this.#request.task.id);
+      this.#stamp = stamp;
+      if (record === null || record.lease?.attempt_id === this.#started.attemptId) return;
+      // The worker handed in its result by itself; it may still be cleaning up.
+      if (record.memo.completion?.attempt_id === this.#started.attemptId) return;
+      this.#lose(
+        record.state.state === 'cancelled' ? 'it was cancelled' : `its lease was lost; it is ${record.state.state}`,
+      );
+    } catch {
+      // The next look, or the heartbeat, tells.
+    }
+  }
+
+  async #end(exit: WorkerExit, tail: OutputTail): Promise<{ end: AttemptEnd; record: TaskRecord }> {
+    if (this.#stopReason === 'interrupt') return this.#release();
+    if (this.#stopReason === 'lost') return this.#lostEnd(this.#lostWhy);
+    const outcome = this.#outcome(exit, tail);
+    try {
+      const changed = await this.#insist(() =>
+        commitCompletion(
+          { ...this.#env, random: this.#env.ctx.random },
+          {
+            taskId: this.#request.task.id,
+            attemptId: this.attemptId,
+            outcome,
+            policy: taskPolicy(this.#env.settings, this.#request.task),
+            workerGone: true,
+          },
+        ),
+      );
+      return { end: completed(changed.result, changed.record), record: changed.record };
+    } catch (error) {
+      if (!(error instanceof ForgeError) || (error.code !== 'LEASE_STOLEN' && error.code !== 'STALE_ATTEMPT'))
+        throw error;
+      return this.#lostEnd(error.message);
+    }
+  }
+
+  /** The worker's own word, if it left one, else what its exit means. */
+  #outcome(exit: WorkerExit, tail: OutputTail): Outcome {
+    const timedOut = this.#stopReason === 'timeout';
+    if (exit.code !== 0 || timedOut) {
+      const outputTail = `${tail.stdout}\n${tail.stderr}`;
+      const { errors: rules } = this.#env.settings;
+      const end = {
+        exitCode: exit.code,
+        signal: exit.signal,
+        spawnError: exit.spawnError,
+        timedOut,
+        outputTail,
+        rules,
+      };
+      return { kind: 'failed', error: classifyError(end) };
+    }
+    const file = verdictDraft(this.#started.dir);
+    try {
+      return { kind: 'verdict', verdict: parseVerdict(readCapped(file, RECORD_MAX_BYTES), file), written: true };
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') {
+        return { kind: 'verdict', verdict: { version: 1, verdict: 'ready_for_review', summary: '' }, written: false };
+      }
+      const message = error instanceof Error ? error.message : String(error);
+      return { kind: 'failed', error: { class: 'verdict.invalid', message } };
+    }
+  }
+
+  async #release(): Promise<{ end: AttemptEnd; record: TaskRecord }> {
+    const { claimId } = this.#started;
+    try {
+      const { result, record } = await this.#insist(() =>
+        changeTask(this.#env, this.#request.task.id, (current) =>
+          releaseTask(current, { claimId, reason: 'interrupted', workerGone: true, nowMs: this.#env.now() }),
+        ),
+      );
+      return { end: { kind: 'released', state: result.state }, record };
+    } catch (error) {
+      if (!(error instanceof ForgeError) || error.code !== 'LEASE_STOLEN') throw error;
+      return this.#lostEnd(error.message);
+    }
+  }
+
+  /** Somebody else has the last word: it may be our own worker, which completed the attempt by itself. */
+  async #lostEnd(why: string): Promise<{ end: AttemptEnd; record: TaskRecord }> {
+    const { record } = await this.#env.store.read(this.#request.task.id);
+    if (record === null) return { end: { kind: 'lost', why }, record: this.#started.record };
+    const done = record.memo.completion;
+    if (done?.attempt_id !== this.attemptId) return { end: { kind: 'lost', why }, record };
+    const { attempt_id, state, next_eligible_at, failure_reason } = done;
+    const result = { task_id: this.#request.task.id, attempt_id, state, next_eligible_at, failure_reason };
+    return { end: completed(result, record), record };
+  }
+
+  /** Tries a commit again when the disk refuses; the lease is still ours, so nobody is kept waiting. */
+  async #insist<T>(commit: () => Promise<T>): Promise<T> {
+    const policy = coercePolicy(undefined, STEP_RETRY_DEFAULT);
+    for (let attempts = 1; ; attempts++) {
+      try {
+        return await commit();
+      } catch (error) {
+        if (!(error instanceof ForgeError) || error.code !== 'IO_ERROR') throw error;
+        const delay = policy.retryBackoff('io', { attempts, random: this.#env.ctx.random });
+        if (delay === null) throw error;
+        await new Promise((resolve) => setTimeout(resolve, delay));
+      }
+    }
+  }
+}
+
+function completed(result: CompleteResult, record: TaskRecord): AttemptEnd {
+  const failed = result.state === 'failed' || result.state === 'awaiting_respawn';
+  const last = failed ? (record.state.last_error ?? null) : null;
+  return { kind: 'completed', result, error: last && { class: last.class, message: last.message } };
+}

@@ -1,0 +1,65 @@
+/** `dispatch`: open the attempt of a claim. One claim has one attempt; a repeat returns it. */
+
+import { newId } from '../core/context.ts';
+import { requireUuid } from '../core/ids.ts';
+import type { AttemptManifest, PhaseOfWork } from '../core/records.ts';
+import { dispatchTask } from '../core/task-ops.ts';
+import { isoTime } from '../core/time.ts';
+import { instantOf, ttlOf } from '../runner/env.ts';
+import { stopFormerWorker } from '../runner/takeover.ts';
+import { changeTask } from '../store/change.ts';
+import { type Call, openSession, requireRecord } from './session.ts';
+
+export interface DispatchOptions {
+  task: string;
+  claim: string;
+  run: string;
+  phase: PhaseOfWork;
+}
+
+export interface DispatchData {
+  task_id: string;
+  attempt_id: string;
+  attempt_number: number;
+  phase: PhaseOfWork;
+  worktree_path: string | null;
+}
+
+/** Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND. */
+export async function dispatch(call: Call, options: DispatchOptions): Promise<DispatchData> {
+  const session = openSession(call);
+  const claimId = requireUuid(options.claim, '--claim');
+  const runId = requireUuid(options.run, '--run');
+  const { record: seen } = await requireRecord(session, options.task);
+  await stopFormerWorker(session, seen);
+  const fresh = newId(session.ctx);
+  const { result } = await changeTask(session, options.task, async (record) => {
+    const decision = dispatchTask(record, {
+      claimId,
+      runId,
+      attemptId: fresh,
+      worker: null,
+      ttlMs: ttlOf(session, record),
+      instant: instantOf(session),
+    });
+    if (decision.record !== null) {
+      const manifest: AttemptManifest = {
+        version: 1,
+        attempt_id: fresh,
+        task_id: options.task,
+        run_id: runId,
+        claim_id: claimId,
+        generation: decision.record.lease?.generation ?? 0,
+        phase: options.phase,
+        worktree_path: null,
+        dispatched_at: isoTime(session.now()),
+        attempt_number: decision.result.attempt_number,
+      };
+      await session.store.createOnce(options.task, fresh, 'manifest.json', manifest, session.newOp());
+    }
+    return decision;
+  });
+  const manifest = await session.store.readManifest(options.task, result.attempt_id);
+  const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: null };
+  return { task_id: options.task, ...result, phase, worktree_path };
+}

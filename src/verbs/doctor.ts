@@ -1,0 +1,131 @@
+/** `doctor`: is everything here as it should be? Looks only; never writes. */
+
+import { ForgeError } from '../core/errors.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../core/settings.ts';
+import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../store/checks.ts';
+import type { Layout } from '../store/layout.ts';
+import { loadPlan, loadSettings, requireProject } from '../store/project.ts';
+import { FileStore } from '../store/store.ts';
+import { notEnforced } from './not-enforced.ts';
+import type { Call } from './session.ts';
+
+export interface Check {
+  name: string;
+  status: 'ok' | 'warn' | 'fail';
+  message: string;
+  /** What to do about it; null when all is well. */
+  fix: string | null;
+}
+
+/** Throws PHASES_NOT_FOUND when there is nothing to look at. */
+export async function doctor(call: Call): Promise<{ checks: Check[] }> {
+  const layout = requireProject(call.ctx.cwd, call.dir);
+  const settings = attempt('settings', () => loadSettings(layout), 'settings are fine');
+  const plan = attempt('plan', () => loadPlan(layout, settings.value ?? DEFAULT_SETTINGS), 'the plan is fine');
+  if (plan.value === null && plan.check.status === 'ok') {
+    plan.check = { name: 'plan', status: 'warn', message: 'there is no plan', fix: 'forge orchestrate init' };
+  }
+  return {
+    checks: [
+      settings.check,
+      plan.check,
+      supported(settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null),
+      writable(layout),
+      links(layout),
+      permissions(layout),
+      fileSystem(layout),
+      boot(call),
+      await tasks(layout),
+    ],
+  };
+}
+
+function ok(name: string, message: string): Check {
+  return { name, status: 'ok', message, fix: null };
+}
+
+function attempt<T>(name: string, read: () => T, fine: string): { value: T | null; check: Check } {
+  try {
+    return { value: read(), check: ok(name, fine) };
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    const [first] = error.problems;
+    const where =
+      first === undefined ? '' : `; the first, at ${first.place.file}:${first.place.line ?? 1}: ${first.message}`;
+    return { value: null, check: { name, status: 'fail', message: `${error.message}${where}`, fix: error.hint } };
+  }
+}
+
+function supported(settings: Settings, plan: Parameters<typeof notEnforced>[1]): Check {
+  const missing = notEnforced(settings, plan);
+  if (missing.length === 0) return ok('support', 'everything that plan and settings ask for is done');
+  return {
+    name: 'support',
+    status: 'warn',
+    message: missing.join('; '),
+    fix: 'Leave it out, or do it by hand for now.',
+  };
+}
+
+function writable(layout: Layout): Check {
+  const { ok: may, path } = writableTree(layout);
+  if (may) return ok('writable', 'the state tree can be written');
+  return {
+    name: 'writable',
+    status: 'fail',
+    message: `${path} can not be written`,
+    fix: `Give yourself write permission on ${path}.`,
+  };
+}
+
+function links(layout: Layout): Check {
+  const found = symlinksIn(layout);
+  if (found.length === 0) return ok('symlinks', 'no symlinks among the folders of the state tree');
+  const message = `${found.join(', ')}: symlinks are never followed`;
+  return { name: 'symlinks', status: 'fail', message, fix: 'Put the real folder in place of the symlink.' };
+}
+
+function permissions(layout: Layout): Check {
+  const open = openToOthers(layout);
+  if (open.length === 0) return ok('permissions', 'only you can write to the state tree');
+  return {
+    name: 'permissions',
+    status: 'warn',
+    message: `others may write to ${open.join(', ')}`,
+    fix: `chmod go-w ${open.join(' ')}`,
+  };
+}
+
+function fileSystem(layout: Layout): Check {
+  const doubtful = doubtfulFileSystem(layout);
+  if (doubtful === null) return ok('file system', 'the project is on a local file system');
+  const message = `the project is on ${doubtful}, where hard links and fsync may not hold what they promise`;
+  return { name: 'file system', status: 'warn', message, fix: 'Keep the project on a local disk.' };
+}
+
+function boot({ ctx }: Call): Check {
+  if (ctx.machine().boot_id !== '') return ok('processes', 'dead owners are noticed at once');
+  const message = 'this boot has no id, so a dead owner is only noticed when its lease runs out';
+  return { name: 'processes', status: 'warn', message, fix: 'Nothing to do; leases still run out in time.' };
+}
+
+async function tasks(layout: Layout): Promise<Check> {
+  const snapshot = await new FileStore(layout).snapshot();
+  const problems = snapshot.tasks.flatMap((read) =>
+    read.problem === null ? [] : [`${read.task_id}: ${read.problem}`],
+  );
+  const warnings = snapshot.tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
+  if (problems.length > 0) {
+    const fix = `Mend the named files in ${layout.tasks}; spec/STATE.md says what they hold.`;
+    return { name: 'tasks', status: 'fail', message: problems.join('; '), fix };
+  }
+  if (warnings.length > 0) {
+    return {
+      name: 'tasks',
+      status: 'warn',
+      message: warnings.join('; '),
+      fix: 'The next change of each task puts it right.',
+    };
+  }
+  return ok('tasks', `${snapshot.tasks.length} task records can be read`);
+}

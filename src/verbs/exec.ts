@@ -1,0 +1,113 @@
+/** `exec`: claim a task, do it with a command of your own, complete it. */
+
+import os from 'node:os';
+import { EXIT, ForgeError, unreachable } from '../core/errors.ts';
+import type { PlanTask } from '../core/plan.ts';
+import type { TaskRecord, TaskState } from '../core/records.ts';
+import { startAttempt } from '../runner/attempt.ts';
+import type { Interrupts } from '../runner/interrupts.ts';
+import type { FinishedAttempt, RunningAttempt } from '../runner/running-attempt.ts';
+import { yielding } from '../store/drivers.ts';
+import type { LoadedPlan } from '../store/project.ts';
+import type { TaskRead } from '../store/store.ts';
+import { ownIdentity } from './run.ts';
+import {
+  type Call,
+  firstToBeHad,
+  openSession,
+  plannedTask,
+  planOf,
+  readAll,
+  refuseUnlessReady,
+  requireReady,
+  type Session,
+  underRun,
+} from './session.ts';
+
+export interface ExecOptions {
+  task?: string | undefined;
+  next?: boolean | undefined;
+  run?: string | undefined;
+  /** The command and its arguments; no shell is in between. */
+  command: readonly string[];
+}
+
+export interface ExecData {
+  task_id: string;
+  attempt_id: string;
+  attempt_number: number;
+  state: TaskState;
+  next_eligible_at: string | null;
+  /** What this process exits with: the command's own code (128 + n for signal n), 3 when the lease was lost, 130 when interrupted. */
+  exit_code: number;
+  why: string | null;
+}
+
+/** Throws NOT_READY, LEASE_EXISTS, LEASE_NOT_EXPIRED, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS, IO_ERROR. */
+export async function exec(call: Call, options: ExecOptions, interrupts: Interrupts): Promise<ExecData> {
+  if (options.command.length === 0) {
+    throw new ForgeError('INVALID_ARGS', 'say which command does the work', {
+      hint: 'forge orchestrate exec <task> -- make report',
+    });
+  }
+  const session = openSession(call, yielding);
+  const { task, attempt } = await start(session, options);
+  const onInterrupt = () => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt());
+  const stopListening = interrupts.listen(onInterrupt);
+  if (interrupts.level > 0) onInterrupt();
+  try {
+    return dataOf(task, attempt, await attempt.finished);
+  } finally {
+    stopListening();
+  }
+}
+
+async function start(session: Session, options: ExecOptions): Promise<{ task: PlanTask; attempt: RunningAttempt }> {
+  const loaded = planOf(session);
+  const { reads } = await readAll(session);
+  const candidates = candidatesOf(session, loaded, reads, options);
+  const owner = ownIdentity(session);
+  return underRun(session, options.run, { owner }, (runId) =>
+    firstToBeHad(candidates, options.next === true, async (task) => {
+      const refuse = (record: TaskRecord) => refuseUnlessReady(session, loaded, task, reads, record);
+      const command = { argv: [...options.command] };
+      const attempt = await startAttempt(session, { task, runId, owner, command, output: 'inherit', refuse });
+      if (attempt !== null) return { task, attempt };
+      throw new ForgeError('NOT_READY', `task ${task.id} was abandoned too often and has failed`);
+    }),
+  );
+}
+
+function candidatesOf(
+  session: Session,
+  loaded: LoadedPlan,
+  reads: ReadonlyMap<string, TaskRead>,
+  options: ExecOptions,
+): PlanTask[] {
+  if (options.next === true) return requireReady(session, loaded, reads);
+  if (options.task === undefined) throw new ForgeError('INVALID_ARGS', 'say which task to work on, or --next');
+  const task = plannedTask(loaded, options.task);
+  refuseUnlessReady(session, loaded, task, reads, reads.get(task.id)?.record ?? null);
+  return [task];
+}
+
+function dataOf(task: PlanTask, attempt: RunningAttempt, { end, exit, record }: FinishedAttempt): ExecData {
+  const base = { task_id: task.id, attempt_id: attempt.attemptId, attempt_number: attempt.number };
+  const next_eligible_at = record.state.next_eligible_at ?? null;
+  switch (end.kind) {
+    case 'completed': {
+      const exit_code = exit.code ?? (exit.signal === null ? EXIT.failed : 128 + signalNumber(exit.signal));
+      return { ...base, state: end.result.state, next_eligible_at, exit_code, why: end.error?.message ?? null };
+    }
+    case 'released':
+      return { ...base, state: end.state, next_eligible_at, exit_code: EXIT.interrupted, why: 'interrupted' };
+    case 'lost':
+      return { ...base, state: record.state.state, next_eligible_at, exit_code: EXIT.conflict, why: end.why };
+    default:
+      return unreachable(end);
+  }
+}
+
+function signalNumber(name: string): number {
+  return os.constants.signals[name as NodeJS.Signals] ?? 0;
+}

@@ -1,0 +1,99 @@
+/** Bare `forge orchestrate`: where things stand, and the exact next command. */
+
+import { ForgeError } from '../core/errors.ts';
+import { mayStillRun, outlook } from '../core/readiness.ts';
+import { isInFlight } from '../core/task-state.ts';
+import { worldOf } from '../runner/env.ts';
+import { findProject, loadPlan } from '../store/project.ts';
+import { type Call, openSession, readAll, type Session } from './session.ts';
+
+export interface HomeData {
+  /** Null when there is no project here. */
+  project: string | null;
+  plan: string | null;
+  counts: Record<string, number>;
+  ready: number;
+  in_flight: number;
+  waiting: number;
+  human: number;
+  next: { command: string; why: string };
+}
+
+/** Never fails for want of a project: then the next command is `init`. Throws PHASES_PARSE_ERROR, SETTINGS_INVALID. */
+export async function home(call: Call): Promise<HomeData> {
+  const empty = { project: null, plan: null, counts: {}, ready: 0, in_flight: 0, waiting: 0, human: 0 };
+  const start = { ...empty, next: { command: 'forge orchestrate init', why: 'there is no plan here yet' } };
+  if (findProject(call.ctx.cwd, call.dir) === null) return start;
+  let session: Session;
+  try {
+    session = openSession(call);
+  } catch (error) {
+    if (error instanceof ForgeError && error.code === 'PHASES_NOT_FOUND') return start;
+    throw error;
+  }
+  const loaded = loadPlan(session.layout, session.settings);
+  if (loaded === null) return { ...start, project: session.layout.project };
+  const { reads } = await readAll(session);
+  const world = worldOf(session, loaded.plan, reads);
+  const { ready, waiting, human } = outlook(world);
+  const counts: Record<string, number> = {};
+  let in_flight = 0;
+  for (const task of loaded.plan.tasks) {
+    const record = world.recordOf(task.id);
+    const known = record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed');
+    const state = task.status === 'done' || task.status === 'dropped' ? task.status : known;
+    counts[state] = (counts[state] ?? 0) + 1;
+    if (known !== 'unreadable' && isInFlight(known)) in_flight++;
+  }
+  const ids = new Set(loaded.plan.tasks.map((task) => task.id));
+  const facts = {
+    failed: loaded.plan.tasks.find((task) => stateOf(world.recordOf(task.id)) === 'failed')?.id ?? null,
+    runnable: mayStillRun(world, ids).length > 0,
+    forAgents: ready.find((task) => task.run === null)?.id ?? null,
+    waiting: waiting[0]?.task.id ?? null,
+    human: human[0]?.id ?? null,
+  };
+  return {
+    project: loaded.plan.project,
+    plan: loaded.file,
+    counts,
+    ready: ready.length,
+    in_flight,
+    waiting: waiting.length,
+    human: human.length,
+    next: nextCommand(facts, loaded.file),
+  };
+}
+
+function stateOf(record: ReturnType<ReturnType<typeof worldOf>['recordOf']>): string {
+  return record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
+}
+
+interface Facts {
+  failed: string | null;
+  runnable: boolean;
+  forAgents: string | null;
+  waiting: string | null;
+  human: string | null;
+}
+
+/** What moves the plan on, most useful first. */
+function nextCommand(facts: Facts, planFile: string): HomeData['next'] {
+  if (facts.runnable) return { command: 'forge orchestrate run', why: 'tasks are ready, or will be' };
+  if (facts.failed !== null) {
+    return {
+      command: `forge orchestrate logs ${facts.failed}`,
+      why: `it failed; then \`forge orchestrate retry ${facts.failed}\``,
+    };
+  }
+  if (facts.forAgents !== null)
+    return { command: 'forge orchestrate claim --next', why: 'what is ready waits for an agent' };
+  if (facts.human !== null)
+    return {
+      command: `forge orchestrate show ${facts.human}`,
+      why: `a person does it; then set \`status: done\` in ${planFile}`,
+    };
+  if (facts.waiting !== null)
+    return { command: `forge orchestrate why ${facts.waiting}`, why: 'nothing can start now' };
+  return { command: 'forge orchestrate status', why: 'everything is done' };
+}

@@ -1,0 +1,100 @@
+/** `run`: work through the plan. */
+
+import os from 'node:os';
+import { ForgeError } from '../core/errors.ts';
+import { outlook, withDependencies } from '../core/readiness.ts';
+import type { RunEvent, RunFinished } from '../core/run-events.ts';
+import { isoTime } from '../core/time.ts';
+import { identifyOwner } from '../host/processes.ts';
+import { type Env, worldOf } from '../runner/env.ts';
+import type { Interrupts } from '../runner/interrupts.ts';
+import { PlanSource } from '../runner/plan-source.ts';
+import { RunLoop } from '../runner/run-loop.ts';
+import { yielding } from '../store/drivers.ts';
+import { notEnforced } from './not-enforced.ts';
+import { type Call, openRun, openSession, plannedTask, planOf, readAll } from './session.ts';
+
+export interface RunVerbOptions {
+  /** Workers at a time; the settings' agents.max_parallel, else the number of cores. */
+  maxParallel?: number | undefined;
+  /** Only these, with everything they depend on. */
+  tasks?: readonly string[] | undefined;
+  /** `continue` (default): go on with what does not depend on a failed task. `stop`: start nothing new. */
+  onFailure?: 'continue' | 'stop' | undefined;
+}
+
+/** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
+export async function run(
+  call: Call,
+  options: RunVerbOptions,
+  interrupts: Interrupts,
+  emit: (event: RunEvent) => void,
+): Promise<RunFinished> {
+  const session = openSession({ ...call, warn: (message) => emit({ type: 'warning', message }) }, yielding);
+  const loaded = planOf(session);
+  for (const id of options.tasks ?? []) plannedTask(loaded, id);
+  const owner = ownIdentity(session);
+  const manifest = await openRun(session, { owner });
+  for (const message of [...loaded.warnings, ...notEnforced(session.settings, loaded.plan)])
+    emit({ type: 'warning', message });
+  const loop = new RunLoop(
+    session,
+    {
+      runId: manifest.run_id,
+      owner,
+      maxParallel: options.maxParallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
+      tasks: options.tasks === undefined || options.tasks.length === 0 ? null : options.tasks,
+      onFailure: options.onFailure ?? 'continue',
+    },
+    new PlanSource(session, loaded),
+    interrupts,
+    emit,
+  );
+  const finished = await loop.run();
+  await session.store.endRun(manifest.run_id, isoTime(session.now()), session.newOp());
+  return finished;
+}
+
+/** The process that beats for its leases: this one. */
+export function ownIdentity(env: Env) {
+  const owner = identifyOwner(env.ctx.pid);
+  if (owner !== null) return owner;
+  throw new ForgeError('IO_ERROR', 'the process table can not be read, so leases could not be tied to this process');
+}
+
+export interface DryRunData {
+  /** In the order in which they would be started. */
+  would_start: { task_id: string; phase_id: string; title: string; command: string }[];
+  /** Ready, but without a command: they wait for an agent. */
+  for_agents: { task_id: string; phase_id: string; title: string }[];
+  waiting: { task_id: string; code: string; reason: string }[];
+  human: { task_id: string; title: string }[];
+  max_parallel: number;
+  warnings: string[];
+}
+
+/** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */
+export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRunData> {
+  const session = openSession(call);
+  const loaded = planOf(session);
+  for (const id of options.tasks ?? []) plannedTask(loaded, id);
+  const selected = options.tasks?.length ? withDependencies(options.tasks, loaded.plan) : null;
+  const { reads } = await readAll(session);
+  const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, reads));
+  const chosen = ready.filter(({ id }) => selected?.has(id) ?? true);
+  const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
+  return {
+    would_start: chosen.flatMap((task) => (task.run === null ? [] : [{ ...row(task), command: task.run }])),
+    for_agents: chosen.filter((task) => task.run === null).map(row),
+    waiting: waiting
+      .filter(({ task }) => selected?.has(task.id) ?? true)
+      .map(({ task, reasons }) => ({
+        task_id: task.id,
+        code: reasons[0]?.code ?? '',
+        reason: reasons.map(({ message }) => message).join('; '),
+      })),
+    human: human.filter(({ id }) => selected?.has(id) ?? true).map(({ id, title }) => ({ task_id: id, title })),
+    max_parallel: options.maxParallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
+    warnings: [...loaded.warnings, ...notEnforced(session.settings, loaded.plan)],
+  };
+}

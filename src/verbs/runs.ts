@@ -1,0 +1,60 @@
+/** `run start`, `run end`, `run list`: a run is what claims are made under, for somebody who works by hand. */
+
+import { ForgeError } from '../core/errors.ts';
+import { requireUuid } from '../core/ids.ts';
+import type { RunManifest } from '../core/records.ts';
+import { oneLine } from '../core/text.ts';
+import { isoTime } from '../core/time.ts';
+import { type Call, openRun, openSession, type Session } from './session.ts';
+
+export interface RunStartData {
+  run_id: string;
+  name: string | null;
+  started_at: string;
+}
+
+export async function runStart(call: Call, options: { name?: string | undefined }): Promise<RunStartData> {
+  const name = options.name === undefined ? null : oneLine(options.name, 200);
+  const { run_id, started_at } = await openRun(openSession(call), { name });
+  return { run_id, name, started_at };
+}
+
+export interface RunEndData extends RunStartData {
+  ended_at: string;
+}
+
+/** Notes that a run is over; its leases go on until they are completed, released or run out. Throws RUN_NOT_FOUND. */
+export async function runEnd(call: Call, options: { run: string }): Promise<RunEndData> {
+  const session = openSession(call);
+  const runId = requireUuid(options.run, '--run');
+  const ended = isoTime(session.now());
+  const manifest = await session.store.endRun(runId, ended, session.newOp());
+  if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
+  const { run_id, name, started_at, ended_at } = manifest;
+  return { run_id, name, started_at, ended_at: ended_at ?? ended };
+}
+
+/** `open`: nobody said that it ended. `dead`: its process is gone without having said so. */
+export type RunStanding = 'open' | 'ended' | 'dead';
+
+export interface RunRow {
+  run_id: string;
+  name: string | null;
+  host: string;
+  started_at: string;
+  ended_at: string | null;
+  standing: RunStanding;
+}
+
+export function runRow(session: Session, manifest: RunManifest): RunRow {
+  const { run_id, name, host, started_at, owner } = manifest;
+  const ended_at = manifest.ended_at ?? null;
+  const dead = ended_at === null && owner != null && session.ctx.liveness(owner) === 'dead';
+  return { run_id, name, host, started_at, ended_at, standing: ended_at !== null ? 'ended' : dead ? 'dead' : 'open' };
+}
+
+export async function runList(call: Call): Promise<{ runs: RunRow[] }> {
+  const session = openSession(call);
+  const manifests = await session.store.listRuns();
+  return { runs: manifests.map((manifest) => runRow(session, manifest)) };
+}

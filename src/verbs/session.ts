@@ -1,0 +1,195 @@
+/** What every verb works with: the project, its settings, the store, and the clocks. Opened once per command. */
+
+import { type Context, newId } from '../core/context.ts';
+import { ForgeError } from '../core/errors.ts';
+import { requireTaskId } from '../core/ids.ts';
+import type { PlanTask } from '../core/plan.ts';
+import { neededFor, outlook, type Reason, reasonsToWait } from '../core/readiness.ts';
+import type { RunManifest, TaskRecord } from '../core/records.ts';
+import { type Decision, refuseHeld } from '../core/task-ops.ts';
+import { isInFlight } from '../core/task-state.ts';
+import { closest } from '../core/text.ts';
+import { isoTime } from '../core/time.ts';
+import { type Env, worldOf } from '../runner/env.ts';
+import { type Changed, changeTask, refuseUnreadable } from '../store/change.ts';
+import type { Driver } from '../store/drivers.ts';
+import { Journal } from '../store/journal.ts';
+import { type LoadedPlan, loadPlan, loadSettings, requirePlan, requireProject } from '../store/project.ts';
+import { FileStore, type TaskRead } from '../store/store.ts';
+
+/** How a verb is called: the outside, and what holds for every verb. */
+export interface Call {
+  ctx: Context;
+  /** --dir, else FORGE_DIR. */
+  dir?: string | undefined;
+  /** Told what a person should know although nothing failed. */
+  warn(message: string): void;
+}
+
+export type Session = Env;
+
+/** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
+export function openSession(call: Call, driver?: Driver): Session {
+  const layout = requireProject(call.ctx.cwd, call.dir);
+  const settings = loadSettings(layout);
+  const { ctx } = call;
+  return {
+    ctx,
+    layout,
+    settings,
+    store: new FileStore(layout, driver),
+    journal: new Journal(layout, ctx.now, settings.agents.log_rotate_max_bytes),
+    now: ctx.now,
+    newOp: () => newId(ctx),
+    warn: call.warn,
+  };
+}
+
+export function planOf(session: Session): LoadedPlan {
+  return requirePlan(session.layout, session.settings);
+}
+
+/** The task of that id in the plan. Throws INVALID_ID, TASK_NOT_FOUND. */
+export function plannedTask({ plan, file }: LoadedPlan, taskId: string): PlanTask {
+  const task = plan.byId.get(requireTaskId(taskId));
+  if (task !== undefined) return task;
+  const near = closest(taskId, plan.byId.keys());
+  throw new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${file}`, {
+    ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
+  });
+}
+
+/** The records that a question about `task` may need, and no others. */
+export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
+  const reads = new Map<string, TaskRead>();
+  for (const id of neededFor(task, loaded.plan)) reads.set(id, await session.store.read(id));
+  return reads;
+}
+
+export async function readAll(session: Session): Promise<{ reads: Map<string, TaskRead>; runs: RunManifest[] }> {
+  const snapshot = await session.store.snapshot();
+  return { reads: new Map(snapshot.tasks.map((read) => [read.task_id, read])), runs: snapshot.runs };
+}
+
+/**
+ * The record of a task that something has happened to, with its version. Throws INVALID_ID; STATE_NOT_FOUND when it is
+ * planned but untouched, TASK_NOT_FOUND when it is neither planned nor known.
+ */
+export async function requireRecord(session: Session, taskId: string): Promise<TaskRead & { record: TaskRecord }> {
+  const read = await session.store.read(requireTaskId(taskId), { thorough: true });
+  refuseUnreadable(read);
+  if (read.record !== null) return { ...read, record: read.record };
+  throw unknownTask(session, taskId);
+}
+
+function unknownTask(session: Session, taskId: string): ForgeError {
+  const loaded = loadPlan(session.layout, session.settings);
+  if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.layout.tasks}`);
+  plannedTask(loaded, taskId);
+  return new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
+}
+
+/** Changes a task that something has happened to. Throws like `requireRecord`, and what `decide` throws. */
+export async function changeKnown<R>(
+  session: Session,
+  taskId: string,
+  decide: (record: TaskRecord) => Decision<R> | Promise<Decision<R>>,
+): Promise<Changed<R>> {
+  return changeTask(session, requireTaskId(taskId), (record, read) => {
+    if (read.record === null) throw unknownTask(session, taskId);
+    return decide(record);
+  });
+}
+
+/** Opens a run. Throws IO_ERROR. */
+export async function openRun(session: Session, fields: Partial<RunManifest> = {}): Promise<RunManifest> {
+  const manifest: RunManifest = {
+    version: 1,
+    run_id: newId(session.ctx),
+    started_at: isoTime(session.now()),
+    name: null,
+    host: session.ctx.machine().host,
+    ...fields,
+  };
+  await session.store.createRun(manifest, session.newOp());
+  return manifest;
+}
+
+/**
+ * Does `work` under the run that is named, which must exist, else under a new one. A run that was opened for work that was
+ * then refused is taken back. Throws RUN_NOT_FOUND, and what `work` throws.
+ */
+export async function underRun<T>(
+  session: Session,
+  runId: string | undefined,
+  fields: Partial<RunManifest>,
+  work: (runId: string) => Promise<T>,
+): Promise<T> {
+  if (runId !== undefined) {
+    if ((await session.store.readRun(runId)) !== null) return work(runId);
+    throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
+  }
+  const { run_id } = await openRun(session, fields);
+  try {
+    return await work(run_id);
+  } catch (error) {
+    await session.store.discardRun(run_id);
+    throw error;
+  }
+}
+
+/** The tasks that are ready, in order. Throws NOT_READY when there is none. */
+export function requireReady(session: Session, loaded: LoadedPlan, reads: ReadonlyMap<string, TaskRead>): PlanTask[] {
+  const { ready, waiting } = outlook(worldOf(session, loaded.plan, reads));
+  if (ready.length > 0) return ready;
+  throw new ForgeError('NOT_READY', `no task is ready; ${waiting.length} wait`, {
+    hint: 'See what they wait for with `forge orchestrate phases --ready`.',
+  });
+}
+
+/** These say that another task is to be tried: this one is not to be had right now. */
+const TAKEN: readonly string[] = ['LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'NOT_READY', 'STATE_VERSION_CONFLICT'];
+
+/** Takes the first of `tasks` that can be had; others may be quicker at any of them. Throws why the last one could not. */
+export async function firstToBeHad<T>(
+  tasks: readonly PlanTask[],
+  orNext: boolean,
+  take: (task: PlanTask) => Promise<T>,
+): Promise<T> {
+  let refusal: unknown = new ForgeError('NOT_READY', 'no task is ready');
+  for (const task of tasks) {
+    try {
+      return await take(task);
+    } catch (error) {
+      refusal = error;
+      if (!orNext || !(error instanceof ForgeError) || !TAKEN.includes(error.code)) throw error;
+    }
+  }
+  throw refusal;
+}
+
+export function notReady(taskId: string, reasons: readonly Reason[]): ForgeError {
+  return new ForgeError(
+    'NOT_READY',
+    `task ${taskId} is not ready: ${reasons.map((reason) => reason.message).join('; ')}`,
+    {
+      details: { task_id: taskId, reasons },
+    },
+  );
+}
+
+/** Throws NOT_READY with every reason, or LEASE_EXISTS and LEASE_NOT_EXPIRED when it is a lease, unless `record` may be claimed. */
+export function refuseUnlessReady(
+  session: Session,
+  loaded: LoadedPlan,
+  task: PlanTask,
+  reads: ReadonlyMap<string, TaskRead>,
+  record: TaskRecord | null,
+): void {
+  const world = worldOf(session, loaded.plan, reads);
+  const recordOf = (id: string) => (id === task.id && record !== null ? record : world.recordOf(id));
+  const reasons = reasonsToWait(task, { ...world, recordOf });
+  if (reasons.length === 0) return;
+  if (record !== null && isInFlight(record.state.state)) refuseHeld(record, world.observer);
+  throw notReady(task.id, reasons);
+}

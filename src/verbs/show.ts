@@ -1,0 +1,72 @@
+/** `show`: everything about one task. */
+
+import { requireTaskId } from '../core/ids.ts';
+import type { Plan, PlanTask } from '../core/plan.ts';
+import { type Reason, reasonsToWait } from '../core/readiness.ts';
+import type { AttemptManifest, TaskRecord } from '../core/records.ts';
+import { worldOf } from '../runner/env.ts';
+import { type LoadedPlan, loadPlan } from '../store/project.ts';
+import { type Call, openSession, readFor, requireRecord, type Session } from './session.ts';
+
+export interface ShowData {
+  task_id: string;
+  /** The plan's part; null when the task is not in the plan. */
+  task: PlanTask | null;
+  /** Null when nothing has happened to the task. */
+  state: TaskRecord['state'] | null;
+  lease: TaskRecord['lease'];
+  ready: boolean;
+  reasons: { code: string; message: string }[];
+  attempts: AttemptRow[];
+  history: Record<string, unknown>[];
+  warnings: string[];
+}
+
+export interface AttemptRow {
+  attempt_id: string;
+  attempt_number: number | null;
+  run_id: string;
+  dispatched_at: string;
+  current: boolean;
+  /** Folder of the attempt's logs. */
+  path: string;
+}
+
+/** Throws INVALID_ID, TASK_NOT_FOUND, SCHEMA_INVALID. */
+export async function show(call: Call, options: { task: string }): Promise<ShowData> {
+  const session = openSession(call);
+  const loaded = loadPlan(session.layout, session.settings);
+  const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
+  const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
+  const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);
+  const warnings = [...read.warnings];
+  if (read.problem !== null) warnings.push(read.problem);
+  if (task === null) warnings.push('the task is not in the plan; it is kept and can not be claimed');
+  return {
+    task_id: options.task,
+    task,
+    state: read.record?.state ?? null,
+    lease: read.record?.lease ?? null,
+    ready: task !== null && reasons.length === 0,
+    reasons: reasons.map(({ code, message }) => ({ code, message })),
+    attempts: await attemptRows(session, options.task, read.record?.state.current_attempt_id ?? null),
+    history: await session.store.readLog({ log: 'claim-history', taskId: options.task }),
+    warnings,
+  };
+}
+
+async function reasonsFor(session: Session, loaded: LoadedPlan & { plan: Plan }, task: PlanTask): Promise<Reason[]> {
+  return reasonsToWait(task, worldOf(session, loaded.plan, await readFor(session, loaded, task)));
+}
+
+async function attemptRows(session: Session, taskId: string, current: string | null): Promise<AttemptRow[]> {
+  const manifests: AttemptManifest[] = await session.store.listAttempts(taskId);
+  return manifests.map(({ attempt_id, attempt_number, run_id, dispatched_at }) => ({
+    attempt_id,
+    attempt_number: attempt_number ?? null,
+    run_id,
+    dispatched_at,
+    current: attempt_id === current,
+    path: session.layout.attempt(taskId, attempt_id),
+  }));
+}
