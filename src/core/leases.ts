@@ -42,9 +42,9 @@ export function leaseStanding(lease: Lease, observer: LeaseObserver): LeaseStand
 
 function remainingMs(lease: Lease, observer: LeaseObserver): number {
   const { clock } = lease;
-  if (clock && clock.boot_id === observer.machine.boot_id && clock.expires_at === lease.expires_at) {
-    return clock.mono_ms - observer.monoMs;
-  }
+  // Where the boot can't be told ('') nobody knows whether the clock has started anew since.
+  const sameBoot = clock && clock.boot_id !== '' && clock.boot_id === observer.machine.boot_id;
+  if (sameBoot && clock.expires_at === lease.expires_at) return clock.mono_ms - observer.monoMs;
   return fromIso(lease.expires_at) - observer.nowMs;
 }
 

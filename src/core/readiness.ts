@@ -63,6 +63,8 @@ function reason(code: WaitCode, message: string, on: string | null = null): Reas
 function ownReasons(task: PlanTask, world: World): Reason[] {
   if (task.status === 'done' || task.status === 'dropped')
     return [reason('TASK_FINISHED', `the plan says that it is ${task.status}`)];
+  // Whatever the plan has come to say of it since: a task that is shipped is over.
+  if (isShipped(task.id, world)) return [reason('TASK_FINISHED', 'it is shipped')];
   if (task.human) return [reason('TASK_HUMAN', 'a person does it; set `status: done` in the plan when it is done')];
   const reasons: Reason[] = [];
   if (task.status === 'paused') reasons.push(reason('TASK_PAUSED', 'it is paused in the plan'));
@@ -75,7 +77,6 @@ function ownReasons(task: PlanTask, world: World): Reason[] {
 
 function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
   const { state, next_eligible_at, failure_reason } = record.state;
-  if (state === 'shipped') return [reason('TASK_FINISHED', 'it is shipped')];
   if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
   if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
   if (state === 'blocked_on_question')

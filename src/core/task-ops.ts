@@ -5,94 +5,25 @@
  * A refusal is a thrown ForgeError and changes nothing.
  */
 
-import { crc32 } from './checksum.ts';
-import type { ClassifiedError } from './classify.ts';
+import {
+  changed,
+  type Decision,
+  endedClaim,
+  type HistoryEntry,
+  heldBy,
+  historyOf,
+  repeated,
+  workedBy,
+} from './decision.ts';
 import { ForgeError } from './errors.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
-import type { FailureReason, Lease, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
-import { type CompositeRetryPolicy, nextRetryState, type RetryPolicy } from './retry.ts';
-import { isInFlight, isTerminal, type Move, type Transition, transitions } from './task-state.ts';
+import type { Lease, TaskRecord, TaskState } from './records.ts';
+import { isClaimable, isInFlight, type Move } from './task-state.ts';
 import { isoTime } from './time.ts';
 
-/** A line of `claim-history.jsonl`, without its time. */
-export interface HistoryEntry {
-  event: 'acquired' | 'stolen' | 'released' | 'admin_released';
-  claim_id: string;
-  run_id: string;
-  generation: number;
-  from_generation?: number;
-  reason?: string;
-}
-
-export interface Decision<R> {
-  /** The record to commit; null when nothing is to change because the request repeats one that was done before. */
-  record: TaskRecord | null;
-  /** The moves taken, one log line each. */
-  moves: Transition[];
-  history: HistoryEntry[];
-  result: R;
-}
-
-/** The same answer as before, to a request that is repeated. */
-function repeated<R>(result: R): Decision<R> {
-  return { record: null, moves: [], history: [], result };
-}
-
-/** Two decisions as one commit: `next` decides on what `first` leaves. */
-export function andThen<A, B>(
-  record: TaskRecord,
-  first: Decision<A>,
-  next: (record: TaskRecord) => Decision<B>,
-): Decision<B> {
-  const second = next(first.record ?? record);
-  return {
-    record: second.record ?? first.record,
-    moves: [...first.moves, ...second.moves],
-    history: [...first.history, ...second.history],
-    result: second.result,
-  };
-}
-
-interface Change {
-  moves: readonly Move[];
-  lease: Lease | null;
-  state?: Partial<TaskStateRecord>;
-  memo?: Partial<TaskRecord['memo']>;
-  worker?: WorkerIdentity | null;
-  /** The claim that makes the change; null for an operator's word. */
-  by: Lease | null;
-  nowMs: number;
-}
-
-/** The one way from a record to the next. Takes the moves by the table, and stamps who and when. */
-function changed(record: TaskRecord, change: Change): { record: TaskRecord; moves: Transition[] } {
-  const taken = transitions(record.state.task_id, record.state.state, change.moves);
-  const generation = Math.max(record.memo.generation, change.lease?.generation ?? 0);
-  const state: TaskStateRecord = {
-    ...record.state,
-    ...change.state,
-    state: taken.at(-1)?.to ?? record.state.state,
-    updated_at: isoTime(change.nowMs),
-    updated_by: {
-      run_id: change.by?.owner_run_id ?? null,
-      claim_id: change.by?.claim_id ?? null,
-      generation: change.by?.generation ?? generation,
-    },
-  };
-  const worker = change.worker === undefined ? record.worker : change.worker;
-  const memo = { ...record.memo, ...change.memo, generation };
-  return { record: { ...record, state, lease: change.lease, worker, memo }, moves: taken };
-}
-
-function endedClaim(lease: Lease, how: string, state: TaskState): TaskRecord['memo']['ended_claim'] {
-  return { claim_id: lease.claim_id, how, state };
-}
-
-function historyOf(lease: Lease, event: HistoryEntry['event'], reason?: string): HistoryEntry {
-  const { claim_id, owner_run_id: run_id, generation } = lease;
-  return { event, claim_id, run_id, generation, ...(reason === undefined ? {} : { reason }) };
-}
+export { type CompleteRequest, type CompleteResult, completeTask, type Outcome, outcomeKey } from './completing.ts';
+export { andThen, type Decision, type HistoryEntry, workedBy } from './decision.ts';
 
 // --- claim -----------------------------------------------------------------------------------------------------------
 
@@ -246,35 +177,6 @@ export function dispatchTask(record: TaskRecord, request: DispatchRequest): Deci
   return { ...next, history: [], result: { attempt_id: request.attemptId, attempt_number } };
 }
 
-/** The lease, when `claimId` holds it. Throws LEASE_STOLEN otherwise. */
-function heldBy(record: TaskRecord, claimId: string): Lease {
-  const { lease } = record;
-  if (lease?.claim_id === claimId) return lease;
-  const now =
-    lease === null
-      ? `it is ${record.state.state}`
-      : `run ${lease.owner_run_id} has it (generation ${lease.generation})`;
-  throw new ForgeError('LEASE_STOLEN', `claim ${claimId} no longer holds task ${record.state.task_id}: ${now}`, {
-    details: { task_id: record.state.task_id, claim_id: claimId, state: record.state.state },
-  });
-}
-
-/** The lease, when `attemptId` works under it. Throws STALE_ATTEMPT (another attempt is current) or LEASE_STOLEN. */
-export function workedBy(record: TaskRecord, attemptId: string): Lease {
-  const { state, lease } = record;
-  if (lease?.attempt_id === attemptId && isInFlight(state.state)) return lease;
-  const details = { task_id: state.task_id, attempt_id: attemptId, state: state.state };
-  if (state.current_attempt_id !== attemptId) {
-    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} is not the current attempt of task ${state.task_id}`, {
-      details,
-    });
-  }
-  const now = lease === null ? `the task is ${state.state}` : `run ${lease.owner_run_id} has claimed the task`;
-  throw new ForgeError('LEASE_STOLEN', `attempt ${attemptId} of task ${state.task_id} has lost its lease: ${now}`, {
-    details,
-  });
-}
-
 export interface HeartbeatResult {
   task_id: string;
   attempt_id: string;
@@ -297,116 +199,6 @@ export function heartbeatTask(
     history: [],
     result: { task_id: record.state.task_id, attempt_id: attemptId, generation, expires_at },
   };
-}
-
-// --- complete --------------------------------------------------------------------------------------------------------
-
-/** How an attempt ended, in its worker's words or by its exit. */
-export type Outcome =
-  /** `written`: the worker handed in a verdict of its own, which is kept; otherwise it is what a clean exit means. */
-  { kind: 'verdict'; verdict: Verdict; written: boolean } | { kind: 'failed'; error: ClassifiedError };
-
-export interface CompleteRequest {
-  attemptId: string;
-  outcome: Outcome;
-  policy: RetryPolicy | CompositeRetryPolicy;
-  /** How far a verified task goes without a person. */
-  route: { reviewed: boolean; shipped: boolean };
-  /** The caller has seen the worker's process group end. */
-  workerGone: boolean;
-  nowMs: number;
-  random: () => number;
-}
-
-export interface CompleteResult {
-  task_id: string;
-  attempt_id: string;
-  state: TaskState;
-  next_eligible_at: string | null;
-  failure_reason: FailureReason | null;
-}
-
-/** Names an outcome, so that a repeat of it is told from another one. */
-export function outcomeKey(outcome: Outcome): string {
-  return `${outcome.kind}:${crc32(JSON.stringify(outcome))}`;
-}
-
-/**
- * Ends an attempt: forward by its verdict, or back or out by the policy. A repeat with the same outcome gets the first
- * answer. Throws STALE_ATTEMPT (another attempt, or another outcome for this one) or LEASE_STOLEN.
- */
-export function completeTask(record: TaskRecord, request: CompleteRequest): Decision<CompleteResult> {
-  const { attemptId, outcome } = request;
-  const before = record.memo.completion;
-  if (before?.attempt_id === attemptId) {
-    if (before.outcome === outcomeKey(outcome)) return repeated(resultOf(record.state.task_id, before));
-    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} has already completed with another outcome`, {
-      details: { task_id: record.state.task_id, attempt_id: attemptId, state: before.state },
-    });
-  }
-  const lease = workedBy(record, attemptId);
-  const ending =
-    outcome.kind === 'failed' ? failing(record, request, outcome.error) : judging(record, request, outcome.verdict);
-  const start: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
-  const next = changed(record, {
-    moves: [...start, ...ending.moves],
-    lease: null,
-    state: ending.state,
-    memo: { abandons: 0 },
-    ...(request.workerGone ? { worker: null } : {}),
-    by: lease,
-    nowMs: request.nowMs,
-  });
-  const completion = {
-    attempt_id: attemptId,
-    outcome: outcomeKey(outcome),
-    state: next.record.state.state,
-    next_eligible_at: ending.state.next_eligible_at ?? null,
-    failure_reason: ending.state.failure_reason ?? null,
-  };
-  next.record.memo.completion = completion;
-  next.record.memo.ended_claim = endedClaim(lease, 'completed', completion.state);
-  return { ...next, history: [historyOf(lease, 'released')], result: resultOf(record.state.task_id, completion) };
-}
-
-function resultOf(task_id: string, completion: Omit<CompleteResult, 'task_id'>): CompleteResult {
-  const { attempt_id, state, next_eligible_at, failure_reason } = completion;
-  return { task_id, attempt_id, state, next_eligible_at, failure_reason };
-}
-
-interface Ending {
-  moves: Move[];
-  state: Partial<TaskStateRecord>;
-}
-
-function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict): Ending {
-  if (verdict.verdict !== 'ready_for_review') {
-    const message = verdict.summary === '' ? `the worker's verdict is ${verdict.verdict}` : verdict.summary;
-    return failing(record, request, { class: `verdict.${verdict.verdict}`, message });
-  }
-  const moves: Move[] = ['verify'];
-  if (request.route.reviewed) moves.push('pass_review');
-  if (request.route.reviewed && request.route.shipped) moves.push('ship');
-  return { moves, state: { next_eligible_at: null, failure_reason: null } };
-}
-
-function failing(record: TaskRecord, request: CompleteRequest, error: ClassifiedError): Ending {
-  const { policy, nowMs, random } = request;
-  const { failure_count: failureCount, retry_counts: retryCounts } = record.state;
-  const decision = nextRetryState({ policy, error, failureCount, retryCounts, nowMs, random });
-  const state: Partial<TaskStateRecord> = {
-    failure_count: decision.failure_count,
-    ...(decision.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-    last_error: { ...error },
-    last_failed_at: isoTime(nowMs),
-  };
-  if (decision.outcome === 'retry') {
-    return {
-      moves: ['retry_later'],
-      state: { ...state, next_eligible_at: decision.next_eligible_at, failure_reason: null },
-    };
-  }
-  return { moves: ['fail'], state: { ...state, next_eligible_at: null, failure_reason: decision.failure_reason } };
 }
 
 // --- release, cancel, retry ------------------------------------------------------------------------------------------
@@ -464,8 +256,7 @@ export function cancelTask(
  */
 export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResult> {
   const { state, next_eligible_at } = record.state;
-  if (state === 'unclaimed') return repeated(here(record));
-  if (state === 'awaiting_respawn') {
+  if (isClaimable(state)) {
     if ((next_eligible_at ?? null) === null) return repeated(here(record));
     const next = changed(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null } });
     return { ...next, history: [], result: here(next.record) };
@@ -480,9 +271,4 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
   });
   delete next.record.state.retry_counts;
   return { ...next, history: [], result: here(next.record) };
-}
-
-/** Whether nothing more will happen to the task by itself. */
-export function isOver(record: TaskRecord | null): boolean {
-  return record !== null && isTerminal(record.state.state);
 }

@@ -30,9 +30,13 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
-/** ISO 8601 in UTC with milliseconds, the only form of time in the state tree. */
+// The last moment that ISO 8601 writes with a year of four digits; later ones would not sort as text, and much later ones
+// are no dates at all.
+const LAST_TIME_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** ISO 8601 in UTC with milliseconds, the only form of time in the state tree; never later than the end of the year 9999. */
 export function isoTime(ms: number): string {
-  return new Date(ms).toISOString();
+  return new Date(Math.min(LAST_TIME_MS, ms)).toISOString();
 }
 
 /** Milliseconds since the epoch of an ISO 8601 time; NaN when it is not one. */

@@ -5,7 +5,6 @@
  * when the commit stands does the gate open. Whoever dies in between leaves a gate that closes by itself.
  */
 
-import fs from 'node:fs';
 import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../core/identity.ts';
@@ -22,6 +21,7 @@ import {
 } from '../core/task-ops.ts';
 import { isInFlight } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
+import { closeLogs, openLogs, removeAttempt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { type Env, instantOf, observerOf } from './env.ts';
 import { RunningAttempt } from './running-attempt.ts';
@@ -113,7 +113,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft, seen: Tas
     env: workerEnv(env, request, draft, seen),
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
   });
-  if (logs !== null) for (const fd of Object.values(logs)) fs.closeSync(fd);
+  if (logs !== null) closeLogs(logs);
   try {
     const identity = identityOf(env, worker, draft);
     await writeManifest(env, request, draft, identity);
@@ -126,7 +126,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft, seen: Tas
   } catch (error) {
     worker.abandon();
     // Nothing refers to this attempt, so it did not happen.
-    fs.rmSync(draft.dir, { recursive: true, force: true });
+    removeAttempt(draft.dir);
     throw error;
   }
 }
@@ -160,12 +160,6 @@ function startWork(
 function identityOf(env: Env, worker: GatedWorker, draft: Draft): WorkerIdentity | null {
   if (worker.identity === null) return null;
   return { ...env.ctx.machine(), ...worker.identity, claim_id: draft.claimId, attempt_id: draft.attemptId };
-}
-
-function openLogs(dir: string): { stdout: number; stderr: number } {
-  fs.mkdirSync(`${dir}/logs`, { mode: 0o700 });
-  const open = (name: string) => fs.openSync(`${dir}/logs/${name}`, 'ax', 0o600);
-  return { stdout: open('stdout.log'), stderr: open('stderr.log') };
 }
 
 async function writeManifest(

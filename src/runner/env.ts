@@ -1,11 +1,14 @@
 /** What everything that works on a project is given, and the few facts that are read off it at the moment of use. */
 
 import type { Context } from '../core/context.ts';
+import { ForgeError } from '../core/errors.ts';
+import type { OwnerIdentity } from '../core/identity.ts';
 import type { Instant, LeaseObserver } from '../core/leases.ts';
 import type { Plan } from '../core/plan.ts';
 import type { World } from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { Settings } from '../core/settings.ts';
+import { identifyOwner } from '../host/processes.ts';
 import type { ChangeEnv } from '../store/change.ts';
 import type { Layout } from '../store/layout.ts';
 import type { FileStore, TaskRead } from '../store/store.ts';
@@ -29,6 +32,13 @@ export function observerOf({ ctx, settings }: Env): LeaseObserver {
     liveness: ctx.liveness,
     graceMs: settings.agents.steal_grace_ms,
   };
+}
+
+/** The process that beats for its leases: this one. Throws IO_ERROR. */
+export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
+  const owner = identifyOwner(ctx.pid);
+  if (owner !== null) return owner;
+  throw new ForgeError('IO_ERROR', 'the process table can not be read, so leases could not be tied to this process');
 }
 
 /** A world over records that were read before it is asked. */

@@ -1,9 +1,7 @@
 /** The plan of a run: read again when it is edited; an edit that does not parse leaves the last good one in force. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
-import { type LoadedPlan, parsePlanText, readPlanText } from '../store/project.ts';
+import { type LoadedPlan, parsePlanText, planStamp, readPlanText } from '../store/project.ts';
 import type { Env } from './env.ts';
 
 export class PlanSource {
@@ -44,8 +42,6 @@ export class PlanSource {
   }
 
   #stampOf(): string {
-    const file = path.resolve(this.#env.layout.project, this.#current.file);
-    const stat = fs.statSync(file, { throwIfNoEntry: false });
-    return stat === undefined ? 'gone' : `${stat.ino}:${stat.size}:${stat.mtimeMs}`;
+    return planStamp(this.#env.layout, this.#current.file);
   }
 }

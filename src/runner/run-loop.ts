@@ -12,12 +12,13 @@ import type { Plan, PlanTask } from '../core/plan.ts';
 import { mayStillRun, outlook, reasonsToWait, type World, withDependencies } from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
+import { plainText } from '../core/text.ts';
 import { fromIso } from '../core/time.ts';
+import { LogReader } from '../store/attempt-files.ts';
 import type { TaskRead } from '../store/store.ts';
 import { startAttempt } from './attempt.ts';
 import { type Env, worldOf } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
-import { STREAMS } from './output.ts';
 import type { PlanSource } from './plan-source.ts';
 import type { FinishedAttempt, RunningAttempt } from './running-attempt.ts';
 
@@ -34,6 +35,8 @@ export interface RunOptions {
   tasks: readonly string[] | null;
   /** `stop`: nothing new is started once a task has failed for good. */
   onFailure: 'continue' | 'stop';
+  /** Whether to emit `task_output` as workers write. */
+  output: boolean;
 }
 
 /** Errors that mean that somebody else was quicker, or that the task has moved on: another look at the tree follows. */
@@ -49,6 +52,7 @@ export class RunLoop {
   readonly #stamps = new Map<string, string>();
   /** Tasks with a slot; null while the claim is being made. */
   readonly #active = new Map<string, RunningAttempt | null>();
+  readonly #readers = new Map<RunningAttempt, LogReader>();
   /** Tasks that can't be claimed for a reason of their own (a record that can't be read); each is told once. */
   readonly #refused = new Set<string>();
   /** Those that failed for good while this run was going. */
@@ -97,6 +101,7 @@ export class RunLoop {
     if (this.#env.ctx.monotonicMs() - this.#lastLook >= POLL_MS) await this.#look();
     const open = this.#mayStart();
     if (open) this.#startReady();
+    for (const [id, attempt] of this.#active) if (attempt !== null) this.#sayOutput(id, attempt);
     this.#sayStillRunning();
     if (this.#active.size > 0) return true;
     if (!open || this.#broken !== null) return false;
@@ -187,10 +192,8 @@ export class RunLoop {
 
   #report(task: PlanTask, attempt: RunningAttempt, finished: FinishedAttempt): void {
     const { attemptId: attempt_id } = attempt;
-    for (const stream of STREAMS) {
-      const text = finished.tail[stream];
-      if (text !== '') this.#emit({ type: 'task_output', task_id: task.id, attempt_id, stream, text });
-    }
+    this.#sayOutput(task.id, attempt);
+    this.#readers.delete(attempt);
     if (finished.end.kind === 'completed' && finished.end.result.state === 'failed') this.#failed = true;
     this.#emit(this.#ending({ task_id: task.id, attempt_id, duration_ms: finished.durationMs }, finished));
   }
@@ -272,6 +275,17 @@ export class RunLoop {
       if (left > 0) wait = Math.min(wait, left + 1);
     }
     return wait;
+  }
+
+  /** What the worker wrote since the last look, for those who follow it. */
+  #sayOutput(task_id: string, attempt: RunningAttempt): void {
+    if (!this.#options.output) return;
+    const reader = this.#readers.get(attempt) ?? new LogReader(attempt.dir);
+    this.#readers.set(attempt, reader);
+    const attempt_id = attempt.attemptId;
+    reader.drain(({ stream, text }) =>
+      this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: plainText(text) }),
+    );
   }
 
   #sayStillRunning(): void {

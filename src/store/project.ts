@@ -144,6 +144,12 @@ export function readPlanText(layout: Layout, settings: Settings): { file: string
   );
 }
 
+/** Differs from an earlier one when the plan in `file` (as a person would write it) may have been edited since. */
+export function planStamp(layout: Layout, file: string): string {
+  const stat = fs.statSync(path.resolve(layout.project, file), { throwIfNoEntry: false });
+  return stat === undefined ? 'gone' : `${stat.ino}:${stat.size}:${stat.mtimeMs}`;
+}
+
 /** Where the project's plan is, or belongs when it has none yet, as seen from the project's folder. */
 export function planPlaceOf(layout: Layout): string {
   return PLAN_PLACES.find((place) => isFile(`${layout.project}/${place}`)) ?? PLAN_PLACES[0];

@@ -11,10 +11,11 @@
  *   5. fsync the folder; the commit is durable and may be reported
  *
  * Old versions are removed in the end (`compact`), which would let a writer that slept since step 2 create a number anew
- * that was used and removed. The reservation prevents it. A compactor (a) lists the folder and finds the newest version
- * H, (b) lists it again and removes every `.tmp-*` it sees, (c) removes versions well below H. A writer whose reservation
- * is older than (b) finds it gone, and its link fails. A writer whose reservation is younger looks at the newest version
- * after (a), sees at least H, and gives up at step 2. Both tests need no clock and no lock.
+ * that was used and removed. The reservation prevents it. Whoever compacts has just committed a durable version H; then it
+ * (a) lists the folder and removes every `.tmp-*` it sees, (b) removes versions well below H. A writer whose reservation
+ * is older than (a) finds it gone, and its link fails. A writer whose reservation is younger looks at the newest version
+ * when H is there, sees at least H, and gives up at step 2. Should H be removed while it looks, then by somebody who
+ * committed a newer version meanwhile and has swept the reservation away before. Both tests need no clock and no lock.
  *
  * Every version is a whole record, so a hole in the numbers (a power cut may lose an entry that was not synced) means
  * nothing, and a version that fails its checksum is void: the one before it stands.
@@ -88,7 +89,7 @@ export function* readHead(dir: string): Step<Head> {
       throw error;
     }
     const head = yield* newestWhole(dir, names);
-    // The newest version that was listed is gone: it has been compacted, so there are newer ones.
+    // A version that was listed and is needed is gone: it has been compacted, so there are newer ones.
     if (head !== null) return head;
   }
 }
@@ -99,10 +100,7 @@ function* newestWhole(dir: string, names: string[]): Step<Head | null> {
   const voided: string[] = [];
   for (const number of numbers) {
     const { text, foreign } = yield* readText(`${dir}/${versionName(number)}`);
-    if (text === null && !foreign) {
-      if (number === n) return null;
-      continue;
-    }
+    if (text === null && !foreign) return null;
     const decoded = text === null ? ({ kind: 'void' } as const) : decodeVersion(text);
     if (decoded.kind === 'valid') return { n, version: decoded.version, voided, unknown: null, names };
     if (decoded.kind === 'unknown') return { n, version: null, voided, unknown: decoded.why, names };
@@ -120,7 +118,10 @@ export interface CommitRequest {
 }
 
 export type CommitResult =
-  /** The change holds. `durable` is false when the folder could not be synced: then a power cut may undo it. */
+  /**
+   * The change holds. `durable` is false when the folder could not be synced: then a power cut may undo it. `versions`
+   * counts the version files that were there before.
+   */
   | { kind: 'committed'; n: number; durable: boolean; versions: number }
   /** Somebody else was first; nothing has changed. */
   | { kind: 'conflict' };
@@ -158,7 +159,8 @@ export function* commit(dir: string, { expected, op, record }: CommitRequest): S
   }
   const durable = yield* quietly(io.syncDir(dir));
   yield* quietly(io.unlink(tmp));
-  return { kind: 'committed', n, durable, versions: names.length };
+  const versions = names.filter((name) => versionNumber(name) !== null).length;
+  return { kind: 'committed', n, durable, versions };
 }
 
 /** Whether the link stands as ours. An error that the call reports is believed only after a look at what is there. */
@@ -173,19 +175,24 @@ function* linkVersion(tmp: string, target: string, op: string): Step<boolean> {
     const { text, foreign } = yield* readText(target);
     const decoded = text === null ? null : decodeVersion(text);
     if (decoded?.kind === 'valid' && decoded.version.op === op) return true;
-    if (text !== null || foreign) return false;
+    // Where it exists no more, others have committed so often since that it was compacted.
+    if (text !== null || foreign || code === 'EEXIST') return false;
     yield* quietly(io.unlink(tmp));
     throw error;
   }
 }
 
-/** Removes versions well behind the newest. Anyone may do it at any time; see the top of this file for why it is safe. */
-export function* compact(dir: string, { kept }: Retention = RETENTION): Step<void> {
-  const newest = newestOf(yield* io.list(dir));
-  for (const name of yield* io.list(dir)) {
+/**
+ * Removes versions well behind `newest`, which the caller must have committed durably: what is removed must not be missed
+ * after a power cut. Anyone may do it at any time; see the top of this file for why it is safe.
+ */
+export function* compact(dir: string, newest: number, { kept }: Retention = RETENTION): Step<void> {
+  const names = yield* io.list(dir);
+  for (const name of names) {
     if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);
   }
-  const old = (yield* io.list(dir)).filter((name) => (versionNumber(name) ?? newest) <= newest - kept);
+  const old = names.filter((name) => (versionNumber(name) ?? newest) <= newest - kept);
+  // Oldest first: a reader whose listing missed newer versions must not find an older one in their place.
   for (const name of old.sort()) yield* removed(`${dir}/${name}`);
 }
 

@@ -283,10 +283,14 @@ export class FileStore implements StateStore {
   /** Makes the folders of the tree; the first changing command of a project does it. Throws IO_ERROR. */
   ensureTree(): void {
     const { forge, orchestrator, tasks, runs } = this.layout;
-    if (fs.existsSync(tasks) && fs.existsSync(runs)) return;
+    // A tree that was copied from elsewhere may come without its .gitignore.
+    if ([tasks, runs, `${forge}/.gitignore`].every((path) => fs.existsSync(path))) return;
     this.#mkdirs([forge]);
     try {
-      fs.writeFileSync(`${forge}/.gitignore`, GITIGNORE, { flag: 'wx', mode: 0o600 });
+      const file = `${forge}/.gitignore`;
+      // Whoever was killed between making the file and writing it has left it empty.
+      if (fs.lstatSync(file, { throwIfNoEntry: false })?.size === 0) fs.rmSync(file, { force: true });
+      fs.writeFileSync(file, GITIGNORE, { flag: 'wx', mode: 0o600 });
     } catch (error) {
       if (errorCode(error) !== 'EEXIST') throw asIoError(error, `writing ${forge}/.gitignore`);
     }

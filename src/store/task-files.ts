@@ -45,12 +45,15 @@ export interface TaskRead {
  * a change is always decided on a thorough read.
  */
 export function* readTask(dir: string, taskId: string, thorough: boolean): Step<TaskRead> {
-  const head = yield* readHead(dir);
+  let head = yield* readHead(dir);
+  // A listing is no snapshot: it may miss every version when all it could see were compacted and newer ones came while it
+  // went on. What looks like a task without a record is looked at twice before anything is decided on it.
+  if (thorough && head.n === 0 && head.names !== null) head = yield* readHead(dir);
   const names = head.names ?? [];
   const base = { task_id: taskId, version: head.n, names, warnings: [] as string[], problem: null };
   if (head.unknown !== null)
     return { ...base, origin: 'record', record: null, problem: `version ${head.n}: ${head.unknown}` };
-  if (head.n === 0) return yield* readFiles(dir, taskId, base);
+  if (head.n === 0) return yield* readFiles(dir, taskId, base, thorough);
   if (head.version === null) {
     return { ...base, origin: 'record', record: null, problem: `none of ${head.voided.join(', ')} is whole` };
   }
@@ -74,14 +77,14 @@ function largestGeneration(history: string): number {
 type Base = Omit<TaskRead, 'origin' | 'record'>;
 
 /** A tree that holds only the two files, by hand or by another tool, is read as it stands. */
-function* readFiles(dir: string, taskId: string, base: Base): Step<TaskRead> {
+function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean): Step<TaskRead> {
   const refuse = (problem: string): TaskRead => ({ ...base, origin: 'files', record: null, problem });
   const absorbed: string[] = [];
   const parts: unknown[] = [];
   for (const name of ['state.json', 'lease.json']) {
-    const { text, foreign } = base.names.includes(name)
-      ? yield* readText(`${dir}/${name}`)
-      : { text: null, foreign: false };
+    // A file that an editor replaces while the folder is being listed may be missing from the list.
+    const listed = thorough || base.names.includes(name);
+    const { text, foreign } = listed ? yield* readText(`${dir}/${name}`) : { text: null, foreign: false };
     if (foreign) return refuse(`${name} is no regular file of at most 64 KiB`);
     if (text === null) {
       parts.push(null);
@@ -127,14 +130,18 @@ export function* commitTask(dir: string, request: CommitRequest, retention: Rete
   const result = yield* commit(dir, { ...request, record });
   if (result.kind === 'conflict') return result;
   const warnings: string[] = [];
-  if (!result.durable) warnings.push('the change is made, but the disk did not confirm it: a power cut may undo it');
+  // Nothing, neither a file that a person wrote nor an older version, makes way for what a power cut may undo.
+  if (!result.durable) {
+    warnings.push('the change is made, but the disk did not confirm it: a power cut may undo it');
+    return { kind: 'committed', version: result.n, record, warnings };
+  }
   const own = { n: result.n, op: request.op, record };
   const head: Head = { n: result.n, version: own, voided: [], unknown: null, names: null };
   try {
     for (const aside of yield* publish(dir, request.op, head)) {
       warnings.push(`a hand-edited file did not match the newest version and was moved to ${dir}/${aside}`);
     }
-    if (result.versions >= retention.compactAt) yield* compact(dir, retention);
+    if (result.versions >= retention.compactAt) yield* compact(dir, result.n, retention);
   } catch (error) {
     warnings.push(`the change is made, but its files could not all be brought up to date (${errorCode(error)})`);
   }

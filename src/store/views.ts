@@ -69,10 +69,11 @@ export function* findEdits(dir: string, head: Head, thorough: boolean): Step<Vie
   return found;
 }
 
-/** An edit may say anything but take the fencing generation back. */
+/** An edit may say anything but take the fencing generation back; a claim that is given by hand gets one of its own. */
 function withMemo(edited: TaskRecord, before: TaskRecord, absorbed: string[]): TaskRecord {
+  const given = edited.lease !== null && edited.lease.claim_id !== before.lease?.claim_id;
   const generation = Math.max(
-    before.memo.generation,
+    before.memo.generation + (given ? 1 : 0),
     edited.lease?.generation ?? 0,
     edited.state.updated_by.generation,
   );
@@ -162,6 +163,8 @@ function* publishView(
     if (text !== null && stateVersion(parseJson(text)) === record.state.state_version) return null;
     aside = `aside-${op}-${name}`;
     if (!(yield* renamed(path, `${dir}/${aside}`))) aside = null;
+    // A power cut must not keep what takes the edit's place and forget where the edit went.
+    else yield* io.syncDir(dir);
   }
   if (wanted === null) yield* removedQuietly(path);
   else yield* replace(dir, path, wanted, fromIso(record.state.updated_at), op);

@@ -59,7 +59,9 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
     }
     return decision;
   });
-  const manifest = await session.store.readManifest(options.task, result.attempt_id);
+  // What was committed just now is known; a look at the disk could only fail, and the commit stands.
+  const manifest =
+    result.attempt_id === fresh ? null : await session.store.readManifest(options.task, result.attempt_id);
   const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: null };
   return { task_id: options.task, ...result, phase, worktree_path };
 }

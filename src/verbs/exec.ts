@@ -5,12 +5,12 @@ import { EXIT, ForgeError, unreachable } from '../core/errors.ts';
 import type { PlanTask } from '../core/plan.ts';
 import type { TaskRecord, TaskState } from '../core/records.ts';
 import { startAttempt } from '../runner/attempt.ts';
+import { ownIdentity } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
 import type { FinishedAttempt, RunningAttempt } from '../runner/running-attempt.ts';
 import { yielding } from '../store/drivers.ts';
 import type { LoadedPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
-import { ownIdentity } from './run.ts';
 import {
   type Call,
   firstToBeHad,

@@ -3,7 +3,7 @@
 import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
 import { isInFlight } from '../core/task-state.ts';
-import { logFile, readFrom, STREAMS, type StreamName } from '../runner/output.ts';
+import { LogReader, logFile, STREAMS, type StreamName } from '../store/attempt-files.ts';
 import { type Call, openSession, requireRecord, type Session } from './session.ts';
 
 export interface LogsOptions {
@@ -48,12 +48,11 @@ export async function logs(
     });
   }
   const dir = session.layout.attempt(options.task, id);
-  const offsets = new Map<StreamName, number>();
-  const streams = options.stream === undefined ? STREAMS : [options.stream];
+  const reader = new LogReader(dir, options.stream === undefined ? STREAMS : [options.stream]);
   for (;;) {
     // Asked before reading: what the worker wrote until its end is still read after it.
     const goesOn = options.follow === true && stop?.aborted !== true && (await isCurrent(session, options.task, id));
-    for (const stream of streams) drain(dir, stream, offsets, emit);
+    reader.drain(emit);
     if (!goesOn) break;
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
   }
@@ -67,19 +66,4 @@ export async function logs(
 async function isCurrent(session: Session, taskId: string, attemptId: string): Promise<boolean> {
   const { record } = await session.store.read(taskId);
   return record?.lease?.attempt_id === attemptId && isInFlight(record.state.state);
-}
-
-function drain(
-  dir: string,
-  stream: StreamName,
-  offsets: Map<StreamName, number>,
-  emit: (chunk: LogChunk) => void,
-): void {
-  for (;;) {
-    const from = offsets.get(stream) ?? 0;
-    const { text, next } = readFrom(logFile(dir, stream), from);
-    offsets.set(stream, next);
-    if (text === '') return;
-    emit({ stream, text });
-  }
 }

@@ -1,12 +1,10 @@
 /** `run`: work through the plan. */
 
 import os from 'node:os';
-import { ForgeError } from '../core/errors.ts';
 import { outlook, withDependencies } from '../core/readiness.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import { isoTime } from '../core/time.ts';
-import { identifyOwner } from '../host/processes.ts';
-import { type Env, worldOf } from '../runner/env.ts';
+import { ownIdentity, worldOf } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
 import { PlanSource } from '../runner/plan-source.ts';
 import { RunLoop } from '../runner/run-loop.ts';
@@ -21,6 +19,8 @@ export interface RunVerbOptions {
   tasks?: readonly string[] | undefined;
   /** `continue` (default): go on with what does not depend on a failed task. `stop`: start nothing new. */
   onFailure?: 'continue' | 'stop' | undefined;
+  /** Emit `task_output` as workers write. Default: false; their logs keep it anyway. */
+  output?: boolean | undefined;
 }
 
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
@@ -45,6 +45,7 @@ export async function run(
       maxParallel: options.maxParallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
       tasks: options.tasks === undefined || options.tasks.length === 0 ? null : options.tasks,
       onFailure: options.onFailure ?? 'continue',
+      output: options.output ?? false,
     },
     new PlanSource(session, loaded),
     interrupts,
@@ -53,13 +54,6 @@ export async function run(
   const finished = await loop.run();
   await session.store.endRun(manifest.run_id, isoTime(session.now()), session.newOp());
   return finished;
-}
-
-/** The process that beats for its leases: this one. */
-export function ownIdentity(env: Env) {
-  const owner = identifyOwner(env.ctx.pid);
-  if (owner !== null) return owner;
-  throw new ForgeError('IO_ERROR', 'the process table can not be read, so leases could not be tied to this process');
 }
 
 export interface DryRunData {

@@ -2,10 +2,12 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
-import type { RunManifest } from '../core/records.ts';
 import { oneLine } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
-import { type Call, openRun, openSession, type Session } from './session.ts';
+import { type RunRow, runRow } from './run-rows.ts';
+import { type Call, openRun, openSession } from './session.ts';
+
+export type { RunRow, RunStanding } from './run-rows.ts';
 
 export interface RunStartData {
   run_id: string;
@@ -32,25 +34,6 @@ export async function runEnd(call: Call, options: { run: string }): Promise<RunE
   if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
   const { run_id, name, started_at, ended_at } = manifest;
   return { run_id, name, started_at, ended_at: ended_at ?? ended };
-}
-
-/** `open`: nobody said that it ended. `dead`: its process is gone without having said so. */
-export type RunStanding = 'open' | 'ended' | 'dead';
-
-export interface RunRow {
-  run_id: string;
-  name: string | null;
-  host: string;
-  started_at: string;
-  ended_at: string | null;
-  standing: RunStanding;
-}
-
-export function runRow(session: Session, manifest: RunManifest): RunRow {
-  const { run_id, name, host, started_at, owner } = manifest;
-  const ended_at = manifest.ended_at ?? null;
-  const dead = ended_at === null && owner != null && session.ctx.liveness(owner) === 'dead';
-  return { run_id, name, host, started_at, ended_at, standing: ended_at !== null ? 'ended' : dead ? 'dead' : 'open' };
 }
 
 export async function runList(call: Call): Promise<{ runs: RunRow[] }> {

@@ -150,13 +150,13 @@ export function requireReady(session: Session, loaded: LoadedPlan, reads: Readon
 /** These say that another task is to be tried: this one is not to be had right now. */
 const TAKEN: readonly string[] = ['LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'NOT_READY', 'STATE_VERSION_CONFLICT'];
 
-/** Takes the first of `tasks` that can be had; others may be quicker at any of them. Throws why the last one could not. */
+/** Takes the first of `tasks` that can be had; others may be quicker at any of them. Throws NOT_READY when they were at all. */
 export async function firstToBeHad<T>(
   tasks: readonly PlanTask[],
   orNext: boolean,
   take: (task: PlanTask) => Promise<T>,
 ): Promise<T> {
-  let refusal: unknown = new ForgeError('NOT_READY', 'no task is ready');
+  let refusal: unknown;
   for (const task of tasks) {
     try {
       return await take(task);
@@ -165,7 +165,10 @@ export async function firstToBeHad<T>(
       if (!orNext || !(error instanceof ForgeError) || !TAKEN.includes(error.code)) throw error;
     }
   }
-  throw refusal;
+  throw new ForgeError('NOT_READY', `others were quicker: none of the ${tasks.length} ready tasks is left`, {
+    hint: 'See what the others wait for with `forge orchestrate phases --ready`.',
+    cause: refusal,
+  });
 }
 
 export function notReady(taskId: string, reasons: readonly Reason[]): ForgeError {

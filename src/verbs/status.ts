@@ -7,7 +7,7 @@ import type { FailureReason, LastError, TaskState } from '../core/records.ts';
 import { type LoadedPlan, loadPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
 import { notEnforced } from './not-enforced.ts';
-import { type RunRow, runRow } from './runs.ts';
+import { type RunRow, runRow } from './run-rows.ts';
 import { type Call, openSession, readAll, type Session } from './session.ts';
 
 /** `unreadable`: the record can't be read; `warnings` says why. `done`, `dropped`: the plan's word for a task nobody works on. */

@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+const vm = require('node:vm');
+
+const CLI = path.join(__dirname, '../dist/cli');
+
+/**
+ * Loads files of the bundle in `dir`, each with the code cache that the build has put beside it. Compiling would take a
+ * third of what a start takes beyond Node's own; a cache that another version of V8 has written is rejected by V8, which
+ * then compiles as usual. `scripts` collects what was compiled, by file.
+ */
+function loader(dir, scripts = new Map()) {
+  const loaded = new Map();
+  return function load(name) {
+    const known = loaded.get(name);
+    if (known !== undefined) return known.exports;
+    const filename = path.join(dir, name);
+    const source = fs.readFileSync(filename, 'latin1');
+    const script = new vm.Script(source, { filename, cachedData: readOptional(`${filename}.cache`) });
+    const module = { exports: {} };
+    loaded.set(name, module);
+    scripts.set(filename, script);
+    const requireFrom = (id) => (id.startsWith('./') ? load(id) : require(id));
+    script.runInThisContext()(module.exports, requireFrom, module, filename, dir);
+    return module.exports;
+  };
+}
+
+function readOptional(file) {
+  try {
+    return fs.readFileSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why forge can't be started here; null when it can. */
+function obstacle() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    return `forge needs Node.js 20.19 or newer; this is ${process.versions.node}.`;
+  }
+  if (process.platform === 'win32') return 'forge does not support Windows yet. It runs in WSL 2.';
+  if (!fs.existsSync(path.join(CLI, 'main.cjs'))) return 'forge is not built. Run `npm run build` in its folder.';
+  return null;
+}
+
+if (require.main === module) {
+  const why = obstacle();
+  if (why === null) loader(CLI)('./main.cjs').main({ argv: process.argv.slice(2), version });
+  else {
+    process.stderr.write(`${why}\n`);
+    process.exitCode = 1;
+  }
+}
+
+function version() {
+  return require('../package.json').version;
+}
+
+module.exports = { loader, version };

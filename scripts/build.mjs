@@ -1,0 +1,124 @@
+/**
+ * Builds dist/: `lib` is the package's library (ES modules and types), `cli` the command.
+ *
+ * The command is one bundle, split where the code imports dynamically, so that a verb loads what it uses and no more. It
+ * is CommonJS, because loading an ES module takes a third of the time that a start may take on top of Node's own; and V8's
+ * code cache lies beside it, because compiling takes another third.
+ */
+
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { build } from 'rolldown';
+
+const repo = path.resolve(import.meta.dirname, '..');
+const dist = path.join(repo, 'dist');
+/** Which code lies in one file: each file costs a start its share. */
+const GROUPS = [
+  // What the command line needs before it knows the verb.
+  {
+    name: 'common',
+    test: /src[\\/](core[\\/](errors|text)|cli[\\/](layout|input|catalog[\\/]index))\.ts$/,
+    priority: 2,
+  },
+  // What every verb needs.
+  { name: 'base', test: /src[\\/](verbs[\\/]session|host[\\/]context|store[\\/]io-errors)\.ts$/, priority: 1 },
+];
+
+// Made beside and put in place whole, so that a forge that is started meanwhile finds one that works.
+const out = path.join(repo, `dist.${process.pid}.tmp`);
+
+try {
+  compileLibrary(path.join(out, 'lib'));
+  await bundleCommand(path.join(out, 'cli'));
+  writeCodeCache(path.join(out, 'cli'));
+  fs.rmSync(dist, { recursive: true, force: true });
+  fs.renameSync(out, dist);
+} finally {
+  fs.rmSync(out, { recursive: true, force: true });
+}
+
+function compileLibrary(outDir) {
+  const tsc = path.join(repo, 'node_modules', 'typescript', 'bin', 'tsc');
+  const args = [tsc, '-p', path.join(repo, 'tsconfig.build.json'), '--outDir', outDir];
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  if (status !== 0) throw new Error(`tsc exited with ${status}`);
+}
+
+/** Without it forge works all the same, only slower: so a failure is told, and no more. */
+function writeCodeCache(dir) {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FORGE_')));
+  const script = path.join(repo, 'scripts/warm-up.cjs');
+  const { status, stderr } = spawnSync(process.execPath, [script, dir], { encoding: 'utf8', env });
+  if (status !== 0) console.warn(`no code cache was written: scripts/warm-up.cjs exited with ${status}\n${stderr}`);
+}
+
+async function bundleCommand(dir) {
+  const { output } = await build({
+    input: { main: path.join(repo, 'src/cli/main.ts') },
+    platform: 'node',
+    logLevel: 'warn',
+    write: false,
+    plugins: [plainBuiltins(), lazyChildProcess()],
+    output: {
+      format: 'cjs',
+      entryFileNames: '[name].cjs',
+      chunkFileNames: '[name]-[hash].cjs',
+      codeSplitting: { groups: GROUPS },
+      // Names stay, for the stack of a bug that somebody reports.
+      minify: {
+        compress: { keepNames: { function: true, class: true } },
+        mangle: { keepNames: { function: true, class: true } },
+      },
+    },
+  });
+  fs.mkdirSync(dir, { recursive: true });
+  for (const { fileName, code } of output) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
+}
+
+/**
+ * A file of the bundle as bin/forge.cjs loads it: the function that Node makes of a CommonJS file, in ASCII alone. So it is
+ * read as it is, without being decoded, joined or held at two bytes a character.
+ */
+function asFunction(code) {
+  const ascii = code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return `(function (exports, require, module, __filename, __dirname) {${ascii}\n})`;
+}
+
+/**
+ * Imports of Node's own modules as what they are, objects. The bundler would copy every property of such a module, to give
+ * it the form of an ES module.
+ */
+function plainBuiltins() {
+  const pattern = /^import (\w+|\{[^}]*\}) from '(node:[\w/]+)';$/gm;
+  return {
+    name: 'plain-builtins',
+    transform: {
+      filter: { id: /[\\/]src[\\/].*\.ts$/ },
+      handler: (code) =>
+        code.replace(pattern, (_, names, id) => {
+          const values = names.replace(/\btype \w+,?\s*/g, '').replaceAll(' as ', ': ');
+          return `const ${values} = process.getBuiltinModule('${id}');`;
+        }),
+    },
+  };
+}
+
+/**
+ * Commander loads node:child_process, which it needs for a kind of subcommand that forge has none of. That alone would
+ * cost a fifth of what a start may cost.
+ */
+function lazyChildProcess() {
+  const eager = "const childProcess = require('node:child_process');";
+  const lazy = "const childProcess = { spawn: (...args) => require('node:child_process').spawn(...args) };";
+  return {
+    name: 'lazy-child-process',
+    transform: {
+      filter: { id: /commander[\\/]lib[\\/]command\.js$/ },
+      handler(code) {
+        if (!code.includes(eager)) throw new Error('commander has changed: see lazyChildProcess in scripts/build.mjs');
+        return code.replace(eager, lazy);
+      },
+    },
+  };
+}

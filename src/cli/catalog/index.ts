@@ -1,0 +1,16 @@
+/** Every verb of `forge orchestrate`, in the order of the help. */
+
+import type { VerbGroup } from '../spec.ts';
+import { HOME, LOOKING } from './looking.ts';
+import { RUNNING } from './running.ts';
+import { STEERING, WORKING } from './working.ts';
+
+export { HOME };
+
+/** `run` stands before the verbs below it: they are added to it. */
+export const GROUPS: readonly VerbGroup[] = [
+  { title: 'Run a plan', verbs: RUNNING },
+  { title: 'Look', verbs: LOOKING },
+  { title: 'Work on a task', verbs: WORKING },
+  { title: 'Steer', verbs: STEERING },
+];

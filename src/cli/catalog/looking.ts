@@ -1,0 +1,161 @@
+/** The verbs that look and change nothing. */
+
+import type { VerbSpec } from '../spec.ts';
+import { PHASES_OF_WORK, RUN, SAMPLE, TASK } from './common.ts';
+
+/** Bare `forge orchestrate`. */
+export const HOME: VerbSpec = {
+  name: '',
+  about: 'Where things stand, and the next command',
+  examples: [['', 'where things stand, and the next command']],
+  async answer(_input, { call }) {
+    const { home } = await import('../../verbs/home.ts');
+    const data = await home(call);
+    return { data, human: async (look) => (await import('../render/home.ts')).renderHome(data, look) };
+  },
+};
+
+const STATUS: VerbSpec = {
+  name: 'status',
+  about: 'Where every task stands',
+  options: [{ ...RUN, about: 'Only the tasks of this run' }],
+  examples: [
+    ['status', 'every task, by phase'],
+    ['status --json', 'the same for a script'],
+    [`status --run ${SAMPLE.run}`, 'what one run works on'],
+  ],
+  async answer(input, { call }) {
+    const { status } = await import('../../verbs/status.ts');
+    const data = await status(call, { run: input.text('run') });
+    return {
+      data,
+      warnings: data.warnings,
+      human: async (look) => (await import('../render/status.ts')).renderStatus(data, look),
+    };
+  },
+};
+
+const PHASES: VerbSpec = {
+  name: 'phases',
+  about: 'How far the phases are; with --ready, what can start now',
+  options: [
+    { name: 'ready', about: 'What can start now, and what the rest waits for' },
+    { name: 'phase', value: PHASES_OF_WORK.join('|'), about: 'With --ready, the kind of work (default: implement)' },
+    { name: 'blocked-by', value: 'id', about: 'Only what waits for this task or phase' },
+    { name: 'limit', value: 'n', about: 'At most this many ready tasks' },
+  ],
+  examples: [
+    ['phases', 'every phase, and how far it is'],
+    ['phases --ready', 'what can start now, and what the rest waits for'],
+    ['phases --ready --limit 1 --json', 'the next task, for a script'],
+    ['phases --ready --blocked-by build', 'what waits for the task build'],
+  ],
+  async answer(input, { call }) {
+    const { phases } = await import('../../verbs/phases.ts');
+    const data = await phases(call, {
+      ready: input.flag('ready'),
+      phase: input.oneOf('phase', PHASES_OF_WORK),
+      blockedBy: input.text('blocked-by'),
+      limit: input.integer('limit', 1),
+    });
+    return {
+      data,
+      warnings: data.warnings,
+      human: async (look) => (await import('../render/phases.ts')).renderPhases(data, look),
+    };
+  },
+};
+
+const WHY: VerbSpec = {
+  name: 'why',
+  about: 'Why a task can not start now',
+  operands: [TASK],
+  examples: [
+    ['why build', 'everything that build waits for'],
+    ['why build --json', 'the same with codes, for a script'],
+  ],
+  async answer(input, { call }) {
+    const { why } = await import('../../verbs/phases.ts');
+    const data = await why(call, { task: input.task() });
+    return { data, human: async (look) => (await import('../render/phases.ts')).renderWhy(data, look) };
+  },
+};
+
+const SHOW: VerbSpec = {
+  name: 'show',
+  about: 'Everything about one task',
+  operands: [TASK],
+  examples: [
+    ['show build', 'plan, state, lease, attempts and claims of build'],
+    ['show build --json', 'the same for a script'],
+  ],
+  async answer(input, { call }) {
+    const { show } = await import('../../verbs/show.ts');
+    const data = await show(call, { task: input.task() });
+    return {
+      data,
+      warnings: data.warnings,
+      human: async (look) => (await import('../render/show.ts')).renderShow(data, look),
+    };
+  },
+};
+
+const LOGS: VerbSpec = {
+  name: 'logs',
+  about: "What a task's worker wrote",
+  operands: [TASK],
+  options: [
+    { name: 'attempt', value: 'id', about: 'This attempt instead of the current or last one' },
+    { name: 'follow', about: 'Go on until the attempt is over' },
+    { name: 'stream', value: 'stdout|stderr', about: 'Only this one' },
+  ],
+  examples: [
+    ['logs build', 'both logs of the current or last attempt'],
+    ['logs build --follow', 'go on while the worker writes'],
+    ['logs build --stream stderr', 'only the errors'],
+    [`logs build --attempt ${SAMPLE.attempt}`, 'an earlier attempt'],
+  ],
+  async answer(input, desk) {
+    const { showLogs } = await import('../logs.ts');
+    return showLogs(desk, {
+      task: input.task(),
+      attempt: input.text('attempt'),
+      follow: input.flag('follow'),
+      stream: input.oneOf('stream', ['stdout', 'stderr']),
+    });
+  },
+};
+
+const RUN_LIST: VerbSpec = {
+  name: 'run list',
+  about: 'All runs, and which are still open',
+  examples: [
+    ['run list', 'all runs, oldest first'],
+    ['run list --json', 'the same for a script'],
+  ],
+  async answer(_input, { call }) {
+    const { runList } = await import('../../verbs/runs.ts');
+    const data = await runList(call);
+    return { data, human: async (look) => (await import('../render/runs.ts')).renderRuns(data, look) };
+  },
+};
+
+const DOCTOR: VerbSpec = {
+  name: 'doctor',
+  about: 'Whether everything here is as it should be',
+  examples: [
+    ['doctor', 'every check, and what to do about those that fail'],
+    ['doctor --json', 'the same for a script'],
+  ],
+  async answer(_input, { call }) {
+    const { doctor } = await import('../../verbs/doctor.ts');
+    const data = await doctor(call);
+    return {
+      data,
+      human: async (look) => (await import('../render/doctor.ts')).renderDoctor(data, look),
+      exitCode: data.checks.some(({ status }) => status === 'fail') ? 1 : 0,
+    };
+  },
+};
+
+export const LOOKING = [STATUS, PHASES, WHY, SHOW, LOGS, RUN_LIST, DOCTOR];

@@ -1,0 +1,21 @@
+/** `exec` on the command line: signals go to the command, and its exit code is ours. */
+
+import { listenToSignals } from '../runner/interrupts.ts';
+import { type ExecOptions, exec } from '../verbs/exec.ts';
+import type { Answer, Desk } from './spec.ts';
+
+export async function execTask({ call }: Desk, options: ExecOptions): Promise<Answer> {
+  const interrupts = listenToSignals();
+  try {
+    const data = await exec(call, options, interrupts);
+    return {
+      data,
+      human: async (look) => (await import('./render/work.ts')).renderExec(data, look),
+      // Stdout belongs to the command.
+      to: 'stderr',
+      exitCode: data.exit_code,
+    };
+  } finally {
+    interrupts.stop();
+  }
+}

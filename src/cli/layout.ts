@@ -1,0 +1,69 @@
+/** Text on a grid of columns: how wide it is, cut or filled to a width, broken into lines. */
+
+import { oneLine } from '../core/text.ts';
+
+// Zero columns: combining marks and variation selectors. Two columns: East Asian wide and emoji. Source: Unicode UAX #11,
+// in ranges coarse enough for a table of task titles.
+const NARROWEST = /\p{M}|[\u{fe00}-\u{fe0f}]/u;
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}]|[\u{20000}-\u{3fffd}]/u;
+const ASCII = /^[\x20-\x7e]*$/;
+
+/** Columns that `text` takes on a terminal; it must hold no colours. */
+export function widthOf(text: string): number {
+  if (ASCII.test(text)) return text.length;
+  let width = 0;
+  for (const character of text) width += NARROWEST.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+  return width;
+}
+
+/** `text` from somewhere else on one line, in at most `width` columns. */
+export function cut(text: string, width: number): string {
+  const flat = oneLine(text, 10_000);
+  if (widthOf(flat) <= width) return flat;
+  let kept = '';
+  let used = 0;
+  for (const character of flat) {
+    used += widthOf(character);
+    if (used > width - 1) break;
+    kept += character;
+  }
+  return `${kept.trimEnd()}…`;
+}
+
+/** `text` in exactly `width` columns. */
+export function pad(text: string, width: number): string {
+  const short = cut(text, width);
+  return short + ' '.repeat(Math.max(0, width - widthOf(short)));
+}
+
+/** The width of a column that holds all of `texts`, at most `max`. */
+export function columnOf(texts: Iterable<string>, max: number): number {
+  let width = 0;
+  for (const text of texts) width = Math.max(width, widthOf(oneLine(text, max + 1)));
+  return Math.min(width, max);
+}
+
+/** `text` broken at spaces into lines of at most `width` columns. A longer word stays whole, and so does a command in backquotes. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of oneLine(text, 10_000).match(/(?:`[^`]*`|[^\s`])+|`/g) ?? []) {
+    if (line !== '' && widthOf(line) + 1 + widthOf(word) > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** `wrap`, with `first` before the first line and as much space before the others. */
+export function hang(first: string, text: string, width: number): string[] {
+  const indent = widthOf(first);
+  return wrap(text, Math.max(20, width - indent)).map((line, i) => (i === 0 ? first : ' '.repeat(indent)) + line);
+}
+
+/** `1 task`, `2 tasks`. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

@@ -1,0 +1,52 @@
+/** The way through one command: read the command line, ask the verb, print its answer. */
+
+import { EXIT } from '../core/errors.ts';
+import { parseArgv, type Request } from './program.ts';
+import { Screen } from './screen.ts';
+
+export interface MainOptions {
+  /** Without node and script. */
+  argv: readonly string[];
+  version(): string;
+}
+
+/** Never rejects. The exit code is left in `process.exitCode`, so that what is still being written can go out. */
+export async function main({ argv, version }: MainOptions): Promise<void> {
+  const screen = await Screen.open(argv, process.env);
+  process.on('uncaughtException', (error) => {
+    // Whatever threw outside of every promise may also have been what would end this process.
+    void screen.fail(error).then((code) => process.exit(code));
+  });
+  try {
+    process.exitCode = await answer(parseArgv(argv, process.env), screen, version);
+  } catch (error) {
+    process.exitCode = await screen.fail(error);
+  }
+  if (screen.output.failed) process.exitCode = EXIT.failed;
+}
+
+async function answer(request: Request, screen: Screen, version: () => string): Promise<number> {
+  if (request.kind === 'version') {
+    screen.output.line('stdout', version());
+    return EXIT.ok;
+  }
+  if (request.kind === 'help') {
+    const { helpFor } = await import('./help.ts');
+    screen.output.line('stdout', helpFor(request.verb, screen.look('stdout')));
+    return EXIT.ok;
+  }
+  const { spec, input, dir } = request;
+  screen.dir = dir;
+  // Only now: neither help nor a slip on the command line needs them.
+  const [{ systemContext }, { asIoError }] = await Promise.all([
+    import('../host/context.ts'),
+    import('../store/io-errors.ts'),
+  ]);
+  try {
+    const call = { ctx: systemContext(), dir, warn: (message: string) => screen.warn(message) };
+    const given = await spec.answer(input, { call, screen });
+    return typeof given === 'number' ? given : await screen.give(given);
+  } catch (error) {
+    throw asIoError(error, spec.name === '' ? 'forge orchestrate' : spec.name);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Standard output and standard error.
+ *
+ * What is printed goes straight to the file descriptor: nothing is left in a buffer when the process ends, so a long
+ * answer reaches a slow reader whole, and a short one does not pay for Node's streams. Only a descriptor that somebody
+ * else has made non-blocking and that is full is left to Node's stream, which waits without stopping the event loop.
+ */
+
+import fs from 'node:fs';
+
+export type StreamName = 'stdout' | 'stderr';
+
+const FD = { stdout: 1, stderr: 2 } as const;
+
+export class Output {
+  /** Called once when the reader of stdout has gone away (`| head`). */
+  onClosed: () => void = () => {};
+  readonly #closed = new Set<StreamName>();
+  readonly #streaming = new Set<StreamName>();
+  /**
+   * Every write is left to Node's streams. For commands that have more to do than to print: a reader that stops reading
+   * (a pager) must not stop their heartbeats.
+   */
+  patient = false;
+  /** Standard output could not be written, for another reason than a reader that has gone. */
+  failed = false;
+
+  write(name: StreamName, text: string): void {
+    if (text === '' || this.#closed.has(name)) return;
+    if (this.patient || this.#streaming.has(name)) this.#stream(name, text);
+    else this.#direct(name, Buffer.from(text));
+  }
+
+  line(name: StreamName, text: string): void {
+    this.write(name, `${text}\n`);
+  }
+
+  #direct(name: StreamName, bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) {
+      try {
+        at += fs.writeSync(FD[name], bytes, at);
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code;
+        if (code === 'EINTR') continue;
+        if (code === 'EAGAIN') this.#stream(name, bytes.subarray(at));
+        else this.#close(name, error);
+        return;
+      }
+    }
+  }
+
+  #stream(name: StreamName, data: string | Uint8Array): void {
+    const stream = process[name];
+    if (!this.#streaming.has(name)) {
+      this.#streaming.add(name);
+      stream.on('error', (error) => this.#close(name, error));
+    }
+    stream.write(data);
+  }
+
+  /** A reader that has gone, or a descriptor that was closed before we started, is no failure of the command. */
+  #close(name: StreamName, error: unknown): void {
+    if (this.#closed.has(name)) return;
+    this.#closed.add(name);
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'EPIPE' && code !== 'EBADF' && name === 'stdout') {
+      this.failed = true;
+      this.line('stderr', `error[IO_ERROR]: writing to standard output: ${(error as Error).message}`);
+    }
+    if (name === 'stdout') this.onClosed();
+  }
+}
+
+/** Whether the descriptor is a terminal. */
+export function isTerminal(name: StreamName): boolean {
+  try {
+    // node:tty takes long to load; most of what is no terminal is no character device either.
+    if (!fs.fstatSync(FD[name]).isCharacterDevice()) return false;
+    return process.getBuiltinModule('node:tty').isatty(FD[name]);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,63 @@
+/** `run --dry-run`: what would be started now, and what would not. */
+
+import { oneLine } from '../../core/text.ts';
+import type { DryRunData } from '../../verbs/run.ts';
+import { columnOf, cut, hang, pad } from '../layout.ts';
+import type { Look } from '../look.ts';
+
+export function renderDryRun(data: DryRunData, look: Look): string {
+  const lists = [wouldStart(data, look), forAgents(data, look), waiting(data, look), forPeople(data, look)];
+  return [...lists.filter((list) => list.length > 0), ['Nothing was changed.']]
+    .map((list) => list.join('\n'))
+    .join('\n\n');
+}
+
+function idColumn(rows: readonly { task_id: string }[]): number {
+  return columnOf(
+    rows.map(({ task_id }) => task_id),
+    24,
+  );
+}
+
+function wouldStart({ would_start: rows, max_parallel }: DryRunData, { palette, width }: Look): string[] {
+  if (rows.length === 0) return [palette.bold('Nothing would start now')];
+  const id = idColumn(rows);
+  const room = Math.max(16, width - id - 4);
+  return [
+    palette.bold(`Would start now (${rows.length}, ${max_parallel} at a time)`),
+    ...rows.flatMap(({ task_id, title, command }) => [
+      `  ${pad(task_id, id)}  ${cut(title, room)}`,
+      `  ${' '.repeat(id)}  ${palette.dim(cut(`$ ${oneLine(command, 1000)}`, room))}`,
+    ]),
+  ];
+}
+
+function titled(
+  heading: string,
+  rows: readonly { task_id: string; title: string }[],
+  { palette, width }: Look,
+): string[] {
+  if (rows.length === 0) return [];
+  const id = idColumn(rows);
+  return [
+    palette.bold(`${heading} (${rows.length})`),
+    ...rows.map(({ task_id, title }) => `  ${pad(task_id, id)}  ${cut(title, Math.max(16, width - id - 4))}`),
+  ];
+}
+
+function forAgents(data: DryRunData, look: Look): string[] {
+  return titled('Ready for an agent', data.for_agents, look);
+}
+
+function forPeople(data: DryRunData, look: Look): string[] {
+  return titled('For a person', data.human, look);
+}
+
+function waiting({ waiting: rows }: DryRunData, { palette, width }: Look): string[] {
+  if (rows.length === 0) return [];
+  const id = idColumn(rows);
+  return [
+    palette.bold(`Would wait (${rows.length})`),
+    ...rows.flatMap(({ task_id, reason }) => hang(`  ${pad(task_id, id)}  `, reason, width)),
+  ];
+}

@@ -1,0 +1,104 @@
+/** `show`: everything about one task, in paragraphs. */
+
+import { oneLine, plainText } from '../../core/text.ts';
+import { formatDuration, fromIso } from '../../core/time.ts';
+import type { ShowData } from '../../verbs/show.ts';
+import { hang, plural } from '../layout.ts';
+import type { Look } from '../look.ts';
+import { inColourOf } from './states.ts';
+import { ago, leaseText } from './status.ts';
+
+/** Columns of the names on the left. */
+const NAMES = 14;
+
+export function renderShow(data: ShowData, look: Look): string {
+  const { bold } = look.palette;
+  const title = data.task === null ? '' : `  ${oneLine(data.task.title)}`;
+  const parts = [
+    [bold(data.task_id) + title, ...standing(data, look)],
+    planned(data, look),
+    description(data),
+    attempts(data, look),
+    history(data, look),
+  ];
+  return parts
+    .filter((part) => part.length > 0)
+    .map((part) => part.join('\n'))
+    .join('\n\n');
+}
+
+function field(name: string, value: string | null | undefined, look: Look): string[] {
+  if (value === null || value === undefined || value === '') return [];
+  return hang(`  ${name.padEnd(NAMES)}`, value, look.width);
+}
+
+function standing({ state, lease, ready, reasons, task }: ShowData, look: Look): string[] {
+  const shown = state?.state ?? 'unclaimed';
+  const error = state?.last_error ?? null;
+  const wait = state?.next_eligible_at ? fromIso(state.next_eligible_at) - look.nowMs : 0;
+  const [stateLine = ''] = field('state', shown, look);
+  return [
+    inColourOf(shown, stateLine, look),
+    ...field('failed as', state?.failure_reason, look),
+    ...field('last error', error === null ? null : `${error.class}: ${error.message}`, look),
+    ...field('tried again', wait > 0 ? `in ${formatDuration(wait)}` : null, look),
+    ...field(
+      'lease',
+      lease === null ? null : `${leaseText(lease.expires_at, look)}, generation ${lease.generation}`,
+      look,
+    ),
+    ...field('run', lease?.owner_run_id, look),
+    ...field('claim', lease?.claim_id, look),
+    ...(ready ? field('ready', 'yes', look) : []),
+    ...(task === null ? [] : reasons.flatMap(({ message }, i) => field(i === 0 ? 'waits because' : '', message, look))),
+  ];
+}
+
+function planned({ task }: ShowData, look: Look): string[] {
+  if (task === null) return [];
+  return [
+    ...field('phase', task.phase_id, look),
+    ...field('priority', task.priority, look),
+    ...field('in the plan', task.status === 'active' ? null : task.status, look),
+    ...field('done by', task.human ? 'a person' : task.owner_type, look),
+    ...field('depends on', task.depends_on.join(', '), look),
+    ...field('writes', task.write_globs.join(', '), look),
+    ...field('runs', task.run, look),
+    ...field('verified by', task.verify.join('; '), look),
+    ...field('timeout', task.timeout_ms === null ? null : formatDuration(task.timeout_ms), look),
+    ...task.acceptance.flatMap((text, i) => field(i === 0 ? 'accepted when' : '', text, look)),
+  ];
+}
+
+function description({ task }: ShowData): string[] {
+  const text = plainText(task?.description ?? '').trim();
+  return text === '' ? [] : text.split('\n').map((line) => `  ${line}`);
+}
+
+function attempts({ task_id, attempts: rows, state }: ShowData, look: Look): string[] {
+  if (rows.length === 0) return [];
+  const { bold, dim } = look.palette;
+  const lines = rows.map(
+    ({ attempt_id, attempt_number, dispatched_at, current }) =>
+      `  ${String(attempt_number ?? '?').padStart(2)}  ${attempt_id}  ${ago(dispatched_at, look)}${current ? '  current' : ''}`,
+  );
+  const logs = dim(`  forge orchestrate logs ${task_id} --attempt <id>`);
+  return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...lines, logs];
+}
+
+function history({ history: rows }: ShowData, look: Look): string[] {
+  if (rows.length === 0) return [];
+  return [look.palette.bold('Claims'), ...rows.map((row) => historyLine(row, look))];
+}
+
+/** A log that others may have written into: whatever is missing is left out. */
+function historyLine(row: Readonly<Record<string, unknown>>, look: Look): string {
+  const text = (name: string) => {
+    const value = row[name];
+    return typeof value === 'string' || typeof value === 'number' ? oneLine(String(value), 60) : '';
+  };
+  const when = Number.isNaN(fromIso(text('ts'))) ? '' : ago(text('ts'), look);
+  const generation = text('generation') === '' ? '' : `generation ${text('generation')}`;
+  const parts = [text('event').padEnd(14), generation, when, text('reason')];
+  return `  ${parts.filter((part) => part !== '').join('  ')}`.trimEnd();
+}

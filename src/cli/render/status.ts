@@ -1,0 +1,101 @@
+/** `status`: a line a task, by phase; a second line where there is more to say. */
+
+import { oneLine } from '../../core/text.ts';
+import { formatDuration, fromIso } from '../../core/time.ts';
+import type { StatusData, StatusRow } from '../../verbs/status.ts';
+import { columnOf, cut, pad, plural } from '../layout.ts';
+import type { Look } from '../look.ts';
+import { countsText, inColourOf, type ShownState, signFor } from './states.ts';
+
+interface Columns {
+  id: number;
+  state: number;
+}
+
+export function renderStatus(data: StatusData, look: Look): string {
+  const { bold } = look.palette;
+  const columns: Columns = {
+    id: columnOf(
+      data.tasks.map(({ task_id }) => task_id),
+      24,
+    ),
+    state: columnOf(data.tasks.map(shownState), 19),
+  };
+  const head = `${bold(oneLine(data.project))}  ${plural(data.tasks.length, 'task')}`;
+  const counts = countsText(data.counts, look);
+  const lines = [counts === '' ? head : `${head}: ${counts}`];
+  for (const [phase, rows] of byPhase(data.tasks)) {
+    lines.push('', bold(phase === null ? 'not in the plan' : oneLine(phase)));
+    for (const row of rows) lines.push(...taskLines(row, columns, look));
+  }
+  const open = data.runs.filter(({ standing }) => standing === 'open');
+  if (open.length > 0) {
+    lines.push('', bold(plural(open.length, 'open run')));
+    for (const { run_id, name, started_at } of open) {
+      lines.push(`  ${run_id}  since ${ago(started_at, look)}${name === null ? '' : `  ${cut(name, 20)}`}`);
+    }
+  }
+  return lines.join('\n');
+}
+
+function byPhase(rows: readonly StatusRow[]): Map<string | null, StatusRow[]> {
+  const phases = new Map<string | null, StatusRow[]>();
+  for (const row of rows) {
+    const group = phases.get(row.phase_id);
+    if (group === undefined) phases.set(row.phase_id, [row]);
+    else group.push(row);
+  }
+  return phases;
+}
+
+/** The plan's word counts where nobody has worked on the task. */
+function shownState({ state, planned }: StatusRow): ShownState {
+  return state === 'unclaimed' && (planned === 'done' || planned === 'dropped') ? planned : state;
+}
+
+function taskLines(row: StatusRow, columns: Columns, look: Look): string[] {
+  const { palette, width } = look;
+  const state = shownState(row);
+  const tries = row.attempt_count === 0 ? '' : `${row.attempt_count}x`;
+  const start = 4 + columns.id + 2;
+  const room = Math.max(16, width - start - columns.state - 6);
+  const title = cut(row.title ?? '', room);
+  const first = [
+    `  ${signFor(state, look)} ${pad(row.task_id, columns.id)}  `,
+    `${inColourOf(state, pad(state, columns.state), look)} ${tries.padStart(3)}  `,
+    title,
+  ];
+  const more = detail(row, look);
+  const lines = [first.join('').trimEnd()];
+  if (more !== '') lines.push(`    ${' '.repeat(columns.id)}  ${palette.dim(cut(more, Math.max(20, width - start)))}`);
+  return lines;
+}
+
+/** Who works on it, or when and why it is tried again. */
+function detail(row: StatusRow, look: Look): string {
+  const parts: string[] = [];
+  if (row.lease_expires_at !== null) {
+    parts.push(`lease ${leaseText(row.lease_expires_at, look)}, run ${row.run_id ?? 'unknown'}`);
+  }
+  if (row.failure_reason !== null) parts.push(row.failure_reason);
+  if (row.next_eligible_at !== null) {
+    const left = fromIso(row.next_eligible_at) - look.nowMs;
+    if (left > 0) parts.push(`again in ${formatDuration(left)}`);
+  }
+  const settled = row.state === 'shipped' || row.state === 'cancelled';
+  if (row.last_error !== null && !settled) parts.push(`${row.last_error.class}: ${row.last_error.message}`);
+  if (parts.length === 0 && row.human && row.planned === 'active') parts.push('for a person');
+  if (parts.length === 0 && row.planned === 'paused') parts.push('paused in the plan');
+  return parts.join('; ');
+}
+
+/** `for 42s more`, `over for 2m 10s`. */
+export function leaseText(expiresAt: string, { nowMs }: Look): string {
+  const left = fromIso(expiresAt) - nowMs;
+  return left >= 0 ? `for ${formatDuration(left)} more` : `over for ${formatDuration(-left)}`;
+}
+
+/** `12s ago`. */
+export function ago(time: string, { nowMs }: Look): string {
+  return `${formatDuration(nowMs - fromIso(time))} ago`;
+}

@@ -1,0 +1,238 @@
+/** A run for a person who watches it, or who reads a CI log afterwards: a line for what happens, a summary at the end. */
+
+import { unreachable } from '../core/errors.ts';
+import type { RunEvent, RunFinished } from '../core/run-events.ts';
+import { oneLine, plainText } from '../core/text.ts';
+import { formatDuration } from '../core/time.ts';
+import { cut, hang, pad, plural, widthOf } from './layout.ts';
+import type { Look } from './look.ts';
+import { countsText, inColourOf, signFor } from './render/states.ts';
+
+type EventOf<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;
+type Blocked = EventOf<'task_blocked'>;
+
+/** Failures that are shown with the end of their output. */
+const FAILURES_SHOWN = 5;
+/** Lines of output that are shown of each. */
+const TAIL_LINES = 15;
+/** Tasks named in each list of the summary. */
+const LIST_LENGTH = 15;
+/** Columns of task ids; they grow with the longest id seen so far. */
+const ID_COLUMNS = { min: 8, max: 24 };
+
+export interface RunLogOptions {
+  line(text: string): void;
+  warn(message: string): void;
+  look: Look;
+  /** Path of a log, as the person would write it. */
+  logOf(taskId: string, attemptId: string, stream: 'stdout' | 'stderr'): string;
+}
+
+export class RunLog {
+  readonly #options: RunLogOptions;
+  readonly #failures: EventOf<'task_finished'>[] = [];
+  readonly #blocked: Blocked[] = [];
+  #idColumn = ID_COLUMNS.min;
+
+  constructor(options: RunLogOptions) {
+    this.#options = options;
+  }
+
+  /** Prints what there is to say about it. */
+  event(event: RunEvent): void {
+    switch (event.type) {
+      case 'run_started':
+        this.#started(event);
+        break;
+      case 'task_started':
+        this.#taskStarted(event);
+        break;
+      case 'task_output':
+        // It is in the logs; what failed shows the end of it below.
+        break;
+      case 'task_retry':
+        this.#retry(event);
+        break;
+      case 'task_finished':
+        this.#finished(event);
+        break;
+      case 'task_interrupted':
+        this.#interrupted(event);
+        break;
+      case 'task_blocked':
+        this.#blocked.push(event);
+        break;
+      case 'still_running':
+        this.#stillRunning(event);
+        break;
+      case 'waiting':
+        this.#waiting(event);
+        break;
+      case 'warning':
+        this.#options.warn(event.message);
+        break;
+      case 'run_finished':
+        this.#summary(event);
+        break;
+      default:
+        unreachable(event);
+    }
+  }
+
+  #started({ run_id, tasks, max_parallel }: EventOf<'run_started'>): void {
+    const { bold, dim } = this.#options.look.palette;
+    this.#print(`${bold('run')} ${dim(run_id)}  ${plural(tasks, 'task')}, ${max_parallel} at a time`, '');
+  }
+
+  #taskStarted({ task_id, title, attempt_number }: EventOf<'task_started'>): void {
+    const text = attempt_number > 1 ? `attempt ${attempt_number}: ${title}` : title;
+    this.#task(this.#options.look.palette.cyan('▸'), task_id, text);
+  }
+
+  #retry({ task_id, attempts, error, delay_ms, duration_ms }: EventOf<'task_retry'>): void {
+    const when = delay_ms > 0 ? `in ${formatDuration(delay_ms)}` : 'now';
+    const text = `failed after ${formatDuration(duration_ms)}, attempt ${attempts + 1} ${when}: ${errorText(error)}`;
+    this.#task(signFor('awaiting_respawn', this.#options.look), task_id, text);
+  }
+
+  #finished(event: EventOf<'task_finished'>): void {
+    const { task_id, state, attempts, duration_ms, error, failure_reason } = event;
+    if (state === 'failed') this.#failures.push(event);
+    const took = `${state === 'failed' ? 'after' : 'in'} ${formatDuration(duration_ms)}`;
+    const facts = [
+      ...(attempts > 1 ? [`${attempts} attempts`] : []),
+      ...(failure_reason === null ? [] : [failure_reason]),
+    ];
+    const inBrackets = facts.length === 0 ? '' : ` (${facts.join(', ')})`;
+    const text = `${state} ${took}${inBrackets}${error === null ? '' : `: ${errorText(error)}`}`;
+    this.#task(signFor(state, this.#options.look), task_id, text);
+  }
+
+  #interrupted({ task_id, why, state, duration_ms }: EventOf<'task_interrupted'>): void {
+    const text = `stopped after ${formatDuration(duration_ms)}: ${why}; it is ${state}`;
+    this.#task(this.#options.look.palette.yellow('■'), task_id, text);
+  }
+
+  #stillRunning({ tasks, waiting }: EventOf<'still_running'>): void {
+    const running = tasks.map(({ task_id, duration_ms }) => `${task_id} ${formatDuration(duration_ms)}`).join(', ');
+    this.#dim(`… running: ${running}${waiting > 0 ? `; ${plural(waiting, 'task waits', 'tasks wait')}` : ''}`);
+  }
+
+  #waiting(event: EventOf<'waiting'>): void {
+    const tasks = event.for.slice(0, 3).map(({ task_id, reason }) => `${task_id} (${reason})`);
+    const more = event.for.length - tasks.length;
+    this.#dim(`… waiting for ${tasks.join(', ')}${more > 0 ? ` and ${more} more` : ''}`);
+  }
+
+  // -------------------------------------------------------------------------------------------- at the end
+
+  #summary(finished: RunFinished): void {
+    const { look } = this.#options;
+    const { interrupted, exit_code, duration_ms, counts } = finished;
+    const [sign, word] = interrupted
+      ? ['■', 'interrupted']
+      : exit_code === 0
+        ? ['✓', 'all done']
+        : exit_code === 1
+          ? ['✗', 'failed']
+          : ['·', 'not finished'];
+    const colour = exit_code === 0 ? 'shipped' : exit_code === 1 ? 'failed' : 'ready_for_review';
+    const head = inColourOf(colour, `${sign} ${word}`, look);
+    this.#print(
+      '',
+      `${look.palette.bold(head)} in ${formatDuration(duration_ms)}: ${countsText(counts, look) || 'no tasks'}`,
+    );
+    this.#failureList(counts['failed'] ?? 0);
+    this.#blockedList();
+    const next = this.#next(finished);
+    if (next.length > 0) this.#print('', look.palette.bold('Next'), ...next.map((command) => `  ${command}`));
+  }
+
+  #failureList(total: number): void {
+    if (total === 0) return;
+    const { palette, width } = this.#options.look;
+    this.#print('', palette.bold('Failed'));
+    for (const [i, failure] of this.#failures.entries()) {
+      if (i >= LIST_LENGTH) break;
+      const error = failure.error === null ? 'failed' : errorText(failure.error);
+      this.#print(...hang(`  ${failure.task_id}  `, error, width));
+      if (i < FAILURES_SHOWN) this.#tail(failure);
+    }
+    const rest = total - Math.min(this.#failures.length, LIST_LENGTH);
+    if (rest > 0)
+      this.#print(`  ${this.#failures.length === 0 ? '' : 'and '}${rest} more: \`forge orchestrate status\``);
+  }
+
+  #tail({ task_id, attempt_id, tail }: EventOf<'task_finished'>): void {
+    if (attempt_id === null) return;
+    const { palette, width } = this.#options.look;
+    const stderr = lastLines(tail.stderr, TAIL_LINES);
+    const stdout = lastLines(tail.stdout, TAIL_LINES - stderr.length);
+    for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, width - 6)}`);
+    const stream = stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout';
+    this.#print(`    ${palette.dim(`log: ${this.#options.logOf(task_id, attempt_id, stream)}`)}`);
+  }
+
+  /** What waits for a person or an agent first, then what waits for those. */
+  #blockedList(): void {
+    if (this.#blocked.length === 0) return;
+    const { palette, width } = this.#options.look;
+    this.#print('', palette.bold('Left'));
+    const own = ({ reasons }: Blocked) => reasons.every(({ on }) => on === null);
+    const ordered = [...this.#blocked.filter(own), ...this.#blocked.filter((event) => !own(event))];
+    const shown = ordered.slice(0, LIST_LENGTH);
+    const column = Math.min(ID_COLUMNS.max, Math.max(...shown.map(({ task_id }) => widthOf(task_id))));
+    for (const { task_id, reasons } of shown) {
+      const text = reasons.map(({ message }) => message).join('; ');
+      this.#print(...hang(`  ${pad(task_id, column)}  `, text, width));
+    }
+    const more = ordered.length - shown.length;
+    if (more > 0) this.#print(`  and ${more} more: \`forge orchestrate phases --ready\``);
+  }
+
+  #next({ exit_code, interrupted }: RunFinished): string[] {
+    if (exit_code === 0) return [];
+    if (interrupted) return ['forge orchestrate run'];
+    const [failure] = this.#failures;
+    if (failure !== undefined) return [`forge orchestrate retry ${failure.task_id}`, 'forge orchestrate run'];
+    if (exit_code === 1) return ['forge orchestrate status'];
+    const by = (code: string) => this.#blocked.find(({ reasons }) => reasons[0]?.code === code);
+    if (by('NO_COMMAND') !== undefined) return ['forge orchestrate claim --next'];
+    const left = by('TASK_HUMAN') ?? this.#blocked[0];
+    return left === undefined
+      ? []
+      : [`forge orchestrate ${left.reasons[0]?.code === 'TASK_HUMAN' ? 'show' : 'why'} ${left.task_id}`];
+  }
+
+  // -------------------------------------------------------------------------------------------- lines
+
+  /** `✓ build     shipped in 2.1s` */
+  #task(sign: string, taskId: string, text: string): void {
+    this.#idColumn = Math.min(ID_COLUMNS.max, Math.max(this.#idColumn, widthOf(taskId)));
+    const room = Math.max(20, this.#options.look.width - this.#idColumn - 4);
+    this.#print(`${sign} ${pad(taskId, this.#idColumn)}  ${cut(text, room)}`);
+  }
+
+  #dim(text: string): void {
+    this.#print(this.#options.look.palette.dim(cut(text, this.#options.look.width)));
+  }
+
+  #print(...lines: string[]): void {
+    for (const line of lines) this.#options.line(line);
+  }
+}
+
+function errorText(error: { class: string; message: string }): string {
+  return oneLine(`${error.class}: ${error.message}`, 500);
+}
+
+function lastLines(text: string, count: number): string[] {
+  const lines = plainText(text).trimEnd().split('\n');
+  return count <= 0 || text.trim() === '' ? [] : lines.slice(-count);
+}
+
+/** A line of output in at most `width` columns, its indentation kept. */
+function fitLine(line: string, width: number): string {
+  const indent = /^\s*/.exec(line.replaceAll('\t', '  '))?.[0] ?? '';
+  return indent.slice(0, width / 2) + cut(line, Math.max(1, width - indent.length));
+}

@@ -1,0 +1,76 @@
+/** Where answers go, and in what form. Opened before the command line is understood, because that may fail too. */
+
+import { EXIT, ForgeError } from '../core/errors.ts';
+import { exitCodeOf, humanError, jsonError, type Sources, warningLine } from './errors.ts';
+import { type Look, type Palette, paletteFor } from './look.ts';
+import { isTerminal, Output, type StreamName } from './output.ts';
+import type { Answer } from './spec.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export class Screen {
+  readonly output = new Output();
+  readonly json: boolean;
+  /** The project that errors are about; see `Call`. */
+  dir: string | undefined;
+  readonly #palettes: Record<StreamName, Palette>;
+  readonly #debug: boolean;
+
+  private constructor(json: boolean, palettes: Record<StreamName, Palette>, env: Env) {
+    this.json = json;
+    this.#palettes = palettes;
+    this.#debug = Boolean(env['FORGE_DEBUG']);
+    this.dir = env['FORGE_DIR'] || undefined;
+  }
+
+  /** Colours are for terminals, and never with NO_COLOR, --no-color or --json. Source: no-color.org */
+  static async open(argv: readonly string[], env: Env): Promise<Screen> {
+    const end = argv.indexOf('--');
+    const own = end === -1 ? argv : argv.slice(0, end);
+    const json = own.includes('--json');
+    const colour = !json && !own.includes('--no-color') && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+    const paletteOf = (name: StreamName) => paletteFor(colour && isTerminal(name));
+    return new Screen(json, { stdout: await paletteOf('stdout'), stderr: await paletteOf('stderr') }, env);
+  }
+
+  look(name: StreamName): Look {
+    return { palette: this.#palettes[name], width: columns(), nowMs: Date.now() };
+  }
+
+  warn(message: string): void {
+    this.output.line('stderr', warningLine(message, this.look('stderr')));
+  }
+
+  /** Prints the answer. Returns the exit code. */
+  async give({ data, human, warnings = [], exitCode = EXIT.ok, to = 'stdout' }: Answer): Promise<number> {
+    if (this.json) this.output.line('stdout', JSON.stringify({ ok: true, data }));
+    else {
+      const text = await human(this.look(to));
+      if (text !== '') this.output.line(to, text);
+      for (const warning of warnings) this.warn(warning);
+    }
+    return exitCode;
+  }
+
+  /** Prints what went wrong: on stdout as JSON, else on stderr. Returns the exit code. */
+  async fail(error: unknown): Promise<number> {
+    if (this.json) this.output.line('stdout', jsonError(error));
+    else {
+      const sources = error instanceof ForgeError && error.problems.length > 0 ? await this.#sources() : () => null;
+      this.output.line('stderr', humanError(error, this.look('stderr'), sources, this.#debug));
+    }
+    return exitCodeOf(error);
+  }
+
+  /** Problems name files as they are seen from the project's folder. */
+  async #sources(): Promise<Sources> {
+    const { sourceReader } = await import('./sources.ts');
+    return sourceReader(process.cwd(), this.dir);
+  }
+}
+
+function columns(): number {
+  // Node's stream is asked, and so loaded, only for a terminal.
+  const width = isTerminal('stdout') ? process.stdout.columns : undefined;
+  return Math.min(120, Math.max(40, width ?? 80));
+}

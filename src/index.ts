@@ -1,0 +1,32 @@
+/** What the package exports: the functions that the product itself decides with. */
+
+export { classifyError, type ClassifiedError, type ErrorRule, type WorkerEnd } from './core/classify.ts';
+export { ERROR_CODES, type ErrorCode, EXIT, ForgeError, type Problem } from './core/errors.ts';
+export { type LeaseObserver, type LeaseStanding, leaseStanding } from './core/leases.ts';
+export { type Plan, type PlanPhase, type PlanTask, parsePlan } from './core/plan.ts';
+export { type Outlook, outlook, type Reason, reasonsToWait, type World } from './core/readiness.ts';
+export type {
+  AttemptManifest,
+  FailureReason,
+  Lease,
+  RunManifest,
+  TaskRecord,
+  TaskState,
+  TaskStateRecord,
+  Verdict,
+} from './core/records.ts';
+export {
+  backoffMs,
+  bumpRetryCount,
+  CompositeRetryPolicy,
+  coercePolicy,
+  nextEligibleAt,
+  nextRetryState,
+  RetryPolicy,
+  STEP_RETRY_DEFAULT,
+  TASK_RETRY_DEFAULT,
+  WAIT_RETRY_DEFAULT,
+} from './core/retry.ts';
+export type { RunEvent } from './core/run-events.ts';
+export { parseSettings, type Settings } from './core/settings.ts';
+export { TERMINAL_TASK_STATES, type Transition } from './core/task-state.ts';

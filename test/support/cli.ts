@@ -1,0 +1,97 @@
+/** The real command, started as a user starts it, in a folder of its own. */
+
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll } from 'vitest';
+import { withoutForge } from './processes.ts';
+
+export const FORGE = join(import.meta.dirname, '../../bin/forge.cjs');
+
+export interface CliOptions {
+  cwd: string;
+  /** Added to the environment, which has no FORGE_* and no colour switches. */
+  env?: Record<string, string>;
+  input?: string;
+}
+
+export interface CliResult {
+  code: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+  /** The only line of stdout, parsed. Fails when there are more. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of many shapes.
+  json(): any;
+}
+
+/** Runs `forge` with `args` to its end. */
+export function cli(args: readonly string[], { cwd, env = {}, input }: CliOptions): Promise<CliResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [FORGE, ...args], { cwd, env: environment(env), stdio: 'pipe' });
+    const out: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].setEncoding('utf8').on('data', (text: string) => {
+        out[name] += text;
+      });
+    }
+    child.stdin.on('error', () => {});
+    child.stdin.end(input ?? '');
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, ...out, json: () => onlyLine(out) }));
+  });
+}
+
+/** `cli` with `orchestrate` in front. */
+export function orchestrate(args: readonly string[], options: CliOptions): Promise<CliResult> {
+  return cli(['orchestrate', ...args], options);
+}
+
+function onlyLine({ stdout, stderr }: { stdout: string; stderr: string }): unknown {
+  const lines = stdout.split('\n');
+  if (lines.length !== 2 || lines[1] !== '') throw new Error(`expected one line on stdout: ${stdout}\nstderr: ${stderr}`);
+  return JSON.parse(lines[0] ?? '');
+}
+
+/** This process's environment without what would change what forge prints. */
+export function environment(more: Record<string, string> = {}): Record<string, string | undefined> {
+  const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...rest } = withoutForge(process.env);
+  return { ...rest, ...more };
+}
+
+/** Runs a line of shell in which `$FORGE` is the command. Returns what came out of the pipe's end. */
+export function shell(line: string, { cwd, env = {} }: Pick<CliOptions, 'cwd' | 'env'>): { stdout: string; stderr: string } {
+  const { stdout, stderr } = spawnSync('/bin/sh', ['-c', line], {
+    cwd,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: environment({ ...env, FORGE: `"${process.execPath}" "${FORGE}"` }),
+  });
+  return { stdout, stderr };
+}
+
+const folders: string[] = [];
+
+/** A folder with these files, removed when the test file is done. */
+export function folder(files: Record<string, string> = {}): string {
+  // Resolved, because forge names its files by where they really are.
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'forge-cli-')));
+  folders.push(dir);
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(dir, name)), { recursive: true });
+    writeFileSync(join(dir, name), text);
+  }
+  return dir;
+}
+
+/** `folder` with a plan of these tasks, given as YAML flow mappings without braces: `id: a, title: A, run: "true"`. */
+export function project(tasks: readonly string[], files: Record<string, string> = {}): string {
+  const lines = tasks.map((task) => `      - { ${task} }\n`).join('');
+  const plan = `project: test\nphases:\n  - id: phase-1\n    name: One\n    tasks:\n${lines}`;
+  return folder({ 'plans/phases.yaml': plan, ...files });
+}
+
+afterAll(() => {
+  for (const dir of folders) rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+});
