@@ -1,0 +1,344 @@
+/** `.forge.example`: that it is sound as it ships, and that `npm start` turns it into what it promises. */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isUuid } from '../src/core/ids.ts';
+import { parsePlan } from '../src/core/plan.ts';
+import {
+  AttemptManifestSchema,
+  parseRecord,
+  RunManifestSchema,
+  type TaskStateRecord,
+  TaskStateSchema,
+} from '../src/core/records.ts';
+import { parseSettings } from '../src/core/settings.ts';
+import { isInFlight } from '../src/core/task-state.ts';
+import { until, withoutForge } from './support/processes.ts';
+
+const repo = fileURLToPath(new URL('..', import.meta.url));
+const example = join(repo, '.forge.example');
+const cli = join(repo, 'bin', 'forge.cjs');
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'forge-example-')));
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const text = (...path: string[]) => readFileSync(join(...path), 'utf8');
+const json = (...path: string[]) => JSON.parse(text(...path));
+const jsonl = (...path: string[]) =>
+  text(...path)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const filesIn = (dir: string) =>
+  readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .filter((name) => statSync(join(dir, name)).isFile())
+    .sort();
+
+function planOfExample() {
+  const parsed = parsePlan(text(example, 'plans/phases.yaml'), 'phases.yaml');
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  return parsed;
+}
+
+function stateOf(forge: string, taskId: string): TaskStateRecord {
+  const parsed = parseRecord(TaskStateSchema, json(forge, 'orchestrator/tasks', taskId, 'state.json'));
+  if (!parsed.ok) throw new Error(`${taskId}: ${parsed.why}`);
+  return parsed.value;
+}
+
+/** Checks every line of a SHA256SUMS, and that no file of the folder is left out. */
+function expectSealed(dir: string, without: readonly string[] = []) {
+  const lines = text(dir, 'SHA256SUMS').trimEnd().split('\n');
+  const sealed = lines.map((line) => line.slice(66));
+  for (const line of lines) {
+    const content = readFileSync(join(dir, line.slice(66)));
+    expect(line.slice(0, 64), line.slice(66)).toBe(createHash('sha256').update(content).digest('hex'));
+  }
+  expect(sealed).toEqual(filesIn(dir).filter((name) => name !== 'SHA256SUMS' && !without.includes(name)));
+}
+
+describe('as it ships', () => {
+  test('the plan has no problems and no warnings, and whoever is not a person has a command', () => {
+    const { plan, warnings } = planOfExample();
+    expect(warnings).toEqual([]);
+    expect(plan.tasks.filter((task) => task.run === null && !task.human)).toEqual([]);
+    expect(plan.tasks.filter((task) => task.human && task.status !== 'done')).toEqual([]);
+    expect(plan.phases).toHaveLength(2);
+    expect(plan.phases[1]?.blocked_by).toBe(plan.phases[0]?.id);
+  });
+
+  test('every file that a command names is there', () => {
+    const named = planOfExample().plan.tasks.flatMap(({ run }) => run?.match(/\.forge\/\S+/g) ?? []);
+    expect(named.length).toBeGreaterThan(10);
+    for (const path of named) expect(existsSync(join(example, path.slice('.forge/'.length))), path).toBe(true);
+  });
+
+  test('the settings have no problems and no warnings', () => {
+    const parsed = parseSettings(text(example, 'settings.yaml'), 'settings.yaml');
+    expect(parsed).toMatchObject({ ok: true, warnings: [] });
+  });
+
+  test('the state tree is valid, and its parts agree', () => {
+    const { plan } = planOfExample();
+    const tasks = readdirSync(join(example, 'orchestrator/tasks'));
+    expect(tasks.length).toBeGreaterThan(0);
+    for (const task of tasks) {
+      expect(plan.byId.get(task)?.run, task).toEqual(expect.any(String));
+      const state = stateOf(example, task);
+      const attempts = readdirSync(join(example, 'orchestrator/tasks', task, 'attempts')).sort();
+      expect(state).toMatchObject({
+        task_id: task,
+        state: 'shipped',
+        attempt_count: attempts.length,
+        current_attempt_id: attempts.at(-1),
+      });
+      const history = jsonl(example, 'orchestrator/tasks', task, 'claim-history.jsonl');
+      expect(history.at(-1)).toMatchObject({
+        event: 'released',
+        ...state.updated_by,
+        ts: state.updated_at,
+      });
+      for (const [i, attempt] of attempts.entries()) {
+        const manifest = json(example, 'orchestrator/tasks', task, 'attempts', attempt, 'manifest.json');
+        const parsed = parseRecord(AttemptManifestSchema, manifest);
+        if (!parsed.ok) throw new Error(`${attempt}: ${parsed.why}`);
+        const { run_id, claim_id, generation } = parsed.value;
+        expect([attempt, run_id, claim_id].every(isUuid)).toBe(true);
+        expect(parsed.value).toMatchObject({ attempt_id: attempt, task_id: task, attempt_number: i + 1 });
+        expect(history).toContainEqual(expect.objectContaining({ event: 'acquired', run_id, claim_id, generation }));
+        const run = parseRecord(RunManifestSchema, json(example, 'orchestrator/runs', run_id, 'manifest.json'));
+        expect(run).toMatchObject({ ok: true, value: { run_id } });
+      }
+    }
+  });
+
+  test('what the shipped tasks made is there and unchanged', () => {
+    expectSealed(join(example, 'workshop/raw'));
+    const log = filesIn(join(example, 'orchestrator/tasks/survey-raw')).filter((name) => name.endsWith('stdout.log'));
+    // Git keeps no logs unless it is told to, so a checkout may lack them.
+    for (const name of log.slice(-1)) {
+      expect(text(example, 'orchestrator/tasks/survey-raw', name)).toBe(text(example, 'workshop/raw/SURVEY.txt'));
+    }
+  });
+});
+
+interface Ended {
+  code: number | null;
+  stdout: string;
+}
+
+/** `npm start` without the build; `scratch` is where its copies go. */
+function start(scratch: string): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [join(repo, 'scripts/start.mjs'), scratch], {
+    cwd: repo,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...withoutForge(process.env), FORGE_DIR: '/nowhere' },
+  });
+  let stdout = '';
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
+  });
+  const ended = new Promise<Ended>((resolve) => child.once('close', (code) => resolve({ code, stdout })));
+  return { child, ended };
+}
+
+function forge(project: string, ...args: string[]) {
+  const { status, stdout } = spawnSync(process.execPath, [cli, 'orchestrate', ...args, '--dir', project], {
+    encoding: 'utf8',
+    env: withoutForge(process.env),
+  });
+  return { status, stdout };
+}
+
+function statesIn(project: string): Record<string, string> {
+  const tasks = readdirSync(join(project, '.forge/orchestrator/tasks'));
+  return Object.fromEntries(tasks.map((task) => [task, stateOf(join(project, '.forge'), task).state]));
+}
+
+function expectAllShipped(project: string) {
+  const states = statesIn(project);
+  for (const task of planOfExample().plan.tasks.filter(({ human }) => !human)) {
+    expect(states[task.id], task.id).toBe('shipped');
+  }
+}
+
+describe('npm start', () => {
+  let project = '';
+  let result: Ended;
+
+  beforeAll(async () => {
+    const { child, ended } = start(join(folder, 'scratch'));
+    project = join(folder, 'scratch', `example-${child.pid}`);
+    result = await ended;
+  });
+
+  test('ends with 0 and everything shipped', () => {
+    expect(result.code).toBe(0);
+    expectAllShipped(project);
+  });
+
+  test('went on from the earlier run: what was shipped was not done again', () => {
+    for (const task of readdirSync(join(example, 'orchestrator/tasks'))) {
+      expect(text(project, '.forge/orchestrator/tasks', task, 'state.json')).toBe(
+        text(example, 'orchestrator/tasks', task, 'state.json'),
+      );
+    }
+  });
+
+  test('the fetch was retried by the policy of each failure', () => {
+    const state = stateOf(join(project, '.forge'), 'fetch-calibration');
+    const counts = state.retry_counts ?? {};
+    expect(Object.keys(counts).sort()).toEqual(['mirror.corrupt', 'rate_limit']);
+    expect(counts['mirror.corrupt']).toBe(1);
+    expect(counts['rate_limit']).toBeGreaterThanOrEqual(1);
+    expect(state.attempt_count).toBe(state.failure_count + 1);
+    expect(state.last_error).toMatchObject({ class: 'rate_limit', exit_code: 75 });
+    const fetches = jsonl(project, 'forge-report/data/fetches.jsonl');
+    expect(fetches.map(({ attempt }) => attempt)).toEqual(fetches.map((_, i) => i + 1));
+    expect(fetches.map(({ mirror }) => mirror).slice(0, 2)).toEqual(['north', 'south']);
+    expect(fetches.at(-1)).toMatchObject({ mirror: 'south', outcome: 'sound copy' });
+    const north = text(example, 'workshop/mirrors/north/calibration.json');
+    expect(text(project, 'forge-report/quarantine/north.json')).toBe(north);
+  });
+
+  test('the figures of the report are those of the readings', () => {
+    const page = text(project, 'forge-report/index.html');
+    const figures = Object.fromEntries([...page.matchAll(/data-figure="(\w+)">([^<]+)</g)].map((m) => [m[1], m[2]]));
+    const [pier, breakwater] = [pierLevels(), breakwaterLevels()];
+    const levels = pier.good.map(({ level }) => level);
+    expect(figures).toMatchObject({
+      lines: String(pier.lines + breakwater.lines),
+      used: String(pier.good.length + breakwater.good.length),
+      highest: `${Math.max(...levels).toFixed(2)} m`,
+      lowest: `−${Math.abs(Math.min(...levels)).toFixed(2)} m`,
+    });
+    const clock = Number(figures['clock']?.replace(' min', ''));
+    expect(Math.abs(clock - crossingsApart(pier.good, breakwater.good))).toBeLessThan(1.5);
+    expect(page).toContain('<svg');
+    expect(page.match(/<circle class="(high|top)"/g)?.length).toBeGreaterThanOrEqual(28);
+  });
+
+  test('the report is sealed and packed', () => {
+    const report = join(project, 'forge-report');
+    expectSealed(report, ['harbour-tides.tar.gz']);
+    const listed = spawnSync('tar', ['-tzf', join(report, 'harbour-tides.tar.gz')], { encoding: 'utf8' });
+    expect(listed.stdout.split('\n')).toEqual(expect.arrayContaining(['index.html', 'tide.svg', 'SHA256SUMS']));
+  });
+
+  test('the summary and the commands to try are printed, and each command works', () => {
+    expect(result.stdout).toContain(text(project, 'forge-report/summary.txt'));
+    const commands = [...result.stdout.matchAll(/^ {2}node (.*)$/gm)].map(([, line]) => line?.split(' ') ?? []);
+    expect(commands).toHaveLength(3);
+    for (const args of commands) {
+      const tried = spawnSync(process.execPath, args, {
+        cwd: repo,
+        encoding: 'utf8',
+        env: withoutForge(process.env),
+      });
+      expect(tried.status, args.join(' ')).toBe(0);
+      expect(tried.stdout).not.toBe('');
+    }
+  });
+
+  test('a second run finds nothing to do', () => {
+    const before = statesIn(project);
+    expect(forge(project, 'run').status).toBe(0);
+    expect(statesIn(project)).toEqual(before);
+    expect(stateOf(join(project, '.forge'), 'pack').attempt_count).toBe(1);
+  });
+
+  test('the next start removes the copy of this one, and no other folder', async () => {
+    const keep = join(folder, 'scratch', 'example-mine');
+    spawnSync('mkdir', [keep]);
+    const { child, ended } = start(join(folder, 'scratch'));
+    const copy = join(folder, 'scratch', `example-${child.pid}`);
+    await until('the copy', () => existsSync(join(copy, '.forge/plans')));
+    child.kill('SIGINT');
+    await ended;
+    expect(readdirSync(join(folder, 'scratch')).sort()).toEqual([basename(copy), 'example-mine'].sort());
+  });
+});
+
+test('Ctrl-C stops the run in good order, and the next run finishes the work', async () => {
+  const { child, ended } = start(join(folder, 'interrupted'));
+  const project = join(folder, 'interrupted', `example-${child.pid}`);
+  const fetch = join(project, '.forge/orchestrator/tasks/fetch-calibration/state.json');
+  await until('the first task', () => existsSync(fetch));
+  child.kill('SIGINT');
+  expect((await ended).code).toBe(130);
+  const states = Object.values(statesIn(project)) as TaskStateRecord['state'][];
+  expect(states.filter(isInFlight)).toEqual([]);
+  expect(states).not.toContain('failed');
+  expect(forge(project, 'run').status).toBe(0);
+  expectAllShipped(project);
+});
+
+// ---------------------------------------------------------------------------------------------- the same by other means
+
+interface Reading {
+  t: number;
+  level: number;
+}
+
+const MINUTE_MS = 60_000;
+
+function calibration(gauge: string): (value: number) => number {
+  const { metres_per_unit, zero_m } = json(example, 'workshop/mirrors/south/calibration.json').gauges[gauge];
+  return (value) => value * metres_per_unit + zero_m;
+}
+
+function pierLevels() {
+  const lines = text(example, 'workshop/raw/pier-2025-03.csv').trimEnd().split('\n').slice(1);
+  const toMetres = calibration('pier');
+  const byTime = new Map<number, number>();
+  for (const line of lines) {
+    const [day = '', time = '', mm = ''] = line.split(',');
+    const t = Date.UTC(2025, 2, Number(day), Number(time.slice(0, 2)), Number(time.slice(3)));
+    if (mm !== '' && Number(mm) > -9999) byTime.set(t, toMetres(Number(mm)));
+  }
+  return { lines: lines.length, good: withoutSpikes(byTime, 0.75) };
+}
+
+function breakwaterLevels() {
+  const lines = text(example, 'workshop/raw/breakwater-2025-03.jsonl').trimEnd().split('\n');
+  const toMetres = calibration('breakwater');
+  const byTime = new Map<number, number>();
+  for (const line of lines) {
+    const match = /^\{"t":(\d+),"ft":(-?[\d.]+)\}$/.exec(line);
+    if (match) byTime.set(Number(match[1]) * 1000, toMetres(Number(match[2])));
+  }
+  return { lines: lines.length, good: withoutSpikes(byTime, 1.15) };
+}
+
+/** Another rule than the workshop's: a good reading is within `limit` metres of the median of five. */
+function withoutSpikes(byTime: ReadonlyMap<number, number>, limit: number): Reading[] {
+  const all = [...byTime].map(([t, level]) => ({ t, level })).sort((a, b) => a.t - b.t);
+  return all.filter(({ level }, i) => {
+    const five = all.slice(Math.max(0, i - 2), i + 3).map((near) => near.level);
+    const median = five.sort((a, b) => a - b)[Math.floor(five.length / 2)] ?? level;
+    return Math.abs(level - median) < limit;
+  });
+}
+
+/** Another way to compare clocks: by how many minutes the second gauge's rises through zero are later, as the median. */
+function crossingsApart(first: readonly Reading[], second: readonly Reading[]): number {
+  const [before, after] = [risesThroughZero(first), risesThroughZero(second)];
+  const delays = before.flatMap((t) => {
+    const near = after.find((other) => Math.abs(other - t) < 120 * MINUTE_MS);
+    return near === undefined ? [] : [(near - t) / MINUTE_MS];
+  });
+  return delays.sort((a, b) => a - b)[Math.floor(delays.length / 2)] ?? Number.NaN;
+}
+
+function risesThroughZero(readings: readonly Reading[]): number[] {
+  return readings.flatMap((b, i) => {
+    const a = readings[i - 1];
+    if (a === undefined || a.level >= 0 || b.level < 0 || b.t - a.t > 60 * MINUTE_MS) return [];
+    return [a.t + ((b.t - a.t) * -a.level) / (b.level - a.level)];
+  });
+}
