@@ -18,13 +18,13 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** One line of JSON. What is not a ForgeError is a bug and says so: its code is BUG. */
-export function jsonError(error: unknown): string {
+export function jsonError(error: unknown, verb: string | null): string {
   const body =
     error instanceof ForgeError
       ? {
           code: error.code,
           message: plainText(error.message),
-          hint: plainText(error.hint),
+          hint: plainText(hintOf(error, verb)),
           retriable: error.retriable,
           details: error.details,
         }
@@ -32,8 +32,17 @@ export function jsonError(error: unknown): string {
   return JSON.stringify({ ok: false, error: body });
 }
 
-/** Lines for stderr. `stack`: with the stack of a bug. */
-export function humanError(error: unknown, look: Look, sources: Sources, stack: boolean): string {
+export interface ErrorView {
+  look: Look;
+  sources: Sources;
+  /** The verb that was called, as far as it is known. */
+  verb: string | null;
+  /** Show the stack of a bug. */
+  stack: boolean;
+}
+
+/** Lines for stderr. */
+export function humanError(error: unknown, { look, sources, verb, stack }: ErrorView): string {
   if (!(error instanceof ForgeError)) return bug(error, look, stack);
   const lines = headline(error.code, error.message, look);
   const shown = error.problems.slice(0, SHOWN);
@@ -42,7 +51,7 @@ export function humanError(error: unknown, look: Look, sources: Sources, stack: 
   const more = error.problems.length - shown.length;
   if (more > 0) lines.push('', `  and ${more} more`);
   if (shown.length > 0) lines.push('');
-  lines.push(...hint(error.hint, look));
+  lines.push(...hint(hintOf(error, verb), look));
   return lines.join('\n');
 }
 
@@ -50,6 +59,12 @@ function headline(code: string, message: string, { palette, width }: Look): stri
   const tag = `error[${code}]:`;
   const [first = '', ...more] = hang(`${tag} `, message, width);
   return [palette.bold(palette.red(tag)) + first.slice(tag.length), ...more];
+}
+
+/** The catalogue's hints hold `<verb>` and `<task>`; here it is mostly known which. */
+function hintOf({ hint: text, details }: ForgeError, verb: string | null): string {
+  const task = details['task_id'];
+  return text.replace('<verb>', verb ?? '<verb>').replace('<task>', typeof task === 'string' ? task : '<task>');
 }
 
 function hint(text: string, { palette, width }: Look): string[] {

@@ -2,7 +2,7 @@
 
 import { GROUPS } from './catalog/index.ts';
 import { flagOf } from './input.ts';
-import { columnOf, pad, wrap } from './layout.ts';
+import { columnOf, hang, pad, wrap } from './layout.ts';
 import type { Look } from './look.ts';
 import type { OptionSpec, VerbSpec } from './spec.ts';
 
@@ -57,12 +57,18 @@ function verbHelp(verb: VerbSpec, look: Look): string[][] {
   ]);
   return [
     [verb.about, ...(verb.notes === undefined ? [] : ['', ...wrap(verb.notes, look.width)])],
-    [`${bold('Usage:')} ${[COMMAND, verb.name, usageOf(verb)].filter((part) => part !== '').join(' ')}`],
+    usageLines(verb, look),
     ...(operands.length === 0 ? [] : [[bold('Arguments:'), ...table(operands, look, column)]]),
     ...(options.length === 0 ? [] : [[bold('Options:'), ...table(options, look, column)]]),
     [bold('For every verb:'), ...table(GLOBAL, look, column)],
     [bold('Examples:'), ...examples.flat()],
   ];
+}
+
+function usageLines(verb: VerbSpec, { palette, width }: Look): string[] {
+  const parts = [COMMAND, verb.name, usageOf(verb)].filter((part) => part !== '');
+  const [first = '', ...more] = hang('Usage: ', parts.join(' '), width);
+  return [palette.bold('Usage:') + first.slice('Usage:'.length), ...more];
 }
 
 function usageOf({ usage, operands = [], options = [] }: VerbSpec): string {

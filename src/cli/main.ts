@@ -37,6 +37,7 @@ async function answer(request: Request, screen: Screen, version: () => string): 
   }
   const { spec, input, dir } = request;
   screen.dir = dir;
+  screen.verb = spec.name || null;
   // Only now: neither help nor a slip on the command line needs them.
   const [{ systemContext }, { asIoError }] = await Promise.all([
     import('../host/context.ts'),

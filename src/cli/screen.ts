@@ -13,6 +13,8 @@ export class Screen {
   readonly json: boolean;
   /** The project that errors are about; see `Call`. */
   dir: string | undefined;
+  /** The verb that was called, once it is known. */
+  verb: string | null = null;
   readonly #palettes: Record<StreamName, Palette>;
   readonly #debug: boolean;
 
@@ -54,10 +56,11 @@ export class Screen {
 
   /** Prints what went wrong: on stdout as JSON, else on stderr. Returns the exit code. */
   async fail(error: unknown): Promise<number> {
-    if (this.json) this.output.line('stdout', jsonError(error));
+    if (this.json) this.output.line('stdout', jsonError(error, this.verb));
     else {
       const sources = error instanceof ForgeError && error.problems.length > 0 ? await this.#sources() : () => null;
-      this.output.line('stderr', humanError(error, this.look('stderr'), sources, this.#debug));
+      const view = { look: this.look('stderr'), sources, verb: this.verb, stack: this.#debug };
+      this.output.line('stderr', humanError(error, view));
     }
     return exitCodeOf(error);
   }

@@ -7,7 +7,7 @@ import { type CompositeRetryPolicy, type RetryPolicy, resolveRetry, TASK_RETRY_D
 import type { Settings } from '../core/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../core/task-ops.ts';
 import { type Changed, type ChangeEnv, changeTask } from '../store/change.ts';
-import { parseJson } from '../store/views.ts';
+import { parseJson } from '../store/json.ts';
 
 /** The policy that decides on a task's failures: the task's own, else the settings', else the default as settings tune it. */
 export function taskPolicy(settings: Settings, task: PlanTask | null): RetryPolicy | CompositeRetryPolicy {

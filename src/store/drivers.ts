@@ -12,6 +12,10 @@ function refused(code: string, message: string): Error {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 
+/** Files up to this size are read into one buffer that is kept, bytes: most are small, and there may be 100,000 of them. */
+const KEPT_BYTES = 64 * 1024 + 1;
+let kept: Buffer | undefined;
+
 /** Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. */
 export function readCapped(path: string, max: number): string {
   const fd = fs.openSync(path, fs.constants.O_RDONLY | NOFOLLOW | fs.constants.O_NONBLOCK);
@@ -20,12 +24,14 @@ export function readCapped(path: string, max: number): string {
     if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
     if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
     // One byte more than the size tells a file that grew since from one that is complete.
-    const buffer = Buffer.allocUnsafe(stat.size + 1);
+    const wanted = stat.size + 1;
+    kept ??= Buffer.allocUnsafeSlow(KEPT_BYTES);
+    const buffer = wanted <= kept.length ? kept : Buffer.allocUnsafe(wanted);
     let length = 0;
-    while (length < buffer.length) {
-      const got = fs.readSync(fd, buffer, length, buffer.length - length, null);
-      if (got === 0) break;
+    while (length < wanted) {
+      const got = fs.readSync(fd, buffer, length, wanted - length, null);
       length += got;
+      if (got === 0 || length === stat.size) break;
     }
     return buffer.toString('utf8', 0, length);
   } finally {

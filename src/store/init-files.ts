@@ -11,16 +11,25 @@ export function writeNew(file: string, text: string): boolean {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     // Written beside and linked, so that nobody sees half a plan and two at once can't mix theirs.
     const tmp = `${file}.${process.pid}.tmp`;
+    fs.rmSync(tmp, { force: true });
     fs.writeFileSync(tmp, text, { flag: 'wx' });
     try {
-      fs.linkSync(tmp, file);
+      return linked(tmp, file);
     } finally {
       fs.unlinkSync(tmp);
     }
+  } catch (error) {
+    throw asIoError(error, `writing ${file}`);
+  }
+}
+
+function linked(from: string, to: string): boolean {
+  try {
+    fs.linkSync(from, to);
     return true;
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false;
-    throw asIoError(error, `writing ${file}`);
+    throw error;
   }
 }
 

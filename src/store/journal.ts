@@ -29,6 +29,9 @@ export type JournalEntry =
 /** Rotated logs that are kept beside the current one. */
 const KEPT = 5;
 
+/** Rotations by this process. */
+let rotations = 0;
+
 export class Journal {
   readonly #file: string;
   readonly #now: () => number;
@@ -47,7 +50,9 @@ export class Journal {
       // Before the first change of a project there is no `.forge`, and a refused command must not create one.
       if (!fs.existsSync(path.dirname(dir))) return;
       fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
-      await this.#rotateIfFull();
+      if (fs.lstatSync(dir).isSymbolicLink()) return;
+      // Another may rotate at the same moment; what goes wrong then must not cost a line.
+      await this.#rotateIfFull().catch(() => {});
       for (const entry of entries) appendLine(this.#file, { ts: isoTime(this.#now()), ...entry });
     } catch {
       // See the top of this file.
@@ -59,9 +64,10 @@ export class Journal {
     if (size() <= this.#maxBytes) return;
     await advised(this.#file, () => {
       if (size() <= this.#maxBytes) return;
-      const stamp = isoTime(this.#now()).replaceAll(':', '');
-      fs.renameSync(this.#file, this.#file.replace(/\.jsonl$/, `.${stamp}.jsonl`));
-      for (const old of this.#rotated().slice(0, -KEPT)) fs.unlinkSync(old);
+      // A name that nobody else gives: renaming over another rotated log would lose it.
+      const name = `${isoTime(this.#now()).replaceAll(':', '')}.${process.pid}-${rotations++}`;
+      fs.renameSync(this.#file, this.#file.replace(/\.jsonl$/, `.${name}.jsonl`));
+      for (const old of this.#rotated().slice(0, -KEPT)) fs.rmSync(old, { force: true });
     });
   }
 

@@ -5,6 +5,7 @@
 
 import fs from 'node:fs';
 import { crc32 } from '../core/checksum.ts';
+import { parseJson } from './json.ts';
 
 const SEAL = /,"sum":"([0-9a-f]{8})"\}$/;
 
@@ -32,7 +33,9 @@ export function readLines(text: string): Record<string, unknown>[] {
   for (const line of text.split('\n')) {
     const seal = SEAL.exec(line);
     if (seal === null || crc32(line.slice(0, seal.index)) !== seal[1]) continue;
-    const { sum: _sum, ...record } = JSON.parse(line) as Record<string, unknown>;
+    const value = parseJson(line);
+    if (typeof value !== 'object' || value === null) continue;
+    const { sum: _sum, ...record } = value as Record<string, unknown>;
     records.push(record);
   }
   return records;

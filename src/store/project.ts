@@ -13,11 +13,20 @@ import { type Layout, layoutOf } from './layout.ts';
 export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
 
 function isDir(place: string): boolean {
-  return fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return lookAt(place)?.isDirectory() ?? false;
 }
 
 function isFile(place: string): boolean {
-  return fs.statSync(place, { throwIfNoEntry: false })?.isFile() ?? false;
+  return lookAt(place)?.isFile() ?? false;
+}
+
+/** What is at `place`; undefined also where it can't be seen, as below a file or in a folder of somebody else. */
+function lookAt(place: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(place, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 function isProject(dir: string): boolean {

@@ -63,9 +63,9 @@ const NO_FOLDER: Head = { n: 0, version: null, voided: [], unknown: null, names:
 const FOREIGN = new Set(['ELOOP', 'EFBIG', 'EINVAL', 'EISDIR', 'ENXIO']);
 
 /** Text at `path`; null when there is nothing, or (as `foreign`) when it is a symlink, a folder or oversized. */
-export function* readText(path: string): Step<{ text: string | null; foreign: boolean }> {
+export function* readText(path: string, maxBytes = RECORD_MAX_BYTES): Step<{ text: string | null; foreign: boolean }> {
   try {
-    return { text: yield* io.read(path, RECORD_MAX_BYTES), foreign: false };
+    return { text: yield* io.read(path, maxBytes), foreign: false };
   } catch (error) {
     const code = errorCode(error);
     if (code === 'ENOENT') return { text: null, foreign: false };

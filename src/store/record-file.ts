@@ -2,6 +2,7 @@
 
 import { crc32 } from '../core/checksum.ts';
 import { parseRecord, type TaskRecord, TaskRecordSchema } from '../core/records.ts';
+import { parseJson } from './json.ts';
 
 const VERSION_NAME = /^v(\d{9})\.json$/;
 
@@ -47,7 +48,8 @@ export function encodeVersion({ n, op, record }: VersionFile): string {
 export function decodeVersion(text: string): Decoded {
   const seal = SEAL.exec(text);
   if (seal === null || crc32(text.slice(0, seal.index)) !== seal[1]) return { kind: 'void' };
-  const raw = JSON.parse(text) as { format?: unknown; n: number; op: string; sum?: unknown };
+  const raw = parseJson(text) as { format?: unknown; n: number; op: string; sum?: unknown } | undefined;
+  if (raw === undefined) return { kind: 'void' };
   if (raw.format !== 1) return { kind: 'unknown', why: `format ${String(raw.format)} was written by a newer forge` };
   const { format: _format, sum: _sum, n, op, ...rest } = raw;
   const parsed = parseRecord(TaskRecordSchema, rest);

@@ -20,10 +20,18 @@ import {
 import { errorCode, type Step } from './calls.ts';
 import { blocking, type Driver, readCapped } from './drivers.ts';
 import { asIoError } from './io-errors.ts';
+import { parseJson } from './json.ts';
 import type { Layout } from './layout.ts';
 import { appendLine, readLines } from './lines.ts';
-import { commitTask, createOnce, readTask, settleTask, type TaskCommit, type TaskRead } from './task-files.ts';
-import { parseJson } from './views.ts';
+import {
+  commitTask,
+  createFirst,
+  createOnce,
+  readTask,
+  settleTask,
+  type TaskCommit,
+  type TaskRead,
+} from './task-files.ts';
 
 export type { TaskCommit, TaskRead } from './task-files.ts';
 
@@ -127,8 +135,7 @@ export class FileStore implements StateStore {
   }
 
   async read(taskId: string, { thorough = false } = {}): Promise<TaskRead> {
-    const dir = this.layout.task(taskId);
-    this.#guard(dir);
+    const dir = this.#taskFolder(taskId);
     return this.#run(`reading task ${taskId}`, () => readTask(dir, taskId, thorough));
   }
 
@@ -141,50 +148,66 @@ export class FileStore implements StateStore {
   }
 
   async commit(taskId: string, change: { expected: number; op: string; record: TaskRecord }): Promise<TaskCommit> {
-    const dir = this.layout.task(taskId);
     if (change.expected === 0) this.ensureTree();
-    this.#guard(dir);
+    const dir = this.#taskFolder(taskId);
     return this.#run(`changing task ${taskId}`, () => commitTask(dir, change));
   }
 
   async settle(taskId: string, op: string): Promise<void> {
-    const dir = this.layout.task(taskId);
-    this.#guard(dir);
+    const dir = this.#taskFolder(taskId);
     await this.#run(`settling task ${taskId}`, () => settleTask(dir, op));
   }
 
+  #taskFolder(taskId: string): string {
+    const dir = this.layout.task(taskId);
+    this.#guard([this.layout.tasks, dir]);
+    return dir;
+  }
+
+  #attemptFolder(taskId: string, attemptId: string): string {
+    const dir = this.layout.attempt(taskId, attemptId);
+    this.#guard([this.#taskFolder(taskId), dir.slice(0, dir.lastIndexOf('/')), dir]);
+    return dir;
+  }
+
+  #runFolder(runId: string): string {
+    const dir = this.layout.run(runId);
+    this.#guard([this.layout.runs, dir]);
+    return dir;
+  }
+
   /** No component below `.forge` may be a symlink: whoever planted one would choose where forge writes. */
-  #guard(dir: string): void {
+  #guard(components: readonly string[]): void {
     try {
-      for (const component of [this.layout.orchestrator, this.layout.tasks, dir]) refuseSymlink(component);
+      for (const component of [this.layout.orchestrator, ...components]) refuseSymlink(component);
     } catch (error) {
-      throw asIoError(error, `opening ${dir}`);
+      throw asIoError(error, `opening ${components.at(-1)}`);
     }
   }
 
   async createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean> {
     const dir = this.ensureAttempt(taskId, attemptId);
-    return this.#run(`writing ${file} of attempt ${attemptId}`, () => createOnce(`${dir}/${file}`, asText(value), op));
+    const path = `${dir}/${file}`;
+    return this.#run(`writing ${file} of attempt ${attemptId}`, () =>
+      file === 'manifest.json' ? createFirst(path, asText(value)) : createOnce(path, asText(value), op),
+    );
   }
 
-  /** Makes an attempt's folders, durably, and returns its path. */
+  /** Makes an attempt's folders and returns its path. They are durable when its first file is. */
   ensureAttempt(taskId: string, attemptId: string): string {
     const dir = this.layout.attempt(taskId, attemptId);
     this.ensureTree();
-    this.#guard(this.layout.task(taskId));
-    this.#mkdirs([this.layout.task(taskId), `${this.layout.task(taskId)}/attempts`, dir]);
+    const task = this.#taskFolder(taskId);
+    for (const folder of [task, `${task}/attempts`, dir]) makeFolder(folder);
     return dir;
   }
 
   async readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null> {
-    const file = `${this.layout.attempt(taskId, attemptId)}/manifest.json`;
-    this.#guard(this.layout.task(taskId));
-    return readValid(file, AttemptManifestSchema);
+    return readValid(`${this.#attemptFolder(taskId, attemptId)}/manifest.json`, AttemptManifestSchema);
   }
 
   async readVerdict(taskId: string, attemptId: string): Promise<Verdict | null> {
-    this.#guard(this.layout.task(taskId));
-    return readValid(`${this.layout.attempt(taskId, attemptId)}/verdict.json`, VerdictSchema);
+    return readValid(`${this.#attemptFolder(taskId, attemptId)}/verdict.json`, VerdictSchema);
   }
 
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
@@ -221,17 +244,17 @@ export class FileStore implements StateStore {
   #logPath(stream: LogStream): string {
     switch (stream.log) {
       case 'claim-history':
-        return `${this.layout.task(stream.taskId)}/claim-history.jsonl`;
+        return `${this.#taskFolder(stream.taskId)}/claim-history.jsonl`;
       case 'events':
-        return `${this.layout.attempt(stream.taskId, stream.attemptId)}/events.jsonl`;
+        return `${this.#attemptFolder(stream.taskId, stream.attemptId)}/events.jsonl`;
       case 'notifications':
-        return `${this.layout.run(stream.runId)}/notifications.jsonl`;
+        return `${this.#runFolder(stream.runId)}/notifications.jsonl`;
     }
   }
 
   async createRun(manifest: RunManifest, op: string): Promise<void> {
     this.ensureTree();
-    const dir = this.layout.run(manifest.run_id);
+    const dir = this.#runFolder(manifest.run_id);
     this.#mkdirs([dir]);
     const created = await this.#run(`opening run ${manifest.run_id}`, () =>
       createOnce(`${dir}/manifest.json`, asText(manifest), op),
@@ -240,11 +263,11 @@ export class FileStore implements StateStore {
   }
 
   async discardRun(runId: string): Promise<void> {
-    fs.rmSync(this.layout.run(runId), { recursive: true, force: true });
+    fs.rmSync(this.#runFolder(runId), { recursive: true, force: true });
   }
 
   async readRun(runId: string): Promise<RunManifest | null> {
-    return readValid(`${this.layout.run(runId)}/manifest.json`, RunManifestSchema);
+    return readValid(`${this.#runFolder(runId)}/manifest.json`, RunManifestSchema);
   }
 
   async endRun(runId: string, endedAt: string, op: string): Promise<RunManifest | null> {
@@ -300,14 +323,20 @@ export class FileStore implements StateStore {
   /** Makes each folder that is missing, and its name durable in its parent. */
   #mkdirs(dirs: readonly string[]): void {
     for (const dir of dirs) {
-      try {
-        fs.mkdirSync(dir, { mode: 0o700 });
-        syncDir(dir.slice(0, dir.lastIndexOf('/')));
-      } catch (error) {
-        if (errorCode(error) !== 'EEXIST') throw asIoError(error, `making ${dir}`);
-        refuseSymlink(dir);
-      }
+      if (makeFolder(dir)) syncDir(dir.slice(0, dir.lastIndexOf('/')));
     }
+  }
+}
+
+/** False when it is there already. */
+function makeFolder(dir: string): boolean {
+  try {
+    fs.mkdirSync(dir, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw asIoError(error, `making ${dir}`);
+    refuseSymlink(dir);
+    return false;
   }
 }
 

@@ -1,16 +1,19 @@
 /** A task's folder as a whole: reading it with what people did to it, adopting it, and committing to it. */
 
 import { crc32 } from '../core/checksum.ts';
+import { ForgeError } from '../core/errors.ts';
 import {
   freshRecord,
   LeaseSchema,
   parseRecord,
+  RECORD_MAX_BYTES,
   type TaskRecord,
   type TaskStateRecord,
   TaskStateSchema,
 } from '../core/records.ts';
 import * as io from './calls.ts';
-import { errorCode, quietly, type Step } from './calls.ts';
+import { errorCode, type Handle, quietly, type Step } from './calls.ts';
+import { parseJson } from './json.ts';
 import {
   type CommitRequest,
   commit,
@@ -21,7 +24,7 @@ import {
   readHead,
   readText,
 } from './protocol.ts';
-import { findEdits, parseJson, publish } from './views.ts';
+import { findEdits, publish } from './views.ts';
 
 /** What a reader sees of a task. */
 export interface TaskRead {
@@ -66,6 +69,8 @@ export function* readTask(dir: string, taskId: string, thorough: boolean): Step<
 }
 
 const HISTORY = 'claim-history.jsonl';
+/** A history grows by a line a claim; it is only read for a task that has no version yet. */
+const HISTORY_MAX_BYTES = 16 * 1024 * 1024;
 
 /** A claim must exceed every generation ever given out, also where the lease that had it was deleted. */
 function largestGeneration(history: string): number {
@@ -87,7 +92,7 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
     const { text, foreign } = listed ? yield* readText(`${dir}/${name}`) : { text: null, foreign: false };
     if (foreign) return refuse(`${name} is no regular file of at most 64 KiB`);
     if (text === null) {
-      parts.push(null);
+      parts.push(undefined);
       continue;
     }
     absorbed.push(crc32(text));
@@ -96,15 +101,18 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
     parts.push(value);
   }
   const [rawState, rawLease] = parts;
-  const seen = base.names.includes(HISTORY) ? largestGeneration((yield* readText(`${dir}/${HISTORY}`)).text ?? '') : 0;
-  if (rawState === null && rawLease === null && seen === 0) return { ...base, origin: 'none', record: null };
-  const state = rawState === null ? null : parseRecord(TaskStateSchema, rawState);
+  const history = base.names.includes(HISTORY) ? yield* readText(`${dir}/${HISTORY}`, HISTORY_MAX_BYTES) : null;
+  if (history?.foreign) return refuse(`${HISTORY} is no regular file of at most 16 MiB`);
+  const seen = largestGeneration(history?.text ?? '');
+  if (rawState === undefined && rawLease === undefined && seen === 0) return { ...base, origin: 'none', record: null };
+  const state = rawState === undefined ? null : parseRecord(TaskStateSchema, rawState);
   if (state?.ok === false) return refuse(`state.json: ${state.why}`);
-  const lease = rawLease === null ? null : parseRecord(LeaseSchema, rawLease);
+  const lease = rawLease === undefined ? null : parseRecord(LeaseSchema, rawLease);
   if (lease?.ok === false) return refuse(`lease.json: ${lease.why}`);
   const record = freshRecord(taskId, '1970-01-01T00:00:00.000Z');
-  if (state !== null) record.state = state.value;
-  record.lease = lease?.value ?? null;
+  // The folder says which task it is, whatever is written in the files.
+  if (state !== null) record.state = { ...state.value, task_id: taskId };
+  if (lease !== null) record.lease = { ...lease.value, task_id: taskId };
   record.memo.absorbed = absorbed;
   record.memo.generation = Math.max(seen, record.lease?.generation ?? 0, record.state.updated_by.generation);
   return { ...base, origin: 'files', record };
@@ -126,6 +134,7 @@ export type TaskCommit =
  */
 export function* commitTask(dir: string, request: CommitRequest, retention: Retention = RETENTION): Step<TaskCommit> {
   const record = stamped(request.record, request.expected + 1);
+  refuseOversized(record);
   if (request.expected === 0) yield* ensureFolder(dir);
   const result = yield* commit(dir, { ...request, record });
   if (result.kind === 'conflict') return result;
@@ -146,6 +155,21 @@ export function* commitTask(dir: string, request: CommitRequest, retention: Rete
     warnings.push(`the change is made, but its files could not all be brought up to date (${errorCode(error)})`);
   }
   return { kind: 'committed', version: result.n, record, warnings };
+}
+
+/** The parts of a version and a view that are not the record: name, number, checksum. More than they ever take, bytes. */
+const ENVELOPE_BYTES = 1024;
+
+/** What could not be read again is not written. Throws SCHEMA_INVALID. */
+function refuseOversized(record: TaskRecord): void {
+  const texts = [JSON.stringify(record), ...[record.state, record.lease].map((view) => JSON.stringify(view, null, 2))];
+  const bytes = Math.max(...texts.map((text) => Buffer.byteLength(text))) + ENVELOPE_BYTES;
+  if (bytes <= RECORD_MAX_BYTES) return;
+  const { task_id } = record.state;
+  throw new ForgeError('SCHEMA_INVALID', `the record of task ${task_id} would have ${bytes} bytes`, {
+    details: { task_id, bytes, max: RECORD_MAX_BYTES },
+    hint: `A record has at most ${RECORD_MAX_BYTES} bytes. Shorten what was added to its state.json or lease.json by hand, then repeat; nothing was changed.`,
+  });
 }
 
 /** The views count on from what a hand-written tree said, and never fall behind the number of the version. */
@@ -198,5 +222,32 @@ export function* createOnce(path: string, text: string, op: string): Step<boolea
   }
   yield* io.syncDir(dir);
   yield* quietly(io.unlink(tmp));
+  return true;
+}
+
+/**
+ * Creates the first file of a folder that only this process knows of yet, and makes it and the folder durable. The folder
+ * of the folder's folder is left to the commit that refers to it. Returns false when the file exists already.
+ *
+ * Nobody reads the file before that commit, so it needs no link to appear whole; and as nothing changes after the first
+ * sync, the other two find their work done.
+ */
+export function* createFirst(path: string, text: string): Step<boolean> {
+  const dir = path.slice(0, path.lastIndexOf('/'));
+  let handle: Handle;
+  try {
+    handle = yield* io.create(path);
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    yield* io.write(handle, text);
+    yield* io.syncFile(handle);
+  } finally {
+    yield* io.close(handle);
+  }
+  yield* io.syncDir(dir);
+  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));
   return true;
 }

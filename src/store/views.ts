@@ -11,6 +11,7 @@ import { LeaseSchema, parseRecord, type TaskRecord, TaskStateSchema } from '../c
 import { fromIso } from '../core/time.ts';
 import * as io from './calls.ts';
 import { errorCode, quietly, type Step } from './calls.ts';
+import { parseJson } from './json.ts';
 import { type Head, newestOf, readHead, readText } from './protocol.ts';
 import { isSealedView, TMP_PREFIX, VIEW_NAMES, type ViewName, viewsOf } from './record-file.ts';
 
@@ -90,10 +91,12 @@ function readEdit(name: ViewName, text: string, record: TaskRecord): Edit {
   const value = parseJson(text);
   const madeOn = stateVersion(value);
   if (madeOn === null) return { kind: 'aside', why: 'is not what forge wrote and names no state_version' };
+  // The folder says which task it is; an edit can't move it to another.
+  const { task_id } = record.state;
   const parsed =
     name === 'state.json'
-      ? applied(parseRecord(TaskStateSchema, value), (state) => (old) => ({ ...old, state }))
-      : applied(parseRecord(LeaseSchema, value), (lease) => (old) => ({ ...old, lease }));
+      ? applied(parseRecord(TaskStateSchema, value), (state) => (old) => ({ ...old, state: { ...state, task_id } }))
+      : applied(parseRecord(LeaseSchema, value), (lease) => (old) => ({ ...old, lease: { ...lease, task_id } }));
   const newer = typeof value === 'object' && value !== null && 'version' in value && Number(value.version) > 1;
   if (parsed.kind === 'refused' && newer) return parsed;
   if (madeOn !== record.state.state_version) {
@@ -107,14 +110,6 @@ function applied<T>(
   apply: (value: T) => (record: TaskRecord) => TaskRecord,
 ): Edit {
   return parsed.ok ? { kind: 'edit', apply: apply(parsed.value) } : { kind: 'refused', why: parsed.why };
-}
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function stateVersion(value: unknown): number | null {

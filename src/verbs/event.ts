@@ -4,7 +4,7 @@ import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
 import { workedBy } from '../core/task-ops.ts';
 import { isoTime } from '../core/time.ts';
-import { parseJson } from '../store/views.ts';
+import { parseJson } from '../store/json.ts';
 import { type Call, openSession, requireRecord } from './session.ts';
 
 export interface EventOptions {

@@ -14,7 +14,10 @@ export default function setup(): void {
 
 function sources(): string[] {
   const inSource = readdirSync(join(REPO, 'src'), { recursive: true, encoding: 'utf8' });
-  return [...inSource.map((file) => join(REPO, 'src', file)), ...['build.mjs', 'warm-up.cjs'].map((file) => join(REPO, 'scripts', file))];
+  return [
+    ...inSource.map((file) => join(REPO, 'src', file)),
+    ...['build.mjs', 'warm-up.cjs'].map((file) => join(REPO, 'scripts', file)),
+  ];
 }
 
 /** Milliseconds since the epoch; 0 when there is no such file. */

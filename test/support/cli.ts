@@ -1,6 +1,6 @@
 /** The real command, started as a user starts it, in a folder of its own. */
 
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -26,21 +26,32 @@ export interface CliResult {
   json(): any;
 }
 
-/** Runs `forge` with `args` to its end. */
-export function cli(args: readonly string[], { cwd, env = {}, input }: CliOptions): Promise<CliResult> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [FORGE, ...args], { cwd, env: environment(env), stdio: 'pipe' });
-    const out: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const) {
-      child[name].setEncoding('utf8').on('data', (text: string) => {
-        out[name] += text;
-      });
-    }
-    child.stdin.on('error', () => {});
-    child.stdin.end(input ?? '');
+export interface StartedCli {
+  process: ChildProcess;
+  ended: Promise<CliResult>;
+}
+
+/** Starts `forge` with `args`; it may be signalled while it runs. */
+export function startCli(args: readonly string[], { cwd, env = {}, input }: CliOptions): StartedCli {
+  const child = spawn(process.execPath, [FORGE, ...args], { cwd, env: environment(env), stdio: 'pipe' });
+  const out: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      out[name] += text;
+    });
+  }
+  child.stdin.on('error', () => {});
+  child.stdin.end(input ?? '');
+  const ended = new Promise<CliResult>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, ...out, json: () => onlyLine(out) }));
   });
+  return { process: child, ended };
+}
+
+/** Runs `forge` with `args` to its end. */
+export function cli(args: readonly string[], options: CliOptions): Promise<CliResult> {
+  return startCli(args, options).ended;
 }
 
 /** `cli` with `orchestrate` in front. */
@@ -50,7 +61,8 @@ export function orchestrate(args: readonly string[], options: CliOptions): Promi
 
 function onlyLine({ stdout, stderr }: { stdout: string; stderr: string }): unknown {
   const lines = stdout.split('\n');
-  if (lines.length !== 2 || lines[1] !== '') throw new Error(`expected one line on stdout: ${stdout}\nstderr: ${stderr}`);
+  if (lines.length !== 2 || lines[1] !== '')
+    throw new Error(`expected one line on stdout: ${stdout}\nstderr: ${stderr}`);
   return JSON.parse(lines[0] ?? '');
 }
 
@@ -60,13 +72,16 @@ export function environment(more: Record<string, string> = {}): Record<string, s
   return { ...rest, ...more };
 }
 
-/** Runs a line of shell in which `$FORGE` is the command. Returns what came out of the pipe's end. */
-export function shell(line: string, { cwd, env = {} }: Pick<CliOptions, 'cwd' | 'env'>): { stdout: string; stderr: string } {
-  const { stdout, stderr } = spawnSync('/bin/sh', ['-c', line], {
+/** Runs lines of shell in which `forge` is the command. Returns what came out at the end. */
+export function shell(
+  lines: string,
+  { cwd, env = {} }: Pick<CliOptions, 'cwd' | 'env'>,
+): { stdout: string; stderr: string } {
+  const { stdout, stderr } = spawnSync('/bin/sh', ['-c', `forge() { "$NODE" "$FORGE_BIN" "$@"; }\n${lines}`], {
     cwd,
     encoding: 'utf8',
     maxBuffer: 1 << 28,
-    env: environment({ ...env, FORGE: `"${process.execPath}" "${FORGE}"` }),
+    env: environment({ ...env, NODE: process.execPath, FORGE_BIN: FORGE }),
   });
   return { stdout, stderr };
 }

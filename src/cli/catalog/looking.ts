@@ -117,9 +117,12 @@ const LOGS: VerbSpec = {
   ],
   async answer(input, desk) {
     const { showLogs } = await import('../logs.ts');
+    const task = input.task();
+    // A worker's own attempt is not one of another task that it looks at.
+    const own = task === input.env('FORGE_TASK_ID') ? input.env('FORGE_ATTEMPT_ID') : undefined;
     return showLogs(desk, {
-      task: input.task(),
-      attempt: input.text('attempt'),
+      task,
+      attempt: input.text('attempt') ?? own,
       follow: input.flag('follow'),
       stream: input.oneOf('stream', ['stdout', 'stderr']),
     });

@@ -1,0 +1,34 @@
+/** Reads JSON that anybody may have written. */
+
+/** How deep lists and objects may lie in each other; writing what is much deeper again would exhaust the stack. */
+const MAX_DEPTH = 100;
+
+/** What `text` says, or undefined when it is no JSON, or nested more than 100 deep. */
+export function parseJson(text: string): unknown {
+  // A text has room for half as many levels as it has characters.
+  if (text.length > 2 * MAX_DEPTH && isDeep(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const letter = text[at];
+    if (letter === '"') at = endOfString(text, at);
+    else if (letter === '[' || letter === '{') depth++;
+    else if (letter === ']' || letter === '}') depth--;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+/** Where the string that begins at `start` ends. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+  return at;
+}

@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { columnOf, cut, hang, pad, plural, widthOf, wrap } from '../../src/cli/layout.ts';
+
+describe('widthOf', () => {
+  it.each([
+    ['', 0],
+    ['abc', 3],
+    ['é', 1],
+    ['e\u0301', 1],
+    ['宽', 2],
+    ['한', 2],
+    ['🚀', 2],
+    ['✓…', 2],
+  ])('%s takes %i columns', (text, width) => {
+    expect(widthOf(text)).toBe(width);
+  });
+});
+
+describe('cut', () => {
+  it.each([
+    ['short', 10, 'short'],
+    ['exactly ten', 11, 'exactly ten'],
+    ['one too many', 11, 'one too ma…'],
+    ['no space at the end', 4, 'no…'],
+    ['two\nlines\tand tabs', 30, 'two lines and tabs'],
+    ['宽宽宽', 5, '宽宽…'],
+    ['宽宽宽', 4, '宽…'],
+  ])('%j in %i columns is %j', (text, width, expected) => {
+    expect(cut(text, width)).toBe(expected);
+  });
+
+  it('never takes more columns than it may', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 40 }), (text, width) => {
+        expect(widthOf(cut(text, width))).toBeLessThanOrEqual(width);
+        expect(widthOf(pad(text, width))).toBe(width);
+      }),
+    );
+  });
+});
+
+describe('wrap', () => {
+  it('loses no word and keeps lines short', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.stringMatching(/^[a-z]{1,12}$/), { minLength: 1 }),
+        fc.integer({ min: 12, max: 60 }),
+        (words, width) => {
+          const lines = wrap(words.join(' '), width);
+          expect(lines.join(' ').split(' ')).toEqual(words);
+          for (const line of lines) expect(line.length).toBeLessThanOrEqual(width);
+        },
+      ),
+    );
+  });
+
+  it('keeps a command in backquotes on one line', () => {
+    expect(wrap('See `forge orchestrate status --json`, or not.', 20)).toEqual([
+      'See',
+      '`forge orchestrate status --json`,',
+      'or not.',
+    ]);
+    expect(wrap('an odd ` one', 8)).toEqual(['an odd `', 'one']);
+  });
+
+  it('gives one empty line for no words', () => {
+    expect(wrap('', 10)).toEqual(['']);
+  });
+});
+
+it('hang puts the first words before the first line and aligns the others', () => {
+  expect(hang('hint: ', 'one two three four five six', 26)).toEqual(['hint: one two three four', '      five six']);
+});
+
+it('columnOf is as wide as the widest, up to a limit', () => {
+  expect(columnOf(['a', 'abc', '宽宽'], 10)).toBe(4);
+  expect(columnOf(['a'.repeat(30)], 10)).toBe(10);
+  expect(columnOf([], 10)).toBe(0);
+});
+
+it('plural counts', () => {
+  expect([plural(1, 'task'), plural(2, 'task'), plural(2, 'is', 'are')]).toEqual(['1 task', '2 tasks', '2 are']);
+});

@@ -1,0 +1,175 @@
+/** Where output goes, in what form, and that all of it arrives. */
+
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { environment, FORGE, folder, orchestrate, project, shell } from '../support/cli.ts';
+
+const TASKS = ['id: a, title: A, run: "true"', 'id: b, title: B, depends_on: [a]'];
+
+describe('--json', () => {
+  it.each([
+    [[], ['project', 'counts', 'next']],
+    [['status'], ['project', 'counts', 'tasks', 'runs', 'open_questions', 'warnings']],
+    [['phases'], ['phases', 'warnings']],
+    [
+      ['phases', '--ready'],
+      ['ready', 'waiting', 'human', 'warnings'],
+    ],
+    [
+      ['why', 'b'],
+      ['task_id', 'ready', 'reasons'],
+    ],
+    [
+      ['show', 'a'],
+      ['task_id', 'task', 'state', 'lease', 'attempts', 'history'],
+    ],
+    [
+      ['run', '--dry-run'],
+      ['would_start', 'waiting', 'human'],
+    ],
+    [['run', 'list'], ['runs']],
+    [
+      ['run', 'start', '--name', 'n'],
+      ['run_id', 'name', 'started_at'],
+    ],
+    [
+      ['claim', '--next'],
+      ['task_id', 'claim_id', 'generation', 'run_id', 'expires_at'],
+    ],
+    [
+      ['cancel', 'a'],
+      ['task_id', 'state'],
+    ],
+    [['doctor'], ['checks']],
+    [['init'], ['created', 'kept', 'project']],
+  ])('%j answers in one line', async (args, fields) => {
+    const result = await orchestrate([...args, '--json'], { cwd: project(TASKS) });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    const { ok, data } = result.json();
+    expect(ok).toBe(true);
+    expect(Object.keys(data)).toEqual(expect.arrayContaining(fields));
+  });
+});
+
+describe('text', () => {
+  it.each([
+    [[], /^test {2}2 tasks in plans\/phases\.yaml$/m],
+    [['status'], /^ {2}· a {2}unclaimed +A$/m],
+    [['phases'], /^● phase-1 {2}One +active +0\/2 shipped$/m],
+    [['phases', '--ready'], /^ {2}P1 {2}a {2}phase-1 {2}A$/m],
+    [['why', 'a'], /^a is ready$/m],
+    [['why', 'b'], /^ {2}DEPENDENCY_PENDING {2}it depends on a/m],
+    [['show', 'b'], /^ {2}depends on {4}a$/m],
+    [['run', '--dry-run'], /^ {5}\$ true$/m],
+    [['run', 'list'], /^No runs yet\.$/m],
+    [['run', 'start'], /^ {2}forge orchestrate claim --next --run [0-9a-f-]{36}$/m],
+    [['claim', 'a'], /^Claimed a \(generation 1\)\. The lease runs for 30m 00s\.$/m],
+    [['cancel', 'a'], /^a is cancelled\.$/m],
+    [['doctor'], /^✓ plan +/m],
+    [['init'], /^ {2}kept {5}plans\/phases\.yaml$/m],
+  ])('%j is on stdout, in 80 columns, without colour', async (args, expected) => {
+    const result = await orchestrate(args, { cwd: project(TASKS) });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(result.stdout).toMatch(expected);
+    expect(result.stdout).not.toContain('\u001b');
+    expect(result.stdout.split('\n').filter((line) => line.length > 80 && !line.includes('/forge-cli-'))).toEqual([]);
+  });
+
+  it('keeps warnings on stderr', async () => {
+    const cwd = project(['id: a, title: A, status: dropped', 'id: b, title: B, depends_on: [a]']);
+    const { stdout, stderr } = await orchestrate(['status'], { cwd });
+    expect(stderr).toMatch(/^warning: task "b" depends on "a", which is dropped/);
+    expect(stdout).not.toContain('warning');
+    const json = await orchestrate(['status', '--json'], { cwd });
+    expect(json.stderr).toBe('');
+    expect(json.json().data.warnings).toEqual([expect.stringContaining('which is dropped')]);
+  });
+
+  it('takes nothing from the plan that could move the cursor', async () => {
+    const cwd = project(['id: a, title: "\\e[2Jgone\\u202e\\a", run: "true"']);
+    for (const args of [['status'], ['phases', '--ready'], ['show', 'a'], ['run', '--dry-run'], ['run']]) {
+      const { stdout } = await orchestrate(args, { cwd });
+      expect(stdout).toContain('gone');
+      expect(stdout).not.toMatch(/[\u0007\u001b\u202e]/);
+    }
+  });
+});
+
+const HAS_SCRIPT = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
+
+describe.skipIf(!HAS_SCRIPT)('on a terminal', () => {
+  /** What a terminal is sent. */
+  function onTerminal(args: string, env: Record<string, string> = {}): string {
+    const command = `"${process.execPath}" "${FORGE}" ${args}`;
+    const cwd = project(TASKS);
+    spawnSync('script', ['-qec', command, join(cwd, 'typescript')], {
+      cwd,
+      env: environment({ TERM: 'xterm', ...env }),
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+    return readFileSync(join(cwd, 'typescript'), 'utf8').split('\n').slice(1, -2).join('\n');
+  }
+
+  it('there are colours', () => {
+    expect(onTerminal('orchestrate status')).toContain('\u001b[1mtest\u001b[22m');
+    expect(onTerminal('orchestrate statsu')).toContain('\u001b[31m');
+    expect(onTerminal('orchestrate run --task a')).toContain('\u001b[32m✓');
+  });
+
+  it.each([
+    ['orchestrate status', { NO_COLOR: '1' }],
+    ['orchestrate status', { TERM: 'dumb' }],
+    ['orchestrate status --no-color', {}],
+    ['--no-color orchestrate statsu', {}],
+    ['orchestrate status --json', {}],
+    ['orchestrate run --task a --no-color', {}],
+  ])('there are none with %s and %j', (args, env) => {
+    const text = onTerminal(args, env);
+    expect(text.length).toBeGreaterThan(20);
+    expect(text).not.toContain('\u001b');
+  });
+
+  it('has no colours where only the other stream is a terminal', () => {
+    const text = onTerminal('orchestrate status | cat');
+    expect(text).toContain('2 tasks');
+    expect(text).not.toContain('\u001b');
+  });
+});
+
+describe('a pipe', () => {
+  const many = () => project(Array.from({ length: 3000 }, (_, i) => `id: task-${i}, title: "${'word '.repeat(20)}"`));
+
+  // A reader that takes little at a time, so that the pipe is full again and again.
+  const SLOWLY = 'dd bs=512 2>/dev/null';
+
+  it('gets a long answer whole', () => {
+    const { stdout } = shell(`forge orchestrate status --json | ${SLOWLY}`, { cwd: many() });
+    expect(stdout.length).toBeGreaterThan(500_000);
+    expect(JSON.parse(stdout).data.tasks).toHaveLength(3000);
+  });
+
+  it('gets a long answer whole when writing to it does not block', () => {
+    // Node makes its end of a pipe non-blocking, which holds for everybody who shares it, and killed it can't undo that.
+    const killed = `"$NODE" -e 'process.stdout.write(""); process.kill(process.pid, "SIGKILL")' 2>/dev/null`;
+    const { stdout } = shell(`{ ${killed}; forge orchestrate status --json; } | ${SLOWLY}`, { cwd: many() });
+    expect(JSON.parse(stdout).data.tasks).toHaveLength(3000);
+  });
+
+  it('may be closed by its reader', () => {
+    const { stdout, stderr } = shell('{ forge orchestrate status; echo "exit $?" >&2; } | head -1', { cwd: many() });
+    expect(stdout).toMatch(/^test {2}3000 tasks/);
+    expect(stderr).toBe('exit 0\n');
+  });
+
+  it('may be closed from the start', () => {
+    const { stderr } = shell('forge orchestrate --help >&-; echo "exit $?" >&2', { cwd: folder() });
+    expect(stderr).toBe('exit 0\n');
+  });
+
+  it.skipIf(process.platform !== 'linux')('that can not be written to is a failure', () => {
+    const { stderr } = shell('forge orchestrate --help >/dev/full; echo "exit $?" >&2', { cwd: folder() });
+    expect(stderr).toMatch(/^error\[IO_ERROR\]: .*ENOSPC.*\nexit 1\n$/);
+  });
+});

@@ -1,0 +1,195 @@
+/** Every event of a run has its line, and no line is too long or holds what a terminal would obey. */
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { widthOf } from '../../src/cli/layout.ts';
+import { PLAIN } from '../../src/cli/look.ts';
+import { RunLog } from '../../src/cli/run-log.ts';
+import type { RunEvent } from '../../src/core/run-events.ts';
+
+const TAIL = { stdout: '', stderr: '' };
+const ERROR = { class: 'exit.2', message: 'exited with code 2' };
+const FINISHED = {
+  type: 'run_finished',
+  run_id: 'r',
+  counts: {},
+  exit_code: 0,
+  duration_ms: 1000,
+  interrupted: false,
+} as const;
+
+function linesOf(...events: RunEvent[]): { lines: string[]; warnings: string[] } {
+  const lines: string[] = [];
+  const warnings: string[] = [];
+  const log = new RunLog({
+    line: (text) => void lines.push(text),
+    warn: (message) => void warnings.push(message),
+    look: { palette: PLAIN, width: 80, nowMs: 0 },
+    logOf: (task, attempt, stream) => `${task}/${attempt}/${stream}.log`,
+  });
+  for (const event of events) log.event(event);
+  return { lines, warnings };
+}
+
+function failure(task_id: string, more: Partial<Extract<RunEvent, { type: 'task_finished' }>> = {}): RunEvent {
+  return {
+    type: 'task_finished',
+    task_id,
+    attempt_id: 'x',
+    state: 'failed',
+    attempts: 1,
+    duration_ms: 100,
+    error: ERROR,
+    failure_reason: 'fatal',
+    tail: TAIL,
+    ...more,
+  };
+}
+
+function blocked(task_id: string, on: string | null): RunEvent {
+  return {
+    type: 'task_blocked',
+    task_id,
+    title: '',
+    reasons: [{ code: 'DEPENDENCY_PENDING', message: 'it waits', on }],
+  };
+}
+
+describe('a line', () => {
+  it.each<[RunEvent, string[]]>([
+    [{ type: 'run_started', run_id: 'r', tasks: 1, max_parallel: 4 }, ['run r  1 task, 4 at a time', '']],
+    [
+      { type: 'task_started', task_id: 'a', title: 'Do it', attempt_id: 'x', attempt_number: 1, pid: 1 },
+      ['▸ a         Do it'],
+    ],
+    [
+      { type: 'task_started', task_id: 'a', title: 'Do it', attempt_id: 'x', attempt_number: 3, pid: 1 },
+      ['▸ a         attempt 3: Do it'],
+    ],
+    [{ type: 'task_output', task_id: 'a', attempt_id: 'x', stream: 'stdout', text: 'hi' }, []],
+    [
+      { ...failure('a'), type: 'task_retry', next_eligible_at: null, delay_ms: 2000, error: ERROR } as RunEvent,
+      ['↻ a         failed after 0.1s, attempt 2 in 2.0s: exit.2: exited with code 2'],
+    ],
+    [
+      { ...failure('a'), type: 'task_retry', next_eligible_at: null, delay_ms: 0, error: ERROR } as RunEvent,
+      ['↻ a         failed after 0.1s, attempt 2 now: exit.2: exited with code 2'],
+    ],
+    [failure('a'), ['✗ a         failed after 0.1s (fatal): exit.2: exited with code 2']],
+    [
+      failure('a', { state: 'shipped', error: null, failure_reason: null, attempts: 2, duration_ms: 65_000 }),
+      ['✓ a         shipped in 1m 05s (2 attempts)'],
+    ],
+    [
+      failure('a', { state: 'ready_for_review', error: null, failure_reason: null }),
+      ['◆ a         ready_for_review in 0.1s'],
+    ],
+    [
+      {
+        type: 'task_interrupted',
+        task_id: 'a',
+        attempt_id: 'x',
+        state: 'cancelled',
+        why: 'it was cancelled',
+        duration_ms: 0,
+      },
+      ['■ a         stopped after 0.0s: it was cancelled; it is cancelled'],
+    ],
+    [
+      { type: 'still_running', tasks: [{ task_id: 'a', duration_ms: 90_000 }], waiting: 2 },
+      ['… running: a 1m 30s; 2 tasks wait'],
+    ],
+    [{ type: 'still_running', tasks: [{ task_id: 'a', duration_ms: 0 }], waiting: 0 }, ['… running: a 0.0s']],
+    [
+      { type: 'waiting', for: [{ task_id: 'a', reason: 'somebody works on it' }] },
+      ['… waiting for a (somebody works on it)'],
+    ],
+    [blocked('a', null), []],
+    [{ ...FINISHED, counts: { shipped: 2 } }, ['', '✓ all done in 1.0s: 2 shipped']],
+    [FINISHED, ['', '✓ all done in 1.0s: no tasks']],
+  ])('%j', (event, expected) => {
+    expect(linesOf(event).lines).toEqual(expected);
+  });
+
+  it('of a warning is for stderr', () => {
+    expect(linesOf({ type: 'warning', message: 'beware' })).toEqual({ lines: [], warnings: ['beware'] });
+  });
+
+  it('stays in line with longer ids before it', () => {
+    const start = (task_id: string): RunEvent => ({
+      type: 'task_started',
+      task_id,
+      title: 'T',
+      attempt_id: 'x',
+      attempt_number: 1,
+      pid: 1,
+    });
+    expect(linesOf(start('a-rather-long-id'), start('a')).lines).toEqual([
+      '▸ a-rather-long-id  T',
+      '▸ a                 T',
+    ]);
+  });
+});
+
+describe('the summary', () => {
+  const failed = { ...FINISHED, exit_code: 1 };
+
+  it('shows fifteen lines of output, what was written to stderr first', () => {
+    const numbered = (word: string, count: number) =>
+      Array.from({ length: count }, (_, i) => `${word} ${i + 1}\n`).join('');
+    const tail = { stderr: numbered('err', 10), stdout: numbered('out', 10) };
+    const { lines } = linesOf(failure('a', { tail }), { ...failed, counts: { failed: 1 } });
+    const shown = lines.filter((line) => line.startsWith('    │ ')).map((line) => line.slice(6));
+    expect(shown).toEqual([
+      ...numbered('err', 10).trim().split('\n'),
+      ...numbered('out', 10).trim().split('\n').slice(5),
+    ]);
+    expect(lines).toContain('    log: a/x/stderr.log');
+  });
+
+  it('points to the log that has something in it', () => {
+    const { lines } = linesOf(failure('a', { tail: { stdout: 'hi', stderr: '\n' } }), {
+      ...failed,
+      counts: { failed: 1 },
+    });
+    expect(lines).toContain('    log: a/x/stdout.log');
+  });
+
+  it('names failures that were there before', () => {
+    expect(linesOf({ ...failed, counts: { failed: 3 } }).lines).toContain('  3 more: `forge orchestrate status`');
+    expect(linesOf(failure('a'), { ...failed, counts: { failed: 3 } }).lines).toContain(
+      '  and 2 more: `forge orchestrate status`',
+    );
+  });
+
+  it('names what waits for a person before what waits for that, fifteen in all', () => {
+    const events = Array.from({ length: 20 }, (_, i) => blocked(`t${i}`, i === 19 ? null : 't19'));
+    const { lines } = linesOf(...events, { ...FINISHED, exit_code: 4 });
+    const left = lines.slice(lines.indexOf('Left') + 1);
+    expect(left.slice(0, 2)).toEqual(['  t19  it waits', '  t0   it waits']);
+    expect(left[15]).toBe('  and 5 more: `forge orchestrate phases --ready`');
+  });
+});
+
+it('never prints a line that is too long, or what a terminal would obey', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc.constantFrom('\u001b[2J', 'a\nb', '宽'.repeat(90)),
+  );
+  const id = fc.stringMatching(/^[a-z][a-z0-9-]{0,63}$/);
+  fc.assert(
+    fc.property(id, text, text, (task_id, title, message) => {
+      const { lines } = linesOf(
+        { type: 'task_started', task_id, title, attempt_id: 'x', attempt_number: 1, pid: 1 },
+        failure(task_id, { error: { class: 'c', message }, tail: { stdout: title, stderr: message }, attempt_id: 'x' }),
+        { type: 'waiting', for: [{ task_id, reason: message }] },
+        { ...FINISHED, exit_code: 1, counts: { failed: 1 } },
+      );
+      for (const line of lines) {
+        // A word that is longer than a line stays whole where a sentence is wrapped.
+        if (!/^ {2}/.test(line) || line.startsWith('    │')) expect(widthOf(line)).toBeLessThanOrEqual(80);
+        expect(line).not.toMatch(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u202a-\u202e]/);
+      }
+    }),
+  );
+});

@@ -1,0 +1,219 @@
+/** `run`, `exec` and `logs` as they are seen from outside. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { orchestrate, project, shell, startCli } from '../support/cli.ts';
+import { until } from '../support/processes.ts';
+
+/** Says that it runs by making a file, and then goes on until it is stopped. */
+const ENDLESS = 'echo begun; touch begun; while :; do sleep 1; done';
+
+function events(stdout: string): Record<string, unknown>[] {
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+describe('run', () => {
+  it('prints a line for what happens, then a summary', async () => {
+    const cwd = project(['id: a, title: First, run: "true"', 'id: b, title: Second, run: "true", depends_on: [a]']);
+    const { code, stdout, stderr } = await orchestrate(['run'], { cwd });
+    expect(
+      stdout
+        .replace(/\d+\.\ds/g, '0.0s')
+        .replace(/[0-9a-f-]{36}/, 'ID')
+        .replace(/\d+ at/, 'n at'),
+    ).toBe(
+      [
+        'run ID  2 tasks, n at a time',
+        '',
+        '▸ a         First',
+        '✓ a         shipped in 0.0s',
+        '▸ b         Second',
+        '✓ b         shipped in 0.0s',
+        '',
+        '✓ all done in 0.0s: 2 shipped',
+        '',
+      ].join('\n'),
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  it('ends with what failed, the end of its output, its log, and what to do', async () => {
+    const script = 'for i in $(seq 20); do echo "line $i" >&2; done; echo out; exit 3';
+    const retry = 'retry: { max_attempts: 2, base: 400ms }';
+    const cwd = project([
+      `id: a, title: A, run: '${script}', ${retry}`,
+      'id: b, title: B, run: "true", depends_on: [a]',
+    ]);
+    const { code, stdout } = await orchestrate(['run'], { cwd });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^↻ a +failed after \d+\.\ds, attempt 2 in \d\.\ds: exit\.3: /m);
+    expect(stdout).toMatch(/^✗ a +failed after \d+\.\ds \(2 attempts, retries_exhausted\): exit\.3: /m);
+    const summary = stdout.slice(stdout.indexOf('\nFailed\n'));
+    expect(summary).not.toContain('line 5\n');
+    expect(summary).toMatch(/│ line 6\n[\s\S]*│ line 20\n +log: (\S+stderr\.log)\n/);
+    const log = /log: (\S+)/.exec(summary)?.[1] ?? '';
+    expect(readFileSync(join(cwd, log), 'utf8')).toContain('line 20\n');
+    expect(summary).toMatch(/\nLeft\n {2}b {2}it depends on a, which is failed\n/);
+    expect(summary).toMatch(/\nNext\n {2}forge orchestrate retry a\n {2}forge orchestrate run\n$/);
+  });
+
+  it.each([
+    ['id: h, title: H, owner_type: human', /a person does it/, 'show h'],
+    ['id: h, title: H', /no `run:`/, 'claim --next'],
+    ['id: h, title: H, status: paused, run: "true"', /paused/, 'why h'],
+  ])('exits with 4 and says who has to act: %s', async (task, reason, next) => {
+    const { code, stdout } = await orchestrate(['run'], { cwd: project([task]) });
+    expect(code).toBe(4);
+    expect(stdout).toMatch(reason);
+    expect(stdout).toContain(`\nNext\n  forge orchestrate ${next}\n`);
+  });
+
+  it('prints an event a line with --json, run_finished last', async () => {
+    const cwd = project(['id: a, title: A, run: "echo hi"', 'id: b, title: B']);
+    const { code, stdout, stderr } = await orchestrate(['run', '--json'], { cwd });
+    const seen = events(stdout);
+    expect(seen.map(({ type }) => type)).toEqual([
+      'run_started',
+      'task_started',
+      'task_output',
+      'task_finished',
+      'task_blocked',
+      'run_finished',
+    ]);
+    for (const event of seen) expect(event['ts']).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+    expect(seen.at(2)).toMatchObject({ task_id: 'a', stream: 'stdout', text: 'hi\n' });
+    expect(seen.at(-1)).toMatchObject({ counts: { shipped: 1, unclaimed: 1 }, exit_code: 4, interrupted: false });
+    expect({ code, stderr }).toEqual({ code: 4, stderr: '' });
+  });
+
+  it('gives its tasks back when it is interrupted', async () => {
+    const cwd = project([`id: a, title: A, run: "${ENDLESS}"`]);
+    const started = startCli(['orchestrate', 'run'], { cwd });
+    await until('the worker runs', () => existsSync(join(cwd, 'begun')));
+    started.process.kill('SIGINT');
+    const { code, stdout } = await started.ended;
+    expect(code).toBe(130);
+    expect(stdout).toMatch(/^■ a +stopped after .*: the run was stopped; it is awaiting_respawn$/m);
+    expect(stdout).toMatch(/\n■ interrupted in .*: 1 awaiting_respawn\n[\s\S]*\nNext\n {2}forge orchestrate run\n$/);
+  });
+
+  it('stops in good order when its reader goes away', () => {
+    const cwd = project([
+      `id: a, title: A, run: "${ENDLESS}"`,
+      'id: b, title: B, run: "until test -e begun; do sleep 0.01; done"',
+      'id: c, title: C, run: "until test -e gone; do sleep 0.01; done", depends_on: [b]',
+    ]);
+    // Once the reader has gone, telling that c starts or ends fails.
+    const reader = '{ sed "/b .*shipped/q"; exec <&-; touch gone; }';
+    const run = '{ forge orchestrate run --max-parallel 2; echo "exit $?" >&2; }';
+    const { stdout, stderr } = shell(`${run} | ${reader}; forge orchestrate status`, { cwd });
+    expect(stdout).toMatch(/^run /);
+    expect(stdout).toMatch(/a +awaiting_respawn/);
+    expect(stderr).toBe('exit 130\n');
+  });
+});
+
+describe('exec', () => {
+  const plan = () => project(['id: a, title: A, retry: { max_attempts: 1 }']);
+
+  it('hands everything behind -- to the command as it is', async () => {
+    const cwd = plan();
+    const args = [
+      'exec',
+      'a',
+      '--',
+      process.execPath,
+      '-p',
+      'JSON.stringify(process.argv.slice(1))',
+      '--',
+      '--json',
+      '--help',
+      '-x',
+    ];
+    const { code, stdout, stderr } = await orchestrate(args, { cwd });
+    expect(JSON.parse(stdout)).toEqual(['--json', '--help', '-x']);
+    expect(stderr).toBe('a is shipped after attempt 1.\n');
+    expect(code).toBe(0);
+  });
+
+  it('answers with --json behind the output of the command', async () => {
+    const { stdout } = await orchestrate(['exec', '--next', '--json', '--', 'echo', 'hello'], { cwd: plan() });
+    const [first, second] = stdout.split('\n');
+    expect(first).toBe('hello');
+    expect(JSON.parse(second ?? '')).toMatchObject({
+      ok: true,
+      data: { task_id: 'a', state: 'shipped', exit_code: 0 },
+    });
+  });
+
+  it.each([
+    ['exit 7', 7],
+    ['kill -9 $$', 137],
+  ])('exits as the command does: %s', async (script, expected) => {
+    const { code, stderr } = await orchestrate(['exec', 'a', '--', 'sh', '-c', script], { cwd: plan() });
+    expect(code).toBe(expected);
+    expect(stderr).toMatch(/^a is failed after attempt 1: /);
+  });
+
+  it('exits with 3 when the lease is lost', async () => {
+    const cwd = plan();
+    const started = startCli(['orchestrate', 'exec', 'a', '--', 'sh', '-c', ENDLESS], { cwd });
+    await until('the command runs', () => existsSync(join(cwd, 'begun')));
+    expect((await orchestrate(['cancel', 'a'], { cwd })).code).toBe(0);
+    expect(await started.ended).toMatchObject({
+      code: 3,
+      stderr: 'a is cancelled after attempt 1: it was cancelled.\n',
+    });
+  });
+
+  it('exits with 130 and gives the task back when it is interrupted', async () => {
+    const cwd = plan();
+    const started = startCli(['orchestrate', 'exec', 'a', '--', 'sh', '-c', ENDLESS], { cwd });
+    await until('the command runs', () => existsSync(join(cwd, 'begun')));
+    started.process.kill('SIGTERM');
+    expect(await started.ended).toMatchObject({ code: 130, stderr: expect.stringContaining('a is awaiting_respawn') });
+  });
+});
+
+describe('logs', () => {
+  it('shows both under their names, one without, and nothing that could move the cursor', async () => {
+    const cwd = project([`id: a, title: A, run: 'printf "\\033[31mout\\n"; echo err >&2'`]);
+    await orchestrate(['run'], { cwd });
+    expect((await orchestrate(['logs', 'a'], { cwd })).stdout).toBe('==> stdout <==\nout\n\n==> stderr <==\nerr\n');
+    expect((await orchestrate(['logs', 'a', '--stream', 'stderr'], { cwd })).stdout).toBe('err\n');
+    const { data } = (await orchestrate(['logs', 'a', '--json'], { cwd })).json();
+    expect(data).toMatchObject({ task_id: 'a', stdout: '\u001b[31mout\n', stderr: 'err\n' });
+    expect(readFileSync(data.files.stdout, 'utf8')).toBe(data.stdout);
+  });
+
+  it('says where it looked when there is nothing', async () => {
+    const cwd = project(['id: a, title: A, run: "true"']);
+    await orchestrate(['run'], { cwd });
+    expect(await orchestrate(['logs', 'a'], { cwd })).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: expect.stringContaining('stdout.log'),
+    });
+  });
+
+  it('follows until the attempt is over', async () => {
+    const cwd = project([
+      `id: a, title: A, run: "echo one; touch begun; until test -e go; do sleep 0.01; done; echo two"`,
+    ]);
+    const running = startCli(['orchestrate', 'run'], { cwd });
+    await until('the worker runs', () => existsSync(join(cwd, 'begun')));
+    const follower = startCli(['orchestrate', 'logs', 'a', '--follow'], { cwd });
+    let seen = '';
+    follower.process.stdout?.on('data', (text: string) => {
+      seen += text;
+    });
+    await until('the first line is shown', () => seen.includes('one'));
+    shell('touch go', { cwd });
+    expect(await follower.ended).toMatchObject({ code: 0, stdout: '==> stdout <==\none\ntwo\n' });
+    expect((await running.ended).code).toBe(0);
+  });
+});

@@ -1,0 +1,80 @@
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { PlanSource } from '../../src/runner/plan-source.ts';
+import { requirePlan } from '../../src/store/project.ts';
+import { planOf, World } from '../verbs/helpers/world.ts';
+
+let world: World;
+let source: PlanSource;
+beforeEach(() => {
+  world = new World(planOf('a'));
+  const session = world.session();
+  source = new PlanSource(session, requirePlan(session.layout, session.settings));
+});
+
+const ids = () => source.current.plan.tasks.map((task) => task.id);
+/** An edit that no clock is too coarse to tell: under another inode, as most editors do it. */
+const edit = (text: string) => {
+  fs.writeFileSync(world.path('plans/next'), text);
+  fs.renameSync(world.path('plans/next'), world.path('plans/phases.yaml'));
+};
+
+describe('the plan of a run', () => {
+  test('stays while nobody edits it', () => {
+    const before = source.current;
+    expect(source.refresh()).toBe(false);
+    expect(source.current).toBe(before);
+  });
+
+  test('follows an edit, once', () => {
+    edit(planOf('a', 'b'));
+    expect(source.refresh()).toBe(true);
+    expect(ids()).toEqual(['a', 'b']);
+    expect(source.refresh()).toBe(false);
+  });
+
+  test('that was only touched is no other plan', () => {
+    edit(planOf('a'));
+    const before = source.current;
+    expect(source.refresh()).toBe(false);
+    expect(source.current).toBe(before);
+  });
+
+  test('that does not parse leaves the last good one in force, with a warning that says where', () => {
+    edit(planOf('a', 'b').replace('title', 'titel'));
+    expect(source.refresh()).toBe(false);
+    expect(ids()).toEqual(['a']);
+    expect(world.warnings).toEqual([
+      expect.stringMatching(/phases\.yaml \(line 6: .*titel.*\); going on with the plan as it was before/),
+    ]);
+    expect(source.refresh()).toBe(false);
+    expect(world.warnings).toHaveLength(1);
+  });
+
+  test('that is mended is followed again', () => {
+    edit('project: [');
+    source.refresh();
+    edit(planOf('a', 'c'));
+    expect(source.refresh()).toBe(true);
+    expect(ids()).toEqual(['a', 'c']);
+  });
+
+  test('that goes back to what it was before a mistake is the one in force', () => {
+    edit('project: [');
+    source.refresh();
+    edit(planOf('a'));
+    source.refresh();
+    expect(ids()).toEqual(['a']);
+    edit(planOf('a', 'b'));
+    expect(source.refresh()).toBe(true);
+  });
+
+  test('that was deleted leaves the last one in force, until there is one again', () => {
+    fs.rmSync(world.path('plans/phases.yaml'));
+    expect(source.refresh()).toBe(false);
+    expect(ids()).toEqual(['a']);
+    edit(planOf('d'));
+    expect(source.refresh()).toBe(true);
+    expect(ids()).toEqual(['d']);
+  });
+});
