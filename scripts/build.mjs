@@ -59,7 +59,7 @@ async function bundleCommand(dir) {
     platform: 'node',
     logLevel: 'warn',
     write: false,
-    plugins: [plainBuiltins(), lazyChildProcess()],
+    plugins: [plainBuiltins(), lazyChildProcess(), leanYaml()],
     output: {
       format: 'cjs',
       entryFileNames: '[name].cjs',
@@ -119,6 +119,21 @@ function lazyChildProcess() {
         if (!code.includes(eager)) throw new Error('commander has changed: see lazyChildProcess in scripts/build.mjs');
         return code.replace(eager, lazy);
       },
+    },
+  };
+}
+
+/**
+ * js-yaml makes the regular expressions and schemas of its writer when it is loaded. Said to be without side effects, as
+ * they are, those that forge does not use are left out.
+ */
+function leanYaml() {
+  return {
+    name: 'lean-yaml',
+    transform: {
+      filter: { id: /js-yaml[\\/]dist[\\/]js-yaml\.mjs$/ },
+      handler: (code) =>
+        code.replace(/^(var \w+ = )(new (?:RegExp|Schema)\(|\w+\.withTags\()/gm, '$1/* @__PURE__ */ $2'),
     },
   };
 }

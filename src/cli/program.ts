@@ -15,126 +15,141 @@ export type Request =
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** Options that may stand in front of a verb; the value of `--dir` may also be joined to it. */
+const GLOBAL_SWITCHES = ['--json', '--no-color', '--help', '-h', '--version', '--dir'];
 const VERBS = GROUPS.flatMap(({ verbs }) => verbs);
-const TOP_VERBS = VERBS.map(({ name }) => name).filter((name) => !name.includes(' '));
-const GLOBAL_FLAGS = ['--json', '--dir', '--no-color', '--help', '--version'];
 
 /** Reads `argv`, without node and script. Throws INVALID_ARGS, UNKNOWN_VERB. */
 export function parseArgv(argv: readonly string[], env: Env): Request {
-  const program = new Program(argv, env);
+  const { verb, args, help } = findVerb(argv);
+  const command = commandFor(verb);
   try {
-    program.root.parse([...argv], { from: 'user' });
+    command.parse([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.version') return { kind: 'version' };
-    if (!error.code.startsWith('commander.help')) throw usageError(error, program.asked);
+    if (error.code.startsWith('commander.help')) return { kind: 'help', verb };
+    throw usageError(error, verb);
   }
-  return program.request ?? { kind: 'help', verb: program.asked };
+  if (verb === null || help) return { kind: 'help', verb };
+  const { dir = env['FORGE_DIR'], ...options } = command.opts();
+  const input = new Input(verb, { ...operandsOf(verb, command.args, argv), options, env });
+  return { kind: 'verb', spec: verb, input, dir: dir || undefined };
 }
 
-/** The tree of commands, for one command line. */
-class Program {
-  readonly root = new Command('forge');
-  request: Request | null = null;
-  /** The verb whose help was asked for, or whose command line is wrong. */
-  asked: VerbSpec | null = null;
+// ---------------------------------------------------------------------------------------------- which verb
+
+interface Found {
+  /** Null: none was asked for; HOME: bare `forge orchestrate`. */
+  verb: VerbSpec | null;
+  /** The command line without the words that name the verb. */
+  args: string[];
+  /** `help` stood in front of the verb. */
+  help: boolean;
+}
+
+/**
+ * The verb is found before commander sees anything, so that only this verb's options are set up: making all commands, one
+ * below the other, would take longer than most verbs. Throws UNKNOWN_VERB.
+ */
+function findVerb(argv: readonly string[]): Found {
+  const words = new Words(argv);
+  const helpFirst = words.take('help');
+  const word = words.next();
+  if (word === null) return { verb: null, args: words.rest(), help: helpFirst };
+  if (!words.take('orchestrate')) throw unknownVerb(word, 'forge', ['orchestrate', ...namesBelow('')]);
+  const help = words.take('help') || helpFirst;
+  if (words.next() === null) return { verb: help ? null : HOME, args: words.rest(), help };
+  const above = takeVerb(words, '');
+  const below = namesBelow(`${above.name} `);
+  const verb = below.length === 0 || words.next() === null ? above : takeVerb(words, `${above.name} `);
+  return { verb, args: words.rest(), help };
+}
+
+function takeVerb(words: Words, before: string): VerbSpec {
+  const word = words.next() ?? '';
+  const verb = VERBS.find(({ name }) => name === `${before}${word}`);
+  if (verb === undefined) throw unknownVerb(word, `forge orchestrate ${before}`.trimEnd(), namesBelow(before));
+  words.take(word);
+  return verb;
+}
+
+/** The words at the beginning of a command line that may name a verb. Only options of all verbs may stand between them. */
+class Words {
   readonly #argv: readonly string[];
-  readonly #env: Env;
+  readonly #taken = new Set<number>();
+  #at = 0;
 
-  constructor(argv: readonly string[], env: Env) {
+  constructor(argv: readonly string[]) {
     this.#argv = argv;
-    this.#env = env;
-    this.root.configureOutput({ writeOut: () => {}, writeErr: () => {} });
-    // Known to the root alone, so each may stand anywhere before `--`.
-    this.root.option('--json').option('--dir <dir>').option('--no-color').version('-', '--version');
-    this.#bare(this.root, 'forge', () => {
-      this.request = { kind: 'help', verb: null };
-    });
-    const orchestrate = this.root.command('orchestrate');
-    this.#bare(orchestrate, 'forge orchestrate', () => this.#verb(HOME, orchestrate, []));
-    for (const spec of this.#possible()) this.#add(orchestrate, spec);
   }
 
-  /** Verbs whose name is on the command line somewhere: a start should not pay for the others. */
-  #possible(): VerbSpec[] {
-    const words = new Set(this.#argv);
-    return VERBS.filter(({ name }) => words.has(name.split(' ', 1)[0] ?? name));
+  /** The next word; null when an option of a verb, `--` or the end comes first. */
+  next(): string | null {
+    while (GLOBAL_SWITCHES.includes(this.#argv[this.#at] ?? '')) this.#at += this.#argv[this.#at] === '--dir' ? 2 : 1;
+    const word = this.#argv[this.#at];
+    return word === undefined || word.startsWith('-') ? null : word;
   }
 
-  /** A command that is complete without a verb. Any word in the verb's place is one that nobody knows. */
-  #bare(command: Command, name: string, action: () => void): void {
-    this.#quiet(command, null);
-    command.helpCommand('help [verb]').argument('[verb...]').allowUnknownOption();
-    command.action(() => {
-      const [word] = command.args;
-      if (word === undefined) return action();
-      if (!word.startsWith('-')) throw unknownVerb(word, name, TOP_VERBS);
-      const near = closest(word, GLOBAL_FLAGS);
-      throw invalid(`unknown option ${word}`, null, near === null ? undefined : `Did you mean ${near}?`);
-    });
+  /** Takes the next word when it is this one. */
+  take(word: string): boolean {
+    if (this.next() !== word) return false;
+    this.#taken.add(this.#at);
+    this.#at++;
+    return true;
   }
 
-  #add(orchestrate: Command, spec: VerbSpec): void {
-    const words = spec.name.split(' ');
-    const above = words.length === 1 ? orchestrate : orchestrate.commands.find((other) => other.name() === words[0]);
-    const command = (above ?? orchestrate).command(words.at(-1) ?? spec.name);
-    this.#quiet(command, spec);
-    for (const operand of spec.operands ?? []) command.argument(`[${operand.name}]`);
-    if (spec.name === 'exec') command.argument('[command...]');
-    // `run` has options of its own and verbs below it: what stands behind such a verb belongs to that verb.
-    if (verbsBelow(spec).length > 0) command.enablePositionalOptions().argument('[verb...]');
-    for (const option of spec.options ?? []) {
-      const made = new Option(flagOf(option));
-      if (option.many === true) made.argParser((text: string, before: string[] = []) => [...before, text]);
-      command.addOption(made);
-    }
-    command.action(() => this.#verb(spec, command, command.args));
-  }
-
-  /** Commander neither prints nor exits; its help is never asked for its text. */
-  #quiet(command: Command, spec: VerbSpec | null): void {
-    command.helpInformation = () => '';
-    command.exitOverride((error) => {
-      this.asked = spec;
-      throw error;
-    });
-  }
-
-  #verb(spec: VerbSpec, command: Command, args: readonly string[]): void {
-    const [stray] = spec.name.includes(' ') ? Object.keys(command.parent?.opts() ?? {}) : [];
-    if (stray !== undefined) throw invalid(`${spec.name} takes no options of ${command.parent?.name()}`, spec);
-    const below = verbsBelow(spec);
-    if (below.length > 0 && args[0] !== undefined) throw unknownVerb(args[0], `forge orchestrate ${spec.name}`, below);
-    const { operands, rest } = this.#split(spec, args);
-    const input = new Input(spec, { operands, options: command.opts(), rest, env: this.#env });
-    const dir: unknown = this.root.getOptionValue('dir') ?? this.#env['FORGE_DIR'];
-    this.request = { kind: 'verb', spec, input, dir: typeof dir === 'string' && dir !== '' ? dir : undefined };
-  }
-
-  /** The command behind `--` is the user's own. Commander has left it as it is, but without the `--`. */
-  #split(spec: VerbSpec, args: readonly string[]): { operands: readonly string[]; rest: readonly string[] | null } {
-    if (spec.name !== 'exec') return { operands: args, rest: null };
-    const at = this.#argv.indexOf('--');
-    const rest = at === -1 ? null : this.#argv.slice(at + 1);
-    const operands = args.slice(0, args.length - (rest?.length ?? 0));
-    if (operands.length <= 1) return { operands, rest };
-    throw invalid('the command of exec stands behind `--`', spec, `Such as \`exec ${operands[0]} -- ${operands[1]}\`.`);
+  /** The command line without what was taken. */
+  rest(): string[] {
+    return this.#argv.filter((_, index) => !this.#taken.has(index));
   }
 }
 
-/** Names of the verbs below a verb, such as `start` below `run`. */
-function verbsBelow({ name }: VerbSpec): string[] {
-  const before = `${name} `;
-  return VERBS.flatMap((other) => (other.name.startsWith(before) ? [other.name.slice(before.length)] : []));
+/** The verbs below `before`, such as `start` below `run `; with '', those that stand right behind `orchestrate`. */
+function namesBelow(before: string): string[] {
+  const names = VERBS.flatMap(({ name }) => (name.startsWith(before) ? [name.slice(before.length)] : []));
+  return names.filter((name) => name !== '' && !name.includes(' '));
 }
 
 function unknownVerb(word: string, before: string, verbs: readonly string[]): ForgeError {
-  const near = closest(word, before === 'forge' ? ['orchestrate', ...verbs] : verbs);
+  const near = closest(word, verbs);
   const verb = before === 'forge' && near !== 'orchestrate' ? `forge orchestrate ${near}` : `${before} ${near}`;
   return new ForgeError('UNKNOWN_VERB', `${before} has no verb ${JSON.stringify(word)}`, {
     hint: `${near === null ? '' : `Did you mean \`${verb}\`? `}See \`forge orchestrate --help\` for the verbs.`,
     details: { verb: word },
   });
+}
+
+// ---------------------------------------------------------------------------------------------- with what
+
+/** Commander, set up for one verb. It neither prints nor exits. */
+function commandFor(verb: VerbSpec | null): Command {
+  const command = new Command(verb?.name || 'forge');
+  command.exitOverride().configureOutput({ writeOut: () => {}, writeErr: () => {} });
+  command.helpInformation = () => '';
+  command.option('--json').option('--dir <dir>').option('--no-color').version('-', '--version');
+  for (const operand of verb?.operands ?? []) command.argument(`[${operand.name}]`);
+  if (verb?.name === 'exec') command.argument('[command...]');
+  for (const option of verb?.options ?? []) {
+    const made = new Option(flagOf(option));
+    if (option.many === true) made.argParser((text: string, before: string[] = []) => [...before, text]);
+    command.addOption(made);
+  }
+  return command;
+}
+
+/** The command behind `--` is the user's own. Commander has left it as it is, but without the `--`. */
+function operandsOf(
+  verb: VerbSpec,
+  args: readonly string[],
+  argv: readonly string[],
+): { operands: readonly string[]; rest: readonly string[] | null } {
+  if (verb.name !== 'exec') return { operands: args, rest: null };
+  const at = argv.indexOf('--');
+  const rest = at === -1 ? null : argv.slice(at + 1);
+  const operands = args.slice(0, args.length - (rest?.length ?? 0));
+  if (operands.length <= 1) return { operands, rest };
+  throw invalid('the command of exec stands behind `--`', verb, `Such as \`exec ${operands[0]} -- ${operands[1]}\`.`);
 }
 
 /** Commander's complaint in our words: its message is a sentence, with its guess in brackets on a second line. */
@@ -147,13 +162,14 @@ function usageError(error: CommanderError, verb: VerbSpec | null): ForgeError {
   const message = first
     .replace(/^option (.*) argument missing$/, '$1 needs a value')
     .replace(
-      /^too many arguments for (.*)\. Expected (\d+) arguments? but got (\d+)\.$/,
-      '$1 takes $2, not $3 arguments',
+      /^too many arguments\. Expected (\d+) arguments? but got (\d+)\.$/,
+      `${verb?.name ?? 'forge'} takes $1, not $2 arguments`,
     );
   return invalid(message, verb, near === undefined ? undefined : `Did you mean ${near}?`);
 }
 
 function invalid(message: string, verb: VerbSpec | null, guess?: string): ForgeError {
-  const help = `See \`forge orchestrate${verb === null ? '' : ` ${verb.name}`} --help\`.`;
+  const command = ['forge orchestrate', verb?.name ?? '', '--help'].filter((word) => word !== '').join(' ');
+  const help = `See \`${command}\`.`;
   return new ForgeError('INVALID_ARGS', message, { hint: guess === undefined ? help : `${guess} ${help}` });
 }

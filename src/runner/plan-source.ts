@@ -25,9 +25,9 @@ export class PlanSource {
   refresh(): boolean {
     const stamp = this.#stampOf();
     if (stamp === this.#stamp) return false;
+    this.#stamp = stamp;
     try {
       const source = readPlanText(this.#env.layout, this.#env.settings);
-      this.#stamp = stamp;
       if (source === null || source.text === this.#text) return false;
       this.#text = source.text;
       this.#current = parsePlanText(source.file, source.text);

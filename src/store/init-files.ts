@@ -8,6 +8,7 @@ import { asIoError } from './io-errors.ts';
 /** Writes a new file, with the folders above it; false when there is something already, which stays as it is. */
 export function writeNew(file: string, text: string): boolean {
   try {
+    if (fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined) return false;
     fs.mkdirSync(path.dirname(file), { recursive: true });
     // Written beside and linked, so that nobody sees half a plan and two at once can't mix theirs.
     const tmp = `${file}.${process.pid}.tmp`;

@@ -155,8 +155,9 @@ export function readPlanText(layout: Layout, settings: Settings): { file: string
 
 /** Differs from an earlier one when the plan in `file` (as a person would write it) may have been edited since. */
 export function planStamp(layout: Layout, file: string): string {
-  const stat = fs.statSync(path.resolve(layout.project, file), { throwIfNoEntry: false });
-  return stat === undefined ? 'gone' : `${stat.ino}:${stat.size}:${stat.mtimeMs}`;
+  const stat = lookAt(path.resolve(layout.project, file));
+  // The time of the last change of any kind tells a change of permissions too.
+  return stat === undefined ? 'gone' : `${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`;
 }
 
 /** Where the project's plan is, or belongs when it has none yet, as seen from the project's folder. */

@@ -2,7 +2,7 @@
 
 import { newId } from '../core/context.ts';
 import { requireUuid } from '../core/ids.ts';
-import type { AttemptManifest, PhaseOfWork } from '../core/records.ts';
+import type { AttemptManifest, PhaseOfWork, TaskRecord } from '../core/records.ts';
 import { dispatchTask } from '../core/task-ops.ts';
 import { isoTime } from '../core/time.ts';
 import { instantOf, ttlOf } from '../runner/env.ts';
@@ -30,11 +30,9 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
   const session = openSession(call);
   const claimId = requireUuid(options.claim, '--claim');
   const runId = requireUuid(options.run, '--run');
-  const { record: seen } = await requireRecord(session, options.task);
-  await stopFormerWorker(session, seen);
   const fresh = newId(session.ctx);
-  const { result } = await changeTask(session, options.task, async (record) => {
-    const decision = dispatchTask(record, {
+  const decide = (record: TaskRecord) =>
+    dispatchTask(record, {
       claimId,
       runId,
       attemptId: fresh,
@@ -42,6 +40,12 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
       ttlMs: ttlOf(session, record),
       instant: instantOf(session),
     });
+  const { record: seen } = await requireRecord(session, options.task);
+  // Refused before anybody is stopped: only who holds the task may end what still works on it.
+  decide(seen);
+  await stopFormerWorker(session, seen);
+  const { result } = await changeTask(session, options.task, async (record) => {
+    const decision = decide(record);
     if (decision.record !== null) {
       const manifest: AttemptManifest = {
         version: 1,

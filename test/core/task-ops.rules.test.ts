@@ -301,7 +301,7 @@ test('any sequence of requests by several claimants keeps the rules', () => {
         reached.add(model.record.state.state);
       }
     }),
-    { numRuns: 500 },
+    { numRuns: 300 },
   );
   // The sequences are worth something only if they get everywhere that these requests lead.
   expect([...reached].sort()).toEqual(

@@ -45,10 +45,22 @@ describe('the plan of a run', () => {
     expect(source.refresh()).toBe(false);
     expect(ids()).toEqual(['a']);
     expect(world.warnings).toEqual([
-      expect.stringMatching(/phases\.yaml \(line 6: .*titel.*\); going on with the plan as it was before/),
+      expect.stringMatching(/phases\.yaml \(line 6: .*"title" is missing\); going on with the plan as it was before/),
     ]);
     expect(source.refresh()).toBe(false);
     expect(world.warnings).toHaveLength(1);
+  });
+
+  test('that is not where the settings say is told once, not at every look', () => {
+    world = new World(null, 'plan: docs/plan.yaml\n');
+    world.write('docs/plan.yaml', planOf('a'));
+    const session = world.session();
+    source = new PlanSource(session, requirePlan(session.layout, session.settings));
+    fs.rmSync(world.path('docs/plan.yaml'));
+    for (let look = 0; look < 3; look++) expect(source.refresh()).toBe(false);
+    expect(world.warnings).toEqual([expect.stringContaining('there is no plan at docs/plan.yaml')]);
+    world.write('docs/plan.yaml', planOf('a', 'b'));
+    expect(source.refresh()).toBe(true);
   });
 
   test('that is mended is followed again', () => {
