@@ -1,6 +1,6 @@
 /** What the package exports: the functions that the product itself decides with. */
 
-export { classifyError, type ClassifiedError, type ErrorRule, type WorkerEnd } from './core/classify.ts';
+export { type ClassifiedError, classifyError, type ErrorRule, type WorkerEnd } from './core/classify.ts';
 export { ERROR_CODES, type ErrorCode, EXIT, ForgeError, type Problem } from './core/errors.ts';
 export { type LeaseObserver, type LeaseStanding, leaseStanding } from './core/leases.ts';
 export { type Plan, type PlanPhase, type PlanTask, parsePlan } from './core/plan.ts';

@@ -74,8 +74,9 @@ export class Output {
 /** Whether the descriptor is a terminal. */
 export function isTerminal(name: StreamName): boolean {
   try {
-    // node:tty takes long to load; most of what is no terminal is no character device either.
-    if (!fs.fstatSync(FD[name]).isCharacterDevice()) return false;
+    // node:tty takes long to load, and most of what is no terminal is no character device either, or it is /dev/null.
+    const stat = fs.fstatSync(FD[name]);
+    if (!stat.isCharacterDevice() || stat.rdev === fs.statSync('/dev/null').rdev) return false;
     return process.getBuiltinModule('node:tty').isatty(FD[name]);
   } catch {
     return false;

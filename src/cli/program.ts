@@ -15,23 +15,24 @@ export type Request =
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Options that may stand in front of a verb; the value of `--dir` may also be joined to it. */
-const GLOBAL_SWITCHES = ['--json', '--no-color', '--help', '-h', '--version', '--dir'];
+/** Options that may stand in front of a verb. The value of `--dir` may also be joined to it. */
+const GLOBAL_OPTIONS = ['--json', '--no-color', '--help', '-h', '--version', '--dir'];
 const VERBS = GROUPS.flatMap(({ verbs }) => verbs);
 
 /** Reads `argv`, without node and script. Throws INVALID_ARGS, UNKNOWN_VERB. */
 export function parseArgv(argv: readonly string[], env: Env): Request {
   const { verb, args, help } = findVerb(argv);
   const command = commandFor(verb);
+  const helped = verb === HOME ? null : verb;
   try {
     command.parse([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.version') return { kind: 'version' };
-    if (error.code.startsWith('commander.help')) return { kind: 'help', verb };
+    if (error.code.startsWith('commander.help')) return { kind: 'help', verb: helped };
     throw usageError(error, verb);
   }
-  if (verb === null || help) return { kind: 'help', verb };
+  if (verb === null || help) return { kind: 'help', verb: helped };
   const { dir = env['FORGE_DIR'], ...options } = command.opts();
   const input = new Input(verb, { ...operandsOf(verb, command.args, argv), options, env });
   return { kind: 'verb', spec: verb, input, dir: dir || undefined };
@@ -86,8 +87,11 @@ class Words {
 
   /** The next word; null when an option of a verb, `--` or the end comes first. */
   next(): string | null {
-    while (GLOBAL_SWITCHES.includes(this.#argv[this.#at] ?? '')) this.#at += this.#argv[this.#at] === '--dir' ? 2 : 1;
-    const word = this.#argv[this.#at];
+    let word = this.#argv[this.#at];
+    while (word !== undefined && (GLOBAL_OPTIONS.includes(word) || word.startsWith('--dir='))) {
+      this.#at += word === '--dir' ? 2 : 1;
+      word = this.#argv[this.#at];
+    }
     return word === undefined || word.startsWith('-') ? null : word;
   }
 

@@ -80,6 +80,7 @@ export function newestOf(names: readonly string[]): number {
 
 /** Finds the record of the task whose folder is `dir`: one listing, then the newest version. */
 export function* readHead(dir: string): Step<Head> {
+  let damaged = 0;
   for (;;) {
     let names: string[];
     try {
@@ -90,7 +91,11 @@ export function* readHead(dir: string): Step<Head> {
     }
     const head = yield* newestWhole(dir, names);
     // A version that was listed and is needed is gone: it has been compacted, so there are newer ones.
-    if (head !== null) return head;
+    if (head === null) continue;
+    // Where the newest one is damaged, those before it count. A listing that went on while they came may have missed them;
+    // one that begins now does not.
+    if (head.voided.length === 0 || head.n === damaged) return head;
+    damaged = head.n;
   }
 }
 

@@ -158,8 +158,6 @@ function* publishView(
     if (text !== null && stateVersion(parseJson(text)) === record.state.state_version) return null;
     aside = `aside-${op}-${name}`;
     if (!(yield* renamed(path, `${dir}/${aside}`))) aside = null;
-    // A power cut must not keep what takes the edit's place and forget where the edit went.
-    else yield* io.syncDir(dir);
   }
   if (wanted === null) yield* removedQuietly(path);
   else yield* replace(dir, path, wanted, fromIso(record.state.updated_at), op);

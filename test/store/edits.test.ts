@@ -97,6 +97,14 @@ describe('an edit on the newest version', () => {
     expect(await tree.change('build')).toMatchObject({ state: { failure_count: 7 } });
   });
 
+  test('is left in its place by a request that changes nothing', async () => {
+    tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 7 }));
+    await tree.store.settle('build', tree.op());
+    expect(asides()).toEqual([]);
+    expect((await read()).record?.state.failure_count).toBe(7);
+    expect(await tree.change('build')).toMatchObject({ state: { failure_count: 7 } });
+  });
+
   test('made after the change was decided is moved aside, not lost', async () => {
     const before = await read();
     tree.editView('build', 'state.json', (state) => ({ ...state, note: 'do not lose me' }));

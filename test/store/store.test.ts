@@ -294,130 +294,18 @@ describe('settle', () => {
   });
 });
 
-describe('files of an attempt', () => {
-  const verdict = { version: 1, verdict: 'blocked', summary: 'first' };
-
-  test('are created once', async () => {
-    const create = (value: object) => tree.store.createOnce('build', id(11), 'verdict.json', value, tree.op());
-    expect(await create(verdict)).toBe(true);
-    expect(await create({ ...verdict, summary: 'second' })).toBe(false);
-    expect(await tree.store.readVerdict('build', id(11))).toEqual(verdict);
-    expect(tree.names(tree.at('build', 'attempts', id(11)))).toEqual(['verdict.json']);
-  });
-
-  test('created by many at once are one of theirs, whole', async () => {
-    const values = Array.from({ length: 8 }, (_, i) => ({ ...verdict, summary: `by ${i}`.repeat(500) }));
-    const stores = values.map(() => new FileStore(tree.layout, yielding));
-    const made = await Promise.all(
-      values.map((value, i) => stores[i]?.createOnce('build', id(11), 'verdict.json', value, `w${i}`)),
-    );
-    expect(made.filter(Boolean)).toHaveLength(1);
-    expect(await tree.store.readVerdict('build', id(11))).toEqual(values[made.indexOf(true)]);
-  });
-
-  test('that are not there are null; that are no such file are refused', async () => {
-    expect(await tree.store.readVerdict('build', id(11))).toBeNull();
-    expect(await tree.store.readManifest('build', id(11))).toBeNull();
-    tree.write(tree.at('build', 'attempts', id(11), 'verdict.json'), { version: 1, verdict: 'perhaps' });
-    expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('SCHEMA_INVALID');
-    tree.write(tree.at('build', 'attempts', id(11), 'verdict.json'), '{');
-    expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('SCHEMA_INVALID');
-  });
-
-  test('of an attempt id that is none are refused', async () => {
-    expect(await refusal(() => tree.store.readManifest('build', '../../../x'))).toBe('INVALID_ID');
-    expect(await refusal(() => tree.store.createOnce('build', '..', 'manifest.json', {}, 'op'))).toBe('INVALID_ID');
-  });
-
-  test('are listed oldest first; a damaged one hides no other', async () => {
-    const manifest = (n: number) => ({
-      version: 1,
-      attempt_id: id(n),
-      task_id: 'build',
-      run_id: id(100),
-      claim_id: id(1),
-      generation: 1,
-      phase: 'implement',
-      worktree_path: null,
-      dispatched_at: isoTime(T0),
-    });
-    expect(await tree.store.listAttempts('build')).toEqual([]);
-    for (const n of [13, 11, 12]) await tree.store.createOnce('build', id(n), 'manifest.json', manifest(n), tree.op());
-    tree.write(tree.at('build', 'attempts', id(12), 'manifest.json'), 'rot');
-    fs.mkdirSync(tree.at('build', 'attempts', 'not-an-attempt'));
-    expect((await tree.store.listAttempts('build')).map(({ attempt_id }) => attempt_id)).toEqual([id(11), id(13)]);
-  });
-});
-
-function run(runId: string, fields: Partial<RunManifest> = {}): RunManifest {
-  return { version: 1, run_id: runId, started_at: isoTime(T0), name: null, host: 'mill', ...fields };
+function layoutUnder(project: string) {
+  const forge = `${project}/.forge`;
+  const orchestrator = `${forge}/orchestrator`;
+  return {
+    project,
+    forge,
+    orchestrator,
+    tasks: `${orchestrator}/tasks`,
+    runs: `${orchestrator}/runs`,
+    task: (task: string) => `${orchestrator}/tasks/${task}`,
+  };
 }
-
-describe('runs', () => {
-  test('are created once, read, ended once, and listed by id', async () => {
-    await tree.store.createRun(run(id(102), { name: 'second' }), tree.op());
-    await tree.store.createRun(run(id(101)), tree.op());
-    expect(await refusal(() => tree.store.createRun(run(id(101)), tree.op()))).toBe('DUPLICATE_ID');
-    expect(await tree.store.readRun(id(102))).toEqual(run(id(102), { name: 'second' }));
-    expect(await tree.store.readRun(id(103))).toBeNull();
-    const ended = { ...run(id(101)), ended_at: isoTime(T0 + 5) };
-    expect(await tree.store.endRun(id(101), isoTime(T0 + 5), tree.op())).toEqual(ended);
-    expect(await tree.store.endRun(id(101), isoTime(T0 + 9), tree.op())).toEqual(ended);
-    expect(await tree.store.endRun(id(103), isoTime(T0), tree.op())).toBeNull();
-    expect(await tree.store.listRuns()).toEqual([ended, run(id(102), { name: 'second' })]);
-    expect(tree.names(tree.layout.run(id(101)))).toEqual(['manifest.json']);
-  });
-
-  test('keep fields that nobody here knows when they end', async () => {
-    await tree.store.createRun({ ...run(id(101)), 'x-team': 'mill' }, tree.op());
-    expect(await tree.store.endRun(id(101), isoTime(T0), tree.op())).toMatchObject({ 'x-team': 'mill' });
-    expect(await tree.store.readRun(id(101))).toMatchObject({ 'x-team': 'mill', ended_at: isoTime(T0) });
-  });
-
-  test('that can not be read are refused by name and left out of the list', async () => {
-    await tree.store.createRun(run(id(101)), tree.op());
-    tree.write(`${tree.layout.run(id(102))}/manifest.json`, { version: 2 });
-    expect(await refusal(() => tree.store.readRun(id(102)))).toBe('SCHEMA_INVALID');
-    expect((await tree.store.listRuns()).map((manifest) => manifest.run_id)).toEqual([id(101)]);
-  });
-
-  test('can be taken back', async () => {
-    await tree.store.createRun(run(id(101)), tree.op());
-    await tree.store.discardRun(id(101));
-    expect(await tree.store.readRun(id(101))).toBeNull();
-    expect(await tree.store.listRuns()).toEqual([]);
-  });
-});
-
-describe('logs', () => {
-  test('give back what was appended, oldest first', async () => {
-    const stream = { log: 'claim-history', taskId: 'build' } as const;
-    expect(await tree.store.readLog(stream)).toEqual([]);
-    fs.mkdirSync(tree.at('build'), { recursive: true });
-    await tree.store.append(stream, { event: 'acquired', generation: 1 });
-    await tree.store.append(stream, { event: 'released', generation: 1 });
-    expect(await tree.store.readLog(stream)).toEqual([
-      { event: 'acquired', generation: 1 },
-      { event: 'released', generation: 1 },
-    ]);
-  });
-
-  test('of attempts and runs are where their owners are', async () => {
-    tree.store.ensureAttempt('build', id(11));
-    await tree.store.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
-    await tree.store.createRun(run(id(101)), tree.op());
-    await tree.store.append({ log: 'notifications', runId: id(101) }, { type: 'done' });
-    expect(tree.has(tree.at('build', 'attempts', id(11), 'events.jsonl'))).toBe(true);
-    expect(tree.has(`${tree.layout.run(id(101))}/notifications.jsonl`)).toBe(true);
-  });
-
-  test('that can not be written or read say so', async () => {
-    const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
-    expect(await refusal(() => tree.store.append(stream, {}))).toBe('IO_ERROR');
-    fs.mkdirSync(tree.at('build', 'attempts', id(11), 'events.jsonl'), { recursive: true });
-    expect(await refusal(() => tree.store.readLog(stream))).toBe('IO_ERROR');
-  });
-});
 
 describe('a file system that refuses', () => {
   test('is told as IO_ERROR with what was being done, and what to do', async () => {
@@ -436,96 +324,5 @@ describe('a file system that refuses', () => {
     expect(message).toContain(`${folder}/.forge`);
     expect(details['errno']).toBe('ENOTDIR');
     expect(hint).toContain('should be a folder is a file');
-  });
-});
-
-function layoutUnder(project: string) {
-  const forge = `${project}/.forge`;
-  const orchestrator = `${forge}/orchestrator`;
-  return {
-    project,
-    forge,
-    orchestrator,
-    tasks: `${orchestrator}/tasks`,
-    runs: `${orchestrator}/runs`,
-    task: (task: string) => `${orchestrator}/tasks/${task}`,
-  };
-}
-
-describe('the two drivers', () => {
-  test('do the same to the disk', async () => {
-    const contents = async (driver: typeof blocking) => {
-      const own = new Tree();
-      const store = new FileStore(own.layout, driver);
-      const results: unknown[] = [];
-      for (let version = 0; version < 3; version++) {
-        const change = { expected: version, op: `op-${version}`, record: held('build', version + 1) };
-        results.push(await store.commit('build', change));
-      }
-      results.push(await store.commit('build', { expected: 1, op: 'late', record: held('build') }));
-      results.push(await store.createOnce('build', id(11), 'verdict.json', { version: 1 }, 'v'));
-      results.push(await store.createOnce('build', id(11), 'verdict.json', { version: 2 }, 'w'));
-      await store.settle('build', 'settle');
-      results.push(await store.read('build', { thorough: true }));
-      results.push(
-        await refusal(() =>
-          new FileStore(own.layout, driver).commit('build', { expected: 3, op: 'a/b', record: held('build') }),
-        ),
-      );
-      const files: Record<string, string> = {};
-      for (const name of own.names(own.at('build')))
-        if (fs.statSync(own.at('build', name)).isFile()) files[name] = own.read(own.at('build', name));
-      return { results, files };
-    };
-    const one = await contents(blocking);
-    expect(await contents(yielding)).toEqual(one);
-    expect(Object.keys(one.files)).toContain('v000000003.json');
-    expect(one.results.at(-1)).toBe('IO_ERROR');
-  });
-});
-
-describe('many at once', () => {
-  test('committing on the same version: one wins each time, and nothing is lost', async () => {
-    const WRITERS = 6;
-    const EACH = 20;
-    const stores = Array.from({ length: WRITERS }, () => new FileStore(tree.layout, yielding));
-    const counts = await Promise.all(
-      stores.map(async (store, who) => {
-        let conflicts = 0;
-        for (let done = 0; done < EACH; ) {
-          const read = await store.read('build', { thorough: true });
-          const before = read.record ?? record('build');
-          const tally = {
-            ...(((before as Record<string, unknown>)['tally'] as Record<string, number> | undefined) ?? {}),
-          };
-          tally[who] = (tally[who] ?? 0) + 1;
-          const change = { expected: read.version, op: `w${who}-${done}-${conflicts}`, record: { ...before, tally } };
-          if ((await store.commit('build', change)).kind === 'committed') done++;
-          else conflicts++;
-        }
-        return conflicts;
-      }),
-    );
-    const last = await tree.store.read('build', { thorough: true });
-    expect(last).toMatchObject({ version: WRITERS * EACH, problem: null });
-    expect(Object.values(last.record?.['tally'] as Record<string, number>)).toEqual(Array(WRITERS).fill(EACH));
-    expect(counts.reduce((sum, conflicts) => sum + conflicts)).toBeGreaterThan(0);
-    expect(tree.json(tree.at('build', 'state.json'))['state_version']).toBe(WRITERS * EACH);
-    expect(tree.names(tree.at('build')).filter((name) => /^(\.tmp|aside)/.test(name))).toEqual([]);
-  });
-
-  test('adopting one hand-written tree: one of them makes the first version', async () => {
-    tree.write(tree.at('build', 'state.json'), { version: 1, task_id: 'build', state: 'unclaimed' });
-    const stores = Array.from({ length: 5 }, () => new FileStore(tree.layout, yielding));
-    const results = await Promise.all(
-      stores.map(async (store, who) => {
-        const read = await store.read('build', { thorough: true });
-        const change = { expected: read.version, op: `w${who}`, record: { ...(read.record as TaskRecord), who } };
-        return store.commit('build', change);
-      }),
-    );
-    expect(results.filter((result) => result.kind === 'committed')).toHaveLength(1);
-    const winner = results.findIndex((result) => result.kind === 'committed');
-    expect(await tree.store.read('build', { thorough: true })).toMatchObject({ version: 1, record: { who: winner } });
   });
 });

@@ -1,0 +1,138 @@
+/**
+ * Makes the task folders of a project as `forge orchestrate run` leaves them, or as a person would write them.
+ *
+ * usage: node grow-tree.mjs PROJECT COUNT run|hand
+ *
+ * The tree of a run goes through the product's own decisions and commits, so every byte is what a run writes; only fsync is
+ * left out, which would take hours and changes nothing that can be read.
+ */
+
+import fs from 'node:fs';
+import { newId } from '../../src/core/context.ts';
+import { freshRecord } from '../../src/core/records.ts';
+import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/core/retry.ts';
+import { andThen, claimTask, completeTask, dispatchTask, heartbeatTask } from '../../src/core/task-ops.ts';
+import { isoTime } from '../../src/core/time.ts';
+import { systemContext } from '../../src/host/context.ts';
+import { identifyOwner } from '../../src/host/processes.ts';
+import { performSync } from '../../src/store/drivers.ts';
+import { layoutOf } from '../../src/store/layout.ts';
+import { appendLine } from '../../src/store/lines.ts';
+import { commitTask, createOnce } from '../../src/store/task-files.ts';
+import { taskId } from '../lib/plans.mjs';
+
+const [project, count, kind] = process.argv.slice(2);
+const layout = layoutOf(project);
+const ctx = systemContext();
+const owner = identifyOwner(process.pid);
+const runId = newId(ctx);
+const policy = coercePolicy(undefined, TASK_RETRY_DEFAULT);
+
+for (const dir of [layout.runs, layout.tasks]) fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+const started = { version: 1, run_id: runId, started_at: isoTime(ctx.now()), name: null, host: owner.host, owner };
+write(`${layout.run(runId)}/manifest.json`, started);
+for (let index = 0; index < Number(count); index++) {
+  if (kind === 'hand') writeByHand(taskId(index), index);
+  else workThrough(taskId(index), index);
+}
+
+function unsynced(step) {
+  let next = step.next();
+  while (next.done !== true) {
+    const call = next.value;
+    let result;
+    try {
+      result = call.call === 'syncFile' || call.call === 'syncDir' ? undefined : performSync(call);
+    } catch (error) {
+      next = step.throw(error);
+      continue;
+    }
+    next = step.next(result);
+  }
+  return next.value;
+}
+
+/** The two commits of an attempt. Nine in ten tasks are shipped, the others failed and wait for their next attempt. */
+function workThrough(id, index) {
+  const claimId = newId(ctx);
+  const attemptId = newId(ctx);
+  const instant = { nowMs: ctx.now(), monoMs: ctx.monotonicMs(), bootId: owner.boot_id };
+  const observer = { ...instant, machine: owner, liveness: ctx.liveness, graceMs: 300_000 };
+  const worker = { ...owner, pgid: owner.pid, claim_id: claimId, attempt_id: attemptId };
+  const dir = layout.task(id);
+  const attempt = layout.attempt(id, attemptId);
+  fs.mkdirSync(`${attempt}/logs`, { recursive: true, mode: 0o700 });
+  for (const name of ['stdout.log', 'stderr.log']) fs.writeFileSync(`${attempt}/logs/${name}`, '', { mode: 0o600 });
+  const manifest = {
+    version: 1,
+    attempt_id: attemptId,
+    task_id: id,
+    run_id: runId,
+    claim_id: claimId,
+    generation: 1,
+    phase: 'implement',
+    worktree_path: null,
+    dispatched_at: isoTime(instant.nowMs),
+    attempt_number: 1,
+    worker: { pid: worker.pid, pgid: worker.pgid, started_at: worker.started_at },
+  };
+  unsynced(createOnce(`${attempt}/manifest.json`, `${JSON.stringify(manifest, null, 2)}\n`, newId(ctx)));
+
+  const fresh = freshRecord(id, isoTime(instant.nowMs));
+  const ttlMs = 60_000;
+  const claimed = claimTask(fresh, { claimId, runId, owner, ttlMs, instant, observer, abandonLimit: 10 });
+  const dispatched = andThen(fresh, claimed, (record) =>
+    dispatchTask(record, { claimId, runId, attemptId, worker, ttlMs, instant }),
+  );
+  const running = andThen(fresh, dispatched, (record) => heartbeatTask(record, { attemptId, ttlMs, instant }));
+  const first = commit(id, dir, 0, running);
+  const outcome =
+    index % 10 === 9
+      ? { kind: 'failed', error: { class: 'exit.1', message: 'exited with code 1', exit_code: 1 } }
+      : { kind: 'verdict', verdict: { version: 1, verdict: 'ready_for_review', summary: '' }, written: false };
+  const route = { reviewed: true, shipped: true };
+  const request = { attemptId, outcome, policy, route, workerGone: true, nowMs: ctx.now(), random: Math.random };
+  commit(id, dir, 1, completeTask(first, request));
+}
+
+function commit(id, dir, expected, decision) {
+  const done = unsynced(commitTask(dir, { expected, op: newId(ctx), record: decision.record }));
+  if (done.kind !== 'committed' || done.warnings.length > 0) throw new Error(`${id}: ${JSON.stringify(done)}`);
+  for (const entry of decision.history) appendLine(`${dir}/claim-history.jsonl`, { ts: isoTime(ctx.now()), ...entry });
+  return done.record;
+}
+
+/** State and lease of a task that somebody claimed in a tree that forge has never changed. */
+function writeByHand(id, index) {
+  const now = isoTime(ctx.now());
+  const later = isoTime(ctx.now() + 3_600_000);
+  const claimId = newId(ctx);
+  write(`${layout.task(id)}/state.json`, {
+    version: 1,
+    task_id: id,
+    state: index % 2 === 0 ? 'claimed' : 'running',
+    state_version: 1,
+    attempt_count: 1,
+    current_attempt_id: null,
+    failure_count: 0,
+    updated_at: now,
+    updated_by: { run_id: runId, claim_id: claimId, generation: 1 },
+  });
+  write(`${layout.task(id)}/lease.json`, {
+    version: 1,
+    claim_id: claimId,
+    task_id: id,
+    attempt_id: null,
+    owner_run_id: runId,
+    generation: 1,
+    acquired_at: now,
+    expires_at: later,
+    last_heartbeat_at: now,
+    state_version: 1,
+  });
+}
+
+function write(file, value) {
+  fs.mkdirSync(file.slice(0, file.lastIndexOf('/')), { recursive: true, mode: 0o700 });
+  fs.writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+}

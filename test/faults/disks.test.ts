@@ -1,0 +1,155 @@
+/** A disk that is read-only, and one that is full: of bytes, and of inodes. */
+
+import fs from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { claim } from '../../src/verbs/claim.ts';
+import { dispatch } from '../../src/verbs/dispatch.ts';
+import { auditTask, expectViewsOf } from './support/audit.ts';
+import { ask, callOn } from './support/forge.ts';
+import { makeReadOnly, noMounts, smallDisk } from './support/mounts.ts';
+import { type Files, LOGS, listing, makeProject, planOf } from './support/project.ts';
+
+const MINE = '01a00000-0000-7000-8000-00000000000a';
+const FILES: Files = {
+  'plans/phases.yaml': planOf([{ id: 'a' }, { id: 'b' }]),
+  'verdict.json': '{"verdict":"ready_for_review","summary":"done"}',
+};
+const READERS = [
+  ['status'],
+  ['show', 'a'],
+  ['why', 'a'],
+  ['phases', '--ready'],
+  ['run', 'list'],
+  ['run', '--dry-run'],
+  [],
+];
+
+/** A project on a disk of its own, in which somebody works on `a`. */
+async function worked(disk: { kilobytes: number; inodes: number }) {
+  const dir = makeProject(FILES, smallDisk(disk));
+  const { run_id } = await claim(callOn(dir), { task: 'a', claimId: MINE });
+  const { attempt_id } = await dispatch(callOn(dir), { task: 'a', claim: MINE, run: run_id, phase: 'implement' });
+  return { dir, attempt: attempt_id };
+}
+
+async function expectReadable(dir: string): Promise<void> {
+  for (const args of READERS) expect(await ask(dir, ...args)).toMatchObject({ code: 0, answer: { ok: true } });
+}
+
+const missing = noMounts();
+const because = missing === null ? '' : ` (skipped: ${missing})`;
+
+describe.skipIf(missing !== null)(`a read-only disk${because}`, () => {
+  test('reading works; every change is refused and says why', async () => {
+    const { dir, attempt } = await worked({ kilobytes: 2000, inodes: 200 });
+    makeReadOnly(dir);
+    const before = listing(dir);
+    await expectReadable(dir);
+    for (const args of [
+      ['claim', 'b'],
+      ['heartbeat', 'a', '--attempt', attempt],
+      ['complete', 'a', '--attempt', attempt, '--verdict-file', `${dir}/verdict.json`],
+      ['release', 'a', '--claim', MINE],
+      ['cancel', 'a'],
+      ['cancel', 'b'],
+      ['run', 'start'],
+      ['exec', 'b', '--', 'true'],
+    ]) {
+      const { code, answer } = await ask(dir, ...args);
+      expect({ args, code, answer }).toMatchObject({
+        args,
+        code: 1,
+        answer: { ok: false, error: { code: 'IO_ERROR' } },
+      });
+      if (!answer.ok) expect(answer.error.hint).toContain('read-only');
+    }
+    expect(listing(dir)).toEqual(before);
+  });
+
+  test('a project that nothing has happened to yet can be looked at', async () => {
+    const dir = makeProject(FILES, smallDisk({ kilobytes: 2000, inodes: 200 }));
+    makeReadOnly(dir);
+    const before = listing(dir);
+    expect((await ask(dir, 'status')).code).toBe(0);
+    expect(await ask(dir, 'claim', 'a')).toMatchObject({ code: 1, answer: { ok: false, error: { code: 'IO_ERROR' } } });
+    expect(listing(dir)).toEqual(before);
+  });
+});
+
+interface Shortage {
+  name: string;
+  disk: { kilobytes: number; inodes: number };
+  /** Uses up all that is free but `left` units. Gives them free again when it is called. */
+  fill(dir: string, left: number): () => void;
+  /** From nothing to more than a command takes. */
+  lefts: number[];
+}
+
+const SHORTAGES: Shortage[] = [
+  {
+    name: 'bytes',
+    disk: { kilobytes: 400, inodes: 200 },
+    fill(dir, left) {
+      const { bavail, bsize } = fs.statfsSync(dir);
+      fs.writeFileSync(`${dir}/filler`, Buffer.alloc(Math.max(0, bavail - left) * bsize));
+      return () => fs.rmSync(`${dir}/filler`);
+    },
+    lefts: [0, 1, 2, 3, 4, 5, 6, 8, 12],
+  },
+  {
+    name: 'inodes',
+    disk: { kilobytes: 400, inodes: 34 },
+    fill(dir, left) {
+      fs.mkdirSync(`${dir}/filler`);
+      const { ffree } = fs.statfsSync(dir);
+      for (let at = 0; at < ffree - left; at++) fs.writeFileSync(`${dir}/filler/${at}`, '');
+      return () => fs.rmSync(`${dir}/filler`, { recursive: true });
+    },
+    lefts: [0, 1, 2, 3, 4, 6],
+  },
+];
+
+describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${because}`, ({ disk, fill, lefts }) => {
+  test.each(lefts)('with %i left a completion is made or refused, never half made', async (left) => {
+    const { dir, attempt } = await worked(disk);
+    const before = auditTask(dir, 'a');
+    const free = fill(dir, left);
+    const full = listing(`${dir}/.forge`, LOGS);
+    const complete = ['complete', 'a', '--attempt', attempt, '--verdict-file', `${dir}/verdict.json`];
+    const first = await ask(dir, ...complete);
+    if (left === lefts[0]) expect(first.answer.ok, 'the disk is full').toBe(false);
+    if (left === lefts.at(-1)) expect(first.answer.ok, 'there is room').toBe(true);
+    expect((await ask(dir, 'status')).code).toBe(0);
+    expect((await ask(dir, 'show', 'a')).code).toBe(0);
+    const { newest } = auditTask(dir, 'a');
+    if (first.answer.ok) expect(newest).toBe(before.newest + 1);
+    else {
+      expect(first).toMatchObject({ code: 1, answer: { error: { code: 'IO_ERROR', details: { errno: 'ENOSPC' } } } });
+      expect(first.answer.error.hint).toContain('full');
+      expect(newest).toBe(before.newest);
+      // The verdict may be there already; nothing refers to it, and the repeat takes it up.
+      const left = Object.entries(listing(`${dir}/.forge`, LOGS)).filter(([file]) => !file.endsWith('verdict.json'));
+      expect(Object.fromEntries(left)).toEqual(full);
+    }
+    free();
+    const again = await ask(dir, ...complete);
+    expect(again).toMatchObject({ code: 0, answer: { ok: true, data: { state: 'shipped' } } });
+    const { newest: last, record } = auditTask(dir, 'a');
+    expect(last, 'one completion').toBe(before.newest + 1);
+    if (record !== null) expectViewsOf(dir, 'a', record);
+    expect((await ask(dir, 'claim', 'b')).code).toBe(0);
+  });
+
+  test('with nothing left a first claim is refused, and works when there is room again', async () => {
+    const dir = makeProject(FILES, smallDisk(disk));
+    const free = fill(dir, 0);
+    expect(await ask(dir, 'claim', 'a', '--claim-id', MINE)).toMatchObject({
+      code: 1,
+      answer: { error: { code: 'IO_ERROR' } },
+    });
+    expect((await ask(dir, 'status')).code).toBe(0);
+    free();
+    expect(await ask(dir, 'claim', 'a', '--claim-id', MINE)).toMatchObject({ code: 0, answer: { ok: true } });
+    expect(fs.readFileSync(`${dir}/.forge/.gitignore`, 'utf8')).not.toBe('');
+  });
+});

@@ -1,0 +1,138 @@
+/** Ctrl-C at a run or an exec, and a cancel from another terminal. */
+
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { groupMembers } from '../../src/host/processes.ts';
+import { until } from '../support/processes.ts';
+import { auditTask } from './support/audit.ts';
+import { LiveForge } from './support/forge.ts';
+import { Play, type PlayTask } from './support/play.ts';
+
+/** Longer than a test may take: whoever waits for it has failed. */
+const FOREVER_MS = 600_000;
+
+function newPlay(tasks: readonly PlayTask[], killGraceMs = FOREVER_MS): Play {
+  const play = new Play(tasks, { kill_grace_ms: killGraceMs });
+  onTestFinished(() => play.cleanUp());
+  return play;
+}
+
+/** The workers, once as many as that work. */
+function working(play: Play, count: number) {
+  return until(`${count} workers work`, () => (play.started().length === count ? play.started() : null));
+}
+
+/** Nothing is charged, nobody holds the task, and it can be taken at once. */
+function expectGivenBack(play: Play, taskId: string): void {
+  const { record } = auditTask(play.dir, taskId);
+  expect(record?.state).toMatchObject({ state: 'awaiting_respawn', failure_count: 0, attempt_count: 1 });
+  expect(record?.state.next_eligible_at ?? null).toBeNull();
+  expect(record?.state.last_error ?? null).toBeNull();
+  expect(record?.lease).toBeNull();
+}
+
+describe('Ctrl-C at a run', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    '%s: workers end, their tasks go back uncharged',
+    async (signal) => {
+      const play = newPlay([
+        { id: 'a', kind: 'polite', gate: 'never' },
+        { id: 'b', kind: 'polite', gate: 'never' },
+        { id: 'c', after: ['a'] },
+      ]);
+      const run = play.forge('run', '--max-parallel', '2');
+      const workers = await working(play, 2);
+      run.signal(signal);
+      expect(await run.ended, run.stderr).toEqual({ code: 130, signal: null });
+      for (const { task, attempt } of workers) {
+        expect(play.has(`termed-${attempt}`), 'the worker got SIGTERM').toBe(true);
+        expectGivenBack(play, task);
+      }
+      expect(auditTask(play.dir, 'c').record).toBeNull();
+      expect(run.events.at(-1)).toMatchObject({ type: 'run_finished', exit_code: 130 });
+      expect(play.leftovers() ?? []).toEqual([]);
+    },
+  );
+
+  test('a worker that ignores SIGTERM is killed after the grace', async () => {
+    const play = newPlay([{ id: 'a', kind: 'deaf', gate: 'never' }], 300);
+    const run = play.forge('run');
+    const [worker] = await working(play, 1);
+    run.signal('SIGINT');
+    expect(await run.ended).toEqual({ code: 130, signal: null });
+    expect(play.has(`termed-${worker?.attempt}`)).toBe(true);
+    expectGivenBack(play, 'a');
+    expect(play.leftovers() ?? []).toEqual([]);
+  });
+
+  test('a second one does not wait for the grace', async () => {
+    const play = newPlay([{ id: 'a', kind: 'deaf', gate: 'never' }]);
+    const run = play.forge('run');
+    const [worker] = await working(play, 1);
+    run.signal('SIGINT');
+    await until('the worker got SIGTERM', () => play.has(`termed-${worker?.attempt}`));
+    expect(groupMembers(worker?.pid ?? 0), 'the worker goes on').not.toEqual([]);
+    run.signal('SIGINT');
+    expect(await run.ended).toEqual({ code: 130, signal: null });
+    expectGivenBack(play, 'a');
+    expect(play.leftovers() ?? []).toEqual([]);
+  });
+
+  test('children in the background go with their worker', async () => {
+    const play = newPlay([{ id: 'a', kind: 'parent', gate: 'never' }], 300);
+    const run = play.forge('run');
+    const [worker] = await working(play, 1);
+    run.signal('SIGINT');
+    expect(await run.ended).toEqual({ code: 130, signal: null });
+    expect(groupMembers(worker?.pid ?? 0)).toEqual([]);
+    expectGivenBack(play, 'a');
+    expect(play.leftovers() ?? []).toEqual([]);
+  });
+
+  test('the next run goes on with what was given back', async () => {
+    const play = newPlay([{ id: 'a', gate: 'work' }]);
+    const first = play.forge('run');
+    await working(play, 1);
+    first.signal('SIGINT');
+    expect((await first.ended).code).toBe(130);
+    play.open('work');
+    expect(await play.forge('run').ended).toEqual({ code: 0, signal: null });
+    play.expectAllDone();
+    expect(auditTask(play.dir, 'a').record?.state).toMatchObject({ attempt_count: 2, failure_count: 0 });
+  });
+});
+
+describe('Ctrl-C at an exec', () => {
+  test('gives the task back and exits with 130', async () => {
+    const play = newPlay([{ id: 'a' }]);
+    const exec = play.forge('exec', 'a', '--', 'sh', '-c', ': > "$FAULT_PLAY/begun"; exec sleep 600');
+    await until('the command runs', () => play.has('begun'));
+    exec.signal('SIGINT');
+    expect((await exec.ended).code, exec.stderr).toBe(130);
+    expectGivenBack(play, 'a');
+    expect(play.leftovers() ?? []).toEqual([]);
+  });
+});
+
+describe('a cancel from another terminal', () => {
+  test.each(['plain', 'stubborn', 'parent'] as const)(
+    'stops a %s worker, and the run goes on with the rest',
+    async (kind) => {
+      const play = newPlay([{ id: 'a', kind, gate: 'never' }, { id: 'b' }], 300);
+      const run = play.forge('run', '--max-parallel', '1');
+      const [worker] = await working(play, 1);
+      const cancel = new LiveForge(play.dir, ['cancel', 'a', '--reason', 'not needed']);
+      expect((await cancel.ended).code).toBe(0);
+      const ended = await run.event('the end of the worker', ({ type }) => type === 'task_interrupted');
+      expect(ended).toMatchObject({ task_id: 'a', attempt_id: worker?.attempt, state: 'cancelled' });
+      expect(groupMembers(worker?.pid ?? 0)).toEqual([]);
+      expect(await run.ended, run.stderr).toEqual({ code: 0, signal: null });
+      expect(auditTask(play.dir, 'a').record).toMatchObject({
+        state: { state: 'cancelled', failure_count: 0 },
+        lease: null,
+      });
+      expect(auditTask(play.dir, 'b').record?.state.state).toBe('shipped');
+      expect(play.violations()).toBe('');
+      expect(play.leftovers() ?? []).toEqual([]);
+    },
+  );
+});

@@ -1,0 +1,92 @@
+/** The commands of an agent, with each system call that they make on the tree failing once. */
+
+import { describe, expect, test } from 'vitest';
+import { expectUsable } from './support/aftermath.ts';
+import { auditTask } from './support/audit.ts';
+import { answerIn, commandLine } from './support/forge.ts';
+import { LONG, pooled, sampled } from './support/knobs.ts';
+import { copyProject, inMemory } from './support/project.ts';
+import { SCENARIOS, TASK } from './support/scenarios.ts';
+import { cleanRun, type Fault, faultyRun, noStrace, type TracedCall } from './support/strace.ts';
+
+inMemory();
+
+/** Failing calls of one command in the normal run. */
+const SAMPLE = 10;
+
+const missing = noStrace();
+const title = missing === null ? 'a system call that fails' : `system calls that fail (skipped: ${missing})`;
+
+/** Closing what was only read does not fail on any disk, and Node takes it for a bug of its own. */
+function mayFail(call: TracedCall): boolean {
+  return call.name !== 'close' || /\.tmp-|\.jsonl/.test(call.shape);
+}
+
+/** Each changing call fails in both ways; in the normal run, which takes a few of them, in turn. */
+function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Fault }[] {
+  const changing = calls.filter((call) => call.changes);
+  if (!LONG) return sampled(changing, SAMPLE).map((call, at) => ({ call, fault: at % 2 === 0 ? 'EIO' : 'ENOSPC' }));
+  return [
+    ...calls.filter(mayFail).map((call) => ({ call, fault: 'EIO' as const })),
+    ...changing.map((call) => ({ call, fault: 'ENOSPC' as const })),
+  ];
+}
+
+describe.skipIf(missing !== null)(title, () => {
+  test.each(SCENARIOS)('$name', { timeout: LONG ? 1_200_000 : 120_000 }, async (scenario) => {
+    const { dir, args } = await scenario.prepare();
+    const before = auditTask(dir, TASK);
+    const clean = copyProject(dir);
+    const { calls } = await cleanRun(commandLine(clean, args), clean);
+    const points = failures(calls);
+    expect(points.length).toBeGreaterThanOrEqual(SAMPLE);
+    const refused = await pooled(points, async ({ call, fault }) => {
+      const { ran, dir: copy } = await faultyRun(
+        () => copyProject(dir),
+        (fresh) => commandLine(fresh, args),
+        call,
+        fault,
+      );
+      const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
+      const answer = answerIn(ran.stdout);
+      if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
+      const { newest } = auditTask(copy, TASK);
+      if (answer.ok) {
+        expect({ code: ran.code, data: answer.data }, where).toMatchObject({ code: 0, data: scenario.says });
+        expect(newest, where).toBe(before.newest + 1);
+      } else {
+        expect({ code: ran.code, error: answer.error }, where).toMatchObject({ code: 1, error: { code: 'IO_ERROR' } });
+        expect(answer.error.hint, where).not.toBe('');
+        expect(newest, where).toBe(before.newest);
+      }
+      await expectUsable({ scenario, dir: copy, args, before, answer }).catch((error: unknown) => {
+        throw new Error(where, { cause: error });
+      });
+      return !answer.ok;
+    });
+    // Both ways out are on the way of every command: before its commit, and after it.
+    expect(new Set(refused)).toEqual(new Set([true, false]));
+  });
+
+  test('a change whose folder can not be synced is made, and says that a power cut may undo it', async () => {
+    const scenario = SCENARIOS.find(({ name }) => name === 'heartbeat');
+    if (scenario === undefined) throw new Error('no heartbeat');
+    const { dir, args } = await scenario.prepare();
+    const before = auditTask(dir, TASK);
+    const clean = copyProject(dir);
+    const { calls } = await cleanRun(commandLine(clean, args), clean);
+    const linked = calls.findIndex((call) => call.name.startsWith('link') && call.shape.includes('/v0'));
+    const sync = calls.slice(linked).find((call) => call.name === 'fsync');
+    if (linked < 0 || sync === undefined) throw new Error('a commit is a link and a sync of the folder');
+    const { ran, dir: copy } = await faultyRun(
+      () => copyProject(dir),
+      (fresh) => commandLine(fresh, args),
+      sync,
+      'EIO',
+    );
+    expect(answerIn(ran.stdout)).toMatchObject({ ok: true });
+    expect(ran.code).toBe(0);
+    expect(ran.stderr).toContain('power cut');
+    expect(auditTask(copy, TASK).newest).toBe(before.newest + 1);
+  });
+});

@@ -1,0 +1,98 @@
+/**
+ * A claim that is paused in front of a system call while others take the task, give it back, and write so many versions
+ * that old ones are removed. When it goes on, it must notice.
+ */
+
+import { describe, expect, test } from 'vitest';
+import { RETENTION } from '../../src/store/protocol.ts';
+import { claim } from '../../src/verbs/claim.ts';
+import { dispatch } from '../../src/verbs/dispatch.ts';
+import { heartbeat } from '../../src/verbs/heartbeat.ts';
+import { release } from '../../src/verbs/release.ts';
+import { runStart } from '../../src/verbs/runs.ts';
+import { auditTask, expectViewsOf } from './support/audit.ts';
+import { answerIn, asked, callOn, commandLine } from './support/forge.ts';
+import { LONG, pooled, sampled } from './support/knobs.ts';
+import { pausedRun } from './support/pause.ts';
+import { copyProject, dropProject, inMemory, makeProject, planOf } from './support/project.ts';
+import { MINE, TASK } from './support/scenarios.ts';
+import { cleanRun, noStrace } from './support/strace.ts';
+
+inMemory();
+
+/** Points in the normal run. */
+const SAMPLE = 12;
+/** Long enough for others to do what they do, on a machine that is busy too. */
+const PAUSE_MS = 4000;
+/** Pauses at a time; they cost nothing but time. */
+const WIDTH = 6;
+
+const missing = noStrace();
+const title = missing === null ? 'a claim that is paused' : `a claim that is paused (skipped: ${missing})`;
+
+/** Others come and go. Returns the generations that they were given. */
+async function others(dir: string): Promise<number[]> {
+  const call = callOn(dir);
+  const { run_id } = await runStart(call, {});
+  const given: number[] = [];
+  for (let turn = 0; turn < 3; turn++) {
+    const his = await asked(claim(call, { task: TASK, run: run_id }));
+    if (!his.ok) {
+      expect(his.code).toBe('LEASE_EXISTS');
+      return given;
+    }
+    given.push(his.data.generation);
+    if (turn === 2) {
+      const { claim_id } = his.data;
+      const { attempt_id } = await dispatch(call, { task: TASK, claim: claim_id, run: run_id, phase: 'implement' });
+      for (let beat = 0; beat < RETENTION.compactAt; beat++) await heartbeat(call, { task: TASK, attempt: attempt_id });
+    }
+    await release(call, { task: TASK, claim: his.data.claim_id });
+  }
+  return given;
+}
+
+describe.skipIf(missing !== null)(title, () => {
+  test('gets the task once, with a generation of its own', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+    const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]) });
+    const { run_id } = await runStart(callOn(dir), {});
+    const first = await claim(callOn(dir), { task: TASK, run: run_id });
+    await release(callOn(dir), { task: TASK, claim: first.claim_id });
+    const command = (copy: string) => commandLine(copy, ['claim', TASK, '--claim-id', MINE, '--run', run_id]);
+    const clean = copyProject(dir);
+    const { calls } = await cleanRun(command(clean), clean);
+    // What is seen of a file is no more worth a pause than that it is closed; the long run pauses there too.
+    const points = sampled(
+      calls.filter(({ name }) => LONG || !/^(close|statx?|newfstatat)$/.test(name)),
+      SAMPLE,
+    );
+    const late = await pooled(
+      points,
+      async (point) => {
+        const given: number[] = [first.generation];
+        const paused = await pausedRun(
+          () => copyProject(dir),
+          command,
+          point,
+          PAUSE_MS,
+          async (copy) => void given.push(...(await others(copy))),
+        );
+        const where = `paused at ${point.name} ${point.count} (${point.shape})\n${paused.stderr}`;
+        const answer = answerIn(paused.stdout);
+        if (answer?.ok !== true) throw new Error(`${where}: ${paused.stdout}`);
+        const mine = answer.data['generation'];
+        expect(given, where).not.toContain(mine);
+        expect(mine, where).toBe(Math.max(...given) + 1);
+        const { record } = auditTask(paused.dir, TASK);
+        if (record === null) throw new Error(`${where}: the record is gone`);
+        expect(record.lease, where).toMatchObject({ claim_id: MINE, generation: mine });
+        expectViewsOf(paused.dir, TASK, record);
+        dropProject(paused.dir);
+        return given.length > 1;
+      },
+      WIDTH,
+    );
+    // Before its commit the others get in; after it they don't.
+    expect(new Set(late)).toEqual(new Set([true, false]));
+  });
+});

@@ -1,0 +1,128 @@
+/** A run or an exec is stopped (SIGSTOP) for longer than its lease holds, another takes over, and then it goes on. */
+
+import { describe, expect, type TestContext, test } from 'vitest';
+import { groupMembers } from '../../src/host/processes.ts';
+import { show } from '../../src/verbs/show.ts';
+import { until } from '../support/processes.ts';
+import { auditTask } from './support/audit.ts';
+import { callOn, type LiveForge } from './support/forge.ts';
+import { Play, type PlayTask } from './support/play.ts';
+
+const TASK = 'a';
+/** A lease is lost after five seconds without a heartbeat: soon, but not because a machine is busy. */
+const AGENTS = { self_lease_ttl_ms: 4000, self_heartbeat_ms: 400, steal_grace_ms: 1000, kill_grace_ms: 500 };
+
+function newPlay(
+  { onTestFinished }: TestContext,
+  task: Omit<PlayTask, 'id'>,
+  agents: Partial<typeof AGENTS> = {},
+): Play {
+  const play = new Play([{ id: TASK, gate: 'work', ...task }], { ...AGENTS, ...agents });
+  onTestFinished(() => play.cleanUp());
+  return play;
+}
+
+/** The worker of the `count`th attempt, once it works. */
+function nthStart(play: Play, count: number) {
+  return until(`worker ${count} works`, () => play.started()[count - 1]);
+}
+
+/** Fails unless the second attempt shipped the task, once, and the first one left no trace in its record. */
+async function expectSecondCounts(play: Play): Promise<void> {
+  play.expectAllDone();
+  const { record } = auditTask(play.dir, TASK);
+  const [first, second] = play.started();
+  expect(play.started()).toHaveLength(2);
+  expect(record?.state).toMatchObject({ attempt_count: 2, current_attempt_id: second?.attempt, failure_count: 0 });
+  expect(record?.memo.completion?.attempt_id).toBe(second?.attempt);
+  expect(play.has(`finished-${first?.attempt}`)).toBe(false);
+  const { history } = await show(callOn(play.dir), { task: TASK });
+  expect(history.map(({ event }) => event)).toEqual(['acquired', 'stolen', 'released']);
+  expect(play.leftovers() ?? []).toEqual([]);
+}
+
+/** A run that stops in the middle of its work, and another one that has taken the work over. */
+async function takenOver(play: Play, paused: LiveForge): Promise<LiveForge> {
+  const first = await nthStart(play, 1);
+  paused.signal('SIGSTOP');
+  const other = play.forge('run');
+  const second = await nthStart(play, 2);
+  expect(second.attempt).not.toBe(first.attempt);
+  expect(second.generation).toBe(first.generation + 1);
+  expect(groupMembers(first.pid), 'the first worker and its children were stopped before the next began').toEqual([]);
+  return other;
+}
+
+// These tests mostly wait for leases to run out, so they do it together.
+describe.concurrent.each(['plain', 'stubborn', 'parent'] as const)('a %s worker', (kind) => {
+  test('a paused run that goes on while the other works loses', async (context) => {
+    const play = newPlay(context, { kind });
+    const paused = play.forge('run');
+    const other = await takenOver(play, paused);
+    paused.signal('SIGCONT');
+    const lost = await paused.event('the loss', ({ type }) => type === 'task_interrupted');
+    expect(lost).toMatchObject({ task_id: TASK, attempt_id: play.started()[0]?.attempt });
+    play.open('work');
+    expect(await other.ended).toEqual({ code: 0, signal: null });
+    // It has waited for the other one's work, and nothing is left to do.
+    expect(await paused.ended).toEqual({ code: 0, signal: null });
+    expect(paused.events.filter(({ type }) => type === 'task_finished')).toEqual([]);
+    await expectSecondCounts(play);
+  });
+});
+
+test.concurrent('a paused run that goes on when all is done by the other loses', async (context) => {
+  const play = newPlay(context, {});
+  const paused = play.forge('run');
+  const other = await takenOver(play, paused);
+  play.open('work');
+  expect(await other.ended).toEqual({ code: 0, signal: null });
+  const done = auditTask(play.dir, TASK);
+  paused.signal('SIGCONT');
+  expect(await paused.ended).toEqual({ code: 0, signal: null });
+  expect(auditTask(play.dir, TASK), 'it has changed nothing any more').toEqual(done);
+  await expectSecondCounts(play);
+});
+
+test.concurrent('a paused exec exits with 3', async (context) => {
+  const play = newPlay(context, {});
+  const { run = '' } = (await show(callOn(play.dir), { task: TASK })).task ?? {};
+  const paused = play.forge('exec', TASK, '--', 'sh', '-c', run ?? '');
+  const other = await takenOver(play, paused);
+  paused.signal('SIGCONT');
+  expect((await paused.ended).code, paused.stderr).toBe(3);
+  play.open('work');
+  expect(await other.ended).toEqual({ code: 0, signal: null });
+  await expectSecondCounts(play);
+});
+
+test.concurrent('a whole run with its worker paused is taken over, worker and all', async (context) => {
+  const play = newPlay(context, {});
+  const paused = play.forge('run');
+  const first = await nthStart(play, 1);
+  process.kill(-first.pid, 'SIGSTOP');
+  const other = await takenOver(play, paused);
+  play.open('work');
+  expect(await other.ended).toEqual({ code: 0, signal: null });
+  paused.signal('SIGCONT');
+  expect(await paused.ended).toEqual({ code: 0, signal: null });
+  await expectSecondCounts(play);
+});
+
+test.concurrent('a run that was paused for less than its lease keeps its work', async (context) => {
+  const play = newPlay(context, {}, { self_lease_ttl_ms: 120_000 });
+  const paused = play.forge('run');
+  const first = await nthStart(play, 1);
+  const beats = auditTask(play.dir, TASK).newest;
+  paused.signal('SIGSTOP');
+  const other = play.forge('run');
+  await other.event('the other waits', ({ type }) => type === 'waiting');
+  paused.signal('SIGCONT');
+  await until('the lease is renewed', () => auditTask(play.dir, TASK).newest > beats);
+  play.open('work');
+  expect(await paused.ended).toEqual({ code: 0, signal: null });
+  expect(await other.ended).toEqual({ code: 0, signal: null });
+  expect(play.started()).toHaveLength(1);
+  expect(auditTask(play.dir, TASK).record?.memo.completion?.attempt_id).toBe(first.attempt);
+  play.expectAllDone();
+});

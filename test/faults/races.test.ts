@@ -1,0 +1,74 @@
+/** Many processes want the same tasks at the same moment. No lock file is involved: the store has none. */
+
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { runStart } from '../../src/verbs/runs.ts';
+import { status } from '../../src/verbs/status.ts';
+import { bundle } from '../support/bundle.ts';
+import { startHelper } from '../support/processes.ts';
+import { auditTask, expectViewsOf } from './support/audit.ts';
+import { callOn, LiveForge } from './support/forge.ts';
+import { LONG } from './support/knobs.ts';
+import { makeProject, planOf } from './support/project.ts';
+
+const RACERS = 16;
+const TASKS = LONG ? 1000 : 200;
+
+interface Won {
+  task_id: string;
+  claim_id: string;
+  generation: number;
+}
+
+function project(count: number): { dir: string; ids: string[] } {
+  const ids = Array.from({ length: count }, (_, at) => `t${String(at).padStart(4, '0')}`);
+  return { dir: makeProject({ 'plans/phases.yaml': planOf(ids.map((id) => ({ id }))) }), ids };
+}
+
+/** Every task has the one owner that was told so, and nobody else was. */
+async function expectOneOwnerEach(dir: string, ids: readonly string[], won: readonly Won[]): Promise<void> {
+  expect(won.map((claim) => claim.task_id).sort()).toEqual(ids);
+  for (const { task_id, claim_id, generation } of won) {
+    const { record, newest } = auditTask(dir, task_id);
+    expect({ newest, generation, claim: record?.lease?.claim_id }).toEqual({
+      newest: 1,
+      generation: 1,
+      claim: claim_id,
+    });
+    if (record !== null) expectViewsOf(dir, task_id, record);
+  }
+  expect((await status(callOn(dir), {})).counts).toEqual({ claimed: ids.length });
+}
+
+test(`${RACERS} processes race for ${TASKS} tasks: each is claimed once`, { timeout: 600_000 }, async () => {
+  const { dir, ids } = project(TASKS);
+  const { run_id } = await runStart(callOn(dir), {});
+  const racer = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), 'helpers/racer.ts'));
+  const racers = Array.from({ length: RACERS }, () => startHelper(racer, { dir, run: run_id }));
+  for (const each of racers) expect(await each.next()).toBe('ready');
+  for (const each of racers) each.send('go');
+  const won = (await Promise.all(racers.map((each) => each.next() as Promise<Won[]>))).flat();
+  for (const each of racers) expect((await each.ended).code).toBe(0);
+  await expectOneOwnerEach(dir, ids, won);
+});
+
+test('as many commands at once as there are tasks, and some more: each task is claimed once', async () => {
+  const { dir, ids } = project(6);
+  const commands = Array.from({ length: 9 }, () => new LiveForge(dir, ['claim', '--next']));
+  const codes = await Promise.all(commands.map(async (each) => (await each.ended).code));
+  const answers = commands.map((each) => each.events[0] as unknown as { ok: boolean; data: Won });
+  expect(codes.sort()).toEqual([...ids.map(() => 0), 4, 4, 4]);
+  const won = answers.filter((answer) => answer.ok).map((answer) => answer.data);
+  await expectOneOwnerEach(dir, ids, won);
+});
+
+test('commands that want one and the same task at once: one gets it', async () => {
+  const { dir } = project(1);
+  const commands = Array.from({ length: 8 }, () => new LiveForge(dir, ['claim', 't0000']));
+  const codes = await Promise.all(commands.map(async (each) => (await each.ended).code));
+  expect(codes.filter((code) => code === 0)).toHaveLength(1);
+  // Refused as held, whether that was seen before the commit or at it.
+  expect(codes.filter((code) => code === 3)).toHaveLength(7);
+  expect(auditTask(dir, 't0000').newest).toBe(1);
+});

@@ -1,0 +1,62 @@
+/** `run` and `exec`, killed in the place of each system call that their first thread makes on the tree. The next run goes on. */
+
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { commandLine } from './support/forge.ts';
+import { LONG, pooled, sampled } from './support/knobs.ts';
+import { Play, type PlayTask } from './support/play.ts';
+import { dropProject, inMemory } from './support/project.ts';
+import { cleanRun, faultyRun, noStrace, type TracedCall } from './support/strace.ts';
+
+inMemory();
+
+/** Points of one command in the normal run. */
+const SAMPLE = 12;
+
+const missing = noStrace();
+const title =
+  missing === null ? 'SIGKILL in the place of a system call' : `SIGKILL at system calls (skipped: ${missing})`;
+
+/**
+ * How often a run opens, reads and writes depends on how long its worker takes and on what else the machine does, so those
+ * calls can't be aimed at. The tree before each of them is the one after the changing call before.
+ */
+function isSteady({ name, changes }: TracedCall): boolean {
+  return changes && !/^(open|write)/.test(name);
+}
+
+const CASES: { name: string; tasks: PlayTask[]; args(worker: string): string[] }[] = [
+  { name: 'a run', tasks: [{ id: 'a' }], args: () => ['run'] },
+  { name: 'a run whose worker fails first', tasks: [{ id: 'a', kind: 'flaky' }], args: () => ['run'] },
+  { name: 'an exec', tasks: [{ id: 'a' }], args: (worker) => ['exec', 'a', '--', 'sh', worker] },
+];
+
+describe.skipIf(missing !== null)(title, () => {
+  test.each(CASES)('$name', { timeout: LONG ? 1_200_000 : 120_000 }, async ({ tasks, args }) => {
+    const plays = new Map<string, Play>();
+    const fresh = (): string => {
+      const play = new Play(tasks, { retry_attempts: 1000, retry_backoff_ms_max: 20, kill_grace_ms: 200 });
+      plays.set(play.dir, play);
+      return play.dir;
+    };
+    onTestFinished(() => {
+      for (const play of plays.values()) play.cleanUp();
+    });
+    const command = (dir: string) => ['env', ...Play.environment(dir), ...commandLine(dir, args(Play.worker))];
+    const clean = fresh();
+    const { calls } = await cleanRun(command(clean), clean);
+    plays.get(clean)?.expectAllDone();
+    const points = sampled(calls.filter(isSteady), SAMPLE);
+    expect(points.length).toBeGreaterThanOrEqual(SAMPLE);
+    await pooled(points, async (point) => {
+      const { dir } = await faultyRun(fresh, command, point, 'kill');
+      const play = plays.get(dir);
+      if (play === undefined) throw new Error(`nobody plays in ${dir}`);
+      const next = play.forge('run');
+      const where = `after SIGKILL at ${point.name} ${point.count} (${point.shape})`;
+      expect(await next.ended, `${where}\n${next.stderr}`).toEqual({ code: 0, signal: null });
+      play.expectAllDone();
+      expect(play.leftovers() ?? [], where).toEqual([]);
+      dropProject(dir);
+    });
+  });
+});

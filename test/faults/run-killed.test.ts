@@ -1,0 +1,70 @@
+/** `run` is killed again and again, and the next one goes on where it was. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { status } from '../../src/verbs/status.ts';
+import { callOn } from './support/forge.ts';
+import { ROUNDS, SEED, seeded } from './support/knobs.ts';
+import { Play, type PlayTask } from './support/play.ts';
+
+/** Kills in one test. */
+const KILLS = 20;
+/** The longest that a run lives before it is killed, milliseconds. Half of it is a few tasks long. */
+const LIFE_MS = 900;
+
+const KINDS = ['plain', 'flaky', 'parent', 'plain', 'stubborn'] as const;
+
+/** A web of short tasks, and one that goes on until the last kill. */
+function tasks(): PlayTask[] {
+  const web: PlayTask[] = Array.from({ length: 30 }, (_, at) => ({
+    id: `t${at}`,
+    kind: KINDS[at % KINDS.length] ?? 'plain',
+    work: 0.02 + (at % 4) * 0.08,
+    after: at < 6 ? [] : [`t${at - 6}`, `t${at - 5}`],
+  }));
+  return [...web, { id: 'last', kind: 'stubborn', gate: 'end' }];
+}
+
+function newPlay(): Play {
+  // Nobody may be given up on here, and nobody waits for long.
+  const play = new Play(tasks(), { retry_attempts: 10_000, retry_backoff_ms_max: 20, kill_grace_ms: 200 });
+  onTestFinished(() => play.cleanUp());
+  return play;
+}
+
+/** Starts a run and kills it at a random moment, `kills` times in a row. */
+async function harass(play: Play, random: () => number, kills: number): Promise<void> {
+  for (let kill = 0; kill < kills; kill++) {
+    const run = play.forge('run', '--max-parallel', '4');
+    // The moment is the fault; nothing is waited for here.
+    await sleep(random() * LIFE_MS);
+    run.signal('SIGKILL');
+    expect((await run.ended).signal, `kill ${kill + 1} has met a living run`).toBe('SIGKILL');
+    expect((await status(callOn(play.dir), {})).tasks).toHaveLength(play.tasks.length);
+  }
+}
+
+async function finished(play: Play, runs: number): Promise<void> {
+  play.open('end');
+  const last = Array.from({ length: runs }, () => play.forge('run', '--max-parallel', '4'));
+  for (const run of last) expect(await run.ended, run.stderr).toEqual({ code: 0, signal: null });
+  play.expectAllDone();
+  expect(play.leftovers() ?? []).toEqual([]);
+}
+
+const seeds = Array.from({ length: ROUNDS }, (_, round) => SEED + round);
+
+describe.each(seeds)('seed %i', (seed) => {
+  test(`a run that is killed ${KILLS} times ends with every task done`, { timeout: 300_000 }, async () => {
+    const play = newPlay();
+    await harass(play, seeded(seed), KILLS);
+    await finished(play, 1);
+  });
+
+  test(`two runs at once that are killed ${KILLS} times end with every task done`, { timeout: 300_000 }, async () => {
+    const play = newPlay();
+    const half = KILLS / 2;
+    await Promise.all([harass(play, seeded(seed), half), harass(play, seeded(seed + 1_000_000), half)]);
+    await finished(play, 2);
+  });
+});

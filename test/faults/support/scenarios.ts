@@ -1,0 +1,183 @@
+/** Commands that a fault is put into: the tree that each is started on, and what each may leave behind. */
+
+import fs from 'node:fs';
+import { RETENTION } from '../../../src/store/protocol.ts';
+import { claim } from '../../../src/verbs/claim.ts';
+import { complete } from '../../../src/verbs/complete.ts';
+import { dispatch } from '../../../src/verbs/dispatch.ts';
+import { heartbeat } from '../../../src/verbs/heartbeat.ts';
+import { release } from '../../../src/verbs/release.ts';
+import { callOn } from './forge.ts';
+import { type Files, makeProject, planOf } from './project.ts';
+
+export const TASK = 'a';
+/** Names of the claims, so that a request can be repeated. */
+export const MINE = '01a00000-0000-7000-8000-00000000000a';
+export const OTHER = '01a00000-0000-7000-8000-00000000000b';
+
+export interface Scenario {
+  name: string;
+  /** Makes the tree, and returns the command line that works on it and on copies of it. */
+  prepare(): Promise<{ dir: string; args: string[] }>;
+  /** What the answer's `data` says beside ids and times, whether it is the first or a repeated one. */
+  says: Record<string, unknown>;
+  /** A repeat is answered with the first result and commits nothing. */
+  repeatable: boolean;
+}
+
+const VERDICT = '{"verdict":"ready_for_review","summary":"done"}';
+/** The policy is in the settings: when the plan can't be read, a failure is judged by theirs. */
+const SETTINGS = 'retry: { max_attempts: 3, base: 0 }\n';
+
+function project(settings: Files = { '.forge/settings.yaml': SETTINGS }): string {
+  return makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]), 'verdict.json': VERDICT, ...settings });
+}
+
+/** The work on a task as an agent does it, up to some point. */
+async function worked(dir: string, steps: { beats: number }): Promise<string> {
+  const call = callOn(dir);
+  const { run_id } = await claim(call, { task: TASK, claimId: MINE });
+  const { attempt_id } = await dispatch(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
+  for (let beat = 0; beat < steps.beats; beat++) await heartbeat(call, { task: TASK, attempt: attempt_id });
+  return attempt_id;
+}
+
+/** A tree that somebody wrote by hand: in flight, its lease long past. */
+async function handWritten(): Promise<string> {
+  const dir = project();
+  const folder = `${dir}/.forge/orchestrator/tasks/${TASK}`;
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(
+    `${folder}/state.json`,
+    JSON.stringify({ version: 1, task_id: TASK, state: 'running', attempt_count: 4, state_version: 9 }),
+  );
+  fs.writeFileSync(
+    `${folder}/lease.json`,
+    JSON.stringify({
+      version: 1,
+      task_id: TASK,
+      claim_id: 'by-hand',
+      owner_run_id: 'by-hand',
+      generation: 7,
+      acquired_at: '2020-01-01T00:00:00Z',
+      expires_at: '2020-01-01T00:30:00Z',
+    }),
+  );
+  return dir;
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'claim, the first change of a project',
+    async prepare() {
+      return { dir: project({}), args: ['claim', TASK, '--claim-id', MINE] };
+    },
+    says: { task_id: TASK, claim_id: MINE, generation: 1 },
+    repeatable: true,
+  },
+  {
+    name: 'claim of a task that is adopted and taken over',
+    async prepare() {
+      return { dir: await handWritten(), args: ['claim', TASK, '--claim-id', MINE] };
+    },
+    says: { task_id: TASK, claim_id: MINE, generation: 8 },
+    repeatable: true,
+  },
+  {
+    name: 'dispatch',
+    async prepare() {
+      const dir = project();
+      const { run_id } = await claim(callOn(dir), { task: TASK, claimId: MINE });
+      return { dir, args: ['dispatch', TASK, '--claim', MINE, '--run', run_id] };
+    },
+    says: { task_id: TASK, attempt_number: 1, phase: 'implement' },
+    repeatable: true,
+  },
+  {
+    name: 'heartbeat',
+    async prepare() {
+      const dir = project();
+      return { dir, args: ['heartbeat', TASK, '--attempt', await worked(dir, { beats: 0 })] };
+    },
+    says: { task_id: TASK, generation: 1 },
+    repeatable: false,
+  },
+  {
+    name: 'heartbeat that compacts old versions',
+    async prepare() {
+      const dir = project();
+      return { dir, args: ['heartbeat', TASK, '--attempt', await worked(dir, { beats: RETENTION.compactAt - 2 })] };
+    },
+    says: { task_id: TASK, generation: 1 },
+    repeatable: false,
+  },
+  {
+    name: 'complete with a verdict',
+    async prepare() {
+      const dir = project();
+      const attempt = await worked(dir, { beats: 1 });
+      // The verdict is read from outside of the project, so that copies of it find it too.
+      const file = `${makeProject({ 'verdict.json': VERDICT })}/verdict.json`;
+      return { dir, args: ['complete', TASK, '--attempt', attempt, '--verdict-file', file] };
+    },
+    says: { task_id: TASK, state: 'shipped', failure_reason: null },
+    repeatable: true,
+  },
+  {
+    name: 'complete as a failure',
+    async prepare() {
+      const dir = project();
+      const attempt = await worked(dir, { beats: 1 });
+      return { dir, args: ['complete', TASK, '--attempt', attempt, '--failed', '--error-class', 'network'] };
+    },
+    says: { task_id: TASK, state: 'awaiting_respawn', failure_reason: null },
+    repeatable: true,
+  },
+  {
+    name: 'release',
+    async prepare() {
+      const dir = project();
+      await worked(dir, { beats: 1 });
+      return { dir, args: ['release', TASK, '--claim', MINE] };
+    },
+    says: { task_id: TASK, state: 'awaiting_respawn' },
+    repeatable: true,
+  },
+];
+
+/** The request of `args`, made within this process: what the caller does who got no answer. */
+export function repeat(dir: string, args: readonly string[]): Promise<object> {
+  const call = callOn(dir);
+  const value = (flag: string): string => args[args.indexOf(flag) + 1] ?? '';
+  switch (args[0]) {
+    case 'claim':
+      return claim(call, { task: TASK, claimId: MINE });
+    case 'dispatch':
+      return dispatch(call, { task: TASK, claim: MINE, run: value('--run'), phase: 'implement' });
+    case 'heartbeat':
+      return heartbeat(call, { task: TASK, attempt: value('--attempt') });
+    case 'release':
+      return release(call, { task: TASK, claim: MINE });
+    case 'complete':
+      return complete(call, {
+        task: TASK,
+        attempt: value('--attempt'),
+        ...(args.includes('--failed')
+          ? { failed: true, errorClass: value('--error-class') }
+          : { verdictFile: value('--verdict-file') }),
+      });
+    default:
+      throw new Error(`no such request: ${args.join(' ')}`);
+  }
+}
+
+/** Whoever holds the task, or the next claimer, brings it to its end: the tree can be worked on as if nothing had happened. */
+export async function finish(dir: string, holder: string | null): Promise<string> {
+  const call = callOn(dir);
+  const mine = holder ?? OTHER;
+  const { run_id } = await claim(call, { task: TASK, claimId: mine });
+  const { attempt_id } = await dispatch(call, { task: TASK, claim: mine, run: run_id, phase: 'implement' });
+  await heartbeat(call, { task: TASK, attempt: attempt_id });
+  const end = await complete(call, { task: TASK, attempt: attempt_id, verdictFile: `${dir}/verdict.json` });
+  return end.state;
+}

@@ -1,0 +1,52 @@
+/**
+ * The two depths at which the protocol is simulated. Most schedules run its core alone, versions and nothing else: they
+ * are short, so that many fit. The others run all that a changing command does, with views, edits and adoption.
+ */
+
+import type { Step } from '../../src/store/calls.ts';
+import * as io from '../../src/store/calls.ts';
+import { errorCode } from '../../src/store/calls.ts';
+import { type CommitRequest, commit, compact, type Retention, readHead } from '../../src/store/protocol.ts';
+import { commitTask, readTask, settleTask, type TaskCommit, type TaskRead } from '../../src/store/task-files.ts';
+import { TASK } from './requests.ts';
+import { DIR } from './world.ts';
+
+export type Seen = Pick<TaskRead, 'version' | 'record' | 'problem' | 'warnings'>;
+
+export interface Layer {
+  readonly views: boolean;
+  read(thorough: boolean): Step<Seen>;
+  commit(change: CommitRequest, retention: Retention): Step<TaskCommit>;
+  settle(op: string): Step<void>;
+}
+
+export const WHOLE: Layer = {
+  views: true,
+  read: (thorough) => readTask(DIR, TASK, thorough),
+  commit: (change, retention) => commitTask(DIR, change, retention),
+  settle: (op) => settleTask(DIR, op),
+};
+
+export const CORE: Layer = {
+  views: false,
+  *read() {
+    let head = yield* readHead(DIR);
+    // As in `readTask`: a slow listing may have missed every version.
+    if (head.n === 0) head = yield* readHead(DIR);
+    return { version: head.n, record: head.version?.record ?? null, problem: null, warnings: [] };
+  },
+  *commit(change, retention) {
+    const result = yield* commit(DIR, change);
+    if (result.kind === 'conflict') return result;
+    const warnings = result.durable ? [] : ['a power cut may undo it'];
+    if (result.durable && result.versions >= retention.compactAt) {
+      try {
+        yield* compact(DIR, result.n, retention);
+      } catch (error) {
+        warnings.push(`not compacted: ${errorCode(error)}`);
+      }
+    }
+    return { kind: 'committed', version: result.n, record: change.record, warnings };
+  },
+  settle: () => io.syncDir(DIR),
+};

@@ -1,0 +1,230 @@
+/**
+ * The protocol with one thing wrong, many times over. A harness that does not notice proves nothing about the rest.
+ * `spec/COMMIT-PROTOCOL.md` has the same table in words.
+ */
+
+export interface Mutant {
+  name: string;
+  /** The source file that is changed, from the project's folder. */
+  file: string;
+  changes: [from: string, to: string][];
+  /** How much of the protocol its schedules run; the core alone when it is the core that is changed. */
+  depth?: 'mixed' | 'whole';
+  /** Why no schedule tells it from the protocol. Whoever can't say that has found a hole in the harness. */
+  survives?: string;
+}
+
+const PROTOCOL = 'src/store/protocol.ts';
+const VIEWS = 'src/store/views.ts';
+const FILES = 'src/store/task-files.ts';
+
+/** A mutant of one change. */
+function mutant(name: string, file: string, from: string, to: string): Mutant {
+  return { name, file, changes: [[from, to]], depth: file === PROTOCOL ? 'mixed' : 'whole' };
+}
+
+const COMMITTING: Mutant[] = [
+  {
+    name: 'look before the reservation',
+    file: PROTOCOL,
+    changes: [
+      [
+        '  const handle = yield* io.create(tmp);\n  let names: string[];\n',
+        '  const names = yield* io.list(dir);\n  const handle = yield* io.create(tmp);\n',
+      ],
+      ['      names = yield* io.list(dir);\n      if (newestOf', '      if (newestOf'],
+    ],
+  },
+  mutant(
+    'no look after the reservation',
+    PROTOCOL,
+    'if (newestOf(names) !== expected) {',
+    'if (newestOf(names) < 0) {',
+  ),
+  mutant('rename in place of link', PROTOCOL, 'yield* io.link(tmp, target);', 'yield* io.rename(tmp, target);'),
+  mutant(
+    'a version is there before it is whole',
+    PROTOCOL,
+    '      yield* io.write(handle, encodeVersion({ n, op, record }));',
+    '      yield* io.link(tmp, `${dir}/${versionName(n)}`);\n      yield* io.write(handle, encodeVersion({ n, op, record }));',
+  ),
+  mutant(
+    'the error of a link is believed',
+    PROTOCOL,
+    "    if (decoded?.kind === 'valid' && decoded.version.op === op) return true;\n",
+    '',
+  ),
+  mutant(
+    'a lost race is an error once its winner is compacted',
+    PROTOCOL,
+    " || code === 'EEXIST') return false;",
+    ') return false;',
+  ),
+  mutant('no fsync of the version', PROTOCOL, '      yield* io.syncFile(handle);\n', ''),
+  mutant(
+    'no fsync of the folder',
+    PROTOCOL,
+    'const durable = yield* quietly(io.syncDir(dir));',
+    'const durable = true;',
+  ),
+  mutant(
+    'a failed fsync of the folder is a failed commit',
+    PROTOCOL,
+    'const durable = yield* quietly(io.syncDir(dir));',
+    'yield* io.syncDir(dir);\n  const durable = true;',
+  ),
+  mutant(
+    'no fsync of the folder above',
+    FILES,
+    "'EEXIST') throw error;\n  }\n  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));\n",
+    "'EEXIST') throw error;\n  }\n",
+  ),
+  mutant(
+    'what is not durable replaces what is',
+    FILES,
+    "    return { kind: 'committed', version: result.n, record, warnings };\n  }\n  const own",
+    '  }\n  const own',
+  ),
+  mutant(
+    'a repeat is answered without fsync',
+    FILES,
+    '  yield* io.syncDir(dir);\n  yield* quietly(publish(dir, op));',
+    '  yield* quietly(publish(dir, op));',
+  ),
+];
+
+const COMPACTION: Mutant[] = [
+  mutant(
+    'compaction leaves reservations',
+    PROTOCOL,
+    'if (name.startsWith(TMP_PREFIX)) yield*',
+    "if (name === '') yield*",
+  ),
+  {
+    name: 'reservations are swept after the versions',
+    file: PROTOCOL,
+    changes: [
+      [
+        '  for (const name of names) {\n    if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);\n  }\n',
+        '',
+      ],
+      [
+        'for (const name of old.sort()) yield* removed(`${dir}/${name}`);',
+        'for (const name of old.sort()) yield* removed(`${dir}/${name}`);\n  for (const name of names) if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);',
+      ],
+    ],
+  },
+  mutant(
+    'compaction takes its bound from the listing that it sweeps by',
+    PROTOCOL,
+    '  const old = names.filter(',
+    '  newest = newestOf(names);\n  const old = names.filter(',
+  ),
+  mutant(
+    'compaction goes on after a sweep that failed',
+    PROTOCOL,
+    "    if (errorCode(error) !== 'ENOENT') throw error;\n  }\n}\n",
+    '  }\n}\n',
+  ),
+  mutant('compaction removes the newest version', PROTOCOL, '<= newest - kept)', '<= newest - kept + 1)'),
+  mutant('compaction removes newer versions first', PROTOCOL, 'of old.sort())', 'of old.sort().reverse())'),
+];
+
+const READING: Mutant[] = [
+  mutant(
+    'a version that vanished is passed over',
+    PROTOCOL,
+    'if (text === null && !foreign) return null;',
+    'if (text === null && !foreign) continue;',
+  ),
+  mutant(
+    'only a vanished newest version restarts the read',
+    PROTOCOL,
+    'if (text === null && !foreign) return null;',
+    'if (text === null && !foreign) {\n      if (number === n) return null;\n      continue;\n    }',
+  ),
+  mutant(
+    'a damaged version ends the search',
+    PROTOCOL,
+    '    voided.push(versionName(number));\n',
+    '    voided.push(versionName(number));\n    break;\n',
+  ),
+  mutant('one look at a task without a version', FILES, 'if (thorough && head.n === 0', 'if (head.n < 0'),
+];
+
+const ADOPTION: Mutant[] = [
+  mutant(
+    'the slot of an adoption depends on what was read',
+    PROTOCOL,
+    '  const n = expected + 1;',
+    '  const n = expected === 0 ? record.state.state_version : expected + 1;',
+  ),
+  mutant('a view that the listing missed does not exist', FILES, 'thorough || base.names', 'base.names'),
+  mutant(
+    'the claim history is not asked',
+    FILES,
+    'record.memo.generation = Math.max(seen, ',
+    'record.memo.generation = Math.max(0, ',
+  ),
+];
+
+const PUBLISHING: Mutant[] = [
+  mutant(
+    'no second look after publishing',
+    VIEWS,
+    'if (newestOf(yield* io.list(dir)) === head.n) return',
+    'if (head.n > 0) return',
+  ),
+  mutant('edits are written over', VIEWS, 'if (foreign || !ours) {', 'if (foreign) {'),
+  mutant(
+    'a swept view is not written again',
+    VIEWS,
+    'if (yield* renamed(tmp, path)) return;',
+    'yield* renamed(tmp, path);\n      return;',
+  ),
+  mutant(
+    'an edit of an older version is obeyed',
+    VIEWS,
+    'if (madeOn !== record.state.state_version) {',
+    'if (madeOn > record.state.state_version) {',
+  ),
+  mutant('an edit may take the generation back', VIEWS, '    before.memo.generation + (given ? 1 : 0),\n', ''),
+  mutant('a claim by hand shares the generation of the last one', VIEWS, '(given ? 1 : 0)', '0'),
+  mutant('a quick look trusts any time', VIEWS, '> 1) return false', '> Number.MAX_VALUE) return false'),
+];
+
+const CREATING: Mutant[] = [
+  mutant(
+    'create once: no fsync of the file',
+    FILES,
+    '      yield* io.syncFile(handle);\n    } finally {\n      yield* io.close(handle);\n    }\n    yield* io.link(tmp, path);',
+    '    } finally {\n      yield* io.close(handle);\n    }\n    yield* io.link(tmp, path);',
+  ),
+  mutant(
+    'create once: rename in place of link',
+    FILES,
+    '    yield* io.link(tmp, path);',
+    '    yield* io.rename(tmp, path);',
+  ),
+  mutant(
+    'create once: no fsync of the folder',
+    FILES,
+    '  yield* io.syncDir(dir);\n  yield* quietly(io.unlink(tmp));\n  return true;',
+    '  yield* quietly(io.unlink(tmp));\n  return true;',
+  ),
+  mutant(
+    'create once: a loser does not wait for the winner to be durable',
+    FILES,
+    '    yield* io.syncDir(dir);\n    return false;',
+    '    return false;',
+  ),
+];
+
+export const MUTANTS: readonly Mutant[] = [
+  ...COMMITTING,
+  ...COMPACTION,
+  ...READING,
+  ...ADOPTION,
+  ...PUBLISHING,
+  ...CREATING,
+];

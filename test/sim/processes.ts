@@ -1,0 +1,137 @@
+/** What the simulated processes do: the loop of every changing command, over the real protocol. */
+
+import { freshRecord } from '../../src/core/records.ts';
+import { isoTime } from '../../src/core/time.ts';
+import { createOnce, type TaskCommit } from '../../src/store/task-files.ts';
+import { type Doing, Fault, type Life } from './disk.ts';
+import type { Seen } from './layers.ts';
+import { newTrying, type Trying, Violation } from './oracle.ts';
+import { decide, type Request, type RequestKind, TASK } from './requests.ts';
+import { ANSWERS, DIR, type Process, type World } from './world.ts';
+
+/** How often a request is tried again before the process gives it up. */
+const TRIES = 10;
+
+export type Outcome = 'done' | 'refused' | 'again';
+
+/** One try of a request. `protocol` and the lock file of the positive control both have this shape. */
+export type Attempt = (world: World, self: Process, request: Request) => Life<Outcome>;
+
+/** A process that makes its requests one after the other, each until it is done or refused. */
+export function* requesting(world: World, self: Process, attempt: Attempt): Life {
+  while (self.request !== null || self.left > 0) {
+    // A process that was killed starts with the request that it had not answered.
+    self.request ??= nextRequest(world, self);
+    const { request } = self;
+    let outcome: Outcome = 'again';
+    for (let tries = 0; outcome === 'again' && tries < TRIES; tries++) outcome = yield* attempt(world, self, request);
+    self.trying = null;
+    if (request.kind === 'claim') self.claim = outcome === 'done' ? request.claimId : null;
+    else if (outcome === 'refused' || request.kind === 'release') self.claim = null;
+    self.request = null;
+  }
+}
+
+const FREE: readonly RequestKind[] = ['claim', 'claim', 'claim', 'count', 'count', 'look', 'answer'];
+const FREE_OF_VIEWS: readonly RequestKind[] = ['count', 'count', 'count', 'claim', 'look'];
+const HOLDING: readonly RequestKind[] = ['heartbeat', 'heartbeat', 'release', 'count', 'look'];
+
+function nextRequest({ random, layer }: World, self: Process): Request {
+  self.left--;
+  self.requests++;
+  const kind = random.pick(self.claim !== null ? HOLDING : layer.views ? FREE : FREE_OF_VIEWS);
+  return { kind, number: self.requests, claimId: self.claim ?? `claim-${self.name}-${self.requests}` };
+}
+
+/** Runs a step and tells a failed call from a broken promise or a bug, which no process may survive. */
+function* tried<T>(step: Doing<T>, self: Process): Life<{ value: T } | null> {
+  try {
+    return { value: (yield step) as T };
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    if (!self.failed) throw new Violation('failed without a cause', `${self.name} was told ${error.code}`);
+    return null;
+  }
+}
+
+/** Read, decide, commit on what was read. */
+export const protocol: Attempt = function* (world, self, request) {
+  const { oracle } = world;
+  self.failed = false;
+  if (request.kind === 'look') return yield* look(world, self);
+  const answer = request.kind === 'answer' ? yield* agreed(world, self) : null;
+  if (request.kind === 'answer' && answer === null) return 'again';
+
+  const read = yield* readChecked(world, self, true);
+  if (read === null) return 'again';
+  if (read.problem !== null) return refusedByEdit(world, read.problem);
+  const record = read.record ?? freshRecord(TASK, isoTime(world.nowMs));
+  const op = `${self.name}-${++self.ops}`;
+  const decided = decide(record, request, { name: self.name, op, nowMs: world.nowMs, answer });
+  if (decided.kind === 'refused') return 'refused';
+  if (decided.kind === 'repeat') {
+    if ((yield* tried(world.layer.settle(op), self)) === null) return 'again';
+    oracle.settled(self.name, request);
+    return 'done';
+  }
+  const trying = newTrying(op, read.version, record, decided, request, world.nowMs);
+  self.trying = trying;
+  const change = { expected: read.version, op, record: decided.record };
+  const result = yield* tried(world.layer.commit(change, world.retention), self);
+  return judge(world, self, trying, result?.value ?? null);
+};
+
+function judge(world: World, self: Process, trying: Trying, result: TaskCommit | null): Outcome {
+  const { oracle } = world;
+  if (result === null || result.kind === 'conflict') {
+    oracle.refused(trying, result === null ? 'error' : 'conflict');
+    return 'again';
+  }
+  const late = result.warnings.filter((warning) => !warning.includes('moved to'));
+  if (late.length > 0 && !self.failed) throw new Violation('failed without a cause', late.join('; '));
+  oracle.acknowledged(trying, result.version, !result.warnings.some((warning) => warning.includes('power cut')));
+  return 'done';
+}
+
+/** An edit that nobody can obey stops changes, and nothing else may. */
+function refusedByEdit(world: World, problem: string): Outcome {
+  world.oracle.stats.refusedByEdit++;
+  if (!world.personWasHere) throw new Violation('blocked', problem);
+  return 'refused';
+}
+
+function* readChecked(world: World, self: Process, thorough: boolean): Life<Seen | null> {
+  const since = world.oracle.latest;
+  const read = yield* tried(world.layer.read(thorough), self);
+  if (read === null) return null;
+  world.oracle.checkRead(read.value, since, thorough);
+  return read.value;
+}
+
+/** A reader, which must notice an edit that was there all the time. */
+function* look(world: World, self: Process): Life<Outcome> {
+  const { oracle } = world;
+  const inPlace = (view: string) => world.disk.file(`${DIR}/${view}`);
+  const before = oracle.waiting(inPlace);
+  const read = yield* readChecked(world, self, world.random.chance(0.3));
+  if (read === null) return 'done';
+  if (read.problem !== null) return refusedByEdit(world, read.problem);
+  const after = oracle.waiting(inPlace).filter((edit) => before.includes(edit));
+  if (after.length > 0 && read.version > 0 && read.warnings.length === 0) {
+    throw new Violation('stale read', `${after[0]?.mark} was there and was not noticed`);
+  }
+  return 'done';
+}
+
+/** Creates the answer file, or finds the one that was there first. Null when a call failed. */
+function* agreed(world: World, self: Process): Life<string | null> {
+  const mine = `answer of ${self.name} ${self.ops}`;
+  const path = `${ANSWERS}/answer.json`;
+  const created = yield* tried(createOnce(path, mine, `${self.name}-answer-${++self.ops}`), self);
+  if (created === null) return null;
+  const file = world.disk.file(path);
+  const durable =
+    file !== null && file.synced === file.text && world.disk.folder(ANSWERS).settled.get('answer.json') === file;
+  world.answers.told(file?.text ?? null, durable, created.value ? mine : null);
+  return file?.text ?? null;
+}

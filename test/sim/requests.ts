@@ -1,0 +1,113 @@
+/** What the simulated processes ask for, decided by the product's own functions, with a tally that shows what was lost. */
+
+import { ForgeError } from '../../src/core/errors.ts';
+import type { LeaseObserver } from '../../src/core/leases.ts';
+import type { TaskRecord } from '../../src/core/records.ts';
+import {
+  andThen,
+  claimTask,
+  type Decision,
+  dispatchTask,
+  heartbeatTask,
+  releaseTask,
+} from '../../src/core/task-ops.ts';
+import { isoTime } from '../../src/core/time.ts';
+
+export const TASK = 'task-1';
+
+/** How long a lease holds without a heartbeat, milliseconds of simulated time. */
+const TTL_MS = 400;
+const BOOT = 'boot';
+
+export type RequestKind = 'count' | 'claim' | 'heartbeat' | 'release' | 'answer' | 'look';
+
+export interface Request {
+  kind: RequestKind;
+  /** Counts the requests of one process; a repeat has the same number. */
+  number: number;
+  claimId: string;
+}
+
+/** Kept in the record, where every commit must carry it on. */
+export interface Tally {
+  /** The commit that wrote it. */
+  self: string;
+  /** Commits since the beginning. */
+  total: number;
+  /** The last request of each process that was done. */
+  done: Record<string, number>;
+  /** The content of the answer file, once a process has moved on by it. */
+  answer?: string;
+}
+
+export function tallyOf(record: TaskRecord | null): Tally | null {
+  return ((record?.state as { sim?: Tally } | undefined)?.sim ?? null) as Tally | null;
+}
+
+export type Decided =
+  | { kind: 'commit'; record: TaskRecord; base: string | null }
+  /** Done before: only to be acknowledged. */
+  | { kind: 'repeat' }
+  | { kind: 'refused' };
+
+export interface Asker {
+  name: string;
+  op: string;
+  nowMs: number;
+  /** What the answer file says, for an `answer`. */
+  answer: string | null;
+}
+
+/** Decides `request` on `record`, purely. */
+export function decide(record: TaskRecord, request: Request, asker: Asker): Decided {
+  const before = tallyOf(record);
+  if ((before?.done[asker.name] ?? 0) >= request.number) return { kind: 'repeat' };
+  const decision = decideByKind(record, request, asker);
+  if (decision === null) return { kind: 'refused' };
+  if (decision.record === null) return { kind: 'repeat' };
+  const tally: Tally = {
+    ...before,
+    self: asker.op,
+    total: (before?.total ?? 0) + 1,
+    done: { ...before?.done, [asker.name]: request.number },
+    ...(asker.answer === null ? {} : { answer: asker.answer }),
+  };
+  const next = decision.record;
+  return {
+    kind: 'commit',
+    record: { ...next, state: { ...next.state, sim: tally } },
+    base: before?.self ?? null,
+  };
+}
+
+function decideByKind(record: TaskRecord, request: Request, { nowMs, name }: Asker): Decision<unknown> | null {
+  const { claimId } = request;
+  const instant = { nowMs, monoMs: nowMs, bootId: BOOT };
+  try {
+    switch (request.kind) {
+      case 'claim': {
+        const observer: LeaseObserver = {
+          nowMs,
+          monoMs: nowMs,
+          machine: { boot_id: BOOT },
+          liveness: () => 'unknown',
+          graceMs: 50,
+        };
+        const claim = { claimId, runId: name, ttlMs: TTL_MS, owner: null, instant, observer, abandonLimit: 1000 };
+        const dispatch = { claimId, runId: name, attemptId: claimId, worker: null, ttlMs: TTL_MS, instant };
+        return andThen(record, claimTask(record, claim), (next) => dispatchTask(next, dispatch));
+      }
+      case 'heartbeat':
+        return heartbeatTask(record, { attemptId: claimId, ttlMs: TTL_MS, instant });
+      case 'release':
+        return releaseTask(record, { claimId, workerGone: true, nowMs });
+      default: {
+        const next = { ...record, state: { ...record.state, updated_at: isoTime(nowMs) } };
+        return { record: next, moves: [], history: [], result: null };
+      }
+    }
+  } catch (error) {
+    if (error instanceof ForgeError) return null;
+    throw error;
+  }
+}
