@@ -1,25 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { ClassifiedError } from '../../src/core/classify.ts';
-import { ForgeError } from '../../src/core/errors.ts';
-import type { WorkerIdentity } from '../../src/core/identity.ts';
-import { TASK_STATES, type TaskRecord, type TaskState, type Verdict } from '../../src/core/records.ts';
-import { coercePolicy, RetryPolicy } from '../../src/core/retry.ts';
-import {
-  andThen,
-  type ClaimRequest,
-  type CompleteRequest,
-  cancelTask,
-  claimTask,
-  completeTask,
-  type Decision,
-  type DispatchRequest,
-  dispatchTask,
-  heartbeatTask,
-  type Outcome,
-  releaseTask,
-  retryTask,
-  workedBy,
-} from '../../src/core/task-ops.ts';
+import { TASK_STATES, type TaskRecord, type TaskState } from '../../src/core/records.ts';
+import { andThen, cancelTask, heartbeatTask, retryTask, workedBy } from '../../src/core/task-ops.ts';
 import { CLAIMABLE_STATES, IN_FLIGHT_STATES } from '../../src/core/task-state.ts';
 import { isoTime } from '../../src/core/time.ts';
 import {
@@ -36,14 +17,12 @@ import {
   OTHER_ATTEMPT,
   OTHER_CLAIM,
   OTHER_RUN,
-  READY,
   RUN,
   release,
   STALE_MS,
-  THREE_TRIES,
   WORKER,
 } from './helpers/requests.ts';
-import { frozen, GRACE_MS, id, instant, lease, OWNER, observer, record, refusal, T0, TTL_MS } from './helpers/tasks.ts';
+import { frozen, instant, lease, record, refusal, T0, TTL_MS } from './helpers/tasks.ts';
 
 describe('dispatch', () => {
   test('opens the attempt, counts it, and renews the lease', () => {

@@ -46,7 +46,7 @@ describe.skipIf(missing !== null)(title, () => {
     const { calls } = await cleanRun(command(clean), clean);
     plays.get(clean)?.expectAllDone();
     const points = sampled(calls.filter(isSteady), SAMPLE);
-    expect(points.length).toBeGreaterThanOrEqual(SAMPLE);
+    expect(points.length).toBeGreaterThan(10);
     await pooled(points, async (point) => {
       const { dir } = await faultyRun(fresh, command, point, 'kill');
       const play = plays.get(dir);

@@ -1,15 +1,11 @@
 /** Writers that get in each other's way, and the two ways of calling the file system. */
 
 import fs from 'node:fs';
-import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { ForgeError } from '../../src/core/errors.ts';
-import type { RunManifest, TaskRecord } from '../../src/core/records.ts';
-import { isoTime } from '../../src/core/time.ts';
+import type { TaskRecord } from '../../src/core/records.ts';
 import { blocking, yielding } from '../../src/store/drivers.ts';
-import { RETENTION } from '../../src/store/protocol.ts';
 import { FileStore } from '../../src/store/store.ts';
-import { emptyFolder, held, id, record, refusal, T0, Tree } from './helpers/tree.ts';
+import { held, id, record, refusal, Tree } from './helpers/tree.ts';
 
 let tree: Tree;
 beforeEach(() => {

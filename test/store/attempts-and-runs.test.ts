@@ -1,13 +1,9 @@
 import fs from 'node:fs';
-import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { ForgeError } from '../../src/core/errors.ts';
-import type { RunManifest, TaskRecord } from '../../src/core/records.ts';
 import { isoTime } from '../../src/core/time.ts';
-import { blocking, yielding } from '../../src/store/drivers.ts';
-import { RETENTION } from '../../src/store/protocol.ts';
+import { yielding } from '../../src/store/drivers.ts';
 import { FileStore } from '../../src/store/store.ts';
-import { emptyFolder, held, id, record, refusal, T0, Tree } from './helpers/tree.ts';
+import { id, refusal, runManifest, T0, Tree } from './helpers/tree.ts';
 
 let tree: Tree;
 beforeEach(() => {
@@ -69,40 +65,36 @@ describe('files of an attempt', () => {
   });
 });
 
-function run(runId: string, fields: Partial<RunManifest> = {}): RunManifest {
-  return { version: 1, run_id: runId, started_at: isoTime(T0), name: null, host: 'mill', ...fields };
-}
-
 describe('runs', () => {
   test('are created once, read, ended once, and listed by id', async () => {
-    await tree.store.createRun(run(id(102), { name: 'second' }), tree.op());
-    await tree.store.createRun(run(id(101)), tree.op());
-    expect(await refusal(() => tree.store.createRun(run(id(101)), tree.op()))).toBe('DUPLICATE_ID');
-    expect(await tree.store.readRun(id(102))).toEqual(run(id(102), { name: 'second' }));
+    await tree.store.createRun(runManifest(id(102), { name: 'second' }), tree.op());
+    await tree.store.createRun(runManifest(id(101)), tree.op());
+    expect(await refusal(() => tree.store.createRun(runManifest(id(101)), tree.op()))).toBe('DUPLICATE_ID');
+    expect(await tree.store.readRun(id(102))).toEqual(runManifest(id(102), { name: 'second' }));
     expect(await tree.store.readRun(id(103))).toBeNull();
-    const ended = { ...run(id(101)), ended_at: isoTime(T0 + 5) };
+    const ended = { ...runManifest(id(101)), ended_at: isoTime(T0 + 5) };
     expect(await tree.store.endRun(id(101), isoTime(T0 + 5), tree.op())).toEqual(ended);
     expect(await tree.store.endRun(id(101), isoTime(T0 + 9), tree.op())).toEqual(ended);
     expect(await tree.store.endRun(id(103), isoTime(T0), tree.op())).toBeNull();
-    expect(await tree.store.listRuns()).toEqual([ended, run(id(102), { name: 'second' })]);
+    expect(await tree.store.listRuns()).toEqual([ended, runManifest(id(102), { name: 'second' })]);
     expect(tree.names(tree.layout.run(id(101)))).toEqual(['manifest.json']);
   });
 
   test('keep fields that nobody here knows when they end', async () => {
-    await tree.store.createRun({ ...run(id(101)), 'x-team': 'mill' }, tree.op());
+    await tree.store.createRun({ ...runManifest(id(101)), 'x-team': 'mill' }, tree.op());
     expect(await tree.store.endRun(id(101), isoTime(T0), tree.op())).toMatchObject({ 'x-team': 'mill' });
     expect(await tree.store.readRun(id(101))).toMatchObject({ 'x-team': 'mill', ended_at: isoTime(T0) });
   });
 
   test('that can not be read are refused by name and left out of the list', async () => {
-    await tree.store.createRun(run(id(101)), tree.op());
+    await tree.store.createRun(runManifest(id(101)), tree.op());
     tree.write(`${tree.layout.run(id(102))}/manifest.json`, { version: 2 });
     expect(await refusal(() => tree.store.readRun(id(102)))).toBe('SCHEMA_INVALID');
     expect((await tree.store.listRuns()).map((manifest) => manifest.run_id)).toEqual([id(101)]);
   });
 
   test('can be taken back', async () => {
-    await tree.store.createRun(run(id(101)), tree.op());
+    await tree.store.createRun(runManifest(id(101)), tree.op());
     await tree.store.discardRun(id(101));
     expect(await tree.store.readRun(id(101))).toBeNull();
     expect(await tree.store.listRuns()).toEqual([]);
@@ -125,7 +117,7 @@ describe('logs', () => {
   test('of attempts and runs are where their owners are', async () => {
     tree.store.ensureAttempt('build', id(11));
     await tree.store.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
-    await tree.store.createRun(run(id(101)), tree.op());
+    await tree.store.createRun(runManifest(id(101)), tree.op());
     await tree.store.append({ log: 'notifications', runId: id(101) }, { type: 'done' });
     expect(tree.has(tree.at('build', 'attempts', id(11), 'events.jsonl'))).toBe(true);
     expect(tree.has(`${tree.layout.run(id(101))}/notifications.jsonl`)).toBe(true);

@@ -2,12 +2,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ForgeError } from '../../src/core/errors.ts';
-import type { RunManifest, TaskRecord } from '../../src/core/records.ts';
+import type { TaskRecord } from '../../src/core/records.ts';
 import { isoTime } from '../../src/core/time.ts';
-import { blocking, yielding } from '../../src/store/drivers.ts';
 import { RETENTION } from '../../src/store/protocol.ts';
 import { FileStore } from '../../src/store/store.ts';
-import { emptyFolder, held, id, record, refusal, T0, Tree } from './helpers/tree.ts';
+import { emptyFolder, held, id, record, refusal, runManifest, T0, Tree } from './helpers/tree.ts';
 
 let tree: Tree;
 beforeEach(() => {
@@ -213,7 +212,7 @@ describe('the tree', () => {
       await tree.commit('build', held('build'));
       await tree.store.createOnce('build', id(11), 'manifest.json', { version: 1 }, tree.op());
       await tree.store.append({ log: 'claim-history', taskId: 'build' }, { event: 'acquired' });
-      await tree.store.createRun(run(id(100)), tree.op());
+      await tree.store.createRun(runManifest(id(100)), tree.op());
       await tree.store.append({ log: 'notifications', runId: id(100) }, { type: 'note' });
     } finally {
       process.umask(umask);

@@ -3,29 +3,12 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { isUuid } from '../../src/core/ids.ts';
-import { identifyOwner } from '../../src/host/processes.ts';
-import { cancel, retry } from '../../src/verbs/cancel.ts';
 import { claim } from '../../src/verbs/claim.ts';
-import { complete } from '../../src/verbs/complete.ts';
 import { dispatch } from '../../src/verbs/dispatch.ts';
-import { event } from '../../src/verbs/event.ts';
 import { heartbeat } from '../../src/verbs/heartbeat.ts';
 import { release } from '../../src/verbs/release.ts';
-import { runEnd, runList, runStart } from '../../src/verbs/runs.ts';
 import { show } from '../../src/verbs/show.ts';
-import {
-  code,
-  GRACE_MS,
-  keysOf,
-  MINUTE_MS,
-  phasesOf,
-  planOf,
-  refused,
-  STRANGER,
-  T0,
-  TTL_MS,
-  World,
-} from './helpers/world.ts';
+import { code, keysOf, MINUTE_MS, phasesOf, planOf, STRANGER, T0, TTL_MS, World } from './helpers/world.ts';
 
 let world: World;
 beforeEach(() => {

@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { ForgeError } from '../../../src/core/errors.ts';
-import { freshRecord, type TaskRecord, type TaskState } from '../../../src/core/records.ts';
+import { freshRecord, type RunManifest, type TaskRecord, type TaskState } from '../../../src/core/records.ts';
 import { isoTime } from '../../../src/core/time.ts';
 import { type Layout, layoutOf } from '../../../src/store/layout.ts';
 import { FileStore, type TaskCommit } from '../../../src/store/store.ts';
@@ -119,4 +119,9 @@ export async function refusal(act: () => unknown): Promise<string> {
     throw error;
   }
   return 'done';
+}
+
+/** What a run of that id says of itself. */
+export function runManifest(runId: string, fields: Partial<RunManifest> = {}): RunManifest {
+  return { version: 1, run_id: runId, started_at: isoTime(T0), name: null, host: 'mill', ...fields };
 }

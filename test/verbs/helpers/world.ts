@@ -8,8 +8,10 @@ import type { Context } from '../../../src/core/context.ts';
 import { ForgeError } from '../../../src/core/errors.ts';
 import type { Liveness } from '../../../src/core/identity.ts';
 import { freshRecord, type TaskRecord } from '../../../src/core/records.ts';
+import type { CompleteResult } from '../../../src/core/task-ops.ts';
 import { isoTime } from '../../../src/core/time.ts';
 import { claim } from '../../../src/verbs/claim.ts';
+import { complete } from '../../../src/verbs/complete.ts';
 import { dispatch } from '../../../src/verbs/dispatch.ts';
 import { type Call, openSession, type Session } from '../../../src/verbs/session.ts';
 
@@ -121,6 +123,19 @@ export class World {
     return { claim: claim_id, run: run_id, attempt: attempt_id };
   }
 
+  /** Writes a verdict for `complete`; text as it is. Returns its path. */
+  verdict(body: object | string = { verdict: 'ready_for_review', summary: 'done' }): string {
+    return this.write('verdict.json', typeof body === 'string' ? body : JSON.stringify(body));
+  }
+
+  finish(task: string, attempt: string, body?: object): Promise<CompleteResult> {
+    return complete(this.call, { task, attempt, verdictFile: this.verdict(body) });
+  }
+
+  fail(task: string, attempt: string, errorClass = 'exit.1', message?: string): Promise<CompleteResult> {
+    return complete(this.call, { task, attempt, failed: true, errorClass, message });
+  }
+
   /** Everything below the project with its content and its times: differs after any write. */
   footprint(): string[] {
     const seen: string[] = [];
@@ -152,6 +167,12 @@ export function phasesOf(...phases: { id: string; more?: string; tasks: string[]
   ]);
   return ['project: mill', 'phases:', ...lines, ''].join('\n');
 }
+
+/** Something of everything that can wait: a command, a dependency, a person, a phase. */
+export const TWO_PHASES = phasesOf(
+  { id: 'phase-1', tasks: ['build, run: make', 'test, depends_on: [build]', 'sign, owner_type: human'] },
+  { id: 'phase-2', more: 'blocked_by: phase-1', tasks: ['ship, run: make ship, priority: P0'] },
+);
 
 /** The error that `act` is refused with. Fails when it is not refused. */
 export async function refused(act: () => unknown): Promise<ForgeError> {
