@@ -322,10 +322,17 @@ export class Disk {
   /** None, all, the first few, or of each name the first few: but half a rename never loses the file. */
   #changesKept(journal: readonly Change[]): readonly Change[] {
     const random = this.#random;
-    const rule = random.below(4);
+    const rule = random.below(5);
     if (rule === 0 || journal.length === 0) return [];
     if (rule === 1) return journal;
     if (rule === 2) return journal.slice(0, random.below(journal.length + 1));
+    // At worst what was removed is gone, and what came in its place has not come.
+    if (rule === 3) return journal.filter(({ entry, moved }) => entry === null && !moved);
+    return this.#firstOfEach(journal);
+  }
+
+  #firstOfEach(journal: readonly Change[]): readonly Change[] {
+    const random = this.#random;
     const last = new Map<string, number>();
     for (const { name } of journal) if (!last.has(name)) last.set(name, random.below(journal.length + 1));
     for (let index = journal.length - 1; index > 0; index--) {

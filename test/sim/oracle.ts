@@ -338,6 +338,7 @@ export class Oracle {
 
   /** Generations that only lost versions had given out are free again: nobody was told about them. */
   #forgetOwners(whole: number): void {
+    this.#generationOf.clear();
     const held = new Set<string>();
     for (const [n, { record }] of this.#chain) if (n <= whole && record.lease) held.add(record.lease.claim_id);
     for (const [generation, claim] of this.#owners) {

@@ -25,6 +25,7 @@ const CALM: Weather = {
   switches: 0,
   pauses: 0,
   pauseCalls: 2,
+  sleepers: 0,
   slowListings: 0,
   crashes: 0,
   faults: 0,
@@ -50,19 +51,27 @@ const PAUSES_AT = [
 
 /** Races and pauses in every schedule; one kind of fault in most, all of them in some. */
 function weather(random: Random): Weather {
+  if (random.chance(0.2)) return stillness(random);
   const kind = random.below(8);
   const all = kind === 7;
-  const rotten = all || random.chance(0.1);
   return {
     switches: random.pick([0.1, 0.3, 0.6, 1]),
     pauses: random.pick([0, 0.01, 0.03]),
     pauseCalls: random.pick([20, 60, 200]),
+    sleepers: 0.3,
     slowListings: random.pick([0.1, 0.5, 1]),
     crashes: kind === 1 || kind === 2 || all ? random.pick([0.005, 0.02]) : 0,
     faults: kind === 3 || kind === 6 || all ? random.pick([0.01, 0.03]) : 0,
     powerCuts: kind === 4 || kind === 5 || kind === 6 || all ? random.pick([0.003, 0.01]) : 0,
-    rot: rotten ? 0.01 : 0,
+    rot: all || random.chance(0.1) ? 0.01 : 0,
   };
+}
+
+/** One after the other: each process runs until it falls asleep, and goes on when all others have ended. */
+function stillness(random: Random): Weather {
+  const slowListings = random.pick([0.2, 1]);
+  const faults = random.pick([0, 0, 0, 0.03]);
+  return { ...CALM, switches: 0.02, sleepers: 0.7, slowListings, faults, rot: random.pick([0, 0, 0.01]) };
 }
 
 /** Runs the schedule that `seed` names. Returns null when every promise was kept. */
@@ -118,8 +127,9 @@ function play(seed: number, setting: Setting, stats: Stats, traced: boolean, tra
 function add(world: World, name: string, attempt: Attempt, requests: number): Process {
   const process = newProcess(name, (self) => requesting(world, self, attempt), requests);
   process.restarts = 2;
-  process.pausesAt = world.random.pick(PAUSES_AT);
-  if (world.random.chance(0.3)) process.sleepsAt = world.random.between(1, world.layer.views ? 32 : 16);
+  const { random, weather, layer } = world;
+  if (weather.pauses > 0) process.pausesAt = random.pick(PAUSES_AT);
+  if (random.chance(weather.sleepers)) process.sleepsAt = random.between(1, layer.views ? 32 : 16);
   world.processes.push(process);
   return process;
 }
@@ -128,7 +138,7 @@ function add(world: World, name: string, attempt: Attempt, requests: number): Pr
 function conclude(world: World): void {
   const { random, oracle } = world;
   if (!world.disturbed && !world.personWasHere) checkViews(world);
-  if (random.chance(0.3)) world.powerCut();
+  if (random.chance(world.stopped ? 0.6 : 0.3)) world.powerCut();
   // What comes after is the same most of the time and costs as much as the schedule itself.
   if (!world.personWasHere && random.chance(world.disturbed && world.layer.views ? 0.4 : 0.8)) return;
   world.weather = CALM;

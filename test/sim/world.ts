@@ -37,6 +37,8 @@ export interface Weather {
   pauses: number;
   /** Longest pause, in calls of others. */
   pauseCalls: number;
+  /** Share of the processes that sleep once, until all others have ended or sleep as well. */
+  sleepers: number;
   /** Share of the listings that others may interrupt. */
   slowListings: number;
   crashes: number;
@@ -128,6 +130,8 @@ export class World {
   syncFailed = false;
   /** Somebody died or failed in the middle of something. */
   disturbed = false;
+  /** It ended with processes killed in their sleep. */
+  stopped = false;
   /** A version was damaged; it happens once at most. */
   rotten = false;
 
@@ -144,7 +148,7 @@ export class World {
     this.oracle = oracle;
     this.weather = weather(this.random);
     const kept = this.random.between(1, 3);
-    this.retention = { kept, compactAt: kept + this.random.between(2, 6) };
+    this.retention = { kept, compactAt: kept + this.random.between(0, 5) };
     this.trace = trace;
     const mostly = this.random.chance(0.88) ? CORE : WHOLE;
     this.layer = depth === 'mixed' ? mostly : depth === 'whole' ? WHOLE : CORE;
@@ -180,14 +184,18 @@ export class World {
       if (this.random.chance(this.weather.switches)) chosen = this.random.below(this.processes.length);
       const process = this.#awake(chosen);
       if (process === null) return;
-      // All others have ended: sometimes a sleeper never wakes.
-      if (process.wakeAt > this.turn && this.random.chance(0.3)) return this.#stop();
+      if (process.wakeAt > this.turn) {
+        // All others have ended or sleep longer. Sometimes a sleeper never wakes.
+        if (this.random.chance(0.3)) return this.#stop();
+        process.wakeAt = this.turn;
+      }
       this.step(process);
     }
   }
 
   #stop(): void {
     this.disturbed = true;
+    this.stopped = true;
     for (const process of this.processes) {
       if (process.life !== null) this.say(process.name, '  is killed in its sleep');
       this.kill(process);
