@@ -7,7 +7,7 @@ import { MUTANTS } from './mutants.ts';
 import { explain, simulate } from './pool.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const SCHEDULES = 200_000;
+const SCHEDULES = 500_000;
 /** Schedules within which a mutant of the tests must be noticed. */
 const MUTANT_SCHEDULES = 12_000;
 
