@@ -280,6 +280,7 @@ export class FileStore implements StateStore {
     });
     try {
       fs.renameSync(`${dir}/manifest.${op}.json`, `${dir}/manifest.json`);
+      syncDir(dir);
     } catch (error) {
       throw asIoError(error, `ending run ${runId}`);
     }

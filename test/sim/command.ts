@@ -7,12 +7,14 @@ import { parseArgs } from 'node:util';
 import { bundleWorker } from './bundle.ts';
 import { MUTANTS } from './mutants.ts';
 import { explain, simulate } from './pool.ts';
+import { FOCI } from './world.ts';
 
-const USAGE = `npm run simulate -- [--schedules N] [--seed N] [--threads N] [--mutant NAME] [--lock-file]
+const USAGE = `npm run simulate -- [--schedules N] [--seed N] [--threads N] [--focus F] [--mutant NAME] [--lock-file]
 
 --schedules  how many (default 1000000)
 --seed       of the first one; the others follow (default 1)
 --threads    default: one for each core
+--focus      a corner that every schedule goes to: stillness, failures, edits or adoption (default: none)
 --mutant     the protocol with one thing changed, see test/sim/mutants.ts
 --lock-file  a lock file in the protocol's place, which must fail
 `;
@@ -25,6 +27,7 @@ export async function main(root: string, argv: string[]): Promise<number> {
       schedules: { type: 'string', default: '1000000' },
       seed: { type: 'string', default: '1' },
       threads: { type: 'string', default: String(availableParallelism()) },
+      focus: { type: 'string' },
       mutant: { type: 'string' },
       'lock-file': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -40,7 +43,11 @@ export async function main(root: string, argv: string[]): Promise<number> {
   try {
     const result = await simulate({
       file: await bundleWorker(root, join(folder, 'worker.mjs'), mutant),
-      setting: { subject: values['lock-file'] ? 'lock-file' : 'protocol', depth: mutant?.depth ?? 'mixed' },
+      setting: {
+        subject: values['lock-file'] ? 'lock-file' : 'protocol',
+        depth: mutant?.depth ?? 'mixed',
+        focus: FOCI.find((focus) => focus === values.focus) ?? mutant?.focus,
+      },
       seed: Number(values.seed),
       schedules: Number(values.schedules),
       threads: Number(values.threads),

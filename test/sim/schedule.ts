@@ -9,7 +9,7 @@ import { type Attempt, protocol, requesting } from './processes.ts';
 import type { Random } from './random.ts';
 import type { Request } from './requests.ts';
 import { prepare } from './start.ts';
-import { DIR, newProcess, type Process, type Setting, type Weather, World } from './world.ts';
+import { DIR, type Focus, newProcess, type Process, type Setting, type Weather, World } from './world.ts';
 
 export interface Failure {
   seed: number;
@@ -50,9 +50,9 @@ const PAUSES_AT = [
 ] as const;
 
 /** Races and pauses in every schedule; one kind of fault in most, all of them in some. */
-function weather(random: Random): Weather {
-  if (random.chance(0.2)) return stillness(random);
-  const kind = random.below(8);
+function weather(random: Random, focus: Focus | null): Weather {
+  if (random.chance(focus === 'stillness' ? 1 : 0.2)) return stillness(random);
+  const kind = focus === 'failures' ? random.pick([3, 6, 6]) : random.below(8);
   const all = kind === 7;
   return {
     switches: random.pick([0.1, 0.3, 0.6, 1]),
@@ -113,7 +113,7 @@ function play(seed: number, setting: Setting, stats: Stats, traced: boolean, tra
   for (let index = 0; index < count; index++) {
     add(world, `p${index + 1}`, attempt, random.pick(index === 0 ? [1, 1, 2, 3] : world.layer.views ? [1, 1, 2] : [1]));
   }
-  if (subject === 'protocol' && world.layer.views && random.chance(0.4)) {
+  if (subject === 'protocol' && world.layer.views && random.chance(world.focus === 'edits' ? 1 : 0.4)) {
     const person = newProcess('person', (self) => editing(world, self), random.between(1, 2));
     person.person = true;
     world.processes.push(person);

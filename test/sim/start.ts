@@ -41,7 +41,7 @@ export function prepare(world: World): void {
   const { disk, random } = world;
   disk.place(disk.root, 'q', new Folder());
   const { views } = world.layer;
-  const kind = views ? random.below(10) : random.pick([1, 4]);
+  const kind = !views ? random.pick([1, 4]) : world.focus === 'adoption' ? 2 : random.below(10);
   if (kind === 0) return;
   const folder = new Folder();
   disk.place(disk.root, 'a', folder);

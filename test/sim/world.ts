@@ -108,7 +108,12 @@ export interface Setting {
   subject: 'protocol' | 'lock-file';
   /** Its core alone, all of it, or mostly the first and sometimes the second; see `layers.ts`. */
   depth: 'mixed' | 'core' | 'whole';
+  /** What happens in every schedule and otherwise in some: so that a mutant in that corner is met soon. */
+  focus?: Focus | undefined;
 }
+
+export const FOCI = ['stillness', 'failures', 'edits', 'adoption'] as const;
+export type Focus = (typeof FOCI)[number];
 
 export class World {
   readonly random: Random;
@@ -121,6 +126,7 @@ export class World {
   /** One line a call, when somebody will read it. */
   readonly trace: string[] | null;
   readonly layer: Layer;
+  readonly focus: Focus | null;
   /** Whose call it is. */
   current: Process | null = null;
   turn = 0;
@@ -137,8 +143,8 @@ export class World {
 
   constructor(
     seed: number,
-    { subject, depth }: Setting,
-    weather: (random: Random) => Weather,
+    { subject, depth, focus }: Setting,
+    weather: (random: Random, focus: Focus | null) => Weather,
     oracle: Oracle,
     trace: string[] | null,
   ) {
@@ -146,7 +152,8 @@ export class World {
     this.disk = new Disk(this.random);
     this.disk.nowMs = 1_700_000_000_000;
     this.oracle = oracle;
-    this.weather = weather(this.random);
+    this.focus = focus ?? null;
+    this.weather = weather(this.random, this.focus);
     const kept = this.random.between(1, 3);
     this.retention = { kept, compactAt: kept + this.random.between(0, 5) };
     this.trace = trace;
