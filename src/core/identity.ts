@@ -1,42 +1,41 @@
 /** Who is who on which machine, as it is written to disk, and the rules by which two such identities are compared. */
 
 import * as z from 'zod/mini';
+import { once } from './once.ts';
 
-const machineShape = {
-  /** Host name. */
-  host: z.string(),
-  /** Changes with every boot; '' where it could not be found out. */
-  boot_id: z.string(),
-  /** The pid namespace, `pid:[4026531836]`; '' where there are none (macOS). */
-  pid_ns: z.string(),
-};
-
-const processShape = {
-  pid: z.int(),
-  /**
-   * When the process started, in the kernel's own words: `ticks:<n>` (clock ticks since boot) or `lstart:<date>`.
-   * It is compared for equality and never read as a time: a wall clock time would change when the clock is set.
-   */
-  started_at: z.string(),
-};
+const shapes = once(() => {
+  const text = z.string();
+  const machine = {
+    /** Host name. */
+    host: text,
+    /** Changes with every boot; '' where it could not be found out. */
+    boot_id: text,
+    /** The pid namespace, `pid:[4026531836]`; '' where there are none (macOS). */
+    pid_ns: text,
+  };
+  const owner = {
+    ...machine,
+    pid: z.int(),
+    /**
+     * When the process started, in the kernel's own words: `ticks:<n>` (clock ticks since boot) or `lstart:<date>`.
+     * It is compared for equality and never read as a time: a wall clock time would change when the clock is set.
+     */
+    started_at: text,
+  };
+  return { machine, owner, worker: { ...owner, pgid: owner.pid, claim_id: text, attempt_id: text } };
+});
 
 /** Where a pid means something. */
-export const MachineIdentitySchema = z.looseObject(machineShape);
-export type MachineIdentity = z.infer<typeof MachineIdentitySchema>;
+export const MachineIdentitySchema = once(() => z.looseObject(shapes().machine));
+export type MachineIdentity = z.infer<ReturnType<typeof MachineIdentitySchema>>;
 
 /** A process that keeps a lease alive by itself. */
-export const OwnerIdentitySchema = z.looseObject({ ...machineShape, ...processShape });
-export type OwnerIdentity = z.infer<typeof OwnerIdentitySchema>;
+export const OwnerIdentitySchema = once(() => z.looseObject(shapes().owner));
+export type OwnerIdentity = z.infer<ReturnType<typeof OwnerIdentitySchema>>;
 
 /** A worker's process group. `pid` leads the group, so the two numbers are equal in everything that forge writes. */
-export const WorkerIdentitySchema = z.looseObject({
-  ...machineShape,
-  ...processShape,
-  pgid: z.int(),
-  claim_id: z.string(),
-  attempt_id: z.string(),
-});
-export type WorkerIdentity = z.infer<typeof WorkerIdentitySchema>;
+export const WorkerIdentitySchema = once(() => z.looseObject(shapes().worker));
+export type WorkerIdentity = z.infer<ReturnType<typeof WorkerIdentitySchema>>;
 
 /** `unknown`: it cannot be told from here, so only the lease's expiry counts. */
 export type Liveness = 'alive' | 'dead' | 'unknown';

@@ -6,6 +6,7 @@
 
 import * as z from 'zod/mini';
 import { OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
+import { once } from './once.ts';
 
 /** Largest record that is read, in bytes. Everything on disk is untrusted. */
 export const RECORD_MAX_BYTES = 64 * 1024;
@@ -34,160 +35,197 @@ export type FailureReason = (typeof FAILURE_REASONS)[number];
 export const PHASES_OF_WORK = ['implement', 'review', 'ship'] as const;
 export type PhaseOfWork = (typeof PHASES_OF_WORK)[number];
 
-const time = z.string().check(z.refine((text) => !Number.isNaN(Date.parse(text)), 'expected an ISO 8601 time'));
-const count = z.int().check(z.gte(0));
-const nullable = <T extends z.ZodMiniType>(type: T) => z._default(z.nullable(type), null);
-
-export const LastErrorSchema = z.looseObject({
-  class: z.string(),
-  message: z.string(),
-  exit_code: z.optional(z.nullable(z.int())),
-  signal: z.optional(z.nullable(z.string())),
+/** What the records are made of. A schema can stand in many places, and each one that is built costs a start its share. */
+const parts = once(() => {
+  const text = z.string();
+  const time = z.string().check(z.refine((at) => !Number.isNaN(Date.parse(at)), 'expected an ISO 8601 time'));
+  const count = z.int().check(z.gte(0));
+  const nullableText = z.nullable(text);
+  const nullableTime = z.nullable(time);
+  const reason = z.nullable(z.enum(FAILURE_REASONS));
+  return {
+    version: z.literal(1),
+    text,
+    time,
+    count,
+    state: z.enum(TASK_STATES),
+    reason,
+    nullableText,
+    nullableTime,
+    textOrNull: z._default(nullableText, null),
+    countOrZero: z._default(count, 0),
+    optionalText: z.optional(nullableText),
+    optionalTime: z.optional(nullableTime),
+    optionalCount: z.optional(count),
+    optionalFlag: z.optional(z.boolean()),
+    optionalReason: z.optional(reason),
+  };
 });
-export type LastError = z.infer<typeof LastErrorSchema>;
 
-const UpdatedBySchema = z.looseObject({
-  run_id: nullable(z.string()),
-  claim_id: nullable(z.string()),
-  generation: z._default(count, 0),
+export const LastErrorSchema = once(() => {
+  const { text, optionalText } = parts();
+  return z.looseObject({
+    class: text,
+    message: text,
+    exit_code: z.optional(z.nullable(z.int())),
+    signal: optionalText,
+  });
 });
+export type LastError = z.infer<ReturnType<typeof LastErrorSchema>>;
 
 /** `state.json`. A tree written by hand may leave out what has a default here. */
-export const TaskStateSchema = z.looseObject({
-  version: z.literal(1),
-  task_id: z.string(),
-  state: z.enum(TASK_STATES),
-  state_version: z._default(count, 0),
-  attempt_count: z._default(count, 0),
-  current_attempt_id: nullable(z.string()),
-  failure_count: z._default(count, 0),
-  retry_counts: z.optional(z.record(z.string(), count)),
-  failure_reason: z.optional(z.nullable(z.enum(FAILURE_REASONS))),
-  last_error: z.optional(z.nullable(LastErrorSchema)),
-  last_failed_at: z.optional(z.nullable(time)),
-  next_eligible_at: z.optional(z.nullable(time)),
-  updated_at: z._default(time, '1970-01-01T00:00:00.000Z'),
-  updated_by: z._default(UpdatedBySchema, () => ({ run_id: null, claim_id: null, generation: 0 })),
+export const TaskStateSchema = once(() => {
+  const { version, text, time, count, state, textOrNull, countOrZero, optionalTime, optionalReason } = parts();
+  const updatedBy = z.looseObject({ run_id: textOrNull, claim_id: textOrNull, generation: countOrZero });
+  return z.looseObject({
+    version,
+    task_id: text,
+    state,
+    state_version: countOrZero,
+    attempt_count: countOrZero,
+    current_attempt_id: textOrNull,
+    failure_count: countOrZero,
+    retry_counts: z.optional(z.record(text, count)),
+    failure_reason: optionalReason,
+    last_error: z.optional(z.nullable(LastErrorSchema())),
+    last_failed_at: optionalTime,
+    next_eligible_at: optionalTime,
+    updated_at: z._default(time, '1970-01-01T00:00:00.000Z'),
+    updated_by: z._default(updatedBy, () => ({ run_id: null, claim_id: null, generation: 0 })),
+  });
 });
-export type TaskStateRecord = z.infer<typeof TaskStateSchema>;
-
-/**
- * The monotonic twin of `expires_at`: `mono_ms` on the clock of boot `boot_id`. It counts only while `expires_at` still
- * is what it was written with, so a person who edits `expires_at` is obeyed.
- */
-const LeaseClockSchema = z.looseObject({ boot_id: z.string(), mono_ms: z.number(), expires_at: z.string() });
+export type TaskStateRecord = z.infer<ReturnType<typeof TaskStateSchema>>;
 
 /** `lease.json`. */
-export const LeaseSchema = z.looseObject({
-  version: z.literal(1),
-  claim_id: z.string(),
-  task_id: z.string(),
-  attempt_id: nullable(z.string()),
-  owner_run_id: z.string(),
-  generation: count,
-  acquired_at: time,
-  expires_at: time,
-  last_heartbeat_at: z._default(z.nullable(time), null),
-  /** Who heartbeats the lease from a process of its own: `run`, `exec`, `claim --owner-pid`. */
-  owner: z.optional(z.nullable(OwnerIdentitySchema)),
-  clock: z.optional(z.nullable(LeaseClockSchema)),
-  /** What a heartbeat renews the lease for, milliseconds. */
-  ttl_ms: z.optional(z.nullable(z.number().check(z.positive()))),
-  spec_revision: z.optional(z.nullable(z.string())),
-  state_version: z._default(count, 0),
+export const LeaseSchema = once(() => {
+  const { version, text, time, count, nullableTime, textOrNull, countOrZero, optionalText } = parts();
+  /**
+   * The monotonic twin of `expires_at`: `mono_ms` on the clock of boot `boot_id`. It counts only while `expires_at` still
+   * is what it was written with, so a person who edits `expires_at` is obeyed.
+   */
+  const clock = z.looseObject({ boot_id: text, mono_ms: z.number(), expires_at: text });
+  return z.looseObject({
+    version,
+    claim_id: text,
+    task_id: text,
+    attempt_id: textOrNull,
+    owner_run_id: text,
+    generation: count,
+    acquired_at: time,
+    expires_at: time,
+    last_heartbeat_at: z._default(nullableTime, null),
+    /** Who heartbeats the lease from a process of its own: `run`, `exec`, `claim --owner-pid`. */
+    owner: z.optional(z.nullable(OwnerIdentitySchema())),
+    clock: z.optional(z.nullable(clock)),
+    /** What a heartbeat renews the lease for, milliseconds. */
+    ttl_ms: z.optional(z.nullable(z.number().check(z.positive()))),
+    spec_revision: optionalText,
+    state_version: countOrZero,
+  });
 });
-export type Lease = z.infer<typeof LeaseSchema>;
-
-/** What `complete` answered, kept so that a repeat of the same call gets the same answer. */
-const CompletionSchema = z.looseObject({
-  attempt_id: z.string(),
-  outcome: z.string(),
-  state: z.enum(TASK_STATES),
-  next_eligible_at: z.nullable(z.string()),
-  failure_reason: z.nullable(z.enum(FAILURE_REASONS)),
-});
+export type Lease = z.infer<ReturnType<typeof LeaseSchema>>;
 
 /** What forge remembers about a task beside its public views. */
-export const MemoSchema = z.looseObject({
-  /** The largest fencing generation ever seen on this task. */
-  generation: count,
-  /** Abandonments in a row, without a completion or a charged failure in between. */
-  abandons: count,
-  /** The claim that ended last, so that its late repeats are told apart from strangers. */
-  ended_claim: nullable(z.looseObject({ claim_id: z.string(), how: z.string(), state: z.enum(TASK_STATES) })),
-  completion: nullable(CompletionSchema),
-  /** Checksums of the hand-written files that have become part of this record. */
-  absorbed: z._default(z.array(z.string()), () => []),
+export const MemoSchema = once(() => {
+  const { text, count, state, reason, nullableText } = parts();
+  const endedClaim = z.looseObject({ claim_id: text, how: text, state });
+  /** What `complete` answered, kept so that a repeat of the same call gets the same answer. */
+  const completion = z.looseObject({
+    attempt_id: text,
+    outcome: text,
+    state,
+    next_eligible_at: nullableText,
+    failure_reason: reason,
+  });
+  return z.looseObject({
+    /** The largest fencing generation ever seen on this task. */
+    generation: count,
+    /** Abandonments in a row, without a completion or a charged failure in between. */
+    abandons: count,
+    /** The claim that ended last, so that its late repeats are told apart from strangers. */
+    ended_claim: z._default(z.nullable(endedClaim), null),
+    completion: z._default(z.nullable(completion), null),
+    /** Checksums of the hand-written files that have become part of this record. */
+    absorbed: z._default(z.array(text), () => []),
+  });
 });
-export type Memo = z.infer<typeof MemoSchema>;
+export type Memo = z.infer<ReturnType<typeof MemoSchema>>;
 
 /** State and lease of a task, committed together. `worker` is the last process group that was started and not yet seen gone. */
-export const TaskRecordSchema = z.looseObject({
-  state: TaskStateSchema,
-  lease: z.nullable(LeaseSchema),
-  worker: z.nullable(WorkerIdentitySchema),
-  memo: MemoSchema,
-});
-export type TaskRecord = z.infer<typeof TaskRecordSchema>;
+export const TaskRecordSchema = once(() =>
+  z.looseObject({
+    state: TaskStateSchema(),
+    lease: z.nullable(LeaseSchema()),
+    worker: z.nullable(WorkerIdentitySchema()),
+    memo: MemoSchema(),
+  }),
+);
+export type TaskRecord = z.infer<ReturnType<typeof TaskRecordSchema>>;
 
 /** `attempts/<attempt>/manifest.json`. */
-export const AttemptManifestSchema = z.looseObject({
-  version: z.literal(1),
-  attempt_id: z.string(),
-  task_id: z.string(),
-  run_id: z.string(),
-  claim_id: z.string(),
-  generation: count,
-  phase: z.enum(PHASES_OF_WORK),
-  worktree_path: z.nullable(z.string()),
-  dispatched_at: time,
-  attempt_number: z.optional(count),
-  worker: z.optional(z.nullable(z.looseObject({ pid: z.int(), pgid: z.int(), started_at: z.string() }))),
+export const AttemptManifestSchema = once(() => {
+  const { version, text, time, count, nullableText, optionalCount } = parts();
+  const pid = z.int();
+  return z.looseObject({
+    version,
+    attempt_id: text,
+    task_id: text,
+    run_id: text,
+    claim_id: text,
+    generation: count,
+    phase: z.enum(PHASES_OF_WORK),
+    worktree_path: nullableText,
+    dispatched_at: time,
+    attempt_number: optionalCount,
+    worker: z.optional(z.nullable(z.looseObject({ pid, pgid: pid, started_at: text }))),
+  });
 });
-export type AttemptManifest = z.infer<typeof AttemptManifestSchema>;
+export type AttemptManifest = z.infer<ReturnType<typeof AttemptManifestSchema>>;
 
 /** `runs/<run>/manifest.json`. */
-export const RunManifestSchema = z.looseObject({
-  version: z.literal(1),
-  run_id: z.string(),
-  started_at: time,
-  name: nullable(z.string()),
-  host: z.string(),
-  owner: z.optional(z.nullable(OwnerIdentitySchema)),
-  ended_at: z.optional(z.nullable(time)),
+export const RunManifestSchema = once(() => {
+  const { version, text, time, textOrNull, optionalTime } = parts();
+  return z.looseObject({
+    version,
+    run_id: text,
+    started_at: time,
+    name: textOrNull,
+    host: text,
+    owner: z.optional(z.nullable(OwnerIdentitySchema())),
+    ended_at: optionalTime,
+  });
 });
-export type RunManifest = z.infer<typeof RunManifestSchema>;
-
-const excerpt = z.optional(z.nullable(z.string()));
+export type RunManifest = z.infer<ReturnType<typeof RunManifestSchema>>;
 
 /** A worker's verdict, `attempts/<attempt>/verdict.json`. */
-export const VerdictSchema = z.looseObject({
-  version: z._default(z.literal(1), 1),
-  verdict: z.enum(['ready_for_review', 'changes_needed', 'blocked']),
-  summary: z._default(z.string(), ''),
-  tests: z.optional(
-    z.looseObject({
-      ran: z.optional(z.boolean()),
-      passed: z.optional(count),
-      failed: z.optional(count),
-      skipped: z.optional(count),
-      duration_ms: z.optional(z.number()),
-      output_excerpt: excerpt,
-    }),
-  ),
-  lint: z.optional(
-    z.looseObject({
-      ran: z.optional(z.boolean()),
-      clean: z.optional(z.boolean()),
-      violations: z.optional(count),
-      output_excerpt: excerpt,
-    }),
-  ),
-  branch: z.optional(z.nullable(z.string())),
-  save_point: z.optional(z.nullable(z.string())),
-  target_sha: z.optional(z.nullable(z.string())),
+export const VerdictSchema = once(() => {
+  const { version, text, optionalText, optionalCount, optionalFlag } = parts();
+  const tests = z.looseObject({
+    ran: optionalFlag,
+    passed: optionalCount,
+    failed: optionalCount,
+    skipped: optionalCount,
+    duration_ms: z.optional(z.number()),
+    output_excerpt: optionalText,
+  });
+  const lint = z.looseObject({
+    ran: optionalFlag,
+    clean: optionalFlag,
+    violations: optionalCount,
+    output_excerpt: optionalText,
+  });
+  return z.looseObject({
+    version: z._default(version, 1),
+    verdict: z.enum(['ready_for_review', 'changes_needed', 'blocked']),
+    summary: z._default(text, ''),
+    tests: z.optional(tests),
+    lint: z.optional(lint),
+    branch: optionalText,
+    save_point: optionalText,
+    target_sha: optionalText,
+  });
 });
-export type Verdict = z.infer<typeof VerdictSchema>;
+export type Verdict = z.infer<ReturnType<typeof VerdictSchema>>;
 
 /** A task nobody has touched: what a planned task without a folder counts as. */
 export function freshRecord(taskId: string, nowIso: string): TaskRecord {
@@ -209,9 +247,9 @@ export function freshRecord(taskId: string, nowIso: string): TaskRecord {
   };
 }
 
-/** Reads `value` by `schema`; a mismatch comes back as one sentence that names the field. */
+/** Reads `value` by the schema that `schemaOf` gives; a mismatch comes back as one sentence that names the field. */
 export function parseRecord<T>(
-  schema: z.ZodMiniType<T>,
+  schemaOf: () => z.ZodMiniType<T>,
   value: unknown,
 ): { ok: true; value: T } | { ok: false; why: string } {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -224,7 +262,7 @@ export function parseRecord<T>(
   if (typeof version === 'number' && version > 1) {
     return { ok: false, why: `version ${version} was written by a newer forge; this one knows version 1` };
   }
-  const parsed = schema.safeParse(value);
+  const parsed = schemaOf().safeParse(value);
   if (parsed.success) return { ok: true, value: parsed.data };
   const issue = parsed.error.issues[0];
   const at = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;

@@ -40,5 +40,5 @@ describe('rebootedSince', () => {
 
 test('unknown fields of an identity are kept', () => {
   const owner = { ...here, pid: 7, started_at: 'ticks:1', tool: 'other' };
-  expect(OwnerIdentitySchema.parse(owner)).toEqual(owner);
+  expect(OwnerIdentitySchema().parse(owner)).toEqual(owner);
 });
