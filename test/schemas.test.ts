@@ -34,7 +34,7 @@ function allowExtensions(json: Record<string, unknown>): void {
 }
 
 test('the JSON Schema of plans is the one that the source makes; `npm run schemas` writes it anew', async () => {
-  const made = jsonSchema(planSchema, {
+  const made = jsonSchema(planSchema(), {
     $id: 'phases.schema.json',
     title: 'A plan for forge',
     description: 'plans/phases.yaml: phases of tasks, what they depend on, and how each is run.',
@@ -44,7 +44,7 @@ test('the JSON Schema of plans is the one that the source makes; `npm run schema
 
 test('the JSON Schema of settings is the one that the source makes; `npm run schemas` writes it anew', async () => {
   const made = jsonSchema(
-    settingsSchema,
+    settingsSchema(),
     {
       $id: 'settings.schema.json',
       title: 'Settings of forge',

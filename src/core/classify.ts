@@ -6,6 +6,7 @@
  */
 
 import * as z from 'zod/mini';
+import { once } from './once.ts';
 import { oneLine } from './text.ts';
 
 /** Any error class. Words after the first may hold capitals, because signals do: `signal.SIGKILL`. */
@@ -20,50 +21,48 @@ const EXIT_MESSAGE = 'exit is a list of exit codes from 0 to 255: [75]';
 const SIGNAL_MESSAGE = 'signal is a list of signal names: [SIGKILL]';
 
 /** A class as policies and workers may name it; at most 200 characters. */
-export const errorClassSchema = z
-  .string({ error: CLASS_MESSAGE })
-  .check(
-    z.maxLength(200, { error: CLASS_MESSAGE, abort: true }),
-    z.regex(ERROR_CLASS_PATTERN, { error: CLASS_MESSAGE }),
-  );
-
-const exitCodeSchema = z
-  .int({ error: EXIT_MESSAGE })
-  .check(z.minimum(0, { error: EXIT_MESSAGE }), z.maximum(255, { error: EXIT_MESSAGE }));
-
-const signalSchema = z.string({ error: SIGNAL_MESSAGE }).check(z.regex(/^SIG[A-Z0-9]+$/, { error: SIGNAL_MESSAGE }));
-
-const ruleFields = {
-  class: z
+export const errorClassSchema = once(() =>
+  z
     .string({ error: CLASS_MESSAGE })
     .check(
       z.maxLength(200, { error: CLASS_MESSAGE, abort: true }),
-      z.regex(RULE_CLASS_PATTERN, { error: CLASS_MESSAGE }),
-      z.describe('The class that a matching failure gets.'),
+      z.regex(ERROR_CLASS_PATTERN, { error: CLASS_MESSAGE }),
     ),
-  exit: z.optional(
-    z
-      .array(exitCodeSchema, { error: EXIT_MESSAGE })
-      .check(z.minLength(1, { error: EXIT_MESSAGE }), z.describe('Holds when the worker exited with one of these.')),
-  ),
-  signal: z.optional(
-    z
-      .array(signalSchema, { error: SIGNAL_MESSAGE })
-      .check(z.minLength(1, { error: SIGNAL_MESSAGE }), z.describe('Holds when one of these ended the worker.')),
-  ),
-  output: z.optional(
-    z
-      .string({ error: 'output is a regular expression, as a string' })
-      .check(
-        z.refine(compiles, { error: 'output is not a regular expression that JavaScript can read' }),
-        z.describe('A regular expression, looked for in the end of the output; ^ and $ match at every line.'),
-      ),
-  ),
-};
+);
 
-const errorRuleSchema = z
-  .strictObject(ruleFields, { error: (issue) => (issue.code === 'invalid_type' ? RULE_MESSAGE : undefined) })
-  .check(
+const errorRuleSchema = once(() => {
+  const exitCode = z
+    .int({ error: EXIT_MESSAGE })
+    .check(z.minimum(0, { error: EXIT_MESSAGE }), z.maximum(255, { error: EXIT_MESSAGE }));
+  const signal = z.string({ error: SIGNAL_MESSAGE }).check(z.regex(/^SIG[A-Z0-9]+$/, { error: SIGNAL_MESSAGE }));
+  const fields = {
+    class: z
+      .string({ error: CLASS_MESSAGE })
+      .check(
+        z.maxLength(200, { error: CLASS_MESSAGE, abort: true }),
+        z.regex(RULE_CLASS_PATTERN, { error: CLASS_MESSAGE }),
+        z.describe('The class that a matching failure gets.'),
+      ),
+    exit: z.optional(
+      z
+        .array(exitCode, { error: EXIT_MESSAGE })
+        .check(z.minLength(1, { error: EXIT_MESSAGE }), z.describe('Holds when the worker exited with one of these.')),
+    ),
+    signal: z.optional(
+      z
+        .array(signal, { error: SIGNAL_MESSAGE })
+        .check(z.minLength(1, { error: SIGNAL_MESSAGE }), z.describe('Holds when one of these ended the worker.')),
+    ),
+    output: z.optional(
+      z
+        .string({ error: 'output is a regular expression, as a string' })
+        .check(
+          z.refine(compiles, { error: 'output is not a regular expression that JavaScript can read' }),
+          z.describe('A regular expression, looked for in the end of the output; ^ and $ match at every line.'),
+        ),
+    ),
+  };
+  return z.strictObject(fields, { error: (issue) => (issue.code === 'invalid_type' ? RULE_MESSAGE : undefined) }).check(
     z.refine((rule) => rule.exit !== undefined || rule.signal !== undefined || rule.output !== undefined, {
       error: 'a rule needs a condition: exit, signal or output',
     }),
@@ -71,11 +70,12 @@ const errorRuleSchema = z
       error: 'a process ends by an exit code or by a signal, never by both: write two rules',
     }),
   );
+});
 
 /** The `errors:` list of settings. Raw input and parsed value are the same, so it can be shown as a JSON Schema. */
-export const errorRulesSchema = z.array(errorRuleSchema, { error: 'errors is a list of rules' });
+export const errorRulesSchema = once(() => z.array(errorRuleSchema(), { error: 'errors is a list of rules' }));
 
-export type ErrorRule = z.infer<typeof errorRuleSchema>;
+export type ErrorRule = z.infer<ReturnType<typeof errorRuleSchema>>;
 
 /** A failure that has been given its class. The state keeps it in this form as `last_error`. */
 export interface ClassifiedError {

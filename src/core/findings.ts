@@ -102,7 +102,7 @@ function findingsOf(issue: z.core.$ZodIssue, site: Site): Finding[] {
   if (found === undefined && site.path.length > 0) return [missing(site)];
   if (issue.code === 'invalid_key')
     return [{ ...finding(site, issue.issues[0]?.message ?? 'not a legal name'), at: 'key' }];
-  if (schemasAt(site.schema, site.path).includes(durationSchema)) return [badDuration(found, site)];
+  if (schemasAt(site.schema, site.path).includes(durationSchema())) return [badDuration(found, site)];
   if (issue.code === 'invalid_union') return unionFindings(issue, found, site);
   const allowed = issue.code === 'invalid_value' ? issue.values.map(String) : [];
   return [
@@ -239,7 +239,7 @@ function schemasAt(schema: z.core.$ZodType, path: YamlPath): z.core.$ZodType[] {
 }
 
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType[] {
-  if (schema === durationSchema) return [schema];
+  if (schema === durationSchema()) return [schema];
   const def = (schema as z.core.$ZodTypes)._zod.def;
   if (def.type === 'optional' || def.type === 'nullable') return unwrap(def.innerType);
   return def.type === 'union' ? def.options.flatMap(unwrap) : [schema];

@@ -5,6 +5,7 @@
 
 import * as z from 'zod/mini';
 import { ID_PATTERN } from './ids.ts';
+import { once } from './once.ts';
 import { durationSchema, retrySchema } from './retry-schema.ts';
 
 export const PRIORITIES = ['P0', 'P1', 'P2'] as const;
@@ -36,154 +37,182 @@ export function optional<T extends z.ZodMiniType>(schema: T, description: string
   return described(z.optional(z.nullable(schema)), description, meta);
 }
 
-const text = z.string();
-// Made anew each time: a description belongs to one object, and these are described where they are used.
 const filled = () => z.string().check(z.minLength(1));
 const id = () => z.string().check(z.regex(ID_PATTERN, { error: ID_ERROR }));
-// Ids of other systems are often bare numbers, which YAML does not read as text.
-const foreignId = z.union([z.string(), z.number()]);
-const budget = z.int().check(z.minimum(0));
+
+/** What stands in many places. Only what bears a description there must be made anew for each: it belongs to one object. */
+const parts = once(() => {
+  const text = z.string();
+  const filledText = filled();
+  return {
+    text,
+    texts: z.array(text),
+    filledText,
+    filledTexts: z.array(filledText),
+    // Ids of other systems are often bare numbers, which YAML does not read as text.
+    foreignId: z.union([text, z.number()]),
+    anything: z.unknown(),
+  };
+});
 
 /** Accepted so that existing plans load; forge does nothing with it. */
-const ignored = (what: string) => optional(z.unknown(), `${what} Accepted and ignored.`);
+const ignored = (what: string) => optional(parts().anything, `${what} Accepted and ignored.`);
 
-const envName = z
-  .string()
-  .check(
-    z.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: ENV_NAME_ERROR }),
-    z.regex(/^(?!FORGE_)/, { error: FORGE_NAME_ERROR }),
-  );
-
-export const questionBudgetSchema = z.strictObject({
-  soft: optional(budget, 'Questions after which the worker is asked to decide by itself.'),
-  hard: optional(budget, 'Questions after which no more are taken.'),
+const envSchema = once(() => {
+  const name = z
+    .string()
+    .check(
+      z.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: ENV_NAME_ERROR }),
+      z.regex(/^(?!FORGE_)/, { error: FORGE_NAME_ERROR }),
+    );
+  return z.record(name, z.union([parts().text, z.number(), z.boolean()]));
 });
 
-const taskSchema = described(
-  z.strictObject({
-    id: described(
-      id(),
-      'Names the task in commands, in depends_on and on disk. Unique in the whole plan, ignoring case. A renamed task is a new task.',
-    ),
-    title: described(filled(), 'What is to be done, in one line.'),
-    description: optional(text, 'What the worker needs to know.'),
-    type: optional(text, 'The kind of work, in words of your own.'),
-    priority: optional(z.enum(PRIORITIES), 'Which of the ready tasks of a phase go first: P0, then P1, then P2.', {
-      default: 'P1',
-    }),
-    estimate: optional(z.enum(ESTIMATES), 'Size of the task. For people; forge does not use it.'),
-    owner_type: optional(
-      text,
-      'Who does it. "human" makes the task a checkpoint: it is never given to a worker and ends when its status is set to done.',
-    ),
-    depends_on: optional(
-      z.array(text),
-      'Ids of tasks that must be shipped, or have the status done, before this one starts.',
-      { default: [] },
-    ),
-    acceptance: optional(z.array(text), 'When the task counts as done, in prose. Never executed; see verify.', {
-      default: [],
-    }),
-    write_globs: optional(
-      z.array(filled()),
-      'The files that the task will write, relative to the project. Tasks that would write the same locked file do not run at once.',
-      {
+const questionBudgetSchema = once(() => {
+  const budget = z.int().check(z.minimum(0));
+  return z.strictObject({
+    soft: optional(budget, 'Questions after which the worker is asked to decide by itself.'),
+    hard: optional(budget, 'Questions after which no more are taken.'),
+  });
+});
+
+const taskSchema = once(() => {
+  const { text, texts, filledText, filledTexts, foreignId } = parts();
+  return described(
+    z.strictObject({
+      id: described(
+        id(),
+        'Names the task in commands, in depends_on and on disk. Unique in the whole plan, ignoring case. A renamed task is a new task.',
+      ),
+      title: described(filled(), 'What is to be done, in one line.'),
+      description: optional(text, 'What the worker needs to know.'),
+      type: optional(text, 'The kind of work, in words of your own.'),
+      priority: optional(z.enum(PRIORITIES), 'Which of the ready tasks of a phase go first: P0, then P1, then P2.', {
+        default: 'P1',
+      }),
+      estimate: optional(z.enum(ESTIMATES), 'Size of the task. For people; forge does not use it.'),
+      owner_type: optional(
+        text,
+        'Who does it. "human" makes the task a checkpoint: it is never given to a worker and ends when its status is set to done.',
+      ),
+      depends_on: optional(
+        texts,
+        'Ids of tasks that must be shipped, or have the status done, before this one starts.',
+        { default: [] },
+      ),
+      acceptance: optional(texts, 'When the task counts as done, in prose. Never executed; see verify.', {
         default: [],
-        examples: [['src/api/**']],
-      },
-    ),
-    tracker_issue_id: optional(foreignId, 'The issue in the tracker that this task stands for.'),
-    status: optional(
-      z.enum([...TASK_STATUSES, DEFERRED_STATUS]),
-      'active: to be done. paused: not now. done: finished elsewhere, and whoever depends on it may start. dropped: will never be done, and whoever depends on it never starts. deferred-v0.5 is read as paused.',
-      { default: 'active' },
-    ),
-    question_budget: optional(
-      questionBudgetSchema,
-      'How many questions the worker may ask, over all attempts. What is left out comes from the settings.',
-    ),
-    run: optional(
-      filled(),
-      "A command line for /bin/sh, started in the task's workspace or else in the project folder. Without it the task waits for an agent to claim it.",
-      {
-        examples: ['npm test'],
-      },
-    ),
-    verify: optional(
-      z.array(filled()),
-      'Command lines that must succeed before the result counts. Run in order, after run.',
-      { default: [], examples: [['npm test', 'npm run lint']] },
-    ),
-    timeout: optional(
-      durationSchema,
-      'How long one attempt may take: milliseconds, or text such as 30s, 5m, 2h. Left out: as long as it takes.',
-      { examples: ['10m'] },
-    ),
-    env: optional(
-      z.record(envName, z.union([z.string(), z.number(), z.boolean()])),
-      'Environment variables for run and verify. Numbers are passed as they are spelled. Names that start with FORGE_ are reserved.',
-      { default: {} },
-    ),
-    retry: optional(
-      retrySchema,
-      'When a failed attempt is tried again: one policy, a list of them, or a list with a cap on the sum. Left out: as the settings say.',
-      {
-        examples: [{ max_attempts: 3, base: '10s' }],
-      },
-    ),
-    split_into: ignored('Tasks that this one was split into.'),
-    model_tier: ignored('How capable a model the task needs.'),
-    deferred_at: ignored('When it was deferred.'),
-    deferred_reason: ignored('Why it was deferred.'),
-    dropped_at: ignored('When it was dropped.'),
-    dropped_reason: ignored('Why it was dropped.'),
-    paused_at: ignored('When it was paused.'),
-    paused_reason: ignored('Why it was paused.'),
-  }),
-  'A piece of work for one worker.',
-);
-
-const phaseSchema = described(
-  z.strictObject({
-    id: described(id(), 'Names the phase, for example phase-1 or phase-2.1. Unique among phases.'),
-    name: described(filled(), 'What the phase is called.'),
-    status: optional(
-      z.enum(PHASE_STATUSES),
-      'Tasks start only while their phase is active. done: the phase is finished, whatever its tasks say.',
-      { default: 'active' },
-    ),
-    blocked_by: optional(text, 'Id of a phase that must be finished first.'),
-    goal: optional(text, 'What the phase is for.'),
-    gate_criteria: optional(z.array(text), 'When the phase counts as reached, in prose. Never executed.', {
-      default: [],
+      }),
+      write_globs: optional(
+        filledTexts,
+        'The files that the task will write, relative to the project. Tasks that would write the same locked file do not run at once.',
+        {
+          default: [],
+          examples: [['src/api/**']],
+        },
+      ),
+      tracker_issue_id: optional(foreignId, 'The issue in the tracker that this task stands for.'),
+      status: optional(
+        z.enum([...TASK_STATUSES, DEFERRED_STATUS]),
+        'active: to be done. paused: not now. done: finished elsewhere, and whoever depends on it may start. dropped: will never be done, and whoever depends on it never starts. deferred-v0.5 is read as paused.',
+        { default: 'active' },
+      ),
+      question_budget: optional(
+        questionBudgetSchema(),
+        'How many questions the worker may ask, over all attempts. What is left out comes from the settings.',
+      ),
+      run: optional(
+        filledText,
+        "A command line for /bin/sh, started in the task's workspace or else in the project folder. Without it the task waits for an agent to claim it.",
+        {
+          examples: ['npm test'],
+        },
+      ),
+      verify: optional(
+        filledTexts,
+        'Command lines that must succeed before the result counts. Run in order, after run.',
+        { default: [], examples: [['npm test', 'npm run lint']] },
+      ),
+      timeout: optional(
+        durationSchema(),
+        'How long one attempt may take: milliseconds, or text such as 30s, 5m, 2h. Left out: as long as it takes.',
+        { examples: ['10m'] },
+      ),
+      env: optional(
+        envSchema(),
+        'Environment variables for run and verify. Numbers are passed as they are spelled. Names that start with FORGE_ are reserved.',
+        { default: {} },
+      ),
+      retry: optional(
+        retrySchema(),
+        'When a failed attempt is tried again: one policy, a list of them, or a list with a cap on the sum. Left out: as the settings say.',
+        {
+          examples: [{ max_attempts: 3, base: '10s' }],
+        },
+      ),
+      split_into: ignored('Tasks that this one was split into.'),
+      model_tier: ignored('How capable a model the task needs.'),
+      deferred_at: ignored('When it was deferred.'),
+      deferred_reason: ignored('Why it was deferred.'),
+      dropped_at: ignored('When it was dropped.'),
+      dropped_reason: ignored('Why it was dropped.'),
+      paused_at: ignored('When it was paused.'),
+      paused_reason: ignored('Why it was paused.'),
     }),
-    tasks: described(
-      z.array(taskSchema),
-      'The tasks of the phase. Among equals the one that stands first starts first.',
+    'A piece of work for one worker.',
+  );
+});
+
+const phaseSchema = once(() => {
+  const { text, texts } = parts();
+  return described(
+    z.strictObject({
+      id: described(id(), 'Names the phase, for example phase-1 or phase-2.1. Unique among phases.'),
+      name: described(filled(), 'What the phase is called.'),
+      status: optional(
+        z.enum(PHASE_STATUSES),
+        'Tasks start only while their phase is active. done: the phase is finished, whatever its tasks say.',
+        { default: 'active' },
+      ),
+      blocked_by: optional(text, 'Id of a phase that must be finished first.'),
+      goal: optional(text, 'What the phase is for.'),
+      gate_criteria: optional(texts, 'When the phase counts as reached, in prose. Never executed.', {
+        default: [],
+      }),
+      tasks: described(
+        z.array(taskSchema()),
+        'The tasks of the phase. Among equals the one that stands first starts first.',
+      ),
+      tracker_milestone_id: ignored('The milestone in the tracker.'),
+    }),
+    'A stretch of the plan. Ready tasks of an earlier phase start before those of a later one.',
+  );
+});
+
+const sourceSchema = once(() => {
+  const { text, foreignId } = parts();
+  return z.strictObject({
+    tracker: optional(text, 'The kind of tracker.'),
+    project_id: optional(foreignId, 'The project in the tracker.'),
+    synced_at: optional(text, 'When the plan was last written from the tracker, ISO 8601.'),
+    spec_revision: optional(foreignId, 'The revision of the specification that the plan follows.'),
+  });
+});
+
+export const planSchema = once(() => {
+  const { text } = parts();
+  return z.strictObject({
+    project: described(filled(), 'The name of the project.'),
+    phases: described(
+      z.array(phaseSchema()).check(z.minLength(1, { error: 'a plan needs at least one phase' })),
+      'The phases, in the order of work.',
     ),
-    tracker_milestone_id: ignored('The milestone in the tracker.'),
-  }),
-  'A stretch of the plan. Ready tasks of an earlier phase start before those of a later one.',
-);
-
-const sourceSchema = z.strictObject({
-  tracker: optional(text, 'The kind of tracker.'),
-  project_id: optional(foreignId, 'The project in the tracker.'),
-  synced_at: optional(text, 'When the plan was last written from the tracker, ISO 8601.'),
-  spec_revision: optional(foreignId, 'The revision of the specification that the plan follows.'),
+    tracker_url: optional(text, 'Where people find the tracker.'),
+    source: optional(sourceSchema(), 'Where the plan was generated from.'),
+    gate_check_command: optional(text, 'A command that checks a phase gate. Accepted, never executed.'),
+  });
 });
 
-export const planSchema = z.strictObject({
-  project: described(filled(), 'The name of the project.'),
-  phases: described(
-    z.array(phaseSchema).check(z.minLength(1, { error: 'a plan needs at least one phase' })),
-    'The phases, in the order of work.',
-  ),
-  tracker_url: optional(text, 'Where people find the tracker.'),
-  source: optional(sourceSchema, 'Where the plan was generated from.'),
-  gate_check_command: optional(text, 'A command that checks a phase gate. Accepted, never executed.'),
-});
-
-export type PlanYaml = z.infer<typeof planSchema>;
+export type PlanYaml = z.infer<ReturnType<typeof planSchema>>;
 export type PhaseYaml = PlanYaml['phases'][number];
 export type TaskYaml = PhaseYaml['tasks'][number];

@@ -102,10 +102,10 @@ export function parsePlan(text: string, file: string): PlanResult {
   if (!yaml.ok) return yaml;
   if (yaml.value === null) return { ok: false, problems: [emptyFile(file)] };
   const outline = outlineOf(yaml.value);
-  const shape = planSchema.safeParse(yaml.value, WITHOUT_WORDS);
+  const shape = planSchema().safeParse(yaml.value, WITHOUT_WORDS);
   const issues = shape.success ? [] : shape.error.issues.filter((issue) => !isRetry(issue.path));
   const findings = [
-    ...suggestIds(shapeFindings(planSchema, yaml.value, issues, planLabel(yaml.value)), yaml.value),
+    ...suggestIds(shapeFindings(planSchema(), yaml.value, issues, planLabel(yaml.value)), yaml.value),
     ...checkOutline(outline),
     ...checkTasks(yaml.value, outline),
   ];

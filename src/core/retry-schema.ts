@@ -7,6 +7,7 @@
 import * as z from 'zod/mini';
 import type { BackoffCurve } from './backoff.ts';
 import { classCovers, errorClassSchema } from './classify.ts';
+import { once } from './once.ts';
 import { closest } from './text.ts';
 import { parseDuration } from './time.ts';
 
@@ -17,24 +18,28 @@ const ATTEMPTS = 'a number of attempts is 1 or more, or "unlimited"';
 const POLICY = 'a retry policy is a mapping, or a list of mappings';
 
 /** An integer in milliseconds, or digits with a unit. */
-export const durationSchema = z.union(
-  [
-    z.int({ error: DURATION }).check(z.nonnegative({ error: DURATION })),
-    z.string().check(
-      z.regex(/^\d+(ms|s|m|h|d)?$/, { error: DURATION, abort: true }),
-      z.refine((text) => parseDuration(text) !== null, { error: DURATION }),
-    ),
-  ],
-  { error: DURATION },
+export const durationSchema = once(() =>
+  z.union(
+    [
+      z.int({ error: DURATION }).check(z.nonnegative({ error: DURATION })),
+      z.string().check(
+        z.regex(/^\d+(ms|s|m|h|d)?$/, { error: DURATION, abort: true }),
+        z.refine((text) => parseDuration(text) !== null, { error: DURATION }),
+      ),
+    ],
+    { error: DURATION },
+  ),
 );
 
-const attemptsSchema = z.union([z.int().check(z.minimum(1, { error: ATTEMPTS })), z.literal('unlimited'), z.null()], {
-  error: ATTEMPTS,
-});
+const attemptsSchema = once(() =>
+  z.union([z.int().check(z.minimum(1, { error: ATTEMPTS })), z.literal('unlimited'), z.null()], {
+    error: ATTEMPTS,
+  }),
+);
 
 const FACTOR = 'factor is a number from 1 up';
 
-const policyFields = {
+const policyFields = once(() => ({
   name: z.optional(
     z.string({ error: 'a name is a string' }).check(
       z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
@@ -45,14 +50,14 @@ const policyFields = {
   ),
   retry_on: z.optional(
     z
-      .nullable(z.array(errorClassSchema, { error: 'retry_on is a list of error classes, or null for any' }))
+      .nullable(z.array(errorClassSchema(), { error: 'retry_on is a list of error classes, or null for any' }))
       .check(z.describe('Error classes to retry; a parent takes in its children. Absent or null: any. []: none.')),
   ),
   max_attempts: z.optional(
-    attemptsSchema.check(z.describe('Attempts in all, the first one included. null or unlimited: no cap.')),
+    attemptsSchema().check(z.describe('Attempts in all, the first one included. null or unlimited: no cap.')),
   ),
-  base: z.optional(durationSchema).check(z.describe('Delay after the first failed attempt.')),
-  cap: z.optional(durationSchema).check(z.describe('The longest delay.')),
+  base: z.optional(durationSchema()).check(z.describe('Delay after the first failed attempt.')),
+  cap: z.optional(durationSchema()).check(z.describe('The longest delay.')),
   factor: z.optional(
     z
       .number({ error: FACTOR })
@@ -63,31 +68,35 @@ const policyFields = {
       .literal(['none', 'equal', 'full', true, false], { error: 'jitter is none, equal or full' })
       .check(z.describe('equal draws half of the delay, full all of it. true is equal, false is none.')),
   ),
-};
+}));
 
 /** One policy. */
-export const policySchema = z.strictObject(policyFields, {
-  error: (issue) => (issue.code === 'invalid_type' ? POLICY : undefined),
-});
+export const policySchema = once(() =>
+  z.strictObject(policyFields(), {
+    error: (issue) => (issue.code === 'invalid_type' ? POLICY : undefined),
+  }),
+);
 
-const listSchema = z
-  .array(policySchema, { error: 'policies is a list of retry policies' })
-  .check(z.minLength(1, { error: EMPTY_COMPOSITE }));
+const listSchema = once(() =>
+  z
+    .array(policySchema(), { error: 'policies is a list of retry policies' })
+    .check(z.minLength(1, { error: EMPTY_COMPOSITE })),
+);
 
-const compositeFields = {
-  policies: listSchema.check(z.describe('The first policy that matches an error decides. Put a catch-all last.')),
+const compositeFields = once(() => ({
+  policies: listSchema().check(z.describe('The first policy that matches an error decides. Put a catch-all last.')),
   max_total_attempts: z.optional(
-    attemptsSchema.check(z.describe('Attempts over all policies together. Default: no cap.')),
+    attemptsSchema().check(z.describe('Attempts over all policies together. Default: no cap.')),
   ),
-};
+}));
 
-const compositeSchema = z.strictObject(compositeFields);
+const compositeSchema = once(() => z.strictObject(compositeFields()));
 
 /** What `retry:` may hold: one policy, a list, or a list with a cap on the sum. */
-export const retrySchema = z.union([policySchema, listSchema, compositeSchema], { error: POLICY });
+export const retrySchema = once(() => z.union([policySchema(), listSchema(), compositeSchema()], { error: POLICY }));
 
-export type PolicyYaml = z.infer<typeof policySchema>;
-export type RetryYaml = z.infer<typeof retrySchema>;
+export type PolicyYaml = z.infer<ReturnType<typeof policySchema>>;
+export type RetryYaml = z.infer<ReturnType<typeof retrySchema>>;
 
 /** What a retry site does when nothing is declared, and where a declaration takes the fields it leaves out. */
 export interface RetryDefault extends Required<BackoffCurve> {
@@ -154,13 +163,13 @@ export function retryProblems(declaration: unknown): RetryProblem[] {
 
 /** The shape problems of a value, told by the one form that it is meant to be: a union would name none of them. */
 export function shapeProblems(value: unknown): RetryProblem[] {
-  if (Array.isArray(value)) return check(listSchema, value);
-  return isCompositeForm(value) ? check(compositeSchema, value) : check(policySchema, value);
+  if (Array.isArray(value)) return check(listSchema(), value);
+  return isCompositeForm(value) ? check(compositeSchema(), value) : check(policySchema(), value);
 }
 
 /** The shape problems of a value that can only be a single policy. */
 export function policyProblems(value: unknown): RetryProblem[] {
-  return check(policySchema, value);
+  return check(policySchema(), value);
 }
 
 /**
@@ -177,7 +186,7 @@ function isCompositeForm(value: unknown): boolean {
 }
 
 function check(
-  schema: typeof policySchema | typeof listSchema | typeof compositeSchema,
+  schema: ReturnType<typeof policySchema> | ReturnType<typeof listSchema> | ReturnType<typeof compositeSchema>,
   value: unknown,
 ): RetryProblem[] {
   const result = z.safeParse(schema, value);
@@ -185,16 +194,16 @@ function check(
   return result.error.issues.flatMap((issue): RetryProblem[] => {
     const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
     if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
-    return issue.keys.map((key) => unknownKey(key, path, schema === compositeSchema && path.length === 0));
+    return issue.keys.map((key) => unknownKey(key, path, schema === compositeSchema() && path.length === 0));
   });
 }
 
 function unknownKey(key: string, path: (string | number)[], besidePolicies: boolean): RetryProblem {
   const at = [...path, key];
-  if (besidePolicies && Object.hasOwn(policyFields, key)) {
+  if (besidePolicies && Object.hasOwn(policyFields(), key)) {
     return { path: at, message: `write one policy or a list under policies, not both: ${key} belongs to a policy` };
   }
-  const known = Object.keys(besidePolicies ? compositeFields : policyFields);
+  const known = Object.keys(besidePolicies ? compositeFields() : policyFields());
   const suggestion = closest(key, known);
   return { path: at, message: `unknown key "${key}"`, ...(suggestion === null ? {} : { suggestion }) };
 }

@@ -5,6 +5,7 @@
 
 import * as z from 'zod/mini';
 import { type ErrorRule, errorRulesSchema } from './classify.ts';
+import { once } from './once.ts';
 import { described, optional } from './plan-schema.ts';
 import { durationSchema, type RetryYaml, retrySchema } from './retry-schema.ts';
 
@@ -136,15 +137,22 @@ export const IGNORED_AGENT_KEYS = {
   question_budget_hard: 'set question_budget.hard instead',
 } as const;
 
+/** What stands in many places. */
+const parts = once(() => {
+  const filled = z.string().check(z.minLength(1));
+  return {
+    filled,
+    globs: z.array(filled),
+    fromOne: z.int().check(z.minimum(1)),
+    fromZero: z.int().check(z.minimum(0)),
+    anything: z.unknown(),
+  };
+});
+
 const ignored = (keys: Readonly<Record<string, string>>) =>
   Object.fromEntries(
-    Object.entries(keys).map(([key, why]) => [key, optional(z.unknown(), `Accepted and ignored (${why}).`)]),
+    Object.entries(keys).map(([key, why]) => [key, optional(parts().anything, `Accepted and ignored (${why}).`)]),
   );
-
-const filled = z.string().check(z.minLength(1));
-const fromOne = z.int().check(z.minimum(1));
-const fromZero = z.int().check(z.minimum(0));
-const globs = z.array(filled);
 
 const { agents } = DEFAULT_SETTINGS;
 
@@ -153,155 +161,166 @@ function agentKey<T extends z.ZodMiniType>(key: keyof AgentSettings, schema: T, 
   return optional(schema, description, { default: agents[key] });
 }
 
-const agentsSchema = z.strictObject({
-  max_parallel: optional(fromOne, 'How many tasks one run works on at once. Left out: one for each core.'),
-  lease_ttl_ms: agentKey('lease_ttl_ms', durationSchema, 'How long a claim holds without a heartbeat.'),
-  heartbeat_interval_ms: agentKey(
-    'heartbeat_interval_ms',
-    durationSchema,
-    'How often an agent is asked to send a heartbeat. Less than lease_ttl_ms.',
-  ),
-  steal_grace_ms: agentKey(
-    'steal_grace_ms',
-    durationSchema,
-    'How long after its end a lease is still left alone, for clocks that differ.',
-  ),
-  self_lease_ttl_ms: agentKey(
-    'self_lease_ttl_ms',
-    durationSchema,
-    'lease_ttl_ms for workers whose heartbeat forge sends itself, under run and exec.',
-  ),
-  self_heartbeat_ms: agentKey(
-    'self_heartbeat_ms',
-    durationSchema,
-    'How often forge sends that heartbeat. Less than self_lease_ttl_ms.',
-  ),
-  kill_grace_ms: agentKey(
-    'kill_grace_ms',
-    durationSchema,
-    'How long a worker may take to end after SIGTERM before it gets SIGKILL.',
-  ),
-  retry_attempts: agentKey(
-    'retry_attempts',
-    fromOne,
-    'Attempts of a task, the first included, where no retry policy says otherwise.',
-  ),
-  retry_backoff_ms_max: agentKey(
-    'retry_backoff_ms_max',
-    durationSchema,
-    'The longest delay between attempts, where no retry policy says otherwise.',
-  ),
-  question_timeout_ms: agentKey(
-    'question_timeout_ms',
-    durationSchema,
-    'How long a question waits before its default answer applies, or it expires.',
-  ),
-  question_max_attempts: agentKey('question_max_attempts', fromOne, 'How often one decision may be asked about.'),
-  question_budget: agentKey(
-    'question_budget',
-    z.strictObject({
-      soft: optional(fromZero, 'Questions of a task after which its worker is asked to decide by itself.', {
-        default: agents.question_budget.soft,
+const agentsSchema = once(() => {
+  const { filled, globs, fromOne, fromZero } = parts();
+  const duration = durationSchema();
+  return z.strictObject({
+    max_parallel: optional(fromOne, 'How many tasks one run works on at once. Left out: one for each core.'),
+    lease_ttl_ms: agentKey('lease_ttl_ms', duration, 'How long a claim holds without a heartbeat.'),
+    heartbeat_interval_ms: agentKey(
+      'heartbeat_interval_ms',
+      duration,
+      'How often an agent is asked to send a heartbeat. Less than lease_ttl_ms.',
+    ),
+    steal_grace_ms: agentKey(
+      'steal_grace_ms',
+      duration,
+      'How long after its end a lease is still left alone, for clocks that differ.',
+    ),
+    self_lease_ttl_ms: agentKey(
+      'self_lease_ttl_ms',
+      duration,
+      'lease_ttl_ms for workers whose heartbeat forge sends itself, under run and exec.',
+    ),
+    self_heartbeat_ms: agentKey(
+      'self_heartbeat_ms',
+      duration,
+      'How often forge sends that heartbeat. Less than self_lease_ttl_ms.',
+    ),
+    kill_grace_ms: agentKey(
+      'kill_grace_ms',
+      duration,
+      'How long a worker may take to end after SIGTERM before it gets SIGKILL.',
+    ),
+    retry_attempts: agentKey(
+      'retry_attempts',
+      fromOne,
+      'Attempts of a task, the first included, where no retry policy says otherwise.',
+    ),
+    retry_backoff_ms_max: agentKey(
+      'retry_backoff_ms_max',
+      duration,
+      'The longest delay between attempts, where no retry policy says otherwise.',
+    ),
+    question_timeout_ms: agentKey(
+      'question_timeout_ms',
+      duration,
+      'How long a question waits before its default answer applies, or it expires.',
+    ),
+    question_max_attempts: agentKey('question_max_attempts', fromOne, 'How often one decision may be asked about.'),
+    question_budget: agentKey(
+      'question_budget',
+      z.strictObject({
+        soft: optional(fromZero, 'Questions of a task after which its worker is asked to decide by itself.', {
+          default: agents.question_budget.soft,
+        }),
+        hard: optional(fromZero, 'Questions of a task after which no more are taken.', {
+          default: agents.question_budget.hard,
+        }),
       }),
-      hard: optional(fromZero, 'Questions of a task after which no more are taken.', {
-        default: agents.question_budget.hard,
-      }),
-    }),
-    'How many questions one task may ask, over all attempts.',
-  ),
-  worktree_root: agentKey('worktree_root', filled, 'Where git worktrees of tasks are made, relative to the project.'),
-  hard_lock_globs: agentKey(
-    'hard_lock_globs',
-    globs,
-    'Files that only one task at a time may write. Replaces the default list.',
-  ),
-  preflight_globs: agentKey('preflight_globs', globs, 'Files that a worker should ask about before it writes them.'),
-  overlap: agentKey(
-    'overlap',
-    z.enum(OVERLAP_MODES),
-    'lenient: only locked files keep tasks with overlapping write_globs apart. strict: any overlap does.',
-  ),
-  worker: optional(filled, 'The kind of worker that does tasks without run. Left out: they wait for an agent.'),
-  worker_command: optional(
-    filled,
-    'The command line, for /bin/sh, of the worker that does tasks without run. Left out: they wait for an agent.',
-  ),
-  log_rotate_max_bytes: agentKey(
-    'log_rotate_max_bytes',
-    fromOne,
-    'Size in bytes at which a log file is put aside and a new one begun.',
-  ),
-  ...ignored(IGNORED_AGENT_KEYS),
+      'How many questions one task may ask, over all attempts.',
+    ),
+    worktree_root: agentKey('worktree_root', filled, 'Where git worktrees of tasks are made, relative to the project.'),
+    hard_lock_globs: agentKey(
+      'hard_lock_globs',
+      globs,
+      'Files that only one task at a time may write. Replaces the default list.',
+    ),
+    preflight_globs: agentKey('preflight_globs', globs, 'Files that a worker should ask about before it writes them.'),
+    overlap: agentKey(
+      'overlap',
+      z.enum(OVERLAP_MODES),
+      'lenient: only locked files keep tasks with overlapping write_globs apart. strict: any overlap does.',
+    ),
+    worker: optional(filled, 'The kind of worker that does tasks without run. Left out: they wait for an agent.'),
+    worker_command: optional(
+      filled,
+      'The command line, for /bin/sh, of the worker that does tasks without run. Left out: they wait for an agent.',
+    ),
+    log_rotate_max_bytes: agentKey(
+      'log_rotate_max_bytes',
+      fromOne,
+      'Size in bytes at which a log file is put aside and a new one begun.',
+    ),
+    ...ignored(IGNORED_AGENT_KEYS),
+  });
 });
 
-export const settingsSchema = z.strictObject({
-  version: optional(z.literal(1, { error: 'forge reads settings of version 1 only' }), 'The version of this format.', {
-    default: 1,
-  }),
-  project: optional(
-    z.strictObject({
-      name: optional(filled, 'What the project is called.'),
-      description: optional(z.string(), 'What the project is.'),
-    }),
-    'About the project, for people.',
-  ),
-  plan: optional(
-    filled,
-    'Where the plan is, relative to the project. Left out: plans/phases.yaml, phases.yaml or .forge/plans/phases.yaml.',
-  ),
-  agents: optional(
-    agentsSchema,
-    'How workers are run, watched and limited. Durations are milliseconds, or text such as 30s, 5m, 2h.',
-  ),
-  retry: optional(retrySchema, 'When a failed attempt is tried again, for tasks that say nothing themselves.'),
-  errors: optional(errorRulesSchema, 'Rules that give failures a class to retry on; the first that matches wins.', {
-    default: [],
-  }),
-  verify: optional(
-    z.strictObject({
-      commands: optional(globs, 'Command lines that must succeed for every task, besides its own verify.', {
-        default: [],
+export const settingsSchema = once(() => {
+  const { filled, globs } = parts();
+  return z.strictObject({
+    version: optional(
+      z.literal(1, { error: 'forge reads settings of version 1 only' }),
+      'The version of this format.',
+      {
+        default: 1,
+      },
+    ),
+    project: optional(
+      z.strictObject({
+        name: optional(filled, 'What the project is called.'),
+        description: optional(z.string(), 'What the project is.'),
       }),
+      'About the project, for people.',
+    ),
+    plan: optional(
+      filled,
+      'Where the plan is, relative to the project. Left out: plans/phases.yaml, phases.yaml or .forge/plans/phases.yaml.',
+    ),
+    agents: optional(
+      agentsSchema(),
+      'How workers are run, watched and limited. Durations are milliseconds, or text such as 30s, 5m, 2h.',
+    ),
+    retry: optional(retrySchema(), 'When a failed attempt is tried again, for tasks that say nothing themselves.'),
+    errors: optional(errorRulesSchema(), 'Rules that give failures a class to retry on; the first that matches wins.', {
+      default: [],
     }),
-    'What every result must pass.',
-  ),
-  workspace: optional(
-    z.enum(WORKSPACES),
-    'none: workers run in the project folder. worktree: each task gets a git worktree and a branch.',
-    { default: 'none' },
-  ),
-  review: optional(
-    z.strictObject({
-      command: optional(filled, 'A command line that reviews a verified result. Left out: no review.'),
-    }),
-    'The review of verified results.',
-  ),
-  ship: optional(
-    z.strictObject({
-      policy: optional(z.enum(SHIP_POLICIES), 'none: reviewed is shipped. merge: the branch of the task is merged.', {
-        default: 'none',
+    verify: optional(
+      z.strictObject({
+        commands: optional(globs, 'Command lines that must succeed for every task, besides its own verify.', {
+          default: [],
+        }),
       }),
-      base: optional(filled, 'The branch that is merged into. Left out: the branch of the main checkout.'),
-    }),
-    'What happens to reviewed results.',
-  ),
-  tracker: optional(
-    z.looseObject({
-      type: described(
-        z.enum(TRACKER_TYPES),
-        'none, file (a YAML file in the project) or github (issues, by the gh command).',
-      ),
-      path: optional(filled, 'The file of a file tracker, relative to the project.', {
-        default: DEFAULT_SETTINGS.tracker.path,
+      'What every result must pass.',
+    ),
+    workspace: optional(
+      z.enum(WORKSPACES),
+      'none: workers run in the project folder. worktree: each task gets a git worktree and a branch.',
+      { default: 'none' },
+    ),
+    review: optional(
+      z.strictObject({
+        command: optional(filled, 'A command line that reviews a verified result. Left out: no review.'),
       }),
-    }),
-    'Where issues are tracked outside of forge.',
-    { default: { type: 'none' } },
-  ),
-  ...ignored(IGNORED_BLOCKS),
+      'The review of verified results.',
+    ),
+    ship: optional(
+      z.strictObject({
+        policy: optional(z.enum(SHIP_POLICIES), 'none: reviewed is shipped. merge: the branch of the task is merged.', {
+          default: 'none',
+        }),
+        base: optional(filled, 'The branch that is merged into. Left out: the branch of the main checkout.'),
+      }),
+      'What happens to reviewed results.',
+    ),
+    tracker: optional(
+      z.looseObject({
+        type: described(
+          z.enum(TRACKER_TYPES),
+          'none, file (a YAML file in the project) or github (issues, by the gh command).',
+        ),
+        path: optional(filled, 'The file of a file tracker, relative to the project.', {
+          default: DEFAULT_SETTINGS.tracker.path,
+        }),
+      }),
+      'Where issues are tracked outside of forge.',
+      { default: { type: 'none' } },
+    ),
+    ...ignored(IGNORED_BLOCKS),
+  });
 });
 
-export type SettingsYaml = z.infer<typeof settingsSchema>;
+export type SettingsYaml = z.infer<ReturnType<typeof settingsSchema>>;
 
 function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;

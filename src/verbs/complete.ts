@@ -62,7 +62,7 @@ function outcomeOf(options: CompleteOptions): Outcome {
 }
 
 function failureOf(errorClass: string, { message, exitCode }: CompleteOptions): ClassifiedError {
-  if (!errorClassSchema.safeParse(errorClass).success) {
+  if (!errorClassSchema().safeParse(errorClass).success) {
     throw new ForgeError('INVALID_ARGS', `--error-class ${JSON.stringify(errorClass)} is not an error class`, {
       hint: 'A class is words joined by dots, such as network.timeout.',
     });

@@ -26,13 +26,13 @@ describe('what plans and settings accept', () => {
   ];
   test.each(accepted.map((value) => [JSON.stringify(value), value]))('%s', (_text, value) => {
     expect(retryProblems(value)).toEqual([]);
-    const parsed = z.parse(retrySchema, value);
+    const parsed = z.parse(retrySchema(), value);
     expect(parsed).toEqual(value);
     expect(coercePolicy(parsed).policyFor('fatal')).toBeNull();
   });
 
   test('the form can be shown as a JSON Schema of three alternatives', () => {
-    const schema = z.toJSONSchema(retrySchema);
+    const schema = z.toJSONSchema(retrySchema());
     expect(schema.anyOf?.map((form) => (form as { type?: string }).type)).toEqual(['object', 'array', 'object']);
     expect(schema.anyOf?.[0]).toMatchObject({
       additionalProperties: false,
@@ -83,7 +83,7 @@ describe('what plans and settings refuse', () => {
     'shape: %s',
     (_text, value, path, message) => {
       expect(retryProblems(value)).toEqual([{ path, message }]);
-      expect(z.safeParse(retrySchema, value).success).toBe(false);
+      expect(z.safeParse(retrySchema(), value).success).toBe(false);
     },
   );
 
