@@ -136,6 +136,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
 /** Files outside of store and host that use the file system, and why. */
 const FS_EXCEPTIONS: Record<string, string> = {
   'src/cli/output.ts': 'prints to file descriptors 1 and 2 without a buffer in between',
+  'src/cli/stdin.ts': 'reads what a flag takes from file descriptor 0',
   'src/cli/catalog/working.ts': 'looks whether the worker left a verdict where its environment says',
 };
 

@@ -1,6 +1,7 @@
 /** A run for a person who watches it, or who reads a CI log afterwards: a line for what happens, a summary at the end. */
 
 import { unreachable } from '../core/errors.ts';
+import type { Question, QuestionOption } from '../core/questions.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import { oneLine, plainText } from '../core/text.ts';
 import { formatDuration } from '../core/time.ts';
@@ -59,6 +60,15 @@ export class RunLog {
       case 'task_interrupted':
         this.#interrupted(event);
         break;
+      case 'task_parked':
+        this.#parked(event);
+        break;
+      case 'question_opened':
+        this.#asked(event);
+        break;
+      case 'question_settled':
+        this.#settled(event);
+        break;
       case 'task_blocked':
         this.#blocked.push(event);
         break;
@@ -111,6 +121,31 @@ export class RunLog {
   #interrupted({ task_id, why, state, duration_ms }: EventOf<'task_interrupted'>): void {
     const text = `stopped after ${formatDuration(duration_ms)}: ${why}; it is ${state}`;
     this.#task(this.#options.look.palette.yellow('■'), task_id, text);
+  }
+
+  #parked({ task_id, state, duration_ms }: EventOf<'task_parked'>): void {
+    this.#task(signFor(state, this.#options.look), task_id, `stopped to ask after ${formatDuration(duration_ms)}`);
+  }
+
+  #asked({ task_id, question_id, decision_key, expires_at, question }: EventOf<'question_opened'>): void {
+    const { look } = this.#options;
+    this.#task(look.palette.yellow('?'), task_id, `asks: ${question?.question ?? decision_key}`);
+    const room = ' '.repeat(4);
+    for (const option of question?.options ?? [])
+      this.#print(`${room}${cut(optionText(option, question), look.width - 4)}`);
+    const otherwise = question?.default_option_id
+      ? `then ${question.default_option_id}`
+      : 'then it is tried again without';
+    this.#print(
+      `${room}forge orchestrate answer ${question_id} --option ${question?.options.map(({ id }) => id).join('|') ?? 'ID'}`,
+    );
+    this.#print(look.palette.dim(`${room}open until ${expires_at}, ${otherwise}`));
+  }
+
+  #settled({ task_id, decision_key, option_id, answered_by }: EventOf<'question_settled'>): void {
+    const what = oneLine(decision_key, 60);
+    const text = option_id === null ? `${what}: nobody answered in time` : `${what}: ${option_id} (${answered_by})`;
+    this.#task(this.#options.look.palette.yellow('?'), task_id, text);
   }
 
   #stillRunning({ tasks, waiting }: EventOf<'still_running'>): void {
@@ -220,6 +255,15 @@ export class RunLog {
   #print(...lines: string[]): void {
     for (const line of lines) this.#options.line(line);
   }
+}
+
+/** `keep — Keep the old format (recommended)` */
+export function optionText(option: QuestionOption, question: Question | null): string {
+  const marks = [
+    ...(option.id === question?.recommended_option_id ? ['recommended'] : []),
+    ...(option.id === question?.default_option_id ? ['default'] : []),
+  ];
+  return `${option.id} — ${option.label}${marks.length === 0 ? '' : ` (${marks.join(', ')})`}`;
 }
 
 function errorText(error: { class: string; message: string }): string {

@@ -2,8 +2,10 @@
 
 import { type LeaseObserver, leaseStanding } from './leases.ts';
 import type { Plan, PlanPhase, PlanTask } from './plan.ts';
+import { openQuestion } from './questions.ts';
 import type { TaskRecord } from './records.ts';
 import { isClaimable, isInFlight } from './task-state.ts';
+import { oneLine } from './text.ts';
 import { fromIso } from './time.ts';
 
 export type WaitCode =
@@ -79,8 +81,7 @@ function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
   const { state, next_eligible_at, failure_reason } = record.state;
   if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
   if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
-  if (state === 'blocked_on_question')
-    return [reason('TASK_WAITS_FOR_ANSWER', 'it asked a question that is not answered')];
+  if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record, observer.nowMs))];
   if (state === 'ready_for_review') return [reason('TASK_WAITS_FOR_REVIEW', 'it waits for a review')];
   if (state === 'reviewed' || state === 'merge_pending') return [reason('TASK_WAITS_FOR_MERGE', `it is ${state}`)];
   const held = heldReason(record, observer);
@@ -89,6 +90,14 @@ function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
     return [reason('BACKOFF', `it is tried again at ${next_eligible_at}`)];
   }
   return [];
+}
+
+function waitsForAnswer(record: TaskRecord, nowMs: number): string {
+  const open = openQuestion(record);
+  if (open === null) return 'it asked a question that is not answered';
+  const asked = `it asked about ${oneLine(open.decision_key, 60)} (question ${open.question_id})`;
+  if (fromIso(open.expires_at) > nowMs) return `${asked}, open until ${open.expires_at}`;
+  return `${asked}, which is past its deadline: the next claim or run goes on with ${open.default_option_id ?? 'no answer'}`;
 }
 
 /** A lease that still counts. In flight without a lease means that somebody deleted it: then nobody holds the task. */
@@ -218,7 +227,7 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
     if (task.run === null || !selected.has(task.id)) return false;
     return reasons.every(({ code, on }) => {
-      if (PASSING.includes(code)) return true;
+      if (PASSING.includes(code) || (code === 'TASK_WAITS_FOR_ANSWER' && hasDeadline(task.id, world))) return true;
       if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
       if (code === 'PHASE_BLOCKED' && on !== null)
         return (world.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
@@ -229,6 +238,12 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     if (!selected.has(task.id) || task.run === null) return false;
     return progresses(task.id) && reasonsToWait(task, world, finished)[0]?.code !== 'TASK_FINISHED';
   });
+}
+
+/** Whether the question that the task waits on settles itself in the end. */
+function hasDeadline(taskId: string, world: World): boolean {
+  const record = world.recordOf(taskId);
+  return record !== null && record !== 'unreadable' && openQuestion(record) !== null;
 }
 
 /** `taskIds` with everything that they depend on, directly or through others, and through the phases before theirs. */

@@ -147,6 +147,8 @@ export const MemoSchema = once(() => {
     completion: z._default(z.nullable(completion), null),
     /** Checksums of the hand-written files that have become part of this record. */
     absorbed: z._default(z.array(text), () => []),
+    /** The task's questions; `questions.ts` reads them, so that the many tasks without any don't pay for it. */
+    questions: z.optional(z.unknown()),
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;

@@ -1,6 +1,7 @@
 /** What happens during a run, as typed events. Loggers render them; `run --json` prints one a line. */
 
 import type { ClassifiedError } from './classify.ts';
+import type { Question } from './questions.ts';
 import type { Reason } from './readiness.ts';
 import type { FailureReason, TaskState } from './records.ts';
 
@@ -53,6 +54,26 @@ export type RunEvent =
       state: TaskState;
       why: string;
       duration_ms: number;
+    }
+  /** The worker has asked a question and ended; the task waits for the answer, uncharged. */
+  | { type: 'task_parked'; task_id: string; attempt_id: string; state: TaskState; duration_ms: number }
+  /** A question of a selected task, whoever asked it. `question` is null when its file can't be read. */
+  | {
+      type: 'question_opened';
+      task_id: string;
+      question_id: string;
+      decision_key: string;
+      expires_at: string;
+      question: Question | null;
+    }
+  | {
+      type: 'question_settled';
+      task_id: string;
+      question_id: string;
+      decision_key: string;
+      /** Null when it expired. */
+      option_id: string | null;
+      answered_by: string;
     }
   /** Work that is left when the run ends, and what it waits for. */
   | { type: 'task_blocked'; task_id: string; title: string; reasons: Reason[] }

@@ -18,6 +18,7 @@ import {
 import { ForgeError } from './errors.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
+import { clearedLedger, closedLedger } from './questions.ts';
 import type { Lease, TaskRecord, TaskState } from './records.ts';
 import { isClaimable, isInFlight, type Move } from './task-state.ts';
 import { isoTime } from './time.ts';
@@ -244,7 +245,14 @@ export function cancelTask(
 ): Decision<MoveResult> {
   if (record.state.state === 'cancelled') return repeated(here(record));
   const held = record.lease;
-  const next = changed(record, { moves: ['cancel'], lease: null, by: null, nowMs, state: { next_eligible_at: null } });
+  const next = changed(record, {
+    moves: ['cancel'],
+    lease: null,
+    by: null,
+    nowMs,
+    state: { next_eligible_at: null },
+    memo: closedLedger(record),
+  });
   const history = held === null ? [] : [historyOf(held, 'admin_released', reason ?? 'cancelled')];
   if (held !== null) next.record.memo.ended_claim = endedClaim(held, 'cancelled', 'cancelled');
   return { ...next, history, result: here(next.record) };
@@ -265,7 +273,7 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
     moves: ['reopen'],
     lease: null,
     state: { failure_count: 0, failure_reason: null, last_error: null, last_failed_at: null, next_eligible_at: null },
-    memo: { abandons: 0 },
+    memo: { abandons: 0, ...clearedLedger(record) },
     by: null,
     nowMs,
   });

@@ -9,6 +9,7 @@
 import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
+import { openQuestion } from '../core/questions.ts';
 import { mayStillRun, outlook, reasonsToWait, type World, withDependencies } from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
@@ -20,6 +21,7 @@ import { startAttempt } from './attempt.ts';
 import { type Env, worldOf } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
 import type { PlanSource } from './plan-source.ts';
+import { QuestionWatch } from './question-watch.ts';
 import type { FinishedAttempt, RunningAttempt } from './running-attempt.ts';
 
 /** How long the loop sleeps at most before it looks at the tree again, milliseconds. */
@@ -55,6 +57,7 @@ export class RunLoop {
   readonly #readers = new Map<RunningAttempt, LogReader>();
   /** Tasks that can't be claimed for a reason of their own (a record that can't be read); each is told once. */
   readonly #refused = new Set<string>();
+  readonly #questions: QuestionWatch;
   /** Those that failed for good while this run was going. */
   #failed = false;
   #broken: unknown = null;
@@ -75,6 +78,7 @@ export class RunLoop {
     this.#plans = plans;
     this.#interrupts = interrupts;
     this.#emit = emit;
+    this.#questions = new QuestionWatch(env, emit);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -194,7 +198,7 @@ export class RunLoop {
     const { attemptId: attempt_id } = attempt;
     this.#sayOutput(task.id, attempt);
     this.#readers.delete(attempt);
-    if (finished.end.kind === 'completed' && finished.end.result.state === 'failed') this.#failed = true;
+    if (finished.record.state.state === 'failed') this.#failed = true;
     this.#emit(this.#ending({ task_id: task.id, attempt_id, duration_ms: finished.durationMs }, finished));
   }
 
@@ -202,6 +206,11 @@ export class RunLoop {
     base: { task_id: string; attempt_id: string; duration_ms: number },
     { end, record, tail }: FinishedAttempt,
   ): RunEvent {
+    if (end.kind === 'asked') {
+      const { state, attempt_count: attempts, failure_reason = null } = record.state;
+      if (end.state !== 'failed') return { type: 'task_parked', ...base, state };
+      return { type: 'task_finished', ...base, state, attempts, error: end.error, failure_reason, tail };
+    }
     if (end.kind === 'lost') return { type: 'task_interrupted', ...base, state: record.state.state, why: end.why };
     if (end.kind === 'released')
       return { type: 'task_interrupted', ...base, state: end.state, why: 'the run was stopped' };
@@ -249,6 +258,14 @@ export class RunLoop {
   }
 
   async #lookAt(taskId: string): Promise<void> {
+    await this.#readIfChanged(taskId);
+    const read = this.#reads.get(taskId);
+    if (read === undefined) return;
+    if (await this.#questions.resumed(read)) await this.#readIfChanged(taskId);
+    if (this.#selected().has(taskId)) await this.#questions.tell(this.#reads.get(taskId) ?? read);
+  }
+
+  async #readIfChanged(taskId: string): Promise<void> {
     const stamp = await this.#env.store.stamp(taskId);
     if (this.#stamps.get(taskId) === stamp) return;
     this.#reads.set(taskId, await this.#env.store.read(taskId));
@@ -270,7 +287,7 @@ export class RunLoop {
     const now = this.#env.now();
     let wait = POLL_MS;
     for (const read of this.#reads.values()) {
-      const until = read.record?.state.next_eligible_at;
+      const until = read.record && (openQuestion(read.record)?.expires_at ?? read.record.state.next_eligible_at);
       const left = until ? fromIso(until) - now : 0;
       if (left > 0) wait = Math.min(wait, left + 1);
     }

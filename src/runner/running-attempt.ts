@@ -3,6 +3,7 @@
 import { type ClassifiedError, classifyError } from '../core/classify.ts';
 import { ForgeError } from '../core/errors.ts';
 import type { WorkerIdentity } from '../core/identity.ts';
+import { hasAsked } from '../core/questions.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../core/records.ts';
 import { coercePolicy, STEP_RETRY_DEFAULT } from '../core/retry.ts';
 import type { OutputTail } from '../core/run-events.ts';
@@ -26,6 +27,8 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 export type AttemptEnd =
   /** The attempt is complete: forward, back for another try, or out. */
   | { kind: 'completed'; result: CompleteResult; error: ClassifiedError | null }
+  /** The worker asked a question: the task is parked, or has failed because it asked too often. */
+  | { kind: 'asked'; state: TaskState; error: ClassifiedError | null }
   /** Given back uncharged because we were told to stop. */
   | { kind: 'released'; state: TaskState }
   /** Somebody else decided: it was cancelled, or taken over. */
@@ -121,6 +124,7 @@ export class RunningAttempt {
       clearTimeout(timeout);
       clearInterval(beat);
       clearInterval(watch);
+      clearTimeout(this.#overstays);
     }
   }
 
@@ -171,6 +175,13 @@ export class RunningAttempt {
   }
 
   #stamp = '';
+  #overstays: NodeJS.Timeout | undefined;
+
+  #asked(record: TaskRecord): boolean {
+    const { ended_claim: ended } = record.memo;
+    if (ended?.claim_id === this.#started.claimId) return ended.how === 'asked';
+    return hasAsked(record, this.attemptId);
+  }
 
   async #watch(): Promise<void> {
     const { store } = this.#env;
@@ -182,6 +193,11 @@ export class RunningAttempt {
       if (record === null || record.lease?.attempt_id === this.#started.attemptId) return;
       // The worker handed in its result by itself; it may still be cleaning up.
       if (record.memo.completion?.attempt_id === this.#started.attemptId) return;
+      // It asked, and is about to end; the slot that it has is not to be kept for long.
+      if (this.#asked(record)) {
+        this.#overstays ??= setTimeout(() => this.#stop('lost'), this.#env.settings.agents.kill_grace_ms);
+        return;
+      }
       this.#lose(
         record.state.state === 'cancelled' ? 'it was cancelled' : `its lease was lost; it is ${record.state.state}`,
       );
@@ -263,6 +279,11 @@ export class RunningAttempt {
     const { record } = await this.#env.store.read(this.#request.task.id);
     if (record === null) return { end: { kind: 'lost', why }, record: this.#started.record };
     const done = record.memo.completion;
+    if (done?.attempt_id !== this.attemptId && this.#asked(record)) {
+      const { state, last_error } = record.state;
+      const error = state === 'failed' && last_error ? { class: last_error.class, message: last_error.message } : null;
+      return { end: { kind: 'asked', state, error }, record };
+    }
     if (done?.attempt_id !== this.attemptId) return { end: { kind: 'lost', why }, record };
     const { attempt_id, state, next_eligible_at, failure_reason } = done;
     const result = { task_id: this.#request.task.id, attempt_id, state, next_eligible_at, failure_reason };

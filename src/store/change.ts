@@ -1,10 +1,13 @@
 /** Changes one task: read, decide, commit, and again when somebody else was first. Works over any `StateStore`. */
 
+import { repeated } from '../core/decision.ts';
 import { ForgeError } from '../core/errors.ts';
+import { type Answer, openQuestion, settleQuestion } from '../core/questions.ts';
 import { freshRecord, type TaskRecord } from '../core/records.ts';
-import type { Decision } from '../core/task-ops.ts';
+import { andThen, type Decision } from '../core/task-ops.ts';
 import { isoTime } from '../core/time.ts';
 import type { Journal, JournalEntry } from './journal.ts';
+import { dueAnswer, knowingQuestion, showSettled } from './questions.ts';
 import type { StateStore, TaskRead } from './store.ts';
 
 export interface ChangeEnv {
@@ -42,7 +45,9 @@ export async function changeTask<R>(
     const read = await env.store.read(taskId, { thorough: true });
     refuseUnreadable(read);
     const record = read.record ?? freshRecord(taskId, isoTime(env.now()));
-    const decision = await decide(record, read);
+    const known = await knowingQuestion(env.store, record);
+    const answer = await dueAnswer(env, known);
+    const decision = await decidedAfter(answer, known, env.now(), (current) => decide(current, read));
     if (decision.record === null) {
       if (read.origin === 'record') await env.store.settle(taskId, env.newOp());
       return { result: decision.result, record, version: read.version };
@@ -52,9 +57,35 @@ export async function changeTask<R>(
     const warnings = [...read.warnings.map((warning) => `task ${taskId}: ${warning}`), ...commit.warnings];
     for (const warning of warnings) env.warn(warning);
     await follow(env, taskId, commit.record, decision, warnings);
+    const asked = openQuestion(known);
+    if (answer !== null && asked !== null) await showSettled(env, taskId, asked.attempt_id, answer);
     return { result: decision.result, record: commit.record, version: commit.version };
   }
   throw new ForgeError('STATE_VERSION_CONFLICT', `task ${taskId} was changed by others ${CHANGE_TRIES} times in a row`);
+}
+
+/** A parked task whose question is settled moves on first, in the same commit: so whoever comes by finishes the move. */
+async function decidedAfter<R>(
+  answer: Answer | null,
+  record: TaskRecord,
+  nowMs: number,
+  decide: (record: TaskRecord) => Decision<R> | Promise<Decision<R>>,
+): Promise<Decision<R>> {
+  if (answer === null) return decide(record);
+  const settled = settleQuestion(record, answer, nowMs);
+  const decision = await decide(settled.record ?? record);
+  return andThen(record, settled, () => decision);
+}
+
+/**
+ * Moves a parked task on when its question is settled, which also finishes what somebody else began. Returns the new
+ * record; null while the task waits, and for one that is not parked.
+ */
+export async function resumeIfSettled(env: ChangeEnv, read: TaskRead): Promise<TaskRecord | null> {
+  if (read.record?.state.state !== 'blocked_on_question' || read.problem !== null) return null;
+  const record = await knowingQuestion(env.store, read.record);
+  if ((await dueAnswer(env, record)) === null) return null;
+  return (await changeTask(env, read.task_id, () => repeated(null))).record;
 }
 
 export function refuseUnreadable(read: TaskRead): void {

@@ -82,13 +82,13 @@ export class Journal {
  * Runs `work` under an advisory lock on `file`, so that two processes rarely do the same work. It promises nothing: when
  * the lock can't be had in time the work is done without it, and `work` must be harmless when it is done twice.
  */
-export async function advised(file: string, work: () => void): Promise<void> {
+export async function advised(file: string, work: () => unknown): Promise<void> {
   const { default: lockfile } = await import('proper-lockfile');
   const release = await lockfile
     .lock(file, { stale: 5000, retries: { retries: 3, minTimeout: 20, maxTimeout: 100 }, onCompromised: () => {} })
     .catch(() => null);
   try {
-    work();
+    await work();
   } finally {
     await release?.().catch(() => {});
   }

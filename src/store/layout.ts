@@ -12,6 +12,8 @@ export interface Layout {
   orchestrator: string;
   tasks: string;
   runs: string;
+  /** Where every question is, for those who only have its id. Derived; see `question-index.ts`. */
+  questionIndex: string;
   task(taskId: string): string;
   attempt(taskId: string, attemptId: string): string;
   run(runId: string): string;
@@ -31,6 +33,7 @@ export function layoutOf(project: string): Layout {
     orchestrator,
     tasks,
     runs,
+    questionIndex: `${orchestrator}/index/questions.json`,
     task,
     attempt: (taskId, attemptId) => `${task(taskId)}/attempts/${requireUuid(attemptId, 'attempt')}`,
     run: (runId) => `${runs}/${requireUuid(runId, 'run')}`,

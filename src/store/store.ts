@@ -5,12 +5,11 @@
 
 import fs from 'node:fs';
 import { ForgeError } from '../core/errors.ts';
-import { isTaskId, isUuid } from '../core/ids.ts';
+import { isTaskId, isUuid, requireUuid } from '../core/ids.ts';
+import { type Answer, AnswerSchema, type Question, QuestionSchema } from '../core/question-records.ts';
 import {
   type AttemptManifest,
   AttemptManifestSchema,
-  parseRecord,
-  RECORD_MAX_BYTES,
   type RunManifest,
   RunManifestSchema,
   type TaskRecord,
@@ -19,8 +18,8 @@ import {
 } from '../core/records.ts';
 import { errorCode, type Step } from './calls.ts';
 import { blocking, type Driver, readCapped } from './drivers.ts';
+import { asText, makeFolder, readValid, refuseSymlink, syncDir, unlessInvalid } from './folders.ts';
 import { asIoError } from './io-errors.ts';
-import { parseJson } from './json.ts';
 import type { Layout } from './layout.ts';
 import { appendLine, readLines } from './lines.ts';
 import {
@@ -36,7 +35,15 @@ import {
 export type { TaskCommit, TaskRead } from './task-files.ts';
 
 /** A file of an attempt that is written once, before the commit that refers to it. */
-export type AttemptFile = 'manifest.json' | 'verdict.json';
+export type AttemptFile = 'manifest.json' | 'verdict.json' | QuestionFile;
+
+/** `questions/<id>.json` or `answers/<id>.json`. */
+type QuestionFile = `${'questions' | 'answers'}/${string}.json`;
+
+/** Throws INVALID_ID. */
+export function questionFile(kind: 'questions' | 'answers', questionId: string): QuestionFile {
+  return `${kind}/${requireUuid(questionId, 'question')}.json`;
+}
 
 /** An append-only log. */
 export type LogStream =
@@ -66,6 +73,12 @@ export interface StateStore {
   /** Null when there is none. Throws SCHEMA_INVALID. */
   readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null>;
   readVerdict(taskId: string, attemptId: string): Promise<Verdict | null>;
+  readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null>;
+  readAnswer(taskId: string, attemptId: string, questionId: string): Promise<Answer | null>;
+  /** The questions of all attempts of a task, oldest first; those that can't be read are left out. */
+  listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]>;
+  /** Writes a question's file anew: its `status` is a view of the record. */
+  showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void>;
   /** Manifests of the task's attempts, oldest first; those that can't be read are left out. */
   listAttempts(taskId: string): Promise<AttemptManifest[]>;
   append(stream: LogStream, entry: object): Promise<void>;
@@ -188,6 +201,8 @@ export class FileStore implements StateStore {
   async createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean> {
     const dir = this.ensureAttempt(taskId, attemptId);
     const path = `${dir}/${file}`;
+    const folder = path.slice(0, path.lastIndexOf('/'));
+    if (folder !== dir) this.#mkdirs([folder]);
     return this.#run(`writing ${file} of attempt ${attemptId}`, () =>
       file === 'manifest.json' ? createFirst(path, asText(value)) : createOnce(path, asText(value), op),
     );
@@ -208,6 +223,51 @@ export class FileStore implements StateStore {
 
   async readVerdict(taskId: string, attemptId: string): Promise<Verdict | null> {
     return readValid(`${this.#attemptFolder(taskId, attemptId)}/verdict.json`, VerdictSchema);
+  }
+
+  async readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null> {
+    return readValid(this.#questionPath(taskId, attemptId, questionFile('questions', questionId)), QuestionSchema);
+  }
+
+  async readAnswer(taskId: string, attemptId: string, questionId: string): Promise<Answer | null> {
+    return readValid(this.#questionPath(taskId, attemptId, questionFile('answers', questionId)), AnswerSchema);
+  }
+
+  async listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]> {
+    const found: { attemptId: string; question: Question }[] = [];
+    for (const attemptId of this.#folders(`${this.layout.task(taskId)}/attempts`)
+      .filter(isUuid)
+      .sort()) {
+      const names = fs.readdirSync(this.#attemptFolder(taskId, attemptId));
+      if (!names.includes('questions')) continue;
+      const folder = this.#questionPath(taskId, attemptId, 'questions');
+      for (const name of fs.readdirSync(folder).sort()) {
+        const id = name.replace(/\.json$/, '');
+        if (!isUuid(id)) continue;
+        const question = await unlessInvalid(() => this.readQuestion(taskId, attemptId, id));
+        if (question !== null) found.push({ attemptId, question });
+      }
+    }
+    return found;
+  }
+
+  async showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void> {
+    const path = this.#questionPath(taskId, attemptId, questionFile('questions', question.question_id));
+    const tmp = `${path.slice(0, path.lastIndexOf('/'))}/.tmp-${op}`;
+    try {
+      fs.writeFileSync(tmp, asText(question), { flag: 'wx', mode: 0o600 });
+      fs.renameSync(tmp, path);
+    } catch (error) {
+      fs.rmSync(tmp, { force: true });
+      throw asIoError(error, `writing ${path}`);
+    }
+  }
+
+  #questionPath(taskId: string, attemptId: string, file: string): string {
+    const attempt = this.#attemptFolder(taskId, attemptId);
+    const path = `${attempt}/${file}`;
+    this.#guard([`${attempt}/${file.replace(/\/.*/, '')}`, path]);
+    return path;
   }
 
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
@@ -327,57 +387,4 @@ export class FileStore implements StateStore {
       if (makeFolder(dir)) syncDir(dir.slice(0, dir.lastIndexOf('/')));
     }
   }
-}
-
-/** False when it is there already. */
-function makeFolder(dir: string): boolean {
-  try {
-    fs.mkdirSync(dir, { mode: 0o700 });
-    return true;
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw asIoError(error, `making ${dir}`);
-    refuseSymlink(dir);
-    return false;
-  }
-}
-
-/** One damaged file must not hide its neighbours from a listing; `doctor` names it. */
-async function unlessInvalid<T>(read: () => Promise<T | null>): Promise<T | null> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof ForgeError) return null;
-    throw error;
-  }
-}
-
-function asText(value: object): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
-}
-
-function syncDir(dir: string): void {
-  const fd = fs.openSync(dir, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-function refuseSymlink(path: string): void {
-  if (fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return;
-  throw asIoError(Object.assign(new Error(`ELOOP: ${path} is a symlink`), { code: 'ELOOP' }), `opening ${path}`);
-}
-
-function readValid<T>(file: string, schema: Parameters<typeof parseRecord<T>>[0]): T | null {
-  let text: string;
-  try {
-    text = readCapped(file, RECORD_MAX_BYTES);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    throw asIoError(error, `reading ${file}`);
-  }
-  const parsed = parseRecord(schema, parseJson(text) ?? null);
-  if (parsed.ok) return parsed.value;
-  throw new ForgeError('SCHEMA_INVALID', `${file}: ${parsed.why}`);
 }

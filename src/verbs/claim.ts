@@ -22,6 +22,7 @@ import {
   readFor,
   refuseUnlessReady,
   requireReady,
+  resumeSettled,
   type Session,
   underRun,
 } from './session.ts';
@@ -58,12 +59,14 @@ export async function claim(call: Call, options: ClaimOptions): Promise<ClaimRes
 async function candidatesOf(session: Session, loaded: LoadedPlan, options: ClaimOptions, claimId: string) {
   if (options.next === true) {
     const { reads } = await readAll(session);
+    await resumeSettled(session, reads);
     const repeat = loaded.plan.tasks.find(({ id }) => reads.get(id)?.record?.lease?.claim_id === claimId);
     return { candidates: repeat === undefined ? requireReady(session, loaded, reads) : [repeat], reads };
   }
   if (options.task === undefined) throw new ForgeError('INVALID_ARGS', 'say which task to claim, or --next');
   const task = plannedTask(loaded, options.task);
   const reads = await readFor(session, loaded, task);
+  await resumeSettled(session, reads);
   const record = reads.get(task.id)?.record ?? null;
   if (record?.lease?.claim_id !== claimId) refuseUnlessReady(session, loaded, task, reads, record);
   return { candidates: [task], reads };

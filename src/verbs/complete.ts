@@ -3,14 +3,12 @@
 import { type ClassifiedError, errorClassSchema } from '../core/classify.ts';
 import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
-import type { PlanTask } from '../core/plan.ts';
 import { RECORD_MAX_BYTES } from '../core/records.ts';
 import type { CompleteResult, Outcome } from '../core/task-ops.ts';
 import { oneLine } from '../core/text.ts';
 import { commitCompletion, parseVerdict, taskPolicy } from '../runner/completion.ts';
-import { loadPlan } from '../store/project.ts';
 import { readUserFile } from '../store/user-files.ts';
-import { type Call, openSession, requireRecord, type Session } from './session.ts';
+import { type Call, openSession, plannedOrNull, requireRecord } from './session.ts';
 
 export interface CompleteOptions {
   task: string;
@@ -72,15 +70,4 @@ function failureOf(errorClass: string, { message, exitCode }: CompleteOptions): 
     message: oneLine(message ?? `the worker reported ${errorClass}`, 2000),
     ...(exitCode === undefined ? {} : { exit_code: exitCode }),
   };
-}
-
-/** A plan that is being edited must not keep a worker from handing in its work: then the settings' policy decides. */
-function plannedOrNull(session: Session, taskId: string): PlanTask | null {
-  try {
-    return loadPlan(session.layout, session.settings)?.plan.byId.get(taskId) ?? null;
-  } catch (error) {
-    if (!(error instanceof ForgeError)) throw error;
-    session.warn(`${error.message}; the retry policy of the settings decides`);
-    return null;
-  }
 }

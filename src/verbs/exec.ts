@@ -8,6 +8,7 @@ import { startAttempt } from '../runner/attempt.ts';
 import { ownIdentity } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
 import type { FinishedAttempt, RunningAttempt } from '../runner/running-attempt.ts';
+import type { WorkerExit } from '../runner/worker.ts';
 import { yielding } from '../store/drivers.ts';
 import type { LoadedPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
@@ -20,6 +21,7 @@ import {
   readAll,
   refuseUnlessReady,
   requireReady,
+  resumeSettled,
   type Session,
   underRun,
 } from './session.ts';
@@ -65,6 +67,7 @@ export async function exec(call: Call, options: ExecOptions, interrupts: Interru
 async function start(session: Session, options: ExecOptions): Promise<{ task: PlanTask; attempt: RunningAttempt }> {
   const loaded = planOf(session);
   const { reads } = await readAll(session);
+  await resumeSettled(session, reads);
   const candidates = candidatesOf(session, loaded, reads, options);
   const owner = ownIdentity(session);
   return underRun(session, options.run, { owner }, (runId) =>
@@ -95,10 +98,22 @@ function dataOf(task: PlanTask, attempt: RunningAttempt, { end, exit, record }: 
   const base = { task_id: task.id, attempt_id: attempt.attemptId, attempt_number: attempt.number };
   const next_eligible_at = record.state.next_eligible_at ?? null;
   switch (end.kind) {
-    case 'completed': {
-      const exit_code = exit.code ?? (exit.signal === null ? EXIT.failed : 128 + signalNumber(exit.signal));
-      return { ...base, state: end.result.state, next_eligible_at, exit_code, why: end.error?.message ?? null };
-    }
+    case 'completed':
+      return {
+        ...base,
+        state: end.result.state,
+        next_eligible_at,
+        exit_code: codeOf(exit),
+        why: end.error?.message ?? null,
+      };
+    case 'asked':
+      return {
+        ...base,
+        state: end.state,
+        next_eligible_at,
+        exit_code: codeOf(exit),
+        why: end.error?.message ?? 'it asked a question',
+      };
     case 'released':
       return { ...base, state: end.state, next_eligible_at, exit_code: EXIT.interrupted, why: 'interrupted' };
     case 'lost':
@@ -106,6 +121,11 @@ function dataOf(task: PlanTask, attempt: RunningAttempt, { end, exit, record }: 
     default:
       return unreachable(end);
   }
+}
+
+/** The command's own code, 128 + n for signal n. */
+function codeOf(exit: WorkerExit): number {
+  return exit.code ?? (exit.signal === null ? EXIT.failed : 128 + signalNumber(exit.signal));
 }
 
 function signalNumber(name: string): number {

@@ -11,7 +11,7 @@ import { isInFlight } from '../core/task-state.ts';
 import { closest } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
 import { type Env, worldOf } from '../runner/env.ts';
-import { type Changed, changeTask, refuseUnreadable } from '../store/change.ts';
+import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../store/change.ts';
 import type { Driver } from '../store/drivers.ts';
 import { Journal } from '../store/journal.ts';
 import { type LoadedPlan, loadPlan, loadSettings, requirePlan, requireProject } from '../store/project.ts';
@@ -59,6 +59,17 @@ export function plannedTask({ plan, file }: LoadedPlan, taskId: string): PlanTas
   });
 }
 
+/** A plan that is being edited must not keep a worker from its task: then the settings decide alone. */
+export function plannedOrNull(session: Session, taskId: string): PlanTask | null {
+  try {
+    return loadPlan(session.layout, session.settings)?.plan.byId.get(taskId) ?? null;
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    session.warn(`${error.message}; the settings decide alone`);
+    return null;
+  }
+}
+
 /** The records that a question about `task` may need, and no others. */
 export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
   const reads = new Map<string, TaskRead>();
@@ -69,6 +80,13 @@ export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTa
 export async function readAll(session: Session): Promise<{ reads: Map<string, TaskRead>; runs: RunManifest[] }> {
   const snapshot = await session.store.snapshot();
   return { reads: new Map(snapshot.tasks.map((read) => [read.task_id, read])), runs: snapshot.runs };
+}
+
+/** Moves the tasks on whose questions are settled, as every command does that may give them out. Updates `reads`. */
+export async function resumeSettled(session: Session, reads: Map<string, TaskRead>): Promise<void> {
+  for (const [id, read] of reads) {
+    if ((await resumeIfSettled(session, read)) !== null) reads.set(id, await session.store.read(id));
+  }
 }
 
 /**

@@ -67,7 +67,7 @@ describe('complete', () => {
       state: 'awaiting_respawn',
       next_eligible_at: world.at(7000),
     });
-    expect(world.warnings).toEqual([expect.stringContaining('the retry policy of the settings decides')]);
+    expect(world.warnings).toEqual([expect.stringContaining('the settings decide alone')]);
   });
 
   test('keeps what the worker says of a failure', async () => {

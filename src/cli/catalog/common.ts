@@ -28,6 +28,7 @@ export const SAMPLE = {
   run: '01997b62-5a10-7c3e-9d44-0b6f2a1e7c01',
   claim: '01997b62-6f7d-7a52-8e10-5c3d9b8a4f02',
   attempt: '01997b62-7c21-7b90-a1f3-9e2d4c6b8a03',
+  question: '01997b62-8d44-7e15-b6c2-4f7a1d9e0b04',
 } as const;
 
 /** For verbs that take a task or `--next`; the environment's task counts for less than either. Throws INVALID_ARGS. */

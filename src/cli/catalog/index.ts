@@ -2,6 +2,7 @@
 
 import type { VerbGroup } from '../spec.ts';
 import { HOME, LOOKING } from './looking.ts';
+import { ANSWERING } from './questions.ts';
 import { RUNNING } from './running.ts';
 import { STEERING, WORKING } from './working.ts';
 
@@ -12,5 +13,6 @@ export const GROUPS: readonly VerbGroup[] = [
   { title: 'Run a plan', verbs: RUNNING },
   { title: 'Look', verbs: LOOKING },
   { title: 'Work on a task', verbs: WORKING },
+  { title: 'Ask and answer', verbs: ANSWERING },
   { title: 'Steer', verbs: STEERING },
 ];

@@ -1,0 +1,19 @@
+/** Text that a flag takes from stdin when its value is `-`. */
+
+import fs from 'node:fs';
+import { ForgeError } from '../core/errors.ts';
+
+/** `text` itself, or all of stdin when it is `-`. Throws INVALID_ARGS when stdin is a terminal, or can't be read. */
+export function textOrStdin(text: string, flag: string): string {
+  if (text !== '-') return text;
+  const hint = `Such as: printf '%s' "..." | forge orchestrate ... ${flag} -`;
+  // Nobody at a terminal was told that something is waited for.
+  if (process.getBuiltinModule('node:tty').isatty(0)) {
+    throw new ForgeError('INVALID_ARGS', `${flag} - reads stdin, which is a terminal`, { hint });
+  }
+  try {
+    return fs.readFileSync(0, 'utf8').trimEnd();
+  } catch (cause) {
+    throw new ForgeError('INVALID_ARGS', `${flag} -: stdin can not be read`, { hint, cause });
+  }
+}

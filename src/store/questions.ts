@@ -1,0 +1,78 @@
+/** Parked tasks: which answer settles the question that a task waits on, and telling of it. */
+
+import { isUuid } from '../core/ids.ts';
+import {
+  type Answer,
+  lacksQuestion,
+  lateAnswer,
+  type OpenQuestion,
+  openQuestion,
+  withQuestion,
+} from '../core/questions.ts';
+import type { TaskRecord } from '../core/records.ts';
+import { isoTime } from '../core/time.ts';
+import type { ChangeEnv } from './change.ts';
+import { questionFile, type StateStore } from './store.ts';
+
+/** The record with the question that a tree written by hand keeps only in a file. */
+export async function knowingQuestion(store: StateStore, record: TaskRecord): Promise<TaskRecord> {
+  const { task_id, current_attempt_id } = record.state;
+  if (!lacksQuestion(record) || current_attempt_id === null) return record;
+  const open = (await store.listQuestions(task_id)).filter(
+    ({ attemptId, question }) => attemptId === current_attempt_id && question.status === 'open',
+  );
+  const last = open.at(-1);
+  return last === undefined ? record : withQuestion(record, last.attemptId, last.question);
+}
+
+/**
+ * What settles the question that the task is parked on: the answer that is there, else, past the deadline, the default or
+ * expiry, which then is the answer. Null while the task waits, and for one that is not parked.
+ */
+export async function dueAnswer(env: Pick<ChangeEnv, 'store' | 'now' | 'newOp'>, record: TaskRecord) {
+  const open = openQuestion(record);
+  if (open === null) return null;
+  const { task_id } = record.state;
+  const first = await env.store.readAnswer(task_id, open.attempt_id, open.question_id);
+  if (first !== null) return first;
+  const late = lateAnswer(open, env.now());
+  return late === null ? null : firstAnswer(env, task_id, open, late);
+}
+
+/** Hands in `answer`. Returns the one that counts: the first, whoever gave it. */
+export async function firstAnswer(
+  env: Pick<ChangeEnv, 'store' | 'newOp'>,
+  taskId: string,
+  { attempt_id, question_id }: Pick<OpenQuestion, 'attempt_id' | 'question_id'>,
+  answer: Answer,
+): Promise<Answer> {
+  const file = questionFile('answers', question_id);
+  if (await env.store.createOnce(taskId, attempt_id, file, answer, env.newOp())) return answer;
+  return (await env.store.readAnswer(taskId, attempt_id, question_id)) ?? answer;
+}
+
+/** Shows in the question's file, and in its run's notifications, that it is settled. Neither decides anything. */
+export async function showSettled(env: ChangeEnv, taskId: string, attemptId: string, answer: Answer): Promise<void> {
+  const { question_id, option_id, answered_by } = answer;
+  try {
+    const question = await env.store.readQuestion(taskId, attemptId, question_id);
+    if (question === null) return;
+    const status = option_id === null ? 'expired' : 'answered';
+    await env.store.showQuestion(taskId, attemptId, { ...question, status }, env.newOp());
+    await notify(env, question.run_id, {
+      type: 'question_settled',
+      task_id: taskId,
+      question_id,
+      option_id,
+      answered_by,
+    });
+  } catch (error) {
+    env.warn(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Adds a line to the notifications of a run. A run that is gone has nobody to notify. */
+export async function notify(env: Pick<ChangeEnv, 'store' | 'now'>, runId: string, entry: object): Promise<void> {
+  if (!isUuid(runId) || (await env.store.readRun(runId)) === null) return;
+  await env.store.append({ log: 'notifications', runId }, { ts: isoTime(env.now()), ...entry });
+}
