@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import { expect, test } from 'vitest';
 import * as z from 'zod/mini';
-import { planSchema } from '../src/core/plan-schema.ts';
-import { DEFAULT_SETTINGS, settingsSchema } from '../src/core/settings-schema.ts';
+import { fullPlanSchema } from '../src/core/plan-schema.ts';
+import { DEFAULT_SETTINGS, fullSettingsSchema } from '../src/core/settings-schema.ts';
 
 interface Head {
   $id: string;
@@ -34,7 +34,7 @@ function allowExtensions(json: Record<string, unknown>): void {
 }
 
 test('the JSON Schema of plans is the one that the source makes; `npm run schemas` writes it anew', async () => {
-  const made = jsonSchema(planSchema(), {
+  const made = jsonSchema(fullPlanSchema(), {
     $id: 'phases.schema.json',
     title: 'A plan for forge',
     description: 'plans/phases.yaml: phases of tasks, what they depend on, and how each is run.',
@@ -44,7 +44,7 @@ test('the JSON Schema of plans is the one that the source makes; `npm run schema
 
 test('the JSON Schema of settings is the one that the source makes; `npm run schemas` writes it anew', async () => {
   const made = jsonSchema(
-    settingsSchema(),
+    fullSettingsSchema(),
     {
       $id: 'settings.schema.json',
       title: 'Settings of forge',

@@ -6,7 +6,7 @@
 import * as z from 'zod/mini';
 import { ID_PATTERN } from './ids.ts';
 import { once } from './once.ts';
-import { durationSchema, retrySchema } from './retry-schema.ts';
+import { durationSchema, type RetryYaml, retrySchema } from './retry-schema.ts';
 
 export const PRIORITIES = ['P0', 'P1', 'P2'] as const;
 export const ESTIMATES = ['S', 'M', 'L', 'XL'] as const;
@@ -34,7 +34,16 @@ export function described<T extends z.ZodMiniType>(schema: T, description: strin
 
 /** A key that may be left out. `key:` with nothing behind it is null in YAML and means the same. */
 export function optional<T extends z.ZodMiniType>(schema: T, description: string, meta: Meta = {}) {
-  return described(z.optional(z.nullable(schema)), description, meta);
+  return described(z.optional(nullable(schema)), description, meta);
+}
+
+const nullables = new WeakMap<z.ZodMiniType, z.ZodMiniType>();
+
+/** One for each schema, however many keys have it: the description is that of the `optional` around it. */
+function nullable<T extends z.ZodMiniType>(schema: T): z.ZodMiniNullable<T> {
+  const made = (nullables.get(schema) as z.ZodMiniNullable<T> | undefined) ?? z.nullable(schema);
+  nullables.set(schema, made);
+  return made;
 }
 
 const filled = () => z.string().check(z.minLength(1));
@@ -54,6 +63,8 @@ const parts = once(() => {
     anything: z.unknown(),
   };
 });
+
+type RetrySchema = z.ZodMiniType<RetryYaml>;
 
 /** Accepted so that existing plans load; forge does nothing with it. */
 const ignored = (what: string) => optional(parts().anything, `${what} Accepted and ignored.`);
@@ -76,7 +87,7 @@ const questionBudgetSchema = once(() => {
   });
 });
 
-const taskSchema = once(() => {
+const taskSchema = (retry: RetrySchema) => {
   const { text, texts, filledText, filledTexts, foreignId } = parts();
   return described(
     z.strictObject({
@@ -144,7 +155,7 @@ const taskSchema = once(() => {
         { default: {} },
       ),
       retry: optional(
-        retrySchema(),
+        retry,
         'When a failed attempt is tried again: one policy, a list of them, or a list with a cap on the sum. Left out: as the settings say.',
         {
           examples: [{ max_attempts: 3, base: '10s' }],
@@ -161,9 +172,9 @@ const taskSchema = once(() => {
     }),
     'A piece of work for one worker.',
   );
-});
+};
 
-const phaseSchema = once(() => {
+const phaseSchema = (retry: RetrySchema) => {
   const { text, texts } = parts();
   return described(
     z.strictObject({
@@ -180,14 +191,14 @@ const phaseSchema = once(() => {
         default: [],
       }),
       tasks: described(
-        z.array(taskSchema()),
+        z.array(taskSchema(retry)),
         'The tasks of the phase. Among equals the one that stands first starts first.',
       ),
       tracker_milestone_id: ignored('The milestone in the tracker.'),
     }),
     'A stretch of the plan. Ready tasks of an earlier phase start before those of a later one.',
   );
-});
+};
 
 const sourceSchema = once(() => {
   const { text, foreignId } = parts();
@@ -199,19 +210,25 @@ const sourceSchema = once(() => {
   });
 });
 
-export const planSchema = once(() => {
+const planWith = (retry: RetrySchema) => {
   const { text } = parts();
   return z.strictObject({
     project: described(filled(), 'The name of the project.'),
     phases: described(
-      z.array(phaseSchema()).check(z.minLength(1, { error: 'a plan needs at least one phase' })),
+      z.array(phaseSchema(retry)).check(z.minLength(1, { error: 'a plan needs at least one phase' })),
       'The phases, in the order of work.',
     ),
     tracker_url: optional(text, 'Where people find the tracker.'),
     source: optional(sourceSchema(), 'Where the plan was generated from.'),
     gate_check_command: optional(text, 'A command that checks a phase gate. Accepted, never executed.'),
   });
-});
+};
+
+/** What plans are read by. It takes any `retry`: what is wrong with one is for `retryProblems` to say. */
+export const planSchema = once(() => planWith(z.custom<RetryYaml>()));
+
+/** The same with all that `retry` may hold, for editors. */
+export const fullPlanSchema = once(() => planWith(retrySchema()));
 
 export type PlanYaml = z.infer<ReturnType<typeof planSchema>>;
 export type PhaseYaml = PlanYaml['phases'][number];

@@ -19,7 +19,7 @@ import {
 } from './plan-schema.ts';
 import type { RetryYaml } from './retry-schema.ts';
 import { parseDuration } from './time.ts';
-import { checkTasks, isRetry, planLabel, suggestIds } from './value-checks.ts';
+import { checkTasks, planLabel, suggestIds } from './value-checks.ts';
 import { type Positions, parseYaml, positionsOf, type YamlPath } from './yaml.ts';
 
 export type Priority = (typeof PRIORITIES)[number];
@@ -103,7 +103,7 @@ export function parsePlan(text: string, file: string): PlanResult {
   if (yaml.value === null) return { ok: false, problems: [emptyFile(file)] };
   const outline = outlineOf(yaml.value);
   const shape = planSchema().safeParse(yaml.value, WITHOUT_WORDS);
-  const issues = shape.success ? [] : shape.error.issues.filter((issue) => !isRetry(issue.path));
+  const issues = shape.success ? [] : shape.error.issues;
   const findings = [
     ...suggestIds(shapeFindings(planSchema(), yaml.value, issues, planLabel(yaml.value)), yaml.value),
     ...checkOutline(outline),

@@ -246,7 +246,7 @@ const agentsSchema = once(() => {
   });
 });
 
-export const settingsSchema = once(() => {
+const settingsWith = (retry: z.ZodMiniType<RetryYaml>) => {
   const { filled, globs } = parts();
   return z.strictObject({
     version: optional(
@@ -271,7 +271,7 @@ export const settingsSchema = once(() => {
       agentsSchema(),
       'How workers are run, watched and limited. Durations are milliseconds, or text such as 30s, 5m, 2h.',
     ),
-    retry: optional(retrySchema(), 'When a failed attempt is tried again, for tasks that say nothing themselves.'),
+    retry: optional(retry, 'When a failed attempt is tried again, for tasks that say nothing themselves.'),
     errors: optional(errorRulesSchema(), 'Rules that give failures a class to retry on; the first that matches wins.', {
       default: [],
     }),
@@ -318,7 +318,13 @@ export const settingsSchema = once(() => {
     ),
     ...ignored(IGNORED_BLOCKS),
   });
-});
+};
+
+/** What settings are read by. It takes any `retry`: what is wrong with one is for `retryProblems` to say. */
+export const settingsSchema = once(() => settingsWith(z.custom<RetryYaml>()));
+
+/** The same with all that `retry` may hold, for editors. */
+export const fullSettingsSchema = once(() => settingsWith(retrySchema()));
 
 export type SettingsYaml = z.infer<ReturnType<typeof settingsSchema>>;
 

@@ -41,7 +41,7 @@ export function parseSettings(text: string, file: string): SettingsResult {
   const value = withoutExtensions(yaml.value);
   const schema = settingsSchema();
   const shape = schema.safeParse(value, WITHOUT_WORDS);
-  const issues = shape.success ? [] : shape.error.issues.filter((issue) => issue.path[0] !== 'retry');
+  const issues = shape.success ? [] : shape.error.issues;
   const findings = [...shapeFindings(schema, value, issues, pathText), ...checkValues(value)];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
   return { ok: true, settings: fillIn(shape.data), warnings: warningsOf(value) };

@@ -23,11 +23,6 @@ export function planLabel(value: unknown): (path: YamlPath) => string {
   };
 }
 
-/** `retry` is a choice of forms, which its own module explains better than the schema can. */
-export function isRetry(path: readonly PropertyKey[]): boolean {
-  return path[0] === 'phases' && path[2] === 'tasks' && path[4] === 'retry';
-}
-
 /** What a task may not hold although its shape is right. Looks only at what is of the right type. */
 export function checkTasks(value: unknown, outline: Outline): Finding[] {
   const label = planLabel(value);
