@@ -26,7 +26,11 @@ export class QuestionWatch {
    */
   async resumed(read: TaskRead): Promise<boolean> {
     try {
-      return (await resumeIfSettled(this.#env, read)) !== null;
+      if ((await resumeIfSettled(this.#env, read)) === null) return false;
+      // A short deadline may be over before anybody saw the question; what came of it is told all the same.
+      const asked = read.record && openQuestion(read.record);
+      if (asked) this.#told.set(read.task_id, asked.question_id);
+      return true;
     } catch (error) {
       // A damaged answer stops this task and no other.
       if (!(error instanceof ForgeError) || error.code === 'IO_ERROR') throw error;

@@ -1,0 +1,159 @@
+/** Questions with real processes: workers that ask and end, people who answer or don't, and runs that are killed. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { FORGE, orchestrate, project, type StartedCli, startCli } from '../support/cli.ts';
+import { until } from '../support/processes.ts';
+
+type Event = Record<string, unknown> & { type: string };
+
+/** The lines of `run --json` so far. */
+function eventsOf(run: StartedCli): () => Event[] {
+  let text = '';
+  run.process.stdout?.on('data', (chunk: string) => {
+    text += chunk;
+  });
+  return () =>
+    text
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+}
+
+/** A worker that asks; once it is answered it writes down what it was told. */
+function asker(key: string, more = ''): string {
+  const forge = `"${process.execPath}" "${FORGE}" orchestrate`;
+  const ask = `${forge} question --decision-key ${key} --question "Keep it?" --options-file options.json ${more} --json`;
+  return `out=$(${ask}) || exit 4; case "$out" in *answered*) echo "$out" >> ${key}.told ;; esac`;
+}
+
+function planned(tasks: Record<string, string>): string {
+  const cwd = project(
+    Object.entries(tasks).map(
+      ([id, run]) => `id: ${id}, title: ${id}, retry: { max_attempts: 9, base: 0 }, run: '${run}'`,
+    ),
+  );
+  writeFileSync(join(cwd, 'options.json'), '[{"id":"keep","label":"Keep it"},{"id":"drop","label":"Drop it"}]');
+  return cwd;
+}
+
+async function openQuestions(cwd: string): Promise<{ question_id: string; task_id: string }[]> {
+  return (await orchestrate(['questions', '--open', '--json'], { cwd })).json().data.questions;
+}
+
+describe('run', () => {
+  it('goes on with other tasks, and picks each up when its question is settled', { timeout: 60_000 }, async () => {
+    const cwd = planned({
+      answered: asker('answered'),
+      defaulted: asker('defaulted', '--default drop --deadline 1s'),
+      ignored: asker('ignored', '--deadline 1ms'),
+      other: 'touch other.done',
+    });
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    const events = eventsOf(run);
+    const asked = () => events().find(({ type, task_id }) => type === 'question_opened' && task_id === 'answered');
+    await until('the question', () => asked() !== undefined);
+    expect(asked()).toMatchObject({ decision_key: 'answered', question: { question: 'Keep it?' } });
+    const question = String(asked()?.['question_id']);
+    const given = await orchestrate(['answer', question, '--option', 'keep', '--note', '-'], {
+      cwd,
+      input: 'as ever\n',
+    });
+    expect(given.code).toBe(0);
+    const { code } = await run.ended;
+    expect(code).toBe(1);
+    const ends = events().filter(({ type }) => type === 'task_finished');
+    expect(Object.fromEntries(ends.map(({ task_id, state }) => [task_id, state]))).toEqual({
+      answered: 'shipped',
+      defaulted: 'shipped',
+      ignored: 'failed',
+      other: 'shipped',
+    });
+    expect(ends.find(({ task_id }) => task_id === 'ignored')).toMatchObject({ failure_reason: 'decision_key_budget' });
+    expect(readFileSync(join(cwd, 'answered.told'), 'utf8')).toMatch(/"option_id":"keep".*"note":"as ever"/);
+    expect(readFileSync(join(cwd, 'defaulted.told'), 'utf8')).toContain('"option_id":"drop"');
+    const settled = events().filter(({ type }) => type === 'question_settled');
+    expect(settled.map(({ task_id, answered_by }) => `${task_id} ${answered_by}`).sort()).toEqual(
+      expect.arrayContaining(['defaulted default', 'ignored expiry', 'ignored expiry', 'ignored expiry']),
+    );
+  });
+
+  it('prints the question with the command that answers it', async () => {
+    const cwd = planned({ a: asker('k', '--default drop --deadline 1s') });
+    const { code, stdout } = await orchestrate(['run'], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^\? a +asks: Keep it\?\n {4}keep — Keep it\n {4}drop — Drop it \(default\)\n {4}forge orchestrate answer [0-9a-f-]{36} --option keep\|drop\n/m,
+    );
+    expect(stdout).toMatch(/^\? a +k: drop \(default\)$/m);
+  });
+
+  it('killed while it waits: the answer is taken, and the next run goes on with it', async () => {
+    const cwd = planned({ a: asker('k') });
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    const events = eventsOf(run);
+    await until('a question', () => events().some(({ type }) => type === 'question_opened'));
+    run.process.kill('SIGKILL');
+    await run.ended;
+    const [open] = await openQuestions(cwd);
+    expect((await orchestrate(['answer', open?.question_id ?? '', '--option', 'drop'], { cwd })).code).toBe(0);
+    expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+    expect(readFileSync(join(cwd, 'k.told'), 'utf8').trimEnd().split('\n')).toHaveLength(1);
+  });
+});
+
+it('an answer, the default and two runs at once: one of them decides, for all', { timeout: 60_000 }, async () => {
+  const cwd = planned({
+    a: asker('a', '--default drop --deadline 1s'),
+    b: asker('b', '--default drop --deadline 1s'),
+  });
+  const runs = [1, 2].map(() => startCli(['orchestrate', 'run', '--json'], { cwd }));
+  const seen = runs.map(eventsOf);
+  const asked = () => seen.flatMap((events) => events().filter(({ type }) => type === 'question_opened'));
+  await until('both questions', () => new Set(asked().map(({ task_id }) => task_id)).size === 2);
+  const open = [...new Set(asked().map(({ question_id }) => String(question_id)))];
+  const given = await Promise.all(
+    open.flatMap((question_id) =>
+      ['keep', 'drop', 'keep'].map((option) =>
+        orchestrate(['answer', question_id, '--option', option, '--json'], { cwd }),
+      ),
+    ),
+  );
+  for (const { code } of await Promise.all(runs.map(({ ended }) => ended))) expect(code).toBe(0);
+  const { questions } = (await orchestrate(['questions', '--json'], { cwd })).json().data;
+  for (const question of questions as { question_id: string; task_id: string; option_id: string; status: string }[]) {
+    expect(question.status).toBe('answered');
+    const told = readFileSync(join(cwd, `${question.task_id}.told`), 'utf8');
+    expect(told).toContain(`"option_id":"${question.option_id}"`);
+    const mine = given.map((result) => result.json()).filter(({ data }) => data?.question_id === question.question_id);
+    for (const { data } of mine) expect(data.option_id).toBe(question.option_id);
+  }
+});
+
+it('attach shows the questions of a run until it is over', async () => {
+  const cwd = planned({ a: asker('k') });
+  const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+  const events = eventsOf(run);
+  await until('a question', () => events().some(({ type }) => type === 'question_opened'));
+  const { run_id } = events()[0] as unknown as { run_id: string };
+  const attached = startCli(['orchestrate', 'attach', '--run', run_id, '--json'], { cwd });
+  const seen = eventsOf(attached);
+  await until('the attached question', () => seen().length > 0);
+  await orchestrate(['answer', String(seen()[0]?.['question_id']), '--option', 'keep', '--by', 'ada'], { cwd });
+  expect((await run.ended).code).toBe(0);
+  expect((await attached.ended).code).toBe(0);
+  expect(seen()).toMatchObject([
+    { type: 'question_opened', status: 'open', decision_key: 'k' },
+    { type: 'question_settled', status: 'answered', option_id: 'keep', answered_by: 'ada' },
+  ]);
+  expect((await orchestrate(['attach', '--run', '00000000-0000-7000-8000-000000000bad'], { cwd })).code).toBe(2);
+});
+
+it('a worker that does not end after asking is stopped', { timeout: 30_000 }, async () => {
+  const cwd = planned({ a: `${asker('k', '--default keep --deadline 1ms')}; test -e k.told || sleep 600` });
+  const settings = await orchestrate(['init'], { cwd });
+  expect(settings.code).toBe(0);
+  writeFileSync(join(cwd, '.forge/settings.yaml'), 'version: 1\nagents: { kill_grace_ms: 100ms }\n');
+  expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+});
