@@ -1,7 +1,7 @@
 /** Bare `forge orchestrate`: where things stand, and the exact next command. */
 
 import { ForgeError } from '../core/errors.ts';
-import { mayStillRun, outlook } from '../core/readiness.ts';
+import { mayStillRun, outlook, type WaitCode } from '../core/readiness.ts';
 import { isInFlight } from '../core/task-state.ts';
 import { worldOf } from '../runner/env.ts';
 import { findProject, loadPlan } from '../store/project.ts';
@@ -19,6 +19,9 @@ export interface HomeData {
   next: { command: string; why: string };
 }
 
+/** Reasons of tasks that are over or with somebody, who are counted as such. */
+const NOT_WAITING: readonly WaitCode[] = ['TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'TASK_FAILED', 'TASK_CANCELLED'];
+
 /** Never fails for want of a project: then the next command is `init`. Throws PHASES_PARSE_ERROR, SETTINGS_INVALID. */
 export async function home(call: Call): Promise<HomeData> {
   const empty = { project: null, plan: null, counts: {}, ready: 0, in_flight: 0, waiting: 0, human: 0 };
@@ -35,7 +38,8 @@ export async function home(call: Call): Promise<HomeData> {
   if (loaded === null) return { ...start, project: session.layout.project };
   const { reads } = await readAll(session);
   const world = worldOf(session, loaded.plan, reads);
-  const { ready, waiting, human } = outlook(world);
+  const { ready, waiting: unready, human } = outlook(world);
+  const waiting = unready.filter(({ reasons }) => !reasons.some(({ code }) => NOT_WAITING.includes(code)));
   const counts: Record<string, number> = {};
   let in_flight = 0;
   for (const task of loaded.plan.tasks) {
@@ -50,7 +54,8 @@ export async function home(call: Call): Promise<HomeData> {
     failed: loaded.plan.tasks.find((task) => stateOf(world.recordOf(task.id)) === 'failed')?.id ?? null,
     runnable: mayStillRun(world, ids).length > 0,
     forAgents: ready.find((task) => task.run === null)?.id ?? null,
-    waiting: waiting[0]?.task.id ?? null,
+    waiting: (waiting[0] ?? unready[0])?.task.id ?? null,
+    empty: loaded.plan.tasks.length === 0,
     human: human[0]?.id ?? null,
   };
   return {
@@ -75,6 +80,7 @@ interface Facts {
   forAgents: string | null;
   waiting: string | null;
   human: string | null;
+  empty: boolean;
 }
 
 /** What moves the plan on, most useful first. */
@@ -95,5 +101,6 @@ function nextCommand(facts: Facts, planFile: string): HomeData['next'] {
     };
   if (facts.waiting !== null)
     return { command: `forge orchestrate why ${facts.waiting}`, why: 'nothing can start now' };
-  return { command: 'forge orchestrate status', why: 'everything is done' };
+  const why = facts.empty ? `there are no tasks in ${planFile} yet` : 'everything is done';
+  return { command: 'forge orchestrate status', why };
 }

@@ -158,9 +158,14 @@ export async function underRun<T>(
 
 /** The tasks that are ready, in order. Throws NOT_READY when there is none. */
 export function requireReady(session: Session, loaded: LoadedPlan, reads: ReadonlyMap<string, TaskRead>): PlanTask[] {
-  const { ready, waiting } = outlook(worldOf(session, loaded.plan, reads));
+  const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, reads));
   if (ready.length > 0) return ready;
-  throw new ForgeError('NOT_READY', `no task is ready; ${waiting.length} wait`, {
+  const left = waiting.length + human.length;
+  if (left === 0) {
+    const why = loaded.plan.tasks.length === 0 ? `${loaded.file} has none` : 'everything is done';
+    throw new ForgeError('NOT_READY', `no task is ready: ${why}`, { hint: 'See `forge orchestrate status`.' });
+  }
+  throw new ForgeError('NOT_READY', `no task is ready; ${left === 1 ? 'one waits' : `${left} wait`}`, {
     hint: 'See what they wait for with `forge orchestrate phases --ready`.',
   });
 }

@@ -26,7 +26,7 @@ function standing(data: HomeData, project: string, plan: string, look: Look): st
   const total = Object.values(data.counts).reduce((sum, count) => sum + count, 0);
   return [
     `${look.palette.bold(oneLine(project))}  ${plural(total, 'task')} in ${oneLine(plan)}`,
-    `  ${countsText(data.counts, look)}`,
+    ...(total === 0 ? [] : [`  ${countsText(data.counts, look)}`]),
     `  ${parts.join(', ')}`,
   ];
 }

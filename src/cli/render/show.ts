@@ -10,6 +10,8 @@ import { ago, leaseText } from './status.ts';
 
 /** Columns of the names on the left. */
 const NAMES = 14;
+/** Reasons not to start a task that its state, its lease or the plan's word for it show by themselves. */
+const TOLD_BY_STATE = ['TASK_FINISHED', 'TASK_FAILED', 'TASK_CANCELLED', 'TASK_IN_FLIGHT'];
 
 export function renderShow(data: ShowData, look: Look): string {
   const { bold } = look.palette;
@@ -50,8 +52,14 @@ function standing({ state, lease, ready, reasons, task }: ShowData, look: Look):
     ...field('run', lease?.owner_run_id, look),
     ...field('claim', lease?.claim_id, look),
     ...(ready ? field('ready', 'yes', look) : []),
-    ...(task === null ? [] : reasons.flatMap(({ message }, i) => field(i === 0 ? 'waits because' : '', message, look))),
+    ...(task === null ? [] : waiting(reasons, look)),
   ];
+}
+
+/** Why it can't start. A task that is over, or with somebody, waits for nothing: its state says it all. */
+function waiting(reasons: ShowData['reasons'], look: Look): string[] {
+  const told = reasons.filter(({ code }) => !TOLD_BY_STATE.includes(code));
+  return told.flatMap(({ message }, i) => field(i === 0 ? 'waits because' : '', message, look));
 }
 
 function planned({ task }: ShowData, look: Look): string[] {

@@ -22,17 +22,18 @@ export function renderStatus(data: StatusData, look: Look): string {
     state: columnOf(data.tasks.map(shownState), 19),
   };
   const head = `${bold(oneLine(data.project))}  ${plural(data.tasks.length, 'task')}`;
-  const counts = countsText(data.counts, look);
+  const counts = countsText(countsOf(data.tasks), look);
   const lines = [counts === '' ? head : `${head}: ${counts}`];
+  const dead = new Set<string | null>(data.runs.flatMap((run) => (run.standing === 'dead' ? [run.run_id] : [])));
   for (const [phase, rows] of byPhase(data.tasks)) {
     lines.push('', bold(phase === null ? 'not in the plan' : oneLine(phase)));
-    for (const row of rows) lines.push(...taskLines(row, columns, look));
+    for (const row of rows) lines.push(...taskLines(row, columns, dead.has(row.run_id), look));
   }
   const open = data.runs.filter(({ standing }) => standing === 'open');
   if (open.length > 0) {
     lines.push('', bold(plural(open.length, 'open run')));
     for (const { run_id, name, started_at } of open) {
-      lines.push(`  ${run_id}  since ${ago(started_at, look)}${name === null ? '' : `  ${cut(name, 20)}`}`);
+      lines.push(`  ${run_id}  opened ${ago(started_at, look)}${name === null ? '' : `  ${cut(name, 20)}`}`);
     }
   }
   return lines.join('\n');
@@ -48,12 +49,18 @@ function byPhase(rows: readonly StatusRow[]): Map<string | null, StatusRow[]> {
   return phases;
 }
 
-/** The plan's word counts where nobody has worked on the task. */
+/** What the plan calls done or dropped is over, whatever its record says: `run` counts the same way. */
 function shownState({ state, planned }: StatusRow): ShownState {
-  return state === 'unclaimed' && (planned === 'done' || planned === 'dropped') ? planned : state;
+  return planned === 'done' || planned === 'dropped' ? planned : state;
 }
 
-function taskLines(row: StatusRow, columns: Columns, look: Look): string[] {
+function countsOf(rows: readonly StatusRow[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const state of rows.map(shownState)) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
+}
+
+function taskLines(row: StatusRow, columns: Columns, ownerGone: boolean, look: Look): string[] {
   const { palette, width } = look;
   const state = shownState(row);
   const tries = row.attempt_count === 0 ? '' : `${row.attempt_count}x`;
@@ -65,16 +72,17 @@ function taskLines(row: StatusRow, columns: Columns, look: Look): string[] {
     `${inColourOf(state, pad(state, columns.state), look)} ${tries.padStart(3)}  `,
     title,
   ];
-  const more = detail(row, look);
+  const more = detail(row, ownerGone, look);
   const lines = [first.join('').trimEnd()];
   if (more !== '') lines.push(`    ${' '.repeat(columns.id)}  ${palette.dim(cut(more, Math.max(20, width - start)))}`);
   return lines;
 }
 
 /** Who works on it, or when and why it is tried again. */
-function detail(row: StatusRow, look: Look): string {
+function detail(row: StatusRow, ownerGone: boolean, look: Look): string {
   const parts: string[] = [];
-  if (row.lease_expires_at !== null) {
+  if (ownerGone) parts.push('whoever worked on it is gone; the next run takes it over');
+  else if (row.lease_expires_at !== null) {
     parts.push(`lease ${leaseText(row.lease_expires_at, look)}, run ${row.run_id ?? 'unknown'}`);
   }
   if (row.failure_reason !== null) parts.push(row.failure_reason);

@@ -1,0 +1,91 @@
+/** What a person is told of where things stand: `status`, `show` and bare `orchestrate` agree with `run`. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { orchestrate, project, startCli } from '../support/cli.ts';
+import { until } from '../support/processes.ts';
+
+/** The text of a command that succeeds. */
+async function text(cwd: string, ...args: string[]): Promise<string> {
+  const { stdout, stderr, code } = await orchestrate(args, { cwd });
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  return stdout;
+}
+
+describe('a task that the plan calls done or dropped', () => {
+  const TASKS = ['id: a, title: A, run: "true"', 'id: b, title: B, status: done', 'id: c, title: C, status: dropped'];
+
+  it('is counted the same way by everybody', async () => {
+    const cwd = project(TASKS);
+    await text(cwd, 'cancel', 'b');
+    expect(await text(cwd, 'run')).toContain(': 1 shipped, 1 done, 1 dropped');
+    expect(await text(cwd, 'status')).toContain('test  3 tasks: 1 shipped, 1 done, 1 dropped\n');
+    expect(await text(cwd)).toContain('  1 shipped, 1 done, 1 dropped\n');
+    const { data } = (await orchestrate(['status', '--json'], { cwd })).json();
+    expect(data.counts).toEqual({ shipped: 1, cancelled: 1, unclaimed: 1 });
+  });
+
+  it('is not said to wait for that', async () => {
+    const shown = await text(project(TASKS), 'show', 'c');
+    expect(shown).toContain('in the plan   dropped\n');
+    expect(shown).not.toContain('waits');
+  });
+});
+
+describe('a task that is over, or with somebody, does not wait', () => {
+  const TASKS = ['id: a, title: A', 'id: b, title: B, depends_on: [a]'];
+
+  it('in what show says', async () => {
+    const cwd = project(TASKS);
+    await text(cwd, 'claim', 'a');
+    expect(await text(cwd, 'show', 'a')).not.toContain('waits');
+    expect(await text(cwd, 'show', 'b')).toContain('waits because it depends on a, which is claimed\n');
+    await text(cwd, 'cancel', 'a');
+    expect(await text(cwd, 'show', 'a')).toMatch(/state +cancelled\n\n/);
+  });
+
+  it('in what is counted without a verb', async () => {
+    const cwd = project(TASKS);
+    await text(cwd, 'claim', 'a');
+    expect(await text(cwd)).toContain('0 ready, 1 in flight, 1 waiting\n');
+    await text(cwd, 'cancel', 'a');
+    expect(await text(cwd)).toContain('0 ready, 0 in flight, 1 waiting\n');
+  });
+});
+
+describe('when nothing is ready', () => {
+  it.each([
+    ['nothing is left', ['id: a, title: A, status: done'], 'no task is ready: everything is done'],
+    ['there are no tasks', [], 'no task is ready: plans/phases.yaml has none'],
+    ['one waits', ['id: a, title: A, status: paused'], 'no task is ready; one waits'],
+    ['a person is waited for', ['id: a, title: A, owner_type: human'], 'no task is ready; one waits'],
+  ])('because %s, claim says so', async (_, tasks, message) => {
+    const cwd = project(tasks, tasks.length > 0 ? {} : { 'plans/phases.yaml': EMPTY });
+    const { stderr, code } = await orchestrate(['claim', '--next'], { cwd });
+    expect(stderr).toContain(`error[NOT_READY]: ${message}\n`);
+    expect(code).toBe(4);
+  });
+
+  it('a plan without tasks is not called done', async () => {
+    const cwd = project([], { 'plans/phases.yaml': EMPTY });
+    expect(await text(cwd)).toContain('there are no tasks in plans/phases.yaml yet');
+  });
+});
+
+const EMPTY = 'project: test\nphases:\n  - {id: phase-1, name: One, tasks: []}\n';
+
+it('a task whose runner was killed is not shown as being worked on', async () => {
+  const cwd = project(['id: a, title: A, run: "echo begun; touch begun; while :; do sleep 1; done"']);
+  const { process, ended } = startCli(['orchestrate', 'run'], { cwd });
+  onTestFinished(() => void process.kill('SIGINT'));
+  await until('the worker runs', () => existsSync(join(cwd, 'begun')));
+  expect(await text(cwd, 'status')).toMatch(/lease for .+ more, run/);
+  process.kill('SIGKILL');
+  await ended;
+  const shown = await text(cwd, 'status');
+  expect(shown).toContain('whoever worked on it is gone; the next run takes it over');
+  expect(shown).not.toContain('lease for');
+  // The worker that is left behind is stopped by the next command that takes the task.
+  expect(await orchestrate(['exec', 'a', '--', 'true'], { cwd })).toMatchObject({ code: 0 });
+});
