@@ -23,6 +23,7 @@ export interface Mutant {
 const PROTOCOL = 'src/store/protocol.ts';
 const VIEWS = 'src/store/views.ts';
 const FILES = 'src/store/task-files.ts';
+const QUESTIONS = 'src/core/questions.ts';
 
 /** A mutant of one change. */
 function mutant(name: string, file: string, from: string, to: string): Mutant {
@@ -258,6 +259,31 @@ const CREATING: Mutant[] = [
   ),
 ];
 
+const ASKING: Mutant[] = [
+  {
+    ...mutant(
+      'an answer settles whatever question is open',
+      QUESTIONS,
+      'if (open === null || open.question_id !== answer.question_id) {',
+      'if (open === null) {',
+    ),
+    focus: 'questions',
+  },
+  {
+    ...mutant(
+      'a parked task keeps its lease',
+      QUESTIONS,
+      'const ended = { by: lease, lease: null, nowMs',
+      'const ended = { by: lease, lease, nowMs',
+    ),
+    focus: 'questions',
+  },
+  {
+    ...mutant('an answer is written over', FILES, '    yield* io.link(tmp, path);', '    yield* io.rename(tmp, path);'),
+    focus: 'questions',
+  },
+];
+
 export const MUTANTS: readonly Mutant[] = [
   ...COMMITTING,
   ...COMPACTION,
@@ -265,4 +291,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...ADOPTION,
   ...PUBLISHING,
   ...CREATING,
+  ...ASKING,
 ];

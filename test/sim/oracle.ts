@@ -21,7 +21,8 @@ export type Rule =
   | 'blocked'
   | 'edit lost'
   | 'views differ'
-  | 'created twice';
+  | 'created twice'
+  | 'wrong answer';
 
 export class Violation extends Error {
   readonly rule: Rule;
@@ -101,6 +102,9 @@ export interface Stats {
   editsOvertaken: number;
   refusedByEdit: number;
   rotten: number;
+  /** Tasks that were parked on a question, and that went on from one. */
+  asked: number;
+  answered: number;
 }
 
 export function noStats(): Stats {
@@ -123,6 +127,8 @@ export function noStats(): Stats {
     editsOvertaken: 0,
     refusedByEdit: 0,
     rotten: 0,
+    asked: 0,
+    answered: 0,
   };
 }
 
@@ -371,6 +377,11 @@ export class Oracle {
 
 /** Watches a file that many may try to create and that must then stay what it is. */
 export class OnceOracle {
+  /** What processes were told that it says. */
+  get text(): string | null {
+    return this.#text;
+  }
+
   #text: string | null = null;
   #created = false;
 

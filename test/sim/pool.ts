@@ -81,6 +81,6 @@ export function explain(failure: Failure): string {
     ...failure.trace,
     '',
     `seed ${failure.seed}: ${failure.message}`,
-    `again: npm run simulate -- --seed ${failure.seed} --schedules 1`,
+    `again: npm run simulate -- --seed ${failure.seed} --schedules 1${failure.focus === null ? '' : ` --focus ${failure.focus}`}`,
   ].join('\n');
 }

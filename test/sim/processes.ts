@@ -1,11 +1,12 @@
 /** What the simulated processes do: the loop of every changing command, over the real protocol. */
 
-import { freshRecord } from '../../src/core/records.ts';
+import { ledgerOf, openQuestion } from '../../src/core/questions.ts';
+import { freshRecord, type TaskRecord } from '../../src/core/records.ts';
 import { isoTime } from '../../src/core/time.ts';
 import { createOnce, type TaskCommit } from '../../src/store/task-files.ts';
 import { type Doing, Fault, type Life } from './disk.ts';
 import type { Seen } from './layers.ts';
-import { newTrying, type Trying, Violation } from './oracle.ts';
+import { newTrying, OnceOracle, type Trying, Violation } from './oracle.ts';
 import { decide, type Request, type RequestKind, TASK } from './requests.ts';
 import { ANSWERS, DIR, type Process, type World } from './world.ts';
 
@@ -27,7 +28,7 @@ export function* requesting(world: World, self: Process, attempt: Attempt): Life
     for (let tries = 0; outcome === 'again' && tries < TRIES; tries++) outcome = yield* attempt(world, self, request);
     self.trying = null;
     if (request.kind === 'claim') self.claim = outcome === 'done' ? request.claimId : null;
-    else if (outcome === 'refused' || request.kind === 'release') self.claim = null;
+    else if (outcome === 'refused' || request.kind === 'release' || request.kind === 'ask') self.claim = null;
     self.request = null;
   }
 }
@@ -36,10 +37,17 @@ const FREE: readonly RequestKind[] = ['claim', 'claim', 'claim', 'count', 'count
 const FREE_OF_VIEWS: readonly RequestKind[] = ['count', 'count', 'count', 'claim', 'look'];
 const HOLDING: readonly RequestKind[] = ['heartbeat', 'heartbeat', 'release', 'count', 'look'];
 
-function nextRequest({ random, layer }: World, self: Process): Request {
+/** Where questions are what matters. */
+const FREE_TO_ANSWER: readonly RequestKind[] = ['claim', 'claim', 'settle', 'settle', 'settle', 'count'];
+const HOLDING_TO_ASK: readonly RequestKind[] = ['ask', 'ask', 'ask', 'heartbeat', 'release'];
+
+function nextRequest({ random, layer, focus }: World, self: Process): Request {
   self.left--;
   self.requests++;
-  const kind = random.pick(self.claim !== null ? HOLDING : layer.views ? FREE : FREE_OF_VIEWS);
+  const questions = focus === 'questions';
+  const holding = questions ? HOLDING_TO_ASK : HOLDING;
+  const free = questions ? FREE_TO_ANSWER : layer.views ? FREE : FREE_OF_VIEWS;
+  const kind = random.pick(self.claim !== null ? holding : free);
   return { kind, number: self.requests, claimId: self.claim ?? `claim-${self.name}-${self.requests}` };
 }
 
@@ -59,24 +67,27 @@ export const protocol: Attempt = function* (world, self, request) {
   const { oracle } = world;
   self.failed = false;
   if (request.kind === 'look') return yield* look(world, self);
-  const answer = request.kind === 'answer' ? yield* agreed(world, self) : null;
+  const answer = request.kind === 'answer' ? yield* agreed(world, self, 'answer.json') : null;
   if (request.kind === 'answer' && answer === null) return 'again';
+  const settles = request.kind === 'settle' ? yield* decided(world, self) : null;
+  if (settles === 'again' || settles === 'done') return settles;
 
   const read = yield* readChecked(world, self, true);
   if (read === null) return 'again';
   if (read.problem !== null) return refusedByEdit(world, read.problem);
   const record = read.record ?? freshRecord(TASK, isoTime(world.nowMs));
   const op = `${self.name}-${++self.ops}`;
-  const decided = decide(record, request, { name: self.name, op, nowMs: world.nowMs, answer });
-  if (decided.kind === 'refused') return 'refused';
-  if (decided.kind === 'repeat') {
+  const decision = decide(record, request, { name: self.name, op, nowMs: world.nowMs, answer, settles });
+  if (decision.kind === 'refused') return 'refused';
+  if (decision.kind === 'repeat') {
     if ((yield* tried(world.layer.settle(op), self)) === null) return 'again';
     oracle.settled(self.name, request);
     return 'done';
   }
-  const trying = newTrying(op, read.version, record, decided, request, world.nowMs);
+  const trying = newTrying(op, read.version, record, decision, request, world.nowMs);
   self.trying = trying;
-  const change = { expected: read.version, op, record: decided.record };
+  checkAnswers(world, decision.record);
+  const change = { expected: read.version, op, record: decision.record };
   const result = yield* tried(world.layer.commit(change, world.retention), self);
   return judge(world, self, trying, result?.value ?? null);
 };
@@ -89,6 +100,8 @@ function judge(world: World, self: Process, trying: Trying, result: TaskCommit |
   }
   const late = result.warnings.filter((warning) => !warning.includes('moved to'));
   if (late.length > 0 && !self.failed) throw new Violation('failed without a cause', late.join('; '));
+  if (trying.request.kind === 'ask') oracle.stats.asked++;
+  if (trying.request.kind === 'settle') oracle.stats.answered++;
   oracle.acknowledged(trying, result.version, !result.warnings.some((warning) => warning.includes('power cut')));
   return 'done';
 }
@@ -123,15 +136,38 @@ function* look(world: World, self: Process): Life<Outcome> {
   return 'done';
 }
 
-/** Creates the answer file, or finds the one that was there first. Null when a call failed. */
-function* agreed(world: World, self: Process): Life<string | null> {
+/** Creates a file that is created once, or finds the one that was there first. Null when a call failed. */
+function* agreed(world: World, self: Process, name: string): Life<string | null> {
   const mine = `answer of ${self.name} ${self.ops}`;
-  const path = `${ANSWERS}/answer.json`;
+  const path = `${ANSWERS}/${name}`;
   const created = yield* tried(createOnce(path, mine, `${self.name}-answer-${++self.ops}`), self);
   if (created === null) return null;
   const file = world.disk.file(path);
-  const durable =
-    file !== null && file.synced === file.text && world.disk.folder(ANSWERS).settled.get('answer.json') === file;
-  world.answers.told(file?.text ?? null, durable, created.value ? mine : null);
+  const durable = file !== null && file.synced === file.text && world.disk.folder(ANSWERS).settled.get(name) === file;
+  const oracle = world.answers.get(name) ?? new OnceOracle();
+  world.answers.set(name, oracle);
+  oracle.told(file?.text ?? null, durable, created.value ? mine : null);
   return file?.text ?? null;
+}
+
+/** Answers the question that is open, if there is one, or finds who was first. The move that follows is a change of its own. */
+function* decided(world: World, self: Process): Life<{ question: string; answer: string } | 'again' | 'done'> {
+  const read = yield* readChecked(world, self, true);
+  if (read === null) return 'again';
+  const open = read.record === null ? null : openQuestion(read.record);
+  if (open === null) return 'done';
+  const answer = yield* agreed(world, self, `${open.question_id}.json`);
+  return answer === null ? 'again' : { question: open.question_id, answer };
+}
+
+/** Whatever a record says of its questions is what their answer files say; and nobody works on a parked task. */
+function checkAnswers({ answers, personWasHere }: World, record: TaskRecord): void {
+  for (const { question_id, option_id } of ledgerOf(record).settled) {
+    const text = answers.get(`${question_id}.json`)?.text ?? null;
+    if (text !== option_id)
+      throw new Violation('wrong answer', `${question_id}: ${option_id}, but its file says ${text}`);
+  }
+  // A person may give a lease to whatever task.
+  if (openQuestion(record) !== null && record.lease !== null && !personWasHere)
+    throw new Violation('two owners', 'a parked task has a lease');
 }

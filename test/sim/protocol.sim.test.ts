@@ -8,6 +8,7 @@ import { explain, simulate } from './pool.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const SCHEDULES = 500_000;
+const QUESTION_SCHEDULES = 30_000;
 /** Schedules within which a mutant must be noticed, unless it says otherwise. */
 const MUTANT_SCHEDULES = 12_000;
 
@@ -38,6 +39,20 @@ test(`${SCHEDULES} schedules break no promise`, { timeout: 900_000 }, async () =
   ]) {
     expect(count).toBeGreaterThan(1000);
   }
+});
+
+test(`${QUESTION_SCHEDULES} schedules of questions and answers break no promise`, { timeout: 300_000 }, async () => {
+  const setting = { subject: 'protocol', depth: 'mixed', focus: 'questions' } as const;
+  const { failures, stats } = await simulate({
+    file: worker,
+    setting,
+    seed: 1,
+    schedules: QUESTION_SCHEDULES,
+    threads,
+  });
+  expect(failures.map(explain)).toEqual([]);
+  expect(stats.asked).toBeGreaterThan(1000);
+  expect(stats.answered).toBeGreaterThan(1000);
 });
 
 test('a lock file in the place of the protocol fails the same harness', async () => {

@@ -2,6 +2,7 @@
 
 import { ForgeError } from '../../src/core/errors.ts';
 import type { LeaseObserver } from '../../src/core/leases.ts';
+import { askQuestion, settleQuestion } from '../../src/core/questions.ts';
 import type { TaskRecord } from '../../src/core/records.ts';
 import {
   andThen,
@@ -19,7 +20,7 @@ export const TASK = 'task-1';
 const TTL_MS = 400;
 const BOOT = 'boot';
 
-export type RequestKind = 'count' | 'claim' | 'heartbeat' | 'release' | 'answer' | 'look';
+export type RequestKind = 'count' | 'claim' | 'heartbeat' | 'release' | 'answer' | 'look' | 'ask' | 'settle';
 
 export interface Request {
   kind: RequestKind;
@@ -56,6 +57,8 @@ export interface Asker {
   nowMs: number;
   /** What the answer file says, for an `answer`. */
   answer: string | null;
+  /** The question that a `settle` has found open, and its answer. */
+  settles: { question: string; answer: string } | null;
 }
 
 /** Decides `request` on `record`, purely. */
@@ -80,7 +83,11 @@ export function decide(record: TaskRecord, request: Request, asker: Asker): Deci
   };
 }
 
-function decideByKind(record: TaskRecord, request: Request, { nowMs, name }: Asker): Decision<unknown> | null {
+function decideByKind(
+  record: TaskRecord,
+  request: Request,
+  { nowMs, name, op, settles }: Asker,
+): Decision<unknown> | null {
   const { claimId } = request;
   const instant = { nowMs, monoMs: nowMs, bootId: BOOT };
   try {
@@ -101,6 +108,23 @@ function decideByKind(record: TaskRecord, request: Request, { nowMs, name }: Ask
         return heartbeatTask(record, { attemptId: claimId, ttlMs: TTL_MS, instant });
       case 'release':
         return releaseTask(record, { claimId, workerGone: true, nowMs });
+      case 'ask':
+        // Every question is another decision, and no budget ends the game.
+        return askQuestion(record, {
+          attemptId: claimId,
+          questionId: op,
+          decisionKey: op,
+          options: [],
+          defaultOptionId: null,
+          expiresAt: isoTime(nowMs),
+          budget: { perKey: 1, soft: 1000, hard: 1000 },
+          nowMs,
+        });
+      case 'settle': {
+        if (settles === null) return null;
+        const answered = { version: 1 as const, answered_at: isoTime(nowMs), answered_by: name };
+        return settleQuestion(record, { ...answered, question_id: settles.question, option_id: settles.answer }, nowMs);
+      }
       default: {
         const next = { ...record, state: { ...record.state, updated_at: isoTime(nowMs) } };
         return { record: next, moves: [], history: [], result: null };

@@ -13,6 +13,7 @@ import { DIR, type Focus, newProcess, type Process, type Setting, type Weather, 
 
 export interface Failure {
   seed: number;
+  focus: Focus | null;
   rule: string;
   message: string;
   trace: string[];
@@ -87,14 +88,21 @@ export function runSchedule(seed: number, setting: Setting, stats: Stats): Failu
 /** Plays a failed schedule once more, now writing down every call. */
 function explain(seed: number, setting: Setting, stats: Stats, first: unknown): Failure {
   const trace: string[] = [];
+  const { focus = null } = setting;
   let found = first;
   try {
     play(seed, setting, { ...stats }, true, trace);
   } catch (error) {
     found = error;
   }
-  if (found instanceof Violation) return { seed, rule: found.rule, message: found.message, trace };
-  return { seed, rule: 'error', message: found instanceof Error ? String(found.stack) : JSON.stringify(found), trace };
+  if (found instanceof Violation) return { seed, focus, rule: found.rule, message: found.message, trace };
+  return {
+    seed,
+    focus,
+    rule: 'error',
+    message: found instanceof Error ? String(found.stack) : JSON.stringify(found),
+    trace,
+  };
 }
 
 function play(seed: number, setting: Setting, stats: Stats, traced: boolean, trace: string[] = []): void {
@@ -111,7 +119,9 @@ function play(seed: number, setting: Setting, stats: Stats, traced: boolean, tra
   // One of them is busy: what others sleep through takes several commits.
   const count = random.pick([2, 2, 2, 2, 2, 3, 3, 4]);
   for (let index = 0; index < count; index++) {
-    add(world, `p${index + 1}`, attempt, random.pick(index === 0 ? [1, 1, 2, 3] : world.layer.views ? [1, 1, 2] : [1]));
+    const few = index === 0 ? [1, 1, 2, 3] : world.layer.views ? [1, 1, 2] : [1];
+    // A question, its answer and the next question take a claim each.
+    add(world, `p${index + 1}`, attempt, random.pick(world.focus === 'questions' ? [3, 5, 8] : few));
   }
   if (subject === 'protocol' && world.layer.views && random.chance(world.focus === 'edits' ? 1 : 0.4)) {
     const person = newProcess('person', (self) => editing(world, self), random.between(1, 2));

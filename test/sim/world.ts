@@ -15,7 +15,7 @@ import {
   type SimCall,
 } from './disk.ts';
 import { CORE, type Layer, WHOLE } from './layers.ts';
-import { OnceOracle, type Oracle, type Trying, Violation } from './oracle.ts';
+import { type OnceOracle, type Oracle, type Trying, Violation } from './oracle.ts';
 import { Random } from './random.ts';
 import type { Request } from './requests.ts';
 
@@ -112,14 +112,15 @@ export interface Setting {
   focus?: Focus | undefined;
 }
 
-export const FOCI = ['stillness', 'failures', 'edits', 'adoption'] as const;
+export const FOCI = ['stillness', 'failures', 'edits', 'adoption', 'questions'] as const;
 export type Focus = (typeof FOCI)[number];
 
 export class World {
   readonly random: Random;
   readonly disk: Disk;
   readonly oracle: Oracle;
-  readonly answers = new OnceOracle();
+  /** The files that are created once, by their names. */
+  readonly answers = new Map<string, OnceOracle>();
   weather: Weather;
   readonly retention: Retention;
   processes: Process[] = [];
@@ -394,7 +395,7 @@ export class World {
     );
     this.disk.powerCut();
     this.oracle.powerCut(this.disk, DIR);
-    this.answers.survived(this.disk.file(`${ANSWERS}/answer.json`)?.text ?? null);
+    for (const [name, answer] of this.answers) answer.survived(this.disk.file(`${ANSWERS}/${name}`)?.text ?? null);
     for (const [index, edit] of edits.entries()) {
       if (edit.version > 0 || (edit.file.text === edit.text && this.nameOf(edit.file) !== null)) continue;
       if (safe[index] === true) throw new Violation('edit lost', `${edit.mark} was synced and is gone`);
