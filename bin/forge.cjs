@@ -18,7 +18,8 @@ function loader(dir, scripts = new Map()) {
     const known = loaded.get(name);
     if (known !== undefined) return known.exports;
     const filename = path.join(dir, name);
-    const source = fs.readFileSync(filename, 'latin1');
+    // All of it is ASCII; of the encodings that hold for it, Node reads this one quickest.
+    const source = fs.readFileSync(filename, 'utf8');
     const script = new vm.Script(source, { filename, cachedData: readOptional(`${filename}.cache`) });
     const module = { exports: {} };
     loaded.set(name, module);

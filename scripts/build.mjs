@@ -21,8 +21,12 @@ const GROUPS = [
     test: /src[\\/](core[\\/](errors|text)|cli[\\/](layout|input|catalog[\\/]index))\.ts$/,
     priority: 2,
   },
-  // What every verb needs.
-  { name: 'base', test: /src[\\/](verbs[\\/]session|host[\\/]context|store[\\/]io-errors)\.ts$/, priority: 1 },
+  // What every verb needs, and small parts that several of the common ones do.
+  {
+    name: 'base',
+    test: /src[\\/](verbs[\\/](session|not-enforced|run-rows)|host[\\/]context|store[\\/](io-errors|user-files)|runner[\\/](takeover|completion))\.ts$/,
+    priority: 1,
+  },
 ];
 
 // Made beside and put in place whole, so that a forge that is started meanwhile finds one that works.

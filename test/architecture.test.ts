@@ -127,7 +127,6 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:path': (file) => ['store', 'verbs', 'cli'].includes(layerOf(file)),
   'node:os': (file) => ['host', 'verbs'].includes(layerOf(file)),
   'node:url': (file) => ['verbs', 'cli'].includes(layerOf(file)),
-  'node:util': (file) => layerOf(file) === 'store',
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/runner/worker.ts',
   'node:tty': (file) => layerOf(file) === 'cli',

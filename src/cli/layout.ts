@@ -2,18 +2,18 @@
 
 import { oneLine } from '../core/text.ts';
 
-// Zero columns: combining marks and variation selectors. Two columns: East Asian wide and emoji. Source: Unicode UAX #11,
-// in ranges coarse enough for a table of task titles.
-const NARROWEST = /\p{M}|[\u{fe00}-\u{fe0f}]/u;
-const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}]|[\u{20000}-\u{3fffd}]/u;
 const ASCII = /^[\x20-\x7e]*$/;
 
 /** Columns that `text` takes on a terminal; it must hold no colours. */
 export function widthOf(text: string): number {
   if (ASCII.test(text)) return text.length;
+  // Zero columns: combining marks and variation selectors. Two columns: East Asian wide and emoji. Source: Unicode UAX #11,
+  // in ranges coarse enough for a table of task titles. In here, because making them takes long and most text is ASCII.
+  const narrowest = /\p{M}|[\u{fe00}-\u{fe0f}]/u;
+  const wide =
+    /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}]|[\u{20000}-\u{3fffd}]/u;
   let width = 0;
-  for (const character of text) width += NARROWEST.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+  for (const character of text) width += narrowest.test(character) ? 0 : wide.test(character) ? 2 : 1;
   return width;
 }
 

@@ -1,10 +1,12 @@
 /** Which machine this is: the part of an identity that says where a pid counts. */
 
 import { readFileSync, readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
 import type { MachineIdentity } from '../core/identity.ts';
 
 let machine: MachineIdentity | undefined;
+
+/** A module that takes a moment to load, and that looking at a plan does not need. */
+const hostname = () => process.getBuiltinModule('node:os').hostname();
 
 /** The identity of this machine; asked for once a process. `boot_id` is '' when the system does not tell it. */
 export function thisMachine(): MachineIdentity {

@@ -1,11 +1,11 @@
 /** Runs protocol steps against the real file system. */
 
 import fs from 'node:fs';
-import { promisify } from 'node:util';
-import type { FsCall, Handle, Step } from './calls.ts';
+import type { FsCall, Step } from './calls.ts';
 
 const NOFOLLOW = fs.constants.O_NOFOLLOW;
-const fsyncAsync = promisify(fs.fsync);
+const fsyncAsync = (fd: number) =>
+  new Promise<void>((resolve, reject) => fs.fsync(fd, (error) => (error === null ? resolve() : reject(error))));
 
 /** A call that the store refuses by itself, in the shape of a system error. */
 function refused(code: string, message: string): Error {
@@ -91,7 +91,7 @@ export function performSync(call: FsCall): unknown {
 }
 
 async function performAsync(call: FsCall): Promise<unknown> {
-  if (call.call === 'syncFile') return fsyncAsync(call.handle as Handle);
+  if (call.call === 'syncFile') return fsyncAsync(call.handle);
   if (call.call !== 'syncDir') return perform(call);
   const fd = openDir(call.path);
   try {
