@@ -160,7 +160,11 @@ export function dispatchTask(record: TaskRecord, request: DispatchRequest): Deci
   if (lease.owner_run_id !== request.runId) {
     throw new ForgeError(
       'LEASE_IDENTITY_MISMATCH',
-      `claim ${request.claimId} of task ${task_id} belongs to run ${lease.owner_run_id}`,
+      `claim ${request.claimId} of task ${task_id} belongs to run ${lease.owner_run_id}, not to run ${request.runId}`,
+      {
+        details: { task_id, claim_id: request.claimId, run_id: lease.owner_run_id },
+        hint: `Name the run that the claim was made under: --run ${lease.owner_run_id}.`,
+      },
     );
   }
   if (lease.attempt_id !== null) {

@@ -28,9 +28,13 @@ export function closeLogs(logs: Record<StreamName, number>): void {
   for (const stream of STREAMS) fs.closeSync(logs[stream]);
 }
 
-/** Takes back the folder of an attempt that no commit refers to. */
+/** Takes back the folder of an attempt that no commit refers to. One that stays did not happen all the same. */
 export function removeAttempt(attemptDir: string): void {
-  fs.rmSync(attemptDir, { recursive: true, force: true });
+  try {
+    fs.rmSync(attemptDir, { recursive: true, force: true });
+  } catch {
+    // What was refused, and why, is what the caller has to hear of.
+  }
 }
 
 /**

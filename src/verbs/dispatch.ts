@@ -7,6 +7,7 @@ import { dispatchTask } from '../core/task-ops.ts';
 import { isoTime } from '../core/time.ts';
 import { instantOf, ttlOf } from '../runner/env.ts';
 import { stopFormerWorker } from '../runner/takeover.ts';
+import { removeAttempt } from '../store/attempt-files.ts';
 import { changeTask } from '../store/change.ts';
 import { type Call, openSession, requireRecord } from './session.ts';
 
@@ -44,7 +45,8 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
   // Refused before anybody is stopped: only who holds the task may end what still works on it.
   decide(seen);
   await stopFormerWorker(session, seen);
-  const { result } = await changeTask(session, options.task, async (record) => {
+  let written = false;
+  const openAttempt = async (record: TaskRecord) => {
     const decision = decide(record);
     if (decision.record !== null) {
       const manifest: AttemptManifest = {
@@ -60,12 +62,20 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
         attempt_number: decision.result.attempt_number,
       };
       await session.store.createOnce(options.task, fresh, 'manifest.json', manifest, session.newOp());
+      written = true;
     }
     return decision;
-  });
-  // What was committed just now is known; a look at the disk could only fail, and the commit stands.
-  const manifest =
-    result.attempt_id === fresh ? null : await session.store.readManifest(options.task, result.attempt_id);
-  const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: null };
-  return { task_id: options.task, ...result, phase, worktree_path };
+  };
+  let opened: string | null = null;
+  try {
+    const { result } = await changeTask(session, options.task, openAttempt);
+    opened = result.attempt_id;
+    // What was committed just now is known; a look at the disk could only fail, and the commit stands.
+    const manifest = opened === fresh ? null : await session.store.readManifest(options.task, opened);
+    const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: null };
+    return { task_id: options.task, ...result, phase, worktree_path };
+  } finally {
+    // Refused, or another call with this claim was first: no commit refers to this attempt, so it did not happen.
+    if (written && opened !== fresh) removeAttempt(session.layout.attempt(options.task, fresh));
+  }
 }

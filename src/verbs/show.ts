@@ -1,11 +1,13 @@
 /** `show`: everything about one task. */
 
+import { attemptsThatHappened } from '../core/attempts.ts';
 import { requireTaskId } from '../core/ids.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import { type Reason, reasonsToWait } from '../core/readiness.ts';
-import type { AttemptManifest, TaskRecord } from '../core/records.ts';
+import type { TaskRecord } from '../core/records.ts';
 import { worldOf } from '../runner/env.ts';
 import { type LoadedPlan, loadPlan } from '../store/project.ts';
+import type { TaskRead } from '../store/store.ts';
 import { type Call, openSession, readFor, requireRecord, type Session } from './session.ts';
 
 export interface ShowData {
@@ -49,7 +51,7 @@ export async function show(call: Call, options: { task: string }): Promise<ShowD
     lease: read.record?.lease ?? null,
     ready: task !== null && reasons.length === 0,
     reasons: reasons.map(({ code, message }) => ({ code, message })),
-    attempts: await attemptRows(session, options.task, read.record?.state.current_attempt_id ?? null),
+    attempts: await attemptRows(session, read),
     history: await session.store.readLog({ log: 'claim-history', taskId: options.task }),
     warnings,
   };
@@ -59,14 +61,17 @@ async function reasonsFor(session: Session, loaded: LoadedPlan & { plan: Plan },
   return reasonsToWait(task, worldOf(session, loaded.plan, await readFor(session, loaded, task)));
 }
 
-async function attemptRows(session: Session, taskId: string, current: string | null): Promise<AttemptRow[]> {
-  const manifests: AttemptManifest[] = await session.store.listAttempts(taskId);
-  return manifests.map(({ attempt_id, attempt_number, run_id, dispatched_at }) => ({
+/** All that have left a manifest when no record can be read that says which of them happened. */
+async function attemptRows(session: Session, { task_id, record, problem }: TaskRead): Promise<AttemptRow[]> {
+  const manifests = await session.store.listAttempts(task_id);
+  const none = { attempt_count: 0, current_attempt_id: null };
+  const happened = problem === null ? attemptsThatHappened(manifests, record?.state ?? none) : manifests;
+  return happened.map(({ attempt_id, attempt_number, run_id, dispatched_at }) => ({
     attempt_id,
     attempt_number: attempt_number ?? null,
     run_id,
     dispatched_at,
-    current: attempt_id === current,
-    path: session.layout.attempt(taskId, attempt_id),
+    current: attempt_id === record?.state.current_attempt_id,
+    path: session.layout.attempt(task_id, attempt_id),
   }));
 }

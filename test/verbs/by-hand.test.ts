@@ -2,13 +2,18 @@
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { ForgeError } from '../../src/core/errors.ts';
 import { isUuid } from '../../src/core/ids.ts';
+import type { TaskRecord } from '../../src/core/records.ts';
+import { cancelTask } from '../../src/core/task-ops.ts';
 import { claim } from '../../src/verbs/claim.ts';
 import { dispatch } from '../../src/verbs/dispatch.ts';
 import { heartbeat } from '../../src/verbs/heartbeat.ts';
 import { release } from '../../src/verbs/release.ts';
 import { show } from '../../src/verbs/show.ts';
-import { code, keysOf, MINUTE_MS, phasesOf, planOf, STRANGER, T0, TTL_MS, World } from './helpers/world.ts';
+import { code, keysOf, MINUTE_MS, phasesOf, planOf, refused, STRANGER, T0, TTL_MS, World } from './helpers/world.ts';
+
+const ATTEMPTS = '.forge/orchestrator/tasks/build/attempts';
 
 let world: World;
 beforeEach(() => {
@@ -105,7 +110,53 @@ describe('dispatch', () => {
     const again = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
     expect(again).toEqual(first);
     expect(again.phase).toBe('review');
-    expect(fs.readdirSync(world.path('.forge/orchestrator/tasks/build/attempts'))).toEqual([first.attempt_id]);
+    expect(fs.readdirSync(world.path(ATTEMPTS))).toEqual([first.attempt_id]);
+  });
+
+  test('called twice at once opens one attempt, and leaves no other', async () => {
+    const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+    const options = { task: 'build', claim: claim_id, run: run_id, phase: 'implement' } as const;
+    const [first, second] = await Promise.all([dispatch(world.call, options), dispatch(world.call, options)]);
+    expect(second).toEqual(first);
+    expect(fs.readdirSync(world.path(ATTEMPTS))).toEqual([first.attempt_id]);
+  });
+
+  test('refused because the task was cancelled meanwhile leaves no attempt', async () => {
+    // The clock is looked at between the steps of a dispatch: one after the other, each is where the cancellation comes.
+    for (let step = 1, refusals = 0; ; step++) {
+      world = new World(planOf('build'));
+      const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+      const { store, newOp } = world.session();
+      const { version } = await store.read('build', { thorough: true });
+      const cancelled = cancelTask(await world.record('build'), { reason: null, nowMs: T0 }).record;
+      const change = { expected: version, op: newOp(), record: cancelled as TaskRecord };
+      const { now } = world.call.ctx;
+      let looks = 0;
+      const late = () => {
+        if (++looks === step) void store.commit('build', change);
+        return now();
+      };
+      const call = { ...world.call, ctx: { ...world.call.ctx, now: late } };
+      const options = { task: 'build', claim: claim_id, run: run_id, phase: 'implement' } as const;
+      const answer = await dispatch(call, options).catch((error: unknown) => error);
+      if (looks < step) {
+        expect(refusals).toBeGreaterThan(1);
+        return;
+      }
+      const { attempts } = await show(world.call, { task: 'build' });
+      const left = world.has(ATTEMPTS) ? fs.readdirSync(world.path(ATTEMPTS)) : [];
+      expect(left).toEqual(attempts.map(({ attempt_id }) => attempt_id));
+      if (answer instanceof ForgeError) {
+        refusals++;
+        expect({ code: answer.code, left }).toEqual({ code: 'LEASE_STOLEN', left: [] });
+      } else expect(left).toHaveLength(1);
+    }
+  });
+
+  test('under another run than the claim is refused with the run to name', async () => {
+    const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+    const options = { task: 'build', claim: claim_id, run: STRANGER, phase: 'implement' } as const;
+    expect((await refused(() => dispatch(world.call, options))).hint).toContain(`--run ${run_id}`);
   });
 
   test('is refused to who does not hold the task', async () => {
@@ -118,7 +169,7 @@ describe('dispatch', () => {
       'LEASE_IDENTITY_MISMATCH',
     );
     expect(await code(() => dispatch(world.call, { task: 'build', ...options, claim: 'mine' }))).toBe('INVALID_ID');
-    expect(world.has('.forge/orchestrator/tasks/build/attempts')).toBe(false);
+    expect(world.has(ATTEMPTS)).toBe(false);
   });
 });
 

@@ -58,6 +58,30 @@ describe('show', () => {
     ]);
   });
 
+  test('lists the attempts that happened, not every folder that was left', async () => {
+    const attempts = world.path(dir('build'), 'attempts');
+    const listed = async () => (await show(world.call, { task: 'build' })).attempts.map((row) => row.attempt_id);
+    /** As a `dispatch` leaves it that was killed before its commit. */
+    const leave = (id: string, like: string, change: object) => {
+      const manifest = world.json(dir('build'), 'attempts', like, 'manifest.json');
+      world.write(
+        `${dir('build')}/attempts/${id}/manifest.json`,
+        JSON.stringify({ ...manifest, ...change, attempt_id: id }),
+      );
+    };
+    const earlier = '00000000-0000-7000-8000-000000000001';
+    const later = 'ffffffff-0000-7000-8000-000000000001';
+    const first = await world.start('build');
+    leave(earlier, first.attempt, {});
+    leave(later, first.attempt, { attempt_number: 2, generation: 2 });
+    expect(await listed()).toEqual([first.attempt]);
+    await world.fail('build', first.attempt);
+    world.wait(1000);
+    const second = await world.start('build');
+    expect(fs.readdirSync(attempts)).toHaveLength(4);
+    expect(await listed()).toEqual([first.attempt, second.attempt]);
+  });
+
   test('of a planned task that nothing has happened to', async () => {
     expect(await show(world.call, { task: 'test' })).toMatchObject({
       state: null,
