@@ -1,0 +1,133 @@
+/** The file that starts everything, in copies of what is installed: whatever lies beside the bundle, forge starts or says why not. */
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { environment, folder, project } from '../support/cli.ts';
+
+const REPO = join(import.meta.dirname, '../..');
+let built: string;
+
+beforeAll(() => {
+  built = folder();
+  for (const part of ['bin', 'dist/cli', 'package.json']) {
+    cpSync(join(REPO, part), join(built, part), { recursive: true });
+  }
+});
+
+/** A copy of the installed package, to be damaged. */
+function copy(): string {
+  const dir = folder();
+  cpSync(built, dir, { recursive: true });
+  return dir;
+}
+
+function start(bin: string, args: readonly string[], { cwd = folder(), node = [] as string[] } = {}) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...node, bin, ...args], {
+    cwd,
+    encoding: 'utf8',
+    env: environment(),
+  });
+  return { status, stdout, stderr };
+}
+
+/** Paths of the code caches of a copy. */
+function caches(dir: string): string[] {
+  const names = readdirSync(join(dir, 'dist/cli')).filter((name) => name.endsWith('.cache'));
+  return names.map((name) => join(dir, 'dist/cli', name));
+}
+
+/** Whether V8 has refused the cache of each file that a start loads; null where there was none. */
+function refusals(dir: string): (boolean | null)[] {
+  const program = `
+    const scripts = new Map();
+    require(${JSON.stringify(join(dir, 'bin/forge.cjs'))}).loader(${JSON.stringify(join(dir, 'dist/cli'))}, scripts)('./main.cjs');
+    console.log(JSON.stringify([...scripts.values()].map((script) => script.cachedDataRejected ?? null)));`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', env: environment() });
+  expect(stderr).toBe('');
+  return JSON.parse(stdout);
+}
+
+describe('the code cache beside the bundle', () => {
+  it('is taken as the build wrote it', () => {
+    const taken = refusals(copy());
+    expect(taken.length).toBeGreaterThan(0);
+    expect(new Set(taken)).toEqual(new Set([false]));
+  });
+
+  it.each<[string, (file: string, others: readonly Buffer[]) => void, boolean | null]>([
+    ['missing', (file) => rmSync(file), null],
+    ['empty', (file) => writeFileSync(file, ''), true],
+    ['cut', (file) => writeFileSync(file, readFileSync(file).subarray(0, -100)), true],
+    ['cut within its header', (file) => writeFileSync(file, readFileSync(file).subarray(0, 10)), true],
+    ['text', (file) => writeFileSync(file, 'not a cache\n'.repeat(500)), true],
+    ['that of another file', (file, others) => writeFileSync(file, otherThan(readFileSync(file), others)), true],
+    ['of another V8', (file) => writeFileSync(file, ofAnotherV8(readFileSync(file))), true],
+  ])('may be %s', (_, damage, refused) => {
+    const dir = copy();
+    const files = caches(dir);
+    const before = files.map((file) => readFileSync(file));
+    for (const file of files) damage(file, before);
+    expect(new Set(refusals(dir))).toEqual(new Set([refused]));
+    const cwd = project(['id: a, title: A, run: "true"']);
+    const bin = join(dir, 'bin/forge.cjs');
+    expect(start(bin, ['orchestrate', 'run', '--json'], { cwd })).toMatchObject({ status: 0, stderr: '' });
+    const { stdout, stderr, status } = start(bin, ['orchestrate', 'status', '--json'], { cwd });
+    expect({ stderr, status, counts: JSON.parse(stdout).data.counts }).toEqual({
+      stderr: '',
+      status: 0,
+      counts: { shipped: 1 },
+    });
+  });
+});
+
+function otherThan(own: Buffer, all: readonly Buffer[]): Buffer {
+  const other = all.find((cache) => !cache.equals(own));
+  if (other === undefined) throw new Error('there is only one cache');
+  return other;
+}
+
+/** V8 writes a hash of its version behind the magic number. Source: V8, src/snapshot/code-serializer.h, SerializedCodeData. */
+function ofAnotherV8(cache: Buffer): Buffer {
+  const foreign = Buffer.from(cache);
+  foreign.writeUInt32LE((foreign.readUInt32LE(4) ^ 0xffff_ffff) >>> 0, 4);
+  return foreign;
+}
+
+describe('where forge can not be started', () => {
+  /** A line for Node to run first, in a file of its own. */
+  const pretending = (line: string) => ['--require', join(folder({ 'pretend.cjs': line }), 'pretend.cjs')];
+
+  it('because it is not built, it says what builds it', () => {
+    const dir = copy();
+    rmSync(join(dir, 'dist'), { recursive: true });
+    expect(start(join(dir, 'bin/forge.cjs'), ['orchestrate', 'status'])).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: 'forge is not built. Run `npm run build` in its folder.\n',
+    });
+  });
+
+  it.each([
+    [
+      'Node is too old',
+      "Object.defineProperty(process, 'versions', { value: { node: '20.18.3' } });",
+      '20.19 or newer',
+    ],
+    ['it is Windows', "Object.defineProperty(process, 'platform', { value: 'win32' });", 'does not support Windows'],
+  ])('because %s, it says so', (_, line, message) => {
+    const node = pretending(line);
+    const { status, stdout, stderr } = start(join(built, 'bin/forge.cjs'), ['--version'], { node });
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+});
+
+it('starts through a symlink, from any folder', () => {
+  const link = join(folder(), 'a forge');
+  symlinkSync(join(built, 'bin/forge.cjs'), link);
+  const { version } = JSON.parse(readFileSync(join(REPO, 'package.json'), 'utf8'));
+  expect(start(link, ['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
+});
