@@ -51,6 +51,7 @@ export async function home(call: Call): Promise<HomeData> {
   }
   const ids = new Set(loaded.plan.tasks.map((task) => task.id));
   const facts = {
+    asked: (counts['blocked_on_question'] ?? 0) > 0,
     failed: loaded.plan.tasks.find((task) => stateOf(world.recordOf(task.id)) === 'failed')?.id ?? null,
     runnable: mayStillRun(world, ids).length > 0,
     forAgents: ready.find((task) => task.run === null)?.id ?? null,
@@ -75,6 +76,8 @@ function stateOf(record: ReturnType<ReturnType<typeof worldOf>['recordOf']>): st
 }
 
 interface Facts {
+  /** A worker has asked something. */
+  asked: boolean;
   failed: string | null;
   runnable: boolean;
   forAgents: string | null;
@@ -85,6 +88,7 @@ interface Facts {
 
 /** What moves the plan on, most useful first. */
 function nextCommand(facts: Facts, planFile: string): HomeData['next'] {
+  if (facts.asked) return { command: 'forge orchestrate questions --open', why: 'a worker waits for an answer' };
   if (facts.runnable) return { command: 'forge orchestrate run', why: 'tasks are ready, or will be' };
   if (facts.failed !== null) {
     return {

@@ -6,6 +6,7 @@ import { answer } from '../../src/verbs/answer.ts';
 import { cancel } from '../../src/verbs/cancel.ts';
 import { claim } from '../../src/verbs/claim.ts';
 import { heartbeat } from '../../src/verbs/heartbeat.ts';
+import { home } from '../../src/verbs/home.ts';
 import { phases, why } from '../../src/verbs/phases.ts';
 import { type QuestionOptions, question } from '../../src/verbs/question.ts';
 import { questions } from '../../src/verbs/questions.ts';
@@ -46,6 +47,7 @@ describe('a question', () => {
     expect(asked).toMatchObject({ status: 'open', option_id: null, expires_at: world.at(30 * MINUTE_MS) });
     expect(await world.record('build')).toMatchObject({ state: { state: 'blocked_on_question' }, lease: null });
     expect((await status(world.call, {})).open_questions).toBe(1);
+    expect((await home(world.call)).next.command).toBe('forge orchestrate questions --open');
     expect(await code(() => heartbeat(world.call, { task: 'build', attempt: asked.attempt }))).toBe('LEASE_STOLEN');
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
 
