@@ -167,7 +167,8 @@ function usageError(error: CommanderError, verb: VerbSpec | null): ForgeError {
     .replace(/^option (.*) argument missing$/, '$1 needs a value')
     .replace(
       /^too many arguments\. Expected (\d+) arguments? but got (\d+)\.$/,
-      `${verb?.name ?? 'forge'} takes $1, not $2 arguments`,
+      (_, most: string, got: string) =>
+        `${verb?.name ?? 'forge'} takes ${most === '0' ? 'no arguments' : `one argument, not ${got}`}`,
     );
   return invalid(message, verb, near === undefined ? undefined : `Did you mean ${near}?`);
 }

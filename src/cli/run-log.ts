@@ -34,6 +34,8 @@ export class RunLog {
   readonly #failures: EventOf<'task_finished'>[] = [];
   readonly #blocked: Blocked[] = [];
   #idColumn = ID_COLUMNS.min;
+  /** A run that has nothing to say before its summary would leave two blank lines. */
+  #afterBlank = false;
 
   constructor(options: RunLogOptions) {
     this.#options = options;
@@ -253,7 +255,11 @@ export class RunLog {
   }
 
   #print(...lines: string[]): void {
-    for (const line of lines) this.#options.line(line);
+    for (const line of lines) {
+      if (line === '' && this.#afterBlank) continue;
+      this.#afterBlank = line === '';
+      this.#options.line(line);
+    }
   }
 }
 

@@ -20,7 +20,7 @@ import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
 import { clearedLedger, closedLedger } from './questions.ts';
 import type { Lease, TaskRecord, TaskState } from './records.ts';
-import { isClaimable, isInFlight, type Move } from './task-state.ts';
+import { isClaimable, isInFlight, isTerminal, type Move } from './task-state.ts';
 import { isoTime } from './time.ts';
 
 export { type CompleteRequest, type CompleteResult, completeTask, type Outcome, outcomeKey } from './completing.ts';
@@ -247,7 +247,14 @@ export function cancelTask(
   record: TaskRecord,
   { reason, nowMs }: { reason: string | null; nowMs: number },
 ): Decision<MoveResult> {
-  if (record.state.state === 'cancelled') return repeated(here(record));
+  const { task_id, state } = record.state;
+  if (state === 'cancelled') return repeated(here(record));
+  if (isTerminal(state)) {
+    throw new ForgeError('ILLEGAL_TRANSITION', `task ${task_id} is ${state} already: there is nothing to cancel`, {
+      details: { task_id, state, move: 'cancel' },
+      hint: 'See where it stands with `forge orchestrate show <task>`.',
+    });
+  }
   const held = record.lease;
   const next = changed(record, {
     moves: ['cancel'],
@@ -267,11 +274,23 @@ export function cancelTask(
  * backoff now. Throws ILLEGAL_TRANSITION in any other state.
  */
 export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResult> {
-  const { state, next_eligible_at } = record.state;
+  const { task_id, state, next_eligible_at } = record.state;
   if (isClaimable(state)) {
     if ((next_eligible_at ?? null) === null) return repeated(here(record));
     const next = changed(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null } });
     return { ...next, history: [], result: here(next.record) };
+  }
+  if (state !== 'failed' && state !== 'cancelled') {
+    throw new ForgeError(
+      'ILLEGAL_TRANSITION',
+      `task ${task_id} is ${state}: only one that has failed, was cancelled or waits out a backoff can be tried again`,
+      {
+        details: { task_id, state, move: 'reopen' },
+        hint: isTerminal(state)
+          ? 'To have it done once more, give it another id in the plan.'
+          : 'To begin anew, end it first with `forge orchestrate cancel <task>`.',
+      },
+    );
   }
   const next = changed(record, {
     moves: ['reopen'],

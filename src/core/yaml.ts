@@ -126,6 +126,7 @@ const PROTO_KEY = 'the key "__proto__" is not allowed';
 const SUGGESTIONS: readonly [reason: RegExp, suggestion: string][] = [
   [/^a second YAML document/, 'Keep everything in one document: remove the line "---".'],
   [/^tab characters/, 'YAML is indented with spaces only.'],
+  [/^end of the stream/, 'Look at the indentation here: it goes with the lines above, in spaces and never in tabs.'],
   [/^bad indentation/, 'Line the entry up with those beside it, and put a value that holds ": " in quotes.'],
   [
     /^deficient indentation|^unexpected end of the/,

@@ -308,10 +308,12 @@ export class RunLoop {
   #sayStillRunning(): void {
     const now = this.#env.ctx.monotonicMs();
     if (now - this.#lastSaid < STILL_RUNNING_MS || this.#active.size === 0) return;
-    this.#lastSaid = now;
     const tasks = [...this.#active].flatMap(([task_id, attempt]) =>
       attempt ? { task_id, duration_ms: attempt.ageMs } : [],
     );
+    // What is being started has its own line in a moment.
+    if (tasks.length === 0) return;
+    this.#lastSaid = now;
     const waiting = outlook(this.#world()).waiting.filter(({ task }) => !this.#active.has(task.id)).length;
     this.#emit({ type: 'still_running', tasks, waiting });
   }

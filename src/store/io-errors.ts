@@ -7,10 +7,11 @@ const HINTS: Record<string, string> = {
   ENOSPC: 'The disk is full (space or inodes). Free some, then repeat; nothing was changed.',
   EDQUOT: 'Your quota on this disk is used up. Free some space, then repeat; nothing was changed.',
   EROFS: 'The file system is read-only. Read commands still work.',
-  EACCES: 'You lack permission. Check who owns the .forge folder; read commands work where its files can be read.',
+  EACCES: 'You lack permission. Check who owns what the path above names, and who may read and write it.',
   EPERM: 'The file system refused. Forge needs one with hard links (link), and permission to use them.',
   ENOTSUP: 'Forge needs a file system with hard links; this one has none. Move the project to a local disk.',
   EMLINK: 'Forge needs a file system with hard links; this one has none left for a file.',
+  EISDIR: 'A folder stands where a file should be. Look at the path above.',
   ENOTDIR: 'Something that should be a folder is a file. Look at the path above.',
   ELOOP:
     'A symlink stands where forge keeps its own files. It is never followed; remove it or put the real folder there.',

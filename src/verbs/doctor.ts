@@ -3,6 +3,7 @@
 import { ForgeError } from '../core/errors.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../core/settings.ts';
 import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../store/checks.ts';
+import { asIoError } from '../store/io-errors.ts';
 import type { Layout } from '../store/layout.ts';
 import { loadPlan, loadSettings, requireProject } from '../store/project.ts';
 import { FileStore } from '../store/store.ts';
@@ -30,12 +31,12 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
       settings.check,
       plan.check,
       supported(settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null),
-      writable(layout),
-      links(layout),
-      permissions(layout),
+      await looked('writable', () => writable(layout)),
+      await looked('symlinks', () => links(layout)),
+      await looked('permissions', () => permissions(layout)),
       fileSystem(layout),
       boot(call),
-      await tasks(layout),
+      await looked('tasks', () => tasks(layout)),
     ],
   };
 }
@@ -53,6 +54,17 @@ function attempt<T>(name: string, read: () => T, fine: string): { value: T | nul
     const where =
       first === undefined ? '' : `; the first, at ${first.place.file}:${first.place.line ?? 1}: ${first.message}`;
     return { value: null, check: { name, status: 'fail', message: `${error.message}${where}`, fix: error.hint } };
+  }
+}
+
+/** What can't even be looked at has failed; the other checks go on. */
+async function looked(name: string, look: () => Check | Promise<Check>): Promise<Check> {
+  try {
+    return await look();
+  } catch (error) {
+    const known = asIoError(error, 'looking at the state tree');
+    if (!(known instanceof ForgeError)) throw error;
+    return { name, status: 'fail', message: known.message, fix: known.hint };
   }
 }
 

@@ -2,9 +2,9 @@
 
 import { type Context, newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
-import { requireTaskId } from '../core/ids.ts';
+import { requireTaskId, requireUuid } from '../core/ids.ts';
 import type { PlanTask } from '../core/plan.ts';
-import { neededFor, outlook, type Reason, reasonsToWait } from '../core/readiness.ts';
+import { neededFor, outlook, type Reason, reasonsToWait, type WaitCode } from '../core/readiness.ts';
 import type { RunManifest, TaskRecord } from '../core/records.ts';
 import { type Decision, refuseHeld } from '../core/task-ops.ts';
 import { isInFlight } from '../core/task-state.ts';
@@ -144,7 +144,7 @@ export async function underRun<T>(
   work: (runId: string) => Promise<T>,
 ): Promise<T> {
   if (runId !== undefined) {
-    if ((await session.store.readRun(runId)) !== null) return work(runId);
+    if ((await session.store.readRun(requireUuid(runId, '--run'))) !== null) return work(runId);
     throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
   }
   const { run_id } = await openRun(session, fields);
@@ -200,8 +200,17 @@ export function notReady(taskId: string, reasons: readonly Reason[]): ForgeError
     `task ${taskId} is not ready: ${reasons.map((reason) => reason.message).join('; ')}`,
     {
       details: { task_id: taskId, reasons },
+      ...hintFor(reasons[0]?.code),
     },
   );
+}
+
+/** What is over waits for nothing that `why` could name. */
+function hintFor(code: WaitCode | undefined): { hint?: string } {
+  if (code === 'TASK_FINISHED') return { hint: 'Take another: `forge orchestrate claim --next`.' };
+  if (code === 'TASK_FAILED' || code === 'TASK_CANCELLED')
+    return { hint: 'Have it tried again with `forge orchestrate retry <task>`.' };
+  return {};
 }
 
 /** Throws NOT_READY with every reason, or LEASE_EXISTS and LEASE_NOT_EXPIRED when it is a lease, unless `record` may be claimed. */

@@ -132,3 +132,18 @@ describe('a bug', () => {
     });
   });
 });
+
+describe('a plan that can not be read', () => {
+  it('because it is a folder is named, with what to look at', async () => {
+    const cwd = folder({ 'plans/phases.yaml/file': '', '.forge/settings.yaml': '' });
+    const { code, stderr } = await orchestrate(['status'], { cwd });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error\[IO_ERROR\]: reading/);
+    expect(stderr.replace(/\s+/g, ' ')).toContain('hint: A folder stands where a file should be.');
+  });
+
+  it('because of a tab is told about tabs', async () => {
+    const { stderr } = await orchestrate(['status'], { cwd: folder({ 'plans/phases.yaml': '\tproject: x\n' }) });
+    expect(stderr).toContain('tab');
+  });
+});

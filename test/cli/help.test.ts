@@ -46,6 +46,12 @@ describe.each(VERBS.map((verb) => [verb.name, verb] as const))('%s', (name, verb
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
   });
 
+  it('shows in its usage what it can not do without', () => {
+    const usage = help.slice(help.indexOf('Usage:'), help.indexOf('\n\n', help.indexOf('Usage:')));
+    const asks = /input\.required\(["']([a-z-]+)["']\)/g;
+    for (const [, option] of verb.answer.toString().matchAll(asks)) expect(usage).toContain(`--${option} <`);
+  });
+
   it('is described in spec/VERBS.md with all its options', () => {
     const spec = readFileSync(new URL('../../spec/VERBS.md', import.meta.url), 'utf8');
     const section = spec.split(/^(?=###? )/m).find((part) => part.startsWith(`### \`${name}\``));

@@ -193,3 +193,9 @@ it('never prints a line that is too long, or what a terminal would obey', () => 
     }),
   );
 });
+
+it('leaves one blank line where nothing happened', () => {
+  const started: RunEvent = { type: 'run_started', run_id: 'r', tasks: 1, max_parallel: 4 };
+  const { lines } = linesOf(started, { ...FINISHED, counts: { shipped: 1 } });
+  expect(lines).toEqual(['run r  1 task, 4 at a time', '', '✓ all done in 1.0s: 1 shipped']);
+});

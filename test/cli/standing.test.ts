@@ -89,3 +89,32 @@ it('a task whose runner was killed is not shown as being worked on', async () =>
   // The worker that is left behind is stopped by the next command that takes the task.
   expect(await orchestrate(['exec', 'a', '--', 'true'], { cwd })).toMatchObject({ code: 0 });
 });
+
+describe('a command of several lines', () => {
+  const cwd = () =>
+    project([], {
+      'plans/phases.yaml':
+        'project: test\nphases:\n  - id: phase-1\n    name: One\n    tasks:\n' +
+        '      - id: a\n        title: A\n        run: |\n          make one\n          make two\n',
+    });
+
+  it('is not run together into one', async () => {
+    expect(await text(cwd(), 'show', 'a')).toMatch(/ {2}runs +make one\n {16}make two\n/);
+    expect(await text(cwd(), 'run', '--dry-run')).toContain('     $ make one …\n');
+  });
+});
+
+it('of many open runs those that hold a task are listed first', async () => {
+  const cwd = project(['id: a, title: A']);
+  const { data } = (await orchestrate(['claim', 'a', '--json'], { cwd })).json();
+  for (let i = 0; i < 6; i++) await text(cwd, 'run', 'start', '--name', `number ${i}`);
+  const lines = (await text(cwd, 'status')).split('\n');
+  const [head, first, second, ...rest] = lines.slice(lines.indexOf('7 open runs'));
+  expect([head, first, second]).toEqual([
+    '7 open runs',
+    expect.stringMatching(`^  ${data.run_id}  opened \\S+ ago$`),
+    expect.stringMatching(/ago {2}idle {2}number 5$/),
+  ]);
+  expect(rest).toHaveLength(5);
+  expect(rest[3]).toBe('  and 2 more: `forge orchestrate run list`');
+});

@@ -29,12 +29,12 @@ describe('a slip on the command line', () => {
     [['--jsn'], 'INVALID_ARGS', /unknown option --jsn/, /Did you mean --json\?/],
     [['--zzz', 'status'], 'INVALID_ARGS', /unknown option --zzz/, /--help/],
     [['help', 'statsu'], 'UNKNOWN_VERB', /has no verb "statsu"/, /status/],
-    [['why', 'a', 'b'], 'INVALID_ARGS', /why takes 1, not 2 arguments/, /why --help/],
-    [['status', 'a'], 'INVALID_ARGS', /status takes 0, not 1 arguments/, /status --help/],
+    [['why', 'a', 'b'], 'INVALID_ARGS', /why takes one argument, not 2$/, /why --help/],
+    [['status', 'a'], 'INVALID_ARGS', /status takes no arguments$/, /status --help/],
     [['claim', '--run'], 'INVALID_ARGS', /--run <id> needs a value/, /claim --help/],
     [['--dir'], 'INVALID_ARGS', /--dir <dir> needs a value/, /--help/],
     [['exec', 'a', 'make', 'all'], 'INVALID_ARGS', /behind `--`/, /exec a -- make/],
-    [['run', '--dry-run', 'list'], 'INVALID_ARGS', /run takes 0, not 1 arguments/, /run --help/],
+    [['run', '--dry-run', 'list'], 'INVALID_ARGS', /run takes no arguments$/, /run --help/],
     [['--zzz'], 'INVALID_ARGS', /unknown option --zzz/, /--help/],
   ])('%j is %s', async (args, code, message, hint) => {
     const error = await refusal(args);

@@ -133,3 +133,20 @@ describe('claim', () => {
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('PHASES_NOT_FOUND');
   });
 });
+
+test.each([
+  ['shipped', 'claim --next'],
+  ['failed', 'retry <task>'],
+  ['cancelled', 'retry <task>'],
+] as const)('a claim of a %s task says what to do instead', async (state, hint) => {
+  await world.put('build', { state });
+  expect(await refused(() => claim(world.call, { task: 'build' }))).toMatchObject({
+    code: 'NOT_READY',
+    hint: expect.stringContaining(`forge orchestrate ${hint}`),
+  });
+});
+
+test('a run that is no id is refused by the name of its flag', async () => {
+  const error = await refused(() => claim(world.call, { task: 'build', run: '--' }));
+  expect(error).toMatchObject({ code: 'INVALID_ID', message: '"--" is not a UUID (--run)' });
+});

@@ -60,6 +60,16 @@ describe('doctor', () => {
       'warn',
       /tasks/,
     ],
+    [
+      'a folder that can not be looked into',
+      () => {
+        fs.rmSync(world.path('.forge/orchestrator'), { recursive: true });
+        fs.symlinkSync('orchestrator', world.path('.forge/orchestrator'));
+      },
+      'permissions',
+      'fail',
+      /ELOOP/,
+    ],
     ['a damaged record', () => world.write(`${dir('test')}/state.json`, '{'), 'tasks', 'fail', /test: state\.json/],
     ['an edit by hand', () => world.write(`${dir('build')}/state.json`, '{}'), 'tasks', 'warn', /build: state\.json/],
   ])('finds %s', async (_what, spoil, name, expected, message) => {

@@ -7,7 +7,7 @@ import { claim } from '../../src/verbs/claim.ts';
 import { event } from '../../src/verbs/event.ts';
 import { heartbeat } from '../../src/verbs/heartbeat.ts';
 import { runEnd, runList, runStart } from '../../src/verbs/runs.ts';
-import { code, GRACE_MS, keysOf, planOf, STRANGER, World } from './helpers/world.ts';
+import { code, GRACE_MS, keysOf, planOf, refused, STRANGER, World } from './helpers/world.ts';
 
 let world: World;
 beforeEach(() => {
@@ -53,9 +53,20 @@ describe('cancel and retry', () => {
 
   test('of a task that is over or at work is refused', async () => {
     const { attempt } = await world.start('build');
-    expect(await code(() => retry(world.call, { task: 'build' }))).toBe('ILLEGAL_TRANSITION');
+    expect(await refused(() => retry(world.call, { task: 'build' }))).toMatchObject({
+      code: 'ILLEGAL_TRANSITION',
+      message: expect.stringContaining('task build is dispatched: only one that has failed'),
+      hint: expect.stringContaining('cancel <task>'),
+    });
     await world.finish('build', attempt);
-    expect(await code(() => cancel(world.call, { task: 'build' }))).toBe('ILLEGAL_TRANSITION');
+    expect(await refused(() => cancel(world.call, { task: 'build' }))).toMatchObject({
+      code: 'ILLEGAL_TRANSITION',
+      message: 'task build is shipped already: there is nothing to cancel',
+    });
+    expect(await refused(() => retry(world.call, { task: 'build' }))).toMatchObject({
+      code: 'ILLEGAL_TRANSITION',
+      hint: expect.stringContaining('another id in the plan'),
+    });
   });
 });
 

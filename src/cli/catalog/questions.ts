@@ -15,6 +15,7 @@ const QUESTION: VerbSpec = {
     'The task gives up its lease and charges nothing; end the worker when the status is `open`. The next attempt asks\n' +
     'again under the same key and gets the answer. With `answered` the decision was taken before: go on with option_id.',
   operands: [TASK],
+  usage: '<task> --attempt <id> --decision-key <key> --question <text> --options-file <file> [options]',
   options: [
     ATTEMPT,
     { name: 'decision-key', value: 'key', about: 'Names the decision, the same in every attempt' },
@@ -118,6 +119,7 @@ const QUESTIONS: VerbSpec = {
 const ATTACH: VerbSpec = {
   name: 'attach',
   about: "Watch a run's questions as they come",
+  usage: '--run <id>',
   options: [{ ...RUN, about: 'The run to watch' }],
   examples: [
     [`attach --run ${SAMPLE.run}`, 'until the run is over, or Ctrl-C'],

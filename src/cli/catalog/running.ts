@@ -98,6 +98,7 @@ const RUN_START: VerbSpec = {
 const RUN_END: VerbSpec = {
   name: 'run end',
   about: 'Note that a run is over',
+  usage: '--run <id>',
   options: [{ ...RUN, about: 'The run that is over' }],
   examples: [
     [`run end --run ${SAMPLE.run}`, 'this run'],

@@ -37,6 +37,7 @@ const DISPATCH: VerbSpec = {
   name: 'dispatch',
   about: 'Open the attempt of a claim',
   operands: [TASK],
+  usage: '<task> --claim <id> --run <id> [options]',
   options: [
     CLAIM,
     RUN,
@@ -67,6 +68,7 @@ const HEARTBEAT: VerbSpec = {
   name: 'heartbeat',
   about: 'Say that the work goes on; renews the lease',
   operands: [TASK],
+  usage: '<task> --attempt <id>',
   options: [ATTEMPT],
   examples: [
     [`heartbeat build --attempt ${SAMPLE.attempt}`, 'keep build'],
@@ -83,6 +85,7 @@ const EVENT: VerbSpec = {
   name: 'event',
   about: "Note something in the attempt's events",
   operands: [TASK],
+  usage: '<task> --attempt <id> --type <name> [options]',
   options: [
     ATTEMPT,
     { name: 'type', value: 'name', about: 'What kind of event, such as tests.passed' },
@@ -148,6 +151,7 @@ const RELEASE: VerbSpec = {
   name: 'release',
   about: 'Give a claim back; nothing is charged',
   operands: [TASK],
+  usage: '<task> --claim <id>',
   options: [CLAIM],
   examples: [
     [`release build --claim ${SAMPLE.claim}`, 'give build back'],

@@ -27,9 +27,15 @@ function wouldStart({ would_start: rows, max_parallel }: DryRunData, { palette, 
     palette.bold(`Would start now (${rows.length}, ${max_parallel} at a time)`),
     ...rows.flatMap(({ task_id, title, command }) => [
       `  ${pad(task_id, id)}  ${cut(title, room)}`,
-      `  ${' '.repeat(id)}  ${palette.dim(cut(`$ ${oneLine(command, 1000)}`, room))}`,
+      `  ${' '.repeat(id)}  ${palette.dim(cut(`$ ${firstLine(command)}`, room))}`,
     ]),
   ];
+}
+
+/** Lines of a script run together would read as one command. */
+function firstLine(command: string): string {
+  const [first = '', ...more] = command.trim().split('\n');
+  return more.length === 0 ? oneLine(first, 1000) : `${oneLine(first, 1000)} …`;
 }
 
 function titled(

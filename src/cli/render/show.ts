@@ -71,7 +71,10 @@ function planned({ task }: ShowData, look: Look): string[] {
     ...field('done by', task.human ? 'a person' : task.owner_type, look),
     ...field('depends on', task.depends_on.join(', '), look),
     ...field('writes', task.write_globs.join(', '), look),
-    ...field('runs', task.run, look),
+    ...(task.run ?? '')
+      .trimEnd()
+      .split('\n')
+      .flatMap((line, i) => field(i === 0 ? 'runs' : '', line, look)),
     ...field('verified by', task.verify.join('; '), look),
     ...field('timeout', task.timeout_ms === null ? null : formatDuration(task.timeout_ms), look),
     ...task.acceptance.flatMap((text, i) => field(i === 0 ? 'accepted when' : '', text, look)),

@@ -7,6 +7,9 @@ import { columnOf, cut, pad, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { countsText, inColourOf, type ShownState, signFor } from './states.ts';
 
+/** Open runs that are listed. */
+const RUNS_SHOWN = 5;
+
 interface Columns {
   id: number;
   state: number;
@@ -29,14 +32,27 @@ export function renderStatus(data: StatusData, look: Look): string {
     lines.push('', bold(phase === null ? 'not in the plan' : oneLine(phase)));
     for (const row of rows) lines.push(...taskLines(row, columns, dead.has(row.run_id), look));
   }
-  const open = data.runs.filter(({ standing }) => standing === 'open');
-  if (open.length > 0) {
-    lines.push('', bold(plural(open.length, 'open run')));
-    for (const { run_id, name, started_at } of open) {
-      lines.push(`  ${run_id}  opened ${ago(started_at, look)}${name === null ? '' : `  ${cut(name, 20)}`}`);
-    }
-  }
+  lines.push(...openRuns(data, look));
   return lines.join('\n');
+}
+
+/** Those that hold a task first, then the newest: an agent that claims without a run opens one each time. */
+function openRuns({ runs, tasks }: StatusData, look: Look): string[] {
+  const open = runs.filter(({ standing }) => standing === 'open').reverse();
+  if (open.length === 0) return [];
+  const busy = new Set(tasks.map(({ run_id }) => run_id));
+  const ordered = [...open.filter(({ run_id }) => busy.has(run_id)), ...open.filter(({ run_id }) => !busy.has(run_id))];
+  const shown = ordered.slice(0, RUNS_SHOWN).map(({ run_id, name, started_at }) => {
+    const idle = busy.has(run_id) ? '' : '  idle';
+    return `  ${run_id}  opened ${ago(started_at, look)}${idle}${name === null ? '' : `  ${cut(name, 14)}`}`;
+  });
+  const more = open.length - shown.length;
+  return [
+    '',
+    look.palette.bold(plural(open.length, 'open run')),
+    ...shown,
+    ...(more > 0 ? [`  and ${more} more: \`forge orchestrate run list\``] : []),
+  ];
 }
 
 function byPhase(rows: readonly StatusRow[]): Map<string | null, StatusRow[]> {
