@@ -1,12 +1,12 @@
 /** A run for a person who watches it, or who reads a CI log afterwards: a line for what happens, a summary at the end. */
 
 import { unreachable } from '../core/errors.ts';
-import type { Question, QuestionOption } from '../core/questions.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import { oneLine, plainText } from '../core/text.ts';
 import { formatDuration } from '../core/time.ts';
 import { cut, hang, pad, plural, widthOf } from './layout.ts';
 import type { Look } from './look.ts';
+import { optionMarks } from './render/questions.ts';
 import { countsText, inColourOf, signFor } from './render/states.ts';
 
 type EventOf<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;
@@ -133,8 +133,11 @@ export class RunLog {
     const { look } = this.#options;
     this.#task(look.palette.yellow('?'), task_id, `asks: ${question?.question ?? decision_key}`);
     const room = ' '.repeat(4);
-    for (const option of question?.options ?? [])
-      this.#print(`${room}${cut(optionText(option, question), look.width - 4)}`);
+    for (const { id, label } of question?.options ?? []) {
+      this.#print(
+        `${room}${cut(`${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, look.width - 4)}`,
+      );
+    }
     const otherwise = question?.default_option_id
       ? `then ${question.default_option_id}`
       : 'then it is tried again without';
@@ -261,15 +264,6 @@ export class RunLog {
       this.#options.line(line);
     }
   }
-}
-
-/** `keep — Keep the old format (recommended)` */
-export function optionText(option: QuestionOption, question: Question | null): string {
-  const marks = [
-    ...(option.id === question?.recommended_option_id ? ['recommended'] : []),
-    ...(option.id === question?.default_option_id ? ['default'] : []),
-  ];
-  return `${option.id} — ${option.label}${marks.length === 0 ? '' : ` (${marks.join(', ')})`}`;
 }
 
 function errorText(error: { class: string; message: string }): string {

@@ -9,7 +9,7 @@ import type { ErrorCode } from '../core/errors.ts';
 import type { TaskState } from '../core/records.ts';
 import { isoTime } from '../core/time.ts';
 import type { Layout } from './layout.ts';
-import { appendLine } from './lines.ts';
+import { appendLines } from './lines.ts';
 
 export type JournalEntry =
   | { type: 'verb'; verb: string; task_id: string | null }
@@ -53,7 +53,10 @@ export class Journal {
       if (fs.lstatSync(dir).isSymbolicLink()) return;
       // Another may rotate at the same moment; what goes wrong then must not cost a line.
       await this.#rotateIfFull().catch(() => {});
-      for (const entry of entries) appendLine(this.#file, { ts: isoTime(this.#now()), ...entry });
+      appendLines(
+        this.#file,
+        entries.map((entry) => ({ ts: isoTime(this.#now()), ...entry })),
+      );
     } catch {
       // See the top of this file.
     }

@@ -9,10 +9,14 @@ import { parseJson } from './json.ts';
 
 const SEAL = /,"sum":"([0-9a-f]{8})"\}$/;
 
-/** Appends one record in one write. It starts with the newline, so that a torn line before it stays the only loss. */
-export function appendLine(path: string, entry: object): void {
-  const open = JSON.stringify(entry).slice(0, -1);
-  const bytes = Buffer.from(`\n${open},"sum":"${crc32(open)}"}`, 'utf8');
+/** Appends records in one write. Each starts with the newline, so that a torn line before it stays the only loss. */
+export function appendLines(path: string, entries: readonly object[]): void {
+  if (entries.length === 0) return;
+  const lines = entries.map((entry) => {
+    const open = JSON.stringify(entry).slice(0, -1);
+    return `\n${open},"sum":"${crc32(open)}"}`;
+  });
+  const bytes = Buffer.from(lines.join(''), 'utf8');
   const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW;
   const fd = fs.openSync(path, flags, 0o600);
   try {

@@ -21,7 +21,7 @@ import { blocking, type Driver, readCapped } from './drivers.ts';
 import { asText, makeFolder, readValid, refuseSymlink, syncDir, unlessInvalid } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import type { Layout } from './layout.ts';
-import { appendLine, readLines } from './lines.ts';
+import { appendLines, readLines } from './lines.ts';
 import {
   commitTask,
   createFirst,
@@ -295,7 +295,7 @@ export class FileStore implements StateStore {
   async append(stream: LogStream, entry: object): Promise<void> {
     const path = this.#logPath(stream);
     try {
-      appendLine(path, entry);
+      appendLines(path, [entry]);
     } catch (error) {
       throw asIoError(error, `appending to ${path}`);
     }

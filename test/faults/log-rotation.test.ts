@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { Journal } from '../../src/store/journal.ts';
 import { layoutOf } from '../../src/store/layout.ts';
-import { appendLine, readLines } from '../../src/store/lines.ts';
+import { appendLines, readLines } from '../../src/store/lines.ts';
 import { bundle } from '../support/bundle.ts';
 import { startHelper } from '../support/processes.ts';
 import { answerIn, commandLine } from './support/forge.ts';
@@ -42,7 +42,7 @@ function fill(dir: string, round: number): string[] {
   fs.mkdirSync(path.dirname(log), { recursive: true });
   while ((fs.lstatSync(log, { throwIfNoEntry: false })?.size ?? 0) <= MAX_BYTES) {
     filled.push(`filled-${round}-${filled.length}`);
-    appendLine(log, { type: 'warning', message: filled.at(-1) });
+    appendLines(log, [{ type: 'warning', message: filled.at(-1) }]);
   }
   return filled;
 }

@@ -9,7 +9,7 @@ import { crc32 } from '../../src/core/checksum.ts';
 import { isoTime } from '../../src/core/time.ts';
 import { closeLogs, logFile, openLogs, readFrom, removeAttempt } from '../../src/store/attempt-files.ts';
 import { advised, Journal, type JournalEntry } from '../../src/store/journal.ts';
-import { appendLine, readLines } from '../../src/store/lines.ts';
+import { appendLines, readLines } from '../../src/store/lines.ts';
 import { emptyFolder, refusal, T0, Tree } from './helpers/tree.ts';
 
 describe('lines', () => {
@@ -27,7 +27,7 @@ describe('lines', () => {
       fc.property(fc.array(entry, { maxLength: 4 }), (entries) => {
         const log = path.join(folder, `${++n}.jsonl`);
         fs.writeFileSync(log, '');
-        for (const value of entries) appendLine(log, value);
+        for (const value of entries) appendLines(log, [value]);
         expect(readLines(fs.readFileSync(log, 'utf8'))).toEqual(JSON.parse(JSON.stringify(entries)));
       }),
       { numRuns: 100 },
@@ -36,12 +36,12 @@ describe('lines', () => {
 
   test('a line that was torn is the only one that is lost', () => {
     const log = file();
-    for (const n of [1, 2]) appendLine(log, { n, text: 'a line of some length' });
+    for (const n of [1, 2]) appendLines(log, [{ n, text: 'a line of some length' }]);
     const whole = fs.readFileSync(log, 'utf8');
     const second = whole.lastIndexOf('\n');
     for (let length = second; length < whole.length; length++) {
       fs.writeFileSync(log, whole.slice(0, length));
-      appendLine(log, { n: 3 });
+      appendLines(log, [{ n: 3 }]);
       expect(readLines(fs.readFileSync(log, 'utf8')).map(({ n }) => n)).toEqual([1, 3]);
     }
   });
@@ -56,9 +56,9 @@ describe('lines', () => {
     ['that is a list under a seal that holds', `[1${sealOf('[1')}`],
   ])('a line %s is passed over', (_what, line) => {
     const log = file();
-    appendLine(log, { n: 1 });
+    appendLines(log, [{ n: 1 }]);
     fs.appendFileSync(log, `\n${line}`);
-    appendLine(log, { n: 2 });
+    appendLines(log, [{ n: 2 }]);
     expect(readLines(fs.readFileSync(log, 'utf8'))).toEqual([{ n: 1 }, { n: 2 }]);
   });
 
@@ -72,7 +72,7 @@ describe('lines', () => {
       return written;
     }) as typeof fs.writeSync;
     try {
-      appendLine(log, { text: 'x'.repeat(10_000) });
+      appendLines(log, [{ text: 'x'.repeat(10_000) }]);
     } finally {
       fs.writeSync = original;
     }

@@ -1,5 +1,6 @@
 /** Questions as a person sees them. Their text comes from workers, so it is shown as plain text. */
 
+import type { Question } from '../../core/questions.ts';
 import { plainText } from '../../core/text.ts';
 import { formatDuration, fromIso } from '../../core/time.ts';
 import type { AnswerData } from '../../verbs/answer.ts';
@@ -48,11 +49,7 @@ export function renderQuestion(question: QuestionRow, look: Look): string[] {
   lines.push(...paragraphs(question.question, look));
   if (question.context !== null) lines.push(...paragraphs(question.context, look).map(palette.dim));
   for (const option of question.options) {
-    const marks = [
-      ...(option.id === question.recommended_option_id ? ['recommended'] : []),
-      ...(option.id === question.default_option_id ? ['default'] : []),
-    ];
-    const text = `${option.label}${marks.length === 0 ? '' : ` (${marks.join(', ')})`}`;
+    const text = `${option.label}${optionMarks(option.id, question)}`;
     lines.push(...hang(`    ${option.id}  `, text, width));
     if (option.description) lines.push(...hang('      ', option.description, width).map(palette.dim));
   }
@@ -63,6 +60,18 @@ export function renderQuestion(question: QuestionRow, look: Look): string[] {
     lines.push(...paragraphs(question.what_happens_if_unanswered, look));
   lines.push(`  ${palette.cyan(`forge orchestrate answer ${question.question_id} --option ID`)}`);
   return lines;
+}
+
+/** ` (recommended, default)`; empty for an option that is neither. */
+export function optionMarks(
+  id: string,
+  question: Pick<Question, 'recommended_option_id' | 'default_option_id'>,
+): string {
+  const marks = [
+    ...(id === question.recommended_option_id ? ['recommended'] : []),
+    ...(id === question.default_option_id ? ['default'] : []),
+  ];
+  return marks.length === 0 ? '' : ` (${marks.join(', ')})`;
 }
 
 /** `✓ build  format: keep (alice)` */
