@@ -188,9 +188,14 @@ export class RunningAttempt {
     try {
       const stamp = await store.stamp(this.#request.task.id);
       if (stamp === this.#stamp) return;
-      const { record } = await store.read(this.#request.task.id);
+      const { record, problem } = await store.read(this.#request.task.id);
       this.#stamp = stamp;
-      if (record === null || record.lease?.attempt_id === this.#started.attemptId) return;
+      if (record === null) {
+        // Whoever comes by now finds a task that nobody works on.
+        if (problem === null) this.#lose('its record is gone');
+        return;
+      }
+      if (record.lease?.attempt_id === this.#started.attemptId) return;
       // The worker handed in its result by itself; it may still be cleaning up.
       if (record.memo.completion?.attempt_id === this.#started.attemptId) return;
       // It asked, and is about to end; the slot that it has is not to be kept for long.

@@ -1,5 +1,6 @@
 /** Ctrl-C at a run or an exec, and a cancel from another terminal. */
 
+import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { groupMembers } from '../../src/host/processes.ts';
 import { until } from '../support/processes.ts';
@@ -135,4 +136,46 @@ describe('a cancel from another terminal', () => {
       expect(play.leftovers() ?? []).toEqual([]);
     },
   );
+});
+
+describe('the tree of a run that works', () => {
+  const AGENTS = { kill_grace_ms: 300, self_lease_ttl_ms: 2000, self_heartbeat_ms: 200 };
+
+  function newPlay(gate: string): { play: Play; tree: string; aside: string } {
+    const play = new Play([{ id: 'a', kind: 'parent', gate }], AGENTS);
+    onTestFinished(() => play.cleanUp());
+    return { play, tree: `${play.dir}/.forge/orchestrator`, aside: `${play.dir}/.forge/aside` };
+  }
+
+  test('can not be reached any more: the worker is stopped, and the next run goes on', async () => {
+    const { play, tree, aside } = newPlay('work');
+    const run = play.forge('run');
+    const [worker] = await working(play, 1);
+    fs.renameSync(tree, aside);
+    fs.symlinkSync('nowhere', tree);
+    expect(await run.ended).toEqual({ code: 1, signal: null });
+    expect(run.events.at(-1)).toMatchObject({ ok: false, error: { code: 'IO_ERROR' } });
+    expect(groupMembers(worker?.pid ?? 0)).toEqual([]);
+    expect(play.leftovers() ?? []).toEqual([]);
+    fs.rmSync(tree);
+    fs.renameSync(aside, tree);
+    play.open('work');
+    expect(await play.forge('run').ended).toEqual({ code: 0, signal: null });
+    play.expectAllDone();
+  });
+
+  test('is gone: the worker is stopped, and the task begins anew', async () => {
+    const { play, tree, aside } = newPlay('work');
+    const run = play.forge('run');
+    const [first] = await working(play, 1);
+    fs.renameSync(tree, aside);
+    const lost = await run.event('the loss', ({ type }) => type === 'task_interrupted');
+    expect(lost).toMatchObject({ task_id: 'a', attempt_id: first?.attempt });
+    expect(groupMembers(first?.pid ?? 0)).toEqual([]);
+    await working(play, 2);
+    play.open('work');
+    expect(await run.ended).toEqual({ code: 0, signal: null });
+    expect(play.violations()).toBe('');
+    expect(play.leftovers() ?? []).toEqual([]);
+  });
 });
