@@ -1,11 +1,51 @@
-/** Which attempts happened. A manifest is written before the commit that refers to it, so it alone proves nothing. */
+/** Which attempts happened, and how the last of them failed. */
 
-import type { AttemptManifest, TaskStateRecord } from './records.ts';
+import * as z from 'zod/mini';
+import type { ClassifiedError } from './classify.ts';
+import { once } from './once.ts';
+import type { AttemptManifest, TaskRecord, TaskStateRecord } from './records.ts';
+import { oneLine } from './text.ts';
+
+/** A failure that was charged. `message` is one line, cut to 400 characters; `at` is ISO 8601. */
+export interface AttemptFailure {
+  attempt_id: string;
+  attempt_number: number;
+  class: string;
+  message: string;
+  at: string;
+}
+
+const FailuresSchema = once(() => {
+  const text = z.string();
+  return z.array(z.looseObject({ attempt_id: text, attempt_number: z.int(), class: text, message: text, at: text }));
+});
+
+/** A record has room for so many; older ones are of little use to whoever tries next. */
+const FAILURES_KEPT = 5;
+
+/** How the last few attempts failed, oldest first; at most five. */
+export function failuresOf(record: TaskRecord): AttemptFailure[] {
+  if (record.memo.failures === undefined) return [];
+  const parsed = FailuresSchema().safeParse(record.memo.failures);
+  return parsed.success ? parsed.data : [];
+}
+
+/** The memo with one more failure, of the attempt that is current. */
+export function withFailure(
+  record: TaskRecord,
+  attempt_id: string,
+  error: ClassifiedError,
+  at: string,
+): Partial<TaskRecord['memo']> {
+  const message = oneLine(error.message, 400);
+  const failure = { attempt_id, attempt_number: record.state.attempt_count, class: error.class, message, at };
+  return { failures: [...failuresOf(record), failure].slice(-FAILURES_KEPT) };
+}
 
 /**
- * The manifests of attempts that a record has counted, oldest first. Attempts are numbered, and a number is counted once:
- * one beyond the count was never committed, and of those that share a number only the last can have been, since the
- * number goes on with the commit. Without a number it can't be told, and it is believed.
+ * The manifests of attempts that a record has counted, oldest first. A manifest is written before the commit that refers
+ * to it, so it alone proves nothing. Attempts are numbered, and a number is counted once: one beyond the count was never
+ * committed, and of those that share a number only the last can have been, since the number goes on with the commit. Without a number it can't be told, and it is believed.
  */
 export function attemptsThatHappened(
   manifests: readonly AttemptManifest[],

@@ -1,5 +1,6 @@
 /** How an attempt ends: forward by its verdict, back for another try, or out. */
 
+import { withFailure } from './attempts.ts';
 import { crc32 } from './checksum.ts';
 import type { ClassifiedError } from './classify.ts';
 import { changed, type Decision, endedClaim, historyOf, repeated, workedBy } from './decision.ts';
@@ -61,7 +62,7 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
     moves: [...start, ...ending.moves],
     lease: null,
     state: ending.state,
-    memo: { abandons: 0 },
+    memo: { abandons: 0, ...ending.memo },
     ...(request.workerGone ? { worker: null } : {}),
     by: lease,
     nowMs: request.nowMs,
@@ -89,6 +90,7 @@ const MESSAGE_MAX_CHARS = 2000;
 interface Ending {
   moves: Move[];
   state: Partial<TaskStateRecord>;
+  memo?: Partial<TaskRecord['memo']>;
 }
 
 function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict): Ending {
@@ -114,11 +116,17 @@ function failing(record: TaskRecord, request: CompleteRequest, error: Classified
     last_error: { ...error },
     last_failed_at: isoTime(nowMs),
   };
+  const memo = withFailure(record, request.attemptId, error, isoTime(nowMs));
   if (decision.outcome === 'retry') {
     return {
       moves: ['retry_later'],
+      memo,
       state: { ...state, next_eligible_at: decision.next_eligible_at, failure_reason: null },
     };
   }
-  return { moves: ['fail'], state: { ...state, next_eligible_at: null, failure_reason: decision.failure_reason } };
+  return {
+    moves: ['fail'],
+    memo,
+    state: { ...state, next_eligible_at: null, failure_reason: decision.failure_reason },
+  };
 }

@@ -149,6 +149,8 @@ export const MemoSchema = once(() => {
     absorbed: z._default(z.array(text), () => []),
     /** The task's questions; `questions.ts` reads them, so that the many tasks without any don't pay for it. */
     questions: z.optional(z.unknown()),
+    /** How the last few attempts failed; `attempts.ts` reads it. */
+    failures: z.optional(z.unknown()),
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;
