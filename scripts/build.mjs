@@ -24,7 +24,7 @@ const GROUPS = [
   // What every verb needs, and small parts that several of the common ones do.
   {
     name: 'base',
-    test: /src[\\/](verbs[\\/](session|not-enforced|run-rows)|host[\\/]context|store[\\/](io-errors|user-files)|runner[\\/](takeover|completion))\.ts$/,
+    test: /src[\\/](verbs[\\/](session|not-enforced|run-rows)|host[\\/]context|store[\\/](io-errors|user-files)|runner[\\/](takeover|completion|verdicts|interrupts))\.ts$/,
     priority: 1,
   },
 ];

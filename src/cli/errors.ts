@@ -29,7 +29,8 @@ export function jsonError(error: unknown, verb: string | null): string {
           details: error.details,
         }
       : { code: 'BUG', message: bugMessage(error), hint: BUG_HINT, retriable: false, details: {} };
-  return JSON.stringify({ ok: false, error: body });
+  const data = error instanceof ForgeError && error.data !== null ? { data: error.data } : {};
+  return JSON.stringify({ ok: false, error: body, ...data });
 }
 
 export interface ErrorView {

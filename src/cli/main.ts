@@ -44,7 +44,12 @@ async function answer(request: Request, screen: Screen, version: () => string): 
     import('../store/io-errors.ts'),
   ]);
   try {
-    const call = { ctx: systemContext(), dir, warn: (message: string) => screen.warn(message) };
+    const call = {
+      ctx: systemContext(),
+      dir,
+      warn: (message: string) => screen.warn(message),
+      note: (message: string) => screen.note(message),
+    };
     const given = await spec.answer(input, { call, screen });
     return typeof given === 'number' ? given : await screen.give(given);
   } catch (error) {

@@ -26,7 +26,7 @@ export interface RunLogOptions {
   warn(message: string): void;
   look: Look;
   /** Path of a log, as the person would write it. */
-  logOf(taskId: string, attemptId: string, stream: 'stdout' | 'stderr'): string;
+  logOf(taskId: string, attemptId: string, log: string): string;
 }
 
 export class RunLog {
@@ -58,6 +58,9 @@ export class RunLog {
         break;
       case 'task_finished':
         this.#finished(event);
+        break;
+      case 'task_verifying':
+        this.#verifying(event);
         break;
       case 'task_interrupted':
         this.#interrupted(event);
@@ -118,6 +121,10 @@ export class RunLog {
     const inBrackets = facts.length === 0 ? '' : ` (${facts.join(', ')})`;
     const text = `${state} ${took}${inBrackets}${error === null ? '' : `: ${errorText(error)}`}`;
     this.#task(signFor(state, this.#options.look), task_id, text);
+  }
+
+  #verifying({ task_id, command }: EventOf<'task_verifying'>): void {
+    this.#task(this.#options.look.palette.cyan('▹'), task_id, `verifying: ${command}`);
   }
 
   #interrupted({ task_id, why, state, duration_ms }: EventOf<'task_interrupted'>): void {
@@ -209,8 +216,8 @@ export class RunLog {
     const stderr = lastLines(tail.stderr, TAIL_LINES);
     const stdout = lastLines(tail.stdout, TAIL_LINES - stderr.length);
     for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, width - 6)}`);
-    const stream = stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout';
-    this.#print(`    ${palette.dim(`log: ${this.#options.logOf(task_id, attempt_id, stream)}`)}`);
+    const log = tail.log ?? `${stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout'}.log`;
+    this.#print(`    ${palette.dim(`log: ${this.#options.logOf(task_id, attempt_id, log)}`)}`);
   }
 
   /** What waits for a person or an agent first, then what waits for those. */

@@ -4,7 +4,6 @@ import path from 'node:path';
 import type { RunEvent } from '../core/run-events.ts';
 import { isoTime } from '../core/time.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
-import { logFile } from '../store/attempt-files.ts';
 import { findProject } from '../store/project.ts';
 import { type RunVerbOptions, run } from '../verbs/run.ts';
 import type { Call } from '../verbs/session.ts';
@@ -43,10 +42,8 @@ function humanLog({ ctx, dir }: Call, screen: Screen): (event: RunEvent) => void
     line: (text) => screen.output.line('stdout', text),
     warn: (message) => screen.warn(message),
     look: screen.look('stdout'),
-    logOf: (taskId, attemptId, stream) => {
-      const file = logFile(layout?.attempt(taskId, attemptId) ?? '', stream);
-      return path.relative(ctx.cwd, file);
-    },
+    logOf: (taskId, attemptId, log) =>
+      path.relative(ctx.cwd, `${layout?.attempt(taskId, attemptId) ?? ''}/logs/${log}`),
   });
   return (event) => log.event(event);
 }

@@ -1,6 +1,7 @@
 /** Where answers go, and in what form. Opened before the command line is understood, because that may fail too. */
 
 import { EXIT, ForgeError } from '../core/errors.ts';
+import { oneLine } from '../core/text.ts';
 import { exitCodeOf, humanError, jsonError, type Sources, warningLine } from './errors.ts';
 import { type Look, type Palette, paletteFor } from './look.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';
@@ -41,6 +42,11 @@ export class Screen {
 
   warn(message: string): void {
     this.output.line('stderr', warningLine(message, this.look('stderr')));
+  }
+
+  /** Says what goes on while the answer is on its way. Nothing with --json. */
+  note(message: string): void {
+    if (!this.json) this.output.line('stderr', this.look('stderr').palette.dim(oneLine(message, 1000)));
   }
 
   /** Prints the answer. Returns the exit code. */

@@ -82,8 +82,8 @@ export interface ClassifiedError {
   class: string;
   /** One line for a person. */
   message: string;
-  exit_code?: number;
-  signal?: string;
+  exit_code?: number | undefined;
+  signal?: string | undefined;
 }
 
 /** How a worker ended. Either `exitCode` or `signal` is set, or neither when it never ran or vanished. */

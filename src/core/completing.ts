@@ -3,22 +3,26 @@
 import { withFailure } from './attempts.ts';
 import { crc32 } from './checksum.ts';
 import type { ClassifiedError } from './classify.ts';
-import { changed, type Decision, endedClaim, historyOf, repeated, workedBy } from './decision.ts';
+import { changed, type Decision, endedClaim, historyOf, repeated } from './decision.ts';
 import { ForgeError } from './errors.ts';
 import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
 import { type CompositeRetryPolicy, nextRetryState, type RetryPolicy } from './retry.ts';
 import type { Move } from './task-state.ts';
 import { oneLine } from './text.ts';
 import { isoTime } from './time.ts';
+import { type Holder, heldFor, pendingVerification, type Verified } from './verification.ts';
 
 /** How an attempt ended, in its worker's words or by its exit. */
 export type Outcome =
   /** `written`: the worker handed in a verdict of its own, which is kept; otherwise it is what a clean exit means. */
   { kind: 'verdict'; verdict: Verdict; written: boolean } | { kind: 'failed'; error: ClassifiedError };
 
-export interface CompleteRequest {
-  attemptId: string;
+export interface CompleteRequest extends Holder {
   outcome: Outcome;
+  /** What came of checking the verdict. Default: null, nothing was to be checked. */
+  verified?: Verified | null;
+  /** The verdict that is being verified can't be read any more, so another outcome may take its place. Default: false. */
+  unreadable?: boolean;
   policy: RetryPolicy | CompositeRetryPolicy;
   /** How far a verified task goes without a person. */
   route: { reviewed: boolean; shipped: boolean };
@@ -43,7 +47,8 @@ export function outcomeKey(outcome: Outcome): string {
 
 /**
  * Ends an attempt: forward by its verdict, or back or out by the policy. A repeat with the same outcome gets the first
- * answer. Throws STALE_ATTEMPT (another attempt, or another outcome for this one) or LEASE_STOLEN.
+ * answer. Throws STALE_ATTEMPT (another attempt, or another outcome for this one, also while that is being verified) or
+ * LEASE_STOLEN.
  */
 export function completeTask(record: TaskRecord, request: CompleteRequest): Decision<CompleteResult> {
   const { attemptId, outcome } = request;
@@ -54,7 +59,14 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
       details: { task_id: record.state.task_id, attempt_id: attemptId, state: before.state },
     });
   }
-  const lease = workedBy(record, attemptId);
+  const lease = heldFor(record, request);
+  const pending = pendingVerification(record);
+  const other = pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome);
+  if (other && request.unreadable !== true) {
+    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} has handed in a verdict, which is being verified`, {
+      details: { task_id: record.state.task_id, attempt_id: attemptId, state: record.state.state },
+    });
+  }
   const ending =
     outcome.kind === 'failed' ? failing(record, request, outcome.error) : judging(record, request, outcome.verdict);
   const start: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
@@ -100,6 +112,8 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
     const message = summary === '' ? `the worker's verdict is ${verdict.verdict}` : summary;
     return failing(record, request, { class: `verdict.${verdict.verdict}`, message });
   }
+  const failure = request.verified?.failure ?? null;
+  if (failure !== null) return failing(record, request, failure);
   const moves: Move[] = ['verify'];
   if (request.route.reviewed) moves.push('pass_review');
   if (request.route.reviewed && request.route.shipped) moves.push('ship');

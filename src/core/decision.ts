@@ -58,6 +58,9 @@ export interface Change {
   nowMs: number;
 }
 
+/** A verification that is under way outlives a change of hands. Any other move is what became of the task instead. */
+const KEEPS_VERIFICATION: readonly Move[] = ['start', 'unclaim', 'interrupt', 'abandon', 'claim'];
+
 /** The one way from a record to the next. Takes the moves by the table, and stamps who and when. */
 export function changed(record: TaskRecord, change: Change): { record: TaskRecord; moves: Transition[] } {
   const taken = transitions(record.state.task_id, record.state.state, change.moves);
@@ -75,6 +78,7 @@ export function changed(record: TaskRecord, change: Change): { record: TaskRecor
   };
   const worker = change.worker === undefined ? record.worker : change.worker;
   const memo = { ...record.memo, ...change.memo, generation };
+  if (!change.moves.every((move) => KEEPS_VERIFICATION.includes(move))) delete memo.verification;
   return { record: { ...record, state, lease: change.lease, worker, memo }, moves: taken };
 }
 

@@ -33,7 +33,7 @@ export const ERROR_CODES = {
   VERIFICATION_FAILED: entry(
     EXIT.failed,
     false,
-    'Read the output of the failed command, mend the work, complete again.',
+    'The attempt is over. Whoever claims the task next is told what failed; see `forge orchestrate show <task>`.',
   ),
   TRACKER_ERROR: entry(
     EXIT.failed,
@@ -105,6 +105,7 @@ export const ERROR_CODES = {
     false,
     'This question was asked too often. Decide with what is known, or fail the task.',
   ),
+  INTERRUPTED: entry(EXIT.interrupted, true, 'Repeat the command to go on where it stopped.'),
 } as const satisfies Record<string, CodeEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -128,6 +129,8 @@ interface ForgeErrorOptions {
   hint?: string;
   details?: Record<string, unknown>;
   problems?: readonly Problem[];
+  /** What the verb has done all the same, as its answer would say it. */
+  data?: object;
   cause?: unknown;
 }
 
@@ -141,12 +144,14 @@ export class ForgeError extends Error {
   readonly hint: string;
   readonly details: Record<string, unknown>;
   readonly problems: readonly Problem[];
+  readonly data: object | null;
 
   constructor(code: ErrorCode, message: string, options: ForgeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint ?? ERROR_CODES[code].hint;
     this.problems = options.problems ?? [];
+    this.data = options.data ?? null;
     this.details = { ...options.details, ...(this.problems.length > 0 ? { problems: this.problems } : {}) };
   }
 

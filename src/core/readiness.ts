@@ -7,6 +7,7 @@ import type { TaskRecord } from './records.ts';
 import { isClaimable, isInFlight } from './task-state.ts';
 import { oneLine } from './text.ts';
 import { fromIso } from './time.ts';
+import { pendingVerification } from './verification.ts';
 
 export type WaitCode =
   | 'TASK_FINISHED'
@@ -105,12 +106,23 @@ function heldReason(record: TaskRecord, observer: LeaseObserver): Reason | null 
   if (record.lease === null) return null;
   const standing = leaseStanding(record.lease, observer);
   const by = `run ${record.lease.owner_run_id}`;
-  if (standing.kind === 'live')
-    return reason('TASK_IN_FLIGHT', `${record.state.state} by ${by} until ${standing.until}`);
+  if (standing.kind === 'live') return reason('TASK_IN_FLIGHT', `${doing(record)} by ${by} until ${standing.until}`);
   if (standing.kind === 'grace') {
     return reason('LEASE_IN_GRACE', `the lease of ${by} has run out; it may be taken from ${standing.until} on`);
   }
   return null;
+}
+
+function doing(record: TaskRecord): string {
+  const pending = pendingVerification(record);
+  if (pending === null) return record.state.state;
+  return pending.command === null ? 'being verified' : `being verified (${pending.command})`;
+}
+
+/** Whether a runner has anything to do for the task by itself: its command, or the verification of what it came to. */
+export function hasWork(task: PlanTask, record: TaskRecord | null | 'unreadable'): boolean {
+  if (task.run !== null) return true;
+  return record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
 }
 
 /** Whether an in-flight task has lost its owner, so that the next claim abandons it. */
@@ -225,7 +237,7 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     const reasons = reasonsToWait(task, world, finished);
     if (reasons[0]?.code === 'TASK_FINISHED') return true;
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
-    if (task.run === null || !selected.has(task.id)) return false;
+    if (!selected.has(task.id) || !hasWork(task, world.recordOf(task.id))) return false;
     return reasons.every(({ code, on }) => {
       if (PASSING.includes(code) || (code === 'TASK_WAITS_FOR_ANSWER' && hasDeadline(task.id, world))) return true;
       if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
@@ -235,7 +247,7 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     });
   };
   return world.plan.tasks.filter((task) => {
-    if (!selected.has(task.id) || task.run === null) return false;
+    if (!selected.has(task.id) || !hasWork(task, world.recordOf(task.id))) return false;
     return progresses(task.id) && reasonsToWait(task, world, finished)[0]?.code !== 'TASK_FINISHED';
   });
 }

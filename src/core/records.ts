@@ -151,6 +151,8 @@ export const MemoSchema = once(() => {
     questions: z.optional(z.unknown()),
     /** How the last few attempts failed; `attempts.ts` reads it. */
     failures: z.optional(z.unknown()),
+    /** A verdict that is being checked; `verification.ts` reads it. */
+    verification: z.optional(z.unknown()),
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;

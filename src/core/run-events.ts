@@ -9,6 +9,8 @@ import type { FailureReason, TaskState } from './records.ts';
 export interface OutputTail {
   stdout: string;
   stderr: string;
+  /** The log that it is the end of, within the attempt's `logs`. Left out: those of the worker itself. */
+  log?: string;
 }
 
 export type RunEvent =
@@ -22,6 +24,8 @@ export type RunEvent =
       pid: number | null;
     }
   | { type: 'task_output'; task_id: string; attempt_id: string; stream: 'stdout' | 'stderr'; text: string }
+  /** A command that verifies what the attempt handed in begins. */
+  | { type: 'task_verifying'; task_id: string; name: string; command: string }
   /** The attempt failed, and the policy says that there will be another. */
   | {
       type: 'task_retry';

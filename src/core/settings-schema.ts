@@ -24,7 +24,8 @@ export interface Settings {
   /** For tasks that say nothing themselves; null: the built-in policy, with `retry_attempts` and `retry_backoff_ms_max`. */
   retry: RetryYaml | null;
   errors: readonly ErrorRule[];
-  verify: { commands: readonly string[] };
+  /** `timeout_ms` bounds each command. */
+  verify: { commands: readonly string[]; timeout_ms: number };
   workspace: (typeof WORKSPACES)[number];
   /** Null: nothing is reviewed. */
   review: { command: string | null };
@@ -101,7 +102,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   },
   retry: null,
   errors: [],
-  verify: { commands: [] },
+  verify: { commands: [], timeout_ms: 600_000 },
   workspace: 'none',
   review: { command: null },
   ship: { policy: 'none', base: null },
@@ -279,6 +280,9 @@ const settingsWith = (retry: z.ZodMiniType<RetryYaml>) => {
       z.strictObject({
         commands: optional(globs, 'Command lines that must succeed for every task, besides its own verify.', {
           default: [],
+        }),
+        timeout: optional(durationSchema(), "How long each of these commands, and of a task's own verify, may take.", {
+          default: DEFAULT_SETTINGS.verify.timeout_ms,
         }),
       }),
       'What every result must pass.',

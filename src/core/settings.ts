@@ -88,6 +88,7 @@ function checkValues(value: unknown): Finding[] {
   ];
   return [
     ...ofAgents.map((finding): Finding => inBlock('agents', finding)),
+    ...checkAboveZero(valueAt(value, ['verify']), 'timeout').map((finding) => inBlock('verify', finding)),
     ...checkCommands(value).map(
       (finding): Finding => ({ ...finding, message: `${pathText(finding.path)}: ${finding.message}` }),
     ),
@@ -109,8 +110,8 @@ function inBlock(block: string, finding: Finding): Finding {
   return { ...finding, path, message: `${pathText(path)}: ${finding.message}` };
 }
 
-function checkAboveZero(agents: unknown, key: keyof AgentSettings): Finding[] {
-  return parseDuration(valueAt(agents, [key])) === 0 ? [{ path: [key], message: 'must be more than 0' }] : [];
+function checkAboveZero(block: unknown, key: string): Finding[] {
+  return parseDuration(valueAt(block, [key])) === 0 ? [{ path: [key], message: 'must be more than 0' }] : [];
 }
 
 function checkBeat(agents: unknown, { beat, lease }: (typeof BEATS)[number]): Finding[] {
@@ -147,7 +148,10 @@ function fillIn(yaml: SettingsYaml): Settings {
     agents: fillInAgents(yaml.agents ?? {}),
     retry: yaml.retry ?? DEFAULT_SETTINGS.retry,
     errors: yaml.errors ?? DEFAULT_SETTINGS.errors,
-    verify: { commands: yaml.verify?.commands ?? DEFAULT_SETTINGS.verify.commands },
+    verify: {
+      commands: yaml.verify?.commands ?? DEFAULT_SETTINGS.verify.commands,
+      timeout_ms: parseDuration(yaml.verify?.timeout) ?? DEFAULT_SETTINGS.verify.timeout_ms,
+    },
     workspace: yaml.workspace ?? DEFAULT_SETTINGS.workspace,
     review: { command: yaml.review?.command ?? DEFAULT_SETTINGS.review.command },
     ship: {

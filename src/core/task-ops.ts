@@ -189,12 +189,20 @@ export interface HeartbeatResult {
   expires_at: string;
 }
 
-/** Renews the lease, also after expiry while nobody has taken it. The first heartbeat makes the task running. */
+/**
+ * Renews the lease, also after expiry while nobody has taken it. The first heartbeat makes the task running. With
+ * `claimId` the claim speaks for itself: before its attempt is open, or while it finishes the verification of an earlier one.
+ */
 export function heartbeatTask(
   record: TaskRecord,
-  { attemptId, ttlMs, instant }: { attemptId: string; ttlMs: number; instant: Instant },
+  {
+    attemptId,
+    claimId,
+    ttlMs,
+    instant,
+  }: { attemptId: string; claimId?: string | undefined; ttlMs: number; instant: Instant },
 ): Decision<HeartbeatResult> {
-  const held = workedBy(record, attemptId);
+  const held = claimId === undefined ? workedBy(record, attemptId) : heldBy(record, claimId);
   const lease = renewed(held, ttlMs, instant);
   const moves: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
   const next = changed(record, { moves, lease, by: held, nowMs: instant.nowMs });

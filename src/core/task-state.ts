@@ -41,14 +41,14 @@ export const MOVES = {
   interrupt: { from: ['dispatched', 'running'], to: 'awaiting_respawn' },
   ask: { from: ['running'], to: 'blocked_on_question' },
   resume: { from: ['blocked_on_question'], to: 'awaiting_respawn' },
-  verify: { from: ['running'], to: 'ready_for_review' },
+  // `claimed`: whoever took the task over finishes the verification of what was handed in before.
+  verify: { from: ['claimed', 'running'], to: 'ready_for_review' },
   pass_review: { from: ['ready_for_review'], to: 'reviewed' },
   queue_merge: { from: ['reviewed'], to: 'merge_pending' },
   ship: { from: ['reviewed', 'merge_pending'], to: 'shipped' },
   send_back: { from: ['ready_for_review', 'merge_pending'], to: 'awaiting_respawn' },
-  retry_later: { from: ['dispatched', 'running'], to: 'awaiting_respawn' },
-  // An abandonment too many fails a task that never got as far as a dispatch: hence `claimed`.
-  fail: { from: ['claimed', 'dispatched', 'running'], to: 'failed' },
+  retry_later: { from: IN_FLIGHT_STATES, to: 'awaiting_respawn' },
+  fail: { from: IN_FLIGHT_STATES, to: 'failed' },
   abandon: { from: IN_FLIGHT_STATES, to: 'abandoned' },
   cancel: { from: NON_TERMINAL, to: 'cancelled' },
   reopen: { from: ['failed', 'cancelled'], to: 'unclaimed' },

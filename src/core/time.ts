@@ -1,5 +1,8 @@
 /** Durations and times as people write and read them. */
 
+/** The longest that a timer can wait, 24.8 days: beyond it setTimeout would fire at once. */
+export const TIMER_MAX_MS = 2 ** 31 - 1;
+
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 const DURATION_PATTERN = /^(\d+)(ms|s|m|h|d)$/;
@@ -8,6 +11,7 @@ const DURATION_PATTERN = /^(\d+)(ms|s|m|h|d)$/;
  * Reads a duration: an integer in milliseconds (as a number or in digits) or digits with a unit, `500ms` `30s` `5m` `2h` `1d`.
  * Returns milliseconds, or null when it is neither.
  */
+
 export function parseDuration(value: unknown): number | null {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null;
   if (typeof value !== 'string') return null;

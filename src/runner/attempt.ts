@@ -21,6 +21,7 @@ import {
 } from '../core/task-ops.ts';
 import { isInFlight } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
+import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
 import { closeLogs, openLogs, removeAttempt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { type Env, instantOf, observerOf } from './env.ts';
@@ -28,15 +29,21 @@ import { RunningAttempt } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
 import { type GatedWorker, spawnGated, type WorkerCommand } from './worker.ts';
 
-export interface AttemptRequest {
+/** What is wanted of a task, whatever is left to be done about it. */
+export interface TaskRequest {
   task: PlanTask;
   runId: string;
   owner: OwnerIdentity;
+  /** Throws NOT_READY (or why else it can't be had) unless the task may be given out as this record says. */
+  refuse(record: TaskRecord): void;
+  /** Told when a command that verifies the result begins. */
+  onCheck?: (command: VerifyCommand) => void;
+}
+
+export interface AttemptRequest extends TaskRequest {
   command: WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: the terminal's. */
   output: 'logs' | 'inherit';
-  /** Throws NOT_READY (or why else it can't be had) unless the task may be given out as this record says. */
-  refuse(record: TaskRecord): void;
 }
 
 /** The ids of an attempt that is about to be made, and what its worker is told. */
@@ -59,12 +66,14 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   refuseUnreadable(read);
   let seen = read.record ?? freshRecord(task.id, isoTime(env.now()));
   request.refuse(seen);
+  refuseUnverified(seen);
   const claimId = newId(env.ctx);
   // Somebody may still work on it: then the claim comes first, so that nobody else can begin while he is stopped.
   const former = seen.worker !== null || isInFlight(seen.state.state);
   if (!former) return launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation + 1), seen);
   const taken = await changeTask(env, task.id, (record) => {
     request.refuse(record);
+    refuseUnverified(record);
     return claimFor(env, request, claimId, record);
   });
   if (taken.result === null) return null;
@@ -76,6 +85,38 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     await giveBack(env, task.id, claimId);
     throw error;
   }
+}
+
+/** What was handed in is verified before anybody does it again. */
+function refuseUnverified(record: TaskRecord): void {
+  if (pendingVerification(record) === null) return;
+  throw new ForgeError('STATE_VERSION_CONFLICT', `the result of task ${record.state.task_id} is still to be verified`);
+}
+
+/**
+ * Takes over a task whose last attempt handed in a verdict that nobody has finished verifying, and finishes that. Returns
+ * null when the task was abandoned too often and has failed instead. Throws as `startAttempt` does.
+ */
+export async function takeOverVerification(env: Env, request: TaskRequest): Promise<RunningAttempt | null> {
+  const { task } = request;
+  const claimId = newId(env.ctx);
+  const { result, record } = await changeTask(env, task.id, (seen) => {
+    request.refuse(seen);
+    if (pendingVerification(seen) === null) throw new ForgeError('STATE_VERSION_CONFLICT', 'somebody else was first');
+    return claimFor(env, request, claimId, seen);
+  });
+  const pending = pendingVerification(record);
+  if (result === null || pending === null) return null;
+  try {
+    await stopFormerWorker(env, record);
+  } catch (error) {
+    await giveBack(env, task.id, claimId);
+    throw error;
+  }
+  const { attempt_id: attemptId } = pending;
+  const dir = env.layout.attempt(task.id, attemptId);
+  const number = record.state.attempt_count;
+  return new RunningAttempt(env, request, { claimId, attemptId, number, dir, worker: null, identity: null, record });
 }
 
 function draftOf(env: Env, taskId: string, claimId: string, seen: TaskRecord, generation: number): Draft {
@@ -93,7 +134,7 @@ async function giveBack(env: Env, taskId: string, claimId: string): Promise<void
   }
 }
 
-function claimFor(env: Env, { runId, owner }: AttemptRequest, claimId: string, record: TaskRecord) {
+function claimFor(env: Env, { runId, owner }: TaskRequest, claimId: string, record: TaskRecord) {
   return claimTask(record, {
     claimId,
     runId,

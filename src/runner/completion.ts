@@ -1,13 +1,23 @@
 /** Ending an attempt: shared by `complete`, `run` and `exec`. */
 
-import { ForgeError } from '../core/errors.ts';
 import type { PlanTask } from '../core/plan.ts';
-import { parseRecord, type TaskRecord, type Verdict, VerdictSchema } from '../core/records.ts';
+import { RECORD_MAX_BYTES, type Verdict } from '../core/records.ts';
 import { type CompositeRetryPolicy, type RetryPolicy, resolveRetry, TASK_RETRY_DEFAULT } from '../core/retry.ts';
 import type { Settings } from '../core/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../core/task-ops.ts';
-import { type Changed, type ChangeEnv, changeTask } from '../store/change.ts';
-import { parseJson } from '../store/json.ts';
+import { isoTime } from '../core/time.ts';
+import {
+  type Holder,
+  NO_WORK_FOUND,
+  type Verified,
+  type VerifyCommand,
+  verifiedOf,
+  verifyCommands,
+} from '../core/verification.ts';
+import { type Changed, changeTask } from '../store/change.ts';
+import type { Env } from './env.ts';
+import type { Interrupts } from './interrupts.ts';
+import { writeVerdict } from './verdicts.ts';
 
 /** The policy that decides on a task's failures: the task's own, else the settings', else the default as settings tune it. */
 export function taskPolicy(settings: Settings, task: PlanTask | null): RetryPolicy | CompositeRetryPolicy {
@@ -19,54 +29,87 @@ export function taskPolicy(settings: Settings, task: PlanTask | null): RetryPoli
   });
 }
 
-/** Reads a worker's verdict. Throws SCHEMA_INVALID, naming `where`. */
-export function parseVerdict(text: string, where: string): Verdict {
-  const value = parseJson(text);
-  const parsed = parseRecord(VerdictSchema, value ?? null);
-  if (parsed.ok) return parsed.value;
-  throw new ForgeError(
-    'SCHEMA_INVALID',
-    `${where} is not a verdict: ${value === undefined ? 'it is not JSON' : parsed.why}`,
-    {
-      hint: 'A verdict is JSON like {"verdict": "ready_for_review", "summary": "..."}; others are changes_needed and blocked.',
-    },
-  );
-}
-
-export interface Completion {
+export interface Completion extends Holder {
   taskId: string;
-  attemptId: string;
+  /** As planned; null for one that is not in the plan: then the settings decide alone. */
+  task: PlanTask | null;
   outcome: Outcome;
-  policy: RetryPolicy | CompositeRetryPolicy;
   /** The caller has seen the worker's process group end. */
   workerGone: boolean;
+  /**
+   * The caller's outcome is only what it saw of the worker's end. It gives way to a verdict that the attempt has handed in
+   * and that is not verified yet. Default: false, then such a verdict refuses another outcome.
+   */
+  yields?: boolean;
+  /** Whether the lease is renewed by the caller while commands run. Default: false, then it is renewed here. */
+  beats?: boolean;
+  /** Told when a command begins. */
+  onCheck?(command: VerifyCommand): void;
+  /** What stops the verification. It is asked for when one begins, and told when it is over. */
+  interrupts(): Interrupts & { stop(): void };
 }
 
 /**
- * Commits how an attempt ended. A verdict is written once, before the commit: whoever hands in another one for the same
- * attempt is refused. Throws STALE_ATTEMPT, LEASE_STOLEN.
+ * Ends an attempt. A verdict of `ready_for_review` is verified first; disagreement is a failure, and the policy decides.
+ * Returns null when the verification was stopped: then the task is as it was, and whoever comes next finishes it.
+ * Throws STALE_ATTEMPT, LEASE_STOLEN, IO_ERROR.
  */
-export async function commitCompletion(
-  env: ChangeEnv & { settings: Settings; random: () => number },
+export async function endAttempt(env: Env, completion: Completion): Promise<Changed<CompleteResult> | null> {
+  const commands = verifyCommands(env.settings.verify.commands, completion.task?.verify ?? []);
+  // Most tasks have nothing to be checked, and loading what checks would be felt.
+  if (commands.length === 0 && env.settings.workspace === 'none') return commit(env, completion, NOTHING_TO_CHECK);
+  const { settleVerdict } = await import('./verification.ts');
+  const settled = await settleVerdict(env, completion, commands);
+  if (settled === null) return null;
+  return commit(env, { ...completion, outcome: settled.outcome }, settled);
+}
+
+const NOTHING_TO_CHECK = { verified: null, unreadable: false };
+
+/** A verdict is written once, before the commit: whoever hands in another one for the same attempt is refused. */
+async function commit(
+  env: Env,
   completion: Completion,
+  { verified, unreadable }: { verified: Verified | null; unreadable: boolean },
 ): Promise<Changed<CompleteResult>> {
-  const { taskId, attemptId, outcome } = completion;
-  const decide = (record: TaskRecord) =>
-    completeTask(record, { ...completion, route: routeOf(env.settings), nowMs: env.now(), random: env.random });
+  const { taskId, attemptId, claimId, outcome, workerGone } = completion;
+  const request = {
+    attemptId,
+    claimId,
+    outcome,
+    verified,
+    unreadable,
+    policy: taskPolicy(env.settings, completion.task),
+    route: routeOf(env.settings),
+    workerGone,
+    random: env.ctx.random,
+  };
   return changeTask(env, taskId, async (record) => {
-    const decision = decide(record);
-    if (outcome.kind === 'verdict' && outcome.written && decision.record !== null) {
+    const decision = completeTask(record, { ...request, nowMs: env.now() });
+    if (outcome.kind === 'verdict' && outcome.written && verified === null && decision.record !== null) {
       await writeVerdict(env, taskId, attemptId, outcome.verdict);
+      if (outcome.verdict.verdict === 'ready_for_review') await writeUnchecked(env, completion, outcome.verdict);
     }
     return decision;
   });
 }
 
-async function writeVerdict(env: ChangeEnv, taskId: string, attemptId: string, verdict: Verdict): Promise<void> {
-  if (await env.store.createOnce(taskId, attemptId, 'verdict.json', verdict, env.newOp())) return;
-  const first = await env.store.readVerdict(taskId, attemptId);
-  if (JSON.stringify(first) === JSON.stringify(verdict)) return;
-  throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} of task ${taskId} has handed in another verdict before`);
+/** A verdict that nothing was to be checked of has a twin as well: so one without has not been verified. */
+async function writeUnchecked(env: Env, { taskId, attemptId }: Completion, verdict: Verdict): Promise<void> {
+  const verified = verifiedOf(
+    {
+      attemptId,
+      verdict,
+      found: NO_WORK_FOUND,
+      worktreePath: null,
+      checks: [],
+      failure: null,
+      verifiedAt: isoTime(env.now()),
+      durationMs: 0,
+    },
+    RECORD_MAX_BYTES,
+  );
+  await env.store.createOnce(taskId, attemptId, 'verdict.verified.json', verified, env.newOp());
 }
 
 /** How far a verified task goes without a person. */

@@ -10,14 +10,15 @@ import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import { openQuestion } from '../core/questions.ts';
-import { mayStillRun, outlook, reasonsToWait, type World, withDependencies } from '../core/readiness.ts';
+import { hasWork, mayStillRun, outlook, reasonsToWait, type World, withDependencies } from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import { plainText } from '../core/text.ts';
 import { fromIso } from '../core/time.ts';
+import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
 import { LogReader } from '../store/attempt-files.ts';
 import type { TaskRead } from '../store/store.ts';
-import { startAttempt } from './attempt.ts';
+import { startAttempt, takeOverVerification } from './attempt.ts';
 import { type Env, worldOf } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
 import type { PlanSource } from './plan-source.ts';
@@ -141,24 +142,17 @@ export class RunLoop {
     const selected = this.#selected();
     for (const task of outlook(this.#world()).ready) {
       if (this.#active.size >= this.#options.maxParallel) return;
-      if (!selected.has(task.id) || task.run === null) continue;
+      if (!selected.has(task.id) || !hasWork(task, this.#world().recordOf(task.id))) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
       this.#active.set(task.id, null);
-      void this.#work(task, task.run);
+      void this.#work(task);
     }
   }
 
   /** One task, from its claim to the end of the attempt. Never rejects. */
-  async #work(task: PlanTask, command: string): Promise<void> {
+  async #work(task: PlanTask): Promise<void> {
     try {
-      const attempt = await startAttempt(this.#env, {
-        task,
-        runId: this.#options.runId,
-        owner: this.#options.owner,
-        command: { shell: command },
-        output: 'logs',
-        refuse: (record) => this.#refuse(task, record),
-      });
+      const attempt = await this.#start(task);
       if (attempt === null) await this.#gaveUp(task.id);
       else await this.#attend(task, attempt);
     } catch (error) {
@@ -177,6 +171,23 @@ export class RunLoop {
     }
   }
 
+  /** Its command, unless its last attempt has handed in what is still to be verified. */
+  async #start(task: PlanTask): Promise<RunningAttempt | null> {
+    const { runId, owner } = this.#options;
+    const request = {
+      task,
+      runId,
+      owner,
+      refuse: (record: TaskRecord) => this.#refuse(task, record),
+      onCheck: ({ name, command }: VerifyCommand) =>
+        this.#emit({ type: 'task_verifying', task_id: task.id, name, command }),
+    };
+    const record = this.#world().recordOf(task.id);
+    const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
+    if (unverified || task.run === null) return takeOverVerification(this.#env, request);
+    return startAttempt(this.#env, { ...request, command: { shell: task.run }, output: 'logs' });
+  }
+
   #refuse(task: PlanTask, record: TaskRecord): void {
     const world = this.#world();
     const recordOf = (id: string) => (id === task.id ? record : world.recordOf(id));
@@ -188,7 +199,8 @@ export class RunLoop {
   async #attend(task: PlanTask, attempt: RunningAttempt): Promise<void> {
     this.#active.set(task.id, attempt);
     const { attemptId: attempt_id, number: attempt_number, pid } = attempt;
-    this.#emit({ type: 'task_started', task_id: task.id, title: task.title, attempt_id, attempt_number, pid });
+    if (!attempt.resumed)
+      this.#emit({ type: 'task_started', task_id: task.id, title: task.title, attempt_id, attempt_number, pid });
     // The interruption may have come while the claim was being made.
     if (this.#interrupts.level > 0) this.#interrupted();
     this.#report(task, attempt, await attempt.finished);

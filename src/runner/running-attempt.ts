@@ -8,21 +8,25 @@ import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../core/recor
 import { coercePolicy, STEP_RETRY_DEFAULT } from '../core/retry.ts';
 import type { OutputTail } from '../core/run-events.ts';
 import { type CompleteResult, heartbeatTask, type Outcome, releaseTask } from '../core/task-ops.ts';
+import { plainText } from '../core/text.ts';
+import { TIMER_MAX_MS } from '../core/time.ts';
+import { firstFailed } from '../core/verification.ts';
+import { verifyLogName } from '../store/attempt-files.ts';
 import { errorCode } from '../store/calls.ts';
 import { changeTask } from '../store/change.ts';
 import { readCapped } from '../store/drivers.ts';
-import { type AttemptRequest, verdictDraft } from './attempt.ts';
-import { commitCompletion, parseVerdict, taskPolicy } from './completion.ts';
+import { unlessInvalid } from '../store/folders.ts';
+import { type TaskRequest, verdictDraft } from './attempt.ts';
+import { endAttempt } from './completion.ts';
 import { type Env, instantOf } from './env.ts';
 import { stopGroup } from './groups.ts';
+import type { Interrupts } from './interrupts.ts';
 import { tailOf } from './output.ts';
+import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 import type { GatedWorker, WorkerExit } from './worker.ts';
 
 /** How often the record is looked at for a cancel or a theft, milliseconds. */
 const WATCH_MS = 500;
-
-/** The longest that a timer can wait, 24.8 days: beyond it setTimeout would fire at once. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export type AttemptEnd =
   /** The attempt is complete: forward, back for another try, or out. */
@@ -49,10 +53,20 @@ interface Started {
   attemptId: string;
   number: number;
   dir: string;
-  worker: GatedWorker;
+  /** Null for an attempt of somebody who is gone: it has handed in its verdict, and all that is left is to verify it. */
+  worker: GatedWorker | null;
   identity: WorkerIdentity | null;
   record: TaskRecord;
 }
+
+/** `tail` where another output than the worker's says what went wrong. */
+interface Ended {
+  end: AttemptEnd;
+  record: TaskRecord;
+  tail?: OutputTail;
+}
+
+const NOTHING_RAN: WorkerExit = { code: 0, signal: null, spawnError: null };
 
 export class RunningAttempt {
   readonly attemptId: string;
@@ -62,7 +76,7 @@ export class RunningAttempt {
   /** Settles when the attempt is over and its end is committed. Rejects with IO_ERROR when that can't be written. */
   readonly finished: Promise<FinishedAttempt>;
   readonly #env: Env;
-  readonly #request: AttemptRequest;
+  readonly #request: TaskRequest;
   readonly #started: Started;
   readonly #startedMs: number;
   readonly #kill = new AbortController();
@@ -72,7 +86,7 @@ export class RunningAttempt {
   #lostWhy = '';
   #beatsFail = false;
 
-  constructor(env: Env, request: AttemptRequest, started: Started) {
+  constructor(env: Env, request: TaskRequest, started: Started) {
     this.#env = env;
     this.#request = request;
     this.#started = started;
@@ -83,6 +97,11 @@ export class RunningAttempt {
     this.pid = started.identity?.pid ?? null;
     this.dir = started.dir;
     this.finished = this.#live();
+  }
+
+  /** It goes on with what somebody who is gone handed in; nothing is started but what verifies it. */
+  get resumed(): boolean {
+    return this.#started.worker === null;
   }
 
   /** Milliseconds since the worker was started. */
@@ -114,12 +133,11 @@ export class RunningAttempt {
     const timeout =
       timeout_ms === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeout_ms, TIMER_MAX_MS));
     try {
-      const exit = await this.#started.worker.exited;
+      const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
       clearTimeout(timeout);
       await this.#clearGroup();
-      const durationMs = this.ageMs;
       const tail = tailOf(this.#started.dir);
-      return { ...(await this.#end(exit, tail)), exit, durationMs, tail };
+      return { exit, tail, ...(await this.#end(exit, tail)), durationMs: this.ageMs };
     } finally {
       clearTimeout(timeout);
       clearInterval(beat);
@@ -131,6 +149,32 @@ export class RunningAttempt {
   #stop(reason: StopReason): void {
     this.#stopReason ??= reason;
     this.#stopping ??= this.#clearGroup();
+    this.#verifying();
+  }
+
+  /** What stops the verification of this attempt: whatever stops the attempt. */
+  #verifying: () => void = () => {};
+
+  #interrupts(): Interrupts & { stop(): void } {
+    const level = () => (this.#kill.signal.aborted ? 2 : this.#stopReason === null ? 0 : 1);
+    return {
+      get level() {
+        return level();
+      },
+      listen: (callback) => {
+        this.#verifying = callback;
+        return () => {
+          this.#verifying = () => {};
+        };
+      },
+      stop: () => {},
+    };
+  }
+
+  /** Who speaks for the attempt: the attempt itself, or the claim that took over what it left. */
+  get #holder(): { attemptId: string; claimId: string | undefined } {
+    const { attemptId, claimId, worker } = this.#started;
+    return { attemptId, claimId: worker === null ? claimId : undefined };
   }
 
   /** Stops whatever is left of the group; children that outlive their leader too. */
@@ -145,12 +189,11 @@ export class RunningAttempt {
   }
 
   async #beat(): Promise<void> {
-    const { attemptId } = this.#started;
     const ttlMs = this.#env.settings.agents.self_lease_ttl_ms;
     const at = this.#env.ctx.monotonicMs();
     try {
       await changeTask(this.#env, this.#request.task.id, (record) =>
-        heartbeatTask(record, { attemptId, ttlMs, instant: instantOf(this.#env) }),
+        heartbeatTask(record, { ...this.#holder, ttlMs, instant: instantOf(this.#env) }),
       );
       this.#renewedMs = at;
       this.#beatsFail = false;
@@ -195,7 +238,7 @@ export class RunningAttempt {
         if (problem === null) this.#lose('its record is gone');
         return;
       }
-      if (record.lease?.attempt_id === this.#started.attemptId) return;
+      if (record.lease?.claim_id === this.#started.claimId) return;
       // The worker handed in its result by itself; it may still be cleaning up.
       if (record.memo.completion?.attempt_id === this.#started.attemptId) return;
       // It asked, and is about to end; the slot that it has is not to be kept for long.
@@ -211,29 +254,49 @@ export class RunningAttempt {
     }
   }
 
-  async #end(exit: WorkerExit, tail: OutputTail): Promise<{ end: AttemptEnd; record: TaskRecord }> {
+  /** Null as long as nobody has asked for an end before the end. */
+  async #cutShort(): Promise<Ended | null> {
     if (this.#stopReason === 'interrupt') return this.#release();
-    if (this.#stopReason === 'lost') return this.#lostEnd(this.#lostWhy);
-    const outcome = this.#outcome(exit, tail);
+    return this.#stopReason === 'lost' ? this.#lostEnd(this.#lostWhy) : null;
+  }
+
+  async #end(exit: WorkerExit, tail: OutputTail): Promise<Ended> {
+    const cut = await this.#cutShort();
+    if (cut !== null) return cut;
+    const outcome = this.#started.worker === null ? CLEAN_EXIT : this.#outcome(exit, tail);
+    const { task, onCheck } = this.#request;
     try {
       const changed = await this.#insist(() =>
-        commitCompletion(
-          { ...this.#env, random: this.#env.ctx.random },
-          {
-            taskId: this.#request.task.id,
-            attemptId: this.attemptId,
-            outcome,
-            policy: taskPolicy(this.#env.settings, this.#request.task),
-            workerGone: true,
-          },
-        ),
+        endAttempt(this.#env, {
+          ...this.#holder,
+          taskId: task.id,
+          task,
+          outcome,
+          workerGone: true,
+          yields: true,
+          beats: true,
+          ...(onCheck === undefined ? {} : { onCheck }),
+          interrupts: () => this.#interrupts(),
+        }),
       );
-      return { end: completed(changed.result, changed.record), record: changed.record };
+      if (changed === null) return (await this.#cutShort()) ?? this.#lostEnd('its verification was stopped');
+      const end = completed(changed.result, changed.record);
+      const tail = end.error?.class.startsWith('verify.') ? { tail: await this.#checkTail() } : {};
+      return { end, record: changed.record, ...tail };
     } catch (error) {
       if (!(error instanceof ForgeError) || (error.code !== 'LEASE_STOLEN' && error.code !== 'STALE_ATTEMPT'))
         throw error;
       return this.#lostEnd(error.message);
     }
+  }
+
+  /** What the first check that failed has written. */
+  async #checkTail(): Promise<OutputTail> {
+    const twin = await unlessInvalid(() => this.#env.store.readVerified(this.#request.task.id, this.attemptId));
+    const failed = firstFailed(twin?.commands ?? []);
+    if (twin === null || failed === undefined) return { stdout: '', stderr: '' };
+    const log = verifyLogName(twin.commands.indexOf(failed) + 1, failed.name);
+    return { stdout: plainText(failed.output_tail), stderr: '', log };
   }
 
   /** The worker's own word, if it left one, else what its exit means. */
@@ -257,14 +320,14 @@ export class RunningAttempt {
       return { kind: 'verdict', verdict: parseVerdict(readCapped(file, RECORD_MAX_BYTES), file), written: true };
     } catch (error) {
       if (errorCode(error) === 'ENOENT') {
-        return { kind: 'verdict', verdict: { version: 1, verdict: 'ready_for_review', summary: '' }, written: false };
+        return CLEAN_EXIT;
       }
       const message = error instanceof Error ? error.message : String(error);
       return { kind: 'failed', error: { class: 'verdict.invalid', message } };
     }
   }
 
-  async #release(): Promise<{ end: AttemptEnd; record: TaskRecord }> {
+  async #release(): Promise<Ended> {
     const { claimId } = this.#started;
     try {
       const { result, record } = await this.#insist(() =>
@@ -280,7 +343,7 @@ export class RunningAttempt {
   }
 
   /** Somebody else has the last word: it may be our own worker, which completed the attempt by itself. */
-  async #lostEnd(why: string): Promise<{ end: AttemptEnd; record: TaskRecord }> {
+  async #lostEnd(why: string): Promise<Ended> {
     const { record } = await this.#env.store.read(this.#request.task.id);
     if (record === null) return { end: { kind: 'lost', why }, record: this.#started.record };
     const done = record.memo.completion;
@@ -311,7 +374,7 @@ export class RunningAttempt {
   }
 }
 
-function completed(result: CompleteResult, record: TaskRecord): AttemptEnd {
+function completed(result: CompleteResult, record: TaskRecord): AttemptEnd & { kind: 'completed' } {
   const failed = result.state === 'failed' || result.state === 'awaiting_respawn';
   const last = failed ? (record.state.last_error ?? null) : null;
   return { kind: 'completed', result, error: last && { class: last.class, message: last.message } };

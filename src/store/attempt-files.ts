@@ -1,4 +1,4 @@
-/** The files of an attempt that its worker writes by itself: its two logs. */
+/** The files of an attempt that processes write by themselves: the logs of its worker, and of what checks its result. */
 
 import fs from 'node:fs';
 import { asIoError } from './io-errors.ts';
@@ -22,6 +22,30 @@ export function openLogs(attemptDir: string): Record<StreamName, number> {
   } catch (error) {
     throw asIoError(error, `making the logs of ${attemptDir}`);
   }
+}
+
+/** Where the output of the check that runs as number `index` (from 1) goes, stdout and stderr as they come. */
+export function verifyLog(attemptDir: string, index: number, name: string): string {
+  return `${attemptDir}/logs/${verifyLogName(index, name)}`;
+}
+
+export function verifyLogName(index: number, name: string): string {
+  return `verify-${index}-${name}.log`;
+}
+
+/** A file descriptor to write a check's output through, from the beginning: whoever checked before has died. Throws IO_ERROR. */
+export function openVerifyLog(file: string): number {
+  try {
+    fs.mkdirSync(file.slice(0, file.lastIndexOf('/')), { recursive: true, mode: 0o700 });
+    fs.rmSync(file, { force: true });
+    return fs.openSync(file, 'ax', 0o600);
+  } catch (error) {
+    throw asIoError(error, `opening ${file}`);
+  }
+}
+
+export function closeLog(fd: number): void {
+  fs.closeSync(fd);
 }
 
 export function closeLogs(logs: Record<StreamName, number>): void {

@@ -16,6 +16,7 @@ import {
   type Verdict,
   VerdictSchema,
 } from '../core/records.ts';
+import { type Verified, VerifiedSchema } from '../core/verification.ts';
 import { errorCode, type Step } from './calls.ts';
 import { blocking, type Driver, readCapped } from './drivers.ts';
 import { asText, makeFolder, readValid, refuseSymlink, syncDir, unlessInvalid } from './folders.ts';
@@ -35,7 +36,7 @@ import {
 export type { TaskCommit, TaskRead } from './task-files.ts';
 
 /** A file of an attempt that is written once, before the commit that refers to it. */
-export type AttemptFile = 'manifest.json' | 'verdict.json' | QuestionFile;
+export type AttemptFile = 'manifest.json' | 'verdict.json' | 'verdict.verified.json' | QuestionFile;
 
 /** `questions/<id>.json` or `answers/<id>.json`. */
 type QuestionFile = `${'questions' | 'answers'}/${string}.json`;
@@ -73,6 +74,7 @@ export interface StateStore {
   /** Null when there is none. Throws SCHEMA_INVALID. */
   readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null>;
   readVerdict(taskId: string, attemptId: string): Promise<Verdict | null>;
+  readVerified(taskId: string, attemptId: string): Promise<Verified | null>;
   readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null>;
   readAnswer(taskId: string, attemptId: string, questionId: string): Promise<Answer | null>;
   /** The questions of all attempts of a task, oldest first; those that can't be read are left out. */
@@ -223,6 +225,10 @@ export class FileStore implements StateStore {
 
   async readVerdict(taskId: string, attemptId: string): Promise<Verdict | null> {
     return readValid(`${this.#attemptFolder(taskId, attemptId)}/verdict.json`, VerdictSchema);
+  }
+
+  async readVerified(taskId: string, attemptId: string): Promise<Verified | null> {
+    return readValid(`${this.#attemptFolder(taskId, attemptId)}/verdict.verified.json`, VerifiedSchema);
   }
 
   async readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null> {

@@ -14,6 +14,7 @@ import type { LoadedPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
 import {
   type Call,
+  finishVerification,
   firstToBeHad,
   openSession,
   plannedTask,
@@ -92,6 +93,7 @@ async function claimOne(
   { claimId, runId, owner }: Wanted,
 ): Promise<ClaimResult> {
   const { agents } = session.settings;
+  await finishVerification(session, loaded, task, reads, runId);
   const { result, record } = await changeTask(session, task.id, (current) => {
     if (current.lease?.claim_id !== claimId) refuseUnlessReady(session, loaded, task, reads, current);
     return claimTask(current, {

@@ -3,12 +3,18 @@
 import { type ClassifiedError, errorClassSchema } from '../core/classify.ts';
 import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
+import type { PlanTask } from '../core/plan.ts';
 import { RECORD_MAX_BYTES } from '../core/records.ts';
 import type { CompleteResult, Outcome } from '../core/task-ops.ts';
 import { oneLine } from '../core/text.ts';
-import { commitCompletion, parseVerdict, taskPolicy } from '../runner/completion.ts';
+import { firstFailed } from '../core/verification.ts';
+import { endAttempt } from '../runner/completion.ts';
+import { listenToSignals } from '../runner/interrupts.ts';
+import { parseVerdict } from '../runner/verdicts.ts';
+import { unlessInvalid } from '../store/folders.ts';
+import { loadPlan } from '../store/project.ts';
 import { readUserFile } from '../store/user-files.ts';
-import { type Call, openSession, plannedOrNull, requireRecord } from './session.ts';
+import { type Call, openSession, plannedOrNull, requireRecord, type Session } from './session.ts';
 
 export interface CompleteOptions {
   task: string;
@@ -21,23 +27,57 @@ export interface CompleteOptions {
   exitCode?: number | undefined;
 }
 
-/** Throws INVALID_ARGS, SCHEMA_INVALID (the verdict), LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND. */
+/**
+ * Throws INVALID_ARGS, SCHEMA_INVALID (the verdict), LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND;
+ * PHASES_PARSE_ERROR (a verdict, and nobody can say how it is verified); VERIFICATION_FAILED (the attempt has ended as a
+ * failure; `data` of the error is the result); INTERRUPTED while commands verify the result.
+ */
 export async function complete(call: Call, options: CompleteOptions): Promise<CompleteResult> {
   const attemptId = requireUuid(options.attempt, '--attempt');
   const outcome = outcomeOf(options);
   const session = openSession(call);
   await requireRecord(session, options.task);
-  const { result } = await commitCompletion(
-    { ...session, random: session.ctx.random },
-    {
-      taskId: options.task,
-      attemptId,
-      outcome,
-      policy: taskPolicy(session.settings, plannedOrNull(session, options.task)),
-      workerGone: false,
+  const ended = await endAttempt(session, {
+    taskId: options.task,
+    task: plannedFor(session, options.task, outcome),
+    attemptId,
+    outcome,
+    workerGone: false,
+    onCheck: ({ command }) => session.note(`verifying: ${command}`),
+    interrupts: listenToSignals,
+  });
+  if (ended !== null) {
+    await refuseUnverified(session, ended.result);
+    return ended.result;
+  }
+  throw new ForgeError('INTERRUPTED', `the result of task ${options.task} is handed in, and not verified to the end`, {
+    hint: 'Repeat the command to go on; otherwise the next claim of the task does.',
+  });
+}
+
+/** The task has moved on all the same; but whoever hands in a result is to notice that it did not count. */
+async function refuseUnverified(session: Session, result: CompleteResult): Promise<void> {
+  const { task_id, attempt_id, state, next_eligible_at } = result;
+  if (state !== 'failed' && state !== 'awaiting_respawn') return;
+  const twin = await unlessInvalid(() => session.store.readVerified(task_id, attempt_id));
+  if (!twin?.failure) return;
+  const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
+  const failed = firstFailed(twin.commands);
+  throw new ForgeError('VERIFICATION_FAILED', `task ${task_id} is not done: ${twin.failure.message}; ${next}`, {
+    details: {
+      ...result,
+      class: twin.failure.class,
+      command: failed?.command ?? null,
+      output_tail: failed?.output_tail ?? null,
     },
-  );
-  return result;
+    data: result,
+  });
+}
+
+/** A plan that can't be read must not keep a failure from being told, but a result does not pass unverified for it. */
+function plannedFor(session: Session, taskId: string, outcome: Outcome): PlanTask | null {
+  if (outcome.kind === 'failed') return plannedOrNull(session, taskId);
+  return loadPlan(session.layout, session.settings)?.plan.byId.get(taskId) ?? null;
 }
 
 function outcomeOf(options: CompleteOptions): Outcome {

@@ -14,6 +14,7 @@ import type { LoadedPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
 import {
   type Call,
+  finishVerification,
   firstToBeHad,
   openSession,
   plannedTask,
@@ -73,6 +74,7 @@ async function start(session: Session, options: ExecOptions): Promise<{ task: Pl
   return underRun(session, options.run, { owner }, (runId) =>
     firstToBeHad(candidates, options.next === true, async (task) => {
       const refuse = (record: TaskRecord) => refuseUnlessReady(session, loaded, task, reads, record);
+      await finishVerification(session, loaded, task, reads, runId);
       const command = { argv: [...options.command] };
       const attempt = await startAttempt(session, { task, runId, owner, command, output: 'inherit', refuse });
       if (attempt !== null) return { task, attempt };

@@ -10,7 +10,9 @@ import { type Decision, refuseHeld } from '../core/task-ops.ts';
 import { isInFlight } from '../core/task-state.ts';
 import { closest } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
-import { type Env, worldOf } from '../runner/env.ts';
+import { pendingVerification } from '../core/verification.ts';
+import { type Env, ownIdentity, worldOf } from '../runner/env.ts';
+import { listenToSignals } from '../runner/interrupts.ts';
 import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../store/change.ts';
 import type { Driver } from '../store/drivers.ts';
 import { Journal } from '../store/journal.ts';
@@ -24,9 +26,12 @@ export interface Call {
   dir?: string | undefined;
   /** Told what a person should know although nothing failed. */
   warn(message: string): void;
+  /** Told what takes its time. Default: nobody is. */
+  note?(message: string): void;
 }
 
-export type Session = Env;
+/** `note` as in `Call`. */
+export type Session = Env & { note(message: string): void };
 
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
 export function openSession(call: Call, driver?: Driver): Session {
@@ -42,6 +47,7 @@ export function openSession(call: Call, driver?: Driver): Session {
     now: ctx.now,
     newOp: () => newId(ctx),
     warn: call.warn,
+    note: (message) => call.note?.(message),
   };
 }
 
@@ -168,6 +174,40 @@ export function requireReady(session: Session, loaded: LoadedPlan, reads: Readon
   throw new ForgeError('NOT_READY', `no task is ready; ${left === 1 ? 'one waits' : `${left} wait`}`, {
     hint: 'See what they wait for with `forge orchestrate phases --ready`.',
   });
+}
+
+/**
+ * Finishes the verification that the task's last owner left undone: whoever may claim the task does that first. Updates
+ * `reads`. Throws what refuses a claim, and INTERRUPTED.
+ */
+export async function finishVerification(
+  session: Session,
+  loaded: LoadedPlan,
+  task: PlanTask,
+  reads: Map<string, TaskRead>,
+  runId: string,
+): Promise<void> {
+  const record = reads.get(task.id)?.record ?? null;
+  if (record === null || pendingVerification(record) === null) return;
+  // What starts processes is not loaded for the many claims that start none.
+  const { takeOverVerification } = await import('../runner/attempt.ts');
+  const interrupts = listenToSignals();
+  try {
+    const attempt = await takeOverVerification(session, {
+      task,
+      runId,
+      owner: ownIdentity(session),
+      refuse: (current) => refuseUnlessReady(session, loaded, task, reads, current),
+      onCheck: ({ command }) => session.note(`verifying what task ${task.id} came to: ${command}`),
+    });
+    const stopListening = interrupts.listen(() => (interrupts.level > 1 ? attempt?.kill() : attempt?.interrupt()));
+    const finished = await attempt?.finished;
+    stopListening();
+    if (finished?.end.kind === 'released') throw new ForgeError('INTERRUPTED', `task ${task.id} is not verified yet`);
+  } finally {
+    interrupts.stop();
+  }
+  reads.set(task.id, await session.store.read(task.id));
 }
 
 /** These say that another task is to be tried: this one is not to be had right now. */

@@ -5,7 +5,9 @@ import { requireTaskId } from '../core/ids.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import { type Reason, reasonsToWait } from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
+import { pendingVerification, type Verified } from '../core/verification.ts';
 import { worldOf } from '../runner/env.ts';
+import { unlessInvalid } from '../store/folders.ts';
 import { type LoadedPlan, loadPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
 import { type Call, openSession, readFor, requireRecord, type Session } from './session.ts';
@@ -17,6 +19,8 @@ export interface ShowData {
   /** Null when nothing has happened to the task. */
   state: TaskRecord['state'] | null;
   lease: TaskRecord['lease'];
+  /** What was handed in is being verified, or was when whoever verified it died: by which command, since when. */
+  verifying: { attempt_id: string; command: string | null; since: string } | null;
   ready: boolean;
   reasons: { code: string; message: string }[];
   attempts: AttemptRow[];
@@ -30,6 +34,8 @@ export interface AttemptRow {
   run_id: string;
   dispatched_at: string;
   current: boolean;
+  /** What came of verifying it; null when nobody did, or it can't be read. */
+  verified: Verified | null;
   /** Folder of the attempt's logs. */
   path: string;
 }
@@ -49,12 +55,18 @@ export async function show(call: Call, options: { task: string }): Promise<ShowD
     task,
     state: read.record?.state ?? null,
     lease: read.record?.lease ?? null,
+    verifying: read.record && verifyingOf(read.record),
     ready: task !== null && reasons.length === 0,
     reasons: reasons.map(({ code, message }) => ({ code, message })),
     attempts: await attemptRows(session, read),
     history: await session.store.readLog({ log: 'claim-history', taskId: options.task }),
     warnings,
   };
+}
+
+function verifyingOf(record: TaskRecord): ShowData['verifying'] {
+  const pending = pendingVerification(record);
+  return pending && { attempt_id: pending.attempt_id, command: pending.command, since: pending.since };
 }
 
 async function reasonsFor(session: Session, loaded: LoadedPlan & { plan: Plan }, task: PlanTask): Promise<Reason[]> {
@@ -66,12 +78,16 @@ async function attemptRows(session: Session, { task_id, record, problem }: TaskR
   const manifests = await session.store.listAttempts(task_id);
   const none = { attempt_count: 0, current_attempt_id: null };
   const happened = problem === null ? attemptsThatHappened(manifests, record?.state ?? none) : manifests;
-  return happened.map(({ attempt_id, attempt_number, run_id, dispatched_at }) => ({
-    attempt_id,
-    attempt_number: attempt_number ?? null,
-    run_id,
-    dispatched_at,
-    current: attempt_id === record?.state.current_attempt_id,
-    path: session.layout.attempt(task_id, attempt_id),
-  }));
+  const verified = (id: string) => unlessInvalid(() => session.store.readVerified(task_id, id));
+  return Promise.all(
+    happened.map(async ({ attempt_id, attempt_number, run_id, dispatched_at }) => ({
+      attempt_id,
+      attempt_number: attempt_number ?? null,
+      run_id,
+      dispatched_at,
+      current: attempt_id === record?.state.current_attempt_id,
+      verified: await verified(attempt_id),
+      path: session.layout.attempt(task_id, attempt_id),
+    })),
+  );
 }

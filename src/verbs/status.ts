@@ -4,6 +4,7 @@ import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
 import type { PlanTask } from '../core/plan.ts';
 import type { FailureReason, LastError, TaskState } from '../core/records.ts';
+import { pendingVerification } from '../core/verification.ts';
 import { type LoadedPlan, loadPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
 import { notEnforced } from './not-enforced.ts';
@@ -29,6 +30,8 @@ export interface StatusRow {
   next_eligible_at: string | null;
   failure_reason: FailureReason | null;
   last_error: LastError | null;
+  /** The command that verifies what was handed in, by name, or was when whoever verified it died. */
+  verifying: string | null;
 }
 
 export interface StatusData {
@@ -91,6 +94,7 @@ function row(task: PlanTask | null, read: TaskRead | undefined): StatusRow {
     next_eligible_at: record?.state.next_eligible_at ?? null,
     failure_reason: failureReason(record?.state),
     last_error: record?.state.last_error ?? null,
+    verifying: record === null ? null : (pendingVerification(record)?.command ?? null),
   };
 }
 

@@ -25,7 +25,7 @@ function linesOf(...events: RunEvent[]): { lines: string[]; warnings: string[] }
     line: (text) => void lines.push(text),
     warn: (message) => void warnings.push(message),
     look: { palette: PLAIN, width: 80, nowMs: 0 },
-    logOf: (task, attempt, stream) => `${task}/${attempt}/${stream}.log`,
+    logOf: (task, attempt, log) => `${task}/${attempt}/${log}`,
   });
   for (const event of events) log.event(event);
   return { lines, warnings };

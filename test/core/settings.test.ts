@@ -116,7 +116,7 @@ tracker: {type: github, config: {repo: acme/demo}}
       },
       retry: { max_attempts: 'unlimited', base: '2s' },
       errors: [{ class: 'network', exit: [7], output: 'ECONN' }],
-      verify: { commands: ['npm test'] },
+      verify: { commands: ['npm test'], timeout_ms: 600_000 },
       workspace: 'worktree',
       review: { command: './review.sh' },
       ship: { policy: 'merge', base: 'trunk' },

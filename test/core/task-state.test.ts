@@ -20,7 +20,15 @@ const TABLE: Record<TaskState, Partial<Record<Move, TaskState>>> = {
   unclaimed: { claim: 'claimed', cancel: 'cancelled' },
   abandoned: { claim: 'claimed', cancel: 'cancelled' },
   awaiting_respawn: { claim: 'claimed', cancel: 'cancelled' },
-  claimed: { dispatch: 'dispatched', unclaim: 'unclaimed', fail: 'failed', abandon: 'abandoned', cancel: 'cancelled' },
+  claimed: {
+    dispatch: 'dispatched',
+    unclaim: 'unclaimed',
+    verify: 'ready_for_review',
+    retry_later: 'awaiting_respawn',
+    fail: 'failed',
+    abandon: 'abandoned',
+    cancel: 'cancelled',
+  },
   dispatched: {
     start: 'running',
     interrupt: 'awaiting_respawn',
@@ -129,7 +137,7 @@ describe('several moves at once', () => {
     }
     expect(thrown).toBeInstanceOf(ForgeError);
     const { message, details, hint } = thrown as ForgeError;
-    expect(message).toBe('task build is dispatched; verify needs running');
+    expect(message).toBe('task build is dispatched; verify needs claimed or running');
     expect(details).toEqual({ task_id: 'build', state: 'dispatched', move: 'verify' });
     expect(hint).toBe(ERROR_CODES.ILLEGAL_TRANSITION.hint);
   });

@@ -29,6 +29,7 @@ describe('show', () => {
       'task',
       'state',
       'lease',
+      'verifying',
       'ready',
       'reasons',
       'attempts',

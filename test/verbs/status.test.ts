@@ -37,6 +37,7 @@ describe('status', () => {
       next_eligible_at: null,
       failure_reason: null,
       last_error: null,
+      verifying: null,
     });
     expect(world.has('.forge')).toBe(false);
   });

@@ -34,7 +34,7 @@ function field(name: string, value: string | null | undefined, look: Look): stri
   return hang(`  ${name.padEnd(NAMES)}`, value, look.width);
 }
 
-function standing({ state, lease, ready, reasons, task }: ShowData, look: Look): string[] {
+function standing({ state, lease, verifying, ready, reasons, task }: ShowData, look: Look): string[] {
   const shown = state?.state ?? 'unclaimed';
   const error = state?.last_error ?? null;
   const wait = state?.next_eligible_at ? fromIso(state.next_eligible_at) - look.nowMs : 0;
@@ -49,6 +49,7 @@ function standing({ state, lease, ready, reasons, task }: ShowData, look: Look):
       lease === null ? null : `${leaseText(lease.expires_at, look)}, generation ${lease.generation}`,
       look,
     ),
+    ...field('verified by', verifying && `${verifying.command ?? '?'}, since ${ago(verifying.since, look)}`, look),
     ...field('run', lease?.owner_run_id, look),
     ...field('claim', lease?.claim_id, look),
     ...(ready ? field('ready', 'yes', look) : []),
@@ -89,12 +90,23 @@ function description({ task }: ShowData): string[] {
 function attempts({ task_id, attempts: rows, state }: ShowData, look: Look): string[] {
   if (rows.length === 0) return [];
   const { bold, dim } = look.palette;
-  const lines = rows.map(
-    ({ attempt_id, attempt_number, dispatched_at, current }) =>
-      `  ${String(attempt_number ?? '?').padStart(2)}  ${attempt_id}  ${ago(dispatched_at, look)}${current ? '  current' : ''}`,
-  );
+  const lines = rows.flatMap(({ attempt_id, attempt_number, dispatched_at, current, verified }) => [
+    `  ${String(attempt_number ?? '?').padStart(2)}  ${attempt_id}  ${ago(dispatched_at, look)}${current ? '  current' : ''}`,
+    ...(verified === null ? [] : hang(' '.repeat(6), verifiedText(verified), look.width)),
+  ]);
   const logs = dim(`  forge orchestrate logs ${task_id} --attempt <id>`);
   return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...lines, logs];
+}
+
+function verifiedText({
+  failure,
+  commands,
+  target_sha,
+}: NonNullable<ShowData['attempts'][number]['verified']>): string {
+  if (failure !== null) return `${failure.class}: ${failure.message}`;
+  const at = target_sha === null ? '' : ` at ${target_sha.slice(0, 12)}`;
+  if (commands.length === 0) return `handed in${at}`;
+  return `verified${at} by ${commands.map(({ command }) => oneLine(command, 60)).join('; ')}`;
 }
 
 function history({ history: rows }: ShowData, look: Look): string[] {

@@ -1,0 +1,300 @@
+/**
+ * Verification: what a worker hands in counts only once commands have checked it.
+ *
+ * A verdict that says `ready_for_review` is handed in, then checked, then the task moves on by what was found. The record
+ * says so while it lasts, and the finding is a file that is created once, so whoever dies in between leaves something that
+ * the same attempt, or the next claimer, finishes. Pure, like `task-ops.ts`.
+ */
+
+import * as z from 'zod/mini';
+import type { ClassifiedError } from './classify.ts';
+import { changed, type Decision, heldBy, workedBy } from './decision.ts';
+import { ForgeError } from './errors.ts';
+import { type OwnerIdentity, OwnerIdentitySchema, type WorkerIdentity, WorkerIdentitySchema } from './identity.ts';
+import { type Instant, renewed } from './leases.ts';
+import { once } from './once.ts';
+import type { Lease, TaskRecord, Verdict } from './records.ts';
+import type { Move } from './task-state.ts';
+import { oneLine } from './text.ts';
+
+// --- commands --------------------------------------------------------------------------------------------------------
+
+export interface VerifyCommand {
+  /** Names its failure: class `verify.<name>`. */
+  name: string;
+  /** A command line for /bin/sh. */
+  command: string;
+}
+
+const NAME_MAX_CHARS = 40;
+
+/** What checks a task: the settings' commands, then its own; one that stands in both runs once. */
+export function verifyCommands(settings: readonly string[], task: readonly string[]): VerifyCommand[] {
+  return [...new Set([...settings, ...task])].map((command, at) => ({ name: nameOf(command, at), command }));
+}
+
+/** The command in lower case, with a dash for whatever can't stand in an error class: `npm run lint` is `npm-run-lint`. */
+function nameOf(command: string, at: number): string {
+  const words = command.toLowerCase().replace(/[^a-z0-9_]+/g, '-');
+  const name = words.replace(/^-+/, '').slice(0, NAME_MAX_CHARS).replace(/-+$/, '');
+  return name === '' ? `command-${at + 1}` : name;
+}
+
+// --- what was found --------------------------------------------------------------------------------------------------
+
+const shapes = once(() => {
+  const text = z.string();
+  const textOrNull = z._default(z.nullable(text), null);
+  const names = z._default(z.nullable(z.array(text)), null);
+  const check = z.looseObject({
+    name: text,
+    command: text,
+    exit_code: z._default(z.nullable(z.int()), null),
+    signal: textOrNull,
+    timed_out: z._default(z.boolean(), false),
+    duration_ms: z._default(z.number(), 0),
+    output_tail: z._default(text, ''),
+  });
+  const failure = z.looseObject({
+    class: text,
+    message: text,
+    exit_code: z.optional(z.int()),
+    signal: z.optional(text),
+  });
+  return { text, textOrNull, names, check, failure };
+});
+
+/** `attempts/<attempt>/verdict.verified.json`, the twin of a verdict. */
+export const VerifiedSchema = once(() => {
+  const { text, textOrNull, names, check, failure } = shapes();
+  return z.looseObject({
+    version: z.literal(1),
+    attempt_id: text,
+    /** The verdict that counts: `ready_for_review` when every check agreed, else `changes_needed`. */
+    verdict: z.enum(['ready_for_review', 'changes_needed', 'blocked']),
+    summary: z._default(text, ''),
+    verified_at: text,
+    duration_ms: z._default(z.number(), 0),
+    /** Why it is not ready; null when it is. */
+    failure: z._default(z.nullable(failure), null),
+    /** In the order in which they ran. */
+    commands: z._default(z.array(check), () => []),
+    /** Where they ran; null: in the project's folder. */
+    worktree_path: textOrNull,
+    branch: textOrNull,
+    /** The commit that was checked; null where there is no repository. */
+    target_sha: textOrNull,
+    /** The branch that the work is meant for, and where it was; null without a worktree. */
+    base: textOrNull,
+    base_sha: textOrNull,
+    /** Changed since the branch left its base, the first of `files_changed_count`. */
+    files_changed: names,
+    files_changed_count: z._default(z.nullable(z.int()), null),
+    /** Files that would conflict with the base as it was; null: not known. */
+    conflicts: names,
+  });
+});
+export type Verified = z.infer<ReturnType<typeof VerifiedSchema>>;
+export type CheckResult = Verified['commands'][number];
+
+/** What a workspace holds at the moment of verification. */
+export interface WorkFound {
+  branch: string | null;
+  /** Null where there is no repository. */
+  head: string | null;
+  base: string | null;
+  base_sha: string | null;
+  /** Null: not looked at, since no branch is the task's own. */
+  files_changed: readonly string[] | null;
+  conflicts: readonly string[] | null;
+  /** What is not in the commit `head`. */
+  uncommitted: readonly string[];
+}
+
+export const NO_WORK_FOUND: WorkFound = {
+  branch: null,
+  head: null,
+  base: null,
+  base_sha: null,
+  files_changed: null,
+  conflicts: null,
+  uncommitted: [],
+};
+
+/** How many names an error message lists. */
+const NAMES_SHOWN = 3;
+
+/** Why commands need not even be run; null when they are to be. */
+export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError | null {
+  if (found.uncommitted.length > 0) {
+    const shown = found.uncommitted.slice(0, NAMES_SHOWN).join(', ');
+    const more = found.uncommitted.length - NAMES_SHOWN;
+    const on = found.branch === null ? 'to its branch' : `to ${found.branch}`;
+    const message = `not committed: ${shown}${more > 0 ? ` and ${more} more` : ''}; only what is committed ${on} counts`;
+    return { class: 'verify.uncommitted', message: oneLine(message, 500) };
+  }
+  const named = verdict.target_sha ?? null;
+  if (named === null || found.head === null || sameCommit(named, found.head)) return null;
+  const message = `the verdict is about commit ${oneLine(named, 40)}, and the workspace is at ${found.head}`;
+  return { class: 'verify.commit', message };
+}
+
+/** A verdict may name its commit by an abbreviation. */
+function sameCommit(named: string, head: string): boolean {
+  return named.length >= 7 && head.startsWith(named.toLowerCase());
+}
+
+/** Undefined when all succeeded. */
+export function firstFailed(checks: readonly CheckResult[]): CheckResult | undefined {
+  return checks.find((check) => check.exit_code !== 0 || check.timed_out);
+}
+
+/** The failure of the first check that did not succeed; null when all did. */
+export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | null {
+  const failed = firstFailed(checks);
+  if (failed === undefined) return null;
+  const lastLine = failed.output_tail.trimEnd().split('\n').at(-1) ?? '';
+  const how = failed.timed_out
+    ? 'ran out of time'
+    : failed.signal !== null
+      ? `was ended by ${failed.signal}`
+      : failed.exit_code === null
+        ? 'could not be started'
+        : `exited with code ${failed.exit_code}`;
+  const what = `${oneLine(failed.command, 120)} ${how}`;
+  return {
+    class: `verify.${failed.name}`,
+    message: oneLine(lastLine === '' ? what : `${what}: ${lastLine}`, 500),
+    ...(failed.exit_code === null || failed.timed_out ? {} : { exit_code: failed.exit_code }),
+    ...(failed.signal === null || failed.timed_out ? {} : { signal: failed.signal }),
+  };
+}
+
+export interface Finding {
+  attemptId: string;
+  verdict: Verdict;
+  found: WorkFound;
+  worktreePath: string | null;
+  checks: readonly CheckResult[];
+  failure: ClassifiedError | null;
+  verifiedAt: string;
+  durationMs: number;
+}
+
+/** The twin, cut to what a record file may have: first the outputs, then the names of files are shortened. */
+export function verifiedOf(finding: Finding, maxBytes: number): Verified {
+  const { found, verdict, failure } = finding;
+  const whole: Verified = {
+    version: 1,
+    attempt_id: finding.attemptId,
+    verdict: failure === null ? verdict.verdict : 'changes_needed',
+    summary: oneLine(verdict.summary, 2000),
+    verified_at: finding.verifiedAt,
+    duration_ms: finding.durationMs,
+    failure: failure && { ...failure },
+    commands: [...finding.checks],
+    worktree_path: finding.worktreePath,
+    branch: found.branch,
+    target_sha: found.head,
+    base: found.base,
+    base_sha: found.base_sha,
+    files_changed: found.files_changed && [...found.files_changed],
+    files_changed_count: found.files_changed?.length ?? null,
+    conflicts: found.conflicts && [...found.conflicts],
+  };
+  let cut = whole;
+  for (let share = 1; bytesOf(cut) > maxBytes && share < 1 << 20; share *= 2) cut = shortened(whole, share);
+  return cut;
+}
+
+/** Outputs and lists cut to one in `share` of what they hold. */
+function shortened(whole: Verified, share: number): Verified {
+  const first = (names: string[] | null) => (names === null ? null : names.slice(0, Math.floor(names.length / share)));
+  return {
+    ...whole,
+    commands: whole.commands.map((check) => {
+      const kept = Math.floor(check.output_tail.length / share);
+      const command = check.command.slice(0, Math.max(200, Math.floor(check.command.length / share)));
+      return { ...check, command, output_tail: kept === 0 ? '' : check.output_tail.slice(-kept) };
+    }),
+    files_changed: first(whole.files_changed),
+    conflicts: first(whole.conflicts),
+  };
+}
+
+function bytesOf(value: object): number {
+  return new TextEncoder().encode(JSON.stringify(value, null, 2)).length;
+}
+
+// --- what the record says --------------------------------------------------------------------------------------------
+
+const PendingSchema = once(() => {
+  const { text, textOrNull } = shapes();
+  return z.looseObject({
+    attempt_id: text,
+    /** Names the verdict, as in `memo.completion`. */
+    outcome: text,
+    /** Whether `verdict.json` has it; otherwise it is what a clean exit means. */
+    written: z.boolean(),
+    since: text,
+    /** The process that checks. */
+    verifier: OwnerIdentitySchema(),
+    /** The command that runs, by name, and its process group. */
+    command: textOrNull,
+    worker: z._default(z.nullable(WorkerIdentitySchema()), null),
+  });
+});
+
+/** A verdict that was handed in and is being checked, or was when whoever checked it died. */
+export interface PendingVerification {
+  attempt_id: string;
+  outcome: string;
+  written: boolean;
+  since: string;
+  verifier: OwnerIdentity;
+  command: string | null;
+  worker: WorkerIdentity | null;
+}
+
+/** Null when nothing is being checked. */
+export function pendingVerification(record: TaskRecord): PendingVerification | null {
+  if (record.memo.verification === undefined) return null;
+  const parsed = PendingSchema().safeParse(record.memo.verification);
+  return parsed.success ? parsed.data : null;
+}
+
+/**
+ * Who speaks for an attempt: whoever works on it, by its id alone; or, once its owner is gone, the claim that finishes what
+ * it handed in.
+ */
+export interface Holder {
+  attemptId: string;
+  claimId?: string | undefined;
+}
+
+/** The lease of whoever speaks for the attempt. Throws LEASE_STOLEN, STALE_ATTEMPT. */
+export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lease {
+  if (claimId === undefined) return workedBy(record, attemptId);
+  const lease = heldBy(record, claimId);
+  if (lease.attempt_id === attemptId || pendingVerification(record)?.attempt_id === attemptId) return lease;
+  throw new ForgeError(
+    'STALE_ATTEMPT',
+    `attempt ${attemptId} of task ${lease.task_id} has nothing left to be verified`,
+    {
+      details: { task_id: lease.task_id, attempt_id: attemptId, state: record.state.state },
+    },
+  );
+}
+
+/** Notes which check is about to run, and renews the lease. Throws LEASE_STOLEN, STALE_ATTEMPT. */
+export function beginCheck(
+  record: TaskRecord,
+  request: { holder: Holder; pending: PendingVerification; ttlMs: number; instant: Instant },
+): Decision<null> {
+  const held = heldFor(record, request.holder);
+  const moves: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
+  const lease = renewed(held, request.ttlMs, request.instant);
+  const memo = { verification: request.pending };
+  const next = changed(record, { moves, lease, memo, by: held, nowMs: request.instant.nowMs });
+  return { ...next, history: [], result: null };
+}

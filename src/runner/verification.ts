@@ -1,0 +1,323 @@
+/**
+ * Verifies what a worker handed in: runs the commands that check it, each in a process group of its own that the record
+ * names before it begins, and writes down what came of it. Loaded only where there is something to check.
+ */
+
+import type { WorkerIdentity } from '../core/identity.ts';
+import { RECORD_MAX_BYTES, type Verdict } from '../core/records.ts';
+import { type Outcome, outcomeKey } from '../core/task-ops.ts';
+import { plainText } from '../core/text.ts';
+import { fromIso, isoTime, TIMER_MAX_MS } from '../core/time.ts';
+import {
+  beginCheck,
+  type CheckResult,
+  checkFailure,
+  heldFor,
+  NO_WORK_FOUND,
+  type PendingVerification,
+  pendingVerification,
+  type Verified,
+  type VerifyCommand,
+  verifiedOf,
+  type WorkFound,
+  workFault,
+} from '../core/verification.ts';
+import { closeLog, openVerifyLog, readFrom, verifyLog } from '../store/attempt-files.ts';
+import { changeTask, refuseUnreadable } from '../store/change.ts';
+import type { Completion } from './completion.ts';
+import { type Env, instantOf, ownIdentity, ttlOf } from './env.ts';
+import { stopGroup } from './groups.ts';
+import type { Interrupts } from './interrupts.ts';
+import { stopLeftGroup } from './takeover.ts';
+import { handedIn, writeVerdict } from './verdicts.ts';
+import { VerificationWatch } from './verification-watch.ts';
+import { type GatedWorker, spawnGated } from './worker.ts';
+
+/** How much of the end of a command's output is kept, bytes. */
+const TAIL_BYTES = 4000;
+
+/** How often a verification that somebody else makes is looked at, milliseconds. */
+const OTHER_MS = 100;
+
+/** What is known once a verdict is settled. `verified` is null when there was nothing to verify. */
+export interface Settled {
+  outcome: Outcome;
+  /** The attempt had handed in a verdict that can't be read any more. */
+  unreadable: boolean;
+  verified: Verified | null;
+}
+
+/**
+ * Finds out what the completion comes to: hands the verdict in, and has it checked unless that was done before. Null when
+ * it was stopped before its end. Throws STALE_ATTEMPT, LEASE_STOLEN, IO_ERROR.
+ */
+export async function settleVerdict(
+  env: Env,
+  completion: Completion,
+  commands: readonly VerifyCommand[],
+): Promise<Settled | null> {
+  const { taskId, attemptId } = completion;
+  const read = await env.store.read(taskId, { thorough: true });
+  refuseUnreadable(read);
+  const { record } = read;
+  const before = record === null || completion.yields !== true ? null : await handedIn(env, record, attemptId);
+  const { outcome, unreadable } = before ?? { outcome: completion.outcome, unreadable: false };
+  const nothing = { outcome, unreadable, verified: null };
+  if (record === null || outcome.kind !== 'verdict' || outcome.verdict.verdict !== 'ready_for_review') return nothing;
+  // A repeat of what is done gets its answer from the record.
+  if (record.memo.completion?.attempt_id === attemptId) return nothing;
+  const lease = heldFor(record, completion);
+  const pending = pendingVerification(record);
+  if (pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome)) return nothing;
+  if (outcome.written) await writeVerdict(env, taskId, attemptId, outcome.verdict);
+  const done = await env.store.readVerified(taskId, attemptId);
+  if (done !== null) return { outcome, unreadable, verified: done };
+  const interrupts = completion.interrupts();
+  try {
+    const check = new Verification(env, completion, { outcome, verdict: outcome.verdict, claimId: lease.claim_id });
+    const verified = await check.run(commands, interrupts);
+    return verified === null ? null : { outcome, unreadable, verified };
+  } finally {
+    interrupts.stop();
+  }
+}
+
+interface HandedIn {
+  outcome: Outcome;
+  verdict: Verdict;
+  claimId: string;
+}
+
+/** The place where commands run: the task's worktree, or the project. */
+interface Place {
+  cwd: string;
+  worktreePath: string | null;
+  found: WorkFound;
+}
+
+class Verification {
+  readonly #env: Env;
+  readonly #completion: Completion;
+  readonly #handedIn: HandedIn;
+  readonly #dir: string;
+  /** Set when it has to end before its end: with what grace for the command that runs. */
+  #stopped = false;
+  #halt: (graceMs: number) => void = () => {};
+
+  constructor(env: Env, completion: Completion, given: HandedIn) {
+    this.#env = env;
+    this.#completion = completion;
+    this.#handedIn = given;
+    this.#dir = env.layout.attempt(completion.taskId, completion.attemptId);
+  }
+
+  /** Null when it was stopped before its end. */
+  async run(commands: readonly VerifyCommand[], interrupts: Interrupts): Promise<Verified | null> {
+    const onInterrupt = () => this.#stop(interrupts.level > 1 ? 0 : this.#env.settings.agents.kill_grace_ms);
+    const stopListening = interrupts.listen(onInterrupt);
+    if (interrupts.level > 0) onInterrupt();
+    const watch = this.#completion.beats
+      ? null
+      : new VerificationWatch(this.#env, this.#completion, () => this.#stop(0));
+    try {
+      const other = await this.#awaitOther();
+      if (other !== null) return other;
+      return await this.#check(commands);
+    } finally {
+      watch?.stop();
+      stopListening();
+    }
+  }
+
+  #stop(graceMs: number): void {
+    this.#stopped = true;
+    this.#halt(graceMs);
+  }
+
+  async #check(commands: readonly VerifyCommand[]): Promise<Verified | null> {
+    const { taskId, attemptId } = this.#completion;
+    const { verdict } = this.#handedIn;
+    const startedMs = this.#env.ctx.monotonicMs();
+    const place = await this.#place();
+    let failure = workFault(place.found, verdict);
+    const checks: CheckResult[] = [];
+    if (failure === null) {
+      for (const command of commands) {
+        const check = await this.#runOne(command, checks.length + 1, place.cwd);
+        if (check === null) return null;
+        checks.push(check);
+      }
+      failure = checkFailure(checks) ?? (await this.#moved(place));
+    }
+    if (this.#stopped) return null;
+    const finding = {
+      attemptId,
+      verdict,
+      found: place.found,
+      worktreePath: place.worktreePath,
+      checks,
+      failure,
+      verifiedAt: isoTime(this.#env.now()),
+      durationMs: this.#env.ctx.monotonicMs() - startedMs,
+    };
+    const twin = verifiedOf(finding, RECORD_MAX_BYTES);
+    const first = await this.#env.store.createOnce(taskId, attemptId, 'verdict.verified.json', twin, this.#env.newOp());
+    return first ? twin : await this.#env.store.readVerified(taskId, attemptId);
+  }
+
+  async #place(): Promise<Place> {
+    const { project } = this.#env.layout;
+    return { cwd: project, worktreePath: null, found: NO_WORK_FOUND };
+  }
+
+  /** A command that commits, or another worker in the same place, would leave a commit that nothing has checked. */
+  async #moved(_place: Place) {
+    return null;
+  }
+
+  /** Runs one command to its end. Null when it was stopped before. */
+  async #runOne(command: VerifyCommand, index: number, cwd: string): Promise<CheckResult | null> {
+    if (this.#stopped) return null;
+    const file = verifyLog(this.#dir, index, command.name);
+    const startedMs = this.#env.ctx.monotonicMs();
+    const worker = this.#spawn(command, file, cwd);
+    try {
+      await this.#begin(command, this.#identityOf(worker));
+    } catch (error) {
+      worker.abandon();
+      throw error;
+    }
+    this.#completion.onCheck?.(command);
+    worker.open();
+    const timedOut = await this.#attend(worker);
+    const { code, signal, spawnError } = await worker.exited;
+    if (this.#stopped) return null;
+    return {
+      name: command.name,
+      command: command.command,
+      exit_code: code,
+      signal,
+      timed_out: timedOut,
+      duration_ms: this.#env.ctx.monotonicMs() - startedMs,
+      output_tail: spawnError ?? plainText(readFrom(file, -TAIL_BYTES).text),
+    };
+  }
+
+  #spawn({ command }: VerifyCommand, file: string, cwd: string): GatedWorker {
+    const log = openVerifyLog(file);
+    try {
+      return spawnGated({
+        shell: command,
+        cwd,
+        env: this.#variables(),
+        stdio: { stdin: 'empty', stdout: log, stderr: log },
+      });
+    } finally {
+      closeLog(log);
+    }
+  }
+
+  /** A check is told which task it is for, and not the attempt: it has no say in it. */
+  #variables(): Record<string, string | undefined> {
+    const { ctx, layout } = this.#env;
+    const outer = Object.entries(ctx.env).filter(([name]) => !name.startsWith('FORGE_'));
+    return {
+      ...Object.fromEntries(outer),
+      ...this.#completion.task?.env,
+      FORGE_DIR: layout.project,
+      FORGE_TASK_ID: this.#completion.taskId,
+      FORGE_CLAIM_ID: this.#handedIn.claimId,
+    };
+  }
+
+  #identityOf({ identity }: GatedWorker): WorkerIdentity | null {
+    if (identity === null) return null;
+    const ids = { claim_id: this.#handedIn.claimId, attempt_id: this.#completion.attemptId };
+    return { ...this.#env.ctx.machine(), ...identity, ...ids };
+  }
+
+  async #begin(command: VerifyCommand, worker: WorkerIdentity | null): Promise<void> {
+    const { taskId, attemptId } = this.#completion;
+    const { outcome } = this.#handedIn;
+    const written = outcome.kind === 'verdict' && outcome.written;
+    const pending: PendingVerification = {
+      attempt_id: attemptId,
+      outcome: outcomeKey(outcome),
+      written,
+      since: isoTime(this.#env.now()),
+      verifier: ownIdentity(this.#env),
+      command: command.name,
+      worker,
+    };
+    await changeTask(this.#env, taskId, (record) => {
+      const ttlMs = ttlOf(this.#env, record);
+      return beginCheck(record, { holder: this.#completion, pending, ttlMs, instant: instantOf(this.#env) });
+    });
+  }
+
+  /** Waits for the command's end, and stops what is left of it, also when its time is up. True when it was. */
+  async #attend(worker: GatedWorker): Promise<boolean> {
+    const identity = this.#identityOf(worker);
+    if (identity === null) return false;
+    const { verify, agents } = this.#env.settings;
+    const kill = new AbortController();
+    let timedOut = false;
+    let stopping: Promise<unknown> | null = null;
+    const end = (graceMs: number) => {
+      if (graceMs === 0) kill.abort();
+      stopping ??= stopGroup(identity, { graceMs, signal: kill.signal }).catch((error: unknown) => {
+        this.#env.warn(error instanceof Error ? error.message : String(error));
+      });
+    };
+    this.#halt = end;
+    const timer = setTimeout(
+      () => {
+        timedOut = true;
+        end(agents.kill_grace_ms);
+      },
+      Math.min(verify.timeout_ms, TIMER_MAX_MS),
+    );
+    try {
+      if (this.#stopped) end(0);
+      await worker.exited;
+      clearTimeout(timer);
+      // What it left in the background ends with it.
+      end(agents.kill_grace_ms);
+      await stopping;
+      return timedOut;
+    } finally {
+      clearTimeout(timer);
+      this.#halt = () => {};
+    }
+  }
+
+  /**
+   * Somebody else may be verifying this very verdict: a repeated `complete`, or a worker's own. Waits until that is done,
+   * and returns the twin; or until whoever it was is dead, and stops what he left. Null when there is nobody.
+   */
+  async #awaitOther(): Promise<Verified | null> {
+    const { taskId, attemptId } = this.#completion;
+    for (;;) {
+      const { record } = await this.#env.store.read(taskId, { thorough: true });
+      if (record === null || this.#stopped) return null;
+      heldFor(record, this.#completion);
+      const pending = pendingVerification(record);
+      const twin = await this.#env.store.readVerified(taskId, attemptId);
+      if (twin !== null) return twin;
+      if (pending === null || !this.#isAtWork(pending)) {
+        if (pending?.worker) await stopLeftGroup(this.#env, taskId, pending.worker);
+        return null;
+      }
+      await new Promise((resolve) => setTimeout(resolve, OTHER_MS));
+    }
+  }
+
+  #isAtWork({ verifier, since }: PendingVerification): boolean {
+    const { ctx, settings } = this.#env;
+    if (verifier.pid === ctx.pid && verifier.started_at === ownIdentity(this.#env).started_at) return false;
+    const liveness = ctx.liveness(verifier);
+    if (liveness !== 'unknown') return liveness === 'alive';
+    // Nothing is known of a process on another machine, but how long its command may take.
+    return ctx.now() < fromIso(since) + settings.verify.timeout_ms + settings.agents.kill_grace_ms;
+  }
+}
