@@ -144,9 +144,13 @@ function sameCommit(named: string, head: string): boolean {
   return named.length >= 7 && head.startsWith(named.toLowerCase());
 }
 
+export function hasFailed({ exit_code, timed_out }: CheckResult): boolean {
+  return exit_code !== 0 || timed_out;
+}
+
 /** Undefined when all succeeded. */
 export function firstFailed(checks: readonly CheckResult[]): CheckResult | undefined {
-  return checks.find((check) => check.exit_code !== 0 || check.timed_out);
+  return checks.find(hasFailed);
 }
 
 /** The failure of the first check that did not succeed; null when all did. */

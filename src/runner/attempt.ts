@@ -8,7 +8,8 @@
 import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../core/identity.ts';
-import type { PlanTask } from '../core/plan.ts';
+import type { Plan, PlanTask } from '../core/plan.ts';
+import { workerPrompt } from '../core/prompt.ts';
 import { type AttemptManifest, freshRecord, type TaskRecord } from '../core/records.ts';
 import {
   andThen,
@@ -22,9 +23,10 @@ import {
 import { isInFlight } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
-import { closeLogs, openLogs, removeAttempt } from '../store/attempt-files.ts';
+import { closeLogs, openLogs, removeAttempt, writePrompt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { type Env, instantOf, observerOf } from './env.ts';
+import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
 import { type GatedWorker, spawnGated, type WorkerCommand } from './worker.ts';
@@ -41,6 +43,8 @@ export interface TaskRequest {
 }
 
 export interface AttemptRequest extends TaskRequest {
+  /** What the worker is told of where its task belongs. */
+  plan: Pick<Plan, 'phaseById'>;
   command: WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: the terminal's. */
   output: 'logs' | 'inherit';
@@ -147,15 +151,9 @@ function claimFor(env: Env, { runId, owner }: TaskRequest, claimId: string, reco
 }
 
 async function launch(env: Env, request: AttemptRequest, draft: Draft, seen: TaskRecord): Promise<RunningAttempt> {
-  const logs = request.output === 'logs' ? openLogs(draft.dir) : null;
-  const worker = spawnGated({
-    ...request.command,
-    cwd: env.layout.project,
-    env: workerEnv(env, request, draft, seen),
-    stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
-  });
-  if (logs !== null) closeLogs(logs);
+  let worker: GatedWorker | null = null;
   try {
+    worker = await spawnWorker(env, request, draft, seen);
     const identity = identityOf(env, worker, draft);
     await writeManifest(env, request, draft, identity);
     const started = await changeTask(env, request.task.id, (record) => {
@@ -165,11 +163,27 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft, seen: Tas
     worker.open();
     return new RunningAttempt(env, request, { ...draft, worker, identity, record: started.record });
   } catch (error) {
-    worker.abandon();
+    worker?.abandon();
     // Nothing refers to this attempt, so it did not happen.
     removeAttempt(draft.dir);
     throw error;
   }
+}
+
+async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft, seen: TaskRecord): Promise<GatedWorker> {
+  const workspace = workspaceOf(env);
+  const told = { record: seen, attemptNumber: draft.number, workspace };
+  const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
+  const variables = workerEnv(env, request, draft, seen);
+  const logs = request.output === 'logs' ? openLogs(draft.dir) : null;
+  const worker = spawnGated({
+    ...request.command,
+    cwd: workspace.path,
+    env: { ...variables, FORGE_PROMPT_FILE: writePrompt(draft.dir, prompt) },
+    stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
+  });
+  if (logs !== null) closeLogs(logs);
+  return worker;
 }
 
 /** The worker has been told its attempt number and generation, so the commit must be on the record that they came from. */

@@ -185,7 +185,7 @@ export class RunLoop {
     const record = this.#world().recordOf(task.id);
     const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
     if (unverified || task.run === null) return takeOverVerification(this.#env, request);
-    return startAttempt(this.#env, { ...request, command: { shell: task.run }, output: 'logs' });
+    return startAttempt(this.#env, { ...request, plan: this.#plan(), command: { shell: task.run }, output: 'logs' });
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {

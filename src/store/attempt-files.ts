@@ -1,4 +1,4 @@
-/** The files of an attempt that processes write by themselves: the logs of its worker, and of what checks its result. */
+/** The files of an attempt that are no records: what its worker was told, its logs, and those of what checks its result. */
 
 import fs from 'node:fs';
 import { asIoError } from './io-errors.ts';
@@ -50,6 +50,17 @@ export function closeLog(fd: number): void {
 
 export function closeLogs(logs: Record<StreamName, number>): void {
   for (const stream of STREAMS) fs.closeSync(logs[stream]);
+}
+
+/** Writes what the worker of an attempt is told; returns the file's path. It is derived, so it need not be durable. Throws IO_ERROR. */
+export function writePrompt(attemptDir: string, text: string): string {
+  const file = `${attemptDir}/prompt.md`;
+  try {
+    fs.writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    throw asIoError(error, `writing ${file}`);
+  }
+  return file;
 }
 
 /** Takes back the folder of an attempt that no commit refers to. One that stays did not happen all the same. */

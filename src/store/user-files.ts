@@ -1,6 +1,9 @@
-/** Files that a user hands to a command by path. */
+/** Files that a person writes: those that a command is handed by path, and the conventions of a project. */
 
+import fs from 'node:fs';
+import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
+import { readFrom } from './attempt-files.ts';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
 
@@ -19,5 +22,32 @@ export function readUserFile(path: string, flag: string, maxBytes: number): stri
     throw new ForgeError('INVALID_ARGS', `${flag} ${path}: ${why[errorCode(error)] ?? String(error)}`, {
       cause: error,
     });
+  }
+}
+
+/** Where a project writes down how it wants to be worked on, the first that says something. */
+const CONVENTION_FILES = ['AGENTS.md', 'CLAUDE.md'] as const;
+
+/**
+ * The conventions of the first of `roots` that has any: the file's name and its text, at most the first 64 KiB. Null when
+ * there are none, or none that can be read. A symlink is followed only to a regular file below the same root.
+ */
+export function readConventions(roots: readonly string[]): { file: string; text: string } | null {
+  for (const root of roots) {
+    for (const file of CONVENTION_FILES) {
+      const text = textBelow(root, file);
+      if (text.trim() !== '') return { file, text };
+    }
+  }
+  return null;
+}
+
+/** Empty when it can't be read, or is not below `root`. */
+function textBelow(root: string, name: string): string {
+  try {
+    const file = fs.realpathSync.native(path.join(root, name));
+    return file.startsWith(`${fs.realpathSync.native(root)}${path.sep}`) ? readFrom(file, 0).text : '';
+  } catch {
+    return '';
   }
 }

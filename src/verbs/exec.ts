@@ -76,7 +76,15 @@ async function start(session: Session, options: ExecOptions): Promise<{ task: Pl
       const refuse = (record: TaskRecord) => refuseUnlessReady(session, loaded, task, reads, record);
       await finishVerification(session, loaded, task, reads, runId);
       const command = { argv: [...options.command] };
-      const attempt = await startAttempt(session, { task, runId, owner, command, output: 'inherit', refuse });
+      const attempt = await startAttempt(session, {
+        task,
+        plan: loaded.plan,
+        runId,
+        owner,
+        command,
+        output: 'inherit',
+        refuse,
+      });
       if (attempt !== null) return { task, attempt };
       throw new ForgeError('NOT_READY', `task ${task.id} was abandoned too often and has failed`);
     }),

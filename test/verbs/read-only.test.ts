@@ -7,6 +7,7 @@ import { heartbeat } from '../../src/verbs/heartbeat.ts';
 import { home } from '../../src/verbs/home.ts';
 import { logs } from '../../src/verbs/logs.ts';
 import { phases, type ReadyData, why } from '../../src/verbs/phases.ts';
+import { renderWorkerPrompt } from '../../src/verbs/render-worker-prompt.ts';
 import { dryRun } from '../../src/verbs/run.ts';
 import { runList, runStart } from '../../src/verbs/runs.ts';
 import { show } from '../../src/verbs/show.ts';
@@ -28,6 +29,7 @@ describe('a verb that only looks', () => {
     ['phases --ready', () => ready()],
     ['why', () => why(world.call, { task: 'build' })],
     ['show', () => show(world.call, { task: 'build' })],
+    ['render-worker-prompt', () => renderWorkerPrompt(world.call, { task: 'build' })],
     ['logs', () => logs(world.call, { task: 'build' }, () => {})],
     ['run list', () => runList(world.call)],
     ['run --dry-run', () => dryRun(world.call, {})],

@@ -1,5 +1,6 @@
 /** The verbs that look and change nothing. */
 
+import type { Input } from '../input.ts';
 import type { VerbSpec } from '../spec.ts';
 import { PHASES_OF_WORK, RUN, SAMPLE, TASK } from './common.ts';
 
@@ -118,16 +119,40 @@ const LOGS: VerbSpec = {
   async answer(input, desk) {
     const { showLogs } = await import('../logs.ts');
     const task = input.task();
-    // A worker's own attempt is not one of another task that it looks at.
-    const own = task === input.env('FORGE_TASK_ID') ? input.env('FORGE_ATTEMPT_ID') : undefined;
     return showLogs(desk, {
       task,
-      attempt: input.text('attempt') ?? own,
+      attempt: input.text('attempt') ?? ownAttempt(input, task),
       follow: input.flag('follow'),
       stream: input.oneOf('stream', ['stdout', 'stderr']),
     });
   },
 };
+
+const RENDER_WORKER_PROMPT: VerbSpec = {
+  name: 'render-worker-prompt',
+  about: 'What the worker of a task is told',
+  notes: 'Of the next attempt, or of the current one: `run` leaves it in FORGE_PROMPT_FILE.',
+  operands: [TASK],
+  options: [
+    { name: 'attempt', value: 'id', about: 'The current attempt (default: FORGE_ATTEMPT_ID, for its own task)' },
+  ],
+  examples: [
+    ['render-worker-prompt build', 'what the next worker of build is told'],
+    ['render-worker-prompt', 'the task and attempt in FORGE_*'],
+    ['render-worker-prompt build --json', 'the same for a script'],
+  ],
+  async answer(input, { call }) {
+    const { renderWorkerPrompt } = await import('../../verbs/render-worker-prompt.ts');
+    const task = input.task();
+    const data = await renderWorkerPrompt(call, { task, attempt: input.text('attempt') ?? ownAttempt(input, task) });
+    return { data, human: () => data.prompt.trimEnd() };
+  },
+};
+
+/** A worker's own attempt is not one of another task that it looks at. */
+function ownAttempt(input: Input, task: string): string | undefined {
+  return task === input.env('FORGE_TASK_ID') ? input.env('FORGE_ATTEMPT_ID') : undefined;
+}
 
 const RUN_LIST: VerbSpec = {
   name: 'run list',
@@ -161,4 +186,4 @@ const DOCTOR: VerbSpec = {
   },
 };
 
-export const LOOKING = [STATUS, PHASES, WHY, SHOW, LOGS, RUN_LIST, DOCTOR];
+export const LOOKING = [STATUS, PHASES, WHY, SHOW, LOGS, RENDER_WORKER_PROMPT, RUN_LIST, DOCTOR];

@@ -1,0 +1,97 @@
+/** Text of others inside our Markdown: made safe, cut to size, and fenced so that nothing in it can pass for ours. */
+
+import { oneLine, plainText } from './text.ts';
+
+const encoder = new TextEncoder();
+// A byte order mark is a character like any other here: `plainText` has dropped those that came with the text.
+const decoder = () => new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** Bytes of `text` in UTF-8. */
+export function byteLength(text: string): number {
+  return encoder.encode(text).length;
+}
+
+/** The beginning or the end of `text`, whole characters, at most `max` bytes of UTF-8. */
+export function cut(text: string, max: number, keep: 'head' | 'tail' = 'head'): string {
+  const bytes = encoder.encode(text);
+  if (bytes.length <= max) return text;
+  // Streaming leaves out a character that is cut off at the end; those cut off at the beginning are skipped.
+  if (keep === 'head') return decoder().decode(bytes.subarray(0, max), { stream: true });
+  let from = bytes.length - max;
+  while (((bytes[from] ?? 0) & 0b1100_0000) === 0b1000_0000) from++;
+  return decoder().decode(bytes.subarray(from));
+}
+
+interface FenceOptions {
+  /** What stands behind the opening fence. Without backticks. */
+  info: string;
+  /** Most of the text that is kept, bytes; see `FENCE_BYTES`. */
+  max: number;
+  /** Which part of a longer text is kept; default: its head. */
+  keep?: 'head' | 'tail';
+}
+
+function cutNote(kept: 'head' | 'tail'): string {
+  return `(Cut: this is only its ${kept === 'head' ? 'beginning' : 'end'}.)`;
+}
+
+/** What a fenced text may have beyond its `max`, bytes: the fence, and the line that says that it was cut. */
+export const FENCE_BYTES = 128;
+
+/**
+ * `text` as a fenced code block, plain and cut to size. The fence is longer than any run of backticks in it, so no line
+ * of it can end the block. Source: CommonMark 0.31.2, section 4.5.
+ */
+export function fenced(text: string, { info, max, keep = 'head' }: FenceOptions): string {
+  const plain = plainText(text).replace(/\s+$/, '');
+  const block = (most: number) => {
+    const kept = cut(plain, most, keep);
+    const fence = '`'.repeat(Math.max(3, longestRun(kept) + 1));
+    return `${fence}${info}\n${kept}\n${fence}${kept === plain ? '' : `\n\n${cutNote(keep)}`}`;
+  };
+  const whole = block(max);
+  // Backticks without end make fences without end. Of a third there is room for both.
+  return byteLength(whole) <= max + FENCE_BYTES ? whole : block(Math.floor(max / 3));
+}
+
+/** `text` on one line as a code span, whatever backticks are in it; at most `max` characters of it. */
+export function codeSpan(text: string, max = 200): string {
+  const flat = oneLine(text, max);
+  const marks = '`'.repeat(longestRun(flat) + 1);
+  const pad = flat.startsWith('`') || flat.endsWith('`') ? ' ' : '';
+  return marks + pad + flat + pad + marks;
+}
+
+function longestRun(text: string): number {
+  return (text.match(/`+/g) ?? []).reduce((longest, run) => Math.max(longest, run.length), 0);
+}
+
+/**
+ * Markdown that may stand for itself, plain and cut to `max` bytes. What may leave a block open is fenced instead: it
+ * would swallow what follows, and the fences there would no longer hold what they hold.
+ */
+export function ownMarkdown(text: string, max: number): string {
+  const plain = plainText(text).trim();
+  const kept = cut(plain, max);
+  if (!leavesNothingOpen(kept)) return fenced(plain, { info: 'markdown', max });
+  return kept === plain ? kept : `${kept}\n\n${cutNote('head')}`;
+}
+
+// Fences behind the mark of a list or quote, or indented like code; HTML, in which fences count for nothing.
+const DOUBTFUL = /^(?:[\s>*+.)\d-]+(?:`{3}|~{3})| {0,3}<[A-Za-z/!?])/;
+
+/** Whether every code block surely ends: by its own fence, in the same list or outside of any. In doubt it is false. */
+function leavesNothingOpen(markdown: string): boolean {
+  let open: { marks: string; indent: number } | null = null;
+  for (const line of markdown.split('\n')) {
+    const [, spaces = '', marks = '', rest = ''] = /^( {0,3})(`{3,}|~{3,})(.*)$/.exec(line) ?? [];
+    const indent = line.length - line.trimStart().length;
+    if (open === null) {
+      if (marks !== '' && !(marks.startsWith('`') && rest.includes('`'))) open = { marks, indent: spaces.length };
+      else if (DOUBTFUL.test(line)) return false;
+    } else if (marks.startsWith(open.marks) && rest.trim() === '' && indent >= open.indent) open = null;
+    // A list that holds the block may end here, and the block with it; or its fence may be indented like the list.
+    else if (open.indent > 0 && line.trim() !== '' && (indent < open.indent || DOUBTFUL.test(line))) return false;
+  }
+  return open === null;
+}
