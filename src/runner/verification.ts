@@ -76,10 +76,18 @@ export async function settleVerdict(
   try {
     const check = new Verification(env, completion, { outcome, verdict: outcome.verdict, claimId: lease.claim_id });
     const verified = await check.run(commands, interrupts);
-    return verified === null ? null : { outcome, unreadable, verified };
+    if (verified !== null) return { outcome, unreadable, verified };
+    if (interrupts.level === 0) await refuseLost(env, completion);
+    return null;
   } finally {
     interrupts.stop();
   }
+}
+
+/** Nobody asked for an end before the end: so the lease was lost. Throws LEASE_STOLEN, STALE_ATTEMPT. */
+async function refuseLost(env: Env, completion: Completion): Promise<void> {
+  const { record } = await env.store.read(completion.taskId, { thorough: true });
+  if (record !== null) heldFor(record, completion);
 }
 
 interface HandedIn {

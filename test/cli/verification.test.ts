@@ -1,0 +1,391 @@
+/** Verification with real processes: commands that agree, disagree, hang, and whoever runs them being killed. */
+
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { groupMembers } from '../../src/host/processes.ts';
+import { type CliResult, orchestrate, project, type StartedCli, startCli } from '../support/cli.ts';
+import { killGroup, until } from '../support/processes.ts';
+
+const TASK = '.forge/orchestrator/tasks/a';
+/** Notes that it was run, with its process group, and goes on when there is a file `gate`. */
+const GATED = 'echo $$ >> checks; until test -e gate; do sleep 0.02; done';
+
+interface Attempt {
+  claim: string;
+  run: string;
+  attempt: string;
+}
+
+/** A project whose task `a` waits for an agent and is verified by `verify`. */
+function verifiedBy(verify: readonly string[], more = '', settings = ''): string {
+  const list = verify.map((command) => `'${command.replaceAll("'", "''")}'`).join(', ');
+  const cwd = project([`id: a, title: A, verify: [${list}]${more}`], {
+    '.forge/settings.yaml': `agents: {kill_grace_ms: 500}\n${settings}`,
+    'verdict.json': '{"verdict":"ready_for_review","summary":"all done"}',
+    'other.json': '{"verdict":"ready_for_review","summary":"something else"}',
+  });
+  onTestFinished(() => {
+    for (const pgid of linesOf(cwd, 'checks')) killGroup(Number(pgid));
+  });
+  return cwd;
+}
+
+function linesOf(cwd: string, name: string): string[] {
+  return existsSync(join(cwd, name)) ? readFileSync(join(cwd, name), 'utf8').trimEnd().split('\n') : [];
+}
+
+async function begin(cwd: string, more: readonly string[] = []): Promise<Attempt> {
+  const claimed = (await orchestrate(['claim', 'a', '--json', ...more], { cwd })).json().data;
+  const args = ['dispatch', 'a', '--claim', claimed.claim_id, '--run', claimed.run_id, '--json'];
+  const { attempt_id } = (await orchestrate(args, { cwd })).json().data;
+  return { claim: claimed.claim_id, run: claimed.run_id, attempt: attempt_id };
+}
+
+function completing(cwd: string, { attempt }: Attempt, verdict = 'verdict.json'): StartedCli {
+  return startCli(['orchestrate', 'complete', 'a', '--attempt', attempt, '--verdict-file', verdict, '--json'], { cwd });
+}
+
+const complete = (cwd: string, attempt: Attempt, verdict?: string) => completing(cwd, attempt, verdict).ended;
+
+function twinOf(cwd: string, { attempt }: Attempt) {
+  return JSON.parse(readFileSync(join(cwd, TASK, 'attempts', attempt, 'verdict.verified.json'), 'utf8'));
+}
+
+async function row(cwd: string) {
+  return (await orchestrate(['status', '--json'], { cwd })).json().data.tasks[0];
+}
+
+const checkRuns = (cwd: string, times: number) =>
+  until(`check number ${times}`, () => linesOf(cwd, 'checks').length >= times);
+
+const openGate = (cwd: string) => writeFileSync(join(cwd, 'gate'), '');
+
+describe('complete', () => {
+  it('counts what every command agrees with', async () => {
+    const cwd = verifiedBy(['echo fine', 'test -f plans/phases.yaml'], '', "verify: {commands: ['test -d .forge']}");
+    const attempt = await begin(cwd);
+    const { code, json } = await complete(cwd, attempt);
+    expect(code).toBe(0);
+    expect(json().data).toMatchObject({ task_id: 'a', attempt_id: attempt.attempt, state: 'shipped' });
+    const twin = twinOf(cwd, attempt);
+    expect(twin).toMatchObject({ verdict: 'ready_for_review', summary: 'all done', failure: null });
+    expect(twin.commands.map(({ name, exit_code }: { name: string; exit_code: number }) => [name, exit_code])).toEqual([
+      ['test-d-forge', 0],
+      ['echo-fine', 0],
+      ['test-f-plans-phases-yaml', 0],
+    ]);
+    expect(twin.commands[1]).toMatchObject({ command: 'echo fine', output_tail: 'fine\n', timed_out: false });
+  });
+
+  it('does not take the word of a worker whose tests fail', async () => {
+    const cwd = verifiedBy(['echo told >&2; exit 7', 'echo also'], ', retry: {max_attempts: 2, base: 0}');
+    const attempt = await begin(cwd);
+    const first = await complete(cwd, attempt);
+    expect(first.code).toBe(1);
+    const failed = first.json();
+    expect(failed).toMatchObject({
+      ok: false,
+      error: {
+        code: 'VERIFICATION_FAILED',
+        details: { task_id: 'a', class: 'verify.echo-told-2-exit-7', output_tail: 'told\n' },
+      },
+      data: { task_id: 'a', state: 'awaiting_respawn', failure_reason: null },
+    });
+    expect(twinOf(cwd, attempt).commands).toMatchObject([{ exit_code: 7 }, { exit_code: 0, output_tail: 'also\n' }]);
+    expect(
+      JSON.parse(readFileSync(join(cwd, TASK, 'attempts', attempt.attempt, 'verdict.json'), 'utf8')),
+    ).toMatchObject({
+      verdict: 'ready_for_review',
+    });
+    // The same again is told the same, and nothing runs for it.
+    expect((await complete(cwd, attempt)).json()).toEqual(failed);
+    const again = await begin(cwd);
+    expect((await complete(cwd, again)).json().data).toMatchObject({
+      state: 'failed',
+      failure_reason: 'retries_exhausted',
+    });
+    const shown = await orchestrate(['show', 'a'], { cwd });
+    expect(shown.stdout).toContain('verify.echo-told-2-exit-7');
+  });
+
+  it('gives each class its own budget', async () => {
+    const policies = '[{retry_on: [verify], max_attempts: 3, base: 0}, {max_attempts: 1}]';
+    const cwd = verifiedBy(['exit 1'], `, retry: ${policies}`);
+    const states: string[] = [];
+    for (let n = 0; n < 3; n++) states.push((await complete(cwd, await begin(cwd))).json().data.state);
+    expect(states).toEqual(['awaiting_respawn', 'awaiting_respawn', 'failed']);
+  });
+
+  it('stops a command whose time is up, with all that it started', async () => {
+    const cwd = verifiedBy(
+      ['echo $$ >> checks; sleep 1000 & sleep 1000'],
+      ', retry: {max_attempts: 1}',
+      'verify: {timeout: 300ms}',
+    );
+    const { json } = await complete(cwd, await begin(cwd));
+    expect(json().error.message).toContain('ran out of time');
+    expect(json().error.details.class).toMatch(/^verify\.echo-checks-sleep/);
+    expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
+  });
+
+  it('runs no command for a verdict that says itself that it is not done, or for a failure', async () => {
+    const cwd = verifiedBy(['echo $$ >> checks'], ', retry: {max_attempts: 9, base: 0}');
+    writeFileSync(join(cwd, 'verdict.json'), '{"verdict":"blocked"}');
+    expect((await complete(cwd, await begin(cwd))).json().data.state).toBe('awaiting_respawn');
+    const { attempt } = await begin(cwd);
+    const args = ['complete', 'a', '--attempt', attempt, '--failed', '--error-class', 'x', '--json'];
+    expect((await orchestrate(args, { cwd })).code).toBe(0);
+    expect(linesOf(cwd, 'checks')).toEqual([]);
+  });
+
+  it('passes nothing unverified because the plan can not be read', async () => {
+    const cwd = verifiedBy(['exit 1']);
+    const attempt = await begin(cwd);
+    const plan = join(cwd, 'plans/phases.yaml');
+    const text = readFileSync(plan, 'utf8');
+    writeFileSync(plan, 'project: [');
+    expect((await complete(cwd, attempt)).json().error.code).toBe('PHASES_PARSE_ERROR');
+    writeFileSync(plan, text);
+    expect((await row(cwd)).state).toBe('dispatched');
+    expect((await complete(cwd, attempt)).json().error.code).toBe('VERIFICATION_FAILED');
+  });
+
+  it('while it runs the record says so, and nobody else can have the task', async () => {
+    const cwd = verifiedBy([GATED]);
+    const attempt = await begin(cwd);
+    const running = completing(cwd, attempt);
+    await checkRuns(cwd, 1);
+    expect(await row(cwd)).toMatchObject({ state: 'running', verifying: expect.stringMatching(/^echo-checks-until/) });
+    expect((await orchestrate(['why', 'a'], { cwd })).stdout).toContain('being verified (echo-checks-until');
+    expect((await orchestrate(['claim', 'a', '--json'], { cwd })).json().error.code).toBe('LEASE_EXISTS');
+    expect((await complete(cwd, attempt, 'other.json')).json().error.code).toBe('STALE_ATTEMPT');
+    const fail = ['complete', 'a', '--attempt', attempt.attempt, '--failed', '--error-class', 'x', '--json'];
+    expect((await orchestrate(fail, { cwd })).json().error.code).toBe('STALE_ATTEMPT');
+    openGate(cwd);
+    expect((await running.ended).json().data.state).toBe('shipped');
+    expect(await row(cwd)).toMatchObject({ state: 'shipped', verifying: null });
+  });
+
+  it('twice at once: the command runs once, and both get its answer', async () => {
+    const cwd = verifiedBy([GATED]);
+    const attempt = await begin(cwd);
+    const first = completing(cwd, attempt);
+    await checkRuns(cwd, 1);
+    const second = completing(cwd, attempt);
+    const ended: CliResult[] = [];
+    void second.ended.then((result) => ended.push(result));
+    // Whatever the second does, it does not do it before the first has come to its end.
+    openGate(cwd);
+    expect((await first.ended).json()).toEqual((await second.ended).json());
+    expect(ended[0]?.json().data.state).toBe('shipped');
+    expect(linesOf(cwd, 'checks')).toHaveLength(1);
+  });
+
+  it('interrupted: what was handed in is kept, its command is stopped, and a repeat goes on', async () => {
+    const cwd = verifiedBy([GATED]);
+    const attempt = await begin(cwd);
+    const running = completing(cwd, attempt);
+    await checkRuns(cwd, 1);
+    running.process.kill('SIGINT');
+    const { code, json } = await running.ended;
+    expect(code).toBe(130);
+    expect(json().error.code).toBe('INTERRUPTED');
+    expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
+    expect(await row(cwd)).toMatchObject({ state: 'running' });
+    openGate(cwd);
+    expect((await complete(cwd, attempt)).json().data.state).toBe('shipped');
+  });
+
+  it('killed: a repeat stops what was left running, and finishes it', async () => {
+    const cwd = verifiedBy([GATED]);
+    const attempt = await begin(cwd);
+    const running = completing(cwd, attempt);
+    await checkRuns(cwd, 1);
+    running.process.kill('SIGKILL');
+    await running.ended;
+    const left = Number(linesOf(cwd, 'checks')[0]);
+    expect(groupMembers(left)).not.toEqual([]);
+    const repeat = completing(cwd, attempt);
+    await checkRuns(cwd, 2);
+    expect(groupMembers(left)).toEqual([]);
+    openGate(cwd);
+    expect((await repeat.ended).json().data.state).toBe('shipped');
+  });
+
+  it('cancelled meanwhile: the command is stopped, and the completion refused', async () => {
+    const cwd = verifiedBy([GATED]);
+    const attempt = await begin(cwd);
+    const running = completing(cwd, attempt);
+    await checkRuns(cwd, 1);
+    expect((await orchestrate(['cancel', 'a'], { cwd })).code).toBe(0);
+    const { code, json } = await running.ended;
+    expect(code).toBe(3);
+    expect(json().error.code).toBe('LEASE_STOLEN');
+    expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
+    expect((await row(cwd)).state).toBe('cancelled');
+  });
+});
+
+describe('whoever comes next finishes a verification that was cut short', () => {
+  /** An agent, owned by a process that dies with it, is killed while its result is verified. */
+  async function leftBehind(cwd: string): Promise<Attempt> {
+    const owner = spawn('sleep', ['1000']);
+    const gone = new Promise((resolve) => owner.once('exit', resolve));
+    const attempt = await begin(cwd, ['--owner-pid', String(owner.pid)]);
+    const running = completing(cwd, attempt);
+    await checkRuns(cwd, 1);
+    running.process.kill('SIGKILL');
+    owner.kill('SIGKILL');
+    await Promise.all([running.ended, gone]);
+    return attempt;
+  }
+
+  it('a run, though the task has no command of its own', async () => {
+    const cwd = verifiedBy([GATED]);
+    const attempt = await leftBehind(cwd);
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    await checkRuns(cwd, 2);
+    expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
+    // The attempt that handed it in has lost its lease, whatever it says now.
+    expect((await orchestrate(['heartbeat', 'a', '--attempt', attempt.attempt, '--json'], { cwd })).code).toBe(3);
+    openGate(cwd);
+    expect((await run.ended).code).toBe(0);
+    expect(await row(cwd)).toMatchObject({ state: 'shipped', attempt_count: 1, generation: 2 });
+    // And hears what came of it when it asks again.
+    expect((await complete(cwd, attempt)).json().data.state).toBe('shipped');
+  });
+
+  it('a claim: what is verified is not given out again', async () => {
+    const cwd = verifiedBy([GATED]);
+    await leftBehind(cwd);
+    openGate(cwd);
+    const { code, json } = await orchestrate(['claim', '--next', '--json'], { cwd });
+    expect(code).toBe(4);
+    expect(json().error.code).toBe('NOT_READY');
+    expect(await row(cwd)).toMatchObject({ state: 'shipped', attempt_count: 1 });
+  });
+
+  it('a claim of a task whose verification fails then gets the task', async () => {
+    const cwd = verifiedBy([`${GATED}; exit 1`], ', retry: {max_attempts: 9, base: 0}');
+    await leftBehind(cwd);
+    openGate(cwd);
+    const { code, json } = await orchestrate(['claim', 'a', '--json'], { cwd });
+    expect(code).toBe(0);
+    expect(json().data.generation).toBe(3);
+    expect(await row(cwd)).toMatchObject({
+      state: 'claimed',
+      last_error: { class: expect.stringMatching(/^verify\./) },
+    });
+  });
+
+  it('an exec, by doing what it was told to do only if there is still something to do', async () => {
+    const cwd = verifiedBy([GATED]);
+    await leftBehind(cwd);
+    openGate(cwd);
+    const { code, stderr } = await orchestrate(['exec', 'a', '--', 'touch', 'done-again'], { cwd });
+    expect(code).toBe(4);
+    expect(stderr).toContain('NOT_READY');
+    expect(existsSync(join(cwd, 'done-again'))).toBe(false);
+  });
+
+  it('a twin that is there decides, and nothing runs again', async () => {
+    const cwd = verifiedBy([GATED]);
+    const attempt = await leftBehind(cwd);
+    const twin = {
+      version: 1,
+      attempt_id: attempt.attempt,
+      verdict: 'ready_for_review',
+      verified_at: '2030-01-01T00:00:00.000Z',
+    };
+    writeFileSync(join(cwd, TASK, 'attempts', attempt.attempt, 'verdict.verified.json'), JSON.stringify(twin));
+    expect((await orchestrate(['run', '--json'], { cwd })).code).toBe(0);
+    expect(await row(cwd)).toMatchObject({ state: 'shipped' });
+    expect(linesOf(cwd, 'checks')).toHaveLength(1);
+  });
+
+  it('a verdict that has gone meanwhile counts as a failure', async () => {
+    const cwd = verifiedBy([GATED], ', retry: {max_attempts: 1}');
+    const attempt = await leftBehind(cwd);
+    writeFileSync(join(cwd, TASK, 'attempts', attempt.attempt, 'verdict.json'), '{"verdict":"ready_for_review"}');
+    expect((await orchestrate(['run', '--json'], { cwd })).code).toBe(1);
+    expect(await row(cwd)).toMatchObject({ state: 'failed', last_error: { class: 'verdict.invalid' } });
+  });
+});
+
+describe('run', () => {
+  const WORKING = ", run: 'echo $FORGE_ATTEMPT_NUMBER >> work'";
+
+  it('killed while it verifies: the next run verifies, and does not do the work again', async () => {
+    const cwd = verifiedBy([GATED], WORKING);
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    await checkRuns(cwd, 1);
+    run.process.kill('SIGKILL');
+    await run.ended;
+    const next = startCli(['orchestrate', 'run', '--json'], { cwd });
+    await checkRuns(cwd, 2);
+    openGate(cwd);
+    expect((await next.ended).code).toBe(0);
+    expect(linesOf(cwd, 'work')).toEqual(['1']);
+    expect(await row(cwd)).toMatchObject({ state: 'shipped', attempt_count: 1, generation: 2 });
+  });
+
+  it('interrupted while it verifies: it gives the task back, and what was handed in stays', async () => {
+    const cwd = verifiedBy([GATED], WORKING);
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    await checkRuns(cwd, 1);
+    run.process.kill('SIGINT');
+    expect((await run.ended).code).toBe(130);
+    expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
+    expect(await row(cwd)).toMatchObject({ state: 'awaiting_respawn', last_error: null });
+    openGate(cwd);
+    expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+    expect(linesOf(cwd, 'work')).toEqual(['1']);
+  });
+
+  it('a cancel from another terminal stops what verifies', async () => {
+    const cwd = verifiedBy([GATED], WORKING);
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    await checkRuns(cwd, 1);
+    await orchestrate(['cancel', 'a'], { cwd });
+    expect((await run.ended).code).toBe(0);
+    expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
+  });
+
+  it('goes on when a worker completes by itself', async () => {
+    const forge = `"${process.execPath}" "${join(import.meta.dirname, '../../bin/forge.cjs')}" orchestrate`;
+    const cwd = verifiedBy([GATED], `, timeout: 30s, run: '${forge} complete --verdict-file verdict.json'`);
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    await checkRuns(cwd, 1);
+    openGate(cwd);
+    const { code, stdout } = await run.ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain('"state":"shipped"');
+    expect(linesOf(cwd, 'checks')).toHaveLength(1);
+  });
+
+  it('takes the word of a worker that handed in its verdict and died, and verifies it', async () => {
+    const forge = `"${process.execPath}" "${join(import.meta.dirname, '../../bin/forge.cjs')}" orchestrate`;
+    const worker = `${forge} complete --verdict-file verdict.json & while ! test -e checks; do sleep 0.02; done; kill -9 0`;
+    const cwd = verifiedBy([GATED], `, run: '${worker}'`);
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    await checkRuns(cwd, 2);
+    expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
+    openGate(cwd);
+    expect((await run.ended).code).toBe(0);
+    const [attempt = ''] = readdirSync(join(cwd, TASK, 'attempts'));
+    expect(twinOf(cwd, { attempt, claim: '', run: '' })).toMatchObject({
+      summary: 'all done',
+      verdict: 'ready_for_review',
+    });
+  });
+
+  it('tells which command it runs, shows what it said, and where the rest is', async () => {
+    const cwd = verifiedBy(['echo "3 tests failed"; exit 1'], `${WORKING}, retry: {max_attempts: 1}`);
+    const { code, stdout } = await orchestrate(['run'], { cwd });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/▹ a +verifying: echo "3 tests failed"; exit 1\n/);
+    expect(stdout).toMatch(/│ 3 tests failed\n +log: \.forge\/\S+\/logs\/verify-1-echo-3-tests-failed-exit-1\.log\n/);
+  });
+});
