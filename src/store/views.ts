@@ -7,7 +7,7 @@
  */
 
 import { crc32 } from '../core/checksum.ts';
-import { LeaseSchema, parseRecord, type TaskRecord, TaskStateSchema } from '../core/records.ts';
+import { LeaseSchema, type Memo, parseRecord, type TaskRecord, TaskStateSchema } from '../core/records.ts';
 import { fromIso } from '../core/time.ts';
 import * as io from './calls.ts';
 import { errorCode, quietly, type Step } from './calls.ts';
@@ -79,7 +79,10 @@ function withMemo(edited: TaskRecord, before: TaskRecord, absorbed: string[]): T
     edited.state.updated_by.generation,
   );
   const lease = edited.lease && { ...edited.lease, generation };
-  return { ...edited, lease, memo: { ...before.memo, generation, absorbed } };
+  const memo: Memo = { ...before.memo, generation, absorbed };
+  // A person who sets another state decides what becomes of the task, whatever was being verified.
+  if (edited.state.state !== before.state.state) delete memo.verification;
+  return { ...edited, lease, memo };
 }
 
 type Edit =

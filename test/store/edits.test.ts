@@ -48,6 +48,15 @@ describe('an edit on the newest version', () => {
     expect(tree.read(file)).not.toContain('"checksum": "checksum"');
   });
 
+  test('of the state ends what was being verified, an edit of anything else does not', async () => {
+    const verification = { attempt_id: id(11) };
+    await tree.change('build', (before) => ({ ...before, memo: { ...before.memo, verification } }));
+    tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 3 }));
+    expect((await tree.change('build')).memo.verification).toEqual(verification);
+    tree.editView('build', 'state.json', (state) => ({ ...state, state: 'unclaimed' }));
+    expect((await tree.change('build')).memo.verification).toBeUndefined();
+  });
+
   test('that only changes white space is taken over without a change', async () => {
     const file = tree.at('build', 'state.json');
     fs.writeFileSync(file, JSON.stringify(JSON.parse(tree.read(file))));
