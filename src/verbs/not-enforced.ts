@@ -10,7 +10,6 @@ export function notEnforced(settings: Settings, plan: Plan | null): string[] {
       settings.verify.commands.length > 0 || tasks.some((task) => task.verify.length > 0),
       'verify commands are not run',
     ],
-    [settings.workspace === 'worktree', 'workspace: worktree is not made; tasks run in the project folder'],
     [settings.review.command !== null, 'review.command is not run; verified tasks wait in ready_for_review'],
     [settings.ship.policy === 'merge', 'ship.policy: merge is not done; reviewed tasks wait'],
     [settings.tracker.type !== 'none', 'no tracker is kept in step'],
