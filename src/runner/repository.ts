@@ -3,7 +3,7 @@
 import { ForgeError } from '../core/errors.ts';
 import { type ListedWorktree, nulSeparated, parseWorktrees } from '../core/workspaces.ts';
 import { type GitOptions, type GitResult, git, gitOk, lastWords } from '../host/git.ts';
-import { absolutePath, realPath } from '../store/worktree-files.ts';
+import { absolutePath, lookAtPlace, realPath } from '../store/worktree-files.ts';
 import type { Env } from './env.ts';
 
 /** What is needed to ask git about the project. */
@@ -30,15 +30,7 @@ export function gitIn(env: GitEnv, dir: string = env.layout.project): GitOptions
 export async function repositoryOf(env: GitEnv): Promise<Repository> {
   const { project } = env.layout;
   const found = await git(['rev-parse', '--show-toplevel', '--show-prefix', '--git-common-dir'], gitIn(env));
-  if (found.code !== 0) {
-    throw new ForgeError(
-      'SETTINGS_INVALID',
-      `${project} is in no git repository that worktrees can be made of: ${lastWords(found)}`,
-      {
-        hint: 'Make one with `git init`, and commit what tasks start from; or set `workspace: none` in .forge/settings.yaml.',
-      },
-    );
-  }
+  if (found.code !== 0) throw noRepository(project, found);
   const [root = '', prefix = '', common = ''] = found.stdout.split('\n');
   if ((await commitOf(env, 'HEAD')) === null) {
     throw new ForgeError(
@@ -50,6 +42,18 @@ export async function repositoryOf(env: GitEnv): Promise<Repository> {
     );
   }
   return { root, prefix, commonDir: realPath(absolutePath(project, common)) };
+}
+
+function noRepository(project: string, answer: GitResult): ForgeError {
+  const hint = answer.stderr.includes('safe.directory')
+    ? `It belongs to somebody else. If you trust it: git config --global --add safe.directory ${project}`
+    : 'Make one with `git init`, and commit what tasks start from; or set `workspace: none` in .forge/settings.yaml.';
+  const why = lastWords(answer);
+  return new ForgeError(
+    'SETTINGS_INVALID',
+    `${project} is in no git repository that worktrees can be made of: ${why}`,
+    { hint },
+  );
 }
 
 /** The commit that a name stands for; null when there is none. */
@@ -107,6 +111,29 @@ export async function listWorktrees(env: GitEnv): Promise<ListedWorktree[]> {
   if (result.code === 0) return parseWorktrees(result.stdout);
   // Before 2.36 git knew no -z here.
   return parseWorktrees((await gitOk(list, gitIn(env))).stdout);
+}
+
+/** What git lists at a path, when there really is that worktree; null when there is none, or something else stands there. */
+export async function worktreeAt(
+  env: GitEnv,
+  { commonDir }: Repository,
+  place: string,
+): Promise<ListedWorktree | null> {
+  const entry = (await listWorktrees(env)).find(({ path }) => path === place);
+  if (entry === undefined || lookAtPlace(place).kind !== 'folder') return null;
+  // Asked in a folder that only lies in a checkout, git would answer for that one.
+  const { code, stdout } = await git(['rev-parse', '--show-toplevel', '--git-common-dir'], gitIn(env, place));
+  const [top = '', common = ''] = stdout.split('\n');
+  return code === 0 && top === place && realPath(absolutePath(place, common)) === commonDir ? entry : null;
+}
+
+/** What `agents.worktree_copy` names below a folder and git does not track, ignored or not. */
+export async function untracked(env: GitEnv, dir: string): Promise<string[]> {
+  const globs = env.settings.agents.worktree_copy.map((glob) => `:(glob)${glob}`);
+  // Without any pattern git would list everything.
+  if (globs.length === 0) return [];
+  const { stdout } = await gitOk(['ls-files', '--others', '-z', '--', ...globs], gitIn(env, dir));
+  return nulSeparated(stdout);
 }
 
 export async function isAncestor(env: GitEnv, older: string, newer: string): Promise<boolean> {

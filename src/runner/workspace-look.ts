@@ -3,8 +3,7 @@
 import { INITIALIZING, nulSeparated } from '../core/workspaces.ts';
 import { git, gitOk } from '../host/git.ts';
 import { worktreePlace } from '../store/worktree-files.ts';
-import { baseOf, type GitEnv, gitIn, headOf, listWorktrees, mergeTrees, repositoryOf } from './repository.ts';
-import { untracked } from './workspace.ts';
+import { baseOf, type GitEnv, gitIn, headOf, mergeTrees, repositoryOf, untracked, worktreeAt } from './repository.ts';
 
 /** Names of files are as seen from the top of the repository, and sorted. */
 export interface WorkspaceLook {
@@ -28,10 +27,11 @@ export interface WorkspaceLook {
 
 /** Null when the task has no worktree, or only half of one. Throws SETTINGS_INVALID, IO_ERROR. */
 export async function inspectWorkspace(env: GitEnv, taskId: string): Promise<WorkspaceLook | null> {
-  const { prefix } = await repositoryOf(env);
+  const repository = await repositoryOf(env);
+  const { prefix } = repository;
   const path = worktreePlace(env.layout, env.settings.agents.worktree_root, taskId);
-  const entry = (await listWorktrees(env)).find((each) => each.path === path);
-  if (path === null || entry === undefined || entry.locked === INITIALIZING) return null;
+  const entry = path === null ? null : await worktreeAt(env, repository, path);
+  if (path === null || entry === null || entry.locked === INITIALIZING) return null;
   const here = await headOf(env, path);
   if (here === null) return null;
   const { branch: base, sha: base_sha } = await baseOf(env);

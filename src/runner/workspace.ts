@@ -4,7 +4,7 @@
  */
 
 import { ForgeError } from '../core/errors.ts';
-import { branchFor, INITIALIZING, type ListedWorktree, nulSeparated } from '../core/workspaces.ts';
+import { branchFor, INITIALIZING, type ListedWorktree } from '../core/workspaces.ts';
 import { git, gitOk, lastWords } from '../host/git.ts';
 import { allStartedWith } from '../host/processes.ts';
 import { copyMissing, makeFolders } from '../store/copies.ts';
@@ -14,13 +14,24 @@ import {
   besideWorktree,
   lookAtPlace,
   makeWorktreePlace,
-  realPath,
   removeFolder,
   worktreesLock,
 } from '../store/worktree-files.ts';
 import type { Env } from './env.ts';
-import { branchCommit, type GitEnv, gitIn, listWorktrees, type Repository, repositoryOf } from './repository.ts';
+import {
+  branchCommit,
+  gitIn,
+  listWorktrees,
+  type Repository,
+  repositoryOf,
+  untracked,
+  worktreeAt,
+} from './repository.ts';
 import { startPoint, type WorkspaceTask } from './start-point.ts';
+
+export { headOf, type Repository, repositoryOf } from './repository.ts';
+export type { WorkspaceTask } from './start-point.ts';
+export { inspectWorkspace, type WorkspaceLook } from './workspace-look.ts';
 
 export interface Workspace {
   /** The top of the worktree. */
@@ -64,26 +75,29 @@ function cwdIn(place: string, { prefix }: Repository): string {
 
 /** Whether the worktree is there and whole. When it isn't, the way is clear for a new one, or this throws. */
 async function standsAlready(env: Env, repository: Repository, place: string): Promise<boolean> {
+  if (await isWhole(env, repository, place)) return true;
+  // The lock is ours, so the forge of any git that still makes it is gone.
+  await stopMakers(place);
+  if (await isWhole(env, repository, place)) return true;
   const entry = (await listWorktrees(env)).find(({ path }) => path === place);
-  if (entry?.locked === INITIALIZING) {
-    await stopMakers(place);
-    clearAway(place);
-    await forget(env, entry);
-    return false;
-  }
   const look = lookAtPlace(place);
-  if (look.kind === 'nothing' || look.kind === 'empty') {
-    if (entry !== undefined) await forgetMissing(env, entry);
-    return false;
-  }
-  if (entry !== undefined && (await isWorktreeAt(env, repository, place))) return true;
-  // All that a killed git had come to: nobody can have worked in it, and what it says leads nowhere any more.
-  if (entry === undefined && look.kind === 'bare' && leadsInto(repository, look.pointer)) {
-    await stopMakers(place);
-    clearAway(place);
-    return false;
-  }
-  throw inTheWay(place);
+  const isVacant = look.kind === 'nothing' || look.kind === 'empty';
+  // What git had come to when it was killed; nobody can have worked in it. A `.git` file is the first that it writes.
+  const isHalfMade =
+    look.kind === 'folder' &&
+    leadsInto(repository, place, look.pointer) &&
+    (entry === undefined ? look.alone : entry.locked === INITIALIZING);
+  if (!isVacant && !isHalfMade) throw inTheWay(place);
+  if (entry !== undefined) refuseLocked(entry);
+  removeFolder(place);
+  // Only this one: what else git no longer finds is for a person to prune.
+  if (entry !== undefined) await gitOk(['worktree', 'remove', '--force', '--force', place], gitIn(env));
+  return false;
+}
+
+async function isWhole(env: Env, repository: Repository, place: string): Promise<boolean> {
+  const entry = await worktreeAt(env, repository, place);
+  return entry !== null && entry.locked !== INITIALIZING;
 }
 
 function inTheWay(place: string): ForgeError {
@@ -96,40 +110,20 @@ function inTheWay(place: string): ForgeError {
   );
 }
 
-/** Whether git, asked there, names that folder and this repository. */
-async function isWorktreeAt(env: GitEnv, { commonDir }: Repository, place: string): Promise<boolean> {
-  if (lookAtPlace(place).kind === 'other') return false;
-  const { code, stdout } = await git(['rev-parse', '--show-toplevel', '--git-common-dir'], gitIn(env, place));
-  const [top = '', common = ''] = stdout.split('\n');
-  return code === 0 && top === place && realPath(absolutePath(place, common)) === commonDir;
+/** Whether the text of the `.git` file there is that of a worktree of this repository, or cut off before it said anything. */
+function leadsInto({ commonDir }: Repository, place: string, pointer: string | null): boolean {
+  if (pointer === null || pointer === '') return pointer === '';
+  // Newer versions of git can be told to write relative paths.
+  return absolutePath(place, pointer.replace(/^gitdir: /, '')).startsWith(`${commonDir}/worktrees/`);
 }
 
-/** Whether the text of a `.git` file is that of a worktree of this repository, or cut off before it said anything. */
-function leadsInto({ commonDir }: Repository, pointer: string): boolean {
-  return pointer === '' || pointer.startsWith(`gitdir: ${commonDir}/worktrees/`);
-}
-
-function clearAway(place: string): void {
-  const { kind } = lookAtPlace(place);
-  if (kind === 'other') throw inTheWay(place);
-  removeFolder(place);
-}
-
-/** Has git forget a worktree whose folder is gone. What a person has locked may be on a disk that comes back. */
-async function forgetMissing(env: Env, entry: ListedWorktree): Promise<void> {
-  if (entry.locked === null) {
-    // Git does not look at an empty folder as at none.
-    removeFolder(entry.path);
-    return forget(env, entry);
-  }
-  const why = entry.locked === '' ? '' : ` (${entry.locked})`;
-  throw new ForgeError('IO_ERROR', `the worktree ${entry.path} is locked${why}, but its folder is gone or empty`, {
-    hint: `Bring the folder back, or give it up with \`git worktree unlock ${entry.path}\`.`,
+/** What a person has locked may be on a disk that comes back. */
+function refuseLocked({ path, locked }: ListedWorktree): void {
+  if (locked === null || locked === INITIALIZING) return;
+  const why = locked === '' ? '' : ` (${locked})`;
+  throw new ForgeError('IO_ERROR', `the worktree ${path} is locked${why}, but its folder is gone or empty`, {
+    hint: `Bring the folder back, or give it up with \`git worktree unlock ${path}\`.`,
   });
-}
-
-async function forget(env: Env, { path }: ListedWorktree): Promise<void> {
-  await gitOk(['worktree', 'remove', '--force', '--force', path], gitIn(env));
 }
 
 async function add(env: Env, task: WorkspaceTask, place: string, branch: string): Promise<void> {
@@ -200,13 +194,4 @@ async function furnish(env: Env, repository: Repository, place: string): Promise
   }
   const names = await untracked(env, env.layout.project);
   copyMissing({ from: env.layout.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
-}
-
-/** What `agents.worktree_copy` names below a folder and git does not track, ignored or not. */
-export async function untracked(env: GitEnv, dir: string): Promise<string[]> {
-  const globs = env.settings.agents.worktree_copy.map((glob) => `:(glob)${glob}`);
-  // Without any pattern git would list everything.
-  if (globs.length === 0) return [];
-  const { stdout } = await gitOk(['ls-files', '--others', '-z', '--', ...globs], gitIn(env, dir));
-  return nulSeparated(stdout);
 }

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { requireTaskId } from '../core/ids.ts';
 import { errorCode } from './calls.ts';
+import { writeNew } from './init-files.ts';
 import { asIoError } from './io-errors.ts';
 import type { Layout } from './layout.ts';
 
@@ -24,10 +25,8 @@ export function worktreePlace(layout: Layout, root: string, taskId: string): str
 export function makeWorktreePlace(layout: Layout, root: string, taskId: string): string {
   const dir = path.resolve(layout.project, root);
   try {
-    if (fs.mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined) {
-      // It may be in a checkout; whole worktrees must not end up in somebody's commit.
-      fs.writeFileSync(`${dir}/.gitignore`, '*\n', { flag: 'wx' });
-    }
+    // It may be in a checkout; whole worktrees must not end up in somebody's commit.
+    if (fs.mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined) writeNew(`${dir}/.gitignore`, '*\n');
     return `${fs.realpathSync(dir)}/${requireTaskId(taskId)}`;
   } catch (error) {
     throw asIoError(error, `making ${dir}`);
@@ -44,10 +43,15 @@ export function worktreesLock(place: string): string {
   return `${path.dirname(place)}/.forge-adding.lock`;
 }
 
-/** `bare`: a folder that holds a `.git` file and nothing else; `pointer` is what that file says. */
-export type PlaceLook = { kind: 'nothing' | 'empty' | 'folder' | 'other' } | { kind: 'bare'; pointer: string };
+/**
+ * What stands at a path: `other` is anything but a folder. `pointer` is what the file `.git` in a folder says, null when
+ * there is no such file; `alone` that nothing else is in there.
+ */
+export type PlaceLook =
+  | { kind: 'nothing' | 'empty' | 'other' }
+  | { kind: 'folder'; pointer: string | null; alone: boolean };
 
-/** What stands at a path. A symlink is never followed. Throws IO_ERROR. */
+/** Looks what stands at a path. A symlink is never followed. Throws IO_ERROR. */
 export function lookAtPlace(place: string): PlaceLook {
   try {
     const stat = fs.lstatSync(place, { throwIfNoEntry: false });
@@ -56,8 +60,9 @@ export function lookAtPlace(place: string): PlaceLook {
     const names = fs.readdirSync(place);
     if (names.length === 0) return { kind: 'empty' };
     const file = `${place}/.git`;
-    if (names.length > 1 || !fs.lstatSync(file, { throwIfNoEntry: false })?.isFile()) return { kind: 'folder' };
-    return { kind: 'bare', pointer: fs.readFileSync(file, 'utf8').trim() };
+    const isFile = fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() === true;
+    const pointer = isFile ? fs.readFileSync(file, 'utf8').trim() : null;
+    return { kind: 'folder', pointer, alone: isFile && names.length === 1 };
   } catch (error) {
     throw asIoError(error, `looking at ${place}`);
   }

@@ -3,9 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { headOf } from '../../src/runner/repository.ts';
-import { ensureWorkspace, type Workspace } from '../../src/runner/workspace.ts';
-import { inspectWorkspace } from '../../src/runner/workspace-look.ts';
+import { ensureWorkspace, headOf, inspectWorkspace, type Workspace } from '../../src/runner/workspace.ts';
 import { openSession, type Session } from '../../src/verbs/session.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 import { planOf, refused, World } from '../verbs/helpers/world.ts';
@@ -216,7 +214,11 @@ describe('a look at a worktree', () => {
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'initializing', at);
     expect(await inspectWorkspace(session(), 'build')).toBeNull();
+    repo.git('worktree', 'unlock', at);
     fs.rmSync(at, { recursive: true });
+    expect(await inspectWorkspace(session(), 'build')).toBeNull();
+    // In this folder git would answer for the main checkout.
+    repo.write('notes.txt', 'mine', at);
     expect(await inspectWorkspace(session(), 'build')).toBeNull();
   });
 

@@ -189,6 +189,15 @@ describe('what a person made is left alone', () => {
     expect((await refusal()).message).toContain('on a stick');
   });
 
+  test('a folder of theirs where git had only begun to make one', async () => {
+    const { path: at } = await ensure();
+    repo.git('worktree', 'lock', '--reason', 'initializing', at);
+    fs.rmSync(at, { recursive: true });
+    repo.write('notes.txt', 'mine', at);
+    expect((await refusal()).code).toBe('IO_ERROR');
+    expect(fs.readdirSync(at)).toEqual(['notes.txt']);
+  });
+
   test('another worktree that has the branch', async () => {
     repo.git('worktree', 'add', '--quiet', '-b', 'forge/build', repo.path('mine'));
     expect((await refusal()).message).toBe(
@@ -239,11 +248,14 @@ describe('what is left of a worktree is made whole', () => {
     expect(repo.git('worktree', 'list', '--porcelain')).not.toContain('locked');
   });
 
-  test.each(['', 'gitdir: $COMMON/worktrees/build\n'])('a folder with nothing but a .git file: %j', async (pointer) => {
-    repo.write('.git', pointer.replace('$COMMON', repo.path('.git')), tree('build'));
-    expect((await ensure()).created).toBe(true);
-    expect(read(tree('build'), 'code.txt')).toBe('one\n');
-  });
+  test.each(['', 'gitdir: $COMMON/worktrees/build\n', 'gitdir: ../../../.git/worktrees/build\n'])(
+    'a folder with nothing but a .git file: %j',
+    async (pointer) => {
+      repo.write('.git', pointer.replace('$COMMON', repo.path('.git')), tree('build'));
+      expect((await ensure()).created).toBe(true);
+      expect(read(tree('build'), 'code.txt')).toBe('one\n');
+    },
+  );
 
   /** A `git worktree add` that stands still in the middle of its checkout, with all that it was given. */
   async function stuck(env: Record<string, string> = {}): Promise<number> {
@@ -303,6 +315,12 @@ describe('without what it needs it is refused', () => {
     expect(error).toMatchObject({ code: 'SETTINGS_INVALID', message: expect.stringContaining('not a git repository') });
     expect(error.hint).toMatch(/git init.*workspace: none/);
     expect(fs.existsSync(tree())).toBe(false);
+  });
+
+  test('where git does not trust the owner of the repository', async () => {
+    const error = await refused(() => ensure('build', [], { env: { GIT_TEST_ASSUME_DIFFERENT_OWNER: '1' } }));
+    expect(error).toMatchObject({ code: 'SETTINGS_INVALID', message: expect.stringContaining('dubious ownership') });
+    expect(error.hint).toContain(`safe.directory ${repo.root}`);
   });
 
   test('where nothing is committed', async () => {
