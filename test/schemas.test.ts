@@ -81,7 +81,7 @@ test.each(['phases', 'settings'])('spec/PLAN.md tells of every key of %s', (name
   expect(untold.map(([key]) => key)).toEqual([]);
 });
 
-test('spec/PLAN.md lists the default of hard_lock_globs', () => {
+test.each(['hard_lock_globs', 'worktree_copy'] as const)('spec/PLAN.md lists the default of %s', (key) => {
   const page = fs.readFileSync(new URL('../spec/PLAN.md', import.meta.url), 'utf8');
-  for (const glob of DEFAULT_SETTINGS.agents.hard_lock_globs) expect(page).toContain(`\`${glob}\``);
+  for (const glob of DEFAULT_SETTINGS.agents[key]) expect(page).toContain(`\`${glob}\``);
 });

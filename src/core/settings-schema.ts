@@ -50,6 +50,7 @@ export interface AgentSettings {
   question_max_attempts: number;
   question_budget: { soft: number; hard: number };
   worktree_root: string;
+  worktree_copy: readonly string[];
   hard_lock_globs: readonly string[];
   preflight_globs: readonly string[];
   overlap: (typeof OVERLAP_MODES)[number];
@@ -78,6 +79,19 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
     question_max_attempts: 3,
     question_budget: { soft: 3, hard: 6 },
     worktree_root: '.forge/worktrees',
+    // What tools need and people often keep out of git: secrets, and words to agents.
+    worktree_copy: [
+      '.env',
+      '.env.*',
+      '.envrc',
+      'AGENTS.md',
+      'CLAUDE.md',
+      'AGENTS.local.md',
+      'CLAUDE.local.md',
+      '.claude/**',
+      '.npmrc',
+      '.tool-versions',
+    ],
     // Files that two branches can hardly both change: what a package manager writes, and what is numbered in sequence.
     hard_lock_globs: [
       'package.json',
@@ -222,6 +236,11 @@ const agentsSchema = once(() => {
       'How many questions one task may ask, over all attempts.',
     ),
     worktree_root: agentKey('worktree_root', filled, 'Where git worktrees of tasks are made, relative to the project.'),
+    worktree_copy: agentKey(
+      'worktree_copy',
+      globs,
+      'Files of the project that git does not track and that every worktree gets a copy of. Replaces the default list.',
+    ),
     hard_lock_globs: agentKey(
       'hard_lock_globs',
       globs,

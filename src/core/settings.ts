@@ -85,6 +85,7 @@ function checkValues(value: unknown): Finding[] {
     ...MORE_THAN_ZERO.flatMap((key) => checkAboveZero(agents, key)),
     ...BEATS.flatMap((pair) => checkBeat(agents, pair)),
     ...checkBudget(withBudgetDefaults(agents)),
+    ...checkCopies(agents),
   ];
   return [
     ...ofAgents.map((finding): Finding => inBlock('agents', finding)),
@@ -98,10 +99,35 @@ function checkValues(value: unknown): Finding[] {
   ];
 }
 
+/** Git would refuse a pattern that leads out of the repository, when the first worktree is made. */
+function checkCopies(agents: unknown): Finding[] {
+  const globs = valueAt(agents, ['worktree_copy']);
+  if (!Array.isArray(globs)) return [];
+  return globs.flatMap((glob: unknown, i): Finding[] => {
+    if (typeof glob !== 'string' || !(glob.startsWith('/') || glob.split('/').includes('..'))) return [];
+    return [
+      {
+        path: ['worktree_copy', i],
+        message: 'must name files below the project',
+        suggestion: 'Leave out / at the start, and every `..`.',
+      },
+    ];
+  });
+}
+
 function checkCommands(value: unknown): Finding[] {
   const commands = valueAt(value, ['verify', 'commands']);
   const lists: YamlPath[] = Array.isArray(commands) ? commands.map((_, i) => ['verify', 'commands', i]) : [];
-  const paths: YamlPath[] = [['agents', 'worker_command'], ['review', 'command'], ...lists];
+  const globs = valueAt(value, ['agents', 'worktree_copy']);
+  const copies: YamlPath[] = Array.isArray(globs) ? globs.map((_, i) => ['agents', 'worktree_copy', i]) : [];
+  const paths: YamlPath[] = [
+    ['agents', 'worker_command'],
+    ['review', 'command'],
+    ['agents', 'worktree_root'],
+    ['ship', 'base'],
+    ...lists,
+    ...copies,
+  ];
   return refuseNul(paths.map((path) => [path, valueAt(value, path)]));
 }
 
@@ -182,6 +208,7 @@ function fillInAgents(yaml: NonNullable<SettingsYaml['agents']>): AgentSettings 
       hard: yaml.question_budget?.hard ?? budget.hard,
     },
     worktree_root: yaml.worktree_root ?? defaults.worktree_root,
+    worktree_copy: yaml.worktree_copy ?? defaults.worktree_copy,
     hard_lock_globs: yaml.hard_lock_globs ?? defaults.hard_lock_globs,
     preflight_globs: yaml.preflight_globs ?? defaults.preflight_globs,
     overlap: yaml.overlap ?? defaults.overlap,

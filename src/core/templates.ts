@@ -114,6 +114,7 @@ version: 1
 #     soft: 3
 #     hard: 6
 #   worktree_root: .forge/worktrees
+#   worktree_copy: [.env, AGENTS.md]      # what git does not track and worktrees need; the default list is longer
 #   hard_lock_globs: [package.json, "migrations/**"]   # the default list is longer
 #   preflight_globs: []
 #   overlap: lenient              # or strict

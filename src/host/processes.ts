@@ -79,6 +79,12 @@ export function startedWith(pid: number, name: string, value: string): boolean {
   }
 }
 
+/** The live processes for which `startedWith` holds. Throws IO_ERROR when the process table cannot be read. */
+export function allStartedWith(name: string, value: string): ProcessEntry[] {
+  if (process.platform === 'darwin') return [];
+  return allEntries().filter((entry) => entry.live && startedWith(entry.pid, name, value));
+}
+
 function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -10,6 +10,7 @@ import type { TaskState } from '../core/records.ts';
 import { isoTime } from '../core/time.ts';
 import type { Layout } from './layout.ts';
 import { appendLines } from './lines.ts';
+import { advised } from './locks.ts';
 
 export type JournalEntry =
   | { type: 'verb'; verb: string; task_id: string | null }
@@ -78,21 +79,5 @@ export class Journal {
     const dir = path.dirname(this.#file);
     const names = fs.readdirSync(dir).filter((name) => /^orchestrate\..+\.jsonl$/.test(name));
     return names.sort().map((name) => path.join(dir, name));
-  }
-}
-
-/**
- * Runs `work` under an advisory lock on `file`, so that two processes rarely do the same work. It promises nothing: when
- * the lock can't be had in time the work is done without it, and `work` must be harmless when it is done twice.
- */
-export async function advised(file: string, work: () => unknown): Promise<void> {
-  const { default: lockfile } = await import('proper-lockfile');
-  const release = await lockfile
-    .lock(file, { stale: 5000, retries: { retries: 3, minTimeout: 20, maxTimeout: 100 }, onCompromised: () => {} })
-    .catch(() => null);
-  try {
-    await work();
-  } finally {
-    await release?.().catch(() => {});
   }
 }

@@ -7,8 +7,8 @@
 import fs from 'node:fs';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
-import { advised } from './journal.ts';
 import { parseJson } from './json.ts';
+import { advised } from './locks.ts';
 import type { FileStore } from './store.ts';
 
 export interface QuestionPlace {

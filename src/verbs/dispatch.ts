@@ -9,7 +9,7 @@ import { instantOf, ttlOf } from '../runner/env.ts';
 import { stopFormerWorker } from '../runner/takeover.ts';
 import { removeAttempt } from '../store/attempt-files.ts';
 import { changeTask } from '../store/change.ts';
-import { type Call, openSession, requireRecord } from './session.ts';
+import { type Call, openSession, plannedOrNull, requireRecord, type Session } from './session.ts';
 
 export interface DispatchOptions {
   task: string;
@@ -23,10 +23,11 @@ export interface DispatchData {
   attempt_id: string;
   attempt_number: number;
   phase: PhaseOfWork;
+  /** Where the work is to be done; null: in the project folder. */
   worktree_path: string | null;
 }
 
-/** Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND. */
+/** Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; SETTINGS_INVALID, IO_ERROR over a worktree. */
 export async function dispatch(call: Call, options: DispatchOptions): Promise<DispatchData> {
   const session = openSession(call);
   const claimId = requireUuid(options.claim, '--claim');
@@ -43,8 +44,10 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
     });
   const { record: seen } = await requireRecord(session, options.task);
   // Refused before anybody is stopped: only who holds the task may end what still works on it.
-  decide(seen);
+  const { record: next } = decide(seen);
   await stopFormerWorker(session, seen);
+  // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
+  const worktree = next === null ? null : await worktreeOf(session, options.task);
   let written = false;
   const openAttempt = async (record: TaskRecord) => {
     const decision = decide(record);
@@ -57,7 +60,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
         claim_id: claimId,
         generation: decision.record.lease?.generation ?? 0,
         phase: options.phase,
-        worktree_path: null,
+        worktree_path: worktree,
         dispatched_at: isoTime(session.now()),
         attempt_number: decision.result.attempt_number,
       };
@@ -72,10 +75,18 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
     opened = result.attempt_id;
     // What was committed just now is known; a look at the disk could only fail, and the commit stands.
     const manifest = opened === fresh ? null : await session.store.readManifest(options.task, opened);
-    const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: null };
+    const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: worktree };
     return { task_id: options.task, ...result, phase, worktree_path };
   } finally {
     // Refused, or another call with this claim was first: no commit refers to this attempt, so it did not happen.
     if (written && opened !== fresh) removeAttempt(session.layout.attempt(options.task, fresh));
   }
+}
+
+/** Where the task is to be worked on, made if need be; null when the settings ask for no worktrees. */
+async function worktreeOf(session: Session, taskId: string): Promise<string | null> {
+  if (session.settings.workspace !== 'worktree') return null;
+  const { ensureWorkspace } = await import('../runner/workspace.ts');
+  const depends_on = plannedOrNull(session, taskId)?.depends_on ?? [];
+  return (await ensureWorkspace(session, { id: taskId, depends_on })).cwd;
 }

@@ -35,6 +35,7 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
       await looked('symlinks', () => links(layout)),
       await looked('permissions', () => permissions(layout)),
       fileSystem(layout),
+      ...(await workspaces(call, layout, settings.value ?? DEFAULT_SETTINGS)),
       boot(call),
       await looked('tasks', () => tasks(layout)),
     ],
@@ -113,6 +114,18 @@ function fileSystem(layout: Layout): Check {
   if (doubtful === null) return ok('file system', 'the project is on a local file system');
   const message = `the project is on ${doubtful}, where hard links and fsync may not hold what they promise`;
   return { name: 'file system', status: 'warn', message, fix: 'Keep the project on a local disk.' };
+}
+
+/** Worktrees can be had; asked only where the settings want them. */
+async function workspaces({ ctx }: Call, layout: Layout, settings: Settings): Promise<Check[]> {
+  if (settings.workspace !== 'worktree') return [];
+  const { baseOf, repositoryOf } = await import('../runner/repository.ts');
+  const look = async () => {
+    const { root } = await repositoryOf({ ctx, layout, settings });
+    const { branch, sha } = await baseOf({ ctx, layout, settings });
+    return ok('workspaces', `worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
+  };
+  return [await looked('workspaces', look)];
 }
 
 function boot({ ctx }: Call): Check {

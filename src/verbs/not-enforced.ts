@@ -6,7 +6,6 @@ import type { Settings } from '../core/settings.ts';
 export function notEnforced(settings: Settings, plan: Plan | null): string[] {
   const tasks = plan?.tasks ?? [];
   const found: [boolean, string][] = [
-    [settings.workspace === 'worktree', 'workspace: worktree is not made; tasks run in the project folder'],
     [settings.review.command !== null, 'review.command is not run; verified tasks wait in ready_for_review'],
     [settings.ship.policy === 'merge', 'ship.policy: merge is not done; reviewed tasks wait'],
     [settings.tracker.type !== 'none', 'no tracker is kept in step'],

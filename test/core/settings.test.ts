@@ -75,6 +75,7 @@ agents:
   question_max_attempts: 2
   question_budget: {hard: 4}
   worktree_root: ../trees
+  worktree_copy: ['.env', 'config/*.local']
   hard_lock_globs: []
   preflight_globs: ['src/api/**']
   overlap: strict
@@ -107,6 +108,7 @@ tracker: {type: github, config: {repo: acme/demo}}
         question_max_attempts: 2,
         question_budget: { soft: 3, hard: 4 },
         worktree_root: '../trees',
+        worktree_copy: ['.env', 'config/*.local'],
         hard_lock_globs: [],
         preflight_globs: ['src/api/**'],
         overlap: 'strict',

@@ -74,10 +74,17 @@ describe('the first settings', () => {
     const result = parseSettings(`${head}version: 1\n${uncommented(body ?? '', '')}`, 'f');
     expect(result).toMatchObject({ ok: true, warnings: [] });
     if (!result.ok) return;
-    const { hard_lock_globs: locks, max_parallel, worker_command, ...agents } = result.settings.agents;
+    const {
+      hard_lock_globs: locks,
+      worktree_copy: copies,
+      max_parallel,
+      worker_command,
+      ...agents
+    } = result.settings.agents;
     expect(max_parallel).not.toBeNull();
     expect(worker_command).not.toBeNull();
     expect(DEFAULT_SETTINGS.agents.hard_lock_globs).toEqual(expect.arrayContaining([...locks]));
+    expect(DEFAULT_SETTINGS.agents.worktree_copy).toEqual(expect.arrayContaining([...copies]));
     expect(DEFAULT_SETTINGS.agents).toMatchObject(agents);
     expect(result.settings.tracker).toEqual(DEFAULT_SETTINGS.tracker);
     expect(result.settings.workspace).toBe(DEFAULT_SETTINGS.workspace);

@@ -8,8 +8,9 @@ import { describe, expect, test } from 'vitest';
 import { crc32 } from '../../src/core/checksum.ts';
 import { isoTime } from '../../src/core/time.ts';
 import { closeLogs, logFile, openLogs, readFrom, removeAttempt } from '../../src/store/attempt-files.ts';
-import { advised, Journal, type JournalEntry } from '../../src/store/journal.ts';
+import { Journal, type JournalEntry } from '../../src/store/journal.ts';
 import { appendLines, readLines } from '../../src/store/lines.ts';
+import { advised } from '../../src/store/locks.ts';
 import { emptyFolder, refusal, T0, Tree } from './helpers/tree.ts';
 
 describe('lines', () => {

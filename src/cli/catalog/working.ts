@@ -64,6 +64,21 @@ const DISPATCH: VerbSpec = {
   },
 };
 
+const ENSURE_WORKTREE: VerbSpec = {
+  name: 'ensure-worktree',
+  about: "Make a task's git worktree, if it has none",
+  operands: [TASK],
+  examples: [
+    ['ensure-worktree build', 'where to work on build'],
+    ['ensure-worktree --json', 'the task in FORGE_TASK_ID'],
+  ],
+  async answer(input, { call }) {
+    const { ensureWorktree } = await import('../../verbs/ensure-worktree.ts');
+    const data = await ensureWorktree(call, { task: input.task() });
+    return { data, human: async (look) => (await import('../render/work.ts')).renderEnsureWorktree(data, look) };
+  },
+};
+
 const HEARTBEAT: VerbSpec = {
   name: 'heartbeat',
   about: 'Say that the work goes on; renews the lease',
@@ -195,5 +210,5 @@ const RETRY: VerbSpec = {
   },
 };
 
-export const WORKING = [CLAIM_TASK, DISPATCH, HEARTBEAT, EVENT, COMPLETE, RELEASE];
+export const WORKING = [CLAIM_TASK, DISPATCH, ENSURE_WORKTREE, HEARTBEAT, EVENT, COMPLETE, RELEASE];
 export const STEERING = [CANCEL, RETRY];

@@ -1,9 +1,10 @@
 /** The answers of the verbs that an agent, or an operator, works with: what is so now, and what comes next. */
 
 import type { ClaimResult, CompleteResult, HeartbeatResult, MoveResult } from '../../core/task-ops.ts';
-import { oneLine } from '../../core/text.ts';
+import { oneLine, plainText } from '../../core/text.ts';
 import { formatDuration, fromIso } from '../../core/time.ts';
 import type { DispatchData } from '../../verbs/dispatch.ts';
+import type { EnsureWorktreeData } from '../../verbs/ensure-worktree.ts';
 import type { EventData } from '../../verbs/event.ts';
 import type { ExecData } from '../../verbs/exec.ts';
 import type { Look } from '../look.ts';
@@ -26,10 +27,14 @@ export function renderClaim({ task_id, claim_id, run_id, generation, expires_at 
   ].join('\n');
 }
 
-export function renderDispatch({ task_id, attempt_id, attempt_number }: DispatchData, look: Look): string {
+export function renderDispatch(
+  { task_id, attempt_id, attempt_number, worktree_path }: DispatchData,
+  look: Look,
+): string {
   const attempt = `${task_id} --attempt ${attempt_id}`;
   return [
     `Attempt ${attempt_number} of ${name(task_id, look)} is open.`,
+    ...(worktree_path === null ? [] : [`Work in ${plainText(worktree_path)}`]),
     '',
     ...nextCommands([`forge orchestrate heartbeat ${attempt}`], look, 'While you work, to keep the lease'),
     '',
@@ -37,6 +42,14 @@ export function renderDispatch({ task_id, attempt_id, attempt_number }: Dispatch
     '',
     ...nextCommands([`forge orchestrate complete ${attempt} --failed --error-class tests`], look, 'When it failed'),
   ].join('\n');
+}
+
+export function renderEnsureWorktree(
+  { task_id, worktree_path, branch, created }: EnsureWorktreeData,
+  look: Look,
+): string {
+  const what = created ? 'has a new worktree' : 'has its worktree';
+  return `${name(task_id, look)} ${what}, branch ${branch}, in ${plainText(worktree_path)}`;
 }
 
 export function renderHeartbeat({ task_id, expires_at }: HeartbeatResult, look: Look): string {

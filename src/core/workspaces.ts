@@ -1,0 +1,79 @@
+/**
+ * Workspaces of tasks as far as they are text: the name of a branch, what git says of its worktrees, and which variables
+ * would make git look elsewhere.
+ */
+
+/**
+ * Variables by which git is told about one repository. A process in another checkout must not inherit them: it would work
+ * on the wrong one. Source: `git rev-parse --local-env-vars`, and GIT_NAMESPACE, which leads to other refs.
+ */
+export const GIT_LOCAL_VARIABLES = [
+  'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+  'GIT_CONFIG',
+  'GIT_CONFIG_PARAMETERS',
+  'GIT_CONFIG_COUNT',
+  'GIT_OBJECT_DIRECTORY',
+  'GIT_DIR',
+  'GIT_WORK_TREE',
+  'GIT_IMPLICIT_WORK_TREE',
+  'GIT_GRAFT_FILE',
+  'GIT_INDEX_FILE',
+  'GIT_NO_REPLACE_OBJECTS',
+  'GIT_REPLACE_REF_BASE',
+  'GIT_PREFIX',
+  'GIT_INTERNAL_SUPER_PREFIX',
+  'GIT_SHALLOW_FILE',
+  'GIT_COMMON_DIR',
+  'GIT_NAMESPACE',
+] as const;
+
+const LOCAL: ReadonlySet<string> = new Set(GIT_LOCAL_VARIABLES);
+
+/** An environment in which git finds the repository by the folder that it runs in. */
+export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !LOCAL.has(name)));
+}
+
+/**
+ * The branch of a task: `forge/<task>`. Ids may hold dots where names of refs may not (`a..b`, `a.`, `a.lock`); those are
+ * written `%2E`. No id holds a `%`, so no two tasks share a branch. Source: git-check-ref-format(1).
+ */
+export function branchFor(taskId: string): string {
+  return `forge/${taskId.replace(/\.(?=\.|$|lock$)/gi, '%2E')}`;
+}
+
+/** One worktree as `git worktree list` tells of it. */
+export interface ListedWorktree {
+  path: string;
+  /** The commit that is checked out; null in a bare repository. */
+  head: string | null;
+  /** Without `refs/heads/`; null when HEAD is detached. */
+  branch: string | null;
+  /** Why it is locked, '' when nobody said why; null when it isn't. */
+  locked: string | null;
+}
+
+/** Why git locks a worktree while it makes it. One that says so and that nobody works on was left by a git that was killed. */
+export const INITIALIZING = 'initializing';
+
+/**
+ * Reads what `git worktree list --porcelain` printed, with `-z` or, from a git before 2.36, without. The first is the main
+ * checkout.
+ */
+export function parseWorktrees(text: string): ListedWorktree[] {
+  const end = text.includes('\0') ? '\0' : '\n';
+  return text.split(end + end).flatMap((record) => {
+    const lines = record.split(end).filter((line) => line !== '');
+    const value = (key: string) => lines.find((line) => line.startsWith(`${key} `))?.slice(key.length + 1) ?? null;
+    const path = value('worktree');
+    if (path === null) return [];
+    const branch = value('branch')?.replace(/^refs\/heads\//, '') ?? null;
+    const locked = value('locked') ?? (lines.includes('locked') ? '' : null);
+    return [{ path, head: value('HEAD'), branch, locked }];
+  });
+}
+
+/** The texts in a list of which each ends with a NUL, as git prints names with `-z`. */
+export function nulSeparated(text: string): string[] {
+  return text.split('\0').filter((part) => part !== '');
+}

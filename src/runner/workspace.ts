@@ -1,0 +1,197 @@
+/**
+ * The workspace of a task: a git worktree with a branch of its own. It is made once and then kept, with whatever the last
+ * attempt left in it. What a person made is never touched, and what a git that was killed left is cleared away.
+ */
+
+import { ForgeError } from '../core/errors.ts';
+import { branchFor, INITIALIZING, type ListedWorktree } from '../core/workspaces.ts';
+import { git, gitOk, lastWords } from '../host/git.ts';
+import { allStartedWith } from '../host/processes.ts';
+import { copyMissing, makeFolders } from '../store/copies.ts';
+import { exclusively } from '../store/locks.ts';
+import {
+  absolutePath,
+  besideWorktree,
+  lookAtPlace,
+  makeWorktreePlace,
+  removeFolder,
+  worktreesLock,
+} from '../store/worktree-files.ts';
+import type { Env } from './env.ts';
+import {
+  branchCommit,
+  gitIn,
+  listWorktrees,
+  type Repository,
+  repositoryOf,
+  untracked,
+  worktreeAt,
+} from './repository.ts';
+import { startPoint, type WorkspaceTask } from './start-point.ts';
+
+export { headOf, type Repository, repositoryOf } from './repository.ts';
+export type { WorkspaceTask } from './start-point.ts';
+export { inspectWorkspace, type WorkspaceLook } from './workspace-look.ts';
+
+export interface Workspace {
+  /** The top of the worktree. */
+  path: string;
+  /** Where in it the project is: where workers run. */
+  cwd: string;
+  /** The branch of the task. A worker may have checked out another one. */
+  branch: string;
+  /** False when it was there already. */
+  created: boolean;
+}
+
+/** Milliseconds that a checkout may take. */
+const ADD_TIMEOUT_MS = 600_000;
+
+/** Carried by a git that makes a worktree and by what that git starts, so that they are known when their forge was killed. */
+const MARK = 'FORGE_MAKES_WORKTREE';
+
+/**
+ * The workspace of a task, made if there is none. Calls for one task take turns, whatever process they are made in.
+ * Throws SETTINGS_INVALID when the project's repository or settings do not allow worktrees; IO_ERROR when something of a
+ * person's stands in the way, which stays as it is, and when git fails.
+ */
+export async function ensureWorkspace(env: Env, task: WorkspaceTask): Promise<Workspace> {
+  const repository = await repositoryOf(env);
+  env.store.ensureTree();
+  const place = makeWorktreePlace(env.layout, env.settings.agents.worktree_root, task.id);
+  const branch = branchFor(task.id);
+  return exclusively(besideWorktree(place, 'lock'), async () => {
+    const created = !(await standsAlready(env, repository, place));
+    if (created) await add(env, task, place, branch);
+    await furnish(env, repository, place);
+    return { path: place, cwd: cwdIn(place, repository), branch, created };
+  });
+}
+
+/** Where workers run in a worktree. */
+function cwdIn(place: string, { prefix }: Repository): string {
+  return prefix === '' ? place : `${place}/${prefix.slice(0, -1)}`;
+}
+
+/** Whether the worktree is there and whole. When it isn't, the way is clear for a new one, or this throws. */
+async function standsAlready(env: Env, repository: Repository, place: string): Promise<boolean> {
+  if (await isWhole(env, repository, place)) return true;
+  // The lock is ours, so the forge of any git that still makes it is gone.
+  await stopMakers(place);
+  if (await isWhole(env, repository, place)) return true;
+  const entry = (await listWorktrees(env)).find(({ path }) => path === place);
+  const look = lookAtPlace(place);
+  const isVacant = look.kind === 'nothing' || look.kind === 'empty';
+  // What git had come to when it was killed; nobody can have worked in it. A `.git` file is the first that it writes.
+  const isHalfMade =
+    look.kind === 'folder' &&
+    leadsInto(repository, place, look.pointer) &&
+    (entry === undefined ? look.alone : entry.locked === INITIALIZING);
+  if (!isVacant && !isHalfMade) throw inTheWay(place);
+  if (entry !== undefined) refuseLocked(entry);
+  removeFolder(place);
+  // Only this one: what else git no longer finds is for a person to prune.
+  if (entry !== undefined) await gitOk(['worktree', 'remove', '--force', '--force', place], gitIn(env));
+  return false;
+}
+
+async function isWhole(env: Env, repository: Repository, place: string): Promise<boolean> {
+  const entry = await worktreeAt(env, repository, place);
+  return entry !== null && entry.locked !== INITIALIZING;
+}
+
+function inTheWay(place: string): ForgeError {
+  return new ForgeError(
+    'IO_ERROR',
+    `${place} is in the way: it is no worktree of this repository, so it was left alone`,
+    {
+      hint: `Move it away. If the project was moved, mend it with \`git worktree repair ${place}\` instead.`,
+    },
+  );
+}
+
+/** Whether the text of the `.git` file there is that of a worktree of this repository, or cut off before it said anything. */
+function leadsInto({ commonDir }: Repository, place: string, pointer: string | null): boolean {
+  if (pointer === null || pointer === '') return pointer === '';
+  // Newer versions of git can be told to write relative paths.
+  return absolutePath(place, pointer.replace(/^gitdir: /, '')).startsWith(`${commonDir}/worktrees/`);
+}
+
+/** What a person has locked may be on a disk that comes back. */
+function refuseLocked({ path, locked }: ListedWorktree): void {
+  if (locked === null || locked === INITIALIZING) return;
+  const why = locked === '' ? '' : ` (${locked})`;
+  throw new ForgeError('IO_ERROR', `the worktree ${path} is locked${why}, but its folder is gone or empty`, {
+    hint: `Bring the folder back, or give it up with \`git worktree unlock ${path}\`.`,
+  });
+}
+
+async function add(env: Env, task: WorkspaceTask, place: string, branch: string): Promise<void> {
+  // Two that are made at the same moment can make git fail: each reads what the other has not written yet.
+  await exclusively(worktreesLock(place), async () => {
+    const elsewhere = (await listWorktrees(env)).find((each) => each.branch === branch && each.path !== place);
+    if (elsewhere !== undefined) throw checkedOut(task.id, branch, elsewhere.path);
+    const target =
+      (await branchCommit(env, branch)) === null
+        ? ['--no-track', '-b', branch, place, await startPoint(env, task)]
+        : [place, branch];
+    const options = gitIn(env);
+    const marked = { ...options.env, [MARK]: place };
+    const result = await git(['worktree', 'add', ...target], { ...options, env: marked, timeoutMs: ADD_TIMEOUT_MS });
+    if (result.code === 0) return;
+    // A hook that fails makes git fail although the worktree is there. What the hook wanted is the person's to see.
+    const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
+    const words = `making the worktree of task ${task.id}: ${lastWords(result)}`;
+    if (!made) throw new ForgeError('IO_ERROR', words, { hint: hintFor(await branchCommit(env, 'forge')) });
+    env.warn(`${words} (exit code ${result.code}; the worktree is there)`);
+  });
+}
+
+function checkedOut(taskId: string, branch: string, where: string): ForgeError {
+  return new ForgeError('IO_ERROR', `the branch of task ${taskId}, ${branch}, is checked out in ${where}`, {
+    hint: `Check out another branch there, or remove that worktree with \`git worktree remove ${where}\`.`,
+  });
+}
+
+function hintFor(branchForge: string | null): string {
+  return branchForge === null
+    ? 'See what git says above. Repeat the command once that is mended.'
+    : 'Rename the branch `forge`: git can not have it beside branches such as forge/<task>.';
+}
+
+/** Milliseconds between two looks at a process that was killed, and how many looks are made. */
+const LOOK = { pauseMs: 20, times: 250 };
+
+/**
+ * Stops a git that still makes this worktree although the forge that started it is gone, with its hooks. On macOS they
+ * can't be told from others, and are left alone. Throws IO_ERROR when one is still there after five seconds.
+ */
+async function stopMakers(place: string): Promise<void> {
+  for (let look = 0; look < LOOK.times; look++) {
+    const makers = allStartedWith(MARK, place).filter(({ pid }) => pid !== process.pid);
+    if (makers.length === 0) return;
+    for (const { pid } of makers) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended just now.
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK.pauseMs));
+  }
+  throw new ForgeError('IO_ERROR', `a git that was left behind still makes ${place}, and can't be stopped`, {
+    hint: 'End it, then repeat the command.',
+  });
+}
+
+/** Makes the project's folder in the worktree if no commit has it, and copies in what workers need and git does not know. */
+async function furnish(env: Env, repository: Repository, place: string): Promise<void> {
+  const { prefix } = repository;
+  if (!makeFolders(place, prefix)) {
+    throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is no folder, so no worker can run there`, {
+      hint: `Put a folder at ${prefix} on branch ${branchFor(place.slice(place.lastIndexOf('/') + 1))}.`,
+    });
+  }
+  const names = await untracked(env, env.layout.project);
+  copyMissing({ from: env.layout.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
+}

@@ -1,0 +1,92 @@
+/** The folder that a task's worktree goes to: where it is, what stands there, and clearing what nobody has worked in. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { requireTaskId } from '../core/ids.ts';
+import { errorCode } from './calls.ts';
+import { writeNew } from './init-files.ts';
+import { asIoError } from './io-errors.ts';
+import type { Layout } from './layout.ts';
+
+/**
+ * Where the worktree of a task is, or goes, every symlink above it resolved: that is how git names it. `root` as in the
+ * settings, seen from the project. Null when the folder above it does not exist.
+ */
+export function worktreePlace(layout: Layout, root: string, taskId: string): string | null {
+  try {
+    return `${fs.realpathSync(path.resolve(layout.project, root))}/${requireTaskId(taskId)}`;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
+    throw asIoError(error, `looking for ${root}`);
+  }
+}
+
+/** `worktreePlace`, with the folder above it made. Throws IO_ERROR. */
+export function makeWorktreePlace(layout: Layout, root: string, taskId: string): string {
+  const dir = path.resolve(layout.project, root);
+  try {
+    // It may be in a checkout; whole worktrees must not end up in somebody's commit.
+    if (fs.mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined) writeNew(`${dir}/.gitignore`, '*\n');
+    return `${fs.realpathSync(dir)}/${requireTaskId(taskId)}`;
+  } catch (error) {
+    throw asIoError(error, `making ${dir}`);
+  }
+}
+
+/** A file of forge's own beside the worktrees. No task is called so: ids do not begin with a dot. */
+export function besideWorktree(place: string, name: string): string {
+  return `${path.dirname(place)}/.forge-${name}-${path.basename(place)}`;
+}
+
+/** One lock for all worktrees below the same folder. */
+export function worktreesLock(place: string): string {
+  return `${path.dirname(place)}/.forge-adding.lock`;
+}
+
+/**
+ * What stands at a path: `other` is anything but a folder. `pointer` is what the file `.git` in a folder says, null when
+ * there is no such file; `alone` that nothing else is in there.
+ */
+export type PlaceLook =
+  | { kind: 'nothing' | 'empty' | 'other' }
+  | { kind: 'folder'; pointer: string | null; alone: boolean };
+
+/** Looks what stands at a path. A symlink is never followed. Throws IO_ERROR. */
+export function lookAtPlace(place: string): PlaceLook {
+  try {
+    const stat = fs.lstatSync(place, { throwIfNoEntry: false });
+    if (stat === undefined) return { kind: 'nothing' };
+    if (!stat.isDirectory()) return { kind: 'other' };
+    const names = fs.readdirSync(place);
+    if (names.length === 0) return { kind: 'empty' };
+    const file = `${place}/.git`;
+    const isFile = fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() === true;
+    const pointer = isFile ? fs.readFileSync(file, 'utf8').trim() : null;
+    return { kind: 'folder', pointer, alone: isFile && names.length === 1 };
+  } catch (error) {
+    throw asIoError(error, `looking at ${place}`);
+  }
+}
+
+/** Removes a folder with all that is in it. Only for what git made and nobody has worked in. Throws IO_ERROR. */
+export function removeFolder(place: string): void {
+  try {
+    fs.rmSync(place, { recursive: true, force: true });
+  } catch (error) {
+    throw asIoError(error, `removing ${place}`);
+  }
+}
+
+/** Every symlink resolved; the path itself where that can't be done. */
+export function realPath(place: string): string {
+  try {
+    return fs.realpathSync(place);
+  } catch {
+    return place;
+  }
+}
+
+/** `name` as seen from the folder `dir`, as an absolute path. */
+export function absolutePath(dir: string, name: string): string {
+  return path.resolve(dir, name);
+}

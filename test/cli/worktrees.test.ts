@@ -1,0 +1,129 @@
+/** `ensure-worktree` as it is called: from anywhere, by several at once, and after one that was killed. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { killGroup, until } from '../support/processes.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+
+const { PATH: _, ...env } = GIT_ENV;
+
+/** A repository with a project at its top, or in a folder of it. */
+function repository(prefix = '', settings = 'workspace: worktree\n'): { repo: Repository; at: string } {
+  const at = project(['id: build, title: B, run: "true"', 'id: test, title: T, run: "true"'], {
+    '.forge/settings.yaml': settings,
+  });
+  const root = prefix === '' ? at : folder();
+  if (prefix !== '') {
+    fs.mkdirSync(path.dirname(path.join(root, prefix)), { recursive: true });
+    fs.cpSync(at, path.join(root, prefix), { recursive: true });
+  }
+  const repo = new Repository(root);
+  repo.git('add', '--all');
+  repo.git('commit', '--quiet', '--message', 'first');
+  return { repo, at: path.join(root, prefix) };
+}
+
+const ensure = (cwd: string, task = 'build', more: string[] = []) =>
+  orchestrate(['ensure-worktree', task, ...more], { cwd, env });
+
+test('it tells a person and a script where to work', async () => {
+  const { at } = repository();
+  const worktree_path = path.join(at, '.forge/worktrees/build');
+  expect((await ensure(at)).stdout).toBe(`build has a new worktree, branch forge/build, in ${worktree_path}\n`);
+  expect((await ensure(at, 'build', ['--json'])).json()).toEqual({
+    ok: true,
+    data: { task_id: 'build', worktree_path, branch: 'forge/build', created: false },
+  });
+  expect((await ensure(at)).stdout).toBe(`build has its worktree, branch forge/build, in ${worktree_path}\n`);
+});
+
+test('two at once make one', async () => {
+  const { at, repo } = repository();
+  const both = await Promise.all([1, 2].map(() => ensure(at, 'build', ['--json'])));
+  expect(both.map((each) => each.json().data.created).sort()).toEqual([false, true]);
+  expect(repo.git('worktree', 'list').split('\n')).toHaveLength(2);
+});
+
+describe('from inside a worktree every verb finds the tree of the main checkout', () => {
+  test.each([
+    ['below the project', ''],
+    ['of a project in a folder of the repository', 'apps/one'],
+  ])('%s', async (_what, prefix) => {
+    const { at } = repository(prefix);
+    const { worktree_path } = (await ensure(at, 'build', ['--json'])).json().data;
+    expect(worktree_path).toBe(path.join(at, '.forge/worktrees/build', prefix));
+    expect((await ensure(worktree_path, 'build', ['--json'])).json().data).toMatchObject({
+      worktree_path,
+      created: false,
+    });
+    const other = (await ensure(worktree_path, 'test', ['--json'])).json().data;
+    expect(other.worktree_path).toBe(path.join(at, '.forge/worktrees/test', prefix));
+    const claimed = await orchestrate(['claim', 'build', '--json'], { cwd: worktree_path, env });
+    expect(claimed.json().ok).toBe(true);
+    expect(fs.existsSync(path.join(at, '.forge/orchestrator/tasks/build'))).toBe(true);
+    expect(fs.existsSync(path.join(worktree_path, '.forge/orchestrator'))).toBe(false);
+  });
+
+  test('outside of the project', async () => {
+    const outside = folder();
+    const { at } = repository('', `agents: {worktree_root: ${outside}}\n`);
+    const { worktree_path } = (await ensure(at, 'build', ['--json'])).json().data;
+    expect(worktree_path).toBe(path.join(outside, 'build'));
+    expect((await ensure(worktree_path, 'build', ['--json'])).json().data.created).toBe(false);
+    const { project: name, tasks } = (await orchestrate(['status', '--json'], { cwd: worktree_path, env })).json().data;
+    expect([name, tasks.length]).toEqual(['test', 2]);
+  });
+});
+
+test('what a killed forge had begun is finished by the next, although its git goes on', async () => {
+  const { at, repo } = repository();
+  repo.commit({ '.gitattributes': '*.slow filter=slow\n', 'a.slow': 'slow\n' });
+  const [reached, fifo] = [repo.path('.git/reached'), repo.path('.git/fifo')];
+  repo.git('config', 'filter.slow.smudge', `echo $$ >${reached}; cat ${fifo}`);
+  repo.git('-c', 'alias.fifo=!mkfifo .git/fifo', 'fifo');
+  const first = startCli(['orchestrate', 'ensure-worktree', 'build'], { cwd: at, env });
+  await until('the checkout has begun', () => fs.existsSync(reached) && fs.readFileSync(reached, 'utf8') !== '');
+  first.process.kill('SIGKILL');
+  await first.ended;
+  repo.git('config', 'filter.slow.smudge', 'cat');
+  try {
+    const again = (await ensure(at, 'build', ['--json'])).json();
+    // On macOS what goes on can't be told from a stranger, and git refuses to make a second.
+    if (process.platform === 'linux') {
+      expect(again.data.created).toBe(true);
+      expect(fs.readFileSync(path.join(again.data.worktree_path, 'a.slow'), 'utf8')).toBe('slow\n');
+    }
+  } finally {
+    const left = Number(fs.readFileSync(reached, 'utf8'));
+    killGroupOf(left);
+  }
+});
+
+/** Ends the group of a process, if there is still one. */
+function killGroupOf(pid: number): void {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    killGroup(Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]));
+  } catch {
+    // It has ended.
+  }
+}
+
+test.each([
+  [['nothing'], 2, 'there is no task nothing'],
+  [[], 2, 'task'],
+])('what is wrong is said: %j', async (args, code, words) => {
+  const result = await orchestrate(['ensure-worktree', ...args], { cwd: repository().at, env });
+  expect(result).toMatchObject({ code, stdout: '' });
+  expect(result.stderr).toContain(words);
+});
+
+test('a project in no repository is told what to do', async () => {
+  const cwd = project(['id: build, title: B, run: "true"']);
+  const result = await ensure(cwd);
+  expect(result).toMatchObject({ code: 2, stdout: '' });
+  expect(result.stderr).toContain('is in no git repository');
+  expect(result.stderr).toContain('git init');
+});

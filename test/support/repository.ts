@@ -1,0 +1,78 @@
+/** A real git repository around a project, and a git that knows nothing of the machine's own settings. */
+
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+
+/** What a git of the tests, and forge's own, is given: nobody is known to it, and no settings but the repository's. */
+export const GIT_ENV = {
+  PATH: process.env['PATH'] ?? '',
+  HOME: '/nonexistent',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  // A name that git would make up from that of the machine and the user does not count as known.
+  GIT_CONFIG_COUNT: '0',
+};
+
+const AUTHOR = ['-c', 'user.name=Ann', '-c', 'user.email=ann@example.org'];
+
+export class Repository {
+  readonly root: string;
+
+  /** Makes a repository in `root`, whose branch is `main`; nothing is committed. */
+  constructor(root: string) {
+    this.root = root;
+    fs.mkdirSync(root, { recursive: true });
+    this.git('init', '--quiet', '--initial-branch=main');
+    this.git('config', 'user.useConfigOnly', 'true');
+  }
+
+  /** What git prints, without the newline at the end. Fails when git does. */
+  git(...args: string[]): string {
+    return this.in(this.root, ...args);
+  }
+
+  /** The same in another folder. */
+  in(dir: string, ...args: string[]): string {
+    return execFileSync('git', [...AUTHOR, ...args], {
+      cwd: dir,
+      env: GIT_ENV,
+      encoding: 'utf8',
+      stdio: 'pipe',
+    }).trimEnd();
+  }
+
+  path(...names: string[]): string {
+    return path.join(this.root, ...names);
+  }
+
+  write(name: string, text: string, dir = this.root): void {
+    fs.mkdirSync(path.dirname(path.join(dir, name)), { recursive: true });
+    fs.writeFileSync(path.join(dir, name), text);
+  }
+
+  /** Writes and commits files in the main checkout, or in another folder. The new commit. */
+  commit(files: Record<string, string>, dir = this.root): string {
+    for (const [name, text] of Object.entries(files)) this.write(name, text, dir);
+    this.in(dir, 'add', '--', ...Object.keys(files));
+    this.in(dir, 'commit', '--quiet', '--message', Object.keys(files).join(' '));
+    return this.in(dir, 'rev-parse', 'HEAD');
+  }
+
+  /** A branch with one more commit than `from` has, and nothing checked out. Its commit. */
+  branch(name: string, files: Record<string, string>, from = 'main'): string {
+    const dir = fs.mkdtempSync(`${fs.realpathSync(path.dirname(this.root))}/branch-`);
+    this.git('worktree', 'add', '--quiet', '--no-track', '-b', name, `${dir}/tree`, from);
+    const commit = this.commit(files, `${dir}/tree`);
+    this.git('worktree', 'remove', `${dir}/tree`);
+    fs.rmSync(dir, { recursive: true });
+    return commit;
+  }
+
+  /** Everything that git knows: refs, worktrees, and how the main checkout stands. */
+  standing(): string {
+    return [['for-each-ref'], ['worktree', 'list', '--porcelain'], ['status', '--porcelain', '--untracked-files=no']]
+      .map((args) => this.git(...args))
+      .join('\n');
+  }
+}
