@@ -82,8 +82,9 @@ export const VerifiedSchema = once(() => {
     /** Where they ran; null: in the project's folder. */
     worktree_path: textOrNull,
     branch: textOrNull,
-    /** The commit that was checked; null where there is no repository. */
+    /** The commit that was checked; null where there is no repository. `head` says the same as what was found there. */
     target_sha: textOrNull,
+    head: textOrNull,
     /** The branch that the work is meant for, and where it was; null without a worktree. */
     base: textOrNull,
     base_sha: textOrNull,
@@ -104,7 +105,7 @@ export interface WorkFound {
   head: string | null;
   base: string | null;
   base_sha: string | null;
-  /** Null: not looked at, since no branch is the task's own. */
+  /** Null: the place is not the task's own, and so says little about its work. */
   files_changed: readonly string[] | null;
   conflicts: readonly string[] | null;
   /** What is not in the commit `head`. */
@@ -134,8 +135,17 @@ export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError |
     return { class: 'verify.uncommitted', message: oneLine(message, 500) };
   }
   const named = verdict.target_sha ?? null;
-  if (named === null || found.head === null || sameCommit(named, found.head)) return null;
+  // Elsewhere others commit as well, and where they have come to says nothing about this work.
+  if (found.files_changed === null || named === null || found.head === null || sameCommit(named, found.head))
+    return null;
   const message = `the verdict is about commit ${oneLine(named, 40)}, and the workspace is at ${found.head}`;
+  return { class: 'verify.commit', message };
+}
+
+/** A command that commits, or a worker that goes on, leaves a commit that nothing has checked. */
+export function movedFault(before: WorkFound, after: WorkFound): ClassifiedError | null {
+  if (before.files_changed === null || before.head === after.head) return null;
+  const message = `it moved from commit ${before.head} to ${after.head ?? 'none'} while it was verified`;
   return { class: 'verify.commit', message };
 }
 
@@ -200,6 +210,7 @@ export function verifiedOf(finding: Finding, maxBytes: number): Verified {
     worktree_path: finding.worktreePath,
     branch: found.branch,
     target_sha: found.head,
+    head: found.head,
     base: found.base,
     base_sha: found.base_sha,
     files_changed: found.files_changed && [...found.files_changed],

@@ -26,10 +26,11 @@ import { pendingVerification, type VerifyCommand } from '../core/verification.ts
 import { closeLogs, openLogs, removeAttempt, writePrompt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { type Env, instantOf, observerOf } from './env.ts';
+import { hasWorktrees, type Place, placeFor, variablesFor } from './place.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
-import { type GatedWorker, spawnGated, type WorkerCommand } from './worker.ts';
+import { type GatedWorker, notStarted, spawnGated, type WorkerCommand } from './worker.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
 export interface TaskRequest {
@@ -72,9 +73,13 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   request.refuse(seen);
   refuseUnverified(seen);
   const claimId = newId(env.ctx);
-  // Somebody may still work on it: then the claim comes first, so that nobody else can begin while he is stopped.
+  // Somebody may still work on it, or its worktree is to be made: then the claim comes first, so that nobody else can begin
+  // meanwhile.
   const former = seen.worker !== null || isInFlight(seen.state.state);
-  if (!former) return launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation + 1), seen);
+  if (!former && !hasWorktrees(env)) {
+    const draft = draftOf(env, task.id, claimId, seen, seen.memo.generation + 1);
+    return launch(env, request, draft, workspaceOf(env), seen);
+  }
   const taken = await changeTask(env, task.id, (record) => {
     request.refuse(record);
     refuseUnverified(record);
@@ -84,7 +89,8 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   seen = taken.record;
   try {
     await stopFormerWorker(env, seen);
-    return await launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation), seen);
+    const place = await placeFor(env, task, claimId);
+    return await launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation), place, seen);
   } catch (error) {
     await giveBack(env, task.id, claimId);
     throw error;
@@ -150,12 +156,19 @@ function claimFor(env: Env, { runId, owner }: TaskRequest, claimId: string, reco
   });
 }
 
-async function launch(env: Env, request: AttemptRequest, draft: Draft, seen: TaskRecord): Promise<RunningAttempt> {
+/** `place`: a string says why there is none; then the attempt fails as one that could not be started. */
+async function launch(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  place: Place | string,
+  seen: TaskRecord,
+): Promise<RunningAttempt> {
   let worker: GatedWorker | null = null;
   try {
-    worker = await spawnWorker(env, request, draft, seen);
+    worker = typeof place === 'string' ? notStarted(place) : await spawnWorker(env, request, draft, place, seen);
     const identity = identityOf(env, worker, draft);
-    await writeManifest(env, request, draft, identity);
+    await writeManifest(env, request, draft, place, identity);
     const started = await changeTask(env, request.task.id, (record) => {
       refuseIfMoved(record, seen);
       return startWork(env, request, draft, identity, record);
@@ -170,15 +183,20 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft, seen: Tas
   }
 }
 
-async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft, seen: TaskRecord): Promise<GatedWorker> {
-  const workspace = workspaceOf(env);
-  const told = { record: seen, attemptNumber: draft.number, workspace };
+async function spawnWorker(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  place: Place,
+  seen: TaskRecord,
+): Promise<GatedWorker> {
+  const told = { record: seen, attemptNumber: draft.number, workspace: place };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
-  const variables = workerEnv(env, request, draft, seen);
+  const variables = variablesFor(place, workerEnv(env, request, draft, seen));
   const logs = request.output === 'logs' ? openLogs(draft.dir) : null;
   const worker = spawnGated({
     ...request.command,
-    cwd: workspace.path,
+    cwd: place.path,
     env: { ...variables, FORGE_PROMPT_FILE: writePrompt(draft.dir, prompt) },
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
   });
@@ -221,6 +239,7 @@ async function writeManifest(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
+  place: Place | string,
   worker: WorkerIdentity | null,
 ): Promise<void> {
   const manifest: AttemptManifest = {
@@ -231,7 +250,7 @@ async function writeManifest(
     claim_id: draft.claimId,
     generation: draft.generation,
     phase: 'implement',
-    worktree_path: null,
+    worktree_path: typeof place === 'string' || place.branch === null ? null : place.path,
     dispatched_at: isoTime(env.now()),
     attempt_number: draft.number,
     ...(worker === null ? {} : { worker: { pid: worker.pid, pgid: worker.pgid, started_at: worker.started_at } }),

@@ -13,21 +13,23 @@ import {
   type CheckResult,
   checkFailure,
   heldFor,
+  movedFault,
   NO_WORK_FOUND,
   type PendingVerification,
   pendingVerification,
   type Verified,
   type VerifyCommand,
   verifiedOf,
-  type WorkFound,
   workFault,
 } from '../core/verification.ts';
+import { withoutGitLocals } from '../core/workspaces.ts';
 import { closeLog, openVerifyLog, readFrom, verifyLog } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import type { Completion } from './completion.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from './env.ts';
 import { stopGroup } from './groups.ts';
 import type { Interrupts } from './interrupts.ts';
+import { lookAround } from './place.ts';
 import { stopLeftGroup } from './takeover.ts';
 import { handedIn, writeVerdict } from './verdicts.ts';
 import { VerificationWatch } from './verification-watch.ts';
@@ -96,13 +98,6 @@ interface HandedIn {
   claimId: string;
 }
 
-/** The place where commands run: the task's worktree, or the project. */
-interface Place {
-  cwd: string;
-  worktreePath: string | null;
-  found: WorkFound;
-}
-
 class Verification {
   readonly #env: Env;
   readonly #completion: Completion;
@@ -146,23 +141,27 @@ class Verification {
     const { taskId, attemptId } = this.#completion;
     const { verdict } = this.#handedIn;
     const startedMs = this.#env.ctx.monotonicMs();
-    const place = await this.#place();
-    let failure = workFault(place.found, verdict);
+    const worktreePath = await this.#worktree();
+    const place = await lookAround(this.#env, taskId, worktreePath);
+    const found = place?.found ?? NO_WORK_FOUND;
+    let failure =
+      place === null ? { class: 'verify.workspace', message: `${worktreePath} is gone` } : workFault(found, verdict);
     const checks: CheckResult[] = [];
-    if (failure === null) {
+    if (place !== null && failure === null) {
       for (const command of commands) {
         const check = await this.#runOne(command, checks.length + 1, place.cwd);
         if (check === null) return null;
         checks.push(check);
       }
-      failure = checkFailure(checks) ?? (await this.#moved(place));
+      const after = worktreePath === null ? place : await lookAround(this.#env, taskId, worktreePath);
+      failure = checkFailure(checks) ?? movedFault(found, after?.found ?? NO_WORK_FOUND);
     }
     if (this.#stopped) return null;
     const finding = {
       attemptId,
       verdict,
-      found: place.found,
-      worktreePath: place.worktreePath,
+      found,
+      worktreePath,
       checks,
       failure,
       verifiedAt: isoTime(this.#env.now()),
@@ -173,14 +172,10 @@ class Verification {
     return first ? twin : await this.#env.store.readVerified(taskId, attemptId);
   }
 
-  async #place(): Promise<Place> {
-    const { project } = this.#env.layout;
-    return { cwd: project, worktreePath: null, found: NO_WORK_FOUND };
-  }
-
-  /** A command that commits, or another worker in the same place, would leave a commit that nothing has checked. */
-  async #moved(_place: Place) {
-    return null;
+  /** Where the attempt was told to work; null: in the project. */
+  async #worktree(): Promise<string | null> {
+    const { taskId, attemptId } = this.#completion;
+    return (await this.#env.store.readManifest(taskId, attemptId))?.worktree_path ?? null;
   }
 
   /** Runs one command to its end. Null when it was stopped before. */
@@ -228,7 +223,7 @@ class Verification {
   /** A check is told which task it is for, and not the attempt: it has no say in it. */
   #variables(): Record<string, string | undefined> {
     const { ctx, layout } = this.#env;
-    const outer = Object.entries(ctx.env).filter(([name]) => !name.startsWith('FORGE_'));
+    const outer = Object.entries(withoutGitLocals(ctx.env)).filter(([name]) => !name.startsWith('FORGE_'));
     return {
       ...Object.fromEntries(outer),
       ...this.#completion.task?.env,

@@ -132,7 +132,8 @@ function exitOf(child: ChildProcess, cwd: string, spawnError: string | null): Pr
   });
 }
 
-function notStarted(spawnError: string): GatedWorker {
+/** A worker that was not started, and why. */
+export function notStarted(spawnError: string): GatedWorker {
   const nothing = () => {};
   return {
     identity: null,

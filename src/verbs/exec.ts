@@ -7,6 +7,7 @@ import type { TaskRecord, TaskState } from '../core/records.ts';
 import { startAttempt } from '../runner/attempt.ts';
 import { ownIdentity } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
+import { requireWorktrees } from '../runner/place.ts';
 import type { FinishedAttempt, RunningAttempt } from '../runner/running-attempt.ts';
 import type { WorkerExit } from '../runner/worker.ts';
 import { yielding } from '../store/drivers.ts';
@@ -70,6 +71,7 @@ async function start(session: Session, options: ExecOptions): Promise<{ task: Pl
   const { reads } = await readAll(session);
   await resumeSettled(session, reads);
   const candidates = candidatesOf(session, loaded, reads, options);
+  await requireWorktrees(session);
   const owner = ownIdentity(session);
   return underRun(session, options.run, { owner }, (runId) =>
     firstToBeHad(candidates, options.next === true, async (task) => {

@@ -6,6 +6,7 @@ import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import { isoTime } from '../core/time.ts';
 import { ownIdentity, worldOf } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
+import { requireWorktrees } from '../runner/place.ts';
 import { PlanSource } from '../runner/plan-source.ts';
 import { RunLoop } from '../runner/run-loop.ts';
 import { yielding } from '../store/drivers.ts';
@@ -33,6 +34,7 @@ export async function run(
   const session = openSession({ ...call, warn: (message) => emit({ type: 'warning', message }) }, yielding);
   const loaded = planOf(session);
   for (const id of options.tasks ?? []) plannedTask(loaded, id);
+  await requireWorktrees(session);
   const owner = ownIdentity(session);
   const manifest = await openRun(session, { owner });
   for (const message of [...loaded.warnings, ...notEnforced(session.settings, loaded.plan)])
@@ -72,6 +74,7 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
   const session = openSession(call);
   const loaded = planOf(session);
   for (const id of options.tasks ?? []) plannedTask(loaded, id);
+  await requireWorktrees(session);
   const selected = options.tasks?.length ? withDependencies(options.tasks, loaded.plan) : null;
   const { reads } = await readAll(session);
   const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, reads));

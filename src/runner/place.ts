@@ -1,0 +1,75 @@
+/**
+ * Where the worker of a task runs: in the project, or in the task's own worktree. Workspaces are loaded only where settings
+ * ask for them: most projects have none, and every start would pay for git.
+ */
+
+import { ForgeError } from '../core/errors.ts';
+import type { PlanTask } from '../core/plan.ts';
+import type { Workspace } from '../core/prompt.ts';
+import { heartbeatTask } from '../core/task-ops.ts';
+import { NO_WORK_FOUND, type WorkFound } from '../core/verification.ts';
+import { withoutGitLocals } from '../core/workspaces.ts';
+import { changeTask } from '../store/change.ts';
+import { type Env, instantOf } from './env.ts';
+import { workspaceOf } from './prompt.ts';
+
+export type Place = Workspace;
+
+export function hasWorktrees(env: Pick<Env, 'settings'>): boolean {
+  return env.settings.workspace === 'worktree';
+}
+
+/** Throws SETTINGS_INVALID where settings ask for worktrees and the project is in no repository; IO_ERROR. */
+export async function requireWorktrees(env: Env): Promise<void> {
+  if (!hasWorktrees(env)) return;
+  const { repositoryOf } = await import('./workspace.ts');
+  await repositoryOf(env);
+}
+
+/**
+ * The place for a task that `claimId` holds, made if need be, and the lease renewed for as long as that takes. A string
+ * says why it can't be had. Throws SETTINGS_INVALID.
+ */
+export async function placeFor(env: Env, task: PlanTask, claimId: string): Promise<Place | string> {
+  if (!hasWorktrees(env)) return workspaceOf(env);
+  const { ensureWorkspace } = await import('./workspace.ts');
+  const ttlMs = env.settings.agents.self_lease_ttl_ms;
+  const beat = () =>
+    changeTask(env, task.id, (record) =>
+      heartbeatTask(record, { attemptId: '', claimId, ttlMs, instant: instantOf(env) }),
+    ).catch(() => {
+      // Whoever has lost the lease hears of it when he goes on.
+    });
+  const timer = setInterval(() => void beat(), env.settings.agents.self_heartbeat_ms);
+  try {
+    const { cwd, branch } = await ensureWorkspace(env, task);
+    return { path: cwd, branch };
+  } catch (error) {
+    if (error instanceof ForgeError && error.code === 'IO_ERROR') return error.message;
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** The environment for a worker in `place`: git there must not be led elsewhere by what a surrounding git has set. */
+export function variablesFor<T>(place: Place, outer: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+  return place.branch === null ? outer : withoutGitLocals(outer);
+}
+
+/** Where an attempt is verified, and what is found there. Throws IO_ERROR; null when its worktree is gone. */
+export async function lookAround(
+  env: Env,
+  taskId: string,
+  worktreePath: string | null,
+): Promise<{ cwd: string; found: WorkFound } | null> {
+  const { headOf, inspectWorkspace } = await import('./workspace.ts');
+  if (worktreePath !== null) {
+    const look = await inspectWorkspace(env, taskId);
+    return look && { cwd: worktreePath, found: look };
+  }
+  const { project } = env.layout;
+  // A folder that is in no repository, or where there is no git at all, is verified as it stands.
+  const head = await headOf(env, project).catch(() => null);
+  return { cwd: project, found: { ...NO_WORK_FOUND, ...head } };
+}
