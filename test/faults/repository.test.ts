@@ -1,0 +1,59 @@
+/**
+ * Ten tasks in a real repository: workers that edit, commit, fail a test, forget to commit, crash, ask, get answered or
+ * not, and come back. In peace, with two runs at once, and with runs that are killed at random moments.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { LONG, ROUNDS, SEED, seeded } from './support/knobs.ts';
+import { RepositoryPlay } from './support/repository-play.ts';
+
+/** Kills in one test. */
+const KILLS = LONG ? 20 : 6;
+/** The longest that a run lives before it is killed, milliseconds. All of the work takes a few seconds. */
+const LIFE_MS = 2000;
+
+function newPlay(): RepositoryPlay {
+  const play = new RepositoryPlay();
+  onTestFinished(() => play.cleanUp());
+  return play;
+}
+
+/** Runs to the end, answering what is asked. One task fails, so the run does. */
+async function finish(play: RepositoryPlay, runs: number): Promise<void> {
+  let over = false;
+  const live = Array.from({ length: runs }, () => play.forge('run', '--max-parallel', '3'));
+  const ended = Promise.all(live.map((run) => run.ended)).finally(() => {
+    over = true;
+  });
+  while (!over) await Promise.race([ended, play.answerAll()]);
+  for (const [at, end] of (await ended).entries()) expect(end, live[at]?.stderr).toEqual({ code: 1, signal: null });
+  play.expectDone();
+  expect(play.leftovers() ?? []).toEqual([]);
+}
+
+const seeds = Array.from({ length: ROUNDS }, (_, round) => SEED + round);
+
+describe('ten tasks in a repository', () => {
+  test('are all worked on, verified and answered by one run', { timeout: 300_000 }, () => finish(newPlay(), 1));
+
+  test('are shared by two runs', { timeout: 300_000 }, () => finish(newPlay(), 2));
+
+  test.each(seeds)(
+    `come to the same end when runs are killed ${KILLS} times, seed %i`,
+    { timeout: 300_000 },
+    async (seed) => {
+      const play = newPlay();
+      const random = seeded(seed);
+      for (let kill = 0; kill < KILLS; kill++) {
+        const runs = Array.from({ length: 1 + (kill % 2) }, () => play.forge('run', '--max-parallel', '3'));
+        // The moment is the fault; nothing is waited for here.
+        await sleep(random() * LIFE_MS);
+        for (const run of runs) run.signal('SIGKILL');
+        await Promise.all(runs.map((run) => run.ended));
+        await play.answerAll();
+      }
+      await finish(play, 1);
+    },
+  );
+});
