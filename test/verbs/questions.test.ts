@@ -81,8 +81,10 @@ describe('a question', () => {
   });
 
   test('is the same when the attempt asks it again', async () => {
-    const { attempt, question_id } = await ask();
-    expect(await question(world.call, asking(attempt))).toMatchObject({ status: 'open', question_id });
+    const { attempt, question_id, expires_at } = await ask();
+    world.wait(MINUTE_MS);
+    const again = await question(world.call, asking(attempt));
+    expect(again).toMatchObject({ status: 'open', question_id, expires_at });
     expect(await statuses()).toEqual(['open null null']);
   });
 
