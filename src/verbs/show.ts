@@ -8,7 +8,7 @@ import type { TaskRecord } from '../core/records.ts';
 import { worldOf } from '../runner/env.ts';
 import { type LoadedPlan, loadPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
-import { type Call, openSession, readFor, requireRecord, type Session } from './session.ts';
+import { type Call, foresee, openSession, readFor, requireRecord, type Session } from './session.ts';
 
 export interface ShowData {
   task_id: string;
@@ -58,7 +58,8 @@ export async function show(call: Call, options: { task: string }): Promise<ShowD
 }
 
 async function reasonsFor(session: Session, loaded: LoadedPlan & { plan: Plan }, task: PlanTask): Promise<Reason[]> {
-  return reasonsToWait(task, worldOf(session, loaded.plan, await readFor(session, loaded, task)));
+  const reads = await foresee(session, await readFor(session, loaded, task));
+  return reasonsToWait(task, worldOf(session, loaded.plan, reads));
 }
 
 /** All that have left a manifest when no record can be read that says which of them happened. */
