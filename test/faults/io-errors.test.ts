@@ -5,7 +5,7 @@ import { expectUsable } from './support/aftermath.ts';
 import { auditTask } from './support/audit.ts';
 import { answerIn, commandLine } from './support/forge.ts';
 import { LONG, pooled, sampled } from './support/knobs.ts';
-import { copyProject, inMemory } from './support/project.ts';
+import { copyProject, inMemory, makeProject, planOf } from './support/project.ts';
 import { ALL_SCENARIOS } from './support/question-scenarios.ts';
 import { SCENARIOS, TASK } from './support/scenarios.ts';
 import { cleanRun, type Fault, faultyRun, noStrace, type TracedCall } from './support/strace.ts';
@@ -70,6 +70,20 @@ describe.skipIf(missing !== null)(title, () => {
     });
     // Both ways out are on the way of every command: before its commit, and after it.
     expect(new Set(refused)).toEqual(new Set([true, false]));
+  });
+
+  test('a project folder that can not be looked at is a failing disk, not a wrong --dir', async () => {
+    const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]) });
+    const { calls } = await cleanRun(commandLine(dir, ['status']), dir);
+    const look = calls.find(({ shape }) => /^(statx?|newfstatat) ROOT$/.test(shape));
+    if (look === undefined) throw new Error('nobody has looked at the project');
+    const { ran } = await faultyRun(
+      () => copyProject(dir),
+      (fresh) => commandLine(fresh, ['status']),
+      look,
+      'EIO',
+    );
+    expect(answerIn(ran.stdout)).toMatchObject({ ok: false, error: { code: 'IO_ERROR', details: { errno: 'EIO' } } });
   });
 
   test('a change whose folder can not be synced is made, and says that a power cut may undo it', async () => {
