@@ -1,6 +1,7 @@
 /** Questions that a fault is put into: asked, answered, and settled by their deadline. */
 
 import fs from 'node:fs';
+import path from 'node:path';
 import { expect } from 'vitest';
 import { ledgerOf, openQuestion } from '../../../src/core/questions.ts';
 import type { TaskRecord } from '../../../src/core/records.ts';
@@ -62,10 +63,13 @@ export function ledgerIn(dir: string): ReturnType<typeof ledgerOf> {
   return ledgerOf(recordIn(dir));
 }
 
-/** Whether an answer to the question has come to be, whoever gave it. */
-function isAnswered(dir: string, id: string): boolean {
+/** The names of what the task's attempts have asked, or of what was answered, whatever the record knows of it. */
+function namesOf(kind: 'questions' | 'answers', dir: string): string[] {
   const attempts = `${taskDir(dir, TASK)}/attempts`;
-  return fs.readdirSync(attempts).some((attempt) => fs.existsSync(`${attempts}/${attempt}/answers/${id}.json`));
+  return fs
+    .readdirSync(attempts, { recursive: true, encoding: 'utf8' })
+    .filter((name) => path.basename(path.dirname(name)) === kind && name.endsWith('.json'))
+    .map((name) => path.basename(name, '.json'));
 }
 
 async function rows(dir: string): Promise<QuestionRow[]> {
@@ -89,7 +93,7 @@ export async function nextIsTold(dir: string, option: string): Promise<void> {
 async function isOpenOnce(dir: string, args: readonly string[], before: TaskFiles): Promise<void> {
   const { newest, record } = auditTask(dir, TASK);
   const first = newest > before.newest && record !== null ? openQuestion(record) : null;
-  const written = (await rows(dir)).map(({ question_id }) => question_id);
+  const written = namesOf('questions', dir);
   const again = (await repeat(dir, args)) as { question_id: string; expires_at: string };
   if (first === null) expect(written, 'what was not committed was not asked').not.toContain(again.question_id);
   else expect(again).toMatchObject({ question_id: first.question_id, expires_at: first.expires_at });
@@ -110,7 +114,7 @@ async function isOpenOnce(dir: string, args: readonly string[], before: TaskFile
 /** Another answer is given before the repeat: it is the answer if none had come to be, and is refused otherwise. */
 async function firstAnswerCounts(dir: string, args: readonly string[], before: TaskFiles): Promise<void> {
   const id = args[1] ?? '';
-  const given = isAnswered(dir, id);
+  const given = namesOf('answers', dir).includes(id);
   const his = await asked(answer(callOn(dir), { question: id, option: 'drop', by: 'bob' }));
   expect(his).toMatchObject(given ? { ok: false, code: 'ILLEGAL_TRANSITION' } : { ok: true });
   const mine = await asked(repeat(dir, args));
@@ -129,7 +133,7 @@ function lateAnswerCounts(byDeadline: string | null) {
   return async (dir: string): Promise<void> => {
     const [first] = await rows(dir);
     const id = first?.question_id ?? '';
-    const over = isAnswered(dir, id);
+    const over = namesOf('answers', dir).includes(id);
     const late = await asked(answer(callOn(dir), { question: id, option: 'drop', by: 'bob' }));
     expect(late).toMatchObject(over ? { ok: false, code: 'ILLEGAL_TRANSITION' } : { ok: true });
     const option = over ? byDeadline : 'drop';
