@@ -82,7 +82,7 @@ function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
   const { state, next_eligible_at, failure_reason } = record.state;
   if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
   if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
-  if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record, observer.nowMs))];
+  if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record))];
   if (state === 'ready_for_review') return [reason('TASK_WAITS_FOR_REVIEW', 'it waits for a review')];
   if (state === 'reviewed' || state === 'merge_pending') return [reason('TASK_WAITS_FOR_MERGE', `it is ${state}`)];
   const held = heldReason(record, observer);
@@ -93,12 +93,11 @@ function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
   return [];
 }
 
-function waitsForAnswer(record: TaskRecord, nowMs: number): string {
+function waitsForAnswer(record: TaskRecord): string {
   const open = openQuestion(record);
   if (open === null) return 'it asked a question that is not answered';
-  const asked = `it asked about ${oneLine(open.decision_key, 60)} (question ${open.question_id})`;
-  if (fromIso(open.expires_at) > nowMs) return `${asked}, open until ${open.expires_at}`;
-  return `${asked}, which is past its deadline: the next claim or run goes on with ${open.default_option_id ?? 'no answer'}`;
+  const { decision_key, question_id, expires_at } = open;
+  return `it asked about ${oneLine(decision_key, 60)} (question ${question_id}), open until ${expires_at}`;
 }
 
 /** A lease that still counts. In flight without a lease means that somebody deleted it: then nobody holds the task. */

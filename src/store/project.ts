@@ -24,7 +24,9 @@ function isFile(place: string): boolean {
 function lookAt(place: string): fs.Stats | undefined {
   try {
     return fs.statSync(place, { throwIfNoEntry: false });
-  } catch {
+  } catch (error) {
+    // A disk that fails has not said that nothing is there.
+    if (errorCode(error) === 'EIO') throw asIoError(error, `looking at ${place}`);
     return undefined;
   }
 }

@@ -7,6 +7,7 @@ import {
   lateAnswer,
   type OpenQuestion,
   openQuestion,
+  settleQuestion,
   withQuestion,
 } from '../core/questions.ts';
 import type { TaskRecord } from '../core/records.ts';
@@ -25,18 +26,38 @@ export async function knowingQuestion(store: StateStore, record: TaskRecord): Pr
   return last === undefined ? record : withQuestion(record, last.attemptId, last.question);
 }
 
-/**
- * What settles the question that the task is parked on: the answer that is there, else, past the deadline, the default or
- * expiry, which then is the answer. Null while the task waits, and for one that is not parked.
- */
-export async function dueAnswer(env: Pick<ChangeEnv, 'store' | 'now' | 'newOp'>, record: TaskRecord) {
+interface Due {
+  open: OpenQuestion;
+  answer: Answer;
+  /** Whether it is in the tree already; otherwise it is what the deadline makes of the question. */
+  given: boolean;
+}
+
+/** What settles the question that the task is parked on; null while it waits, and for one that is not parked. */
+async function dueFor(env: Pick<ChangeEnv, 'store' | 'now'>, record: TaskRecord): Promise<Due | null> {
   const open = openQuestion(record);
   if (open === null) return null;
-  const { task_id } = record.state;
-  const first = await env.store.readAnswer(task_id, open.attempt_id, open.question_id);
-  if (first !== null) return first;
+  const first = await env.store.readAnswer(record.state.task_id, open.attempt_id, open.question_id);
+  if (first !== null) return { open, answer: first, given: true };
   const late = lateAnswer(open, env.now());
-  return late === null ? null : firstAnswer(env, task_id, open, late);
+  return late === null ? null : { open, answer: late, given: false };
+}
+
+/**
+ * The answer that settles the question that the task is parked on. Past the deadline the default or expiry is handed in,
+ * and then is the answer unless somebody was first. Null while the task waits, and for one that is not parked.
+ */
+export async function dueAnswer(env: Pick<ChangeEnv, 'store' | 'now' | 'newOp'>, record: TaskRecord) {
+  const due = await dueFor(env, record);
+  if (due === null || due.given) return due?.answer ?? null;
+  return firstAnswer(env, record.state.task_id, due.open, due.answer);
+}
+
+/** The record as the next change will find it, for those who only look. Throws SCHEMA_INVALID for a damaged answer. */
+export async function foreseen(env: Pick<ChangeEnv, 'store' | 'now'>, record: TaskRecord): Promise<TaskRecord> {
+  const known = await knowingQuestion(env.store, record);
+  const due = await dueFor(env, known);
+  return (due && settleQuestion(known, due.answer, env.now()).record) ?? known;
 }
 
 /** Hands in `answer`. Returns the one that counts: the first, whoever gave it. */

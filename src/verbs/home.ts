@@ -5,7 +5,7 @@ import { mayStillRun, outlook, type WaitCode } from '../core/readiness.ts';
 import { isInFlight } from '../core/task-state.ts';
 import { worldOf } from '../runner/env.ts';
 import { findProject, loadPlan } from '../store/project.ts';
-import { type Call, openSession, readAll, type Session } from './session.ts';
+import { type Call, foresee, openSession, readAll, type Session } from './session.ts';
 
 export interface HomeData {
   /** Null when there is no project here. */
@@ -37,13 +37,15 @@ export async function home(call: Call): Promise<HomeData> {
   const loaded = loadPlan(session.layout, session.settings);
   if (loaded === null) return { ...start, project: session.layout.project };
   const { reads } = await readAll(session);
-  const world = worldOf(session, loaded.plan, reads);
+  const world = worldOf(session, loaded.plan, await foresee(session, reads));
   const { ready, waiting: unready, human } = outlook(world);
   const waiting = unready.filter(({ reasons }) => !reasons.some(({ code }) => NOT_WAITING.includes(code)));
+  // Counted as `status` counts them: as they are, not as the next claim will find them.
+  const { recordOf } = worldOf(session, loaded.plan, reads);
   const counts: Record<string, number> = {};
   let in_flight = 0;
   for (const task of loaded.plan.tasks) {
-    const record = world.recordOf(task.id);
+    const record = recordOf(task.id);
     const known = record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed');
     const state = task.status === 'done' || task.status === 'dropped' ? task.status : known;
     counts[state] = (counts[state] ?? 0) + 1;
@@ -51,7 +53,7 @@ export async function home(call: Call): Promise<HomeData> {
   }
   const ids = new Set(loaded.plan.tasks.map((task) => task.id));
   const facts = {
-    asked: (counts['blocked_on_question'] ?? 0) > 0,
+    asked: unready.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')),
     failed: loaded.plan.tasks.find((task) => stateOf(world.recordOf(task.id)) === 'failed')?.id ?? null,
     runnable: mayStillRun(world, ids).length > 0,
     forAgents: ready.find((task) => task.run === null)?.id ?? null,

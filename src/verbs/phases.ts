@@ -8,7 +8,7 @@ import { closest } from '../core/text.ts';
 import { worldOf } from '../runner/env.ts';
 import type { LoadedPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
-import { type Call, openSession, plannedTask, planOf, readAll, readFor } from './session.ts';
+import { type Call, foresee, openSession, plannedTask, planOf, readAll, readFor } from './session.ts';
 
 export interface PhasesOptions {
   /** What can start now, and why the rest can't. */
@@ -45,7 +45,7 @@ export async function phases(call: Call, options: PhasesOptions): Promise<Phases
   const session = openSession(call);
   const loaded = planOf(session);
   const { reads } = await readAll(session);
-  const world = worldOf(session, loaded.plan, reads);
+  const world = worldOf(session, loaded.plan, await foresee(session, reads));
   if (options.blockedBy !== undefined) requireName(loaded, options.blockedBy);
   const warnings = [...loaded.warnings, ...problemsOf(reads)];
   if (options.ready !== true) return { phases: phaseRows(world, options.blockedBy), warnings };
@@ -137,7 +137,8 @@ export async function why(call: Call, options: { task: string }): Promise<WhyDat
   const session = openSession(call);
   const loaded = planOf(session);
   const task = plannedTask(loaded, options.task);
-  const reasons = reasonsToWait(task, worldOf(session, loaded.plan, await readFor(session, loaded, task)));
+  const reads = await foresee(session, await readFor(session, loaded, task));
+  const reasons = reasonsToWait(task, worldOf(session, loaded.plan, reads));
   return {
     task_id: task.id,
     ready: reasons.length === 0,

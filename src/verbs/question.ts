@@ -4,7 +4,7 @@ import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
 import { OptionsSchema, QUESTION_LIMITS, type Question, type QuestionOption } from '../core/question-records.ts';
-import { type AskResult, askQuestion, requireOption } from '../core/questions.ts';
+import { type AskResult, askQuestion, openQuestion, requireOption } from '../core/questions.ts';
 import type { TaskRecord } from '../core/records.ts';
 import { isoTime } from '../core/time.ts';
 import { parseYaml } from '../core/yaml.ts';
@@ -135,7 +135,8 @@ async function ask(
     const entry = { type: 'question_opened', task_id: options.task, question_id: questionId };
     await notify(session, runId, entry).catch((error: Error) => session.warn(error.message));
   }
-  return { result, record, expiresAt };
+  // A repeat is told the deadline that the question was given first.
+  return { result, record, expiresAt: openQuestion(record)?.expires_at ?? expiresAt };
 }
 
 function budgetOf(session: Session, taskId: string) {

@@ -11,7 +11,7 @@ import { PlanSource } from '../runner/plan-source.ts';
 import { RunLoop } from '../runner/run-loop.ts';
 import { yielding } from '../store/drivers.ts';
 import { notEnforced } from './not-enforced.ts';
-import { type Call, openRun, openSession, plannedTask, planOf, readAll } from './session.ts';
+import { type Call, foresee, openRun, openSession, plannedTask, planOf, readAll } from './session.ts';
 
 export interface RunVerbOptions {
   /** Workers at a time; the settings' agents.max_parallel, else the number of cores. */
@@ -77,7 +77,7 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
   await requireWorktrees(session);
   const selected = options.tasks?.length ? withDependencies(options.tasks, loaded.plan) : null;
   const { reads } = await readAll(session);
-  const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, reads));
+  const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, await foresee(session, reads)));
   const chosen = ready.filter(({ id }) => selected?.has(id) ?? true);
   const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
   return {

@@ -17,6 +17,7 @@ import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../
 import type { Driver } from '../store/drivers.ts';
 import { Journal } from '../store/journal.ts';
 import { type LoadedPlan, loadPlan, loadSettings, requirePlan, requireProject } from '../store/project.ts';
+import { foreseen } from '../store/questions.ts';
 import { FileStore, type TaskRead } from '../store/store.ts';
 
 /** How a verb is called: the outside, and what holds for every verb. */
@@ -91,7 +92,31 @@ export async function readAll(session: Session): Promise<{ reads: Map<string, Ta
 /** Moves the tasks on whose questions are settled, as every command does that may give them out. Updates `reads`. */
 export async function resumeSettled(session: Session, reads: Map<string, TaskRead>): Promise<void> {
   for (const [id, read] of reads) {
-    if ((await resumeIfSettled(session, read)) !== null) reads.set(id, await session.store.read(id));
+    const resumed = await unlessDamaged(session, () => resumeIfSettled(session, read));
+    if (resumed !== null) reads.set(id, await session.store.read(id));
+  }
+}
+
+/** `reads` as `resumeSettled` would leave them, for those who only look: what they show is what the next claim sees. */
+export async function foresee(session: Session, reads: ReadonlyMap<string, TaskRead>): Promise<Map<string, TaskRead>> {
+  const next = new Map(reads);
+  for (const [id, read] of reads) {
+    const { record, problem } = read;
+    if (record?.state.state !== 'blocked_on_question' || problem !== null) continue;
+    const seen = await unlessDamaged(session, () => foreseen(session, record));
+    if (seen !== null) next.set(id, { ...read, record: seen });
+  }
+  return next;
+}
+
+/** A damaged answer stops its own task and no other. Throws IO_ERROR. */
+async function unlessDamaged<T>(session: Session, look: () => Promise<T>): Promise<T | null> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof ForgeError) || error.code === 'IO_ERROR') throw error;
+    session.warn(error.message);
+    return null;
   }
 }
 

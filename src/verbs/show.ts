@@ -10,7 +10,7 @@ import { worldOf } from '../runner/env.ts';
 import { unlessInvalid } from '../store/folders.ts';
 import { type LoadedPlan, loadPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
-import { type Call, openSession, readFor, requireRecord, type Session } from './session.ts';
+import { type Call, foresee, openSession, readFor, requireRecord, type Session } from './session.ts';
 
 export interface ShowData {
   task_id: string;
@@ -70,7 +70,8 @@ function verifyingOf(record: TaskRecord): ShowData['verifying'] {
 }
 
 async function reasonsFor(session: Session, loaded: LoadedPlan & { plan: Plan }, task: PlanTask): Promise<Reason[]> {
-  return reasonsToWait(task, worldOf(session, loaded.plan, await readFor(session, loaded, task)));
+  const reads = await foresee(session, await readFor(session, loaded, task));
+  return reasonsToWait(task, worldOf(session, loaded.plan, reads));
 }
 
 /** All that have left a manifest when no record can be read that says which of them happened. */

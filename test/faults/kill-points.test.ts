@@ -1,4 +1,4 @@
-/** The commands of an agent, killed in the place of each system call that they make on the tree. */
+/** The commands of an agent, and of whoever answers it, killed in the place of each system call that they make on the tree. */
 
 import { describe, expect, test } from 'vitest';
 import { expectUsable } from './support/aftermath.ts';
@@ -6,7 +6,8 @@ import { auditTask } from './support/audit.ts';
 import { answerIn, commandLine } from './support/forge.ts';
 import { LONG, pooled, sampled } from './support/knobs.ts';
 import { copyProject, inMemory } from './support/project.ts';
-import { SCENARIOS, TASK } from './support/scenarios.ts';
+import { ALL_SCENARIOS } from './support/question-scenarios.ts';
+import { TASK } from './support/scenarios.ts';
 import { cleanRun, faultyRun, noStrace } from './support/strace.ts';
 
 inMemory();
@@ -19,13 +20,14 @@ const title =
   missing === null ? 'SIGKILL in the place of a system call' : `SIGKILL at system calls (skipped: ${missing})`;
 
 describe.skipIf(missing !== null)(title, () => {
-  test.each(SCENARIOS)('$name', { timeout: LONG ? 1_200_000 : 120_000 }, async (scenario) => {
+  test.each(ALL_SCENARIOS)('$name', { timeout: LONG ? 1_200_000 : 120_000 }, async (scenario) => {
+    const { changes = 1 } = scenario;
     const { dir, args } = await scenario.prepare();
     const before = auditTask(dir, TASK);
     const clean = copyProject(dir);
     const { ran, calls } = await cleanRun(commandLine(clean, args), clean);
     expect(answerIn(ran.stdout)).toMatchObject({ ok: true, data: scenario.says });
-    expect(auditTask(clean, TASK).newest).toBe(before.newest + 1);
+    expect(auditTask(clean, TASK).newest).toBe(before.newest + changes);
     // Between two calls that change nothing on disk there is nothing to tell apart; the long run takes them all the same.
     const points = LONG
       ? calls
@@ -35,7 +37,7 @@ describe.skipIf(missing !== null)(title, () => {
         );
     expect(new Set(calls.map((call) => call.name))).toContain('fsync');
     expect(points.length).toBeGreaterThan(10);
-    await pooled(points, async (point) => {
+    const made = await pooled(points, async (point) => {
       const killed = await faultyRun(
         () => copyProject(dir),
         (copy) => commandLine(copy, args),
@@ -43,9 +45,11 @@ describe.skipIf(missing !== null)(title, () => {
         'kill',
       );
       const cut = { scenario, dir: killed.dir, args, before, answer: answerIn(killed.ran.stdout) };
-      await expectUsable(cut).catch((error: unknown) => {
+      return expectUsable(cut).catch((error: unknown) => {
         throw new Error(`after SIGKILL at ${point.name} ${point.count} (${point.shape})`, { cause: error });
       });
     });
+    // Some points are before the first change, some behind the last, and some between the two of those that make two.
+    expect(new Set(made)).toEqual(new Set(Array.from({ length: changes + 1 }, (_, count) => count)));
   });
 });

@@ -1,10 +1,12 @@
 /**
  * A claim that is paused in front of a system call while others take the task, give it back, and write so many versions
- * that old ones are removed. When it goes on, it must notice.
+ * that old ones are removed; an answer that is paused while another one and the deadline come first. When it goes on, it
+ * must notice.
  */
 
 import { describe, expect, test } from 'vitest';
 import { RETENTION } from '../../src/store/protocol.ts';
+import { answer } from '../../src/verbs/answer.ts';
 import { claim } from '../../src/verbs/claim.ts';
 import { dispatch } from '../../src/verbs/dispatch.ts';
 import { heartbeat } from '../../src/verbs/heartbeat.ts';
@@ -15,8 +17,9 @@ import { answerIn, asked, callOn, commandLine } from './support/forge.ts';
 import { LONG, pooled, sampled } from './support/knobs.ts';
 import { pausedRun } from './support/pause.ts';
 import { copyProject, dropProject, inMemory, makeProject, planOf } from './support/project.ts';
-import { MINE, TASK } from './support/scenarios.ts';
-import { cleanRun, noStrace } from './support/strace.ts';
+import { ledgerIn, nextIsTold, parked } from './support/question-scenarios.ts';
+import { MINE, OTHER, TASK } from './support/scenarios.ts';
+import { cleanRun, noStrace, type TracedCall } from './support/strace.ts';
 
 inMemory();
 
@@ -28,7 +31,15 @@ const PAUSE_MS = 4000;
 const WIDTH = 6;
 
 const missing = noStrace();
-const title = missing === null ? 'a claim that is paused' : `a claim that is paused (skipped: ${missing})`;
+const title = missing === null ? 'a pause before a system call' : `pauses before system calls (skipped: ${missing})`;
+
+/** What is seen of a file is no more worth a pause than that it is closed; the long run pauses there too. */
+function worthAPause(calls: readonly TracedCall[]): readonly TracedCall[] {
+  return sampled(
+    calls.filter(({ name }) => LONG || !/^(close|statx?|newfstatat)$/.test(name)),
+    SAMPLE,
+  );
+}
 
 /** Others come and go. Returns the generations that they were given. */
 async function others(dir: string): Promise<number[]> {
@@ -53,7 +64,7 @@ async function others(dir: string): Promise<number[]> {
 }
 
 describe.skipIf(missing !== null)(title, () => {
-  test('gets the task once, with a generation of its own', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+  test('claim gets the task once, with a generation of its own', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
     const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]) });
     const { run_id } = await runStart(callOn(dir), {});
     const first = await claim(callOn(dir), { task: TASK, run: run_id });
@@ -61,13 +72,8 @@ describe.skipIf(missing !== null)(title, () => {
     const command = (copy: string) => commandLine(copy, ['claim', TASK, '--claim-id', MINE, '--run', run_id]);
     const clean = copyProject(dir);
     const { calls } = await cleanRun(command(clean), clean);
-    // What is seen of a file is no more worth a pause than that it is closed; the long run pauses there too.
-    const points = sampled(
-      calls.filter(({ name }) => LONG || !/^(close|statx?|newfstatat)$/.test(name)),
-      SAMPLE,
-    );
     const late = await pooled(
-      points,
+      worthAPause(calls),
       async (point) => {
         const given: number[] = [first.generation];
         const paused = await pausedRun(
@@ -94,5 +100,53 @@ describe.skipIf(missing !== null)(title, () => {
     );
     // Before its commit the others get in; after it they don't.
     expect(new Set(late)).toEqual(new Set([true, false]));
+  });
+
+  test('answer is the one answer, or is refused with the one', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+    const { dir, id } = await parked({ over: true, default: 'wait' });
+    const before = auditTask(dir, TASK);
+    const command = (copy: string) => commandLine(copy, ['answer', id, '--option', 'keep', '--by', 'ada']);
+    const clean = copyProject(dir);
+    const { calls } = await cleanRun(command(clean), clean);
+    const points = worthAPause(calls).map((point, at) => ({ point, answersFirst: at % 2 === 0 }));
+    const chosen = await pooled(
+      points,
+      async ({ point, answersFirst }) => {
+        const where = `paused at ${point.name} ${point.count} (${point.shape})`;
+        let his: { ok: boolean; code?: string } | null = null;
+        const paused = await pausedRun(
+          () => copyProject(dir),
+          command,
+          point,
+          PAUSE_MS,
+          async (copy) => {
+            const call = callOn(copy);
+            const answers = async () => {
+              his = await asked(answer(call, { question: id, option: 'drop', by: 'bob' }));
+            };
+            // The deadline is over, so whoever claims next asks for the default.
+            if (answersFirst) await answers();
+            expect(await asked(claim(call, { next: true, claimId: OTHER })), where).toMatchObject({ ok: true });
+            if (!answersFirst) await answers();
+          },
+        );
+        const { settled, open } = ledgerIn(paused.dir);
+        expect({ open, settled: settled.length }, where).toEqual({ open: null, settled: 1 });
+        const option = settled[0]?.option_id ?? '';
+        const told = (mine: string) => (mine === option ? { ok: true } : { ok: false, code: 'ILLEGAL_TRANSITION' });
+        expect(his, where).toMatchObject(told('drop'));
+        const mine = answerIn(paused.stdout);
+        expect(mine?.ok === false ? { ok: false, code: mine.error.code } : mine, where).toMatchObject(told('keep'));
+        const { newest, record } = auditTask(paused.dir, TASK);
+        expect(newest, `${where}: the task has moved on once, and was claimed`).toBe(before.newest + 2);
+        expect(record?.lease?.claim_id, where).toBe(OTHER);
+        await nextIsTold(paused.dir, option);
+        dropProject(paused.dir);
+        return option;
+      },
+      WIDTH,
+    );
+    // Each of them is first somewhere.
+    expect(new Set(chosen)).toEqual(new Set(['keep', 'drop', 'wait']));
   });
 });

@@ -1,12 +1,16 @@
 /** Commands that a fault is put into: the tree that each is started on, and what each may leave behind. */
 
 import fs from 'node:fs';
+import { openQuestion } from '../../../src/core/questions.ts';
 import { RETENTION } from '../../../src/store/protocol.ts';
+import { answer } from '../../../src/verbs/answer.ts';
 import { claim } from '../../../src/verbs/claim.ts';
 import { complete } from '../../../src/verbs/complete.ts';
 import { dispatch } from '../../../src/verbs/dispatch.ts';
 import { heartbeat } from '../../../src/verbs/heartbeat.ts';
+import { question } from '../../../src/verbs/question.ts';
 import { release } from '../../../src/verbs/release.ts';
+import { auditTask, type TaskFiles } from './audit.ts';
 import { callOn } from './forge.ts';
 import { type Files, makeProject, planOf } from './project.ts';
 
@@ -23,18 +27,22 @@ export interface Scenario {
   says: Record<string, unknown>;
   /** A repeat is answered with the first result and commits nothing. */
   repeatable: boolean;
+  /** How many changes the command makes. Default: 1. */
+  changes?: number;
+  /** What must hold as well of a tree that a fault has left; `dir` is a copy to work on. `before`: the task before the command. */
+  also?(dir: string, args: readonly string[], before: TaskFiles): Promise<void>;
 }
 
 const VERDICT = '{"verdict":"ready_for_review","summary":"done"}';
 /** The policy is in the settings: when the plan can't be read, a failure is judged by theirs. */
 const SETTINGS = 'retry: { max_attempts: 3, base: 0 }\n';
 
-function project(settings: Files = { '.forge/settings.yaml': SETTINGS }): string {
+export function project(settings: Files = { '.forge/settings.yaml': SETTINGS }): string {
   return makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]), 'verdict.json': VERDICT, ...settings });
 }
 
 /** The work on a task as an agent does it, up to some point. */
-async function worked(dir: string, steps: { beats: number }): Promise<string> {
+export async function worked(dir: string, steps: { beats: number }): Promise<string> {
   const call = callOn(dir);
   const { run_id } = await claim(call, { task: TASK, claimId: MINE });
   const { attempt_id } = await dispatch(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
@@ -151,11 +159,21 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
   const value = (flag: string): string => args[args.indexOf(flag) + 1] ?? '';
   switch (args[0]) {
     case 'claim':
-      return claim(call, { task: TASK, claimId: MINE });
+      return claim(call, { ...(args.includes('--next') ? { next: true } : { task: TASK }), claimId: MINE });
     case 'dispatch':
       return dispatch(call, { task: TASK, claim: MINE, run: value('--run'), phase: 'implement' });
     case 'heartbeat':
       return heartbeat(call, { task: TASK, attempt: value('--attempt') });
+    case 'question':
+      return question(call, {
+        task: TASK,
+        attempt: value('--attempt'),
+        decisionKey: value('--decision-key'),
+        question: value('--question'),
+        optionsFile: value('--options-file'),
+      });
+    case 'answer':
+      return answer(call, { question: args[1] ?? '', option: value('--option'), by: value('--by') });
     case 'release':
       return release(call, { task: TASK, claim: MINE });
     case 'complete':
@@ -171,10 +189,13 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
   }
 }
 
-/** Whoever holds the task, or the next claimer, brings it to its end: the tree can be worked on as if nothing had happened. */
+/** Whoever holds the task, or the next claimer once its question is answered, brings it to its end: the tree can be worked on as if nothing had happened. */
 export async function finish(dir: string, holder: string | null): Promise<string> {
   const call = callOn(dir);
   const mine = holder ?? OTHER;
+  const { record } = auditTask(dir, TASK);
+  const open = record && openQuestion(record);
+  if (open) await answer(call, { question: open.question_id, option: 'keep' });
   const { run_id } = await claim(call, { task: TASK, claimId: mine });
   const { attempt_id } = await dispatch(call, { task: TASK, claim: mine, run: run_id, phase: 'implement' });
   await heartbeat(call, { task: TASK, attempt: attempt_id });
