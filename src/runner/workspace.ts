@@ -5,16 +5,19 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { branchFor, INITIALIZING, type ListedWorktree } from '../core/workspaces.ts';
-import { git, gitOk, lastWords } from '../host/git.ts';
+import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
 import { allStartedWith } from '../host/processes.ts';
 import { copyMissing, makeFolders } from '../store/copies.ts';
 import { exclusively } from '../store/locks.ts';
 import {
   absolutePath,
   besideWorktree,
+  isThere,
   lookAtPlace,
   makeWorktreePlace,
+  removeFile,
   removeFolder,
+  touchFile,
   worktreesLock,
 } from '../store/worktree-files.ts';
 import type { Env } from './env.ts';
@@ -59,12 +62,12 @@ export async function ensureWorkspace(env: Env, task: WorkspaceTask): Promise<Wo
   const repository = await repositoryOf(env);
   env.store.ensureTree();
   const place = makeWorktreePlace(env.layout, env.settings.agents.worktree_root, task.id);
-  const branch = branchFor(task.id);
   return exclusively(besideWorktree(place, 'lock'), async () => {
     const created = !(await standsAlready(env, repository, place));
-    if (created) await add(env, task, place, branch);
+    if (created) await add(env, repository, task, place);
     await furnish(env, repository, place);
-    return { path: place, cwd: cwdIn(place, repository), branch, created };
+    removeFile(beganAt(place));
+    return { path: place, cwd: cwdIn(place, repository), branch: branchFor(task.id), created };
   });
 }
 
@@ -82,11 +85,11 @@ async function standsAlready(env: Env, repository: Repository, place: string): P
   const entry = (await listWorktrees(env)).find(({ path }) => path === place);
   const look = lookAtPlace(place);
   const isVacant = look.kind === 'nothing' || look.kind === 'empty';
-  // What git had come to when it was killed; nobody can have worked in it. A `.git` file is the first that it writes.
+  // What git had come to when it was killed: nobody was given it to work in. A `.git` file is the first that it writes.
   const isHalfMade =
     look.kind === 'folder' &&
     leadsInto(repository, place, look.pointer) &&
-    (entry === undefined ? look.alone : entry.locked === INITIALIZING);
+    (look.alone || entry?.locked === INITIALIZING || isThere(beganAt(place)));
   if (!isVacant && !isHalfMade) throw inTheWay(place);
   if (entry !== undefined) refuseLocked(entry);
   removeFolder(place);
@@ -97,7 +100,22 @@ async function standsAlready(env: Env, repository: Repository, place: string): P
 
 async function isWhole(env: Env, repository: Repository, place: string): Promise<boolean> {
   const entry = await worktreeAt(env, repository, place);
-  return entry !== null && entry.locked !== INITIALIZING;
+  if (entry === null || entry.locked === INITIALIZING) return false;
+  if (entry.locked !== null) return true;
+  const look = lookAtPlace(place);
+  const hasIndex = look.kind === 'folder' && isThere(`${gitDirOf(place, look.pointer ?? '')}/index`);
+  // Its git was killed, and may have left locks in it. Nobody was given it; but a person may have found it.
+  if (isThere(beganAt(place))) return hasIndex && (await hasChanges(env, place));
+  return hasIndex || look.kind !== 'folder' || !look.alone;
+}
+
+async function hasChanges(env: Env, place: string): Promise<boolean> {
+  return (await gitOk(['status', '--porcelain'], gitIn(env, place))).stdout !== '';
+}
+
+/** A file that is there from before git begins to make a worktree until its forge has seen that it is whole. */
+function beganAt(place: string): string {
+  return besideWorktree(place, 'began');
 }
 
 function inTheWay(place: string): ForgeError {
@@ -113,8 +131,12 @@ function inTheWay(place: string): ForgeError {
 /** Whether the text of the `.git` file there is that of a worktree of this repository, or cut off before it said anything. */
 function leadsInto({ commonDir }: Repository, place: string, pointer: string | null): boolean {
   if (pointer === null || pointer === '') return pointer === '';
-  // Newer versions of git can be told to write relative paths.
-  return absolutePath(place, pointer.replace(/^gitdir: /, '')).startsWith(`${commonDir}/worktrees/`);
+  return gitDirOf(place, pointer).startsWith(`${commonDir}/worktrees/`);
+}
+
+/** The folder that a `.git` file leads to. Newer versions of git can be told to write relative paths. */
+function gitDirOf(place: string, pointer: string): string {
+  return absolutePath(place, pointer.replace(/^gitdir: /, ''));
 }
 
 /** What a person has locked may be on a disk that comes back. */
@@ -126,7 +148,8 @@ function refuseLocked({ path, locked }: ListedWorktree): void {
   });
 }
 
-async function add(env: Env, task: WorkspaceTask, place: string, branch: string): Promise<void> {
+async function add(env: Env, { commonDir }: Repository, task: WorkspaceTask, place: string): Promise<void> {
+  const branch = branchFor(task.id);
   // Two that are made at the same moment can make git fail: each reads what the other has not written yet.
   await exclusively(worktreesLock(place), async () => {
     const elsewhere = (await listWorktrees(env)).find((each) => each.branch === branch && each.path !== place);
@@ -135,16 +158,32 @@ async function add(env: Env, task: WorkspaceTask, place: string, branch: string)
       (await branchCommit(env, branch)) === null
         ? ['--no-track', '-b', branch, place, await startPoint(env, task)]
         : [place, branch];
-    const options = gitIn(env);
-    const marked = { ...options.env, [MARK]: place };
-    const result = await git(['worktree', 'add', ...target], { ...options, env: marked, timeoutMs: ADD_TIMEOUT_MS });
-    if (result.code === 0) return;
-    // A hook that fails makes git fail although the worktree is there. What the hook wanted is the person's to see.
-    const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
-    const words = `making the worktree of task ${task.id}: ${lastWords(result)}`;
-    if (!made) throw new ForgeError('IO_ERROR', words, { hint: hintFor(await branchCommit(env, 'forge')) });
-    env.warn(`${words} (exit code ${result.code}; the worktree is there)`);
+    let result = await gitAdd(env, place, target);
+    // Git has waited for that lock in vain: it was left by one that was killed while it made this very branch.
+    if (result.stderr.includes(`${branch}.lock'`) && removeFile(`${commonDir}/refs/heads/${branch}.lock`)) {
+      result = await gitAdd(env, place, target);
+    }
+    if (result.code !== 0) await tellFailure(env, task.id, place, result);
   });
+}
+
+function gitAdd(env: Env, place: string, target: readonly string[]): Promise<GitResult> {
+  const options = gitIn(env);
+  const marked = { ...options.env, [MARK]: place };
+  touchFile(beganAt(place));
+  return git(['worktree', 'add', ...target], { ...options, env: marked, timeoutMs: ADD_TIMEOUT_MS });
+}
+
+/** A hook that fails makes git fail although the worktree is there: that is a warning. Anything else is thrown as IO_ERROR. */
+async function tellFailure(env: Env, taskId: string, place: string, result: GitResult): Promise<void> {
+  const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
+  const words = `making the worktree of task ${taskId}: ${lastWords(result)}`;
+  if (!made) {
+    // Git has cleared away what it had begun; what comes there now is somebody else's.
+    removeFile(beganAt(place));
+    throw new ForgeError('IO_ERROR', words, { hint: hintFor(await branchCommit(env, 'forge')) });
+  }
+  env.warn(`${words} (exit code ${result.code}; the worktree is there)`);
 }
 
 function checkedOut(taskId: string, branch: string, where: string): ForgeError {

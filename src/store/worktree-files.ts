@@ -77,6 +77,30 @@ export function removeFolder(place: string): void {
   }
 }
 
+/** Makes an empty file, if there is none. Throws IO_ERROR. */
+export function touchFile(file: string): void {
+  try {
+    fs.closeSync(fs.openSync(file, 'a', 0o600));
+  } catch (error) {
+    throw asIoError(error, `making ${file}`);
+  }
+}
+
+/** Removes a file; false when there is none. Throws IO_ERROR. */
+export function removeFile(file: string): boolean {
+  try {
+    fs.unlinkSync(file);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw asIoError(error, `removing ${file}`);
+  }
+}
+
+export function isThere(file: string): boolean {
+  return fs.existsSync(file);
+}
+
 /** Every symlink resolved; the path itself where that can't be done. */
 export function realPath(place: string): string {
   try {

@@ -257,6 +257,62 @@ describe('what is left of a worktree is made whole', () => {
     },
   );
 
+  test('a worktree that git knows, with neither files nor an index', async () => {
+    const { path: at } = await ensure();
+    for (const name of fs.readdirSync(at).filter((each) => each !== '.git')) fs.rmSync(`${at}/${name}`);
+    fs.rmSync(repo.path('.git/worktrees/build/index'));
+    expect((await ensure()).created).toBe(true);
+    expect(read(at, 'code.txt')).toBe('one\n');
+  });
+
+  test('but one whose files a worker has removed is kept', async () => {
+    const { path: at } = await ensure();
+    for (const name of fs.readdirSync(at).filter((each) => each !== '.git')) fs.rmSync(`${at}/${name}`);
+    expect((await ensure()).created).toBe(false);
+    expect(fs.readdirSync(at)).toEqual(['.git']);
+  });
+
+  describe('whose forge was killed before it was sure', () => {
+    const began = () => fs.writeFileSync(tree('.forge-began-build'), '');
+
+    test('is made anew: git may have left locks in it', async () => {
+      await ensure();
+      began();
+      repo.write('.git/worktrees/build/HEAD.lock', '');
+      const { path: at, created } = await ensure();
+      expect(created).toBe(true);
+      expect(repo.commit({ 'work.txt': 'w' }, at)).toBeTruthy();
+      expect((await ensure()).created).toBe(false);
+    });
+
+    test('is kept when somebody has changed something', async () => {
+      const { path: at } = await ensure();
+      began();
+      repo.write('half.txt', 'h', at);
+      expect((await ensure()).created).toBe(false);
+      expect(fs.readdirSync(tree()).sort()).toEqual(['.gitignore', 'build']);
+    });
+
+    test('is still no reason to clear away what a person made', async () => {
+      repo.write('notes.txt', 'mine', tree('build'));
+      began();
+      expect((await refused(() => ensure())).code).toBe('IO_ERROR');
+      expect(fs.readdirSync(tree('build'))).toEqual(['notes.txt']);
+    });
+
+    test('is not what a git leaves that gave up by itself', async () => {
+      repo.git('branch', 'forge');
+      await refused(() => ensure());
+      expect(fs.readdirSync(tree())).toEqual(['.gitignore']);
+    });
+  });
+
+  test('a lock that a killed git has left on the branch', async () => {
+    repo.write('.git/refs/heads/forge/build.lock', '');
+    expect((await ensure()).created).toBe(true);
+    expect(fs.existsSync(repo.path('.git/refs/heads/forge/build.lock'))).toBe(false);
+  });
+
   /** A `git worktree add` that stands still in the middle of its checkout, with all that it was given. */
   async function stuck(env: Record<string, string> = {}): Promise<number> {
     repo.commit({ '.gitattributes': '*.slow filter=slow\n', 'a.slow': 'slow\n' });
