@@ -52,6 +52,13 @@ export async function placeFor(env: Env, task: PlanTask, claimId: string): Promi
   }
 }
 
+/** The place that a task has, or would get. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
+export async function foreseenPlace(env: Env, taskId: string): Promise<Place> {
+  if (!hasWorktrees(env)) return workspaceOf(env);
+  const { foreseenWorkspace } = await import('./workspace.ts');
+  return foreseenWorkspace(env, taskId);
+}
+
 /** The environment for a worker in `place`: git there must not be led elsewhere by what a surrounding git has set. */
 export function variablesFor<T>(place: Place, outer: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
   return place.branch === null ? outer : withoutGitLocals(outer);

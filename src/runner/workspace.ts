@@ -18,6 +18,7 @@ import {
   removeFile,
   removeFolder,
   touchFile,
+  worktreePlace,
   worktreesLock,
 } from '../store/worktree-files.ts';
 import type { Env } from './env.ts';
@@ -69,6 +70,14 @@ export async function ensureWorkspace(env: Env, task: WorkspaceTask): Promise<Wo
     removeFile(beganAt(place));
     return { path: place, cwd: cwdIn(place, repository), branch: branchFor(task.id), created };
   });
+}
+
+/** Where `ensureWorkspace` has a task worked on. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
+export async function foreseenWorkspace(env: Env, taskId: string): Promise<{ path: string; branch: string }> {
+  const repository = await repositoryOf(env);
+  const { worktree_root: root } = env.settings.agents;
+  const place = worktreePlace(env.layout, root, taskId) ?? absolutePath(env.layout.project, `${root}/${taskId}`);
+  return { path: cwdIn(place, repository), branch: branchFor(taskId) };
 }
 
 /** Where workers run in a worktree. */

@@ -4,6 +4,7 @@ import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
 import { workerPrompt } from '../core/prompt.ts';
 import type { TaskRecord } from '../core/records.ts';
+import { foreseenPlace } from '../runner/place.ts';
 import { gatherPrompt } from '../runner/prompt.ts';
 import { type Call, openSession, plannedTask, planOf } from './session.ts';
 
@@ -29,7 +30,8 @@ export async function renderWorkerPrompt(call: Call, options: RenderPromptOption
   const { record, problem } = await session.store.read(task.id);
   if (problem !== null) call.warn(`${problem}; the prompt is without what came before`);
   const attemptNumber = options.attempt === undefined ? null : numberOf(record, task.id, options.attempt);
-  const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber });
+  const workspace = await foreseenPlace(session, task.id);
+  const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });
   return { task_id: task.id, attempt_number: attemptNumber, prompt: workerPrompt(facts) };
 }
 

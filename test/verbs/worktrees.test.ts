@@ -7,6 +7,7 @@ import { dispatch } from '../../src/verbs/dispatch.ts';
 import { doctor } from '../../src/verbs/doctor.ts';
 import { ensureWorktree } from '../../src/verbs/ensure-worktree.ts';
 import { release } from '../../src/verbs/release.ts';
+import { renderWorkerPrompt } from '../../src/verbs/render-worker-prompt.ts';
 import type { Call } from '../../src/verbs/session.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 import { code, keysOf, planOf, refused, World } from './helpers/world.ts';
@@ -151,5 +152,15 @@ describe('doctor', () => {
       message: expect.stringMatching(message),
       fix: expect.any(String),
     });
+  });
+});
+
+describe('render-worker-prompt', () => {
+  test('names the worktree and its branch, also before there is one, and makes none', async () => {
+    const { prompt } = await renderWorkerPrompt(call, { task: 'build' });
+    expect(prompt).toContain(`- Workspace: \`${tree('build')}\`\n- Branch: \`forge/build\``);
+    expect(world.has('.forge/worktrees')).toBe(false);
+    await ensureWorktree(call, { task: 'build' });
+    expect((await renderWorkerPrompt(call, { task: 'build' })).prompt).toBe(prompt);
   });
 });
