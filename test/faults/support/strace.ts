@@ -57,6 +57,14 @@ function shapeOf(name: string, args: string, root: string): string {
   return [name, ...places].join(' ');
 }
 
+/**
+ * How often a command that starts others opens, reads and writes depends on how long they take and on what else the machine
+ * does, so those calls can't be aimed at. The tree before each of them is the one after the changing call before.
+ */
+export function isSteady({ name, changes }: TracedCall): boolean {
+  return changes && !/^(open|write)/.test(name);
+}
+
 /** The calls about `root` in a trace, in order. A call that was cut off by a signal counts: it was made. */
 export function callsAbout(root: string, trace: string): TracedCall[] {
   const counts = new Map<string, number>();
