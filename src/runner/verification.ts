@@ -79,6 +79,7 @@ export async function settleVerdict(
     const check = new Verification(env, completion, { outcome, verdict: outcome.verdict, claimId: lease.claim_id });
     const verified = await check.run(commands, interrupts);
     if (verified !== null) return { outcome, unreadable, verified };
+    // Nobody asked for an end before the end: so the lease was lost.
     if (interrupts.level === 0) await refuseLost(env, completion);
     return null;
   } finally {
@@ -86,7 +87,7 @@ export async function settleVerdict(
   }
 }
 
-/** Nobody asked for an end before the end: so the lease was lost. Throws LEASE_STOLEN, STALE_ATTEMPT. */
+/** Throws LEASE_STOLEN, STALE_ATTEMPT when the verdict is somebody else's to verify by now, or nobody's. */
 async function refuseLost(env: Env, completion: Completion): Promise<void> {
   const { record } = await env.store.read(completion.taskId, { thorough: true });
   if (record !== null) heldFor(record, completion);
@@ -195,6 +196,8 @@ class Verification {
     const timedOut = await this.#attend(worker);
     const { code, signal, spawnError } = await worker.exited;
     if (this.#stopped) return null;
+    // Whoever takes the task over stops the command then; that end of it says nothing of the work.
+    await refuseLost(this.#env, this.#completion);
     return {
       name: command.name,
       command: command.command,
@@ -296,7 +299,8 @@ class Verification {
 
   /**
    * Somebody else may be verifying this very verdict: a repeated `complete`, or a worker's own. Waits until that is done,
-   * and returns the twin; or until whoever it was is dead, and stops what he left. Null when there is nobody.
+   * and returns the twin; or until whoever it was is dead, and stops what he left. Null when there is nobody, or nobody who
+   * still has a say.
    */
   async #awaitOther(): Promise<Verified | null> {
     const { taskId, attemptId } = this.#completion;
@@ -307,7 +311,7 @@ class Verification {
       const pending = pendingVerification(record);
       const twin = await this.#env.store.readVerified(taskId, attemptId);
       if (twin !== null) return twin;
-      if (pending === null || !this.#isAtWork(pending)) {
+      if (pending === null || !this.#isToBeAwaited(pending)) {
         if (pending?.worker) await stopLeftGroup(this.#env, taskId, pending.worker);
         return null;
       }
@@ -315,8 +319,10 @@ class Verification {
     }
   }
 
-  #isAtWork({ verifier, since }: PendingVerification): boolean {
+  #isToBeAwaited({ verifier, since }: PendingVerification): boolean {
     const { ctx, settings } = this.#env;
+    // Under an earlier claim: whoever it is has lost the lease, though he may only be paused.
+    if (this.#completion.claimId !== undefined) return false;
     if (verifier.pid === ctx.pid && verifier.started_at === ownIdentity(this.#env).started_at) return false;
     const liveness = ctx.liveness(verifier);
     if (liveness !== 'unknown') return liveness === 'alive';
