@@ -51,7 +51,8 @@ function shapeOf(name: string, args: string, root: string): string {
   const stable = args
     .replaceAll(root, 'ROOT')
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, 'UUID')
-    .replace(/\d{4}-\d\d-\d\dT[^">]*/g, 'TIME');
+    .replace(/\d{4}-\d\d-\d\dT[^">]*/g, 'TIME')
+    .replace(/\.\d+\.tmp/g, '.PID.tmp');
   // The path of a file that was opened is told twice, in the call and in its result; a call that was cut off has no result.
   const places = new Set(stable.match(/ROOT[^">]*/g));
   return [name, ...places].join(' ');
