@@ -27,7 +27,7 @@ inMemory();
 /** Points of forge in the normal run. */
 const SAMPLE = 8;
 /** Of the points of git that are reached, every so manieth is tried. */
-const STEP = LONG ? 1 : 13;
+const STEP = LONG ? 1 : 17;
 /** Calls of git that change something, or that come right before one that does. */
 const GIT_CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';
 const STAND_IN = path.join(import.meta.dirname, 'helpers/bin');
