@@ -140,7 +140,7 @@ const FS_EXCEPTIONS: Record<string, string> = {
 };
 
 /** Verbs that are no verbs: what several of them share. Everything else in src/verbs stands for itself. */
-const SHARED_BY_VERBS = ['session.ts', 'not-enforced.ts', 'run-rows.ts'];
+const SHARED_BY_VERBS = ['session.ts', 'auto-gc.ts', 'not-enforced.ts', 'run-rows.ts'];
 
 const MAX_LINES = 400;
 
