@@ -1,7 +1,7 @@
 /** A gc plan that was saved to a file. Whoever applies one trusts nothing in it: every payload is checked before it is used. */
 
 import * as z from 'zod/mini';
-import { GC_ROW_IDS, type GcPlanRow } from './gc-plan.ts';
+import { GC_ROW_IDS, type GcPlanRow, LEASE_FILE } from './gc-plan.ts';
 import { ID_PATTERN, isUuid } from './ids.ts';
 import { once } from './once.ts';
 
@@ -33,7 +33,8 @@ const SavedPlanSchema = once(() => {
     identity: z.nullable(z.looseObject({ version: z.int(), digest: text })),
   };
   const ids = { question_id: uuid, attempt_id: uuid };
-  const lease = { path: text, claim_id: text, generation: z.int(), owner_run_id: text, expires_at: text };
+  const leaseFile = z.string().check(z.regex(LEASE_FILE));
+  const lease = { path: leaseFile, claim_id: text, generation: z.int(), owner_run_id: text, expires_at: text };
   const payloads = {
     mark_terminal: { state: z.enum(['cancelled', 'shipped']), issue_id: text, merged_sha: textOrNull },
     mark_abandoned: { claim_id: textOrNull, generation: z.nullable(z.int()), expires_at: textOrNull },

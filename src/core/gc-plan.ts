@@ -23,7 +23,10 @@ export interface SeenLease {
   why: string;
 }
 
-/** A file `lease*.json*` in a task's folder. */
+/** `lease.json`, and whatever a person or another tool has put beside it under a name like that. */
+export const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
+
+/** A file of such a name in a task's folder. */
 export type SeenLeaseFile =
   | {
       kind: 'read';

@@ -47,10 +47,7 @@ export async function adminReleaseLeaseByIdentity(env: Env, request: AdminReleas
   const { taskId, expectedPath: path } = request;
   const read = await env.store.read(taskId, { thorough: true });
   const files = seenLeaseFiles(env.layout, taskId, read.names);
-  // Of a task that is over the lease itself is meant, in whatever file it was seen.
-  const isOwn =
-    path === 'lease.json' ||
-    (request.requireTerminalState && read.record?.lease != null && isExpected(read.record.lease, request));
+  const isOwn = path === 'lease.json';
   const canonical = canonicalLease({ adopted: read.origin === 'record', lease_files: files });
   try {
     if (isOwn && (request.requireTerminalState || canonical === null || canonical.path === path)) {

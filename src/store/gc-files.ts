@@ -2,7 +2,8 @@
 
 import fs from 'node:fs';
 import { crc32 } from '../core/checksum.ts';
-import type { SeenAnswer, SeenAttempt, SeenLeaseFile, SeenQuestion } from '../core/gc-plan.ts';
+import { LEASE_FILE, type SeenAnswer, type SeenAttempt, type SeenLeaseFile, type SeenQuestion } from '../core/gc-plan.ts';
+import { ForgeError } from '../core/errors.ts';
 import { isUuid, requireUuid } from '../core/ids.ts';
 import { AnswerSchema, QuestionSchema } from '../core/question-records.ts';
 import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../core/records.ts';
@@ -12,9 +13,6 @@ import { makeFolder, refuseSymlink, syncDir } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import { parseJson } from './json.ts';
 import type { Layout } from './layout.ts';
-
-/** `lease.json`, and whatever a person or another tool has put beside it under a name like that. */
-const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
 
 /** The attempts of a task with what they asked and handed in. `verdictOf`: the attempt whose verdict matters. */
 export function seenAttempts(layout: Layout, taskId: string, verdictOf: string | null): SeenAttempt[] {
@@ -107,7 +105,7 @@ function readLease(file: string): Lease | string {
 
 function leasePath(layout: Layout, taskId: string, path: string): string {
   if (LEASE_FILE.test(path)) return `${layout.task(taskId)}/${path}`;
-  throw asIoError(new Error(`${path} is no lease file`), 'looking for a lease');
+  throw new ForgeError('INVALID_ARGS', `${path} is no name of a lease file`);
 }
 
 /**
