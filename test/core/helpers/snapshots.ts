@@ -64,10 +64,13 @@ export function question(question_id = 'q1', status: string | null = 'open', att
   return { question_id, path, digest: `d-${question_id}`, status, why: status === null ? 'not JSON' : '' };
 }
 
-export function answer(question_id = 'q1', option_id: SeenAnswer['option_id'] = 'keep', attempt = 'a1'): SeenAnswer {
+export function answer(question_id = 'q1', option_id: string | null = 'keep', attempt = 'a1'): SeenAnswer {
   const path = `attempts/${attempt}/answers/${question_id}.json`;
   return { question_id, path, digest: `d-${question_id}`, option_id, answered_by: 'ada' };
 }
+
+/** An answer that can't be read. */
+export const brokenAnswer = (): SeenAnswer => ({ ...answer(), option_id: undefined });
 
 export function attempt(attempt_id = 'a1', fields: Partial<SeenAttempt> = {}): SeenAttempt {
   return { attempt_id, verdict: null, verified: false, questions: [], answers: [], ...fields };
