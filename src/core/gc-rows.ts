@@ -4,87 +4,74 @@ import type {
   GcPlanRow,
   GcRowId,
   GcSeverity,
-  GcSnapshot,
   OrphanKind,
+  SeenAnswer,
   SeenAttempt,
   SeenIssue,
+  SeenLease,
   SeenLeaseFile,
   SeenTask,
   TaskIdentity,
 } from './gc-plan.ts';
+import { compare, isClosed, item, named, type World } from './gc-world.ts';
 import type { TaskState } from './records.ts';
 import { isInFlight, isTerminal } from './task-state.ts';
 import { oneLine } from './text.ts';
 import { fromIso } from './time.ts';
 
-export interface World {
-  snapshot: GcSnapshot;
-  nowMs: number;
-  /** The issue of each task. */
-  issues: ReadonlyMap<string, SeenIssue>;
-  planned: ReadonlySet<string> | null;
-  known: ReadonlySet<string>;
-}
-
-export function worldOf(snapshot: GcSnapshot): World {
-  const { plan, tasks, tracker } = snapshot;
-  const ids = new Map(
-    (plan ?? []).flatMap(({ id, tracker_issue_id }) => (tracker_issue_id === null ? [] : [[tracker_issue_id, id]])),
-  );
-  const issues = new Map<string, SeenIssue>();
-  const listed = tracker.kind === 'up' ? [...tracker.issues].sort((a, b) => compare(b.id, a.id)) : [];
-  for (const issue of listed) {
-    const taskId = issue.task_id ?? ids.get(issue.id) ?? null;
-    if (taskId !== null) issues.set(taskId, issue);
-  }
-  return {
-    snapshot,
-    nowMs: fromIso(snapshot.now),
-    issues,
-    planned: plan === null ? null : new Set(plan.map(({ id }) => id)),
-    // A folder in which nothing is yet says nothing about its task.
-    known: new Set(tasks.filter(isKnown).map(({ task_id }) => task_id)),
-  };
-}
-
-function isKnown({ state, problem }: SeenTask): boolean {
-  return state !== null || problem !== null;
-}
-
-export const isClosed = ({ state }: SeenIssue) => state === 'done' || state === 'cancelled';
-
 export class TaskPlanner {
-  readonly rows: GcPlanRow[] = [];
   readonly #seen: SeenTask;
   readonly #world: World;
+  readonly #rows: GcPlanRow[];
   readonly #issue: SeenIssue | undefined;
   /** The state and lease that the rows so far lead to. */
   #state: TaskState | null;
-  #hasLease: boolean;
-  /** Questions that the rows so far have settled, and those that they have moved away. */
-  readonly #settled = new Set<string>();
-  readonly #archived = new Set<string>();
+  #lease: SeenLease | null;
 
-  constructor(seen: SeenTask, world: World) {
+  /** What is found goes to `rows`. */
+  constructor(seen: SeenTask, world: World, rows: GcPlanRow[]) {
     this.#seen = seen;
     this.#world = world;
+    this.#rows = rows;
     this.#issue = world.issues.get(seen.task_id);
     this.#state = seen.state;
-    this.#hasLease = seen.lease !== null;
+    this.#lease = seen.lease;
   }
 
-  get id(): string {
-    return this.#seen.task_id;
+  /** A folder in which nothing is yet says nothing about its task. */
+  get isKnown(): boolean {
+    const { state, problem } = this.#seen;
+    return state !== null || problem !== null || this.#isHeld;
   }
 
-  get state(): TaskState | null {
-    return this.#state;
+  get identity(): TaskIdentity {
+    return this.#seen.identity;
+  }
+
+  get isShipped(): boolean {
+    return this.#state === 'shipped';
+  }
+
+  /** Whether its branch may still be needed: by whoever holds it, claims it, or mends its record. */
+  get keepsBranch(): boolean {
+    if (this.#state !== null) return !isTerminal(this.#state) || this.#seen.problem !== null;
+    return this.isKnown;
+  }
+
+  /** Whether nobody but its owner may touch it. Once a task is over its lease counts for nothing. */
+  get #isHeld(): boolean {
+    return this.#lease !== null && this.#lease.standing !== 'stale';
   }
 
   plan(): void {
-    const { problem, task_id } = this.#seen;
-    if (this.#world.planned?.has(task_id) === false && isKnown(this.#seen)) {
-      this.#report(4, 'info', 'unplanned_task', `${task_id} is not in the plan; it is kept and can not be claimed`);
+    const { problem, task_id, attempts, lease_files } = this.#seen;
+    if (this.#world.planned?.has(task_id) === false && this.isKnown) {
+      this.#report(
+        4,
+        'info',
+        'unplanned_task',
+        `${named(task_id)} is not in the plan; it is kept and can not be claimed`,
+      );
     }
     if (problem !== null) {
       this.#report(2, 'error', 'unreadable', `its record can not be read: ${problem}`, { why: problem });
@@ -93,13 +80,15 @@ export class TaskPlanner {
     this.#row1();
     this.#row2();
     this.#row3();
-    this.#row5();
+    const settled = this.#row5();
     this.#row6();
     this.#row7();
     this.#row8();
-    this.#row11();
-    this.#row12();
-    this.#row13();
+    for (const attempt of attempts) {
+      const left = this.#row11(attempt, settled);
+      if (attempt.answers.length > 0) this.#row12(attempt, left);
+    }
+    if (lease_files.length > 0) this.#row13();
     this.#row14();
   }
 
@@ -114,15 +103,17 @@ export class TaskPlanner {
   #row2(): void {
     const { lease, abandons } = this.#seen;
     if (this.#state === null || !isInFlight(this.#state)) return;
-    if (this.#hasLease && lease !== null && lease.standing !== 'stale') return;
+    if (this.#isHeld) return;
     const why = lease === null ? 'it has no lease' : `its lease is stale: ${lease.why}`;
-    this.#add(2, 'mark_abandoned', 'warning', `it is ${this.#state}, and ${why}`, {
+    const fails = abandons + 1 >= this.#world.snapshot.abandon_limit;
+    const end = fails ? `; abandoned ${abandons + 1} times in a row, it fails` : '';
+    this.#add(2, 'mark_abandoned', 'warning', `it is ${this.#state}, and ${why}${end}`, {
       claim_id: lease?.claim_id ?? null,
       generation: lease?.generation ?? null,
       expires_at: lease?.expires_at ?? null,
     });
-    this.#state = abandons + 1 >= this.#world.snapshot.abandon_limit ? 'failed' : 'abandoned';
-    this.#hasLease = false;
+    this.#state = fails ? 'failed' : 'abandoned';
+    this.#lease = null;
   }
 
   /** Claimed here, and not in the tracker. */
@@ -144,14 +135,14 @@ export class TaskPlanner {
     );
   }
 
-  /** Parked on a question that is settled, or past its deadline. */
-  #row5(): void {
-    const waits = this.#seen.waits_for;
-    if (this.#state !== 'blocked_on_question' || waits === null) return;
+  /** Parked on a question that is settled, or past its deadline. Returns the question that is settled now. */
+  #row5(): SeenTask['waits_for'] {
+    const waits = this.#waitsFor;
+    if (waits === null || this.#isHeld) return null;
     const { question_id, attempt_id } = waits;
     const ids = { question_id, attempt_id };
-    const answer = this.#attempt(attempt_id)?.answers.find((each) => each.question_id === question_id);
-    if (answer !== undefined && answer.option_id === undefined) return;
+    const answer = firstAnswer(this.#attempt(attempt_id), question_id);
+    if (answer !== undefined && answer.option_id === undefined) return null;
     if (answer !== undefined) {
       const { option_id = null, answered_by } = answer;
       const what =
@@ -163,7 +154,7 @@ export class TaskPlanner {
         option_id,
       });
     } else if (!(this.#world.nowMs >= fromIso(waits.expires_at))) {
-      return;
+      return null;
     } else if (waits.default_option_id !== null) {
       const option_id = waits.default_option_id;
       const reason = `nobody answered until ${waits.expires_at}; the default is ${oneLine(option_id, 64)}`;
@@ -177,13 +168,13 @@ export class TaskPlanner {
         ids,
       );
     }
-    this.#settled.add(question_id);
     this.#state = 'awaiting_respawn';
+    return waits;
   }
 
   /** Waits for a review, and the tracker says that it is done. */
   #row6(): void {
-    if (this.#state === 'ready_for_review' && this.#issue?.state === 'done') {
+    if (this.#state === 'ready_for_review' && this.#issue?.state === 'done' && !this.#isHeld) {
       this.#shippedBy(6, 'tracker_done_unproven', this.#issue);
     }
   }
@@ -205,17 +196,16 @@ export class TaskPlanner {
 
   /** Handed in, and nobody has verified it or is about to. */
   #row8(): void {
-    const { lease, current_attempt_id, completed_attempt_id, attempts } = this.#seen;
+    const { current_attempt_id, completed_attempt_id, attempts } = this.#seen;
     for (const { attempt_id, verdict } of attempts) {
       if (verdict !== 'unreadable') continue;
       this.#report(8, 'error', 'unreadable', `the verdict of attempt ${attempt_id} can not be read`, {
         path: `attempts/${attempt_id}/verdict.json`,
       });
     }
-    if (this.#state === null || isTerminal(this.#state)) return;
+    if (this.#state === null || isTerminal(this.#state) || this.#isHeld) return;
     const attempt = current_attempt_id === null ? undefined : this.#attempt(current_attempt_id);
     if (attempt?.verdict !== 'ready_for_review' || attempt.verified) return;
-    if (this.#hasLease && lease !== null && lease.standing !== 'stale') return;
     if (completed_attempt_id === attempt.attempt_id && this.#state !== 'ready_for_review') return;
     const { attempt_id } = attempt;
     this.#add(
@@ -229,41 +219,36 @@ export class TaskPlanner {
     );
   }
 
-  /** Open, and nobody waits for it. */
-  #row11(): void {
-    const { waits_for, current_attempt_id } = this.#seen;
-    if (this.#state === null) return;
-    for (const { attempt_id, questions } of this.#seen.attempts) {
-      for (const { question_id, path, digest, status, why } of questions) {
-        if (status === null) {
-          this.#report(11, 'error', 'unreadable', `question ${question_id} can not be read: ${why}`, { path, why });
-          continue;
-        }
-        if (status !== 'open' || this.#settled.has(question_id)) continue;
-        const over = isTerminal(this.#state);
-        if (!over && (attempt_id === current_attempt_id || attempt_id === waits_for?.attempt_id)) continue;
-        const reason = over
-          ? `question ${question_id} is open, and the task is ${this.#state}`
-          : `question ${question_id} is open, and its attempt is over`;
+  /** Open, and nobody waits for it. Returns the questions that stay. */
+  #row11({ attempt_id, questions }: SeenAttempt, settled: SeenTask['waits_for']): ReadonlySet<string> {
+    if (questions.length === 0) return NOTHING;
+    const left = new Set<string>();
+    const over = this.#state !== null && isTerminal(this.#state);
+    // Nothing is current in a task to which nothing has happened.
+    const current = this.#state !== null && attempt_id === this.#seen.current_attempt_id;
+    const needed = !over && (current || attempt_id === this.#waitsFor?.attempt_id);
+    for (const { question_id, path, digest, status, why } of questions) {
+      if (status === null) {
+        this.#report(11, 'error', 'unreadable', `question ${question_id} can not be read: ${why}`, { path, why });
+      } else if (status === 'open' && !needed && !isThat(settled, attempt_id, question_id)) {
+        const end = over ? `the task is ${this.#state}` : 'its attempt is over';
+        const reason = `question ${question_id} is open, and ${end}`;
         this.#add(11, 'archive_question', 'info', reason, { question_id, attempt_id, path, digest });
-        this.#archived.add(question_id);
+        continue;
       }
+      left.add(question_id);
     }
+    return left;
   }
 
-  /** An answer without its question. */
-  #row12(): void {
-    for (const { attempt_id, questions, answers } of this.#seen.attempts) {
-      for (const { question_id, path, digest, option_id } of answers) {
-        const asked =
-          questions.some((question) => question.question_id === question_id) && !this.#archived.has(question_id);
-        if (asked && option_id !== undefined) continue;
-        if (asked) {
-          this.#report(12, 'error', 'unreadable', `the answer to question ${question_id} can not be read`, { path });
-          continue;
-        }
+  /** An answer without its question. What the task waits for is known from its record, even when the file is gone. */
+  #row12({ attempt_id, answers }: SeenAttempt, left: ReadonlySet<string>): void {
+    for (const { question_id, path, digest, option_id } of answers) {
+      if (!left.has(question_id) && !isThat(this.#waitsFor, attempt_id, question_id)) {
         const reason = `there is an answer to question ${question_id}, and no such question`;
         this.#add(12, 'archive_answer', 'info', reason, { question_id, attempt_id, path, digest });
+      } else if (option_id === undefined) {
+        this.#report(12, 'error', 'unreadable', `the answer to question ${question_id} can not be read`, { path });
       }
     }
   }
@@ -271,26 +256,25 @@ export class TaskPlanner {
   /** More files that look like leases than one. */
   #row13(): void {
     const { lease_files } = this.#seen;
-    if (lease_files.length < 2) return;
-    const kept = canonicalLease(this.#seen);
+    const kept = lease_files.length < 2 ? lease_files[0] : canonicalLease(this.#seen);
     for (const file of lease_files) {
-      if (file.path === kept?.path) continue;
       if (file.kind === 'unreadable') {
-        this.#report(13, 'error', 'unreadable', `${file.path} can not be read: ${file.why}`, {
+        this.#report(13, 'error', 'unreadable', `${named(file.path)} can not be read: ${file.why}`, {
           path: file.path,
           why: file.why,
         });
         continue;
       }
+      if (file.path === kept?.path) continue;
       const { kind: _, ...payload } = file;
-      this.#add(13, 'release_lease_admin', 'warning', `${file.path} is one lease too many`, payload);
+      this.#add(13, 'release_lease_admin', 'warning', `${named(file.path)} is one lease too many`, payload);
     }
   }
 
   /** Over, and still leased. */
   #row14(): void {
-    const { lease } = this.#seen;
-    if (!this.#hasLease || lease === null || this.#state === null || !isTerminal(this.#state)) return;
+    const lease = this.#lease;
+    if (lease === null || this.#state === null || !isTerminal(this.#state)) return;
     const { claim_id, generation, owner_run_id, expires_at } = lease;
     const path = canonicalLease(this.#seen)?.path ?? 'lease.json';
     const payload = { path, claim_id, generation, owner_run_id, expires_at };
@@ -301,7 +285,7 @@ export class TaskPlanner {
       `it is ${this.#state}, and run ${owner_run_id} still has its lease`,
       payload,
     );
-    this.#hasLease = false;
+    this.#lease = null;
   }
 
   #shippedBy(row: 1 | 6, kind: OrphanKind, issue: SeenIssue): void {
@@ -323,7 +307,12 @@ export class TaskPlanner {
       merged_sha: state === 'shipped' ? merged_sha : null,
     });
     this.#state = state;
-    this.#hasLease = false;
+    this.#lease = null;
+  }
+
+  /** What it is still parked on. */
+  get #waitsFor(): SeenTask['waits_for'] {
+    return this.#state === 'blocked_on_question' ? this.#seen.waits_for : null;
   }
 
   #attempt(attemptId: string): SeenAttempt | undefined {
@@ -337,7 +326,7 @@ export class TaskPlanner {
     reason: string,
     payload: Extract<GcPlanRow, { action: A }>['payload'],
   ): void {
-    this.rows.push(item(row, this.id, action, severity, reason, payload, this.#seen.identity));
+    this.#rows.push(item(row, this.#seen.task_id, action, severity, reason, payload, this.#seen.identity));
   }
 
   #report(row: GcRowId, severity: GcSeverity, kind: OrphanKind, reason: string, more: object = {}): void {
@@ -345,16 +334,20 @@ export class TaskPlanner {
   }
 }
 
-export function item(
-  row: GcRowId,
-  task_id: string,
-  action: GcPlanRow['action'],
-  severity: GcSeverity,
-  reason: string,
-  payload: GcPlanRow['payload'],
-  identity: TaskIdentity | null,
-): GcPlanRow {
-  return { row, task_id, action, severity, reason: oneLine(reason, 400), payload, identity } as GcPlanRow;
+const NOTHING: ReadonlySet<string> = new Set();
+
+function isThat(waits: SeenTask['waits_for'], attemptId: string, questionId: string): boolean {
+  return waits !== null && waits.attempt_id === attemptId && waits.question_id === questionId;
+}
+
+/** Where a tree that was copied together has several, the first path counts. */
+function firstAnswer(attempt: SeenAttempt | undefined, questionId: string): SeenAnswer | undefined {
+  let first: SeenAnswer | undefined;
+  for (const answer of attempt?.answers ?? []) {
+    if (answer.question_id !== questionId) continue;
+    if (first === undefined || compare(answer.path, first.path) < 0) first = answer;
+  }
+  return first;
 }
 
 /**
@@ -370,9 +363,4 @@ export function canonicalLease({
   const isOwn = (path: string) => (path === 'lease.json' ? 0 : 1);
   readable.sort((a, b) => b.generation - a.generation || isOwn(a.path) - isOwn(b.path) || compare(a.path, b.path));
   return readable[0] ?? null;
-}
-
-/** By code units, which for ids and paths of forge's own making are code points. */
-export function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
