@@ -276,7 +276,9 @@ export class TaskPlanner {
     const lease = this.#lease;
     if (lease === null || this.#state === null || !isTerminal(this.#state)) return;
     const { claim_id, generation, owner_run_id, expires_at } = lease;
-    const path = canonicalLease(this.#seen)?.path ?? 'lease.json';
+    // Row 13 has made the one that counts the task's own, where another was in its place.
+    const taken = this.#seen.lease_files.some((file) => file.path === 'lease.json');
+    const path = taken ? 'lease.json' : (canonicalLease(this.#seen)?.path ?? 'lease.json');
     const payload = { path, claim_id, generation, owner_run_id, expires_at };
     this.#add(
       14,

@@ -2,8 +2,14 @@
 
 import fs from 'node:fs';
 import { crc32 } from '../core/checksum.ts';
-import { LEASE_FILE, type SeenAnswer, type SeenAttempt, type SeenLeaseFile, type SeenQuestion } from '../core/gc-plan.ts';
 import { ForgeError } from '../core/errors.ts';
+import {
+  LEASE_FILE,
+  type SeenAnswer,
+  type SeenAttempt,
+  type SeenLeaseFile,
+  type SeenQuestion,
+} from '../core/gc-plan.ts';
 import { isUuid, requireUuid } from '../core/ids.ts';
 import { AnswerSchema, QuestionSchema } from '../core/question-records.ts';
 import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../core/records.ts';

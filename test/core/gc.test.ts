@@ -788,12 +788,12 @@ describe('row 14: over, and still leased', () => {
     }
   });
 
-  test('names the file that is the lease, and leaves the strays to row 13', () => {
+  test('names the lease by where row 13 leaves it', () => {
     const lease_files = [leaseFile(), leaseFile('lease.z.json', 2)];
     const found = of(task('shipped', { adopted: false, lease: seenLease('live', { generation: 2 }), lease_files }));
     expect(found).toMatchObject([
       { row: 13, payload: { path: 'lease.json' } },
-      { row: 14, payload: { path: 'lease.z.json' } },
+      { row: 14, payload: { path: 'lease.json' } },
     ]);
   });
 
