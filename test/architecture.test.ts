@@ -170,7 +170,7 @@ type Rule = (source: Source) => string[];
 const RULES: Record<string, Rule> = {
   'a layer imports only what is below it': ({ file, imports }) => {
     const own = layerOf(file);
-    const allowed = file === 'src/index.ts' ? ['core'] : LAYERS[own];
+    const allowed = file === 'src/index.ts' ? ['core', 'host', 'runner', 'verbs'] : LAYERS[own];
     if (allowed === undefined) return [`${file} is in no layer`];
     return imports
       .filter((named) => named.startsWith('.'))
