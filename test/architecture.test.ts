@@ -140,7 +140,7 @@ const FS_EXCEPTIONS: Record<string, string> = {
 };
 
 /** Verbs that are no verbs: what several of them share. Everything else in src/verbs stands for itself. */
-const SHARED_BY_VERBS = ['session.ts', 'not-enforced.ts', 'run-rows.ts'];
+const SHARED_BY_VERBS = ['session.ts', 'auto-gc.ts', 'not-enforced.ts', 'run-rows.ts'];
 
 const MAX_LINES = 400;
 
@@ -170,7 +170,7 @@ type Rule = (source: Source) => string[];
 const RULES: Record<string, Rule> = {
   'a layer imports only what is below it': ({ file, imports }) => {
     const own = layerOf(file);
-    const allowed = file === 'src/index.ts' ? ['core'] : LAYERS[own];
+    const allowed = file === 'src/index.ts' ? ['core', 'host', 'runner', 'verbs'] : LAYERS[own];
     if (allowed === undefined) return [`${file} is in no layer`];
     return imports
       .filter((named) => named.startsWith('.'))

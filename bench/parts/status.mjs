@@ -30,6 +30,7 @@ async function measure(project, size) {
   const base = [bare, tasksFolder(project)];
   await against(base, 'status --json', forgeArgs(project, 'status', '--json'), size);
   await against(base, 'phases --ready --json', forgeArgs(project, 'phases', '--ready', '--json'), size);
+  await against(base, 'gc --dry-run --json', forgeArgs(project, 'gc', '--dry-run', '--json'), size);
   // The files without a plan: what the tree alone costs.
   fs.rmSync(path.join(project, 'plans'), { recursive: true });
   await against(base, 'status --json, without a plan', forgeArgs(project, 'status', '--json'), size);

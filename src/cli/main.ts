@@ -49,6 +49,7 @@ async function answer(request: Request, screen: Screen, version: () => string): 
       dir,
       warn: (message: string) => screen.warn(message),
       note: (message: string) => screen.note(message),
+      say: (line: string) => screen.output.line('stderr', line),
     };
     const given = await spec.answer(input, { call, screen });
     return typeof given === 'number' ? given : await screen.give(given);

@@ -112,6 +112,29 @@ export function refuseHeld(record: TaskRecord, observer: LeaseObserver): void {
   }
 }
 
+/**
+ * Takes an in-flight task from an owner that is gone, without giving it to another; once too often fails it. Null when it
+ * is not in flight, or when its lease still counts.
+ */
+export function abandonTask(
+  record: TaskRecord,
+  { observer, abandonLimit, reason }: { observer: LeaseObserver; abandonLimit: number; reason: string },
+): Decision<null> | null {
+  const held = record.lease;
+  if (!isInFlight(record.state.state)) return null;
+  if (held !== null && leaseStanding(held, observer).kind !== 'stale') return null;
+  const abandons = record.memo.abandons + 1;
+  if (abandons >= abandonLimit) return giveUp(record, abandons, observer.nowMs);
+  const next = changed(record, {
+    moves: ['abandon'],
+    lease: null,
+    memo: { abandons, ...(held === null ? {} : { ended_claim: endedClaim(held, 'abandoned', 'abandoned') }) },
+    by: null,
+    nowMs: observer.nowMs,
+  });
+  return { ...next, history: held === null ? [] : [historyOf(held, 'admin_released', reason)], result: null };
+}
+
 /** Ends the loop of a task that no owner survives. */
 function giveUp(record: TaskRecord, abandons: number, nowMs: number): Decision<null> {
   const held = record.lease;

@@ -11,7 +11,7 @@ import type { ClassifiedError } from './classify.ts';
 import { changed, type Decision, heldBy, workedBy } from './decision.ts';
 import { ForgeError } from './errors.ts';
 import { type OwnerIdentity, OwnerIdentitySchema, type WorkerIdentity, WorkerIdentitySchema } from './identity.ts';
-import { type Instant, renewed } from './leases.ts';
+import { type Instant, type LeaseObserver, leaseStanding, renewed } from './leases.ts';
 import { once } from './once.ts';
 import type { Lease, TaskRecord, Verdict } from './records.ts';
 import type { Move } from './task-state.ts';
@@ -301,14 +301,37 @@ export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lea
   );
 }
 
-/** Notes which check is about to run, and renews the lease. Throws LEASE_STOLEN, STALE_ATTEMPT. */
+/**
+ * Who has an attempt's result checked: whoever speaks for it, or gc, while nobody does. `unheld` judges the lease that may be
+ * left.
+ */
+export type Checker = Holder & { unheld?: LeaseObserver };
+
+/** The lease under which a check runs; null for one that nobody holds. Throws LEASE_STOLEN, STALE_ATTEMPT, LEASE_EXISTS. */
+export function checkedFor(record: TaskRecord, checker: Checker): Lease | null {
+  const { unheld, attemptId } = checker;
+  if (unheld === undefined) return heldFor(record, checker);
+  const { task_id, current_attempt_id } = record.state;
+  const details = { task_id, attempt_id: attemptId };
+  if (current_attempt_id !== attemptId) {
+    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} is not the current attempt of task ${task_id}`, {
+      details,
+    });
+  }
+  if (record.lease !== null && leaseStanding(record.lease, unheld).kind !== 'stale') {
+    throw new ForgeError('LEASE_EXISTS', `run ${record.lease.owner_run_id} has claimed task ${task_id}`, { details });
+  }
+  return null;
+}
+
+/** Notes which check is about to run, and renews the lease. Throws as `checkedFor` does. */
 export function beginCheck(
   record: TaskRecord,
-  request: { holder: Holder; pending: PendingVerification; ttlMs: number; instant: Instant },
+  request: { holder: Checker; pending: PendingVerification; ttlMs: number; instant: Instant },
 ): Decision<null> {
-  const held = heldFor(record, request.holder);
-  const moves: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
-  const lease = renewed(held, request.ttlMs, request.instant);
+  const held = checkedFor(record, request.holder);
+  const moves: Move[] = held !== null && record.state.state === 'dispatched' ? ['start'] : [];
+  const lease = held === null ? record.lease : renewed(held, request.ttlMs, request.instant);
   const memo = { verification: request.pending };
   const next = changed(record, { moves, lease, memo, by: held, nowMs: request.instant.nowMs });
   return { ...next, history: [], result: null };

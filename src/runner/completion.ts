@@ -7,7 +7,7 @@ import type { Settings } from '../core/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../core/task-ops.ts';
 import { isoTime } from '../core/time.ts';
 import {
-  type Holder,
+  type Checker,
   NO_WORK_FOUND,
   type Verified,
   type VerifyCommand,
@@ -29,7 +29,7 @@ export function taskPolicy(settings: Settings, task: PlanTask | null): RetryPoli
   });
 }
 
-export interface Completion extends Holder {
+export interface Completion extends Checker {
   taskId: string;
   /** As planned; null for one that is not in the plan: then the settings decide alone. */
   task: PlanTask | null;

@@ -6,7 +6,7 @@ import type { OwnerIdentity } from '../core/identity.ts';
 import type { Instant, LeaseObserver } from '../core/leases.ts';
 import type { Plan } from '../core/plan.ts';
 import type { World } from '../core/readiness.ts';
-import type { TaskRecord } from '../core/records.ts';
+import type { RunManifest, TaskRecord } from '../core/records.ts';
 import type { Settings } from '../core/settings.ts';
 import { identifyOwner } from '../host/processes.ts';
 import type { ChangeEnv } from '../store/change.ts';
@@ -52,6 +52,14 @@ export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskRea
       return read.record === null && read.problem !== null ? 'unreadable' : read.record;
     },
   };
+}
+
+/** `open`: nobody said that it ended. `dead`: its process is gone without having said so. */
+export type RunStanding = 'open' | 'ended' | 'dead';
+
+export function runStanding({ ctx }: Pick<Env, 'ctx'>, { ended_at, owner }: RunManifest): RunStanding {
+  if (ended_at) return 'ended';
+  return owner && ctx.liveness(owner) === 'dead' ? 'dead' : 'open';
 }
 
 /** How long a heartbeat renews a lease for: as long as it was taken for. */

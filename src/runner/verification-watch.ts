@@ -2,7 +2,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { heartbeatTask } from '../core/task-ops.ts';
-import { type Holder, heldFor } from '../core/verification.ts';
+import { type Checker, checkedFor } from '../core/verification.ts';
 import { changeTask } from '../store/change.ts';
 import { type Env, instantOf, ttlOf } from './env.ts';
 
@@ -12,9 +12,11 @@ const LOOK_MS = 500;
 /** How many heartbeats a lease has room for. */
 const BEATS_PER_LEASE = 3;
 
+const LOST: readonly string[] = ['LEASE_STOLEN', 'STALE_ATTEMPT', 'LEASE_EXISTS'];
+
 export class VerificationWatch {
   readonly #env: Env;
-  readonly #holder: Holder & { taskId: string };
+  readonly #holder: Checker & { taskId: string };
   readonly #onLost: () => void;
   readonly #timer: NodeJS.Timeout;
   #stamp = '';
@@ -23,7 +25,7 @@ export class VerificationWatch {
   #busy = false;
 
   /** `onLost` is called at every look once the lease is lost. */
-  constructor(env: Env, holder: Holder & { taskId: string }, onLost: () => void) {
+  constructor(env: Env, holder: Checker & { taskId: string }, onLost: () => void) {
     this.#env = env;
     this.#holder = holder;
     this.#onLost = onLost;
@@ -45,13 +47,13 @@ export class VerificationWatch {
         const { record } = await this.#env.store.read(taskId);
         this.#stamp = stamp;
         if (record === null) return;
-        heldFor(record, this.#holder);
-        this.#ttlMs = ttlOf(this.#env, record);
+        // What nobody holds is renewed by nobody.
+        if (checkedFor(record, this.#holder) !== null) this.#ttlMs = ttlOf(this.#env, record);
       }
       await this.#beat();
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;
-      if (error.code === 'LEASE_STOLEN' || error.code === 'STALE_ATTEMPT') this.#onLost();
+      if (LOST.includes(error.code)) this.#onLost();
       // Whatever else it is, the end of the verification tells of it.
     } finally {
       this.#busy = false;

@@ -3,14 +3,18 @@
  * names before it begins, and writes down what came of it. Loaded only where there is something to check.
  */
 
+import { newId } from '../core/context.ts';
+import { repeated } from '../core/decision.ts';
 import type { WorkerIdentity } from '../core/identity.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../core/records.ts';
 import { type Outcome, outcomeKey } from '../core/task-ops.ts';
+import { isClaimable, isInFlight } from '../core/task-state.ts';
 import { plainText } from '../core/text.ts';
 import { fromIso, isoTime, TIMER_MAX_MS } from '../core/time.ts';
 import {
   beginCheck,
   type CheckResult,
+  checkedFor,
   checkFailure,
   heldFor,
   movedFault,
@@ -20,6 +24,7 @@ import {
   type Verified,
   type VerifyCommand,
   verifiedOf,
+  verifyCommands,
   workFault,
 } from '../core/verification.ts';
 import { withoutGitLocals } from '../core/workspaces.ts';
@@ -90,7 +95,29 @@ export async function settleVerdict(
 /** Throws LEASE_STOLEN, STALE_ATTEMPT when the verdict is somebody else's to verify by now, or nobody's. */
 async function refuseLost(env: Env, completion: Completion): Promise<void> {
   const { record } = await env.store.read(completion.taskId, { thorough: true });
-  if (record !== null) heldFor(record, completion);
+  if (record !== null) checkedFor(record, completion);
+}
+
+/**
+ * Has a verdict checked that nobody speaks for, and writes its twin; the next claimer moves the task by it. Null when it was
+ * stopped, or when there is no such verdict any more. Throws LEASE_EXISTS and STALE_ATTEMPT when somebody took the task.
+ */
+export async function reverify(env: Env, completion: Completion): Promise<Verified | null> {
+  const { taskId, attemptId, task } = completion;
+  const verdict = await env.store.readVerdict(taskId, attemptId);
+  if (verdict === null) return null;
+  const outcome: Outcome = { kind: 'verdict', verdict, written: true };
+  const commands = verifyCommands(env.settings.verify.commands, task?.verify ?? []);
+  const interrupts = completion.interrupts();
+  try {
+    const check = new Verification(env, completion, { outcome, verdict, claimId: newId(env.ctx) });
+    await check.announce();
+    const verified = await check.run(commands, interrupts);
+    if (verified === null && interrupts.level === 0) await refuseLost(env, completion);
+    return verified;
+  } finally {
+    interrupts.stop();
+  }
 }
 
 interface HandedIn {
@@ -113,6 +140,11 @@ class Verification {
     this.#completion = completion;
     this.#handedIn = given;
     this.#dir = env.layout.attempt(completion.taskId, completion.attemptId);
+  }
+
+  /** Says in the record that a verdict is being verified, before anything else is done about it. */
+  async announce(): Promise<void> {
+    await this.#begin(null, null);
   }
 
   /** Null when it was stopped before its end. */
@@ -242,7 +274,7 @@ class Verification {
     return { ...this.#env.ctx.machine(), ...identity, ...ids };
   }
 
-  async #begin(command: VerifyCommand, worker: WorkerIdentity | null): Promise<void> {
+  async #begin(command: VerifyCommand | null, worker: WorkerIdentity | null): Promise<void> {
     const { taskId, attemptId } = this.#completion;
     const { outcome } = this.#handedIn;
     const written = outcome.kind === 'verdict' && outcome.written;
@@ -252,10 +284,13 @@ class Verification {
       written,
       since: isoTime(this.#env.now()),
       verifier: ownIdentity(this.#env),
-      command: command.name,
+      command: command?.name ?? null,
       worker,
     };
     await changeTask(this.#env, taskId, (record) => {
+      // Nobody claims a task that stands elsewhere, so nobody would stop what is left of a check.
+      const { state } = record.state;
+      if (!isInFlight(state) && !isClaimable(state)) return repeated(null);
       const ttlMs = ttlOf(this.#env, record);
       return beginCheck(record, { holder: this.#completion, pending, ttlMs, instant: instantOf(this.#env) });
     });
@@ -304,14 +339,16 @@ class Verification {
    */
   async #awaitOther(): Promise<Verified | null> {
     const { taskId, attemptId } = this.#completion;
+    // Whoever has taken the task over has stopped what its former verifier ran, and waits for nobody: he may be paused.
+    const alone = this.#completion.claimId !== undefined;
     for (;;) {
       const { record } = await this.#env.store.read(taskId, { thorough: true });
       if (record === null || this.#stopped) return null;
-      heldFor(record, this.#completion);
+      checkedFor(record, this.#completion);
       const pending = pendingVerification(record);
       const twin = await this.#env.store.readVerified(taskId, attemptId);
       if (twin !== null) return twin;
-      if (pending === null || !this.#isToBeAwaited(pending)) {
+      if (pending === null || alone || !this.#isAtWork(pending)) {
         if (pending?.worker) await stopLeftGroup(this.#env, taskId, pending.worker);
         return null;
       }
@@ -319,10 +356,8 @@ class Verification {
     }
   }
 
-  #isToBeAwaited({ verifier, since }: PendingVerification): boolean {
+  #isAtWork({ verifier, since }: PendingVerification): boolean {
     const { ctx, settings } = this.#env;
-    // Under an earlier claim: whoever it is has lost the lease, though he may only be paused.
-    if (this.#completion.claimId !== undefined) return false;
     if (verifier.pid === ctx.pid && verifier.started_at === ownIdentity(this.#env).started_at) return false;
     const liveness = ctx.liveness(verifier);
     if (liveness !== 'unknown') return liveness === 'alive';

@@ -24,6 +24,8 @@ export type JournalEntry =
       claim_id: string | null;
       generation: number;
     }
+  /** gc has applied a row of its table. */
+  | { type: 'gc'; task_id: string; row: number; action: string; reason: string }
   | { type: 'warning'; task_id: string | null; message: string }
   | { type: 'error'; verb: string; code: ErrorCode | 'BUG'; message: string };
 

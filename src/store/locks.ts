@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
 import { errorCode } from './calls.ts';
+import { readCapped } from './drivers.ts';
 import { asIoError } from './io-errors.ts';
 
 /**
@@ -19,6 +20,49 @@ export async function advised(file: string, work: () => unknown): Promise<void> 
     await work();
   } finally {
     await release?.().catch(() => {});
+  }
+}
+
+/** How long an advisory lock is waited for before the work is done without it: some ten looks, three seconds. */
+const ADVISORY_WAIT = { retries: 12, factor: 1, minTimeout: 250, maxTimeout: 250 };
+
+/**
+ * Runs `work` under an advisory lock, so that the second of two does not do the first one's work. `me` says who holds it.
+ * Waits a few seconds for whoever has it, tells `onBusy` what he said of himself, and then goes on without it: `work` must
+ * be harmless when it is done twice. Throws what `work` throws, IO_ERROR.
+ */
+export async function takingTurns<T>(
+  lock: string,
+  me: string,
+  onBusy: (holder: string) => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { default: lockfile } = await import('proper-lockfile');
+  const says = `${lock}.holder`;
+  const options = { lockfilePath: lock, realpath: false, stale: STALE_MS, onCompromised: () => {} };
+  let release: (() => Promise<void>) | null = null;
+  try {
+    release = await lockfile.lock(lock, { ...options, retries: ADVISORY_WAIT });
+    fs.writeFileSync(says, me, { mode: 0o600 });
+  } catch (error) {
+    if (release === null && errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
+    if (release === null) onBusy(holderIn(says));
+  }
+  try {
+    return await work();
+  } finally {
+    if (release !== null) {
+      fs.rmSync(says, { force: true });
+      await release().catch(() => {});
+    }
+  }
+}
+
+function holderIn(file: string): string {
+  try {
+    return readCapped(file, 1000).trim();
+  } catch {
+    return '';
   }
 }
 

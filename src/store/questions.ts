@@ -18,9 +18,10 @@ import { questionFile, type StateStore } from './store.ts';
 /** The record with the question that a tree written by hand keeps only in a file. */
 export async function knowingQuestion(store: StateStore, record: TaskRecord): Promise<TaskRecord> {
   const { task_id, current_attempt_id } = record.state;
-  if (!lacksQuestion(record) || current_attempt_id === null) return record;
+  if (!lacksQuestion(record)) return record;
   const open = (await store.listQuestions(task_id)).filter(
-    ({ attemptId, question }) => attemptId === current_attempt_id && question.status === 'open',
+    ({ attemptId, question }) =>
+      (current_attempt_id === null || attemptId === current_attempt_id) && question.status === 'open',
   );
   const last = open.at(-1);
   return last === undefined ? record : withQuestion(record, last.attemptId, last.question);

@@ -51,3 +51,17 @@ function textBelow(root: string, name: string): string {
     return '';
   }
 }
+
+/** Writes a file that a user named by `flag`, over what is there. Throws INVALID_ARGS when it can't be written. */
+export function writeUserFile(path: string, flag: string, text: string): void {
+  const tmp = `${path}.${process.pid}.tmp`;
+  try {
+    fs.writeFileSync(tmp, text, { flag: 'wx' });
+    fs.renameSync(tmp, path);
+  } catch (error) {
+    fs.rmSync(tmp, { force: true });
+    throw new ForgeError('INVALID_ARGS', `${flag} ${path}: it can not be written (${errorCode(error)})`, {
+      cause: error,
+    });
+  }
+}

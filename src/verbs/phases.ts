@@ -8,6 +8,7 @@ import { closest } from '../core/text.ts';
 import { worldOf } from '../runner/env.ts';
 import type { LoadedPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
+import { divergences } from './auto-gc.ts';
 import { type Call, foresee, openSession, plannedTask, planOf, readAll, readFor } from './session.ts';
 
 export interface PhasesOptions {
@@ -44,11 +45,12 @@ export type PhasesData = { phases: PhaseRow[]; warnings: string[] } | ReadyData;
 export async function phases(call: Call, options: PhasesOptions): Promise<PhasesData> {
   const session = openSession(call);
   const loaded = planOf(session);
-  const { reads } = await readAll(session);
+  const { reads, runs } = await readAll(session);
   const world = worldOf(session, loaded.plan, await foresee(session, reads));
   if (options.blockedBy !== undefined) requireName(loaded, options.blockedBy);
   const warnings = [...loaded.warnings, ...problemsOf(reads)];
   if (options.ready !== true) return { phases: phaseRows(world, options.blockedBy), warnings };
+  warnings.push(...(await divergences(session, loaded.plan, { reads, runs })));
   const view =
     options.phase === 'review' || options.phase === 'ship' ? queueFor(options.phase, world) : readyNow(world);
   const by = options.blockedBy;

@@ -1,10 +1,8 @@
 /** A run as `run list` and `status` show it. */
 
 import type { RunManifest } from '../core/records.ts';
+import { type RunStanding, runStanding } from '../runner/env.ts';
 import type { Session } from './session.ts';
-
-/** `open`: nobody said that it ended. `dead`: its process is gone without having said so. */
-export type RunStanding = 'open' | 'ended' | 'dead';
 
 export interface RunRow {
   run_id: string;
@@ -16,8 +14,7 @@ export interface RunRow {
 }
 
 export function runRow(session: Session, manifest: RunManifest): RunRow {
-  const { run_id, name, host, started_at, owner } = manifest;
+  const { run_id, name, host, started_at } = manifest;
   const ended_at = manifest.ended_at ?? null;
-  const dead = ended_at === null && owner != null && session.ctx.liveness(owner) === 'dead';
-  return { run_id, name, host, started_at, ended_at, standing: ended_at !== null ? 'ended' : dead ? 'dead' : 'open' };
+  return { run_id, name, host, started_at, ended_at, standing: runStanding(session, manifest) };
 }

@@ -7,7 +7,7 @@ import { isoTime } from '../core/time.ts';
 import { type RunRow, runRow } from './run-rows.ts';
 import { type Call, openRun, openSession } from './session.ts';
 
-export type { RunRow, RunStanding } from './run-rows.ts';
+export type { RunRow } from './run-rows.ts';
 
 export interface RunStartData {
   run_id: string;

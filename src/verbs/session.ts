@@ -29,10 +29,12 @@ export interface Call {
   warn(message: string): void;
   /** Told what takes its time. Default: nobody is. */
   note?(message: string): void;
+  /** Told, word for word, what is to be seen whatever the answer looks like. Default: nobody is. */
+  say?(line: string): void;
 }
 
-/** `note` as in `Call`. */
-export type Session = Env & { note(message: string): void };
+/** `note` and `say` as in `Call`. */
+export type Session = Env & { note(message: string): void; say(line: string): void };
 
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
 export function openSession(call: Call, driver?: Driver): Session {
@@ -49,6 +51,7 @@ export function openSession(call: Call, driver?: Driver): Session {
     newOp: () => newId(ctx),
     warn: call.warn,
     note: (message) => call.note?.(message),
+    say: (line) => call.say?.(line),
   };
 }
 

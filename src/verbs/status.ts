@@ -7,6 +7,7 @@ import type { FailureReason, LastError, TaskState } from '../core/records.ts';
 import { pendingVerification } from '../core/verification.ts';
 import { type LoadedPlan, loadPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
+import { divergences } from './auto-gc.ts';
 import { notEnforced } from './not-enforced.ts';
 import { type RunRow, runRow } from './run-rows.ts';
 import { type Call, openSession, readAll, type Session } from './session.ts';
@@ -58,6 +59,7 @@ export async function status(call: Call, options: { run?: string | undefined }):
   const others = [...reads.values()].filter(
     (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',
   );
+  const noticed = await divergences(session, loaded?.plan ?? null, { reads, runs });
   const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
   const tasks = shown.map(({ task, read }) => row(task, read));
   const counts: Record<string, number> = {};
@@ -70,7 +72,7 @@ export async function status(call: Call, options: { run?: string | undefined }):
       .filter((manifest) => run === null || manifest.run_id === run)
       .map((manifest) => runRow(session, manifest)),
     open_questions: tasks.filter((task) => task.state === 'blocked_on_question').length,
-    warnings: warningsOf(session, loaded, shown),
+    warnings: [...warningsOf(session, loaded, shown), ...noticed],
   };
 }
 

@@ -83,7 +83,8 @@ it('a task whose runner was killed is not shown as being worked on', async () =>
   expect(await text(cwd, 'status')).toMatch(/lease for .+ more, run/);
   process.kill('SIGKILL');
   await ended;
-  const shown = await text(cwd, 'status');
+  const { stdout: shown, stderr } = await orchestrate(['status'], { cwd });
+  expect(stderr).toBe('[gc] a: row 2 (mark_abandoned) — run `forge orchestrate gc` to apply\n');
   expect(shown).toContain('whoever worked on it is gone; the next run takes it over');
   expect(shown).not.toContain('lease for');
   // The worker that is left behind is stopped by the next command that takes the task.

@@ -4,6 +4,7 @@ import type { VerbGroup } from '../spec.ts';
 import { HOME, LOOKING } from './looking.ts';
 import { ANSWERING } from './questions.ts';
 import { RUNNING } from './running.ts';
+import { TIDYING } from './tidying.ts';
 import { STEERING, WORKING } from './working.ts';
 
 export { HOME };
@@ -15,4 +16,5 @@ export const GROUPS: readonly VerbGroup[] = [
   { title: 'Work on a task', verbs: WORKING },
   { title: 'Ask and answer', verbs: ANSWERING },
   { title: 'Steer', verbs: STEERING },
+  { title: 'Tidy up', verbs: TIDYING },
 ];

@@ -4,6 +4,9 @@ import type { Input } from '../input.ts';
 import type { VerbSpec } from '../spec.ts';
 import { PHASES_OF_WORK, RUN, SAMPLE, TASK } from './common.ts';
 
+/** What auto-gc finds is printed by itself. */
+const unsaid = (warnings: readonly string[]) => warnings.filter((warning) => !warning.startsWith('[gc] '));
+
 /** Bare `forge orchestrate`. */
 export const HOME: VerbSpec = {
   name: '',
@@ -30,7 +33,7 @@ const STATUS: VerbSpec = {
     const data = await status(call, { run: input.text('run') });
     return {
       data,
-      warnings: data.warnings,
+      warnings: unsaid(data.warnings),
       human: async (look) => (await import('../render/status.ts')).renderStatus(data, look),
     };
   },
@@ -61,7 +64,7 @@ const PHASES: VerbSpec = {
     });
     return {
       data,
-      warnings: data.warnings,
+      warnings: unsaid(data.warnings),
       human: async (look) => (await import('../render/phases.ts')).renderPhases(data, look),
     };
   },
@@ -95,7 +98,7 @@ const SHOW: VerbSpec = {
     const data = await show(call, { task: input.task() });
     return {
       data,
-      warnings: data.warnings,
+      warnings: unsaid(data.warnings),
       human: async (look) => (await import('../render/show.ts')).renderShow(data, look),
     };
   },

@@ -1,0 +1,92 @@
+/** What the rows of the gc table look things up in beside the task at hand, and the order of what they find. */
+
+import type { GcPlanRow, GcRowId, GcSeverity, GcSnapshot, SeenIssue, TaskIdentity } from './gc-plan.ts';
+import { oneLine } from './text.ts';
+import { fromIso } from './time.ts';
+
+export interface World {
+  snapshot: GcSnapshot;
+  nowMs: number;
+  /** The issue of each task. */
+  issues: ReadonlyMap<string, SeenIssue>;
+  planned: ReadonlySet<string> | null;
+}
+
+export function worldOf(snapshot: GcSnapshot): World {
+  const { plan, now } = snapshot;
+  return {
+    snapshot,
+    nowMs: fromIso(now),
+    issues: issuesOf(snapshot),
+    planned: plan === null ? null : new Set(plan.map(({ id }) => id)),
+  };
+}
+
+/** Where a task has several issues the one with the lowest id counts, in whatever order the tracker lists them. */
+function issuesOf({ plan, tracker }: GcSnapshot): Map<string, SeenIssue> {
+  const issues = new Map<string, SeenIssue>();
+  if (tracker.kind !== 'up') return issues;
+  const tasks = new Map<string, string>();
+  for (const { id, tracker_issue_id } of plan ?? []) {
+    if (tracker_issue_id === null) continue;
+    const other = tasks.get(tracker_issue_id);
+    if (other === undefined || compare(id, other) < 0) tasks.set(tracker_issue_id, id);
+  }
+  for (const issue of tracker.issues) {
+    const taskId = issue.task_id ?? tasks.get(issue.id) ?? null;
+    if (taskId === null) continue;
+    const other = issues.get(taskId);
+    if (other === undefined || before(issue, other)) issues.set(taskId, issue);
+  }
+  return issues;
+}
+
+function before(a: SeenIssue, b: SeenIssue): boolean {
+  return (compare(a.id, b.id) || compare(JSON.stringify(a), JSON.stringify(b))) < 0;
+}
+
+export const isClosed = ({ state }: SeenIssue) => state === 'done' || state === 'cancelled';
+
+export function item(
+  row: GcRowId,
+  task_id: string,
+  action: GcPlanRow['action'],
+  severity: GcSeverity,
+  reason: string,
+  payload: GcPlanRow['payload'],
+  identity: TaskIdentity | null,
+): GcPlanRow {
+  return { row, task_id, action, severity, reason: oneLine(reason, 400), payload, identity } as GcPlanRow;
+}
+
+/** A name in a reason, cut so that it does not push the reason out. */
+export function named(text: string): string {
+  return oneLine(text, 120);
+}
+
+/** Row, task, path; then whatever else tells two items apart, so that the order never depends on who listed them. */
+export function byOrder(a: GcPlanRow, b: GcPlanRow): number {
+  return (
+    a.row - b.row ||
+    compare(a.task_id, b.task_id) ||
+    compare(pathOf(a), pathOf(b)) ||
+    compare(a.action, b.action) ||
+    compare(JSON.stringify(a), JSON.stringify(b))
+  );
+}
+
+function pathOf({ payload }: GcPlanRow): string {
+  return 'path' in payload ? (payload.path ?? '') : '';
+}
+
+/** By code points. Strings compare by UTF-16 code units, which puts what needs two of them before U+E000 to U+FFFF. */
+export function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  let at = 0;
+  while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  if (at === a.length || at === b.length) return a.length - b.length;
+  // The first unit that differs may be the second half of a pair.
+  const from = (text: string, index: number) => text.codePointAt(index) ?? 0;
+  const half = at === 0 ? 0 : from(a, at - 1) - from(b, at - 1);
+  return half === 0 ? from(a, at) - from(b, at) : half;
+}

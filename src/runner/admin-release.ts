@@ -1,0 +1,110 @@
+/** Releases a lease that is one too many, by what it was seen to be: whoever has touched it since keeps it. */
+
+import { adoptLease, releaseLease } from '../core/gc-moves.ts';
+import { canonicalLease } from '../core/gc-rows.ts';
+import type { Lease } from '../core/records.ts';
+import { isTerminal } from '../core/task-state.ts';
+import { changeTask } from '../store/change.ts';
+import { leaseIn, removeLeaseFile, seenLeaseFiles } from '../store/gc-files.ts';
+import type { Env } from './env.ts';
+
+export interface AdminRelease {
+  taskId: string;
+  /** Name of the file within the task's folder. */
+  expectedPath: string;
+  expectedClaimId: string;
+  expectedGeneration: number;
+  expectedOwnerRunId: string;
+  /** ISO 8601, as it was written. */
+  expectedExpiresAt: string;
+  /** Only from a task that is shipped, cancelled or failed. */
+  requireTerminalState: boolean;
+  /** For the task's history. */
+  reason: string;
+}
+
+export type AdminReleaseResult =
+  | { kind: 'released' }
+  | { kind: 'skipped'; code: 'LEASE_NOT_FOUND' | 'LEASE_IDENTITY_MISMATCH' | 'LEASE_STATE_NOT_TERMINAL' };
+
+type Refusal = Extract<AdminReleaseResult, { kind: 'skipped' }>;
+
+/** Thrown inside a change that is not to be made. */
+class Refused extends Error {
+  readonly code: Refusal['code'];
+
+  constructor(code: Refusal['code']) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/**
+ * Releases the lease that `expectedPath` holds, if it still is the one that was seen. The lease of the task itself is taken
+ * off by a commit, a stray file is removed. Throws IO_ERROR, SCHEMA_INVALID.
+ */
+export async function adminReleaseLeaseByIdentity(env: Env, request: AdminRelease): Promise<AdminReleaseResult> {
+  const { taskId, expectedPath: path } = request;
+  const read = await env.store.read(taskId, { thorough: true });
+  const files = seenLeaseFiles(env.layout, taskId, read.names);
+  const isOwn = path === 'lease.json';
+  const canonical = canonicalLease({ adopted: read.origin === 'record', lease_files: files });
+  try {
+    if (isOwn && (request.requireTerminalState || canonical === null || canonical.path === path)) {
+      await releaseOwn(env, request);
+    } else if (isOwn) await replaceOwn(env, request, canonical?.path ?? path);
+    else removeStray(env, request, read.record?.state.state ?? null);
+    return { kind: 'released' };
+  } catch (error) {
+    if (error instanceof Refused) return { kind: 'skipped', code: error.code };
+    throw error;
+  }
+}
+
+async function releaseOwn(env: Env, request: AdminRelease): Promise<void> {
+  await changeTask(env, request.taskId, (record) => {
+    refuseOther(record.lease, request);
+    // Whoever works on it would go on without one.
+    if (!isTerminal(record.state.state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
+    return releaseLease(record, { reason: request.reason, nowMs: env.now() });
+  });
+}
+
+/** In a tree written by hand another file has the lease that counts. It becomes the task's own, and the only one. */
+async function replaceOwn(env: Env, request: AdminRelease, canonical: string): Promise<void> {
+  const { taskId } = request;
+  const lease = leaseIn(env.layout, taskId, canonical);
+  if (lease === null) throw new Refused('LEASE_NOT_FOUND');
+  await changeTask(env, taskId, (record) => {
+    refuseOther(record.lease, request);
+    return adoptLease(record, lease, env.now());
+  });
+  removeLeaseFile(env.layout, taskId, canonical, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
+}
+
+function removeStray(env: Env, request: AdminRelease, state: Parameters<typeof isTerminal>[0] | null): void {
+  const { taskId, expectedPath: path } = request;
+  if (state !== null) refuseUnlessOver(state, request);
+  const lease = leaseIn(env.layout, taskId, path);
+  refuseOther(lease, request);
+  const removed = removeLeaseFile(env.layout, taskId, path, env.newOp(), (found) => isExpected(found, request));
+  if (!removed) throw new Refused('LEASE_IDENTITY_MISMATCH');
+}
+
+function refuseOther(lease: Lease | null, request: AdminRelease): void {
+  if (lease === null) throw new Refused('LEASE_NOT_FOUND');
+  if (!isExpected(lease, request)) throw new Refused('LEASE_IDENTITY_MISMATCH');
+}
+
+function isExpected(lease: Lease, request: AdminRelease): boolean {
+  return (
+    lease.claim_id === request.expectedClaimId &&
+    lease.generation === request.expectedGeneration &&
+    lease.owner_run_id === request.expectedOwnerRunId &&
+    lease.expires_at === request.expectedExpiresAt
+  );
+}
+
+function refuseUnlessOver(state: Parameters<typeof isTerminal>[0], { requireTerminalState }: AdminRelease): void {
+  if (requireTerminalState && !isTerminal(state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
+}

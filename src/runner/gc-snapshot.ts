@@ -1,0 +1,134 @@
+/** What gc looks at: one pass over the tree, the plan, git and the tracker, as plain data. What can't be read is in it as such. */
+
+import type {
+  GcSnapshot,
+  SeenBranch,
+  SeenLease,
+  SeenTask,
+  SeenTracker,
+  SeenWorktree,
+  TaskIdentity,
+} from '../core/gc-plan.ts';
+import { canonicalLease } from '../core/gc-rows.ts';
+import { leaseStanding } from '../core/leases.ts';
+import type { Plan } from '../core/plan.ts';
+import { openQuestion } from '../core/questions.ts';
+import type { Lease, RunManifest, TaskRecord } from '../core/records.ts';
+import { isTerminal } from '../core/task-state.ts';
+import { isoTime } from '../core/time.ts';
+import { leaseIn, seenAttempts, seenLeaseFiles } from '../store/gc-files.ts';
+import { knowingQuestion } from '../store/questions.ts';
+import type { TaskRead } from '../store/store.ts';
+import { type Env, observerOf, runStanding } from './env.ts';
+
+/** Where a plan is looked at from beside the tree. */
+export interface GcSources {
+  plan: Plan | null;
+  reads: Iterable<TaskRead>;
+  runs: readonly RunManifest[];
+  /** Without it nobody asks the tracker, and its rows find nothing. */
+  tracker?: SeenTracker;
+  git?: GitSeen;
+}
+
+/** What git knows of the tasks. */
+export interface GitSeen {
+  branches: readonly SeenBranch[];
+  worktrees: readonly SeenWorktree[];
+  /** The commit of the task that is in the base; null when none is. */
+  mergedSha(taskId: string, targetSha: string | null): Promise<string | null>;
+}
+
+/** The snapshot that gc plans on. Throws IO_ERROR when a folder can't be listed. */
+export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSnapshot> {
+  const { plan, reads, runs, git, tracker = { kind: 'none' } } = sources;
+  const closed = closedIssues(tracker, plan);
+  const tasks: SeenTask[] = [];
+  for (const read of reads) {
+    const seen = await seenTask(env, read);
+    // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
+    const asked = git !== undefined && closed.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
+    tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);
+  }
+  return {
+    now: isoTime(env.now()),
+    abandon_limit: env.settings.agents.retry_attempts,
+    plan: plan === null ? null : plan.tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id })),
+    tasks,
+    runs: runs.map((manifest) => ({ run_id: manifest.run_id, standing: runStanding(env, manifest) })),
+    tracker,
+    branches: git?.branches ?? [],
+    worktrees: git?.worktrees ?? [],
+  };
+}
+
+function closedIssues(tracker: SeenTracker, plan: Plan | null): Set<string> {
+  if (tracker.kind !== 'up') return new Set();
+  const done = tracker.issues.filter(({ state }) => state === 'done');
+  const ids = new Map(
+    plan?.tasks.flatMap(({ id, tracker_issue_id }) => (tracker_issue_id === null ? [] : [[tracker_issue_id, id]])),
+  );
+  return new Set(done.flatMap(({ id, task_id }) => task_id ?? ids.get(id) ?? []));
+}
+
+async function mergedSha(env: Env, git: GitSeen, { task_id, record }: TaskRead): Promise<string | null> {
+  const attempt = record?.state.current_attempt_id ?? null;
+  const twin = attempt === null ? null : await env.store.readVerified(task_id, attempt).catch(() => null);
+  return git.mergedSha(task_id, twin?.target_sha ?? null);
+}
+
+/** Names what a decision is made on. Hand-made content is named by the checksums of the files that it is in. */
+export function identityOf({ version, record }: Pick<TaskRead, 'version' | 'record'>): TaskIdentity {
+  return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
+}
+
+async function seenTask(env: Env, read: TaskRead): Promise<SeenTask> {
+  const { task_id, names, problem } = read;
+  const adopted = read.origin === 'record';
+  const lease_files = seenLeaseFiles(env.layout, task_id, names);
+  // Of a tree written by hand only its files say what a parked task waits for.
+  const record = read.record && (await knowingQuestion(env.store, read.record));
+  const state = read.origin === 'none' ? null : (record?.state ?? null);
+  const waits = record && openQuestion(record);
+  const current = state?.current_attempt_id ?? null;
+  const lease = record && leaseOf(env, read, record, { adopted, lease_files });
+  return {
+    task_id,
+    identity: identityOf(read),
+    adopted,
+    problem: record === null ? problem : null,
+    state: state?.state ?? null,
+    lease: lease && seenLease(env, lease),
+    current_attempt_id: current,
+    completed_attempt_id: record?.memo.completion?.attempt_id ?? null,
+    abandons: record?.memo.abandons ?? 0,
+    waits_for: waits && {
+      question_id: waits.question_id,
+      attempt_id: waits.attempt_id,
+      expires_at: waits.expires_at,
+      default_option_id: waits.default_option_id,
+    },
+    lease_files,
+    attempts: names.includes('attempts') ? seenAttempts(env.layout, task_id, current) : [],
+    merged_sha: null,
+  };
+}
+
+/** The record's, but in a tree written by hand that of the file that counts. */
+function leaseOf(
+  env: Env,
+  read: TaskRead,
+  record: TaskRecord,
+  files: Pick<SeenTask, 'adopted' | 'lease_files'>,
+): Lease | null {
+  const canonical = files.adopted ? null : canonicalLease(files);
+  if (canonical === null || canonical.path === 'lease.json') return record.lease;
+  return leaseIn(env.layout, read.task_id, canonical.path);
+}
+
+function seenLease(env: Env, lease: Lease): SeenLease {
+  const standing = leaseStanding(lease, observerOf(env));
+  const { claim_id, generation, owner_run_id, expires_at, attempt_id } = lease;
+  const why = standing.kind === 'stale' ? standing.why : '';
+  return { claim_id, generation, owner_run_id, expires_at, attempt_id, standing: standing.kind, why };
+}

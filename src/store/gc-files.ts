@@ -1,0 +1,220 @@
+/** The files that gc looks at beside a task's record, and what it moves away. Ids are checked before they are paths. */
+
+import fs from 'node:fs';
+import { crc32 } from '../core/checksum.ts';
+import { ForgeError } from '../core/errors.ts';
+import {
+  LEASE_FILE,
+  type SeenAnswer,
+  type SeenAttempt,
+  type SeenLeaseFile,
+  type SeenQuestion,
+} from '../core/gc-plan.ts';
+import { isUuid, requireUuid } from '../core/ids.ts';
+import { AnswerSchema, QuestionSchema } from '../core/question-records.ts';
+import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../core/records.ts';
+import { errorCode } from './calls.ts';
+import { readCapped } from './drivers.ts';
+import { makeFolder, refuseSymlink, syncDir } from './folders.ts';
+import { asIoError } from './io-errors.ts';
+import { parseJson } from './json.ts';
+import type { Layout } from './layout.ts';
+
+/** The attempts of a task with what they asked and handed in. `verdictOf`: the attempt whose verdict matters. */
+export function seenAttempts(layout: Layout, taskId: string, verdictOf: string | null): SeenAttempt[] {
+  const folder = `${layout.task(taskId)}/attempts`;
+  return foldersIn(folder).flatMap((attemptId) => {
+    if (!isUuid(attemptId)) return [];
+    const names = namesIn(`${folder}/${attemptId}`);
+    const has = (name: string) => names.includes(name);
+    const verified = has('verdict.verified.json');
+    const looked = attemptId === verdictOf && has('verdict.json') && !verified;
+    const place = (kind: string) => `attempts/${attemptId}/${kind}`;
+    return [
+      {
+        attempt_id: attemptId,
+        verdict: looked ? verdictIn(`${folder}/${attemptId}/verdict.json`) : null,
+        verified,
+        questions: has('questions') ? filesIn(layout, taskId, place('questions')).map(asQuestion) : [],
+        answers: has('answers') ? filesIn(layout, taskId, place('answers')).map(asAnswer) : [],
+      },
+    ];
+  });
+}
+
+interface FoundFile {
+  id: string;
+  path: string;
+  /** Null: it can't be read. */
+  text: string | null;
+}
+
+function filesIn(layout: Layout, taskId: string, path: string): FoundFile[] {
+  const dir = `${layout.task(taskId)}/${path}`;
+  return namesIn(dir).flatMap((name) => {
+    const id = name.replace(/\.json$/, '');
+    return isUuid(id) && id !== name ? [{ id, path: `${path}/${name}`, text: textOf(`${dir}/${name}`) }] : [];
+  });
+}
+
+function asQuestion({ id, path, text }: FoundFile): SeenQuestion {
+  const parsed = text === null ? null : parseRecord(QuestionSchema, parseJson(text) ?? null);
+  const base = { question_id: id, path, digest: crc32(text ?? '') };
+  if (parsed?.ok) return { ...base, status: parsed.value.status, why: '' };
+  return { ...base, status: null, why: parsed === null ? 'it is no regular file of at most 64 KiB' : parsed.why };
+}
+
+function asAnswer({ id, path, text }: FoundFile): SeenAnswer {
+  const parsed = text === null ? null : parseRecord(AnswerSchema, parseJson(text) ?? null);
+  const base = { question_id: id, path, digest: crc32(text ?? '') };
+  if (!parsed?.ok) return { ...base, option_id: undefined, answered_by: '' };
+  return { ...base, option_id: parsed.value.option_id, answered_by: parsed.value.answered_by };
+}
+
+function verdictIn(file: string): SeenAttempt['verdict'] {
+  const text = textOf(file);
+  const parsed = text === null ? null : parseRecord(VerdictSchema, parseJson(text) ?? null);
+  return parsed?.ok ? parsed.value.verdict : 'unreadable';
+}
+
+/** The files among `names` of a task's folder that look like leases. With fewer than two nothing is read. */
+export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly string[]): SeenLeaseFile[] {
+  const found = names.filter((name) => LEASE_FILE.test(name));
+  if (found.length < 2) return [];
+  const dir = layout.task(taskId);
+  return found.sort().flatMap((path): SeenLeaseFile[] => {
+    // A folder is somebody's lock, and no lease.
+    if (fs.lstatSync(`${dir}/${path}`, { throwIfNoEntry: false })?.isDirectory() !== false) return [];
+    const lease = readLease(`${dir}/${path}`);
+    if (typeof lease === 'string') return [{ kind: 'unreadable', path, why: lease }];
+    const { claim_id, generation, owner_run_id, expires_at } = lease;
+    return [{ kind: 'read', path, claim_id, generation, owner_run_id, expires_at }];
+  });
+}
+
+/** The lease in a task's file; null when there is none. Throws IO_ERROR when it can't be read as one. */
+export function leaseIn(layout: Layout, taskId: string, path: string): Lease | null {
+  const file = leasePath(layout, taskId, path);
+  if (fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) return null;
+  const lease = readLease(file);
+  if (typeof lease === 'string') throw asIoError(new Error(lease), `reading ${file}`);
+  return lease;
+}
+
+/** A string says why it can't be read. */
+function readLease(file: string): Lease | string {
+  const text = textOf(file);
+  if (text === null) return 'it is no regular file of at most 64 KiB';
+  const parsed = parseRecord(LeaseSchema, parseJson(text) ?? null);
+  return parsed.ok ? parsed.value : parsed.why;
+}
+
+function leasePath(layout: Layout, taskId: string, path: string): string {
+  if (LEASE_FILE.test(path)) return `${layout.task(taskId)}/${path}`;
+  throw new ForgeError('INVALID_ARGS', `${path} is no name of a lease file`);
+}
+
+/**
+ * Removes a lease file while `holds` accepts what is in it. It is taken aside first, so that what is looked at is what is
+ * removed. False when it holds something else, which then stays. Throws IO_ERROR.
+ */
+export function removeLeaseFile(
+  layout: Layout,
+  taskId: string,
+  path: string,
+  op: string,
+  holds: (lease: Lease) => boolean,
+): boolean {
+  const file = leasePath(layout, taskId, path);
+  const aside = `${layout.task(taskId)}/.tmp-${requireUuid(op, 'commit')}`;
+  try {
+    fs.renameSync(file, aside);
+    const lease = readLease(aside);
+    if (typeof lease !== 'string' && holds(lease)) {
+      fs.unlinkSync(aside);
+      return true;
+    }
+    // Without overwriting what somebody has put there meanwhile.
+    fs.linkSync(aside, file);
+    fs.unlinkSync(aside);
+    return false;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw asIoError(error, `removing ${file}`);
+  }
+}
+
+export type ArchiveResult = 'archived' | 'gone' | 'changed';
+
+/**
+ * Moves a question or an answer of an attempt to its folder `archived`, whole and under its own name, unless it is not what
+ * was seen any more. May be repeated after a kill. Throws IO_ERROR.
+ */
+export function archiveFile(
+  layout: Layout,
+  taskId: string,
+  file: { kind: 'questions' | 'answers'; attempt_id: string; question_id: string; digest: string },
+): ArchiveResult {
+  const attempt = layout.attempt(taskId, file.attempt_id);
+  const name = `${requireUuid(file.question_id, 'question')}.json`;
+  const from = `${attempt}/${file.kind}/${name}`;
+  const folder = `${attempt}/archived/${file.kind}`;
+  try {
+    refuseSymlink(`${attempt}/${file.kind}`);
+    const text = textOf(from);
+    if (text === null) return 'gone';
+    if (crc32(text) !== file.digest) return 'changed';
+    makeFolder(`${attempt}/archived`);
+    makeFolder(folder);
+    linkUnlessThere(from, `${folder}/${name}`, text);
+    syncDir(folder);
+    fs.unlinkSync(from);
+    return 'archived';
+  } catch (error) {
+    throw asIoError(error, `archiving ${from}`);
+  }
+}
+
+/** Whoever was killed between the two names has left both; another file of that name is kept, and gets company. */
+function linkUnlessThere(from: string, to: string, text: string): void {
+  try {
+    fs.linkSync(from, to);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    if (textOf(to) !== text)
+      linkUnlessThere(
+        from,
+        to.replace(/(\.\d+)?\.json$/, (_, n: string | undefined) => `.${Number(n?.slice(1) ?? 0) + 1}.json`),
+        text,
+      );
+  }
+}
+
+function textOf(file: string): string | null {
+  try {
+    return readCapped(file, RECORD_MAX_BYTES);
+  } catch {
+    return null;
+  }
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    refuseSymlink(dir);
+    return fs.readdirSync(dir);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
+    throw asIoError(error, `reading ${dir}`);
+  }
+}
+
+function foldersIn(dir: string): string[] {
+  try {
+    refuseSymlink(dir);
+    const entries = fs.readdirSync(dir, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
+    throw asIoError(error, `reading ${dir}`);
+  }
+}

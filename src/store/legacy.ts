@@ -1,0 +1,64 @@
+/** The layout of the first version: questions and answers right below `.forge`. gc moves them out of the way, whole. */
+
+import fs from 'node:fs';
+import { errorCode } from './calls.ts';
+import { makeFolder, refuseSymlink, syncDir } from './folders.ts';
+import { asIoError } from './io-errors.ts';
+import type { Layout } from './layout.ts';
+
+/** Paths as seen from the project. */
+export interface LegacyMove {
+  from: string;
+  to: string;
+}
+
+const FOLDERS = ['questions', 'answers'] as const;
+
+/** What is to be moved, and where to. `stamp` names this time. What is no `.json` file stays. Throws IO_ERROR. */
+export function legacyMoves(layout: Layout, stamp: string): LegacyMove[] {
+  return FOLDERS.flatMap((folder) =>
+    filesIn(`${layout.forge}/${folder}`).map((name) => ({
+      from: `.forge/${folder}/${name}`,
+      to: `.forge/orchestrator/legacy/${stamp}/${folder}/${name}`,
+    })),
+  );
+}
+
+function filesIn(dir: string): string[] {
+  try {
+    refuseSymlink(dir);
+    const entries = fs.readdirSync(dir, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.json') && !entry.name.startsWith('.'))
+      .map(({ name }) => name)
+      .sort();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
+    throw asIoError(error, `reading ${dir}`);
+  }
+}
+
+/** Moves them. What is gone by now was moved by somebody else. Throws IO_ERROR; a repeat moves the rest. */
+export function moveLegacy(layout: Layout, moves: readonly LegacyMove[]): LegacyMove[] {
+  return moves.filter(({ from, to }) => {
+    const target = `${layout.project}/${to}`;
+    const folder = target.slice(0, target.lastIndexOf('/'));
+    try {
+      for (const dir of parents(layout, folder)) makeFolder(dir);
+      // Two names for a moment, never none; and nothing that is there is overwritten.
+      fs.linkSync(`${layout.project}/${from}`, target);
+      syncDir(folder);
+      fs.unlinkSync(`${layout.project}/${from}`);
+      return true;
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return false;
+      throw asIoError(error, `moving ${from}`);
+    }
+  });
+}
+
+/** From `legacy` down to `folder`. */
+function parents({ orchestrator }: Layout, folder: string): string[] {
+  const names = folder.slice(orchestrator.length + 1).split('/');
+  return names.map((_, at) => `${orchestrator}/${names.slice(0, at + 1).join('/')}`);
+}

@@ -1,0 +1,193 @@
+/** `gc`: find where the tree disagrees with itself, with git or with the tracker, and put it right. */
+
+import { ForgeError } from '../core/errors.ts';
+import { type GcPlan, type GcRowId, planGc, plannedRows, reportedRows } from '../core/gc.ts';
+import type { GcPlanRow, SeenTracker } from '../core/gc-plan.ts';
+import { parseSavedPlan, type SavedPlan } from '../core/gc-plan-schema.ts';
+import { requireTaskId } from '../core/ids.ts';
+import type { Plan } from '../core/plan.ts';
+import { isoTime } from '../core/time.ts';
+import { applyGc, type GcItem, type GcPorts, type GcResult, shownItem } from '../runner/gc-apply.ts';
+import { buildSnapshot, type GitSeen } from '../runner/gc-snapshot.ts';
+import { listenToSignals } from '../runner/interrupts.ts';
+import { parseJson } from '../store/json.ts';
+import { type LegacyMove, legacyMoves, moveLegacy } from '../store/legacy.ts';
+import { takingTurns } from '../store/locks.ts';
+import { loadPlan } from '../store/project.ts';
+import { treeIdentity } from '../store/tree-identity.ts';
+import { readUserFile, writeUserFile } from '../store/user-files.ts';
+import { type Call, openSession, plannedOrNull, type Session } from './session.ts';
+
+export interface GcVerbOptions {
+  dryRun?: boolean | undefined;
+  /** Only these tasks, these rows. Empty: all. */
+  tasks?: readonly string[] | undefined;
+  rows?: readonly GcRowId[] | undefined;
+  removeOrphanWorktrees?: boolean | undefined;
+  /** Path to write the plan to. */
+  out?: string | undefined;
+  /** Path of a plan to apply instead of a new one. */
+  plan?: string | undefined;
+}
+
+export interface GcData {
+  planned: GcItem[];
+  applied: GcItem[];
+  skipped: GcResult['skipped'];
+  failed: GcResult['failed'];
+  reported: GcItem[];
+  /** Files of the first layout that were moved, or with `dryRun` would be. */
+  legacy: { moved: LegacyMove[] };
+  /** Something is to be done, or is left to be done. */
+  divergent: boolean;
+}
+
+/** Most of a saved plan that is read, bytes. */
+const PLAN_MAX_BYTES = 256 * 1024 * 1024;
+
+/** Throws STALE_PLAN, INVALID_ARGS, SETTINGS_INVALID, IO_ERROR. */
+export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
+  const session = openSession(call);
+  const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
+  const moves = options.plan === undefined ? legacyMoves(session.layout, stamp) : [];
+  if (options.dryRun === true || options.out !== undefined) return preview(session, options, moves);
+  if (!treeExists(session) && moves.length === 0) return emptyAnswer();
+  session.store.ensureTree();
+  return takingTurns(
+    `${session.layout.orchestrator}/.gc.lock`,
+    `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${isoTime(session.now())}`,
+    (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
+    () => execute(session, options, moves),
+  );
+}
+
+function treeExists(session: Session): boolean {
+  return treeIdentity(session.layout) !== null;
+}
+
+function emptyAnswer(): GcData {
+  return { planned: [], applied: [], skipped: [], failed: [], reported: [], legacy: { moved: [] }, divergent: false };
+}
+
+async function preview(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
+  const { plan } = await planFor(session, options);
+  const planned = plannedRows(plan);
+  if (options.out !== undefined) writePlan(session, options.out, plan);
+  return {
+    ...emptyAnswer(),
+    planned: planned.map(shownItem),
+    reported: reportedRows(plan).map(shownItem),
+    legacy: { moved: moves },
+    divergent: planned.length + moves.length > 0,
+  };
+}
+
+async function execute(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
+  const moved = moveLegacy(session.layout, moves);
+  const { plan, ports } = await planFor(session, options);
+  const result = await applyGc(session, plan, ports);
+  const nothingHeld = result.applied.length === 0 && result.failed.length === 0 && result.skipped.length > 0;
+  if (options.plan !== undefined && nothingHeld) {
+    throw new ForgeError('STALE_PLAN', `nothing in ${options.plan} holds any more`, {
+      details: { skipped: result.skipped },
+    });
+  }
+  const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
+  return {
+    planned: plannedRows(plan).map(shownItem),
+    ...result,
+    reported: reportedRows(plan).map(shownItem),
+    legacy: { moved },
+    divergent: left.length + result.failed.length > 0,
+  };
+}
+
+async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; ports: GcPorts }> {
+  const { git, ...ports } = await portsOf(session);
+  const saved = options.plan === undefined ? null : readPlan(session, options.plan);
+  const whole = saved ?? (await freshPlan(session, options, git, ports.tracker));
+  const tasks = new Set((options.tasks ?? []).map(requireTaskId));
+  const rows = new Set(options.rows ?? []);
+  const wanted = ({ task_id, row }: GcPlanRow) =>
+    (tasks.size === 0 || tasks.has(task_id)) && (rows.size === 0 || rows.has(row));
+  return { plan: { version: 1, rows: whole.rows.filter(wanted) }, ports };
+}
+
+async function freshPlan(
+  session: Session,
+  options: GcVerbOptions,
+  git: GitSeen,
+  tracker: GcPorts['tracker'],
+): Promise<GcPlan> {
+  const { tasks: reads, runs } = await session.store.snapshot();
+  const seen = await lookAtTracker(tracker);
+  const snapshot = await buildSnapshot(session, { plan: planOrNull(session), reads, runs, tracker: seen, git });
+  return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
+}
+
+/** gc works without a plan; one that can't be read is told, and then counts as none. */
+function planOrNull(session: Session): Plan | null {
+  try {
+    return loadPlan(session.layout, session.settings)?.plan ?? null;
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    session.warn(`${error.message}; going on without a plan`);
+    return null;
+  }
+}
+
+async function lookAtTracker(tracker: GcPorts['tracker']): Promise<SeenTracker> {
+  if (tracker === null) return { kind: 'none' };
+  try {
+    return { kind: 'up', issues: await tracker.list() };
+  } catch (error) {
+    return { kind: 'down', why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function portsOf(session: Session): Promise<GcPorts & { git: GitSeen }> {
+  const git: GitSeen = { branches: [], worktrees: [], mergedSha: async () => null };
+  return {
+    git,
+    tracker: null,
+    pruneBranch: async () => ({ kind: 'skipped', why: 'no repository' }),
+    removeWorktree: async () => ({ kind: 'skipped', why: 'no repository' }),
+    reverify: async (taskId, attemptId) => {
+      const { reverify } = await import('../runner/verification.ts');
+      const { observerOf } = await import('../runner/env.ts');
+      const verified = await reverify(session, {
+        taskId,
+        attemptId,
+        task: plannedOrNull(session, taskId),
+        outcome: { kind: 'failed', error: { class: 'verdict.invalid', message: '' } },
+        workerGone: false,
+        unheld: observerOf(session),
+        onCheck: ({ command }) => session.note(`verifying ${taskId}: ${command}`),
+        interrupts: listenToSignals,
+      });
+      return verified !== null;
+    },
+  };
+}
+
+function writePlan(session: Session, file: string, { rows }: GcPlan): void {
+  const tree = treeIdentity(session.layout);
+  if (tree === null) throw new ForgeError('INVALID_ARGS', `--out ${file}: there is no tree to make a plan of`);
+  const saved: SavedPlan = { version: 1, made_at: isoTime(session.now()), tree, rows: [...rows] };
+  writeUserFile(file, '--out', `${JSON.stringify(saved, null, 2)}\n`);
+}
+
+/** Throws STALE_PLAN when the plan belongs to another tree, INVALID_ARGS when it is none. */
+function readPlan(session: Session, file: string): GcPlan {
+  const saved = parseSavedPlan(parseJson(readUserFile(file, '--plan', PLAN_MAX_BYTES)));
+  if (saved === null) {
+    throw new ForgeError('INVALID_ARGS', `--plan ${file}: it is no plan that gc has written`, {
+      hint: 'Make one with `forge orchestrate gc --dry-run --out plan.json`.',
+    });
+  }
+  const tree = treeIdentity(session.layout);
+  if (tree?.path !== saved.tree.path || tree.inode !== saved.tree.inode) {
+    throw new ForgeError('STALE_PLAN', `${file} was made for another tree, ${saved.tree.path}`);
+  }
+  return { version: 1, rows: saved.rows };
+}

@@ -1,0 +1,85 @@
+/** What `status` and `phases --ready` notice by themselves: told, and never put right. */
+
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { orchestrate, project } from '../support/cli.ts';
+
+const STALE = '[gc] a: row 2 (mark_abandoned) — run `forge orchestrate gc` to apply';
+
+function tree(): string {
+  const cwd = project(['id: a, title: A, run: "true"', 'id: b, title: B, run: "true"']);
+  const dir = join(cwd, '.forge/orchestrator/tasks/a');
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, 'state.json'), '{"version":1,"task_id":"a","state":"claimed"}');
+  return cwd;
+}
+
+/** Every file with its content. */
+function everything(cwd: string): string[] {
+  return readdirSync(cwd, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+    .map((file) => `${file}: ${readFileSync(file, 'utf8')}`);
+}
+
+describe.each([
+  ['status', ['status']],
+  ['phases --ready', ['phases', '--ready']],
+])('%s', (_verb, args) => {
+  it('says on stderr what gc would do, word for word, and changes nothing', async () => {
+    const cwd = tree();
+    const before = everything(cwd);
+    const { code, stderr } = await orchestrate(args, { cwd });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: `${STALE}\n` });
+    expect(everything(cwd)).toEqual(before);
+  });
+
+  it('says so with --json as well, and has it in the warnings', async () => {
+    const result = await orchestrate([...args, '--json'], { cwd: tree() });
+    expect(result.stderr).toBe(`${STALE}\n`);
+    expect(result.json().data.warnings).toEqual([STALE]);
+  });
+
+  it('says nothing when all is well', async () => {
+    const cwd = project(['id: a, title: A, run: "true"']);
+    expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+    const result = await orchestrate([...args, '--json'], { cwd });
+    expect(result.stderr).toBe('');
+    expect(result.json().data.warnings).toEqual([]);
+  });
+
+  it('goes on when the look itself fails', async () => {
+    const cwd = tree();
+    const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
+    // A symlink in the place of a folder is never followed, so nothing can be said of what is behind it.
+    symlinkSync(cwd, attempts);
+    const { code, stderr } = await orchestrate(args, { cwd });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^\[gc\] auto-detect failed \(continuing\): .+$/m);
+  });
+});
+
+it('gc --dry-run works on a tree that may not be written', async () => {
+  const cwd = tree();
+  const dir = join(cwd, '.forge/orchestrator');
+  chmodSync(dir, 0o500);
+  try {
+    const { code, stdout } = await orchestrate(['gc', '--dry-run'], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^~ a {2}mark_abandoned \(row 2\) {2}it is claimed, and it has no lease$/m);
+  } finally {
+    chmodSync(dir, 0o700);
+  }
+});
+
+it('gc --detailed-exitcode tells CI whether there is something to do', async () => {
+  const cwd = tree();
+  const dry = ['gc', '--dry-run', '--detailed-exitcode', '--json'];
+  expect((await orchestrate(dry, { cwd })).code).toBe(10);
+  expect((await orchestrate(['gc', '--detailed-exitcode'], { cwd })).code).toBe(0);
+  expect((await orchestrate(dry, { cwd })).code).toBe(0);
+  const { code, stdout } = await orchestrate(['gc'], { cwd });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'no divergences found\n' });
+});
