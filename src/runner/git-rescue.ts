@@ -7,7 +7,7 @@ import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
 import { isoTime } from '../core/time.ts';
 import { nulSeparated, RESCUE_REFS, rescueFolder } from '../core/workspaces.ts';
-import { type GitOptions, gitOk } from '../host/git.ts';
+import { type GitOptions, type GitResult, gitOk } from '../host/git.ts';
 import { besideWorktree, removeFolder } from '../store/worktree-files.ts';
 import {
   copyIfThere,
@@ -143,9 +143,15 @@ async function workTree(
   const run = (...args: string[]) =>
     gitOk([...THOROUGH, `--git-dir=${commonDir}`, `--work-tree=${files}`, ...args], options);
   await run('read-tree', head);
-  const copies = await copiesIn(env, `${files}/${prefix}`);
-  const passed = copies.map((name) => `:(top,exclude,literal)${prefix}${name}`);
-  const { stderr } = await run('add', '--all', '--', ':(top)', ...passed);
+  const copies = (await copiesIn(env, `${files}/${prefix}`)).map((name) => `${prefix}${name}`);
+  const untaken = await notIgnored(copies, run);
+  const { stderr } = await run(
+    'add',
+    '--all',
+    '--',
+    ':(top)',
+    ...untaken.map((name) => `:(top,exclude,literal)${name}`),
+  );
   // Git says so, and goes on.
   if (stderr.includes('could not open directory')) {
     throw new ForgeError('IO_ERROR', `a folder in ${files} can not be read, so it was left alone: ${stderr.trim()}`, {
@@ -155,9 +161,17 @@ async function workTree(
   const tree = (await run('write-tree')).stdout.trim();
   const products = [...PRODUCT_FOLDERS.map((name) => `${name}/`), ...PRODUCT_FILES];
   const others = await run('ls-files', '--others', '-z', ...products.map((each) => `--exclude=${each}`));
-  const known = new Set(copies.map((name) => `${prefix}${name}`));
+  const known = new Set(copies);
   const left = nulSeparated(others.stdout).filter((name) => !known.has(name) && !isSymlink(`${files}/${name}`));
   return { tree, left: left.sort() };
+}
+
+/** Those of some files that `git add` would take as new: to leave out one that is ignored anyway is an error to git. */
+async function notIgnored(names: readonly string[], run: (...args: string[]) => Promise<GitResult>): Promise<string[]> {
+  // Without any pattern git would list everything.
+  if (names.length === 0) return [];
+  const patterns = names.map((name) => `:(top,literal)${name}`);
+  return nulSeparated((await run('ls-files', '--others', '--exclude-standard', '-z', '--', ...patterns)).stdout);
 }
 
 /** What forge has copied into the project's folder of a worktree and is still the same as in the main checkout. */
