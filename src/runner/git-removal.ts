@@ -82,6 +82,7 @@ export async function pruneBranch(env: GitEnv, { branch, sha }: PayloadOf<'prune
   // One at a time in the repository: of two branches at the same commit, each would be taken for what keeps the other's.
   return exclusively(besideWorktree(place, 'lock'), () =>
     exclusively(`${repository.commonDir}/forge-pruning.lock`, async () => {
+      await settleRemoval(env, place);
       const why = await whyBranchStays(env, repository, { branch, sha, taskId });
       if (why !== null) return skipped(why);
       const rescued = await rescueCommit(env, taskId, sha, `refs/heads/${branch}`);

@@ -155,6 +155,13 @@ describe('a branch', () => {
     });
   });
 
+  test('takes along what a removal of its worktree that was killed has left', async () => {
+    fs.renameSync(await ensure(), tree('.forge-removed-build'));
+    repo.git('worktree', 'prune');
+    expect(await prune('forge/build')).toEqual({ kind: 'done', rescued: null });
+    expect(fs.readdirSync(tree())).toEqual(['.gitignore']);
+  });
+
   test('goes although a killed git has left a lock on it', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     repo.write('.git/refs/heads/forge/lib.lock', '');
@@ -444,6 +451,20 @@ describe('a worktree', () => {
       expect(await remove(at)).toMatchObject({ kind: 'done' });
       expect(rescues()).toHaveLength(1);
     });
+  });
+
+  test('into which somebody writes just after the rescue is rescued again, with that', async () => {
+    const at = await ensure();
+    repo.write('new.txt', 'one\n', at);
+    const real = repo.git('--exec-path');
+    const late = `[ -d ${at} ] && case "$*" in *update-ref*) echo late >${at}/late.txt;; esac`;
+    repo.write('odd/git', `#!/bin/sh\n${late}\nexec ${real}/git "$@"\n`);
+    fs.chmodSync(repo.path('odd/git'), 0o755);
+    const result = await remove(seen(at), { PATH: `${repo.path('odd')}:${GIT_ENV.PATH}` });
+    const rescued = `refs/forge/rescue/build/${NOW}-2`;
+    expect(result).toEqual({ kind: 'done', rescued });
+    expect(repo.git('show', `${rescued}:late.txt`)).toBe('late');
+    isGone(at);
   });
 
   test('is removed once when two do so at the same moment', async () => {
