@@ -21,6 +21,8 @@ export interface GitOptions {
   env: Readonly<Record<string, string | undefined>>;
   /** Milliseconds after which it is killed; a minute when left out. */
   timeoutMs?: number;
+  /** An index of its own, instead of that of the checkout. */
+  indexFile?: string;
 }
 
 export interface GitResult {
@@ -45,9 +47,10 @@ const UNASKING = {
 };
 
 /** The environment that git runs in. */
-function environment(env: GitOptions['env']): Record<string, string | undefined> {
+function environment({ env, indexFile }: GitOptions): Record<string, string | undefined> {
   const own = Object.entries(withoutGitLocals(env)).filter(([name]) => !PATHSPEC_SWITCHES.test(name));
-  return { ...Object.fromEntries(own), ...UNASKING };
+  const index = indexFile === undefined ? {} : { GIT_INDEX_FILE: indexFile };
+  return { ...Object.fromEntries(own), ...UNASKING, ...index };
 }
 
 /** The command as a person would write it, cut to what tells one from another. */
@@ -65,7 +68,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     // A session of its own has no terminal to ask on, and is killed as a whole: hooks and filters too.
     const child = spawn('git', args, {
       cwd: options.cwd,
-      env: environment(options.env),
+      env: environment(options),
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
