@@ -143,18 +143,18 @@ class Verification {
     const startedMs = this.#env.ctx.monotonicMs();
     const worktreePath = await this.#worktree();
     const place = await lookAround(this.#env, taskId, worktreePath);
-    const found = place?.found ?? NO_WORK_FOUND;
-    let failure =
-      place === null ? { class: 'verify.workspace', message: `${worktreePath} is gone` } : workFault(found, verdict);
+    const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
+    let failure = typeof place === 'string' ? { class: 'verify.workspace', message: place } : workFault(found, verdict);
     const checks: CheckResult[] = [];
-    if (place !== null && failure === null) {
+    if (typeof place !== 'string' && failure === null) {
       for (const command of commands) {
         const check = await this.#runOne(command, checks.length + 1, place.cwd);
         if (check === null) return null;
         checks.push(check);
       }
       const after = worktreePath === null ? place : await lookAround(this.#env, taskId, worktreePath);
-      failure = checkFailure(checks) ?? movedFault(found, after?.found ?? NO_WORK_FOUND);
+      const then = typeof after === 'string' ? NO_WORK_FOUND : after.found;
+      failure = checkFailure(checks) ?? movedFault(found, then);
     }
     if (this.#stopped) return null;
     const finding = {
