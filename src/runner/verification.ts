@@ -79,6 +79,7 @@ export async function settleVerdict(
     const check = new Verification(env, completion, { outcome, verdict: outcome.verdict, claimId: lease.claim_id });
     const verified = await check.run(commands, interrupts);
     if (verified !== null) return { outcome, unreadable, verified };
+    // Nobody asked for an end before the end: so the lease was lost.
     if (interrupts.level === 0) await refuseLost(env, completion);
     return null;
   } finally {
@@ -86,7 +87,7 @@ export async function settleVerdict(
   }
 }
 
-/** Nobody asked for an end before the end: so the lease was lost. Throws LEASE_STOLEN, STALE_ATTEMPT. */
+/** Throws LEASE_STOLEN, STALE_ATTEMPT when somebody else has the lease by now. */
 async function refuseLost(env: Env, completion: Completion): Promise<void> {
   const { record } = await env.store.read(completion.taskId, { thorough: true });
   if (record !== null) heldFor(record, completion);
@@ -156,6 +157,8 @@ class Verification {
       const then = typeof after === 'string' ? NO_WORK_FOUND : after.found;
       failure = checkFailure(checks) ?? movedFault(found, then);
     }
+    // A command may have ended because somebody took the task over and stopped it. The claim came first, so it shows.
+    await refuseLost(this.#env, this.#completion);
     if (this.#stopped) return null;
     const finding = {
       attemptId,
@@ -319,7 +322,10 @@ class Verification {
     const { ctx, settings } = this.#env;
     if (verifier.pid === ctx.pid && verifier.started_at === ownIdentity(this.#env).started_at) return false;
     const liveness = ctx.liveness(verifier);
-    if (liveness !== 'unknown') return liveness === 'alive';
+    // He may be paused for good. Who has claimed the task since then need not wait: his commands are stopped, and he may
+    // begin no other.
+    if (liveness === 'alive') return this.#completion.claimId === undefined;
+    if (liveness === 'dead') return false;
     // Nothing is known of a process on another machine, but how long its command may take.
     return ctx.now() < fromIso(since) + settings.verify.timeout_ms + settings.agents.kill_grace_ms;
   }
