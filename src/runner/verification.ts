@@ -27,7 +27,6 @@ import { closeLog, openVerifyLog, readFrom, verifyLog } from '../store/attempt-f
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import type { Completion } from './completion.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from './env.ts';
-import { stopGroup } from './groups.ts';
 import type { Interrupts } from './interrupts.ts';
 import { lookAround } from './place.ts';
 import { stopLeftGroup } from './takeover.ts';
@@ -271,7 +270,8 @@ class Verification {
     let stopping: Promise<unknown> | null = null;
     const end = (graceMs: number) => {
       if (graceMs === 0) kill.abort();
-      stopping ??= stopGroup(identity, { graceMs, signal: kill.signal }).catch((error: unknown) => {
+      const options = { graceMs, signal: kill.signal };
+      stopping ??= stopLeftGroup(this.#env, this.#completion.taskId, identity, options).catch((error: unknown) => {
         this.#env.warn(error instanceof Error ? error.message : String(error));
       });
     };
