@@ -362,6 +362,7 @@ describe('run', () => {
     expect((await run.ended).code).toBe(130);
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
     expect(await row(cwd)).toMatchObject({ state: 'awaiting_respawn', last_error: null });
+    expect((await orchestrate(['status'], { cwd })).stdout).toContain('handed in, still to be verified');
     openGate(cwd);
     expect((await orchestrate(['run'], { cwd })).code).toBe(0);
     expect(linesOf(cwd, 'work')).toEqual(['1']);
