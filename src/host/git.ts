@@ -72,6 +72,10 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
+    const refuse = (error: Error) => reject(notStarted(error, args, options.cwd));
+    child.on('error', refuse);
+    // There are no streams at all when this process had no file descriptor left for them; the error follows.
+    if (child.stdout === undefined) return;
     let killedFor: string | null = null;
     const kill = (why: string) => {
       killedFor ??= why;
@@ -83,10 +87,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     const tooMuch = () => kill(`printed more than ${OUTPUT_MAX_BYTES} bytes and was stopped`);
     const stdout = gathered(child.stdout, tooMuch);
     const stderr = gathered(child.stderr, tooMuch);
-    child.on('error', (error) => {
-      clearTimeout(timer);
-      reject(notStarted(error, args, options.cwd));
-    });
+    child.on('error', () => clearTimeout(timer));
     child.on('exit', async (code, signal) => {
       clearTimeout(timer);
       // Hooks write to stderr alone, so that what git itself said on stdout is whole when git is gone.
