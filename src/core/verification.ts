@@ -110,6 +110,8 @@ export interface WorkFound {
   conflicts: readonly string[] | null;
   /** What is not in the commit `head`. */
   uncommitted: readonly string[];
+  /** The branch by which others get the work, and the commit that it is at; null where the task has none. */
+  own_branch: { name: string; sha: string | null } | null;
 }
 
 export const NO_WORK_FOUND: WorkFound = {
@@ -120,6 +122,7 @@ export const NO_WORK_FOUND: WorkFound = {
   files_changed: null,
   conflicts: null,
   uncommitted: [],
+  own_branch: null,
 };
 
 /** How many names an error message lists. */
@@ -127,12 +130,19 @@ const NAMES_SHOWN = 3;
 
 /** Why commands need not even be run; null when they are to be. */
 export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError | null {
+  const { own_branch: own } = found;
   if (found.uncommitted.length > 0) {
     const shown = found.uncommitted.slice(0, NAMES_SHOWN).join(', ');
     const more = found.uncommitted.length - NAMES_SHOWN;
-    const on = found.branch === null ? 'to its branch' : `to ${found.branch}`;
-    const message = `not committed: ${shown}${more > 0 ? ` and ${more} more` : ''}; only what is committed ${on} counts`;
+    const on = own === null ? 'its branch' : own.name;
+    const message = `not committed: ${shown}${more > 0 ? ` and ${more} more` : ''}; only what is committed to ${on} counts`;
     return { class: 'verify.uncommitted', message: oneLine(message, 500) };
+  }
+  // What depends on the task starts from its branch, and would start without the work.
+  if (own !== null && own.sha !== found.head) {
+    const where = found.branch === null ? 'no branch' : `branch ${found.branch}`;
+    const message = `the workspace is at ${found.head ?? 'no commit'} on ${where}, and ${own.name} at ${own.sha ?? 'none'}; only what is committed to ${own.name} counts`;
+    return { class: 'verify.branch', message: oneLine(message, 500) };
   }
   const named = verdict.target_sha ?? null;
   // Elsewhere others commit as well, and where they have come to says nothing about this work.

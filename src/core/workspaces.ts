@@ -3,6 +3,8 @@
  * would make git look elsewhere.
  */
 
+import { isTaskId } from './ids.ts';
+
 /**
  * Variables by which git is told about one repository. A process in another checkout must not inherit them: it would work
  * on the wrong one. Source: `git rev-parse --local-env-vars`, and GIT_NAMESPACE, which leads to other refs.
@@ -39,7 +41,31 @@ export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<st
  * written `%2E`. No id holds a `%`, so no two tasks share a branch. Source: git-check-ref-format(1).
  */
 export function branchFor(taskId: string): string {
-  return `forge/${taskId.replace(/\.(?=\.|$|lock$)/gi, '%2E')}`;
+  return `forge/${withoutDots(taskId)}`;
+}
+
+function withoutDots(name: string): string {
+  return name.replace(/\.(?=\.|$|lock$)/gi, '%2E');
+}
+
+/** The task whose branch this is; null when `branchFor` gives no task that name. */
+export function taskOfBranch(name: string): string | null {
+  const id = name.replace(/^forge\//, '').replaceAll('%2E', '.');
+  return isTaskId(id) && branchFor(id) === name ? id : null;
+}
+
+/** Where gc keeps commits that were in no branch any more. Git never deletes below it, and pushes nothing of it by itself. */
+export const RESCUE_REFS = 'refs/forge/rescue';
+
+/**
+ * The folder of refs that the commits of a task, or of a worktree with that name, are rescued to; with a slash behind it. A
+ * person may have called a worktree anything: each byte that a ref might not hold is written as in a URL.
+ */
+export function rescueFolder(name: string): string {
+  const escaped = (char: string) =>
+    Array.from(new TextEncoder().encode(char), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`);
+  const plain = name.replace(/[^A-Za-z0-9._-]/gu, (char) => escaped(char).join(''));
+  return `${RESCUE_REFS}/${withoutDots(plain).replace(/^\./, '%2E')}/`;
 }
 
 /** One worktree as `git worktree list` tells of it. */

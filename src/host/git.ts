@@ -21,6 +21,8 @@ export interface GitOptions {
   env: Readonly<Record<string, string | undefined>>;
   /** Milliseconds after which it is killed; a minute when left out. */
   timeoutMs?: number;
+  /** An index of its own, instead of that of the checkout. */
+  indexFile?: string;
 }
 
 export interface GitResult {
@@ -45,9 +47,10 @@ const UNASKING = {
 };
 
 /** The environment that git runs in. */
-function environment(env: GitOptions['env']): Record<string, string | undefined> {
+function environment({ env, indexFile }: GitOptions): Record<string, string | undefined> {
   const own = Object.entries(withoutGitLocals(env)).filter(([name]) => !PATHSPEC_SWITCHES.test(name));
-  return { ...Object.fromEntries(own), ...UNASKING };
+  const index = indexFile === undefined ? {} : { GIT_INDEX_FILE: indexFile };
+  return { ...Object.fromEntries(own), ...UNASKING, ...index };
 }
 
 /** The command as a person would write it, cut to what tells one from another. */
@@ -65,10 +68,14 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     // A session of its own has no terminal to ask on, and is killed as a whole: hooks and filters too.
     const child = spawn('git', args, {
       cwd: options.cwd,
-      env: environment(options.env),
+      env: environment(options),
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
+    const refuse = (error: Error) => reject(notStarted(error, args, options.cwd));
+    child.on('error', refuse);
+    // There are no streams at all when this process had no file descriptor left for them; the error follows.
+    if (child.stdout === undefined) return;
     let killedFor: string | null = null;
     const kill = (why: string) => {
       killedFor ??= why;
@@ -80,10 +87,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     const tooMuch = () => kill(`printed more than ${OUTPUT_MAX_BYTES} bytes and was stopped`);
     const stdout = gathered(child.stdout, tooMuch);
     const stderr = gathered(child.stderr, tooMuch);
-    child.on('error', (error) => {
-      clearTimeout(timer);
-      reject(notStarted(error, args, options.cwd));
-    });
+    child.on('error', () => clearTimeout(timer));
     child.on('exit', async (code, signal) => {
       clearTimeout(timer);
       // Hooks write to stderr alone, so that what git itself said on stdout is whole when git is gone.

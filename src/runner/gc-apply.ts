@@ -19,6 +19,7 @@ import { archiveFile } from '../store/gc-files.ts';
 import type { TaskRead } from '../store/store.ts';
 import { adminReleaseLeaseByIdentity } from './admin-release.ts';
 import { type Env, observerOf } from './env.ts';
+import type { Removal } from './gc-git.ts';
 import { identityOf } from './gc-snapshot.ts';
 
 /** Why an item was not applied: what it was planned on is not so any more. */
@@ -30,14 +31,12 @@ export type SkipCode =
   /** The tracker took the claim again, so there was nothing to give up. */
   | 'reclaimed';
 
-export type GitOutcome = { kind: 'done'; rescued: string | null } | { kind: 'skipped'; why: string };
-
 /** What is done beyond the tree. */
 export interface GcPorts {
   /** Null: the settings have none. */
   tracker: Tracker | null;
-  pruneBranch(payload: Extract<GcPlanRow, { action: 'prune_branch' }>['payload']): Promise<GitOutcome>;
-  removeWorktree(payload: Extract<GcPlanRow, { action: 'remove_worktree' }>['payload']): Promise<GitOutcome>;
+  pruneBranch(payload: Extract<GcPlanRow, { action: 'prune_branch' }>['payload']): Promise<Removal>;
+  removeWorktree(payload: Extract<GcPlanRow, { action: 'remove_worktree' }>['payload']): Promise<Removal>;
   /** Has the verdict of an attempt checked and its twin written. False when it was not, since somebody took the task. */
   reverify(taskId: string, attemptId: string): Promise<boolean>;
 }
@@ -46,11 +45,14 @@ export type GcItem = Omit<GcPlanRow, 'identity'>;
 
 export interface GcResult {
   applied: GcItem[];
-  skipped: (GcItem & { code: SkipCode })[];
+  /** `why` says more than the code, where there is more to say. */
+  skipped: (GcItem & { code: SkipCode; why?: string })[];
   failed: (GcItem & { code: ErrorCode; message: string })[];
 }
 
-type Outcome = { kind: 'applied'; identity?: TaskIdentity; more?: object } | { kind: 'skipped'; code: SkipCode };
+type Outcome =
+  | { kind: 'applied'; identity?: TaskIdentity; more?: object }
+  | { kind: 'skipped'; code: SkipCode; why?: string };
 
 /** Thrown inside a change when the record is not the one that was planned on. */
 class MovedOn extends Error {}
@@ -85,7 +87,8 @@ class Applier {
       const outcome = await this.#outcomeOf(row);
       if (outcome.kind === 'skipped') {
         if (outcome.code === 'STATE_VERSION_CONFLICT') this.#left.set(row.task_id, null);
-        this.result.skipped.push({ ...item, code: outcome.code });
+        const { code, why } = outcome;
+        this.result.skipped.push({ ...item, code, ...(why === undefined ? {} : { why }) });
         return;
       }
       if (outcome.identity !== undefined) this.#left.set(row.task_id, outcome.identity);
@@ -215,9 +218,9 @@ class Applier {
     return { kind: 'applied', identity: identityOf(await this.#env.store.read(row.task_id, { thorough: true })) };
   }
 
-  async #git(work: Promise<GitOutcome>): Promise<Outcome> {
+  async #git(work: Promise<Removal>): Promise<Outcome> {
     const outcome = await work;
-    if (outcome.kind === 'skipped') return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT' };
+    if (outcome.kind === 'skipped') return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT', why: outcome.why };
     return { kind: 'applied', more: { rescued: outcome.rescued } };
   }
 

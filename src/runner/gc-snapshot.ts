@@ -1,14 +1,6 @@
 /** What gc looks at: one pass over the tree, the plan, git and the tracker, as plain data. What can't be read is in it as such. */
 
-import type {
-  GcSnapshot,
-  SeenBranch,
-  SeenLease,
-  SeenTask,
-  SeenTracker,
-  SeenWorktree,
-  TaskIdentity,
-} from '../core/gc-plan.ts';
+import type { GcSnapshot, SeenLease, SeenTask, SeenTracker, TaskIdentity } from '../core/gc-plan.ts';
 import { canonicalLease } from '../core/gc-rows.ts';
 import { leaseStanding } from '../core/leases.ts';
 import type { Plan } from '../core/plan.ts';
@@ -20,6 +12,7 @@ import { leaseIn, seenAttempts, seenLeaseFiles } from '../store/gc-files.ts';
 import { knowingQuestion } from '../store/questions.ts';
 import type { TaskRead } from '../store/store.ts';
 import { type Env, observerOf, runStanding } from './env.ts';
+import type { GitLook } from './gc-git.ts';
 
 /** Where a plan is looked at from beside the tree. */
 export interface GcSources {
@@ -28,15 +21,7 @@ export interface GcSources {
   runs: readonly RunManifest[];
   /** Without it nobody asks the tracker, and its rows find nothing. */
   tracker?: SeenTracker;
-  git?: GitSeen;
-}
-
-/** What git knows of the tasks. */
-export interface GitSeen {
-  branches: readonly SeenBranch[];
-  worktrees: readonly SeenWorktree[];
-  /** The commit of the task that is in the base; null when none is. */
-  mergedSha(taskId: string, targetSha: string | null): Promise<string | null>;
+  git?: GitLook;
 }
 
 /** The snapshot that gc plans on. Throws IO_ERROR when a folder can't be listed. */
@@ -71,7 +56,7 @@ function closedIssues(tracker: SeenTracker, plan: Plan | null): Set<string> {
   return new Set(done.flatMap(({ id, task_id }) => task_id ?? ids.get(id) ?? []));
 }
 
-async function mergedSha(env: Env, git: GitSeen, { task_id, record }: TaskRead): Promise<string | null> {
+async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskRead): Promise<string | null> {
   const attempt = record?.state.current_attempt_id ?? null;
   const twin = attempt === null ? null : await env.store.readVerified(task_id, attempt).catch(() => null);
   return git.mergedSha(task_id, twin?.target_sha ?? null);

@@ -65,18 +65,28 @@ export function variablesFor<T>(place: Place, outer: Readonly<Record<string, T>>
   return place.branch === null ? outer : withoutGitLocals(outer);
 }
 
-/** Where an attempt is verified, and what is found there. Throws IO_ERROR; null when its worktree is gone. */
+/** Where an attempt is verified, and what is found there. A string says why that can't be known. Throws IO_ERROR. */
 export async function lookAround(
   env: Env,
   taskId: string,
   worktreePath: string | null,
-): Promise<{ cwd: string; found: WorkFound } | null> {
+): Promise<{ cwd: string; found: WorkFound } | string> {
   const { headOf, inspectWorkspace } = await import('./workspace.ts');
-  if (worktreePath !== null) {
-    const look = await inspectWorkspace(env, taskId);
-    return look && { cwd: worktreePath, found: look };
-  }
   const { project } = env.layout;
+  if (worktreePath !== null) {
+    try {
+      const look = await inspectWorkspace(env, taskId);
+      if (look === null) return `${worktreePath} is gone, or no worktree with a commit any more`;
+      return { cwd: worktreePath, found: look };
+    } catch (error) {
+      // What a worker has broken in its own worktree is its failure, and keeps no other task from going on. Where git does
+      // not work in the project either, it is not the worker's.
+      const isItsOwn =
+        error instanceof ForgeError && error.code === 'IO_ERROR' && (await headOf(env, project)) !== null;
+      if (isItsOwn) return error.message;
+      throw error;
+    }
+  }
   // A folder that is in no repository, or where there is no git at all, is verified as it stands.
   const head = await headOf(env, project).catch(() => null);
   return { cwd: project, found: { ...NO_WORK_FOUND, ...head } };

@@ -19,9 +19,9 @@ import { unlessInvalid } from '../store/folders.ts';
 import { type TaskRequest, verdictDraft } from './attempt.ts';
 import { endAttempt } from './completion.ts';
 import { type Env, instantOf } from './env.ts';
-import { stopGroup } from './groups.ts';
 import type { Interrupts } from './interrupts.ts';
 import { tailOf } from './output.ts';
+import { stopLeftGroup } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 import type { GatedWorker, WorkerExit } from './worker.ts';
 
@@ -183,7 +183,7 @@ export class RunningAttempt {
     if (this.#stopping !== null) return this.#stopping;
     if (identity === null) return;
     const options = { graceMs: this.#env.settings.agents.kill_grace_ms, signal: this.#kill.signal };
-    await stopGroup(identity, options).catch((error: unknown) => {
+    await stopLeftGroup(this.#env, this.#request.task.id, identity, options).catch((error: unknown) => {
       this.#env.warn(error instanceof Error ? error.message : String(error));
     });
   }

@@ -3,7 +3,7 @@
 import { branchFor } from '../core/workspaces.ts';
 import { type GitResult, git, gitOk } from '../host/git.ts';
 import type { Env } from './env.ts';
-import { baseOf, branchCommit, gitIn, isAncestor, mergeTrees } from './repository.ts';
+import { baseOf, branchCommit, type GitEnv, gitIn, isAncestor, mergeTrees } from './repository.ts';
 
 /** A task as far as its workspace is about it. */
 export interface WorkspaceTask {
@@ -12,7 +12,7 @@ export interface WorkspaceTask {
 }
 
 /** Who merges where git knows nobody. */
-const NOBODY = { name: 'forge', email: 'forge@localhost' };
+export const NOBODY = { name: 'forge', email: 'forge@localhost' };
 
 /**
  * The commit that the branch of a task starts at. Branches of dependencies that are not in the base yet are folded in, in
@@ -52,7 +52,7 @@ async function mergeCommit(env: Env, tree: string, parents: readonly string[], m
 }
 
 /** What git needs to be told to commit: nothing where it knows who commits. */
-async function identity(env: Env): Promise<Record<string, string>> {
+export async function identity(env: GitEnv): Promise<Record<string, string>> {
   const known = ({ code }: GitResult) => code === 0;
   const roles = ['AUTHOR', 'COMMITTER'];
   const answers = await Promise.all(roles.map((role) => git(['var', `GIT_${role}_IDENT`], gitIn(env))));

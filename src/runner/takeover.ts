@@ -3,7 +3,7 @@
 import type { WorkerIdentity } from '../core/identity.ts';
 import type { TaskRecord } from '../core/records.ts';
 import { pendingVerification } from '../core/verification.ts';
-import { stopGroup } from './groups.ts';
+import { type StopOptions, stopGroup } from './groups.ts';
 
 /** How long a worker whose owner is gone may take to end after SIGTERM, milliseconds. */
 export const TAKEOVER_GRACE_MS = 1000;
@@ -24,8 +24,9 @@ export async function stopLeftGroup(
   env: { warn(message: string): void },
   taskId: string,
   worker: WorkerIdentity,
+  options: StopOptions = { graceMs: TAKEOVER_GRACE_MS },
 ): Promise<void> {
-  const result = await stopGroup(worker, { graceMs: TAKEOVER_GRACE_MS });
+  const result = await stopGroup(worker, options);
   if (result !== 'unverified') return;
   env.warn(
     `process group ${worker.pgid} on ${worker.host} may still work on task ${taskId} (attempt ${worker.attempt_id}); it can not be verified from here, so it was left alone`,

@@ -32,7 +32,6 @@ import { closeLog, openVerifyLog, readFrom, verifyLog } from '../store/attempt-f
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import type { Completion } from './completion.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from './env.ts';
-import { stopGroup } from './groups.ts';
 import type { Interrupts } from './interrupts.ts';
 import { lookAround } from './place.ts';
 import { stopLeftGroup } from './takeover.ts';
@@ -92,7 +91,7 @@ export async function settleVerdict(
   }
 }
 
-/** Throws LEASE_STOLEN, STALE_ATTEMPT when the verdict is somebody else's to verify by now, or nobody's. */
+/** Throws LEASE_STOLEN, STALE_ATTEMPT when somebody else has the lease by now. */
 async function refuseLost(env: Env, completion: Completion): Promise<void> {
   const { record } = await env.store.read(completion.taskId, { thorough: true });
   if (record !== null) checkedFor(record, completion);
@@ -176,19 +175,21 @@ class Verification {
     const startedMs = this.#env.ctx.monotonicMs();
     const worktreePath = await this.#worktree();
     const place = await lookAround(this.#env, taskId, worktreePath);
-    const found = place?.found ?? NO_WORK_FOUND;
-    let failure =
-      place === null ? { class: 'verify.workspace', message: `${worktreePath} is gone` } : workFault(found, verdict);
+    const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
+    let failure = typeof place === 'string' ? { class: 'verify.workspace', message: place } : workFault(found, verdict);
     const checks: CheckResult[] = [];
-    if (place !== null && failure === null) {
+    if (typeof place !== 'string' && failure === null) {
       for (const command of commands) {
         const check = await this.#runOne(command, checks.length + 1, place.cwd);
         if (check === null) return null;
         checks.push(check);
       }
       const after = worktreePath === null ? place : await lookAround(this.#env, taskId, worktreePath);
-      failure = checkFailure(checks) ?? movedFault(found, after?.found ?? NO_WORK_FOUND);
+      const then = typeof after === 'string' ? NO_WORK_FOUND : after.found;
+      failure = checkFailure(checks) ?? movedFault(found, then);
     }
+    // A command may have ended because somebody took the task over and stopped it. The claim came first, so it shows.
+    await refuseLost(this.#env, this.#completion);
     if (this.#stopped) return null;
     const finding = {
       attemptId,
@@ -228,8 +229,6 @@ class Verification {
     const timedOut = await this.#attend(worker);
     const { code, signal, spawnError } = await worker.exited;
     if (this.#stopped) return null;
-    // Whoever takes the task over stops the command then; that end of it says nothing of the work.
-    await refuseLost(this.#env, this.#completion);
     return {
       name: command.name,
       command: command.command,
@@ -306,7 +305,8 @@ class Verification {
     let stopping: Promise<unknown> | null = null;
     const end = (graceMs: number) => {
       if (graceMs === 0) kill.abort();
-      stopping ??= stopGroup(identity, { graceMs, signal: kill.signal }).catch((error: unknown) => {
+      const options = { graceMs, signal: kill.signal };
+      stopping ??= stopLeftGroup(this.#env, this.#completion.taskId, identity, options).catch((error: unknown) => {
         this.#env.warn(error instanceof Error ? error.message : String(error));
       });
     };
@@ -334,12 +334,11 @@ class Verification {
 
   /**
    * Somebody else may be verifying this very verdict: a repeated `complete`, or a worker's own. Waits until that is done,
-   * and returns the twin; or until whoever it was is dead, and stops what he left. Null when there is nobody, or nobody who
-   * still has a say.
+   * and returns the twin; or until whoever it was is dead, and stops what he left. Null when there is nobody.
    */
   async #awaitOther(): Promise<Verified | null> {
     const { taskId, attemptId } = this.#completion;
-    // Whoever has taken the task over has stopped what its former verifier ran, and waits for nobody: he may be paused.
+    // Whoever has taken the task over has stopped what its former verifier ran, and waits for nobody.
     const alone = this.#completion.claimId !== undefined;
     for (;;) {
       const { record } = await this.#env.store.read(taskId, { thorough: true });
@@ -360,7 +359,10 @@ class Verification {
     const { ctx, settings } = this.#env;
     if (verifier.pid === ctx.pid && verifier.started_at === ownIdentity(this.#env).started_at) return false;
     const liveness = ctx.liveness(verifier);
-    if (liveness !== 'unknown') return liveness === 'alive';
+    // He may be paused for good. Who has claimed the task since then need not wait: his commands are stopped, and he may
+    // begin no other.
+    if (liveness === 'alive') return this.#completion.claimId === undefined;
+    if (liveness === 'dead') return false;
     // Nothing is known of a process on another machine, but how long its command may take.
     return ctx.now() < fromIso(since) + settings.verify.timeout_ms + settings.agents.kill_grace_ms;
   }

@@ -1,9 +1,19 @@
 /** What stands in the workspace of a task: which commit, what it changes, and what is not committed. Changes nothing. */
 
-import { INITIALIZING, nulSeparated } from '../core/workspaces.ts';
+import { branchFor, INITIALIZING, nulSeparated } from '../core/workspaces.ts';
 import { git, gitOk } from '../host/git.ts';
 import { worktreePlace } from '../store/worktree-files.ts';
-import { baseOf, type GitEnv, gitIn, headOf, mergeTrees, repositoryOf, untracked, worktreeAt } from './repository.ts';
+import {
+  baseOf,
+  branchCommit,
+  type GitEnv,
+  gitIn,
+  headOf,
+  mergeTrees,
+  repositoryOf,
+  untracked,
+  worktreeAt,
+} from './repository.ts';
 
 /** Names of files are as seen from the top of the repository, and sorted. */
 export interface WorkspaceLook {
@@ -23,6 +33,8 @@ export interface WorkspaceLook {
   conflicts: string[] | null;
   /** Files with changes that are in no commit. Ignored ones do not count, nor what forge itself copied in. */
   uncommitted: string[];
+  /** The branch of the task, whatever is checked out, and the commit that it is at; null: a worker has deleted it. */
+  own_branch: { name: string; sha: string | null };
 }
 
 /** Null when the task has no worktree, or only half of one. Throws SETTINGS_INVALID, IO_ERROR. */
@@ -35,6 +47,7 @@ export async function inspectWorkspace(env: GitEnv, taskId: string): Promise<Wor
   const here = await headOf(env, path);
   if (here === null) return null;
   const { branch: base, sha: base_sha } = await baseOf(env);
+  const own = branchFor(taskId);
   return {
     path,
     prefix,
@@ -44,6 +57,7 @@ export async function inspectWorkspace(env: GitEnv, taskId: string): Promise<Wor
     files_changed: await filesChanged(env, base_sha, here.head),
     conflicts: await conflictsOf(env, base_sha, here.head),
     uncommitted: await uncommittedIn(env, path, prefix),
+    own_branch: { name: own, sha: await branchCommit(env, own) },
   };
 }
 

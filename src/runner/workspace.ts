@@ -22,6 +22,7 @@ import {
   worktreesLock,
 } from '../store/worktree-files.ts';
 import type { Env } from './env.ts';
+import { settleRemoval } from './git-removal.ts';
 import {
   branchCommit,
   gitIn,
@@ -64,6 +65,7 @@ export async function ensureWorkspace(env: Env, task: WorkspaceTask): Promise<Wo
   env.store.ensureTree();
   const place = makeWorktreePlace(env.layout, env.settings.agents.worktree_root, task.id);
   return exclusively(besideWorktree(place, 'lock'), async () => {
+    await settleRemoval(env, place);
     const created = !(await standsAlready(env, repository, place));
     if (created) await add(env, repository, task, place);
     await furnish(env, repository, place);

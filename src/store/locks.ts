@@ -69,8 +69,8 @@ function holderIn(file: string): string {
 /** Milliseconds without a sign of life after which the holder of a lock counts as dead. It gives one twice in that time. */
 const STALE_MS = 10_000;
 
-/** Looks at a lock that somebody holds: a few quick ones, then five a second, for an hour. */
-const WAIT = { retries: 18_000, factor: 2, minTimeout: 10, maxTimeout: 200 };
+/** Looks at a lock that somebody holds: a few quick ones, then five a second, for an hour. Milliseconds. */
+const WAIT = { looks: 18_000, firstMs: 10, mostMs: 200 };
 
 /**
  * Runs `work` while nobody else, in any process, runs work under the same `lock`, a path whose folder is made. Waits for
@@ -78,29 +78,40 @@ const WAIT = { retries: 18_000, factor: 2, minTimeout: 10, maxTimeout: 200 };
  * Throws what `work` throws; IO_ERROR when the lock can't be made, and after an hour in vain.
  */
 export async function exclusively<T>(lock: string, work: () => Promise<T>): Promise<T> {
-  const { default: lockfile } = await import('proper-lockfile');
-  let release: () => Promise<void>;
-  try {
-    fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
-    release = await lockfile.lock(lock, {
-      lockfilePath: lock,
-      realpath: false,
-      stale: STALE_MS,
-      retries: WAIT,
-      // A holder that was paused for so long that others went on has nothing that it could still undo.
-      onCompromised: () => {},
-    });
-  } catch (error) {
-    if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
-    throw new ForgeError('IO_ERROR', `somebody has held ${lock} for an hour`, {
-      hint: 'See which forge still runs. When none does, remove that folder.',
-      cause: error,
-    });
-  }
+  const release = await taken(lock);
   try {
     return await work();
   } finally {
     // A lock that can't be given back runs out.
     await release().catch(() => {});
   }
+}
+
+async function taken(lock: string): Promise<() => Promise<void>> {
+  const { default: lockfile } = await import('proper-lockfile');
+  for (let look = 1; ; look++) {
+    try {
+      fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
+      return await lockfile.lock(lock, {
+        lockfilePath: lock,
+        realpath: false,
+        stale: STALE_MS,
+        // Its own way to wait would wait as long for a folder that may not be written to.
+        retries: 0,
+        // A holder that was paused for so long that others went on has nothing that it could still undo.
+        onCompromised: () => {},
+      });
+    } catch (error) {
+      if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
+      if (look === WAIT.looks) throw heldFor(lock, error);
+      await new Promise((resolve) => setTimeout(resolve, Math.min(WAIT.firstMs * 2 ** look, WAIT.mostMs)));
+    }
+  }
+}
+
+function heldFor(lock: string, cause: unknown): ForgeError {
+  return new ForgeError('IO_ERROR', `somebody has held ${lock} for an hour`, {
+    hint: 'See which forge still runs. When none does, remove that folder.',
+    cause,
+  });
 }

@@ -21,6 +21,37 @@ export function worktreePlace(layout: Layout, root: string, taskId: string): str
   }
 }
 
+/** The folder that worktrees of tasks lie directly below, every symlink resolved; null when there is none. Throws IO_ERROR. */
+export function worktreesFolder(layout: Layout, root: string): string | null {
+  const place = worktreePlace(layout, root, 'any');
+  return place === null ? null : path.dirname(place);
+}
+
+/** The names of the folders directly below `dir`, sorted: no symlinks, nothing of forge's own, and nothing of git's. */
+export function foldersBelow(dir: string): string[] {
+  try {
+    const entries = fs.readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return entries
+      .map(({ name }) => name)
+      .filter((name) => name !== '.git' && !isOwnName(name))
+      .sort();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
+    throw asIoError(error, `listing ${dir}`);
+  }
+}
+
+/** Whether forge gives such a name to what it puts beside worktrees. */
+export function isOwnName(name: string): boolean {
+  return name.startsWith('.forge-');
+}
+
+/** The name of a path that is directly below `dir`; null when it is anywhere else. */
+export function nameBelow(dir: string, place: string): string | null {
+  const name = path.basename(place);
+  return place === `${dir}/${name}` && name !== '.' && name !== '..' ? name : null;
+}
+
 /** `worktreePlace`, with the folder above it made. Throws IO_ERROR. */
 export function makeWorktreePlace(layout: Layout, root: string, taskId: string): string {
   const dir = path.resolve(layout.project, root);

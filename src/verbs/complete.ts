@@ -81,6 +81,7 @@ function plannedFor(session: Session, taskId: string, outcome: Outcome): PlanTas
 }
 
 function outcomeOf(options: CompleteOptions): Outcome {
+  refuseBoth(options);
   if (options.failed === true) {
     if (options.errorClass === undefined) {
       throw new ForgeError('INVALID_ARGS', '--failed needs --error-class', {
@@ -97,6 +98,17 @@ function outcomeOf(options: CompleteOptions): Outcome {
   }
   const text = readUserFile(options.verdictFile, '--verdict-file', RECORD_MAX_BYTES);
   return { kind: 'verdict', verdict: parseVerdict(text, options.verdictFile), written: true };
+}
+
+/** A slip must not turn a failure into a success, nor the other way round: with FORGE_VERDICT_FILE one flag would do. */
+function refuseBoth({ failed, verdictFile, errorClass, message, exitCode }: CompleteOptions): void {
+  const ofFailure = errorClass !== undefined || message !== undefined || exitCode !== undefined;
+  if (failed === true && verdictFile !== undefined) {
+    throw new ForgeError('INVALID_ARGS', '--failed and --verdict-file exclude each other');
+  }
+  if (failed !== true && ofFailure) {
+    throw new ForgeError('INVALID_ARGS', '--error-class, --message and --exit-code are for an attempt that --failed');
+  }
 }
 
 function failureOf(errorClass: string, { message, exitCode }: CompleteOptions): ClassifiedError {

@@ -7,14 +7,18 @@ import { parseSavedPlan, type SavedPlan } from '../core/gc-plan-schema.ts';
 import { requireTaskId } from '../core/ids.ts';
 import type { Plan } from '../core/plan.ts';
 import { isoTime } from '../core/time.ts';
+import type { Tracker } from '../core/tracker.ts';
+import { observerOf } from '../runner/env.ts';
 import { applyGc, type GcItem, type GcPorts, type GcResult, shownItem } from '../runner/gc-apply.ts';
-import { buildSnapshot, type GitSeen } from '../runner/gc-snapshot.ts';
+import type { GitLook } from '../runner/gc-git.ts';
+import { buildSnapshot } from '../runner/gc-snapshot.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
+import { CLEAN_EXIT } from '../runner/verdicts.ts';
 import { parseJson } from '../store/json.ts';
 import { type LegacyMove, legacyMoves, moveLegacy } from '../store/legacy.ts';
 import { takingTurns } from '../store/locks.ts';
 import { loadPlan } from '../store/project.ts';
-import { treeIdentity } from '../store/tree-identity.ts';
+import { mayHaveWorktrees, treeIdentity } from '../store/tree-identity.ts';
 import { readUserFile, writeUserFile } from '../store/user-files.ts';
 import { type Call, openSession, plannedOrNull, type Session } from './session.ts';
 
@@ -84,8 +88,8 @@ async function preview(session: Session, options: GcVerbOptions, moves: LegacyMo
 
 async function execute(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
   const moved = moveLegacy(session.layout, moves);
-  const { plan, ports } = await planFor(session, options);
-  const result = await applyGc(session, plan, ports);
+  const { plan, tracker } = await planFor(session, options);
+  const result = await applyGc(session, plan, portsOf(session, tracker));
   const nothingHeld = result.applied.length === 0 && result.failed.length === 0 && result.skipped.length > 0;
   if (options.plan !== undefined && nothingHeld) {
     throw new ForgeError('STALE_PLAN', `nothing in ${options.plan} holds any more`, {
@@ -102,27 +106,36 @@ async function execute(session: Session, options: GcVerbOptions, moves: LegacyMo
   };
 }
 
-async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; ports: GcPorts }> {
-  const { git, ...ports } = await portsOf(session);
-  const saved = options.plan === undefined ? null : readPlan(session, options.plan);
-  const whole = saved ?? (await freshPlan(session, options, git, ports.tracker));
+async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; tracker: Tracker | null }> {
+  const tracker = null;
+  const whole =
+    options.plan === undefined ? await freshPlan(session, options, tracker) : readPlan(session, options.plan);
   const tasks = new Set((options.tasks ?? []).map(requireTaskId));
   const rows = new Set(options.rows ?? []);
   const wanted = ({ task_id, row }: GcPlanRow) =>
     (tasks.size === 0 || tasks.has(task_id)) && (rows.size === 0 || rows.has(row));
-  return { plan: { version: 1, rows: whole.rows.filter(wanted) }, ports };
+  return { plan: { version: 1, rows: whole.rows.filter(wanted) }, tracker };
 }
 
-async function freshPlan(
-  session: Session,
-  options: GcVerbOptions,
-  git: GitSeen,
-  tracker: GcPorts['tracker'],
-): Promise<GcPlan> {
+async function freshPlan(session: Session, options: GcVerbOptions, tracker: Tracker | null): Promise<GcPlan> {
   const { tasks: reads, runs } = await session.store.snapshot();
-  const seen = await lookAtTracker(tracker);
-  const snapshot = await buildSnapshot(session, { plan: planOrNull(session), reads, runs, tracker: seen, git });
+  const sources = {
+    plan: planOrNull(session),
+    reads,
+    runs,
+    tracker: await lookAtTracker(tracker),
+    git: await gitLook(session),
+  };
+  const snapshot = await buildSnapshot(session, sources);
   return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
+}
+
+/** Loaded only where there may be something to see: every process that is started is felt. */
+async function gitLook(session: Session): Promise<GitLook> {
+  if (!mayHaveWorktrees(session.layout, session.settings))
+    return { branches: [], worktrees: [], mergedSha: async () => null };
+  const { lookAtGit } = await import('../runner/gc-git.ts');
+  return lookAtGit(session);
 }
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */
@@ -145,21 +158,19 @@ async function lookAtTracker(tracker: GcPorts['tracker']): Promise<SeenTracker> 
   }
 }
 
-async function portsOf(session: Session): Promise<GcPorts & { git: GitSeen }> {
-  const git: GitSeen = { branches: [], worktrees: [], mergedSha: async () => null };
+function portsOf(session: Session, tracker: Tracker | null): GcPorts {
+  const git = () => import('../runner/gc-git.ts');
   return {
-    git,
-    tracker: null,
-    pruneBranch: async () => ({ kind: 'skipped', why: 'no repository' }),
-    removeWorktree: async () => ({ kind: 'skipped', why: 'no repository' }),
+    tracker,
+    pruneBranch: async (payload) => (await git()).pruneBranch(session, payload),
+    removeWorktree: async (payload) => (await git()).removeWorktree(session, payload),
     reverify: async (taskId, attemptId) => {
       const { reverify } = await import('../runner/verification.ts');
-      const { observerOf } = await import('../runner/env.ts');
       const verified = await reverify(session, {
         taskId,
         attemptId,
         task: plannedOrNull(session, taskId),
-        outcome: { kind: 'failed', error: { class: 'verdict.invalid', message: '' } },
+        outcome: CLEAN_EXIT,
         workerGone: false,
         unheld: observerOf(session),
         onCheck: ({ command }) => session.note(`verifying ${taskId}: ${command}`),

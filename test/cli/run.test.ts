@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { orchestrate, project, shell, startCli } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
 
@@ -39,6 +39,19 @@ describe('run', () => {
       ].join('\n'),
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  it.each([
+    ['worker', (command: string) => `run: '${command}'`],
+    ['command that checks', (command: string) => `run: "true", verify: ['${command}']`],
+  ])('tells of what a %s leaves behind and nobody can prove to be its own', async (_what, task) => {
+    // It has the claim no longer in its environment once it has written its pid.
+    const left = 'env -i /bin/sh -c "echo \\$\\$ >left; exec sleep 1000" & until test -s left; do sleep 0.02; done';
+    const cwd = project([`id: a, title: A, ${task(left)}`]);
+    onTestFinished(() => void process.kill(Number(readFileSync(join(cwd, 'left'), 'utf8')), 'SIGKILL'));
+    const { code, stdout, stderr } = await orchestrate(['run'], { cwd });
+    expect(code).toBe(0);
+    expect((stdout + stderr).replace(/\s+/g, ' ')).toMatch(/process group \d+ on \S+ may still work on task a /);
   });
 
   it('ends with what failed, the end of its output, its log, and what to do', async () => {

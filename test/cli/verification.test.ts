@@ -281,6 +281,29 @@ describe('whoever comes next finishes a verification that was cut short', () => 
     expect((await complete(cwd, attempt)).json().data.state).toBe('shipped');
   });
 
+  it('and does not wait for one who is paused, whose word counts no more when he wakes up', async () => {
+    const cwd = verifiedBy([GATED]);
+    const owner = spawn('sleep', ['1000']);
+    const gone = new Promise((resolve) => owner.once('exit', resolve));
+    const attempt = await begin(cwd, ['--owner-pid', String(owner.pid)]);
+    const paused = completing(cwd, attempt);
+    onTestFinished(() => void paused.process.kill('SIGKILL'));
+    await checkRuns(cwd, 1);
+    paused.process.kill('SIGSTOP');
+    owner.kill('SIGKILL');
+    await gone;
+    const run = startCli(['orchestrate', 'run', '--json'], { cwd });
+    await checkRuns(cwd, 2);
+    // The command that it waits for was stopped meanwhile; that is no finding.
+    paused.process.kill('SIGCONT');
+    const woken = await paused.ended;
+    expect([woken.code, woken.json().error.code]).toEqual([3, 'LEASE_STOLEN']);
+    openGate(cwd);
+    expect((await run.ended).code).toBe(0);
+    expect(await row(cwd)).toMatchObject({ state: 'shipped', attempt_count: 1, generation: 2 });
+    expect(twinOf(cwd, attempt)).toMatchObject({ failure: null, commands: [{ exit_code: 0 }] });
+  });
+
   it('a claim: what is verified is not given out again', async () => {
     const cwd = verifiedBy([GATED]);
     await leftBehind(cwd);
@@ -363,6 +386,7 @@ describe('run', () => {
     expect((await run.ended).code).toBe(130);
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
     expect(await row(cwd)).toMatchObject({ state: 'awaiting_respawn', last_error: null });
+    expect((await orchestrate(['status'], { cwd })).stdout).toContain('handed in, still to be verified');
     openGate(cwd);
     expect((await orchestrate(['run'], { cwd })).code).toBe(0);
     expect(linesOf(cwd, 'work')).toEqual(['1']);

@@ -146,3 +146,48 @@ test.runIf(process.platform === 'linux')(
     expect(repo.git('log', '-1', '--format=%s', 'forge/build')).toBe('work');
   },
 );
+
+describe('what a worker does to its worktree', () => {
+  /** Runs a plan of these tasks, each tried once, in worktrees. What became of `broken`. */
+  async function run(...tasks: string[]) {
+    const at = project(
+      tasks.map((task) => `title: T, retry: {max_attempts: 1}, ${task}`),
+      { '.forge/settings.yaml': 'workspace: worktree\n' },
+    );
+    const repo = new Repository(at);
+    repo.git('add', '--all');
+    repo.git('commit', '--quiet', '--message', 'first');
+    const commits = {
+      GIT_AUTHOR_NAME: 'A',
+      GIT_AUTHOR_EMAIL: 'a@b',
+      GIT_COMMITTER_NAME: 'A',
+      GIT_COMMITTER_EMAIL: 'a@b',
+    };
+    const { code, stderr } = await orchestrate(['run'], { cwd: at, env: { ...env, ...commits } });
+    const shown = await orchestrate(['status', '--json'], { cwd: at, env });
+    const states = shown.json().data.tasks.map(({ state }: { state: string }) => state);
+    return { code, stderr, states, error: shown.json().data.tasks[0].last_error };
+  }
+
+  test.each([
+    ['another branch', 'git checkout --quiet -b other'],
+    ['no branch', 'git checkout --quiet --detach'],
+  ])('work that it commits to %s does not count: what depends on it would not get it', async (_what, checkout) => {
+    const { code, states, error } = await run(
+      `id: broken, run: '${checkout}; echo w >w.txt; git add .; git commit --quiet -m w'`,
+      'id: after, depends_on: [broken], run: test -f w.txt',
+    );
+    expect([code, ...states]).toEqual([1, 'failed', 'unclaimed']);
+    expect(error).toMatchObject({ class: 'verify.branch', message: expect.stringContaining('forge/broken') });
+  });
+
+  test.each([
+    ['an index that git can not read', 'echo x >"$(git rev-parse --git-dir)/index"', 'index'],
+    ['no .git', 'rm .git', 'no worktree'],
+    ['nothing committed', 'git checkout --quiet --orphan other', 'no worktree with a commit'],
+  ])('is its own failure and stops nobody else: %s', async (_what, command, words) => {
+    const { code, stderr, states, error } = await run(`id: broken, run: '${command}'`, 'id: fine, run: "true"');
+    expect({ code, stderr, states }).toEqual({ code: 1, stderr: '', states: ['failed', 'shipped'] });
+    expect(error).toMatchObject({ class: 'verify.workspace', message: expect.stringContaining(words) });
+  });
+});

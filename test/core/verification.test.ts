@@ -127,7 +127,8 @@ describe('what is wrong', () => {
   });
 
   test('what is not committed is named, the first few', () => {
-    const found = { ...NO_WORK_FOUND, head: HEAD, branch: 'forge/build', uncommitted: ['a', 'b', 'c', 'd', 'e'] };
+    const own_branch = { name: 'forge/build', sha: HEAD };
+    const found = { ...NO_WORK_FOUND, head: HEAD, branch: 'other', own_branch, uncommitted: ['a', 'b', 'c', 'd', 'e'] };
     expect(workFault(found, READY)).toEqual({
       class: 'verify.uncommitted',
       message: 'not committed: a, b, c and 2 more; only what is committed to forge/build counts',
@@ -143,8 +144,26 @@ describe('what is wrong', () => {
     ['f'.repeat(40), 'verify.commit'],
   ])('a verdict about commit %s', (target_sha, expected) => {
     const verdict: Verdict = { ...READY, target_sha };
-    expect(workFault({ ...NO_WORK_FOUND, head: HEAD }, verdict)?.class ?? null).toBe(expected);
-    expect(workFault(NO_WORK_FOUND, verdict)).toBeNull();
+    expect(workFault({ ...NO_WORK_FOUND, head: HEAD, files_changed: [] }, verdict)?.class ?? null).toBe(expected);
+    // Where others commit as well, the head says nothing about this work.
+    expect(workFault({ ...NO_WORK_FOUND, head: HEAD }, verdict)).toBeNull();
+  });
+
+  test.each([
+    ['at its own branch', 'forge/build', HEAD, null],
+    ['at the same commit, on no branch', null, HEAD, null],
+    [
+      'on another branch',
+      'other',
+      'f'.repeat(40),
+      /on branch other, and forge\/build at f+; only .* to forge\/build counts/,
+    ],
+    ['on no branch, ahead', null, 'f'.repeat(40), /on no branch/],
+    ['on another, and its own was deleted', 'other', null, /forge\/build at none/],
+  ])('work that stands %s', (_where, branch, sha, expected) => {
+    const fault = workFault({ ...NO_WORK_FOUND, head: HEAD, branch, own_branch: { name: 'forge/build', sha } }, READY);
+    if (expected === null) expect(fault).toBeNull();
+    else expect(fault).toEqual({ class: 'verify.branch', message: expect.stringMatching(expected) });
   });
 });
 

@@ -4,7 +4,14 @@ import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isTaskId } from '../../src/core/ids.ts';
-import { branchFor, GIT_LOCAL_VARIABLES, parseWorktrees, withoutGitLocals } from '../../src/core/workspaces.ts';
+import {
+  branchFor,
+  GIT_LOCAL_VARIABLES,
+  parseWorktrees,
+  rescueFolder,
+  taskOfBranch,
+  withoutGitLocals,
+} from '../../src/core/workspaces.ts';
 
 const ids = fc.stringMatching(/^[A-Za-z0-9]([a.]|\.lock|[A-Za-z0-9._-]){0,12}$/).filter(isTaskId);
 
@@ -24,6 +31,28 @@ describe('the branch of a task', () => {
       }),
     );
   });
+
+  test('is read back, and no other name is taken for one', () => {
+    fc.assert(
+      fc.property(ids, (id) => {
+        expect(taskOfBranch(branchFor(id))).toBe(id);
+      }),
+    );
+    const names = fc.stringMatching(/^(forge\/)?([a./]|%2E|%2e|%25|\.lock|-|~){0,8}$/);
+    fc.assert(
+      fc.property(names, (name) => {
+        const id = taskOfBranch(name);
+        if (id !== null) expect([isTaskId(id), branchFor(id)]).toEqual([true, name]);
+      }),
+    );
+  });
+
+  test.each(['main', 'forge', 'forge/', 'build', 'forge/a/b', 'forge/a%2Eb', 'forge/a%2e', 'forge/-x', 'x/forge/a'])(
+    '%s is the branch of none',
+    (name) => {
+      expect(taskOfBranch(name)).toBeNull();
+    },
+  );
 
   test.each([
     ['build', 'forge/build'],
@@ -46,6 +75,30 @@ describe('the branch of a task', () => {
     // Some dozen processes; the table above has the hard ones.
     for (const id of fc.sample(ids, { numRuns: 30, seed: 7 }))
       expect(() => execFileSync('git', ['check-ref-format', `refs/heads/${branchFor(id)}`])).not.toThrow();
+  });
+});
+
+describe('the folder of rescue refs', () => {
+  test.each([
+    ['build', 'refs/forge/rescue/build/'],
+    ['a..b.lock', 'refs/forge/rescue/a%2E.b%2Elock/'],
+    ['.x', 'refs/forge/rescue/%2Ex/'],
+    ['a%2E', 'refs/forge/rescue/a%252E/'],
+    ['my tree~1^{}:?*[@{', 'refs/forge/rescue/my%20tree%7E1%5E%7B%7D%3A%3F%2A%5B%40%7B/'],
+    ['\u00e9\n', 'refs/forge/rescue/%C3%A9%0A/'],
+    ['-d', 'refs/forge/rescue/-d/'],
+  ])('of %j is %s, which git takes', (name, folder) => {
+    expect(rescueFolder(name)).toBe(folder);
+    expect(() => execFileSync('git', ['check-ref-format', `${folder}1`], { stdio: 'pipe' })).not.toThrow();
+  });
+
+  test('is no other name\u2019s', () => {
+    const names = fc.stringMatching(/^([a.%]|2E|\.lock|~){1,6}$/);
+    fc.assert(
+      fc.property(names, names, (one, other) => {
+        expect(rescueFolder(one) === rescueFolder(other)).toBe(one === other);
+      }),
+    );
   });
 });
 

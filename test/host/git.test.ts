@@ -5,6 +5,8 @@ import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { git, gitOk } from '../../src/host/git.ts';
 import { emptyFolder } from '../store/helpers/tree.ts';
+import { bundle } from '../support/bundle.ts';
+import { startHelper } from '../support/processes.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 import { refused } from '../verbs/helpers/world.ts';
 
@@ -28,6 +30,12 @@ test('one that was not expected is an error with the words of git', async () => 
   const error = await refused(() => gitOk(['rev-parse', 'nowhere', '--'], options()));
   expect(error).toMatchObject({ code: 'IO_ERROR', message: "git rev-parse nowhere --: bad revision 'nowhere'" });
   expect((await gitOk(['rev-parse', 'nowhere', '--'], options(), [128])).code).toBe(128);
+});
+
+test('a process that has no file descriptor left is told so', async () => {
+  const helper = startHelper(await bundle(path.join(import.meta.dirname, 'helpers/git-without-files.ts')), repo.root);
+  expect(await helper.next()).toEqual({ code: 'IO_ERROR', message: expect.stringContaining('EMFILE') });
+  expect(await helper.ended).toEqual({ code: 0, signal: null });
 });
 
 test('a repository that the environment names is not looked at', async () => {

@@ -245,6 +245,7 @@ describe('a look at a worktree', () => {
       files_changed: ['a.txt', 'code.txt', 'moved.txt', 'ü x.txt'],
       conflicts: [],
       uncommitted: ['a.txt', 'new/one.txt'],
+      own_branch: { name: 'forge/build', sha: headIn(at) },
     });
     expect(seen?.base_sha).not.toBe(base);
     expect(repo.standing()).toBe(before);
@@ -261,10 +262,15 @@ describe('a look at a worktree', () => {
     });
   });
 
-  test('tells of a detached HEAD, on either side', async () => {
+  test('tells of a detached HEAD, on either side, and where the branch of the task is all the same', async () => {
     const { path: at } = await ensure();
     for (const dir of [repo.root, at]) repo.in(dir, 'checkout', '--quiet', '--detach');
-    expect(await inspectWorkspace(session(), 'build')).toMatchObject({ branch: null, base: null });
+    const sha = headIn(at);
+    repo.commit({ 'b.txt': 'b' }, at);
+    const own_branch = { name: 'forge/build', sha };
+    expect(await inspectWorkspace(session(), 'build')).toMatchObject({ branch: null, base: null, own_branch });
+    repo.git('branch', '--delete', '--force', 'forge/build');
+    expect(await inspectWorkspace(session(), 'build')).toMatchObject({ own_branch: { ...own_branch, sha: null } });
   });
 
   test('names files from the top of the repository', async () => {

@@ -93,11 +93,24 @@ describe('complete', () => {
     ['a failure without a class', { failed: true }, 'INVALID_ARGS'],
     ['a class that is none', { failed: true, errorClass: 'Network Timeout' }, 'INVALID_ARGS'],
     ['a verdict that is not there', { verdictFile: '/nowhere/verdict.json' }, 'INVALID_ARGS'],
+    ['a verdict and a failure', { verdictFile: 'verdict.json', failed: true, errorClass: 'a' }, 'INVALID_ARGS'],
   ])('with %s is refused, and the attempt goes on', async (_what, options, expected) => {
     const { attempt } = await world.start('build');
     expect(await code(() => complete(world.call, { task: 'build', attempt, ...options }))).toBe(expected);
     expect((await world.record('build')).state.state).toBe('dispatched');
   });
+
+  test.each([{ errorClass: 'tests.flaky' }, { message: 'no' }, { exitCode: 1 }])(
+    'with a verdict and %j is refused: it may be a failure that lacks its flag',
+    async (slip) => {
+      const { attempt } = await world.start('build');
+      const verdictFile = world.verdict('{"verdict":"ready_for_review"}');
+      expect(await code(() => complete(world.call, { task: 'build', attempt, verdictFile, ...slip }))).toBe(
+        'INVALID_ARGS',
+      );
+      expect((await world.record('build')).state.state).toBe('dispatched');
+    },
+  );
 
   test.each([
     ['no JSON', 'ready', 'it is not JSON'],

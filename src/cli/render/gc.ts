@@ -54,7 +54,9 @@ function previewLines({ planned, reported }: Shown): Line[] {
 function outcomeLines({ applied, skipped, failed, reported }: Shown): Line[] {
   return [
     ...applied.map(({ row, task_id, action, reason }) => line('✓', row, task_id, action, reason)),
-    ...skipped.map(({ row, task_id, action, code }) => line('-', row, task_id, action, skipText(code))),
+    ...skipped.map(({ row, task_id, action, code, why }) =>
+      line('-', row, task_id, action, why === undefined ? SKIPPED[code] : `skipped: ${why}`),
+    ),
     ...failed.map(({ row, task_id, action, code, message }) => line('✗', row, task_id, action, `${code}: ${message}`)),
     ...reported.map(({ row, task_id, action, reason }) => line('!', row, task_id, action, reason)),
   ];
@@ -71,10 +73,6 @@ const SKIPPED: Record<Shown['skipped'][number]['code'], string> = {
   STATE_VERSION_CONFLICT: 'skipped: it has changed since it was looked at',
   reclaimed: 'skipped: the tracker has taken the claim again',
 };
-
-function skipText(code: keyof typeof SKIPPED): string {
-  return SKIPPED[code];
-}
 
 function previewTotals({ planned, reported }: Shown, out: string | undefined): string {
   const next = out === undefined ? 'forge orchestrate gc' : `forge orchestrate gc --plan ${out}`;

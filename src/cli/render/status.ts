@@ -97,7 +97,9 @@ function taskLines(row: StatusRow, columns: Columns, ownerGone: boolean, look: L
 /** Who works on it, or when and why it is tried again. */
 function detail(row: StatusRow, ownerGone: boolean, look: Look): string {
   const parts: string[] = [];
-  if (row.verifying !== null) parts.push(`verified by ${row.verifying}`);
+  if (row.verifying !== null) {
+    parts.push(row.lease_expires_at === null ? 'handed in, still to be verified' : `verified by ${row.verifying}`);
+  }
   if (ownerGone) parts.push('whoever worked on it is gone; the next run takes it over');
   else if (row.lease_expires_at !== null) {
     parts.push(`lease ${leaseText(row.lease_expires_at, look)}, run ${row.run_id ?? 'unknown'}`);

@@ -1,0 +1,122 @@
+/** What gc sees of git: the branches and worktrees of tasks, and whether the work of one is in the base. Changes nothing. */
+
+import { ForgeError } from '../core/errors.ts';
+import type { SeenBranch, SeenWorktree } from '../core/gc-plan.ts';
+import { branchFor, taskOfBranch } from '../core/workspaces.ts';
+import { gitOk } from '../host/git.ts';
+import { foldersBelow, isOwnName, nameBelow, worktreesFolder } from '../store/worktree-files.ts';
+import { isMerged } from './git-merged.ts';
+import { branchUses } from './git-removal.ts';
+import {
+  baseOf,
+  branchCommit,
+  commitOf,
+  type GitEnv,
+  gitIn,
+  listWorktrees,
+  type Repository,
+  repositoryOf,
+} from './repository.ts';
+
+export { pruneBranch, type Removal, removeWorktree } from './git-removal.ts';
+
+export interface GitLook {
+  /** Branches of tasks, sorted by name. */
+  branches: SeenBranch[];
+  /** Worktrees and other folders directly below the worktree root, sorted by name. */
+  worktrees: SeenWorktree[];
+  /**
+   * The commit of a task whose work is in the base, as of the look: `targetSha`, that of its verified verdict in full, or
+   * with null what its branch is at. Null when there is no such commit, and when nothing proves that. Throws IO_ERROR.
+   */
+  mergedSha(taskId: string, targetSha: string | null): Promise<string | null>;
+}
+
+const NOTHING: GitLook = { branches: [], worktrees: [], mergedSha: async () => null };
+
+/**
+ * Looks at the project's repository; without one, or without git, there is nothing to see. A branch that is not in the base by
+ * its commits is compared by what they change, which takes several processes: only where it has no worktree and `isAsked` is
+ * true of its task. Throws SETTINGS_INVALID when `ship.base` is no branch, IO_ERROR when git fails.
+ */
+export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolean = () => true): Promise<GitLook> {
+  const repository = await repositoryIfAny(env);
+  if (repository === null) return NOTHING;
+  const { sha: base } = await baseOf(env);
+  const known = new Map<string, Promise<boolean>>();
+  const merged = (sha: string) => {
+    const answer = known.get(sha) ?? isMerged(env, base, sha);
+    known.set(sha, answer);
+    return answer;
+  };
+  return {
+    branches: await branchesSeen(env, repository, base, (taskId, sha) => isAsked(taskId) && merged(sha)),
+    worktrees: await worktreesSeen(env),
+    async mergedSha(taskId, targetSha) {
+      const sha = targetSha === null ? await branchCommit(env, branchFor(taskId)) : await commitNamed(env, targetSha);
+      return sha !== null && (await merged(sha)) ? sha : null;
+    },
+  };
+}
+
+/** Null where there is none that worktrees could be made of, and where there is no git. Throws IO_ERROR for any other failure. */
+async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {
+  try {
+    return await repositoryOf(env);
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    const cause = error.cause as NodeJS.ErrnoException | undefined;
+    if (error.code === 'SETTINGS_INVALID' || cause?.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** Only the full name of a commit: a worker wrote it, and anything else could name whatever it likes. */
+async function commitNamed(env: GitEnv, sha: string): Promise<string | null> {
+  return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(sha) ? commitOf(env, sha) : null;
+}
+
+async function branchesSeen(
+  env: GitEnv,
+  repository: Repository,
+  base: string,
+  hasPatches: (taskId: string, sha: string) => boolean | Promise<boolean>,
+): Promise<SeenBranch[]> {
+  const all = await branchesOf(env);
+  if (all.length === 0) return [];
+  const inBase = new Set((await branchesOf(env, `--merged=${base}`)).map(({ name }) => name));
+  const useOf = await branchUses(env, repository);
+  const seen: SeenBranch[] = [];
+  for (const { name, task_id, sha } of all) {
+    const has_worktree = useOf(name, task_id) !== null;
+    const merged = inBase.has(name) || (!has_worktree && (await hasPatches(task_id, sha)));
+    seen.push({ name, task_id, sha, has_worktree, merged });
+  }
+  return seen;
+}
+
+/** A branch that is only another name of one is left out. */
+async function branchesOf(env: GitEnv, ...only: string[]): Promise<{ name: string; task_id: string; sha: string }[]> {
+  const format = '--format=%(objectname) %(refname) %(symref)';
+  const { stdout } = await gitOk(['for-each-ref', format, ...only, '--', 'refs/heads/forge/'], gitIn(env));
+  return stdout.split('\n').flatMap((line) => {
+    const [sha = '', ref = '', symref = ''] = line.split(' ');
+    const name = ref.replace(/^refs\/heads\//, '');
+    const task_id = taskOfBranch(name);
+    return task_id === null || symref !== '' ? [] : [{ name, task_id, sha }];
+  });
+}
+
+async function worktreesSeen(env: GitEnv): Promise<SeenWorktree[]> {
+  const root = worktreesFolder(env.layout, env.settings.agents.worktree_root);
+  if (root === null) return [];
+  const [main, ...linked] = await listWorktrees(env);
+  const registered = linked.flatMap(({ path, branch, head }): SeenWorktree[] => {
+    const name = nameBelow(root, path);
+    return name === null || isOwnName(name) ? [] : [{ path, name, branch, head: head ?? '', registered: true }];
+  });
+  const known = new Set([main?.path, ...registered.map(({ path }) => path)]);
+  const others = foldersBelow(root).filter((name) => !known.has(`${root}/${name}`));
+  const unknown = others.map((name) => ({ path: `${root}/${name}`, name, branch: null, head: '', registered: false }));
+  return [...registered, ...unknown].sort((a, b) => (a.name < b.name ? -1 : 1));
+}

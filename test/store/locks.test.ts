@@ -1,0 +1,35 @@
+/** Locks between processes that must be had. */
+
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { exclusively } from '../../src/store/locks.ts';
+import { refused } from '../verbs/helpers/world.ts';
+import { emptyFolder } from './helpers/tree.ts';
+
+test('who comes later waits, and gets his turn', async () => {
+  const lock = path.join(emptyFolder(), 'lock');
+  const said: string[] = [];
+  let first = () => {};
+  const held = new Promise<void>((resolve) => {
+    first = resolve;
+  });
+  let begun = () => {};
+  const hasBegun = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const one = exclusively(lock, async () => {
+    begun();
+    await held;
+    said.push('one');
+  });
+  await hasBegun;
+  const two = exclusively(lock, async () => said.push('two'));
+  first();
+  await Promise.all([one, two]);
+  expect(said).toEqual(['one', 'two']);
+});
+
+test('a lock that can not be made is refused at once, and not waited for', async () => {
+  const error = await refused(() => exclusively(path.join(emptyFolder(), 'x'.repeat(300)), async () => 'never'));
+  expect(error).toMatchObject({ code: 'IO_ERROR', message: expect.stringContaining('ENAMETOOLONG') });
+});
