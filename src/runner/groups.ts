@@ -41,7 +41,7 @@ export type StopResult = 'gone' | 'stopped' | 'unverified';
  */
 export async function stopGroup(worker: WorkerIdentity, options: StopOptions): Promise<StopResult> {
   const witnesses = new Set<string>();
-  const look = lookAt(worker, witnesses);
+  const look = await firstLook(worker, witnesses);
   if (look.standing !== 'proven') return look.standing;
   if (look.members.length === 0) return 'gone';
   const graceEnd = performance.now() + options.graceMs;
@@ -84,6 +84,16 @@ function lookAt(worker: WorkerIdentity, witnesses: Set<string>): Look {
   witnesses.clear();
   for (const member of members) witnesses.add(witness(member));
   return { standing: 'proven', members };
+}
+
+/** While a process begins to run another program it shows no environment, so one look that proves nothing is not enough. */
+async function firstLook(worker: WorkerIdentity, witnesses: Set<string>): Promise<Look> {
+  for (const ms of PAUSES_MS) {
+    const look = lookAt(worker, witnesses);
+    if (look.standing !== 'unverified') return look;
+    await pause(ms);
+  }
+  return lookAt(worker, witnesses);
 }
 
 function proven(worker: WorkerIdentity, leader: ProcessLook, members: ProcessEntry[], witnesses: Set<string>): boolean {
