@@ -28,27 +28,57 @@ const STALE_MS = 10_000;
 /** Looks at a lock that somebody holds: a few quick ones, then five a second, for an hour. */
 const WAIT = { retries: 18_000, factor: 2, minTimeout: 10, maxTimeout: 200 };
 
+/** Between two looks of somebody who does not wait for long, milliseconds. */
+const LOOK_MS = 25;
+
 /**
  * Runs `work` while nobody else, in any process, runs work under the same `lock`, a path whose folder is made. Waits for
  * its turn; whoever was killed holds a lock for ten seconds more.
  * Throws what `work` throws; IO_ERROR when the lock can't be made, and after an hour in vain.
  */
 export async function exclusively<T>(lock: string, work: () => Promise<T>): Promise<T> {
+  try {
+    fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw asIoError(error, `locking ${lock}`);
+  }
+  return locked(lock, { stale: STALE_MS, retries: WAIT, waited: 'an hour' }, work);
+}
+
+/**
+ * The same for short work that can be done another time: waits for `waitMs` at most, and the folder must be there.
+ * Whoever was killed holds the lock for three seconds more. Throws what `work` throws, IO_ERROR.
+ */
+export async function exclusivelySoon<T>(lock: string, waitMs: number, work: () => Promise<T>): Promise<T> {
+  const retries = { retries: Math.ceil(waitMs / LOOK_MS), factor: 1, minTimeout: LOOK_MS, maxTimeout: LOOK_MS };
+  return locked(lock, { stale: SOON_STALE_MS, retries, waited: `${waitMs} ms` }, work);
+}
+
+const SOON_STALE_MS = 3000;
+
+interface Terms {
+  /** Milliseconds. */
+  stale: number;
+  retries: typeof WAIT;
+  /** What the retries come to, in words. */
+  waited: string;
+}
+
+async function locked<T>(lock: string, { stale, retries, waited }: Terms, work: () => Promise<T>): Promise<T> {
   const { default: lockfile } = await import('proper-lockfile');
   let release: () => Promise<void>;
   try {
-    fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
     release = await lockfile.lock(lock, {
       lockfilePath: lock,
       realpath: false,
-      stale: STALE_MS,
-      retries: WAIT,
+      stale,
+      retries,
       // A holder that was paused for so long that others went on has nothing that it could still undo.
       onCompromised: () => {},
     });
   } catch (error) {
     if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
-    throw new ForgeError('IO_ERROR', `somebody has held ${lock} for an hour`, {
+    throw new ForgeError('IO_ERROR', `somebody has held ${lock} for ${waited}`, {
       hint: 'See which forge still runs. When none does, remove that folder.',
       cause: error,
     });
