@@ -99,7 +99,7 @@ export function trackerSteps({ record, moves, issue, ours }: TrackerQuestion): T
   };
 }
 
-function stepsTo(wanted: IssueState, issue: SeenIssue, { lease }: TaskRecord): TrackerStep[] {
+function stepsTo(wanted: IssueState, issue: SeenIssue, { state, lease }: TaskRecord): TrackerStep[] {
   const { claimed_by } = issue;
   if (wanted === 'in_progress' && lease !== null) {
     const run_id = lease.owner_run_id;
@@ -108,8 +108,11 @@ function stepsTo(wanted: IssueState, issue: SeenIssue, { lease }: TaskRecord): T
     return [...former, { call: 'claim', run_id }];
   }
   if (wanted === 'open' && claimed_by !== null) return [{ call: 'release', run_id: claimed_by }];
-  // Who did it stays written at what is in review, or over.
-  return issue.state === wanted ? [] : [{ call: 'set_state', state: wanted }];
+  if (issue.state === wanted) return [];
+  // Who did it stays written at what is in review, or done; also where it was done before the tracker heard of it.
+  const doer = wanted === 'in_review' || wanted === 'done' ? state.updated_by.run_id : null;
+  const late: TrackerStep[] = claimed_by === null && doer !== null ? [{ call: 'claim', run_id: doer }] : [];
+  return [...late, { call: 'set_state', state: wanted }];
 }
 
 /** The commit that fails a task says so once; the attempt's number tells it from a later failure of the same kind. */

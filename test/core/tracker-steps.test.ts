@@ -80,6 +80,15 @@ describe('an issue that nobody has claimed', () => {
   });
 });
 
+it('names who did what was done before the tracker heard of it', () => {
+  const record = recordIn('shipped');
+  record.state.updated_by = { run_id: RUN, claim_id: 'c', generation: 1 };
+  expect(trackerSteps({ record, moves: ['ship'], issue: issueIn('open'), ours: false }).steps).toEqual([
+    { call: 'claim', run_id: RUN },
+    { call: 'set_state', state: 'done' },
+  ]);
+});
+
 describe('an issue that a run of this tree has claimed', () => {
   const held = issueIn('in_progress', RUN);
 
