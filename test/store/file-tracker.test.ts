@@ -294,6 +294,23 @@ describe('is refused, and nothing is written:', () => {
   });
 });
 
+/** Processes that stand ready to write. */
+async function writers(project: string, orders: { name: string; rounds: number; dies?: boolean }[]) {
+  const writer = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), 'helpers/tracker-writer.ts'));
+  const started = orders.map((order) => {
+    const args = [writer, JSON.stringify({ project, ...order })];
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    return {
+      child,
+      lines: createInterface({ input: child.stdout })[Symbol.asyncIterator](),
+      ended: once(child, 'close'),
+    };
+  });
+  for (const { lines } of started) expect((await lines.next()).value).toBe('ready');
+  return started;
+}
+
 describe('others', () => {
   it('are waited for, and not for long', async () => {
     const { tracker, file, text } = world();
@@ -316,24 +333,30 @@ describe('others', () => {
     expect(fs.readdirSync(project)).toEqual(['tracker.yaml']);
   });
 
+  it('that are killed before they put their copy in place change nothing, and are not waited for without end', async () => {
+    const { tracker, project, text } = world(TRACKER, 60_000);
+    const [writer] = await writers(project, [{ name: 'M-1', rounds: 1, dies: true }]);
+    writer?.child.stdin.write('go\n');
+    expect(await writer?.ended).toEqual([null, 'SIGKILL']);
+    expect(text()).toBe(TRACKER);
+    expect(fs.readdirSync(project)).toEqual([
+      expect.stringMatching(/^\.tracker\.yaml\..+\.tmp$/),
+      'tracker.yaml',
+      'tracker.yaml.lock',
+    ]);
+    expect(await tracker.claim('M-1', 'run-1')).toBe(true);
+    expect(fs.readdirSync(project)).toEqual(['tracker.yaml']);
+  });
+
   it('write at once, and nothing that anybody wrote is lost', async () => {
     const names = ['ann', 'bob', 'cat', 'dan'];
     const rounds = 6;
     const issues = ['shared', ...names].map((name) => `  # about ${name}\n  - id: ${name}\n    state: open\n`).join('');
     const { project, tracker, text } = world(`# all of them\nissues:\n${issues}`);
-    const writer = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), 'helpers/tracker-writer.ts'));
-    const started = names.map((name) => {
-      const child = spawn(process.execPath, [writer, JSON.stringify({ project, name, rounds })], {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      });
-      onTestFinished(() => void child.kill('SIGKILL'));
-      return {
-        child,
-        lines: createInterface({ input: child.stdout })[Symbol.asyncIterator](),
-        ended: once(child, 'close'),
-      };
-    });
-    for (const { lines } of started) expect((await lines.next()).value).toBe('ready');
+    const started = await writers(
+      project,
+      names.map((name) => ({ name, rounds })),
+    );
     for (const { child } of started) child.stdin.write('go\n');
     const won: boolean[] = [];
     for (const { lines, ended } of started) {
