@@ -92,8 +92,6 @@ export function compare(a: string, b: string): number {
   let at = 0;
   while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
   if (at === a.length || at === b.length) return a.length - b.length;
-  // The first unit that differs may be the second half of a pair.
-  const from = (text: string, index: number) => text.codePointAt(index) ?? 0;
-  const half = at === 0 ? 0 : from(a, at - 1) - from(b, at - 1);
-  return half === 0 ? from(a, at) - from(b, at) : half;
+  // Halves of pairs that differ only in the second one are in the right order by themselves.
+  return (a.codePointAt(at) ?? 0) - (b.codePointAt(at) ?? 0);
 }

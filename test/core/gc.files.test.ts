@@ -222,6 +222,8 @@ describe('row 11: a question that nobody waits for', () => {
 
   test('nothing has happened to the task', () => {
     expect(acts(of(task(null, { attempts: asked() })))).toEqual(['11 archive_question']);
+    // Not even when an attempt is named: without a state it is nobody's.
+    expect(acts(of(task(null, { current_attempt_id: 'a1', attempts: asked() })))).toEqual(['11 archive_question']);
   });
 
   test('not in the current attempt, and not in the one that is waited for', () => {

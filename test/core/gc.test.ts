@@ -545,7 +545,12 @@ describe('what one row leads to for the rows after it', () => {
 
 describe('order', () => {
   test('is row, then task, then path, by code points', () => {
-    const lease_files = [leaseFile(), leaseFile('lease.\u{1f600}.json'), leaseFile('lease.\uffee.json')];
+    const lease_files = [
+      leaseFile(),
+      leaseFile('lease.\u{1f600}.json'),
+      leaseFile('lease.\uffee.json'),
+      leaseFile('lease.\u{1f601}.json'),
+    ];
     const tasks = ['b', 'a', 'B', 'a.b', 'a-b'].map((task_id) => stale('running', { task_id, lease_files }));
     const found = rows({ plan: null, tasks }).map(({ row, task_id, payload }) =>
       [row, task_id, 'path' in payload ? payload.path : ''].join(' '),
@@ -553,7 +558,7 @@ describe('order', () => {
     const ids = ['B', 'a', 'a-b', 'a.b', 'b'];
     expect(found).toEqual([
       ...ids.map((id) => `2 ${id} `),
-      ...ids.flatMap((id) => [`13 ${id} lease.\uffee.json`, `13 ${id} lease.\u{1f600}.json`]),
+      ...ids.flatMap((id) => ['\uffee', '\u{1f600}', '\u{1f601}'].map((name) => `13 ${id} lease.${name}.json`)),
     ]);
   });
 });
