@@ -58,12 +58,14 @@ const ISSUE_STATE_OF: Record<TaskState, IssueState> = {
 };
 
 /**
- * The issue of a task: the one that the plan names for it, else one that names the task; of several the first by id, as
- * gc has it. Null when there is none.
+ * The issue of a task: one that names the task, of several the first by id; else the one that the plan names for it, unless
+ * that one names another task. gc has it so too. Null when there is none.
  */
 export function issueOf(taskId: string, plannedIssueId: string | null, issues: readonly SeenIssue[]): SeenIssue | null {
-  if (plannedIssueId !== null) return issues.find(({ id }) => id === plannedIssueId) ?? null;
   const naming = issues.filter(({ task_id }) => task_id === taskId);
+  if (naming.length === 0) {
+    return issues.find(({ id, task_id }) => id === plannedIssueId && task_id === null) ?? null;
+  }
   return naming.reduce<SeenIssue | null>((first, next) => (first === null || next.id < first.id ? next : first), null);
 }
 

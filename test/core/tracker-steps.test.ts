@@ -213,9 +213,11 @@ describe('the issue of a task', () => {
   ];
   it.each<[string, string | null, string | null]>([
     ['build', null, '3'],
-    ['build', '4', '4'],
-    ['build', '5', null],
+    ['build', '4', '3'],
+    ['build', '5', '3'],
     ['test', null, null],
+    ['test', '5', null],
+    ['test', '9', null],
     ['test', '4', '4'],
   ])('%s, planned as %s, is %s', (task, planned, expected) => {
     expect(issueOf(task, planned, issues)?.id ?? null).toBe(expected);
