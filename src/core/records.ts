@@ -5,7 +5,7 @@
  */
 
 import * as z from 'zod/mini';
-import { OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
+import { MachineIdentitySchema, OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
 import { once } from './once.ts';
 
 /** Largest record that is read, in bytes. Everything on disk is untrusted. */
@@ -184,6 +184,8 @@ export const AttemptManifestSchema = once(() => {
     dispatched_at: time,
     attempt_number: optionalCount,
     worker: z.optional(z.nullable(z.looseObject({ pid, pgid: pid, started_at: text }))),
+    /** Where it was begun. */
+    machine: z.optional(z.nullable(MachineIdentitySchema())),
   });
 });
 export type AttemptManifest = z.infer<ReturnType<typeof AttemptManifestSchema>>;

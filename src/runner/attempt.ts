@@ -89,7 +89,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   seen = taken.record;
   try {
     await stopFormerWorker(env, seen);
-    const place = await placeFor(env, task, claimId);
+    const place = await placeFor(env, task, claimId, seen);
     return await launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation), place, seen);
   } catch (error) {
     await giveBack(env, task.id, claimId);
@@ -253,6 +253,7 @@ async function writeManifest(
     worktree_path: typeof place === 'string' || place.branch === null ? null : place.path,
     dispatched_at: isoTime(env.now()),
     attempt_number: draft.number,
+    machine: env.ctx.machine(),
     ...(worker === null ? {} : { worker: { pid: worker.pid, pgid: worker.pgid, started_at: worker.started_at } }),
   };
   await env.store.createOnce(request.task.id, draft.attemptId, 'manifest.json', manifest, env.newOp());

@@ -6,6 +6,7 @@
 import { ForgeError } from '../core/errors.ts';
 import type { PlanTask } from '../core/plan.ts';
 import type { Workspace } from '../core/prompt.ts';
+import type { TaskRecord } from '../core/records.ts';
 import { heartbeatTask } from '../core/task-ops.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../core/verification.ts';
 import { withoutGitLocals } from '../core/workspaces.ts';
@@ -27,12 +28,12 @@ export async function requireWorktrees(env: Env): Promise<void> {
 }
 
 /**
- * The place for a task that `claimId` holds, made if need be, and the lease renewed for as long as that takes. A string
+ * The place for the next attempt at a task that `claimId` holds, made if need be, and the lease renewed for as long as that takes. A string
  * says why it can't be had. Throws SETTINGS_INVALID.
  */
-export async function placeFor(env: Env, task: PlanTask, claimId: string): Promise<Place | string> {
+export async function placeFor(env: Env, task: PlanTask, claimId: string, record: TaskRecord): Promise<Place | string> {
   if (!hasWorktrees(env)) return workspaceOf(env);
-  const { ensureWorkspace } = await import('./workspace.ts');
+  const { workspaceForNext } = await import('./left-locks.ts');
   const ttlMs = env.settings.agents.self_lease_ttl_ms;
   const beat = () =>
     changeTask(env, task.id, (record) =>
@@ -42,7 +43,7 @@ export async function placeFor(env: Env, task: PlanTask, claimId: string): Promi
     });
   const timer = setInterval(() => void beat(), env.settings.agents.self_heartbeat_ms);
   try {
-    const { cwd, branch } = await ensureWorkspace(env, task);
+    const { cwd, branch } = await workspaceForNext(env, task, record);
     return { path: cwd, branch };
   } catch (error) {
     if (error instanceof ForgeError && error.code === 'IO_ERROR') return error.message;

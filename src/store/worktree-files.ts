@@ -56,8 +56,10 @@ export function nameBelow(dir: string, place: string): string | null {
 export function makeWorktreePlace(layout: Layout, root: string, taskId: string): string {
   const dir = path.resolve(layout.project, root);
   try {
-    // It may be in a checkout; whole worktrees must not end up in somebody's commit.
-    if (fs.mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined) writeNew(`${dir}/.gitignore`, '*\n');
+    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    // It may be in a checkout; whole worktrees must not end up in somebody's commit. Whoever made it may have been killed
+    // before he had said so; a folder that a person keeps things in is left as it is.
+    if (fs.readdirSync(dir).every((name) => name.startsWith('.gitignore'))) writeNew(`${dir}/.gitignore`, '*\n');
     return `${fs.realpathSync(dir)}/${requireTaskId(taskId)}`;
   } catch (error) {
     throw asIoError(error, `making ${dir}`);

@@ -47,7 +47,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
   const { record: next } = decide(seen);
   await stopFormerWorker(session, seen);
   // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
-  const worktree = next === null ? null : await worktreeOf(session, options.task);
+  const worktree = next === null ? null : await worktreeOf(session, seen);
   let written = false;
   const openAttempt = async (record: TaskRecord) => {
     const decision = decide(record);
@@ -63,6 +63,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
         worktree_path: worktree,
         dispatched_at: isoTime(session.now()),
         attempt_number: decision.result.attempt_number,
+        machine: session.ctx.machine(),
       };
       await session.store.createOnce(options.task, fresh, 'manifest.json', manifest, session.newOp());
       written = true;
@@ -84,9 +85,10 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
 }
 
 /** Where the task is to be worked on, made if need be; null when the settings ask for no worktrees. */
-async function worktreeOf(session: Session, taskId: string): Promise<string | null> {
+async function worktreeOf(session: Session, record: TaskRecord): Promise<string | null> {
   if (session.settings.workspace !== 'worktree') return null;
-  const { ensureWorkspace } = await import('../runner/workspace.ts');
-  const depends_on = plannedOrNull(session, taskId)?.depends_on ?? [];
-  return (await ensureWorkspace(session, { id: taskId, depends_on })).cwd;
+  const { workspaceForNext } = await import('../runner/left-locks.ts');
+  const { task_id: id } = record.state;
+  const depends_on = plannedOrNull(session, id)?.depends_on ?? [];
+  return (await workspaceForNext(session, { id, depends_on }, record)).cwd;
 }

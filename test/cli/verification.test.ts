@@ -4,7 +4,10 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { systemContext } from '../../src/host/context.ts';
 import { groupMembers } from '../../src/host/processes.ts';
+import { claim } from '../../src/verbs/claim.ts';
+import { release } from '../../src/verbs/release.ts';
 import { type CliResult, orchestrate, project, type StartedCli, startCli } from '../support/cli.ts';
 import { killGroup, until } from '../support/processes.ts';
 
@@ -225,6 +228,27 @@ describe('complete', () => {
     expect(json().error.code).toBe('LEASE_STOLEN');
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
     expect((await row(cwd)).state).toBe('cancelled');
+  });
+});
+
+describe('who has lost the task while he verifies', () => {
+  it('does not take the end of a command that the next claimer has stopped for a result', async () => {
+    const cwd = verifiedBy([GATED]);
+    const attempt = await begin(cwd);
+    const running = completing(cwd, attempt);
+    await checkRuns(cwd, 1);
+    // At once, so that whoever verifies has not looked at his lease again by then.
+    const call = { ctx: systemContext(), dir: cwd, warn: () => {} };
+    await release(call, { task: 'a', claim: attempt.claim });
+    const next = claim(call, { task: 'a' });
+    await checkRuns(cwd, 2);
+    const { code, json } = await running.ended;
+    expect(code).toBe(3);
+    expect(json().error.code).toBe('LEASE_STOLEN');
+    openGate(cwd);
+    await expect(next).rejects.toMatchObject({ code: 'NOT_READY' });
+    expect(await row(cwd)).toMatchObject({ state: 'shipped', attempt_count: 1, generation: 2 });
+    expect(twinOf(cwd, attempt)).toMatchObject({ failure: null, commands: [{ exit_code: 0 }] });
   });
 });
 

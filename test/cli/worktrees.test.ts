@@ -128,6 +128,25 @@ test('a project in no repository is told what to do', async () => {
   expect(result.stderr).toContain('git init');
 });
 
+test.runIf(process.platform === 'linux')(
+  'a worker that is killed in the middle of a commit keeps the next from nothing',
+  async () => {
+    const { at, repo } = repository('', 'workspace: worktree\nretry: {max_attempts: 2, base: 0}\n');
+    const run = '{ id: build, title: B, run: "date > work; git add work; git commit --all --message work" }';
+    repo.write('plans/phases.yaml', `project: test\nphases:\n  - { id: one, name: One, tasks: [${run}] }\n`);
+    repo.git('config', 'user.name', 'Ann');
+    repo.git('config', 'user.email', 'ann@example.org');
+    // The index is locked by then. All of the worker's group is killed: the shell, git and this hook.
+    repo.write('.git/hooks/pre-commit', '#!/bin/sh\ntest -e .once && exit\ntouch .once\nkill -9 0\n');
+    fs.chmodSync(repo.path('.git/hooks/pre-commit'), 0o755);
+    repo.write('.git/info/exclude', '.once\n');
+    const { code, stdout, stderr } = await orchestrate(['run'], { cwd: at, env });
+    expect(code, `${stdout}${stderr}`).toBe(0);
+    expect(`${stdout}${stderr}`).toContain('index.lock, which a git that was killed has left');
+    expect(repo.git('log', '-1', '--format=%s', 'forge/build')).toBe('work');
+  },
+);
+
 describe('what a worker does to its worktree', () => {
   /** Runs a plan of these tasks, each tried once, in worktrees. What became of `broken`. */
   async function run(...tasks: string[]) {

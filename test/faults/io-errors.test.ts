@@ -3,12 +3,13 @@
 import { describe, expect, test } from 'vitest';
 import { expectUsable } from './support/aftermath.ts';
 import { auditTask } from './support/audit.ts';
-import { answerIn, commandLine } from './support/forge.ts';
+import { answerIn, commandLine, doneBy } from './support/forge.ts';
 import { LONG, pooled, sampled } from './support/knobs.ts';
 import { copyProject, inMemory, makeProject, planOf } from './support/project.ts';
 import { ALL_SCENARIOS } from './support/question-scenarios.ts';
 import { SCENARIOS, TASK } from './support/scenarios.ts';
-import { cleanRun, type Fault, faultyRun, noStrace, type TracedCall } from './support/strace.ts';
+import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from './support/strace.ts';
+import { VERIFICATION_SCENARIOS } from './support/verification-scenarios.ts';
 
 inMemory();
 
@@ -34,43 +35,51 @@ function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Faul
 }
 
 describe.skipIf(missing !== null)(title, () => {
-  test.each(ALL_SCENARIOS)('$name', { timeout: LONG ? 1_200_000 : 120_000 }, async (scenario) => {
-    const { changes = 1 } = scenario;
-    const { dir, args } = await scenario.prepare();
-    const before = auditTask(dir, TASK);
-    const clean = copyProject(dir);
-    const { calls } = await cleanRun(commandLine(clean, args), clean);
-    const points = failures(calls);
-    expect(points.length).toBeGreaterThan(10);
-    const refused = await pooled(points, async ({ call, fault }) => {
-      const { ran, dir: copy } = await faultyRun(
-        () => copyProject(dir),
-        (fresh) => commandLine(fresh, args),
-        call,
-        fault,
-      );
-      const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
-      const answer = answerIn(ran.stdout);
-      if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
-      const { newest } = auditTask(copy, TASK);
-      if (answer.ok) {
-        expect({ code: ran.code, data: answer.data }, where).toMatchObject({ code: 0, data: scenario.says });
-        expect(newest, where).toBe(before.newest + changes);
-      } else {
-        expect({ code: ran.code, error: answer.error }, where).toMatchObject({ code: 1, error: { code: 'IO_ERROR' } });
-        expect(answer.error.hint, where).not.toBe('');
-        // Of two changes the first may have been made.
-        expect(newest, where).toBeGreaterThanOrEqual(before.newest);
-        expect(newest, where).toBeLessThan(before.newest + changes);
-      }
-      await expectUsable({ scenario, dir: copy, args, before, answer }).catch((error: unknown) => {
-        throw new Error(where, { cause: error });
+  test.each([...ALL_SCENARIOS, ...VERIFICATION_SCENARIOS])(
+    '$name',
+    { timeout: LONG ? 1_200_000 : 120_000 },
+    async (scenario) => {
+      const { changes = 1 } = scenario;
+      const { dir, args } = await scenario.prepare();
+      const before = auditTask(dir, TASK);
+      const clean = copyProject(dir);
+      const { calls } = await cleanRun(commandLine(clean, args), clean);
+      const points = failures(scenario.steady === true ? calls.filter(isSteady) : calls);
+      expect(points.length).toBeGreaterThan(10);
+      const refused = await pooled(points, async ({ call, fault }) => {
+        const { ran, dir: copy } = await faultyRun(
+          () => copyProject(dir),
+          (fresh) => commandLine(fresh, args),
+          call,
+          fault,
+        );
+        const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
+        const answer = answerIn(ran.stdout);
+        if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
+        const { newest } = auditTask(copy, TASK);
+        const done = doneBy(answer);
+        if (done !== null) {
+          expect({ code: ran.code, done }, where).toMatchObject({ code: answer.ok ? 0 : 1, done: scenario.says });
+          expect(newest, where).toBe(before.newest + changes);
+        } else if (!answer.ok) {
+          expect({ code: ran.code, error: answer.error }, where).toMatchObject({
+            code: 1,
+            error: { code: 'IO_ERROR' },
+          });
+          expect(answer.error.hint, where).not.toBe('');
+          // Of two changes the first may have been made.
+          expect(newest, where).toBeGreaterThanOrEqual(before.newest);
+          expect(newest, where).toBeLessThan(before.newest + changes);
+        }
+        await expectUsable({ scenario, dir: copy, args, before, answer }).catch((error: unknown) => {
+          throw new Error(where, { cause: error });
+        });
+        return done === null;
       });
-      return !answer.ok;
-    });
-    // Both ways out are on the way of every command: before its commit, and after it.
-    expect(new Set(refused)).toEqual(new Set([true, false]));
-  });
+      // Both ways out are on the way of every command: before its commit, and after it.
+      expect(new Set(refused)).toEqual(new Set([true, false]));
+    },
+  );
 
   test('a project folder that can not be looked at is a failing disk, not a wrong --dir', async () => {
     const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]) });

@@ -3,12 +3,13 @@
 import { describe, expect, test } from 'vitest';
 import { expectUsable } from './support/aftermath.ts';
 import { auditTask } from './support/audit.ts';
-import { answerIn, commandLine } from './support/forge.ts';
+import { answerIn, commandLine, doneBy, LiveForge } from './support/forge.ts';
 import { LONG, pooled, sampled } from './support/knobs.ts';
 import { copyProject, inMemory } from './support/project.ts';
 import { ALL_SCENARIOS } from './support/question-scenarios.ts';
 import { TASK } from './support/scenarios.ts';
-import { cleanRun, faultyRun, noStrace } from './support/strace.ts';
+import { cleanRun, faultyRun, isSteady, noStrace } from './support/strace.ts';
+import { killAt, MOMENTS, VERIFICATION_SCENARIOS } from './support/verification-scenarios.ts';
 
 inMemory();
 
@@ -20,36 +21,52 @@ const title =
   missing === null ? 'SIGKILL in the place of a system call' : `SIGKILL at system calls (skipped: ${missing})`;
 
 describe.skipIf(missing !== null)(title, () => {
-  test.each(ALL_SCENARIOS)('$name', { timeout: LONG ? 1_200_000 : 120_000 }, async (scenario) => {
-    const { changes = 1 } = scenario;
+  test.each([...ALL_SCENARIOS, ...VERIFICATION_SCENARIOS])(
+    '$name',
+    { timeout: LONG ? 1_200_000 : 120_000 },
+    async (scenario) => {
+      const { changes = 1 } = scenario;
+      const { dir, args } = await scenario.prepare();
+      const before = auditTask(dir, TASK);
+      const clean = copyProject(dir);
+      const { ran, calls } = await cleanRun(commandLine(clean, args), clean);
+      expect(doneBy(answerIn(ran.stdout))).toMatchObject(scenario.says);
+      expect(auditTask(clean, TASK).newest).toBe(before.newest + changes);
+      // Between two calls that change nothing on disk there is nothing to tell apart; the long run takes them all the same.
+      const aimable = scenario.steady === true ? calls.filter(isSteady) : calls;
+      const points = LONG
+        ? aimable
+        : sampled(
+            aimable.filter((call) => call.changes),
+            SAMPLE,
+          );
+      expect(new Set(calls.map((call) => call.name))).toContain('fsync');
+      expect(points.length).toBeGreaterThan(10);
+      const made = await pooled(points, async (point) => {
+        const killed = await faultyRun(
+          () => copyProject(dir),
+          (copy) => commandLine(copy, args),
+          point,
+          'kill',
+        );
+        const cut = { scenario, dir: killed.dir, args, before, answer: answerIn(killed.ran.stdout) };
+        return expectUsable(cut).catch((error: unknown) => {
+          throw new Error(`after SIGKILL at ${point.name} ${point.count} (${point.shape})`, { cause: error });
+        });
+      });
+      // Some points are before the first change, some behind the last, and some between the two of those that make two.
+      expect(new Set(made)).toEqual(new Set(Array.from({ length: changes + 1 }, (_, count) => count)));
+    },
+  );
+});
+
+// No system call on the tree is made while a check runs, so it is the check that kills.
+describe.each(VERIFICATION_SCENARIOS)('SIGKILL by the check itself: $name', (scenario) => {
+  test.each(MOMENTS)('%s', async (moment) => {
     const { dir, args } = await scenario.prepare();
     const before = auditTask(dir, TASK);
-    const clean = copyProject(dir);
-    const { ran, calls } = await cleanRun(commandLine(clean, args), clean);
-    expect(answerIn(ran.stdout)).toMatchObject({ ok: true, data: scenario.says });
-    expect(auditTask(clean, TASK).newest).toBe(before.newest + changes);
-    // Between two calls that change nothing on disk there is nothing to tell apart; the long run takes them all the same.
-    const points = LONG
-      ? calls
-      : sampled(
-          calls.filter((call) => call.changes),
-          SAMPLE,
-        );
-    expect(new Set(calls.map((call) => call.name))).toContain('fsync');
-    expect(points.length).toBeGreaterThan(10);
-    const made = await pooled(points, async (point) => {
-      const killed = await faultyRun(
-        () => copyProject(dir),
-        (copy) => commandLine(copy, args),
-        point,
-        'kill',
-      );
-      const cut = { scenario, dir: killed.dir, args, before, answer: answerIn(killed.ran.stdout) };
-      return expectUsable(cut).catch((error: unknown) => {
-        throw new Error(`after SIGKILL at ${point.name} ${point.count} (${point.shape})`, { cause: error });
-      });
-    });
-    // Some points are before the first change, some behind the last, and some between the two of those that make two.
-    expect(new Set(made)).toEqual(new Set(Array.from({ length: changes + 1 }, (_, count) => count)));
+    killAt(dir, moment);
+    expect(await new LiveForge(dir, args).ended).toMatchObject({ signal: 'SIGKILL' });
+    expect(await expectUsable({ scenario, dir, args, before, answer: null })).toBe(1);
   });
 });

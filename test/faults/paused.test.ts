@@ -1,16 +1,26 @@
 /** A run or an exec is stopped (SIGSTOP) for longer than its lease holds, another takes over, and then it goes on. */
 
+import fs from 'node:fs';
 import { describe, expect, type TestContext, test } from 'vitest';
 import { groupMembers } from '../../src/host/processes.ts';
+import { claim } from '../../src/verbs/claim.ts';
+import { dispatch } from '../../src/verbs/dispatch.ts';
 import { show } from '../../src/verbs/show.ts';
 import { until } from '../support/processes.ts';
-import { auditTask } from './support/audit.ts';
+import { auditTask, taskDir } from './support/audit.ts';
 import { callOn, type LiveForge } from './support/forge.ts';
 import { Play, type PlayTask } from './support/play.ts';
 
 const TASK = 'a';
 /** A lease is lost after five seconds without a heartbeat: soon, but not because a machine is busy. */
-const AGENTS = { self_lease_ttl_ms: 4000, self_heartbeat_ms: 400, steal_grace_ms: 1000, kill_grace_ms: 500 };
+const AGENTS = {
+  lease_ttl_ms: 4000,
+  heartbeat_interval_ms: 400,
+  self_lease_ttl_ms: 4000,
+  self_heartbeat_ms: 400,
+  steal_grace_ms: 1000,
+  kill_grace_ms: 500,
+};
 
 function newPlay(
   { onTestFinished }: TestContext,
@@ -125,4 +135,82 @@ test.concurrent('a run that was paused for less than its lease keeps its work', 
   expect(play.started()).toHaveLength(1);
   expect(auditTask(play.dir, TASK).record?.memo.completion?.attempt_id).toBe(first.attempt);
   play.expectAllDone();
+});
+
+/** A run whose worker is done, and whose result is being checked. */
+async function runThatChecks(context: TestContext): Promise<{ play: Play; paused: LiveForge }> {
+  const play = newPlay(context, { gate: '', checkGate: 'check' });
+  return { play, paused: play.forge('run') };
+}
+
+/** A `complete` of an agent, whose result is being checked. */
+async function completeThatChecks(context: TestContext): Promise<{ play: Play; paused: LiveForge }> {
+  const play = newPlay(context, { byHand: true, checkGate: 'check' });
+  const call = callOn(play.dir);
+  const { claim_id, run_id } = await claim(call, { task: TASK });
+  const { attempt_id } = await dispatch(call, { task: TASK, claim: claim_id, run: run_id, phase: 'implement' });
+  fs.writeFileSync(`${play.dir}/verdict.json`, '{"verdict":"ready_for_review"}');
+  const file = `${play.dir}/verdict.json`;
+  return { play, paused: play.forge('complete', TASK, '--attempt', attempt_id, '--verdict-file', file) };
+}
+
+/** Stops it in the middle of its check, until another run checks the same result. */
+async function checkTakenOver(play: Play, paused: LiveForge): Promise<LiveForge> {
+  const [first = 0] = await until('the result is checked', () => (play.checks().length === 1 ? play.checks() : null));
+  paused.signal('SIGSTOP');
+  const other = play.forge('run');
+  await until('it is checked by the other', () => play.checks().length === 2);
+  expect(groupMembers(first), 'the first check was stopped before the next began').toEqual([]);
+  return other;
+}
+
+/** Fails unless the one attempt was credited once, by the check of the second claim. */
+async function expectCreditedOnce(play: Play): Promise<void> {
+  const { record } = auditTask(play.dir, TASK);
+  expect(record?.state).toMatchObject({ state: 'shipped', attempt_count: 1, failure_count: 0 });
+  expect(record?.memo.generation).toBe(2);
+  const attempt = record?.state.current_attempt_id ?? '';
+  expect(record?.memo.completion?.attempt_id).toBe(attempt);
+  const twin = fs.readFileSync(`${taskDir(play.dir, TASK)}/attempts/${attempt}/verdict.verified.json`, 'utf8');
+  expect(JSON.parse(twin)).toMatchObject({
+    verdict: 'ready_for_review',
+    failure: null,
+    commands: [{ exit_code: 0 }],
+  });
+  expect(play.checks()).toHaveLength(2);
+  const { history } = await show(callOn(play.dir), { task: TASK });
+  expect(history.map(({ event }) => event)).toEqual(['acquired', 'stolen', 'released']);
+  expect(play.violations()).toBe('');
+  expect(play.leftovers() ?? []).toEqual([]);
+}
+
+describe.concurrent.each([
+  { name: 'run', start: runThatChecks, code: 0 },
+  { name: 'complete', start: completeThatChecks, code: 3 },
+])('a $name that is paused while it checks a result', ({ start, code }) => {
+  test('loses when it goes on while another checks it', async (context) => {
+    const { play, paused } = await start(context);
+    const other = await checkTakenOver(play, paused);
+    const before = auditTask(play.dir, TASK).record?.lease?.claim_id;
+    paused.signal('SIGCONT');
+    if (code === 0) await paused.event('the loss', ({ type }) => type === 'task_interrupted');
+    else expect(await paused.ended).toEqual({ code, signal: null });
+    expect(auditTask(play.dir, TASK).record?.lease?.claim_id, 'the other still has it').toBe(before);
+    play.open('check');
+    expect(await other.ended).toEqual({ code: 0, signal: null });
+    expect(await paused.ended).toEqual({ code, signal: null });
+    await expectCreditedOnce(play);
+  });
+
+  test('loses when it goes on and the other is done', async (context) => {
+    const { play, paused } = await start(context);
+    const other = await checkTakenOver(play, paused);
+    play.open('check');
+    expect(await other.ended).toEqual({ code: 0, signal: null });
+    const done = auditTask(play.dir, TASK);
+    paused.signal('SIGCONT');
+    expect(await paused.ended).toEqual({ code, signal: null });
+    expect(auditTask(play.dir, TASK), 'it has changed nothing any more').toEqual(done);
+    await expectCreditedOnce(play);
+  });
 });

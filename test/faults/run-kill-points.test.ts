@@ -5,7 +5,7 @@ import { commandLine } from './support/forge.ts';
 import { LONG, pooled, sampled } from './support/knobs.ts';
 import { Play, type PlayTask } from './support/play.ts';
 import { dropProject, inMemory } from './support/project.ts';
-import { cleanRun, faultyRun, noStrace, type TracedCall } from './support/strace.ts';
+import { cleanRun, faultyRun, isSteady, noStrace } from './support/strace.ts';
 
 inMemory();
 
@@ -15,14 +15,6 @@ const SAMPLE = 12;
 const missing = noStrace();
 const title =
   missing === null ? 'SIGKILL in the place of a system call' : `SIGKILL at system calls (skipped: ${missing})`;
-
-/**
- * How often a run opens, reads and writes depends on how long its worker takes and on what else the machine does, so those
- * calls can't be aimed at. The tree before each of them is the one after the changing call before.
- */
-function isSteady({ name, changes }: TracedCall): boolean {
-  return changes && !/^(open|write)/.test(name);
-}
 
 const CASES: { name: string; tasks: PlayTask[]; args(worker: string): string[] }[] = [
   { name: 'a run', tasks: [{ id: 'a' }], args: () => ['run'] },

@@ -64,8 +64,9 @@ describe('a task without a worktree gets one', () => {
     }
   });
 
-  test('in a folder that no commit of the project can swallow', async () => {
+  test.each(['new', 'begun by a forge that was killed'])('in a folder that no commit can swallow: %s', async (how) => {
     project('agents: {worktree_root: trees}\n');
+    if (how !== 'new') repo.write('trees/.gitignore.1.tmp', '');
     await ensure();
     repo.git('add', '--all');
     expect(repo.git('diff', '--cached', '--name-only')).not.toContain('trees');

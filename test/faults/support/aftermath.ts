@@ -10,7 +10,7 @@ import { dryRun } from '../../../src/verbs/run.ts';
 import { show } from '../../../src/verbs/show.ts';
 import { status } from '../../../src/verbs/status.ts';
 import { auditTask, expectViewsOf, type TaskFiles } from './audit.ts';
-import { type Answer, asked, callOn } from './forge.ts';
+import { type Answer, asked, callOn, doneBy } from './forge.ts';
 import { copyProject, dropProject, LOGS, listing } from './project.ts';
 import { finish, MINE, OTHER, repeat, type Scenario, TASK } from './scenarios.ts';
 
@@ -34,7 +34,7 @@ export async function expectUsable(cut: Cut): Promise<number> {
   const { changes = 1, also } = cut.scenario;
   const committed = now.newest - cut.before.newest;
   expect(committed).toBeLessThanOrEqual(changes);
-  if (cut.answer?.ok === true) expect(committed, 'what was reported as done is there').toBe(changes);
+  if (doneBy(cut.answer) !== null) expect(committed, 'what was reported as done is there').toBe(changes);
   const ready = await readersWork(cut.dir, now);
   const copy = copyProject(cut.dir);
   expect(await strangerFirst({ ...cut, dir: copy }, now), 'what was said to be ready can be had').toBe(ready);

@@ -15,7 +15,17 @@ export function commandLine(dir: string, args: readonly string[]): string[] {
 
 export type Answer =
   | { ok: true; data: Record<string, unknown> }
-  | { ok: false; error: { code: string; message: string; hint: string; details: Record<string, unknown> } };
+  | {
+      ok: false;
+      error: { code: string; message: string; hint: string; details: Record<string, unknown> };
+      data: Record<string, unknown> | null;
+    };
+
+/** What a command says that it has done; null when it was refused. A result that did not pass is told as an error. */
+export function doneBy(answer: Answer | null): Record<string, unknown> | null {
+  const done = answer?.ok === true || answer?.error.code === 'VERIFICATION_FAILED';
+  return done ? answer.data : null;
+}
 
 /** The answer in what a command printed; null when it was ended before it could give one. */
 export function answerIn(stdout: string): Answer | null {

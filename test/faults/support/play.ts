@@ -18,6 +18,10 @@ export interface PlayTask {
   gate?: string;
   /** Seconds of work, when there is no gate. */
   work?: number;
+  /** Its result is checked until this gate is opened. */
+  checkGate?: string;
+  /** An agent works on it, and no `run`. */
+  byHand?: boolean;
 }
 
 export class Play {
@@ -68,6 +72,12 @@ export class Play {
       const [task = '', attempt = '', number, generation, pid] = line.split(' ');
       return { task, attempt, number: Number(number), generation: Number(generation), pid: Number(pid) };
     });
+  }
+
+  /** The process groups of the checks that were let run, in order. */
+  checks(): number[] {
+    const file = `${this.#folder}/checks`;
+    return fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim().split('\n').map(Number) : [];
   }
 
   /** What workers have complained about; empty when all was well. */
@@ -125,11 +135,17 @@ function contentOf(file: string): string {
   }
 }
 
-function lineOf({ kind = 'plain', after = [], gate = '', work = 0 }: PlayTask): string {
+function lineOf(task: PlayTask): string {
+  const { kind = 'plain', after = [], gate = '', work = 0, checkGate, byHand = false } = task;
   const env = { FAULT_KIND: kind, FAULT_AFTER: after.join(' '), FAULT_GATE: gate, FAULT_WORK: String(work) };
   return [
     `depends_on: ${JSON.stringify(after)}`,
     `env: ${JSON.stringify(env)}`,
-    `run: ${JSON.stringify(`exec sh ${WORKER}`)}`,
+    ...(byHand ? [] : [`run: ${JSON.stringify(`exec sh ${WORKER}`)}`]),
+    ...(checkGate === undefined ? [] : [`verify: ${JSON.stringify([checkOf(checkGate)])}`]),
   ].join(', ');
+}
+
+function checkOf(gate: string): string {
+  return `echo $$ >> $FAULT_PLAY/checks; until test -e $FAULT_PLAY/gate-${gate}; do sleep 0.05; done`;
 }

@@ -1,15 +1,17 @@
 /** Commands that a fault is put into: the tree that each is started on, and what each may leave behind. */
 
 import fs from 'node:fs';
+import { ForgeError } from '../../../src/core/errors.ts';
 import { openQuestion } from '../../../src/core/questions.ts';
 import { RETENTION } from '../../../src/store/protocol.ts';
 import { answer } from '../../../src/verbs/answer.ts';
 import { claim } from '../../../src/verbs/claim.ts';
-import { complete } from '../../../src/verbs/complete.ts';
+import { type CompleteOptions, complete } from '../../../src/verbs/complete.ts';
 import { dispatch } from '../../../src/verbs/dispatch.ts';
 import { heartbeat } from '../../../src/verbs/heartbeat.ts';
 import { question } from '../../../src/verbs/question.ts';
 import { release } from '../../../src/verbs/release.ts';
+import type { Call } from '../../../src/verbs/session.ts';
 import { auditTask, type TaskFiles } from './audit.ts';
 import { callOn } from './forge.ts';
 import { type Files, makeProject, planOf } from './project.ts';
@@ -29,13 +31,15 @@ export interface Scenario {
   repeatable: boolean;
   /** How many changes the command makes. Default: 1. */
   changes?: number;
+  /** It starts processes, so only steady calls can be aimed at. Default: false. */
+  steady?: boolean;
   /** What must hold as well of a tree that a fault has left; `dir` is a copy to work on. `before`: the task before the command. */
   also?(dir: string, args: readonly string[], before: TaskFiles): Promise<void>;
 }
 
-const VERDICT = '{"verdict":"ready_for_review","summary":"done"}';
+export const VERDICT = '{"verdict":"ready_for_review","summary":"done"}';
 /** The policy is in the settings: when the plan can't be read, a failure is judged by theirs. */
-const SETTINGS = 'retry: { max_attempts: 3, base: 0 }\n';
+export const SETTINGS = 'retry: { max_attempts: 3, base: 0 }\n';
 
 export function project(settings: Files = { '.forge/settings.yaml': SETTINGS }): string {
   return makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]), 'verdict.json': VERDICT, ...settings });
@@ -177,7 +181,7 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
     case 'release':
       return release(call, { task: TASK, claim: MINE });
     case 'complete':
-      return complete(call, {
+      return completed(call, {
         task: TASK,
         attempt: value('--attempt'),
         ...(args.includes('--failed')
@@ -186,6 +190,16 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
       });
     default:
       throw new Error(`no such request: ${args.join(' ')}`);
+  }
+}
+
+/** What became of the attempt, also where its result did not pass: that is told as an error. */
+async function completed(call: Call, options: CompleteOptions): Promise<object> {
+  try {
+    return await complete(call, options);
+  } catch (error) {
+    if (error instanceof ForgeError && error.code === 'VERIFICATION_FAILED') return error.data as object;
+    throw error;
   }
 }
 
@@ -199,6 +213,8 @@ export async function finish(dir: string, holder: string | null): Promise<string
   const { run_id } = await claim(call, { task: TASK, claimId: mine });
   const { attempt_id } = await dispatch(call, { task: TASK, claim: mine, run: run_id, phase: 'implement' });
   await heartbeat(call, { task: TASK, attempt: attempt_id });
+  // For a check that waits for it.
+  fs.writeFileSync(`${dir}/mended`, '');
   const end = await complete(call, { task: TASK, attempt: attempt_id, verdictFile: `${dir}/verdict.json` });
   return end.state;
 }

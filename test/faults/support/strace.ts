@@ -51,10 +51,19 @@ function shapeOf(name: string, args: string, root: string): string {
   const stable = args
     .replaceAll(root, 'ROOT')
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, 'UUID')
-    .replace(/\d{4}-\d\d-\d\dT[^">]*/g, 'TIME');
+    .replace(/\d{4}-\d\d-\d\dT[^">]*/g, 'TIME')
+    .replace(/\.\d+\.tmp/g, '.PID.tmp');
   // The path of a file that was opened is told twice, in the call and in its result; a call that was cut off has no result.
   const places = new Set(stable.match(/ROOT[^">]*/g));
   return [name, ...places].join(' ');
+}
+
+/**
+ * How often a command that starts others opens, reads and writes depends on how long they take and on what else the machine
+ * does, so those calls can't be aimed at. The tree before each of them is the one after the changing call before.
+ */
+export function isSteady({ name, changes }: TracedCall): boolean {
+  return changes && !/^(open|write)/.test(name);
 }
 
 /** The calls about `root` in a trace, in order. A call that was cut off by a signal counts: it was made. */

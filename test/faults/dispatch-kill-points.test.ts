@@ -1,0 +1,191 @@
+/**
+ * `dispatch` in a real repository, which makes the worktree of the task: killed alone at any of its system calls, and
+ * together with its git. The same call again gives the attempt, and a whole worktree, without a person.
+ */
+
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { claim } from '../../src/verbs/claim.ts';
+import { complete } from '../../src/verbs/complete.ts';
+import { dispatch } from '../../src/verbs/dispatch.ts';
+import { doctor } from '../../src/verbs/doctor.ts';
+import { why } from '../../src/verbs/phases.ts';
+import type { Call } from '../../src/verbs/session.ts';
+import { status } from '../../src/verbs/status.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+import { auditTask } from './support/audit.ts';
+import { callOn, commandLine } from './support/forge.ts';
+import { LONG, pooled, sampled } from './support/knobs.ts';
+import { copyProject, dropProject, freshPlace, inMemory, listing, makeProject, planOf } from './support/project.ts';
+import { MINE, TASK, VERDICT } from './support/scenarios.ts';
+import { cleanRun, faultyRun, isSteady, noStrace } from './support/strace.ts';
+
+inMemory();
+
+/** Points of forge in the normal run. */
+const SAMPLE = 8;
+/** Of the points of git that are reached, every so manieth is tried. */
+const STEP = LONG ? 1 : 17;
+/** Calls of git that change something, or that come right before one that does. */
+const GIT_CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';
+const STAND_IN = path.join(import.meta.dirname, 'helpers/bin');
+
+/** Kills forge and every process of its git at once; without FAULT_FORGE, which only a forge to be killed has, nobody. */
+const KILL_ALL = 'test -z "$FAULT_FORGE" || kill -9 "$FAULT_FORGE" 0';
+
+interface Claimed {
+  dir: string;
+  args: string[];
+  call: Call;
+}
+
+/** A repository whose task is claimed. */
+async function claimed(): Promise<Claimed> {
+  const dir = freshPlace();
+  const repository = new Repository(dir);
+  repository.commit({
+    'plans/phases.yaml': planOf([{ id: TASK }]),
+    '.forge/settings.yaml': 'workspace: worktree\n',
+    'a.txt': 'a\n',
+    'deep/b.txt': 'b\n',
+  });
+  const call = callIn(dir);
+  const { run_id } = await claim(call, { task: TASK, claimId: MINE });
+  return { dir, call, args: ['dispatch', TASK, '--claim', MINE, '--run', run_id] };
+}
+
+function callIn(dir: string): Call {
+  const call = callOn(dir);
+  return { ...call, ctx: { ...call.ctx, env: GIT_ENV } };
+}
+
+/** The command line of a forge whose git knows only the settings of the repository, and which tells its own pid. */
+function command(dir: string, args: readonly string[], env: Record<string, string> = {}): string[] {
+  const variables = Object.entries({ ...GIT_ENV, ...env }).map(([name, value]) => `${name}=${value}`);
+  return ['env', ...variables, 'sh', '-c', 'FAULT_FORGE=$$ exec "$@"', 'sh', ...commandLine(dir, args)];
+}
+
+/** By which signal a command ended; null when by none. */
+function signalOf([program = '', ...args]: readonly string[]): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: '/', stdio: 'ignore' });
+    child.once('error', reject);
+    child.once('close', (_code, signal) => resolve(signal));
+  });
+}
+
+/** What git, and those who wait for it, may still be writing to when forge has been killed. */
+const BUSY = /^(\.forge\/logs|\.forge\/worktrees|\.git)$/;
+
+/** Every verb works at once, and the same dispatch gives the attempt and its worktree. Then the work is done. */
+async function expectDispatched(dir: string, args: readonly string[]): Promise<void> {
+  const call = callIn(dir);
+  const files = listing(dir, BUSY);
+  expect((await status(call, {})).tasks).toMatchObject([{ task_id: TASK }]);
+  expect((await why(call, { task: TASK })).ready).toBe(false);
+  expect(listing(dir, BUSY)).toEqual(files);
+  endLocks(dir);
+  const options = { task: TASK, claim: MINE, run: args.at(-1) ?? '', phase: 'implement' as const };
+  const opened = await dispatch(call, options);
+  const tree = `${dir}/.forge/worktrees/${TASK}`;
+  expect(opened).toMatchObject({ attempt_number: 1, worktree_path: tree });
+  expect(await dispatch(call, options)).toEqual(opened);
+  expect(auditTask(dir, TASK).record?.state).toMatchObject({ state: 'dispatched', attempt_count: 1 });
+  await expectWhole(dir, tree);
+  new Repository(dir).commit({ 'work.txt': 'done\n' }, tree);
+  const file = `${makeProject({ 'verdict.json': VERDICT })}/verdict.json`;
+  const { state } = await complete(call, { task: TASK, attempt: opened.attempt_id, verdictFile: file });
+  expect(state).toBe('shipped');
+}
+
+/** Ten seconds pass: whoever was killed has lost his turn by then. */
+function endLocks(dir: string): void {
+  const folder = `${dir}/.forge/worktrees`;
+  if (!fs.existsSync(folder)) return;
+  for (const name of fs.readdirSync(folder).filter((name) => name.startsWith('.forge-'))) {
+    const lock = `${folder}/${name}`;
+    if (fs.statSync(lock).isDirectory()) fs.utimesSync(lock, 1, 1);
+  }
+}
+
+async function expectWhole(dir: string, tree: string): Promise<void> {
+  const repository = new Repository(dir);
+  expect(repository.in(tree, 'symbolic-ref', 'HEAD')).toBe(`refs/heads/forge/${TASK}`);
+  expect(repository.in(tree, 'rev-parse', 'HEAD')).toBe(repository.git('rev-parse', 'main'));
+  expect(repository.in(tree, 'status', '--porcelain')).toBe('');
+  expect(fs.readFileSync(`${tree}/deep/b.txt`, 'utf8')).toBe('b\n');
+  expect(repository.git('worktree', 'list').split('\n')).toHaveLength(2);
+  expect(repository.git('worktree', 'list', '--porcelain')).not.toMatch(/^(locked|prunable)/m);
+  const inGit = fs.readdirSync(`${dir}/.git`, { recursive: true, encoding: 'utf8' });
+  expect(inGit.filter((name) => name.endsWith('.lock'))).toEqual([]);
+  const beside = fs.readdirSync(path.dirname(tree)).filter((name) => !name.endsWith('.tmp'));
+  expect(beside.sort()).toEqual(['.gitignore', TASK]);
+  repository.git('fsck', '--strict');
+  const { checks } = await doctor(callIn(dir));
+  expect(checks.filter(({ status }) => status !== 'ok')).toEqual([]);
+}
+
+const missing = noStrace();
+const title =
+  missing === null ? 'a dispatch that makes a worktree' : `a dispatch that makes a worktree (skipped: ${missing})`;
+
+describe.skipIf(missing !== null)(title, () => {
+  test('killed alone, at each of its own system calls', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+    const { dir, args } = await claimed();
+    const clean = copyProject(dir);
+    const { calls } = await cleanRun(command(clean, args), clean);
+    await expectWhole(clean, `${clean}/.forge/worktrees/${TASK}`);
+    const points = sampled(calls.filter(isSteady), SAMPLE);
+    expect(points.length).toBeGreaterThan(7);
+    await pooled(points, async (point) => {
+      const killed = await faultyRun(
+        () => copyProject(dir),
+        (copy) => command(copy, args),
+        point,
+        'kill',
+      );
+      await expectDispatched(killed.dir, args).catch((error: unknown) => {
+        throw new Error(`after SIGKILL at ${point.name} ${point.count} (${point.shape})`, { cause: error });
+      });
+      dropProject(killed.dir);
+    });
+  });
+
+  test('killed with its git, at the system calls of git', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+    const { dir, args } = await claimed();
+    const env = { FAULT_PATH: GIT_ENV.PATH, PATH: `${STAND_IN}:${GIT_ENV.PATH}`, FAULT_CALLS: GIT_CALLS };
+    let point = 1;
+    for (; ; point += STEP) {
+      const copy = copyProject(dir);
+      const signal = await signalOf(command(copy, args, { ...env, FAULT_POINT: String(point) }));
+      if (signal === null) break;
+      expect(signal).toBe('SIGKILL');
+      await expectDispatched(copy, args).catch((error: unknown) => {
+        throw new Error(`after SIGKILL at call ${point} of git`, { cause: error });
+      });
+      dropProject(copy);
+    }
+    expect(point).toBeGreaterThan(LONG ? 50 : 3 * STEP);
+  });
+});
+
+describe('a dispatch is killed with every process of its git', () => {
+  test('in the middle of the checkout', async () => {
+    const { dir, args } = await claimed();
+    const repository = new Repository(dir);
+    fs.writeFileSync(`${dir}/.git/info/attributes`, 'deep/* filter=fault\n');
+    repository.git('config', 'filter.fault.smudge', `${KILL_ALL}; cat`);
+    expect(await signalOf(command(dir, args))).toBe('SIGKILL');
+    await expectDispatched(dir, args);
+  });
+
+  test('right after it', async () => {
+    const { dir, args } = await claimed();
+    fs.mkdirSync(`${dir}/.git/hooks`, { recursive: true });
+    fs.writeFileSync(`${dir}/.git/hooks/post-checkout`, `#!/bin/sh\n${KILL_ALL}\n`, { mode: 0o755 });
+    expect(await signalOf(command(dir, args))).toBe('SIGKILL');
+    await expectDispatched(dir, args);
+  });
+});
