@@ -119,6 +119,8 @@ const target = (file: string, named: string) => path.join(path.dirname(file), na
 const MODULES: Record<string, (file: string) => boolean> = {
   'zod/mini': (file) => layerOf(file) === 'core',
   'js-yaml': (file) => file === 'src/core/yaml.ts',
+  // Changes a file and keeps its comments; loaded only by who has a file tracker.
+  yaml: (file) => file === 'src/store/tracker-edit.ts',
   commander: (file) => layerOf(file) === 'cli',
   picocolors: (file) => layerOf(file) === 'cli',
   'proper-lockfile': (file) => layerOf(file) === 'store',
@@ -246,6 +248,7 @@ const OFFENDERS: [rule: string, file: string, text: string][] = [
   ['an import names a file that is there', 'src/core/time.ts', "import './text';"],
   ['modules that are not ours are imported where they belong', 'src/core/time.ts', "import fs from 'node:fs';"],
   ['modules that are not ours are imported where they belong', 'src/core/time.ts', "import yaml from 'js-yaml';"],
+  ['modules that are not ours are imported where they belong', 'src/core/yaml.ts', "await import('yaml');"],
   ['modules that are not ours are imported where they belong', 'src/core/time.ts', "import * as z from 'zod';"],
   ['modules that are not ours are imported where they belong', 'src/runner/env.ts', "import fs from 'node:fs';"],
   [

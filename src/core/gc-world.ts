@@ -26,19 +26,26 @@ export function worldOf(snapshot: GcSnapshot): World {
 function issuesOf({ plan, tracker }: GcSnapshot): Map<string, SeenIssue> {
   const issues = new Map<string, SeenIssue>();
   if (tracker.kind !== 'up') return issues;
-  const tasks = new Map<string, string>();
-  for (const { id, tracker_issue_id } of plan ?? []) {
-    if (tracker_issue_id === null) continue;
-    const other = tasks.get(tracker_issue_id);
-    if (other === undefined || compare(id, other) < 0) tasks.set(tracker_issue_id, id);
-  }
+  // Most trackers say themselves whose issue it is.
+  const ids = tracker.issues.some(({ task_id }) => task_id === null) ? taskOfIssue(plan ?? []) : null;
   for (const issue of tracker.issues) {
-    const taskId = issue.task_id ?? tasks.get(issue.id) ?? null;
+    const taskId = issue.task_id ?? ids?.get(issue.id) ?? null;
     if (taskId === null) continue;
     const other = issues.get(taskId);
     if (other === undefined || before(issue, other)) issues.set(taskId, issue);
   }
   return issues;
+}
+
+/** Where several tasks name one issue the lowest id has it. */
+function taskOfIssue(plan: NonNullable<GcSnapshot['plan']>): Map<string, string> {
+  const tasks = new Map<string, string>();
+  for (const { id, tracker_issue_id } of plan) {
+    if (tracker_issue_id === null) continue;
+    const other = tasks.get(tracker_issue_id);
+    if (other === undefined || compare(id, other) < 0) tasks.set(tracker_issue_id, id);
+  }
+  return tasks;
 }
 
 function before(a: SeenIssue, b: SeenIssue): boolean {
@@ -85,8 +92,6 @@ export function compare(a: string, b: string): number {
   let at = 0;
   while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
   if (at === a.length || at === b.length) return a.length - b.length;
-  // The first unit that differs may be the second half of a pair.
-  const from = (text: string, index: number) => text.codePointAt(index) ?? 0;
-  const half = at === 0 ? 0 : from(a, at - 1) - from(b, at - 1);
-  return half === 0 ? from(a, at) - from(b, at) : half;
+  // Halves of pairs that differ only in the second one are in the right order by themselves.
+  return (a.codePointAt(at) ?? 0) - (b.codePointAt(at) ?? 0);
 }

@@ -31,8 +31,9 @@ export interface GcOptions {
 export function planGc(snapshot: GcSnapshot, options: GcOptions = {}): GcPlan {
   const world = worldOf(snapshot);
   const rows: GcPlanRow[] = [];
-  const tasks = planTasks(world, rows);
-  planUntouched(world, tasks, rows);
+  const lost = lostClaims(world);
+  const tasks = planTasks(world, lost, rows);
+  planUntouched(world, lost, tasks, rows);
   const freed = planWorktrees(world, tasks, options, rows);
   planBranches(world, tasks, freed, rows);
   return { version: 1, rows: rows.sort(byOrder) };
@@ -44,38 +45,54 @@ export function detectCheapDivergences(snapshot: GcSnapshot): GcPlanRow[] {
   return planGc(snapshot).rows.filter(({ row }) => cheap.includes(row));
 }
 
-/** Tasks that an issue, a branch or a worktree names, as the rows about them alone have left them. */
+/** Tasks that a lost claim, a branch or a worktree names, as the rows about them alone have left them. */
 type Named = ReadonlyMap<string, TaskPlanner>;
 
-function planTasks(world: World, rows: GcPlanRow[]): Named {
+function planTasks(world: World, lost: readonly LostClaim[], rows: GcPlanRow[]): Named {
   const { tasks, branches, worktrees } = world.snapshot;
   const names = new Set<string>();
+  for (const { task_id } of lost) names.add(task_id);
   for (const { task_id } of branches) names.add(task_id);
   for (const { name } of worktrees) names.add(name);
   const found = new Map<string, TaskPlanner>();
   for (const seen of tasks) {
     const task = new TaskPlanner(seen, world, rows);
     task.plan();
-    if (names.has(seen.task_id) || world.issues.has(seen.task_id)) found.set(seen.task_id, task);
+    if (names.has(seen.task_id)) found.set(seen.task_id, task);
   }
   return found;
 }
 
-/** Row 4: claimed in the tracker by a run of ours that is gone, and nothing has happened to the task here. */
-function planUntouched({ snapshot, issues, planned }: World, tasks: Named, rows: GcPlanRow[]): void {
+/** A task that the tracker has claimed by a run of ours that is gone. */
+interface LostClaim {
+  task_id: string;
+  issue_id: string;
+  run_id: string;
+}
+
+function lostClaims({ snapshot, issues }: World): LostClaim[] {
   const gone = new Set(snapshot.runs.filter(({ standing }) => standing !== 'open').map(({ run_id }) => run_id));
-  for (const [taskId, issue] of issues) {
+  const lost: LostClaim[] = [];
+  if (gone.size === 0) return lost;
+  for (const [task_id, issue] of issues) {
     const { id: issue_id, claimed_by: run_id } = issue;
-    if (run_id === null || !gone.has(run_id) || isClosed(issue)) continue;
-    const task = tasks.get(taskId);
+    if (run_id !== null && gone.has(run_id) && !isClosed(issue)) lost.push({ task_id, issue_id, run_id });
+  }
+  return lost;
+}
+
+/** Row 4: such a claim, and nothing has happened to the task here. */
+function planUntouched({ planned }: World, lost: readonly LostClaim[], tasks: Named, rows: GcPlanRow[]): void {
+  for (const { task_id, issue_id, run_id } of lost) {
+    const task = tasks.get(task_id);
     if (task?.isKnown === true) continue;
     const identity = task?.identity ?? null;
     const reason = `issue ${issue_id} is claimed by run ${run_id}, which is gone, and nothing has happened to the task here`;
-    if (planned?.has(taskId) !== false) {
-      rows.push(item(4, taskId, 'recover', 'warning', reason, { issue_id, run_id }, identity));
+    if (planned?.has(task_id) !== false) {
+      rows.push(item(4, task_id, 'recover', 'warning', reason, { issue_id, run_id }, identity));
     } else {
       const payload = { kind: 'tracker_claimed_no_local' as const, issue_id, run_id };
-      rows.push(item(4, taskId, 'report_orphan', 'warning', `${reason}; it is not in the plan`, payload, identity));
+      rows.push(item(4, task_id, 'report_orphan', 'warning', `${reason}; it is not in the plan`, payload, identity));
     }
   }
 }

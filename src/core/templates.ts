@@ -147,7 +147,7 @@ version: 1
 #   policy: none
 #   base: main
 
-# none, file or github.
+# none, or file: the issues of a YAML file follow the tasks. github is not done yet.
 # tracker:
 #   type: none
 #   path: plans/tracker.yaml      # for file

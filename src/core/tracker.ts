@@ -11,10 +11,12 @@ export { ISSUE_STATES, type IssueState, type SeenIssue } from './gc-plan.ts';
 export interface Tracker {
   /** Every issue that belongs to this project. */
   list(): Promise<SeenIssue[]>;
-  /** Claims an issue for a run. False: it is closed, gone, or somebody else has claimed it. A repeat by that run is true. */
+  /** Claims an issue for a run, and it is in progress. False: it is closed, gone, or somebody else has claimed it. A repeat by that run is true. */
   claim(issueId: string, runId: string): Promise<boolean>;
   /** Gives up the claim of a run; without effect when it has none. The issue is open again unless it is closed. */
   release(issueId: string, runId: string): Promise<void>;
+  /** Whoever has claimed the issue stays named. */
   setState(issueId: string, state: IssueState): Promise<void>;
+  /** Puts a comment under an issue, unless it ends with that very text. */
   comment(issueId: string, text: string): Promise<void>;
 }

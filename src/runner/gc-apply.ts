@@ -60,8 +60,13 @@ class MovedOn extends Error {}
 /** Applies what is planned, in order. */
 export async function applyGc(env: Env, plan: GcPlan, ports: GcPorts): Promise<GcResult> {
   const applier = new Applier(env, ports);
-  for (const row of plannedRows(plan)) await applier.apply(row);
+  for (const row of plannedRows(plan).sort((a, b) => turnOf(a) - turnOf(b))) await applier.apply(row);
   return applier.result;
+}
+
+/** In order of row, but that git gives up no branch that is still checked out: a worktree goes before its branch. */
+function turnOf({ row, action }: GcPlanRow): number {
+  return action === 'prune_branch' ? 10.5 : row;
 }
 
 /** An item as people and scripts see it. */

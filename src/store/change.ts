@@ -5,6 +5,7 @@ import { ForgeError } from '../core/errors.ts';
 import { type Answer, openQuestion, settleQuestion } from '../core/questions.ts';
 import { freshRecord, type TaskRecord } from '../core/records.ts';
 import { andThen, type Decision } from '../core/task-ops.ts';
+import type { Move } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 import { dueAnswer, knowingQuestion, showSettled } from './questions.ts';
@@ -18,6 +19,14 @@ export interface ChangeEnv {
   newOp(): string;
   /** Told what a person should know although nothing failed. */
   warn(message: string): void;
+  /** Told of every commit that moved a task, after everything local is done. Never rejects. Left out: nobody cares. */
+  moved?(change: Moved): Promise<void>;
+}
+
+export interface Moved {
+  task_id: string;
+  /** In order, at least one. */
+  moves: readonly Move[];
 }
 
 export interface Changed<R> {
@@ -59,6 +68,8 @@ export async function changeTask<R>(
     await follow(env, taskId, commit.record, decision, warnings);
     const asked = openQuestion(known);
     if (answer !== null && asked !== null) await showSettled(env, taskId, asked.attempt_id, answer);
+    const moves = decision.moves.map(({ move }) => move);
+    if (moves.length > 0) await env.moved?.({ task_id: taskId, moves });
     return { result: decision.result, record: commit.record, version: commit.version };
   }
   throw new ForgeError('STATE_VERSION_CONFLICT', `task ${taskId} was changed by others ${CHANGE_TRIES} times in a row`);

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
+import { formatDuration } from '../core/time.ts';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
 import { asIoError } from './io-errors.ts';
@@ -68,9 +69,12 @@ function holderIn(file: string): string {
 
 /** Milliseconds without a sign of life after which the holder of a lock counts as dead. It gives one twice in that time. */
 const STALE_MS = 10_000;
+const SOON_STALE_MS = 3000;
 
-/** Looks at a lock that somebody holds: a few quick ones, then five a second, for an hour. Milliseconds. */
-const WAIT = { looks: 18_000, firstMs: 10, mostMs: 200 };
+const HOUR_MS = 3_600_000;
+
+/** Between two looks at a lock that somebody holds: soon at first, then five a second. Milliseconds. */
+const LOOK_MS = { first: 10, most: 200 };
 
 /**
  * Runs `work` while nobody else, in any process, runs work under the same `lock`, a path whose folder is made. Waits for
@@ -78,7 +82,30 @@ const WAIT = { looks: 18_000, firstMs: 10, mostMs: 200 };
  * Throws what `work` throws; IO_ERROR when the lock can't be made, and after an hour in vain.
  */
 export async function exclusively<T>(lock: string, work: () => Promise<T>): Promise<T> {
-  const release = await taken(lock);
+  try {
+    fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw asIoError(error, `locking ${lock}`);
+  }
+  return locked(lock, { stale: STALE_MS, waitMs: HOUR_MS }, work);
+}
+
+/**
+ * The same for short work that can be done another time: waits for `waitMs` at most, and the folder must be there.
+ * Whoever was killed holds the lock for three seconds more. Throws what `work` throws, IO_ERROR.
+ */
+export async function exclusivelySoon<T>(lock: string, waitMs: number, work: () => Promise<T>): Promise<T> {
+  return locked(lock, { stale: SOON_STALE_MS, waitMs }, work);
+}
+
+interface Terms {
+  /** Milliseconds without a sign of life. */
+  stale: number;
+  waitMs: number;
+}
+
+async function locked<T>(lock: string, terms: Terms, work: () => Promise<T>): Promise<T> {
+  const release = await taken(lock, terms);
   try {
     return await work();
   } finally {
@@ -87,30 +114,30 @@ export async function exclusively<T>(lock: string, work: () => Promise<T>): Prom
   }
 }
 
-async function taken(lock: string): Promise<() => Promise<void>> {
+async function taken(lock: string, { stale, waitMs }: Terms): Promise<() => Promise<void>> {
   const { default: lockfile } = await import('proper-lockfile');
-  for (let look = 1; ; look++) {
+  const end = performance.now() + waitMs;
+  for (let pauseMs = LOOK_MS.first; ; pauseMs = Math.min(pauseMs * 2, LOOK_MS.most)) {
     try {
-      fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
       return await lockfile.lock(lock, {
         lockfilePath: lock,
         realpath: false,
-        stale: STALE_MS,
+        stale,
         // Its own way to wait would wait as long for a folder that may not be written to.
         retries: 0,
-        // A holder that was paused for so long that others went on has nothing that it could still undo.
+        // A holder that was paused for so long that others went on finds out when it looks again.
         onCompromised: () => {},
       });
     } catch (error) {
       if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
-      if (look === WAIT.looks) throw heldFor(lock, error);
-      await new Promise((resolve) => setTimeout(resolve, Math.min(WAIT.firstMs * 2 ** look, WAIT.mostMs)));
+      if (performance.now() >= end) throw heldFor(lock, waitMs, error);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 }
 
-function heldFor(lock: string, cause: unknown): ForgeError {
-  return new ForgeError('IO_ERROR', `somebody has held ${lock} for an hour`, {
+function heldFor(lock: string, waitMs: number, cause: unknown): ForgeError {
+  return new ForgeError('IO_ERROR', `somebody has held ${lock} for ${formatDuration(waitMs)}`, {
     hint: 'See which forge still runs. When none does, remove that folder.',
     cause,
   });

@@ -1,7 +1,11 @@
 /** `doctor`: is everything here as it should be? Looks only; never writes. */
 
+import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
+import type { SeenIssue } from '../core/gc-plan.ts';
+import type { Plan } from '../core/plan.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../core/settings.ts';
+import { oneLine } from '../core/text.ts';
 import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../store/checks.ts';
 import { asIoError } from '../store/io-errors.ts';
 import type { Layout } from '../store/layout.ts';
@@ -36,6 +40,7 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
       await looked('permissions', () => permissions(layout)),
       fileSystem(layout),
       ...(await workspaces(call, layout, settings.value ?? DEFAULT_SETTINGS)),
+      ...(await trackers(call, layout, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
       boot(call),
       await looked('tasks', () => tasks(layout)),
     ],
@@ -126,6 +131,39 @@ async function workspaces({ ctx }: Call, layout: Layout, settings: Settings): Pr
     return ok('workspaces', `worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
   };
   return [await looked('workspaces', look)];
+}
+
+/** The tracker answers, and names tasks that there are; asked only where the settings have one. */
+async function trackers({ ctx }: Call, layout: Layout, settings: Settings, plan: Plan | null): Promise<Check[]> {
+  if (settings.tracker.type !== 'file') return [];
+  const { lookAtTracker } = await import('../runner/tracker.ts');
+  const look = async (): Promise<Check> => {
+    const seen = await lookAtTracker({ layout, settings, now: ctx.now, newOp: () => newId(ctx) });
+    if (seen.kind !== 'up') {
+      const message = seen.kind === 'down' ? seen.why : 'it is not supported';
+      return { name: 'tracker', status: 'fail', message, fix: `Mend ${settings.tracker.path}; see spec/PLAN.md.` };
+    }
+    const tasks = (await new FileStore(layout).snapshot()).tasks.map(({ task_id }) => task_id);
+    const strays = straysOf(seen.issues, plan, new Set(tasks));
+    if (strays.length === 0) return ok('tracker', `${seen.issues.length} issues can be read`);
+    const fix = `Mend task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`;
+    return { name: 'tracker', status: 'warn', message: strays.join('; '), fix };
+  };
+  return [await looked('tracker', look)];
+}
+
+/** Issues and tasks that name what is not there. Without a plan nobody can say so. */
+function straysOf(issues: readonly SeenIssue[], plan: Plan | null, known: ReadonlySet<string>): string[] {
+  if (plan === null) return [];
+  const ids = new Set(issues.map(({ id }) => id));
+  const ofIssues = issues.flatMap(({ id, task_id }) => {
+    const there = task_id === null || plan.byId.has(task_id) || known.has(task_id);
+    return there ? [] : [`issue ${oneLine(id, 80)} names task ${oneLine(task_id, 80)}, which is not in the plan`];
+  });
+  const ofTasks = plan.tasks.flatMap(({ id, tracker_issue_id: issue }) =>
+    issue === null || ids.has(issue) ? [] : [`task ${id} names issue ${oneLine(issue, 80)}, which is not there`],
+  );
+  return [...ofIssues, ...ofTasks];
 }
 
 function boot({ ctx }: Call): Check {

@@ -55,6 +55,7 @@ export async function exec(call: Call, options: ExecOptions, interrupts: Interru
     });
   }
   const session = openSession(call, yielding);
+  const trackerSettled = session.trackBesides();
   const { task, attempt } = await start(session, options);
   const onInterrupt = () => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt());
   const stopListening = interrupts.listen(onInterrupt);
@@ -63,6 +64,7 @@ export async function exec(call: Call, options: ExecOptions, interrupts: Interru
     return dataOf(task, attempt, await attempt.finished);
   } finally {
     stopListening();
+    await trackerSettled();
   }
 }
 

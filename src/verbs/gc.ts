@@ -2,7 +2,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { type GcPlan, type GcRowId, planGc, plannedRows, reportedRows } from '../core/gc.ts';
-import type { GcPlanRow, SeenTracker } from '../core/gc-plan.ts';
+import type { GcPlanRow } from '../core/gc-plan.ts';
 import { parseSavedPlan, type SavedPlan } from '../core/gc-plan-schema.ts';
 import { requireTaskId } from '../core/ids.ts';
 import type { Plan } from '../core/plan.ts';
@@ -13,6 +13,7 @@ import { applyGc, type GcItem, type GcPorts, type GcResult, shownItem } from '..
 import type { GitLook } from '../runner/gc-git.ts';
 import { buildSnapshot } from '../runner/gc-snapshot.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
+import { lookAtTracker, openTracker } from '../runner/tracker.ts';
 import { CLEAN_EXIT } from '../runner/verdicts.ts';
 import { parseJson } from '../store/json.ts';
 import { type LegacyMove, legacyMoves, moveLegacy } from '../store/legacy.ts';
@@ -107,9 +108,8 @@ async function execute(session: Session, options: GcVerbOptions, moves: LegacyMo
 }
 
 async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; tracker: Tracker | null }> {
-  const tracker = null;
-  const whole =
-    options.plan === undefined ? await freshPlan(session, options, tracker) : readPlan(session, options.plan);
+  const tracker = openTracker(session);
+  const whole = options.plan === undefined ? await freshPlan(session, options) : readPlan(session, options.plan);
   const tasks = new Set((options.tasks ?? []).map(requireTaskId));
   const rows = new Set(options.rows ?? []);
   const wanted = ({ task_id, row }: GcPlanRow) =>
@@ -117,13 +117,13 @@ async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan
   return { plan: { version: 1, rows: whole.rows.filter(wanted) }, tracker };
 }
 
-async function freshPlan(session: Session, options: GcVerbOptions, tracker: Tracker | null): Promise<GcPlan> {
+async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPlan> {
   const { tasks: reads, runs } = await session.store.snapshot();
   const sources = {
     plan: planOrNull(session),
     reads,
     runs,
-    tracker: await lookAtTracker(tracker),
+    tracker: await lookAtTracker(session),
     git: await gitLook(session),
   };
   const snapshot = await buildSnapshot(session, sources);
@@ -146,15 +146,6 @@ function planOrNull(session: Session): Plan | null {
     if (!(error instanceof ForgeError)) throw error;
     session.warn(`${error.message}; going on without a plan`);
     return null;
-  }
-}
-
-async function lookAtTracker(tracker: GcPorts['tracker']): Promise<SeenTracker> {
-  if (tracker === null) return { kind: 'none' };
-  try {
-    return { kind: 'up', issues: await tracker.list() };
-  } catch (error) {
-    return { kind: 'down', why: error instanceof Error ? error.message : String(error) };
   }
 }
 

@@ -39,6 +39,7 @@ export async function run(
   const manifest = await openRun(session, { owner });
   for (const message of [...loaded.warnings, ...notEnforced(session.settings, loaded.plan)])
     emit({ type: 'warning', message });
+  const trackerSettled = session.trackBesides();
   const loop = new RunLoop(
     session,
     {
@@ -51,9 +52,12 @@ export async function run(
     },
     new PlanSource(session, loaded),
     interrupts,
-    emit,
+    // The last word comes when there is nothing left to warn of.
+    (event) => event.type !== 'run_finished' && emit(event),
   );
   const finished = await loop.run();
+  await trackerSettled();
+  emit(finished);
   await session.store.endRun(manifest.run_id, isoTime(session.now()), session.newOp());
   return finished;
 }

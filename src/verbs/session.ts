@@ -13,6 +13,7 @@ import { isoTime } from '../core/time.ts';
 import { pendingVerification } from '../core/verification.ts';
 import { type Env, ownIdentity, worldOf } from '../runner/env.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
+import type { TrackerKeeper } from '../runner/tracker-keeper.ts';
 import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../store/change.ts';
 import type { Driver } from '../store/drivers.ts';
 import { Journal } from '../store/journal.ts';
@@ -33,15 +34,20 @@ export interface Call {
   say?(line: string): void;
 }
 
-/** `note` and `say` as in `Call`. */
-export type Session = Env & { note(message: string): void; say(line: string): void };
+export type Session = Env & {
+  /** As in `Call`. */
+  note(message: string): void;
+  say(line: string): void;
+  /** From here on commits don't wait for the tracker; what this returns waits for what is under way then, and not for long. */
+  trackBesides(): () => Promise<void>;
+};
 
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
 export function openSession(call: Call, driver?: Driver): Session {
   const layout = requireProject(call.ctx.cwd, call.dir);
   const settings = loadSettings(layout);
   const { ctx } = call;
-  return {
+  const session: Session = {
     ctx,
     layout,
     settings,
@@ -52,7 +58,32 @@ export function openSession(call: Call, driver?: Driver): Session {
     warn: call.warn,
     note: (message) => call.note?.(message),
     say: (line) => call.say?.(line),
+    trackBesides: () => async () => {},
   };
+  return settings.tracker.type === 'none' ? session : inStep(session);
+}
+
+/** The session with a tracker that is kept in step with what it commits. Nothing is loaded before something moves. */
+function inStep(session: Session): Session {
+  let keeper: Promise<TrackerKeeper | null> | undefined;
+  const load = () => {
+    keeper ??= import('../runner/tracker-keeper.ts').then(({ keeperOf }) => keeperOf(session));
+    return keeper;
+  };
+  let besides = false;
+  const told = (error: unknown) => session.warn(`the tracker is not in step: ${String(error)}`);
+  session.moved = async (change) => {
+    const telling = load().then((loaded) => loaded?.moved(change));
+    const done = telling.catch(told);
+    if (!besides) await done;
+  };
+  session.trackBesides = () => {
+    besides = true;
+    return async () => {
+      await (await keeper?.catch(() => null))?.settled();
+    };
+  };
+  return session;
 }
 
 export function planOf(session: Session): LoadedPlan {

@@ -47,7 +47,7 @@ describe('doctor', () => {
     ['no plan', () => fs.rmSync(world.path('plans'), { recursive: true }), 'plan', 'warn', /no plan/],
     [
       'what is not supported',
-      () => world.write('.forge/settings.yaml', 'tracker: {type: file}\n'),
+      () => world.write('.forge/settings.yaml', 'tracker: {type: github}\n'),
       'support',
       'warn',
       /tracker/,
