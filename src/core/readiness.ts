@@ -105,16 +105,19 @@ function heldReason(record: TaskRecord, observer: LeaseObserver): Reason | null 
   if (record.lease === null) return null;
   const standing = leaseStanding(record.lease, observer);
   const by = `run ${record.lease.owner_run_id}`;
-  if (standing.kind === 'live') return reason('TASK_IN_FLIGHT', `${doing(record)} by ${by} until ${standing.until}`);
+  if (standing.kind === 'live')
+    return reason('TASK_IN_FLIGHT', `${doing(record, observer)} by ${by} until ${standing.until}`);
   if (standing.kind === 'grace') {
     return reason('LEASE_IN_GRACE', `the lease of ${by} has run out; it may be taken from ${standing.until} on`);
   }
   return null;
 }
 
-function doing(record: TaskRecord): string {
+function doing(record: TaskRecord, observer: LeaseObserver): string {
   const pending = pendingVerification(record);
   if (pending === null) return record.state.state;
+  // Whoever verified it was stopped or killed; the lease holds on.
+  if (observer.liveness(pending.verifier) === 'dead') return 'handed in and still to be verified, claimed';
   return pending.command === null ? 'being verified' : `being verified (${pending.command})`;
 }
 

@@ -108,8 +108,9 @@ export interface WorkFound {
   /** Null: the place is not the task's own, and so says little about its work. */
   files_changed: readonly string[] | null;
   conflicts: readonly string[] | null;
-  /** What is not in the commit `head`. */
+  /** What is not in the commit `head`; and of that what git tracks. */
   uncommitted: readonly string[];
+  modified: readonly string[];
   /** The branch by which others get the work, and the commit that it is at; null where the task has none. */
   own_branch: { name: string; sha: string | null } | null;
 }
@@ -122,6 +123,7 @@ export const NO_WORK_FOUND: WorkFound = {
   files_changed: null,
   conflicts: null,
   uncommitted: [],
+  modified: [],
   own_branch: null,
 };
 
@@ -132,10 +134,8 @@ const NAMES_SHOWN = 3;
 export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError | null {
   const { own_branch: own } = found;
   if (found.uncommitted.length > 0) {
-    const shown = found.uncommitted.slice(0, NAMES_SHOWN).join(', ');
-    const more = found.uncommitted.length - NAMES_SHOWN;
     const on = own === null ? 'its branch' : own.name;
-    const message = `not committed: ${shown}${more > 0 ? ` and ${more} more` : ''}; only what is committed to ${on} counts`;
+    const message = `not committed: ${firstOf(found.uncommitted)}; only what is committed to ${on} counts`;
     return { class: 'verify.uncommitted', message: oneLine(message, 500) };
   }
   // What depends on the task starts from its branch, and would start without the work.
@@ -152,9 +152,23 @@ export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError |
   return { class: 'verify.commit', message };
 }
 
-/** A command that commits, or a worker that goes on, leaves a commit that nothing has checked. */
+/** The first few names, and how many more there are. */
+function firstOf(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+/**
+ * A command that commits, or a worker that goes on, leaves a commit that nothing has checked; one that changes what is
+ * committed has been followed by checks of something else.
+ */
 export function movedFault(before: WorkFound, after: WorkFound): ClassifiedError | null {
-  if (before.files_changed === null || before.head === after.head) return null;
+  if (before.files_changed === null) return null;
+  if (after.modified.length > 0) {
+    const message = `the checks have changed ${firstOf(after.modified)}, so it is not the commit that passed them`;
+    return { class: 'verify.uncommitted', message: oneLine(message, 500) };
+  }
+  if (before.head === after.head) return null;
   const message = `it moved from commit ${before.head} to ${after.head ?? 'none'} while it was verified`;
   return { class: 'verify.commit', message };
 }

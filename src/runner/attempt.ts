@@ -30,7 +30,7 @@ import { hasWorktrees, type Place, placeFor, variablesFor } from './place.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
-import { type GatedWorker, notStarted, spawnGated, type WorkerCommand } from './worker.ts';
+import { type GatedWorker, spawnGated, type WorkerCommand } from './worker.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
 export interface TaskRequest {
@@ -156,17 +156,16 @@ function claimFor(env: Env, { runId, owner }: TaskRequest, claimId: string, reco
   });
 }
 
-/** `place`: a string says why there is none; then the attempt fails as one that could not be started. */
 async function launch(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
-  place: Place | string,
+  place: Place,
   seen: TaskRecord,
 ): Promise<RunningAttempt> {
   let worker: GatedWorker | null = null;
   try {
-    worker = typeof place === 'string' ? notStarted(place) : await spawnWorker(env, request, draft, place, seen);
+    worker = await spawnWorker(env, request, draft, place, seen);
     const identity = identityOf(env, worker, draft);
     await writeManifest(env, request, draft, place, identity);
     const started = await changeTask(env, request.task.id, (record) => {
@@ -239,7 +238,7 @@ async function writeManifest(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
-  place: Place | string,
+  place: Place,
   worker: WorkerIdentity | null,
 ): Promise<void> {
   const manifest: AttemptManifest = {
@@ -250,7 +249,7 @@ async function writeManifest(
     claim_id: draft.claimId,
     generation: draft.generation,
     phase: 'implement',
-    worktree_path: typeof place === 'string' || place.branch === null ? null : place.path,
+    worktree_path: place.branch === null ? null : place.path,
     dispatched_at: isoTime(env.now()),
     attempt_number: draft.number,
     machine: env.ctx.machine(),

@@ -12,6 +12,7 @@ import { NO_WORK_FOUND, type WorkFound } from '../core/verification.ts';
 import { withoutGitLocals } from '../core/workspaces.ts';
 import { changeTask } from '../store/change.ts';
 import { type Env, instantOf } from './env.ts';
+import { insist } from './insist.ts';
 import { workspaceOf } from './prompt.ts';
 
 export type Place = Workspace;
@@ -27,11 +28,18 @@ export async function requireWorktrees(env: Env): Promise<void> {
   await repositoryOf(env);
 }
 
+/** There is no place to work on the task, and trying again would not make one: a person has to look. */
+export class NoPlace extends ForgeError {
+  constructor(taskId: string, cause: ForgeError) {
+    super('IO_ERROR', `there is no place to work on task ${taskId}: ${cause.message}`, { hint: cause.hint, cause });
+  }
+}
+
 /**
- * The place for the next attempt at a task that `claimId` holds, made if need be, and the lease renewed for as long as that takes. A string
- * says why it can't be had. Throws SETTINGS_INVALID.
+ * The place for the next attempt at a task that `claimId` holds, made if need be, and the lease renewed for as long as that
+ * takes. A failure is tried again like any step. Throws NoPlace, SETTINGS_INVALID.
  */
-export async function placeFor(env: Env, task: PlanTask, claimId: string, record: TaskRecord): Promise<Place | string> {
+export async function placeFor(env: Env, task: PlanTask, claimId: string, record: TaskRecord): Promise<Place> {
   if (!hasWorktrees(env)) return workspaceOf(env);
   const { workspaceForNext } = await import('./left-locks.ts');
   const ttlMs = env.settings.agents.self_lease_ttl_ms;
@@ -43,11 +51,10 @@ export async function placeFor(env: Env, task: PlanTask, claimId: string, record
     });
   const timer = setInterval(() => void beat(), env.settings.agents.self_heartbeat_ms);
   try {
-    const { cwd, branch } = await workspaceForNext(env, task, record);
+    const { cwd, branch } = await insist(env, () => workspaceForNext(env, task, record));
     return { path: cwd, branch };
   } catch (error) {
-    if (error instanceof ForgeError && error.code === 'IO_ERROR') return error.message;
-    throw error;
+    throw error instanceof ForgeError && error.code === 'IO_ERROR' ? new NoPlace(task.id, error) : error;
   } finally {
     clearInterval(timer);
   }
@@ -75,7 +82,7 @@ export async function lookAround(
   const { project } = env.layout;
   if (worktreePath !== null) {
     try {
-      const look = await inspectWorkspace(env, taskId);
+      const look = await inspectWorkspace(env, taskId, worktreePath);
       if (look === null) return `${worktreePath} is gone, or no worktree with a commit any more`;
       return { cwd: worktreePath, found: look };
     } catch (error) {

@@ -21,6 +21,7 @@ import type { TaskRead } from '../store/store.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
 import { type Env, worldOf } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
+import { NoPlace } from './place.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
 import type { FinishedAttempt, RunningAttempt } from './running-attempt.ts';
@@ -56,8 +57,8 @@ export class RunLoop {
   /** Tasks with a slot; null while the claim is being made. */
   readonly #active = new Map<string, RunningAttempt | null>();
   readonly #readers = new Map<RunningAttempt, LogReader>();
-  /** Tasks that can't be claimed for a reason of their own (a record that can't be read); each is told once. */
-  readonly #refused = new Set<string>();
+  /** Tasks that can't be worked on for a reason of their own, such as a record that can't be read; each is told once. */
+  readonly #refused = new Map<string, string>();
   readonly #questions: QuestionWatch;
   /** Those that failed for good while this run was going. */
   #failed = false;
@@ -157,8 +158,8 @@ export class RunLoop {
       else await this.#attend(task, attempt);
     } catch (error) {
       if (!(error instanceof ForgeError)) this.#broken ??= error;
-      else if (error.code === 'SCHEMA_INVALID') {
-        this.#refused.add(task.id);
+      else if (error.code === 'SCHEMA_INVALID' || error instanceof NoPlace) {
+        this.#refused.set(task.id, error.message);
         this.#emit({ type: 'warning', message: error.message });
       } else if (!NOT_OURS.includes(error.code)) this.#broken ??= error;
       if (this.#broken !== null) for (const attempt of this.#active.values()) attempt?.interrupt();
@@ -379,8 +380,8 @@ export class RunLoop {
   /** Why a task that is ready was not started. */
   #unstarted(task: PlanTask) {
     const why = task.run === null ? ('NO_COMMAND' as const) : ('NOT_STARTED' as const);
-    const message =
+    const ready =
       task.run === null ? 'it is ready and has no `run:`; an agent may claim it' : 'it is ready and was not started';
-    return { code: why, message, on: null };
+    return { code: why, message: this.#refused.get(task.id) ?? ready, on: null };
   }
 }

@@ -5,7 +5,6 @@ import { ForgeError } from '../core/errors.ts';
 import type { WorkerIdentity } from '../core/identity.ts';
 import { hasAsked } from '../core/questions.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../core/records.ts';
-import { coercePolicy, STEP_RETRY_DEFAULT } from '../core/retry.ts';
 import type { OutputTail } from '../core/run-events.ts';
 import { type CompleteResult, heartbeatTask, type Outcome, releaseTask } from '../core/task-ops.ts';
 import { plainText } from '../core/text.ts';
@@ -19,6 +18,7 @@ import { unlessInvalid } from '../store/folders.ts';
 import { type TaskRequest, verdictDraft } from './attempt.ts';
 import { endAttempt } from './completion.ts';
 import { type Env, instantOf } from './env.ts';
+import { insist } from './insist.ts';
 import type { Interrupts } from './interrupts.ts';
 import { tailOf } from './output.ts';
 import { stopLeftGroup } from './takeover.ts';
@@ -266,7 +266,7 @@ export class RunningAttempt {
     const outcome = this.#started.worker === null ? CLEAN_EXIT : this.#outcome(exit, tail);
     const { task, onCheck } = this.#request;
     try {
-      const changed = await this.#insist(() =>
+      const changed = await insist(this.#env, () =>
         endAttempt(this.#env, {
           ...this.#holder,
           taskId: task.id,
@@ -330,7 +330,7 @@ export class RunningAttempt {
   async #release(): Promise<Ended> {
     const { claimId } = this.#started;
     try {
-      const { result, record } = await this.#insist(() =>
+      const { result, record } = await insist(this.#env, () =>
         changeTask(this.#env, this.#request.task.id, (current) =>
           releaseTask(current, { claimId, reason: 'interrupted', workerGone: true, nowMs: this.#env.now() }),
         ),
@@ -356,21 +356,6 @@ export class RunningAttempt {
     const { attempt_id, state, next_eligible_at, failure_reason } = done;
     const result = { task_id: this.#request.task.id, attempt_id, state, next_eligible_at, failure_reason };
     return { end: completed(result, record), record };
-  }
-
-  /** Tries a commit again when the disk refuses; the lease is still ours, so nobody is kept waiting. */
-  async #insist<T>(commit: () => Promise<T>): Promise<T> {
-    const policy = coercePolicy(undefined, STEP_RETRY_DEFAULT);
-    for (let attempts = 1; ; attempts++) {
-      try {
-        return await commit();
-      } catch (error) {
-        if (!(error instanceof ForgeError) || error.code !== 'IO_ERROR') throw error;
-        const delay = policy.retryBackoff('io', { attempts, random: this.#env.ctx.random });
-        if (delay === null) throw error;
-        await new Promise((resolve) => setTimeout(resolve, delay));
-      }
-    }
   }
 }
 

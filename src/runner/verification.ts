@@ -174,6 +174,8 @@ class Verification {
     const { verdict } = this.#handedIn;
     const startedMs = this.#env.ctx.monotonicMs();
     const worktreePath = await this.#worktree();
+    // Looking at a worktree takes its time; whoever dies meanwhile is not to have handed in for nothing.
+    if (worktreePath !== null) await this.announce();
     const place = await lookAround(this.#env, taskId, worktreePath);
     const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
     let failure = typeof place === 'string' ? { class: 'verify.workspace', message: place } : workFault(found, verdict);

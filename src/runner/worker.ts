@@ -132,8 +132,7 @@ function exitOf(child: ChildProcess, cwd: string, spawnError: string | null): Pr
   });
 }
 
-/** A worker that was not started, and why. */
-export function notStarted(spawnError: string): GatedWorker {
+function notStarted(spawnError: string): GatedWorker {
   const nothing = () => {};
   return {
     identity: null,

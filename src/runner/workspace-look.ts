@@ -33,15 +33,21 @@ export interface WorkspaceLook {
   conflicts: string[] | null;
   /** Files with changes that are in no commit. Ignored ones do not count, nor what forge itself copied in. */
   uncommitted: string[];
+  /** Those of them that git tracks. */
+  modified: string[];
   /** The branch of the task, whatever is checked out, and the commit that it is at; null: a worker has deleted it. */
   own_branch: { name: string; sha: string | null };
 }
 
-/** Null when the task has no worktree, or only half of one. Throws SETTINGS_INVALID, IO_ERROR. */
-export async function inspectWorkspace(env: GitEnv, taskId: string): Promise<WorkspaceLook | null> {
+/**
+ * What stands in the task's worktree, or in the one whose project folder is `cwd`: settings may have changed since it was
+ * made. Null when there is none, or only half of one. Throws SETTINGS_INVALID, IO_ERROR.
+ */
+export async function inspectWorkspace(env: GitEnv, taskId: string, cwd?: string): Promise<WorkspaceLook | null> {
   const repository = await repositoryOf(env);
   const { prefix } = repository;
-  const path = worktreePlace(env.layout, env.settings.agents.worktree_root, taskId);
+  const path =
+    cwd === undefined ? worktreePlace(env.layout, env.settings.agents.worktree_root, taskId) : topOf(cwd, prefix);
   const entry = path === null ? null : await worktreeAt(env, repository, path);
   if (path === null || entry === null || entry.locked === INITIALIZING) return null;
   const here = await headOf(env, path);
@@ -56,9 +62,15 @@ export async function inspectWorkspace(env: GitEnv, taskId: string): Promise<Wor
     base_sha,
     files_changed: await filesChanged(env, base_sha, here.head),
     conflicts: await conflictsOf(env, base_sha, here.head),
-    uncommitted: await uncommittedIn(env, path, prefix),
+    ...(await uncommittedIn(env, path, prefix)),
     own_branch: { name: own, sha: await branchCommit(env, own) },
   };
+}
+
+/** The top of the worktree in which the project's folder is `cwd`. */
+function topOf(cwd: string, prefix: string): string {
+  const below = prefix === '' ? '' : `/${prefix.slice(0, -1)}`;
+  return cwd.endsWith(below) ? cwd.slice(0, cwd.length - below.length) : cwd;
 }
 
 async function filesChanged(env: GitEnv, base: string, head: string): Promise<string[]> {
@@ -75,17 +87,25 @@ async function conflictsOf(env: GitEnv, base: string, head: string): Promise<str
   return merged.kind === 'conflicts' ? merged.files : null;
 }
 
-async function uncommittedIn(env: GitEnv, path: string, prefix: string): Promise<string[]> {
+async function uncommittedIn(
+  env: GitEnv,
+  path: string,
+  prefix: string,
+): Promise<Pick<WorkspaceLook, 'uncommitted' | 'modified'>> {
   // A look must not hold a lock that the worker's own git would stumble over.
   const options = { ...gitIn(env, path), env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' } };
   const { stdout } = await gitOk(['status', '--porcelain', '-z', '--untracked-files=all', '--no-renames'], options);
   const copies = new Set((await copiedIn(env, `${path}/${prefix}`)).map((name) => `?? ${prefix}${name}`));
   const lines = nulSeparated(stdout).filter((line) => !copies.has(line));
-  return [...new Set(lines.map((line) => line.slice(3)))].sort();
+  const names = (some: readonly string[]) => [...new Set(some.map((line) => line.slice(3)))].sort();
+  return { uncommitted: names(lines), modified: names(lines.filter((line) => !line.startsWith('??'))) };
 }
 
-/** What may have been copied into the project's folder of a worktree; nothing when a worker has removed that folder. */
+/** What was copied into the project's folder of a worktree, by its name; nothing when a worker has removed that folder. */
 async function copiedIn(env: GitEnv, dir: string): Promise<string[]> {
   const { code } = await git(['rev-parse', '--git-dir'], gitIn(env, dir)).catch(() => ({ code: 1 }));
-  return code === 0 ? untracked(env, dir) : [];
+  if (code !== 0) return [];
+  // What is not there to be copied is the worker's own.
+  const there = new Set(await untracked(env, env.layout.project));
+  return (await untracked(env, dir)).filter((name) => there.has(name));
 }

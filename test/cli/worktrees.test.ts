@@ -181,6 +181,25 @@ describe('what a worker does to its worktree', () => {
     expect(error).toMatchObject({ class: 'verify.branch', message: expect.stringContaining('forge/broken') });
   });
 
+  test('a check that changes what is committed has checked something else', async () => {
+    const work = 'echo bad >code.txt; git add .; git commit --quiet -m w';
+    const verify = "['echo good >code.txt', 'grep -q good code.txt']";
+    const { states, error } = await run(`id: broken, run: '${work}', verify: ${verify}`);
+    expect(states).toEqual(['failed']);
+    expect(error).toMatchObject({ class: 'verify.uncommitted', message: expect.stringContaining('changed code.txt') });
+  });
+
+  test('what a check leaves beside it is nobody`s work', async () => {
+    const { states } = await run("id: fine, run: 'true', verify: ['echo report >report.txt']");
+    expect(states).toEqual(['shipped']);
+  });
+
+  test('a file that could have been copied in is its own work where there was none to copy', async () => {
+    const { states, error } = await run("id: broken, run: 'echo rule >AGENTS.md'");
+    expect(states).toEqual(['failed']);
+    expect(error).toMatchObject({ class: 'verify.uncommitted', message: expect.stringContaining('AGENTS.md') });
+  });
+
   test.each([
     ['an index that git can not read', 'echo x >"$(git rev-parse --git-dir)/index"', 'index'],
     ['no .git', 'rm .git', 'no worktree'],
@@ -190,4 +209,30 @@ describe('what a worker does to its worktree', () => {
     expect({ code, stderr, states }).toEqual({ code: 1, stderr: '', states: ['failed', 'shipped'] });
     expect(error).toMatchObject({ class: 'verify.workspace', message: expect.stringContaining(words) });
   });
+});
+
+test('a task that can get no worktree waits for a person, uncharged, and the others go on', async () => {
+  const { at } = repository();
+  fs.mkdirSync(path.join(at, '.forge/worktrees/build'), { recursive: true });
+  fs.writeFileSync(path.join(at, '.forge/worktrees/build/mine.txt'), 'mine');
+  const { code, stdout, stderr } = await orchestrate(['run'], { cwd: at, env });
+  expect(code).toBe(4);
+  expect(stderr).toContain('warning: there is no place to work on task build: ');
+  expect(stdout).toMatch(/Left\n {2}build {2,}there is no place to work on task build/);
+  const { tasks } = (await orchestrate(['status', '--json'], { cwd: at, env })).json().data;
+  expect(tasks).toMatchObject([
+    { task_id: 'build', state: 'unclaimed', attempt_count: 0, last_error: null },
+    { task_id: 'test', state: 'shipped' },
+  ]);
+});
+
+test('a worktree is verified where it was made, wherever the settings put new ones', async () => {
+  const { at } = repository();
+  const claimed = (await orchestrate(['claim', 'build', '--json'], { cwd: at, env })).json().data;
+  const args = ['dispatch', 'build', '--claim', claimed.claim_id, '--run', claimed.run_id, '--json'];
+  const { attempt_id } = (await orchestrate(args, { cwd: at, env })).json().data;
+  fs.writeFileSync(path.join(at, '.forge/settings.yaml'), 'workspace: worktree\nagents: {worktree_root: elsewhere}\n');
+  fs.writeFileSync(path.join(at, 'verdict.json'), '{"verdict":"ready_for_review"}');
+  const done = ['complete', 'build', '--attempt', attempt_id, '--verdict-file', 'verdict.json', '--json'];
+  expect((await orchestrate(done, { cwd: at, env })).json()).toMatchObject({ ok: true, data: { state: 'shipped' } });
 });

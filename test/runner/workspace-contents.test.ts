@@ -245,6 +245,7 @@ describe('a look at a worktree', () => {
       files_changed: ['a.txt', 'code.txt', 'moved.txt', 'ü x.txt'],
       conflicts: [],
       uncommitted: ['a.txt', 'new/one.txt'],
+      modified: ['a.txt'],
       own_branch: { name: 'forge/build', sha: headIn(at) },
     });
     expect(seen?.base_sha).not.toBe(base);
