@@ -8,13 +8,14 @@ import { branchFor, INITIALIZING, type ListedWorktree } from '../core/workspaces
 import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
 import { allStartedWith } from '../host/processes.ts';
 import { copyMissing, makeFolders } from '../store/copies.ts';
-import { exclusively } from '../store/locks.ts';
+import { exclusively, type StillHeld } from '../store/locks.ts';
 import {
   absolutePath,
   besideWorktree,
   isThere,
   lookAtPlace,
   makeWorktreePlace,
+  moveIfThere,
   removeFile,
   removeFolder,
   touchFile,
@@ -64,9 +65,11 @@ export async function ensureWorkspace(env: Env, task: WorkspaceTask): Promise<Wo
   const repository = await repositoryOf(env);
   env.store.ensureTree();
   const place = makeWorktreePlace(env.layout, env.settings.agents.worktree_root, task.id);
-  return exclusively(besideWorktree(place, 'lock'), async () => {
+  return exclusively(besideWorktree(place, 'lock'), async (held) => {
     await settleRemoval(env, place);
-    const created = !(await standsAlready(env, repository, place));
+    // Whoever was killed before the second look has left it aside.
+    if (!isThere(place)) moveIfThere(clearedAt(place), place);
+    const created = !(await standsAlready(env, repository, place, held));
     if (created) await add(env, repository, task, place);
     await furnish(env, repository, place);
     removeFile(beganAt(place));
@@ -88,25 +91,47 @@ function cwdIn(place: string, { prefix }: Repository): string {
 }
 
 /** Whether the worktree is there and whole. When it isn't, the way is clear for a new one, or this throws. */
-async function standsAlready(env: Env, repository: Repository, place: string): Promise<boolean> {
+async function standsAlready(env: Env, repository: Repository, place: string, held: StillHeld): Promise<boolean> {
   if (await isWhole(env, repository, place)) return true;
   // The lock is ours, so the forge of any git that still makes it is gone.
   await stopMakers(place);
   if (await isWhole(env, repository, place)) return true;
   const entry = (await listWorktrees(env)).find(({ path }) => path === place);
-  const look = lookAtPlace(place);
-  const isVacant = look.kind === 'nothing' || look.kind === 'empty';
-  // What git had come to when it was killed: nobody was given it to work in. A `.git` file is the first that it writes.
-  const isHalfMade =
-    look.kind === 'folder' &&
-    leadsInto(repository, place, look.pointer) &&
-    (look.alone || entry?.locked === INITIALIZING || isThere(beganAt(place)));
-  if (!isVacant && !isHalfMade) throw inTheWay(place);
+  if (!isLeftover(repository, place, place, entry)) throw inTheWay(place);
   if (entry !== undefined) refuseLocked(entry);
-  removeFolder(place);
+  await clearAway(env, repository, place, held);
   // Only this one: what else git no longer finds is for a person to prune.
   if (entry !== undefined) await gitOk(['worktree', 'remove', '--force', '--force', place], gitIn(env));
   return false;
+}
+
+/** Whether what stands at `at`, meant for `place`, is nothing, or what git had come to when it was killed. */
+function isLeftover(repository: Repository, place: string, at: string, entry: ListedWorktree | undefined): boolean {
+  const look = lookAtPlace(at);
+  if (look.kind === 'nothing' || look.kind === 'empty') return true;
+  // Nobody was given it to work in. A `.git` file is the first that git writes.
+  return (
+    look.kind === 'folder' &&
+    leadsInto(repository, place, look.pointer) &&
+    (look.alone || entry?.locked === INITIALIZING || isThere(beganAt(place)))
+  );
+}
+
+/**
+ * Removes what git had come to. Whoever was paused on the way here has lost the lock, and the worktree may have been made
+ * by now, with somebody at work in it: so it is moved first, and looked at once more before anything is lost.
+ */
+async function clearAway(env: Env, repository: Repository, place: string, held: StillHeld): Promise<void> {
+  const aside = clearedAt(place);
+  removeFolder(aside);
+  const moved = moveIfThere(place, aside);
+  const entry = (await listWorktrees(env)).find(({ path }) => path === place);
+  if (held() && isLeftover(repository, place, aside, entry)) {
+    removeFolder(aside);
+    return;
+  }
+  if (moved) moveIfThere(aside, place);
+  throw new ForgeError('IO_ERROR', `somebody else has made ${place} meanwhile`, { hint: 'Repeat the command.' });
 }
 
 async function isWhole(env: Env, repository: Repository, place: string): Promise<boolean> {
@@ -127,6 +152,11 @@ async function hasChanges(env: Env, place: string): Promise<boolean> {
 /** A file that is there from before git begins to make a worktree until its forge has seen that it is whole. */
 function beganAt(place: string): string {
   return besideWorktree(place, 'began');
+}
+
+/** Where a leftover is moved to, to be looked at once more. */
+function clearedAt(place: string): string {
+  return besideWorktree(place, 'cleared');
 }
 
 function inTheWay(place: string): ForgeError {

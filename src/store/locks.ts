@@ -76,12 +76,15 @@ const HOUR_MS = 3_600_000;
 /** Between two looks at a lock that somebody holds: soon at first, then five a second. Milliseconds. */
 const LOOK_MS = { first: 10, most: 200 };
 
+/** Whether the lock is still this holder's: one that was paused for long has lost it, and may find others at work. */
+export type StillHeld = () => boolean;
+
 /**
  * Runs `work` while nobody else, in any process, runs work under the same `lock`, a path whose folder is made. Waits for
  * its turn; whoever was killed holds a lock for ten seconds more.
  * Throws what `work` throws; IO_ERROR when the lock can't be made, and after an hour in vain.
  */
-export async function exclusively<T>(lock: string, work: () => Promise<T>): Promise<T> {
+export async function exclusively<T>(lock: string, work: (held: StillHeld) => Promise<T>): Promise<T> {
   try {
     fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -104,14 +107,21 @@ interface Terms {
   waitMs: number;
 }
 
-async function locked<T>(lock: string, terms: Terms, work: () => Promise<T>): Promise<T> {
+async function locked<T>(lock: string, terms: Terms, work: (held: StillHeld) => Promise<T>): Promise<T> {
   const release = await taken(lock, terms);
+  const mine = nameOf(lock);
   try {
-    return await work();
+    return await work(() => mine !== null && nameOf(lock) === mine);
   } finally {
     // A lock that can't be given back runs out.
     await release().catch(() => {});
   }
+}
+
+/** Tells a lock from one that was made anew under its name; null when there is none. */
+function nameOf(lock: string): string | null {
+  const stat = fs.lstatSync(lock, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? null : `${stat.ino} ${stat.birthtimeNs}`;
 }
 
 async function taken(lock: string, { stale, waitMs }: Terms): Promise<() => Promise<void>> {

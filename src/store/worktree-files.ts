@@ -110,6 +110,17 @@ export function removeFolder(place: string): void {
   }
 }
 
+/** Gives a folder another name, under which there must be nothing; false when there is no such folder. Throws IO_ERROR. */
+export function moveIfThere(from: string, to: string): boolean {
+  try {
+    fs.renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw asIoError(error, `moving ${from}`);
+  }
+}
+
 /** Makes an empty file, if there is none. Throws IO_ERROR. */
 export function touchFile(file: string): void {
   try {

@@ -60,6 +60,7 @@ describe('from claim to complete', () => {
       claim_id,
       generation: 1,
       phase: 'implement',
+      machine: { host: 'mill', boot_id: 'boot-a', pid_ns: 'pid:[1]' },
       worktree_path: null,
       dispatched_at: world.at(0),
       attempt_number: 1,
