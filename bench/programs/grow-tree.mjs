@@ -17,7 +17,7 @@ import { systemContext } from '../../src/host/context.ts';
 import { identifyOwner } from '../../src/host/processes.ts';
 import { performSync } from '../../src/store/drivers.ts';
 import { layoutOf } from '../../src/store/layout.ts';
-import { appendLine } from '../../src/store/lines.ts';
+import { appendLines } from '../../src/store/lines.ts';
 import { commitTask, createOnce } from '../../src/store/task-files.ts';
 import { taskId } from '../lib/plans.mjs';
 
@@ -98,7 +98,8 @@ function workThrough(id, index) {
 function commit(id, dir, expected, decision) {
   const done = unsynced(commitTask(dir, { expected, op: newId(ctx), record: decision.record }));
   if (done.kind !== 'committed' || done.warnings.length > 0) throw new Error(`${id}: ${JSON.stringify(done)}`);
-  for (const entry of decision.history) appendLine(`${dir}/claim-history.jsonl`, { ts: isoTime(ctx.now()), ...entry });
+  for (const entry of decision.history)
+    appendLines(`${dir}/claim-history.jsonl`, [{ ts: isoTime(ctx.now()), ...entry }]);
   return done.record;
 }
 
