@@ -7,8 +7,8 @@ import type { Plan } from '../core/plan.ts';
 import { openQuestion } from '../core/questions.ts';
 import type { Lease, RunManifest, TaskRecord } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
-import { isoTime } from '../core/time.ts';
-import { leaseIn, seenAttempts, seenLeaseFiles } from '../store/gc-files.ts';
+import { fromIso, isoTime } from '../core/time.ts';
+import { attemptsUntouched, leaseIn, seenAttempts, seenLeaseFiles } from '../store/gc-files.ts';
 import { knowingQuestion } from '../store/questions.ts';
 import type { TaskRead } from '../store/store.ts';
 import { type Env, observerOf, runStanding } from './env.ts';
@@ -19,6 +19,8 @@ export interface GcSources {
   plan: Plan | null;
   reads: Iterable<TaskRead>;
   runs: readonly RunManifest[];
+  /** Only look in passing: attempts that nobody has touched since their task was over are passed over. Default: false. */
+  inPassing?: boolean;
   /** Without it nobody asks the tracker, and its rows find nothing. */
   tracker?: SeenTracker;
   git?: GitLook;
@@ -30,7 +32,7 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
   const closed = closedIssues(tracker, plan);
   const tasks: SeenTask[] = [];
   for (const read of reads) {
-    const seen = await seenTask(env, read);
+    const seen = await seenTask(env, read, sources.inPassing === true);
     // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
     const asked = git !== undefined && closed.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
     tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);
@@ -67,7 +69,7 @@ export function identityOf({ version, record }: Pick<TaskRead, 'version' | 'reco
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
 }
 
-async function seenTask(env: Env, read: TaskRead): Promise<SeenTask> {
+async function seenTask(env: Env, read: TaskRead, inPassing: boolean): Promise<SeenTask> {
   const { task_id, names, problem } = read;
   const adopted = read.origin === 'record';
   const lease_files = seenLeaseFiles(env.layout, task_id, names);
@@ -94,9 +96,19 @@ async function seenTask(env: Env, read: TaskRead): Promise<SeenTask> {
       default_option_id: waits.default_option_id,
     },
     lease_files,
-    attempts: names.includes('attempts') ? seenAttempts(env.layout, task_id, current) : [],
+    attempts: mayHide(env, read, record, inPassing) ? seenAttempts(env.layout, task_id, current) : [],
     merged_sha: null,
   };
+}
+
+/** Whether there may be anything among the attempts that the record does not tell. */
+function mayHide(env: Env, read: TaskRead, record: TaskRecord | null, inPassing: boolean): boolean {
+  if (!read.names.includes('attempts')) return false;
+  if (!inPassing || record === null || read.origin !== 'record') return true;
+  const { state, memo } = record;
+  const plain = memo.questions === undefined && memo.absorbed.length === 0 && state.attempt_count === 1;
+  if (!plain || !isTerminal(state.state) || state.current_attempt_id === null) return true;
+  return !attemptsUntouched(env.layout, read.task_id, state.current_attempt_id, fromIso(state.updated_at));
 }
 
 /** The record's, but in a tree written by hand that of the file that counts. */

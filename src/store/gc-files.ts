@@ -42,6 +42,18 @@ export function seenAttempts(layout: Layout, taskId: string, verdictOf: string |
   });
 }
 
+/**
+ * Whether nothing has been put among the attempts of a task, or into its only one, since `sinceMs` (wall clock). Two looks
+ * instead of two listings, for those that look at every task and at each only in passing.
+ */
+export function attemptsUntouched(layout: Layout, taskId: string, attemptId: string, sinceMs: number): boolean {
+  const attempt = layout.attempt(taskId, attemptId);
+  return [attempt.slice(0, attempt.lastIndexOf('/')), attempt].every((dir) => {
+    const stat = fs.lstatSync(dir, { throwIfNoEntry: false });
+    return stat?.isDirectory() === true && stat.mtimeMs < sinceMs;
+  });
+}
+
 interface FoundFile {
   id: string;
   path: string;

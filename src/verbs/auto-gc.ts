@@ -26,7 +26,7 @@ async function linesFor(
   runs: readonly RunManifest[],
 ): Promise<string[]> {
   try {
-    const snapshot = await buildSnapshot(session, { plan, reads: reads.values(), runs });
+    const snapshot = await buildSnapshot(session, { plan, reads: reads.values(), runs, inPassing: true });
     const found = detectCheapDivergences(snapshot).filter(({ action }) => action !== 'report_orphan');
     return found.map(
       ({ task_id, row, action }) => `[gc] ${task_id}: row ${row} (${action}) — run \`forge orchestrate gc\` to apply`,

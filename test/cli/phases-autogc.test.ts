@@ -83,3 +83,17 @@ it('gc --detailed-exitcode tells CI whether there is something to do', async () 
   const { code, stdout } = await orchestrate(['gc'], { cwd });
   expect({ code, stdout }).toEqual({ code: 0, stdout: 'no divergences found\n' });
 });
+
+it('what somebody puts among the attempts of a task that is over is noticed', async () => {
+  const cwd = project(['id: a, title: A, run: "true"']);
+  expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+  const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
+  const [attempt = ''] = readdirSync(attempts);
+  mkdirSync(join(attempts, attempt, 'answers'));
+  const id = '01997b62-8d44-7e15-b6c2-4f7a1d9e0b04';
+  const answer = { version: 1, question_id: id, answered_at: '2030-01-01T00:00:00Z', answered_by: 'a', option_id: 'x' };
+  writeFileSync(join(attempts, attempt, 'answers', `${id}.json`), JSON.stringify(answer));
+  expect((await orchestrate(['status'], { cwd })).stderr).toBe(
+    '[gc] a: row 12 (archive_answer) — run `forge orchestrate gc` to apply\n',
+  );
+});
