@@ -7,7 +7,7 @@
 
 import { summary } from './lib/report.mjs';
 
-const PARTS = ['startup', 'run', 'claims', 'status', 'plan', 'recovery'];
+const PARTS = ['startup', 'run', 'claims', 'status', 'gc', 'plan', 'recovery'];
 
 const args = process.argv.slice(2);
 const full = args.includes('--full');
