@@ -5,9 +5,12 @@
 
 import type * as z from 'zod/mini';
 import type { Problem } from './errors.ts';
+import { inWords, orList, sentence, typeWord, valueAt } from './issue-words.ts';
 import { durationSchema } from './retry-schema.ts';
 import { closest, oneLine } from './text.ts';
 import { positionsOf, type YamlPath } from './yaml.ts';
+
+export { inWords, pathText, valueAt, WITHOUT_WORDS } from './issue-words.ts';
 
 /** Something wrong, by its path in the value instead of a line. */
 export interface Finding {
@@ -46,31 +49,6 @@ export function didYouMean(word: string, candidates: Iterable<string>): { sugges
   return best === null ? {} : { suggestion: `Did you mean "${best}"?` };
 }
 
-/** A path as people write it: `agents.question_budget.soft`, `depends_on[0]`. */
-export function pathText(path: YamlPath): string {
-  return path.reduce<string>((text, key) => {
-    if (typeof key === 'number') return `${text}[${key}]`;
-    return text === '' ? key : `${text}.${key}`;
-  }, '');
-}
-
-/** The value at a path, undefined when there is none. */
-export function valueAt(value: unknown, path: YamlPath): unknown {
-  return path.reduce<unknown>((part, key) => {
-    const inside = typeof part === 'object' && part !== null && Object.hasOwn(part, key);
-    return inside ? (part as Record<string | number, unknown>)[key] : undefined;
-  }, value);
-}
-
-/** A value from YAML in words: `text "a"`, `the number 5`, `a list`, `nothing`. */
-export function inWords(value: unknown): string {
-  if (value === null || value === undefined) return 'nothing';
-  if (typeof value === 'string') return `text ${JSON.stringify(oneLine(value, 40))}`;
-  if (typeof value === 'number') return `the number ${value}`;
-  if (Array.isArray(value)) return 'a list';
-  return typeof value === 'object' ? 'a mapping' : String(value);
-}
-
 /** Everything that `schema` finds wrong with `value`, as findings; empty when it fits. */
 export function shapeFindings(
   schema: z.ZodMiniType,
@@ -83,9 +61,6 @@ export function shapeFindings(
     return findingsOf(issue, { schema, value, path, label });
   });
 }
-
-/** Passed to `safeParse` so that an empty message tells an issue without words of its own. */
-export const WITHOUT_WORDS = { error: () => '' };
 
 // ---------------------------------------------------------------------------------------------- one issue
 
@@ -178,43 +153,6 @@ function unionFindings(issue: z.core.$ZodIssueInvalidUnion, found: unknown, site
 
 function isAboutContent(issue: z.core.$ZodIssue): boolean {
   return issue.code !== 'invalid_type' && issue.code !== 'invalid_value' && issue.code !== 'invalid_union';
-}
-
-function sentence(issue: z.core.$ZodIssue, found: unknown): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return `expected ${typeWord(issue.expected)}, found ${inWords(found)}`;
-    case 'invalid_value':
-      return `expected ${orList(issue.values.map(String))}, found ${inWords(found)}`;
-    case 'too_small':
-      if (issue.origin === 'string') return 'may not be empty';
-      return issue.origin === 'array'
-        ? 'may not be an empty list'
-        : `expected ${issue.minimum} or more, found ${inWords(found)}`;
-    case 'too_big':
-      return `expected ${issue.maximum} or less, found ${inWords(found)}`;
-    default:
-      return `${inWords(found)} is not valid here`;
-  }
-}
-
-function typeWord(expected: string): string {
-  const words: Record<string, string> = {
-    string: 'text',
-    number: 'a number',
-    int: 'a whole number',
-    array: 'a list',
-    object: 'a mapping',
-    record: 'a mapping',
-    boolean: 'true or false',
-    null: 'nothing',
-  };
-  return words[expected] ?? expected;
-}
-
-function orList(words: readonly string[]): string {
-  const unique = [...new Set(words)];
-  return unique.length < 2 ? unique.join('') : `${unique.slice(0, -1).join(', ')} or ${unique.at(-1)}`;
 }
 
 /** The usual slips: a list of one without the dash, a number where text is meant, a sentence that turned into a mapping. */

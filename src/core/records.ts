@@ -6,6 +6,7 @@
 
 import * as z from 'zod/mini';
 import { MachineIdentitySchema, OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
+import { issueText, WITHOUT_WORDS } from './issue-words.ts';
 import { once } from './once.ts';
 
 /** Largest record that is read, in bytes. Everything on disk is untrusted. */
@@ -270,9 +271,6 @@ export function parseRecord<T>(
   if (typeof version === 'number' && version > 1) {
     return { ok: false, why: `version ${version} was written by a newer forge; this one knows version 1` };
   }
-  const parsed = schemaOf().safeParse(value);
-  if (parsed.success) return { ok: true, value: parsed.data };
-  const issue = parsed.error.issues[0];
-  const at = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
-  return { ok: false, why: `${at}${issue?.message ?? 'invalid'}` };
+  const parsed = schemaOf().safeParse(value, WITHOUT_WORDS);
+  return parsed.success ? { ok: true, value: parsed.data } : { ok: false, why: issueText(parsed.error.issues, value) };
 }

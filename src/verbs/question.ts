@@ -3,6 +3,7 @@
 import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
+import { issueText, WITHOUT_WORDS } from '../core/issue-words.ts';
 import { OptionsSchema, QUESTION_LIMITS, type Question, type QuestionOption } from '../core/question-records.ts';
 import { type AskResult, askQuestion, openQuestion, requireOption } from '../core/questions.ts';
 import type { TaskRecord } from '../core/records.ts';
@@ -161,12 +162,8 @@ function readOptions(options: QuestionOptions): readonly QuestionOption[] {
   const yaml = parseYaml(readUserFile(options.optionsFile, '--options-file', 64 * 1024), options.optionsFile);
   const [problem] = yaml.ok ? [] : yaml.problems;
   if (!yaml.ok) throw notOptions(`${where}: ${problem?.message ?? 'it can not be read'}`);
-  const parsed = OptionsSchema().safeParse(yaml.value);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    const at = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
-    throw notOptions(`${where}: ${at}${issue?.message ?? 'it is not a list of options'}`);
-  }
+  const parsed = OptionsSchema().safeParse(yaml.value, WITHOUT_WORDS);
+  if (!parsed.success) throw notOptions(`${where}: ${issueText(parsed.error.issues, yaml.value)}`);
   if (options.recommended !== undefined) requireOption(parsed.data, options.recommended, '--recommended');
   if (options.default !== undefined) requireOption(parsed.data, options.default, '--default');
   return parsed.data;
