@@ -215,8 +215,17 @@ class Applier {
     const { record } = await this.#current(row);
     if (record?.lease?.claim_id !== row.payload.claim_id) return { kind: 'skipped', code: 'LEASE_IDENTITY_MISMATCH' };
     if (tracker === null) return { kind: 'skipped', code: 'LEASE_NOT_FOUND' };
-    if (await tracker.claim(issue_id, owner_run_id)) return { kind: 'skipped', code: 'reclaimed' };
+    if (await tracker.claim(issue_id, owner_run_id)) return this.#reclaimed(row, tracker);
     return this.#change(row, (current) => markUnclaimed(current, { reason: reasonOf(row), nowMs: this.#env.now() }));
+  }
+
+  /** The task may have been given up while the tracker was asked: then the claim there is nobody's any more. */
+  async #reclaimed(row: Extract<GcPlanRow, { action: 'mark_unclaimed' }>, tracker: Tracker): Promise<Outcome> {
+    const { issue_id, owner_run_id } = row.payload;
+    const { record } = await this.#env.store.read(row.task_id, { thorough: true });
+    if (record?.lease?.owner_run_id === owner_run_id) return { kind: 'skipped', code: 'reclaimed' };
+    await tracker.release(issue_id, owner_run_id);
+    throw new MovedOn();
   }
 
   /** Here first, then in the tracker: should that fail, the next plan finds a task that is unclaimed here and not there. */

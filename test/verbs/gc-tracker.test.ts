@@ -2,15 +2,17 @@
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { parseSavedPlan } from '../../src/core/gc-plan-schema.ts';
 import type { SeenIssue } from '../../src/core/tracker.ts';
-import { lookAtTracker } from '../../src/runner/tracker.ts';
+import { applyGc } from '../../src/runner/gc-apply.ts';
+import { lookAtTracker, openTracker } from '../../src/runner/tracker.ts';
 import { claim } from '../../src/verbs/claim.ts';
 import { complete } from '../../src/verbs/complete.ts';
 import { dispatch } from '../../src/verbs/dispatch.ts';
 import { type GcData, type GcVerbOptions, gc } from '../../src/verbs/gc.ts';
 import { heartbeat } from '../../src/verbs/heartbeat.ts';
 import { release } from '../../src/verbs/release.ts';
-import type { Call } from '../../src/verbs/session.ts';
+import { type Call, openSession } from '../../src/verbs/session.ts';
 import { orchestrate } from '../support/cli.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 import { dirOf, edit, freshId, handLease, handState, writeJson } from './helpers/divergences.ts';
@@ -335,6 +337,36 @@ describe('row 3: claimed here, and not in the tracker', () => {
     expect(error).toMatchObject({ code: 'STALE_PLAN', details: { skipped: [{ row: 3, task_id: 'build' }] } });
     expect([await world.record('build'), textOf()]).toEqual(before);
   });
+});
+
+test('row 3: a claim that is given up just when the tracker takes it is not left there', async () => {
+  const { claim_id } = await claim(call, { task: 'build' });
+  await editIssue({ claimed_by: null, state: 'open' });
+  const session = openSession(call);
+  const tracker = openTracker(session);
+  if (tracker === null) throw new Error('there is no tracker');
+  const out = world.path('plan.json');
+  await run({ out });
+  const plan = parseSavedPlan(world.json('plan.json'));
+  const never = () => Promise.reject(new Error('it has nothing to do with git'));
+  const result = await applyGc(session, plan ?? { version: 1, rows: [] }, {
+    tracker: {
+      list: () => tracker.list(),
+      claim: async (id, runId) => {
+        await release(call, { task: 'build', claim: claim_id });
+        return tracker.claim(id, runId);
+      },
+      release: (id, runId) => tracker.release(id, runId),
+      setState: never,
+      comment: never,
+    },
+    pruneBranch: never,
+    removeWorktree: never,
+    reverify: never,
+  });
+  expect(result).toMatchObject({ applied: [], failed: [], skipped: [{ row: 3, code: 'STATE_VERSION_CONFLICT' }] });
+  expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
+  expect(await run()).toMatchObject({ planned: [], reported: [] });
 });
 
 describe('row 4: claimed in the tracker by a run that is over, and by nobody here', () => {
