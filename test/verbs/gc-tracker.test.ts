@@ -15,7 +15,7 @@ import { release } from '../../src/verbs/release.ts';
 import { type Call, openSession } from '../../src/verbs/session.ts';
 import { orchestrate } from '../support/cli.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
-import { dirOf, edit, freshId, handLease, handState, writeJson } from './helpers/divergences.ts';
+import { dirOf, edit, freshId, handAnswer, handLease, handState, writeJson } from './helpers/divergences.ts';
 import { code, GRACE_MS, planOf, refused, TTL_MS, World } from './helpers/world.ts';
 
 const FILE = 'plans/tracker.yaml';
@@ -197,6 +197,16 @@ describe('row 1: done in the tracker, and in flight here', () => {
     const { applied } = await putRight('1 build mark_terminal');
     expect(applied[0]?.payload).toMatchObject({ merged_sha: sha });
     expect(await stateOf()).toBe('shipped');
+  });
+
+  test('is shipped by its branch when its verified verdict names no commit', async () => {
+    const sha = lib();
+    merge();
+    const attempt = freshId();
+    handFlight('running', { current_attempt_id: attempt, attempt_count: 1 });
+    twin(attempt, null);
+    setIssues({ state: 'done' });
+    expect((await run({ rows: [1] })).applied).toMatchObject([{ payload: { state: 'shipped', merged_sha: sha } }]);
   });
 
   test.each<[string, () => void]>([
@@ -428,6 +438,14 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
     expect(await world.record('build')).toEqual(before);
   });
 
+  test('when the tracker fails then, what else is to be done about the task is done', async () => {
+    lostClaim();
+    handAnswer(world, 'build', freshId(), freshId(), 'keep');
+    const data = await appliedAfter(() => fs.rmSync(world.path(FILE)));
+    expectDown(data, 4);
+    expect(shortly(data.applied)).toEqual(['12 build archive_answer']);
+  });
+
   test.each<[string, () => unknown]>([
     ['a claim', () => claim(call, { task: 'build' })],
     ['a state by hand', () => handFlight('running')],
@@ -548,6 +566,15 @@ describe('row 7: shipped here, and not done in the tracker', () => {
     await world.finish('build', attempt);
     fs.renameSync(`${file}.away`, file);
     await putRight('7 build close_tracker_issue');
+  });
+
+  test('since a person has called it shipped: its issue is closed and its lease taken off', async () => {
+    await world.start('build');
+    edit(world, 'state.json', { state: 'shipped' });
+    expect(shortly((await run()).applied)).toEqual(['7 build close_tracker_issue', '14 build release_lease_admin']);
+    expect(await issue()).toMatchObject({ state: 'done' });
+    expect(await world.record('build')).toMatchObject({ state: { state: 'shipped' }, lease: null });
+    expect(await run()).toMatchObject({ planned: [], reported: [] });
   });
 
   test('but cancelled: that is only told', async () => {
