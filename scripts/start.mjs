@@ -1,11 +1,11 @@
 /**
- * `npm start`: runs the example plan in a scratch copy, then says what there is to look at.
+ * `npm start`: puts the state of the example right in a scratch copy, runs its plan there, then says what there is to look at.
  *
  * usage: node scripts/start.mjs [FOLDER]    FOLDER holds the scratch copies; default: .scratch of this checkout.
  * Exits with the run's own code.
  */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -13,6 +13,14 @@ import path from 'node:path';
 const repo = path.resolve(import.meta.dirname, '..');
 const cli = path.join(repo, 'bin', 'forge.cjs');
 const project = freshCopy(path.resolve(process.argv[2] ?? path.join(repo, '.scratch')));
+
+// The run would go on without it, and leave to a later gc what is in nobody's way.
+process.stdout.write('What a run that was cut short has left is put right by gc:\n');
+spawnSync(process.execPath, [cli, 'orchestrate', 'gc', '--dir', project], {
+  stdio: 'inherit',
+  env: withoutForge(process.env),
+});
+process.stdout.write('\n');
 
 // Before the run is there: from now on a signal must not end this process and leave a run behind.
 passOnSignals();

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,6 +26,17 @@ const cli = join(repo, 'bin', 'forge.cjs');
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'forge-example-')));
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** The task that somebody was working on when the power failed. */
+const CUT_SHORT = 'check-raw';
+
+/** What gc finds in the example, in its order. */
+const DIVERGENCES = [
+  '2 check-raw mark_abandoned',
+  '12 survey-raw archive_answer',
+  '13 check-raw release_lease_admin',
+  '14 seal-raw release_lease_admin',
+];
 
 const text = (...path: string[]) => readFileSync(join(...path), 'utf8');
 const json = (...path: string[]) => JSON.parse(text(...path));
@@ -86,22 +97,22 @@ describe('as it ships', () => {
   test('the state tree is valid, and its parts agree', () => {
     const { plan } = planOfExample();
     const tasks = readdirSync(join(example, 'orchestrator/tasks'));
-    expect(tasks.length).toBeGreaterThan(0);
+    expect(tasks.length).toBeGreaterThan(1);
     for (const task of tasks) {
       expect(plan.byId.get(task)?.run, task).toEqual(expect.any(String));
       const state = stateOf(example, task);
       const attempts = readdirSync(join(example, 'orchestrator/tasks', task, 'attempts')).sort();
       expect(state).toMatchObject({
         task_id: task,
-        state: 'shipped',
+        state: task === CUT_SHORT ? 'running' : 'shipped',
         attempt_count: attempts.length,
         current_attempt_id: attempts.at(-1),
       });
       const history = jsonl(example, 'orchestrator/tasks', task, 'claim-history.jsonl');
       expect(history.at(-1)).toMatchObject({
-        event: 'released',
+        event: task === CUT_SHORT ? 'acquired' : 'released',
         ...state.updated_by,
-        ts: state.updated_at,
+        ts: task === CUT_SHORT ? expect.any(String) : state.updated_at,
       });
       for (const [i, attempt] of attempts.entries()) {
         const manifest = json(example, 'orchestrator/tasks', task, 'attempts', attempt, 'manifest.json');
@@ -182,10 +193,24 @@ describe('npm start', () => {
     expectAllShipped(project);
   });
 
-  test('went on from the earlier run: what was shipped was not done again', () => {
+  test('put the state right first, and said how', () => {
+    const [before = ''] = result.stdout.split('▸');
+    for (const item of DIVERGENCES) {
+      const [row, task, action] = item.split(' ');
+      expect(before).toMatch(new RegExp(`^✓ ${task} +${action} \\(row ${row}\\)`, 'm'));
+    }
+    expect(before).toContain('4 applied, 0 skipped, 0 failed, 0 reports');
+    expect(forge(project, 'gc', '--detailed-exitcode')).toEqual({ status: 0, stdout: 'no divergences found\n' });
+  });
+
+  test('went on from the earlier runs: what was shipped was not done again, and what was cut short was', () => {
     for (const task of readdirSync(join(example, 'orchestrator/tasks'))) {
-      expect(text(project, '.forge/orchestrator/tasks', task, 'state.json')).toBe(
-        text(example, 'orchestrator/tasks', task, 'state.json'),
+      const [before, after] = [stateOf(example, task), stateOf(join(project, '.forge'), task)];
+      const again = task === CUT_SHORT ? 1 : 0;
+      expect(after.attempt_count, task).toBe(before.attempt_count + again);
+      expect(after.failure_count, task).toBe(before.failure_count);
+      expect(readdirSync(join(project, '.forge/orchestrator/tasks', task, 'attempts'))).toHaveLength(
+        after.attempt_count,
       );
     }
   });
@@ -261,6 +286,48 @@ describe('npm start', () => {
     child.kill('SIGINT');
     await ended;
     expect(readdirSync(join(folder, 'scratch')).sort()).toEqual([basename(copy), 'example-mine'].sort());
+  });
+});
+
+describe('a copy of it', () => {
+  const copy = (name: string) => {
+    const project = join(folder, name);
+    cpSync(example, join(project, '.forge'), { recursive: true });
+    return project;
+  };
+  const found = (project: string) => {
+    const { planned, reported } = JSON.parse(forge(project, 'gc', '--dry-run', '--json').stdout).data;
+    expect(reported).toEqual([]);
+    return planned.map(({ row, task_id, action }: Record<string, string>) => `${row} ${task_id} ${action}`);
+  };
+
+  test('shows a few divergences, and looking changes nothing', () => {
+    const project = copy('looked-at');
+    const files = filesIn(project);
+    const { status, stdout } = forge(project, 'gc', '--dry-run');
+    expect(status).toBe(0);
+    expect(stdout).toContain('4 to do, 0 reports; apply with `forge orchestrate gc`');
+    expect(found(project)).toEqual(DIVERGENCES);
+    expect(forge(project, 'gc', '--dry-run', '--detailed-exitcode').status).toBe(10);
+    expect(filesIn(project)).toEqual(files);
+    expect(files.map((name) => text(project, name))).toEqual(
+      files.map((name) => text(example, name.slice('.forge/'.length))),
+    );
+  });
+
+  test('is put right by gc, once', () => {
+    const project = copy('put-right');
+    expect(forge(project, 'gc').status).toBe(0);
+    expect(statesIn(project)).toEqual({ 'check-raw': 'abandoned', 'seal-raw': 'shipped', 'survey-raw': 'shipped' });
+    expect(found(project)).toEqual([]);
+  });
+
+  test('can be run without gc: the task that was cut short is taken over', () => {
+    const project = copy('run-at-once');
+    expect(forge(project, 'run', '--task', 'check-raw').status).toBe(0);
+    expect(stateOf(join(project, '.forge'), CUT_SHORT)).toMatchObject({ state: 'shipped', attempt_count: 2 });
+    expect(forge(project, 'gc').status).toBe(0);
+    expect(found(project)).toEqual([]);
   });
 });
 

@@ -48,6 +48,11 @@ export class TaskPlanner {
     return this.#seen.identity;
   }
 
+  /** Whether it is known that nobody has it. */
+  get isUnclaimed(): boolean {
+    return this.#state === 'unclaimed' && this.#lease === null && this.#seen.problem === null;
+  }
+
   get isShipped(): boolean {
     return this.#state === 'shipped';
   }

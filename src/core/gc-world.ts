@@ -22,17 +22,26 @@ export function worldOf(snapshot: GcSnapshot): World {
   };
 }
 
-/** Where a task has several issues the one with the lowest id counts, in whatever order the tracker lists them. */
-function issuesOf({ plan, tracker }: GcSnapshot): Map<string, SeenIssue> {
+/**
+ * The issue of each task: of several that name it the one with the lowest id, in whatever order the tracker lists them; else
+ * the one that the plan names for it, unless that one names another task.
+ */
+export function issuesOf({ plan, tracker }: Pick<GcSnapshot, 'plan' | 'tracker'>): Map<string, SeenIssue> {
   const issues = new Map<string, SeenIssue>();
   if (tracker.kind !== 'up') return issues;
+  const add = (taskId: string | null, issue: SeenIssue) => {
+    const other = taskId === null ? undefined : issues.get(taskId);
+    if (taskId !== null && (other === undefined || before(issue, other))) issues.set(taskId, issue);
+  };
+  for (const issue of tracker.issues) add(issue.task_id, issue);
+  const unnamed = tracker.issues.filter(({ task_id }) => task_id === null);
   // Most trackers say themselves whose issue it is.
-  const ids = tracker.issues.some(({ task_id }) => task_id === null) ? taskOfIssue(plan ?? []) : null;
-  for (const issue of tracker.issues) {
-    const taskId = issue.task_id ?? ids?.get(issue.id) ?? null;
-    if (taskId === null) continue;
-    const other = issues.get(taskId);
-    if (other === undefined || before(issue, other)) issues.set(taskId, issue);
+  if (unnamed.length === 0) return issues;
+  const named = new Set(issues.keys());
+  const tasks = taskOfIssue(plan ?? []);
+  for (const issue of unnamed) {
+    const taskId = tasks.get(issue.id) ?? null;
+    if (taskId !== null && !named.has(taskId)) add(taskId, issue);
   }
   return issues;
 }

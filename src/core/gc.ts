@@ -81,13 +81,14 @@ function lostClaims({ snapshot, issues }: World): LostClaim[] {
   return lost;
 }
 
-/** Row 4: such a claim, and nothing has happened to the task here. */
+/** Row 4: such a claim, and nobody's here. A task that was unclaimed while the tracker was down is found so, too. */
 function planUntouched({ planned }: World, lost: readonly LostClaim[], tasks: Named, rows: GcPlanRow[]): void {
   for (const { task_id, issue_id, run_id } of lost) {
     const task = tasks.get(task_id);
-    if (task?.isKnown === true) continue;
+    if (task?.isKnown === true && !task.isUnclaimed) continue;
     const identity = task?.identity ?? null;
-    const reason = `issue ${issue_id} is claimed by run ${run_id}, which is gone, and nothing has happened to the task here`;
+    const here = task?.isUnclaimed === true ? 'the task is unclaimed here' : 'nothing has happened to the task here';
+    const reason = `issue ${issue_id} is claimed by run ${run_id}, which is gone, and ${here}`;
     if (planned?.has(task_id) !== false) {
       rows.push(item(4, task_id, 'recover', 'warning', reason, { issue_id, run_id }, identity));
     } else {

@@ -13,7 +13,7 @@ import type { TaskRecord } from '../core/records.ts';
 import type { Decision } from '../core/task-ops.ts';
 import { oneLine } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
-import type { Tracker } from '../core/tracker.ts';
+import { ISSUE_STATES, type IssueState, type Tracker } from '../core/tracker.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { archiveFile } from '../store/gc-files.ts';
 import type { TaskRead } from '../store/store.ts';
@@ -53,6 +53,8 @@ export interface GcResult {
 type Outcome =
   | { kind: 'applied'; identity?: TaskIdentity; more?: object }
   | { kind: 'skipped'; code: SkipCode; why?: string };
+
+const NOT_CANCELLED = ISSUE_STATES.filter((state) => state !== 'cancelled');
 
 /** Thrown inside a change when the record is not the one that was planned on. */
 class MovedOn extends Error {}
@@ -117,9 +119,7 @@ class Applier {
   #do(row: GcPlanRow): Promise<Outcome> {
     switch (row.action) {
       case 'mark_terminal':
-        return this.#change(row, (record) =>
-          markTerminal(record, { state: row.payload.state, reason: reasonOf(row), nowMs: this.#env.now() }),
-        );
+        return this.#end(row);
       case 'mark_abandoned':
         return this.#abandon(row);
       case 'mark_unclaimed':
@@ -180,6 +180,24 @@ class Applier {
     return read;
   }
 
+  async #end(row: Extract<GcPlanRow, { action: 'mark_terminal' }>): Promise<Outcome> {
+    const { state, issue_id } = row.payload;
+    await this.#current(row);
+    const why = await this.#movedIssue(issue_id, [state === 'cancelled' ? 'cancelled' : 'done']);
+    if (why !== null) return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT', why };
+    return this.#change(row, (record) =>
+      markTerminal(record, { state, reason: reasonOf(row), nowMs: this.#env.now() }),
+    );
+  }
+
+  /** Whoever has edited the issue since the look knows better. Returns why; null when it is one of `states` as planned. */
+  async #movedIssue(issueId: string, states: readonly IssueState[]): Promise<string | null> {
+    const issues = (await this.#ports.tracker?.list()) ?? [];
+    const state = issues.find(({ id }) => id === issueId)?.state;
+    if (state !== undefined && states.includes(state)) return null;
+    return `issue ${oneLine(issueId, 80)} is ${state === undefined ? 'not there any more' : `${state} by now`}`;
+  }
+
   async #abandon(row: Extract<GcPlanRow, { action: 'mark_abandoned' }>): Promise<Outcome> {
     const request = {
       observer: observerOf(this.#env),
@@ -197,23 +215,40 @@ class Applier {
     const { record } = await this.#current(row);
     if (record?.lease?.claim_id !== row.payload.claim_id) return { kind: 'skipped', code: 'LEASE_IDENTITY_MISMATCH' };
     if (tracker === null) return { kind: 'skipped', code: 'LEASE_NOT_FOUND' };
-    if (await tracker.claim(issue_id, owner_run_id)) return { kind: 'skipped', code: 'reclaimed' };
+    if (await tracker.claim(issue_id, owner_run_id)) return this.#reclaimed(row, tracker);
     return this.#change(row, (current) => markUnclaimed(current, { reason: reasonOf(row), nowMs: this.#env.now() }));
   }
 
+  /** The task may have been given up while the tracker was asked: then the claim there is nobody's any more. */
+  async #reclaimed(row: Extract<GcPlanRow, { action: 'mark_unclaimed' }>, tracker: Tracker): Promise<Outcome> {
+    const { issue_id, owner_run_id } = row.payload;
+    const { record } = await this.#env.store.read(row.task_id, { thorough: true });
+    if (record?.lease?.owner_run_id === owner_run_id) return { kind: 'skipped', code: 'reclaimed' };
+    await tracker.release(issue_id, owner_run_id);
+    throw new MovedOn();
+  }
+
+  /** Here first, then in the tracker: should that fail, the next plan finds a task that is unclaimed here and not there. */
   async #recover(row: Extract<GcPlanRow, { action: 'recover' }>): Promise<Outcome> {
     const { record, version } = await changeTask(this.#env, row.task_id, (current, read) => {
-      if (read.record !== null || read.problem !== null) throw new MovedOn();
-      return recoverTask(current, this.#env.now());
+      if (read.problem !== null) throw new MovedOn();
+      if (read.record === null) return recoverTask(current, this.#env.now());
+      this.#refuseMoved(row, read);
+      return repeated(null);
     });
+    const identity = identityOf({ version, record });
+    this.#left.set(row.task_id, identity);
     await this.#ports.tracker?.release(row.payload.issue_id, row.payload.run_id);
-    return { kind: 'applied', identity: identityOf({ version, record }) };
+    return { kind: 'applied', identity };
   }
 
   async #closeIssue(row: Extract<GcPlanRow, { action: 'close_tracker_issue' }>): Promise<Outcome> {
+    const { issue_id } = row.payload;
     const { record } = await this.#current(row);
     if (record?.state.state !== 'shipped') throw new MovedOn();
-    await this.#ports.tracker?.setState(row.payload.issue_id, 'done');
+    const why = await this.#movedIssue(issue_id, NOT_CANCELLED);
+    if (why !== null) return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT', why };
+    await this.#ports.tracker?.setState(issue_id, 'done');
     return { kind: 'applied' };
   }
 

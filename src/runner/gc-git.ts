@@ -53,7 +53,7 @@ export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolea
     branches: await branchesSeen(env, repository, base, (taskId, sha) => isAsked(taskId) && merged(sha)),
     worktrees: await worktreesSeen(env),
     async mergedSha(taskId, targetSha) {
-      const sha = targetSha === null ? await branchCommit(env, branchFor(taskId)) : await commitNamed(env, targetSha);
+      const sha = targetSha === null ? await workOn(env, branchFor(taskId)) : await commitNamed(env, targetSha);
       return sha !== null && (await merged(sha)) ? sha : null;
     },
   };
@@ -69,6 +69,14 @@ async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {
     if (error.code === 'SETTINGS_INVALID' || cause?.code === 'ENOENT') return null;
     throw error;
   }
+}
+
+/** What a branch is at. Null without it, and while it is where it was begun: what was there before is in every base. */
+async function workOn(env: GitEnv, branch: string): Promise<string | null> {
+  const sha = await branchCommit(env, branch);
+  if (sha === null) return null;
+  const { stdout } = await gitOk(['reflog', 'show', '--format=%gs', `refs/heads/${branch}`, '--'], gitIn(env));
+  return /^branch: Created from [^\n]*\n?$/.test(stdout) ? null : sha;
 }
 
 /** Only the full name of a commit: a worker wrote it, and anything else could name whatever it likes. */

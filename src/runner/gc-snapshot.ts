@@ -2,6 +2,7 @@
 
 import type { GcSnapshot, SeenLease, SeenTask, SeenTracker, TaskIdentity } from '../core/gc-plan.ts';
 import { canonicalLease } from '../core/gc-rows.ts';
+import { issuesOf } from '../core/gc-world.ts';
 import { leaseStanding } from '../core/leases.ts';
 import type { Plan } from '../core/plan.ts';
 import { openQuestion } from '../core/questions.ts';
@@ -29,18 +30,19 @@ export interface GcSources {
 /** The snapshot that gc plans on. Throws IO_ERROR when a folder can't be listed. */
 export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSnapshot> {
   const { plan, reads, runs, git, tracker = { kind: 'none' } } = sources;
-  const closed = closedIssues(tracker, plan);
+  const planned = plan === null ? null : plan.tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
+  const done = doneTasks(tracker, planned);
   const tasks: SeenTask[] = [];
   for (const read of reads) {
     const seen = await seenTask(env, read, sources.inPassing === true);
     // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
-    const asked = git !== undefined && closed.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
+    const asked = git !== undefined && done.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
     tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);
   }
   return {
     now: isoTime(env.now()),
     abandon_limit: env.settings.agents.retry_attempts,
-    plan: plan === null ? null : plan.tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id })),
+    plan: planned,
     tasks,
     runs: runs.map((manifest) => ({ run_id: manifest.run_id, standing: runStanding(env, manifest) })),
     tracker,
@@ -49,13 +51,10 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
   };
 }
 
-function closedIssues(tracker: SeenTracker, plan: Plan | null): Set<string> {
-  if (tracker.kind !== 'up') return new Set();
-  const done = tracker.issues.filter(({ state }) => state === 'done');
-  const ids = new Map(
-    plan?.tasks.flatMap(({ id, tracker_issue_id }) => (tracker_issue_id === null ? [] : [[tracker_issue_id, id]])),
-  );
-  return new Set(done.flatMap(({ id, task_id }) => task_id ?? ids.get(id) ?? []));
+/** Tasks whose issue is done. */
+function doneTasks(tracker: SeenTracker, plan: GcSnapshot['plan']): Set<string> {
+  const issues = [...issuesOf({ tracker, plan })];
+  return new Set(issues.flatMap(([taskId, { state }]) => (state === 'done' ? [taskId] : [])));
 }
 
 async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskRead): Promise<string | null> {

@@ -2,7 +2,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { type GcPlan, type GcRowId, planGc, plannedRows, reportedRows } from '../core/gc.ts';
-import type { GcPlanRow } from '../core/gc-plan.ts';
+import type { GcPlanRow, SeenTracker } from '../core/gc-plan.ts';
 import { parseSavedPlan, type SavedPlan } from '../core/gc-plan-schema.ts';
 import { requireTaskId } from '../core/ids.ts';
 import type { Plan } from '../core/plan.ts';
@@ -91,13 +91,14 @@ async function execute(session: Session, options: GcVerbOptions, moves: LegacyMo
   const moved = moveLegacy(session.layout, moves);
   const { plan, tracker } = await planFor(session, options);
   const result = await applyGc(session, plan, portsOf(session, tracker));
-  const nothingHeld = result.applied.length === 0 && result.failed.length === 0 && result.skipped.length > 0;
+  // A claim that the tracker has taken again is put right, although nothing was done here.
+  const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
+  const nothingHeld = result.applied.length + result.failed.length === 0 && left.length > 0;
   if (options.plan !== undefined && nothingHeld) {
     throw new ForgeError('STALE_PLAN', `nothing in ${options.plan} holds any more`, {
       details: { skipped: result.skipped },
     });
   }
-  const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
   return {
     planned: plannedRows(plan).map(shownItem),
     ...result,
@@ -123,11 +124,18 @@ async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPl
     plan: planOrNull(session),
     reads,
     runs,
-    tracker: await lookAtTracker(session),
+    tracker: await trackerSeen(session),
     git: await gitLook(session),
   };
   const snapshot = await buildSnapshot(session, sources);
   return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
+}
+
+/** gc works without a tracker; one that is down is told, and its rows find nothing. */
+async function trackerSeen(session: Session): Promise<SeenTracker> {
+  const tracker = await lookAtTracker(session);
+  if (tracker.kind === 'down') session.warn(`${tracker.why}; going on without the tracker`);
+  return tracker;
 }
 
 /** Loaded only where there may be something to see: every process that is started is felt. */

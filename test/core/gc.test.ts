@@ -107,6 +107,13 @@ describe('row 1: in flight, and the tracker says that it is over', () => {
     expect(of(task('running'), issues.toReversed())).toEqual([]);
   });
 
+  test('of an issue that names the task and one that the plan names the first counts, whatever its id', () => {
+    const plan = [{ id: 'build', tracker_issue_id: 'I-1' }];
+    const issues = [issue('cancelled', null, { task_id: null }), issue('in_progress', 'run-1', { id: 'I-2' })];
+    expect(of(task('running'), issues, { plan })).toEqual([]);
+    expect(of(task('running'), issues.toReversed(), { plan })).toEqual([]);
+  });
+
   test('of several tasks that name one issue the first id has it', () => {
     const plan = ['ship', 'build'].map((id) => ({ id, tracker_issue_id: 'I-1' }));
     const issues = [issue('cancelled', null, { task_id: null })];
@@ -226,8 +233,19 @@ describe('row 4: claimed in the tracker by a run that is gone, and nothing here'
     expect(rows({ runs: RUNS, issues: [issue(state, 'run-1')] })).toEqual([]);
   });
 
+  test('also when the task is unclaimed, as a recovery leaves it while the tracker is down', () => {
+    expect(only(held('run-1', { tasks: [task('unclaimed')] }))).toMatchObject({
+      action: 'recover',
+      reason: 'issue I-1 is claimed by run run-1, which is gone, and the task is unclaimed here',
+      identity: IDENTITY,
+    });
+    expect(held('run-1', { tasks: [task('unclaimed', { lease: seenLease('stale') })] })).toEqual([]);
+  });
+
   test('not when something is here: a state, a record that can not be read, a lease that counts', () => {
-    expect(held('run-1', { tasks: [task('unclaimed')] })).toEqual([]);
+    for (const state of TASK_STATES.filter((each) => each !== 'unclaimed' && each !== 'shipped')) {
+      expect(acts(held('run-1', { tasks: [task(state)] }))).not.toContain('4 recover');
+    }
     expect(acts(held('run-1', { tasks: [task(null, { problem: 'not JSON' })] }))).toEqual(['2 report_orphan']);
     expect(held('run-1', { tasks: [task(null, { lease: seenLease('grace') })] })).toEqual([]);
     expect(acts(held('run-1', { tasks: [task(null, { lease: seenLease('stale') })] }))).toEqual(['4 recover']);

@@ -171,6 +171,14 @@ describe('a task is merged', () => {
     expect(await proof(last)).toBe(last);
   });
 
+  test('not by a branch on which nothing was committed', async () => {
+    await ensure('lib');
+    expect(await proof()).toBeNull();
+    const sha = repo.commit({ 'lib.txt': 'l' }, tree('lib'));
+    repo.git('merge', '--quiet', '--ff-only', 'forge/lib');
+    expect(await proof()).toBe(sha);
+  });
+
   test('when one that was merged into meanwhile is squashed', async () => {
     diverged();
     repo.git('checkout', '--quiet', 'forge/lib');

@@ -53,13 +53,18 @@ function previewLines({ planned, reported }: Shown): Line[] {
 
 function outcomeLines({ applied, skipped, failed, reported }: Shown): Line[] {
   return [
-    ...applied.map(({ row, task_id, action, reason }) => line('✓', row, task_id, action, reason)),
+    ...applied.map((item) => line('✓', item.row, item.task_id, item.action, `${item.reason}${rescuedBy(item)}`)),
     ...skipped.map(({ row, task_id, action, code, why }) =>
       line('-', row, task_id, action, why === undefined ? SKIPPED[code] : `skipped: ${why}`),
     ),
     ...failed.map(({ row, task_id, action, code, message }) => line('✗', row, task_id, action, `${code}: ${message}`)),
     ...reported.map(({ row, task_id, action, reason }) => line('!', row, task_id, action, reason)),
   ];
+}
+
+/** Where to find what was in no other place, once a branch or a worktree is gone. */
+function rescuedBy({ payload }: Shown['applied'][number]): string {
+  return 'rescued' in payload && typeof payload.rescued === 'string' ? `; kept as ${payload.rescued}` : '';
 }
 
 function line(sign: string, row: number, task: string, action: string, why: string): Line {
