@@ -46,14 +46,16 @@ class Refused extends Error {
 export async function adminReleaseLeaseByIdentity(env: Env, request: AdminRelease): Promise<AdminReleaseResult> {
   const { taskId, expectedPath: path } = request;
   const read = await env.store.read(taskId, { thorough: true });
-  const files = seenLeaseFiles(env.layout, taskId, read.names);
+  const adopted = read.origin === 'record';
+  const files = seenLeaseFiles(env.layout, taskId, read.names, adopted);
   const isOwn = path === 'lease.json';
-  const canonical = canonicalLease({ adopted: read.origin === 'record', lease_files: files });
+  const canonical = canonicalLease({ adopted, lease_files: files });
   try {
     if (isOwn && (request.requireTerminalState || canonical === null || canonical.path === path)) {
       await releaseOwn(env, request);
     } else if (isOwn) await replaceOwn(env, request, canonical?.path ?? path);
-    else removeStray(env, request, read.record?.state.state ?? null);
+    else if (request.requireTerminalState) await adoptAndRelease(env, request);
+    else removeStray(env, request);
     return { kind: 'released' };
   } catch (error) {
     if (error instanceof Refused) return { kind: 'skipped', code: error.code };
@@ -82,9 +84,23 @@ async function replaceOwn(env: Env, request: AdminRelease, canonical: string): P
   removeLeaseFile(env.layout, taskId, canonical, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
 }
 
-function removeStray(env: Env, request: AdminRelease, state: Parameters<typeof isTerminal>[0] | null): void {
+/** The same where the task has no other lease, and is over. The generation must outlive it, so it goes by the record too. */
+async function adoptAndRelease(env: Env, request: AdminRelease): Promise<void> {
   const { taskId, expectedPath: path } = request;
-  if (state !== null) refuseUnlessOver(state, request);
+  const lease = leaseIn(env.layout, taskId, path);
+  refuseOther(lease, request);
+  await changeTask(env, taskId, (record, { origin }) => {
+    // Somebody has done so before.
+    if (origin === 'record') throw new Refused('LEASE_IDENTITY_MISMATCH');
+    if (!isTerminal(record.state.state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
+    return adoptLease(record, lease as Lease, env.now());
+  });
+  removeLeaseFile(env.layout, taskId, path, env.newOp(), (found) => isExpected(found, request));
+  await releaseOwn(env, request);
+}
+
+function removeStray(env: Env, request: AdminRelease): void {
+  const { taskId, expectedPath: path } = request;
   const lease = leaseIn(env.layout, taskId, path);
   refuseOther(lease, request);
   const removed = removeLeaseFile(env.layout, taskId, path, env.newOp(), (found) => isExpected(found, request));
@@ -103,8 +119,4 @@ function isExpected(lease: Lease, request: AdminRelease): boolean {
     lease.owner_run_id === request.expectedOwnerRunId &&
     lease.expires_at === request.expectedExpiresAt
   );
-}
-
-function refuseUnlessOver(state: Parameters<typeof isTerminal>[0], { requireTerminalState }: AdminRelease): void {
-  if (requireTerminalState && !isTerminal(state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
 }
