@@ -261,7 +261,7 @@ export class TaskPlanner {
   /** More files that look like leases than one. */
   #row13(): void {
     const { lease_files } = this.#seen;
-    const kept = lease_files.length < 2 ? lease_files[0] : canonicalLease(this.#seen);
+    const kept = canonicalLease(this.#seen);
     for (const file of lease_files) {
       if (file.kind === 'unreadable') {
         this.#report(13, 'error', 'unreadable', `${named(file.path)} can not be read: ${file.why}`, {

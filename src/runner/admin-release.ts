@@ -2,7 +2,7 @@
 
 import { adoptLease, releaseLease } from '../core/gc-moves.ts';
 import { canonicalLease } from '../core/gc-rows.ts';
-import type { Lease } from '../core/records.ts';
+import type { Lease, TaskRecord } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
 import { changeTask } from '../store/change.ts';
 import { leaseIn, removeLeaseFile, seenLeaseFiles } from '../store/gc-files.ts';
@@ -44,16 +44,25 @@ class Refused extends Error {
  * off by a commit, a stray file is removed. Throws IO_ERROR, SCHEMA_INVALID.
  */
 export async function adminReleaseLeaseByIdentity(env: Env, request: AdminRelease): Promise<AdminReleaseResult> {
-  const { taskId, expectedPath: path } = request;
+  const { taskId, expectedPath: path, requireTerminalState } = request;
   const read = await env.store.read(taskId, { thorough: true });
-  const files = seenLeaseFiles(env.layout, taskId, read.names);
+  const adopted = read.origin === 'record';
+  const files = seenLeaseFiles(env.layout, taskId, read.names, adopted);
   const isOwn = path === 'lease.json';
-  const canonical = canonicalLease({ adopted: read.origin === 'record', lease_files: files });
+  const canonical = canonicalLease({ adopted, lease_files: files })?.path ?? 'lease.json';
+  const elsewhere = read.origin === 'files' && canonical !== 'lease.json' ? canonical : null;
   try {
-    if (isOwn && (request.requireTerminalState || canonical === null || canonical.path === path)) {
+    if (requireTerminalState) {
+      if (!isOwn && !adopted) await adoptOver(env, request);
       await releaseOwn(env, request);
-    } else if (isOwn) await replaceOwn(env, request, canonical?.path ?? path);
-    else removeStray(env, request, read.record?.state.state ?? null);
+    } else if (isOwn && elsewhere !== null) {
+      await adopt(env, taskId, elsewhere, (record) => refuseOther(record.lease, request));
+    } else if (isOwn) await releaseOwn(env, request);
+    else {
+      // Of one file alone nobody would see that it is a lease.
+      if (elsewhere !== null && !read.names.includes('lease.json')) await adopt(env, taskId, elsewhere, refuseLeased);
+      removeStray(env, request);
+    }
     return { kind: 'released' };
   } catch (error) {
     if (error instanceof Refused) return { kind: 'skipped', code: error.code };
@@ -70,21 +79,39 @@ async function releaseOwn(env: Env, request: AdminRelease): Promise<void> {
   });
 }
 
-/** In a tree written by hand another file has the lease that counts. It becomes the task's own, and the only one. */
-async function replaceOwn(env: Env, request: AdminRelease, canonical: string): Promise<void> {
-  const { taskId } = request;
-  const lease = leaseIn(env.layout, taskId, canonical);
+/**
+ * In a tree written by hand another file has the lease that counts. It becomes the task's own, and the only one; so its
+ * generation outlives it. `check` refuses by throwing.
+ */
+async function adopt(env: Env, taskId: string, path: string, check: (record: TaskRecord) => void): Promise<void> {
+  const lease = leaseIn(env.layout, taskId, path);
   if (lease === null) throw new Refused('LEASE_NOT_FOUND');
-  await changeTask(env, taskId, (record) => {
-    refuseOther(record.lease, request);
+  await changeTask(env, taskId, (record, { origin }) => {
+    // Another gc was faster.
+    if (origin === 'record') throw new Refused('LEASE_IDENTITY_MISMATCH');
+    check(record);
     return adoptLease(record, lease, env.now());
   });
-  removeLeaseFile(env.layout, taskId, canonical, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
+  // Where it stays after all it is one too many, which the next gc sees.
+  removeLeaseFile(env.layout, taskId, path, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
 }
 
-function removeStray(env: Env, request: AdminRelease, state: Parameters<typeof isTerminal>[0] | null): void {
+/** The same for a task that is over, whose lease is then to be released. */
+async function adoptOver(env: Env, request: AdminRelease): Promise<void> {
   const { taskId, expectedPath: path } = request;
-  if (state !== null) refuseUnlessOver(state, request);
+  refuseOther(leaseIn(env.layout, taskId, path), request);
+  await adopt(env, taskId, path, (record) => {
+    if (!isTerminal(record.state.state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
+    refuseLeased(record);
+  });
+}
+
+function refuseLeased({ lease }: TaskRecord): void {
+  if (lease !== null) throw new Refused('LEASE_IDENTITY_MISMATCH');
+}
+
+function removeStray(env: Env, request: AdminRelease): void {
+  const { taskId, expectedPath: path } = request;
   const lease = leaseIn(env.layout, taskId, path);
   refuseOther(lease, request);
   const removed = removeLeaseFile(env.layout, taskId, path, env.newOp(), (found) => isExpected(found, request));
@@ -103,8 +130,4 @@ function isExpected(lease: Lease, request: AdminRelease): boolean {
     lease.owner_run_id === request.expectedOwnerRunId &&
     lease.expires_at === request.expectedExpiresAt
   );
-}
-
-function refuseUnlessOver(state: Parameters<typeof isTerminal>[0], { requireTerminalState }: AdminRelease): void {
-  if (requireTerminalState && !isTerminal(state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
 }

@@ -9,13 +9,14 @@ import { type ErrorCode, ForgeError } from '../core/errors.ts';
 import { assertNeverGcRow, type GcPlan, type GcPlanRow, plannedRows } from '../core/gc.ts';
 import { markAbandoned, markTerminal, markUnclaimed, recoverTask } from '../core/gc-moves.ts';
 import type { LeasePayload, TaskIdentity } from '../core/gc-plan.ts';
+import { canonicalLease } from '../core/gc-rows.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { Decision } from '../core/task-ops.ts';
 import { oneLine } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
 import { ISSUE_STATES, type IssueState, type Tracker } from '../core/tracker.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
-import { archiveFile } from '../store/gc-files.ts';
+import { archiveFile, leaseIn, seenLeaseFiles } from '../store/gc-files.ts';
 import type { TaskRead } from '../store/store.ts';
 import { adminReleaseLeaseByIdentity } from './admin-release.ts';
 import { type Env, observerOf } from './env.ts';
@@ -167,9 +168,20 @@ class Applier {
   ): Promise<Outcome & { result?: unknown }> {
     const { record, version, result } = await changeTask(this.#env, row.task_id, (current, read) => {
       this.#refuseMoved(row, read);
-      return decide(current);
+      return decide(this.#leased(current, read));
     });
     return { kind: 'applied', identity: identityOf({ version, record }), result };
+  }
+
+  /** In a tree written by hand the lease may be in another file; once it is gone its generation must still count. */
+  #leased(record: TaskRecord, { task_id, origin, names }: TaskRead): TaskRecord {
+    if (origin !== 'files') return record;
+    const { layout } = this.#env;
+    const lease_files = seenLeaseFiles(layout, task_id, names, false);
+    const path = canonicalLease({ adopted: false, lease_files })?.path ?? 'lease.json';
+    const lease = path === 'lease.json' ? record.lease : leaseIn(layout, task_id, path);
+    const generation = Math.max(record.memo.generation, lease?.generation ?? 0);
+    return { ...record, lease, memo: { ...record.memo, generation } };
   }
 
   /** The task as it stands, which is what the plan has seen. */

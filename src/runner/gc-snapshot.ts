@@ -71,7 +71,7 @@ export function identityOf({ version, record }: Pick<TaskRead, 'version' | 'reco
 async function seenTask(env: Env, read: TaskRead, inPassing: boolean): Promise<SeenTask> {
   const { task_id, names, problem } = read;
   const adopted = read.origin === 'record';
-  const lease_files = seenLeaseFiles(env.layout, task_id, names);
+  const lease_files = seenLeaseFiles(env.layout, task_id, names, adopted);
   // Of a tree written by hand only its files say what a parked task waits for.
   const record = read.record && (await knowingQuestion(env.store, read.record));
   const state = read.origin === 'none' ? null : (record?.state ?? null);

@@ -99,7 +99,8 @@ async function refuseLost(env: Env, completion: Completion): Promise<void> {
 
 /**
  * Has a verdict checked that nobody speaks for, and writes its twin; the next claimer moves the task by it. Null when it was
- * stopped, or when there is no such verdict any more. Throws LEASE_EXISTS and STALE_ATTEMPT when somebody took the task.
+ * stopped, when there is no such verdict any more, or when somebody else has checked it meanwhile. Throws LEASE_EXISTS and
+ * STALE_ATTEMPT when somebody took the task.
  */
 export async function reverify(env: Env, completion: Completion): Promise<Verified | null> {
   const { taskId, attemptId, task } = completion;
@@ -110,10 +111,9 @@ export async function reverify(env: Env, completion: Completion): Promise<Verifi
   const interrupts = completion.interrupts();
   try {
     const check = new Verification(env, completion, { outcome, verdict, claimId: newId(env.ctx) });
-    await check.announce();
     const verified = await check.run(commands, interrupts);
     if (verified === null && interrupts.level === 0) await refuseLost(env, completion);
-    return verified;
+    return check.wroteTwin ? verified : null;
   } finally {
     interrupts.stop();
   }
@@ -133,6 +133,8 @@ class Verification {
   /** Set when it has to end before its end: with what grace for the command that runs. */
   #stopped = false;
   #halt: (graceMs: number) => void = () => {};
+  /** Whether the twin is this one's, and not another's who was first. */
+  wroteTwin = false;
 
   constructor(env: Env, completion: Completion, given: HandedIn) {
     this.#env = env;
@@ -141,9 +143,12 @@ class Verification {
     this.#dir = env.layout.attempt(completion.taskId, completion.attemptId);
   }
 
-  /** Says in the record that a verdict is being verified, before anything else is done about it. */
-  async announce(): Promise<void> {
-    await this.#begin(null, null);
+  /**
+   * What nobody speaks for is taken up in the record first, or the next claimer would not know of it. False when another
+   * has done so: whoever overwrote that would not know of his check either, and run a second one beside it.
+   */
+  async #takeUp(): Promise<boolean> {
+    return this.#completion.unheld === undefined || this.#begin(null, null, (pending) => !this.#isAtWork(pending));
   }
 
   /** Null when it was stopped before its end. */
@@ -155,8 +160,10 @@ class Verification {
       ? null
       : new VerificationWatch(this.#env, this.#completion, () => this.#stop(0));
     try {
-      const other = await this.#awaitOther();
-      if (other !== null) return other;
+      do {
+        const other = await this.#awaitOther();
+        if (other !== null) return other;
+      } while (!this.#stopped && !(await this.#takeUp()));
       return await this.#check(commands);
     } finally {
       watch?.stop();
@@ -175,7 +182,7 @@ class Verification {
     const startedMs = this.#env.ctx.monotonicMs();
     const worktreePath = await this.#worktree();
     // Looking at a worktree takes its time; whoever dies meanwhile is not to have handed in for nothing.
-    if (worktreePath !== null) await this.announce();
+    if (worktreePath !== null) await this.#begin(null, null);
     const place = await lookAround(this.#env, taskId, worktreePath);
     const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
     let failure = typeof place === 'string' ? { class: 'verify.workspace', message: place } : workFault(found, verdict);
@@ -204,8 +211,9 @@ class Verification {
       durationMs: this.#env.ctx.monotonicMs() - startedMs,
     };
     const twin = verifiedOf(finding, RECORD_MAX_BYTES);
-    const first = await this.#env.store.createOnce(taskId, attemptId, 'verdict.verified.json', twin, this.#env.newOp());
-    return first ? twin : await this.#env.store.readVerified(taskId, attemptId);
+    const { store } = this.#env;
+    this.wroteTwin = await store.createOnce(taskId, attemptId, 'verdict.verified.json', twin, this.#env.newOp());
+    return this.wroteTwin ? twin : await store.readVerified(taskId, attemptId);
   }
 
   /** Where the attempt was told to work; null: in the project. */
@@ -275,7 +283,12 @@ class Verification {
     return { ...this.#env.ctx.machine(), ...identity, ...ids };
   }
 
-  async #begin(command: VerifyCommand | null, worker: WorkerIdentity | null): Promise<void> {
+  /** Notes in the record what is about to run. False where `follows` refuses to follow what is noted there. */
+  async #begin(
+    command: VerifyCommand | null,
+    worker: WorkerIdentity | null,
+    follows: (pending: PendingVerification) => boolean = () => true,
+  ): Promise<boolean> {
     const { taskId, attemptId } = this.#completion;
     const { outcome } = this.#handedIn;
     const written = outcome.kind === 'verdict' && outcome.written;
@@ -288,13 +301,17 @@ class Verification {
       command: command?.name ?? null,
       worker,
     };
-    await changeTask(this.#env, taskId, (record) => {
+    const { result } = await changeTask(this.#env, taskId, (record) => {
+      const noted = pendingVerification(record);
+      if (noted !== null && !follows(noted)) return repeated(false);
       // Nobody claims a task that stands elsewhere, so nobody would stop what is left of a check.
       const { state } = record.state;
-      if (!isInFlight(state) && !isClaimable(state)) return repeated(null);
+      if (!isInFlight(state) && !isClaimable(state)) return repeated(true);
       const ttlMs = ttlOf(this.#env, record);
-      return beginCheck(record, { holder: this.#completion, pending, ttlMs, instant: instantOf(this.#env) });
+      const begun = beginCheck(record, { holder: this.#completion, pending, ttlMs, instant: instantOf(this.#env) });
+      return { ...begun, result: true };
     });
+    return result;
   }
 
   /** Waits for the command's end, and stops what is left of it, also when its time is up. True when it was. */

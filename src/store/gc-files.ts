@@ -89,10 +89,18 @@ function verdictIn(file: string): SeenAttempt['verdict'] {
   return parsed?.ok ? parsed.value.verdict : 'unreadable';
 }
 
-/** The files among `names` of a task's folder that look like leases. With fewer than two nothing is read. */
-export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly string[]): SeenLeaseFile[] {
+/**
+ * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart:
+ * beside a committed record no file but `lease.json`, without one fewer than two. What a kill has left aside is found so.
+ */
+export function seenLeaseFiles(
+  layout: Layout,
+  taskId: string,
+  names: readonly string[],
+  adopted: boolean,
+): SeenLeaseFile[] {
   const found = names.filter((name) => LEASE_FILE.test(name));
-  if (found.length < 2) return [];
+  if (adopted ? found.every((name) => name === 'lease.json') : found.length < 2) return [];
   const dir = layout.task(taskId);
   return found.sort().flatMap((path): SeenLeaseFile[] => {
     // A folder is somebody's lock, and no lease.
@@ -128,7 +136,8 @@ function leasePath(layout: Layout, taskId: string, path: string): string {
 
 /**
  * Removes a lease file while `holds` accepts what is in it. It is taken aside first, so that what is looked at is what is
- * removed. False when it holds something else, which then stays. Throws IO_ERROR.
+ * removed. Its name aside is a lease file's too: after a kill the next gc finds it, and nobody sweeps it away unread.
+ * False when it holds something else, which then stays. Throws IO_ERROR.
  */
 export function removeLeaseFile(
   layout: Layout,
@@ -138,7 +147,7 @@ export function removeLeaseFile(
   holds: (lease: Lease) => boolean,
 ): boolean {
   const file = leasePath(layout, taskId, path);
-  const aside = `${layout.task(taskId)}/.tmp-${requireUuid(op, 'commit')}`;
+  const aside = `${layout.task(taskId)}/lease.json.${requireUuid(op, 'commit')}`;
   try {
     fs.renameSync(file, aside);
     const lease = readLease(aside);
@@ -183,6 +192,8 @@ export function archiveFile(
     fs.unlinkSync(from);
     return 'archived';
   } catch (error) {
+    // Another gc was faster.
+    if (errorCode(error) === 'ENOENT') return 'gone';
     throw asIoError(error, `archiving ${from}`);
   }
 }

@@ -218,6 +218,41 @@ describe('several at once', () => {
   });
 });
 
+describe('the generation of a lease that lay in another file outlives it', () => {
+  const leases = () => fs.readdirSync(world.path(dirOf('build'))).filter((name) => name.startsWith('lease'));
+
+  test('of a task that is over, and has no other lease', async () => {
+    handState(world, 'build', 'shipped');
+    handLease(world, 'build', { generation: 3 }, 'lease.json.a');
+    handLease(world, 'build', { generation: 7 }, 'lease.json.b');
+    const data = await run();
+    expect(shortly(data.applied)).toEqual(['13 build release_lease_admin', '14 build release_lease_admin']);
+    expect((await world.record('build')).memo.generation).toBe(7);
+    expect(leases()).toEqual([]);
+    expect(await preview()).toMatchObject({ planned: [] });
+  });
+
+  test('of a task that nobody works on any more', async () => {
+    handState(world, 'build', 'running');
+    handLease(world, 'build', { generation: 1 });
+    handLease(world, 'build', { generation: 7 }, 'lease.json.b');
+    await run();
+    await run();
+    expect((await world.record('build')).memo.generation).toBe(7);
+    expect(leases()).toEqual([]);
+    expect(await preview()).toMatchObject({ planned: [] });
+    expect((await claim(world.call, { task: 'build' })).generation).toBe(8);
+  });
+});
+
+test('a lease file beside a committed record is found also where the task has no lease', async () => {
+  const held = await claim(world.call, { task: 'build' });
+  await release(world.call, { task: 'build', claim: held.claim_id });
+  handLease(world, 'build', {}, 'lease.json.bak');
+  expect(shortly((await run()).applied)).toEqual(['13 build release_lease_admin']);
+  expect(world.has(dirOf('build'), 'lease.json.bak')).toBe(false);
+});
+
 describe('what is verified again', () => {
   const TWIN = (attempt: string) => path.join(dirOf('build'), 'attempts', attempt, 'verdict.verified.json');
 
@@ -336,6 +371,16 @@ describe('the layout of the first version', () => {
     expect(fs.readdirSync(world.path('.forge/questions'))).toEqual(['q1.json.tmp']);
     expect((await run()).legacy.moved).toEqual([]);
   });
+});
+
+test('a file of the first layout whose move was killed between its two names is moved to the first of them', async () => {
+  world.write('.forge/questions/q1.json', '{"any": "thing"}');
+  const there = '.forge/orchestrator/legacy/2029-06-01T00-00-00-000Z/questions/q1.json';
+  fs.mkdirSync(path.dirname(world.path(there)), { recursive: true });
+  fs.linkSync(world.path('.forge/questions/q1.json'), world.path(there));
+  expect((await run()).legacy.moved).toEqual([{ from: '.forge/questions/q1.json', to: there }]);
+  const left = fs.readdirSync(world.path('.forge'), { recursive: true, encoding: 'utf8' });
+  expect(left.filter((name) => name.endsWith('q1.json'))).toEqual([there.slice('.forge/'.length)]);
 });
 
 describe('adminReleaseLeaseByIdentity', () => {

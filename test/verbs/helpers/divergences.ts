@@ -11,6 +11,9 @@ import { GRACE_MS, MINUTE_MS, TTL_MS, type World } from './world.ts';
 export const OPTIONS = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
 const PAST = '2029-06-01T00:00:00.000Z';
 
+/** Where files are put, by path below the project. */
+export type Writable = Pick<World, 'write'>;
+
 let made = 0;
 /** A fresh id, the same ones in every run. */
 export function freshId(): string {
@@ -25,11 +28,11 @@ export function dirOf(task: string): string {
   return `.forge/orchestrator/tasks/${task}`;
 }
 
-export function writeJson(world: World, name: string, value: object): void {
+export function writeJson(world: Writable, name: string, value: object): void {
   world.write(name, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-export function handState(world: World, task: string, state: string, more: object = {}): void {
+export function handState(world: Writable, task: string, state: string, more: object = {}): void {
   writeJson(world, `${dirOf(task)}/state.json`, {
     version: 1,
     task_id: task,
@@ -40,7 +43,7 @@ export function handState(world: World, task: string, state: string, more: objec
   });
 }
 
-export function handLease(world: World, task: string, more: object = {}, name = 'lease.json'): void {
+export function handLease(world: Writable, task: string, more: object = {}, name = 'lease.json'): void {
   writeJson(world, `${dirOf(task)}/${name}`, {
     version: 1,
     task_id: task,
@@ -54,7 +57,7 @@ export function handLease(world: World, task: string, more: object = {}, name = 
   });
 }
 
-export function handQuestion(world: World, task: string, attempt: string, more: object = {}): string {
+export function handQuestion(world: Writable, task: string, attempt: string, more: object = {}): string {
   const question_id = freshId();
   writeJson(world, `${dirOf(task)}/attempts/${attempt}/questions/${question_id}.json`, {
     version: 1,
@@ -75,7 +78,7 @@ export function handQuestion(world: World, task: string, attempt: string, more: 
 }
 
 export function handAnswer(
-  world: World,
+  world: Writable,
   task: string,
   attempt: string,
   question_id: string,
@@ -90,7 +93,7 @@ export function handAnswer(
   });
 }
 
-export function handVerdict(world: World, task: string, attempt: string): void {
+export function handVerdict(world: Writable, task: string, attempt: string): void {
   writeJson(world, `${dirOf(task)}/attempts/${attempt}/verdict.json`, {
     version: 1,
     verdict: 'ready_for_review',

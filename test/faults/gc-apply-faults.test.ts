@@ -1,0 +1,114 @@
+/** gc at work on a tree with many divergences: killed at each system call that changes something, and with each failing. */
+
+import { describe, expect, test } from 'vitest';
+import { answerIn, commandLine } from './support/forge.ts';
+import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf, shortly } from './support/gc-tree.ts';
+import { LONG, pooled, sampled } from './support/knobs.ts';
+import { copyProject, dropProject, inMemory } from './support/project.ts';
+import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from './support/strace.ts';
+
+inMemory();
+
+/** Calls that are killed at, and calls that fail, in the normal run. */
+const KILLS = 10;
+const FAILURES = 8;
+
+const missing = noStrace();
+const title = missing === null ? 'an apply of gc' : `an apply of gc (skipped: ${missing})`;
+
+type Tried = Awaited<ReturnType<typeof untouched>>;
+
+/** gc without a fault: what it does, what comes of it, and by which calls. */
+async function untouched() {
+  const tree = await gcTree();
+  const clean = copyProject(tree.dir);
+  const { ran, calls } = await cleanRun(commandLine(clean, ['gc']), clean);
+  const answer = answerIn(ran.stdout);
+  expect(answer, ran.stderr).toMatchObject({ ok: true, data: { skipped: [], failed: [] } });
+  expect(shortly(itemsOf(answer?.data, 'applied'))).toEqual(tree.planned);
+  await expectAtOnce(tree, clean);
+  expect((await finishedGc(clean)).applied).toEqual([]);
+  await expectPutRight(tree, clean);
+  const outcome = await outcomeOf(clean);
+  dropProject(clean);
+  // It starts git where a verdict is checked, and then the number of its other calls differs from run to run.
+  return { tree, outcome, changing: calls.filter(isSteady) };
+}
+
+type Shown = { row: number; task_id: string; action: string; code?: string }[];
+function itemsOf(data: Record<string, unknown> | null | undefined, part: string): Shown {
+  return (data?.[part] ?? []) as Shown;
+}
+
+/** Runs gc with a fault; then everything that must hold of what it left. Returns what it had answered, and its exit code. */
+async function hurt({ tree, outcome }: Tried, call: TracedCall, fault: Fault) {
+  const { ran, dir } = await faultyRun(
+    () => copyProject(tree.dir),
+    (copy) => commandLine(copy, ['gc']),
+    call,
+    fault,
+  );
+  const where = `after ${fault} at ${call.name} ${call.count} (${call.shape})`;
+  try {
+    await expectAtOnce(tree, dir);
+    const { applied } = await finishedGc(dir);
+    await expectPutRight(tree, dir);
+    const end = await outcomeOf(dir);
+    // The free task was claimed in both, under other names.
+    expect({ ...end, free: null }).toEqual({ ...outcome, free: null });
+    dropProject(dir);
+    return { where, ran, answer: answerIn(ran.stdout), left: applied.length };
+  } catch (error) {
+    throw new Error(where, { cause: error });
+  }
+}
+
+/** Where a person's file has two names, or one that is not its own: always among the points. One of each kind. */
+function betweenNames(calls: readonly TracedCall[]): TracedCall[] {
+  return [/\/legacy\//, /\/archived\//, /\/lease\.json\.(old|orig|bak|a|b)\b/].map((moved) => {
+    const at = calls.findIndex(({ name, shape }) => /^(link|rename)/.test(name) && moved.test(shape));
+    const end = calls.slice(at).find(({ name }) => name.startsWith('unlink'));
+    if (at < 0 || end === undefined) throw new Error(`nobody has moved what is like ${moved}`);
+    return end;
+  });
+}
+
+describe.skipIf(missing !== null)(title, () => {
+  test('is killed', { timeout: LONG ? 1_800_000 : 120_000 }, async () => {
+    const tried = await untouched();
+    const points = [...new Set([...sampled(tried.changing, KILLS), ...betweenNames(tried.changing)])];
+    const lefts = await pooled(points, async (point) => (await hurt(tried, point, 'kill')).left);
+    // Some were killed before the first item, some among them, some behind the last.
+    expect(Math.max(...lefts)).toBe(tried.tree.planned.length);
+    expect(Math.min(...lefts)).toBe(0);
+    expect(new Set(lefts).size).toBeGreaterThan(4);
+  });
+
+  test('meets a failing disk', { timeout: LONG ? 1_800_000 : 120_000 }, async () => {
+    const tried = await untouched();
+    const { planned } = tried.tree;
+    const points = sampled(tried.changing, FAILURES);
+    const failed = await pooled(points, async (point, at = points.indexOf(point)) => {
+      const { where, ran, answer } = await hurt(tried, point, at % 2 === 0 ? 'EIO' : 'ENOSPC');
+      if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
+      if (!answer.ok) {
+        expect({ code: ran.code, error: answer.error }, where).toMatchObject({ code: 1, error: { code: 'IO_ERROR' } });
+        return 'all';
+      }
+      const fails = itemsOf(answer.data, 'failed');
+      const applied = itemsOf(answer.data, 'applied');
+      expect(
+        fails.map(({ code }) => code),
+        where,
+      ).toEqual(fails.map(() => 'IO_ERROR'));
+      expect(ran.code, where).toBe(fails.length > 0 ? 1 : 0);
+      // What failed is of one task; all others are put right.
+      expect(new Set(fails.map(({ task_id }) => task_id)).size, where).toBeLessThanOrEqual(1);
+      const hit = fails[0]?.task_id;
+      const others = (items: Shown) => shortly(items.filter(({ task_id }) => task_id !== hit));
+      expect(others(applied), where).toEqual(planned.filter((item) => item.split(' ')[1] !== hit));
+      return fails.length > 0 ? 'one' : 'none';
+    });
+    expect(new Set(failed)).toContain('one');
+  });
+});
