@@ -21,7 +21,7 @@ import { takingTurns } from '../store/locks.ts';
 import { loadPlan } from '../store/project.ts';
 import { mayHaveWorktrees, treeIdentity } from '../store/tree-identity.ts';
 import { readUserFile, writeUserFile } from '../store/user-files.ts';
-import { type Call, openSession, plannedOrNull, type Session } from './session.ts';
+import { type Call, openSession, type Session } from './session.ts';
 
 export interface GcVerbOptions {
   dryRun?: boolean | undefined;
@@ -168,7 +168,8 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
       const verified = await reverify(session, {
         taskId,
         attemptId,
-        task: plannedOrNull(session, taskId),
+        // Where nobody can say how a result is verified, it does not pass for that.
+        task: loadPlan(session.layout, session.settings)?.plan.byId.get(taskId) ?? null,
         outcome: CLEAN_EXIT,
         workerGone: false,
         unheld: observerOf(session),

@@ -272,6 +272,13 @@ describe('what is verified again', () => {
     expect((await world.record('build')).state).toMatchObject({ state: 'shipped', attempt_count: 1 });
   });
 
+  test('not at all while the plan can not be read: the item fails, and the verdict stays', async () => {
+    const attempt = await handedIn('true');
+    world.write('plans/phases.yaml', 'project: [');
+    expect((await run()).failed).toMatchObject([{ action: 'reverify_verdict', code: 'PHASES_PARSE_ERROR' }]);
+    expect(world.has(TWIN(attempt))).toBe(false);
+  });
+
   test('badly: the next claimer finds it failed', async () => {
     const attempt = await handedIn('exit 3');
     await run();
