@@ -334,9 +334,14 @@ describe('row 13: more lease files than one', () => {
 
   test('not when there is one, or none', () => {
     for (const adopted of [true, false]) {
-      expect(files(adopted, leaseFile('lease 2.json'))).toEqual([]);
+      expect(files(adopted, leaseFile('lease.json'))).toEqual([]);
       expect(files(adopted)).toEqual([]);
     }
+    expect(files(false, leaseFile('lease 2.json'))).toEqual([]);
+  });
+
+  test('one beside a committed record, as a kill may leave it, counts for nothing', () => {
+    expect(released(files(true, leaseFile('lease 2.json')))).toEqual(['13 release_lease_admin lease 2.json']);
   });
 
   test('one that can not be read is told, and is neither kept for it nor released', () => {
