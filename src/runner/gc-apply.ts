@@ -130,8 +130,7 @@ class Applier {
       case 'resume_answered':
       case 'apply_default_answer':
       case 'expire_question':
-        // Every change of a parked task settles what is due first: this one does nothing else.
-        return this.#change(row, () => repeated(null));
+        return this.#resume(row);
       case 'close_tracker_issue':
         return this.#closeIssue(row);
       case 'reverify_verdict':
@@ -165,12 +164,20 @@ class Applier {
   async #change(
     row: GcPlanRow,
     decide: (record: TaskRecord) => Decision<unknown>,
-  ): Promise<Outcome & { result?: unknown }> {
+  ): Promise<Outcome & { result?: unknown; record: TaskRecord }> {
     const { record, version, result } = await changeTask(this.#env, row.task_id, (current, read) => {
       this.#refuseMoved(row, read);
       return decide(this.#leased(current, read));
     });
-    return { kind: 'applied', identity: identityOf({ version, record }), result };
+    return { kind: 'applied', identity: identityOf({ version, record }), result, record };
+  }
+
+  /** Every change of a parked task settles what is due first: this one does nothing else. */
+  async #resume(row: GcPlanRow): Promise<Outcome> {
+    const outcome = await this.#change(row, () => repeated(null));
+    // Somebody else has settled it since it was read, so that there was nothing left to be seen as due.
+    if (outcome.record.state.state === 'blocked_on_question') throw new MovedOn();
+    return outcome;
   }
 
   /** In a tree written by hand the lease may be in another file; once it is gone its generation must still count. */

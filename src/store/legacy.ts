@@ -38,53 +38,27 @@ function filesIn(dir: string): string[] {
   }
 }
 
-/** Moves them. What is gone by now was moved by somebody else. Throws IO_ERROR; a repeat moves the rest. */
+/**
+ * Moves them, each by giving it its new name: so it has one name at every moment, whoever is killed, and of several that move
+ * it one does. What is gone by now was moved by somebody else. Throws IO_ERROR; a repeat moves the rest.
+ */
 export function moveLegacy(layout: Layout, moves: readonly LegacyMove[]): LegacyMove[] {
-  return moves.flatMap((move) => {
+  return moves.filter(({ from, to }) => {
+    const source = `${layout.project}/${from}`;
+    const target = `${layout.project}/${to}`;
+    const folder = target.slice(0, target.lastIndexOf('/'));
     try {
-      return moveOne(layout, move) ?? [];
+      for (const dir of parents(layout, folder)) makeFolder(dir);
+      // Nothing is overwritten; another time has another folder.
+      if (fs.lstatSync(target, { throwIfNoEntry: false }) !== undefined) return false;
+      fs.renameSync(source, target);
+      for (const dir of [folder, source.slice(0, source.lastIndexOf('/'))]) syncDir(dir);
+      return true;
     } catch (error) {
-      if (errorCode(error) === 'ENOENT') return [];
-      throw asIoError(error, `moving ${move.from}`);
+      if (errorCode(error) === 'ENOENT') return false;
+      throw asIoError(error, `moving ${from}`);
     }
   });
-}
-
-/** Two names for a moment, never none; and nothing that is there is overwritten. Null when another gc has moved it. */
-function moveOne(layout: Layout, { from, to }: LegacyMove): LegacyMove | null {
-  const source = `${layout.project}/${from}`;
-  // Whoever was killed between the two names has left both.
-  const already = otherName(layout, source, from);
-  const target = already ?? to;
-  const folder = `${layout.project}/${target.slice(0, target.lastIndexOf('/'))}`;
-  if (already === null) {
-    for (const dir of parents(layout, folder)) makeFolder(dir);
-    fs.linkSync(source, `${layout.project}/${target}`);
-  }
-  syncDir(folder);
-  try {
-    fs.unlinkSync(source);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-    // Another gc has moved it elsewhere, at the same moment: one name is enough.
-    if (already === null) fs.unlinkSync(`${layout.project}/${target}`);
-    return null;
-  }
-  return { from, to: target };
-}
-
-/** Where a move that did not come to its end has put this very file; null when none has. */
-function otherName({ project, orchestrator }: Layout, source: string, from: string): string | null {
-  const file = fs.lstatSync(source, { bigint: true });
-  if (file.nlink === 1n) return null;
-  const place = from.slice('.forge/'.length);
-  const legacy = `${orchestrator}/legacy`;
-  const stamps = fs.existsSync(legacy) ? fs.readdirSync(legacy).sort() : [];
-  const found = stamps.find((stamp) => {
-    const other = fs.lstatSync(`${legacy}/${stamp}/${place}`, { bigint: true, throwIfNoEntry: false });
-    return other?.ino === file.ino && other.dev === file.dev;
-  });
-  return found === undefined ? null : `${legacy.slice(project.length + 1)}/${found}/${place}`;
 }
 
 /** From `legacy` down to `folder`. */

@@ -380,16 +380,6 @@ describe('the layout of the first version', () => {
   });
 });
 
-test('a file of the first layout whose move was killed between its two names is moved to the first of them', async () => {
-  world.write('.forge/questions/q1.json', '{"any": "thing"}');
-  const there = '.forge/orchestrator/legacy/2029-06-01T00-00-00-000Z/questions/q1.json';
-  fs.mkdirSync(path.dirname(world.path(there)), { recursive: true });
-  fs.linkSync(world.path('.forge/questions/q1.json'), world.path(there));
-  expect((await run()).legacy.moved).toEqual([{ from: '.forge/questions/q1.json', to: there }]);
-  const left = fs.readdirSync(world.path('.forge'), { recursive: true, encoding: 'utf8' });
-  expect(left.filter((name) => name.endsWith('q1.json'))).toEqual([there.slice('.forge/'.length)]);
-});
-
 describe('adminReleaseLeaseByIdentity', () => {
   const request = (more: object = {}) => ({
     taskId: 'build',
