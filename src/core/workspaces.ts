@@ -37,6 +37,14 @@ export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<st
 }
 
 /**
+ * What a worker, and a command that checks its result, get of the environment that forge was started in: nothing by which a
+ * surrounding forge or git would reach into them. Both get the same, so that a worker may run the checks himself.
+ */
+export function inherited<T>(env: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(withoutGitLocals(env)).filter(([name]) => !name.startsWith('FORGE_')));
+}
+
+/**
  * The branch of a task: `forge/<task>`. Ids may hold dots where names of refs may not (`a..b`, `a.`, `a.lock`); those are
  * written `%2E`. No id holds a `%`, so no two tasks share a branch. Source: git-check-ref-format(1).
  */

@@ -23,10 +23,11 @@ import {
 import { isInFlight } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
+import { inherited } from '../core/workspaces.ts';
 import { closeLogs, openLogs, removeAttempt, writePrompt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { type Env, instantOf, observerOf } from './env.ts';
-import { hasWorktrees, type Place, placeFor, variablesFor } from './place.ts';
+import { hasWorktrees, type Place, placeFor } from './place.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
@@ -191,7 +192,7 @@ async function spawnWorker(
 ): Promise<GatedWorker> {
   const told = { record: seen, attemptNumber: draft.number, workspace: place };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
-  const variables = variablesFor(place, workerEnv(env, request, draft, seen));
+  const variables = workerEnv(env, request, draft, seen);
   const logs = request.output === 'logs' ? openLogs(draft.dir) : null;
   const worker = spawnGated({
     ...request.command,
@@ -269,9 +270,8 @@ function workerEnv(
   draft: Draft,
   seen: TaskRecord,
 ): Record<string, string | undefined> {
-  const outer = Object.entries(env.ctx.env).filter(([name]) => !name.startsWith('FORGE_'));
   return {
-    ...Object.fromEntries(outer),
+    ...inherited(env.ctx.env),
     ...request.task.env,
     FORGE_DIR: env.layout.project,
     FORGE_RUN_ID: request.runId,

@@ -9,7 +9,6 @@ import type { Workspace } from '../core/prompt.ts';
 import type { TaskRecord } from '../core/records.ts';
 import { heartbeatTask } from '../core/task-ops.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../core/verification.ts';
-import { withoutGitLocals } from '../core/workspaces.ts';
 import { changeTask } from '../store/change.ts';
 import { type Env, instantOf } from './env.ts';
 import { insist } from './insist.ts';
@@ -65,11 +64,6 @@ export async function foreseenPlace(env: Env, taskId: string): Promise<Place> {
   if (!hasWorktrees(env)) return workspaceOf(env);
   const { foreseenWorkspace } = await import('./workspace.ts');
   return foreseenWorkspace(env, taskId);
-}
-
-/** The environment for a worker in `place`: git there must not be led elsewhere by what a surrounding git has set. */
-export function variablesFor<T>(place: Place, outer: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
-  return place.branch === null ? outer : withoutGitLocals(outer);
 }
 
 /** Where an attempt is verified, and what is found there. A string says why that can't be known. Throws IO_ERROR. */

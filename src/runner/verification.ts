@@ -27,7 +27,7 @@ import {
   verifyCommands,
   workFault,
 } from '../core/verification.ts';
-import { withoutGitLocals } from '../core/workspaces.ts';
+import { inherited } from '../core/workspaces.ts';
 import { closeLog, openVerifyLog, readFrom, verifyLog } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import type { Completion } from './completion.ts';
@@ -267,9 +267,8 @@ class Verification {
   /** A check is told which task it is for, and not the attempt: it has no say in it. */
   #variables(): Record<string, string | undefined> {
     const { ctx, layout } = this.#env;
-    const outer = Object.entries(withoutGitLocals(ctx.env)).filter(([name]) => !name.startsWith('FORGE_'));
     return {
-      ...Object.fromEntries(outer),
+      ...inherited(ctx.env),
       ...this.#completion.task?.env,
       FORGE_DIR: layout.project,
       FORGE_TASK_ID: this.#completion.taskId,

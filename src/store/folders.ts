@@ -43,6 +43,17 @@ export function syncDir(dir: string): void {
   }
 }
 
+/** What is directly in `dir`; nothing where there is no such folder. A symlink in its place is refused. Throws IO_ERROR. */
+export function entriesIn(dir: string): fs.Dirent[] {
+  try {
+    refuseSymlink(dir);
+    return fs.readdirSync(dir, { withFileTypes: true });
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
+    throw asIoError(error, `reading ${dir}`);
+  }
+}
+
 export function refuseSymlink(path: string): void {
   if (fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return;
   throw asIoError(Object.assign(new Error(`ELOOP: ${path} is a symlink`), { code: 'ELOOP' }), `opening ${path}`);

@@ -15,7 +15,7 @@ import { AnswerSchema, QuestionSchema } from '../core/question-records.ts';
 import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../core/records.ts';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
-import { makeFolder, refuseSymlink, syncDir } from './folders.ts';
+import { entriesIn, makeFolder, refuseSymlink, syncDir } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import { parseJson } from './json.ts';
 import type { Layout } from './layout.ts';
@@ -23,9 +23,10 @@ import type { Layout } from './layout.ts';
 /** The attempts of a task with what they asked and handed in. `verdictOf`: the attempt whose verdict matters. */
 export function seenAttempts(layout: Layout, taskId: string, verdictOf: string | null): SeenAttempt[] {
   const folder = `${layout.task(taskId)}/attempts`;
-  return foldersIn(folder).flatMap((attemptId) => {
-    if (!isUuid(attemptId)) return [];
-    const names = namesIn(`${folder}/${attemptId}`);
+  return entriesIn(folder).flatMap((entry) => {
+    const attemptId = entry.name;
+    if (!entry.isDirectory() || !isUuid(attemptId)) return [];
+    const names = entriesIn(`${folder}/${attemptId}`).map(({ name }) => name);
     const has = (name: string) => names.includes(name);
     const verified = has('verdict.verified.json');
     const looked = attemptId === verdictOf && has('verdict.json') && !verified;
@@ -63,7 +64,7 @@ interface FoundFile {
 
 function filesIn(layout: Layout, taskId: string, path: string): FoundFile[] {
   const dir = `${layout.task(taskId)}/${path}`;
-  return namesIn(dir).flatMap((name) => {
+  return entriesIn(dir).flatMap(({ name }) => {
     const id = name.replace(/\.json$/, '');
     return isUuid(id) && id !== name ? [{ id, path: `${path}/${name}`, text: textOf(`${dir}/${name}`) }] : [];
   });
@@ -218,26 +219,5 @@ function textOf(file: string): string | null {
     return readCapped(file, RECORD_MAX_BYTES);
   } catch {
     return null;
-  }
-}
-
-function namesIn(dir: string): string[] {
-  try {
-    refuseSymlink(dir);
-    return fs.readdirSync(dir);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
-    throw asIoError(error, `reading ${dir}`);
-  }
-}
-
-function foldersIn(dir: string): string[] {
-  try {
-    refuseSymlink(dir);
-    const entries = fs.readdirSync(dir, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
-    throw asIoError(error, `reading ${dir}`);
   }
 }

@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import { errorCode } from './calls.ts';
-import { makeFolder, refuseSymlink, syncDir } from './folders.ts';
+import { entriesIn, makeFolder, syncDir } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import type { Layout } from './layout.ts';
 
@@ -25,17 +25,10 @@ export function legacyMoves(layout: Layout, stamp: string): LegacyMove[] {
 }
 
 function filesIn(dir: string): string[] {
-  try {
-    refuseSymlink(dir);
-    const entries = fs.readdirSync(dir, { withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isFile() && entry.name.endsWith('.json') && !entry.name.startsWith('.'))
-      .map(({ name }) => name)
-      .sort();
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
-    throw asIoError(error, `reading ${dir}`);
-  }
+  return entriesIn(dir)
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.json') && !entry.name.startsWith('.'))
+    .map(({ name }) => name)
+    .sort();
 }
 
 /**

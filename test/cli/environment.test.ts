@@ -67,6 +67,18 @@ async function worker(cwd: string): Promise<Record<string, string>> {
 describe('a worker', () => {
   const plan = () => project(['id: a, title: A', 'id: b, title: B']);
 
+  it('and its checks get what the environment has, but for a surrounding forge and git', async () => {
+    const seen = 'echo "$GREETING,$GIT_AUTHOR_NAME,$FORGE_OUTER,$GIT_DIR,$GIT_INDEX_FILE,$OWN" >>';
+    const task = `id: a, title: A, env: {OWN: set}, run: '${seen} worker', verify: ['${seen} check']`;
+    const cwd = project([task]);
+    const surrounding = { FORGE_OUTER: 'x', GIT_DIR: '/nowhere', GIT_INDEX_FILE: '/nowhere/index' };
+    const env = { GREETING: 'hello', GIT_AUTHOR_NAME: 'Me', ...surrounding };
+    expect(await orchestrate(['run', '--json'], { cwd, env })).toMatchObject({ code: 0 });
+    for (const who of ['worker', 'check']) {
+      expect(readFileSync(join(cwd, who), 'utf8')).toBe('hello,Me,,,,set\n');
+    }
+  });
+
   it('gets through its task without naming it', async () => {
     const cwd = plan();
     const env = await worker(cwd);
