@@ -62,6 +62,12 @@ export class RunLog {
       case 'task_verifying':
         this.#verifying(event);
         break;
+      case 'task_finishing':
+        this.#finishing(event);
+        break;
+      case 'task_held':
+        this.#held(event);
+        break;
       case 'task_interrupted':
         this.#interrupted(event);
         break;
@@ -125,6 +131,18 @@ export class RunLog {
 
   #verifying({ task_id, command }: EventOf<'task_verifying'>): void {
     this.#task(this.#options.look.palette.cyan('▹'), task_id, `verifying: ${command}`);
+  }
+
+  #finishing({ task_id, phase }: EventOf<'task_finishing'>): void {
+    this.#task(this.#options.look.palette.cyan('▹'), task_id, phase === 'review' ? 'reviewing' : 'merging');
+  }
+
+  #held({ task_id, phase, error, delay_ms }: EventOf<'task_held'>): void {
+    const { look } = this.#options;
+    const what = phase === 'review' ? 'not reviewed' : 'not merged';
+    const when = delay_ms === null ? '' : `, again in ${formatDuration(delay_ms)}`;
+    this.#task(look.palette.yellow('·'), task_id, `${what}${when}: ${oneLine(error.message, 500)}`);
+    if (delay_ms === null) this.#print(...hang('    ', oneLine(error.hint, 500), look.width));
   }
 
   #interrupted({ task_id, why, state, duration_ms }: EventOf<'task_interrupted'>): void {

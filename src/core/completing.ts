@@ -99,7 +99,8 @@ function resultOf(task_id: string, completion: Omit<CompleteResult, 'task_id'>):
 /** How much of a worker's own words is kept as the last error. */
 const MESSAGE_MAX_CHARS = 2000;
 
-interface Ending {
+/** What becomes of a task: by which moves, and what its record says then. */
+export interface Ending {
   moves: Move[];
   state: Partial<TaskStateRecord>;
   memo?: Partial<TaskRecord['memo']>;
@@ -120,7 +121,17 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
   return { moves, state: { next_eligible_at: null, failure_reason: null } };
 }
 
-function failing(record: TaskRecord, request: CompleteRequest, error: ClassifiedError): Ending {
+/** What decides on a failure that is charged to a task. */
+export interface Charge {
+  /** Whose work failed. */
+  attemptId: string;
+  policy: RetryPolicy | CompositeRetryPolicy;
+  nowMs: number;
+  random: () => number;
+}
+
+/** Charges a failure to the task: another try by the policy, or out. */
+export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
   const { policy, nowMs, random } = request;
   const { failure_count: failureCount, retry_counts: retryCounts } = record.state;
   const decision = nextRetryState({ policy, error, failureCount, retryCounts, nowMs, random });

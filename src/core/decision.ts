@@ -5,7 +5,7 @@
 import { ForgeError } from './errors.ts';
 import type { WorkerIdentity } from './identity.ts';
 import type { Lease, TaskRecord, TaskState, TaskStateRecord } from './records.ts';
-import { isInFlight, type Move, type Transition, transitions } from './task-state.ts';
+import { isInFlight, type Move, phaseDue, type Transition, transitions } from './task-state.ts';
 import { isoTime } from './time.ts';
 
 /** A line of `claim-history.jsonl`, without its time. */
@@ -104,10 +104,10 @@ export function heldBy(record: TaskRecord, claimId: string): Lease {
   });
 }
 
-/** The lease, when `attemptId` works under it. Throws STALE_ATTEMPT (another attempt is current) or LEASE_STOLEN. */
+/** The lease, when `attemptId` works under it, be it on the task, its review or its merge. Throws STALE_ATTEMPT (another attempt is current) or LEASE_STOLEN. */
 export function workedBy(record: TaskRecord, attemptId: string): Lease {
   const { state, lease } = record;
-  if (lease?.attempt_id === attemptId && isInFlight(state.state)) return lease;
+  if (lease?.attempt_id === attemptId && (isInFlight(state.state) || phaseDue(state.state) !== null)) return lease;
   const details = { task_id: state.task_id, attempt_id: attemptId, state: state.state };
   if (state.current_attempt_id !== attemptId) {
     throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} is not the current attempt of task ${state.task_id}`, {

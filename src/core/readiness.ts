@@ -4,7 +4,7 @@ import { type LeaseObserver, leaseStanding } from './leases.ts';
 import type { Plan, PlanPhase, PlanTask } from './plan.ts';
 import { openQuestion } from './questions.ts';
 import type { TaskRecord } from './records.ts';
-import { isClaimable, isInFlight } from './task-state.ts';
+import { type FinishPhase, isClaimable, isInFlight, phaseDue } from './task-state.ts';
 import { oneLine } from './text.ts';
 import { fromIso } from './time.ts';
 import { pendingVerification } from './verification.ts';
@@ -45,13 +45,18 @@ export interface World {
   /** The record of a task; null when nothing has happened to it; 'unreadable' when it can't be read. */
   recordOf(taskId: string): TaskRecord | null | 'unreadable';
   observer: LeaseObserver;
+  /** Whether forge itself reviews what is verified, and merges what is reviewed, as the settings say. */
+  does: Readonly<Record<FinishPhase, boolean>>;
 }
+
+/** What does not keep the plan's own order from being asked as well. */
+const NOT_FINAL: readonly WaitCode[] = ['BACKOFF', 'TASK_PAUSED', 'TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE'];
 
 /** Every reason why the task can't be given out now, its own first. None means that it is ready. */
 export function reasonsToWait(task: PlanTask, world: World, finished = finishedPhases(world)): Reason[] {
   const own = ownReasons(task, world);
   // What is over, or with somebody, does not wait for anything else.
-  if (own.some((reason) => reason.code !== 'BACKOFF' && reason.code !== 'TASK_PAUSED')) return own;
+  if (own.some((reason) => !NOT_FINAL.includes(reason.code))) return own;
   return [
     ...own,
     ...phaseReasons(task, world, finished),
@@ -83,14 +88,21 @@ function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
   if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
   if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
   if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record))];
-  if (state === 'ready_for_review') return [reason('TASK_WAITS_FOR_REVIEW', 'it waits for a review')];
-  if (state === 'reviewed' || state === 'merge_pending') return [reason('TASK_WAITS_FOR_MERGE', `it is ${state}`)];
+  const due = phaseDue(state);
+  if (due !== null) return [finishReason(due, record, observer)];
   const held = heldReason(record, observer);
   if (held !== null) return [held];
   if (isClaimable(state) && next_eligible_at && fromIso(next_eligible_at) > observer.nowMs) {
     return [reason('BACKOFF', `it is tried again at ${next_eligible_at}`)];
   }
   return [];
+}
+
+function finishReason(due: FinishPhase, record: TaskRecord, observer: LeaseObserver): Reason {
+  const by = heldReason(record, observer) === null ? null : `by run ${record.lease?.owner_run_id}`;
+  if (due === 'review')
+    return reason(WAIT_CODES.review, by === null ? 'it waits for a review' : `it is being reviewed ${by}`);
+  return reason(WAIT_CODES.ship, by === null ? 'it waits to be merged' : `it is being merged ${by}`);
 }
 
 function waitsForAnswer(record: TaskRecord): string {
@@ -121,10 +133,43 @@ function doing(record: TaskRecord, observer: LeaseObserver): string {
   return pending.command === null ? 'being verified' : `being verified (${pending.command})`;
 }
 
-/** Whether a runner has anything to do for the task by itself: its command, or the verification of what it came to. */
-export function hasWork(task: PlanTask, record: TaskRecord | null | 'unreadable'): boolean {
+/**
+ * Whether a runner has anything to do for the task by itself: its command, or what is to be done about what it came to: its
+ * verification, its review, its merge.
+ */
+export function hasWork(task: PlanTask, { recordOf, does }: Pick<World, 'recordOf' | 'does'>): boolean {
   if (task.run !== null) return true;
-  return record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
+  const record = recordOf(task.id);
+  if (record === null || record === 'unreadable') return false;
+  const due = phaseDue(record.state.state);
+  return due === null ? pendingVerification(record) !== null : does[due];
+}
+
+/** What may be done now about a task that is verified; null when nothing, or when somebody does it already. */
+export function dueNow(task: PlanTask, world: World, finished = finishedPhases(world)): FinishPhase | null {
+  const record = world.recordOf(task.id);
+  if (record === null || record === 'unreadable') return null;
+  const due = phaseDue(record.state.state);
+  if (due === null || heldReason(record, world.observer) !== null) return null;
+  const [wait, ...others] = reasonsToWait(task, world, finished);
+  return others.length === 0 && (wait?.code === WAIT_CODES.review || wait?.code === WAIT_CODES.ship) ? due : null;
+}
+
+const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
+
+/** The tasks that wait for a review, or to be merged: those for which it may be done now, and why the others have to wait. */
+export function queueFor(phase: FinishPhase, world: World): Pick<Outlook, 'ready' | 'waiting'> {
+  const finished = finishedPhases(world);
+  const queue: Pick<Outlook, 'ready' | 'waiting'> = { ready: [], waiting: [] };
+  for (const task of world.plan.tasks) {
+    const record = world.recordOf(task.id);
+    if (record === null || record === 'unreadable' || phaseDue(record.state.state) !== phase) continue;
+    const reasons = reasonsToWait(task, world, finished);
+    if (reasons[0]?.code === 'TASK_FINISHED') continue;
+    if (dueNow(task, world, finished) === phase) queue.ready.push(task);
+    else queue.waiting.push({ task, reasons });
+  }
+  return queue;
 }
 
 /** Whether an in-flight task has lost its owner, so that the next claim abandons it. */
@@ -178,6 +223,8 @@ function dependencyReason(id: string, world: World): Reason | null {
 export interface Outlook {
   /** Ready tasks in the order in which they are given out: phase, priority, place in the plan. */
   ready: PlanTask[];
+  /** What forge itself does about tasks that are verified: first what is to be merged, then reviews; the plan's order in each. */
+  due: { task: PlanTask; phase: FinishPhase }[];
   /** Tasks with something left to do that can't be given out now, with all their reasons. */
   waiting: { task: PlanTask; reasons: Reason[] }[];
   /** Checkpoints for a person that are not done. */
@@ -187,13 +234,16 @@ export interface Outlook {
 /** The one answer to what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
 export function outlook(world: World): Outlook {
   const finished = finishedPhases(world);
-  const result: Outlook = { ready: [], waiting: [], human: [] };
+  const result: Outlook = { ready: [], due: [], waiting: [], human: [] };
   for (const task of world.plan.tasks) {
     const reasons = reasonsToWait(task, world, finished);
     if (reasons.length === 0) result.ready.push(task);
     else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
     else if (reasons[0]?.code !== 'TASK_FINISHED') result.waiting.push({ task, reasons });
+    const phase = dueNow(task, world, finished);
+    if (phase !== null && world.does[phase]) result.due.push({ task, phase });
   }
+  result.due.sort((a, b) => Number(a.phase === 'review') - Number(b.phase === 'review'));
   result.ready.sort(byOrder(world.plan));
   return result;
 }
@@ -239,9 +289,12 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     const reasons = reasonsToWait(task, world, finished);
     if (reasons[0]?.code === 'TASK_FINISHED') return true;
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
-    if (!selected.has(task.id) || !hasWork(task, world.recordOf(task.id))) return false;
+    if (isBeingFinished(task.id, world)) return true;
+    if (!selected.has(task.id) || !hasWork(task, world)) return false;
     return reasons.every(({ code, on }) => {
       if (PASSING.includes(code) || (code === 'TASK_WAITS_FOR_ANSWER' && hasDeadline(task.id, world))) return true;
+      if (code === WAIT_CODES.review) return world.does.review;
+      if (code === WAIT_CODES.ship) return world.does.ship;
       if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
       if (code === 'PHASE_BLOCKED' && on !== null)
         return (world.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
@@ -249,9 +302,16 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     });
   };
   return world.plan.tasks.filter((task) => {
-    if (!selected.has(task.id) || !hasWork(task, world.recordOf(task.id))) return false;
+    if (!selected.has(task.id) || !hasWork(task, world)) return false;
     return progresses(task.id) && reasonsToWait(task, world, finished)[0]?.code !== 'TASK_FINISHED';
   });
+}
+
+/** Somebody reviews it, or merges it. */
+function isBeingFinished(taskId: string, { recordOf, observer }: World): boolean {
+  const record = recordOf(taskId);
+  if (record === null || record === 'unreadable') return false;
+  return phaseDue(record.state.state) !== null && heldReason(record, observer) !== null;
 }
 
 /** Whether the question that the task waits on settles itself in the end. */

@@ -171,7 +171,7 @@ export type TaskRecord = z.infer<ReturnType<typeof TaskRecordSchema>>;
 
 /** `attempts/<attempt>/manifest.json`. */
 export const AttemptManifestSchema = once(() => {
-  const { version, text, time, count, nullableText, optionalCount } = parts();
+  const { version, text, time, count, nullableText, optionalText, optionalCount } = parts();
   const pid = z.int();
   return z.looseObject({
     version,
@@ -185,6 +185,11 @@ export const AttemptManifestSchema = once(() => {
     dispatched_at: time,
     attempt_number: optionalCount,
     worker: z.optional(z.nullable(z.looseObject({ pid, pgid: pid, started_at: text }))),
+    /** The range of a review, or of a merge: what it is about, and what the base was at. Null outside of a repository. */
+    review_target_sha: optionalText,
+    review_base_sha: optionalText,
+    /** The attempt whose work is reviewed or merged. */
+    target_attempt_id: optionalText,
     /** Where it was begun. */
     machine: z.optional(z.nullable(MachineIdentitySchema())),
   });

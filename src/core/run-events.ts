@@ -4,6 +4,7 @@ import type { ClassifiedError } from './classify.ts';
 import type { Question } from './questions.ts';
 import type { Reason } from './readiness.ts';
 import type { FailureReason, TaskState } from './records.ts';
+import type { FinishPhase } from './task-state.ts';
 
 /** The end of a worker's output, made safe to show. */
 export interface OutputTail {
@@ -26,6 +27,17 @@ export type RunEvent =
   | { type: 'task_output'; task_id: string; attempt_id: string; stream: 'stdout' | 'stderr'; text: string }
   /** A command that verifies what the attempt handed in begins. */
   | { type: 'task_verifying'; task_id: string; name: string; command: string }
+  /** A verified task is being reviewed, or merged: an attempt of its own. */
+  | { type: 'task_finishing'; task_id: string; phase: FinishPhase; attempt_id: string }
+  /** It could not be reviewed, or merged, for a reason that is not its own, and waits as before. */
+  | {
+      type: 'task_held';
+      task_id: string;
+      phase: FinishPhase;
+      error: { code: string; message: string; hint: string };
+      /** Milliseconds until this run tries again; null: it does not. */
+      delay_ms: number | null;
+    }
   /** The attempt failed, and the policy says that there will be another. */
   | {
       type: 'task_retry';

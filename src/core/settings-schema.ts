@@ -27,8 +27,8 @@ export interface Settings {
   /** `timeout_ms` bounds each command. */
   verify: { commands: readonly string[]; timeout_ms: number };
   workspace: (typeof WORKSPACES)[number];
-  /** Null: nothing is reviewed. */
-  review: { command: string | null };
+  /** A command of null: nothing is reviewed. `timeout_ms` bounds a review. */
+  review: { command: string | null; timeout_ms: number };
   /** A base of null is the branch that the project's main checkout is on. */
   ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null };
   /** `path` is for `file`, relative to the project; `options` is whatever else the block holds. */
@@ -118,7 +118,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   errors: [],
   verify: { commands: [], timeout_ms: 600_000 },
   workspace: 'none',
-  review: { command: null },
+  review: { command: null, timeout_ms: 1_800_000 },
   ship: { policy: 'none', base: null },
   tracker: { type: 'none', path: 'plans/tracker.yaml', options: {} },
 });
@@ -314,6 +314,9 @@ const settingsWith = (retry: z.ZodMiniType<RetryYaml>) => {
     review: optional(
       z.strictObject({
         command: optional(filled, 'A command line that reviews a verified result. Left out: no review.'),
+        timeout: optional(durationSchema(), 'How long a review may take.', {
+          default: DEFAULT_SETTINGS.review.timeout_ms,
+        }),
       }),
       'The review of verified results.',
     ),

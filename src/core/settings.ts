@@ -89,7 +89,9 @@ function checkValues(value: unknown): Finding[] {
   ];
   return [
     ...ofAgents.map((finding): Finding => inBlock('agents', finding)),
-    ...checkAboveZero(valueAt(value, ['verify']), 'timeout').map((finding) => inBlock('verify', finding)),
+    ...['verify', 'review'].flatMap((block) =>
+      checkAboveZero(valueAt(value, [block]), 'timeout').map((finding) => inBlock(block, finding)),
+    ),
     ...checkCommands(value).map(
       (finding): Finding => ({ ...finding, message: `${pathText(finding.path)}: ${finding.message}` }),
     ),
@@ -179,7 +181,10 @@ function fillIn(yaml: SettingsYaml): Settings {
       timeout_ms: parseDuration(yaml.verify?.timeout) ?? DEFAULT_SETTINGS.verify.timeout_ms,
     },
     workspace: yaml.workspace ?? DEFAULT_SETTINGS.workspace,
-    review: { command: yaml.review?.command ?? DEFAULT_SETTINGS.review.command },
+    review: {
+      command: yaml.review?.command ?? DEFAULT_SETTINGS.review.command,
+      timeout_ms: parseDuration(yaml.review?.timeout) ?? DEFAULT_SETTINGS.review.timeout_ms,
+    },
     ship: {
       policy: yaml.ship?.policy ?? DEFAULT_SETTINGS.ship.policy,
       base: yaml.ship?.base ?? DEFAULT_SETTINGS.ship.base,

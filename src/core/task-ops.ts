@@ -20,7 +20,7 @@ import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
 import { clearedLedger, closedLedger } from './questions.ts';
 import type { Lease, TaskRecord, TaskState } from './records.ts';
-import { isClaimable, isInFlight, isTerminal, type Move } from './task-state.ts';
+import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './task-state.ts';
 import { isoTime } from './time.ts';
 
 export { type CompleteRequest, type CompleteResult, completeTask, type Outcome, outcomeKey } from './completing.ts';
@@ -249,7 +249,8 @@ function here(record: TaskRecord): MoveResult {
 }
 
 /**
- * Gives a claim back, uncharged: a claimed task is unclaimed again, a started one awaits its next attempt. A repeat by the
+ * Gives a claim back, uncharged: a claimed task is unclaimed again, a started one awaits its next attempt, and one that is
+ * reviewed or merged waits for that again. A repeat by the
  * claim that was released last gets the same answer. Throws LEASE_STOLEN.
  */
 export function releaseTask(
@@ -261,9 +262,11 @@ export function releaseTask(
     return repeated({ task_id: record.state.task_id, state: ended.state });
   }
   const lease = heldBy(record, request.claimId);
-  const move: Move = record.state.state === 'claimed' ? 'unclaim' : 'interrupt';
+  const { state } = record.state;
+  const move: Move = state === 'claimed' ? 'unclaim' : 'interrupt';
   const next = changed(record, {
-    moves: [move],
+    // A review, or a merge, that is given up leaves the task where it was.
+    moves: phaseDue(state) !== null ? [] : [move],
     lease: null,
     ...(request.workerGone ? { worker: null } : {}),
     by: lease,

@@ -11,6 +11,21 @@ export const IN_FLIGHT_STATES = ['claimed', 'dispatched', 'running'] as const sa
 /** States from which a task may be claimed. */
 export const CLAIMABLE_STATES = ['unclaimed', 'abandoned', 'awaiting_respawn'] as const satisfies readonly TaskState[];
 
+/** What is done about a task whose own work is done: somebody may hold it meanwhile. */
+export type FinishPhase = 'review' | 'ship';
+
+/** The states in which a task waits for it. */
+export const WAITS_FOR = {
+  review: ['ready_for_review'],
+  ship: ['reviewed', 'merge_pending'],
+} as const satisfies Record<FinishPhase, readonly TaskState[]>;
+
+/** What a task in this state waits for; null when for neither. */
+export function phaseDue(state: TaskState): FinishPhase | null {
+  const waits = (phase: FinishPhase) => (WAITS_FOR[phase] as readonly TaskState[]).includes(state);
+  return waits('review') ? 'review' : waits('ship') ? 'ship' : null;
+}
+
 export function isTerminal(state: TaskState): boolean {
   return (TERMINAL_TASK_STATES as readonly TaskState[]).includes(state);
 }
@@ -27,9 +42,8 @@ const NON_TERMINAL: readonly TaskState[] = [
   ...CLAIMABLE_STATES,
   ...IN_FLIGHT_STATES,
   'blocked_on_question',
-  'ready_for_review',
-  'reviewed',
-  'merge_pending',
+  ...WAITS_FOR.review,
+  ...WAITS_FOR.ship,
 ];
 
 /** Every legal move: from any of `from` to `to`. `spec/ORCHESTRATOR.md` shows the same table. */
@@ -48,7 +62,8 @@ export const MOVES = {
   ship: { from: ['reviewed', 'merge_pending'], to: 'shipped' },
   send_back: { from: ['ready_for_review', 'merge_pending'], to: 'awaiting_respawn' },
   retry_later: { from: IN_FLIGHT_STATES, to: 'awaiting_respawn' },
-  fail: { from: IN_FLIGHT_STATES, to: 'failed' },
+  // Changes and conflicts are charged like any failure, so they too may be one too many.
+  fail: { from: [...IN_FLIGHT_STATES, 'ready_for_review', 'merge_pending'], to: 'failed' },
   abandon: { from: IN_FLIGHT_STATES, to: 'abandoned' },
   cancel: { from: NON_TERMINAL, to: 'cancelled' },
   reopen: { from: ['failed', 'cancelled'], to: 'unclaimed' },

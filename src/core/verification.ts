@@ -64,6 +64,9 @@ const shapes = once(() => {
   return { text, textOrNull, names, check, failure };
 });
 
+/** What came of one command. */
+export const CheckResultSchema = () => shapes().check;
+
 /** `attempts/<attempt>/verdict.verified.json`, the twin of a verdict. */
 export const VerifiedSchema = once(() => {
   const { text, textOrNull, names, check, failure } = shapes();

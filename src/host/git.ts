@@ -23,6 +23,8 @@ export interface GitOptions {
   timeoutMs?: number;
   /** An index of its own, instead of that of the checkout. */
   indexFile?: string;
+  /** What it reads from stdin; default: nothing. */
+  input?: string;
 }
 
 export interface GitResult {
@@ -69,31 +71,35 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     const child = spawn('git', args, {
       cwd: options.cwd,
       env: environment(options),
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       detached: true,
     });
     const refuse = (error: Error) => reject(notStarted(error, args, options.cwd));
     child.on('error', refuse);
+    // A git that gives up early reads no more; its exit says why.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(options.input);
     // There are no streams at all when this process had no file descriptor left for them; the error follows.
-    if (child.stdout === undefined) return;
+    if (!child.stdout || !child.stderr) return;
+    const streams = { stdout: child.stdout, stderr: child.stderr };
     let killedFor: string | null = null;
     const kill = (why: string) => {
       killedFor ??= why;
       killGroup(child.pid);
-      child.stdout.destroy();
+      streams.stdout.destroy();
     };
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     const timer = setTimeout(() => kill(`took longer than ${timeoutMs / 1000} s and was stopped`), timeoutMs);
     const tooMuch = () => kill(`printed more than ${OUTPUT_MAX_BYTES} bytes and was stopped`);
-    const stdout = gathered(child.stdout, tooMuch);
-    const stderr = gathered(child.stderr, tooMuch);
+    const stdout = gathered(streams.stdout, tooMuch);
+    const stderr = gathered(streams.stderr, tooMuch);
     child.on('error', () => clearTimeout(timer));
     child.on('exit', async (code, signal) => {
       clearTimeout(timer);
       // Hooks write to stderr alone, so that what git itself said on stdout is whole when git is gone.
       await stdout.ended;
       await Promise.race([stderr.ended, pause(STDERR_WAIT_MS)]);
-      child.stderr.destroy();
+      streams.stderr.destroy();
       const failure = killedFor ?? (code === null ? `was ended by ${signal}` : null);
       if (failure !== null) reject(new ForgeError('IO_ERROR', `${named(args)}: ${failure}`, { hint: SLOW_HINT }));
       else resolve({ code: code ?? 1, stdout: stdout.text(), stderr: stderr.text() });

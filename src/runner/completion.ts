@@ -15,7 +15,7 @@ import {
   verifyCommands,
 } from '../core/verification.ts';
 import { type Changed, changeTask } from '../store/change.ts';
-import type { Env } from './env.ts';
+import { doesItself, type Env } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
 import { writeVerdict } from './verdicts.ts';
 
@@ -57,7 +57,9 @@ export interface Completion extends Checker {
 export async function endAttempt(env: Env, completion: Completion): Promise<Changed<CompleteResult> | null> {
   const commands = verifyCommands(env.settings.verify.commands, completion.task?.verify ?? []);
   // Most tasks have nothing to be checked, and loading what checks would be felt.
-  if (commands.length === 0 && env.settings.workspace === 'none') return commit(env, completion, NOTHING_TO_CHECK);
+  const { reviewed, shipped } = routeOf(env.settings);
+  const isEnd = reviewed && shipped && env.settings.workspace === 'none';
+  if (commands.length === 0 && isEnd) return commit(env, completion, NOTHING_TO_CHECK);
   const { settleVerdict } = await import('./verification.ts');
   const settled = await settleVerdict(env, completion, commands);
   if (settled === null) return null;
@@ -114,5 +116,6 @@ async function writeUnchecked(env: Env, { taskId, attemptId }: Completion, verdi
 
 /** How far a verified task goes without a person. */
 function routeOf(settings: Settings): { reviewed: boolean; shipped: boolean } {
-  return { reviewed: settings.review.command === null, shipped: settings.ship.policy === 'none' };
+  const { review, ship } = doesItself(settings);
+  return { reviewed: !review, shipped: !ship };
 }

@@ -41,17 +41,28 @@ export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
   throw new ForgeError('IO_ERROR', 'the process table can not be read, so leases could not be tied to this process');
 }
 
+/** What forge itself does about a task that is verified. */
+export function doesItself({ review, ship }: Settings): World['does'] {
+  return { review: review.command !== null, ship: ship.policy === 'merge' };
+}
+
 /** A world over records that were read before it is asked. */
 export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskRead>): World {
   return {
     plan,
     observer: observerOf(env),
+    does: doesItself(env.settings),
     recordOf: (taskId) => {
       const read = reads.get(taskId);
       if (read === undefined) return null;
       return read.record === null && read.problem !== null ? 'unreadable' : read.record;
     },
   };
+}
+
+/** The same world with a newer record of one task. */
+export function worldWith(world: World, taskId: string, record: TaskRecord | null): World {
+  return { ...world, recordOf: (id) => (id === taskId && record !== null ? record : world.recordOf(id)) };
 }
 
 /** `open`: nobody said that it ended. `dead`: its process is gone without having said so. */

@@ -7,6 +7,30 @@ export interface Interrupts {
   listen(callback: () => void): () => void;
 }
 
+/** Interruptions that may also be raised from here. `stop` ends the listening to `outer`. */
+export function raisable(outer: Interrupts): Interrupts & { raise(): void; stop(): void } {
+  const callbacks = new Set<() => void>();
+  let raised = 0;
+  const call = () => {
+    for (const callback of callbacks) callback();
+  };
+  const stop = outer.listen(call);
+  return {
+    get level() {
+      return Math.max(outer.level, raised);
+    },
+    listen(callback) {
+      callbacks.add(callback);
+      return () => void callbacks.delete(callback);
+    },
+    raise() {
+      raised = 1;
+      call();
+    },
+    stop,
+  };
+}
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Listens to this process's signals. `stop` ends that, and puts back what signals do by themselves. */

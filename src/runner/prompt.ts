@@ -5,11 +5,14 @@ import { ForgeError } from '../core/errors.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import type { EarlierAttempt, PromptFacts, SettledDecision, Workspace } from '../core/prompt.ts';
 import { ledgerOf, type SettledQuestion } from '../core/questions.ts';
-import type { TaskRecord } from '../core/records.ts';
+import type { AttemptManifest, TaskRecord } from '../core/records.ts';
+import { reviewPrompt } from '../core/review-prompt.ts';
+import { asksForChanges, type Reviewed } from '../core/reviews.ts';
 import { verifyCommands } from '../core/verification.ts';
 import { asIoError } from '../store/io-errors.ts';
 import { readConventions } from '../store/user-files.ts';
 import type { Env } from './env.ts';
+import type { Held } from './finishing.ts';
 
 export interface PromptRequest {
   /** Null when nothing has happened to the task. */
@@ -62,9 +65,9 @@ async function earlierAttempts(
 ): Promise<EarlierAttempt[]> {
   if (state.attempt_count === 0) return [];
   const { task_id } = state;
-  const happened = attemptsThatHappened(await store.listAttempts(task_id), state).flatMap(
-    ({ attempt_id, attempt_number: number }) =>
-      number !== undefined && isEarlier(number) ? [{ attempt_id, number }] : [],
+  const manifests = attemptsThatHappened(await store.listAttempts(task_id), state);
+  const happened = manifests.flatMap(({ attempt_id, attempt_number: number }) =>
+    number !== undefined && isEarlier(number) ? [{ attempt_id, number }] : [],
   );
   const told: EarlierAttempt[] = [];
   for (const { attempt_id, number } of happened.slice(-ATTEMPTS_TOLD)) {
@@ -75,9 +78,41 @@ async function earlierAttempts(
       verdict: verdict?.verdict ?? null,
       summary: verdict?.summary ?? null,
       verification: verified?.commands ?? [],
+      review: await reviewOf(store, manifests, attempt_id),
     });
   }
   return told;
+}
+
+/** What the last review of an attempt's work asked for; null when there was none, or when it passed. */
+async function reviewOf(
+  store: Env['store'],
+  manifests: readonly AttemptManifest[],
+  attemptId: string,
+): Promise<Reviewed | null> {
+  const last = manifests.findLast(
+    ({ phase, target_attempt_id }) => phase === 'review' && target_attempt_id === attemptId,
+  );
+  if (last === undefined) return null;
+  const review = await orElse(null, () => store.readReviewed(last.task_id, last.attempt_id));
+  return review?.verdict != null && asksForChanges({ ...review, verdict: review.verdict }) ? review : null;
+}
+
+/** What a reviewer is told. Never throws for what it finds on disk. */
+export async function gatherReviewPrompt({ env, request, target, base }: Held): Promise<string> {
+  const { taskId, task } = request;
+  const { attemptId, cwd: path, branch, head, verified } = target;
+  const verdict = attemptId === null ? null : await orElse(null, () => env.store.readVerdict(taskId, attemptId));
+  return reviewPrompt({
+    task: task ?? { id: taskId, title: 'not in the plan any more', description: null, acceptance: [] },
+    workspace: { path, branch },
+    conventions: readConventions([...new Set([path, env.layout.project])]),
+    head,
+    base,
+    passed: verified?.commands.map(({ command }) => command) ?? [],
+    summary: verdict?.summary ?? '',
+    findings: [],
+  });
 }
 
 async function decisionsOf(env: Env, record: TaskRecord): Promise<SettledDecision[]> {

@@ -10,16 +10,27 @@ import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import { openQuestion } from '../core/questions.ts';
-import { hasWork, mayStillRun, outlook, reasonsToWait, type World, withDependencies } from '../core/readiness.ts';
+import {
+  dueNow,
+  hasWork,
+  mayStillRun,
+  outlook,
+  reasonsToWait,
+  type World,
+  withDependencies,
+} from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
+import type { FinishPhase } from '../core/task-state.ts';
 import { plainText } from '../core/text.ts';
 import { fromIso } from '../core/time.ts';
 import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
 import { LogReader } from '../store/attempt-files.ts';
 import type { TaskRead } from '../store/store.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
-import { type Env, worldOf } from './env.ts';
+import { endingOf, leftOf } from './endings.ts';
+import { type Env, worldOf, worldWith } from './env.ts';
+import { Finisher } from './finisher.ts';
 import type { Interrupts } from './interrupts.ts';
 import { NoPlace } from './place.ts';
 import type { PlanSource } from './plan-source.ts';
@@ -60,6 +71,8 @@ export class RunLoop {
   /** Tasks that can't be worked on for a reason of their own, such as a record that can't be read; each is told once. */
   readonly #refused = new Map<string, string>();
   readonly #questions: QuestionWatch;
+  /** Reviews and merges. */
+  readonly #finisher: Finisher;
   /** Those that failed for good while this run was going. */
   #failed = false;
   #broken: unknown = null;
@@ -81,6 +94,7 @@ export class RunLoop {
     this.#interrupts = interrupts;
     this.#emit = emit;
     this.#questions = new QuestionWatch(env, emit);
+    this.#finisher = new Finisher(env, options, interrupts, emit);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -103,15 +117,18 @@ export class RunLoop {
 
   /** One round: start what can be started. False when nothing is left to wait for. */
   async #step(): Promise<boolean> {
-    if (this.#plans.refresh()) this.#refused.clear();
+    if (this.#plans.refresh()) {
+      this.#refused.clear();
+      this.#finisher.forget();
+    }
     if (this.#env.ctx.monotonicMs() - this.#lastLook >= POLL_MS) await this.#look();
     const open = this.#mayStart();
     if (open) this.#startReady();
     for (const [id, attempt] of this.#active) if (attempt !== null) this.#sayOutput(id, attempt);
     this.#sayStillRunning();
-    if (this.#active.size > 0) return true;
+    if (this.#active.size + this.#finisher.size > 0) return true;
     if (!open || this.#broken !== null) return false;
-    const hopeful = mayStillRun(this.#world(), this.#selected()).filter((task) => !this.#refused.has(task.id));
+    const hopeful = mayStillRun(this.#world(), this.#hopefuls());
     if (hopeful.length > 0) this.#sayWaiting(hopeful);
     return hopeful.length > 0;
   }
@@ -132,6 +149,11 @@ export class RunLoop {
     return new Set(plan.tasks.map((task) => task.id));
   }
 
+  /** What is refused for good does not come to an end by itself, and neither does what depends on it. */
+  #hopefuls(): Set<string> {
+    return new Set([...this.#selected()].filter((id) => !this.#refused.has(id)));
+  }
+
   #world(): World {
     return worldOf(this.#env, this.#plan(), this.#reads);
   }
@@ -139,15 +161,43 @@ export class RunLoop {
   #startReady(): void {
     // A disk on which leases can't be renewed is no place to take more of them.
     if ([...this.#active.values()].some((attempt) => attempt?.beatsFail === true)) return;
-    if (this.#active.size >= this.#options.maxParallel) return;
+    const hasSlot = () => this.#active.size + this.#finisher.size < this.#options.maxParallel;
+    if (!hasSlot()) return;
     const selected = this.#selected();
-    for (const task of outlook(this.#world()).ready) {
-      if (this.#active.size >= this.#options.maxParallel) return;
-      if (!selected.has(task.id) || !hasWork(task, this.#world().recordOf(task.id))) continue;
+    const { due, ready } = outlook(this.#world());
+    for (const { task, phase } of due) {
+      if (!hasSlot()) return;
+      if (!selected.has(task.id) || this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (this.#finisher.mayBegin(task.id, phase)) void this.#finishOne(task, phase);
+    }
+    for (const task of ready) {
+      if (!hasSlot()) return;
+      if (!selected.has(task.id) || !hasWork(task, this.#world())) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
     }
+  }
+
+  /** A review or a merge, from its claim to its end. Never rejects. */
+  async #finishOne(task: PlanTask, phase: FinishPhase): Promise<void> {
+    try {
+      const end = await this.#finisher.finish(task, phase, (record) => this.#refuseUnlessDue(task, phase, record));
+      if (end.kind === 'given_up') this.#refused.set(task.id, end.why);
+      if (end.kind === 'failed') this.#failed = true;
+    } catch (error) {
+      this.#fault(task.id, error);
+    } finally {
+      await this.#lookAt(task.id).catch((error: unknown) => {
+        this.#broken ??= error;
+      });
+      this.#wake();
+    }
+  }
+
+  #refuseUnlessDue(task: PlanTask, phase: FinishPhase, record: TaskRecord): void {
+    const due = dueNow(task, worldWith(this.#world(), task.id, record));
+    if (due !== phase || this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'it has moved on');
   }
 
   /** One task, from its claim to the end of the attempt. Never rejects. */
@@ -157,12 +207,7 @@ export class RunLoop {
       if (attempt === null) await this.#gaveUp(task.id);
       else await this.#attend(task, attempt);
     } catch (error) {
-      if (!(error instanceof ForgeError)) this.#broken ??= error;
-      else if (error.code === 'SCHEMA_INVALID' || error instanceof NoPlace) {
-        this.#refused.set(task.id, error.message);
-        this.#emit({ type: 'warning', message: error.message });
-      } else if (!NOT_OURS.includes(error.code)) this.#broken ??= error;
-      if (this.#broken !== null) for (const attempt of this.#active.values()) attempt?.interrupt();
+      this.#fault(task.id, error);
     } finally {
       await this.#lookAt(task.id).catch((error: unknown) => {
         this.#broken ??= error;
@@ -170,6 +215,18 @@ export class RunLoop {
       this.#active.delete(task.id);
       this.#wake();
     }
+  }
+
+  /** What a task is refused for keeps nobody else from going on; a tree that can't be written ends the run. */
+  #fault(taskId: string, error: unknown): void {
+    if (!(error instanceof ForgeError)) this.#broken ??= error;
+    else if (error.code === 'SCHEMA_INVALID' || error instanceof NoPlace) {
+      this.#refused.set(taskId, error.message);
+      this.#emit({ type: 'warning', message: error.message });
+    } else if (!NOT_OURS.includes(error.code)) this.#broken ??= error;
+    if (this.#broken === null) return;
+    for (const attempt of this.#active.values()) attempt?.interrupt();
+    this.#finisher.interrupt();
   }
 
   /** Its command, unless its last attempt has handed in what is still to be verified. */
@@ -190,9 +247,7 @@ export class RunLoop {
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {
-    const world = this.#world();
-    const recordOf = (id: string) => (id === task.id ? record : world.recordOf(id));
-    const [reason] = reasonsToWait(task, { ...world, recordOf });
+    const [reason] = reasonsToWait(task, worldWith(this.#world(), task.id, record));
     if (reason !== undefined) throw new ForgeError('NOT_READY', reason.message);
     if (this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'the run is being stopped');
   }
@@ -212,29 +267,8 @@ export class RunLoop {
     this.#sayOutput(task.id, attempt);
     this.#readers.delete(attempt);
     if (finished.record.state.state === 'failed') this.#failed = true;
-    this.#emit(this.#ending({ task_id: task.id, attempt_id, duration_ms: finished.durationMs }, finished));
-  }
-
-  #ending(
-    base: { task_id: string; attempt_id: string; duration_ms: number },
-    { end, record, tail }: FinishedAttempt,
-  ): RunEvent {
-    if (end.kind === 'asked') {
-      const { state, attempt_count: attempts, failure_reason = null } = record.state;
-      if (end.state !== 'failed') return { type: 'task_parked', ...base, state };
-      return { type: 'task_finished', ...base, state, attempts, error: end.error, failure_reason, tail };
-    }
-    if (end.kind === 'lost') return { type: 'task_interrupted', ...base, state: record.state.state, why: end.why };
-    if (end.kind === 'released')
-      return { type: 'task_interrupted', ...base, state: end.state, why: 'the run was stopped' };
-    const { state, next_eligible_at, failure_reason } = end.result;
-    const { error } = end;
-    const attempts = record.state.attempt_count;
-    if (state === 'awaiting_respawn' && error !== null) {
-      const delay_ms = next_eligible_at === null ? 0 : Math.max(0, fromIso(next_eligible_at) - this.#env.now());
-      return { type: 'task_retry', ...base, attempts, error, next_eligible_at, delay_ms, tail };
-    }
-    return { type: 'task_finished', ...base, state, attempts, error, failure_reason, tail };
+    const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
+    this.#emit(endingOf(base, finished, this.#env.now()));
   }
 
   /** The claim of a task that nobody survives has failed it instead. */
@@ -298,7 +332,7 @@ export class RunLoop {
 
   #pauseMs(): number {
     const now = this.#env.now();
-    let wait = POLL_MS;
+    let wait = Math.min(POLL_MS, this.#finisher.pauseMs());
     for (const read of this.#reads.values()) {
       const until = read.record && (openQuestion(read.record)?.expires_at ?? read.record.state.next_eligible_at);
       const left = until ? fromIso(until) - now : 0;
@@ -320,14 +354,16 @@ export class RunLoop {
 
   #sayStillRunning(): void {
     const now = this.#env.ctx.monotonicMs();
-    if (now - this.#lastSaid < STILL_RUNNING_MS || this.#active.size === 0) return;
+    if (now - this.#lastSaid < STILL_RUNNING_MS) return;
     const tasks = [...this.#active].flatMap(([task_id, attempt]) =>
       attempt ? { task_id, duration_ms: attempt.ageMs } : [],
     );
+    tasks.push(...this.#finisher.running());
     // What is being started has its own line in a moment.
     if (tasks.length === 0) return;
     this.#lastSaid = now;
-    const waiting = outlook(this.#world()).waiting.filter(({ task }) => !this.#active.has(task.id)).length;
+    const busy = new Set(tasks.map(({ task_id }) => task_id));
+    const waiting = outlook(this.#world()).waiting.filter(({ task }) => !busy.has(task.id)).length;
     this.#emit({ type: 'still_running', tasks, waiting });
   }
 
@@ -345,26 +381,10 @@ export class RunLoop {
   }
 
   #finish(startedMs: number): RunFinished {
-    const world = this.#world();
-    const selected = this.#selected();
-    const counts: Record<string, number> = {};
-    let failed = false;
-    let left = false;
-    for (const task of this.#plan().tasks) {
-      if (!selected.has(task.id)) continue;
-      const record = world.recordOf(task.id);
-      const planned = task.status === 'done' || task.status === 'dropped' ? task.status : null;
-      const state = planned ?? (record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed'));
-      counts[state] = (counts[state] ?? 0) + 1;
-      if (planned !== null || state === 'shipped' || state === 'cancelled') continue;
-      if (state === 'failed') failed = true;
-      else left = true;
-      const reasons = reasonsToWait(task, world);
-      const shown = reasons.length > 0 ? reasons : [this.#unstarted(task)];
-      if (state !== 'failed') this.#emit({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: shown });
-    }
+    const { counts, blocked, failed } = leftOf(this.#world(), this.#selected(), this.#refused);
+    for (const event of blocked) this.#emit(event);
     const interrupted = this.#interrupts.level > 0;
-    const exit_code = interrupted ? 130 : failed ? 1 : left ? 4 : 0;
+    const exit_code = interrupted ? 130 : failed ? 1 : blocked.length > 0 ? 4 : 0;
     const finished: RunFinished = {
       type: 'run_finished',
       run_id: this.#options.runId,
@@ -375,13 +395,5 @@ export class RunLoop {
     };
     this.#emit(finished);
     return finished;
-  }
-
-  /** Why a task that is ready was not started. */
-  #unstarted(task: PlanTask) {
-    const why = task.run === null ? ('NO_COMMAND' as const) : ('NOT_STARTED' as const);
-    const ready =
-      task.run === null ? 'it is ready and has no `run:`; an agent may claim it' : 'it is ready and was not started';
-    return { code: why, message: this.#refused.get(task.id) ?? ready, on: null };
   }
 }

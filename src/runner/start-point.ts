@@ -44,7 +44,13 @@ function messageOf(taskId: string, dependency: string): string {
   return `Merge branch '${branchFor(dependency)}' into ${branchFor(taskId)}`;
 }
 
-async function mergeCommit(env: Env, tree: string, parents: readonly string[], message: string): Promise<string> {
+/** Makes a commit of a tree that two were merged into. Throws IO_ERROR. */
+export async function mergeCommit(
+  env: Env,
+  tree: string,
+  parents: readonly string[],
+  message: string,
+): Promise<string> {
   const args = ['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', message];
   const options = gitIn(env);
   const { stdout } = await gitOk(args, { ...options, env: { ...options.env, ...(await identity(env)) } });

@@ -9,8 +9,7 @@ import type { WorkerIdentity } from '../core/identity.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../core/records.ts';
 import { type Outcome, outcomeKey } from '../core/task-ops.ts';
 import { isClaimable, isInFlight } from '../core/task-state.ts';
-import { plainText } from '../core/text.ts';
-import { fromIso, isoTime, TIMER_MAX_MS } from '../core/time.ts';
+import { fromIso, isoTime } from '../core/time.ts';
 import {
   beginCheck,
   type CheckResult,
@@ -28,19 +27,15 @@ import {
   workFault,
 } from '../core/verification.ts';
 import { inherited } from '../core/workspaces.ts';
-import { closeLog, openVerifyLog, readFrom, verifyLog } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
+import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
+import { LeaseWatch } from './lease-watch.ts';
 import { lookAround } from './place.ts';
 import { stopLeftGroup } from './takeover.ts';
 import { handedIn, writeVerdict } from './verdicts.ts';
-import { VerificationWatch } from './verification-watch.ts';
-import { type GatedWorker, spawnGated } from './worker.ts';
-
-/** How much of the end of a command's output is kept, bytes. */
-const TAIL_BYTES = 4000;
 
 /** How often a verification that somebody else makes is looked at, milliseconds. */
 const OTHER_MS = 100;
@@ -130,9 +125,7 @@ class Verification {
   readonly #completion: Completion;
   readonly #handedIn: HandedIn;
   readonly #dir: string;
-  /** Set when it has to end before its end: with what grace for the command that runs. */
-  #stopped = false;
-  #halt: (graceMs: number) => void = () => {};
+  readonly #commands: Commands;
   /** Whether the twin is this one's, and not another's who was first. */
   wroteTwin = false;
 
@@ -140,7 +133,9 @@ class Verification {
     this.#env = env;
     this.#completion = completion;
     this.#handedIn = given;
-    this.#dir = env.layout.attempt(completion.taskId, completion.attemptId);
+    const { taskId, attemptId } = completion;
+    this.#dir = env.layout.attempt(taskId, attemptId);
+    this.#commands = new Commands(env, { taskId, attemptId, claimId: given.claimId });
   }
 
   /**
@@ -153,27 +148,22 @@ class Verification {
 
   /** Null when it was stopped before its end. */
   async run(commands: readonly VerifyCommand[], interrupts: Interrupts): Promise<Verified | null> {
-    const onInterrupt = () => this.#stop(interrupts.level > 1 ? 0 : this.#env.settings.agents.kill_grace_ms);
+    const onInterrupt = () => this.#commands.stop(interrupts.level > 1 ? 0 : this.#env.settings.agents.kill_grace_ms);
     const stopListening = interrupts.listen(onInterrupt);
     if (interrupts.level > 0) onInterrupt();
     const watch = this.#completion.beats
       ? null
-      : new VerificationWatch(this.#env, this.#completion, () => this.#stop(0));
+      : new LeaseWatch(this.#env, this.#completion, () => this.#commands.stop(0));
     try {
       do {
         const other = await this.#awaitOther();
         if (other !== null) return other;
-      } while (!this.#stopped && !(await this.#takeUp()));
+      } while (!this.#commands.stopped && !(await this.#takeUp()));
       return await this.#check(commands);
     } finally {
       watch?.stop();
       stopListening();
     }
-  }
-
-  #stop(graceMs: number): void {
-    this.#stopped = true;
-    this.#halt(graceMs);
   }
 
   async #check(commands: readonly VerifyCommand[]): Promise<Verified | null> {
@@ -199,7 +189,7 @@ class Verification {
     }
     // A command may have ended because somebody took the task over and stopped it. The claim came first, so it shows.
     await refuseLost(this.#env, this.#completion);
-    if (this.#stopped) return null;
+    if (this.#commands.stopped) return null;
     const finding = {
       attemptId,
       verdict,
@@ -223,45 +213,19 @@ class Verification {
   }
 
   /** Runs one command to its end. Null when it was stopped before. */
-  async #runOne(command: VerifyCommand, index: number, cwd: string): Promise<CheckResult | null> {
-    if (this.#stopped) return null;
-    const file = verifyLog(this.#dir, index, command.name);
-    const startedMs = this.#env.ctx.monotonicMs();
-    const worker = this.#spawn(command, file, cwd);
-    try {
-      await this.#begin(command, this.#identityOf(worker));
-    } catch (error) {
-      worker.abandon();
-      throw error;
-    }
-    this.#completion.onCheck?.(command);
-    worker.open();
-    const timedOut = await this.#attend(worker);
-    const { code, signal, spawnError } = await worker.exited;
-    if (this.#stopped) return null;
-    return {
-      name: command.name,
-      command: command.command,
-      exit_code: code,
-      signal,
-      timed_out: timedOut,
-      duration_ms: this.#env.ctx.monotonicMs() - startedMs,
-      output_tail: spawnError ?? plainText(readFrom(file, -TAIL_BYTES).text),
-    };
-  }
-
-  #spawn({ command }: VerifyCommand, file: string, cwd: string): GatedWorker {
-    const log = openVerifyLog(file);
-    try {
-      return spawnGated({
-        shell: command,
-        cwd,
-        env: this.#variables(),
-        stdio: { stdin: 'empty', stdout: log, stderr: log },
-      });
-    } finally {
-      closeLog(log);
-    }
+  #runOne(command: VerifyCommand, index: number, cwd: string): Promise<CheckResult | null> {
+    return runCheck(this.#commands, {
+      command,
+      dir: this.#dir,
+      index,
+      cwd,
+      env: this.#variables(),
+      timeoutMs: this.#env.settings.verify.timeout_ms,
+      note: async (worker) => {
+        await this.#begin(command, worker);
+        this.#completion.onCheck?.(command);
+      },
+    });
   }
 
   /** A check is told which task it is for, and not the attempt: it has no say in it. */
@@ -272,14 +236,7 @@ class Verification {
       ...this.#completion.task?.env,
       FORGE_DIR: layout.project,
       FORGE_TASK_ID: this.#completion.taskId,
-      FORGE_CLAIM_ID: this.#handedIn.claimId,
     };
-  }
-
-  #identityOf({ identity }: GatedWorker): WorkerIdentity | null {
-    if (identity === null) return null;
-    const ids = { claim_id: this.#handedIn.claimId, attempt_id: this.#completion.attemptId };
-    return { ...this.#env.ctx.machine(), ...identity, ...ids };
   }
 
   /** Notes in the record what is about to run. False where `follows` refuses to follow what is noted there. */
@@ -313,43 +270,6 @@ class Verification {
     return result;
   }
 
-  /** Waits for the command's end, and stops what is left of it, also when its time is up. True when it was. */
-  async #attend(worker: GatedWorker): Promise<boolean> {
-    const identity = this.#identityOf(worker);
-    if (identity === null) return false;
-    const { verify, agents } = this.#env.settings;
-    const kill = new AbortController();
-    let timedOut = false;
-    let stopping: Promise<unknown> | null = null;
-    const end = (graceMs: number) => {
-      if (graceMs === 0) kill.abort();
-      const options = { graceMs, signal: kill.signal };
-      stopping ??= stopLeftGroup(this.#env, this.#completion.taskId, identity, options).catch((error: unknown) => {
-        this.#env.warn(error instanceof Error ? error.message : String(error));
-      });
-    };
-    this.#halt = end;
-    const timer = setTimeout(
-      () => {
-        timedOut = true;
-        end(agents.kill_grace_ms);
-      },
-      Math.min(verify.timeout_ms, TIMER_MAX_MS),
-    );
-    try {
-      if (this.#stopped) end(0);
-      await worker.exited;
-      clearTimeout(timer);
-      // What it left in the background ends with it.
-      end(agents.kill_grace_ms);
-      await stopping;
-      return timedOut;
-    } finally {
-      clearTimeout(timer);
-      this.#halt = () => {};
-    }
-  }
-
   /**
    * Somebody else may be verifying this very verdict: a repeated `complete`, or a worker's own. Waits until that is done,
    * and returns the twin; or until whoever it was is dead, and stops what he left. Null when there is nobody.
@@ -360,7 +280,7 @@ class Verification {
     const alone = this.#completion.claimId !== undefined;
     for (;;) {
       const { record } = await this.#env.store.read(taskId, { thorough: true });
-      if (record === null || this.#stopped) return null;
+      if (record === null || this.#commands.stopped) return null;
       checkedFor(record, this.#completion);
       const pending = pendingVerification(record);
       const twin = await this.#env.store.readVerified(taskId, attemptId);

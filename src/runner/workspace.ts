@@ -86,7 +86,7 @@ export async function foreseenWorkspace(env: Env, taskId: string): Promise<{ pat
 }
 
 /** Where workers run in a worktree. */
-function cwdIn(place: string, { prefix }: Repository): string {
+export function cwdIn(place: string, { prefix }: Repository): string {
   return prefix === '' ? place : `${place}/${prefix.slice(0, -1)}`;
 }
 
@@ -265,7 +265,7 @@ async function stopMakers(place: string): Promise<void> {
 }
 
 /** Makes the project's folder in the worktree if no commit has it, and copies in what workers need and git does not know. */
-async function furnish(env: Env, repository: Repository, place: string): Promise<void> {
+export async function furnish(env: Env, repository: Repository, place: string): Promise<void> {
   const { prefix } = repository;
   if (!makeFolders(place, prefix)) {
     throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is no folder, so no worker can run there`, {

@@ -9,7 +9,7 @@ import type { Move } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 import { dueAnswer, knowingQuestion, showSettled } from './questions.ts';
-import type { StateStore, TaskRead } from './store.ts';
+import type { StateStore, TaskRead } from './state-store.ts';
 
 export interface ChangeEnv {
   store: StateStore;

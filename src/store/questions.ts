@@ -13,7 +13,7 @@ import {
 import type { TaskRecord } from '../core/records.ts';
 import { isoTime } from '../core/time.ts';
 import type { ChangeEnv } from './change.ts';
-import { questionFile, type StateStore } from './store.ts';
+import { questionFile, type StateStore } from './state-store.ts';
 
 /** The record with the question that a tree written by hand keeps only in a file. */
 export async function knowingQuestion(store: StateStore, record: TaskRecord): Promise<TaskRecord> {

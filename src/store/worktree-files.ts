@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { requireTaskId } from '../core/ids.ts';
+import { isTaskId, isUuid, requireTaskId, requireUuid } from '../core/ids.ts';
 import { errorCode } from './calls.ts';
 import { writeNew } from './init-files.ts';
 import { asIoError } from './io-errors.ts';
@@ -69,6 +69,30 @@ export function makeWorktreePlace(layout: Layout, root: string, taskId: string):
 /** A file of forge's own beside the worktrees. No task is called so: ids do not begin with a dot. */
 export function besideWorktree(place: string, name: string): string {
   return `${path.dirname(place)}/.forge-${name}-${path.basename(place)}`;
+}
+
+const SCRATCH = '.forge-scratch-';
+const UUID_CHARS = 36;
+
+/** Where a claim of the task whose worktree goes to `place` checks a commit out for a moment. */
+export function scratchPlace(place: string, claimId: string): string {
+  return `${path.dirname(place)}/${SCRATCH}${requireUuid(claimId, 'claim')}-${path.basename(place)}`;
+}
+
+/** All such checkouts that are there, beside one of them. Throws IO_ERROR. */
+export function scratchesBeside(place: string): { path: string; claimId: string; taskId: string }[] {
+  const dir = path.dirname(place);
+  try {
+    return fs.readdirSync(dir).flatMap((name) => {
+      if (!name.startsWith(SCRATCH)) return [];
+      const rest = name.slice(SCRATCH.length);
+      const claimId = rest.slice(0, UUID_CHARS);
+      const taskId = rest.slice(UUID_CHARS + 1);
+      return isUuid(claimId) && isTaskId(taskId) ? [{ path: `${dir}/${name}`, claimId, taskId }] : [];
+    });
+  } catch (error) {
+    throw asIoError(error, `listing ${dir}`);
+  }
 }
 
 /** One lock for all worktrees below the same folder. */

@@ -6,8 +6,6 @@ import type { Settings } from '../core/settings.ts';
 export function notEnforced(settings: Settings, plan: Plan | null): string[] {
   const tasks = plan?.tasks ?? [];
   const found: [boolean, string][] = [
-    [settings.review.command !== null, 'review.command is not run; verified tasks wait in ready_for_review'],
-    [settings.ship.policy === 'merge', 'ship.policy: merge is not done; reviewed tasks wait'],
     [settings.tracker.type === 'github', 'tracker.type: github is not kept in step'],
     [tasks.some((task) => task.write_globs.length > 0), 'write_globs do not keep tasks apart'],
   ];

@@ -2,7 +2,15 @@
 
 import { ForgeError } from '../core/errors.ts';
 import type { PlanPhase, Priority } from '../core/plan.ts';
-import { isPhaseOver, outlook, type Reason, reasonsToWait, type World } from '../core/readiness.ts';
+import {
+  isPhaseOver,
+  type Outlook,
+  outlook,
+  queueFor,
+  type Reason,
+  reasonsToWait,
+  type World,
+} from '../core/readiness.ts';
 import type { PhaseOfWork } from '../core/records.ts';
 import { closest } from '../core/text.ts';
 import { worldOf } from '../runner/env.ts';
@@ -52,7 +60,9 @@ export async function phases(call: Call, options: PhasesOptions): Promise<Phases
   if (options.ready !== true) return { phases: phaseRows(world, options.blockedBy), warnings };
   warnings.push(...(await divergences(session, loaded.plan, { reads, runs })));
   const view =
-    options.phase === 'review' || options.phase === 'ship' ? queueFor(options.phase, world) : readyNow(world);
+    options.phase === 'review' || options.phase === 'ship'
+      ? viewOf({ ...queueFor(options.phase, world), human: [] })
+      : viewOf(outlook(world));
   const by = options.blockedBy;
   return {
     ready: by === undefined ? view.ready.slice(0, options.limit) : [],
@@ -104,24 +114,12 @@ interface View {
   human: ReadyData['human'];
 }
 
-function readyNow(world: World): View {
-  const { ready, waiting, human } = outlook(world);
+function viewOf({ ready, waiting, human }: Pick<Outlook, 'ready' | 'waiting' | 'human'>): View {
   return {
     ready: ready.map(({ id, phase_id, title, priority }) => ({ task_id: id, phase_id, title, priority })),
     waiting: waiting.map(({ task, reasons }) => ({ task_id: task.id, reasons })),
     human: human.map(({ id, title }) => ({ task_id: id, title })),
   };
-}
-
-/** What waits for a review, or to be merged. */
-function queueFor(phase: 'review' | 'ship', world: World): View {
-  const states = phase === 'review' ? ['ready_for_review'] : ['reviewed', 'merge_pending'];
-  const tasks = world.plan.tasks.filter(({ id }) => {
-    const record = world.recordOf(id);
-    return record !== null && record !== 'unreadable' && states.includes(record.state.state);
-  });
-  const ready = tasks.map(({ id, phase_id, title, priority }) => ({ task_id: id, phase_id, title, priority }));
-  return { ready, waiting: [], human: [] };
 }
 
 function first({ task_id, reasons }: { task_id: string; reasons: Reason[] }): ReadyData['waiting'][number] {

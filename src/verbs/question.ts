@@ -11,7 +11,7 @@ import { isoTime } from '../core/time.ts';
 import { parseYaml } from '../core/yaml.ts';
 import { addToIndex } from '../store/question-index.ts';
 import { notify } from '../store/questions.ts';
-import { questionFile } from '../store/store.ts';
+import { questionFile } from '../store/state-store.ts';
 import { readUserFile } from '../store/user-files.ts';
 import { type Call, changeKnown, openSession, plannedOrNull, requireRecord, type Session } from './session.ts';
 

@@ -3,6 +3,7 @@
 import os from 'node:os';
 import { outlook, withDependencies } from '../core/readiness.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
+import type { FinishPhase } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import { ownIdentity, worldOf } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
@@ -65,6 +66,8 @@ export async function run(
 export interface DryRunData {
   /** In the order in which they would be started. */
   would_start: { task_id: string; phase_id: string; title: string; command: string }[];
+  /** What would be done first about tasks that are verified. */
+  would_finish: { task_id: string; phase_id: string; title: string; phase: FinishPhase }[];
   /** Ready, but without a command: they wait for an agent. */
   for_agents: { task_id: string; phase_id: string; title: string }[];
   waiting: { task_id: string; code: string; reason: string }[];
@@ -81,14 +84,17 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
   await requireWorktrees(session);
   const selected = options.tasks?.length ? withDependencies(options.tasks, loaded.plan) : null;
   const { reads } = await readAll(session);
-  const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, await foresee(session, reads)));
+  const { ready, due, waiting, human } = outlook(worldOf(session, loaded.plan, await foresee(session, reads)));
   const chosen = ready.filter(({ id }) => selected?.has(id) ?? true);
   const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
   return {
     would_start: chosen.flatMap((task) => (task.run === null ? [] : [{ ...row(task), command: task.run }])),
+    would_finish: due
+      .filter(({ task }) => selected?.has(task.id) ?? true)
+      .map(({ task, phase }) => ({ ...row(task), phase })),
     for_agents: chosen.filter((task) => task.run === null).map(row),
     waiting: waiting
-      .filter(({ task }) => selected?.has(task.id) ?? true)
+      .filter(({ task }) => (selected?.has(task.id) ?? true) && !due.some((other) => other.task === task))
       .map(({ task, reasons }) => ({
         task_id: task.id,
         code: reasons[0]?.code ?? '',

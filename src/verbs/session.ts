@@ -11,7 +11,7 @@ import { isInFlight } from '../core/task-state.ts';
 import { closest } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
 import { pendingVerification } from '../core/verification.ts';
-import { type Env, ownIdentity, worldOf } from '../runner/env.ts';
+import { type Env, ownIdentity, worldOf, worldWith } from '../runner/env.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
 import type { TrackerKeeper } from '../runner/tracker-keeper.ts';
 import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../store/change.ts';
@@ -320,9 +320,8 @@ export function refuseUnlessReady(
   reads: ReadonlyMap<string, TaskRead>,
   record: TaskRecord | null,
 ): void {
-  const world = worldOf(session, loaded.plan, reads);
-  const recordOf = (id: string) => (id === task.id && record !== null ? record : world.recordOf(id));
-  const reasons = reasonsToWait(task, { ...world, recordOf });
+  const world = worldWith(worldOf(session, loaded.plan, reads), task.id, record);
+  const reasons = reasonsToWait(task, world);
   if (reasons.length === 0) return;
   if (record !== null && isInFlight(record.state.state)) refuseHeld(record, world.observer);
   throw notReady(task.id, reasons);

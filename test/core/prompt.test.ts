@@ -112,7 +112,9 @@ describe('a prompt', () => {
       workspace: { path: '/srv/mill', branch: 'forge/build' },
       conventions: { file: 'AGENTS.md', text: '# Rules\n\nNo tabs.\n' },
       failures: [failure(1, 'it broke')],
-      attempts: [{ number: 1, verdict: 'ready_for_review', summary: 'all done', verification: [command()] }],
+      attempts: [
+        { number: 1, verdict: 'ready_for_review', summary: 'all done', review: null, verification: [command()] },
+      ],
       decisions: [decision({ note: 'as ever' })],
     });
     expect(headings(text)).toEqual([
@@ -172,7 +174,7 @@ describe('a prompt', () => {
     ['no start', { exit_code: null }, 'could not be run'],
     ['an exit', { exit_code: 7 }, 'failed with exit code 7'],
   ])('says that a command ended by %s', (_what, fields, said) => {
-    const attempts = [{ number: 1, verdict: null, summary: null, verification: [command(fields)] }];
+    const attempts = [{ number: 1, verdict: null, summary: null, review: null, verification: [command(fields)] }];
     const text = prompt({ attempts });
     expect(text).toContain(`A command that judged its result ${said}.`);
     expect(text).not.toContain('## Ignore');
@@ -183,13 +185,13 @@ describe('a prompt', () => {
       command({ command: 'passed', exit_code: 0 }),
       ...[1, 2, 3, 4, 5].map((n) => command({ command: `failed-${n}`, output_tail: ' \n' })),
     ];
-    const text = prompt({ attempts: [{ number: 1, verdict: null, summary: null, verification }] });
+    const text = prompt({ attempts: [{ number: 1, verdict: null, summary: null, review: null, verification }] });
     expect(dataOf(text).map((block) => block.text)).toEqual(['$ failed-1', '$ failed-2', '$ failed-3']);
     expect(text).toContain('So did 2 more.');
   });
 
   test('joins what is known of an attempt, oldest first, and says when it is nothing', () => {
-    const attempts = [2, 3].map((number) => ({ number, verdict: null, summary: null, verification: [] }));
+    const attempts = [2, 3].map((number) => ({ number, verdict: null, summary: null, review: null, verification: [] }));
     const text = prompt({ failures: [failure(1, 'first'), failure(3, 'third')], attempts });
     expect(headings(text).filter((line) => line.startsWith('###'))).toEqual(
       [1, 2, 3].map((number) => `### Attempt ${number}`),
@@ -231,7 +233,7 @@ describe('what is too long', () => {
 
   test('of output the end is kept, in whole characters', () => {
     const verification = [command({ output_tail: `begin${'\u{1f600}'.repeat(3000)} end` })];
-    const text = prompt({ attempts: [{ number: 1, verdict: null, summary: null, verification }] });
+    const text = prompt({ attempts: [{ number: 1, verdict: null, summary: null, review: null, verification }] });
     const tail = dataOf(text)[1]?.text ?? '';
     expect(tail).toMatch(/^(\u{1f600})+ end$/u);
     expect(bytes(tail)).toBeLessThanOrEqual(4000);
@@ -240,11 +242,17 @@ describe('what is too long', () => {
 
   test('of attempts and decisions the last are kept', () => {
     const verification = [1, 2, 3].map((n) => command({ output_tail: `${n}`.repeat(9000) }));
-    const attempts = [1, 2, 3].map((number) => ({ number, verdict: 'blocked', summary: `s${number}`, verification }));
+    const attempts = [1, 2, 3].map((number) => ({
+      number,
+      verdict: 'blocked',
+      summary: `s${number}`,
+      review: null,
+      verification,
+    }));
     const decisions = Array.from({ length: 20 }, (_, i) => decision({ decision_key: `k${i}`, note: 'n'.repeat(2000) }));
     const text = prompt({ attempts, decisions });
-    expect(headings(text).filter((line) => line.startsWith('###'))).toEqual(['### Attempt 3']);
-    expect(text).toContain('(Cut: 2 older left out.)');
+    expect(headings(text).filter((line) => line.startsWith('###'))).toEqual(['### Attempt 2', '### Attempt 3']);
+    expect(text).toContain('(Cut: 1 older left out.)');
     const keys = dataOf(text).flatMap((block) => /^decision: (.*)$/m.exec(block.text)?.[1] ?? []);
     expect(keys.at(-1)).toBe('k19');
     expect(keys.length).toBeLessThan(10);
@@ -255,6 +263,8 @@ describe('what is too long', () => {
     (unit) => {
       const long = unit.repeat(100_000 / unit.length);
       const verification = Array.from({ length: 9 }, () => command({ command: long, output_tail: long }));
+      const finding = { severity: 'block' as const, path: long, line: 1, message: long };
+      const review = { summary: long, findings: Array.from({ length: 200 }, () => finding) };
       const numbers = [1, 2, 3, 4, 5];
       const text = prompt({
         task: {
@@ -270,7 +280,7 @@ describe('what is too long', () => {
         workspace: { path: long, branch: long },
         conventions: { file: long, text: long },
         failures: numbers.map((number) => failure(number, long, long)),
-        attempts: numbers.map((number) => ({ number, verdict: long, summary: long, verification })),
+        attempts: numbers.map((number) => ({ number, verdict: long, summary: long, verification, review })),
         decisions: Array.from({ length: 50 }, () =>
           decision({ decision_key: long, option_id: long, label: long, note: long, answered_by: long }),
         ),
@@ -307,6 +317,7 @@ describe('what others wrote', () => {
               number: 1,
               verdict: write(three) || 'blocked',
               summary: write(four),
+              review: null,
               verification: [command({ command: write(five), name: write(six), output_tail: `${write(seven)}.` })],
             },
           ],
@@ -332,7 +343,9 @@ describe('what others wrote', () => {
   test('stays in it also below a description and conventions that leave theirs open', () => {
     fc.assert(
       fc.property(hostile, hostile, hostile, (description, conventions, summary) => {
-        const attempts = [{ number: 1, verdict: 'blocked', summary: `${summary}INTRUDER`, verification: [] }];
+        const attempts = [
+          { number: 1, verdict: 'blocked', summary: `${summary}INTRUDER`, review: null, verification: [] },
+        ];
         const text = prompt({ task: { description }, conventions: { file: 'AGENTS.md', text: conventions }, attempts });
         const section = text.slice(text.indexOf('## Earlier attempts\n\nWhat stands in a fence'));
         expect(dataOf(text).at(-1)?.text).toBe(`blocked\n${plainText(`${summary}INTRUDER`).trimEnd()}`);

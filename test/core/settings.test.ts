@@ -86,7 +86,7 @@ retry: {max_attempts: unlimited, base: 2s}
 errors: [{class: network, exit: [7], output: 'ECONN'}]
 verify: {commands: [npm test]}
 workspace: worktree
-review: {command: ./review.sh}
+review: {command: ./review.sh, timeout: 10m}
 ship: {policy: merge, base: trunk}
 tracker: {type: github, config: {repo: acme/demo}}
 `);
@@ -120,7 +120,7 @@ tracker: {type: github, config: {repo: acme/demo}}
       errors: [{ class: 'network', exit: [7], output: 'ECONN' }],
       verify: { commands: ['npm test'], timeout_ms: 600_000 },
       workspace: 'worktree',
-      review: { command: './review.sh' },
+      review: { command: './review.sh', timeout_ms: 600_000 },
       ship: { policy: 'merge', base: 'trunk' },
       tracker: { type: 'github', path: 'plans/tracker.yaml', options: { config: { repo: 'acme/demo' } } },
     });

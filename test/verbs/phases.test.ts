@@ -72,7 +72,14 @@ describe('phases', () => {
     await world.put('test', { state: 'reviewed' });
     await world.put('ship', { state: 'merge_pending' });
     expect((await ready({ phase: 'review' })).ready.map((row) => row.task_id)).toEqual(['build']);
-    expect((await ready({ phase: 'ship' })).ready.map((row) => row.task_id)).toEqual(['test', 'ship']);
+    // Dependencies are merged first.
+    const ship = await ready({ phase: 'ship' });
+    expect(ship.ready).toEqual([]);
+    expect(ship.waiting.map((row) => row.task_id)).toEqual(['test', 'ship']);
+    expect(ship.waiting[0]?.reason).toBe('it waits to be merged; it depends on build, which is ready_for_review');
+    await world.put('build', { state: 'shipped' });
+    expect((await ready({ phase: 'ship' })).ready.map((row) => row.task_id)).toEqual(['test']);
+    expect((await ready({ phase: 'ship' })).waiting.map((row) => row.code)).toEqual(['TASK_WAITS_FOR_MERGE']);
     expect((await ready({ phase: 'implement' })).ready).toEqual([]);
   });
 

@@ -160,7 +160,9 @@ describe('what came before', () => {
     const first = await failed('it broke');
     world.write(dir('attempts', first, 'verdict.json'), '{');
     world.write(dir('attempts', first, 'verdict.verified.json'), '[]');
-    expect((await facts()).attempts).toEqual([{ number: 1, verdict: null, summary: null, verification: [] }]);
+    expect((await facts()).attempts).toEqual([
+      { number: 1, verdict: null, summary: null, verification: [], review: null },
+    ]);
     fs.rmSync(world.path(dir('attempts')), { recursive: true });
     fs.symlinkSync(world.project, world.path(dir('attempts')));
     expect(await promptOf()).toContain('exit.1: it broke');

@@ -1,6 +1,7 @@
 /** Every verb of `forge orchestrate`, in the order of the help. */
 
 import type { VerbGroup } from '../spec.ts';
+import { FINISHING } from './finishing.ts';
 import { HOME, LOOKING } from './looking.ts';
 import { ANSWERING } from './questions.ts';
 import { RUNNING } from './running.ts';
@@ -14,6 +15,7 @@ export const GROUPS: readonly VerbGroup[] = [
   { title: 'Run a plan', verbs: RUNNING },
   { title: 'Look', verbs: LOOKING },
   { title: 'Work on a task', verbs: WORKING },
+  { title: 'Review and merge', verbs: FINISHING },
   { title: 'Ask and answer', verbs: ANSWERING },
   { title: 'Steer', verbs: STEERING },
   { title: 'Tidy up', verbs: TIDYING },

@@ -6,7 +6,13 @@ import { columnOf, cut, hang, pad } from '../layout.ts';
 import type { Look } from '../look.ts';
 
 export function renderDryRun(data: DryRunData, look: Look): string {
-  const lists = [wouldStart(data, look), forAgents(data, look), waiting(data, look), forPeople(data, look)];
+  const lists = [
+    wouldFinish(data, look),
+    wouldStart(data, look),
+    forAgents(data, look),
+    waiting(data, look),
+    forPeople(data, look),
+  ];
   return [...lists.filter((list) => list.length > 0), ['Nothing was changed.']]
     .map((list) => list.join('\n'))
     .join('\n\n');
@@ -17,6 +23,11 @@ function idColumn(rows: readonly { task_id: string }[]): number {
     rows.map(({ task_id }) => task_id),
     24,
   );
+}
+
+function wouldFinish({ would_finish: rows }: DryRunData, look: Look): string[] {
+  const of = (phase: 'review' | 'ship') => rows.filter((row) => row.phase === phase);
+  return [...titled('Would merge', of('ship'), look), ...titled('Would review', of('review'), look)];
 }
 
 function wouldStart({ would_start: rows, max_parallel }: DryRunData, { palette, width }: Look): string[] {

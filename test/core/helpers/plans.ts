@@ -34,5 +34,10 @@ export function onePhase(...tasks: TaskEntry[]): Plan {
 
 /** The world in which the tasks of `made` have these records, looked at `ms` after T0; the others are untouched. */
 export function world(made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ms = 0): World {
-  return { plan: made, recordOf: (id) => records[id] ?? null, observer: observer(ms) };
+  return {
+    plan: made,
+    recordOf: (id) => records[id] ?? null,
+    observer: observer(ms),
+    does: { review: false, ship: false },
+  };
 }

@@ -8,7 +8,8 @@ import { ForgeError } from '../../../src/core/errors.ts';
 import { freshRecord, type RunManifest, type TaskRecord, type TaskState } from '../../../src/core/records.ts';
 import { isoTime } from '../../../src/core/time.ts';
 import { type Layout, layoutOf } from '../../../src/store/layout.ts';
-import { FileStore, type TaskCommit } from '../../../src/store/store.ts';
+import { FileStore } from '../../../src/store/store.ts';
+import type { TaskCommit } from '../../../src/store/task-files.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00.000Z');
 

@@ -1,4 +1,4 @@
-/** Keeps the lease of an attempt alive while its result is verified, and notices when it is lost. */
+/** Keeps the lease of an attempt alive while its result is verified, reviewed or merged, and notices when it is lost. */
 
 import { ForgeError } from '../core/errors.ts';
 import { heartbeatTask } from '../core/task-ops.ts';
@@ -14,7 +14,7 @@ const BEATS_PER_LEASE = 3;
 
 const LOST: readonly string[] = ['LEASE_STOLEN', 'STALE_ATTEMPT', 'LEASE_EXISTS'];
 
-export class VerificationWatch {
+export class LeaseWatch {
   readonly #env: Env;
   readonly #holder: Checker & { taskId: string };
   readonly #onLost: () => void;
@@ -53,8 +53,9 @@ export class VerificationWatch {
       await this.#beat();
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;
-      if (LOST.includes(error.code)) this.#onLost();
-      // Whatever else it is, the end of the verification tells of it.
+      // One that can't be renewed runs out: what is done under it ends while nobody may have taken it yet.
+      const ranOut = this.#env.ctx.monotonicMs() - this.#renewedMs >= this.#ttlMs;
+      if (LOST.includes(error.code) || ranOut) this.#onLost();
     } finally {
       this.#busy = false;
     }

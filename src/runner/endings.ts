@@ -1,0 +1,96 @@
+/** How attempts, reviews and merges ended, and what a run leaves, as those who follow it are told. */
+
+import type { ClassifiedError } from '../core/classify.ts';
+import { type Reason, reasonsToWait, type World } from '../core/readiness.ts';
+import type { FailureReason, TaskState } from '../core/records.ts';
+import type { OutputTail, RunEvent } from '../core/run-events.ts';
+import { fromIso } from '../core/time.ts';
+import type { FinishedAttempt } from './running-attempt.ts';
+
+interface Base {
+  task_id: string;
+  attempt_id: string;
+  duration_ms: number;
+}
+
+/** Where a task has come to, and by what failure; null when by none. */
+interface Moved {
+  state: TaskState;
+  attempts: number;
+  next_eligible_at: string | null;
+  failure_reason: FailureReason | null;
+  error: ClassifiedError | null;
+  tail: OutputTail;
+}
+
+/** The task has moved on: to another try, or to where no further attempt follows. */
+export function movedEvent(base: Base, { next_eligible_at, failure_reason, ...moved }: Moved, nowMs: number): RunEvent {
+  const { state, attempts, error, tail } = moved;
+  if (state === 'awaiting_respawn' && error !== null) {
+    const delay_ms = next_eligible_at === null ? 0 : Math.max(0, fromIso(next_eligible_at) - nowMs);
+    return { type: 'task_retry', ...base, attempts, error, next_eligible_at, delay_ms, tail };
+  }
+  return { type: 'task_finished', ...base, state, attempts, error, failure_reason, tail };
+}
+
+/** How an attempt at a task's own work ended. */
+export function endingOf(base: Base, { end, record, tail }: FinishedAttempt, nowMs: number): RunEvent {
+  const attempts = record.state.attempt_count;
+  switch (end.kind) {
+    case 'asked': {
+      const { state, failure_reason = null } = record.state;
+      if (end.state !== 'failed') return { type: 'task_parked', ...base, state };
+      return { type: 'task_finished', ...base, state, attempts, error: end.error, failure_reason, tail };
+    }
+    case 'lost':
+      return { type: 'task_interrupted', ...base, state: record.state.state, why: end.why };
+    case 'released':
+      return { type: 'task_interrupted', ...base, state: end.state, why: 'the run was stopped' };
+    default:
+      return movedEvent(base, { ...end.result, attempts, error: end.error, tail }, nowMs);
+  }
+}
+
+/** What a run leaves of the tasks that it was to do. */
+export interface Left {
+  /** How many are in each state; `done` and `dropped` are the plan's word. */
+  counts: Record<string, number>;
+  /** What is neither over nor failed, and what it waits for. */
+  blocked: Extract<RunEvent, { type: 'task_blocked' }>[];
+  failed: boolean;
+}
+
+/** `refused`: why this run would not go on with a task that could be started. */
+export function leftOf(world: World, selected: ReadonlySet<string>, refused: ReadonlyMap<string, string>): Left {
+  const left: Left = { counts: {}, blocked: [], failed: false };
+  for (const task of world.plan.tasks) {
+    if (!selected.has(task.id)) continue;
+    const record = world.recordOf(task.id);
+    const planned = task.status === 'done' || task.status === 'dropped' ? task.status : null;
+    const state = planned ?? (record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed'));
+    left.counts[state] = (left.counts[state] ?? 0) + 1;
+    if (planned !== null || state === 'shipped' || state === 'cancelled') continue;
+    if (state === 'failed') {
+      left.failed = true;
+      continue;
+    }
+    const why = refused.get(task.id);
+    const reasons = reasonsToWait(task, world).map((reason) => toldWith(reason, why));
+    const shown = reasons.length > 0 ? reasons : [unstarted(task.run !== null, why)];
+    left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: shown });
+  }
+  return left;
+}
+
+/** A task that waits for a review or a merge that this run could not make: for what that failed is what a person asks. */
+function toldWith(reason: Reason, why: string | undefined): Reason {
+  const isOfFinish = reason.code === 'TASK_WAITS_FOR_REVIEW' || reason.code === 'TASK_WAITS_FOR_MERGE';
+  return why === undefined || !isOfFinish ? reason : { ...reason, message: `${reason.message}: ${why}` };
+}
+
+/** Why a task that is ready was not started. */
+function unstarted(hasCommand: boolean, why: string | undefined): Reason {
+  const code = hasCommand ? 'NOT_STARTED' : 'NO_COMMAND';
+  const ready = hasCommand ? 'it is ready and was not started' : 'it is ready and has no `run:`; an agent may claim it';
+  return { code, message: why ?? ready, on: null };
+}

@@ -1,0 +1,162 @@
+/** The part of `run` that takes verified tasks further: reviews and merges, each tried again when it could not be done. */
+
+import type { ForgeError } from '../core/errors.ts';
+import type { OwnerIdentity } from '../core/identity.ts';
+import type { PlanTask } from '../core/plan.ts';
+import type { TaskRecord } from '../core/records.ts';
+import { resolveRetry, STEP_RETRY_DEFAULT } from '../core/retry.ts';
+import type { RunEvent } from '../core/run-events.ts';
+import type { FinishPhase } from '../core/task-state.ts';
+import { movedEvent } from './endings.ts';
+import type { Env } from './env.ts';
+import type { FinishEnd } from './finishing.ts';
+import { type Interrupts, raisable } from './interrupts.ts';
+
+interface Running {
+  phase: FinishPhase;
+  sinceMs: number;
+  stop: { raise(): void };
+}
+
+/** How often something could not be done, and when it may be tried again: milliseconds of the monotonic clock. */
+interface Hold {
+  tries: number;
+  counts: Map<string, number>;
+  untilMs: number;
+}
+
+/** `given_up`: this run does not try it again. `failed`: the task has failed for good. */
+export type FinisherEnd = { kind: 'moved' } | { kind: 'failed' } | { kind: 'given_up'; why: string };
+
+export class Finisher {
+  readonly #env: Env;
+  readonly #run: { runId: string; owner: OwnerIdentity };
+  readonly #interrupts: Interrupts;
+  readonly #emit: (event: RunEvent) => void;
+  readonly #running = new Map<string, Running>();
+  readonly #holds = new Map<string, Hold>();
+
+  constructor(
+    env: Env,
+    run: { runId: string; owner: OwnerIdentity },
+    interrupts: Interrupts,
+    emit: (event: RunEvent) => void,
+  ) {
+    this.#env = env;
+    this.#run = run;
+    this.#interrupts = interrupts;
+    this.#emit = emit;
+  }
+
+  /** How many reviews and merges are under way. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** What is under way, and for how long, milliseconds. */
+  running(): { task_id: string; phase: FinishPhase; duration_ms: number }[] {
+    const now = this.#env.ctx.monotonicMs();
+    return [...this.#running].map(([task_id, { phase, sinceMs }]) => ({ task_id, phase, duration_ms: now - sinceMs }));
+  }
+
+  /** One merge at a time: each is made on the base that the one before has left. */
+  mayBegin(taskId: string, phase: FinishPhase): boolean {
+    if (this.#running.has(taskId)) return false;
+    if (phase === 'ship' && [...this.#running.values()].some((other) => other.phase === 'ship')) return false;
+    return (this.#holds.get(taskId)?.untilMs ?? 0) <= this.#env.ctx.monotonicMs();
+  }
+
+  /** Milliseconds until something that was held may be tried again. */
+  pauseMs(): number {
+    const now = this.#env.ctx.monotonicMs();
+    const waits = [...this.#holds.values()].map(({ untilMs }) => untilMs - now).filter((wait) => wait > 0);
+    return Math.min(Number.POSITIVE_INFINITY, ...waits.map((wait) => wait + 1));
+  }
+
+  /** Forgets what could not be done: a person has changed the plan. */
+  forget(): void {
+    this.#holds.clear();
+  }
+
+  /** Stops what is under way, and gives it back. */
+  interrupt(): void {
+    for (const { stop } of this.#running.values()) stop.raise();
+  }
+
+  /** Reviews or merges one task. Throws what refuses to begin, and IO_ERROR when the tree can't be written. */
+  async finish(task: PlanTask, phase: FinishPhase, refuse: (record: TaskRecord) => void): Promise<FinisherEnd> {
+    const interrupts = raisable(this.#interrupts);
+    this.#running.set(task.id, { phase, sinceMs: this.#env.ctx.monotonicMs(), stop: interrupts });
+    const request = {
+      ...this.#run,
+      taskId: task.id,
+      task,
+      refuse,
+      interrupts,
+      onBegin: ({ attemptId: attempt_id }: { attemptId: string }) =>
+        this.#emit({ type: 'task_finishing', task_id: task.id, phase, attempt_id }),
+    };
+    try {
+      return this.#report(task, phase, await this.#finish(phase, request));
+    } finally {
+      interrupts.stop();
+      this.#running.delete(task.id);
+    }
+  }
+
+  async #finish(phase: FinishPhase, request: Parameters<typeof import('./ship.ts').shipOne>[1]): Promise<FinishEnd> {
+    // Most runs review and merge nothing.
+    if (phase === 'ship') return (await import('./ship.ts')).shipOne(this.#env, request);
+    return (await import('./review.ts')).reviewTask(this.#env, { ...request, handedIn: null });
+  }
+
+  #report(task: PlanTask, phase: FinishPhase, end: FinishEnd): FinisherEnd {
+    const base = { task_id: task.id, attempt_id: end.attemptId, duration_ms: end.durationMs };
+    if (end.kind === 'held') return this.#hold(task, phase, end.error);
+    this.#holds.delete(task.id);
+    if (end.kind === 'released' || end.kind === 'lost') {
+      const why = end.kind === 'lost' ? end.why : 'the run was stopped';
+      this.#emit({
+        type: 'task_interrupted',
+        ...base,
+        state: phase === 'review' ? 'ready_for_review' : 'merge_pending',
+        why,
+      });
+      return { kind: 'moved' };
+    }
+    const error = end.kind === 'sent_back' ? end.error : null;
+    const tail = { stdout: '', stderr: '' };
+    this.#emit(movedEvent(base, { ...end.result, error, tail }, this.#env.now()));
+    return { kind: end.result.state === 'failed' ? 'failed' : 'moved' };
+  }
+
+  /** By the policy for steps: what keeps it from being done may pass. */
+  #hold(task: PlanTask, phase: FinishPhase, error: ForgeError): FinisherEnd {
+    const { retry: settings } = this.#env.settings;
+    const policy = resolveRetry({
+      task: task.retry ?? undefined,
+      settings: settings ?? undefined,
+      default: STEP_RETRY_DEFAULT,
+    });
+    const hold = this.#holds.get(task.id) ?? { tries: 0, counts: new Map(), untilMs: 0 };
+    hold.tries += 1;
+    const name = classOf(error);
+    const countFor = (key: string) => {
+      const count = (hold.counts.get(key) ?? 0) + 1;
+      hold.counts.set(key, count);
+      return count;
+    };
+    const delay = policy.retryBackoff(name, { attempts: hold.tries, random: this.#env.ctx.random }, countFor);
+    const { code, message, hint } = error;
+    this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: delay });
+    if (delay === null) return { kind: 'given_up', why: message };
+    this.#holds.set(task.id, { ...hold, untilMs: this.#env.ctx.monotonicMs() + delay });
+    return { kind: 'moved' };
+  }
+}
+
+/** What a policy sees of it: how a reviewer failed, else the code in small letters. */
+function classOf({ code, details }: ForgeError): string {
+  const named = (details as { class?: unknown } | undefined)?.class;
+  return typeof named === 'string' ? named : code.toLowerCase();
+}

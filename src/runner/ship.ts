@@ -1,0 +1,158 @@
+/**
+ * Ships a task: merges the commit that was verified and reviewed into the base. The merge is made and verified beside every
+ * checkout, and the base moves to it only from the commit that it was made on.
+ */
+
+import type { ClassifiedError } from '../core/classify.ts';
+import { ForgeError } from '../core/errors.ts';
+import { type Finished, shipTask } from '../core/finishing.ts';
+import { conflictError, mergeVerifyError, type Shipped } from '../core/reviews.ts';
+import { isoTime } from '../core/time.ts';
+import { type CheckResult, checkFailure, heldFor, verifyCommands } from '../core/verification.ts';
+import { changeTask } from '../store/change.ts';
+import { advance, type BaseBranch, dropCandidate, keepCandidate } from './base-branch.ts';
+import { runCheck } from './commands.ts';
+import { doesItself, type Env } from './env.ts';
+import {
+  type FinishEnd,
+  type FinishRequest,
+  finishUnderLease,
+  type Held,
+  movedFailure,
+  note,
+  targetOf,
+  variablesOf,
+} from './finishing.ts';
+import { baseOf, isAncestor, mergeTrees } from './repository.ts';
+import { inScratch } from './scratch.ts';
+import { mergeCommit } from './start-point.ts';
+
+/** Ships a task. One that can't be merged for a reason that is not its own stays where it is. Throws as `finishUnderLease` does. */
+export function shipOne(env: Env, request: FinishRequest): Promise<FinishEnd> {
+  return finishUnderLease(env, request, 'ship', async (held) => {
+    if (!doesItself(env.settings).ship) return { kind: 'done', result: await shipped(held) };
+    // Whoever had the task before may only be paused, on his way to move the base.
+    await dropCandidate(env, request.taskId);
+    const moved = movedFailure('ship', held.target);
+    return moved === null ? merge(held) : { kind: 'sent_back', error: moved };
+  });
+}
+
+type MergeEnd = Awaited<ReturnType<Parameters<typeof finishUnderLease>[3]>>;
+
+/** What is known of a merge, as it goes into the attempt's file. */
+type Facts = Pick<Shipped, 'base' | 'base_sha' | 'merge_sha' | 'commands' | 'conflicts'>;
+
+async function merge(held: Held): Promise<MergeEnd> {
+  const { env, request, target, commands } = held;
+  const { head } = target;
+  if (head === null) {
+    throw new ForgeError('NOT_READY', `there is no commit of task ${request.taskId} that could be merged`, {
+      hint: 'ship.policy: merge needs a repository. Set `workspace: worktree`, or `ship: {policy: none}`.',
+    });
+  }
+  for (;;) {
+    const base = await requireBase(env);
+    const facts: Facts = { base: base.branch, base_sha: base.sha, merge_sha: null, commands: [], conflicts: [] };
+    if (await isAncestor(env, head, base.sha)) return { kind: 'done', result: await merged(held, facts) };
+    const tree = await mergeTrees(env, base.sha, head);
+    if (tree.kind === 'unknown') throw new ForgeError('IO_ERROR', `merging task ${request.taskId}: ${tree.why}`);
+    if (tree.kind === 'conflicts') {
+      const error = conflictError(target.branch ?? head, base.branch, tree.files);
+      await write(held, { ...facts, conflicts: tree.files }, error);
+      return { kind: 'sent_back', error };
+    }
+    const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
+    await keepCandidate(env, request.taskId, merge_sha);
+    const checks = await verifyMerge(held, merge_sha);
+    if (checks === null) return null;
+    const failed = checkFailure(checks);
+    if (failed !== null) {
+      const error = mergeVerifyError(base.branch, failed);
+      await write(held, { ...facts, merge_sha, commands: checks }, error);
+      return { kind: 'sent_back', error };
+    }
+    const since = await stillMine(held);
+    if (since !== null) return { kind: 'sent_back', error: since };
+    if (commands.stopped) return null;
+    const end = await advance(env, base, request.taskId, merge_sha);
+    if (end === 'moved') continue;
+    return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks }) };
+  }
+}
+
+/** Looks once more whether the task is ours and at the reviewed commit. Throws LEASE_STOLEN. */
+async function stillMine({ env, request, attemptId, claimId }: Held) {
+  const { record } = await env.store.read(request.taskId, { thorough: true });
+  if (record === null) throw new ForgeError('LEASE_STOLEN', `the record of task ${request.taskId} is gone`);
+  heldFor(record, { attemptId, claimId });
+  return movedFailure('ship', await targetOf(env, record));
+}
+
+async function requireBase(env: Env): Promise<BaseBranch> {
+  const { branch, sha } = await baseOf(env);
+  if (branch !== null) return { branch, sha };
+  throw new ForgeError('NOT_READY', `${env.layout.project} is on no branch, so there is none to merge into`, {
+    hint: 'Check out the branch that tasks are merged into, or name it in .forge/settings.yaml: `ship: {base: main}`.',
+  });
+}
+
+function messageOf({ request, target }: Held, { branch }: BaseBranch): string {
+  const what = target.branch === null ? `the work of ${request.taskId}` : `branch '${target.branch}'`;
+  const title = request.task?.title ?? '';
+  return `Merge ${what} into ${branch}${title === '' ? '' : `\n\n${title}`}`;
+}
+
+/** Runs what verifies the task on the result of the merge. Null when it was stopped. */
+async function verifyMerge(held: Held, merge_sha: string): Promise<CheckResult[] | null> {
+  const { env, request, dir } = held;
+  const commands = verifyCommands(env.settings.verify.commands, request.task?.verify ?? []);
+  if (commands.length === 0) return [];
+  return inScratch(env, { taskId: request.taskId, claimId: held.claimId, commit: merge_sha }, async (cwd) => {
+    const checks: CheckResult[] = [];
+    for (const command of commands) {
+      const check = await runCheck(held.commands, {
+        command,
+        dir,
+        index: checks.length + 1,
+        cwd,
+        env: variablesOf(held),
+        timeoutMs: env.settings.verify.timeout_ms,
+        note: async (worker) => {
+          await note(held, worker);
+          request.onCommand?.(command.command);
+        },
+      });
+      if (check === null) return null;
+      checks.push(check);
+    }
+    return checks;
+  });
+}
+
+async function merged(held: Held, facts: Facts): Promise<Finished> {
+  await write(held, facts, null);
+  const result = await shipped(held);
+  await dropCandidate(held.env, held.request.taskId);
+  return result;
+}
+
+async function shipped({ env, request, claimId }: Held): Promise<Finished> {
+  const { result } = await changeTask(env, request.taskId, (record) => shipTask(record, { claimId, nowMs: env.now() }));
+  return result;
+}
+
+/** What came of it is written once, before the task moves by it. */
+async function write(held: Held, facts: Facts, error: ClassifiedError | null): Promise<void> {
+  const { env, attemptId, target } = held;
+  const shipped: Shipped = {
+    version: 1,
+    attempt_id: attemptId,
+    merged: error === null,
+    ...facts,
+    head: target.head,
+    error: error && { ...error },
+    shipped_at: isoTime(env.now()),
+  };
+  await env.store.createOnce(held.request.taskId, attemptId, 'ship.json', shipped, env.newOp());
+}

@@ -1,0 +1,126 @@
+/** `review` and `ship`: take a verified task further by hand, one at a time. */
+
+import { ForgeError } from '../core/errors.ts';
+import { requireTaskId } from '../core/ids.ts';
+import { dueNow, reasonsToWait } from '../core/readiness.ts';
+import { type FailureReason, RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../core/records.ts';
+import type { Review } from '../core/reviews.ts';
+import { refuseHeld } from '../core/task-ops.ts';
+import { type FinishPhase, phaseDue } from '../core/task-state.ts';
+import { observerOf, ownIdentity, worldOf, worldWith } from '../runner/env.ts';
+import type { FinishEnd, FinishRequest } from '../runner/finishing.ts';
+import { listenToSignals } from '../runner/interrupts.ts';
+import { parseReview, reviewTask } from '../runner/review.ts';
+import { shipOne } from '../runner/ship.ts';
+import { yielding } from '../store/drivers.ts';
+import { loadPlan } from '../store/project.ts';
+import { readUserFile } from '../store/user-files.ts';
+import { type Call, notReady, openSession, readFor, requireRecord, type Session, underRun } from './session.ts';
+
+/** What became of the task. */
+interface FinishData {
+  task_id: string;
+  /** The attempt that the review, or the merge, was. */
+  attempt_id: string;
+  state: TaskState;
+  next_eligible_at: string | null;
+  failure_reason: FailureReason | null;
+}
+
+export interface ReviewData extends FinishData {
+  verdict: Review['verdict'];
+  findings: Review['findings'];
+}
+
+export interface ShipData extends FinishData {
+  /** The branch that has the work now, and the commit by which it was merged; null where nothing was to be merged. */
+  base: string | null;
+  merge_sha: string | null;
+}
+
+/**
+ * Reviews a task by the settings' command, or by `file`: a review that somebody has written.
+ * Throws what `finish` throws, and SCHEMA_INVALID (the file).
+ */
+export async function review(
+  call: Call,
+  options: { task: string; run?: string | undefined; file?: string | undefined },
+): Promise<ReviewData> {
+  const { file } = options;
+  const handedIn = file === undefined ? null : parseReview(readUserFile(file, '--file', RECORD_MAX_BYTES / 2), file);
+  const { session, data } = await finish(call, options, 'review', (session, request) =>
+    reviewTask(session, { ...request, handedIn }),
+  );
+  const reviewed = await session.store.readReviewed(data.task_id, data.attempt_id);
+  return { ...data, verdict: reviewed?.verdict ?? 'pass', findings: reviewed?.findings ?? [] };
+}
+
+/** Merges a task into the base, as the settings say. Throws what `finish` throws. */
+export async function ship(call: Call, options: { task: string; run?: string | undefined }): Promise<ShipData> {
+  const { session, data } = await finish(call, options, 'ship', shipOne);
+  const shipped = await session.store.readShipped(data.task_id, data.attempt_id);
+  return { ...data, base: shipped?.base ?? null, merge_sha: shipped?.merge_sha ?? null };
+}
+
+/**
+ * Throws TASK_NOT_FOUND, STATE_NOT_FOUND, RUN_NOT_FOUND; ILLEGAL_TRANSITION when the task does not wait for this;
+ * LEASE_EXISTS; NOT_READY when it can't be done, which changes nothing; VERIFICATION_FAILED when the task has to be worked
+ * on again (`data` says what became of it); LEASE_STOLEN; INTERRUPTED; IO_ERROR.
+ */
+async function finish(
+  call: Call,
+  { task, run }: { task: string; run?: string | undefined },
+  phase: FinishPhase,
+  work: (session: Session, request: FinishRequest) => Promise<FinishEnd>,
+): Promise<{ session: Session; data: FinishData }> {
+  const session = openSession(call, yielding);
+  const taskId = requireTaskId(task);
+  const loaded = loadPlan(session.layout, session.settings);
+  const planned = loaded?.plan.byId.get(taskId) ?? null;
+  const { record: seen } = await requireRecord(session, taskId);
+  const reads = loaded === null || planned === null ? null : await readFor(session, loaded, planned);
+  const refuse = (record: TaskRecord) => {
+    // The table of moves has a word for what does not wait for this at all.
+    if (phaseDue(record.state.state) !== phase) return;
+    refuseHeld(record, observerOf(session));
+    if (loaded === null || planned === null || reads === null) return;
+    const world = worldWith(worldOf(session, loaded.plan, reads), taskId, record);
+    if (dueNow(planned, world) !== phase) throw notReady(taskId, reasonsToWait(planned, world));
+  };
+  refuse(seen);
+  const owner = ownIdentity(session);
+  const interrupts = listenToSignals();
+  try {
+    return await underRun(session, run, { owner }, async (runId) => {
+      const onCommand = (command: string) =>
+        session.note(`${phase === 'review' ? 'reviewing' : 'verifying'}: ${command}`);
+      const end = await work(session, { taskId, task: planned, runId, owner, refuse, interrupts, onCommand });
+      return { session, data: outcome(taskId, phase, end) };
+    });
+  } finally {
+    interrupts.stop();
+  }
+}
+
+function outcome(taskId: string, phase: FinishPhase, end: FinishEnd): FinishData {
+  const what = phase === 'review' ? 'reviewed' : 'shipped';
+  switch (end.kind) {
+    case 'held':
+      throw end.error;
+    case 'lost':
+      throw new ForgeError('LEASE_STOLEN', `task ${taskId} is not ${what}: ${end.why}`);
+    case 'released':
+      throw new ForgeError('INTERRUPTED', `task ${taskId} is not ${what} yet`);
+    default: {
+      const { attempts: _, ...result } = end.result;
+      const data = { ...result, attempt_id: end.attemptId };
+      if (end.kind === 'done') return data;
+      const { state, next_eligible_at } = result;
+      const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
+      throw new ForgeError('VERIFICATION_FAILED', `task ${taskId} is not ${what}: ${end.error.message}; ${next}`, {
+        details: { ...data, class: end.error.class },
+        data,
+      });
+    }
+  }
+}
