@@ -8,6 +8,7 @@ import { isClaimable, isInFlight } from './task-state.ts';
 import { oneLine } from './text.ts';
 import { fromIso } from './time.ts';
 import { pendingVerification } from './verification.ts';
+import { commandFor, type WorkerSettings } from './workers.ts';
 
 export type WaitCode =
   | 'TASK_FINISHED'
@@ -45,6 +46,8 @@ export interface World {
   /** The record of a task; null when nothing has happened to it; 'unreadable' when it can't be read. */
   recordOf(taskId: string): TaskRecord | null | 'unreadable';
   observer: LeaseObserver;
+  /** Who does tasks without a command of their own. */
+  workers: WorkerSettings;
 }
 
 /** Every reason why the task can't be given out now, its own first. None means that it is ready. */
@@ -122,8 +125,9 @@ function doing(record: TaskRecord, observer: LeaseObserver): string {
 }
 
 /** Whether a runner has anything to do for the task by itself: its command, or the verification of what it came to. */
-export function hasWork(task: PlanTask, record: TaskRecord | null | 'unreadable'): boolean {
-  if (task.run !== null) return true;
+export function hasWork(task: PlanTask, world: World): boolean {
+  if (commandFor(task, world.workers) !== null) return true;
+  const record = world.recordOf(task.id);
   return record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
 }
 
@@ -220,7 +224,7 @@ const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRA
 
 /**
  * The tasks among `selected` that may still come to be started by a runner without a person or an agent doing anything:
- * those with a command of their own whose every obstacle is under way, waits out a backoff, or may come to be started too.
+ * those with a command whose every obstacle is under way, waits out a backoff, or may come to be started too.
  */
 export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTask[] {
   const finished = finishedPhases(world);
@@ -239,7 +243,7 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     const reasons = reasonsToWait(task, world, finished);
     if (reasons[0]?.code === 'TASK_FINISHED') return true;
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
-    if (!selected.has(task.id) || !hasWork(task, world.recordOf(task.id))) return false;
+    if (!selected.has(task.id) || !hasWork(task, world)) return false;
     return reasons.every(({ code, on }) => {
       if (PASSING.includes(code) || (code === 'TASK_WAITS_FOR_ANSWER' && hasDeadline(task.id, world))) return true;
       if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
@@ -249,7 +253,7 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     });
   };
   return world.plan.tasks.filter((task) => {
-    if (!selected.has(task.id) || !hasWork(task, world.recordOf(task.id))) return false;
+    if (!selected.has(task.id) || !hasWork(task, world)) return false;
     return progresses(task.id) && reasonsToWait(task, world, finished)[0]?.code !== 'TASK_FINISHED';
   });
 }

@@ -16,6 +16,7 @@ import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import { plainText } from '../core/text.ts';
 import { fromIso } from '../core/time.ts';
 import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
+import { commandFor } from '../core/workers.ts';
 import { LogReader } from '../store/attempt-files.ts';
 import type { TaskRead } from '../store/store.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
@@ -143,7 +144,7 @@ export class RunLoop {
     const selected = this.#selected();
     for (const task of outlook(this.#world()).ready) {
       if (this.#active.size >= this.#options.maxParallel) return;
-      if (!selected.has(task.id) || !hasWork(task, this.#world().recordOf(task.id))) continue;
+      if (!selected.has(task.id) || !hasWork(task, this.#world())) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
@@ -185,8 +186,9 @@ export class RunLoop {
     };
     const record = this.#world().recordOf(task.id);
     const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
-    if (unverified || task.run === null) return takeOverVerification(this.#env, request);
-    return startAttempt(this.#env, { ...request, plan: this.#plan(), command: { shell: task.run }, output: 'logs' });
+    const own = commandFor(task, this.#env.settings.agents);
+    if (unverified || own === null) return takeOverVerification(this.#env, request);
+    return startAttempt(this.#env, { ...request, plan: this.#plan(), command: { shell: own.command }, output: 'logs' });
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {
@@ -379,9 +381,9 @@ export class RunLoop {
 
   /** Why a task that is ready was not started. */
   #unstarted(task: PlanTask) {
-    const why = task.run === null ? ('NO_COMMAND' as const) : ('NOT_STARTED' as const);
-    const ready =
-      task.run === null ? 'it is ready and has no `run:`; an agent may claim it' : 'it is ready and was not started';
-    return { code: why, message: this.#refused.get(task.id) ?? ready, on: null };
+    const forAgent = commandFor(task, this.#env.settings.agents) === null;
+    const code = forAgent ? ('NO_COMMAND' as const) : ('NOT_STARTED' as const);
+    const ready = forAgent ? 'it is ready and has no `run:`; an agent may claim it' : 'it is ready and was not started';
+    return { code, message: this.#refused.get(task.id) ?? ready, on: null };
   }
 }
