@@ -1,6 +1,7 @@
 /** Programs that can be called by name. They are looked for as a shell does, and never executed. */
 
 import fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { PRESETS, presetOf, type WorkerSettings } from '../core/workers.ts';
 import { inherited } from '../core/workspaces.ts';
 
@@ -10,7 +11,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const USUAL_PATH = '/usr/bin:/bin';
 
 /** The folder with an executable `forge`; the same way up from src/host and from the bundle in dist/cli. */
-const OWN_FOLDER = decodeURIComponent(new URL('../../bin', import.meta.url).pathname);
+const OWN_FOLDER = fileURLToPath(new URL('../../bin', import.meta.url));
 
 /** Where `name` is found by PATH, seen from `cwd`; null when it is not. */
 export function findProgram(name: string, env: Environment, cwd: string): string | null {

@@ -97,7 +97,8 @@ export interface StateStore {
   snapshot(): Promise<Snapshot>;
 }
 
-const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.
+/** What the first changing command puts into `.forge/.gitignore`. */
+export const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.
 orchestrator/
 logs/
 worktrees/

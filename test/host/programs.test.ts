@@ -22,7 +22,7 @@ describe('a program', () => {
     [`${dir}/d:${dir}/gone`, null, 'is no folder'],
     ['c', `${dir}/c/tool`, 'is looked for from the folder that its command runs in'],
     ['', null, 'may be looked for in that folder itself'],
-  ])('by PATH %j is %j: it %s', (PATH, found) => {
+  ])('by PATH %j is %j: it %s', (PATH, found, _why) => {
     expect(findProgram('tool', { PATH }, dir)).toBe(found);
   });
 
