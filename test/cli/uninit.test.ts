@@ -168,6 +168,15 @@ describe('AGENTS.md', () => {
     expect(tree(cwd)).toEqual(before);
   });
 
+  it('that has become a symlink since leads somewhere afterwards', async () => {
+    const cwd = folder();
+    await init(cwd);
+    fs.renameSync(join(cwd, 'AGENTS.md'), join(cwd, 'CLAUDE.md'));
+    fs.symlinkSync('CLAUDE.md', join(cwd, 'AGENTS.md'));
+    expect((await uninit(cwd)).json().data.updated).toEqual(['AGENTS.md']);
+    expect(read(cwd)).toBe('');
+  });
+
   const bad: [string, string, RegExp, (cwd: string) => void][] = [
     [
       'half a section',
