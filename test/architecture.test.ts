@@ -128,7 +128,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:child_process': (file) => layerOf(file) === 'host' || file === 'src/runner/worker.ts',
   'node:path': (file) => ['store', 'verbs', 'cli'].includes(layerOf(file)),
   'node:os': (file) => ['host', 'verbs'].includes(layerOf(file)),
-  'node:url': (file) => ['verbs', 'cli'].includes(layerOf(file)),
+  'node:url': (file) => layerOf(file) === 'host',
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/runner/worker.ts',
   'node:tty': (file) => layerOf(file) === 'cli',

@@ -17,6 +17,8 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 /** Options that may stand in front of a verb. The value of `--dir` may also be joined to it. */
 const GLOBAL_OPTIONS = ['--json', '--no-color', '--help', '-h', '--version', '--dir'];
+/** Verbs that also stand right behind `forge`, for who comes to set a project up. */
+const SHORT = ['init', 'uninit'];
 const VERBS = GROUPS.flatMap(({ verbs }) => verbs);
 
 /** Reads `argv`, without node and script. Throws INVALID_ARGS, UNKNOWN_VERB. */
@@ -58,7 +60,8 @@ function findVerb(argv: readonly string[]): Found {
   const helpFirst = words.take('help');
   const word = words.next();
   if (word === null) return { verb: null, args: words.rest(), help: helpFirst };
-  if (!words.take('orchestrate')) throw unknownVerb(word, 'forge', ['orchestrate', ...namesBelow('')]);
+  if (!words.take('orchestrate') && !SHORT.includes(word))
+    throw unknownVerb(word, 'forge', ['orchestrate', ...namesBelow('')]);
   const help = words.take('help') || helpFirst;
   if (words.next() === null) return { verb: help ? null : HOME, args: words.rest(), help };
   const above = takeVerb(words, '');

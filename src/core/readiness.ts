@@ -8,6 +8,7 @@ import { type FinishPhase, isClaimable, isInFlight, phaseDue } from './task-stat
 import { oneLine } from './text.ts';
 import { fromIso } from './time.ts';
 import { pendingVerification } from './verification.ts';
+import { commandFor, type WorkerSettings } from './workers.ts';
 
 export type WaitCode =
   | 'TASK_FINISHED'
@@ -47,6 +48,8 @@ export interface World {
   observer: LeaseObserver;
   /** Whether forge itself reviews what is verified, and merges what is reviewed, as the settings say. */
   does: Readonly<Record<FinishPhase, boolean>>;
+  /** Who does tasks without a command of their own. */
+  workers: WorkerSettings;
 }
 
 /** What does not keep the plan's own order from being asked as well. */
@@ -137,8 +140,8 @@ function doing(record: TaskRecord, observer: LeaseObserver): string {
  * Whether a runner has anything to do for the task by itself: its command, or what is to be done about what it came to: its
  * verification, its review, its merge.
  */
-export function hasWork(task: PlanTask, { recordOf, does }: Pick<World, 'recordOf' | 'does'>): boolean {
-  if (task.run !== null) return true;
+export function hasWork(task: PlanTask, { recordOf, does, workers }: World): boolean {
+  if (commandFor(task, workers) !== null) return true;
   const record = recordOf(task.id);
   if (record === null || record === 'unreadable') return false;
   const due = phaseDue(record.state.state);
@@ -270,7 +273,7 @@ const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRA
 
 /**
  * The tasks among `selected` that may still come to be started by a runner without a person or an agent doing anything:
- * those with a command of their own whose every obstacle is under way, waits out a backoff, or may come to be started too.
+ * those with a command whose every obstacle is under way, waits out a backoff, or may come to be started too.
  */
 export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTask[] {
   const finished = finishedPhases(world);

@@ -8,6 +8,7 @@ import { type ErrorRule, errorRulesSchema } from './classify.ts';
 import { once } from './once.ts';
 import { described, optional } from './plan-schema.ts';
 import { durationSchema, type RetryYaml, retrySchema } from './retry-schema.ts';
+import { WORKERS, type WorkerName } from './workers.ts';
 
 export const OVERLAP_MODES = ['lenient', 'strict'] as const;
 export const WORKSPACES = ['none', 'worktree'] as const;
@@ -54,8 +55,8 @@ export interface AgentSettings {
   hard_lock_globs: readonly string[];
   preflight_globs: readonly string[];
   overlap: (typeof OVERLAP_MODES)[number];
-  /** Null: no worker of its own; tasks without `run` wait for an agent. */
-  worker: string | null;
+  /** Who does tasks without `run`. Null, both of them: an agent that claims them. `worker_command` counts first. */
+  worker: WorkerName | null;
   worker_command: string | null;
   log_rotate_max_bytes: number;
 }
@@ -252,10 +253,13 @@ const agentsSchema = once(() => {
       z.enum(OVERLAP_MODES),
       'lenient: only locked files keep tasks with overlapping write_globs apart. strict: any overlap does.',
     ),
-    worker: optional(filled, 'The kind of worker that does tasks without run. Left out: they wait for an agent.'),
+    worker: optional(
+      z.enum(WORKERS),
+      'The coding agent that does tasks without run: one with a preset, or custom, which needs worker_command. Left out: they wait for an agent.',
+    ),
     worker_command: optional(
       filled,
-      'The command line, for /bin/sh, of the worker that does tasks without run. Left out: they wait for an agent.',
+      'The command line, for /bin/sh, that does tasks without run, also in place of the preset of worker. Left out: that of worker.',
     ),
     log_rotate_max_bytes: agentKey(
       'log_rotate_max_bytes',

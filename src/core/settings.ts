@@ -86,6 +86,7 @@ function checkValues(value: unknown): Finding[] {
     ...BEATS.flatMap((pair) => checkBeat(agents, pair)),
     ...checkBudget(withBudgetDefaults(agents)),
     ...checkCopies(agents),
+    ...checkWorker(agents),
   ];
   return [
     ...ofAgents.map((finding): Finding => inBlock('agents', finding)),
@@ -98,6 +99,18 @@ function checkValues(value: unknown): Finding[] {
     ...(retry === undefined || retry === null
       ? []
       : retryFindings(retry, []).map((finding) => inBlock('retry', finding))),
+  ];
+}
+
+/** The others have a command line of their own. */
+function checkWorker(agents: unknown): Finding[] {
+  if (valueAt(agents, ['worker']) !== 'custom' || (valueAt(agents, ['worker_command']) ?? null) !== null) return [];
+  return [
+    {
+      path: ['worker'],
+      message: 'custom needs worker_command',
+      suggestion: 'Write `worker_command: my-agent < "$FORGE_PROMPT_FILE"` beside it, or name a preset.',
+    },
   ];
 }
 

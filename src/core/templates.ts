@@ -65,7 +65,8 @@ phases:
         title: Show what was found
         run: cat .forge/scratch/summary.txt
 
-      # Without \`run\` a task waits for an agent, which takes it with \`forge orchestrate claim\`. Remove the "#" to try.
+      # Without \`run\` a task is done by agents.worker of the settings; without that it waits for an agent, which takes it
+      # with \`forge orchestrate claim\`. Remove the "#" to try.
       # - id: improve-readme
       #   title: Describe in the README how the project is tested
       #   description: |
@@ -118,7 +119,8 @@ version: 1
 #   hard_lock_globs: [package.json, "migrations/**"]   # the default list is longer
 #   preflight_globs: []
 #   overlap: lenient              # or strict
-#   worker_command: my-agent --task "$FORGE_PROMPT_FILE"   # does tasks without run; default: they wait for an agent
+#   worker: claude                # or codex, cursor, gemini: does tasks without run, and asks nobody; default: they wait
+#   worker_command: my-agent --task "$FORGE_PROMPT_FILE"   # does them in its place
 #   log_rotate_max_bytes: 10485760
 
 # When failed attempts are tried again. Default: 10 attempts, 1s after the first, doubling up to 5m.

@@ -23,7 +23,7 @@ import {
 import { isInFlight } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
-import { inherited } from '../core/workspaces.ts';
+import { workerEnvironment } from '../host/programs.ts';
 import { closeLogs, openLogs, removeAttempt, writePrompt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { type Env, instantOf, observerOf } from './env.ts';
@@ -271,7 +271,7 @@ function workerEnv(
   seen: TaskRecord,
 ): Record<string, string | undefined> {
   return {
-    ...inherited(env.ctx.env),
+    ...workerEnvironment(env.ctx.env, env.layout.project),
     ...request.task.env,
     FORGE_DIR: env.layout.project,
     FORGE_RUN_ID: request.runId,

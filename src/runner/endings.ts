@@ -2,9 +2,10 @@
 
 import type { ClassifiedError } from '../core/classify.ts';
 import { type Reason, reasonsToWait, type World } from '../core/readiness.ts';
-import type { FailureReason, TaskState } from '../core/records.ts';
+import type { FailureReason, TaskRecord, TaskState } from '../core/records.ts';
 import type { OutputTail, RunEvent } from '../core/run-events.ts';
 import { fromIso } from '../core/time.ts';
+import { commandFor } from '../core/workers.ts';
 import type { FinishedAttempt } from './running-attempt.ts';
 
 interface Base {
@@ -51,6 +52,22 @@ export function endingOf(base: Base, { end, record, tail }: FinishedAttempt, now
   }
 }
 
+/** A task that nobody survives has failed, without another attempt. Null: its record can't be read. */
+export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEvent {
+  const error = record?.state.last_error ?? null;
+  return {
+    type: 'task_finished',
+    task_id,
+    attempt_id: null,
+    state: 'failed',
+    attempts: record?.state.attempt_count ?? 0,
+    duration_ms: 0,
+    error: error && { class: error.class, message: error.message },
+    failure_reason: record?.state.failure_reason ?? null,
+    tail: { stdout: '', stderr: '' },
+  };
+}
+
 /** What a run leaves of the tasks that it was to do. */
 export interface Left {
   /** How many are in each state; `done` and `dropped` are the plan's word. */
@@ -76,7 +93,7 @@ export function leftOf(world: World, selected: ReadonlySet<string>, refused: Rea
     }
     const why = refused.get(task.id);
     const reasons = reasonsToWait(task, world).map((reason) => toldWith(reason, why));
-    const shown = reasons.length > 0 ? reasons : [unstarted(task.run !== null, why)];
+    const shown = reasons.length > 0 ? reasons : [unstarted(commandFor(task, world.workers) !== null, why)];
     left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: shown });
   }
   return left;

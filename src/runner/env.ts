@@ -52,6 +52,7 @@ export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskRea
     plan,
     observer: observerOf(env),
     does: doesItself(env.settings),
+    workers: env.settings.agents,
     recordOf: (taskId) => {
       const read = reads.get(taskId);
       if (read === undefined) return null;

@@ -15,7 +15,8 @@ import { releaseTask } from '../core/task-ops.ts';
 import type { FinishPhase } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import type { Verified } from '../core/verification.ts';
-import { branchFor, inherited } from '../core/workspaces.ts';
+import { branchFor } from '../core/workspaces.ts';
+import { workerEnvironment } from '../host/programs.ts';
 import { removeAttempt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { unlessInvalid } from '../store/folders.ts';
@@ -279,7 +280,7 @@ export function variablesOf({
   record,
 }: Held): Record<string, string | undefined> {
   return {
-    ...inherited(env.ctx.env),
+    ...workerEnvironment(env.ctx.env, env.layout.project),
     ...request.task?.env,
     FORGE_DIR: env.layout.project,
     FORGE_RUN_ID: request.runId,

@@ -25,10 +25,11 @@ import type { FinishPhase } from '../core/task-state.ts';
 import { plainText } from '../core/text.ts';
 import { fromIso } from '../core/time.ts';
 import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
+import { commandFor } from '../core/workers.ts';
 import { LogReader } from '../store/attempt-files.ts';
 import type { TaskRead } from '../store/store.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
-import { endingOf, leftOf } from './endings.ts';
+import { endingOf, gaveUpEvent, leftOf } from './endings.ts';
 import { type Env, worldOf, worldWith } from './env.ts';
 import { Finisher } from './finisher.ts';
 import type { Interrupts } from './interrupts.ts';
@@ -242,8 +243,9 @@ export class RunLoop {
     };
     const record = this.#world().recordOf(task.id);
     const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
-    if (unverified || task.run === null) return takeOverVerification(this.#env, request);
-    return startAttempt(this.#env, { ...request, plan: this.#plan(), command: { shell: task.run }, output: 'logs' });
+    const own = commandFor(task, this.#env.settings.agents);
+    if (unverified || own === null) return takeOverVerification(this.#env, request);
+    return startAttempt(this.#env, { ...request, plan: this.#plan(), command: { shell: own.command }, output: 'logs' });
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {
@@ -274,20 +276,8 @@ export class RunLoop {
   /** The claim of a task that nobody survives has failed it instead. */
   async #gaveUp(taskId: string): Promise<void> {
     await this.#lookAt(taskId);
-    const state = this.#reads.get(taskId)?.record?.state;
-    const error = state?.last_error ?? null;
     this.#failed = true;
-    this.#emit({
-      type: 'task_finished',
-      task_id: taskId,
-      attempt_id: null,
-      state: 'failed',
-      attempts: state?.attempt_count ?? 0,
-      duration_ms: 0,
-      error: error && { class: error.class, message: error.message },
-      failure_reason: state?.failure_reason ?? null,
-      tail: { stdout: '', stderr: '' },
-    });
+    this.#emit(gaveUpEvent(taskId, this.#reads.get(taskId)?.record ?? null));
   }
 
   #interrupted(): void {

@@ -26,7 +26,7 @@ import {
   verifyCommands,
   workFault,
 } from '../core/verification.ts';
-import { inherited } from '../core/workspaces.ts';
+import { workerEnvironment } from '../host/programs.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
@@ -232,7 +232,7 @@ class Verification {
   #variables(): Record<string, string | undefined> {
     const { ctx, layout } = this.#env;
     return {
-      ...inherited(ctx.env),
+      ...workerEnvironment(ctx.env, layout.project),
       ...this.#completion.task?.env,
       FORGE_DIR: layout.project,
       FORGE_TASK_ID: this.#completion.taskId,

@@ -1,4 +1,4 @@
-/** The files that `init` writes for a person to go on from. */
+/** New files, never over what is there. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -32,9 +32,4 @@ function linked(from: string, to: string): boolean {
     if (errorCode(error) === 'EEXIST') return false;
     throw error;
   }
-}
-
-/** A file that comes with forge itself. */
-export function readShipped(file: string): string {
-  return fs.readFileSync(file, 'utf8');
 }

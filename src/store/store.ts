@@ -34,7 +34,8 @@ import {
 
 export type { TaskRead } from './task-files.ts';
 
-const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.
+/** What the first changing command puts into `.forge/.gitignore`. */
+export const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.
 orchestrator/
 logs/
 worktrees/

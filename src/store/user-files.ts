@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { locateSection, withoutSection } from '../core/agents-section.ts';
 import { ForgeError } from '../core/errors.ts';
 import { readFrom } from './attempt-files.ts';
 import { errorCode } from './calls.ts';
@@ -35,7 +36,9 @@ const CONVENTION_FILES = ['AGENTS.md', 'CLAUDE.md'] as const;
 export function readConventions(roots: readonly string[]): { file: string; text: string } | null {
   for (const root of roots) {
     for (const file of CONVENTION_FILES) {
-      const text = textBelow(root, file);
+      const whole = textBelow(root, file);
+      // Forge's own section is for who comes without a task; a worker is told the same, for its task, elsewhere.
+      const text = withoutSection(whole, locateSection(whole)) ?? '';
       if (text.trim() !== '') return { file, text };
     }
   }

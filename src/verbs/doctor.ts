@@ -6,6 +6,8 @@ import type { SeenIssue } from '../core/gc-plan.ts';
 import type { Plan } from '../core/plan.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../core/settings.ts';
 import { oneLine } from '../core/text.ts';
+import { PRESETS, presetOf } from '../core/workers.ts';
+import { missingProgram } from '../host/programs.ts';
 import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../store/checks.ts';
 import { asIoError } from '../store/io-errors.ts';
 import type { Layout } from '../store/layout.ts';
@@ -34,6 +36,7 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
     checks: [
       settings.check,
       plan.check,
+      ...worker(call, layout, settings.value ?? DEFAULT_SETTINGS),
       supported(settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null),
       await looked('writable', () => writable(layout)),
       await looked('symlinks', () => links(layout)),
@@ -72,6 +75,23 @@ async function looked(name: string, look: () => Check | Promise<Check>): Promise
     if (!(known instanceof ForgeError)) throw error;
     return { name, status: 'fail', message: known.message, fix: known.hint };
   }
+}
+
+/** The agent that the settings choose can be called; looked at only where they choose one. */
+function worker({ ctx }: Call, layout: Layout, { agents }: Settings): Check[] {
+  const preset = presetOf(agents);
+  if (preset === null) return [];
+  const missing = missingProgram(agents, ctx.env, layout.project);
+  if (missing === null) return [ok('worker', `tasks without run are done by ${PRESETS[preset].program}`)];
+  const message = `agents.worker is ${preset}, and there is no ${missing} on PATH`;
+  return [
+    {
+      name: 'worker',
+      status: 'fail',
+      message,
+      fix: `Install ${missing}, put it on PATH, or set agents.worker_command.`,
+    },
+  ];
 }
 
 function supported(settings: Settings, plan: Parameters<typeof notEnforced>[1]): Check {

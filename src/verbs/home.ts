@@ -1,7 +1,7 @@
 /** Bare `forge orchestrate`: where things stand, and the exact next command. */
 
 import { ForgeError } from '../core/errors.ts';
-import { mayStillRun, outlook, type WaitCode } from '../core/readiness.ts';
+import { hasWork, mayStillRun, outlook, type WaitCode } from '../core/readiness.ts';
 import { isInFlight } from '../core/task-state.ts';
 import { worldOf } from '../runner/env.ts';
 import { findProject, loadPlan } from '../store/project.ts';
@@ -56,7 +56,7 @@ export async function home(call: Call): Promise<HomeData> {
     asked: unready.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')),
     failed: loaded.plan.tasks.find((task) => stateOf(world.recordOf(task.id)) === 'failed')?.id ?? null,
     runnable: mayStillRun(world, ids).length > 0,
-    forAgents: ready.find((task) => task.run === null)?.id ?? null,
+    forAgents: ready.find((task) => !hasWork(task, world))?.id ?? null,
     waiting: (waiting[0] ?? unready[0])?.task.id ?? null,
     empty: loaded.plan.tasks.length === 0,
     human: human[0]?.id ?? null,

@@ -5,14 +5,17 @@ import { outlook, withDependencies } from '../core/readiness.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import type { FinishPhase } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
+import { commandFor, type TaskCommand } from '../core/workers.ts';
+import { missingProgram } from '../host/programs.ts';
 import { ownIdentity, worldOf } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
 import { requireWorktrees } from '../runner/place.ts';
 import { PlanSource } from '../runner/plan-source.ts';
 import { RunLoop } from '../runner/run-loop.ts';
 import { yielding } from '../store/drivers.ts';
+import type { LoadedPlan } from '../store/project.ts';
 import { notEnforced } from './not-enforced.ts';
-import { type Call, foresee, openRun, openSession, plannedTask, planOf, readAll } from './session.ts';
+import { type Call, foresee, openRun, openSession, plannedTask, planOf, readAll, type Session } from './session.ts';
 
 export interface RunVerbOptions {
   /** Workers at a time; the settings' agents.max_parallel, else the number of cores. */
@@ -38,8 +41,7 @@ export async function run(
   await requireWorktrees(session);
   const owner = ownIdentity(session);
   const manifest = await openRun(session, { owner });
-  for (const message of [...loaded.warnings, ...notEnforced(session.settings, loaded.plan)])
-    emit({ type: 'warning', message });
+  for (const message of warningsOf(session, loaded)) emit({ type: 'warning', message });
   const trackerSettled = session.trackBesides();
   const loop = new RunLoop(
     session,
@@ -63,9 +65,24 @@ export async function run(
   return finished;
 }
 
+/** What a person should know before anything is started. */
+function warningsOf({ settings, ctx, layout }: Session, { plan, warnings }: LoadedPlan): string[] {
+  const missing = missingProgram(settings.agents, ctx.env, layout.project);
+  const needed = missing !== null && plan.tasks.some((task) => task.run === null && !task.human);
+  const agent = `agents.worker is ${settings.agents.worker}, and there is no ${missing} on PATH; see \`forge orchestrate doctor\``;
+  return [...warnings, ...notEnforced(settings, plan), ...(needed ? [agent] : [])];
+}
+
 export interface DryRunData {
   /** In the order in which they would be started. */
-  would_start: { task_id: string; phase_id: string; title: string; command: string }[];
+  would_start: {
+    task_id: string;
+    phase_id: string;
+    title: string;
+    /** The command line, and whether it is the task's own `run`, the settings' `worker_command` or a preset by that name. */
+    command: string;
+    command_from: TaskCommand['from'];
+  }[];
   /** What would be done first about tasks that are verified. */
   would_finish: { task_id: string; phase_id: string; title: string; phase: FinishPhase }[];
   /** Ready, but without a command: they wait for an agent. */
@@ -88,11 +105,14 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
   const chosen = ready.filter(({ id }) => selected?.has(id) ?? true);
   const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
   return {
-    would_start: chosen.flatMap((task) => (task.run === null ? [] : [{ ...row(task), command: task.run }])),
+    would_start: chosen.flatMap((task) => {
+      const own = commandFor(task, session.settings.agents);
+      return own === null ? [] : [{ ...row(task), command: own.command, command_from: own.from }];
+    }),
     would_finish: due
       .filter(({ task }) => selected?.has(task.id) ?? true)
       .map(({ task, phase }) => ({ ...row(task), phase })),
-    for_agents: chosen.filter((task) => task.run === null).map(row),
+    for_agents: chosen.filter((task) => commandFor(task, session.settings.agents) === null).map(row),
     waiting: waiting
       .filter(({ task }) => (selected?.has(task.id) ?? true) && !due.some((other) => other.task === task))
       .map(({ task, reasons }) => ({
@@ -102,6 +122,6 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
       })),
     human: human.filter(({ id }) => selected?.has(id) ?? true).map(({ id, title }) => ({ task_id: id, title })),
     max_parallel: options.maxParallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
-    warnings: [...loaded.warnings, ...notEnforced(session.settings, loaded.plan)],
+    warnings: warningsOf(session, loaded),
   };
 }

@@ -6,6 +6,7 @@ import type { Plan, PlanTask } from '../core/plan.ts';
 import { type Reason, reasonsToWait } from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
 import { pendingVerification, type Verified } from '../core/verification.ts';
+import { commandFor, type TaskCommand } from '../core/workers.ts';
 import { worldOf } from '../runner/env.ts';
 import { unlessInvalid } from '../store/folders.ts';
 import { type LoadedPlan, loadPlan } from '../store/project.ts';
@@ -16,6 +17,8 @@ export interface ShowData {
   task_id: string;
   /** The plan's part; null when the task is not in the plan. */
   task: PlanTask | null;
+  /** What `run` starts for it, and where that stands; null when it is not in the plan, a person's, or waits for an agent. */
+  command: TaskCommand | null;
   /** Null when nothing has happened to the task. */
   state: TaskRecord['state'] | null;
   lease: TaskRecord['lease'];
@@ -53,6 +56,7 @@ export async function show(call: Call, options: { task: string }): Promise<ShowD
   return {
     task_id: options.task,
     task,
+    command: task === null || task.human ? null : commandFor(task, session.settings.agents),
     state: read.record?.state ?? null,
     lease: read.record?.lease ?? null,
     verifying: read.record && verifyingOf(read.record),

@@ -217,6 +217,20 @@ describe('what is wrong', () => {
       'agents: {question_budget: {hard: 1}}',
       ['1:27 agents.question_budget.soft: the soft limit (3) is above the hard one (1)'],
     ],
+    [
+      'a worker that there is no preset for',
+      'agents: {worker: cluade}',
+      [
+        '1:18 agents.worker: expected claude, codex, cursor, gemini or custom, found text "cluade" | Did you mean "claude"?',
+      ],
+    ],
+    [
+      'a worker of your own that is not there',
+      'agents:\n  worker: custom',
+      [
+        '2:11 agents.worker: custom needs worker_command | Write `worker_command: my-agent < "$FORGE_PROMPT_FILE"` beside it, or name a preset.',
+      ],
+    ],
     ['a command for a block', 'verify: npm test', ['1:9 verify: expected a mapping, found text "npm test"']],
     ['NUL in a command', 'review: {command: "a\\0"}', ['1:19 review.command: may not hold a NUL character']],
     [

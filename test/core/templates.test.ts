@@ -78,11 +78,12 @@ describe('the first settings', () => {
       hard_lock_globs: locks,
       worktree_copy: copies,
       max_parallel,
+      worker,
       worker_command,
       ...agents
     } = result.settings.agents;
     expect(max_parallel).not.toBeNull();
-    expect(worker_command).not.toBeNull();
+    expect([worker, worker_command]).not.toContain(null);
     expect(DEFAULT_SETTINGS.agents.hard_lock_globs).toEqual(expect.arrayContaining([...locks]));
     expect(DEFAULT_SETTINGS.agents.worktree_copy).toEqual(expect.arrayContaining([...copies]));
     expect(DEFAULT_SETTINGS.agents).toMatchObject(agents);

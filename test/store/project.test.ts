@@ -6,7 +6,7 @@ import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ForgeError } from '../../src/core/errors.ts';
 import { DEFAULT_SETTINGS } from '../../src/core/settings.ts';
-import { readShipped, writeNew } from '../../src/store/init-files.ts';
+import { writeNew } from '../../src/store/init-files.ts';
 import { layoutOf } from '../../src/store/layout.ts';
 import {
   findProject,
@@ -301,11 +301,6 @@ describe('files for a person to go on from', () => {
     fs.writeFileSync(at(`plan.yaml.${process.pid}.tmp`), 'half');
     expect(writeNew(at('plan.yaml'), 'text')).toBe(true);
     expect(fs.readdirSync(root)).toEqual(['plan.yaml']);
-  });
-
-  test('come with forge itself', () => {
-    fs.writeFileSync(at('shipped.json'), '{}');
-    expect(readShipped(at('shipped.json'))).toBe('{}');
   });
 });
 

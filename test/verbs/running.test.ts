@@ -281,7 +281,7 @@ describe('init', () => {
     for (const file of first.created) expect(world.has(file), file).toBe(true);
     expect(first.created).toEqual(expect.arrayContaining(['plans/phases.yaml', '.forge/settings.yaml']));
     const before = world.footprint();
-    expect(await init(world.call)).toEqual({ project: world.project, created: [], kept: first.created });
+    expect(await init(world.call)).toEqual({ project: world.project, created: [], updated: [], kept: first.created });
     expect(world.footprint()).toEqual(before);
     const bad = (await doctor(world.call)).checks.filter((check) => check.status === 'fail');
     expect(bad).toEqual([]);

@@ -27,6 +27,7 @@ describe('show', () => {
     expect(keysOf(data)).toEqual([
       'task_id',
       'task',
+      'command',
       'state',
       'lease',
       'verifying',
@@ -39,6 +40,7 @@ describe('show', () => {
     expect(data).toMatchObject({
       task_id: 'build',
       task: { id: 'build', title: 'Do build', run: 'make' },
+      command: { command: 'make', from: 'run' },
       state: { state: 'dispatched', attempt_count: 2, failure_count: 1 },
       lease: { claim_id: second.claim, generation: 2 },
       ready: false,

@@ -6,14 +6,16 @@ import { RUN, SAMPLE, TASK, taskOrNext } from './common.ts';
 const INIT: VerbSpec = {
   name: 'init',
   about: 'Write a first plan and settings',
-  notes: 'Writes only what is missing, so it may be repeated.',
+  notes: 'Writes only what is missing, so it may be repeated. `forge init` is the same.',
+  options: [{ name: 'agents', about: 'Also tell agents in AGENTS.md how to take part' }],
   examples: [
     ['init', 'in the current folder'],
     ['init --dir ../other', 'in another one'],
+    ['init --agents', 'and add a section to AGENTS.md, or bring it up to date'],
   ],
-  async answer(_input, { call }) {
+  async answer(input, { call }) {
     const { init } = await import('../../verbs/init.ts');
-    const data = await init(call);
+    const data = await init(call, { agents: input.flag('agents') });
     return { data, human: async (look) => (await import('../render/init.ts')).renderInit(data, look) };
   },
 };

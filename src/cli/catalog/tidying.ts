@@ -1,4 +1,4 @@
-/** The verb that puts a tree right again. */
+/** The verbs that put a tree right again, and that take away what forge brought. */
 
 import { EXIT, ForgeError } from '../../core/errors.ts';
 import type { GcRowId } from '../../core/gc-plan.ts';
@@ -58,4 +58,23 @@ function rowsOf(input: Input): GcRowId[] {
   });
 }
 
-export const TIDYING = [GC];
+const UNINIT: VerbSpec = {
+  name: 'uninit',
+  about: 'Take away what init wrote',
+  notes:
+    'Removes only what is still as `init` writes it, and the section of AGENTS.md. What somebody has changed, and the state of\n' +
+    'tasks, stays and is named. `forge uninit` is the same.',
+  options: [{ name: 'dry-run', about: 'Only show what would go' }],
+  examples: [
+    ['uninit --dry-run', 'what would go, and what would stay'],
+    ['uninit', 'do it'],
+  ],
+  async answer(input, { call }) {
+    const { uninit } = await import('../../verbs/uninit.ts');
+    const dryRun = input.flag('dry-run');
+    const data = await uninit(call, { dryRun });
+    return { data, human: async (look) => (await import('../render/init.ts')).renderUninit(data, dryRun, look) };
+  },
+};
+
+export const TIDYING = [GC, UNINIT];

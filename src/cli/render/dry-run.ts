@@ -1,6 +1,7 @@
 /** `run --dry-run`: what would be started now, and what would not. */
 
 import { oneLine } from '../../core/text.ts';
+import { settingOf } from '../../core/workers.ts';
 import type { DryRunData } from '../../verbs/run.ts';
 import { columnOf, cut, hang, pad } from '../layout.ts';
 import type { Look } from '../look.ts';
@@ -36,9 +37,10 @@ function wouldStart({ would_start: rows, max_parallel }: DryRunData, { palette, 
   const room = Math.max(16, width - id - 4);
   return [
     palette.bold(`Would start now (${rows.length}, ${max_parallel} at a time)`),
-    ...rows.flatMap(({ task_id, title, command }) => [
+    ...rows.flatMap(({ task_id, title, command, command_from }) => [
       `  ${pad(task_id, id)}  ${cut(title, room)}`,
-      `  ${' '.repeat(id)}  ${palette.dim(cut(`$ ${firstLine(command)}`, room))}`,
+      ...hang(`  ${' '.repeat(id)}  $ `, firstLine(command), width).map(palette.dim),
+      ...(command_from === 'run' ? [] : [`  ${' '.repeat(id)}  ${palette.dim(`(${settingOf(command_from)})`)}`]),
     ]),
   ];
 }

@@ -2,6 +2,7 @@
 
 import { oneLine, plainText } from '../../core/text.ts';
 import { formatDuration, fromIso } from '../../core/time.ts';
+import { settingOf } from '../../core/workers.ts';
 import type { ShowData } from '../../verbs/show.ts';
 import { hang, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
@@ -63,7 +64,7 @@ function waiting(reasons: ShowData['reasons'], look: Look): string[] {
   return told.flatMap(({ message }, i) => field(i === 0 ? 'waits because' : '', message, look));
 }
 
-function planned({ task }: ShowData, look: Look): string[] {
+function planned({ task, command }: ShowData, look: Look): string[] {
   if (task === null) return [];
   return [
     ...field('phase', task.phase_id, look),
@@ -72,10 +73,11 @@ function planned({ task }: ShowData, look: Look): string[] {
     ...field('done by', task.human ? 'a person' : task.owner_type, look),
     ...field('depends on', task.depends_on.join(', '), look),
     ...field('writes', task.write_globs.join(', '), look),
-    ...(task.run ?? '')
+    ...(command?.command ?? '')
       .trimEnd()
       .split('\n')
       .flatMap((line, i) => field(i === 0 ? 'runs' : '', line, look)),
+    ...field('by', command === null || command.from === 'run' ? null : settingOf(command.from), look),
     ...field('verified by', task.verify.join('; '), look),
     ...field('timeout', task.timeout_ms === null ? null : formatDuration(task.timeout_ms), look),
     ...task.acceptance.flatMap((text, i) => field(i === 0 ? 'accepted when' : '', text, look)),

@@ -3,6 +3,7 @@
 import { type Plan, parsePlan } from '../../../src/core/plan.ts';
 import type { World } from '../../../src/core/readiness.ts';
 import type { TaskRecord } from '../../../src/core/records.ts';
+import type { WorkerSettings } from '../../../src/core/workers.ts';
 import { observer } from './tasks.ts';
 
 /** A task as a plan file has it; the title may be left out. */
@@ -33,11 +34,17 @@ export function onePhase(...tasks: TaskEntry[]): Plan {
 }
 
 /** The world in which the tasks of `made` have these records, looked at `ms` after T0; the others are untouched. */
-export function world(made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ms = 0): World {
+export function world(
+  made: Plan,
+  records: Record<string, TaskRecord | 'unreadable'> = {},
+  ms = 0,
+  workers: WorkerSettings = { worker: null, worker_command: null },
+): World {
   return {
     plan: made,
     recordOf: (id) => records[id] ?? null,
     observer: observer(ms),
     does: { review: false, ship: false },
+    workers,
   };
 }

@@ -1,0 +1,191 @@
+/** Tasks without a command of their own, done by the coding agent that the settings choose. The agents here are scripts. */
+
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { PRESETS } from '../../src/core/workers.ts';
+import { folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { Repository } from '../support/repository.ts';
+
+const SETTINGS = '.forge/settings.yaml';
+const ONE_TRY = 'retry: {max_attempts: 1}\n';
+
+/** A folder with programs, each a shell script; the PATH with it in front, and without any other `forge`. */
+function programs(scripts: Record<string, string>): { bin: string; PATH: string } {
+  const bin = folder();
+  for (const [name, lines] of Object.entries(scripts)) {
+    writeFileSync(join(bin, name), `#!/bin/sh\n${lines}\n`);
+    chmodSync(join(bin, name), 0o755);
+  }
+  return { bin, PATH: [bin, dirname(process.execPath), '/usr/bin', '/bin'].join(':') };
+}
+
+/** Notes how it was called, what it was handed, and for which task. */
+const NOTES =
+  'for word in "$@"; do echo "$word"; done > args; cat > prompt; echo "$FORGE_TASK_ID" > task; echo "$GEMINI_CLI_TRUST_WORKSPACE" > trust';
+
+const read = (cwd: string, name: string) => readFileSync(join(cwd, name), 'utf8');
+const events = (stdout: string) =>
+  stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const error = (stdout: string) => events(stdout).find(({ type }) => type === 'task_finished')?.error;
+
+describe.each([
+  ['claude', ['-p', '--permission-mode', 'acceptEdits', '--allowedTools', 'Bash'], ''],
+  [
+    'codex',
+    ['exec', '--sandbox', 'workspace-write', '--add-dir', 'PROJECT/.forge', '--add-dir', 'PROJECT/.git', '-'],
+    '',
+  ],
+  ['cursor', ['-p', '--force', '--trust'], ''],
+  ['gemini', ['--approval-mode', 'yolo'], 'true'],
+] as const)('agents.worker: %s', (worker, args, trust) => {
+  it('starts its program with the prompt on stdin', async () => {
+    const { PATH } = programs({ [PRESETS[worker].program]: NOTES });
+    const cwd = project(['id: a, title: -Start with a dash, description: "Say `$HOME` and \'so\'"'], {
+      [SETTINGS]: `agents: {worker: ${worker}}\n`,
+    });
+    new Repository(cwd);
+    const run = await orchestrate(['run', '--json'], { cwd, env: { PATH } });
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(read(cwd, 'args').replaceAll(cwd, 'PROJECT').trimEnd().split('\n')).toEqual(args);
+    expect(read(cwd, 'task')).toBe('a\n');
+    expect(read(cwd, 'trust')).toBe(`${trust}\n`);
+    expect(read(cwd, 'prompt')).toMatch(
+      /^# Task a: -Start with a dash\n(?:.*\n)*Say `\$HOME` and 'so'\n(?:.*\n)*## How to report\n/,
+    );
+  });
+});
+
+it('a task says itself what does it, or the settings do in place of the preset', async () => {
+  const { PATH } = programs({ claude: 'echo claude > who' });
+  const tasks = ['id: own, title: A, run: echo own > own', 'id: other, title: B'];
+  const cwd = project(tasks, { [SETTINGS]: 'agents: {worker: claude, worker_command: echo command > who}\n' });
+  const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd, env: { PATH } })).json().data;
+  expect(dry.would_start.map(({ command, command_from }: Record<string, string>) => [command, command_from])).toEqual([
+    ['echo own > own', 'run'],
+    ['echo command > who', 'worker_command'],
+  ]);
+  expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 0 });
+  expect([read(cwd, 'own'), read(cwd, 'who')]).toEqual(['own\n', 'command\n']);
+});
+
+it('what would be started is shown as it is, and where it stands', async () => {
+  const { PATH } = programs({ gemini: '' });
+  const tasks = ['id: own, title: A, run: make', 'id: other, title: B', 'id: person, title: C, owner_type: human'];
+  const cwd = project(tasks, { [SETTINGS]: 'agents: {worker: gemini}\n' });
+  const inCwd = { cwd, env: { PATH, COLUMNS: '60' } };
+  const json = (await orchestrate(['run', '--dry-run', '--json'], inCwd)).json().data;
+  expect(json).toMatchObject({
+    would_start: [
+      { task_id: 'own', command: 'make', command_from: 'run' },
+      { task_id: 'other', command: PRESETS.gemini.command, command_from: 'gemini' },
+    ],
+    for_agents: [],
+    human: [{ task_id: 'person' }],
+    warnings: [],
+  });
+  for (const args of [
+    ['run', '--dry-run'],
+    ['show', 'other'],
+  ]) {
+    const { stdout } = await orchestrate(args, inCwd);
+    expect(stdout.replace(/\s+/g, ' ')).toContain(PRESETS.gemini.command);
+    expect(stdout).toContain('agents.worker: gemini');
+  }
+  expect((await orchestrate(['show', 'person', '--json'], inCwd)).json().data.command).toBeNull();
+  expect((await orchestrate([], inCwd)).stdout).toContain('forge orchestrate run');
+});
+
+it('the agent can ask, and is told the answer', async () => {
+  const { PATH } = programs({
+    claude: `cat > prompt
+echo '[{"id": "keep", "label": "Keep"}, {"id": "drop", "label": "Drop"}]' > options.json
+forge orchestrate question --decision-key format --question 'Which?' --options-file options.json --json > asked`,
+  });
+  const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude}\n${ONE_TRY}` });
+  const inCwd = { cwd, env: { PATH } };
+  const run = startCli(['orchestrate', 'run', '--json'], inCwd);
+  const question = await new Promise<string>((resolve) => {
+    let seen = '';
+    run.process.stdout?.on('data', (text: string) => {
+      seen += text;
+      const asked = /"type":"question_opened".*"question_id":"([^"]+)"/.exec(seen);
+      if (asked?.[1] !== undefined) resolve(asked[1]);
+    });
+  });
+  expect(read(cwd, 'prompt')).not.toContain('## Decisions');
+  expect(await orchestrate(['answer', question, '--option', 'drop'], inCwd)).toMatchObject({ code: 0 });
+  expect(await run.ended).toMatchObject({ code: 0 });
+  expect(read(cwd, 'prompt')).toContain('answer: drop (Drop)');
+  expect(JSON.parse(read(cwd, 'asked')).data).toMatchObject({ status: 'answered', option_id: 'drop' });
+});
+
+it('the agent is there to be called back by: heartbeat, and a verdict of its own', async () => {
+  const { PATH } = programs({
+    codex: `forge orchestrate heartbeat --json > beat || exit 8
+echo '{"verdict": "ready_for_review", "summary": "done by an agent"}' > "$FORGE_VERDICT_FILE"
+forge orchestrate complete --verdict-file "$FORGE_VERDICT_FILE" --json > completed`,
+  });
+  const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: codex}\n${ONE_TRY}` });
+  new Repository(cwd);
+  expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 0 });
+  expect(JSON.parse(read(cwd, 'beat'))).toMatchObject({ ok: true, data: { task_id: 'a' } });
+  expect(JSON.parse(read(cwd, 'completed'))).toMatchObject({ ok: true, data: { state: 'shipped' } });
+});
+
+it('a forge that is on PATH is the one that is called', async () => {
+  const { PATH } = programs({ claude: 'forge', forge: 'echo mine > who' });
+  const cwd = project(['id: a, title: A'], { [SETTINGS]: 'agents: {worker: claude}\n' });
+  expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 0 });
+  expect(read(cwd, 'who')).toBe('mine\n');
+});
+
+describe('a program that is not on PATH', () => {
+  const { PATH } = programs({});
+  const missing = () => project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: cursor}\n${ONE_TRY}` });
+
+  it('fails its task as exit.127, after a warning', async () => {
+    const cwd = missing();
+    const run = await orchestrate(['run', '--json'], { cwd, env: { PATH } });
+    expect(run.code).toBe(1);
+    expect(error(run.stdout)).toMatchObject({ class: 'exit.127' });
+    const warning = { type: 'warning', message: expect.stringContaining('no cursor-agent on PATH') };
+    expect(events(run.stdout)).toContainEqual(expect.objectContaining(warning));
+  });
+
+  it('is found missing by doctor and by a dry run, and found when it is there, without being started', async () => {
+    const cwd = missing();
+    const doctor = (PATH: string) => orchestrate(['doctor', '--json'], { cwd, env: { PATH } });
+    const check = async (PATH: string) =>
+      (await doctor(PATH)).json().data.checks.find(({ name }: { name: string }) => name === 'worker');
+    expect(await doctor(PATH)).toMatchObject({ code: 1 });
+    expect(await check(PATH)).toMatchObject({
+      status: 'fail',
+      message: expect.stringContaining('no cursor-agent on PATH'),
+      fix: expect.stringContaining('agents.worker_command'),
+    });
+    const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd, env: { PATH } })).json().data;
+    expect(dry.warnings).toEqual([expect.stringContaining('no cursor-agent on PATH')]);
+    const there = programs({ 'cursor-agent': `echo started > '${cwd}/started'` });
+    expect(await check(there.PATH)).toMatchObject({ status: 'ok', fix: null });
+    expect(() => read(cwd, 'started')).toThrow('ENOENT');
+    chmodSync(join(there.bin, 'cursor-agent'), 0o644);
+    expect(await check(there.PATH)).toMatchObject({ status: 'fail' });
+  });
+
+  it("is nobody's trouble when nothing needs it", async () => {
+    const cwd = project(['id: a, title: A, run: "true"'], { [SETTINGS]: 'agents: {worker: cursor}\n' });
+    const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd, env: { PATH } })).json().data;
+    expect(dry.warnings).toEqual([]);
+  });
+});
+
+it('without a worker a task waits for an agent', async () => {
+  const cwd = project(['id: a, title: A']);
+  const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd })).json().data;
+  expect(dry).toMatchObject({ would_start: [], for_agents: [{ task_id: 'a' }] });
+  expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 4 });
+});
