@@ -155,8 +155,11 @@ function applyRow(tree: Tree, row: GcPlanRow, { reclaimed, verification }: Outco
     case 'recover': {
       const record = found ?? structuredClone(task(null, { task_id: row.task_id }));
       if (found === undefined) tree.tasks.push(record as Grown);
-      Object.assign(record, { current_attempt_id: null, completed_attempt_id: null, abandons: 0 });
-      commit(record as Grown, 'unclaimed');
+      // One that is unclaimed here has all that it needs.
+      if (record.state === null) {
+        Object.assign(record, { current_attempt_id: null, completed_attempt_id: null, abandons: 0 });
+        commit(record as Grown, 'unclaimed');
+      }
       onIssue(tree, row.payload.issue_id, { claimed_by: null, state: 'open' });
       break;
     }
