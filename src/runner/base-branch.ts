@@ -23,12 +23,23 @@ function candidateRef(taskId: string): string {
   return `refs/forge/ship/${branchFor(taskId).replace(/^forge\//, '')}`;
 }
 
-export async function keepCandidate(env: GitEnv, taskId: string, sha: string): Promise<void> {
-  await gitOk(['update-ref', candidateRef(taskId), sha], gitIn(env));
+/** Has the ref name a merge; false when it names one already. Throws IO_ERROR. */
+export async function keepCandidate(env: GitEnv, taskId: string, sha: string): Promise<boolean> {
+  const ref = candidateRef(taskId);
+  const result = await git(['update-ref', ref, sha, NO_COMMIT.repeat(sha.length)], gitIn(env));
+  if (result.code === 0) return true;
+  if ((await refAt(env, ref)) !== null) return false;
+  throw new ForgeError('IO_ERROR', `making ${ref}: ${lastWords(result)}`);
 }
 
-export async function dropCandidate(env: GitEnv, taskId: string): Promise<void> {
-  await gitOk(['update-ref', '-d', candidateRef(taskId)], gitIn(env));
+/** By an id of zeros git means that there must be no such ref. */
+const NO_COMMIT = '0';
+
+/** Deletes the ref: whatever it names, or only while it names `sha`. Throws IO_ERROR, but not for a ref that is another's. */
+export async function dropCandidate(env: GitEnv, taskId: string, sha?: string): Promise<void> {
+  const args = ['update-ref', '-d', candidateRef(taskId)];
+  if (sha === undefined) await gitOk(args, gitIn(env));
+  else await git([...args, sha], gitIn(env));
 }
 
 /**

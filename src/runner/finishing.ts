@@ -161,9 +161,10 @@ export async function finishUnderLease(
     return lost ? { ...told(), kind: 'lost', why: 'its lease was lost' } : { ...told(), kind: 'released' };
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
+    // Where it is ours all the same, nobody has to wait for it to run out.
+    await release(held, error.message);
     if (error.code === 'LEASE_STOLEN' || error.code === 'STALE_ATTEMPT')
       return { ...told(), kind: 'lost', why: error.message };
-    await release(held, error.message);
     if (!HOLDS.includes(error.code)) throw error;
     return { ...told(), kind: 'held', error };
   } finally {

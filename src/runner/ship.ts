@@ -44,7 +44,7 @@ type MergeEnd = Awaited<ReturnType<Parameters<typeof finishUnderLease>[3]>>;
 type Facts = Pick<Shipped, 'base' | 'base_sha' | 'merge_sha' | 'commands' | 'conflicts'>;
 
 async function merge(held: Held): Promise<MergeEnd> {
-  const { env, request, target, commands } = held;
+  const { env, request, target } = held;
   const { head } = target;
   if (head === null) {
     throw new ForgeError('NOT_READY', `there is no commit of task ${request.taskId} that could be merged`, {
@@ -63,26 +63,42 @@ async function merge(held: Held): Promise<MergeEnd> {
       return { kind: 'sent_back', error };
     }
     const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
-    await keepCandidate(env, request.taskId, merge_sha);
-    const checks = await verifyMerge(held, merge_sha);
-    if (checks === null) return null;
-    const failed = checkFailure(checks);
-    if (failed !== null) {
-      const error = mergeVerifyError(base.branch, failed);
-      await write(held, { ...facts, merge_sha, commands: checks }, error);
-      return { kind: 'sent_back', error };
-    }
-    const since = await stillMine(held);
-    if (since !== null) return { kind: 'sent_back', error: since };
-    if (commands.stopped) return null;
-    const end = await advance(env, base, request.taskId, merge_sha);
-    if (end === 'moved') continue;
-    return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks }) };
+    const landed = await land(held, base, merge_sha);
+    if (landed === 'moved') continue;
+    if (landed === null) return null;
+    const { commands, error } = landed;
+    if (error === null) return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands }) };
+    await write(held, { ...facts, merge_sha, commands }, error);
+    return { kind: 'sent_back', error };
   }
 }
 
-/** Looks once more whether the task is ours and at the reviewed commit. Throws LEASE_STOLEN. */
-async function stillMine({ env, request, attemptId, claimId }: Held) {
+/** What came of verifying a merge and moving the base to it; an error says why the base did not move. */
+type Landed = { commands: CheckResult[]; error: ClassifiedError | null };
+
+/** Null when it was stopped; `moved` when the base is elsewhere by now. Throws as `advance` does. */
+async function land(held: Held, base: BaseBranch, merge_sha: string): Promise<Landed | 'moved' | null> {
+  const { env, request } = held;
+  // What is in the way was left by one who has lost the task, or is put there by him this very moment.
+  while (!(await keepCandidate(env, request.taskId, merge_sha))) {
+    await stillMine(held);
+    await dropCandidate(env, request.taskId);
+  }
+  try {
+    const commands = await verifyMerge(held, merge_sha);
+    if (commands === null) return null;
+    const failed = checkFailure(commands);
+    const error = failed === null ? await stillMine(held) : mergeVerifyError(base.branch, failed);
+    if (error !== null) return { commands, error };
+    if (held.commands.stopped) return null;
+    return (await advance(env, base, request.taskId, merge_sha)) === 'moved' ? 'moved' : { commands, error: null };
+  } finally {
+    await dropCandidate(env, request.taskId, merge_sha);
+  }
+}
+
+/** Looks once more whether the task is ours, and why it is not at the reviewed commit any more. Throws LEASE_STOLEN. */
+async function stillMine({ env, request, attemptId, claimId }: Held): Promise<ClassifiedError | null> {
   const { record } = await env.store.read(request.taskId, { thorough: true });
   if (record === null) throw new ForgeError('LEASE_STOLEN', `the record of task ${request.taskId} is gone`);
   heldFor(record, { attemptId, claimId });
@@ -132,9 +148,7 @@ async function verifyMerge(held: Held, merge_sha: string): Promise<CheckResult[]
 
 async function merged(held: Held, facts: Facts): Promise<Finished> {
   await write(held, facts, null);
-  const result = await shipped(held);
-  await dropCandidate(held.env, held.request.taskId);
-  return result;
+  return shipped(held);
 }
 
 async function shipped({ env, request, claimId }: Held): Promise<Finished> {

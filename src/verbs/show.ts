@@ -4,7 +4,8 @@ import { attemptsThatHappened } from '../core/attempts.ts';
 import { requireTaskId } from '../core/ids.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import { type Reason, reasonsToWait } from '../core/readiness.ts';
-import type { TaskRecord } from '../core/records.ts';
+import type { PhaseOfWork, TaskRecord } from '../core/records.ts';
+import type { Reviewed, Shipped } from '../core/reviews.ts';
 import { pendingVerification, type Verified } from '../core/verification.ts';
 import { commandFor, type TaskCommand } from '../core/workers.ts';
 import { worldOf } from '../runner/env.ts';
@@ -37,8 +38,13 @@ export interface AttemptRow {
   run_id: string;
   dispatched_at: string;
   current: boolean;
+  /** What kind of work it was; reviews and merges have no number. */
+  phase: PhaseOfWork;
   /** What came of verifying it; null when nobody did, or it can't be read. */
   verified: Verified | null;
+  /** What a review, or a merge, came to; null for anything else, and when it is not known. */
+  review: Reviewed | null;
+  ship: Shipped | null;
   /** Folder of the attempt's logs. */
   path: string;
 }
@@ -83,15 +89,18 @@ async function attemptRows(session: Session, { task_id, record, problem }: TaskR
   const manifests = await session.store.listAttempts(task_id);
   const none = { attempt_count: 0, current_attempt_id: null };
   const happened = problem === null ? attemptsThatHappened(manifests, record?.state ?? none) : manifests;
-  const verified = (id: string) => unlessInvalid(() => session.store.readVerified(task_id, id));
+  const { store } = session;
   return Promise.all(
-    happened.map(async ({ attempt_id, attempt_number, run_id, dispatched_at }) => ({
+    happened.map(async ({ attempt_id, attempt_number, run_id, dispatched_at, phase }) => ({
       attempt_id,
       attempt_number: attempt_number ?? null,
       run_id,
       dispatched_at,
       current: attempt_id === record?.state.current_attempt_id,
-      verified: await verified(attempt_id),
+      phase,
+      verified: await unlessInvalid(() => store.readVerified(task_id, attempt_id)),
+      review: phase === 'review' ? await unlessInvalid(() => store.readReviewed(task_id, attempt_id)) : null,
+      ship: phase === 'ship' ? await unlessInvalid(() => store.readShipped(task_id, attempt_id)) : null,
       path: session.layout.attempt(task_id, attempt_id),
     })),
   );

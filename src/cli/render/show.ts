@@ -1,5 +1,6 @@
 /** `show`: everything about one task, in paragraphs. */
 
+import { findingText } from '../../core/reviews.ts';
 import { oneLine, plainText } from '../../core/text.ts';
 import { formatDuration, fromIso } from '../../core/time.ts';
 import { settingOf } from '../../core/workers.ts';
@@ -92,12 +93,33 @@ function description({ task }: ShowData): string[] {
 function attempts({ task_id, attempts: rows, state }: ShowData, look: Look): string[] {
   if (rows.length === 0) return [];
   const { bold, dim } = look.palette;
-  const lines = rows.flatMap(({ attempt_id, attempt_number, dispatched_at, current, verified }) => [
-    `  ${String(attempt_number ?? '?').padStart(2)}  ${attempt_id}  ${ago(dispatched_at, look)}${current ? '  current' : ''}`,
-    ...(verified === null ? [] : hang(' '.repeat(6), verifiedText(verified), look.width)),
+  const lines = rows.flatMap((row) => [
+    `  ${labelOf(row).padStart(2)}  ${row.attempt_id}  ${ago(row.dispatched_at, look)}${row.current ? '  current' : ''}`,
+    ...outcomes(row).flatMap((text) => hang(' '.repeat(6), text, look.width)),
   ]);
   const logs = dim(`  forge orchestrate logs ${task_id} --attempt <id>`);
   return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...lines, logs];
+}
+
+type Row = ShowData['attempts'][number];
+
+function labelOf({ attempt_number, phase }: Row): string {
+  return attempt_number === null && phase !== 'implement' ? phase : String(attempt_number ?? '?');
+}
+
+/** What came of an attempt, of whichever kind. */
+function outcomes({ verified, review, ship }: Row): string[] {
+  if (verified !== null) return [verifiedText(verified)];
+  if (review !== null) {
+    const { error, verdict, summary, findings } = review;
+    const said = summary === '' ? '' : `: ${summary}`;
+    const first = error === null ? `${verdict ?? '?'}${said}` : `${error.class}: ${error.message}`;
+    return [first, ...findings.map((finding) => `${finding.severity}  ${findingText(finding)}`)];
+  }
+  if (ship === null) return [];
+  if (ship.error !== null) return [`${ship.error.class}: ${ship.error.message}`];
+  const how = ship.merge_sha === null ? 'had its work already' : `has it by ${ship.merge_sha.slice(0, 12)}`;
+  return [`${ship.base ?? 'the base'} ${how}`];
 }
 
 function verifiedText({

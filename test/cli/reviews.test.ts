@@ -1,0 +1,225 @@
+/** Reviews as they are called: by `run`, by hand, and handed in. */
+
+import fs from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { type Finishing, finishing, WORK } from '../support/finishing.ts';
+
+const BUILD = `id: build, title: Build it, description: What it is., run: '${WORK}'`;
+const REVIEWED = 'review: {command: ./review.sh}\nretry: {max_attempts: 2, base: 1ms}';
+const CHANGES = {
+  verdict: 'changes_requested',
+  summary: 'nearly',
+  findings: [
+    { severity: 'improvement', path: null, message: 'could be shorter' },
+    { severity: 'block', path: 'build.txt', line: 1, message: 'must say more' },
+  ],
+};
+
+/** A project whose only task is worked on and waits for its review. */
+async function waiting(settings = REVIEWED, task = BUILD): Promise<Finishing> {
+  const play = finishing([task], 'review: {command: "false"}\nretry: {max_attempts: 1}');
+  expect((await play.forge('run')).code).toBe(4);
+  play.repo.write('.forge/settings.yaml', `workspace: worktree\n${settings}\n`);
+  return play;
+}
+
+describe('a review that passes', () => {
+  test('is made by run, of a fixed range, in the worktree of the task', async () => {
+    const play = finishing([BUILD], REVIEWED);
+    const before = play.repo.git('rev-parse', 'main');
+    expect((await play.forge('run')).code).toBe(0);
+    const head = play.repo.git('rev-parse', 'forge/build');
+    const [cwd, said] = play.read('told').split('\n');
+    expect(cwd).toBe(play.repo.path('.forge/worktrees/build'));
+    expect(said).toBe(`review build ${before} ${head}`);
+    const shown = await play.data('show', 'build');
+    expect(shown.state).toMatchObject({ state: 'shipped', attempt_count: 1, failure_count: 0 });
+    expect(shown.attempts.map(({ phase }: { phase: string }) => phase)).toEqual(['implement', 'review']);
+    expect(shown.attempts[1]).toMatchObject({
+      attempt_number: null,
+      review: { verdict: 'pass', findings: [], head, base: before, error: null },
+    });
+    expect(shown.state.current_attempt_id).toBe(shown.attempts[0].attempt_id);
+  });
+
+  test('is told to the reviewer with task, range and rules', async () => {
+    const play = finishing([BUILD], `${REVIEWED}\nverify: {commands: [test -s build.txt]}`);
+    await play.forge('run');
+    const prompt = play.read('prompt');
+    expect(prompt).toContain('# Review task build: Build it');
+    expect(prompt).toContain('What it is.');
+    expect(prompt).toContain('test -s build.txt');
+    expect(prompt).toMatch(/git diff [0-9a-f]{40}\.\.\.[0-9a-f]{40}/);
+    expect(prompt).toContain('FORGE_REVIEW_FILE');
+  });
+
+  test('is made by hand', async () => {
+    const play = await waiting();
+    const data = await play.data('review', 'build');
+    expect(data).toMatchObject({ task_id: 'build', state: 'shipped', verdict: 'pass', findings: [] });
+    const repeated = await play.forge('review', 'build');
+    expect(repeated.code).toBe(3);
+    expect(repeated.stderr).toContain('ILLEGAL_TRANSITION');
+  });
+
+  test('leaves what is to be merged to be shipped', async () => {
+    const play = await waiting(`${REVIEWED}\nship: {policy: merge}`);
+    expect((await play.forge('review', 'build')).stdout).toContain('forge orchestrate ship build');
+    expect((await play.state('build')).state).toBe('reviewed');
+    expect((await play.data('phases', '--ready', '--phase', 'ship')).ready).toMatchObject([{ task_id: 'build' }]);
+  });
+});
+
+describe('a review that asks for changes', () => {
+  test('sends the task back once, and the next attempt is told all of it', async () => {
+    const work = `echo $FORGE_ATTEMPT_NUMBER >> build.txt; cat $FORGE_PROMPT_FILE > $FORGE_DIR/.forge/worker-prompt; echo "{\\"verdict\\": \\"pass\\"}" > $FORGE_DIR/.forge/next.json; [ $FORGE_ATTEMPT_NUMBER = 1 ] || cp $FORGE_DIR/.forge/next.json $FORGE_DIR/.forge/answer.json; git add -A; git -c user.name=w -c user.email=w@x commit -qm $FORGE_ATTEMPT_NUMBER`;
+    const play = finishing([`id: build, title: B, run: '${work}'`], REVIEWED);
+    play.answers(CHANGES);
+    const { code, stdout } = await play.forge('run');
+    expect(code).toBe(0);
+    expect(stdout).toContain('attempt 2 now: review.changes: nearly; build.txt');
+    expect(await play.state('build')).toMatchObject({ state: 'shipped', attempt_count: 2, failure_count: 1 });
+    const prompt = play.read('worker-prompt');
+    expect(prompt).toContain('A review of it asked for changes.');
+    expect(prompt.indexOf('block: build.txt:1: must say more')).toBeGreaterThan(0);
+    expect(prompt).toContain('improvement: could be shorter');
+  });
+
+  test('fails the task when its budget is spent', async () => {
+    const play = finishing([BUILD], 'review: {command: ./review.sh}\nretry: {max_attempts: 1}');
+    play.answers(CHANGES);
+    expect((await play.forge('run')).code).toBe(1);
+    expect(await play.state('build')).toMatchObject({
+      state: 'failed',
+      failure_reason: 'retries_exhausted',
+      failure_count: 1,
+      last_error: { class: 'review.changes' },
+    });
+  });
+
+  test('by hand exits with 1, and says what became of the task', async () => {
+    const play = await waiting();
+    play.answers(CHANGES);
+    const result = await play.forge('review', 'build', '--json');
+    expect(result.code).toBe(1);
+    expect(result.json()).toMatchObject({
+      ok: false,
+      error: { code: 'VERIFICATION_FAILED', details: { class: 'review.changes' } },
+      data: { task_id: 'build', state: 'awaiting_respawn', failure_reason: null },
+    });
+  });
+
+  test('a finding that blocks counts for more than a pass', async () => {
+    const play = await waiting();
+    play.answers({ ...CHANGES, verdict: 'pass' });
+    expect((await play.forge('review', 'build')).code).toBe(1);
+    expect((await play.state('build')).state).toBe('awaiting_respawn');
+  });
+
+  test('findings that block nothing do not keep a pass from counting', async () => {
+    const play = await waiting();
+    play.answers({ verdict: 'pass', findings: [CHANGES.findings[0]] });
+    expect(await play.data('review', 'build')).toMatchObject({ state: 'shipped', findings: [CHANGES.findings[0]] });
+  });
+});
+
+describe('a review that could not be made', () => {
+  test.each([
+    ['exits with another code', 'exit 7', 'exited with code 7'],
+    ['leaves no answer', 'true', 'left no review'],
+    ['leaves half an answer', 'echo "{" > $FORGE_REVIEW_FILE', 'is not a review: it is not JSON'],
+    ['leaves another word', `echo '{"verdict": "fine"}' > $FORGE_REVIEW_FILE`, 'is not a review: verdict'],
+    ['takes too long', 'sleep 60', 'ran out of time'],
+  ])('because the reviewer %s, leaves the task as it was', async (_how, command, why) => {
+    const play = await waiting(
+      `review: {command: ${JSON.stringify(command)}, timeout: 300ms}\nagents: {kill_grace_ms: 0}`,
+    );
+    const result = await play.forge('review', 'build');
+    expect([result.code, result.stderr]).toEqual([4, expect.stringContaining(why)]);
+    const { state, lease } = await play.data('show', 'build');
+    expect([state, lease]).toMatchObject([{ state: 'ready_for_review', failure_count: 0 }, null]);
+  });
+
+  test('is tried again by run, and then left to a person', async () => {
+    const play = finishing(
+      [BUILD, 'id: later, title: L, depends_on: [build], run: "true"'],
+      'review: {command: exit 7}\nretry: {max_attempts: 2, base: 1ms}',
+    );
+    const { code, stdout } = await play.forge('run', '--json');
+    expect(code).toBe(4);
+    const events = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const held = events.filter(({ type }) => type === 'task_held');
+    expect(held.map(({ delay_ms }) => delay_ms)).toEqual([expect.any(Number), null]);
+    const blocked = events.find(({ type, task_id }) => type === 'task_blocked' && task_id === 'build');
+    expect(blocked.reasons[0].message).toMatch(
+      /^it waits for a review: the review could not be made: exited with code 7/,
+    );
+    expect((await play.state('build')).state).toBe('ready_for_review');
+  });
+
+  test('without a command says what to do', async () => {
+    const play = await waiting('ship: {policy: none}');
+    const result = await play.forge('review', 'build');
+    expect(result.code).toBe(4);
+    expect(result.stderr).toContain('--file review.json');
+  });
+});
+
+describe('a review that is handed in', () => {
+  test('counts like any other, also without a command', async () => {
+    const play = await waiting('ship: {policy: none}');
+    play.repo.write('.forge/mine.json', JSON.stringify(CHANGES));
+    const refused = await play.forge('review', 'build', '--file', '.forge/mine.json');
+    expect(refused.code).toBe(1);
+    expect((await play.state('build')).state).toBe('awaiting_respawn');
+  });
+
+  test('is checked before anything is touched', async () => {
+    const play = await waiting();
+    const result = await play.forge('review', 'build', '--file', 'nothing.json');
+    expect(result.code).toBe(2);
+    play.repo.write('.forge/mine.json', '{"verdict": "pass", "findings": [{"severity": "bad", "message": "m"}]}');
+    const invalid = await play.forge('review', 'build', '--file', '.forge/mine.json');
+    expect([invalid.code, invalid.stderr]).toEqual([1, expect.stringContaining('SCHEMA_INVALID')]);
+    expect((await play.data('show', 'build')).attempts).toHaveLength(2);
+  });
+});
+
+describe('a branch that is elsewhere than what was verified', () => {
+  test('before the review sends the task back unreviewed', async () => {
+    const play = await waiting();
+    play.repo.commit({ 'more.txt': 'more\n' }, play.repo.path('.forge/worktrees/build'));
+    const result = await play.forge('review', 'build', '--json');
+    expect(result.json().error.details.class).toBe('review.moved');
+    expect(fs.existsSync(play.repo.path('.forge/told'))).toBe(false);
+  });
+
+  test('after it makes it count for nothing', async () => {
+    const commit = 'git -c user.name=r -c user.email=r@x commit -q --allow-empty -m r';
+    const play = await waiting(`review: {command: '${commit} && ./review.sh'}`);
+    const result = await play.forge('review', 'build', '--json');
+    expect(result.json()).toMatchObject({
+      error: { details: { class: 'review.moved' } },
+      data: { state: 'awaiting_respawn' },
+    });
+  });
+});
+
+test('what is being reviewed is shown as that, and can be cancelled', async () => {
+  const play = await waiting('review: {command: touch .reviewing; sleep 60}\nagents: {kill_grace_ms: 0}');
+  const { startCli } = await import('../support/cli.ts');
+  const { until } = await import('../support/processes.ts');
+  const review = startCli(['orchestrate', 'review', 'build'], { cwd: play.at });
+  await until('the review has begun', () => fs.existsSync(play.repo.path('.forge/worktrees/build/.reviewing')));
+  expect((await play.data('why', 'build')).reasons[0].message).toMatch(/^it is being reviewed by run /);
+  expect((await play.data('phases', '--ready', '--phase', 'review')).ready).toEqual([]);
+  const other = await play.forge('review', 'build');
+  expect([other.code, other.stderr]).toEqual([3, expect.stringContaining('LEASE_EXISTS')]);
+  await play.data('cancel', 'build');
+  const ended = await review.ended;
+  expect([ended.code, ended.stderr]).toEqual([3, expect.stringContaining('LEASE_STOLEN')]);
+  expect((await play.state('build')).state).toBe('cancelled');
+});

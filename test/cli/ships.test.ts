@@ -1,0 +1,199 @@
+/** Merges as they are called: by `run` and by hand, into a base that somebody has checked out or nobody has. */
+
+import fs from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { type Finishing, finishing, WORK } from '../support/finishing.ts';
+
+const BUILD = `id: build, title: Build it, run: '${WORK}'`;
+const MERGE = 'ship: {policy: merge}\nretry: {max_attempts: 2, base: 1ms}';
+/** Nobody has it checked out. */
+const TRUNK = 'ship: {policy: merge, base: trunk}\nretry: {max_attempts: 2, base: 1ms}';
+
+const firstParents = ({ repo }: Finishing, branch: string) =>
+  repo.git('log', '--first-parent', '--format=%s', branch).split('\n');
+
+/** Leaves nothing that only a merge under way has. */
+function expectClean({ repo }: Finishing): void {
+  expect(repo.git('for-each-ref', 'refs/forge')).toBe('');
+  expect(fs.readdirSync(repo.path('.forge/worktrees')).filter((name) => name.startsWith('.forge-scratch'))).toEqual([]);
+  expect(repo.git('worktree', 'list')).not.toContain('scratch');
+}
+
+/** A project with a task that is reviewed, and whose merge is up to the test. */
+async function reviewed(settings = MERGE, tasks = [BUILD]): Promise<Finishing> {
+  const first = 'review: {command: "false"}\nship: {policy: merge, base: trunk}\nretry: {max_attempts: 1}';
+  const play = finishing(tasks, first);
+  play.repo.git('branch', 'trunk');
+  await play.forge('run');
+  play.repo.write('.forge/pass.json', '{"verdict": "pass"}');
+  for (const task of tasks) {
+    const id = /id: ([^,]+)/.exec(task)?.[1] ?? '';
+    await play.data('review', id, '--file', '.forge/pass.json');
+  }
+  play.repo.write('.forge/settings.yaml', `workspace: worktree\n${settings}\n`);
+  return play;
+}
+
+test('run merges what is verified into the branch of the main checkout, whose files follow', async () => {
+  const play = finishing([BUILD], `${MERGE}\nverify: {commands: [test -s build.txt]}`);
+  play.repo.write('notes.txt', 'mine, not committed\n');
+  const { code, stderr } = await play.forge('run');
+  expect([code, stderr]).toEqual([0, '']);
+  expect(firstParents(play, 'main')).toEqual(["Merge branch 'forge/build' into main", 'first']);
+  expect(play.repo.git('log', '-1', '--format=%b', 'main')).toBe('Build it');
+  expect(play.repo.git('rev-parse', 'main^2')).toBe(play.repo.git('rev-parse', 'forge/build'));
+  expect(fs.readFileSync(play.repo.path('build.txt'), 'utf8')).toBe('done\n');
+  expect(play.repo.git('status', '--porcelain')).toBe('?? notes.txt');
+  expectClean(play);
+  const { attempts, state } = await play.data('show', 'build');
+  expect(state).toMatchObject({ state: 'shipped', attempt_count: 1 });
+  expect(attempts[1]).toMatchObject({
+    phase: 'ship',
+    ship: { merged: true, base: 'main', merge_sha: play.repo.git('rev-parse', 'main'), error: null },
+  });
+});
+
+test('a base that nobody has checked out moves alone', async () => {
+  const play = finishing([BUILD], TRUNK);
+  play.repo.git('branch', 'trunk');
+  const before = play.repo.git('status', '--porcelain=v2', '--branch');
+  expect((await play.forge('run')).code).toBe(0);
+  expect(firstParents(play, 'trunk')).toEqual(["Merge branch 'forge/build' into trunk", 'first']);
+  expect(firstParents(play, 'main')).toEqual(['first']);
+  expect(play.repo.git('status', '--porcelain=v2', '--branch')).toBe(before);
+  expectClean(play);
+});
+
+test('by hand it says by which commit, and what is merged already is shipped without another', async () => {
+  const play = await reviewed(TRUNK);
+  const data = await play.data('ship', 'build');
+  expect(data).toMatchObject({ state: 'shipped', base: 'trunk', merge_sha: play.repo.git('rev-parse', 'trunk') });
+  expect((await play.forge('ship', 'build')).code).toBe(3);
+
+  const other = await reviewed(TRUNK);
+  other.repo.git('update-ref', 'refs/heads/trunk', 'refs/heads/forge/build');
+  expect(await other.data('ship', 'build')).toMatchObject({ state: 'shipped', base: 'trunk', merge_sha: null });
+  expect(firstParents(other, 'trunk')[0]).toBe('build');
+});
+
+describe('what can not be merged leaves the base as it was', () => {
+  test('a conflict sends the task back, and says what to do', async () => {
+    const play = await reviewed(TRUNK);
+    const trunk = play.repo.git('commit-tree', '-p', 'trunk', '-m', 'theirs', conflicting(play));
+    play.repo.git('update-ref', 'refs/heads/trunk', trunk);
+    const result = await play.forge('ship', 'build', '--json');
+    expect(result.code).toBe(1);
+    expect(result.json()).toMatchObject({
+      error: { code: 'VERIFICATION_FAILED', details: { class: 'ship.conflict' } },
+      data: { state: 'awaiting_respawn' },
+    });
+    expect(result.json().error.message).toContain(
+      'forge/build conflicts with trunk in build.txt; merge trunk into forge/build',
+    );
+    expect(play.repo.git('rev-parse', 'trunk')).toBe(trunk);
+    expect((await play.data('render-worker-prompt', 'build')).prompt).toContain('Merge that branch into yours');
+    expectClean(play);
+  });
+
+  test('a merge that does not pass what verifies the task does so, too', async () => {
+    const task = `id: build, title: B, run: '${WORK}', verify: ["test ! -e theirs.txt || test ! -e build.txt"]`;
+    const play = await reviewed(TRUNK, [task]);
+    const trunk = play.repo.branch('theirs', { 'theirs.txt': 'theirs\n' }, 'trunk');
+    play.repo.git('update-ref', 'refs/heads/trunk', trunk);
+    const result = await play.forge('ship', 'build', '--json');
+    expect(result.json().error.details.class).toBe('ship.verify');
+    expect(result.json().error.message).toContain('merged with trunk, test ! -e theirs.txt');
+    expect(play.repo.git('rev-parse', 'trunk')).toBe(trunk);
+    expectClean(play);
+  });
+
+  test('a branch that has moved since it was verified is not merged', async () => {
+    const play = await reviewed(TRUNK);
+    play.repo.commit({ 'more.txt': 'more\n' }, play.repo.path('.forge/worktrees/build'));
+    expect((await play.forge('ship', 'build', '--json')).json().error.details.class).toBe('ship.moved');
+    expect(firstParents(play, 'trunk')).toEqual(['first']);
+  });
+});
+
+/** A tree like that of trunk with another `build.txt`. */
+function conflicting({ repo }: Finishing): string {
+  repo.branch('other', { 'build.txt': 'theirs\n' }, 'trunk');
+  return repo.git('rev-parse', 'other^{tree}');
+}
+
+describe('what stands in the way keeps the task waiting, uncharged', () => {
+  test('changes in the checkout of the base that the merge would overwrite', async () => {
+    const play = await reviewed();
+    play.repo.write('build.txt', 'mine\n');
+    const main = play.repo.git('rev-parse', 'main');
+    const result = await play.forge('ship', 'build');
+    expect(result.code).toBe(4);
+    expect(result.stderr).toContain('would be overwritten: build.txt');
+    expect(fs.readFileSync(play.repo.path('build.txt'), 'utf8')).toBe('mine\n');
+    expect(play.repo.git('rev-parse', 'main')).toBe(main);
+    expect(await play.state('build')).toMatchObject({ state: 'merge_pending', failure_count: 0 });
+    fs.rmSync(play.repo.path('build.txt'));
+    expect(await play.data('ship', 'build')).toMatchObject({ state: 'shipped' });
+  });
+
+  test('a main checkout on no branch', async () => {
+    const play = await reviewed();
+    play.repo.git('checkout', '--quiet', '--detach');
+    const result = await play.forge('ship', 'build');
+    expect([result.code, result.stderr]).toEqual([4, expect.stringContaining('is on no branch')]);
+  });
+
+  test('a base that is no branch', async () => {
+    const play = await reviewed('ship: {policy: merge, base: nowhere}');
+    const result = await play.forge('ship', 'build');
+    expect([result.code, result.stderr]).toEqual([2, expect.stringContaining('ship.base: there is no branch nowhere')]);
+    expect((await play.state('build')).state).toBe('reviewed');
+  });
+
+  test('a dependency that is not merged yet', async () => {
+    const play = await reviewed(TRUNK, [BUILD, `id: next, title: N, run: '${WORK}'`]);
+    const plan = fs.readFileSync(play.repo.path('plans/phases.yaml'), 'utf8');
+    play.repo.write('plans/phases.yaml', plan.replace('id: next,', 'id: next, depends_on: [build],'));
+    const early = await play.forge('ship', 'next');
+    expect([early.code, early.stderr]).toEqual([4, expect.stringMatching(/it depends on\s+build, which is reviewed/)]);
+    expect((await play.forge('run')).code).toBe(0);
+    expect(firstParents(play, 'trunk').slice(0, 2)).toEqual([
+      "Merge branch 'forge/next' into trunk",
+      "Merge branch 'forge/build' into trunk",
+    ]);
+  });
+});
+
+test('a base that moves while its merge is verified is merged anew', async () => {
+  const moves = 'git update-ref refs/heads/trunk $(git commit-tree -p trunk -m theirs trunk^{tree})';
+  const once = `if [ $FORGE_PHASE = ship ] && mkdir $FORGE_DIR/.forge/moved; then ${moves}; fi`;
+  const task = `id: build, title: B, run: '${WORK}', verify: ["${once.replaceAll('$', '$')}"]`;
+  const play = finishing([task], TRUNK);
+  play.repo.git('config', 'user.name', 'x');
+  play.repo.git('config', 'user.email', 'x@x');
+  play.repo.git('branch', 'trunk');
+  const { code, stdout } = await play.forge('run');
+  expect([code, stdout]).toEqual([0, expect.stringContaining('all done')]);
+  expect(firstParents(play, 'trunk')).toEqual(["Merge branch 'forge/build' into trunk", 'theirs', 'first']);
+  expectClean(play);
+});
+
+test('with ship.policy none a reviewed task is shipped as it is', async () => {
+  const play = await reviewed('ship: {policy: none}');
+  expect(await play.data('ship', 'build')).toMatchObject({ state: 'shipped', base: null, merge_sha: null });
+  expect(firstParents(play, 'main')).toEqual(['first']);
+});
+
+test('run --dry-run tells what would be reviewed and merged', async () => {
+  const play = await reviewed(`${TRUNK}\nreview: {command: ./review.sh}`, [
+    BUILD,
+    `id: other, title: O, run: '${WORK}'`,
+  ]);
+  const { would_finish, waiting } = await play.data('run', '--dry-run');
+  expect(would_finish).toMatchObject([
+    { task_id: 'build', phase: 'ship' },
+    { task_id: 'other', phase: 'ship' },
+  ]);
+  expect(waiting).toEqual([]);
+  expect((await play.forge('run', '--dry-run')).stdout).toContain('Would merge (2)');
+});
