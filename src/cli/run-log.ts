@@ -112,7 +112,9 @@ export class RunLog {
 
   #retry({ task_id, attempts, error, delay_ms, duration_ms }: EventOf<'task_retry'>): void {
     const when = delay_ms > 0 ? `in ${formatDuration(delay_ms)}` : 'now';
-    const text = `failed after ${formatDuration(duration_ms)}, attempt ${attempts + 1} ${when}: ${errorText(error)}`;
+    // Work that was fine by itself, until others looked at it or at what it was merged with.
+    const how = /^(review|ship)\./.test(error.class) ? 'sent back' : `failed after ${formatDuration(duration_ms)}`;
+    const text = `${how}, attempt ${attempts + 1} ${when}: ${errorText(error)}`;
     this.#task(signFor('awaiting_respawn', this.#options.look), task_id, text);
   }
 

@@ -1,8 +1,9 @@
 /** Bare `forge orchestrate`: where things stand, and the exact next command. */
 
 import { ForgeError } from '../core/errors.ts';
-import { hasWork, mayStillRun, outlook, type WaitCode } from '../core/readiness.ts';
-import { isInFlight } from '../core/task-state.ts';
+import type { PlanTask } from '../core/plan.ts';
+import { hasWork, mayStillRun, outlook, queueFor, type WaitCode, type World } from '../core/readiness.ts';
+import { type FinishPhase, isInFlight } from '../core/task-state.ts';
 import { worldOf } from '../runner/env.ts';
 import { findProject, loadPlan } from '../store/project.ts';
 import { type Call, foresee, openSession, readAll, type Session } from './session.ts';
@@ -58,6 +59,7 @@ export async function home(call: Call): Promise<HomeData> {
     runnable: mayStillRun(world, ids).length > 0,
     forAgents: ready.find((task) => !hasWork(task, world))?.id ?? null,
     waiting: (waiting[0] ?? unready[0])?.task.id ?? null,
+    due: dueFor(world),
     empty: loaded.plan.tasks.length === 0,
     human: human[0]?.id ?? null,
   };
@@ -73,6 +75,11 @@ export async function home(call: Call): Promise<HomeData> {
   };
 }
 
+function dueFor(world: World): Facts['due'] {
+  const first = (phase: FinishPhase) => queueFor(phase, world).ready.map((task) => ({ task, phase }))[0];
+  return first('ship') ?? first('review') ?? null;
+}
+
 function stateOf(record: ReturnType<ReturnType<typeof worldOf>['recordOf']>): string {
   return record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
 }
@@ -84,6 +91,8 @@ interface Facts {
   runnable: boolean;
   forAgents: string | null;
   waiting: string | null;
+  /** A task that is verified, and waits for a person to have it reviewed or merged. */
+  due: { task: PlanTask; phase: FinishPhase } | null;
   human: string | null;
   empty: boolean;
 }
@@ -100,6 +109,14 @@ function nextCommand(facts: Facts, planFile: string): HomeData['next'] {
   }
   if (facts.forAgents !== null)
     return { command: 'forge orchestrate claim --next', why: 'what is ready waits for an agent' };
+  if (facts.due !== null) {
+    const { task, phase } = facts.due;
+    if (phase === 'ship') return { command: `forge orchestrate ship ${task.id}`, why: 'it is reviewed' };
+    return {
+      command: `forge orchestrate review ${task.id} --file review.json`,
+      why: 'it waits for a review, and review.command is not set; `review --help` has the file',
+    };
+  }
   if (facts.human !== null)
     return {
       command: `forge orchestrate show ${facts.human}`,

@@ -223,3 +223,14 @@ test('what is being reviewed is shown as that, and can be cancelled', async () =
   expect([ended.code, ended.stderr]).toEqual([3, expect.stringContaining('LEASE_STOLEN')]);
   expect((await play.state('build')).state).toBe('cancelled');
 });
+
+test('what waits for a person is what comes next', async () => {
+  const play = await waiting('ship: {policy: none}');
+  expect((await play.forge()).stdout).toContain('forge orchestrate review build --file review.json');
+  const merging = await waiting('ship: {policy: none}');
+  merging.repo.write('.forge/settings.yaml', 'workspace: worktree\nship: {policy: merge}\n');
+  merging.repo.write('.forge/mine.json', '{"verdict": "pass"}');
+  await merging.data('review', 'build', '--file', '.forge/mine.json');
+  merging.repo.write('.forge/settings.yaml', 'workspace: worktree\n');
+  expect((await merging.forge()).stdout).toContain('forge orchestrate ship build');
+});
