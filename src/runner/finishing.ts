@@ -82,18 +82,31 @@ export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target>
   const verified = await read((id) => env.store.readVerified(task_id, id));
   const expected = verified?.target_sha ?? null;
   const place = manifest?.worktree_path ?? null;
-  if (place === null) {
-    const head = expected ?? (await headOf(env, project))?.head ?? null;
-    return { attemptId, cwd: project, branch: null, head, verified, moved: null };
+  // What was done in the project itself has a commit, but no branch of its own.
+  if (place === null && expected !== null) {
+    return { attemptId, cwd: project, branch: null, head: expected, verified, moved: null };
   }
   const branch = branchFor(task_id);
-  const at = await branchCommit(env, branch);
-  const there = isThere(place);
+  const at = await branchIfAny(env, branch);
+  if (place === null && at === null) {
+    return { attemptId, cwd: project, branch: null, head: null, verified, moved: null };
+  }
+  const there = place !== null && isThere(place);
   const head = expected ?? at;
   const checkedOut = there ? ((await headOf(env, place))?.head ?? null) : at;
   const found = [at, checkedOut].find((sha) => sha !== head);
   const moved = head === null || found === undefined ? null : { branch, expected: head, found };
   return { attemptId, cwd: there ? place : project, branch, head, verified, moved };
+}
+
+/** Null also where there is no git to ask. */
+async function branchIfAny(env: Env, branch: string): Promise<string | null> {
+  try {
+    return await branchCommit(env, branch);
+  } catch (error) {
+    if (error instanceof ForgeError) return null;
+    throw error;
+  }
 }
 
 /** The failure of a task whose branch has moved since it was verified; null when it hasn't. */

@@ -43,6 +43,7 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
       await looked('permissions', () => permissions(layout)),
       fileSystem(layout),
       ...(await workspaces(call, layout, settings.value ?? DEFAULT_SETTINGS)),
+      ...(await merges(call, layout, settings.value ?? DEFAULT_SETTINGS)),
       ...(await trackers(call, layout, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
       boot(call),
       await looked('tasks', () => tasks(layout)),
@@ -151,6 +152,24 @@ async function workspaces({ ctx }: Call, layout: Layout, settings: Settings): Pr
     return ok('workspaces', `worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
   };
   return [await looked('workspaces', look)];
+}
+
+/** What is reviewed can be merged; asked only where the settings want that. */
+async function merges({ ctx }: Call, layout: Layout, settings: Settings): Promise<Check[]> {
+  if (settings.ship.policy !== 'merge') return [];
+  const { baseOf, listWorktrees } = await import('../runner/repository.ts');
+  const look = async (): Promise<Check> => {
+    const env = { ctx, layout, settings };
+    const { branch } = await baseOf(env);
+    if (branch === null) {
+      const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';
+      return { name: 'merges', status: 'fail', message: `${layout.project} is on no branch to merge into`, fix };
+    }
+    const place = (await listWorktrees(env)).find((each) => each.branch === branch)?.path;
+    const follows = place === undefined ? 'nobody has it checked out' : `the files in ${place} follow`;
+    return ok('merges', `what is reviewed is merged into ${branch}; ${follows}`);
+  };
+  return [await looked('merges', look)];
 }
 
 /** The tracker answers, and names tasks that there are; asked only where the settings have one. */

@@ -2,7 +2,6 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
-import { isInFlight } from '../core/task-state.ts';
 import { LogReader, logFile, STREAMS, type StreamName } from '../store/attempt-files.ts';
 import { type Call, openSession, requireRecord, type Session } from './session.ts';
 
@@ -65,5 +64,5 @@ export async function logs(
 
 async function isCurrent(session: Session, taskId: string, attemptId: string): Promise<boolean> {
   const { record } = await session.store.read(taskId);
-  return record?.lease?.attempt_id === attemptId && isInFlight(record.state.state);
+  return record?.lease?.attempt_id === attemptId;
 }

@@ -197,3 +197,17 @@ test('run --dry-run tells what would be reviewed and merged', async () => {
   expect(waiting).toEqual([]);
   expect((await play.forge('run', '--dry-run')).stdout).toContain('Would merge (2)');
 });
+
+test('doctor says what is merged into, and what keeps it from being', async () => {
+  const play = await reviewed();
+  const merges = async () =>
+    (await play.forge('doctor', '--json')).json().data.checks.find(({ name }: { name: string }) => name === 'merges');
+  expect(await merges()).toMatchObject({
+    status: 'ok',
+    message: `what is reviewed is merged into main; the files in ${play.at} follow`,
+  });
+  play.repo.git('checkout', '--quiet', '--detach');
+  expect(await merges()).toMatchObject({ status: 'fail', fix: expect.stringContaining('ship.base') });
+  play.repo.write('.forge/settings.yaml', `workspace: worktree\n${TRUNK}\n`);
+  expect((await merges()).message).toContain('into trunk; nobody has it checked out');
+});
