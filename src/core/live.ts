@@ -1,6 +1,7 @@
 /** What somebody who watches is shown: what runs, what waits and for what, what was asked, how much is left. */
 
 import { criticalPath } from './critical-path.ts';
+import type { Liveness, OwnerIdentity } from './identity.ts';
 import { leaseStanding } from './leases.ts';
 import type { PlanTask } from './plan.ts';
 import { openQuestion, type Question } from './questions.ts';
@@ -107,7 +108,8 @@ const RANKS: Partial<Record<WaitCode, number>> = {
 };
 
 /** What `standing` comes to. `phase`, `line` and `question` are for the caller to look up. */
-export function liveModel({ world, selected, own }: Standing): LiveModel {
+export function liveModel({ world: asked, selected, own }: Standing): LiveModel {
+  const world = askingOnce(asked);
   const model: LiveModel = {
     counts: { over: 0, running: 0, ready: 0, waiting: 0, asked: 0, human: 0, failed: 0, cancelled: 0, unreadable: 0 },
     running: [],
@@ -137,6 +139,18 @@ export function liveModel({ world, selected, own }: Standing): LiveModel {
   model.waiting = [...waits.values()].sort((a, b) => rank(a) - rank(b));
   model.path = criticalPath(world.plan, ({ id }) => left.has(id));
   return model;
+}
+
+/** Many tasks have the same owner, and on some systems it takes a process to ask after it. */
+function askingOnce(world: World): World {
+  const known = new Map<string, Liveness>();
+  const liveness = (owner: OwnerIdentity): Liveness => {
+    const key = JSON.stringify(owner);
+    const answer = known.get(key) ?? world.observer.liveness(owner);
+    known.set(key, answer);
+    return answer;
+  };
+  return { ...world, observer: { ...world.observer, liveness } };
 }
 
 const FOR_AN_AGENT: Reason = { code: 'NO_COMMAND', message: 'an agent may claim it', on: null };

@@ -8,6 +8,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
+import type { Standing } from '../core/live.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import { openQuestion } from '../core/questions.ts';
 import { hasWork, mayStillRun, outlook, reasonsToWait, type World, withDependencies } from '../core/readiness.ts';
@@ -17,13 +18,13 @@ import { plainText } from '../core/text.ts';
 import { fromIso } from '../core/time.ts';
 import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
 import { LogReader } from '../store/attempt-files.ts';
-import type { TaskRead } from '../store/store.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
 import { type Env, worldOf } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
 import { NoPlace } from './place.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
+import { RecordsSeen } from './records-seen.ts';
 import type { FinishedAttempt, RunningAttempt } from './running-attempt.ts';
 
 /** How long the loop sleeps at most before it looks at the tree again, milliseconds. */
@@ -52,8 +53,7 @@ export class RunLoop {
   readonly #plans: PlanSource;
   readonly #interrupts: Interrupts;
   readonly #emit: (event: RunEvent) => void;
-  readonly #reads = new Map<string, TaskRead>();
-  readonly #stamps = new Map<string, string>();
+  readonly #seen: RecordsSeen;
   /** Tasks with a slot; null while the claim is being made. */
   readonly #active = new Map<string, RunningAttempt | null>();
   readonly #readers = new Map<RunningAttempt, LogReader>();
@@ -81,6 +81,7 @@ export class RunLoop {
     this.#interrupts = interrupts;
     this.#emit = emit;
     this.#questions = new QuestionWatch(env, emit);
+    this.#seen = new RecordsSeen(env.store);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -99,6 +100,14 @@ export class RunLoop {
     if (this.#broken !== null) throw this.#broken;
     await this.#look();
     return this.#finish(startedMs);
+  }
+
+  /** What is known at this moment, for whoever shows it. */
+  standing(): Standing {
+    const own = [...this.#active].flatMap(([id, attempt]) =>
+      attempt === null ? [] : [[id, attempt.standing] as const],
+    );
+    return { world: this.#world(), selected: this.#selected(), own: new Map(own) };
   }
 
   /** One round: start what can be started. False when nothing is left to wait for. */
@@ -133,7 +142,7 @@ export class RunLoop {
   }
 
   #world(): World {
-    return worldOf(this.#env, this.#plan(), this.#reads);
+    return worldOf(this.#env, this.#plan(), this.#seen.reads);
   }
 
   #startReady(): void {
@@ -240,7 +249,7 @@ export class RunLoop {
   /** The claim of a task that nobody survives has failed it instead. */
   async #gaveUp(taskId: string): Promise<void> {
     await this.#lookAt(taskId);
-    const state = this.#reads.get(taskId)?.record?.state;
+    const state = this.#seen.reads.get(taskId)?.record?.state;
     const error = state?.last_error ?? null;
     this.#failed = true;
     this.#emit({
@@ -271,18 +280,11 @@ export class RunLoop {
   }
 
   async #lookAt(taskId: string): Promise<void> {
-    await this.#readIfChanged(taskId);
-    const read = this.#reads.get(taskId);
+    await this.#seen.look(taskId);
+    const read = this.#seen.reads.get(taskId);
     if (read === undefined) return;
-    if (await this.#questions.resumed(read)) await this.#readIfChanged(taskId);
-    if (this.#selected().has(taskId)) await this.#questions.tell(this.#reads.get(taskId) ?? read);
-  }
-
-  async #readIfChanged(taskId: string): Promise<void> {
-    const stamp = await this.#env.store.stamp(taskId);
-    if (this.#stamps.get(taskId) === stamp) return;
-    this.#reads.set(taskId, await this.#env.store.read(taskId));
-    this.#stamps.set(taskId, stamp);
+    if (await this.#questions.resumed(read)) await this.#seen.look(taskId);
+    if (this.#selected().has(taskId)) await this.#questions.tell(this.#seen.reads.get(taskId) ?? read);
   }
 
   /** Sleeps until an attempt ends, an interruption comes, a backoff is over, or it is time to look again. */
@@ -299,7 +301,7 @@ export class RunLoop {
   #pauseMs(): number {
     const now = this.#env.now();
     let wait = POLL_MS;
-    for (const read of this.#reads.values()) {
+    for (const read of this.#seen.reads.values()) {
       const until = read.record && (openQuestion(read.record)?.expires_at ?? read.record.state.next_eligible_at);
       const left = until ? fromIso(until) - now : 0;
       if (left > 0) wait = Math.min(wait, left + 1);

@@ -1,6 +1,7 @@
 /** `run`: work through the plan. */
 
 import os from 'node:os';
+import type { LiveModel } from '../core/live.ts';
 import { outlook, withDependencies } from '../core/readiness.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import { isoTime } from '../core/time.ts';
@@ -22,6 +23,8 @@ export interface RunVerbOptions {
   onFailure?: 'continue' | 'stop' | undefined;
   /** Emit `task_output` as workers write. Default: false; their logs keep it anyway. */
   output?: boolean | undefined;
+  /** Handed, once the run has begun, a function that says how things stand whenever it is asked. */
+  watched?: ((look: () => LiveModel) => void) | undefined;
 }
 
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
@@ -55,6 +58,11 @@ export async function run(
     // The last word comes when there is nothing left to warn of.
     (event) => event.type !== 'run_finished' && emit(event),
   );
+  if (options.watched !== undefined) {
+    const { LiveLook } = await import('../runner/live-look.ts');
+    const live = new LiveLook(session);
+    options.watched(() => live.model(loop.standing()));
+  }
   const finished = await loop.run();
   await trackerSettled();
   emit(finished);

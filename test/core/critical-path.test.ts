@@ -71,9 +71,7 @@ describe('the critical path', () => {
 /** Whether `task` waits for `other`, by the words of the plan. */
 function waitsFor(task: PlanTask, other: PlanTask, { phaseById }: Plan): boolean {
   const before = phaseById.get(task.phase_id)?.blocked_by;
-  return (
-    task.depends_on.includes(other.id) || (before === other.phase_id && phaseById.get(before)?.status !== 'done')
-  );
+  return task.depends_on.includes(other.id) || (before === other.phase_id && phaseById.get(before)?.status !== 'done');
 }
 
 const weigh = (path: readonly PlanTask[]) => path.reduce((sum, task) => sum + weightOf(task), 0);
@@ -111,7 +109,12 @@ const scene = fc.array(phaseDraft, { minLength: 1, maxLength: 3 }).map((drafts) 
       count++;
       return { id, depends_on, ...(estimate === undefined ? {} : { estimate }) };
     });
-    return { id: `p${p}`, status, tasks: made, ...(blockedBy > 0 && blockedBy <= p ? { blocked_by: `p${p - blockedBy}` } : {}) };
+    return {
+      id: `p${p}`,
+      status,
+      tasks: made,
+      ...(blockedBy > 0 && blockedBy <= p ? { blocked_by: `p${p - blockedBy}` } : {}),
+    };
   });
   return { made: plan(phases), left };
 });
