@@ -25,7 +25,14 @@ export class Output {
   /** Standard output could not be written, for another reason than a reader that has gone. */
   failed = false;
 
+  /** Asked before each `write`: true when it has taken the text, to `put` it later. */
+  detour: (name: StreamName, text: string) => boolean = () => false;
+
   write(name: StreamName, text: string): void {
+    if (!this.detour(name, text)) this.put(name, text);
+  }
+
+  put(name: StreamName, text: string): void {
     if (text === '' || this.#closed.has(name)) return;
     if (this.patient || this.#streaming.has(name)) this.#stream(name, text);
     else this.#direct(name, Buffer.from(text));

@@ -102,8 +102,9 @@ export class RunLoop {
     return this.#finish(startedMs);
   }
 
-  /** What is known at this moment, for whoever shows it. */
-  standing(): Standing {
+  /** What is known at this moment, for whoever shows it; null before the first look. */
+  standing(): Standing | null {
+    if (this.#lastLook === 0) return null;
     const own = [...this.#active].flatMap(([id, attempt]) =>
       attempt === null ? [] : [[id, attempt.standing] as const],
     );

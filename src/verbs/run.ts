@@ -23,8 +23,8 @@ export interface RunVerbOptions {
   onFailure?: 'continue' | 'stop' | undefined;
   /** Emit `task_output` as workers write. Default: false; their logs keep it anyway. */
   output?: boolean | undefined;
-  /** Handed, once the run has begun, a function that says how things stand whenever it is asked. */
-  watched?: ((look: () => LiveModel) => void) | undefined;
+  /** Handed a function that says how things stand whenever it is asked; null as long as that is not known. */
+  watched?: ((look: () => LiveModel | null) => void) | undefined;
 }
 
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
@@ -61,7 +61,10 @@ export async function run(
   if (options.watched !== undefined) {
     const { LiveLook } = await import('../runner/live-look.ts');
     const live = new LiveLook(session);
-    options.watched(() => live.model(loop.standing()));
+    options.watched(() => {
+      const standing = loop.standing();
+      return standing && live.model(standing);
+    });
   }
   const finished = await loop.run();
   await trackerSettled();

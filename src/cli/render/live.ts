@@ -179,7 +179,7 @@ function questionLines(asked: readonly LiveQuestion[], lines: number, frame: Fra
 const COUNTS: readonly [count: LiveCount, word: string, colour: keyof Palette | null][] = [
   ['failed', 'failed', 'red'],
   ['unreadable', 'unreadable', 'red'],
-  ['asked', 'waiting for an answer', 'yellow'],
+  ['asked', 'asked', 'yellow'],
   ['running', 'running', 'cyan'],
   ['ready', 'ready', null],
   ['waiting', 'waiting', null],
