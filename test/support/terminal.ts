@@ -62,19 +62,18 @@ export class Terminal {
     return until('the command is started', () => this.#pid);
   }
 
-  /** Everything that can be seen, what has scrolled away included, without empty lines at the end. */
+  /**
+   * Everything that can be seen, what has scrolled away included, without empty lines at the end. A line that takes several
+   * rows is one line here.
+   */
   get text(): string {
     const { active } = this.#emulator.buffer;
-    const lines = Array.from({ length: active.length }, (_, y) => active.getLine(y)?.translateToString(true) ?? '');
-    return lines.join('\n').trimEnd();
-  }
-
-  /** The rows that are in view. */
-  get screen(): string[] {
-    const { active } = this.#emulator.buffer;
-    return Array.from({ length: this.#emulator.rows }, (_, y) => {
-      return active.getLine(active.baseY + y)?.translateToString(true) ?? '';
-    });
+    let text = '';
+    for (let y = 0; y < active.length; y++) {
+      const row = active.getLine(y);
+      text += `${row?.isWrapped === true || y === 0 ? '' : '\n'}${row?.translateToString(true) ?? ''}`;
+    }
+    return text.trimEnd();
   }
 
   /** Waits until `pattern` can be seen. Fails after a while with what is seen instead. */
