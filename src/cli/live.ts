@@ -2,7 +2,6 @@
 
 import type { LiveModel } from '../core/live.ts';
 import { inForeground } from '../host/processes.ts';
-import { isTerminal } from './output.ts';
 import { Painter, type Size } from './painter.ts';
 import { liveLines } from './render/live.ts';
 import type { Screen } from './screen.ts';
@@ -41,8 +40,7 @@ export class LiveView {
         return () => clearTimeout(timer);
       },
     });
-    const stderrToo = isTerminal('stderr');
-    output.detour = (name, text) => (name === 'stdout' || stderrToo) && this.#painter.above(name, text);
+    output.detour = (name, text) => this.#painter.above(name, text);
     this.#tick = setInterval(this.#touch, TICK_MS).unref();
     process.stdout.on('resize', this.#touch);
     process.on('SIGTSTP', this.#suspend);
