@@ -124,10 +124,12 @@ export class Painter {
   }
 
   #write(lines: readonly string[], size: Size): void {
+    // Without a window, before or after, what is written is written as it is.
+    const [begin, end] = this.#shown.length + lines.length > 0 ? TOGETHER : ['', ''];
     const parts: { name: StreamName; text: string }[] = [
-      { name: 'stdout', text: TOGETHER[0] + this.#erased(size) },
+      { name: 'stdout', text: begin + this.#erased(size) },
       ...this.#held,
-      { name: 'stdout', text: drawn(lines) + TOGETHER[1] },
+      { name: 'stdout', text: drawn(lines) + end },
     ];
     this.#held = [];
     this.#shown = [...lines];
@@ -137,7 +139,7 @@ export class Painter {
     for (const [i, part] of parts.entries()) {
       text += part.text;
       if (parts[i + 1]?.name === part.name) continue;
-      this.#options.put(part.name, text);
+      if (text !== '') this.#options.put(part.name, text);
       text = '';
     }
   }
