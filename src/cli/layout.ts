@@ -11,7 +11,7 @@ export function widthOf(text: string): number {
   // in ranges coarse enough for a table of task titles. In here, because making them takes long and most text is ASCII.
   const narrowest = /\p{M}|[\u{fe00}-\u{fe0f}]/u;
   const wide =
-    /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}]|[\u{20000}-\u{3fffd}]/u;
+    /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}|[\u{1f300}-\u{1faff}]|[\u{20000}-\u{3fffd}]/u;
   let width = 0;
   for (const character of text) width += narrowest.test(character) ? 0 : wide.test(character) ? 2 : 1;
   return width;

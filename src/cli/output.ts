@@ -25,7 +25,14 @@ export class Output {
   /** Standard output could not be written, for another reason than a reader that has gone. */
   failed = false;
 
+  /** Asked before each `write`: true when it has taken the text, to `put` it later. */
+  detour: (name: StreamName, text: string) => boolean = () => false;
+
   write(name: StreamName, text: string): void {
+    if (!this.detour(name, text)) this.put(name, text);
+  }
+
+  put(name: StreamName, text: string): void {
     if (text === '' || this.#closed.has(name)) return;
     if (this.patient || this.#streaming.has(name)) this.#stream(name, text);
     else this.#direct(name, Buffer.from(text));
@@ -58,12 +65,13 @@ export class Output {
     stream.write(data);
   }
 
-  /** A reader that has gone, or a descriptor that was closed before we started, is no failure of the command. */
+  /** A reader or a terminal that has gone, or a descriptor that was closed before we started, is no failure of the command. */
   #close(name: StreamName, error: unknown): void {
     if (this.#closed.has(name)) return;
     this.#closed.add(name);
     const code = (error as NodeJS.ErrnoException).code;
-    if (code !== 'EPIPE' && code !== 'EBADF' && name === 'stdout') {
+    const gone = code === 'EPIPE' || code === 'EBADF' || (code === 'EIO' && process[name].isTTY);
+    if (!gone && name === 'stdout') {
       this.failed = true;
       this.line('stderr', `error[IO_ERROR]: writing to standard output: ${(error as Error).message}`);
     }

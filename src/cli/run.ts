@@ -1,15 +1,20 @@
 /** `run` on the command line: signals stop it in good order, and every event is printed as it happens. */
 
 import path from 'node:path';
+import type { LiveModel } from '../core/live.ts';
 import type { RunEvent } from '../core/run-events.ts';
 import { isoTime } from '../core/time.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
 import { findProject } from '../store/project.ts';
 import { type RunVerbOptions, run } from '../verbs/run.ts';
 import type { Call } from '../verbs/session.ts';
+import type { LiveView } from './live.ts';
 import { RunLog } from './run-log.ts';
 import type { Screen } from './screen.ts';
 import type { Desk } from './spec.ts';
+
+/** What the live view says of itself, by the level of interruption. */
+const STOPPING = [null, 'stopping; Ctrl-C again does not wait for the workers', 'stopping at once'];
 
 /** Returns the exit code. */
 export async function runPlan({ call, screen }: Desk, options: RunVerbOptions): Promise<number> {
@@ -17,15 +22,27 @@ export async function runPlan({ call, screen }: Desk, options: RunVerbOptions): 
   screen.output.patient = true;
   // A reader that has gone (`| head`) has seen enough. It is the same as a terminal that was closed: stop in good order.
   screen.output.onClosed = () => process.kill(process.pid, 'SIGHUP');
+  const log = screen.json ? jsonLines(call, screen) : humanLog(call, screen);
+  const live = screen.whyNotDrawn() === null ? await import('./live.ts') : null;
+  let view = null as LiveView | null;
+  const watched = (look: () => LiveModel | null) => {
+    view = live && new live.LiveView(screen, { look, note: () => STOPPING[interrupts.level] ?? null });
+  };
   try {
     const { exit_code } = await run(
       call,
-      { ...options, output: screen.json },
+      { ...options, output: screen.json, watched: live === null ? undefined : watched },
       interrupts,
-      screen.json ? jsonLines(call, screen) : humanLog(call, screen),
+      (event) => {
+        // The view says so all the time.
+        if (view !== null && event.type === 'still_running') return;
+        if (event.type === 'run_finished') view?.close();
+        log(event);
+      },
     );
     return exit_code;
   } finally {
+    view?.close();
     screen.output.onClosed = () => {};
     interrupts.stop();
   }

@@ -18,10 +18,12 @@ export class Screen {
   verb: string | null = null;
   readonly #palettes: Record<StreamName, Palette>;
   readonly #debug: boolean;
+  readonly #env: Env;
 
   private constructor(json: boolean, palettes: Record<StreamName, Palette>, env: Env) {
     this.json = json;
     this.#palettes = palettes;
+    this.#env = env;
     this.#debug = Boolean(env['FORGE_DEBUG']);
     this.dir = env['FORGE_DIR'] || undefined;
   }
@@ -38,6 +40,19 @@ export class Screen {
 
   look(name: StreamName): Look {
     return { palette: this.#palettes[name], width: columns(), nowMs: Date.now() };
+  }
+
+  /**
+   * Why nothing may be drawn on stdout; null when it may. Stderr does not count: what goes through a pipe may come out on the
+   * same terminal again, in the middle of what is drawn there.
+   */
+  whyNotDrawn(): string | null {
+    const { CI: ci, TERM: term } = this.#env;
+    if (this.json) return '--json is given';
+    if (!isTerminal('stdout')) return 'standard output is none';
+    if (ci && ci !== '0' && ci.toLowerCase() !== 'false') return `CI is set (${oneLine(ci, 20)})`;
+    if (!term || term === 'dumb') return `TERM is ${term || 'not set'}, so nothing can be drawn on it`;
+    return null;
   }
 
   warn(message: string): void {

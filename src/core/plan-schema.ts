@@ -101,7 +101,10 @@ const taskSchema = (retry: RetrySchema) => {
       priority: optional(z.enum(PRIORITIES), 'Which of the ready tasks of a phase go first: P0, then P1, then P2.', {
         default: 'P1',
       }),
-      estimate: optional(z.enum(ESTIMATES), 'Size of the task. For people; forge does not use it.'),
+      estimate: optional(
+        z.enum(ESTIMATES),
+        'Size of the task. It weighs the critical path that the live view shows, and nothing else.',
+      ),
       owner_type: optional(
         text,
         'Who does it. "human" makes the task a checkpoint: it is never given to a worker and ends when its status is set to done.',

@@ -17,6 +17,16 @@ export function oneLine(text: string, max = 200): string {
   return flat.length <= max ? flat : `${flat.slice(0, max - 1)}…`;
 }
 
+/** `oneLine` of the last line that shows anything. A carriage return ends a line too: that is how progress is shown. */
+export function lastLine(text: string, max = 200): string {
+  const lines = text.split(/[\r\n]+/);
+  for (let i = lines.length - 1; i >= 0; i--) {
+    const line = oneLine(lines[i] ?? '', max);
+    if (line !== '') return line;
+  }
+  return '';
+}
+
 /** The candidate that `word` is probably a slip of, or null when none is close. */
 export function closest(word: string, candidates: Iterable<string>): string | null {
   const limit = Math.max(1, Math.floor(word.length / 3));

@@ -85,6 +85,21 @@ export function allStartedWith(name: string, value: string): ProcessEntry[] {
   return allEntries().filter((entry) => entry.live && startedWith(entry.pid, name, value));
 }
 
+/**
+ * Whether this process may draw on its terminal: it is not in the background of a shell. True where that cannot be told:
+ * without a terminal of its own, across pid namespaces, and on macOS.
+ */
+export function inForeground(): boolean {
+  if (process.platform === 'darwin') return true;
+  try {
+    const fields = afterName(readFileSync('/proc/self/stat', 'latin1'));
+    const [group, inFront] = [Number(fields(5)), Number(fields(8))];
+    return !(inFront > 0) || group === inFront;
+  } catch {
+    return true;
+  }
+}
+
 function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -123,13 +138,15 @@ function readProc(): ProcessEntry[] | null {
   }
 }
 
-/**
- * Reads one `/proc/<pid>/stat`; null when it is not one. The command name in it may hold spaces and parentheses, so fields are
- * counted from the last parenthesis. Source: proc_pid_stat(5), whose numbers are used here.
- */
-export function parseStat(text: string): ProcessEntry | null {
+/** Fields of a `/proc/<pid>/stat` from the third on. The command name before them may hold spaces and parentheses. */
+function afterName(text: string): (number: number) => string {
   const rest = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  const field = (number: number) => rest[number - 3] ?? '';
+  return (number) => rest[number - 3] ?? '';
+}
+
+/** Reads one `/proc/<pid>/stat`; null when it is not one. Source: proc_pid_stat(5), whose numbers of fields are used here. */
+export function parseStat(text: string): ProcessEntry | null {
+  const field = afterName(text);
   const started = field(22);
   if (!/^\d+$/.test(started)) return null;
   // The first thread of a program may end before the others; the program then looks like a zombie that has more threads.

@@ -2,6 +2,7 @@
 
 import type { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
+import type { OwnAttempt } from '../core/live.ts';
 import type { PlanTask } from '../core/plan.ts';
 import type { TaskRecord } from '../core/records.ts';
 import { resolveRetry, STEP_RETRY_DEFAULT } from '../core/retry.ts';
@@ -14,6 +15,8 @@ import { type Interrupts, raisable } from './interrupts.ts';
 
 interface Running {
   phase: FinishPhase;
+  /** Null while it is only being taken up. */
+  attemptId: string | null;
   sinceMs: number;
   stop: { raise(): void };
 }
@@ -59,6 +62,14 @@ export class Finisher {
     return [...this.#running].map(([task_id, { phase, sinceMs }]) => ({ task_id, phase, duration_ms: now - sinceMs }));
   }
 
+  /** The same for whoever shows it. Each is the only attempt of its kind that is told of, so none is numbered. */
+  own(): [taskId: string, OwnAttempt][] {
+    const now = this.#env.ctx.monotonicMs();
+    return [...this.#running].flatMap(([id, { attemptId, sinceMs }]) =>
+      attemptId === null ? [] : [[id, { attempt_id: attemptId, attempt_number: 1, age_ms: now - sinceMs }]],
+    );
+  }
+
   /** One merge at a time: each is made on the base that the one before has left. */
   mayBegin(taskId: string, phase: FinishPhase): boolean {
     if (this.#running.has(taskId)) return false;
@@ -86,15 +97,18 @@ export class Finisher {
   /** Reviews or merges one task. Throws what refuses to begin, and IO_ERROR when the tree can't be written. */
   async finish(task: PlanTask, phase: FinishPhase, refuse: (record: TaskRecord) => void): Promise<FinisherEnd> {
     const interrupts = raisable(this.#interrupts);
-    this.#running.set(task.id, { phase, sinceMs: this.#env.ctx.monotonicMs(), stop: interrupts });
+    const running: Running = { phase, attemptId: null, sinceMs: this.#env.ctx.monotonicMs(), stop: interrupts };
+    this.#running.set(task.id, running);
     const request = {
       ...this.#run,
       taskId: task.id,
       task,
       refuse,
       interrupts,
-      onBegin: ({ attemptId: attempt_id }: { attemptId: string }) =>
-        this.#emit({ type: 'task_finishing', task_id: task.id, phase, attempt_id }),
+      onBegin: ({ attemptId }: { attemptId: string }) => {
+        running.attemptId = attemptId;
+        this.#emit({ type: 'task_finishing', task_id: task.id, phase, attempt_id: attemptId });
+      },
     };
     try {
       return this.#report(task, phase, await this.#finish(phase, request));

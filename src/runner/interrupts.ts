@@ -46,7 +46,9 @@ export function listenToSignals(): Interrupts & { stop(): void } {
       for (const signal of SIGNALS) process.off(signal, raise);
     },
   };
-  const raise = () => {
+  const raise = (signal: string) => {
+    // A terminal that was closed is one interruption, however many it is told by: the shell, the system, a write that failed.
+    if (signal === 'SIGHUP' && interrupts.level > 0) return;
     interrupts.level = Math.min(2, interrupts.level + 1);
     for (const callback of callbacks) callback();
   };

@@ -8,6 +8,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
+import type { Standing } from '../core/live.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import { openQuestion } from '../core/questions.ts';
 import {
@@ -27,7 +28,6 @@ import { fromIso } from '../core/time.ts';
 import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
 import { commandFor } from '../core/workers.ts';
 import { LogReader } from '../store/attempt-files.ts';
-import type { TaskRead } from '../store/store.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
 import { endingOf, gaveUpEvent, leftOf } from './endings.ts';
 import { type Env, worldOf, worldWith } from './env.ts';
@@ -36,6 +36,7 @@ import type { Interrupts } from './interrupts.ts';
 import { NoPlace } from './place.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
+import { RecordsSeen } from './records-seen.ts';
 import type { FinishedAttempt, RunningAttempt } from './running-attempt.ts';
 
 /** How long the loop sleeps at most before it looks at the tree again, milliseconds. */
@@ -64,8 +65,7 @@ export class RunLoop {
   readonly #plans: PlanSource;
   readonly #interrupts: Interrupts;
   readonly #emit: (event: RunEvent) => void;
-  readonly #reads = new Map<string, TaskRead>();
-  readonly #stamps = new Map<string, string>();
+  readonly #seen: RecordsSeen;
   /** Tasks with a slot; null while the claim is being made. */
   readonly #active = new Map<string, RunningAttempt | null>();
   readonly #readers = new Map<RunningAttempt, LogReader>();
@@ -96,6 +96,7 @@ export class RunLoop {
     this.#emit = emit;
     this.#questions = new QuestionWatch(env, emit);
     this.#finisher = new Finisher(env, options, interrupts, emit);
+    this.#seen = new RecordsSeen(env.store);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -114,6 +115,15 @@ export class RunLoop {
     if (this.#broken !== null) throw this.#broken;
     await this.#look();
     return this.#finish(startedMs);
+  }
+
+  /** What is known at this moment, for whoever shows it; null before the first look. */
+  standing(): Standing | null {
+    if (this.#lastLook === 0) return null;
+    const own = [...this.#active].flatMap(([id, attempt]) =>
+      attempt === null ? [] : [[id, attempt.standing] as const],
+    );
+    return { world: this.#world(), selected: this.#selected(), own: new Map([...own, ...this.#finisher.own()]) };
   }
 
   /** One round: start what can be started. False when nothing is left to wait for. */
@@ -156,7 +166,7 @@ export class RunLoop {
   }
 
   #world(): World {
-    return worldOf(this.#env, this.#plan(), this.#reads);
+    return worldOf(this.#env, this.#plan(), this.#seen.reads);
   }
 
   #startReady(): void {
@@ -277,7 +287,7 @@ export class RunLoop {
   async #gaveUp(taskId: string): Promise<void> {
     await this.#lookAt(taskId);
     this.#failed = true;
-    this.#emit(gaveUpEvent(taskId, this.#reads.get(taskId)?.record ?? null));
+    this.#emit(gaveUpEvent(taskId, this.#seen.reads.get(taskId)?.record ?? null));
   }
 
   #interrupted(): void {
@@ -295,18 +305,11 @@ export class RunLoop {
   }
 
   async #lookAt(taskId: string): Promise<void> {
-    await this.#readIfChanged(taskId);
-    const read = this.#reads.get(taskId);
+    await this.#seen.look(taskId);
+    const read = this.#seen.reads.get(taskId);
     if (read === undefined) return;
-    if (await this.#questions.resumed(read)) await this.#readIfChanged(taskId);
-    if (this.#selected().has(taskId)) await this.#questions.tell(this.#reads.get(taskId) ?? read);
-  }
-
-  async #readIfChanged(taskId: string): Promise<void> {
-    const stamp = await this.#env.store.stamp(taskId);
-    if (this.#stamps.get(taskId) === stamp) return;
-    this.#reads.set(taskId, await this.#env.store.read(taskId));
-    this.#stamps.set(taskId, stamp);
+    if (await this.#questions.resumed(read)) await this.#seen.look(taskId);
+    if (this.#selected().has(taskId)) await this.#questions.tell(this.#seen.reads.get(taskId) ?? read);
   }
 
   /** Sleeps until an attempt ends, an interruption comes, a backoff is over, or it is time to look again. */
@@ -323,7 +326,7 @@ export class RunLoop {
   #pauseMs(): number {
     const now = this.#env.now();
     let wait = Math.min(POLL_MS, this.#finisher.pauseMs());
-    for (const read of this.#reads.values()) {
+    for (const read of this.#seen.reads.values()) {
       const until = read.record && (openQuestion(read.record)?.expires_at ?? read.record.state.next_eligible_at);
       const left = until ? fromIso(until) - now : 0;
       if (left > 0) wait = Math.min(wait, left + 1);

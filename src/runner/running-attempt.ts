@@ -3,6 +3,7 @@
 import { type ClassifiedError, classifyError } from '../core/classify.ts';
 import { ForgeError } from '../core/errors.ts';
 import type { WorkerIdentity } from '../core/identity.ts';
+import type { OwnAttempt } from '../core/live.ts';
 import { hasAsked } from '../core/questions.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../core/records.ts';
 import type { OutputTail } from '../core/run-events.ts';
@@ -107,6 +108,10 @@ export class RunningAttempt {
   /** Milliseconds since the worker was started. */
   get ageMs(): number {
     return this.#env.ctx.monotonicMs() - this.#startedMs;
+  }
+
+  get standing(): OwnAttempt {
+    return { attempt_id: this.attemptId, attempt_number: this.number, age_ms: this.ageMs };
   }
 
   /** The lease could not be renewed lately; nobody should claim more work on such a disk. */

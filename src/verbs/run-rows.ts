@@ -2,6 +2,7 @@
 
 import type { RunManifest } from '../core/records.ts';
 import { type RunStanding, runStanding } from '../runner/env.ts';
+import type { TaskRead } from '../store/store.ts';
 import type { Session } from './session.ts';
 
 export interface RunRow {
@@ -17,4 +18,9 @@ export function runRow(session: Session, manifest: RunManifest): RunRow {
   const { run_id, name, host, started_at } = manifest;
   const ended_at = manifest.ended_at ?? null;
   return { run_id, name, host, started_at, ended_at, standing: runStanding(session, manifest) };
+}
+
+/** Whether the run works on the task, or touched it last. */
+export function isOfRun({ record }: Pick<TaskRead, 'record'>, runId: string): boolean {
+  return record?.lease?.owner_run_id === runId || record?.state.updated_by.run_id === runId;
 }

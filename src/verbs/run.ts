@@ -1,6 +1,7 @@
 /** `run`: work through the plan. */
 
 import os from 'node:os';
+import type { LiveModel } from '../core/live.ts';
 import { outlook, withDependencies } from '../core/readiness.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import type { FinishPhase } from '../core/task-state.ts';
@@ -26,6 +27,8 @@ export interface RunVerbOptions {
   onFailure?: 'continue' | 'stop' | undefined;
   /** Emit `task_output` as workers write. Default: false; their logs keep it anyway. */
   output?: boolean | undefined;
+  /** Handed a function that says how things stand whenever it is asked; null as long as that is not known. */
+  watched?: ((look: () => LiveModel | null) => void) | undefined;
 }
 
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
@@ -58,6 +61,14 @@ export async function run(
     // The last word comes when there is nothing left to warn of.
     (event) => event.type !== 'run_finished' && emit(event),
   );
+  if (options.watched !== undefined) {
+    const { LiveLook } = await import('../runner/live-look.ts');
+    const live = new LiveLook(session);
+    options.watched(() => {
+      const standing = loop.standing();
+      return standing && live.model(standing);
+    });
+  }
   const finished = await loop.run();
   await trackerSettled();
   emit(finished);

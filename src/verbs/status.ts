@@ -9,7 +9,7 @@ import { type LoadedPlan, loadPlan } from '../store/project.ts';
 import type { TaskRead } from '../store/store.ts';
 import { divergences } from './auto-gc.ts';
 import { notEnforced } from './not-enforced.ts';
-import { type RunRow, runRow } from './run-rows.ts';
+import { isOfRun, type RunRow, runRow } from './run-rows.ts';
 import { type Call, openSession, readAll, type Session } from './session.ts';
 
 /** `unreadable`: the record can't be read; `warnings` says why. `done`, `dropped`: the plan's word for a task nobody works on. */
@@ -53,8 +53,7 @@ export async function status(call: Call, options: { run?: string | undefined }):
   if (run !== null && !runs.some((manifest) => manifest.run_id === run)) {
     throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
   }
-  const mine = (read: TaskRead | undefined) =>
-    run === null || read?.record?.lease?.owner_run_id === run || read?.record?.state.updated_by.run_id === run;
+  const mine = (read: TaskRead | undefined) => run === null || (read !== undefined && isOfRun(read, run));
   const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
   const others = [...reads.values()].filter(
     (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',

@@ -11,6 +11,8 @@ describe('widthOf', () => {
     ['宽', 2],
     ['한', 2],
     ['🚀', 2],
+    ['✅', 2],
+    ['⚡', 2],
     ['✓…', 2],
   ])('%s takes %i columns', (text, width) => {
     expect(widthOf(text)).toBe(width);

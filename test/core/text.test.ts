@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { closest, oneLine, plainText } from '../../src/core/text.ts';
+import { closest, lastLine, oneLine, plainText } from '../../src/core/text.ts';
 
 const ESC = '\u001b';
 const BEL = '\u0007';
@@ -83,6 +83,25 @@ describe('oneLine', () => {
     expect(oneLine('abcdef', 6)).toBe('abcdef');
     expect(oneLine('abcdefg', 6)).toBe('abcde\u2026');
     expect(oneLine('x'.repeat(500))).toHaveLength(200);
+  });
+});
+
+describe('lastLine', () => {
+  test.each([
+    ['', ''],
+    ['a', 'a'],
+    ['a\nb\n', 'b'],
+    ['a\n  \n\u001b[0m\n', 'a'],
+    ['10%\r20%\r30%', '30%'],
+    ['10%\r20%\r', '20%'],
+    ['a\r\nb  c\r\n', 'b c'],
+    [`a\n${ESC}[2K${ESC}[31mred${ESC}[0m`, 'red'],
+  ])('of %j is %j', (text, line) => {
+    expect(lastLine(text)).toBe(line);
+  });
+
+  test('is cut', () => {
+    expect(lastLine('x\nabcdefg', 6)).toBe('abcde\u2026');
   });
 });
 

@@ -12,6 +12,7 @@ import { dryRun } from '../../src/verbs/run.ts';
 import { runList, runStart } from '../../src/verbs/runs.ts';
 import { show } from '../../src/verbs/show.ts';
 import { status } from '../../src/verbs/status.ts';
+import { watch } from '../../src/verbs/watch.ts';
 import { GRACE_MS, TTL_MS, TWO_PHASES, World } from './helpers/world.ts';
 
 let world: World;
@@ -21,10 +22,28 @@ beforeEach(() => {
 
 const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
+/** Two looks at everything, and what is shown of it. */
+async function watched(): Promise<void> {
+  const stop = new AbortController();
+  await watch(
+    world.call,
+    {},
+    (look) => {
+      look();
+      setImmediate(() => {
+        look();
+        stop.abort();
+      });
+    },
+    stop.signal,
+  );
+}
+
 const ready = async (options = {}) => (await phases(world.call, { ready: true, ...options })) as ReadyData;
 describe('a verb that only looks', () => {
   const looks: [name: string, look: () => unknown][] = [
     ['status', () => status(world.call, {})],
+    ['status --watch', () => watched()],
     ['phases', () => phases(world.call, {})],
     ['phases --ready', () => ready()],
     ['why', () => why(world.call, { task: 'build' })],

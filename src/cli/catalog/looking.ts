@@ -22,15 +22,21 @@ export const HOME: VerbSpec = {
 const STATUS: VerbSpec = {
   name: 'status',
   about: 'Where every task stands',
-  options: [{ ...RUN, about: 'Only the tasks of this run' }],
+  options: [
+    { ...RUN, about: 'Only the tasks of this run' },
+    { name: 'watch', about: 'What runs and what waits, kept up to date until Ctrl-C; needs a terminal' },
+  ],
   examples: [
     ['status', 'every task, by phase'],
     ['status --json', 'the same for a script'],
+    ['status --watch', 'the live view of `run`, from another terminal'],
     [`status --run ${SAMPLE.run}`, 'what one run works on'],
   ],
-  async answer(input, { call }) {
+  async answer(input, desk) {
+    const run = input.text('run');
+    if (input.flag('watch')) return (await import('../watch.ts')).watchStatus(desk, { run });
     const { status } = await import('../../verbs/status.ts');
-    const data = await status(call, { run: input.text('run') });
+    const data = await status(desk.call, { run });
     return {
       data,
       warnings: unsaid(data.warnings),

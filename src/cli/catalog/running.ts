@@ -26,7 +26,8 @@ const RUN_PLAN: VerbSpec = {
   notes:
     'Starts the command of every task that is ready, tries failures again as the plan says, and ends when nothing is left\n' +
     'that could start without a person. Exits with 1 when a task failed, else with 4 when some are left, else with 0.\n' +
-    'Ctrl-C stops the workers and gives their tasks back; a second Ctrl-C does not wait for them.',
+    'Ctrl-C stops the workers and gives their tasks back; a second Ctrl-C does not wait for them.\n' +
+    'On a terminal, lines below the log show what runs and what waits; not with --json, nor where CI is set.',
   options: [
     { name: 'max-parallel', value: 'n', about: 'Workers at a time (default: the settings, else the cores)' },
     { name: 'task', value: 'id', about: 'Only this task and what it depends on; may be repeated', many: true },

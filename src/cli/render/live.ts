@@ -1,0 +1,224 @@
+/** The live view: a few lines that say what runs, what waits and for what, what was asked, and how much is left. */
+
+import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../core/live.ts';
+import { plainText } from '../../core/text.ts';
+import { formatDuration } from '../../core/time.ts';
+import { columnOf, cut, pad, plural, widthOf } from '../layout.ts';
+import type { Palette } from '../look.ts';
+
+export interface Frame {
+  /** Of the terminal. */
+  columns: number;
+  rows: number;
+  /** Milliseconds since the epoch. */
+  nowMs: number;
+  palette: Palette;
+  /** Stands on the line that sets the view apart from what is above it; null: nothing does. */
+  note: string | null;
+}
+
+const MAX_LINES = 12;
+/** A terminal with less has no room for it. */
+const MIN_COLUMNS = 20;
+const ID_COLUMNS = 20;
+/** Ids that are named of those that wait for the same, and of those that they wait for. */
+const NAMES_SHOWN = 4;
+
+/** What is shown at most, and of each the lines that it gets. */
+interface Shares {
+  rule: number;
+  running: number;
+  waiting: number;
+  asked: number;
+  path: number;
+}
+
+/**
+ * The lines from the top down, none wider than the terminal less a column, at most twelve and a third of its rows. None at
+ * all on a terminal that is too narrow.
+ */
+export function liveLines(model: LiveModel, frame: Frame): string[] {
+  if (!(frame.columns >= MIN_COLUMNS && frame.rows > 0)) return [];
+  const room = Math.max(1, Math.min(MAX_LINES, Math.floor(frame.rows / 3)));
+  const shares = share(model, room - 1);
+  return [
+    ...(shares.rule > 0 ? [ruleLine(frame)] : []),
+    ...runLines(model.running, shares.running, frame),
+    ...waitLines(model.waiting, shares.waiting, frame),
+    ...questionLines(model.asked, shares.asked, frame),
+    countsLine(model, frame),
+    ...(shares.path > 0 ? [pathLine(model.path, frame)] : []),
+  ];
+}
+
+/** Something of everything first, then of what there is most to say of. */
+function share({ running, waiting, asked, path }: LiveModel, lines: number): Shares {
+  let left = lines;
+  const take = (wanted: number) => {
+    const got = Math.max(0, Math.min(wanted, left));
+    left -= got;
+    return got;
+  };
+  const shares = {
+    running: take(Math.min(1, running.length)),
+    asked: take(Math.min(2, asked.length * 2)),
+    path: take(Math.min(1, path.length)),
+    waiting: take(Math.min(1, waiting.length)),
+    rule: take(1),
+  };
+  const kept = Math.min(waiting.length - shares.waiting, Math.floor(left / 3));
+  shares.running += take(Math.min(running.length - shares.running, left - kept));
+  shares.waiting += take(waiting.length - shares.waiting);
+  if (asked.length > 1) shares.asked += take(1);
+  return shares;
+}
+
+/** The first of `items`, and on the last line how many more there are. */
+function listed<T>(items: readonly T[], lines: number, line: (item: T) => string, more: (count: number) => string) {
+  if (items.length <= lines || lines < 2) return items.slice(0, lines).map(line);
+  return [...items.slice(0, lines - 1).map(line), more(items.length - lines + 1)];
+}
+
+function ruleLine(frame: Frame): string {
+  const width = frame.columns - 1;
+  const note = frame.note === null ? '' : ` ${cut(frame.note, width - 6)} `;
+  return frame.palette.dim(`──${note}${'─'.repeat(Math.max(0, width - 2 - widthOf(note)))}`);
+}
+
+// ---------------------------------------------------------------------------------------------- what runs
+
+function runLines(running: readonly LiveRun[], lines: number, frame: Frame): string[] {
+  const shown = running.slice(0, lines);
+  const idColumn = columnOf(
+    shown.map(({ task_id }) => task_id),
+    Math.min(ID_COLUMNS, Math.floor(frame.columns / 4)),
+  );
+  const titleColumn = columnOf(shown.map(titleOf), Math.floor((frame.columns - idColumn - 12) * 0.45));
+  const { cyan, dim } = frame.palette;
+  return listed(
+    running,
+    lines,
+    (run) => {
+      const took = elapsed(frame.nowMs - run.since_ms).padStart(6);
+      const output = run.checking === null ? run.line : `verifying: ${run.checking}`;
+      return row(frame, [
+        ['● ', cyan],
+        [pad(run.task_id, idColumn)],
+        [` ${took}  `],
+        // On a narrow screen, what it does says more than what it is called.
+        ...(frame.columns < 60 ? [] : [[`${pad(titleOf(run), titleColumn)}  `] as const]),
+        [output, dim],
+      ]);
+    },
+    (count) => row(frame, [[`  +${count} more`, dim]]),
+  );
+}
+
+/** With what is not obvious of it: the kind of work, or that it is not the first try. */
+function titleOf({ phase, attempt_number, title }: LiveRun): string {
+  if (phase !== null && phase !== 'implement') return `${phase}: ${title}`;
+  return attempt_number > 1 ? `attempt ${attempt_number}: ${title}` : title;
+}
+
+/** A duration in whole seconds: tenths would only flicker. */
+function elapsed(ms: number): string {
+  return ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1000))}s` : formatDuration(ms);
+}
+
+// ---------------------------------------------------------------------------------------------- what waits
+
+function waitLines(waiting: readonly LiveWait[], lines: number, frame: Frame): string[] {
+  const { dim } = frame.palette;
+  return listed(
+    waiting,
+    lines,
+    (wait) => row(frame, [['· ', dim], [`${names(wait.tasks)}${waitText(wait, frame)}`]]),
+    () => {
+      const rest = waiting.slice(lines - 1).reduce((sum, { tasks }) => sum + tasks.length, 0);
+      return row(frame, [[`  +${plural(rest, 'more waits', 'more wait')}`, dim]]);
+    },
+  );
+}
+
+function waitText({ code, message, on, until_ms, tasks }: LiveWait, { nowMs }: Frame): string {
+  const verb = tasks.length === 1 ? 'waits' : 'wait';
+  if (code === 'DEPENDENCY_PENDING') return ` ${verb} for ${names(on)}`;
+  if (code === 'PHASE_BLOCKED') return ` ${verb} for phase ${names(on)}`;
+  if (until_ms !== null) return `: tried again in ${elapsed(until_ms - nowMs)}`;
+  return `: ${message}`;
+}
+
+function names(ids: readonly string[]): string {
+  const more = ids.length - NAMES_SHOWN;
+  return `${ids.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+// ---------------------------------------------------------------------------------------------- what was asked
+
+const ALL_QUESTIONS = 'forge orchestrate questions --open';
+
+function questionLines(asked: readonly LiveQuestion[], lines: number, frame: Frame): string[] {
+  const [first] = asked;
+  if (first === undefined || lines === 0) return [];
+  const { yellow } = frame.palette;
+  const text = `${first.task_id} asks: ${first.question?.question ?? first.decision_key}`;
+  const options = first.question?.options.map(({ id }) => id).join('|') ?? 'ID';
+  const command = `forge orchestrate answer ${first.question_id} --option ${options}`;
+  const fits = widthOf(command) <= frame.columns - 5;
+  const more = asked.length - 1;
+  return [
+    row(frame, [['? ', yellow], [text]]),
+    // A command that is cut off is none.
+    row(frame, [[`    ${fits ? command : ALL_QUESTIONS}`]]),
+    row(frame, [[`  +${more} more: ${ALL_QUESTIONS}`]]),
+  ].slice(0, more > 0 ? lines : Math.min(2, lines));
+}
+
+// ---------------------------------------------------------------------------------------------- how much is left
+
+const COUNTS: readonly [count: LiveCount, word: string, colour: keyof Palette | null][] = [
+  ['failed', 'failed', 'red'],
+  ['unreadable', 'unreadable', 'red'],
+  ['asked', 'asked', 'yellow'],
+  ['running', 'running', 'cyan'],
+  ['ready', 'ready', null],
+  ['waiting', 'waiting', null],
+  ['human', 'for a person', 'yellow'],
+  ['cancelled', 'cancelled', 'dim'],
+];
+
+function countsLine({ counts }: LiveModel, frame: Frame): string {
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const shown = COUNTS.filter(([count]) => counts[count] > 0);
+  return row(frame, [
+    [`${counts.over}/${total} shipped`, frame.palette.green],
+    ...shown.map(([count, word, colour]) => {
+      const text = `, ${counts[count]} ${word}`;
+      return colour === null ? ([text] as const) : ([text, frame.palette[colour]] as const);
+    }),
+  ]);
+}
+
+function pathLine(path: readonly string[], frame: Frame): string {
+  return row(frame, [
+    [`critical path left: ${plural(path.length, 'task')} (${path.slice(0, 50).join(' › ')})`, frame.palette.dim],
+  ]);
+}
+
+// ---------------------------------------------------------------------------------------------- a line
+
+type Part = readonly [text: string, colour?: (text: string) => string];
+
+/** The parts one after the other, as far as they fit and made safe to show; colours are put on after the cut. */
+function row({ columns }: Frame, parts: readonly Part[]): string {
+  let left = columns - 1;
+  let line = '';
+  for (const [part, colour] of parts) {
+    if (left <= 0) break;
+    const text = plainText(part).replace(/[\t\n]/g, ' ');
+    const fitting = widthOf(text) <= left ? text : cut(text, left);
+    left -= widthOf(fitting);
+    line += colour === undefined || fitting === '' ? fitting : colour(fitting);
+  }
+  return line.trimEnd();
+}

@@ -1,0 +1,387 @@
+/** The live view on a real terminal: `run` and `status --watch` as a person sees them. */
+
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { LiveView } from '../../src/cli/live.ts';
+import { PLAIN } from '../../src/cli/look.ts';
+import type { Screen } from '../../src/cli/screen.ts';
+import { FORGE, orchestrate, project, startCli } from '../support/cli.ts';
+import { until } from '../support/processes.ts';
+import { noTerminal, Terminal, type TerminalOptions } from '../support/terminal.ts';
+
+/** Says that it runs by making a file, and goes on until a file says that it may end. */
+const worker = (name: string, says = `${name} works`) =>
+  `echo ${says}; touch ${name}.begun; until test -e ${name}.go; do sleep 0.05; done`;
+
+const go = (cwd: string, ...names: string[]) => {
+  for (const name of names) writeFileSync(join(cwd, `${name}.go`), '');
+};
+
+function terminal(args: readonly string[], options: TerminalOptions, command?: string[]): Terminal {
+  const made = new Terminal(args, options, command);
+  onTestFinished(() => made.kill());
+  return made;
+}
+
+const run = (options: TerminalOptions, ...args: string[]) => terminal(['orchestrate', 'run', ...args], options);
+
+/** Times and ids, which differ from run to run. */
+const steady = (text: string) =>
+  text
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}/g, 'ID')
+    .replace(/\d+\.\ds/g, '0.0s')
+    .replace(/, \d+ at a time/, ', n at a time');
+
+/** What starts a painting, and nothing else that `run` writes does. */
+const PAINTING = '\x1b[?7l';
+
+const WINDOW = /shipped, .*running|critical path left|^──/m;
+
+const title = noTerminal === null ? 'on a terminal' : `on a terminal (skipped: ${noTerminal})`;
+
+describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
+  it('shows what runs and what waits below its log, and nothing of that at the end', async () => {
+    const cwd = project([
+      `id: a, title: First, run: "${worker('a', 'a is at \\u65e5\\u672c')}"`,
+      `id: b, title: Second, run: "${worker('b')}"`,
+      'id: c, title: Third, run: "true", depends_on: [a, b]',
+      'id: d, title: Fourth, run: "exit 3", depends_on: [c], retry: { max_attempts: 1 }',
+    ]);
+    const seen = run({ cwd }, '--max-parallel', '2');
+    await seen.sees(/^● a +\d+s +First +a is at 日本$/m);
+    await seen.sees(/^● b +\d+s +Second +b works$/m);
+    await seen.sees(/^· c waits for a, b$/m);
+    await seen.sees(/^0\/4 shipped, 2 running, 2 waiting$/m);
+    await seen.sees(/^critical path left: 3 tasks \(a › c › d\)$/m);
+    // Two that start at the same time may do so in any order.
+    const started = '▸ [ab] +(First|Second)';
+    const begin = new RegExp(`^run ID {2}4 tasks, n at a time\n\n${started}\n${started}\n─+\n● `);
+    expect(steady(seen.text)).toMatch(begin);
+    go(cwd, 'a');
+    await seen.sees(/^✓ a +shipped in .*\n─+\n● b .*\n· c waits for b\n(.*\n)?1\/4 shipped/m);
+    go(cwd, 'b');
+    expect(await seen.ended).toEqual({ code: 1 });
+    expect(seen.raw).toContain(PAINTING);
+    const text = steady(seen.text).replace(/ +log: [\s\S]*?stderr\.log\n/, '');
+    const log = text.split('\n');
+    expect([...log.slice(0, 2), ...log.slice(2, 4).sort(), ...log.slice(4)]).toEqual([
+      'run ID  4 tasks, n at a time',
+      '',
+      '▸ a         First',
+      '▸ b         Second',
+      '✓ a         shipped in 0.0s',
+      '✓ b         shipped in 0.0s',
+      '▸ c         Third',
+      '✓ c         shipped in 0.0s',
+      '▸ d         Fourth',
+      '✗ d         failed after 0.0s (retries_exhausted): exit.3: exited with code 3',
+      '',
+      '✗ failed in 0.0s: 1 failed, 3 shipped',
+      '',
+      'Failed',
+      '  d  exit.3: exited with code 3',
+      '',
+      'Next',
+      '  forge orchestrate retry d',
+      '  forge orchestrate run',
+    ]);
+  });
+
+  it('loses no line of its log, however fast they come', async () => {
+    const cwd = project(Array.from({ length: 40 }, (_, n) => `id: t${n}, title: T, run: "true"`));
+    const seen = run({ cwd, rows: 12 }, '--max-parallel', '4');
+    expect(await seen.ended).toEqual({ code: 0 });
+    for (const sign of ['▸', '✓']) {
+      const ids = [...seen.text.matchAll(new RegExp(`^${sign} (t\\d+) `, 'gm'))].map(([, id]) => id);
+      expect(ids.sort()).toEqual(Array.from({ length: 40 }, (_, n) => `t${n}`).sort());
+    }
+    expect(seen.text).not.toMatch(WINDOW);
+  });
+
+  it('shows what it says on stderr above as well', async () => {
+    const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
+    const seen = run({ cwd });
+    await seen.sees(/● a .*a works/);
+    const plan = join(cwd, 'plans/phases.yaml');
+    const good = readFileSync(plan, 'utf8');
+    writeFileSync(plan, `${good}:::`);
+    await seen.sees(/going on with the plan as it was before[\s\S]*\n─+\n● a /);
+    writeFileSync(plan, good);
+    go(cwd, 'a');
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(seen.text).not.toMatch(WINDOW);
+  });
+
+  it('is put right after a resize, whatever the width, and leaves nothing behind', async () => {
+    const cwd = project([
+      `id: a, title: "${'A long title '.repeat(5)}", run: "${worker('a', 'working '.repeat(12))}"`,
+      `id: b, title: B, run: "${worker('b')}"`,
+      'id: c, title: C, run: "true", depends_on: [a, b]',
+    ]);
+    const seen = run({ cwd, columns: 100 }, '--max-parallel', '2');
+    await seen.sees(/^● b .*b works$/m);
+    for (const [columns, rows] of [
+      [50, 24],
+      [30, 24],
+      [90, 24],
+      [41, 15],
+      [120, 40],
+    ] as const) {
+      seen.resize(columns, rows);
+      await seen.sees(new RegExp(`^─{${columns - 1}}$`, 'm'));
+      const text = seen.text.split('\n');
+      // One window, whole, with no row of an older one above or below it.
+      expect(text.filter((line) => line.startsWith('──'))).toHaveLength(1);
+      expect(text.filter((line) => /^0\/3 shipped/.test(line))).toHaveLength(1);
+      const above = text.slice(0, text.indexOf('─'.repeat(columns - 1))).sort();
+      expect(above).toEqual(['', expect.stringMatching(/^run /), expect.stringMatching(/^▸ a /), '▸ b         B']);
+    }
+    go(cwd, 'a', 'b');
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(seen.text).not.toMatch(WINDOW);
+    expect(seen.text).toMatch(/^✓ all done in .*: 3 shipped$/m);
+  });
+
+  it('is there until the workers have stopped after Ctrl-C', async () => {
+    const stubborn = `trap 'touch told' TERM; ${worker('a')}`;
+    const cwd = project([`id: a, title: A, run: "${stubborn}"`]);
+    const seen = run({ cwd });
+    await seen.sees(/● a .*a works/);
+    seen.type('\x03');
+    await until('the worker is told', () => existsSync(join(cwd, 'told')));
+    await seen.sees(/^── stopping; Ctrl-C again does not wait for the workers ─+\n● a /m);
+    go(cwd, 'a');
+    expect(await seen.ended).toEqual({ code: 130 });
+    expect(seen.text).not.toMatch(WINDOW);
+    expect(seen.text).not.toContain('^C');
+    expect(seen.text).toMatch(/^■ interrupted in /m);
+  });
+
+  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('is gone after %s', async (signal) => {
+    const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
+    const seen = run({ cwd });
+    await seen.sees(/● a .*a works/);
+    process.kill(await seen.pid(), signal);
+    expect(await seen.ended).toEqual({ code: 130 });
+    expect(seen.text).not.toMatch(WINDOW);
+    expect(seen.text).toMatch(/^■ interrupted in [\s\S]*forge orchestrate run$/m);
+  });
+
+  it('is gone when the run ends by an error, which stands below the log', async () => {
+    const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
+    const seen = run({ cwd });
+    await seen.sees(/● a .*a works/);
+    rmSync(join(cwd, '.forge/orchestrator'), { recursive: true });
+    writeFileSync(join(cwd, '.forge/orchestrator'), '');
+    go(cwd, 'a');
+    expect(await seen.ended).toEqual({ code: 1 });
+    expect(seen.text).not.toMatch(WINDOW);
+    expect(seen.text).toMatch(/^▸ a +A\n(.*\n)*error\[IO_ERROR\]: /m);
+  });
+
+  it.skipIf(process.platform === 'darwin')(
+    'makes room for the shell on Ctrl-Z, and comes back (needs /proc)',
+    async () => {
+      const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
+      const seen = run({ cwd });
+      await seen.sees(/● a .*a works/);
+      const pid = await seen.pid();
+      seen.type('\x1a');
+      await until('it is stopped', () => / T /.test(processState(pid)));
+      await until('the window is gone', () => !WINDOW.test(seen.text));
+      process.kill(pid, 'SIGCONT');
+      await seen.sees(/● a .*a works/);
+      go(cwd, 'a');
+      expect(await seen.ended).toEqual({ code: 0 });
+      expect(seen.text).not.toMatch(WINDOW);
+    },
+  );
+
+  it('stops in good order when the terminal is closed', async () => {
+    const cwd = project([`id: a, title: A, run: "trap 'sleep 0.5; touch told; exit 1' TERM; ${worker('a')}"`]);
+    const seen = terminal(['-c', `exec ${process.execPath} ${FORGE} orchestrate run 2> err`], { cwd }, ['/bin/sh']);
+    await seen.sees(/● a .*a works/);
+    seen.close();
+    // How is not asked: Node itself aborts when it finds its terminal gone.
+    await seen.ended;
+    expect(readFileSync(join(cwd, 'err'), 'utf8')).not.toContain('error[');
+    // Had it not waited for the worker, the worker would not have come to say so.
+    expect(existsSync(join(cwd, 'told'))).toBe(true);
+    const { stdout } = await orchestrate(['status', '--json'], { cwd });
+    expect(JSON.parse(stdout).data.tasks).toMatchObject([
+      { task_id: 'a', state: 'awaiting_respawn', last_error: null },
+    ]);
+  });
+});
+
+/** The line of the process table. */
+function processState(pid: number): string {
+  return readFileSync(`/proc/${pid}/stat`, 'utf8');
+}
+
+describe.skipIf(noTerminal !== null)(`no window is painted ${title}`, () => {
+  const plan = () => project(['id: a, title: A, run: "echo hi; sleep 0.3"']);
+
+  it.each<[why: string, args: string[], env: Record<string, string>]>([
+    ['with --json', ['--json'], {}],
+    ['in CI', [], { CI: 'true' }],
+    ['with CI=1', [], { CI: '1' }],
+    ['that can do nothing', [], { TERM: 'dumb' }],
+    ['that does not say what it can do', [], { TERM: '' }],
+  ])('%s', async (_why, args, env) => {
+    const seen = run({ cwd: plan(), env }, ...args);
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(seen.raw).not.toMatch(/\x1b\[(\?|\d*[A-L])/);
+  });
+
+  it.each<[why: string, env: Record<string, string>]>([
+    ['CI is empty', { CI: '' }],
+    ['CI=false', { CI: 'false' }],
+    ['CI=0', { CI: '0' }],
+  ])('but one is where %s', async (_why, env) => {
+    const seen = run({ cwd: plan(), env });
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(seen.raw).toContain(PAINTING);
+  });
+
+  it.each([
+    ['stdout goes through a pipe', '| cat'],
+    ['stdout goes to a file', '> out; cat out'],
+  ])('where %s', async (_how, rest) => {
+    const line = `set -m; ${process.execPath} ${FORGE} orchestrate run ${rest}`;
+    const seen = terminal(['-c', line], { cwd: plan() }, ['/bin/sh']);
+    await seen.ended;
+    expect(seen.text).toMatch(/^✓ all done/m);
+    expect(seen.raw).not.toContain(PAINTING);
+  });
+
+  it.skipIf(process.platform === 'darwin')('where it is in the background (macOS does not say)', async () => {
+    const line = `set -m; ${process.execPath} ${FORGE} orchestrate run & wait`;
+    const seen = terminal(['-c', line], { cwd: plan() }, ['/bin/sh']);
+    await seen.ended;
+    expect(seen.text).toMatch(/^✓ all done/m);
+    expect(seen.raw).not.toContain(PAINTING);
+  });
+
+  it('in a file, where stderr is one', async () => {
+    const cwd = plan();
+    const line = `${process.execPath} ${FORGE} orchestrate run 2> err`;
+    const seen = terminal(['-c', line], { cwd }, ['/bin/sh']);
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(seen.raw).toContain(PAINTING);
+    expect(readFileSync(join(cwd, 'err'), 'utf8')).toBe('');
+  });
+});
+
+describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
+  const watch = (options: TerminalOptions, ...args: string[]) =>
+    terminal(['orchestrate', 'status', '--watch', ...args], options);
+
+  it('shows what another process does, until Ctrl-C', async () => {
+    const cwd = project([
+      `id: a, title: First, run: "${worker('a')}"`,
+      `id: b, title: Second, run: "${worker('b')}", depends_on: [a]`,
+      'id: c, title: Third',
+    ]);
+    const seen = watch({ cwd });
+    await seen.sees(/^· c: an agent may claim it\n· b waits for a\n0\/3 shipped, 2 ready, 1 waiting$/m);
+    const other = startCli(['orchestrate', 'run'], { cwd });
+    await seen.sees(/^● a +\d+s +First +a works$/m);
+    go(cwd, 'a');
+    await seen.sees(/^● b +\d+s +Second +b works$/m);
+    seen.resize(60, 30);
+    await seen.sees(/^── Ctrl-C .*─\n/);
+    go(cwd, 'b');
+    await other.ended;
+    await seen.sees(/^2\/3 shipped, 1 ready$/m);
+    seen.type('\x03');
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(seen.text).toBe('');
+  });
+
+  it('shows a question and the command that answers it', async () => {
+    const options = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
+    const ask = `"$NODE" "$FORGE" orchestrate question --decision-key format --question "Keep the old one?" --options-file options.json`;
+    const cwd = project([`id: a, title: A, run: '${ask}'`], { 'options.json': options });
+    const seen = watch({ cwd, columns: 110 });
+    await seen.sees(/0\/1 shipped/);
+    const other = startCli(['orchestrate', 'run'], { cwd, env: { NODE: process.execPath, FORGE } });
+    onTestFinished(() => void other.process.kill('SIGKILL'));
+    await seen.sees(/^\? a asks: Keep the old one\?\n {4}forge orchestrate answer \S+ --option keep\|drop$/m);
+    const command = /forge (orchestrate answer \S+ --option )keep/.exec(seen.text)?.[1] ?? '';
+    expect((await orchestrate(`${command}drop`.split(' ').slice(1), { cwd })).code).toBe(0);
+    await until('the question is gone', () => !seen.text.includes('?'));
+  });
+
+  it('shows only the tasks of a run that is named', async () => {
+    const cwd = project(['id: a, title: A, run: "true"', 'id: b, title: B']);
+    const { data } = (await orchestrate(['claim', 'b', '--json'], { cwd })).json();
+    const seen = watch({ cwd }, '--run', data.run_id);
+    await seen.sees(/^● b +\d+s +B\n0\/1 shipped, 1 running$/m);
+    process.kill(await seen.pid(), 'SIGTERM');
+    expect(await seen.ended).toEqual({ code: 0 });
+  });
+
+  it('says why it can not where nothing may be drawn', async () => {
+    const cwd = project(['id: a, title: A']);
+    const seen = watch({ cwd, env: { CI: 'true' } });
+    expect(await seen.ended).toEqual({ code: 2 });
+    expect(seen.text.replace(/\s+/g, ' ')).toMatch(/^error\[INVALID_ARGS\]: status --watch .*CI is set.*status --json/);
+  });
+});
+
+describe('the view', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  function view(): { looks: () => number; close: () => void } {
+    let looks = 0;
+    const output = { put: () => {}, detour: () => false };
+    const screen = { output, look: () => ({ palette: PLAIN, width: 80, nowMs: 0 }), warn: () => {} };
+    const look = () => {
+      looks++;
+      return null;
+    };
+    const made = new LiveView(screen as unknown as Screen, { look, note: () => null });
+    return { looks: () => looks, close: () => made.close() };
+  }
+
+  it('looks by itself a few times a second, and at once when the terminal has been resized', () => {
+    const { looks, close } = view();
+    vi.advanceTimersByTime(10_000);
+    const [before] = [looks()];
+    expect(before).toBeGreaterThanOrEqual(20);
+    expect(before).toBeLessThanOrEqual(100);
+    // Half way between two looks, and long enough after the last one.
+    vi.advanceTimersByTime(125);
+    expect(looks()).toBe(before);
+    process.stdout.emit('resize');
+    expect(looks()).toBe(before + 1);
+    close();
+  });
+
+  it('keeps neither timers nor listeners once it is closed', () => {
+    const events = ['SIGTSTP', 'SIGCONT', 'exit'] as const;
+    const listeners = () => [
+      ...events.map((name) => process.listenerCount(name)),
+      process.stdout.listenerCount('resize'),
+    ];
+    const before = listeners();
+    const { close } = view();
+    expect(listeners()).toEqual(before.map((count) => count + 1));
+    close();
+    expect(listeners()).toEqual(before);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('status --watch without a terminal', () => {
+  it.each([[[]], [['--json']]])('is refused, and says what to use instead: %j', async (args) => {
+    const cwd = project(['id: a, title: A']);
+    const { code, stdout, stderr } = await orchestrate(['status', '--watch', ...args], { cwd });
+    expect(code).toBe(2);
+    expect(stdout + stderr).toMatch(/INVALID_ARGS/);
+    expect(stdout + stderr).toMatch(/`forge orchestrate status --json`/);
+  });
+});
