@@ -16,14 +16,24 @@ export function codeOf(char: string): number {
   return char.codePointAt(0) ?? 0;
 }
 
+const singles = new Map<string, CharSet>();
+
 export function single(char: string): CharSet {
-  return [[codeOf(char), codeOf(char)]];
+  const known = singles.get(char);
+  if (known !== undefined) return known;
+  const set: CharSet = [[codeOf(char), codeOf(char)]];
+  singles.set(char, set);
+  return set;
+}
+
+function isOne(set: CharSet): set is readonly [readonly [number, number]] {
+  const [first] = set;
+  return set.length === 1 && first !== undefined && first[0] === first[1];
 }
 
 /** The one character that a set has; null when it has several. */
 export function onlyOne(set: CharSet): string | null {
-  const [first] = set;
-  return set.length === 1 && first !== undefined && first[0] === first[1] ? String.fromCodePoint(first[0]) : null;
+  return isOne(set) ? String.fromCodePoint(set[0][0]) : null;
 }
 
 export function merged(ranges: readonly (readonly [number, number])[]): CharSet {
@@ -46,9 +56,14 @@ export function complement(set: CharSet): CharSet {
   return from <= LAST ? [...result, [from, LAST]] : result;
 }
 
+const NOTHING: CharSet = [];
+
 export function intersection(a: CharSet, b: CharSet): CharSet {
   if (a === b || b === ANY) return a;
   if (a === ANY) return b;
+  // Most are one character, and need no new set.
+  if (isOne(a)) return holds(b, a[0][0]) ? a : NOTHING;
+  if (isOne(b)) return holds(a, b[0][0]) ? b : NOTHING;
   const result: [number, number][] = [];
   for (const [first, last] of a) {
     for (const [other, end] of b) {
@@ -60,11 +75,13 @@ export function intersection(a: CharSet, b: CharSet): CharSet {
 }
 
 export function holds(set: CharSet, code: number): boolean {
-  return set.some(([first, last]) => first <= code && code <= last);
+  for (const [first, last] of set) if (first <= code && code <= last) return true;
+  return false;
 }
 
 /** One of them, a letter if there is one: it is shown to people. */
 export function sample(set: CharSet): number {
+  if (isOne(set)) return set[0][0];
   for (const [low, high] of [
     [0x61, 0x7a],
     [0x41, 0x5a],

@@ -2,9 +2,9 @@
 
 import { type CharSet, codeOf, complement, intersection, merged, NOT_SLASH, onlyOne, single } from './char-sets.ts';
 
-/** Longest glob, in characters, and the most alternatives that its braces may come to. Both bound the search in `globs.ts`. */
+/** Longest glob, and longest in all that its braces may come to, in characters. Both bound the search in `globs.ts`. */
 export const GLOB_MAX_CHARS = 200;
-export const GLOB_MAX_ALTERNATIVES = 64;
+export const GLOB_MAX_EXPANDED = 1000;
 
 export interface GlobFault {
   message: string;
@@ -35,8 +35,8 @@ class Fault extends Error {
   }
 }
 
-/** What plans mostly hold: names, perhaps with everything below. Nothing can be wrong with those. */
-const SIMPLE = /^(?:[\w@+-][\w.@+-]*\/)*(?:[\w@+-][\w.@+-]*|\*\*)$/;
+/** What plans mostly hold: names and asterisks. Nothing can be wrong with those, and a plan may have thousands. */
+const SIMPLE = /^(?:(?!\.\.?(?:\/|$))[\w.@+*?-]+(?:\/|$))+$/;
 
 /** What is wrong with a glob; null when nothing is. */
 export function globFault(text: string): GlobFault | null {
@@ -50,6 +50,16 @@ export function globFault(text: string): GlobFault | null {
   }
 }
 
+/** What every path begins with that the glob matches, as far as a look at its text tells. */
+export function textBeforeWildcards(source: string): string {
+  const text = source.replace(START, '');
+  const at = text.search(/[*?[{\\]/);
+  return at < 0 ? text.replace(/\/$/, '') : text.slice(0, at);
+}
+
+/** The project's folder, named for nothing. */
+const START = /^(?:\.\/)+(?=.)/;
+
 /** One for each way to choose from the braces. Throws where `globFault` finds a fault. */
 export function readGlob(source: string): PlainGlob[] {
   if (source.length > GLOB_MAX_CHARS) throw new Fault(`has more than ${GLOB_MAX_CHARS} characters`);
@@ -58,7 +68,7 @@ export function readGlob(source: string): PlainGlob[] {
   if (/[\u0000-\u001f\u007f-\u009f]/.test(source)) throw new Fault('may not hold control characters');
   if (source.startsWith('!'))
     throw new Fault('can not be negated', 'List what is meant. For a name that begins with !, write \\!.');
-  const nodes = new Reader(source.replace(/^(?:\.\/)+(?=.)/, '')).all();
+  const nodes = new Reader(source.replace(START, '')).all();
   return expanded(nodes).map(partsOf);
 }
 
@@ -185,12 +195,9 @@ function expanded(nodes: readonly Node[]): (Token | 'slash')[][] {
   let ways: (Token | 'slash')[][] = [[]];
   for (const node of nodes) {
     const choices = typeof node === 'object' && 'either' in node ? node.either.flatMap(expanded) : [[node]];
-    if (ways.length * choices.length > GLOB_MAX_ALTERNATIVES)
-      throw new Fault(
-        `has braces that come to more than ${GLOB_MAX_ALTERNATIVES} alternatives`,
-        'Write several globs.',
-      );
     ways = ways.flatMap((way) => choices.map((choice) => [...way, ...choice]));
+    if (ways.reduce((sum, way) => sum + way.length, ways.length) > GLOB_MAX_EXPANDED)
+      throw new Fault(`has braces that come to more than ${GLOB_MAX_EXPANDED} characters`, 'Write several globs.');
   }
   return ways;
 }

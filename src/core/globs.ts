@@ -6,30 +6,20 @@
  * are libraries that match; the other question is not theirs.
  */
 
-import {
-  ANY,
-  type CharSet,
-  codeOf,
-  complement,
-  holds,
-  intersection,
-  NOT_SLASH,
-  onlyOne,
-  sample,
-  single,
-} from './char-sets.ts';
-import { nameOf, type Part, type PlainGlob, plainGlobOf, readGlob } from './glob-syntax.ts';
+import { ANY, type CharSet, codeOf, complement, holds, intersection, NOT_SLASH, sample, single } from './char-sets.ts';
+import { nameOf, type PlainGlob, plainGlobOf, readGlob, textBeforeWildcards } from './glob-syntax.ts';
+import { once } from './once.ts';
 
 export interface Glob {
   source: string;
-  /** One for each way to choose from the braces. */
-  patterns: readonly Pattern[];
+  /** What every path that it matches begins with. */
+  prefix: string;
+  /** Made when it is first asked for. Throws where `globFault` finds a fault. */
+  automaton(): Automaton;
 }
 
-/** An automaton. States are numbered from 0, where it begins. */
-interface Pattern {
-  /** What every path that it accepts begins with. */
-  prefix: string;
+/** States are numbered from 0, where it begins. */
+interface Automaton {
   edges: readonly (readonly Edge[])[];
   accepts: readonly boolean[];
 }
@@ -39,9 +29,8 @@ interface Edge {
   to: number;
 }
 
-/** Throws for a glob in which `globFault` finds a fault. */
 export function globOf(source: string): Glob {
-  return { source, patterns: readGlob(source).map(patternOf) };
+  return { source, prefix: textBeforeWildcards(source), automaton: once(() => automatonOf(readGlob(source))) };
 }
 
 const compiled = new WeakMap<readonly string[], readonly Glob[]>();
@@ -57,7 +46,7 @@ export function globsOf(sources: readonly string[]): readonly Glob[] {
 
 /** A path as a glob that means just that file, or that folder and everything in it. */
 export function globOfPath(path: string): Glob {
-  return { source: path, patterns: [patternOf(plainGlobOf(path))] };
+  return { source: path, prefix: path, automaton: once(() => automatonOf([plainGlobOf(path)])) };
 }
 
 // ---------------------------------------------------------------------------------------------- the automaton
@@ -71,9 +60,13 @@ class Builder {
     this.edges[from]?.push({ on, to });
   }
 
+  state(): number {
+    return this.edges.push([]) - 1;
+  }
+
   /** Goes on to a new state. */
   next(on: CharSet): void {
-    const to = this.edges.push([]) - 1;
+    const to = this.state();
     this.edge(this.at, on, to);
     this.at = to;
   }
@@ -93,14 +86,22 @@ class Builder {
     this.edge(this.at, ANY, this.at);
     this.accepting.add(this.at);
   }
-
-  done(prefix: string): Pattern {
-    return { prefix, edges: this.edges, accepts: this.edges.map((_, state) => this.accepting.has(state)) };
-  }
 }
 
-function patternOf({ parts, folder }: PlainGlob): Pattern {
+function automatonOf(globs: readonly PlainGlob[]): Automaton {
   const builder = new Builder();
+  const starts = globs.map((glob) => {
+    // A beginning of its own, which may be come back to.
+    const start = builder.state();
+    builder.at = start;
+    add(builder, glob);
+    return start;
+  });
+  for (const start of starts) builder.edges[0]?.push(...(builder.edges[start] ?? []));
+  return { edges: builder.edges, accepts: builder.edges.map((_, state) => builder.accepting.has(state)) };
+}
+
+function add(builder: Builder, { parts, folder }: PlainGlob): void {
   for (const [i, part] of parts.entries()) {
     const isLast = i === parts.length - 1;
     if (part === 'deep') {
@@ -118,72 +119,28 @@ function patternOf({ parts, folder }: PlainGlob): Pattern {
     if (goesOn) builder.next(single('/'));
     if (goesOn && isLast) builder.everything();
   }
-  return builder.done(prefixOf(parts));
-}
-
-function prefixOf(parts: readonly Part[]): string {
-  let prefix = '';
-  for (const [i, part] of parts.entries()) {
-    if (i > 0) prefix += '/';
-    for (const token of part === 'deep' ? [{ stars: 2 }] : part) {
-      const char = 'on' in token ? onlyOne(token.on) : null;
-      if (char === null) return prefix;
-      prefix += char;
-    }
-  }
-  return prefix;
 }
 
 // ---------------------------------------------------------------------------------------------- the two questions
 
 /** Whether the glob means this file: a path relative to the project, with `/` between its folders. */
-export function matches({ patterns }: Glob, path: string): boolean {
-  return patterns.some((pattern) => accepts(pattern, path));
-}
-
-function accepts(pattern: Pattern, path: string): boolean {
-  if (!path.startsWith(pattern.prefix)) return false;
+export function matches(glob: Glob, path: string): boolean {
+  if (!path.startsWith(glob.prefix)) return false;
+  const { edges, accepts } = glob.automaton();
   let states = new Set([0]);
   for (const char of path) {
     const next = new Set<number>();
-    for (const state of states)
-      for (const { on, to } of pattern.edges[state] ?? []) if (holds(on, codeOf(char))) next.add(to);
+    for (const state of states) for (const { on, to } of edges[state] ?? []) if (holds(on, codeOf(char))) next.add(to);
     if (next.size === 0) return false;
     states = next;
   }
-  return [...states].some((state) => pattern.accepts[state]);
-}
-
-/** The shortest path that all of them match; null when there is none. */
-export function commonPath(globs: readonly Glob[]): string | null {
-  let shortest: string | null = null;
-  for (const patterns of choices(globs)) {
-    const path = meeting(patterns);
-    if (path !== null && (shortest === null || path.length < shortest.length)) shortest = path;
-  }
-  return shortest;
-}
-
-/** One pattern of each glob, in every way in which their beginnings agree. */
-function choices(globs: readonly Glob[]): Pattern[][] {
-  return globs.reduce<Pattern[][]>(
-    (ways, { patterns }) =>
-      ways.flatMap((way) =>
-        patterns.flatMap((pattern) => (way.every((other) => mayMeet(other, pattern)) ? [[...way, pattern]] : [])),
-      ),
-    [[]],
-  );
-}
-
-function mayMeet({ prefix: a }: Pattern, { prefix: b }: Pattern): boolean {
-  return a.startsWith(b) || b.startsWith(a);
+  return [...states].some((state) => accepts[state]);
 }
 
 const NOT_DOT = intersection(NOT_SLASH, complement(single('.')));
 
 /** What any path is: names that are neither empty nor `.` nor `..`, with slashes in between. */
-const PATHS: Pattern = {
-  prefix: '',
+const PATHS: Automaton = {
   edges: [
     [
       { on: single('.'), to: 1 },
@@ -202,76 +159,87 @@ const PATHS: Pattern = {
   accepts: [false, false, false, true],
 };
 
-/** Where the search has come to: a state of each automaton, the step before, and the character that led here. */
-interface Visit {
-  states: readonly number[];
-  from: number;
-  code: number;
+/**
+ * A shortest path that all of them match; null when there is none. Searches the product of their automata breadth first
+ * and visits each combination of states at most once, so it takes no more time than there are combinations.
+ */
+export function commonPath(globs: readonly Glob[]): string | null {
+  if (!globs.every((glob, i) => globs.slice(0, i).every((other) => mayMeet(glob, other)))) return null;
+  return new Search([...globs.map((glob) => glob.automaton()), PATHS]).path();
 }
 
-/** Searches the product breadth first. Each combination of states is visited at most once, so the cost is bounded by their number. */
-function meeting(patterns: readonly Pattern[]): string | null {
-  const all = [...patterns, PATHS];
-  const seen = new Seen(all.map(({ edges }) => edges.length));
-  const visits: Visit[] = [];
-  const visit = (states: readonly number[], from: number, code: number) => {
-    if (seen.isNew(states)) visits.push({ states, from, code });
-  };
-  visit(
-    all.map(() => 0),
-    -1,
-    0,
-  );
-  for (let at = 0; at < visits.length; at++) {
-    const states = visits[at]?.states ?? [];
-    if (states.every((state, i) => all[i]?.accepts[state])) return spelled(visits, at);
-    forEachStep(all, states, (next, on) => visit(next, at, sample(on)));
-  }
-  return null;
+function mayMeet({ prefix: a }: Glob, { prefix: b }: Glob): boolean {
+  return a.startsWith(b) || b.startsWith(a);
 }
 
-class Seen {
-  readonly #sizes: readonly number[];
-  readonly #bits: Uint32Array;
+/** A state of each automaton, as the digits of one number. There may be millions, so nothing is made for each. */
+type Combination = number;
 
-  constructor(sizes: readonly number[]) {
-    this.#sizes = sizes;
-    this.#bits = new Uint32Array(Math.ceil(sizes.reduce((product, size) => product * size, 1) / 32));
+class Search {
+  readonly #all: readonly Automaton[];
+  /** What a step of each automaton's state adds to the number of a combination. */
+  readonly #weights: readonly number[];
+  /** Which combinations were met: for each state of the first automaton a set of bits, made when it is first met. */
+  readonly #met: (Uint32Array | undefined)[] = [];
+  /** In the order in which they were met: the combination, the place of the one before it, and the character in between. */
+  readonly #combinations: Combination[] = [];
+  readonly #from: number[] = [];
+  readonly #codes: number[] = [];
+
+  constructor(all: readonly Automaton[]) {
+    this.#all = all;
+    this.#weights = all.map((_, i) => all.slice(i + 1).reduce((product, { edges }) => product * edges.length, 1));
   }
 
-  isNew(states: readonly number[]): boolean {
-    const index = states.reduce((sum, state, i) => sum * (this.#sizes[i] ?? 1) + state, 0);
-    const [word, bit] = [Math.floor(index / 32), 1 << (index % 32)];
-    const before = this.#bits[word] ?? 0;
-    this.#bits[word] = before | bit;
-    return (before & bit) === 0;
+  path(): string | null {
+    this.#meet(0, -1, 0);
+    for (let at = 0; at < this.#combinations.length; at++) {
+      const combination = this.#combinations[at] ?? 0;
+      if (this.#all.every(({ accepts }, i) => accepts[this.#state(combination, i)])) return this.#pathTo(at);
+      this.#step(at, combination, 0, 0, ANY);
+    }
+    return null;
   }
-}
 
-/** Every way in which all of them go on by one character, and the characters that do. */
-function forEachStep(
-  all: readonly Pattern[],
-  states: readonly number[],
-  found: (next: readonly number[], on: CharSet) => void,
-): void {
-  const choose = (next: readonly number[], on: CharSet): void => {
-    const pattern = all[next.length];
-    if (pattern === undefined) {
-      found(next, on);
+  #state(combination: Combination, i: number): number {
+    const size = this.#all[i]?.edges.length ?? 1;
+    return Math.floor(combination / (this.#weights[i] ?? 1)) % size;
+  }
+
+  /** Every way in which the automata from number `i` on go on by one character of `on`. */
+  #step(at: number, combination: Combination, i: number, next: Combination, on: CharSet): void {
+    const automaton = this.#all[i];
+    if (automaton === undefined) {
+      this.#meet(next, at, sample(on));
       return;
     }
-    for (const edge of pattern.edges[states[next.length] ?? 0] ?? []) {
+    for (const edge of automaton.edges[this.#state(combination, i)] ?? []) {
       const both = intersection(on, edge.on);
-      if (both.length > 0) choose([...next, edge.to], both);
+      if (both.length > 0) this.#step(at, combination, i + 1, next + edge.to * (this.#weights[i] ?? 1), both);
     }
-  };
-  choose([], ANY);
-}
-
-function spelled(visits: readonly Visit[], at: number): string {
-  const codes: number[] = [];
-  for (let visit = visits[at]; visit !== undefined && visit.from >= 0; visit = visits[visit.from]) {
-    codes.push(visit.code);
   }
-  return String.fromCodePoint(...codes.reverse());
+
+  #meet(combination: Combination, from: number, code: number): void {
+    const size = this.#weights[0] ?? 1;
+    const first = Math.floor(combination / size);
+    let bits = this.#met[first];
+    if (bits === undefined) {
+      bits = new Uint32Array(Math.ceil(size / 32));
+      this.#met[first] = bits;
+    }
+    const rest = combination % size;
+    const [word, bit] = [rest >>> 5, 1 << (rest & 31)];
+    const before = bits[word] ?? 0;
+    if ((before & bit) !== 0) return;
+    bits[word] = before | bit;
+    this.#combinations.push(combination);
+    this.#from.push(from);
+    this.#codes.push(code);
+  }
+
+  #pathTo(end: number): string {
+    const codes: number[] = [];
+    for (let at = end; at > 0; at = this.#from[at] ?? 0) codes.push(this.#codes[at] ?? 0);
+    return String.fromCodePoint(...codes.reverse());
+  }
 }
