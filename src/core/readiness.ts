@@ -1,6 +1,8 @@
 /** Whether a task may be given out now, and if not, why not. `phases`, `why`, `claim` and `run` all ask here. */
 
 import { type LeaseObserver, leaseStanding } from './leases.ts';
+import { once } from './once.ts';
+import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
 import type { Plan, PlanPhase, PlanTask } from './plan.ts';
 import { openQuestion } from './questions.ts';
 import type { TaskRecord } from './records.ts';
@@ -27,6 +29,8 @@ export type WaitCode =
   | 'DEPENDENCY_PENDING'
   | 'DEPENDENCY_FAILED'
   | 'DEPENDENCY_DROPPED'
+  /** Somebody works on a task that writes the same files. */
+  | 'OVERLAP_CONFLICT'
   /** Ready, but only an agent can do it: it has no command. */
   | 'NO_COMMAND'
   /** Ready, but the run ended before its turn. */
@@ -45,18 +49,67 @@ export interface World {
   /** The record of a task; null when nothing has happened to it; 'unreadable' when it can't be read. */
   recordOf(taskId: string): TaskRecord | null | 'unreadable';
   observer: LeaseObserver;
+  rules: OverlapRules;
+}
+
+/** What is the same for all tasks of a world, found out once. */
+interface Survey {
+  finished(phase: PlanPhase): boolean;
+  /** Tasks that somebody works on, of those that say what they write. */
+  writing(): readonly PlanTask[];
+}
+
+function surveyOf(world: World): Survey {
+  const writing = once(() =>
+    world.plan.tasks.filter(({ id, write_globs }) => write_globs.length > 0 && isHeld(id, world)),
+  );
+  return { finished: finishedPhases(world), writing };
+}
+
+function isHeld(taskId: string, world: World): boolean {
+  const record = world.recordOf(taskId);
+  return record !== null && record !== 'unreadable' && isWorkedOn(record, world.observer);
 }
 
 /** Every reason why the task can't be given out now, its own first. None means that it is ready. */
-export function reasonsToWait(task: PlanTask, world: World, finished = finishedPhases(world)): Reason[] {
+export function reasonsToWait(task: PlanTask, world: World, survey = surveyOf(world)): Reason[] {
   const own = ownReasons(task, world);
   // What is over, or with somebody, does not wait for anything else.
   if (own.some((reason) => reason.code !== 'BACKOFF' && reason.code !== 'TASK_PAUSED')) return own;
   return [
     ...own,
-    ...phaseReasons(task, world, finished),
+    ...phaseReasons(task, world, survey),
     ...task.depends_on.flatMap((id) => dependencyReason(id, world) ?? []),
+    ...overlapReasons(task, world, survey),
   ];
+}
+
+function overlapReasons(task: PlanTask, { rules }: World, { writing }: Survey): Reason[] {
+  if (task.write_globs.length === 0) return [];
+  return writing().flatMap((other) => {
+    const overlap = other.id === task.id ? null : holdsBack(task, other, rules);
+    return overlap === null ? [] : [reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id)];
+  });
+}
+
+/** Overlaps that are told of at once. */
+const OVERLAPS_TOLD = 10;
+
+/**
+ * What is to be said of tasks that are worked on and overlap with some of `tasks`, though they hold none of them back.
+ * `more` are worked on although no record says so yet.
+ */
+export function overlapWarnings(tasks: readonly PlanTask[], world: World, more: readonly PlanTask[] = []): string[] {
+  const writing = [...new Set([...surveyOf(world).writing(), ...more])];
+  const told = tasks.flatMap((task) =>
+    writing.flatMap((other) => {
+      const overlap = other.id === task.id ? null : overlapOf(task, other);
+      if (overlap === null || holdsBack(task, other, world.rules) !== null) return [];
+      return [`task ${task.id} may come to conflict: ${overlapText(other.id, overlap)}`];
+    }),
+  );
+  const left = told.length - OVERLAPS_TOLD;
+  return left > 0 ? [...told.slice(0, OVERLAPS_TOLD), `${left} more such overlaps`] : told;
 }
 
 function reason(code: WaitCode, message: string, on: string | null = null): Reason {
@@ -132,7 +185,7 @@ export function isAbandoned(record: TaskRecord, observer: LeaseObserver): boolea
   return isInFlight(record.state.state) && heldReason(record, observer) === null;
 }
 
-function phaseReasons(task: PlanTask, world: World, finished: FinishedPhases): Reason[] {
+function phaseReasons(task: PlanTask, world: World, { finished }: Pick<Survey, 'finished'>): Reason[] {
   const phase = world.plan.phaseById.get(task.phase_id);
   if (phase === undefined) return [];
   if (phase.status !== 'active') return [reason('PHASE_NOT_ACTIVE', `phase ${phase.id} is ${phase.status}`, phase.id)];
@@ -141,10 +194,8 @@ function phaseReasons(task: PlanTask, world: World, finished: FinishedPhases): R
   return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}`, before.id)];
 }
 
-type FinishedPhases = (phase: PlanPhase) => boolean;
-
 /** A phase is finished when the plan says so, or when nothing in it is left to do. Each phase is looked through once. */
-function finishedPhases(world: World): FinishedPhases {
+function finishedPhases(world: World): Survey['finished'] {
   const known = new Map<string, boolean>();
   const isOver = (id: string): boolean => {
     const status = world.plan.byId.get(id)?.status;
@@ -186,10 +237,10 @@ export interface Outlook {
 
 /** The one answer to what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
 export function outlook(world: World): Outlook {
-  const finished = finishedPhases(world);
+  const survey = surveyOf(world);
   const result: Outlook = { ready: [], waiting: [], human: [] };
   for (const task of world.plan.tasks) {
-    const reasons = reasonsToWait(task, world, finished);
+    const reasons = reasonsToWait(task, world, survey);
     if (reasons.length === 0) result.ready.push(task);
     else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
     else if (reasons[0]?.code !== 'TASK_FINISHED') result.waiting.push({ task, reasons });
@@ -208,22 +259,27 @@ function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
     PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority);
 }
 
-/** The tasks whose records decide whether `task` is ready: itself, its dependencies, and the phase before its own. */
-export function neededFor(task: PlanTask, plan: Plan): string[] {
+/** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, and what it overlaps with. */
+export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules): string[] {
+  return [...new Set([...orderedBefore(task, plan), ...rivalsOf(task, plan, rules).map(({ id }) => id)])];
+}
+
+/** The task, its dependencies, and the phase before its own. */
+function orderedBefore(task: PlanTask, plan: Plan): string[] {
   const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
   const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);
-  return [...new Set([task.id, ...task.depends_on, ...before])];
+  return [task.id, ...task.depends_on, ...before];
 }
 
 /** Reasons that go away by themselves, with time or with somebody's work that is under way. */
-const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE'];
+const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
 
 /**
  * The tasks among `selected` that may still come to be started by a runner without a person or an agent doing anything:
  * those with a command of their own whose every obstacle is under way, waits out a backoff, or may come to be started too.
  */
 export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTask[] {
-  const finished = finishedPhases(world);
+  const survey = surveyOf(world);
   const known = new Map<string, boolean>();
   const progresses = (id: string): boolean => {
     const before = known.get(id);
@@ -236,7 +292,7 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
     return answer;
   };
   const judge = (task: PlanTask): boolean => {
-    const reasons = reasonsToWait(task, world, finished);
+    const reasons = reasonsToWait(task, world, survey);
     if (reasons[0]?.code === 'TASK_FINISHED') return true;
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
     if (!selected.has(task.id) || !hasWork(task, world.recordOf(task.id))) return false;
@@ -250,7 +306,7 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
   };
   return world.plan.tasks.filter((task) => {
     if (!selected.has(task.id) || !hasWork(task, world.recordOf(task.id))) return false;
-    return progresses(task.id) && reasonsToWait(task, world, finished)[0]?.code !== 'TASK_FINISHED';
+    return progresses(task.id) && reasonsToWait(task, world, survey)[0]?.code !== 'TASK_FINISHED';
   });
 }
 
@@ -268,7 +324,7 @@ export function withDependencies(taskIds: readonly string[], plan: Plan): Set<st
     const task = plan.byId.get(id);
     if (selected.has(id) || task === undefined) continue;
     selected.add(id);
-    queue.push(...neededFor(task, plan));
+    queue.push(...orderedBefore(task, plan));
   }
   return selected;
 }

@@ -46,6 +46,7 @@ export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskRea
   return {
     plan,
     observer: observerOf(env),
+    rules: env.settings.agents,
     recordOf: (taskId) => {
       const read = reads.get(taskId);
       if (read === undefined) return null;

@@ -21,6 +21,7 @@ import type { TaskRead } from '../store/store.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
 import { type Env, worldOf } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
+import { inTheWay, OverlapWatch } from './overlap-watch.ts';
 import { NoPlace } from './place.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
@@ -44,7 +45,8 @@ export interface RunOptions {
 }
 
 /** Errors that mean that somebody else was quicker, or that the task has moved on: another look at the tree follows. */
-const NOT_OURS = ['NOT_READY', 'LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'LEASE_STOLEN', 'STATE_VERSION_CONFLICT'];
+const LEASES = ['LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'LEASE_STOLEN'];
+const NOT_OURS = [...LEASES, 'NOT_READY', 'OVERLAP_CONFLICT', 'STATE_VERSION_CONFLICT'];
 
 export class RunLoop {
   readonly #env: Env;
@@ -60,6 +62,7 @@ export class RunLoop {
   /** Tasks that can't be worked on for a reason of their own, such as a record that can't be read; each is told once. */
   readonly #refused = new Map<string, string>();
   readonly #questions: QuestionWatch;
+  readonly #overlaps: OverlapWatch;
   /** Those that failed for good while this run was going. */
   #failed = false;
   #broken: unknown = null;
@@ -81,6 +84,7 @@ export class RunLoop {
     this.#interrupts = interrupts;
     this.#emit = emit;
     this.#questions = new QuestionWatch(env, emit);
+    this.#overlaps = new OverlapWatch(env, emit);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -145,6 +149,7 @@ export class RunLoop {
       if (this.#active.size >= this.#options.maxParallel) return;
       if (!selected.has(task.id) || !hasWork(task, this.#world().recordOf(task.id))) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
     }
@@ -157,6 +162,8 @@ export class RunLoop {
       if (attempt === null) await this.#gaveUp(task.id);
       else await this.#attend(task, attempt);
     } catch (error) {
+      // Unless it is seen who was first, the same would be tried again at once.
+      for (const id of inTheWay(error)) await this.#lookAt(id).catch(() => {});
       if (!(error instanceof ForgeError)) this.#broken ??= error;
       else if (error.code === 'SCHEMA_INVALID' || error instanceof NoPlace) {
         this.#refused.set(task.id, error.message);
@@ -177,6 +184,7 @@ export class RunLoop {
     const { runId, owner } = this.#options;
     const request = {
       task,
+      plan: this.#plan(),
       runId,
       owner,
       refuse: (record: TaskRecord) => this.#refuse(task, record),
@@ -186,7 +194,7 @@ export class RunLoop {
     const record = this.#world().recordOf(task.id);
     const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
     if (unverified || task.run === null) return takeOverVerification(this.#env, request);
-    return startAttempt(this.#env, { ...request, plan: this.#plan(), command: { shell: task.run }, output: 'logs' });
+    return startAttempt(this.#env, { ...request, command: { shell: task.run }, output: 'logs' });
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {
@@ -202,6 +210,7 @@ export class RunLoop {
     const { attemptId: attempt_id, number: attempt_number, pid } = attempt;
     if (!attempt.resumed)
       this.#emit({ type: 'task_started', task_id: task.id, title: task.title, attempt_id, attempt_number, pid });
+    this.#overlaps.tell(task, this.#active.keys(), this.#world());
     // The interruption may have come while the claim was being made.
     if (this.#interrupts.level > 0) this.#interrupted();
     this.#report(task, attempt, await attempt.finished);
@@ -336,7 +345,8 @@ export class RunLoop {
     const world = this.#world();
     const direct = tasks.flatMap((task) => {
       const [reason] = reasonsToWait(task, world);
-      return reason === undefined || reason.on !== null ? [] : { task_id: task.id, reason: reason.message };
+      const isDirect = reason?.on === null || reason?.code === 'OVERLAP_CONFLICT';
+      return reason !== undefined && isDirect ? { task_id: task.id, reason: reason.message } : [];
     });
     const said = JSON.stringify(direct.map((item) => item.task_id));
     if (said === this.#said || direct.length === 0) return;

@@ -34,7 +34,7 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
     checks: [
       settings.check,
       plan.check,
-      supported(settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null),
+      supported(settings.value ?? DEFAULT_SETTINGS),
       await looked('writable', () => writable(layout)),
       await looked('symlinks', () => links(layout)),
       await looked('permissions', () => permissions(layout)),
@@ -74,8 +74,8 @@ async function looked(name: string, look: () => Check | Promise<Check>): Promise
   }
 }
 
-function supported(settings: Settings, plan: Parameters<typeof notEnforced>[1]): Check {
-  const missing = notEnforced(settings, plan);
+function supported(settings: Settings): Check {
+  const missing = notEnforced(settings);
   if (missing.length === 0) return ok('support', 'everything that plan and settings ask for is done');
   return {
     name: 'support',

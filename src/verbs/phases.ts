@@ -2,7 +2,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import type { PlanPhase, Priority } from '../core/plan.ts';
-import { isPhaseOver, outlook, type Reason, reasonsToWait, type World } from '../core/readiness.ts';
+import { isPhaseOver, outlook, overlapWarnings, type Reason, reasonsToWait, type World } from '../core/readiness.ts';
 import type { PhaseOfWork } from '../core/records.ts';
 import { closest } from '../core/text.ts';
 import { worldOf } from '../runner/env.ts';
@@ -54,6 +54,7 @@ export async function phases(call: Call, options: PhasesOptions): Promise<Phases
   const view =
     options.phase === 'review' || options.phase === 'ship' ? queueFor(options.phase, world) : readyNow(world);
   const by = options.blockedBy;
+  warnings.push(...view.warnings);
   return {
     ready: by === undefined ? view.ready.slice(0, options.limit) : [],
     waiting: view.waiting.filter(({ reasons }) => by === undefined || reasons.some(({ on }) => on === by)).map(first),
@@ -102,6 +103,7 @@ interface View {
   ready: ReadyData['ready'];
   waiting: { task_id: string; reasons: Reason[] }[];
   human: ReadyData['human'];
+  warnings: string[];
 }
 
 function readyNow(world: World): View {
@@ -110,6 +112,7 @@ function readyNow(world: World): View {
     ready: ready.map(({ id, phase_id, title, priority }) => ({ task_id: id, phase_id, title, priority })),
     waiting: waiting.map(({ task, reasons }) => ({ task_id: task.id, reasons })),
     human: human.map(({ id, title }) => ({ task_id: id, title })),
+    warnings: overlapWarnings(ready, world),
   };
 }
 
@@ -121,7 +124,7 @@ function queueFor(phase: 'review' | 'ship', world: World): View {
     return record !== null && record !== 'unreadable' && states.includes(record.state.state);
   });
   const ready = tasks.map(({ id, phase_id, title, priority }) => ({ task_id: id, phase_id, title, priority }));
-  return { ready, waiting: [], human: [] };
+  return { ready, waiting: [], human: [], warnings: [] };
 }
 
 function first({ task_id, reasons }: { task_id: string; reasons: Reason[] }): ReadyData['waiting'][number] {

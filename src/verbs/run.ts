@@ -37,7 +37,7 @@ export async function run(
   await requireWorktrees(session);
   const owner = ownIdentity(session);
   const manifest = await openRun(session, { owner });
-  for (const message of [...loaded.warnings, ...notEnforced(session.settings, loaded.plan)])
+  for (const message of [...loaded.warnings, ...notEnforced(session.settings)])
     emit({ type: 'warning', message });
   const trackerSettled = session.trackBesides();
   const loop = new RunLoop(
@@ -96,6 +96,6 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
       })),
     human: human.filter(({ id }) => selected?.has(id) ?? true).map(({ id, title }) => ({ task_id: id, title })),
     max_parallel: options.maxParallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
-    warnings: [...loaded.warnings, ...notEnforced(session.settings, loaded.plan)],
+    warnings: [...loaded.warnings, ...notEnforced(session.settings)],
   };
 }

@@ -3,6 +3,7 @@
 import { type Plan, parsePlan } from '../../../src/core/plan.ts';
 import type { World } from '../../../src/core/readiness.ts';
 import type { TaskRecord } from '../../../src/core/records.ts';
+import { DEFAULT_SETTINGS } from '../../../src/core/settings.ts';
 import { observer } from './tasks.ts';
 
 /** A task as a plan file has it; the title may be left out. */
@@ -34,5 +35,6 @@ export function onePhase(...tasks: TaskEntry[]): Plan {
 
 /** The world in which the tasks of `made` have these records, looked at `ms` after T0; the others are untouched. */
 export function world(made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ms = 0): World {
-  return { plan: made, recordOf: (id) => records[id] ?? null, observer: observer(ms) };
+  const rules = DEFAULT_SETTINGS.agents;
+  return { plan: made, recordOf: (id) => records[id] ?? null, observer: observer(ms), rules };
 }
