@@ -262,7 +262,11 @@ const agentsSchema = once(() => {
       globs,
       'Files that only one task at a time may write. Replaces the default list.',
     ),
-    preflight_globs: agentKey('preflight_globs', globs, 'Files that a worker should ask about before it writes them; see guardrail-check.'),
+    preflight_globs: agentKey(
+      'preflight_globs',
+      globs,
+      'Files that a worker should ask about before it writes them; see guardrail-check.',
+    ),
     overlap: agentKey(
       'overlap',
       z.enum(OVERLAP_MODES),

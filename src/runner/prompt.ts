@@ -46,6 +46,7 @@ export async function gatherPrompt(
     failures: record === null ? [] : failuresOf(record).filter(({ attempt_number }) => isEarlier(attempt_number)),
     attempts: record === null ? [] : await orElse([], () => earlierAttempts(env, record, isEarlier)),
     decisions: record === null ? [] : await decisionsOf(env, record),
+    protectedGlobs: env.settings.agents.preflight_globs,
     heartbeatMs: env.settings.agents.heartbeat_interval_ms,
   };
 }

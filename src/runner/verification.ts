@@ -32,6 +32,7 @@ import { closeLog, openVerifyLog, readFrom, verifyLog } from '../store/attempt-f
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import type { Completion } from './completion.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from './env.ts';
+import { notesOn } from './guardrails.ts';
 import type { Interrupts } from './interrupts.ts';
 import { lookAround } from './place.ts';
 import { stopLeftGroup } from './takeover.ts';
@@ -204,6 +205,7 @@ class Verification {
       attemptId,
       verdict,
       found,
+      notes: await notesOn(this.#env, taskId, this.#completion.task, found),
       worktreePath,
       checks,
       failure,

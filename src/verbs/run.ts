@@ -37,8 +37,7 @@ export async function run(
   await requireWorktrees(session);
   const owner = ownIdentity(session);
   const manifest = await openRun(session, { owner });
-  for (const message of [...loaded.warnings, ...notEnforced(session.settings)])
-    emit({ type: 'warning', message });
+  for (const message of [...loaded.warnings, ...notEnforced(session.settings)]) emit({ type: 'warning', message });
   const trackerSettled = session.trackBesides();
   const loop = new RunLoop(
     session,

@@ -1,5 +1,6 @@
 /** `show`: everything about one task, in paragraphs. */
 
+import { writtenTexts } from '../../core/guardrails.ts';
 import { oneLine, plainText } from '../../core/text.ts';
 import { formatDuration, fromIso } from '../../core/time.ts';
 import type { ShowData } from '../../verbs/show.ts';
@@ -93,6 +94,7 @@ function attempts({ task_id, attempts: rows, state }: ShowData, look: Look): str
   const lines = rows.flatMap(({ attempt_id, attempt_number, dispatched_at, current, verified }) => [
     `  ${String(attempt_number ?? '?').padStart(2)}  ${attempt_id}  ${ago(dispatched_at, look)}${current ? '  current' : ''}`,
     ...(verified === null ? [] : hang(' '.repeat(6), verifiedText(verified), look.width)),
+    ...(verified === null ? [] : writtenTexts(verified).flatMap((text) => hang(' '.repeat(6), text, look.width))),
   ]);
   const logs = dim(`  forge orchestrate logs ${task_id} --attempt <id>`);
   return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...lines, logs];
