@@ -100,6 +100,11 @@ export const ERROR_CODES = {
     true,
     'A task in flight writes the same files. Wait for it, or take another.',
   ),
+  PATH_PROTECTED: entry(
+    EXIT.nothingToDo,
+    true,
+    'Ask before you change it, with `forge orchestrate question`, and go by the answer.',
+  ),
   DECISION_KEY_EXHAUSTED: entry(
     EXIT.nothingToDo,
     false,

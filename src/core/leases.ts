@@ -58,6 +58,8 @@ export interface LeaseRequest {
   ttlMs: number;
   /** Null when whoever holds the lease does not heartbeat it from a process of its own. */
   owner: OwnerIdentity | null;
+  /** Whether it is still to be looked whether somebody has claimed a task that writes the same files. Default: false. */
+  unchecked?: boolean;
 }
 
 /** The moment on both clocks, and the boot that the second one belongs to. */
@@ -81,6 +83,7 @@ export function newLease(request: LeaseRequest, instant: Instant): Lease {
       last_heartbeat_at: null,
       ...(request.owner === null ? {} : { owner: request.owner }),
       ttl_ms: request.ttlMs,
+      ...(request.unchecked === true ? { overlap_unchecked: true } : {}),
       state_version: 0,
     },
     request.ttlMs,

@@ -9,7 +9,8 @@
 import type { AttemptFailure } from './attempts.ts';
 import { byteLength, codeSpan, fenced, ownMarkdown } from './fence.ts';
 import type { PlanTask } from './plan.ts';
-import { findingText, type Review } from './reviews.ts';
+import { findingText } from './review-findings.ts';
+import type { Review } from './reviews.ts';
 import { oneLine, plainText } from './text.ts';
 import { formatDuration } from './time.ts';
 import { type CheckResult, hasFailed } from './verification.ts';
@@ -23,6 +24,7 @@ export const MAX = {
   acceptance: 8 * 1024,
   command: 2048,
   verify: 6 * 1024,
+  protectedGlobs: 2000,
   conventions: 32 * 1024,
   attempts: 30 * 1024,
   decisions: 12 * 1024,
@@ -76,6 +78,8 @@ export interface PromptFacts {
   failures: readonly AttemptFailure[];
   attempts: readonly EarlierAttempt[];
   decisions: readonly SettledDecision[];
+  /** Globs of files that are not to be changed unasked. */
+  protectedGlobs: readonly string[];
   /** How often an agent that heartbeats by itself should, milliseconds. */
   heartbeatMs: number;
 }
@@ -86,6 +90,7 @@ export function workerPrompt(facts: PromptFacts): string {
     taskSection(facts),
     acceptanceSection(facts),
     judgingSection(facts),
+    protectedSection(facts),
     conventionsSection(facts),
     attemptsSection(facts),
     decisionsSection(facts),
@@ -144,6 +149,18 @@ function judgingSection({ verify, workspace }: PromptFacts): Section {
       ? []
       : [`Commit your work on branch ${codeSpan(workspace.branch)}. What is not committed does not count.`];
   return ['## How the result is judged', ...commands, ...branch];
+}
+
+function protectedSection({ protectedGlobs }: PromptFacts): Section {
+  if (protectedGlobs.length === 0) return [];
+  const list = protectedGlobs.map((glob) => codeSpan(glob)).join(', ');
+  return [
+    '## Protected files',
+    `Do not change these unasked: ${oneLine(list, MAX.protectedGlobs)}.`,
+    'Before you change, make or delete one, run `forge orchestrate guardrail-check --path PATH`. With exit code 0 go on. With ' +
+      '4, ask under the decision key that it names, with options such as `allow` and `deny`, and go by the answer. What was ' +
+      'changed unasked is told to whoever reviews your work.',
+  ];
 }
 
 export function conventionsSection({ conventions }: Pick<PromptFacts, 'conventions'>): Section {

@@ -1,6 +1,8 @@
 /** Whether a task may be given out now, and if not, why not. `phases`, `why`, `claim` and `run` all ask here. */
 
 import { type LeaseObserver, leaseStanding } from './leases.ts';
+import { once } from './once.ts';
+import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
 import type { Plan, PlanPhase, PlanTask } from './plan.ts';
 import { openQuestion } from './questions.ts';
 import type { TaskRecord } from './records.ts';
@@ -28,6 +30,8 @@ export type WaitCode =
   | 'DEPENDENCY_PENDING'
   | 'DEPENDENCY_FAILED'
   | 'DEPENDENCY_DROPPED'
+  /** Somebody works on a task that writes the same files. */
+  | 'OVERLAP_CONFLICT'
   /** Ready, but only an agent can do it: it has no command. */
   | 'NO_COMMAND'
   /** Ready, but the run ended before its turn. */
@@ -50,21 +54,71 @@ export interface World {
   does: Readonly<Record<FinishPhase, boolean>>;
   /** Who does tasks without a command of their own. */
   workers: WorkerSettings;
+  rules: OverlapRules;
+}
+
+/** What is the same for all tasks of a world, found out once. */
+export interface Survey {
+  finished(phase: PlanPhase): boolean;
+  /** Tasks that somebody works on, of those that say what they write. */
+  writing(): readonly PlanTask[];
+}
+
+export function surveyOf(world: World): Survey {
+  const writing = once(() =>
+    world.plan.tasks.filter(({ id, write_globs }) => write_globs.length > 0 && isHeld(id, world)),
+  );
+  return { finished: finishedPhases(world), writing };
+}
+
+function isHeld(taskId: string, world: World): boolean {
+  const record = world.recordOf(taskId);
+  return record !== null && record !== 'unreadable' && isWorkedOn(record, world.observer);
 }
 
 /** What does not keep the plan's own order from being asked as well. */
 const NOT_FINAL: readonly WaitCode[] = ['BACKOFF', 'TASK_PAUSED', 'TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE'];
 
 /** Every reason why the task can't be given out now, its own first. None means that it is ready. */
-export function reasonsToWait(task: PlanTask, world: World, finished = finishedPhases(world)): Reason[] {
+export function reasonsToWait(task: PlanTask, world: World, survey = surveyOf(world)): Reason[] {
   const own = ownReasons(task, world);
   // What is over, or with somebody, does not wait for anything else.
   if (own.some((reason) => !NOT_FINAL.includes(reason.code))) return own;
   return [
     ...own,
-    ...phaseReasons(task, world, finished),
+    ...phaseReasons(task, world, survey),
     ...task.depends_on.flatMap((id) => dependencyReason(id, world) ?? []),
+    // Whoever reviews it, or merges it, writes none of its files.
+    ...(own.some(isFinishWait) ? [] : overlapReasons(task, world, survey)),
   ];
+}
+
+function overlapReasons(task: PlanTask, { rules }: World, { writing }: Survey): Reason[] {
+  if (task.write_globs.length === 0) return [];
+  return writing().flatMap((other) => {
+    const overlap = other.id === task.id ? null : holdsBack(task, other, rules);
+    return overlap === null ? [] : [reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id)];
+  });
+}
+
+/** Overlaps that are told of at once. */
+const OVERLAPS_TOLD = 10;
+
+/**
+ * What is to be said of tasks that are worked on and overlap with some of `tasks`, though they hold none of them back.
+ * `more` are worked on although no record says so yet.
+ */
+export function overlapWarnings(tasks: readonly PlanTask[], world: World, more: readonly PlanTask[] = []): string[] {
+  const writing = [...new Set([...surveyOf(world).writing(), ...more])];
+  const told = tasks.flatMap((task) =>
+    writing.flatMap((other) => {
+      const overlap = other.id === task.id ? null : overlapOf(task, other);
+      if (overlap === null || holdsBack(task, other, world.rules) !== null) return [];
+      return [`task ${task.id} may come to conflict: ${overlapText(other.id, overlap)}`];
+    }),
+  );
+  const left = told.length - OVERLAPS_TOLD;
+  return left > 0 ? [...told.slice(0, OVERLAPS_TOLD), `${left} more such overlaps`] : told;
 }
 
 function reason(code: WaitCode, message: string, on: string | null = null): Reason {
@@ -149,27 +203,31 @@ export function hasWork(task: PlanTask, { recordOf, does, workers }: World): boo
 }
 
 /** What may be done now about a task that is verified; null when nothing, or when somebody does it already. */
-export function dueNow(task: PlanTask, world: World, finished = finishedPhases(world)): FinishPhase | null {
+export function dueNow(task: PlanTask, world: World, survey = surveyOf(world)): FinishPhase | null {
   const record = world.recordOf(task.id);
   if (record === null || record === 'unreadable') return null;
   const due = phaseDue(record.state.state);
   if (due === null || heldReason(record, world.observer) !== null) return null;
-  const [wait, ...others] = reasonsToWait(task, world, finished);
-  return others.length === 0 && (wait?.code === WAIT_CODES.review || wait?.code === WAIT_CODES.ship) ? due : null;
+  const [wait, ...others] = reasonsToWait(task, world, survey);
+  return others.length === 0 && wait !== undefined && isFinishWait(wait) ? due : null;
 }
 
-const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
+function isFinishWait({ code }: Reason): boolean {
+  return code === WAIT_CODES.review || code === WAIT_CODES.ship;
+}
+
+export const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
 
 /** The tasks that wait for a review, or to be merged: those for which it may be done now, and why the others have to wait. */
 export function queueFor(phase: FinishPhase, world: World): Pick<Outlook, 'ready' | 'waiting'> {
-  const finished = finishedPhases(world);
+  const survey = surveyOf(world);
   const queue: Pick<Outlook, 'ready' | 'waiting'> = { ready: [], waiting: [] };
   for (const task of world.plan.tasks) {
     const record = world.recordOf(task.id);
     if (record === null || record === 'unreadable' || phaseDue(record.state.state) !== phase) continue;
-    const reasons = reasonsToWait(task, world, finished);
+    const reasons = reasonsToWait(task, world, survey);
     if (reasons[0]?.code === 'TASK_FINISHED') continue;
-    if (dueNow(task, world, finished) === phase) queue.ready.push(task);
+    if (dueNow(task, world, survey) === phase) queue.ready.push(task);
     else queue.waiting.push({ task, reasons });
   }
   return queue;
@@ -180,7 +238,7 @@ export function isAbandoned(record: TaskRecord, observer: LeaseObserver): boolea
   return isInFlight(record.state.state) && heldReason(record, observer) === null;
 }
 
-function phaseReasons(task: PlanTask, world: World, finished: FinishedPhases): Reason[] {
+function phaseReasons(task: PlanTask, world: World, { finished }: Pick<Survey, 'finished'>): Reason[] {
   const phase = world.plan.phaseById.get(task.phase_id);
   if (phase === undefined) return [];
   if (phase.status !== 'active') return [reason('PHASE_NOT_ACTIVE', `phase ${phase.id} is ${phase.status}`, phase.id)];
@@ -189,10 +247,8 @@ function phaseReasons(task: PlanTask, world: World, finished: FinishedPhases): R
   return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}`, before.id)];
 }
 
-type FinishedPhases = (phase: PlanPhase) => boolean;
-
 /** A phase is finished when the plan says so, or when nothing in it is left to do. Each phase is looked through once. */
-function finishedPhases(world: World): FinishedPhases {
+function finishedPhases(world: World): Survey['finished'] {
   const known = new Map<string, boolean>();
   const isOver = (id: string): boolean => {
     const status = world.plan.byId.get(id)?.status;
@@ -236,14 +292,14 @@ export interface Outlook {
 
 /** The one answer to what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
 export function outlook(world: World): Outlook {
-  const finished = finishedPhases(world);
+  const survey = surveyOf(world);
   const result: Outlook = { ready: [], due: [], waiting: [], human: [] };
   for (const task of world.plan.tasks) {
-    const reasons = reasonsToWait(task, world, finished);
+    const reasons = reasonsToWait(task, world, survey);
     if (reasons.length === 0) result.ready.push(task);
     else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
     else if (reasons[0]?.code !== 'TASK_FINISHED') result.waiting.push({ task, reasons });
-    const phase = dueNow(task, world, finished);
+    const phase = dueNow(task, world, survey);
     if (phase !== null && world.does[phase]) result.due.push({ task, phase });
   }
   result.due.sort((a, b) => Number(a.phase === 'review') - Number(b.phase === 'review'));
@@ -261,79 +317,23 @@ function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
     PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority);
 }
 
-/** The tasks whose records decide whether `task` is ready: itself, its dependencies, and the phase before its own. */
-export function neededFor(task: PlanTask, plan: Plan): string[] {
-  const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
-  const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);
-  return [...new Set([task.id, ...task.depends_on, ...before])];
+/** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, and what it overlaps with. */
+export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules): string[] {
+  return [...new Set([...orderedBefore(task, plan), ...rivalsOf(task, plan, rules).map(({ id }) => id)])];
 }
 
-/** Reasons that go away by themselves, with time or with somebody's work that is under way. */
-const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE'];
-
-/**
- * The tasks among `selected` that may still come to be started by a runner without a person or an agent doing anything:
- * those with a command whose every obstacle is under way, waits out a backoff, or may come to be started too.
- */
-export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTask[] {
-  const finished = finishedPhases(world);
-  const known = new Map<string, boolean>();
-  const progresses = (id: string): boolean => {
-    const before = known.get(id);
-    if (before !== undefined) return before;
-    // The plan has no cycles; the entry only keeps a surprise from becoming an endless loop.
-    known.set(id, false);
-    const task = world.plan.byId.get(id);
-    const answer = task !== undefined && judge(task);
-    known.set(id, answer);
-    return answer;
-  };
-  const judge = (task: PlanTask): boolean => {
-    const reasons = reasonsToWait(task, world, finished);
-    if (reasons[0]?.code === 'TASK_FINISHED') return true;
-    if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
-    if (isBeingFinished(task.id, world)) return true;
-    if (!selected.has(task.id) || !hasWork(task, world)) return false;
-    return reasons.every(({ code, on }) => {
-      if (PASSING.includes(code) || (code === 'TASK_WAITS_FOR_ANSWER' && hasDeadline(task.id, world))) return true;
-      if (code === WAIT_CODES.review) return world.does.review;
-      if (code === WAIT_CODES.ship) return world.does.ship;
-      if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
-      if (code === 'PHASE_BLOCKED' && on !== null)
-        return (world.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
-      return false;
-    });
-  };
-  return world.plan.tasks.filter((task) => {
-    if (!selected.has(task.id) || !hasWork(task, world)) return false;
-    return progresses(task.id) && reasonsToWait(task, world, finished)[0]?.code !== 'TASK_FINISHED';
-  });
+/** The task, its dependencies, and the phase before its own. */
+export function orderedBefore(task: PlanTask, plan: Plan): string[] {
+  const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
+  const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);
+  return [task.id, ...task.depends_on, ...before];
 }
 
 /** Somebody reviews it, or merges it. */
-function isBeingFinished(taskId: string, { recordOf, observer }: World): boolean {
+export function isBeingFinished(taskId: string, { recordOf, observer }: World): boolean {
   const record = recordOf(taskId);
   if (record === null || record === 'unreadable') return false;
   return phaseDue(record.state.state) !== null && heldReason(record, observer) !== null;
-}
-
-/** Whether the question that the task waits on settles itself in the end. */
-function hasDeadline(taskId: string, world: World): boolean {
-  const record = world.recordOf(taskId);
-  return record !== null && record !== 'unreadable' && openQuestion(record) !== null;
-}
-
-/** `taskIds` with everything that they depend on, directly or through others, and through the phases before theirs. */
-export function withDependencies(taskIds: readonly string[], plan: Plan): Set<string> {
-  const selected = new Set<string>();
-  const queue = [...taskIds];
-  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
-    const task = plan.byId.get(id);
-    if (selected.has(id) || task === undefined) continue;
-    selected.add(id);
-    queue.push(...neededFor(task, plan));
-  }
-  return selected;
 }
 
 /** Whether a phase is finished: the plan says so, or all its tasks are shipped, done or dropped. */

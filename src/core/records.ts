@@ -121,6 +121,8 @@ export const LeaseSchema = once(() => {
     /** What a heartbeat renews the lease for, milliseconds. */
     ttl_ms: z.optional(z.nullable(z.number().check(z.positive()))),
     spec_revision: optionalText,
+    /** Somebody else may have claimed a task that writes the same files at the same moment; until that is known. */
+    overlap_unchecked: z.optional(z.boolean()),
     state_version: countOrZero,
   });
 });

@@ -3,7 +3,7 @@
 import { codeSpan, fenced, ownMarkdown } from './fence.ts';
 import type { PlanTask } from './plan.ts';
 import { acceptanceSection, conventionsSection, DATA, data, MAX, type PromptFacts } from './prompt.ts';
-import { findingText, type ReviewFinding } from './reviews.ts';
+import { findingText, type ReviewFinding } from './review-findings.ts';
 import { oneLine } from './text.ts';
 
 export interface ReviewFacts extends Pick<PromptFacts, 'workspace' | 'conventions'> {

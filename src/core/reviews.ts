@@ -6,11 +6,11 @@
 import * as z from 'zod/mini';
 import type { ClassifiedError } from './classify.ts';
 import { once } from './once.ts';
+import { findingText, ReviewFindingSchema } from './review-findings.ts';
 import { oneLine } from './text.ts';
 import { CheckResultSchema } from './verification.ts';
 
 export const REVIEW_VERDICTS = ['pass', 'changes_requested'] as const;
-export const SEVERITIES = ['block', 'improvement'] as const;
 
 /** Most findings of one review that count. */
 const FINDINGS_MAX = 200;
@@ -18,15 +18,7 @@ const FINDINGS_MAX = 200;
 const shapes = once(() => {
   const text = z.string();
   const textOrNull = z._default(z.nullable(text), null);
-  const finding = z.looseObject({
-    severity: z.enum(SEVERITIES),
-    /** As seen from the top of the repository; null: it is about no single file. */
-    path: textOrNull,
-    /** From 1; null: the whole file. */
-    line: z._default(z.nullable(z.int().check(z.gte(1))), null),
-    message: text,
-  });
-  return { text, textOrNull, finding, findings: z.array(finding).check(z.maxLength(FINDINGS_MAX)) };
+  return { text, textOrNull, findings: z.array(ReviewFindingSchema()).check(z.maxLength(FINDINGS_MAX)) };
 });
 
 /** What a reviewer leaves in the file that `FORGE_REVIEW_FILE` names. */
@@ -39,7 +31,6 @@ export const ReviewSchema = once(() => {
   });
 });
 export type Review = z.infer<ReturnType<typeof ReviewSchema>>;
-export type ReviewFinding = Review['findings'][number];
 
 const ErrorSchema = once(() => z.nullable(z.looseObject({ class: z.string(), message: z.string() })));
 
@@ -106,12 +97,6 @@ export function changesError(review: Review): ClassifiedError {
   ];
   const what = parts.length === 0 ? 'the review asks for changes, and does not say which' : parts.join('; ');
   return { class: 'review.changes', message: oneLine(what, 500) };
-}
-
-/** `src/a.ts:12: message`. */
-export function findingText({ path, line, message }: ReviewFinding): string {
-  const where = path === null ? '' : `${oneLine(path, 200)}${line === null ? '' : `:${line}`}: `;
-  return `${where}${oneLine(message, 300)}`;
 }
 
 /** The failure of a task whose branch is not at the commit that was verified. `how`: what was about to be done with it. */

@@ -15,7 +15,7 @@ import {
   settingsSchema,
 } from './settings-schema.ts';
 import { parseDuration } from './time.ts';
-import { checkBudget, refuseNul, retryFindings } from './value-checks.ts';
+import { checkBudget, checkGlobs, refuseNul, retryFindings } from './value-checks.ts';
 import { parseYaml, type YamlPath } from './yaml.ts';
 
 export {
@@ -87,6 +87,8 @@ function checkValues(value: unknown): Finding[] {
     ...checkBudget(withBudgetDefaults(agents)),
     ...checkCopies(agents),
     ...checkWorker(agents),
+    ...checkGlobs(valueAt(agents, ['hard_lock_globs']), ['hard_lock_globs']),
+    ...checkGlobs(valueAt(agents, ['preflight_globs']), ['preflight_globs']),
   ];
   return [
     ...ofAgents.map((finding): Finding => inBlock('agents', finding)),

@@ -39,6 +39,8 @@ export interface ClaimRequest {
   observer: LeaseObserver;
   /** A task that was abandoned this often in a row fails instead of being given out again. */
   abandonLimit: number;
+  /** Whether the claim may not be dispatched before a look at the tasks that write the same files. Default: false. */
+  unchecked?: boolean;
 }
 
 export interface ClaimResult {
@@ -60,11 +62,10 @@ export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<C
   const { task_id, state } = record.state;
   const held = record.lease;
   if (held?.claim_id === claimId) return repeated(claimResult(task_id, held));
-  if (record.memo.ended_claim?.claim_id === claimId) {
-    throw new ForgeError(
-      'LEASE_STOLEN',
-      `claim ${claimId} of task ${task_id} has ended (${record.memo.ended_claim.how})`,
-    );
+  const ended = record.memo.ended_claim;
+  // One that gave way before it began was refused, and a refused request may be repeated.
+  if (ended?.claim_id === claimId && ended.how !== 'yielded') {
+    throw new ForgeError('LEASE_STOLEN', `claim ${claimId} of task ${task_id} has ended (${ended.how})`);
   }
   refuseHeld(record, request.observer);
   const abandoning = isInFlight(state);
@@ -73,10 +74,8 @@ export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<C
   if (abandoning && abandons >= request.abandonLimit) return giveUp(record, abandons, instant.nowMs);
 
   const generation = record.memo.generation + 1;
-  const lease = newLease(
-    { taskId: task_id, claimId, runId, generation, ttlMs: request.ttlMs, owner: request.owner },
-    instant,
-  );
+  const { ttlMs, owner, unchecked = false } = request;
+  const lease = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner, unchecked }, instant);
   const acquired = historyOf(lease, 'acquired');
   history.push(held === null ? acquired : { ...acquired, event: 'stolen', from_generation: held.generation });
   const next = changed(record, {
@@ -166,6 +165,8 @@ export interface DispatchRequest {
   worker: WorkerIdentity | null;
   ttlMs: number;
   instant: Instant;
+  /** Whether the look that an unchecked claim waits for was clean. Default: false. */
+  looked?: boolean;
 }
 
 export interface DispatchResult {
@@ -175,7 +176,8 @@ export interface DispatchResult {
 
 /**
  * Opens the one attempt of a claim; a repeat returns it.
- * Throws LEASE_STOLEN when the claim does not hold, LEASE_IDENTITY_MISMATCH when it belongs to another run.
+ * Throws LEASE_STOLEN when the claim does not hold, LEASE_IDENTITY_MISMATCH when it belongs to another run,
+ * OVERLAP_CONFLICT when nobody has looked yet who else writes the same files.
  */
 export function dispatchTask(record: TaskRecord, request: DispatchRequest): Decision<DispatchResult> {
   const { task_id } = record.state;
@@ -193,10 +195,16 @@ export function dispatchTask(record: TaskRecord, request: DispatchRequest): Deci
   if (lease.attempt_id !== null) {
     return repeated({ attempt_id: lease.attempt_id, attempt_number: record.state.attempt_count });
   }
+  const { overlap_unchecked: unchecked, ...checked } = lease;
+  if (unchecked === true && request.looked !== true) {
+    throw new ForgeError('OVERLAP_CONFLICT', `it is not known yet who else writes the files of task ${task_id}`, {
+      details: { task_id },
+    });
+  }
   const attempt_number = record.state.attempt_count + 1;
   const next = changed(record, {
     moves: ['dispatch'],
-    lease: { ...renewed(lease, request.ttlMs, request.instant), attempt_id: request.attemptId },
+    lease: { ...renewed(checked, request.ttlMs, request.instant), attempt_id: request.attemptId },
     state: { attempt_count: attempt_number, current_attempt_id: request.attemptId },
     worker: request.worker,
     by: lease,

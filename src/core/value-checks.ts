@@ -1,6 +1,7 @@
 /** What the values of a plan or of settings may not hold although their shape is right, and how such places are named. */
 
 import { type Finding, inWords, pathText, valueAt } from './findings.ts';
+import { globFault } from './glob-syntax.ts';
 import { isTaskId } from './ids.ts';
 import { type Outline, taskPath } from './plan-checks.ts';
 import type { TaskYaml } from './plan-schema.ts';
@@ -38,7 +39,7 @@ export function checkTasks(value: unknown, outline: Outline): Finding[] {
 
 function checkTask(task: Partial<Record<keyof TaskYaml, unknown>>): Finding[] {
   const findings: Finding[] = [];
-  const { owner_type: owner, question_budget: budget, timeout, retry } = task;
+  const { owner_type: owner, question_budget: budget, timeout, retry, write_globs: globs } = task;
   if (typeof owner === 'string' && owner !== 'human' && closest(owner, ['human']) !== null) {
     findings.push({
       path: ['owner_type'],
@@ -49,7 +50,7 @@ function checkTask(task: Partial<Record<keyof TaskYaml, unknown>>): Finding[] {
   if (parseDuration(timeout) === 0) {
     findings.push({ path: ['timeout'], message: 'must be more than 0', suggestion: 'Leave it out for no limit.' });
   }
-  findings.push(...checkBudget(budget), ...checkCommands(task));
+  findings.push(...checkBudget(budget), ...checkCommands(task), ...checkGlobs(globs, ['write_globs']));
   if (retry !== undefined && retry !== null) findings.push(...retryFindings(retry, ['retry']));
   return findings;
 }
@@ -59,6 +60,16 @@ export function checkBudget(budget: unknown): Finding[] {
   const [soft, hard] = [valueAt(budget, ['soft']), valueAt(budget, ['hard'])];
   if (typeof soft !== 'number' || typeof hard !== 'number' || soft <= hard) return [];
   return [{ path: ['question_budget', 'soft'], message: `the soft limit (${soft}) is above the hard one (${hard})` }];
+}
+
+/** What is wrong with the globs of a list that stands at `path`. An empty one is told by its shape. */
+export function checkGlobs(list: unknown, path: YamlPath): Finding[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((glob: unknown, i): Finding[] => {
+    const fault = typeof glob === 'string' && glob !== '' ? globFault(glob) : null;
+    if (fault === null) return [];
+    return [{ path: [...path, i], ...fault, message: `${inWords(glob)} ${fault.message}` }];
+  });
 }
 
 function checkCommands({ run, verify, env }: Partial<Record<keyof TaskYaml, unknown>>): Finding[] {

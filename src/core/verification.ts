@@ -10,10 +10,12 @@ import * as z from 'zod/mini';
 import type { ClassifiedError } from './classify.ts';
 import { changed, type Decision, heldBy, workedBy } from './decision.ts';
 import { ForgeError } from './errors.ts';
+import type { WrittenNotes } from './guardrails.ts';
 import { type OwnerIdentity, OwnerIdentitySchema, type WorkerIdentity, WorkerIdentitySchema } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, renewed } from './leases.ts';
 import { once } from './once.ts';
 import type { Lease, TaskRecord, Verdict } from './records.ts';
+import { ReviewFindingSchema } from './review-findings.ts';
 import type { Move } from './task-state.ts';
 import { oneLine } from './text.ts';
 
@@ -96,6 +98,12 @@ export const VerifiedSchema = once(() => {
     files_changed_count: z._default(z.nullable(z.int()), null),
     /** Files that would conflict with the base as it was; null: not known. */
     conflicts: names,
+    /** Changed although the task's write_globs don't name them; null: not known, or it has none. */
+    outside_globs: names,
+    outside_globs_count: z._default(z.nullable(z.int()), null),
+    /** What a review should look at, before it has begun. */
+    findings: z._default(z.array(ReviewFindingSchema()), () => []),
+    findings_count: z._default(z.int(), 0),
   });
 });
 export type Verified = z.infer<ReturnType<typeof VerifiedSchema>>;
@@ -110,6 +118,8 @@ export interface WorkFound {
   base_sha: string | null;
   /** Null: the place is not the task's own, and so says little about its work. */
   files_changed: readonly string[] | null;
+  /** Where the project is in the repository, by whose top files are named: '' or a path that ends with a slash. */
+  prefix: string;
   conflicts: readonly string[] | null;
   /** What is not in the commit `head`; and of that what git tracks. */
   uncommitted: readonly string[];
@@ -124,6 +134,7 @@ export const NO_WORK_FOUND: WorkFound = {
   base: null,
   base_sha: null,
   files_changed: null,
+  prefix: '',
   conflicts: null,
   uncommitted: [],
   modified: [],
@@ -215,6 +226,7 @@ export interface Finding {
   attemptId: string;
   verdict: Verdict;
   found: WorkFound;
+  notes: WrittenNotes;
   worktreePath: string | null;
   checks: readonly CheckResult[];
   failure: ClassifiedError | null;
@@ -224,7 +236,7 @@ export interface Finding {
 
 /** The twin, cut to what a record file may have: first the outputs, then the names of files are shortened. */
 export function verifiedOf(finding: Finding, maxBytes: number): Verified {
-  const { found, verdict, failure } = finding;
+  const { found, notes, verdict, failure } = finding;
   const whole: Verified = {
     version: 1,
     attempt_id: finding.attemptId,
@@ -243,6 +255,10 @@ export function verifiedOf(finding: Finding, maxBytes: number): Verified {
     files_changed: found.files_changed && [...found.files_changed],
     files_changed_count: found.files_changed?.length ?? null,
     conflicts: found.conflicts && [...found.conflicts],
+    outside_globs: notes.outside && [...notes.outside],
+    outside_globs_count: notes.outside?.length ?? null,
+    findings: [...notes.findings],
+    findings_count: notes.findings.length,
   };
   let cut = whole;
   for (let share = 1; bytesOf(cut) > maxBytes && share < 1 << 20; share *= 2) cut = shortened(whole, share);
@@ -251,7 +267,8 @@ export function verifiedOf(finding: Finding, maxBytes: number): Verified {
 
 /** Outputs and lists cut to one in `share` of what they hold. */
 function shortened(whole: Verified, share: number): Verified {
-  const first = (names: string[] | null) => (names === null ? null : names.slice(0, Math.floor(names.length / share)));
+  const some = <T>(list: readonly T[]) => list.slice(0, Math.floor(list.length / share));
+  const first = (names: string[] | null) => (names === null ? null : some(names));
   return {
     ...whole,
     commands: whole.commands.map((check) => {
@@ -261,6 +278,8 @@ function shortened(whole: Verified, share: number): Verified {
     }),
     files_changed: first(whole.files_changed),
     conflicts: first(whole.conflicts),
+    outside_globs: first(whole.outside_globs),
+    findings: some(whole.findings),
   };
 }
 

@@ -8,6 +8,7 @@
 import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../core/identity.ts';
+import { isUnchecked, rivalsOf } from '../core/overlap.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
 import { workerPrompt } from '../core/prompt.ts';
 import { type AttemptManifest, freshRecord, type TaskRecord } from '../core/records.ts';
@@ -27,6 +28,7 @@ import { workerEnvironment } from '../host/programs.ts';
 import { closeLogs, openLogs, removeAttempt, writePrompt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { type Env, instantOf, observerOf } from './env.ts';
+import { lookForRivals, settleClaim } from './overlap.ts';
 import { hasWorktrees, type Place, placeFor } from './place.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt } from './running-attempt.ts';
@@ -36,6 +38,8 @@ import { type GatedWorker, spawnGated, type WorkerCommand } from './worker.ts';
 /** What is wanted of a task, whatever is left to be done about it. */
 export interface TaskRequest {
   task: PlanTask;
+  /** Where the task belongs: what its worker is told of it, and the tasks that it overlaps with. */
+  plan: Plan;
   runId: string;
   owner: OwnerIdentity;
   /** Throws NOT_READY (or why else it can't be had) unless the task may be given out as this record says. */
@@ -45,8 +49,6 @@ export interface TaskRequest {
 }
 
 export interface AttemptRequest extends TaskRequest {
-  /** What the worker is told of where its task belongs. */
-  plan: Pick<Plan, 'phaseById'>;
   command: WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: the terminal's. */
   output: 'logs' | 'inherit';
@@ -64,7 +66,8 @@ interface Draft {
 /**
  * Claims the task and starts its worker, in one commit unless a former worker has to be stopped first. Returns null when
  * the task was abandoned too often and has failed instead.
- * Throws NOT_READY, LEASE_EXISTS, LEASE_NOT_EXPIRED, STATE_VERSION_CONFLICT when somebody else was first; IO_ERROR.
+ * Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, STATE_VERSION_CONFLICT when somebody else was first;
+ * IO_ERROR.
  */
 export async function startAttempt(env: Env, request: AttemptRequest): Promise<RunningAttempt | null> {
   const { task } = request;
@@ -74,10 +77,10 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   request.refuse(seen);
   refuseUnverified(seen);
   const claimId = newId(env.ctx);
-  // Somebody may still work on it, or its worktree is to be made: then the claim comes first, so that nobody else can begin
-  // meanwhile.
+  // Somebody may still work on it, its worktree is to be made, or somebody may be claiming a task that writes the same
+  // files: then the claim comes first, so that nobody else can begin meanwhile.
   const former = seen.worker !== null || isInFlight(seen.state.state);
-  if (!former && !hasWorktrees(env)) {
+  if (!former && !hasWorktrees(env) && !hasRivals(env, request)) {
     const draft = draftOf(env, task.id, claimId, seen, seen.memo.generation + 1);
     return launch(env, request, draft, workspaceOf(env), seen);
   }
@@ -88,6 +91,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   });
   if (taken.result === null) return null;
   seen = taken.record;
+  if (isUnchecked(seen)) await lookForRivals(env, request.plan, task, claimId);
   try {
     await stopFormerWorker(env, seen);
     const place = await placeFor(env, task, claimId, seen);
@@ -96,6 +100,10 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     await giveBack(env, task.id, claimId);
     throw error;
   }
+}
+
+function hasRivals(env: Env, { task, plan }: TaskRequest): boolean {
+  return rivalsOf(task, plan, env.settings.agents).length > 0;
 }
 
 /** What was handed in is verified before anybody does it again. */
@@ -119,6 +127,7 @@ export async function takeOverVerification(env: Env, request: TaskRequest): Prom
   const pending = pendingVerification(record);
   if (result === null || pending === null) return null;
   try {
+    await settleClaim(env, request.plan, task, record);
     await stopFormerWorker(env, record);
   } catch (error) {
     await giveBack(env, task.id, claimId);
@@ -145,7 +154,8 @@ async function giveBack(env: Env, taskId: string, claimId: string): Promise<void
   }
 }
 
-function claimFor(env: Env, { runId, owner }: TaskRequest, claimId: string, record: TaskRecord) {
+function claimFor(env: Env, request: TaskRequest, claimId: string, record: TaskRecord) {
+  const { runId, owner } = request;
   return claimTask(record, {
     claimId,
     runId,
@@ -154,6 +164,7 @@ function claimFor(env: Env, { runId, owner }: TaskRequest, claimId: string, reco
     instant: instantOf(env),
     observer: observerOf(env),
     abandonLimit: env.settings.agents.retry_attempts,
+    unchecked: hasRivals(env, request),
   });
 }
 
@@ -225,7 +236,7 @@ function startWork(
   if (record.lease?.claim_id !== claimId) request.refuse(record);
   const claimed = claimFor(env, request, claimId, record);
   const dispatched = andThen(record, claimed, (next) =>
-    dispatchTask(next, { claimId, runId: request.runId, attemptId, worker, ttlMs, instant }),
+    dispatchTask(next, { claimId, runId: request.runId, attemptId, worker, ttlMs, instant, looked: true }),
   );
   return andThen(record, dispatched, (next) => heartbeatTask(next, { attemptId, ttlMs, instant }));
 }

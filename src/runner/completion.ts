@@ -1,5 +1,6 @@
 /** Ending an attempt: shared by `complete`, `run` and `exec`. */
 
+import { NOTHING_NOTED, writtenTexts } from '../core/guardrails.ts';
 import type { PlanTask } from '../core/plan.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../core/records.ts';
 import { type CompositeRetryPolicy, type RetryPolicy, resolveRetry, TASK_RETRY_DEFAULT } from '../core/retry.ts';
@@ -63,7 +64,10 @@ export async function endAttempt(env: Env, completion: Completion): Promise<Chan
   const { settleVerdict } = await import('./verification.ts');
   const settled = await settleVerdict(env, completion, commands);
   if (settled === null) return null;
-  return commit(env, { ...completion, outcome: settled.outcome }, settled);
+  const changed = await commit(env, { ...completion, outcome: settled.outcome }, settled);
+  if (settled.verified !== null)
+    for (const text of writtenTexts(settled.verified)) env.warn(`task ${completion.taskId}: ${text}`);
+  return changed;
 }
 
 const NOTHING_TO_CHECK = { verified: null, unreadable: false };
@@ -103,6 +107,7 @@ async function writeUnchecked(env: Env, { taskId, attemptId }: Completion, verdi
       attemptId,
       verdict,
       found: NO_WORK_FOUND,
+      notes: NOTHING_NOTED,
       worktreePath: null,
       checks: [],
       failure: null,

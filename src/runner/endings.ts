@@ -1,6 +1,7 @@
 /** How attempts, reviews and merges ended, and what a run leaves, as those who follow it are told. */
 
 import type { ClassifiedError } from '../core/classify.ts';
+import type { PlanTask } from '../core/plan.ts';
 import { type Reason, reasonsToWait, type World } from '../core/readiness.ts';
 import type { FailureReason, TaskRecord, TaskState } from '../core/records.ts';
 import type { OutputTail, RunEvent } from '../core/run-events.ts';
@@ -66,6 +67,15 @@ export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEven
     failure_reason: record?.state.failure_reason ?? null,
     tail: { stdout: '', stderr: '' },
   };
+}
+
+/** What tasks wait for themselves; what only waits for another task or phase is left out. */
+export function ownWaits(tasks: readonly PlanTask[], world: World): { task_id: string; reason: string }[] {
+  return tasks.flatMap((task) => {
+    const [reason] = reasonsToWait(task, world);
+    const isOwn = reason?.on === null || reason?.code === 'OVERLAP_CONFLICT';
+    return reason !== undefined && isOwn ? { task_id: task.id, reason: reason.message } : [];
+  });
 }
 
 /** What a run leaves of the tasks that it was to do. */

@@ -53,6 +53,7 @@ export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskRea
     observer: observerOf(env),
     does: doesItself(env.settings),
     workers: env.settings.agents,
+    rules: env.settings.agents,
     recordOf: (taskId) => {
       const read = reads.get(taskId);
       if (read === undefined) return null;

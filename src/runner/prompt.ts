@@ -49,6 +49,7 @@ export async function gatherPrompt(
     failures: record === null ? [] : failuresOf(record).filter(({ attempt_number }) => isEarlier(attempt_number)),
     attempts: record === null ? [] : await orElse([], () => earlierAttempts(env, record, isEarlier)),
     decisions: record === null ? [] : await decisionsOf(env, record),
+    protectedGlobs: env.settings.agents.preflight_globs,
     heartbeatMs: env.settings.agents.heartbeat_interval_ms,
   };
 }
@@ -111,7 +112,7 @@ export async function gatherReviewPrompt({ env, request, target, base }: Held): 
     base,
     passed: verified?.commands.map(({ command }) => command) ?? [],
     summary: verdict?.summary ?? '',
-    findings: [],
+    findings: verified?.findings ?? [],
   });
 }
 

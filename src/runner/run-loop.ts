@@ -10,16 +10,9 @@ import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
 import type { Standing } from '../core/live.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
+import { mayStillRun, withDependencies } from '../core/prospects.ts';
 import { openQuestion } from '../core/questions.ts';
-import {
-  dueNow,
-  hasWork,
-  mayStillRun,
-  outlook,
-  reasonsToWait,
-  type World,
-  withDependencies,
-} from '../core/readiness.ts';
+import { dueNow, hasWork, outlook, reasonsToWait, type World } from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import type { FinishPhase } from '../core/task-state.ts';
@@ -29,10 +22,11 @@ import { pendingVerification, type VerifyCommand } from '../core/verification.ts
 import { commandFor } from '../core/workers.ts';
 import { LogReader } from '../store/attempt-files.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
-import { endingOf, gaveUpEvent, leftOf } from './endings.ts';
+import { endingOf, gaveUpEvent, leftOf, ownWaits } from './endings.ts';
 import { type Env, worldOf, worldWith } from './env.ts';
 import { Finisher } from './finisher.ts';
 import type { Interrupts } from './interrupts.ts';
+import { inTheWay, OverlapWatch } from './overlap-watch.ts';
 import { NoPlace } from './place.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
@@ -57,7 +51,8 @@ export interface RunOptions {
 }
 
 /** Errors that mean that somebody else was quicker, or that the task has moved on: another look at the tree follows. */
-const NOT_OURS = ['NOT_READY', 'LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'LEASE_STOLEN', 'STATE_VERSION_CONFLICT'];
+const LEASES = ['LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'LEASE_STOLEN'];
+const NOT_OURS = [...LEASES, 'NOT_READY', 'OVERLAP_CONFLICT', 'STATE_VERSION_CONFLICT'];
 
 export class RunLoop {
   readonly #env: Env;
@@ -74,6 +69,7 @@ export class RunLoop {
   readonly #questions: QuestionWatch;
   /** Reviews and merges. */
   readonly #finisher: Finisher;
+  readonly #overlaps: OverlapWatch;
   /** Those that failed for good while this run was going. */
   #failed = false;
   #broken: unknown = null;
@@ -97,6 +93,7 @@ export class RunLoop {
     this.#questions = new QuestionWatch(env, emit);
     this.#finisher = new Finisher(env, options, interrupts, emit);
     this.#seen = new RecordsSeen(env.store);
+    this.#overlaps = new OverlapWatch(env, emit);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -185,6 +182,7 @@ export class RunLoop {
       if (!hasSlot()) return;
       if (!selected.has(task.id) || !hasWork(task, this.#world())) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
       this.#active.set(task.id, null);
       void this.#work(task);
     }
@@ -218,6 +216,8 @@ export class RunLoop {
       if (attempt === null) await this.#gaveUp(task.id);
       else await this.#attend(task, attempt);
     } catch (error) {
+      // Unless it is seen who was first, the same would be tried again at once.
+      for (const id of inTheWay(error)) await this.#lookAt(id).catch(() => {});
       this.#fault(task.id, error);
     } finally {
       await this.#lookAt(task.id).catch((error: unknown) => {
@@ -245,6 +245,7 @@ export class RunLoop {
     const { runId, owner } = this.#options;
     const request = {
       task,
+      plan: this.#plan(),
       runId,
       owner,
       refuse: (record: TaskRecord) => this.#refuse(task, record),
@@ -255,7 +256,7 @@ export class RunLoop {
     const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
     const own = commandFor(task, this.#env.settings.agents);
     if (unverified || own === null) return takeOverVerification(this.#env, request);
-    return startAttempt(this.#env, { ...request, plan: this.#plan(), command: { shell: own.command }, output: 'logs' });
+    return startAttempt(this.#env, { ...request, command: { shell: own.command }, output: 'logs' });
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {
@@ -269,6 +270,7 @@ export class RunLoop {
     const { attemptId: attempt_id, number: attempt_number, pid } = attempt;
     if (!attempt.resumed)
       this.#emit({ type: 'task_started', task_id: task.id, title: task.title, attempt_id, attempt_number, pid });
+    this.#overlaps.tell(task, this.#active.keys(), this.#world());
     // The interruption may have come while the claim was being made.
     if (this.#interrupts.level > 0) this.#interrupted();
     this.#report(task, attempt, await attempt.finished);
@@ -362,11 +364,7 @@ export class RunLoop {
 
   /** Says what the run waits for when it has nothing to do itself; once, until that changes. */
   #sayWaiting(tasks: readonly PlanTask[]): void {
-    const world = this.#world();
-    const direct = tasks.flatMap((task) => {
-      const [reason] = reasonsToWait(task, world);
-      return reason === undefined || reason.on !== null ? [] : { task_id: task.id, reason: reason.message };
-    });
+    const direct = ownWaits(tasks, this.#world());
     const said = JSON.stringify(direct.map((item) => item.task_id));
     if (said === this.#said || direct.length === 0) return;
     this.#said = said;

@@ -31,6 +31,7 @@ import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from './env.ts';
+import { notesOn } from './guardrails.ts';
 import type { Interrupts } from './interrupts.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { lookAround } from './place.ts';
@@ -194,6 +195,7 @@ class Verification {
       attemptId,
       verdict,
       found,
+      notes: await notesOn(this.#env, taskId, this.#completion.task, found),
       worktreePath,
       checks,
       failure,

@@ -55,6 +55,16 @@ function textBelow(root: string, name: string): string {
   }
 }
 
+/** Where an absolute path really is: with its symlinks followed, as far as it is there. */
+export function realPlace(absolute: string): string {
+  try {
+    return fs.realpathSync.native(absolute);
+  } catch {
+    const above = path.dirname(absolute);
+    return above === absolute ? absolute : path.join(realPlace(above), path.basename(absolute));
+  }
+}
+
 /** Writes a file that a user named by `flag`, over what is there. Throws INVALID_ARGS when it can't be written. */
 export function writeUserFile(path: string, flag: string, text: string): void {
   const tmp = `${path}.${process.pid}.tmp`;

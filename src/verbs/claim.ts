@@ -4,10 +4,12 @@ import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
 import { requireUuid } from '../core/ids.ts';
+import { rivalsOf } from '../core/overlap.ts';
 import type { PlanTask } from '../core/plan.ts';
 import { type ClaimResult, claimTask } from '../core/task-ops.ts';
 import { identifyOwner } from '../host/processes.ts';
 import { instantOf, observerOf } from '../runner/env.ts';
+import { settleClaim, softOverlaps } from '../runner/overlap.ts';
 import { stopFormerWorker } from '../runner/takeover.ts';
 import { changeTask } from '../store/change.ts';
 import type { LoadedPlan } from '../store/project.ts';
@@ -41,7 +43,7 @@ export interface ClaimOptions {
   ownerPid?: number | undefined;
 }
 
-/** Throws NOT_READY, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
+/** Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
 export async function claim(call: Call, options: ClaimOptions): Promise<ClaimResult> {
   const session = openSession(call);
   const loaded = planOf(session);
@@ -104,9 +106,12 @@ async function claimOne(
       instant: instantOf(session),
       observer: observerOf(session),
       abandonLimit: agents.retry_attempts,
+      unchecked: rivalsOf(task, loaded.plan, agents).length > 0,
     });
   });
   if (result === null) throw new ForgeError('NOT_READY', `task ${task.id} was abandoned too often and has failed`);
+  await settleClaim(session, loaded.plan, task, record);
   await stopFormerWorker(session, record);
+  for (const warning of await softOverlaps(session, loaded.plan, task)) session.warn(warning);
   return result;
 }

@@ -2,6 +2,7 @@
 
 import { newId } from '../core/context.ts';
 import { requireUuid } from '../core/ids.ts';
+import { isUnchecked } from '../core/overlap.ts';
 import type { AttemptManifest, PhaseOfWork, TaskRecord } from '../core/records.ts';
 import { dispatchTask } from '../core/task-ops.ts';
 import { isoTime } from '../core/time.ts';
@@ -9,7 +10,7 @@ import { instantOf, ttlOf } from '../runner/env.ts';
 import { stopFormerWorker } from '../runner/takeover.ts';
 import { removeAttempt } from '../store/attempt-files.ts';
 import { changeTask } from '../store/change.ts';
-import { type Call, openSession, plannedOrNull, requireRecord, type Session } from './session.ts';
+import { type Call, openSession, plannedOrNull, plannedTask, planOf, requireRecord, type Session } from './session.ts';
 
 export interface DispatchOptions {
   task: string;
@@ -27,7 +28,10 @@ export interface DispatchData {
   worktree_path: string | null;
 }
 
-/** Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; SETTINGS_INVALID, IO_ERROR over a worktree. */
+/**
+ * Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; OVERLAP_CONFLICT for a claim that was cut
+ * short; SETTINGS_INVALID, IO_ERROR over a worktree.
+ */
 export async function dispatch(call: Call, options: DispatchOptions): Promise<DispatchData> {
   const session = openSession(call);
   const claimId = requireUuid(options.claim, '--claim');
@@ -42,7 +46,10 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
       ttlMs: ttlOf(session, record),
       instant: instantOf(session),
     });
-  const { record: seen } = await requireRecord(session, options.task);
+  let { record: seen } = await requireRecord(session, options.task);
+  if (isUnchecked(seen) && seen.lease?.claim_id === claimId && seen.lease.owner_run_id === runId) {
+    seen = await lookedAround(session, options.task, seen);
+  }
   // Refused before anybody is stopped: only who holds the task may end what still works on it.
   const { record: next } = decide(seen);
   await stopFormerWorker(session, seen);
@@ -82,6 +89,14 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
     // Refused, or another call with this claim was first: no commit refers to this attempt, so it did not happen.
     if (written && opened !== fresh) removeAttempt(session.layout.attempt(options.task, fresh));
   }
+}
+
+/** Whoever made the claim was killed before he could look who else writes the same files. Throws OVERLAP_CONFLICT. */
+async function lookedAround(session: Session, taskId: string, seen: TaskRecord): Promise<TaskRecord> {
+  const { settleClaim } = await import('../runner/overlap.ts');
+  const loaded = planOf(session);
+  await settleClaim(session, loaded.plan, plannedTask(loaded, taskId), seen);
+  return (await requireRecord(session, taskId)).record;
 }
 
 /** Where the task is to be worked on, made if need be; null when the settings ask for no worktrees. */

@@ -37,7 +37,7 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
       settings.check,
       plan.check,
       ...worker(call, layout, settings.value ?? DEFAULT_SETTINGS),
-      supported(settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null),
+      supported(settings.value ?? DEFAULT_SETTINGS),
       await looked('writable', () => writable(layout)),
       await looked('symlinks', () => links(layout)),
       await looked('permissions', () => permissions(layout)),
@@ -95,8 +95,8 @@ function worker({ ctx }: Call, layout: Layout, { agents }: Settings): Check[] {
   ];
 }
 
-function supported(settings: Settings, plan: Parameters<typeof notEnforced>[1]): Check {
-  const missing = notEnforced(settings, plan);
+function supported(settings: Settings): Check {
+  const missing = notEnforced(settings);
   if (missing.length === 0) return ok('support', 'everything that plan and settings ask for is done');
   return {
     name: 'support',

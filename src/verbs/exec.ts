@@ -7,6 +7,7 @@ import type { TaskRecord, TaskState } from '../core/records.ts';
 import { startAttempt } from '../runner/attempt.ts';
 import { ownIdentity } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
+import { softOverlaps } from '../runner/overlap.ts';
 import { requireWorktrees } from '../runner/place.ts';
 import type { FinishedAttempt, RunningAttempt } from '../runner/running-attempt.ts';
 import type { WorkerExit } from '../runner/worker.ts';
@@ -47,7 +48,7 @@ export interface ExecData {
   why: string | null;
 }
 
-/** Throws NOT_READY, LEASE_EXISTS, LEASE_NOT_EXPIRED, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS, IO_ERROR. */
+/** Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS, IO_ERROR. */
 export async function exec(call: Call, options: ExecOptions, interrupts: Interrupts): Promise<ExecData> {
   if (options.command.length === 0) {
     throw new ForgeError('INVALID_ARGS', 'say which command does the work', {
@@ -89,7 +90,10 @@ async function start(session: Session, options: ExecOptions): Promise<{ task: Pl
         output: 'inherit',
         refuse,
       });
-      if (attempt !== null) return { task, attempt };
+      if (attempt !== null) {
+        for (const warning of await softOverlaps(session, loaded.plan, task)) session.warn(warning);
+        return { task, attempt };
+      }
       throw new ForgeError('NOT_READY', `task ${task.id} was abandoned too often and has failed`);
     }),
   );

@@ -2,7 +2,8 @@
 
 import { ForgeError } from '../core/errors.ts';
 import type { PlanTask } from '../core/plan.ts';
-import { hasWork, mayStillRun, outlook, queueFor, type WaitCode, type World } from '../core/readiness.ts';
+import { mayStillRun } from '../core/prospects.ts';
+import { hasWork, outlook, queueFor, type WaitCode, type World } from '../core/readiness.ts';
 import { type FinishPhase, isInFlight } from '../core/task-state.ts';
 import { worldOf } from '../runner/env.ts';
 import { findProject, loadPlan } from '../store/project.ts';

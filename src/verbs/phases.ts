@@ -6,6 +6,7 @@ import {
   isPhaseOver,
   type Outlook,
   outlook,
+  overlapWarnings,
   queueFor,
   type Reason,
   reasonsToWait,
@@ -61,9 +62,10 @@ export async function phases(call: Call, options: PhasesOptions): Promise<Phases
   warnings.push(...(await divergences(session, loaded.plan, { reads, runs })));
   const view =
     options.phase === 'review' || options.phase === 'ship'
-      ? viewOf({ ...queueFor(options.phase, world), human: [] })
-      : viewOf(outlook(world));
+      ? viewOf({ ...queueFor(options.phase, world), human: [] }, [])
+      : readyNow(world);
   const by = options.blockedBy;
+  warnings.push(...view.warnings);
   return {
     ready: by === undefined ? view.ready.slice(0, options.limit) : [],
     waiting: view.waiting.filter(({ reasons }) => by === undefined || reasons.some(({ on }) => on === by)).map(first),
@@ -112,13 +114,20 @@ interface View {
   ready: ReadyData['ready'];
   waiting: { task_id: string; reasons: Reason[] }[];
   human: ReadyData['human'];
+  warnings: string[];
 }
 
-function viewOf({ ready, waiting, human }: Pick<Outlook, 'ready' | 'waiting' | 'human'>): View {
+function readyNow(world: World): View {
+  const view = outlook(world);
+  return viewOf(view, overlapWarnings(view.ready, world));
+}
+
+function viewOf({ ready, waiting, human }: Pick<Outlook, 'ready' | 'waiting' | 'human'>, warnings: string[]): View {
   return {
     ready: ready.map(({ id, phase_id, title, priority }) => ({ task_id: id, phase_id, title, priority })),
     waiting: waiting.map(({ task, reasons }) => ({ task_id: task.id, reasons })),
     human: human.map(({ id, title }) => ({ task_id: id, title })),
+    warnings,
   };
 }
 

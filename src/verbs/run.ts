@@ -2,7 +2,8 @@
 
 import os from 'node:os';
 import type { LiveModel } from '../core/live.ts';
-import { outlook, withDependencies } from '../core/readiness.ts';
+import { withDependencies } from '../core/prospects.ts';
+import { outlook } from '../core/readiness.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import type { FinishPhase } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
@@ -81,7 +82,7 @@ function warningsOf({ settings, ctx, layout }: Session, { plan, warnings }: Load
   const missing = missingProgram(settings.agents, ctx.env, layout.project);
   const needed = missing !== null && plan.tasks.some((task) => task.run === null && !task.human);
   const agent = `agents.worker is ${settings.agents.worker}, and there is no ${missing} on PATH; see \`forge orchestrate doctor\``;
-  return [...warnings, ...notEnforced(settings, plan), ...(needed ? [agent] : [])];
+  return [...warnings, ...notEnforced(settings), ...(needed ? [agent] : [])];
 }
 
 export interface DryRunData {

@@ -13,6 +13,7 @@ import { isoTime } from '../core/time.ts';
 import { pendingVerification } from '../core/verification.ts';
 import { type Env, ownIdentity, worldOf, worldWith } from '../runner/env.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
+import { overlapConflict } from '../runner/overlap.ts';
 import type { TrackerKeeper } from '../runner/tracker-keeper.ts';
 import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../store/change.ts';
 import type { Driver } from '../store/drivers.ts';
@@ -114,7 +115,7 @@ export function plannedOrNull(session: Session, taskId: string): PlanTask | null
 /** The records that a question about `task` may need, and no others. */
 export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
   const reads = new Map<string, TaskRead>();
-  for (const id of neededFor(task, loaded.plan)) reads.set(id, await session.store.read(id));
+  for (const id of neededFor(task, loaded.plan, session.settings.agents)) reads.set(id, await session.store.read(id));
   return reads;
 }
 
@@ -254,6 +255,7 @@ export async function finishVerification(
   try {
     const attempt = await takeOverVerification(session, {
       task,
+      plan: loaded.plan,
       runId,
       owner: ownIdentity(session),
       refuse: (current) => refuseUnlessReady(session, loaded, task, reads, current),
@@ -270,7 +272,13 @@ export async function finishVerification(
 }
 
 /** These say that another task is to be tried: this one is not to be had right now. */
-const TAKEN: readonly string[] = ['LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'NOT_READY', 'STATE_VERSION_CONFLICT'];
+const TAKEN: readonly string[] = [
+  'LEASE_EXISTS',
+  'LEASE_NOT_EXPIRED',
+  'NOT_READY',
+  'OVERLAP_CONFLICT',
+  'STATE_VERSION_CONFLICT',
+];
 
 /** Takes the first of `tasks` that can be had; others may be quicker at any of them. Throws NOT_READY when they were at all. */
 export async function firstToBeHad<T>(
@@ -312,7 +320,10 @@ function hintFor(code: WaitCode | undefined): { hint?: string } {
   return {};
 }
 
-/** Throws NOT_READY with every reason, or LEASE_EXISTS and LEASE_NOT_EXPIRED when it is a lease, unless `record` may be claimed. */
+/**
+ * Throws unless `record` may be claimed: LEASE_EXISTS and LEASE_NOT_EXPIRED when it is a lease, OVERLAP_CONFLICT when all
+ * that it waits for is a task that writes the same files, else NOT_READY with every reason.
+ */
 export function refuseUnlessReady(
   session: Session,
   loaded: LoadedPlan,
@@ -324,5 +335,8 @@ export function refuseUnlessReady(
   const reasons = reasonsToWait(task, world);
   if (reasons.length === 0) return;
   if (record !== null && isInFlight(record.state.state)) refuseHeld(record, world.observer);
+  const [first] = reasons;
+  if (first?.on && reasons.every(({ code }) => code === 'OVERLAP_CONFLICT'))
+    throw overlapConflict(task.id, first.on, first.message);
   throw notReady(task.id, reasons);
 }

@@ -112,7 +112,7 @@ function warningsOf(
   loaded: LoadedPlan | null,
   shown: { task: PlanTask | null; read: TaskRead | undefined }[],
 ): string[] {
-  const warnings = [...(loaded?.warnings ?? []), ...notEnforced(session.settings, loaded?.plan ?? null)];
+  const warnings = [...(loaded?.warnings ?? []), ...notEnforced(session.settings)];
   for (const { task, read } of shown) {
     if (read === undefined) continue;
     if (loaded !== null && task === null)

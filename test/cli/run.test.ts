@@ -130,6 +130,84 @@ describe('run', () => {
   });
 });
 
+describe('tasks that write the same files', () => {
+  /** Fails when another of them is at work. */
+  const ALONE = 'mkdir held && sleep 0.05 && rmdir held';
+  const LOCKED = ['package.json', '*.json', 'package*', '**'].map(
+    (glob, i) => `id: t${i}, title: T, run: "${ALONE}", write_globs: ["${glob}"]`,
+  );
+  const FAIL_AT_ONCE = 'retry: {max_attempts: 1}\n';
+
+  it('are worked on one after the other, by one run or by two', async () => {
+    const cwd = project([...LOCKED, ...LOCKED.map((task) => task.replace('id: t', 'id: u'))], {
+      '.forge/settings.yaml': FAIL_AT_ONCE,
+    });
+    const runs = await Promise.all([1, 2].map(() => orchestrate(['run', '--max-parallel', '4'], { cwd })));
+    expect(runs.map(({ code }) => code)).toEqual([0, 0]);
+    expect((await orchestrate(['status', '--json'], { cwd })).json().data.counts).toEqual({ shipped: 8 });
+    const { tasks } = (await orchestrate(['status', '--json'], { cwd })).json().data;
+    expect(tasks.map(({ attempt_count }: { attempt_count: number }) => attempt_count)).toEqual(tasks.map(() => 1));
+  });
+
+  it('are worked on at once where nothing is locked, which is warned of once', async () => {
+    const meet = (own: string, other: string) => `touch ${own}; until test -e ${other}; do sleep 0.02; done`;
+    const cwd = project([
+      `id: a, title: A, run: "${meet('a', 'b')}", write_globs: ["src/**"]`,
+      `id: b, title: B, run: "${meet('b', 'a')}", write_globs: [src/x.ts]`,
+    ]);
+    const { code, stdout } = await orchestrate(['run', '--json', '--max-parallel', '2'], { cwd });
+    expect(code).toBe(0);
+    const warnings = events(stdout).filter(({ type }) => type === 'warning');
+    // Whoever is started second is sure to meet the other.
+    for (const { message } of warnings)
+      expect([
+        'task a may come to conflict: task b may write src/x.ts too (here src/**, there src/x.ts)',
+        'task b may come to conflict: task a may write src/x.ts too (here src/x.ts, there src/**)',
+      ]).toContain(message);
+    expect(new Set(warnings.map(({ message }) => message)).size).toBe(warnings.length);
+    expect(warnings.length).toBeGreaterThan(0);
+  });
+
+  it('are not begun before what a killed run has left of another is stopped', async () => {
+    const cwd = project([
+      `id: a, title: A, run: "echo $$ >a.pid; ${ENDLESS}", write_globs: [go.sum]`,
+      'id: b, title: B, run: "ps -o stat= -p $(cat a.pid) | grep -qv Z && exit 1 || true", write_globs: [go.sum], retry: {max_attempts: 1}',
+    ]);
+    const first = startCli(['orchestrate', 'run', '--task', 'a'], { cwd });
+    await until('a has begun', () => existsSync(join(cwd, 'begun')));
+    first.process.kill('SIGKILL');
+    await first.ended;
+    expect((await orchestrate(['run', '--task', 'b'], { cwd })).code).toBe(0);
+    const { history, state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+    expect([state.state, state.failure_count]).toEqual(['abandoned', 0]);
+    expect(history.at(-1)).toMatchObject({
+      event: 'admin_released',
+      reason: 'its owner was gone when task b, which writes the same files, was claimed',
+    });
+  });
+
+  it('are waited for while somebody else has one, and it is said for what', async () => {
+    const cwd = project([
+      'id: a, title: A, write_globs: [go.sum]',
+      'id: b, title: B, run: "true", write_globs: [go.*]',
+    ]);
+    const { claim_id } = (await orchestrate(['claim', 'a', '--json'], { cwd })).json().data;
+    const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd })).json().data;
+    expect([dry.would_start, dry.waiting[1]]).toMatchObject([[], { task_id: 'b', code: 'OVERLAP_CONFLICT' }]);
+    const run = startCli(['orchestrate', 'run', '--json', '--task', 'b'], { cwd });
+    let seen = '';
+    run.process.stdout?.on('data', (text: string) => {
+      seen += text;
+    });
+    await until('the run waits', () => seen.includes('"waiting"'));
+    expect(events(seen.slice(0, seen.lastIndexOf('\n'))).find(({ type }) => type === 'waiting')).toMatchObject({
+      for: [{ task_id: 'b', reason: 'task a may write go.sum, a locked file, too (here go.*, there go.sum)' }],
+    });
+    await orchestrate(['release', 'a', '--claim', claim_id], { cwd });
+    expect((await run.ended).code).toBe(0);
+  });
+});
+
 describe('exec', () => {
   const plan = () => project(['id: a, title: A, retry: { max_attempts: 1 }']);
 

@@ -25,6 +25,7 @@ const FACTS: PromptFacts = {
   failures: [],
   attempts: [],
   decisions: [],
+  protectedGlobs: [],
   heartbeatMs: 300_000,
 };
 

@@ -1,7 +1,8 @@
 /** What is done about tasks that are verified: which may be reviewed or merged, in which order, and what a run waits for. */
 
 import { describe, expect, test } from 'vitest';
-import { dueNow, mayStillRun, outlook, queueFor, reasonsToWait, type World } from '../../src/core/readiness.ts';
+import { mayStillRun } from '../../src/core/prospects.ts';
+import { dueNow, outlook, queueFor, reasonsToWait, type World } from '../../src/core/readiness.ts';
 import type { TaskRecord, TaskState } from '../../src/core/records.ts';
 import { onePhase, plan, world } from './helpers/plans.ts';
 import { id, lease, record } from './helpers/tasks.ts';

@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../src/core/plan.ts';
-import { mayStillRun, outlook, reasonsToWait, type World, withDependencies } from '../../src/core/readiness.ts';
+import { mayStillRun, withDependencies } from '../../src/core/prospects.ts';
+import { outlook, reasonsToWait, type World } from '../../src/core/readiness.ts';
 import type { TaskRecord } from '../../src/core/records.ts';
 import { isoTime } from '../../src/core/time.ts';
 import { plan, world } from './helpers/plans.ts';

@@ -1,16 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Plan, PlanTask } from '../../src/core/plan.ts';
-import {
-  isAbandoned,
-  isPhaseOver,
-  mayStillRun,
-  neededFor,
-  outlook,
-  reasonsToWait,
-  type World,
-  withDependencies,
-} from '../../src/core/readiness.ts';
+import { mayStillRun, withDependencies } from '../../src/core/prospects.ts';
+import { isAbandoned, isPhaseOver, neededFor, outlook, reasonsToWait, type World } from '../../src/core/readiness.ts';
 import type { TaskRecord, TaskState } from '../../src/core/records.ts';
+import { DEFAULT_SETTINGS } from '../../src/core/settings.ts';
 import { isoTime } from '../../src/core/time.ts';
 import { onePhase, plan, world } from './helpers/plans.ts';
 import { GRACE_MS, id, observer, record, T0, TTL_MS } from './helpers/tasks.ts';
@@ -298,7 +291,7 @@ describe('what is read and chosen', () => {
     ['d', ['d', 'c', 'a', 'b']],
     ['f', ['f', 'd', 'e']],
   ])('the records that decide on %s', (taskId, needed) => {
-    expect(neededFor(task(made, taskId), made)).toEqual(needed);
+    expect(neededFor(task(made, taskId), made, DEFAULT_SETTINGS.agents)).toEqual(needed);
   });
 
   test.each([

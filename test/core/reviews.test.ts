@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { parseRecord } from '../../src/core/records.ts';
+import { findingText } from '../../src/core/review-findings.ts';
 import {
   asksForChanges,
   changesError,
   conflictError,
-  findingText,
   mergeVerifyError,
   movedError,
   type Review,

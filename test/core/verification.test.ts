@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ERROR_CLASS_PATTERN } from '../../src/core/classify.ts';
+import { NOTHING_NOTED } from '../../src/core/guardrails.ts';
 import type { TaskRecord, Verdict } from '../../src/core/records.ts';
 import { cancelTask, outcomeKey } from '../../src/core/task-ops.ts';
 import {
@@ -56,6 +57,7 @@ const twin = (fields: Partial<Parameters<typeof verifiedOf>[0]> = {}, max = 64 *
       attemptId: ATTEMPT,
       verdict: READY,
       found: NO_WORK_FOUND,
+      notes: NOTHING_NOTED,
       worktreePath: null,
       checks: [],
       failure: null,

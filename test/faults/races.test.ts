@@ -72,3 +72,52 @@ test('commands that want one and the same task at once: one gets it', async () =
   expect(codes.filter((code) => code === 3)).toHaveLength(7);
   expect(auditTask(dir, 't0000').newest).toBe(1);
 });
+
+test('processes that work through tasks which write the same files never work on two of them at once', {
+  timeout: 600_000,
+}, async () => {
+  const globs = { deps: ['[package.json]', '["*.json"]', '["package*"]'], go: ['[go.sum]', '["go.*", "src/**"]'] };
+  const ids = Object.entries(globs).flatMap(([group, lists]) =>
+    Array.from({ length: LONG ? 60 : 12 }, (_, at) => ({
+      id: `${group}-${at}`,
+      more: `write_globs: ${lists[at % lists.length]}`,
+    })),
+  );
+  const dir = makeProject({
+    'plans/phases.yaml': planOf(ids),
+    'verdict.json': '{"verdict":"ready_for_review","summary":"done"}',
+  });
+  const { run_id } = await runStart(callOn(dir), {});
+  const racer = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), 'helpers/overlap-racer.ts'));
+  const racers = Array.from({ length: 6 }, () => startHelper(racer, { dir, run: run_id, tasks: ids.length }));
+  for (const each of racers) expect(await each.next()).toBe('ready');
+  for (const each of racers) each.send('go');
+  const told = (await Promise.all(racers.map((each) => each.next()))) as {
+    done: string[];
+    collided: string[];
+    waited: number;
+  }[];
+  for (const each of racers) expect((await each.ended).code).toBe(0);
+  expect(told.flatMap(({ collided }) => collided)).toEqual([]);
+  expect(told.flatMap(({ done }) => done).sort()).toEqual(ids.map(({ id }) => id).sort());
+  expect(told.some(({ waited }) => waited > 0)).toBe(true);
+});
+
+test('commands that claim tasks which write the same file at once: at most one goes on, and the others are refused', async () => {
+  const ids = Array.from({ length: 8 }, (_, at) => `t${at}`);
+  const dir = makeProject({
+    'plans/phases.yaml': planOf(ids.map((id) => ({ id, more: 'write_globs: [package.json]' }))),
+  });
+  const commands = ids.map((id) => new LiveForge(dir, ['claim', id]));
+  const codes = await Promise.all(commands.map(async (each) => (await each.ended).code));
+  const won = codes.filter((code) => code === 0).length;
+  // On a machine that is too busy all of them may give way; never do two go on.
+  expect(won).toBeLessThanOrEqual(1);
+  expect(codes.filter((code) => code === 4)).toHaveLength(ids.length - won);
+  const refused = commands.flatMap((each) => (each.events[0]?.['ok'] === true ? [] : each.events));
+  expect(new Set(refused.map((answer) => (answer as unknown as { error: { code: string } }).error.code))).toEqual(
+    new Set(['OVERLAP_CONFLICT']),
+  );
+  const { counts } = await status(callOn(dir), {});
+  expect([counts['claimed'] ?? 0, counts['unclaimed']]).toEqual([won, ids.length - won]);
+});

@@ -122,6 +122,34 @@ const EVENT: VerbSpec = {
   },
 };
 
+const GUARDRAIL_CHECK: VerbSpec = {
+  name: 'guardrail-check',
+  about: 'Whether files are protected, before they are changed',
+  notes: 'Exits with 4 for a file of agents.preflight_globs, unless it was decided that it may be changed.',
+  operands: [TASK],
+  usage: '[<task>] --path <path>... [options]',
+  options: [
+    { name: 'path', value: 'path', about: 'A file, or a folder with all that is in it', many: true },
+    {
+      name: 'attempt',
+      value: 'id',
+      about: 'The attempt that asks, which is noted (default: FORGE_ATTEMPT_ID, for its own task)',
+    },
+  ],
+  examples: [
+    ['guardrail-check --path migrations/0007.sql', 'the task and attempt in FORGE_*'],
+    ['guardrail-check --path src --path package.json --json', 'several, for a script'],
+  ],
+  async answer(input, { call }) {
+    const { guardrailCheck } = await import('../../verbs/guardrail-check.ts');
+    const own = input.env('FORGE_TASK_ID');
+    const task = input.writtenTask() ?? own;
+    const attempt = input.text('attempt') ?? (task === own ? input.env('FORGE_ATTEMPT_ID') : undefined);
+    const data = await guardrailCheck(call, { paths: input.list('path'), task, attempt });
+    return { data, human: async (look) => (await import('../render/work.ts')).renderGuardrails(data, look) };
+  },
+};
+
 const COMPLETE: VerbSpec = {
   name: 'complete',
   about: 'End an attempt, by a verdict or as a failure',
@@ -210,5 +238,5 @@ const RETRY: VerbSpec = {
   },
 };
 
-export const WORKING = [CLAIM_TASK, DISPATCH, ENSURE_WORKTREE, HEARTBEAT, EVENT, COMPLETE, RELEASE];
+export const WORKING = [CLAIM_TASK, DISPATCH, ENSURE_WORKTREE, HEARTBEAT, EVENT, GUARDRAIL_CHECK, COMPLETE, RELEASE];
 export const STEERING = [CANCEL, RETRY];

@@ -1,6 +1,6 @@
 /** What came of a review, or of a merge. */
 
-import { findingText } from '../../core/reviews.ts';
+import { findingText } from '../../core/review-findings.ts';
 import { oneLine } from '../../core/text.ts';
 import type { ReviewData, ShipData } from '../../verbs/finish.ts';
 import { hang } from '../layout.ts';

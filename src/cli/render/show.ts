@@ -1,6 +1,7 @@
 /** `show`: everything about one task, in paragraphs. */
 
-import { findingText } from '../../core/reviews.ts';
+import { writtenTexts } from '../../core/guardrails.ts';
+import { findingText } from '../../core/review-findings.ts';
 import { oneLine, plainText } from '../../core/text.ts';
 import { formatDuration, fromIso } from '../../core/time.ts';
 import { settingOf } from '../../core/workers.ts';
@@ -109,7 +110,7 @@ function labelOf({ attempt_number, phase }: Row): string {
 
 /** What came of an attempt, of whichever kind. */
 function outcomes({ verified, review, ship }: Row): string[] {
-  if (verified !== null) return [verifiedText(verified)];
+  if (verified !== null) return [verifiedText(verified), ...writtenTexts(verified)];
   if (review !== null) {
     const { error, verdict, summary, findings } = review;
     const said = summary === '' ? '' : `: ${summary}`;

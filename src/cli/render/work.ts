@@ -7,6 +7,7 @@ import type { DispatchData } from '../../verbs/dispatch.ts';
 import type { EnsureWorktreeData } from '../../verbs/ensure-worktree.ts';
 import type { EventData } from '../../verbs/event.ts';
 import type { ExecData } from '../../verbs/exec.ts';
+import type { GuardrailData } from '../../verbs/guardrail-check.ts';
 import type { Look } from '../look.ts';
 import { nextCommands } from './next.ts';
 import { inColourOf } from './states.ts';
@@ -58,6 +59,15 @@ export function renderHeartbeat({ task_id, expires_at }: HeartbeatResult, look: 
 
 export function renderEvent({ task_id, type }: EventData, look: Look): string {
   return `Noted ${oneLine(type)} of ${name(task_id, look)}.`;
+}
+
+export function renderGuardrails({ paths }: GuardrailData, { palette }: Look): string {
+  return paths
+    .map(({ path, glob, option_id, decision_key }) => {
+      const decided = `${oneLine(option_id ?? '')}, as asked under ${oneLine(decision_key ?? '')}`;
+      return `${palette.bold(plainText(path))} ${glob === null ? 'is not protected' : `is protected by ${glob}: ${decided}`}.`;
+    })
+    .join('\n');
 }
 
 export function renderComplete(

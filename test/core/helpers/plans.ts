@@ -3,6 +3,7 @@
 import { type Plan, parsePlan } from '../../../src/core/plan.ts';
 import type { World } from '../../../src/core/readiness.ts';
 import type { TaskRecord } from '../../../src/core/records.ts';
+import { DEFAULT_SETTINGS } from '../../../src/core/settings.ts';
 import type { WorkerSettings } from '../../../src/core/workers.ts';
 import { observer } from './tasks.ts';
 
@@ -46,5 +47,6 @@ export function world(
     observer: observer(ms),
     does: { review: false, ship: false },
     workers,
+    rules: DEFAULT_SETTINGS.agents,
   };
 }

@@ -1,6 +1,7 @@
 /** Commands that a fault is put into: the tree that each is started on, and what each may leave behind. */
 
 import fs from 'node:fs';
+import { expect } from 'vitest';
 import { ForgeError } from '../../../src/core/errors.ts';
 import { openQuestion } from '../../../src/core/questions.ts';
 import { RETENTION } from '../../../src/store/protocol.ts';
@@ -13,7 +14,7 @@ import { question } from '../../../src/verbs/question.ts';
 import { release } from '../../../src/verbs/release.ts';
 import type { Call } from '../../../src/verbs/session.ts';
 import { auditTask, type TaskFiles } from './audit.ts';
-import { callOn } from './forge.ts';
+import { asked, callOn } from './forge.ts';
 import { type Files, makeProject, planOf } from './project.ts';
 
 export const TASK = 'a';
@@ -31,6 +32,8 @@ export interface Scenario {
   repeatable: boolean;
   /** How many changes the command makes. Default: 1. */
   changes?: number;
+  /** How many changes any claim of the task makes. Default: 1. */
+  claims?: number;
   /** It starts processes, so only steady calls can be aimed at. Default: false. */
   steady?: boolean;
   /** What must hold as well of a tree that a fault has left; `dir` is a copy to work on. `before`: the task before the command. */
@@ -43,6 +46,17 @@ export const SETTINGS = 'retry: { max_attempts: 3, base: 0 }\n';
 
 export function project(settings: Files = { '.forge/settings.yaml': SETTINGS }): string {
   return makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]), 'verdict.json': VERDICT, ...settings });
+}
+
+/** A task that is not to be had itself, and would write what the other one writes. */
+const RIVAL = 'rival';
+
+function overlappingPlan(rival: 'active' | 'paused'): string {
+  const globs = 'write_globs: [go.sum]';
+  return planOf([
+    { id: TASK, more: globs },
+    { id: RIVAL, more: `status: ${rival}, ${globs}` },
+  ]);
 }
 
 /** The work on a task as an agent does it, up to some point. */
@@ -94,6 +108,31 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     says: { task_id: TASK, claim_id: MINE, generation: 8 },
     repeatable: true,
+  },
+  {
+    name: 'claim of a task that another task overlaps with',
+    async prepare() {
+      return {
+        dir: project({ 'plans/phases.yaml': overlappingPlan('paused') }),
+        args: ['claim', TASK, '--claim-id', MINE],
+      };
+    },
+    says: { task_id: TASK, claim_id: MINE, generation: 1 },
+    repeatable: true,
+    // The claim, and that the look was clean.
+    changes: 2,
+    claims: 2,
+    async also(dir, _args, before) {
+      const { record, newest } = auditTask(dir, TASK);
+      if (record === null || newest === before.newest) return;
+      // Whether the look was made or not: nobody else gets the files, and nothing is dispatched without it.
+      fs.writeFileSync(`${dir}/plans/phases.yaml`, overlappingPlan('active'));
+      expect(await asked(claim(callOn(dir), { task: RIVAL }))).toEqual({ ok: false, code: 'OVERLAP_CONFLICT' });
+      expect(record.lease?.overlap_unchecked ?? false).toBe(newest === before.newest + 1);
+      const run = record.lease?.owner_run_id ?? '';
+      await dispatch(callOn(dir), { task: TASK, claim: MINE, run, phase: 'implement' });
+      expect(auditTask(dir, TASK).record?.lease?.overlap_unchecked).toBeUndefined();
+    },
   },
   {
     name: 'dispatch',

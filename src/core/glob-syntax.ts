@@ -1,0 +1,233 @@
+/** Reads a glob: what it is made of, or what is wrong with it. `spec/PLAN.md` describes the dialect. */
+
+import { type CharSet, codeOf, complement, intersection, merged, NOT_SLASH, onlyOne, single } from './char-sets.ts';
+
+/** Longest glob, and longest in all that its braces may come to, in characters. Both bound the search in `globs.ts`. */
+export const GLOB_MAX_CHARS = 200;
+export const GLOB_MAX_EXPANDED = 1000;
+
+export interface GlobFault {
+  message: string;
+  /** What to do about it, a sentence. */
+  suggestion?: string;
+}
+
+/** `stars` is a run of that many asterisks. */
+type Token = { on: CharSet } | { stars: number };
+type Node = Token | 'slash' | { either: Node[][] };
+
+/** What is between two slashes; `deep` is `**`. */
+export type Part = 'deep' | readonly Token[];
+
+/** A glob without braces. */
+export interface PlainGlob {
+  parts: readonly Part[];
+  /** It ends with a slash: what is in a folder is meant. */
+  folder: boolean;
+}
+
+class Fault extends Error {
+  readonly fault: GlobFault;
+
+  constructor(message: string, suggestion?: string) {
+    super(message);
+    this.fault = { message, ...(suggestion === undefined ? {} : { suggestion }) };
+  }
+}
+
+/** What plans mostly hold: names and asterisks. Nothing can be wrong with those, and a plan may have thousands. */
+const SIMPLE = /^(?:(?!\.\.?(?:\/|$))[\w.@+*?-]+(?:\/|$))+$/;
+
+/** What is wrong with a glob; null when nothing is. */
+export function globFault(text: string): GlobFault | null {
+  if (text.length <= GLOB_MAX_CHARS && SIMPLE.test(text)) return null;
+  try {
+    readGlob(text);
+    return null;
+  } catch (error) {
+    if (error instanceof Fault) return error.fault;
+    throw error;
+  }
+}
+
+/** What every path begins with that the glob matches, as far as a look at its text tells. */
+export function textBeforeWildcards(source: string): string {
+  const text = source.replace(START, '');
+  const at = text.search(/[*?[{\\]/);
+  return at < 0 ? text.replace(/\/$/, '') : text.slice(0, at);
+}
+
+/** The project's folder, named for nothing. */
+const START = /^(?:\.\/)+(?=.)/;
+
+/** One for each way to choose from the braces. Throws where `globFault` finds a fault. */
+export function readGlob(source: string): PlainGlob[] {
+  if (source.length > GLOB_MAX_CHARS) throw new Fault(`has more than ${GLOB_MAX_CHARS} characters`);
+  if (source.trim() === '') throw new Fault('is empty');
+  if (source.trim() !== source) throw new Fault('begins or ends with a space', 'Leave it out.');
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(source)) throw new Fault('may not hold control characters');
+  if (source.startsWith('!'))
+    throw new Fault('can not be negated', 'List what is meant. For a name that begins with !, write \\!.');
+  const nodes = new Reader(source.replace(START, '')).all();
+  return expanded(nodes).map(partsOf);
+}
+
+/** A path as a glob that means just that file, or that folder and everything in it. */
+export function plainGlobOf(path: string): PlainGlob {
+  return partsOf([...path].map((char) => (char === '/' ? 'slash' : { on: single(char) })));
+}
+
+class Reader {
+  readonly #chars: readonly string[];
+  #at = 0;
+
+  constructor(text: string) {
+    this.#chars = [...text];
+  }
+
+  all(): Node[] {
+    return this.#sequence(false);
+  }
+
+  #peek(ahead = 0): string {
+    return this.#chars[this.#at + ahead] ?? '';
+  }
+
+  /** Up to the end, or within braces to the next comma or closing brace. */
+  #sequence(inBraces: boolean): Node[] {
+    const nodes: Node[] = [];
+    while (this.#at < this.#chars.length) {
+      const char = this.#peek();
+      if (inBraces && (char === ',' || char === '}')) return nodes;
+      if ('?*+@!'.includes(char) && this.#peek(1) === '(')
+        throw new Fault(`has ${char}(...), which is not supported`, 'Write {a,b}; for the character itself, \\(.');
+      nodes.push(this.#node(char));
+    }
+    return nodes;
+  }
+
+  #node(char: string): Node {
+    this.#at += 1;
+    switch (char) {
+      case '/':
+        return 'slash';
+      case '*':
+        return { stars: this.#stars() };
+      case '?':
+        return { on: NOT_SLASH };
+      case '[':
+        return { on: this.#class() };
+      case '{':
+        return { either: this.#braces() };
+      case '\\':
+        return { on: single(this.#escaped()) };
+      default:
+        return { on: single(char) };
+    }
+  }
+
+  #stars(): number {
+    let count = 1;
+    for (; this.#peek() === '*'; this.#at += 1) count += 1;
+    return count;
+  }
+
+  #escaped(): string {
+    const char = this.#peek();
+    if (char === '') throw new Fault('ends with a backslash', 'Folders are parted by /.');
+    if (/[\p{L}\p{N}/]/u.test(char))
+      throw new Fault(`has a backslash before ${char}`, 'Folders are parted by /; \\ takes a wildcard by its word.');
+    this.#at += 1;
+    return char;
+  }
+
+  #braces(): Node[][] {
+    const branches: Node[][] = [];
+    for (;;) {
+      branches.push(this.#sequence(true));
+      const end = this.#peek();
+      this.#at += 1;
+      if (end === '') throw new Fault('has a { that is not closed', 'For the character itself, write \\{.');
+      if (end === '}') break;
+    }
+    if (branches.length < 2)
+      throw new Fault('has braces without a comma', 'Write {a,b}; for the character itself, \\{.');
+    return branches;
+  }
+
+  #class(): CharSet {
+    const negated = this.#peek() === '!' || this.#peek() === '^';
+    if (negated) this.#at += 1;
+    const ranges: [number, number][] = [];
+    for (let first = true; first || this.#peek() !== ']'; first = false) {
+      const from = this.#member();
+      const isRange = this.#peek() === '-' && this.#peek(1) !== ']';
+      if (isRange) this.#at += 1;
+      const to = isRange ? this.#member() : from;
+      if (to < from) throw new Fault('has a range in [...] that goes backwards', 'Write it from low to high.');
+      ranges.push([from, to]);
+    }
+    this.#at += 1;
+    const set = merged(ranges);
+    const kept = intersection(negated ? complement(set) : set, NOT_SLASH);
+    if (kept.length === 0) throw new Fault('has a [...] that matches nothing');
+    return kept;
+  }
+
+  #member(): number {
+    const char = this.#next();
+    if (char === '/') throw new Fault('has a / in [...], which never matches', 'Write {a,b} with whole names.');
+    if (char === '[' && [':', '.', '='].includes(this.#peek()))
+      throw new Fault(`has [${this.#peek()} in [...], which is not supported`, 'Write the characters, such as a-z.');
+    return codeOf(char === '\\' ? this.#next() : char);
+  }
+
+  #next(): string {
+    const char = this.#peek();
+    if (char === '') throw new Fault('has a [ that is not closed', 'For the character itself, write \\[.');
+    this.#at += 1;
+    return char;
+  }
+}
+
+/** Every way to choose from the braces. */
+function expanded(nodes: readonly Node[]): (Token | 'slash')[][] {
+  let ways: (Token | 'slash')[][] = [[]];
+  for (const node of nodes) {
+    const choices = typeof node === 'object' && 'either' in node ? node.either.flatMap(expanded) : [[node]];
+    ways = ways.flatMap((way) => choices.map((choice) => [...way, ...choice]));
+    if (ways.reduce((sum, way) => sum + way.length, ways.length) > GLOB_MAX_EXPANDED)
+      throw new Fault(`has braces that come to more than ${GLOB_MAX_EXPANDED} characters`, 'Write several globs.');
+  }
+  return ways;
+}
+
+function partsOf(tokens: readonly (Token | 'slash')[]): PlainGlob {
+  const parts: Token[][] = [[]];
+  for (const token of tokens) {
+    if (token === 'slash') parts.push([]);
+    else parts.at(-1)?.push(token);
+  }
+  if (tokens.length === 0) throw new Fault('has braces that may come to nothing', 'Name a file in every alternative.');
+  if (parts[0]?.length === 0) throw new Fault('must name files below the project', 'Leave out / at the start.');
+  const endsWithSlash = parts.at(-1)?.length === 0;
+  if (endsWithSlash) parts.pop();
+  const read = parts.map(partOf);
+  return { parts: read, folder: endsWithSlash && read.at(-1) !== 'deep' };
+}
+
+function partOf(tokens: readonly Token[]): Part {
+  if (tokens.length === 0) throw new Fault('has two / in a row', 'Leave one out.');
+  const name = nameOf(tokens);
+  if (name === '..') throw new Fault('must name files below the project', 'Leave out every `..`.');
+  if (name === '.') throw new Fault('has a part that is only a dot', 'Leave it out.');
+  const stars = tokens.reduce((sum, token) => sum + ('stars' in token ? token.stars : Number.NaN), 0);
+  return stars >= 2 ? 'deep' : tokens;
+}
+
+/** The one name that a part stands for; null when it has a wildcard. */
+export function nameOf(part: Part): string | null {
+  if (part === 'deep') return null;
+  const chars = part.map((token) => ('on' in token ? onlyOne(token.on) : null));
+  return chars.every((char) => char !== null) ? chars.join('') : null;
+}
