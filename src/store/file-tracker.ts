@@ -13,6 +13,7 @@ import type { IssueState, SeenIssue, Tracker } from '../core/tracker.ts';
 import { type IssueChange, isChangedTo, parseTrackerFile } from '../core/tracker-file.ts';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
+import { whyUnread } from './io-errors.ts';
 import { exclusivelySoon } from './locks.ts';
 
 /** Everything on disk is untrusted; bytes. */
@@ -236,7 +237,9 @@ export class FileTracker implements Tracker {
     }
     const code = errorCode(error);
     if (!(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
-    return new ForgeError('TRACKER_ERROR', `${doing}: ${WORDS[code] ?? error.message}`, {
+    // What may not be written says so itself.
+    const words = code === 'EACCES' ? null : whyUnread(error, MAX_BYTES);
+    return new ForgeError('TRACKER_ERROR', `${doing}: ${words ?? error.message}`, {
       ...(code === 'ENOENT' ? { hint: 'Write the file, or mend tracker.path in .forge/settings.yaml.' } : {}),
       details: { errno: code },
       cause: error,
@@ -249,14 +252,6 @@ export class FileTracker implements Tracker {
 }
 
 const NO_LINKS = 'Symlinks are never followed. Put the real file or folder there.';
-
-const WORDS: Record<string, string> = {
-  ENOENT: 'there is no such file',
-  EFBIG: `it is larger than ${MAX_BYTES} bytes`,
-  EINVAL: 'it is not a regular file',
-  ELOOP: 'it is a symlink',
-  ENOTDIR: 'something on the way to it is no folder',
-};
 
 function malformed(shown: string, problems: readonly Problem[]): ForgeError {
   const [first] = problems;

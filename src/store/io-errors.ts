@@ -29,3 +29,16 @@ export function asIoError(error: unknown, doing: string): unknown {
     cause: error,
   });
 }
+
+/** Why a file that a person names could not be read, in words; null when there are none for it. `maxBytes`: the most that is read. */
+export function whyUnread(error: unknown, maxBytes: number): string | null {
+  const words: Record<string, string> = {
+    ENOENT: 'there is no such file',
+    ENOTDIR: 'something on the way to it is no folder',
+    EFBIG: `it is larger than ${maxBytes} bytes`,
+    EINVAL: 'it is not a regular file',
+    EACCES: 'it may not be read',
+    ELOOP: 'it is a symlink',
+  };
+  return words[errorCode(error)] ?? null;
+}

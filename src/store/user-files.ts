@@ -7,22 +7,15 @@ import { ForgeError } from '../core/errors.ts';
 import { readFrom } from './attempt-files.ts';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
+import { whyUnread } from './io-errors.ts';
 
 /** Text of a file named by `flag`. Throws INVALID_ARGS when it can't be read or has more than `maxBytes`. */
 export function readUserFile(path: string, flag: string, maxBytes: number): string {
   try {
     return readCapped(path, maxBytes);
   } catch (error) {
-    const why: Record<string, string> = {
-      ENOENT: 'there is no such file',
-      EFBIG: `it is larger than ${maxBytes} bytes`,
-      EINVAL: 'it is not a regular file',
-      EACCES: 'it may not be read',
-      ELOOP: 'it is a symlink',
-    };
-    throw new ForgeError('INVALID_ARGS', `${flag} ${path}: ${why[errorCode(error)] ?? String(error)}`, {
-      cause: error,
-    });
+    const why = whyUnread(error, maxBytes) ?? String(error);
+    throw new ForgeError('INVALID_ARGS', `${flag} ${path}: ${why}`, { cause: error });
   }
 }
 
