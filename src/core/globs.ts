@@ -33,14 +33,19 @@ export function globOf(source: string): Glob {
   return { source, prefix: textBeforeWildcards(source), automaton: once(() => automatonOf(readGlob(source))) };
 }
 
-const compiled = new WeakMap<readonly string[], readonly Glob[]>();
+const lists = new WeakMap<readonly string[], readonly Glob[]>();
+const known = new Map<string, Glob>();
 
-/** The same for a list, which is compiled once. */
+/** The same for a list. Thousands of tasks may have the same globs, so each is made once. */
 export function globsOf(sources: readonly string[]): readonly Glob[] {
-  const known = compiled.get(sources);
-  if (known !== undefined) return known;
-  const globs = sources.map(globOf);
-  compiled.set(sources, globs);
+  const before = lists.get(sources);
+  if (before !== undefined) return before;
+  const globs = sources.map((source) => {
+    const glob = known.get(source) ?? globOf(source);
+    known.set(source, glob);
+    return glob;
+  });
+  lists.set(sources, globs);
   return globs;
 }
 
@@ -164,12 +169,16 @@ const PATHS: Automaton = {
  * and visits each combination of states at most once, so it takes no more time than there are combinations.
  */
 export function commonPath(globs: readonly Glob[]): string | null {
-  if (!globs.every((glob, i) => globs.slice(0, i).every((other) => mayMeet(glob, other)))) return null;
+  if (!mayMeet(globs)) return null;
   return new Search([...globs.map((glob) => glob.automaton()), PATHS]).path();
 }
 
-function mayMeet({ prefix: a }: Glob, { prefix: b }: Glob): boolean {
-  return a.startsWith(b) || b.startsWith(a);
+/** False where the beginnings alone tell that there is no such path, as with most globs. */
+export function mayMeet(globs: readonly Glob[]): boolean {
+  for (const { prefix: a } of globs) {
+    for (const { prefix: b } of globs) if (!a.startsWith(b) && !b.startsWith(a)) return false;
+  }
+  return true;
 }
 
 /** A state of each automaton, as the digits of one number. There may be millions, so nothing is made for each. */

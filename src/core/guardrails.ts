@@ -104,7 +104,9 @@ export function guardrailFindings(work: WorkWritten): ReviewFinding[] {
     const decision = decisionOn(path, glob, work.record);
     const isDenied = decision?.option_id === DENY_OPTION;
     if (!isDenied && (decision !== null || isChecked(path, work.checked))) return [];
-    const why = isDenied ? `although it was denied (${decision?.decision_key})` : 'without a check or an answered question';
+    const why = isDenied
+      ? `although it was denied (${decision?.decision_key})`
+      : 'without a check or an answered question';
     const message = oneLine(`it is protected by ${glob} and was changed ${why}`, 500);
     return [{ severity: 'block', path: file, line: null, message }];
   });
