@@ -7,7 +7,7 @@
  */
 
 import { ANY, type CharSet, codeOf, complement, holds, intersection, NOT_SLASH, sample, single } from './char-sets.ts';
-import { nameOf, type PlainGlob, plainGlobOf, readGlob, textBeforeWildcards } from './glob-syntax.ts';
+import { nameOf, type Part, type PlainGlob, plainGlobOf, readGlob, textBeforeWildcards } from './glob-syntax.ts';
 import { once } from './once.ts';
 
 export interface Glob {
@@ -49,9 +49,13 @@ export function globsOf(sources: readonly string[]): readonly Glob[] {
   return globs;
 }
 
-/** A path as a glob that means just that file, or that folder and everything in it. */
-export function globOfPath(path: string): Glob {
-  return { source: path, prefix: path, automaton: once(() => automatonOf([plainGlobOf(path)])) };
+/** The path of a folder as a glob that means everything in it. */
+export function globOfFolder(path: string): Glob {
+  return {
+    source: path,
+    prefix: `${path}/`,
+    automaton: once(() => automatonOf([{ ...plainGlobOf(path), folder: true }])),
+  };
 }
 
 // ---------------------------------------------------------------------------------------------- the automaton
@@ -106,6 +110,15 @@ function automatonOf(globs: readonly PlainGlob[]): Automaton {
   return { edges: builder.edges, accepts: builder.edges.map((_, state) => builder.accepting.has(state)) };
 }
 
+/**
+ * A name without a wildcard may be that of a folder, and then means everything in it. One with a dot in it is taken for a
+ * file's: else `a.ts` and `*.md` would have `a.ts/b.md` in common, which nobody means.
+ */
+function mayBeFolder(part: Part): boolean {
+  const name = nameOf(part);
+  return name !== null && !name.slice(1).includes('.');
+}
+
 function add(builder: Builder, { parts, folder }: PlainGlob): void {
   for (const [i, part] of parts.entries()) {
     const isLast = i === parts.length - 1;
@@ -119,8 +132,7 @@ function add(builder: Builder, { parts, folder }: PlainGlob): void {
       else builder.edge(builder.at, NOT_SLASH, builder.at);
     }
     if (isLast && !folder) builder.accepting.add(builder.at);
-    // A name without a wildcard may be that of a folder, and then means everything in it.
-    const goesOn = !isLast || folder || nameOf(part) !== null;
+    const goesOn = !isLast || folder || mayBeFolder(part);
     if (goesOn) builder.next(single('/'));
     if (goesOn && isLast) builder.everything();
   }

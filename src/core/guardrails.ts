@@ -4,7 +4,7 @@
  */
 
 import * as z from 'zod/mini';
-import { commonPath, globOfPath, globsOf, matches } from './globs.ts';
+import { commonPath, type Glob, globOfFolder, globsOf, matches } from './globs.ts';
 import { once } from './once.ts';
 import { ledgerOf } from './questions.ts';
 import type { TaskRecord } from './records.ts';
@@ -38,10 +38,11 @@ export interface WrittenNotes {
 
 export const NOTHING_NOTED: WrittenNotes = { outside: null, findings: [] };
 
-/** The glob that protects a file, or something in a folder, whichever `path` is; null when none does. */
-export function protectingGlob(path: string, preflight: readonly string[]): string | null {
-  const named = globOfPath(path);
-  return globsOf(preflight).find((glob) => commonPath([named, glob]) !== null)?.source ?? null;
+/** The glob that protects a file, or with `isFolder` anything that could be in a folder; null when none does. */
+export function protectingGlob(path: string, isFolder: boolean, preflight: readonly string[]): string | null {
+  const inside = globOfFolder(path);
+  const protects = (glob: Glob) => matches(glob, path) || (isFolder && commonPath([inside, glob]) !== null);
+  return globsOf(preflight).find(protects)?.source ?? null;
 }
 
 /** What was decided on a protected file: the option and the key that it was asked under; null when nobody has answered. */
