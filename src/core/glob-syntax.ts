@@ -72,7 +72,7 @@ export function readGlob(source: string): PlainGlob[] {
   return expanded(nodes).map(partsOf);
 }
 
-/** A path as a glob that means just that file, or that folder and everything in it. */
+/** A path as a glob that holds no wildcard, whatever its characters. */
 export function plainGlobOf(path: string): PlainGlob {
   return partsOf([...path].map((char) => (char === '/' ? 'slash' : { on: single(char) })));
 }

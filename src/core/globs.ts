@@ -7,7 +7,7 @@
  */
 
 import { ANY, type CharSet, codeOf, complement, holds, intersection, NOT_SLASH, sample, single } from './char-sets.ts';
-import { nameOf, type PlainGlob, plainGlobOf, readGlob, textBeforeWildcards } from './glob-syntax.ts';
+import { nameOf, type Part, type PlainGlob, plainGlobOf, readGlob, textBeforeWildcards } from './glob-syntax.ts';
 import { once } from './once.ts';
 
 export interface Glob {
@@ -33,20 +33,29 @@ export function globOf(source: string): Glob {
   return { source, prefix: textBeforeWildcards(source), automaton: once(() => automatonOf(readGlob(source))) };
 }
 
-const compiled = new WeakMap<readonly string[], readonly Glob[]>();
+const lists = new WeakMap<readonly string[], readonly Glob[]>();
+const known = new Map<string, Glob>();
 
-/** The same for a list, which is compiled once. */
+/** The same for a list. Thousands of tasks may have the same globs, so each is made once. */
 export function globsOf(sources: readonly string[]): readonly Glob[] {
-  const known = compiled.get(sources);
-  if (known !== undefined) return known;
-  const globs = sources.map(globOf);
-  compiled.set(sources, globs);
+  const before = lists.get(sources);
+  if (before !== undefined) return before;
+  const globs = sources.map((source) => {
+    const glob = known.get(source) ?? globOf(source);
+    known.set(source, glob);
+    return glob;
+  });
+  lists.set(sources, globs);
   return globs;
 }
 
-/** A path as a glob that means just that file, or that folder and everything in it. */
-export function globOfPath(path: string): Glob {
-  return { source: path, prefix: path, automaton: once(() => automatonOf([plainGlobOf(path)])) };
+/** The path of a folder as a glob that means everything in it. */
+export function globOfFolder(path: string): Glob {
+  return {
+    source: path,
+    prefix: `${path}/`,
+    automaton: once(() => automatonOf([{ ...plainGlobOf(path), folder: true }])),
+  };
 }
 
 // ---------------------------------------------------------------------------------------------- the automaton
@@ -101,6 +110,15 @@ function automatonOf(globs: readonly PlainGlob[]): Automaton {
   return { edges: builder.edges, accepts: builder.edges.map((_, state) => builder.accepting.has(state)) };
 }
 
+/**
+ * A name without a wildcard may be that of a folder, and then means everything in it. One with a dot in it is taken for a
+ * file's: else `a.ts` and `*.md` would have `a.ts/b.md` in common, which nobody means.
+ */
+function mayBeFolder(part: Part): boolean {
+  const name = nameOf(part);
+  return name !== null && !name.slice(1).includes('.');
+}
+
 function add(builder: Builder, { parts, folder }: PlainGlob): void {
   for (const [i, part] of parts.entries()) {
     const isLast = i === parts.length - 1;
@@ -114,8 +132,7 @@ function add(builder: Builder, { parts, folder }: PlainGlob): void {
       else builder.edge(builder.at, NOT_SLASH, builder.at);
     }
     if (isLast && !folder) builder.accepting.add(builder.at);
-    // A name without a wildcard may be that of a folder, and then means everything in it.
-    const goesOn = !isLast || folder || nameOf(part) !== null;
+    const goesOn = !isLast || folder || mayBeFolder(part);
     if (goesOn) builder.next(single('/'));
     if (goesOn && isLast) builder.everything();
   }
@@ -164,12 +181,16 @@ const PATHS: Automaton = {
  * and visits each combination of states at most once, so it takes no more time than there are combinations.
  */
 export function commonPath(globs: readonly Glob[]): string | null {
-  if (!globs.every((glob, i) => globs.slice(0, i).every((other) => mayMeet(glob, other)))) return null;
+  if (!mayMeet(globs)) return null;
   return new Search([...globs.map((glob) => glob.automaton()), PATHS]).path();
 }
 
-function mayMeet({ prefix: a }: Glob, { prefix: b }: Glob): boolean {
-  return a.startsWith(b) || b.startsWith(a);
+/** False where the beginnings alone tell that there is no such path, as with most globs. */
+export function mayMeet(globs: readonly Glob[]): boolean {
+  for (const { prefix: a } of globs) {
+    for (const { prefix: b } of globs) if (!a.startsWith(b) && !b.startsWith(a)) return false;
+  }
+  return true;
 }
 
 /** A state of each automaton, as the digits of one number. There may be millions, so nothing is made for each. */

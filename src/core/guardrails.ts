@@ -3,7 +3,7 @@
  * having asked, or outside of what its task was to write, is told afterwards. It stops nothing: a review decides.
  */
 
-import { commonPath, globOfPath, globsOf, matches } from './globs.ts';
+import { commonPath, type Glob, globOfFolder, globsOf, matches } from './globs.ts';
 import { ledgerOf } from './questions.ts';
 import type { TaskRecord } from './records.ts';
 import { findingText, type ReviewFinding } from './review-findings.ts';
@@ -26,10 +26,11 @@ export interface WrittenNotes {
 
 export const NOTHING_NOTED: WrittenNotes = { outside: null, findings: [] };
 
-/** The glob that protects a file, or something in a folder, whichever `path` is; null when none does. */
-export function protectingGlob(path: string, preflight: readonly string[]): string | null {
-  const named = globOfPath(path);
-  return globsOf(preflight).find((glob) => commonPath([named, glob]) !== null)?.source ?? null;
+/** The glob that protects a file, or with `isFolder` anything that could be in a folder; null when none does. */
+export function protectingGlob(path: string, isFolder: boolean, preflight: readonly string[]): string | null {
+  const inside = globOfFolder(path);
+  const protects = (glob: Glob) => matches(glob, path) || (isFolder && commonPath([inside, glob]) !== null);
+  return globsOf(preflight).find(protects)?.source ?? null;
 }
 
 /** What was decided on a protected file: the option and the key that it was asked under; null when nobody has answered. */

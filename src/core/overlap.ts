@@ -4,7 +4,7 @@
  */
 
 import { changed, type Decision, endedClaim, heldBy, historyOf, repeated } from './decision.ts';
-import { commonPath, type Glob, globsOf } from './globs.ts';
+import { commonPath, type Glob, globsOf, mayMeet } from './globs.ts';
 import { type LeaseObserver, leaseStanding } from './leases.ts';
 import type { Plan, PlanTask } from './plan.ts';
 import type { TaskRecord } from './records.ts';
@@ -31,12 +31,14 @@ type Writer = Pick<PlanTask, 'write_globs'>;
 export function holdsBack(mine: Writer, theirs: Writer, rules: OverlapRules): Overlap | null {
   if (rules.overlap === 'strict') return overlapOf(mine, theirs);
   // Most tasks write nothing that is locked, and need not be compared at all.
-  const locked = lockedBy(mine, rules);
-  if (locked.length === 0 || lockedBy(theirs, rules).length === 0) return null;
-  for (const { glob, lock } of locked) {
+  if (!writesLocked(theirs, rules) || !writesLocked(mine, rules)) return null;
+  for (const glob of globsOf(mine.write_globs)) {
     for (const other of globsOf(theirs.write_globs)) {
-      const path = commonPath([glob, other]) === null ? null : commonPath([lock, glob, other]);
-      if (path !== null) return { mine: glob.source, theirs: other.source, path, lock: lock.source };
+      if (shared(glob, other) === null) continue;
+      for (const lock of globsOf(rules.hard_lock_globs)) {
+        const path = shared(lock, glob, other);
+        if (path !== null) return { mine: glob.source, theirs: other.source, path, lock: lock.source };
+      }
     }
   }
   return null;
@@ -46,27 +48,31 @@ export function holdsBack(mine: Writer, theirs: Writer, rules: OverlapRules): Ov
 export function overlapOf(mine: Writer, theirs: Writer): Overlap | null {
   for (const glob of globsOf(mine.write_globs)) {
     for (const other of globsOf(theirs.write_globs)) {
-      const path = commonPath([glob, other]);
+      const path = shared(glob, other);
       if (path !== null) return { mine: glob.source, theirs: other.source, path, lock: null };
     }
   }
   return null;
 }
 
-const locked = new WeakMap<readonly string[], WeakMap<readonly string[], readonly { glob: Glob; lock: Glob }[]>>();
-
-/** The globs of a task that reach a locked file, each with what locks it. */
-function lockedBy({ write_globs }: Writer, { hard_lock_globs }: OverlapRules): readonly { glob: Glob; lock: Glob }[] {
-  const ofLocks = locked.get(hard_lock_globs) ?? new WeakMap();
-  locked.set(hard_lock_globs, ofLocks);
-  const known = ofLocks.get(write_globs);
-  if (known !== undefined) return known;
+/** Whether any file that the task may write is locked. */
+function writesLocked({ write_globs }: Writer, { hard_lock_globs }: OverlapRules): boolean {
   const locks = globsOf(hard_lock_globs);
-  const found = globsOf(write_globs).flatMap((glob) =>
-    locks.flatMap((lock) => (commonPath([glob, lock]) === null ? [] : [{ glob, lock }])),
-  );
-  ofLocks.set(write_globs, found);
-  return found;
+  return globsOf(write_globs).some((glob) => locks.some((lock) => shared(lock, glob) !== null));
+}
+
+const found = new Map<string, string | null>();
+
+/** `commonPath`. The same few globs stand in many tasks, and are compared again at every look of a run. */
+function shared(...globs: readonly Glob[]): string | null {
+  if (!mayMeet(globs)) return null;
+  // No glob has a newline.
+  const key = globs.map(({ source }) => source).join('\n');
+  const before = found.get(key);
+  if (before !== undefined) return before;
+  const path = commonPath(globs);
+  found.set(key, path);
+  return path;
 }
 
 /** The tasks of the plan that can't be worked on while this one is. */

@@ -86,7 +86,7 @@ function goesFirst(other: TaskRecord, claimId: string): boolean {
  */
 async function workedOn(env: Env, rivals: readonly PlanTask[], by: string): Promise<TaskRecord[]> {
   const found: TaskRecord[] = [];
-  for (const { id } of rivals) {
+  for (const id of await touched(env, rivals)) {
     const read = await env.store.read(id, { thorough: true });
     // Nothing can be committed to a task that can't be read, so nobody goes on with it.
     if (read.record === null || read.problem !== null || !isInFlight(read.record.state.state)) continue;
@@ -94,6 +94,13 @@ async function workedOn(env: Env, rivals: readonly PlanTask[], by: string): Prom
     if (isWorkedOn(record, observerOf(env))) found.push(record);
   }
   return found;
+}
+
+/** Those that something has happened to: where many tasks write one file, most are still to come. */
+async function touched({ store }: Pick<Env, 'store'>, tasks: readonly PlanTask[]): Promise<string[]> {
+  if (tasks.length === 0) return [];
+  const there = new Set(await store.list());
+  return tasks.flatMap(({ id }) => (there.has(id) ? [id] : []));
 }
 
 async function abandoned(env: Env, taskId: string, by: string): Promise<TaskRecord> {
@@ -109,9 +116,8 @@ async function abandoned(env: Env, taskId: string, by: string): Promise<TaskReco
 /** What is to be said of tasks in flight that overlap with this one, though it need not wait for them. */
 export async function softOverlaps(env: Env, plan: Plan, task: PlanTask): Promise<string[]> {
   const reads = new Map<string, TaskRead>();
-  for (const other of plan.tasks) {
-    if (overlapOf(task, other) !== null) reads.set(other.id, await env.store.read(other.id));
-  }
+  const others = plan.tasks.filter((other) => overlapOf(task, other) !== null);
+  for (const id of await touched(env, others)) reads.set(id, await env.store.read(id));
   return overlapWarnings([task], worldOf(env, plan, reads));
 }
 

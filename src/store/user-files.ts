@@ -58,6 +58,11 @@ export function realPlace(absolute: string): string {
   }
 }
 
+/** Whether there is a folder at `path`. */
+export function isFolder(path: string): boolean {
+  return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
 /** Writes a file that a user named by `flag`, over what is there. Throws INVALID_ARGS when it can't be written. */
 export function writeUserFile(path: string, flag: string, text: string): void {
   const tmp = `${path}.${process.pid}.tmp`;

@@ -10,11 +10,11 @@ import { workedBy } from '../core/task-ops.ts';
 import { oneLine } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
 import { hasWorktrees } from '../runner/place.ts';
-import { realPlace } from '../store/user-files.ts';
+import { isFolder, realPlace } from '../store/user-files.ts';
 import { type Call, openSession, plannedTask, planOf, requireRecord, type Session } from './session.ts';
 
 export interface GuardrailOptions {
-  /** Files, or folders with everything in them, relative to the current folder; they need not be there yet. */
+  /** Files, or folders with everything in them, relative to the current folder. What is not there yet is a file, unless it ends with a slash. */
   paths: readonly string[];
   /** Whose decisions count. Without it nothing is decided. */
   task?: string | undefined;
@@ -59,7 +59,7 @@ export async function guardrailCheck(call: Call, options: GuardrailOptions): Pro
   const record = task === undefined ? null : await recordOf(session, task, attemptId);
   const roots = await rootsOf(session, task, attemptId);
   const rows: GuardrailRow[] = [];
-  for (const given of options.paths) rows.push(rowOf(session, await projectPath(session, roots, given), record));
+  for (const given of options.paths) rows.push(rowOf(session, await namedBy(session, roots, given), record));
   if (task !== undefined && attemptId !== null) await note(session, task, attemptId, rows);
   const data: GuardrailData = { task_id: task ?? null, attempt_id: attemptId, paths: rows };
   refuseUncleared(data);
@@ -78,8 +78,8 @@ async function recordOf(session: Session, task: string, attemptId: string | null
   return record;
 }
 
-function rowOf(session: Session, name: string, record: TaskRecord | null): GuardrailRow {
-  const glob = protectingGlob(name, session.settings.agents.preflight_globs);
+function rowOf(session: Session, { name, folder }: Named, record: TaskRecord | null): GuardrailRow {
+  const glob = protectingGlob(name, folder, session.settings.agents.preflight_globs);
   if (glob === null) return { path: name, protected: false, glob, cleared: true, option_id: null, decision_key: null };
   const decision = decisionOn(name, glob, record);
   return {
@@ -132,8 +132,14 @@ async function rootsOf(session: Session, task: string | undefined, attemptId: st
   return [...(own === null ? [] : [own]), session.layout.project].map((root) => realPlace(root));
 }
 
+/** A path as globs see it. `folder`: it is one, or was written as one. */
+interface Named {
+  name: string;
+  folder: boolean;
+}
+
 /** The path as globs see it, relative to the project. Symlinks are followed: what they lead to is what would change. */
-async function projectPath(session: Session, roots: readonly string[], given: string): Promise<string> {
+async function namedBy(session: Session, roots: readonly string[], given: string): Promise<Named> {
   const place = realPlace(path.resolve(session.ctx.cwd, given));
   const all = [...roots, ...(await worktreeAround(session, place))];
   const root = all.filter((each) => place.startsWith(`${each}/`)).toSorted((a, b) => b.length - a.length)[0];
@@ -143,7 +149,7 @@ async function projectPath(session: Session, roots: readonly string[], given: st
       hint: 'A path is relative to the current folder, and leads to a file or a folder in the project or in a worktree of it.',
     });
   }
-  return place.slice(root.length + 1);
+  return { name: place.slice(root.length + 1), folder: given.endsWith('/') || isFolder(place) };
 }
 
 /** The project's folder in the worktree of a task that the place is in, whosever it is; empty for any other place. */

@@ -115,7 +115,10 @@ export function plannedOrNull(session: Session, taskId: string): PlanTask | null
 /** The records that a question about `task` may need, and no others. */
 export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
   const reads = new Map<string, TaskRead>();
-  for (const id of neededFor(task, loaded.plan, session.settings.agents)) reads.set(id, await session.store.read(id));
+  const needed = neededFor(task, loaded.plan, session.settings.agents);
+  // Of many most may be still to come, and a list tells that of all of them.
+  const there = needed.length > 10 ? new Set(await session.store.list()) : null;
+  for (const id of needed) if (there?.has(id) ?? true) reads.set(id, await session.store.read(id));
   return reads;
 }
 

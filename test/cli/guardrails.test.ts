@@ -241,7 +241,8 @@ describe('guardrail-check', () => {
 
   test('remembers what an earlier attempt has asked', async () => {
     const agent = await new Agent().begin();
-    await agent.check('migrations');
+    // Not there yet, and written as a folder.
+    expect((await agent.check('migrations/')).data.paths).toMatchObject([{ path: 'migrations', protected: true }]);
     await agent.ask('complete', '--failed', '--error-class', 'tests');
     await agent.ask('retry', 'build');
     await agent.begin();

@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GLOB_MAX_CHARS, GLOB_MAX_EXPANDED, globFault, readGlob } from '../../src/core/glob-syntax.ts';
-import { commonPath, globOf, globOfPath, matches } from '../../src/core/globs.ts';
+import { commonPath, globOf, globOfFolder, matches } from '../../src/core/globs.ts';
 
 const meet = (...globs: string[]) => commonPath(globs.map(globOf));
 
 describe('a glob means', () => {
   const cases: [glob: string, means: string[], not: string[]][] = [
-    ['package.json', ['package.json'], ['a/package.json', 'package.jsonx', 'packageXjson']],
+    ['package.json', ['package.json'], ['a/package.json', 'package.jsonx', 'packageXjson', 'package.json/a']],
+    ['.github', ['.github', '.github/a.yml'], ['.githubs']],
+    ['v1.2/', ['v1.2/a'], ['v1.2', 'v1x2/a']],
     ['src', ['src', 'src/a', 'src/a/b.ts', 'src/.env'], ['srcs', 'a/src', 'sr']],
     ['src/', ['src/a', 'src/a/b'], ['src', 'srcs/a']],
     ['./src/', ['src/a'], ['src']],
@@ -112,6 +114,9 @@ describe('several globs have in common', () => {
     [['src/api/**', 'src/*/x.ts'], 'src/api/x.ts'],
     [['src/**', 'test/**'], null],
     [['src', 'src/a/b'], 'src/a/b'],
+    // Nobody means a folder that is called `a.ts`.
+    [['src/a.ts', '**/*.md'], null],
+    [['src/a.ts', 'src/a.ts', '**/package.json'], null],
     [['src/', 'src'], 'src/a'],
     [['src/*', 'src/a/b'], null],
     [['*.ts', 'a*'], 'a.ts'],
@@ -133,10 +138,11 @@ describe('several globs have in common', () => {
     expect(meet(...globs.toReversed())).toBe(path);
   });
 
-  test('a path is the glob of itself, whatever characters it has', () => {
-    expect(commonPath([globOfPath('a/[b]*'), globOf('a/**')])).toBe('a/[b]*');
-    expect(commonPath([globOfPath('a/[b]*'), globOf('a/bc')])).toBeNull();
-    expect(commonPath([globOfPath('a'), globOf('a/b/**')])).toBe('a/b/a');
+  test('a folder has what is in it, whatever characters its name has', () => {
+    expect(commonPath([globOfFolder('a/[b]*'), globOf('a/**')])).toBe('a/[b]*/a');
+    expect(commonPath([globOfFolder('a/[b]*'), globOf('a/bc/d')])).toBeNull();
+    expect(commonPath([globOfFolder('a.b'), globOf('a.b')])).toBeNull();
+    expect(commonPath([globOfFolder('a.b'), globOf('a.b/c/**')])).toBe('a.b/c/a');
   });
 });
 
@@ -174,7 +180,7 @@ function expressionOf(glob: string): RegExp {
     const text = part.replaceAll('.', '\\.').replaceAll('[!', '[^/').replace(/\*+/g, '[^/]*').replaceAll('?', '[^/]');
     return text + (ends ? '' : '/');
   });
-  const tail = folder && !/^\*{2,}$/.test(last) ? '/.+' : /[*?[]/.test(last) ? '' : '(?:/.+)?';
+  const tail = folder && !/^\*{2,}$/.test(last) ? '/.+' : /[*?[]|.\./.test(last) ? '' : '(?:/.+)?';
   return new RegExp(`^${inner.join('')}${tail}$`);
 }
 

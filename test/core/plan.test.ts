@@ -254,6 +254,15 @@ describe('what is wrong with a task', () => {
       'timeout: -1',
       ['8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h or 1d, found the number -1'],
     ],
+    [
+      'globs with faults',
+      'write_globs: ["src/[ab", ok/**, ../x]',
+      [
+        '8:23 task "a": write_globs[0]: text "src/[ab" has a [ that is not closed | For the character itself, write \\[.',
+        '8:41 task "a": write_globs[2]: text "../x" must name files below the project | Leave out every `..`.',
+      ],
+    ],
+    ['an empty glob', 'write_globs: [""]', ['8:23 task "a": write_globs[0]: may not be empty']],
     ['no time at all', 'timeout: 0s', ['8:18 task "a": timeout: must be more than 0 | Leave it out for no limit.']],
     [
       'text for a list',

@@ -279,6 +279,7 @@ describe('what is too long', () => {
         phase: { name: long, goal: long },
         verify: Array.from({ length: 50 }, () => long),
         workspace: { path: long, branch: long },
+        protectedGlobs: Array.from({ length: 50 }, () => long),
         conventions: { file: long, text: long },
         failures: numbers.map((number) => failure(number, long, long)),
         attempts: numbers.map((number) => ({ number, verdict: long, summary: long, verification, review })),

@@ -238,6 +238,14 @@ describe('what is wrong', () => {
       'tracker: {type: linear}',
       ['1:17 tracker.type: expected none, file or github, found text "linear"'],
     ],
+    [
+      'globs with faults',
+      'agents:\n  hard_lock_globs: [/etc/passwd]\n  preflight_globs: ["a{b"]',
+      [
+        '2:21 agents.hard_lock_globs[0]: text "/etc/passwd" must name files below the project | Leave out / at the start.',
+        '3:21 agents.preflight_globs[0]: text "a{b" has a { that is not closed | For the character itself, write \\{.',
+      ],
+    ],
     ['a tracker of no kind', 'tracker: {path: x}', ['1:10 tracker: "type" is missing']],
     [
       'a retry policy that can not be meant',

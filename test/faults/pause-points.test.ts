@@ -102,6 +102,66 @@ describe.skipIf(missing !== null)(title, () => {
     expect(new Set(late)).toEqual(new Set([true, false]));
   });
 
+  test.each([
+    ['with leases that outlast the pause', ''],
+    // The pause is longer than a lease: whoever is paused is thought to be gone.
+    ['with leases that do not', 'agents: {lease_ttl_ms: 800, heartbeat_interval_ms: 100, steal_grace_ms: 0}\n'],
+  ])(
+    'of claims of tasks that write the same files one goes on, %s',
+    { timeout: LONG ? 1_200_000 : 120_000 },
+    async (_what, settings) => {
+      const globs = 'write_globs: [go.sum]';
+      const dir = makeProject({
+        'plans/phases.yaml': planOf([
+          { id: TASK, more: globs },
+          { id: 'rival', more: globs },
+        ]),
+        '.forge/settings.yaml': settings,
+      });
+      const run = (await runStart(callOn(dir), {})).run_id;
+      const command = (copy: string) => commandLine(copy, ['claim', TASK, '--claim-id', MINE, '--run', run]);
+      const clean = copyProject(dir);
+      const { calls } = await cleanRun(command(clean), clean);
+      const winners = await pooled(
+        worthAPause(calls),
+        async (point) => {
+          const open = (copy: string, task: string, claimId: string) =>
+            asked(dispatch(callOn(copy), { task, claim: claimId, run, phase: 'implement' }));
+          const paused = await pausedRun(
+            () => copyProject(dir),
+            command,
+            point,
+            PAUSE_MS,
+            async (copy) => {
+              const claimed = () => asked(claim(callOn(copy), { task: 'rival', claimId: OTHER, run }));
+              let his = await claimed();
+              // Where leases are short, whoever is paused has lost his own in a moment.
+              for (const end = Date.now() + PAUSE_MS / 2; settings !== '' && !his.ok && Date.now() < end; ) {
+                his = await claimed();
+              }
+              if (his.ok) await open(copy, 'rival', OTHER);
+            },
+          );
+          if (answerIn(paused.stdout)?.ok === true) await open(paused.dir, TASK, MINE);
+          // Of what was begun only that counts which nobody has abandoned since.
+          const begun = [TASK, 'rival'].filter((task) => {
+            const { record } = auditTask(paused.dir, task);
+            return record?.state.state === 'dispatched' && record.lease !== null;
+          });
+          const where = `paused at ${point.name} ${point.count} (${point.shape})\n${paused.stdout}`;
+          expect(begun.length, where).toBeLessThanOrEqual(1);
+          // A lease that is too short for everybody may be lost by both.
+          if (settings === '') expect(begun, where).toHaveLength(1);
+          dropProject(paused.dir);
+          return begun[0];
+        },
+        WIDTH,
+      );
+      if (settings === '') expect(new Set(winners)).toEqual(new Set([TASK, 'rival']));
+      else expect(winners).toContain('rival');
+    },
+  );
+
   test('answer is the one answer, or is refused with the one', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
     const { dir, id } = await parked({ over: true, default: 'wait' });
     const before = auditTask(dir, TASK);

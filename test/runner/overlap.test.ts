@@ -83,6 +83,10 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
         audit();
         return { kind: 'committed', version: version + 1, record, warnings: [] };
       },
+      async list() {
+        await step('lists');
+        return [...records.keys()];
+      },
       async settle() {},
       async append(_stream: unknown, { event, reason }: { event: string; reason?: string }) {
         if (event === 'released' && reason?.includes('has to wait')) outcome.yielded += 1;
