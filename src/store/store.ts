@@ -18,7 +18,7 @@ import {
 } from '../core/records.ts';
 import { type Verified, VerifiedSchema } from '../core/verification.ts';
 import { errorCode, type Step } from './calls.ts';
-import { blocking, type Driver, readCapped } from './drivers.ts';
+import { blocking, type Driver, readCapped, runSync } from './drivers.ts';
 import { asText, makeFolder, readValid, refuseSymlink, syncDir, unlessInvalid } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import type { Layout } from './layout.ts';
@@ -111,6 +111,15 @@ const LOG_MAX_BYTES = 16 * 1024 * 1024;
 /** More than any file system's granularity of modification times, milliseconds. */
 const TICK_MS = 2000;
 
+/** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
+function readNow(dir: string, taskId: string, thorough: boolean): TaskRead {
+  try {
+    return runSync(readTask(dir, taskId, thorough));
+  } catch (error) {
+    throw asIoError(error, `reading task ${taskId}`);
+  }
+}
+
 export class FileStore implements StateStore {
   readonly layout: Layout;
   readonly #driver: Driver;
@@ -150,8 +159,7 @@ export class FileStore implements StateStore {
   }
 
   async read(taskId: string, { thorough = false } = {}): Promise<TaskRead> {
-    const dir = this.#taskFolder(taskId);
-    return this.#run(`reading task ${taskId}`, () => readTask(dir, taskId, thorough));
+    return readNow(this.#taskFolder(taskId), taskId, thorough);
   }
 
   /** A commit changes the time of the folder. Two within the same tick would not, so a time of just now matches nothing. */
@@ -363,10 +371,7 @@ export class FileStore implements StateStore {
   }
 
   async snapshot(): Promise<Snapshot> {
-    const tasks: TaskRead[] = [];
-    for (const id of await this.list()) {
-      tasks.push(await this.#run(`reading task ${id}`, () => readTask(`${this.layout.tasks}/${id}`, id, false)));
-    }
+    const tasks = (await this.list()).map((id) => readNow(`${this.layout.tasks}/${id}`, id, false));
     return { tasks, runs: await this.listRuns() };
   }
 
