@@ -29,3 +29,12 @@ export function asIoError(error: unknown, doing: string): unknown {
     cause: error,
   });
 }
+
+/** What `work` returns. Throws a system error as IO_ERROR with what was being done, anything else as it is. */
+export function whileDoing<T>(doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw asIoError(error, doing);
+  }
+}

@@ -20,7 +20,7 @@ import { type Verified, VerifiedSchema } from '../core/verification.ts';
 import { errorCode, type Step } from './calls.ts';
 import { blocking, type Driver, readCapped, runSync } from './drivers.ts';
 import { asText, makeFolder, readValid, refuseSymlink, syncDir, unlessInvalid } from './folders.ts';
-import { asIoError } from './io-errors.ts';
+import { asIoError, whileDoing } from './io-errors.ts';
 import type { Layout } from './layout.ts';
 import { appendLines, readLines } from './lines.ts';
 import {
@@ -113,11 +113,7 @@ const TICK_MS = 2000;
 
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
 function readNow(dir: string, taskId: string, thorough: boolean): TaskRead {
-  try {
-    return runSync(readTask(dir, taskId, thorough));
-  } catch (error) {
-    throw asIoError(error, `reading task ${taskId}`);
-  }
+  return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
 }
 
 export class FileStore implements StateStore {
@@ -201,11 +197,7 @@ export class FileStore implements StateStore {
 
   /** No component below `.forge` may be a symlink: whoever planted one would choose where forge writes. */
   #guard(components: readonly string[]): void {
-    try {
-      for (const component of [this.layout.orchestrator, ...components]) refuseSymlink(component);
-    } catch (error) {
-      throw asIoError(error, `opening ${components.at(-1)}`);
-    }
+    whileDoing(`opening ${components.at(-1)}`, () => [this.layout.orchestrator, ...components].forEach(refuseSymlink));
   }
 
   async createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean> {
@@ -308,11 +300,7 @@ export class FileStore implements StateStore {
 
   async append(stream: LogStream, entry: object): Promise<void> {
     const path = this.#logPath(stream);
-    try {
-      appendLines(path, [entry]);
-    } catch (error) {
-      throw asIoError(error, `appending to ${path}`);
-    }
+    whileDoing(`appending to ${path}`, () => appendLines(path, [entry]));
   }
 
   #logPath(stream: LogStream): string {
