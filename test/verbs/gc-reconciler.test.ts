@@ -306,6 +306,36 @@ describe('options', () => {
     expect(await code(() => run({ tasks: ['../x'] }))).toBe('INVALID_ID');
   });
 
+  test('a task that nobody knows is refused before anything changes, with what was probably meant', async () => {
+    world.write('.forge/questions/q.json', '{}');
+    const out = world.path('plan.json');
+    await run({ out });
+    for (const options of [{}, { dryRun: true }, { out: world.path('other.json') }, { plan: out }]) {
+      const refusal = await refused(() => run({ ...options, tasks: ['other', 'biuld'] }));
+      expect(refusal).toMatchObject({ code: 'TASK_NOT_FOUND', hint: 'Did you mean build?' });
+    }
+    expect((await world.record('other')).lease).not.toBeNull();
+    expect(fs.existsSync(world.path('other.json'))).toBe(false);
+    expect(fs.existsSync(world.path('.forge/questions/q.json'))).toBe(true);
+    world = new World(PLAN);
+    expect(await code(() => run({ tasks: ['biuld'] }))).toBe('TASK_NOT_FOUND');
+    expect(await run({ tasks: ['build'] })).toMatchObject({ applied: [], divergent: false });
+    expect(fs.existsSync(world.path('.forge'))).toBe(false);
+  });
+
+  test('a task that only the plan, or only the tree knows is none of those', async () => {
+    handState(world, 'stray', 'shipped');
+    const out = world.path('plan.json');
+    await run({ out });
+    fs.rmSync(world.path(dirOf('other')), { recursive: true });
+    for (const task of ['other', 'stray']) {
+      expect((await run({ dryRun: true, tasks: [task] })).planned).toEqual([]);
+      expect((await run({ plan: out, tasks: [task, 'build'], rows: [2], dryRun: true })).planned).toHaveLength(1);
+    }
+    fs.rmSync(world.path(dirOf('stray')), { recursive: true });
+    expect(await code(() => run({ dryRun: true, tasks: ['stray'] }))).toBe('TASK_NOT_FOUND');
+  });
+
   test('a plan of another tree, or one that is none, is refused and changes nothing', async () => {
     const out = world.path('plan.json');
     await run({ out });
