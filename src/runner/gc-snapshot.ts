@@ -74,7 +74,7 @@ export function identityOf({ version, record }: Pick<TaskRead, 'version' | 'reco
 function seenTask(env: Env, read: TaskRead, inPassing: boolean): SeenTask {
   const { task_id, names, problem, record } = read;
   const adopted = read.origin === 'record';
-  const lease_files = seenLeaseFiles(env.layout, task_id, names, adopted);
+  const lease_files = seenLeaseFiles(env.layout, task_id, names);
   const state = read.origin === 'none' ? null : (record?.state ?? null);
   const waits = record && openQuestion(record);
   const current = state?.current_attempt_id ?? null;

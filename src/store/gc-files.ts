@@ -104,17 +104,12 @@ function verdictIn(file: string): SeenAttempt['verdict'] {
 }
 
 /**
- * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart:
- * beside a committed record no file but `lease.json`, without one fewer than two. What a kill has left aside is found so.
+ * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart,
+ * no file but `lease.json`. What a kill has left aside is found so.
  */
-export function seenLeaseFiles(
-  layout: Layout,
-  taskId: string,
-  names: readonly string[],
-  adopted: boolean,
-): SeenLeaseFile[] {
+export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly string[]): SeenLeaseFile[] {
   const found = names.filter((name) => LEASE_FILE.test(name));
-  if (adopted ? found.every((name) => name === 'lease.json') : found.length < 2) return [];
+  if (found.every((name) => name === 'lease.json')) return [];
   const dir = layout.task(taskId);
   return found.sort().flatMap((path): SeenLeaseFile[] => {
     // A folder is somebody's lock, and no lease.
