@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import path from 'node:path';
 import { program } from '../lib/bundle.mjs';
 import { forgeArgs } from '../lib/forge.mjs';
 import { execute } from '../lib/measure.mjs';
@@ -23,7 +24,11 @@ export async function gc({ full }) {
       heading(`gc: ${size} tasks, ${kind === 'hand' ? 'written by hand' : 'as `run` made them'}`);
       const project = scratchProject(`gc-${kind}`, plainPlan(size));
       execute(process.execPath, [grow, project, String(size), kind]);
-      await againstBareRead(project, 'gc --dry-run --json', forgeArgs(project, 'gc', '--dry-run', '--json'), size);
+      const ours = forgeArgs(project, 'gc', '--dry-run', '--json');
+      await againstBareRead(project, 'gc --dry-run --json', ours, size);
+      // The files without a plan: what the tree alone costs.
+      fs.rmSync(path.join(project, 'plans'), { recursive: true });
+      await againstBareRead(project, 'gc --dry-run --json, without a plan', ours, size);
       fs.rmSync(project, { recursive: true });
     }
   }

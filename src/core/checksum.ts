@@ -3,8 +3,8 @@
 const TABLE = table();
 
 /** Made at every start, so in few steps: the entry of `a ^ b` is that of `a` ^ that of `b`, and only powers of 2 are computed. */
-function table(): Uint32Array {
-  const entries = new Uint32Array(256);
+function table(): Int32Array {
+  const entries = new Int32Array(256);
   let power = 1;
   for (let bit = 128; bit > 0; bit >>>= 1) {
     power = power & 1 ? (power >>> 1) ^ 0xedb88320 : power >>> 1;
@@ -15,7 +15,8 @@ function table(): Uint32Array {
 
 /** CRC-32 (IEEE 802.3) of the UTF-8 form of `text`, as eight hex digits. */
 export function crc32(text: string): string {
-  let crc = 0xffffffff;
+  // All bits set, as a signed number: with one that is not, every step of the loop would be made in floating point.
+  let crc = -1;
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
     // Nearly every record is ASCII, where a character is its own UTF-8 form and need not be encoded first.
@@ -32,5 +33,5 @@ function over(start: number, bytes: Uint8Array): number {
 }
 
 function hex(crc: number): string {
-  return ((crc ^ 0xffffffff) >>> 0).toString(16).padStart(8, '0');
+  return (~crc >>> 0).toString(16).padStart(8, '0');
 }

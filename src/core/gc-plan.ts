@@ -61,6 +61,7 @@ export interface SeenAttempt {
   attempt_id: string;
   /** Null: none was handed in. `unreadable`: it can't be read. */
   verdict: 'ready_for_review' | 'changes_needed' | 'blocked' | 'unreadable' | null;
+  /** Whether there is its twin; false where there is no verdict that matters. */
   verified: boolean;
   questions: readonly SeenQuestion[];
   answers: readonly SeenAnswer[];

@@ -46,6 +46,17 @@ export function issuesOf({ plan, tracker }: Pick<GcSnapshot, 'plan' | 'tracker'>
   return issues;
 }
 
+/** Every task that a snapshot tells of in any way. */
+export function tasksKnownTo(snapshot: GcSnapshot): Set<string> {
+  return new Set([
+    ...(snapshot.plan ?? []).map(({ id }) => id),
+    ...snapshot.tasks.map(({ task_id }) => task_id),
+    ...snapshot.branches.map(({ task_id }) => task_id),
+    ...snapshot.worktrees.map(({ name }) => name),
+    ...issuesOf(snapshot).keys(),
+  ]);
+}
+
 /** Where several tasks name one issue the lowest id has it. */
 function taskOfIssue(plan: NonNullable<GcSnapshot['plan']>): Map<string, string> {
   const tasks = new Map<string, string>();

@@ -8,6 +8,7 @@ import * as z from 'zod/mini';
 import { MachineIdentitySchema, OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
 import { issueText, WITHOUT_WORDS } from './issue-words.ts';
 import { once } from './once.ts';
+import { type Accepts, acceptor } from './plainly.ts';
 
 /** Largest record that is read, in bytes. Everything on disk is untrusted. */
 export const RECORD_MAX_BYTES = 64 * 1024;
@@ -263,6 +264,16 @@ export function freshRecord(taskId: string, nowIso: string): TaskRecord {
   };
 }
 
+const acceptors = new WeakMap<() => z.ZodMiniType, Accepts>();
+
+function acceptorFor(schemaOf: () => z.ZodMiniType): Accepts {
+  const known = acceptors.get(schemaOf);
+  if (known !== undefined) return known;
+  const made = acceptor(schemaOf());
+  acceptors.set(schemaOf, made);
+  return made;
+}
+
 /** Reads `value` by the schema that `schemaOf` gives; a mismatch comes back as one sentence that names the field. */
 export function parseRecord<T>(
   schemaOf: () => z.ZodMiniType<T>,
@@ -278,6 +289,7 @@ export function parseRecord<T>(
   if (typeof version === 'number' && version > 1) {
     return { ok: false, why: `version ${version} was written by a newer forge; this one knows version 1` };
   }
+  if (acceptorFor(schemaOf)(value)) return { ok: true, value: value as T };
   const parsed = schemaOf().safeParse(value, WITHOUT_WORDS);
   return parsed.success ? { ok: true, value: parsed.data } : { ok: false, why: issueText(parsed.error.issues, value) };
 }

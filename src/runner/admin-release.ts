@@ -1,11 +1,13 @@
 /** Releases a lease that is one too many, by what it was seen to be: whoever has touched it since keeps it. */
 
+import { repeated } from '../core/decision.ts';
 import { adoptLease, releaseLease } from '../core/gc-moves.ts';
 import { canonicalLease } from '../core/gc-rows.ts';
 import type { Lease, TaskRecord } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
 import { changeTask } from '../store/change.ts';
 import { leaseIn, removeLeaseFile, seenLeaseFiles } from '../store/gc-files.ts';
+import type { TaskRead } from '../store/store.ts';
 import type { Env } from './env.ts';
 
 export interface AdminRelease {
@@ -47,10 +49,8 @@ export async function adminReleaseLeaseByIdentity(env: Env, request: AdminReleas
   const { taskId, expectedPath: path, requireTerminalState } = request;
   const read = await env.store.read(taskId, { thorough: true });
   const adopted = read.origin === 'record';
-  const files = seenLeaseFiles(env.layout, taskId, read.names, adopted);
   const isOwn = path === 'lease.json';
-  const canonical = canonicalLease({ adopted, lease_files: files })?.path ?? 'lease.json';
-  const elsewhere = read.origin === 'files' && canonical !== 'lease.json' ? canonical : null;
+  const elsewhere = leaseElsewhere(env, read);
   try {
     if (requireTerminalState) {
       if (!isOwn && !adopted) await adoptOver(env, request);
@@ -79,21 +79,41 @@ async function releaseOwn(env: Env, request: AdminRelease): Promise<void> {
   });
 }
 
+/** The file that has the lease that counts, in a tree written by hand where it is not `lease.json`; else null. */
+export function leaseElsewhere({ layout }: Pick<Env, 'layout'>, { task_id, origin, names }: TaskRead): string | null {
+  if (origin === 'record') return null;
+  const canonical = canonicalLease({ adopted: false, lease_files: seenLeaseFiles(layout, task_id, names) });
+  return canonical === null || canonical.path === 'lease.json' ? null : canonical.path;
+}
+
 /**
- * In a tree written by hand another file has the lease that counts. It becomes the task's own, and the only one; so its
- * generation outlives it. `check` refuses by throwing.
+ * The lease of such a file becomes the task's own, and the only one; so its generation outlives it. `check` refuses by
+ * throwing. Returns the task as it is then. Changes nothing where there is no such lease any more.
  */
-async function adopt(env: Env, taskId: string, path: string, check: (record: TaskRecord) => void): Promise<void> {
+export async function adoptLeaseIn(
+  env: Env,
+  taskId: string,
+  path: string,
+  check: (record: TaskRecord, read: TaskRead) => void,
+): Promise<Pick<TaskRead, 'version' | 'record'>> {
   const lease = leaseIn(env.layout, taskId, path);
-  if (lease === null) throw new Refused('LEASE_NOT_FOUND');
-  await changeTask(env, taskId, (record, { origin }) => {
+  const changed = await changeTask(env, taskId, (record, read) => {
+    check(record, read);
+    return lease === null ? repeated(null) : adoptLease(record, lease, env.now());
+  });
+  // Where it stays after all it is one too many, which the next gc sees.
+  if (lease !== null)
+    removeLeaseFile(env.layout, taskId, path, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
+  return changed;
+}
+
+async function adopt(env: Env, taskId: string, path: string, check: (record: TaskRecord) => void): Promise<void> {
+  if (leaseIn(env.layout, taskId, path) === null) throw new Refused('LEASE_NOT_FOUND');
+  await adoptLeaseIn(env, taskId, path, (record, { origin }) => {
     // Another gc was faster.
     if (origin === 'record') throw new Refused('LEASE_IDENTITY_MISMATCH');
     check(record);
-    return adoptLease(record, lease, env.now());
   });
-  // Where it stays after all it is one too many, which the next gc sees.
-  removeLeaseFile(env.layout, taskId, path, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
 }
 
 /** The same for a task that is over, whose lease is then to be released. */

@@ -6,19 +6,18 @@
 
 import { repeated } from '../core/decision.ts';
 import { type ErrorCode, ForgeError } from '../core/errors.ts';
-import { assertNeverGcRow, type GcPlan, type GcPlanRow, plannedRows } from '../core/gc.ts';
+import { assertNeverGcRow, type GcAction, type GcPlan, type GcPlanRow, plannedRows } from '../core/gc.ts';
 import { markAbandoned, markTerminal, markUnclaimed, recoverTask } from '../core/gc-moves.ts';
 import type { LeasePayload, TaskIdentity } from '../core/gc-plan.ts';
-import { canonicalLease } from '../core/gc-rows.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { Decision } from '../core/task-ops.ts';
 import { oneLine } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
 import { ISSUE_STATES, type IssueState, type Tracker } from '../core/tracker.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
-import { archiveFile, leaseIn, seenLeaseFiles } from '../store/gc-files.ts';
+import { archiveFile } from '../store/gc-files.ts';
 import type { TaskRead } from '../store/store.ts';
-import { adminReleaseLeaseByIdentity } from './admin-release.ts';
+import { adminReleaseLeaseByIdentity, adoptLeaseIn, leaseElsewhere } from './admin-release.ts';
 import { type Env, observerOf } from './env.ts';
 import type { Removal } from './gc-git.ts';
 import { identityOf } from './gc-snapshot.ts';
@@ -55,6 +54,17 @@ type Outcome =
   | { kind: 'applied'; identity?: TaskIdentity; more?: object }
   | { kind: 'skipped'; code: SkipCode; why?: string };
 
+/** What is decided on the record of a task, and on its lease. */
+const ON_RECORDS: readonly GcAction[] = [
+  'mark_terminal',
+  'mark_abandoned',
+  'mark_unclaimed',
+  'resume_answered',
+  'apply_default_answer',
+  'expire_question',
+  'reverify_verdict',
+];
+
 const NOT_CANCELLED = ISSUE_STATES.filter((state) => state !== 'cancelled');
 
 /** Thrown inside a change when the record is not the one that was planned on. */
@@ -83,6 +93,8 @@ class Applier {
   readonly #ports: GcPorts;
   /** What own items have left of a task; null once somebody else has changed it. */
   readonly #left = new Map<string, TaskIdentity | null>();
+  /** Tasks of which an own item has put the lease that counts in the place of `lease.json`. */
+  readonly #adopted = new Set<string>();
 
   constructor(env: Env, ports: GcPorts) {
     this.#env = env;
@@ -110,6 +122,7 @@ class Applier {
 
   async #outcomeOf(row: GcPlanRow): Promise<Outcome> {
     try {
+      if (ON_RECORDS.includes(row.action)) await this.#adoptLease(row);
       return await this.#do(row);
     } catch (error) {
       if (error instanceof MovedOn) return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT' };
@@ -167,7 +180,7 @@ class Applier {
   ): Promise<Outcome & { result?: unknown; record: TaskRecord }> {
     const { record, version, result } = await changeTask(this.#env, row.task_id, (current, read) => {
       this.#refuseMoved(row, read);
-      return decide(this.#leased(current, read));
+      return decide(current);
     });
     return { kind: 'applied', identity: identityOf({ version, record }), result, record };
   }
@@ -180,15 +193,16 @@ class Applier {
     return outcome;
   }
 
-  /** In a tree written by hand the lease may be in another file; once it is gone its generation must still count. */
-  #leased(record: TaskRecord, { task_id, origin, names }: TaskRead): TaskRecord {
-    if (origin !== 'files') return record;
-    const { layout } = this.#env;
-    const lease_files = seenLeaseFiles(layout, task_id, names, false);
-    const path = canonicalLease({ adopted: false, lease_files })?.path ?? 'lease.json';
-    const lease = path === 'lease.json' ? record.lease : leaseIn(layout, task_id, path);
-    const generation = Math.max(record.memo.generation, lease?.generation ?? 0);
-    return { ...record, lease, memo: { ...record.memo, generation } };
+  /**
+   * In a tree written by hand another file may have the lease that counts. It becomes the task's own before anything else is
+   * done to the task, so that its generation outlives it and no file stays behind that nobody planned for.
+   */
+  async #adoptLease(row: GcPlanRow): Promise<void> {
+    const path = leaseElsewhere(this.#env, await this.#current(row));
+    if (path === null) return;
+    const adopted = await adoptLeaseIn(this.#env, row.task_id, path, (_, read) => this.#refuseMoved(row, read));
+    this.#left.set(row.task_id, identityOf(adopted));
+    this.#adopted.add(row.task_id);
   }
 
   /** The task as it stands, which is what the plan has seen. */
@@ -306,7 +320,8 @@ class Applier {
       requireTerminalState: row.row === 14,
       reason: reasonOf(row),
     });
-    if (done.kind === 'skipped') return done;
+    const replaced = row.row === 13 && path === 'lease.json' && this.#adopted.has(row.task_id);
+    if (done.kind === 'skipped' && !replaced) return done;
     return { kind: 'applied', identity: identityOf(await this.#env.store.read(row.task_id, { thorough: true })) };
   }
 

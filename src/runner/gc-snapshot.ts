@@ -5,7 +5,7 @@ import { canonicalLease } from '../core/gc-rows.ts';
 import { issuesOf } from '../core/gc-world.ts';
 import { leaseStanding } from '../core/leases.ts';
 import type { Plan } from '../core/plan.ts';
-import { openQuestion } from '../core/questions.ts';
+import { lacksQuestion, openQuestion } from '../core/questions.ts';
 import type { Lease, RunManifest, TaskRecord } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
 import { fromIso, isoTime } from '../core/time.ts';
@@ -34,7 +34,10 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
   const done = doneTasks(tracker, planned);
   const tasks: SeenTask[] = [];
   for (const read of reads) {
-    const seen = await seenTask(env, read, sources.inPassing === true);
+    // Of a tree written by hand only its files say what a parked task waits for.
+    const record =
+      read.record !== null && lacksQuestion(read.record) ? await knowingQuestion(env.store, read.record) : read.record;
+    const seen = seenTask(env, { ...read, record }, sources.inPassing === true);
     // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
     const asked = git !== undefined && done.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
     tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);
@@ -68,12 +71,10 @@ export function identityOf({ version, record }: Pick<TaskRead, 'version' | 'reco
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
 }
 
-async function seenTask(env: Env, read: TaskRead, inPassing: boolean): Promise<SeenTask> {
-  const { task_id, names, problem } = read;
+function seenTask(env: Env, read: TaskRead, inPassing: boolean): SeenTask {
+  const { task_id, names, problem, record } = read;
   const adopted = read.origin === 'record';
-  const lease_files = seenLeaseFiles(env.layout, task_id, names, adopted);
-  // Of a tree written by hand only its files say what a parked task waits for.
-  const record = read.record && (await knowingQuestion(env.store, read.record));
+  const lease_files = seenLeaseFiles(env.layout, task_id, names);
   const state = read.origin === 'none' ? null : (record?.state ?? null);
   const waits = record && openQuestion(record);
   const current = state?.current_attempt_id ?? null;

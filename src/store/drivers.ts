@@ -20,23 +20,40 @@ let kept: Buffer | undefined;
 export function readCapped(path: string, max: number): string {
   const fd = fs.openSync(path, fs.constants.O_RDONLY | NOFOLLOW | fs.constants.O_NONBLOCK);
   try {
-    const stat = fs.fstatSync(fd);
-    if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
-    if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
-    // One byte more than the size tells a file that grew since from one that is complete.
-    const wanted = stat.size + 1;
-    kept ??= Buffer.allocUnsafeSlow(KEPT_BYTES);
-    const buffer = wanted <= kept.length ? kept : Buffer.allocUnsafe(wanted);
-    let length = 0;
-    while (length < wanted) {
-      const got = fs.readSync(fd, buffer, length, wanted - length, null);
-      length += got;
-      if (got === 0 || length === stat.size) break;
-    }
-    return buffer.toString('utf8', 0, length);
+    return readSmall(fd, max) ?? readWhole(fd, path, max);
   } finally {
     fs.closeSync(fd);
   }
+}
+
+/**
+ * All of a small file in one call; null for what has to be looked at more closely. Only a file can be read from a position,
+ * so a pipe is told from one without asking.
+ */
+function readSmall(fd: number, max: number): string | null {
+  kept ??= Buffer.allocUnsafeSlow(KEPT_BYTES);
+  try {
+    const length = fs.readSync(fd, kept, 0, KEPT_BYTES, 0);
+    return length === 0 || length === KEPT_BYTES || length > max ? null : kept.toString('utf8', 0, length);
+  } catch {
+    return null;
+  }
+}
+
+function readWhole(fd: number, path: string, max: number): string {
+  const stat = fs.fstatSync(fd);
+  if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
+  if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
+  // One byte more than the size tells a file that grew since from one that is complete.
+  const wanted = stat.size + 1;
+  const buffer = Buffer.allocUnsafe(wanted);
+  let length = 0;
+  while (length < wanted) {
+    const got = fs.readSync(fd, buffer, length, wanted - length, length);
+    length += got;
+    if (got === 0 || length === stat.size) break;
+  }
+  return buffer.toString('utf8', 0, length);
 }
 
 function writeAll(fd: number, text: string): void {

@@ -46,7 +46,8 @@ export function syncDir(dir: string): void {
 /** What is directly in `dir`; nothing where there is no such folder. A symlink in its place is refused. Throws IO_ERROR. */
 export function entriesIn(dir: string): fs.Dirent[] {
   try {
-    refuseSymlink(dir);
+    // Most folders that are asked for are not there, and an exception costs more than the question.
+    if (!isThere(dir)) return [];
     return fs.readdirSync(dir, { withFileTypes: true });
   } catch (error) {
     if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
@@ -55,7 +56,13 @@ export function entriesIn(dir: string): fs.Dirent[] {
 }
 
 export function refuseSymlink(path: string): void {
-  if (fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return;
+  isThere(path);
+}
+
+/** Whether there is anything at `path`; a symlink is refused. Throws IO_ERROR. */
+export function isThere(path: string): boolean {
+  const stat = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isSymbolicLink() !== true) return stat !== undefined;
   throw asIoError(Object.assign(new Error(`ELOOP: ${path} is a symlink`), { code: 'ELOOP' }), `opening ${path}`);
 }
 

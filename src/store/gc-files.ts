@@ -20,27 +20,40 @@ import { asIoError } from './io-errors.ts';
 import { parseJson } from './json.ts';
 import type { Layout } from './layout.ts';
 
-/** The attempts of a task with what they asked and handed in. `verdictOf`: the attempt whose verdict matters. */
-export function seenAttempts(layout: Layout, taskId: string, verdictOf: string | null): SeenAttempt[] {
-  const folder = `${layout.task(taskId)}/attempts`;
-  return entriesIn(folder).flatMap((entry) => {
-    const attemptId = entry.name;
-    if (!entry.isDirectory() || !isUuid(attemptId)) return [];
-    const names = entriesIn(`${folder}/${attemptId}`).map(({ name }) => name);
-    const has = (name: string) => names.includes(name);
-    const verified = has('verdict.verified.json');
-    const looked = attemptId === verdictOf && has('verdict.json') && !verified;
-    const place = (kind: string) => `attempts/${attemptId}/${kind}`;
-    return [
-      {
-        attempt_id: attemptId,
-        verdict: looked ? verdictIn(`${folder}/${attemptId}/verdict.json`) : null,
-        verified,
-        questions: has('questions') ? filesIn(layout, taskId, place('questions')).map(asQuestion) : [],
-        answers: has('answers') ? filesIn(layout, taskId, place('answers')).map(asAnswer) : [],
-      },
-    ];
+/** What most looks are answered with is that there is nothing. */
+const NO_EXCEPTION = { throwIfNoEntry: false } as const;
+
+/** The attempts of a task with what they asked and handed in. `current`: the attempt whose verdict matters. */
+export function seenAttempts(layout: Layout, taskId: string, current: string | null): SeenAttempt[] {
+  const attempts = `${layout.task(taskId)}/attempts`;
+  return attemptsIn(attempts, current).map((attempt_id) => {
+    // Asking for the few names that matter takes less than listing all.
+    const has = (name: string) => fs.lstatSync(`${attempts}/${attempt_id}/${name}`, NO_EXCEPTION) !== undefined;
+    const handedIn = attempt_id === current && has('verdict.json');
+    const verified = handedIn && has('verdict.verified.json');
+    return {
+      attempt_id,
+      verdict: handedIn && !verified ? verdictIn(`${attempts}/${attempt_id}/verdict.json`) : null,
+      verified,
+      questions: filesIn(layout, taskId, `attempts/${attempt_id}/questions`).map(asQuestion),
+      answers: filesIn(layout, taskId, `attempts/${attempt_id}/answers`).map(asAnswer),
+    };
   });
+}
+
+/** A folder has a link by its own name, one from itself, and one from each folder in it. */
+const LINKS_WITH_ONE_FOLDER = 3;
+
+/** Ids of the attempts in a folder of them. Throws IO_ERROR. */
+function attemptsIn(folder: string, current: string | null): string[] {
+  const links = fs.lstatSync(folder, NO_EXCEPTION)?.nlink;
+  // Where the current one is all there is, as for most tasks, it need not be listed. File systems that count otherwise
+  // count more, or none at all; those are listed.
+  if (links === LINKS_WITH_ONE_FOLDER && current !== null && isUuid(current)) {
+    if (fs.lstatSync(`${folder}/${current}`, NO_EXCEPTION)?.isDirectory()) return [current];
+  }
+  const entries = entriesIn(folder).filter((entry) => entry.isDirectory());
+  return entries.map(({ name }) => name).filter(isUuid);
 }
 
 /**
@@ -50,7 +63,7 @@ export function seenAttempts(layout: Layout, taskId: string, verdictOf: string |
 export function attemptsUntouched(layout: Layout, taskId: string, attemptId: string, sinceMs: number): boolean {
   const attempt = layout.attempt(taskId, attemptId);
   return [attempt.slice(0, attempt.lastIndexOf('/')), attempt].every((dir) => {
-    const stat = fs.lstatSync(dir, { throwIfNoEntry: false });
+    const stat = fs.lstatSync(dir, NO_EXCEPTION);
     return stat?.isDirectory() === true && stat.mtimeMs < sinceMs;
   });
 }
@@ -91,21 +104,16 @@ function verdictIn(file: string): SeenAttempt['verdict'] {
 }
 
 /**
- * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart:
- * beside a committed record no file but `lease.json`, without one fewer than two. What a kill has left aside is found so.
+ * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart,
+ * no file but `lease.json`. What a kill has left aside is found so.
  */
-export function seenLeaseFiles(
-  layout: Layout,
-  taskId: string,
-  names: readonly string[],
-  adopted: boolean,
-): SeenLeaseFile[] {
+export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly string[]): SeenLeaseFile[] {
   const found = names.filter((name) => LEASE_FILE.test(name));
-  if (adopted ? found.every((name) => name === 'lease.json') : found.length < 2) return [];
+  if (found.every((name) => name === 'lease.json')) return [];
   const dir = layout.task(taskId);
   return found.sort().flatMap((path): SeenLeaseFile[] => {
     // A folder is somebody's lock, and no lease.
-    if (fs.lstatSync(`${dir}/${path}`, { throwIfNoEntry: false })?.isDirectory() !== false) return [];
+    if (fs.lstatSync(`${dir}/${path}`, NO_EXCEPTION)?.isDirectory() !== false) return [];
     const lease = readLease(`${dir}/${path}`);
     if (typeof lease === 'string') return [{ kind: 'unreadable', path, why: lease }];
     const { claim_id, generation, owner_run_id, expires_at } = lease;
@@ -116,7 +124,7 @@ export function seenLeaseFiles(
 /** The lease in a task's file; null when there is none. Throws IO_ERROR when it can't be read as one. */
 export function leaseIn(layout: Layout, taskId: string, path: string): Lease | null {
   const file = leasePath(layout, taskId, path);
-  if (fs.lstatSync(file, { throwIfNoEntry: false }) === undefined) return null;
+  if (fs.lstatSync(file, NO_EXCEPTION) === undefined) return null;
   const lease = readLease(file);
   if (typeof lease === 'string') throw asIoError(new Error(lease), `reading ${file}`);
   return lease;

@@ -42,3 +42,12 @@ export function whyUnread(error: unknown, maxBytes: number): string | null {
   };
   return words[errorCode(error)] ?? null;
 }
+
+/** What `work` returns. Throws a system error as IO_ERROR with what was being done, anything else as it is. */
+export function whileDoing<T>(doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw asIoError(error, doing);
+  }
+}

@@ -5,13 +5,21 @@ const MAX_DEPTH = 100;
 
 /** What `text` says, or undefined when it is no JSON, or nested more than 100 deep. */
 export function parseJson(text: string): unknown {
-  // A text has room for half as many levels as it has characters.
-  if (text.length > 2 * MAX_DEPTH && isDeep(text)) return undefined;
+  if (opensMoreThan(text, MAX_DEPTH) && isDeep(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+/** Whether there are enough brackets for so many levels at all. Nearly no record has them, and counting is quickly done. */
+function opensMoreThan(text: string, levels: number): boolean {
+  let count = 0;
+  for (const bracket of ['{', '[']) {
+    for (let at = text.indexOf(bracket); at !== -1 && count <= levels; at = text.indexOf(bracket, at + 1)) count++;
+  }
+  return count > levels;
 }
 
 function isDeep(text: string): boolean {

@@ -16,9 +16,9 @@ import {
 import { type Reviewed, ReviewedSchema, type Shipped, ShippedSchema } from '../core/reviews.ts';
 import { type Verified, VerifiedSchema } from '../core/verification.ts';
 import { errorCode, type Step } from './calls.ts';
-import { blocking, type Driver, readCapped } from './drivers.ts';
+import { blocking, type Driver, readCapped, runSync } from './drivers.ts';
 import { asText, makeFolder, readValid, refuseSymlink, syncDir, unlessInvalid } from './folders.ts';
-import { asIoError } from './io-errors.ts';
+import { asIoError, whileDoing } from './io-errors.ts';
 import type { Layout } from './layout.ts';
 import { appendLines, readLines } from './lines.ts';
 import { type AttemptFile, type LogStream, questionFile, type Snapshot, type StateStore } from './state-store.ts';
@@ -48,6 +48,11 @@ const LOG_MAX_BYTES = 16 * 1024 * 1024;
 
 /** More than any file system's granularity of modification times, milliseconds. */
 const TICK_MS = 2000;
+
+/** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
+function readNow(dir: string, taskId: string, thorough: boolean): TaskRead {
+  return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
+}
 
 export class FileStore implements StateStore {
   readonly layout: Layout;
@@ -88,8 +93,7 @@ export class FileStore implements StateStore {
   }
 
   async read(taskId: string, { thorough = false } = {}): Promise<TaskRead> {
-    const dir = this.#taskFolder(taskId);
-    return this.#run(`reading task ${taskId}`, () => readTask(dir, taskId, thorough));
+    return readNow(this.#taskFolder(taskId), taskId, thorough);
   }
 
   /** A commit changes the time of the folder. Two within the same tick would not, so a time of just now matches nothing. */
@@ -131,11 +135,7 @@ export class FileStore implements StateStore {
 
   /** No component below `.forge` may be a symlink: whoever planted one would choose where forge writes. */
   #guard(components: readonly string[]): void {
-    try {
-      for (const component of [this.layout.orchestrator, ...components]) refuseSymlink(component);
-    } catch (error) {
-      throw asIoError(error, `opening ${components.at(-1)}`);
-    }
+    whileDoing(`opening ${components.at(-1)}`, () => [this.layout.orchestrator, ...components].forEach(refuseSymlink));
   }
 
   async createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean> {
@@ -246,11 +246,7 @@ export class FileStore implements StateStore {
 
   async append(stream: LogStream, entry: object): Promise<void> {
     const path = this.#logPath(stream);
-    try {
-      appendLines(path, [entry]);
-    } catch (error) {
-      throw asIoError(error, `appending to ${path}`);
-    }
+    whileDoing(`appending to ${path}`, () => appendLines(path, [entry]));
   }
 
   #logPath(stream: LogStream): string {
@@ -309,10 +305,7 @@ export class FileStore implements StateStore {
   }
 
   async snapshot(): Promise<Snapshot> {
-    const tasks: TaskRead[] = [];
-    for (const id of await this.list()) {
-      tasks.push(await this.#run(`reading task ${id}`, () => readTask(`${this.layout.tasks}/${id}`, id, false)));
-    }
+    const tasks = (await this.list()).map((id) => readNow(`${this.layout.tasks}/${id}`, id, false));
     return { tasks, runs: await this.listRuns() };
   }
 

@@ -4,8 +4,10 @@ import { ForgeError } from '../core/errors.ts';
 import { type GcPlan, type GcRowId, planGc, plannedRows, reportedRows } from '../core/gc.ts';
 import type { GcPlanRow, SeenTracker } from '../core/gc-plan.ts';
 import { parseSavedPlan, type SavedPlan } from '../core/gc-plan-schema.ts';
+import { tasksKnownTo } from '../core/gc-world.ts';
 import { requireTaskId } from '../core/ids.ts';
 import type { Plan } from '../core/plan.ts';
+import { closest } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
 import type { Tracker } from '../core/tracker.ts';
 import { observerOf } from '../runner/env.ts';
@@ -50,13 +52,16 @@ export interface GcData {
 /** Most of a saved plan that is read, bytes. */
 const PLAN_MAX_BYTES = 256 * 1024 * 1024;
 
-/** Throws STALE_PLAN, INVALID_ARGS, SETTINGS_INVALID, IO_ERROR. */
+/** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
 export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
   const session = openSession(call);
   const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
   const moves = options.plan === undefined ? legacyMoves(session.layout, stamp) : [];
   if (options.dryRun === true || options.out !== undefined) return preview(session, options, moves);
-  if (!treeExists(session) && moves.length === 0) return emptyAnswer();
+  if (!treeExists(session) && moves.length === 0) {
+    await requireKnown(options.tasks, () => planOrNull(session)?.byId.keys() ?? []);
+    return emptyAnswer();
+  }
   session.store.ensureTree();
   return takingTurns(
     `${session.layout.orchestrator}/.gc.lock`,
@@ -88,8 +93,9 @@ async function preview(session: Session, options: GcVerbOptions, moves: LegacyMo
 }
 
 async function execute(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
-  const moved = moveLegacy(session.layout, moves);
+  // What is refused is refused before anything has changed.
   const { plan, tracker } = await planFor(session, options);
+  const moved = moveLegacy(session.layout, moves);
   const result = await applyGc(session, plan, portsOf(session, tracker));
   // A claim that the tracker has taken again is put right, although nothing was done here.
   const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
@@ -110,12 +116,28 @@ async function execute(session: Session, options: GcVerbOptions, moves: LegacyMo
 
 async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; tracker: Tracker | null }> {
   const tracker = openTracker(session);
-  const whole = options.plan === undefined ? await freshPlan(session, options) : readPlan(session, options.plan);
-  const tasks = new Set((options.tasks ?? []).map(requireTaskId));
+  const whole = options.plan === undefined ? await freshPlan(session, options) : await savedPlan(session, options);
+  const tasks = new Set(options.tasks ?? []);
   const rows = new Set(options.rows ?? []);
   const wanted = ({ task_id, row }: GcPlanRow) =>
     (tasks.size === 0 || tasks.has(task_id)) && (rows.size === 0 || rows.has(row));
   return { plan: { version: 1, rows: whole.rows.filter(wanted) }, tracker };
+}
+
+/** A name that nobody knows is a slip: asked about, "no divergences" would be taken for an answer. Throws INVALID_ID, TASK_NOT_FOUND. */
+async function requireKnown(
+  tasks: readonly string[] = [],
+  known: () => Iterable<string> | Promise<Iterable<string>>,
+): Promise<void> {
+  if (tasks.length === 0) return;
+  const all = new Set(await known());
+  for (const id of tasks) {
+    if (all.has(requireTaskId(id))) continue;
+    const near = closest(id, all);
+    throw new ForgeError('TASK_NOT_FOUND', `there is no task ${id}, neither in the plan nor anywhere else`, {
+      ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
+    });
+  }
 }
 
 async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPlan> {
@@ -128,7 +150,18 @@ async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPl
     git: await gitLook(session),
   };
   const snapshot = await buildSnapshot(session, sources);
+  await requireKnown(options.tasks, () => tasksKnownTo(snapshot));
   return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
+}
+
+async function savedPlan(session: Session, { plan: file = '', tasks }: GcVerbOptions): Promise<GcPlan> {
+  const plan = readPlan(session, file);
+  await requireKnown(tasks, async () => [
+    ...plan.rows.map(({ task_id }) => task_id),
+    ...(await session.store.list()),
+    ...(planOrNull(session)?.byId.keys() ?? []),
+  ]);
+  return plan;
 }
 
 /** gc works without a tracker; one that is down is told, and its rows find nothing. */

@@ -226,8 +226,8 @@ describe('what is too long', () => {
     const text = prompt({ conventions: { file: 'AGENTS.md', text: rule.repeat(4000) } });
     const [block] = parsed(text).blocks;
     expect(block?.info).toBe('markdown');
-    expect(bytes(block?.text ?? '')).toBeLessThanOrEqual(32 * 1024);
-    expect(bytes(block?.text ?? '')).toBeGreaterThan(32 * 1024 - 10);
+    expect(bytes(block?.text ?? '')).toBeLessThanOrEqual(28 * 1024);
+    expect(bytes(block?.text ?? '')).toBeGreaterThan(28 * 1024 - 10);
     expect(rule.repeat(4000).startsWith(block?.text ?? '')).toBe(true);
     expect(parsed(text).outside).toContain('(Cut: this is only its beginning.)');
   });

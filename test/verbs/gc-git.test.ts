@@ -175,6 +175,8 @@ describe('row 10: a worktree of no task', () => {
     worktree('lost');
     merge('forge/lost');
     await stays({ ...ORPHANS, rows: [9], tasks: ['build'] });
+    expect(shortly((await run({ ...ORPHANS, tasks: ['lost'], dryRun: true })).planned)).toHaveLength(2);
+    expect(await code(() => run({ tasks: ['last'] }))).toBe('TASK_NOT_FOUND');
     expect(shortly((await run({ ...ORPHANS, rows: [10] })).applied)).toEqual(['10 lost remove_worktree']);
     expect(shaOf('forge/lost')).not.toBe('');
   });

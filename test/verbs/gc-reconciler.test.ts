@@ -232,15 +232,86 @@ describe('the generation of a lease that lay in another file outlives it', () =>
     expect(await preview()).toMatchObject({ planned: [] });
   });
 
-  test('of a task that nobody works on any more', async () => {
+  const LIVE = '2999-01-01T00:00:00.000Z';
+  const [own, first, second] = ['lease.json', 'lease.json.a', 'lease.json.b'];
+  const STATES = ['claimed', 'running', 'awaiting_respawn', 'shipped'];
+  const FILES: [what: string, files: [name: string, generation: number, expires_at?: string][]][] = [
+    [
+      'its own, and another that counts',
+      [
+        [own, 1],
+        [second, 7],
+      ],
+    ],
+    [
+      'its own that is live, and another that counts',
+      [
+        [own, 1, LIVE],
+        [second, 7],
+      ],
+    ],
+    [
+      'its own, and another that counts and is live',
+      [
+        [own, 1],
+        [second, 7, LIVE],
+      ],
+    ],
+    [
+      'its own, which counts, and another',
+      [
+        [own, 7],
+        [second, 1],
+      ],
+    ],
+    [
+      'two others',
+      [
+        [first, 3],
+        [second, 7],
+      ],
+    ],
+    [
+      'two others, of which one is live and counts',
+      [
+        [first, 3],
+        [second, 7, LIVE],
+      ],
+    ],
+    ['one other', [[second, 7]]],
+    ['one other that is live', [[second, 7, LIVE]]],
+  ];
+
+  test.each(STATES.flatMap((state) => FILES.map(([what, files]) => ({ state, what, files }))))(
+    'of a task that is $state and has $what, and one gc is enough',
+    async ({ state, files }) => {
+      handState(world, 'build', state);
+      for (const [name, generation, expires_at] of files) {
+        handLease(world, 'build', { generation, ...(expires_at === undefined ? {} : { expires_at }) }, name);
+      }
+      const left = leases();
+      const { applied, skipped, failed } = await run();
+      expect({ skipped, failed }).toEqual({ skipped: [], failed: [] });
+      expect(await run()).toMatchObject({ planned: [], reported: [] });
+      const { memo, lease } = await world.record('build');
+      // Nothing is to be done about one file alone that nobody has lost.
+      if (applied.length === 0) expect(leases()).toEqual(left);
+      else
+        expect({ leases: leases(), generation: memo.generation }).toEqual({
+          leases: lease ? [own] : [],
+          generation: 7,
+        });
+      const kept = files.some(([, generation, expires_at]) => generation === 7 && expires_at === LIVE);
+      const inFlight = ['claimed', 'running'].includes(state);
+      if (inFlight) expect((await world.record('build')).state.state).toBe(kept ? state : 'abandoned');
+    },
+  );
+
+  test('for the next claim', async () => {
     handState(world, 'build', 'running');
     handLease(world, 'build', { generation: 1 });
-    handLease(world, 'build', { generation: 7 }, 'lease.json.b');
+    handLease(world, 'build', { generation: 7 }, second);
     await run();
-    await run();
-    expect((await world.record('build')).memo.generation).toBe(7);
-    expect(leases()).toEqual([]);
-    expect(await preview()).toMatchObject({ planned: [] });
     expect((await claim(world.call, { task: 'build' })).generation).toBe(8);
   });
 });
@@ -304,6 +375,36 @@ describe('options', () => {
     expect(shortly((await run({ rows: [2], tasks: ['build'] })).applied)).toEqual(['2 build mark_abandoned']);
     expect(shortly((await preview()).planned)).toEqual(['14 other release_lease_admin']);
     expect(await code(() => run({ tasks: ['../x'] }))).toBe('INVALID_ID');
+  });
+
+  test('a task that nobody knows is refused before anything changes, with what was probably meant', async () => {
+    world.write('.forge/questions/q.json', '{}');
+    const out = world.path('plan.json');
+    await run({ out });
+    for (const options of [{}, { dryRun: true }, { out: world.path('other.json') }, { plan: out }]) {
+      const refusal = await refused(() => run({ ...options, tasks: ['other', 'biuld'] }));
+      expect(refusal).toMatchObject({ code: 'TASK_NOT_FOUND', hint: 'Did you mean build?' });
+    }
+    expect((await world.record('other')).lease).not.toBeNull();
+    expect(fs.existsSync(world.path('other.json'))).toBe(false);
+    expect(fs.existsSync(world.path('.forge/questions/q.json'))).toBe(true);
+    world = new World(PLAN);
+    expect(await code(() => run({ tasks: ['biuld'] }))).toBe('TASK_NOT_FOUND');
+    expect(await run({ tasks: ['build'] })).toMatchObject({ applied: [], divergent: false });
+    expect(fs.existsSync(world.path('.forge'))).toBe(false);
+  });
+
+  test('a task that only the plan, or only the tree knows is none of those', async () => {
+    handState(world, 'stray', 'shipped');
+    const out = world.path('plan.json');
+    await run({ out });
+    fs.rmSync(world.path(dirOf('other')), { recursive: true });
+    for (const task of ['other', 'stray']) {
+      expect((await run({ dryRun: true, tasks: [task] })).planned).toEqual([]);
+      expect((await run({ plan: out, tasks: [task, 'build'], rows: [2], dryRun: true })).planned).toHaveLength(1);
+    }
+    fs.rmSync(world.path(dirOf('stray')), { recursive: true });
+    expect(await code(() => run({ dryRun: true, tasks: ['stray'] }))).toBe('TASK_NOT_FOUND');
   });
 
   test('a plan of another tree, or one that is none, is refused and changes nothing', async () => {
