@@ -10,7 +10,7 @@ import { conflictError, mergeVerifyError, type Shipped } from '../core/reviews.t
 import { isoTime } from '../core/time.ts';
 import { type CheckResult, checkFailure, heldFor, verifyCommands } from '../core/verification.ts';
 import { changeTask } from '../store/change.ts';
-import { advance, type BaseBranch, dropCandidate, keepCandidate } from './base-branch.ts';
+import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from './base-branch.ts';
 import { runCheck } from './commands.ts';
 import { doesItself, type Env } from './env.ts';
 import {
@@ -24,15 +24,18 @@ import {
   variablesOf,
 } from './finishing.ts';
 import { baseOf, isAncestor, mergeTrees } from './repository.ts';
-import { inScratch } from './scratch.ts';
+import { clearScratches, inScratch } from './scratch.ts';
 import { mergeCommit } from './start-point.ts';
 
 /** Ships a task. One that can't be merged for a reason that is not its own stays where it is. Throws as `finishUnderLease` does. */
 export function shipOne(env: Env, request: FinishRequest): Promise<FinishEnd> {
   return finishUnderLease(env, request, 'ship', async (held) => {
     if (!doesItself(env.settings).ship) return { kind: 'done', result: await shipped(held) };
-    // Whoever had the task before may only be paused, on his way to move the base.
-    await dropCandidate(env, request.taskId);
+    if (held.target.head !== null) {
+      // Whoever had the task before may only be paused, on his way to move the base.
+      await clearCandidates(env, request.taskId);
+      await clearScratches(env);
+    }
     const moved = movedFailure('ship', held.target);
     return moved === null ? merge(held) : { kind: 'sent_back', error: moved };
   });
@@ -44,7 +47,7 @@ type MergeEnd = Awaited<ReturnType<Parameters<typeof finishUnderLease>[3]>>;
 type Facts = Pick<Shipped, 'base' | 'base_sha' | 'merge_sha' | 'commands' | 'conflicts'>;
 
 async function merge(held: Held): Promise<MergeEnd> {
-  const { env, request, target, commands } = held;
+  const { env, request, target } = held;
   const { head } = target;
   if (head === null) {
     throw new ForgeError('NOT_READY', `there is no commit of task ${request.taskId} that could be merged`, {
@@ -63,7 +66,6 @@ async function merge(held: Held): Promise<MergeEnd> {
       return { kind: 'sent_back', error };
     }
     const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
-    await keepCandidate(env, request.taskId, merge_sha);
     const checks = await verifyMerge(held, merge_sha);
     if (checks === null) return null;
     const failed = checkFailure(checks);
@@ -72,12 +74,26 @@ async function merge(held: Held): Promise<MergeEnd> {
       await write(held, { ...facts, merge_sha, commands: checks }, error);
       return { kind: 'sent_back', error };
     }
+    const end = await land(held, base, merge_sha);
+    if (end === null) return null;
+    if (typeof end === 'object') return { kind: 'sent_back', error: end };
+    if (end === 'done') return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks }) };
+    // The base is elsewhere, or one who is late has cleared away what names the merge: it is made and verified anew.
+  }
+}
+
+/** Moves the base. Null when it was stopped; an error when the task's branch has moved. Throws LEASE_STOLEN, and what `advance` throws. */
+async function land(held: Held, base: BaseBranch, merge: string) {
+  const { env, request, commands } = held;
+  await keepCandidate(env, request.taskId, merge);
+  try {
+    // After it is named: whoever takes the task from now on finds the name, and takes it away.
     const since = await stillMine(held);
-    if (since !== null) return { kind: 'sent_back', error: since };
+    if (since !== null) return since;
     if (commands.stopped) return null;
-    const end = await advance(env, base, request.taskId, merge_sha);
-    if (end === 'moved') continue;
-    return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks }) };
+    return await advance(env, base, request.taskId, merge);
+  } finally {
+    await dropCandidate(env, request.taskId, merge);
   }
 }
 
@@ -132,9 +148,7 @@ async function verifyMerge(held: Held, merge_sha: string): Promise<CheckResult[]
 
 async function merged(held: Held, facts: Facts): Promise<Finished> {
   await write(held, facts, null);
-  const result = await shipped(held);
-  await dropCandidate(held.env, held.request.taskId);
-  return result;
+  return shipped(held);
 }
 
 async function shipped({ env, request, claimId }: Held): Promise<Finished> {
