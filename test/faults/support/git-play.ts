@@ -37,7 +37,12 @@ export class GitPlay {
   }
 
   forge(...args: string[]): LiveForge {
-    const live = new LiveForge(this.dir, args, this.env);
+    return this.forgeWith({}, ...args);
+  }
+
+  /** One that is given more variables. */
+  forgeWith(env: Record<string, string>, ...args: string[]): LiveForge {
+    const live = new LiveForge(this.dir, args, { ...this.env, ...env });
     this.#live.push(live);
     return live;
   }
