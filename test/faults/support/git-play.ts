@@ -16,8 +16,8 @@ export class GitPlay {
   readonly folder: string;
   readonly #live: LiveForge[] = [];
 
-  constructor() {
-    const place = freshPlace();
+  /** `place`: where one like it was copied to; left out: begins anew. */
+  constructor(place: string = freshPlace()) {
     this.dir = `${place}/repository`;
     this.folder = `${place}/play`;
     fs.mkdirSync(this.folder, { recursive: true });

@@ -1,16 +1,17 @@
 /** One task in a real repository whose work is done: it waits for a review, or to be merged. */
 
 import fs from 'node:fs';
+import path from 'node:path';
 import { expect } from 'vitest';
 import type { TaskRecord, TaskState } from '../../../src/core/records.ts';
 import { claim } from '../../../src/verbs/claim.ts';
 import { complete } from '../../../src/verbs/complete.ts';
 import { dispatch } from '../../../src/verbs/dispatch.ts';
 import type { Call } from '../../../src/verbs/session.ts';
-import { auditTask } from './audit.ts';
-import { type Answer, callOn, type LiveForge } from './forge.ts';
+import { auditTask, taskDir } from './audit.ts';
+import { type Answer, callOn, commandLine, type LiveForge } from './forge.ts';
 import { GitPlay } from './git-play.ts';
-import { planOf } from './project.ts';
+import { copyProject, planOf } from './project.ts';
 import { MINE, TASK, VERDICT } from './scenarios.ts';
 
 /** What the task has changed, and made. */
@@ -58,8 +59,8 @@ export class ShipPlay extends GitPlay {
   /** The work of the task. */
   head = '';
 
-  constructor(waiting: Waiting = {}) {
-    super();
+  constructor(waiting: Waiting = {}, place?: string) {
+    super(place);
     this.waiting = waiting;
     this.base = waiting.base ?? 'main';
   }
@@ -98,6 +99,38 @@ export class ShipPlay extends GitPlay {
     const { state } = await complete(call, { task: TASK, attempt: attempt_id, verdictFile });
     expect(state).toBe(review ? 'ready_for_review' : 'reviewed');
     return this;
+  }
+
+  /** The same in another place. Git, and the attempt, name the worktree by its path. */
+  copy(): ShipPlay {
+    const from = path.dirname(this.dir);
+    const to = copyProject(from);
+    const attempts = `${taskDir(`${to}/repository`, TASK)}/attempts`;
+    for (const file of [
+      `${to}/repository/.git/worktrees/${TASK}/gitdir`,
+      `${to}/repository/.forge/worktrees/${TASK}/.git`,
+      ...fs.readdirSync(attempts).map((attempt) => `${attempts}/${attempt}/manifest.json`),
+    ]) {
+      fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replaceAll(from, to));
+    }
+    const play = new ShipPlay(this.waiting, to);
+    play.start = this.start;
+    play.head = this.head;
+    return play;
+  }
+
+  /** The command line of a verb, with all that it is given. */
+  command(...args: string[]): string[] {
+    const variables = Object.entries(this.env).map(([name, value]) => `${name}=${value}`);
+    return ['env', '-i', ...variables, ...commandLine(this.dir, args)];
+  }
+
+  /** Ten seconds pass: whoever was killed has lost his turn by then. */
+  endLocks(): void {
+    const locks = [`${this.dir}/.git/forge-landing.lock`];
+    const folder = `${this.dir}/.forge/worktrees`;
+    for (const name of fs.readdirSync(folder)) if (name.endsWith('.lock')) locks.push(`${folder}/${name}`);
+    for (const lock of locks) if (fs.existsSync(lock)) fs.utimesSync(lock, 1, 1);
   }
 
   get call(): Call {
