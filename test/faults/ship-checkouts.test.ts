@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../support/processes.ts';
 import type { LiveForge } from './support/forge.ts';
+import { LONG } from './support/knobs.ts';
 import { freshPlace, inMemory, listing } from './support/project.ts';
 import { TASK } from './support/scenarios.ts';
 import { ended, refusal, ShipPlay, type Waiting } from './support/shipping-scenarios.ts';
@@ -35,6 +36,8 @@ interface InTheWay {
   says: RegExp;
   code?: string;
   exit?: number;
+  /** A run meets it too. Default: only in the long run. */
+  run?: boolean;
   mend(play: ShipPlay): void;
 }
 
@@ -43,6 +46,7 @@ const IN_THE_WAY: InTheWay[] = [
     name: 'a file with changes',
     begin: (play) => play.repository.write('file.txt', 'mine\n'),
     says: /file\.txt/,
+    run: true,
     mend: (play) => play.git('stash'),
   },
   {
@@ -137,12 +141,22 @@ const IN_THE_WAY: InTheWay[] = [
     says: /there is no branch trunk/,
     code: 'SETTINGS_INVALID',
     exit: 2,
+    run: true,
     mend: (play) => play.git('branch', 'trunk', play.start),
   },
 ];
 
+/** A run tries as often as the policy says, and leaves the task to a person. */
+async function expectHeld(play: ShipPlay, code: string): Promise<void> {
+  const run = play.forge('run');
+  expect(await run.ended, run.stderr).toMatchObject({ code: 4 });
+  const held = run.events.filter(({ type }) => type === 'task_held');
+  expect(held).toHaveLength(3);
+  expect(held[0]).toMatchObject({ task_id: TASK, phase: 'ship', error: { code } });
+}
+
 describe.concurrent.each(IN_THE_WAY)('$name where merges land', (way) => {
-  const { waiting, begin, says, mend, code = 'NOT_READY', exit = 4 } = way;
+  const { waiting, begin, says, mend, code = 'NOT_READY', exit = 4, run = LONG } = way;
 
   test('is named, and nothing moves until it is out of the way', async ({ onTestFinished }) => {
     const play = new ShipPlay(waiting);
@@ -153,11 +167,7 @@ describe.concurrent.each(IN_THE_WAY)('$name where merges land', (way) => {
     const refs = play.git('for-each-ref');
     const error = await refusal(play.forge('ship', TASK), exit);
     expect(error).toMatchObject({ code, message: expect.stringMatching(says), hint: expect.stringMatching(/./) });
-    const run = play.forge('run');
-    expect(await run.ended, run.stderr).toMatchObject({ code: 4 });
-    const held = run.events.filter(({ type }) => type === 'task_held');
-    expect(held, 'tried as often as the policy says').toHaveLength(3);
-    expect(held[0]).toMatchObject({ task_id: TASK, phase: 'ship', error: { code } });
+    if (run) await expectHeld(play, code);
     expect(checkout(play)).toEqual(before);
     expect(play.git('for-each-ref')).toBe(refs);
     expect(play.record).toMatchObject({ lease: null, state: { failure_count: 0 } });

@@ -84,6 +84,7 @@ export class ShippingPlay extends GitPlay {
       expect({ id, state: record.state.state, lease: record.lease }).toEqual({ id, state: 'shipped', lease: null });
       expect(this.repository.in(`${this.dir}/.forge/worktrees/${id}`, 'status', '--porcelain'), id).toBe('');
     }
+    this.#expectCharged();
     this.#expectMergedOnce();
     this.#expectGreen();
     this.#expectCheckout();
@@ -92,6 +93,20 @@ export class ShippingPlay extends GitPlay {
     expect(code).toBe(0);
     const { planned } = answer.ok ? (answer.data as { planned: { action: string }[] }) : { planned: null };
     expect(planned?.filter(({ action }) => action !== 'report_orphan')).toEqual([]);
+  }
+
+  /** Whatever was killed: each task was charged for what did not pass, once, and for nothing else. */
+  #expectCharged(): void {
+    const failures = (...ids: string[]) =>
+      ids.map((id) => auditTask(this.dir, id).record?.state.failure_count ?? 0).reduce((sum, count) => sum + count, 0);
+    // Of two that can't both be merged, whichever came second.
+    expect([failures('left', 'right'), failures('port-a', 'port-b')]).toEqual([1, 1]);
+    expect({ wrong: failures('wrong'), last: failures('last'), picky: failures('picky') }).toEqual({
+      wrong: 1,
+      last: 1,
+      picky: 1,
+    });
+    expect(failures(...IDS)).toBe(5);
   }
 
   #expectMergedOnce(): void {
