@@ -1,10 +1,13 @@
 /** The one place that moves the branch that tasks are merged into: never back, never over anybody's changes. */
 
 import { ForgeError } from '../core/errors.ts';
-import { branchFor } from '../core/workspaces.ts';
+import { branchFor, taskOfBranch } from '../core/workspaces.ts';
 import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
+import { exclusively } from '../store/locks.ts';
+import { isThere } from '../store/worktree-files.ts';
+import { branchesUnderWay } from '../store/worktree-removal.ts';
 import type { Env } from './env.ts';
-import { branchCommit, type GitEnv, gitIn, isAncestor, listWorktrees } from './repository.ts';
+import { branchCommit, type GitEnv, gitIn, isAncestor, listWorktrees, repositoryOf } from './repository.ts';
 
 export interface BaseBranch {
   branch: string;
@@ -15,61 +18,122 @@ export interface BaseBranch {
 /** Milliseconds that bringing a checkout up to date may take. */
 const MERGE_TIMEOUT_MS = 600_000;
 
+/** How long a git of somebody else's in the same checkout is waited for, and how often it is looked at, milliseconds. */
+const INDEX_WAIT = { mostMs: 3000, lookMs: 100 };
+
+const CANDIDATES = 'refs/forge/ship/';
+
 /**
  * The ref that names the merge that is about to be shipped. Whoever takes a task over deletes it first; the base moves only
  * while it names that very merge, so that one who was paused moves nothing when he comes back.
  */
 function candidateRef(taskId: string): string {
-  return `refs/forge/ship/${branchFor(taskId).replace(/^forge\//, '')}`;
+  return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}`;
 }
 
-/** Has the ref name a merge; false when it names one already. Throws IO_ERROR. */
-export async function keepCandidate(env: GitEnv, taskId: string, sha: string): Promise<boolean> {
-  const ref = candidateRef(taskId);
-  const result = await git(['update-ref', ref, sha, NO_COMMIT.repeat(sha.length)], gitIn(env));
-  if (result.code === 0) return true;
-  if ((await refAt(env, ref)) !== null) return false;
-  throw new ForgeError('IO_ERROR', `making ${ref}: ${lastWords(result)}`);
+export async function keepCandidate(env: GitEnv, taskId: string, sha: string): Promise<void> {
+  await gitOk(['update-ref', candidateRef(taskId), sha], gitIn(env));
 }
 
-/** By an id of zeros git means that there must be no such ref. */
-const NO_COMMIT = '0';
+/** The merge is shipped, or won't be. What somebody else has put in its place stays. */
+export async function dropCandidate(env: GitEnv, taskId: string, sha: string): Promise<void> {
+  // Git refuses where the ref is another's by now, or gone.
+  await git(['update-ref', '-d', candidateRef(taskId), sha], gitIn(env));
+}
 
-/** Deletes the ref: whatever it names, or only while it names `sha`. Throws IO_ERROR, but not for a ref that is another's. */
-export async function dropCandidate(env: GitEnv, taskId: string, sha?: string): Promise<void> {
-  const args = ['update-ref', '-d', candidateRef(taskId)];
-  if (sha === undefined) await gitOk(args, gitIn(env));
-  else await git([...args, sha], gitIn(env));
+/** Takes away what names a merge of the task, if anything does. Whoever made it is not asked. Never rejects. */
+export async function callOff(env: GitEnv, taskId: string): Promise<void> {
+  // Without a git there is nobody who merges.
+  await git(['update-ref', '-d', candidateRef(taskId)], gitIn(env)).catch(() => {});
 }
 
 /**
- * Moves the base to a merge that was made on `base.sha`. `moved`: the base is elsewhere by now, and the merge has to be made
- * anew. Where a checkout has the base, its files follow, as after a pull that only fast-forwards: git refuses to touch
- * anything that is not committed there.
- * Throws NOT_READY when such a checkout is in the way, LEASE_STOLEN when somebody else has taken the task, IO_ERROR.
+ * Deletes what names a merge of `taskId`, whoever made it, and those of tasks that nobody holds any more: they were left by
+ * one who was killed.
  */
-export async function advance(env: Env, base: BaseBranch, taskId: string, merge: string): Promise<'done' | 'moved'> {
-  const checkout = (await listWorktrees(env)).find(({ branch }) => branch === base.branch);
+export async function clearCandidates(env: Env, taskId: string): Promise<void> {
+  const { stdout } = await gitOk(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env));
+  for (const ref of stdout.split('\n').filter((line) => line !== '')) {
+    const of = taskOfBranch(`forge/${ref.slice(CANDIDATES.length)}`);
+    if (of !== null && of !== taskId && (await env.store.read(of)).record?.lease != null) continue;
+    await gitOk(['update-ref', '-d', ref], gitIn(env));
+  }
+}
+
+/**
+ * Moves the base to a merge that was made on `base.sha`. Where a checkout has the base, its files follow, as after a pull
+ * that only fast-forwards: git refuses to touch anything that is not committed there.
+ * `moved`: the base is elsewhere by now, and the merge has to be made anew. `fenced`: the ref that names the merge does so
+ * no more, and nothing was moved.
+ * Throws NOT_READY when such a checkout is in the way, IO_ERROR.
+ */
+export async function advance(
+  env: Env,
+  base: BaseBranch,
+  taskId: string,
+  merge: string,
+): Promise<'done' | 'moved' | 'fenced'> {
   const ref = candidateRef(taskId);
-  const result =
-    checkout === undefined
-      ? await moveRef(env, base, ref, merge)
-      : await git([...FOLLOW, ref], { ...gitIn(env, checkout.path), timeoutMs: MERGE_TIMEOUT_MS });
+  const { place, result } = await step(env, base, ref, merge);
   const now = await branchCommit(env, base.branch);
   if (now !== null && (await isAncestor(env, merge, now))) return 'done';
   if (now !== base.sha) return 'moved';
-  if ((await refAt(env, ref)) !== merge) {
-    throw new ForgeError('LEASE_STOLEN', `somebody else has taken up task ${taskId}`);
-  }
-  throw checkout === undefined ? notMoved(base, result) : inTheWay(base, taskId, checkout.path, result);
+  if ((await refAt(env, ref)) !== merge) return 'fenced';
+  // Somebody has moved the base there and back.
+  if (result === null) return 'moved';
+  throw place === null ? notMoved(base, result) : inTheWay(base, taskId, place, result);
 }
 
-/** No hooks, no stash, no editor: only the step from one commit to a later one, or nothing. */
+/** `place`: the checkout that has the base, null when there is none. `result`: what git said; null when it was not asked. */
+interface Step {
+  place: string | null;
+  result: GitResult | null;
+}
+
+async function step(env: Env, base: BaseBranch, ref: string, merge: string): Promise<Step> {
+  const { commonDir } = await repositoryOf(env);
+  if ((await checkoutOf(env, base)) === undefined) {
+    if (branchesUnderWay(commonDir).has(base.branch)) throw underWay(base);
+    return { place: null, result: await moveRef(env, base, ref, merge) };
+  }
+  // Two gits that bring one checkout up to date at once would each put its own files there, and one of the two its commit.
+  return exclusively(`${commonDir}/forge-landing.lock`, async () => {
+    const checkout = await checkoutOf(env, base);
+    // A fast-forward asks only for an older commit: it would bring back what a person has just taken off the branch.
+    if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };
+    return { place: checkout.path, result: await follow(env, checkout.path, ref) };
+  });
+}
+
+async function checkoutOf(env: Env, { branch }: BaseBranch) {
+  const checkout = (await listWorktrees(env)).find((each) => each.branch === branch);
+  if (checkout === undefined || isThere(checkout.path)) return checkout;
+  throw new ForgeError('NOT_READY', `${branch} is checked out in ${checkout.path}, which is not there`, {
+    hint: 'Bring that folder back; or have git forget it with `git worktree prune`.',
+  });
+}
+
+/** Brings a checkout to what `ref` names. A git that works there at this moment is waited for. */
+async function follow(env: Env, place: string, ref: string): Promise<GitResult> {
+  const end = env.ctx.monotonicMs() + INDEX_WAIT.mostMs;
+  for (;;) {
+    const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS });
+    if (!isIndexHeld(result) || env.ctx.monotonicMs() >= end) return result;
+    await new Promise((resolve) => setTimeout(resolve, INDEX_WAIT.lookMs));
+  }
+}
+
+function isIndexHeld({ stderr }: GitResult): boolean {
+  return stderr.includes("index.lock': File exists");
+}
+
+/** No hooks, no stash, no editor: only the step from one commit to a later one, or nothing. Files that git ignores are somebody's too. */
 const FOLLOW = [
   '-c',
   'core.hooksPath=/dev/null',
   'merge',
   '--ff-only',
+  '--no-overwrite-ignore',
   '--no-autostash',
   '--no-verify-signatures',
   '--no-stat',
@@ -99,10 +163,19 @@ function filesNamed(stderr: string): string {
   return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
 }
 
+function underWay({ branch }: BaseBranch): ForgeError {
+  return new ForgeError('NOT_READY', `a rebase or a bisect of ${branch} is not finished, so it can't move`, {
+    hint: 'Finish it, or give it up; then repeat the command.',
+  });
+}
+
 function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result: GitResult): ForgeError {
   const files = filesNamed(result.stderr);
   const why = files === '' ? lastWords(result) : `what is not committed there would be overwritten: ${files}`;
+  const mend = isIndexHeld(result)
+    ? 'Let that git end, or remove the lock if none runs there any more'
+    : 'Commit or stash that, or name a branch in ship.base that nobody has checked out';
   return new ForgeError('NOT_READY', `${branch} is checked out in ${place}, and can't move: ${why}`, {
-    hint: `Commit or stash that, or name a branch in ship.base that nobody has checked out. Then: \`forge orchestrate ship ${taskId}\`.`,
+    hint: `${mend}. Then: \`forge orchestrate ship ${taskId}\`.`,
   });
 }

@@ -1,6 +1,6 @@
 /** The part of `run` that takes verified tasks further: reviews and merges, each tried again when it could not be done. */
 
-import type { ForgeError } from '../core/errors.ts';
+import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
 import type { OwnAttempt } from '../core/live.ts';
 import type { PlanTask } from '../core/plan.ts';
@@ -112,6 +112,10 @@ export class Finisher {
     };
     try {
       return this.#report(task, phase, await this.#finish(phase, request));
+    } catch (error) {
+      // The base is gone, say. That is no reason to stop what others work on.
+      if (error instanceof ForgeError && error.code === 'SETTINGS_INVALID') return this.#hold(task, phase, error);
+      throw error;
     } finally {
       interrupts.stop();
       this.#running.delete(task.id);

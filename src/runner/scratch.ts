@@ -5,20 +5,21 @@ import { exclusively } from '../store/locks.ts';
 import {
   makeWorktreePlace,
   removeFolder,
-  scratchesBeside,
+  scratchesIn,
   scratchPlace,
+  worktreesFolder,
   worktreesLock,
 } from '../store/worktree-files.ts';
 import type { Env } from './env.ts';
-import { gitIn, repositoryOf } from './repository.ts';
-import { cwdIn, furnish } from './workspace.ts';
+import { gitIn, listWorktrees, repositoryOf } from './repository.ts';
+import { cwdIn, furnish, making, stopMakers } from './workspace.ts';
 
 /** Milliseconds that a checkout may take. */
 const ADD_TIMEOUT_MS = 600_000;
 
 /**
  * Does `work` in a checkout of `commit`, in the folder of it that the project is in, with the files that a task's worktree
- * gets as well. What others who died have left is cleared away first. Throws what `work` throws, IO_ERROR.
+ * gets as well. Throws what `work` throws, IO_ERROR.
  */
 export async function inScratch<T>(
   env: Env,
@@ -27,14 +28,11 @@ export async function inScratch<T>(
 ): Promise<T> {
   const repository = await repositoryOf(env);
   const place = scratchPlace(makeWorktreePlace(env.layout, env.settings.agents.worktree_root, taskId), claimId);
-  await exclusively(worktreesLock(place), async () => {
-    await clearLeft(env, place);
-    await gitOk(['worktree', 'add', '--detach', '--force', place, commit], {
-      ...gitIn(env),
-      timeoutMs: ADD_TIMEOUT_MS,
-    });
-  });
+  const add = ['worktree', 'add', '--detach', '--force', place, commit];
   try {
+    await exclusively(worktreesLock(place), () =>
+      gitOk(add, { ...making(gitIn(env), place), timeoutMs: ADD_TIMEOUT_MS }),
+    );
     await furnish(env, repository, place);
     return await work(cwdIn(place, repository));
   } finally {
@@ -42,11 +40,20 @@ export async function inScratch<T>(
   }
 }
 
-/** Nobody works in a scratch whose claim does not hold the task any more. */
-async function clearLeft(env: Env, place: string): Promise<void> {
-  for (const { path, taskId, claimId } of scratchesBeside(place)) {
+/**
+ * Removes the checkouts that were left by those who were killed: nobody works in one whose claim does not hold the task any
+ * more. Throws IO_ERROR.
+ */
+export async function clearScratches(env: Env): Promise<void> {
+  const dir = worktreesFolder(env.layout, env.settings.agents.worktree_root);
+  if (dir === null) return;
+  // Of one that was killed while it removed his own, only what git knows of it may be left.
+  const registered = (await listWorktrees(env)).map(({ path }) => path);
+  for (const { path, taskId, claimId } of scratchesIn(dir, registered)) {
     const { record } = await env.store.read(taskId);
-    if (record?.lease?.claim_id !== claimId) await remove(env, path);
+    if (record?.lease?.claim_id === claimId) continue;
+    await stopMakers(path);
+    await remove(env, path);
   }
 }
 

@@ -10,7 +10,7 @@ import { conflictError, mergeVerifyError, type Shipped } from '../core/reviews.t
 import { isoTime } from '../core/time.ts';
 import { type CheckResult, checkFailure, heldFor, verifyCommands } from '../core/verification.ts';
 import { changeTask } from '../store/change.ts';
-import { advance, type BaseBranch, dropCandidate, keepCandidate } from './base-branch.ts';
+import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from './base-branch.ts';
 import { runCheck } from './commands.ts';
 import { doesItself, type Env } from './env.ts';
 import {
@@ -24,15 +24,18 @@ import {
   variablesOf,
 } from './finishing.ts';
 import { baseOf, isAncestor, mergeTrees } from './repository.ts';
-import { inScratch } from './scratch.ts';
+import { clearScratches, inScratch } from './scratch.ts';
 import { mergeCommit } from './start-point.ts';
 
 /** Ships a task. One that can't be merged for a reason that is not its own stays where it is. Throws as `finishUnderLease` does. */
 export function shipOne(env: Env, request: FinishRequest): Promise<FinishEnd> {
   return finishUnderLease(env, request, 'ship', async (held) => {
     if (!doesItself(env.settings).ship) return { kind: 'done', result: await shipped(held) };
-    // Whoever had the task before may only be paused, on his way to move the base.
-    await dropCandidate(env, request.taskId);
+    if (held.target.head !== null) {
+      // Whoever had the task before may only be paused, on his way to move the base.
+      await clearCandidates(env, request.taskId);
+      await clearScratches(env);
+    }
     const moved = movedFailure('ship', held.target);
     return moved === null ? merge(held) : { kind: 'sent_back', error: moved };
   });
@@ -63,42 +66,39 @@ async function merge(held: Held): Promise<MergeEnd> {
       return { kind: 'sent_back', error };
     }
     const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
-    const landed = await land(held, base, merge_sha);
-    if (landed === 'moved') continue;
-    if (landed === null) return null;
-    const { commands, error } = landed;
-    if (error === null) return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands }) };
-    await write(held, { ...facts, merge_sha, commands }, error);
-    return { kind: 'sent_back', error };
+    const checks = await verifyMerge(held, merge_sha);
+    if (checks === null) return null;
+    const failed = checkFailure(checks);
+    if (failed !== null) {
+      const error = mergeVerifyError(base.branch, failed);
+      await write(held, { ...facts, merge_sha, commands: checks }, error);
+      return { kind: 'sent_back', error };
+    }
+    const end = await land(held, base, merge_sha);
+    if (end === null) return null;
+    if (typeof end === 'object') return { kind: 'sent_back', error: end };
+    if (end === 'done') return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks }) };
+    // The base is elsewhere, or one who is late has cleared away what names the merge: it is made and verified anew.
   }
 }
 
-/** What came of verifying a merge and moving the base to it; an error says why the base did not move. */
-type Landed = { commands: CheckResult[]; error: ClassifiedError | null };
-
-/** Null when it was stopped; `moved` when the base is elsewhere by now. Throws as `advance` does. */
-async function land(held: Held, base: BaseBranch, merge_sha: string): Promise<Landed | 'moved' | null> {
-  const { env, request } = held;
-  // What is in the way was left by one who has lost the task, or is put there by him this very moment.
-  while (!(await keepCandidate(env, request.taskId, merge_sha))) {
-    await stillMine(held);
-    await dropCandidate(env, request.taskId);
-  }
+/** Moves the base. Null when it was stopped; an error when the task's branch has moved. Throws LEASE_STOLEN, and what `advance` throws. */
+async function land(held: Held, base: BaseBranch, merge: string) {
+  const { env, request, commands } = held;
+  await keepCandidate(env, request.taskId, merge);
   try {
-    const commands = await verifyMerge(held, merge_sha);
-    if (commands === null) return null;
-    const failed = checkFailure(commands);
-    const error = failed === null ? await stillMine(held) : mergeVerifyError(base.branch, failed);
-    if (error !== null) return { commands, error };
-    if (held.commands.stopped) return null;
-    return (await advance(env, base, request.taskId, merge_sha)) === 'moved' ? 'moved' : { commands, error: null };
+    // After it is named: whoever takes the task from now on finds the name, and takes it away.
+    const since = await stillMine(held);
+    if (since !== null) return since;
+    if (commands.stopped) return null;
+    return await advance(env, base, request.taskId, merge);
   } finally {
-    await dropCandidate(env, request.taskId, merge_sha);
+    await dropCandidate(env, request.taskId, merge);
   }
 }
 
-/** Looks once more whether the task is ours, and why it is not at the reviewed commit any more. Throws LEASE_STOLEN. */
-async function stillMine({ env, request, attemptId, claimId }: Held): Promise<ClassifiedError | null> {
+/** Looks once more whether the task is ours and at the reviewed commit. Throws LEASE_STOLEN. */
+async function stillMine({ env, request, attemptId, claimId }: Held) {
   const { record } = await env.store.read(request.taskId, { thorough: true });
   if (record === null) throw new ForgeError('LEASE_STOLEN', `the record of task ${request.taskId} is gone`);
   heldFor(record, { attemptId, claimId });

@@ -5,7 +5,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { branchFor, INITIALIZING, type ListedWorktree } from '../core/workspaces.ts';
-import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
+import { type GitOptions, type GitResult, git, gitOk, lastWords } from '../host/git.ts';
 import { allStartedWith } from '../host/processes.ts';
 import { copyMissing, makeFolders } from '../store/copies.ts';
 import { exclusively, type StillHeld } from '../store/locks.ts';
@@ -209,10 +209,13 @@ async function add(env: Env, { commonDir }: Repository, task: WorkspaceTask, pla
 }
 
 function gitAdd(env: Env, place: string, target: readonly string[]): Promise<GitResult> {
-  const options = gitIn(env);
-  const marked = { ...options.env, [MARK]: place };
   touchFile(beganAt(place));
-  return git(['worktree', 'add', ...target], { ...options, env: marked, timeoutMs: ADD_TIMEOUT_MS });
+  return git(['worktree', 'add', ...target], { ...making(gitIn(env), place), timeoutMs: ADD_TIMEOUT_MS });
+}
+
+/** How a git is run that makes a worktree, so that `stopMakers` finds it. */
+export function making(options: GitOptions, place: string): GitOptions {
+  return { ...options, env: { ...options.env, [MARK]: place } };
 }
 
 /** A hook that fails makes git fail although the worktree is there: that is a warning. Anything else is thrown as IO_ERROR. */
@@ -246,7 +249,7 @@ const LOOK = { pauseMs: 20, times: 250 };
  * Stops a git that still makes this worktree although the forge that started it is gone, with its hooks. On macOS they
  * can't be told from others, and are left alone. Throws IO_ERROR when one is still there after five seconds.
  */
-async function stopMakers(place: string): Promise<void> {
+export async function stopMakers(place: string): Promise<void> {
   for (let look = 0; look < LOOK.times; look++) {
     const makers = allStartedWith(MARK, place).filter(({ pid }) => pid !== process.pid);
     if (makers.length === 0) return;

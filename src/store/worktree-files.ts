@@ -79,11 +79,14 @@ export function scratchPlace(place: string, claimId: string): string {
   return `${path.dirname(place)}/${SCRATCH}${requireUuid(claimId, 'claim')}-${path.basename(place)}`;
 }
 
-/** All such checkouts that are there, beside one of them. Throws IO_ERROR. */
-export function scratchesBeside(place: string): { path: string; claimId: string; taskId: string }[] {
-  const dir = path.dirname(place);
+/** All such checkouts that are there, or of which git knows: `registered` are the paths of its worktrees. Throws IO_ERROR. */
+export function scratchesIn(
+  dir: string,
+  registered: readonly string[],
+): { path: string; claimId: string; taskId: string }[] {
   try {
-    return fs.readdirSync(dir).flatMap((name) => {
+    const known = registered.flatMap((place) => nameBelow(dir, place) ?? []);
+    return [...new Set([...fs.readdirSync(dir), ...known])].flatMap((name) => {
       if (!name.startsWith(SCRATCH)) return [];
       const rest = name.slice(SCRATCH.length);
       const claimId = rest.slice(0, UUID_CHARS);

@@ -15,9 +15,13 @@ export async function cancel(call: Call, options: CancelOptions): Promise<MoveRe
   const session = openSession(call);
   await requireKnown(session, options.task);
   const reason = options.reason ?? null;
-  const { result } = await changeTask(session, options.task, (record) =>
-    cancelTask(record, { reason, nowMs: session.now() }),
-  );
+  let merging = false;
+  const { result } = await changeTask(session, options.task, (record) => {
+    merging = record.state.state === 'merge_pending' && record.lease !== null;
+    return cancelTask(record, { reason, nowMs: session.now() });
+  });
+  // Whoever merges it sees the cancel at his next look; one who is about to move the base does not look any more.
+  if (merging) await (await import('../runner/base-branch.ts')).callOff(session, options.task);
   return result;
 }
 

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LONG, ROUNDS, SEED, seeded } from './support/knobs.ts';
-import { RepositoryPlay } from './support/repository-play.ts';
+import { RepositoryPlay, UNANSWERED } from './support/repository-play.ts';
 
 /** Kills in one test. */
 const KILLS = LONG ? 20 : 6;
@@ -21,13 +21,8 @@ function newPlay(): RepositoryPlay {
 
 /** Runs to the end, answering what is asked. One task fails, so the run does. */
 async function finish(play: RepositoryPlay, runs: number): Promise<void> {
-  let over = false;
-  const live = Array.from({ length: runs }, () => play.forge('run', '--max-parallel', '3'));
-  const ended = Promise.all(live.map((run) => run.ended)).finally(() => {
-    over = true;
-  });
-  while (!over) await Promise.race([ended, play.answerAll()]);
-  for (const [at, end] of (await ended).entries()) expect(end, live[at]?.stderr).toEqual({ code: 1, signal: null });
+  for (const { run, end } of await play.runAll(runs, UNANSWERED))
+    expect(end, run.stderr).toEqual({ code: 1, signal: null });
   play.expectDone();
   expect(play.leftovers() ?? []).toEqual([]);
 }
@@ -51,7 +46,7 @@ describe('ten tasks in a repository', () => {
         await sleep(random() * LIFE_MS);
         for (const run of runs) run.signal('SIGKILL');
         await Promise.all(runs.map((run) => run.ended));
-        await play.answerAll();
+        await play.answerAll(UNANSWERED);
       }
       await finish(play, 1);
     },

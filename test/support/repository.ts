@@ -42,6 +42,11 @@ export class Repository {
     }).trimEnd();
   }
 
+  /** What a script prints that knows this git. */
+  sh(script: string, dir = this.root): string {
+    return execFileSync('sh', [script], { cwd: dir, env: GIT_ENV, encoding: 'utf8', stdio: 'pipe' }).trimEnd();
+  }
+
   path(...names: string[]): string {
     return path.join(this.root, ...names);
   }

@@ -4,11 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import { FORGE } from '../../support/cli.ts';
-import { GIT_ENV, Repository } from '../../support/repository.ts';
 import { auditTask, expectOlderViews } from './audit.ts';
-import { LiveForge } from './forge.ts';
-import { freshPlace } from './project.ts';
+import { GitPlay } from './git-play.ts';
 
 const WORKER = path.join(path.dirname(fileURLToPath(import.meta.url)), '../helpers/editor.sh');
 
@@ -33,24 +30,13 @@ const TASKS: Record<string, { kind: Kind; after?: readonly string[] }>[] = [
 ];
 
 /** The one that nobody answers. */
-const UNANSWERED = 'ignored';
+export const UNANSWERED = 'ignored';
 
-export class RepositoryPlay {
-  readonly repository: Repository;
-  readonly dir: string;
-  readonly #folder: string;
+export class RepositoryPlay extends GitPlay {
   readonly #base: string;
-  readonly #live: LiveForge[] = [];
 
   constructor() {
-    const place = freshPlace();
-    this.dir = `${place}/repository`;
-    this.#folder = `${place}/play`;
-    fs.mkdirSync(this.#folder, { recursive: true });
-    fs.writeFileSync(`${this.#folder}/options.json`, '[{"id":"keep","label":"Keep"},{"id":"drop","label":"Drop"}]');
-    this.repository = new Repository(this.dir);
-    this.repository.git('config', 'user.name', 'Ann');
-    this.repository.git('config', 'user.email', 'ann@example.org');
+    super();
     this.#base = this.repository.commit({
       'plans/phases.yaml': planText(),
       '.forge/settings.yaml': [
@@ -64,36 +50,9 @@ export class RepositoryPlay {
     fs.writeFileSync(`${this.dir}/local.env`, 'here only\n');
   }
 
-  forge(...args: string[]): LiveForge {
-    const env = { ...GIT_ENV, FAULT_PLAY: this.#folder, FAULT_NODE: process.execPath, FAULT_FORGE: FORGE };
-    const live = new LiveForge(this.dir, args, env);
-    this.#live.push(live);
-    return live;
-  }
-
-  /** Answers whatever is open, with both options at once. The first counts. */
-  async answerAll(): Promise<void> {
-    const open = await this.#open();
-    await Promise.all(
-      open
-        .filter(({ task_id }) => task_id !== UNANSWERED)
-        .flatMap(({ question_id }) =>
-          ['keep', 'drop'].map((option) => this.forge('answer', question_id, '--option', option).ended),
-        ),
-    );
-  }
-
-  async #open(): Promise<{ question_id: string; task_id: string }[]> {
-    const asked = this.forge('questions', '--open');
-    await asked.ended;
-    const [answer] = asked.events as unknown as { data: { questions: { question_id: string; task_id: string }[] } }[];
-    return answer?.data.questions ?? [];
-  }
-
   /** Fails unless every task has come to its end, with its work on its branch and nothing else touched. */
   expectDone(): void {
-    const violations = `${this.#folder}/violations`;
-    expect(fs.existsSync(violations) ? fs.readFileSync(violations, 'utf8') : '').toBe('');
+    expect(this.violations()).toBe('');
     for (const [id, { kind, after = [] }] of TASKS.flatMap((phase) => Object.entries(phase))) {
       const { record } = auditTask(this.dir, id);
       if (record === null) throw new Error(`task ${id} has no record`);
@@ -104,55 +63,30 @@ export class RepositoryPlay {
         continue;
       }
       expect({ id, state, lease: record.lease }).toEqual({ id, state: 'shipped', lease: null });
-      const tip = this.repository.git('rev-parse', `forge/${id}`);
+      const tip = this.git('rev-parse', `forge/${id}`);
       const verified = this.#twin(id, record.memo.completion?.attempt_id ?? '');
       expect(verified, id).toMatchObject({ verdict: 'ready_for_review', target_sha: tip, branch: `forge/${id}` });
       expect(verified['files_changed'], id).toEqual(
         expect.arrayContaining([`${id}.txt`, ...after.map((dep) => `${dep}.txt`)]),
       );
-      expect(this.repository.git('show', `${tip}:${id}.txt`)).toMatch(
+      expect(this.git('show', `${tip}:${id}.txt`)).toMatch(
         kind === 'asking' || kind === 'hasty' ? /^done (keep|drop)$/ : /^done$/,
       );
       // However often it was begun anew, its work was committed once.
-      const subjects = this.repository.git('log', '--format=%s', `main..${tip}`).split('\n');
+      const subjects = this.git('log', '--format=%s', `main..${tip}`).split('\n');
       const own = subjects.filter((subject) => subject.startsWith(`${id}: done`));
       expect(own, id).toHaveLength(1);
       expect(this.repository.in(`${this.dir}/.forge/worktrees/${id}`, 'status', '--porcelain'), id).toBe('');
     }
-    const { git } = { git: (...args: string[]) => this.repository.git(...args) };
-    expect(git('rev-parse', 'HEAD')).toBe(this.#base);
-    expect(git('status', '--porcelain', '--untracked-files=no')).toBe('');
-    expect(git('worktree', 'list').split('\n')).toHaveLength(11);
-    git('fsck', '--strict');
+    expect(this.git('rev-parse', 'HEAD')).toBe(this.#base);
+    expect(this.git('status', '--porcelain', '--untracked-files=no')).toBe('');
+    expect(this.git('worktree', 'list').split('\n')).toHaveLength(11);
+    this.git('fsck', '--strict');
   }
 
   #twin(id: string, attempt: string): Record<string, unknown> {
     const file = `${this.dir}/.forge/orchestrator/tasks/${id}/attempts/${attempt}/verdict.verified.json`;
     return JSON.parse(fs.readFileSync(file, 'utf8'));
-  }
-
-  /** Processes that still play here; null where that can't be seen. */
-  leftovers(): string[] | null {
-    if (!fs.existsSync('/proc/self/environ')) return null;
-    const mark = `FAULT_PLAY=${this.#folder}`;
-    return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && environ(name).includes(mark));
-  }
-
-  cleanUp(): void {
-    for (const live of this.#live) live.signal('SIGKILL');
-    for (const pid of this.leftovers() ?? []) {
-      try {
-        process.kill(Number(pid), 'SIGKILL');
-      } catch {}
-    }
-  }
-}
-
-function environ(pid: string): string[] {
-  try {
-    return fs.readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
-  } catch {
-    return [];
   }
 }
 

@@ -1,0 +1,182 @@
+/**
+ * `review` and `ship`, killed in the place of each system call that they make on the tree, and with each of them failing
+ * once. The same verb, or a run, goes on at once: the base has the work by one merge, and nothing is left.
+ */
+
+import fs from 'node:fs';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { phases, why } from '../../src/verbs/phases.ts';
+import { show } from '../../src/verbs/show.ts';
+import { status } from '../../src/verbs/status.ts';
+import { answerIn } from './support/forge.ts';
+import { LONG, pooled, sampled } from './support/knobs.ts';
+import { dropProject, inMemory, LOGS, listing } from './support/project.ts';
+import { TASK } from './support/scenarios.ts';
+import { ended, refusal, ShipPlay, type Waiting } from './support/shipping-scenarios.ts';
+import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from './support/strace.ts';
+
+inMemory();
+
+/** Points of one command in the normal run. */
+const SAMPLE = 9;
+
+const SETTINGS = 'agents: {kill_grace_ms: 300}';
+
+const CASES: { name: string; verb: 'review' | 'ship'; waiting: Waiting; to: string }[] = [
+  { name: 'a review', verb: 'review', waiting: { review: true, settings: SETTINGS }, to: 'reviewed' },
+  { name: 'a ship into the branch of the main checkout', verb: 'ship', waiting: { settings: SETTINGS }, to: 'shipped' },
+  {
+    name: 'a ship into a branch that nobody has checked out',
+    verb: 'ship',
+    waiting: { settings: SETTINGS, base: 'trunk' },
+    to: 'shipped',
+  },
+];
+
+interface Prepared {
+  play: ShipPlay;
+  /** Plays that were copied, by their folder. */
+  copies: Map<string, ShipPlay>;
+  copy(): string;
+  command(dir: string): string[];
+  calls: TracedCall[];
+}
+
+async function prepared({ verb, waiting, to }: (typeof CASES)[number]): Promise<Prepared> {
+  const copies = new Map<string, ShipPlay>();
+  const play = new ShipPlay(waiting);
+  onTestFinished(() => {
+    for (const each of [play, ...copies.values()]) each.cleanUp();
+  });
+  await play.prepare();
+  const copy = (): string => {
+    const next = play.copy();
+    copies.set(next.dir, next);
+    return next.dir;
+  };
+  const command = (dir: string) => playIn(copies, dir).command(verb, TASK);
+  const clean = copy();
+  const { ran, calls } = await cleanRun(command(clean), clean);
+  expect(answerIn(ran.stdout), ran.stderr).toMatchObject({ ok: true, data: { state: to } });
+  playIn(copies, clean).expectStanding(to as 'shipped');
+  return { play, copies, copy, command, calls: calls.filter(isSteady) };
+}
+
+function playIn(copies: ReadonlyMap<string, ShipPlay>, dir: string): ShipPlay {
+  const play = copies.get(dir);
+  if (play === undefined) throw new Error(`nobody plays in ${dir}`);
+  return play;
+}
+
+/** Reading works, and leaves every file as it is. */
+async function expectReadable(play: ShipPlay): Promise<void> {
+  const { call } = play;
+  const tree = `${play.dir}/.forge`;
+  const skip = new RegExp(`${LOGS.source}|^worktrees$|^logs$`);
+  const before = listing(tree, skip);
+  const { state } = play.record.state;
+  expect((await status(call, {})).tasks).toMatchObject([{ task_id: TASK, state }]);
+  expect((await show(call, { task: TASK })).state?.state).toBe(state);
+  expect((await why(call, { task: TASK })).ready).toBe(false);
+  await phases(call, { ready: true });
+  expect(listing(tree, skip)).toEqual(before);
+}
+
+/** The task is brought into the base at once: by the same verb first, or by a run. */
+async function expectGoesOn(play: ShipPlay, verb: 'review' | 'ship', byHand: boolean): Promise<void> {
+  await expectReadable(play);
+  play.endLocks();
+  const { state } = play.record.state;
+  const isDue = verb === 'review' ? state === 'ready_for_review' : state !== 'shipped';
+  if (byHand && isDue) {
+    const next = play.forge(verb, TASK);
+    expect(await ended(next), next.stderr).toMatchObject({ code: 0 });
+  }
+  const run = play.forge('run');
+  expect(await run.ended, run.stderr).toEqual({ code: 0, signal: null });
+  play.expectShipped();
+  expect(play.violations()).toBe('');
+  expect(play.git('status', '--porcelain', '--', ':!.forge')).toBe('');
+}
+
+const missing = noStrace();
+const skipped = missing === null ? '' : ` (skipped: ${missing})`;
+
+describe.skipIf(missing !== null)(`SIGKILL in the place of a system call${skipped}`, () => {
+  test.each(CASES)('$name', { timeout: LONG ? 1_800_000 : 180_000 }, async (scenario) => {
+    const { verb, to } = scenario;
+    const { copies, copy, command, calls } = await prepared(scenario);
+    const points = sampled(calls, SAMPLE).map((call, at) => ({ call, byHand: at % 2 === 0 }));
+    expect(points.length).toBeGreaterThan(8);
+    const stages = await pooled(points, async ({ call, byHand }) => {
+      const { dir } = await faultyRun(copy, command, call, 'kill');
+      const play = playIn(copies, dir);
+      const { state } = play.record.state;
+      const stage = state === to ? 'over' : play.gained().length > 0 ? 'moved' : 'before';
+      await expectGoesOn(play, verb, byHand).catch((cause: unknown) => {
+        throw new Error(`after SIGKILL at ${call.name} ${call.count} (${call.shape}), ${stage}`, { cause });
+      });
+      dropProject(dir);
+      return stage;
+    });
+    expect(stages).toContain('before');
+    // Between the move of the base and the commit that says so.
+    if (verb === 'ship') expect(stages).toContain('moved');
+  });
+});
+
+/** Each call fails in both ways; in the normal run, which takes a few of them, in turn. */
+function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Fault }[] {
+  if (LONG) return (['EIO', 'ENOSPC'] as const).flatMap((fault) => calls.map((call) => ({ call, fault })));
+  return sampled(calls, SAMPLE).map((call, at) => ({ call, fault: at % 2 === 0 ? 'EIO' : 'ENOSPC' }));
+}
+
+describe.skipIf(missing !== null)(`a system call that fails${skipped}`, () => {
+  test.each(CASES)('$name', { timeout: LONG ? 1_800_000 : 180_000 }, async (scenario) => {
+    const { verb, to } = scenario;
+    const { copies, copy, command, calls } = await prepared(scenario);
+    const refused = await pooled(failures(calls), async ({ call, fault }) => {
+      const { ran, dir } = await faultyRun(copy, command, call, fault);
+      const play = playIn(copies, dir);
+      const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
+      const answer = answerIn(ran.stdout);
+      if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
+      if (answer.ok) expect({ code: ran.code, state: answer.data['state'] }, where).toEqual({ code: 0, state: to });
+      else {
+        expect({ code: ran.code, error: answer.error }, where).toMatchObject({ code: 1, error: { code: 'IO_ERROR' } });
+        expect(play.record.state.failure_count, where).toBe(0);
+      }
+      await expectGoesOn(play, verb, true).catch((cause: unknown) => {
+        throw new Error(where, { cause });
+      });
+      dropProject(dir);
+      return !answer.ok;
+    });
+    expect(new Set(refused)).toEqual(new Set([true, false]));
+  });
+});
+
+describe('a merge that is killed with its git, in the middle of the checkout of the base', () => {
+  test('names what it has left there, and goes on once that is put right', async () => {
+    const play = new ShipPlay({ settings: SETTINGS });
+    onTestFinished(() => play.cleanUp());
+    await play.prepare();
+    fs.writeFileSync(`${play.dir}/.git/info/attributes`, 'new.txt filter=fault\n');
+    const kill = `test "$PWD" != "${play.dir}" || test -e "$FAULT_PLAY/killed" || { : > "$FAULT_PLAY/killed"; kill -9 $(cat "$FAULT_PLAY/forge") 0; }; cat`;
+    play.git('config', 'filter.fault.smudge', kill);
+    const ship = play.forge('ship', TASK);
+    play.mark('forge', String(ship.pid));
+    expect(await ship.ended).toMatchObject({ signal: 'SIGKILL' });
+    expect(play.gained()).toEqual([]);
+    play.endLocks();
+    const lock = play.repository.path('.git/index.lock');
+    const first = await refusal(play.forge('ship', TASK), 4);
+    expect(first).toMatchObject({ code: 'NOT_READY', message: expect.stringContaining('index.lock') });
+    expect(first.hint).toContain('remove the lock');
+    fs.rmSync(lock);
+    play.git('reset', '--quiet', '--hard');
+    play.git('clean', '--quiet', '-fdx', '--', 'new.txt', 'ignored.txt');
+    expect(await ended(play.forge('ship', TASK))).toMatchObject({ code: 0 });
+    play.expectShipped();
+  });
+});
