@@ -1,7 +1,7 @@
 /** The one place that moves the branch that tasks are merged into: never back, never over anybody's changes. */
 
 import { ForgeError } from '../core/errors.ts';
-import { branchFor, taskOfBranch } from '../core/workspaces.ts';
+import { branchFor, nulSeparated, taskOfBranch } from '../core/workspaces.ts';
 import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
 import { exclusively } from '../store/locks.ts';
 import { isThere } from '../store/worktree-files.ts';
@@ -19,7 +19,7 @@ export interface BaseBranch {
 const MERGE_TIMEOUT_MS = 600_000;
 
 /** How long a git of somebody else's in the same checkout is waited for, and how often it is looked at, milliseconds. */
-const INDEX_WAIT = { mostMs: 3000, lookMs: 100 };
+const LOCK_WAIT = { mostMs: 3000, lookMs: 100 };
 
 const CANDIDATES = 'refs/forge/ship/';
 
@@ -101,7 +101,7 @@ async function step(env: Env, base: BaseBranch, ref: string, merge: string): Pro
     const checkout = await checkoutOf(env, base);
     // A fast-forward asks only for an older commit: it would bring back what a person has just taken off the branch.
     if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };
-    return { place: checkout.path, result: await follow(env, checkout.path, ref) };
+    return { place: checkout.path, result: await follow(env, checkout.path, base, ref, merge) };
   });
 }
 
@@ -113,19 +113,52 @@ async function checkoutOf(env: Env, { branch }: BaseBranch) {
   });
 }
 
-/** Brings a checkout to what `ref` names. A git that works there at this moment is waited for. */
-async function follow(env: Env, place: string, ref: string): Promise<GitResult> {
-  const end = env.ctx.monotonicMs() + INDEX_WAIT.mostMs;
+/** Brings a checkout to a merge that `ref` names. A git that works there at this moment is waited for. */
+async function follow(env: Env, place: string, base: BaseBranch, ref: string, merge: string): Promise<GitResult> {
+  const end = env.ctx.monotonicMs() + LOCK_WAIT.mostMs;
   for (;;) {
     const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS });
-    if (!isIndexHeld(result) || env.ctx.monotonicMs() >= end) return result;
-    await new Promise((resolve) => setTimeout(resolve, INDEX_WAIT.lookMs));
+    if (result.code !== 0) await putBack(env, place, base.sha, merge, result);
+    if (!isLocked(result) || env.ctx.monotonicMs() >= end) return result;
+    await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT.lookMs));
   }
 }
 
-function isIndexHeld({ stderr }: GitResult): boolean {
-  return stderr.includes("index.lock': File exists");
+function isLocked({ stderr }: GitResult): boolean {
+  return stderr.includes(".lock': File exists");
 }
+
+/** Git has looked at every file, and has none of the way; then it could not write one. */
+const STOPPED_HALF_WAY = /unable to (write|create|unlink)|cannot create|write error|could not write/;
+/** All files are there, and the branch could not be moved. */
+const STOPPED_AT_THE_END = /update_ref failed|cannot lock ref|cannot update ref/;
+
+/**
+ * Takes out of a checkout what a merge that did not come to its end has put there. Nobody had changed those files, or git
+ * would have refused before it wrote the first.
+ */
+async function putBack(env: Env, place: string, base: string, merge: string, failed: GitResult): Promise<void> {
+  const options = gitIn(env, place);
+  if (STOPPED_AT_THE_END.test(failed.stderr)) {
+    await git(['read-tree', '-m', '-u', merge, base], options);
+  } else if (STOPPED_HALF_WAY.test(failed.stderr)) {
+    const names = async (filter: string) => {
+      const diff = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge];
+      return nulSeparated((await gitOk(diff, options)).stdout);
+    };
+    // First what is new, for a disk that is full.
+    const added = await names('A');
+    for (let at = 0; at < added.length; at += NAMES_AT_ONCE) {
+      const some = added.slice(at, at + NAMES_AT_ONCE);
+      await git(['--literal-pathspecs', 'clean', '--force', '--quiet', '-x', '--', ...some], options);
+    }
+    const input = (await names('a')).map((name) => `${name}\0`).join('');
+    await git(['checkout-index', '--force', '--index', '-z', '--stdin'], { ...options, input });
+  }
+}
+
+/** Names in one command line. */
+const NAMES_AT_ONCE = 200;
 
 /** No hooks, no stash, no editor: only the step from one commit to a later one, or nothing. Files that git ignores are somebody's too. */
 const FOLLOW = [
@@ -172,7 +205,7 @@ function underWay({ branch }: BaseBranch): ForgeError {
 function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result: GitResult): ForgeError {
   const files = filesNamed(result.stderr);
   const why = files === '' ? lastWords(result) : `what is not committed there would be overwritten: ${files}`;
-  const mend = isIndexHeld(result)
+  const mend = isLocked(result)
     ? 'Let that git end, or remove the lock if none runs there any more'
     : 'Commit or stash that, or name a branch in ship.base that nobody has checked out';
   return new ForgeError('NOT_READY', `${branch} is checked out in ${place}, and can't move: ${why}`, {
