@@ -4,7 +4,7 @@ import { ForgeError } from '../core/errors.ts';
 import { branchFor, nulSeparated, taskOfBranch } from '../core/workspaces.ts';
 import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
 import { exclusively } from '../store/locks.ts';
-import { isThere } from '../store/worktree-files.ts';
+import { isTaken, isThere } from '../store/worktree-files.ts';
 import { branchesUnderWay } from '../store/worktree-removal.ts';
 import type { Env } from './env.ts';
 import { branchCommit, type GitEnv, gitIn, isAncestor, listWorktrees, repositoryOf } from './repository.ts';
@@ -117,9 +117,11 @@ async function checkoutOf(env: Env, { branch }: BaseBranch) {
 async function follow(env: Env, place: string, base: BaseBranch, ref: string, merge: string): Promise<GitResult> {
   const end = env.ctx.monotonicMs() + LOCK_WAIT.mostMs;
   for (;;) {
+    const putBack = await wayBack(env, place, base.sha, merge);
     const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS });
-    if (result.code !== 0) await putBack(env, place, base.sha, merge, result);
-    if (!isLocked(result) || env.ctx.monotonicMs() >= end) return result;
+    const isBusy = result.stderr.includes('index.lock') && isLocked(result);
+    if (result.code !== 0 && !isBusy) await putBack();
+    if (!isBusy || env.ctx.monotonicMs() >= end) return result;
     await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT.lookMs));
   }
 }
@@ -128,33 +130,32 @@ function isLocked({ stderr }: GitResult): boolean {
   return stderr.includes(".lock': File exists");
 }
 
-/** Git has looked at every file, and has none of the way; then it could not write one. */
-const STOPPED_HALF_WAY = /unable to (write|create|unlink)|cannot create|write error|could not write/;
-/** All files are there, and the branch could not be moved. */
-const STOPPED_AT_THE_END = /update_ref failed|cannot lock ref|cannot update ref/;
-
 /**
- * Takes out of a checkout what a merge that did not come to its end has put there. Nobody had changed those files, or git
- * would have refused before it wrote the first.
+ * A disk that is full stops git in the middle, a lock on the branch at the very end. Returns how to take out of the checkout
+ * what it has put there by then: only where nothing that is not committed was in the way before, so that nothing of a
+ * person's is taken.
  */
-async function putBack(env: Env, place: string, base: string, merge: string, failed: GitResult): Promise<void> {
-  const options = gitIn(env, place);
-  if (STOPPED_AT_THE_END.test(failed.stderr)) {
+async function wayBack(env: Env, place: string, base: string, merge: string): Promise<() => Promise<void>> {
+  const options = { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS };
+  const names = async (filter: string) => {
+    const diff = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge];
+    return nulSeparated((await gitOk(diff, options)).stdout);
+  };
+  const { stdout } = await gitOk(['rev-parse', '--show-toplevel'], options);
+  const added = await names('A');
+  const foreseen = await git(['read-tree', '-m', '-u', '--dry-run', base, merge], options);
+  // What git ignores would be no hindrance to that one.
+  if (foreseen.code !== 0 || added.some((name) => isTaken(`${stdout.trimEnd()}/${name}`))) return async () => {};
+  return async () => {
     await git(['read-tree', '-m', '-u', merge, base], options);
-  } else if (STOPPED_HALF_WAY.test(failed.stderr)) {
-    const names = async (filter: string) => {
-      const diff = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge];
-      return nulSeparated((await gitOk(diff, options)).stdout);
-    };
-    // First what is new, for a disk that is full.
-    const added = await names('A');
+    // First what is new: it makes room.
     for (let at = 0; at < added.length; at += NAMES_AT_ONCE) {
       const some = added.slice(at, at + NAMES_AT_ONCE);
       await git(['--literal-pathspecs', 'clean', '--force', '--quiet', '-x', '--', ...some], options);
     }
     const input = (await names('a')).map((name) => `${name}\0`).join('');
     await git(['checkout-index', '--force', '--index', '-z', '--stdin'], { ...options, input });
-  }
+  };
 }
 
 /** Names in one command line. */

@@ -174,7 +174,10 @@ describe.skipIf(missing !== null)(`a disk with no more bytes for git${because}`,
     // Room for all that is written but that file.
     fs.writeFileSync(`${play.dir}/filler`, Buffer.alloc(bavail * bsize - 500_000));
     play.mark('gate');
-    expect(await refusal(ship, 4)).toMatchObject({ code: 'NOT_READY', message: expect.stringContaining('unable to write file') });
+    expect(await refusal(ship, 4)).toMatchObject({
+      code: 'NOT_READY',
+      message: expect.stringContaining('unable to write file'),
+    });
     expect(play.checkout()).toEqual(before);
     play.expectStanding('merge_pending');
     fs.rmSync(`${play.dir}/filler`);

@@ -62,6 +62,12 @@ const IN_THE_WAY: InTheWay[] = [
     mend: (play) => fs.rmSync(play.repository.path('ignored.txt')),
   },
   {
+    name: 'a link that git ignores and that leads nowhere',
+    begin: (play) => fs.symlinkSync('nowhere', play.repository.path('ignored.txt')),
+    says: /ignored\.txt/,
+    mend: (play) => fs.rmSync(play.repository.path('ignored.txt')),
+  },
+  {
     name: 'a merge that is not finished',
     begin(play) {
       play.repository.branch('side', { 'side.txt': 'side\n' });
