@@ -3,7 +3,7 @@
 import { ForgeError } from '../core/errors.ts';
 import { branchFor, nulSeparated, taskOfBranch } from '../core/workspaces.ts';
 import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
-import { exclusively } from '../store/locks.ts';
+import { exclusively, type StillHeld } from '../store/locks.ts';
 import { isTaken, isThere } from '../store/worktree-files.ts';
 import { branchesUnderWay } from '../store/worktree-removal.ts';
 import type { Env } from './env.ts';
@@ -97,11 +97,11 @@ async function step(env: Env, base: BaseBranch, ref: string, merge: string): Pro
     return { place: null, result: await moveRef(env, base, ref, merge) };
   }
   // Two gits that bring one checkout up to date at once would each put its own files there, and one of the two its commit.
-  return exclusively(`${commonDir}/forge-landing.lock`, async () => {
+  return exclusively(`${commonDir}/forge-landing.lock`, async (held) => {
     const checkout = await checkoutOf(env, base);
     // A fast-forward asks only for an older commit: it would bring back what a person has just taken off the branch.
     if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };
-    return { place: checkout.path, result: await follow(env, checkout.path, base, ref, merge) };
+    return { place: checkout.path, result: await follow(env, checkout.path, base, ref, merge, held) };
   });
 }
 
@@ -114,13 +114,22 @@ async function checkoutOf(env: Env, { branch }: BaseBranch) {
 }
 
 /** Brings a checkout to a merge that `ref` names. A git that works there at this moment is waited for. */
-async function follow(env: Env, place: string, base: BaseBranch, ref: string, merge: string): Promise<GitResult> {
+async function follow(
+  env: Env,
+  place: string,
+  base: BaseBranch,
+  ref: string,
+  merge: string,
+  held: StillHeld,
+): Promise<GitResult> {
   const end = env.ctx.monotonicMs() + LOCK_WAIT.mostMs;
   for (;;) {
     const putBack = await wayBack(env, place, base.sha, merge);
     const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS });
     const isBusy = result.stderr.includes('index.lock') && isLocked(result);
-    if (result.code !== 0 && !isBusy) await putBack();
+    const isHalfDone = result.code !== 0 && !isBusy && (await branchCommit(env, base.branch)) === base.sha;
+    // One who was paused until others went on would take out what they have put there.
+    if (isHalfDone && held()) await putBack();
     if (!isBusy || env.ctx.monotonicMs() >= end) return result;
     await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT.lookMs));
   }
