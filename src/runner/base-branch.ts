@@ -1,10 +1,10 @@
 /** The one place that moves the branch that tasks are merged into: never back, never over anybody's changes. */
 
 import { ForgeError } from '../core/errors.ts';
-import { branchFor, taskOfBranch } from '../core/workspaces.ts';
+import { branchFor, nulSeparated, taskOfBranch } from '../core/workspaces.ts';
 import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
-import { exclusively } from '../store/locks.ts';
-import { isThere } from '../store/worktree-files.ts';
+import { exclusively, type StillHeld } from '../store/locks.ts';
+import { isTaken, isThere } from '../store/worktree-files.ts';
 import { branchesUnderWay } from '../store/worktree-removal.ts';
 import type { Env } from './env.ts';
 import { branchCommit, type GitEnv, gitIn, isAncestor, listWorktrees, repositoryOf } from './repository.ts';
@@ -19,7 +19,7 @@ export interface BaseBranch {
 const MERGE_TIMEOUT_MS = 600_000;
 
 /** How long a git of somebody else's in the same checkout is waited for, and how often it is looked at, milliseconds. */
-const INDEX_WAIT = { mostMs: 3000, lookMs: 100 };
+const LOCK_WAIT = { mostMs: 3000, lookMs: 100 };
 
 const CANDIDATES = 'refs/forge/ship/';
 
@@ -97,11 +97,11 @@ async function step(env: Env, base: BaseBranch, ref: string, merge: string): Pro
     return { place: null, result: await moveRef(env, base, ref, merge) };
   }
   // Two gits that bring one checkout up to date at once would each put its own files there, and one of the two its commit.
-  return exclusively(`${commonDir}/forge-landing.lock`, async () => {
+  return exclusively(`${commonDir}/forge-landing.lock`, async (held) => {
     const checkout = await checkoutOf(env, base);
     // A fast-forward asks only for an older commit: it would bring back what a person has just taken off the branch.
     if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };
-    return { place: checkout.path, result: await follow(env, checkout.path, ref) };
+    return { place: checkout.path, result: await follow(env, checkout.path, base, ref, merge, held) };
   });
 }
 
@@ -113,19 +113,62 @@ async function checkoutOf(env: Env, { branch }: BaseBranch) {
   });
 }
 
-/** Brings a checkout to what `ref` names. A git that works there at this moment is waited for. */
-async function follow(env: Env, place: string, ref: string): Promise<GitResult> {
-  const end = env.ctx.monotonicMs() + INDEX_WAIT.mostMs;
+/** Brings a checkout to a merge that `ref` names. A git that works there at this moment is waited for. */
+async function follow(
+  env: Env,
+  place: string,
+  base: BaseBranch,
+  ref: string,
+  merge: string,
+  held: StillHeld,
+): Promise<GitResult> {
+  const end = env.ctx.monotonicMs() + LOCK_WAIT.mostMs;
   for (;;) {
+    const putBack = await wayBack(env, place, base.sha, merge);
     const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS });
-    if (!isIndexHeld(result) || env.ctx.monotonicMs() >= end) return result;
-    await new Promise((resolve) => setTimeout(resolve, INDEX_WAIT.lookMs));
+    const isBusy = result.stderr.includes('index.lock') && isLocked(result);
+    const isHalfDone = result.code !== 0 && !isBusy && (await branchCommit(env, base.branch)) === base.sha;
+    // One who was paused until others went on would take out what they have put there.
+    if (isHalfDone && held()) await putBack();
+    if (!isBusy || env.ctx.monotonicMs() >= end) return result;
+    await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT.lookMs));
   }
 }
 
-function isIndexHeld({ stderr }: GitResult): boolean {
-  return stderr.includes("index.lock': File exists");
+function isLocked({ stderr }: GitResult): boolean {
+  return stderr.includes(".lock': File exists");
 }
+
+/**
+ * A disk that is full stops git in the middle, a lock on the branch at the very end. Returns how to take out of the checkout
+ * what it has put there by then: only where nothing that is not committed was in the way before, so that nothing of a
+ * person's is taken.
+ */
+async function wayBack(env: Env, place: string, base: string, merge: string): Promise<() => Promise<void>> {
+  const options = { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS };
+  const names = async (filter: string) => {
+    const diff = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge];
+    return nulSeparated((await gitOk(diff, options)).stdout);
+  };
+  const { stdout } = await gitOk(['rev-parse', '--show-toplevel'], options);
+  const added = await names('A');
+  const foreseen = await git(['read-tree', '-m', '-u', '--dry-run', base, merge], options);
+  // What git ignores would be no hindrance to that one.
+  if (foreseen.code !== 0 || added.some((name) => isTaken(`${stdout.trimEnd()}/${name}`))) return async () => {};
+  return async () => {
+    await git(['read-tree', '-m', '-u', merge, base], options);
+    // First what is new: it makes room.
+    for (let at = 0; at < added.length; at += NAMES_AT_ONCE) {
+      const some = added.slice(at, at + NAMES_AT_ONCE);
+      await git(['--literal-pathspecs', 'clean', '--force', '--quiet', '-x', '--', ...some], options);
+    }
+    const input = (await names('a')).map((name) => `${name}\0`).join('');
+    await git(['checkout-index', '--force', '--index', '-z', '--stdin'], { ...options, input });
+  };
+}
+
+/** Names in one command line. */
+const NAMES_AT_ONCE = 200;
 
 /** No hooks, no stash, no editor: only the step from one commit to a later one, or nothing. Files that git ignores are somebody's too. */
 const FOLLOW = [
@@ -172,7 +215,7 @@ function underWay({ branch }: BaseBranch): ForgeError {
 function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result: GitResult): ForgeError {
   const files = filesNamed(result.stderr);
   const why = files === '' ? lastWords(result) : `what is not committed there would be overwritten: ${files}`;
-  const mend = isIndexHeld(result)
+  const mend = isLocked(result)
     ? 'Let that git end, or remove the lock if none runs there any more'
     : 'Commit or stash that, or name a branch in ship.base that nobody has checked out';
   return new ForgeError('NOT_READY', `${branch} is checked out in ${place}, and can't move: ${why}`, {

@@ -169,15 +169,16 @@ export async function finishUnderLease(
     const end = await work(held);
     if (end?.kind === 'done') return { ...told(), ...end };
     if (end?.kind === 'sent_back') return { ...told(), ...end, result: await charge(held, end.error) };
-    await release(held, end === null ? 'interrupted' : end.error.message);
+    const gone = await release(held, end === null ? 'interrupted' : end.error.message);
+    if (gone !== null) return { ...told(), kind: 'lost', why: gone };
     if (end !== null) return { ...told(), ...end };
     return lost ? { ...told(), kind: 'lost', why: 'its lease was lost' } : { ...told(), kind: 'released' };
   } catch (error) {
+    // Where it is ours all the same, nobody has to wait for it to run out; whoever has the task by now may have cleared away
+    // what was needed here.
+    const gone = await release(held, error instanceof Error ? error.message : String(error));
     if (!(error instanceof ForgeError)) throw error;
-    // Where it is ours all the same, nobody has to wait for it to run out.
-    await release(held, error.message);
-    if (error.code === 'LEASE_STOLEN' || error.code === 'STALE_ATTEMPT')
-      return { ...told(), kind: 'lost', why: error.message };
+    if (gone !== null || LOSES.includes(error.code)) return { ...told(), kind: 'lost', why: gone ?? error.message };
     if (!HOLDS.includes(error.code)) throw error;
     return { ...told(), kind: 'held', error };
   } finally {
@@ -185,6 +186,8 @@ export async function finishUnderLease(
     stopListening();
   }
 }
+
+const LOSES: readonly string[] = ['LEASE_STOLEN', 'STALE_ATTEMPT'];
 
 /** What keeps a review or a merge from being done, without being the fault of the task. */
 const HOLDS: readonly string[] = ['NOT_READY', 'SETTINGS_INVALID', 'IO_ERROR'];
@@ -265,14 +268,16 @@ async function charge({ env, request, claimId, target, attemptId }: Held, error:
   return result;
 }
 
-/** Leaves the task where it was. What somebody else has taken meanwhile is his. */
-async function release({ env, request, claimId }: Held, reason: string): Promise<void> {
+/** Leaves the task where it was. What somebody else has taken meanwhile is his: then returns who has it. */
+async function release({ env, request, claimId }: Held, reason: string): Promise<string | null> {
   try {
     await changeTask(env, request.taskId, (record) =>
       releaseTask(record, { claimId, reason, workerGone: true, nowMs: env.now() }),
     );
+    return null;
   } catch (error) {
     if (!(error instanceof ForgeError) || error.code !== 'LEASE_STOLEN') throw error;
+    return error.message;
   }
 }
 

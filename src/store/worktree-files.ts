@@ -172,6 +172,17 @@ export function isThere(file: string): boolean {
   return fs.existsSync(file);
 }
 
+/** Whether anything has this name, be it a symlink that leads nowhere. Throws IO_ERROR. */
+export function isTaken(file: string): boolean {
+  try {
+    fs.lstatSync(file);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return false;
+    throw asIoError(error, `looking at ${file}`);
+  }
+}
+
 /** Every symlink resolved; the path itself where that can't be done. */
 export function realPath(place: string): string {
   try {

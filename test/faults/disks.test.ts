@@ -1,13 +1,17 @@
 /** A disk that is read-only, and one that is full: of bytes, and of inodes. */
 
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { claim } from '../../src/verbs/claim.ts';
 import { dispatch } from '../../src/verbs/dispatch.ts';
+import { until } from '../support/processes.ts';
 import { auditTask, expectViewsOf } from './support/audit.ts';
 import { ask, callOn } from './support/forge.ts';
 import { makeReadOnly, noMounts, smallDisk } from './support/mounts.ts';
 import { type Files, LOGS, listing, makeProject, planOf } from './support/project.ts';
+import { TASK } from './support/scenarios.ts';
+import { ended, refusal, ShipPlay } from './support/shipping-scenarios.ts';
 
 const MINE = '01a00000-0000-7000-8000-00000000000a';
 const FILES: Files = {
@@ -152,5 +156,33 @@ describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${be
     free();
     expect(await ask(dir, 'claim', 'a', '--claim-id', MINE)).toMatchObject({ code: 0, answer: { ok: true } });
     expect(fs.readFileSync(`${dir}/.forge/.gitignore`, 'utf8')).not.toBe('');
+  });
+});
+
+describe.skipIf(missing !== null)(`a disk with no more bytes for git${because}`, () => {
+  test('a checkout of the base is as it was, and the merge comes when there is room again', async () => {
+    const place = smallDisk({ kilobytes: 6000, inodes: 2000 });
+    const big = randomBytes(450_000).toString('hex');
+    const play = new ShipPlay({ worktrees: makeProject({}), files: { 'big.txt': `${big}\n` } }, place);
+    onTestFinished(() => play.cleanUp());
+    await play.prepare();
+    play.mark('wait');
+    const ship = play.forge('ship', TASK);
+    await until('the merge is verified', () => play.lines('checks').length === 1);
+    const before = play.checkout();
+    const { bavail, bsize } = fs.statfsSync(place);
+    // Room for all that is written but that file.
+    fs.writeFileSync(`${play.dir}/filler`, Buffer.alloc(bavail * bsize - 500_000));
+    play.mark('gate');
+    expect(await refusal(ship, 4)).toMatchObject({
+      code: 'NOT_READY',
+      message: expect.stringContaining('unable to write file'),
+    });
+    expect(play.checkout()).toEqual(before);
+    play.expectStanding('merge_pending');
+    fs.rmSync(`${play.dir}/filler`);
+    expect(await ended(play.forge('ship', TASK))).toMatchObject({ code: 0 });
+    play.expectShipped();
+    expect(play.git('status', '--porcelain', '--', ':!.forge')).toBe('');
   });
 });

@@ -19,15 +19,6 @@ async function newPlay(waiting: Waiting = {}): Promise<ShipPlay> {
 
 const PERSONS = /^(\.git|\.forge)$/;
 
-/** The files of the main checkout, and what git says of them. */
-function checkout(play: ShipPlay): unknown {
-  return [
-    listing(play.dir, PERSONS),
-    play.git('status', '--porcelain=v2', '--branch', '--untracked-files=all', '--', ':!.forge'),
-    play.git('ls-files', '--stage'),
-  ];
-}
-
 interface InTheWay {
   name: string;
   waiting?: Waiting;
@@ -67,6 +58,12 @@ const IN_THE_WAY: InTheWay[] = [
   {
     name: 'a file that git ignores',
     begin: (play) => play.repository.write('ignored.txt', 'mine\n'),
+    says: /ignored\.txt/,
+    mend: (play) => fs.rmSync(play.repository.path('ignored.txt')),
+  },
+  {
+    name: 'a link that git ignores and that leads nowhere',
+    begin: (play) => fs.symlinkSync('nowhere', play.repository.path('ignored.txt')),
     says: /ignored\.txt/,
     mend: (play) => fs.rmSync(play.repository.path('ignored.txt')),
   },
@@ -118,6 +115,21 @@ const IN_THE_WAY: InTheWay[] = [
     mend: (play) => fs.rmSync(play.repository.path('.git/index.lock')),
   },
   {
+    name: 'a lock on the branch of the main checkout',
+    begin: (play) => fs.writeFileSync(play.repository.path('.git/refs/heads/main.lock'), ''),
+    says: /main\.lock/,
+    mend: (play) => fs.rmSync(play.repository.path('.git/refs/heads/main.lock')),
+  },
+  {
+    name: 'a lock on a branch that nobody has checked out',
+    waiting: { base: 'trunk' },
+    begin: (play) => fs.writeFileSync(play.repository.path('.git/refs/heads/trunk.lock'), ''),
+    says: /trunk\.lock/,
+    code: 'IO_ERROR',
+    exit: 1,
+    mend: (play) => fs.rmSync(play.repository.path('.git/refs/heads/trunk.lock')),
+  },
+  {
     name: 'a detached HEAD',
     begin: (play) => play.git('checkout', '--quiet', '--detach'),
     says: /on no branch/,
@@ -163,12 +175,12 @@ describe.concurrent.each(IN_THE_WAY)('$name where merges land', (way) => {
     onTestFinished(() => play.cleanUp());
     await play.prepare();
     begin(play);
-    const before = checkout(play);
+    const before = play.checkout();
     const refs = play.git('for-each-ref');
     const error = await refusal(play.forge('ship', TASK), exit);
     expect(error).toMatchObject({ code, message: expect.stringMatching(says), hint: expect.stringMatching(/./) });
     if (run) await expectHeld(play, code);
-    expect(checkout(play)).toEqual(before);
+    expect(play.checkout()).toEqual(before);
     expect(play.git('for-each-ref')).toBe(refs);
     expect(play.record).toMatchObject({ lease: null, state: { failure_count: 0 } });
     expect(['reviewed', 'merge_pending']).toContain(play.record.state.state);
@@ -293,11 +305,11 @@ test('a base that is deleted while a merge is verified holds the task', async ()
 test('a checkout that leaves the base while the merge is verified is left alone', async () => {
   const { play, ship, open } = await verifying();
   play.git('checkout', '--quiet', '-b', 'elsewhere');
-  const before = checkout(play);
+  const before = play.checkout();
   open();
   expect(await ended(ship), ship.stderr).toMatchObject({ code: 0 });
   expect(play.git('rev-parse', 'elsewhere')).toBe(play.start);
-  expect(checkout(play)).toEqual(before);
+  expect(play.checkout()).toEqual(before);
   play.expectShipped();
 });
 

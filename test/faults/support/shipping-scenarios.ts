@@ -11,7 +11,7 @@ import type { Call } from '../../../src/verbs/session.ts';
 import { auditTask, taskDir } from './audit.ts';
 import { type Answer, callOn, commandLine, type LiveForge } from './forge.ts';
 import { GitPlay } from './git-play.ts';
-import { copyProject, planOf } from './project.ts';
+import { copyProject, listing, planOf } from './project.ts';
 import { MINE, TASK, VERDICT } from './scenarios.ts';
 
 /** What the task has changed, and made. */
@@ -49,6 +49,10 @@ export interface Waiting {
   review?: boolean;
   /** More settings, as YAML. */
   settings?: string;
+  /** More files that the task makes. */
+  files?: Readonly<Record<string, string>>;
+  /** Where worktrees go, an absolute path; left out: where they go by themselves. */
+  worktrees?: string;
 }
 
 export class ShipPlay extends GitPlay {
@@ -67,7 +71,7 @@ export class ShipPlay extends GitPlay {
 
   /** The task worked on, up to where it waits. */
   async prepare(): Promise<this> {
-    const { review = false, settings = '' } = this.waiting;
+    const { review = false, settings = '', worktrees } = this.waiting;
     fs.writeFileSync(`${this.folder}/review.sh`, REVIEW);
     fs.writeFileSync(`${this.folder}/check.sh`, CHECK);
     fs.writeFileSync(`${this.folder}/verdict.json`, VERDICT);
@@ -81,6 +85,7 @@ export class ShipPlay extends GitPlay {
         this.base === 'main' ? 'ship: {policy: merge}' : `ship: {policy: merge, base: ${this.base}}`,
         'retry: {max_attempts: 3, base: 0}',
         settings,
+        ...(worktrees === undefined ? [] : [`agents: {worktree_root: ${worktrees}}`]),
         '',
       ].join('\n'),
       'file.txt': 'as it was\n',
@@ -91,8 +96,9 @@ export class ShipPlay extends GitPlay {
     const { call } = this;
     const { run_id } = await claim(call, { task: TASK, claimId: MINE });
     const { attempt_id } = await dispatch(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
-    for (const [name, text] of Object.entries(FILES)) fs.writeFileSync(`${this.tree}/${name}`, text);
-    this.repository.in(this.tree, 'add', '--force', ...Object.keys(FILES));
+    const files = { ...FILES, ...this.waiting.files };
+    for (const [name, text] of Object.entries(files)) fs.writeFileSync(`${this.tree}/${name}`, text);
+    this.repository.in(this.tree, 'add', '--force', ...Object.keys(files));
     this.repository.in(this.tree, 'commit', '--quiet', '--message', 'work');
     this.head = this.git('rev-parse', `forge/${TASK}`);
     const verdictFile = `${this.folder}/verdict.json`;
@@ -138,15 +144,28 @@ export class ShipPlay extends GitPlay {
     return { ...call, ctx: { ...call.ctx, env: this.env } };
   }
 
+  get #worktrees(): string {
+    return this.waiting.worktrees ?? `${this.dir}/.forge/worktrees`;
+  }
+
   /** The worktree of the task. */
   get tree(): string {
-    return `${this.dir}/.forge/worktrees/${TASK}`;
+    return `${this.#worktrees}/${TASK}`;
   }
 
   get record(): TaskRecord {
     const { record } = auditTask(this.dir, TASK);
     if (record === null) throw new Error('the record is gone');
     return record;
+  }
+
+  /** The files of the main checkout, and what git says of them. */
+  checkout(): unknown {
+    return [
+      listing(this.dir, /^(\.git|\.forge|filler)$/),
+      this.git('status', '--porcelain=v2', '--branch', '--untracked-files=all', '--', ':!.forge', ':!filler'),
+      this.git('ls-files', '--stage'),
+    ];
   }
 
   /** What the base is at. */
@@ -182,7 +201,7 @@ export class ShipPlay extends GitPlay {
 
   expectNothingLeft(): void {
     expect(this.leftovers() ?? []).toEqual([]);
-    expect(fs.readdirSync(`${this.dir}/.forge/worktrees`).sort()).toEqual(['.gitignore', TASK]);
+    expect(fs.readdirSync(this.#worktrees).sort()).toEqual(['.gitignore', TASK]);
     expect(this.git('for-each-ref', '--format=%(refname)', 'refs/forge')).toBe('');
     expect(this.git('worktree', 'list', '--porcelain')).not.toMatch(/scratch/);
     const inGit = fs.readdirSync(`${this.dir}/.git`, { recursive: true, encoding: 'utf8' });
