@@ -10,7 +10,7 @@ import { type CompositeRetryPolicy, nextRetryState, type RetryPolicy } from './r
 import type { Move } from './task-state.ts';
 import { oneLine } from './text.ts';
 import { isoTime } from './time.ts';
-import { type Holder, heldFor, pendingVerification, type Verified } from './verification.ts';
+import { type Holder, pendingVerification, type Verified, workFor } from './verification.ts';
 
 /** How an attempt ended, in its worker's words or by its exit. */
 export type Outcome =
@@ -59,7 +59,7 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
       details: { task_id: record.state.task_id, attempt_id: attemptId, state: before.state },
     });
   }
-  const lease = heldFor(record, request);
+  const lease = workFor(record, request);
   const pending = pendingVerification(record);
   const other = pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome);
   if (other && request.unreadable !== true) {

@@ -191,6 +191,8 @@ export const AttemptManifestSchema = once(() => {
     /** The range of a review, or of a merge: what it is about, and what the base was at. Null outside of a repository. */
     review_target_sha: optionalText,
     review_base_sha: optionalText,
+    /** The branch that the work is for; null without a worktree, or where HEAD was detached. */
+    base_branch: optionalText,
     /** The attempt whose work is reviewed or merged. */
     target_attempt_id: optionalText,
     /** Where it was begun. */

@@ -67,8 +67,12 @@ function workerSection({ summary }: ReviewFacts): readonly string[] {
 
 function findingsSection({ findings }: ReviewFacts): readonly string[] {
   if (findings.length === 0) return [];
-  const lines = findings.map((finding) => `${finding.severity}: ${findingText(finding)}`);
-  return ['## What was found already', DATA, data(lines.join('\n'), MAX.summary)];
+  return [
+    '## What was found already',
+    'It stops nothing by itself: what of it has to be mended is for you to say, in findings of your own.',
+    DATA,
+    data(findings.map(findingText).join('\n'), MAX.summary),
+  ];
 }
 
 const EXAMPLE =

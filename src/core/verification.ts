@@ -16,31 +16,8 @@ import { type Instant, type LeaseObserver, leaseStanding, renewed } from './leas
 import { once } from './once.ts';
 import type { Lease, TaskRecord, Verdict } from './records.ts';
 import { ReviewFindingSchema } from './review-findings.ts';
-import type { Move } from './task-state.ts';
+import { isInFlight, type Move } from './task-state.ts';
 import { oneLine } from './text.ts';
-
-// --- commands --------------------------------------------------------------------------------------------------------
-
-export interface VerifyCommand {
-  /** Names its failure: class `verify.<name>`. */
-  name: string;
-  /** A command line for /bin/sh. */
-  command: string;
-}
-
-const NAME_MAX_CHARS = 40;
-
-/** What checks a task: the settings' commands, then its own; one that stands in both runs once. */
-export function verifyCommands(settings: readonly string[], task: readonly string[]): VerifyCommand[] {
-  return [...new Set([...settings, ...task])].map((command, at) => ({ name: nameOf(command, at), command }));
-}
-
-/** The command in lower case, with a dash for whatever can't stand in an error class: `npm run lint` is `npm-run-lint`. */
-function nameOf(command: string, at: number): string {
-  const words = command.toLowerCase().replace(/[^a-z0-9_]+/g, '-');
-  const name = words.replace(/^-+/, '').slice(0, NAME_MAX_CHARS).replace(/-+$/, '');
-  return name === '' ? `command-${at + 1}` : name;
-}
 
 // --- what was found --------------------------------------------------------------------------------------------------
 
@@ -343,6 +320,24 @@ export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lea
     `attempt ${attemptId} of task ${lease.task_id} has nothing left to be verified`,
     {
       details: { task_id: lease.task_id, attempt_id: attemptId, state: record.state.state },
+    },
+  );
+}
+
+/**
+ * The lease under which an attempt at the task's own work may be ended. Throws ILLEGAL_TRANSITION for one that only reviews or
+ * merges it, and as `heldFor` does.
+ */
+export function workFor(record: TaskRecord, holder: Holder): Lease {
+  const lease = heldFor(record, holder);
+  const { state } = record.state;
+  if (isInFlight(state)) return lease;
+  throw new ForgeError(
+    'ILLEGAL_TRANSITION',
+    `attempt ${holder.attemptId} has no say in how task ${lease.task_id} ends`,
+    {
+      details: { task_id: lease.task_id, attempt_id: holder.attemptId, state },
+      hint: 'A reviewer answers in the file that FORGE_REVIEW_FILE names, and ends.',
     },
   );
 }

@@ -62,6 +62,11 @@ export function taskOfBranch(name: string): string | null {
   return isTaskId(id) && branchFor(id) === name ? id : null;
 }
 
+/** Whether this is the full name of an object: 40 hexadecimal digits, or 64 in a repository of SHA-256. */
+export function isCommitId(name: string): boolean {
+  return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(name);
+}
+
 /** Where gc keeps commits that were in no branch any more. Git never deletes below it, and pushes nothing of it by itself. */
 export const RESCUE_REFS = 'refs/forge/rescue';
 

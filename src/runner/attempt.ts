@@ -23,7 +23,8 @@ import {
 } from '../core/task-ops.ts';
 import { isInFlight } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
-import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
+import { pendingVerification } from '../core/verification.ts';
+import type { VerifyCommand } from '../core/verify-commands.ts';
 import { workerEnvironment } from '../host/programs.ts';
 import { closeLogs, openLogs, removeAttempt, writePrompt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
@@ -82,7 +83,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   const former = seen.worker !== null || isInFlight(seen.state.state);
   if (!former && !hasWorktrees(env) && !hasRivals(env, request)) {
     const draft = draftOf(env, task.id, claimId, seen, seen.memo.generation + 1);
-    return launch(env, request, draft, workspaceOf(env), seen);
+    return launch(env, request, draft, { ...workspaceOf(env), base: null }, seen);
   }
   const taken = await changeTask(env, task.id, (record) => {
     request.refuse(record);
@@ -262,6 +263,7 @@ async function writeManifest(
     generation: draft.generation,
     phase: 'implement',
     worktree_path: place.branch === null ? null : place.path,
+    ...(place.base === null ? {} : { base_branch: place.base }),
     dispatched_at: isoTime(env.now()),
     attempt_number: draft.number,
     machine: env.ctx.machine(),

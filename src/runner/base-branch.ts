@@ -23,41 +23,61 @@ const LOCK_WAIT = { mostMs: 3000, lookMs: 100 };
 
 const CANDIDATES = 'refs/forge/ship/';
 
+/** Below it are the merges of a task that are about to be shipped. */
+function candidatesOf(taskId: string): string {
+  return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}/`;
+}
+
 /**
- * The ref that names the merge that is about to be shipped. Whoever takes a task over deletes it first; the base moves only
- * while it names that very merge, so that one who was paused moves nothing when he comes back.
+ * The ref that names the merge that a claim is about to ship. Whoever takes a task over deletes those of others first; the
+ * base moves only while it is there, so that one who was paused moves nothing when he comes back.
  */
-function candidateRef(taskId: string): string {
-  return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}`;
+function candidateRef({ taskId, claimId }: Candidate): string {
+  return `${candidatesOf(taskId)}${claimId}`;
 }
 
-export async function keepCandidate(env: GitEnv, taskId: string, sha: string): Promise<void> {
-  await gitOk(['update-ref', candidateRef(taskId), sha], gitIn(env));
+/** A merge that is about to be shipped, and under which claim. */
+export interface Candidate {
+  taskId: string;
+  claimId: string;
+  sha: string;
 }
 
-/** The merge is shipped, or won't be. What somebody else has put in its place stays. */
-export async function dropCandidate(env: GitEnv, taskId: string, sha: string): Promise<void> {
-  // Git refuses where the ref is another's by now, or gone.
-  await git(['update-ref', '-d', candidateRef(taskId), sha], gitIn(env));
+export async function keepCandidate(env: GitEnv, candidate: Candidate): Promise<void> {
+  await gitOk(['update-ref', candidateRef(candidate), candidate.sha], gitIn(env));
 }
 
-/** Takes away what names a merge of the task, if anything does. Whoever made it is not asked. Never rejects. */
+/** The merge is shipped, or won't be. */
+export async function dropCandidate(env: GitEnv, candidate: Candidate): Promise<void> {
+  // Git refuses where it is gone already.
+  await git(['update-ref', '-d', candidateRef(candidate), candidate.sha], gitIn(env));
+}
+
+/** Takes away what names merges of the task, if anything does. Whoever made them is not asked. Never rejects. */
 export async function callOff(env: GitEnv, taskId: string): Promise<void> {
   // Without a git there is nobody who merges.
-  await git(['update-ref', '-d', candidateRef(taskId)], gitIn(env)).catch(() => {});
+  const named = await candidates(env).catch(() => []);
+  for (const { ref, of } of named) {
+    if (of === taskId) await git(['update-ref', '-d', ref], gitIn(env)).catch(() => {});
+  }
 }
 
 /**
- * Deletes what names a merge of `taskId`, whoever made it, and those of tasks that nobody holds any more: they were left by
+ * Deletes what names merges of `taskId`, whoever made them, and those of tasks that nobody holds any more: they were left by
  * one who was killed.
  */
 export async function clearCandidates(env: Env, taskId: string): Promise<void> {
-  const { stdout } = await gitOk(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env));
-  for (const ref of stdout.split('\n').filter((line) => line !== '')) {
-    const of = taskOfBranch(`forge/${ref.slice(CANDIDATES.length)}`);
+  for (const { ref, of } of await candidates(env)) {
     if (of !== null && of !== taskId && (await env.store.read(of)).record?.lease != null) continue;
     await gitOk(['update-ref', '-d', ref], gitIn(env));
   }
+}
+
+/** `of`: the task; null where the name is none that forge gives. */
+async function candidates(env: GitEnv): Promise<{ ref: string; of: string | null }[]> {
+  const { stdout } = await gitOk(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env));
+  const refs = stdout.split('\n').filter((line) => line !== '');
+  return refs.map((ref) => ({ ref, of: taskOfBranch(`forge/${ref.slice(CANDIDATES.length, ref.lastIndexOf('/'))}`) }));
 }
 
 /**
@@ -67,13 +87,9 @@ export async function clearCandidates(env: Env, taskId: string): Promise<void> {
  * no more, and nothing was moved.
  * Throws NOT_READY when such a checkout is in the way, IO_ERROR.
  */
-export async function advance(
-  env: Env,
-  base: BaseBranch,
-  taskId: string,
-  merge: string,
-): Promise<'done' | 'moved' | 'fenced'> {
-  const ref = candidateRef(taskId);
+export async function advance(env: Env, base: BaseBranch, candidate: Candidate): Promise<'done' | 'moved' | 'fenced'> {
+  const { taskId, sha: merge } = candidate;
+  const ref = candidateRef(candidate);
   const { place, result } = await step(env, base, ref, merge);
   const now = await branchCommit(env, base.branch);
   if (now !== null && (await isAncestor(env, merge, now))) return 'done';

@@ -4,9 +4,12 @@
  */
 
 import type { WorkerIdentity } from '../core/identity.ts';
+import type { PlanTask } from '../core/plan.ts';
 import { plainText } from '../core/text.ts';
 import { TIMER_MAX_MS } from '../core/time.ts';
-import type { CheckResult, VerifyCommand } from '../core/verification.ts';
+import type { CheckResult } from '../core/verification.ts';
+import type { VerifyCommand } from '../core/verify-commands.ts';
+import { workerEnvironment } from '../host/programs.ts';
 import { closeLog, openVerifyLog, readFrom, verifyLog } from '../store/attempt-files.ts';
 import type { Env } from './env.ts';
 import { stopLeftGroup } from './takeover.ts';
@@ -124,6 +127,19 @@ export class Commands {
       this.#halt = () => {};
     }
   }
+}
+
+/** What a check is told: which task it is for, and not the attempt. It has no say in it. */
+export function checkVariables(
+  { ctx, layout }: Env,
+  { taskId, task }: { taskId: string; task: PlanTask | null },
+): WorkerOptions['env'] {
+  return {
+    ...workerEnvironment(ctx.env, layout.project),
+    ...task?.env,
+    FORGE_DIR: layout.project,
+    FORGE_TASK_ID: taskId,
+  };
 }
 
 export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'env' | 'timeoutMs' | 'note'> {

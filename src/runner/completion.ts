@@ -7,14 +7,8 @@ import { type CompositeRetryPolicy, type RetryPolicy, resolveRetry, TASK_RETRY_D
 import type { Settings } from '../core/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../core/task-ops.ts';
 import { isoTime } from '../core/time.ts';
-import {
-  type Checker,
-  NO_WORK_FOUND,
-  type Verified,
-  type VerifyCommand,
-  verifiedOf,
-  verifyCommands,
-} from '../core/verification.ts';
+import { type Checker, NO_WORK_FOUND, type Verified, verifiedOf } from '../core/verification.ts';
+import { type VerifyCommand, verifyCommands } from '../core/verify-commands.ts';
 import { type Changed, changeTask } from '../store/change.ts';
 import { doesItself, type Env } from './env.ts';
 import type { Interrupts } from './interrupts.ts';

@@ -7,7 +7,8 @@ import type { PlanTask } from '../core/plan.ts';
 import type { TaskRecord } from '../core/records.ts';
 import { resolveRetry, STEP_RETRY_DEFAULT } from '../core/retry.ts';
 import type { RunEvent } from '../core/run-events.ts';
-import type { FinishPhase } from '../core/task-state.ts';
+import { type FinishPhase, phaseDue } from '../core/task-state.ts';
+import type { TaskRead } from '../store/store.ts';
 import { movedEvent } from './endings.ts';
 import type { Env } from './env.ts';
 import type { FinishEnd } from './finishing.ts';
@@ -28,8 +29,8 @@ interface Hold {
   untilMs: number;
 }
 
-/** `given_up`: this run does not try it again. `failed`: the task has failed for good. */
-export type FinisherEnd = { kind: 'moved' } | { kind: 'failed' } | { kind: 'given_up'; why: string };
+/** `failed`: the task has failed for good. */
+export type FinisherEnd = 'moved' | 'failed';
 
 export class Finisher {
   readonly #env: Env;
@@ -38,6 +39,8 @@ export class Finisher {
   readonly #emit: (event: RunEvent) => void;
   readonly #running = new Map<string, Running>();
   readonly #holds = new Map<string, Hold>();
+  /** What this run does not try again, and why not. */
+  readonly #givenUp = new Map<string, { phase: FinishPhase; why: string }>();
 
   constructor(
     env: Env,
@@ -87,6 +90,15 @@ export class Finisher {
   /** Forgets what could not be done: a person has changed the plan. */
   forget(): void {
     this.#holds.clear();
+    this.#givenUp.clear();
+  }
+
+  /** What this run does not go on with as it stands, and why not. Somebody else may have taken it further. */
+  refusals(reads: ReadonlyMap<string, TaskRead>): [taskId: string, why: string][] {
+    return [...this.#givenUp].flatMap(([id, { phase, why }]): [string, string][] => {
+      const state = reads.get(id)?.record?.state.state;
+      return state !== undefined && phaseDue(state) === phase ? [[id, why]] : [];
+    });
   }
 
   /** Stops what is under way, and gives it back. */
@@ -134,18 +146,13 @@ export class Finisher {
     this.#holds.delete(task.id);
     if (end.kind === 'released' || end.kind === 'lost') {
       const why = end.kind === 'lost' ? end.why : 'the run was stopped';
-      this.#emit({
-        type: 'task_interrupted',
-        ...base,
-        state: phase === 'review' ? 'ready_for_review' : 'merge_pending',
-        why,
-      });
-      return { kind: 'moved' };
+      this.#emit({ type: 'task_interrupted', ...base, state: end.state, why });
+      return end.state === 'failed' ? 'failed' : 'moved';
     }
     const error = end.kind === 'sent_back' ? end.error : null;
     const tail = { stdout: '', stderr: '' };
     this.#emit(movedEvent(base, { ...end.result, error, tail }, this.#env.now()));
-    return { kind: end.result.state === 'failed' ? 'failed' : 'moved' };
+    return end.result.state === 'failed' ? 'failed' : 'moved';
   }
 
   /** By the policy for steps: what keeps it from being done may pass. */
@@ -167,9 +174,10 @@ export class Finisher {
     const delay = policy.retryBackoff(name, { attempts: hold.tries, random: this.#env.ctx.random }, countFor);
     const { code, message, hint } = error;
     this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: delay });
-    if (delay === null) return { kind: 'given_up', why: message };
+    if (delay === null) this.#givenUp.set(task.id, { phase, why: message });
+    if (delay === null) return 'moved';
     this.#holds.set(task.id, { ...hold, untilMs: this.#env.ctx.monotonicMs() + delay });
-    return { kind: 'moved' };
+    return 'moved';
   }
 }
 

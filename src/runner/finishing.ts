@@ -9,13 +9,13 @@ import { ForgeError } from '../core/errors.ts';
 import { type Finished, noteWorker, sendBack, takeUp } from '../core/finishing.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../core/identity.ts';
 import type { PlanTask } from '../core/plan.ts';
-import type { AttemptManifest, TaskRecord } from '../core/records.ts';
+import type { AttemptManifest, TaskRecord, TaskState } from '../core/records.ts';
 import { movedError } from '../core/reviews.ts';
 import { releaseTask } from '../core/task-ops.ts';
 import type { FinishPhase } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import type { Verified } from '../core/verification.ts';
-import { branchFor } from '../core/workspaces.ts';
+import { branchFor, isCommitId } from '../core/workspaces.ts';
 import { workerEnvironment } from '../host/programs.ts';
 import { removeAttempt } from '../store/attempt-files.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
@@ -26,7 +26,7 @@ import { taskPolicy } from './completion.ts';
 import { type Env, instantOf, observerOf } from './env.ts';
 import type { Interrupts } from './interrupts.ts';
 import { LeaseWatch } from './lease-watch.ts';
-import { baseOf, branchCommit, headOf } from './repository.ts';
+import { baseOf, branchCommit, commitOf, headOf, isAncestor } from './repository.ts';
 import { stopFormerWorker } from './takeover.ts';
 
 export interface FinishRequest {
@@ -52,9 +52,9 @@ export type FinishEnd = { attemptId: string; durationMs: number } & (
   /** It could not be done, and the task's work is not to blame: the task waits as before. */
   | { kind: 'held'; error: ForgeError }
   /** Stopped; the task waits as before. */
-  | { kind: 'released' }
+  | { kind: 'released'; state: TaskState }
   /** Somebody else decided. */
-  | { kind: 'lost'; why: string }
+  | { kind: 'lost'; why: string; state: TaskState }
 );
 
 /** The work that a review or a merge is about. */
@@ -67,6 +67,8 @@ export interface Target {
   branch: string | null;
   /** The commit that was verified; null where there is no repository. */
   head: string | null;
+  /** The branch that it was begun for; null where nobody has noted that. */
+  base: string | null;
   verified: Verified | null;
   /** The branch, or the worktree, is not at that commit any more. */
   moved: { branch: string; expected: string; found: string | null } | null;
@@ -80,29 +82,43 @@ export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target>
     attemptId === null ? null : unlessInvalid(() => look(attemptId));
   const manifest = await read((id) => env.store.readManifest(task_id, id));
   const verified = await read((id) => env.store.readVerified(task_id, id));
-  const expected = verified?.target_sha ?? null;
+  const expected = await commitNamed(env, verified?.target_sha ?? null);
   const place = manifest?.worktree_path ?? null;
+  const base = manifest?.base_branch ?? null;
   // What was done in the project itself has a commit, but no branch of its own.
   if (place === null && expected !== null) {
-    return { attemptId, cwd: project, branch: null, head: expected, verified, moved: null };
+    const moved = await leftBehind(env, expected);
+    return { attemptId, cwd: project, branch: null, head: expected, base, verified, moved };
   }
   const branch = branchFor(task_id);
-  const at = await branchIfAny(env, branch);
+  const at = await orNull(() => branchCommit(env, branch));
   if (place === null && at === null) {
-    return { attemptId, cwd: project, branch: null, head: null, verified, moved: null };
+    return { attemptId, cwd: project, branch: null, head: null, base, verified, moved: null };
   }
   const there = place !== null && isThere(place);
   const head = expected ?? at;
   const checkedOut = there ? ((await headOf(env, place))?.head ?? null) : at;
   const found = [at, checkedOut].find((sha) => sha !== head);
   const moved = head === null || found === undefined ? null : { branch, expected: head, found };
-  return { attemptId, cwd: there ? place : project, branch, head, verified, moved };
+  return { attemptId, cwd: there ? place : project, branch, head, base, verified, moved };
+}
+
+/** Only the full name of a commit that there is: anybody may have written it, and anything else could be an option of git's. */
+async function commitNamed(env: Env, sha: string | null): Promise<string | null> {
+  return sha === null || !isCommitId(sha) ? null : orNull(() => commitOf(env, sha));
+}
+
+/** In the project itself others commit as well; but what was verified has to be in what is checked out there. */
+async function leftBehind(env: Env, expected: string): Promise<Target['moved']> {
+  const here = await headOf(env, env.layout.project);
+  if (here !== null && (await isAncestor(env, expected, here.head))) return null;
+  return { branch: here?.branch ?? 'the checkout', expected, found: here?.head ?? null };
 }
 
 /** Null also where there is no git to ask. */
-async function branchIfAny(env: Env, branch: string): Promise<string | null> {
+async function orNull(look: () => Promise<string | null>): Promise<string | null> {
   try {
-    return await branchCommit(env, branch);
+    return await look();
   } catch (error) {
     if (error instanceof ForgeError) return null;
     throw error;
@@ -170,21 +186,28 @@ export async function finishUnderLease(
     if (end?.kind === 'done') return { ...told(), ...end };
     if (end?.kind === 'sent_back') return { ...told(), ...end, result: await charge(held, end.error) };
     const gone = await release(held, end === null ? 'interrupted' : end.error.message);
-    if (gone !== null) return { ...told(), kind: 'lost', why: gone };
-    if (end !== null) return { ...told(), ...end };
-    return lost ? { ...told(), kind: 'lost', why: 'its lease was lost' } : { ...told(), kind: 'released' };
+    const state = await stateNow(held);
+    if (gone !== null || lost) return { ...told(), kind: 'lost', why: gone ?? 'its lease was lost', state };
+    return end === null ? { ...told(), kind: 'released', state } : { ...told(), ...end };
   } catch (error) {
     // Where it is ours all the same, nobody has to wait for it to run out; whoever has the task by now may have cleared away
     // what was needed here.
     const gone = await release(held, error instanceof Error ? error.message : String(error));
     if (!(error instanceof ForgeError)) throw error;
-    if (gone !== null || LOSES.includes(error.code)) return { ...told(), kind: 'lost', why: gone ?? error.message };
+    if (gone !== null || LOSES.includes(error.code)) {
+      return { ...told(), kind: 'lost', why: gone ?? error.message, state: await stateNow(held) };
+    }
     if (!HOLDS.includes(error.code)) throw error;
     return { ...told(), kind: 'held', error };
   } finally {
     watch.stop();
     stopListening();
   }
+}
+
+/** Where the task has come to by somebody else's word. */
+async function stateNow({ env, request, record }: Held): Promise<TaskState> {
+  return ((await env.store.read(request.taskId)).record ?? record).state.state;
 }
 
 const LOSES: readonly string[] = ['LEASE_STOLEN', 'STALE_ATTEMPT'];
@@ -200,7 +223,7 @@ async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promi
   const seen = read.record;
   request.refuse(seen);
   const target = await targetOf(env, seen);
-  const base = target.head === null ? null : (await baseOf(env)).sha;
+  const base = target.head === null ? null : (await baseOf(env, target.base)).sha;
   const claimId = newId(env.ctx);
   const attemptId = newId(env.ctx);
   const dir = env.store.ensureAttempt(taskId, attemptId);
@@ -218,6 +241,7 @@ async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promi
     review_target_sha: target.head,
     review_base_sha: base,
     target_attempt_id: target.attemptId,
+    base_branch: target.base,
     machine: env.ctx.machine(),
   };
   try {

@@ -2,7 +2,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import type { SeenBranch, SeenWorktree } from '../core/gc-plan.ts';
-import { branchFor, taskOfBranch } from '../core/workspaces.ts';
+import { branchFor, isCommitId, taskOfBranch } from '../core/workspaces.ts';
 import { gitOk } from '../host/git.ts';
 import { foldersBelow, isOwnName, nameBelow, worktreesFolder } from '../store/worktree-files.ts';
 import { isMerged } from './git-merged.ts';
@@ -81,7 +81,7 @@ async function workOn(env: GitEnv, branch: string): Promise<string | null> {
 
 /** Only the full name of a commit: a worker wrote it, and anything else could name whatever it likes. */
 async function commitNamed(env: GitEnv, sha: string): Promise<string | null> {
-  return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(sha) ? commitOf(env, sha) : null;
+  return isCommitId(sha) ? commitOf(env, sha) : null;
 }
 
 async function branchesSeen(

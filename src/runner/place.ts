@@ -6,15 +6,19 @@
 import { ForgeError } from '../core/errors.ts';
 import type { PlanTask } from '../core/plan.ts';
 import type { Workspace } from '../core/prompt.ts';
-import type { TaskRecord } from '../core/records.ts';
+import type { AttemptManifest, TaskRecord } from '../core/records.ts';
 import { heartbeatTask } from '../core/task-ops.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../core/verification.ts';
 import { changeTask } from '../store/change.ts';
+import { unlessInvalid } from '../store/folders.ts';
 import { type Env, instantOf } from './env.ts';
 import { insist } from './insist.ts';
 import { workspaceOf } from './prompt.ts';
 
-export type Place = Workspace;
+export interface Place extends Workspace {
+  /** The branch that the work is for; null where there is no worktree, or HEAD is detached. */
+  base: string | null;
+}
 
 export function hasWorktrees(env: Pick<Env, 'settings'>): boolean {
   return env.settings.workspace === 'worktree';
@@ -39,7 +43,7 @@ export class NoPlace extends ForgeError {
  * takes. A failure is tried again like any step. Throws NoPlace, SETTINGS_INVALID.
  */
 export async function placeFor(env: Env, task: PlanTask, claimId: string, record: TaskRecord): Promise<Place> {
-  if (!hasWorktrees(env)) return workspaceOf(env);
+  if (!hasWorktrees(env)) return { ...workspaceOf(env), base: null };
   const { workspaceForNext } = await import('./left-locks.ts');
   const ttlMs = env.settings.agents.self_lease_ttl_ms;
   const beat = () =>
@@ -51,7 +55,7 @@ export async function placeFor(env: Env, task: PlanTask, claimId: string, record
   const timer = setInterval(() => void beat(), env.settings.agents.self_heartbeat_ms);
   try {
     const { cwd, branch } = await insist(env, () => workspaceForNext(env, task, record));
-    return { path: cwd, branch };
+    return { path: cwd, branch, base: await begunFor(env, record) };
   } catch (error) {
     throw error instanceof ForgeError && error.code === 'IO_ERROR' ? new NoPlace(task.id, error) : error;
   } finally {
@@ -59,8 +63,17 @@ export async function placeFor(env: Env, task: PlanTask, claimId: string, record
   }
 }
 
+/** The branch that the task was begun for: what its last attempt has noted, else the base of now. Throws SETTINGS_INVALID. */
+export async function begunFor(env: Env, { state }: TaskRecord): Promise<string | null> {
+  const { task_id, current_attempt_id: last } = state;
+  const before = last === null ? null : await unlessInvalid(() => env.store.readManifest(task_id, last));
+  if (before?.base_branch) return before.base_branch;
+  const { baseOf } = await import('./repository.ts');
+  return (await baseOf(env)).branch;
+}
+
 /** The place that a task has, or would get. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
-export async function foreseenPlace(env: Env, taskId: string): Promise<Place> {
+export async function foreseenPlace(env: Env, taskId: string): Promise<Workspace> {
   if (!hasWorktrees(env)) return workspaceOf(env);
   const { foreseenWorkspace } = await import('./workspace.ts');
   return foreseenWorkspace(env, taskId);
@@ -70,13 +83,13 @@ export async function foreseenPlace(env: Env, taskId: string): Promise<Place> {
 export async function lookAround(
   env: Env,
   taskId: string,
-  worktreePath: string | null,
+  { worktree_path: worktreePath, base_branch }: Partial<Pick<AttemptManifest, 'worktree_path' | 'base_branch'>>,
 ): Promise<{ cwd: string; found: WorkFound } | string> {
   const { headOf, inspectWorkspace } = await import('./workspace.ts');
   const { project } = env.layout;
-  if (worktreePath !== null) {
+  if (worktreePath != null) {
     try {
-      const look = await inspectWorkspace(env, taskId, worktreePath);
+      const look = await inspectWorkspace(env, taskId, worktreePath, base_branch ?? null);
       if (look === null) return `${worktreePath} is gone, or no worktree with a commit any more`;
       return { cwd: worktreePath, found: look };
     } catch (error) {

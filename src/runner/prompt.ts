@@ -8,7 +8,7 @@ import { ledgerOf, type SettledQuestion } from '../core/questions.ts';
 import type { AttemptManifest, TaskRecord } from '../core/records.ts';
 import { reviewPrompt } from '../core/review-prompt.ts';
 import { asksForChanges, type Reviewed } from '../core/reviews.ts';
-import { verifyCommands } from '../core/verification.ts';
+import { verifyCommands } from '../core/verify-commands.ts';
 import { asIoError } from '../store/io-errors.ts';
 import { readConventions } from '../store/user-files.ts';
 import type { Env } from './env.ts';

@@ -87,9 +87,19 @@ export interface Base {
   sha: string;
 }
 
-/** `ship.base`, else what the project's checkout is at. Throws SETTINGS_INVALID when there is no such branch. */
-export async function baseOf(env: GitEnv): Promise<Base> {
+/**
+ * `ship.base`, else the branch that a task was begun for, where that is known, else what the project's checkout is at.
+ * Throws SETTINGS_INVALID when there is no such branch; NOT_READY when the one that the task was begun for is gone.
+ */
+export async function baseOf(env: GitEnv, begunFor: string | null = null): Promise<Base> {
   const { base } = env.settings.ship;
+  if (base === null && begunFor !== null) {
+    const sha = await branchCommit(env, begunFor);
+    if (sha !== null) return { branch: begunFor, sha };
+    throw new ForgeError('NOT_READY', `the branch ${begunFor}, which the task was begun for, is gone`, {
+      hint: 'Bring it back, or name another in .forge/settings.yaml: `ship: {base: main}`.',
+    });
+  }
   if (base !== null) {
     const sha = await branchCommit(env, base);
     if (sha !== null) return { branch: base, sha };

@@ -18,7 +18,8 @@ import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import type { FinishPhase } from '../core/task-state.ts';
 import { plainText } from '../core/text.ts';
 import { fromIso } from '../core/time.ts';
-import { pendingVerification, type VerifyCommand } from '../core/verification.ts';
+import { pendingVerification } from '../core/verification.ts';
+import type { VerifyCommand } from '../core/verify-commands.ts';
 import { commandFor } from '../core/workers.ts';
 import { LogReader } from '../store/attempt-files.ts';
 import { startAttempt, takeOverVerification } from './attempt.ts';
@@ -159,7 +160,13 @@ export class RunLoop {
 
   /** What is refused for good does not come to an end by itself, and neither does what depends on it. */
   #hopefuls(): Set<string> {
-    return new Set([...this.#selected()].filter((id) => !this.#refused.has(id)));
+    const refused = this.#refusals();
+    return new Set([...this.#selected()].filter((id) => !refused.has(id)));
+  }
+
+  /** What this run does not go on with as it stands, and why not. */
+  #refusals(): Map<string, string> {
+    return new Map([...this.#refused, ...this.#finisher.refusals(this.#seen.reads)]);
   }
 
   #world(): World {
@@ -173,9 +180,10 @@ export class RunLoop {
     if (!hasSlot()) return;
     const selected = this.#selected();
     const { due, ready } = outlook(this.#world());
+    const refused = this.#refusals();
     for (const { task, phase } of due) {
       if (!hasSlot()) return;
-      if (!selected.has(task.id) || this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (!selected.has(task.id) || this.#active.has(task.id) || refused.has(task.id)) continue;
       if (this.#finisher.mayBegin(task.id, phase)) void this.#finishOne(task, phase);
     }
     for (const task of ready) {
@@ -192,8 +200,7 @@ export class RunLoop {
   async #finishOne(task: PlanTask, phase: FinishPhase): Promise<void> {
     try {
       const end = await this.#finisher.finish(task, phase, (record) => this.#refuseUnlessDue(task, phase, record));
-      if (end.kind === 'given_up') this.#refused.set(task.id, end.why);
-      if (end.kind === 'failed') this.#failed = true;
+      if (end === 'failed') this.#failed = true;
     } catch (error) {
       this.#fault(task.id, error);
     } finally {
@@ -372,7 +379,7 @@ export class RunLoop {
   }
 
   #finish(startedMs: number): RunFinished {
-    const { counts, blocked, failed } = leftOf(this.#world(), this.#selected(), this.#refused);
+    const { counts, blocked, failed } = leftOf(this.#world(), this.#selected(), this.#refusals());
     for (const event of blocked) this.#emit(event);
     const interrupted = this.#interrupts.level > 0;
     const exit_code = interrupted ? 130 : failed ? 1 : blocked.length > 0 ? 4 : 0;

@@ -50,8 +50,9 @@ export async function clearScratches(env: Env): Promise<void> {
   // Of one that was killed while it removed his own, only what git knows of it may be left.
   const registered = (await listWorktrees(env)).map(({ path }) => path);
   for (const { path, taskId, claimId } of scratchesIn(dir, registered)) {
-    const { record } = await env.store.read(taskId);
-    if (record?.lease?.claim_id === claimId) continue;
+    const { record, problem } = await env.store.read(taskId);
+    // Of a task that can't be read nobody knows who holds it.
+    if (problem !== null || record?.lease?.claim_id === claimId) continue;
     await stopMakers(path);
     await remove(env, path);
   }

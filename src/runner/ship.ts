@@ -7,11 +7,15 @@ import type { ClassifiedError } from '../core/classify.ts';
 import { ForgeError } from '../core/errors.ts';
 import { type Finished, shipTask } from '../core/finishing.ts';
 import { conflictError, mergeVerifyError, type Shipped } from '../core/reviews.ts';
+import { oneLine } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
-import { type CheckResult, checkFailure, heldFor, verifyCommands } from '../core/verification.ts';
+import { type CheckResult, checkFailure, heldFor, movedFault, NO_WORK_FOUND } from '../core/verification.ts';
+import { verifyCommands } from '../core/verify-commands.ts';
+import { nulSeparated } from '../core/workspaces.ts';
+import { gitOk } from '../host/git.ts';
 import { changeTask } from '../store/change.ts';
 import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from './base-branch.ts';
-import { runCheck } from './commands.ts';
+import { checkVariables, runCheck } from './commands.ts';
 import { doesItself, type Env } from './env.ts';
 import {
   type FinishEnd,
@@ -21,9 +25,8 @@ import {
   movedFailure,
   note,
   targetOf,
-  variablesOf,
 } from './finishing.ts';
-import { baseOf, isAncestor, mergeTrees } from './repository.ts';
+import { baseOf, gitIn, headOf, isAncestor, mergeTrees } from './repository.ts';
 import { clearScratches, inScratch } from './scratch.ts';
 import { mergeCommit } from './start-point.ts';
 
@@ -55,7 +58,7 @@ async function merge(held: Held): Promise<MergeEnd> {
     });
   }
   for (;;) {
-    const base = await requireBase(env);
+    const base = await requireBase(env, target.base);
     const facts: Facts = { base: base.branch, base_sha: base.sha, merge_sha: null, commands: [], conflicts: [] };
     if (await isAncestor(env, head, base.sha)) return { kind: 'done', result: await merged(held, facts) };
     const tree = await mergeTrees(env, base.sha, head);
@@ -68,32 +71,34 @@ async function merge(held: Held): Promise<MergeEnd> {
     const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
     const checks = await verifyMerge(held, merge_sha);
     if (checks === null) return null;
-    const failed = checkFailure(checks);
+    const failed = checkFailure(checks.results) ?? checks.changed;
     if (failed !== null) {
       const error = mergeVerifyError(base.branch, failed);
-      await write(held, { ...facts, merge_sha, commands: checks }, error);
+      await write(held, { ...facts, merge_sha, commands: checks.results }, error);
       return { kind: 'sent_back', error };
     }
     const end = await land(held, base, merge_sha);
     if (end === null) return null;
     if (typeof end === 'object') return { kind: 'sent_back', error: end };
-    if (end === 'done') return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks }) };
+    if (end === 'done')
+      return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks.results }) };
     // The base is elsewhere, or one who is late has cleared away what names the merge: it is made and verified anew.
   }
 }
 
 /** Moves the base. Null when it was stopped; an error when the task's branch has moved. Throws LEASE_STOLEN, and what `advance` throws. */
 async function land(held: Held, base: BaseBranch, merge: string) {
-  const { env, request, commands } = held;
-  await keepCandidate(env, request.taskId, merge);
+  const { env, request, commands, claimId } = held;
+  const candidate = { taskId: request.taskId, claimId, sha: merge };
+  await keepCandidate(env, candidate);
   try {
     // After it is named: whoever takes the task from now on finds the name, and takes it away.
     const since = await stillMine(held);
     if (since !== null) return since;
     if (commands.stopped) return null;
-    return await advance(env, base, request.taskId, merge);
+    return await advance(env, base, candidate);
   } finally {
-    await dropCandidate(env, request.taskId, merge);
+    await dropCandidate(env, candidate);
   }
 }
 
@@ -105,8 +110,8 @@ async function stillMine({ env, request, attemptId, claimId }: Held) {
   return movedFailure('ship', await targetOf(env, record));
 }
 
-async function requireBase(env: Env): Promise<BaseBranch> {
-  const { branch, sha } = await baseOf(env);
+async function requireBase(env: Env, begunFor: string | null): Promise<BaseBranch> {
+  const { branch, sha } = await baseOf(env, begunFor);
   if (branch !== null) return { branch, sha };
   throw new ForgeError('NOT_READY', `${env.layout.project} is on no branch, so there is none to merge into`, {
     hint: 'Check out the branch that tasks are merged into, or name it in .forge/settings.yaml: `ship: {base: main}`.',
@@ -115,24 +120,30 @@ async function requireBase(env: Env): Promise<BaseBranch> {
 
 function messageOf({ request, target }: Held, { branch }: BaseBranch): string {
   const what = target.branch === null ? `the work of ${request.taskId}` : `branch '${target.branch}'`;
-  const title = request.task?.title ?? '';
+  const title = oneLine(request.task?.title ?? '', 300);
   return `Merge ${what} into ${branch}${title === '' ? '' : `\n\n${title}`}`;
 }
 
+/** What came of the commands; `changed`: they have changed what they checked, so it is not what passed. */
+interface MergeChecks {
+  results: CheckResult[];
+  changed: ClassifiedError | null;
+}
+
 /** Runs what verifies the task on the result of the merge. Null when it was stopped. */
-async function verifyMerge(held: Held, merge_sha: string): Promise<CheckResult[] | null> {
+async function verifyMerge(held: Held, merge_sha: string): Promise<MergeChecks | null> {
   const { env, request, dir } = held;
   const commands = verifyCommands(env.settings.verify.commands, request.task?.verify ?? []);
-  if (commands.length === 0) return [];
+  if (commands.length === 0) return { results: [], changed: null };
   return inScratch(env, { taskId: request.taskId, claimId: held.claimId, commit: merge_sha }, async (cwd) => {
-    const checks: CheckResult[] = [];
+    const results: CheckResult[] = [];
     for (const command of commands) {
       const check = await runCheck(held.commands, {
         command,
         dir,
-        index: checks.length + 1,
+        index: results.length + 1,
         cwd,
-        env: variablesOf(held),
+        env: { ...checkVariables(env, request), FORGE_PHASE: 'ship' },
         timeoutMs: env.settings.verify.timeout_ms,
         note: async (worker) => {
           await note(held, worker);
@@ -140,10 +151,21 @@ async function verifyMerge(held: Held, merge_sha: string): Promise<CheckResult[]
         },
       });
       if (check === null) return null;
-      checks.push(check);
+      results.push(check);
     }
-    return checks;
+    return { results, changed: await changedIn(env, cwd, merge_sha) };
   });
+}
+
+async function changedIn(env: Env, cwd: string, commit: string): Promise<ClassifiedError | null> {
+  const head = (await headOf(env, cwd))?.head ?? null;
+  const { stdout } = await gitOk(
+    ['status', '--porcelain', '-z', '--untracked-files=no', '--no-renames'],
+    gitIn(env, cwd),
+  );
+  const modified = nulSeparated(stdout).map((line) => line.slice(3));
+  const found = { ...NO_WORK_FOUND, files_changed: [] };
+  return movedFault({ ...found, head: commit }, { ...found, head, modified });
 }
 
 async function merged(held: Held, facts: Facts): Promise<Finished> {

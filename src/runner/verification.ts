@@ -6,7 +6,7 @@
 import { newId } from '../core/context.ts';
 import { repeated } from '../core/decision.ts';
 import type { WorkerIdentity } from '../core/identity.ts';
-import { RECORD_MAX_BYTES, type Verdict } from '../core/records.ts';
+import { type AttemptManifest, RECORD_MAX_BYTES, type Verdict } from '../core/records.ts';
 import { type Outcome, outcomeKey } from '../core/task-ops.ts';
 import { isClaimable, isInFlight } from '../core/task-state.ts';
 import { fromIso, isoTime } from '../core/time.ts';
@@ -15,20 +15,18 @@ import {
   type CheckResult,
   checkedFor,
   checkFailure,
-  heldFor,
   movedFault,
   NO_WORK_FOUND,
   type PendingVerification,
   pendingVerification,
   type Verified,
-  type VerifyCommand,
   verifiedOf,
-  verifyCommands,
   workFault,
+  workFor,
 } from '../core/verification.ts';
-import { workerEnvironment } from '../host/programs.ts';
+import { type VerifyCommand, verifyCommands } from '../core/verify-commands.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
-import { Commands, runCheck } from './commands.ts';
+import { Commands, checkVariables, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from './env.ts';
 import { notesOn } from './guardrails.ts';
@@ -68,7 +66,7 @@ export async function settleVerdict(
   if (record === null || outcome.kind !== 'verdict' || outcome.verdict.verdict !== 'ready_for_review') return nothing;
   // A repeat of what is done gets its answer from the record.
   if (record.memo.completion?.attempt_id === attemptId) return nothing;
-  const lease = heldFor(record, completion);
+  const lease = workFor(record, completion);
   const pending = pendingVerification(record);
   if (pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome)) return nothing;
   if (outcome.written) await writeVerdict(env, taskId, attemptId, outcome.verdict);
@@ -171,10 +169,11 @@ class Verification {
     const { taskId, attemptId } = this.#completion;
     const { verdict } = this.#handedIn;
     const startedMs = this.#env.ctx.monotonicMs();
-    const worktreePath = await this.#worktree();
+    const workspace: Partial<AttemptManifest> = (await this.#env.store.readManifest(taskId, attemptId)) ?? {};
+    const worktreePath = workspace.worktree_path ?? null;
     // Looking at a worktree takes its time; whoever dies meanwhile is not to have handed in for nothing.
     if (worktreePath !== null) await this.#begin(null, null);
-    const place = await lookAround(this.#env, taskId, worktreePath);
+    const place = await lookAround(this.#env, taskId, workspace);
     const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
     let failure = typeof place === 'string' ? { class: 'verify.workspace', message: place } : workFault(found, verdict);
     const checks: CheckResult[] = [];
@@ -184,7 +183,7 @@ class Verification {
         if (check === null) return null;
         checks.push(check);
       }
-      const after = worktreePath === null ? place : await lookAround(this.#env, taskId, worktreePath);
+      const after = worktreePath === null ? place : await lookAround(this.#env, taskId, workspace);
       const then = typeof after === 'string' ? NO_WORK_FOUND : after.found;
       failure = checkFailure(checks) ?? movedFault(found, then);
     }
@@ -208,12 +207,6 @@ class Verification {
     return this.wroteTwin ? twin : await store.readVerified(taskId, attemptId);
   }
 
-  /** Where the attempt was told to work; null: in the project. */
-  async #worktree(): Promise<string | null> {
-    const { taskId, attemptId } = this.#completion;
-    return (await this.#env.store.readManifest(taskId, attemptId))?.worktree_path ?? null;
-  }
-
   /** Runs one command to its end. Null when it was stopped before. */
   #runOne(command: VerifyCommand, index: number, cwd: string): Promise<CheckResult | null> {
     return runCheck(this.#commands, {
@@ -221,24 +214,13 @@ class Verification {
       dir: this.#dir,
       index,
       cwd,
-      env: this.#variables(),
+      env: checkVariables(this.#env, this.#completion),
       timeoutMs: this.#env.settings.verify.timeout_ms,
       note: async (worker) => {
         await this.#begin(command, worker);
         this.#completion.onCheck?.(command);
       },
     });
-  }
-
-  /** A check is told which task it is for, and not the attempt: it has no say in it. */
-  #variables(): Record<string, string | undefined> {
-    const { ctx, layout } = this.#env;
-    return {
-      ...workerEnvironment(ctx.env, layout.project),
-      ...this.#completion.task?.env,
-      FORGE_DIR: layout.project,
-      FORGE_TASK_ID: this.#completion.taskId,
-    };
   }
 
   /** Notes in the record what is about to run. False where `follows` refuses to follow what is noted there. */

@@ -41,9 +41,14 @@ export interface WorkspaceLook {
 
 /**
  * What stands in the task's worktree, or in the one whose project folder is `cwd`: settings may have changed since it was
- * made. Null when there is none, or only half of one. Throws SETTINGS_INVALID, IO_ERROR.
+ * made. `begunFor`: as in `baseOf`. Null when there is none, or only half of one. Throws SETTINGS_INVALID, IO_ERROR.
  */
-export async function inspectWorkspace(env: GitEnv, taskId: string, cwd?: string): Promise<WorkspaceLook | null> {
+export async function inspectWorkspace(
+  env: GitEnv,
+  taskId: string,
+  cwd?: string,
+  begunFor: string | null = null,
+): Promise<WorkspaceLook | null> {
   const repository = await repositoryOf(env);
   const { prefix } = repository;
   const path =
@@ -52,7 +57,7 @@ export async function inspectWorkspace(env: GitEnv, taskId: string, cwd?: string
   if (path === null || entry === null || entry.locked === INITIALIZING) return null;
   const here = await headOf(env, path);
   if (here === null) return null;
-  const { branch: base, sha: base_sha } = await baseOf(env);
+  const { branch: base, sha: base_sha } = await baseOf(env, begunFor);
   const own = branchFor(taskId);
   return {
     path,

@@ -47,7 +47,7 @@ export function syncDir(dir: string): void {
 export function entriesIn(dir: string): fs.Dirent[] {
   try {
     // Most folders that are asked for are not there, and an exception costs more than the question.
-    if (!isThere(dir)) return [];
+    if (!isRealEntry(dir)) return [];
     return fs.readdirSync(dir, { withFileTypes: true });
   } catch (error) {
     if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
@@ -56,11 +56,11 @@ export function entriesIn(dir: string): fs.Dirent[] {
 }
 
 export function refuseSymlink(path: string): void {
-  isThere(path);
+  isRealEntry(path);
 }
 
 /** Whether there is anything at `path`; a symlink is refused. Throws IO_ERROR. */
-export function isThere(path: string): boolean {
+export function isRealEntry(path: string): boolean {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isSymbolicLink() !== true) return stat !== undefined;
   throw asIoError(Object.assign(new Error(`ELOOP: ${path} is a symlink`), { code: 'ELOOP' }), `opening ${path}`);

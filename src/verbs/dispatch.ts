@@ -67,7 +67,8 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
         claim_id: claimId,
         generation: decision.record.lease?.generation ?? 0,
         phase: options.phase,
-        worktree_path: worktree,
+        worktree_path: worktree?.cwd ?? null,
+        ...(worktree?.base ? { base_branch: worktree.base } : {}),
         dispatched_at: isoTime(session.now()),
         attempt_number: decision.result.attempt_number,
         machine: session.ctx.machine(),
@@ -83,7 +84,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
     opened = result.attempt_id;
     // What was committed just now is known; a look at the disk could only fail, and the commit stands.
     const manifest = opened === fresh ? null : await session.store.readManifest(options.task, opened);
-    const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: worktree };
+    const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: worktree?.cwd ?? null };
     return { task_id: options.task, ...result, phase, worktree_path };
   } finally {
     // Refused, or another call with this claim was first: no commit refers to this attempt, so it did not happen.
@@ -99,11 +100,13 @@ async function lookedAround(session: Session, taskId: string, seen: TaskRecord):
   return (await requireRecord(session, taskId)).record;
 }
 
-/** Where the task is to be worked on, made if need be; null when the settings ask for no worktrees. */
-async function worktreeOf(session: Session, record: TaskRecord): Promise<string | null> {
+/** Where the task is to be worked on, made if need be, and for which branch; null when the settings ask for no worktrees. */
+async function worktreeOf(session: Session, record: TaskRecord): Promise<{ cwd: string; base: string | null } | null> {
   if (session.settings.workspace !== 'worktree') return null;
   const { workspaceForNext } = await import('../runner/left-locks.ts');
+  const { begunFor } = await import('../runner/place.ts');
   const { task_id: id } = record.state;
   const depends_on = plannedOrNull(session, id)?.depends_on ?? [];
-  return (await workspaceForNext(session, { id, depends_on }, record)).cwd;
+  const { cwd } = await workspaceForNext(session, { id, depends_on }, record);
+  return { cwd, base: await begunFor(session, record) };
 }

@@ -160,6 +160,11 @@ async function merges({ ctx }: Call, layout: Layout, settings: Settings): Promis
   const { baseOf, listWorktrees } = await import('../runner/repository.ts');
   const look = async (): Promise<Check> => {
     const env = { ctx, layout, settings };
+    if (settings.workspace === 'none') {
+      const message =
+        'with workspace: none tasks have no branch to merge, and what they did is shipped where it stands';
+      return { name: 'merges', status: 'warn', message, fix: 'Set workspace: worktree in .forge/settings.yaml.' };
+    }
     const { branch } = await baseOf(env);
     if (branch === null) {
       const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';

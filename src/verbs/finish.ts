@@ -15,7 +15,16 @@ import { shipOne } from '../runner/ship.ts';
 import { yielding } from '../store/drivers.ts';
 import { loadPlan } from '../store/project.ts';
 import { readUserFile } from '../store/user-files.ts';
-import { type Call, notReady, openSession, readFor, requireRecord, type Session, underRun } from './session.ts';
+import {
+  type Call,
+  notReady,
+  openSession,
+  plannedTask,
+  readFor,
+  requireRecord,
+  type Session,
+  underRun,
+} from './session.ts';
 
 /** What became of the task. */
 interface FinishData {
@@ -76,13 +85,15 @@ async function finish(
   const session = openSession(call, yielding);
   const taskId = requireTaskId(task);
   const loaded = loadPlan(session.layout, session.settings);
-  const planned = loaded?.plan.byId.get(taskId) ?? null;
   const { record: seen } = await requireRecord(session, taskId);
+  // What is not in the plan is kept, and taken nowhere.
+  const planned = loaded === null ? null : plannedTask(loaded, taskId);
   const reads = loaded === null || planned === null ? null : await readFor(session, loaded, planned);
   const refuse = (record: TaskRecord) => {
     // The table of moves has a word for what does not wait for this at all.
     if (phaseDue(record.state.state) !== phase) return;
     refuseHeld(record, observerOf(session));
+    // Without any plan the settings decide alone.
     if (loaded === null || planned === null || reads === null) return;
     const world = worldWith(worldOf(session, loaded.plan, reads), taskId, record);
     if (dueNow(planned, world) !== phase) throw notReady(taskId, reasonsToWait(planned, world));

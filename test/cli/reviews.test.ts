@@ -2,7 +2,9 @@
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { FORGE, startCli } from '../support/cli.ts';
 import { type Finishing, finishing, WORK } from '../support/finishing.ts';
+import { until } from '../support/processes.ts';
 
 const BUILD = `id: build, title: Build it, description: What it is., run: '${WORK}'`;
 const REVIEWED = 'review: {command: ./review.sh}\nretry: {max_attempts: 2, base: 1ms}';
@@ -210,8 +212,6 @@ describe('a branch that is elsewhere than what was verified', () => {
 
 test('what is being reviewed is shown as that, and can be cancelled', async () => {
   const play = await waiting('review: {command: touch .reviewing; sleep 60}\nagents: {kill_grace_ms: 0}');
-  const { startCli } = await import('../support/cli.ts');
-  const { until } = await import('../support/processes.ts');
   const review = startCli(['orchestrate', 'review', 'build'], { cwd: play.at });
   await until('the review has begun', () => fs.existsSync(play.repo.path('.forge/worktrees/build/.reviewing')));
   expect((await play.data('why', 'build')).reasons[0].message).toMatch(/^it is being reviewed by run /);
@@ -233,4 +233,37 @@ test('what waits for a person is what comes next', async () => {
   await merging.data('review', 'build', '--file', '.forge/mine.json');
   merging.repo.write('.forge/settings.yaml', 'workspace: worktree\n');
   expect((await merging.forge()).stdout).toContain('forge orchestrate ship build');
+});
+
+test('a reviewer has no say but its review', async () => {
+  const forge = `"${process.execPath}" "${FORGE}" orchestrate`;
+  const command = `${forge} complete --failed --error-class fatal; echo $? > $FORGE_DIR/.forge/said; ./review.sh`;
+  const play = await waiting(`review: {command: ${JSON.stringify(command)}}`);
+  expect(await play.data('review', 'build')).toMatchObject({ state: 'shipped' });
+  expect(play.read('said').trim()).toBe('3');
+});
+
+test('a task that a person takes further is gone on with', async () => {
+  const slow = 'id: slow, title: S, run: "while [ ! -e .go ]; do sleep 0.05; done"';
+  const next = `id: next, title: N, depends_on: [build], run: '${WORK}'`;
+  const play = finishing([BUILD, slow, next], 'review: {command: exit 7}\nretry: {max_attempts: 1}');
+  const run = startCli(['orchestrate', 'run', '--json', '--max-parallel', '2'], { cwd: play.at });
+  let seen = '';
+  run.process.stdout?.on('data', (text: string) => {
+    seen += text;
+  });
+  await until('the review is given up', () => /"task_held".*"delay_ms":null/.test(seen));
+  play.repo.write('.forge/mine.json', '{"verdict": "pass"}');
+  expect(await play.data('review', 'build', '--file', '.forge/mine.json')).toMatchObject({ state: 'shipped' });
+  await until('the next task begins', () => /"task_started","ts":"[^"]*","task_id":"next"/.test(seen));
+  play.repo.write('.go', '', play.repo.path('.forge/worktrees/slow'));
+  await run.ended;
+});
+
+test('what is not in the plan is not reviewed', async () => {
+  const play = await waiting();
+  const plan = fs.readFileSync(play.repo.path('plans/phases.yaml'), 'utf8');
+  play.repo.write('plans/phases.yaml', plan.replace('id: build', 'id: other'));
+  const result = await play.forge('review', 'build');
+  expect([result.code, result.stderr]).toEqual([2, expect.stringContaining('TASK_NOT_FOUND')]);
 });

@@ -21,7 +21,8 @@ function expectClean({ repo }: Finishing): void {
 
 /** A project with a task that is reviewed, and whose merge is up to the test. */
 async function reviewed(settings = MERGE, tasks = [BUILD]): Promise<Finishing> {
-  const first = 'review: {command: "false"}\nship: {policy: merge, base: trunk}\nretry: {max_attempts: 1}';
+  const base = settings.includes('base: trunk') ? ', base: trunk' : '';
+  const first = `review: {command: "false"}\nship: {policy: merge${base}}\nretry: {max_attempts: 1}`;
   const play = finishing(tasks, first);
   play.repo.git('branch', 'trunk');
   await play.forge('run');
@@ -137,8 +138,9 @@ describe('what stands in the way keeps the task waiting, uncharged', () => {
   });
 
   test('a main checkout on no branch', async () => {
-    const play = await reviewed();
+    const play = finishing([BUILD], `${MERGE}\nreview: {command: ./review.sh}`);
     play.repo.git('checkout', '--quiet', '--detach');
+    expect((await play.forge('run', '--max-parallel', '1')).code).toBe(4);
     const result = await play.forge('ship', 'build');
     expect([result.code, result.stderr]).toEqual([4, expect.stringContaining('is on no branch')]);
   });
@@ -162,6 +164,33 @@ describe('what stands in the way keeps the task waiting, uncharged', () => {
       "Merge branch 'forge/build' into trunk",
     ]);
   });
+});
+
+test('work goes into the branch that it was begun for, whatever is checked out by then', async () => {
+  const play = await reviewed();
+  play.repo.git('checkout', '--quiet', '-b', 'other');
+  expect(await play.data('ship', 'build')).toMatchObject({ state: 'shipped', base: 'main' });
+  expect(firstParents(play, 'main')[0]).toBe("Merge branch 'forge/build' into main");
+  expect(firstParents(play, 'other')).toEqual(['first']);
+  expect(play.repo.git('status', '--porcelain', '--untracked-files=no', '--', ':!.forge')).toBe('');
+});
+
+test('a merge whose checks change what they check does not count', async () => {
+  const verify = '[ ! -e other.txt ] || echo changed >> build.txt';
+  const play = await reviewed(TRUNK, [`id: build, title: B, run: '${WORK}', verify: ["${verify}"]`]);
+  play.repo.git('update-ref', 'refs/heads/trunk', play.repo.branch('other', { 'other.txt': 'o\n' }, 'trunk'));
+  const trunk = play.repo.git('rev-parse', 'trunk');
+  const result = await play.forge('ship', 'build', '--json');
+  expect(result.json().error).toMatchObject({ details: { class: 'ship.verify' } });
+  expect(result.json().error.message).toContain('the checks have changed build.txt');
+  expect(play.repo.git('rev-parse', 'trunk')).toBe(trunk);
+});
+
+test('a title is only text in the message of its merge', async () => {
+  const play = finishing([`id: build, title: "odd \\0 \\e[31m title", run: '${WORK}'`], MERGE);
+  expect((await play.forge('run')).code).toBe(0);
+  expect(play.repo.git('log', '-1', '--format=%b', 'main')).toMatch(/^odd .*title$/);
+  expect(play.repo.git('log', '-1', '--format=%b', 'main')).not.toContain('\u001b');
 });
 
 test('a base that moves while its merge is verified is merged anew', async () => {

@@ -15,9 +15,9 @@ import {
   pendingVerification,
   type Verified,
   verifiedOf,
-  verifyCommands,
   workFault,
 } from '../../src/core/verification.ts';
+import { verifyCommands } from '../../src/core/verify-commands.ts';
 import {
   ATTEMPT,
   CLAIM,
