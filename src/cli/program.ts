@@ -119,7 +119,8 @@ function namesBelow(before: string): string[] {
 }
 
 function unknownVerb(word: string, before: string, verbs: readonly string[]): ForgeError {
-  const near = closest(word, verbs);
+  const begun = verbs.filter((verb) => word.length > 1 && verb.startsWith(word));
+  const near = closest(word, verbs) ?? (begun.length === 1 ? (begun[0] ?? null) : null);
   const verb = before === 'forge' && near !== 'orchestrate' ? `forge orchestrate ${near}` : `${before} ${near}`;
   return new ForgeError('UNKNOWN_VERB', `${before} has no verb ${JSON.stringify(word)}`, {
     hint: `${near === null ? '' : `Did you mean \`${verb}\`? `}See \`forge orchestrate --help\` for the verbs.`,

@@ -25,6 +25,8 @@ export interface RunLogOptions {
   line(text: string): void;
   warn(message: string): void;
   look: Look;
+  /** Nobody scrolls sideways in a file: lines are written whole. */
+  whole: boolean;
   /** Path of a log, as the person would write it. */
   logOf(taskId: string, attemptId: string, log: string): string;
 }
@@ -209,25 +211,26 @@ export class RunLog {
       '',
       `${look.palette.bold(head)} in ${formatDuration(duration_ms)}: ${countsText(counts, look) || 'no tasks'}`,
     );
-    this.#failureList(counts['failed'] ?? 0);
+    this.#failureList(finished.failed);
     this.#blockedList();
     const next = this.#next(finished);
     if (next.length > 0) this.#print('', look.palette.bold('Next'), ...next.map((command) => `  ${command}`));
   }
 
-  #failureList(total: number): void {
-    if (total === 0) return;
+  /** Those of this run with the end of their output, then those that had failed before. */
+  #failureList(all: RunFinished['failed']): void {
+    if (all.length === 0) return;
     const { palette, width } = this.#options.look;
     this.#print('', palette.bold('Failed'));
-    for (const [i, failure] of this.#failures.entries()) {
-      if (i >= LIST_LENGTH) break;
-      const error = failure.error === null ? 'failed' : errorText(failure.error);
-      this.#print(...hang(`  ${failure.task_id}  `, error, width));
-      if (i < FAILURES_SHOWN) this.#tail(failure);
+    const own = new Set(this.#failures.map(({ task_id }) => task_id));
+    const before = all.filter(({ task_id }) => !own.has(task_id));
+    for (const [i, { task_id, error }] of [...this.#failures, ...before].slice(0, LIST_LENGTH).entries()) {
+      this.#print(...hang(`  ${task_id}  `, error === null ? 'failed' : errorText(error), width));
+      const shown = i < FAILURES_SHOWN ? this.#failures[i] : undefined;
+      if (shown !== undefined) this.#tail(shown);
     }
-    const rest = total - Math.min(this.#failures.length, LIST_LENGTH);
-    if (rest > 0)
-      this.#print(`  ${this.#failures.length === 0 ? '' : 'and '}${rest} more: \`forge orchestrate status\``);
+    const rest = all.length - LIST_LENGTH;
+    if (rest > 0) this.#print(`  and ${rest} more: \`forge orchestrate status\``);
   }
 
   #tail({ task_id, attempt_id, tail }: EventOf<'task_finished'>): void {
@@ -257,10 +260,10 @@ export class RunLog {
     if (more > 0) this.#print(`  and ${more} more: \`forge orchestrate phases --ready\``);
   }
 
-  #next({ exit_code, interrupted }: RunFinished): string[] {
+  #next({ exit_code, interrupted, failed }: RunFinished): string[] {
     if (exit_code === 0) return [];
     if (interrupted) return ['forge orchestrate run'];
-    const [failure] = this.#failures;
+    const failure = this.#failures[0] ?? failed[0];
     if (failure !== undefined) return [`forge orchestrate retry ${failure.task_id}`, 'forge orchestrate run'];
     if (exit_code === 1) return ['forge orchestrate status'];
     const by = (code: string) => this.#blocked.find(({ reasons }) => reasons[0]?.code === code);
@@ -277,7 +280,9 @@ export class RunLog {
   #task(sign: string, taskId: string, text: string): void {
     this.#idColumn = Math.min(ID_COLUMNS.max, Math.max(this.#idColumn, widthOf(taskId)));
     const room = Math.max(20, this.#options.look.width - this.#idColumn - 4);
-    this.#print(`${sign} ${pad(taskId, this.#idColumn)}  ${cut(text, room)}`);
+    this.#print(
+      `${sign} ${pad(taskId, this.#idColumn)}  ${this.#options.whole ? oneLine(text, 1000) : cut(text, room)}`,
+    );
   }
 
   #dim(text: string): void {

@@ -59,6 +59,7 @@ function humanLog({ ctx, dir }: Call, screen: Screen): (event: RunEvent) => void
     line: (text) => screen.output.line('stdout', text),
     warn: (message) => screen.warn(message),
     look: screen.look('stdout'),
+    whole: !process.stdout.isTTY,
     logOf: (taskId, attemptId, log) =>
       path.relative(ctx.cwd, `${layout?.attempt(taskId, attemptId) ?? ''}/logs/${log}`),
   });

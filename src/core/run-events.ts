@@ -103,6 +103,8 @@ export interface RunFinished {
   run_id: string;
   /** How many of the selected tasks are in each state; `done` and `dropped` are the plan's word. */
   counts: Record<string, number>;
+  /** Selected tasks that have failed for good, in this run or before, in the order of the plan. */
+  failed: readonly { task_id: string; error: ClassifiedError | null }[];
   exit_code: number;
   duration_ms: number;
   interrupted: boolean;

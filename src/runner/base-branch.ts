@@ -1,13 +1,14 @@
 /** The one place that moves the branch that tasks are merged into: never back, never over anybody's changes. */
 
 import { ForgeError } from '../core/errors.ts';
-import { branchFor, nulSeparated, taskOfBranch } from '../core/workspaces.ts';
+import { branchFor, taskOfBranch } from '../core/workspaces.ts';
 import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
 import { exclusively, type StillHeld } from '../store/locks.ts';
-import { isTaken, isThere } from '../store/worktree-files.ts';
+import { isThere } from '../store/worktree-files.ts';
 import { branchesUnderWay } from '../store/worktree-removal.ts';
 import type { Env } from './env.ts';
 import { branchCommit, type GitEnv, gitIn, isAncestor, listWorktrees, repositoryOf } from './repository.ts';
+import { wayBack } from './way-back.ts';
 
 export interface BaseBranch {
   branch: string;
@@ -154,37 +155,6 @@ async function follow(
 function isLocked({ stderr }: GitResult): boolean {
   return stderr.includes(".lock': File exists");
 }
-
-/**
- * A disk that is full stops git in the middle, a lock on the branch at the very end. Returns how to take out of the checkout
- * what it has put there by then: only where nothing that is not committed was in the way before, so that nothing of a
- * person's is taken.
- */
-async function wayBack(env: Env, place: string, base: string, merge: string): Promise<() => Promise<void>> {
-  const options = { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS };
-  const names = async (filter: string) => {
-    const diff = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge];
-    return nulSeparated((await gitOk(diff, options)).stdout);
-  };
-  const { stdout } = await gitOk(['rev-parse', '--show-toplevel'], options);
-  const added = await names('A');
-  const foreseen = await git(['read-tree', '-m', '-u', '--dry-run', base, merge], options);
-  // What git ignores would be no hindrance to that one.
-  if (foreseen.code !== 0 || added.some((name) => isTaken(`${stdout.trimEnd()}/${name}`))) return async () => {};
-  return async () => {
-    await git(['read-tree', '-m', '-u', merge, base], options);
-    // First what is new: it makes room.
-    for (let at = 0; at < added.length; at += NAMES_AT_ONCE) {
-      const some = added.slice(at, at + NAMES_AT_ONCE);
-      await git(['--literal-pathspecs', 'clean', '--force', '--quiet', '-x', '--', ...some], options);
-    }
-    const input = (await names('a')).map((name) => `${name}\0`).join('');
-    await git(['checkout-index', '--force', '--index', '-z', '--stdin'], { ...options, input });
-  };
-}
-
-/** Names in one command line. */
-const NAMES_AT_ONCE = 200;
 
 /** No hooks, no stash, no editor: only the step from one commit to a later one, or nothing. Files that git ignores are somebody's too. */
 const FOLLOW = [

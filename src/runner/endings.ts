@@ -4,7 +4,7 @@ import type { ClassifiedError } from '../core/classify.ts';
 import type { PlanTask } from '../core/plan.ts';
 import { type Reason, reasonsToWait, type World } from '../core/readiness.ts';
 import type { FailureReason, TaskRecord, TaskState } from '../core/records.ts';
-import type { OutputTail, RunEvent } from '../core/run-events.ts';
+import type { OutputTail, RunEvent, RunFinished } from '../core/run-events.ts';
 import { fromIso } from '../core/time.ts';
 import { commandFor } from '../core/workers.ts';
 import type { FinishedAttempt } from './running-attempt.ts';
@@ -84,12 +84,13 @@ export interface Left {
   counts: Record<string, number>;
   /** What is neither over nor failed, and what it waits for. */
   blocked: Extract<RunEvent, { type: 'task_blocked' }>[];
-  failed: boolean;
+  /** What has failed for good, in this run or before. */
+  failed: RunFinished['failed'][number][];
 }
 
 /** `refused`: why this run would not go on with a task that could be started. */
 export function leftOf(world: World, selected: ReadonlySet<string>, refused: ReadonlyMap<string, string>): Left {
-  const left: Left = { counts: {}, blocked: [], failed: false };
+  const left: Left = { counts: {}, blocked: [], failed: [] };
   for (const task of world.plan.tasks) {
     if (!selected.has(task.id)) continue;
     const record = world.recordOf(task.id);
@@ -98,7 +99,8 @@ export function leftOf(world: World, selected: ReadonlySet<string>, refused: Rea
     left.counts[state] = (left.counts[state] ?? 0) + 1;
     if (planned !== null || state === 'shipped' || state === 'cancelled') continue;
     if (state === 'failed') {
-      left.failed = true;
+      const error = record === null || record === 'unreadable' ? null : (record.state.last_error ?? null);
+      left.failed.push({ task_id: task.id, error: error && { class: error.class, message: error.message } });
       continue;
     }
     const why = refused.get(task.id);

@@ -9,6 +9,8 @@ import type { Workspace } from '../core/prompt.ts';
 import type { AttemptManifest, TaskRecord } from '../core/records.ts';
 import { heartbeatTask } from '../core/task-ops.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../core/verification.ts';
+import type { TaskCommand } from '../core/workers.ts';
+import { missingProgram } from '../host/programs.ts';
 import { changeTask } from '../store/change.ts';
 import { unlessInvalid } from '../store/folders.ts';
 import { type Env, instantOf } from './env.ts';
@@ -31,16 +33,28 @@ export async function requireWorktrees(env: Env): Promise<void> {
   await repositoryOf(env);
 }
 
-/** There is no place to work on the task, and trying again would not make one: a person has to look. */
-export class NoPlace extends ForgeError {
-  constructor(taskId: string, cause: ForgeError) {
-    super('IO_ERROR', `there is no place to work on task ${taskId}: ${cause.message}`, { hint: cause.hint, cause });
-  }
+/** The task can't be worked on, and trying again would not help: a person has to look. */
+export class CanNotStart extends ForgeError {}
+
+function noPlace(taskId: string, cause: ForgeError): CanNotStart {
+  return new CanNotStart('IO_ERROR', `there is no place to work on task ${taskId}: ${cause.message}`, {
+    hint: cause.hint,
+    cause,
+  });
+}
+
+/** Throws CanNotStart where the settings name an agent that is not there to do the task. */
+export function requireAgent({ ctx, layout, settings }: Env, taskId: string, from: TaskCommand['from']): void {
+  const missing = from === 'run' ? null : missingProgram(settings.agents, ctx.env, layout.project);
+  if (missing === null) return;
+  throw new CanNotStart('SETTINGS_INVALID', `there is no ${missing} on PATH to do task ${taskId}`, {
+    hint: `Install ${missing}, put it on PATH, or set agents.worker_command.`,
+  });
 }
 
 /**
  * The place for the next attempt at a task that `claimId` holds, made if need be, and the lease renewed for as long as that
- * takes. A failure is tried again like any step. Throws NoPlace, SETTINGS_INVALID.
+ * takes. A failure is tried again like any step. Throws CanNotStart, SETTINGS_INVALID.
  */
 export async function placeFor(env: Env, task: PlanTask, claimId: string, record: TaskRecord): Promise<Place> {
   if (!hasWorktrees(env)) return { ...workspaceOf(env), base: null };
@@ -57,7 +71,7 @@ export async function placeFor(env: Env, task: PlanTask, claimId: string, record
     const { cwd, branch } = await insist(env, () => workspaceForNext(env, task, record));
     return { path: cwd, branch, base: await begunFor(env, record) };
   } catch (error) {
-    throw error instanceof ForgeError && error.code === 'IO_ERROR' ? new NoPlace(task.id, error) : error;
+    throw error instanceof ForgeError && error.code === 'IO_ERROR' ? noPlace(task.id, error) : error;
   } finally {
     clearInterval(timer);
   }

@@ -28,7 +28,7 @@ import { type Env, worldOf, worldWith } from './env.ts';
 import { Finisher } from './finisher.ts';
 import type { Interrupts } from './interrupts.ts';
 import { inTheWay, OverlapWatch } from './overlap-watch.ts';
-import { NoPlace } from './place.ts';
+import { CanNotStart, requireAgent } from './place.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
 import { RecordsSeen } from './records-seen.ts';
@@ -238,7 +238,7 @@ export class RunLoop {
   /** What a task is refused for keeps nobody else from going on; a tree that can't be written ends the run. */
   #fault(taskId: string, error: unknown): void {
     if (!(error instanceof ForgeError)) this.#broken ??= error;
-    else if (error.code === 'SCHEMA_INVALID' || error instanceof NoPlace) {
+    else if (error.code === 'SCHEMA_INVALID' || error instanceof CanNotStart) {
       this.#refused.set(taskId, error.message);
       this.#emit({ type: 'warning', message: error.message });
     } else if (!NOT_OURS.includes(error.code)) this.#broken ??= error;
@@ -263,6 +263,7 @@ export class RunLoop {
     const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
     const own = commandFor(task, this.#env.settings.agents);
     if (unverified || own === null) return takeOverVerification(this.#env, request);
+    requireAgent(this.#env, task.id, own.from);
     return startAttempt(this.#env, { ...request, command: { shell: own.command }, output: 'logs' });
   }
 
@@ -382,11 +383,12 @@ export class RunLoop {
     const { counts, blocked, failed } = leftOf(this.#world(), this.#selected(), this.#refusals());
     for (const event of blocked) this.#emit(event);
     const interrupted = this.#interrupts.level > 0;
-    const exit_code = interrupted ? 130 : failed ? 1 : blocked.length > 0 ? 4 : 0;
+    const exit_code = interrupted ? 130 : failed.length > 0 ? 1 : blocked.length > 0 ? 4 : 0;
     const finished: RunFinished = {
       type: 'run_finished',
       run_id: this.#options.runId,
       counts,
+      failed,
       exit_code,
       duration_ms: this.#env.ctx.monotonicMs() - startedMs,
       interrupted,

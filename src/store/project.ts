@@ -32,7 +32,14 @@ function lookAt(place: string): fs.Stats | undefined {
 }
 
 function isProject(dir: string): boolean {
-  return isDir(`${dir}/.forge`) || PLAN_PLACES.some((place) => isFile(`${dir}/${place}`));
+  if (isDir(`${dir}/.forge`)) return true;
+  return PLAN_PLACES.some((place) => isFile(`${dir}/${place}`) && !isPlanOfAbove(dir, place));
+}
+
+/** The folder that a project keeps its plan in is no project of its own, though a plan lies in it. */
+function isPlanOfAbove(dir: string, place: string): boolean {
+  const above = path.dirname(dir);
+  return PLAN_PLACES.some((other) => `${above}/${other}` === `${dir}/${place}`);
 }
 
 /**
@@ -51,7 +58,7 @@ export function findProject(cwd: string, dir: string | undefined): Layout | null
   }
   const start = inMainCheckout(cwd);
   for (let at = start; ; at = path.dirname(at)) {
-    if (isProject(at)) return layoutOf(at);
+    if (path.basename(at) !== '.forge' && isProject(at)) return layoutOf(at);
     if (at === path.dirname(at)) return null;
   }
 }

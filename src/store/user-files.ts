@@ -48,13 +48,28 @@ function textBelow(root: string, name: string): string {
   }
 }
 
-/** Where an absolute path really is: with its symlinks followed, as far as it is there. */
-export function realPlace(absolute: string): string {
+/** Symlinks that are followed one after the other. Source: MAXSYMLINKS of Linux, path_resolution(7). */
+const LINKS_MAX = 40;
+
+/** Where an absolute path really is: with its symlinks followed, also where they lead to what is not there yet. */
+export function realPlace(absolute: string, links = LINKS_MAX): string {
   try {
     return fs.realpathSync.native(absolute);
   } catch {
     const above = path.dirname(absolute);
-    return above === absolute ? absolute : path.join(realPlace(above), path.basename(absolute));
+    if (above === absolute) return absolute;
+    const place = path.join(realPlace(above, links), path.basename(absolute));
+    const target = links === 0 ? null : linkAt(place);
+    return target === null ? place : realPlace(path.resolve(path.dirname(place), target), links - 1);
+  }
+}
+
+/** Where a symlink leads, as it says; null when there is none. */
+function linkAt(place: string): string | null {
+  try {
+    return fs.readlinkSync(place);
+  } catch {
+    return null;
   }
 }
 

@@ -172,6 +172,15 @@ export function isThere(file: string): boolean {
   return fs.existsSync(file);
 }
 
+/** What a regular file holds, as UTF-8; null when there is none, or when it can't be read. No symlink is followed. */
+export function textOf(file: string): string | null {
+  try {
+    return fs.lstatSync(file).isFile() ? fs.readFileSync(file, 'utf8') : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Whether anything has this name, be it a symlink that leads nowhere. Throws IO_ERROR. */
 export function isTaken(file: string): boolean {
   try {

@@ -4,6 +4,7 @@ import os from 'node:os';
 import { EXIT, ForgeError, unreachable } from '../core/errors.ts';
 import type { PlanTask } from '../core/plan.ts';
 import type { TaskRecord, TaskState } from '../core/records.ts';
+import { isoTime } from '../core/time.ts';
 import { startAttempt } from '../runner/attempt.ts';
 import { ownIdentity } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
@@ -57,19 +58,28 @@ export async function exec(call: Call, options: ExecOptions, interrupts: Interru
   }
   const session = openSession(call, yielding);
   const trackerSettled = session.trackBesides();
-  const { task, attempt } = await start(session, options);
+  const { task, attempt, runId } = await start(session, options);
   const onInterrupt = () => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt());
   const stopListening = interrupts.listen(onInterrupt);
   if (interrupts.level > 0) onInterrupt();
   try {
-    return dataOf(task, attempt, await attempt.finished);
+    const finished = await attempt.finished;
+    if (options.run === undefined) await session.store.endRun(runId, isoTime(session.now()), session.newOp());
+    return dataOf(task, attempt, finished);
   } finally {
     stopListening();
     await trackerSettled();
   }
 }
 
-async function start(session: Session, options: ExecOptions): Promise<{ task: PlanTask; attempt: RunningAttempt }> {
+interface Started {
+  task: PlanTask;
+  attempt: RunningAttempt;
+  /** The run that it is done under. */
+  runId: string;
+}
+
+async function start(session: Session, options: ExecOptions): Promise<Started> {
   const loaded = planOf(session);
   const { reads } = await readAll(session);
   await resumeSettled(session, reads);
@@ -92,7 +102,7 @@ async function start(session: Session, options: ExecOptions): Promise<{ task: Pl
       });
       if (attempt !== null) {
         for (const warning of await softOverlaps(session, loaded.plan, task)) session.warn(warning);
-        return { task, attempt };
+        return { task, attempt, runId };
       }
       throw new ForgeError('NOT_READY', `task ${task.id} was abandoned too often and has failed`);
     }),

@@ -7,6 +7,7 @@ import { type FailureReason, RECORD_MAX_BYTES, type TaskRecord, type TaskState }
 import type { Review } from '../core/reviews.ts';
 import { refuseHeld } from '../core/task-ops.ts';
 import { type FinishPhase, phaseDue } from '../core/task-state.ts';
+import { isoTime } from '../core/time.ts';
 import { observerOf, ownIdentity, worldOf, worldWith } from '../runner/env.ts';
 import type { FinishEnd, FinishRequest } from '../runner/finishing.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
@@ -102,12 +103,14 @@ async function finish(
   const owner = ownIdentity(session);
   const interrupts = listenToSignals();
   try {
-    return await underRun(session, run, { owner }, async (runId) => {
+    const end = await underRun(session, run, { owner }, async (runId) => {
       const onCommand = (command: string) =>
         session.note(`${phase === 'review' ? 'reviewing' : 'verifying'}: ${command}`);
-      const end = await work(session, { taskId, task: planned, runId, owner, refuse, interrupts, onCommand });
-      return { session, data: outcome(taskId, phase, end) };
+      const ended = await work(session, { taskId, task: planned, runId, owner, refuse, interrupts, onCommand });
+      if (run === undefined) await session.store.endRun(runId, isoTime(session.now()), session.newOp());
+      return ended;
     });
+    return { session, data: outcome(taskId, phase, end) };
   } finally {
     interrupts.stop();
   }

@@ -255,6 +255,8 @@ describe('guardrail-check', () => {
     const agent = await new Agent('apps/one').begin();
     agent.repo.commit({ 'src/a.ts': 'a', 'migrations/1.sql': '1' }, agent.work);
     fs.symlinkSync('../migrations', path.join(agent.work, 'src/link'));
+    fs.symlinkSync('../migrations/not-yet', path.join(agent.work, 'src/early'));
+    fs.symlinkSync('loop', path.join(agent.work, 'src/loop'));
     const paths = async (cwd: string, ...names: string[]) => {
       const args = ['guardrail-check', ...names.flatMap((name) => ['--path', name]), '--json'];
       const { stdout } = await orchestrate(args, { cwd, env: { ...agent.env, FORGE_DIR: agent.at } });
@@ -267,6 +269,8 @@ describe('guardrail-check', () => {
       'migrations/2.sql',
       'migrations/2.sql',
     ]);
+    // Where a symlink leads to is what would be made there; one that leads to itself leads nowhere else.
+    expect(await paths(src, 'early/3.sql', 'loop/x')).toEqual(['migrations/not-yet/3.sql', 'src/loop/x']);
     // From the main checkout, and by a path that leads into the worktree, with and without an attempt.
     expect(await paths(agent.at, 'src', path.join(src, 'a.ts'))).toEqual(['src', 'src/a.ts']);
     agent.env = GIT;

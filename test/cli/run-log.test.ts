@@ -16,12 +16,14 @@ const FINISHED = {
   exit_code: 0,
   duration_ms: 1000,
   interrupted: false,
+  failed: [],
 } as const;
 
 function linesOf(...events: RunEvent[]): { lines: string[]; warnings: string[] } {
   const lines: string[] = [];
   const warnings: string[] = [];
   const log = new RunLog({
+    whole: false,
     line: (text) => void lines.push(text),
     warn: (message) => void warnings.push(message),
     look: { palette: PLAIN, width: 80, nowMs: 0 },
@@ -133,12 +135,13 @@ describe('a line', () => {
 
 describe('the summary', () => {
   const failed = { ...FINISHED, exit_code: 1 };
+  const earlier = (task_id: string) => ({ task_id, error: { class: 'c', message: 'as before' } });
 
   it('shows fifteen lines of output, what was written to stderr first', () => {
     const numbered = (word: string, count: number) =>
       Array.from({ length: count }, (_, i) => `${word} ${i + 1}\n`).join('');
     const tail = { stderr: numbered('err', 10), stdout: numbered('out', 10) };
-    const { lines } = linesOf(failure('a', { tail }), { ...failed, counts: { failed: 1 } });
+    const { lines } = linesOf(failure('a', { tail }), { ...failed, failed: [earlier('a')] });
     const shown = lines.filter((line) => line.startsWith('    │ ')).map((line) => line.slice(6));
     expect(shown).toEqual([
       ...numbered('err', 10).trim().split('\n'),
@@ -150,16 +153,17 @@ describe('the summary', () => {
   it('points to the log that has something in it', () => {
     const { lines } = linesOf(failure('a', { tail: { stdout: 'hi', stderr: '\n' } }), {
       ...failed,
-      counts: { failed: 1 },
+      failed: [earlier('a')],
     });
     expect(lines).toContain('    log: a/x/stdout.log');
   });
 
   it('names failures that were there before', () => {
-    expect(linesOf({ ...failed, counts: { failed: 3 } }).lines).toContain('  3 more: `forge orchestrate status`');
-    expect(linesOf(failure('a'), { ...failed, counts: { failed: 3 } }).lines).toContain(
-      '  and 2 more: `forge orchestrate status`',
-    );
+    const lines = linesOf(failure('a'), { ...failed, failed: ['a', 'b'].map(earlier) }).lines;
+    expect(lines).toContain('  b  c: as before');
+    expect(linesOf({ ...failed, failed: [earlier('b')] }).lines).toContain('  forge orchestrate retry b');
+    const many = Array.from({ length: 18 }, (_, i) => earlier(`t${i}`));
+    expect(linesOf({ ...failed, failed: many }).lines).toContain('  and 3 more: `forge orchestrate status`');
   });
 
   it('names what waits for a person before what waits for that, fifteen in all', () => {
@@ -183,7 +187,7 @@ it('never prints a line that is too long, or what a terminal would obey', () => 
         { type: 'task_started', task_id, title, attempt_id: 'x', attempt_number: 1, pid: 1 },
         failure(task_id, { error: { class: 'c', message }, tail: { stdout: title, stderr: message }, attempt_id: 'x' }),
         { type: 'waiting', for: [{ task_id, reason: message }] },
-        { ...FINISHED, exit_code: 1, counts: { failed: 1 } },
+        { ...FINISHED, exit_code: 1, failed: [{ task_id, error: null }] },
       );
       for (const line of lines) {
         // A word that is longer than a line stays whole where a sentence is wrapped.

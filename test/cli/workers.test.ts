@@ -30,7 +30,6 @@ const events = (stdout: string) =>
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
-const error = (stdout: string) => events(stdout).find(({ type }) => type === 'task_finished')?.error;
 
 describe.each([
   ['claude', ['-p', '--permission-mode', 'acceptEdits', '--allowedTools', 'Bash'], ''],
@@ -147,11 +146,16 @@ describe('a program that is not on PATH', () => {
   const { PATH } = programs({});
   const missing = () => project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: cursor}\n${ONE_TRY}` });
 
-  it('fails its task as exit.127, after a warning', async () => {
-    const cwd = missing();
+  it('keeps its tasks waiting, uncharged, and the others go on', async () => {
+    const cwd = project(['id: a, title: A', 'id: b, title: B, run: "true"'], {
+      [SETTINGS]: 'agents: {worker: cursor}',
+    });
     const run = await orchestrate(['run', '--json'], { cwd, env: { PATH } });
-    expect(run.code).toBe(1);
-    expect(error(run.stdout)).toMatchObject({ class: 'exit.127' });
+    expect(run.code).toBe(4);
+    const left = events(run.stdout).filter(({ type }) => type === 'task_blocked');
+    expect(left).toMatchObject([
+      { task_id: 'a', reasons: [{ message: 'there is no cursor-agent on PATH to do task a' }] },
+    ]);
     const warning = { type: 'warning', message: expect.stringContaining('no cursor-agent on PATH') };
     expect(events(run.stdout)).toContainEqual(expect.objectContaining(warning));
   });

@@ -9,7 +9,7 @@ import type { ShowData } from '../../verbs/show.ts';
 import { hang, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { inColourOf } from './states.ts';
-import { ago, leaseText } from './status.ts';
+import { ago, leaseText, tellsOfFailure } from './status.ts';
 
 /** Columns of the names on the left. */
 const NAMES = 14;
@@ -45,7 +45,7 @@ function standing({ state, lease, verifying, ready, reasons, task }: ShowData, l
   return [
     inColourOf(shown, stateLine, look),
     ...field('failed as', state?.failure_reason, look),
-    ...field('last error', error === null ? null : `${error.class}: ${error.message}`, look),
+    ...field('last error', error === null || !tellsOfFailure(shown) ? null : `${error.class}: ${error.message}`, look),
     ...field('tried again', wait > 0 ? `in ${formatDuration(wait)}` : null, look),
     ...field(
       'lease',

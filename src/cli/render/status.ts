@@ -102,18 +102,30 @@ function detail(row: StatusRow, ownerGone: boolean, look: Look): string {
   }
   if (ownerGone) parts.push('whoever worked on it is gone; the next run takes it over');
   else if (row.lease_expires_at !== null) {
-    parts.push(`lease ${leaseText(row.lease_expires_at, look)}, run ${row.run_id ?? 'unknown'}`);
+    const doing = FINISHING[row.state] ?? 'lease';
+    parts.push(`${doing} ${leaseText(row.lease_expires_at, look)}, run ${row.run_id ?? 'unknown'}`);
   }
   if (row.failure_reason !== null) parts.push(row.failure_reason);
   if (row.next_eligible_at !== null) {
     const left = fromIso(row.next_eligible_at) - look.nowMs;
     if (left > 0) parts.push(`again in ${formatDuration(left)}`);
   }
-  const settled = row.state === 'shipped' || row.state === 'cancelled';
-  if (row.last_error !== null && !settled) parts.push(`${row.last_error.class}: ${row.last_error.message}`);
+  if (row.last_error !== null && tellsOfFailure(row.state))
+    parts.push(`${row.last_error.class}: ${row.last_error.message}`);
   if (parts.length === 0 && row.human && row.planned === 'active') parts.push('for a person');
   if (parts.length === 0 && row.planned === 'paused') parts.push('paused in the plan');
   return parts.join('; ');
+}
+
+/** What somebody who holds such a task does with it. */
+const FINISHING: Partial<Record<StatusRow['state'], string>> = {
+  ready_for_review: 'being reviewed, lease',
+  merge_pending: 'being merged, lease',
+};
+
+/** Whether the last failure is still of interest: a task that got past it has none any more. */
+export function tellsOfFailure(state: StatusRow['state']): boolean {
+  return !['ready_for_review', 'reviewed', 'merge_pending', 'shipped', 'cancelled'].includes(state);
 }
 
 /** `for 42s more`, `over for 2m 10s`. */
