@@ -14,7 +14,7 @@ import { killAt, MOMENTS, VERIFICATION_SCENARIOS } from './support/verification-
 inMemory();
 
 /** Points of one command in the normal run. */
-const SAMPLE = 20;
+const SAMPLE = 16;
 
 const missing = noStrace();
 const title =

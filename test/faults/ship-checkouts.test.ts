@@ -93,7 +93,7 @@ const IN_THE_WAY: InTheWay[] = [
       play.repository.commit({ 'other.txt': 'here\n' });
       expect(() => play.git('rebase', '--quiet', 'side')).toThrow();
     },
-    says: /on no branch/,
+    says: /a rebase or a bisect of main is not finished/,
     mend: (play) => play.git('rebase', '--abort'),
   },
   {
@@ -128,12 +128,6 @@ const IN_THE_WAY: InTheWay[] = [
     code: 'IO_ERROR',
     exit: 1,
     mend: (play) => fs.rmSync(play.repository.path('.git/refs/heads/trunk.lock')),
-  },
-  {
-    name: 'a detached HEAD',
-    begin: (play) => play.git('checkout', '--quiet', '--detach'),
-    says: /on no branch/,
-    mend: (play) => play.git('checkout', '--quiet', 'main'),
   },
   {
     name: 'a checkout of the base whose folder is gone',

@@ -18,7 +18,7 @@ import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } 
 inMemory();
 
 /** Points of one command in the normal run. */
-const SAMPLE = 9;
+const SAMPLE = 6;
 
 const SETTINGS = 'agents: {kill_grace_ms: 300}';
 

@@ -10,7 +10,7 @@ import { LONG, ROUNDS, SEED, seeded } from './support/knobs.ts';
 import { ShippingPlay } from './support/shipping-play.ts';
 
 /** Kills in one test. */
-const KILLS = LONG ? 25 : 8;
+const KILLS = LONG ? 25 : 5;
 /** The longest that a run lives before it is killed, milliseconds. All of the work takes some twenty seconds. */
 const LIFE_MS = 4000;
 

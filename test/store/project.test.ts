@@ -63,6 +63,11 @@ describe('without --dir the project', () => {
     expect(found('apps')).toBe('');
   });
 
+  test.each(['plans', '.forge/plans', '.forge'])('is not the folder %s that its plan lies in', (dir) => {
+    make('app/plans/phases.yaml', 'app/.forge/plans/phases.yaml');
+    expect(found(`app/${dir}`)).toBe('app');
+  });
+
   test('is not found by a file that is called .forge, nor by a folder that is called phases.yaml', () => {
     make('app/src/', 'app/phases.yaml/');
     fs.writeFileSync(at('app/.forge'), '');
