@@ -48,6 +48,8 @@ function textOf(file: string): string {
   const stat = fs.statSync(file);
   const hint = 'Look at what is there; nothing was changed.';
   if (!stat.isFile()) throw unfit(`${file} is not a file`, hint);
+  // A new file in its place would leave its other name with the old text.
+  if (stat.nlink > 1) throw unfit(`${file} has another name (a hard link)`, 'Make it a file of its own, or a symlink.');
   if (stat.size > MAX_BYTES) throw unfit(`${file} has ${stat.size} bytes; at most ${MAX_BYTES} are read`, hint);
   const text = fs.readFileSync(file, 'latin1');
   if (!/^(\xff\xfe|\xfe\xff)/.test(text)) return text;

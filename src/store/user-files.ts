@@ -73,9 +73,14 @@ function linkAt(place: string): string | null {
   }
 }
 
-/** Whether there is a folder at `path`. */
+/** Whether there is a folder at `path`; a symlink that leads to itself is none. */
 export function isFolder(path: string): boolean {
-  return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch (error) {
+    if (errorCode(error) === 'ELOOP') return false;
+    throw error;
+  }
 }
 
 /** Writes a file that a user named by `flag`, over what is there. Throws INVALID_ARGS when it can't be written. */

@@ -199,6 +199,15 @@ describe('AGENTS.md', () => {
     ['a symlink to nowhere', 'IO_ERROR', /leads nowhere/, (cwd) => fs.symlinkSync('CLAUDE.md', join(cwd, 'AGENTS.md'))],
     ['a folder', 'IO_ERROR', /is not a file/, (cwd) => fs.mkdirSync(join(cwd, 'AGENTS.md'))],
     [
+      'another name',
+      'IO_ERROR',
+      /has another name/,
+      (cwd) => {
+        fs.writeFileSync(join(cwd, 'CLAUDE.md'), 'Rules');
+        fs.linkSync(join(cwd, 'CLAUDE.md'), join(cwd, 'AGENTS.md'));
+      },
+    ],
+    [
       'two bytes a character',
       'IO_ERROR',
       /UTF-16/,

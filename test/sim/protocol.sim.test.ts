@@ -7,7 +7,7 @@ import { MUTANTS } from './mutants.ts';
 import { explain, simulate } from './pool.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const SCHEDULES = 500_000;
+const SCHEDULES = 250_000;
 const QUESTION_SCHEDULES = 30_000;
 /** Schedules within which a mutant must be noticed, unless it says otherwise. */
 const MUTANT_SCHEDULES = 12_000;
