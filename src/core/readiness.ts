@@ -95,10 +95,13 @@ export function reasonsToWait(task: PlanTask, world: World, survey = surveyOf(wo
 
 function overlapReasons(task: PlanTask, { rules }: World, { writing }: Survey): Reason[] {
   if (task.write_globs.length === 0) return [];
-  return writing().flatMap((other) => {
-    const overlap = other.id === task.id ? null : holdsBack(task, other, rules);
-    return overlap === null ? [] : [reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id)];
-  });
+  return writing().flatMap((other) => (other.id === task.id ? [] : (overlapReason(task, other, rules) ?? [])));
+}
+
+/** Why `task` waits for another that is worked on; null when it needn't. */
+export function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRules): Reason | null {
+  const overlap = holdsBack(task, other, rules);
+  return overlap && reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id);
 }
 
 /** Overlaps that are told of at once. */

@@ -2,8 +2,10 @@
 
 import os from 'node:os';
 import type { LiveModel } from '../core/live.ts';
+import type { OverlapRules } from '../core/overlap.ts';
+import type { PlanTask } from '../core/plan.ts';
 import { withDependencies } from '../core/prospects.ts';
-import { outlook } from '../core/readiness.ts';
+import { type Outlook, outlook, overlapReason } from '../core/readiness.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import type { FinishPhase } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
@@ -105,6 +107,22 @@ export interface DryRunData {
   warnings: string[];
 }
 
+/** Of what is ready, in its order: what starts, and what then waits for one of those that start first and write the same. */
+function startsOf(
+  tasks: readonly PlanTask[],
+  rules: OverlapRules,
+  maxParallel: number,
+): { starts: PlanTask[]; waits: Outlook['waiting'] } {
+  const starts: PlanTask[] = [];
+  const waits: Outlook['waiting'] = [];
+  for (const task of tasks) {
+    const reasons = starts.slice(0, maxParallel).flatMap((other) => overlapReason(task, other, rules) ?? []);
+    if (reasons.length === 0) starts.push(task);
+    else waits.push({ task, reasons });
+  }
+  return { starts, waits };
+}
+
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */
 export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRunData> {
   const session = openSession(call);
@@ -116,16 +134,20 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
   const { ready, due, waiting, human } = outlook(worldOf(session, loaded.plan, await foresee(session, reads)));
   const chosen = ready.filter(({ id }) => selected?.has(id) ?? true);
   const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
+  const { agents } = session.settings;
+  const max_parallel = options.maxParallel ?? agents.max_parallel ?? os.availableParallelism();
+  const doable = chosen.filter((task) => commandFor(task, agents) !== null);
+  const { starts, waits } = startsOf(doable, agents, max_parallel);
   return {
-    would_start: chosen.flatMap((task) => {
-      const own = commandFor(task, session.settings.agents);
+    would_start: starts.flatMap((task) => {
+      const own = commandFor(task, agents);
       return own === null ? [] : [{ ...row(task), command: own.command, command_from: own.from }];
     }),
     would_finish: due
       .filter(({ task }) => selected?.has(task.id) ?? true)
       .map(({ task, phase }) => ({ ...row(task), phase })),
-    for_agents: chosen.filter((task) => commandFor(task, session.settings.agents) === null).map(row),
-    waiting: waiting
+    for_agents: chosen.filter((task) => commandFor(task, agents) === null).map(row),
+    waiting: [...waits, ...waiting]
       .filter(({ task }) => (selected?.has(task.id) ?? true) && !due.some((other) => other.task === task))
       .map(({ task, reasons }) => ({
         task_id: task.id,
@@ -133,7 +155,7 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
         reason: reasons.map(({ message }) => message).join('; '),
       })),
     human: human.filter(({ id }) => selected?.has(id) ?? true).map(({ id, title }) => ({ task_id: id, title })),
-    max_parallel: options.maxParallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
+    max_parallel,
     warnings: warningsOf(session, loaded),
   };
 }

@@ -186,6 +186,19 @@ describe('tasks that write the same files', () => {
     });
   });
 
+  it('would not be started together by a dry run either', async () => {
+    const cwd = project([
+      'id: a, title: A, run: "true", write_globs: [go.sum]',
+      'id: b, title: B, run: "true", write_globs: [go.*]',
+      'id: c, title: C, run: "true", write_globs: [src/**]',
+    ]);
+    const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd })).json().data;
+    expect(dry.would_start.map(({ task_id }: { task_id: string }) => task_id)).toEqual(['a', 'c']);
+    expect(dry.waiting).toEqual([
+      { task_id: 'b', code: 'OVERLAP_CONFLICT', reason: expect.stringContaining('task a may write go.sum') },
+    ]);
+  });
+
   it('are waited for while somebody else has one, and it is said for what', async () => {
     const cwd = project([
       'id: a, title: A, write_globs: [go.sum]',
