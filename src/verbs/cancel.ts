@@ -1,5 +1,6 @@
 /** `cancel` and `retry`: an operator's word about a task. */
 
+import type { TaskRecord } from '../core/records.ts';
 import { cancelTask, type MoveResult, retryTask } from '../core/task-ops.ts';
 import { changeTask } from '../store/change.ts';
 import { loadPlan } from '../store/project.ts';
@@ -16,13 +17,29 @@ export async function cancel(call: Call, options: CancelOptions): Promise<MoveRe
   await requireKnown(session, options.task);
   const reason = options.reason ?? null;
   let merging = false;
-  const { result } = await changeTask(session, options.task, (record) => {
-    merging = record.state.state === 'merge_pending' && record.lease !== null;
-    return cancelTask(record, { reason, nowMs: session.now() });
+  const { result, record } = await changeTask(session, options.task, (seen) => {
+    merging = seen.state.state === 'merge_pending' && seen.lease !== null;
+    return cancelTask(seen, { reason, nowMs: session.now() });
   });
-  // Whoever merges it sees the cancel at his next look; one who is about to move the base does not look any more.
-  if (merging) await (await import('../runner/base-branch.ts')).callOff(session, options.task);
+  if (merging) await endMerge(session, record);
   return result;
+}
+
+/**
+ * Whoever merges the task sees the cancel at his next look; but one who is about to move the base does not look any more, and
+ * one who was killed clears nothing away. The task is cancelled whatever comes of this.
+ */
+async function endMerge(session: Session, record: TaskRecord): Promise<void> {
+  const { callOff } = await import('../runner/base-branch.ts');
+  const { clearScratches } = await import('../runner/scratch.ts');
+  const { stopFormerWorker } = await import('../runner/takeover.ts');
+  await callOff(session, record.state.task_id);
+  try {
+    await stopFormerWorker(session, record);
+    await clearScratches(session);
+  } catch (error) {
+    session.warn(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** Tries a failed or cancelled task again from the start, or one in backoff now. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */

@@ -2,7 +2,9 @@
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { startCli } from '../support/cli.ts';
 import { type Finishing, finishing, WORK } from '../support/finishing.ts';
+import { until } from '../support/processes.ts';
 
 const BUILD = `id: build, title: Build it, run: '${WORK}'`;
 const MERGE = 'ship: {policy: merge}\nretry: {max_attempts: 2, base: 1ms}';
@@ -240,3 +242,28 @@ test('doctor says what is merged into, and what keeps it from being', async () =
   play.repo.write('.forge/settings.yaml', `workspace: worktree\n${TRUNK}\n`);
   expect((await merges()).message).toContain('into trunk; nobody has it checked out');
 });
+
+test('a merge that was killed leaves nothing behind once its task is cancelled', async () => {
+  const verify = 'case $FORGE_PHASE in ship) echo $$ > $FORGE_DIR/.forge/pid; exec sleep 600;; esac';
+  const play = finishing([`id: build, title: B, run: '${WORK}', verify: ["${verify}"]`], TRUNK);
+  play.repo.git('branch', 'trunk');
+  const run = startCli(['orchestrate', 'run'], { cwd: play.at });
+  const pid = () => Number(fs.existsSync(play.repo.path('.forge/pid')) ? play.read('pid') : 0);
+  await until('the merge is being verified', () => pid() > 0);
+  run.process.kill('SIGKILL');
+  await run.ended;
+  expect(await play.data('cancel', 'build')).toMatchObject({ state: 'cancelled' });
+  expectClean(play);
+  await until('the check has ended', () => !isAlive(pid()));
+  expect(firstParents(play, 'trunk')).toEqual(['first']);
+});
+
+/** Whether there is such a process; one that has ended and that nobody has asked after counts as gone. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
