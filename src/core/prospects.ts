@@ -61,6 +61,11 @@ function hasDeadline(taskId: string, world: World): boolean {
   return record !== null && record !== 'unreadable' && openQuestion(record) !== null;
 }
 
+/** Ids of the tasks that a run is about: `taskIds` with what they depend on; the whole plan when null. */
+export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
+  return taskIds === null ? new Set(plan.tasks.map((task) => task.id)) : withDependencies(taskIds, plan);
+}
+
 /** `taskIds` with everything that they depend on, directly or through others, and through the phases before theirs. */
 export function withDependencies(taskIds: readonly string[], plan: Plan): Set<string> {
   const selected = new Set<string>();

@@ -19,14 +19,22 @@ interface Running {
   /** Null while it is only being taken up. */
   attemptId: string | null;
   sinceMs: number;
+  /** The attempt whose work it is about; null until its record is read. */
+  work: string | null;
   stop: { raise(): void };
 }
 
-/** How often something could not be done, and when it may be tried again: milliseconds of the monotonic clock. */
+/** What could not be done: a review or a merge of the work of one attempt. Work that is done anew has its own budget. */
 interface Hold {
+  phase: FinishPhase;
+  /** The attempt whose work it is; null in a tree that does not say. */
+  work: string | null;
   tries: number;
   counts: Map<string, number>;
+  /** When it may be tried again: milliseconds of the monotonic clock. */
   untilMs: number;
+  /** Why this run does not try it again; null while it does. */
+  givenUp: string | null;
 }
 
 /** `failed`: the task has failed for good. */
@@ -39,8 +47,6 @@ export class Finisher {
   readonly #emit: (event: RunEvent) => void;
   readonly #running = new Map<string, Running>();
   readonly #holds = new Map<string, Hold>();
-  /** What this run does not try again, and why not. */
-  readonly #givenUp = new Map<string, { phase: FinishPhase; why: string }>();
 
   constructor(
     env: Env,
@@ -90,14 +96,14 @@ export class Finisher {
   /** Forgets what could not be done: a person has changed the plan. */
   forget(): void {
     this.#holds.clear();
-    this.#givenUp.clear();
   }
 
   /** What this run does not go on with as it stands, and why not. Somebody else may have taken it further. */
   refusals(reads: ReadonlyMap<string, TaskRead>): [taskId: string, why: string][] {
-    return [...this.#givenUp].flatMap(([id, { phase, why }]): [string, string][] => {
-      const state = reads.get(id)?.record?.state.state;
-      return state !== undefined && phaseDue(state) === phase ? [[id, why]] : [];
+    return [...this.#holds].flatMap(([id, { phase, work, givenUp }]): [string, string][] => {
+      const state = reads.get(id)?.record?.state;
+      if (givenUp === null || state === undefined || state.current_attempt_id !== work) return [];
+      return phaseDue(state.state) === phase ? [[id, givenUp]] : [];
     });
   }
 
@@ -109,13 +115,17 @@ export class Finisher {
   /** Reviews or merges one task. Throws what refuses to begin, and IO_ERROR when the tree can't be written. */
   async finish(task: PlanTask, phase: FinishPhase, refuse: (record: TaskRecord) => void): Promise<FinisherEnd> {
     const interrupts = raisable(this.#interrupts);
-    const running: Running = { phase, attemptId: null, sinceMs: this.#env.ctx.monotonicMs(), stop: interrupts };
+    const sinceMs = this.#env.ctx.monotonicMs();
+    const running: Running = { phase, attemptId: null, sinceMs, work: null, stop: interrupts };
     this.#running.set(task.id, running);
     const request = {
       ...this.#run,
       taskId: task.id,
       task,
-      refuse,
+      refuse: (record: TaskRecord) => {
+        running.work = record.state.current_attempt_id;
+        refuse(record);
+      },
       interrupts,
       onBegin: ({ attemptId }: { attemptId: string }) => {
         running.attemptId = attemptId;
@@ -123,10 +133,10 @@ export class Finisher {
       },
     };
     try {
-      return this.#report(task, phase, await this.#finish(phase, request));
+      return this.#report(task, running, await this.#finish(phase, request));
     } catch (error) {
       // The base is gone, say. That is no reason to stop what others work on.
-      if (error instanceof ForgeError && error.code === 'SETTINGS_INVALID') return this.#hold(task, phase, error);
+      if (error instanceof ForgeError && error.code === 'SETTINGS_INVALID') return this.#hold(task, running, error);
       throw error;
     } finally {
       interrupts.stop();
@@ -140,9 +150,9 @@ export class Finisher {
     return (await import('./review.ts')).reviewTask(this.#env, { ...request, handedIn: null });
   }
 
-  #report(task: PlanTask, phase: FinishPhase, end: FinishEnd): FinisherEnd {
+  #report(task: PlanTask, running: Running, end: FinishEnd): FinisherEnd {
     const base = { task_id: task.id, attempt_id: end.attemptId, duration_ms: end.durationMs };
-    if (end.kind === 'held') return this.#hold(task, phase, end.error);
+    if (end.kind === 'held') return this.#hold(task, running, end.error);
     this.#holds.delete(task.id);
     if (end.kind === 'released' || end.kind === 'lost') {
       const why = end.kind === 'lost' ? end.why : 'the run was stopped';
@@ -156,14 +166,16 @@ export class Finisher {
   }
 
   /** By the policy for steps: what keeps it from being done may pass. */
-  #hold(task: PlanTask, phase: FinishPhase, error: ForgeError): FinisherEnd {
+  #hold(task: PlanTask, { phase, work }: Running, error: ForgeError): FinisherEnd {
     const { retry: settings } = this.#env.settings;
     const policy = resolveRetry({
       task: task.retry ?? undefined,
       settings: settings ?? undefined,
       default: STEP_RETRY_DEFAULT,
     });
-    const hold = this.#holds.get(task.id) ?? { tries: 0, counts: new Map(), untilMs: 0 };
+    const before = this.#holds.get(task.id);
+    const same = before?.work === work && before.phase === phase;
+    const hold = same ? before : { phase, work, tries: 0, counts: new Map(), untilMs: 0, givenUp: null };
     hold.tries += 1;
     const name = classOf(error);
     const countFor = (key: string) => {
@@ -174,9 +186,8 @@ export class Finisher {
     const delay = policy.retryBackoff(name, { attempts: hold.tries, random: this.#env.ctx.random }, countFor);
     const { code, message, hint } = error;
     this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: delay });
-    if (delay === null) this.#givenUp.set(task.id, { phase, why: message });
-    if (delay === null) return 'moved';
-    this.#holds.set(task.id, { ...hold, untilMs: this.#env.ctx.monotonicMs() + delay });
+    const untilMs = this.#env.ctx.monotonicMs() + (delay ?? 0);
+    this.#holds.set(task.id, { ...hold, untilMs, givenUp: delay === null ? message : null });
     return 'moved';
   }
 }

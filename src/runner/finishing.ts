@@ -148,11 +148,7 @@ export interface Held {
 }
 
 /** What a step came to: null when it was stopped. */
-type StepEnd =
-  | { kind: 'done'; result: Finished }
-  | { kind: 'sent_back'; error: ClassifiedError }
-  | { kind: 'held'; error: ForgeError }
-  | null;
+type StepEnd = { kind: 'done'; result: Finished } | { kind: 'sent_back'; error: ClassifiedError } | null;
 
 /**
  * Takes the lease of a task that waits for `phase`, does `work` under it, and sees the task on. What `work` throws as
@@ -185,10 +181,10 @@ export async function finishUnderLease(
     const end = await work(held);
     if (end?.kind === 'done') return { ...told(), ...end };
     if (end?.kind === 'sent_back') return { ...told(), ...end, result: await charge(held, end.error) };
-    const gone = await release(held, end === null ? 'interrupted' : end.error.message);
+    const gone = await release(held, 'interrupted');
     const state = await stateNow(held);
     if (gone !== null || lost) return { ...told(), kind: 'lost', why: gone ?? 'its lease was lost', state };
-    return end === null ? { ...told(), kind: 'released', state } : { ...told(), ...end };
+    return { ...told(), kind: 'released', state };
   } catch (error) {
     // Where it is ours all the same, nobody has to wait for it to run out; whoever has the task by now may have cleared away
     // what was needed here.

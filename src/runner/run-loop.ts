@@ -10,7 +10,7 @@ import { ForgeError } from '../core/errors.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
 import type { Standing } from '../core/live.ts';
 import type { Plan, PlanTask } from '../core/plan.ts';
-import { mayStillRun, withDependencies } from '../core/prospects.ts';
+import { mayStillRun, selectedTasks } from '../core/prospects.ts';
 import { openQuestion } from '../core/questions.ts';
 import { dueNow, hasWork, outlook, reasonsToWait, type World } from '../core/readiness.ts';
 import type { TaskRecord } from '../core/records.ts';
@@ -51,8 +51,8 @@ export interface RunOptions {
   output: boolean;
 }
 
-/** Errors that mean that somebody else was quicker, or that the task has moved on: another look at the tree follows. */
 const LEASES = ['LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'LEASE_STOLEN'];
+/** Errors that mean that somebody else was quicker, or that the task has moved on: another look at the tree follows. */
 const NOT_OURS = [...LEASES, 'NOT_READY', 'OVERLAP_CONFLICT', 'STATE_VERSION_CONFLICT'];
 
 export class RunLoop {
@@ -71,6 +71,8 @@ export class RunLoop {
   /** Reviews and merges. */
   readonly #finisher: Finisher;
   readonly #overlaps: OverlapWatch;
+  /** Ids of the tasks to work on; made anew when the plan changes. */
+  #selected: ReadonlySet<string>;
   /** Those that failed for good while this run was going. */
   #failed = false;
   #broken: unknown = null;
@@ -95,6 +97,7 @@ export class RunLoop {
     this.#finisher = new Finisher(env, options, interrupts, emit);
     this.#seen = new RecordsSeen(env.store);
     this.#overlaps = new OverlapWatch(env, emit);
+    this.#selected = selectedTasks(options.tasks, plans.current.plan);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -102,7 +105,7 @@ export class RunLoop {
     const startedMs = this.#env.ctx.monotonicMs();
     this.#lastSaid = startedMs;
     const { runId: run_id, maxParallel: max_parallel } = this.#options;
-    this.#emit({ type: 'run_started', run_id, tasks: this.#selected().size, max_parallel });
+    this.#emit({ type: 'run_started', run_id, tasks: this.#selected.size, max_parallel });
     const stopListening = this.#interrupts.listen(() => this.#interrupted());
     try {
       await this.#look();
@@ -121,12 +124,13 @@ export class RunLoop {
     const own = [...this.#active].flatMap(([id, attempt]) =>
       attempt === null ? [] : [[id, attempt.standing] as const],
     );
-    return { world: this.#world(), selected: this.#selected(), own: new Map([...own, ...this.#finisher.own()]) };
+    return { world: this.#world(), selected: this.#selected, own: new Map([...own, ...this.#finisher.own()]) };
   }
 
   /** One round: start what can be started. False when nothing is left to wait for. */
   async #step(): Promise<boolean> {
     if (this.#plans.refresh()) {
+      this.#selected = selectedTasks(this.#options.tasks, this.#plan());
       this.#refused.clear();
       this.#finisher.forget();
     }
@@ -152,16 +156,10 @@ export class RunLoop {
     return this.#plans.current.plan;
   }
 
-  #selected(): Set<string> {
-    const plan = this.#plan();
-    if (this.#options.tasks !== null) return withDependencies(this.#options.tasks, plan);
-    return new Set(plan.tasks.map((task) => task.id));
-  }
-
   /** What is refused for good does not come to an end by itself, and neither does what depends on it. */
   #hopefuls(): Set<string> {
     const refused = this.#refusals();
-    return new Set([...this.#selected()].filter((id) => !refused.has(id)));
+    return new Set([...this.#selected].filter((id) => !refused.has(id)));
   }
 
   /** What this run does not go on with as it stands, and why not. */
@@ -178,8 +176,9 @@ export class RunLoop {
     if ([...this.#active.values()].some((attempt) => attempt?.beatsFail === true)) return;
     const hasSlot = () => this.#active.size + this.#finisher.size < this.#options.maxParallel;
     if (!hasSlot()) return;
-    const selected = this.#selected();
-    const { due, ready } = outlook(this.#world());
+    const selected = this.#selected;
+    const world = this.#world();
+    const { due, ready } = outlook(world);
     const refused = this.#refusals();
     for (const { task, phase } of due) {
       if (!hasSlot()) return;
@@ -188,7 +187,7 @@ export class RunLoop {
     }
     for (const task of ready) {
       if (!hasSlot()) return;
-      if (!selected.has(task.id) || !hasWork(task, this.#world())) continue;
+      if (!selected.has(task.id) || !hasWork(task, world)) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
       this.#active.set(task.id, null);
@@ -319,7 +318,7 @@ export class RunLoop {
     const read = this.#seen.reads.get(taskId);
     if (read === undefined) return;
     if (await this.#questions.resumed(read)) await this.#seen.look(taskId);
-    if (this.#selected().has(taskId)) await this.#questions.tell(this.#seen.reads.get(taskId) ?? read);
+    if (this.#selected.has(taskId)) await this.#questions.tell(this.#seen.reads.get(taskId) ?? read);
   }
 
   /** Sleeps until an attempt ends, an interruption comes, a backoff is over, or it is time to look again. */
@@ -380,7 +379,7 @@ export class RunLoop {
   }
 
   #finish(startedMs: number): RunFinished {
-    const { counts, blocked, failed } = leftOf(this.#world(), this.#selected(), this.#refusals());
+    const { counts, blocked, failed } = leftOf(this.#world(), this.#selected, this.#refusals());
     for (const event of blocked) this.#emit(event);
     const interrupted = this.#interrupts.level > 0;
     const exit_code = interrupted ? 130 : failed.length > 0 ? 1 : blocked.length > 0 ? 4 : 0;

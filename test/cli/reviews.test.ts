@@ -260,6 +260,26 @@ test('a task that a person takes further is gone on with', async () => {
   await run.ended;
 });
 
+test('work that is done anew is reviewed, though the review of the work before was given up', async () => {
+  const slow = 'id: slow, title: S, run: "while [ ! -e .go ]; do sleep 0.05; done"';
+  const work = 'echo more >> build.txt; git add -A; git -c user.name=w -c user.email=w@x commit -qm more';
+  const build = `id: build, title: B, run: "${work}"`;
+  const play = finishing([build, slow], 'review: {command: exit 7}\nretry: {max_attempts: 2, base: 1ms}');
+  const run = startCli(['orchestrate', 'run', '--json', '--max-parallel', '2'], { cwd: play.at });
+  let seen = '';
+  run.process.stdout?.on('data', (text: string) => {
+    seen += text;
+  });
+  const told = () => [...seen.matchAll(/"task_held".*"delay_ms":(null|\d)/g)].map(([, delay]) => delay === 'null');
+  await until('the review is given up', () => told().includes(true));
+  play.repo.write('.forge/mine.json', JSON.stringify(CHANGES));
+  expect((await play.forge('review', 'build', '--file', '.forge/mine.json')).code).toBe(1);
+  await until('the review of the new work is given up as well', () => told().length === 4);
+  expect(told()).toEqual([false, true, false, true]);
+  play.repo.write('.go', '', play.repo.path('.forge/worktrees/slow'));
+  await run.ended;
+});
+
 test('what is not in the plan is not reviewed', async () => {
   const play = await waiting();
   const plan = fs.readFileSync(play.repo.path('plans/phases.yaml'), 'utf8');
