@@ -7,6 +7,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { build } from 'rolldown';
@@ -64,6 +65,7 @@ async function bundleCommand(dir) {
     logLevel: 'warn',
     write: false,
     plugins: [plainBuiltins(), lazyChildProcess(), leanYaml()],
+    transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()) } },
     output: {
       format: 'cjs',
       entryFileNames: '[name].cjs',
@@ -78,6 +80,15 @@ async function bundleCommand(dir) {
   });
   fs.mkdirSync(dir, { recursive: true });
   for (const { fileName, code } of output) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
+}
+
+/** Names this build: what another one has put into its cache is not read. */
+function sumOfSources() {
+  const sources = fs.readdirSync(path.join(repo, 'src'), { recursive: true }).filter((name) => name.endsWith('.ts'));
+  const files = [...sources.sort().map((name) => path.join('src', name)), 'package.json', 'package-lock.json'];
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(`${file}\0`).update(fs.readFileSync(path.join(repo, file)));
+  return hash.digest('hex').slice(0, 16);
 }
 
 /**

@@ -132,6 +132,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/runner/worker.ts',
   'node:tty': (file) => layerOf(file) === 'cli',
+  'node:zlib': (file) => file === 'src/store/cache.ts',
 };
 
 /** Files outside of store and host that use the file system, and why. */

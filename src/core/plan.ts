@@ -141,15 +141,22 @@ function buildPlan(yaml: PlanYaml, spell: Spelling): Plan {
     phase.tasks.map((task, j) => buildTask(task, phase.id, ['phases', i, 'tasks', j], spell)),
   );
   const phases = yaml.phases.map(buildPhase);
-  return {
+  return indexed({
     project: yaml.project,
     tracker_url: yaml.tracker_url || null,
     gate_check_command: yaml.gate_check_command || null,
     source: yaml.source ? buildSource(yaml.source, spell) : null,
     phases,
     tasks,
-    byId: new Map(tasks.map((task) => [task.id, task])),
-    phaseById: new Map(phases.map((phase) => [phase.id, phase])),
+  });
+}
+
+/** The plan with what finds a task or a phase by its id. All the rest of a plan is plain data, as JSON can hold it. */
+export function indexed(plan: Omit<Plan, 'byId' | 'phaseById'>): Plan {
+  return {
+    ...plan,
+    byId: new Map(plan.tasks.map((task) => [task.id, task])),
+    phaseById: new Map(plan.phases.map((phase) => [phase.id, phase])),
   };
 }
 

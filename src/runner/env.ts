@@ -9,6 +9,7 @@ import type { World } from '../core/readiness.ts';
 import type { RunManifest, TaskRecord } from '../core/records.ts';
 import type { Settings } from '../core/settings.ts';
 import { identifyOwner } from '../host/processes.ts';
+import type { Cache } from '../store/cache.ts';
 import type { ChangeEnv } from '../store/change.ts';
 import type { Layout } from '../store/layout.ts';
 import type { FileStore, TaskRead } from '../store/store.ts';
@@ -18,6 +19,8 @@ export interface Env extends ChangeEnv {
   layout: Layout;
   settings: Settings;
   store: FileStore;
+  /** What earlier processes have worked out. */
+  cache: Cache;
 }
 
 export function instantOf({ ctx }: Env): Instant {

@@ -1,7 +1,7 @@
 /** The plan of a run: read again when it is edited; an edit that does not parse leaves the last good one in force. */
 
 import { ForgeError } from '../core/errors.ts';
-import { type LoadedPlan, parsePlanText, planStamp, readPlanText } from '../store/project.ts';
+import { type LoadedPlan, parsePlanText, planStamp, readPlanText } from '../store/plan-file.ts';
 import type { Env } from './env.ts';
 
 export class PlanSource {
@@ -27,10 +27,10 @@ export class PlanSource {
     if (stamp === this.#stamp) return false;
     this.#stamp = stamp;
     try {
-      const source = readPlanText(this.#env.layout, this.#env.settings);
+      const source = readPlanText(this.#env);
       if (source === null || source.text === this.#text) return false;
       this.#text = source.text;
-      this.#current = parsePlanText(source.file, source.text);
+      this.#current = parsePlanText(source, this.#env.cache);
       return true;
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;

@@ -11,7 +11,7 @@ import { oneLine } from '../core/text.ts';
 import type { SeenIssue, Tracker } from '../core/tracker.ts';
 import { concernsTracker, issueOf, type TrackerStep, trackerSteps } from '../core/tracker-steps.ts';
 import type { Moved } from '../store/change.ts';
-import { loadPlan, readPlanText } from '../store/project.ts';
+import { loadPlan, readPlanText } from '../store/plan-file.ts';
 import type { Env } from './env.ts';
 import { openTracker, TRACKER_PATIENCE_MS, within } from './tracker.ts';
 
@@ -163,11 +163,10 @@ export class TrackerKeeper {
 
   /** The issues that the plan names, by task. A plan that is being edited names none. */
   #planned(): ReadonlyMap<string, string> {
-    const { layout, settings } = this.#env;
     try {
-      const text = readPlanText(layout, settings)?.text ?? '';
+      const text = readPlanText(this.#env)?.text ?? '';
       if (this.#plan?.text === text) return this.#plan.issueIds;
-      const tasks = loadPlan(layout, settings)?.plan.tasks ?? [];
+      const tasks = loadPlan(this.#env)?.plan.tasks ?? [];
       const named = tasks.flatMap(({ id, tracker_issue_id }): [string, string][] =>
         tracker_issue_id === null ? [] : [[id, tracker_issue_id]],
       );

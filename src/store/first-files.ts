@@ -7,7 +7,8 @@ import { errorCode } from './calls.ts';
 import { entriesIn } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import type { Layout } from './layout.ts';
-import { PLAN_PLACES, planPlaceOf } from './project.ts';
+import { planPlaceOf } from './plan-file.ts';
+import { PLAN_PLACES } from './project.ts';
 import { GITIGNORE } from './store.ts';
 
 // The same way up from src/store and from the bundle in dist/cli.

@@ -1,9 +1,8 @@
-/** Which project a command is about, and the files that a person writes for it: settings and plan. */
+/** Which project a command is about, and its settings. */
 
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
-import { type Plan, parsePlan } from '../core/plan.ts';
 import { DEFAULT_SETTINGS, parseSettings, type Settings } from '../core/settings.ts';
 import { errorCode } from './calls.ts';
 import { asIoError } from './io-errors.ts';
@@ -16,12 +15,12 @@ function isDir(place: string): boolean {
   return lookAt(place)?.isDirectory() ?? false;
 }
 
-function isFile(place: string): boolean {
+export function isFile(place: string): boolean {
   return lookAt(place)?.isFile() ?? false;
 }
 
 /** What is at `place`; undefined also where it can't be seen, as below a file or in a folder of somebody else. */
-function lookAt(place: string): fs.Stats | undefined {
+export function lookAt(place: string): fs.Stats | undefined {
   try {
     return fs.statSync(place, { throwIfNoEntry: false });
   } catch (error) {
@@ -93,7 +92,7 @@ function inMainCheckout(cwd: string): string {
   }
 }
 
-function readOptional(file: string): string | null {
+export function readOptional(file: string): string | null {
   try {
     return fs.readFileSync(file, 'utf8');
   } catch (error) {
@@ -118,68 +117,6 @@ export function loadSettings(layout: Layout): Settings {
   });
 }
 
-function countProblems(count: number, file: string): string {
+export function countProblems(count: number, file: string): string {
   return `${count === 1 ? 'one problem' : `${count} problems`} in ${file}`;
-}
-
-export interface LoadedPlan {
-  plan: Plan;
-  /** As a person would write it. */
-  file: string;
-  /** The text that it was read from, to notice an edit. */
-  text: string;
-  warnings: string[];
-}
-
-/** The plan; null when the project has none. Throws PHASES_PARSE_ERROR with all problems, PHASES_NOT_FOUND when settings name a file that is not there. */
-export function loadPlan(layout: Layout, settings: Settings): LoadedPlan | null {
-  const source = readPlanText(layout, settings);
-  return source === null ? null : parsePlanText(source.file, source.text);
-}
-
-export function parsePlanText(file: string, text: string): LoadedPlan {
-  const parsed = parsePlan(text, file);
-  if (parsed.ok) return { plan: parsed.plan, file, text, warnings: parsed.warnings };
-  throw new ForgeError('PHASES_PARSE_ERROR', countProblems(parsed.problems.length, file), {
-    problems: parsed.problems,
-  });
-}
-
-export function readPlanText(layout: Layout, settings: Settings): { file: string; text: string } | null {
-  const places = settings.plan === null ? PLAN_PLACES : [settings.plan];
-  for (const place of places) {
-    const file = path.resolve(layout.project, place);
-    const text = readOptional(file);
-    if (text !== null) return { file: shown(layout, file), text };
-  }
-  if (settings.plan === null) return null;
-  throw new ForgeError(
-    'PHASES_NOT_FOUND',
-    `there is no plan at ${settings.plan}, where .forge/settings.yaml says it is`,
-    {
-      hint: 'Write the plan there, or mend `plan:` in .forge/settings.yaml.',
-    },
-  );
-}
-
-/** Differs from an earlier one when the plan in `file` (as a person would write it) may have been edited since. */
-export function planStamp(layout: Layout, file: string): string {
-  const stat = lookAt(path.resolve(layout.project, file));
-  // The time of the last change of any kind tells a change of permissions too.
-  return stat === undefined ? 'gone' : `${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`;
-}
-
-/** Where the project's plan is, or belongs when it has none yet, as seen from the project's folder. */
-export function planPlaceOf(layout: Layout): string {
-  return PLAN_PLACES.find((place) => isFile(`${layout.project}/${place}`)) ?? PLAN_PLACES[0];
-}
-
-/** `loadPlan`, for commands that need one. Throws PHASES_NOT_FOUND when there is none. */
-export function requirePlan(layout: Layout, settings: Settings): LoadedPlan {
-  const loaded = loadPlan(layout, settings);
-  if (loaded !== null) return loaded;
-  throw new ForgeError(
-    'PHASES_NOT_FOUND',
-    `there is no plan in ${layout.project} (looked for ${PLAN_PLACES.join(', ')})`,
-  );
 }

@@ -3,7 +3,7 @@
 import type { TaskRecord } from '../core/records.ts';
 import { cancelTask, type MoveResult, retryTask } from '../core/task-ops.ts';
 import { changeTask } from '../store/change.ts';
-import { loadPlan } from '../store/project.ts';
+import { loadPlan } from '../store/plan-file.ts';
 import { type Call, openSession, requireRecord, type Session } from './session.ts';
 
 export interface CancelOptions {
@@ -52,6 +52,6 @@ export async function retry(call: Call, options: { task: string }): Promise<Move
 
 /** A planned task that nothing has happened to is known too. */
 async function requireKnown(session: Session, taskId: string): Promise<void> {
-  if (loadPlan(session.layout, session.settings)?.plan.byId.has(taskId) === true) return;
+  if (loadPlan(session)?.plan.byId.has(taskId) === true) return;
   await requireRecord(session, taskId);
 }

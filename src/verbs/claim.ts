@@ -12,7 +12,7 @@ import { instantOf, observerOf } from '../runner/env.ts';
 import { settleClaim, softOverlaps } from '../runner/overlap.ts';
 import { stopFormerWorker } from '../runner/takeover.ts';
 import { changeTask } from '../store/change.ts';
-import type { LoadedPlan } from '../store/project.ts';
+import type { LoadedPlan } from '../store/plan-file.ts';
 import type { TaskRead } from '../store/store.ts';
 import {
   type Call,

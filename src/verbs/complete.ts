@@ -12,7 +12,7 @@ import { endAttempt } from '../runner/completion.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
 import { parseVerdict } from '../runner/verdicts.ts';
 import { unlessInvalid } from '../store/folders.ts';
-import { loadPlan } from '../store/project.ts';
+import { loadPlan } from '../store/plan-file.ts';
 import { readUserFile } from '../store/user-files.ts';
 import { type Call, openSession, plannedOrNull, requireRecord, type Session } from './session.ts';
 
@@ -77,7 +77,7 @@ async function refuseUnverified(session: Session, result: CompleteResult): Promi
 /** A plan that can't be read must not keep a failure from being told, but a result does not pass unverified for it. */
 function plannedFor(session: Session, taskId: string, outcome: Outcome): PlanTask | null {
   if (outcome.kind === 'failed') return plannedOrNull(session, taskId);
-  return loadPlan(session.layout, session.settings)?.plan.byId.get(taskId) ?? null;
+  return loadPlan(session)?.plan.byId.get(taskId) ?? null;
 }
 
 function outcomeOf(options: CompleteOptions): Outcome {

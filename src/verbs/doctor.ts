@@ -11,7 +11,8 @@ import { missingProgram } from '../host/programs.ts';
 import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../store/checks.ts';
 import { asIoError } from '../store/io-errors.ts';
 import type { Layout } from '../store/layout.ts';
-import { loadPlan, loadSettings, requireProject } from '../store/project.ts';
+import { loadPlan } from '../store/plan-file.ts';
+import { loadSettings, requireProject } from '../store/project.ts';
 import { FileStore } from '../store/store.ts';
 import { notEnforced } from './not-enforced.ts';
 import type { Call } from './session.ts';
@@ -28,7 +29,11 @@ export interface Check {
 export async function doctor(call: Call): Promise<{ checks: Check[] }> {
   const layout = requireProject(call.ctx.cwd, call.dir);
   const settings = attempt('settings', () => loadSettings(layout), 'settings are fine');
-  const plan = attempt('plan', () => loadPlan(layout, settings.value ?? DEFAULT_SETTINGS), 'the plan is fine');
+  const plan = attempt(
+    'plan',
+    () => loadPlan({ layout, settings: settings.value ?? DEFAULT_SETTINGS }),
+    'the plan is fine',
+  );
   if (plan.value === null && plan.check.status === 'ok') {
     plan.check = { name: 'plan', status: 'warn', message: 'there is no plan', fix: 'forge orchestrate init' };
   }

@@ -13,7 +13,7 @@ import { requireWorktrees } from '../runner/place.ts';
 import type { FinishedAttempt, RunningAttempt } from '../runner/running-attempt.ts';
 import type { WorkerExit } from '../runner/worker.ts';
 import { yielding } from '../store/drivers.ts';
-import type { LoadedPlan } from '../store/project.ts';
+import type { LoadedPlan } from '../store/plan-file.ts';
 import type { TaskRead } from '../store/store.ts';
 import {
   type Call,

@@ -14,7 +14,7 @@ import { listenToSignals } from '../runner/interrupts.ts';
 import { parseReview, reviewTask } from '../runner/review.ts';
 import { shipOne } from '../runner/ship.ts';
 import { yielding } from '../store/drivers.ts';
-import { loadPlan } from '../store/project.ts';
+import { loadPlan } from '../store/plan-file.ts';
 import { readUserFile } from '../store/user-files.ts';
 import {
   type Call,
@@ -85,7 +85,7 @@ async function finish(
 ): Promise<{ session: Session; data: FinishData }> {
   const session = openSession(call, yielding);
   const taskId = requireTaskId(task);
-  const loaded = loadPlan(session.layout, session.settings);
+  const loaded = loadPlan(session);
   const { record: seen } = await requireRecord(session, taskId);
   // What is not in the plan is kept, and taken nowhere.
   const planned = loaded === null ? null : plannedTask(loaded, taskId);

@@ -20,7 +20,7 @@ import { CLEAN_EXIT } from '../runner/verdicts.ts';
 import { parseJson } from '../store/json.ts';
 import { type LegacyMove, legacyMoves, moveLegacy } from '../store/legacy.ts';
 import { takingTurns } from '../store/locks.ts';
-import { loadPlan } from '../store/project.ts';
+import { loadPlan } from '../store/plan-file.ts';
 import { mayHaveWorktrees, treeIdentity } from '../store/tree-identity.ts';
 import { readUserFile, writeUserFile } from '../store/user-files.ts';
 import { type Call, openSession, type Session } from './session.ts';
@@ -182,7 +182,7 @@ async function gitLook(session: Session): Promise<GitLook> {
 /** gc works without a plan; one that can't be read is told, and then counts as none. */
 function planOrNull(session: Session): Plan | null {
   try {
-    return loadPlan(session.layout, session.settings)?.plan ?? null;
+    return loadPlan(session)?.plan ?? null;
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
     session.warn(`${error.message}; going on without a plan`);
@@ -202,7 +202,7 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
         taskId,
         attemptId,
         // Where nobody can say how a result is verified, it does not pass for that.
-        task: loadPlan(session.layout, session.settings)?.plan.byId.get(taskId) ?? null,
+        task: loadPlan(session)?.plan.byId.get(taskId) ?? null,
         outcome: CLEAN_EXIT,
         workerGone: false,
         unheld: observerOf(session),

@@ -6,7 +6,8 @@ import { mayStillRun } from '../core/prospects.ts';
 import { hasWork, outlook, queueFor, type WaitCode, type World } from '../core/readiness.ts';
 import { type FinishPhase, isInFlight } from '../core/task-state.ts';
 import { worldOf } from '../runner/env.ts';
-import { findProject, loadPlan } from '../store/project.ts';
+import { loadPlan } from '../store/plan-file.ts';
+import { findProject } from '../store/project.ts';
 import { type Call, foresee, openSession, readAll, type Session } from './session.ts';
 
 export interface HomeData {
@@ -36,7 +37,7 @@ export async function home(call: Call): Promise<HomeData> {
     if (error instanceof ForgeError && error.code === 'PHASES_NOT_FOUND') return start;
     throw error;
   }
-  const loaded = loadPlan(session.layout, session.settings);
+  const loaded = loadPlan(session);
   if (loaded === null) return { ...start, project: session.layout.project };
   const { reads } = await readAll(session);
   const world = worldOf(session, loaded.plan, await foresee(session, reads));

@@ -15,7 +15,7 @@ import {
 import type { PhaseOfWork } from '../core/records.ts';
 import { closest } from '../core/text.ts';
 import { worldOf } from '../runner/env.ts';
-import type { LoadedPlan } from '../store/project.ts';
+import type { LoadedPlan } from '../store/plan-file.ts';
 import type { TaskRead } from '../store/store.ts';
 import { divergences } from './auto-gc.ts';
 import { type Call, foresee, openSession, plannedTask, planOf, readAll, readFor } from './session.ts';

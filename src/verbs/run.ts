@@ -17,7 +17,7 @@ import { requireWorktrees } from '../runner/place.ts';
 import { PlanSource } from '../runner/plan-source.ts';
 import { RunLoop } from '../runner/run-loop.ts';
 import { yielding } from '../store/drivers.ts';
-import type { LoadedPlan } from '../store/project.ts';
+import type { LoadedPlan } from '../store/plan-file.ts';
 import { notEnforced } from './not-enforced.ts';
 import { type Call, foresee, openRun, openSession, plannedTask, planOf, readAll, type Session } from './session.ts';
 

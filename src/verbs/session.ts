@@ -11,14 +11,17 @@ import { isInFlight } from '../core/task-state.ts';
 import { closest } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
 import { pendingVerification } from '../core/verification.ts';
+import { BUILD } from '../host/build.ts';
 import { type Env, ownIdentity, worldOf, worldWith } from '../runner/env.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
 import { overlapConflict } from '../runner/overlap.ts';
 import type { TrackerKeeper } from '../runner/tracker-keeper.ts';
+import { cacheOf } from '../store/cache.ts';
 import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../store/change.ts';
 import type { Driver } from '../store/drivers.ts';
 import { Journal } from '../store/journal.ts';
-import { type LoadedPlan, loadPlan, loadSettings, requirePlan, requireProject } from '../store/project.ts';
+import { type LoadedPlan, loadPlan, requirePlan } from '../store/plan-file.ts';
+import { loadSettings, requireProject } from '../store/project.ts';
 import { foreseen } from '../store/questions.ts';
 import { FileStore, type TaskRead } from '../store/store.ts';
 
@@ -52,6 +55,7 @@ export function openSession(call: Call, driver?: Driver): Session {
     ctx,
     layout,
     settings,
+    cache: cacheOf(layout.project, ctx.env, BUILD),
     store: new FileStore(layout, driver),
     journal: new Journal(layout, ctx.now, settings.agents.log_rotate_max_bytes),
     now: ctx.now,
@@ -88,7 +92,7 @@ function inStep(session: Session): Session {
 }
 
 export function planOf(session: Session): LoadedPlan {
-  return requirePlan(session.layout, session.settings);
+  return requirePlan(session);
 }
 
 /** The task of that id in the plan. Throws INVALID_ID, TASK_NOT_FOUND. */
@@ -104,7 +108,7 @@ export function plannedTask({ plan, file }: LoadedPlan, taskId: string): PlanTas
 /** A plan that is being edited must not keep a worker from its task: then the settings decide alone. */
 export function plannedOrNull(session: Session, taskId: string): PlanTask | null {
   try {
-    return loadPlan(session.layout, session.settings)?.plan.byId.get(taskId) ?? null;
+    return loadPlan(session)?.plan.byId.get(taskId) ?? null;
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
     session.warn(`${error.message}; the settings decide alone`);
@@ -170,7 +174,7 @@ export async function requireRecord(session: Session, taskId: string): Promise<T
 }
 
 function unknownTask(session: Session, taskId: string): ForgeError {
-  const loaded = loadPlan(session.layout, session.settings);
+  const loaded = loadPlan(session);
   if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.layout.tasks}`);
   plannedTask(loaded, taskId);
   return new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);

@@ -10,7 +10,7 @@ import { pendingVerification, type Verified } from '../core/verification.ts';
 import { commandFor, type TaskCommand } from '../core/workers.ts';
 import { worldOf } from '../runner/env.ts';
 import { unlessInvalid } from '../store/folders.ts';
-import { type LoadedPlan, loadPlan } from '../store/project.ts';
+import { type LoadedPlan, loadPlan } from '../store/plan-file.ts';
 import type { TaskRead } from '../store/store.ts';
 import { type Call, foresee, openSession, readFor, requireRecord, type Session } from './session.ts';
 
@@ -52,7 +52,7 @@ export interface AttemptRow {
 /** Throws INVALID_ID, TASK_NOT_FOUND, SCHEMA_INVALID. */
 export async function show(call: Call, options: { task: string }): Promise<ShowData> {
   const session = openSession(call);
-  const loaded = loadPlan(session.layout, session.settings);
+  const loaded = loadPlan(session);
   const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
   const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
   const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);

@@ -5,7 +5,7 @@ import { requireUuid } from '../core/ids.ts';
 import type { PlanTask } from '../core/plan.ts';
 import type { FailureReason, LastError, TaskState } from '../core/records.ts';
 import { pendingVerification } from '../core/verification.ts';
-import { type LoadedPlan, loadPlan } from '../store/project.ts';
+import { type LoadedPlan, loadPlan } from '../store/plan-file.ts';
 import type { TaskRead } from '../store/store.ts';
 import { divergences } from './auto-gc.ts';
 import { notEnforced } from './not-enforced.ts';
@@ -47,7 +47,7 @@ export interface StatusData {
 /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
 export async function status(call: Call, options: { run?: string | undefined }): Promise<StatusData> {
   const session = openSession(call);
-  const loaded = loadPlan(session.layout, session.settings);
+  const loaded = loadPlan(session);
   const { reads, runs } = await readAll(session);
   const run = options.run === undefined ? null : requireUuid(options.run, '--run');
   if (run !== null && !runs.some((manifest) => manifest.run_id === run)) {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { PlanSource } from '../../src/runner/plan-source.ts';
-import { requirePlan } from '../../src/store/project.ts';
+import { requirePlan } from '../../src/store/plan-file.ts';
 import { planOf, World } from '../verbs/helpers/world.ts';
 
 let world: World;
@@ -9,7 +9,7 @@ let source: PlanSource;
 beforeEach(() => {
   world = new World(planOf('a'));
   const session = world.session();
-  source = new PlanSource(session, requirePlan(session.layout, session.settings));
+  source = new PlanSource(session, requirePlan(session));
 });
 
 const ids = () => source.current.plan.tasks.map((task) => task.id);
@@ -55,7 +55,7 @@ describe('the plan of a run', () => {
     world = new World(null, 'plan: docs/plan.yaml\n');
     world.write('docs/plan.yaml', planOf('a'));
     const session = world.session();
-    source = new PlanSource(session, requirePlan(session.layout, session.settings));
+    source = new PlanSource(session, requirePlan(session));
     fs.rmSync(world.path('docs/plan.yaml'));
     for (let look = 0; look < 3; look++) expect(source.refresh()).toBe(false);
     expect(world.warnings).toEqual([expect.stringContaining('there is no plan at docs/plan.yaml')]);

@@ -8,17 +8,8 @@ import { ForgeError } from '../../src/core/errors.ts';
 import { DEFAULT_SETTINGS } from '../../src/core/settings.ts';
 import { writeNew } from '../../src/store/init-files.ts';
 import { layoutOf } from '../../src/store/layout.ts';
-import {
-  findProject,
-  loadPlan,
-  loadSettings,
-  PLAN_PLACES,
-  parsePlanText,
-  planPlaceOf,
-  planStamp,
-  requirePlan,
-  requireProject,
-} from '../../src/store/project.ts';
+import { loadPlan, parsePlanText, planPlaceOf, planStamp, requirePlan } from '../../src/store/plan-file.ts';
+import { findProject, loadSettings, PLAN_PLACES, requireProject } from '../../src/store/project.ts';
 import { readUserFile } from '../../src/store/user-files.ts';
 import { emptyFolder, refusal } from './helpers/tree.ts';
 
@@ -229,11 +220,11 @@ describe('the plan', () => {
 
   test('is looked for in its places, in their order', () => {
     const layout = layoutOf(root);
-    expect(loadPlan(layout, settings(null))).toBeNull();
+    expect(loadPlan({ layout, settings: settings(null) })).toBeNull();
     expect(planPlaceOf(layout)).toBe(PLAN_PLACES[0]);
     for (const place of [...PLAN_PLACES].reverse()) {
       make(place);
-      expect(loadPlan(layout, settings(null))?.file).toBe(place);
+      expect(loadPlan({ layout, settings: settings(null) })?.file).toBe(place);
       expect(planPlaceOf(layout)).toBe(place);
     }
   });
@@ -241,19 +232,24 @@ describe('the plan', () => {
   test('is where the settings say, and nowhere else', async () => {
     make('plans/phases.yaml', 'docs/plan.yaml');
     const layout = layoutOf(root);
-    expect(loadPlan(layout, settings('docs/plan.yaml'))?.file).toBe('docs/plan.yaml');
-    expect(await refusal(() => loadPlan(layout, settings('docs/gone.yaml')))).toBe('PHASES_NOT_FOUND');
+    expect(loadPlan({ layout, settings: settings('docs/plan.yaml') })?.file).toBe('docs/plan.yaml');
+    expect(await refusal(() => loadPlan({ layout, settings: settings('docs/gone.yaml') }))).toBe('PHASES_NOT_FOUND');
   });
 
   test('that is needed and not there is PHASES_NOT_FOUND', async () => {
     make('.forge/');
-    expect(await refusal(() => requirePlan(layoutOf(root), settings(null)))).toBe('PHASES_NOT_FOUND');
+    expect(await refusal(() => requirePlan({ layout: layoutOf(root), settings: settings(null) }))).toBe(
+      'PHASES_NOT_FOUND',
+    );
   });
 
   test('that is wrong is refused with every place', () => {
     let thrown: unknown;
     try {
-      parsePlanText('plans/phases.yaml', PLAN.replace('title', 'titel').replace('id: build', 'id: ../build'));
+      parsePlanText({
+        file: 'plans/phases.yaml',
+        text: PLAN.replace('title', 'titel').replace('id: build', 'id: ../build'),
+      });
     } catch (error) {
       thrown = error;
     }
@@ -263,7 +259,7 @@ describe('the plan', () => {
 
   test('that can not be read is IO_ERROR', async () => {
     make('plans/phases.yaml/');
-    expect(await refusal(() => loadPlan(layoutOf(root), settings(null)))).toBe('IO_ERROR');
+    expect(await refusal(() => loadPlan({ layout: layoutOf(root), settings: settings(null) }))).toBe('IO_ERROR');
   });
 
   test('has a stamp that differs after an edit', () => {

@@ -1,12 +1,24 @@
-/** Before any test: builds forge when it is not built, or when its source is newer. `npm test` has built it by then. */
+/**
+ * Before any test: builds forge when it is not built, or when its source is newer (`npm test` has built it by then), and
+ * gives the commands that are tested a cache of their own instead of the user's.
+ */
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const REPO = join(import.meta.dirname, '../..');
 
-export default function setup(): void {
+/** Returns what cleans up after the last test. */
+export default function setup(): () => void {
+  const cache = mkdtempSync(join(tmpdir(), 'forge-cache-'));
+  process.env['XDG_CACHE_HOME'] = cache;
+  build();
+  return () => rmSync(cache, { recursive: true, force: true, maxRetries: 3 });
+}
+
+function build(): void {
   if (modified(join(REPO, 'dist/cli/main.cjs')) >= Math.max(...sources().map(modified))) return;
   const { status } = spawnSync(process.execPath, [join(REPO, 'scripts/build.mjs')], { stdio: 'inherit' });
   if (status !== 0) throw new Error('forge could not be built');

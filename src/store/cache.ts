@@ -1,0 +1,135 @@
+/**
+ * What forge has worked out and can work out again at any time, kept for the next process. It lies in the user's own cache
+ * folder and never in the project: looking at a project leaves it as it is, one that can't be written to is looked at as
+ * quickly, and nobody can hand on a project whose cache says something else than its files.
+ *
+ * Whoever keeps something says what it was made from, and compares that before using it again. All of it may be deleted at any time.
+ */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { crc32 } from '../core/checksum.ts';
+import { readFrom } from './attempt-files.ts';
+import { readCapped } from './drivers.ts';
+import { parseJson } from './json.ts';
+
+export type CacheName = 'plan' | 'tree';
+
+export interface Cache {
+  /** The text that was kept; null when there is none that this very build of forge has kept, whole, of this project. */
+  read(name: CacheName): string | null;
+  /** Keeps `text`, in place of what there was. Where that can't be done nothing is kept; never throws. */
+  write(name: CacheName, text: string): void;
+}
+
+export const NO_CACHE: Cache = { read: () => null, write: () => {} };
+
+/** Most that is read, bytes: the cache of some 400,000 tasks. */
+const MAX_BYTES = 448 * 1024 * 1024;
+
+/** Projects that are looked at, at most, when the cache of a new one is made: those that are gone lose theirs. */
+const LOOKED_AT = 200;
+
+/** Texts from this length on are worth loading the library that sums them up a dozen times as fast. */
+const LONG = 256 * 1024;
+
+/** The first line of a file: a checksum of all that follows it, what build wrote it, and the project it is about. */
+const HEADER = /^([0-9a-f]{8}) \S+ (".*")\n/;
+
+/**
+ * The cache of `project`, in `$XDG_CACHE_HOME/forge` or `~/.cache/forge`. `build` names the build of forge: what another
+ * build has kept may have another form; null: nothing is kept. Source: XDG Base Directory Specification, 0.8.
+ */
+export function cacheOf(
+  project: string,
+  env: Readonly<Record<string, string | undefined>>,
+  build: string | null,
+): Cache {
+  const { XDG_CACHE_HOME: given = '', HOME: home = '' } = env;
+  const base = path.isAbsolute(given) ? given : path.isAbsolute(home) ? path.join(home, '.cache') : null;
+  if (build === null || base === null) return NO_CACHE;
+  const above = path.join(base, 'forge');
+  const folder = path.join(above, crc32(project));
+  const header = ` ${build} ${JSON.stringify(project)}\n`;
+  return {
+    read(name) {
+      try {
+        if (!isOwn(folder)) return null;
+        const text = readCapped(`${folder}/${name}`, MAX_BYTES);
+        const sealed = text.slice(SUM_LENGTH);
+        return sealed.startsWith(header) && sumOf(sealed) === text.slice(0, SUM_LENGTH)
+          ? sealed.slice(header.length)
+          : null;
+      } catch {
+        return null;
+      }
+    },
+    write(name, text) {
+      try {
+        for (const dir of [base, above]) makeDir(dir);
+        if (makeDir(folder)) forgetGone(above);
+        if (isOwn(folder)) replace(folder, name, header + text);
+      } catch {
+        // Then the next process works it out again.
+      }
+    },
+  };
+}
+
+const SUM_LENGTH = 8;
+
+function sumOf(text: string): string {
+  if (text.length < LONG) return crc32(text);
+  return process.getBuiltinModule('node:zlib').crc32(text).toString(16).padStart(SUM_LENGTH, '0');
+}
+
+/** False when it is there already. What is above it must be there: nobody's home is made. */
+function makeDir(dir: string): boolean {
+  try {
+    fs.mkdirSync(dir, { mode: 0o700 });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What somebody else may have put there, as where the base is a folder for all, is not believed. */
+function isOwn(folder: string): boolean {
+  const stat = fs.lstatSync(folder);
+  return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
+}
+
+/** Not synced: a power cut may leave it cut short, which its checksum tells. */
+function replace(folder: string, name: string, sealed: string): void {
+  const tmp = `${folder}/${name}.${process.pid}.tmp`;
+  try {
+    fs.writeFileSync(tmp, sumOf(sealed) + sealed, { mode: 0o600 });
+    fs.renameSync(tmp, `${folder}/${name}`);
+  } catch (error) {
+    fs.rmSync(tmp, { force: true });
+    throw error;
+  }
+  // What others have left that were killed. One that is being written is missed by its writer alone, who then keeps nothing.
+  const left = fs.readdirSync(folder).filter((other) => other.startsWith(`${name}.`));
+  for (const other of left) fs.rmSync(`${folder}/${other}`, { force: true });
+}
+
+/** Removes the caches of projects that are not there any more. */
+function forgetGone(above: string): void {
+  for (const name of fs.readdirSync(above).slice(0, LOOKED_AT)) {
+    const folder = `${above}/${name}`;
+    try {
+      const projects = fs.readdirSync(folder).map((file) => projectOf(`${folder}/${file}`));
+      const known = projects.filter((project) => project !== null);
+      if (known.length > 0 && !known.some((project) => fs.existsSync(project))) fs.rmSync(folder, { recursive: true });
+    } catch {
+      // It is none of ours, or another process removes it too.
+    }
+  }
+}
+
+/** Null: it is no file of a cache. */
+function projectOf(file: string): string | null {
+  const named = parseJson(HEADER.exec(readFrom(file, 0).text)?.[2] ?? '');
+  return typeof named === 'string' ? named : null;
+}

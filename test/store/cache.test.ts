@@ -1,0 +1,160 @@
+/** What is kept for the next process: used only for what it was made from, and never in anybody's way. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import * as fc from 'fast-check';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type Cache, cacheOf, NO_CACHE } from '../../src/store/cache.ts';
+import { parsePlanText } from '../../src/store/plan-file.ts';
+import { emptyFolder } from './helpers/tree.ts';
+
+let home: string;
+let project: string;
+beforeEach(() => {
+  home = emptyFolder();
+  project = emptyFolder();
+});
+
+const cache = (build: string | null = 'b1', of = project) => cacheOf(of, { XDG_CACHE_HOME: home }, build);
+const LONG = 'ä long text\n'.repeat(50_000);
+
+/** The one file that is below the cache's folder. */
+function onlyFile(): string {
+  const files = fs.readdirSync(home, { recursive: true, encoding: 'utf8' }).map((name) => path.join(home, name));
+  const [file, ...others] = files.filter((each) => fs.statSync(each).isFile());
+  expect(others).toEqual([]);
+  return file ?? '';
+}
+
+describe('a cache', () => {
+  test.each([
+    ['nothing', ''],
+    ['a short text', 'one\ntwo'],
+    ['a long text', LONG],
+  ])('gives back %s', (_, text) => {
+    expect(cache().read('plan')).toBeNull();
+    cache().write('plan', text);
+    expect(cache().read('plan')).toBe(text);
+    expect(cache().read('tree')).toBeNull();
+    cache().write('plan', `${text}.`);
+    expect(cache().read('plan')).toBe(`${text}.`);
+    expect(fs.statSync(onlyFile()).mode & 0o777).toBe(0o600);
+  });
+
+  test('gives nothing to another build, nor of another project', () => {
+    cache().write('plan', 'text');
+    expect(cache('b2').read('plan')).toBeNull();
+    expect(cache('b1', `${project}/other`).read('plan')).toBeNull();
+    const file = onlyFile();
+    cache('b1', `${project}/other`).write('plan', 'else');
+    const other = fs.readdirSync(path.join(home, 'forge')).map((name) => path.join(home, 'forge', name, 'plan'));
+    fs.copyFileSync(file, other.find((each) => each !== file) ?? '');
+    expect(cache('b1', `${project}/other`).read('plan')).toBeNull();
+  });
+
+  test.each([
+    ['cut short', (text: string) => text.slice(0, -1)],
+    ['empty', () => ''],
+    ['longer', (text: string) => `${text}.`],
+    ['changed', (text: string) => text.replace('text', 'tExt')],
+  ])('gives nothing of a file that is %s', (_, damaged) => {
+    for (const text of ['text', `text ${LONG}`]) {
+      cache().write('plan', text);
+      fs.writeFileSync(onlyFile(), damaged(fs.readFileSync(onlyFile(), 'utf8')));
+      expect(cache().read('plan')).toBeNull();
+      cache().write('plan', text);
+      expect(cache().read('plan')).toBe(text);
+    }
+  });
+
+  test('gives and keeps nothing where others may write', () => {
+    cache().write('plan', 'text');
+    fs.chmodSync(path.dirname(onlyFile()), 0o777);
+    expect(cache().read('plan')).toBeNull();
+    cache().write('plan', 'other');
+    expect(fs.readFileSync(onlyFile(), 'utf8')).toMatch(/text$/);
+  });
+
+  test('is below the home folder where nothing else is said, and makes no home', () => {
+    cacheOf(project, { HOME: home, XDG_CACHE_HOME: 'relative' }, 'b1').write('plan', 'text');
+    expect(onlyFile()).toContain(path.join(home, '.cache', 'forge'));
+    const missing = path.join(home, 'missing');
+    const nowhere = cacheOf(project, { HOME: missing }, 'b1');
+    nowhere.write('plan', 'text');
+    expect(nowhere.read('plan')).toBeNull();
+    expect(fs.existsSync(missing)).toBe(false);
+  });
+
+  test.each([
+    ['without a home', () => cacheOf(project, {}, 'b1')],
+    ['of no build', () => cache(null)],
+    ['in a file', () => cacheOf(project, { XDG_CACHE_HOME: '/dev/null' }, 'b1')],
+  ])('%s keeps nothing and says nothing', (_, open) => {
+    open().write('plan', 'text');
+    expect(open().read('plan')).toBeNull();
+    expect(fs.readdirSync(home)).toEqual([]);
+  });
+
+  test('takes away what killed processes have left, and the caches of projects that are gone', () => {
+    cache().write('plan', 'text');
+    const file = onlyFile();
+    fs.writeFileSync(`${file}.4711.tmp`, 'half');
+    cache().write('plan', 'more');
+    expect(onlyFile()).toBe(file);
+    fs.writeFileSync(path.join(home, 'forge', 'notes'), 'mine');
+    fs.rmSync(project, { recursive: true });
+    const next = emptyFolder();
+    cache('b1', next).write('plan', 'next');
+    expect(fs.existsSync(path.dirname(file))).toBe(false);
+    expect(cache('b1', next).read('plan')).toBe('next');
+    expect(fs.readFileSync(path.join(home, 'forge', 'notes'), 'utf8')).toBe('mine');
+  });
+});
+
+const TASK = `
+      - id: build
+        title: "Bäu \\u2028 ✓"
+        description: |
+          two
+          lines
+        depends_on: [other]
+        write_globs: ["src/**"]
+        question_budget: { soft: 1 }
+        verify: ["npm test"]
+        timeout: 5m
+        env: { A: 1.10, B: yes, C: "" }
+        retry: [{ retry_on: [network], max_attempts: unlimited, base: 0 }, { max_attempts: 2, jitter: false }]
+        run: "true"`;
+const planWith = (title: string) =>
+  `project: mill\nphases:\n  - id: phase-1\n    name: One\n    tasks:\n      - { id: other, title: ${JSON.stringify(title)}, owner_type: human, run: x }${TASK}\n`;
+
+describe('the plan', () => {
+  const file = 'plans/phases.yaml';
+
+  test('is what parsing makes of it, whether it was kept or not', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', minLength: 1 }), (title) => {
+        const text = planWith(`t${title.replace(/[\p{C}\p{Z}]/gu, '_')}`);
+        const kept = cache();
+        const first = parsePlanText({ file, text }, kept);
+        const reads: string[] = [];
+        const counted: Cache = { ...kept, write: (name) => void reads.push(name) };
+        expect(parsePlanText({ file, text }, counted)).toEqual(first);
+        // What was kept was used.
+        expect(reads).toEqual([]);
+        expect(first).toEqual(parsePlanText({ file, text }, NO_CACHE));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('is parsed again for any other text, and nothing is kept of one that is wrong', () => {
+    parsePlanText({ file, text: planWith('One') }, cache());
+    const edited = parsePlanText({ file, text: planWith('Two') }, cache());
+    expect(edited.plan.byId.get('other')?.title).toBe('Two');
+    const wrong = planWith('One').replace('id: other', 'id: ../other');
+    for (let i = 0; i < 2; i++)
+      expect(() => parsePlanText({ file, text: wrong }, cache())).toThrow('in plans/phases.yaml');
+    expect(cache().read('plan')).toContain('Two');
+  });
+});
