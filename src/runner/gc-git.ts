@@ -2,7 +2,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import type { SeenBranch, SeenWorktree } from '../core/gc-plan.ts';
-import { branchFor, isCommitId, taskOfBranch } from '../core/workspaces.ts';
+import { branchFor, isCommitId, type ListedWorktree, taskOfBranch } from '../core/workspaces.ts';
 import { gitOk } from '../host/git.ts';
 import { foldersBelow, isOwnName, nameBelow, worktreesFolder } from '../store/worktree-files.ts';
 import { isMerged } from './git-merged.ts';
@@ -37,29 +37,59 @@ const NOTHING: GitLook = { branches: [], worktrees: [], mergedSha: async () => n
 /**
  * Looks at the project's repository; without one, or without git, there is nothing to see. A branch that is not in the base by
  * its commits is compared by what they change, which takes several processes: only where it has no worktree and `isAsked` is
- * true of its task. Throws SETTINGS_INVALID when `ship.base` is no branch, IO_ERROR when git fails.
+ * true of its task. Throws SETTINGS_INVALID when something is to be compared with `ship.base` and that is no branch, IO_ERROR
+ * when git fails.
  */
 export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolean = () => true): Promise<GitLook> {
-  const repository = await repositoryIfAny(env);
-  if (repository === null) return NOTHING;
-  const { sha: base } = await baseOf(env);
+  const here = await seenHere(env);
+  if (here === null) return NOTHING;
+  // Asked only where there is something to compare with it: every process that is started is felt.
+  let base: Promise<string> | undefined;
   const known = new Map<string, Promise<boolean>>();
-  const merged = (sha: string) => {
-    const answer = known.get(sha) ?? isMerged(env, base, sha);
-    known.set(sha, answer);
-    return answer;
+  const look: Look = {
+    base: () => {
+      base ??= baseOf(env).then(({ sha }) => sha);
+      return base;
+    },
+    async isMerged(sha) {
+      const answer = known.get(sha) ?? isMerged(env, await look.base(), sha);
+      known.set(sha, answer);
+      return answer;
+    },
   };
   return {
-    branches: await branchesSeen(env, repository, base, (taskId, sha) => isAsked(taskId) && merged(sha)),
-    worktrees: await worktreesSeen(env),
+    branches: await branchesSeen(env, here.branches, look, isAsked),
+    worktrees: worktreesSeen(env, here.worktrees),
     async mergedSha(taskId, targetSha) {
       const sha = targetSha === null ? await workOn(env, branchFor(taskId)) : await commitNamed(env, targetSha);
-      return sha !== null && (await merged(sha)) ? sha : null;
+      return sha !== null && (await look.isMerged(sha)) ? sha : null;
     },
   };
 }
 
-/** Null where there is none that worktrees could be made of, and where there is no git. Throws IO_ERROR for any other failure. */
+/** The base, and what is in it; both as of the look. */
+interface Look {
+  base(): Promise<string>;
+  isMerged(sha: string): Promise<boolean>;
+}
+
+interface TaskBranch {
+  name: string;
+  task_id: string;
+  sha: string;
+}
+
+/** Null where there is no repository that worktrees could be made of, and where there is no git. Throws IO_ERROR for any other failure. */
+async function seenHere(env: GitEnv): Promise<{ branches: TaskBranch[]; worktrees: ListedWorktree[] } | null> {
+  try {
+    const [branches, worktrees] = await Promise.all([branchesOf(env), listWorktrees(env)]);
+    return { branches, worktrees };
+  } catch (error) {
+    if (!(error instanceof ForgeError) || (await repositoryIfAny(env)) !== null) throw error;
+    return null;
+  }
+}
+
 async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {
   try {
     return await repositoryOf(env);
@@ -86,25 +116,25 @@ async function commitNamed(env: GitEnv, sha: string): Promise<string | null> {
 
 async function branchesSeen(
   env: GitEnv,
-  repository: Repository,
-  base: string,
-  hasPatches: (taskId: string, sha: string) => boolean | Promise<boolean>,
+  all: readonly TaskBranch[],
+  look: Look,
+  isAsked: (taskId: string) => boolean,
 ): Promise<SeenBranch[]> {
-  const all = await branchesOf(env);
-  if (all.length === 0) return [];
-  const inBase = new Set((await branchesOf(env, `--merged=${base}`)).map(({ name }) => name));
+  const repository = all.length === 0 ? null : await repositoryIfAny(env);
+  if (repository === null) return [];
+  const inBase = new Set((await branchesOf(env, `--merged=${await look.base()}`)).map(({ name }) => name));
   const useOf = await branchUses(env, repository);
   const seen: SeenBranch[] = [];
   for (const { name, task_id, sha } of all) {
     const has_worktree = useOf(name, task_id) !== null;
-    const merged = inBase.has(name) || (!has_worktree && (await hasPatches(task_id, sha)));
+    const merged = inBase.has(name) || (!has_worktree && isAsked(task_id) && (await look.isMerged(sha)));
     seen.push({ name, task_id, sha, has_worktree, merged });
   }
   return seen;
 }
 
 /** A branch that is only another name of one is left out. */
-async function branchesOf(env: GitEnv, ...only: string[]): Promise<{ name: string; task_id: string; sha: string }[]> {
+async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]> {
   const format = '--format=%(objectname) %(refname) %(symref)';
   const { stdout } = await gitOk(['for-each-ref', format, ...only, '--', 'refs/heads/forge/'], gitIn(env));
   return stdout.split('\n').flatMap((line) => {
@@ -115,10 +145,9 @@ async function branchesOf(env: GitEnv, ...only: string[]): Promise<{ name: strin
   });
 }
 
-async function worktreesSeen(env: GitEnv): Promise<SeenWorktree[]> {
+function worktreesSeen(env: GitEnv, [main, ...linked]: readonly ListedWorktree[]): SeenWorktree[] {
   const root = worktreesFolder(env.layout, env.settings.agents.worktree_root);
   if (root === null) return [];
-  const [main, ...linked] = await listWorktrees(env);
   const registered = linked.flatMap(({ path, branch, head }): SeenWorktree[] => {
     const name = nameBelow(root, path);
     return name === null || isOwnName(name) ? [] : [{ path, name, branch, head: head ?? '', registered: true }];

@@ -55,8 +55,10 @@ test('a repository that is broken is an error, and not nothing', async () => {
   expect((await refused(() => look())).code).toBe('IO_ERROR');
 });
 
-test('a base that is no branch is told', async () => {
+test('a base that is no branch is told where something is to be compared with it', async () => {
   project('ship: {base: trunk}\n');
+  expect(await look()).toMatchObject({ branches: [], worktrees: [] });
+  repo.branch('forge/lib', { 'lib.txt': 'l' });
   expect((await refused(() => look())).code).toBe('SETTINGS_INVALID');
 });
 
