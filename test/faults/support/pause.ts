@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { until } from '../../support/processes.ts';
 import { dropProject, freshPlace } from './project.ts';
-import { callsAbout, type TracedCall } from './strace.ts';
+import { callsAbout, type TracedCall, UNCACHED } from './strace.ts';
 
 /** How often a run is repeated whose pause was before another call than the one that was meant. */
 const TRIES = 10;
@@ -46,6 +46,7 @@ async function once(
   const inject = `inject=${call.name}:delay_enter=${pauseMs * 1000}:when=${call.count}`;
   const child = spawn('strace', ['-y', '-o', log, '-e', `trace=${call.name}`, '-e', inject, '--', ...command], {
     cwd: '/',
+    env: UNCACHED,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const out = { stdout: '', stderr: '' };

@@ -85,10 +85,14 @@ export function callsAbout(root: string, trace: string): TracedCall[] {
   return calls;
 }
 
+/** How a command is started. Its calls about its cache depend on what others have put there; a test of its own is about those. */
+export const UNCACHED = { ...process.env, XDG_CACHE_HOME: '/dev/null' };
+
 /** The working directory is none of the project's, since strace names it beside every relative path. */
 async function traced(command: readonly string[], log: string, options: readonly string[]): Promise<Ran> {
   const child = spawn('strace', ['-y', '-o', log, ...options, '--', ...command], {
     cwd: '/',
+    env: UNCACHED,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

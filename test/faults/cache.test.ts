@@ -1,0 +1,64 @@
+/** A command with each system call failing, or killing it, that it makes on what it keeps for the next one: that never matters. */
+
+import fs from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { answerIn, commandLine } from './support/forge.ts';
+import { pooled } from './support/knobs.ts';
+import { freshPlace, inMemory, makeProject, planOf } from './support/project.ts';
+import { cleanRun, type Fault, faultyRun, noStrace } from './support/strace.ts';
+
+inMemory();
+
+const missing = noStrace();
+const title = missing === null ? 'what is kept' : `what is kept (skipped: ${missing})`;
+
+/** A cache's home that holds what `from` does. */
+function copyOf(from: string | null): string {
+  const place = freshPlace();
+  if (from === null) fs.mkdirSync(place);
+  else fs.cpSync(from, place, { recursive: true });
+  return place;
+}
+
+const files = (dir: string) => fs.readdirSync(dir, { recursive: true, encoding: 'utf8' }).sort();
+
+describe.skipIf(missing !== null)(title, () => {
+  test.each(['for the first time', 'in place of what is there', 'and was kept before'])(
+    '%s, by status',
+    async (which) => {
+      const project = makeProject({
+        'plans/phases.yaml': planOf([{ id: 'a' }, { id: 'b' }]),
+        '.forge/settings.yaml': '',
+      });
+      const status = (home: string) => ['env', `XDG_CACHE_HOME=${home}`, ...commandLine(project, ['status'])];
+      const warm = copyOf(null);
+      await cleanRun(status(warm), warm);
+      if (which === 'in place of what is there') fs.appendFileSync(`${project}/plans/phases.yaml`, '# edited\n');
+      const start = which === 'for the first time' ? null : warm;
+      const clean = copyOf(start);
+      const { ran, calls } = await cleanRun(status(clean), clean);
+      const answer = answerIn(ran.stdout);
+      expect(answer).toMatchObject({ ok: true, data: { counts: { unclaimed: 2 } } });
+      const reads = which === 'and was kept before';
+      expect(calls.some(({ changes }) => changes)).toBe(!reads);
+      const faults: Fault[] = reads ? ['EIO'] : ['EIO', 'ENOSPC', 'kill'];
+      // Closing what was only read does not fail on any disk.
+      const points = calls.filter(({ name, changes }) => changes || (reads && name !== 'close'));
+      await pooled(
+        points.flatMap((call) => faults.map((fault) => ({ call, fault }))),
+        async ({ call, fault }) => {
+          const where = `${fault} at ${call.shape}`;
+          const { ran, dir } = await faultyRun(() => copyOf(start), status, call, fault);
+          if (fault !== 'kill')
+            expect({ code: ran.code, answer: answerIn(ran.stdout) }, where).toEqual({ code: 0, answer });
+          for (let i = 0; i < 2; i++) {
+            const { ran: next } = await cleanRun(status(dir), dir);
+            expect({ code: next.code, answer: answerIn(next.stdout) }, where).toEqual({ code: 0, answer });
+          }
+          // Nothing half done stays.
+          expect(files(dir), where).toEqual(files(clean));
+        },
+      );
+    },
+  );
+});
