@@ -8,9 +8,10 @@ import type { Plan } from '../core/plan.ts';
 import { lacksQuestion, openQuestion } from '../core/questions.ts';
 import type { Lease, RunManifest, TaskRecord } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
-import { fromIso, isoTime } from '../core/time.ts';
-import { attemptsUntouched, leaseIn, seenAttempts, seenLeaseFiles } from '../store/gc-files.ts';
+import { isoTime } from '../core/time.ts';
+import { type Beside, besideOf, leaseIn } from '../store/gc-files.ts';
 import { knowingQuestion } from '../store/questions.ts';
+import type { SeenTree } from '../store/seen-tree.ts';
 import type { TaskRead } from '../store/store.ts';
 import { type Env, observerOf, runStanding } from './env.ts';
 import type { GitLook } from './gc-git.ts';
@@ -20,8 +21,8 @@ export interface GcSources {
   plan: Plan | null;
   reads: Iterable<TaskRead>;
   runs: readonly RunManifest[];
-  /** Only look in passing: attempts that nobody has touched since their task was over are passed over. Default: false. */
-  inPassing?: boolean;
+  /** Where what lies beside the records of `reads` was looked at, too. Default: nowhere, it is looked at now. */
+  seen?: Pick<SeenTree, 'beside'>;
   /** Without it nobody asks the tracker, and its rows find nothing. */
   tracker?: SeenTracker;
   git?: GitLook;
@@ -30,6 +31,7 @@ export interface GcSources {
 /** The snapshot that gc plans on. Throws IO_ERROR when a folder can't be listed. */
 export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSnapshot> {
   const { plan, reads, runs, git, tracker = { kind: 'none' } } = sources;
+  const beside = (read: TaskRead) => sources.seen?.beside(read.task_id) ?? besideOf(env.layout, read);
   const planned = plan === null ? null : plan.tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
   const done = doneTasks(tracker, planned);
   const tasks: SeenTask[] = [];
@@ -37,7 +39,7 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
     // Of a tree written by hand only its files say what a parked task waits for.
     const record =
       read.record !== null && lacksQuestion(read.record) ? await knowingQuestion(env.store, read.record) : read.record;
-    const seen = seenTask(env, { ...read, record }, sources.inPassing === true);
+    const seen = seenTask(env, { ...read, record }, beside(read));
     // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
     const asked = git !== undefined && done.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
     tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);
@@ -71,13 +73,11 @@ export function identityOf({ version, record }: Pick<TaskRead, 'version' | 'reco
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
 }
 
-function seenTask(env: Env, read: TaskRead, inPassing: boolean): SeenTask {
-  const { task_id, names, problem, record } = read;
+function seenTask(env: Env, read: TaskRead, { lease_files, attempts }: Beside): SeenTask {
+  const { task_id, problem, record } = read;
   const adopted = read.origin === 'record';
-  const lease_files = seenLeaseFiles(env.layout, task_id, names);
   const state = read.origin === 'none' ? null : (record?.state ?? null);
   const waits = record && openQuestion(record);
-  const current = state?.current_attempt_id ?? null;
   const lease = record && leaseOf(env, read, record, { adopted, lease_files });
   return {
     task_id,
@@ -86,7 +86,7 @@ function seenTask(env: Env, read: TaskRead, inPassing: boolean): SeenTask {
     problem: record === null ? problem : null,
     state: state?.state ?? null,
     lease: lease && seenLease(env, lease),
-    current_attempt_id: current,
+    current_attempt_id: state?.current_attempt_id ?? null,
     completed_attempt_id: record?.memo.completion?.attempt_id ?? null,
     abandons: record?.memo.abandons ?? 0,
     waits_for: waits && {
@@ -96,19 +96,9 @@ function seenTask(env: Env, read: TaskRead, inPassing: boolean): SeenTask {
       default_option_id: waits.default_option_id,
     },
     lease_files,
-    attempts: mayHide(env, read, record, inPassing) ? seenAttempts(env.layout, task_id, current) : [],
+    attempts,
     merged_sha: null,
   };
-}
-
-/** Whether there may be anything among the attempts that the record does not tell. */
-function mayHide(env: Env, read: TaskRead, record: TaskRecord | null, inPassing: boolean): boolean {
-  if (!read.names.includes('attempts')) return false;
-  if (!inPassing || record === null || read.origin !== 'record') return true;
-  const { state, memo } = record;
-  const plain = memo.questions === undefined && memo.absorbed.length === 0 && state.attempt_count === 1;
-  if (!plain || !isTerminal(state.state) || state.current_attempt_id === null) return true;
-  return !attemptsUntouched(env.layout, read.task_id, state.current_attempt_id, fromIso(state.updated_at));
 }
 
 /** The record's, but in a tree written by hand that of the file that counts. */

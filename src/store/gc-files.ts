@@ -19,9 +19,25 @@ import { entriesIn, makeFolder, refuseSymlink, syncDir } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import { parseJson } from './json.ts';
 import type { Layout } from './layout.ts';
+import type { TaskRead } from './task-files.ts';
 
 /** What most looks are answered with is that there is nothing. */
 const NO_EXCEPTION = { throwIfNoEntry: false } as const;
+
+/** All that gc looks at in a task's folder besides its record. */
+export interface Beside {
+  lease_files: SeenLeaseFile[];
+  attempts: SeenAttempt[];
+}
+
+/** What lies beside the record of a task that was just read. Throws IO_ERROR. */
+export function besideOf(layout: Layout, { task_id, names, record }: TaskRead): Beside {
+  const current = record?.state.current_attempt_id ?? null;
+  return {
+    lease_files: seenLeaseFiles(layout, task_id, names),
+    attempts: names.includes('attempts') ? seenAttempts(layout, task_id, current) : [],
+  };
+}
 
 /** The attempts of a task with what they asked and handed in. `current`: the attempt whose verdict matters. */
 export function seenAttempts(layout: Layout, taskId: string, current: string | null): SeenAttempt[] {
@@ -54,18 +70,6 @@ function attemptsIn(folder: string, current: string | null): string[] {
   }
   const entries = entriesIn(folder).filter((entry) => entry.isDirectory());
   return entries.map(({ name }) => name).filter(isUuid);
-}
-
-/**
- * Whether nothing has been put among the attempts of a task, or into its only one, since `sinceMs` (wall clock). Two looks
- * instead of two listings, for those that look at every task and at each only in passing.
- */
-export function attemptsUntouched(layout: Layout, taskId: string, attemptId: string, sinceMs: number): boolean {
-  const attempt = layout.attempt(taskId, attemptId);
-  return [attempt.slice(0, attempt.lastIndexOf('/')), attempt].every((dir) => {
-    const stat = fs.lstatSync(dir, NO_EXCEPTION);
-    return stat?.isDirectory() === true && stat.mtimeMs < sinceMs;
-  });
 }
 
 interface FoundFile {

@@ -5,6 +5,7 @@ import type { Answer, Question } from '../core/question-records.ts';
 import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../core/records.ts';
 import type { Reviewed, Shipped } from '../core/reviews.ts';
 import type { Verified } from '../core/verification.ts';
+import type { SeenTree } from './seen-tree.ts';
 import type { TaskCommit, TaskRead } from './task-files.ts';
 
 export type { TaskCommit, TaskRead } from './task-files.ts';
@@ -36,6 +37,8 @@ export type LogStream =
 export interface Snapshot {
   tasks: TaskRead[];
   runs: RunManifest[];
+  /** For who also looks beside the records of `tasks`. */
+  seen: SeenTree;
 }
 
 export interface StateStore {

@@ -15,12 +15,14 @@ import {
 } from '../core/records.ts';
 import { type Reviewed, ReviewedSchema, type Shipped, ShippedSchema } from '../core/reviews.ts';
 import { type Verified, VerifiedSchema } from '../core/verification.ts';
+import { type Cache, NO_CACHE } from './cache.ts';
 import { errorCode, type Step } from './calls.ts';
 import { blocking, type Driver, readCapped, runSync } from './drivers.ts';
 import { asText, makeFolder, readValid, refuseSymlink, syncDir, unlessInvalid } from './folders.ts';
 import { asIoError, whileDoing } from './io-errors.ts';
 import type { Layout } from './layout.ts';
 import { appendLines, readLines } from './lines.ts';
+import { SeenTree, TICK_MS } from './seen-tree.ts';
 import { type AttemptFile, type LogStream, questionFile, type Snapshot, type StateStore } from './state-store.ts';
 import {
   commitTask,
@@ -46,9 +48,6 @@ scratch/
 /** Largest log that is read as a whole, bytes. */
 const LOG_MAX_BYTES = 16 * 1024 * 1024;
 
-/** More than any file system's granularity of modification times, milliseconds. */
-const TICK_MS = 2000;
-
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
 function readNow(dir: string, taskId: string, thorough: boolean): TaskRead {
   return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
@@ -57,12 +56,17 @@ function readNow(dir: string, taskId: string, thorough: boolean): TaskRead {
 export class FileStore implements StateStore {
   readonly layout: Layout;
   readonly #driver: Driver;
+  readonly #cache: Cache;
   #unsettled = 0;
 
-  /** `driver`: how file system calls are made; blocking ones suit a process that does one thing. */
-  constructor(layout: Layout, driver: Driver = blocking) {
+  /**
+   * `driver`: how file system calls are made; blocking ones suit a process that does one thing. `cache`: what earlier looks
+   * at the whole tree have kept.
+   */
+  constructor(layout: Layout, driver: Driver = blocking, cache: Cache = NO_CACHE) {
     this.layout = layout;
     this.#driver = driver;
+    this.#cache = cache;
   }
 
   async #run<T>(doing: string, step: () => Step<T>): Promise<T> {
@@ -305,8 +309,11 @@ export class FileStore implements StateStore {
   }
 
   async snapshot(): Promise<Snapshot> {
-    const tasks = (await this.list()).map((id) => readNow(`${this.layout.tasks}/${id}`, id, false));
-    return { tasks, runs: await this.listRuns() };
+    const seen = new SeenTree(this.layout, this.#cache, Date.now());
+    const tasks = (await this.list()).map((id) =>
+      seen.read(id, () => readNow(`${this.layout.tasks}/${id}`, id, false)),
+    );
+    return { tasks, runs: await this.listRuns(), seen };
   }
 
   /** Makes the folders of the tree; the first changing command of a project does it. Throws IO_ERROR. */

@@ -68,7 +68,7 @@ export function* readTask(dir: string, taskId: string, thorough: boolean): Step<
   return { ...base, origin: 'record', record: edits.edited ?? head.version.record, problem: edits.refused, warnings };
 }
 
-const HISTORY = 'claim-history.jsonl';
+export const HISTORY = 'claim-history.jsonl';
 /** A history grows by a line a claim; it is only read for a task that has no version yet. */
 const HISTORY_MAX_BYTES = 16 * 1024 * 1024;
 

@@ -2,31 +2,21 @@
 
 import { detectCheapDivergences } from '../core/gc.ts';
 import type { Plan } from '../core/plan.ts';
-import type { RunManifest } from '../core/records.ts';
 import { oneLine } from '../core/text.ts';
 import { buildSnapshot } from '../runner/gc-snapshot.ts';
-import type { TaskRead } from '../store/store.ts';
-import type { Session } from './session.ts';
+import type { AllRead, Session } from './session.ts';
 
 /** A line for each divergence, which is also printed. Never throws. */
-export async function divergences(
-  session: Session,
-  plan: Plan | null,
-  { reads, runs }: { reads: ReadonlyMap<string, TaskRead>; runs: readonly RunManifest[] },
-): Promise<string[]> {
-  const lines = await linesFor(session, plan, reads, runs);
+export async function divergences(session: Session, plan: Plan | null, all: AllRead): Promise<string[]> {
+  const lines = await linesFor(session, plan, all);
   for (const line of lines) session.say(line);
   return lines;
 }
 
-async function linesFor(
-  session: Session,
-  plan: Plan | null,
-  reads: ReadonlyMap<string, TaskRead>,
-  runs: readonly RunManifest[],
-): Promise<string[]> {
+async function linesFor(session: Session, plan: Plan | null, { reads, runs, seen }: AllRead): Promise<string[]> {
   try {
-    const snapshot = await buildSnapshot(session, { plan, reads: reads.values(), runs, inPassing: true });
+    const snapshot = await buildSnapshot(session, { plan, reads: reads.values(), runs, seen });
+    seen.keep();
     const found = detectCheapDivergences(snapshot).filter(({ action }) => action !== 'report_orphan');
     return found.map(
       ({ task_id, row, action }) => `[gc] ${task_id}: row ${row} (${action}) — run \`forge orchestrate gc\` to apply`,

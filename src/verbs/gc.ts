@@ -141,17 +141,20 @@ async function requireKnown(
 }
 
 async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPlan> {
-  const { tasks: reads, runs } = await session.store.snapshot();
-  const sources = {
-    plan: planOrNull(session),
-    reads,
-    runs,
-    tracker: await trackerSeen(session),
-    git: await gitLook(session),
-  };
-  const snapshot = await buildSnapshot(session, sources);
+  // git is started first, and works while this process reads the tree, which leaves it no time for anything else.
+  const [tracker, git, { tasks: reads, runs, seen }] = await Promise.all([
+    trackerSeen(session),
+    gitLook(session),
+    soon().then(() => session.store.snapshot()),
+  ]);
+  const snapshot = await buildSnapshot(session, { plan: planOrNull(session), reads, runs, seen, tracker, git });
+  seen.keep();
   await requireKnown(options.tasks, () => tasksKnownTo(snapshot));
   return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
+}
+
+function soon(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 async function savedPlan(session: Session, { plan: file = '', tasks }: GcVerbOptions): Promise<GcPlan> {

@@ -54,12 +54,13 @@ export type PhasesData = { phases: PhaseRow[]; warnings: string[] } | ReadyData;
 export async function phases(call: Call, options: PhasesOptions): Promise<PhasesData> {
   const session = openSession(call);
   const loaded = planOf(session);
-  const { reads, runs } = await readAll(session);
+  const all = await readAll(session);
+  const { reads } = all;
   const world = worldOf(session, loaded.plan, await foresee(session, reads));
   if (options.blockedBy !== undefined) requireName(loaded, options.blockedBy);
   const warnings = [...loaded.warnings, ...problemsOf(reads)];
   if (options.ready !== true) return { phases: phaseRows(world, options.blockedBy), warnings };
-  warnings.push(...(await divergences(session, loaded.plan, { reads, runs })));
+  warnings.push(...(await divergences(session, loaded.plan, all)));
   const view =
     options.phase === 'review' || options.phase === 'ship'
       ? viewOf({ ...queueFor(options.phase, world), human: [] }, [])

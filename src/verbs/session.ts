@@ -23,6 +23,7 @@ import { Journal } from '../store/journal.ts';
 import { type LoadedPlan, loadPlan, requirePlan } from '../store/plan-file.ts';
 import { loadSettings, requireProject } from '../store/project.ts';
 import { foreseen } from '../store/questions.ts';
+import type { Snapshot } from '../store/state-store.ts';
 import { FileStore, type TaskRead } from '../store/store.ts';
 
 /** How a verb is called: the outside, and what holds for every verb. */
@@ -51,12 +52,13 @@ export function openSession(call: Call, driver?: Driver): Session {
   const layout = requireProject(call.ctx.cwd, call.dir);
   const settings = loadSettings(layout);
   const { ctx } = call;
+  const cache = cacheOf(layout.project, ctx.env, BUILD);
   const session: Session = {
     ctx,
     layout,
     settings,
-    cache: cacheOf(layout.project, ctx.env, BUILD),
-    store: new FileStore(layout, driver),
+    cache,
+    store: new FileStore(layout, driver, cache),
     journal: new Journal(layout, ctx.now, settings.agents.log_rotate_max_bytes),
     now: ctx.now,
     newOp: () => newId(ctx),
@@ -126,9 +128,12 @@ export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTa
   return reads;
 }
 
-export async function readAll(session: Session): Promise<{ reads: Map<string, TaskRead>; runs: RunManifest[] }> {
-  const snapshot = await session.store.snapshot();
-  return { reads: new Map(snapshot.tasks.map((read) => [read.task_id, read])), runs: snapshot.runs };
+/** Everything in the tree at one look, the tasks by their ids. */
+export type AllRead = Omit<Snapshot, 'tasks'> & { reads: Map<string, TaskRead> };
+
+export async function readAll(session: Session): Promise<AllRead> {
+  const { tasks, ...rest } = await session.store.snapshot();
+  return { reads: new Map(tasks.map((read) => [read.task_id, read])), ...rest };
 }
 
 /** Moves the tasks on whose questions are settled, as every command does that may give them out. Updates `reads`. */

@@ -48,7 +48,8 @@ export interface StatusData {
 export async function status(call: Call, options: { run?: string | undefined }): Promise<StatusData> {
   const session = openSession(call);
   const loaded = loadPlan(session);
-  const { reads, runs } = await readAll(session);
+  const all = await readAll(session);
+  const { reads, runs } = all;
   const run = options.run === undefined ? null : requireUuid(options.run, '--run');
   if (run !== null && !runs.some((manifest) => manifest.run_id === run)) {
     throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
@@ -58,7 +59,7 @@ export async function status(call: Call, options: { run?: string | undefined }):
   const others = [...reads.values()].filter(
     (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',
   );
-  const noticed = await divergences(session, loaded?.plan ?? null, { reads, runs });
+  const noticed = await divergences(session, loaded?.plan ?? null, all);
   const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
   const tasks = shown.map(({ task, read }) => row(task, read));
   const counts: Record<string, number> = {};

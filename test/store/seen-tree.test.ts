@@ -1,0 +1,214 @@
+/** What was seen of the tree and kept: used while it is still so, and noticed whatever anybody does to it. */
+
+import fs from 'node:fs';
+import * as fc from 'fast-check';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type Cache, NO_CACHE } from '../../src/store/cache.ts';
+import { runSync } from '../../src/store/drivers.ts';
+import { besideOf } from '../../src/store/gc-files.ts';
+import { SeenTree } from '../../src/store/seen-tree.ts';
+import { readTask } from '../../src/store/task-files.ts';
+import { until } from '../support/processes.ts';
+import { emptyFolder, held, id, record, Tree } from './helpers/tree.ts';
+
+let tree: Tree;
+let kept: Map<string, string>;
+let cache: Cache;
+beforeEach(() => {
+  tree = new Tree();
+  kept = new Map();
+  cache = { read: (name) => kept.get(name) ?? null, write: (name, text) => void kept.set(name, text) };
+});
+
+const ATTEMPT = id(11);
+const OLDER = id(10);
+
+/** A look at all tasks by what was kept; and which of them had to be read anew. */
+function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
+  const seen = new SeenTree(tree.layout, from, nowMs, worth);
+  const anew: string[] = [];
+  const tasks = tree.names(tree.layout.tasks).map((task) => {
+    const read = seen.read(task, () => {
+      anew.push(task);
+      return runSync(readTask(tree.at(task), task, false));
+    });
+    return { read, beside: seen.beside(task) };
+  });
+  seen.keep();
+  return { tasks, anew };
+}
+
+/** What is there, whatever was kept. */
+const really = () =>
+  tree.names(tree.layout.tasks).map((task) => {
+    const read = runSync(readTask(tree.at(task), task, false));
+    return { read, beside: besideOf(tree.layout, read) };
+  });
+
+/** Waits until the clock that the file system gives its times by has moved on. */
+async function tick(): Promise<void> {
+  const probe = `${tree.layout.forge}/probe`;
+  const time = () => {
+    fs.writeFileSync(probe, '');
+    return fs.statSync(probe).ctimeMs;
+  };
+  const before = time();
+  await until('the clock of the file system moves on', () => time() > before);
+}
+
+const question = { version: 1, question_id: id(7), status: 'open' };
+
+/** Three tasks: worked on, over, and written by hand; the first with attempts that asked and were answered. */
+async function grow(): Promise<void> {
+  await tree.change('busy', () => held('busy'));
+  tree.write(tree.at('busy', 'attempts', OLDER, 'questions', `${id(6)}.json`), question);
+  tree.write(tree.at('busy', 'attempts', ATTEMPT, 'questions', `${id(7)}.json`), question);
+  tree.write(tree.at('busy', 'attempts', ATTEMPT, 'answers', `${id(7)}.json`), {});
+  await tree.change('over', () => record('over', 'shipped', { attempt_count: 1, current_attempt_id: ATTEMPT }));
+  tree.write(tree.at('over', 'attempts', ATTEMPT, 'manifest.json'), {});
+  tree.write(tree.at('hand', 'state.json'), { version: 1, task_id: 'hand', state: 'claimed' });
+  tree.write(tree.at('hand', 'lease.json'), held('hand').lease);
+}
+
+const inPlace = (task: string, ...names: string[]) => {
+  const file = tree.at(task, ...names);
+  fs.mkdirSync(file.slice(0, file.lastIndexOf('/')), { recursive: true });
+  // Of the same length, without another file or another name.
+  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '{"version": 1 }';
+  fs.writeFileSync(file, text.includes('e') ? text.replace('e', 'E') : text.replace('E', 'e'));
+};
+const gone = (task: string, ...names: string[]) => fs.rmSync(tree.at(task, ...names), { recursive: true, force: true });
+
+let generation = 40;
+
+/** What may happen to a task; each may be done again. */
+const ACTS: Record<string, (task: string) => unknown> = {
+  'a commit': (task) => tree.change(task).catch(() => {}),
+  'an edit of state.json in place': (task) => inPlace(task, 'state.json'),
+  'an edit of lease.json in place': (task) => inPlace(task, 'lease.json'),
+  'another state.json in its place': (task) => {
+    tree.write(tree.at(task, 'next'), { version: 1, task_id: task, state: 'failed' });
+    fs.renameSync(tree.at(task, 'next'), tree.at(task, 'state.json'));
+  },
+  'state.json removed': (task) => gone(task, 'state.json'),
+  'lease.json removed': (task) => gone(task, 'lease.json'),
+  'a stray lease': (task) => tree.write(tree.at(task, 'lease.json.bak'), held(task, 9).lease),
+  'a stray lease edited': (task) => inPlace(task, 'lease.json.bak'),
+  'an attempt more': (task) => tree.write(tree.at(task, 'attempts', id(12), 'questions', `${id(8)}.json`), question),
+  'an attempt less': (task) => gone(task, 'attempts', ATTEMPT),
+  'no attempts': (task) => gone(task, 'attempts'),
+  'a verdict': (task) => tree.write(tree.at(task, 'attempts', ATTEMPT, 'verdict.json'), { verdict: 'blocked' }),
+  'a verdict edited': (task) => inPlace(task, 'attempts', ATTEMPT, 'verdict.json'),
+  'its twin': (task) => tree.write(tree.at(task, 'attempts', ATTEMPT, 'verdict.verified.json'), {}),
+  'a question': (task) => tree.write(tree.at(task, 'attempts', ATTEMPT, 'questions', `${id(9)}.json`), question),
+  'a question edited': (task) => inPlace(task, 'attempts', ATTEMPT, 'questions', `${id(7)}.json`),
+  'a question removed': (task) => gone(task, 'attempts', ATTEMPT, 'questions', `${id(7)}.json`),
+  'questions of an older attempt removed': (task) => gone(task, 'attempts', OLDER, 'questions'),
+  'an answer': (task) => tree.write(tree.at(task, 'attempts', ATTEMPT, 'answers', `${id(6)}.json`), {}),
+  'an answer edited': (task) => inPlace(task, 'attempts', ATTEMPT, 'answers', `${id(7)}.json`),
+  'an answer removed': (task) => gone(task, 'attempts', ATTEMPT, 'answers', `${id(7)}.json`),
+  'a claim in the history': (task) => tree.write(tree.at(task, 'claim-history.jsonl'), '{"generation": 3}\n'),
+  'a claim more in the history': (task) =>
+    fs.appendFileSync(tree.at(task, 'claim-history.jsonl'), `{"generation": ${++generation}}\n`),
+  'the whole folder replaced': (task) => {
+    fs.cpSync(tree.at(task), tree.at('.copy'), { recursive: true });
+    gone(task);
+    fs.renameSync(tree.at('.copy'), tree.at(task));
+  },
+};
+
+const TASKS = ['busy', 'hand', 'over'];
+
+describe('what was seen of a task', () => {
+  beforeEach(async () => {
+    await grow();
+    expect(look().anew).toEqual(TASKS);
+  });
+
+  test('is what there is, and is not read again', () => {
+    const again = look();
+    expect(again.anew).toEqual([]);
+    expect(again.tasks).toEqual(really());
+    expect(again.tasks.map(({ beside }) => beside.attempts.length)).toEqual([2, 0, 1]);
+  });
+
+  test.each(Object.entries(ACTS))('does not hide %s', async (_, act) => {
+    for (const task of TASKS) {
+      await tick();
+      await act(task);
+      expect(look().tasks).toEqual(really());
+      await tick();
+      await act(task);
+      expect(look().tasks).toEqual(really());
+    }
+  });
+
+  test('is never anything but what there is, whatever happens to it', async () => {
+    const deeds = fc.array(fc.tuple(fc.constantFrom(...TASKS), fc.constantFrom(...Object.keys(ACTS))), {
+      minLength: 1,
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(deeds, { maxLength: 6 }), async (rounds) => {
+        for (const round of rounds) {
+          await tick();
+          for (const [task, deed] of round) {
+            fs.mkdirSync(tree.at(task), { recursive: true });
+            await ACTS[deed]?.(task);
+          }
+          expect(look().tasks).toEqual(really());
+          expect(look().tasks).toEqual(really());
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('what is kept', () => {
+  test('is nothing that changed just now: its times may be those of its next change', async () => {
+    await grow();
+    look({ nowMs: Date.now() });
+    expect(look({ nowMs: Date.now() }).anew).toEqual(TASKS);
+  });
+
+  test('is only what is worth it, and what was kept before stays', async () => {
+    await grow();
+    look({ worth: 4 });
+    expect(look({ worth: 3 }).anew).toEqual(TASKS);
+    await tick();
+    await tree.change('over');
+    expect(look({ worth: 2 }).anew).toEqual(['over']);
+    expect(look({ worth: 1 }).anew).toEqual(['over']);
+    expect(look().anew).toEqual([]);
+    gone('busy');
+    await tick();
+    await tree.change('over');
+    look();
+    expect(kept.get('tree')).not.toContain('"busy"');
+  });
+
+  test('is nothing of a task that has to be mended, which is told each time', async () => {
+    await grow();
+    tree.write(tree.at('hand', 'state.json'), '{');
+    await tree.change('over');
+    tree.editView('over', 'state.json', (view) => ({ ...view, failure_count: 3 }));
+    look();
+    const again = look();
+    expect(again.anew).toEqual(['hand', 'over']);
+    expect(again.tasks.flatMap(({ read }) => [read.problem, ...read.warnings])).toEqual([
+      null,
+      expect.stringContaining('not JSON'),
+      null,
+      expect.stringContaining('edited by hand'),
+    ]);
+  });
+
+  test('is nothing without a cache, nor where an attempt can not be looked into', async () => {
+    await grow();
+    look({ from: NO_CACHE });
+    expect(look({ from: NO_CACHE }).anew).toEqual(TASKS);
+    fs.symlinkSync(emptyFolder(), tree.at('over', 'attempts', ATTEMPT, 'questions'));
+    expect(() => look()).toThrow('symlink');
+    expect(kept.size).toBe(0);
+  });
+});
