@@ -42,6 +42,10 @@ async function warmUp(bundle) {
     for (const verb of ['cancel', 'retry']) await forge(verb, 'a', ...format);
     await forge('run', '--task', 'a', ...format);
     for (const verb of ['start', 'list']) await forge('run', verb, ...format);
+    // As if there were a repository: then gc also loads what asks git.
+    fs.mkdirSync('.git', { recursive: true });
+    await forge('gc', '--dry-run', ...format);
+    fs.rmdirSync('.git');
     fs.rmSync('.forge/orchestrator/tasks', { recursive: true });
   }
   return scripts;

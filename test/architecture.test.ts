@@ -127,11 +127,12 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:fs': (file) => ['store', 'host'].includes(layerOf(file)) || file in FS_EXCEPTIONS,
   'node:child_process': (file) => layerOf(file) === 'host' || file === 'src/runner/worker.ts',
   'node:path': (file) => ['store', 'verbs', 'cli'].includes(layerOf(file)),
-  'node:os': (file) => ['host', 'verbs'].includes(layerOf(file)),
+  'node:os': (file) => ['host', 'verbs'].includes(layerOf(file)) || file === 'src/store/stamps.ts',
   'node:url': (file) => layerOf(file) === 'host',
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/runner/worker.ts',
   'node:tty': (file) => layerOf(file) === 'cli',
+  'node:worker_threads': (file) => file === 'src/store/stamps.ts',
   'node:zlib': (file) => file === 'src/store/cache.ts',
 };
 

@@ -26,8 +26,11 @@ export function tasksFolder(project) {
   return path.join(project, '.forge', 'orchestrator', 'tasks');
 }
 
-/** The environment without what would lead a command into another project. */
+let cache;
+
+/** The environment without what would lead a command into another project, and with a cache that goes away. */
 export function cleanEnv(extra = {}) {
   const kept = Object.entries(process.env).filter(([name]) => !/^(FORGE_|NODE_OPTIONS$|WIREIT_|npm_)/.test(name));
-  return { ...Object.fromEntries(kept), ...extra };
+  cache ??= scratchFolder('cache');
+  return { ...Object.fromEntries(kept), XDG_CACHE_HOME: cache, ...extra };
 }

@@ -152,7 +152,7 @@ function buildPlan(yaml: PlanYaml, spell: Spelling): Plan {
 }
 
 /** The plan with what finds a task or a phase by its id. All the rest of a plan is plain data, as JSON can hold it. */
-export function indexed(plan: Omit<Plan, 'byId' | 'phaseById'>): Plan {
+function indexed(plan: Omit<Plan, 'byId' | 'phaseById'>): Plan {
   return {
     ...plan,
     byId: new Map(plan.tasks.map((task) => [task.id, task])),
@@ -204,6 +204,54 @@ function buildTask(task: TaskYaml, phaseId: string, path: YamlPath, spell: Spell
     verify: task.verify ?? [],
     timeout_ms: parseDuration(task.timeout),
     env: Object.fromEntries(env),
+    retry: task.retry ?? null,
+  };
+}
+
+// ---------------------------------------------------------------------------------------------- a plan as text
+
+/** A plan as JSON, without all that its tasks leave open: most of them leave most open. `unpackPlan` reads it. */
+export function packPlan({ byId: _, phaseById: __, ...plan }: Plan): string {
+  return JSON.stringify({ ...plan, tasks: plan.tasks.map(packTask) });
+}
+
+/** `json` must have come from `packPlan`. */
+export function unpackPlan(json: string): Plan {
+  const plan = JSON.parse(json) as Omit<Plan, 'byId' | 'phaseById' | 'tasks'> & { tasks: PackedTask[] };
+  return indexed({ ...plan, tasks: plan.tasks.map(unpackTask) });
+}
+
+type PackedTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;
+
+function packTask(task: PlanTask): object {
+  return Object.fromEntries(Object.entries(task).filter(([, value]) => !saysNothing(value)));
+}
+
+function saysNothing(value: unknown): boolean {
+  return value === null || value === false || (Array.isArray(value) && value.length === 0);
+}
+
+function unpackTask(task: PackedTask): PlanTask {
+  return {
+    id: task.id,
+    phase_id: task.phase_id,
+    title: task.title,
+    description: task.description ?? null,
+    type: task.type ?? null,
+    priority: task.priority ?? 'P1',
+    estimate: task.estimate ?? null,
+    owner_type: task.owner_type ?? null,
+    human: task.human ?? false,
+    depends_on: task.depends_on ?? [],
+    acceptance: task.acceptance ?? [],
+    write_globs: task.write_globs ?? [],
+    tracker_issue_id: task.tracker_issue_id ?? null,
+    status: task.status ?? 'active',
+    question_budget: task.question_budget ?? null,
+    run: task.run ?? null,
+    verify: task.verify ?? [],
+    timeout_ms: task.timeout_ms ?? null,
+    env: task.env ?? {},
     retry: task.retry ?? null,
   };
 }

@@ -7,7 +7,7 @@ import type { Lease, TaskRecord } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
 import { changeTask } from '../store/change.ts';
 import { leaseIn, removeLeaseFile, seenLeaseFiles } from '../store/gc-files.ts';
-import type { TaskRead } from '../store/store.ts';
+import type { FolderRead, TaskRead } from '../store/store.ts';
 import type { Env } from './env.ts';
 
 export interface AdminRelease {
@@ -80,7 +80,7 @@ async function releaseOwn(env: Env, request: AdminRelease): Promise<void> {
 }
 
 /** The file that has the lease that counts, in a tree written by hand where it is not `lease.json`; else null. */
-export function leaseElsewhere({ layout }: Pick<Env, 'layout'>, { task_id, origin, names }: TaskRead): string | null {
+export function leaseElsewhere({ layout }: Pick<Env, 'layout'>, { task_id, origin, names }: FolderRead): string | null {
   if (origin === 'record') return null;
   const canonical = canonicalLease({ adopted: false, lease_files: seenLeaseFiles(layout, task_id, names) });
   return canonical === null || canonical.path === 'lease.json' ? null : canonical.path;

@@ -16,7 +16,7 @@ import { isoTime } from '../core/time.ts';
 import { ISSUE_STATES, type IssueState, type Tracker } from '../core/tracker.ts';
 import { changeTask, refuseUnreadable } from '../store/change.ts';
 import { archiveFile } from '../store/gc-files.ts';
-import type { TaskRead } from '../store/store.ts';
+import type { FolderRead, TaskRead } from '../store/store.ts';
 import { adminReleaseLeaseByIdentity, adoptLeaseIn, leaseElsewhere } from './admin-release.ts';
 import { type Env, observerOf } from './env.ts';
 import type { Removal } from './gc-git.ts';
@@ -206,7 +206,7 @@ class Applier {
   }
 
   /** The task as it stands, which is what the plan has seen. */
-  async #current(row: GcPlanRow): Promise<TaskRead> {
+  async #current(row: GcPlanRow): Promise<FolderRead> {
     const read = await this.#env.store.read(row.task_id, { thorough: true });
     refuseUnreadable(read);
     this.#refuseMoved(row, read);

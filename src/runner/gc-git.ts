@@ -2,8 +2,10 @@
 
 import { ForgeError } from '../core/errors.ts';
 import type { SeenBranch, SeenWorktree } from '../core/gc-plan.ts';
+import { once } from '../core/once.ts';
 import { branchFor, isCommitId, type ListedWorktree, taskOfBranch } from '../core/workspaces.ts';
 import { gitOk } from '../host/git.ts';
+import { lookForRepository } from '../store/repository-look.ts';
 import { foldersBelow, isOwnName, nameBelow, worktreesFolder } from '../store/worktree-files.ts';
 import { isMerged } from './git-merged.ts';
 import { branchUses } from './git-removal.ts';
@@ -43,16 +45,12 @@ const NOTHING: GitLook = { branches: [], worktrees: [], mergedSha: async () => n
 export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolean = () => true): Promise<GitLook> {
   const here = await seenHere(env);
   if (here === null) return NOTHING;
-  // Asked only where there is something to compare with it: every process that is started is felt.
-  let base: Promise<string> | undefined;
   const known = new Map<string, Promise<boolean>>();
   const look: Look = {
-    base: () => {
-      base ??= baseOf(env).then(({ sha }) => sha);
-      return base;
-    },
-    async isMerged(sha) {
-      const answer = known.get(sha) ?? isMerged(env, await look.base(), sha);
+    repository: once(() => repositoryIfAny(env)),
+    base: once(() => baseOf(env).then(({ sha }) => sha)),
+    isMerged(sha) {
+      const answer = known.get(sha) ?? look.base().then((base) => isMerged(env, base, sha));
       known.set(sha, answer);
       return answer;
     },
@@ -61,14 +59,16 @@ export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolea
     branches: await branchesSeen(env, here.branches, look, isAsked),
     worktrees: worktreesSeen(env, here.worktrees),
     async mergedSha(taskId, targetSha) {
+      if ((await look.repository()) === null) return null;
       const sha = targetSha === null ? await workOn(env, branchFor(taskId)) : await commitNamed(env, targetSha);
       return sha !== null && (await look.isMerged(sha)) ? sha : null;
     },
   };
 }
 
-/** The base, and what is in it; both as of the look. */
+/** The repository, the base, and what is in it, as of the look. Found out where something needs it: every git that is started is felt. */
 interface Look {
+  repository(): Promise<Repository | null>;
   base(): Promise<string>;
   isMerged(sha: string): Promise<boolean>;
 }
@@ -79,10 +79,20 @@ interface TaskBranch {
   sha: string;
 }
 
-/** Null where there is no repository that worktrees could be made of, and where there is no git. Throws IO_ERROR for any other failure. */
-async function seenHere(env: GitEnv): Promise<{ branches: TaskBranch[]; worktrees: ListedWorktree[] } | null> {
+/**
+ * Branches of tasks, and the worktrees with the main checkout first. git is asked for what there may be. Null where there is no
+ * repository that worktrees could be made of, and where there is no git. Throws IO_ERROR for any other failure.
+ */
+async function seenHere(
+  env: GitEnv,
+): Promise<{ branches: TaskBranch[]; worktrees: Pick<ListedWorktree, 'path' | 'branch' | 'head'>[] } | null> {
+  const found = lookForRepository(env.layout.project);
+  if (found === null) return null;
   try {
-    const [branches, worktrees] = await Promise.all([branchesOf(env), listWorktrees(env)]);
+    const [branches, worktrees] = await Promise.all([
+      found.branches ? branchesOf(env) : [],
+      found.worktrees ? listWorktrees(env) : [{ path: found.top, branch: null, head: null }],
+    ]);
     return { branches, worktrees };
   } catch (error) {
     if (!(error instanceof ForgeError) || (await repositoryIfAny(env)) !== null) throw error;
@@ -120,7 +130,7 @@ async function branchesSeen(
   look: Look,
   isAsked: (taskId: string) => boolean,
 ): Promise<SeenBranch[]> {
-  const repository = all.length === 0 ? null : await repositoryIfAny(env);
+  const repository = all.length === 0 ? null : await look.repository();
   if (repository === null) return [];
   const inBase = new Set((await branchesOf(env, `--merged=${await look.base()}`)).map(({ name }) => name));
   const useOf = await branchUses(env, repository);
@@ -145,7 +155,10 @@ async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]>
   });
 }
 
-function worktreesSeen(env: GitEnv, [main, ...linked]: readonly ListedWorktree[]): SeenWorktree[] {
+function worktreesSeen(
+  env: GitEnv,
+  [main, ...linked]: readonly Pick<ListedWorktree, 'path' | 'branch' | 'head'>[],
+): SeenWorktree[] {
   const root = worktreesFolder(env.layout, env.settings.agents.worktree_root);
   if (root === null) return [];
   const registered = linked.flatMap(({ path, branch, head }): SeenWorktree[] => {

@@ -9,7 +9,7 @@ import { lacksQuestion, openQuestion } from '../core/questions.ts';
 import type { Lease, RunManifest, TaskRecord } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
-import { type Beside, besideOf, leaseIn } from '../store/gc-files.ts';
+import { type Beside, leaseIn } from '../store/gc-files.ts';
 import { knowingQuestion } from '../store/questions.ts';
 import type { SeenTree } from '../store/seen-tree.ts';
 import type { TaskRead } from '../store/store.ts';
@@ -19,10 +19,10 @@ import type { GitLook } from './gc-git.ts';
 /** Where a plan is looked at from beside the tree. */
 export interface GcSources {
   plan: Plan | null;
-  reads: Iterable<TaskRead>;
+  tasks: Iterable<TaskRead>;
   runs: readonly RunManifest[];
-  /** Where what lies beside the records of `reads` was looked at, too. Default: nowhere, it is looked at now. */
-  seen?: Pick<SeenTree, 'beside'>;
+  /** Knows what lies beside their records. */
+  seen: Pick<SeenTree, 'beside'>;
   /** Without it nobody asks the tracker, and its rows find nothing. */
   tracker?: SeenTracker;
   git?: GitLook;
@@ -30,8 +30,7 @@ export interface GcSources {
 
 /** The snapshot that gc plans on. Throws IO_ERROR when a folder can't be listed. */
 export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSnapshot> {
-  const { plan, reads, runs, git, tracker = { kind: 'none' } } = sources;
-  const beside = (read: TaskRead) => sources.seen?.beside(read.task_id) ?? besideOf(env.layout, read);
+  const { plan, tasks: reads, runs, seen: all, git, tracker = { kind: 'none' } } = sources;
   const planned = plan === null ? null : plan.tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
   const done = doneTasks(tracker, planned);
   const tasks: SeenTask[] = [];
@@ -39,7 +38,7 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
     // Of a tree written by hand only its files say what a parked task waits for.
     const record =
       read.record !== null && lacksQuestion(read.record) ? await knowingQuestion(env.store, read.record) : read.record;
-    const seen = seenTask(env, { ...read, record }, beside(read));
+    const seen = seenTask(env, { ...read, record }, all.beside(read.task_id));
     // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
     const asked = git !== undefined && done.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
     tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);

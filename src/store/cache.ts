@@ -10,19 +10,20 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { crc32 } from '../core/checksum.ts';
 import { readFrom } from './attempt-files.ts';
-import { readCapped } from './drivers.ts';
 import { parseJson } from './json.ts';
 
 export type CacheName = 'plan' | 'tree';
 
 export interface Cache {
-  /** The text that was kept; null when there is none that this very build of forge has kept, whole, of this project. */
-  read(name: CacheName): string | null;
+  /** The text that was kept, as UTF-8 in memory that threads can share; null when this build of forge has kept none of the project. */
+  read(name: CacheName): Buffer | null;
+  /** About how much there is to read, bytes; 0 when there is nothing. */
+  size(name: CacheName): number;
   /** Keeps `text`, in place of what there was. Where that can't be done nothing is kept; never throws. */
   write(name: CacheName, text: string): void;
 }
 
-export const NO_CACHE: Cache = { read: () => null, write: () => {} };
+export const NO_CACHE: Cache = { read: () => null, size: () => 0, write: () => {} };
 
 /** Most that is read, bytes: the cache of some 400,000 tasks. */
 const MAX_BYTES = 448 * 1024 * 1024;
@@ -30,7 +31,7 @@ const MAX_BYTES = 448 * 1024 * 1024;
 /** Projects that are looked at, at most, when the cache of a new one is made: those that are gone lose theirs. */
 const LOOKED_AT = 200;
 
-/** Texts from this length on are worth loading the library that sums them up a dozen times as fast. */
+/** Texts from this length on, in bytes, are worth loading the library that sums them up a dozen times as fast. */
 const LONG = 256 * 1024;
 
 /** The first line of a file: a checksum of all that follows it, what build wrote it, and the project it is about. */
@@ -55,13 +56,20 @@ export function cacheOf(
     read(name) {
       try {
         if (!isOwn(folder)) return null;
-        const text = readCapped(`${folder}/${name}`, MAX_BYTES);
-        const sealed = text.slice(SUM_LENGTH);
-        return sealed.startsWith(header) && sumOf(sealed) === text.slice(0, SUM_LENGTH)
-          ? sealed.slice(header.length)
-          : null;
+        const file = readShared(`${folder}/${name}`);
+        const sealed = file.subarray(SUM_LENGTH);
+        const start = Buffer.byteLength(header);
+        const known = sealed.toString('utf8', 0, start) === header;
+        return known && sumOf(sealed) === file.toString('latin1', 0, SUM_LENGTH) ? sealed.subarray(start) : null;
       } catch {
         return null;
+      }
+    },
+    size(name) {
+      try {
+        return fs.statSync(`${folder}/${name}`).size;
+      } catch {
+        return 0;
       }
     },
     write(name, text) {
@@ -78,9 +86,27 @@ export function cacheOf(
 
 const SUM_LENGTH = 8;
 
-function sumOf(text: string): string {
-  if (text.length < LONG) return crc32(text);
+/** Text that is not UTF-8 has another sum in each of the two ways, and was not written here. */
+function sumOf(text: Buffer): string {
+  if (text.length < LONG) return crc32(text.toString('utf8'));
   return process.getBuiltinModule('node:zlib').crc32(text).toString(16).padStart(SUM_LENGTH, '0');
+}
+
+/** The whole file. Throws what a call threw, and for what is no regular file or too large. */
+function readShared(file: string): Buffer {
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+  try {
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile() || stat.size > MAX_BYTES) throw new Error(`${file} is no file of a cache`);
+    const bytes = Buffer.from(new SharedArrayBuffer(stat.size));
+    let length = 0;
+    for (let got = -1; length < bytes.length && got !== 0; length += got) {
+      got = fs.readSync(fd, bytes, length, bytes.length - length, length);
+    }
+    return bytes.subarray(0, length);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 /** False when it is there already. What is above it must be there: nobody's home is made. */
@@ -103,7 +129,8 @@ function isOwn(folder: string): boolean {
 function replace(folder: string, name: string, sealed: string): void {
   const tmp = `${folder}/${name}.${process.pid}.tmp`;
   try {
-    fs.writeFileSync(tmp, sumOf(sealed) + sealed, { mode: 0o600 });
+    const text = Buffer.from(sealed);
+    fs.writeFileSync(tmp, Buffer.concat([Buffer.from(sumOf(text)), text]), { mode: 0o600 });
     fs.renameSync(tmp, `${folder}/${name}`);
   } catch (error) {
     fs.rmSync(tmp, { force: true });

@@ -19,23 +19,31 @@ import { entriesIn, makeFolder, refuseSymlink, syncDir } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import { parseJson } from './json.ts';
 import type { Layout } from './layout.ts';
-import type { TaskRead } from './task-files.ts';
+import type { FolderRead } from './task-files.ts';
 
 /** What most looks are answered with is that there is nothing. */
 const NO_EXCEPTION = { throwIfNoEntry: false } as const;
 
 /** All that gc looks at in a task's folder besides its record. */
 export interface Beside {
-  lease_files: SeenLeaseFile[];
-  attempts: SeenAttempt[];
+  lease_files: readonly SeenLeaseFile[];
+  /** Those that have asked, were answered, or whose verdict nobody has verified. */
+  attempts: readonly SeenAttempt[];
 }
 
-/** What lies beside the record of a task that was just read. Throws IO_ERROR. */
-export function besideOf(layout: Layout, { task_id, names, record }: TaskRead): Beside {
+/** What lies beside the record of a task that was just read, and the ids of all its attempts. Throws IO_ERROR. */
+export function besideOf(
+  layout: Layout,
+  { task_id, names, record }: FolderRead,
+): { beside: Beside; attemptIds: string[] } {
   const current = record?.state.current_attempt_id ?? null;
+  const all = names.includes('attempts') ? seenAttempts(layout, task_id, current) : [];
+  const attempts = all.filter(
+    ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
+  );
   return {
-    lease_files: seenLeaseFiles(layout, task_id, names),
-    attempts: names.includes('attempts') ? seenAttempts(layout, task_id, current) : [],
+    beside: { lease_files: seenLeaseFiles(layout, task_id, names), attempts },
+    attemptIds: all.map(({ attempt_id }) => attempt_id),
   };
 }
 

@@ -5,7 +5,7 @@
 
 import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
-import { indexed, type Plan, parsePlan } from '../core/plan.ts';
+import { type Plan, packPlan, parsePlan, unpackPlan } from '../core/plan.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Cache, NO_CACHE } from './cache.ts';
 import type { Layout } from './layout.ts';
@@ -56,19 +56,19 @@ export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE)
 
 type Parsed = Pick<LoadedPlan, 'plan' | 'warnings'>;
 
-/** One line of JSON, and then the text that it came of. */
+/** A line with the plan, one with the warnings, both as JSON, and then the text that they came of. */
 function keepPlan(cache: Cache, text: string, { plan, warnings }: Parsed): void {
-  const { byId: _, phaseById: __, ...rest } = plan;
-  cache.write('plan', `${JSON.stringify({ plan: rest, warnings })}\n${text}`);
+  cache.write('plan', `${packPlan(plan)}\n${JSON.stringify(warnings)}\n${text}`);
 }
 
 function keptPlan(cache: Cache, text: string): Parsed | null {
   const kept = cache.read('plan');
   if (kept === null) return null;
-  const end = kept.indexOf('\n');
-  if (kept.slice(end + 1) !== text) return null;
-  const { plan, warnings } = JSON.parse(kept.slice(0, end));
-  return { plan: indexed(plan), warnings };
+  const planEnd = kept.indexOf('\n');
+  const end = kept.indexOf('\n', planEnd + 1);
+  if (!kept.subarray(end + 1).equals(Buffer.from(text))) return null;
+  const warnings = JSON.parse(kept.toString('utf8', planEnd + 1, end)) as string[];
+  return { plan: unpackPlan(kept.toString('utf8', 0, planEnd)), warnings };
 }
 
 export function readPlanText({ layout, settings }: Omit<PlanEnv, 'cache'>): PlanText | null {

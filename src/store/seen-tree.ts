@@ -5,17 +5,18 @@
  * folders of its attempts and what lies in those. Each is told by its inode and the time of its last change of any kind,
  * which nobody can set, much as git tells whether a file of its index has changed. As there, what changed only just before
  * the look is not kept: when it changes again the clock of the file system may not have moved on. Version files are never
- * written twice and not asked about. Source: stat(2), and "racy git" in git's technical documentation.
+ * written twice and not asked about. Which tasks there are is told in the same way, by the folder that theirs are in.
+ * Source: stat(2), and "racy git" in git's technical documentation.
  *
  * This is for those who look. Whoever changes a task reads it whole, and commits on the version that he has read.
  */
 
-import fs from 'node:fs';
 import { LEASE_FILE } from '../core/gc-plan.ts';
 import type { Cache } from './cache.ts';
 import { type Beside, besideOf } from './gc-files.ts';
 import type { Layout } from './layout.ts';
-import { HISTORY, type TaskRead } from './task-files.ts';
+import { type Stamp, StampCheck, stampOf } from './stamps.ts';
+import { type FolderRead, HISTORY, type TaskRead } from './task-files.ts';
 
 /** More than any file system's granularity of times, milliseconds. */
 export const TICK_MS = 2000;
@@ -26,111 +27,187 @@ const WORTH_KEEPING = 256;
 /** And they are at least this part of the tree. */
 const PART = 1 / 16;
 
-/** A path below the task's folder, and what a look at it gave: its inode, and the time of its last change of any kind, ms. */
-type Stamp = [path: string, inode: number, changedMs: number];
+/** What is kept of a task is a line: its id, its stamps one after another, and this, the latter two as JSON, with tabs between. */
+type Seen = Pick<TaskRead, 'version' | 'origin' | 'record'> & {
+  /** Left out where nothing is. */
+  beside?: Beside;
+};
 
-/** What is kept of a task: a line of JSON. */
-type Line = [taskId: string, stamps: Stamp[], read: TaskRead, beside: Beside];
+const TAB = 9;
+const NEWLINE = 10;
+
+const NOTHING: Beside = { lease_files: [], attempts: [] };
+
+/** A task that was read anew; `beside` once somebody has asked for it. */
+interface Anew {
+  read: FolderRead;
+  beside?: ReturnType<typeof besideOf>;
+}
 
 export class SeenTree {
   readonly #layout: Layout;
   readonly #cache: Cache;
   readonly #startedMs: number;
   readonly #worthKeeping: number;
-  /** What was kept, by task. */
-  readonly #lines: Map<string, string>;
-  /** What lies beside the records of those tasks that are as they were. */
-  readonly #asBefore = new Map<string, Beside>();
-  /** The tasks that were read anew; `beside` once somebody has asked for it. */
-  readonly #anew = new Map<string, { read: TaskRead; beside: Beside | null }>();
+  readonly #kept: Kept;
+  readonly #check: StampCheck;
+  /** The tasks that are as they were, and what lies beside the records of those of them that have anything there. */
+  readonly #asBefore: string[] = [];
+  readonly #besides = new Map<string, Beside>();
+  readonly #anew = new Map<string, Anew>();
 
   /** `nowMs`: the wall clock, before anything is looked at. */
   constructor(layout: Layout, cache: Cache, nowMs: number, worthKeeping = WORTH_KEEPING) {
-    this.#worthKeeping = worthKeeping;
     this.#layout = layout;
     this.#cache = cache;
     this.#startedMs = nowMs;
-    this.#lines = linesOf(cache.read('tree') ?? '');
+    this.#worthKeeping = worthKeeping;
+    this.#check = new StampCheck(cache.size('tree'));
+    this.#kept = new Kept(cache.read('tree') ?? Buffer.from(''));
+    this.#check.begin({ root: layout.tasks, bytes: this.#kept.bytes, places: this.#kept.places });
   }
 
-  /** The task as it was seen, while it is still so; else what `readAnew` returns. */
-  read(taskId: string, readAnew: () => TaskRead): TaskRead {
-    const line = this.#lines.get(taskId);
-    const kept = line === undefined ? null : this.#stillSo(line);
-    if (kept !== null) return kept;
-    const read = readAnew();
-    this.#anew.set(taskId, { read, beside: null });
-    return read;
+  /** Which tasks there are, in order; null: somebody has to look. */
+  taskIds(): string[] | null {
+    const { tasks, others } = this.#kept;
+    const now = stampOf(this.#layout.tasks, '');
+    if (tasks === null || now?.[1] !== tasks[1] || now[2] !== tasks[2]) return null;
+    return [...this.#kept.taskIds(), ...others].sort();
   }
 
-  #stillSo(line: string): TaskRead | null {
-    const [taskId, stamps, read, beside] = JSON.parse(line) as Line;
-    const dir = this.#layout.task(taskId);
-    if (!stamps.every((stamp) => holds(dir, stamp))) return null;
-    this.#asBefore.set(taskId, beside);
-    return read;
+  /** The tasks as they were seen, where they are still so, else as `readAnew` returns them. To be called once. */
+  read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskRead[] {
+    // Parsed before it is known whether it holds, which others are finding out meanwhile.
+    const parsed = taskIds.map((taskId) => this.#kept.seen(taskId));
+    const holds = this.#check.result();
+    return taskIds.map((taskId, at) => {
+      const known = parsed[at];
+      if (known && holds(known.line)) {
+        const { version, origin, record, beside } = known.seen;
+        this.#asBefore.push(taskId);
+        if (beside !== undefined) this.#besides.set(taskId, beside);
+        return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
+      }
+      const read = readAnew(taskId);
+      this.#anew.set(taskId, { read });
+      return read;
+    });
   }
 
   /** What lies beside the record of a task that was read. Throws IO_ERROR. */
   beside(taskId: string): Beside {
-    const before = this.#asBefore.get(taskId);
-    if (before !== undefined) return before;
     const anew = this.#anew.get(taskId);
-    if (anew === undefined) return { lease_files: [], attempts: [] };
+    if (anew === undefined) return this.#besides.get(taskId) ?? NOTHING;
     anew.beside ??= besideOf(this.#layout, anew.read);
-    return anew.beside;
+    return anew.beside.beside;
   }
 
   /** Keeps what was seen of those tasks that were looked at whole, where that is worth it. Never throws. */
   keep(): void {
-    const enough = Math.max(this.#worthKeeping, (this.#asBefore.size + this.#anew.size) * PART);
+    const enough = Math.max(this.#worthKeeping, (this.#asBefore.length + this.#anew.size) * PART);
     if (this.#anew.size < enough) return;
-    const anew = [...this.#anew].flatMap(([taskId, { read, beside }]) => {
-      const stamps = beside === null ? null : this.#stampsOf(read, beside);
-      return beside === null || stamps === null ? [] : [JSON.stringify([taskId, stamps, read, beside] satisfies Line)];
-    });
-    if (anew.length < enough) return;
-    const before = [...this.#asBefore.keys()].map((taskId) => this.#lines.get(taskId));
-    this.#cache.write('tree', [...before, ...anew].join('\n'));
-  }
-
-  /** Null where anything is not to be relied on. */
-  #stampsOf(read: TaskRead, beside: Beside): Stamp[] | null {
-    if (read.record === null || read.problem !== null || read.warnings.length > 0) return null;
-    const dir = this.#layout.task(read.task_id);
-    const stamps: Stamp[] = [];
-    for (const { path, needed } of looked(read, beside)) {
-      const stat = fs.lstatSync(dir + path, { throwIfNoEntry: false });
-      if (stat === undefined && !needed) continue;
-      if (stat === undefined || stat.ctimeMs > this.#startedMs - TICK_MS) return null;
-      stamps.push([path, stat.ino, stat.ctimeMs]);
+    const others: string[] = [];
+    const lines = this.#asBefore.map((taskId) => this.#kept.line(taskId));
+    for (const [taskId, each] of this.#anew) {
+      const line = this.#lineOf(each);
+      if (line === null) others.push(taskId);
+      else lines.push(line);
     }
-    return stamps;
+    if (this.#anew.size - others.length < enough) return;
+    const tasks = this.#settledStamp(this.#layout.tasks, '');
+    this.#cache.write('tree', `${JSON.stringify([tasks, others] satisfies Head)}\n${lines.sort().join('')}`);
+  }
+
+  /** Null where it was not looked at whole, or may be otherwise by now. */
+  #lineOf({ read, beside: looked }: Anew): string | null {
+    const { task_id, version, origin, record, problem, warnings } = read;
+    if (looked === undefined || record === null || problem !== null || warnings.length > 0) return null;
+    const dir = this.#layout.task(task_id);
+    const stamps: Stamp[] = [];
+    for (const { path, needed } of placesOf(read, looked)) {
+      const stamp = this.#settledStamp(dir, path);
+      if (stamp !== null) stamps.push(stamp);
+      else if (needed || stampOf(dir, path) !== null) return null;
+    }
+    const { beside } = looked;
+    const isBare = beside.lease_files.length === 0 && beside.attempts.length === 0;
+    const seen: Seen = { version, origin, record, ...(isBare ? {} : { beside }) };
+    return `${task_id}\t${asciiJson(stamps.flat())}\t${asciiJson(seen)}\n`;
+  }
+
+  /** Null where there is nothing, and where the next change might have the same time. */
+  #settledStamp(folder: string, path: string): Stamp | null {
+    const stamp = stampOf(folder, path);
+    return stamp === null || stamp[2] > this.#startedMs - TICK_MS ? null : stamp;
   }
 }
 
-/** Every line begins with a list's bracket and the id, which has no letter that JSON would write in another way. */
-function linesOf(text: string): Map<string, string> {
-  const lines = new Map<string, string>();
-  for (let at = 0; at < text.length; ) {
-    const end = text.indexOf('\n', at);
-    const line = text.slice(at, end === -1 ? text.length : end);
-    lines.set(line.slice(2, line.indexOf('"', 2)), line);
-    at += line.length + 1;
-  }
-  return lines;
+/** In ASCII, which is decoded most quickly. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
-function holds(dir: string, [path, inode, changedMs]: Stamp): boolean {
-  const stat = fs.lstatSync(dir + path, { throwIfNoEntry: false });
-  return stat !== undefined && stat.ino === inode && stat.ctimeMs === changedMs;
+/** The first line, as JSON: what tells which tasks there are (null: nothing does), and those of them that have no line. */
+type Head = [tasks: Stamp | null, others: string[]];
+
+/** What was kept: the head, and a line a task. */
+class Kept {
+  readonly bytes: Buffer;
+  readonly tasks: Stamp | null;
+  readonly others: readonly string[];
+  /** Four numbers a line: where the id begins and ends, and where the stamps do. What comes after them ends with the line. */
+  readonly places: Uint32Array;
+  /** Which line it is, by task. */
+  readonly #lines = new Map<string, number>();
+  /** Where each line ends. */
+  readonly #ends: number[] = [];
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+    const headEnd = bytes.indexOf(NEWLINE);
+    [this.tasks, this.others] = headEnd === -1 ? [null, []] : (JSON.parse(bytes.toString('utf8', 0, headEnd)) as Head);
+    const places: number[] = [];
+    for (let begin = headEnd + 1; begin < bytes.length; ) {
+      const idEnd = bytes.indexOf(TAB, begin);
+      const stampsEnd = bytes.indexOf(TAB, idEnd + 1);
+      const end = bytes.indexOf(NEWLINE, stampsEnd);
+      places.push(begin, idEnd, idEnd + 1, stampsEnd);
+      this.#lines.set(bytes.toString('latin1', begin, idEnd), this.#ends.length);
+      this.#ends.push(end);
+      begin = end + 1;
+    }
+    this.places = Uint32Array.from(places);
+  }
+
+  taskIds(): Iterable<string> {
+    return this.#lines.keys();
+  }
+
+  seen(taskId: string): { line: number; seen: Seen } | null {
+    const line = this.#lines.get(taskId);
+    if (line === undefined) return null;
+    const begin = (this.places[4 * line + 3] ?? 0) + 1;
+    return { line, seen: JSON.parse(this.bytes.toString('latin1', begin, this.#ends[line])) as Seen };
+  }
+
+  /** With its newline. */
+  line(taskId: string): string {
+    const line = this.#lines.get(taskId) ?? 0;
+    return this.bytes.toString('latin1', this.places[4 * line], (this.#ends[line] ?? 0) + 1);
+  }
 }
 
 /**
  * All that a look at a task depends on, below its folder. Where a folder of questions or answers is not there, that of its
  * attempt tells when it comes.
  */
-function looked({ origin, names }: TaskRead, { attempts }: Beside): { path: string; needed: boolean }[] {
+function placesOf(
+  { origin, names }: FolderRead,
+  { beside, attemptIds }: ReturnType<typeof besideOf>,
+): { path: string; needed: boolean }[] {
   const needed = (path: string) => ({ path, needed: true });
   const edited = (name: string) =>
     name === 'state.json' || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
@@ -138,14 +215,13 @@ function looked({ origin, names }: TaskRead, { attempts }: Beside): { path: stri
     needed(''),
     ...names.filter(edited).map((name) => needed(`/${name}`)),
     ...(names.includes('attempts') ? [needed('/attempts')] : []),
-    ...attempts.flatMap(({ attempt_id, verdict, questions, answers }) => {
-      const dir = `/attempts/${attempt_id}`;
-      return [
-        needed(dir),
-        ...(verdict === null ? [] : [needed(`${dir}/verdict.json`)]),
-        ...['questions', 'answers'].map((name) => ({ path: `${dir}/${name}`, needed: false })),
-        ...[...questions, ...answers].map(({ path }) => needed(`/${path}`)),
-      ];
+    ...attemptIds.flatMap((attemptId) => {
+      const dir = `/attempts/${attemptId}`;
+      return [needed(dir), ...['questions', 'answers'].map((name) => ({ path: `${dir}/${name}`, needed: false }))];
     }),
+    ...beside.attempts.flatMap(({ attempt_id, verdict, questions, answers }) => [
+      ...(verdict === null ? [] : [needed(`/attempts/${attempt_id}/verdict.json`)]),
+      ...[...questions, ...answers].map(({ path }) => needed(`/${path}`)),
+    ]),
   ];
 }

@@ -6,9 +6,9 @@ import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../core/
 import type { Reviewed, Shipped } from '../core/reviews.ts';
 import type { Verified } from '../core/verification.ts';
 import type { SeenTree } from './seen-tree.ts';
-import type { TaskCommit, TaskRead } from './task-files.ts';
+import type { FolderRead, TaskCommit, TaskRead } from './task-files.ts';
 
-export type { TaskCommit, TaskRead } from './task-files.ts';
+export type { FolderRead, TaskCommit, TaskRead } from './task-files.ts';
 
 /** A file of an attempt that is written once, before the commit that refers to it. */
 export type AttemptFile =
@@ -45,7 +45,7 @@ export interface StateStore {
   /** Ids of the tasks that have a record or a folder, in code point order. */
   list(): Promise<string[]>;
   /** A task as it stands. `thorough` is for deciding a change; without it edits may be noticed a moment later. */
-  read(taskId: string, options?: { thorough?: boolean }): Promise<TaskRead>;
+  read(taskId: string, options?: { thorough?: boolean }): Promise<FolderRead>;
   /** A token that differs from an earlier one whenever the task may have changed since; cheaper than reading. */
   stamp(taskId: string): Promise<string>;
   /** Commits on `expected` (`TaskRead.version`); `op` names this try. Throws IO_ERROR only when nothing has changed. */

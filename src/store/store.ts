@@ -28,13 +28,13 @@ import {
   commitTask,
   createFirst,
   createOnce,
+  type FolderRead,
   readTask,
   settleTask,
   type TaskCommit,
-  type TaskRead,
 } from './task-files.ts';
 
-export type { TaskRead } from './task-files.ts';
+export type { FolderRead, TaskRead } from './task-files.ts';
 
 /** What the first changing command puts into `.forge/.gitignore`. */
 export const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.
@@ -49,7 +49,7 @@ scratch/
 const LOG_MAX_BYTES = 16 * 1024 * 1024;
 
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
-function readNow(dir: string, taskId: string, thorough: boolean): TaskRead {
+function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
   return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
 }
 
@@ -57,6 +57,7 @@ export class FileStore implements StateStore {
   readonly layout: Layout;
   readonly #driver: Driver;
   readonly #cache: Cache;
+  #begun: SeenTree | null = null;
   #unsettled = 0;
 
   /**
@@ -96,7 +97,7 @@ export class FileStore implements StateStore {
     }
   }
 
-  async read(taskId: string, { thorough = false } = {}): Promise<TaskRead> {
+  async read(taskId: string, { thorough = false } = {}): Promise<FolderRead> {
     return readNow(this.#taskFolder(taskId), taskId, thorough);
   }
 
@@ -308,12 +309,19 @@ export class FileStore implements StateStore {
     return runs;
   }
 
+  /** Lets the next snapshot begin with what it can do beside its caller, who need not wait for it. */
+  beginSnapshot(): void {
+    this.#begun ??= new SeenTree(this.layout, this.#cache, Date.now());
+  }
+
   async snapshot(): Promise<Snapshot> {
-    const seen = new SeenTree(this.layout, this.#cache, Date.now());
-    const tasks = (await this.list()).map((id) =>
-      seen.read(id, () => readNow(`${this.layout.tasks}/${id}`, id, false)),
-    );
-    return { tasks, runs: await this.listRuns(), seen };
+    this.beginSnapshot();
+    const seen = this.#begun as SeenTree;
+    this.#begun = null;
+    const runs = await this.listRuns();
+    const ids = seen.taskIds() ?? (await this.list());
+    const tasks = seen.read(ids, (id) => readNow(`${this.layout.tasks}/${id}`, id, false));
+    return { tasks, runs, seen };
   }
 
   /** Makes the folders of the tree; the first changing command of a project does it. Throws IO_ERROR. */

@@ -39,6 +39,10 @@ export interface TaskRead {
   problem: string | null;
   /** Things a person should know that stop nothing. */
   warnings: string[];
+}
+
+/** The same, by whoever has looked into the task's folder. */
+export interface FolderRead extends TaskRead {
   /** Names in the folder, for those who look for more than the record. */
   names: readonly string[];
 }
@@ -47,7 +51,7 @@ export interface TaskRead {
  * Reads the task whose folder is `dir`. `thorough` compares the views with the record even where their times look right;
  * a change is always decided on a thorough read.
  */
-export function* readTask(dir: string, taskId: string, thorough: boolean): Step<TaskRead> {
+export function* readTask(dir: string, taskId: string, thorough: boolean): Step<FolderRead> {
   let head = yield* readHead(dir);
   // A listing is no snapshot: it may miss every version when all it could see were compacted and newer ones came while it
   // went on. What looks like a task without a record is looked at twice before anything is decided on it.
@@ -79,11 +83,11 @@ function largestGeneration(history: string): number {
   return largest;
 }
 
-type Base = Omit<TaskRead, 'origin' | 'record'>;
+type Base = Omit<FolderRead, 'origin' | 'record'>;
 
 /** A tree that holds only the two files, by hand or by another tool, is read as it stands. */
-function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean): Step<TaskRead> {
-  const refuse = (problem: string): TaskRead => ({ ...base, origin: 'files', record: null, problem });
+function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean): Step<FolderRead> {
+  const refuse = (problem: string): FolderRead => ({ ...base, origin: 'files', record: null, problem });
   const absorbed: string[] = [];
   const parts: unknown[] = [];
   for (const name of ['state.json', 'lease.json']) {

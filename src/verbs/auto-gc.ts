@@ -15,7 +15,7 @@ export async function divergences(session: Session, plan: Plan | null, all: AllR
 
 async function linesFor(session: Session, plan: Plan | null, { reads, runs, seen }: AllRead): Promise<string[]> {
   try {
-    const snapshot = await buildSnapshot(session, { plan, reads: reads.values(), runs, seen });
+    const snapshot = await buildSnapshot(session, { plan, tasks: reads.values(), runs, seen });
     seen.keep();
     const found = detectCheapDivergences(snapshot).filter(({ action }) => action !== 'report_orphan');
     return found.map(

@@ -6,6 +6,7 @@ import type { GcPlanRow, SeenTracker } from '../core/gc-plan.ts';
 import { parseSavedPlan, type SavedPlan } from '../core/gc-plan-schema.ts';
 import { tasksKnownTo } from '../core/gc-world.ts';
 import { requireTaskId } from '../core/ids.ts';
+import { once } from '../core/once.ts';
 import type { Plan } from '../core/plan.ts';
 import { closest } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
@@ -21,8 +22,10 @@ import { parseJson } from '../store/json.ts';
 import { type LegacyMove, legacyMoves, moveLegacy } from '../store/legacy.ts';
 import { takingTurns } from '../store/locks.ts';
 import { loadPlan } from '../store/plan-file.ts';
-import { mayHaveWorktrees, treeIdentity } from '../store/tree-identity.ts';
+import { lookForRepository } from '../store/repository-look.ts';
+import { treeIdentity } from '../store/tree-identity.ts';
 import { readUserFile, writeUserFile } from '../store/user-files.ts';
+import { worktreesFolder } from '../store/worktree-files.ts';
 import { type Call, openSession, type Session } from './session.ts';
 
 export interface GcVerbOptions {
@@ -141,13 +144,14 @@ async function requireKnown(
 }
 
 async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPlan> {
-  // git is started first, and works while this process reads the tree, which leaves it no time for anything else.
-  const [tracker, git, { tasks: reads, runs, seen }] = await Promise.all([
+  session.store.beginSnapshot();
+  // git is started first, and works while this process reads the plan and the tree, which leaves it no time for anything else.
+  const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
     trackerSeen(session),
     gitLook(session),
-    soon().then(() => session.store.snapshot()),
+    soon().then(async () => [planOrNull(session), await session.store.snapshot()] as const),
   ]);
-  const snapshot = await buildSnapshot(session, { plan: planOrNull(session), reads, runs, seen, tracker, git });
+  const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
   seen.keep();
   await requireKnown(options.tasks, () => tasksKnownTo(snapshot));
   return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
@@ -174,12 +178,15 @@ async function trackerSeen(session: Session): Promise<SeenTracker> {
   return tracker;
 }
 
-/** Loaded only where there may be something to see: every process that is started is felt. */
+/** What asks git is loaded only where there is something to ask about: it would be felt. */
 async function gitLook(session: Session): Promise<GitLook> {
-  if (!mayHaveWorktrees(session.layout, session.settings))
-    return { branches: [], worktrees: [], mergedSha: async () => null };
-  const { lookAtGit } = await import('../runner/gc-git.ts');
-  return lookAtGit(session);
+  const { layout, settings } = session;
+  const look = once(async () => (await import('../runner/gc-git.ts')).lookAtGit(session));
+  const found = lookForRepository(layout.project);
+  if (found === null) return { branches: [], worktrees: [], mergedSha: async () => null };
+  if (found.branches || found.worktrees || worktreesFolder(layout, settings.agents.worktree_root) !== null)
+    return look();
+  return { branches: [], worktrees: [], mergedSha: async (...asked) => (await look()).mergedSha(...asked) };
 }
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */

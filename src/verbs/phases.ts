@@ -53,6 +53,7 @@ export type PhasesData = { phases: PhaseRow[]; warnings: string[] } | ReadyData;
 /** Throws PHASES_NOT_FOUND, PHASES_PARSE_ERROR, INVALID_ARGS. */
 export async function phases(call: Call, options: PhasesOptions): Promise<PhasesData> {
   const session = openSession(call);
+  session.store.beginSnapshot();
   const loaded = planOf(session);
   const all = await readAll(session);
   const { reads } = all;

@@ -73,7 +73,7 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
         await step(`reads ${task_id}`);
         const { version, record } = records.get(task_id) ?? { version: 0, record: null };
         const origin = record === null ? 'none' : 'record';
-        return { task_id, version, origin, record, problem: null, warnings: [], names: [] };
+        return { task_id, version, origin, record, problem: null, warnings: [] };
       },
       async commit(task_id: string, { expected, record }: { expected: number; record: TaskRecord }) {
         await step(`commits ${task_id} ${record.state.state}`);
