@@ -210,7 +210,7 @@ function buildTask(task: TaskYaml, phaseId: string, path: YamlPath, spell: Spell
 
 // ---------------------------------------------------------------------------------------------- a plan as text
 
-/** A plan as JSON, without all that its tasks leave open: most of them leave most open. `unpackPlan` reads it. */
+/** A plan as JSON, without what its tasks leave open: most of them leave most open. `unpackPlan` reads it. */
 export function packPlan({ byId: _, phaseById: __, ...plan }: Plan): string {
   return JSON.stringify({ ...plan, tasks: plan.tasks.map(packTask) });
 }
@@ -223,12 +223,11 @@ export function unpackPlan(json: string): Plan {
 
 type PackedTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;
 
-function packTask(task: PlanTask): object {
-  return Object.fromEntries(Object.entries(task).filter(([, value]) => !saysNothing(value)));
-}
-
-function saysNothing(value: unknown): boolean {
-  return value === null || value === false || (Array.isArray(value) && value.length === 0);
+function packTask(task: PlanTask): PackedTask {
+  const { id, phase_id, title } = task;
+  const open = Object.entries(unpackTask({ id, phase_id, title }));
+  const said = open.filter(([name, value]) => JSON.stringify(task[name as keyof PlanTask]) !== JSON.stringify(value));
+  return { id, phase_id, title, ...Object.fromEntries(said.map(([name]) => [name, task[name as keyof PlanTask]])) };
 }
 
 function unpackTask(task: PackedTask): PlanTask {

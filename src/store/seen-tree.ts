@@ -72,18 +72,19 @@ export class SeenTree {
     const { tasks, others } = this.#kept;
     const now = stampOf(this.#layout.tasks, '');
     if (tasks === null || now?.[1] !== tasks[1] || now[2] !== tasks[2]) return null;
-    return [...this.#kept.taskIds(), ...others].sort();
+    const ids = [...this.#kept.taskIds()];
+    return others.length === 0 ? ids : [...ids, ...others].sort();
   }
 
   /** The tasks as they were seen, where they are still so, else as `readAnew` returns them. To be called once. */
   read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskRead[] {
     // Parsed before it is known whether it holds, which others are finding out meanwhile.
-    const parsed = taskIds.map((taskId) => this.#kept.seen(taskId));
+    const kept = taskIds.map((taskId) => this.#kept.seen(taskId));
     const holds = this.#check.result();
     return taskIds.map((taskId, at) => {
-      const known = parsed[at];
-      if (known && holds(known.line)) {
-        const { version, origin, record, beside } = known.seen;
+      const seen = kept[at];
+      if (seen && holds(this.#kept.indexOf(taskId))) {
+        const { version, origin, record, beside } = seen;
         this.#asBefore.push(taskId);
         if (beside !== undefined) this.#besides.set(taskId, beside);
         return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
@@ -114,8 +115,9 @@ export class SeenTree {
       else lines.push(line);
     }
     if (this.#anew.size - others.length < enough) return;
-    const tasks = this.#settledStamp(this.#layout.tasks, '');
-    this.#cache.write('tree', `${JSON.stringify([tasks, others] satisfies Head)}\n${lines.sort().join('')}`);
+    const tasks = stampOf(this.#layout.tasks, '');
+    const head: Head = [tasks !== null && this.#isSettled(tasks) ? tasks : null, others];
+    this.#cache.write('tree', `${JSON.stringify(head)}\n${lines.sort().join('')}`);
   }
 
   /** Null where it was not looked at whole, or may be otherwise by now. */
@@ -125,9 +127,9 @@ export class SeenTree {
     const dir = this.#layout.task(task_id);
     const stamps: Stamp[] = [];
     for (const { path, needed } of placesOf(read, looked)) {
-      const stamp = this.#settledStamp(dir, path);
+      const stamp = stampOf(dir, path);
+      if (stamp === null ? needed : !this.#isSettled(stamp)) return null;
       if (stamp !== null) stamps.push(stamp);
-      else if (needed || stampOf(dir, path) !== null) return null;
     }
     const { beside } = looked;
     const isBare = beside.lease_files.length === 0 && beside.attempts.length === 0;
@@ -135,10 +137,9 @@ export class SeenTree {
     return `${task_id}\t${asciiJson(stamps.flat())}\t${asciiJson(seen)}\n`;
   }
 
-  /** Null where there is nothing, and where the next change might have the same time. */
-  #settledStamp(folder: string, path: string): Stamp | null {
-    const stamp = stampOf(folder, path);
-    return stamp === null || stamp[2] > this.#startedMs - TICK_MS ? null : stamp;
+  /** Whether the next change will have another time. */
+  #isSettled([, , changedMs]: Stamp): boolean {
+    return changedMs <= this.#startedMs - TICK_MS;
   }
 }
 
@@ -182,20 +183,26 @@ class Kept {
     this.places = Uint32Array.from(places);
   }
 
+  /** In order: no letter of an id comes before the tab, so the lines are sorted as the ids are. */
   taskIds(): Iterable<string> {
     return this.#lines.keys();
   }
 
-  seen(taskId: string): { line: number; seen: Seen } | null {
-    const line = this.#lines.get(taskId);
-    if (line === undefined) return null;
+  /** Which line is the task's; -1 when none is. */
+  indexOf(taskId: string): number {
+    return this.#lines.get(taskId) ?? -1;
+  }
+
+  seen(taskId: string): Seen | null {
+    const line = this.indexOf(taskId);
+    if (line === -1) return null;
     const begin = (this.places[4 * line + 3] ?? 0) + 1;
-    return { line, seen: JSON.parse(this.bytes.toString('latin1', begin, this.#ends[line])) as Seen };
+    return JSON.parse(this.bytes.toString('latin1', begin, this.#ends[line])) as Seen;
   }
 
   /** With its newline. */
   line(taskId: string): string {
-    const line = this.#lines.get(taskId) ?? 0;
+    const line = this.indexOf(taskId);
     return this.bytes.toString('latin1', this.places[4 * line], (this.#ends[line] ?? 0) + 1);
   }
 }

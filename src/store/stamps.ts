@@ -12,8 +12,9 @@ export type Stamp = [path: string, inode: number, changedMs: number];
 /** Null where there is nothing to be seen. */
 export function stampOf(folder: string, path: string): Stamp | null {
   try {
-    const { ino, ctimeMs } = fs.lstatSync(folder + path);
-    return [path, ino, Math.trunc(ctimeMs)];
+    // Most of what is not there was never there, and an exception costs more than the question.
+    const stat = fs.lstatSync(folder + path, { throwIfNoEntry: false });
+    return stat === undefined ? null : [path, stat.ino, Math.trunc(stat.ctimeMs)];
   } catch {
     return null;
   }
