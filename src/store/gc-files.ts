@@ -91,7 +91,8 @@ function filesIn(layout: Layout, taskId: string, path: string): FoundFile[] {
   const dir = `${layout.task(taskId)}/${path}`;
   return entriesIn(dir).flatMap(({ name }) => {
     const id = name.replace(/\.json$/, '');
-    return isUuid(id) && id !== name ? [{ id, path: `${path}/${name}`, text: textOf(`${dir}/${name}`) }] : [];
+    const text = isUuid(id) && id !== name ? textOf(`${dir}/${name}`) : undefined;
+    return text === undefined ? [] : [{ id, path: `${path}/${name}`, text }];
   });
 }
 
@@ -111,7 +112,7 @@ function asAnswer({ id, path, text }: FoundFile): SeenAnswer {
 
 function verdictIn(file: string): SeenAttempt['verdict'] {
   const text = textOf(file);
-  const parsed = text === null ? null : parseRecord(VerdictSchema, parseJson(text) ?? null);
+  const parsed = typeof text === 'string' ? parseRecord(VerdictSchema, parseJson(text) ?? null) : null;
   return parsed?.ok ? parsed.value.verdict : 'unreadable';
 }
 
@@ -127,6 +128,7 @@ export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly s
     // A folder is somebody's lock, and no lease.
     if (fs.lstatSync(`${dir}/${path}`, NO_EXCEPTION)?.isDirectory() !== false) return [];
     const lease = readLease(`${dir}/${path}`);
+    if (lease === null) return [];
     if (typeof lease === 'string') return [{ kind: 'unreadable', path, why: lease }];
     const { claim_id, generation, owner_run_id, expires_at } = lease;
     return [{ kind: 'read', path, claim_id, generation, owner_run_id, expires_at }];
@@ -136,15 +138,15 @@ export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly s
 /** The lease in a task's file; null when there is none. Throws IO_ERROR when it can't be read as one. */
 export function leaseIn(layout: Layout, taskId: string, path: string): Lease | null {
   const file = leasePath(layout, taskId, path);
-  if (fs.lstatSync(file, NO_EXCEPTION) === undefined) return null;
   const lease = readLease(file);
   if (typeof lease === 'string') throw asIoError(new Error(lease), `reading ${file}`);
   return lease;
 }
 
-/** A string says why it can't be read. */
-function readLease(file: string): Lease | string {
+/** Null: there is none. A string says why it can't be read. */
+function readLease(file: string): Lease | string | null {
   const text = textOf(file);
+  if (text === undefined) return null;
   if (text === null) return 'it is no regular file of at most 64 KiB';
   const parsed = parseRecord(LeaseSchema, parseJson(text) ?? null);
   return parsed.ok ? parsed.value : parsed.why;
@@ -172,7 +174,7 @@ export function removeLeaseFile(
   try {
     fs.renameSync(file, aside);
     const lease = readLease(aside);
-    if (typeof lease !== 'string' && holds(lease)) {
+    if (typeof lease === 'object' && lease !== null && holds(lease)) {
       fs.unlinkSync(aside);
       return true;
     }
@@ -204,7 +206,7 @@ export function archiveFile(
   try {
     refuseSymlink(`${attempt}/${file.kind}`);
     const text = textOf(from);
-    if (text === null) return 'gone';
+    if (typeof text !== 'string') return 'gone';
     if (crc32(text) !== file.digest) return 'changed';
     makeFolder(`${attempt}/archived`);
     makeFolder(folder);
@@ -234,10 +236,11 @@ function linkUnlessThere(from: string, to: string, text: string): void {
   }
 }
 
-function textOf(file: string): string | null {
+/** Undefined: there is none, or none any more, since another gc may be at work. Null: it can't be read. */
+function textOf(file: string): string | null | undefined {
   try {
     return readCapped(file, RECORD_MAX_BYTES);
-  } catch {
-    return null;
+  } catch (error) {
+    return errorCode(error) === 'ENOENT' ? undefined : null;
   }
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { answerIn, commandLine } from './support/forge.ts';
 import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf, shortly } from './support/gc-tree.ts';
 import { LONG, pooled, sampled } from './support/knobs.ts';
-import { copyProject, dropProject, inMemory } from './support/project.ts';
+import { copyProject, dropProject, inMemory, makeProject } from './support/project.ts';
 import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from './support/strace.ts';
 
 inMemory();
@@ -111,4 +111,43 @@ describe.skipIf(missing !== null)(title, () => {
     });
     expect(new Set(failed)).toContain('one');
   });
+
+  test('finds a lease gone that it has just seen, as when another gc was faster', async () => {
+    const lease = (generation: number) => JSON.stringify({ ...LEASE, generation });
+    const dir = makeProject({
+      [`${FOLDER}/state.json`]: JSON.stringify({ version: 1, task_id: 'a', state: 'claimed' }),
+      [`${FOLDER}/lease.json`]: lease(1),
+      [`${FOLDER}/lease.json.bak`]: lease(2),
+    });
+    const clean = copyProject(dir);
+    const { calls } = await cleanRun(commandLine(clean, ['gc']), clean);
+    const reads = calls.filter(({ name, shape }) => name === 'openat' && /lease\.json\.bak$/.test(shape));
+    expect(reads.length).toBeGreaterThan(1);
+    await pooled(reads, async (call) => {
+      const { ran } = await faultyRun(
+        () => copyProject(dir),
+        (copy) => commandLine(copy, ['gc']),
+        call,
+        'ENOENT',
+      );
+      const where = `without the file at read ${call.nth}`;
+      expect({ code: ran.code, answer: answerIn(ran.stdout) }, where).toMatchObject({
+        code: 0,
+        answer: { ok: true, data: { failed: [] } },
+      });
+    });
+  });
 });
+
+const FOLDER = '.forge/orchestrator/tasks/a';
+const LEASE = {
+  version: 1,
+  task_id: 'a',
+  claim_id: '01a00000-0000-7000-8000-00000000000a',
+  owner_run_id: '01a00000-0000-7000-8000-00000000000b',
+  attempt_id: null,
+  acquired_at: '2020-01-01T00:00:00.000Z',
+  last_heartbeat_at: '2020-01-01T00:00:00.000Z',
+  expires_at: '2020-01-01T00:00:00.000Z',
+  state_version: 0,
+};
