@@ -8,6 +8,9 @@ import { withoutGitLocals } from '../core/workspaces.ts';
 /** Milliseconds that a command of git may take. */
 const TIMEOUT_MS = 60_000;
 
+/** Milliseconds that one may take which goes through all files of a checkout. */
+export const CHECKOUT_TIMEOUT_MS = 600_000;
+
 /** Bytes that it may print on either stream. */
 const OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
 

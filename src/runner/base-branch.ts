@@ -2,7 +2,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { branchFor, taskOfBranch } from '../core/workspaces.ts';
-import { type GitResult, git, gitOk, lastWords } from '../host/git.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitResult, git, gitOk, lastWords } from '../host/git.ts';
 import { exclusively, type StillHeld } from '../store/locks.ts';
 import { isThere } from '../store/worktree-files.ts';
 import { branchesUnderWay } from '../store/worktree-removal.ts';
@@ -16,25 +16,17 @@ export interface BaseBranch {
   sha: string;
 }
 
-/** Milliseconds that bringing a checkout up to date may take. */
-const MERGE_TIMEOUT_MS = 600_000;
-
 /** How long a git of somebody else's in the same checkout is waited for, and how often it is looked at, milliseconds. */
 const LOCK_WAIT = { mostMs: 3000, lookMs: 100 };
 
 const CANDIDATES = 'refs/forge/ship/';
-
-/** Below it are the merges of a task that are about to be shipped. */
-function candidatesOf(taskId: string): string {
-  return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}/`;
-}
 
 /**
  * The ref that names the merge that a claim is about to ship. Whoever takes a task over deletes those of others first; the
  * base moves only while it is there, so that one who was paused moves nothing when he comes back.
  */
 function candidateRef({ taskId, claimId }: Candidate): string {
-  return `${candidatesOf(taskId)}${claimId}`;
+  return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}/${claimId}`;
 }
 
 /** A merge that is about to be shipped, and under which claim. */
@@ -142,7 +134,7 @@ async function follow(
   const end = env.ctx.monotonicMs() + LOCK_WAIT.mostMs;
   for (;;) {
     const putBack = await wayBack(env, place, base.sha, merge);
-    const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: MERGE_TIMEOUT_MS });
+    const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS });
     const isBusy = result.stderr.includes('index.lock') && isLocked(result);
     const isHalfDone = result.code !== 0 && !isBusy && (await branchCommit(env, base.branch)) === base.sha;
     // One who was paused until others went on would take out what they have put there.

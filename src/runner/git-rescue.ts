@@ -7,7 +7,7 @@ import { newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
 import { isoTime } from '../core/time.ts';
 import { nulSeparated, RESCUE_REFS, rescueFolder } from '../core/workspaces.ts';
-import { type GitOptions, type GitResult, gitOk } from '../host/git.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitOptions, type GitResult, gitOk } from '../host/git.ts';
 import { besideWorktree, removeFolder } from '../store/worktree-files.ts';
 import {
   copyIfThere,
@@ -19,9 +19,6 @@ import {
 } from '../store/worktree-removal.ts';
 import { type GitEnv, gitIn, type Repository, untracked } from './repository.ts';
 import { identity } from './start-point.ts';
-
-/** Milliseconds that reading all of a worktree may take. */
-const READ_TIMEOUT_MS = 600_000;
 
 /** Settings by which a git would pass over files, or be done before the disk is. */
 const THOROUGH = [
@@ -139,7 +136,7 @@ async function workTree(
   index: string,
 ): Promise<{ tree: string; left: string[] }> {
   // The index of the worktree may hold marks by which git passes over a file. One that was just read has none.
-  const options: GitOptions = { ...gitIn(env, files), indexFile: index, timeoutMs: READ_TIMEOUT_MS };
+  const options: GitOptions = { ...gitIn(env, files), indexFile: index, timeoutMs: CHECKOUT_TIMEOUT_MS };
   const run = (...args: string[]) =>
     gitOk([...THOROUGH, `--git-dir=${commonDir}`, `--work-tree=${files}`, ...args], options);
   await run('read-tree', head);

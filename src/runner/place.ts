@@ -43,11 +43,15 @@ function noPlace(taskId: string, cause: ForgeError): CanNotStart {
   });
 }
 
-/** Throws CanNotStart where the settings name an agent that is not there to do the task. */
-export function requireAgent({ ctx, layout, settings }: Env, taskId: string, from: TaskCommand['from']): void {
+/** What is said where the settings name an agent that is not there to do the task; null where it is, and where none is asked. */
+export function missingAgent(
+  { ctx, layout, settings }: Pick<Env, 'ctx' | 'layout' | 'settings'>,
+  taskId: string,
+  from: TaskCommand['from'],
+): CanNotStart | null {
   const missing = from === 'run' ? null : missingProgram(settings.agents, ctx.env, layout.project);
-  if (missing === null) return;
-  throw new CanNotStart('SETTINGS_INVALID', `there is no ${missing} on PATH to do task ${taskId}`, {
+  if (missing === null) return null;
+  return new CanNotStart('SETTINGS_INVALID', `there is no ${missing} on PATH to do task ${taskId}`, {
     hint: `Install ${missing}, put it on PATH, or set agents.worker_command.`,
   });
 }

@@ -28,7 +28,7 @@ import { type Env, worldOf, worldWith } from './env.ts';
 import { Finisher } from './finisher.ts';
 import type { Interrupts } from './interrupts.ts';
 import { inTheWay, OverlapWatch } from './overlap-watch.ts';
-import { CanNotStart, requireAgent } from './place.ts';
+import { CanNotStart, missingAgent } from './place.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
 import { RecordsSeen } from './records-seen.ts';
@@ -262,7 +262,8 @@ export class RunLoop {
     const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
     const own = commandFor(task, this.#env.settings.agents);
     if (unverified || own === null) return takeOverVerification(this.#env, request);
-    requireAgent(this.#env, task.id, own.from);
+    const missing = missingAgent(this.#env, task.id, own.from);
+    if (missing !== null) throw missing;
     return startAttempt(this.#env, { ...request, command: { shell: own.command }, output: 'logs' });
   }
 

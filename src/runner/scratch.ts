@@ -1,6 +1,6 @@
 /** Worktrees for a moment: a commit is checked out beside every other checkout, worked with, and removed. */
 
-import { git, gitOk } from '../host/git.ts';
+import { CHECKOUT_TIMEOUT_MS, git, gitOk } from '../host/git.ts';
 import { exclusively } from '../store/locks.ts';
 import {
   makeWorktreePlace,
@@ -13,9 +13,6 @@ import {
 import type { Env } from './env.ts';
 import { gitIn, listWorktrees, repositoryOf } from './repository.ts';
 import { cwdIn, furnish, making, stopMakers } from './workspace.ts';
-
-/** Milliseconds that a checkout may take. */
-const ADD_TIMEOUT_MS = 600_000;
 
 /**
  * Does `work` in a checkout of `commit`, in the folder of it that the project is in, with the files that a task's worktree
@@ -31,7 +28,7 @@ export async function inScratch<T>(
   const add = ['worktree', 'add', '--detach', '--force', place, commit];
   try {
     await exclusively(worktreesLock(place), () =>
-      gitOk(add, { ...making(gitIn(env), place), timeoutMs: ADD_TIMEOUT_MS }),
+      gitOk(add, { ...making(gitIn(env), place), timeoutMs: CHECKOUT_TIMEOUT_MS }),
     );
     await furnish(env, repository, place);
     return await work(cwdIn(place, repository));

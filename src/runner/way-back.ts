@@ -4,19 +4,16 @@
  */
 
 import { nulSeparated } from '../core/workspaces.ts';
-import { type GitOptions, git, gitOk } from '../host/git.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitOptions, git, gitOk } from '../host/git.ts';
 import { isTaken, removeFile, textOf } from '../store/worktree-files.ts';
 import { type GitEnv, gitIn } from './repository.ts';
-
-/** Milliseconds that a command may take which goes through all files. */
-const TIMEOUT_MS = 600_000;
 
 /**
  * Looks at a checkout before git brings it from `base` to `merge`, and returns how to undo half of that. Where something that
  * is not committed was in the way before, nothing is undone: git says no by itself. Throws IO_ERROR.
  */
 export async function wayBack(env: GitEnv, place: string, base: string, merge: string): Promise<() => Promise<void>> {
-  const options = { ...gitIn(env, place), timeoutMs: TIMEOUT_MS };
+  const options = { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS };
   const names = async (filter: string) => {
     const diff = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge];
     return nulSeparated((await gitOk(diff, options)).stdout);

@@ -5,7 +5,7 @@
 
 import { ForgeError } from '../core/errors.ts';
 import { branchFor, INITIALIZING, type ListedWorktree } from '../core/workspaces.ts';
-import { type GitOptions, type GitResult, git, gitOk, lastWords } from '../host/git.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitOptions, type GitResult, git, gitOk, lastWords } from '../host/git.ts';
 import { allStartedWith } from '../host/processes.ts';
 import { copyMissing, makeFolders } from '../store/copies.ts';
 import { exclusively, type StillHeld } from '../store/locks.ts';
@@ -49,9 +49,6 @@ export interface Workspace {
   /** False when it was there already. */
   created: boolean;
 }
-
-/** Milliseconds that a checkout may take. */
-const ADD_TIMEOUT_MS = 600_000;
 
 /** Carried by a git that makes a worktree and by what that git starts, so that they are known when their forge was killed. */
 const MARK = 'FORGE_MAKES_WORKTREE';
@@ -210,7 +207,7 @@ async function add(env: Env, { commonDir }: Repository, task: WorkspaceTask, pla
 
 function gitAdd(env: Env, place: string, target: readonly string[]): Promise<GitResult> {
   touchFile(beganAt(place));
-  return git(['worktree', 'add', ...target], { ...making(gitIn(env), place), timeoutMs: ADD_TIMEOUT_MS });
+  return git(['worktree', 'add', ...target], { ...making(gitIn(env), place), timeoutMs: CHECKOUT_TIMEOUT_MS });
 }
 
 /** How a git is run that makes a worktree, so that `stopMakers` finds it. */

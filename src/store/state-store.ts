@@ -41,6 +41,8 @@ export interface Snapshot {
   seen: SeenTree;
 }
 
+export type EndedRun = RunManifest & { ended_at: string };
+
 export interface StateStore {
   /** Ids of the tasks that have a record or a folder, in code point order. */
   list(): Promise<string[]>;
@@ -77,7 +79,7 @@ export interface StateStore {
   /** Null when there is no such run. Throws SCHEMA_INVALID. */
   readRun(runId: string): Promise<RunManifest | null>;
   /** Sets `ended_at`, once; a repeat keeps the first. Returns the manifest; null when there is no such run. */
-  endRun(runId: string, endedAt: string, op: string): Promise<RunManifest | null>;
+  endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null>;
   listRuns(): Promise<RunManifest[]>;
   snapshot(): Promise<Snapshot>;
 }

@@ -23,7 +23,14 @@ import { asIoError, whileDoing } from './io-errors.ts';
 import type { Layout } from './layout.ts';
 import { appendLines, readLines } from './lines.ts';
 import { SeenTree, TICK_MS } from './seen-tree.ts';
-import { type AttemptFile, type LogStream, questionFile, type Snapshot, type StateStore } from './state-store.ts';
+import {
+  type AttemptFile,
+  type EndedRun,
+  type LogStream,
+  questionFile,
+  type Snapshot,
+  type StateStore,
+} from './state-store.ts';
 import {
   commitTask,
   createFirst,
@@ -283,9 +290,10 @@ export class FileStore implements StateStore {
     return readValid(`${this.#runFolder(runId)}/manifest.json`, RunManifestSchema);
   }
 
-  async endRun(runId: string, endedAt: string, op: string): Promise<RunManifest | null> {
+  async endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null> {
     const manifest = await this.readRun(runId);
-    if (manifest === null || manifest.ended_at) return manifest;
+    if (manifest === null) return null;
+    if (manifest.ended_at) return { ...manifest, ended_at: manifest.ended_at };
     const ended = { ...manifest, ended_at: endedAt };
     const dir = this.layout.run(runId);
     await this.#run(`ending run ${runId}`, function* () {

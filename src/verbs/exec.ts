@@ -4,7 +4,6 @@ import os from 'node:os';
 import { EXIT, ForgeError, unreachable } from '../core/errors.ts';
 import type { PlanTask } from '../core/plan.ts';
 import type { TaskRecord, TaskState } from '../core/records.ts';
-import { isoTime } from '../core/time.ts';
 import { startAttempt } from '../runner/attempt.ts';
 import { ownIdentity } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
@@ -17,6 +16,7 @@ import type { LoadedPlan } from '../store/plan-file.ts';
 import type { TaskRead } from '../store/store.ts';
 import {
   type Call,
+  endRun,
   finishVerification,
   firstToBeHad,
   openSession,
@@ -64,7 +64,7 @@ export async function exec(call: Call, options: ExecOptions, interrupts: Interru
   if (interrupts.level > 0) onInterrupt();
   try {
     const finished = await attempt.finished;
-    if (options.run === undefined) await session.store.endRun(runId, isoTime(session.now()), session.newOp());
+    if (options.run === undefined) await endRun(session, runId);
     return dataOf(task, attempt, finished);
   } finally {
     stopListening();

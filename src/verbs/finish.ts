@@ -7,7 +7,6 @@ import { type FailureReason, RECORD_MAX_BYTES, type TaskRecord, type TaskState }
 import type { Review } from '../core/reviews.ts';
 import { refuseHeld } from '../core/task-ops.ts';
 import { type FinishPhase, phaseDue } from '../core/task-state.ts';
-import { isoTime } from '../core/time.ts';
 import { observerOf, ownIdentity, worldOf, worldWith } from '../runner/env.ts';
 import type { FinishEnd, FinishRequest } from '../runner/finishing.ts';
 import { listenToSignals } from '../runner/interrupts.ts';
@@ -18,6 +17,7 @@ import { loadPlan } from '../store/plan-file.ts';
 import { readUserFile } from '../store/user-files.ts';
 import {
   type Call,
+  endRun,
   notReady,
   openSession,
   plannedTask,
@@ -107,7 +107,7 @@ async function finish(
       const onCommand = (command: string) =>
         session.note(`${phase === 'review' ? 'reviewing' : 'verifying'}: ${command}`);
       const ended = await work(session, { taskId, task: planned, runId, owner, refuse, interrupts, onCommand });
-      if (run === undefined) await session.store.endRun(runId, isoTime(session.now()), session.newOp());
+      if (run === undefined) await endRun(session, runId);
       return ended;
     });
     return { session, data: outcome(taskId, phase, end) };

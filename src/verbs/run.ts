@@ -2,24 +2,32 @@
 
 import os from 'node:os';
 import type { LiveModel } from '../core/live.ts';
-import type { OverlapRules } from '../core/overlap.ts';
 import type { PlanTask } from '../core/plan.ts';
-import { withDependencies } from '../core/prospects.ts';
-import { type Outlook, outlook, overlapReason } from '../core/readiness.ts';
+import { selectedTasks } from '../core/prospects.ts';
+import { outlook, overlapReason, type Reason } from '../core/readiness.ts';
 import type { RunEvent, RunFinished } from '../core/run-events.ts';
 import type { FinishPhase } from '../core/task-state.ts';
-import { isoTime } from '../core/time.ts';
 import { commandFor, type TaskCommand } from '../core/workers.ts';
 import { missingProgram } from '../host/programs.ts';
 import { ownIdentity, worldOf } from '../runner/env.ts';
 import type { Interrupts } from '../runner/interrupts.ts';
-import { requireWorktrees } from '../runner/place.ts';
+import { missingAgent, requireWorktrees } from '../runner/place.ts';
 import { PlanSource } from '../runner/plan-source.ts';
 import { RunLoop } from '../runner/run-loop.ts';
 import { yielding } from '../store/drivers.ts';
 import type { LoadedPlan } from '../store/plan-file.ts';
 import { notEnforced } from './not-enforced.ts';
-import { type Call, foresee, openRun, openSession, plannedTask, planOf, readAll, type Session } from './session.ts';
+import {
+  type Call,
+  endRun,
+  foresee,
+  openRun,
+  openSession,
+  plannedTask,
+  planOf,
+  readAll,
+  type Session,
+} from './session.ts';
 
 export interface RunVerbOptions {
   /** Workers at a time; the settings' agents.max_parallel, else the number of cores. */
@@ -75,7 +83,7 @@ export async function run(
   const finished = await loop.run();
   await trackerSettled();
   emit(finished);
-  await session.store.endRun(manifest.run_id, isoTime(session.now()), session.newOp());
+  await endRun(session, manifest.run_id);
   return finished;
 }
 
@@ -107,21 +115,31 @@ export interface DryRunData {
   warnings: string[];
 }
 
-/** Of what is ready, in its order: what starts, and what then waits for one of those that start first and write the same. */
+/**
+ * Of what is ready and has a command, in its order: what starts, and what waits for its agent to be there, or for one of those
+ * that start first and write the same.
+ */
 function startsOf(
-  tasks: readonly PlanTask[],
-  rules: OverlapRules,
+  session: Session,
+  ready: readonly PlanTask[],
   maxParallel: number,
-): { starts: PlanTask[]; waits: Outlook['waiting'] } {
-  const starts: PlanTask[] = [];
-  const waits: Outlook['waiting'] = [];
-  for (const task of tasks) {
-    const reasons = starts.slice(0, maxParallel).flatMap((other) => overlapReason(task, other, rules) ?? []);
-    if (reasons.length === 0) starts.push(task);
+): { starts: ({ task: PlanTask } & TaskCommand)[]; waits: { task: PlanTask; reasons: Shown[] }[] } {
+  const { agents } = session.settings;
+  const starts: ({ task: PlanTask } & TaskCommand)[] = [];
+  const waits: { task: PlanTask; reasons: Shown[] }[] = [];
+  for (const task of ready) {
+    const own = commandFor(task, agents);
+    if (own === null) continue;
+    const missing = missingAgent(session, task.id, own.from);
+    const overlaps = starts.slice(0, maxParallel).flatMap((other) => overlapReason(task, other.task, agents) ?? []);
+    const reasons: Shown[] = missing === null ? overlaps : [missing];
+    if (reasons.length === 0) starts.push({ task, ...own });
     else waits.push({ task, reasons });
   }
   return { starts, waits };
 }
+
+type Shown = Pick<Reason, 'message'> & { code: string };
 
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */
 export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRunData> {
@@ -129,32 +147,26 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
   const loaded = planOf(session);
   for (const id of options.tasks ?? []) plannedTask(loaded, id);
   await requireWorktrees(session);
-  const selected = options.tasks?.length ? withDependencies(options.tasks, loaded.plan) : null;
   const { reads } = await readAll(session);
+  const selected = selectedTasks(options.tasks?.length ? options.tasks : null, loaded.plan);
   const { ready, due, waiting, human } = outlook(worldOf(session, loaded.plan, await foresee(session, reads)));
-  const chosen = ready.filter(({ id }) => selected?.has(id) ?? true);
+  const chosen = ready.filter(({ id }) => selected.has(id));
   const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
   const { agents } = session.settings;
   const max_parallel = options.maxParallel ?? agents.max_parallel ?? os.availableParallelism();
-  const doable = chosen.filter((task) => commandFor(task, agents) !== null);
-  const { starts, waits } = startsOf(doable, agents, max_parallel);
+  const { starts, waits } = startsOf(session, chosen, max_parallel);
   return {
-    would_start: starts.flatMap((task) => {
-      const own = commandFor(task, agents);
-      return own === null ? [] : [{ ...row(task), command: own.command, command_from: own.from }];
-    }),
-    would_finish: due
-      .filter(({ task }) => selected?.has(task.id) ?? true)
-      .map(({ task, phase }) => ({ ...row(task), phase })),
+    would_start: starts.map(({ task, command, from }) => ({ ...row(task), command, command_from: from })),
+    would_finish: due.filter(({ task }) => selected.has(task.id)).map(({ task, phase }) => ({ ...row(task), phase })),
     for_agents: chosen.filter((task) => commandFor(task, agents) === null).map(row),
     waiting: [...waits, ...waiting]
-      .filter(({ task }) => (selected?.has(task.id) ?? true) && !due.some((other) => other.task === task))
+      .filter(({ task }) => selected.has(task.id) && !due.some((other) => other.task === task))
       .map(({ task, reasons }) => ({
         task_id: task.id,
         code: reasons[0]?.code ?? '',
         reason: reasons.map(({ message }) => message).join('; '),
       })),
-    human: human.filter(({ id }) => selected?.has(id) ?? true).map(({ id, title }) => ({ task_id: id, title })),
+    human: human.filter(({ id }) => selected.has(id)).map(({ id, title }) => ({ task_id: id, title })),
     max_parallel,
     warnings: warningsOf(session, loaded),
   };

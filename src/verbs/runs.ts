@@ -3,9 +3,8 @@
 import { ForgeError } from '../core/errors.ts';
 import { requireUuid } from '../core/ids.ts';
 import { oneLine } from '../core/text.ts';
-import { isoTime } from '../core/time.ts';
 import { type RunRow, runRow } from './run-rows.ts';
-import { type Call, openRun, openSession } from './session.ts';
+import { type Call, endRun, openRun, openSession } from './session.ts';
 
 export type { RunRow } from './run-rows.ts';
 
@@ -29,11 +28,10 @@ export interface RunEndData extends RunStartData {
 export async function runEnd(call: Call, options: { run: string }): Promise<RunEndData> {
   const session = openSession(call);
   const runId = requireUuid(options.run, '--run');
-  const ended = isoTime(session.now());
-  const manifest = await session.store.endRun(runId, ended, session.newOp());
+  const manifest = await endRun(session, runId);
   if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
   const { run_id, name, started_at, ended_at } = manifest;
-  return { run_id, name, started_at, ended_at: ended_at ?? ended };
+  return { run_id, name, started_at, ended_at };
 }
 
 export async function runList(call: Call): Promise<{ runs: RunRow[] }> {

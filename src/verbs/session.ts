@@ -23,7 +23,7 @@ import { Journal } from '../store/journal.ts';
 import { type LoadedPlan, loadPlan, requirePlan } from '../store/plan-file.ts';
 import { loadSettings, requireProject } from '../store/project.ts';
 import { foreseen } from '../store/questions.ts';
-import type { Snapshot } from '../store/state-store.ts';
+import type { EndedRun, Snapshot } from '../store/state-store.ts';
 import { FileStore, type TaskRead } from '../store/store.ts';
 
 /** How a verb is called: the outside, and what holds for every verb. */
@@ -209,6 +209,11 @@ export async function openRun(session: Session, fields: Partial<RunManifest> = {
   };
   await session.store.createRun(manifest, session.newOp());
   return manifest;
+}
+
+/** Notes that a run is over. One that ended before keeps its time. Null when there is no such run. */
+export function endRun(session: Session, runId: string): Promise<EndedRun | null> {
+  return session.store.endRun(runId, isoTime(session.now()), session.newOp());
 }
 
 /**

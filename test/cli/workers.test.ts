@@ -144,7 +144,10 @@ it('a forge that is on PATH is the one that is called', async () => {
 
 describe('a program that is not on PATH', () => {
   const { PATH } = programs({});
-  const missing = () => project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: cursor}\n${ONE_TRY}` });
+  const missing = () =>
+    project(['id: a, title: A', 'id: own, title: Own, run: "true"'], {
+      [SETTINGS]: `agents: {worker: cursor}\n${ONE_TRY}`,
+    });
 
   it('keeps its tasks waiting, uncharged, and the others go on', async () => {
     const cwd = project(['id: a, title: A', 'id: b, title: B, run: "true"'], {
@@ -173,6 +176,15 @@ describe('a program that is not on PATH', () => {
     });
     const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd, env: { PATH } })).json().data;
     expect(dry.warnings).toEqual([expect.stringContaining('no cursor-agent on PATH')]);
+    // As in the run itself, whose other tasks go on.
+    expect(dry.would_start.map(({ task_id }: { task_id: string }) => task_id)).toEqual(['own']);
+    expect(dry.waiting).toEqual([
+      {
+        task_id: 'a',
+        code: 'SETTINGS_INVALID',
+        reason: expect.stringContaining('no cursor-agent on PATH to do task a'),
+      },
+    ]);
     const there = programs({ 'cursor-agent': `echo started > '${cwd}/started'` });
     expect(await check(there.PATH)).toMatchObject({ status: 'ok', fix: null });
     expect(() => read(cwd, 'started')).toThrow('ENOENT');
