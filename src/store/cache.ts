@@ -19,14 +19,17 @@ export interface Cache {
   read(name: CacheName): Buffer | null;
   /** About how much there is to read, bytes; 0 when there is nothing. */
   size(name: CacheName): number;
-  /** Keeps `text`, in place of what there was. Where that can't be done nothing is kept; never throws. */
-  write(name: CacheName, text: string): void;
+  /** Keeps the text of `parts`, in place of what there was. Where that can't be done nothing is kept; never throws. */
+  write(name: CacheName, parts: Iterable<string>): void;
 }
 
 export const NO_CACHE: Cache = { read: () => null, size: () => 0, write: () => {} };
 
-/** Most that is read, bytes: the cache of some 400,000 tasks. */
-const MAX_BYTES = 448 * 1024 * 1024;
+/** Most that is kept under a name, bytes: what is seen of a million tasks. */
+const MAX_BYTES = 1024 * 1024 * 1024;
+
+/** How much is written at once, letters. */
+const BATCH = 1024 * 1024;
 
 /** Projects that are looked at, at most, when the cache of a new one is made: those that are gone lose theirs. */
 const LOOKED_AT = 200;
@@ -72,11 +75,11 @@ export function cacheOf(
         return 0;
       }
     },
-    write(name, text) {
+    write(name, parts) {
       try {
         for (const dir of [base, above]) makeDir(dir);
         if (makeDir(folder)) forgetGone(above);
-        if (isOwn(folder)) replace(folder, name, header + text);
+        if (isOwn(folder)) replace(folder, name, batches(header, parts));
       } catch {
         // Then the next process works it out again.
       }
@@ -86,10 +89,12 @@ export function cacheOf(
 
 const SUM_LENGTH = 8;
 
-/** Text that is not UTF-8 has another sum in each of the two ways, and was not written here. */
 function sumOf(text: Buffer): string {
-  if (text.length < LONG) return crc32(text.toString('utf8'));
-  return process.getBuiltinModule('node:zlib').crc32(text).toString(16).padStart(SUM_LENGTH, '0');
+  return text.length < LONG ? crc32(text.toString('utf8')) : inHex(process.getBuiltinModule('node:zlib').crc32(text));
+}
+
+function inHex(sum: number): string {
+  return sum.toString(16).padStart(SUM_LENGTH, '0');
 }
 
 /** The whole file. Throws what a call threw, and for what is no regular file or too large. */
@@ -125,12 +130,37 @@ function isOwn(folder: string): boolean {
   return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
 }
 
+/** Parts of a text, joined to what is worth a call. */
+function* batches(first: string, parts: Iterable<string>): Generator<Buffer> {
+  let batch = first;
+  for (const part of parts) {
+    batch += part;
+    if (batch.length < BATCH) continue;
+    yield Buffer.from(batch);
+    batch = '';
+  }
+  yield Buffer.from(batch);
+}
+
 /** Not synced: a power cut may leave it cut short, which its checksum tells. */
-function replace(folder: string, name: string, sealed: string): void {
+function replace(folder: string, name: string, text: Iterable<Buffer>): void {
+  const { crc32: sumOn } = process.getBuiltinModule('node:zlib');
   const tmp = `${folder}/${name}.${process.pid}.tmp`;
   try {
-    const text = Buffer.from(sealed);
-    fs.writeFileSync(tmp, Buffer.concat([Buffer.from(sumOf(text)), text]), { mode: 0o600 });
+    const fd = fs.openSync(tmp, 'w', 0o600);
+    try {
+      let [sum, length] = [0, SUM_LENGTH];
+      fs.writeFileSync(fd, inHex(sum));
+      for (const batch of text) {
+        sum = sumOn(batch, sum);
+        length += batch.length;
+        if (length > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes are not kept`);
+        fs.writeFileSync(fd, batch);
+      }
+      fs.writeSync(fd, inHex(sum), 0);
+    } finally {
+      fs.closeSync(fd);
+    }
     fs.renameSync(tmp, `${folder}/${name}`);
   } catch (error) {
     fs.rmSync(tmp, { force: true });

@@ -58,7 +58,7 @@ type Parsed = Pick<LoadedPlan, 'plan' | 'warnings'>;
 
 /** A line with the plan, one with the warnings, both as JSON, and then the text that they came of. */
 function keepPlan(cache: Cache, text: string, { plan, warnings }: Parsed): void {
-  cache.write('plan', `${packPlan(plan)}\n${JSON.stringify(warnings)}\n${text}`);
+  cache.write('plan', [`${packPlan(plan)}\n${JSON.stringify(warnings)}\n`, text]);
 }
 
 function keptPlan(cache: Cache, text: string): Parsed | null {

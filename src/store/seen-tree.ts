@@ -117,7 +117,7 @@ export class SeenTree {
     if (this.#anew.size - others.length < enough) return;
     const tasks = stampOf(this.#layout.tasks, '');
     const head: Head = [tasks !== null && this.#isSettled(tasks) ? tasks : null, others];
-    this.#cache.write('tree', `${JSON.stringify(head)}\n${lines.sort().join('')}`);
+    this.#cache.write('tree', [`${JSON.stringify(head)}\n`, ...lines.sort()]);
   }
 
   /** Null where it was not looked at whole, or may be otherwise by now. */

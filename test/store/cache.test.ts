@@ -34,20 +34,38 @@ describe('a cache', () => {
     ['a long text', LONG],
   ])('gives back %s', (_, text) => {
     expect(kept(cache())).toBeNull();
-    cache().write('plan', text);
+    cache().write('plan', [text]);
     expect(kept(cache())).toBe(text);
     expect(kept(cache(), 'tree')).toBeNull();
-    cache().write('plan', `${text}.`);
+    cache().write('plan', [`${text}.`]);
     expect(kept(cache())).toBe(`${text}.`);
     expect(fs.statSync(onlyFile()).mode & 0o777).toBe(0o600);
   });
 
+  test('gives back as one what was given in parts', () => {
+    const parts = ['first', LONG, '', LONG, LONG, 'ü', LONG, 'last'];
+    cache().write('tree', parts);
+    expect(cache().size('tree')).toBeGreaterThan(Buffer.byteLength(parts.join('')));
+    expect(kept(cache(), 'tree') === parts.join('')).toBe(true);
+  });
+
+  test('stays as it was when what is to be kept can not be had', () => {
+    cache().write('plan', ['before']);
+    const parts = function* () {
+      yield LONG;
+      throw new Error('it can not be had');
+    };
+    cache().write('plan', parts());
+    expect(kept(cache())).toBe('before');
+    expect(fs.readdirSync(path.dirname(onlyFile()))).toEqual(['plan']);
+  });
+
   test('gives nothing to another build, nor of another project', () => {
-    cache().write('plan', 'text');
+    cache().write('plan', ['text']);
     expect(kept(cache('b2'))).toBeNull();
     expect(kept(cache('b1', `${project}/other`))).toBeNull();
     const file = onlyFile();
-    cache('b1', `${project}/other`).write('plan', 'else');
+    cache('b1', `${project}/other`).write('plan', ['else']);
     const other = fs.readdirSync(path.join(home, 'forge')).map((name) => path.join(home, 'forge', name, 'plan'));
     fs.copyFileSync(file, other.find((each) => each !== file) ?? '');
     expect(kept(cache('b1', `${project}/other`))).toBeNull();
@@ -60,28 +78,28 @@ describe('a cache', () => {
     ['changed', (text: string) => text.replace('text', 'tExt')],
   ])('gives nothing of a file that is %s', (_, damaged) => {
     for (const text of ['text', `text ${LONG}`]) {
-      cache().write('plan', text);
+      cache().write('plan', [text]);
       fs.writeFileSync(onlyFile(), damaged(fs.readFileSync(onlyFile(), 'utf8')));
       expect(kept(cache())).toBeNull();
-      cache().write('plan', text);
+      cache().write('plan', [text]);
       expect(kept(cache())).toBe(text);
     }
   });
 
   test('gives and keeps nothing where others may write', () => {
-    cache().write('plan', 'text');
+    cache().write('plan', ['text']);
     fs.chmodSync(path.dirname(onlyFile()), 0o777);
     expect(kept(cache())).toBeNull();
-    cache().write('plan', 'other');
+    cache().write('plan', ['other']);
     expect(fs.readFileSync(onlyFile(), 'utf8')).toMatch(/text$/);
   });
 
   test('is below the home folder where nothing else is said, and makes no home', () => {
-    cacheOf(project, { HOME: home, XDG_CACHE_HOME: 'relative' }, 'b1').write('plan', 'text');
+    cacheOf(project, { HOME: home, XDG_CACHE_HOME: 'relative' }, 'b1').write('plan', ['text']);
     expect(onlyFile()).toContain(path.join(home, '.cache', 'forge'));
     const missing = path.join(home, 'missing');
     const nowhere = cacheOf(project, { HOME: missing }, 'b1');
-    nowhere.write('plan', 'text');
+    nowhere.write('plan', ['text']);
     expect(kept(nowhere)).toBeNull();
     expect(fs.existsSync(missing)).toBe(false);
   });
@@ -91,21 +109,21 @@ describe('a cache', () => {
     ['of no build', () => cache(null)],
     ['in a file', () => cacheOf(project, { XDG_CACHE_HOME: '/dev/null' }, 'b1')],
   ])('%s keeps nothing and says nothing', (_, open) => {
-    open().write('plan', 'text');
+    open().write('plan', ['text']);
     expect(kept(open())).toBeNull();
     expect(fs.readdirSync(home)).toEqual([]);
   });
 
   test('takes away what killed processes have left, and the caches of projects that are gone', () => {
-    cache().write('plan', 'text');
+    cache().write('plan', ['text']);
     const file = onlyFile();
     fs.writeFileSync(`${file}.4711.tmp`, 'half');
-    cache().write('plan', 'more');
+    cache().write('plan', ['more']);
     expect(onlyFile()).toBe(file);
     fs.writeFileSync(path.join(home, 'forge', 'notes'), 'mine');
     fs.rmSync(project, { recursive: true });
     const next = emptyFolder();
-    cache('b1', next).write('plan', 'next');
+    cache('b1', next).write('plan', ['next']);
     expect(fs.existsSync(path.dirname(file))).toBe(false);
     expect(kept(cache('b1', next))).toBe('next');
     expect(fs.readFileSync(path.join(home, 'forge', 'notes'), 'utf8')).toBe('mine');

@@ -20,7 +20,7 @@ beforeEach(() => {
   cache = {
     read: (name) => (kept.has(name) ? Buffer.from(kept.get(name) ?? '') : null),
     size: (name) => kept.get(name)?.length ?? 0,
-    write: (name, text) => void kept.set(name, text),
+    write: (name, parts) => void kept.set(name, [...parts].join('')),
   };
 });
 
