@@ -230,6 +230,8 @@ function packTask(task: PlanTask): PackedTask {
   return { id, phase_id, title, ...Object.fromEntries(said.map(([name]) => [name, task[name as keyof PlanTask]])) };
 }
 
+const NONE: readonly never[] = [];
+
 function unpackTask(task: PackedTask): PlanTask {
   return {
     id: task.id,
@@ -241,14 +243,14 @@ function unpackTask(task: PackedTask): PlanTask {
     estimate: task.estimate ?? null,
     owner_type: task.owner_type ?? null,
     human: task.human ?? false,
-    depends_on: task.depends_on ?? [],
-    acceptance: task.acceptance ?? [],
-    write_globs: task.write_globs ?? [],
+    depends_on: task.depends_on ?? NONE,
+    acceptance: task.acceptance ?? NONE,
+    write_globs: task.write_globs ?? NONE,
     tracker_issue_id: task.tracker_issue_id ?? null,
     status: task.status ?? 'active',
     question_budget: task.question_budget ?? null,
     run: task.run ?? null,
-    verify: task.verify ?? [],
+    verify: task.verify ?? NONE,
     timeout_ms: task.timeout_ms ?? null,
     env: task.env ?? {},
     retry: task.retry ?? null,

@@ -27,13 +27,33 @@ const WORTH_KEEPING = 256;
 /** And they are at least this part of the tree. */
 const PART = 1 / 16;
 
-/** What is kept of a task is a line: its id, its stamps one after another, and this, the latter two as JSON, with tabs between. */
+/**
+ * What is kept is a line of JSON that tells what there is (`Head`), and then a line for each task: its id, its stamps one after
+ * another, and what was seen of it (`Seen`), the latter two as JSON in ASCII, with tabs between.
+ */
+interface Head {
+  /** Tells which tasks there are; null: nothing does. */
+  tasks: Stamp | null;
+  /** Tasks without a line. */
+  others: string[];
+  /** Those that have one, in order. */
+  ids: string[];
+  /** How long their stamps are, and what was seen of them, in turn. */
+  lengths: number[];
+}
+
 type Seen = Pick<TaskRead, 'version' | 'origin' | 'record'> & {
   /** Left out where nothing is. */
   beside?: Beside;
 };
 
-const TAB = 9;
+/** A line's parts. */
+interface Line {
+  taskId: string;
+  stamps: string;
+  seen: string;
+}
+
 const NEWLINE = 10;
 
 const NOTHING: Beside = { lease_files: [], attempts: [] };
@@ -69,10 +89,9 @@ export class SeenTree {
 
   /** Which tasks there are, in order; null: somebody has to look. */
   taskIds(): string[] | null {
-    const { tasks, others } = this.#kept;
+    const { tasks, others, ids } = this.#kept.head;
     const now = stampOf(this.#layout.tasks, '');
     if (tasks === null || now?.[1] !== tasks[1] || now[2] !== tasks[2]) return null;
-    const ids = [...this.#kept.taskIds()];
     return others.length === 0 ? ids : [...ids, ...others].sort();
   }
 
@@ -107,21 +126,28 @@ export class SeenTree {
   keep(): void {
     const enough = Math.max(this.#worthKeeping, (this.#asBefore.length + this.#anew.size) * PART);
     if (this.#anew.size < enough) return;
+    const lines: Line[] = this.#asBefore.map((taskId) => this.#kept.line(taskId));
     const others: string[] = [];
-    const lines = this.#asBefore.map((taskId) => this.#kept.line(taskId));
     for (const [taskId, each] of this.#anew) {
       const line = this.#lineOf(each);
       if (line === null) others.push(taskId);
       else lines.push(line);
     }
     if (this.#anew.size - others.length < enough) return;
-    const tasks = stampOf(this.#layout.tasks, '');
-    const head: Head = [tasks !== null && this.#isSettled(tasks) ? tasks : null, others];
-    this.#cache.write('tree', [`${JSON.stringify(head)}\n`, ...lines.sort()]);
+    lines.sort((a, b) => (a.taskId < b.taskId ? -1 : 1));
+    const stamp = stampOf(this.#layout.tasks, '');
+    const head: Head = {
+      tasks: stamp !== null && this.#isSettled(stamp) ? stamp : null,
+      others,
+      ids: lines.map(({ taskId }) => taskId),
+      lengths: lines.flatMap(({ stamps, seen }) => [stamps.length, seen.length]),
+    };
+    const text = lines.map(({ taskId, stamps, seen }) => `${taskId}\t${stamps}\t${seen}\n`);
+    this.#cache.write('tree', [`${JSON.stringify(head)}\n`, ...text]);
   }
 
   /** Null where it was not looked at whole, or may be otherwise by now. */
-  #lineOf({ read, beside: looked }: Anew): string | null {
+  #lineOf({ read, beside: looked }: Anew): Line | null {
     const { task_id, version, origin, record, problem, warnings } = read;
     if (looked === undefined || record === null || problem !== null || warnings.length > 0) return null;
     const dir = this.#layout.task(task_id);
@@ -134,7 +160,7 @@ export class SeenTree {
     const { beside } = looked;
     const isBare = beside.lease_files.length === 0 && beside.attempts.length === 0;
     const seen: Seen = { version, origin, record, ...(isBare ? {} : { beside }) };
-    return `${task_id}\t${asciiJson(stamps.flat())}\t${asciiJson(seen)}\n`;
+    return { taskId: task_id, stamps: asciiJson(stamps.flat()), seen: asciiJson(seen) };
   }
 
   /** Whether the next change will have another time. */
@@ -151,41 +177,27 @@ function asciiJson(value: unknown): string {
   );
 }
 
-/** The first line, as JSON: what tells which tasks there are (null: nothing does), and those of them that have no line. */
-type Head = [tasks: Stamp | null, others: string[]];
-
-/** What was kept: the head, and a line a task. */
 class Kept {
+  readonly head: Head = { tasks: null, others: [], ids: [], lengths: [] };
   readonly bytes: Buffer;
-  readonly tasks: Stamp | null;
-  readonly others: readonly string[];
-  /** Four numbers a line: where the id begins and ends, and where the stamps do. What comes after them ends with the line. */
+  /** Four numbers a line: where the id begins and ends, and where the stamps do. */
   readonly places: Uint32Array;
   /** Which line it is, by task. */
-  readonly #lines = new Map<string, number>();
-  /** Where each line ends. */
-  readonly #ends: number[] = [];
+  readonly #lines: Map<string, number>;
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
     const headEnd = bytes.indexOf(NEWLINE);
-    [this.tasks, this.others] = headEnd === -1 ? [null, []] : (JSON.parse(bytes.toString('utf8', 0, headEnd)) as Head);
-    const places: number[] = [];
-    for (let begin = headEnd + 1; begin < bytes.length; ) {
-      const idEnd = bytes.indexOf(TAB, begin);
-      const stampsEnd = bytes.indexOf(TAB, idEnd + 1);
-      const end = bytes.indexOf(NEWLINE, stampsEnd);
-      places.push(begin, idEnd, idEnd + 1, stampsEnd);
-      this.#lines.set(bytes.toString('latin1', begin, idEnd), this.#ends.length);
-      this.#ends.push(end);
-      begin = end + 1;
+    if (headEnd !== -1) this.head = JSON.parse(bytes.toString('latin1', 0, headEnd)) as Head;
+    const { ids, lengths } = this.head;
+    this.#lines = new Map(ids.map((taskId, at) => [taskId, at]));
+    this.places = new Uint32Array(4 * ids.length);
+    let begin = headEnd + 1;
+    for (const [at, { length }] of ids.entries()) {
+      const stampsEnd = begin + length + 1 + (lengths[2 * at] ?? 0);
+      this.places.set([begin, begin + length, begin + length + 1, stampsEnd], 4 * at);
+      begin = stampsEnd + 1 + (lengths[2 * at + 1] ?? 0) + 1;
     }
-    this.places = Uint32Array.from(places);
-  }
-
-  /** In order: no letter of an id comes before the tab, so the lines are sorted as the ids are. */
-  taskIds(): Iterable<string> {
-    return this.#lines.keys();
   }
 
   /** Which line is the task's; -1 when none is. */
@@ -194,16 +206,19 @@ class Kept {
   }
 
   seen(taskId: string): Seen | null {
-    const line = this.indexOf(taskId);
-    if (line === -1) return null;
-    const begin = (this.places[4 * line + 3] ?? 0) + 1;
-    return JSON.parse(this.bytes.toString('latin1', begin, this.#ends[line])) as Seen;
+    const at = this.indexOf(taskId);
+    return at === -1 ? null : (JSON.parse(this.#seenText(at)) as Seen);
   }
 
-  /** With its newline. */
-  line(taskId: string): string {
-    const line = this.indexOf(taskId);
-    return this.bytes.toString('latin1', this.places[4 * line], (this.#ends[line] ?? 0) + 1);
+  line(taskId: string): Line {
+    const at = this.indexOf(taskId);
+    const stamps = this.bytes.toString('latin1', this.places[4 * at + 2], this.places[4 * at + 3]);
+    return { taskId, stamps, seen: this.#seenText(at) };
+  }
+
+  #seenText(at: number): string {
+    const begin = (this.places[4 * at + 3] ?? 0) + 1;
+    return this.bytes.toString('latin1', begin, begin + (this.head.lengths[2 * at + 1] ?? 0));
   }
 }
 
