@@ -11,7 +11,9 @@
  * This is for those who look. Whoever changes a task reads it whole, and commits on the version that he has read.
  */
 
+import fs from 'node:fs';
 import { LEASE_FILE } from '../core/gc-plan.ts';
+import type { RunManifest } from '../core/records.ts';
 import type { Cache } from './cache.ts';
 import { type Beside, besideOf } from './gc-files.ts';
 import type { Layout } from './layout.ts';
@@ -40,6 +42,8 @@ interface Head {
   ids: string[];
   /** How long their stamps are, and what was seen of them, in turn. */
   lengths: number[];
+  /** What runs there are, by the stamps of their folder and of each manifest; null: that has to be looked up. */
+  runs: { stamps: Stamp[]; manifests: RunManifest[] } | null;
 }
 
 type Seen = Pick<TaskRead, 'version' | 'origin' | 'record'> & {
@@ -75,6 +79,7 @@ export class SeenTree {
   readonly #asBefore: string[] = [];
   readonly #besides = new Map<string, Beside>();
   readonly #anew = new Map<string, Anew>();
+  #runs: RunManifest[] | null = null;
 
   /** `nowMs`: the wall clock, before anything is looked at. */
   constructor(layout: Layout, cache: Cache, nowMs: number, worthKeeping = WORTH_KEEPING) {
@@ -90,19 +95,31 @@ export class SeenTree {
   /** Which tasks there are, in order; null: somebody has to look. */
   taskIds(): string[] | null {
     const { tasks, others, ids } = this.#kept.head;
-    const now = stampOf(this.#layout.tasks, '');
-    if (tasks === null || now?.[1] !== tasks[1] || now[2] !== tasks[2]) return null;
+    if (tasks === null || !this.#isAsItWas(this.#layout.tasks, tasks)) return null;
     return others.length === 0 ? ids : [...ids, ...others].sort();
+  }
+
+  /** The runs as they were seen, while all of them are still so, else as `listAnew` returns them. */
+  async runs(listAnew: () => Promise<RunManifest[]>): Promise<RunManifest[]> {
+    const { runs } = this.#kept.head;
+    if (runs?.stamps.every((stamp) => this.#isAsItWas(this.#layout.runs, stamp))) return runs.manifests;
+    this.#runs = await listAnew();
+    return this.#runs;
+  }
+
+  #isAsItWas(folder: string, [path, inode, changedMs]: Stamp): boolean {
+    const now = stampOf(folder, path);
+    return now?.[1] === inode && now[2] === changedMs;
   }
 
   /** The tasks as they were seen, where they are still so, else as `readAnew` returns them. To be called once. */
   read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskRead[] {
     // Parsed before it is known whether it holds, which others are finding out meanwhile.
-    const kept = taskIds.map((taskId) => this.#kept.seen(taskId));
+    const kept = taskIds.map((taskId, at) => this.#kept.seen(this.#kept.indexOf(taskId, at)));
     const holds = this.#check.result();
     return taskIds.map((taskId, at) => {
       const seen = kept[at];
-      if (seen && holds(this.#kept.indexOf(taskId))) {
+      if (seen && holds(this.#kept.indexOf(taskId, at))) {
         const { version, origin, record, beside } = seen;
         this.#asBefore.push(taskId);
         if (beside !== undefined) this.#besides.set(taskId, beside);
@@ -141,9 +158,21 @@ export class SeenTree {
       others,
       ids: lines.map(({ taskId }) => taskId),
       lengths: lines.flatMap(({ stamps, seen }) => [stamps.length, seen.length]),
+      runs: this.#runs === null ? this.#kept.head.runs : this.#runsToKeep(this.#runs),
     };
     const text = lines.map(({ taskId, stamps, seen }) => `${taskId}\t${stamps}\t${seen}\n`);
     this.#cache.write('tree', [`${JSON.stringify(head)}\n`, ...text]);
+  }
+
+  /** Null where one of them can't be read, or may be otherwise by now. */
+  #runsToKeep(manifests: RunManifest[]): Head['runs'] {
+    const stamps: Stamp[] = [];
+    for (const path of ['', ...manifests.map(({ run_id }) => `/${run_id}/manifest.json`)]) {
+      const stamp = stampOf(this.#layout.runs, path);
+      if (stamp === null || !this.#isSettled(stamp)) return null;
+      stamps.push(stamp);
+    }
+    return countIn(this.#layout.runs) === manifests.length ? { stamps, manifests } : null;
   }
 
   /** Null where it was not looked at whole, or may be otherwise by now. */
@@ -169,6 +198,15 @@ export class SeenTree {
   }
 }
 
+/** How much is in a folder; -1 when it can't be looked into. */
+function countIn(folder: string): number {
+  try {
+    return fs.readdirSync(folder).length;
+  } catch {
+    return -1;
+  }
+}
+
 /** In ASCII, which is decoded most quickly. */
 function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(
@@ -178,35 +216,38 @@ function asciiJson(value: unknown): string {
 }
 
 class Kept {
-  readonly head: Head = { tasks: null, others: [], ids: [], lengths: [] };
+  readonly head: Head = { tasks: null, others: [], ids: [], lengths: [], runs: null };
   readonly bytes: Buffer;
   /** Four numbers a line: where the id begins and ends, and where the stamps do. */
   readonly places: Uint32Array;
-  /** Which line it is, by task. */
-  readonly #lines: Map<string, number>;
+  /** Which line it is, by task; made when somebody has to search. */
+  #lines: Map<string, number> | null = null;
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
     const headEnd = bytes.indexOf(NEWLINE);
     if (headEnd !== -1) this.head = JSON.parse(bytes.toString('latin1', 0, headEnd)) as Head;
     const { ids, lengths } = this.head;
-    this.#lines = new Map(ids.map((taskId, at) => [taskId, at]));
     this.places = new Uint32Array(4 * ids.length);
     let begin = headEnd + 1;
     for (const [at, { length }] of ids.entries()) {
       const stampsEnd = begin + length + 1 + (lengths[2 * at] ?? 0);
-      this.places.set([begin, begin + length, begin + length + 1, stampsEnd], 4 * at);
+      this.places[4 * at] = begin;
+      this.places[4 * at + 1] = begin + length;
+      this.places[4 * at + 2] = begin + length + 1;
+      this.places[4 * at + 3] = stampsEnd;
       begin = stampsEnd + 1 + (lengths[2 * at + 1] ?? 0) + 1;
     }
   }
 
-  /** Which line is the task's; -1 when none is. */
-  indexOf(taskId: string): number {
+  /** Which line is the task's, if not that of the number `guess`; -1 when none is. */
+  indexOf(taskId: string, guess = -1): number {
+    if (this.head.ids[guess] === taskId) return guess;
+    this.#lines ??= new Map(this.head.ids.map((id, at) => [id, at]));
     return this.#lines.get(taskId) ?? -1;
   }
 
-  seen(taskId: string): Seen | null {
-    const at = this.indexOf(taskId);
+  seen(at: number): Seen | null {
     return at === -1 ? null : (JSON.parse(this.#seenText(at)) as Seen);
   }
 

@@ -326,7 +326,8 @@ export class FileStore implements StateStore {
     this.beginSnapshot();
     const seen = this.#begun as SeenTree;
     this.#begun = null;
-    const runs = await this.listRuns();
+    const runs = await seen.runs(() => this.listRuns());
+    refuseSymlink(this.layout.orchestrator);
     const ids = seen.taskIds() ?? (await this.list());
     const tasks = seen.read(ids, (id) => readNow(`${this.layout.tasks}/${id}`, id, false));
     return { tasks, runs, seen };

@@ -9,7 +9,7 @@ import { besideOf } from '../../src/store/gc-files.ts';
 import { SeenTree } from '../../src/store/seen-tree.ts';
 import { readTask } from '../../src/store/task-files.ts';
 import { until } from '../support/processes.ts';
-import { emptyFolder, held, id, record, Tree } from './helpers/tree.ts';
+import { emptyFolder, held, id, record, runManifest, T0, Tree } from './helpers/tree.ts';
 
 let tree: Tree;
 let kept: Map<string, string>;
@@ -218,5 +218,66 @@ describe('what is kept', () => {
     fs.symlinkSync(emptyFolder(), tree.at('over', 'attempts', ATTEMPT, 'questions'));
     expect(() => look()).toThrow('symlink');
     expect(kept.size).toBe(0);
+  });
+});
+
+describe('the runs', () => {
+  const manifest = (run: number) => `${tree.layout.run(id(run))}/manifest.json`;
+  const LATER = T0 + 3_600_000;
+  const open = (nowMs = LATER) => new SeenTree(tree.layout, cache, nowMs, 1);
+
+  /** The runs by what was kept, and whether they had to be listed. */
+  async function runsOf(seen: SeenTree) {
+    let listed = false;
+    const runs = await seen.runs(() => {
+      listed = true;
+      return tree.store.listRuns();
+    });
+    expect(runs).toEqual(await tree.store.listRuns());
+    return listed;
+  }
+
+  /** A look at everything, one task of which has changed, so that what was seen is written down. */
+  async function look(nowMs?: number) {
+    await tick();
+    await tree.change('over');
+    const seen = open(nowMs);
+    await runsOf(seen);
+    for (const { task_id } of seen.read(TASKS, (task) => runSync(readTask(tree.at(task), task, false))))
+      seen.beside(task_id);
+    seen.keep();
+    await tick();
+  }
+
+  beforeEach(async () => {
+    await grow();
+    for (const run of [100, 101]) await tree.store.createRun(runManifest(id(run)), `op-${run}`);
+  });
+
+  test('are listed once, and again only when anything about them has changed', async () => {
+    await look();
+    expect(await runsOf(open())).toBe(false);
+    await look();
+    expect(await runsOf(open())).toBe(false);
+  });
+
+  test.each<[string, () => unknown]>([
+    ['a run more', () => tree.store.createRun(runManifest(id(102)), 'op-102')],
+    ['a run less', () => fs.rmSync(tree.layout.run(id(100)), { recursive: true })],
+    ['a run that has ended', () => tree.store.endRun(id(101), new Date(T0).toISOString(), id(1))],
+    ['a manifest edited in place', () => tree.write(manifest(100), runManifest(id(100), { name: 'night' }))],
+    ['a manifest that is gone', () => fs.rmSync(manifest(100))],
+  ])('do not hide %s', async (_, act) => {
+    await look();
+    await act();
+    expect(await runsOf(open())).toBe(true);
+  });
+
+  test('are listed each time while one of them can not be read, or has only just changed', async () => {
+    await look(Date.now());
+    expect(await runsOf(open())).toBe(true);
+    tree.write(manifest(100), 'no manifest');
+    await look();
+    expect(await runsOf(open())).toBe(true);
   });
 });
