@@ -45,7 +45,7 @@ export async function againstBareRead(project, what, ours, size) {
   const cache = scratchFolder('cache');
   const env = cleanEnv({ XDG_CACHE_HOME: cache });
   const run = (args) => () => void execute(process.execPath, args, { env });
-  const rounds = size >= 100_000 ? 3 : size >= 10_000 ? 7 : 11;
+  const rounds = size >= 100_000 ? 3 : size >= 10_000 ? 15 : 25;
   await settled(project);
   const first = await inTurns(
     () => {
