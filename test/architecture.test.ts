@@ -133,7 +133,6 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:stream': (file) => file === 'src/runner/worker.ts',
   'node:tty': (file) => layerOf(file) === 'cli',
   'node:worker_threads': (file) => file === 'src/store/stamps.ts',
-  'node:zlib': (file) => file === 'src/store/cache.ts',
 };
 
 /** Files outside of store and host that use the file system, and why. */

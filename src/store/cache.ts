@@ -3,7 +3,9 @@
  * folder and never in the project: looking at a project leaves it as it is, one that can't be written to is looked at as
  * quickly, and nobody can hand on a project whose cache says something else than its files.
  *
- * Whoever keeps something says what it was made from, and compares that before using it again. All of it may be deleted at any time.
+ * Whoever keeps something says what it was made from, and compares that before using it again. It is JSON as far as it counts,
+ * which it is no more where a power cut has left zeros or an end too soon: so who reads it is ready for that, and nothing waits
+ * for the disk. All of it may be deleted at any time.
  */
 
 import fs from 'node:fs';
@@ -34,11 +36,8 @@ const BATCH = 1024 * 1024;
 /** Projects that are looked at, at most, when the cache of a new one is made: those that are gone lose theirs. */
 const LOOKED_AT = 200;
 
-/** Texts from this length on, in bytes, are worth loading the library that sums them up a dozen times as fast. */
-const LONG = 256 * 1024;
-
-/** The first line of a file: a checksum of all that follows it, what build wrote it, and the project it is about. */
-const HEADER = /^([0-9a-f]{8}) \S+ (".*")\n/;
+/** The first line of a file: what build wrote it, and the project it is about. */
+const HEADER = /^\S+ (".*")\n/;
 
 /**
  * The cache of `project`, in `$XDG_CACHE_HOME/forge` or `~/.cache/forge`. `build` names the build of forge: what another
@@ -54,16 +53,14 @@ export function cacheOf(
   if (build === null || base === null) return NO_CACHE;
   const above = path.join(base, 'forge');
   const folder = path.join(above, crc32(project));
-  const header = ` ${build} ${JSON.stringify(project)}\n`;
+  const header = `${build} ${JSON.stringify(project)}\n`;
   return {
     read(name) {
       try {
         if (!isOwn(folder)) return null;
         const file = readShared(`${folder}/${name}`);
-        const sealed = file.subarray(SUM_LENGTH);
         const start = Buffer.byteLength(header);
-        const known = sealed.toString('utf8', 0, start) === header;
-        return known && sumOf(sealed) === file.toString('latin1', 0, SUM_LENGTH) ? sealed.subarray(start) : null;
+        return file.toString('utf8', 0, start) === header ? file.subarray(start) : null;
       } catch {
         return null;
       }
@@ -85,16 +82,6 @@ export function cacheOf(
       }
     },
   };
-}
-
-const SUM_LENGTH = 8;
-
-function sumOf(text: Buffer): string {
-  return text.length < LONG ? crc32(text.toString('utf8')) : inHex(process.getBuiltinModule('node:zlib').crc32(text));
-}
-
-function inHex(sum: number): string {
-  return sum.toString(16).padStart(SUM_LENGTH, '0');
 }
 
 /** The whole file. Throws what a call threw, and for what is no regular file or too large. */
@@ -142,22 +129,17 @@ function* batches(first: string, parts: Iterable<string>): Generator<Buffer> {
   yield Buffer.from(batch);
 }
 
-/** Not synced: a power cut may leave it cut short, which its checksum tells. */
 function replace(folder: string, name: string, text: Iterable<Buffer>): void {
-  const { crc32: sumOn } = process.getBuiltinModule('node:zlib');
   const tmp = `${folder}/${name}.${process.pid}.tmp`;
   try {
     const fd = fs.openSync(tmp, 'w', 0o600);
     try {
-      let [sum, length] = [0, SUM_LENGTH];
-      fs.writeFileSync(fd, inHex(sum));
+      let length = 0;
       for (const batch of text) {
-        sum = sumOn(batch, sum);
         length += batch.length;
         if (length > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes are not kept`);
         fs.writeFileSync(fd, batch);
       }
-      fs.writeSync(fd, inHex(sum), 0);
     } finally {
       fs.closeSync(fd);
     }
@@ -187,6 +169,6 @@ function forgetGone(above: string): void {
 
 /** Null: it is no file of a cache. */
 function projectOf(file: string): string | null {
-  const named = parseJson(HEADER.exec(readFrom(file, 0).text)?.[2] ?? '');
+  const named = parseJson(HEADER.exec(readFrom(file, 0).text)?.[1] ?? '');
   return typeof named === 'string' ? named : null;
 }

@@ -67,8 +67,12 @@ function keptPlan(cache: Cache, text: string): Parsed | null {
   const planEnd = kept.indexOf('\n');
   const end = kept.indexOf('\n', planEnd + 1);
   if (!kept.subarray(end + 1).equals(Buffer.from(text))) return null;
-  const warnings = JSON.parse(kept.toString('utf8', planEnd + 1, end)) as string[];
-  return { plan: unpackPlan(kept.toString('utf8', 0, planEnd)), warnings };
+  try {
+    const warnings = JSON.parse(kept.toString('utf8', planEnd + 1, end)) as string[];
+    return { plan: unpackPlan(kept.toString('utf8', 0, planEnd)), warnings };
+  } catch {
+    return null;
+  }
 }
 
 export function readPlanText({ layout, settings }: Omit<PlanEnv, 'cache'>): PlanText | null {

@@ -207,6 +207,15 @@ function countIn(folder: string): number {
   }
 }
 
+/** Null: it is none, since not all of it has come to the disk. */
+function jsonIn(bytes: Buffer, begin: number, end: number): unknown {
+  try {
+    return JSON.parse(bytes.toString('latin1', begin, end));
+  } catch {
+    return null;
+  }
+}
+
 /** In ASCII, which is decoded most quickly. */
 function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(
@@ -226,7 +235,7 @@ class Kept {
   constructor(bytes: Buffer) {
     this.bytes = bytes;
     const headEnd = bytes.indexOf(NEWLINE);
-    if (headEnd !== -1) this.head = JSON.parse(bytes.toString('latin1', 0, headEnd)) as Head;
+    if (headEnd !== -1) this.head = (jsonIn(bytes, 0, headEnd) as Head | null) ?? this.head;
     const { ids, lengths } = this.head;
     this.places = new Uint32Array(4 * ids.length);
     let begin = headEnd + 1;
@@ -248,18 +257,18 @@ class Kept {
   }
 
   seen(at: number): Seen | null {
-    return at === -1 ? null : (JSON.parse(this.#seenText(at)) as Seen);
+    return at === -1 ? null : (jsonIn(this.bytes, ...this.#seenAt(at)) as Seen | null);
   }
 
   line(taskId: string): Line {
     const at = this.indexOf(taskId);
     const stamps = this.bytes.toString('latin1', this.places[4 * at + 2], this.places[4 * at + 3]);
-    return { taskId, stamps, seen: this.#seenText(at) };
+    return { taskId, stamps, seen: this.bytes.toString('latin1', ...this.#seenAt(at)) };
   }
 
-  #seenText(at: number): string {
+  #seenAt(at: number): [begin: number, end: number] {
     const begin = (this.places[4 * at + 3] ?? 0) + 1;
-    return this.bytes.toString('latin1', begin, begin + (this.head.lengths[2 * at + 1] ?? 0));
+    return [begin, begin + (this.head.lengths[2 * at + 1] ?? 0)];
   }
 }
 

@@ -103,8 +103,8 @@ function check({ root, bytes, places, held, next }: Shared, left: boolean): void
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isAsItWas = (at: number): boolean => {
     const folder = `${root}/${text.toString('latin1', places[4 * at], places[4 * at + 1])}`;
-    const stamps = JSON.parse(text.toString('latin1', places[4 * at + 2], places[4 * at + 3]));
     try {
+      const stamps = JSON.parse(text.toString('latin1', places[4 * at + 2], places[4 * at + 3]));
       for (let i = 0; i < stamps.length; i += 3) {
         const { ino, ctimeMs } = lstatSync(folder + stamps[i]);
         if (ino !== stamps[i + 1] || Math.trunc(ctimeMs) !== stamps[i + 2]) return false;

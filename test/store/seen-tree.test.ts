@@ -195,6 +195,21 @@ describe('what is kept', () => {
     expect(kept.get('tree')).not.toMatch(/^busy/m);
   });
 
+  test('is passed over where not all of it has come to the disk', async () => {
+    await grow();
+    look();
+    const whole = kept.get('tree') ?? '';
+    for (let begin = 0; begin < whole.length; begin += 97) {
+      for (const left of [
+        `${whole.slice(0, begin)}${'\0'.repeat(90)}${whole.slice(begin + 90)}`,
+        whole.slice(0, begin),
+      ]) {
+        kept.set('tree', left);
+        expect(look({ worth: 100 }).tasks).toEqual(really());
+      }
+    }
+  });
+
   test('is nothing of a task that has to be mended, which is told each time', async () => {
     await grow();
     tree.write(tree.at('hand', 'state.json'), '{');
