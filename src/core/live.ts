@@ -1,12 +1,13 @@
 /** What somebody who watches is shown: what runs, what waits and for what, what was asked, how much is left. */
 
 import { criticalPath } from './critical-path.ts';
+import type { RecordExcerpt } from './excerpt.ts';
 import type { Liveness, OwnerIdentity } from './identity.ts';
 import { leaseStanding } from './leases.ts';
 import type { PlanTask } from './plan.ts';
 import { openQuestion, type Question } from './questions.ts';
 import { hasWork, outlook, type Reason, type WaitCode, type World } from './readiness.ts';
-import type { PhaseOfWork, TaskRecord } from './records.ts';
+import type { PhaseOfWork } from './records.ts';
 import { fromIso } from './time.ts';
 import { pendingVerification } from './verification.ts';
 
@@ -167,7 +168,7 @@ function reasonsOf(world: World): Map<string, Reason[]> {
   return known;
 }
 
-function countOf(reasons: readonly Reason[], record: TaskRecord | null, world: World): LiveCount {
+function countOf(reasons: readonly Reason[], record: RecordExcerpt | null, world: World): LiveCount {
   const said = reasons.flatMap(({ code }) => COUNTED[code] ?? [])[0];
   if (said === 'over' || said === 'failed' || said === 'cancelled') return said;
   // Somebody works on it, whatever its state is called meanwhile.
@@ -175,7 +176,12 @@ function countOf(reasons: readonly Reason[], record: TaskRecord | null, world: W
   return said ?? (reasons.length > 0 ? 'waiting' : 'ready');
 }
 
-function runOf(task: PlanTask, record: TaskRecord | null, own: OwnAttempt | undefined, { observer }: World): LiveRun {
+function runOf(
+  task: PlanTask,
+  record: RecordExcerpt | null,
+  own: OwnAttempt | undefined,
+  { observer }: World,
+): LiveRun {
   const lease = record?.lease ?? null;
   const checked = record === null ? null : pendingVerification(record);
   const since = own === undefined ? fromIso(lease?.acquired_at ?? '') : observer.nowMs - own.age_ms;
@@ -191,14 +197,14 @@ function runOf(task: PlanTask, record: TaskRecord | null, own: OwnAttempt | unde
   };
 }
 
-function questionOf(record: TaskRecord | null): LiveQuestion[] {
+function questionOf(record: RecordExcerpt | null): LiveQuestion[] {
   const open = record === null ? null : openQuestion(record);
   if (record === null || open === null) return [];
   const { question_id, attempt_id, decision_key } = open;
   return [{ task_id: record.state.task_id, question_id, attempt_id, decision_key, question: null }];
 }
 
-function addWait(waits: Map<string, LiveWait>, task: PlanTask, reasons: Reason[], record: TaskRecord | null): void {
+function addWait(waits: Map<string, LiveWait>, task: PlanTask, reasons: Reason[], record: RecordExcerpt | null): void {
   const [first] = reasons;
   if (first === undefined) return;
   const { code, message } = first;

@@ -4,6 +4,7 @@
  */
 
 import { changed, type Decision, endedClaim, heldBy, historyOf, repeated } from './decision.ts';
+import type { RecordExcerpt } from './excerpt.ts';
 import { commonPath, type Glob, globsOf, mayMeet } from './globs.ts';
 import { type LeaseObserver, leaseStanding } from './leases.ts';
 import type { Plan, PlanTask } from './plan.ts';
@@ -85,7 +86,7 @@ export function rivalsOf(task: PlanTask, plan: Pick<Plan, 'tasks'>, rules: Overl
  * Whether somebody works on the task: it is in flight under a lease that still counts. What a review or a merge does is not
  * writing its files.
  */
-export function isWorkedOn({ state, lease }: TaskRecord, observer: LeaseObserver): boolean {
+export function isWorkedOn({ state, lease }: RecordExcerpt, observer: LeaseObserver): boolean {
   return isInFlight(state.state) && lease !== null && leaseStanding(lease, observer).kind !== 'stale';
 }
 

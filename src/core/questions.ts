@@ -7,6 +7,7 @@
 
 import { changed, type Decision, endedClaim, historyOf, repeated, workedBy } from './decision.ts';
 import { ForgeError } from './errors.ts';
+import type { RecordExcerpt } from './excerpt.ts';
 import {
   type Answer,
   LedgerSchema,
@@ -32,19 +33,19 @@ export {
 const NOTHING_ASKED: QuestionLedger = { open: null, settled: [], asked: [] };
 
 /** What the record remembers about the task's questions. */
-export function ledgerOf(record: TaskRecord): QuestionLedger {
+export function ledgerOf(record: RecordExcerpt): QuestionLedger {
   if (record.memo.questions === undefined) return NOTHING_ASKED;
   const parsed = parseRecord(LedgerSchema, record.memo.questions);
   return parsed.ok ? parsed.value : NOTHING_ASKED;
 }
 
 /** The question that the task is parked on; null when it is not, or when a record written by hand does not say which. */
-export function openQuestion(record: TaskRecord): OpenQuestion | null {
+export function openQuestion(record: RecordExcerpt): OpenQuestion | null {
   return record.state.state === 'blocked_on_question' ? ledgerOf(record).open : null;
 }
 
 /** What became of a question; null while it is open, and for one that is not known. */
-export function settledQuestion(record: TaskRecord, questionId: string): SettledQuestion | null {
+export function settledQuestion(record: RecordExcerpt, questionId: string): SettledQuestion | null {
   return ledgerOf(record).settled.find(({ question_id }) => question_id === questionId) ?? null;
 }
 
@@ -55,12 +56,12 @@ export function hasAsked(record: TaskRecord, attemptId: string): boolean {
 }
 
 /** Whether the task is parked on a question that its record does not name: a tree that was written by hand. */
-export function lacksQuestion(record: TaskRecord): boolean {
+export function lacksQuestion(record: RecordExcerpt): boolean {
   return record.state.state === 'blocked_on_question' && ledgerOf(record).open === null;
 }
 
 /** The record of such a task with the question that its files name. */
-export function withQuestion(record: TaskRecord, attemptId: string, question: Question): TaskRecord {
+export function withQuestion<R extends RecordExcerpt>(record: R, attemptId: string, question: Question): R {
   const ledger = ledgerOf(record);
   const { question_id, decision_key, expires_at } = question;
   const open = {

@@ -1,11 +1,11 @@
 /** Whether a task may be given out now, and if not, why not. `phases`, `why`, `claim` and `run` all ask here. */
 
+import type { RecordExcerpt } from './excerpt.ts';
 import { type LeaseObserver, leaseStanding } from './leases.ts';
 import { once } from './once.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
 import type { Plan, PlanPhase, PlanTask } from './plan.ts';
 import { openQuestion } from './questions.ts';
-import type { TaskRecord } from './records.ts';
 import { type FinishPhase, isClaimable, isInFlight, phaseDue } from './task-state.ts';
 import { oneLine } from './text.ts';
 import { fromIso } from './time.ts';
@@ -48,7 +48,7 @@ export interface Reason {
 export interface World {
   plan: Plan;
   /** The record of a task; null when nothing has happened to it; 'unreadable' when it can't be read. */
-  recordOf(taskId: string): TaskRecord | null | 'unreadable';
+  recordOf(taskId: string): RecordExcerpt | null | 'unreadable';
   observer: LeaseObserver;
   /** Whether forge itself reviews what is verified, and merges what is reviewed, as the settings say. */
   does: Readonly<Record<FinishPhase, boolean>>;
@@ -143,7 +143,7 @@ function ownReasons(task: PlanTask, world: World): Reason[] {
   return reasons;
 }
 
-function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
+function recordReasons(record: RecordExcerpt, observer: LeaseObserver): Reason[] {
   const { state, next_eligible_at, failure_reason } = record.state;
   if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
   if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
@@ -158,14 +158,14 @@ function recordReasons(record: TaskRecord, observer: LeaseObserver): Reason[] {
   return [];
 }
 
-function finishReason(due: FinishPhase, record: TaskRecord, observer: LeaseObserver): Reason {
+function finishReason(due: FinishPhase, record: RecordExcerpt, observer: LeaseObserver): Reason {
   const by = heldReason(record, observer) === null ? null : `by run ${record.lease?.owner_run_id}`;
   if (due === 'review')
     return reason(WAIT_CODES.review, by === null ? 'it waits for a review' : `it is being reviewed ${by}`);
   return reason(WAIT_CODES.ship, by === null ? 'it waits to be merged' : `it is being merged ${by}`);
 }
 
-function waitsForAnswer(record: TaskRecord): string {
+function waitsForAnswer(record: RecordExcerpt): string {
   const open = openQuestion(record);
   if (open === null) return 'it asked a question that is not answered';
   const { decision_key, question_id, expires_at } = open;
@@ -173,7 +173,7 @@ function waitsForAnswer(record: TaskRecord): string {
 }
 
 /** A lease that still counts. In flight without a lease means that somebody deleted it: then nobody holds the task. */
-function heldReason(record: TaskRecord, observer: LeaseObserver): Reason | null {
+function heldReason(record: RecordExcerpt, observer: LeaseObserver): Reason | null {
   if (record.lease === null) return null;
   const standing = leaseStanding(record.lease, observer);
   const by = `run ${record.lease.owner_run_id}`;
@@ -185,7 +185,7 @@ function heldReason(record: TaskRecord, observer: LeaseObserver): Reason | null 
   return null;
 }
 
-function doing(record: TaskRecord, observer: LeaseObserver): string {
+function doing(record: RecordExcerpt, observer: LeaseObserver): string {
   const pending = pendingVerification(record);
   if (pending === null) return record.state.state;
   // Whoever verified it was stopped or killed; the lease holds on.
@@ -237,7 +237,7 @@ export function queueFor(phase: FinishPhase, world: World): Pick<Outlook, 'ready
 }
 
 /** Whether an in-flight task has lost its owner, so that the next claim abandons it. */
-export function isAbandoned(record: TaskRecord, observer: LeaseObserver): boolean {
+export function isAbandoned(record: RecordExcerpt, observer: LeaseObserver): boolean {
   return isInFlight(record.state.state) && heldReason(record, observer) === null;
 }
 

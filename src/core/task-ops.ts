@@ -16,6 +16,7 @@ import {
   workedBy,
 } from './decision.ts';
 import { ForgeError } from './errors.ts';
+import type { RecordExcerpt } from './excerpt.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
 import { clearedLedger, closedLedger } from './questions.ts';
@@ -95,7 +96,7 @@ function claimResult(task_id: string, lease: Lease): ClaimResult {
 }
 
 /** Throws LEASE_EXISTS or LEASE_NOT_EXPIRED while somebody's lease on the task still counts. */
-export function refuseHeld(record: TaskRecord, observer: LeaseObserver): void {
+export function refuseHeld(record: RecordExcerpt, observer: LeaseObserver): void {
   if (record.lease === null) return;
   const { claim_id, owner_run_id, expires_at, task_id } = record.lease;
   const standing = leaseStanding(record.lease, observer);

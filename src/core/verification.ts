@@ -10,6 +10,7 @@ import * as z from 'zod/mini';
 import type { ClassifiedError } from './classify.ts';
 import { changed, type Decision, heldBy, workedBy } from './decision.ts';
 import { ForgeError } from './errors.ts';
+import type { RecordExcerpt } from './excerpt.ts';
 import type { WrittenNotes } from './guardrails.ts';
 import { type OwnerIdentity, OwnerIdentitySchema, type WorkerIdentity, WorkerIdentitySchema } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, renewed } from './leases.ts';
@@ -295,7 +296,7 @@ export interface PendingVerification {
 }
 
 /** Null when nothing is being checked. */
-export function pendingVerification(record: TaskRecord): PendingVerification | null {
+export function pendingVerification(record: RecordExcerpt): PendingVerification | null {
   if (record.memo.verification === undefined) return null;
   const parsed = PendingSchema().safeParse(record.memo.verification);
   return parsed.success ? parsed.data : null;

@@ -2,17 +2,18 @@
 
 import type { Context } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
+import type { RecordExcerpt } from '../core/excerpt.ts';
 import type { OwnerIdentity } from '../core/identity.ts';
 import type { Instant, LeaseObserver } from '../core/leases.ts';
 import type { Plan } from '../core/plan.ts';
 import type { World } from '../core/readiness.ts';
-import type { RunManifest, TaskRecord } from '../core/records.ts';
+import type { RunManifest } from '../core/records.ts';
 import type { Settings } from '../core/settings.ts';
 import { identifyOwner } from '../host/processes.ts';
 import type { Cache } from '../store/cache.ts';
 import type { ChangeEnv } from '../store/change.ts';
 import type { Layout } from '../store/layout.ts';
-import type { FileStore, TaskRead } from '../store/store.ts';
+import type { FileStore, TaskSeen } from '../store/store.ts';
 
 export interface Env extends ChangeEnv {
   ctx: Context;
@@ -50,7 +51,7 @@ export function doesItself({ review, ship }: Settings): World['does'] {
 }
 
 /** A world over records that were read before it is asked. */
-export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskRead>): World {
+export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskSeen>): World {
   return {
     plan,
     observer: observerOf(env),
@@ -66,7 +67,7 @@ export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskRea
 }
 
 /** The same world with a newer record of one task. */
-export function worldWith(world: World, taskId: string, record: TaskRecord | null): World {
+export function worldWith(world: World, taskId: string, record: RecordExcerpt | null): World {
   return { ...world, recordOf: (id) => (id === taskId && record !== null ? record : world.recordOf(id)) };
 }
 
@@ -79,6 +80,6 @@ export function runStanding({ ctx }: Pick<Env, 'ctx'>, { ended_at, owner }: RunM
 }
 
 /** How long a heartbeat renews a lease for: as long as it was taken for. */
-export function ttlOf({ settings }: Pick<Env, 'settings'>, record: TaskRecord): number {
+export function ttlOf({ settings }: Pick<Env, 'settings'>, record: RecordExcerpt): number {
   return record.lease?.ttl_ms ?? settings.agents.lease_ttl_ms;
 }

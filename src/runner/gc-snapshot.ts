@@ -1,25 +1,26 @@
 /** What gc looks at: one pass over the tree, the plan, git and the tracker, as plain data. What can't be read is in it as such. */
 
+import type { RecordExcerpt } from '../core/excerpt.ts';
 import type { GcSnapshot, SeenLease, SeenTask, SeenTracker, TaskIdentity } from '../core/gc-plan.ts';
 import { canonicalLease } from '../core/gc-rows.ts';
 import { issuesOf } from '../core/gc-world.ts';
 import { leaseStanding } from '../core/leases.ts';
 import type { Plan } from '../core/plan.ts';
 import { lacksQuestion, openQuestion } from '../core/questions.ts';
-import type { Lease, RunManifest, TaskRecord } from '../core/records.ts';
+import type { Lease, RunManifest } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import { type Beside, leaseIn } from '../store/gc-files.ts';
 import { knowingQuestion } from '../store/questions.ts';
 import type { SeenTree } from '../store/seen-tree.ts';
-import type { TaskRead } from '../store/store.ts';
+import type { TaskSeen } from '../store/store.ts';
 import { type Env, observerOf, runStanding } from './env.ts';
 import type { GitLook } from './gc-git.ts';
 
 /** Where a plan is looked at from beside the tree. */
 export interface GcSources {
   plan: Plan | null;
-  tasks: Iterable<TaskRead>;
+  tasks: Iterable<TaskSeen>;
   runs: readonly RunManifest[];
   /** Knows what lies beside their records. */
   seen: Pick<SeenTree, 'beside'>;
@@ -34,11 +35,12 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
   const planned = plan === null ? null : plan.tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
   const done = doneTasks(tracker, planned);
   const tasks: SeenTask[] = [];
-  for (const read of reads) {
+  for (const found of reads) {
+    const { record } = found;
     // Of a tree written by hand only its files say what a parked task waits for.
-    const record =
-      read.record !== null && lacksQuestion(read.record) ? await knowingQuestion(env.store, read.record) : read.record;
-    const seen = seenTask(env, { ...read, record }, all.beside(read.task_id));
+    const isUnclear = record !== null && lacksQuestion(record);
+    const read = isUnclear ? { ...found, record: await knowingQuestion(env.store, record) } : found;
+    const seen = seenTask(env, read, all.beside(read.task_id));
     // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
     const asked = git !== undefined && done.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
     tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);
@@ -61,18 +63,18 @@ function doneTasks(tracker: SeenTracker, plan: GcSnapshot['plan']): Set<string> 
   return new Set(issues.flatMap(([taskId, { state }]) => (state === 'done' ? [taskId] : [])));
 }
 
-async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskRead): Promise<string | null> {
+async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskSeen): Promise<string | null> {
   const attempt = record?.state.current_attempt_id ?? null;
   const twin = attempt === null ? null : await env.store.readVerified(task_id, attempt).catch(() => null);
   return git.mergedSha(task_id, twin?.target_sha ?? null);
 }
 
 /** Names what a decision is made on. Hand-made content is named by the checksums of the files that it is in. */
-export function identityOf({ version, record }: Pick<TaskRead, 'version' | 'record'>): TaskIdentity {
+export function identityOf({ version, record }: Pick<TaskSeen, 'version' | 'record'>): TaskIdentity {
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
 }
 
-function seenTask(env: Env, read: TaskRead, { lease_files, attempts }: Beside): SeenTask {
+function seenTask(env: Env, read: TaskSeen, { lease_files, attempts }: Beside): SeenTask {
   const { task_id, problem, record } = read;
   const adopted = read.origin === 'record';
   const state = read.origin === 'none' ? null : (record?.state ?? null);
@@ -103,8 +105,8 @@ function seenTask(env: Env, read: TaskRead, { lease_files, attempts }: Beside): 
 /** The record's, but in a tree written by hand that of the file that counts. */
 function leaseOf(
   env: Env,
-  read: TaskRead,
-  record: TaskRecord,
+  read: TaskSeen,
+  record: RecordExcerpt,
   files: Pick<SeenTask, 'adopted' | 'lease_files'>,
 ): Lease | null {
   const canonical = files.adopted ? null : canonicalLease(files);

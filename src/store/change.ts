@@ -9,7 +9,7 @@ import type { Move } from '../core/task-state.ts';
 import { isoTime } from '../core/time.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 import { dueAnswer, knowingQuestion, showSettled } from './questions.ts';
-import type { StateStore, TaskRead } from './state-store.ts';
+import type { StateStore, TaskRead, TaskSeen } from './state-store.ts';
 
 export interface ChangeEnv {
   store: StateStore;
@@ -92,7 +92,7 @@ async function decidedAfter<R>(
  * Moves a parked task on when its question is settled, which also finishes what somebody else began. Returns the new
  * record; null while the task waits, and for one that is not parked.
  */
-export async function resumeIfSettled(env: ChangeEnv, read: TaskRead): Promise<TaskRecord | null> {
+export async function resumeIfSettled(env: ChangeEnv, read: TaskSeen): Promise<TaskRecord | null> {
   if (read.record?.state.state !== 'blocked_on_question' || read.problem !== null) return null;
   const record = await knowingQuestion(env.store, read.record);
   if ((await dueAnswer(env, record)) === null) return null;

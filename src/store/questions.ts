@@ -1,5 +1,6 @@
 /** Parked tasks: which answer settles the question that a task waits on, and telling of it. */
 
+import type { RecordExcerpt } from '../core/excerpt.ts';
 import { isUuid } from '../core/ids.ts';
 import {
   type Answer,
@@ -16,7 +17,7 @@ import type { ChangeEnv } from './change.ts';
 import { questionFile, type StateStore } from './state-store.ts';
 
 /** The record with the question that a tree written by hand keeps only in a file. */
-export async function knowingQuestion(store: StateStore, record: TaskRecord): Promise<TaskRecord> {
+export async function knowingQuestion<R extends RecordExcerpt>(store: StateStore, record: R): Promise<R> {
   const { task_id, current_attempt_id } = record.state;
   if (!lacksQuestion(record)) return record;
   const open = (await store.listQuestions(task_id)).filter(
@@ -35,7 +36,7 @@ interface Due {
 }
 
 /** What settles the question that the task is parked on; null while it waits, and for one that is not parked. */
-async function dueFor(env: Pick<ChangeEnv, 'store' | 'now'>, record: TaskRecord): Promise<Due | null> {
+async function dueFor(env: Pick<ChangeEnv, 'store' | 'now'>, record: RecordExcerpt): Promise<Due | null> {
   const open = openQuestion(record);
   if (open === null) return null;
   const first = await env.store.readAnswer(record.state.task_id, open.attempt_id, open.question_id);
@@ -48,7 +49,7 @@ async function dueFor(env: Pick<ChangeEnv, 'store' | 'now'>, record: TaskRecord)
  * The answer that settles the question that the task is parked on. Past the deadline the default or expiry is handed in,
  * and then is the answer unless somebody was first. Null while the task waits, and for one that is not parked.
  */
-export async function dueAnswer(env: Pick<ChangeEnv, 'store' | 'now' | 'newOp'>, record: TaskRecord) {
+export async function dueAnswer(env: Pick<ChangeEnv, 'store' | 'now' | 'newOp'>, record: RecordExcerpt) {
   const due = await dueFor(env, record);
   if (due === null || due.given) return due?.answer ?? null;
   return firstAnswer(env, record.state.task_id, due.open, due.answer);

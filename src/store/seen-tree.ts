@@ -12,13 +12,14 @@
  */
 
 import fs from 'node:fs';
+import { type PackedExcerpt, packExcerpt, unpackExcerpt } from '../core/excerpt.ts';
 import { LEASE_FILE } from '../core/gc-plan.ts';
 import type { RunManifest } from '../core/records.ts';
 import type { Cache } from './cache.ts';
 import { type Beside, besideOf } from './gc-files.ts';
 import type { Layout } from './layout.ts';
 import { type Stamp, StampCheck, stampOf } from './stamps.ts';
-import { type FolderRead, HISTORY, type TaskRead } from './task-files.ts';
+import { type FolderRead, HISTORY, type TaskSeen } from './task-files.ts';
 
 /** More than any file system's granularity of times, milliseconds. */
 export const TICK_MS = 2000;
@@ -46,10 +47,8 @@ interface Head {
   runs: { stamps: Stamp[]; manifests: RunManifest[] } | null;
 }
 
-type Seen = Pick<TaskRead, 'version' | 'origin' | 'record'> & {
-  /** Left out where nothing is. */
-  beside?: Beside;
-};
+/** `beside` is left out where nothing is. */
+type Seen = [version: number, origin: TaskSeen['origin'], record: PackedExcerpt, beside?: Beside];
 
 /** A line's parts. */
 interface Line {
@@ -113,14 +112,14 @@ export class SeenTree {
   }
 
   /** The tasks as they were seen, where they are still so, else as `readAnew` returns them. To be called once. */
-  read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskRead[] {
-    // Parsed before it is known whether it holds, which others are finding out meanwhile.
-    const kept = taskIds.map((taskId, at) => this.#kept.seen(this.#kept.indexOf(taskId, at)));
+  read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskSeen[] {
     const holds = this.#check.result();
     return taskIds.map((taskId, at) => {
-      const seen = kept[at];
-      if (seen && holds(this.#kept.indexOf(taskId, at))) {
-        const { version, origin, record, beside } = seen;
+      const line = this.#kept.indexOf(taskId, at);
+      const seen = holds(line) ? this.#kept.seen(line) : null;
+      if (seen !== null) {
+        const [version, origin, packed, beside] = seen;
+        const record = unpackExcerpt(packed);
         this.#asBefore.push(taskId);
         if (beside !== undefined) this.#besides.set(taskId, beside);
         return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
@@ -188,7 +187,8 @@ export class SeenTree {
     }
     const { beside } = looked;
     const isBare = beside.lease_files.length === 0 && beside.attempts.length === 0;
-    const seen: Seen = { version, origin, record, ...(isBare ? {} : { beside }) };
+    const seen: Seen = [version, origin, packExcerpt(record)];
+    if (!isBare) seen[3] = beside;
     return { taskId: task_id, stamps: asciiJson(stamps.flat()), seen: asciiJson(seen) };
   }
 
@@ -257,7 +257,7 @@ class Kept {
   }
 
   seen(at: number): Seen | null {
-    return at === -1 ? null : (jsonIn(this.bytes, ...this.#seenAt(at)) as Seen | null);
+    return jsonIn(this.bytes, ...this.#seenAt(at)) as Seen | null;
   }
 
   line(taskId: string): Line {

@@ -30,7 +30,7 @@ export interface Stamped {
 }
 
 /** How much of them is worth a thread more, bytes: starting one takes as long as looking at some two thousand folders. */
-const BYTES_A_THREAD = 4 * 1024 * 1024;
+const BYTES_A_THREAD = 1.5 * 1024 * 1024;
 const THREADS_MAX = 4;
 
 /** Looks at many folders. Helpers begin as soon as they can; this thread may do something else before it joins them. */

@@ -6,9 +6,9 @@ import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../core/
 import type { Reviewed, Shipped } from '../core/reviews.ts';
 import type { Verified } from '../core/verification.ts';
 import type { SeenTree } from './seen-tree.ts';
-import type { FolderRead, TaskCommit, TaskRead } from './task-files.ts';
+import type { FolderRead, TaskCommit, TaskSeen } from './task-files.ts';
 
-export type { FolderRead, TaskCommit, TaskRead } from './task-files.ts';
+export type { FolderRead, TaskCommit, TaskRead, TaskSeen } from './task-files.ts';
 
 /** A file of an attempt that is written once, before the commit that refers to it. */
 export type AttemptFile =
@@ -35,7 +35,7 @@ export type LogStream =
 
 /** Everything in the tree at one look. */
 export interface Snapshot {
-  tasks: TaskRead[];
+  tasks: TaskSeen[];
   runs: RunManifest[];
   /** For who also looks beside the records of `tasks`. */
   seen: SeenTree;

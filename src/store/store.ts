@@ -41,7 +41,7 @@ import {
   type TaskCommit,
 } from './task-files.ts';
 
-export type { FolderRead, TaskRead } from './task-files.ts';
+export type { FolderRead, TaskRead, TaskSeen } from './task-files.ts';
 
 /** What the first changing command puts into `.forge/.gitignore`. */
 export const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.

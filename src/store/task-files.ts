@@ -2,6 +2,7 @@
 
 import { crc32 } from '../core/checksum.ts';
 import { ForgeError } from '../core/errors.ts';
+import type { RecordExcerpt } from '../core/excerpt.ts';
 import {
   freshRecord,
   LeaseSchema,
@@ -26,22 +27,25 @@ import {
 } from './protocol.ts';
 import { findEdits, publish } from './views.ts';
 
-/** What a reader sees of a task. */
-export interface TaskRead {
+/** What a reader sees of a task, with all of its record or with what of it tells where the task stands. */
+export interface TaskRead<R extends RecordExcerpt = TaskRecord> {
   task_id: string;
   /** Names the version for a commit; 0 when nothing has been committed yet. */
   version: number;
   /** Where the record comes from: `none` no folder or an empty one, `files` a tree written by hand, `record` a committed version. */
   origin: 'none' | 'files' | 'record';
   /** The record, with a person's valid edits in it; null when there is none or it can't be read. */
-  record: TaskRecord | null;
+  record: R | null;
   /** Why the record can't be read, or must not be changed before a person has mended a file; null when all is well. */
   problem: string | null;
   /** Things a person should know that stop nothing. */
   warnings: string[];
 }
 
-/** The same, by whoever has looked into the task's folder. */
+/** A task as whoever looks at a whole tree sees it. */
+export type TaskSeen = TaskRead<RecordExcerpt>;
+
+/** A task as seen by whoever has looked into the task's folder. */
 export interface FolderRead extends TaskRead {
   /** Names in the folder, for those who look for more than the record. */
   names: readonly string[];

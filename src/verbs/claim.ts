@@ -13,7 +13,7 @@ import { settleClaim, softOverlaps } from '../runner/overlap.ts';
 import { stopFormerWorker } from '../runner/takeover.ts';
 import { changeTask } from '../store/change.ts';
 import type { LoadedPlan } from '../store/plan-file.ts';
-import type { TaskRead } from '../store/store.ts';
+import type { TaskSeen } from '../store/store.ts';
 import {
   type Call,
   finishVerification,
@@ -91,7 +91,7 @@ async function claimOne(
   session: Session,
   loaded: LoadedPlan,
   task: PlanTask,
-  reads: Map<string, TaskRead>,
+  reads: Map<string, TaskSeen>,
   { claimId, runId, owner }: Wanted,
 ): Promise<ClaimResult> {
   const { agents } = session.settings;

@@ -13,7 +13,7 @@ import type { FinishedAttempt, RunningAttempt } from '../runner/running-attempt.
 import type { WorkerExit } from '../runner/worker.ts';
 import { yielding } from '../store/drivers.ts';
 import type { LoadedPlan } from '../store/plan-file.ts';
-import type { TaskRead } from '../store/store.ts';
+import type { TaskSeen } from '../store/store.ts';
 import {
   type Call,
   endRun,
@@ -112,7 +112,7 @@ async function start(session: Session, options: ExecOptions): Promise<Started> {
 function candidatesOf(
   session: Session,
   loaded: LoadedPlan,
-  reads: ReadonlyMap<string, TaskRead>,
+  reads: ReadonlyMap<string, TaskSeen>,
   options: ExecOptions,
 ): PlanTask[] {
   if (options.next === true) return requireReady(session, loaded, reads);

@@ -16,7 +16,7 @@ import type { PhaseOfWork } from '../core/records.ts';
 import { closest } from '../core/text.ts';
 import { worldOf } from '../runner/env.ts';
 import type { LoadedPlan } from '../store/plan-file.ts';
-import type { TaskRead } from '../store/store.ts';
+import type { TaskSeen } from '../store/store.ts';
 import { divergences } from './auto-gc.ts';
 import { type Call, foresee, openSession, plannedTask, planOf, readAll, readFor } from './session.ts';
 
@@ -84,7 +84,7 @@ function requireName({ plan, file }: LoadedPlan, name: string): void {
   });
 }
 
-function problemsOf(reads: ReadonlyMap<string, TaskRead>): string[] {
+function problemsOf(reads: ReadonlyMap<string, TaskSeen>): string[] {
   return [...reads.values()].flatMap((read) =>
     (read.problem === null ? read.warnings : [read.problem, ...read.warnings]).map(
       (text) => `task ${read.task_id}: ${text}`,

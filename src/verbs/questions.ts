@@ -1,9 +1,9 @@
 /** `questions`: what was asked, and what came of it. `attach`: the questions of a run as they come. */
 
 import { ForgeError } from '../core/errors.ts';
+import type { RecordExcerpt } from '../core/excerpt.ts';
 import { requireUuid } from '../core/ids.ts';
 import { openQuestion, type Question, type QuestionOption, settledQuestion } from '../core/questions.ts';
-import type { TaskRecord } from '../core/records.ts';
 import { knowingQuestion } from '../store/questions.ts';
 import { runRow } from './run-rows.ts';
 import { type Call, openSession, readAll, type Session } from './session.ts';
@@ -62,13 +62,13 @@ async function rowsOf(session: Session, { open, run }: QuestionsOptions): Promis
 }
 
 /** Most tasks never ask, and their folders need not be looked through. */
-function mayHaveAsked({ state, memo }: TaskRecord): boolean {
+function mayHaveAsked({ state, memo }: RecordExcerpt): boolean {
   return memo.questions !== undefined || state.state === 'blocked_on_question' || state.state === 'failed';
 }
 
 async function rowOf(
   session: Session,
-  record: TaskRecord,
+  record: RecordExcerpt,
   task_id: string,
   attempt_id: string,
   question: Question,
@@ -97,7 +97,7 @@ async function rowOf(
   };
 }
 
-function statusOf(record: TaskRecord, question: Question): QuestionRow['status'] {
+function statusOf(record: RecordExcerpt, question: Question): QuestionRow['status'] {
   const settled = settledQuestion(record, question.question_id);
   if (settled !== null) return settled.option_id === null ? 'expired' : 'answered';
   if (openQuestion(record)?.question_id === question.question_id) return 'open';

@@ -2,7 +2,7 @@
 
 import type { RunManifest } from '../core/records.ts';
 import { type RunStanding, runStanding } from '../runner/env.ts';
-import type { TaskRead } from '../store/store.ts';
+import type { TaskSeen } from '../store/store.ts';
 import type { Session } from './session.ts';
 
 export interface RunRow {
@@ -21,6 +21,6 @@ export function runRow(session: Session, manifest: RunManifest): RunRow {
 }
 
 /** Whether the run works on the task, or touched it last. */
-export function isOfRun({ record }: Pick<TaskRead, 'record'>, runId: string): boolean {
+export function isOfRun({ record }: Pick<TaskSeen, 'record'>, runId: string): boolean {
   return record?.lease?.owner_run_id === runId || record?.state.updated_by.run_id === runId;
 }

@@ -2,6 +2,7 @@
 
 import { type Context, newId } from '../core/context.ts';
 import { ForgeError } from '../core/errors.ts';
+import type { RecordExcerpt } from '../core/excerpt.ts';
 import { requireTaskId, requireUuid } from '../core/ids.ts';
 import type { PlanTask } from '../core/plan.ts';
 import { neededFor, outlook, type Reason, reasonsToWait, type WaitCode } from '../core/readiness.ts';
@@ -24,7 +25,7 @@ import { type LoadedPlan, loadPlan, requirePlan } from '../store/plan-file.ts';
 import { loadSettings, requireProject } from '../store/project.ts';
 import { foreseen } from '../store/questions.ts';
 import type { EndedRun, Snapshot } from '../store/state-store.ts';
-import { FileStore, type TaskRead } from '../store/store.ts';
+import { FileStore, type TaskRead, type TaskSeen } from '../store/store.ts';
 
 /** How a verb is called: the outside, and what holds for every verb. */
 export interface Call {
@@ -129,7 +130,7 @@ export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTa
 }
 
 /** Everything in the tree at one look, the tasks by their ids. */
-export type AllRead = Omit<Snapshot, 'tasks'> & { reads: Map<string, TaskRead> };
+export type AllRead = Omit<Snapshot, 'tasks'> & { reads: Map<string, TaskSeen> };
 
 export async function readAll(session: Session): Promise<AllRead> {
   const { tasks, ...rest } = await session.store.snapshot();
@@ -137,7 +138,7 @@ export async function readAll(session: Session): Promise<AllRead> {
 }
 
 /** Moves the tasks on whose questions are settled, as every command does that may give them out. Updates `reads`. */
-export async function resumeSettled(session: Session, reads: Map<string, TaskRead>): Promise<void> {
+export async function resumeSettled(session: Session, reads: Map<string, TaskSeen>): Promise<void> {
   for (const [id, read] of reads) {
     const resumed = await unlessDamaged(session, () => resumeIfSettled(session, read));
     if (resumed !== null) reads.set(id, await session.store.read(id));
@@ -145,11 +146,13 @@ export async function resumeSettled(session: Session, reads: Map<string, TaskRea
 }
 
 /** `reads` as `resumeSettled` would leave them, for those who only look: what they show is what the next claim sees. */
-export async function foresee(session: Session, reads: ReadonlyMap<string, TaskRead>): Promise<Map<string, TaskRead>> {
+export async function foresee(session: Session, reads: ReadonlyMap<string, TaskSeen>): Promise<Map<string, TaskSeen>> {
   const next = new Map(reads);
-  for (const [id, read] of reads) {
+  for (const [id, { record: before }] of reads) {
+    if (before?.state.state !== 'blocked_on_question') continue;
+    const read = await session.store.read(id);
     const { record, problem } = read;
-    if (record?.state.state !== 'blocked_on_question' || problem !== null) continue;
+    if (record === null || problem !== null) continue;
     const seen = await unlessDamaged(session, () => foreseen(session, record));
     if (seen !== null) next.set(id, { ...read, record: seen });
   }
@@ -240,7 +243,7 @@ export async function underRun<T>(
 }
 
 /** The tasks that are ready, in order. Throws NOT_READY when there is none. */
-export function requireReady(session: Session, loaded: LoadedPlan, reads: ReadonlyMap<string, TaskRead>): PlanTask[] {
+export function requireReady(session: Session, loaded: LoadedPlan, reads: ReadonlyMap<string, TaskSeen>): PlanTask[] {
   const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, reads));
   if (ready.length > 0) return ready;
   const left = waiting.length + human.length;
@@ -261,7 +264,7 @@ export async function finishVerification(
   session: Session,
   loaded: LoadedPlan,
   task: PlanTask,
-  reads: Map<string, TaskRead>,
+  reads: Map<string, TaskSeen>,
   runId: string,
 ): Promise<void> {
   const record = reads.get(task.id)?.record ?? null;
@@ -345,8 +348,8 @@ export function refuseUnlessReady(
   session: Session,
   loaded: LoadedPlan,
   task: PlanTask,
-  reads: ReadonlyMap<string, TaskRead>,
-  record: TaskRecord | null,
+  reads: ReadonlyMap<string, TaskSeen>,
+  record: RecordExcerpt | null,
 ): void {
   const world = worldWith(worldOf(session, loaded.plan, reads), task.id, record);
   const reasons = reasonsToWait(task, world);

@@ -6,7 +6,7 @@ import type { PlanTask } from '../core/plan.ts';
 import type { FailureReason, LastError, TaskState } from '../core/records.ts';
 import { pendingVerification } from '../core/verification.ts';
 import { type LoadedPlan, loadPlan } from '../store/plan-file.ts';
-import type { TaskRead } from '../store/store.ts';
+import type { TaskSeen } from '../store/store.ts';
 import { divergences } from './auto-gc.ts';
 import { notEnforced } from './not-enforced.ts';
 import { isOfRun, type RunRow, runRow } from './run-rows.ts';
@@ -55,7 +55,7 @@ export async function status(call: Call, options: { run?: string | undefined }):
   if (run !== null && !runs.some((manifest) => manifest.run_id === run)) {
     throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
   }
-  const mine = (read: TaskRead | undefined) => run === null || (read !== undefined && isOfRun(read, run));
+  const mine = (read: TaskSeen | undefined) => run === null || (read !== undefined && isOfRun(read, run));
   const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
   const others = [...reads.values()].filter(
     (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',
@@ -81,7 +81,7 @@ function projectName(session: Session): string {
   return session.layout.project.slice(session.layout.project.lastIndexOf('/') + 1);
 }
 
-function row(task: PlanTask | null, read: TaskRead | undefined): StatusRow {
+function row(task: PlanTask | null, read: TaskSeen | undefined): StatusRow {
   const record = read?.record ?? null;
   return {
     task_id: task?.id ?? read?.task_id ?? '',
@@ -112,7 +112,7 @@ function failureReason(
 function warningsOf(
   session: Session,
   loaded: LoadedPlan | null,
-  shown: { task: PlanTask | null; read: TaskRead | undefined }[],
+  shown: { task: PlanTask | null; read: TaskSeen | undefined }[],
 ): string[] {
   const warnings = [...(loaded?.warnings ?? []), ...notEnforced(session.settings)];
   for (const { task, read } of shown) {

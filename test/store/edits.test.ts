@@ -92,9 +92,9 @@ describe('an edit on the newest version', () => {
   });
 
   test('is seen without a thorough look too, once its time differs', async () => {
-    tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 7 }));
-    expect((await tree.store.read('build')).record?.state.failure_count).toBe(7);
-    expect((await tree.store.snapshot()).tasks[0]?.record?.state.failure_count).toBe(7);
+    tree.editView('build', 'state.json', (state) => ({ ...state, attempt_count: 7 }));
+    expect((await tree.store.read('build')).record?.state.attempt_count).toBe(7);
+    expect((await tree.store.snapshot()).tasks[0]?.record?.state.attempt_count).toBe(7);
   });
 
   test('under a time that was kept is seen by whoever changes something', async () => {

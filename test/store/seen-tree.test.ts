@@ -7,7 +7,7 @@ import { type Cache, NO_CACHE } from '../../src/store/cache.ts';
 import { runSync } from '../../src/store/drivers.ts';
 import { besideOf } from '../../src/store/gc-files.ts';
 import { SeenTree } from '../../src/store/seen-tree.ts';
-import { readTask } from '../../src/store/task-files.ts';
+import { readTask, type TaskSeen } from '../../src/store/task-files.ts';
 import { until } from '../support/processes.ts';
 import { emptyFolder, held, id, record, runManifest, T0, Tree } from './helpers/tree.ts';
 
@@ -37,10 +37,7 @@ function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
     anew.push(task);
     return runSync(readTask(tree.at(task), task, false));
   });
-  const tasks = reads.map((read) => {
-    const { names: _, ...known } = { names: [], ...read };
-    return { read: known, beside: seen.beside(read.task_id) };
-  });
+  const tasks = reads.map((read) => ({ read: excerpt(read), beside: seen.beside(read.task_id) }));
   seen.keep();
   return { tasks, anew };
 }
@@ -49,9 +46,22 @@ function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
 const really = () =>
   tree.names(tree.layout.tasks).map((task) => {
     const read = runSync(readTask(tree.at(task), task, false));
-    const { names: _, ...known } = read;
-    return { read: known, beside: besideOf(tree.layout, read).beside };
+    return { read: excerpt(read), beside: besideOf(tree.layout, read).beside };
   });
+
+/** What whoever looks at a whole tree may know of a task. */
+function excerpt({ task_id, version, origin, record, problem, warnings }: TaskSeen) {
+  const { state, lease = null, memo } = record ?? {};
+  return {
+    ...{ task_id, version, origin, problem, warnings, lease },
+    state: state?.state,
+    attempts: [state?.attempt_count, state?.current_attempt_id, memo?.completion?.attempt_id],
+    ended: [state?.next_eligible_at ?? null, state?.failure_reason ?? null, state?.last_error ?? null],
+    ids: [state?.task_id, state?.updated_by.run_id],
+    counts: [memo?.generation, memo?.abandons],
+    memo: [memo?.absorbed, memo?.questions, memo?.verification],
+  };
+}
 
 /** Waits until the clock that the file system gives its times by has moved on. */
 async function tick(): Promise<void> {
