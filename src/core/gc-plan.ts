@@ -1,5 +1,6 @@
 /** What gc looks at, and what it may plan to do, as plain data. `gc.ts` decides; `spec/ORCHESTRATOR.md` has the table. */
 
+import type { PlannedTask } from './plan.ts';
 import type { TaskState } from './records.ts';
 
 // --- snapshot --------------------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ export interface GcSnapshot {
   /** Abandonments in a row after which a task fails. */
   abandon_limit: number;
   /** Null: the project has no plan, so no task counts as unplanned. */
-  plan: readonly { id: string; tracker_issue_id: string | null }[] | null;
+  plan: readonly PlannedTask[] | null;
   tasks: readonly SeenTask[];
   /** Runs of this tree. */
   runs: readonly { run_id: string; standing: 'open' | 'ended' | 'dead' }[];

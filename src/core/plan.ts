@@ -90,6 +90,9 @@ export interface PlanTask {
   retry: RetryYaml | null;
 }
 
+/** What is enough to know which tasks there are, and whose issue is whose. */
+export type PlannedTask = Pick<PlanTask, 'id' | 'tracker_issue_id'>;
+
 export type PlanResult = { ok: true; plan: Plan; warnings: string[] } | { ok: false; problems: Problem[] };
 
 /**
@@ -221,6 +224,16 @@ export function unpackPlan(json: string): Plan {
   return indexed({ ...plan, tasks: plan.tasks.map(unpackTask) });
 }
 
+/** The tasks of such a plan by name alone, which takes half the time. */
+export function unpackPlanned(json: string): PlannedTask[] {
+  const { tasks } = JSON.parse(json) as { tasks: PackedTask[] };
+  return tasks.map(({ id, tracker_issue_id = null }) => ({ id, tracker_issue_id }));
+}
+
+export function plannedTasks({ tasks }: Pick<Plan, 'tasks'>): PlannedTask[] {
+  return tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
+}
+
 type PackedTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;
 
 function packTask(task: PlanTask): PackedTask {
@@ -231,6 +244,7 @@ function packTask(task: PlanTask): PackedTask {
 }
 
 const NONE: readonly never[] = [];
+const NO_ENV: PlanTask['env'] = {};
 
 function unpackTask(task: PackedTask): PlanTask {
   return {
@@ -252,7 +266,7 @@ function unpackTask(task: PackedTask): PlanTask {
     run: task.run ?? null,
     verify: task.verify ?? NONE,
     timeout_ms: task.timeout_ms ?? null,
-    env: task.env ?? {},
+    env: task.env ?? NO_ENV,
     retry: task.retry ?? null,
   };
 }

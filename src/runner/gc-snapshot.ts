@@ -5,7 +5,6 @@ import type { GcSnapshot, SeenLease, SeenTask, SeenTracker, TaskIdentity } from 
 import { canonicalLease } from '../core/gc-rows.ts';
 import { issuesOf } from '../core/gc-world.ts';
 import { leaseStanding } from '../core/leases.ts';
-import type { Plan } from '../core/plan.ts';
 import { lacksQuestion, openQuestion } from '../core/questions.ts';
 import type { Lease, RunManifest } from '../core/records.ts';
 import { isTerminal } from '../core/task-state.ts';
@@ -19,7 +18,7 @@ import type { GitLook } from './gc-git.ts';
 
 /** Where a plan is looked at from beside the tree. */
 export interface GcSources {
-  plan: Plan | null;
+  plan: GcSnapshot['plan'];
   tasks: Iterable<TaskSeen>;
   runs: readonly RunManifest[];
   /** Knows what lies beside their records. */
@@ -32,8 +31,7 @@ export interface GcSources {
 /** The snapshot that gc plans on. Throws IO_ERROR when a folder can't be listed. */
 export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSnapshot> {
   const { plan, tasks: reads, runs, seen: all, git, tracker = { kind: 'none' } } = sources;
-  const planned = plan === null ? null : plan.tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
-  const done = doneTasks(tracker, planned);
+  const done = doneTasks(tracker, plan);
   const tasks: SeenTask[] = [];
   for (const found of reads) {
     const { record } = found;
@@ -48,7 +46,7 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
   return {
     now: isoTime(env.now()),
     abandon_limit: env.settings.agents.retry_attempts,
-    plan: planned,
+    plan,
     tasks,
     runs: runs.map((manifest) => ({ run_id: manifest.run_id, standing: runStanding(env, manifest) })),
     tracker,

@@ -5,7 +5,15 @@
 
 import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
-import { type Plan, packPlan, parsePlan, unpackPlan } from '../core/plan.ts';
+import {
+  type Plan,
+  type PlannedTask,
+  packPlan,
+  parsePlan,
+  plannedTasks,
+  unpackPlan,
+  unpackPlanned,
+} from '../core/plan.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Cache, NO_CACHE } from './cache.ts';
 import type { Layout } from './layout.ts';
@@ -34,6 +42,14 @@ export function loadPlan(env: PlanEnv): LoadedPlan | null {
   return source === null ? null : parsePlanText(source, env.cache);
 }
 
+/** The tasks of the plan by name alone, which takes less where there are many; null and what it throws as of `loadPlan`. */
+export function loadPlanned(env: PlanEnv): PlannedTask[] | null {
+  const source = readPlanText(env);
+  if (source === null) return null;
+  const kept = keptPlan(env.cache ?? NO_CACHE, source.text, unpackPlanned);
+  return kept?.plan ?? plannedTasks(parsePlanText(source, env.cache).plan);
+}
+
 /** Text of a plan, and its file as a person would write it. */
 export interface PlanText {
   file: string;
@@ -42,7 +58,7 @@ export interface PlanText {
 
 /** Throws PHASES_PARSE_ERROR with all problems. */
 export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE): LoadedPlan {
-  const kept = keptPlan(cache, text);
+  const kept = keptPlan(cache, text, unpackPlan);
   if (kept !== null) return { file, text, ...kept };
   const parsed = parsePlan(text, file);
   if (!parsed.ok) {
@@ -54,14 +70,13 @@ export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE)
   return { plan: parsed.plan, file, text, warnings: parsed.warnings };
 }
 
-type Parsed = Pick<LoadedPlan, 'plan' | 'warnings'>;
-
 /** A line with the plan, one with the warnings, both as JSON, and then the text that they came of. */
-function keepPlan(cache: Cache, text: string, { plan, warnings }: Parsed): void {
+function keepPlan(cache: Cache, text: string, { plan, warnings }: Pick<LoadedPlan, 'plan' | 'warnings'>): void {
   cache.write('plan', [`${packPlan(plan)}\n${JSON.stringify(warnings)}\n`, text]);
 }
 
-function keptPlan(cache: Cache, text: string): Parsed | null {
+/** What `unpack` makes of the plan that was kept; null when none was, or that of another text. */
+function keptPlan<T>(cache: Cache, text: string, unpack: (json: string) => T): { plan: T; warnings: string[] } | null {
   const kept = cache.read('plan');
   if (kept === null) return null;
   const planEnd = kept.indexOf('\n');
@@ -69,7 +84,7 @@ function keptPlan(cache: Cache, text: string): Parsed | null {
   if (!kept.subarray(end + 1).equals(Buffer.from(text))) return null;
   try {
     const warnings = JSON.parse(kept.toString('utf8', planEnd + 1, end)) as string[];
-    return { plan: unpackPlan(kept.toString('utf8', 0, planEnd)), warnings };
+    return { plan: unpack(kept.toString('utf8', 0, planEnd)), warnings };
   } catch {
     return null;
   }

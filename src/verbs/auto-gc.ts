@@ -1,7 +1,7 @@
 /** What read verbs notice by themselves: the rows of gc that need neither git nor a tracker. They say so, and change nothing. */
 
 import { detectCheapDivergences } from '../core/gc.ts';
-import type { Plan } from '../core/plan.ts';
+import { type Plan, plannedTasks } from '../core/plan.ts';
 import { oneLine } from '../core/text.ts';
 import { buildSnapshot } from '../runner/gc-snapshot.ts';
 import type { AllRead, Session } from './session.ts';
@@ -15,7 +15,12 @@ export async function divergences(session: Session, plan: Plan | null, all: AllR
 
 async function linesFor(session: Session, plan: Plan | null, { reads, runs, seen }: AllRead): Promise<string[]> {
   try {
-    const snapshot = await buildSnapshot(session, { plan, tasks: reads.values(), runs, seen });
+    const snapshot = await buildSnapshot(session, {
+      plan: plan && plannedTasks(plan),
+      tasks: reads.values(),
+      runs,
+      seen,
+    });
     seen.keep();
     const found = detectCheapDivergences(snapshot).filter(({ action }) => action !== 'report_orphan');
     return found.map(

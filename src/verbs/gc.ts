@@ -7,7 +7,7 @@ import { parseSavedPlan, type SavedPlan } from '../core/gc-plan-schema.ts';
 import { tasksKnownTo } from '../core/gc-world.ts';
 import { requireTaskId } from '../core/ids.ts';
 import { once } from '../core/once.ts';
-import type { Plan } from '../core/plan.ts';
+import type { PlannedTask } from '../core/plan.ts';
 import { closest } from '../core/text.ts';
 import { isoTime } from '../core/time.ts';
 import type { Tracker } from '../core/tracker.ts';
@@ -21,7 +21,7 @@ import { CLEAN_EXIT } from '../runner/verdicts.ts';
 import { parseJson } from '../store/json.ts';
 import { type LegacyMove, legacyMoves, moveLegacy } from '../store/legacy.ts';
 import { takingTurns } from '../store/locks.ts';
-import { loadPlan } from '../store/plan-file.ts';
+import { loadPlan, loadPlanned } from '../store/plan-file.ts';
 import { lookForRepository } from '../store/repository-look.ts';
 import { treeIdentity } from '../store/tree-identity.ts';
 import { readUserFile, writeUserFile } from '../store/user-files.ts';
@@ -62,7 +62,7 @@ export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
   const moves = options.plan === undefined ? legacyMoves(session.layout, stamp) : [];
   if (options.dryRun === true || options.out !== undefined) return preview(session, options, moves);
   if (!treeExists(session) && moves.length === 0) {
-    await requireKnown(options.tasks, () => planOrNull(session)?.byId.keys() ?? []);
+    await requireKnown(options.tasks, () => plannedOrNull(session)?.map(({ id }) => id) ?? []);
     return emptyAnswer();
   }
   session.store.ensureTree();
@@ -149,7 +149,7 @@ async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPl
   const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
     trackerSeen(session),
     gitLook(session),
-    soon().then(async () => [planOrNull(session), await session.store.snapshot()] as const),
+    soon().then(async () => [plannedOrNull(session), await session.store.snapshot()] as const),
   ]);
   const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
   seen.keep();
@@ -166,7 +166,7 @@ async function savedPlan(session: Session, { plan: file = '', tasks }: GcVerbOpt
   await requireKnown(tasks, async () => [
     ...plan.rows.map(({ task_id }) => task_id),
     ...(await session.store.list()),
-    ...(planOrNull(session)?.byId.keys() ?? []),
+    ...(plannedOrNull(session)?.map(({ id }) => id) ?? []),
   ]);
   return plan;
 }
@@ -190,9 +190,9 @@ async function gitLook(session: Session): Promise<GitLook> {
 }
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */
-function planOrNull(session: Session): Plan | null {
+function plannedOrNull(session: Session): PlannedTask[] | null {
   try {
-    return loadPlan(session)?.plan ?? null;
+    return loadPlanned(session);
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
     session.warn(`${error.message}; going on without a plan`);

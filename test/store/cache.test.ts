@@ -5,7 +5,8 @@ import path from 'node:path';
 import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Cache, cacheOf, NO_CACHE } from '../../src/store/cache.ts';
-import { parsePlanText } from '../../src/store/plan-file.ts';
+import { layoutOf } from '../../src/store/layout.ts';
+import { loadPlanned, parsePlanText } from '../../src/store/plan-file.ts';
 import { emptyFolder } from './helpers/tree.ts';
 
 let home: string;
@@ -136,12 +137,20 @@ const TASK = `
         timeout: 5m
         env: { A: 1.10, B: yes, C: "" }
         retry: [{ retry_on: [network], max_attempts: unlimited, base: 0 }, { max_attempts: 2, jitter: false }]
+        tracker_issue_id: "12"
         run: "true"`;
 const planWith = (title: string) =>
   `project: mill\nphases:\n  - id: phase-1\n    name: One\n    tasks:\n      - { id: other, title: ${JSON.stringify(title)}, owner_type: human, run: x, retry: {}, env: {} }${TASK}\n`;
 
 describe('the plan', () => {
   const file = 'plans/phases.yaml';
+
+  /** Its tasks by name alone, as a command finds them in the project. */
+  function planned(text: string, from: Cache) {
+    fs.mkdirSync(path.join(project, 'plans'), { recursive: true });
+    fs.writeFileSync(path.join(project, file), text);
+    return loadPlanned({ layout: layoutOf(project), settings: { plan: null }, cache: from });
+  }
 
   test('is what parsing makes of it, whether it was kept or not', () => {
     fc.assert(
@@ -155,6 +164,8 @@ describe('the plan', () => {
         // What was kept was used.
         expect(reads).toEqual([]);
         expect(first).toEqual(parsePlanText({ file, text }, NO_CACHE));
+        expect(planned(text, counted)).toEqual(planned(text, NO_CACHE));
+        expect(reads).toEqual([]);
       }),
       { numRuns: 50 },
     );
@@ -183,6 +194,12 @@ describe('the plan', () => {
     parsePlanText({ file, text: planWith('One') }, cache());
     const edited = parsePlanText({ file, text: planWith('Two') }, cache());
     expect(edited.plan.byId.get('other')?.title).toBe('Two');
+    expect(
+      planned(planWith('Two').replace('id: other', 'id: another').replace('[other]', '[another]'), cache()),
+    ).toEqual([
+      { id: 'another', tracker_issue_id: null },
+      { id: 'build', tracker_issue_id: '12' },
+    ]);
     const wrong = planWith('One').replace('id: other', 'id: ../other');
     for (let i = 0; i < 2; i++)
       expect(() => parsePlanText({ file, text: wrong }, cache())).toThrow('in plans/phases.yaml');
