@@ -236,15 +236,25 @@ export function plannedTasks({ tasks }: Pick<Plan, 'tasks'>): PlannedTask[] {
 
 type PackedTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;
 
-function packTask(task: PlanTask): PackedTask {
-  const { id, phase_id, title } = task;
-  const open = Object.entries(unpackTask({ id, phase_id, title }));
-  const said = open.filter(([name, value]) => JSON.stringify(task[name as keyof PlanTask]) !== JSON.stringify(value));
-  return { id, phase_id, title, ...Object.fromEntries(said.map(([name]) => [name, task[name as keyof PlanTask]])) };
-}
-
 const NONE: readonly never[] = [];
 const NO_ENV: PlanTask['env'] = {};
+
+/** A task that leaves open all that may be. */
+const OPEN = unpackTask({ id: '', phase_id: '', title: '' });
+
+function packTask(task: PlanTask): PackedTask {
+  const { id, phase_id, title } = task;
+  const said = Object.entries(task).filter(([name, value]) => !isSame(value, OPEN[name as keyof PlanTask]));
+  return { id, phase_id, title, ...Object.fromEntries(said) };
+}
+
+function isSame(value: unknown, open: unknown): boolean {
+  return value === open || (isEmpty(value) && isEmpty(open));
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
 
 function unpackTask(task: PackedTask): PlanTask {
   return {

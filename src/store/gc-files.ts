@@ -15,7 +15,7 @@ import { AnswerSchema, QuestionSchema } from '../core/question-records.ts';
 import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../core/records.ts';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
-import { entriesIn, makeFolder, refuseSymlink, syncDir } from './folders.ts';
+import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from './folders.ts';
 import { asIoError } from './io-errors.ts';
 import { parseJson } from './json.ts';
 import type { Layout } from './layout.ts';
@@ -31,36 +31,47 @@ export interface Beside {
   attempts: readonly SeenAttempt[];
 }
 
-/** What lies beside the record of a task that was just read, and the ids of all its attempts. Throws IO_ERROR. */
-export function besideOf(
-  layout: Layout,
-  { task_id, names, record }: FolderRead,
-): { beside: Beside; attemptIds: string[] } {
+/**
+ * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in,
+ * as paths below the task's folder. Throws IO_ERROR.
+ */
+export function besideOf(layout: Layout, { task_id, names, record }: FolderRead): { beside: Beside; places: string[] } {
   const current = record?.state.current_attempt_id ?? null;
-  const all = names.includes('attempts') ? seenAttempts(layout, task_id, current) : [];
+  const places: string[] = [];
+  const all = names.includes('attempts') ? seenAttempts(layout, task_id, current, places) : [];
   const attempts = all.filter(
     ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
   );
-  return {
-    beside: { lease_files: seenLeaseFiles(layout, task_id, names), attempts },
-    attemptIds: all.map(({ attempt_id }) => attempt_id),
-  };
+  return { beside: { lease_files: seenLeaseFiles(layout, task_id, names), attempts }, places };
 }
 
-/** The attempts of a task with what they asked and handed in. `current`: the attempt whose verdict matters. */
-export function seenAttempts(layout: Layout, taskId: string, current: string | null): SeenAttempt[] {
-  const attempts = `${layout.task(taskId)}/attempts`;
-  return attemptsIn(attempts, current).map((attempt_id) => {
+/**
+ * The attempts of a task with what they asked and handed in. `current`: the attempt whose verdict matters. What they were
+ * found in goes to `places`.
+ */
+export function seenAttempts(
+  layout: Layout,
+  taskId: string,
+  current: string | null,
+  places: string[] = [],
+): SeenAttempt[] {
+  const task = layout.task(taskId);
+  places.push('/attempts');
+  return attemptsIn(`${task}/attempts`, current).map((attempt_id) => {
+    const attempt = `/attempts/${attempt_id}`;
+    places.push(attempt);
     // Asking for the few names that matter takes less than listing all.
-    const has = (name: string) => fs.lstatSync(`${attempts}/${attempt_id}/${name}`, NO_EXCEPTION) !== undefined;
+    const has = (name: string) => fs.lstatSync(`${task}${attempt}/${name}`, NO_EXCEPTION) !== undefined;
     const handedIn = attempt_id === current && has('verdict.json');
     const verified = handedIn && has('verdict.verified.json');
+    const isOpen = handedIn && !verified;
+    if (isOpen) places.push(`${attempt}/verdict.json`);
     return {
       attempt_id,
-      verdict: handedIn && !verified ? verdictIn(`${attempts}/${attempt_id}/verdict.json`) : null,
+      verdict: isOpen ? verdictIn(`${task}${attempt}/verdict.json`) : null,
       verified,
-      questions: filesIn(layout, taskId, `attempts/${attempt_id}/questions`).map(asQuestion),
-      answers: filesIn(layout, taskId, `attempts/${attempt_id}/answers`).map(asAnswer),
+      questions: filesIn(task, `${attempt}/questions`, places).map(asQuestion),
+      answers: filesIn(task, `${attempt}/answers`, places).map(asAnswer),
     };
   });
 }
@@ -87,12 +98,17 @@ interface FoundFile {
   text: string | null;
 }
 
-function filesIn(layout: Layout, taskId: string, path: string): FoundFile[] {
-  const dir = `${layout.task(taskId)}/${path}`;
-  return entriesIn(dir).flatMap(({ name }) => {
+/** Whether the folder is there at all is told by that of its attempt. */
+function filesIn(task: string, folder: string, places: string[]): FoundFile[] {
+  if (!isRealEntry(task + folder)) return [];
+  places.push(folder);
+  return entriesIn(task + folder).flatMap(({ name }) => {
     const id = name.replace(/\.json$/, '');
-    const text = isUuid(id) && id !== name ? textOf(`${dir}/${name}`) : undefined;
-    return text === undefined ? [] : [{ id, path: `${path}/${name}`, text }];
+    const path = `${folder}/${name}`;
+    const text = isUuid(id) && id !== name ? textOf(task + path) : undefined;
+    if (text === undefined) return [];
+    places.push(path);
+    return [{ id, path: path.slice(1), text }];
   });
 }
 

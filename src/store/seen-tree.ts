@@ -180,10 +180,10 @@ export class SeenTree {
     if (looked === undefined || record === null || problem !== null || warnings.length > 0) return null;
     const dir = this.#layout.task(task_id);
     const stamps: Stamp[] = [];
-    for (const { path, needed } of placesOf(read, looked)) {
+    for (const path of placesOf(read, looked)) {
       const stamp = stampOf(dir, path);
-      if (stamp === null ? needed : !this.#isSettled(stamp)) return null;
-      if (stamp !== null) stamps.push(stamp);
+      if (stamp === null || !this.#isSettled(stamp)) return null;
+      stamps.push(stamp);
     }
     const { beside } = looked;
     const isBare = beside.lease_files.length === 0 && beside.attempts.length === 0;
@@ -272,28 +272,9 @@ class Kept {
   }
 }
 
-/**
- * All that a look at a task depends on, below its folder. Where a folder of questions or answers is not there, that of its
- * attempt tells when it comes.
- */
-function placesOf(
-  { origin, names }: FolderRead,
-  { beside, attemptIds }: ReturnType<typeof besideOf>,
-): { path: string; needed: boolean }[] {
-  const needed = (path: string) => ({ path, needed: true });
+/** All that a look at a task depends on: its folder, and paths below it. */
+function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof besideOf>): string[] {
   const edited = (name: string) =>
     name === 'state.json' || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
-  return [
-    needed(''),
-    ...names.filter(edited).map((name) => needed(`/${name}`)),
-    ...(names.includes('attempts') ? [needed('/attempts')] : []),
-    ...attemptIds.flatMap((attemptId) => {
-      const dir = `/attempts/${attemptId}`;
-      return [needed(dir), ...['questions', 'answers'].map((name) => ({ path: `${dir}/${name}`, needed: false }))];
-    }),
-    ...beside.attempts.flatMap(({ attempt_id, verdict, questions, answers }) => [
-      ...(verdict === null ? [] : [needed(`/attempts/${attempt_id}/verdict.json`)]),
-      ...[...questions, ...answers].map(({ path }) => needed(`/${path}`)),
-    ]),
-  ];
+  return ['', ...names.filter(edited).map((name) => `/${name}`), ...places];
 }
