@@ -98,6 +98,7 @@ const inPlace = (task: string, ...names: string[]) => {
 const gone = (task: string, ...names: string[]) => fs.rmSync(tree.at(task, ...names), { recursive: true, force: true });
 
 let generation = 40;
+let turn = 0;
 
 /** What may happen to a task; each may be done again. */
 const ACTS: Record<string, (task: string) => unknown> = {
@@ -115,7 +116,10 @@ const ACTS: Record<string, (task: string) => unknown> = {
   'an attempt more': (task) => tree.write(tree.at(task, 'attempts', id(12), 'questions', `${id(8)}.json`), question),
   'an attempt less': (task) => gone(task, 'attempts', ATTEMPT),
   'no attempts': (task) => gone(task, 'attempts'),
-  'a verdict': (task) => tree.write(tree.at(task, 'attempts', ATTEMPT, 'verdict.json'), { verdict: 'blocked' }),
+  'a verdict, and then another in the same file': (task) => {
+    const verdict = turn++ % 2 === 0 ? 'blocked' : 'changes_needed';
+    tree.write(tree.at(task, 'attempts', ATTEMPT, 'verdict.json'), { verdict });
+  },
   'a verdict edited': (task) => inPlace(task, 'attempts', ATTEMPT, 'verdict.json'),
   'its twin': (task) => tree.write(tree.at(task, 'attempts', ATTEMPT, 'verdict.verified.json'), {}),
   'a question': (task) => tree.write(tree.at(task, 'attempts', ATTEMPT, 'questions', `${id(9)}.json`), question),
