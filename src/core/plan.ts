@@ -156,11 +156,13 @@ function buildPlan(yaml: PlanYaml, spell: Spelling): Plan {
 
 /** The plan with what finds a task or a phase by its id. All the rest of a plan is plain data, as JSON can hold it. */
 function indexed(plan: Omit<Plan, 'byId' | 'phaseById'>): Plan {
-  return {
-    ...plan,
-    byId: new Map(plan.tasks.map((task) => [task.id, task])),
-    phaseById: new Map(plan.phases.map((phase) => [phase.id, phase])),
-  };
+  return { ...plan, byId: byId(plan.tasks), phaseById: byId(plan.phases) };
+}
+
+function byId<T extends { id: string }>(all: readonly T[]): Map<string, T> {
+  const found = new Map<string, T>();
+  for (const each of all) found.set(each.id, each);
+  return found;
 }
 
 function buildSource(source: NonNullable<PlanYaml['source']>, spell: Spelling): PlanSource {
@@ -228,10 +230,6 @@ export function unpackPlan(json: string): Plan {
 export function unpackPlanned(json: string): PlannedTask[] {
   const { tasks } = JSON.parse(json) as { tasks: PackedTask[] };
   return tasks.map(({ id, tracker_issue_id = null }) => ({ id, tracker_issue_id }));
-}
-
-export function plannedTasks({ tasks }: Pick<Plan, 'tasks'>): PlannedTask[] {
-  return tasks.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
 }
 
 type PackedTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;

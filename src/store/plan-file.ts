@@ -5,15 +5,7 @@
 
 import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
-import {
-  type Plan,
-  type PlannedTask,
-  packPlan,
-  parsePlan,
-  plannedTasks,
-  unpackPlan,
-  unpackPlanned,
-} from '../core/plan.ts';
+import { type Plan, type PlannedTask, packPlan, parsePlan, unpackPlan, unpackPlanned } from '../core/plan.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Cache, NO_CACHE } from './cache.ts';
 import type { Layout } from './layout.ts';
@@ -43,11 +35,11 @@ export function loadPlan(env: PlanEnv): LoadedPlan | null {
 }
 
 /** The tasks of the plan by name alone, which takes less where there are many; null and what it throws as of `loadPlan`. */
-export function loadPlanned(env: PlanEnv): PlannedTask[] | null {
+export function loadPlanned(env: PlanEnv): readonly PlannedTask[] | null {
   const source = readPlanText(env);
   if (source === null) return null;
   const kept = keptPlan(env.cache ?? NO_CACHE, source.text, unpackPlanned);
-  return kept?.plan ?? plannedTasks(parsePlanText(source, env.cache).plan);
+  return kept?.plan ?? parsePlanText(source, env.cache).plan.tasks;
 }
 
 /** Text of a plan, and its file as a person would write it. */

@@ -1,7 +1,7 @@
 /** What read verbs notice by themselves: the rows of gc that need neither git nor a tracker. They say so, and change nothing. */
 
 import { detectCheapDivergences } from '../core/gc.ts';
-import { type Plan, plannedTasks } from '../core/plan.ts';
+import type { Plan } from '../core/plan.ts';
 import { oneLine } from '../core/text.ts';
 import { buildSnapshot } from '../runner/gc-snapshot.ts';
 import type { AllRead, Session } from './session.ts';
@@ -16,7 +16,7 @@ export async function divergences(session: Session, plan: Plan | null, all: AllR
 async function linesFor(session: Session, plan: Plan | null, { reads, runs, seen }: AllRead): Promise<string[]> {
   try {
     const snapshot = await buildSnapshot(session, {
-      plan: plan && plannedTasks(plan),
+      plan: plan?.tasks ?? null,
       tasks: reads.values(),
       runs,
       seen,

@@ -190,7 +190,7 @@ async function gitLook(session: Session): Promise<GitLook> {
 }
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */
-function plannedOrNull(session: Session): PlannedTask[] | null {
+function plannedOrNull(session: Session): readonly PlannedTask[] | null {
   try {
     return loadPlanned(session);
   } catch (error) {

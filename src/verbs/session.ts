@@ -134,7 +134,9 @@ export type AllRead = Omit<Snapshot, 'tasks'> & { reads: Map<string, TaskSeen> }
 
 export async function readAll(session: Session): Promise<AllRead> {
   const { tasks, ...rest } = await session.store.snapshot();
-  return { reads: new Map(tasks.map((read) => [read.task_id, read])), ...rest };
+  const reads = new Map<string, TaskSeen>();
+  for (const read of tasks) reads.set(read.task_id, read);
+  return { reads, ...rest };
 }
 
 /** Moves the tasks on whose questions are settled, as every command does that may give them out. Updates `reads`. */
@@ -146,10 +148,14 @@ export async function resumeSettled(session: Session, reads: Map<string, TaskSee
 }
 
 /** `reads` as `resumeSettled` would leave them, for those who only look: what they show is what the next claim sees. */
-export async function foresee(session: Session, reads: ReadonlyMap<string, TaskSeen>): Promise<Map<string, TaskSeen>> {
+export async function foresee(
+  session: Session,
+  reads: ReadonlyMap<string, TaskSeen>,
+): Promise<ReadonlyMap<string, TaskSeen>> {
+  const parked = [...reads.values()].filter(({ record }) => record?.state.state === 'blocked_on_question');
+  if (parked.length === 0) return reads;
   const next = new Map(reads);
-  for (const [id, { record: before }] of reads) {
-    if (before?.state.state !== 'blocked_on_question') continue;
+  for (const { task_id: id } of parked) {
     const read = await session.store.read(id);
     const { record, problem } = read;
     if (record === null || problem !== null) continue;
