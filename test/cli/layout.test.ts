@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { columnOf, cut, hang, pad, plural, widthOf, wrap } from '../../src/cli/layout.ts';
+import fc from '../support/properties.ts';
 
 describe('widthOf', () => {
   it.each([

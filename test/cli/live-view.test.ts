@@ -1,12 +1,12 @@
 /** The lines of the live view: something of everything, never more than fits, and nothing that a terminal would obey. */
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';
 import { PLAIN } from '../../src/cli/look.ts';
 import { type Frame, liveLines } from '../../src/cli/render/live.ts';
 import type { LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../src/core/live.ts';
 import { plainText } from '../../src/core/text.ts';
+import fc from '../support/properties.ts';
 
 const COUNTS = {
   over: 0,

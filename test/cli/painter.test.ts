@@ -1,9 +1,9 @@
 /** The painter: at most ten paintings a second, nothing lost that is to stand above, and nothing left of the window. */
 
 import { Terminal as Emulator } from '@xterm/headless';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Painter } from '../../src/cli/painter.ts';
+import fc from '../support/properties.ts';
 
 type Written = { ms: number; name: string; text: string };
 

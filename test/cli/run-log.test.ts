@@ -1,11 +1,11 @@
 /** Every event of a run has its line, and no line is too long or holds what a terminal would obey. */
 
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';
 import { PLAIN } from '../../src/cli/look.ts';
 import { RunLog } from '../../src/cli/run-log.ts';
 import type { RunEvent } from '../../src/core/run-events.ts';
+import fc from '../support/properties.ts';
 
 const TAIL = { stdout: '', stderr: '' };
 const ERROR = { class: 'exit.2', message: 'exited with code 2' };

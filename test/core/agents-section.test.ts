@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   agentsSection,
@@ -8,6 +7,7 @@ import {
   withoutSection,
   withSection,
 } from '../../src/core/agents-section.ts';
+import fc from '../support/properties.ts';
 
 const put = (text: string | null) => withSection(text, locateSection(text ?? ''));
 const take = (text: string) => withoutSection(text, locateSection(text));

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BackoffCurve, backoffMs, nextEligibleAt } from '../../src/core/retry.ts';
+import fc from '../support/properties.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00.000Z');
 

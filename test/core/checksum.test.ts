@@ -1,7 +1,7 @@
 import { crc32 as zlibCrc32 } from 'node:zlib';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { crc32 } from '../../src/core/checksum.ts';
+import fc from '../support/properties.ts';
 
 describe('crc32', () => {
   test.each([

@@ -1,9 +1,9 @@
 /** The longest chain of tasks that is left, against all chains that there are. */
 
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { criticalPath, weightOf } from '../../src/core/critical-path.ts';
 import type { Plan, PlanTask } from '../../src/core/plan.ts';
+import fc from '../support/properties.ts';
 import { onePhase, type PhaseEntry, plan, type TaskEntry } from './helpers/plans.ts';
 
 const everything = () => true;

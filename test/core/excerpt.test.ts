@@ -1,9 +1,9 @@
 /** What of a record is kept for the next look at the tree: all that tells where its task stands, and nothing else. */
 
-import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { packExcerpt, type RecordExcerpt, unpackExcerpt } from '../../src/core/excerpt.ts';
 import { TASK_STATES, type TaskRecord } from '../../src/core/records.ts';
+import fc from '../support/properties.ts';
 import { id, record } from './helpers/tasks.ts';
 
 const kept = (whole: RecordExcerpt) => unpackExcerpt(JSON.parse(JSON.stringify(packExcerpt(whole))));

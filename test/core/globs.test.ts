@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GLOB_MAX_CHARS, GLOB_MAX_EXPANDED, globFault, readGlob } from '../../src/core/glob-syntax.ts';
 import { commonPath, globOf, globOfFolder, matches } from '../../src/core/globs.ts';
+import fc from '../support/properties.ts';
 
 const meet = (...globs: string[]) => commonPath(globs.map(globOf));
 

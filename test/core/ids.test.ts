@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { newId } from '../../src/core/context.ts';
 import { ForgeError } from '../../src/core/errors.ts';
 import { isTaskId, isUuid, requireTaskId, requireUuid, uuidv7 } from '../../src/core/ids.ts';
+import fc from '../support/properties.ts';
 import { refusal } from './helpers/tasks.ts';
 
 const UUID = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Liveness, OwnerIdentity } from '../../src/core/identity.ts';
 import { type LeaseObserver, leaseStanding, newLease, renewed } from '../../src/core/leases.ts';
 import { isoTime } from '../../src/core/time.ts';
+import fc from '../support/properties.ts';
 import { BOOT, GRACE_MS, instant, lease, OWNER, observer, T0, TTL_MS } from './helpers/tasks.ts';
 
 /** The standing as one word, seen `ms` after the lease was taken. */

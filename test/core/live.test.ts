@@ -1,12 +1,12 @@
 /** What a live view is made of: every task counts once, and what waits is told together with what it waits for. */
 
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type LiveModel, liveModel } from '../../src/core/live.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { outlook } from '../../src/core/readiness.ts';
 import { TASK_STATES, type TaskRecord, type TaskState } from '../../src/core/records.ts';
 import { isoTime } from '../../src/core/time.ts';
+import fc from '../support/properties.ts';
 import { onePhase, plan, world } from './helpers/plans.ts';
 import { id, lease, OWNER, record, T0, TTL_MS } from './helpers/tasks.ts';
 

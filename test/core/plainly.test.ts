@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { acceptor } from '../../src/core/plainly.ts';
@@ -12,6 +11,7 @@ import {
   TaskStateSchema,
   VerdictSchema,
 } from '../../src/core/records.ts';
+import fc from '../support/properties.ts';
 
 const AT = '2030-01-01T00:00:00.000Z';
 const owner = { host: 'h', boot_id: 'b', pid_ns: 'pid:[1]', pid: 7, started_at: 'ticks:1' };

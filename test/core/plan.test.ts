@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Plan, parsePlan } from '../../src/core/plan.ts';
 import { coercePolicy, RetryPolicy, TASK_RETRY_DEFAULT } from '../../src/core/retry.ts';
+import fc from '../support/properties.ts';
 
 const FILE = 'plans/phases.yaml';
 

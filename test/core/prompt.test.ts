@@ -1,10 +1,10 @@
 /** What a worker is told, and that what others wrote stays where it is put. */
 
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PROMPT_MAX_BYTES, type PromptFacts, type SettledDecision, workerPrompt } from '../../src/core/prompt.ts';
 import { plainText } from '../../src/core/text.ts';
 import type { CheckResult } from '../../src/core/verification.ts';
+import fc from '../support/properties.ts';
 
 const FACTS: PromptFacts = {
   task: {

@@ -1,6 +1,5 @@
 /** What asking and answering make of a record. */
 
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type Answer,
@@ -14,6 +13,7 @@ import {
 import type { TaskRecord } from '../../src/core/records.ts';
 import { cancelTask, retryTask } from '../../src/core/task-ops.ts';
 import { isoTime } from '../../src/core/time.ts';
+import fc from '../support/properties.ts';
 import { ATTEMPT, chain, next, OTHER_ATTEMPT } from './helpers/requests.ts';
 import { frozen, record, refusal, T0 } from './helpers/tasks.ts';
 

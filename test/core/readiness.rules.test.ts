@@ -1,12 +1,12 @@
 /** Random small plans in random conditions: readiness against its definition, and hope against what a runner gets to. */
 
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../src/core/plan.ts';
 import { mayStillRun, withDependencies } from '../../src/core/prospects.ts';
 import { outlook, reasonsToWait, type World } from '../../src/core/readiness.ts';
 import type { TaskRecord } from '../../src/core/records.ts';
 import { isoTime } from '../../src/core/time.ts';
+import fc from '../support/properties.ts';
 import { plan, world } from './helpers/plans.ts';
 import { GRACE_MS, lease, record, T0, TTL_MS } from './helpers/tasks.ts';
 

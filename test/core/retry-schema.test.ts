@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { type CompositeRetryPolicy, coercePolicy, type PolicyDeclaration } from '../../src/core/retry.ts';
 import { retryProblems, retrySchema } from '../../src/core/retry-schema.ts';
+import fc from '../support/properties.ts';
 
 describe('what plans and settings accept', () => {
   const accepted: unknown[] = [

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   bumpRetryCount,
@@ -11,6 +10,7 @@ import {
   STEP_RETRY_DEFAULT,
   TASK_RETRY_DEFAULT,
 } from '../../src/core/retry.ts';
+import fc from '../support/properties.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00.000Z');
 const half = () => 0.5;

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/core/retry.ts';
 import { DEFAULT_SETTINGS, parseSettings, type Settings } from '../../src/core/settings.ts';
+import fc from '../support/properties.ts';
 
 const FILE = '.forge/settings.yaml';
 

@@ -3,7 +3,6 @@
  * knows only who holds the task and until when; from it follows which requests may change anything.
  */
 
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ForgeError } from '../../src/core/errors.ts';
 import { freshRecord, type TaskRecord, type TaskState } from '../../src/core/records.ts';
@@ -21,6 +20,7 @@ import {
 } from '../../src/core/task-ops.ts';
 import { isClaimable, isInFlight, MOVES } from '../../src/core/task-state.ts';
 import { isoTime } from '../../src/core/time.ts';
+import fc from '../support/properties.ts';
 import { frozen, GRACE_MS, id, instant, OWNER, observer, TTL_MS } from './helpers/tasks.ts';
 
 const ABANDON_LIMIT = 3;

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ERROR_CODES, ForgeError } from '../../src/core/errors.ts';
 import { TASK_STATES, type TaskState } from '../../src/core/records.ts';
@@ -13,6 +12,7 @@ import {
   TERMINAL_TASK_STATES,
   transitions,
 } from '../../src/core/task-state.ts';
+import fc from '../support/properties.ts';
 import { refusal } from './helpers/tasks.ts';
 
 /** Every state with the moves that lead out of it and where each ends. What is not here is refused. */

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { closest, lastLine, oneLine, plainText } from '../../src/core/text.ts';
+import fc from '../support/properties.ts';
 
 const ESC = '\u001b';
 const BEL = '\u0007';

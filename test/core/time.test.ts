@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatDuration, fromIso, isoTime, parseDuration } from '../../src/core/time.ts';
+import fc from '../support/properties.ts';
 
 describe('parseDuration', () => {
   test.each<[unknown, number]>([

@@ -1,6 +1,5 @@
 /** What verification decides, without running anything. */
 
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ERROR_CLASS_PATTERN } from '../../src/core/classify.ts';
 import { NOTHING_NOTED } from '../../src/core/guardrails.ts';
@@ -18,6 +17,7 @@ import {
   workFault,
 } from '../../src/core/verification.ts';
 import { verifyCommands } from '../../src/core/verify-commands.ts';
+import fc from '../support/properties.ts';
 import {
   ATTEMPT,
   CLAIM,

@@ -1,7 +1,6 @@
 /** Names of branches, what git says of its worktrees, and the variables that would lead it elsewhere. */
 
 import { execFileSync } from 'node:child_process';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isTaskId } from '../../src/core/ids.ts';
 import {
@@ -12,6 +11,7 @@ import {
   taskOfBranch,
   withoutGitLocals,
 } from '../../src/core/workspaces.ts';
+import fc from '../support/properties.ts';
 
 const ids = fc.stringMatching(/^[A-Za-z0-9]([a.]|\.lock|[A-Za-z0-9._-]){0,12}$/).filter(isTaskId);
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { locate, parseYaml, positionsOf, type YamlPath } from '../../src/core/yaml.ts';
+import fc from '../support/properties.ts';
 
 function read(text: string): unknown {
   const result = parseYaml(text, 'a.yaml');

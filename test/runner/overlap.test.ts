@@ -3,7 +3,6 @@
  * memory, in every order of reads, commits, pauses and deaths that fast-check comes upon.
  */
 
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { repeated } from '../../src/core/decision.ts';
 import { ForgeError } from '../../src/core/errors.ts';
@@ -18,6 +17,7 @@ import { changeTask } from '../../src/store/change.ts';
 import type { TaskRead } from '../../src/store/store.ts';
 import { onePhase } from '../core/helpers/plans.ts';
 import { BOOT, GRACE_MS, id, T0, TTL_MS } from '../core/helpers/tasks.ts';
+import fc from '../support/properties.ts';
 
 /** Whoever is killed gets no further, not even to clean up. */
 class Killed extends Error {}

@@ -2,11 +2,11 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Cache, cacheOf, NO_CACHE } from '../../src/store/cache.ts';
 import { layoutOf } from '../../src/store/layout.ts';
 import { loadPlanned, parsePlanText } from '../../src/store/plan-file.ts';
+import fc from '../support/properties.ts';
 import { emptyFolder } from './helpers/tree.ts';
 
 let home: string;

@@ -3,7 +3,6 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { crc32 } from '../../src/core/checksum.ts';
 import { isoTime } from '../../src/core/time.ts';
@@ -11,6 +10,7 @@ import { closeLogs, logFile, openLogs, readFrom, removeAttempt } from '../../src
 import { Journal, type JournalEntry } from '../../src/store/journal.ts';
 import { appendLines, readLines } from '../../src/store/lines.ts';
 import { advised } from '../../src/store/locks.ts';
+import fc from '../support/properties.ts';
 import { emptyFolder, refusal, T0, Tree } from './helpers/tree.ts';
 
 describe('lines', () => {

@@ -1,7 +1,6 @@
 /** What was seen of the tree and kept: used while it is still so, and noticed whatever anybody does to it. */
 
 import fs from 'node:fs';
-import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Cache, NO_CACHE } from '../../src/store/cache.ts';
 import { runSync } from '../../src/store/drivers.ts';
@@ -9,6 +8,7 @@ import { besideOf } from '../../src/store/gc-files.ts';
 import { SeenTree } from '../../src/store/seen-tree.ts';
 import { readTask, type TaskSeen } from '../../src/store/task-files.ts';
 import { until } from '../support/processes.ts';
+import fc from '../support/properties.ts';
 import { emptyFolder, held, id, record, runManifest, T0, Tree } from './helpers/tree.ts';
 
 let tree: Tree;
@@ -188,9 +188,10 @@ describe('what was seen of a task', () => {
 
 describe('what is kept', () => {
   test('is nothing that changed just now: its times may be those of its next change', async () => {
+    const nowMs = Date.now();
     await grow();
-    look({ nowMs: Date.now() });
-    expect(look({ nowMs: Date.now() }).anew).toEqual(TASKS);
+    look({ nowMs });
+    expect(look({ nowMs }).anew).toEqual(TASKS);
   });
 
   test('is only what is worth it, and what was kept before stays', async () => {
@@ -252,8 +253,8 @@ describe('what is kept', () => {
 
 describe('the runs', () => {
   const manifest = (run: number) => `${tree.layout.run(id(run))}/manifest.json`;
-  const LATER = T0 + 3_600_000;
-  const open = (nowMs = LATER) => new SeenTree(tree.layout, cache, nowMs, 1);
+  const open = (nowMs = Date.now() + 60_000) => new SeenTree(tree.layout, cache, nowMs, 1);
+  let before = 0;
 
   /** The runs by what was kept, and whether they had to be listed. */
   async function runsOf(seen: SeenTree) {
@@ -279,6 +280,7 @@ describe('the runs', () => {
   }
 
   beforeEach(async () => {
+    before = Date.now();
     await grow();
     for (const run of [100, 101]) await tree.store.createRun(runManifest(id(run)), `op-${run}`);
   });
@@ -303,7 +305,7 @@ describe('the runs', () => {
   });
 
   test('are listed each time while one of them can not be read, or has only just changed', async () => {
-    await look(Date.now());
+    await look(before);
     expect(await runsOf(open())).toBe(true);
     tree.write(manifest(100), 'no manifest');
     await look();

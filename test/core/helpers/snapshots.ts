@@ -1,6 +1,5 @@
 /** Snapshots for gc in a line or two, any snapshot at all, and what becomes of one when its plan is carried out. */
 
-import fc from 'fast-check';
 import { assertNeverGcRow, type GcPlan, type GcPlanRow, type GcSnapshot } from '../../../src/core/gc.ts';
 import {
   ISSUE_STATES,
@@ -18,6 +17,7 @@ import { canonicalLease } from '../../../src/core/gc-rows.ts';
 import { TASK_STATES, type TaskState } from '../../../src/core/records.ts';
 import { isInFlight } from '../../../src/core/task-state.ts';
 import { isoTime } from '../../../src/core/time.ts';
+import fc from '../../support/properties.ts';
 import { T0, TTL_MS } from './tasks.ts';
 
 export const LIMIT = 3;
@@ -331,7 +331,11 @@ const anyTask = (distinct: boolean): fc.Arbitrary<SeenTask> =>
     identity: fc.record({ version: fc.nat(9), digest: short('d') }),
     adopted: fc.boolean(),
     problem: fc.oneof({ weight: 9, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: text }),
-    state: orNull(fc.constantFrom(...TASK_STATES, 'claimed' as const, 'blocked_on_question' as const), 9),
+    // What only some state leads to is met as often as the rest.
+    state: orNull(
+      fc.constantFrom(...TASK_STATES, 'claimed', 'claimed', 'blocked_on_question', 'ready_for_review', 'shipped'),
+      9,
+    ),
     lease: orNull(anyLease),
     current_attempt_id: orNull(short('a'), 3),
     completed_attempt_id: orNull(short('a')),
@@ -353,7 +357,7 @@ const anyTask = (distinct: boolean): fc.Arbitrary<SeenTask> =>
 const anyIssue: fc.Arbitrary<SeenIssue> = fc.record({
   id: short('I-'),
   task_id: orNull(name, 3),
-  state: fc.constantFrom(...ISSUE_STATES),
+  state: fc.constantFrom(...ISSUE_STATES, 'done'),
   claimed_by: orNull(run),
 });
 
@@ -379,7 +383,7 @@ export const anySnapshot = (distinct: boolean): fc.Arbitrary<GcSnapshot> =>
     now: fc.oneof({ weight: 9, arbitrary: fc.constant(isoTime(T0)) }, { weight: 1, arbitrary: time }),
     abandon_limit: fc.oneof({ weight: 5, arbitrary: fc.constant(LIMIT) }, { weight: 1, arbitrary: count }),
     plan: orNull(
-      listOf(fc.record({ id: name, tracker_issue_id: orNull(short('I-')) }), 4, ({ id }) => id, distinct),
+      listOf(fc.record({ id: name, tracker_issue_id: orNull(short('I-'), 3) }), 4, ({ id }) => id, distinct),
       4,
     ),
     tasks: listOf(anyTask(distinct), 4, ({ task_id }) => task_id, distinct),
@@ -393,7 +397,7 @@ export const anySnapshot = (distinct: boolean): fc.Arbitrary<GcSnapshot> =>
       { weight: 1, arbitrary: fc.constant({ kind: 'none' as const }) },
       { weight: 1, arbitrary: text.map((why) => ({ kind: 'down' as const, why })) },
       {
-        weight: 3,
+        weight: 6,
         arbitrary: listOf(anyIssue, 4, ({ id }) => id, distinct).map((issues) => ({ kind: 'up' as const, issues })),
       },
     ),
