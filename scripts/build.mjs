@@ -14,6 +14,8 @@ import { build } from 'rolldown';
 
 const repo = path.resolve(import.meta.dirname, '..');
 const dist = path.join(repo, 'dist');
+/** Loaded only when it is called; see `lazyParsers`. */
+const PARSERS = 'src/core/parsers.ts';
 /** Which code lies in one file: each file costs a start its share. */
 const GROUPS = [
   // What the command line needs before it knows the verb.
@@ -60,11 +62,13 @@ function writeCodeCache(dir) {
 
 async function bundleCommand(dir) {
   const { output } = await build({
-    input: { main: path.join(repo, 'src/cli/main.ts') },
+    input: { main: path.join(repo, 'src/cli/main.ts'), parsers: path.join(repo, PARSERS) },
+    external: ['./parsers.cjs'],
+    makeAbsoluteExternalsRelative: false,
     platform: 'node',
     logLevel: 'warn',
     write: false,
-    plugins: [plainBuiltins(), lazyChildProcess(), leanYaml()],
+    plugins: [plainBuiltins(), lazyParsers(), lazyChildProcess(), leanYaml()],
     transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()) } },
     output: {
       format: 'cjs',
@@ -78,6 +82,10 @@ async function bundleCommand(dir) {
       },
     },
   });
+  const base = output.find(({ name }) => name === 'base');
+  if (Object.keys(base?.modules ?? { 'js-yaml': null }).some((id) => id.includes('js-yaml'))) {
+    throw new Error('what every verb needs imports js-yaml again: see lazyParsers in scripts/build.mjs');
+  }
   fs.mkdirSync(dir, { recursive: true });
   for (const { fileName, code } of output) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
 }
@@ -114,6 +122,23 @@ function plainBuiltins() {
         code.replace(pattern, (_, names, id) => {
           const values = names.replace(/\btype \w+,?\s*/g, '').replaceAll(' as ', ': ');
           return `const ${values} = process.getBuiltinModule('${id}');`;
+        }),
+    },
+  };
+}
+
+/**
+ * Calls of parsers load them. Reading, compiling and running them and js-yaml would take a fifth of what a start may cost,
+ * and most commands find what they need kept by an earlier one.
+ */
+function lazyParsers() {
+  return {
+    name: 'lazy-parsers',
+    transform: {
+      filter: { id: /[\\/]src[\\/].*\.ts$/ },
+      handler: (code) =>
+        code.replace(/^import \{ (\w+) \} from '[./]*core\/parsers\.ts';$/gm, (_, parser) => {
+          return `const ${parser} = (...args) => require('./parsers.cjs').${parser}(...args);`;
         }),
     },
   };

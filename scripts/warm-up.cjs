@@ -66,6 +66,8 @@ async function start() {
   const bundle = path.resolve(process.argv[2]);
   const project = fs.mkdtempSync(path.join(os.tmpdir(), 'forge-warm-up-'));
   process.chdir(project);
+  // What the commands keep goes with the project.
+  process.env.XDG_CACHE_HOME = path.join(project, '.cache');
   try {
     for (const [file, script] of await warmUp(bundle)) fs.writeFileSync(`${file}.cache`, script.createCachedData());
     process.exitCode = 0;

@@ -14,7 +14,8 @@ export {
   planGc,
 } from './core/gc.ts';
 export { type LeaseObserver, type LeaseStanding, leaseStanding } from './core/leases.ts';
-export { type Plan, type PlanPhase, type PlanTask, parsePlan } from './core/plan.ts';
+export type { Plan, PlanPhase, PlanTask } from './core/plan.ts';
+export { parsePlan } from './core/plan-parser.ts';
 export { type Outlook, outlook, type Reason, reasonsToWait, type World } from './core/readiness.ts';
 export type {
   AttemptManifest,
@@ -39,7 +40,8 @@ export {
   WAIT_RETRY_DEFAULT,
 } from './core/retry.ts';
 export type { RunEvent } from './core/run-events.ts';
-export { parseSettings, type Settings } from './core/settings.ts';
+export type { Settings } from './core/settings.ts';
+export { parseSettings } from './core/settings-parser.ts';
 export { TERMINAL_TASK_STATES, type Transition } from './core/task-state.ts';
 export { systemContext } from './host/context.ts';
 export { type AdminRelease, type AdminReleaseResult, adminReleaseLeaseByIdentity } from './runner/admin-release.ts';

@@ -131,6 +131,8 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:url': (file) => layerOf(file) === 'host',
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/runner/worker.ts',
+  // Compares; only where something was parsed.
+  'node:util': (file) => file === 'src/store/settings-file.ts',
   'node:tty': (file) => layerOf(file) === 'cli',
   'node:worker_threads': (file) => file === 'src/store/stamps.ts',
 };

@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isUuid } from '../src/core/ids.ts';
-import { parsePlan } from '../src/core/plan.ts';
+import { parsePlan } from '../src/core/plan-parser.ts';
 import {
   AttemptManifestSchema,
   parseRecord,
@@ -16,7 +16,7 @@ import {
   type TaskStateRecord,
   TaskStateSchema,
 } from '../src/core/records.ts';
-import { parseSettings } from '../src/core/settings.ts';
+import { parseSettings } from '../src/core/settings-parser.ts';
 import { isInFlight } from '../src/core/task-state.ts';
 import { until, withoutForge } from './support/processes.ts';
 

@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import { expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { fullPlanSchema } from '../src/core/plan-schema.ts';
-import { DEFAULT_SETTINGS, fullSettingsSchema } from '../src/core/settings-schema.ts';
+import { DEFAULT_SETTINGS } from '../src/core/settings.ts';
+import { fullSettingsSchema } from '../src/core/settings-schema.ts';
 
 interface Head {
   $id: string;

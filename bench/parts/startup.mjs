@@ -16,15 +16,23 @@ const SIZE = ROUNDS + 2;
 export async function startup() {
   heading('startup: a verb on a small tree, against `node -e 0`');
   const looks = [['status'], ['phases', '--ready'], ['why', taskId(0)]];
-  const project = scratchProject('startup', plainPlan(SIZE));
+  const project = startupProject('startup');
   forge(project, 'run', 'start');
   await against('--help', () => [CLI, 'orchestrate', '--help']);
   for (const verb of looks) await against(`${verb.join(' ')} --json`, () => forgeArgs(project, ...verb, '--json'));
   await changing();
 }
 
+/** With the settings that `init` writes, but for their comments. */
+function startupProject(name) {
+  const project = scratchProject(name, plainPlan(SIZE));
+  fs.mkdirSync(path.join(project, '.forge'));
+  fs.writeFileSync(path.join(project, '.forge', 'settings.yaml'), 'version: 1\n');
+  return project;
+}
+
 async function changing() {
-  const project = scratchProject('startup-change', plainPlan(SIZE));
+  const project = startupProject('startup-change');
   const run = askForge(project, 'run', 'start').run_id;
   await against('claim --json', (round) => forgeArgs(project, 'claim', taskId(round), '--run', run, '--json'));
   const attempts = Array.from({ length: ROUNDS + 1 }, (_, round) => attemptOf(project, run, taskId(round)));

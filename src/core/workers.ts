@@ -3,7 +3,7 @@
  * `spec/PLAN.md` has the table of presets, and says what each lets its agent do.
  */
 
-import type { AgentSettings } from './settings-schema.ts';
+import type { AgentSettings } from './settings.ts';
 
 export const WORKERS = ['claude', 'codex', 'cursor', 'gemini', 'custom'] as const;
 

@@ -193,7 +193,7 @@ function standing({ state, lease }: TaskRecord): string {
 }
 
 /** Null when the settings have no tracker that is supported. */
-export function keeperOf(env: Env): TrackerKeeper | null {
-  const tracker = openTracker(env);
+export async function keeperOf(env: Env): Promise<TrackerKeeper | null> {
+  const tracker = await openTracker(env);
   return tracker === null ? null : new TrackerKeeper(env, tracker);
 }

@@ -3,7 +3,6 @@
 import { ForgeError } from '../core/errors.ts';
 import type { SeenTracker } from '../core/gc-plan.ts';
 import type { Tracker } from '../core/tracker.ts';
-import { FileTracker } from '../store/file-tracker.ts';
 import type { Env } from './env.ts';
 
 /** How long one call of a tracker is waited for, milliseconds. */
@@ -12,14 +11,15 @@ export const TRACKER_PATIENCE_MS = 5000;
 export type TrackerEnv = Pick<Env, 'layout' | 'settings' | 'now' | 'newOp'>;
 
 /** The tracker of the settings; null when they have none, or one that is not supported yet. */
-export function openTracker({ layout, settings, now, newOp }: TrackerEnv): Tracker | null {
+export async function openTracker({ layout, settings, now, newOp }: TrackerEnv): Promise<Tracker | null> {
   if (settings.tracker.type !== 'file') return null;
+  const { FileTracker } = await import('../store/file-tracker.ts');
   return new FileTracker({ project: layout.project, file: settings.tracker.path, now, newOp });
 }
 
 /** All issues, or why they can't be had. Never rejects, and takes no longer than a tracker is waited for. */
 export async function lookAtTracker(env: TrackerEnv): Promise<SeenTracker> {
-  const tracker = openTracker(env);
+  const tracker = await openTracker(env);
   if (tracker === null) return { kind: 'none' };
   try {
     return { kind: 'up', issues: await within(TRACKER_PATIENCE_MS, tracker.list()) };

@@ -14,7 +14,7 @@ import { crc32 } from '../core/checksum.ts';
 import { readFrom } from './attempt-files.ts';
 import { parseJson } from './json.ts';
 
-export type CacheName = 'plan' | 'tree';
+export type CacheName = 'settings' | 'plan' | 'tree';
 
 export interface Cache {
   /** The text that was kept, as UTF-8 in memory that threads can share; null when this build of forge has kept none of the project. */

@@ -5,9 +5,11 @@
 
 import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
-import { type Plan, type PlannedTask, packPlan, parsePlan, unpackPlan, unpackPlanned } from '../core/plan.ts';
+import { parsePlan } from '../core/parsers.ts';
+import { type Plan, type PlannedTask, packPlan, unpackPlan, unpackPlanned } from '../core/plan.ts';
 import type { Settings } from '../core/settings.ts';
 import { type Cache, NO_CACHE } from './cache.ts';
+import { keepLines, keptLines } from './kept-lines.ts';
 import type { Layout } from './layout.ts';
 import { countProblems, isFile, lookAt, PLAN_PLACES, readOptional, shown } from './project.ts';
 
@@ -58,28 +60,17 @@ export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE)
       problems: parsed.problems,
     });
   }
-  keepPlan(cache, text, parsed);
-  return { plan: parsed.plan, file, text, warnings: parsed.warnings };
+  const { plan, warnings } = parsed;
+  keepLines(cache, 'plan', text, [packPlan(plan), JSON.stringify(warnings)]);
+  return { plan, file, text, warnings };
 }
 
-/** A line with the plan, one with the warnings, both as JSON, and then the text that they came of. */
-function keepPlan(cache: Cache, text: string, { plan, warnings }: Pick<LoadedPlan, 'plan' | 'warnings'>): void {
-  cache.write('plan', [`${packPlan(plan)}\n${JSON.stringify(warnings)}\n`, text]);
-}
-
-/** What `unpack` makes of the plan that was kept; null when none was, or that of another text. */
+/** What `unpack` makes of the plan that was kept, and its warnings; null when none was kept of that text. */
 function keptPlan<T>(cache: Cache, text: string, unpack: (json: string) => T): { plan: T; warnings: string[] } | null {
-  const kept = cache.read('plan');
-  if (kept === null) return null;
-  const planEnd = kept.indexOf('\n');
-  const end = kept.indexOf('\n', planEnd + 1);
-  if (!kept.subarray(end + 1).equals(Buffer.from(text))) return null;
-  try {
-    const warnings = JSON.parse(kept.toString('utf8', planEnd + 1, end)) as string[];
-    return { plan: unpack(kept.toString('utf8', 0, planEnd)), warnings };
-  } catch {
-    return null;
-  }
+  return keptLines(cache, 'plan', text, 2, ([plan = '', warnings = '']) => ({
+    plan: unpack(plan),
+    warnings: JSON.parse(warnings) as string[],
+  }));
 }
 
 export function readPlanText({ layout, settings }: Omit<PlanEnv, 'cache'>): PlanText | null {

@@ -3,7 +3,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../core/errors.ts';
-import { DEFAULT_SETTINGS, parseSettings, type Settings } from '../core/settings.ts';
 import { errorCode } from './calls.ts';
 import { asIoError } from './io-errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
@@ -104,17 +103,6 @@ export function readOptional(file: string): string | null {
 /** `file` as a person in the project would write it. */
 export function shown(layout: Layout, file: string): string {
   return path.relative(layout.project, file) || file;
-}
-
-/** The settings, every default filled in; the defaults when there is no file. Throws SETTINGS_INVALID with all problems. */
-export function loadSettings(layout: Layout): Settings {
-  const text = readOptional(layout.settings);
-  if (text === null) return DEFAULT_SETTINGS;
-  const parsed = parseSettings(text, shown(layout, layout.settings));
-  if (parsed.ok) return parsed.settings;
-  throw new ForgeError('SETTINGS_INVALID', countProblems(parsed.problems.length, shown(layout, layout.settings)), {
-    problems: parsed.problems,
-  });
 }
 
 export function countProblems(count: number, file: string): string {

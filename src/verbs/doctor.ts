@@ -12,7 +12,8 @@ import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../s
 import { asIoError } from '../store/io-errors.ts';
 import type { Layout } from '../store/layout.ts';
 import { loadPlan } from '../store/plan-file.ts';
-import { loadSettings, requireProject } from '../store/project.ts';
+import { requireProject } from '../store/project.ts';
+import { loadSettings } from '../store/settings-file.ts';
 import { FileStore } from '../store/store.ts';
 import { notEnforced } from './not-enforced.ts';
 import type { Call } from './session.ts';

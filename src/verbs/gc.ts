@@ -118,7 +118,7 @@ async function execute(session: Session, options: GcVerbOptions, moves: LegacyMo
 }
 
 async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; tracker: Tracker | null }> {
-  const tracker = openTracker(session);
+  const tracker = await openTracker(session);
   const whole = options.plan === undefined ? await freshPlan(session, options) : await savedPlan(session, options);
   const tasks = new Set(options.tasks ?? []);
   const rows = new Set(options.rows ?? []);

@@ -22,8 +22,9 @@ import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../
 import type { Driver } from '../store/drivers.ts';
 import { Journal } from '../store/journal.ts';
 import { type LoadedPlan, loadPlan, requirePlan } from '../store/plan-file.ts';
-import { loadSettings, requireProject } from '../store/project.ts';
+import { requireProject } from '../store/project.ts';
 import { foreseen } from '../store/questions.ts';
+import { loadSettings } from '../store/settings-file.ts';
 import type { EndedRun, Snapshot } from '../store/state-store.ts';
 import { FileStore, type TaskRead, type TaskSeen } from '../store/store.ts';
 
@@ -51,9 +52,9 @@ export type Session = Env & {
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
 export function openSession(call: Call, driver?: Driver): Session {
   const layout = requireProject(call.ctx.cwd, call.dir);
-  const settings = loadSettings(layout);
   const { ctx } = call;
   const cache = cacheOf(layout.project, ctx.env, BUILD);
+  const settings = loadSettings(layout, cache);
   const session: Session = {
     ctx,
     layout,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Plan, parsePlan } from '../../src/core/plan.ts';
+import type { Plan } from '../../src/core/plan.ts';
+import { parsePlan } from '../../src/core/plan-parser.ts';
 import { coercePolicy, RetryPolicy, TASK_RETRY_DEFAULT } from '../../src/core/retry.ts';
 import fc from '../support/properties.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/core/retry.ts';
-import { DEFAULT_SETTINGS, parseSettings, type Settings } from '../../src/core/settings.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../../src/core/settings.ts';
+import { parseSettings } from '../../src/core/settings-parser.ts';
 import fc from '../support/properties.ts';
 
 const FILE = '.forge/settings.yaml';

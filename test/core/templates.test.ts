@@ -3,8 +3,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parsePlan } from '../../src/core/plan.ts';
-import { DEFAULT_SETTINGS, parseSettings } from '../../src/core/settings.ts';
+import { parsePlan } from '../../src/core/plan-parser.ts';
+import { DEFAULT_SETTINGS } from '../../src/core/settings.ts';
+import { parseSettings } from '../../src/core/settings-parser.ts';
 import { firstPlan, firstSettings } from '../../src/core/templates.ts';
 
 const SCHEMA = '../spec/schema/x.schema.json';

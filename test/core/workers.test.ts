@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { parseSettings } from '../../src/core/settings.ts';
+import { parseSettings } from '../../src/core/settings-parser.ts';
 import { commandFor, PRESETS, presetOf, WORKERS, type WorkerSettings } from '../../src/core/workers.ts';
 
 const NONE: WorkerSettings = { worker: null, worker_command: null };

@@ -3,9 +3,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Cache, cacheOf, NO_CACHE } from '../../src/store/cache.ts';
+import { type Cache, type CacheName, cacheOf, NO_CACHE } from '../../src/store/cache.ts';
 import { layoutOf } from '../../src/store/layout.ts';
 import { loadPlanned, parsePlanText } from '../../src/store/plan-file.ts';
+import { loadSettings } from '../../src/store/settings-file.ts';
 import fc from '../support/properties.ts';
 import { emptyFolder } from './helpers/tree.ts';
 
@@ -17,7 +18,7 @@ beforeEach(() => {
 });
 
 const cache = (build: string | null = 'b1', of = project) => cacheOf(of, { XDG_CACHE_HOME: home }, build);
-const kept = (from: Cache, name: 'plan' | 'tree' = 'plan') => from.read(name)?.toString() ?? null;
+const kept = (from: Cache, name: CacheName = 'plan') => from.read(name)?.toString() ?? null;
 const LONG = 'ä long text\n'.repeat(50_000);
 
 /** The one file that is below the cache's folder. */
@@ -205,5 +206,68 @@ describe('the plan', () => {
     for (let i = 0; i < 2; i++)
       expect(() => parsePlanText({ file, text: wrong }, cache())).toThrow('in plans/phases.yaml');
     expect(kept(cache())).toContain('Two');
+  });
+});
+
+describe('the settings', () => {
+  const TEXTS = [
+    '',
+    'version: 1\n',
+    '# all as it is\nversion: 1\n',
+    'agents: { max_parallel: 2 }\nversion: 1\n',
+    'project: { name: "M\u00fchle \u2028" }\nretry: [{ retry_on: [network], max_attempts: unlimited }, { max_attempts: 2 }]\n',
+    'errors: [{ class: net, exit: [7] }]\ntracker: { type: file, path: t.yaml, x: 1 }\nx-mine: 1\n',
+  ];
+
+  /** As a command finds them in the project; and whether anything was kept for the next one. */
+  function settings(text: string, from: Cache) {
+    fs.mkdirSync(path.join(project, '.forge'), { recursive: true });
+    fs.writeFileSync(path.join(project, '.forge/settings.yaml'), text);
+    let keeps = false;
+    const write: Cache['write'] = (name, parts) => {
+      keeps = true;
+      from.write(name, parts);
+    };
+    return { read: loadSettings(layoutOf(project), { ...from, write }), keeps };
+  }
+
+  test('are what parsing makes of them, whether they were kept or not, and of no other text', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...TEXTS), { minLength: 2, maxLength: 6 }), (texts) => {
+        let last: string | null = null;
+        for (const text of texts) {
+          const { read, keeps } = settings(text, cache());
+          expect(read).toEqual(settings(text, NO_CACHE).read);
+          if (last !== null) expect(keeps).toBe(text !== last);
+          last = text;
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('are parsed again where not all of what was kept has come to the disk', () => {
+    const text = TEXTS[3] ?? '';
+    const { read } = settings(text, cache());
+    const whole = fs.readFileSync(onlyFile());
+    for (let begin = 0; begin < whole.length; begin += 7) {
+      for (const left of [
+        Buffer.from(whole).fill(0, begin, Math.min(begin + 40, whole.length)),
+        whole.subarray(0, begin),
+      ]) {
+        fs.writeFileSync(onlyFile(), left);
+        expect(settings(text, cache()).read).toEqual(read);
+      }
+    }
+  });
+
+  test('are not kept where JSON can not say them, or where they are wrong', () => {
+    const endless = 'tracker: { type: file, patience: .inf }\n';
+    for (let i = 0; i < 2; i++) {
+      const { read, keeps } = settings(endless, cache());
+      expect([read.tracker.options['patience'], keeps]).toEqual([Number.POSITIVE_INFINITY, false]);
+      expect(() => settings('agents: { workers: 2 }\n', cache())).toThrow('.forge/settings.yaml');
+    }
+    expect(kept(cache(), 'settings')).toBeNull();
   });
 });

@@ -9,7 +9,8 @@ import { DEFAULT_SETTINGS } from '../../src/core/settings.ts';
 import { writeNew } from '../../src/store/init-files.ts';
 import { layoutOf } from '../../src/store/layout.ts';
 import { loadPlan, parsePlanText, planPlaceOf, planStamp, requirePlan } from '../../src/store/plan-file.ts';
-import { findProject, loadSettings, PLAN_PLACES, requireProject } from '../../src/store/project.ts';
+import { findProject, PLAN_PLACES, requireProject } from '../../src/store/project.ts';
+import { loadSettings } from '../../src/store/settings-file.ts';
 import { readUserFile } from '../../src/store/user-files.ts';
 import { emptyFolder, refusal } from './helpers/tree.ts';
 

@@ -353,7 +353,7 @@ test('row 3: a claim that is given up just when the tracker takes it is not left
   const { claim_id } = await claim(call, { task: 'build' });
   await editIssue({ claimed_by: null, state: 'open' });
   const session = openSession(call);
-  const tracker = openTracker(session);
+  const tracker = await openTracker(session);
   if (tracker === null) throw new Error('there is no tracker');
   const out = world.path('plan.json');
   await run({ out });

@@ -1,6 +1,7 @@
 /** Plans and worlds in a line or two. */
 
-import { type Plan, parsePlan } from '../../../src/core/plan.ts';
+import type { Plan } from '../../../src/core/plan.ts';
+import { parsePlan } from '../../../src/core/plan-parser.ts';
 import type { World } from '../../../src/core/readiness.ts';
 import type { TaskRecord } from '../../../src/core/records.ts';
 import { DEFAULT_SETTINGS } from '../../../src/core/settings.ts';
