@@ -37,7 +37,7 @@ const out = path.join(repo, `dist.${process.pid}.tmp`);
 
 try {
   compileLibrary(path.join(out, 'lib'));
-  await bundleCommand(path.join(out, 'cli'));
+  await bundleCommand(path.join(out, 'cli'), await shapesOfRecords(path.join(out, 'lib')));
   writeCodeCache(path.join(out, 'cli'));
   fs.rmSync(dist, { recursive: true, force: true });
   fs.renameSync(out, dist);
@@ -60,7 +60,13 @@ function writeCodeCache(dir) {
   if (status !== 0) console.warn(`no code cache was written: scripts/warm-up.cjs exited with ${status}\n${stderr}`);
 }
 
-async function bundleCommand(dir) {
+/** What the schemas of records say, so that the command has to make none of them; worked out by the library. */
+async function shapesOfRecords(lib) {
+  const { shapesReadOften } = await import(path.join(lib, 'core/parse-record.js'));
+  return shapesReadOften();
+}
+
+async function bundleCommand(dir, shapes) {
   const { output } = await build({
     input: { main: path.join(repo, 'src/cli/main.ts'), parsers: path.join(repo, PARSERS) },
     external: ['./parsers.cjs'],
@@ -69,7 +75,7 @@ async function bundleCommand(dir) {
     logLevel: 'warn',
     write: false,
     plugins: [plainBuiltins(), lazyParsers(), lazyChildProcess(), leanYaml()],
-    transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()) } },
+    transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()), FORGE_SHAPES: JSON.stringify(shapes) } },
     output: {
       format: 'cjs',
       entryFileNames: '[name].cjs',

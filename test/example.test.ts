@@ -8,10 +8,10 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isUuid } from '../src/core/ids.ts';
+import { parseRecord } from '../src/core/parse-record.ts';
 import { parsePlan } from '../src/core/plan-parser.ts';
 import {
   AttemptManifestSchema,
-  parseRecord,
   RunManifestSchema,
   type TaskStateRecord,
   TaskStateSchema,

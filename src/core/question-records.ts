@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import { once } from './once.ts';
+import { isTime } from './time.ts';
 
 export const QUESTION_LIMITS = {
   key: 200,
@@ -18,7 +19,7 @@ export const QUESTION_LIMITS = {
 export const QUESTION_STATUSES = ['open', 'answered', 'expired', 'budget_exhausted', 'duplicate'] as const;
 export type QuestionStatus = (typeof QUESTION_STATUSES)[number];
 
-const time = () => z.string().check(z.refine((at) => !Number.isNaN(Date.parse(at)), 'expected an ISO 8601 time'));
+const time = () => z.string().check(z.refine(isTime, 'expected an ISO 8601 time'));
 const short = (max: number) => z.string().check(z.minLength(1), z.maxLength(max));
 const optionalText = () => z.optional(z.nullable(z.string()));
 

@@ -8,6 +8,7 @@
 import { changed, type Decision, endedClaim, historyOf, repeated, workedBy } from './decision.ts';
 import { ForgeError } from './errors.ts';
 import type { RecordExcerpt } from './excerpt.ts';
+import { parseRecord } from './parse-record.ts';
 import {
   type Answer,
   LedgerSchema,
@@ -17,7 +18,7 @@ import {
   type QuestionOption,
   type SettledQuestion,
 } from './question-records.ts';
-import { type Memo, parseRecord, type TaskRecord } from './records.ts';
+import type { Memo, TaskRecord } from './records.ts';
 import type { Move } from './task-state.ts';
 import { fromIso, isoTime } from './time.ts';
 

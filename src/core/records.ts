@@ -6,9 +6,8 @@
 
 import * as z from 'zod/mini';
 import { MachineIdentitySchema, OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
-import { issueText, WITHOUT_WORDS } from './issue-words.ts';
 import { once } from './once.ts';
-import { type Accepts, acceptor } from './plainly.ts';
+import { isTime } from './time.ts';
 
 /** Largest record that is read, in bytes. Everything on disk is untrusted. */
 export const RECORD_MAX_BYTES = 64 * 1024;
@@ -40,7 +39,7 @@ export type PhaseOfWork = (typeof PHASES_OF_WORK)[number];
 /** What the records are made of. A schema can stand in many places, and each one that is built costs a start its share. */
 const parts = once(() => {
   const text = z.string();
-  const time = z.string().check(z.refine((at) => !Number.isNaN(Date.parse(at)), 'expected an ISO 8601 time'));
+  const time = z.string().check(z.refine(isTime, 'expected an ISO 8601 time'));
   const count = z.int().check(z.gte(0));
   const nullableText = z.nullable(text);
   const nullableTime = z.nullable(time);
@@ -264,34 +263,4 @@ export function freshRecord(taskId: string, nowIso: string): TaskRecord {
     worker: null,
     memo: { generation: 0, abandons: 0, ended_claim: null, completion: null, absorbed: [] },
   };
-}
-
-const acceptors = new WeakMap<() => z.ZodMiniType, Accepts>();
-
-function acceptorFor(schemaOf: () => z.ZodMiniType): Accepts {
-  const known = acceptors.get(schemaOf);
-  if (known !== undefined) return known;
-  const made = acceptor(schemaOf());
-  acceptors.set(schemaOf, made);
-  return made;
-}
-
-/** Reads `value` by the schema that `schemaOf` gives; a mismatch comes back as one sentence that names the field. */
-export function parseRecord<T>(
-  schemaOf: () => z.ZodMiniType<T>,
-  value: unknown,
-): { ok: true; value: T } | { ok: false; why: string } {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return {
-      ok: false,
-      why: `expected an object, found ${Array.isArray(value) ? 'a list' : value === null ? 'null' : `a ${typeof value}`}`,
-    };
-  }
-  const version = (value as { version?: unknown }).version;
-  if (typeof version === 'number' && version > 1) {
-    return { ok: false, why: `version ${version} was written by a newer forge; this one knows version 1` };
-  }
-  if (acceptorFor(schemaOf)(value)) return { ok: true, value: value as T };
-  const parsed = schemaOf().safeParse(value, WITHOUT_WORDS);
-  return parsed.success ? { ok: true, value: parsed.data } : { ok: false, why: issueText(parsed.error.issues, value) };
 }

@@ -43,6 +43,9 @@ export function isoTime(ms: number): string {
   return new Date(Math.min(LAST_TIME_MS, ms)).toISOString();
 }
 
+/** Whether it can be read as a time. */
+export const isTime = (text: string): boolean => !Number.isNaN(fromIso(text));
+
 /** Milliseconds since the epoch of an ISO 8601 time; NaN when it is not one. */
 export function fromIso(time: string): number {
   return Date.parse(time);

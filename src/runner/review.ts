@@ -3,7 +3,8 @@
 import { type ClassifiedError, classifyError } from '../core/classify.ts';
 import { ForgeError } from '../core/errors.ts';
 import { type Finished, passReview } from '../core/finishing.ts';
-import { parseRecord, RECORD_MAX_BYTES } from '../core/records.ts';
+import { parseRecord } from '../core/parse-record.ts';
+import { RECORD_MAX_BYTES } from '../core/records.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../core/reviews.ts';
 import { isoTime } from '../core/time.ts';
 import { closeLogs, openLogs, writePrompt } from '../store/attempt-files.ts';

@@ -1,7 +1,8 @@
 /** What a worker hands in: how its verdict is read, and written down for good. */
 
 import { ForgeError } from '../core/errors.ts';
-import { parseRecord, type TaskRecord, type Verdict, VerdictSchema } from '../core/records.ts';
+import { parseRecord } from '../core/parse-record.ts';
+import { type TaskRecord, type Verdict, VerdictSchema } from '../core/records.ts';
 import { type Outcome, outcomeKey } from '../core/task-ops.ts';
 import { pendingVerification } from '../core/verification.ts';
 import type { ChangeEnv } from '../store/change.ts';

@@ -2,7 +2,8 @@
 
 import fs from 'node:fs';
 import { ForgeError } from '../core/errors.ts';
-import { parseRecord, RECORD_MAX_BYTES } from '../core/records.ts';
+import { parseRecord } from '../core/parse-record.ts';
+import { RECORD_MAX_BYTES } from '../core/records.ts';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
 import { asIoError } from './io-errors.ts';

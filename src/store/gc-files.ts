@@ -11,8 +11,9 @@ import {
   type SeenQuestion,
 } from '../core/gc-plan.ts';
 import { isUuid, requireUuid } from '../core/ids.ts';
+import { parseRecord } from '../core/parse-record.ts';
 import { AnswerSchema, QuestionSchema } from '../core/question-records.ts';
-import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../core/records.ts';
+import { type Lease, LeaseSchema, RECORD_MAX_BYTES, VerdictSchema } from '../core/records.ts';
 import { errorCode } from './calls.ts';
 import { readCapped } from './drivers.ts';
 import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from './folders.ts';

@@ -1,7 +1,8 @@
 /** How records look as files: versions, which only forge reads, and views, which people read and may edit. */
 
 import { crc32 } from '../core/checksum.ts';
-import { parseRecord, type TaskRecord, TaskRecordSchema } from '../core/records.ts';
+import { parseRecord } from '../core/parse-record.ts';
+import { type TaskRecord, TaskRecordSchema } from '../core/records.ts';
 import { parseJson } from './json.ts';
 
 const VERSION_NAME = /^v(\d{9})\.json$/;

@@ -3,10 +3,10 @@
 import { crc32 } from '../core/checksum.ts';
 import { ForgeError } from '../core/errors.ts';
 import type { RecordExcerpt } from '../core/excerpt.ts';
+import { parseRecord } from '../core/parse-record.ts';
 import {
   freshRecord,
   LeaseSchema,
-  parseRecord,
   RECORD_MAX_BYTES,
   type TaskRecord,
   type TaskStateRecord,

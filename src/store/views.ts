@@ -7,7 +7,8 @@
  */
 
 import { crc32 } from '../core/checksum.ts';
-import { LeaseSchema, type Memo, parseRecord, type TaskRecord, TaskStateSchema } from '../core/records.ts';
+import { parseRecord } from '../core/parse-record.ts';
+import { LeaseSchema, type Memo, type TaskRecord, TaskStateSchema } from '../core/records.ts';
 import { fromIso } from '../core/time.ts';
 import * as io from './calls.ts';
 import { errorCode, quietly, type Step } from './calls.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseRecord } from '../../src/core/records.ts';
+import { parseRecord } from '../../src/core/parse-record.ts';
 import { findingText } from '../../src/core/review-findings.ts';
 import {
   asksForChanges,
