@@ -2,7 +2,7 @@
 
 import type * as z from 'zod/mini';
 import { issueText, WITHOUT_WORDS } from './issue-words.ts';
-import { type Accepts, acceptor, type Shape, shapeOf } from './plainly.ts';
+import { type Reads, reader, type Shape, shapeOf, UNREAD } from './plainly.ts';
 import {
   AttemptManifestSchema,
   LeaseSchema,
@@ -33,13 +33,13 @@ export function shapesReadOften(): Shapes {
   return Object.fromEntries(shapes) as Shapes;
 }
 
-const acceptors = new WeakMap<() => z.ZodMiniType, Accepts>();
+const readers = new WeakMap<() => z.ZodMiniType, Reads>();
 
-function acceptorFor(schemaOf: () => z.ZodMiniType): Accepts {
-  const known = acceptors.get(schemaOf);
+function readerFor(schemaOf: () => z.ZodMiniType): Reads {
+  const known = readers.get(schemaOf);
   if (known !== undefined) return known;
-  const made = acceptor(builtShapeOf(schemaOf) ?? shapeOf(schemaOf()));
-  acceptors.set(schemaOf, made);
+  const made = reader(builtShapeOf(schemaOf) ?? shapeOf(schemaOf()));
+  readers.set(schemaOf, made);
   return made;
 }
 
@@ -66,7 +66,8 @@ export function parseRecord<T>(
   if (typeof version === 'number' && version > 1) {
     return { ok: false, why: `version ${version} was written by a newer forge; this one knows version 1` };
   }
-  if (acceptorFor(schemaOf)(value)) return { ok: true, value: value as T };
+  const read = readerFor(schemaOf)(value);
+  if (read !== UNREAD) return { ok: true, value: read as T };
   const parsed = schemaOf().safeParse(value, WITHOUT_WORDS);
   return parsed.success ? { ok: true, value: parsed.data } : { ok: false, why: issueText(parsed.error.issues, value) };
 }

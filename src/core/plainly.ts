@@ -1,9 +1,10 @@
 /**
- * Tells values that a schema takes as they are, without making the schema's own copy of them.
+ * Reads values as a schema would, without the schema.
  *
- * A tree of many tasks is read record by record, and nearly every record is just what its schema says, with nothing to fill
- * in. A test made of what the schema says finds that out at a fraction of what parsing costs. Whatever it does not accept,
- * or can't be made for, is parsed; so it may be too strict, but never accepts what parsing would refuse or change.
+ * A tree of many tasks is read record by record, and nearly every record is just what its schema says, or wants no more than
+ * its defaults. A reader made of what the schema says finds that out at a fraction of what parsing costs, and makes no copy
+ * of what is complete. Whatever it does not take, or can't be made for, is parsed; so it may be too strict, but never gives
+ * anything else than parsing would.
  *
  * What a schema says is plain data, so it can be worked out before the command starts, which then makes no schema at all.
  */
@@ -11,19 +12,18 @@
 import type * as z from 'zod/mini';
 import { isTime } from './time.ts';
 
-export type Accepts = (value: unknown) => boolean;
-
 /** Checks that records are made with, by the name that stands for them where a function can't. */
 const NAMED = { time: (value: unknown) => typeof value === 'string' && isTime(value) };
 
 /** What has to hold besides. */
 type Check = { named: keyof typeof NAMED } | { above: number } | { from: number };
 
-/** The part of a schema that tells which values are taken as they are. As JSON can hold it; `never` takes none. */
+/** What a schema says of values, as JSON can hold it; `never` leaves all of them to parsing. */
 export type Shape = { checks?: readonly Check[] } & (
   | { is: 'unknown' | 'string' | 'boolean' | 'number' | 'int' | 'never' }
   | { is: 'one'; values: readonly (string | number | boolean)[] }
-  | { is: 'nullable' | 'optional' | 'default' | 'array' | 'record'; of: Shape }
+  | { is: 'nullable' | 'optional' | 'array' | 'record'; of: Shape }
+  | { is: 'default'; of: Shape; value: unknown }
   | { is: 'object'; fields: Readonly<Record<string, Shape>> }
 );
 
@@ -40,6 +40,7 @@ interface Definition {
   valueType?: z.core.$ZodType;
   shape?: Record<string, z.core.$ZodType>;
   catchall?: z.core.$ZodType;
+  defaultValue?: unknown;
   values?: readonly unknown[];
   entries?: Record<string, unknown>;
   format?: string;
@@ -81,8 +82,11 @@ function ofType(def: Definition): Shape {
     }
     case 'nullable':
     case 'optional':
-    case 'default':
       return { is: type, of: inner(def.innerType) };
+    case 'default': {
+      const value = def.defaultValue;
+      return isJson(value) ? { is: 'default', of: inner(def.innerType), value } : NEVER;
+    }
     case 'array':
       return { is: 'array', of: inner(def.element) };
     case 'record': {
@@ -101,7 +105,12 @@ function ofType(def: Definition): Shape {
 }
 
 function isScalar(value: unknown): value is string | number | boolean {
-  return ['string', 'number', 'boolean'].includes(typeof value);
+  return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
+}
+
+function isJson(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return value === null || isScalar(value);
+  return Object.values(value).every(isJson);
 }
 
 function ofCheck({ check, value, inclusive, fn }: CheckDefinition): Check | null {
@@ -112,65 +121,85 @@ function ofCheck({ check, value, inclusive, fn }: CheckDefinition): Check | null
 
 // ---------------------------------------------------------------------------------------------- of a value
 
-/** A test that is true only of values that a schema of that shape parses to themselves. */
-export function acceptor(shape: Shape): Accepts {
+/** What a reader gives where only parsing can say what comes of a value. */
+export const UNREAD: unique symbol = Symbol('unread');
+
+/** Gives what parsing makes of a value: the value itself where nothing is to be filled in; or `UNREAD`. */
+export type Reads = (value: unknown) => unknown;
+
+/** Reads as a schema of that shape does, as far as it goes. */
+export function reader(shape: Shape): Reads {
   const base = ofShape(shape);
   if (shape.checks === undefined) return base;
   const checks = shape.checks.map(checker);
-  return (value) => base(value) && checks.every((check) => check(value));
+  return (value) => (checks.every((check) => check(value)) ? base(value) : UNREAD);
 }
 
-function ofShape(shape: Shape): Accepts {
+function ofShape(shape: Shape): Reads {
   switch (shape.is) {
     case 'never':
-      return () => false;
+      return () => UNREAD;
     case 'unknown':
-      return () => true;
+      return (value) => value;
     case 'string':
-      return (value) => typeof value === 'string';
     case 'boolean':
-      return (value) => typeof value === 'boolean';
+      return (value) => (typeof value === shape.is ? value : UNREAD);
     case 'number':
-      return Number.isFinite;
+      return (value) => (Number.isFinite(value) ? value : UNREAD);
     case 'int':
-      return Number.isSafeInteger;
+      return (value) => (Number.isSafeInteger(value) ? value : UNREAD);
     case 'one': {
       const known = new Set<unknown>(shape.values);
-      return (value) => known.has(value);
+      return (value) => (known.has(value) ? value : UNREAD);
     }
     case 'nullable': {
-      const inner = acceptor(shape.of);
-      return (value) => value === null || inner(value);
+      const inner = reader(shape.of);
+      return (value) => (value === null ? null : inner(value));
     }
     case 'optional': {
-      const inner = acceptor(shape.of);
-      return (value) => value === undefined || inner(value);
+      const inner = reader(shape.of);
+      return (value) => (value === undefined ? undefined : inner(value));
     }
     case 'default': {
-      // Where there is nothing, parsing fills in something.
-      const inner = acceptor(shape.of);
-      return (value) => value !== undefined && inner(value);
+      const inner = reader(shape.of);
+      // No two values share a list.
+      return (value) => (value === undefined ? structuredClone(shape.value) : inner(value));
     }
     case 'array': {
-      const item = acceptor(shape.of);
-      return (value) => Array.isArray(value) && value.every(item);
+      const item = reader(shape.of);
+      return (value) => (Array.isArray(value) && value.every((each) => item(each) === each) ? value : UNREAD);
     }
     case 'record': {
-      const entry = acceptor(shape.of);
-      return (value) => isPlain(value) && Object.values(value).every(entry);
+      const entry = reader(shape.of);
+      return (value) => (isPlain(value) && Object.values(value).every((each) => entry(each) === each) ? value : UNREAD);
     }
     case 'object':
-      return ofFields(shape.fields);
+      return ofFields(Object.entries(shape.fields).map(([name, field]) => ({ name, reads: reader(field) })));
   }
 }
 
-function ofFields(fields: Readonly<Record<string, Shape>>): Accepts {
-  const tests = Object.entries(fields).map(([name, shape]) => ({ name, accepts: acceptor(shape) }));
+type Fields = readonly { name: string; reads: Reads }[];
+
+function ofFields(fields: Fields): Reads {
   return (value) => {
-    if (!isPlain(value)) return false;
-    for (const { name, accepts } of tests) if (!accepts(value[name])) return false;
-    return true;
+    if (!isPlain(value)) return UNREAD;
+    let filled: Record<string, unknown> | null = null;
+    for (const { name, reads } of fields) {
+      const given = value[name];
+      const read = reads(given);
+      if (read === UNREAD) return UNREAD;
+      if (read === given) continue;
+      filled ??= {};
+      filled[name] = read;
+    }
+    return filled === null ? value : inOrder(fields, { ...value, ...filled });
   };
+}
+
+/** `value` with its fields in the order that parsing gives them; what it does not know comes after them. */
+function inOrder(fields: Fields, value: Record<string, unknown>): Record<string, unknown> {
+  const known = fields.filter(({ name }) => Object.hasOwn(value, name));
+  return { ...Object.fromEntries(known.map(({ name }) => [name, value[name]])), ...value };
 }
 
 /** An object; a key of the name `__proto__` is left out by parsing. */
@@ -178,7 +207,7 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !Object.hasOwn(value, '__proto__');
 }
 
-function checker(check: Check): Accepts {
+function checker(check: Check): (value: unknown) => boolean {
   if ('named' in check) return NAMED[check.named];
   if ('from' in check) return (value) => typeof value === 'number' && value >= check.from;
   return (value) => typeof value === 'number' && value > check.above;

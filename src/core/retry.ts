@@ -69,16 +69,20 @@ export class RetryPolicy implements Required<BackoffCurve> {
   /** What a composite counts this policy's attempts under: its name, else its classes; `*` for a catch-all. */
   readonly budgetKey: string;
 
-  /** Fields that `declaration` leaves out come from `site`. Throws INVALID_ARGS when the declaration is malformed. */
-  constructor(declaration: PolicyDeclaration, site: RetryDefault = TASK_RETRY_DEFAULT) {
-    refuse(policyProblems(asWritten(declaration)));
-    this.name = declaration.name ?? null;
-    this.retryOn = declaration.retry_on ? [...declaration.retry_on] : null;
-    this.maxAttempts = readAttempts(declaration.max_attempts, site.maxAttempts);
-    this.baseMs = parseDuration(declaration.base) ?? site.baseMs;
-    this.capMs = parseDuration(declaration.cap) ?? site.capMs;
-    this.factor = declaration.factor ?? site.factor;
-    this.jitter = readJitter(declaration.jitter, site.jitter);
+  /**
+   * Fields that `declaration` leaves out come from `site`; null: nothing is declared, and `site` says what is retried, too.
+   * Throws INVALID_ARGS when the declaration is malformed.
+   */
+  constructor(declaration: PolicyDeclaration | null, site: RetryDefault = TASK_RETRY_DEFAULT) {
+    if (declaration !== null) refuse(policyProblems(asWritten(declaration)));
+    const { name, retry_on, max_attempts, base, cap, factor, jitter } = declaration ?? { retry_on: site.retryOn };
+    this.name = name ?? null;
+    this.retryOn = retry_on ? [...retry_on] : null;
+    this.maxAttempts = readAttempts(max_attempts, site.maxAttempts);
+    this.baseMs = parseDuration(base) ?? site.baseMs;
+    this.capMs = parseDuration(cap) ?? site.capMs;
+    this.factor = factor ?? site.factor;
+    this.jitter = readJitter(jitter, site.jitter);
     this.budgetKey = budgetKeyOf(this.name, this.retryOn?.map(labelOf));
   }
 
@@ -174,7 +178,7 @@ export function coercePolicy(
   value: RetryDeclaration | undefined,
   site: RetryDefault = TASK_RETRY_DEFAULT,
 ): RetryPolicy | CompositeRetryPolicy {
-  if (value === undefined) return new RetryPolicy({ retry_on: site.retryOn }, site);
+  if (value === undefined) return new RetryPolicy(null, site);
   if (value instanceof RetryPolicy || value instanceof CompositeRetryPolicy) return value;
   refuse(shapeProblems(asWritten(value)));
   if (isList(value)) return new CompositeRetryPolicy(toPolicies(value, site));
