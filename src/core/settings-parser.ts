@@ -18,22 +18,13 @@ export type SettingsResult = { ok: true; settings: Settings; warnings: string[] 
 export function parseSettings(text: string, file: string): SettingsResult {
   const yaml = parseYaml(text, file);
   if (!yaml.ok) return yaml;
-  // Most settings are as `init` wrote them. Making the schema only to find nothing wrong would cost every verb a millisecond.
-  if (saysNothing(yaml.value)) return { ok: true, settings: DEFAULT_SETTINGS, warnings: [] };
-  const value = withoutExtensions(yaml.value);
+  const value = withoutExtensions(yaml.value ?? {});
   const schema = settingsSchema();
   const shape = schema.safeParse(value, WITHOUT_WORDS);
   const issues = shape.success ? [] : shape.error.issues;
   const findings = [...shapeFindings(schema, value, issues, pathText), ...checkValues(value)];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
   return { ok: true, settings: fillIn(shape.data), warnings: warningsOf(value) };
-}
-
-/** Whether all is comments, but for the version. */
-function saysNothing(value: unknown): boolean {
-  if (value === null) return true;
-  if (typeof value !== 'object' || Array.isArray(value)) return false;
-  return Object.entries(value).every(([key, part]) => key === 'version' && part === 1);
 }
 
 function withoutExtensions(value: unknown): unknown {
