@@ -16,19 +16,19 @@ import { build } from 'rolldown';
 const repo = path.resolve(import.meta.dirname, '..');
 const dist = path.join(repo, 'dist');
 /** Loaded only when it is called; see `lazyParsers`. */
-const PARSERS = 'src/core/parsers.ts';
+const PARSERS = 'src/domain/parsers.ts';
 /** Which code lies in one file: each file costs a start its share. */
 const GROUPS = [
   // What the command line needs before it knows the verb.
   {
     name: 'common',
-    test: /src[\\/](core[\\/](errors|text)|cli[\\/](layout|input|catalog[\\/]index))\.ts$/,
+    test: /src[\\/](lib[\\/](errors|text)|cli[\\/](layout|input|catalog[\\/]index))\.ts$/,
     priority: 2,
   },
   // What every verb needs, and small parts that several of the common ones do.
   {
     name: 'base',
-    test: /src[\\/](verbs[\\/](session|not-enforced|run-rows)|host[\\/]context|store[\\/](io-errors|user-files)|runner[\\/](takeover|completion|verdicts|interrupts))\.ts$/,
+    test: /src[\\/](commands[\\/]shared[\\/](session|not-enforced|run-rows)|process[\\/](system-context|interrupts)|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|verdicts))\.ts$/,
     priority: 1,
   },
 ];
@@ -63,7 +63,7 @@ function writeCodeCache(dir) {
 
 /** What the schemas of records say, so that the command has to make none of them; worked out by the library. */
 async function shapesOfRecords(lib) {
-  const { shapesReadOften } = await import(pathToFileURL(path.join(lib, 'core/parse-record.js')).href);
+  const { shapesReadOften } = await import(pathToFileURL(path.join(lib, 'domain/task/parse-record.js')).href);
   return shapesReadOften();
 }
 
@@ -146,7 +146,7 @@ function lazyParsers() {
     transform: {
       filter: { id: /[\\/]src[\\/].*\.ts$/ },
       handler: (code) =>
-        code.replace(/^import \{ (\w+) \} from '[./]*core\/parsers\.ts';$/gm, (_, parser) => {
+        code.replace(/^import \{ (\w+) \} from '[./]*domain\/parsers\.ts';$/gm, (_, parser) => {
           return `const ${parser} = (...args) => require('./parsers.cjs').${parser}(...args);`;
         }),
     },

@@ -1,7 +1,7 @@
 /** What the package exports: the functions that the product itself decides with. */
 
-export { type ClassifiedError, classifyError, type ErrorRule, type WorkerEnd } from './core/classify.ts';
-export { ERROR_CODES, type ErrorCode, EXIT, ForgeError, type Problem } from './core/errors.ts';
+/** What `buildSnapshot` and `adminReleaseLeaseByIdentity` work on: `openSession({ ctx: systemContext(), dir, warn })`. */
+export { type Call, openSession, type Session } from './commands/shared/session.ts';
 export {
   assertNeverGcRow,
   CHEAP_ROW_IDS,
@@ -12,21 +12,10 @@ export {
   type GcRowId,
   type GcSnapshot,
   planGc,
-} from './core/gc.ts';
-export { type LeaseObserver, type LeaseStanding, leaseStanding } from './core/leases.ts';
-export type { Plan, PlanPhase, PlanTask } from './core/plan.ts';
-export { parsePlan } from './core/plan-parser.ts';
-export { type Outlook, outlook, type Reason, reasonsToWait, type World } from './core/readiness.ts';
-export type {
-  AttemptManifest,
-  FailureReason,
-  Lease,
-  RunManifest,
-  TaskRecord,
-  TaskState,
-  TaskStateRecord,
-  Verdict,
-} from './core/records.ts';
+} from './domain/gc/plan-gc.ts';
+export { parsePlan } from './domain/plan/parse.ts';
+export type { Plan, PlanPhase, PlanTask } from './domain/plan/plan.ts';
+export { type ClassifiedError, classifyError, type ErrorRule, type WorkerEnd } from './domain/retry/classify.ts';
 export {
   backoffMs,
   bumpRetryCount,
@@ -38,13 +27,24 @@ export {
   STEP_RETRY_DEFAULT,
   TASK_RETRY_DEFAULT,
   WAIT_RETRY_DEFAULT,
-} from './core/retry.ts';
-export type { RunEvent } from './core/run-events.ts';
-export type { Settings } from './core/settings.ts';
-export { parseSettings } from './core/settings-parser.ts';
-export { TERMINAL_TASK_STATES, type Transition } from './core/task-state.ts';
-export { systemContext } from './host/context.ts';
-export { type AdminRelease, type AdminReleaseResult, adminReleaseLeaseByIdentity } from './runner/admin-release.ts';
-export { buildSnapshot, type GcSources } from './runner/gc-snapshot.ts';
-/** What `buildSnapshot` and `adminReleaseLeaseByIdentity` work on: `openSession({ ctx: systemContext(), dir, warn })`. */
-export { type Call, openSession, type Session } from './verbs/session.ts';
+} from './domain/retry/retry.ts';
+export type { RunEvent } from './domain/run/events.ts';
+export { type Outlook, outlook, type Reason, reasonsToWait, type World } from './domain/schedule/readiness.ts';
+export { parseSettings } from './domain/settings/parse.ts';
+export type { Settings } from './domain/settings/settings.ts';
+export { type LeaseObserver, type LeaseStanding, leaseStanding } from './domain/task/leases.ts';
+export type {
+  AttemptManifest,
+  FailureReason,
+  Lease,
+  RunManifest,
+  TaskRecord,
+  TaskState,
+  TaskStateRecord,
+  Verdict,
+} from './domain/task/records.ts';
+export { TERMINAL_TASK_STATES, type Transition } from './domain/task/states.ts';
+export { type AdminRelease, type AdminReleaseResult, adminReleaseLeaseByIdentity } from './engine/gc/admin-release.ts';
+export { buildSnapshot, type GcSources } from './engine/gc/snapshot.ts';
+export { ERROR_CODES, type ErrorCode, EXIT, ForgeError, type Problem } from './lib/errors.ts';
+export { systemContext } from './process/system-context.ts';

@@ -7,17 +7,17 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isUuid } from '../src/core/ids.ts';
-import { parseRecord } from '../src/core/parse-record.ts';
-import { parsePlan } from '../src/core/plan-parser.ts';
+import { parsePlan } from '../src/domain/plan/parse.ts';
+import { parseSettings } from '../src/domain/settings/parse.ts';
+import { parseRecord } from '../src/domain/task/parse-record.ts';
 import {
   AttemptManifestSchema,
   RunManifestSchema,
   type TaskStateRecord,
   TaskStateSchema,
-} from '../src/core/records.ts';
-import { parseSettings } from '../src/core/settings-parser.ts';
-import { isInFlight } from '../src/core/task-state.ts';
+} from '../src/domain/task/records.ts';
+import { isInFlight } from '../src/domain/task/states.ts';
+import { isUuid } from '../src/lib/ids.ts';
 import { until, withoutForge } from './support/processes.ts';
 
 const repo = fileURLToPath(new URL('..', import.meta.url));

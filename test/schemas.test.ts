@@ -1,9 +1,9 @@
 import fs from 'node:fs';
 import { expect, test } from 'vitest';
 import * as z from 'zod/mini';
-import { fullPlanSchema } from '../src/core/plan-schema.ts';
-import { DEFAULT_SETTINGS } from '../src/core/settings.ts';
-import { fullSettingsSchema } from '../src/core/settings-schema.ts';
+import { fullPlanSchema } from '../src/domain/plan/schema.ts';
+import { fullSettingsSchema } from '../src/domain/settings/schema.ts';
+import { DEFAULT_SETTINGS } from '../src/domain/settings/settings.ts';
 
 interface Head {
   $id: string;

@@ -64,7 +64,7 @@ export async function againstBareRead(project, what, ours, size) {
   figure(`${what}, a first look`, first.ratio, { detail: `${ms(first.ours)} / ${ms(first.base)}` });
 }
 
-/** What has only just been made is not kept; see src/store/seen-tree.ts. */
+/** What has only just been made is not kept; see src/store/file/snapshot-cache.ts. */
 async function settled(project) {
   const newest = path.join(tasksFolder(project), fs.readdirSync(tasksFolder(project)).sort().at(-1));
   const left = fs.statSync(newest).ctimeMs + SETTLED_MS - Date.now();

@@ -6,15 +6,15 @@
  * one JSON array, and ends.
  */
 
-import { newId } from '../../src/core/context.ts';
-import { ForgeError } from '../../src/core/errors.ts';
-import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/core/retry.ts';
-import { claimTask, completeTask, dispatchTask } from '../../src/core/task-ops.ts';
-import { systemContext } from '../../src/host/context.ts';
-import { identifyOwner } from '../../src/host/processes.ts';
-import { instantOf, observerOf } from '../../src/runner/env.ts';
+import { openSession } from '../../src/commands/shared/session.ts';
+import { newId } from '../../src/domain/context.ts';
+import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/domain/retry/retry.ts';
+import { claimTask, completeTask, dispatchTask } from '../../src/domain/task/operations.ts';
+import { instantOf, observerOf } from '../../src/engine/env.ts';
+import { ForgeError } from '../../src/lib/errors.ts';
+import { identifyOwner } from '../../src/process/processes.ts';
+import { systemContext } from '../../src/process/system-context.ts';
 import { changeTask } from '../../src/store/change.ts';
-import { openSession } from '../../src/verbs/session.ts';
 import { taskId } from '../lib/plans.mjs';
 
 const [project, count] = process.argv.slice(2);

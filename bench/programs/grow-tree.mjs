@@ -8,17 +8,17 @@
  */
 
 import fs from 'node:fs';
-import { newId } from '../../src/core/context.ts';
-import { freshRecord } from '../../src/core/records.ts';
-import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/core/retry.ts';
-import { andThen, claimTask, completeTask, dispatchTask, heartbeatTask } from '../../src/core/task-ops.ts';
-import { isoTime } from '../../src/core/time.ts';
-import { systemContext } from '../../src/host/context.ts';
-import { identifyOwner } from '../../src/host/processes.ts';
-import { performSync } from '../../src/store/drivers.ts';
-import { layoutOf } from '../../src/store/layout.ts';
-import { appendLines } from '../../src/store/lines.ts';
-import { commitTask, createOnce } from '../../src/store/task-files.ts';
+import { newId } from '../../src/domain/context.ts';
+import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/domain/retry/retry.ts';
+import { andThen, claimTask, completeTask, dispatchTask, heartbeatTask } from '../../src/domain/task/operations.ts';
+import { freshRecord } from '../../src/domain/task/records.ts';
+import { performSync } from '../../src/lib/fs/drivers.ts';
+import { appendLines } from '../../src/lib/fs/json-lines.ts';
+import { isoTime } from '../../src/lib/time.ts';
+import { identifyOwner } from '../../src/process/processes.ts';
+import { systemContext } from '../../src/process/system-context.ts';
+import { layoutOf } from '../../src/store/file/layout.ts';
+import { commitTask, createOnce } from '../../src/store/file/task-files.ts';
 import { taskId } from '../lib/plans.mjs';
 
 const [project, count, kind] = process.argv.slice(2);

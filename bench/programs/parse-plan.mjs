@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import { load } from 'js-yaml';
-import { parsePlan } from '../../src/core/plan-parser.ts';
+import { parsePlan } from '../../src/domain/plan/parse.ts';
 
 const [file, reader] = process.argv.slice(2);
 const text = fs.readFileSync(file, 'utf8');

@@ -3,7 +3,7 @@
  * median of seven plans.
  */
 
-import { planGc } from '../../src/core/gc.ts';
+import { planGc } from '../../src/domain/gc/plan-gc.ts';
 
 const [tasks] = process.argv.slice(2);
 const ids = Array.from({ length: Number(tasks) }, (_, at) => `task-${String(at).padStart(6, '0')}`);

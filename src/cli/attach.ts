@@ -1,8 +1,8 @@
 /** `attach` on the command line: a run's questions as they come, until it is over. */
 
-import { isoTime } from '../core/time.ts';
-import { listenToSignals } from '../runner/interrupts.ts';
-import { attach } from '../verbs/questions.ts';
+import { attach } from '../commands/questions.ts';
+import { isoTime } from '../lib/time.ts';
+import { listenToSignals } from '../process/interrupts.ts';
 import { renderQuestion, renderSettled } from './render/questions.ts';
 import type { Desk } from './spec.ts';
 

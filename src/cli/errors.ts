@@ -1,7 +1,7 @@
 /** What went wrong, for a person or for a program. */
 
-import { EXIT, ForgeError, type Problem } from '../core/errors.ts';
-import { oneLine, plainText } from '../core/text.ts';
+import { EXIT, ForgeError, type Problem } from '../lib/errors.ts';
+import { oneLine, plainText } from '../lib/text.ts';
 import { hang, widthOf } from './layout.ts';
 import type { Look } from './look.ts';
 

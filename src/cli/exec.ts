@@ -1,7 +1,7 @@
 /** `exec` on the command line: signals go to the command, and its exit code is ours. */
 
-import { listenToSignals } from '../runner/interrupts.ts';
-import { type ExecOptions, exec } from '../verbs/exec.ts';
+import { type ExecOptions, exec } from '../commands/exec.ts';
+import { listenToSignals } from '../process/interrupts.ts';
 import type { Answer, Desk } from './spec.ts';
 
 export async function execTask({ call }: Desk, options: ExecOptions): Promise<Answer> {

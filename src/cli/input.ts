@@ -1,7 +1,7 @@
 /** What a verb was given: from the command line first, from FORGE_* where that says nothing. Checked as it is asked for. */
 
-import { ForgeError } from '../core/errors.ts';
-import { closest } from '../core/text.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { closest } from '../lib/text.ts';
 import type { OptionSpec, VerbSpec } from './spec.ts';
 
 export interface Given {

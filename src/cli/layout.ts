@@ -1,6 +1,6 @@
 /** Text on a grid of columns: how wide it is, cut or filled to a width, broken into lines. */
 
-import { oneLine } from '../core/text.ts';
+import { oneLine } from '../lib/text.ts';
 
 const ASCII = /^[\x20-\x7e]*$/;
 

@@ -1,7 +1,7 @@
 /** The live view on this terminal, for `run` and `status --watch`: painted over and over, gone at the end. */
 
-import type { LiveModel } from '../core/live.ts';
-import { inForeground } from '../host/processes.ts';
+import type { LiveModel } from '../domain/run/live-model.ts';
+import { inForeground } from '../process/processes.ts';
 import { Painter, type Size } from './painter.ts';
 import { liveLines } from './render/live.ts';
 import type { Screen } from './screen.ts';

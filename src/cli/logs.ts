@@ -1,7 +1,7 @@
 /** `logs` on the command line: the text as it comes. */
 
-import { plainText } from '../core/text.ts';
-import { type LogChunk, type LogsOptions, logs } from '../verbs/logs.ts';
+import { type LogChunk, type LogsOptions, logs } from '../commands/logs.ts';
+import { plainText } from '../lib/text.ts';
 import type { Answer, Desk } from './spec.ts';
 
 export async function showLogs({ call, screen }: Desk, options: LogsOptions): Promise<Answer | number> {

@@ -1,6 +1,6 @@
 /** The way through one command: read the command line, ask the verb, print its answer. */
 
-import { EXIT } from '../core/errors.ts';
+import { EXIT } from '../lib/errors.ts';
 import { parseArgv, type Request } from './program.ts';
 import { Screen } from './screen.ts';
 
@@ -40,8 +40,8 @@ async function answer(request: Request, screen: Screen, version: () => string): 
   screen.verb = spec.name || null;
   // Only now: neither help nor a slip on the command line needs them.
   const [{ systemContext }, { asIoError }] = await Promise.all([
-    import('../host/context.ts'),
-    import('../store/io-errors.ts'),
+    import('../process/system-context.ts'),
+    import('../lib/fs/io-errors.ts'),
   ]);
   try {
     const call = {

@@ -6,7 +6,7 @@
  * that both go out together.
  */
 
-import { plainText } from '../core/text.ts';
+import { plainText } from '../lib/text.ts';
 import { widthOf } from './layout.ts';
 import type { StreamName } from './output.ts';
 

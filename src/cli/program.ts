@@ -1,8 +1,8 @@
 /** Reads a command line: which verb, with what. Nothing is run and nothing is printed here. */
 
 import { Command, CommanderError, Option } from 'commander';
-import { ForgeError } from '../core/errors.ts';
-import { closest } from '../core/text.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { closest } from '../lib/text.ts';
 import { GROUPS, HOME } from './catalog/index.ts';
 import { flagOf, Input } from './input.ts';
 import type { VerbSpec } from './spec.ts';

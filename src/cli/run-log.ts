@@ -1,9 +1,9 @@
 /** A run for a person who watches it, or who reads a CI log afterwards: a line for what happens, a summary at the end. */
 
-import { unreachable } from '../core/errors.ts';
-import type { RunEvent, RunFinished } from '../core/run-events.ts';
-import { oneLine, plainText } from '../core/text.ts';
-import { formatDuration } from '../core/time.ts';
+import type { RunEvent, RunFinished } from '../domain/run/events.ts';
+import { unreachable } from '../lib/errors.ts';
+import { oneLine, plainText } from '../lib/text.ts';
+import { formatDuration } from '../lib/time.ts';
 import { cut, hang, pad, plural, widthOf } from './layout.ts';
 import type { Look } from './look.ts';
 import { optionMarks } from './render/questions.ts';

@@ -1,13 +1,13 @@
 /** `run` on the command line: signals stop it in good order, and every event is printed as it happens. */
 
 import path from 'node:path';
-import type { LiveModel } from '../core/live.ts';
-import type { RunEvent } from '../core/run-events.ts';
-import { isoTime } from '../core/time.ts';
-import { listenToSignals } from '../runner/interrupts.ts';
-import { findProject } from '../store/project.ts';
-import { type RunVerbOptions, run } from '../verbs/run.ts';
-import type { Call } from '../verbs/session.ts';
+import { type RunVerbOptions, run } from '../commands/run.ts';
+import type { Call } from '../commands/shared/session.ts';
+import type { RunEvent } from '../domain/run/events.ts';
+import type { LiveModel } from '../domain/run/live-model.ts';
+import { isoTime } from '../lib/time.ts';
+import { listenToSignals } from '../process/interrupts.ts';
+import { findProject } from '../project/find-project.ts';
 import type { LiveView } from './live.ts';
 import { RunLog } from './run-log.ts';
 import type { Screen } from './screen.ts';

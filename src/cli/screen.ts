@@ -1,7 +1,7 @@
 /** Where answers go, and in what form. Opened before the command line is understood, because that may fail too. */
 
-import { EXIT, ForgeError } from '../core/errors.ts';
-import { oneLine } from '../core/text.ts';
+import { EXIT, ForgeError } from '../lib/errors.ts';
+import { oneLine } from '../lib/text.ts';
 import { exitCodeOf, humanError, jsonError, type Sources, warningLine } from './errors.ts';
 import { type Look, type Palette, paletteFor } from './look.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';

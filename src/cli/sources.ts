@@ -1,8 +1,8 @@
 /** The text of files that errors point into. */
 
 import path from 'node:path';
-import { findProject } from '../store/project.ts';
-import { readUserFile } from '../store/user-files.ts';
+import { findProject } from '../project/find-project.ts';
+import { readUserFile } from '../project/user-files.ts';
 import type { Sources } from './errors.ts';
 
 /** Larger files are pointed into without showing the line. */

@@ -1,6 +1,6 @@
 /** How a verb describes itself to the command line: what it takes, what it says about itself, and how it is answered. */
 
-import type { Call } from '../verbs/session.ts';
+import type { Call } from '../commands/shared/session.ts';
 import type { Input } from './input.ts';
 import type { Look } from './look.ts';
 import type { Screen } from './screen.ts';

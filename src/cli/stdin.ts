@@ -1,7 +1,7 @@
 /** Text that a flag takes from stdin when its value is `-`. */
 
 import fs from 'node:fs';
-import { ForgeError } from '../core/errors.ts';
+import { ForgeError } from '../lib/errors.ts';
 
 /** `text` itself, or all of stdin when it is `-`. Throws INVALID_ARGS when stdin is a terminal, or can't be read. */
 export function textOrStdin(text: string, flag: string): string {

@@ -1,8 +1,8 @@
 /** `status --watch` on the command line: the live view of `run`, from another terminal, until Ctrl-C. */
 
-import { ForgeError } from '../core/errors.ts';
-import { listenToSignals } from '../runner/interrupts.ts';
-import { watch } from '../verbs/watch.ts';
+import { watch } from '../commands/watch.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { listenToSignals } from '../process/interrupts.ts';
 import { LiveView } from './live.ts';
 import type { Desk } from './spec.ts';
 

@@ -1,15 +1,15 @@
 /** Changes one task: read, decide, commit, and again when somebody else was first. Works over any `StateStore`. */
 
-import { repeated } from '../core/decision.ts';
-import { ForgeError } from '../core/errors.ts';
-import { type Answer, openQuestion, settleQuestion } from '../core/questions.ts';
-import { freshRecord, type TaskRecord } from '../core/records.ts';
-import { andThen, type Decision } from '../core/task-ops.ts';
-import type { Move } from '../core/task-state.ts';
-import { isoTime } from '../core/time.ts';
+import { type Answer, openQuestion, settleQuestion } from '../domain/question/questions.ts';
+import { andThen, type Decision } from '../domain/task/operations.ts';
+import { freshRecord, type TaskRecord } from '../domain/task/records.ts';
+import type { Move } from '../domain/task/states.ts';
+import { repeated } from '../domain/task/transition.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { isoTime } from '../lib/time.ts';
 import type { Journal, JournalEntry } from './journal.ts';
-import { dueAnswer, knowingQuestion, showSettled } from './questions.ts';
-import type { StateStore, TaskRead, TaskSeen } from './state-store.ts';
+import type { StateStore, TaskRead, TaskSeen } from './port.ts';
+import { dueAnswer, knowingQuestion, showSettled } from './settle-question.ts';
 
 export interface ChangeEnv {
   store: StateStore;

@@ -5,12 +5,12 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import type { ErrorCode } from '../core/errors.ts';
-import type { TaskState } from '../core/records.ts';
-import { isoTime } from '../core/time.ts';
-import type { Layout } from './layout.ts';
-import { appendLines } from './lines.ts';
-import { advised } from './locks.ts';
+import type { TaskState } from '../domain/task/records.ts';
+import type { ErrorCode } from '../lib/errors.ts';
+import { appendLines } from '../lib/fs/json-lines.ts';
+import { advised } from '../lib/fs/locks.ts';
+import { isoTime } from '../lib/time.ts';
+import type { Layout } from './file/layout.ts';
 
 export type JournalEntry =
   | { type: 'verb'; verb: string; task_id: string | null }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type ErrorView, exitCodeOf, humanError, jsonError } from '../../src/cli/errors.ts';
 import { PLAIN } from '../../src/cli/look.ts';
-import { ERROR_CODES, ForgeError, type Problem } from '../../src/core/errors.ts';
+import { ERROR_CODES, ForgeError, type Problem } from '../../src/lib/errors.ts';
 import { folder, orchestrate } from '../support/cli.ts';
 
 const VIEW: ErrorView = {

@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';
 import { PLAIN } from '../../src/cli/look.ts';
 import { type Frame, liveLines } from '../../src/cli/render/live.ts';
-import type { LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../src/core/live.ts';
-import { plainText } from '../../src/core/text.ts';
+import type { LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../src/domain/run/live-model.ts';
+import { plainText } from '../../src/lib/text.ts';
 import fc from '../support/properties.ts';
 
 const COUNTS = {

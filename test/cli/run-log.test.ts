@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';
 import { PLAIN } from '../../src/cli/look.ts';
 import { RunLog } from '../../src/cli/run-log.ts';
-import type { RunEvent } from '../../src/core/run-events.ts';
+import type { RunEvent } from '../../src/domain/run/events.ts';
 import fc from '../support/properties.ts';
 
 const TAIL = { stdout: '', stderr: '' };

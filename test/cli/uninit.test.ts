@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { agentsSection, SECTION_BEGIN } from '../../src/core/agents-section.ts';
+import { agentsSection, SECTION_BEGIN } from '../../src/project/agents-section.ts';
 import { cli, folder, orchestrate, project } from '../support/cli.ts';
 import { Repository } from '../support/repository.ts';
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { parseArgv } from '../../src/cli/program.ts';
-import { ForgeError } from '../../src/core/errors.ts';
+import { ForgeError } from '../../src/lib/errors.ts';
 import { cli, folder, project } from '../support/cli.ts';
 
 const UUID = '01997b62-5a10-7c3e-9d44-0b6f2a1e7c01';

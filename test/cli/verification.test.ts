@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { systemContext } from '../../src/host/context.ts';
-import { groupMembers } from '../../src/host/processes.ts';
-import { claim } from '../../src/verbs/claim.ts';
-import { release } from '../../src/verbs/release.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { release } from '../../src/commands/release.ts';
+import { groupMembers } from '../../src/process/processes.ts';
+import { systemContext } from '../../src/process/system-context.ts';
 import { type CliResult, orchestrate, project, type StartedCli, startCli } from '../support/cli.ts';
 import { killGroup, until } from '../support/processes.ts';
 

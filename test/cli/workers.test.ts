@@ -3,7 +3,7 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { PRESETS } from '../../src/core/workers.ts';
+import { PRESETS } from '../../src/domain/plan/task-command.ts';
 import { folder, orchestrate, project, startCli } from '../support/cli.ts';
 import { Repository } from '../support/repository.ts';
 

@@ -2,10 +2,10 @@
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { claim } from '../../src/verbs/claim.ts';
-import { dispatch } from '../../src/verbs/dispatch.ts';
-import { ask, callOn } from './support/forge.ts';
-import { type Files, inMemory, LOGS, listing, makeProject, planOf } from './support/project.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { ask, callOn } from '../support/faults/forge.ts';
+import { type Files, inMemory, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
 
 inMemory();
 

@@ -3,14 +3,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { claim } from '../../src/verbs/claim.ts';
-import { doctor } from '../../src/verbs/doctor.ts';
-import { home } from '../../src/verbs/home.ts';
-import { phases, why } from '../../src/verbs/phases.ts';
-import { dryRun } from '../../src/verbs/run.ts';
-import { auditTask, expectViewsOf, taskDir } from './support/audit.ts';
-import { ask, callOn } from './support/forge.ts';
-import { freshPlace, inMemory, LOGS, listing, makeProject, planOf } from './support/project.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { doctor } from '../../src/commands/doctor.ts';
+import { home } from '../../src/commands/home.ts';
+import { phases, why } from '../../src/commands/phases.ts';
+import { dryRun } from '../../src/commands/run.ts';
+import { auditTask, expectViewsOf, taskDir } from '../support/faults/audit.ts';
+import { ask, callOn } from '../support/faults/forge.ts';
+import { freshPlace, inMemory, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
 
 inMemory();
 

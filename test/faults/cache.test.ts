@@ -2,10 +2,10 @@
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { answerIn, commandLine } from './support/forge.ts';
-import { pooled } from './support/knobs.ts';
-import { freshPlace, inMemory, makeProject, planOf } from './support/project.ts';
-import { cleanRun, type Fault, faultyRun, noStrace } from './support/strace.ts';
+import { answerIn, commandLine } from '../support/faults/forge.ts';
+import { pooled } from '../support/faults/knobs.ts';
+import { freshPlace, inMemory, makeProject, planOf } from '../support/faults/project.ts';
+import { cleanRun, type Fault, faultyRun, noStrace } from '../support/faults/strace.ts';
 
 inMemory();
 

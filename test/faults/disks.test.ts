@@ -3,15 +3,15 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { claim } from '../../src/verbs/claim.ts';
-import { dispatch } from '../../src/verbs/dispatch.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
+import { ask, callOn } from '../support/faults/forge.ts';
+import { makeReadOnly, noMounts, smallDisk } from '../support/faults/mounts.ts';
+import { type Files, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
+import { TASK } from '../support/faults/scenarios.ts';
+import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
-import { auditTask, expectViewsOf } from './support/audit.ts';
-import { ask, callOn } from './support/forge.ts';
-import { makeReadOnly, noMounts, smallDisk } from './support/mounts.ts';
-import { type Files, LOGS, listing, makeProject, planOf } from './support/project.ts';
-import { TASK } from './support/scenarios.ts';
-import { ended, refusal, ShipPlay } from './support/shipping-scenarios.ts';
 
 const MINE = '01a00000-0000-7000-8000-00000000000a';
 const FILES: Files = {

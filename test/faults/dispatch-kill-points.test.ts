@@ -7,20 +7,28 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { claim } from '../../src/verbs/claim.ts';
-import { complete } from '../../src/verbs/complete.ts';
-import { dispatch } from '../../src/verbs/dispatch.ts';
-import { doctor } from '../../src/verbs/doctor.ts';
-import { why } from '../../src/verbs/phases.ts';
-import type { Call } from '../../src/verbs/session.ts';
-import { status } from '../../src/verbs/status.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { complete } from '../../src/commands/complete.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { doctor } from '../../src/commands/doctor.ts';
+import { why } from '../../src/commands/phases.ts';
+import type { Call } from '../../src/commands/shared/session.ts';
+import { status } from '../../src/commands/status.ts';
+import { auditTask } from '../support/faults/audit.ts';
+import { callOn, commandLine } from '../support/faults/forge.ts';
+import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import {
+  copyProject,
+  dropProject,
+  freshPlace,
+  inMemory,
+  listing,
+  makeProject,
+  planOf,
+} from '../support/faults/project.ts';
+import { MINE, TASK, VERDICT } from '../support/faults/scenarios.ts';
+import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
-import { auditTask } from './support/audit.ts';
-import { callOn, commandLine } from './support/forge.ts';
-import { LONG, pooled, sampled } from './support/knobs.ts';
-import { copyProject, dropProject, freshPlace, inMemory, listing, makeProject, planOf } from './support/project.ts';
-import { MINE, TASK, VERDICT } from './support/scenarios.ts';
-import { cleanRun, faultyRun, isSteady, noStrace } from './support/strace.ts';
 
 inMemory();
 
@@ -30,7 +38,7 @@ const SAMPLE = 8;
 const STEP = LONG ? 1 : 17;
 /** Calls of git that change something, or that come right before one that does. */
 const GIT_CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';
-const STAND_IN = path.join(import.meta.dirname, 'helpers/bin');
+const STAND_IN = path.join(import.meta.dirname, '../support/faults/bin');
 
 /** Kills forge and every process of its git at once; without FAULT_FORGE, which only a forge to be killed has, nobody. */
 const KILL_ALL = 'test -z "$FAULT_FORGE" || kill -9 "$FAULT_FORGE" 0';

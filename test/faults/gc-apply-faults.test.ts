@@ -1,11 +1,11 @@
 /** gc at work on a tree with many divergences: killed at each system call that changes something, and with each failing. */
 
 import { describe, expect, test } from 'vitest';
-import { answerIn, commandLine } from './support/forge.ts';
-import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf, shortly } from './support/gc-tree.ts';
-import { LONG, pooled, sampled } from './support/knobs.ts';
-import { copyProject, dropProject, inMemory, makeProject } from './support/project.ts';
-import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from './support/strace.ts';
+import { answerIn, commandLine } from '../support/faults/forge.ts';
+import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf, shortly } from '../support/faults/gc-tree.ts';
+import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import { copyProject, dropProject, inMemory, makeProject } from '../support/faults/project.ts';
+import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
 
 inMemory();
 

@@ -2,23 +2,23 @@
 
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { groupMembers } from '../../src/host/processes.ts';
-import { answer } from '../../src/verbs/answer.ts';
-import { claim } from '../../src/verbs/claim.ts';
-import { complete } from '../../src/verbs/complete.ts';
-import { dispatch } from '../../src/verbs/dispatch.ts';
-import type { GcData } from '../../src/verbs/gc.ts';
-import { heartbeat } from '../../src/verbs/heartbeat.ts';
-import { question } from '../../src/verbs/question.ts';
+import { answer } from '../../src/commands/answer.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { complete } from '../../src/commands/complete.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import type { GcData } from '../../src/commands/gc.ts';
+import { heartbeat } from '../../src/commands/heartbeat.ts';
+import { question } from '../../src/commands/question.ts';
+import { groupMembers } from '../../src/process/processes.ts';
+import { handState, OPTIONS } from '../support/commands/divergences.ts';
+import { auditTask, taskDir } from '../support/faults/audit.ts';
+import { type Answer, ask, callOn, LiveForge } from '../support/faults/forge.ts';
+import { expectAtOnce, expectPutRight, finishedGc, type GcTree, gcTree, shortly } from '../support/faults/gc-tree.ts';
+import { LONG } from '../support/faults/knobs.ts';
+import { Play } from '../support/faults/play.ts';
+import { makeProject } from '../support/faults/project.ts';
+import { VERDICT } from '../support/faults/scenarios.ts';
 import { killGroup, until } from '../support/processes.ts';
-import { handState, OPTIONS } from '../verbs/helpers/divergences.ts';
-import { auditTask, taskDir } from './support/audit.ts';
-import { type Answer, ask, callOn, LiveForge } from './support/forge.ts';
-import { expectAtOnce, expectPutRight, finishedGc, type GcTree, gcTree, shortly } from './support/gc-tree.ts';
-import { LONG } from './support/knobs.ts';
-import { Play } from './support/play.ts';
-import { makeProject } from './support/project.ts';
-import { VERDICT } from './support/scenarios.ts';
 
 const ROUNDS = LONG ? 10 : 3;
 

@@ -3,14 +3,14 @@
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, expect, test } from 'vitest';
-import { pruneBranch, removeWorktree } from '../../src/runner/gc-git.ts';
-import { ensureWorkspace } from '../../src/runner/workspace.ts';
-import { openSession, type Session } from '../../src/verbs/session.ts';
+import { openSession, type Session } from '../../src/commands/shared/session.ts';
+import { pruneBranch, removeWorktree } from '../../src/git/gc-look.ts';
+import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { bundle } from '../support/bundle.ts';
+import { planOf, World } from '../support/commands/world.ts';
+import { LONG } from '../support/faults/knobs.ts';
 import { startHelper } from '../support/processes.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
-import { planOf, World } from '../verbs/helpers/world.ts';
-import { LONG } from './support/knobs.ts';
 
 /** Of the points that are reached, every so manieth is tried. */
 const STEP = LONG ? 1 : 4;
@@ -51,7 +51,7 @@ function deadly(nth: number): Record<string, string> {
 
 /** Kills the removal before its n-th git. False when it came to its end before that. */
 async function killedAt(nth: number, what: object): Promise<boolean> {
-  const remover = await bundle(fileURLToPath(new URL('./helpers/remover.ts', import.meta.url)));
+  const remover = await bundle(fileURLToPath(new URL('../support/faults/remover.ts', import.meta.url)));
   const { signal, code } = await startHelper(remover, { project: repo.root, env: deadly(nth), ...what }).ended;
   expect(signal ?? code).toBe(signal === null ? 0 : 'SIGKILL');
   letLocksRunOut();

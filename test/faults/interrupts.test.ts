@@ -2,11 +2,11 @@
 
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { groupMembers } from '../../src/host/processes.ts';
+import { groupMembers } from '../../src/process/processes.ts';
+import { auditTask } from '../support/faults/audit.ts';
+import { LiveForge } from '../support/faults/forge.ts';
+import { Play, type PlayTask } from '../support/faults/play.ts';
 import { until } from '../support/processes.ts';
-import { auditTask } from './support/audit.ts';
-import { LiveForge } from './support/forge.ts';
-import { Play, type PlayTask } from './support/play.ts';
 
 /** Longer than a test may take: whoever waits for it has failed. */
 const FOREVER_MS = 600_000;

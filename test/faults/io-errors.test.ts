@@ -1,15 +1,15 @@
 /** The commands of an agent, and of whoever answers it, with each system call that they make on the tree failing once. */
 
 import { describe, expect, test } from 'vitest';
-import { expectUsable } from './support/aftermath.ts';
-import { auditTask } from './support/audit.ts';
-import { answerIn, commandLine, doneBy } from './support/forge.ts';
-import { LONG, pooled, sampled } from './support/knobs.ts';
-import { copyProject, inMemory, makeProject, planOf } from './support/project.ts';
-import { ALL_SCENARIOS } from './support/question-scenarios.ts';
-import { SCENARIOS, TASK } from './support/scenarios.ts';
-import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from './support/strace.ts';
-import { VERIFICATION_SCENARIOS } from './support/verification-scenarios.ts';
+import { expectUsable } from '../support/faults/aftermath.ts';
+import { auditTask } from '../support/faults/audit.ts';
+import { answerIn, commandLine, doneBy } from '../support/faults/forge.ts';
+import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import { copyProject, inMemory, makeProject, planOf } from '../support/faults/project.ts';
+import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
+import { SCENARIOS, TASK } from '../support/faults/scenarios.ts';
+import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import { VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
 
 inMemory();
 

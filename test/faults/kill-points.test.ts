@@ -1,15 +1,15 @@
 /** The commands of an agent, and of whoever answers it, killed in the place of each system call that they make on the tree. */
 
 import { describe, expect, test } from 'vitest';
-import { expectUsable } from './support/aftermath.ts';
-import { auditTask } from './support/audit.ts';
-import { answerIn, commandLine, doneBy, LiveForge } from './support/forge.ts';
-import { LONG, pooled, sampled } from './support/knobs.ts';
-import { copyProject, inMemory } from './support/project.ts';
-import { ALL_SCENARIOS } from './support/question-scenarios.ts';
-import { TASK } from './support/scenarios.ts';
-import { cleanRun, faultyRun, isSteady, noStrace } from './support/strace.ts';
-import { killAt, MOMENTS, VERIFICATION_SCENARIOS } from './support/verification-scenarios.ts';
+import { expectUsable } from '../support/faults/aftermath.ts';
+import { auditTask } from '../support/faults/audit.ts';
+import { answerIn, commandLine, doneBy, LiveForge } from '../support/faults/forge.ts';
+import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import { copyProject, inMemory } from '../support/faults/project.ts';
+import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
+import { TASK } from '../support/faults/scenarios.ts';
+import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { killAt, MOMENTS, VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
 
 inMemory();
 

@@ -7,15 +7,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { appendLines, readLines } from '../../src/lib/fs/json-lines.ts';
+import { layoutOf } from '../../src/store/file/layout.ts';
 import { Journal } from '../../src/store/journal.ts';
-import { layoutOf } from '../../src/store/layout.ts';
-import { appendLines, readLines } from '../../src/store/lines.ts';
 import { bundle } from '../support/bundle.ts';
+import { answerIn, commandLine } from '../support/faults/forge.ts';
+import { LONG } from '../support/faults/knobs.ts';
+import { copyProject, makeProject, planOf } from '../support/faults/project.ts';
+import { cleanRun, faultyRun, noStrace } from '../support/faults/strace.ts';
 import { startHelper } from '../support/processes.ts';
-import { answerIn, commandLine } from './support/forge.ts';
-import { LONG } from './support/knobs.ts';
-import { copyProject, makeProject, planOf } from './support/project.ts';
-import { cleanRun, faultyRun, noStrace } from './support/strace.ts';
 
 const MAX_BYTES = 2000;
 const WRITERS = 4;
@@ -59,7 +59,7 @@ test(`${WRITERS} processes rotate at once without the lock: no line is lost`, { 
   const dir = makeProject({ '.forge/settings.yaml': '' });
   fill(dir, -1);
   holdLock(dir);
-  const logger = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), 'helpers/logger.ts'));
+  const logger = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), '../support/faults/logger.ts'));
   const writers = Array.from({ length: WRITERS }, (_, at) =>
     startHelper(logger, { dir, name: `w${at}`, maxBytes: MAX_BYTES }),
   );

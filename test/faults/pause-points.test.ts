@@ -5,21 +5,21 @@
  */
 
 import { describe, expect, test } from 'vitest';
-import { RETENTION } from '../../src/store/protocol.ts';
-import { answer } from '../../src/verbs/answer.ts';
-import { claim } from '../../src/verbs/claim.ts';
-import { dispatch } from '../../src/verbs/dispatch.ts';
-import { heartbeat } from '../../src/verbs/heartbeat.ts';
-import { release } from '../../src/verbs/release.ts';
-import { runStart } from '../../src/verbs/runs.ts';
-import { auditTask, expectViewsOf } from './support/audit.ts';
-import { answerIn, asked, callOn, commandLine } from './support/forge.ts';
-import { LONG, pooled, sampled } from './support/knobs.ts';
-import { pausedRun } from './support/pause.ts';
-import { copyProject, dropProject, inMemory, makeProject, planOf } from './support/project.ts';
-import { ledgerIn, nextIsTold, parked } from './support/question-scenarios.ts';
-import { MINE, OTHER, TASK } from './support/scenarios.ts';
-import { cleanRun, noStrace, type TracedCall } from './support/strace.ts';
+import { answer } from '../../src/commands/answer.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { heartbeat } from '../../src/commands/heartbeat.ts';
+import { release } from '../../src/commands/release.ts';
+import { runStart } from '../../src/commands/runs.ts';
+import { RETENTION } from '../../src/store/file/protocol.ts';
+import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
+import { answerIn, asked, callOn, commandLine } from '../support/faults/forge.ts';
+import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import { pausedRun } from '../support/faults/pause.ts';
+import { copyProject, dropProject, inMemory, makeProject, planOf } from '../support/faults/project.ts';
+import { ledgerIn, nextIsTold, parked } from '../support/faults/question-scenarios.ts';
+import { MINE, OTHER, TASK } from '../support/faults/scenarios.ts';
+import { cleanRun, noStrace, type TracedCall } from '../support/faults/strace.ts';
 
 inMemory();
 

@@ -2,14 +2,14 @@
 
 import fs from 'node:fs';
 import { describe, expect, type TestContext, test } from 'vitest';
-import { groupMembers } from '../../src/host/processes.ts';
-import { claim } from '../../src/verbs/claim.ts';
-import { dispatch } from '../../src/verbs/dispatch.ts';
-import { show } from '../../src/verbs/show.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { show } from '../../src/commands/show.ts';
+import { groupMembers } from '../../src/process/processes.ts';
+import { auditTask, taskDir } from '../support/faults/audit.ts';
+import { callOn, type LiveForge } from '../support/faults/forge.ts';
+import { Play, type PlayTask } from '../support/faults/play.ts';
 import { until } from '../support/processes.ts';
-import { auditTask, taskDir } from './support/audit.ts';
-import { callOn, type LiveForge } from './support/forge.ts';
-import { Play, type PlayTask } from './support/play.ts';
 
 const TASK = 'a';
 /** A lease is lost after five seconds without a heartbeat: soon, but not because a machine is busy. */

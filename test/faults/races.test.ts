@@ -3,14 +3,14 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { runStart } from '../../src/verbs/runs.ts';
-import { status } from '../../src/verbs/status.ts';
+import { runStart } from '../../src/commands/runs.ts';
+import { status } from '../../src/commands/status.ts';
 import { bundle } from '../support/bundle.ts';
+import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
+import { callOn, LiveForge } from '../support/faults/forge.ts';
+import { LONG } from '../support/faults/knobs.ts';
+import { makeProject, planOf } from '../support/faults/project.ts';
 import { startHelper } from '../support/processes.ts';
-import { auditTask, expectViewsOf } from './support/audit.ts';
-import { callOn, LiveForge } from './support/forge.ts';
-import { LONG } from './support/knobs.ts';
-import { makeProject, planOf } from './support/project.ts';
 
 const RACERS = 16;
 const TASKS = LONG ? 1000 : 200;
@@ -44,7 +44,7 @@ async function expectOneOwnerEach(dir: string, ids: readonly string[], won: read
 test(`${RACERS} processes race for ${TASKS} tasks: each is claimed once`, { timeout: 600_000 }, async () => {
   const { dir, ids } = project(TASKS);
   const { run_id } = await runStart(callOn(dir), {});
-  const racer = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), 'helpers/racer.ts'));
+  const racer = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), '../support/faults/racer.ts'));
   const racers = Array.from({ length: RACERS }, () => startHelper(racer, { dir, run: run_id }));
   for (const each of racers) expect(await each.next()).toBe('ready');
   for (const each of racers) each.send('go');
@@ -88,7 +88,9 @@ test('processes that work through tasks which write the same files never work on
     'verdict.json': '{"verdict":"ready_for_review","summary":"done"}',
   });
   const { run_id } = await runStart(callOn(dir), {});
-  const racer = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), 'helpers/overlap-racer.ts'));
+  const racer = await bundle(
+    path.join(path.dirname(fileURLToPath(import.meta.url)), '../support/faults/overlap-racer.ts'),
+  );
   const racers = Array.from({ length: 6 }, () => startHelper(racer, { dir, run: run_id, tasks: ids.length }));
   for (const each of racers) expect(await each.next()).toBe('ready');
   for (const each of racers) each.send('go');

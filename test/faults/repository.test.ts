@@ -5,8 +5,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LONG, ROUNDS, SEED, seeded } from './support/knobs.ts';
-import { RepositoryPlay, UNANSWERED } from './support/repository-play.ts';
+import { LONG, ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
+import { RepositoryPlay, UNANSWERED } from '../support/faults/repository-play.ts';
 
 /** Kills in one test. */
 const KILLS = LONG ? 20 : 6;

@@ -2,11 +2,11 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { groupMembers } from '../../src/host/processes.ts';
+import { groupMembers } from '../../src/process/processes.ts';
+import { inMemory } from '../support/faults/project.ts';
+import { TASK } from '../support/faults/scenarios.ts';
+import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
-import { inMemory } from './support/project.ts';
-import { TASK } from './support/scenarios.ts';
-import { ended, refusal, ShipPlay } from './support/shipping-scenarios.ts';
 
 inMemory();
 

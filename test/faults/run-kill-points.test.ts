@@ -1,11 +1,11 @@
 /** `run` and `exec`, killed in the place of each system call that their first thread makes on the tree. The next run goes on. */
 
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { commandLine } from './support/forge.ts';
-import { LONG, pooled, sampled } from './support/knobs.ts';
-import { Play, type PlayTask } from './support/play.ts';
-import { dropProject, inMemory } from './support/project.ts';
-import { cleanRun, faultyRun, isSteady, noStrace } from './support/strace.ts';
+import { commandLine } from '../support/faults/forge.ts';
+import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import { Play, type PlayTask } from '../support/faults/play.ts';
+import { dropProject, inMemory } from '../support/faults/project.ts';
+import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 
 inMemory();
 

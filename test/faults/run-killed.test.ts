@@ -2,10 +2,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { status } from '../../src/verbs/status.ts';
-import { callOn } from './support/forge.ts';
-import { ROUNDS, SEED, seeded } from './support/knobs.ts';
-import { Play, type PlayTask } from './support/play.ts';
+import { status } from '../../src/commands/status.ts';
+import { callOn } from '../support/faults/forge.ts';
+import { ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
+import { Play, type PlayTask } from '../support/faults/play.ts';
 
 /** Kills in one test. */
 const KILLS = 20;

@@ -2,12 +2,12 @@
 
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { LiveForge } from '../support/faults/forge.ts';
+import { LONG } from '../support/faults/knobs.ts';
+import { freshPlace, inMemory, listing } from '../support/faults/project.ts';
+import { TASK } from '../support/faults/scenarios.ts';
+import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
-import type { LiveForge } from './support/forge.ts';
-import { LONG } from './support/knobs.ts';
-import { freshPlace, inMemory, listing } from './support/project.ts';
-import { TASK } from './support/scenarios.ts';
-import { ended, refusal, ShipPlay, type Waiting } from './support/shipping-scenarios.ts';
 
 inMemory();
 

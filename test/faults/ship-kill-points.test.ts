@@ -5,15 +5,15 @@
 
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { phases, why } from '../../src/verbs/phases.ts';
-import { show } from '../../src/verbs/show.ts';
-import { status } from '../../src/verbs/status.ts';
-import { answerIn } from './support/forge.ts';
-import { LONG, pooled, sampled } from './support/knobs.ts';
-import { dropProject, inMemory, LOGS, listing } from './support/project.ts';
-import { TASK } from './support/scenarios.ts';
-import { ended, refusal, ShipPlay, type Waiting } from './support/shipping-scenarios.ts';
-import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from './support/strace.ts';
+import { phases, why } from '../../src/commands/phases.ts';
+import { show } from '../../src/commands/show.ts';
+import { status } from '../../src/commands/status.ts';
+import { answerIn } from '../support/faults/forge.ts';
+import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import { dropProject, inMemory, LOGS, listing } from '../support/faults/project.ts';
+import { TASK } from '../support/faults/scenarios.ts';
+import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
+import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
 
 inMemory();
 

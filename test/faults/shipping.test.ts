@@ -6,8 +6,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LONG, ROUNDS, SEED, seeded } from './support/knobs.ts';
-import { ShippingPlay } from './support/shipping-play.ts';
+import { LONG, ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
+import { ShippingPlay } from '../support/faults/shipping-play.ts';
 
 /** Kills in one test. */
 const KILLS = LONG ? 25 : 5;

@@ -3,12 +3,12 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { expect, test } from 'vitest';
-import { ensureWorkspace } from '../../src/runner/workspace.ts';
-import { openSession } from '../../src/verbs/session.ts';
+import { openSession } from '../../src/commands/shared/session.ts';
+import { ensureWorkspace } from '../../src/git/worktree.ts';
+import { planOf, World } from '../support/commands/world.ts';
+import { LONG } from '../support/faults/knobs.ts';
+import { noStrace } from '../support/faults/strace.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
-import { planOf, World } from '../verbs/helpers/world.ts';
-import { LONG } from './support/knobs.ts';
-import { noStrace } from './support/strace.ts';
 
 /** Calls that change something, or that come right before one that does. */
 const CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';

@@ -36,14 +36,14 @@ export async function bundleWorker(root: string, file: string, mutant: Mutant | 
  * these pure functions answer from memory what they have met before. The protocol itself is not touched.
  */
 const REMEMBERED = {
-  file: 'src/store/record-file.ts',
+  file: 'src/store/file/record-file.ts',
   changes: [
     ['export function encodeVersion(', 'function encodeVersionAnew('],
     ['export function decodeVersion(', 'function decodeVersionAnew('],
     ['export function isSealedView(', 'function isSealedViewAnew('],
   ] as [string, string][],
   added: `
-import { remembered } from '../../test/sim/remembered.ts';
+import { remembered } from './remembered.ts';
 const decoding = remembered(decodeVersionAnew);
 export const decodeVersion = decoding.answer;
 export const isSealedView = remembered(isSealedViewAnew).answer;

@@ -5,9 +5,9 @@
  * The harness must find what is wrong with it; a harness that can't would prove nothing about the protocol.
  */
 
-import { freshRecord, type TaskRecord } from '../../src/core/records.ts';
-import { isoTime } from '../../src/core/time.ts';
-import { errorCode } from '../../src/store/calls.ts';
+import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
+import { errorCode } from '../../src/lib/fs/operations.ts';
+import { isoTime } from '../../src/lib/time.ts';
 import type { Doing } from './disk.ts';
 import { newTrying } from './oracle.ts';
 import type { Attempt, Outcome } from './processes.ts';

@@ -6,7 +6,7 @@
  * in it; what came, went or was replaced meanwhile may be in it or not.
  */
 
-import type { FsCall } from '../../src/store/calls.ts';
+import type { FsCall } from '../../src/lib/fs/operations.ts';
 import type { Random } from './random.ts';
 
 /** The calls of the protocol, and those that only a lock file needs. */

@@ -20,10 +20,10 @@ export interface Mutant {
   survives?: string;
 }
 
-const PROTOCOL = 'src/store/protocol.ts';
-const VIEWS = 'src/store/views.ts';
-const FILES = 'src/store/task-files.ts';
-const QUESTIONS = 'src/core/questions.ts';
+const PROTOCOL = 'src/store/file/protocol.ts';
+const VIEWS = 'src/store/file/views.ts';
+const FILES = 'src/store/file/task-files.ts';
+const QUESTIONS = 'src/domain/question/questions.ts';
 
 /** A mutant of one change. */
 function mutant(name: string, file: string, from: string, to: string): Mutant {

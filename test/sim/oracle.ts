@@ -1,7 +1,7 @@
 /** Watches a simulated task and knows, at every moment, what the protocol has promised. Throws at the first broken promise. */
 
-import type { TaskRecord } from '../../src/core/records.ts';
-import { versionName } from '../../src/store/record-file.ts';
+import type { TaskRecord } from '../../src/domain/task/records.ts';
+import { versionName } from '../../src/store/file/record-file.ts';
 import type { Disk, File, PersonEdit } from './disk.ts';
 import type { Seen } from './layers.ts';
 import { type Request, tallyOf } from './requests.ts';

@@ -1,9 +1,9 @@
 /** What the simulated processes do: the loop of every changing command, over the real protocol. */
 
-import { ledgerOf, openQuestion } from '../../src/core/questions.ts';
-import { freshRecord, type TaskRecord } from '../../src/core/records.ts';
-import { isoTime } from '../../src/core/time.ts';
-import { createOnce, type TaskCommit } from '../../src/store/task-files.ts';
+import { ledgerOf, openQuestion } from '../../src/domain/question/questions.ts';
+import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
+import { isoTime } from '../../src/lib/time.ts';
+import { createOnce, type TaskCommit } from '../../src/store/file/task-files.ts';
 import { type Doing, Fault, type Life } from './disk.ts';
 import type { Seen } from './layers.ts';
 import { newTrying, OnceOracle, type Trying, Violation } from './oracle.ts';

@@ -1,9 +1,7 @@
 /** What the simulated processes ask for, decided by the product's own functions, with a tally that shows what was lost. */
 
-import { ForgeError } from '../../src/core/errors.ts';
-import type { LeaseObserver } from '../../src/core/leases.ts';
-import { askQuestion, settleQuestion } from '../../src/core/questions.ts';
-import type { TaskRecord } from '../../src/core/records.ts';
+import { askQuestion, settleQuestion } from '../../src/domain/question/questions.ts';
+import type { LeaseObserver } from '../../src/domain/task/leases.ts';
 import {
   andThen,
   claimTask,
@@ -11,8 +9,10 @@ import {
   dispatchTask,
   heartbeatTask,
   releaseTask,
-} from '../../src/core/task-ops.ts';
-import { isoTime } from '../../src/core/time.ts';
+} from '../../src/domain/task/operations.ts';
+import type { TaskRecord } from '../../src/domain/task/records.ts';
+import { ForgeError } from '../../src/lib/errors.ts';
+import { isoTime } from '../../src/lib/time.ts';
 
 export const TASK = 'task-1';
 

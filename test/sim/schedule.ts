@@ -1,6 +1,6 @@
 /** One schedule from its seed to its verdict. */
 
-import { decodeVersion, isSealedView, VIEW_NAMES, versionName, viewsOf } from '../../src/store/record-file.ts';
+import { decodeVersion, isSealedView, VIEW_NAMES, versionName, viewsOf } from '../../src/store/file/record-file.ts';
 import { lockFile } from './control.ts';
 import type { Life } from './disk.ts';
 import { Oracle, type Stats, Violation } from './oracle.ts';

@@ -1,8 +1,8 @@
 /** What a schedule begins with: no task yet, a tree written by hand, or a record with some versions behind it. */
 
-import { freshRecord, type TaskRecord } from '../../src/core/records.ts';
-import { isoTime } from '../../src/core/time.ts';
-import { encodeVersion, versionName, viewsOf } from '../../src/store/record-file.ts';
+import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
+import { isoTime } from '../../src/lib/time.ts';
+import { encodeVersion, versionName, viewsOf } from '../../src/store/file/record-file.ts';
 import { File, Folder } from './disk.ts';
 import { type Request, TASK, type Tally } from './requests.ts';
 import type { World } from './world.ts';

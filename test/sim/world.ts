@@ -1,7 +1,7 @@
 /** One simulated machine: its disk, its processes, and the faults that befall them, all drawn from one seed. */
 
-import type { Retention } from '../../src/store/protocol.ts';
-import { TMP_PREFIX, versionName, versionNumber } from '../../src/store/record-file.ts';
+import type { Retention } from '../../src/store/file/protocol.ts';
+import { TMP_PREFIX, versionName, versionNumber } from '../../src/store/file/record-file.ts';
 import {
   Disk,
   type Doing,

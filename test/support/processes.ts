@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { groupMembers } from '../../src/host/processes.ts';
+import { groupMembers } from '../../src/process/processes.ts';
 
 /** Looks again and again until `look` gives something other than false, null or undefined, and returns it. Fails after `deadlineMs`. */
 export async function until<T>(

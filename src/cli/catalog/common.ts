@@ -1,7 +1,7 @@
 /** Operands and options that several verbs share, each with the variable that a worker finds it in. */
 
-import { ForgeError } from '../../core/errors.ts';
-import type { PhaseOfWork } from '../../core/records.ts';
+import type { PhaseOfWork } from '../../domain/task/records.ts';
+import { ForgeError } from '../../lib/errors.ts';
 import type { Input } from '../input.ts';
 import type { OperandSpec, OptionSpec } from '../spec.ts';
 

@@ -20,7 +20,7 @@ const REVIEW: VerbSpec = {
     ['review build --file review.json', 'by what somebody has found'],
   ],
   async answer(input, { call }) {
-    const { review } = await import('../../verbs/finish.ts');
+    const { review } = await import('../../commands/review-and-ship.ts');
     const data = await review(call, { task: input.task(), run: input.text('run'), file: input.text('file') });
     return { data, human: async (look) => (await import('../render/finish.ts')).renderReview(data, look) };
   },
@@ -40,7 +40,7 @@ const SHIP: VerbSpec = {
     ['ship build --json', 'the same for a script'],
   ],
   async answer(input, { call }) {
-    const { ship } = await import('../../verbs/finish.ts');
+    const { ship } = await import('../../commands/review-and-ship.ts');
     const data = await ship(call, { task: input.task(), run: input.text('run') });
     return { data, human: async (look) => (await import('../render/finish.ts')).renderShip(data, look) };
   },

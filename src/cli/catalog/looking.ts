@@ -13,7 +13,7 @@ export const HOME: VerbSpec = {
   about: 'Where things stand, and the next command',
   examples: [['', 'where things stand, and the next command']],
   async answer(_input, { call }) {
-    const { home } = await import('../../verbs/home.ts');
+    const { home } = await import('../../commands/home.ts');
     const data = await home(call);
     return { data, human: async (look) => (await import('../render/home.ts')).renderHome(data, look) };
   },
@@ -35,7 +35,7 @@ const STATUS: VerbSpec = {
   async answer(input, desk) {
     const run = input.text('run');
     if (input.flag('watch')) return (await import('../watch.ts')).watchStatus(desk, { run });
-    const { status } = await import('../../verbs/status.ts');
+    const { status } = await import('../../commands/status.ts');
     const data = await status(desk.call, { run });
     return {
       data,
@@ -61,7 +61,7 @@ const PHASES: VerbSpec = {
     ['phases --ready --blocked-by build', 'what waits for the task build'],
   ],
   async answer(input, { call }) {
-    const { phases } = await import('../../verbs/phases.ts');
+    const { phases } = await import('../../commands/phases.ts');
     const data = await phases(call, {
       ready: input.flag('ready'),
       phase: input.oneOf('phase', PHASES_OF_WORK),
@@ -85,7 +85,7 @@ const WHY: VerbSpec = {
     ['why build --json', 'the same with codes, for a script'],
   ],
   async answer(input, { call }) {
-    const { why } = await import('../../verbs/phases.ts');
+    const { why } = await import('../../commands/phases.ts');
     const data = await why(call, { task: input.task() });
     return { data, human: async (look) => (await import('../render/phases.ts')).renderWhy(data, look) };
   },
@@ -100,7 +100,7 @@ const SHOW: VerbSpec = {
     ['show build --json', 'the same for a script'],
   ],
   async answer(input, { call }) {
-    const { show } = await import('../../verbs/show.ts');
+    const { show } = await import('../../commands/show.ts');
     const data = await show(call, { task: input.task() });
     return {
       data,
@@ -151,7 +151,7 @@ const RENDER_WORKER_PROMPT: VerbSpec = {
     ['render-worker-prompt build --json', 'the same for a script'],
   ],
   async answer(input, { call }) {
-    const { renderWorkerPrompt } = await import('../../verbs/render-worker-prompt.ts');
+    const { renderWorkerPrompt } = await import('../../commands/render-worker-prompt.ts');
     const task = input.task();
     const data = await renderWorkerPrompt(call, { task, attempt: input.text('attempt') ?? ownAttempt(input, task) });
     return { data, human: () => data.prompt.trimEnd() };
@@ -171,7 +171,7 @@ const RUN_LIST: VerbSpec = {
     ['run list --json', 'the same for a script'],
   ],
   async answer(_input, { call }) {
-    const { runList } = await import('../../verbs/runs.ts');
+    const { runList } = await import('../../commands/runs.ts');
     const data = await runList(call);
     return { data, human: async (look) => (await import('../render/runs.ts')).renderRuns(data, look) };
   },
@@ -185,7 +185,7 @@ const DOCTOR: VerbSpec = {
     ['doctor --json', 'the same for a script'],
   ],
   async answer(_input, { call }) {
-    const { doctor } = await import('../../verbs/doctor.ts');
+    const { doctor } = await import('../../commands/doctor.ts');
     const data = await doctor(call);
     return {
       data,

@@ -1,7 +1,7 @@
 /** The verbs of questions: a worker asks, a person answers. */
 
-import { ForgeError } from '../../core/errors.ts';
-import { parseDuration } from '../../core/time.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { parseDuration } from '../../lib/time.ts';
 import type { VerbSpec } from '../spec.ts';
 import { ATTEMPT, RUN, SAMPLE, TASK } from './common.ts';
 
@@ -40,7 +40,7 @@ const QUESTION: VerbSpec = {
   ],
   async answer(input, { call }) {
     const [{ question }, { textOrStdin }] = await Promise.all([
-      import('../../verbs/question.ts'),
+      import('../../commands/question.ts'),
       import('../stdin.ts'),
     ]);
     const data = await question(call, {
@@ -86,7 +86,10 @@ const ANSWER: VerbSpec = {
     [`answer ${SAMPLE.question} --option keep --note -`, 'with a note from stdin'],
   ],
   async answer(input, { call }) {
-    const [{ answer }, { textOrStdin }] = await Promise.all([import('../../verbs/answer.ts'), import('../stdin.ts')]);
+    const [{ answer }, { textOrStdin }] = await Promise.all([
+      import('../../commands/answer.ts'),
+      import('../stdin.ts'),
+    ]);
     const note = input.text('note');
     const data = await answer(call, {
       question: input.task(),
@@ -110,7 +113,7 @@ const QUESTIONS: VerbSpec = {
     ['questions --json', 'everything, for a script'],
   ],
   async answer(input, { call }) {
-    const { questions } = await import('../../verbs/questions.ts');
+    const { questions } = await import('../../commands/questions.ts');
     const data = await questions(call, { open: input.flag('open'), run: input.text('run') });
     return { data, human: async (look) => (await import('../render/questions.ts')).renderQuestions(data, look) };
   },

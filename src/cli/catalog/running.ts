@@ -14,7 +14,7 @@ const INIT: VerbSpec = {
     ['init --agents', 'and add a section to AGENTS.md, or bring it up to date'],
   ],
   async answer(input, { call }) {
-    const { init } = await import('../../verbs/init.ts');
+    const { init } = await import('../../commands/init.ts');
     const data = await init(call, { agents: input.flag('agents') });
     return { data, human: async (look) => (await import('../render/init.ts')).renderInit(data, look) };
   },
@@ -51,7 +51,7 @@ const RUN_PLAN: VerbSpec = {
       onFailure: input.oneOf('on-failure', ['continue', 'stop']),
     };
     if (!input.flag('dry-run')) return (await import('../run.ts')).runPlan(desk, options);
-    const { dryRun } = await import('../../verbs/run.ts');
+    const { dryRun } = await import('../../commands/run.ts');
     const data = await dryRun(desk.call, options);
     return {
       data,
@@ -92,7 +92,7 @@ const RUN_START: VerbSpec = {
     ['run start --name nightly --json', 'with a name; its id for a script'],
   ],
   async answer(input, { call }) {
-    const { runStart } = await import('../../verbs/runs.ts');
+    const { runStart } = await import('../../commands/runs.ts');
     const data = await runStart(call, { name: input.text('name') });
     return { data, human: async (look) => (await import('../render/runs.ts')).renderRunStart(data, look) };
   },
@@ -108,7 +108,7 @@ const RUN_END: VerbSpec = {
     ['run end', 'the run in FORGE_RUN_ID'],
   ],
   async answer(input, { call }) {
-    const { runEnd } = await import('../../verbs/runs.ts');
+    const { runEnd } = await import('../../commands/runs.ts');
     const data = await runEnd(call, { run: input.required('run') });
     return { data, human: async () => (await import('../render/runs.ts')).renderRunEnd(data) };
   },

@@ -1,7 +1,7 @@
 /** The verbs that put a tree right again, and that take away what forge brought. */
 
-import { EXIT, ForgeError } from '../../core/errors.ts';
-import type { GcRowId } from '../../core/gc-plan.ts';
+import type { GcRowId } from '../../domain/gc/gc-plan.ts';
+import { EXIT, ForgeError } from '../../lib/errors.ts';
 import type { Input } from '../input.ts';
 import type { VerbSpec } from '../spec.ts';
 
@@ -29,7 +29,7 @@ const GC: VerbSpec = {
     ['gc --dry-run --detailed-exitcode --json', 'for CI: 10 when there is something to do'],
   ],
   async answer(input, { call }) {
-    const { gc } = await import('../../verbs/gc.ts');
+    const { gc } = await import('../../commands/gc.ts');
     const dryRun = input.flag('dry-run') || input.text('out') !== undefined;
     const data = await gc(call, {
       dryRun,
@@ -70,7 +70,7 @@ const UNINIT: VerbSpec = {
     ['uninit', 'do it'],
   ],
   async answer(input, { call }) {
-    const { uninit } = await import('../../verbs/uninit.ts');
+    const { uninit } = await import('../../commands/uninit.ts');
     const dryRun = input.flag('dry-run');
     const data = await uninit(call, { dryRun });
     return { data, human: async (look) => (await import('../render/init.ts')).renderUninit(data, dryRun, look) };

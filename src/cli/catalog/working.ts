@@ -22,7 +22,7 @@ const CLAIM_TASK: VerbSpec = {
     [`claim build --claim-id ${SAMPLE.claim}`, 'safe to repeat'],
   ],
   async answer(input, { call }) {
-    const { claim } = await import('../../verbs/claim.ts');
+    const { claim } = await import('../../commands/claim.ts');
     const data = await claim(call, {
       ...taskOrNext(input),
       run: input.text('run'),
@@ -53,7 +53,7 @@ const DISPATCH: VerbSpec = {
     ['dispatch --json', 'the task, claim and run in FORGE_*'],
   ],
   async answer(input, { call }) {
-    const { dispatch } = await import('../../verbs/dispatch.ts');
+    const { dispatch } = await import('../../commands/dispatch.ts');
     const data = await dispatch(call, {
       task: input.task(),
       claim: input.required('claim'),
@@ -73,7 +73,7 @@ const ENSURE_WORKTREE: VerbSpec = {
     ['ensure-worktree --json', 'the task in FORGE_TASK_ID'],
   ],
   async answer(input, { call }) {
-    const { ensureWorktree } = await import('../../verbs/ensure-worktree.ts');
+    const { ensureWorktree } = await import('../../commands/ensure-worktree.ts');
     const data = await ensureWorktree(call, { task: input.task() });
     return { data, human: async (look) => (await import('../render/work.ts')).renderEnsureWorktree(data, look) };
   },
@@ -90,7 +90,7 @@ const HEARTBEAT: VerbSpec = {
     ['heartbeat', 'the task and attempt in FORGE_*'],
   ],
   async answer(input, { call }) {
-    const { heartbeat } = await import('../../verbs/heartbeat.ts');
+    const { heartbeat } = await import('../../commands/heartbeat.ts');
     const data = await heartbeat(call, { task: input.task(), attempt: input.required('attempt') });
     return { data, human: async (look) => (await import('../render/work.ts')).renderHeartbeat(data, look) };
   },
@@ -111,7 +111,7 @@ const EVENT: VerbSpec = {
     [`event build --attempt ${SAMPLE.attempt} --type tests.passed --data '{"count": 12}'`, 'with data'],
   ],
   async answer(input, { call }) {
-    const { event } = await import('../../verbs/event.ts');
+    const { event } = await import('../../commands/event.ts');
     const data = await event(call, {
       task: input.task(),
       attempt: input.required('attempt'),
@@ -141,7 +141,7 @@ const GUARDRAIL_CHECK: VerbSpec = {
     ['guardrail-check --path src --path package.json --json', 'several, for a script'],
   ],
   async answer(input, { call }) {
-    const { guardrailCheck } = await import('../../verbs/guardrail-check.ts');
+    const { guardrailCheck } = await import('../../commands/guardrail-check.ts');
     const own = input.env('FORGE_TASK_ID');
     const task = input.writtenTask() ?? own;
     const attempt = input.text('attempt') ?? (task === own ? input.env('FORGE_ATTEMPT_ID') : undefined);
@@ -169,7 +169,7 @@ const COMPLETE: VerbSpec = {
     ['complete', 'with everything that is in FORGE_*'],
   ],
   async answer(input, { call }) {
-    const { complete } = await import('../../verbs/complete.ts');
+    const { complete } = await import('../../commands/complete.ts');
     const failed = input.flag('failed');
     const data = await complete(call, {
       task: input.task(),
@@ -201,7 +201,7 @@ const RELEASE: VerbSpec = {
     ['release', 'the task and claim in FORGE_*'],
   ],
   async answer(input, { call }) {
-    const { release } = await import('../../verbs/release.ts');
+    const { release } = await import('../../commands/release.ts');
     const data = await release(call, { task: input.task(), claim: input.required('claim') });
     return { data, human: async (look) => (await import('../render/work.ts')).renderRelease(data, look) };
   },
@@ -217,7 +217,7 @@ const CANCEL: VerbSpec = {
     ['cancel docs --reason "moved to the wiki"', 'and why'],
   ],
   async answer(input, { call }) {
-    const { cancel } = await import('../../verbs/cancel.ts');
+    const { cancel } = await import('../../commands/cancel.ts');
     const data = await cancel(call, { task: input.task(), reason: input.text('reason') });
     return { data, human: async (look) => (await import('../render/work.ts')).renderCancel(data, look) };
   },
@@ -232,7 +232,7 @@ const RETRY: VerbSpec = {
     ['retry build --json', 'the same for a script'],
   ],
   async answer(input, { call }) {
-    const { retry } = await import('../../verbs/cancel.ts');
+    const { retry } = await import('../../commands/cancel.ts');
     const data = await retry(call, { task: input.task() });
     return { data, human: async (look) => (await import('../render/work.ts')).renderRetry(data, look) };
   },

@@ -1,6 +1,6 @@
 /** `doctor`: a line a check, and below it what to do about those that are not well. */
 
-import type { Check } from '../../verbs/doctor.ts';
+import type { Check } from '../../commands/doctor.ts';
 import { columnOf, hang, pad, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 

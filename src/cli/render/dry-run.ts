@@ -1,8 +1,8 @@
 /** `run --dry-run`: what would be started now, and what would not. */
 
-import { oneLine } from '../../core/text.ts';
-import { settingOf } from '../../core/workers.ts';
-import type { DryRunData } from '../../verbs/run.ts';
+import type { DryRunData } from '../../commands/run.ts';
+import { settingOf } from '../../domain/plan/task-command.ts';
+import { oneLine } from '../../lib/text.ts';
 import { columnOf, cut, hang, pad } from '../layout.ts';
 import type { Look } from '../look.ts';
 

@@ -1,8 +1,8 @@
 /** What came of a review, or of a merge. */
 
-import { findingText } from '../../core/review-findings.ts';
-import { oneLine } from '../../core/text.ts';
-import type { ReviewData, ShipData } from '../../verbs/finish.ts';
+import type { ReviewData, ShipData } from '../../commands/review-and-ship.ts';
+import { findingText } from '../../domain/review/findings.ts';
+import { oneLine } from '../../lib/text.ts';
 import { hang } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { nextCommands } from './next.ts';

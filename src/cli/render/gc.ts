@@ -1,7 +1,7 @@
 /** `gc`: what is to be done or was, a line an item, and the totals. */
 
-import { oneLine } from '../../core/text.ts';
-import type { GcData } from '../../verbs/gc.ts';
+import type { GcData } from '../../commands/gc.ts';
+import { oneLine } from '../../lib/text.ts';
 import { columnOf, hang, pad, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 

@@ -1,7 +1,7 @@
 /** Bare `forge orchestrate`. */
 
-import { oneLine } from '../../core/text.ts';
-import type { HomeData } from '../../verbs/home.ts';
+import type { HomeData } from '../../commands/home.ts';
+import { oneLine } from '../../lib/text.ts';
 import { hang, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { countsText } from './states.ts';

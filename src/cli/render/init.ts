@@ -1,8 +1,8 @@
 /** `init` and `uninit`: what was written, what was taken away, and what comes next. */
 
-import { oneLine } from '../../core/text.ts';
-import type { InitData } from '../../verbs/init.ts';
-import type { UninitData } from '../../verbs/uninit.ts';
+import type { InitData } from '../../commands/init.ts';
+import type { UninitData } from '../../commands/uninit.ts';
+import { oneLine } from '../../lib/text.ts';
 import { hang } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { nextCommands } from './next.ts';

@@ -1,8 +1,8 @@
 /** The live view: a few lines that say what runs, what waits and for what, what was asked, and how much is left. */
 
-import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../core/live.ts';
-import { plainText } from '../../core/text.ts';
-import { formatDuration } from '../../core/time.ts';
+import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../domain/run/live-model.ts';
+import { plainText } from '../../lib/text.ts';
+import { formatDuration } from '../../lib/time.ts';
 import { columnOf, cut, pad, plural, widthOf } from '../layout.ts';
 import type { Palette } from '../look.ts';
 

@@ -1,6 +1,6 @@
 /** The exact commands that come next. */
 
-import { oneLine } from '../../core/text.ts';
+import { oneLine } from '../../lib/text.ts';
 import type { Look } from '../look.ts';
 
 /** A command longer than the screen goes on in the next line, as a shell takes it. */

@@ -1,7 +1,7 @@
 /** `phases`, `phases --ready` and `why`. */
 
-import { oneLine } from '../../core/text.ts';
-import type { PhaseRow, PhasesData, ReadyData, WhyData } from '../../verbs/phases.ts';
+import type { PhaseRow, PhasesData, ReadyData, WhyData } from '../../commands/phases.ts';
+import { oneLine } from '../../lib/text.ts';
 import { columnOf, cut, hang, pad } from '../layout.ts';
 import type { Look } from '../look.ts';
 

@@ -1,11 +1,11 @@
 /** Questions as a person sees them. Their text comes from workers, so it is shown as plain text. */
 
-import type { Question } from '../../core/questions.ts';
-import { plainText } from '../../core/text.ts';
-import { formatDuration, fromIso } from '../../core/time.ts';
-import type { AnswerData } from '../../verbs/answer.ts';
-import type { QuestionData } from '../../verbs/question.ts';
-import type { QuestionRow, QuestionsData } from '../../verbs/questions.ts';
+import type { AnswerData } from '../../commands/answer.ts';
+import type { QuestionData } from '../../commands/question.ts';
+import type { QuestionRow, QuestionsData } from '../../commands/questions.ts';
+import type { Question } from '../../domain/question/questions.ts';
+import { plainText } from '../../lib/text.ts';
+import { formatDuration, fromIso } from '../../lib/time.ts';
 import { cut, hang, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { nextCommands } from './next.ts';

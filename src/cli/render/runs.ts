@@ -1,7 +1,7 @@
 /** `run start`, `run end` and `run list`. */
 
-import { oneLine } from '../../core/text.ts';
-import type { RunEndData, RunRow, RunStartData } from '../../verbs/runs.ts';
+import type { RunEndData, RunRow, RunStartData } from '../../commands/runs.ts';
+import { oneLine } from '../../lib/text.ts';
 import { cut, pad } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { nextCommands } from './next.ts';

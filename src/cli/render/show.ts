@@ -1,11 +1,11 @@
 /** `show`: everything about one task, in paragraphs. */
 
-import { writtenTexts } from '../../core/guardrails.ts';
-import { findingText } from '../../core/review-findings.ts';
-import { oneLine, plainText } from '../../core/text.ts';
-import { formatDuration, fromIso } from '../../core/time.ts';
-import { settingOf } from '../../core/workers.ts';
-import type { ShowData } from '../../verbs/show.ts';
+import type { ShowData } from '../../commands/show.ts';
+import { settingOf } from '../../domain/plan/task-command.ts';
+import { findingText } from '../../domain/review/findings.ts';
+import { writtenTexts } from '../../domain/verify/guardrails.ts';
+import { oneLine, plainText } from '../../lib/text.ts';
+import { formatDuration, fromIso } from '../../lib/time.ts';
 import { hang, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { inColourOf } from './states.ts';

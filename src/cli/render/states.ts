@@ -1,6 +1,6 @@
 /** Task states as a person sees them: a sign that needs no colour, a colour that adds to it, and counts in a sensible order. */
 
-import type { TaskState } from '../../core/records.ts';
+import type { TaskState } from '../../domain/task/records.ts';
 import type { Look, Palette } from '../look.ts';
 
 /** `done` and `dropped` are the plan's word; `unreadable`: the record can't be read. */

@@ -1,8 +1,8 @@
 /** `status`: a line a task, by phase; a second line where there is more to say. */
 
-import { oneLine } from '../../core/text.ts';
-import { formatDuration, fromIso } from '../../core/time.ts';
-import type { StatusData, StatusRow } from '../../verbs/status.ts';
+import type { StatusData, StatusRow } from '../../commands/status.ts';
+import { oneLine } from '../../lib/text.ts';
+import { formatDuration, fromIso } from '../../lib/time.ts';
 import { columnOf, cut, pad, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { countsText, inColourOf, type ShownState, signFor } from './states.ts';

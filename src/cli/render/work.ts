@@ -1,13 +1,13 @@
 /** The answers of the verbs that an agent, or an operator, works with: what is so now, and what comes next. */
 
-import type { ClaimResult, CompleteResult, HeartbeatResult, MoveResult } from '../../core/task-ops.ts';
-import { oneLine, plainText } from '../../core/text.ts';
-import { formatDuration, fromIso } from '../../core/time.ts';
-import type { DispatchData } from '../../verbs/dispatch.ts';
-import type { EnsureWorktreeData } from '../../verbs/ensure-worktree.ts';
-import type { EventData } from '../../verbs/event.ts';
-import type { ExecData } from '../../verbs/exec.ts';
-import type { GuardrailData } from '../../verbs/guardrail-check.ts';
+import type { DispatchData } from '../../commands/dispatch.ts';
+import type { EnsureWorktreeData } from '../../commands/ensure-worktree.ts';
+import type { EventData } from '../../commands/event.ts';
+import type { ExecData } from '../../commands/exec.ts';
+import type { GuardrailData } from '../../commands/guardrail-check.ts';
+import type { ClaimResult, CompleteResult, HeartbeatResult, MoveResult } from '../../domain/task/operations.ts';
+import { oneLine, plainText } from '../../lib/text.ts';
+import { formatDuration, fromIso } from '../../lib/time.ts';
 import type { Look } from '../look.ts';
 import { nextCommands } from './next.ts';
 import { inColourOf } from './states.ts';

@@ -1,0 +1,99 @@
+/** `answer`: decide a question, from any terminal. */
+
+import { type Answer, openQuestion, QUESTION_LIMITS, requireOption } from '../domain/question/questions.ts';
+import type { TaskRecord, TaskState } from '../domain/task/records.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { requireUuid } from '../lib/ids.ts';
+import { isoTime } from '../lib/time.ts';
+import { changeTask } from '../store/change.ts';
+import { findQuestion, type QuestionPlace } from '../store/file/question-index.ts';
+import { firstAnswer, knowingQuestion } from '../store/settle-question.ts';
+import { type Call, openSession, requireRecord, type Session } from './shared/session.ts';
+
+export interface AnswerOptions {
+  question: string;
+  option: string;
+  note?: string | undefined;
+  /** Who answers; default: the user of this terminal. */
+  by?: string | undefined;
+}
+
+export interface AnswerData {
+  question_id: string;
+  option_id: string;
+  task_id: string;
+  state: TaskState;
+}
+
+/** Throws QUESTION_NOT_FOUND, INVALID_ARGS (no such option), ILLEGAL_TRANSITION (settled otherwise before, or given up). */
+export async function answer(call: Call, options: AnswerOptions): Promise<AnswerData> {
+  const questionId = requireUuid(options.question, 'question');
+  const session = openSession(call);
+  const place = await findQuestion(session.store, questionId, session.newOp());
+  const question = place && (await session.store.readQuestion(place.task_id, place.attempt_id, questionId));
+  if (place === null || question === null) {
+    throw new ForgeError('QUESTION_NOT_FOUND', `there is no question ${questionId}`);
+  }
+  const mine: Answer = {
+    version: 1,
+    question_id: questionId,
+    answered_at: isoTime(session.now()),
+    answered_by: nameOf(session, options.by),
+    option_id: requireOption(question.options, options.option, '--option'),
+    ...(options.note === undefined ? {} : { note: requireNote(options.note) }),
+  };
+  const { record } = await requireRecord(session, place.task_id);
+  const known = await knowingQuestion(session.store, record);
+  const first = await settledBy(session, place, known, mine);
+  // Deciding nothing more is enough: the change moves the task on by the answer that is there now.
+  const after = await changeTask(session, place.task_id, () => ({
+    record: null,
+    moves: [],
+    history: [],
+    result: null,
+  }));
+  if (first.option_id !== mine.option_id) throw otherwise(questionId, first);
+  return {
+    question_id: questionId,
+    option_id: options.option,
+    task_id: place.task_id,
+    state: after.record.state.state,
+  };
+}
+
+/** The answer that counts: ours, unless somebody was first. Throws ILLEGAL_TRANSITION when nobody waits for one. */
+async function settledBy(session: Session, place: QuestionPlace, record: TaskRecord, mine: Answer): Promise<Answer> {
+  const { task_id, attempt_id } = place;
+  if (openQuestion(record)?.question_id === mine.question_id) {
+    return firstAnswer(session, task_id, { attempt_id, question_id: mine.question_id }, mine);
+  }
+  const before = await session.store.readAnswer(task_id, attempt_id, mine.question_id);
+  if (before !== null) return before;
+  throw new ForgeError('ILLEGAL_TRANSITION', `nobody waits for question ${mine.question_id} any more`, {
+    details: { task_id, state: record.state.state },
+    hint: `Task ${task_id} is ${record.state.state}; see \`forge orchestrate show ${task_id}\`.`,
+  });
+}
+
+function otherwise(questionId: string, { option_id, answered_by, answered_at }: Answer): ForgeError {
+  const what = option_id === null ? 'it expired' : `${answered_by} chose ${option_id}`;
+  return new ForgeError('ILLEGAL_TRANSITION', `question ${questionId} is settled: ${what} at ${answered_at}`, {
+    details: { question_id: questionId, option_id, answered_by },
+    hint: 'The first answer counts, and the work has gone on with it.',
+  });
+}
+
+/** `default` and `expiry` are what forge itself answers as. */
+function nameOf({ ctx }: Session, by: string | undefined): string {
+  const name = (by ?? ctx.env['USER'] ?? ctx.env['LOGNAME'] ?? '').trim() || 'somebody';
+  if (name !== 'default' && name !== 'expiry') return name.slice(0, 200);
+  throw new ForgeError('INVALID_ARGS', `--by ${name}: this name means that nobody answered`);
+}
+
+function requireNote(note: string): string {
+  if (note.length <= QUESTION_LIMITS.note) return note;
+  throw new ForgeError(
+    'INVALID_ARGS',
+    `--note has ${note.length} characters; at most ${QUESTION_LIMITS.note} are taken`,
+  );
+}

@@ -1,0 +1,117 @@
+/** `claim`: take a task, for an agent that works by shelling out. */
+
+import { newId } from '../domain/context.ts';
+import type { PlanTask } from '../domain/plan/plan.ts';
+import { rivalsOf } from '../domain/schedule/overlap.ts';
+import type { OwnerIdentity } from '../domain/task/identity.ts';
+import { type ClaimResult, claimTask } from '../domain/task/operations.ts';
+import { settleClaim, softOverlaps } from '../engine/attempt/overlap.ts';
+import { stopFormerWorker } from '../engine/attempt/takeover.ts';
+import { instantOf, observerOf } from '../engine/env.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { requireUuid } from '../lib/ids.ts';
+import { identifyOwner } from '../process/processes.ts';
+import type { LoadedPlan } from '../project/plan-file.ts';
+import { changeTask } from '../store/change.ts';
+import type { TaskSeen } from '../store/file/file-store.ts';
+import {
+  type Call,
+  finishVerification,
+  firstToBeHad,
+  openSession,
+  plannedTask,
+  planOf,
+  readAll,
+  readFor,
+  refuseUnlessReady,
+  requireReady,
+  resumeSettled,
+  type Session,
+  underRun,
+} from './shared/session.ts';
+
+export interface ClaimOptions {
+  /** Which task; undefined with `next`. */
+  task?: string | undefined;
+  /** The first ready task of the plan. */
+  next?: boolean | undefined;
+  /** The run to work under; a new one is opened when there is none. */
+  run?: string | undefined;
+  /** Makes the claim repeatable: the same id gets the same lease. */
+  claimId?: string | undefined;
+  /** A process that lives as long as the work does; its death frees the task at once. */
+  ownerPid?: number | undefined;
+}
+
+/** Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
+export async function claim(call: Call, options: ClaimOptions): Promise<ClaimResult> {
+  const session = openSession(call);
+  const loaded = planOf(session);
+  const owner = options.ownerPid === undefined ? null : requireOwner(options.ownerPid);
+  const claimId = options.claimId === undefined ? newId(session.ctx) : requireUuid(options.claimId, '--claim-id');
+  const { candidates, reads } = await candidatesOf(session, loaded, options, claimId);
+  const held = candidates.map(({ id }) => reads.get(id)?.record?.lease).find((lease) => lease?.claim_id === claimId);
+  return underRun(session, held?.owner_run_id ?? options.run, {}, (runId) =>
+    firstToBeHad(candidates, options.next === true, (task) =>
+      claimOne(session, loaded, task, reads, { claimId, runId, owner }),
+    ),
+  );
+}
+
+/** What to try, in order. Refuses here what is known not to be ready, before a run is opened for nothing. */
+async function candidatesOf(session: Session, loaded: LoadedPlan, options: ClaimOptions, claimId: string) {
+  if (options.next === true) {
+    const { reads } = await readAll(session);
+    await resumeSettled(session, reads);
+    const repeat = loaded.plan.tasks.find(({ id }) => reads.get(id)?.record?.lease?.claim_id === claimId);
+    return { candidates: repeat === undefined ? requireReady(session, loaded, reads) : [repeat], reads };
+  }
+  if (options.task === undefined) throw new ForgeError('INVALID_ARGS', 'say which task to claim, or --next');
+  const task = plannedTask(loaded, options.task);
+  const reads = await readFor(session, loaded, task);
+  await resumeSettled(session, reads);
+  const record = reads.get(task.id)?.record ?? null;
+  if (record?.lease?.claim_id !== claimId) refuseUnlessReady(session, loaded, task, reads, record);
+  return { candidates: [task], reads };
+}
+
+function requireOwner(pid: number): OwnerIdentity {
+  const owner = identifyOwner(pid);
+  if (owner === null) throw new ForgeError('INVALID_ARGS', `--owner-pid ${pid}: there is no such process`);
+  return owner;
+}
+
+interface Wanted {
+  claimId: string;
+  runId: string;
+  owner: OwnerIdentity | null;
+}
+
+async function claimOne(
+  session: Session,
+  loaded: LoadedPlan,
+  task: PlanTask,
+  reads: Map<string, TaskSeen>,
+  { claimId, runId, owner }: Wanted,
+): Promise<ClaimResult> {
+  const { agents } = session.settings;
+  await finishVerification(session, loaded, task, reads, runId);
+  const { result, record } = await changeTask(session, task.id, (current) => {
+    if (current.lease?.claim_id !== claimId) refuseUnlessReady(session, loaded, task, reads, current);
+    return claimTask(current, {
+      claimId,
+      runId,
+      owner,
+      ttlMs: agents.lease_ttl_ms,
+      instant: instantOf(session),
+      observer: observerOf(session),
+      abandonLimit: agents.retry_attempts,
+      unchecked: rivalsOf(task, loaded.plan, agents).length > 0,
+    });
+  });
+  if (result === null) throw new ForgeError('NOT_READY', `task ${task.id} was abandoned too often and has failed`);
+  await settleClaim(session, loaded.plan, task, record);
+  await stopFormerWorker(session, record);
+  for (const warning of await softOverlaps(session, loaded.plan, task)) session.warn(warning);
+  return result;
+}

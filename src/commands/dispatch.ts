@@ -1,0 +1,120 @@
+/** `dispatch`: open the attempt of a claim. One claim has one attempt; a repeat returns it. */
+
+import { newId } from '../domain/context.ts';
+import { isUnchecked } from '../domain/schedule/overlap.ts';
+import { dispatchTask } from '../domain/task/operations.ts';
+import type { AttemptManifest, PhaseOfWork, TaskRecord } from '../domain/task/records.ts';
+import { stopFormerWorker } from '../engine/attempt/takeover.ts';
+import { instantOf, ttlOf } from '../engine/env.ts';
+import { requireUuid } from '../lib/ids.ts';
+import { isoTime } from '../lib/time.ts';
+import { changeTask } from '../store/change.ts';
+import { removeAttempt } from '../store/file/attempt-files.ts';
+import {
+  type Call,
+  openSession,
+  plannedOrNull,
+  plannedTask,
+  planOf,
+  requireRecord,
+  type Session,
+} from './shared/session.ts';
+
+export interface DispatchOptions {
+  task: string;
+  claim: string;
+  run: string;
+  phase: PhaseOfWork;
+}
+
+export interface DispatchData {
+  task_id: string;
+  attempt_id: string;
+  attempt_number: number;
+  phase: PhaseOfWork;
+  /** Where the work is to be done; null: in the project folder. */
+  worktree_path: string | null;
+}
+
+/**
+ * Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; OVERLAP_CONFLICT for a claim that was cut
+ * short; SETTINGS_INVALID, IO_ERROR over a worktree.
+ */
+export async function dispatch(call: Call, options: DispatchOptions): Promise<DispatchData> {
+  const session = openSession(call);
+  const claimId = requireUuid(options.claim, '--claim');
+  const runId = requireUuid(options.run, '--run');
+  const fresh = newId(session.ctx);
+  const decide = (record: TaskRecord) =>
+    dispatchTask(record, {
+      claimId,
+      runId,
+      attemptId: fresh,
+      worker: null,
+      ttlMs: ttlOf(session, record),
+      instant: instantOf(session),
+    });
+  let { record: seen } = await requireRecord(session, options.task);
+  if (isUnchecked(seen) && seen.lease?.claim_id === claimId && seen.lease.owner_run_id === runId) {
+    seen = await lookedAround(session, options.task, seen);
+  }
+  // Refused before anybody is stopped: only who holds the task may end what still works on it.
+  const { record: next } = decide(seen);
+  await stopFormerWorker(session, seen);
+  // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
+  const worktree = next === null ? null : await worktreeOf(session, seen);
+  let written = false;
+  const openAttempt = async (record: TaskRecord) => {
+    const decision = decide(record);
+    if (decision.record !== null) {
+      const manifest: AttemptManifest = {
+        version: 1,
+        attempt_id: fresh,
+        task_id: options.task,
+        run_id: runId,
+        claim_id: claimId,
+        generation: decision.record.lease?.generation ?? 0,
+        phase: options.phase,
+        worktree_path: worktree?.cwd ?? null,
+        ...(worktree?.base ? { base_branch: worktree.base } : {}),
+        dispatched_at: isoTime(session.now()),
+        attempt_number: decision.result.attempt_number,
+        machine: session.ctx.machine(),
+      };
+      await session.store.createOnce(options.task, fresh, 'manifest.json', manifest, session.newOp());
+      written = true;
+    }
+    return decision;
+  };
+  let opened: string | null = null;
+  try {
+    const { result } = await changeTask(session, options.task, openAttempt);
+    opened = result.attempt_id;
+    // What was committed just now is known; a look at the disk could only fail, and the commit stands.
+    const manifest = opened === fresh ? null : await session.store.readManifest(options.task, opened);
+    const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: worktree?.cwd ?? null };
+    return { task_id: options.task, ...result, phase, worktree_path };
+  } finally {
+    // Refused, or another call with this claim was first: no commit refers to this attempt, so it did not happen.
+    if (written && opened !== fresh) removeAttempt(session.layout.attempt(options.task, fresh));
+  }
+}
+
+/** Whoever made the claim was killed before he could look who else writes the same files. Throws OVERLAP_CONFLICT. */
+async function lookedAround(session: Session, taskId: string, seen: TaskRecord): Promise<TaskRecord> {
+  const { settleClaim } = await import('../engine/attempt/overlap.ts');
+  const loaded = planOf(session);
+  await settleClaim(session, loaded.plan, plannedTask(loaded, taskId), seen);
+  return (await requireRecord(session, taskId)).record;
+}
+
+/** Where the task is to be worked on, made if need be, and for which branch; null when the settings ask for no worktrees. */
+async function worktreeOf(session: Session, record: TaskRecord): Promise<{ cwd: string; base: string | null } | null> {
+  if (session.settings.workspace !== 'worktree') return null;
+  const { workspaceForNext } = await import('../git/stale-locks.ts');
+  const { begunFor } = await import('../engine/attempt/workspace.ts');
+  const { task_id: id } = record.state;
+  const depends_on = plannedOrNull(session, id)?.depends_on ?? [];
+  const { cwd } = await workspaceForNext(session, { id, depends_on }, record);
+  return { cwd, base: await begunFor(session, record) };
+}

@@ -1,0 +1,244 @@
+/** `doctor`: is everything here as it should be? Looks only; never writes. */
+
+import { newId } from '../domain/context.ts';
+import type { SeenIssue } from '../domain/gc/gc-plan.ts';
+import type { Plan } from '../domain/plan/plan.ts';
+import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { asIoError } from '../lib/fs/io-errors.ts';
+import { oneLine } from '../lib/text.ts';
+import { missingProgram } from '../process/programs.ts';
+import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../project/checks.ts';
+import { requireProject } from '../project/find-project.ts';
+import { loadPlan } from '../project/plan-file.ts';
+import { loadSettings } from '../project/settings-file.ts';
+import { FileStore } from '../store/file/file-store.ts';
+import type { Layout } from '../store/file/layout.ts';
+import { notEnforced } from './shared/not-enforced.ts';
+import type { Call } from './shared/session.ts';
+
+export interface Check {
+  name: string;
+  status: 'ok' | 'warn' | 'fail';
+  message: string;
+  /** What to do about it; null when all is well. */
+  fix: string | null;
+}
+
+/** Throws PHASES_NOT_FOUND when there is nothing to look at. */
+export async function doctor(call: Call): Promise<{ checks: Check[] }> {
+  const layout = requireProject(call.ctx.cwd, call.dir);
+  const settings = attempt('settings', () => loadSettings(layout), 'settings are fine');
+  const plan = attempt(
+    'plan',
+    () => loadPlan({ layout, settings: settings.value ?? DEFAULT_SETTINGS }),
+    'the plan is fine',
+  );
+  if (plan.value === null && plan.check.status === 'ok') {
+    plan.check = { name: 'plan', status: 'warn', message: 'there is no plan', fix: 'forge orchestrate init' };
+  }
+  return {
+    checks: [
+      settings.check,
+      plan.check,
+      ...worker(call, layout, settings.value ?? DEFAULT_SETTINGS),
+      supported(settings.value ?? DEFAULT_SETTINGS),
+      await looked('writable', () => writable(layout)),
+      await looked('symlinks', () => links(layout)),
+      await looked('permissions', () => permissions(layout)),
+      fileSystem(layout),
+      ...(await workspaces(call, layout, settings.value ?? DEFAULT_SETTINGS)),
+      ...(await merges(call, layout, settings.value ?? DEFAULT_SETTINGS)),
+      ...(await trackers(call, layout, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
+      boot(call),
+      await looked('tasks', () => tasks(layout)),
+    ],
+  };
+}
+
+function ok(name: string, message: string): Check {
+  return { name, status: 'ok', message, fix: null };
+}
+
+function attempt<T>(name: string, read: () => T, fine: string): { value: T | null; check: Check } {
+  try {
+    return { value: read(), check: ok(name, fine) };
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    const [first] = error.problems;
+    const where =
+      first === undefined ? '' : `; the first, at ${first.place.file}:${first.place.line ?? 1}: ${first.message}`;
+    return { value: null, check: { name, status: 'fail', message: `${error.message}${where}`, fix: error.hint } };
+  }
+}
+
+/** What can't even be looked at has failed; the other checks go on. */
+async function looked(name: string, look: () => Check | Promise<Check>): Promise<Check> {
+  try {
+    return await look();
+  } catch (error) {
+    const known = asIoError(error, 'looking at the state tree');
+    if (!(known instanceof ForgeError)) throw error;
+    return { name, status: 'fail', message: known.message, fix: known.hint };
+  }
+}
+
+/** The agent that the settings choose can be called; looked at only where they choose one. */
+function worker({ ctx }: Call, layout: Layout, { agents }: Settings): Check[] {
+  const preset = presetOf(agents);
+  if (preset === null) return [];
+  const missing = missingProgram(agents, ctx.env, layout.project);
+  if (missing === null) return [ok('worker', `tasks without run are done by ${PRESETS[preset].program}`)];
+  const message = `agents.worker is ${preset}, and there is no ${missing} on PATH`;
+  return [
+    {
+      name: 'worker',
+      status: 'fail',
+      message,
+      fix: `Install ${missing}, put it on PATH, or set agents.worker_command.`,
+    },
+  ];
+}
+
+function supported(settings: Settings): Check {
+  const missing = notEnforced(settings);
+  if (missing.length === 0) return ok('support', 'everything that plan and settings ask for is done');
+  return {
+    name: 'support',
+    status: 'warn',
+    message: missing.join('; '),
+    fix: 'Leave it out, or do it by hand for now.',
+  };
+}
+
+function writable(layout: Layout): Check {
+  const { ok: may, path } = writableTree(layout);
+  if (may) return ok('writable', 'the state tree can be written');
+  return {
+    name: 'writable',
+    status: 'fail',
+    message: `${path} can not be written`,
+    fix: `Give yourself write permission on ${path}.`,
+  };
+}
+
+function links(layout: Layout): Check {
+  const found = symlinksIn(layout);
+  if (found.length === 0) return ok('symlinks', 'no symlinks among the folders of the state tree');
+  const message = `${found.join(', ')}: symlinks are never followed`;
+  return { name: 'symlinks', status: 'fail', message, fix: 'Put the real folder in place of the symlink.' };
+}
+
+function permissions(layout: Layout): Check {
+  const open = openToOthers(layout);
+  if (open.length === 0) return ok('permissions', 'only you can write to the state tree');
+  return {
+    name: 'permissions',
+    status: 'warn',
+    message: `others may write to ${open.join(', ')}`,
+    fix: `chmod go-w ${open.join(' ')}`,
+  };
+}
+
+function fileSystem(layout: Layout): Check {
+  const doubtful = doubtfulFileSystem(layout);
+  if (doubtful === null) return ok('file system', 'the project is on a local file system');
+  const message = `the project is on ${doubtful}, where hard links and fsync may not hold what they promise`;
+  return { name: 'file system', status: 'warn', message, fix: 'Keep the project on a local disk.' };
+}
+
+/** Worktrees can be had; asked only where the settings want them. */
+async function workspaces({ ctx }: Call, layout: Layout, settings: Settings): Promise<Check[]> {
+  if (settings.workspace !== 'worktree') return [];
+  const { baseOf, repositoryOf } = await import('../git/repository.ts');
+  const look = async () => {
+    const { root } = await repositoryOf({ ctx, layout, settings });
+    const { branch, sha } = await baseOf({ ctx, layout, settings });
+    return ok('workspaces', `worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
+  };
+  return [await looked('workspaces', look)];
+}
+
+/** What is reviewed can be merged; asked only where the settings want that. */
+async function merges({ ctx }: Call, layout: Layout, settings: Settings): Promise<Check[]> {
+  if (settings.ship.policy !== 'merge') return [];
+  const { baseOf, listWorktrees } = await import('../git/repository.ts');
+  const look = async (): Promise<Check> => {
+    const env = { ctx, layout, settings };
+    if (settings.workspace === 'none') {
+      const message =
+        'with workspace: none tasks have no branch to merge, and what they did is shipped where it stands';
+      return { name: 'merges', status: 'warn', message, fix: 'Set workspace: worktree in .forge/settings.yaml.' };
+    }
+    const { branch } = await baseOf(env);
+    if (branch === null) {
+      const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';
+      return { name: 'merges', status: 'fail', message: `${layout.project} is on no branch to merge into`, fix };
+    }
+    const place = (await listWorktrees(env)).find((each) => each.branch === branch)?.path;
+    const follows = place === undefined ? 'nobody has it checked out' : `the files in ${place} follow`;
+    return ok('merges', `what is reviewed is merged into ${branch}; ${follows}`);
+  };
+  return [await looked('merges', look)];
+}
+
+/** The tracker answers, and names tasks that there are; asked only where the settings have one. */
+async function trackers({ ctx }: Call, layout: Layout, settings: Settings, plan: Plan | null): Promise<Check[]> {
+  if (settings.tracker.type !== 'file') return [];
+  const { lookAtTracker } = await import('../trackers/open.ts');
+  const look = async (): Promise<Check> => {
+    const seen = await lookAtTracker({ layout, settings, now: ctx.now, newOp: () => newId(ctx) });
+    if (seen.kind !== 'up') {
+      const message = seen.kind === 'down' ? seen.why : 'it is not supported';
+      return { name: 'tracker', status: 'fail', message, fix: `Mend ${settings.tracker.path}; see spec/PLAN.md.` };
+    }
+    const tasks = (await new FileStore(layout).snapshot()).tasks.map(({ task_id }) => task_id);
+    const strays = straysOf(seen.issues, plan, new Set(tasks));
+    if (strays.length === 0) return ok('tracker', `${seen.issues.length} issues can be read`);
+    const fix = `Mend task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`;
+    return { name: 'tracker', status: 'warn', message: strays.join('; '), fix };
+  };
+  return [await looked('tracker', look)];
+}
+
+/** Issues and tasks that name what is not there. Without a plan nobody can say so. */
+function straysOf(issues: readonly SeenIssue[], plan: Plan | null, known: ReadonlySet<string>): string[] {
+  if (plan === null) return [];
+  const ids = new Set(issues.map(({ id }) => id));
+  const ofIssues = issues.flatMap(({ id, task_id }) => {
+    const there = task_id === null || plan.byId.has(task_id) || known.has(task_id);
+    return there ? [] : [`issue ${oneLine(id, 80)} names task ${oneLine(task_id, 80)}, which is not in the plan`];
+  });
+  const ofTasks = plan.tasks.flatMap(({ id, tracker_issue_id: issue }) =>
+    issue === null || ids.has(issue) ? [] : [`task ${id} names issue ${oneLine(issue, 80)}, which is not there`],
+  );
+  return [...ofIssues, ...ofTasks];
+}
+
+function boot({ ctx }: Call): Check {
+  if (ctx.machine().boot_id !== '') return ok('processes', 'dead owners are noticed at once');
+  const message = 'this boot has no id, so a dead owner is only noticed when its lease runs out';
+  return { name: 'processes', status: 'warn', message, fix: 'Nothing to do; leases still run out in time.' };
+}
+
+async function tasks(layout: Layout): Promise<Check> {
+  const snapshot = await new FileStore(layout).snapshot();
+  const problems = snapshot.tasks.flatMap((read) =>
+    read.problem === null ? [] : [`${read.task_id}: ${read.problem}`],
+  );
+  const warnings = snapshot.tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
+  if (problems.length > 0) {
+    const fix = `Mend the named files in ${layout.tasks}; spec/STATE.md says what they hold.`;
+    return { name: 'tasks', status: 'fail', message: problems.join('; '), fix };
+  }
+  if (warnings.length > 0) {
+    return {
+      name: 'tasks',
+      status: 'warn',
+      message: warnings.join('; '),
+      fix: 'The next change of each task puts it right.',
+    };
+  }
+  return ok('tasks', `${snapshot.tasks.length} task records can be read`);
+}

@@ -1,0 +1,247 @@
+/** `gc`: find where the tree disagrees with itself, with git or with the tracker, and put it right. */
+
+import { tasksKnownTo } from '../domain/gc/gc-context.ts';
+import type { GcPlanRow, SeenTracker } from '../domain/gc/gc-plan.ts';
+import { type GcPlan, type GcRowId, planGc, plannedRows, reportedRows } from '../domain/gc/plan-gc.ts';
+import { parseSavedPlan, type SavedPlan } from '../domain/gc/saved-plan.ts';
+import type { PlannedTask } from '../domain/plan/plan.ts';
+import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
+import { observerOf } from '../engine/env.ts';
+import { applyGc, type GcItem, type GcPorts, type GcResult, shownItem } from '../engine/gc/apply.ts';
+import { buildSnapshot } from '../engine/gc/snapshot.ts';
+import type { GitLook } from '../git/gc-look.ts';
+import { lookForRepository } from '../git/repository-look.ts';
+import { worktreesFolder } from '../git/worktree-files.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { takingTurns } from '../lib/fs/locks.ts';
+import { requireTaskId } from '../lib/ids.ts';
+import { parseJson } from '../lib/json.ts';
+import { once } from '../lib/once.ts';
+import { closest } from '../lib/text.ts';
+import { isoTime } from '../lib/time.ts';
+import { listenToSignals } from '../process/interrupts.ts';
+import { loadPlan, loadPlanned } from '../project/plan-file.ts';
+import { readUserFile, writeUserFile } from '../project/user-files.ts';
+import { type LegacyMove, legacyMoves, moveLegacy } from '../store/file/legacy.ts';
+import { treeIdentity } from '../store/file/tree-identity.ts';
+import { lookAtTracker, openTracker } from '../trackers/open.ts';
+import type { Tracker } from '../trackers/port.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
+
+export interface GcVerbOptions {
+  dryRun?: boolean | undefined;
+  /** Only these tasks, these rows. Empty: all. */
+  tasks?: readonly string[] | undefined;
+  rows?: readonly GcRowId[] | undefined;
+  removeOrphanWorktrees?: boolean | undefined;
+  /** Path to write the plan to. */
+  out?: string | undefined;
+  /** Path of a plan to apply instead of a new one. */
+  plan?: string | undefined;
+}
+
+export interface GcData {
+  planned: GcItem[];
+  applied: GcItem[];
+  skipped: GcResult['skipped'];
+  failed: GcResult['failed'];
+  reported: GcItem[];
+  /** Files of the first layout that were moved, or with `dryRun` would be. */
+  legacy: { moved: LegacyMove[] };
+  /** Something is to be done, or is left to be done. */
+  divergent: boolean;
+}
+
+/** Most of a saved plan that is read, bytes. */
+const PLAN_MAX_BYTES = 256 * 1024 * 1024;
+
+/** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
+export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
+  const session = openSession(call);
+  const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
+  const moves = options.plan === undefined ? legacyMoves(session.layout, stamp) : [];
+  if (options.dryRun === true || options.out !== undefined) return preview(session, options, moves);
+  if (!treeExists(session) && moves.length === 0) {
+    await requireKnown(options.tasks, () => plannedOrNull(session)?.map(({ id }) => id) ?? []);
+    return emptyAnswer();
+  }
+  session.store.ensureTree();
+  return takingTurns(
+    `${session.layout.orchestrator}/.gc.lock`,
+    `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${isoTime(session.now())}`,
+    (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
+    () => execute(session, options, moves),
+  );
+}
+
+function treeExists(session: Session): boolean {
+  return treeIdentity(session.layout) !== null;
+}
+
+function emptyAnswer(): GcData {
+  return { planned: [], applied: [], skipped: [], failed: [], reported: [], legacy: { moved: [] }, divergent: false };
+}
+
+async function preview(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
+  const { plan } = await planFor(session, options);
+  const planned = plannedRows(plan);
+  if (options.out !== undefined) writePlan(session, options.out, plan);
+  return {
+    ...emptyAnswer(),
+    planned: planned.map(shownItem),
+    reported: reportedRows(plan).map(shownItem),
+    legacy: { moved: moves },
+    divergent: planned.length + moves.length > 0,
+  };
+}
+
+async function execute(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
+  // What is refused is refused before anything has changed.
+  const { plan, tracker } = await planFor(session, options);
+  const moved = moveLegacy(session.layout, moves);
+  const result = await applyGc(session, plan, portsOf(session, tracker));
+  // A claim that the tracker has taken again is put right, although nothing was done here.
+  const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
+  const nothingHeld = result.applied.length + result.failed.length === 0 && left.length > 0;
+  if (options.plan !== undefined && nothingHeld) {
+    throw new ForgeError('STALE_PLAN', `nothing in ${options.plan} holds any more`, {
+      details: { skipped: result.skipped },
+    });
+  }
+  return {
+    planned: plannedRows(plan).map(shownItem),
+    ...result,
+    reported: reportedRows(plan).map(shownItem),
+    legacy: { moved },
+    divergent: left.length + result.failed.length > 0,
+  };
+}
+
+async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; tracker: Tracker | null }> {
+  const tracker = await openTracker(session);
+  const whole = options.plan === undefined ? await freshPlan(session, options) : await savedPlan(session, options);
+  const tasks = new Set(options.tasks ?? []);
+  const rows = new Set(options.rows ?? []);
+  const wanted = ({ task_id, row }: GcPlanRow) =>
+    (tasks.size === 0 || tasks.has(task_id)) && (rows.size === 0 || rows.has(row));
+  return { plan: { version: 1, rows: whole.rows.filter(wanted) }, tracker };
+}
+
+/** A name that nobody knows is a slip: asked about, "no divergences" would be taken for an answer. Throws INVALID_ID, TASK_NOT_FOUND. */
+async function requireKnown(
+  tasks: readonly string[] = [],
+  known: () => Iterable<string> | Promise<Iterable<string>>,
+): Promise<void> {
+  if (tasks.length === 0) return;
+  const all = new Set(await known());
+  for (const id of tasks) {
+    if (all.has(requireTaskId(id))) continue;
+    const near = closest(id, all);
+    throw new ForgeError('TASK_NOT_FOUND', `there is no task ${id}, neither in the plan nor anywhere else`, {
+      ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
+    });
+  }
+}
+
+async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPlan> {
+  session.store.beginSnapshot();
+  // git is started first, and works while this process reads the plan and the tree, which leaves it no time for anything else.
+  const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
+    trackerSeen(session),
+    gitLook(session),
+    soon().then(async () => [plannedOrNull(session), await session.store.snapshot()] as const),
+  ]);
+  const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
+  seen.keep();
+  await requireKnown(options.tasks, () => tasksKnownTo(snapshot));
+  return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
+}
+
+function soon(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+async function savedPlan(session: Session, { plan: file = '', tasks }: GcVerbOptions): Promise<GcPlan> {
+  const plan = readPlan(session, file);
+  await requireKnown(tasks, async () => [
+    ...plan.rows.map(({ task_id }) => task_id),
+    ...(await session.store.list()),
+    ...(plannedOrNull(session)?.map(({ id }) => id) ?? []),
+  ]);
+  return plan;
+}
+
+/** gc works without a tracker; one that is down is told, and its rows find nothing. */
+async function trackerSeen(session: Session): Promise<SeenTracker> {
+  const tracker = await lookAtTracker(session);
+  if (tracker.kind === 'down') session.warn(`${tracker.why}; going on without the tracker`);
+  return tracker;
+}
+
+/** What asks git is loaded only where there is something to ask about: it would be felt. */
+async function gitLook(session: Session): Promise<GitLook> {
+  const { layout, settings } = session;
+  const look = once(async () => (await import('../git/gc-look.ts')).lookAtGit(session));
+  const found = lookForRepository(layout.project);
+  if (found === null) return { branches: [], worktrees: [], mergedSha: async () => null };
+  if (found.branches || found.worktrees || worktreesFolder(layout, settings.agents.worktree_root) !== null)
+    return look();
+  return { branches: [], worktrees: [], mergedSha: async (...asked) => (await look()).mergedSha(...asked) };
+}
+
+/** gc works without a plan; one that can't be read is told, and then counts as none. */
+function plannedOrNull(session: Session): readonly PlannedTask[] | null {
+  try {
+    return loadPlanned(session);
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    session.warn(`${error.message}; going on without a plan`);
+    return null;
+  }
+}
+
+function portsOf(session: Session, tracker: Tracker | null): GcPorts {
+  const git = () => import('../git/gc-look.ts');
+  return {
+    tracker,
+    pruneBranch: async (payload) => (await git()).pruneBranch(session, payload),
+    removeWorktree: async (payload) => (await git()).removeWorktree(session, payload),
+    reverify: async (taskId, attemptId) => {
+      const { reverify } = await import('../engine/attempt/verification.ts');
+      const verified = await reverify(session, {
+        taskId,
+        attemptId,
+        // Where nobody can say how a result is verified, it does not pass for that.
+        task: loadPlan(session)?.plan.byId.get(taskId) ?? null,
+        outcome: CLEAN_EXIT,
+        workerGone: false,
+        unheld: observerOf(session),
+        onCheck: ({ command }) => session.note(`verifying ${taskId}: ${command}`),
+        interrupts: listenToSignals,
+      });
+      return verified !== null;
+    },
+  };
+}
+
+function writePlan(session: Session, file: string, { rows }: GcPlan): void {
+  const tree = treeIdentity(session.layout);
+  if (tree === null) throw new ForgeError('INVALID_ARGS', `--out ${file}: there is no tree to make a plan of`);
+  const saved: SavedPlan = { version: 1, made_at: isoTime(session.now()), tree, rows: [...rows] };
+  writeUserFile(file, '--out', `${JSON.stringify(saved, null, 2)}\n`);
+}
+
+/** Throws STALE_PLAN when the plan belongs to another tree, INVALID_ARGS when it is none. */
+function readPlan(session: Session, file: string): GcPlan {
+  const saved = parseSavedPlan(parseJson(readUserFile(file, '--plan', PLAN_MAX_BYTES)));
+  if (saved === null) {
+    throw new ForgeError('INVALID_ARGS', `--plan ${file}: it is no plan that gc has written`, {
+      hint: 'Make one with `forge orchestrate gc --dry-run --out plan.json`.',
+    });
+  }
+  const tree = treeIdentity(session.layout);
+  if (tree?.path !== saved.tree.path || tree.inode !== saved.tree.inode) {
+    throw new ForgeError('STALE_PLAN', `${file} was made for another tree, ${saved.tree.path}`);
+  }
+  return { version: 1, rows: saved.rows };
+}

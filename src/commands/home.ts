@@ -1,0 +1,131 @@
+/** Bare `forge orchestrate`: where things stand, and the exact next command. */
+
+import type { PlanTask } from '../domain/plan/plan.ts';
+import { hasWork, outlook, queueFor, type WaitCode, type World } from '../domain/schedule/readiness.ts';
+import { mayStillRun } from '../domain/schedule/run-selection.ts';
+import { type FinishPhase, isInFlight } from '../domain/task/states.ts';
+import { worldOf } from '../engine/env.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { findProject } from '../project/find-project.ts';
+import { loadPlan } from '../project/plan-file.ts';
+import { type Call, foresee, openSession, readAll, type Session } from './shared/session.ts';
+
+export interface HomeData {
+  /** Null when there is no project here. */
+  project: string | null;
+  plan: string | null;
+  counts: Record<string, number>;
+  ready: number;
+  in_flight: number;
+  waiting: number;
+  human: number;
+  next: { command: string; why: string };
+}
+
+/** Reasons of tasks that are over or with somebody, who are counted as such. */
+const NOT_WAITING: readonly WaitCode[] = ['TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'TASK_FAILED', 'TASK_CANCELLED'];
+
+/** Never fails for want of a project: then the next command is `init`. Throws PHASES_PARSE_ERROR, SETTINGS_INVALID. */
+export async function home(call: Call): Promise<HomeData> {
+  const empty = { project: null, plan: null, counts: {}, ready: 0, in_flight: 0, waiting: 0, human: 0 };
+  const start = { ...empty, next: { command: 'forge orchestrate init', why: 'there is no plan here yet' } };
+  if (findProject(call.ctx.cwd, call.dir) === null) return start;
+  let session: Session;
+  try {
+    session = openSession(call);
+  } catch (error) {
+    if (error instanceof ForgeError && error.code === 'PHASES_NOT_FOUND') return start;
+    throw error;
+  }
+  const loaded = loadPlan(session);
+  if (loaded === null) return { ...start, project: session.layout.project };
+  const { reads } = await readAll(session);
+  const world = worldOf(session, loaded.plan, await foresee(session, reads));
+  const { ready, waiting: unready, human } = outlook(world);
+  const waiting = unready.filter(({ reasons }) => !reasons.some(({ code }) => NOT_WAITING.includes(code)));
+  // Counted as `status` counts them: as they are, not as the next claim will find them.
+  const { recordOf } = worldOf(session, loaded.plan, reads);
+  const counts: Record<string, number> = {};
+  let in_flight = 0;
+  for (const task of loaded.plan.tasks) {
+    const record = recordOf(task.id);
+    const known = record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed');
+    const state = task.status === 'done' || task.status === 'dropped' ? task.status : known;
+    counts[state] = (counts[state] ?? 0) + 1;
+    if (known !== 'unreadable' && isInFlight(known)) in_flight++;
+  }
+  const ids = new Set(loaded.plan.tasks.map((task) => task.id));
+  const facts = {
+    asked: unready.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')),
+    failed: loaded.plan.tasks.find((task) => stateOf(world.recordOf(task.id)) === 'failed')?.id ?? null,
+    runnable: mayStillRun(world, ids).length > 0,
+    forAgents: ready.find((task) => !hasWork(task, world))?.id ?? null,
+    waiting: (waiting[0] ?? unready[0])?.task.id ?? null,
+    due: dueFor(world),
+    empty: loaded.plan.tasks.length === 0,
+    human: human[0]?.id ?? null,
+  };
+  return {
+    project: loaded.plan.project,
+    plan: loaded.file,
+    counts,
+    ready: ready.length,
+    in_flight,
+    waiting: waiting.length,
+    human: human.length,
+    next: nextCommand(facts, loaded.file),
+  };
+}
+
+function dueFor(world: World): Facts['due'] {
+  const first = (phase: FinishPhase) => queueFor(phase, world).ready.map((task) => ({ task, phase }))[0];
+  return first('ship') ?? first('review') ?? null;
+}
+
+function stateOf(record: ReturnType<ReturnType<typeof worldOf>['recordOf']>): string {
+  return record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
+}
+
+interface Facts {
+  /** A worker has asked something. */
+  asked: boolean;
+  failed: string | null;
+  runnable: boolean;
+  forAgents: string | null;
+  waiting: string | null;
+  /** A task that is verified, and waits for a person to have it reviewed or merged. */
+  due: { task: PlanTask; phase: FinishPhase } | null;
+  human: string | null;
+  empty: boolean;
+}
+
+/** What moves the plan on, most useful first. */
+function nextCommand(facts: Facts, planFile: string): HomeData['next'] {
+  if (facts.asked) return { command: 'forge orchestrate questions --open', why: 'a worker waits for an answer' };
+  if (facts.runnable) return { command: 'forge orchestrate run', why: 'tasks are ready, or will be' };
+  if (facts.failed !== null) {
+    return {
+      command: `forge orchestrate logs ${facts.failed}`,
+      why: `it failed; then \`forge orchestrate retry ${facts.failed}\``,
+    };
+  }
+  if (facts.forAgents !== null)
+    return { command: 'forge orchestrate claim --next', why: 'what is ready waits for an agent' };
+  if (facts.due !== null) {
+    const { task, phase } = facts.due;
+    if (phase === 'ship') return { command: `forge orchestrate ship ${task.id}`, why: 'it is reviewed' };
+    return {
+      command: `forge orchestrate review ${task.id} --file review.json`,
+      why: 'it waits for a review, and review.command is not set; `review --help` has the file',
+    };
+  }
+  if (facts.human !== null)
+    return {
+      command: `forge orchestrate show ${facts.human}`,
+      why: `a person does it; then set \`status: done\` in ${planFile}`,
+    };
+  if (facts.waiting !== null)
+    return { command: `forge orchestrate why ${facts.waiting}`, why: 'nothing can start now' };
+  const why = facts.empty ? `there are no tasks in ${planFile} yet` : 'everything is done';
+  return { command: 'forge orchestrate status', why };
+}

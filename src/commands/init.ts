@@ -1,0 +1,59 @@
+/** `init`: a first plan and settings, to go on from; for agents a section of AGENTS.md. */
+
+import path from 'node:path';
+import { ForgeError } from '../lib/errors.ts';
+import { writeNew } from '../lib/fs/new-file.ts';
+import { AGENTS_FILE, type AgentsFile, readAgentsFile, replaceAgentsFile } from '../project/agents-file.ts';
+import { locateSection, withSection } from '../project/agents-section.ts';
+import { findProject } from '../project/find-project.ts';
+import { initFiles } from '../project/init.ts';
+import { FileStore } from '../store/file/file-store.ts';
+import { layoutOf } from '../store/file/layout.ts';
+import type { Call } from './shared/session.ts';
+
+export interface InitOptions {
+  /** Tell agents in AGENTS.md how to take part. Default: false, and AGENTS.md is not looked at. */
+  agents?: boolean | undefined;
+}
+
+export interface InitData {
+  project: string;
+  /** Files that were written, as seen from the project's folder. */
+  created: string[];
+  /** Files in which forge's own section was written or brought up to date. */
+  updated: string[];
+  /** Files that were there already and were left as they are. */
+  kept: string[];
+}
+
+/**
+ * Writes what is missing of: a plan that runs as it is, settings with every key explained, and the JSON Schemas that
+ * editors check both with. Works in the current folder, or in --dir. A second time it changes nothing.
+ * Throws SCHEMA_INVALID, IO_ERROR when AGENTS.md can't take the section; nothing is written then.
+ */
+export async function init(call: Call, { agents = false }: InitOptions = {}): Promise<InitData> {
+  const layout = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? layoutOf(call.ctx.cwd);
+  const forAgents = agents ? sectionFor(layout.project) : null;
+  new FileStore(layout).ensureTree();
+  const data: InitData = { project: layout.project, created: [], updated: [], kept: [] };
+  for (const { file, text } of initFiles(layout)) {
+    const written = writeNew(path.join(layout.project, file), text());
+    (written ? data.created : data.kept).push(file);
+  }
+  if (forAgents !== null) {
+    const { seen, text } = forAgents;
+    if (text !== seen.text) replaceAgentsFile(seen, text);
+    const list = seen.text === null ? data.created : text === seen.text ? data.kept : data.updated;
+    list.push(AGENTS_FILE);
+  }
+  return data;
+}
+
+function sectionFor(project: string): { seen: AgentsFile; text: string } {
+  const seen = readAgentsFile(project);
+  const located = locateSection(seen.text ?? '');
+  if (located.kind !== 'unclear') return { seen, text: withSection(seen.text, located) };
+  throw new ForgeError('SCHEMA_INVALID', `${seen.path} does not have forge's markers once, in order: ${located.why}`, {
+    hint: 'Remove these lines, and what is left of the section between them, by hand. Then repeat the command.',
+  });
+}

@@ -1,0 +1,68 @@
+/** `logs`: what a task's worker wrote. */
+
+import { ForgeError } from '../lib/errors.ts';
+import { requireUuid } from '../lib/ids.ts';
+import { LogReader, logFile, STREAMS, type StreamName } from '../store/file/attempt-files.ts';
+import { type Call, openSession, requireRecord, type Session } from './shared/session.ts';
+
+export interface LogsOptions {
+  task: string;
+  /** The current (or last) attempt when it is not given. */
+  attempt?: string | undefined;
+  /** Goes on until the attempt is over. */
+  follow?: boolean | undefined;
+  /** Both when it is not given. */
+  stream?: StreamName | undefined;
+}
+
+export interface LogsData {
+  task_id: string;
+  attempt_id: string;
+  files: Record<StreamName, string>;
+}
+
+export interface LogChunk {
+  stream: StreamName;
+  text: string;
+}
+
+/** How often a followed log is looked at, milliseconds. */
+const FOLLOW_MS = 200;
+
+/** Hands the logs to `emit`, from their beginning. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
+export async function logs(
+  call: Call,
+  options: LogsOptions,
+  emit: (chunk: LogChunk) => void,
+  stop?: { readonly aborted: boolean },
+): Promise<LogsData> {
+  const session = openSession(call);
+  const { record } = await requireRecord(session, options.task);
+  const attemptId = options.attempt ?? record.state.current_attempt_id;
+  if (attemptId === null) throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`);
+  const id = requireUuid(attemptId, '--attempt');
+  if ((await session.store.readManifest(options.task, id)) === null) {
+    throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has no attempt ${id}`, {
+      hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,
+    });
+  }
+  const dir = session.layout.attempt(options.task, id);
+  const reader = new LogReader(dir, options.stream === undefined ? STREAMS : [options.stream]);
+  for (;;) {
+    // Asked before reading: what the worker wrote until its end is still read after it.
+    const goesOn = options.follow === true && stop?.aborted !== true && (await isCurrent(session, options.task, id));
+    reader.drain(emit);
+    if (!goesOn) break;
+    await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
+  }
+  return {
+    task_id: options.task,
+    attempt_id: id,
+    files: { stdout: logFile(dir, 'stdout'), stderr: logFile(dir, 'stderr') },
+  };
+}
+
+async function isCurrent(session: Session, taskId: string, attemptId: string): Promise<boolean> {
+  const { record } = await session.store.read(taskId);
+  return record?.lease?.attempt_id === attemptId;
+}

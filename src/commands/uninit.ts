@@ -1,0 +1,59 @@
+/** `uninit`: takes away what `init` has written, as long as nobody has changed it. */
+
+import { ForgeError } from '../lib/errors.ts';
+import { AGENTS_FILE, type AgentsFile, readAgentsFile, replaceAgentsFile } from '../project/agents-file.ts';
+import { locateSection, withoutSection } from '../project/agents-section.ts';
+import { findProject } from '../project/find-project.ts';
+import { planRemoval, removePlanned } from '../project/init.ts';
+import { layoutOf } from '../store/file/layout.ts';
+import type { Call } from './shared/session.ts';
+
+export interface UninitData {
+  project: string;
+  /** Files and folders that were removed, as seen from the project's folder; with --dry-run, that would be. */
+  removed: string[];
+  /** Files from which forge's own section was taken out, or would be. */
+  updated: string[];
+  /** What stays although `init`, or what came after it, may have made it. */
+  kept: { path: string; reason: string }[];
+}
+
+/**
+ * Undoes `init`, with --agents or without: every file is again as it was before. What somebody has changed since, and what
+ * has happened here, stays and is named. A repeat finds nothing to undo. Throws IO_ERROR.
+ */
+export async function uninit(call: Call, { dryRun = false }: { dryRun?: boolean } = {}): Promise<UninitData> {
+  const layout = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? layoutOf(call.ctx.cwd);
+  const section = sectionOf(layout.project);
+  const planned = planRemoval(layout);
+  if (!dryRun && section !== null && 'seen' in section) replaceAgentsFile(section.seen, section.text);
+  const left = dryRun ? [] : removePlanned(layout, planned);
+  const removed = [...planned.files.map(({ file }) => file), ...planned.folders].filter((path) => !left.includes(path));
+  const kept = [...planned.kept, ...left.map((path) => ({ path, reason: 'somebody has changed it just now' }))];
+  const updated: string[] = [];
+  if (section !== null) {
+    if ('reason' in section) kept.push({ path: AGENTS_FILE, reason: section.reason });
+    else (section.text === null ? removed : updated).push(AGENTS_FILE);
+  }
+  return { project: layout.project, removed, updated, kept };
+}
+
+/** The file without its section, or why that has to stay; null when there is none. */
+function sectionOf(project: string): { seen: AgentsFile; text: string | null } | { reason: string } | null {
+  let seen: AgentsFile;
+  try {
+    seen = readAgentsFile(project);
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    return { reason: error.message };
+  }
+  const located = locateSection(seen.text ?? '');
+  if (seen.text === null || located.kind === 'none') return null;
+  if (located.kind === 'unclear') return { reason: `its markers are not there once, in order: ${located.why}` };
+  if (!located.own) {
+    return { reason: 'its section is not as init writes it; `forge init --agents` writes it anew, then it can go' };
+  }
+  const text = withoutSection(seen.text, located);
+  // What a symlink leads to was there before.
+  return { seen, text: text === null && seen.linked ? '' : text };
+}

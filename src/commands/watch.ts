@@ -1,0 +1,65 @@
+/** `status --watch`: how things stand, for as long as somebody looks. */
+
+import type { LiveModel } from '../domain/run/live-model.ts';
+import { worldOf } from '../engine/env.ts';
+import { LiveLook } from '../engine/run/live-details.ts';
+import { PlanSource } from '../engine/run/plan-source.ts';
+import { RecordsSeen } from '../engine/run/record-cache.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { requireUuid } from '../lib/ids.ts';
+import { isOfRun } from './shared/run-rows.ts';
+import { type Call, openSession, planOf } from './shared/session.ts';
+
+/** How often the tree is looked at, milliseconds; and at least, in times of what the last look took. */
+const POLL_MS = 500;
+const POLL_TIMES = 10;
+
+/**
+ * Hands `show` a function that says how things stand whenever it is asked, and keeps what it knows fresh until `stop` says so.
+ * Throws PHASES_*, SETTINGS_INVALID, INVALID_ID, RUN_NOT_FOUND, IO_ERROR.
+ */
+export async function watch(
+  call: Call,
+  options: { run?: string | undefined },
+  show: (look: () => LiveModel) => void,
+  stop: AbortSignal,
+): Promise<void> {
+  const session = openSession(call);
+  const plans = new PlanSource(session, planOf(session));
+  const run = options.run === undefined ? null : requireUuid(options.run, '--run');
+  if (run !== null && (await session.store.readRun(run)) === null) {
+    throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
+  }
+  const seen = new RecordsSeen(session.store);
+  const live = new LiveLook(session);
+  const selected = () => {
+    if (run === null) return null;
+    return new Set([...seen.reads.values()].flatMap((read) => (isOfRun(read, run) ? [read.task_id] : [])));
+  };
+  const look = () =>
+    live.model({
+      world: worldOf(session, plans.current.plan, seen.reads),
+      selected: selected(),
+      own: new Map(),
+    });
+  for (let shown = false; !stop.aborted; shown = true) {
+    const began = session.ctx.monotonicMs();
+    plans.refresh();
+    for (const task of plans.current.plan.tasks) await seen.look(task.id);
+    if (!shown) show(look);
+    await pause(Math.max(POLL_MS, POLL_TIMES * (session.ctx.monotonicMs() - began)), stop);
+  }
+}
+
+/** Sleeps, at most until `stop` says so. */
+function pause(ms: number, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, stop.aborted ? 0 : ms);
+    stop.addEventListener('abort', wake);
+  });
+}

@@ -1,0 +1,241 @@
+/** What gc looks at, and what it may plan to do, as plain data. `gc.ts` decides; `spec/ORCHESTRATOR.md` has the table. */
+
+import type { PlannedTask } from '../plan/plan.ts';
+import type { TaskState } from '../task/records.ts';
+
+// --- snapshot --------------------------------------------------------------------------------------------------------
+
+/** Which record a decision was made on: its committed version (0: a tree written by hand), and what it said. */
+export interface TaskIdentity {
+  version: number;
+  /** Checksum of state and lease, so that an edit by hand counts as a change. */
+  digest: string;
+}
+
+export interface SeenLease {
+  claim_id: string;
+  generation: number;
+  owner_run_id: string;
+  expires_at: string;
+  attempt_id: string | null;
+  /** As readiness and `claim` see it. */
+  standing: 'live' | 'grace' | 'stale';
+  /** Why it is stale; '' when it is not. */
+  why: string;
+}
+
+/** `lease.json`, and whatever a person or another tool has put beside it under a name like that. */
+export const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
+
+/** A file of such a name in a task's folder. */
+export type SeenLeaseFile =
+  | {
+      kind: 'read';
+      path: string;
+      claim_id: string;
+      generation: number;
+      owner_run_id: string;
+      expires_at: string;
+    }
+  | { kind: 'unreadable'; path: string; why: string };
+
+export interface SeenQuestion {
+  question_id: string;
+  path: string;
+  /** Checksum of the file. */
+  digest: string;
+  /** Null: it can't be read, and `why` says so. */
+  status: string | null;
+  why: string;
+}
+
+export interface SeenAnswer {
+  question_id: string;
+  path: string;
+  digest: string;
+  /** Undefined: it can't be read. Null: nobody answered. */
+  option_id: string | null | undefined;
+  answered_by: string;
+}
+
+export interface SeenAttempt {
+  attempt_id: string;
+  /** Null: none was handed in. `unreadable`: it can't be read. */
+  verdict: 'ready_for_review' | 'changes_needed' | 'blocked' | 'unreadable' | null;
+  /** Whether there is its twin; false where there is no verdict that matters. */
+  verified: boolean;
+  questions: readonly SeenQuestion[];
+  answers: readonly SeenAnswer[];
+}
+
+export interface SeenTask {
+  task_id: string;
+  identity: TaskIdentity;
+  /** Whether there is a committed record; otherwise the tree was written by hand. */
+  adopted: boolean;
+  /** Why the record can't be read; null when it can. */
+  problem: string | null;
+  /** Null: nothing has happened to the task, or its record can't be read. */
+  state: TaskState | null;
+  lease: SeenLease | null;
+  current_attempt_id: string | null;
+  /** The attempt whose end the record has last answered for. */
+  completed_attempt_id: string | null;
+  abandons: number;
+  /** What it is parked on. */
+  waits_for: { question_id: string; attempt_id: string; expires_at: string; default_option_id: string | null } | null;
+  lease_files: readonly SeenLeaseFile[];
+  attempts: readonly SeenAttempt[];
+  /** The commit of the task that is in the base; null when none is, or nobody looked. */
+  merged_sha: string | null;
+}
+
+export const ISSUE_STATES = ['open', 'in_progress', 'in_review', 'done', 'cancelled'] as const;
+export type IssueState = (typeof ISSUE_STATES)[number];
+
+export interface SeenIssue {
+  id: string;
+  /** Null when it belongs to no task. */
+  task_id: string | null;
+  state: IssueState;
+  /** A run; null when nobody has claimed it. */
+  claimed_by: string | null;
+}
+
+export type SeenTracker =
+  /** The settings have none, or nobody looked. */
+  { kind: 'none' } | { kind: 'down'; why: string } | { kind: 'up'; issues: readonly SeenIssue[] };
+
+export interface SeenBranch {
+  /** `forge/<task>`. */
+  name: string;
+  task_id: string;
+  sha: string;
+  has_worktree: boolean;
+  /** Whether all of it is in the base. */
+  merged: boolean;
+}
+
+export interface SeenWorktree {
+  path: string;
+  /** Its folder's name. */
+  name: string;
+  /** Null: detached. */
+  branch: string | null;
+  head: string;
+  /** False for a folder that git does not know: then somebody else made it, and it is only reported. */
+  registered: boolean;
+}
+
+/** Everything at one look. */
+export interface GcSnapshot {
+  /** ISO 8601. */
+  now: string;
+  /** Abandonments in a row after which a task fails. */
+  abandon_limit: number;
+  /** Null: the project has no plan, so no task counts as unplanned. */
+  plan: readonly PlannedTask[] | null;
+  tasks: readonly SeenTask[];
+  /** Runs of this tree. */
+  runs: readonly { run_id: string; standing: 'open' | 'ended' | 'dead' }[];
+  tracker: SeenTracker;
+  branches: readonly SeenBranch[];
+  worktrees: readonly SeenWorktree[];
+}
+
+// --- plan ------------------------------------------------------------------------------------------------------------
+
+export const GC_ROW_IDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] as const;
+export type GcRowId = (typeof GC_ROW_IDS)[number];
+
+/** Rows that need neither git nor a tracker. Read verbs look for these by themselves. */
+export const CHEAP_ROW_IDS = [2, 5, 8, 11, 12, 13, 14] as const satisfies readonly GcRowId[];
+
+export type OrphanKind =
+  | 'tracker_claims_shipped'
+  | 'tracker_claimed_no_local'
+  | 'tracker_done_unproven'
+  | 'shipped_not_closed'
+  | 'worktree'
+  | 'unplanned_task'
+  | 'unreadable';
+
+/** `info`: tidying up. `warning`: work stands still, or two places disagree. `error`: something can't be read. */
+export type GcSeverity = 'info' | 'warning' | 'error';
+
+/** The lease that is to be released, as it was seen. */
+export interface LeasePayload {
+  /** Within the task's folder. */
+  path: string;
+  claim_id: string;
+  generation: number;
+  owner_run_id: string;
+  expires_at: string;
+}
+
+interface Item<R extends GcRowId, A extends string, P extends object> {
+  row: R;
+  task_id: string;
+  action: A;
+  severity: GcSeverity;
+  /** One sentence for a person. */
+  reason: string;
+  payload: P;
+  /** The record that it was planned on; null where no task's record is concerned. */
+  identity: TaskIdentity | null;
+}
+
+interface QuestionPayload {
+  question_id: string;
+  attempt_id: string;
+}
+
+interface FilePayload extends QuestionPayload {
+  /** Within the task's folder. */
+  path: string;
+  digest: string;
+}
+
+/** One thing to do, or (`report_orphan`) to tell a person. Discriminated by `action`. */
+export type GcPlanRow =
+  | Item<1 | 6, 'mark_terminal', { state: 'cancelled' | 'shipped'; issue_id: string; merged_sha: string | null }>
+  | Item<2, 'mark_abandoned', { claim_id: string | null; generation: number | null; expires_at: string | null }>
+  | Item<3, 'mark_unclaimed', { issue_id: string; claim_id: string; owner_run_id: string }>
+  | Item<4, 'recover', { issue_id: string; run_id: string }>
+  | Item<5, 'resume_answered', QuestionPayload & { option_id: string | null }>
+  | Item<5, 'apply_default_answer', QuestionPayload & { option_id: string }>
+  | Item<5, 'expire_question', QuestionPayload>
+  | Item<7, 'close_tracker_issue', { issue_id: string }>
+  | Item<8, 'reverify_verdict', { attempt_id: string }>
+  | Item<9, 'prune_branch', { branch: string; sha: string; merged: boolean }>
+  | Item<10, 'remove_worktree', { path: string; branch: string | null; head: string }>
+  | Item<11, 'archive_question', FilePayload>
+  | Item<12, 'archive_answer', FilePayload>
+  | Item<13 | 14, 'release_lease_admin', LeasePayload>
+  | Item<
+      GcRowId,
+      'report_orphan',
+      { kind: OrphanKind; path?: string; issue_id?: string; run_id?: string; why?: string }
+    >;
+
+export type GcAction = GcPlanRow['action'];
+
+/** In order of row, task (by code points) and path. */
+export interface GcPlan {
+  version: 1;
+  rows: readonly GcPlanRow[];
+}
+
+/** What is to be done, without what is only told. */
+export function plannedRows({ rows }: GcPlan): GcPlanRow[] {
+  return rows.filter(({ action }) => action !== 'report_orphan');
+}
+
+export function reportedRows({ rows }: GcPlan): GcPlanRow[] {
+  return rows.filter(({ action }) => action === 'report_orphan');
+}
+
+/** Closes a switch over the actions: one that is not handled becomes a type error here. */
+export function assertNeverGcRow(row: never): never {
+  throw new Error(`no such gc action: ${JSON.stringify(row)}`);
+}

@@ -1,0 +1,70 @@
+/** What gc makes of a task's record. Pure, like `task-ops.ts`; each is decided on the record that the plan was made on. */
+
+import type { LeaseObserver } from '../task/leases.ts';
+import { abandonTask, cancelTask } from '../task/operations.ts';
+import type { Lease, TaskRecord, TaskState } from '../task/records.ts';
+import { isTerminal, type Move } from '../task/states.ts';
+import { changed, type Decision, endedClaim, historyOf, repeated } from '../task/transition.ts';
+
+/** How a task comes to be shipped from where it stands, by the table of moves. */
+const TO_SHIPPED: Partial<Record<TaskState, readonly Move[]>> = {
+  claimed: ['verify', 'pass_review', 'ship'],
+  dispatched: ['start', 'verify', 'pass_review', 'ship'],
+  running: ['verify', 'pass_review', 'ship'],
+  ready_for_review: ['pass_review', 'ship'],
+};
+
+/** Ends a task as its tracker says. Throws ILLEGAL_TRANSITION from a state that does not lead there. */
+export function markTerminal(
+  record: TaskRecord,
+  { state, reason, nowMs }: { state: 'cancelled' | 'shipped'; reason: string; nowMs: number },
+): Decision<null> {
+  if (state === 'cancelled') return { ...cancelTask(record, { reason, nowMs }), result: null };
+  const moves = TO_SHIPPED[record.state.state] ?? ['ship'];
+  return { ...letGo(record, moves, reason, nowMs), result: null };
+}
+
+/** Takes a task from an owner that is gone. Changes nothing when its lease counts again. */
+export function markAbandoned(
+  record: TaskRecord,
+  request: { observer: LeaseObserver; abandonLimit: number; reason: string },
+): Decision<boolean> {
+  const decision = abandonTask(record, request);
+  return decision === null ? repeated(false) : { ...decision, result: true };
+}
+
+/** Gives up a claim that nobody has worked under. */
+export function markUnclaimed(
+  record: TaskRecord,
+  { reason, nowMs }: { reason: string; nowMs: number },
+): Decision<null> {
+  return { ...letGo(record, ['unclaim'], reason, nowMs), result: null };
+}
+
+/** Takes the lease off a task that is over. */
+export function releaseLease(
+  record: TaskRecord,
+  { reason, nowMs }: { reason: string; nowMs: number },
+): Decision<boolean> {
+  if (record.lease === null || !isTerminal(record.state.state)) return repeated(false);
+  return { ...letGo(record, [], reason, nowMs), result: true };
+}
+
+/** Makes a lease that lay in another file the task's own, as the canonical one of a tree written by hand. */
+export function adoptLease(record: TaskRecord, lease: Lease, nowMs: number): Decision<null> {
+  const next = changed(record, { moves: [], lease, by: null, nowMs });
+  return { ...next, history: [], result: null };
+}
+
+/** Begins the record of a task that was known to the tracker only. */
+export function recoverTask(record: TaskRecord, nowMs: number): Decision<null> {
+  const next = changed(record, { moves: [], lease: null, by: null, nowMs });
+  return { ...next, history: [], result: null };
+}
+
+function letGo(record: TaskRecord, moves: readonly Move[], reason: string, nowMs: number) {
+  const held = record.lease;
+  const next = changed(record, { moves, lease: null, state: { next_eligible_at: null }, by: null, nowMs });
+  if (held !== null) next.record.memo.ended_claim = endedClaim(held, 'released', next.record.state.state);
+  return { ...next, history: held === null ? [] : [historyOf(held, 'admin_released', reason)] };
+}

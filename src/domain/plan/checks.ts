@@ -1,0 +1,283 @@
+/**
+ * What a plan's shape can't say: ids that are given once, references that lead somewhere, and an order in which the
+ * work can be done at all. Works on plans that are wrong elsewhere too, so that everything is reported at once.
+ */
+
+import { closest, oneLine } from '../../lib/text.ts';
+import type { YamlPath } from '../../lib/yaml.ts';
+import { findCycles, type Graph } from './cycles.ts';
+import { didYouMean, type Finding } from './findings.ts';
+
+/** As much of a plan as the checks need, read from any value; what isn't of the right type is left out. */
+export interface Outline {
+  phases: PhaseOutline[];
+  tasks: TaskOutline[];
+}
+
+interface PhaseOutline {
+  id: string;
+  /** Index in `phases`, here as in the file. */
+  index: number;
+  status: unknown;
+  blockedBy: string | null;
+  tasks: TaskOutline[];
+}
+
+interface TaskOutline {
+  id: string;
+  phase: PhaseOutline;
+  /** Index in `tasks` of its phase. */
+  index: number;
+  status: unknown;
+  /** A null stands where the file has something else than text, so that indexes agree with the file. */
+  dependsOn: (string | null)[];
+}
+
+export function outlineOf(value: unknown): Outline {
+  const outline: Outline = { phases: [], tasks: [] };
+  for (const [index, raw] of listIn(value, 'phases').entries()) {
+    const blockedBy = textIn(raw, 'blocked_by');
+    const phase: PhaseOutline = {
+      id: textIn(raw, 'id'),
+      index,
+      status: fieldOf(raw, 'status'),
+      blockedBy: blockedBy || null,
+      tasks: [],
+    };
+    outline.phases.push(phase);
+    for (const [taskIndex, rawTask] of listIn(raw, 'tasks').entries()) {
+      const dependsOn = listIn(rawTask, 'depends_on').map((id) => (typeof id === 'string' ? id : null));
+      const task = {
+        id: textIn(rawTask, 'id'),
+        phase,
+        index: taskIndex,
+        status: fieldOf(rawTask, 'status'),
+        dependsOn,
+      };
+      phase.tasks.push(task);
+      outline.tasks.push(task);
+    }
+  }
+  return outline;
+}
+
+/** The path of a task, or of something in it. */
+export function taskPath(task: TaskOutline, ...rest: (string | number)[]): YamlPath {
+  return ['phases', task.phase.index, 'tasks', task.index, ...rest];
+}
+
+/** Everything wrong with ids, references and order. Takes time in proportion to the plan, but for did-you-mean, which is bounded. */
+export function checkOutline({ phases, tasks }: Outline): Finding[] {
+  const taskIndex = new Map<string, number>();
+  const phaseIndex = new Map<string, number>();
+  return [
+    ...checkIds('phase', phases, (phase) => ['phases', phase.index, 'id'], phaseIndex),
+    ...checkIds('task', tasks, (task) => taskPath(task, 'id'), taskIndex),
+    ...checkDependencies(tasks, taskIndex, phaseIndex),
+    ...checkBlockedBy(phases, phaseIndex),
+    ...checkOrder(phases, tasks, taskIndex, phaseIndex),
+  ];
+}
+
+// ---------------------------------------------------------------------------------------------- ids and references
+
+/** Fills `seen` with the first place of every id. */
+function checkIds<T extends { id: string }>(
+  kind: string,
+  parts: readonly T[],
+  pathOf: (part: T) => YamlPath,
+  seen: Map<string, number>,
+): Finding[] {
+  const byLowerCase = new Map<string, T>();
+  const findings: Finding[] = [];
+  for (const [index, part] of parts.entries()) {
+    const first = byLowerCase.get(part.id.toLowerCase());
+    if (part.id === '') continue;
+    if (!seen.has(part.id)) seen.set(part.id, index);
+    if (first === undefined) {
+      byLowerCase.set(part.id.toLowerCase(), part);
+      continue;
+    }
+    const message =
+      first.id === part.id
+        ? `duplicate ${kind} id "${show(part.id)}"`
+        : `${kind} ids "${show(first.id)}" and "${show(part.id)}" differ only in case, and some file systems take them for one`;
+    findings.push({ path: pathOf(part), message, first: pathOf(first) });
+  }
+  return findings;
+}
+
+function checkDependencies(
+  tasks: readonly TaskOutline[],
+  known: ReadonlyMap<string, number>,
+  phases: ReadonlyMap<string, number>,
+): Finding[] {
+  const suggest = boundedDidYouMean(known);
+  return tasks.flatMap((task) =>
+    task.dependsOn.flatMap((id, i): Finding[] => {
+      if (id === null) return [];
+      const path = taskPath(task, 'depends_on', i);
+      if (id === task.id)
+        return [{ path, message: `task "${show(id)}" depends on itself (cycle: ${cycleText([id])})` }];
+      if (known.has(id)) return [];
+      const message = `task "${show(task.id)}": unknown dependency "${show(id)}"`;
+      if (!phases.has(id)) return [{ path, message, ...suggest(id) }];
+      return [
+        {
+          path,
+          message,
+          suggestion: `"${show(id)}" is a phase. To wait for it, set blocked_by on the phase of this task.`,
+        },
+      ];
+    }),
+  );
+}
+
+function checkBlockedBy(phases: readonly PhaseOutline[], known: ReadonlyMap<string, number>): Finding[] {
+  return phases.flatMap((phase): Finding[] => {
+    const id = phase.blockedBy;
+    const path = ['phases', phase.index, 'blocked_by'];
+    if (id === null) return [];
+    if (id === phase.id)
+      return [{ path, message: `phase "${show(id)}" is blocked by itself (cycle: ${cycleText([id])})` }];
+    if (known.has(id)) return [];
+    const message = `phase "${show(phase.id)}": blocked_by names an unknown phase, "${show(id)}"`;
+    return [{ path, message, ...didYouMean(id, known.keys()) }];
+  });
+}
+
+/** Comparing every unknown id with every known one is quadratic; past this many comparisons there are no more suggestions. */
+const MAX_COMPARISONS = 100_000;
+
+function boundedDidYouMean(candidates: ReadonlyMap<string, number>): (word: string) => { suggestion?: string } {
+  const asked = new Map<string, { suggestion?: string }>();
+  return (word) => {
+    const known = asked.get(word);
+    if (known !== undefined) return known;
+    if (asked.size > 0 && asked.size * candidates.size > MAX_COMPARISONS) return {};
+    const best = word.length > 128 ? null : closest(word, candidates.keys());
+    const answer = best === null ? {} : { suggestion: `Did you mean "${best}"?` };
+    asked.set(word, answer);
+    return answer;
+  };
+}
+
+// ---------------------------------------------------------------------------------------------- order
+
+function checkOrder(
+  phases: readonly PhaseOutline[],
+  tasks: readonly TaskOutline[],
+  taskIndex: ReadonlyMap<string, number>,
+  phaseIndex: ReadonlyMap<string, number>,
+): Finding[] {
+  const blockers = phases.map(({ id, blockedBy }) => indexes(phaseIndex, [blockedBy === id ? null : blockedBy]));
+  const needs = tasks.map(({ dependsOn }) => indexes(taskIndex, dependsOn));
+  const phaseCycles = findCycles(blockers);
+  const taskCycles = findCycles(needs);
+  const explained = new Set([...taskCycles.flat(), ...phaseCycles.flat().map((phase) => tasks.length + phase)]);
+  const deadlocks = findCycles(waits(phases, tasks, needs, blockers)).filter(
+    (cycle) => !cycle.some((node) => explained.has(node)),
+  );
+  return [
+    ...phaseCycles.map((cycle): Finding => {
+      const ids = cycle.map((node) => phases[node]?.id ?? '');
+      const path = ['phases', phases[cycle[0] ?? 0]?.index ?? 0, 'blocked_by'];
+      return {
+        path,
+        message: `phases block each other in a cycle: ${cycleText(ids)}`,
+        suggestion: 'Remove one blocked_by.',
+      };
+    }),
+    ...taskCycles.map((cycle): Finding => {
+      const ids = cycle.map((node) => tasks[node]?.id ?? '');
+      const message = `tasks depend on each other in a cycle: ${cycleText(ids)}`;
+      return { path: dependencyPath(tasks, cycle), message, suggestion: 'Remove one of these dependencies.' };
+    }),
+    ...deadlocks.map((cycle) => deadlock(cycle, phases, tasks)),
+  ];
+}
+
+/**
+ * Who can't go on before whom: nodes are the tasks, then the phases as "is finished". A task waits for what it depends on and
+ * for the phase that blocks its own; a phase is finished only after its tasks. What is over waits for nothing.
+ */
+function waits(phases: readonly PhaseOutline[], tasks: readonly TaskOutline[], needs: Graph, blockers: Graph): Graph {
+  const indexOf = new Map(tasks.map((task, index) => [task, index]));
+  const isOver = (task: TaskOutline | undefined) => task?.status === 'done' || task?.status === 'dropped';
+  const ofTasks = tasks.map((task, index) => {
+    if (isOver(task)) return [];
+    const blocked = (blockers[task.phase.index] ?? []).map((phase) => tasks.length + phase);
+    return [...(needs[index] ?? []).filter((other) => !isOver(tasks[other])), ...blocked];
+  });
+  const ofPhases = phases.map((phase) =>
+    phase.status === 'done' ? [] : phase.tasks.flatMap((task) => indexOf.get(task) ?? []),
+  );
+  return [...ofTasks, ...ofPhases];
+}
+
+/** Tells a cycle of tasks and phases step by step, beginning with a dependency, where it can be undone. */
+function deadlock(cycle: readonly number[], phases: readonly PhaseOutline[], tasks: readonly TaskOutline[]): Finding {
+  const start = Math.max(
+    0,
+    cycle.findIndex((node, i) => node < tasks.length && (cycle[(i + 1) % cycle.length] ?? 0) < tasks.length),
+  );
+  const turned = [...cycle.slice(start), ...cycle.slice(0, start)];
+  const steps = turned.map((node, i) => {
+    const next = turned[(i + 1) % turned.length] ?? 0;
+    const [task, other] = [tasks[node], tasks[next]];
+    if (task === undefined)
+      return `phase "${show(phases[node - tasks.length]?.id ?? '')}" is not finished before "${show(other?.id ?? '')}"`;
+    if (other !== undefined) return `"${show(task.id)}" depends on "${show(other.id)}"`;
+    return `"${show(task.id)}" is in phase "${show(task.phase.id)}", which waits for phase "${show(phases[next - tasks.length]?.id ?? '')}"`;
+  });
+  return {
+    path: dependencyPath(tasks, turned),
+    message: `deadlock: ${abridged(steps).join('; ')}`,
+    suggestion: 'Remove the dependency, or move one of the tasks to another phase.',
+  };
+}
+
+/** The entry of `depends_on` by which the first task of a cycle depends on the second. */
+function dependencyPath(tasks: readonly TaskOutline[], cycle: readonly number[]): YamlPath {
+  const [task, next] = [tasks[cycle[0] ?? 0], tasks[cycle[1] ?? 0]];
+  if (task === undefined || next === undefined) return [];
+  const at = task.dependsOn.indexOf(next.id);
+  return at < 0 ? taskPath(task) : taskPath(task, 'depends_on', at);
+}
+
+function cycleText(ids: readonly string[]): string {
+  return abridged([...ids, ids[0] ?? ''].map(show)).join(' -> ');
+}
+
+/** A cycle through thousands of tasks is cut in the middle. */
+function abridged(parts: readonly string[]): string[] {
+  return parts.length <= 20
+    ? [...parts]
+    : [...parts.slice(0, 10), `... (${parts.length - 15} more)`, ...parts.slice(-5)];
+}
+
+function indexes(known: ReadonlyMap<string, number>, ids: readonly (string | null)[]): number[] {
+  return ids.flatMap((id) => (id === null ? [] : (known.get(id) ?? [])));
+}
+
+/** An id that may be anything a file holds, safe to print. */
+function show(id: string): string {
+  return oneLine(id, 64);
+}
+
+// ---------------------------------------------------------------------------------------------- reading any value
+
+function fieldOf(value: unknown, key: string): unknown {
+  const holds = typeof value === 'object' && value !== null && Object.hasOwn(value, key);
+  return holds ? (value as Record<string, unknown>)[key] : undefined;
+}
+
+function listIn(value: unknown, key: string): unknown[] {
+  const field = fieldOf(value, key);
+  return Array.isArray(field) ? field : [];
+}
+
+function textIn(value: unknown, key: string): string {
+  const field = fieldOf(value, key);
+  return typeof field === 'string' ? field : '';
+}

@@ -1,0 +1,197 @@
+/**
+ * What is wrong with a file that a person wrote, in that person's words: issues of a zod schema turned into sentences
+ * with a likely remedy, and both given a line and a column at the very end.
+ */
+
+import type * as z from 'zod/mini';
+import type { Problem } from '../../lib/errors.ts';
+import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-issues.ts';
+import { closest, oneLine } from '../../lib/text.ts';
+import { positionsOf, type YamlPath } from '../../lib/yaml.ts';
+import { durationSchema } from '../retry/schema.ts';
+
+export { inWords, pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+
+/** Something wrong, by its path in the value instead of a line. */
+export interface Finding {
+  path: YamlPath;
+  message: string;
+  /** Point at the key instead of the value. Default: value. */
+  at?: 'key' | 'value';
+  /** What to do about it, a sentence. */
+  suggestion?: string;
+  /** The part that was there before, for things given twice: its line is added to the message. */
+  first?: YamlPath;
+}
+
+/** Names the part of a file at a path, as in `task "build": timeout`; empty for the root. */
+export type Label = (path: YamlPath) => string;
+
+/** Looks the places up, sorts by them, and puts `file` in. Reads the text once however many findings there are. */
+export function toProblems(findings: readonly Finding[], text: string, file: string): Problem[] {
+  const positions = positionsOf(text);
+  const problems = findings.map((finding): Problem => {
+    const first = finding.first === undefined ? null : positions.place(finding.first);
+    return {
+      message: first === null ? finding.message : `${finding.message} (first in line ${first.line})`,
+      place: { file, ...positions.place(finding.path, finding.at) },
+      ...(finding.suggestion === undefined ? {} : { suggestion: finding.suggestion }),
+    };
+  });
+  return problems.sort(
+    ({ place: a }, { place: b }) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
+  );
+}
+
+/** `Did you mean "x"?` as the suggestion of a finding, or nothing when no candidate is close. */
+export function didYouMean(word: string, candidates: Iterable<string>): { suggestion?: string } {
+  const best = closest(word, candidates);
+  return best === null ? {} : { suggestion: `Did you mean "${best}"?` };
+}
+
+/** Everything that `schema` finds wrong with `value`, as findings; empty when it fits. */
+export function shapeFindings(
+  schema: z.ZodMiniType,
+  value: unknown,
+  issues: readonly z.core.$ZodIssue[],
+  label: Label,
+): Finding[] {
+  return issues.flatMap((issue) => {
+    const path = issue.path.filter((key) => typeof key !== 'symbol');
+    return findingsOf(issue, { schema, value, path, label });
+  });
+}
+
+// ---------------------------------------------------------------------------------------------- one issue
+
+interface Site {
+  schema: z.core.$ZodType;
+  value: unknown;
+  path: YamlPath;
+  label: Label;
+}
+
+function findingsOf(issue: z.core.$ZodIssue, site: Site): Finding[] {
+  if (issue.code === 'unrecognized_keys') return unknownKeys(issue.keys, site);
+  const found = valueAt(site.value, site.path);
+  if (found === undefined && site.path.length > 0) return [missing(site)];
+  if (issue.code === 'invalid_key')
+    return [{ ...finding(site, issue.issues[0]?.message ?? 'not a legal name'), at: 'key' }];
+  if (schemasAt(site.schema, site.path).includes(durationSchema())) return [badDuration(found, site)];
+  if (issue.code === 'invalid_union') return unionFindings(issue, found, site);
+  const allowed = issue.code === 'invalid_value' ? issue.values.map(String) : [];
+  return [
+    {
+      ...finding(site, issue.message === '' ? sentence(issue, found) : issue.message),
+      ...remedy(issue, found),
+      ...(typeof found === 'string' ? meantValue(found, allowed) : {}),
+    },
+  ];
+}
+
+/** Among values as alike as P0, P1 and P2 only an unmistakable slip is worth a guess. */
+function meantValue(found: string, allowed: string[]): { suggestion?: string } {
+  const [first, last] = [closest(found, allowed), closest(found, allowed.toReversed())];
+  return first !== null && first === last ? { suggestion: `Did you mean "${first}"?` } : {};
+}
+
+function finding({ label, path }: Site, message: string): Finding {
+  return { path, message: withLabel(label(path), message) };
+}
+
+function withLabel(label: string, message: string): string {
+  return label === '' ? message : `${label}: ${message}`;
+}
+
+function unknownKeys(keys: readonly string[], { schema, path, label }: Site): Finding[] {
+  const known = schemasAt(schema, path).flatMap((part) => Object.keys(shapeOf(part)));
+  return keys.map((key) => ({
+    path: [...path, key],
+    at: 'key',
+    message: withLabel(label(path), `unknown key ${JSON.stringify(oneLine(key, 60))}`),
+    ...didYouMean(key, known),
+  }));
+}
+
+function missing({ path, label }: Site): Finding {
+  return { path: path.slice(0, -1), message: withLabel(label(path.slice(0, -1)), `"${path.at(-1)}" is missing`) };
+}
+
+const DURATION_WORDS = /^(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|d)[a-z]*$/i;
+const UNIT_MS: Record<string, number> = { ms: 1, milli: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function badDuration(found: unknown, site: Site): Finding {
+  const message = `expected a duration such as 500ms, 30s, 5m, 2h or 1d, found ${inWords(found)}`;
+  const match = typeof found === 'string' ? DURATION_WORDS.exec(found.trim()) : null;
+  const ms = Number(match?.[1]) * (UNIT_MS[(match?.[2] ?? '').toLowerCase()] ?? Number.NaN);
+  const suggestion = Number.isSafeInteger(ms) ? { suggestion: `Write ${durationText(ms)}.` } : {};
+  return { ...finding(site, message), ...suggestion };
+}
+
+/** Milliseconds in the largest unit that holds them as a whole number. */
+export function durationText(ms: number): string {
+  const unit = ['d', 'h', 'm', 's'].find((name) => ms > 0 && ms % (UNIT_MS[name] ?? 1) === 0) ?? 'ms';
+  return `${ms / (UNIT_MS[unit] ?? 1)}${unit}`;
+}
+
+/** A union says only "none of these". When one member is plainly meant, that member's own issues say more. */
+function unionFindings(issue: z.core.$ZodIssueInvalidUnion, found: unknown, site: Site): Finding[] {
+  const meant = issue.errors.filter((issues) =>
+    issues.every((inner) => inner.path.length > 0 || isAboutContent(inner)),
+  );
+  if (meant.length === 1) {
+    return (meant[0] ?? []).flatMap((inner) =>
+      findingsOf(inner, { ...site, path: [...site.path, ...inner.path.filter((key) => typeof key !== 'symbol')] }),
+    );
+  }
+  const expected = issue.errors.flatMap((issues) =>
+    issues.flatMap((inner) => (inner.code === 'invalid_type' ? [typeWord(inner.expected)] : [])),
+  );
+  const words = issue.message === '' ? `expected ${orList(expected)}, found ${inWords(found)}` : issue.message;
+  return [finding(site, words)];
+}
+
+function isAboutContent(issue: z.core.$ZodIssue): boolean {
+  return issue.code !== 'invalid_type' && issue.code !== 'invalid_value' && issue.code !== 'invalid_union';
+}
+
+/** The usual slips: a list of one without the dash, a number where text is meant, a sentence that turned into a mapping. */
+function remedy(issue: z.core.$ZodIssue, found: unknown): { suggestion?: string } {
+  if (issue.code !== 'invalid_type') return {};
+  if (issue.expected === 'array' && typeof found === 'string' && found !== '') {
+    return { suggestion: `Write it as a list: [${oneLine(JSON.stringify(found), 60)}].` };
+  }
+  if (issue.expected !== 'string') return {};
+  if (typeof found === 'number' || typeof found === 'boolean') return { suggestion: `Put it in quotes: "${found}".` };
+  if (typeof found === 'object' && found !== null && !Array.isArray(found)) {
+    return { suggestion: 'Put the text in quotes: a colon and a space in it start a mapping.' };
+  }
+  return {};
+}
+
+// ---------------------------------------------------------------------------------------------- finding one's way in a schema
+
+/** The schemas that describe the value at `path`: more than one where a union leaves it open. */
+function schemasAt(schema: z.core.$ZodType, path: YamlPath): z.core.$ZodType[] {
+  return path.reduce<z.core.$ZodType[]>((parts, key) => parts.flatMap((part) => stepInto(part, key)), unwrap(schema));
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType[] {
+  if (schema === durationSchema()) return [schema];
+  const def = (schema as z.core.$ZodTypes)._zod.def;
+  if (def.type === 'optional' || def.type === 'nullable') return unwrap(def.innerType);
+  return def.type === 'union' ? def.options.flatMap(unwrap) : [schema];
+}
+
+function stepInto(schema: z.core.$ZodType, key: string | number): z.core.$ZodType[] {
+  const def = (schema as z.core.$ZodTypes)._zod.def;
+  if (def.type === 'array') return unwrap(def.element);
+  if (def.type === 'record') return unwrap(def.valueType);
+  const inner = shapeOf(schema)[key];
+  return inner === undefined ? [] : unwrap(inner);
+}
+
+function shapeOf(schema: z.core.$ZodType): Record<string, z.core.$ZodType> {
+  const def = (schema as z.core.$ZodTypes)._zod.def;
+  return def.type === 'object' ? def.shape : {};
+}

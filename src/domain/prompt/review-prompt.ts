@@ -1,0 +1,95 @@
+/** What a reviewer is told: what was to be done, which range of commits to look at, and how to answer. Made like `prompt.ts`. */
+
+import { codeSpan, fenced, ownMarkdown } from '../../lib/markdown.ts';
+import { oneLine } from '../../lib/text.ts';
+import type { PlanTask } from '../plan/plan.ts';
+import { findingText, type ReviewFinding } from '../review/findings.ts';
+import { acceptanceSection, conventionsSection, DATA, data, MAX, type PromptFacts } from './worker-prompt.ts';
+
+export interface ReviewFacts extends Pick<PromptFacts, 'workspace' | 'conventions'> {
+  task: Pick<PlanTask, 'id' | 'title' | 'description' | 'acceptance'>;
+  /** Commits; null where there is no repository. */
+  head: string | null;
+  base: string | null;
+  /** The command lines that the work has passed. */
+  passed: readonly string[];
+  /** The worker's own words about it; '' when there are none. */
+  summary: string;
+  /** What forge has found by itself. */
+  findings: readonly ReviewFinding[];
+}
+
+/** The prompt: Markdown without control characters, at most PROMPT_MAX_BYTES; it ends with a newline. */
+export function reviewPrompt(facts: ReviewFacts): string {
+  const sections = [
+    taskSection(facts),
+    acceptanceSection(facts),
+    rangeSection(facts),
+    conventionsSection(facts),
+    workerSection(facts),
+    findingsSection(facts),
+    answerSection(),
+  ];
+  return `${sections.flat().join('\n\n')}\n`;
+}
+
+function taskSection({ task, workspace }: ReviewFacts): readonly string[] {
+  return [
+    `# Review task ${task.id}: ${oneLine(task.title, 300)}`,
+    'Somebody has done this task. You judge what they did. Change no file, and commit nothing: a review after which the ' +
+      'branch is elsewhere does not count.',
+    `- Workspace: ${codeSpan(workspace.path, 1000)}`,
+    ...(task.description === null ? [] : ['## What was to be done', ownMarkdown(task.description, MAX.description)]),
+  ];
+}
+
+function rangeSection({ head, base, passed }: ReviewFacts): readonly string[] {
+  const range =
+    head === null || base === null
+      ? ['The project is in no repository. Judge what you find in the workspace.']
+      : [
+          `The work is commit ${codeSpan(head)}; the branch that it is for is at ${codeSpan(base)}. See what it changes:`,
+          fenced(`git diff ${base}...${head}`, { info: 'sh', max: MAX.command }),
+        ];
+  const checks =
+    passed.length === 0
+      ? []
+      : [
+          'It has passed these commands:',
+          fenced(passed.map((line) => line.trim()).join('\n'), { info: 'sh', max: MAX.verify }),
+        ];
+  return ['## What to look at', ...range, ...checks];
+}
+
+function workerSection({ summary }: ReviewFacts): readonly string[] {
+  return summary.trim() === '' ? [] : ['## What the worker says of it', DATA, data(summary, MAX.summary)];
+}
+
+function findingsSection({ findings }: ReviewFacts): readonly string[] {
+  if (findings.length === 0) return [];
+  return [
+    '## What was found already',
+    'It stops nothing by itself: what of it has to be mended is for you to say, in findings of your own.',
+    DATA,
+    data(findings.map(findingText).join('\n'), MAX.summary),
+  ];
+}
+
+const EXAMPLE =
+  '{"verdict": "changes_requested", "summary": "one sentence", "findings": ' +
+  '[{"severity": "block", "path": "src/a.ts", "line": 3, "message": "what is wrong, and what would be right"}]}';
+
+function answerSection(): readonly string[] {
+  return [
+    '## How to answer',
+    'Write JSON to the file that `FORGE_REVIEW_FILE` names, then end with exit code 0:',
+    fenced(EXAMPLE, { info: 'json', max: MAX.command }),
+    [
+      '- `verdict` is `pass` or `changes_requested`.',
+      '- A finding of severity `block` has to be mended before the task can go on, whatever the verdict; one of severity ' +
+        '`improvement` is only told. `path` and `line` may be null.',
+      '- What you find is given to whoever does the task next. Any other exit code, or no file, means that you could not ' +
+        'review it.',
+    ].join('\n'),
+  ];
+}

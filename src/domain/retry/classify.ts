@@ -1,0 +1,155 @@
+/**
+ * Error classes: the dotted names that failures are sorted into, and the rules that sort a worker's end.
+ *
+ * A class such as `network.timeout` lies below its parent `network`. Retry policies name classes, so what a failure is
+ * called here decides how it is retried. `spec/RETRY.md` lists the built-in classes.
+ */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
+
+/** Any error class. Words after the first may hold capitals, because signals do: `signal.SIGKILL`. */
+export const ERROR_CLASS_PATTERN = /^[a-z][a-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
+
+// Narrower than what may be matched: two classes of a person's own that differ only in case would be a trap.
+const RULE_CLASS_PATTERN = /^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/;
+
+const CLASS_MESSAGE = 'an error class is words joined by dots, in lower case: network.timeout';
+const RULE_MESSAGE = 'an error rule is a mapping of class, exit, signal and output';
+const EXIT_MESSAGE = 'exit is a list of exit codes from 0 to 255: [75]';
+const SIGNAL_MESSAGE = 'signal is a list of signal names: [SIGKILL]';
+
+/** A class as policies and workers may name it; at most 200 characters. */
+export const errorClassSchema = once(() =>
+  z
+    .string({ error: CLASS_MESSAGE })
+    .check(
+      z.maxLength(200, { error: CLASS_MESSAGE, abort: true }),
+      z.regex(ERROR_CLASS_PATTERN, { error: CLASS_MESSAGE }),
+    ),
+);
+
+const errorRuleSchema = once(() => {
+  const exitCode = z
+    .int({ error: EXIT_MESSAGE })
+    .check(z.minimum(0, { error: EXIT_MESSAGE }), z.maximum(255, { error: EXIT_MESSAGE }));
+  const signal = z.string({ error: SIGNAL_MESSAGE }).check(z.regex(/^SIG[A-Z0-9]+$/, { error: SIGNAL_MESSAGE }));
+  const fields = {
+    class: z
+      .string({ error: CLASS_MESSAGE })
+      .check(
+        z.maxLength(200, { error: CLASS_MESSAGE, abort: true }),
+        z.regex(RULE_CLASS_PATTERN, { error: CLASS_MESSAGE }),
+        z.describe('The class that a matching failure gets.'),
+      ),
+    exit: z.optional(
+      z
+        .array(exitCode, { error: EXIT_MESSAGE })
+        .check(z.minLength(1, { error: EXIT_MESSAGE }), z.describe('Holds when the worker exited with one of these.')),
+    ),
+    signal: z.optional(
+      z
+        .array(signal, { error: SIGNAL_MESSAGE })
+        .check(z.minLength(1, { error: SIGNAL_MESSAGE }), z.describe('Holds when one of these ended the worker.')),
+    ),
+    output: z.optional(
+      z
+        .string({ error: 'output is a regular expression, as a string' })
+        .check(
+          z.refine(compiles, { error: 'output is not a regular expression that JavaScript can read' }),
+          z.describe('A regular expression, looked for in the end of the output; ^ and $ match at every line.'),
+        ),
+    ),
+  };
+  return z.strictObject(fields, { error: (issue) => (issue.code === 'invalid_type' ? RULE_MESSAGE : undefined) }).check(
+    z.refine((rule) => rule.exit !== undefined || rule.signal !== undefined || rule.output !== undefined, {
+      error: 'a rule needs a condition: exit, signal or output',
+    }),
+    z.refine((rule) => rule.exit === undefined || rule.signal === undefined, {
+      error: 'a process ends by an exit code or by a signal, never by both: write two rules',
+    }),
+  );
+});
+
+/** The `errors:` list of settings. Raw input and parsed value are the same, so it can be shown as a JSON Schema. */
+export const errorRulesSchema = once(() => z.array(errorRuleSchema(), { error: 'errors is a list of rules' }));
+
+export type ErrorRule = z.infer<ReturnType<typeof errorRuleSchema>>;
+
+/** A failure that has been given its class. The state keeps it in this form as `last_error`. */
+export interface ClassifiedError {
+  class: string;
+  /** One line for a person. */
+  message: string;
+  exit_code?: number | undefined;
+  signal?: string | undefined;
+}
+
+/** How a worker ended. Either `exitCode` or `signal` is set, or neither when it never ran or vanished. */
+export interface WorkerEnd {
+  exitCode: number | null;
+  /** A name such as `SIGKILL`. */
+  signal: string | null;
+  /** The worker was stopped because its time was up. Default: false. */
+  timedOut?: boolean;
+  /** Why the worker could not be started. Default: null, it was. */
+  spawnError?: string | null;
+  /** The end of the worker's output, stripped of control sequences and cut to size by the caller. Default: empty. */
+  outputTail?: string;
+  /** First match wins. Default: none, the built-in classes only. */
+  rules?: readonly ErrorRule[];
+}
+
+/**
+ * Gives a worker's end its class: that of the first rule whose every condition holds, else a built-in one,
+ * `spawn`, `timeout`, `signal.<NAME>`, `exit.<code>`, or `worker.lost` when nothing is known of the end.
+ *
+ * After a timeout, exit code and signal are the mark of being stopped, not the worker's own, so only a rule on output
+ * alone can rename it. A worker that never started gave rules nothing to look at: it is always `spawn`.
+ */
+export function classifyError(end: WorkerEnd): ClassifiedError {
+  const builtIn = builtInEnd(end);
+  const rule = builtIn.class === 'spawn' ? undefined : end.rules?.find((candidate) => ruleHolds(candidate, end));
+  const lastLine = end.outputTail?.trimEnd().split('\n').at(-1) ?? '';
+  return {
+    class: rule?.class ?? builtIn.class,
+    message: oneLine(lastLine === '' ? builtIn.message : `${builtIn.message}: ${lastLine}`),
+    ...(end.exitCode === null ? {} : { exit_code: end.exitCode }),
+    ...(end.signal === null ? {} : { signal: end.signal }),
+  };
+}
+
+/** True when `parent` is `child` or one of the classes above it: `network` is above `network.timeout`. */
+export function classCovers(parent: string, child: string): boolean {
+  return child === parent || child.startsWith(`${parent}.`);
+}
+
+function builtInEnd(end: WorkerEnd): { class: string; message: string } {
+  const spawnError = end.spawnError ?? null;
+  if (spawnError !== null) return { class: 'spawn', message: `could not be started: ${spawnError}` };
+  if (end.timedOut === true) return { class: 'timeout', message: 'ran out of time and was stopped' };
+  if (end.signal !== null) return { class: `signal.${end.signal}`, message: `ended by ${end.signal}` };
+  if (end.exitCode !== null) return { class: `exit.${end.exitCode}`, message: `exited with code ${end.exitCode}` };
+  return { class: 'worker.lost', message: 'vanished without an exit code' };
+}
+
+function ruleHolds(rule: ErrorRule, end: WorkerEnd): boolean {
+  const stopped = end.timedOut === true;
+  if (rule.exit !== undefined && (stopped || end.exitCode === null || !rule.exit.includes(end.exitCode))) return false;
+  if (rule.signal !== undefined && (stopped || end.signal === null || !rule.signal.includes(end.signal))) return false;
+  return rule.output === undefined || outputPattern(rule.output).test(end.outputTail ?? '');
+}
+
+function compiles(pattern: string): boolean {
+  try {
+    outputPattern(pattern);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function outputPattern(pattern: string): RegExp {
+  return new RegExp(pattern, 'm');
+}

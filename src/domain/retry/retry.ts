@@ -1,0 +1,331 @@
+/**
+ * Retry: whether a failure is tried again, and how long to wait first.
+ *
+ * One pure module for every place where something can fail and be tried again. A policy is a set of error classes with
+ * a cap on attempts and a backoff curve. A composite is an ordered list of policies: the first one that matches an error
+ * decides, with its own count of attempts, so that three crashes do not eat the budget of a rate limit.
+ *
+ * Attempts count from 1 and include the one that has just failed. Time and randomness are passed in.
+ */
+
+import { ForgeError } from '../../lib/errors.ts';
+import { parseDuration } from '../../lib/time.ts';
+import { type BackoffCurve, backoffMs, type Jitter, nextEligibleAt, type Random } from './backoff.ts';
+import { type ClassifiedError, classCovers } from './classify.ts';
+import {
+  budgetKeyOf,
+  EMPTY_COMPOSITE,
+  type PolicyYaml,
+  policyProblems,
+  type RetryDefault,
+  type RetryProblem,
+  shapeProblems,
+  TASK_RETRY_DEFAULT,
+} from './schema.ts';
+
+export { type BackoffCurve, backoffMs, type Jitter, nextEligibleAt, type Random } from './backoff.ts';
+export {
+  type RetryDefault,
+  STEP_RETRY_DEFAULT,
+  TASK_RETRY_DEFAULT,
+  WAIT_RETRY_DEFAULT,
+} from './schema.ts';
+
+const HINT = 'See spec/RETRY.md for what a retry policy may hold.';
+
+/** What failed, as policies see it: an error class, something that carries one, or in code any Error. */
+export type RetryError = string | { readonly class: string } | Error;
+
+/** In code a policy may also name Error classes; each takes in its subclasses. */
+export type RetryOn = string | (abstract new (...args: never[]) => Error);
+
+/** A policy as written in a plan, in settings or in code. Durations: an integer in ms, or with a unit. */
+export type PolicyDeclaration = Omit<PolicyYaml, 'retry_on'> & {
+  readonly retry_on?: readonly RetryOn[] | null | undefined;
+};
+
+/** Anything that a policy can be made of. A list, even of one, makes a composite. */
+export type RetryDeclaration =
+  | PolicyDeclaration
+  | RetryPolicy
+  | CompositeRetryPolicy
+  | readonly (PolicyDeclaration | RetryPolicy)[]
+  | {
+      readonly policies: readonly (PolicyDeclaration | RetryPolicy)[];
+      readonly max_total_attempts?: number | 'unlimited' | null | undefined;
+    };
+
+/** One policy: which errors it retries, how often, and how long it waits in between. Immutable. */
+export class RetryPolicy implements Required<BackoffCurve> {
+  readonly name: string | null;
+  /** null: any error but the two kinds that are never retried. []: none. */
+  readonly retryOn: readonly RetryOn[] | null;
+  /** null: no cap. */
+  readonly maxAttempts: number | null;
+  readonly baseMs: number;
+  readonly capMs: number;
+  readonly factor: number;
+  readonly jitter: Jitter;
+  /** What a composite counts this policy's attempts under: its name, else its classes; `*` for a catch-all. */
+  readonly budgetKey: string;
+
+  /**
+   * Fields that `declaration` leaves out come from `site`; null: nothing is declared, and `site` says what is retried, too.
+   * Throws INVALID_ARGS when the declaration is malformed.
+   */
+  constructor(declaration: PolicyDeclaration | null, site: RetryDefault = TASK_RETRY_DEFAULT) {
+    if (declaration !== null) refuse(policyProblems(asWritten(declaration)));
+    const { name, retry_on, max_attempts, base, cap, factor, jitter } = declaration ?? { retry_on: site.retryOn };
+    this.name = name ?? null;
+    this.retryOn = retry_on ? [...retry_on] : null;
+    this.maxAttempts = readAttempts(max_attempts, site.maxAttempts);
+    this.baseMs = parseDuration(base) ?? site.baseMs;
+    this.capMs = parseDuration(cap) ?? site.capMs;
+    this.factor = factor ?? site.factor;
+    this.jitter = readJitter(jitter, site.jitter);
+    this.budgetKey = budgetKeyOf(this.name, this.retryOn?.map(labelOf));
+  }
+
+  /** An ordered list of policies as one: the first that matches an error decides. Throws INVALID_ARGS for none. */
+  static compose(...policies: RetryPolicy[]): CompositeRetryPolicy {
+    return new CompositeRetryPolicy(policies);
+  }
+
+  /** Whether this policy has a say about the error, however many attempts there were. */
+  matches(error: RetryError): boolean {
+    if (neverRetried(error) !== null) return false;
+    return this.retryOn === null || this.retryOn.some((entry) => covers(entry, error));
+  }
+
+  /** Whether the error is tried again after `attempts` attempts. */
+  retryable(error: RetryError, attempts: number): boolean {
+    return this.matches(error) && (this.maxAttempts === null || attempts < this.maxAttempts);
+  }
+
+  /** The delay after attempt `attempt`, in ms. `random` is only needed for a policy with jitter. */
+  backoffFor(attempt: number, random?: Random): number {
+    return backoffMs(attempt, this, random);
+  }
+
+  /** This policy when it matches the error, else null: the same question that a composite answers. */
+  policyFor(error: RetryError): RetryPolicy | null {
+    return this.matches(error) ? this : null;
+  }
+
+  /** The delay in ms until the next attempt, or null to stop. Counts `attempts`, and never calls `_countFor`. */
+  retryBackoff(error: RetryError, made: AttemptsMade, _countFor?: CountFor): number | null {
+    return this.retryable(error, made.attempts) ? this.backoffFor(made.attempts, made.random) : null;
+  }
+}
+
+/** Where a retry site stands. */
+export interface AttemptsMade {
+  /** Failed attempts in all, the last one included. */
+  readonly attempts: number;
+  /** Needed when the deciding policy has jitter. */
+  readonly random?: Random;
+}
+
+/** Gives the failed attempts, the last one included, that were counted under a policy's budget key. */
+export type CountFor = (budgetKey: string) => number;
+
+/** An ordered list of policies with a budget each. Immutable. */
+export class CompositeRetryPolicy {
+  readonly policies: readonly RetryPolicy[];
+  /** Attempts over all policies together; null: no cap. */
+  readonly maxTotalAttempts: number | null;
+
+  /** Throws INVALID_ARGS for an empty list. */
+  constructor(policies: readonly RetryPolicy[], options: { maxTotalAttempts?: number | null } = {}) {
+    if (policies.length === 0) throw new ForgeError('INVALID_ARGS', EMPTY_COMPOSITE, { hint: HINT });
+    this.policies = [...policies];
+    this.maxTotalAttempts = options.maxTotalAttempts ?? null;
+  }
+
+  /**
+   * The largest `maxAttempts` in the list, null when any policy has no cap. For display only: compared with a total it
+   * would stop a list early, because every policy has a budget of its own.
+   */
+  get maxAttempts(): number | null {
+    const caps = this.policies.map((policy) => policy.maxAttempts);
+    return caps.reduce((most, cap) => (most === null || cap === null ? null : Math.max(most, cap)));
+  }
+
+  /** The first policy that matches the error, or null: then it is not retried. */
+  policyFor(error: RetryError): RetryPolicy | null {
+    return this.policies.find((policy) => policy.matches(error)) ?? null;
+  }
+
+  /**
+   * The delay in ms until the next attempt, or null to stop. `made.attempts` is the total, held against
+   * `maxTotalAttempts`; the deciding policy goes by `countFor` of its budget key, or by the total without it.
+   */
+  retryBackoff(error: RetryError, made: AttemptsMade, countFor?: CountFor): number | null {
+    const policy = this.policyFor(error);
+    if (policy === null) return null;
+    if (this.maxTotalAttempts !== null && made.attempts >= this.maxTotalAttempts) return null;
+    const attempts = countFor === undefined ? made.attempts : countFor(policy.budgetKey);
+    return policy.retryBackoff(error, { ...made, attempts });
+  }
+}
+
+/**
+ * Makes a policy of whatever was declared: one mapping a `RetryPolicy`; a list, or `{policies, max_total_attempts}`, a
+ * `CompositeRetryPolicy`; undefined the site's default; a policy object itself. Fields left out come from `site`.
+ * Throws INVALID_ARGS for anything else, an empty list and both forms at once included.
+ */
+export function coercePolicy(
+  value: RetryDeclaration | undefined,
+  site: RetryDefault = TASK_RETRY_DEFAULT,
+): RetryPolicy | CompositeRetryPolicy {
+  if (value === undefined) return new RetryPolicy(null, site);
+  if (value instanceof RetryPolicy || value instanceof CompositeRetryPolicy) return value;
+  refuse(shapeProblems(asWritten(value)));
+  if (isList(value)) return new CompositeRetryPolicy(toPolicies(value, site));
+  if ('policies' in value) {
+    const maxTotalAttempts = readAttempts(value.max_total_attempts, null);
+    return new CompositeRetryPolicy(toPolicies(value.policies, site), { maxTotalAttempts });
+  }
+  return new RetryPolicy(value, site);
+}
+
+/**
+ * The policy of a retry site: its own declaration, else the task's, else the settings', else the site's default. The
+ * first one found counts as a whole; declarations are not merged. A site that does not inherit skips task and settings.
+ */
+export function resolveRetry(levels: {
+  site?: RetryDeclaration | undefined;
+  task?: RetryDeclaration | undefined;
+  settings?: RetryDeclaration | undefined;
+  default: RetryDefault;
+}): RetryPolicy | CompositeRetryPolicy {
+  const inherited = levels.default.inherits ? (levels.task ?? levels.settings) : undefined;
+  return coercePolicy(levels.site ?? inherited, levels.default);
+}
+
+/** A copy of `counts` with one more under `key`. A count that is not a whole number from 0 up is taken as 0. */
+export function bumpRetryCount(
+  counts: Readonly<Record<string, number>> | undefined,
+  key: string,
+): Record<string, number> {
+  // A computed key defines a property of its own, so even `__proto__` is only a name here.
+  return { ...counts, [key]: countOf(counts, key) + 1 };
+}
+
+/** A task attempt that has just failed, and what the state held before it. */
+export interface FailedAttempt {
+  policy: RetryPolicy | CompositeRetryPolicy;
+  error: ClassifiedError;
+  /** Charged failures before this one. */
+  failureCount: number;
+  /** A composite's counts before this one. */
+  retryCounts: Readonly<Record<string, number>> | undefined;
+  nowMs: number;
+  random: Random;
+}
+
+/** What becomes of the task. The counts include this failure; `retry_counts` is absent for a single policy. */
+export type RetryDecision =
+  | {
+      outcome: 'retry';
+      failure_count: number;
+      retry_counts?: Record<string, number>;
+      delay_ms: number;
+      next_eligible_at: string;
+    }
+  | {
+      outcome: 'failed';
+      /** A question was asked too often | the budget or the sum is used up | never retried, or no policy matches. */
+      failure_reason: 'decision_key_budget' | 'retries_exhausted' | 'fatal';
+      failure_count: number;
+      retry_counts?: Record<string, number>;
+    };
+
+/** Decides what follows a task attempt's failure. A failure that no policy takes draws on no budget of a composite. */
+export function nextRetryState(attempt: FailedAttempt): RetryDecision {
+  const { policy, error, nowMs, random } = attempt;
+  const failure_count = attempt.failureCount + 1;
+  const decider = policy.policyFor(error);
+  const counts = countsAfter(attempt, decider);
+  const charged = { failure_count, ...(counts === undefined ? {} : { retry_counts: counts }) };
+  if (decider === null) {
+    return { outcome: 'failed', failure_reason: neverRetried(error) ?? 'fatal', ...charged };
+  }
+  const delay_ms = policy.retryBackoff(error, { attempts: failure_count, random }, (key) => countOf(counts, key));
+  if (delay_ms === null) return { outcome: 'failed', failure_reason: 'retries_exhausted', ...charged };
+  return { outcome: 'retry', ...charged, delay_ms, next_eligible_at: nextEligibleAt(nowMs, delay_ms) };
+}
+
+/** Why an error is never retried, whatever a policy says; null when policies decide. */
+function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal' | null {
+  const name = classOf(error);
+  if (name === null) return null;
+  if (classCovers('question.exhausted', name)) return 'decision_key_budget';
+  return classCovers('fatal', name) ? 'fatal' : null;
+}
+
+/** The error's class; null for an Error that carries none, which only Error classes and a catch-all can match. */
+function classOf(error: RetryError): string | null {
+  if (typeof error === 'string') return error;
+  return 'class' in error && typeof error.class === 'string' ? error.class : null;
+}
+
+function covers(entry: RetryOn, error: RetryError): boolean {
+  if (typeof entry === 'function') return error instanceof entry;
+  const name = classOf(error);
+  return name !== null && classCovers(entry, name);
+}
+
+function labelOf(entry: RetryOn): string {
+  return typeof entry === 'function' ? entry.name : entry;
+}
+
+function countsAfter(attempt: FailedAttempt, decider: RetryPolicy | null): Record<string, number> | undefined {
+  if (attempt.policy instanceof RetryPolicy) return undefined;
+  if (decider !== null) return bumpRetryCount(attempt.retryCounts, decider.budgetKey);
+  return attempt.retryCounts === undefined ? undefined : { ...attempt.retryCounts };
+}
+
+function countOf(counts: Readonly<Record<string, number>> | undefined, key: string): number {
+  // What a key such as `constructor` inherits is no number, so it reads as 0 until it has been counted.
+  const count = counts?.[key];
+  return count !== undefined && Number.isSafeInteger(count) && count > 0 ? count : 0;
+}
+
+function readAttempts(value: PolicyYaml['max_attempts'], otherwise: number | null): number | null {
+  if (value === undefined) return otherwise;
+  return value === 'unlimited' ? null : value;
+}
+
+function readJitter(value: PolicyYaml['jitter'], otherwise: Jitter): Jitter {
+  if (value === undefined) return otherwise;
+  return typeof value === 'boolean' ? (value ? 'equal' : 'none') : value;
+}
+
+function toPolicies(list: readonly (PolicyDeclaration | RetryPolicy)[], site: RetryDefault): RetryPolicy[] {
+  return list.map((entry) => (entry instanceof RetryPolicy ? entry : new RetryPolicy(entry, site)));
+}
+
+// Array.isArray does not narrow a readonly array in a union.
+function isList<T>(value: T | readonly T[] | object): value is readonly T[] {
+  return Array.isArray(value);
+}
+
+/** The declaration as a file would hold it: what only code can say is replaced by something that fits. */
+function asWritten(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((entry) => (entry instanceof RetryPolicy ? {} : asWritten(entry)));
+  if (typeof value !== 'object' || value === null) return value;
+  if ('policies' in value) return { ...value, policies: asWritten(value.policies) };
+  if (!('retry_on' in value) || !Array.isArray(value.retry_on)) return value;
+  return { ...value, retry_on: value.retry_on.map((entry) => (isErrorClass(entry) ? 'error' : entry)) };
+}
+
+function isErrorClass(entry: unknown): boolean {
+  return typeof entry === 'function' && (entry === Error || entry.prototype instanceof Error);
+}
+
+function refuse(problems: readonly RetryProblem[]): void {
+  if (problems.length === 0) return;
+  const lines = problems.map(({ path, message }) => [...path, message].join(': '));
+  throw new ForgeError('INVALID_ARGS', lines.join('; '), { hint: HINT });
+}

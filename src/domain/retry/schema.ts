@@ -1,0 +1,236 @@
+/**
+ * The written form of retry policies, as plans and settings hold it: its shape, what is wrong with a given one, and the
+ * defaults that fill in what it leaves out.
+ * Parsing changes nothing: durations stay as they were written, and `RetryPolicy` reads them.
+ */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+import { closest } from '../../lib/text.ts';
+import { parseDuration } from '../../lib/time.ts';
+import type { BackoffCurve } from './backoff.ts';
+import { classCovers, errorClassSchema } from './classify.ts';
+
+export const EMPTY_COMPOSITE = 'a composite retry policy needs at least one policy';
+
+const DURATION = 'a duration is a whole number of milliseconds or has a unit: 500ms, 30s, 5m, 2h, 1d';
+const ATTEMPTS = 'a number of attempts is 1 or more, or "unlimited"';
+const POLICY = 'a retry policy is a mapping, or a list of mappings';
+
+/** An integer in milliseconds, or digits with a unit. */
+export const durationSchema = once(() =>
+  z.union(
+    [
+      z.int({ error: DURATION }).check(z.nonnegative({ error: DURATION })),
+      z.string().check(
+        z.regex(/^\d+(ms|s|m|h|d)?$/, { error: DURATION, abort: true }),
+        z.refine((text) => parseDuration(text) !== null, { error: DURATION }),
+      ),
+    ],
+    { error: DURATION },
+  ),
+);
+
+const attemptsSchema = once(() =>
+  z.union([z.int().check(z.minimum(1, { error: ATTEMPTS })), z.literal('unlimited'), z.null()], {
+    error: ATTEMPTS,
+  }),
+);
+
+const FACTOR = 'factor is a number from 1 up';
+
+const policyFields = once(() => ({
+  name: z.optional(
+    z.string({ error: 'a name is a string' }).check(
+      z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+        error: 'a name has at most 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit',
+      }),
+      z.describe('Names the budget of this policy in a list. Default: its classes, sorted and joined by commas.'),
+    ),
+  ),
+  retry_on: z.optional(
+    z
+      .nullable(z.array(errorClassSchema(), { error: 'retry_on is a list of error classes, or null for any' }))
+      .check(z.describe('Error classes to retry; a parent takes in its children. Absent or null: any. []: none.')),
+  ),
+  max_attempts: z.optional(
+    attemptsSchema().check(z.describe('Attempts in all, the first one included. null or unlimited: no cap.')),
+  ),
+  base: z.optional(durationSchema()).check(z.describe('Delay after the first failed attempt.')),
+  cap: z.optional(durationSchema()).check(z.describe('The longest delay.')),
+  factor: z.optional(
+    z
+      .number({ error: FACTOR })
+      .check(z.minimum(1, { error: FACTOR }), z.describe('Each delay is the last one times this. Default: 2.')),
+  ),
+  jitter: z.optional(
+    z
+      .literal(['none', 'equal', 'full', true, false], { error: 'jitter is none, equal or full' })
+      .check(z.describe('equal draws half of the delay, full all of it. true is equal, false is none.')),
+  ),
+}));
+
+/** One policy. */
+export const policySchema = once(() =>
+  z.strictObject(policyFields(), {
+    error: (issue) => (issue.code === 'invalid_type' ? POLICY : undefined),
+  }),
+);
+
+const listSchema = once(() =>
+  z
+    .array(policySchema(), { error: 'policies is a list of retry policies' })
+    .check(z.minLength(1, { error: EMPTY_COMPOSITE })),
+);
+
+const compositeFields = once(() => ({
+  policies: listSchema().check(z.describe('The first policy that matches an error decides. Put a catch-all last.')),
+  max_total_attempts: z.optional(
+    attemptsSchema().check(z.describe('Attempts over all policies together. Default: no cap.')),
+  ),
+}));
+
+const compositeSchema = once(() => z.strictObject(compositeFields()));
+
+/** What `retry:` may hold: one policy, a list, or a list with a cap on the sum. */
+export const retrySchema = once(() => z.union([policySchema(), listSchema(), compositeSchema()], { error: POLICY }));
+
+export type PolicyYaml = z.infer<ReturnType<typeof policySchema>>;
+export type RetryYaml = z.infer<ReturnType<typeof retrySchema>>;
+
+/** What a retry site does when nothing is declared, and where a declaration takes the fields it leaves out. */
+export interface RetryDefault extends Required<BackoffCurve> {
+  /** null: no cap. */
+  readonly maxAttempts: number | null;
+  /** null: any class, []: none. Only for a site where nothing is declared: a policy without `retry_on` retries any. */
+  readonly retryOn: readonly string[] | null;
+  /** Whether the site looks to the task and then to settings when it declares nothing itself. */
+  readonly inherits: boolean;
+}
+
+/** A task's attempts. The settings `agents.retry_attempts` and `agents.retry_backoff_ms_max` replace maxAttempts and capMs. */
+export const TASK_RETRY_DEFAULT: RetryDefault = {
+  maxAttempts: 10,
+  baseMs: 1000,
+  capMs: 300_000,
+  factor: 2,
+  jitter: 'none',
+  retryOn: null,
+  inherits: true,
+};
+
+/** Steps and repeats inside a task. */
+export const STEP_RETRY_DEFAULT: RetryDefault = {
+  maxAttempts: 3,
+  baseMs: 1000,
+  capMs: 30_000,
+  factor: 2,
+  jitter: 'equal',
+  retryOn: null,
+  inherits: true,
+};
+
+/** Waits retry nothing unless they say so themselves; their own timeout bounds them, so attempts are not capped. */
+export const WAIT_RETRY_DEFAULT: RetryDefault = {
+  maxAttempts: null,
+  baseMs: 1000,
+  capMs: 30_000,
+  factor: 2,
+  jitter: 'equal',
+  retryOn: [],
+  inherits: false,
+};
+
+/** One thing wrong with a declaration; `path` leads to it from the declaration's root. */
+export interface RetryProblem {
+  path: (string | number)[];
+  message: string;
+  /** What was probably meant, when a key is close to a known one. */
+  suggestion?: string;
+}
+
+/**
+ * Everything that plans and settings refuse in a `retry:` value, empty when it is good: first its shape, and once that
+ * holds, policies that share a budget key or that no error can reach. Takes any value; `compose` does not ask this.
+ */
+export function retryProblems(declaration: unknown): RetryProblem[] {
+  const shape = shapeProblems(declaration);
+  if (shape.length > 0) return shape;
+  const value = declaration as RetryYaml;
+  if (Array.isArray(value)) return listProblems(value, []);
+  return 'policies' in value ? listProblems(value.policies, ['policies']) : [];
+}
+
+/** The shape problems of a value, told by the one form that it is meant to be: a union would name none of them. */
+export function shapeProblems(value: unknown): RetryProblem[] {
+  if (Array.isArray(value)) return check(listSchema(), value);
+  return isCompositeForm(value) ? check(compositeSchema(), value) : check(policySchema(), value);
+}
+
+/** The shape problems of a value that can only be a single policy. */
+export function policyProblems(value: unknown): RetryProblem[] {
+  return check(policySchema(), value);
+}
+
+/**
+ * What a policy's attempts are counted under in a list: its name, else its classes sorted and joined by commas;
+ * `*` for a catch-all. Depends on what is declared and not on the place in the list, so reordering keeps the counts.
+ */
+export function budgetKeyOf(name: string | null | undefined, classes: readonly string[] | null | undefined): string {
+  return name ?? classes?.toSorted().join(',') ?? '*';
+}
+
+function isCompositeForm(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.hasOwn(value, 'policies') || Object.hasOwn(value, 'max_total_attempts');
+}
+
+function check(
+  schema: ReturnType<typeof policySchema> | ReturnType<typeof listSchema> | ReturnType<typeof compositeSchema>,
+  value: unknown,
+): RetryProblem[] {
+  const result = z.safeParse(schema, value);
+  if (result.success) return [];
+  return result.error.issues.flatMap((issue): RetryProblem[] => {
+    const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
+    if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
+    return issue.keys.map((key) => unknownKey(key, path, schema === compositeSchema() && path.length === 0));
+  });
+}
+
+function unknownKey(key: string, path: (string | number)[], besidePolicies: boolean): RetryProblem {
+  const at = [...path, key];
+  if (besidePolicies && Object.hasOwn(policyFields(), key)) {
+    return { path: at, message: `write one policy or a list under policies, not both: ${key} belongs to a policy` };
+  }
+  const known = Object.keys(besidePolicies ? compositeFields() : policyFields());
+  const suggestion = closest(key, known);
+  return { path: at, message: `unknown key "${key}"`, ...(suggestion === null ? {} : { suggestion }) };
+}
+
+function listProblems(policies: readonly PolicyYaml[], base: (string | number)[]): RetryProblem[] {
+  return policies.flatMap((policy, index): RetryProblem[] => {
+    const earlier = policies.slice(0, index);
+    const message = sharedKey(policy, earlier) ?? outOfReach(policy.retry_on, earlier);
+    return message === null ? [] : [{ path: [...base, index], message }];
+  });
+}
+
+function sharedKey(policy: PolicyYaml, earlier: readonly PolicyYaml[]): string | null {
+  const key = budgetKeyOf(policy.name, policy.retry_on);
+  const twin = earlier.findIndex((other) => budgetKeyOf(other.name, other.retry_on) === key);
+  if (twin < 0) return null;
+  return `policies ${twin + 1} and ${earlier.length + 1} count their attempts under one key, "${key}": name one of them`;
+}
+
+/** Says why no error gets as far as this policy, or null when one can. */
+function outOfReach(classes: readonly string[] | null | undefined, earlier: readonly PolicyYaml[]): string | null {
+  const self = `policy ${earlier.length + 1} can never decide`;
+  const catchAll = earlier.findIndex((other) => (other.retry_on ?? null) === null);
+  if (catchAll >= 0) return `${self}: policy ${catchAll + 1} takes every error before it. Put the catch-all last`;
+  if (classes === null || classes === undefined || classes.length === 0) return null;
+  const takers = classes.map((wanted) => earlier.find((other) => other.retry_on?.some((c) => classCovers(c, wanted))));
+  if (takers.includes(undefined)) return null;
+  const first = earlier.indexOf(takers[0] as PolicyYaml) + 1;
+  return `${self}: policy ${first} takes "${classes[0]}" before it. Put the narrower class first`;
+}

@@ -1,0 +1,26 @@
+/** One thing that a review, or forge for a review, has found: its shape and its words. */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
+
+/** `block`: it has to be mended before the task can go on. `improvement`: it is only told. */
+export const SEVERITIES = ['block', 'improvement'] as const;
+
+export const ReviewFindingSchema = once(() =>
+  z.looseObject({
+    severity: z.enum(SEVERITIES),
+    /** As seen from the top of the repository; null: it is about no single file. */
+    path: z._default(z.nullable(z.string()), null),
+    /** From 1; null: the whole file. */
+    line: z._default(z.nullable(z.int().check(z.gte(1))), null),
+    message: z.string(),
+  }),
+);
+export type ReviewFinding = z.infer<ReturnType<typeof ReviewFindingSchema>>;
+
+/** `src/a.ts:12: message`, on one line. */
+export function findingText({ path, line, message }: ReviewFinding): string {
+  const where = path === null ? '' : `${oneLine(path, 200)}${line === null ? '' : `:${line}`}: `;
+  return `${where}${oneLine(message, 300)}`;
+}

@@ -1,0 +1,141 @@
+/**
+ * What becomes of a task whose own work is done: it is reviewed, and merged. Somebody holds it meanwhile, under a lease like
+ * any other. Pure, like `task-ops.ts`.
+ */
+
+import { ForgeError } from '../../lib/errors.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import { type Charge, type Ending, failing } from '../task/complete-attempt.ts';
+import type { OwnerIdentity, WorkerIdentity } from '../task/identity.ts';
+import { type Instant, type LeaseObserver, newLease, renewed } from '../task/leases.ts';
+import { refuseHeld } from '../task/operations.ts';
+import type { FailureReason, Lease, TaskRecord, TaskState } from '../task/records.ts';
+import { type FinishPhase, type Move, phaseDue } from '../task/states.ts';
+import { changed, type Decision, endedClaim, type HistoryEntry, heldBy, historyOf } from '../task/transition.ts';
+
+export interface TakeUpRequest {
+  phase: FinishPhase;
+  claimId: string;
+  /** Of the attempt that the review, or the merge, is. */
+  attemptId: string;
+  runId: string;
+  /** Milliseconds. */
+  ttlMs: number;
+  owner: OwnerIdentity;
+  instant: Instant;
+  observer: LeaseObserver;
+}
+
+/**
+ * Takes the lease of a task that waits for a review or to be merged; the attempt that does it is opened with it.
+ * Throws ILLEGAL_TRANSITION (it does not wait for that), LEASE_EXISTS, LEASE_NOT_EXPIRED.
+ */
+export function takeUp(record: TaskRecord, request: TakeUpRequest): Decision<Lease> {
+  const { phase, claimId, attemptId, runId, ttlMs, owner, instant } = request;
+  const { task_id, state } = record.state;
+  if (phaseDue(state) !== phase) throw notDue(task_id, state, phase);
+  refuseHeld(record, request.observer);
+  const held = record.lease;
+  const generation = record.memo.generation + 1;
+  const claimed = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner }, instant);
+  const lease = { ...claimed, attempt_id: attemptId };
+  const acquired = historyOf(lease, 'acquired');
+  const entry: HistoryEntry =
+    held === null ? acquired : { ...acquired, event: 'stolen', from_generation: held.generation };
+  const next = changed(record, {
+    moves: state === 'reviewed' ? ['queue_merge'] : [],
+    lease,
+    memo: held === null ? {} : { ended_claim: endedClaim(held, 'stolen', state) },
+    by: lease,
+    nowMs: instant.nowMs,
+  });
+  return { ...next, history: [entry], result: lease };
+}
+
+function notDue(task_id: string, state: TaskState, phase: FinishPhase): ForgeError {
+  const what = phase === 'review' ? 'reviewed' : 'merged';
+  return new ForgeError('ILLEGAL_TRANSITION', `task ${task_id} is ${state}, so there is nothing to be ${what}`, {
+    details: { task_id, state },
+    hint: `See what waits with \`forge orchestrate phases --ready --phase ${phase}\`.`,
+  });
+}
+
+/** Names the process group that is about to work under `claimId`, and renews the lease. Throws LEASE_STOLEN. */
+export function noteWorker(
+  record: TaskRecord,
+  {
+    claimId,
+    worker,
+    ttlMs,
+    instant,
+  }: { claimId: string; worker: WorkerIdentity | null; ttlMs: number; instant: Instant },
+): Decision<null> {
+  const held = heldBy(record, claimId);
+  const lease = renewed(held, ttlMs, instant);
+  return {
+    ...changed(record, { moves: [], lease, worker, by: held, nowMs: instant.nowMs }),
+    history: [],
+    result: null,
+  };
+}
+
+/** How a task left the hands of who reviewed or merged it. */
+export interface Finished {
+  task_id: string;
+  state: TaskState;
+  next_eligible_at: string | null;
+  failure_reason: FailureReason | null;
+  /** Attempts at the task's own work so far. */
+  attempts: number;
+}
+
+/** The review passed. `shipped`: nothing is to be merged, so the task is done. Throws LEASE_STOLEN. */
+export function passReview(
+  record: TaskRecord,
+  { claimId, shipped, nowMs }: { claimId: string; shipped: boolean; nowMs: number },
+): Decision<Finished> {
+  return putDown(record, claimId, {
+    moves: shipped ? ['pass_review', 'ship'] : ['pass_review'],
+    how: 'reviewed',
+    nowMs,
+  });
+}
+
+/** The base has the work. Throws LEASE_STOLEN. */
+export function shipTask(
+  record: TaskRecord,
+  { claimId, nowMs }: { claimId: string; nowMs: number },
+): Decision<Finished> {
+  return putDown(record, claimId, { moves: ['ship'], how: 'shipped', nowMs });
+}
+
+/** The task has to be worked on again, or has failed: by the policy, and charged once. Throws LEASE_STOLEN. */
+export function sendBack(
+  record: TaskRecord,
+  request: Charge & { claimId: string; error: ClassifiedError },
+): Decision<Finished> {
+  const ending = failing(record, request, request.error);
+  const moves = ending.moves.map((move): Move => (move === 'retry_later' ? 'send_back' : move));
+  return putDown(record, request.claimId, { ...ending, moves, how: 'sent back', nowMs: request.nowMs });
+}
+
+function putDown(
+  record: TaskRecord,
+  claimId: string,
+  { moves, how, nowMs, state, memo }: { moves: readonly Move[]; how: string; nowMs: number } & Partial<Ending>,
+): Decision<Finished> {
+  const lease = heldBy(record, claimId);
+  const next = changed(record, {
+    moves,
+    lease: null,
+    worker: null,
+    state: { next_eligible_at: null, ...state },
+    memo: { ...memo },
+    by: lease,
+    nowMs,
+  });
+  const { task_id, state: now, next_eligible_at = null, failure_reason = null, attempt_count } = next.record.state;
+  next.record.memo.ended_claim = endedClaim(lease, how, now);
+  const result = { task_id, state: now, next_eligible_at, failure_reason, attempts: attempt_count };
+  return { ...next, history: [historyOf(lease, 'released')], result };
+}

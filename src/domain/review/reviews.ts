@@ -1,0 +1,124 @@
+/**
+ * What a review says, and what came of a merge: the files that they leave in their attempts, and the words by which a task
+ * is sent back. Pure.
+ */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import { CheckResultSchema } from '../verify/verification.ts';
+import { findingText, ReviewFindingSchema } from './findings.ts';
+
+export const REVIEW_VERDICTS = ['pass', 'changes_requested'] as const;
+
+/** Most findings of one review that count. */
+const FINDINGS_MAX = 200;
+
+const shapes = once(() => {
+  const text = z.string();
+  const textOrNull = z._default(z.nullable(text), null);
+  return { text, textOrNull, findings: z.array(ReviewFindingSchema()).check(z.maxLength(FINDINGS_MAX)) };
+});
+
+/** What a reviewer leaves in the file that `FORGE_REVIEW_FILE` names. */
+export const ReviewSchema = once(() => {
+  const { text, findings } = shapes();
+  return z.looseObject({
+    verdict: z.enum(REVIEW_VERDICTS),
+    summary: z._default(text, ''),
+    findings: z._default(findings, () => []),
+  });
+});
+export type Review = z.infer<ReturnType<typeof ReviewSchema>>;
+
+const ErrorSchema = once(() => z.nullable(z.looseObject({ class: z.string(), message: z.string() })));
+
+/** `attempts/<attempt>/review.json`, of an attempt of phase `review`. */
+export const ReviewedSchema = once(() => {
+  const { text, textOrNull, findings } = shapes();
+  return z.looseObject({
+    version: z.literal(1),
+    attempt_id: text,
+    /** The attempt whose work was reviewed; null in a tree that does not say. */
+    reviewed_attempt_id: textOrNull,
+    /** Null: there was none, `error` says why. */
+    verdict: z.nullable(z.enum(REVIEW_VERDICTS)),
+    summary: z._default(text, ''),
+    findings: z._default(findings, () => []),
+    /** The range: commits, null where there is no repository. */
+    head: textOrNull,
+    base: textOrNull,
+    error: z._default(ErrorSchema(), null),
+    reviewed_at: text,
+  });
+});
+export type Reviewed = z.infer<ReturnType<typeof ReviewedSchema>>;
+
+/** `attempts/<attempt>/ship.json`, of an attempt of phase `ship`. */
+export const ShippedSchema = once(() => {
+  const { text, textOrNull } = shapes();
+  return z.looseObject({
+    version: z.literal(1),
+    attempt_id: text,
+    /** Whether the base has the work now. */
+    merged: z.boolean(),
+    /** The branch that it was merged into; null: HEAD of the main checkout was detached. */
+    base: textOrNull,
+    /** What the base was at, what was merged into it, and what came of it; null where it did not come to that. */
+    base_sha: textOrNull,
+    head: textOrNull,
+    merge_sha: textOrNull,
+    commands: z._default(z.array(CheckResultSchema()), () => []),
+    conflicts: z._default(z.array(text), () => []),
+    error: z._default(ErrorSchema(), null),
+    shipped_at: text,
+  });
+});
+export type Shipped = z.infer<ReturnType<typeof ShippedSchema>>;
+
+/** Whether the task has to be worked on again. A finding that blocks counts for more than a verdict of `pass`. */
+export function asksForChanges({ verdict, findings }: Pick<Review, 'verdict' | 'findings'>): boolean {
+  return verdict === 'changes_requested' || findings.some(({ severity }) => severity === 'block');
+}
+
+/** Findings that an error message tells; all are in the review's file, and in the prompt of the next attempt. */
+const FINDINGS_TOLD = 3;
+
+/** The failure that a review which asks for changes is to the task. */
+export function changesError(review: Review): ClassifiedError {
+  const blocking = review.findings.filter(({ severity }) => severity === 'block');
+  const told = (blocking.length > 0 ? blocking : review.findings).slice(0, FINDINGS_TOLD).map(findingText);
+  const more = review.findings.length - told.length;
+  const parts = [
+    ...(review.summary === '' ? [] : [review.summary]),
+    ...told,
+    ...(more > 0 ? [`and ${more} more`] : []),
+  ];
+  const what = parts.length === 0 ? 'the review asks for changes, and does not say which' : parts.join('; ');
+  return { class: 'review.changes', message: oneLine(what, 500) };
+}
+
+/** The failure of a task whose branch is not at the commit that was verified. `how`: what was about to be done with it. */
+export function movedError(
+  how: 'review' | 'ship',
+  { branch, expected, found }: { branch: string; expected: string; found: string | null },
+): ClassifiedError {
+  const now = found === null ? 'is gone' : `is at ${found}`;
+  return {
+    class: `${how}.moved`,
+    message: `${branch} ${now}, and what was verified is ${expected}; it has to be verified anew`,
+  };
+}
+
+/** The failure of a task that conflicts with the base. */
+export function conflictError(branch: string, base: string, files: readonly string[]): ClassifiedError {
+  const shown = files.slice(0, 5).join(', ') + (files.length > 5 ? ` and ${files.length - 5} more` : '');
+  const message = `${branch} conflicts with ${base} in ${shown}; merge ${base} into ${branch}, resolve that, and commit`;
+  return { class: 'ship.conflict', message: oneLine(message, 500) };
+}
+
+/** The failure of a task whose merge with the base does not pass: `failed` is that of the check. */
+export function mergeVerifyError(base: string, failed: ClassifiedError): ClassifiedError {
+  return { ...failed, class: 'ship.verify', message: oneLine(`merged with ${base}, ${failed.message}`, 500) };
+}

@@ -1,0 +1,111 @@
+/** What happens during a run, as typed events. Loggers render them; `run --json` prints one a line. */
+
+import type { Question } from '../question/questions.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import type { Reason } from '../schedule/readiness.ts';
+import type { FailureReason, TaskState } from '../task/records.ts';
+import type { FinishPhase } from '../task/states.ts';
+
+/** The end of a worker's output, made safe to show. */
+export interface OutputTail {
+  stdout: string;
+  stderr: string;
+  /** The log that it is the end of, within the attempt's `logs`. Left out: those of the worker itself. */
+  log?: string;
+}
+
+export type RunEvent =
+  | { type: 'run_started'; run_id: string; tasks: number; max_parallel: number }
+  | {
+      type: 'task_started';
+      task_id: string;
+      title: string;
+      attempt_id: string;
+      attempt_number: number;
+      pid: number | null;
+    }
+  | { type: 'task_output'; task_id: string; attempt_id: string; stream: 'stdout' | 'stderr'; text: string }
+  /** A command that verifies what the attempt handed in begins. */
+  | { type: 'task_verifying'; task_id: string; name: string; command: string }
+  /** A verified task is being reviewed, or merged: an attempt of its own. */
+  | { type: 'task_finishing'; task_id: string; phase: FinishPhase; attempt_id: string }
+  /** It could not be reviewed, or merged, for a reason that is not its own, and waits as before. */
+  | {
+      type: 'task_held';
+      task_id: string;
+      phase: FinishPhase;
+      error: { code: string; message: string; hint: string };
+      /** Milliseconds until this run tries again; null: it does not. */
+      delay_ms: number | null;
+    }
+  /** The attempt failed, and the policy says that there will be another. */
+  | {
+      type: 'task_retry';
+      task_id: string;
+      attempt_id: string;
+      attempts: number;
+      error: ClassifiedError;
+      next_eligible_at: string | null;
+      delay_ms: number;
+      duration_ms: number;
+      tail: OutputTail;
+    }
+  /** The attempt ended where no further attempt follows: shipped, on its way there, or failed. */
+  | {
+      type: 'task_finished';
+      task_id: string;
+      attempt_id: string | null;
+      state: TaskState;
+      attempts: number;
+      duration_ms: number;
+      error: ClassifiedError | null;
+      failure_reason: FailureReason | null;
+      tail: OutputTail;
+    }
+  /** The attempt was cut short, uncharged: by an interruption, or because its lease was lost. */
+  | {
+      type: 'task_interrupted';
+      task_id: string;
+      attempt_id: string;
+      state: TaskState;
+      why: string;
+      duration_ms: number;
+    }
+  /** The worker has asked a question and ended; the task waits for the answer, uncharged. */
+  | { type: 'task_parked'; task_id: string; attempt_id: string; state: TaskState; duration_ms: number }
+  /** A question of a selected task, whoever asked it. `question` is null when its file can't be read. */
+  | {
+      type: 'question_opened';
+      task_id: string;
+      question_id: string;
+      decision_key: string;
+      expires_at: string;
+      question: Question | null;
+    }
+  | {
+      type: 'question_settled';
+      task_id: string;
+      question_id: string;
+      decision_key: string;
+      /** Null when it expired. */
+      option_id: string | null;
+      answered_by: string;
+    }
+  /** Work that is left when the run ends, and what it waits for. */
+  | { type: 'task_blocked'; task_id: string; title: string; reasons: Reason[] }
+  | { type: 'still_running'; tasks: { task_id: string; duration_ms: number }[]; waiting: number }
+  | { type: 'waiting'; for: { task_id: string; reason: string }[] }
+  | { type: 'warning'; message: string }
+  | RunFinished;
+
+export interface RunFinished {
+  type: 'run_finished';
+  run_id: string;
+  /** How many of the selected tasks are in each state; `done` and `dropped` are the plan's word. */
+  counts: Record<string, number>;
+  /** Selected tasks that have failed for good, in this run or before, in the order of the plan. */
+  failed: readonly { task_id: string; error: ClassifiedError | null }[];
+  exit_code: number;
+  duration_ms: number;
+  interrupted: boolean;
+}

@@ -1,0 +1,221 @@
+/** What somebody who watches is shown: what runs, what waits and for what, what was asked, how much is left. */
+
+import { fromIso } from '../../lib/time.ts';
+import type { PlanTask } from '../plan/plan.ts';
+import { openQuestion, type Question } from '../question/questions.ts';
+import { criticalPath } from '../schedule/critical-path.ts';
+import { hasWork, outlook, type Reason, type WaitCode, type World } from '../schedule/readiness.ts';
+import type { Liveness, OwnerIdentity } from '../task/identity.ts';
+import { leaseStanding } from '../task/leases.ts';
+import type { PhaseOfWork } from '../task/records.ts';
+import type { RecordExcerpt } from '../task/summary.ts';
+import { pendingVerification } from '../verify/verification.ts';
+
+/** An attempt that whoever looks has going itself; its record may not have been read since. */
+export interface OwnAttempt {
+  attempt_id: string;
+  attempt_number: number;
+  /** Milliseconds since its worker was started. */
+  age_ms: number;
+}
+
+/** What is known at one moment. */
+export interface Standing {
+  world: World;
+  /** The tasks that count; null for all of the plan. */
+  selected: ReadonlySet<string> | null;
+  own: ReadonlyMap<string, OwnAttempt>;
+}
+
+export interface LiveRun {
+  task_id: string;
+  title: string;
+  /** Null while it is only claimed. */
+  attempt_id: string | null;
+  attempt_number: number;
+  /** When it began, milliseconds since the epoch. */
+  since_ms: number;
+  /** The command that checks its result; null when none does. */
+  checking: string | null;
+  /** Null as long as it is not known. */
+  phase: PhaseOfWork | null;
+  /** What its worker wrote last; empty when that is not known, or nothing. */
+  line: string;
+}
+
+/** Tasks that wait for the same. */
+export interface LiveWait {
+  code: WaitCode;
+  /** Of the first of them, in words. */
+  message: string;
+  /** The tasks, or the phase, that they wait for. */
+  on: string[];
+  /** When the first of them is tried again, milliseconds since the epoch; null unless they wait out a backoff. */
+  until_ms: number | null;
+  tasks: string[];
+}
+
+export interface LiveQuestion {
+  task_id: string;
+  question_id: string;
+  attempt_id: string;
+  decision_key: string;
+  /** Null as long as it is not known. */
+  question: Question | null;
+}
+
+/** Each task counts once; those that the plan calls dropped do not. `over`: shipped, or done as the plan says. */
+export type LiveCount =
+  | 'over'
+  | 'running'
+  | 'ready'
+  | 'waiting'
+  | 'asked'
+  | 'human'
+  | 'failed'
+  | 'cancelled'
+  | 'unreadable';
+
+export interface LiveModel {
+  counts: Record<LiveCount, number>;
+  /** The longest running first. */
+  running: LiveRun[];
+  /** What time or somebody's work will free first, then what waits for those, then what is paused. */
+  waiting: LiveWait[];
+  asked: LiveQuestion[];
+  /** Ids of the critical path that is left. */
+  path: string[];
+}
+
+/** Reasons that say more about a task than that it waits. */
+const COUNTED: Partial<Record<WaitCode, LiveCount>> = {
+  TASK_FINISHED: 'over',
+  TASK_FAILED: 'failed',
+  TASK_CANCELLED: 'cancelled',
+  TASK_IN_FLIGHT: 'running',
+  TASK_WAITS_FOR_ANSWER: 'asked',
+  TASK_HUMAN: 'human',
+  TASK_UNREADABLE: 'unreadable',
+};
+
+/** Shown late or last; what is not here comes first. */
+const RANKS: Partial<Record<WaitCode, number>> = {
+  DEPENDENCY_PENDING: 1,
+  PHASE_BLOCKED: 1,
+  DEPENDENCY_FAILED: 2,
+  DEPENDENCY_DROPPED: 2,
+  TASK_PAUSED: 3,
+  PHASE_NOT_ACTIVE: 3,
+};
+
+/** What `standing` comes to. `phase`, `line` and `question` are for the caller to look up. */
+export function liveModel({ world: asked, selected, own }: Standing): LiveModel {
+  const world = askingOnce(asked);
+  const model: LiveModel = {
+    counts: { over: 0, running: 0, ready: 0, waiting: 0, asked: 0, human: 0, failed: 0, cancelled: 0, unreadable: 0 },
+    running: [],
+    waiting: [],
+    asked: [],
+    path: [],
+  };
+  const reasons = reasonsOf(world);
+  const waits = new Map<string, LiveWait>();
+  const left = new Set<string>();
+  for (const task of world.plan.tasks) {
+    if (task.status === 'dropped' || selected?.has(task.id) === false) continue;
+    const read = world.recordOf(task.id);
+    const record = read === 'unreadable' ? null : read;
+    const why = reasons.get(task.id) ?? [];
+    const count = own.has(task.id) ? 'running' : countOf(why, record, world);
+    model.counts[count]++;
+    if (count !== 'over' && count !== 'cancelled') left.add(task.id);
+    if (count === 'running') model.running.push(runOf(task, record, own.get(task.id), world));
+    else if (count === 'asked') model.asked.push(...questionOf(record));
+    else if (count === 'waiting' || count === 'human') addWait(waits, task, why, record);
+    else if (count === 'ready' && !hasWork(task, world)) addWait(waits, task, [FOR_AN_AGENT], record);
+  }
+  model.running.sort((a, b) => a.since_ms - b.since_ms);
+  const running = new Set(model.running.map(({ task_id }) => task_id));
+  const rank = ({ code, on }: LiveWait) => (RANKS[code] ?? 0) - (on.some((id) => running.has(id)) ? 0.5 : 0);
+  model.waiting = [...waits.values()].sort((a, b) => rank(a) - rank(b));
+  model.path = criticalPath(world.plan, ({ id }) => left.has(id));
+  return model;
+}
+
+/** Many tasks have the same owner, and on some systems it takes a process to ask after it. */
+function askingOnce(world: World): World {
+  const known = new Map<string, Liveness>();
+  const liveness = (owner: OwnerIdentity): Liveness => {
+    const key = JSON.stringify(owner);
+    const answer = known.get(key) ?? world.observer.liveness(owner);
+    known.set(key, answer);
+    return answer;
+  };
+  return { ...world, observer: { ...world.observer, liveness } };
+}
+
+const FOR_AN_AGENT: Reason = { code: 'NO_COMMAND', message: 'an agent may claim it', on: null };
+
+/** Every task's reasons to wait, by the same look that gives tasks out. A task that has none, or is over, is left out. */
+function reasonsOf(world: World): Map<string, Reason[]> {
+  const { waiting, human, ready } = outlook(world);
+  const known = new Map<string, Reason[]>(waiting.map(({ task, reasons }) => [task.id, reasons]));
+  for (const { id } of human) known.set(id, [{ code: 'TASK_HUMAN', message: 'a person does it', on: null }]);
+  for (const { id } of ready) known.set(id, []);
+  for (const { id } of world.plan.tasks) {
+    if (!known.has(id)) known.set(id, [{ code: 'TASK_FINISHED', message: '', on: null }]);
+  }
+  return known;
+}
+
+function countOf(reasons: readonly Reason[], record: RecordExcerpt | null, world: World): LiveCount {
+  const said = reasons.flatMap(({ code }) => COUNTED[code] ?? [])[0];
+  if (said === 'over' || said === 'failed' || said === 'cancelled') return said;
+  // Somebody works on it, whatever its state is called meanwhile.
+  if (record?.lease && leaseStanding(record.lease, world.observer).kind === 'live') return 'running';
+  return said ?? (reasons.length > 0 ? 'waiting' : 'ready');
+}
+
+function runOf(
+  task: PlanTask,
+  record: RecordExcerpt | null,
+  own: OwnAttempt | undefined,
+  { observer }: World,
+): LiveRun {
+  const lease = record?.lease ?? null;
+  const checked = record === null ? null : pendingVerification(record);
+  const since = own === undefined ? fromIso(lease?.acquired_at ?? '') : observer.nowMs - own.age_ms;
+  return {
+    task_id: task.id,
+    title: task.title,
+    attempt_id: own?.attempt_id ?? checked?.attempt_id ?? lease?.attempt_id ?? null,
+    attempt_number: own?.attempt_number ?? record?.state.attempt_count ?? 0,
+    since_ms: Number.isNaN(since) ? observer.nowMs : since,
+    checking: checked === null ? null : (checked.command ?? 'what was handed in'),
+    phase: null,
+    line: '',
+  };
+}
+
+function questionOf(record: RecordExcerpt | null): LiveQuestion[] {
+  const open = record === null ? null : openQuestion(record);
+  if (record === null || open === null) return [];
+  const { question_id, attempt_id, decision_key } = open;
+  return [{ task_id: record.state.task_id, question_id, attempt_id, decision_key, question: null }];
+}
+
+function addWait(waits: Map<string, LiveWait>, task: PlanTask, reasons: Reason[], record: RecordExcerpt | null): void {
+  const [first] = reasons;
+  if (first === undefined) return;
+  const { code, message } = first;
+  const on = reasons.flatMap((reason) => (reason.code === code && reason.on !== null ? [reason.on] : []));
+  const until = code === 'BACKOFF' ? fromIso(record?.state.next_eligible_at ?? '') : Number.NaN;
+  const until_ms = Number.isNaN(until) ? null : until;
+  const key = [code, ...on].join(' ');
+  const wait = waits.get(key);
+  if (wait === undefined) waits.set(key, { code, message, on, until_ms, tasks: [task.id] });
+  else {
+    wait.tasks.push(task.id);
+    if (until_ms !== null) wait.until_ms = Math.min(wait.until_ms ?? until_ms, until_ms);
+  }
+}

@@ -1,0 +1,69 @@
+/** The longest chain of tasks that is left: however many workers there are, the plan takes as long as this. */
+
+import type { Plan, PlanTask } from '../plan/plan.ts';
+
+/** What a task counts for; each size is twice the one before. Only their ratios matter. */
+const WEIGHTS: Record<NonNullable<PlanTask['estimate']>, number> = { S: 1, M: 2, L: 4, XL: 8 };
+/** One without an estimate counts as M, so a plan without any counts tasks. */
+const UNESTIMATED = WEIGHTS.M;
+
+export function weightOf({ estimate }: PlanTask): number {
+  return estimate === null ? UNESTIMATED : WEIGHTS[estimate];
+}
+
+/**
+ * The ids of the heaviest chain of tasks for which `isLeft` holds, each waiting for the one before it: because it depends on
+ * it, or because its phase waits for the other's. Empty when none is left. Of chains that weigh the same, one. Takes time in
+ * proportion to tasks and dependencies, also where a phase of thousands waits for another.
+ */
+export function criticalPath(plan: Plan, isLeft: (task: PlanTask) => boolean): string[] {
+  const left = plan.tasks.filter(isLeft);
+  const { after, pending } = edges(plan, left);
+  const longest = new Float64Array(pending.length);
+  const before = new Int32Array(pending.length).fill(-1);
+  const weight = (node: number) => (left[node] === undefined ? 0 : weightOf(left[node]));
+  let last = -1;
+  // Kahn (1962): a node's turn comes when all that it waits for have had theirs.
+  const queue = [...pending.keys()].filter((node) => pending[node] === 0);
+  for (const node of queue) {
+    const length = (longest[node] ?? 0) + weight(node);
+    longest[node] = length;
+    if (last === -1 || length > (longest[last] ?? 0)) last = node;
+    for (const next of after[node] ?? []) {
+      if (before[next] === -1 || length > (longest[next] ?? 0)) {
+        longest[next] = length;
+        before[next] = node;
+      }
+      pending[next] = (pending[next] ?? 0) - 1;
+      if (pending[next] === 0) queue.push(next);
+    }
+  }
+  const path: string[] = [];
+  for (let node = last; node !== -1; node = before[node] ?? -1) path.push(left[node]?.id ?? '');
+  return path.reverse().filter((id) => id !== '');
+}
+
+/**
+ * Nodes are the places in `left`, then one for the end of each phase, which stands between the tasks of the phase and all
+ * that wait for it: so the edges are as many as the tasks, not as the pairs of them. `pending`: how many edges lead to a node.
+ */
+function edges(plan: Plan, left: readonly PlanTask[]): { after: number[][]; pending: Int32Array } {
+  const nodes = new Map(left.map((task, node) => [task.id, node]));
+  const ends = new Map(plan.phases.map((phase, place) => [phase.id, left.length + place]));
+  const size = left.length + plan.phases.length;
+  const after: number[][] = Array.from({ length: size }, () => []);
+  const pending = new Int32Array(size);
+  const add = (from: number | undefined, to: number | undefined) => {
+    if (from === undefined || to === undefined) return;
+    after[from]?.push(to);
+    pending[to] = (pending[to] ?? 0) + 1;
+  };
+  for (const [node, task] of left.entries()) {
+    for (const id of task.depends_on) add(nodes.get(id), node);
+    add(node, ends.get(task.phase_id));
+    const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
+    // A phase that the plan calls done holds nobody up, whatever is left in it.
+    if (blockedBy !== null && plan.phaseById.get(blockedBy)?.status !== 'done') add(ends.get(blockedBy), node);
+  }
+  return { after, pending };
+}

@@ -1,0 +1,125 @@
+/**
+ * Overlap: two tasks that would write the same file. Which of them holds the other back, which are only warned of, and
+ * what becomes of a claim that was made before it was clear that nobody else had made one.
+ */
+
+import { commonPath, type Glob, globsOf, mayMeet } from '../../lib/globs/globs.ts';
+import { oneLine } from '../../lib/text.ts';
+import type { Plan, PlanTask } from '../plan/plan.ts';
+import type { AgentSettings } from '../settings/settings.ts';
+import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
+import type { TaskRecord } from '../task/records.ts';
+import { isInFlight } from '../task/states.ts';
+import type { RecordExcerpt } from '../task/summary.ts';
+import { changed, type Decision, endedClaim, heldBy, historyOf, repeated } from '../task/transition.ts';
+
+/** Which overlap holds a task back. */
+export type OverlapRules = Pick<AgentSettings, 'overlap' | 'hard_lock_globs'>;
+
+export interface Overlap {
+  /** A glob of the one task and a glob of the other. */
+  mine: string;
+  theirs: string;
+  /** A path that both mean: an example, as short as any. */
+  path: string;
+  /** The glob that locks it; null when it is not locked. */
+  lock: string | null;
+}
+
+type Writer = Pick<PlanTask, 'write_globs'>;
+
+/** Whether, and where, one of the two has to wait for the other. A task that says nothing of what it writes overlaps with none. */
+export function holdsBack(mine: Writer, theirs: Writer, rules: OverlapRules): Overlap | null {
+  if (rules.overlap === 'strict') return overlapOf(mine, theirs);
+  // Most tasks write nothing that is locked, and need not be compared at all.
+  if (!writesLocked(theirs, rules) || !writesLocked(mine, rules)) return null;
+  for (const glob of globsOf(mine.write_globs)) {
+    for (const other of globsOf(theirs.write_globs)) {
+      if (shared(glob, other) === null) continue;
+      for (const lock of globsOf(rules.hard_lock_globs)) {
+        const path = shared(lock, glob, other);
+        if (path !== null) return { mine: glob.source, theirs: other.source, path, lock: lock.source };
+      }
+    }
+  }
+  return null;
+}
+
+/** Any overlap, whether it holds one of them back or not. */
+export function overlapOf(mine: Writer, theirs: Writer): Overlap | null {
+  for (const glob of globsOf(mine.write_globs)) {
+    for (const other of globsOf(theirs.write_globs)) {
+      const path = shared(glob, other);
+      if (path !== null) return { mine: glob.source, theirs: other.source, path, lock: null };
+    }
+  }
+  return null;
+}
+
+/** Whether any file that the task may write is locked. */
+function writesLocked({ write_globs }: Writer, { hard_lock_globs }: OverlapRules): boolean {
+  const locks = globsOf(hard_lock_globs);
+  return globsOf(write_globs).some((glob) => locks.some((lock) => shared(lock, glob) !== null));
+}
+
+const found = new Map<string, string | null>();
+
+/** `commonPath`. The same few globs stand in many tasks, and are compared again at every look of a run. */
+function shared(...globs: readonly Glob[]): string | null {
+  if (!mayMeet(globs)) return null;
+  // No glob has a newline.
+  const key = globs.map(({ source }) => source).join('\n');
+  const before = found.get(key);
+  if (before !== undefined) return before;
+  const path = commonPath(globs);
+  found.set(key, path);
+  return path;
+}
+
+/** The tasks of the plan that can't be worked on while this one is. */
+export function rivalsOf(task: PlanTask, plan: Pick<Plan, 'tasks'>, rules: OverlapRules): PlanTask[] {
+  if (task.write_globs.length === 0) return [];
+  return plan.tasks.filter((other) => other.id !== task.id && holdsBack(task, other, rules) !== null);
+}
+
+/**
+ * Whether somebody works on the task: it is in flight under a lease that still counts. What a review or a merge does is not
+ * writing its files.
+ */
+export function isWorkedOn({ state, lease }: RecordExcerpt, observer: LeaseObserver): boolean {
+  return isInFlight(state.state) && lease !== null && leaseStanding(lease, observer).kind !== 'stale';
+}
+
+/** What is said of `other`, which the task has to wait for. */
+export function overlapText(other: string, { mine, theirs, path, lock }: Overlap): string {
+  const globs = mine === theirs ? mine : `here ${mine}, there ${theirs}`;
+  return oneLine(`task ${other} may write ${path}${lock === null ? '' : ', a locked file,'} too (${globs})`, 600);
+}
+
+// --- a claim that is still to be looked at ---------------------------------------------------------------------------
+
+/** Whether nobody has looked yet whether this claim and another's were made at the same moment. */
+export function isUnchecked(record: TaskRecord): boolean {
+  return record.lease?.overlap_unchecked === true;
+}
+
+/** Notes that the look was clean: from now on the claim may be dispatched. Throws LEASE_STOLEN. */
+export function clearClaim(record: TaskRecord, { claimId, nowMs }: { claimId: string; nowMs: number }): Decision<null> {
+  const { overlap_unchecked: unchecked, ...lease } = heldBy(record, claimId);
+  if (unchecked !== true) return repeated(null);
+  return { ...changed(record, { moves: [], lease, by: lease, nowMs }), history: [], result: null };
+}
+
+/**
+ * Gives back a claim that was never dispatched, because of `reason`. It charges nothing, and the same claim may be tried
+ * again. Throws LEASE_STOLEN.
+ */
+export function yieldClaim(
+  record: TaskRecord,
+  { claimId, reason, nowMs }: { claimId: string; reason: string; nowMs: number },
+): Decision<null> {
+  const lease = heldBy(record, claimId);
+  const memo = { ended_claim: endedClaim(lease, 'yielded', 'unclaimed') };
+  const next = changed(record, { moves: ['unclaim'], lease: null, memo, by: lease, nowMs });
+  return { ...next, history: [historyOf(lease, 'released', reason)], result: null };
+}

@@ -1,0 +1,345 @@
+/** Whether a task may be given out now, and if not, why not. `phases`, `why`, `claim` and `run` all ask here. */
+
+import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
+import { fromIso } from '../../lib/time.ts';
+import type { Plan, PlanPhase, PlanTask } from '../plan/plan.ts';
+import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
+import { openQuestion } from '../question/questions.ts';
+import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
+import { type FinishPhase, isClaimable, isInFlight, phaseDue } from '../task/states.ts';
+import type { RecordExcerpt } from '../task/summary.ts';
+import { pendingVerification } from '../verify/verification.ts';
+import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
+
+export type WaitCode =
+  | 'TASK_FINISHED'
+  | 'TASK_FAILED'
+  | 'TASK_CANCELLED'
+  | 'TASK_PAUSED'
+  | 'TASK_HUMAN'
+  | 'TASK_IN_FLIGHT'
+  | 'TASK_WAITS_FOR_ANSWER'
+  | 'TASK_WAITS_FOR_REVIEW'
+  | 'TASK_WAITS_FOR_MERGE'
+  | 'TASK_UNREADABLE'
+  | 'LEASE_IN_GRACE'
+  | 'BACKOFF'
+  | 'PHASE_NOT_ACTIVE'
+  | 'PHASE_BLOCKED'
+  | 'DEPENDENCY_PENDING'
+  | 'DEPENDENCY_FAILED'
+  | 'DEPENDENCY_DROPPED'
+  /** Somebody works on a task that writes the same files. */
+  | 'OVERLAP_CONFLICT'
+  /** Ready, but only an agent can do it: it has no command. */
+  | 'NO_COMMAND'
+  /** Ready, but the run ended before its turn. */
+  | 'NOT_STARTED';
+
+export interface Reason {
+  code: WaitCode;
+  message: string;
+  /** The task or phase that is waited for; null when it is the task itself. */
+  on: string | null;
+}
+
+/** What readiness is decided on. */
+export interface World {
+  plan: Plan;
+  /** The record of a task; null when nothing has happened to it; 'unreadable' when it can't be read. */
+  recordOf(taskId: string): RecordExcerpt | null | 'unreadable';
+  observer: LeaseObserver;
+  /** Whether forge itself reviews what is verified, and merges what is reviewed, as the settings say. */
+  does: Readonly<Record<FinishPhase, boolean>>;
+  /** Who does tasks without a command of their own. */
+  workers: WorkerSettings;
+  rules: OverlapRules;
+}
+
+/** What is the same for all tasks of a world, found out once. */
+export interface Survey {
+  finished(phase: PlanPhase): boolean;
+  /** Tasks that somebody works on, of those that say what they write. */
+  writing(): readonly PlanTask[];
+}
+
+export function surveyOf(world: World): Survey {
+  const writing = once(() =>
+    world.plan.tasks.filter(({ id, write_globs }) => write_globs.length > 0 && isHeld(id, world)),
+  );
+  return { finished: finishedPhases(world), writing };
+}
+
+function isHeld(taskId: string, world: World): boolean {
+  const record = world.recordOf(taskId);
+  return record !== null && record !== 'unreadable' && isWorkedOn(record, world.observer);
+}
+
+/** What does not keep the plan's own order from being asked as well. */
+const NOT_FINAL: readonly WaitCode[] = ['BACKOFF', 'TASK_PAUSED', 'TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE'];
+
+/** Every reason why the task can't be given out now, its own first. None means that it is ready. */
+export function reasonsToWait(task: PlanTask, world: World, survey = surveyOf(world)): Reason[] {
+  const own = ownReasons(task, world);
+  // What is over, or with somebody, does not wait for anything else.
+  if (own.some((reason) => !NOT_FINAL.includes(reason.code))) return own;
+  return [
+    ...own,
+    ...phaseReasons(task, world, survey),
+    ...task.depends_on.flatMap((id) => dependencyReason(id, world) ?? []),
+    // Whoever reviews it, or merges it, writes none of its files.
+    ...(own.some(isFinishWait) ? [] : overlapReasons(task, world, survey)),
+  ];
+}
+
+function overlapReasons(task: PlanTask, { rules }: World, { writing }: Survey): Reason[] {
+  if (task.write_globs.length === 0) return [];
+  return writing().flatMap((other) => (other.id === task.id ? [] : (overlapReason(task, other, rules) ?? [])));
+}
+
+/** Why `task` waits for another that is worked on; null when it needn't. */
+export function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRules): Reason | null {
+  const overlap = holdsBack(task, other, rules);
+  return overlap && reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id);
+}
+
+/** Overlaps that are told of at once. */
+const OVERLAPS_TOLD = 10;
+
+/**
+ * What is to be said of tasks that are worked on and overlap with some of `tasks`, though they hold none of them back.
+ * `more` are worked on although no record says so yet.
+ */
+export function overlapWarnings(tasks: readonly PlanTask[], world: World, more: readonly PlanTask[] = []): string[] {
+  const writing = [...new Set([...surveyOf(world).writing(), ...more])];
+  const told = tasks.flatMap((task) =>
+    writing.flatMap((other) => {
+      const overlap = other.id === task.id ? null : overlapOf(task, other);
+      if (overlap === null || holdsBack(task, other, world.rules) !== null) return [];
+      return [`task ${task.id} may come to conflict: ${overlapText(other.id, overlap)}`];
+    }),
+  );
+  const left = told.length - OVERLAPS_TOLD;
+  return left > 0 ? [...told.slice(0, OVERLAPS_TOLD), `${left} more such overlaps`] : told;
+}
+
+function reason(code: WaitCode, message: string, on: string | null = null): Reason {
+  return { code, message, on };
+}
+
+function ownReasons(task: PlanTask, world: World): Reason[] {
+  if (task.status === 'done' || task.status === 'dropped')
+    return [reason('TASK_FINISHED', `the plan says that it is ${task.status}`)];
+  // Whatever the plan has come to say of it since: a task that is shipped is over.
+  if (isShipped(task.id, world)) return [reason('TASK_FINISHED', 'it is shipped')];
+  if (task.human) return [reason('TASK_HUMAN', 'a person does it; set `status: done` in the plan when it is done')];
+  const reasons: Reason[] = [];
+  if (task.status === 'paused') reasons.push(reason('TASK_PAUSED', 'it is paused in the plan'));
+  const record = world.recordOf(task.id);
+  if (record === 'unreadable')
+    return [reason('TASK_UNREADABLE', 'its record can not be read; see `forge orchestrate doctor`')];
+  if (record !== null) reasons.push(...recordReasons(record, world.observer));
+  return reasons;
+}
+
+function recordReasons(record: RecordExcerpt, observer: LeaseObserver): Reason[] {
+  const { state, next_eligible_at, failure_reason } = record.state;
+  if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
+  if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
+  if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record))];
+  const due = phaseDue(state);
+  if (due !== null) return [finishReason(due, record, observer)];
+  const held = heldReason(record, observer);
+  if (held !== null) return [held];
+  if (isClaimable(state) && next_eligible_at && fromIso(next_eligible_at) > observer.nowMs) {
+    return [reason('BACKOFF', `it is tried again at ${next_eligible_at}`)];
+  }
+  return [];
+}
+
+function finishReason(due: FinishPhase, record: RecordExcerpt, observer: LeaseObserver): Reason {
+  const by = heldReason(record, observer) === null ? null : `by run ${record.lease?.owner_run_id}`;
+  if (due === 'review')
+    return reason(WAIT_CODES.review, by === null ? 'it waits for a review' : `it is being reviewed ${by}`);
+  return reason(WAIT_CODES.ship, by === null ? 'it waits to be merged' : `it is being merged ${by}`);
+}
+
+function waitsForAnswer(record: RecordExcerpt): string {
+  const open = openQuestion(record);
+  if (open === null) return 'it asked a question that is not answered';
+  const { decision_key, question_id, expires_at } = open;
+  return `it asked about ${oneLine(decision_key, 60)} (question ${question_id}), open until ${expires_at}`;
+}
+
+/** A lease that still counts. In flight without a lease means that somebody deleted it: then nobody holds the task. */
+function heldReason(record: RecordExcerpt, observer: LeaseObserver): Reason | null {
+  if (record.lease === null) return null;
+  const standing = leaseStanding(record.lease, observer);
+  const by = `run ${record.lease.owner_run_id}`;
+  if (standing.kind === 'live')
+    return reason('TASK_IN_FLIGHT', `${doing(record, observer)} by ${by} until ${standing.until}`);
+  if (standing.kind === 'grace') {
+    return reason('LEASE_IN_GRACE', `the lease of ${by} has run out; it may be taken from ${standing.until} on`);
+  }
+  return null;
+}
+
+function doing(record: RecordExcerpt, observer: LeaseObserver): string {
+  const pending = pendingVerification(record);
+  if (pending === null) return record.state.state;
+  // Whoever verified it was stopped or killed; the lease holds on.
+  if (observer.liveness(pending.verifier) === 'dead') return 'handed in and still to be verified, claimed';
+  return pending.command === null ? 'being verified' : `being verified (${pending.command})`;
+}
+
+/**
+ * Whether a runner has anything to do for the task by itself: its command, or what is to be done about what it came to: its
+ * verification, its review, its merge.
+ */
+export function hasWork(task: PlanTask, { recordOf, does, workers }: World): boolean {
+  if (commandFor(task, workers) !== null) return true;
+  const record = recordOf(task.id);
+  if (record === null || record === 'unreadable') return false;
+  const due = phaseDue(record.state.state);
+  return due === null ? pendingVerification(record) !== null : does[due];
+}
+
+/** What may be done now about a task that is verified; null when nothing, or when somebody does it already. */
+export function dueNow(task: PlanTask, world: World, survey = surveyOf(world)): FinishPhase | null {
+  const record = world.recordOf(task.id);
+  if (record === null || record === 'unreadable') return null;
+  const due = phaseDue(record.state.state);
+  if (due === null || heldReason(record, world.observer) !== null) return null;
+  const [wait, ...others] = reasonsToWait(task, world, survey);
+  return others.length === 0 && wait !== undefined && isFinishWait(wait) ? due : null;
+}
+
+function isFinishWait({ code }: Reason): boolean {
+  return code === WAIT_CODES.review || code === WAIT_CODES.ship;
+}
+
+export const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
+
+/** The tasks that wait for a review, or to be merged: those for which it may be done now, and why the others have to wait. */
+export function queueFor(phase: FinishPhase, world: World): Pick<Outlook, 'ready' | 'waiting'> {
+  const survey = surveyOf(world);
+  const queue: Pick<Outlook, 'ready' | 'waiting'> = { ready: [], waiting: [] };
+  for (const task of world.plan.tasks) {
+    const record = world.recordOf(task.id);
+    if (record === null || record === 'unreadable' || phaseDue(record.state.state) !== phase) continue;
+    const reasons = reasonsToWait(task, world, survey);
+    if (reasons[0]?.code === 'TASK_FINISHED') continue;
+    if (dueNow(task, world, survey) === phase) queue.ready.push(task);
+    else queue.waiting.push({ task, reasons });
+  }
+  return queue;
+}
+
+/** Whether an in-flight task has lost its owner, so that the next claim abandons it. */
+export function isAbandoned(record: RecordExcerpt, observer: LeaseObserver): boolean {
+  return isInFlight(record.state.state) && heldReason(record, observer) === null;
+}
+
+function phaseReasons(task: PlanTask, world: World, { finished }: Pick<Survey, 'finished'>): Reason[] {
+  const phase = world.plan.phaseById.get(task.phase_id);
+  if (phase === undefined) return [];
+  if (phase.status !== 'active') return [reason('PHASE_NOT_ACTIVE', `phase ${phase.id} is ${phase.status}`, phase.id)];
+  const before = phase.blocked_by === null ? undefined : world.plan.phaseById.get(phase.blocked_by);
+  if (before === undefined || finished(before)) return [];
+  return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}`, before.id)];
+}
+
+/** A phase is finished when the plan says so, or when nothing in it is left to do. Each phase is looked through once. */
+function finishedPhases(world: World): Survey['finished'] {
+  const known = new Map<string, boolean>();
+  const isOver = (id: string): boolean => {
+    const status = world.plan.byId.get(id)?.status;
+    return status === 'done' || status === 'dropped' || isShipped(id, world);
+  };
+  return (phase) => {
+    const finished = known.get(phase.id) ?? (phase.status === 'done' || phase.task_ids.every(isOver));
+    known.set(phase.id, finished);
+    return finished;
+  };
+}
+
+function isShipped(taskId: string, world: World): boolean {
+  const record = world.recordOf(taskId);
+  return record !== null && record !== 'unreadable' && record.state.state === 'shipped';
+}
+
+function dependencyReason(id: string, world: World): Reason | null {
+  const status = world.plan.byId.get(id)?.status;
+  if (status === 'done' || isShipped(id, world)) return null;
+  if (status === 'dropped') return reason('DEPENDENCY_DROPPED', `it depends on ${id}, which was dropped`, id);
+  const record = world.recordOf(id);
+  const state = record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
+  if (state === 'failed' || state === 'cancelled') {
+    return reason('DEPENDENCY_FAILED', `it depends on ${id}, which is ${state}`, id);
+  }
+  return reason('DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
+}
+
+/** Where every task of a plan stands. */
+export interface Outlook {
+  /** Ready tasks in the order in which they are given out: phase, priority, place in the plan. */
+  ready: PlanTask[];
+  /** What forge itself does about tasks that are verified: first what is to be merged, then reviews; the plan's order in each. */
+  due: { task: PlanTask; phase: FinishPhase }[];
+  /** Tasks with something left to do that can't be given out now, with all their reasons. */
+  waiting: { task: PlanTask; reasons: Reason[] }[];
+  /** Checkpoints for a person that are not done. */
+  human: PlanTask[];
+}
+
+/** The one answer to what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
+export function outlook(world: World): Outlook {
+  const survey = surveyOf(world);
+  const result: Outlook = { ready: [], due: [], waiting: [], human: [] };
+  for (const task of world.plan.tasks) {
+    const reasons = reasonsToWait(task, world, survey);
+    if (reasons.length === 0) result.ready.push(task);
+    else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
+    else if (reasons[0]?.code !== 'TASK_FINISHED') result.waiting.push({ task, reasons });
+    const phase = dueNow(task, world, survey);
+    if (phase !== null && world.does[phase]) result.due.push({ task, phase });
+  }
+  result.due.sort((a, b) => Number(a.phase === 'review') - Number(b.phase === 'review'));
+  result.ready.sort(byOrder(world.plan));
+  return result;
+}
+
+const PRIORITIES = ['P0', 'P1', 'P2'];
+
+/** Phase, then priority; a stable sort keeps the plan's order within both. */
+function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
+  const phases = new Map(plan.phases.map((phase, index) => [phase.id, index]));
+  return (a, b) =>
+    (phases.get(a.phase_id) ?? 0) - (phases.get(b.phase_id) ?? 0) ||
+    PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority);
+}
+
+/** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, and what it overlaps with. */
+export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules): string[] {
+  return [...new Set([...orderedBefore(task, plan), ...rivalsOf(task, plan, rules).map(({ id }) => id)])];
+}
+
+/** The task, its dependencies, and the phase before its own. */
+export function orderedBefore(task: PlanTask, plan: Plan): string[] {
+  const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
+  const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);
+  return [task.id, ...task.depends_on, ...before];
+}
+
+/** Somebody reviews it, or merges it. */
+export function isBeingFinished(taskId: string, { recordOf, observer }: World): boolean {
+  const record = recordOf(taskId);
+  if (record === null || record === 'unreadable') return false;
+  return phaseDue(record.state.state) !== null && heldReason(record, observer) !== null;
+}
+
+/** Whether a phase is finished: the plan says so, or all its tasks are shipped, done or dropped. */
+export function isPhaseOver(phase: PlanPhase, world: World): boolean {
+  return finishedPhases(world)(phase);
+}

@@ -1,0 +1,80 @@
+/** What a run may still come to do, and which tasks belong to what it was asked for. */
+
+import type { Plan, PlanTask } from '../plan/plan.ts';
+import { openQuestion } from '../question/questions.ts';
+import {
+  hasWork,
+  isBeingFinished,
+  orderedBefore,
+  reasonsToWait,
+  surveyOf,
+  WAIT_CODES,
+  type WaitCode,
+  type World,
+} from './readiness.ts';
+
+/** Reasons that go away by themselves, with time or with somebody's work that is under way. */
+const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
+
+/**
+ * The tasks among `selected` that may still come to be started by a runner without a person or an agent doing anything:
+ * those with a command whose every obstacle is under way, waits out a backoff, or may come to be started too.
+ */
+export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTask[] {
+  const survey = surveyOf(world);
+  const known = new Map<string, boolean>();
+  const progresses = (id: string): boolean => {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    // The plan has no cycles; the entry only keeps a surprise from becoming an endless loop.
+    known.set(id, false);
+    const task = world.plan.byId.get(id);
+    const answer = task !== undefined && judge(task);
+    known.set(id, answer);
+    return answer;
+  };
+  const judge = (task: PlanTask): boolean => {
+    const reasons = reasonsToWait(task, world, survey);
+    if (reasons[0]?.code === 'TASK_FINISHED') return true;
+    if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
+    if (isBeingFinished(task.id, world)) return true;
+    if (!selected.has(task.id) || !hasWork(task, world)) return false;
+    return reasons.every(({ code, on }) => {
+      if (PASSING.includes(code) || (code === 'TASK_WAITS_FOR_ANSWER' && hasDeadline(task.id, world))) return true;
+      if (code === WAIT_CODES.review) return world.does.review;
+      if (code === WAIT_CODES.ship) return world.does.ship;
+      if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
+      if (code === 'PHASE_BLOCKED' && on !== null)
+        return (world.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
+      return false;
+    });
+  };
+  return world.plan.tasks.filter((task) => {
+    if (!selected.has(task.id) || !hasWork(task, world)) return false;
+    return progresses(task.id) && reasonsToWait(task, world, survey)[0]?.code !== 'TASK_FINISHED';
+  });
+}
+
+/** Whether the question that the task waits on settles itself in the end. */
+function hasDeadline(taskId: string, world: World): boolean {
+  const record = world.recordOf(taskId);
+  return record !== null && record !== 'unreadable' && openQuestion(record) !== null;
+}
+
+/** Ids of the tasks that a run is about: `taskIds` with what they depend on; the whole plan when null. */
+export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
+  return taskIds === null ? new Set(plan.tasks.map((task) => task.id)) : withDependencies(taskIds, plan);
+}
+
+/** `taskIds` with everything that they depend on, directly or through others, and through the phases before theirs. */
+export function withDependencies(taskIds: readonly string[], plan: Plan): Set<string> {
+  const selected = new Set<string>();
+  const queue = [...taskIds];
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    const task = plan.byId.get(id);
+    if (selected.has(id) || task === undefined) continue;
+    selected.add(id);
+    queue.push(...orderedBefore(task, plan));
+  }
+  return selected;
+}

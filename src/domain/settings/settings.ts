@@ -1,0 +1,141 @@
+/** Settings with every default filled in. `settings-parser.ts` makes them of `.forge/settings.yaml`; `spec/PLAN.md` describes the file. */
+
+import type { WorkerName } from '../plan/task-command.ts';
+import type { ErrorRule } from '../retry/classify.ts';
+import type { RetryYaml } from '../retry/schema.ts';
+
+export const OVERLAP_MODES = ['lenient', 'strict'] as const;
+export const WORKSPACES = ['none', 'worktree'] as const;
+export const SHIP_POLICIES = ['none', 'merge'] as const;
+export const TRACKER_TYPES = ['none', 'file', 'github'] as const;
+
+/** Durations are milliseconds. Null: see the key. */
+export interface Settings {
+  version: 1;
+  project: { name: string | null; description: string | null };
+  /** Where the plan is, relative to the project; null: at one of the usual places. */
+  plan: string | null;
+  agents: AgentSettings;
+  /** For tasks that say nothing themselves; null: the built-in policy, with `retry_attempts` and `retry_backoff_ms_max`. */
+  retry: RetryYaml | null;
+  errors: readonly ErrorRule[];
+  /** `timeout_ms` bounds each command. */
+  verify: { commands: readonly string[]; timeout_ms: number };
+  workspace: (typeof WORKSPACES)[number];
+  /** A command of null: nothing is reviewed. `timeout_ms` bounds a review. */
+  review: { command: string | null; timeout_ms: number };
+  /** A base of null is the branch that the project's main checkout is on. */
+  ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null };
+  /** `path` is for `file`, relative to the project; `options` is whatever else the block holds. */
+  tracker: { type: (typeof TRACKER_TYPES)[number]; path: string; options: Readonly<Record<string, unknown>> };
+}
+
+export interface AgentSettings {
+  /** Null: one for each core of the machine. */
+  max_parallel: number | null;
+  lease_ttl_ms: number;
+  heartbeat_interval_ms: number;
+  steal_grace_ms: number;
+  self_lease_ttl_ms: number;
+  self_heartbeat_ms: number;
+  kill_grace_ms: number;
+  retry_attempts: number;
+  retry_backoff_ms_max: number;
+  question_timeout_ms: number;
+  question_max_attempts: number;
+  question_budget: { soft: number; hard: number };
+  worktree_root: string;
+  worktree_copy: readonly string[];
+  hard_lock_globs: readonly string[];
+  preflight_globs: readonly string[];
+  overlap: (typeof OVERLAP_MODES)[number];
+  /** Who does tasks without `run`. Null, both of them: an agent that claims them. `worker_command` counts first. */
+  worker: WorkerName | null;
+  worker_command: string | null;
+  log_rotate_max_bytes: number;
+}
+
+/** What holds without a settings file. Frozen, through and through. */
+export const DEFAULT_SETTINGS: Settings = deepFreeze({
+  version: 1,
+  project: { name: null, description: null },
+  plan: null,
+  agents: {
+    max_parallel: null,
+    lease_ttl_ms: 1_800_000,
+    heartbeat_interval_ms: 300_000,
+    steal_grace_ms: 300_000,
+    self_lease_ttl_ms: 60_000,
+    self_heartbeat_ms: 15_000,
+    kill_grace_ms: 10_000,
+    retry_attempts: 10,
+    retry_backoff_ms_max: 300_000,
+    question_timeout_ms: 1_800_000,
+    question_max_attempts: 3,
+    question_budget: { soft: 3, hard: 6 },
+    worktree_root: '.forge/worktrees',
+    // What tools need and people often keep out of git: secrets, and words to agents.
+    worktree_copy: [
+      '.env',
+      '.env.*',
+      '.envrc',
+      'AGENTS.md',
+      'CLAUDE.md',
+      'AGENTS.local.md',
+      'CLAUDE.local.md',
+      '.claude/**',
+      '.npmrc',
+      '.tool-versions',
+    ],
+    // Files that two branches can hardly both change: what a package manager reads and writes, what is numbered in
+    // sequence or generated as a whole, and what decides how everything is built. At the top of the project only: with
+    // `**/package.json` any two tasks below `src/` would be kept apart, since both might come to write one there.
+    hard_lock_globs: [
+      'package.json',
+      'package-lock.json',
+      'npm-shrinkwrap.json',
+      'pnpm-lock.yaml',
+      'pnpm-workspace.yaml',
+      'yarn.lock',
+      'bun.lock',
+      'tsconfig.json',
+      'Cargo.toml',
+      'Cargo.lock',
+      'go.mod',
+      'go.sum',
+      'Gemfile',
+      'Gemfile.lock',
+      'composer.json',
+      'composer.lock',
+      'pyproject.toml',
+      'poetry.lock',
+      'uv.lock',
+      '.github/workflows/**',
+      '.gitlab-ci.yml',
+      'migrations/**',
+      'db/migrate/**',
+      'db/schema.rb',
+      'prisma/schema.prisma',
+      'prisma/migrations/**',
+      'plans/phases.yaml',
+    ],
+    preflight_globs: [],
+    overlap: 'lenient',
+    worker: null,
+    worker_command: null,
+    log_rotate_max_bytes: 10_485_760,
+  },
+  retry: null,
+  errors: [],
+  verify: { commands: [], timeout_ms: 600_000 },
+  workspace: 'none',
+  review: { command: null, timeout_ms: 1_800_000 },
+  ship: { policy: 'none', base: null },
+  tracker: { type: 'none', path: 'plans/tracker.yaml', options: {} },
+});
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const part of Object.values(value)) deepFreeze(part);
+  return Object.freeze(value);
+}

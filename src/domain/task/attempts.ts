@@ -1,0 +1,72 @@
+/** Which attempts happened, and how the last of them failed. */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import type { AttemptManifest, TaskRecord, TaskStateRecord } from './records.ts';
+
+/** A failure that was charged. `message` is one line, cut to 400 characters; `at` is ISO 8601. */
+export interface AttemptFailure {
+  attempt_id: string;
+  attempt_number: number;
+  class: string;
+  message: string;
+  at: string;
+}
+
+const FailuresSchema = once(() => {
+  const text = z.string();
+  return z.array(z.looseObject({ attempt_id: text, attempt_number: z.int(), class: text, message: text, at: text }));
+});
+
+/** A record has room for so many; older ones are of little use to whoever tries next. */
+const FAILURES_KEPT = 5;
+
+/** How the last few attempts failed, oldest first; at most five. */
+export function failuresOf(record: TaskRecord): AttemptFailure[] {
+  if (record.memo.failures === undefined) return [];
+  const parsed = FailuresSchema().safeParse(record.memo.failures);
+  return parsed.success ? parsed.data : [];
+}
+
+/** The memo with one more failure, of the attempt that is current. */
+export function withFailure(
+  record: TaskRecord,
+  attempt_id: string,
+  error: ClassifiedError,
+  at: string,
+): Partial<TaskRecord['memo']> {
+  const message = oneLine(error.message, 400);
+  const failure = { attempt_id, attempt_number: record.state.attempt_count, class: error.class, message, at };
+  return { failures: [...failuresOf(record), failure].slice(-FAILURES_KEPT) };
+}
+
+/**
+ * The manifests of attempts that a record has counted, oldest first. A manifest is written before the commit that refers
+ * to it, so it alone proves nothing. Attempts are numbered, and a number is counted once: one beyond the count was never
+ * committed, and of those that share a number only the last can have been, since the number goes on with the commit. Without a number it can't be told, and it is believed.
+ */
+export function attemptsThatHappened(
+  manifests: readonly AttemptManifest[],
+  { attempt_count, current_attempt_id }: Pick<TaskStateRecord, 'attempt_count' | 'current_attempt_id'>,
+): AttemptManifest[] {
+  const isCurrent = (manifest: AttemptManifest) => manifest.attempt_id === current_attempt_id;
+  const counted = new Map<number, AttemptManifest>();
+  for (const manifest of manifests) {
+    const number = manifest.attempt_number ?? null;
+    if (number === null || (number > attempt_count && !isCurrent(manifest))) continue;
+    const before = counted.get(number);
+    if (before === undefined || isCurrent(manifest) || (!isCurrent(before) && isLater(manifest, before)))
+      counted.set(number, manifest);
+  }
+  return manifests.filter((manifest) => {
+    const number = manifest.attempt_number ?? null;
+    return number === null || counted.get(number) === manifest;
+  });
+}
+
+/** Ids sort by time. */
+function isLater(a: AttemptManifest, b: AttemptManifest): boolean {
+  return a.generation === b.generation ? a.attempt_id > b.attempt_id : a.generation > b.generation;
+}

@@ -1,0 +1,157 @@
+/** How an attempt ends: forward by its verdict, back for another try, or out. */
+
+import { crc32 } from '../../lib/checksum.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { oneLine } from '../../lib/text.ts';
+import { isoTime } from '../../lib/time.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import { type CompositeRetryPolicy, nextRetryState, type RetryPolicy } from '../retry/retry.ts';
+import { type Holder, pendingVerification, type Verified, workFor } from '../verify/verification.ts';
+import { withFailure } from './attempts.ts';
+import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
+import type { Move } from './states.ts';
+import { changed, type Decision, endedClaim, historyOf, repeated } from './transition.ts';
+
+/** How an attempt ended, in its worker's words or by its exit. */
+export type Outcome =
+  /** `written`: the worker handed in a verdict of its own, which is kept; otherwise it is what a clean exit means. */
+  { kind: 'verdict'; verdict: Verdict; written: boolean } | { kind: 'failed'; error: ClassifiedError };
+
+export interface CompleteRequest extends Holder {
+  outcome: Outcome;
+  /** What came of checking the verdict. Default: null, nothing was to be checked. */
+  verified?: Verified | null;
+  /** The verdict that is being verified can't be read any more, so another outcome may take its place. Default: false. */
+  unreadable?: boolean;
+  policy: RetryPolicy | CompositeRetryPolicy;
+  /** How far a verified task goes without a person. */
+  route: { reviewed: boolean; shipped: boolean };
+  /** The caller has seen the worker's process group end. */
+  workerGone: boolean;
+  nowMs: number;
+  random: () => number;
+}
+
+export interface CompleteResult {
+  task_id: string;
+  attempt_id: string;
+  state: TaskState;
+  next_eligible_at: string | null;
+  failure_reason: FailureReason | null;
+}
+
+/** Names an outcome, so that a repeat of it is told from another one. */
+export function outcomeKey(outcome: Outcome): string {
+  return `${outcome.kind}:${crc32(JSON.stringify(outcome))}`;
+}
+
+/**
+ * Ends an attempt: forward by its verdict, or back or out by the policy. A repeat with the same outcome gets the first
+ * answer. Throws STALE_ATTEMPT (another attempt, or another outcome for this one, also while that is being verified) or
+ * LEASE_STOLEN.
+ */
+export function completeTask(record: TaskRecord, request: CompleteRequest): Decision<CompleteResult> {
+  const { attemptId, outcome } = request;
+  const before = record.memo.completion;
+  if (before?.attempt_id === attemptId) {
+    if (before.outcome === outcomeKey(outcome)) return repeated(resultOf(record.state.task_id, before));
+    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} has already completed with another outcome`, {
+      details: { task_id: record.state.task_id, attempt_id: attemptId, state: before.state },
+    });
+  }
+  const lease = workFor(record, request);
+  const pending = pendingVerification(record);
+  const other = pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome);
+  if (other && request.unreadable !== true) {
+    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} has handed in a verdict, which is being verified`, {
+      details: { task_id: record.state.task_id, attempt_id: attemptId, state: record.state.state },
+    });
+  }
+  const ending =
+    outcome.kind === 'failed' ? failing(record, request, outcome.error) : judging(record, request, outcome.verdict);
+  const start: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
+  const next = changed(record, {
+    moves: [...start, ...ending.moves],
+    lease: null,
+    state: ending.state,
+    memo: { abandons: 0, ...ending.memo },
+    ...(request.workerGone ? { worker: null } : {}),
+    by: lease,
+    nowMs: request.nowMs,
+  });
+  const completion = {
+    attempt_id: attemptId,
+    outcome: outcomeKey(outcome),
+    state: next.record.state.state,
+    next_eligible_at: ending.state.next_eligible_at ?? null,
+    failure_reason: ending.state.failure_reason ?? null,
+  };
+  next.record.memo.completion = completion;
+  next.record.memo.ended_claim = endedClaim(lease, 'completed', completion.state);
+  return { ...next, history: [historyOf(lease, 'released')], result: resultOf(record.state.task_id, completion) };
+}
+
+function resultOf(task_id: string, completion: Omit<CompleteResult, 'task_id'>): CompleteResult {
+  const { attempt_id, state, next_eligible_at, failure_reason } = completion;
+  return { task_id, attempt_id, state, next_eligible_at, failure_reason };
+}
+
+/** How much of a worker's own words is kept as the last error. */
+const MESSAGE_MAX_CHARS = 2000;
+
+/** What becomes of a task: by which moves, and what its record says then. */
+export interface Ending {
+  moves: Move[];
+  state: Partial<TaskStateRecord>;
+  memo?: Partial<TaskRecord['memo']>;
+}
+
+function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict): Ending {
+  if (verdict.verdict !== 'ready_for_review') {
+    // The verdict is kept whole in a file of its own; a record has no room for a summary of any length.
+    const summary = oneLine(verdict.summary, MESSAGE_MAX_CHARS);
+    const message = summary === '' ? `the worker's verdict is ${verdict.verdict}` : summary;
+    return failing(record, request, { class: `verdict.${verdict.verdict}`, message });
+  }
+  const failure = request.verified?.failure ?? null;
+  if (failure !== null) return failing(record, request, failure);
+  const moves: Move[] = ['verify'];
+  if (request.route.reviewed) moves.push('pass_review');
+  if (request.route.reviewed && request.route.shipped) moves.push('ship');
+  return { moves, state: { next_eligible_at: null, failure_reason: null } };
+}
+
+/** What decides on a failure that is charged to a task. */
+export interface Charge {
+  /** Whose work failed. */
+  attemptId: string;
+  policy: RetryPolicy | CompositeRetryPolicy;
+  nowMs: number;
+  random: () => number;
+}
+
+/** Charges a failure to the task: another try by the policy, or out. */
+export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
+  const { policy, nowMs, random } = request;
+  const { failure_count: failureCount, retry_counts: retryCounts } = record.state;
+  const decision = nextRetryState({ policy, error, failureCount, retryCounts, nowMs, random });
+  const state: Partial<TaskStateRecord> = {
+    failure_count: decision.failure_count,
+    ...(decision.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
+    last_error: { ...error },
+    last_failed_at: isoTime(nowMs),
+  };
+  const memo = withFailure(record, request.attemptId, error, isoTime(nowMs));
+  if (decision.outcome === 'retry') {
+    return {
+      moves: ['retry_later'],
+      memo,
+      state: { ...state, next_eligible_at: decision.next_eligible_at, failure_reason: null },
+    };
+  }
+  return {
+    moves: ['fail'],
+    memo,
+    state: { ...state, next_eligible_at: null, failure_reason: decision.failure_reason },
+  };
+}

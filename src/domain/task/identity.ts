@@ -1,0 +1,68 @@
+/** Who is who on which machine, as it is written to disk, and the rules by which two such identities are compared. */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+
+const shapes = once(() => {
+  const text = z.string();
+  const machine = {
+    /** Host name. */
+    host: text,
+    /** Changes with every boot; '' where it could not be found out. */
+    boot_id: text,
+    /** The pid namespace, `pid:[4026531836]`; '' where there are none (macOS). */
+    pid_ns: text,
+  };
+  const owner = {
+    ...machine,
+    pid: z.int(),
+    /**
+     * When the process started, in the kernel's own words: `ticks:<n>` (clock ticks since boot) or `lstart:<date>`.
+     * It is compared for equality and never read as a time: a wall clock time would change when the clock is set.
+     */
+    started_at: text,
+  };
+  return { machine, owner, worker: { ...owner, pgid: owner.pid, claim_id: text, attempt_id: text } };
+});
+
+/** Where a pid means something. */
+export const MachineIdentitySchema = once(() => z.looseObject(shapes().machine));
+export type MachineIdentity = z.infer<ReturnType<typeof MachineIdentitySchema>>;
+
+/** A process that keeps a lease alive by itself. */
+export const OwnerIdentitySchema = once(() => z.looseObject(shapes().owner));
+export type OwnerIdentity = z.infer<ReturnType<typeof OwnerIdentitySchema>>;
+
+/** A worker's process group. `pid` leads the group, so the two numbers are equal in everything that forge writes. */
+export const WorkerIdentitySchema = once(() => z.looseObject(shapes().worker));
+export type WorkerIdentity = z.infer<ReturnType<typeof WorkerIdentitySchema>>;
+
+/** `unknown`: it cannot be told from here, so only the lease's expiry counts. */
+export type Liveness = 'alive' | 'dead' | 'unknown';
+
+/** Whether a pid recorded on `a` names the same process on `b`. An unknown boot is never the same as another. */
+export function sameMachine(a: MachineIdentity, b: MachineIdentity): boolean {
+  return a.boot_id !== '' && a.boot_id === b.boot_id && a.pid_ns === b.pid_ns && a.host === b.host;
+}
+
+/** PROC_PID_INIT_INO in the kernel's `include/linux/proc_ns.h`: the first pid namespace has this number on every boot. */
+const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
+
+/**
+ * Whether every process of `then` ended because the machine was started again since.
+ *
+ * Outside of containers one host name is one machine, so another boot id is a later boot. Containers often share a name
+ * while they run on different kernels; from inside of one, nothing follows.
+ */
+export function rebootedSince(then: MachineIdentity, now: MachineIdentity): boolean {
+  const outsideContainers = now.pid_ns === '' || now.pid_ns === FIRST_PID_NAMESPACE;
+  return (
+    outsideContainers &&
+    then.pid_ns === now.pid_ns &&
+    then.host !== '' &&
+    then.host === now.host &&
+    then.boot_id !== '' &&
+    now.boot_id !== '' &&
+    then.boot_id !== now.boot_id
+  );
+}

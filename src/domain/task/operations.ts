@@ -1,0 +1,354 @@
+/**
+ * What a request makes of a task's record. Every function here is pure: record and request in, decision out. The store
+ * commits a decision only on the version that it was made on, so a decision never meets a record it did not see.
+ *
+ * A refusal is a thrown ForgeError and changes nothing.
+ */
+
+import { ForgeError } from '../../lib/errors.ts';
+import { isoTime } from '../../lib/time.ts';
+import { clearedLedger, closedLedger } from '../question/questions.ts';
+import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
+import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
+import type { Lease, TaskRecord, TaskState } from './records.ts';
+import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
+import type { RecordExcerpt } from './summary.ts';
+import {
+  changed,
+  type Decision,
+  endedClaim,
+  type HistoryEntry,
+  heldBy,
+  historyOf,
+  repeated,
+  workedBy,
+} from './transition.ts';
+
+export {
+  type CompleteRequest,
+  type CompleteResult,
+  completeTask,
+  type Outcome,
+  outcomeKey,
+} from './complete-attempt.ts';
+export { andThen, type Decision, type HistoryEntry, workedBy } from './transition.ts';
+
+// --- claim -----------------------------------------------------------------------------------------------------------
+
+export interface ClaimRequest {
+  claimId: string;
+  runId: string;
+  /** Milliseconds until the lease runs out without a heartbeat. */
+  ttlMs: number;
+  /** Who heartbeats the lease from a process of its own; null when nobody can be watched. */
+  owner: OwnerIdentity | null;
+  instant: Instant;
+  observer: LeaseObserver;
+  /** A task that was abandoned this often in a row fails instead of being given out again. */
+  abandonLimit: number;
+  /** Whether the claim may not be dispatched before a look at the tasks that write the same files. Default: false. */
+  unchecked?: boolean;
+}
+
+export interface ClaimResult {
+  task_id: string;
+  claim_id: string;
+  generation: number;
+  run_id: string;
+  expires_at: string;
+}
+
+/**
+ * Takes the lease of a task that is free, or whose lease is stale (then abandon and claim are one commit). The result is
+ * null when the task was abandoned once too often: then the decision fails it instead.
+ * Throws LEASE_EXISTS, LEASE_NOT_EXPIRED (past expiry, within grace), LEASE_STOLEN (this claim has ended already),
+ * ILLEGAL_TRANSITION.
+ */
+export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<ClaimResult | null> {
+  const { claimId, runId, instant } = request;
+  const { task_id, state } = record.state;
+  const held = record.lease;
+  if (held?.claim_id === claimId) return repeated(claimResult(task_id, held));
+  const ended = record.memo.ended_claim;
+  // One that gave way before it began was refused, and a refused request may be repeated.
+  if (ended?.claim_id === claimId && ended.how !== 'yielded') {
+    throw new ForgeError('LEASE_STOLEN', `claim ${claimId} of task ${task_id} has ended (${ended.how})`);
+  }
+  refuseHeld(record, request.observer);
+  const abandoning = isInFlight(state);
+  const abandons = record.memo.abandons + (abandoning ? 1 : 0);
+  const history: HistoryEntry[] = [];
+  if (abandoning && abandons >= request.abandonLimit) return giveUp(record, abandons, instant.nowMs);
+
+  const generation = record.memo.generation + 1;
+  const { ttlMs, owner, unchecked = false } = request;
+  const lease = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner, unchecked }, instant);
+  const acquired = historyOf(lease, 'acquired');
+  history.push(held === null ? acquired : { ...acquired, event: 'stolen', from_generation: held.generation });
+  const next = changed(record, {
+    moves: abandoning ? ['abandon', 'claim'] : ['claim'],
+    lease,
+    state: { next_eligible_at: null },
+    memo: { abandons, ...(held === null ? {} : { ended_claim: endedClaim(held, 'stolen', 'abandoned') }) },
+    by: lease,
+    nowMs: instant.nowMs,
+  });
+  return { ...next, history, result: claimResult(task_id, lease) };
+}
+
+function claimResult(task_id: string, lease: Lease): ClaimResult {
+  const { claim_id, generation, owner_run_id: run_id, expires_at } = lease;
+  return { task_id, claim_id, generation, run_id, expires_at };
+}
+
+/** Throws LEASE_EXISTS or LEASE_NOT_EXPIRED while somebody's lease on the task still counts. */
+export function refuseHeld(record: RecordExcerpt, observer: LeaseObserver): void {
+  if (record.lease === null) return;
+  const { claim_id, owner_run_id, expires_at, task_id } = record.lease;
+  const standing = leaseStanding(record.lease, observer);
+  const details = { task_id, claim_id, run_id: owner_run_id, expires_at };
+  if (standing.kind === 'live') {
+    throw new ForgeError('LEASE_EXISTS', `task ${task_id} is claimed by run ${owner_run_id} until ${standing.until}`, {
+      details,
+    });
+  }
+  if (standing.kind === 'grace') {
+    const message = `the lease of task ${task_id} ran out at ${expires_at}; it may be taken from ${standing.until} on`;
+    throw new ForgeError('LEASE_NOT_EXPIRED', message, { details });
+  }
+}
+
+/**
+ * Takes an in-flight task from an owner that is gone, without giving it to another; once too often fails it. Null when it
+ * is not in flight, or when its lease still counts.
+ */
+export function abandonTask(
+  record: TaskRecord,
+  { observer, abandonLimit, reason }: { observer: LeaseObserver; abandonLimit: number; reason: string },
+): Decision<null> | null {
+  const held = record.lease;
+  if (!isInFlight(record.state.state)) return null;
+  if (held !== null && leaseStanding(held, observer).kind !== 'stale') return null;
+  const abandons = record.memo.abandons + 1;
+  if (abandons >= abandonLimit) return giveUp(record, abandons, observer.nowMs);
+  const next = changed(record, {
+    moves: ['abandon'],
+    lease: null,
+    memo: { abandons, ...(held === null ? {} : { ended_claim: endedClaim(held, 'abandoned', 'abandoned') }) },
+    by: null,
+    nowMs: observer.nowMs,
+  });
+  return { ...next, history: held === null ? [] : [historyOf(held, 'admin_released', reason)], result: null };
+}
+
+/** Ends the loop of a task that no owner survives. */
+function giveUp(record: TaskRecord, abandons: number, nowMs: number): Decision<null> {
+  const held = record.lease;
+  const message = `abandoned ${abandons} times in a row: whoever claims it vanishes`;
+  const next = changed(record, {
+    moves: ['fail'],
+    lease: null,
+    state: {
+      failure_reason: 'retries_exhausted',
+      last_error: { class: 'worker.lost', message },
+      last_failed_at: isoTime(nowMs),
+      next_eligible_at: null,
+    },
+    memo: { abandons, ...(held === null ? {} : { ended_claim: endedClaim(held, 'abandoned', 'failed') }) },
+    by: null,
+    nowMs,
+  });
+  const history = held === null ? [] : [historyOf(held, 'admin_released', message)];
+  return { ...next, history, result: null };
+}
+
+// --- dispatch and heartbeat ------------------------------------------------------------------------------------------
+
+export interface DispatchRequest {
+  claimId: string;
+  runId: string;
+  attemptId: string;
+  /** The process group that works, gated; null for a worker that forge does not start. An older group must be gone. */
+  worker: WorkerIdentity | null;
+  ttlMs: number;
+  instant: Instant;
+  /** Whether the look that an unchecked claim waits for was clean. Default: false. */
+  looked?: boolean;
+}
+
+export interface DispatchResult {
+  attempt_id: string;
+  attempt_number: number;
+}
+
+/**
+ * Opens the one attempt of a claim; a repeat returns it.
+ * Throws LEASE_STOLEN when the claim does not hold, LEASE_IDENTITY_MISMATCH when it belongs to another run,
+ * OVERLAP_CONFLICT when nobody has looked yet who else writes the same files.
+ */
+export function dispatchTask(record: TaskRecord, request: DispatchRequest): Decision<DispatchResult> {
+  const { task_id } = record.state;
+  const lease = heldBy(record, request.claimId);
+  if (lease.owner_run_id !== request.runId) {
+    throw new ForgeError(
+      'LEASE_IDENTITY_MISMATCH',
+      `claim ${request.claimId} of task ${task_id} belongs to run ${lease.owner_run_id}, not to run ${request.runId}`,
+      {
+        details: { task_id, claim_id: request.claimId, run_id: lease.owner_run_id },
+        hint: `Name the run that the claim was made under: --run ${lease.owner_run_id}.`,
+      },
+    );
+  }
+  if (lease.attempt_id !== null) {
+    return repeated({ attempt_id: lease.attempt_id, attempt_number: record.state.attempt_count });
+  }
+  const { overlap_unchecked: unchecked, ...checked } = lease;
+  if (unchecked === true && request.looked !== true) {
+    throw new ForgeError('OVERLAP_CONFLICT', `it is not known yet who else writes the files of task ${task_id}`, {
+      details: { task_id },
+    });
+  }
+  const attempt_number = record.state.attempt_count + 1;
+  const next = changed(record, {
+    moves: ['dispatch'],
+    lease: { ...renewed(checked, request.ttlMs, request.instant), attempt_id: request.attemptId },
+    state: { attempt_count: attempt_number, current_attempt_id: request.attemptId },
+    worker: request.worker,
+    by: lease,
+    nowMs: request.instant.nowMs,
+  });
+  return { ...next, history: [], result: { attempt_id: request.attemptId, attempt_number } };
+}
+
+export interface HeartbeatResult {
+  task_id: string;
+  attempt_id: string;
+  generation: number;
+  expires_at: string;
+}
+
+/**
+ * Renews the lease, also after expiry while nobody has taken it. The first heartbeat makes the task running. With
+ * `claimId` the claim speaks for itself: before its attempt is open, or while it finishes the verification of an earlier one.
+ */
+export function heartbeatTask(
+  record: TaskRecord,
+  {
+    attemptId,
+    claimId,
+    ttlMs,
+    instant,
+  }: { attemptId: string; claimId?: string | undefined; ttlMs: number; instant: Instant },
+): Decision<HeartbeatResult> {
+  const held = claimId === undefined ? workedBy(record, attemptId) : heldBy(record, claimId);
+  const lease = renewed(held, ttlMs, instant);
+  const moves: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
+  const next = changed(record, { moves, lease, by: held, nowMs: instant.nowMs });
+  const { generation, expires_at } = lease;
+  return {
+    ...next,
+    history: [],
+    result: { task_id: record.state.task_id, attempt_id: attemptId, generation, expires_at },
+  };
+}
+
+// --- release, cancel, retry ------------------------------------------------------------------------------------------
+
+export interface MoveResult {
+  task_id: string;
+  state: TaskState;
+}
+
+function here(record: TaskRecord): MoveResult {
+  return { task_id: record.state.task_id, state: record.state.state };
+}
+
+/**
+ * Gives a claim back, uncharged: a claimed task is unclaimed again, a started one awaits its next attempt, and one that is
+ * reviewed or merged waits for that again. A repeat by the
+ * claim that was released last gets the same answer. Throws LEASE_STOLEN.
+ */
+export function releaseTask(
+  record: TaskRecord,
+  request: { claimId: string; reason?: string; workerGone: boolean; nowMs: number },
+): Decision<MoveResult> {
+  const ended = record.memo.ended_claim;
+  if (ended?.claim_id === request.claimId && ended.how === 'released') {
+    return repeated({ task_id: record.state.task_id, state: ended.state });
+  }
+  const lease = heldBy(record, request.claimId);
+  const { state } = record.state;
+  const move: Move = state === 'claimed' ? 'unclaim' : 'interrupt';
+  const next = changed(record, {
+    // A review, or a merge, that is given up leaves the task where it was.
+    moves: phaseDue(state) !== null ? [] : [move],
+    lease: null,
+    ...(request.workerGone ? { worker: null } : {}),
+    by: lease,
+    nowMs: request.nowMs,
+  });
+  next.record.memo.ended_claim = endedClaim(lease, 'released', next.record.state.state);
+  return { ...next, history: [historyOf(lease, 'released', request.reason)], result: here(next.record) };
+}
+
+/** Takes a task out of the plan's way for good, whoever works on it. Cancelling a cancelled task changes nothing. */
+export function cancelTask(
+  record: TaskRecord,
+  { reason, nowMs }: { reason: string | null; nowMs: number },
+): Decision<MoveResult> {
+  const { task_id, state } = record.state;
+  if (state === 'cancelled') return repeated(here(record));
+  if (isTerminal(state)) {
+    throw new ForgeError('ILLEGAL_TRANSITION', `task ${task_id} is ${state} already: there is nothing to cancel`, {
+      details: { task_id, state, move: 'cancel' },
+      hint: 'See where it stands with `forge orchestrate show <task>`.',
+    });
+  }
+  const held = record.lease;
+  const next = changed(record, {
+    moves: ['cancel'],
+    lease: null,
+    by: null,
+    nowMs,
+    state: { next_eligible_at: null },
+    memo: closedLedger(record),
+  });
+  const history = held === null ? [] : [historyOf(held, 'admin_released', reason ?? 'cancelled')];
+  if (held !== null) next.record.memo.ended_claim = endedClaim(held, 'cancelled', 'cancelled');
+  return { ...next, history, result: here(next.record) };
+}
+
+/**
+ * An operator's word that a task is to be tried again: a failed or cancelled one from the start, one that waits out a
+ * backoff now. Throws ILLEGAL_TRANSITION in any other state.
+ */
+export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResult> {
+  const { task_id, state, next_eligible_at } = record.state;
+  if (isClaimable(state)) {
+    if ((next_eligible_at ?? null) === null) return repeated(here(record));
+    const next = changed(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null } });
+    return { ...next, history: [], result: here(next.record) };
+  }
+  if (state !== 'failed' && state !== 'cancelled') {
+    throw new ForgeError(
+      'ILLEGAL_TRANSITION',
+      `task ${task_id} is ${state}: only one that has failed, was cancelled or waits out a backoff can be tried again`,
+      {
+        details: { task_id, state, move: 'reopen' },
+        hint: isTerminal(state)
+          ? 'To have it done once more, give it another id in the plan.'
+          : 'To begin anew, end it first with `forge orchestrate cancel <task>`.',
+      },
+    );
+  }
+  const next = changed(record, {
+    moves: ['reopen'],
+    lease: null,
+    state: { failure_count: 0, failure_reason: null, last_error: null, last_failed_at: null, next_eligible_at: null },
+    memo: { abandons: 0, ...clearedLedger(record) },
+    by: null,
+    nowMs,
+  });
+  delete next.record.state.retry_counts;
+  return { ...next, history: [], result: here(next.record) };
+}

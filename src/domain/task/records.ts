@@ -1,0 +1,266 @@
+/**
+ * The records of the state tree as data. `spec/STATE.md` describes each field.
+ *
+ * Objects are loose on purpose: fields that this version does not know are kept when a record is written again.
+ */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+import { isTime } from '../../lib/time.ts';
+import { MachineIdentitySchema, OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
+
+/** Largest record that is read, in bytes. Everything on disk is untrusted. */
+export const RECORD_MAX_BYTES = 64 * 1024;
+
+export const TASK_STATES = [
+  'unclaimed',
+  'claimed',
+  'dispatched',
+  'running',
+  'blocked_on_question',
+  'awaiting_respawn',
+  'abandoned',
+  'ready_for_review',
+  'reviewed',
+  'merge_pending',
+  'shipped',
+  'cancelled',
+  'failed',
+] as const;
+
+export type TaskState = (typeof TASK_STATES)[number];
+
+export const FAILURE_REASONS = ['decision_key_budget', 'retries_exhausted', 'fatal'] as const;
+export type FailureReason = (typeof FAILURE_REASONS)[number];
+
+export const PHASES_OF_WORK = ['implement', 'review', 'ship'] as const;
+export type PhaseOfWork = (typeof PHASES_OF_WORK)[number];
+
+/** What the records are made of. A schema can stand in many places, and each one that is built costs a start its share. */
+const parts = once(() => {
+  const text = z.string();
+  const time = z.string().check(z.refine(isTime, 'expected an ISO 8601 time'));
+  const count = z.int().check(z.gte(0));
+  const nullableText = z.nullable(text);
+  const nullableTime = z.nullable(time);
+  const reason = z.nullable(z.enum(FAILURE_REASONS));
+  return {
+    version: z.literal(1),
+    text,
+    time,
+    count,
+    state: z.enum(TASK_STATES),
+    reason,
+    nullableText,
+    nullableTime,
+    textOrNull: z._default(nullableText, null),
+    countOrZero: z._default(count, 0),
+    optionalText: z.optional(nullableText),
+    optionalTime: z.optional(nullableTime),
+    optionalCount: z.optional(count),
+    optionalFlag: z.optional(z.boolean()),
+    optionalReason: z.optional(reason),
+  };
+});
+
+export const LastErrorSchema = once(() => {
+  const { text, optionalText } = parts();
+  return z.looseObject({
+    class: text,
+    message: text,
+    exit_code: z.optional(z.nullable(z.int())),
+    signal: optionalText,
+  });
+});
+export type LastError = z.infer<ReturnType<typeof LastErrorSchema>>;
+
+/** `state.json`. A tree written by hand may leave out what has a default here. */
+export const TaskStateSchema = once(() => {
+  const { version, text, time, count, state, textOrNull, countOrZero, optionalTime, optionalReason } = parts();
+  const updatedBy = z.looseObject({ run_id: textOrNull, claim_id: textOrNull, generation: countOrZero });
+  return z.looseObject({
+    version,
+    task_id: text,
+    state,
+    state_version: countOrZero,
+    attempt_count: countOrZero,
+    current_attempt_id: textOrNull,
+    failure_count: countOrZero,
+    retry_counts: z.optional(z.record(text, count)),
+    failure_reason: optionalReason,
+    last_error: z.optional(z.nullable(LastErrorSchema())),
+    last_failed_at: optionalTime,
+    next_eligible_at: optionalTime,
+    updated_at: z._default(time, '1970-01-01T00:00:00.000Z'),
+    updated_by: z._default(updatedBy, () => ({ run_id: null, claim_id: null, generation: 0 })),
+  });
+});
+export type TaskStateRecord = z.infer<ReturnType<typeof TaskStateSchema>>;
+
+/** `lease.json`. */
+export const LeaseSchema = once(() => {
+  const { version, text, time, count, nullableTime, textOrNull, countOrZero, optionalText } = parts();
+  /**
+   * The monotonic twin of `expires_at`: `mono_ms` on the clock of boot `boot_id`. It counts only while `expires_at` still
+   * is what it was written with, so a person who edits `expires_at` is obeyed.
+   */
+  const clock = z.looseObject({ boot_id: text, mono_ms: z.number(), expires_at: text });
+  return z.looseObject({
+    version,
+    claim_id: text,
+    task_id: text,
+    attempt_id: textOrNull,
+    owner_run_id: text,
+    generation: count,
+    acquired_at: time,
+    expires_at: time,
+    last_heartbeat_at: z._default(nullableTime, null),
+    /** Who heartbeats the lease from a process of its own: `run`, `exec`, `claim --owner-pid`. */
+    owner: z.optional(z.nullable(OwnerIdentitySchema())),
+    clock: z.optional(z.nullable(clock)),
+    /** What a heartbeat renews the lease for, milliseconds. */
+    ttl_ms: z.optional(z.nullable(z.number().check(z.positive()))),
+    spec_revision: optionalText,
+    /** Somebody else may have claimed a task that writes the same files at the same moment; until that is known. */
+    overlap_unchecked: z.optional(z.boolean()),
+    state_version: countOrZero,
+  });
+});
+export type Lease = z.infer<ReturnType<typeof LeaseSchema>>;
+
+/** What forge remembers about a task beside its public views. */
+export const MemoSchema = once(() => {
+  const { text, count, state, reason, nullableText } = parts();
+  const endedClaim = z.looseObject({ claim_id: text, how: text, state });
+  /** What `complete` answered, kept so that a repeat of the same call gets the same answer. */
+  const completion = z.looseObject({
+    attempt_id: text,
+    outcome: text,
+    state,
+    next_eligible_at: nullableText,
+    failure_reason: reason,
+  });
+  return z.looseObject({
+    /** The largest fencing generation ever seen on this task. */
+    generation: count,
+    /** Abandonments in a row, without a completion or a charged failure in between. */
+    abandons: count,
+    /** The claim that ended last, so that its late repeats are told apart from strangers. */
+    ended_claim: z._default(z.nullable(endedClaim), null),
+    completion: z._default(z.nullable(completion), null),
+    /** Checksums of the hand-written files that have become part of this record. */
+    absorbed: z._default(z.array(text), () => []),
+    /** The task's questions; `questions.ts` reads them, so that the many tasks without any don't pay for it. */
+    questions: z.optional(z.unknown()),
+    /** How the last few attempts failed; `attempts.ts` reads it. */
+    failures: z.optional(z.unknown()),
+    /** A verdict that is being checked; `verification.ts` reads it. */
+    verification: z.optional(z.unknown()),
+  });
+});
+export type Memo = z.infer<ReturnType<typeof MemoSchema>>;
+
+/** State and lease of a task, committed together. `worker` is the last process group that was started and not yet seen gone. */
+export const TaskRecordSchema = once(() =>
+  z.looseObject({
+    state: TaskStateSchema(),
+    lease: z.nullable(LeaseSchema()),
+    worker: z.nullable(WorkerIdentitySchema()),
+    memo: MemoSchema(),
+  }),
+);
+export type TaskRecord = z.infer<ReturnType<typeof TaskRecordSchema>>;
+
+/** `attempts/<attempt>/manifest.json`. */
+export const AttemptManifestSchema = once(() => {
+  const { version, text, time, count, nullableText, optionalText, optionalCount } = parts();
+  const pid = z.int();
+  return z.looseObject({
+    version,
+    attempt_id: text,
+    task_id: text,
+    run_id: text,
+    claim_id: text,
+    generation: count,
+    phase: z.enum(PHASES_OF_WORK),
+    worktree_path: nullableText,
+    dispatched_at: time,
+    attempt_number: optionalCount,
+    worker: z.optional(z.nullable(z.looseObject({ pid, pgid: pid, started_at: text }))),
+    /** The range of a review, or of a merge: what it is about, and what the base was at. Null outside of a repository. */
+    review_target_sha: optionalText,
+    review_base_sha: optionalText,
+    /** The branch that the work is for; null without a worktree, or where HEAD was detached. */
+    base_branch: optionalText,
+    /** The attempt whose work is reviewed or merged. */
+    target_attempt_id: optionalText,
+    /** Where it was begun. */
+    machine: z.optional(z.nullable(MachineIdentitySchema())),
+  });
+});
+export type AttemptManifest = z.infer<ReturnType<typeof AttemptManifestSchema>>;
+
+/** `runs/<run>/manifest.json`. */
+export const RunManifestSchema = once(() => {
+  const { version, text, time, textOrNull, optionalTime } = parts();
+  return z.looseObject({
+    version,
+    run_id: text,
+    started_at: time,
+    name: textOrNull,
+    host: text,
+    owner: z.optional(z.nullable(OwnerIdentitySchema())),
+    ended_at: optionalTime,
+  });
+});
+export type RunManifest = z.infer<ReturnType<typeof RunManifestSchema>>;
+
+/** A worker's verdict, `attempts/<attempt>/verdict.json`. */
+export const VerdictSchema = once(() => {
+  const { version, text, optionalText, optionalCount, optionalFlag } = parts();
+  const tests = z.looseObject({
+    ran: optionalFlag,
+    passed: optionalCount,
+    failed: optionalCount,
+    skipped: optionalCount,
+    duration_ms: z.optional(z.number()),
+    output_excerpt: optionalText,
+  });
+  const lint = z.looseObject({
+    ran: optionalFlag,
+    clean: optionalFlag,
+    violations: optionalCount,
+    output_excerpt: optionalText,
+  });
+  return z.looseObject({
+    version: z._default(version, 1),
+    verdict: z.enum(['ready_for_review', 'changes_needed', 'blocked']),
+    summary: z._default(text, ''),
+    tests: z.optional(tests),
+    lint: z.optional(lint),
+    branch: optionalText,
+    save_point: optionalText,
+    target_sha: optionalText,
+  });
+});
+export type Verdict = z.infer<ReturnType<typeof VerdictSchema>>;
+
+/** A task nobody has touched: what a planned task without a folder counts as. */
+export function freshRecord(taskId: string, nowIso: string): TaskRecord {
+  return {
+    state: {
+      version: 1,
+      task_id: taskId,
+      state: 'unclaimed',
+      state_version: 0,
+      attempt_count: 0,
+      current_attempt_id: null,
+      failure_count: 0,
+      updated_at: nowIso,
+      updated_by: { run_id: null, claim_id: null, generation: 0 },
+    },
+    lease: null,
+    worker: null,
+    memo: { generation: 0, abandons: 0, ended_claim: null, completion: null, absorbed: [] },
+  };
+}

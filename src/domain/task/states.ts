@@ -1,0 +1,103 @@
+/** The one place that knows which state may follow which, and what each move is called. */
+
+import { ForgeError } from '../../lib/errors.ts';
+import type { TaskState } from './records.ts';
+
+export const TERMINAL_TASK_STATES = ['shipped', 'cancelled', 'failed'] as const satisfies readonly TaskState[];
+
+/** Somebody works on the task, so a lease exists. */
+export const IN_FLIGHT_STATES = ['claimed', 'dispatched', 'running'] as const satisfies readonly TaskState[];
+
+/** States from which a task may be claimed. */
+export const CLAIMABLE_STATES = ['unclaimed', 'abandoned', 'awaiting_respawn'] as const satisfies readonly TaskState[];
+
+/** What is done about a task whose own work is done: somebody may hold it meanwhile. */
+export type FinishPhase = 'review' | 'ship';
+
+/** The states in which a task waits for it. */
+export const WAITS_FOR = {
+  review: ['ready_for_review'],
+  ship: ['reviewed', 'merge_pending'],
+} as const satisfies Record<FinishPhase, readonly TaskState[]>;
+
+/** What a task in this state waits for; null when for neither. */
+export function phaseDue(state: TaskState): FinishPhase | null {
+  const waits = (phase: FinishPhase) => (WAITS_FOR[phase] as readonly TaskState[]).includes(state);
+  return waits('review') ? 'review' : waits('ship') ? 'ship' : null;
+}
+
+export function isTerminal(state: TaskState): boolean {
+  return (TERMINAL_TASK_STATES as readonly TaskState[]).includes(state);
+}
+
+export function isInFlight(state: TaskState): boolean {
+  return (IN_FLIGHT_STATES as readonly TaskState[]).includes(state);
+}
+
+export function isClaimable(state: TaskState): boolean {
+  return (CLAIMABLE_STATES as readonly TaskState[]).includes(state);
+}
+
+const NON_TERMINAL: readonly TaskState[] = [
+  ...CLAIMABLE_STATES,
+  ...IN_FLIGHT_STATES,
+  'blocked_on_question',
+  ...WAITS_FOR.review,
+  ...WAITS_FOR.ship,
+];
+
+/** Every legal move: from any of `from` to `to`. `spec/ORCHESTRATOR.md` shows the same table. */
+export const MOVES = {
+  claim: { from: CLAIMABLE_STATES, to: 'claimed' },
+  dispatch: { from: ['claimed'], to: 'dispatched' },
+  start: { from: ['dispatched'], to: 'running' },
+  unclaim: { from: ['claimed'], to: 'unclaimed' },
+  interrupt: { from: ['dispatched', 'running'], to: 'awaiting_respawn' },
+  ask: { from: ['running'], to: 'blocked_on_question' },
+  resume: { from: ['blocked_on_question'], to: 'awaiting_respawn' },
+  // `claimed`: whoever took the task over finishes the verification of what was handed in before.
+  verify: { from: ['claimed', 'running'], to: 'ready_for_review' },
+  pass_review: { from: ['ready_for_review'], to: 'reviewed' },
+  queue_merge: { from: ['reviewed'], to: 'merge_pending' },
+  ship: { from: ['reviewed', 'merge_pending'], to: 'shipped' },
+  send_back: { from: ['ready_for_review', 'merge_pending'], to: 'awaiting_respawn' },
+  retry_later: { from: IN_FLIGHT_STATES, to: 'awaiting_respawn' },
+  // Changes and conflicts are charged like any failure, so they too may be one too many.
+  fail: { from: [...IN_FLIGHT_STATES, 'ready_for_review', 'merge_pending'], to: 'failed' },
+  abandon: { from: IN_FLIGHT_STATES, to: 'abandoned' },
+  cancel: { from: NON_TERMINAL, to: 'cancelled' },
+  reopen: { from: ['failed', 'cancelled'], to: 'unclaimed' },
+} as const satisfies Record<string, { from: readonly TaskState[]; to: TaskState }>;
+
+export type Move = keyof typeof MOVES;
+
+/** A move that was made, as the log shows it. */
+export interface Transition {
+  move: Move;
+  from: TaskState;
+  to: TaskState;
+}
+
+/**
+ * Takes `moves` one after the other from `from`. Returns the transitions; the last one's `to` is the new state.
+ * Throws ILLEGAL_TRANSITION at the first that the table does not have.
+ */
+export function transitions(taskId: string, from: TaskState, moves: readonly Move[]): Transition[] {
+  const taken: Transition[] = [];
+  let state = from;
+  for (const move of moves) {
+    const rule = MOVES[move];
+    if (!(rule.from as readonly TaskState[]).includes(state)) {
+      throw new ForgeError(
+        'ILLEGAL_TRANSITION',
+        `task ${taskId} is ${state}; ${move} needs ${rule.from.join(' or ')}`,
+        {
+          details: { task_id: taskId, state, move },
+        },
+      );
+    }
+    taken.push({ move, from: state, to: rule.to });
+    state = rule.to;
+  }
+  return taken;
+}

@@ -1,0 +1,121 @@
+/**
+ * What every decision about a task's record is made of: who holds the task, and the one way from a record to the next.
+ */
+
+import { ForgeError } from '../../lib/errors.ts';
+import { isoTime } from '../../lib/time.ts';
+import type { WorkerIdentity } from './identity.ts';
+import type { Lease, TaskRecord, TaskState, TaskStateRecord } from './records.ts';
+import { isInFlight, type Move, phaseDue, type Transition, transitions } from './states.ts';
+
+/** A line of `claim-history.jsonl`, without its time. */
+export interface HistoryEntry {
+  event: 'acquired' | 'stolen' | 'released' | 'admin_released';
+  claim_id: string;
+  run_id: string;
+  generation: number;
+  from_generation?: number;
+  reason?: string;
+}
+
+export interface Decision<R> {
+  /** The record to commit; null when nothing is to change because the request repeats one that was done before. */
+  record: TaskRecord | null;
+  /** The moves taken, one log line each. */
+  moves: Transition[];
+  history: HistoryEntry[];
+  result: R;
+}
+
+/** The same answer as before, to a request that is repeated. */
+export function repeated<R>(result: R): Decision<R> {
+  return { record: null, moves: [], history: [], result };
+}
+
+/** Two decisions as one commit: `next` decides on what `first` leaves. */
+export function andThen<A, B>(
+  record: TaskRecord,
+  first: Decision<A>,
+  next: (record: TaskRecord) => Decision<B>,
+): Decision<B> {
+  const second = next(first.record ?? record);
+  return {
+    record: second.record ?? first.record,
+    moves: [...first.moves, ...second.moves],
+    history: [...first.history, ...second.history],
+    result: second.result,
+  };
+}
+
+export interface Change {
+  moves: readonly Move[];
+  lease: Lease | null;
+  state?: Partial<TaskStateRecord>;
+  memo?: Partial<TaskRecord['memo']>;
+  worker?: WorkerIdentity | null;
+  /** The claim that makes the change; null for an operator's word. */
+  by: Lease | null;
+  nowMs: number;
+}
+
+/** A verification that is under way outlives a change of hands. Any other move is what became of the task instead. */
+const KEEPS_VERIFICATION: readonly Move[] = ['start', 'unclaim', 'interrupt', 'abandon', 'claim'];
+
+/** The one way from a record to the next. Takes the moves by the table, and stamps who and when. */
+export function changed(record: TaskRecord, change: Change): { record: TaskRecord; moves: Transition[] } {
+  const taken = transitions(record.state.task_id, record.state.state, change.moves);
+  const generation = Math.max(record.memo.generation, change.lease?.generation ?? 0);
+  const state: TaskStateRecord = {
+    ...record.state,
+    ...change.state,
+    state: taken.at(-1)?.to ?? record.state.state,
+    updated_at: isoTime(change.nowMs),
+    updated_by: {
+      run_id: change.by?.owner_run_id ?? null,
+      claim_id: change.by?.claim_id ?? null,
+      generation: change.by?.generation ?? generation,
+    },
+  };
+  const worker = change.worker === undefined ? record.worker : change.worker;
+  const memo = { ...record.memo, ...change.memo, generation };
+  if (!change.moves.every((move) => KEEPS_VERIFICATION.includes(move))) delete memo.verification;
+  return { record: { ...record, state, lease: change.lease, worker, memo }, moves: taken };
+}
+
+export function endedClaim(lease: Lease, how: string, state: TaskState): TaskRecord['memo']['ended_claim'] {
+  return { claim_id: lease.claim_id, how, state };
+}
+
+export function historyOf(lease: Lease, event: HistoryEntry['event'], reason?: string): HistoryEntry {
+  const { claim_id, owner_run_id: run_id, generation } = lease;
+  return { event, claim_id, run_id, generation, ...(reason === undefined ? {} : { reason }) };
+}
+
+/** The lease, when `claimId` holds it. Throws LEASE_STOLEN otherwise. */
+export function heldBy(record: TaskRecord, claimId: string): Lease {
+  const { lease } = record;
+  if (lease?.claim_id === claimId) return lease;
+  const now =
+    lease === null
+      ? `it is ${record.state.state}`
+      : `run ${lease.owner_run_id} has it (generation ${lease.generation})`;
+  throw new ForgeError('LEASE_STOLEN', `claim ${claimId} no longer holds task ${record.state.task_id}: ${now}`, {
+    details: { task_id: record.state.task_id, claim_id: claimId, state: record.state.state },
+  });
+}
+
+/** The lease, when `attemptId` works under it, be it on the task, its review or its merge. Throws STALE_ATTEMPT (another attempt is current) or LEASE_STOLEN. */
+export function workedBy(record: TaskRecord, attemptId: string): Lease {
+  const { state, lease } = record;
+  if (lease?.attempt_id === attemptId && (isInFlight(state.state) || phaseDue(state.state) !== null)) return lease;
+  const details = { task_id: state.task_id, attempt_id: attemptId, state: state.state };
+  if (state.current_attempt_id !== attemptId) {
+    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} is not the current attempt of task ${state.task_id}`, {
+      details,
+    });
+  }
+  const now = lease === null ? `the task is ${state.state}` : `run ${lease.owner_run_id} has claimed the task`;
+  throw new ForgeError('LEASE_STOLEN', `attempt ${attemptId} of task ${state.task_id} has lost its lease: ${now}`, {
+    details,
+  });
+}

@@ -1,0 +1,385 @@
+/**
+ * Verification: what a worker hands in counts only once commands have checked it.
+ *
+ * A verdict that says `ready_for_review` is handed in, then checked, then the task moves on by what was found. The record
+ * says so while it lasts, and the finding is a file that is created once, so whoever dies in between leaves something that
+ * the same attempt, or the next claimer, finishes. Pure, like `task-ops.ts`.
+ */
+
+import * as z from 'zod/mini';
+import { ForgeError } from '../../lib/errors.ts';
+import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+import { ReviewFindingSchema } from '../review/findings.ts';
+import {
+  type OwnerIdentity,
+  OwnerIdentitySchema,
+  type WorkerIdentity,
+  WorkerIdentitySchema,
+} from '../task/identity.ts';
+import { type Instant, type LeaseObserver, leaseStanding, renewed } from '../task/leases.ts';
+import type { Lease, TaskRecord, Verdict } from '../task/records.ts';
+import { isInFlight, type Move } from '../task/states.ts';
+import type { RecordExcerpt } from '../task/summary.ts';
+import { changed, type Decision, heldBy, workedBy } from '../task/transition.ts';
+import type { WrittenNotes } from './guardrails.ts';
+
+// --- what was found --------------------------------------------------------------------------------------------------
+
+const shapes = once(() => {
+  const text = z.string();
+  const textOrNull = z._default(z.nullable(text), null);
+  const names = z._default(z.nullable(z.array(text)), null);
+  const check = z.looseObject({
+    name: text,
+    command: text,
+    exit_code: z._default(z.nullable(z.int()), null),
+    signal: textOrNull,
+    timed_out: z._default(z.boolean(), false),
+    duration_ms: z._default(z.number(), 0),
+    output_tail: z._default(text, ''),
+  });
+  const failure = z.looseObject({
+    class: text,
+    message: text,
+    exit_code: z.optional(z.int()),
+    signal: z.optional(text),
+  });
+  return { text, textOrNull, names, check, failure };
+});
+
+/** What came of one command. */
+export const CheckResultSchema = () => shapes().check;
+
+/** `attempts/<attempt>/verdict.verified.json`, the twin of a verdict. */
+export const VerifiedSchema = once(() => {
+  const { text, textOrNull, names, check, failure } = shapes();
+  return z.looseObject({
+    version: z.literal(1),
+    attempt_id: text,
+    /** The verdict that counts: `ready_for_review` when every check agreed, else `changes_needed`. */
+    verdict: z.enum(['ready_for_review', 'changes_needed', 'blocked']),
+    summary: z._default(text, ''),
+    verified_at: text,
+    duration_ms: z._default(z.number(), 0),
+    /** Why it is not ready; null when it is. */
+    failure: z._default(z.nullable(failure), null),
+    /** In the order in which they ran. */
+    commands: z._default(z.array(check), () => []),
+    /** Where they ran; null: in the project's folder. */
+    worktree_path: textOrNull,
+    branch: textOrNull,
+    /** The commit that was checked; null where there is no repository. `head` says the same as what was found there. */
+    target_sha: textOrNull,
+    head: textOrNull,
+    /** The branch that the work is meant for, and where it was; null without a worktree. */
+    base: textOrNull,
+    base_sha: textOrNull,
+    /** Changed since the branch left its base, the first of `files_changed_count`. */
+    files_changed: names,
+    files_changed_count: z._default(z.nullable(z.int()), null),
+    /** Files that would conflict with the base as it was; null: not known. */
+    conflicts: names,
+    /** Changed although the task's write_globs don't name them; null: not known, or it has none. */
+    outside_globs: names,
+    outside_globs_count: z._default(z.nullable(z.int()), null),
+    /** What a review should look at, before it has begun. */
+    findings: z._default(z.array(ReviewFindingSchema()), () => []),
+    findings_count: z._default(z.int(), 0),
+  });
+});
+export type Verified = z.infer<ReturnType<typeof VerifiedSchema>>;
+export type CheckResult = Verified['commands'][number];
+
+/** What a workspace holds at the moment of verification. */
+export interface WorkFound {
+  branch: string | null;
+  /** Null where there is no repository. */
+  head: string | null;
+  base: string | null;
+  base_sha: string | null;
+  /** Null: the place is not the task's own, and so says little about its work. */
+  files_changed: readonly string[] | null;
+  /** Where the project is in the repository, by whose top files are named: '' or a path that ends with a slash. */
+  prefix: string;
+  conflicts: readonly string[] | null;
+  /** What is not in the commit `head`; and of that what git tracks. */
+  uncommitted: readonly string[];
+  modified: readonly string[];
+  /** The branch by which others get the work, and the commit that it is at; null where the task has none. */
+  own_branch: { name: string; sha: string | null } | null;
+}
+
+export const NO_WORK_FOUND: WorkFound = {
+  branch: null,
+  head: null,
+  base: null,
+  base_sha: null,
+  files_changed: null,
+  prefix: '',
+  conflicts: null,
+  uncommitted: [],
+  modified: [],
+  own_branch: null,
+};
+
+/** How many names an error message lists. */
+const NAMES_SHOWN = 3;
+
+/** Why commands need not even be run; null when they are to be. */
+export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError | null {
+  const { own_branch: own } = found;
+  if (found.uncommitted.length > 0) {
+    const on = own === null ? 'its branch' : own.name;
+    const message = `not committed: ${firstOf(found.uncommitted)}; only what is committed to ${on} counts`;
+    return { class: 'verify.uncommitted', message: oneLine(message, 500) };
+  }
+  // What depends on the task starts from its branch, and would start without the work.
+  if (own !== null && own.sha !== found.head) {
+    const where = found.branch === null ? 'no branch' : `branch ${found.branch}`;
+    const message = `the workspace is at ${found.head ?? 'no commit'} on ${where}, and ${own.name} at ${own.sha ?? 'none'}; only what is committed to ${own.name} counts`;
+    return { class: 'verify.branch', message: oneLine(message, 500) };
+  }
+  const named = verdict.target_sha ?? null;
+  // Elsewhere others commit as well, and where they have come to says nothing about this work.
+  if (found.files_changed === null || named === null || found.head === null || sameCommit(named, found.head))
+    return null;
+  const message = `the verdict is about commit ${oneLine(named, 40)}, and the workspace is at ${found.head}`;
+  return { class: 'verify.commit', message };
+}
+
+/** The first few names, and how many more there are. */
+function firstOf(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+/**
+ * A command that commits, or a worker that goes on, leaves a commit that nothing has checked; one that changes what is
+ * committed has been followed by checks of something else.
+ */
+export function movedFault(before: WorkFound, after: WorkFound): ClassifiedError | null {
+  if (before.files_changed === null) return null;
+  if (after.modified.length > 0) {
+    const message = `the checks have changed ${firstOf(after.modified)}, so it is not the commit that passed them`;
+    return { class: 'verify.uncommitted', message: oneLine(message, 500) };
+  }
+  if (before.head === after.head) return null;
+  const message = `it moved from commit ${before.head} to ${after.head ?? 'none'} while it was verified`;
+  return { class: 'verify.commit', message };
+}
+
+/** A verdict may name its commit by an abbreviation. */
+function sameCommit(named: string, head: string): boolean {
+  return named.length >= 7 && head.startsWith(named.toLowerCase());
+}
+
+export function hasFailed({ exit_code, timed_out }: CheckResult): boolean {
+  return exit_code !== 0 || timed_out;
+}
+
+/** Undefined when all succeeded. */
+export function firstFailed(checks: readonly CheckResult[]): CheckResult | undefined {
+  return checks.find(hasFailed);
+}
+
+/** The failure of the first check that did not succeed; null when all did. */
+export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | null {
+  const failed = firstFailed(checks);
+  if (failed === undefined) return null;
+  const lastLine = failed.output_tail.trimEnd().split('\n').at(-1) ?? '';
+  const how = failed.timed_out
+    ? 'ran out of time'
+    : failed.signal !== null
+      ? `was ended by ${failed.signal}`
+      : failed.exit_code === null
+        ? 'could not be started'
+        : `exited with code ${failed.exit_code}`;
+  const what = `${oneLine(failed.command, 120)} ${how}`;
+  return {
+    class: `verify.${failed.name}`,
+    message: oneLine(lastLine === '' ? what : `${what}: ${lastLine}`, 500),
+    ...(failed.exit_code === null || failed.timed_out ? {} : { exit_code: failed.exit_code }),
+    ...(failed.signal === null || failed.timed_out ? {} : { signal: failed.signal }),
+  };
+}
+
+export interface Finding {
+  attemptId: string;
+  verdict: Verdict;
+  found: WorkFound;
+  notes: WrittenNotes;
+  worktreePath: string | null;
+  checks: readonly CheckResult[];
+  failure: ClassifiedError | null;
+  verifiedAt: string;
+  durationMs: number;
+}
+
+/** The twin, cut to what a record file may have: first the outputs, then the names of files are shortened. */
+export function verifiedOf(finding: Finding, maxBytes: number): Verified {
+  const { found, notes, verdict, failure } = finding;
+  const whole: Verified = {
+    version: 1,
+    attempt_id: finding.attemptId,
+    verdict: failure === null ? verdict.verdict : 'changes_needed',
+    summary: oneLine(verdict.summary, 2000),
+    verified_at: finding.verifiedAt,
+    duration_ms: finding.durationMs,
+    failure: failure && { ...failure },
+    commands: [...finding.checks],
+    worktree_path: finding.worktreePath,
+    branch: found.branch,
+    target_sha: found.head,
+    head: found.head,
+    base: found.base,
+    base_sha: found.base_sha,
+    files_changed: found.files_changed && [...found.files_changed],
+    files_changed_count: found.files_changed?.length ?? null,
+    conflicts: found.conflicts && [...found.conflicts],
+    outside_globs: notes.outside && [...notes.outside],
+    outside_globs_count: notes.outside?.length ?? null,
+    findings: [...notes.findings],
+    findings_count: notes.findings.length,
+  };
+  let cut = whole;
+  for (let share = 1; bytesOf(cut) > maxBytes && share < 1 << 20; share *= 2) cut = shortened(whole, share);
+  return cut;
+}
+
+/** Outputs and lists cut to one in `share` of what they hold. */
+function shortened(whole: Verified, share: number): Verified {
+  const some = <T>(list: readonly T[]) => list.slice(0, Math.floor(list.length / share));
+  const first = (names: string[] | null) => (names === null ? null : some(names));
+  return {
+    ...whole,
+    commands: whole.commands.map((check) => {
+      const kept = Math.floor(check.output_tail.length / share);
+      const command = check.command.slice(0, Math.max(200, Math.floor(check.command.length / share)));
+      return { ...check, command, output_tail: kept === 0 ? '' : check.output_tail.slice(-kept) };
+    }),
+    files_changed: first(whole.files_changed),
+    conflicts: first(whole.conflicts),
+    outside_globs: first(whole.outside_globs),
+    findings: some(whole.findings),
+  };
+}
+
+function bytesOf(value: object): number {
+  return new TextEncoder().encode(JSON.stringify(value, null, 2)).length;
+}
+
+// --- what the record says --------------------------------------------------------------------------------------------
+
+const PendingSchema = once(() => {
+  const { text, textOrNull } = shapes();
+  return z.looseObject({
+    attempt_id: text,
+    /** Names the verdict, as in `memo.completion`. */
+    outcome: text,
+    /** Whether `verdict.json` has it; otherwise it is what a clean exit means. */
+    written: z.boolean(),
+    since: text,
+    /** The process that checks. */
+    verifier: OwnerIdentitySchema(),
+    /** The command that runs, by name, and its process group. */
+    command: textOrNull,
+    worker: z._default(z.nullable(WorkerIdentitySchema()), null),
+  });
+});
+
+/** A verdict that was handed in and is being checked, or was when whoever checked it died. */
+export interface PendingVerification {
+  attempt_id: string;
+  outcome: string;
+  written: boolean;
+  since: string;
+  verifier: OwnerIdentity;
+  command: string | null;
+  worker: WorkerIdentity | null;
+}
+
+/** Null when nothing is being checked. */
+export function pendingVerification(record: RecordExcerpt): PendingVerification | null {
+  if (record.memo.verification === undefined) return null;
+  const parsed = PendingSchema().safeParse(record.memo.verification);
+  return parsed.success ? parsed.data : null;
+}
+
+/**
+ * Who speaks for an attempt: whoever works on it, by its id alone; or, once its owner is gone, the claim that finishes what
+ * it handed in.
+ */
+export interface Holder {
+  attemptId: string;
+  claimId?: string | undefined;
+}
+
+/** The lease of whoever speaks for the attempt. Throws LEASE_STOLEN, STALE_ATTEMPT. */
+export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lease {
+  if (claimId === undefined) return workedBy(record, attemptId);
+  const lease = heldBy(record, claimId);
+  if (lease.attempt_id === attemptId || pendingVerification(record)?.attempt_id === attemptId) return lease;
+  throw new ForgeError(
+    'STALE_ATTEMPT',
+    `attempt ${attemptId} of task ${lease.task_id} has nothing left to be verified`,
+    {
+      details: { task_id: lease.task_id, attempt_id: attemptId, state: record.state.state },
+    },
+  );
+}
+
+/**
+ * The lease under which an attempt at the task's own work may be ended. Throws ILLEGAL_TRANSITION for one that only reviews or
+ * merges it, and as `heldFor` does.
+ */
+export function workFor(record: TaskRecord, holder: Holder): Lease {
+  const lease = heldFor(record, holder);
+  const { state } = record.state;
+  if (isInFlight(state)) return lease;
+  throw new ForgeError(
+    'ILLEGAL_TRANSITION',
+    `attempt ${holder.attemptId} has no say in how task ${lease.task_id} ends`,
+    {
+      details: { task_id: lease.task_id, attempt_id: holder.attemptId, state },
+      hint: 'A reviewer answers in the file that FORGE_REVIEW_FILE names, and ends.',
+    },
+  );
+}
+
+/**
+ * Who has an attempt's result checked: whoever speaks for it, or gc, while nobody does. `unheld` judges the lease that may be
+ * left.
+ */
+export type Checker = Holder & { unheld?: LeaseObserver };
+
+/** The lease under which a check runs; null for one that nobody holds. Throws LEASE_STOLEN, STALE_ATTEMPT, LEASE_EXISTS. */
+export function checkedFor(record: TaskRecord, checker: Checker): Lease | null {
+  const { unheld, attemptId } = checker;
+  if (unheld === undefined) return heldFor(record, checker);
+  const { task_id, current_attempt_id } = record.state;
+  const details = { task_id, attempt_id: attemptId };
+  if (current_attempt_id !== attemptId) {
+    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} is not the current attempt of task ${task_id}`, {
+      details,
+    });
+  }
+  if (record.lease !== null && leaseStanding(record.lease, unheld).kind !== 'stale') {
+    throw new ForgeError('LEASE_EXISTS', `run ${record.lease.owner_run_id} has claimed task ${task_id}`, { details });
+  }
+  return null;
+}
+
+/** Notes which check is about to run, and renews the lease. Throws as `checkedFor` does. */
+export function beginCheck(
+  record: TaskRecord,
+  request: { holder: Checker; pending: PendingVerification; ttlMs: number; instant: Instant },
+): Decision<null> {
+  const held = checkedFor(record, request.holder);
+  const moves: Move[] = held !== null && record.state.state === 'dispatched' ? ['start'] : [];
+  const lease = held === null ? record.lease : renewed(held, request.ttlMs, request.instant);
+  const memo = { verification: request.pending };
+  const next = changed(record, { moves, lease, memo, by: held, nowMs: request.instant.nowMs });
+  return { ...next, history: [], result: null };
+}

@@ -1,0 +1,175 @@
+/**
+ * Runs commands beside the worker of a task: what verifies it, what reviews it, what verifies its merge. Each has a process
+ * group of its own, which the record names before it begins, so that whoever comes after can stop it.
+ */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { WorkerIdentity } from '../../domain/task/identity.ts';
+import type { VerifyCommand } from '../../domain/verify/commands.ts';
+import type { CheckResult } from '../../domain/verify/verification.ts';
+import { plainText } from '../../lib/text.ts';
+import { TIMER_MAX_MS } from '../../lib/time.ts';
+import { type GatedWorker, spawnGated, type WorkerExit, type WorkerOptions } from '../../process/gated-worker.ts';
+import { workerEnvironment } from '../../process/programs.ts';
+import { closeLog, openVerifyLog, readFrom, verifyLog } from '../../store/file/attempt-files.ts';
+import type { Env } from '../env.ts';
+import { stopLeftGroup } from './takeover.ts';
+
+/** How much of the end of a command's output is kept, bytes. */
+const TAIL_BYTES = 4000;
+
+/** Whom the commands are run for. */
+export interface CommandsFor {
+  taskId: string;
+  attemptId: string;
+  claimId: string;
+}
+
+export interface CommandRequest {
+  /** A command line for /bin/sh. */
+  shell: string;
+  /** Absolute path. */
+  cwd: string;
+  /** The whole environment, but for FORGE_CLAIM_ID. */
+  env: WorkerOptions['env'];
+  /** File descriptors; they stay open here. */
+  output: { stdout: number; stderr: number };
+  timeoutMs: number;
+  /** Writes down who is about to begin; when it throws, nothing begins. Null: nothing could be started. */
+  note(worker: WorkerIdentity | null): Promise<void>;
+}
+
+export type CommandEnd = WorkerExit & {
+  timedOut: boolean;
+  /** Milliseconds. */
+  durationMs: number;
+};
+
+/** One command at a time. */
+export class Commands {
+  readonly #env: Env;
+  readonly #for: CommandsFor;
+  #stopped = false;
+  #halt: (graceMs: number) => void = () => {};
+
+  constructor(env: Env, whom: CommandsFor) {
+    this.#env = env;
+    this.#for = whom;
+  }
+
+  /** Whether it was told to end before the end. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Ends what runs, with this grace in milliseconds, and lets nothing more begin. */
+  stop(graceMs: number): void {
+    this.#stopped = true;
+    this.#halt(graceMs);
+  }
+
+  /** Runs one command to its end. Null when it was stopped before. Throws what `note` throws. */
+  async run(request: CommandRequest): Promise<CommandEnd | null> {
+    if (this.#stopped) return null;
+    const startedMs = this.#env.ctx.monotonicMs();
+    const { shell, cwd, env, output } = request;
+    const variables = { ...env, FORGE_CLAIM_ID: this.#for.claimId };
+    const worker = spawnGated({ shell, cwd, env: variables, stdio: { stdin: 'empty', ...output } });
+    const identity = this.#identityOf(worker);
+    try {
+      await request.note(identity);
+    } catch (error) {
+      worker.abandon();
+      throw error;
+    }
+    worker.open();
+    const timedOut = identity === null ? false : await this.#attend(worker, identity, request.timeoutMs);
+    const exit = await worker.exited;
+    return this.#stopped ? null : { ...exit, timedOut, durationMs: this.#env.ctx.monotonicMs() - startedMs };
+  }
+
+  #identityOf({ identity }: GatedWorker): WorkerIdentity | null {
+    if (identity === null) return null;
+    return { ...this.#env.ctx.machine(), ...identity, claim_id: this.#for.claimId, attempt_id: this.#for.attemptId };
+  }
+
+  /** Waits for the command's end, and stops what is left of it, also when its time is up. True when it was. */
+  async #attend(worker: GatedWorker, identity: WorkerIdentity, timeoutMs: number): Promise<boolean> {
+    const { kill_grace_ms } = this.#env.settings.agents;
+    const kill = new AbortController();
+    let timedOut = false;
+    let stopping: Promise<unknown> | null = null;
+    const end = (graceMs: number) => {
+      if (graceMs === 0) kill.abort();
+      const options = { graceMs, signal: kill.signal };
+      stopping ??= stopLeftGroup(this.#env, this.#for.taskId, identity, options).catch((error: unknown) => {
+        this.#env.warn(error instanceof Error ? error.message : String(error));
+      });
+    };
+    this.#halt = end;
+    const timer = setTimeout(
+      () => {
+        timedOut = true;
+        end(kill_grace_ms);
+      },
+      Math.min(timeoutMs, TIMER_MAX_MS),
+    );
+    try {
+      if (this.#stopped) end(0);
+      await worker.exited;
+      clearTimeout(timer);
+      // What it left in the background ends with it.
+      end(kill_grace_ms);
+      await stopping;
+      return timedOut;
+    } finally {
+      clearTimeout(timer);
+      this.#halt = () => {};
+    }
+  }
+}
+
+/** What a check is told: which task it is for, and not the attempt. It has no say in it. */
+export function checkVariables(
+  { ctx, layout }: Env,
+  { taskId, task }: { taskId: string; task: PlanTask | null },
+): WorkerOptions['env'] {
+  return {
+    ...workerEnvironment(ctx.env, layout.project),
+    ...task?.env,
+    FORGE_DIR: layout.project,
+    FORGE_TASK_ID: taskId,
+  };
+}
+
+export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'env' | 'timeoutMs' | 'note'> {
+  command: VerifyCommand;
+  /** Of the attempt whose logs the output goes to. */
+  dir: string;
+  /** Which check of the attempt it is, from 1. */
+  index: number;
+}
+
+/** Runs one command that checks a result. Null when it was stopped before its end. Throws what `note` throws, IO_ERROR. */
+export async function runCheck(commands: Commands, request: CheckRequest): Promise<CheckResult | null> {
+  if (commands.stopped) return null;
+  const { command, dir, index, ...rest } = request;
+  const file = verifyLog(dir, index, command.name);
+  const log = openVerifyLog(file);
+  let end: CommandEnd | null;
+  try {
+    end = await commands.run({ ...rest, shell: command.command, output: { stdout: log, stderr: log } });
+  } finally {
+    closeLog(log);
+  }
+  if (end === null) return null;
+  return {
+    name: command.name,
+    command: command.command,
+    exit_code: end.code,
+    signal: end.signal,
+    timed_out: end.timedOut,
+    duration_ms: end.durationMs,
+    output_tail: end.spawnError ?? plainText(readFrom(file, -TAIL_BYTES).text),
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * The look after a claim. Records are committed one by one, so two tasks that write the same files can be claimed at the
+ * same moment, each by somebody who saw the other free. Hence a claim of such a task is not dispatched before its owner has
+ * looked at the others again, and nobody was there.
+ *
+ * Whoever looks has committed before, so of two at least the later sees the other, and gives way: two never go on. That
+ * holds whatever the rule for giving way is; the rule is there so that one of them does go on.
+ */
+
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
+import {
+  clearClaim,
+  holdsBack,
+  isUnchecked,
+  isWorkedOn,
+  overlapOf,
+  overlapText,
+  rivalsOf,
+  yieldClaim,
+} from '../../domain/schedule/overlap.ts';
+import { overlapWarnings } from '../../domain/schedule/readiness.ts';
+import { abandonTask } from '../../domain/task/operations.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { isInFlight } from '../../domain/task/states.ts';
+import { repeated } from '../../domain/task/transition.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { changeTask } from '../../store/change.ts';
+import type { TaskRead } from '../../store/file/file-store.ts';
+import { type Env, observerOf, worldOf } from '../env.ts';
+import { stopFormerWorker } from './takeover.ts';
+
+/** Milliseconds between two looks, and how many are made while those that are to give way have not done so. */
+const LOOK = { pauseMs: 20, times: 100 };
+
+const pause = () => new Promise<void>((resolve) => setTimeout(resolve, LOOK.pauseMs));
+
+/**
+ * Returns once a look has shown that nobody works on a task that would hold this one back: then it may be dispatched.
+ * Otherwise the claim is given back, uncharged. Throws OVERLAP_CONFLICT, and what reading and stopping others throws.
+ */
+export async function lookForRivals(
+  env: Env,
+  plan: Pick<Plan, 'tasks'>,
+  task: PlanTask,
+  claimId: string,
+  wait = pause,
+): Promise<void> {
+  try {
+    for (let look = 1; ; look++) {
+      const others = await workedOn(env, rivalsOf(task, plan, env.settings.agents), task.id);
+      const other = others.find((each) => goesFirst(each, claimId)) ?? (look < LOOK.times ? undefined : others[0]);
+      if (other !== undefined) throw conflict(env, task, other, plan);
+      if (others.length === 0) return;
+      await wait();
+    }
+  } catch (error) {
+    await giveWay(env, task.id, claimId, error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+/** `lookForRivals`, and its outcome noted in the claim, for who dispatches later. Throws LEASE_STOLEN too. */
+export async function settleClaim(
+  env: Env,
+  plan: Pick<Plan, 'tasks'>,
+  task: PlanTask,
+  record: TaskRecord,
+): Promise<void> {
+  const claimId = record.lease?.claim_id;
+  if (claimId === undefined || !isUnchecked(record)) return;
+  await lookForRivals(env, plan, task, claimId);
+  await changeTask(env, task.id, (current) => clearClaim(current, { claimId, nowMs: env.now() }));
+}
+
+/**
+ * Of claims that are still to look the one with the smaller id goes first. All the others are past their look, or may be:
+ * they never give way.
+ */
+function goesFirst(other: TaskRecord, claimId: string): boolean {
+  return !isUnchecked(other) || (other.lease?.claim_id ?? '') < claimId;
+}
+
+/**
+ * The records of those that somebody works on. One whose lease is stale is abandoned, as its own next claim would: else
+ * its owner, who may only have been paused, could still go on with a claim that nobody has taken.
+ */
+async function workedOn(env: Env, rivals: readonly PlanTask[], by: string): Promise<TaskRecord[]> {
+  const found: TaskRecord[] = [];
+  for (const id of await touched(env, rivals)) {
+    const read = await env.store.read(id, { thorough: true });
+    // Nothing can be committed to a task that can't be read, so nobody goes on with it.
+    if (read.record === null || read.problem !== null || !isInFlight(read.record.state.state)) continue;
+    const record = isWorkedOn(read.record, observerOf(env)) ? read.record : await abandoned(env, id, by);
+    if (isWorkedOn(record, observerOf(env))) found.push(record);
+  }
+  return found;
+}
+
+/** Those that something has happened to: where many tasks write one file, most are still to come. */
+async function touched({ store }: Pick<Env, 'store'>, tasks: readonly PlanTask[]): Promise<string[]> {
+  if (tasks.length === 0) return [];
+  const there = new Set(await store.list());
+  return tasks.flatMap(({ id }) => (there.has(id) ? [id] : []));
+}
+
+async function abandoned(env: Env, taskId: string, by: string): Promise<TaskRecord> {
+  const reason = `its owner was gone when task ${by}, which writes the same files, was claimed`;
+  const { record } = await changeTask(env, taskId, (current) => {
+    const abandonLimit = env.settings.agents.retry_attempts;
+    return abandonTask(current, { observer: observerOf(env), abandonLimit, reason }) ?? repeated(null);
+  });
+  if (record.lease === null) await stopFormerWorker(env, record);
+  return record;
+}
+
+/** What is to be said of tasks in flight that overlap with this one, though it need not wait for them. */
+export async function softOverlaps(env: Env, plan: Plan, task: PlanTask): Promise<string[]> {
+  const reads = new Map<string, TaskRead>();
+  const others = plan.tasks.filter((other) => overlapOf(task, other) !== null);
+  for (const id of await touched(env, others)) reads.set(id, await env.store.read(id));
+  return overlapWarnings([task], worldOf(env, plan, reads));
+}
+
+function conflict(env: Env, task: PlanTask, { state }: TaskRecord, { tasks }: Pick<Plan, 'tasks'>): ForgeError {
+  const other = tasks.find(({ id }) => id === state.task_id);
+  const overlap = other && holdsBack(task, other, env.settings.agents);
+  const text = overlap ? overlapText(state.task_id, overlap) : `task ${state.task_id} writes the same files`;
+  return overlapConflict(task.id, state.task_id, text);
+}
+
+export function overlapConflict(taskId: string, other: string, text: string): ForgeError {
+  return new ForgeError('OVERLAP_CONFLICT', `task ${taskId} has to wait: ${text}`, {
+    details: { task_id: taskId, overlaps: other },
+    hint: `Wait until ${other} is done, or take another task: \`forge orchestrate claim --next\`.`,
+  });
+}
+
+async function giveWay(env: Env, taskId: string, claimId: string, reason: string): Promise<void> {
+  try {
+    await changeTask(env, taskId, (record) => yieldClaim(record, { claimId, reason, nowMs: env.now() }));
+  } catch (error) {
+    // Lost already, or it runs out by itself. What stood in its way is what the caller has to hear of.
+    if (!(error instanceof ForgeError)) throw error;
+  }
+}

@@ -1,0 +1,155 @@
+/** Gathers what a worker is told. Nothing that can't be read keeps a worker from starting: it is left out. */
+
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
+import { reviewPrompt } from '../../domain/prompt/review-prompt.ts';
+import type { EarlierAttempt, PromptFacts, SettledDecision, Workspace } from '../../domain/prompt/worker-prompt.ts';
+import { ledgerOf, type SettledQuestion } from '../../domain/question/questions.ts';
+import { asksForChanges, type Reviewed } from '../../domain/review/reviews.ts';
+import { attemptsThatHappened, failuresOf } from '../../domain/task/attempts.ts';
+import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
+import { verifyCommands } from '../../domain/verify/commands.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { asIoError } from '../../lib/fs/io-errors.ts';
+import { readConventions } from '../../project/user-files.ts';
+import type { Env } from '../env.ts';
+import type { Held } from '../integration/integration.ts';
+
+export interface PromptRequest {
+  /** Null when nothing has happened to the task. */
+  record: TaskRecord | null;
+  /** Of the attempt that is told; null before it is claimed, then all that have happened came earlier. */
+  attemptNumber: number | null;
+  /** Where the work is done; default: the project's folder, on no branch of its own. */
+  workspace?: Workspace | undefined;
+}
+
+/** Attempts, and decisions, that are told about. Older ones are of little use to whoever tries next. */
+const ATTEMPTS_TOLD = 3;
+const DECISIONS_TOLD = 10;
+
+/**
+ * The facts of a worker's prompt. Without attempts and questions before it, only the file of conventions is looked for.
+ * Never throws for what it finds on disk.
+ */
+export async function gatherPrompt(
+  env: Env,
+  task: PlanTask,
+  plan: Pick<Plan, 'phaseById'>,
+  { record, attemptNumber, workspace = workspaceOf(env) }: PromptRequest,
+): Promise<PromptFacts> {
+  const isEarlier = (number: number) => attemptNumber === null || number < attemptNumber;
+  const phase = plan.phaseById.get(task.phase_id);
+  return {
+    task,
+    phase: { name: phase?.name ?? task.phase_id, goal: phase?.goal ?? null },
+    verify: verifyCommands(env.settings.verify.commands, task.verify).map(({ command }) => command),
+    attemptNumber,
+    workspace,
+    conventions: readConventions([...new Set([workspace.path, env.layout.project])]),
+    failures: record === null ? [] : failuresOf(record).filter(({ attempt_number }) => isEarlier(attempt_number)),
+    attempts: record === null ? [] : await orElse([], () => earlierAttempts(env, record, isEarlier)),
+    decisions: record === null ? [] : await decisionsOf(env, record),
+    protectedGlobs: env.settings.agents.preflight_globs,
+    heartbeatMs: env.settings.agents.heartbeat_interval_ms,
+  };
+}
+
+/** The one place that says where a task is worked on unless the caller does. */
+export function workspaceOf({ layout }: Pick<Env, 'layout'>): Workspace {
+  return { path: layout.project, branch: null };
+}
+
+async function earlierAttempts(
+  { store }: Env,
+  { state }: TaskRecord,
+  isEarlier: (number: number) => boolean,
+): Promise<EarlierAttempt[]> {
+  if (state.attempt_count === 0) return [];
+  const { task_id } = state;
+  const manifests = attemptsThatHappened(await store.listAttempts(task_id), state);
+  const happened = manifests.flatMap(({ attempt_id, attempt_number: number }) =>
+    number !== undefined && isEarlier(number) ? [{ attempt_id, number }] : [],
+  );
+  const told: EarlierAttempt[] = [];
+  for (const { attempt_id, number } of happened.slice(-ATTEMPTS_TOLD)) {
+    const verdict = await orElse(null, () => store.readVerdict(task_id, attempt_id));
+    const verified = await orElse(null, () => store.readVerified(task_id, attempt_id));
+    told.push({
+      number,
+      verdict: verdict?.verdict ?? null,
+      summary: verdict?.summary ?? null,
+      verification: verified?.commands ?? [],
+      review: await reviewOf(store, manifests, attempt_id),
+    });
+  }
+  return told;
+}
+
+/** What the last review of an attempt's work asked for; null when there was none, or when it passed. */
+async function reviewOf(
+  store: Env['store'],
+  manifests: readonly AttemptManifest[],
+  attemptId: string,
+): Promise<Reviewed | null> {
+  const last = manifests.findLast(
+    ({ phase, target_attempt_id }) => phase === 'review' && target_attempt_id === attemptId,
+  );
+  if (last === undefined) return null;
+  const review = await orElse(null, () => store.readReviewed(last.task_id, last.attempt_id));
+  return review?.verdict != null && asksForChanges({ ...review, verdict: review.verdict }) ? review : null;
+}
+
+/** What a reviewer is told. Never throws for what it finds on disk. */
+export async function gatherReviewPrompt({ env, request, target, base }: Held): Promise<string> {
+  const { taskId, task } = request;
+  const { attemptId, cwd: path, branch, head, verified } = target;
+  const verdict = attemptId === null ? null : await orElse(null, () => env.store.readVerdict(taskId, attemptId));
+  return reviewPrompt({
+    task: task ?? { id: taskId, title: 'not in the plan any more', description: null, acceptance: [] },
+    workspace: { path, branch },
+    conventions: readConventions([...new Set([path, env.layout.project])]),
+    head,
+    base,
+    passed: verified?.commands.map(({ command }) => command) ?? [],
+    summary: verdict?.summary ?? '',
+    findings: verified?.findings ?? [],
+  });
+}
+
+async function decisionsOf(env: Env, record: TaskRecord): Promise<SettledDecision[]> {
+  const told: SettledDecision[] = [];
+  for (const settled of latestByKey(ledgerOf(record).settled).slice(-DECISIONS_TOLD)) {
+    told.push(await decisionOf(env, record.state.task_id, settled));
+  }
+  return told;
+}
+
+/** What a decision's key would be answered with now: an answer counts for good, and more than any expiry. */
+function latestByKey(settled: readonly SettledQuestion[]): SettledQuestion[] {
+  const latest = new Map<string, SettledQuestion>();
+  for (const question of settled) {
+    const before = latest.get(question.decision_key);
+    if (question.option_id !== null || before === undefined || before.option_id === null) {
+      latest.set(question.decision_key, question);
+    }
+  }
+  return [...latest.values()];
+}
+
+async function decisionOf({ store }: Env, taskId: string, settled: SettledQuestion): Promise<SettledDecision> {
+  const { decision_key, option_id, answered_by, attempt_id, question_id } = settled;
+  const question = await orElse(null, () => store.readQuestion(taskId, attempt_id, question_id));
+  const answer = await orElse(null, () => store.readAnswer(taskId, attempt_id, question_id));
+  const label = question?.options.find(({ id }) => id === option_id)?.label ?? null;
+  return { decision_key, option_id, label, note: answer?.note ?? null, answered_by };
+}
+
+/** What `read` gives, or `otherwise` when the file system or the content of a file is in its way. */
+async function orElse<T>(otherwise: T, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (asIoError(error, 'reading') instanceof ForgeError) return otherwise;
+    throw error;
+  }
+}

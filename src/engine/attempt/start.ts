@@ -1,0 +1,300 @@
+/**
+ * One attempt at a task, from claim to completion: shared by `run` and `exec`.
+ *
+ * The worker is started behind its gate before anything is committed, so that the commit can name its process group. Only
+ * when the commit stands does the gate open. Whoever dies in between leaves a gate that closes by itself.
+ */
+
+import { newId } from '../../domain/context.ts';
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
+import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
+import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
+import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
+import {
+  andThen,
+  claimTask,
+  type Decision,
+  dispatchTask,
+  type HeartbeatResult,
+  heartbeatTask,
+  releaseTask,
+} from '../../domain/task/operations.ts';
+import { type AttemptManifest, freshRecord, type TaskRecord } from '../../domain/task/records.ts';
+import { isInFlight } from '../../domain/task/states.ts';
+import type { VerifyCommand } from '../../domain/verify/commands.ts';
+import { pendingVerification } from '../../domain/verify/verification.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { isoTime } from '../../lib/time.ts';
+import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
+import { workerEnvironment } from '../../process/programs.ts';
+import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { closeLogs, openLogs, removeAttempt, writePrompt } from '../../store/file/attempt-files.ts';
+import { type Env, instantOf, observerOf } from '../env.ts';
+import { lookForRivals, settleClaim } from './overlap.ts';
+import { gatherPrompt, workspaceOf } from './prompt.ts';
+import { RunningAttempt } from './running-attempt.ts';
+import { stopFormerWorker } from './takeover.ts';
+import { hasWorktrees, type Place, placeFor } from './workspace.ts';
+
+/** What is wanted of a task, whatever is left to be done about it. */
+export interface TaskRequest {
+  task: PlanTask;
+  /** Where the task belongs: what its worker is told of it, and the tasks that it overlaps with. */
+  plan: Plan;
+  runId: string;
+  owner: OwnerIdentity;
+  /** Throws NOT_READY (or why else it can't be had) unless the task may be given out as this record says. */
+  refuse(record: TaskRecord): void;
+  /** Told when a command that verifies the result begins. */
+  onCheck?: (command: VerifyCommand) => void;
+}
+
+export interface AttemptRequest extends TaskRequest {
+  command: WorkerCommand;
+  /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: the terminal's. */
+  output: 'logs' | 'inherit';
+}
+
+/** The ids of an attempt that is about to be made, and what its worker is told. */
+interface Draft {
+  claimId: string;
+  attemptId: string;
+  number: number;
+  generation: number;
+  dir: string;
+}
+
+/**
+ * Claims the task and starts its worker, in one commit unless a former worker has to be stopped first. Returns null when
+ * the task was abandoned too often and has failed instead.
+ * Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, STATE_VERSION_CONFLICT when somebody else was first;
+ * IO_ERROR.
+ */
+export async function startAttempt(env: Env, request: AttemptRequest): Promise<RunningAttempt | null> {
+  const { task } = request;
+  const read = await env.store.read(task.id, { thorough: true });
+  refuseUnreadable(read);
+  let seen = read.record ?? freshRecord(task.id, isoTime(env.now()));
+  request.refuse(seen);
+  refuseUnverified(seen);
+  const claimId = newId(env.ctx);
+  // Somebody may still work on it, its worktree is to be made, or somebody may be claiming a task that writes the same
+  // files: then the claim comes first, so that nobody else can begin meanwhile.
+  const former = seen.worker !== null || isInFlight(seen.state.state);
+  if (!former && !hasWorktrees(env) && !hasRivals(env, request)) {
+    const draft = draftOf(env, task.id, claimId, seen, seen.memo.generation + 1);
+    return launch(env, request, draft, { ...workspaceOf(env), base: null }, seen);
+  }
+  const taken = await changeTask(env, task.id, (record) => {
+    request.refuse(record);
+    refuseUnverified(record);
+    return claimFor(env, request, claimId, record);
+  });
+  if (taken.result === null) return null;
+  seen = taken.record;
+  if (isUnchecked(seen)) await lookForRivals(env, request.plan, task, claimId);
+  try {
+    await stopFormerWorker(env, seen);
+    const place = await placeFor(env, task, claimId, seen);
+    return await launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation), place, seen);
+  } catch (error) {
+    await giveBack(env, task.id, claimId);
+    throw error;
+  }
+}
+
+function hasRivals(env: Env, { task, plan }: TaskRequest): boolean {
+  return rivalsOf(task, plan, env.settings.agents).length > 0;
+}
+
+/** What was handed in is verified before anybody does it again. */
+function refuseUnverified(record: TaskRecord): void {
+  if (pendingVerification(record) === null) return;
+  throw new ForgeError('STATE_VERSION_CONFLICT', `the result of task ${record.state.task_id} is still to be verified`);
+}
+
+/**
+ * Takes over a task whose last attempt handed in a verdict that nobody has finished verifying, and finishes that. Returns
+ * null when the task was abandoned too often and has failed instead. Throws as `startAttempt` does.
+ */
+export async function takeOverVerification(env: Env, request: TaskRequest): Promise<RunningAttempt | null> {
+  const { task } = request;
+  const claimId = newId(env.ctx);
+  const { result, record } = await changeTask(env, task.id, (seen) => {
+    request.refuse(seen);
+    if (pendingVerification(seen) === null) throw new ForgeError('STATE_VERSION_CONFLICT', 'somebody else was first');
+    return claimFor(env, request, claimId, seen);
+  });
+  const pending = pendingVerification(record);
+  if (result === null || pending === null) return null;
+  try {
+    await settleClaim(env, request.plan, task, record);
+    await stopFormerWorker(env, record);
+  } catch (error) {
+    await giveBack(env, task.id, claimId);
+    throw error;
+  }
+  const { attempt_id: attemptId } = pending;
+  const dir = env.layout.attempt(task.id, attemptId);
+  const number = record.state.attempt_count;
+  return new RunningAttempt(env, request, { claimId, attemptId, number, dir, worker: null, identity: null, record });
+}
+
+function draftOf(env: Env, taskId: string, claimId: string, seen: TaskRecord, generation: number): Draft {
+  const attemptId = newId(env.ctx);
+  const dir = env.store.ensureAttempt(taskId, attemptId);
+  return { claimId, attemptId, number: seen.state.attempt_count + 1, generation, dir };
+}
+
+/** A claim that came to nothing is released, so that nobody has to wait for it to run out. */
+async function giveBack(env: Env, taskId: string, claimId: string): Promise<void> {
+  try {
+    await changeTask(env, taskId, (record) => releaseTask(record, { claimId, workerGone: false, nowMs: env.now() }));
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+  }
+}
+
+function claimFor(env: Env, request: TaskRequest, claimId: string, record: TaskRecord) {
+  const { runId, owner } = request;
+  return claimTask(record, {
+    claimId,
+    runId,
+    owner,
+    ttlMs: env.settings.agents.self_lease_ttl_ms,
+    instant: instantOf(env),
+    observer: observerOf(env),
+    abandonLimit: env.settings.agents.retry_attempts,
+    unchecked: hasRivals(env, request),
+  });
+}
+
+async function launch(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  place: Place,
+  seen: TaskRecord,
+): Promise<RunningAttempt> {
+  let worker: GatedWorker | null = null;
+  try {
+    worker = await spawnWorker(env, request, draft, place, seen);
+    const identity = identityOf(env, worker, draft);
+    await writeManifest(env, request, draft, place, identity);
+    const started = await changeTask(env, request.task.id, (record) => {
+      refuseIfMoved(record, seen);
+      return startWork(env, request, draft, identity, record);
+    });
+    worker.open();
+    return new RunningAttempt(env, request, { ...draft, worker, identity, record: started.record });
+  } catch (error) {
+    worker?.abandon();
+    // Nothing refers to this attempt, so it did not happen.
+    removeAttempt(draft.dir);
+    throw error;
+  }
+}
+
+async function spawnWorker(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  place: Place,
+  seen: TaskRecord,
+): Promise<GatedWorker> {
+  const told = { record: seen, attemptNumber: draft.number, workspace: place };
+  const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
+  const variables = workerEnv(env, request, draft, seen);
+  const logs = request.output === 'logs' ? openLogs(draft.dir) : null;
+  const worker = spawnGated({
+    ...request.command,
+    cwd: place.path,
+    env: { ...variables, FORGE_PROMPT_FILE: writePrompt(draft.dir, prompt) },
+    stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
+  });
+  if (logs !== null) closeLogs(logs);
+  return worker;
+}
+
+/** The worker has been told its attempt number and generation, so the commit must be on the record that they came from. */
+function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
+  if (record.memo.generation === seen.memo.generation && record.state.attempt_count === seen.state.attempt_count)
+    return;
+  throw new ForgeError('STATE_VERSION_CONFLICT', `somebody else was first to take task ${record.state.task_id}`);
+}
+
+/** Claim (unless it is made already), dispatch and first heartbeat as one decision. */
+function startWork(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  worker: WorkerIdentity | null,
+  record: TaskRecord,
+): Decision<HeartbeatResult> {
+  const instant = instantOf(env);
+  const ttlMs = env.settings.agents.self_lease_ttl_ms;
+  const { claimId, attemptId } = draft;
+  if (record.lease?.claim_id !== claimId) request.refuse(record);
+  const claimed = claimFor(env, request, claimId, record);
+  const dispatched = andThen(record, claimed, (next) =>
+    dispatchTask(next, { claimId, runId: request.runId, attemptId, worker, ttlMs, instant, looked: true }),
+  );
+  return andThen(record, dispatched, (next) => heartbeatTask(next, { attemptId, ttlMs, instant }));
+}
+
+function identityOf(env: Env, worker: GatedWorker, draft: Draft): WorkerIdentity | null {
+  if (worker.identity === null) return null;
+  return { ...env.ctx.machine(), ...worker.identity, claim_id: draft.claimId, attempt_id: draft.attemptId };
+}
+
+async function writeManifest(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  place: Place,
+  worker: WorkerIdentity | null,
+): Promise<void> {
+  const manifest: AttemptManifest = {
+    version: 1,
+    attempt_id: draft.attemptId,
+    task_id: request.task.id,
+    run_id: request.runId,
+    claim_id: draft.claimId,
+    generation: draft.generation,
+    phase: 'implement',
+    worktree_path: place.branch === null ? null : place.path,
+    ...(place.base === null ? {} : { base_branch: place.base }),
+    dispatched_at: isoTime(env.now()),
+    attempt_number: draft.number,
+    machine: env.ctx.machine(),
+    ...(worker === null ? {} : { worker: { pid: worker.pid, pgid: worker.pgid, started_at: worker.started_at } }),
+  };
+  await env.store.createOnce(request.task.id, draft.attemptId, 'manifest.json', manifest, env.newOp());
+}
+
+/** Where a worker may leave its verdict; what is kept is a copy. */
+export function verdictDraft(dir: string): string {
+  return `${dir}/verdict.draft.json`;
+}
+
+function workerEnv(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  seen: TaskRecord,
+): Record<string, string | undefined> {
+  return {
+    ...workerEnvironment(env.ctx.env, env.layout.project),
+    ...request.task.env,
+    FORGE_DIR: env.layout.project,
+    FORGE_RUN_ID: request.runId,
+    FORGE_TASK_ID: request.task.id,
+    FORGE_CLAIM_ID: draft.claimId,
+    FORGE_ATTEMPT_ID: draft.attemptId,
+    FORGE_GENERATION: String(draft.generation),
+    FORGE_PHASE: 'implement',
+    FORGE_ATTEMPT_NUMBER: String(draft.number),
+    FORGE_LAST_ERROR: seen.state.last_error ? JSON.stringify(seen.state.last_error) : '',
+    FORGE_VERDICT_FILE: verdictDraft(draft.dir),
+  };
+}

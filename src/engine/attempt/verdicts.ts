@@ -1,0 +1,62 @@
+/** What a worker hands in: how its verdict is read, and written down for good. */
+
+import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
+import { parseRecord } from '../../domain/task/parse-record.ts';
+import { type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';
+import { pendingVerification } from '../../domain/verify/verification.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { parseJson } from '../../lib/json.ts';
+import type { ChangeEnv } from '../../store/change.ts';
+import { unlessInvalid } from '../../store/file/folders.ts';
+
+/** What a clean exit means. */
+export const CLEAN_EXIT: Outcome = {
+  kind: 'verdict',
+  verdict: { version: 1, verdict: 'ready_for_review', summary: '' },
+  written: false,
+};
+
+/** Reads a worker's verdict. Throws SCHEMA_INVALID, naming `where`. */
+export function parseVerdict(text: string, where: string): Verdict {
+  const value = parseJson(text);
+  const parsed = parseRecord(VerdictSchema, value ?? null);
+  if (parsed.ok) return parsed.value;
+  throw new ForgeError(
+    'SCHEMA_INVALID',
+    `${where} is not a verdict: ${value === undefined ? 'it is not JSON' : parsed.why}`,
+    {
+      hint: 'A verdict is JSON like {"verdict": "ready_for_review", "summary": "..."}; others are changes_needed and blocked.',
+    },
+  );
+}
+
+/** Writes the verdict, once. Throws STALE_ATTEMPT when the attempt has handed in another one before. */
+export async function writeVerdict(
+  env: Pick<ChangeEnv, 'store' | 'newOp'>,
+  taskId: string,
+  attemptId: string,
+  verdict: Verdict,
+): Promise<void> {
+  if (await env.store.createOnce(taskId, attemptId, 'verdict.json', verdict, env.newOp())) return;
+  const first = await env.store.readVerdict(taskId, attemptId);
+  if (JSON.stringify(first) === JSON.stringify(verdict)) return;
+  throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} of task ${taskId} has handed in another verdict before`);
+}
+
+/** What the attempt handed in that the record says is being verified; null when there is no such thing. */
+export async function handedIn(
+  env: Pick<ChangeEnv, 'store'>,
+  record: TaskRecord,
+  attemptId: string,
+): Promise<{ outcome: Outcome; unreadable: boolean } | null> {
+  const pending = pendingVerification(record);
+  if (pending?.attempt_id !== attemptId) return null;
+  if (!pending.written) return { outcome: CLEAN_EXIT, unreadable: false };
+  const verdict = await unlessInvalid(() => env.store.readVerdict(record.state.task_id, attemptId));
+  if (verdict !== null) {
+    const outcome: Outcome = { kind: 'verdict', verdict, written: true };
+    if (outcomeKey(outcome) === pending.outcome) return { outcome, unreadable: false };
+  }
+  const message = 'the verdict that it had handed in was gone or changed before it was verified';
+  return { outcome: { kind: 'failed', error: { class: 'verdict.invalid', message } }, unreadable: true };
+}

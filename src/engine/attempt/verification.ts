@@ -1,0 +1,291 @@
+/**
+ * Verifies what a worker handed in: runs the commands that check it, each in a process group of its own that the record
+ * names before it begins, and writes down what came of it. Loaded only where there is something to check.
+ */
+
+import { newId } from '../../domain/context.ts';
+import type { WorkerIdentity } from '../../domain/task/identity.ts';
+import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
+import { type AttemptManifest, RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
+import { isClaimable, isInFlight } from '../../domain/task/states.ts';
+import { repeated } from '../../domain/task/transition.ts';
+import { type VerifyCommand, verifyCommands } from '../../domain/verify/commands.ts';
+import {
+  beginCheck,
+  type CheckResult,
+  checkedFor,
+  checkFailure,
+  movedFault,
+  NO_WORK_FOUND,
+  type PendingVerification,
+  pendingVerification,
+  type Verified,
+  verifiedOf,
+  workFault,
+  workFor,
+} from '../../domain/verify/verification.ts';
+import { fromIso, isoTime } from '../../lib/time.ts';
+import type { Interrupts } from '../../process/interrupts.ts';
+import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { type Env, instantOf, ownIdentity, ttlOf } from '../env.ts';
+import { Commands, checkVariables, runCheck } from './commands.ts';
+import type { Completion } from './complete-attempt.ts';
+import { notesOn } from './guardrails.ts';
+import { LeaseWatch } from './lease-keeper.ts';
+import { stopLeftGroup } from './takeover.ts';
+import { handedIn, writeVerdict } from './verdicts.ts';
+import { lookAround } from './workspace.ts';
+
+/** How often a verification that somebody else makes is looked at, milliseconds. */
+const OTHER_MS = 100;
+
+/** What is known once a verdict is settled. `verified` is null when there was nothing to verify. */
+export interface Settled {
+  outcome: Outcome;
+  /** The attempt had handed in a verdict that can't be read any more. */
+  unreadable: boolean;
+  verified: Verified | null;
+}
+
+/**
+ * Finds out what the completion comes to: hands the verdict in, and has it checked unless that was done before. Null when
+ * it was stopped before its end. Throws STALE_ATTEMPT, LEASE_STOLEN, IO_ERROR.
+ */
+export async function settleVerdict(
+  env: Env,
+  completion: Completion,
+  commands: readonly VerifyCommand[],
+): Promise<Settled | null> {
+  const { taskId, attemptId } = completion;
+  const read = await env.store.read(taskId, { thorough: true });
+  refuseUnreadable(read);
+  const { record } = read;
+  const before = record === null || completion.yields !== true ? null : await handedIn(env, record, attemptId);
+  const { outcome, unreadable } = before ?? { outcome: completion.outcome, unreadable: false };
+  const nothing = { outcome, unreadable, verified: null };
+  if (record === null || outcome.kind !== 'verdict' || outcome.verdict.verdict !== 'ready_for_review') return nothing;
+  // A repeat of what is done gets its answer from the record.
+  if (record.memo.completion?.attempt_id === attemptId) return nothing;
+  const lease = workFor(record, completion);
+  const pending = pendingVerification(record);
+  if (pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome)) return nothing;
+  if (outcome.written) await writeVerdict(env, taskId, attemptId, outcome.verdict);
+  const done = await env.store.readVerified(taskId, attemptId);
+  if (done !== null) return { outcome, unreadable, verified: done };
+  const interrupts = completion.interrupts();
+  try {
+    const check = new Verification(env, completion, { outcome, verdict: outcome.verdict, claimId: lease.claim_id });
+    const verified = await check.run(commands, interrupts);
+    if (verified !== null) return { outcome, unreadable, verified };
+    // Nobody asked for an end before the end: so the lease was lost.
+    if (interrupts.level === 0) await refuseLost(env, completion);
+    return null;
+  } finally {
+    interrupts.stop();
+  }
+}
+
+/** Throws LEASE_STOLEN, STALE_ATTEMPT when somebody else has the lease by now. */
+async function refuseLost(env: Env, completion: Completion): Promise<void> {
+  const { record } = await env.store.read(completion.taskId, { thorough: true });
+  if (record !== null) checkedFor(record, completion);
+}
+
+/**
+ * Has a verdict checked that nobody speaks for, and writes its twin; the next claimer moves the task by it. Null when it was
+ * stopped, when there is no such verdict any more, or when somebody else has checked it meanwhile. Throws LEASE_EXISTS and
+ * STALE_ATTEMPT when somebody took the task.
+ */
+export async function reverify(env: Env, completion: Completion): Promise<Verified | null> {
+  const { taskId, attemptId, task } = completion;
+  const verdict = await env.store.readVerdict(taskId, attemptId);
+  if (verdict === null) return null;
+  const outcome: Outcome = { kind: 'verdict', verdict, written: true };
+  const commands = verifyCommands(env.settings.verify.commands, task?.verify ?? []);
+  const interrupts = completion.interrupts();
+  try {
+    const check = new Verification(env, completion, { outcome, verdict, claimId: newId(env.ctx) });
+    const verified = await check.run(commands, interrupts);
+    if (verified === null && interrupts.level === 0) await refuseLost(env, completion);
+    return check.wroteTwin ? verified : null;
+  } finally {
+    interrupts.stop();
+  }
+}
+
+interface HandedIn {
+  outcome: Outcome;
+  verdict: Verdict;
+  claimId: string;
+}
+
+class Verification {
+  readonly #env: Env;
+  readonly #completion: Completion;
+  readonly #handedIn: HandedIn;
+  readonly #dir: string;
+  readonly #commands: Commands;
+  /** Whether the twin is this one's, and not another's who was first. */
+  wroteTwin = false;
+
+  constructor(env: Env, completion: Completion, given: HandedIn) {
+    this.#env = env;
+    this.#completion = completion;
+    this.#handedIn = given;
+    const { taskId, attemptId } = completion;
+    this.#dir = env.layout.attempt(taskId, attemptId);
+    this.#commands = new Commands(env, { taskId, attemptId, claimId: given.claimId });
+  }
+
+  /**
+   * What nobody speaks for is taken up in the record first, or the next claimer would not know of it. False when another
+   * has done so: whoever overwrote that would not know of his check either, and run a second one beside it.
+   */
+  async #takeUp(): Promise<boolean> {
+    return this.#completion.unheld === undefined || this.#begin(null, null, (pending) => !this.#isAtWork(pending));
+  }
+
+  /** Null when it was stopped before its end. */
+  async run(commands: readonly VerifyCommand[], interrupts: Interrupts): Promise<Verified | null> {
+    const onInterrupt = () => this.#commands.stop(interrupts.level > 1 ? 0 : this.#env.settings.agents.kill_grace_ms);
+    const stopListening = interrupts.listen(onInterrupt);
+    if (interrupts.level > 0) onInterrupt();
+    const watch = this.#completion.beats
+      ? null
+      : new LeaseWatch(this.#env, this.#completion, () => this.#commands.stop(0));
+    try {
+      do {
+        const other = await this.#awaitOther();
+        if (other !== null) return other;
+      } while (!this.#commands.stopped && !(await this.#takeUp()));
+      return await this.#check(commands);
+    } finally {
+      watch?.stop();
+      stopListening();
+    }
+  }
+
+  async #check(commands: readonly VerifyCommand[]): Promise<Verified | null> {
+    const { taskId, attemptId } = this.#completion;
+    const { verdict } = this.#handedIn;
+    const startedMs = this.#env.ctx.monotonicMs();
+    const workspace: Partial<AttemptManifest> = (await this.#env.store.readManifest(taskId, attemptId)) ?? {};
+    const worktreePath = workspace.worktree_path ?? null;
+    // Looking at a worktree takes its time; whoever dies meanwhile is not to have handed in for nothing.
+    if (worktreePath !== null) await this.#begin(null, null);
+    const place = await lookAround(this.#env, taskId, workspace);
+    const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
+    let failure = typeof place === 'string' ? { class: 'verify.workspace', message: place } : workFault(found, verdict);
+    const checks: CheckResult[] = [];
+    if (typeof place !== 'string' && failure === null) {
+      for (const command of commands) {
+        const check = await this.#runOne(command, checks.length + 1, place.cwd);
+        if (check === null) return null;
+        checks.push(check);
+      }
+      const after = worktreePath === null ? place : await lookAround(this.#env, taskId, workspace);
+      const then = typeof after === 'string' ? NO_WORK_FOUND : after.found;
+      failure = checkFailure(checks) ?? movedFault(found, then);
+    }
+    // A command may have ended because somebody took the task over and stopped it. The claim came first, so it shows.
+    await refuseLost(this.#env, this.#completion);
+    if (this.#commands.stopped) return null;
+    const finding = {
+      attemptId,
+      verdict,
+      found,
+      notes: await notesOn(this.#env, taskId, this.#completion.task, found),
+      worktreePath,
+      checks,
+      failure,
+      verifiedAt: isoTime(this.#env.now()),
+      durationMs: this.#env.ctx.monotonicMs() - startedMs,
+    };
+    const twin = verifiedOf(finding, RECORD_MAX_BYTES);
+    const { store } = this.#env;
+    this.wroteTwin = await store.createOnce(taskId, attemptId, 'verdict.verified.json', twin, this.#env.newOp());
+    return this.wroteTwin ? twin : await store.readVerified(taskId, attemptId);
+  }
+
+  /** Runs one command to its end. Null when it was stopped before. */
+  #runOne(command: VerifyCommand, index: number, cwd: string): Promise<CheckResult | null> {
+    return runCheck(this.#commands, {
+      command,
+      dir: this.#dir,
+      index,
+      cwd,
+      env: checkVariables(this.#env, this.#completion),
+      timeoutMs: this.#env.settings.verify.timeout_ms,
+      note: async (worker) => {
+        await this.#begin(command, worker);
+        this.#completion.onCheck?.(command);
+      },
+    });
+  }
+
+  /** Notes in the record what is about to run. False where `follows` refuses to follow what is noted there. */
+  async #begin(
+    command: VerifyCommand | null,
+    worker: WorkerIdentity | null,
+    follows: (pending: PendingVerification) => boolean = () => true,
+  ): Promise<boolean> {
+    const { taskId, attemptId } = this.#completion;
+    const { outcome } = this.#handedIn;
+    const written = outcome.kind === 'verdict' && outcome.written;
+    const pending: PendingVerification = {
+      attempt_id: attemptId,
+      outcome: outcomeKey(outcome),
+      written,
+      since: isoTime(this.#env.now()),
+      verifier: ownIdentity(this.#env),
+      command: command?.name ?? null,
+      worker,
+    };
+    const { result } = await changeTask(this.#env, taskId, (record) => {
+      const noted = pendingVerification(record);
+      if (noted !== null && !follows(noted)) return repeated(false);
+      // Nobody claims a task that stands elsewhere, so nobody would stop what is left of a check.
+      const { state } = record.state;
+      if (!isInFlight(state) && !isClaimable(state)) return repeated(true);
+      const ttlMs = ttlOf(this.#env, record);
+      const begun = beginCheck(record, { holder: this.#completion, pending, ttlMs, instant: instantOf(this.#env) });
+      return { ...begun, result: true };
+    });
+    return result;
+  }
+
+  /**
+   * Somebody else may be verifying this very verdict: a repeated `complete`, or a worker's own. Waits until that is done,
+   * and returns the twin; or until whoever it was is dead, and stops what he left. Null when there is nobody.
+   */
+  async #awaitOther(): Promise<Verified | null> {
+    const { taskId, attemptId } = this.#completion;
+    // Whoever has taken the task over has stopped what its former verifier ran, and waits for nobody.
+    const alone = this.#completion.claimId !== undefined;
+    for (;;) {
+      const { record } = await this.#env.store.read(taskId, { thorough: true });
+      if (record === null || this.#commands.stopped) return null;
+      checkedFor(record, this.#completion);
+      const pending = pendingVerification(record);
+      const twin = await this.#env.store.readVerified(taskId, attemptId);
+      if (twin !== null) return twin;
+      if (pending === null || alone || !this.#isAtWork(pending)) {
+        if (pending?.worker) await stopLeftGroup(this.#env, taskId, pending.worker);
+        return null;
+      }
+      await new Promise((resolve) => setTimeout(resolve, OTHER_MS));
+    }
+  }
+
+  #isAtWork({ verifier, since }: PendingVerification): boolean {
+    const { ctx, settings } = this.#env;
+    if (verifier.pid === ctx.pid && verifier.started_at === ownIdentity(this.#env).started_at) return false;
+    const liveness = ctx.liveness(verifier);
+    // He may be paused for good. Who has claimed the task since then need not wait: his commands are stopped, and he may
+    // begin no other.
+    if (liveness === 'alive') return this.#completion.claimId === undefined;
+    if (liveness === 'dead') return false;
+    // Nothing is known of a process on another machine, but how long its command may take.
+    return ctx.now() < fromIso(since) + settings.verify.timeout_ms + settings.agents.kill_grace_ms;
+  }
+}

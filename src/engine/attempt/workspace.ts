@@ -1,0 +1,125 @@
+/**
+ * Where the worker of a task runs: in the project, or in the task's own worktree. Workspaces are loaded only where settings
+ * ask for them: most projects have none, and every start would pay for git.
+ */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { TaskCommand } from '../../domain/plan/task-command.ts';
+import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
+import { heartbeatTask } from '../../domain/task/operations.ts';
+import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
+import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { missingProgram } from '../../process/programs.ts';
+import { changeTask } from '../../store/change.ts';
+import { unlessInvalid } from '../../store/file/folders.ts';
+import { type Env, instantOf } from '../env.ts';
+import { insist } from '../retry-io.ts';
+import { workspaceOf } from './prompt.ts';
+
+export interface Place extends Workspace {
+  /** The branch that the work is for; null where there is no worktree, or HEAD is detached. */
+  base: string | null;
+}
+
+export function hasWorktrees(env: Pick<Env, 'settings'>): boolean {
+  return env.settings.workspace === 'worktree';
+}
+
+/** Throws SETTINGS_INVALID where settings ask for worktrees and the project is in no repository; IO_ERROR. */
+export async function requireWorktrees(env: Env): Promise<void> {
+  if (!hasWorktrees(env)) return;
+  const { repositoryOf } = await import('../../git/worktree.ts');
+  await repositoryOf(env);
+}
+
+/** The task can't be worked on, and trying again would not help: a person has to look. */
+export class CanNotStart extends ForgeError {}
+
+function noPlace(taskId: string, cause: ForgeError): CanNotStart {
+  return new CanNotStart('IO_ERROR', `there is no place to work on task ${taskId}: ${cause.message}`, {
+    hint: cause.hint,
+    cause,
+  });
+}
+
+/** What is said where the settings name an agent that is not there to do the task; null where it is, and where none is asked. */
+export function missingAgent(
+  { ctx, layout, settings }: Pick<Env, 'ctx' | 'layout' | 'settings'>,
+  taskId: string,
+  from: TaskCommand['from'],
+): CanNotStart | null {
+  const missing = from === 'run' ? null : missingProgram(settings.agents, ctx.env, layout.project);
+  if (missing === null) return null;
+  return new CanNotStart('SETTINGS_INVALID', `there is no ${missing} on PATH to do task ${taskId}`, {
+    hint: `Install ${missing}, put it on PATH, or set agents.worker_command.`,
+  });
+}
+
+/**
+ * The place for the next attempt at a task that `claimId` holds, made if need be, and the lease renewed for as long as that
+ * takes. A failure is tried again like any step. Throws CanNotStart, SETTINGS_INVALID.
+ */
+export async function placeFor(env: Env, task: PlanTask, claimId: string, record: TaskRecord): Promise<Place> {
+  if (!hasWorktrees(env)) return { ...workspaceOf(env), base: null };
+  const { workspaceForNext } = await import('../../git/stale-locks.ts');
+  const ttlMs = env.settings.agents.self_lease_ttl_ms;
+  const beat = () =>
+    changeTask(env, task.id, (record) =>
+      heartbeatTask(record, { attemptId: '', claimId, ttlMs, instant: instantOf(env) }),
+    ).catch(() => {
+      // Whoever has lost the lease hears of it when he goes on.
+    });
+  const timer = setInterval(() => void beat(), env.settings.agents.self_heartbeat_ms);
+  try {
+    const { cwd, branch } = await insist(env, () => workspaceForNext(env, task, record));
+    return { path: cwd, branch, base: await begunFor(env, record) };
+  } catch (error) {
+    throw error instanceof ForgeError && error.code === 'IO_ERROR' ? noPlace(task.id, error) : error;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** The branch that the task was begun for: what its last attempt has noted, else the base of now. Throws SETTINGS_INVALID. */
+export async function begunFor(env: Env, { state }: TaskRecord): Promise<string | null> {
+  const { task_id, current_attempt_id: last } = state;
+  const before = last === null ? null : await unlessInvalid(() => env.store.readManifest(task_id, last));
+  if (before?.base_branch) return before.base_branch;
+  const { baseOf } = await import('../../git/repository.ts');
+  return (await baseOf(env)).branch;
+}
+
+/** The place that a task has, or would get. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
+export async function foreseenPlace(env: Env, taskId: string): Promise<Workspace> {
+  if (!hasWorktrees(env)) return workspaceOf(env);
+  const { foreseenWorkspace } = await import('../../git/worktree.ts');
+  return foreseenWorkspace(env, taskId);
+}
+
+/** Where an attempt is verified, and what is found there. A string says why that can't be known. Throws IO_ERROR. */
+export async function lookAround(
+  env: Env,
+  taskId: string,
+  { worktree_path: worktreePath, base_branch }: Partial<Pick<AttemptManifest, 'worktree_path' | 'base_branch'>>,
+): Promise<{ cwd: string; found: WorkFound } | string> {
+  const { headOf, inspectWorkspace } = await import('../../git/worktree.ts');
+  const { project } = env.layout;
+  if (worktreePath != null) {
+    try {
+      const look = await inspectWorkspace(env, taskId, worktreePath, base_branch ?? null);
+      if (look === null) return `${worktreePath} is gone, or no worktree with a commit any more`;
+      return { cwd: worktreePath, found: look };
+    } catch (error) {
+      // What a worker has broken in its own worktree is its failure, and keeps no other task from going on. Where git does
+      // not work in the project either, it is not the worker's.
+      const isItsOwn =
+        error instanceof ForgeError && error.code === 'IO_ERROR' && (await headOf(env, project)) !== null;
+      if (isItsOwn) return error.message;
+      throw error;
+    }
+  }
+  // A folder that is in no repository, or where there is no git at all, is verified as it stands.
+  const head = await headOf(env, project).catch(() => null);
+  return { cwd: project, found: { ...NO_WORK_FOUND, ...head } };
+}

@@ -1,0 +1,85 @@
+/** What everything that works on a project is given, and the few facts that are read off it at the moment of use. */
+
+import type { Context } from '../domain/context.ts';
+import type { Plan } from '../domain/plan/plan.ts';
+import type { World } from '../domain/schedule/readiness.ts';
+import type { Settings } from '../domain/settings/settings.ts';
+import type { OwnerIdentity } from '../domain/task/identity.ts';
+import type { Instant, LeaseObserver } from '../domain/task/leases.ts';
+import type { RunManifest } from '../domain/task/records.ts';
+import type { RecordExcerpt } from '../domain/task/summary.ts';
+import { ForgeError } from '../lib/errors.ts';
+import type { Cache } from '../lib/fs/cache.ts';
+import { identifyOwner } from '../process/processes.ts';
+import type { ChangeEnv } from '../store/change.ts';
+import type { FileStore, TaskSeen } from '../store/file/file-store.ts';
+import type { Layout } from '../store/file/layout.ts';
+
+export interface Env extends ChangeEnv {
+  ctx: Context;
+  layout: Layout;
+  settings: Settings;
+  store: FileStore;
+  /** What earlier processes have worked out. */
+  cache: Cache;
+}
+
+export function instantOf({ ctx }: Env): Instant {
+  return { nowMs: ctx.now(), monoMs: ctx.monotonicMs(), bootId: ctx.machine().boot_id };
+}
+
+export function observerOf({ ctx, settings }: Env): LeaseObserver {
+  return {
+    nowMs: ctx.now(),
+    monoMs: ctx.monotonicMs(),
+    machine: ctx.machine(),
+    liveness: ctx.liveness,
+    graceMs: settings.agents.steal_grace_ms,
+  };
+}
+
+/** The process that beats for its leases: this one. Throws IO_ERROR. */
+export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
+  const owner = identifyOwner(ctx.pid);
+  if (owner !== null) return owner;
+  throw new ForgeError('IO_ERROR', 'the process table can not be read, so leases could not be tied to this process');
+}
+
+/** What forge itself does about a task that is verified. */
+export function doesItself({ review, ship }: Settings): World['does'] {
+  return { review: review.command !== null, ship: ship.policy === 'merge' };
+}
+
+/** A world over records that were read before it is asked. */
+export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskSeen>): World {
+  return {
+    plan,
+    observer: observerOf(env),
+    does: doesItself(env.settings),
+    workers: env.settings.agents,
+    rules: env.settings.agents,
+    recordOf: (taskId) => {
+      const read = reads.get(taskId);
+      if (read === undefined) return null;
+      return read.record === null && read.problem !== null ? 'unreadable' : read.record;
+    },
+  };
+}
+
+/** The same world with a newer record of one task. */
+export function worldWith(world: World, taskId: string, record: RecordExcerpt | null): World {
+  return { ...world, recordOf: (id) => (id === taskId && record !== null ? record : world.recordOf(id)) };
+}
+
+/** `open`: nobody said that it ended. `dead`: its process is gone without having said so. */
+export type RunStanding = 'open' | 'ended' | 'dead';
+
+export function runStanding({ ctx }: Pick<Env, 'ctx'>, { ended_at, owner }: RunManifest): RunStanding {
+  if (ended_at) return 'ended';
+  return owner && ctx.liveness(owner) === 'dead' ? 'dead' : 'open';
+}
+
+/** How long a heartbeat renews a lease for: as long as it was taken for. */
+export function ttlOf({ settings }: Pick<Env, 'settings'>, record: RecordExcerpt): number {
+  return record.lease?.ttl_ms ?? settings.agents.lease_ttl_ms;
+}

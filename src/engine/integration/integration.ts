@@ -1,0 +1,332 @@
+/**
+ * What reviews and merges share: which commit they are about, the lease that is held meanwhile, and what becomes of the task
+ * when they could not be done.
+ */
+
+import { newId } from '../../domain/context.ts';
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { type Finished, noteWorker, sendBack, takeUp } from '../../domain/review/integration.ts';
+import { movedError } from '../../domain/review/reviews.ts';
+import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
+import { releaseTask } from '../../domain/task/operations.ts';
+import type { AttemptManifest, TaskRecord, TaskState } from '../../domain/task/records.ts';
+import type { FinishPhase } from '../../domain/task/states.ts';
+import { branchFor, isCommitId } from '../../domain/task/workspaces.ts';
+import type { Verified } from '../../domain/verify/verification.ts';
+import { baseOf, branchCommit, commitOf, headOf, isAncestor } from '../../git/repository.ts';
+import { isThere } from '../../git/worktree-files.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { isoTime } from '../../lib/time.ts';
+import type { Interrupts } from '../../process/interrupts.ts';
+import { workerEnvironment } from '../../process/programs.ts';
+import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import { removeAttempt } from '../../store/file/attempt-files.ts';
+import { unlessInvalid } from '../../store/file/folders.ts';
+import { Commands } from '../attempt/commands.ts';
+import { taskPolicy } from '../attempt/complete-attempt.ts';
+import { LeaseWatch } from '../attempt/lease-keeper.ts';
+import { stopFormerWorker } from '../attempt/takeover.ts';
+import { type Env, instantOf, observerOf } from '../env.ts';
+
+export interface FinishRequest {
+  taskId: string;
+  /** As planned; null for one that is not in the plan. */
+  task: PlanTask | null;
+  runId: string;
+  owner: OwnerIdentity;
+  /** Throws why it may not be done, as this record says. */
+  refuse(record: TaskRecord): void;
+  interrupts: Interrupts;
+  /** Told when it begins, with the attempt that it is. */
+  onBegin?(begun: { attemptId: string }): void;
+  /** Told when a command begins. */
+  onCommand?(command: string): void;
+}
+
+/** How a review or a merge ended. */
+export type FinishEnd = { attemptId: string; durationMs: number } & (
+  | { kind: 'done'; result: Finished }
+  /** The task has to be worked on again, or has failed. */
+  | { kind: 'sent_back'; result: Finished; error: ClassifiedError }
+  /** It could not be done, and the task's work is not to blame: the task waits as before. */
+  | { kind: 'held'; error: ForgeError }
+  /** Stopped; the task waits as before. */
+  | { kind: 'released'; state: TaskState }
+  /** Somebody else decided. */
+  | { kind: 'lost'; why: string; state: TaskState }
+);
+
+/** The work that a review or a merge is about. */
+export interface Target {
+  /** The attempt that did it; null in a tree that does not say. */
+  attemptId: string | null;
+  /** Where it was done: its worktree, else the project. */
+  cwd: string;
+  /** Null: the task has none of its own. */
+  branch: string | null;
+  /** The commit that was verified; null where there is no repository. */
+  head: string | null;
+  /** The branch that it was begun for; null where nobody has noted that. */
+  base: string | null;
+  verified: Verified | null;
+  /** The branch, or the worktree, is not at that commit any more. */
+  moved: { branch: string; expected: string; found: string | null } | null;
+}
+
+/** Looks what the task has come to, and whether that is still what was verified. Throws IO_ERROR. */
+export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target> {
+  const { task_id, current_attempt_id: attemptId } = state;
+  const { project } = env.layout;
+  const read = <T>(look: (id: string) => Promise<T | null>) =>
+    attemptId === null ? null : unlessInvalid(() => look(attemptId));
+  const manifest = await read((id) => env.store.readManifest(task_id, id));
+  const verified = await read((id) => env.store.readVerified(task_id, id));
+  const expected = await commitNamed(env, verified?.target_sha ?? null);
+  const place = manifest?.worktree_path ?? null;
+  const base = manifest?.base_branch ?? null;
+  // What was done in the project itself has a commit, but no branch of its own.
+  if (place === null && expected !== null) {
+    const moved = await leftBehind(env, expected);
+    return { attemptId, cwd: project, branch: null, head: expected, base, verified, moved };
+  }
+  const branch = branchFor(task_id);
+  const at = await orNull(() => branchCommit(env, branch));
+  if (place === null && at === null) {
+    return { attemptId, cwd: project, branch: null, head: null, base, verified, moved: null };
+  }
+  const there = place !== null && isThere(place);
+  const head = expected ?? at;
+  const checkedOut = there ? ((await headOf(env, place))?.head ?? null) : at;
+  const found = [at, checkedOut].find((sha) => sha !== head);
+  const moved = head === null || found === undefined ? null : { branch, expected: head, found };
+  return { attemptId, cwd: there ? place : project, branch, head, base, verified, moved };
+}
+
+/** Only the full name of a commit that there is: anybody may have written it, and anything else could be an option of git's. */
+async function commitNamed(env: Env, sha: string | null): Promise<string | null> {
+  return sha === null || !isCommitId(sha) ? null : orNull(() => commitOf(env, sha));
+}
+
+/** In the project itself others commit as well; but what was verified has to be in what is checked out there. */
+async function leftBehind(env: Env, expected: string): Promise<Target['moved']> {
+  const here = await headOf(env, env.layout.project);
+  if (here !== null && (await isAncestor(env, expected, here.head))) return null;
+  return { branch: here?.branch ?? 'the checkout', expected, found: here?.head ?? null };
+}
+
+/** Null also where there is no git to ask. */
+async function orNull(look: () => Promise<string | null>): Promise<string | null> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof ForgeError) return null;
+    throw error;
+  }
+}
+
+/** The failure of a task whose branch has moved since it was verified; null when it hasn't. */
+export function movedFailure(phase: FinishPhase, { moved }: Target): ClassifiedError | null {
+  return moved === null ? null : movedError(phase, moved);
+}
+
+/** A review, or a merge, under way. */
+export interface Held {
+  env: Env;
+  request: FinishRequest;
+  phase: FinishPhase;
+  target: Target;
+  /** What the base was at when it began; null where there is none. */
+  base: string | null;
+  claimId: string;
+  attemptId: string;
+  generation: number;
+  /** Folder of the attempt. */
+  dir: string;
+  record: TaskRecord;
+  commands: Commands;
+}
+
+/** What a step came to: null when it was stopped. */
+type StepEnd = { kind: 'done'; result: Finished } | { kind: 'sent_back'; error: ClassifiedError } | null;
+
+/**
+ * Takes the lease of a task that waits for `phase`, does `work` under it, and sees the task on. What `work` throws as
+ * NOT_READY, SETTINGS_INVALID or IO_ERROR holds the task where it is.
+ * Throws what refuses to begin: that of `request.refuse`, ILLEGAL_TRANSITION, LEASE_EXISTS, LEASE_NOT_EXPIRED,
+ * STATE_VERSION_CONFLICT; IO_ERROR when the tree can't be written.
+ */
+export async function finishUnderLease(
+  env: Env,
+  request: FinishRequest,
+  phase: FinishPhase,
+  work: (held: Held) => Promise<StepEnd>,
+): Promise<FinishEnd> {
+  const startedMs = env.ctx.monotonicMs();
+  const held = await open(env, request, phase);
+  const { claimId, attemptId, commands } = held;
+  request.onBegin?.({ attemptId });
+  let lost = false;
+  const watch = new LeaseWatch(env, { taskId: request.taskId, attemptId, claimId }, () => {
+    lost = true;
+    commands.stop(0);
+  });
+  const { interrupts } = request;
+  const onInterrupt = () => commands.stop(interrupts.level > 1 ? 0 : env.settings.agents.kill_grace_ms);
+  const stopListening = interrupts.listen(onInterrupt);
+  if (interrupts.level > 0) onInterrupt();
+  const told = () => ({ attemptId, durationMs: env.ctx.monotonicMs() - startedMs });
+  try {
+    await stopFormerWorker(env, held.record);
+    const end = await work(held);
+    if (end?.kind === 'done') return { ...told(), ...end };
+    if (end?.kind === 'sent_back') return { ...told(), ...end, result: await charge(held, end.error) };
+    const gone = await release(held, 'interrupted');
+    const state = await stateNow(held);
+    if (gone !== null || lost) return { ...told(), kind: 'lost', why: gone ?? 'its lease was lost', state };
+    return { ...told(), kind: 'released', state };
+  } catch (error) {
+    // Where it is ours all the same, nobody has to wait for it to run out; whoever has the task by now may have cleared away
+    // what was needed here.
+    const gone = await release(held, error instanceof Error ? error.message : String(error));
+    if (!(error instanceof ForgeError)) throw error;
+    if (gone !== null || LOSES.includes(error.code)) {
+      return { ...told(), kind: 'lost', why: gone ?? error.message, state: await stateNow(held) };
+    }
+    if (!HOLDS.includes(error.code)) throw error;
+    return { ...told(), kind: 'held', error };
+  } finally {
+    watch.stop();
+    stopListening();
+  }
+}
+
+/** Where the task has come to by somebody else's word. */
+async function stateNow({ env, request, record }: Held): Promise<TaskState> {
+  return ((await env.store.read(request.taskId)).record ?? record).state.state;
+}
+
+const LOSES: readonly string[] = ['LEASE_STOLEN', 'STALE_ATTEMPT'];
+
+/** What keeps a review or a merge from being done, without being the fault of the task. */
+const HOLDS: readonly string[] = ['NOT_READY', 'SETTINGS_INVALID', 'IO_ERROR'];
+
+async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promise<Held> {
+  const { taskId, runId, owner } = request;
+  const read = await env.store.read(taskId, { thorough: true });
+  refuseUnreadable(read);
+  if (read.record === null) throw new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
+  const seen = read.record;
+  request.refuse(seen);
+  const target = await targetOf(env, seen);
+  const base = target.head === null ? null : (await baseOf(env, target.base)).sha;
+  const claimId = newId(env.ctx);
+  const attemptId = newId(env.ctx);
+  const dir = env.store.ensureAttempt(taskId, attemptId);
+  const generation = seen.memo.generation + 1;
+  const manifest: AttemptManifest = {
+    version: 1,
+    attempt_id: attemptId,
+    task_id: taskId,
+    run_id: runId,
+    claim_id: claimId,
+    generation,
+    phase,
+    worktree_path: target.branch === null ? null : target.cwd,
+    dispatched_at: isoTime(env.now()),
+    review_target_sha: target.head,
+    review_base_sha: base,
+    target_attempt_id: target.attemptId,
+    base_branch: target.base,
+    machine: env.ctx.machine(),
+  };
+  try {
+    await env.store.createOnce(taskId, attemptId, 'manifest.json', manifest, env.newOp());
+    const { record } = await changeTask(env, taskId, (current) => {
+      request.refuse(current);
+      refuseIfMoved(current, seen);
+      return takeUp(current, {
+        phase,
+        claimId,
+        attemptId,
+        runId,
+        ttlMs: env.settings.agents.self_lease_ttl_ms,
+        owner,
+        instant: instantOf(env),
+        observer: observerOf(env),
+      });
+    });
+    const commands = new Commands(env, { taskId, attemptId, claimId });
+    return { env, request, phase, target, base, claimId, attemptId, generation, dir, record, commands };
+  } catch (error) {
+    // Nothing refers to this attempt, so it did not happen.
+    removeAttempt(dir);
+    throw error;
+  }
+}
+
+/** The manifest says which work it is about, and under which generation. */
+function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
+  const same =
+    record.memo.generation === seen.memo.generation &&
+    record.state.current_attempt_id === seen.state.current_attempt_id;
+  if (!same) throw new ForgeError('STATE_VERSION_CONFLICT', `somebody else was first at task ${record.state.task_id}`);
+}
+
+async function charge({ env, request, claimId, target, attemptId }: Held, error: ClassifiedError): Promise<Finished> {
+  const { result } = await changeTask(env, request.taskId, (record) =>
+    sendBack(record, {
+      claimId,
+      error,
+      // Whose work it was is what the next attempt is told.
+      attemptId: target.attemptId ?? attemptId,
+      policy: taskPolicy(env.settings, request.task),
+      nowMs: env.now(),
+      random: env.ctx.random,
+    }),
+  );
+  return result;
+}
+
+/** Leaves the task where it was. What somebody else has taken meanwhile is his: then returns who has it. */
+async function release({ env, request, claimId }: Held, reason: string): Promise<string | null> {
+  try {
+    await changeTask(env, request.taskId, (record) =>
+      releaseTask(record, { claimId, reason, workerGone: true, nowMs: env.now() }),
+    );
+    return null;
+  } catch (error) {
+    if (!(error instanceof ForgeError) || error.code !== 'LEASE_STOLEN') throw error;
+    return error.message;
+  }
+}
+
+/** Names in the record the process group that is about to begin. Throws LEASE_STOLEN. */
+export async function note({ env, request, claimId }: Held, worker: WorkerIdentity | null): Promise<void> {
+  const ttlMs = env.settings.agents.self_lease_ttl_ms;
+  await changeTask(env, request.taskId, (record) =>
+    noteWorker(record, { claimId, worker, ttlMs, instant: instantOf(env) }),
+  );
+}
+
+/** What commands of a review, or of a merge, are told. */
+export function variablesOf({
+  env,
+  request,
+  attemptId,
+  generation,
+  phase,
+  record,
+}: Held): Record<string, string | undefined> {
+  return {
+    ...workerEnvironment(env.ctx.env, env.layout.project),
+    ...request.task?.env,
+    FORGE_DIR: env.layout.project,
+    FORGE_RUN_ID: request.runId,
+    FORGE_TASK_ID: request.taskId,
+    FORGE_ATTEMPT_ID: attemptId,
+    FORGE_GENERATION: String(generation),
+    FORGE_PHASE: phase,
+    FORGE_ATTEMPT_NUMBER: String(record.state.attempt_count),
+  };
+}

@@ -1,0 +1,154 @@
+/** Reviews what a task has come to: by the settings' command, or by what somebody hands in. */
+
+import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
+import { type Finished, passReview } from '../../domain/review/integration.ts';
+import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
+import { parseRecord } from '../../domain/task/parse-record.ts';
+import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { readCapped } from '../../lib/fs/drivers.ts';
+import { errorCode } from '../../lib/fs/operations.ts';
+import { parseJson } from '../../lib/json.ts';
+import { isoTime } from '../../lib/time.ts';
+import { changeTask } from '../../store/change.ts';
+import { closeLogs, openLogs, writePrompt } from '../../store/file/attempt-files.ts';
+import { tailOf } from '../attempt/output.ts';
+import { gatherReviewPrompt } from '../attempt/prompt.ts';
+import { doesItself, type Env } from '../env.ts';
+import {
+  type FinishEnd,
+  type FinishRequest,
+  finishUnderLease,
+  type Held,
+  movedFailure,
+  note,
+  targetOf,
+  variablesOf,
+} from './integration.ts';
+
+export interface ReviewRequest extends FinishRequest {
+  /** What somebody has found himself; null: the settings' command is to find out. */
+  handedIn: Review | null;
+}
+
+/** Most of a reviewer's file, bytes: a record has to have room for it. */
+const REVIEW_MAX_BYTES = RECORD_MAX_BYTES - 8 * 1024;
+
+/** Reads what a reviewer says. Throws SCHEMA_INVALID, naming `where`. */
+export function parseReview(text: string, where: string): Review {
+  const value = parseJson(text);
+  const parsed = parseRecord(ReviewSchema, value ?? null);
+  if (parsed.ok) return parsed.value;
+  throw new ForgeError(
+    'SCHEMA_INVALID',
+    `${where} is not a review: ${value === undefined ? 'it is not JSON' : parsed.why}`,
+    {
+      hint: 'A review is JSON like {"verdict": "changes_requested", "findings": [{"severity": "block", "path": "src/a.ts", "line": 3, "message": "..."}]}; the other verdict is pass.',
+    },
+  );
+}
+
+/** Reviews a task. A review that could not be made holds it where it is. Throws as `finishUnderLease` does. */
+export function reviewTask(env: Env, request: ReviewRequest): Promise<FinishEnd> {
+  return finishUnderLease(env, request, 'review', async (held) => {
+    const moved = movedFailure('review', held.target);
+    if (moved !== null) return { kind: 'sent_back', error: moved };
+    const answer = request.handedIn === null ? await askReviewer(held) : { review: request.handedIn };
+    if (answer === null) return null;
+    if ('error' in answer) {
+      const { error } = answer;
+      await write(held, null, error);
+      throw new ForgeError('NOT_READY', `the review could not be made: ${error.message}`, {
+        details: { class: error.class },
+        hint: `See its logs: \`forge orchestrate logs ${request.taskId} --attempt ${held.attemptId}\`.`,
+      });
+    }
+    // Whoever reviewed saw one commit; what stands there by now may be another.
+    const since = movedFailure('review', await targetOf(env, held.record));
+    await write(held, answer.review, since);
+    if (since !== null) return { kind: 'sent_back', error: since };
+    if (asksForChanges(answer.review)) return { kind: 'sent_back', error: changesError(answer.review) };
+    return { kind: 'done', result: await pass(held) };
+  });
+}
+
+async function pass({ env, request, claimId }: Held): Promise<Finished> {
+  const shipped = !doesItself(env.settings).ship;
+  const { result } = await changeTask(env, request.taskId, (record) =>
+    passReview(record, { claimId, shipped, nowMs: env.now() }),
+  );
+  return result;
+}
+
+/** What came of it is written once, before the task moves by it. */
+async function write(held: Held, review: Review | null, error: ClassifiedError | null): Promise<void> {
+  const { env, target, base, attemptId } = held;
+  const reviewed: Reviewed = {
+    version: 1,
+    attempt_id: attemptId,
+    reviewed_attempt_id: target.attemptId,
+    verdict: review?.verdict ?? null,
+    summary: review?.summary ?? '',
+    findings: review?.findings ?? [],
+    head: target.head,
+    base,
+    error: error && { ...error },
+    reviewed_at: isoTime(env.now()),
+  };
+  await env.store.createOnce(held.request.taskId, attemptId, 'review.json', reviewed, env.newOp());
+}
+
+type Answer = { review: Review } | { error: ClassifiedError };
+
+/** Runs the settings' command. Null when it was stopped; an error when it gave no answer. Throws NOT_READY without one. */
+async function askReviewer(held: Held): Promise<Answer | null> {
+  const { env, request, target, base, dir, commands } = held;
+  const { command, timeout_ms } = env.settings.review;
+  if (command === null) {
+    throw new ForgeError('NOT_READY', 'there is no review.command in .forge/settings.yaml', {
+      hint: `Set one, or hand a review in: \`forge orchestrate review ${request.taskId} --file review.json\`.`,
+    });
+  }
+  const file = `${dir}/review.draft.json`;
+  const prompt = writePrompt(dir, await gatherReviewPrompt(held));
+  const logs = openLogs(dir);
+  try {
+    const end = await commands.run({
+      shell: command,
+      cwd: target.cwd,
+      env: {
+        ...variablesOf(held),
+        FORGE_PROMPT_FILE: prompt,
+        FORGE_REVIEW_BASE: base ?? '',
+        FORGE_REVIEW_HEAD: target.head ?? '',
+        FORGE_REVIEW_FILE: file,
+      },
+      output: logs,
+      timeoutMs: timeout_ms,
+      note: async (worker) => {
+        await note(held, worker);
+        request.onCommand?.(command);
+      },
+    });
+    if (end === null) return null;
+    if (end.code === 0 && !end.timedOut) return readReview(file);
+    const tail = tailOf(dir);
+    const { code: exitCode, signal, spawnError, timedOut } = end;
+    const { errors: rules } = env.settings;
+    const outputTail = `${tail.stdout}\n${tail.stderr}`;
+    return { error: classifyError({ exitCode, signal, spawnError, timedOut, outputTail, rules }) };
+  } finally {
+    closeLogs(logs);
+  }
+}
+
+function readReview(file: string): Answer {
+  try {
+    return { review: parseReview(readCapped(file, REVIEW_MAX_BYTES), file) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const missing = errorCode(error) === 'ENOENT';
+    const why = missing ? 'the reviewer left no review in the file that FORGE_REVIEW_FILE names' : message;
+    return { error: { class: 'review.invalid', message: why } };
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * Ships a task: merges the commit that was verified and reviewed into the base. The merge is made and verified beside every
+ * checkout, and the base moves to it only from the commit that it was made on.
+ */
+
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { type Finished, shipTask } from '../../domain/review/integration.ts';
+import { conflictError, mergeVerifyError, type Shipped } from '../../domain/review/reviews.ts';
+import { nulSeparated } from '../../domain/task/workspaces.ts';
+import { verifyCommands } from '../../domain/verify/commands.ts';
+import {
+  type CheckResult,
+  checkFailure,
+  heldFor,
+  movedFault,
+  NO_WORK_FOUND,
+} from '../../domain/verify/verification.ts';
+import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from '../../git/base-branch.ts';
+import { mergeCommit } from '../../git/branch-base.ts';
+import { gitOk } from '../../git/git.ts';
+import { baseOf, gitIn, headOf, isAncestor, mergeTrees } from '../../git/repository.ts';
+import { clearScratches, inScratch } from '../../git/scratch.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { oneLine } from '../../lib/text.ts';
+import { isoTime } from '../../lib/time.ts';
+import { changeTask } from '../../store/change.ts';
+import { checkVariables, runCheck } from '../attempt/commands.ts';
+import { doesItself, type Env } from '../env.ts';
+import {
+  type FinishEnd,
+  type FinishRequest,
+  finishUnderLease,
+  type Held,
+  movedFailure,
+  note,
+  targetOf,
+} from './integration.ts';
+
+/** Ships a task. One that can't be merged for a reason that is not its own stays where it is. Throws as `finishUnderLease` does. */
+export function shipOne(env: Env, request: FinishRequest): Promise<FinishEnd> {
+  return finishUnderLease(env, request, 'ship', async (held) => {
+    if (!doesItself(env.settings).ship) return { kind: 'done', result: await shipped(held) };
+    if (held.target.head !== null) {
+      // Whoever had the task before may only be paused, on his way to move the base.
+      await clearCandidates(env, request.taskId);
+      await clearScratches(env);
+    }
+    const moved = movedFailure('ship', held.target);
+    return moved === null ? merge(held) : { kind: 'sent_back', error: moved };
+  });
+}
+
+type MergeEnd = Awaited<ReturnType<Parameters<typeof finishUnderLease>[3]>>;
+
+/** What is known of a merge, as it goes into the attempt's file. */
+type Facts = Pick<Shipped, 'base' | 'base_sha' | 'merge_sha' | 'commands' | 'conflicts'>;
+
+async function merge(held: Held): Promise<MergeEnd> {
+  const { env, request, target } = held;
+  const { head } = target;
+  if (head === null) {
+    throw new ForgeError('NOT_READY', `there is no commit of task ${request.taskId} that could be merged`, {
+      hint: 'ship.policy: merge needs a repository. Set `workspace: worktree`, or `ship: {policy: none}`.',
+    });
+  }
+  for (;;) {
+    const base = await requireBase(env, target.base);
+    const facts: Facts = { base: base.branch, base_sha: base.sha, merge_sha: null, commands: [], conflicts: [] };
+    if (await isAncestor(env, head, base.sha)) return { kind: 'done', result: await merged(held, facts) };
+    const tree = await mergeTrees(env, base.sha, head);
+    if (tree.kind === 'unknown') throw new ForgeError('IO_ERROR', `merging task ${request.taskId}: ${tree.why}`);
+    if (tree.kind === 'conflicts') {
+      const error = conflictError(target.branch ?? head, base.branch, tree.files);
+      await write(held, { ...facts, conflicts: tree.files }, error);
+      return { kind: 'sent_back', error };
+    }
+    const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
+    const checks = await verifyMerge(held, merge_sha);
+    if (checks === null) return null;
+    const failed = checkFailure(checks.results) ?? checks.changed;
+    if (failed !== null) {
+      const error = mergeVerifyError(base.branch, failed);
+      await write(held, { ...facts, merge_sha, commands: checks.results }, error);
+      return { kind: 'sent_back', error };
+    }
+    const end = await land(held, base, merge_sha);
+    if (end === null) return null;
+    if (typeof end === 'object') return { kind: 'sent_back', error: end };
+    if (end === 'done')
+      return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks.results }) };
+    // The base is elsewhere, or one who is late has cleared away what names the merge: it is made and verified anew.
+  }
+}
+
+/** Moves the base. Null when it was stopped; an error when the task's branch has moved. Throws LEASE_STOLEN, and what `advance` throws. */
+async function land(held: Held, base: BaseBranch, merge: string) {
+  const { env, request, commands, claimId } = held;
+  const candidate = { taskId: request.taskId, claimId, sha: merge };
+  await keepCandidate(env, candidate);
+  try {
+    // After it is named: whoever takes the task from now on finds the name, and takes it away.
+    const since = await stillMine(held);
+    if (since !== null) return since;
+    if (commands.stopped) return null;
+    return await advance(env, base, candidate);
+  } finally {
+    await dropCandidate(env, candidate);
+  }
+}
+
+/** Looks once more whether the task is ours and at the reviewed commit. Throws LEASE_STOLEN. */
+async function stillMine({ env, request, attemptId, claimId }: Held) {
+  const { record } = await env.store.read(request.taskId, { thorough: true });
+  if (record === null) throw new ForgeError('LEASE_STOLEN', `the record of task ${request.taskId} is gone`);
+  heldFor(record, { attemptId, claimId });
+  return movedFailure('ship', await targetOf(env, record));
+}
+
+async function requireBase(env: Env, begunFor: string | null): Promise<BaseBranch> {
+  const { branch, sha } = await baseOf(env, begunFor);
+  if (branch !== null) return { branch, sha };
+  throw new ForgeError('NOT_READY', `${env.layout.project} is on no branch, so there is none to merge into`, {
+    hint: 'Check out the branch that tasks are merged into, or name it in .forge/settings.yaml: `ship: {base: main}`.',
+  });
+}
+
+function messageOf({ request, target }: Held, { branch }: BaseBranch): string {
+  const what = target.branch === null ? `the work of ${request.taskId}` : `branch '${target.branch}'`;
+  const title = oneLine(request.task?.title ?? '', 300);
+  return `Merge ${what} into ${branch}${title === '' ? '' : `\n\n${title}`}`;
+}
+
+/** What came of the commands; `changed`: they have changed what they checked, so it is not what passed. */
+interface MergeChecks {
+  results: CheckResult[];
+  changed: ClassifiedError | null;
+}
+
+/** Runs what verifies the task on the result of the merge. Null when it was stopped. */
+async function verifyMerge(held: Held, merge_sha: string): Promise<MergeChecks | null> {
+  const { env, request, dir } = held;
+  const commands = verifyCommands(env.settings.verify.commands, request.task?.verify ?? []);
+  if (commands.length === 0) return { results: [], changed: null };
+  return inScratch(env, { taskId: request.taskId, claimId: held.claimId, commit: merge_sha }, async (cwd) => {
+    const results: CheckResult[] = [];
+    for (const command of commands) {
+      const check = await runCheck(held.commands, {
+        command,
+        dir,
+        index: results.length + 1,
+        cwd,
+        env: { ...checkVariables(env, request), FORGE_PHASE: 'ship' },
+        timeoutMs: env.settings.verify.timeout_ms,
+        note: async (worker) => {
+          await note(held, worker);
+          request.onCommand?.(command.command);
+        },
+      });
+      if (check === null) return null;
+      results.push(check);
+    }
+    return { results, changed: await changedIn(env, cwd, merge_sha) };
+  });
+}
+
+async function changedIn(env: Env, cwd: string, commit: string): Promise<ClassifiedError | null> {
+  const head = (await headOf(env, cwd))?.head ?? null;
+  const { stdout } = await gitOk(
+    ['status', '--porcelain', '-z', '--untracked-files=no', '--no-renames'],
+    gitIn(env, cwd),
+  );
+  const modified = nulSeparated(stdout).map((line) => line.slice(3));
+  const found = { ...NO_WORK_FOUND, files_changed: [] };
+  return movedFault({ ...found, head: commit }, { ...found, head, modified });
+}
+
+async function merged(held: Held, facts: Facts): Promise<Finished> {
+  await write(held, facts, null);
+  return shipped(held);
+}
+
+async function shipped({ env, request, claimId }: Held): Promise<Finished> {
+  const { result } = await changeTask(env, request.taskId, (record) => shipTask(record, { claimId, nowMs: env.now() }));
+  return result;
+}
+
+/** What came of it is written once, before the task moves by it. */
+async function write(held: Held, facts: Facts, error: ClassifiedError | null): Promise<void> {
+  const { env, attemptId, target } = held;
+  const shipped: Shipped = {
+    version: 1,
+    attempt_id: attemptId,
+    merged: error === null,
+    ...facts,
+    head: target.head,
+    error: error && { ...error },
+    shipped_at: isoTime(env.now()),
+  };
+  await env.store.createOnce(held.request.taskId, attemptId, 'ship.json', shipped, env.newOp());
+}

@@ -1,0 +1,125 @@
+/** How attempts, reviews and merges ended, and what a run leaves, as those who follow it are told. */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import { commandFor } from '../../domain/plan/task-command.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import type { OutputTail, RunEvent, RunFinished } from '../../domain/run/events.ts';
+import { type Reason, reasonsToWait, type World } from '../../domain/schedule/readiness.ts';
+import type { FailureReason, TaskRecord, TaskState } from '../../domain/task/records.ts';
+import { fromIso } from '../../lib/time.ts';
+import type { FinishedAttempt } from '../attempt/running-attempt.ts';
+
+interface Base {
+  task_id: string;
+  attempt_id: string;
+  duration_ms: number;
+}
+
+/** Where a task has come to, and by what failure; null when by none. */
+interface Moved {
+  state: TaskState;
+  attempts: number;
+  next_eligible_at: string | null;
+  failure_reason: FailureReason | null;
+  error: ClassifiedError | null;
+  tail: OutputTail;
+}
+
+/** The task has moved on: to another try, or to where no further attempt follows. */
+export function movedEvent(base: Base, { next_eligible_at, failure_reason, ...moved }: Moved, nowMs: number): RunEvent {
+  const { state, attempts, error, tail } = moved;
+  if (state === 'awaiting_respawn' && error !== null) {
+    const delay_ms = next_eligible_at === null ? 0 : Math.max(0, fromIso(next_eligible_at) - nowMs);
+    return { type: 'task_retry', ...base, attempts, error, next_eligible_at, delay_ms, tail };
+  }
+  return { type: 'task_finished', ...base, state, attempts, error, failure_reason, tail };
+}
+
+/** How an attempt at a task's own work ended. */
+export function endingOf(base: Base, { end, record, tail }: FinishedAttempt, nowMs: number): RunEvent {
+  const attempts = record.state.attempt_count;
+  switch (end.kind) {
+    case 'asked': {
+      const { state, failure_reason = null } = record.state;
+      if (end.state !== 'failed') return { type: 'task_parked', ...base, state };
+      return { type: 'task_finished', ...base, state, attempts, error: end.error, failure_reason, tail };
+    }
+    case 'lost':
+      return { type: 'task_interrupted', ...base, state: record.state.state, why: end.why };
+    case 'released':
+      return { type: 'task_interrupted', ...base, state: end.state, why: 'the run was stopped' };
+    default:
+      return movedEvent(base, { ...end.result, attempts, error: end.error, tail }, nowMs);
+  }
+}
+
+/** A task that nobody survives has failed, without another attempt. Null: its record can't be read. */
+export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEvent {
+  const error = record?.state.last_error ?? null;
+  return {
+    type: 'task_finished',
+    task_id,
+    attempt_id: null,
+    state: 'failed',
+    attempts: record?.state.attempt_count ?? 0,
+    duration_ms: 0,
+    error: error && { class: error.class, message: error.message },
+    failure_reason: record?.state.failure_reason ?? null,
+    tail: { stdout: '', stderr: '' },
+  };
+}
+
+/** What tasks wait for themselves; what only waits for another task or phase is left out. */
+export function ownWaits(tasks: readonly PlanTask[], world: World): { task_id: string; reason: string }[] {
+  return tasks.flatMap((task) => {
+    const [reason] = reasonsToWait(task, world);
+    const isOwn = reason?.on === null || reason?.code === 'OVERLAP_CONFLICT';
+    return reason !== undefined && isOwn ? { task_id: task.id, reason: reason.message } : [];
+  });
+}
+
+/** What a run leaves of the tasks that it was to do. */
+export interface Left {
+  /** How many are in each state; `done` and `dropped` are the plan's word. */
+  counts: Record<string, number>;
+  /** What is neither over nor failed, and what it waits for. */
+  blocked: Extract<RunEvent, { type: 'task_blocked' }>[];
+  /** What has failed for good, in this run or before. */
+  failed: RunFinished['failed'][number][];
+}
+
+/** `refused`: why this run would not go on with a task that could be started. */
+export function leftOf(world: World, selected: ReadonlySet<string>, refused: ReadonlyMap<string, string>): Left {
+  const left: Left = { counts: {}, blocked: [], failed: [] };
+  for (const task of world.plan.tasks) {
+    if (!selected.has(task.id)) continue;
+    const record = world.recordOf(task.id);
+    const planned = task.status === 'done' || task.status === 'dropped' ? task.status : null;
+    const state = planned ?? (record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed'));
+    left.counts[state] = (left.counts[state] ?? 0) + 1;
+    if (planned !== null || state === 'shipped' || state === 'cancelled') continue;
+    if (state === 'failed') {
+      const error = record === null || record === 'unreadable' ? null : (record.state.last_error ?? null);
+      left.failed.push({ task_id: task.id, error: error && { class: error.class, message: error.message } });
+      continue;
+    }
+    const why = refused.get(task.id);
+    const reasons = reasonsToWait(task, world).map((reason) => toldWith(reason, why));
+    const shown = reasons.length > 0 ? reasons : [unstarted(commandFor(task, world.workers) !== null, why)];
+    left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: shown });
+  }
+  return left;
+}
+
+/** A task that waits for a review or a merge that this run could not make: for what that failed is what a person asks. */
+function toldWith(reason: Reason, why: string | undefined): Reason {
+  const isOfFinish = reason.code === 'TASK_WAITS_FOR_REVIEW' || reason.code === 'TASK_WAITS_FOR_MERGE';
+  return why === undefined || !isOfFinish ? reason : { ...reason, message: `${reason.message}: ${why}` };
+}
+
+/** Why a task that is ready was not started. */
+function unstarted(hasCommand: boolean, why: string | undefined): Reason {
+  const code = hasCommand ? 'NOT_STARTED' : 'NO_COMMAND';
+  const ready = hasCommand ? 'it is ready and was not started' : 'it is ready and has no `run:`; an agent may claim it';
+  return { code, message: why ?? ready, on: null };
+}

@@ -1,0 +1,202 @@
+/** The part of `run` that takes verified tasks further: reviews and merges, each tried again when it could not be done. */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import { resolveRetry, STEP_RETRY_DEFAULT } from '../../domain/retry/retry.ts';
+import type { RunEvent } from '../../domain/run/events.ts';
+import type { OwnAttempt } from '../../domain/run/live-model.ts';
+import type { OwnerIdentity } from '../../domain/task/identity.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { type FinishPhase, phaseDue } from '../../domain/task/states.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { type Interrupts, raisable } from '../../process/interrupts.ts';
+import type { TaskRead } from '../../store/file/file-store.ts';
+import type { Env } from '../env.ts';
+import type { FinishEnd } from '../integration/integration.ts';
+import { movedEvent } from './event-mapping.ts';
+
+interface Running {
+  phase: FinishPhase;
+  /** Null while it is only being taken up. */
+  attemptId: string | null;
+  sinceMs: number;
+  /** The attempt whose work it is about; null until its record is read. */
+  work: string | null;
+  stop: { raise(): void };
+}
+
+/** What could not be done: a review or a merge of the work of one attempt. Work that is done anew has its own budget. */
+interface Hold {
+  phase: FinishPhase;
+  /** The attempt whose work it is; null in a tree that does not say. */
+  work: string | null;
+  tries: number;
+  counts: Map<string, number>;
+  /** When it may be tried again: milliseconds of the monotonic clock. */
+  untilMs: number;
+  /** Why this run does not try it again; null while it does. */
+  givenUp: string | null;
+}
+
+/** `failed`: the task has failed for good. */
+export type FinisherEnd = 'moved' | 'failed';
+
+export class Finisher {
+  readonly #env: Env;
+  readonly #run: { runId: string; owner: OwnerIdentity };
+  readonly #interrupts: Interrupts;
+  readonly #emit: (event: RunEvent) => void;
+  readonly #running = new Map<string, Running>();
+  readonly #holds = new Map<string, Hold>();
+
+  constructor(
+    env: Env,
+    run: { runId: string; owner: OwnerIdentity },
+    interrupts: Interrupts,
+    emit: (event: RunEvent) => void,
+  ) {
+    this.#env = env;
+    this.#run = run;
+    this.#interrupts = interrupts;
+    this.#emit = emit;
+  }
+
+  /** How many reviews and merges are under way. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** What is under way, and for how long, milliseconds. */
+  running(): { task_id: string; phase: FinishPhase; duration_ms: number }[] {
+    const now = this.#env.ctx.monotonicMs();
+    return [...this.#running].map(([task_id, { phase, sinceMs }]) => ({ task_id, phase, duration_ms: now - sinceMs }));
+  }
+
+  /** The same for whoever shows it. Each is the only attempt of its kind that is told of, so none is numbered. */
+  own(): [taskId: string, OwnAttempt][] {
+    const now = this.#env.ctx.monotonicMs();
+    return [...this.#running].flatMap(([id, { attemptId, sinceMs }]) =>
+      attemptId === null ? [] : [[id, { attempt_id: attemptId, attempt_number: 1, age_ms: now - sinceMs }]],
+    );
+  }
+
+  /** One merge at a time: each is made on the base that the one before has left. */
+  mayBegin(taskId: string, phase: FinishPhase): boolean {
+    if (this.#running.has(taskId)) return false;
+    if (phase === 'ship' && [...this.#running.values()].some((other) => other.phase === 'ship')) return false;
+    return (this.#holds.get(taskId)?.untilMs ?? 0) <= this.#env.ctx.monotonicMs();
+  }
+
+  /** Milliseconds until something that was held may be tried again. */
+  pauseMs(): number {
+    const now = this.#env.ctx.monotonicMs();
+    const waits = [...this.#holds.values()].map(({ untilMs }) => untilMs - now).filter((wait) => wait > 0);
+    return Math.min(Number.POSITIVE_INFINITY, ...waits.map((wait) => wait + 1));
+  }
+
+  /** Forgets what could not be done: a person has changed the plan. */
+  forget(): void {
+    this.#holds.clear();
+  }
+
+  /** What this run does not go on with as it stands, and why not. Somebody else may have taken it further. */
+  refusals(reads: ReadonlyMap<string, TaskRead>): [taskId: string, why: string][] {
+    return [...this.#holds].flatMap(([id, { phase, work, givenUp }]): [string, string][] => {
+      const state = reads.get(id)?.record?.state;
+      if (givenUp === null || state === undefined || state.current_attempt_id !== work) return [];
+      return phaseDue(state.state) === phase ? [[id, givenUp]] : [];
+    });
+  }
+
+  /** Stops what is under way, and gives it back. */
+  interrupt(): void {
+    for (const { stop } of this.#running.values()) stop.raise();
+  }
+
+  /** Reviews or merges one task. Throws what refuses to begin, and IO_ERROR when the tree can't be written. */
+  async finish(task: PlanTask, phase: FinishPhase, refuse: (record: TaskRecord) => void): Promise<FinisherEnd> {
+    const interrupts = raisable(this.#interrupts);
+    const sinceMs = this.#env.ctx.monotonicMs();
+    const running: Running = { phase, attemptId: null, sinceMs, work: null, stop: interrupts };
+    this.#running.set(task.id, running);
+    const request = {
+      ...this.#run,
+      taskId: task.id,
+      task,
+      refuse: (record: TaskRecord) => {
+        running.work = record.state.current_attempt_id;
+        refuse(record);
+      },
+      interrupts,
+      onBegin: ({ attemptId }: { attemptId: string }) => {
+        running.attemptId = attemptId;
+        this.#emit({ type: 'task_finishing', task_id: task.id, phase, attempt_id: attemptId });
+      },
+    };
+    try {
+      return this.#report(task, running, await this.#finish(phase, request));
+    } catch (error) {
+      // The base is gone, say. That is no reason to stop what others work on.
+      if (error instanceof ForgeError && error.code === 'SETTINGS_INVALID') return this.#hold(task, running, error);
+      throw error;
+    } finally {
+      interrupts.stop();
+      this.#running.delete(task.id);
+    }
+  }
+
+  async #finish(
+    phase: FinishPhase,
+    request: Parameters<typeof import('../integration/ship.ts').shipOne>[1],
+  ): Promise<FinishEnd> {
+    // Most runs review and merge nothing.
+    if (phase === 'ship') return (await import('../integration/ship.ts')).shipOne(this.#env, request);
+    return (await import('../integration/review.ts')).reviewTask(this.#env, { ...request, handedIn: null });
+  }
+
+  #report(task: PlanTask, running: Running, end: FinishEnd): FinisherEnd {
+    const base = { task_id: task.id, attempt_id: end.attemptId, duration_ms: end.durationMs };
+    if (end.kind === 'held') return this.#hold(task, running, end.error);
+    this.#holds.delete(task.id);
+    if (end.kind === 'released' || end.kind === 'lost') {
+      const why = end.kind === 'lost' ? end.why : 'the run was stopped';
+      this.#emit({ type: 'task_interrupted', ...base, state: end.state, why });
+      return end.state === 'failed' ? 'failed' : 'moved';
+    }
+    const error = end.kind === 'sent_back' ? end.error : null;
+    const tail = { stdout: '', stderr: '' };
+    this.#emit(movedEvent(base, { ...end.result, error, tail }, this.#env.now()));
+    return end.result.state === 'failed' ? 'failed' : 'moved';
+  }
+
+  /** By the policy for steps: what keeps it from being done may pass. */
+  #hold(task: PlanTask, { phase, work }: Running, error: ForgeError): FinisherEnd {
+    const { retry: settings } = this.#env.settings;
+    const policy = resolveRetry({
+      task: task.retry ?? undefined,
+      settings: settings ?? undefined,
+      default: STEP_RETRY_DEFAULT,
+    });
+    const before = this.#holds.get(task.id);
+    const same = before?.work === work && before.phase === phase;
+    const hold = same ? before : { phase, work, tries: 0, counts: new Map(), untilMs: 0, givenUp: null };
+    hold.tries += 1;
+    const name = classOf(error);
+    const countFor = (key: string) => {
+      const count = (hold.counts.get(key) ?? 0) + 1;
+      hold.counts.set(key, count);
+      return count;
+    };
+    const delay = policy.retryBackoff(name, { attempts: hold.tries, random: this.#env.ctx.random }, countFor);
+    const { code, message, hint } = error;
+    this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: delay });
+    const untilMs = this.#env.ctx.monotonicMs() + (delay ?? 0);
+    this.#holds.set(task.id, { ...hold, untilMs, givenUp: delay === null ? message : null });
+    return 'moved';
+  }
+}
+
+/** What a policy sees of it: how a reviewer failed, else the code in small letters. */
+function classOf({ code, details }: ForgeError): string {
+  const named = (details as { class?: unknown } | undefined)?.class;
+  return typeof named === 'string' ? named : code.toLowerCase();
+}

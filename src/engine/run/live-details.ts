@@ -1,0 +1,101 @@
+/** Looks up for a live view what its records do not hold: what workers wrote last, the kind of work, the text of a question. */
+
+import type { Question } from '../../domain/question/questions.ts';
+import {
+  type LiveModel,
+  type LiveQuestion,
+  type LiveRun,
+  liveModel,
+  type Standing,
+} from '../../domain/run/live-model.ts';
+import type { PhaseOfWork } from '../../domain/task/records.ts';
+import { lastLine } from '../../lib/text.ts';
+import { logFile, readFrom, STREAMS, type StreamName } from '../../store/file/attempt-files.ts';
+import type { Env } from '../env.ts';
+
+/** How many of each list are looked up; a view shows no more. */
+const LOOKED_UP = 12;
+/** How much of a log's end is looked at for its last line, bytes. */
+const TAIL_BYTES = 4096;
+
+export class LiveLook {
+  readonly #env: Pick<Env, 'store' | 'layout'>;
+  /** By attempt, and by question. What is not shown any more is forgotten. */
+  #lines = new Map<string, LastLine>();
+  #phases = new Map<string, Later<PhaseOfWork>>();
+  #questions = new Map<string, Later<Question>>();
+
+  constructor(env: Pick<Env, 'store' | 'layout'>) {
+    this.#env = env;
+  }
+
+  /** Reads no more than a few log files; what takes a longer read is there the next time. Throws IO_ERROR. */
+  model(standing: Standing): LiveModel {
+    const model = liveModel(standing);
+    const [lines, phases, questions] = [this.#lines, this.#phases, this.#questions];
+    [this.#lines, this.#phases, this.#questions] = [new Map(), new Map(), new Map()];
+    for (const run of model.running.slice(0, LOOKED_UP)) {
+      if (run.attempt_id === null) continue;
+      run.line = kept(this.#lines, lines, run.attempt_id, () => new LastLine(this.#dir(run))).look();
+      run.phase = kept(this.#phases, phases, run.attempt_id, () => this.#phaseOf(run)).value;
+    }
+    for (const asked of model.asked.slice(0, LOOKED_UP)) {
+      asked.question = kept(this.#questions, questions, asked.question_id, () => this.#questionOf(asked)).value;
+    }
+    return model;
+  }
+
+  #dir({ task_id, attempt_id }: LiveRun): string {
+    return this.#env.layout.attempt(task_id, attempt_id ?? '');
+  }
+
+  #phaseOf({ task_id, attempt_id }: LiveRun): Later<PhaseOfWork> {
+    const manifest = this.#env.store.readManifest(task_id, attempt_id ?? '');
+    return new Later(manifest.then((found) => found?.phase ?? null));
+  }
+
+  #questionOf({ task_id, attempt_id, question_id }: LiveQuestion): Later<Question> {
+    return new Later(this.#env.store.readQuestion(task_id, attempt_id, question_id));
+  }
+}
+
+function kept<T>(now: Map<string, T>, before: ReadonlyMap<string, T>, key: string, make: () => T): T {
+  const value = before.get(key) ?? make();
+  now.set(key, value);
+  return value;
+}
+
+/** A value that is null until it is there, and where it can't be had. */
+class Later<T> {
+  value: T | null = null;
+
+  constructor(promise: Promise<T | null>) {
+    promise.then(
+      (value) => {
+        this.value = value;
+      },
+      () => {},
+    );
+  }
+}
+
+/** The line that a worker wrote last, on whichever stream. */
+class LastLine {
+  readonly #dir: string;
+  readonly #ends = new Map<StreamName, number>();
+  #line = '';
+
+  constructor(attemptDir: string) {
+    this.#dir = attemptDir;
+  }
+
+  look(): string {
+    for (const stream of STREAMS) {
+      const { text, next } = readFrom(logFile(this.#dir, stream), -TAIL_BYTES);
+      if (next === (this.#ends.get(stream) ?? 0)) continue;
+      this.#ends.set(stream, next);
+      this.#line = lastLine(text) || this.#line;
+    }
+    return this.#line;
+  }
+}

@@ -1,0 +1,41 @@
+/** What a run minds of tasks that write the same files: those that it is about to claim itself, and those to warn of. */
+
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
+import type { RunEvent } from '../../domain/run/events.ts';
+import { holdsBack } from '../../domain/schedule/overlap.ts';
+import { overlapWarnings, type World } from '../../domain/schedule/readiness.ts';
+import type { Env } from '../env.ts';
+
+export class OverlapWatch {
+  readonly #env: Env;
+  readonly #emit: (event: RunEvent) => void;
+  readonly #told = new Set<string>();
+
+  constructor(env: Env, emit: (event: RunEvent) => void) {
+    this.#env = env;
+    this.#emit = emit;
+  }
+
+  /** Whether `task` has to wait for one of this run's own, which may be claimed only in a moment: no record says so yet. */
+  waits(task: PlanTask, own: Iterable<string>, plan: Plan): boolean {
+    return planned(own, plan).some((other) => holdsBack(task, other, this.#env.settings.agents) !== null);
+  }
+
+  /** Warns of what `task` may come to conflict with, this run's own or others'; of each once. */
+  tell(task: PlanTask, own: Iterable<string>, world: World): void {
+    for (const message of overlapWarnings([task], world, planned(own, world.plan))) {
+      if (!this.#told.has(message)) this.#emit({ type: 'warning', message });
+      this.#told.add(message);
+    }
+  }
+}
+
+function planned(ids: Iterable<string>, plan: Plan): PlanTask[] {
+  return [...ids].flatMap((id) => plan.byId.get(id) ?? []);
+}
+
+/** The task that stood in the way of a claim, as the error says. */
+export function inTheWay(error: unknown): string[] {
+  const other = (error as { details?: { overlaps?: unknown } }).details?.overlaps;
+  return typeof other === 'string' ? [other] : [];
+}

@@ -1,0 +1,399 @@
+/**
+ * `run`: works through a plan. It claims what is ready, keeps up to `maxParallel` workers going, and ends when nothing is
+ * left that could come to be started without a person.
+ *
+ * The loop holds no truth of its own: what it decides with is read from the tree, so runs beside it, agents and people at
+ * other terminals are all just changes that it notices.
+ */
+
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
+import { commandFor } from '../../domain/plan/task-command.ts';
+import { openQuestion } from '../../domain/question/questions.ts';
+import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
+import type { Standing } from '../../domain/run/live-model.ts';
+import { dueNow, hasWork, outlook, reasonsToWait, type World } from '../../domain/schedule/readiness.ts';
+import { mayStillRun, selectedTasks } from '../../domain/schedule/run-selection.ts';
+import type { OwnerIdentity } from '../../domain/task/identity.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import type { FinishPhase } from '../../domain/task/states.ts';
+import type { VerifyCommand } from '../../domain/verify/commands.ts';
+import { pendingVerification } from '../../domain/verify/verification.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { plainText } from '../../lib/text.ts';
+import { fromIso } from '../../lib/time.ts';
+import type { Interrupts } from '../../process/interrupts.ts';
+import { LogReader } from '../../store/file/attempt-files.ts';
+import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
+import { startAttempt, takeOverVerification } from '../attempt/start.ts';
+import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
+import { type Env, worldOf, worldWith } from '../env.ts';
+import { endingOf, gaveUpEvent, leftOf, ownWaits } from './event-mapping.ts';
+import { Finisher } from './integrations.ts';
+import { inTheWay, OverlapWatch } from './overlap-watch.ts';
+import type { PlanSource } from './plan-source.ts';
+import { QuestionWatch } from './question-watch.ts';
+import { RecordsSeen } from './record-cache.ts';
+
+/** How long the loop sleeps at most before it looks at the tree again, milliseconds. */
+const POLL_MS = 500;
+/** How often it says what is still running, milliseconds. */
+const STILL_RUNNING_MS = 30_000;
+
+export interface RunOptions {
+  runId: string;
+  owner: OwnerIdentity;
+  maxParallel: number;
+  /** The tasks to work on, with everything they depend on; null for the whole plan. */
+  tasks: readonly string[] | null;
+  /** `stop`: nothing new is started once a task has failed for good. */
+  onFailure: 'continue' | 'stop';
+  /** Whether to emit `task_output` as workers write. */
+  output: boolean;
+}
+
+const LEASES = ['LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'LEASE_STOLEN'];
+/** Errors that mean that somebody else was quicker, or that the task has moved on: another look at the tree follows. */
+const NOT_OURS = [...LEASES, 'NOT_READY', 'OVERLAP_CONFLICT', 'STATE_VERSION_CONFLICT'];
+
+export class RunLoop {
+  readonly #env: Env;
+  readonly #options: RunOptions;
+  readonly #plans: PlanSource;
+  readonly #interrupts: Interrupts;
+  readonly #emit: (event: RunEvent) => void;
+  readonly #seen: RecordsSeen;
+  /** Tasks with a slot; null while the claim is being made. */
+  readonly #active = new Map<string, RunningAttempt | null>();
+  readonly #readers = new Map<RunningAttempt, LogReader>();
+  /** Tasks that can't be worked on for a reason of their own, such as a record that can't be read; each is told once. */
+  readonly #refused = new Map<string, string>();
+  readonly #questions: QuestionWatch;
+  /** Reviews and merges. */
+  readonly #finisher: Finisher;
+  readonly #overlaps: OverlapWatch;
+  /** Ids of the tasks to work on; made anew when the plan changes. */
+  #selected: ReadonlySet<string>;
+  /** Those that failed for good while this run was going. */
+  #failed = false;
+  #broken: unknown = null;
+  #wake: () => void = () => {};
+  #lastLook = 0;
+  #lastSaid = 0;
+  #said = '';
+
+  constructor(
+    env: Env,
+    options: RunOptions,
+    plans: PlanSource,
+    interrupts: Interrupts,
+    emit: (event: RunEvent) => void,
+  ) {
+    this.#env = env;
+    this.#options = options;
+    this.#plans = plans;
+    this.#interrupts = interrupts;
+    this.#emit = emit;
+    this.#questions = new QuestionWatch(env, emit);
+    this.#finisher = new Finisher(env, options, interrupts, emit);
+    this.#seen = new RecordsSeen(env.store);
+    this.#overlaps = new OverlapWatch(env, emit);
+    this.#selected = selectedTasks(options.tasks, plans.current.plan);
+  }
+
+  /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
+  async run(): Promise<RunFinished> {
+    const startedMs = this.#env.ctx.monotonicMs();
+    this.#lastSaid = startedMs;
+    const { runId: run_id, maxParallel: max_parallel } = this.#options;
+    this.#emit({ type: 'run_started', run_id, tasks: this.#selected.size, max_parallel });
+    const stopListening = this.#interrupts.listen(() => this.#interrupted());
+    try {
+      await this.#look();
+      while (await this.#step()) await this.#pause();
+    } finally {
+      stopListening();
+    }
+    if (this.#broken !== null) throw this.#broken;
+    await this.#look();
+    return this.#finish(startedMs);
+  }
+
+  /** What is known at this moment, for whoever shows it; null before the first look. */
+  standing(): Standing | null {
+    if (this.#lastLook === 0) return null;
+    const own = [...this.#active].flatMap(([id, attempt]) =>
+      attempt === null ? [] : [[id, attempt.standing] as const],
+    );
+    return { world: this.#world(), selected: this.#selected, own: new Map([...own, ...this.#finisher.own()]) };
+  }
+
+  /** One round: start what can be started. False when nothing is left to wait for. */
+  async #step(): Promise<boolean> {
+    if (this.#plans.refresh()) {
+      this.#selected = selectedTasks(this.#options.tasks, this.#plan());
+      this.#refused.clear();
+      this.#finisher.forget();
+    }
+    if (this.#env.ctx.monotonicMs() - this.#lastLook >= POLL_MS) await this.#look();
+    const open = this.#mayStart();
+    if (open) this.#startReady();
+    for (const [id, attempt] of this.#active) if (attempt !== null) this.#sayOutput(id, attempt);
+    this.#sayStillRunning();
+    if (this.#active.size + this.#finisher.size > 0) return true;
+    if (!open || this.#broken !== null) return false;
+    const hopeful = mayStillRun(this.#world(), this.#hopefuls());
+    if (hopeful.length > 0) this.#sayWaiting(hopeful);
+    return hopeful.length > 0;
+  }
+
+  #mayStart(): boolean {
+    if (this.#interrupts.level > 0 || this.#broken !== null) return false;
+    if (this.#options.onFailure === 'stop' && this.#failed) return false;
+    return true;
+  }
+
+  #plan(): Plan {
+    return this.#plans.current.plan;
+  }
+
+  /** What is refused for good does not come to an end by itself, and neither does what depends on it. */
+  #hopefuls(): Set<string> {
+    const refused = this.#refusals();
+    return new Set([...this.#selected].filter((id) => !refused.has(id)));
+  }
+
+  /** What this run does not go on with as it stands, and why not. */
+  #refusals(): Map<string, string> {
+    return new Map([...this.#refused, ...this.#finisher.refusals(this.#seen.reads)]);
+  }
+
+  #world(): World {
+    return worldOf(this.#env, this.#plan(), this.#seen.reads);
+  }
+
+  #startReady(): void {
+    // A disk on which leases can't be renewed is no place to take more of them.
+    if ([...this.#active.values()].some((attempt) => attempt?.beatsFail === true)) return;
+    const hasSlot = () => this.#active.size + this.#finisher.size < this.#options.maxParallel;
+    if (!hasSlot()) return;
+    const selected = this.#selected;
+    const world = this.#world();
+    const { due, ready } = outlook(world);
+    const refused = this.#refusals();
+    for (const { task, phase } of due) {
+      if (!hasSlot()) return;
+      if (!selected.has(task.id) || this.#active.has(task.id) || refused.has(task.id)) continue;
+      if (this.#finisher.mayBegin(task.id, phase)) void this.#finishOne(task, phase);
+    }
+    for (const task of ready) {
+      if (!hasSlot()) return;
+      if (!selected.has(task.id) || !hasWork(task, world)) continue;
+      if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
+      if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
+      this.#active.set(task.id, null);
+      void this.#work(task);
+    }
+  }
+
+  /** A review or a merge, from its claim to its end. Never rejects. */
+  async #finishOne(task: PlanTask, phase: FinishPhase): Promise<void> {
+    try {
+      const end = await this.#finisher.finish(task, phase, (record) => this.#refuseUnlessDue(task, phase, record));
+      if (end === 'failed') this.#failed = true;
+    } catch (error) {
+      this.#fault(task.id, error);
+    } finally {
+      await this.#lookAt(task.id).catch((error: unknown) => {
+        this.#broken ??= error;
+      });
+      this.#wake();
+    }
+  }
+
+  #refuseUnlessDue(task: PlanTask, phase: FinishPhase, record: TaskRecord): void {
+    const due = dueNow(task, worldWith(this.#world(), task.id, record));
+    if (due !== phase || this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'it has moved on');
+  }
+
+  /** One task, from its claim to the end of the attempt. Never rejects. */
+  async #work(task: PlanTask): Promise<void> {
+    try {
+      const attempt = await this.#start(task);
+      if (attempt === null) await this.#gaveUp(task.id);
+      else await this.#attend(task, attempt);
+    } catch (error) {
+      // Unless it is seen who was first, the same would be tried again at once.
+      for (const id of inTheWay(error)) await this.#lookAt(id).catch(() => {});
+      this.#fault(task.id, error);
+    } finally {
+      await this.#lookAt(task.id).catch((error: unknown) => {
+        this.#broken ??= error;
+      });
+      this.#active.delete(task.id);
+      this.#wake();
+    }
+  }
+
+  /** What a task is refused for keeps nobody else from going on; a tree that can't be written ends the run. */
+  #fault(taskId: string, error: unknown): void {
+    if (!(error instanceof ForgeError)) this.#broken ??= error;
+    else if (error.code === 'SCHEMA_INVALID' || error instanceof CanNotStart) {
+      this.#refused.set(taskId, error.message);
+      this.#emit({ type: 'warning', message: error.message });
+    } else if (!NOT_OURS.includes(error.code)) this.#broken ??= error;
+    if (this.#broken === null) return;
+    for (const attempt of this.#active.values()) attempt?.interrupt();
+    this.#finisher.interrupt();
+  }
+
+  /** Its command, unless its last attempt has handed in what is still to be verified. */
+  async #start(task: PlanTask): Promise<RunningAttempt | null> {
+    const { runId, owner } = this.#options;
+    const request = {
+      task,
+      plan: this.#plan(),
+      runId,
+      owner,
+      refuse: (record: TaskRecord) => this.#refuse(task, record),
+      onCheck: ({ name, command }: VerifyCommand) =>
+        this.#emit({ type: 'task_verifying', task_id: task.id, name, command }),
+    };
+    const record = this.#world().recordOf(task.id);
+    const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
+    const own = commandFor(task, this.#env.settings.agents);
+    if (unverified || own === null) return takeOverVerification(this.#env, request);
+    const missing = missingAgent(this.#env, task.id, own.from);
+    if (missing !== null) throw missing;
+    return startAttempt(this.#env, { ...request, command: { shell: own.command }, output: 'logs' });
+  }
+
+  #refuse(task: PlanTask, record: TaskRecord): void {
+    const [reason] = reasonsToWait(task, worldWith(this.#world(), task.id, record));
+    if (reason !== undefined) throw new ForgeError('NOT_READY', reason.message);
+    if (this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'the run is being stopped');
+  }
+
+  async #attend(task: PlanTask, attempt: RunningAttempt): Promise<void> {
+    this.#active.set(task.id, attempt);
+    const { attemptId: attempt_id, number: attempt_number, pid } = attempt;
+    if (!attempt.resumed)
+      this.#emit({ type: 'task_started', task_id: task.id, title: task.title, attempt_id, attempt_number, pid });
+    this.#overlaps.tell(task, this.#active.keys(), this.#world());
+    // The interruption may have come while the claim was being made.
+    if (this.#interrupts.level > 0) this.#interrupted();
+    this.#report(task, attempt, await attempt.finished);
+  }
+
+  #report(task: PlanTask, attempt: RunningAttempt, finished: FinishedAttempt): void {
+    const { attemptId: attempt_id } = attempt;
+    this.#sayOutput(task.id, attempt);
+    this.#readers.delete(attempt);
+    if (finished.record.state.state === 'failed') this.#failed = true;
+    const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
+    this.#emit(endingOf(base, finished, this.#env.now()));
+  }
+
+  /** The claim of a task that nobody survives has failed it instead. */
+  async #gaveUp(taskId: string): Promise<void> {
+    await this.#lookAt(taskId);
+    this.#failed = true;
+    this.#emit(gaveUpEvent(taskId, this.#seen.reads.get(taskId)?.record ?? null));
+  }
+
+  #interrupted(): void {
+    for (const attempt of this.#active.values()) {
+      if (this.#interrupts.level > 1) attempt?.kill();
+      else attempt?.interrupt();
+    }
+    this.#wake();
+  }
+
+  /** Reads every task that may have changed since the last look. */
+  async #look(): Promise<void> {
+    this.#lastLook = this.#env.ctx.monotonicMs();
+    for (const task of this.#plan().tasks) await this.#lookAt(task.id);
+  }
+
+  async #lookAt(taskId: string): Promise<void> {
+    await this.#seen.look(taskId);
+    const read = this.#seen.reads.get(taskId);
+    if (read === undefined) return;
+    if (await this.#questions.resumed(read)) await this.#seen.look(taskId);
+    if (this.#selected.has(taskId)) await this.#questions.tell(this.#seen.reads.get(taskId) ?? read);
+  }
+
+  /** Sleeps until an attempt ends, an interruption comes, a backoff is over, or it is time to look again. */
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#pauseMs());
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #pauseMs(): number {
+    const now = this.#env.now();
+    let wait = Math.min(POLL_MS, this.#finisher.pauseMs());
+    for (const read of this.#seen.reads.values()) {
+      const until = read.record && (openQuestion(read.record)?.expires_at ?? read.record.state.next_eligible_at);
+      const left = until ? fromIso(until) - now : 0;
+      if (left > 0) wait = Math.min(wait, left + 1);
+    }
+    return wait;
+  }
+
+  /** What the worker wrote since the last look, for those who follow it. */
+  #sayOutput(task_id: string, attempt: RunningAttempt): void {
+    if (!this.#options.output) return;
+    const reader = this.#readers.get(attempt) ?? new LogReader(attempt.dir);
+    this.#readers.set(attempt, reader);
+    const attempt_id = attempt.attemptId;
+    reader.drain(({ stream, text }) =>
+      this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: plainText(text) }),
+    );
+  }
+
+  #sayStillRunning(): void {
+    const now = this.#env.ctx.monotonicMs();
+    if (now - this.#lastSaid < STILL_RUNNING_MS) return;
+    const tasks = [...this.#active].flatMap(([task_id, attempt]) =>
+      attempt ? { task_id, duration_ms: attempt.ageMs } : [],
+    );
+    tasks.push(...this.#finisher.running());
+    // What is being started has its own line in a moment.
+    if (tasks.length === 0) return;
+    this.#lastSaid = now;
+    const busy = new Set(tasks.map(({ task_id }) => task_id));
+    const waiting = outlook(this.#world()).waiting.filter(({ task }) => !busy.has(task.id)).length;
+    this.#emit({ type: 'still_running', tasks, waiting });
+  }
+
+  /** Says what the run waits for when it has nothing to do itself; once, until that changes. */
+  #sayWaiting(tasks: readonly PlanTask[]): void {
+    const direct = ownWaits(tasks, this.#world());
+    const said = JSON.stringify(direct.map((item) => item.task_id));
+    if (said === this.#said || direct.length === 0) return;
+    this.#said = said;
+    this.#emit({ type: 'waiting', for: direct });
+  }
+
+  #finish(startedMs: number): RunFinished {
+    const { counts, blocked, failed } = leftOf(this.#world(), this.#selected, this.#refusals());
+    for (const event of blocked) this.#emit(event);
+    const interrupted = this.#interrupts.level > 0;
+    const exit_code = interrupted ? 130 : failed.length > 0 ? 1 : blocked.length > 0 ? 4 : 0;
+    const finished: RunFinished = {
+      type: 'run_finished',
+      run_id: this.#options.runId,
+      counts,
+      failed,
+      exit_code,
+      duration_ms: this.#env.ctx.monotonicMs() - startedMs,
+      interrupted,
+    };
+    this.#emit(finished);
+    return finished;
+  }
+}

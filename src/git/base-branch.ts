@@ -1,0 +1,202 @@
+/** The one place that moves the branch that tasks are merged into: never back, never over anybody's changes. */
+
+import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
+import type { Env } from '../engine/env.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
+import { wayBack } from './checkout-rollback.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitResult, git, gitOk, lastWords } from './git.ts';
+import { branchCommit, type GitEnv, gitIn, isAncestor, listWorktrees, repositoryOf } from './repository.ts';
+import { isThere } from './worktree-files.ts';
+import { branchesUnderWay } from './worktree-removal.ts';
+
+export interface BaseBranch {
+  branch: string;
+  /** What it was at when it was looked at. */
+  sha: string;
+}
+
+/** How long a git of somebody else's in the same checkout is waited for, and how often it is looked at, milliseconds. */
+const LOCK_WAIT = { mostMs: 3000, lookMs: 100 };
+
+const CANDIDATES = 'refs/forge/ship/';
+
+/**
+ * The ref that names the merge that a claim is about to ship. Whoever takes a task over deletes those of others first; the
+ * base moves only while it is there, so that one who was paused moves nothing when he comes back.
+ */
+function candidateRef({ taskId, claimId }: Candidate): string {
+  return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}/${claimId}`;
+}
+
+/** A merge that is about to be shipped, and under which claim. */
+export interface Candidate {
+  taskId: string;
+  claimId: string;
+  sha: string;
+}
+
+export async function keepCandidate(env: GitEnv, candidate: Candidate): Promise<void> {
+  await gitOk(['update-ref', candidateRef(candidate), candidate.sha], gitIn(env));
+}
+
+/** The merge is shipped, or won't be. */
+export async function dropCandidate(env: GitEnv, candidate: Candidate): Promise<void> {
+  // Git refuses where it is gone already.
+  await git(['update-ref', '-d', candidateRef(candidate), candidate.sha], gitIn(env));
+}
+
+/** Takes away what names merges of the task, if anything does. Whoever made them is not asked. Never rejects. */
+export async function callOff(env: GitEnv, taskId: string): Promise<void> {
+  // Without a git there is nobody who merges.
+  const named = await candidates(env).catch(() => []);
+  for (const { ref, of } of named) {
+    if (of === taskId) await git(['update-ref', '-d', ref], gitIn(env)).catch(() => {});
+  }
+}
+
+/**
+ * Deletes what names merges of `taskId`, whoever made them, and those of tasks that nobody holds any more: they were left by
+ * one who was killed.
+ */
+export async function clearCandidates(env: Env, taskId: string): Promise<void> {
+  for (const { ref, of } of await candidates(env)) {
+    if (of !== null && of !== taskId && (await env.store.read(of)).record?.lease != null) continue;
+    await gitOk(['update-ref', '-d', ref], gitIn(env));
+  }
+}
+
+/** `of`: the task; null where the name is none that forge gives. */
+async function candidates(env: GitEnv): Promise<{ ref: string; of: string | null }[]> {
+  const { stdout } = await gitOk(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env));
+  const refs = stdout.split('\n').filter((line) => line !== '');
+  return refs.map((ref) => ({ ref, of: taskOfBranch(`forge/${ref.slice(CANDIDATES.length, ref.lastIndexOf('/'))}`) }));
+}
+
+/**
+ * Moves the base to a merge that was made on `base.sha`. Where a checkout has the base, its files follow, as after a pull
+ * that only fast-forwards: git refuses to touch anything that is not committed there.
+ * `moved`: the base is elsewhere by now, and the merge has to be made anew. `fenced`: the ref that names the merge does so
+ * no more, and nothing was moved.
+ * Throws NOT_READY when such a checkout is in the way, IO_ERROR.
+ */
+export async function advance(env: Env, base: BaseBranch, candidate: Candidate): Promise<'done' | 'moved' | 'fenced'> {
+  const { taskId, sha: merge } = candidate;
+  const ref = candidateRef(candidate);
+  const { place, result } = await step(env, base, ref, merge);
+  const now = await branchCommit(env, base.branch);
+  if (now !== null && (await isAncestor(env, merge, now))) return 'done';
+  if (now !== base.sha) return 'moved';
+  if ((await refAt(env, ref)) !== merge) return 'fenced';
+  // Somebody has moved the base there and back.
+  if (result === null) return 'moved';
+  throw place === null ? notMoved(base, result) : inTheWay(base, taskId, place, result);
+}
+
+/** `place`: the checkout that has the base, null when there is none. `result`: what git said; null when it was not asked. */
+interface Step {
+  place: string | null;
+  result: GitResult | null;
+}
+
+async function step(env: Env, base: BaseBranch, ref: string, merge: string): Promise<Step> {
+  const { commonDir } = await repositoryOf(env);
+  if ((await checkoutOf(env, base)) === undefined) {
+    if (branchesUnderWay(commonDir).has(base.branch)) throw underWay(base);
+    return { place: null, result: await moveRef(env, base, ref, merge) };
+  }
+  // Two gits that bring one checkout up to date at once would each put its own files there, and one of the two its commit.
+  return exclusively(`${commonDir}/forge-landing.lock`, async (held) => {
+    const checkout = await checkoutOf(env, base);
+    // A fast-forward asks only for an older commit: it would bring back what a person has just taken off the branch.
+    if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };
+    return { place: checkout.path, result: await follow(env, checkout.path, base, ref, merge, held) };
+  });
+}
+
+async function checkoutOf(env: Env, { branch }: BaseBranch) {
+  const checkout = (await listWorktrees(env)).find((each) => each.branch === branch);
+  if (checkout === undefined || isThere(checkout.path)) return checkout;
+  throw new ForgeError('NOT_READY', `${branch} is checked out in ${checkout.path}, which is not there`, {
+    hint: 'Bring that folder back; or have git forget it with `git worktree prune`.',
+  });
+}
+
+/** Brings a checkout to a merge that `ref` names. A git that works there at this moment is waited for. */
+async function follow(
+  env: Env,
+  place: string,
+  base: BaseBranch,
+  ref: string,
+  merge: string,
+  held: StillHeld,
+): Promise<GitResult> {
+  const end = env.ctx.monotonicMs() + LOCK_WAIT.mostMs;
+  for (;;) {
+    const putBack = await wayBack(env, place, base.sha, merge);
+    const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS });
+    const isBusy = result.stderr.includes('index.lock') && isLocked(result);
+    const isHalfDone = result.code !== 0 && !isBusy && (await branchCommit(env, base.branch)) === base.sha;
+    // One who was paused until others went on would take out what they have put there.
+    if (isHalfDone && held()) await putBack();
+    if (!isBusy || env.ctx.monotonicMs() >= end) return result;
+    await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT.lookMs));
+  }
+}
+
+function isLocked({ stderr }: GitResult): boolean {
+  return stderr.includes(".lock': File exists");
+}
+
+/** No hooks, no stash, no editor: only the step from one commit to a later one, or nothing. Files that git ignores are somebody's too. */
+const FOLLOW = [
+  '-c',
+  'core.hooksPath=/dev/null',
+  'merge',
+  '--ff-only',
+  '--no-overwrite-ignore',
+  '--no-autostash',
+  '--no-verify-signatures',
+  '--no-stat',
+  '--quiet',
+];
+
+/** Both refs in one transaction: the base moves only while the candidate is ours. */
+function moveRef(env: GitEnv, { branch, sha }: BaseBranch, ref: string, merge: string): Promise<GitResult> {
+  const input = `start\nverify ${ref} ${merge}\nupdate refs/heads/${branch} ${merge} ${sha}\nprepare\ncommit\n`;
+  return git(['update-ref', '-m', 'forge: ship', '--stdin'], { ...gitIn(env), input });
+}
+
+async function refAt(env: GitEnv, ref: string): Promise<string | null> {
+  const { code, stdout } = await git(['rev-parse', '--verify', '--quiet', ref], gitIn(env));
+  return code === 0 ? stdout.trim() : null;
+}
+
+function notMoved({ branch }: BaseBranch, result: GitResult): ForgeError {
+  return new ForgeError('IO_ERROR', `moving branch ${branch}: ${lastWords(result)}`, {
+    hint: 'See what git says above. Repeat the command once that is mended.',
+  });
+}
+
+/** Names of files that git lists one a line, behind a tab. */
+function filesNamed(stderr: string): string {
+  const names = [...stderr.matchAll(/^\t(.+)$/gm)].map(([, name]) => name ?? '');
+  return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
+}
+
+function underWay({ branch }: BaseBranch): ForgeError {
+  return new ForgeError('NOT_READY', `a rebase or a bisect of ${branch} is not finished, so it can't move`, {
+    hint: 'Finish it, or give it up; then repeat the command.',
+  });
+}
+
+function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result: GitResult): ForgeError {
+  const files = filesNamed(result.stderr);
+  const why = files === '' ? lastWords(result) : `what is not committed there would be overwritten: ${files}`;
+  const mend = isLocked(result)
+    ? 'Let that git end, or remove the lock if none runs there any more'
+    : 'Commit or stash that, or name a branch in ship.base that nobody has checked out';
+  return new ForgeError('NOT_READY', `${branch} is checked out in ${place}, and can't move: ${why}`, {
+    hint: `${mend}. Then: \`forge orchestrate ship ${taskId}\`.`,
+  });
+}

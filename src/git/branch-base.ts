@@ -1,0 +1,72 @@
+/** Where the branch of a task starts: at the base, with the work of what the task depends on. No checkout is touched. */
+
+import { branchFor } from '../domain/task/workspaces.ts';
+import type { Env } from '../engine/env.ts';
+import { type GitResult, git, gitOk } from './git.ts';
+import { baseOf, branchCommit, type GitEnv, gitIn, isAncestor, mergeTrees } from './repository.ts';
+
+/** A task as far as its workspace is about it. */
+export interface WorkspaceTask {
+  id: string;
+  depends_on: readonly string[];
+}
+
+/** Who merges where git knows nobody. */
+export const NOBODY = { name: 'forge', email: 'forge@localhost' };
+
+/**
+ * The commit that the branch of a task starts at. Branches of dependencies that are not in the base yet are folded in, in
+ * the order of the plan; one that can't be is left out, with a warning.
+ * Throws SETTINGS_INVALID when the base is no branch, IO_ERROR.
+ */
+export async function startPoint(env: Env, task: WorkspaceTask): Promise<string> {
+  let point = (await baseOf(env)).sha;
+  for (const dependency of new Set(task.depends_on)) {
+    const tip = await branchCommit(env, branchFor(dependency));
+    if (tip !== null) point = await folded(env, task.id, point, dependency, tip);
+  }
+  return point;
+}
+
+async function folded(env: Env, taskId: string, point: string, dependency: string, tip: string): Promise<string> {
+  if (await isAncestor(env, tip, point)) return point;
+  if (await isAncestor(env, point, tip)) return tip;
+  const merged = await mergeTrees(env, point, tip);
+  if (merged.kind === 'clean') return mergeCommit(env, merged.tree, [point, tip], messageOf(taskId, dependency));
+  const why = merged.kind === 'conflicts' ? `it conflicts in ${merged.files.join(', ')}` : merged.why;
+  env.warn(
+    `the worktree of task ${taskId} starts without the work of ${dependency} (branch ${branchFor(dependency)}): ${why}`,
+  );
+  return point;
+}
+
+function messageOf(taskId: string, dependency: string): string {
+  return `Merge branch '${branchFor(dependency)}' into ${branchFor(taskId)}`;
+}
+
+/** Makes a commit of a tree that two were merged into. Throws IO_ERROR. */
+export async function mergeCommit(
+  env: Env,
+  tree: string,
+  parents: readonly string[],
+  message: string,
+): Promise<string> {
+  const args = ['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', message];
+  const options = gitIn(env);
+  const { stdout } = await gitOk(args, { ...options, env: { ...options.env, ...(await identity(env)) } });
+  return stdout.trim();
+}
+
+/** What git needs to be told to commit: nothing where it knows who commits. */
+export async function identity(env: GitEnv): Promise<Record<string, string>> {
+  const known = ({ code }: GitResult) => code === 0;
+  const roles = ['AUTHOR', 'COMMITTER'];
+  const answers = await Promise.all(roles.map((role) => git(['var', `GIT_${role}_IDENT`], gitIn(env))));
+  const missing = roles.filter((_, index) => !known(answers[index] as GitResult));
+  return Object.fromEntries(
+    missing.flatMap((role) => [
+      [`GIT_${role}_NAME`, NOBODY.name],
+      [`GIT_${role}_EMAIL`, NOBODY.email],
+    ]),
+  );
+}

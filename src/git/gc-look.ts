@@ -1,0 +1,172 @@
+/** What gc sees of git: the branches and worktrees of tasks, and whether the work of one is in the base. Changes nothing. */
+
+import type { SeenBranch, SeenWorktree } from '../domain/gc/gc-plan.ts';
+import { branchFor, isCommitId, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { once } from '../lib/once.ts';
+import { gitOk } from './git.ts';
+import { isMerged } from './merged.ts';
+import { branchUses } from './removal.ts';
+import {
+  baseOf,
+  branchCommit,
+  commitOf,
+  type GitEnv,
+  gitIn,
+  listWorktrees,
+  type Repository,
+  repositoryOf,
+} from './repository.ts';
+import { lookForRepository } from './repository-look.ts';
+import { foldersBelow, isOwnName, nameBelow, worktreesFolder } from './worktree-files.ts';
+
+export { pruneBranch, type Removal, removeWorktree } from './removal.ts';
+
+export interface GitLook {
+  /** Branches of tasks, sorted by name. */
+  branches: SeenBranch[];
+  /** Worktrees and other folders directly below the worktree root, sorted by name. */
+  worktrees: SeenWorktree[];
+  /**
+   * The commit of a task whose work is in the base, as of the look: `targetSha`, that of its verified verdict in full, or
+   * with null what its branch is at. Null when there is no such commit, and when nothing proves that. Throws IO_ERROR.
+   */
+  mergedSha(taskId: string, targetSha: string | null): Promise<string | null>;
+}
+
+const NOTHING: GitLook = { branches: [], worktrees: [], mergedSha: async () => null };
+
+/**
+ * Looks at the project's repository; without one, or without git, there is nothing to see. A branch that is not in the base by
+ * its commits is compared by what they change, which takes several processes: only where it has no worktree and `isAsked` is
+ * true of its task. Throws SETTINGS_INVALID when something is to be compared with `ship.base` and that is no branch, IO_ERROR
+ * when git fails.
+ */
+export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolean = () => true): Promise<GitLook> {
+  const here = await seenHere(env);
+  if (here === null) return NOTHING;
+  const known = new Map<string, Promise<boolean>>();
+  const look: Look = {
+    repository: once(() => repositoryIfAny(env)),
+    base: once(() => baseOf(env).then(({ sha }) => sha)),
+    isMerged(sha) {
+      const answer = known.get(sha) ?? look.base().then((base) => isMerged(env, base, sha));
+      known.set(sha, answer);
+      return answer;
+    },
+  };
+  return {
+    branches: await branchesSeen(env, here.branches, look, isAsked),
+    worktrees: worktreesSeen(env, here.worktrees),
+    async mergedSha(taskId, targetSha) {
+      if ((await look.repository()) === null) return null;
+      const sha = targetSha === null ? await workOn(env, branchFor(taskId)) : await commitNamed(env, targetSha);
+      return sha !== null && (await look.isMerged(sha)) ? sha : null;
+    },
+  };
+}
+
+/** The repository, the base, and what is in it, as of the look. Found out where something needs it: every git that is started is felt. */
+interface Look {
+  repository(): Promise<Repository | null>;
+  base(): Promise<string>;
+  isMerged(sha: string): Promise<boolean>;
+}
+
+interface TaskBranch {
+  name: string;
+  task_id: string;
+  sha: string;
+}
+
+/**
+ * Branches of tasks, and the worktrees with the main checkout first. git is asked for what there may be. Null where there is no
+ * repository that worktrees could be made of, and where there is no git. Throws IO_ERROR for any other failure.
+ */
+async function seenHere(
+  env: GitEnv,
+): Promise<{ branches: TaskBranch[]; worktrees: Pick<ListedWorktree, 'path' | 'branch' | 'head'>[] } | null> {
+  const found = lookForRepository(env.layout.project);
+  if (found === null) return null;
+  try {
+    const [branches, worktrees] = await Promise.all([
+      found.branches ? branchesOf(env) : [],
+      found.worktrees ? listWorktrees(env) : [{ path: found.top, branch: null, head: null }],
+    ]);
+    return { branches, worktrees };
+  } catch (error) {
+    if (!(error instanceof ForgeError) || (await repositoryIfAny(env)) !== null) throw error;
+    return null;
+  }
+}
+
+async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {
+  try {
+    return await repositoryOf(env);
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    const cause = error.cause as NodeJS.ErrnoException | undefined;
+    if (error.code === 'SETTINGS_INVALID' || cause?.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** What a branch is at. Null without it, and while it is where it was begun: what was there before is in every base. */
+async function workOn(env: GitEnv, branch: string): Promise<string | null> {
+  const sha = await branchCommit(env, branch);
+  if (sha === null) return null;
+  const { stdout } = await gitOk(['reflog', 'show', '--format=%gs', `refs/heads/${branch}`, '--'], gitIn(env));
+  return /^branch: Created from [^\n]*\n?$/.test(stdout) ? null : sha;
+}
+
+/** Only the full name of a commit: a worker wrote it, and anything else could name whatever it likes. */
+async function commitNamed(env: GitEnv, sha: string): Promise<string | null> {
+  return isCommitId(sha) ? commitOf(env, sha) : null;
+}
+
+async function branchesSeen(
+  env: GitEnv,
+  all: readonly TaskBranch[],
+  look: Look,
+  isAsked: (taskId: string) => boolean,
+): Promise<SeenBranch[]> {
+  const repository = all.length === 0 ? null : await look.repository();
+  if (repository === null) return [];
+  const inBase = new Set((await branchesOf(env, `--merged=${await look.base()}`)).map(({ name }) => name));
+  const useOf = await branchUses(env, repository);
+  const seen: SeenBranch[] = [];
+  for (const { name, task_id, sha } of all) {
+    const has_worktree = useOf(name, task_id) !== null;
+    const merged = inBase.has(name) || (!has_worktree && isAsked(task_id) && (await look.isMerged(sha)));
+    seen.push({ name, task_id, sha, has_worktree, merged });
+  }
+  return seen;
+}
+
+/** A branch that is only another name of one is left out. */
+async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]> {
+  const format = '--format=%(objectname) %(refname) %(symref)';
+  const { stdout } = await gitOk(['for-each-ref', format, ...only, '--', 'refs/heads/forge/'], gitIn(env));
+  return stdout.split('\n').flatMap((line) => {
+    const [sha = '', ref = '', symref = ''] = line.split(' ');
+    const name = ref.replace(/^refs\/heads\//, '');
+    const task_id = taskOfBranch(name);
+    return task_id === null || symref !== '' ? [] : [{ name, task_id, sha }];
+  });
+}
+
+function worktreesSeen(
+  env: GitEnv,
+  [main, ...linked]: readonly Pick<ListedWorktree, 'path' | 'branch' | 'head'>[],
+): SeenWorktree[] {
+  const root = worktreesFolder(env.layout, env.settings.agents.worktree_root);
+  if (root === null) return [];
+  const registered = linked.flatMap(({ path, branch, head }): SeenWorktree[] => {
+    const name = nameBelow(root, path);
+    return name === null || isOwnName(name) ? [] : [{ path, name, branch, head: head ?? '', registered: true }];
+  });
+  const known = new Set([main?.path, ...registered.map(({ path }) => path)]);
+  const others = foldersBelow(root).filter((name) => !known.has(`${root}/${name}`));
+  const unknown = others.map((name) => ({ path: `${root}/${name}`, name, branch: null, head: '', registered: false }));
+  return [...registered, ...unknown].sort((a, b) => (a.name < b.name ? -1 : 1));
+}

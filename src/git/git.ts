@@ -1,0 +1,172 @@
+/** Runs git: without a prompt, in no repository but the one of its folder, and never without an end. */
+
+import { existsSync } from 'node:fs';
+import { withoutGitLocals } from '../domain/task/workspaces.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { oneLine } from '../lib/text.ts';
+
+/** Milliseconds that a command of git may take. */
+const TIMEOUT_MS = 60_000;
+
+/** Milliseconds that one may take which goes through all files of a checkout. */
+export const CHECKOUT_TIMEOUT_MS = 600_000;
+
+/** Bytes that it may print on either stream. */
+const OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
+
+/** Milliseconds that what a hook has left behind may hold stderr open once git has ended. It holds no more than messages. */
+const STDERR_WAIT_MS = 500;
+
+export interface GitOptions {
+  /** The folder that it runs in. */
+  cwd: string;
+  /** The environment that it is given, but for what would make it ask or look elsewhere. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds after which it is killed; a minute when left out. */
+  timeoutMs?: number;
+  /** An index of its own, instead of that of the checkout. */
+  indexFile?: string;
+  /** What it reads from stdin; default: nothing. */
+  input?: string;
+}
+
+export interface GitResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Passed over in all that forge asks of git: they change how file names and patterns are read. */
+const PATHSPEC_SWITCHES = /^GIT_(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS$/;
+
+/** Whoever asks a question gets no answer: not on the terminal, not by a window, not in an editor. */
+const UNASKING = {
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_ASKPASS: 'true',
+  SSH_ASKPASS: 'true',
+  SSH_ASKPASS_REQUIRE: 'never',
+  GIT_EDITOR: 'true',
+  GIT_SEQUENCE_EDITOR: 'true',
+  GIT_PAGER: 'cat',
+  LC_ALL: 'C',
+};
+
+/** The environment that git runs in. */
+function environment({ env, indexFile }: GitOptions): Record<string, string | undefined> {
+  const own = Object.entries(withoutGitLocals(env)).filter(([name]) => !PATHSPEC_SWITCHES.test(name));
+  const index = indexFile === undefined ? {} : { GIT_INDEX_FILE: indexFile };
+  return { ...Object.fromEntries(own), ...UNASKING, ...index };
+}
+
+/** The command as a person would write it, cut to what tells one from another. */
+function named(args: readonly string[]): string {
+  return oneLine(`git ${args.join(' ')}`, 120);
+}
+
+/**
+ * Runs git with these arguments; whatever exit code it has is an answer. Throws IO_ERROR when there is no git, when it is
+ * ended by a signal, takes too long or prints too much.
+ */
+export function git(args: readonly string[], options: GitOptions): Promise<GitResult> {
+  const { spawn } = process.getBuiltinModule('node:child_process');
+  return new Promise((resolve, reject) => {
+    // A session of its own has no terminal to ask on, and is killed as a whole: hooks and filters too.
+    const child = spawn('git', args, {
+      cwd: options.cwd,
+      env: environment(options),
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const refuse = (error: Error) => reject(notStarted(error, args, options.cwd));
+    child.on('error', refuse);
+    // A git that gives up early reads no more; its exit says why.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(options.input);
+    // There are no streams at all when this process had no file descriptor left for them; the error follows.
+    if (!child.stdout || !child.stderr) return;
+    const streams = { stdout: child.stdout, stderr: child.stderr };
+    let killedFor: string | null = null;
+    const kill = (why: string) => {
+      killedFor ??= why;
+      killGroup(child.pid);
+      streams.stdout.destroy();
+    };
+    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    const timer = setTimeout(() => kill(`took longer than ${timeoutMs / 1000} s and was stopped`), timeoutMs);
+    const tooMuch = () => kill(`printed more than ${OUTPUT_MAX_BYTES} bytes and was stopped`);
+    const stdout = gathered(streams.stdout, tooMuch);
+    const stderr = gathered(streams.stderr, tooMuch);
+    child.on('error', () => clearTimeout(timer));
+    child.on('exit', async (code, signal) => {
+      clearTimeout(timer);
+      // Hooks write to stderr alone, so that what git itself said on stdout is whole when git is gone.
+      await stdout.ended;
+      await Promise.race([stderr.ended, pause(STDERR_WAIT_MS)]);
+      streams.stderr.destroy();
+      const failure = killedFor ?? (code === null ? `was ended by ${signal}` : null);
+      if (failure !== null) reject(new ForgeError('IO_ERROR', `${named(args)}: ${failure}`, { hint: SLOW_HINT }));
+      else resolve({ code: code ?? 1, stdout: stdout.text(), stderr: stderr.text() });
+    });
+  });
+}
+
+const SLOW_HINT = 'Run the command yourself in the repository to see what it waits for; then repeat this one.';
+
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended just now.
+  }
+}
+
+/** What a stream brings. Nothing after `OUTPUT_MAX_BYTES` is kept. */
+function gathered(stream: NodeJS.ReadableStream, tooMuch: () => void): { text(): string; ended: Promise<void> } {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  stream.on('data', (part: Uint8Array) => {
+    bytes += part.length;
+    if (bytes > OUTPUT_MAX_BYTES) tooMuch();
+    else parts.push(part);
+  });
+  const ended = new Promise<void>((resolve) => stream.on('close', () => resolve()));
+  return { text: () => Buffer.concat(parts).toString('utf8'), ended };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
+
+function notStarted(error: Error, args: readonly string[], cwd: string): ForgeError {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOENT') return new ForgeError('IO_ERROR', `${named(args)}: ${error.message}`, { cause: error });
+  // A missing program and a missing folder look the same from here.
+  if (!existsSync(cwd))
+    return new ForgeError('IO_ERROR', `${named(args)}: there is no folder ${cwd}`, { cause: error });
+  return new ForgeError('IO_ERROR', 'git is not installed, or not in PATH', {
+    hint: 'Install git, or set `workspace: none` in .forge/settings.yaml.',
+    cause: error,
+  });
+}
+
+/** Runs git and returns what it printed. Throws IO_ERROR with git's own words unless its exit code is one of `expected`. */
+export async function gitOk(
+  args: readonly string[],
+  options: GitOptions,
+  expected: readonly number[] = [0],
+): Promise<GitResult> {
+  const result = await git(args, options);
+  if (expected.includes(result.code)) return result;
+  throw new ForgeError('IO_ERROR', `${named(args)}: ${lastWords(result)}`, {
+    hint: 'See what git says above. Repeat the command once that is mended.',
+    details: { exit_code: result.code },
+  });
+}
+
+/** The line by which git says why it gave up. */
+export function lastWords({ code, stderr }: GitResult): string {
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+  const line = lines.findLast((each) => /^(fatal|error): /.test(each)) ?? lines.at(-1);
+  return line === undefined ? `exit code ${code}` : oneLine(line.replace(/^(fatal|error): /, ''), 300);
+}

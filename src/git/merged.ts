@@ -1,0 +1,47 @@
+/** Whether the work of a task is in the base: its commits, or what they change. No checkout is touched. */
+
+import { NOBODY } from './branch-base.ts';
+import { git, gitOk } from './git.ts';
+import { type GitEnv, gitIn, isAncestor } from './repository.ts';
+
+/**
+ * Whether all of a commit's work is in the base: as the commit itself; as other commits that change the same, after a rebase
+ * or cherry-picks; or squashed into one. Both are commits that exist. Throws IO_ERROR.
+ */
+export async function isMerged(env: GitEnv, base: string, sha: string): Promise<boolean> {
+  return (await isAncestor(env, sha, base)) || (await hasPatchesOf(env, base, sha));
+}
+
+async function hasPatchesOf(env: GitEnv, base: string, sha: string): Promise<boolean> {
+  const { code, stdout } = await gitOk(['merge-base', base, sha], gitIn(env), [0, 1]);
+  if (code === 1) return false;
+  return (await isRebased(env, base, sha)) || (await isSquashed(env, base, sha, stdout.trim()));
+}
+
+/** Whether the base has the patch of each commit. A merge has none: what it resolved could not be found, so it proves nothing. */
+async function isRebased(env: GitEnv, base: string, sha: string): Promise<boolean> {
+  const merges = await gitOk(['rev-list', '--min-parents=2', '--max-count=1', sha, `^${base}`], gitIn(env));
+  return merges.stdout === '' && (await areAllIn(env, base, sha));
+}
+
+/** Whether one commit of the base changes what all of them together do. */
+async function isSquashed(env: GitEnv, base: string, sha: string, fork: string): Promise<boolean> {
+  // Without a date of its own it is the same object at every look.
+  const date = '2000-01-01T00:00:00Z';
+  const who = ['AUTHOR', 'COMMITTER'].flatMap((role) => [
+    [`GIT_${role}_NAME`, NOBODY.name],
+    [`GIT_${role}_EMAIL`, NOBODY.email],
+    [`GIT_${role}_DATE`, date],
+  ]);
+  const options = { ...gitIn(env), env: { ...env.ctx.env, ...Object.fromEntries(who) } };
+  const made = await git(['commit-tree', `${sha}^{tree}`, '-p', fork, '-m', 'all of a branch'], options);
+  // Where nothing can be written, as in a repository that is read-only, there is no proof.
+  return made.code === 0 && (await areAllIn(env, base, made.stdout.trim()));
+}
+
+/** Whether the base has the patch of every commit that leads to `sha`; a commit that changes nothing has none. */
+async function areAllIn(env: GitEnv, base: string, sha: string): Promise<boolean> {
+  const { stdout } = await gitOk(['cherry', base, sha], gitIn(env));
+  const lines = stdout.split('\n').filter((line) => line !== '');
+  return lines.length > 0 && lines.every((line) => line.startsWith('- '));
+}

@@ -1,0 +1,190 @@
+/**
+ * Keeps what is about to lose its name: a commit that nothing else leads to, and work in a worktree that is in no commit. Each
+ * gets a ref `refs/forge/rescue/<task>/<time>`. Only objects and that ref are written; no branch, index or file is touched.
+ */
+
+import { newId } from '../domain/context.ts';
+import { nulSeparated, RESCUE_REFS, rescueFolder } from '../domain/task/workspaces.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { isoTime } from '../lib/time.ts';
+import { identity } from './branch-base.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitOptions, type GitResult, gitOk } from './git.ts';
+import { type GitEnv, gitIn, type Repository, untracked } from './repository.ts';
+import { besideWorktree, removeFolder } from './worktree-files.ts';
+import { copyIfThere, isSymlink, makeFolder, PRODUCT_FILES, PRODUCT_FOLDERS, sameFile } from './worktree-removal.ts';
+
+/** Settings by which a git would pass over files, or be done before the disk is. */
+const THOROUGH = [
+  'core.sparseCheckout=false',
+  'core.fsmonitor=false',
+  'core.untrackedCache=false',
+  'core.splitIndex=false',
+  'add.ignoreErrors=false',
+  'core.fsync=all',
+].flatMap((setting) => ['-c', setting]);
+
+// --- commits ---------------------------------------------------------------------------------------------------------
+
+/**
+ * A branch, tag, remote branch or rescue ref that leads to a commit, other than `but`, a full name. Rescue refs come last.
+ * Null when there is none. Throws IO_ERROR, also when there is no such commit.
+ */
+export async function keeperOf(env: GitEnv, sha: string, but: string | null = null): Promise<string | null> {
+  const places = ['refs/heads', 'refs/tags', 'refs/remotes', RESCUE_REFS];
+  const args = ['for-each-ref', `--contains=${sha}`, '--format=%(refname) %(symref)', '--', ...places];
+  const { stdout } = await gitOk(args, gitIn(env));
+  // A name for another ref keeps nothing when that one goes.
+  const names = stdout.split('\n').flatMap((line) => (line.endsWith(' ') ? [line.slice(0, -1)] : []));
+  const kept = names.filter((name) => name !== but);
+  return kept.find((name) => !isRescueRef(name)) ?? kept[0] ?? null;
+}
+
+function isRescueRef(name: string): boolean {
+  return name.startsWith(`${RESCUE_REFS}/`);
+}
+
+/**
+ * Sees to it that a ref other than `but` leads to a commit. Returns the rescue ref that does, new or not; null when something
+ * else does. `name` is that of the task or worktree. Throws IO_ERROR; then nothing may be removed.
+ */
+export async function rescueCommit(
+  env: GitEnv,
+  name: string,
+  sha: string,
+  but: string | null = null,
+): Promise<string | null> {
+  const keeper = await keeperOf(env, sha, but);
+  if (keeper !== null) return isRescueRef(keeper) ? keeper : null;
+  const ref = await freeRef(env, name);
+  // The empty last argument: only if there is no such ref.
+  await gitOk([...THOROUGH, 'update-ref', '-m', 'forge: rescued by gc', ref, sha, ''], gitIn(env));
+  return ref;
+}
+
+async function freeRef(env: GitEnv, name: string): Promise<string> {
+  const folder = rescueFolder(name);
+  const { stdout } = await gitOk(['for-each-ref', '--format=%(refname)', '--', folder], gitIn(env));
+  const taken = new Set(stdout.split('\n'));
+  // To the second, as in 20300131T235959Z.
+  const first = `${folder}${isoTime(env.ctx.now()).replace(/\.\d+|[-:]/g, '')}`;
+  let ref = first;
+  for (let count = 2; taken.has(ref); count++) ref = `${first}-${count}`;
+  return ref;
+}
+
+// --- what is in no commit --------------------------------------------------------------------------------------------
+
+/** A worktree whose work is to be rescued. */
+export interface WorkPlace {
+  /** Where git knows it to be. */
+  place: string;
+  /** Where its files are. */
+  files: string;
+  /** Its own folder within `.git`. */
+  gitDir: string;
+  head: string;
+}
+
+export interface Rescue {
+  /** The rescue ref that leads to the work; null when other refs have it all. */
+  ref: string | null;
+  /** Files that can't be rescued, because git ignores them, and that nothing makes again. Sorted. With any, no ref was made. */
+  left: string[];
+}
+
+/**
+ * Sees to it that refs lead to all that a worktree holds: its HEAD, what is staged, and its files. When it is repeated and
+ * nothing has changed, the same commit comes of it, so that one ref is enough. Whoever calls this is alone with the worktree.
+ * Throws IO_ERROR; then nothing may be removed.
+ */
+export async function rescueWork(env: GitEnv, repository: Repository, name: string, at: WorkPlace): Promise<Rescue> {
+  const scratch = besideWorktree(at.place, 'rescue');
+  // What one that was killed has left.
+  removeFolder(scratch);
+  makeFolder(scratch);
+  try {
+    const { tree, left } = await workTree(env, repository, at, `${scratch}/${newId(env.ctx)}`);
+    if (left.length > 0) return { ref: null, left };
+    const staged = await stagedTree(env, at, `${scratch}/${newId(env.ctx)}`);
+    const head = (await gitOk(['rev-parse', '--verify', `${at.head}^{tree}`], gitIn(env))).stdout.trim();
+    let commit = at.head;
+    if (tree !== head || (staged !== null && staged !== head)) {
+      const parents = [at.head];
+      if (staged !== null && staged !== head && staged !== tree) {
+        parents.push(await commitOn(env, at.head, staged, [at.head], `Staged in worktree ${name}`));
+      }
+      commit = await commitOn(env, at.head, tree, parents, `Uncommitted work in worktree ${name}`);
+    }
+    return { ref: await rescueCommit(env, name, commit), left: [] };
+  } finally {
+    removeFolder(scratch);
+  }
+}
+
+/** All files of a worktree as a tree: those that git tracks and those that it does not, but for those that it ignores. */
+async function workTree(
+  env: GitEnv,
+  { commonDir, prefix }: Repository,
+  { files, head }: WorkPlace,
+  index: string,
+): Promise<{ tree: string; left: string[] }> {
+  // The index of the worktree may hold marks by which git passes over a file. One that was just read has none.
+  const options: GitOptions = { ...gitIn(env, files), indexFile: index, timeoutMs: CHECKOUT_TIMEOUT_MS };
+  const run = (...args: string[]) =>
+    gitOk([...THOROUGH, `--git-dir=${commonDir}`, `--work-tree=${files}`, ...args], options);
+  await run('read-tree', head);
+  const copies = (await copiesIn(env, `${files}/${prefix}`)).map((name) => `${prefix}${name}`);
+  const untaken = await notIgnored(copies, run);
+  const { stderr } = await run(
+    'add',
+    '--all',
+    '--',
+    ':(top)',
+    ...untaken.map((name) => `:(top,exclude,literal)${name}`),
+  );
+  // Git says so, and goes on.
+  if (stderr.includes('could not open directory')) {
+    throw new ForgeError('IO_ERROR', `a folder in ${files} can not be read, so it was left alone: ${stderr.trim()}`, {
+      hint: 'See who owns that folder, and who may read it.',
+    });
+  }
+  const tree = (await run('write-tree')).stdout.trim();
+  const products = [...PRODUCT_FOLDERS.map((name) => `${name}/`), ...PRODUCT_FILES];
+  const others = await run('ls-files', '--others', '-z', ...products.map((each) => `--exclude=${each}`));
+  const known = new Set(copies);
+  const left = nulSeparated(others.stdout).filter((name) => !known.has(name) && !isSymlink(`${files}/${name}`));
+  return { tree, left: left.sort() };
+}
+
+/** Those of some files that `git add` would take as new: to leave out one that is ignored anyway is an error to git. */
+async function notIgnored(names: readonly string[], run: (...args: string[]) => Promise<GitResult>): Promise<string[]> {
+  // Without any pattern git would list everything.
+  if (names.length === 0) return [];
+  const patterns = names.map((name) => `:(top,literal)${name}`);
+  return nulSeparated((await run('ls-files', '--others', '--exclude-standard', '-z', '--', ...patterns)).stdout);
+}
+
+/** What forge has copied into the project's folder of a worktree and is still the same as in the main checkout. */
+async function copiesIn(env: GitEnv, dir: string): Promise<string[]> {
+  const { project } = env.layout;
+  return (await untracked(env, project)).filter((name) => sameFile(`${project}/${name}`, `${dir}/${name}`));
+}
+
+/** What is staged in a worktree, as a tree; null when it has no index. */
+async function stagedTree(env: GitEnv, { files, gitDir }: WorkPlace, index: string): Promise<string | null> {
+  // Git would write to the index itself: it notes the names of trees in there.
+  if (!copyIfThere(`${gitDir}/index`, index)) return null;
+  const options = { ...gitIn(env, files), indexFile: index };
+  const args = [...THOROUGH, `--git-dir=${gitDir}`, `--work-tree=${files}`, 'write-tree'];
+  return (await gitOk(args, options)).stdout.trim();
+}
+
+/** A commit of the time at which `head` was made: the ref says when it was rescued, and so it is the same when repeated. */
+async function commitOn(env: GitEnv, head: string, tree: string, parents: string[], message: string): Promise<string> {
+  const options = gitIn(env);
+  const date = (await gitOk(['show', '--no-patch', '--date=raw', '--format=%cd', head], options)).stdout.trim();
+  const dates = { GIT_AUTHOR_DATE: `@${date}`, GIT_COMMITTER_DATE: `@${date}` };
+  const args = [...THOROUGH, 'commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', message];
+  const named = { ...options, env: { ...options.env, ...(await identity(env)), ...dates } };
+  return (await gitOk(args, named)).stdout.trim();
+}

@@ -1,0 +1,207 @@
+/** The folder that a task's worktree goes to: where it is, what stands there, and clearing what nobody has worked in. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { asIoError } from '../lib/fs/io-errors.ts';
+import { writeNew } from '../lib/fs/new-file.ts';
+import { errorCode } from '../lib/fs/operations.ts';
+import { isTaskId, isUuid, requireTaskId, requireUuid } from '../lib/ids.ts';
+import type { Layout } from '../store/file/layout.ts';
+
+/**
+ * Where the worktree of a task is, or goes, every symlink above it resolved: that is how git names it. `root` as in the
+ * settings, seen from the project. Null when the folder above it does not exist.
+ */
+export function worktreePlace(layout: Layout, root: string, taskId: string): string | null {
+  try {
+    return `${fs.realpathSync(path.resolve(layout.project, root))}/${requireTaskId(taskId)}`;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
+    throw asIoError(error, `looking for ${root}`);
+  }
+}
+
+/** The folder that worktrees of tasks lie directly below, every symlink resolved; null when there is none. Throws IO_ERROR. */
+export function worktreesFolder(layout: Layout, root: string): string | null {
+  const place = worktreePlace(layout, root, 'any');
+  return place === null ? null : path.dirname(place);
+}
+
+/** The names of the folders directly below `dir`, sorted: no symlinks, nothing of forge's own, and nothing of git's. */
+export function foldersBelow(dir: string): string[] {
+  try {
+    const entries = fs.readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return entries
+      .map(({ name }) => name)
+      .filter((name) => name !== '.git' && !isOwnName(name))
+      .sort();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
+    throw asIoError(error, `listing ${dir}`);
+  }
+}
+
+/** Whether forge gives such a name to what it puts beside worktrees. */
+export function isOwnName(name: string): boolean {
+  return name.startsWith('.forge-');
+}
+
+/** The name of a path that is directly below `dir`; null when it is anywhere else. */
+export function nameBelow(dir: string, place: string): string | null {
+  const name = path.basename(place);
+  return place === `${dir}/${name}` && name !== '.' && name !== '..' ? name : null;
+}
+
+/** `worktreePlace`, with the folder above it made. Throws IO_ERROR. */
+export function makeWorktreePlace(layout: Layout, root: string, taskId: string): string {
+  const dir = path.resolve(layout.project, root);
+  try {
+    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    // It may be in a checkout; whole worktrees must not end up in somebody's commit. Whoever made it may have been killed
+    // before he had said so; a folder that a person keeps things in is left as it is.
+    if (fs.readdirSync(dir).every((name) => name.startsWith('.gitignore'))) writeNew(`${dir}/.gitignore`, '*\n');
+    return `${fs.realpathSync(dir)}/${requireTaskId(taskId)}`;
+  } catch (error) {
+    throw asIoError(error, `making ${dir}`);
+  }
+}
+
+/** A file of forge's own beside the worktrees. No task is called so: ids do not begin with a dot. */
+export function besideWorktree(place: string, name: string): string {
+  return `${path.dirname(place)}/.forge-${name}-${path.basename(place)}`;
+}
+
+const SCRATCH = '.forge-scratch-';
+const UUID_CHARS = 36;
+
+/** Where a claim of the task whose worktree goes to `place` checks a commit out for a moment. */
+export function scratchPlace(place: string, claimId: string): string {
+  return `${path.dirname(place)}/${SCRATCH}${requireUuid(claimId, 'claim')}-${path.basename(place)}`;
+}
+
+/** All such checkouts that are there, or of which git knows: `registered` are the paths of its worktrees. Throws IO_ERROR. */
+export function scratchesIn(
+  dir: string,
+  registered: readonly string[],
+): { path: string; claimId: string; taskId: string }[] {
+  try {
+    const known = registered.flatMap((place) => nameBelow(dir, place) ?? []);
+    return [...new Set([...fs.readdirSync(dir), ...known])].flatMap((name) => {
+      if (!name.startsWith(SCRATCH)) return [];
+      const rest = name.slice(SCRATCH.length);
+      const claimId = rest.slice(0, UUID_CHARS);
+      const taskId = rest.slice(UUID_CHARS + 1);
+      return isUuid(claimId) && isTaskId(taskId) ? [{ path: `${dir}/${name}`, claimId, taskId }] : [];
+    });
+  } catch (error) {
+    throw asIoError(error, `listing ${dir}`);
+  }
+}
+
+/** One lock for all worktrees below the same folder. */
+export function worktreesLock(place: string): string {
+  return `${path.dirname(place)}/.forge-adding.lock`;
+}
+
+/**
+ * What stands at a path: `other` is anything but a folder. `pointer` is what the file `.git` in a folder says, null when
+ * there is no such file; `alone` that nothing else is in there.
+ */
+export type PlaceLook =
+  | { kind: 'nothing' | 'empty' | 'other' }
+  | { kind: 'folder'; pointer: string | null; alone: boolean };
+
+/** Looks what stands at a path. A symlink is never followed. Throws IO_ERROR. */
+export function lookAtPlace(place: string): PlaceLook {
+  try {
+    const stat = fs.lstatSync(place, { throwIfNoEntry: false });
+    if (stat === undefined) return { kind: 'nothing' };
+    if (!stat.isDirectory()) return { kind: 'other' };
+    const names = fs.readdirSync(place);
+    if (names.length === 0) return { kind: 'empty' };
+    const file = `${place}/.git`;
+    const isFile = fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() === true;
+    const pointer = isFile ? fs.readFileSync(file, 'utf8').trim() : null;
+    return { kind: 'folder', pointer, alone: isFile && names.length === 1 };
+  } catch (error) {
+    throw asIoError(error, `looking at ${place}`);
+  }
+}
+
+/** Removes a folder with all that is in it. Only for what git made and nobody has worked in. Throws IO_ERROR. */
+export function removeFolder(place: string): void {
+  try {
+    fs.rmSync(place, { recursive: true, force: true });
+  } catch (error) {
+    throw asIoError(error, `removing ${place}`);
+  }
+}
+
+/** Gives a folder another name, under which there must be nothing; false when there is no such folder. Throws IO_ERROR. */
+export function moveIfThere(from: string, to: string): boolean {
+  try {
+    fs.renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw asIoError(error, `moving ${from}`);
+  }
+}
+
+/** Makes an empty file, if there is none. Throws IO_ERROR. */
+export function touchFile(file: string): void {
+  try {
+    fs.closeSync(fs.openSync(file, 'a', 0o600));
+  } catch (error) {
+    throw asIoError(error, `making ${file}`);
+  }
+}
+
+/** Removes a file; false when there is none. Throws IO_ERROR. */
+export function removeFile(file: string): boolean {
+  try {
+    fs.unlinkSync(file);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw asIoError(error, `removing ${file}`);
+  }
+}
+
+export function isThere(file: string): boolean {
+  return fs.existsSync(file);
+}
+
+/** What a regular file holds, as UTF-8; null when there is none, or when it can't be read. No symlink is followed. */
+export function textOf(file: string): string | null {
+  try {
+    return fs.lstatSync(file).isFile() ? fs.readFileSync(file, 'utf8') : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether anything has this name, be it a symlink that leads nowhere. Throws IO_ERROR. */
+export function isTaken(file: string): boolean {
+  try {
+    fs.lstatSync(file);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return false;
+    throw asIoError(error, `looking at ${file}`);
+  }
+}
+
+/** Every symlink resolved; the path itself where that can't be done. */
+export function realPath(place: string): string {
+  try {
+    return fs.realpathSync(place);
+  } catch {
+    return place;
+  }
+}
+
+/** `name` as seen from the folder `dir`, as an absolute path. */
+export function absolutePath(dir: string, name: string): string {
+  return path.resolve(dir, name);
+}

@@ -1,0 +1,149 @@
+/** What removing a worktree needs of the disk: to see what would be lost with it, and to move it out of the way at once. */
+
+import fs from 'node:fs';
+import { asIoError } from '../lib/fs/io-errors.ts';
+import { errorCode } from '../lib/fs/operations.ts';
+
+/** Folders whose content tools make from other files, and make again. Only ignored ones are taken for that. */
+export const PRODUCT_FOLDERS = [
+  'node_modules',
+  'bower_components',
+  '__pycache__',
+  '.venv',
+  'venv',
+  '.tox',
+  '.nox',
+  '.pytest_cache',
+  '.mypy_cache',
+  '.ruff_cache',
+  '.gradle',
+  '.next',
+  '.nuxt',
+  '.svelte-kit',
+  '.turbo',
+  '.parcel-cache',
+  '.nyc_output',
+  'build',
+  'coverage',
+  'dist',
+  'target',
+] as const;
+
+/** The same for single files, as patterns of git. */
+export const PRODUCT_FILES = ['*.pyc', '*.class', '*.o', '*.tsbuildinfo', '.eslintcache', '.DS_Store'] as const;
+
+/**
+ * The first repository of its own within a folder, as seen from it: anything further down that has a `.git`. What is
+ * committed there may be in no other. Symlinks are not gone into. Null when there is none. Throws IO_ERROR.
+ */
+export function repositoryWithin(dir: string): string | null {
+  const waiting = [''];
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    const entries = namesIn(`${dir}/${at}`);
+    if (at !== '' && entries.some(({ name }) => name === '.git')) return at.slice(0, -1);
+    for (const entry of entries) {
+      if (entry.isDirectory() && entry.name !== '.git') waiting.push(`${at}${entry.name}/`);
+    }
+  }
+  return null;
+}
+
+function namesIn(dir: string): fs.Dirent[] {
+  try {
+    return fs.readdirSync(dir, { withFileTypes: true });
+  } catch (error) {
+    throw asIoError(error, `looking at ${dir}`);
+  }
+}
+
+/** Whether both are regular files with the same bytes. */
+export function sameFile(one: string, other: string): boolean {
+  try {
+    const stats = [fs.lstatSync(one), fs.lstatSync(other)] as const;
+    if (!stats.every((stat) => stat.isFile()) || stats[0].size !== stats[1].size) return false;
+    return fs.readFileSync(one).equals(fs.readFileSync(other));
+  } catch {
+    return false;
+  }
+}
+
+export function isSymlink(file: string): boolean {
+  return fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
+/** Moves a folder to where nothing is, on the same file system: all of it, or nothing. Throws IO_ERROR. */
+export function moveFolder(from: string, to: string): void {
+  try {
+    fs.renameSync(from, to);
+  } catch (error) {
+    throw asIoError(error, `moving ${from} to ${to}`);
+  }
+}
+
+/** Removes a folder in which nothing is. Throws IO_ERROR, also when something is. */
+export function removeEmptyFolder(dir: string): void {
+  try {
+    fs.rmdirSync(dir);
+  } catch (error) {
+    throw asIoError(error, `removing ${dir}`);
+  }
+}
+
+/** Makes a folder that only its owner can look into. Throws IO_ERROR. */
+export function makeFolder(dir: string): void {
+  try {
+    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw asIoError(error, `making ${dir}`);
+  }
+}
+
+/** Copies a file; false when there is none. Throws IO_ERROR. */
+export function copyIfThere(from: string, to: string): boolean {
+  try {
+    fs.copyFileSync(from, to);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw asIoError(error, `copying ${from} to ${to}`);
+  }
+}
+
+// --- what git notes down while it works on something -----------------------------------------------------------------
+
+/** Files and folders by which git remembers that something is under way in a checkout, and what a person calls it. */
+const UNDER_WAY = {
+  'rebase-merge': 'a rebase',
+  'rebase-apply': 'a rebase',
+  MERGE_HEAD: 'a merge',
+  CHERRY_PICK_HEAD: 'a cherry-pick',
+  REVERT_HEAD: 'a revert',
+  BISECT_LOG: 'a bisect',
+};
+
+/** What is not finished in the checkout whose git folder this is; null when nothing is. */
+export function underWay(gitDir: string): string | null {
+  const found = Object.entries(UNDER_WAY).find(([name]) => fs.existsSync(`${gitDir}/${name}`));
+  return found?.[1] ?? null;
+}
+
+/**
+ * Branches that a rebase or a bisect in any checkout goes back to at its end. Meanwhile git says that nothing has them
+ * checked out. Throws IO_ERROR.
+ */
+export function branchesUnderWay(commonDir: string): Set<string> {
+  const linked = fs.existsSync(`${commonDir}/worktrees`) ? namesIn(`${commonDir}/worktrees`) : [];
+  const gitDirs = [commonDir, ...linked.map(({ name }) => `${commonDir}/worktrees/${name}`)];
+  const notes = ['rebase-merge/head-name', 'rebase-apply/head-name', 'BISECT_START'];
+  const names = gitDirs.flatMap((dir) => notes.map((note) => firstLine(`${dir}/${note}`)));
+  return new Set(names.flatMap((name) => (name === null ? [] : [name.replace(/^refs\/heads\//, '')])));
+}
+
+function firstLine(file: string): string | null {
+  try {
+    return fs.readFileSync(file, 'utf8').split('\n')[0] ?? null;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
+    throw asIoError(error, `reading ${file}`);
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * The workspace of a task: a git worktree with a branch of its own. It is made once and then kept, with whatever the last
+ * attempt left in it. What a person made is never touched, and what a git that was killed left is cleared away.
+ */
+
+import { branchFor, INITIALIZING, type ListedWorktree } from '../domain/task/workspaces.ts';
+import type { Env } from '../engine/env.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { copyMissing, makeFolders } from '../lib/fs/copy-missing.ts';
+import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
+import { allStartedWith } from '../process/processes.ts';
+import { startPoint, type WorkspaceTask } from './branch-base.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitOptions, type GitResult, git, gitOk, lastWords } from './git.ts';
+import { settleRemoval } from './removal.ts';
+import {
+  branchCommit,
+  gitIn,
+  listWorktrees,
+  type Repository,
+  repositoryOf,
+  untracked,
+  worktreeAt,
+} from './repository.ts';
+import {
+  absolutePath,
+  besideWorktree,
+  isThere,
+  lookAtPlace,
+  makeWorktreePlace,
+  moveIfThere,
+  removeFile,
+  removeFolder,
+  touchFile,
+  worktreePlace,
+  worktreesLock,
+} from './worktree-files.ts';
+
+export type { WorkspaceTask } from './branch-base.ts';
+export { inspectWorkspace, type WorkspaceLook } from './inspect-worktree.ts';
+export { headOf, type Repository, repositoryOf } from './repository.ts';
+
+export interface Workspace {
+  /** The top of the worktree. */
+  path: string;
+  /** Where in it the project is: where workers run. */
+  cwd: string;
+  /** The branch of the task. A worker may have checked out another one. */
+  branch: string;
+  /** False when it was there already. */
+  created: boolean;
+}
+
+/** Carried by a git that makes a worktree and by what that git starts, so that they are known when their forge was killed. */
+const MARK = 'FORGE_MAKES_WORKTREE';
+
+/**
+ * The workspace of a task, made if there is none. Calls for one task take turns, whatever process they are made in.
+ * Throws SETTINGS_INVALID when the project's repository or settings do not allow worktrees; IO_ERROR when something of a
+ * person's stands in the way, which stays as it is, and when git fails.
+ */
+export async function ensureWorkspace(env: Env, task: WorkspaceTask): Promise<Workspace> {
+  const repository = await repositoryOf(env);
+  env.store.ensureTree();
+  const place = makeWorktreePlace(env.layout, env.settings.agents.worktree_root, task.id);
+  return exclusively(besideWorktree(place, 'lock'), async (held) => {
+    await settleRemoval(env, place);
+    // Whoever was killed before the second look has left it aside.
+    if (!isThere(place)) moveIfThere(clearedAt(place), place);
+    const created = !(await standsAlready(env, repository, place, held));
+    if (created) await add(env, repository, task, place);
+    await furnish(env, repository, place);
+    removeFile(beganAt(place));
+    return { path: place, cwd: cwdIn(place, repository), branch: branchFor(task.id), created };
+  });
+}
+
+/** Where `ensureWorkspace` has a task worked on. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
+export async function foreseenWorkspace(env: Env, taskId: string): Promise<{ path: string; branch: string }> {
+  const repository = await repositoryOf(env);
+  const { worktree_root: root } = env.settings.agents;
+  const place = worktreePlace(env.layout, root, taskId) ?? absolutePath(env.layout.project, `${root}/${taskId}`);
+  return { path: cwdIn(place, repository), branch: branchFor(taskId) };
+}
+
+/** Where workers run in a worktree. */
+export function cwdIn(place: string, { prefix }: Repository): string {
+  return prefix === '' ? place : `${place}/${prefix.slice(0, -1)}`;
+}
+
+/** Whether the worktree is there and whole. When it isn't, the way is clear for a new one, or this throws. */
+async function standsAlready(env: Env, repository: Repository, place: string, held: StillHeld): Promise<boolean> {
+  if (await isWhole(env, repository, place)) return true;
+  // The lock is ours, so the forge of any git that still makes it is gone.
+  await stopMakers(place);
+  if (await isWhole(env, repository, place)) return true;
+  const entry = (await listWorktrees(env)).find(({ path }) => path === place);
+  if (!isLeftover(repository, place, place, entry)) throw inTheWay(place);
+  if (entry !== undefined) refuseLocked(entry);
+  await clearAway(env, repository, place, held);
+  // Only this one: what else git no longer finds is for a person to prune.
+  if (entry !== undefined) await gitOk(['worktree', 'remove', '--force', '--force', place], gitIn(env));
+  return false;
+}
+
+/** Whether what stands at `at`, meant for `place`, is nothing, or what git had come to when it was killed. */
+function isLeftover(repository: Repository, place: string, at: string, entry: ListedWorktree | undefined): boolean {
+  const look = lookAtPlace(at);
+  if (look.kind === 'nothing' || look.kind === 'empty') return true;
+  // Nobody was given it to work in. A `.git` file is the first that git writes.
+  return (
+    look.kind === 'folder' &&
+    leadsInto(repository, place, look.pointer) &&
+    (look.alone || entry?.locked === INITIALIZING || isThere(beganAt(place)))
+  );
+}
+
+/**
+ * Removes what git had come to. Whoever was paused on the way here has lost the lock, and the worktree may have been made
+ * by now, with somebody at work in it: so it is moved first, and looked at once more before anything is lost.
+ */
+async function clearAway(env: Env, repository: Repository, place: string, held: StillHeld): Promise<void> {
+  const aside = clearedAt(place);
+  removeFolder(aside);
+  const moved = moveIfThere(place, aside);
+  const entry = (await listWorktrees(env)).find(({ path }) => path === place);
+  if (held() && isLeftover(repository, place, aside, entry)) {
+    removeFolder(aside);
+    return;
+  }
+  if (moved) moveIfThere(aside, place);
+  throw new ForgeError('IO_ERROR', `somebody else has made ${place} meanwhile`, { hint: 'Repeat the command.' });
+}
+
+async function isWhole(env: Env, repository: Repository, place: string): Promise<boolean> {
+  const entry = await worktreeAt(env, repository, place);
+  if (entry === null || entry.locked === INITIALIZING) return false;
+  if (entry.locked !== null) return true;
+  const look = lookAtPlace(place);
+  const hasIndex = look.kind === 'folder' && isThere(`${gitDirOf(place, look.pointer ?? '')}/index`);
+  // Its git was killed, and may have left locks in it. Nobody was given it; but a person may have found it.
+  if (isThere(beganAt(place))) return hasIndex && (await hasChanges(env, place));
+  return hasIndex || look.kind !== 'folder' || !look.alone;
+}
+
+async function hasChanges(env: Env, place: string): Promise<boolean> {
+  return (await gitOk(['status', '--porcelain'], gitIn(env, place))).stdout !== '';
+}
+
+/** A file that is there from before git begins to make a worktree until its forge has seen that it is whole. */
+function beganAt(place: string): string {
+  return besideWorktree(place, 'began');
+}
+
+/** Where a leftover is moved to, to be looked at once more. */
+function clearedAt(place: string): string {
+  return besideWorktree(place, 'cleared');
+}
+
+function inTheWay(place: string): ForgeError {
+  return new ForgeError(
+    'IO_ERROR',
+    `${place} is in the way: it is no worktree of this repository, so it was left alone`,
+    {
+      hint: `Move it away. If the project was moved, mend it with \`git worktree repair ${place}\` instead.`,
+    },
+  );
+}
+
+/** Whether the text of the `.git` file there is that of a worktree of this repository, or cut off before it said anything. */
+function leadsInto({ commonDir }: Repository, place: string, pointer: string | null): boolean {
+  if (pointer === null || pointer === '') return pointer === '';
+  return gitDirOf(place, pointer).startsWith(`${commonDir}/worktrees/`);
+}
+
+/** The folder that a `.git` file leads to. Newer versions of git can be told to write relative paths. */
+function gitDirOf(place: string, pointer: string): string {
+  return absolutePath(place, pointer.replace(/^gitdir: /, ''));
+}
+
+/** What a person has locked may be on a disk that comes back. */
+function refuseLocked({ path, locked }: ListedWorktree): void {
+  if (locked === null || locked === INITIALIZING) return;
+  const why = locked === '' ? '' : ` (${locked})`;
+  throw new ForgeError('IO_ERROR', `the worktree ${path} is locked${why}, but its folder is gone or empty`, {
+    hint: `Bring the folder back, or give it up with \`git worktree unlock ${path}\`.`,
+  });
+}
+
+async function add(env: Env, { commonDir }: Repository, task: WorkspaceTask, place: string): Promise<void> {
+  const branch = branchFor(task.id);
+  // Two that are made at the same moment can make git fail: each reads what the other has not written yet.
+  await exclusively(worktreesLock(place), async () => {
+    const elsewhere = (await listWorktrees(env)).find((each) => each.branch === branch && each.path !== place);
+    if (elsewhere !== undefined) throw checkedOut(task.id, branch, elsewhere.path);
+    const target =
+      (await branchCommit(env, branch)) === null
+        ? ['--no-track', '-b', branch, place, await startPoint(env, task)]
+        : [place, branch];
+    let result = await gitAdd(env, place, target);
+    // Git has waited for that lock in vain: it was left by one that was killed while it made this very branch.
+    if (result.stderr.includes(`${branch}.lock'`) && removeFile(`${commonDir}/refs/heads/${branch}.lock`)) {
+      result = await gitAdd(env, place, target);
+    }
+    if (result.code !== 0) await tellFailure(env, task.id, place, result);
+  });
+}
+
+function gitAdd(env: Env, place: string, target: readonly string[]): Promise<GitResult> {
+  touchFile(beganAt(place));
+  return git(['worktree', 'add', ...target], { ...making(gitIn(env), place), timeoutMs: CHECKOUT_TIMEOUT_MS });
+}
+
+/** How a git is run that makes a worktree, so that `stopMakers` finds it. */
+export function making(options: GitOptions, place: string): GitOptions {
+  return { ...options, env: { ...options.env, [MARK]: place } };
+}
+
+/** A hook that fails makes git fail although the worktree is there: that is a warning. Anything else is thrown as IO_ERROR. */
+async function tellFailure(env: Env, taskId: string, place: string, result: GitResult): Promise<void> {
+  const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
+  const words = `making the worktree of task ${taskId}: ${lastWords(result)}`;
+  if (!made) {
+    // Git has cleared away what it had begun; what comes there now is somebody else's.
+    removeFile(beganAt(place));
+    throw new ForgeError('IO_ERROR', words, { hint: hintFor(await branchCommit(env, 'forge')) });
+  }
+  env.warn(`${words} (exit code ${result.code}; the worktree is there)`);
+}
+
+function checkedOut(taskId: string, branch: string, where: string): ForgeError {
+  return new ForgeError('IO_ERROR', `the branch of task ${taskId}, ${branch}, is checked out in ${where}`, {
+    hint: `Check out another branch there, or remove that worktree with \`git worktree remove ${where}\`.`,
+  });
+}
+
+function hintFor(branchForge: string | null): string {
+  return branchForge === null
+    ? 'See what git says above. Repeat the command once that is mended.'
+    : 'Rename the branch `forge`: git can not have it beside branches such as forge/<task>.';
+}
+
+/** Milliseconds between two looks at a process that was killed, and how many looks are made. */
+const LOOK = { pauseMs: 20, times: 250 };
+
+/**
+ * Stops a git that still makes this worktree although the forge that started it is gone, with its hooks. On macOS they
+ * can't be told from others, and are left alone. Throws IO_ERROR when one is still there after five seconds.
+ */
+export async function stopMakers(place: string): Promise<void> {
+  for (let look = 0; look < LOOK.times; look++) {
+    const makers = allStartedWith(MARK, place).filter(({ pid }) => pid !== process.pid);
+    if (makers.length === 0) return;
+    for (const { pid } of makers) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended just now.
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK.pauseMs));
+  }
+  throw new ForgeError('IO_ERROR', `a git that was left behind still makes ${place}, and can't be stopped`, {
+    hint: 'End it, then repeat the command.',
+  });
+}
+
+/** Makes the project's folder in the worktree if no commit has it, and copies in what workers need and git does not know. */
+export async function furnish(env: Env, repository: Repository, place: string): Promise<void> {
+  const { prefix } = repository;
+  if (!makeFolders(place, prefix)) {
+    throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is no folder, so no worker can run there`, {
+      hint: `Put a folder at ${prefix} on branch ${branchFor(place.slice(place.lastIndexOf('/') + 1))}.`,
+    });
+  }
+  const names = await untracked(env, env.layout.project);
+  copyMissing({ from: env.layout.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
+}

@@ -1,0 +1,155 @@
+/** Runs protocol steps against the real file system. */
+
+import fs from 'node:fs';
+import type { FsCall, Step } from './operations.ts';
+
+const NOFOLLOW = fs.constants.O_NOFOLLOW;
+const fsyncAsync = (fd: number) =>
+  new Promise<void>((resolve, reject) => fs.fsync(fd, (error) => (error === null ? resolve() : reject(error))));
+
+/** A call that the store refuses by itself, in the shape of a system error. */
+function refused(code: string, message: string): Error {
+  return Object.assign(new Error(`${code}: ${message}`), { code });
+}
+
+/** Files up to this size are read into one buffer that is kept, bytes: most are small, and there may be 100,000 of them. */
+const KEPT_BYTES = 64 * 1024 + 1;
+let kept: Buffer | undefined;
+
+/** Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. */
+export function readCapped(path: string, max: number): string {
+  const fd = fs.openSync(path, fs.constants.O_RDONLY | NOFOLLOW | fs.constants.O_NONBLOCK);
+  try {
+    return readSmall(fd, max) ?? readWhole(fd, path, max);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/**
+ * All of a small file in one call; null for what has to be looked at more closely. Only a file can be read from a position,
+ * so a pipe is told from one without asking.
+ */
+function readSmall(fd: number, max: number): string | null {
+  kept ??= Buffer.allocUnsafeSlow(KEPT_BYTES);
+  try {
+    const length = fs.readSync(fd, kept, 0, KEPT_BYTES, 0);
+    return length === 0 || length === KEPT_BYTES || length > max ? null : kept.toString('utf8', 0, length);
+  } catch {
+    return null;
+  }
+}
+
+function readWhole(fd: number, path: string, max: number): string {
+  const stat = fs.fstatSync(fd);
+  if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
+  if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
+  // One byte more than the size tells a file that grew since from one that is complete.
+  const wanted = stat.size + 1;
+  const buffer = Buffer.allocUnsafe(wanted);
+  let length = 0;
+  while (length < wanted) {
+    const got = fs.readSync(fd, buffer, length, wanted - length, length);
+    length += got;
+    if (got === 0 || length === stat.size) break;
+  }
+  return buffer.toString('utf8', 0, length);
+}
+
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text, 'utf8');
+  let done = 0;
+  while (done < bytes.length) done += fs.writeSync(fd, bytes, done);
+}
+
+function openDir(path: string): number {
+  return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | NOFOLLOW);
+}
+
+function perform(call: Exclude<FsCall, { call: 'syncFile' | 'syncDir' }>): unknown {
+  switch (call.call) {
+    case 'list':
+      return fs.readdirSync(call.path);
+    case 'read':
+      return readCapped(call.path, call.max);
+    case 'create':
+      return fs.openSync(call.path, 'wx', 0o600);
+    case 'write':
+      return writeAll(call.handle, call.text);
+    case 'setTime':
+      return fs.futimesSync(call.handle, call.ms / 1000, call.ms / 1000);
+    case 'close':
+      return fs.closeSync(call.handle);
+    case 'mkdir':
+      return fs.mkdirSync(call.path, { mode: 0o700 });
+    case 'link':
+      return fs.linkSync(call.from, call.to);
+    case 'rename':
+      return fs.renameSync(call.from, call.to);
+    case 'unlink':
+      return fs.unlinkSync(call.path);
+    case 'modified':
+      return fs.lstatSync(call.path, { throwIfNoEntry: false })?.mtimeMs ?? null;
+  }
+}
+
+/** A driver runs a step to its end. */
+export type Driver = <T>(step: Step<T>) => Promise<T>;
+
+export function performSync(call: FsCall): unknown {
+  if (call.call === 'syncFile') return fs.fsyncSync(call.handle);
+  if (call.call !== 'syncDir') return perform(call);
+  const fd = openDir(call.path);
+  try {
+    return fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+async function performAsync(call: FsCall): Promise<unknown> {
+  if (call.call === 'syncFile') return fsyncAsync(call.handle);
+  if (call.call !== 'syncDir') return perform(call);
+  const fd = openDir(call.path);
+  try {
+    return await fsyncAsync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Runs a step with blocking calls, the quickest way for a process that does one thing. */
+export function runSync<T>(step: Step<T>): T {
+  let next = step.next();
+  while (next.done !== true) {
+    let result: unknown;
+    try {
+      result = performSync(next.value);
+    } catch (error) {
+      next = step.throw(error);
+      continue;
+    }
+    next = step.next(result);
+  }
+  return next.value;
+}
+
+/** The driver of short-lived verbs. */
+export const blocking: Driver = async (step) => runSync(step);
+
+/** The driver of `run`: waiting for the disk (fsync) leaves the process free for its other tasks. */
+export const yielding: Driver = async (step) => {
+  let next = step.next();
+  while (next.done !== true) {
+    const { value } = next;
+    let result: unknown;
+    try {
+      result = value.call === 'syncFile' || value.call === 'syncDir' ? await performAsync(value) : performSync(value);
+    } catch (error) {
+      next = step.throw(error);
+      continue;
+    }
+    next = step.next(result);
+  }
+  return next.value;
+};

@@ -1,0 +1,53 @@
+/** Turns what the file system says into what a person can act on. */
+
+import { ForgeError } from '../errors.ts';
+import { errorCode } from './operations.ts';
+
+const HINTS: Record<string, string> = {
+  ENOSPC: 'The disk is full (space or inodes). Free some, then repeat; nothing was changed.',
+  EDQUOT: 'Your quota on this disk is used up. Free some space, then repeat; nothing was changed.',
+  EROFS: 'The file system is read-only. Read commands still work.',
+  EACCES: 'You lack permission. Check who owns what the path above names, and who may read and write it.',
+  EPERM: 'The file system refused. Forge needs one with hard links (link), and permission to use them.',
+  ENOTSUP: 'Forge needs a file system with hard links; this one has none. Move the project to a local disk.',
+  EMLINK: 'Forge needs a file system with hard links; this one has none left for a file.',
+  EISDIR: 'A folder stands where a file should be. Look at the path above.',
+  ENOTDIR: 'Something that should be a folder is a file. Look at the path above.',
+  ELOOP:
+    'A symlink stands where forge keeps its own files. It is never followed; remove it or put the real folder there.',
+  EMFILE: 'Too many files are open. Raise `ulimit -n`, then repeat.',
+};
+
+/** A system error as IO_ERROR with what was being done; a ForgeError, or a bug that is no system error, as it is. */
+export function asIoError(error: unknown, doing: string): unknown {
+  const code = errorCode(error);
+  if (error instanceof ForgeError || !(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
+  const hint = HINTS[code];
+  return new ForgeError('IO_ERROR', `${doing}: ${error.message}`, {
+    ...(hint === undefined ? {} : { hint }),
+    details: { errno: code },
+    cause: error,
+  });
+}
+
+/** Why a file that a person names could not be read, in words; null when there are none for it. `maxBytes`: the most that is read. */
+export function whyUnread(error: unknown, maxBytes: number): string | null {
+  const words: Record<string, string> = {
+    ENOENT: 'there is no such file',
+    ENOTDIR: 'something on the way to it is no folder',
+    EFBIG: `it is larger than ${maxBytes} bytes`,
+    EINVAL: 'it is not a regular file',
+    EACCES: 'it may not be read',
+    ELOOP: 'it is a symlink',
+  };
+  return words[errorCode(error)] ?? null;
+}
+
+/** What `work` returns. Throws a system error as IO_ERROR with what was being done, anything else as it is. */
+export function whileDoing<T>(doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw asIoError(error, doing);
+  }
+}

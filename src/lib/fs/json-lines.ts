@@ -1,0 +1,46 @@
+/**
+ * Append-only logs: one JSON object a line, each with a checksum. They follow the commits and decide nothing, so a line
+ * that a killed process left half-written is skipped by readers.
+ */
+
+import fs from 'node:fs';
+import { crc32 } from '../checksum.ts';
+import { parseJson } from '../json.ts';
+
+const SEAL = /,"sum":"([0-9a-f]{8})"\}$/;
+
+/** Appends records in one write. Each starts with the newline, so that a torn line before it stays the only loss. */
+export function appendLines(path: string, entries: readonly object[]): void {
+  if (entries.length === 0) return;
+  const lines = entries.map((entry) => {
+    const open = JSON.stringify(entry).slice(0, -1);
+    return `\n${open},"sum":"${crc32(open)}"}`;
+  });
+  const bytes = Buffer.from(lines.join(''), 'utf8');
+  const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW;
+  const fd = fs.openSync(path, flags, 0o600);
+  try {
+    const written = fs.writeSync(fd, bytes);
+    if (written !== bytes.length) {
+      throw Object.assign(new Error(`ENOSPC: only ${written} of ${bytes.length} bytes were written to ${path}`), {
+        code: 'ENOSPC',
+      });
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** The records of a log whose checksum holds, in order. A file that is not there has none. */
+export function readLines(text: string): Record<string, unknown>[] {
+  const records: Record<string, unknown>[] = [];
+  for (const line of text.split('\n')) {
+    const seal = SEAL.exec(line);
+    if (seal === null || crc32(line.slice(0, seal.index)) !== seal[1]) continue;
+    const value = parseJson(line);
+    if (typeof value !== 'object' || value === null) continue;
+    const { sum: _sum, ...record } = value as Record<string, unknown>;
+    records.push(record);
+  }
+  return records;
+}

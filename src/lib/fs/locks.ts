@@ -1,0 +1,154 @@
+/** Locks between processes, for work that is not a commit: one that may be done without, and one that must be had. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { ForgeError } from '../errors.ts';
+import { formatDuration } from '../time.ts';
+import { readCapped } from './drivers.ts';
+import { asIoError } from './io-errors.ts';
+import { errorCode } from './operations.ts';
+
+/**
+ * Runs `work` under an advisory lock on `file`, so that two processes rarely do the same work. It promises nothing: when
+ * the lock can't be had in time the work is done without it, and `work` must be harmless when it is done twice.
+ */
+export async function advised(file: string, work: () => unknown): Promise<void> {
+  const { default: lockfile } = await import('proper-lockfile');
+  const release = await lockfile
+    .lock(file, { stale: 5000, retries: { retries: 3, minTimeout: 20, maxTimeout: 100 }, onCompromised: () => {} })
+    .catch(() => null);
+  try {
+    await work();
+  } finally {
+    await release?.().catch(() => {});
+  }
+}
+
+/** How long an advisory lock is waited for before the work is done without it: some ten looks, three seconds. */
+const ADVISORY_WAIT = { retries: 12, factor: 1, minTimeout: 250, maxTimeout: 250 };
+
+/**
+ * Runs `work` under an advisory lock, so that the second of two does not do the first one's work. `me` says who holds it.
+ * Waits a few seconds for whoever has it, tells `onBusy` what he said of himself, and then goes on without it: `work` must
+ * be harmless when it is done twice. Throws what `work` throws, IO_ERROR.
+ */
+export async function takingTurns<T>(
+  lock: string,
+  me: string,
+  onBusy: (holder: string) => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { default: lockfile } = await import('proper-lockfile');
+  const says = `${lock}.holder`;
+  const options = { lockfilePath: lock, realpath: false, stale: STALE_MS, onCompromised: () => {} };
+  let release: (() => Promise<void>) | null = null;
+  try {
+    release = await lockfile.lock(lock, { ...options, retries: ADVISORY_WAIT });
+    fs.writeFileSync(says, me, { mode: 0o600 });
+  } catch (error) {
+    if (release === null && errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
+    if (release === null) onBusy(holderIn(says));
+  }
+  try {
+    return await work();
+  } finally {
+    if (release !== null) {
+      fs.rmSync(says, { force: true });
+      await release().catch(() => {});
+    }
+  }
+}
+
+function holderIn(file: string): string {
+  try {
+    return readCapped(file, 1000).trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Milliseconds without a sign of life after which the holder of a lock counts as dead. It gives one twice in that time. */
+const STALE_MS = 10_000;
+const SOON_STALE_MS = 3000;
+
+const HOUR_MS = 3_600_000;
+
+/** Between two looks at a lock that somebody holds: soon at first, then five a second. Milliseconds. */
+const LOOK_MS = { first: 10, most: 200 };
+
+/** Whether the lock is still this holder's: one that was paused for long has lost it, and may find others at work. */
+export type StillHeld = () => boolean;
+
+/**
+ * Runs `work` while nobody else, in any process, runs work under the same `lock`, a path whose folder is made. Waits for
+ * its turn; whoever was killed holds a lock for ten seconds more.
+ * Throws what `work` throws; IO_ERROR when the lock can't be made, and after an hour in vain.
+ */
+export async function exclusively<T>(lock: string, work: (held: StillHeld) => Promise<T>): Promise<T> {
+  try {
+    fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw asIoError(error, `locking ${lock}`);
+  }
+  return locked(lock, { stale: STALE_MS, waitMs: HOUR_MS }, work);
+}
+
+/**
+ * The same for short work that can be done another time: waits for `waitMs` at most, and the folder must be there.
+ * Whoever was killed holds the lock for three seconds more. Throws what `work` throws, IO_ERROR.
+ */
+export async function exclusivelySoon<T>(lock: string, waitMs: number, work: () => Promise<T>): Promise<T> {
+  return locked(lock, { stale: SOON_STALE_MS, waitMs }, work);
+}
+
+interface Terms {
+  /** Milliseconds without a sign of life. */
+  stale: number;
+  waitMs: number;
+}
+
+async function locked<T>(lock: string, terms: Terms, work: (held: StillHeld) => Promise<T>): Promise<T> {
+  const release = await taken(lock, terms);
+  const mine = nameOf(lock);
+  try {
+    return await work(() => mine !== null && nameOf(lock) === mine);
+  } finally {
+    // A lock that can't be given back runs out.
+    await release().catch(() => {});
+  }
+}
+
+/** Tells a lock from one that was made anew under its name; null when there is none. */
+function nameOf(lock: string): string | null {
+  const stat = fs.lstatSync(lock, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? null : `${stat.ino} ${stat.birthtimeNs}`;
+}
+
+async function taken(lock: string, { stale, waitMs }: Terms): Promise<() => Promise<void>> {
+  const { default: lockfile } = await import('proper-lockfile');
+  const end = performance.now() + waitMs;
+  for (let pauseMs = LOOK_MS.first; ; pauseMs = Math.min(pauseMs * 2, LOOK_MS.most)) {
+    try {
+      return await lockfile.lock(lock, {
+        lockfilePath: lock,
+        realpath: false,
+        stale,
+        // Its own way to wait would wait as long for a folder that may not be written to.
+        retries: 0,
+        // A holder that was paused for so long that others went on finds out when it looks again.
+        onCompromised: () => {},
+      });
+    } catch (error) {
+      if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
+      if (performance.now() >= end) throw heldFor(lock, waitMs, error);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+}
+
+function heldFor(lock: string, waitMs: number, cause: unknown): ForgeError {
+  return new ForgeError('IO_ERROR', `somebody has held ${lock} for ${formatDuration(waitMs)}`, {
+    hint: 'See which forge still runs. When none does, remove that folder.',
+    cause,
+  });
+}

@@ -1,0 +1,35 @@
+/** New files, never over what is there. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { asIoError } from './io-errors.ts';
+import { errorCode } from './operations.ts';
+
+/** Writes a new file, with the folders above it; false when there is something already, which stays as it is. */
+export function writeNew(file: string, text: string): boolean {
+  try {
+    if (fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined) return false;
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    // Written beside and linked, so that nobody sees half a plan and two at once can't mix theirs.
+    const tmp = `${file}.${process.pid}.tmp`;
+    fs.rmSync(tmp, { force: true });
+    fs.writeFileSync(tmp, text, { flag: 'wx' });
+    try {
+      return linked(tmp, file);
+    } finally {
+      fs.unlinkSync(tmp);
+    }
+  } catch (error) {
+    throw asIoError(error, `writing ${file}`);
+  }
+}
+
+function linked(from: string, to: string): boolean {
+  try {
+    fs.linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}

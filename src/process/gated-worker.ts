@@ -1,0 +1,160 @@
+/**
+ * Starts workers, each in a process group of its own and behind a gate.
+ *
+ * The gate is a shell that waits for one word on file descriptor 3. Whoever starts a worker first records its identity, then
+ * opens the gate. Should the starter die in between, the kernel closes its end, the shell reads the end of the file and leaves:
+ * a worker that nobody has recorded never runs.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Writable } from 'node:stream';
+import { lookUp } from './processes.ts';
+
+/** How a worker exits that was never let through its gate. A command may use the same code; only the caller knows if it opened. */
+export const UNRUN_EXIT_CODE = 97;
+
+/** `argv` runs as it is; `shell` is one command line for `/bin/sh -c`. */
+export type WorkerCommand = { argv: readonly string[] } | { shell: string };
+
+export type WorkerOptions = WorkerCommand & {
+  /** Absolute path. */
+  cwd: string;
+  /**
+   * The whole environment of the worker. `FORGE_CLAIM_ID` must be in it for `stopGroup` to know the group once its leader is gone.
+   * Variables whose names a shell cannot have do not get through `/bin/sh`.
+   */
+  env: Record<string, string | undefined>;
+  stdio: {
+    /** `empty` reads the end of the file at once. */
+    stdin: 'empty' | 'inherit';
+    /** A number is a file descriptor of this process; it stays open here. */
+    stdout: number | 'inherit';
+    stderr: number | 'inherit';
+  };
+};
+
+/** The part of a worker's identity that the kernel gives it. `started_at` as in `domain/task/identity.ts`. */
+export interface WorkerProcess {
+  pid: number;
+  pgid: number;
+  started_at: string;
+}
+
+/**
+ * How a worker ended: with an exit code, by a signal (`SIGKILL`), or without having been started. A command that cannot be found
+ * or executed ends as in any shell, with code 127 or 126.
+ */
+export interface WorkerExit {
+  code: number | null;
+  signal: string | null;
+  /** Why nothing was started; null when something was. */
+  spawnError: string | null;
+}
+
+export interface GatedWorker {
+  /** Null when nothing was started; `exited` says why. */
+  identity: WorkerProcess | null;
+  /** Lets the command run. Without effect on a worker that was abandoned or has ended. */
+  open(): void;
+  /** Closes the gate for good: the worker exits unrun. Without effect once the gate was opened. */
+  abandon(): void;
+  /** Settles once, when the group's leader has ended; it never rejects. Other members of the group may live on. */
+  exited: Promise<WorkerExit>;
+}
+
+// The command sees neither the gate nor the variable.
+const GATE = `IFS= read -r _forge_gate <&3 && [ "$_forge_gate" = go ] || exit ${UNRUN_EXIT_CODE}; unset _forge_gate; exec 3<&-; `;
+
+/** Starts a worker that waits behind its gate. Never throws: whatever goes wrong is told by `exited`. */
+export function spawnGated(options: WorkerOptions): GatedWorker {
+  const fault = commandFault(options);
+  if (fault !== null) return notStarted(fault);
+  let child: ChildProcess;
+  try {
+    child = startGate(options);
+  } catch (error) {
+    return notStarted(describe(error, options.cwd));
+  }
+  // A child that ends right now stays in the process table, as a zombie, until this function has returned.
+  const identity = child.pid === undefined ? null : identify(child.pid);
+  const gate = gateOf(child);
+  if (identity === null) gate.close();
+  const unidentified =
+    child.pid !== undefined && identity === null ? `the start time of process ${child.pid} cannot be read` : null;
+  return { identity, open: gate.open, abandon: gate.close, exited: exitOf(child, options.cwd, unidentified) };
+}
+
+function commandFault(options: WorkerCommand): string | null {
+  if ('shell' in options) return null;
+  const program = options.argv[0] ?? '';
+  if (program === '') return 'there is no command to run';
+  // `exec` of some shells would take it for an option of its own.
+  return program.startsWith('-') ? `a command cannot start with a dash: ${program}` : null;
+}
+
+function startGate(options: WorkerOptions): ChildProcess {
+  const { stdin, stdout, stderr } = options.stdio;
+  const script =
+    'shell' in options
+      ? (['exec /bin/sh -c -- "$1"', [options.shell]] as const)
+      : (['exec "$@"', options.argv] as const);
+  return spawn('/bin/sh', ['-c', GATE + script[0], 'sh', ...script[1]], {
+    cwd: options.cwd,
+    env: options.env,
+    detached: true,
+    stdio: [stdin === 'empty' ? 'ignore' : 'inherit', stdout, stderr, 'pipe'],
+  });
+}
+
+function identify(pid: number): WorkerProcess | null {
+  const found = lookUp(pid);
+  return typeof found === 'string' ? null : { pid, pgid: found.pgid, started_at: found.startedAt };
+}
+
+function gateOf(child: ChildProcess): { open(): void; close(): void } {
+  // There is no stdio at all when this process had no file descriptor left for it.
+  const stream = child.stdio?.[3] as Writable | null | undefined;
+  // The reader may be gone already; its exit is the news, not the broken pipe.
+  stream?.on('error', () => {});
+  return {
+    // The word is handed to the kernel before `end` returns, so closing right after it takes nothing back.
+    open: () => stream?.end('go\n', () => stream.destroy()),
+    close: () => stream?.destroy(),
+  };
+}
+
+function exitOf(child: ChildProcess, cwd: string, spawnError: string | null): Promise<WorkerExit> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) =>
+      resolve(spawnError === null ? { code, signal, spawnError } : { code: null, signal: null, spawnError }),
+    );
+    child.on('error', (error) => resolve({ code: null, signal: null, spawnError: describe(error, cwd) }));
+  });
+}
+
+function notStarted(spawnError: string): GatedWorker {
+  const nothing = () => {};
+  return {
+    identity: null,
+    open: nothing,
+    abandon: nothing,
+    exited: Promise.resolve({ code: null, signal: null, spawnError }),
+  };
+}
+
+const REASONS: Record<string, string> = {
+  ENOENT: 'the folder does not exist',
+  ENOTDIR: 'it is not a folder',
+  EACCES: 'the folder may not be entered',
+  EAGAIN: 'no more processes are allowed',
+  ENOMEM: 'there is not enough memory',
+  EMFILE: 'too many files are open',
+  ENFILE: 'too many files are open on this system',
+  E2BIG: 'the command and its environment are too long',
+};
+
+// The only program that is started here is /bin/sh, so a missing file is a missing working directory.
+function describe(error: unknown, cwd: string): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return `cannot start a worker in ${cwd}: ${REASONS[code ?? ''] ?? message}${code === undefined ? '' : ` (${code})`}`;
+}

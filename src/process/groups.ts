@@ -1,0 +1,146 @@
+/**
+ * Stops the process group of a worker that may have been started by somebody else, long ago.
+ *
+ * A process group is only a number, and numbers are given out again. What makes it safe to signal one:
+ * - the kernel does not give a number to a new process while a group still goes by it, so a group that has members has never been
+ *   empty since its leader created it, and whoever is in it descends from that leader;
+ * - therefore one witness proves the whole group: the leader under its recorded start time (a zombie will do), a member that was
+ *   there when the group was proven last, or a member that carries the worker's claim in its environment.
+ * Without a witness nobody is signalled. On macOS environments cannot be read, so there a group whose leader is gone when it is
+ * first looked at has none.
+ */
+
+import { rebootedSince, sameMachine, type WorkerIdentity } from '../domain/task/identity.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { thisMachine } from './machine.ts';
+import { groupMembers, lookUp, type ProcessEntry, type ProcessLook, startedWith } from './processes.ts';
+
+/** How long to wait for a killed group to leave, milliseconds. Only a process stuck inside the kernel takes longer. */
+const KILL_WAIT_MS = 5_000;
+
+/** Pauses between two looks, milliseconds; the last one repeats. Processes that are not our children send no event. */
+const PAUSES_MS = [5, 10, 20, 50];
+
+export interface StopOptions {
+  /** How long the group may take to leave after SIGTERM, milliseconds. 0: SIGKILL follows at once. */
+  graceMs: number;
+  /** Ends the grace early (an AbortSignal will do). Noticed within 50 ms. */
+  signal?: { readonly aborted: boolean };
+}
+
+/**
+ * `gone`: there was nobody left to stop. `stopped`: there was, and no live member is left now. `unverified`: the number is in use,
+ * by somebody who is not provably this worker, or the worker belongs to another machine; nobody was signalled.
+ */
+export type StopResult = 'gone' | 'stopped' | 'unverified';
+
+/**
+ * Stops a worker's group: SIGTERM, the grace, SIGKILL, until no live member is left. A process that has left the group (setsid)
+ * is out of reach. The group that this very process is a member of counts as unverified.
+ * Throws IO_ERROR when members are still there 5 s after SIGKILL, and when the process table cannot be read.
+ */
+export async function stopGroup(worker: WorkerIdentity, options: StopOptions): Promise<StopResult> {
+  const witnesses = new Set<string>();
+  const look = await firstLook(worker, witnesses);
+  if (look.standing !== 'proven') return look.standing;
+  if (look.members.length === 0) return 'gone';
+  const graceEnd = performance.now() + options.graceMs;
+  send(worker.pgid, 'SIGTERM');
+  let left = await emptied(worker, witnesses, () => performance.now() >= graceEnd || options.signal?.aborted === true);
+  if (left !== 'timeout') return left;
+  const killEnd = performance.now() + KILL_WAIT_MS;
+  send(worker.pgid, 'SIGKILL');
+  left = await emptied(worker, witnesses, () => performance.now() >= killEnd);
+  if (left !== 'timeout') return left;
+  throw stuck(worker);
+}
+
+/** Whether the worker's group provably has a live member. False as well when that cannot be known from here. */
+export function groupAlive(worker: WorkerIdentity): boolean {
+  const look = lookAt(worker, new Set());
+  return look.standing === 'proven' && look.members.length > 0;
+}
+
+interface Look {
+  standing: 'gone' | 'proven' | 'unverified';
+  /** The live members of a proven group. */
+  members: ProcessEntry[];
+}
+
+const GONE: Look = { standing: 'gone', members: [] };
+const UNVERIFIED: Look = { standing: 'unverified', members: [] };
+
+/** Looks at the group once. `witnesses` holds the members of the last proven look, and afterwards those of this one. */
+function lookAt(worker: WorkerIdentity, witnesses: Set<string>): Look {
+  const machine = thisMachine();
+  if (!sameMachine(worker, machine)) return rebootedSince(worker, machine) ? GONE : UNVERIFIED;
+  if (worker.pid !== worker.pgid || !Number.isSafeInteger(worker.pgid) || worker.pgid < 2) return UNVERIFIED;
+  const leader = lookUp(worker.pid);
+  const members = groupMembers(worker.pgid);
+  if (leader === 'missing' && members.length === 0) return GONE;
+  if (!proven(worker, leader, members, witnesses)) return UNVERIFIED;
+  // A worker that takes its own task over must not end itself half way through.
+  if (members.some((member) => member.pid === process.pid)) return UNVERIFIED;
+  witnesses.clear();
+  for (const member of members) witnesses.add(witness(member));
+  return { standing: 'proven', members };
+}
+
+/** While a process begins to run another program it shows no environment, so one look that proves nothing is not enough. */
+async function firstLook(worker: WorkerIdentity, witnesses: Set<string>): Promise<Look> {
+  for (const ms of PAUSES_MS) {
+    const look = lookAt(worker, witnesses);
+    if (look.standing !== 'unverified') return look;
+    await pause(ms);
+  }
+  return lookAt(worker, witnesses);
+}
+
+function proven(worker: WorkerIdentity, leader: ProcessLook, members: ProcessEntry[], witnesses: Set<string>): boolean {
+  if (leader === 'hidden') return false;
+  if (leader !== 'missing') return leader.startedAt === worker.started_at && leader.pgid === worker.pgid;
+  return members.some(
+    (member) => witnesses.has(witness(member)) || startedWith(member.pid, 'FORGE_CLAIM_ID', worker.claim_id),
+  );
+}
+
+function witness(member: ProcessEntry): string {
+  return `${member.pid} ${member.startedAt}`;
+}
+
+async function emptied(
+  worker: WorkerIdentity,
+  witnesses: Set<string>,
+  over: () => boolean,
+): Promise<'stopped' | 'unverified' | 'timeout'> {
+  for (let turn = 0; ; turn++) {
+    const look = lookAt(worker, witnesses);
+    if (look.standing === 'unverified') return 'unverified';
+    if (look.standing === 'gone' || look.members.length === 0) return 'stopped';
+    if (over()) return 'timeout';
+    await pause(PAUSES_MS[Math.min(turn, PAUSES_MS.length - 1)] ?? 50);
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+// Whether it arrived shows in the next look: ESRCH means that they have just left, EPERM that they belong to another user.
+function send(pgid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pgid, signal);
+  } catch {}
+}
+
+function stuck(worker: WorkerIdentity): ForgeError {
+  const pids = groupMembers(worker.pgid).map((member) => member.pid);
+  return new ForgeError(
+    'IO_ERROR',
+    `process group ${worker.pgid} of attempt ${worker.attempt_id} is still there ${KILL_WAIT_MS / 1000} s after SIGKILL (pid ${pids.join(', ')})`,
+    {
+      hint: `A disk or network file system that does not answer can hold a process, and another user's cannot be killed. See \`ps -fp ${pids.join(',')}\`; repeat the command once they are gone.`,
+      details: { pgid: worker.pgid, pids },
+    },
+  );
+}

@@ -1,0 +1,42 @@
+/** Which machine this is: the part of an identity that says where a pid counts. */
+
+import { readFileSync, readlinkSync } from 'node:fs';
+import type { MachineIdentity } from '../domain/task/identity.ts';
+
+let machine: MachineIdentity | undefined;
+
+/** A module that takes a moment to load, and that looking at a plan does not need. */
+const hostname = () => process.getBuiltinModule('node:os').hostname();
+
+/** The identity of this machine; asked for once a process. `boot_id` is '' when the system does not tell it. */
+export function thisMachine(): MachineIdentity {
+  machine ??= { host: hostname(), boot_id: bootId(), pid_ns: pidNamespace() };
+  return { ...machine };
+}
+
+function bootId(): string {
+  return process.platform === 'darwin'
+    ? bootSession()
+    : orEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
+}
+
+function bootSession(): string {
+  const { spawnSync } = process.getBuiltinModule('node:child_process');
+  const { stdout } = spawnSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], {
+    encoding: 'latin1',
+    timeout: 5_000,
+  });
+  return (stdout ?? '').trim();
+}
+
+function pidNamespace(): string {
+  return process.platform === 'darwin' ? '' : orEmpty(() => readlinkSync('/proc/self/ns/pid'));
+}
+
+function orEmpty(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return '';
+  }
+}

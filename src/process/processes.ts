@@ -1,0 +1,185 @@
+/** The process table: who lives, since when, and in which group. Nothing here changes anything. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { type Liveness, type OwnerIdentity, sameMachine } from '../domain/task/identity.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { thisMachine } from './machine.ts';
+
+/** One line of the process table. */
+export interface ProcessEntry {
+  pid: number;
+  pgid: number;
+  /** False for a zombie: it has ended and only waits for its parent to notice. */
+  live: boolean;
+  /** See `started_at` in `domain/task/identity.ts`. */
+  startedAt: string;
+}
+
+/** `hidden`: the process exists, but this user may not look at it. */
+export type ProcessLook = ProcessEntry | 'missing' | 'hidden';
+
+/** Looks one process up. A pid that no process can have is `missing`. */
+export function lookUp(pid: number): ProcessLook {
+  if (!Number.isSafeInteger(pid) || pid < 1) return 'missing';
+  return readEntry(pid) ?? (exists(pid) ? (readEntry(pid) ?? 'hidden') : 'missing');
+}
+
+/** When process `pid` started, see `started_at` in `domain/task/identity.ts`; null when there is none, or only a zombie. */
+export function processStart(pid: number): string | null {
+  const found = lookUp(pid);
+  return typeof found === 'string' || !found.live ? null : found.startedAt;
+}
+
+/** The identity under which process `pid` may own a lease; null when there is none, or only a zombie. */
+export function identifyOwner(pid: number): OwnerIdentity | null {
+  const started_at = processStart(pid);
+  return started_at === null ? null : { ...thisMachine(), pid, started_at };
+}
+
+/**
+ * Whether the process that `owner` names still lives. `dead` only when that is certain: no such process, a zombie, or another
+ * process under the same number. `unknown` on another machine or boot, where the process is hidden from this user, and where
+ * the start time was written down in a form that this system does not use.
+ */
+export function ownerLiveness(owner: OwnerIdentity): Liveness {
+  if (!sameMachine(owner, thisMachine()) || !Number.isSafeInteger(owner.pid) || owner.pid < 1) return 'unknown';
+  const found = lookUp(owner.pid);
+  if (found === 'hidden') return 'unknown';
+  if (found === 'missing' || !found.live) return 'dead';
+  if (found.startedAt === owner.started_at) return 'alive';
+  return formOf(found.startedAt) === formOf(owner.started_at) ? 'dead' : 'unknown';
+}
+
+function formOf(startedAt: string): string {
+  return startedAt.slice(0, startedAt.indexOf(':') + 1);
+}
+
+/** The members of a process group that have not ended. Throws IO_ERROR when the process table cannot be read. */
+export function groupMembers(pgid: number): ProcessEntry[] {
+  // 0 and 1 mean something else to kill(2): the caller's own group, and everybody.
+  if (!Number.isSafeInteger(pgid) || pgid < 2) return [];
+  // A listing takes time: a member that was born behind its back shows in the next one.
+  for (let look = 0; look < 2 && exists(-pgid); look++) {
+    const members = allEntries().filter((entry) => entry.pgid === pgid && entry.live);
+    if (members.length > 0) return members;
+  }
+  return [];
+}
+
+/**
+ * Whether process `pid` was started with `NAME=value` in its environment. False when it cannot be seen: always on macOS, and for
+ * a process of another user or one that has written over its environment.
+ */
+export function startedWith(pid: number, name: string, value: string): boolean {
+  if (process.platform === 'darwin') return false;
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${name}=${value}`);
+  } catch {
+    return false;
+  }
+}
+
+/** The live processes for which `startedWith` holds. Throws IO_ERROR when the process table cannot be read. */
+export function allStartedWith(name: string, value: string): ProcessEntry[] {
+  if (process.platform === 'darwin') return [];
+  return allEntries().filter((entry) => entry.live && startedWith(entry.pid, name, value));
+}
+
+/**
+ * Whether this process may draw on its terminal: it is not in the background of a shell. True where that cannot be told:
+ * without a terminal of its own, across pid namespaces, and on macOS.
+ */
+export function inForeground(): boolean {
+  if (process.platform === 'darwin') return true;
+  try {
+    const fields = afterName(readFileSync('/proc/self/stat', 'latin1'));
+    const [group, inFront] = [Number(fields(5)), Number(fields(8))];
+    return !(inFront > 0) || group === inFront;
+  } catch {
+    return true;
+  }
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+function readEntry(pid: number): ProcessEntry | null {
+  if (process.platform === 'darwin') return (ps(['-p', String(pid)]) ?? [])[0] ?? null;
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return null;
+  }
+}
+
+function allEntries(): ProcessEntry[] {
+  const entries = process.platform === 'darwin' ? ps(['-ax']) : readProc();
+  if (entries !== null) return entries;
+  throw new ForgeError('IO_ERROR', 'the table of running processes cannot be read', {
+    hint:
+      process.platform === 'darwin'
+        ? 'Check that /bin/ps can be started, then repeat the command.'
+        : 'Check that /proc is mounted and readable, then repeat the command.',
+  });
+}
+
+function readProc(): ProcessEntry[] | null {
+  try {
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+    return pids.map((pid) => readEntry(Number(pid))).filter((entry) => entry !== null);
+  } catch {
+    return null;
+  }
+}
+
+/** Fields of a `/proc/<pid>/stat` from the third on. The command name before them may hold spaces and parentheses. */
+function afterName(text: string): (number: number) => string {
+  const rest = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (number) => rest[number - 3] ?? '';
+}
+
+/** Reads one `/proc/<pid>/stat`; null when it is not one. Source: proc_pid_stat(5), whose numbers of fields are used here. */
+export function parseStat(text: string): ProcessEntry | null {
+  const field = afterName(text);
+  const started = field(22);
+  if (!/^\d+$/.test(started)) return null;
+  // The first thread of a program may end before the others; the program then looks like a zombie that has more threads.
+  const ended = /[ZXx]/.test(field(3)) && Number(field(20)) <= 1;
+  return { pid: Number.parseInt(text, 10), pgid: Number(field(5)), live: !ended, startedAt: `ticks:${started}` };
+}
+
+function ps(selection: string[]): ProcessEntry[] | null {
+  const { spawnSync } = process.getBuiltinModule('node:child_process');
+  // The start time is printed in local words and local time; it must read the same from every shell.
+  const env = { LC_ALL: 'C', TZ: 'UTC' };
+  const { stdout, error } = spawnSync('/bin/ps', [...selection, '-o', 'pid=,pgid=,stat=,lstart='], {
+    encoding: 'latin1',
+    env,
+    maxBuffer: 64 * 1024 * 1024,
+    timeout: 10_000,
+  });
+  return error === undefined && stdout !== null ? parsePs(stdout) : null;
+}
+
+/** Reads what `ps -o pid=,pgid=,stat=,lstart=` printed. */
+export function parsePs(text: string): ProcessEntry[] {
+  return text.split('\n').flatMap((line) => {
+    const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(\S.*?)\s*$/.exec(line);
+    if (match === null) return [];
+    const [, pid = '', pgid = '', state = '', started = ''] = match;
+    return [
+      {
+        pid: Number(pid),
+        pgid: Number(pgid),
+        live: !state.startsWith('Z'),
+        startedAt: `lstart:${started.replace(/\s+/g, ' ')}`,
+      },
+    ];
+  });
+}

@@ -1,0 +1,48 @@
+/** Programs that can be called by name. They are looked for as a shell does, and never executed. */
+
+import fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { PRESETS, presetOf, type WorkerSettings } from '../domain/plan/task-command.ts';
+import { inherited } from '../domain/task/workspaces.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What execvp(3) and most shells search where there is no PATH. */
+const USUAL_PATH = '/usr/bin:/bin';
+
+/** The folder with an executable `forge`; the same way up from src/process and from the bundle in dist/cli. */
+const OWN_FOLDER = fileURLToPath(new URL('../../bin', import.meta.url));
+
+/** Where `name` is found by PATH, seen from `cwd`; null when it is not. */
+export function findProgram(name: string, env: Environment, cwd: string): string | null {
+  const folders = (env['PATH'] ?? USUAL_PATH).split(':');
+  const places = folders.map((folder) => `${folder.startsWith('/') ? '' : `${cwd}/`}${folder || '.'}/${name}`);
+  return places.find(isExecutable) ?? null;
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    fs.accessSync(file, fs.constants.X_OK);
+    return fs.statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** What the preset in force would start and is not on PATH; null when there is none, or it can be called. */
+export function missingProgram(settings: WorkerSettings, env: Environment, cwd: string): string | null {
+  const preset = presetOf(settings);
+  if (preset === null) return null;
+  const { program } = PRESETS[preset];
+  return findProgram(program, env, cwd) === null ? program : null;
+}
+
+/**
+ * `inherited`, with a `forge` on PATH: a worker is told to call it by that name. One that is there already counts, because
+ * it may be what the worker's own commands mean by it.
+ */
+export function workerEnvironment(env: Environment, cwd: string): Record<string, string | undefined> {
+  const own = inherited(env);
+  if (findProgram('forge', env, cwd) !== null) return own;
+  return { ...own, PATH: `${env['PATH'] ?? USUAL_PATH}:${OWN_FOLDER}` };
+}

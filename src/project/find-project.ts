@@ -1,0 +1,110 @@
+/** Which project a command is about, and its settings. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { ForgeError } from '../lib/errors.ts';
+import { asIoError } from '../lib/fs/io-errors.ts';
+import { errorCode } from '../lib/fs/operations.ts';
+import { type Layout, layoutOf } from '../store/file/layout.ts';
+
+/** Where a plan is looked for, in this order, below the project's folder. */
+export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
+
+function isDir(place: string): boolean {
+  return lookAt(place)?.isDirectory() ?? false;
+}
+
+export function isFile(place: string): boolean {
+  return lookAt(place)?.isFile() ?? false;
+}
+
+/** What is at `place`; undefined also where it can't be seen, as below a file or in a folder of somebody else. */
+export function lookAt(place: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(place, { throwIfNoEntry: false });
+  } catch (error) {
+    // A disk that fails has not said that nothing is there.
+    if (errorCode(error) === 'EIO') throw asIoError(error, `looking at ${place}`);
+    return undefined;
+  }
+}
+
+function isProject(dir: string): boolean {
+  if (isDir(`${dir}/.forge`)) return true;
+  return PLAN_PLACES.some((place) => isFile(`${dir}/${place}`) && !isPlanOfAbove(dir, place));
+}
+
+/** The folder that a project keeps its plan in is no project of its own, though a plan lies in it. */
+function isPlanOfAbove(dir: string, place: string): boolean {
+  const above = path.dirname(dir);
+  return PLAN_PLACES.some((other) => `${above}/${other}` === `${dir}/${place}`);
+}
+
+/**
+ * Finds the project: `dir` (from --dir or FORGE_DIR: a project's folder or its `.forge`) when it is given, else the
+ * nearest folder from `cwd` upwards that has a `.forge` or a plan. Inside a git worktree the search is made in the main
+ * checkout. Returns null when there is none; `dir` is taken at its word. Throws INVALID_ARGS when `dir` is no folder.
+ */
+export function findProject(cwd: string, dir: string | undefined): Layout | null {
+  if (dir !== undefined && dir !== '') {
+    const given = path.resolve(cwd, dir);
+    if (!isDir(given))
+      throw new ForgeError('INVALID_ARGS', `${given} is not a folder`, {
+        hint: 'Give --dir (or FORGE_DIR) a project folder.',
+      });
+    return layoutOf(path.basename(given) === '.forge' ? path.dirname(given) : given);
+  }
+  const start = inMainCheckout(cwd);
+  for (let at = start; ; at = path.dirname(at)) {
+    if (path.basename(at) !== '.forge' && isProject(at)) return layoutOf(at);
+    if (at === path.dirname(at)) return null;
+  }
+}
+
+/** `findProject`, for commands that need something to be there. Throws PHASES_NOT_FOUND. */
+export function requireProject(cwd: string, dir: string | undefined): Layout {
+  const found = findProject(cwd, dir);
+  if (found === null || !isProject(found.project)) {
+    const where = found === null ? `${cwd} or any folder above it` : found.project;
+    throw new ForgeError(
+      'PHASES_NOT_FOUND',
+      `there is neither a plan (${PLAN_PLACES[0]}) nor a .forge folder in ${where}`,
+    );
+  }
+  return found;
+}
+
+/**
+ * The folder that corresponds to `cwd` in the main checkout when `cwd` is in a linked git worktree, else `cwd`. In a
+ * linked worktree `.git` is a file that names `<main>/.git/worktrees/<name>`. Source: gitrepository-layout(5).
+ */
+function inMainCheckout(cwd: string): string {
+  for (let at = cwd; ; at = path.dirname(at)) {
+    const git = fs.lstatSync(`${at}/.git`, { throwIfNoEntry: false });
+    if (git?.isFile()) {
+      const target = /^gitdir: (.+)$/m.exec(fs.readFileSync(`${at}/.git`, 'utf8'))?.[1];
+      const main =
+        target === undefined ? null : /^(.*)\/\.git\/worktrees\/[^/]+$/.exec(path.resolve(at, target.trim()));
+      return main?.[1] === undefined || !isDir(main[1]) ? cwd : path.join(main[1], path.relative(at, cwd));
+    }
+    if (git !== undefined || at === path.dirname(at)) return cwd;
+  }
+}
+
+export function readOptional(file: string): string | null {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
+    throw asIoError(error, `reading ${file}`);
+  }
+}
+
+/** `file` as a person in the project would write it. */
+export function shown(layout: Layout, file: string): string {
+  return path.relative(layout.project, file) || file;
+}
+
+export function countProblems(count: number, file: string): string {
+  return `${count === 1 ? 'one problem' : `${count} problems`} in ${file}`;
+}

@@ -1,0 +1,149 @@
+/** The files that `init` writes for a person to go on from, and what `uninit` may take away again. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { asIoError } from '../lib/fs/io-errors.ts';
+import { errorCode } from '../lib/fs/operations.ts';
+import { GITIGNORE } from '../store/file/file-store.ts';
+import { entriesIn } from '../store/file/folders.ts';
+import type { Layout } from '../store/file/layout.ts';
+import { PLAN_PLACES } from './find-project.ts';
+import { planPlaceOf } from './plan-file.ts';
+import { firstPlan, firstSettings } from './templates.ts';
+
+// The same way up from src/store and from the bundle in dist/cli.
+const SCHEMAS = new URL('../../spec/schema/', import.meta.url);
+
+export interface InitFile {
+  /** As seen from the project's folder. */
+  file: string;
+  text(): string;
+}
+
+/** All that `init` writes, but for the state tree: it is the one place that knows. */
+export function initFiles(layout: Layout): InitFile[] {
+  const shipped = (name: string) => fs.readFileSync(new URL(name, SCHEMAS), 'utf8');
+  return [
+    { file: '.forge/schema/phases.schema.json', text: () => shipped('phases.schema.json') },
+    { file: '.forge/schema/settings.schema.json', text: () => shipped('settings.schema.json') },
+    { file: '.forge/settings.yaml', text: () => firstSettings('schema/settings.schema.json') },
+    {
+      file: planPlaceOf(layout),
+      text: () => firstPlan(path.basename(layout.project), '../.forge/schema/phases.schema.json'),
+    },
+  ];
+}
+
+/** What of all that is still as it was made. Paths are as seen from the project's folder. */
+export interface Removal {
+  files: InitFile[];
+  /** Empty once the files are gone, each before the one that it is in. */
+  folders: string[];
+  kept: { path: string; reason: string }[];
+}
+
+/** What has happened here, and what to do with it. */
+const HISTORY: Readonly<Record<string, string>> = {
+  '.forge/orchestrator':
+    'it has the state of tasks and runs; when nobody needs that any more: `rm -r .forge/orchestrator`',
+  '.forge/logs': 'it has the log; when nobody needs that any more: `rm -r .forge/logs`',
+  '.forge/worktrees': 'it has worktrees of tasks; `git worktree remove` takes each away',
+  '.forge/scratch': 'tasks have written it; when nobody needs it any more: `rm -r .forge/scratch`',
+};
+
+/** What `uninit` takes away: only what has the very bytes that `init` writes, and folders that are empty then. Throws IO_ERROR. */
+export function planRemoval(layout: Layout): Removal {
+  try {
+    const removal = new Planned(layout);
+    for (const file of initFiles(layout)) removal.file(file);
+    for (const folder of ['schema', 'orchestrator/tasks', 'orchestrator/runs', 'orchestrator']) {
+      removal.folder(`.forge/${folder}`);
+    }
+    // It keeps out of git what stays of these.
+    const ignored = GITIGNORE.split('\n').flatMap((line) =>
+      line.endsWith('/') ? [`.forge/${line.slice(0, -1)}`] : [],
+    );
+    const left = ignored.filter((folder) => removal.leaves(folder));
+    for (const folder of left) removal.keep(folder, HISTORY[folder]);
+    if (left.length === 0) removal.file({ file: '.forge/.gitignore', text: () => GITIGNORE });
+    removal.folder('.forge');
+    // One that was empty before may be somebody's.
+    if (removal.files.some(({ file }) => file === PLAN_PLACES[0])) removal.folder('plans');
+    return removal;
+  } catch (error) {
+    throw asIoError(error, `looking at ${layout.project}`);
+  }
+}
+
+class Planned implements Removal {
+  readonly files: InitFile[] = [];
+  readonly folders: string[] = [];
+  readonly kept: { path: string; reason: string }[] = [];
+  readonly #layout: Layout;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  file(file: InitFile): void {
+    if (isAsWritten(this.#layout, file)) this.files.push(file);
+    else if (this.leaves(file.file)) this.keep(file.file, 'it is not, or no longer, as init writes it');
+  }
+
+  folder(folder: string): void {
+    if (!isFolder(this.#layout, folder)) return;
+    const entries = entriesIn(path.join(this.#layout.project, folder));
+    if (entries.every(({ name }) => !this.leaves(`${folder}/${name}`))) this.folders.push(folder);
+  }
+
+  /** Something is there, and is still there afterwards. */
+  leaves(name: string): boolean {
+    if (this.folders.includes(name) || this.files.some(({ file }) => file === name)) return false;
+    return fs.lstatSync(path.join(this.#layout.project, name), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  keep(name: string, reason: string | undefined): void {
+    if (reason !== undefined) this.kept.push({ path: name, reason });
+  }
+}
+
+/** Removes it, but for what has changed since it was planned; that is returned. Throws IO_ERROR. */
+export function removePlanned(layout: Layout, { files, folders }: Removal): string[] {
+  const left: string[] = [];
+  const at = (file: string) => path.join(layout.project, file);
+  try {
+    for (const file of files) {
+      if (isAsWritten(layout, file)) fs.unlinkSync(at(file.file));
+      else left.push(file.file);
+    }
+    for (const folder of folders) {
+      try {
+        fs.rmdirSync(at(folder));
+      } catch (error) {
+        if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR'].includes(errorCode(error))) throw error;
+        left.push(folder);
+      }
+    }
+  } catch (error) {
+    throw asIoError(error, `removing what init wrote in ${layout.project}`);
+  }
+  return left;
+}
+
+/** Not through a symlink: what one leads to is somewhere else's. `folder` is as seen from the project's. */
+function isFolder({ project }: Layout, folder: string): boolean {
+  const names = folder.split('/');
+  return names.every((_, i) => {
+    const part = path.join(project, ...names.slice(0, i + 1));
+    return fs.lstatSync(part, { throwIfNoEntry: false })?.isDirectory() === true;
+  });
+}
+
+function isAsWritten(layout: Layout, { file, text }: InitFile): boolean {
+  if (file.includes('/') && !isFolder(layout, path.dirname(file))) return false;
+  const place = path.join(layout.project, file);
+  const stat = fs.lstatSync(place, { throwIfNoEntry: false });
+  const wanted = Buffer.from(text());
+  if (stat?.isFile() !== true || stat.size !== wanted.length) return false;
+  return fs.readFileSync(place).equals(wanted);
+}

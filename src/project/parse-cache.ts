@@ -1,0 +1,34 @@
+/** What came of a text that a person writes, kept with that very text: of any other nothing was kept. */
+
+import type { Cache, CacheName } from '../lib/fs/cache.ts';
+
+/** Keeps `lines`, each of which is JSON that came of `text`. */
+export function keepLines(cache: Cache, name: CacheName, text: string, lines: readonly string[]): void {
+  cache.write(name, [...lines.map((line) => `${line}\n`), text]);
+}
+
+/** What `read` makes of the `count` lines that were kept with `text`; null where there are none, or not all of them came to the disk. */
+export function keptLines<T>(
+  cache: Cache,
+  name: CacheName,
+  text: string,
+  count: number,
+  read: (lines: readonly string[]) => T,
+): T | null {
+  const kept = cache.read(name);
+  if (kept === null) return null;
+  const lines: string[] = [];
+  let start = 0;
+  while (lines.length < count) {
+    const end = kept.indexOf('\n', start);
+    if (end === -1) return null;
+    lines.push(kept.toString('utf8', start, end));
+    start = end + 1;
+  }
+  if (!kept.subarray(start).equals(Buffer.from(text))) return null;
+  try {
+    return read(lines);
+  } catch {
+    return null;
+  }
+}

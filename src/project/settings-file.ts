@@ -1,0 +1,29 @@
+/** The settings of a project as they lie on disk. What came of parsing them is kept, as for the plan: every command needs them. */
+
+import { isDeepStrictEqual } from 'node:util';
+import { parseSettings } from '../domain/parsers.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
+import type { Layout } from '../store/file/layout.ts';
+import { countProblems, readOptional, shown } from './find-project.ts';
+import { keepLines, keptLines } from './parse-cache.ts';
+
+/** The settings, every default filled in; the defaults when there is no file. Throws SETTINGS_INVALID with all problems. */
+export function loadSettings(layout: Layout, cache: Cache = NO_CACHE): Settings {
+  const text = readOptional(layout.settings);
+  if (text === null) return DEFAULT_SETTINGS;
+  const kept = keptLines(cache, 'settings', text, 1, ([json = '']) => JSON.parse(json) as Settings);
+  if (kept !== null) return kept;
+  const file = shown(layout, layout.settings);
+  const parsed = parseSettings(text, file);
+  if (!parsed.ok) {
+    throw new ForgeError('SETTINGS_INVALID', countProblems(parsed.problems.length, file), {
+      problems: parsed.problems,
+    });
+  }
+  const json = JSON.stringify(parsed.settings);
+  // The options of a tracker may be anything that YAML can say, and JSON has no infinity.
+  if (isDeepStrictEqual(JSON.parse(json), parsed.settings)) keepLines(cache, 'settings', text, [json]);
+  return parsed.settings;
+}

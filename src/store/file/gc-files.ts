@@ -1,0 +1,263 @@
+/** The files that gc looks at beside a task's record, and what it moves away. Ids are checked before they are paths. */
+
+import fs from 'node:fs';
+import {
+  LEASE_FILE,
+  type SeenAnswer,
+  type SeenAttempt,
+  type SeenLeaseFile,
+  type SeenQuestion,
+} from '../../domain/gc/gc-plan.ts';
+import { AnswerSchema, QuestionSchema } from '../../domain/question/records.ts';
+import { parseRecord } from '../../domain/task/parse-record.ts';
+import { type Lease, LeaseSchema, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';
+import { crc32 } from '../../lib/checksum.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { readCapped } from '../../lib/fs/drivers.ts';
+import { asIoError } from '../../lib/fs/io-errors.ts';
+import { errorCode } from '../../lib/fs/operations.ts';
+import { isUuid, requireUuid } from '../../lib/ids.ts';
+import { parseJson } from '../../lib/json.ts';
+import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from './folders.ts';
+import type { Layout } from './layout.ts';
+import type { FolderRead } from './task-files.ts';
+
+/** What most looks are answered with is that there is nothing. */
+const NO_EXCEPTION = { throwIfNoEntry: false } as const;
+
+/** All that gc looks at in a task's folder besides its record. */
+export interface Beside {
+  lease_files: readonly SeenLeaseFile[];
+  /** Those that have asked, were answered, or whose verdict nobody has verified. */
+  attempts: readonly SeenAttempt[];
+}
+
+/**
+ * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in,
+ * as paths below the task's folder. Throws IO_ERROR.
+ */
+export function besideOf(layout: Layout, { task_id, names, record }: FolderRead): { beside: Beside; places: string[] } {
+  const current = record?.state.current_attempt_id ?? null;
+  const places: string[] = [];
+  const all = names.includes('attempts') ? seenAttempts(layout, task_id, current, places) : [];
+  const attempts = all.filter(
+    ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
+  );
+  return { beside: { lease_files: seenLeaseFiles(layout, task_id, names), attempts }, places };
+}
+
+/**
+ * The attempts of a task with what they asked and handed in. `current`: the attempt whose verdict matters. What they were
+ * found in goes to `places`.
+ */
+export function seenAttempts(
+  layout: Layout,
+  taskId: string,
+  current: string | null,
+  places: string[] = [],
+): SeenAttempt[] {
+  const task = layout.task(taskId);
+  places.push('/attempts');
+  return attemptsIn(`${task}/attempts`, current).map((attempt_id) => {
+    const attempt = `/attempts/${attempt_id}`;
+    places.push(attempt);
+    // Asking for the few names that matter takes less than listing all.
+    const has = (name: string) => fs.lstatSync(`${task}${attempt}/${name}`, NO_EXCEPTION) !== undefined;
+    const handedIn = attempt_id === current && has('verdict.json');
+    const verified = handedIn && has('verdict.verified.json');
+    const isOpen = handedIn && !verified;
+    if (isOpen) places.push(`${attempt}/verdict.json`);
+    return {
+      attempt_id,
+      verdict: isOpen ? verdictIn(`${task}${attempt}/verdict.json`) : null,
+      verified,
+      questions: filesIn(task, `${attempt}/questions`, places).map(asQuestion),
+      answers: filesIn(task, `${attempt}/answers`, places).map(asAnswer),
+    };
+  });
+}
+
+/** A folder has a link by its own name, one from itself, and one from each folder in it. */
+const LINKS_WITH_ONE_FOLDER = 3;
+
+/** Ids of the attempts in a folder of them. Throws IO_ERROR. */
+function attemptsIn(folder: string, current: string | null): string[] {
+  const links = fs.lstatSync(folder, NO_EXCEPTION)?.nlink;
+  // Where the current one is all there is, as for most tasks, it need not be listed. File systems that count otherwise
+  // count more, or none at all; those are listed.
+  if (links === LINKS_WITH_ONE_FOLDER && current !== null && isUuid(current)) {
+    if (fs.lstatSync(`${folder}/${current}`, NO_EXCEPTION)?.isDirectory()) return [current];
+  }
+  const entries = entriesIn(folder).filter((entry) => entry.isDirectory());
+  return entries.map(({ name }) => name).filter(isUuid);
+}
+
+interface FoundFile {
+  id: string;
+  path: string;
+  /** Null: it can't be read. */
+  text: string | null;
+}
+
+/** Whether the folder is there at all is told by that of its attempt. */
+function filesIn(task: string, folder: string, places: string[]): FoundFile[] {
+  if (!isRealEntry(task + folder)) return [];
+  places.push(folder);
+  return entriesIn(task + folder).flatMap(({ name }) => {
+    const id = name.replace(/\.json$/, '');
+    const path = `${folder}/${name}`;
+    const text = isUuid(id) && id !== name ? textOf(task + path) : undefined;
+    if (text === undefined) return [];
+    places.push(path);
+    return [{ id, path: path.slice(1), text }];
+  });
+}
+
+function asQuestion({ id, path, text }: FoundFile): SeenQuestion {
+  const parsed = text === null ? null : parseRecord(QuestionSchema, parseJson(text) ?? null);
+  const base = { question_id: id, path, digest: crc32(text ?? '') };
+  if (parsed?.ok) return { ...base, status: parsed.value.status, why: '' };
+  return { ...base, status: null, why: parsed === null ? 'it is no regular file of at most 64 KiB' : parsed.why };
+}
+
+function asAnswer({ id, path, text }: FoundFile): SeenAnswer {
+  const parsed = text === null ? null : parseRecord(AnswerSchema, parseJson(text) ?? null);
+  const base = { question_id: id, path, digest: crc32(text ?? '') };
+  if (!parsed?.ok) return { ...base, option_id: undefined, answered_by: '' };
+  return { ...base, option_id: parsed.value.option_id, answered_by: parsed.value.answered_by };
+}
+
+function verdictIn(file: string): SeenAttempt['verdict'] {
+  const text = textOf(file);
+  const parsed = typeof text === 'string' ? parseRecord(VerdictSchema, parseJson(text) ?? null) : null;
+  return parsed?.ok ? parsed.value.verdict : 'unreadable';
+}
+
+/**
+ * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart,
+ * no file but `lease.json`. What a kill has left aside is found so.
+ */
+export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly string[]): SeenLeaseFile[] {
+  const found = names.filter((name) => LEASE_FILE.test(name));
+  if (found.every((name) => name === 'lease.json')) return [];
+  const dir = layout.task(taskId);
+  return found.sort().flatMap((path): SeenLeaseFile[] => {
+    // A folder is somebody's lock, and no lease.
+    if (fs.lstatSync(`${dir}/${path}`, NO_EXCEPTION)?.isDirectory() !== false) return [];
+    const lease = readLease(`${dir}/${path}`);
+    if (lease === null) return [];
+    if (typeof lease === 'string') return [{ kind: 'unreadable', path, why: lease }];
+    const { claim_id, generation, owner_run_id, expires_at } = lease;
+    return [{ kind: 'read', path, claim_id, generation, owner_run_id, expires_at }];
+  });
+}
+
+/** The lease in a task's file; null when there is none. Throws IO_ERROR when it can't be read as one. */
+export function leaseIn(layout: Layout, taskId: string, path: string): Lease | null {
+  const file = leasePath(layout, taskId, path);
+  const lease = readLease(file);
+  if (typeof lease === 'string') throw asIoError(new Error(lease), `reading ${file}`);
+  return lease;
+}
+
+/** Null: there is none. A string says why it can't be read. */
+function readLease(file: string): Lease | string | null {
+  const text = textOf(file);
+  if (text === undefined) return null;
+  if (text === null) return 'it is no regular file of at most 64 KiB';
+  const parsed = parseRecord(LeaseSchema, parseJson(text) ?? null);
+  return parsed.ok ? parsed.value : parsed.why;
+}
+
+function leasePath(layout: Layout, taskId: string, path: string): string {
+  if (LEASE_FILE.test(path)) return `${layout.task(taskId)}/${path}`;
+  throw new ForgeError('INVALID_ARGS', `${path} is no name of a lease file`);
+}
+
+/**
+ * Removes a lease file while `holds` accepts what is in it. It is taken aside first, so that what is looked at is what is
+ * removed. Its name aside is a lease file's too: after a kill the next gc finds it, and nobody sweeps it away unread.
+ * False when it holds something else, which then stays. Throws IO_ERROR.
+ */
+export function removeLeaseFile(
+  layout: Layout,
+  taskId: string,
+  path: string,
+  op: string,
+  holds: (lease: Lease) => boolean,
+): boolean {
+  const file = leasePath(layout, taskId, path);
+  const aside = `${layout.task(taskId)}/lease.json.${requireUuid(op, 'commit')}`;
+  try {
+    fs.renameSync(file, aside);
+    const lease = readLease(aside);
+    if (typeof lease === 'object' && lease !== null && holds(lease)) {
+      fs.unlinkSync(aside);
+      return true;
+    }
+    // Without overwriting what somebody has put there meanwhile.
+    fs.linkSync(aside, file);
+    fs.unlinkSync(aside);
+    return false;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw asIoError(error, `removing ${file}`);
+  }
+}
+
+export type ArchiveResult = 'archived' | 'gone' | 'changed';
+
+/**
+ * Moves a question or an answer of an attempt to its folder `archived`, whole and under its own name, unless it is not what
+ * was seen any more. May be repeated after a kill. Throws IO_ERROR.
+ */
+export function archiveFile(
+  layout: Layout,
+  taskId: string,
+  file: { kind: 'questions' | 'answers'; attempt_id: string; question_id: string; digest: string },
+): ArchiveResult {
+  const attempt = layout.attempt(taskId, file.attempt_id);
+  const name = `${requireUuid(file.question_id, 'question')}.json`;
+  const from = `${attempt}/${file.kind}/${name}`;
+  const folder = `${attempt}/archived/${file.kind}`;
+  try {
+    refuseSymlink(`${attempt}/${file.kind}`);
+    const text = textOf(from);
+    if (typeof text !== 'string') return 'gone';
+    if (crc32(text) !== file.digest) return 'changed';
+    makeFolder(`${attempt}/archived`);
+    makeFolder(folder);
+    linkUnlessThere(from, `${folder}/${name}`, text);
+    syncDir(folder);
+    fs.unlinkSync(from);
+    return 'archived';
+  } catch (error) {
+    // Another gc was faster.
+    if (errorCode(error) === 'ENOENT') return 'gone';
+    throw asIoError(error, `archiving ${from}`);
+  }
+}
+
+/** Whoever was killed between the two names has left both; another file of that name is kept, and gets company. */
+function linkUnlessThere(from: string, to: string, text: string): void {
+  try {
+    fs.linkSync(from, to);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    if (textOf(to) !== text)
+      linkUnlessThere(
+        from,
+        to.replace(/(\.\d+)?\.json$/, (_, n: string | undefined) => `.${Number(n?.slice(1) ?? 0) + 1}.json`),
+        text,
+      );
+  }
+}
+
+/** Undefined: there is none, or none any more, since another gc may be at work. Null: it can't be read. */
+function textOf(file: string): string | null | undefined {
+  try {
+    return readCapped(file, RECORD_MAX_BYTES);
+  } catch (error) {
+    return errorCode(error) === 'ENOENT' ? undefined : null;
+  }
+}

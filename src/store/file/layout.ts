@@ -1,0 +1,41 @@
+/** Where everything in a state tree is. Ids are checked before they become part of a path. */
+
+import { requireTaskId, requireUuid } from '../../lib/ids.ts';
+
+export interface Layout {
+  /** The project's folder. */
+  project: string;
+  /** `<project>/.forge`. */
+  forge: string;
+  settings: string;
+  log: string;
+  orchestrator: string;
+  tasks: string;
+  runs: string;
+  /** Where every question is, for those who only have its id. Derived; see `question-index.ts`. */
+  questionIndex: string;
+  task(taskId: string): string;
+  attempt(taskId: string, attemptId: string): string;
+  run(runId: string): string;
+}
+
+export function layoutOf(project: string): Layout {
+  const forge = `${project}/.forge`;
+  const orchestrator = `${forge}/orchestrator`;
+  const tasks = `${orchestrator}/tasks`;
+  const runs = `${orchestrator}/runs`;
+  const task = (taskId: string) => `${tasks}/${requireTaskId(taskId)}`;
+  return {
+    project,
+    forge,
+    settings: `${forge}/settings.yaml`,
+    log: `${forge}/logs/orchestrate.jsonl`,
+    orchestrator,
+    tasks,
+    runs,
+    questionIndex: `${orchestrator}/index/questions.json`,
+    task,
+    attempt: (taskId, attemptId) => `${task(taskId)}/attempts/${requireUuid(attemptId, 'attempt')}`,
+    run: (runId) => `${runs}/${requireUuid(runId, 'run')}`,
+  };
+}

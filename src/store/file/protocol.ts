@@ -1,0 +1,211 @@
+/**
+ * The commit protocol: how a task's record moves from one version to the next, whoever is killed or paused in between.
+ *
+ * A task's folder holds its versions as immutable files `v000000001.json`, `v000000002.json`, ... The newest one is the
+ * record. Committing on version N means creating N+1 by `link`, which succeeds for exactly one writer:
+ *
+ *   1. reserve: create `.tmp-<op>`
+ *   2. list the folder; unless N is the newest version, somebody else was first
+ *   3. write, fsync and close the reserved file
+ *   4. link it to version N+1
+ *   5. fsync the folder; the commit is durable and may be reported
+ *
+ * Old versions are removed in the end (`compact`), which would let a writer that slept since step 2 create a number anew
+ * that was used and removed. The reservation prevents it. Whoever compacts has just committed a durable version H; then it
+ * (a) lists the folder and removes every `.tmp-*` it sees, (b) removes versions well below H. A writer whose reservation
+ * is older than (a) finds it gone, and its link fails. A writer whose reservation is younger looks at the newest version
+ * when H is there, sees at least H, and gives up at step 2. Should H be removed while it looks, then by somebody who
+ * committed a newer version meanwhile and has swept the reservation away before. Both tests need no clock and no lock.
+ *
+ * Every version is a whole record, so a hole in the numbers (a power cut may lose an entry that was not synced) means
+ * nothing, and a version that fails its checksum is void: the one before it stands.
+ */
+
+import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts';
+import * as io from '../../lib/fs/operations.ts';
+import { errorCode, quietly, type Step } from '../../lib/fs/operations.ts';
+import {
+  decodeVersion,
+  encodeVersion,
+  TMP_PREFIX,
+  type VersionFile,
+  versionName,
+  versionNumber,
+} from './record-file.ts';
+
+/** How many versions a task's folder keeps. Any `kept` from 1 on is safe; more of them spare readers a second listing. */
+export interface Retention {
+  /** Versions that a compaction leaves, the newest included. */
+  kept: number;
+  /** Compaction starts when a folder holds this many versions. */
+  compactAt: number;
+}
+
+export const RETENTION: Retention = { kept: 16, compactAt: 64 };
+
+/** What a task's folder holds. */
+export interface Head {
+  /** Number of the newest version file; 0 when there is none. A commit names it as `expected`. */
+  n: number;
+  /** The newest version that is whole; null when there is none. */
+  version: VersionFile | null;
+  /** Version files that were passed over because their checksum fails. */
+  voided: string[];
+  /** The newest version is whole but of an unknown format; then `version` is null. */
+  unknown: string | null;
+  /** Every name in the folder; null when there is no folder. */
+  names: string[] | null;
+}
+
+const NO_FOLDER: Head = { n: 0, version: null, voided: [], unknown: null, names: null };
+
+/** Codes that say what is at a path is not a readable file of ours, rather than that the disk failed. */
+const FOREIGN = new Set(['ELOOP', 'EFBIG', 'EINVAL', 'EISDIR', 'ENXIO']);
+
+/** Text at `path`; null when there is nothing, or (as `foreign`) when it is a symlink, a folder or oversized. */
+export function* readText(path: string, maxBytes = RECORD_MAX_BYTES): Step<{ text: string | null; foreign: boolean }> {
+  try {
+    return { text: yield* io.read(path, maxBytes), foreign: false };
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'ENOENT') return { text: null, foreign: false };
+    if (FOREIGN.has(code)) return { text: null, foreign: true };
+    throw error;
+  }
+}
+
+export function newestOf(names: readonly string[]): number {
+  return names.reduce((newest, name) => Math.max(newest, versionNumber(name) ?? 0), 0);
+}
+
+/** Finds the record of the task whose folder is `dir`: one listing, then the newest version. */
+export function* readHead(dir: string): Step<Head> {
+  let damaged = 0;
+  for (;;) {
+    let names: string[];
+    try {
+      names = yield* io.list(dir);
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return NO_FOLDER;
+      throw error;
+    }
+    const head = yield* newestWhole(dir, names);
+    // A version that was listed and is needed is gone: it has been compacted, so there are newer ones.
+    if (head === null) continue;
+    // Where the newest one is damaged, those before it count. A listing that went on while they came may have missed them;
+    // one that begins now does not.
+    if (head.voided.length === 0 || head.n === damaged) return head;
+    damaged = head.n;
+  }
+}
+
+function* newestWhole(dir: string, names: string[]): Step<Head | null> {
+  const numbers = names.flatMap((name) => versionNumber(name) ?? []).sort((a, b) => b - a);
+  const n = numbers[0] ?? 0;
+  const voided: string[] = [];
+  for (const number of numbers) {
+    const { text, foreign } = yield* readText(`${dir}/${versionName(number)}`);
+    if (text === null && !foreign) return null;
+    const decoded = text === null ? ({ kind: 'void' } as const) : decodeVersion(text);
+    if (decoded.kind === 'valid') return { n, version: decoded.version, voided, unknown: null, names };
+    if (decoded.kind === 'unknown') return { n, version: null, voided, unknown: decoded.why, names };
+    voided.push(versionName(number));
+  }
+  return { n, version: null, voided, unknown: null, names };
+}
+
+export interface CommitRequest {
+  /** The version that the change was decided on: `Head.n`. */
+  expected: number;
+  /** Names this very try; must be unique. */
+  op: string;
+  record: TaskRecord;
+}
+
+export type CommitResult =
+  /**
+   * The change holds. `durable` is false when the folder could not be synced: then a power cut may undo it. `versions`
+   * counts the version files that were there before.
+   */
+  | { kind: 'committed'; n: number; durable: boolean; versions: number }
+  /** Somebody else was first; nothing has changed. */
+  | { kind: 'conflict' };
+
+/**
+ * Commits `record` as the version after `expected` in the existing folder `dir`.
+ * Throws what a call threw when nothing has changed; once the link stands nothing is reported as a failure.
+ */
+export function* commit(dir: string, { expected, op, record }: CommitRequest): Step<CommitResult> {
+  const n = expected + 1;
+  const tmp = `${dir}/${TMP_PREFIX}${op}`;
+  const handle = yield* io.create(tmp);
+  let names: string[];
+  try {
+    try {
+      names = yield* io.list(dir);
+      if (newestOf(names) !== expected) {
+        yield* quietly(io.unlink(tmp));
+        return { kind: 'conflict' };
+      }
+      yield* io.write(handle, encodeVersion({ n, op, record }));
+      yield* io.syncFile(handle);
+    } finally {
+      yield* io.close(handle);
+    }
+  } catch (error) {
+    yield* quietly(io.unlink(tmp));
+    throw error;
+  }
+
+  const linked = yield* linkVersion(tmp, `${dir}/${versionName(n)}`, op);
+  if (!linked) {
+    yield* quietly(io.unlink(tmp));
+    return { kind: 'conflict' };
+  }
+  const durable = yield* quietly(io.syncDir(dir));
+  yield* quietly(io.unlink(tmp));
+  const versions = names.filter((name) => versionNumber(name) !== null).length;
+  return { kind: 'committed', n, durable, versions };
+}
+
+/** Whether the link stands as ours. An error that the call reports is believed only after a look at what is there. */
+function* linkVersion(tmp: string, target: string, op: string): Step<boolean> {
+  try {
+    yield* io.link(tmp, target);
+    return true;
+  } catch (error) {
+    const code = errorCode(error);
+    // Our reservation was swept, or the folder removed: whoever did it, the record has moved on without us.
+    if (code === 'ENOENT') return false;
+    const { text, foreign } = yield* readText(target);
+    const decoded = text === null ? null : decodeVersion(text);
+    if (decoded?.kind === 'valid' && decoded.version.op === op) return true;
+    // Where it exists no more, others have committed so often since that it was compacted.
+    if (text !== null || foreign || code === 'EEXIST') return false;
+    yield* quietly(io.unlink(tmp));
+    throw error;
+  }
+}
+
+/**
+ * Removes versions well behind `newest`, which the caller must have committed durably: what is removed must not be missed
+ * after a power cut. Anyone may do it at any time; see the top of this file for why it is safe.
+ */
+export function* compact(dir: string, newest: number, { kept }: Retention = RETENTION): Step<void> {
+  const names = yield* io.list(dir);
+  for (const name of names) {
+    if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);
+  }
+  const old = names.filter((name) => (versionNumber(name) ?? newest) <= newest - kept);
+  // Oldest first: a reader whose listing missed newer versions must not find an older one in their place.
+  for (const name of old.sort()) yield* removed(`${dir}/${name}`);
+}
+
+/** Makes sure that `path` is gone; failing to remove a reservation must stop a compaction. */
+function* removed(path: string): Step<void> {
+  try {
+    yield* io.unlink(path);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * `index/questions.json`: where every question is, so that whoever has only its id finds it without reading every task.
+ * It is derived. An entry is believed only when the question is found where it points, and a question that it does not
+ * have is looked for in the tree, which makes the index anew. So losing it, or an entry of it, costs time and no more.
+ */
+
+import fs from 'node:fs';
+import { readCapped } from '../../lib/fs/drivers.ts';
+import { advised } from '../../lib/fs/locks.ts';
+import { errorCode } from '../../lib/fs/operations.ts';
+import { parseJson } from '../../lib/json.ts';
+import type { FileStore } from './file-store.ts';
+
+export interface QuestionPlace {
+  task_id: string;
+  attempt_id: string;
+}
+
+/** Some 60,000 questions. A larger index is made anew at every look. */
+const INDEX_MAX_BYTES = 16 * 1024 * 1024;
+
+type Places = Record<string, QuestionPlace>;
+
+/** Finds a question by its id; null when there is none. */
+export async function findQuestion(store: FileStore, questionId: string, op: string): Promise<QuestionPlace | null> {
+  const known = readIndex(store)[questionId];
+  if (known !== undefined && (await isThere(store, known, questionId))) return known;
+  // Two that look for the same question would do the same work; it does no harm.
+  let places: Places = {};
+  await advised(store.layout.orchestrator, async () => {
+    places = await gather(store);
+    writeIndex(store, places, op);
+  });
+  return places[questionId] ?? null;
+}
+
+/** Adds a question. Nothing is lost when it fails, or when two do it at once. */
+export function addToIndex(store: FileStore, questionId: string, place: QuestionPlace, op: string): void {
+  writeIndex(store, { ...readIndex(store), [questionId]: place }, op);
+}
+
+async function isThere(store: FileStore, place: QuestionPlace, questionId: string): Promise<boolean> {
+  const { task_id, attempt_id } = place;
+  return (await store.readQuestion(task_id, attempt_id, questionId).catch(() => null)) !== null;
+}
+
+async function gather(store: FileStore): Promise<Places> {
+  const places: Places = {};
+  for (const task_id of await store.list()) {
+    for (const { attemptId, question } of await store.listQuestions(task_id)) {
+      places[question.question_id] = { task_id, attempt_id: attemptId };
+    }
+  }
+  return places;
+}
+
+function readIndex(store: FileStore): Places {
+  try {
+    const value = parseJson(readCapped(store.layout.questionIndex, INDEX_MAX_BYTES)) as
+      | { version?: unknown; questions?: unknown }
+      | undefined;
+    if (value?.version !== 1 || typeof value.questions !== 'object' || value.questions === null) return {};
+    return value.questions as Places;
+  } catch {
+    return {};
+  }
+}
+
+function writeIndex(store: FileStore, questions: Places, op: string): void {
+  const file = store.layout.questionIndex;
+  const tmp = `${file}.${op}.tmp`;
+  try {
+    fs.mkdirSync(file.slice(0, file.lastIndexOf('/')), { recursive: true, mode: 0o700 });
+    fs.writeFileSync(tmp, `${JSON.stringify({ version: 1, questions })}\n`, { flag: 'wx', mode: 0o600 });
+    fs.renameSync(tmp, file);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') fs.rmSync(tmp, { force: true });
+  }
+}

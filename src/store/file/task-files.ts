@@ -1,0 +1,261 @@
+/** A task's folder as a whole: reading it with what people did to it, adopting it, and committing to it. */
+
+import { parseRecord } from '../../domain/task/parse-record.ts';
+import {
+  freshRecord,
+  LeaseSchema,
+  RECORD_MAX_BYTES,
+  type TaskRecord,
+  type TaskStateRecord,
+  TaskStateSchema,
+} from '../../domain/task/records.ts';
+import type { RecordExcerpt } from '../../domain/task/summary.ts';
+import { crc32 } from '../../lib/checksum.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import * as io from '../../lib/fs/operations.ts';
+import { errorCode, type Handle, quietly, type Step } from '../../lib/fs/operations.ts';
+import { parseJson } from '../../lib/json.ts';
+import {
+  type CommitRequest,
+  commit,
+  compact,
+  type Head,
+  RETENTION,
+  type Retention,
+  readHead,
+  readText,
+} from './protocol.ts';
+import { findEdits, publish } from './views.ts';
+
+/** What a reader sees of a task, with all of its record or with what of it tells where the task stands. */
+export interface TaskRead<R extends RecordExcerpt = TaskRecord> {
+  task_id: string;
+  /** Names the version for a commit; 0 when nothing has been committed yet. */
+  version: number;
+  /** Where the record comes from: `none` no folder or an empty one, `files` a tree written by hand, `record` a committed version. */
+  origin: 'none' | 'files' | 'record';
+  /** The record, with a person's valid edits in it; null when there is none or it can't be read. */
+  record: R | null;
+  /** Why the record can't be read, or must not be changed before a person has mended a file; null when all is well. */
+  problem: string | null;
+  /** Things a person should know that stop nothing. */
+  warnings: string[];
+}
+
+/** A task as whoever looks at a whole tree sees it. */
+export type TaskSeen = TaskRead<RecordExcerpt>;
+
+/** A task as seen by whoever has looked into the task's folder. */
+export interface FolderRead extends TaskRead {
+  /** Names in the folder, for those who look for more than the record. */
+  names: readonly string[];
+}
+
+/**
+ * Reads the task whose folder is `dir`. `thorough` compares the views with the record even where their times look right;
+ * a change is always decided on a thorough read.
+ */
+export function* readTask(dir: string, taskId: string, thorough: boolean): Step<FolderRead> {
+  let head = yield* readHead(dir);
+  // A listing is no snapshot: it may miss every version when all it could see were compacted and newer ones came while it
+  // went on. What looks like a task without a record is looked at twice before anything is decided on it.
+  if (thorough && head.n === 0 && head.names !== null) head = yield* readHead(dir);
+  const names = head.names ?? [];
+  const base = { task_id: taskId, version: head.n, names, warnings: [] as string[], problem: null };
+  if (head.unknown !== null)
+    return { ...base, origin: 'record', record: null, problem: `version ${head.n}: ${head.unknown}` };
+  if (head.n === 0) return yield* readFiles(dir, taskId, base, thorough);
+  if (head.version === null) {
+    return { ...base, origin: 'record', record: null, problem: `none of ${head.voided.join(', ')} is whole` };
+  }
+  const edits = yield* findEdits(dir, head, thorough);
+  const warnings = [
+    ...head.voided.map((name) => `${name} is damaged; the version before it stands`),
+    ...edits.warnings,
+  ];
+  return { ...base, origin: 'record', record: edits.edited ?? head.version.record, problem: edits.refused, warnings };
+}
+
+export const HISTORY = 'claim-history.jsonl';
+/** A history grows by a line a claim; it is only read for a task that has no version yet. */
+const HISTORY_MAX_BYTES = 16 * 1024 * 1024;
+
+/** A claim must exceed every generation ever given out, also where the lease that had it was deleted. */
+function largestGeneration(history: string): number {
+  let largest = 0;
+  for (const match of history.matchAll(/"generation":\s*(\d{1,15})\b/g)) largest = Math.max(largest, Number(match[1]));
+  return largest;
+}
+
+type Base = Omit<FolderRead, 'origin' | 'record'>;
+
+/** A tree that holds only the two files, by hand or by another tool, is read as it stands. */
+function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean): Step<FolderRead> {
+  const refuse = (problem: string): FolderRead => ({ ...base, origin: 'files', record: null, problem });
+  const absorbed: string[] = [];
+  const parts: unknown[] = [];
+  for (const name of ['state.json', 'lease.json']) {
+    // A file that an editor replaces while the folder is being listed may be missing from the list.
+    const listed = thorough || base.names.includes(name);
+    const { text, foreign } = listed ? yield* readText(`${dir}/${name}`) : { text: null, foreign: false };
+    if (foreign) return refuse(`${name} is no regular file of at most 64 KiB`);
+    if (text === null) {
+      parts.push(undefined);
+      continue;
+    }
+    absorbed.push(crc32(text));
+    const value = parseJson(text);
+    if (value === undefined) return refuse(`${name} is not JSON; it may have been cut short`);
+    parts.push(value);
+  }
+  const [rawState, rawLease] = parts;
+  const history = base.names.includes(HISTORY) ? yield* readText(`${dir}/${HISTORY}`, HISTORY_MAX_BYTES) : null;
+  if (history?.foreign) return refuse(`${HISTORY} is no regular file of at most 16 MiB`);
+  const seen = largestGeneration(history?.text ?? '');
+  if (rawState === undefined && rawLease === undefined && seen === 0) return { ...base, origin: 'none', record: null };
+  const state = rawState === undefined ? null : parseRecord(TaskStateSchema, rawState);
+  if (state?.ok === false) return refuse(`state.json: ${state.why}`);
+  const lease = rawLease === undefined ? null : parseRecord(LeaseSchema, rawLease);
+  if (lease?.ok === false) return refuse(`lease.json: ${lease.why}`);
+  const record = freshRecord(taskId, '1970-01-01T00:00:00.000Z');
+  // The folder says which task it is, whatever is written in the files.
+  if (state !== null) record.state = { ...state.value, task_id: taskId };
+  if (lease !== null) record.lease = { ...lease.value, task_id: taskId };
+  record.memo.absorbed = absorbed;
+  record.memo.generation = Math.max(seen, record.lease?.generation ?? 0, record.state.updated_by.generation);
+  return { ...base, origin: 'files', record };
+}
+
+export type TaskCommit =
+  | {
+      kind: 'committed';
+      version: number;
+      record: TaskRecord;
+      /** What went less well after the commit stood: no failure, but worth telling. */
+      warnings: string[];
+    }
+  | { kind: 'conflict' };
+
+/**
+ * Commits `record` on version `expected` of the task whose folder is `dir`, and brings the views up to it. Creates the
+ * folder, durably, for a first commit. Throws what a call threw only when nothing has changed.
+ */
+export function* commitTask(dir: string, request: CommitRequest, retention: Retention = RETENTION): Step<TaskCommit> {
+  const record = stamped(request.record, request.expected + 1);
+  refuseOversized(record);
+  if (request.expected === 0) yield* ensureFolder(dir);
+  const result = yield* commit(dir, { ...request, record });
+  if (result.kind === 'conflict') return result;
+  const warnings: string[] = [];
+  // Nothing, neither a file that a person wrote nor an older version, makes way for what a power cut may undo.
+  if (!result.durable) {
+    warnings.push('the change is made, but the disk did not confirm it: a power cut may undo it');
+    return { kind: 'committed', version: result.n, record, warnings };
+  }
+  const own = { n: result.n, op: request.op, record };
+  const head: Head = { n: result.n, version: own, voided: [], unknown: null, names: null };
+  try {
+    for (const aside of yield* publish(dir, request.op, head)) {
+      warnings.push(`a hand-edited file did not match the newest version and was moved to ${dir}/${aside}`);
+    }
+    if (result.versions >= retention.compactAt) yield* compact(dir, result.n, retention);
+  } catch (error) {
+    warnings.push(`the change is made, but its files could not all be brought up to date (${errorCode(error)})`);
+  }
+  return { kind: 'committed', version: result.n, record, warnings };
+}
+
+/** The parts of a version and a view that are not the record: name, number, checksum. More than they ever take, bytes. */
+const ENVELOPE_BYTES = 1024;
+
+/** What could not be read again is not written. Throws SCHEMA_INVALID. */
+function refuseOversized(record: TaskRecord): void {
+  const texts = [JSON.stringify(record), ...[record.state, record.lease].map((view) => JSON.stringify(view, null, 2))];
+  const bytes = Math.max(...texts.map((text) => Buffer.byteLength(text))) + ENVELOPE_BYTES;
+  if (bytes <= RECORD_MAX_BYTES) return;
+  const { task_id } = record.state;
+  throw new ForgeError('SCHEMA_INVALID', `the record of task ${task_id} would have ${bytes} bytes`, {
+    details: { task_id, bytes, max: RECORD_MAX_BYTES },
+    hint: `A record has at most ${RECORD_MAX_BYTES} bytes. Shorten what was added to its state.json or lease.json by hand, then repeat; nothing was changed.`,
+  });
+}
+
+/** The views count on from what a hand-written tree said, and never fall behind the number of the version. */
+function stamped(record: TaskRecord, n: number): TaskRecord {
+  const state_version = Math.max(record.state.state_version + 1, n);
+  const state: TaskStateRecord = { ...record.state, state_version };
+  return { ...record, state, lease: record.lease && { ...record.lease, state_version } };
+}
+
+/** The folder's own name must be durable before anything in it may count as committed. */
+function* ensureFolder(dir: string): Step<void> {
+  try {
+    yield* io.mkdir(dir);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+  }
+  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));
+}
+
+/**
+ * Makes what was committed before durable and visible. Called before an earlier result is given again: whoever made it
+ * may have died between the link and the fsync.
+ */
+export function* settleTask(dir: string, op: string): Step<void> {
+  yield* io.syncDir(dir);
+  yield* quietly(publish(dir, op));
+}
+
+/**
+ * Creates `path` with `text`, once. Returns false when it exists already; then nothing is changed. The file is whole and
+ * durable before it has its name; a repeat by a writer that died in between finds the first one's content.
+ */
+export function* createOnce(path: string, text: string, op: string): Step<boolean> {
+  const dir = path.slice(0, path.lastIndexOf('/'));
+  const tmp = `${dir}/.tmp-${op}`;
+  const handle = yield* io.create(tmp);
+  try {
+    try {
+      yield* io.write(handle, text);
+      yield* io.syncFile(handle);
+    } finally {
+      yield* io.close(handle);
+    }
+    yield* io.link(tmp, path);
+  } catch (error) {
+    yield* quietly(io.unlink(tmp));
+    if (errorCode(error) !== 'EEXIST') throw error;
+    yield* io.syncDir(dir);
+    return false;
+  }
+  yield* io.syncDir(dir);
+  yield* quietly(io.unlink(tmp));
+  return true;
+}
+
+/**
+ * Creates the first file of a folder that only this process knows of yet, and makes it and the folder durable. The folder
+ * of the folder's folder is left to the commit that refers to it. Returns false when the file exists already.
+ *
+ * Nobody reads the file before that commit, so it needs no link to appear whole; and as nothing changes after the first
+ * sync, the other two find their work done.
+ */
+export function* createFirst(path: string, text: string): Step<boolean> {
+  const dir = path.slice(0, path.lastIndexOf('/'));
+  let handle: Handle;
+  try {
+    handle = yield* io.create(path);
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    yield* io.write(handle, text);
+    yield* io.syncFile(handle);
+  } finally {
+    yield* io.close(handle);
+  }
+  yield* io.syncDir(dir);
+  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));
+  return true;
+}

@@ -1,0 +1,85 @@
+/** What everything else knows of the state tree, and what another backend would implement. */
+
+import type { Answer, Question } from '../domain/question/records.ts';
+import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
+import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
+import type { Verified } from '../domain/verify/verification.ts';
+import { requireUuid } from '../lib/ids.ts';
+import type { SeenTree } from './file/snapshot-cache.ts';
+import type { FolderRead, TaskCommit, TaskSeen } from './file/task-files.ts';
+
+export type { FolderRead, TaskCommit, TaskRead, TaskSeen } from './file/task-files.ts';
+
+/** A file of an attempt that is written once, before the commit that refers to it. */
+export type AttemptFile =
+  | 'manifest.json'
+  | 'verdict.json'
+  | 'verdict.verified.json'
+  | 'review.json'
+  | 'ship.json'
+  | QuestionFile;
+
+/** `questions/<id>.json` or `answers/<id>.json`. */
+type QuestionFile = `${'questions' | 'answers'}/${string}.json`;
+
+/** Throws INVALID_ID. */
+export function questionFile(kind: 'questions' | 'answers', questionId: string): QuestionFile {
+  return `${kind}/${requireUuid(questionId, 'question')}.json`;
+}
+
+/** An append-only log. */
+export type LogStream =
+  | { log: 'claim-history'; taskId: string }
+  | { log: 'events'; taskId: string; attemptId: string }
+  | { log: 'notifications'; runId: string };
+
+/** Everything in the tree at one look. */
+export interface Snapshot {
+  tasks: TaskSeen[];
+  runs: RunManifest[];
+  /** For who also looks beside the records of `tasks`. */
+  seen: SeenTree;
+}
+
+export type EndedRun = RunManifest & { ended_at: string };
+
+export interface StateStore {
+  /** Ids of the tasks that have a record or a folder, in code point order. */
+  list(): Promise<string[]>;
+  /** A task as it stands. `thorough` is for deciding a change; without it edits may be noticed a moment later. */
+  read(taskId: string, options?: { thorough?: boolean }): Promise<FolderRead>;
+  /** A token that differs from an earlier one whenever the task may have changed since; cheaper than reading. */
+  stamp(taskId: string): Promise<string>;
+  /** Commits on `expected` (`TaskRead.version`); `op` names this try. Throws IO_ERROR only when nothing has changed. */
+  commit(taskId: string, change: { expected: number; op: string; record: TaskRecord }): Promise<TaskCommit>;
+  /** Makes sure that what `read` returned is durable, before it is reported as done. */
+  settle(taskId: string, op: string): Promise<void>;
+  /** Creates a file of an attempt; false when it exists, then it is left as it is. */
+  createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean>;
+  /** Null when there is none. Throws SCHEMA_INVALID. */
+  readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null>;
+  readVerdict(taskId: string, attemptId: string): Promise<Verdict | null>;
+  readVerified(taskId: string, attemptId: string): Promise<Verified | null>;
+  readReviewed(taskId: string, attemptId: string): Promise<Reviewed | null>;
+  readShipped(taskId: string, attemptId: string): Promise<Shipped | null>;
+  readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null>;
+  readAnswer(taskId: string, attemptId: string, questionId: string): Promise<Answer | null>;
+  /** The questions of all attempts of a task, oldest first; those that can't be read are left out. */
+  listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]>;
+  /** Writes a question's file anew: its `status` is a view of the record. */
+  showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void>;
+  /** Manifests of the task's attempts, oldest first; those that can't be read are left out. */
+  listAttempts(taskId: string): Promise<AttemptManifest[]>;
+  append(stream: LogStream, entry: object): Promise<void>;
+  /** The whole lines of a log, oldest first. */
+  readLog(stream: LogStream): Promise<Record<string, unknown>[]>;
+  createRun(manifest: RunManifest, op: string): Promise<void>;
+  /** Takes back a run that nothing was done under. */
+  discardRun(runId: string): Promise<void>;
+  /** Null when there is no such run. Throws SCHEMA_INVALID. */
+  readRun(runId: string): Promise<RunManifest | null>;
+  /** Sets `ended_at`, once; a repeat keeps the first. Returns the manifest; null when there is no such run. */
+  endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null>;
+  listRuns(): Promise<RunManifest[]>;
+  snapshot(): Promise<Snapshot>;
+}

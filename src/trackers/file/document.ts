@@ -1,0 +1,102 @@
+/** The file of a file tracker: its shape, what it says as issues, and what a change of one issue has to make of it. */
+
+import * as z from 'zod/mini';
+import { type Finding, pathText, shapeFindings, toProblems, WITHOUT_WORDS } from '../../domain/plan/findings.ts';
+import type { Problem } from '../../lib/errors.ts';
+import { once } from '../../lib/once.ts';
+import { oneLine } from '../../lib/text.ts';
+import { parseYaml, positionsOf, type YamlPath } from '../../lib/yaml.ts';
+import { ISSUE_STATES, type IssueState, type SeenIssue } from '../port.ts';
+
+/** What one call makes of an issue; what is left out stays. */
+export interface IssueChange {
+  state?: IssueState;
+  /** Null: nobody's. */
+  claimed_by?: string | null;
+  /** Put behind those that are there. */
+  comment?: { ts: string; text: string };
+}
+
+export type TrackerFileResult =
+  /** `value` is the whole file as YAML says it. Issues are in the order of the file. */
+  { ok: true; issues: SeenIssue[]; value: unknown } | { ok: false; problems: Problem[] };
+
+// Other programs and people keep more in such a file, so unknown keys are theirs.
+const trackerFileSchema = once(() => {
+  const filled = z.string().check(z.minLength(1));
+  const name = z.union([filled, z.number()]);
+  const maybe = <T extends z.ZodMiniType>(schema: T) => z.optional(z.nullable(schema));
+  const issue = z.looseObject({
+    id: name,
+    task_id: maybe(name),
+    state: z.enum(ISSUE_STATES),
+    claimed_by: maybe(name),
+    comments: maybe(z.array(z.unknown())),
+  });
+  return z.looseObject({ issues: maybe(z.array(issue)) });
+});
+
+/** Reads a tracker's file. Everything that is wrong is reported with its place; `file` is only named there. */
+export function parseTrackerFile(text: string, file: string): TrackerFileResult {
+  const yaml = parseYaml(text, file);
+  if (!yaml.ok) return yaml;
+  const value = yaml.value ?? {};
+  const schema = trackerFileSchema();
+  const shape = schema.safeParse(value, WITHOUT_WORDS);
+  if (!shape.success) {
+    const findings = shapeFindings(schema, value, shape.error.issues, pathText);
+    return { ok: false, problems: toProblems(findings, text, file) };
+  }
+  const spell = spellingIn(text);
+  const issues = (shape.data.issues ?? []).map((issue, i): SeenIssue => {
+    const part = (key: 'id' | 'task_id' | 'claimed_by') => spell(issue[key] ?? null, ['issues', i, key]);
+    return { id: part('id') ?? '', task_id: part('task_id'), state: issue.state, claimed_by: part('claimed_by') };
+  });
+  const given = twins(issues);
+  return given.length > 0 ? { ok: false, problems: toProblems(given, text, file) } : { ok: true, issues, value };
+}
+
+/** Issues that have an id twice: a change of one could be meant for the other. */
+function twins(issues: readonly SeenIssue[]): Finding[] {
+  const first = new Map<string, number>();
+  return issues.flatMap(({ id }, i): Finding[] => {
+    const before = first.get(id);
+    if (before === undefined) {
+      first.set(id, i);
+      return [];
+    }
+    const message = `issue ${JSON.stringify(oneLine(id, 60))} is given twice`;
+    return [{ path: ['issues', i, 'id'], message, first: ['issues', before, 'id'] }];
+  });
+}
+
+/** Text as it is, a number as the file spells it: issue 1.10 is not issue 1.1. */
+function spellingIn(text: string): (value: string | number | null, path: YamlPath) => string | null {
+  let positions: ReturnType<typeof positionsOf> | undefined;
+  return (value, path) => {
+    if (value === null || typeof value === 'string') return value;
+    positions ??= positionsOf(text);
+    return positions.spelling(path) ?? String(value);
+  };
+}
+
+/** Whether `after` is the file `before` with `change` made to its issue number `index`, and nothing else. */
+export function isChangedTo(after: unknown, before: unknown, index: number, change: IssueChange): boolean {
+  // Through text, so that parts which aliases share come apart: a change may reach one issue only.
+  const wanted = JSON.parse(canonical(before)) as { issues: Record<string, unknown>[] };
+  const issue = wanted.issues[index];
+  if (issue === undefined) return false;
+  const { comment, ...rest } = change;
+  Object.assign(issue, rest);
+  if (comment !== undefined) issue['comments'] = [...((issue['comments'] as unknown[] | undefined) ?? []), comment];
+  return canonical(after) === canonical(wanted);
+}
+
+/** JSON with keys in order; null means the same as a key that is not there. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    const entries = Object.entries(part).filter(([, inner]) => inner !== null);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}

@@ -1,0 +1,303 @@
+/**
+ * A tracker that is a YAML file in the project. Changes are made under a lock, to a copy that takes the file's place when it
+ * is on disk; so readers see the file before or after, and a process that is killed leaves the one before.
+ */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { valueAt } from '../../domain/plan/findings.ts';
+import { ForgeError, type Problem } from '../../lib/errors.ts';
+import { readCapped } from '../../lib/fs/drivers.ts';
+import { whyUnread } from '../../lib/fs/io-errors.ts';
+import { exclusivelySoon } from '../../lib/fs/locks.ts';
+import { errorCode } from '../../lib/fs/operations.ts';
+import { oneLine } from '../../lib/text.ts';
+import { isoTime } from '../../lib/time.ts';
+import type { IssueState, SeenIssue, Tracker } from '../port.ts';
+import { type IssueChange, isChangedTo, parseTrackerFile } from './document.ts';
+
+/** Everything on disk is untrusted; bytes. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** How long to wait for one's turn, milliseconds. Longer than the lock of a killed holder lasts. */
+const WAIT_MS = 4000;
+
+/** How often a change is made anew because an editor saved the file at that moment. */
+const TRIES = 5;
+
+export interface FileTrackerOptions {
+  /** The project's folder, absolute. */
+  project: string;
+  /** Of the file, relative to the project. */
+  file: string;
+  now(): number;
+  /** A fresh name. */
+  newOp(): string;
+  /** Milliseconds to wait for one's turn to write. Default: 4000. */
+  waitMs?: number;
+}
+
+interface Read {
+  text: string;
+  issues: SeenIssue[];
+  value: unknown;
+  mode: number;
+  /** Differs once the file is another one. */
+  stamp: string;
+}
+
+/** What to do about an issue: `change` null for nothing. */
+interface Decided<T> {
+  change: IssueChange | null;
+  result: T;
+}
+
+export class FileTracker implements Tracker {
+  readonly #file: string;
+  /** As a person would write it. */
+  readonly #shown: string;
+  readonly #options: FileTrackerOptions;
+
+  constructor(options: FileTrackerOptions) {
+    this.#options = options;
+    this.#shown = options.file;
+    this.#file = path.resolve(options.project, options.file);
+  }
+
+  async list(): Promise<SeenIssue[]> {
+    return this.#read().issues;
+  }
+
+  claim(issueId: string, runId: string): Promise<boolean> {
+    return this.#change(issueId, (issue) => {
+      if (issue === null || isClosed(issue)) return { change: null, result: false };
+      if (issue.claimed_by !== null && issue.claimed_by !== runId) return { change: null, result: false };
+      return { change: { claimed_by: runId, state: 'in_progress' }, result: true };
+    });
+  }
+
+  release(issueId: string, runId: string): Promise<void> {
+    return this.#change(issueId, (issue) => {
+      if (issue === null || issue.claimed_by !== runId) return { change: null, result: undefined };
+      return { change: { claimed_by: null, ...(isClosed(issue) ? {} : { state: 'open' }) }, result: undefined };
+    });
+  }
+
+  setState(issueId: string, state: IssueState): Promise<void> {
+    return this.#change(issueId, (issue) => {
+      this.#refuseGone(issueId, issue);
+      return { change: { state }, result: undefined };
+    });
+  }
+
+  comment(issueId: string, text: string): Promise<void> {
+    return this.#change(issueId, (issue, raw) => {
+      this.#refuseGone(issueId, issue);
+      const last = (valueAt(raw, ['comments']) as unknown[] | null | undefined)?.at(-1);
+      if (valueAt(last, ['text']) === text) return { change: null, result: undefined };
+      return { change: { comment: { ts: isoTime(this.#options.now()), text } }, result: undefined };
+    });
+  }
+
+  #refuseGone(issueId: string, issue: SeenIssue | null): void {
+    if (issue === null) throw this.#error(`${this.#shown} has no issue ${oneLine(issueId, 80)}`);
+  }
+
+  /** Reads, decides and writes while nobody else does. `decide` is given null when there is no such issue. */
+  async #change<T>(issueId: string, decide: (issue: SeenIssue | null, raw: unknown) => Decided<T>): Promise<T> {
+    // What is wrong with the file is told without waiting for anybody.
+    this.#read();
+    const { waitMs = WAIT_MS } = this.#options;
+    return this.#told(`locking ${this.#shown}`, () =>
+      exclusivelySoon(`${this.#file}.lock`, waitMs, async () => {
+        this.#clearTemporary();
+        for (let tries = 0; tries < TRIES; tries++) {
+          const read = this.#read();
+          const index = read.issues.findIndex(({ id }) => id === issueId);
+          const issue = read.issues[index] ?? null;
+          const { change, result } = decide(issue, valueAt(read.value, ['issues', index]));
+          const needed = change === null || issue === null ? null : difference(issue, change);
+          if (needed === null) return result;
+          if (await this.#write(read, index, needed)) return result;
+        }
+        throw this.#error(`${this.#shown} was changed by others ${TRIES} times in a row`);
+      }),
+    );
+  }
+
+  /** False when somebody who takes no lock, such as an editor, has changed the file meanwhile. */
+  async #write(read: Read, index: number, change: IssueChange): Promise<boolean> {
+    const text = await this.#edited(read, index, change);
+    const temporary = path.join(path.dirname(this.#file), `${this.#temporaryPrefix()}${this.#options.newOp()}.tmp`);
+    try {
+      await this.#told(`writing ${this.#shown}`, async () => {
+        if ((read.mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
+        await writeSynced(temporary, text, read.mode);
+      });
+      // Nothing may come between this look and the renaming.
+      if (this.#stamp() !== read.stamp) return false;
+      this.#toldSync(`writing ${this.#shown}`, () => fs.renameSync(temporary, this.#file));
+    } finally {
+      fs.rmSync(temporary, { force: true });
+    }
+    await this.#told(`writing ${this.#shown}`, () => syncFolder(path.dirname(this.#file)));
+    const after = this.#read();
+    if (after.text !== text && !isChangedTo(after.value, read.value, index, change)) {
+      throw this.#error(`${this.#shown} does not hold what was written to it; somebody else has changed it since`);
+    }
+    return true;
+  }
+
+  async #edited(read: Read, index: number, change: IssueChange): Promise<string> {
+    const { changeIssue } = await import('./edit.ts');
+    const text = await changeIssue(read.text, index, change);
+    const after = text === null ? null : parseTrackerFile(text, this.#shown);
+    if (text === null || after?.ok !== true || !isChangedTo(after.value, read.value, index, change)) {
+      const id = oneLine(read.issues[index]?.id ?? '', 80);
+      throw this.#error(
+        `${this.#shown}: issue ${id} is written in a way that can not be changed in place`,
+        'Write the issue out, without anchors, aliases or tags.',
+      );
+    }
+    if (Buffer.byteLength(text) > MAX_BYTES)
+      throw this.#error(`${this.#shown} would become larger than ${MAX_BYTES} bytes`);
+    return text;
+  }
+
+  #read(): Read {
+    return this.#toldSync(`reading ${this.#shown}`, () => {
+      this.#refuseLinks();
+      const stamp = this.#stamp();
+      const { mode } = fs.lstatSync(this.#file);
+      const text = readCapped(this.#file, MAX_BYTES);
+      this.#refuseOtherEncodings(text);
+      const parsed = parseTrackerFile(text, this.#shown);
+      if (!parsed.ok) throw malformed(this.#shown, parsed.problems);
+      return { text, issues: parsed.issues, value: parsed.value, mode: mode & 0o7777, stamp };
+    });
+  }
+
+  /** A repository may hold symlinks to anywhere; none on the way below the project is followed. */
+  #refuseLinks(): void {
+    const inside = path.relative(this.#options.project, this.#file).split(path.sep);
+    // A path that leads out of the project was meant to.
+    if (inside[0] === '..') return;
+    inside.reduce((folder, name) => {
+      const place = path.join(folder, name);
+      if (fs.lstatSync(place).isSymbolicLink()) throw this.#error(`${this.#shown}: ${place} is a symlink`, NO_LINKS);
+      return place;
+    }, this.#options.project);
+  }
+
+  /** What is no UTF-8 would be written back as something else. */
+  #refuseOtherEncodings(text: string): void {
+    if (!text.includes('\ufffd') || fs.readFileSync(this.#file).equals(Buffer.from(text))) return;
+    throw this.#error(`${this.#shown} is not UTF-8`, 'Save it as UTF-8.');
+  }
+
+  #stamp(): string {
+    const stat = fs.lstatSync(this.#file, { bigint: true, throwIfNoEntry: false });
+    return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
+  }
+
+  #temporaryPrefix(): string {
+    return `.${path.basename(this.#file)}.`;
+  }
+
+  /** Whoever left such a copy is dead, or has lost the lock and must not put it in place any more. */
+  #clearTemporary(): void {
+    const folder = path.dirname(this.#file);
+    const left = fs
+      .readdirSync(folder)
+      .filter((name) => name.startsWith(this.#temporaryPrefix()) && name.endsWith('.tmp'));
+    for (const name of left) fs.rmSync(path.join(folder, name), { force: true });
+  }
+
+  async #told<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#asTrackerError(error, doing);
+    }
+  }
+
+  #toldSync<T>(doing: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.#asTrackerError(error, doing);
+    }
+  }
+
+  #asTrackerError(error: unknown, doing: string): unknown {
+    if (error instanceof ForgeError) {
+      return error.code === 'IO_ERROR'
+        ? new ForgeError('TRACKER_ERROR', error.message, { hint: error.hint, cause: error })
+        : error;
+    }
+    const code = errorCode(error);
+    if (!(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
+    // What may not be written says so itself.
+    const words = code === 'EACCES' ? null : whyUnread(error, MAX_BYTES);
+    return new ForgeError('TRACKER_ERROR', `${doing}: ${words ?? error.message}`, {
+      ...(code === 'ENOENT' ? { hint: 'Write the file, or mend tracker.path in .forge/settings.yaml.' } : {}),
+      details: { errno: code },
+      cause: error,
+    });
+  }
+
+  #error(message: string, hint?: string): ForgeError {
+    return new ForgeError('TRACKER_ERROR', message, hint === undefined ? {} : { hint });
+  }
+}
+
+const NO_LINKS = 'Symlinks are never followed. Put the real file or folder there.';
+
+function malformed(shown: string, problems: readonly Problem[]): ForgeError {
+  const [first] = problems;
+  const where = first === undefined ? shown : `${shown}:${first.place.line ?? 1}`;
+  const more = problems.length > 1 ? ` (the first of ${problems.length} problems)` : '';
+  return new ForgeError('TRACKER_ERROR', `${where}: ${first?.message ?? 'it can not be read'}${more}`, {
+    hint: first?.suggestion ?? 'Mend the file at that place.',
+    problems,
+  });
+}
+
+function isClosed({ state }: SeenIssue): boolean {
+  return state === 'done' || state === 'cancelled';
+}
+
+/** What of `change` is not so already; null when nothing. */
+function difference(issue: SeenIssue, { state, claimed_by, comment }: IssueChange): IssueChange | null {
+  const needed: IssueChange = {
+    ...(state === undefined || state === issue.state ? {} : { state }),
+    ...(claimed_by === undefined || claimed_by === issue.claimed_by ? {} : { claimed_by }),
+    ...(comment === undefined ? {} : { comment }),
+  };
+  return Object.keys(needed).length === 0 ? null : needed;
+}
+
+/** Writes a file that must not exist, durably. */
+async function writeSynced(file: string, text: string, mode: number): Promise<void> {
+  const fd = fs.openSync(file, 'wx', 0o600);
+  try {
+    fs.writeFileSync(fd, text);
+    fs.fchmodSync(fd, mode);
+    await synced(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  try {
+    await synced(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function synced(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => fs.fsync(fd, (error) => (error === null ? resolve() : reject(error))));
+}

@@ -1,0 +1,199 @@
+/**
+ * Keeps a tracker in step with the tasks. It works behind the commits: it is told which task has moved, looks where that
+ * task stands now, and brings the issue there. Whatever goes wrong is a warning; the commit stands.
+ */
+
+import type { TaskRecord } from '../domain/task/records.ts';
+import type { Move } from '../domain/task/states.ts';
+import type { Env } from '../engine/env.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { isUuid } from '../lib/ids.ts';
+import { oneLine } from '../lib/text.ts';
+import { loadPlan, readPlanText } from '../project/plan-file.ts';
+import type { Moved } from '../store/change.ts';
+import { openTracker, TRACKER_PATIENCE_MS, within } from './open.ts';
+import type { SeenIssue, Tracker } from './port.ts';
+import { concernsTracker, issueOf, type TrackerStep, trackerSteps } from './steps.ts';
+
+/** How often an issue is brought to where its task stands while others move that task on. */
+const ROUNDS = 5;
+
+export class TrackerKeeper {
+  readonly #env: Env;
+  readonly #tracker: Tracker;
+  readonly #patienceMs: number;
+  /** The moves of each task that the tracker has not been told of. */
+  readonly #due = new Map<string, Move[]>();
+  /** The tasks that it is being told of. */
+  #current: readonly string[] = [];
+  #working: Promise<void> | null = null;
+  /** A call that has outlasted the patience for it; until it ends there is no other. */
+  #stuck: Promise<unknown> | null = null;
+  /** A run tells every trouble once, however many tasks meet it. */
+  readonly #told = new Set<string>();
+  #plan: { text: string; issueIds: ReadonlyMap<string, string> } | null = null;
+
+  /** `patienceMs` bounds each call of the tracker. */
+  constructor(env: Env, tracker: Tracker, patienceMs: number = TRACKER_PATIENCE_MS) {
+    this.#env = env;
+    this.#tracker = tracker;
+    this.#patienceMs = patienceMs;
+  }
+
+  /** Resolves when the tracker knows of it, or it is told that it doesn't. Never rejects. */
+  moved({ task_id, moves }: Moved): Promise<void> {
+    if (!concernsTracker(moves)) return Promise.resolve();
+    this.#due.set(task_id, [...(this.#due.get(task_id) ?? []), ...moves]);
+    this.#working ??= this.#work();
+    return this.#working;
+  }
+
+  /** Waits for what is under way, as long as for one call. What is left then is told. Never rejects. */
+  async settled(): Promise<void> {
+    if (this.#working === null) return;
+    try {
+      await within(this.#patienceMs, this.#working);
+    } catch (error) {
+      for (const taskId of new Set([...this.#current, ...this.#due.keys()])) await this.#tell(taskId, error);
+    }
+  }
+
+  /** What comes in meanwhile is done in one go: a tracker may be far away, and may count its calls. */
+  async #work(): Promise<void> {
+    try {
+      while (this.#due.size > 0) {
+        const batch = [...this.#due];
+        this.#due.clear();
+        this.#current = batch.map(([taskId]) => taskId);
+        await this.#keepAll(batch);
+      }
+    } finally {
+      // In the same breath as the last look at what is due: nothing can come in between.
+      this.#working = null;
+    }
+  }
+
+  async #keepAll(batch: readonly [taskId: string, moves: readonly Move[]][]): Promise<void> {
+    let issues: readonly SeenIssue[] | undefined;
+    for (const [taskId, moves] of batch) {
+      try {
+        issues ??= await this.#call((tracker) => tracker.list());
+        await this.#keep(taskId, moves, issues);
+      } catch (error) {
+        await this.#tell(taskId, error);
+      }
+    }
+  }
+
+  /** Looks again after each change: whoever moved the task on meanwhile may have told the tracker before we did. */
+  async #keep(taskId: string, moves: readonly Move[], known: readonly SeenIssue[]): Promise<void> {
+    let issues = known;
+    let before = '';
+    for (let round = 0; round < ROUNDS; round++) {
+      const { record, problem } = await this.#env.store.read(taskId, { thorough: true });
+      if (record === null || problem !== null || standing(record) === before) return;
+      if (round > 0) issues = await this.#call((tracker) => tracker.list());
+      if (!(await this.#bring(record, round === 0 ? moves : [], issues))) return;
+      before = standing(record);
+    }
+  }
+
+  /** False when there was nothing to do. */
+  async #bring(record: TaskRecord, moves: readonly Move[], issues: readonly SeenIssue[]): Promise<boolean> {
+    const { task_id } = record.state;
+    const issue = this.#issueOf(task_id, issues);
+    if (issue === null) return false;
+    const { steps, conflict } = trackerSteps({ record, moves, issue, ours: await this.#isOurs(issue, record) });
+    if (conflict !== null) throw new ForgeError('TRACKER_ERROR', conflict);
+    for (const step of steps) await this.#take(step, issue.id);
+    return steps.length > 0;
+  }
+
+  /** Throws TRACKER_ERROR when the plan names an issue that is not there. */
+  #issueOf(taskId: string, issues: readonly SeenIssue[]): SeenIssue | null {
+    const planned = this.#planned().get(taskId) ?? null;
+    const issue = issueOf(taskId, planned, issues);
+    if (issue !== null || planned === null) return issue;
+    throw new ForgeError('TRACKER_ERROR', `the plan names issue ${oneLine(planned, 80)} for it, which is not there`);
+  }
+
+  async #isOurs({ claimed_by }: SeenIssue, { lease }: TaskRecord): Promise<boolean> {
+    if (claimed_by === null) return false;
+    if (claimed_by === lease?.owner_run_id) return true;
+    return isUuid(claimed_by) && (await this.#env.store.readRun(claimed_by)) !== null;
+  }
+
+  async #take(step: TrackerStep, issueId: string): Promise<void> {
+    switch (step.call) {
+      case 'claim': {
+        if (await this.#call((tracker) => tracker.claim(issueId, step.run_id))) return;
+        throw new ForgeError(
+          'TRACKER_ERROR',
+          `issue ${oneLine(issueId, 80)} could not be claimed: somebody else was quicker, or it is closed`,
+        );
+      }
+      case 'release':
+        return this.#call((tracker) => tracker.release(issueId, step.run_id));
+      case 'set_state':
+        return this.#call((tracker) => tracker.setState(issueId, step.state));
+      case 'comment':
+        return this.#call((tracker) => tracker.comment(issueId, step.text));
+    }
+  }
+
+  async #call<T>(work: (tracker: Tracker) => Promise<T>): Promise<T> {
+    if (this.#stuck !== null) throw new ForgeError('TRACKER_ERROR', 'the tracker still has not answered');
+    const answer = work(this.#tracker);
+    let ended = false;
+    const over = answer.then(
+      () => {},
+      () => {},
+    );
+    void over.then(() => {
+      ended = true;
+      if (this.#stuck === over) this.#stuck = null;
+    });
+    try {
+      return await within(this.#patienceMs, answer);
+    } catch (error) {
+      if (!ended) this.#stuck = over;
+      throw error;
+    }
+  }
+
+  /** The issues that the plan names, by task. A plan that is being edited names none. */
+  #planned(): ReadonlyMap<string, string> {
+    try {
+      const text = readPlanText(this.#env)?.text ?? '';
+      if (this.#plan?.text === text) return this.#plan.issueIds;
+      const tasks = loadPlan(this.#env)?.plan.tasks ?? [];
+      const named = tasks.flatMap(({ id, tracker_issue_id }): [string, string][] =>
+        tracker_issue_id === null ? [] : [[id, tracker_issue_id]],
+      );
+      this.#plan = { text, issueIds: new Map(named) };
+      return this.#plan.issueIds;
+    } catch (error) {
+      if (!(error instanceof ForgeError)) throw error;
+      return this.#plan?.issueIds ?? new Map();
+    }
+  }
+
+  async #tell(taskId: string, error: unknown): Promise<void> {
+    const why = error instanceof Error ? error.message : String(error);
+    await this.#env.journal.write([{ type: 'warning', task_id: taskId, message: `tracker: ${why}` }]);
+    if (this.#told.has(why)) return;
+    this.#told.add(why);
+    this.#env.warn(`the tracker is not in step with task ${taskId}: ${why}`);
+  }
+}
+
+/** What an issue is decided by. */
+function standing({ state, lease }: TaskRecord): string {
+  return `${state.state} ${lease?.owner_run_id ?? ''}`;
+}
+
+/** Null when the settings have no tracker that is supported. */
+export async function keeperOf(env: Env): Promise<TrackerKeeper | null> {
+  const tracker = await openTracker(env);
+  return tracker === null ? null : new TrackerKeeper(env, tracker);
+}

@@ -1,0 +1,266 @@
+/** An agent that shells out: claim, dispatch, heartbeat, release. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { heartbeat } from '../../src/commands/heartbeat.ts';
+import { release } from '../../src/commands/release.ts';
+import { show } from '../../src/commands/show.ts';
+import { cancelTask } from '../../src/domain/task/operations.ts';
+import type { TaskRecord } from '../../src/domain/task/records.ts';
+import { ForgeError } from '../../src/lib/errors.ts';
+import { isUuid } from '../../src/lib/ids.ts';
+import {
+  code,
+  keysOf,
+  MINUTE_MS,
+  phasesOf,
+  planOf,
+  refused,
+  STRANGER,
+  T0,
+  TTL_MS,
+  World,
+} from '../support/commands/world.ts';
+
+const ATTEMPTS = '.forge/orchestrator/tasks/build/attempts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(planOf('build', 'test, depends_on: [build]', 'docs, priority: P0'));
+});
+
+describe('from claim to complete', () => {
+  test('every answer has the fields that others read, in a tree that says the same', async () => {
+    const claimed = await claim(world.call, { task: 'build' });
+    expect(keysOf(claimed)).toEqual(['task_id', 'claim_id', 'generation', 'run_id', 'expires_at']);
+    expect(claimed).toMatchObject({ task_id: 'build', generation: 1, expires_at: world.at(TTL_MS) });
+    expect([claimed.claim_id, claimed.run_id].every(isUuid)).toBe(true);
+
+    const { claim_id, run_id } = claimed;
+    const started = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
+    expect(keysOf(started)).toEqual(['task_id', 'attempt_id', 'attempt_number', 'phase', 'worktree_path']);
+    expect(started).toMatchObject({ task_id: 'build', attempt_number: 1, phase: 'implement', worktree_path: null });
+
+    world.wait(MINUTE_MS);
+    const { attempt_id } = started;
+    const beaten = await heartbeat(world.call, { task: 'build', attempt: attempt_id });
+    expect(keysOf(beaten)).toEqual(['task_id', 'attempt_id', 'generation', 'expires_at']);
+    expect(beaten).toEqual({ task_id: 'build', attempt_id, generation: 1, expires_at: world.at(MINUTE_MS + TTL_MS) });
+    expect(world.json('.forge/orchestrator/tasks/build/state.json')).toMatchObject({ state: 'running' });
+
+    const done = await world.finish('build', attempt_id, { verdict: 'ready_for_review', summary: 'built', extra: [1] });
+    expect(keysOf(done)).toEqual(['task_id', 'attempt_id', 'state', 'next_eligible_at', 'failure_reason']);
+    expect(done).toEqual({
+      task_id: 'build',
+      attempt_id,
+      state: 'shipped',
+      next_eligible_at: null,
+      failure_reason: null,
+    });
+
+    const dir = '.forge/orchestrator/tasks/build';
+    expect(world.has(dir, 'lease.json')).toBe(false);
+    expect(world.json(dir, 'state.json')).toMatchObject({ state: 'shipped', attempt_count: 1 });
+    expect(world.json(dir, 'attempts', attempt_id, 'manifest.json')).toEqual({
+      version: 1,
+      attempt_id,
+      task_id: 'build',
+      run_id,
+      claim_id,
+      generation: 1,
+      phase: 'implement',
+      machine: { host: 'mill', boot_id: 'boot-a', pid_ns: 'pid:[1]' },
+      worktree_path: null,
+      dispatched_at: world.at(0),
+      attempt_number: 1,
+    });
+    expect(world.json(dir, 'attempts', attempt_id, 'verdict.json')).toEqual({
+      version: 1,
+      verdict: 'ready_for_review',
+      summary: 'built',
+      extra: [1],
+    });
+    expect((await show(world.call, { task: 'build' })).history.map((line) => line['event'])).toEqual([
+      'acquired',
+      'released',
+    ]);
+    expect(world.warnings).toEqual([]);
+  });
+
+  test('each move is a line of the log', async () => {
+    const { attempt } = await world.start('build');
+    await world.finish('build', attempt);
+    const log = fs.readFileSync(world.path('.forge/logs/orchestrate.jsonl'), 'utf8');
+    const moves = [...log.matchAll(/"type":"transition".*?"move":"(\w+)"/g)].map((match) => match[1]);
+    expect(moves).toEqual(['claim', 'dispatch', 'start', 'verify', 'pass_review', 'ship']);
+  });
+
+  test('settings decide how far a verified task goes', async () => {
+    for (const [settings, state] of [
+      ['review: {command: "true"}', 'ready_for_review'],
+      ['ship: {policy: merge}', 'reviewed'],
+    ] as const) {
+      world = new World(planOf('build'), `${settings}\n`);
+      const { attempt } = await world.start('build');
+      expect((await world.finish('build', attempt)).state).toBe(state);
+    }
+  });
+
+  test('what comes next is ready only then', async () => {
+    expect(await code(() => claim(world.call, { task: 'test' }))).toBe('NOT_READY');
+    await world.finish('build', (await world.start('build')).attempt);
+    expect((await claim(world.call, { task: 'test' })).generation).toBe(1);
+  });
+});
+
+describe('dispatch', () => {
+  test('repeated returns the one attempt of the claim, as it was opened', async () => {
+    const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+    const first = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'review' });
+    const again = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
+    expect(again).toEqual(first);
+    expect(again.phase).toBe('review');
+    expect(fs.readdirSync(world.path(ATTEMPTS))).toEqual([first.attempt_id]);
+  });
+
+  test('called twice at once opens one attempt, and leaves no other', async () => {
+    const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+    const options = { task: 'build', claim: claim_id, run: run_id, phase: 'implement' } as const;
+    const [first, second] = await Promise.all([dispatch(world.call, options), dispatch(world.call, options)]);
+    expect(second).toEqual(first);
+    expect(fs.readdirSync(world.path(ATTEMPTS))).toEqual([first.attempt_id]);
+  });
+
+  test('refused because the task was cancelled meanwhile leaves no attempt', async () => {
+    // The clock is looked at between the steps of a dispatch: one after the other, each is where the cancellation comes.
+    for (let step = 1, refusals = 0; ; step++) {
+      world = new World(planOf('build'));
+      const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+      const { store, newOp } = world.session();
+      const { version } = await store.read('build', { thorough: true });
+      const cancelled = cancelTask(await world.record('build'), { reason: null, nowMs: T0 }).record;
+      const change = { expected: version, op: newOp(), record: cancelled as TaskRecord };
+      const { now } = world.call.ctx;
+      let looks = 0;
+      const late = () => {
+        if (++looks === step) void store.commit('build', change);
+        return now();
+      };
+      const call = { ...world.call, ctx: { ...world.call.ctx, now: late } };
+      const options = { task: 'build', claim: claim_id, run: run_id, phase: 'implement' } as const;
+      const answer = await dispatch(call, options).catch((error: unknown) => error);
+      if (looks < step) {
+        expect(refusals).toBeGreaterThan(1);
+        return;
+      }
+      const { attempts } = await show(world.call, { task: 'build' });
+      const left = world.has(ATTEMPTS) ? fs.readdirSync(world.path(ATTEMPTS)) : [];
+      expect(left).toEqual(attempts.map(({ attempt_id }) => attempt_id));
+      if (answer instanceof ForgeError) {
+        refusals++;
+        expect({ code: answer.code, left }).toEqual({ code: 'LEASE_STOLEN', left: [] });
+      } else expect(left).toHaveLength(1);
+    }
+  });
+
+  test('under another run than the claim is refused with the run to name', async () => {
+    const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+    const options = { task: 'build', claim: claim_id, run: STRANGER, phase: 'implement' } as const;
+    expect((await refused(() => dispatch(world.call, options))).hint).toContain(`--run ${run_id}`);
+  });
+
+  test('is refused to who does not hold the task', async () => {
+    const options = { claim: STRANGER, run: STRANGER, phase: 'implement' } as const;
+    expect(await code(() => dispatch(world.call, { task: 'build', ...options }))).toBe('STATE_NOT_FOUND');
+    expect(await code(() => dispatch(world.call, { task: 'gone', ...options }))).toBe('TASK_NOT_FOUND');
+    const { claim_id } = await claim(world.call, { task: 'build' });
+    expect(await code(() => dispatch(world.call, { task: 'build', ...options }))).toBe('LEASE_STOLEN');
+    expect(await code(() => dispatch(world.call, { task: 'build', ...options, claim: claim_id }))).toBe(
+      'LEASE_IDENTITY_MISMATCH',
+    );
+    expect(await code(() => dispatch(world.call, { task: 'build', ...options, claim: 'mine' }))).toBe('INVALID_ID');
+    expect(world.has(ATTEMPTS)).toBe(false);
+  });
+});
+
+describe('heartbeat', () => {
+  test('renews after expiry while nobody has taken the task', async () => {
+    const { attempt } = await world.start('build');
+    world.wait(10 * TTL_MS);
+    const { expires_at } = await heartbeat(world.call, { task: 'build', attempt });
+    expect(expires_at).toBe(world.at(11 * TTL_MS));
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
+  });
+
+  test.each([
+    ['a stranger', STRANGER, 'STALE_ATTEMPT'],
+    ['no id', 'attempt-1', 'INVALID_ID'],
+  ])('by %s is refused', async (_who, attempt, expected) => {
+    await world.start('build');
+    const before = world.footprint();
+    expect(await code(() => heartbeat(world.call, { task: 'build', attempt }))).toBe(expected);
+    expect(world.footprint()).toEqual(before);
+  });
+
+  test('of a task that nothing has happened to is refused', async () => {
+    expect(await code(() => heartbeat(world.call, { task: 'build', attempt: STRANGER }))).toBe('STATE_NOT_FOUND');
+    expect(await code(() => heartbeat(world.call, { task: 'gone', attempt: STRANGER }))).toBe('TASK_NOT_FOUND');
+  });
+});
+
+describe('release', () => {
+  test('gives a task back uncharged; a repeat gets the same answer', async () => {
+    const { claim: first } = await world.start('build');
+    expect(await release(world.call, { task: 'build', claim: first })).toEqual({
+      task_id: 'build',
+      state: 'awaiting_respawn',
+    });
+    const second = await claim(world.call, { task: 'build' });
+    expect(await release(world.call, { task: 'build', claim: first })).toEqual({
+      task_id: 'build',
+      state: 'awaiting_respawn',
+    });
+    expect(await release(world.call, { task: 'build', claim: second.claim_id })).toEqual({
+      task_id: 'build',
+      state: 'unclaimed',
+    });
+    expect((await world.record('build')).state).toMatchObject({ failure_count: 0, attempt_count: 1 });
+  });
+
+  test('by a stranger is refused and changes nothing', async () => {
+    await world.start('build');
+    const before = world.footprint();
+    expect(await code(() => release(world.call, { task: 'build', claim: STRANGER }))).toBe('LEASE_STOLEN');
+    expect(world.footprint()).toEqual(before);
+  });
+});
+
+test('two phases: the second opens when the first is over', async () => {
+  world = new World(
+    phasesOf({ id: 'phase-1', tasks: ['a'] }, { id: 'phase-2', more: 'blocked_by: phase-1', tasks: ['b'] }),
+  );
+  expect(await code(() => claim(world.call, { task: 'b' }))).toBe('NOT_READY');
+  await world.finish('a', (await world.start('a')).attempt);
+  expect((await claim(world.call, { task: 'b' })).task_id).toBe('b');
+});
+
+test('claims of many at once: each task has one owner', async () => {
+  world = new World(planOf(...Array.from({ length: 6 }, (_, i) => `t${i}`)));
+  const claims = await Promise.allSettled(Array.from({ length: 10 }, () => claim(world.call, { next: true })));
+  const won = claims.flatMap((result) => (result.status === 'fulfilled' ? [result.value.task_id] : []));
+  expect(won.sort()).toEqual(['t0', 't1', 't2', 't3', 't4', 't5']);
+  const lost = claims.flatMap((result) => (result.status === 'rejected' ? [result.reason.code] : []));
+  expect(lost).toHaveLength(4);
+  for (const code of lost) expect(['NOT_READY', 'LEASE_EXISTS']).toContain(code);
+});
+
+test('the clock of the context is the only one that is asked', async () => {
+  const { attempt } = await world.start('build');
+  const { state, lease } = await world.record('build');
+  expect([state.updated_at, lease?.acquired_at]).toEqual([new Date(T0).toISOString(), new Date(T0).toISOString()]);
+  expect((await show(world.call, { task: 'build' })).attempts).toMatchObject([
+    { attempt_id: attempt, dispatched_at: world.at(0) },
+  ]);
+});

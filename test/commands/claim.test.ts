@@ -1,0 +1,152 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { event } from '../../src/commands/event.ts';
+import { heartbeat } from '../../src/commands/heartbeat.ts';
+import { release } from '../../src/commands/release.ts';
+import { runList, runStart } from '../../src/commands/runs.ts';
+import { show } from '../../src/commands/show.ts';
+import { identifyOwner } from '../../src/process/processes.ts';
+import { code, GRACE_MS, MINUTE_MS, planOf, refused, STRANGER, TTL_MS, World } from '../support/commands/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(planOf('build', 'test, depends_on: [build]', 'docs, priority: P0'));
+});
+
+describe('claim', () => {
+  test('--next takes the most urgent, then the next, until nothing is ready', async () => {
+    expect((await claim(world.call, { next: true })).task_id).toBe('docs');
+    expect((await claim(world.call, { next: true })).task_id).toBe('build');
+    const error = await refused(() => claim(world.call, { next: true }));
+    expect(error).toMatchObject({ code: 'NOT_READY', exitCode: 4, message: 'no task is ready; 3 wait' });
+  });
+
+  test('opens a run, or works under the one that is named', async () => {
+    const { run_id } = await runStart(world.call, { name: 'mine' });
+    expect((await claim(world.call, { task: 'build', run: run_id })).run_id).toBe(run_id);
+    const own = await claim(world.call, { task: 'docs' });
+    expect(own.run_id).not.toBe(run_id);
+    expect((await runList(world.call)).runs.map((run) => [run.run_id, run.name])).toEqual(
+      [
+        [run_id, 'mine'],
+        [own.run_id, null],
+      ].sort(),
+    );
+  });
+
+  test('under a run that there is not is refused', async () => {
+    expect(await code(() => claim(world.call, { task: 'build', run: STRANGER }))).toBe('RUN_NOT_FOUND');
+    expect(await world.session().store.list()).toEqual([]);
+  });
+
+  test('that is refused leaves no run behind', async () => {
+    await claim(world.call, { task: 'build' });
+    const before = (await runList(world.call)).runs.length;
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
+    expect(await code(() => claim(world.call, { task: 'test' }))).toBe('NOT_READY');
+    expect((await runList(world.call)).runs).toHaveLength(before);
+  });
+
+  test.each([
+    ['a task that there is not, with the one that was meant', 'biuld', 'TASK_NOT_FOUND', 'Did you mean build?'],
+    ['what can not be a task', '../build', 'INVALID_ID', 'A task id starts with'],
+  ])('of %s is refused', async (_what, task, expected, hint) => {
+    const error = await refused(() => claim(world.call, { task }));
+    expect(error.code).toBe(expected);
+    expect(error.hint).toContain(hint);
+  });
+
+  test('of nothing in particular is refused', async () => {
+    expect(await code(() => claim(world.call, {}))).toBe('INVALID_ARGS');
+  });
+
+  test('by the same id gets the same lease again, also with --next', async () => {
+    const claimId = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
+    const first = await claim(world.call, { task: 'build', claimId });
+    expect(first.claim_id).toBe(claimId);
+    world.wait(MINUTE_MS);
+    expect(await claim(world.call, { task: 'build', claimId: claimId.toUpperCase() })).toEqual(first);
+    expect(await claim(world.call, { next: true, claimId })).toEqual(first);
+    expect((await runList(world.call)).runs).toHaveLength(1);
+  });
+
+  test('by an id that was released is refused', async () => {
+    const { claim_id } = await claim(world.call, { task: 'build' });
+    await release(world.call, { task: 'build', claim: claim_id });
+    expect(await code(() => claim(world.call, { task: 'build', claimId: claim_id }))).toBe('LEASE_STOLEN');
+  });
+
+  test('of what somebody holds: not before its time and grace are over', async () => {
+    const { attempt, claim: first } = await world.start('build');
+    world.wait(TTL_MS - 1);
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
+    world.wait(1);
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_NOT_EXPIRED');
+    world.wait(GRACE_MS - 1);
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_NOT_EXPIRED');
+    world.wait(1);
+    const stolen = await claim(world.call, { task: 'build' });
+    expect(stolen.generation).toBe(2);
+    expect((await show(world.call, { task: 'build' })).history).toMatchObject([
+      { event: 'acquired', generation: 1, claim_id: first },
+      { event: 'stolen', generation: 2, from_generation: 1, claim_id: stolen.claim_id },
+    ]);
+    expect(await code(() => heartbeat(world.call, { task: 'build', attempt }))).toBe('LEASE_STOLEN');
+    expect(await code(() => world.fail('build', attempt))).toBe('LEASE_STOLEN');
+    expect(await code(() => event(world.call, { task: 'build', attempt, type: 'note' }))).toBe('LEASE_STOLEN');
+  });
+
+  test('of what a dead process holds, at once', async () => {
+    const first = await claim(world.call, { task: 'build', ownerPid: process.pid });
+    expect(world.json('.forge/orchestrator/tasks/build/lease.json')['owner']).toEqual(identifyOwner(process.pid));
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
+    world.liveness = 'dead';
+    const second = await claim(world.call, { task: 'build' });
+    expect(second.generation).toBe(first.generation + 1);
+    expect((await world.record('build')).lease).not.toHaveProperty('owner');
+  });
+
+  test('for a process that there is not is refused', async () => {
+    const error = await refused(() => claim(world.call, { task: 'build', ownerPid: 2 ** 22 + 1 }));
+    expect(error.code).toBe('INVALID_ARGS');
+    expect(error.message).toContain('there is no such process');
+  });
+
+  test('of a task that nobody survives fails it in the end', async () => {
+    world = new World(planOf('build'), 'agents: {retry_attempts: 3}\n');
+    for (let generation = 1; generation <= 3; generation++) {
+      expect((await claim(world.call, { task: 'build' })).generation).toBe(generation);
+      world.wait(TTL_MS + GRACE_MS);
+    }
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
+    // The run that the last claim was to be made under has gone with it.
+    expect((await runList(world.call)).runs).toHaveLength(3);
+    expect((await world.record('build')).state).toMatchObject({
+      state: 'failed',
+      failure_reason: 'retries_exhausted',
+      last_error: { class: 'worker.lost' },
+    });
+  });
+
+  test('without a plan is refused', async () => {
+    world = new World(null, '');
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('PHASES_NOT_FOUND');
+  });
+});
+
+test.each([
+  ['shipped', 'claim --next'],
+  ['failed', 'retry <task>'],
+  ['cancelled', 'retry <task>'],
+] as const)('a claim of a %s task says what to do instead', async (state, hint) => {
+  await world.put('build', { state });
+  expect(await refused(() => claim(world.call, { task: 'build' }))).toMatchObject({
+    code: 'NOT_READY',
+    hint: expect.stringContaining(`forge orchestrate ${hint}`),
+  });
+});
+
+test('a run that is no id is refused by the name of its flag', async () => {
+  const error = await refused(() => claim(world.call, { task: 'build', run: '--' }));
+  expect(error).toMatchObject({ code: 'INVALID_ID', message: '"--" is not a UUID (--run)' });
+});

@@ -1,0 +1,135 @@
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { complete } from '../../src/commands/complete.ts';
+import { code, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(planOf('build', 'test, depends_on: [build]', 'docs, priority: P0'));
+});
+
+describe('complete', () => {
+  test('repeated with the same outcome returns the first answer', async () => {
+    const { attempt } = await world.start('build');
+    const first = await world.fail('build', attempt, 'network.timeout', 'no answer');
+    expect(first).toMatchObject({ state: 'awaiting_respawn', next_eligible_at: world.at(1000) });
+    world.wait(TTL_MS);
+    expect(await world.fail('build', attempt, 'network.timeout', 'no answer')).toEqual(first);
+    expect((await world.record('build')).state.failure_count).toBe(1);
+  });
+
+  test('repeated brings up to date what a killed first one has left behind', async () => {
+    const { attempt } = await world.start('build');
+    const file = world.path('.forge/orchestrator/tasks/build/state.json');
+    const before = fs.readFileSync(file, 'utf8');
+    await world.finish('build', attempt);
+    fs.writeFileSync(file, before);
+    await world.finish('build', attempt);
+    expect(world.json('.forge/orchestrator/tasks/build/state.json')).toMatchObject({ state: 'shipped' });
+  });
+
+  test('with another outcome is refused, and the first one stands', async () => {
+    const { attempt } = await world.start('build');
+    await world.finish('build', attempt);
+    expect(await code(() => world.fail('build', attempt))).toBe('STALE_ATTEMPT');
+    expect(await code(() => world.finish('build', attempt, { verdict: 'blocked', summary: 'no' }))).toBe(
+      'STALE_ATTEMPT',
+    );
+    expect((await world.record('build')).state.state).toBe('shipped');
+  });
+
+  test('hands in another verdict than one that was cut short before its commit: refused', async () => {
+    const { attempt } = await world.start('build');
+    const { store } = world.session();
+    await store.createOnce('build', attempt, 'verdict.json', { version: 1, verdict: 'blocked', summary: 'first' }, 'x');
+    expect(await code(() => world.finish('build', attempt))).toBe('STALE_ATTEMPT');
+    expect((await world.finish('build', attempt, { verdict: 'blocked', summary: 'first' })).state).toBe(
+      'awaiting_respawn',
+    );
+  });
+
+  test('of a failure goes by the policy of the task', async () => {
+    world = new World(planOf('build, retry: {max_attempts: 2, base: 5s}'));
+    const first = await world.fail('build', (await world.start('build')).attempt);
+    expect(first).toMatchObject({ state: 'awaiting_respawn', next_eligible_at: world.at(5000) });
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
+    world.wait(5000);
+    const second = await world.fail('build', (await world.start('build')).attempt);
+    expect(second).toMatchObject({ state: 'failed', next_eligible_at: null, failure_reason: 'retries_exhausted' });
+  });
+
+  test('goes by the settings when the plan can not be read just now, and says so', async () => {
+    world = new World(planOf('build, retry: {max_attempts: 1}'), 'retry: {max_attempts: 5, base: 7s}\n');
+    const { attempt } = await world.start('build');
+    world.write('plans/phases.yaml', 'project: [');
+    expect(await world.fail('build', attempt)).toMatchObject({
+      state: 'awaiting_respawn',
+      next_eligible_at: world.at(7000),
+    });
+    expect(world.warnings).toEqual([expect.stringContaining('the settings decide alone')]);
+  });
+
+  test('keeps what the worker says of a failure', async () => {
+    const { attempt } = await world.start('build');
+    const options = { task: 'build', attempt, failed: true, errorClass: 'exit.2' };
+    await complete(world.call, { ...options, message: 'two\nlines \u001b[31mred', exitCode: 2 });
+    expect((await world.record('build')).state.last_error).toEqual({
+      class: 'exit.2',
+      message: 'two lines red',
+      exit_code: 2,
+    });
+  });
+
+  test('of a verdict whose summary is as long as a verdict may be leaves a record that can be read', async () => {
+    const { attempt } = await world.start('build');
+    const answer = await world.finish('build', attempt, { verdict: 'blocked', summary: '"\\\u0001'.repeat(6000) });
+    expect(answer.state).toBe('awaiting_respawn');
+    expect((await world.record('build')).state).toMatchObject({ state: 'awaiting_respawn', failure_count: 1 });
+  });
+
+  test.each<[what: string, options: object, expected: string]>([
+    ['no outcome', {}, 'INVALID_ARGS'],
+    ['a failure without a class', { failed: true }, 'INVALID_ARGS'],
+    ['a class that is none', { failed: true, errorClass: 'Network Timeout' }, 'INVALID_ARGS'],
+    ['a verdict that is not there', { verdictFile: '/nowhere/verdict.json' }, 'INVALID_ARGS'],
+    ['a verdict and a failure', { verdictFile: 'verdict.json', failed: true, errorClass: 'a' }, 'INVALID_ARGS'],
+  ])('with %s is refused, and the attempt goes on', async (_what, options, expected) => {
+    const { attempt } = await world.start('build');
+    expect(await code(() => complete(world.call, { task: 'build', attempt, ...options }))).toBe(expected);
+    expect((await world.record('build')).state.state).toBe('dispatched');
+  });
+
+  test.each([{ errorClass: 'tests.flaky' }, { message: 'no' }, { exitCode: 1 }])(
+    'with a verdict and %j is refused: it may be a failure that lacks its flag',
+    async (slip) => {
+      const { attempt } = await world.start('build');
+      const verdictFile = world.verdict('{"verdict":"ready_for_review"}');
+      expect(await code(() => complete(world.call, { task: 'build', attempt, verdictFile, ...slip }))).toBe(
+        'INVALID_ARGS',
+      );
+      expect((await world.record('build')).state.state).toBe('dispatched');
+    },
+  );
+
+  test.each([
+    ['no JSON', 'ready', 'it is not JSON'],
+    ['a list', '[]', 'expected an object'],
+    ['no such verdict', '{"verdict":"perhaps"}', 'verdict: '],
+    ['of a later version', '{"version":2,"verdict":"blocked"}', 'newer forge'],
+  ])('with a verdict that is %s is refused, naming the file', async (_what, body, why) => {
+    const { attempt } = await world.start('build');
+    const file = world.verdict(body);
+    const error = await refused(() => complete(world.call, { task: 'build', attempt, verdictFile: file }));
+    expect(error.code).toBe('SCHEMA_INVALID');
+    expect(error.message).toContain(file);
+    expect(error.message).toContain(why);
+    expect((await world.record('build')).state.state).toBe('dispatched');
+  });
+
+  test('of a task that has left the plan is still taken', async () => {
+    const { attempt } = await world.start('build');
+    world.write('plans/phases.yaml', planOf('other'));
+    expect((await world.finish('build', attempt)).state).toBe('shipped');
+  });
+});

@@ -1,0 +1,93 @@
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { doctor } from '../../src/commands/doctor.ts';
+import { code, keysOf, planOf, TWO_PHASES, World } from '../support/commands/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(TWO_PHASES);
+});
+
+const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
+
+describe('doctor', () => {
+  const checks = async () => new Map((await doctor(world.call)).checks.map((check) => [check.name, check]));
+  const NAMES = [
+    'settings',
+    'plan',
+    'support',
+    'writable',
+    'symlinks',
+    'permissions',
+    'file system',
+    'processes',
+    'tasks',
+  ];
+
+  test('says what it looked at, and that all is well', async () => {
+    await world.start('build');
+    const { checks: list } = await doctor(world.call);
+    expect(list.map((check) => check.name)).toEqual(NAMES);
+    for (const check of list) {
+      expect(keysOf(check)).toEqual(['name', 'status', 'message', 'fix']);
+      // Where the tests run may be a file system that nothing can be promised on.
+      if (check.name !== 'file system') expect(check, check.name).toMatchObject({ status: 'ok', fix: null });
+    }
+  });
+
+  test.each<[what: string, spoil: () => unknown, name: string, status: string, message: RegExp]>([
+    [
+      'settings that are wrong',
+      () => world.write('.forge/settings.yaml', 'agent: {}\n'),
+      'settings',
+      'fail',
+      /settings\.yaml:1/,
+    ],
+    ['a plan that is wrong', () => world.write('plans/phases.yaml', planOf('a/b')), 'plan', 'fail', /phases\.yaml:6/],
+    ['no plan', () => fs.rmSync(world.path('plans'), { recursive: true }), 'plan', 'warn', /no plan/],
+    [
+      'what is not supported',
+      () => world.write('.forge/settings.yaml', 'tracker: {type: github}\n'),
+      'support',
+      'warn',
+      /tracker/,
+    ],
+    ['a symlinked task', () => fs.symlinkSync('/', world.path(dir('linked'))), 'symlinks', 'fail', /linked/],
+    [
+      'an open folder',
+      () => fs.chmodSync(world.path('.forge/orchestrator/tasks'), 0o777),
+      'permissions',
+      'warn',
+      /tasks/,
+    ],
+    [
+      'a folder that can not be looked into',
+      () => {
+        fs.rmSync(world.path('.forge/orchestrator'), { recursive: true });
+        fs.symlinkSync('orchestrator', world.path('.forge/orchestrator'));
+      },
+      'permissions',
+      'fail',
+      /ELOOP/,
+    ],
+    ['a damaged record', () => world.write(`${dir('test')}/state.json`, '{'), 'tasks', 'fail', /test: state\.json/],
+    ['an edit by hand', () => world.write(`${dir('build')}/state.json`, '{}'), 'tasks', 'warn', /build: state\.json/],
+  ])('finds %s', async (_what, spoil, name, expected, message) => {
+    await world.start('build');
+    spoil();
+    const check = (await checks()).get(name);
+    expect(check).toMatchObject({ status: expected, message: expect.stringMatching(message) });
+    expect(check?.fix).toBeTruthy();
+  });
+
+  test('says when a dead owner can not be noticed at once', async () => {
+    const { ctx } = world.call;
+    const blind = { ...ctx, machine: () => ({ ...ctx.machine(), boot_id: '' }) };
+    const { checks: list } = await doctor({ ...world.call, ctx: blind });
+    expect(list.find((check) => check.name === 'processes')).toMatchObject({ status: 'warn' });
+  });
+
+  test('outside of any project is refused', async () => {
+    expect(await code(() => doctor(new World().call))).toBe('PHASES_NOT_FOUND');
+  });
+});

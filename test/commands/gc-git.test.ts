@@ -1,0 +1,253 @@
+/** The rows of gc that need git, with real repositories, by the verb: what goes, what is rescued first, and what stays. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type GcData, type GcVerbOptions, gc } from '../../src/commands/gc.ts';
+import type { Call } from '../../src/commands/shared/session.ts';
+import { orchestrate } from '../support/cli.ts';
+import { handLease, handState } from '../support/commands/divergences.ts';
+import { code, planOf, refused, World } from '../support/commands/world.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+
+/** What the clock of the tests shows, as a rescue ref has it. */
+const NOW = '20300101T000000Z';
+const ORPHANS = { removeOrphanWorktrees: true };
+
+let world: World;
+let repo: Repository;
+let call: Call;
+
+beforeEach(() => {
+  world = new World(planOf('build', 'other'), 'workspace: worktree\n');
+  repo = new Repository(world.project);
+  world.write('.git/info/exclude', '/.forge\n/plans\n/*.json\n');
+  repo.commit({ 'code.txt': 'one\n' });
+  world.session().store.ensureTree();
+  call = { ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } };
+});
+
+const run = (options: GcVerbOptions = {}) => gc(call, options);
+const shortly = (items: readonly { row: number; task_id: string; action: string }[]) =>
+  items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
+const rescuedBy = ({ applied }: GcData) =>
+  applied.map(({ payload }) => ('rescued' in payload ? payload.rescued : undefined));
+const tree = (...names: string[]) => world.path('.forge/worktrees', ...names);
+const branches = () => repo.git('for-each-ref', '--format=%(refname:short)', 'refs/heads/forge').split('\n');
+const shaOf = (name: string) => repo.git('rev-parse', '--verify', name);
+const merge = (branch: string) => repo.git('merge', '--quiet', '--no-ff', '--no-edit', branch);
+
+/** A worktree as forge makes it, with a commit of its own and work that is in none. The commit. */
+function worktree(name: string): string {
+  repo.git('worktree', 'add', '--quiet', '--no-track', '-b', `forge/${name}`, tree(name), 'main');
+  const sha = repo.commit({ 'lib.txt': name }, tree(name));
+  repo.write('half.txt', 'half', tree(name));
+  return sha;
+}
+
+/** Everything but git's own folder, in which even a look at what has changed leaves its traces. */
+const outsideGit = () => world.footprint().filter((entry) => !entry.startsWith(world.path('.git')));
+
+/** The preview shows `wanted` and changes nothing; it is applied; after that nothing but reports is left. */
+async function putRight(wanted: string[], options: GcVerbOptions = {}): Promise<GcData> {
+  const before = [repo.standing(), outsideGit()];
+  const preview = await run({ ...options, dryRun: true });
+  expect(shortly(preview.planned)).toEqual(wanted);
+  expect(preview.applied).toEqual([]);
+  expect([repo.standing(), outsideGit()]).toEqual(before);
+  const data = await run(options);
+  expect([...data.skipped, ...data.failed]).toEqual([]);
+  expect(shortly(data.applied).sort()).toEqual([...wanted].sort());
+  expect((await run(options)).planned).toEqual([]);
+  return data;
+}
+
+/** Nothing is planned or done, however often it is asked. */
+async function stays(options: GcVerbOptions = {}): Promise<GcData> {
+  const before = repo.standing();
+  const data = await run(options);
+  expect([...data.planned, ...data.applied, ...data.failed]).toEqual([]);
+  expect(repo.standing()).toBe(before);
+  return data;
+}
+
+describe('row 9: the branch of a task without a worktree', () => {
+  test('goes when it is merged, and needs no rescue', async () => {
+    repo.branch('forge/build', { 'lib.txt': 'l' });
+    merge('forge/build');
+    expect(rescuedBy(await putRight(['9 build prune_branch']))).toEqual([null]);
+    expect(branches()).toEqual(['']);
+    expect(repo.git('for-each-ref', 'refs/forge')).toBe('');
+  });
+
+  test('goes when its task is shipped, and its commit is rescued', async () => {
+    const sha = repo.branch('forge/build', { 'lib.txt': 'l' });
+    const { claim, attempt } = await started();
+    expect(claim).not.toBe('');
+    await world.finish('build', attempt);
+    const data = await putRight(['9 build prune_branch']);
+    expect(rescuedBy(data)).toEqual([`refs/forge/rescue/build/${NOW}`]);
+    expect(shaOf(`refs/forge/rescue/build/${NOW}`)).toBe(sha);
+    expect(branches()).toEqual(['']);
+    expect((await world.record('build')).state.state).toBe('shipped');
+  });
+
+  /** Without a worktree: as a task is worked on by who needs none. */
+  async function started() {
+    world.write('.forge/settings.yaml', 'version: 1\n');
+    return world.start('build');
+  }
+
+  test.each<[string, () => unknown]>([
+    ['its work is in no base, and nothing has happened to its task', () => {}],
+    ['its task may be claimed again', () => handState(world, 'build', 'awaiting_respawn')],
+    ['its task has failed, and its work is in no base', () => handState(world, 'build', 'failed')],
+    ['somebody has it', started],
+  ])('stays when %s', async (_what, make) => {
+    repo.branch('forge/build', { 'lib.txt': 'l' });
+    await make();
+    expect((await stays()).reported).toEqual([]);
+  });
+
+  test('stays when it is merged, and its task is in flight', async () => {
+    repo.branch('forge/build', { 'lib.txt': 'l' });
+    merge('forge/build');
+    handState(world, 'build', 'running');
+    handLease(world, 'build', { expires_at: '2030-01-01T02:00:00.000Z' });
+    await stays();
+  });
+
+  test('stays while its worktree is there, also when its task is shipped', async () => {
+    worktree('build');
+    handState(world, 'build', 'shipped');
+    await stays(ORPHANS);
+    expect(fs.readFileSync(tree('build', 'half.txt'), 'utf8')).toBe('half');
+  });
+
+  test('and no other branch: neither those of people nor what is no task', async () => {
+    for (const name of ['mine', 'forge-lib', 'forge/a/b']) repo.git('branch', name);
+    await stays(ORPHANS);
+  });
+});
+
+describe('row 10: a worktree of no task', () => {
+  test('is told, and stays as it is', async () => {
+    worktree('lost');
+    fs.mkdirSync(tree('stray'), { recursive: true });
+    const before = repo.standing();
+    for (let times = 0; times < 2; times++) {
+      const { reported } = await stays();
+      expect(reported).toMatchObject([
+        { row: 10, task_id: 'lost', payload: { kind: 'worktree', path: tree('lost') } },
+        { row: 10, task_id: 'stray', payload: { kind: 'worktree', path: tree('stray') } },
+      ]);
+    }
+    expect(repo.standing()).toBe(before);
+    expect(fs.readFileSync(tree('lost', 'half.txt'), 'utf8')).toBe('half');
+  });
+
+  test('goes when that is asked for, with all of its work rescued; a folder that git does not know stays', async () => {
+    const sha = worktree('lost');
+    fs.mkdirSync(tree('stray'), { recursive: true });
+    const data = await putRight(['10 lost remove_worktree'], ORPHANS);
+    const [ref] = rescuedBy(data);
+    expect(ref).toBe(`refs/forge/rescue/lost/${NOW}`);
+    expect(fs.existsSync(tree('lost'))).toBe(false);
+    expect(repo.git('show', `${ref}:half.txt`)).toBe('half');
+    expect(shaOf(`${ref}^`)).toBe(sha);
+    // What is in no base stays on its branch.
+    expect(shaOf('forge/lost')).toBe(sha);
+    expect(shortly((await stays(ORPHANS)).reported)).toEqual(['10 stray report_orphan']);
+  });
+
+  test('goes before its branch, in one and the same gc', async () => {
+    repo.git('worktree', 'add', '--quiet', '--no-track', '-b', 'forge/lost', tree('lost'), 'main');
+    repo.commit({ 'lib.txt': 'l' }, tree('lost'));
+    merge('forge/lost');
+    const data = await putRight(['9 lost prune_branch', '10 lost remove_worktree'], ORPHANS);
+    expect(shortly(data.applied)).toEqual(['10 lost remove_worktree', '9 lost prune_branch']);
+    expect(rescuedBy(data)).toEqual([null, null]);
+    expect(branches()).toEqual(['']);
+    expect(repo.git('worktree', 'list').split('\n')).toHaveLength(1);
+    expect((await stays(ORPHANS)).reported).toEqual([]);
+  });
+
+  test('stays when only its branch is to be tidied up', async () => {
+    worktree('lost');
+    merge('forge/lost');
+    await stays({ ...ORPHANS, rows: [9], tasks: ['build'] });
+    expect(shortly((await run({ ...ORPHANS, tasks: ['lost'], dryRun: true })).planned)).toHaveLength(2);
+    expect(await code(() => run({ tasks: ['last'] }))).toBe('TASK_NOT_FOUND');
+    expect(shortly((await run({ ...ORPHANS, rows: [10] })).applied)).toEqual(['10 lost remove_worktree']);
+    expect(shaOf('forge/lost')).not.toBe('');
+  });
+
+  test.each<[string, () => void]>([
+    ['a plan that can not be read', () => world.write('plans/phases.yaml', 'phases: [')],
+    ['no plan', () => fs.rmSync(world.path('plans'), { recursive: true })],
+  ])('is none of no task with %s', async (_what, spoil) => {
+    worktree('build');
+    spoil();
+    expect((await stays(ORPHANS)).reported).toEqual([]);
+  });
+});
+
+describe('between the look and the removal', () => {
+  async function meanwhile(act: () => void, options: GcVerbOptions = {}) {
+    const out = world.path('plan.json');
+    await run({ ...options, out });
+    act();
+    const before = repo.standing();
+    const error = await refused(() => run({ plan: out }));
+    expect(repo.standing()).toBe(before);
+    expect(error.code).toBe('STALE_PLAN');
+    return error.details;
+  }
+
+  test('a commit on the branch wins', async () => {
+    repo.branch('forge/build', { 'lib.txt': 'l' });
+    merge('forge/build');
+    const details = await meanwhile(() => {
+      repo.branch('more', { 'more.txt': 'm' }, 'forge/build');
+      repo.git('branch', '--force', 'forge/build', 'more');
+    });
+    expect(details).toMatchObject({
+      skipped: [
+        { row: 9, code: 'STATE_VERSION_CONFLICT', why: expect.stringMatching(/^forge\/build is at .* by now$/) },
+      ],
+    });
+  });
+
+  test('a commit in the worktree wins, and nothing of it is lost', async () => {
+    worktree('lost');
+    await meanwhile(() => repo.commit({ 'more.txt': 'm' }, tree('lost')), ORPHANS);
+    expect(fs.readFileSync(tree('lost', 'half.txt'), 'utf8')).toBe('half');
+  });
+
+  test('a plan that is applied twice removes nothing the second time', async () => {
+    repo.branch('forge/build', { 'lib.txt': 'l' });
+    merge('forge/build');
+    const out = world.path('plan.json');
+    await run({ out });
+    expect(shortly((await run({ plan: out })).applied)).toEqual(['9 build prune_branch']);
+    const before = repo.standing();
+    expect(await code(() => run({ plan: out }))).toBe('STALE_PLAN');
+    expect(repo.standing()).toBe(before);
+  });
+});
+
+test('the command shows where the work of a removed worktree is', async () => {
+  worktree('lost');
+  handState(world, 'build', 'shipped');
+  repo.branch('forge/build', { 'lib.txt': 'l' });
+  const options = { cwd: world.project, env: GIT_ENV };
+  const preview = await orchestrate(['gc', '--remove-orphan-worktrees', '--dry-run', '--detailed-exitcode'], options);
+  expect(preview.code).toBe(10);
+  expect(preview.stdout).toMatch(/~ build +prune_branch \(row 9\)[\s\S]*~ lost +remove_worktree \(row 10\)/);
+  const { code: exit, stdout } = await orchestrate(['gc', '--remove-orphan-worktrees'], options);
+  expect(exit).toBe(0);
+  const refs = repo.git('for-each-ref', '--format=%(refname)', 'refs/forge/rescue').split('\n');
+  expect(refs).toHaveLength(2);
+  for (const ref of refs) expect(stdout.replace(/\s+/g, ' ')).toContain(ref);
+  const again = await orchestrate(['gc', '--remove-orphan-worktrees', '--detailed-exitcode'], options);
+  expect(again).toMatchObject({ code: 0, stdout: 'no divergences found\n' });
+});

@@ -1,0 +1,712 @@
+/** The rows of gc that need a tracker, with a real file of issues, by the verb: what is found, applied, and left to others. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { complete } from '../../src/commands/complete.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { type GcData, type GcVerbOptions, gc } from '../../src/commands/gc.ts';
+import { heartbeat } from '../../src/commands/heartbeat.ts';
+import { release } from '../../src/commands/release.ts';
+import { type Call, openSession } from '../../src/commands/shared/session.ts';
+import { parseSavedPlan } from '../../src/domain/gc/saved-plan.ts';
+import { applyGc } from '../../src/engine/gc/apply.ts';
+import { lookAtTracker, openTracker } from '../../src/trackers/open.ts';
+import type { SeenIssue } from '../../src/trackers/port.ts';
+import { orchestrate } from '../support/cli.ts';
+import { dirOf, edit, freshId, handAnswer, handLease, handState, writeJson } from '../support/commands/divergences.ts';
+import { code, GRACE_MS, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+
+const FILE = 'plans/tracker.yaml';
+const TRACKED = 'tracker: {type: file}\n';
+const MISSING = /there is no such file/;
+
+/** What is no work of a task. */
+const NOT_KEPT = '/.forge\n/plans\n/*.json\n';
+
+let world: World;
+let call: Call;
+
+function project(settings = TRACKED): void {
+  world = new World(planOf('build', 'other'), settings);
+  call = { ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } };
+  setIssues({});
+}
+
+beforeEach(() => project());
+
+const run = (options: GcVerbOptions = {}) => gc(call, options);
+const shortly = (items: readonly { row: number; task_id: string; action: string }[]) =>
+  items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
+const stateOf = async (task = 'build') => (await world.record(task)).state.state;
+
+/** Writes the file as a person saves it: an issue of each task, open unless it is said otherwise. */
+function setIssues(build: Partial<SeenIssue>, other: Partial<SeenIssue> = {}): void {
+  const issues = [
+    { id: 'M-1', task_id: 'build', state: 'open', claimed_by: null, ...build },
+    { id: 'M-2', task_id: 'other', state: 'open', claimed_by: null, ...other },
+  ];
+  world.write(FILE, `issues:\n${issues.map((issue) => `  - ${JSON.stringify(issue)}\n`).join('')}`);
+}
+
+async function issue(id = 'M-1'): Promise<SeenIssue | undefined> {
+  const seen = await lookAtTracker(world.session());
+  if (seen.kind !== 'up') throw new Error(`the tracker is ${JSON.stringify(seen)}`);
+  return seen.issues.find((each) => each.id === id);
+}
+
+/** What a person changes of the issue of `build`, and the tracker's own word of the rest stays. */
+async function editIssue(change: Partial<SeenIssue>): Promise<void> {
+  const [build, other] = [await issue('M-1'), await issue('M-2')];
+  setIssues({ ...build, ...change }, other);
+}
+
+const textOf = () => fs.readFileSync(world.path(FILE), 'utf8');
+
+/** Applies the plan that was made before `meanwhile`. */
+async function appliedAfter(meanwhile: () => unknown): Promise<GcData> {
+  const out = world.path('plan.json');
+  await run({ out });
+  await meanwhile();
+  return run({ plan: out });
+}
+
+/** Looks, applies, and looks once more: what is found is put right, and then nothing but `reports` is left. */
+async function putRight(wanted: string, reports: string[] = []): Promise<GcData> {
+  const before = world.footprint();
+  expect(shortly((await run({ dryRun: true })).planned)).toEqual([wanted]);
+  expect(world.footprint()).toEqual(before);
+  const data = await run();
+  expect([...data.skipped, ...data.failed]).toEqual([]);
+  expect(shortly(data.applied)).toEqual([wanted]);
+  const again = await run();
+  expect(shortly(again.planned)).toEqual([]);
+  expect(shortly(again.reported)).toEqual(reports);
+  return data;
+}
+
+/** Finds something to tell and nothing to do, and says so as often as it is asked. */
+async function onlyTells(row: number, kind: string, reason: RegExp): Promise<void> {
+  const [state, text] = [await stateOf(), textOf()];
+  for (let times = 0; times < 2; times++) {
+    const data = await run();
+    expect([...data.planned, ...data.applied]).toEqual([]);
+    expect(data.reported).toMatchObject([
+      { row, task_id: 'build', payload: { kind, issue_id: 'M-1' }, reason: expect.stringMatching(reason) },
+    ]);
+    expect(data.divergent).toBe(false);
+  }
+  expect([await stateOf(), textOf()]).toEqual([state, text]);
+}
+
+const LIVE = { expires_at: '2030-01-01T02:00:00.000Z' };
+const STALE_MS = TTL_MS + GRACE_MS + 1;
+
+/** A task that somebody works on, by hand: its state and a lease that counts. */
+function handFlight(state: string, more: object = {}): void {
+  handState(world, 'build', state, more);
+  handLease(world, 'build', LIVE);
+}
+
+/** An item of a plan, applied while the file of issues was away: it fails, and says that it was the tracker. */
+function expectDown(data: GcData, row: number): void {
+  expect(data.failed).toMatchObject([
+    { row, task_id: 'build', code: 'TRACKER_ERROR', message: expect.stringMatching(MISSING) },
+  ]);
+  expect(data.divergent).toBe(true);
+}
+
+describe('row 1: cancelled in the tracker', () => {
+  test.each(['claimed', 'dispatched', 'running'])('a task that is %s by hand', async (state) => {
+    handFlight(state);
+    setIssues({ state: 'cancelled' });
+    await putRight('1 build mark_terminal');
+    expect(await world.record('build')).toMatchObject({ state: { state: 'cancelled' }, lease: null });
+    expect(await issue()).toMatchObject({ state: 'cancelled' });
+  });
+
+  test('by a person, while an agent works on it', async () => {
+    const { attempt } = await world.start('build');
+    await editIssue({ state: 'cancelled' });
+    await putRight('1 build mark_terminal');
+    expect(await stateOf()).toBe('cancelled');
+    expect(await code(() => world.finish('build', attempt))).toMatch(/^(LEASE_STOLEN|STALE_ATTEMPT)$/);
+    expect(world.warnings).toEqual([]);
+  });
+});
+
+describe('row 1: done in the tracker, and in flight here', () => {
+  let repo: Repository;
+  beforeEach(() => {
+    repo = new Repository(world.project);
+    world.write('.git/info/exclude', NOT_KEPT);
+    repo.git('commit', '--quiet', '--allow-empty', '--message', 'first');
+  });
+
+  const lib = () => repo.branch('forge/build', { 'lib.txt': 'l' });
+  const merge = () => repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/build');
+  const twin = (attempt: string, target_sha: string | null) =>
+    writeJson(world, `${dirOf('build')}/attempts/${attempt}/verdict.verified.json`, {
+      version: 1,
+      attempt_id: attempt,
+      verdict: 'ready_for_review',
+      summary: 'done',
+      verified_at: world.at(0),
+      worktree_path: null,
+      branch: 'forge/build',
+      target_sha,
+      head: target_sha,
+      base: 'main',
+      base_sha: null,
+      files_changed: [],
+      conflicts: [],
+    });
+
+  test('is shipped when its branch is merged', async () => {
+    const sha = lib();
+    merge();
+    await world.start('build');
+    await editIssue({ state: 'done' });
+    const { applied } = await run({ rows: [1] });
+    expect(applied).toMatchObject([{ action: 'mark_terminal', payload: { state: 'shipped', merged_sha: sha } }]);
+    expect(await world.record('build')).toMatchObject({ state: { state: 'shipped' }, lease: null });
+    expect(await issue()).toMatchObject({ state: 'done' });
+    // The branch is merged and its task over: row 9 takes it, and then there is nothing.
+    expect(shortly((await run()).applied)).toEqual(['9 build prune_branch']);
+    expect(await run()).toMatchObject({ planned: [], reported: [] });
+  });
+
+  test('and the branch goes with it in one and the same gc', async () => {
+    lib();
+    merge();
+    handFlight('running');
+    setIssues({ state: 'done' });
+    expect(shortly((await run()).applied)).toEqual(['1 build mark_terminal', '9 build prune_branch']);
+    expect(await run()).toMatchObject({ planned: [], reported: [] });
+  });
+
+  test('is shipped when the commit of its verified verdict is merged, also without its branch', async () => {
+    const sha = lib();
+    merge();
+    repo.git('branch', '--delete', '--force', 'forge/build');
+    const attempt = freshId();
+    handFlight('running', { current_attempt_id: attempt, attempt_count: 1 });
+    twin(attempt, sha);
+    setIssues({ state: 'done' });
+    const { applied } = await putRight('1 build mark_terminal');
+    expect(applied[0]?.payload).toMatchObject({ merged_sha: sha });
+    expect(await stateOf()).toBe('shipped');
+  });
+
+  test('is shipped by its branch when its verified verdict names no commit', async () => {
+    const sha = lib();
+    merge();
+    const attempt = freshId();
+    handFlight('running', { current_attempt_id: attempt, attempt_count: 1 });
+    twin(attempt, null);
+    setIssues({ state: 'done' });
+    expect((await run({ rows: [1] })).applied).toMatchObject([{ payload: { state: 'shipped', merged_sha: sha } }]);
+  });
+
+  test.each<[string, () => void]>([
+    ['nothing is merged', () => lib()],
+    ['there is no branch', () => {}],
+    ['there is no repository', () => fs.rmSync(world.path('.git'), { recursive: true })],
+  ])('is only told when %s', async (_what, make) => {
+    make();
+    handFlight('running');
+    setIssues({ state: 'done' });
+    await onlyTells(1, 'tracker_claims_shipped', /nothing proves that its work was merged/);
+  });
+
+  test('is only told when the branch is merged, and the verdict is about another commit', async () => {
+    const attempt = freshId();
+    handFlight('running', { current_attempt_id: attempt, attempt_count: 1 });
+    const sha = lib();
+    merge();
+    twin(attempt, repo.branch('elsewhere', { 'lib.txt': 'other' }, sha));
+    setIssues({ state: 'done' });
+    await onlyTells(1, 'tracker_claims_shipped', /nothing proves/);
+  });
+
+  test('is only told while nothing was committed in its worktree', async () => {
+    world.write('.forge/settings.yaml', `${TRACKED}workspace: worktree\n`);
+    const { claim_id, run_id } = await claim(call, { task: 'build' });
+    await dispatch(call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
+    await editIssue({ state: 'done' });
+    await onlyTells(1, 'tracker_claims_shipped', /nothing proves/);
+  });
+
+  test('is shipped when the plan names its issue for another task as well', async () => {
+    lib();
+    merge();
+    world.write('plans/phases.yaml', planOf('build, tracker_issue_id: 7', 'other, tracker_issue_id: 7'));
+    world.write(FILE, 'issues: [{id: 7, state: done}]\n');
+    handFlight('running');
+    expect(shortly((await run({ rows: [1] })).applied)).toEqual(['1 build mark_terminal']);
+  });
+});
+
+describe('row 3: claimed here, and not in the tracker', () => {
+  /** Two ways to come there: a tracker that was away at the claim, and a person who took the name out. */
+  const ways: [string, () => Promise<void>][] = [
+    [
+      'since it was away',
+      async () => {
+        fs.rmSync(world.path(FILE));
+        await claim(call, { task: 'build' });
+        setIssues({});
+        world.warnings.length = 0;
+      },
+    ],
+    [
+      'since a person has taken the name out',
+      async () => {
+        await claim(call, { task: 'build' });
+        await editIssue({ claimed_by: null, state: 'open' });
+      },
+    ],
+    ['in a tree written by hand', async () => handFlight('claimed')],
+  ];
+
+  test.each(ways)('%s: it takes the claim again, and the task stays as it is', async (_how, make) => {
+    await make();
+    const before = await world.record('build');
+    const data = await run();
+    expect(data.skipped).toMatchObject([{ row: 3, task_id: 'build', action: 'mark_unclaimed', code: 'reclaimed' }]);
+    expect([...data.applied, ...data.failed]).toEqual([]);
+    expect(data.divergent).toBe(false);
+    expect(await world.record('build')).toEqual(before);
+    expect(await issue()).toMatchObject({ state: 'in_progress', claimed_by: before.lease?.owner_run_id });
+    expect(await run()).toMatchObject({ planned: [], reported: [] });
+  });
+
+  test.each(ways)('%s: a saved plan does the same, and is not stale for that', async (_how, make) => {
+    await make();
+    const data = await appliedAfter(() => {});
+    expect(data.skipped).toMatchObject([{ code: 'reclaimed' }]);
+    expect(await stateOf()).toBe('claimed');
+  });
+
+  test.each<[string, Partial<SeenIssue>]>([
+    ['done', { state: 'done' }],
+    ['cancelled', { state: 'cancelled' }],
+    ['claimed by somebody else', { state: 'in_progress', claimed_by: 'ann' }],
+  ])('it refuses, since the issue is %s by now: the claim is given up', async (_what, change) => {
+    await claim(call, { task: 'build' });
+    await editIssue({ claimed_by: null, state: 'open' });
+    const data = await appliedAfter(() => editIssue(change));
+    expect(shortly(data.applied)).toEqual(['3 build mark_unclaimed']);
+    expect(await world.record('build')).toMatchObject({ state: { state: 'unclaimed' }, lease: null });
+    expect(await issue()).toMatchObject(change);
+    const history = fs.readFileSync(world.path(dirOf('build'), 'claim-history.jsonl'), 'utf8');
+    expect(history).toContain('gc row 3 (mark_unclaimed)');
+    expect(await run()).toMatchObject({ planned: [], reported: [] });
+  });
+
+  test.each<[string, () => void, RegExp | null]>([
+    ['without a tracker', () => world.write('.forge/settings.yaml', 'version: 1\n'), null],
+    ['while its file is missing', () => fs.rmSync(world.path(FILE)), MISSING],
+    ['while its file is malformed', () => world.write(FILE, 'issues: 7\n'), /tracker\.yaml:1: .*; going on without/],
+    ['without an issue', () => world.write(FILE, 'issues: []\n'), null],
+    ['with an issue of another task', () => setIssues({ task_id: 'bild' }), null],
+  ])('is not found %s', async (_what, make, warning) => {
+    handFlight('claimed');
+    make();
+    const before = await world.record('build');
+    expect(await run()).toMatchObject({ planned: [], reported: [], applied: [], skipped: [], failed: [] });
+    expect(await world.record('build')).toEqual(before);
+    expect(world.warnings).toEqual(warning === null ? [] : [expect.stringMatching(warning)]);
+  });
+
+  test.each<[string, (held: { claim_id: string; run_id: string }) => unknown]>([
+    [
+      'a dispatch',
+      ({ claim_id, run_id }) => dispatch(call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' }),
+    ],
+    ['a release', ({ claim_id }) => release(call, { task: 'build', claim: claim_id })],
+    [
+      'a claim of somebody else',
+      async ({ claim_id }) => {
+        await release(call, { task: 'build', claim: claim_id });
+        await claim(call, { task: 'build' });
+      },
+    ],
+    ['an edit by hand', () => edit(world, 'state.json', { note: 'mine' })],
+  ])('%s in between wins', async (_what, act) => {
+    const held = await claim(call, { task: 'build' });
+    await editIssue({ claimed_by: null, state: 'open' });
+    let before: unknown;
+    const error = await refused(() =>
+      appliedAfter(async () => {
+        await act(held);
+        before = [await world.record('build'), textOf()];
+      }),
+    );
+    expect(error).toMatchObject({ code: 'STALE_PLAN', details: { skipped: [{ row: 3, task_id: 'build' }] } });
+    expect([await world.record('build'), textOf()]).toEqual(before);
+  });
+});
+
+test('row 3: a claim that is given up just when the tracker takes it is not left there', async () => {
+  const { claim_id } = await claim(call, { task: 'build' });
+  await editIssue({ claimed_by: null, state: 'open' });
+  const session = openSession(call);
+  const tracker = await openTracker(session);
+  if (tracker === null) throw new Error('there is no tracker');
+  const out = world.path('plan.json');
+  await run({ out });
+  const plan = parseSavedPlan(world.json('plan.json'));
+  const never = () => Promise.reject(new Error('it has nothing to do with git'));
+  const result = await applyGc(session, plan ?? { version: 1, rows: [] }, {
+    tracker: {
+      list: () => tracker.list(),
+      claim: async (id, runId) => {
+        await release(call, { task: 'build', claim: claim_id });
+        return tracker.claim(id, runId);
+      },
+      release: (id, runId) => tracker.release(id, runId),
+      setState: never,
+      comment: never,
+    },
+    pruneBranch: never,
+    removeWorktree: never,
+    reverify: never,
+  });
+  expect(result).toMatchObject({ applied: [], failed: [], skipped: [{ row: 3, code: 'STATE_VERSION_CONFLICT' }] });
+  expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
+  expect(await run()).toMatchObject({ planned: [], reported: [] });
+});
+
+describe('row 4: claimed in the tracker by a run that is over, and by nobody here', () => {
+  /** A run of this tree that has ended, and its claim in the tracker. */
+  function lostClaim(task_id = 'build'): string {
+    const run_id = freshId();
+    const ended_at = world.at(0);
+    const manifest = { version: 1, run_id, started_at: ended_at, name: null, host: 'mill', ended_at };
+    writeJson(world, `.forge/orchestrator/runs/${run_id}/manifest.json`, manifest);
+    setIssues({ task_id, state: 'in_progress', claimed_by: run_id });
+    return run_id;
+  }
+
+  test('is recovered: the task is unclaimed, and its issue open', async () => {
+    lostClaim();
+    await putRight('4 build recover');
+    expect(await world.record('build')).toMatchObject({ state: { state: 'unclaimed' }, lease: null });
+    expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
+    expect(await claim(call, { task: 'build' })).toMatchObject({ task_id: 'build' });
+  });
+
+  test('is recovered where a person has thrown the folder of the task away, and the run is dead', async () => {
+    const { run_id } = await claim(call, { task: 'build' });
+    fs.rmSync(world.path(dirOf('build')), { recursive: true });
+    const file = `.forge/orchestrator/runs/${run_id}/manifest.json`;
+    const owner = { pid: 1, started_at: 'ticks:1', boot_id: 'boot-a', pid_ns: 'pid:[1]', host: 'mill' };
+    writeJson(world, file, { ...world.json(file), owner });
+    expect((await run()).planned).toEqual([]);
+    world.liveness = 'dead';
+    await putRight('4 build recover');
+    expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
+  });
+
+  test('of a task that is not in the plan it is only told', async () => {
+    lostClaim('old');
+    const text = textOf();
+    for (let times = 0; times < 2; times++) {
+      const data = await run();
+      expect(data.planned).toEqual([]);
+      expect(data.reported).toMatchObject([
+        { row: 4, task_id: 'old', payload: { kind: 'tracker_claimed_no_local', issue_id: 'M-1' } },
+      ]);
+    }
+    expect(textOf()).toBe(text);
+    expect(world.has(dirOf('old'))).toBe(false);
+  });
+
+  test('when the tracker fails then, the task is there, and a repeat gives its claim up', async () => {
+    const lost = lostClaim();
+    const file = world.path(FILE);
+    const data = await appliedAfter(() => fs.renameSync(file, `${file}.away`));
+    expectDown(data, 4);
+    expect(await stateOf()).toBe('unclaimed');
+    fs.renameSync(`${file}.away`, file);
+    expect(await issue()).toMatchObject({ claimed_by: lost });
+    const before = await world.record('build');
+    await putRight('4 build recover');
+    expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
+    expect(await world.record('build')).toEqual(before);
+  });
+
+  test('when the tracker fails then, what else is to be done about the task is done', async () => {
+    lostClaim();
+    handAnswer(world, 'build', freshId(), freshId(), 'keep');
+    const data = await appliedAfter(() => fs.rmSync(world.path(FILE)));
+    expectDown(data, 4);
+    expect(shortly(data.applied)).toEqual(['12 build archive_answer']);
+  });
+
+  test.each<[string, () => unknown]>([
+    ['a claim', () => claim(call, { task: 'build' })],
+    ['a state by hand', () => handFlight('running')],
+  ])('%s in between wins', async (_what, act) => {
+    lostClaim();
+    let before: unknown;
+    const error = await refused(() =>
+      appliedAfter(async () => {
+        await act();
+        before = [await world.record('build'), textOf()];
+      }),
+    );
+    expect(error.code).toBe('STALE_PLAN');
+    expect([await world.record('build'), textOf()]).toEqual(before);
+  });
+
+  test.each<[string, Partial<SeenIssue>]>([
+    ['closed', { state: 'done' }],
+    ['given to somebody else', { claimed_by: 'ann' }],
+  ])('an issue that was %s in between stays so', async (_what, change) => {
+    lostClaim();
+    await appliedAfter(() => editIssue(change));
+    expect(await issue()).toMatchObject(change);
+    expect(await stateOf()).toBe('unclaimed');
+    expect((await run()).planned).toEqual([]);
+  });
+});
+
+describe('row 6: waits for a review, and done in the tracker', () => {
+  const REVIEWED = `${TRACKED}workspace: worktree\nreview: {command: ./review.sh}\n`;
+  let repo: Repository;
+  beforeEach(() => {
+    project(REVIEWED);
+    repo = new Repository(world.project);
+    world.write('.git/info/exclude', NOT_KEPT);
+    repo.git('commit', '--quiet', '--allow-empty', '--message', 'first');
+  });
+
+  /** Works in the task's worktree and hands it in, as an agent does. The commit. */
+  async function handedIn(): Promise<string> {
+    const held = await claim(call, { task: 'build' });
+    const options = { task: 'build', claim: held.claim_id, run: held.run_id, phase: 'implement' as const };
+    const { attempt_id, worktree_path } = await dispatch(call, options);
+    const sha = repo.commit({ 'lib.txt': 'l' }, String(worktree_path));
+    await complete(call, { task: 'build', attempt: attempt_id, verdictFile: world.verdict() });
+    expect(await stateOf()).toBe('ready_for_review');
+    return sha;
+  }
+
+  test('and its work is merged: it is shipped', async () => {
+    const sha = await handedIn();
+    repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/build');
+    await editIssue({ state: 'done' });
+    const { applied } = await putRight('6 build mark_terminal');
+    expect(applied[0]?.payload).toMatchObject({ state: 'shipped', merged_sha: sha });
+    expect(await stateOf()).toBe('shipped');
+  });
+
+  test('and its work is squashed, its branch and worktree gone: the verified commit is proof', async () => {
+    const sha = await handedIn();
+    repo.git('merge', '--squash', 'forge/build');
+    repo.git('commit', '--quiet', '--message', 'lib (#1)');
+    repo.git('worktree', 'remove', world.path('.forge/worktrees/build'));
+    repo.git('branch', '--delete', '--force', 'forge/build');
+    await editIssue({ state: 'done' });
+    const { applied } = await putRight('6 build mark_terminal');
+    expect(applied[0]?.payload).toMatchObject({ merged_sha: sha });
+  });
+
+  test('and its work is not merged: it is only told', async () => {
+    await handedIn();
+    await editIssue({ state: 'done' });
+    await onlyTells(6, 'tracker_done_unproven', /nothing proves/);
+    expect(await stateOf()).toBe('ready_for_review');
+  });
+
+  test('by hand: with proof, and without', async () => {
+    handState(world, 'build', 'ready_for_review');
+    setIssues({ state: 'done' });
+    await onlyTells(6, 'tracker_done_unproven', /nothing proves/);
+    repo.branch('forge/build', { 'lib.txt': 'l' });
+    repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/build');
+    expect(shortly((await run({ rows: [6] })).applied)).toEqual(['6 build mark_terminal']);
+    expect(await stateOf()).toBe('shipped');
+  });
+
+  test('and reopened in between: the person wins', async () => {
+    await handedIn();
+    repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/build');
+    await editIssue({ state: 'done' });
+    expect(await code(() => appliedAfter(() => editIssue({ state: 'in_progress' })))).toBe('STALE_PLAN');
+    expect(await stateOf()).toBe('ready_for_review');
+    expect(await issue()).toMatchObject({ state: 'in_progress' });
+  });
+});
+
+describe('row 7: shipped here, and not done in the tracker', () => {
+  test.each<SeenIssue['state']>(['open', 'in_progress', 'in_review'])('by hand, and %s there', async (state) => {
+    handState(world, 'build', 'shipped');
+    setIssues({ state, claimed_by: 'ann' });
+    await putRight('7 build close_tracker_issue');
+    expect(await issue()).toMatchObject({ state: 'done', claimed_by: 'ann' });
+    expect(await stateOf()).toBe('shipped');
+  });
+
+  test('since a person has opened it again', async () => {
+    const { attempt } = await world.start('build');
+    await world.finish('build', attempt);
+    await editIssue({ state: 'open' });
+    await putRight('7 build close_tracker_issue');
+    expect(await issue()).toMatchObject({ state: 'done' });
+  });
+
+  test('since the tracker was away when it was shipped', async () => {
+    const { attempt } = await world.start('build');
+    const file = world.path(FILE);
+    fs.renameSync(file, `${file}.away`);
+    await world.finish('build', attempt);
+    fs.renameSync(`${file}.away`, file);
+    await putRight('7 build close_tracker_issue');
+  });
+
+  test('since a person has called it shipped: its issue is closed and its lease taken off', async () => {
+    await world.start('build');
+    edit(world, 'state.json', { state: 'shipped' });
+    expect(shortly((await run()).applied)).toEqual(['7 build close_tracker_issue', '14 build release_lease_admin']);
+    expect(await issue()).toMatchObject({ state: 'done' });
+    expect(await world.record('build')).toMatchObject({ state: { state: 'shipped' }, lease: null });
+    expect(await run()).toMatchObject({ planned: [], reported: [] });
+  });
+
+  test('but cancelled: that is only told', async () => {
+    const { attempt } = await world.start('build');
+    await world.finish('build', attempt);
+    await editIssue({ state: 'cancelled' });
+    await onlyTells(7, 'shipped_not_closed', /it is shipped, and issue M-1 was cancelled/);
+  });
+
+  test('and cancelled, or taken out, in between: the person wins', async () => {
+    handState(world, 'build', 'shipped');
+    const { details } = await refused(() => appliedAfter(() => setIssues({ state: 'cancelled' })));
+    expect(details).toMatchObject({ skipped: [{ row: 7, why: 'issue M-1 is cancelled by now' }] });
+    expect(await issue()).toMatchObject({ state: 'cancelled' });
+    setIssues({});
+    const gone = await refused(() => appliedAfter(() => world.write(FILE, 'issues: []\n')));
+    expect(gone.details).toMatchObject({ skipped: [{ row: 7, why: 'issue M-1 is not there any more' }] });
+    expect(textOf()).toBe('issues: []\n');
+  });
+
+  test('and done by somebody in between: there is nothing left to do', async () => {
+    handState(world, 'build', 'shipped');
+    let text = '';
+    await appliedAfter(async () => {
+      await editIssue({ state: 'done' });
+      text = textOf();
+    });
+    expect(textOf()).toBe(text);
+  });
+
+  test('and edited by hand in between: it is left', async () => {
+    handState(world, 'build', 'shipped');
+    expect(await code(() => appliedAfter(() => edit(world, 'state.json', { state: 'running' })))).toBe('STALE_PLAN');
+    expect(await issue()).toMatchObject({ state: 'open' });
+  });
+});
+
+describe('row 1, squeezed in between the look and the change', () => {
+  let held: { claim: string; run: string; attempt: string };
+  beforeEach(async () => {
+    held = await world.start('build');
+    await editIssue({ state: 'cancelled' });
+  });
+
+  test.each<[string, () => unknown, string]>([
+    ['a heartbeat', () => heartbeat(call, { task: 'build', attempt: held.attempt }), 'running'],
+    ['a completion', () => world.finish('build', held.attempt), 'shipped'],
+    ['a release', () => release(call, { task: 'build', claim: held.claim }), 'awaiting_respawn'],
+    [
+      'a claim',
+      () => {
+        world.wait(STALE_MS);
+        return claim(call, { task: 'build' });
+      },
+      'claimed',
+    ],
+  ])('%s wins', async (_what, act, state) => {
+    expect(await code(() => appliedAfter(act))).toBe('STALE_PLAN');
+    expect(await stateOf()).toBe(state);
+  });
+
+  test.each<Partial<SeenIssue>>([{ state: 'in_progress' }, { state: 'done' }])(
+    'an issue that is %j wins',
+    async (to) => {
+      const before = await world.record('build');
+      const { code: why, details } = await refused(() => appliedAfter(() => editIssue(to)));
+      expect(why).toBe('STALE_PLAN');
+      expect(details).toMatchObject({ skipped: [{ row: 1, why: `issue M-1 is ${to.state} by now` }] });
+      expect(await world.record('build')).toEqual(before);
+      expect(await issue()).toMatchObject(to);
+    },
+  );
+});
+
+describe('a tracker that is down when a plan is applied', () => {
+  /** `other` needs no tracker; each way to spoil the file is as good as any. */
+  const spoil: [string, () => void][] = [
+    ['missing', () => fs.rmSync(world.path(FILE))],
+    ['malformed', () => world.write(FILE, 'issues: [\n')],
+  ];
+  const rows: [number, () => void][] = [
+    [
+      1,
+      () => {
+        handFlight('running');
+        setIssues({ state: 'cancelled' });
+      },
+    ],
+    [3, () => handFlight('claimed')],
+    [7, () => handState(world, 'build', 'shipped')],
+  ];
+
+  describe.each(spoil)('%s', (_how, take) => {
+    test.each(rows)('row %i fails, and what else there is is put right all the same', async (row, make) => {
+      make();
+      handState(world, 'other', 'claimed');
+      const before = await world.record('build');
+      const data = await appliedAfter(take);
+      expect(data.failed).toMatchObject([{ row, task_id: 'build', code: 'TRACKER_ERROR' }]);
+      expect(data.divergent).toBe(true);
+      expect(shortly(data.applied)).toEqual(['2 other mark_abandoned']);
+      expect(await world.record('build')).toEqual(before);
+      expect(await stateOf('other')).toBe('abandoned');
+    });
+  });
+
+  test('and then up again: a repeat does what is left', async () => {
+    handState(world, 'build', 'shipped');
+    const file = world.path(FILE);
+    expectDown(await appliedAfter(() => fs.renameSync(file, `${file}.away`)), 7);
+    expect((await run()).planned).toEqual([]);
+    fs.renameSync(`${file}.away`, file);
+    await putRight('7 build close_tracker_issue');
+  });
+
+  test('makes the command exit with 1, and say why; once it is up a repeat exits with 0', async () => {
+    handState(world, 'build', 'shipped');
+    handState(world, 'other', 'claimed');
+    const file = world.path(FILE);
+    const options = { cwd: world.project, env: GIT_ENV };
+    await orchestrate(['gc', '--out', 'plan.json'], options);
+    fs.renameSync(file, `${file}.away`);
+    const down = await orchestrate(['gc', '--plan', 'plan.json', '--json'], options);
+    expect(down.code).toBe(1);
+    const { applied, failed } = down.json().data;
+    expect(shortly(applied)).toEqual(['2 other mark_abandoned']);
+    expect(failed).toMatchObject([
+      { row: 7, code: 'TRACKER_ERROR', message: 'reading plans/tracker.yaml: there is no such file' },
+    ]);
+    fs.renameSync(`${file}.away`, file);
+    const up = await orchestrate(['gc'], options);
+    expect(up).toMatchObject({ code: 0, stdout: expect.stringMatching(/build +close_tracker_issue \(row 7\)/) });
+    expect(await issue()).toMatchObject({ state: 'done' });
+  });
+});

@@ -1,0 +1,184 @@
+/** What people do beside the agents: cancel, retry, note, open runs, and edit the files. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { cancel, retry } from '../../src/commands/cancel.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { event } from '../../src/commands/event.ts';
+import { heartbeat } from '../../src/commands/heartbeat.ts';
+import { runEnd, runList, runStart } from '../../src/commands/runs.ts';
+import { code, GRACE_MS, keysOf, planOf, refused, STRANGER, World } from '../support/commands/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(planOf('build', 'test, depends_on: [build]', 'docs, priority: P0'));
+});
+
+describe('cancel and retry', () => {
+  test('end a task for good, and bring it back', async () => {
+    const { attempt } = await world.start('build');
+    expect(await cancel(world.call, { task: 'build', reason: 'not now' })).toEqual({
+      task_id: 'build',
+      state: 'cancelled',
+    });
+    expect(await code(() => heartbeat(world.call, { task: 'build', attempt }))).toBe('LEASE_STOLEN');
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
+    expect(await cancel(world.call, { task: 'build' })).toEqual({ task_id: 'build', state: 'cancelled' });
+    expect(await retry(world.call, { task: 'build' })).toEqual({ task_id: 'build', state: 'unclaimed' });
+    expect((await claim(world.call, { task: 'build' })).generation).toBe(2);
+  });
+
+  test('of a planned task that nothing has happened to', async () => {
+    expect(await retry(world.call, { task: 'build' })).toEqual({ task_id: 'build', state: 'unclaimed' });
+    expect(await cancel(world.call, { task: 'build' })).toEqual({ task_id: 'build', state: 'cancelled' });
+  });
+
+  test('retry ends a backoff', async () => {
+    await world.fail('build', (await world.start('build')).attempt);
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
+    expect(await retry(world.call, { task: 'build' })).toEqual({ task_id: 'build', state: 'awaiting_respawn' });
+    expect((await world.start('build')).attempt).toBeTruthy();
+  });
+
+  test('of a task that is neither planned nor known is refused', async () => {
+    expect(await code(() => cancel(world.call, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => retry(world.call, { task: '../gone' }))).toBe('INVALID_ID');
+  });
+
+  test('of a task that has left the plan works: that is how it is freed', async () => {
+    await world.start('build');
+    world.write('plans/phases.yaml', planOf('other'));
+    expect((await cancel(world.call, { task: 'build' })).state).toBe('cancelled');
+  });
+
+  test('of a task that is over or at work is refused', async () => {
+    const { attempt } = await world.start('build');
+    expect(await refused(() => retry(world.call, { task: 'build' }))).toMatchObject({
+      code: 'ILLEGAL_TRANSITION',
+      message: expect.stringContaining('task build is dispatched: only one that has failed'),
+      hint: expect.stringContaining('cancel <task>'),
+    });
+    await world.finish('build', attempt);
+    expect(await refused(() => cancel(world.call, { task: 'build' }))).toMatchObject({
+      code: 'ILLEGAL_TRANSITION',
+      message: 'task build is shipped already: there is nothing to cancel',
+    });
+    expect(await refused(() => retry(world.call, { task: 'build' }))).toMatchObject({
+      code: 'ILLEGAL_TRANSITION',
+      hint: expect.stringContaining('another id in the plan'),
+    });
+  });
+});
+
+describe('event', () => {
+  const events = async (task: string, attempt: string) =>
+    world.session().store.readLog({ log: 'events', taskId: task, attemptId: attempt });
+
+  test('is a line in the log of the attempt', async () => {
+    const { attempt } = await world.start('build');
+    const answer = await event(world.call, { task: 'build', attempt, type: 'tests.passed', data: '{"passed": 12}' });
+    expect(answer).toEqual({ task_id: 'build', attempt_id: attempt, type: 'tests.passed', ts: world.at(0) });
+    world.wait(5);
+    await event(world.call, { task: 'build', attempt, type: 'note' });
+    expect(await events('build', attempt)).toEqual([
+      { ts: world.at(0), type: 'tests.passed', data: { passed: 12 } },
+      { ts: world.at(5), type: 'note', data: null },
+    ]);
+  });
+
+  test.each<[what: string, options: object, expected: string]>([
+    ['a type that is none', { type: '1 2' }, 'INVALID_ARGS'],
+    ['a type without end', { type: 'x'.repeat(65) }, 'INVALID_ARGS'],
+    ['data that is no JSON', { data: '{' }, 'INVALID_ARGS'],
+    ['data without end', { data: `"${'x'.repeat(16_384)}"` }, 'INVALID_ARGS'],
+    ['an attempt of somebody else', { attempt: STRANGER }, 'STALE_ATTEMPT'],
+  ])('with %s is refused and leaves nothing', async (_what, options, expected) => {
+    const { attempt } = await world.start('build');
+    const before = world.footprint();
+    expect(await code(() => event(world.call, { task: 'build', attempt, type: 'note', ...options }))).toBe(expected);
+    expect(world.footprint()).toEqual(before);
+  });
+});
+
+describe('runs', () => {
+  test('are started, listed and ended', async () => {
+    const started = await runStart(world.call, { name: 'the \u001b[1mfirst\n' });
+    expect(started).toEqual({ run_id: expect.any(String), name: 'the first', started_at: world.at(0) });
+    expect(keysOf(started)).toEqual(['run_id', 'name', 'started_at']);
+    const row = { run_id: started.run_id, name: 'the first', host: 'mill', started_at: world.at(0) };
+    expect(await runList(world.call)).toEqual({ runs: [{ ...row, ended_at: null, standing: 'open' }] });
+    world.wait(5);
+    const ended = await runEnd(world.call, { run: started.run_id });
+    expect(ended).toEqual({ ...started, ended_at: world.at(5) });
+    world.wait(5);
+    expect(await runEnd(world.call, { run: started.run_id })).toEqual(ended);
+    expect(await runList(world.call)).toEqual({ runs: [{ ...row, ended_at: world.at(5), standing: 'ended' }] });
+  });
+
+  test('that there are not can not be ended', async () => {
+    expect(await code(() => runEnd(world.call, { run: STRANGER }))).toBe('RUN_NOT_FOUND');
+    expect(await code(() => runEnd(world.call, { run: 'last' }))).toBe('INVALID_ID');
+  });
+
+  test('whose process is dead are told from those that are open', async () => {
+    const { store, newOp } = world.session();
+    const owner = { host: 'mill', boot_id: 'boot-a', pid_ns: '', pid: 7, started_at: 'ticks:1' };
+    const manifest = {
+      version: 1,
+      run_id: STRANGER,
+      started_at: world.at(0),
+      name: null,
+      host: 'mill',
+      owner,
+    } as const;
+    await store.createRun(manifest, newOp());
+    expect((await runList(world.call)).runs[0]?.standing).toBe('open');
+    world.liveness = 'dead';
+    expect((await runList(world.call)).runs[0]?.standing).toBe('dead');
+  });
+});
+
+describe('a person at the same files', () => {
+  const view = (name: string) => `.forge/orchestrator/tasks/build/${name}`;
+
+  test('frees a task by editing its lease', async () => {
+    await claim(world.call, { task: 'build' });
+    const lease = world.json(view('lease.json'));
+    world.write(view('lease.json'), JSON.stringify({ ...lease, expires_at: world.at(-GRACE_MS) }));
+    const { generation } = await claim(world.call, { task: 'build' });
+    expect(generation).toBe(2);
+  });
+
+  test('frees nothing by deleting the lease', async () => {
+    await claim(world.call, { task: 'build' });
+    fs.rmSync(world.path(view('lease.json')));
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
+  });
+
+  test('writes what nobody can read: every change is refused until it is mended', async () => {
+    const { attempt } = await world.start('build');
+    const state = world.json(view('state.json'));
+    world.write(view('state.json'), JSON.stringify({ ...state, state: 'sleeping' }));
+    for (const act of [
+      () => heartbeat(world.call, { task: 'build', attempt }),
+      () => world.fail('build', attempt),
+      () => cancel(world.call, { task: 'build' }),
+    ])
+      expect(await code(act)).toBe('SCHEMA_INVALID');
+    world.write(view('state.json'), JSON.stringify(state));
+    expect((await heartbeat(world.call, { task: 'build', attempt })).generation).toBe(1);
+  });
+
+  test('hands over a tree that was written by hand: it is adopted by the first claim', async () => {
+    world.write(view('state.json'), '{"version":1,"task_id":"build","state":"unclaimed","team":"mill"}');
+    world.write(view('claim-history.jsonl'), '{"event":"released","generation":6}\n');
+    expect(await claim(world.call, { task: 'build' })).toMatchObject({ task_id: 'build', generation: 7 });
+    expect(world.json(view('state.json'))).toMatchObject({ state: 'claimed', team: 'mill' });
+  });
+
+  test('hands over a tree whose ids do not agree', async () => {
+    world.write(view('state.json'), '{"version":1,"task_id":"other","state":"unclaimed"}');
+    expect(await claim(world.call, { task: 'build' })).toMatchObject({ task_id: 'build' });
+    expect(world.json(view('lease.json'))['task_id']).toBe('build');
+  });
+});

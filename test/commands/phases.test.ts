@@ -1,0 +1,170 @@
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { type PhaseRow, phases, type ReadyData, why } from '../../src/commands/phases.ts';
+import { dryRun } from '../../src/commands/run.ts';
+import { code, GRACE_MS, keysOf, planOf, refused, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(TWO_PHASES);
+});
+
+const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
+
+const ready = async (options = {}) => (await phases(world.call, { ready: true, ...options })) as ReadyData;
+const rows = async (options = {}) => ((await phases(world.call, options)) as { phases: PhaseRow[] }).phases;
+
+describe('phases', () => {
+  test('lists the phases, with what is over', async () => {
+    await world.put('build', { state: 'shipped' });
+    const [first, second] = await rows();
+    expect(first).toEqual({
+      phase_id: 'phase-1',
+      name: 'Phase 1',
+      status: 'active',
+      blocked_by: null,
+      finished: false,
+      tasks: 3,
+      shipped: 1,
+    });
+    expect(second).toMatchObject({ phase_id: 'phase-2', blocked_by: 'phase-1', finished: false });
+    expect((await rows({ blockedBy: 'phase-1' })).map((row) => row.phase_id)).toEqual(['phase-2']);
+    await world.put('test', { state: 'shipped' });
+    world.write(
+      'plans/phases.yaml',
+      fs.readFileSync(world.path('plans/phases.yaml'), 'utf8').replace('human', 'human, status: done'),
+    );
+    expect((await rows()).map((row) => row.finished)).toEqual([true, false]);
+  });
+
+  test('--ready says what can start, what waits for what, and what is left to a person', async () => {
+    const data = await ready();
+    expect(keysOf(data)).toEqual(['ready', 'waiting', 'human', 'warnings']);
+    expect(data).toEqual({
+      ready: [{ task_id: 'build', phase_id: 'phase-1', title: 'Do build', priority: 'P1' }],
+      waiting: [
+        { task_id: 'test', code: 'DEPENDENCY_PENDING', reason: 'it depends on build, which is unclaimed' },
+        { task_id: 'ship', code: 'PHASE_BLOCKED', reason: 'phase phase-2 waits for phase phase-1' },
+      ],
+      human: [{ task_id: 'sign', title: 'Do sign' }],
+      warnings: [],
+    });
+  });
+
+  test('--ready in the order in which tasks are given out, and no more than asked for', async () => {
+    world = new World(planOf('late, priority: P2', 'one', 'urgent, priority: P0', 'two'));
+    expect((await ready()).ready.map((row) => row.task_id)).toEqual(['urgent', 'one', 'two', 'late']);
+    expect((await ready({ limit: 2 })).ready.map((row) => row.task_id)).toEqual(['urgent', 'one']);
+    expect((await ready({ limit: 0 })).ready).toEqual([]);
+  });
+
+  test('--ready --blocked-by shows only what waits for that', async () => {
+    expect((await ready({ blockedBy: 'build' })).waiting.map((row) => row.task_id)).toEqual(['test']);
+    expect((await ready({ blockedBy: 'phase-1' })).waiting.map((row) => row.task_id)).toEqual(['ship']);
+    expect(await ready({ blockedBy: 'ship' })).toMatchObject({ ready: [], waiting: [], human: [] });
+    const error = await refused(() => ready({ blockedBy: 'biuld' }));
+    expect(error).toMatchObject({ code: 'INVALID_ARGS', hint: 'Did you mean build?' });
+  });
+
+  test('--ready --phase review and ship show what waits there', async () => {
+    await world.put('build', { state: 'ready_for_review' });
+    await world.put('test', { state: 'reviewed' });
+    await world.put('ship', { state: 'merge_pending' });
+    expect((await ready({ phase: 'review' })).ready.map((row) => row.task_id)).toEqual(['build']);
+    // Dependencies are merged first.
+    const ship = await ready({ phase: 'ship' });
+    expect(ship.ready).toEqual([]);
+    expect(ship.waiting.map((row) => row.task_id)).toEqual(['test', 'ship']);
+    expect(ship.waiting[0]?.reason).toBe('it waits to be merged; it depends on build, which is ready_for_review');
+    await world.put('build', { state: 'shipped' });
+    expect((await ready({ phase: 'ship' })).ready.map((row) => row.task_id)).toEqual(['test']);
+    expect((await ready({ phase: 'ship' })).waiting.map((row) => row.code)).toEqual(['TASK_WAITS_FOR_MERGE']);
+    expect((await ready({ phase: 'implement' })).ready).toEqual([]);
+  });
+
+  test('a task whose record can not be read waits, and is named', async () => {
+    world.write(`${dir('build')}/state.json`, '{');
+    const data = await ready();
+    expect(data.ready).toEqual([]);
+    expect(data.waiting[0]).toMatchObject({ task_id: 'build', code: 'TASK_UNREADABLE' });
+    expect(data.warnings).toEqual([expect.stringMatching(/^task build: state\.json is not JSON/)]);
+  });
+
+  test('a plan that is wrong is refused with every place', async () => {
+    world.write('plans/phases.yaml', planOf('build, depnds_on: [x]'));
+    const error = await refused(() => phases(world.call, {}));
+    expect(error.code).toBe('PHASES_PARSE_ERROR');
+    expect(error.problems[0]?.place).toMatchObject({ file: 'plans/phases.yaml', line: 6 });
+    expect(error.details['problems']).toEqual(error.problems);
+  });
+});
+
+describe('why', () => {
+  test('a ready task has no reason', async () => {
+    expect(await why(world.call, { task: 'build' })).toEqual({ task_id: 'build', ready: true, reasons: [] });
+  });
+
+  test('one that waits has all of them', async () => {
+    await world.put('ship', { state: 'awaiting_respawn', next_eligible_at: world.at(1) });
+    expect(await why(world.call, { task: 'ship' })).toEqual({
+      task_id: 'ship',
+      ready: false,
+      reasons: [
+        { code: 'BACKOFF', message: `it is tried again at ${world.at(1)}` },
+        { code: 'PHASE_BLOCKED', message: 'phase phase-2 waits for phase phase-1' },
+      ],
+    });
+  });
+
+  test('says the same as phases --ready and as claim, whatever the time', async () => {
+    await world.start('build');
+    for (const ms of [0, TTL_MS, GRACE_MS]) {
+      world.wait(ms);
+      const list = await ready();
+      for (const task of ['build', 'test', 'ship']) {
+        const said = await why(world.call, { task });
+        expect(said.ready).toBe(list.ready.some((row) => row.task_id === task));
+        expect(said.reasons[0]?.code).toBe(list.waiting.find((row) => row.task_id === task)?.code);
+      }
+    }
+    expect((await why(world.call, { task: 'build' })).ready).toBe(true);
+    expect((await claim(world.call, { task: 'build' })).generation).toBe(2);
+  });
+
+  test('of a task that there is not is refused', async () => {
+    expect(await code(() => why(world.call, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => why(world.call, { task: '' }))).toBe('INVALID_ID');
+  });
+});
+
+describe('run --dry-run', () => {
+  test('shows what run would start now, by the same decision', async () => {
+    const data = await dryRun(world.call, {});
+    expect(data).toMatchObject({
+      would_start: [{ task_id: 'build', phase_id: 'phase-1', title: 'Do build', command: 'make' }],
+      for_agents: [],
+      human: [{ task_id: 'sign', title: 'Do sign' }],
+      warnings: [],
+    });
+    expect(data.waiting.map((row) => [row.task_id, row.code])).toEqual([
+      ['test', 'DEPENDENCY_PENDING'],
+      ['ship', 'PHASE_BLOCKED'],
+    ]);
+    expect(data.max_parallel).toBeGreaterThan(0);
+    await world.put('build', { state: 'shipped' });
+    expect(await dryRun(world.call, { maxParallel: 7 })).toMatchObject({
+      would_start: [],
+      for_agents: [{ task_id: 'test' }],
+      max_parallel: 7,
+    });
+  });
+
+  test('--task takes what it depends on along, and nothing else', async () => {
+    world = new World(planOf('a, run: x', 'b, run: x, depends_on: [a]', 'c, run: x', 'd, run: x, status: paused'));
+    const data = await dryRun(world.call, { tasks: ['b'] });
+    expect(data.would_start.map((row) => row.task_id)).toEqual(['a']);
+    expect(data.waiting.map((row) => row.task_id)).toEqual(['b']);
+    expect(await code(() => dryRun(world.call, { tasks: ['bb'] }))).toBe('TASK_NOT_FOUND');
+  });
+});

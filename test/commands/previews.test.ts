@@ -1,0 +1,169 @@
+/** Parked tasks whose question is settled already: whoever only looks sees what the next claim will get, and writes nothing. */
+
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { home } from '../../src/commands/home.ts';
+import { phases, type ReadyData, why } from '../../src/commands/phases.ts';
+import { question } from '../../src/commands/question.ts';
+import { dryRun } from '../../src/commands/run.ts';
+import { show } from '../../src/commands/show.ts';
+import { status } from '../../src/commands/status.ts';
+import { code, MINUTE_MS, planOf, World } from '../support/commands/world.ts';
+
+const OPTIONS = [
+  { id: 'keep', label: 'Keep it' },
+  { id: 'drop', label: 'Drop it' },
+];
+const ATTEMPT = '00000000-0000-7000-8000-0000000000a1';
+const QUESTION = '00000000-0000-7000-8000-0000000000b1';
+
+let world: World;
+beforeEach(() => {
+  world = new World(planOf('build, run: make', 'test, run: make test, depends_on: [build]'));
+});
+
+/** Parks build for a minute. */
+async function park(defaultOption?: string): Promise<{ attempt: string; question_id: string }> {
+  const { attempt } = await world.start('build');
+  const optionsFile = world.write('options.json', JSON.stringify(OPTIONS));
+  const about = { decisionKey: 'format', question: 'Keep it?', optionsFile, deadlineMs: MINUTE_MS };
+  const asked = await question(world.call, { task: 'build', attempt, ...about, default: defaultOption });
+  return { attempt, question_id: asked.question_id };
+}
+
+/** What whoever was killed right after he had handed in an answer has left. */
+async function answerFile(attempt: string, question_id: string, text?: string): Promise<void> {
+  const { store, newOp } = world.session();
+  const answer = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
+  await store.createOnce('build', attempt, `answers/${question_id}.json`, answer, newOp());
+  if (text !== undefined)
+    world.write(`.forge/orchestrator/tasks/build/attempts/${attempt}/answers/${question_id}.json`, text);
+}
+
+function byHand(): void {
+  const dir = '.forge/orchestrator/tasks/build';
+  const state = { version: 1, task_id: 'build', state: 'blocked_on_question', current_attempt_id: ATTEMPT };
+  world.write(`${dir}/state.json`, JSON.stringify(state));
+  const file = {
+    version: 1,
+    question_id: QUESTION,
+    run_id: 'by-hand',
+    task_id: 'build',
+    decision_key: 'format',
+    attempt: 1,
+    max_attempts: 3,
+    created_at: world.at(0),
+    expires_at: world.at(MINUTE_MS),
+    status: 'open',
+    question: 'Keep it?',
+    options: OPTIONS,
+  };
+  world.write(`${dir}/attempts/${ATTEMPT}/questions/${QUESTION}.json`, JSON.stringify(file));
+}
+
+/** What each of the verbs that look says of build. */
+async function looks() {
+  const ready = (await phases(world.call, { ready: true })) as ReadyData;
+  const dry = await dryRun(world.call, {});
+  const front = await home(world.call);
+  return {
+    why: (await why(world.call, { task: 'build' })).reasons.map((reason) => reason.code),
+    show: (await show(world.call, { task: 'build' })).reasons.map((reason) => reason.code),
+    phases: ready.ready.map((row) => row.task_id),
+    dryRun: dry.would_start.map((row) => row.task_id),
+    home: [front.ready, front.next.command],
+  };
+}
+
+const READY = {
+  why: [],
+  show: [],
+  phases: ['build'],
+  dryRun: ['build'],
+  home: [1, 'forge orchestrate run'],
+};
+const WAITS = {
+  why: ['TASK_WAITS_FOR_ANSWER'],
+  show: ['TASK_WAITS_FOR_ANSWER'],
+  phases: [],
+  dryRun: [],
+  home: [0, 'forge orchestrate questions --open'],
+};
+
+describe('a parked task', () => {
+  const settled: [string, () => unknown][] = [
+    [
+      'past its deadline, with a default',
+      async () => {
+        await park('drop');
+        world.wait(MINUTE_MS);
+      },
+    ],
+    [
+      'past its deadline, without a default',
+      async () => {
+        await park();
+        world.wait(MINUTE_MS);
+      },
+    ],
+    [
+      'answered by somebody who was killed then',
+      async () => {
+        const { attempt, question_id } = await park();
+        await answerFile(attempt, question_id);
+      },
+    ],
+    [
+      'written by hand, past its deadline',
+      () => {
+        byHand();
+        world.wait(MINUTE_MS);
+      },
+    ],
+  ];
+
+  test.each(settled)('%s is shown as the next claim gets it', async (_name, prepare) => {
+    await prepare();
+    const before = world.footprint();
+    expect(await looks()).toEqual(READY);
+    // What is so far is told as well.
+    expect((await status(world.call, {})).counts).toEqual({ blocked_on_question: 1, unclaimed: 1 });
+    expect((await home(world.call)).counts).toEqual({ blocked_on_question: 1, unclaimed: 1 });
+    expect(world.footprint()).toEqual(before);
+    expect((await claim(world.call, { next: true })).task_id).toBe('build');
+  });
+
+  test('that waits for an answer still is shown to wait', async () => {
+    const { question_id } = await park('drop');
+    world.wait(MINUTE_MS - 1);
+    expect(await looks()).toEqual(WAITS);
+    const [reason] = (await why(world.call, { task: 'build' })).reasons;
+    expect(reason?.message).toContain(`question ${question_id}), open until ${world.at(MINUTE_MS)}`);
+    expect(await code(() => claim(world.call, { next: true }))).toBe('NOT_READY');
+  });
+
+  test('that was written by hand is shown with its question', async () => {
+    byHand();
+    expect(await looks()).toEqual(WAITS);
+    expect((await why(world.call, { task: 'build' })).reasons[0]?.message).toContain(QUESTION);
+  });
+
+  test('past its deadline still waits for what else it waits for', async () => {
+    await park('drop');
+    world.wait(MINUTE_MS);
+    world.write('plans/phases.yaml', planOf('build, run: make, status: paused', 'test, run: make test'));
+    expect((await why(world.call, { task: 'build' })).reasons.map((reason) => reason.code)).toEqual(['TASK_PAUSED']);
+    expect((await dryRun(world.call, {})).would_start.map((row) => row.task_id)).toEqual(['test']);
+  });
+
+  test('whose answer is damaged waits, says so, and stops no other task', async () => {
+    world.write('plans/phases.yaml', planOf('build, run: make', 'test, run: make test'));
+    const { attempt, question_id } = await park('drop');
+    await answerFile(attempt, question_id, '{"version":1');
+    world.wait(MINUTE_MS);
+    expect((await why(world.call, { task: 'build' })).reasons.map((reason) => reason.code)).toEqual(WAITS.why);
+    expect((await dryRun(world.call, {})).would_start.map((row) => row.task_id)).toEqual(['test']);
+    expect(world.warnings[0]).toContain(`answers/${question_id}.json`);
+    expect((await claim(world.call, { next: true })).task_id).toBe('test');
+  });
+});

@@ -1,0 +1,247 @@
+/** Questions by the verbs: asked, answered, defaulted, expired, and cut short in between. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { answer } from '../../src/commands/answer.ts';
+import { cancel } from '../../src/commands/cancel.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { heartbeat } from '../../src/commands/heartbeat.ts';
+import { home } from '../../src/commands/home.ts';
+import { type QuestionOptions, question } from '../../src/commands/question.ts';
+import { questions } from '../../src/commands/questions.ts';
+import { status } from '../../src/commands/status.ts';
+import { code, MINUTE_MS, planOf, refused, STRANGER, World } from '../support/commands/world.ts';
+
+const OPTIONS = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
+
+let world: World;
+beforeEach(() => {
+  world = new World(planOf('build', 'test, depends_on: [build]'));
+});
+
+function asking(attempt: string, more: Partial<QuestionOptions> = {}): QuestionOptions {
+  return {
+    task: 'build',
+    attempt,
+    decisionKey: 'format',
+    question: 'Keep the old format?',
+    optionsFile: world.write('options.json', OPTIONS),
+    ...more,
+  };
+}
+
+/** Asks as a fresh attempt of build. */
+async function ask(more: Partial<QuestionOptions> = {}) {
+  const { attempt } = await world.start('build');
+  return { attempt, ...(await question(world.call, asking(attempt, more))) };
+}
+
+async function statuses(): Promise<string[]> {
+  return (await questions(world.call, {})).questions.map((row) => `${row.status} ${row.option_id} ${row.answered_by}`);
+}
+
+describe('a question', () => {
+  test('parks the task, and the answer brings it back with a note', async () => {
+    const asked = await ask({ recommended: 'keep' });
+    expect(asked).toMatchObject({ status: 'open', option_id: null, expires_at: world.at(30 * MINUTE_MS) });
+    expect(await world.record('build')).toMatchObject({ state: { state: 'blocked_on_question' }, lease: null });
+    expect((await status(world.call, {})).open_questions).toBe(1);
+    expect((await home(world.call)).next.command).toBe('forge orchestrate questions --open');
+    expect(await code(() => heartbeat(world.call, { task: 'build', attempt: asked.attempt }))).toBe('LEASE_STOLEN');
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
+
+    const given = await answer(world.call, { question: asked.question_id, option: 'keep', note: 'as ever', by: 'ada' });
+    expect(given).toEqual({
+      question_id: asked.question_id,
+      option_id: 'keep',
+      task_id: 'build',
+      state: 'awaiting_respawn',
+    });
+    expect(await statuses()).toEqual(['answered keep ada']);
+    const again = await ask();
+    expect(again).toMatchObject({
+      status: 'answered',
+      option_id: 'keep',
+      note: 'as ever',
+      question_id: asked.question_id,
+    });
+    expect((await world.record('build')).state).toMatchObject({ state: 'dispatched', failure_count: 0 });
+  });
+
+  test('shows in its file and in the notifications of its run', async () => {
+    const { question_id, attempt } = await ask();
+    const file = ['.forge/orchestrator/tasks/build/attempts', attempt, 'questions', `${question_id}.json`];
+    expect(world.json(...file)).toMatchObject({ status: 'open', decision_key: 'format', attempt: 1, max_attempts: 3 });
+    await answer(world.call, { question: question_id, option: 'drop' });
+    expect(world.json(...file)).toMatchObject({ status: 'answered' });
+    const { run_id } = world.json(...file) as { run_id: string };
+    const log = await world.session().store.readLog({ log: 'notifications', runId: run_id });
+    expect(log.map(({ type }) => type)).toEqual(['question_opened', 'question_settled']);
+  });
+
+  test('is the same when the attempt asks it again', async () => {
+    const { attempt, question_id, expires_at } = await ask();
+    world.wait(MINUTE_MS);
+    const again = await question(world.call, asking(attempt));
+    expect(again).toMatchObject({ status: 'open', question_id, expires_at });
+    expect(await statuses()).toEqual(['open null null']);
+  });
+
+  test('of a task that is cancelled is withdrawn', async () => {
+    const { question_id } = await ask();
+    await cancel(world.call, { task: 'build' });
+    expect(await statuses()).toEqual(['withdrawn null null']);
+    expect(await code(() => answer(world.call, { question: question_id, option: 'keep' }))).toBe('ILLEGAL_TRANSITION');
+  });
+
+  test.each<[string, Partial<QuestionOptions>, string]>([
+    ['an unknown recommendation', { recommended: 'both' }, '--recommended "both" is none of the options'],
+    ['an unknown default', { default: 'both' }, '--default "both" is none of the options'],
+    ['an empty key', { decisionKey: ' ' }, '--decision-key is empty'],
+    ['a key too long', { decisionKey: 'k'.repeat(201) }, '201 characters'],
+    ['a text too long', { question: 'q'.repeat(4001) }, '4001 characters'],
+    ['no such file', { optionsFile: 'nowhere.json' }, 'there is no such file'],
+  ])('with %s is refused and changes nothing', async (_what, more, message) => {
+    const { attempt } = await world.start('build');
+    const options = asking(attempt, more);
+    const before = world.footprint();
+    const error = await refused(() => question(world.call, options));
+    expect(error.code).toBe('INVALID_ARGS');
+    expect(error.message).toContain(message);
+    expect(world.footprint()).toEqual(before);
+  });
+
+  test.each([
+    ['no list', '{"id": "keep"}'],
+    ['one option', '[{"id": "keep", "label": "Keep"}]'],
+    ['equal ids', '[{"id": "a", "label": "A"}, {"id": "a", "label": "B"}]'],
+    ['an unknown key', '[{"id": "a", "label": "A", "lable": "x"}, {"id": "b", "label": "B"}]'],
+    ['a file cut short', '[{"id": "a", '],
+  ])('whose options are %s is refused', async (_what, text) => {
+    const { attempt } = await world.start('build');
+    const error = await refused(() =>
+      question(world.call, { ...asking(attempt), optionsFile: world.write('bad', text) }),
+    );
+    expect(error.code).toBe('INVALID_ARGS');
+    expect(error.hint).toContain('a list of 2 to 10 options');
+  });
+
+  test('may be asked in YAML', async () => {
+    const optionsFile = world.write('options.yaml', '- {id: keep, label: Keep it}\n- {id: drop, label: Drop it}\n');
+    expect((await ask({ optionsFile })).status).toBe('open');
+  });
+});
+
+describe('an answer', () => {
+  test('may be repeated, and a second one is refused with the first', async () => {
+    const { question_id } = await ask();
+    await answer(world.call, { question: question_id, option: 'keep', by: 'ada' });
+    expect(await answer(world.call, { question: question_id, option: 'keep' })).toMatchObject({ option_id: 'keep' });
+    const error = await refused(() => answer(world.call, { question: question_id, option: 'drop', by: 'bob' }));
+    expect(error.code).toBe('ILLEGAL_TRANSITION');
+    expect(error.message).toContain('ada chose keep');
+  });
+
+  test('must be one of the options, to a question that there is', async () => {
+    const { question_id } = await ask();
+    expect(await code(() => answer(world.call, { question: question_id, option: 'both' }))).toBe('INVALID_ARGS');
+    expect(await code(() => answer(world.call, { question: STRANGER, option: 'keep' }))).toBe('QUESTION_NOT_FOUND');
+    expect(await code(() => answer(world.call, { question: '../x', option: 'keep' }))).toBe('INVALID_ID');
+    const by = { question: question_id, option: 'keep', by: 'default' };
+    expect(await code(() => answer(world.call, by))).toBe('INVALID_ARGS');
+  });
+
+  test.each([
+    ['lost', (file: string) => fs.rmSync(file)],
+    ['cut short', (file: string) => fs.writeFileSync(file, '{"version":1,"quest')],
+    ['pointing elsewhere', (file: string) => fs.writeFileSync(file, '{"version":1,"questions":{}}')],
+  ])('finds its question with an index that is %s, and mends it', async (_what, damage) => {
+    const { question_id } = await ask();
+    const index = world.path('.forge/orchestrator/index/questions.json');
+    damage(index);
+    await answer(world.call, { question: question_id, option: 'keep' });
+    expect(world.json('.forge/orchestrator/index/questions.json')).toMatchObject({
+      questions: { [question_id]: { task_id: 'build' } },
+    });
+  });
+
+  test('that was cut short is finished by the next claim', async () => {
+    const { question_id, attempt } = await ask();
+    const { store, newOp } = world.session();
+    const file = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
+    await store.createOnce('build', attempt, `answers/${question_id}.json`, file, newOp());
+    expect((await claim(world.call, { next: true })).task_id).toBe('build');
+    expect(await statuses()).toEqual(['answered keep ada']);
+  });
+});
+
+describe('a deadline', () => {
+  test('gives the default when somebody wants the task', async () => {
+    const { question_id } = await ask({ default: 'drop', deadlineMs: MINUTE_MS });
+    world.wait(MINUTE_MS);
+    expect((await ask()).status).toBe('answered');
+    expect(await statuses()).toEqual(['answered drop default']);
+    expect(await code(() => answer(world.call, { question: question_id, option: 'keep' }))).toBe('ILLEGAL_TRANSITION');
+  });
+
+  test('is no bar to an answer that comes first', async () => {
+    const { question_id } = await ask({ default: 'drop', deadlineMs: MINUTE_MS });
+    world.wait(2 * MINUTE_MS);
+    await answer(world.call, { question: question_id, option: 'keep', by: 'ada' });
+    expect(await statuses()).toEqual(['answered keep ada']);
+  });
+
+  test('without a default lets the key be asked three times, then fails the task', async () => {
+    for (const time of [1, 2, 3]) {
+      const asked = await ask({ deadlineMs: MINUTE_MS });
+      expect(asked.warnings.length).toBe(time < 3 ? 0 : 1);
+      world.wait(MINUTE_MS);
+    }
+    const { attempt } = await world.start('build');
+    const error = await refused(() => question(world.call, asking(attempt)));
+    expect(error.code).toBe('DECISION_KEY_EXHAUSTED');
+    expect(error.details).toMatchObject({ task_id: 'build', state: 'failed' });
+    expect((await world.record('build')).state).toMatchObject({
+      state: 'failed',
+      failure_reason: 'decision_key_budget',
+    });
+    expect((await statuses()).map((text) => text.split(' ')[0])).toEqual([
+      'expired',
+      'expired',
+      'expired',
+      'budget_exhausted',
+    ]);
+  });
+});
+
+test('the budget of a task counts for more than the settings', async () => {
+  world.write('plans/phases.yaml', planOf('build, question_budget: {soft: 0, hard: 0}'));
+  const { attempt } = await world.start('build');
+  expect(await code(() => question(world.call, asking(attempt)))).toBe('DECISION_KEY_EXHAUSTED');
+});
+
+test('a parked task that was written by hand is answered like any other', async () => {
+  const [attempt, question_id] = ['00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000b1'];
+  const dir = `.forge/orchestrator/tasks/build`;
+  const state = { version: 1, task_id: 'build', state: 'blocked_on_question', current_attempt_id: attempt };
+  world.write(`${dir}/state.json`, JSON.stringify(state));
+  const file = {
+    version: 1,
+    question_id,
+    run_id: 'by-hand',
+    task_id: 'build',
+    decision_key: 'format',
+    attempt: 1,
+    max_attempts: 3,
+    created_at: world.at(0),
+    expires_at: world.at(MINUTE_MS),
+    status: 'open',
+    question: 'Keep it?',
+    options: JSON.parse(OPTIONS),
+  };
+  world.write(`${dir}/attempts/${attempt}/questions/${question_id}.json`, JSON.stringify(file));
+  expect(await statuses()).toEqual(['open null null']);
+  const given = await answer(world.call, { question: question_id, option: 'keep', by: 'ada' });
+  expect(given.state).toBe('awaiting_respawn');
+  expect(await statuses()).toEqual(['answered keep ada']);
+});

@@ -1,0 +1,99 @@
+/** The verbs that only look leave everything as it is. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { doctor } from '../../src/commands/doctor.ts';
+import { heartbeat } from '../../src/commands/heartbeat.ts';
+import { home } from '../../src/commands/home.ts';
+import { logs } from '../../src/commands/logs.ts';
+import { phases, type ReadyData, why } from '../../src/commands/phases.ts';
+import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
+import { dryRun } from '../../src/commands/run.ts';
+import { runList, runStart } from '../../src/commands/runs.ts';
+import { show } from '../../src/commands/show.ts';
+import { status } from '../../src/commands/status.ts';
+import { watch } from '../../src/commands/watch.ts';
+import { GRACE_MS, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(TWO_PHASES);
+});
+
+const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
+
+/** Two looks at everything, and what is shown of it. */
+async function watched(): Promise<void> {
+  const stop = new AbortController();
+  await watch(
+    world.call,
+    {},
+    (look) => {
+      look();
+      setImmediate(() => {
+        look();
+        stop.abort();
+      });
+    },
+    stop.signal,
+  );
+}
+
+const ready = async (options = {}) => (await phases(world.call, { ready: true, ...options })) as ReadyData;
+describe('a verb that only looks', () => {
+  const looks: [name: string, look: () => unknown][] = [
+    ['status', () => status(world.call, {})],
+    ['status --watch', () => watched()],
+    ['phases', () => phases(world.call, {})],
+    ['phases --ready', () => ready()],
+    ['why', () => why(world.call, { task: 'build' })],
+    ['show', () => show(world.call, { task: 'build' })],
+    ['render-worker-prompt', () => renderWorkerPrompt(world.call, { task: 'build' })],
+    ['logs', () => logs(world.call, { task: 'build' }, () => {})],
+    ['run list', () => runList(world.call)],
+    ['run --dry-run', () => dryRun(world.call, {})],
+    ['doctor', () => doctor(world.call)],
+    ['home', () => home(world.call)],
+  ];
+
+  test.each(looks.filter(([name]) => name !== 'logs'))(
+    '%s makes nothing in a project that has only a plan',
+    async (_name, look) => {
+      const before = world.footprint();
+      await look();
+      expect(world.footprint()).toEqual(before);
+    },
+  );
+
+  /** A tree with something of everything that a writer would be tempted to put right. */
+  async function busyTree(): Promise<void> {
+    const { attempt } = await world.start('build');
+    await heartbeat(world.call, { task: 'build', attempt });
+    await runStart(world.call, { name: 'idle' });
+    world.write(`${dir('test')}/state.json`, '{"version":1,"task_id":"test","state":"failed"}');
+    world.write(`${dir('ship')}/state.json`, '{"version":1');
+    world.write(`${dir('left')}/state.json`, '{"version":1,"task_id":"left","state":"running"}');
+    await world.put('sign', { state: 'shipped' });
+    fs.rmSync(world.path(dir('sign'), 'state.json'));
+    const lease = world.json(dir('build'), 'lease.json');
+    world.write(`${dir('build')}/lease.json`, JSON.stringify({ ...lease, note: 'edited' }));
+    world.write(`${dir('build')}/state.json`, JSON.stringify({ state_version: 1 }));
+    world.write(`${dir('build')}/.tmp-left-behind`, '');
+    world.wait(TTL_MS + GRACE_MS);
+  }
+
+  test.each(looks)('%s changes nothing in a tree where much is left to do', async (_name, look) => {
+    await busyTree();
+    const before = world.footprint();
+    await look();
+    await look();
+    expect(world.footprint()).toEqual(before);
+  });
+
+  test('that footprint does tell a write', async () => {
+    await busyTree();
+    const before = world.footprint();
+    fs.writeFileSync(world.path(dir('build'), '.tmp-left-behind'), '');
+    expect(world.footprint()).not.toEqual(before);
+  });
+});

@@ -1,0 +1,319 @@
+/** The verbs that start work, with real processes that do next to nothing, and `init`. */
+
+import fs from 'node:fs';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { doctor } from '../../src/commands/doctor.ts';
+import { type ExecOptions, exec } from '../../src/commands/exec.ts';
+import { init } from '../../src/commands/init.ts';
+import { dryRun, type RunVerbOptions, run } from '../../src/commands/run.ts';
+import { runList } from '../../src/commands/runs.ts';
+import type { Call } from '../../src/commands/shared/session.ts';
+import { status } from '../../src/commands/status.ts';
+import type { RunEvent } from '../../src/domain/run/events.ts';
+import { spawnGated } from '../../src/process/gated-worker.ts';
+import type { Interrupts } from '../../src/process/interrupts.ts';
+import { groupMembers } from '../../src/process/processes.ts';
+import { systemContext } from '../../src/process/system-context.ts';
+import { code, keysOf, planOf, STRANGER, World } from '../support/commands/world.ts';
+import { killGroup } from '../support/processes.ts';
+
+/** Interruptions that a test makes. */
+class Button implements Interrupts {
+  level = 0;
+  readonly #listeners = new Set<() => void>();
+
+  listen(callback: () => void): () => void {
+    this.#listeners.add(callback);
+    return () => this.#listeners.delete(callback);
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  press(): void {
+    this.level++;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** The call with the real clocks and processes, for what lives by them. */
+function real(world: World): Call {
+  return { ...world.call, ctx: { ...systemContext(), cwd: world.project } };
+}
+
+async function runAll(
+  world: World,
+  options: RunVerbOptions = {},
+  react: (event: RunEvent, button: Button) => void = () => {},
+) {
+  const button = new Button();
+  const events: RunEvent[] = [];
+  const emit = (event: RunEvent) => {
+    events.push(event);
+    react(event, button);
+  };
+  const finished = await run(real(world), { maxParallel: 2, ...options }, button, emit);
+  expect(button.listeners).toBe(0);
+  return { finished, events, types: events.map((event) => event.type) };
+}
+
+const states = async (world: World) =>
+  Object.fromEntries((await status(world.call, {})).tasks.map((row) => [row.task_id, row.state]));
+
+describe('run', () => {
+  test('works through a plan in its order, and ends with 0', async () => {
+    const world = new World(
+      planOf(
+        'c, run: "echo c >> order", depends_on: [a, b]',
+        'a, run: "echo a >> order"',
+        'b, run: "echo b >> order", depends_on: [a]',
+      ),
+    );
+    const { finished, events } = await runAll(world);
+    expect(finished).toMatchObject({ exit_code: 0, counts: { shipped: 3 }, interrupted: false });
+    expect(fs.readFileSync(world.path('order'), 'utf8')).toBe('a\nb\nc\n');
+    expect(events[0]).toMatchObject({ type: 'run_started', tasks: 3, max_parallel: 2 });
+    expect(events.at(-1)).toEqual(finished);
+    const ends = events.flatMap((event) => (event.type === 'task_finished' ? [event] : []));
+    expect(ends.map(({ task_id, state, attempts }) => [task_id, state, attempts])).toEqual([
+      ['a', 'shipped', 1],
+      ['b', 'shipped', 1],
+      ['c', 'shipped', 1],
+    ]);
+    expect(await states(world)).toEqual({ a: 'shipped', b: 'shipped', c: 'shipped' });
+    expect((await runList(world.call)).runs).toMatchObject([{ run_id: finished.run_id, standing: 'ended' }]);
+  });
+
+  test('tries again by the policy, and shows what the worker wrote', async () => {
+    const command = 'echo attempt $FORGE_ATTEMPT_NUMBER; test -e again || { touch again; exit 3; }';
+    const world = new World(planOf(`a, run: "${command}", retry: {max_attempts: 2, base: 1}`));
+    const { finished, events } = await runAll(world);
+    expect(finished.exit_code).toBe(0);
+    expect(events.find((event) => event.type === 'task_retry')).toMatchObject({
+      task_id: 'a',
+      attempts: 1,
+      error: { class: 'exit.3' },
+      tail: { stdout: 'attempt 1\n' },
+    });
+    expect(events.find((event) => event.type === 'task_finished')).toMatchObject({ attempts: 2, state: 'shipped' });
+  });
+
+  test('goes on with what does not depend on a failed task, and ends with 1', async () => {
+    const world = new World(
+      planOf('a, run: "exit 1", retry: {max_attempts: 1}', 'b, run: "true", depends_on: [a]', 'c, run: "true"'),
+    );
+    const { finished, events } = await runAll(world, { maxParallel: 1 });
+    expect(finished).toMatchObject({ exit_code: 1, counts: { failed: 1, unclaimed: 1, shipped: 1 } });
+    expect(events.find((event) => event.type === 'task_blocked')).toMatchObject({
+      task_id: 'b',
+      reasons: [{ code: 'DEPENDENCY_FAILED', on: 'a' }],
+    });
+  });
+
+  test('--on-failure stop starts nothing new after a failure', async () => {
+    const world = new World(planOf('a, run: "exit 1", retry: {max_attempts: 1}', 'c, run: "true"'));
+    const { finished, events } = await runAll(world, { maxParallel: 1, onFailure: 'stop' });
+    expect(finished).toMatchObject({ exit_code: 1, counts: { failed: 1, unclaimed: 1 } });
+    expect(events.find((event) => event.type === 'task_blocked')).toMatchObject({
+      task_id: 'c',
+      reasons: [{ code: 'NOT_STARTED' }],
+    });
+  });
+
+  test('ends with 4 where the rest is for an agent or a person', async () => {
+    const world = new World(planOf('a, run: "true"', 'b', 'c, owner_type: human'));
+    const { finished, events } = await runAll(world);
+    expect(finished).toMatchObject({ exit_code: 4, counts: { shipped: 1, unclaimed: 2 } });
+    const blocked = events.flatMap((event) => (event.type === 'task_blocked' ? [event] : []));
+    expect(blocked.map((event) => [event.task_id, event.reasons[0]?.code])).toEqual([
+      ['b', 'NO_COMMAND'],
+      ['c', 'TASK_HUMAN'],
+    ]);
+  });
+
+  test('--task does that task and what it depends on, and nothing else', async () => {
+    const world = new World(planOf('a, run: "true"', 'b, run: "true", depends_on: [a]', 'c, run: "exit 1"'));
+    const { finished } = await runAll(world, { tasks: ['b'] });
+    expect(finished).toMatchObject({ exit_code: 0, counts: { shipped: 2 } });
+    expect(await states(world)).toEqual({ a: 'shipped', b: 'shipped', c: 'unclaimed' });
+    expect(await code(() => runAll(world, { tasks: ['gone'] }))).toBe('TASK_NOT_FOUND');
+  });
+
+  test('interrupted gives back what is in hand, uncharged, and ends with 130', async () => {
+    const world = new World(planOf('a, run: "exec sleep 600"'));
+    const { finished, events } = await runAll(world, {}, (event, button) => {
+      if (event.type === 'task_started') button.press();
+    });
+    expect(finished).toMatchObject({ exit_code: 130, interrupted: true, counts: { awaiting_respawn: 1 } });
+    expect(events.find((event) => event.type === 'task_interrupted')).toMatchObject({ state: 'awaiting_respawn' });
+    expect((await world.record('a')).state).toMatchObject({ failure_count: 0, attempt_count: 1 });
+    expect((await world.record('a')).worker).toBeNull();
+  });
+
+  test('takes a verdict that the worker leaves', async () => {
+    const body = '{\\"verdict\\":\\"blocked\\",\\"summary\\":\\"no key\\"}';
+    const command = `printf '%s' '${body}' > $FORGE_VERDICT_FILE`;
+    const world = new World(planOf(`a, run: "${command}", retry: {max_attempts: 1}`));
+    const { finished } = await runAll(world);
+    expect(finished.exit_code).toBe(1);
+    const { state } = await world.record('a');
+    expect(state.last_error).toEqual({ class: 'verdict.blocked', message: 'no key' });
+    expect(
+      world.json('.forge/orchestrator/tasks/a/attempts', state.current_attempt_id ?? '', 'verdict.json'),
+    ).toMatchObject({
+      verdict: 'blocked',
+    });
+  });
+
+  test('starts what the dry run said', async () => {
+    const world = new World(
+      planOf('late, run: "true", priority: P2', 'soon, run: "true"', 'after, run: "true", depends_on: [late]'),
+    );
+    const said = (await dryRun(world.call, {})).would_start.map((row) => row.task_id);
+    const { events } = await runAll(world, { maxParallel: 1 });
+    const started = events.flatMap((event) => (event.type === 'task_started' ? [event.task_id] : []));
+    expect(started.slice(0, said.length)).toEqual(said);
+  });
+
+  test('without a plan, or with one that is wrong, opens no run', async () => {
+    const world = new World(null, '');
+    expect(await code(() => runAll(world))).toBe('PHASES_NOT_FOUND');
+    world.write('plans/phases.yaml', 'project: [');
+    expect(await code(() => runAll(world))).toBe('PHASES_PARSE_ERROR');
+    expect((await runList(world.call)).runs).toEqual([]);
+  });
+});
+
+describe('exec', () => {
+  const execute = (world: World, options: Partial<ExecOptions>) =>
+    exec(real(world), { command: ['true'], ...options }, new Button());
+
+  test('claims a task, does it, completes it', async () => {
+    const world = new World(planOf('a'));
+    const data = await execute(world, { task: 'a', command: ['sh', '-c', 'test "$FORGE_TASK_ID" = a'] });
+    expect(keysOf(data).sort()).toEqual(
+      ['task_id', 'attempt_id', 'attempt_number', 'state', 'next_eligible_at', 'exit_code', 'why'].sort(),
+    );
+    expect(data).toMatchObject({ task_id: 'a', attempt_number: 1, state: 'shipped', exit_code: 0, why: null });
+  });
+
+  test.each<[what: string, script: string, exit: number]>([
+    ['a code of its own', 'exit 7', 7],
+    ['a signal', 'kill -TERM $$', 143],
+  ])('ends with %s as the command did', async (_what, script, exit) => {
+    const world = new World(planOf('a'));
+    const data = await execute(world, { task: 'a', command: ['sh', '-c', script] });
+    expect(data).toMatchObject({ state: 'awaiting_respawn', exit_code: exit });
+    expect(data.next_eligible_at).not.toBeNull();
+    expect(data.why).toBeTruthy();
+  });
+
+  test('interrupted gives the task back and ends with 130', async () => {
+    const world = new World(planOf('a'));
+    const button = new Button();
+    button.press();
+    const data = await exec(real(world), { task: 'a', command: ['sleep', '600'] }, button);
+    expect(data).toMatchObject({ state: 'awaiting_respawn', exit_code: 130, why: 'interrupted' });
+  });
+
+  test('of what can not be had is refused and leaves no run', async () => {
+    const world = new World(planOf('a', 'b, depends_on: [a]'));
+    expect(await code(() => execute(world, { task: 'b' }))).toBe('NOT_READY');
+    expect(await code(() => execute(world, { task: 'c' }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => execute(world, {}))).toBe('INVALID_ARGS');
+    expect(await code(() => execute(world, { task: 'a', command: [] }))).toBe('INVALID_ARGS');
+    expect(await code(() => execute(world, { task: 'a', run: STRANGER }))).toBe('RUN_NOT_FOUND');
+    expect((await runList(world.call)).runs).toEqual([]);
+    expect((await execute(world, { next: true })).task_id).toBe('a');
+    expect((await execute(world, { next: true })).task_id).toBe('b');
+    expect(await code(() => execute(world, { next: true }))).toBe('NOT_READY');
+  });
+});
+
+describe('a worker that still cleans up', () => {
+  test('is not stopped by the late dispatch of a claim that no longer holds', async () => {
+    const world = new World(planOf('a'));
+    const call = real(world);
+    const { claim } = await world.start('a');
+    const worker = spawnGated({
+      argv: ['sleep', '600'],
+      cwd: world.project,
+      env: { PATH: process.env['PATH'], FORGE_CLAIM_ID: claim },
+      stdio: { stdin: 'empty', stdout: 'inherit', stderr: 'inherit' },
+    });
+    const { identity } = worker;
+    if (identity === null) throw new Error('the worker did not start');
+    onTestFinished(() => killGroup(identity.pgid));
+    worker.open();
+    const { store, newOp } = world.session();
+    const { version, record } = await store.read('a', { thorough: true });
+    if (record === null) throw new Error('no record');
+    const named = {
+      ...call.ctx.machine(),
+      ...identity,
+      claim_id: claim,
+      attempt_id: record.state.current_attempt_id ?? '',
+    };
+    const after = {
+      ...record,
+      lease: null,
+      worker: named,
+      state: { ...record.state, state: 'awaiting_respawn' as const },
+    };
+    await store.commit('a', { expected: version, op: newOp(), record: after });
+
+    expect(await code(() => dispatch(call, { task: 'a', claim, run: STRANGER, phase: 'implement' }))).toBe(
+      'LEASE_STOLEN',
+    );
+    expect(groupMembers(identity.pgid)).toHaveLength(1);
+    expect((await world.record('a')).worker).toEqual(named);
+  });
+});
+
+describe('init', () => {
+  test('writes a plan that runs as it is, and changes nothing the second time', async () => {
+    const world = new World();
+    const first = await init(world.call);
+    expect(first.project).toBe(world.project);
+    expect(first.kept).toEqual([]);
+    for (const file of first.created) expect(world.has(file), file).toBe(true);
+    expect(first.created).toEqual(expect.arrayContaining(['plans/phases.yaml', '.forge/settings.yaml']));
+    const before = world.footprint();
+    expect(await init(world.call)).toEqual({ project: world.project, created: [], updated: [], kept: first.created });
+    expect(world.footprint()).toEqual(before);
+    const bad = (await doctor(world.call)).checks.filter((check) => check.status === 'fail');
+    expect(bad).toEqual([]);
+    const { finished } = await runAll(world);
+    expect([0, 4]).toContain(finished.exit_code);
+    expect(finished.counts['shipped']).toBeGreaterThan(0);
+  });
+
+  test('keeps what a person has written, wherever the plan is', async () => {
+    const world = new World();
+    const plan = planOf('mine');
+    world.write('phases.yaml', plan);
+    const { kept, created } = await init(world.call);
+    expect(kept).toEqual(['phases.yaml']);
+    expect(created).not.toContain('plans/phases.yaml');
+    expect(fs.readFileSync(world.path('phases.yaml'), 'utf8')).toBe(plan);
+  });
+
+  test('works in --dir', async () => {
+    const world = new World();
+    fs.mkdirSync(world.path('app'));
+    const { project } = await init({ ...world.call, dir: 'app' });
+    expect(project).toBe(world.path('app'));
+    expect(world.has('app/plans/phases.yaml')).toBe(true);
+    expect(world.has('.forge')).toBe(false);
+    expect(await code(() => init({ ...world.call, dir: 'gone' }))).toBe('INVALID_ARGS');
+  });
+
+  test('below a project makes one of its own', async () => {
+    const world = new World(planOf('outer'));
+    fs.mkdirSync(world.path('inner'));
+    const { project } = await init({ ...world.call, ctx: { ...world.call.ctx, cwd: world.path('inner') } });
+    expect(project).toBe(world.path('inner'));
+  });
+});

@@ -1,0 +1,249 @@
+/** One task, its logs, and where things stand. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { complete } from '../../src/commands/complete.ts';
+import { home } from '../../src/commands/home.ts';
+import { type LogChunk, logs } from '../../src/commands/logs.ts';
+import { runList } from '../../src/commands/runs.ts';
+import { show } from '../../src/commands/show.ts';
+import { code, keysOf, planOf, STRANGER, TWO_PHASES, World } from '../support/commands/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(TWO_PHASES);
+});
+
+const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
+
+describe('show', () => {
+  test('everything about a task', async () => {
+    const first = await world.start('build');
+    await complete(world.call, { task: 'build', attempt: first.attempt, failed: true, errorClass: 'exit.1' });
+    world.wait(1000);
+    const second = await world.start('build');
+    const data = await show(world.call, { task: 'build' });
+    expect(keysOf(data)).toEqual([
+      'task_id',
+      'task',
+      'command',
+      'state',
+      'lease',
+      'verifying',
+      'ready',
+      'reasons',
+      'attempts',
+      'history',
+      'warnings',
+    ]);
+    expect(data).toMatchObject({
+      task_id: 'build',
+      task: { id: 'build', title: 'Do build', run: 'make' },
+      command: { command: 'make', from: 'run' },
+      state: { state: 'dispatched', attempt_count: 2, failure_count: 1 },
+      lease: { claim_id: second.claim, generation: 2 },
+      ready: false,
+      reasons: [{ code: 'TASK_IN_FLIGHT' }],
+      warnings: [],
+    });
+    expect(
+      data.attempts.map(({ attempt_id, attempt_number, current }) => [attempt_id, attempt_number, current]),
+    ).toEqual([
+      [first.attempt, 1, false],
+      [second.attempt, 2, true],
+    ]);
+    expect(fs.existsSync(data.attempts[0]?.path ?? '')).toBe(true);
+    expect(data.history.map(({ event, generation }) => [event, generation])).toEqual([
+      ['acquired', 1],
+      ['released', 1],
+      ['acquired', 2],
+    ]);
+  });
+
+  test('lists the attempts that happened, not every folder that was left', async () => {
+    const attempts = world.path(dir('build'), 'attempts');
+    const listed = async () => (await show(world.call, { task: 'build' })).attempts.map((row) => row.attempt_id);
+    /** As a `dispatch` leaves it that was killed before its commit. */
+    const leave = (id: string, like: string, change: object) => {
+      const manifest = world.json(dir('build'), 'attempts', like, 'manifest.json');
+      world.write(
+        `${dir('build')}/attempts/${id}/manifest.json`,
+        JSON.stringify({ ...manifest, ...change, attempt_id: id }),
+      );
+    };
+    const earlier = '00000000-0000-7000-8000-000000000001';
+    const later = 'ffffffff-0000-7000-8000-000000000001';
+    const first = await world.start('build');
+    leave(earlier, first.attempt, {});
+    leave(later, first.attempt, { attempt_number: 2, generation: 2 });
+    expect(await listed()).toEqual([first.attempt]);
+    await world.fail('build', first.attempt);
+    world.wait(1000);
+    const second = await world.start('build');
+    expect(fs.readdirSync(attempts)).toHaveLength(4);
+    expect(await listed()).toEqual([first.attempt, second.attempt]);
+  });
+
+  test('of a planned task that nothing has happened to', async () => {
+    expect(await show(world.call, { task: 'test' })).toMatchObject({
+      state: null,
+      lease: null,
+      ready: false,
+      reasons: [{ code: 'DEPENDENCY_PENDING' }],
+      attempts: [],
+      history: [],
+    });
+  });
+
+  test('of a task that has left the plan', async () => {
+    await world.start('build');
+    world.write('plans/phases.yaml', planOf('other'));
+    const data = await show(world.call, { task: 'build' });
+    expect(data).toMatchObject({ task: null, ready: false, state: { state: 'dispatched' } });
+    expect(data.warnings).toEqual(['the task is not in the plan; it is kept and can not be claimed']);
+  });
+
+  test('of a task whose record can not be read', async () => {
+    world.write(`${dir('build')}/state.json`, 'x');
+    const data = await show(world.call, { task: 'build' });
+    expect(data).toMatchObject({ state: null, reasons: [{ code: 'TASK_UNREADABLE' }] });
+    expect(data.warnings[0]).toContain('state.json is not JSON');
+  });
+
+  test('of a task that there is not is refused', async () => {
+    expect(await code(() => show(world.call, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => show(world.call, { task: 'a/b' }))).toBe('INVALID_ID');
+  });
+});
+
+describe('run list', () => {
+  test('is empty before there is a run', async () => {
+    expect(await runList(world.call)).toEqual({ runs: [] });
+  });
+});
+
+describe('logs', () => {
+  async function written(): Promise<{ attempt: string; emitted: LogChunk[]; emit: (chunk: LogChunk) => void }> {
+    const { attempt } = await world.start('build');
+    world.write(`${dir('build')}/attempts/${attempt}/logs/stdout.log`, 'out '.repeat(20_000));
+    world.write(`${dir('build')}/attempts/${attempt}/logs/stderr.log`, 'err');
+    const emitted: LogChunk[] = [];
+    return { attempt, emitted, emit: (chunk) => emitted.push(chunk) };
+  }
+  const textOf = (chunks: LogChunk[], stream: string) =>
+    chunks.flatMap((chunk) => (chunk.stream === stream ? [chunk.text] : [])).join('');
+
+  test('hand out both streams of the current attempt, in pieces', async () => {
+    const { attempt, emitted, emit } = await written();
+    const data = await logs(world.call, { task: 'build' }, emit);
+    expect(data).toEqual({
+      task_id: 'build',
+      attempt_id: attempt,
+      files: {
+        stdout: world.path(dir('build'), 'attempts', attempt, 'logs/stdout.log'),
+        stderr: world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log'),
+      },
+    });
+    expect(textOf(emitted, 'stdout')).toBe('out '.repeat(20_000));
+    expect(textOf(emitted, 'stderr')).toBe('err');
+    expect(emitted.length).toBeGreaterThan(2);
+  });
+
+  test('of one stream, and of an attempt that is named', async () => {
+    const { attempt, emitted, emit } = await written();
+    await logs(world.call, { task: 'build', attempt: attempt.toUpperCase(), stream: 'stderr' }, emit);
+    expect(emitted).toEqual([{ stream: 'stderr', text: 'err' }]);
+  });
+
+  test('followed go on until the attempt is over, and lose nothing of its end', async () => {
+    const { attempt, emitted } = await written();
+    const more = world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log');
+    let over = false;
+    let done: Promise<unknown> = Promise.reject(new Error('nothing was read'));
+    done.catch(() => {});
+    const emit = (chunk: LogChunk) => {
+      emitted.push(chunk);
+      // The worker writes its last word and completes once its first one was seen.
+      if (over || chunk.stream !== 'stderr') return;
+      over = true;
+      fs.appendFileSync(more, ' and the end');
+      done = complete(world.call, { task: 'build', attempt, failed: true, errorClass: 'exit.1' });
+    };
+    await logs(world.call, { task: 'build', follow: true }, emit);
+    await done;
+    expect(textOf(emitted, 'stderr')).toBe('err and the end');
+  });
+
+  test('followed end when the one who follows has enough', async () => {
+    const { emit, emitted } = await written();
+    await logs(world.call, { task: 'build', follow: true }, emit, { aborted: true });
+    expect(textOf(emitted, 'stderr')).toBe('err');
+  });
+
+  test('that there are not are refused or empty', async () => {
+    expect(await code(() => logs(world.call, { task: 'build' }, () => {}))).toBe('STATE_NOT_FOUND');
+    await claim(world.call, { task: 'build' });
+    expect(await code(() => logs(world.call, { task: 'build' }, () => {}))).toBe('STATE_NOT_FOUND');
+    expect(await code(() => logs(world.call, { task: 'build', attempt: STRANGER }, () => {}))).toBe('STATE_NOT_FOUND');
+    expect(await code(() => logs(world.call, { task: 'build', attempt: '..' }, () => {}))).toBe('INVALID_ID');
+  });
+
+  test('of an agent that wrote none are empty', async () => {
+    await world.start('build');
+    const emitted: LogChunk[] = [];
+    await logs(world.call, { task: 'build' }, (chunk) => emitted.push(chunk));
+    expect(emitted).toEqual([]);
+  });
+});
+
+describe('without a verb', () => {
+  const next = async () => (await home(world.call)).next.command;
+
+  test('a folder without a project is shown the way in', async () => {
+    const empty = new World();
+    expect(await home(empty.call)).toEqual({
+      project: null,
+      plan: null,
+      counts: {},
+      ready: 0,
+      in_flight: 0,
+      waiting: 0,
+      human: 0,
+      next: { command: 'forge orchestrate init', why: 'there is no plan here yet' },
+    });
+    const planless = new World(null, '');
+    expect(await home(planless.call)).toMatchObject({
+      project: planless.project,
+      next: { command: 'forge orchestrate init' },
+    });
+  });
+
+  test('a project shows where it stands', async () => {
+    expect(await home(world.call)).toMatchObject({
+      project: 'mill',
+      plan: 'plans/phases.yaml',
+      counts: { unclaimed: 4 },
+      ready: 1,
+      in_flight: 0,
+      waiting: 2,
+      human: 1,
+    });
+    await world.start('build');
+    expect(await home(world.call)).toMatchObject({ ready: 0, in_flight: 1, counts: { unclaimed: 3, dispatched: 1 } });
+  });
+
+  test('and the exact next command, most useful first', async () => {
+    expect(await next()).toBe('forge orchestrate run');
+    await world.put('build', { state: 'failed' });
+    expect(await next()).toBe('forge orchestrate logs build');
+    await world.put('build', { state: 'shipped' });
+    expect(await next()).toBe('forge orchestrate claim --next');
+    await world.put('test', { state: 'shipped' });
+    expect(await next()).toBe('forge orchestrate show sign');
+    world = new World(planOf('build, status: paused, run: make'));
+    expect(await next()).toBe('forge orchestrate why build');
+    world = new World(planOf('build, status: done'));
+    expect(await next()).toBe('forge orchestrate status');
+  });
+});

@@ -1,0 +1,151 @@
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { status } from '../../src/commands/status.ts';
+import { code, keysOf, planOf, STRANGER, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World(TWO_PHASES);
+});
+
+const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
+
+describe('status', () => {
+  test('of a plan that nothing has happened to', async () => {
+    const data = await status(world.call, {});
+    expect(keysOf(data)).toEqual(['project', 'counts', 'tasks', 'runs', 'open_questions', 'warnings']);
+    expect(data).toMatchObject({
+      project: 'mill',
+      counts: { unclaimed: 4 },
+      runs: [],
+      open_questions: 0,
+      warnings: [],
+    });
+    expect(data.tasks.map((row) => row.task_id)).toEqual(['build', 'test', 'sign', 'ship']);
+    expect(data.tasks[0]).toEqual({
+      task_id: 'build',
+      phase_id: 'phase-1',
+      title: 'Do build',
+      state: 'unclaimed',
+      planned: 'active',
+      human: false,
+      attempt_count: 0,
+      generation: 0,
+      run_id: null,
+      lease_expires_at: null,
+      next_eligible_at: null,
+      failure_reason: null,
+      last_error: null,
+      verifying: null,
+    });
+    expect(world.has('.forge')).toBe(false);
+  });
+
+  test('of a task at work, and of one that waits out a backoff', async () => {
+    const { run } = await world.start('build');
+    await world.put('ship', {
+      state: 'awaiting_respawn',
+      next_eligible_at: world.at(5000),
+      last_error: { class: 'exit.1', message: 'no' },
+      attempt_count: 3,
+    });
+    const data = await status(world.call, {});
+    expect(data.counts).toEqual({ unclaimed: 2, dispatched: 1, awaiting_respawn: 1 });
+    expect(data.tasks[0]).toMatchObject({
+      state: 'dispatched',
+      attempt_count: 1,
+      generation: 1,
+      run_id: run,
+      lease_expires_at: world.at(TTL_MS),
+    });
+    expect(data.tasks[3]).toMatchObject({
+      state: 'awaiting_respawn',
+      attempt_count: 3,
+      next_eligible_at: world.at(5000),
+      last_error: { class: 'exit.1', message: 'no' },
+      failure_reason: null,
+    });
+    expect(data.runs.map((row) => row.run_id)).toEqual([run]);
+    expect(keysOf(data.runs[0])).toEqual(['run_id', 'name', 'host', 'started_at', 'ended_at', 'standing']);
+  });
+
+  test.each([
+    ['retries_exhausted', 'retries_exhausted'],
+    [undefined, 'fatal'],
+  ] as const)('a failed task that says %s reads %s', async (failure_reason, shown) => {
+    await world.put('build', { state: 'failed', ...(failure_reason === undefined ? {} : { failure_reason }) });
+    expect((await status(world.call, {})).tasks[0]).toMatchObject({ state: 'failed', failure_reason: shown });
+  });
+
+  test('counts the questions that are open', async () => {
+    await world.put('build', { state: 'blocked_on_question' });
+    expect((await status(world.call, {})).open_questions).toBe(1);
+  });
+
+  test('of one run shows what it holds and what it touched last', async () => {
+    const { run } = await world.start('build');
+    await claim(world.call, { task: 'test' }).catch(() => {});
+    await world.put('ship', { state: 'cancelled' });
+    const data = await status(world.call, { run });
+    expect(data.tasks.map((row) => row.task_id)).toEqual(['build']);
+    expect(data.counts).toEqual({ dispatched: 1 });
+    expect(data.runs.map((row) => row.run_id)).toEqual([run]);
+    expect(await code(() => status(world.call, { run: STRANGER }))).toBe('RUN_NOT_FOUND');
+    expect(await code(() => status(world.call, { run: 'mine' }))).toBe('INVALID_ID');
+  });
+
+  test('shows a task that has left the plan, with a warning', async () => {
+    await world.start('build');
+    world.write('plans/phases.yaml', planOf('other'));
+    const data = await status(world.call, {});
+    expect(data.tasks.at(-1)).toMatchObject({
+      task_id: 'build',
+      phase_id: null,
+      title: null,
+      planned: null,
+      state: 'dispatched',
+    });
+    expect(data.warnings).toEqual([
+      'task build has a state but is not in plans/phases.yaml; it is kept and can not be claimed',
+    ]);
+    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('TASK_NOT_FOUND');
+  });
+
+  test('works without any plan', async () => {
+    await world.start('build');
+    fs.rmSync(world.path('plans'), { recursive: true });
+    const data = await status(world.call, {});
+    expect(data.project).toBe(world.project.slice(world.project.lastIndexOf('/') + 1));
+    expect(data.tasks).toMatchObject([{ task_id: 'build', state: 'dispatched' }]);
+    expect(data.warnings).toEqual([]);
+  });
+
+  test('shows a task whose record can not be read, and why, and all the others', async () => {
+    await world.start('build');
+    world.write(`${dir('test')}/state.json`, '{"version":1');
+    world.write(`${dir('ship')}/state.json`, '{"version":2,"task_id":"ship","state":"x"}');
+    const data = await status(world.call, {});
+    expect(data.tasks.map((row) => row.state)).toEqual(['dispatched', 'unreadable', 'unclaimed', 'unreadable']);
+    expect(data.counts).toEqual({ dispatched: 1, unreadable: 2, unclaimed: 1 });
+    expect(data.warnings).toEqual([
+      expect.stringMatching(/^task test: state\.json is not JSON/),
+      expect.stringMatching(/^task ship: state\.json: version 2 was written by a newer forge/),
+    ]);
+  });
+
+  test('names an edit by hand', async () => {
+    await world.start('build');
+    const state = world.json(dir('build'), 'state.json');
+    world.write(`${dir('build')}/state.json`, JSON.stringify({ ...state, failure_count: 2 }));
+    expect((await status(world.call, {})).warnings).toEqual([
+      'task build: state.json was edited by hand; the next change takes it over',
+    ]);
+  });
+
+  test('says what settings ask for in vain', async () => {
+    world = new World(planOf('build'), 'tracker: {type: github}\n');
+    const { warnings } = await status(world.call, {});
+    expect(warnings.filter((warning) => warning.startsWith('not supported yet: ')).length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,252 @@
+/** Verbs that move a task keep its issue in step, and go on without a tracker that can't be had. */
+
+import fs from 'node:fs';
+import lockfile from 'proper-lockfile';
+import { describe, expect, it } from 'vitest';
+import { answer } from '../../src/commands/answer.ts';
+import { cancel, retry } from '../../src/commands/cancel.ts';
+import { claim } from '../../src/commands/claim.ts';
+import { doctor } from '../../src/commands/doctor.ts';
+import { question } from '../../src/commands/question.ts';
+import { release } from '../../src/commands/release.ts';
+import { lookAtTracker } from '../../src/trackers/open.ts';
+import type { SeenIssue } from '../../src/trackers/port.ts';
+import { GRACE_MS, planOf, TTL_MS, World } from '../support/commands/world.ts';
+
+const FILE = 'plans/tracker.yaml';
+const SETTINGS = 'tracker: {type: file}\n';
+const ISSUES = `# the issues of the mill
+issues:
+  - id: M-1
+    task_id: build
+    state: open   # the first
+  - id: 2
+    state: open
+`;
+
+/** Task `build` is named by an issue, task `test` names one, and task `ship` has none. */
+function world(issues: string | null = ISSUES, settings = SETTINGS): World {
+  const made = new World(planOf('build', 'test, tracker_issue_id: 2', 'ship'), settings);
+  if (issues !== null) made.write(FILE, issues);
+  return made;
+}
+
+async function issue(at: World, id: string): Promise<SeenIssue | undefined> {
+  const seen = await lookAtTracker(at.session());
+  if (seen.kind !== 'up') throw new Error(`the tracker is ${JSON.stringify(seen)}`);
+  return seen.issues.find((each) => each.id === id);
+}
+
+const textOf = (at: World) => fs.readFileSync(at.path(FILE), 'utf8');
+
+describe('the issue of a task', () => {
+  it('is claimed with it, and open again when the claim is given back', async () => {
+    const at = world();
+    const { claim_id, run_id } = await claim(at.call, { task: 'build' });
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
+    await release(at.call, { task: 'build', claim: claim_id });
+    expect(textOf(at)).toBe(ISSUES);
+    expect(at.warnings).toEqual([]);
+  });
+
+  it('is found by what the plan says of it', async () => {
+    const at = world();
+    const { run_id } = await claim(at.call, { task: 'test' });
+    expect(await issue(at, '2')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
+  });
+
+  it('is done when the task is shipped, and keeps who did it', async () => {
+    const at = world();
+    const { run, attempt } = await at.start('build');
+    await at.finish('build', attempt);
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'done', claimed_by: run });
+    expect(textOf(at)).toContain('state: done   # the first');
+  });
+
+  it('is in review while the task waits for one', async () => {
+    const at = world(ISSUES, `${SETTINGS}review: {command: ./review.sh}\n`);
+    const { attempt } = await at.start('build');
+    await at.finish('build', attempt);
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_review' });
+  });
+
+  it('is open while the task waits for its next attempt, and says why when there is none', async () => {
+    const at = world(ISSUES, `${SETTINGS}agents: {retry_attempts: 2}\n`);
+    const first = await at.start('build');
+    await at.fail('build', first.attempt, 'tests.flaky', 'one of many');
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
+    expect(textOf(at)).not.toContain('comments');
+    await retry(at.call, { task: 'build' });
+    const second = await at.start('build');
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_progress', claimed_by: second.run });
+    const { state } = await at.fail('build', second.attempt, 'tests.flaky', 'the same\nagain');
+    expect(state).toBe('failed');
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
+    expect(textOf(at)).toContain('text: "task build has failed at attempt 2: tests.flaky: the same again"');
+    await retry(at.call, { task: 'build' });
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'open' });
+  });
+
+  it('is cancelled with it, also before anybody has worked on it, and opens with it', async () => {
+    const at = world();
+    await at.start('build');
+    for (const task of ['build', 'test']) await cancel(at.call, { task });
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'cancelled' });
+    expect(await issue(at, '2')).toMatchObject({ state: 'cancelled' });
+    for (const task of ['build', 'test']) await retry(at.call, { task });
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
+    expect(await issue(at, '2')).toMatchObject({ state: 'open', claimed_by: null });
+  });
+
+  it('is open while a question waits, and after its answer', async () => {
+    const at = world();
+    const { attempt } = await at.start('build');
+    const { question_id } = await question(at.call, {
+      task: 'build',
+      attempt,
+      decisionKey: 'colour',
+      question: 'Which colour?',
+      optionsFile: at.write('options.json', '[{"id": "red", "label": "Red"}, {"id": "blue", "label": "Blue"}]'),
+    });
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
+    await answer(at.call, { question: question_id, option: 'red' });
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
+  });
+
+  it('changes hands when another run takes the task over', async () => {
+    const at = world();
+    const { run } = await at.start('build');
+    at.wait(TTL_MS + GRACE_MS + 1);
+    const { run_id } = await claim(at.call, { task: 'build' });
+    expect(run_id).not.toBe(run);
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
+  });
+
+  it('catches up with what the tracker missed', async () => {
+    const at = world(null);
+    const { attempt } = await at.start('build');
+    at.write(FILE, ISSUES);
+    await at.finish('build', attempt);
+    expect(await issue(at, 'M-1')).toMatchObject({ state: 'done' });
+  });
+});
+
+describe('a tracker that says otherwise', () => {
+  it('is left alone and told where somebody else has claimed the issue', async () => {
+    const text = ISSUES.replace('state: open   #', 'claimed_by: ann\n    state: in_progress   #');
+    const at = world(text);
+    await claim(at.call, { task: 'build' });
+    expect((await at.record('build')).state.state).toBe('claimed');
+    expect(textOf(at)).toBe(text);
+    expect(at.warnings).toEqual([
+      'the tracker is not in step with task build: issue M-1 is claimed by ann, and task build is claimed',
+    ]);
+  });
+
+  it('is told where the plan names an issue that is not there', async () => {
+    const at = world('issues: []\n');
+    await claim(at.call, { task: 'test' });
+    expect(at.warnings).toEqual([
+      'the tracker is not in step with task test: the plan names issue 2 for it, which is not there',
+    ]);
+  });
+
+  it('is nothing to a task without an issue', async () => {
+    const at = world();
+    await claim(at.call, { task: 'ship' });
+    expect(textOf(at)).toBe(ISSUES);
+    expect(at.warnings).toEqual([]);
+  });
+});
+
+describe('work goes on, with a warning and a line in the log, when the tracker', () => {
+  const works = async (at: World, why: RegExp) => {
+    const { attempt } = await at.start('build');
+    expect(await at.finish('build', attempt)).toMatchObject({ state: 'shipped' });
+    expect(at.warnings).toHaveLength(2);
+    for (const warning of at.warnings) expect(warning).toMatch(why);
+    const log = fs.readFileSync(at.session().layout.log, 'utf8').split('\n').filter(Boolean);
+    const lines = log.map((line) => JSON.parse(line) as { type: string; task_id: string; message: string });
+    expect(lines.filter(({ type }) => type === 'warning')).toMatchObject([
+      { task_id: 'build', message: expect.stringMatching(/^tracker: /) },
+      { task_id: 'build', message: expect.stringMatching(/^tracker: /) },
+    ]);
+  };
+
+  it('is missing', () => works(world(null), /there is no such file$/));
+
+  it('is malformed', () =>
+    works(world('issues:\n  - id: 1\n    state: new\n'), /plans\/tracker\.yaml:3: issues\[0\]\.state/));
+
+  it('is write-protected', async () => {
+    const at = world();
+    fs.chmodSync(at.path(FILE), 0o444);
+    await works(at, /it is write-protected$/);
+    expect(textOf(at)).toBe(ISSUES);
+  });
+
+  it('is held by somebody else for long', async () => {
+    const at = world();
+    const file = at.path(FILE);
+    const unlock = await lockfile.lock(file, { lockfilePath: `${file}.lock`, realpath: false, stale: 3000 });
+    const { claim_id } = await claim(at.call, { task: 'build' });
+    expect((await at.record('build')).lease?.claim_id).toBe(claim_id);
+    expect(at.warnings).toEqual([expect.stringContaining('somebody has held')]);
+    await unlock();
+  });
+});
+
+it('is not looked at without one in the settings', async () => {
+  const at = world('this is: [no tracker', 'tracker: {type: none}\n');
+  const { attempt } = await at.start('build');
+  expect(await at.finish('build', attempt)).toMatchObject({ state: 'shipped' });
+  expect(at.warnings).toEqual([]);
+  expect(await lookAtTracker(at.session())).toEqual({ kind: 'none' });
+});
+
+it('is down, and not an error, for who only looks', async () => {
+  expect(await lookAtTracker(world(null).session())).toEqual({
+    kind: 'down',
+    why: 'reading plans/tracker.yaml: there is no such file',
+  });
+});
+
+describe('doctor', () => {
+  const check = async (at: World) => (await doctor(at.call)).checks.find(({ name }) => name === 'tracker');
+
+  it('says nothing of a tracker where there is none', async () => {
+    expect(await check(world(null, ''))).toBeUndefined();
+  });
+
+  it('is content when all that is named is there', async () => {
+    const at = world();
+    expect(await check(at)).toEqual({ name: 'tracker', status: 'ok', message: '2 issues can be read', fix: null });
+    const { checks } = await doctor(at.call);
+    expect(checks.find(({ name }) => name === 'support')?.status).toBe('ok');
+  });
+
+  it('knows a task that is not in the plan any more', async () => {
+    const at = world();
+    await claim(at.call, { task: 'build' });
+    at.write('plans/phases.yaml', planOf('test, tracker_issue_id: 2'));
+    expect((await check(at))?.status).toBe('ok');
+  });
+
+  it('names what names something that is not there', async () => {
+    const at = world('issues: [{id: 1, task_id: biuld, state: open}]\n');
+    expect(await check(at)).toEqual({
+      name: 'tracker',
+      status: 'warn',
+      message: 'issue 1 names task biuld, which is not in the plan; task test names issue 2, which is not there',
+      fix: 'Mend task_id in plans/tracker.yaml, or tracker_issue_id in the plan.',
+    });
+  });
+
+  it('fails when the tracker can not be read', async () => {
+    expect(await check(world(null))).toMatchObject({
+      status: 'fail',
+      message: 'reading plans/tracker.yaml: there is no such file',
+    });
+  });
+});

@@ -1,0 +1,166 @@
+/** Verbs that make or look at worktrees, with `workspace: worktree` and without. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
+import { doctor } from '../../src/commands/doctor.ts';
+import { ensureWorktree } from '../../src/commands/ensure-worktree.ts';
+import { release } from '../../src/commands/release.ts';
+import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
+import type { Call } from '../../src/commands/shared/session.ts';
+import { code, keysOf, planOf, refused, World } from '../support/commands/world.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+
+let world: World;
+let repo: Repository;
+let call: Call;
+
+function project(settings: string): void {
+  world = new World(planOf('build', 'test, depends_on: [build]'), settings);
+  repo = new Repository(world.project);
+  world.write('.forge/.gitignore', '*\n');
+  repo.commit({ 'code.txt': 'one\n' });
+  call = { ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } };
+}
+
+beforeEach(() => project('workspace: worktree\n'));
+
+const tree = (task: string) => world.path('.forge/worktrees', task);
+
+/** A claim, as options of `dispatch`. */
+async function claimed(task = 'build') {
+  const { claim_id, run_id } = await claim(call, { task });
+  return { task, claim: claim_id, run: run_id, phase: 'implement' as const };
+}
+
+const manifest = (attempt: string) => world.json('.forge/orchestrator/tasks/build/attempts', attempt, 'manifest.json');
+
+describe('dispatch', () => {
+  test('says where to work, in its answer and in the manifest', async () => {
+    const options = await claimed();
+    const data = await dispatch(call, options);
+    expect(data.worktree_path).toBe(tree('build'));
+    expect(fs.readFileSync(`${data.worktree_path}/code.txt`, 'utf8')).toBe('one\n');
+    expect(manifest(data.attempt_id)).toMatchObject({ worktree_path: tree('build') });
+    expect(await dispatch(call, options)).toEqual(data);
+    expect(world.warnings).toEqual([]);
+  });
+
+  test('makes none where the settings ask for none', async () => {
+    project('version: 1\n');
+    expect(await dispatch(call, await claimed())).toMatchObject({ worktree_path: null });
+    expect(world.has('.forge/worktrees')).toBe(false);
+  });
+
+  test('begins with the work of what the task depends on', async () => {
+    const lib = repo.branch('forge/build', { 'lib.txt': 'l' });
+    await world.put('build', { state: 'shipped' });
+    const { worktree_path } = await dispatch(call, await claimed('test'));
+    expect(repo.in(String(worktree_path), 'rev-parse', 'HEAD')).toBe(lib);
+  });
+
+  test('goes on without a plan that can be read, and says so', async () => {
+    const options = await claimed();
+    world.write('plans/phases.yaml', 'phases: [');
+    expect(await dispatch(call, options)).toMatchObject({ worktree_path: tree('build') });
+    expect(world.warnings).toEqual([expect.stringContaining('phases.yaml')]);
+  });
+
+  test('that fails leaves the claim as it is, and no attempt; it may be repeated', async () => {
+    const options = await claimed();
+    world.write('.forge/worktrees/build/notes.txt', 'mine');
+    const before = await world.record('build');
+    expect(await code(() => dispatch(call, options))).toBe('IO_ERROR');
+    expect(await world.record('build')).toEqual(before);
+    expect(world.has('.forge/orchestrator/tasks/build/attempts')).toBe(false);
+    fs.rmSync(tree('build'), { recursive: true });
+    expect(await dispatch(call, options)).toMatchObject({ attempt_number: 1, worktree_path: tree('build') });
+  });
+
+  test('without the claim makes nothing', async () => {
+    const options = await claimed();
+    await release(call, { task: 'build', claim: options.claim });
+    await refused(() => dispatch(call, options));
+    expect(world.has('.forge/worktrees')).toBe(false);
+  });
+
+  test('of a second attempt is in the same worktree', async () => {
+    const first = await dispatch(call, await claimed());
+    fs.writeFileSync(`${first.worktree_path}/half.txt`, 'h');
+    await world.put('build', { state: 'awaiting_respawn' });
+    const second = await dispatch(call, await claimed());
+    expect(second.worktree_path).toBe(first.worktree_path);
+    expect(fs.existsSync(`${second.worktree_path}/half.txt`)).toBe(true);
+  });
+});
+
+describe('ensure-worktree', () => {
+  test.each(['workspace: worktree\n', 'workspace: none\n'])('makes one, then finds it, with %s', async (settings) => {
+    project(settings);
+    const made = await ensureWorktree(call, { task: 'build' });
+    expect(keysOf(made)).toEqual(['task_id', 'worktree_path', 'branch', 'created']);
+    expect(made).toEqual({ task_id: 'build', worktree_path: tree('build'), branch: 'forge/build', created: true });
+    expect(await ensureWorktree(call, { task: 'build' })).toEqual({ ...made, created: false });
+  });
+
+  test.each([
+    ['bild', 'TASK_NOT_FOUND'],
+    ['../up', 'INVALID_ID'],
+  ])('refuses %s: %s', async (task, why) => {
+    expect(await code(() => ensureWorktree(call, { task }))).toBe(why);
+    expect(world.has('.forge/worktrees')).toBe(false);
+  });
+});
+
+describe('doctor', () => {
+  const check = async () => (await doctor(call)).checks.find(({ name }) => name === 'workspaces');
+
+  test('says what worktrees are made of', async () => {
+    expect(await check()).toEqual({
+      name: 'workspaces',
+      status: 'ok',
+      message: `worktrees are made of ${repo.root}, from main`,
+      fix: null,
+    });
+  });
+
+  test('does not ask git where the settings want no worktrees', async () => {
+    project('version: 1\n');
+    expect(await check()).toBeUndefined();
+  });
+
+  test.each<[string, () => void, RegExp]>([
+    ['no repository', () => fs.rmSync(repo.path('.git'), { recursive: true }), /in no git repository/],
+    ['no commit', () => repo.git('update-ref', '-d', 'HEAD'), /nothing is committed/],
+    [
+      'no base',
+      () => world.write('.forge/settings.yaml', 'workspace: worktree\nship: {base: trunk}\n'),
+      /no branch trunk/,
+    ],
+    [
+      'no git',
+      () => {
+        call = { ...call, ctx: { ...call.ctx, env: { PATH: '/nonexistent' } } };
+      },
+      /git is not installed/,
+    ],
+  ])('finds %s', async (_what, spoil, message) => {
+    spoil();
+    expect(await check()).toMatchObject({
+      status: 'fail',
+      message: expect.stringMatching(message),
+      fix: expect.any(String),
+    });
+  });
+});
+
+describe('render-worker-prompt', () => {
+  test('names the worktree and its branch, also before there is one, and makes none', async () => {
+    const { prompt } = await renderWorkerPrompt(call, { task: 'build' });
+    expect(prompt).toContain(`- Workspace: \`${tree('build')}\`\n- Branch: \`forge/build\``);
+    expect(world.has('.forge/worktrees')).toBe(false);
+    await ensureWorktree(call, { task: 'build' });
+    expect((await renderWorkerPrompt(call, { task: 'build' })).prompt).toBe(prompt);
+  });
+});

@@ -1,0 +1,637 @@
+/** The gc table: rows 1 to 7, where the record, the tracker and a person disagree; and the plan as a whole. */
+
+import { describe, expect, test } from 'vitest';
+import type { SeenAttempt } from '../../../src/domain/gc/gc-plan.ts';
+import {
+  assertNeverGcRow,
+  CHEAP_ROW_IDS,
+  detectCheapDivergences,
+  type GcSnapshot,
+  planGc,
+  plannedRows,
+  reportedRows,
+} from '../../../src/domain/gc/plan-gc.ts';
+import { TASK_STATES } from '../../../src/domain/task/records.ts';
+import { IN_FLIGHT_STATES, isTerminal } from '../../../src/domain/task/states.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import {
+  acts,
+  type Fields,
+  FREE,
+  IDENTITY,
+  of,
+  only,
+  report,
+  rows,
+  stale,
+  unreadable,
+} from '../../support/domain/gc-plans.ts';
+import {
+  answer,
+  applyModel,
+  attempt,
+  branch,
+  brokenAnswer,
+  EARLIER,
+  issue,
+  LATER,
+  LIMIT,
+  leaseFile,
+  parked,
+  question,
+  seenLease,
+  snapshot,
+  task,
+  worktree,
+} from '../../support/domain/snapshots.ts';
+import { frozen, T0 } from '../../support/domain/tasks.ts';
+
+test('a tree in which nothing is wrong has an empty plan', () => {
+  expect(planGc(snapshot())).toEqual({ version: 1, rows: [] });
+  expect(of(task('running'), [issue('in_progress', 'run-1')])).toEqual([]);
+});
+
+describe('row 1: in flight, and the tracker says that it is over', () => {
+  test.each(IN_FLIGHT_STATES)('%s and cancelled there: cancelled here, whoever holds it', (state) => {
+    expect(only(of(task(state), [issue('cancelled')]))).toEqual({
+      row: 1,
+      task_id: 'build',
+      action: 'mark_terminal',
+      severity: 'warning',
+      reason: `it is ${state}, and issue I-1 is cancelled`,
+      payload: { state: 'cancelled', issue_id: 'I-1', merged_sha: null },
+      identity: IDENTITY,
+    });
+  });
+
+  test.each(IN_FLIGHT_STATES)('%s and done there: shipped with a proof of merge', (state) => {
+    expect(only(of(task(state, { merged_sha: 'c0ffee' }), [issue('done')]))).toEqual({
+      row: 1,
+      task_id: 'build',
+      action: 'mark_terminal',
+      severity: 'warning',
+      reason: `it is ${state}, and issue I-1 is done, and c0ffee is in the base`,
+      payload: { state: 'shipped', issue_id: 'I-1', merged_sha: 'c0ffee' },
+      identity: IDENTITY,
+    });
+  });
+
+  test.each(IN_FLIGHT_STATES)('%s and done there without a proof: only told', (state) => {
+    const reason = `issue I-1 is done, the task is ${state}, and nothing proves that its work was merged`;
+    expect(of(task(state), [issue('done')])).toEqual([
+      report(1, 'tracker_claims_shipped', reason, { issue_id: 'I-1' }),
+    ]);
+  });
+
+  test('a merge proves nothing about a cancelled issue', () => {
+    const [row] = of(task('running', { merged_sha: 'c0ffee' }), [issue('cancelled')]);
+    expect(row?.payload).toEqual({ state: 'cancelled', issue_id: 'I-1', merged_sha: null });
+  });
+
+  test.each(['open', 'in_progress', 'in_review'] as const)('not while the issue is %s', (state) => {
+    expect(of(task('running'), [issue(state, 'run-1')])).toEqual([]);
+  });
+
+  test.each(FREE.filter((state) => state !== 'ready_for_review' && state !== 'shipped'))('not when %s', (state) => {
+    expect(of(task(state), [issue('cancelled')])).toEqual([]);
+    expect(of(task(state, { merged_sha: 'c0ffee' }), [issue('done')])).toEqual([]);
+  });
+
+  test('not without a word of the tracker', () => {
+    const fields = { tasks: [task('running')] };
+    expect(rows({ ...fields, tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
+    expect(rows({ ...fields, issues: [] })).toEqual([]);
+    expect(rows({ ...fields, issues: [issue('cancelled', null, { task_id: 'other' })] })).toEqual([]);
+  });
+
+  test('an issue may belong to a task by the plan alone, but its own word goes first', () => {
+    const plan = [{ id: 'build', tracker_issue_id: 'I-1' }];
+    const found = (task_id: string | null) =>
+      acts(of(task('running'), [issue('cancelled', null, { task_id })], { plan }));
+    expect(found(null)).toEqual(['1 mark_terminal']);
+    expect(found('other')).toEqual([]);
+  });
+
+  test('of several issues of a task the lowest id counts', () => {
+    const issues = [issue('cancelled', null, { id: 'I-2' }), issue('in_progress', 'run-1')];
+    expect(of(task('running'), issues)).toEqual([]);
+    expect(of(task('running'), issues.toReversed())).toEqual([]);
+  });
+
+  test('of an issue that names the task and one that the plan names the first counts, whatever its id', () => {
+    const plan = [{ id: 'build', tracker_issue_id: 'I-1' }];
+    const issues = [issue('cancelled', null, { task_id: null }), issue('in_progress', 'run-1', { id: 'I-2' })];
+    expect(of(task('running'), issues, { plan })).toEqual([]);
+    expect(of(task('running'), issues.toReversed(), { plan })).toEqual([]);
+  });
+
+  test('of several tasks that name one issue the first id has it', () => {
+    const plan = ['ship', 'build'].map((id) => ({ id, tracker_issue_id: 'I-1' }));
+    const issues = [issue('cancelled', null, { task_id: null })];
+    expect(acts(of(task('running'), issues, { plan }))).toEqual(['1 mark_terminal']);
+    expect(acts(of(task('running'), issues, { plan: plan.toReversed() }))).toEqual(['1 mark_terminal']);
+  });
+});
+
+describe('row 2: in flight and stale', () => {
+  test.each(IN_FLIGHT_STATES)('%s', (state) => {
+    expect(only(of(stale(state)))).toEqual({
+      row: 2,
+      task_id: 'build',
+      action: 'mark_abandoned',
+      severity: 'warning',
+      reason: `it is ${state}, and its lease is stale: it ran out`,
+      payload: { claim_id: 'claim-1', generation: 1, expires_at: LATER },
+      identity: IDENTITY,
+    });
+  });
+
+  test('also when the lease is gone', () => {
+    expect(only(of(task('running', { lease: null, lease_files: [] })))).toMatchObject({
+      action: 'mark_abandoned',
+      reason: 'it is running, and it has no lease',
+      payload: { claim_id: null, generation: null, expires_at: null },
+    });
+  });
+
+  test.each(['live', 'grace'] as const)('not while the lease is %s', (standing) => {
+    expect(of(task('running', { lease: seenLease(standing) }))).toEqual([]);
+  });
+
+  test.each(FREE.filter((state) => !isTerminal(state)))('not when %s', (state) => {
+    expect(of(stale(state))).toEqual([]);
+  });
+
+  test('the one that is one too many says that the task fails', () => {
+    const reason = (abandons: number) => only(of(stale('running', { abandons }))).reason;
+    expect(reason(LIMIT - 1)).toBe(
+      'it is running, and its lease is stale: it ran out; abandoned 3 times in a row, it fails',
+    );
+    expect(reason(LIMIT - 2)).toBe('it is running, and its lease is stale: it ran out');
+  });
+});
+
+describe('row 3: claimed here and not in the tracker', () => {
+  test.each(['live', 'grace'] as const)('when the lease is %s', (standing) => {
+    expect(only(of(task('claimed', { lease: seenLease(standing) }), [issue()]))).toEqual({
+      row: 3,
+      task_id: 'build',
+      action: 'mark_unclaimed',
+      severity: 'warning',
+      reason: 'run run-1 has claimed it, and issue I-1 is not claimed',
+      payload: { issue_id: 'I-1', claim_id: 'claim-1', owner_run_id: 'run-1' },
+      identity: IDENTITY,
+    });
+  });
+
+  test('a stale claim is abandoned instead', () => {
+    expect(acts(of(stale('claimed'), [issue()]))).toEqual(['2 mark_abandoned']);
+  });
+
+  test('not when somebody has claimed the issue', () => {
+    expect(of(task('claimed'), [issue('in_progress', 'run-1')])).toEqual([]);
+    expect(of(task('claimed'), [issue('in_progress', 'run-2')])).toEqual([]);
+  });
+
+  test('not without an issue, without a tracker, or while it is down', () => {
+    expect(of(task('claimed'), [])).toEqual([]);
+    expect(of(task('claimed'))).toEqual([]);
+    expect(rows({ tasks: [task('claimed')], tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
+  });
+
+  test('not when it is over there: row 1 says what then', () => {
+    expect(acts(of(task('claimed'), [issue('cancelled')]))).toEqual(['1 mark_terminal']);
+    expect(acts(of(task('claimed'), [issue('done')]))).toEqual(['1 report_orphan']);
+  });
+
+  test.each(TASK_STATES.filter((state) => state !== 'claimed' && state !== 'shipped'))('not when %s', (state) => {
+    expect(of(task(state), [issue()])).toEqual([]);
+  });
+});
+
+describe('row 4: claimed in the tracker by a run that is gone, and nothing here', () => {
+  const RUNS = [
+    { run_id: 'run-1', standing: 'dead' as const },
+    { run_id: 'run-2', standing: 'ended' as const },
+    { run_id: 'run-3', standing: 'open' as const },
+  ];
+  const held = (run_id: string | null, rest: Fields = {}) =>
+    rows({ runs: RUNS, issues: [issue('in_progress', run_id)], ...rest });
+
+  test.each(['run-1', 'run-2'])('%s', (run_id) => {
+    expect(only(held(run_id))).toEqual({
+      row: 4,
+      task_id: 'build',
+      action: 'recover',
+      severity: 'warning',
+      reason: `issue I-1 is claimed by run ${run_id}, which is gone, and nothing has happened to the task here`,
+      payload: { issue_id: 'I-1', run_id },
+      identity: null,
+    });
+  });
+
+  test('an empty folder of the task says nothing against it', () => {
+    expect(only(held('run-1', { tasks: [task(null)] }))).toMatchObject({ action: 'recover', identity: IDENTITY });
+  });
+
+  test('not for an open run, a run of somebody else, or nobody', () => {
+    expect(held('run-3')).toEqual([]);
+    expect(held('run-9')).toEqual([]);
+    expect(held(null)).toEqual([]);
+  });
+
+  test.each(['done', 'cancelled'] as const)('not when the issue is %s', (state) => {
+    expect(rows({ runs: RUNS, issues: [issue(state, 'run-1')] })).toEqual([]);
+  });
+
+  test('also when the task is unclaimed, as a recovery leaves it while the tracker is down', () => {
+    expect(only(held('run-1', { tasks: [task('unclaimed')] }))).toMatchObject({
+      action: 'recover',
+      reason: 'issue I-1 is claimed by run run-1, which is gone, and the task is unclaimed here',
+      identity: IDENTITY,
+    });
+    expect(held('run-1', { tasks: [task('unclaimed', { lease: seenLease('stale') })] })).toEqual([]);
+  });
+
+  test('not when something is here: a state, a record that can not be read, a lease that counts', () => {
+    for (const state of TASK_STATES.filter((each) => each !== 'unclaimed' && each !== 'shipped')) {
+      expect(acts(held('run-1', { tasks: [task(state)] }))).not.toContain('4 recover');
+    }
+    expect(acts(held('run-1', { tasks: [task(null, { problem: 'not JSON' })] }))).toEqual(['2 report_orphan']);
+    expect(held('run-1', { tasks: [task(null, { lease: seenLease('grace') })] })).toEqual([]);
+    expect(acts(held('run-1', { tasks: [task(null, { lease: seenLease('stale') })] }))).toEqual(['4 recover']);
+  });
+
+  test('of a task that is not in the plan it is only told', () => {
+    const reason =
+      'issue I-1 is claimed by run run-1, which is gone, and nothing has happened to the task here; it is not in the plan';
+    expect(only(held('run-1', { plan: [] }))).toEqual(
+      report(4, 'tracker_claimed_no_local', reason, { issue_id: 'I-1', run_id: 'run-1' }, { identity: null }),
+    );
+    expect(acts(held('run-1', { plan: null }))).toEqual(['4 recover']);
+  });
+
+  test('not while the tracker is down', () => {
+    expect(rows({ runs: RUNS, tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
+  });
+});
+
+describe('row 5: parked on a question that is settled, or too old', () => {
+  const PAST = isoTime(T0);
+  const asked = (more: Partial<SeenAttempt> = {}) => ({
+    attempts: [attempt('a1', { questions: [question()], ...more })],
+  });
+  const item = (action: string, reason: string, payload = {}) => ({
+    row: 5,
+    task_id: 'build',
+    action,
+    severity: 'warning',
+    reason,
+    payload: { question_id: 'q1', attempt_id: 'a1', ...payload },
+    identity: IDENTITY,
+  });
+
+  test('answered', () => {
+    const reason = 'its question is answered with keep by ada, and the task still waits';
+    for (const until of [LATER, EARLIER]) {
+      const seen = parked(until, asked({ answers: [answer()] }), 'drop');
+      expect(only(of(seen))).toEqual(item('resume_answered', reason, { option_id: 'keep' }));
+    }
+  });
+
+  test('answered with nothing: it has expired', () => {
+    const seen = parked(LATER, asked({ answers: [answer('q1', null)] }));
+    const reason = 'its question has expired, and the task still waits';
+    expect(only(of(seen))).toEqual(item('resume_answered', reason, { option_id: null }));
+  });
+
+  test('of two answers the one with the first path counts', () => {
+    const answers = [{ ...answer(), path: 'z.json', option_id: 'drop' }, answer()];
+    for (const list of [answers, answers.toReversed()]) {
+      expect(of(parked(LATER, asked({ answers: list })))[0]?.payload).toMatchObject({ option_id: 'keep' });
+    }
+  });
+
+  test('past its deadline, with a default', () => {
+    const reason = `nobody answered until ${PAST}; the default is drop`;
+    expect(only(of(parked(PAST, {}, 'drop')))).toEqual(item('apply_default_answer', reason, { option_id: 'drop' }));
+  });
+
+  test('past its deadline, without', () => {
+    const reason = `nobody answered until ${PAST}, and there is no default`;
+    expect(only(of(parked(PAST)))).toEqual(item('expire_question', reason));
+  });
+
+  test('not a millisecond before the deadline, and never by one that is no time', () => {
+    for (const until of [isoTime(T0 + 1), 'never', '']) {
+      expect(of(parked(until))).toEqual([]);
+      expect(of(parked(until, {}, 'drop'))).toEqual([]);
+    }
+    expect(rows({ tasks: [parked(EARLIER)], now: 'no time' })).toEqual([]);
+  });
+
+  test('not by an answer to another question, or in another attempt', () => {
+    const other = [question('q2', 'answered')];
+    const seen = parked(LATER, asked({ questions: [question(), ...other], answers: [answer('q2')] }));
+    expect(of(seen)).toEqual([]);
+    const elsewhere = attempt('a2', {
+      questions: [question('q1', 'answered', 'a2')],
+      answers: [answer('q1', 'keep', 'a2')],
+    });
+    expect(of(parked(LATER, { attempts: [...asked().attempts, elsewhere] }))).toEqual([]);
+  });
+
+  test('an answer that can not be read is told, and decides nothing, not even past the deadline', () => {
+    const seen = (questions = [question()]) => parked(EARLIER, asked({ questions, answers: [brokenAnswer()] }), 'drop');
+    const told = [unreadable(12, 'the answer to question q1 can not be read', { path: 'attempts/a1/answers/q1.json' })];
+    expect(of(seen())).toEqual(told);
+    // The record knows of the question, so the answer is not one without.
+    expect(of(seen([]))).toEqual(told);
+  });
+
+  test.each(TASK_STATES.filter((state) => state !== 'blocked_on_question' && !isTerminal(state)))(
+    'not when %s',
+    (state) => {
+      const { waits_for } = parked(EARLIER);
+      expect(of(task(state, { waits_for }))).toEqual([]);
+    },
+  );
+
+  test('not when the record does not say which question, or somebody holds the task', () => {
+    expect(of(parked(EARLIER, { waits_for: null }))).toEqual([]);
+    expect(of(parked(EARLIER, { lease: seenLease('grace') }))).toEqual([]);
+    expect(acts(of(parked(EARLIER, { lease: seenLease('stale') })))).toEqual(['5 expire_question']);
+  });
+});
+
+describe('row 6: waits for a review, and the tracker says done', () => {
+  test('shipped with a proof of merge', () => {
+    expect(only(of(task('ready_for_review', { merged_sha: 'c0ffee' }), [issue('done')]))).toEqual({
+      row: 6,
+      task_id: 'build',
+      action: 'mark_terminal',
+      severity: 'warning',
+      reason: 'it is ready_for_review, and issue I-1 is done, and c0ffee is in the base',
+      payload: { state: 'shipped', issue_id: 'I-1', merged_sha: 'c0ffee' },
+      identity: IDENTITY,
+    });
+  });
+
+  test('only told without', () => {
+    const reason = 'issue I-1 is done, the task is ready_for_review, and nothing proves that its work was merged';
+    expect(of(task('ready_for_review'), [issue('done')])).toEqual([
+      report(6, 'tracker_done_unproven', reason, { issue_id: 'I-1' }),
+    ]);
+  });
+
+  test.each(['open', 'in_progress', 'in_review', 'cancelled'] as const)('not when the issue is %s', (state) => {
+    expect(of(task('ready_for_review', { merged_sha: 'c0ffee' }), [issue(state)])).toEqual([]);
+  });
+
+  test.each(['reviewed', 'merge_pending', 'unclaimed'] as const)('not when %s', (state) => {
+    expect(of(task(state, { merged_sha: 'c0ffee' }), [issue('done')])).toEqual([]);
+  });
+
+  test('not while somebody holds it, and not while the tracker is down', () => {
+    const seen = (standing: 'live' | 'stale') =>
+      task('ready_for_review', { merged_sha: 'c0ffee', lease: seenLease(standing) });
+    expect(of(seen('live'), [issue('done')])).toEqual([]);
+    expect(acts(of(seen('stale'), [issue('done')]))).toEqual(['6 mark_terminal']);
+    expect(rows({ tasks: [seen('stale')], tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
+  });
+});
+
+describe('row 7: shipped, and the tracker does not know', () => {
+  test.each(['open', 'in_progress', 'in_review'] as const)('the issue is %s', (state) => {
+    expect(only(of(task('shipped'), [issue(state)]))).toEqual({
+      row: 7,
+      task_id: 'build',
+      action: 'close_tracker_issue',
+      severity: 'info',
+      reason: `it is shipped, and issue I-1 is ${state}`,
+      payload: { issue_id: 'I-1' },
+      identity: IDENTITY,
+    });
+  });
+
+  test('an issue that was cancelled is only told', () => {
+    expect(of(task('shipped'), [issue('cancelled')])).toEqual([
+      report(7, 'shipped_not_closed', 'it is shipped, and issue I-1 was cancelled', { issue_id: 'I-1' }),
+    ]);
+  });
+
+  test('not when it is done there, or there is nobody to tell', () => {
+    expect(of(task('shipped'), [issue('done')])).toEqual([]);
+    expect(of(task('shipped'), [])).toEqual([]);
+    expect(rows({ tasks: [task('shipped')], tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
+  });
+
+  test.each(TASK_STATES.filter((state) => state !== 'shipped' && state !== 'claimed'))('not when %s', (state) => {
+    expect(of(task(state), [issue('in_review')])).toEqual([]);
+  });
+});
+
+describe('reports', () => {
+  test('a record that can not be read is told once, and nothing else is done about its task', () => {
+    const seen = stale('running', {
+      problem: 'state.json: not JSON',
+      lease_files: [leaseFile(), leaseFile('lease 2.json')],
+      attempts: [attempt('a1', { answers: [answer()] })],
+    });
+    const why = 'state.json: not JSON';
+    expect(of(seen, [issue('cancelled')])).toEqual([unreadable(2, `its record can not be read: ${why}`, { why })]);
+  });
+
+  test('a task that the plan does not have is told, and gc goes on with it', () => {
+    const reason = 'build is not in the plan; it is kept and can not be claimed';
+    const told = report(4, 'unplanned_task', reason, {}, { severity: 'info' });
+    expect(of(task('abandoned'), undefined, { plan: [] })).toEqual([told]);
+    expect(acts(of(stale('running'), undefined, { plan: [] }))).toEqual(['2 mark_abandoned', '4 report_orphan']);
+    expect(of(task('abandoned'), undefined, { plan: null })).toEqual([]);
+    expect(of(task(null), undefined, { plan: [] })).toEqual([]);
+  });
+
+  test('reports and plans are told apart', () => {
+    const plan = planGc(snapshot({ plan: [], tasks: [stale('running')] }));
+    expect(acts(plannedRows(plan))).toEqual(['2 mark_abandoned']);
+    expect(acts(reportedRows(plan))).toEqual(['4 report_orphan']);
+  });
+
+  test('a name of any length does not push out what is wrong, and none reaches a terminal as it is', () => {
+    const found = rows({ worktrees: [worktree(`\u001b[31m${'x'.repeat(900)}`)] });
+    expect(only(found).reason).toMatch(/^\/trees\/x+… is the worktree of no task$/);
+  });
+});
+
+describe('what one row leads to for the rows after it', () => {
+  const asked = [attempt('a1', { questions: [question()], answers: [answer()] })];
+  const strays = { lease_files: [leaseFile(), leaseFile('lease 2.json')] };
+  const merged = { branches: [branch()] };
+
+  const cases: [string, Partial<GcSnapshot> & Fields, string[]][] = [
+    [
+      'row 1 ships: its branch goes, and questions, answers, strays; its lease and its issue are settled by then',
+      {
+        tasks: [task('running', { merged_sha: 'c0ffee', attempts: asked, ...strays })],
+        issues: [issue('done')],
+        ...merged,
+      },
+      ['1 mark_terminal', '9 prune_branch', '11 archive_question', '12 archive_answer', '13 release_lease_admin'],
+    ],
+    [
+      'row 1 cancels: a branch that is not merged stays',
+      { tasks: [task('running')], issues: [issue('cancelled')], ...merged },
+      ['1 mark_terminal'],
+    ],
+    [
+      'row 2 abandons: strays go',
+      { tasks: [stale('running', strays)] },
+      ['2 mark_abandoned', '13 release_lease_admin'],
+    ],
+    [
+      'row 2 fails: a merged branch and questions go as well, and row 14 finds no lease',
+      {
+        tasks: [stale('running', { abandons: LIMIT - 1, attempts: asked, ...strays })],
+        branches: [branch({ merged: true })],
+      },
+      ['2 mark_abandoned', '9 prune_branch', '11 archive_question', '12 archive_answer', '13 release_lease_admin'],
+    ],
+    [
+      'row 2 abandons: questions of the current attempt stay, and so does its branch',
+      { tasks: [stale('running', { attempts: asked })], branches: [branch({ merged: true })] },
+      ['2 mark_abandoned'],
+    ],
+    [
+      'row 4 recovers: what an empty folder holds goes',
+      {
+        tasks: [task(null, { attempts: asked })],
+        runs: [{ run_id: 'run-1', standing: 'dead' }],
+        issues: [issue('in_progress', 'run-1')],
+      },
+      ['4 recover', '11 archive_question', '12 archive_answer'],
+    ],
+    [
+      'row 5 settles: the question goes nowhere, another of its attempt is no longer waited for',
+      {
+        tasks: [
+          parked(EARLIER, {
+            current_attempt_id: 'a2',
+            attempts: [attempt('a1', { questions: [question(), question('q2')] })],
+          }),
+        ],
+      },
+      ['5 expire_question', '11 archive_question'],
+    ],
+    [
+      'row 5 settles what has lost its question: then nobody needs the answer',
+      { tasks: [parked(LATER, { attempts: [attempt('a1', { answers: [answer()] })] })] },
+      ['5 resume_answered', '12 archive_answer'],
+    ],
+    [
+      'row 6 ships: its branch goes',
+      { tasks: [task('ready_for_review', { merged_sha: 'c0ffee' })], issues: [issue('done')], ...merged },
+      ['6 mark_terminal', '9 prune_branch'],
+    ],
+    [
+      'row 11 archives a question: its answer goes as well, one of the same id elsewhere stays',
+      {
+        tasks: [
+          task('running', {
+            attempts: [
+              attempt('a0', { questions: [question('q1', 'open', 'a0')], answers: [answer('q1', 'keep', 'a0')] }),
+              ...asked,
+            ],
+          }),
+        ],
+      },
+      ['11 archive_question', '12 archive_answer'],
+    ],
+    [
+      'row 14 releases: row 7 closes and row 9 prunes regardless',
+      { tasks: [task('shipped', { lease: seenLease(), ...strays })], issues: [issue('in_review')], ...merged },
+      ['7 close_tracker_issue', '9 prune_branch', '13 release_lease_admin', '14 release_lease_admin'],
+    ],
+  ];
+
+  test.each(cases)('%s', (_, fields, expected) => {
+    const before = snapshot(fields);
+    const plan = planGc(frozen(before));
+    expect(acts(plan.rows)).toEqual(expected);
+    const next = applyModel(before, plan, { reclaimed: true, verification: 'twin' });
+    expect(acts(planGc(next).rows)).toEqual([]);
+  });
+
+  test('a claim that could not be taken again leaves a verdict that nobody verifies any more', () => {
+    const attempts = [attempt('a1', { verdict: 'ready_for_review' })];
+    const before = snapshot({ tasks: [task('claimed', { current_attempt_id: 'a1', attempts })], issues: [issue()] });
+    const plan = planGc(before);
+    expect(acts(plan.rows)).toEqual(['3 mark_unclaimed']);
+    const again = (reclaimed: boolean) => planGc(applyModel(before, plan, { reclaimed, verification: 'passed' })).rows;
+    expect(again(true)).toEqual([]);
+    expect(acts(again(false))).toEqual(['8 reverify_verdict']);
+  });
+});
+
+describe('order', () => {
+  test('is row, then task, then path, by code points', () => {
+    const lease_files = [
+      leaseFile(),
+      leaseFile('lease.\u{1f600}.json'),
+      leaseFile('lease.\uffee.json'),
+      leaseFile('lease.\u{1f601}.json'),
+    ];
+    const tasks = ['b', 'a', 'B', 'a.b', 'a-b'].map((task_id) => stale('running', { task_id, lease_files }));
+    const found = rows({ plan: null, tasks }).map(({ row, task_id, payload }) =>
+      [row, task_id, 'path' in payload ? payload.path : ''].join(' '),
+    );
+    const ids = ['B', 'a', 'a-b', 'a.b', 'b'];
+    expect(found).toEqual([
+      ...ids.map((id) => `2 ${id} `),
+      ...ids.flatMap((id) => ['\uffee', '\u{1f600}', '\u{1f601}'].map((name) => `13 ${id} lease.${name}.json`)),
+    ]);
+  });
+});
+
+describe('cheap rows', () => {
+  test('need neither git nor a tracker', () => {
+    expect(CHEAP_ROW_IDS).toEqual([2, 5, 8, 11, 12, 13, 14]);
+  });
+
+  test('are found among all, with their reports', () => {
+    const list = [leaseFile(), leaseFile('lease 2.json')];
+    const over = { lease: seenLease(), lease_files: list };
+    const attempts = [attempt('a1', { questions: [question()], answers: [answer()] })];
+    const handedIn = [attempt('a1', { verdict: 'ready_for_review' })];
+    const fields = snapshot({
+      plan: [],
+      tasks: [
+        stale('running', { task_id: 't2' }),
+        parked(EARLIER, { task_id: 't5' }),
+        task('ready_for_review', { task_id: 't8', attempts: handedIn }),
+        task('cancelled', { task_id: 't11', attempts }),
+        task('shipped', { task_id: 't13', ...over }),
+        task(null, { task_id: 't0', problem: 'not JSON' }),
+        task('running', { task_id: 'build' }),
+      ],
+      issues: [issue('cancelled'), issue('open', null, { id: 'I-2', task_id: 't13' })],
+      branches: [branch({ merged: true, task_id: 'none', name: 'forge/none' })],
+      worktrees: [worktree('gone')],
+    });
+    expect(acts(detectCheapDivergences(frozen(fields)))).toEqual([
+      '2 report_orphan',
+      '2 mark_abandoned',
+      '5 expire_question',
+      '8 reverify_verdict',
+      '11 archive_question',
+      '12 archive_answer',
+      '13 release_lease_admin',
+      '14 release_lease_admin',
+    ]);
+    const all = new Set(planGc(fields).rows.map(({ row }) => row));
+    expect([...all]).toEqual(expect.arrayContaining([1, 4, 7, 9, 10]));
+  });
+});
+
+test('an action that nobody knows is a bug, and says which', () => {
+  expect(() => assertNeverGcRow({ row: 99, action: 'dance' } as never)).toThrow('no such gc action: {"row":99');
+});

@@ -1,0 +1,212 @@
+/** What asking and answering make of a record. */
+
+import { describe, expect, test } from 'vitest';
+import {
+  type Answer,
+  type AskRequest,
+  askQuestion,
+  lateAnswer,
+  ledgerOf,
+  openQuestion,
+  settleQuestion,
+} from '../../../src/domain/question/questions.ts';
+import { cancelTask, retryTask } from '../../../src/domain/task/operations.ts';
+import type { TaskRecord } from '../../../src/domain/task/records.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { ATTEMPT, chain, next, OTHER_ATTEMPT } from '../../support/domain/requests.ts';
+import { frozen, record, refusal, T0 } from '../../support/domain/tasks.ts';
+import fc from '../../support/properties.ts';
+
+const MINUTE = 60_000;
+const OPTIONS = [
+  { id: 'keep', label: 'Keep it' },
+  { id: 'drop', label: 'Drop it' },
+];
+
+function ask(before: TaskRecord, given: Partial<AskRequest> = {}) {
+  return askQuestion(frozen(before), {
+    attemptId: ATTEMPT,
+    questionId: 'q1',
+    decisionKey: 'format',
+    options: OPTIONS,
+    defaultOptionId: null,
+    expiresAt: isoTime(T0 + MINUTE),
+    budget: { perKey: 3, soft: 3, hard: 6 },
+    nowMs: T0,
+    ...given,
+  });
+}
+
+function answered(option_id: string | null, question_id = 'q1'): Answer {
+  return { version: 1, question_id, answered_at: isoTime(T0), answered_by: 'ada', option_id };
+}
+
+/** The task as its next attempt finds it. */
+function respawned(before: TaskRecord, attemptId = OTHER_ATTEMPT): TaskRecord {
+  const running = record('running');
+  return {
+    ...running,
+    state: { ...running.state, current_attempt_id: attemptId },
+    lease: running.lease && { ...running.lease, attempt_id: attemptId },
+    memo: { ...running.memo, questions: before.memo.questions },
+  };
+}
+
+describe('asking', () => {
+  test('parks the task without a charge, and gives up its lease', () => {
+    const decision = ask(record('running'));
+    expect(chain(decision)).toEqual(['ask']);
+    expect(decision.result).toEqual({ status: 'open', question_id: 'q1', option_id: null, asked: { task: 1, key: 1 } });
+    expect(decision.history).toMatchObject([{ event: 'released', reason: 'it asked a question' }]);
+    const after = next(decision);
+    expect(after).toMatchObject({ state: { state: 'blocked_on_question', failure_count: 0 }, lease: null });
+    expect(openQuestion(after)).toMatchObject({ question_id: 'q1', attempt_id: ATTEMPT, decision_key: 'format' });
+  });
+
+  test('from dispatched implies the first heartbeat', () => {
+    expect(chain(ask(record('dispatched')))).toEqual(['start', 'ask']);
+  });
+
+  test('again by the attempt that is parked returns the same question', () => {
+    const parked = next(ask(record('running')));
+    const again = ask(parked, { questionId: 'q2' });
+    expect(again).toMatchObject({ record: null, result: { status: 'open', question_id: 'q1' } });
+  });
+
+  test('about something else while parked is refused', () => {
+    expect(refusal(() => ask(next(ask(record('running'))), { decisionKey: 'colour' }))).toBe('LEASE_STOLEN');
+  });
+
+  test.each(['claimed', 'awaiting_respawn', 'shipped'] as const)(
+    'without the attempt at work (%s) is refused',
+    (state) => {
+      expect(['LEASE_STOLEN', 'STALE_ATTEMPT']).toContain(
+        refusal(() => ask(record(state), { attemptId: OTHER_ATTEMPT })),
+      );
+    },
+  );
+
+  test('what was answered in an earlier attempt returns that answer and changes nothing', () => {
+    const settled = next(settleQuestion(next(ask(record('running'))), answered('keep'), T0));
+    const again = ask(respawned(settled), { attemptId: OTHER_ATTEMPT, questionId: 'q2' });
+    expect(again).toMatchObject({ record: null, result: { status: 'answered', question_id: 'q1', option_id: 'keep' } });
+  });
+
+  test('again what came of its own question needs no lease any more', () => {
+    const settled = next(settleQuestion(next(ask(record('running'))), answered('keep'), T0));
+    expect(ask(settled).result).toMatchObject({ status: 'answered', option_id: 'keep' });
+    expect(refusal(() => ask(settled, { attemptId: OTHER_ATTEMPT }))).toBe('STALE_ATTEMPT');
+  });
+});
+
+describe('budgets', () => {
+  /** Asks about each key in turn, and lets every question expire. */
+  function askedAbout(keys: string[], budget: AskRequest['budget']): TaskRecord {
+    return keys.reduce((before, decisionKey, i) => {
+      const parked = next(ask(respawned(before, ATTEMPT), { decisionKey, questionId: `q${i}`, budget }));
+      return next(settleQuestion(parked, answered(null, `q${i}`), T0));
+    }, record('running'));
+  }
+
+  test('a key that expired three times fails the task at the fourth', () => {
+    const budget = { perKey: 3, soft: 3, hard: 6 };
+    const before = respawned(askedAbout(['a', 'a', 'a'], budget), ATTEMPT);
+    const decision = ask(before, { decisionKey: 'a', budget });
+    expect(decision.result.status).toBe('budget_exhausted');
+    expect(next(decision)).toMatchObject({
+      state: {
+        state: 'failed',
+        failure_reason: 'decision_key_budget',
+        failure_count: 1,
+        last_error: { class: 'question.exhausted' },
+      },
+      lease: null,
+    });
+    expect(ask(before, { decisionKey: 'b', budget }).result).toMatchObject({
+      status: 'open',
+      asked: { task: 4, key: 1 },
+    });
+  });
+
+  test('the hard limit counts all keys together', () => {
+    const budget = { perKey: 3, soft: 1, hard: 2 };
+    const before = respawned(askedAbout(['a', 'b'], budget), ATTEMPT);
+    expect(ask(before, { decisionKey: 'c', budget }).result.status).toBe('budget_exhausted');
+  });
+
+  test('are cleared by an operator, who loses no answer by it', () => {
+    const budget = { perKey: 1, soft: 1, hard: 9 };
+    const answeredOnce = next(
+      settleQuestion(next(ask(record('running'), { decisionKey: 'done' })), answered('drop'), T0),
+    );
+    const parked = next(ask(respawned(answeredOnce, ATTEMPT), { decisionKey: 'a', questionId: 'q2', budget }));
+    const expired = next(settleQuestion(parked, answered(null, 'q2'), T0));
+    const failed = next(ask(respawned(expired, ATTEMPT), { decisionKey: 'a', questionId: 'q3', budget }));
+    const reopened = respawned(next(retryTask(failed, T0)), ATTEMPT);
+    expect(ask(reopened, { decisionKey: 'a', budget }).result.status).toBe('open');
+    expect(ask(reopened, { decisionKey: 'done', budget }).result).toMatchObject({
+      status: 'answered',
+      option_id: 'drop',
+    });
+  });
+
+  test('never give out more than they hold, whatever is asked', () => {
+    const keys = fc.array(fc.constantFrom('a', 'b', '__proto__', 'constructor'), { maxLength: 12 });
+    fc.assert(
+      fc.property(keys, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 6 }), (asked, perKey, hard) => {
+        let before = record('running');
+        const counts = new Map<string, number>();
+        for (const [i, decisionKey] of asked.entries()) {
+          const budget = { perKey, soft: hard, hard };
+          const decision = ask(respawned(before, ATTEMPT), { decisionKey, questionId: `q${i}`, budget });
+          const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+          const allowed = (counts.get(decisionKey) ?? 0) < perKey && total < hard;
+          expect(decision.result.status).toBe(allowed ? 'open' : 'budget_exhausted');
+          if (!allowed) return;
+          counts.set(decisionKey, (counts.get(decisionKey) ?? 0) + 1);
+          before = next(settleQuestion(next(decision), answered(null, `q${i}`), T0));
+        }
+      }),
+    );
+  });
+});
+
+describe('settling', () => {
+  const parked = next(ask(record('running'), { defaultOptionId: 'drop' }));
+
+  test('moves the task on', () => {
+    const decision = settleQuestion(parked, answered('keep'), T0);
+    expect(chain(decision)).toEqual(['resume']);
+    expect(next(decision).state.state).toBe('awaiting_respawn');
+    expect(ledgerOf(next(decision))).toMatchObject({
+      open: null,
+      settled: [{ option_id: 'keep', answered_by: 'ada' }],
+    });
+  });
+
+  test('by the answer to another question changes nothing', () => {
+    expect(settleQuestion(parked, answered('keep', 'q0'), T0)).toMatchObject({ record: null, result: null });
+  });
+
+  test('twice changes nothing the second time', () => {
+    const once = next(settleQuestion(parked, answered('keep'), T0));
+    expect(settleQuestion(once, answered('keep'), T0)).toMatchObject({ record: null, result: { option_id: 'keep' } });
+  });
+
+  test('by time takes the default, or nothing, and only past the deadline', () => {
+    const open = openQuestion(parked);
+    if (open === null) throw new Error('it is not parked');
+    expect(lateAnswer(open, T0 + MINUTE - 1)).toBeNull();
+    expect(lateAnswer(open, T0 + MINUTE)).toMatchObject({ answered_by: 'default', option_id: 'drop' });
+    expect(lateAnswer({ ...open, default_option_id: null }, T0 + MINUTE)).toMatchObject({
+      answered_by: 'expiry',
+      option_id: null,
+    });
+  });
+
+  test('is over for a task that was cancelled', () => {
+    const cancelled = next(cancelTask(parked, { reason: null, nowMs: T0 }));
+    expect(openQuestion(cancelled)).toBeNull();
+    expect(settleQuestion(cancelled, answered('keep'), T0).record).toBeNull();
+  });
+});

@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import * as z from 'zod/mini';
+import {
+  type ClassifiedError,
+  classCovers,
+  classifyError,
+  type ErrorRule,
+  errorClassSchema,
+  errorRulesSchema,
+  type WorkerEnd,
+} from '../../../src/domain/retry/classify.ts';
+
+const ended = (end: Partial<WorkerEnd>): ClassifiedError => classifyError({ exitCode: null, signal: null, ...end });
+
+describe('built-in classes', () => {
+  const cases: [string, Partial<WorkerEnd>, ClassifiedError][] = [
+    ['an exit code', { exitCode: 75 }, { class: 'exit.75', message: 'exited with code 75', exit_code: 75 }],
+    ['a signal', { signal: 'SIGKILL' }, { class: 'signal.SIGKILL', message: 'ended by SIGKILL', signal: 'SIGKILL' }],
+    [
+      'a timeout, whatever the stopped worker ended with',
+      { timedOut: true, signal: 'SIGTERM' },
+      { class: 'timeout', message: 'ran out of time and was stopped', signal: 'SIGTERM' },
+    ],
+    [
+      'a worker that never started',
+      { spawnError: 'no such folder: /srv/app' },
+      { class: 'spawn', message: 'could not be started: no such folder: /srv/app' },
+    ],
+    ['an end that nobody saw', {}, { class: 'worker.lost', message: 'vanished without an exit code' }],
+  ];
+  test.each(cases)('%s', (_name, end, expected) => {
+    expect(ended(end)).toEqual(expected);
+  });
+
+  test('the message ends with the last line of output, made safe for a terminal', () => {
+    const { message } = ended({ exitCode: 1, outputTail: 'starting\n\u001b[31mno space left\u001b[0m on /tmp\n\n' });
+    expect(message).toBe('exited with code 1: no space left on /tmp');
+  });
+
+  test('a long last line is cut', () => {
+    expect(ended({ exitCode: 1, outputTail: 'x'.repeat(5000) }).message).toHaveLength(200);
+  });
+});
+
+describe('error rules', () => {
+  const rules: ErrorRule[] = [
+    { class: 'rate_limit', exit: [1, 75], output: '429|rate limit' },
+    { class: 'network', output: '^(ECONNRESET|ETIMEDOUT)$' },
+    { class: 'fatal', exit: [75] },
+    { class: 'oom', signal: ['SIGKILL', 'SIGBUS'] },
+    { class: 'network.late', output: 'ECONNRESET' },
+  ];
+  const cases: [string, Partial<WorkerEnd>, string][] = [
+    ['every condition of a rule holds', { exitCode: 75, outputTail: 'HTTP 429' }, 'rate_limit'],
+    ['one condition fails, so a later rule decides', { exitCode: 75, outputTail: 'bad config' }, 'fatal'],
+    ['the other condition fails', { exitCode: 2, outputTail: 'HTTP 429' }, 'exit.2'],
+    ['the first match wins', { exitCode: 9, outputTail: 'one\nECONNRESET\ntwo' }, 'network'],
+    ['anchors hold at lines, not inside them', { exitCode: 9, outputTail: 'got ECONNRESET' }, 'network.late'],
+    ['a signal', { signal: 'SIGBUS' }, 'oom'],
+    ['another signal', { signal: 'SIGTERM' }, 'signal.SIGTERM'],
+    ['an exit rule says nothing of a signal', { signal: 'SIGHUP' }, 'signal.SIGHUP'],
+    ['being stopped after a timeout is no signal of its own', { timedOut: true, signal: 'SIGKILL' }, 'timeout'],
+    ['nor is an exit code then', { timedOut: true, exitCode: 75 }, 'timeout'],
+    ['output alone renames a timeout', { timedOut: true, signal: 'SIGKILL', outputTail: 'ECONNRESET' }, 'network'],
+  ];
+  test.each(cases)('%s', (_name, end, expected) => {
+    expect(ended({ ...end, rules }).class).toBe(expected);
+  });
+
+  test('a worker that never started has no output to judge', () => {
+    expect(ended({ spawnError: 'no shell', rules: [{ class: 'network', output: '' }] }).class).toBe('spawn');
+  });
+
+  test('a rule changes the class and keeps the facts', () => {
+    expect(ended({ exitCode: 75, rules })).toEqual({ class: 'fatal', message: 'exited with code 75', exit_code: 75 });
+  });
+});
+
+describe('the shape of rules', () => {
+  const accepted: unknown[] = [
+    [],
+    [{ class: 'network.dns', output: 'ENOTFOUND' }],
+    [{ class: 'rate_limit', exit: [0, 255], output: '429' }],
+    [{ class: 'oom', signal: ['SIGKILL'] }],
+  ];
+  test.each(accepted.map((value) => [JSON.stringify(value), value]))('accepts %s', (_text, value) => {
+    expect(z.safeParse(errorRulesSchema(), value)).toEqual({ success: true, data: value });
+  });
+
+  const refused: [unknown, (string | number)[], RegExp][] = [
+    [{ class: 'x' }, [], /errors is a list/],
+    [['x'], [0], /is a mapping/],
+    [[{ exit: [1] }], [0, 'class'], /words joined by dots/],
+    [[{ class: 'Network', exit: [1] }], [0, 'class'], /words joined by dots/],
+    [[{ class: 'network..dns', exit: [1] }], [0, 'class'], /words joined by dots/],
+    [[{ class: 'network', exit: [] }], [0, 'exit'], /list of exit codes/],
+    [[{ class: 'network', exit: 1 }], [0, 'exit'], /list of exit codes/],
+    [[{ class: 'network', exit: [256] }], [0, 'exit', 0], /list of exit codes/],
+    [[{ class: 'network', signal: ['KILL'] }], [0, 'signal', 0], /list of signal names/],
+    [[{ class: 'network', output: '(' }], [0, 'output'], /not a regular expression/],
+    [[{ class: 'network' }], [0], /needs a condition/],
+    [[{ class: 'network', exit: [1], signal: ['SIGKILL'] }], [0], /never by both/],
+  ];
+  test.each(refused.map(([value, ...rest]) => [JSON.stringify(value), value, ...rest] as const))(
+    'refuses %s',
+    (_text, value, path, message) => {
+      const issues = z.safeParse(errorRulesSchema(), value).error?.issues ?? [];
+      expect(issues).toHaveLength(1);
+      expect(issues[0]?.path).toEqual(path);
+      expect(issues[0]?.message).toMatch(message);
+    },
+  );
+
+  test('refuses a key it does not know', () => {
+    const { error } = z.safeParse(errorRulesSchema(), [{ class: 'network', exit: [1], exits: [2] }]);
+    expect(error?.issues).toEqual([expect.objectContaining({ code: 'unrecognized_keys', keys: ['exits'], path: [0] })]);
+  });
+
+  test('it can be shown as a JSON Schema', () => {
+    expect(z.toJSONSchema(errorRulesSchema())).toMatchObject({ type: 'array', items: { required: ['class'] } });
+  });
+});
+
+describe('names of classes', () => {
+  test.each(['fatal', 'exit.75', 'signal.SIGKILL', 'verdict.changes_needed', 'verify.npm-test'])(
+    '%s is one',
+    (name) => {
+      expect(z.safeParse(errorClassSchema(), name).success).toBe(true);
+    },
+  );
+  test.each(['', 'Network', 'a,b', 'a.', '.a', 'a b', '*', '__proto__', 'a'.repeat(201)])('%j is none', (name) => {
+    expect(z.safeParse(errorClassSchema(), name).success).toBe(false);
+  });
+
+  test.each([
+    ['network', 'network', true],
+    ['network', 'network.timeout', true],
+    ['network', 'network.timeout.dns', true],
+    ['network.timeout', 'network', false],
+    ['network', 'networking', false],
+    ['exit.1', 'exit.10', false],
+  ])('%s covers %s: %s', (parent, child, expected) => {
+    expect(classCovers(parent, child)).toBe(expected);
+  });
+});

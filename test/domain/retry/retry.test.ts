@@ -1,0 +1,299 @@
+import { describe, expect, test } from 'vitest';
+import {
+  CompositeRetryPolicy,
+  coercePolicy,
+  type PolicyDeclaration,
+  type RetryDeclaration,
+  type RetryError,
+  RetryPolicy,
+  resolveRetry,
+  STEP_RETRY_DEFAULT,
+  TASK_RETRY_DEFAULT,
+  WAIT_RETRY_DEFAULT,
+} from '../../../src/domain/retry/retry.ts';
+
+describe('matching', () => {
+  class HttpError extends Error {}
+  class RateLimited extends HttpError {}
+  class Coded extends Error {
+    readonly class = 'network.dns';
+  }
+  class Fatal extends Error {
+    readonly class = 'fatal';
+  }
+
+  const cases: [string, PolicyDeclaration['retry_on'], RetryError, boolean][] = [
+    ['a class matches itself', ['network'], 'network', true],
+    ['a parent matches its children', ['network'], 'network.timeout', true],
+    ['at any depth', ['network'], 'network.timeout.read', true],
+    ['a child does not match its parent', ['network.timeout'], 'network', false],
+    ['a shared beginning is no kinship', ['exit.1'], 'exit.10', false],
+    ['any of the listed', ['network', 'timeout'], 'timeout', true],
+    ['none of the listed', ['network', 'timeout'], 'exit.1', false],
+    ['an object that carries a class', ['network'], { class: 'network.dns' }, true],
+    ['absent is any', undefined, 'exit.1', true],
+    ['null is any', null, 'exit.1', true],
+    ['an empty list is none', [], 'exit.1', false],
+    ['fatal is never retried', null, 'fatal', false],
+    ['nor below it', null, 'fatal.config', false],
+    ['nor when it is named', ['fatal'], 'fatal', false],
+    ['a question asked too often is never retried', null, 'question.exhausted', false],
+    ['nor when its parent is named', ['question'], 'question.exhausted', false],
+    ['its siblings are', ['question'], 'question.unclear', true],
+    ['a name that only begins like fatal', null, 'fatality', true],
+    ['an Error class matches itself', [HttpError], new HttpError(), true],
+    ['an Error class matches its subclasses', [HttpError], new RateLimited(), true],
+    ['a subclass does not match its parent', [RateLimited], new HttpError(), false],
+    ['Error matches every Error', [Error], new RateLimited(), true],
+    ['an Error class does not match a class name', [HttpError], 'network', false],
+    ['a class name does not match an Error without one', ['network'], new HttpError(), false],
+    ['a class name matches an Error that carries one', ['network'], new Coded(), true],
+    ['a catch-all matches an Error', null, new HttpError(), true],
+    ['an Error that carries fatal is never retried', [Fatal], new Fatal(), false],
+  ];
+  test.each(cases)('%s', (_name, retry_on, error, expected) => {
+    const policy = new RetryPolicy({ retry_on });
+    expect(policy.matches(error)).toBe(expected);
+    expect(policy.policyFor(error)).toBe(expected ? policy : null);
+    expect(policy.retryable(error, 1)).toBe(expected);
+    expect(policy.retryBackoff(error, { attempts: 1 })).toBe(expected ? 1000 : null);
+  });
+});
+
+describe('a single policy', () => {
+  test('attempts include the one that just failed', () => {
+    const policy = new RetryPolicy({ max_attempts: 3, base: '1s' });
+    expect([1, 2, 3, 4].map((attempts) => policy.retryable('exit.1', attempts))).toEqual([true, true, false, false]);
+    expect([1, 2, 3].map((attempts) => policy.retryBackoff('exit.1', { attempts }))).toEqual([1000, 2000, null]);
+  });
+
+  test('one attempt is no retry', () => {
+    expect(new RetryPolicy({ max_attempts: 1 }).retryBackoff('exit.1', { attempts: 1 })).toBeNull();
+  });
+
+  test.each([null, 'unlimited'] as const)('%s is no cap', (max_attempts) => {
+    expect(new RetryPolicy({ max_attempts, cap: '5m' }).retryBackoff('exit.1', { attempts: 1_000_000 })).toBe(300_000);
+  });
+
+  test('it never asks for a count of its own', () => {
+    const asked: string[] = [];
+    const policy = new RetryPolicy({ name: 'mine', base: '1s' });
+    const delay = policy.retryBackoff('exit.1', { attempts: 2 }, (key) => asked.push(key));
+    expect([delay, asked]).toEqual([2000, []]);
+  });
+
+  const keys: [PolicyDeclaration, string][] = [
+    [{}, '*'],
+    [{ retry_on: null }, '*'],
+    [{ retry_on: [] }, ''],
+    [{ retry_on: ['timeout', 'network'] }, 'network,timeout'],
+    [{ retry_on: ['network', 'timeout'] }, 'network,timeout'],
+    [{ retry_on: [TypeError, 'network'] }, 'TypeError,network'],
+    [{ name: 'flaky', retry_on: ['network'] }, 'flaky'],
+    [{ name: 'rest' }, 'rest'],
+  ];
+  test.each(keys)('the budget key of %j is %j', (declaration, expected) => {
+    expect(new RetryPolicy(declaration).budgetKey).toBe(expected);
+  });
+
+  test.each([
+    [true, 'equal'],
+    [false, 'none'],
+    ['full', 'full'],
+  ] as const)('jitter %s reads as %s', (jitter, expected) => {
+    expect(new RetryPolicy({ jitter }).jitter).toBe(expected);
+  });
+
+  test('an integer is ms, a string has a unit', () => {
+    expect(new RetryPolicy({ base: 250, cap: '2m' })).toMatchObject({ baseMs: 250, capMs: 120_000 });
+  });
+
+  const sites = [
+    ['task', TASK_RETRY_DEFAULT, { maxAttempts: 10, baseMs: 1000, capMs: 300_000, factor: 2, jitter: 'none' }],
+    ['step', STEP_RETRY_DEFAULT, { maxAttempts: 3, baseMs: 1000, capMs: 30_000, factor: 2, jitter: 'equal' }],
+    ['wait', WAIT_RETRY_DEFAULT, { maxAttempts: null, baseMs: 1000, capMs: 30_000, factor: 2, jitter: 'equal' }],
+  ] as const;
+  test.each(sites)('what is left out comes from the default of the site: %s', (_name, site, expected) => {
+    expect(new RetryPolicy({}, site)).toMatchObject(expected);
+    expect(new RetryPolicy({ factor: 3 }, site)).toMatchObject({ ...expected, factor: 3 });
+  });
+
+  test('a policy without retry_on retries any class, at a wait too', () => {
+    expect(new RetryPolicy({ max_attempts: 2 }, WAIT_RETRY_DEFAULT).matches('exit.1')).toBe(true);
+  });
+
+  test('changing the declaration afterwards changes nothing', () => {
+    const retry_on = ['network'];
+    const policy = new RetryPolicy({ retry_on });
+    retry_on.push('timeout');
+    expect(policy.matches('timeout')).toBe(false);
+  });
+});
+
+describe('a composite', () => {
+  const dns = new RetryPolicy({ retry_on: ['network.dns'], max_attempts: 2, base: '5s' });
+  const network = new RetryPolicy({ retry_on: ['network'], max_attempts: 4, base: '1s' });
+  const rest = new RetryPolicy({ max_attempts: 3, base: '100ms' });
+  const all = RetryPolicy.compose(dns, network, rest);
+
+  test.each([
+    ['network.dns', dns],
+    ['network.timeout', network],
+    ['network', network],
+    ['exit.1', rest],
+    ['fatal', null],
+    ['question.exhausted', null],
+  ])('%s goes to the first policy that matches', (error, expected) => {
+    expect(all.policyFor(error)).toBe(expected);
+  });
+
+  test('no match is no retry', () => {
+    const composite = RetryPolicy.compose(dns, network);
+    expect(composite.policyFor('exit.1')).toBeNull();
+    expect(composite.retryBackoff('exit.1', { attempts: 1 })).toBeNull();
+  });
+
+  test('it goes by the count of the deciding budget, and by attempts when there is no count', () => {
+    const asked: string[] = [];
+    const countFor = (key: string) => {
+      asked.push(key);
+      return 2;
+    };
+    expect(all.retryBackoff('network.timeout', { attempts: 9 }, countFor)).toBe(2000);
+    expect(asked).toEqual(['network']);
+    expect(all.retryBackoff('network.timeout', { attempts: 3 })).toBe(4000);
+    expect(all.retryBackoff('network.timeout', { attempts: 4 })).toBeNull();
+  });
+
+  test('the random source reaches the deciding policy', () => {
+    const composite = RetryPolicy.compose(new RetryPolicy({ base: '1s', jitter: 'full' }));
+    expect(composite.retryBackoff('exit.1', { attempts: 1, random: () => 0.25 })).toBe(250);
+  });
+
+  test('compose takes what plans refuse, and the first match wins', () => {
+    const second = new RetryPolicy({ max_attempts: 9 });
+    expect(RetryPolicy.compose(rest, second).policyFor('exit.1')).toBe(rest);
+  });
+
+  test('compose needs at least one policy', () => {
+    expect(() => RetryPolicy.compose()).toThrow('a composite retry policy needs at least one policy');
+  });
+
+  test.each([
+    [[2, 7, 3], 7],
+    [[2, null, 3], null],
+    [[4], 4],
+  ])('the coarse bound of %j is %j', (caps, expected) => {
+    const policies = caps.map((max_attempts) => new RetryPolicy({ max_attempts }));
+    expect(RetryPolicy.compose(...policies).maxAttempts).toBe(expected);
+  });
+});
+
+describe('coercePolicy', () => {
+  test('one mapping is one policy', () => {
+    const policy = coercePolicy({ retry_on: ['network'], base: '2s' }, STEP_RETRY_DEFAULT);
+    expect(policy).toBeInstanceOf(RetryPolicy);
+    expect(policy).toMatchObject({
+      retryOn: ['network'],
+      baseMs: 2000,
+      maxAttempts: 3,
+      capMs: 30_000,
+      jitter: 'equal',
+    });
+  });
+
+  const lists: [string, RetryDeclaration, number | null][] = [
+    ['a list', [{ retry_on: ['network'] }, {}], null],
+    ['a list of one', [{}], null],
+    ['policies', { policies: [{}] }, null],
+    ['policies with a cap on the sum', { policies: [{}], max_total_attempts: 4 }, 4],
+    ['an unlimited sum', { policies: [{}], max_total_attempts: 'unlimited' }, null],
+    ['policy objects', [new RetryPolicy({}), { retry_on: ['network'] }], null],
+  ];
+  test.each(lists)('%s is a composite', (_name, value, maxTotalAttempts) => {
+    const composite = coercePolicy(value, STEP_RETRY_DEFAULT);
+    expect(composite).toBeInstanceOf(CompositeRetryPolicy);
+    expect(composite).toMatchObject({ maxTotalAttempts });
+  });
+
+  test('every policy of a list takes what it leaves out from the site', () => {
+    const composite = coercePolicy([{ retry_on: ['network'], base: '9s' }, { cap: '1m' }], STEP_RETRY_DEFAULT);
+    expect(composite).toMatchObject({
+      policies: [
+        { baseMs: 9000, capMs: 30_000, maxAttempts: 3, jitter: 'equal' },
+        { baseMs: 1000, capMs: 60_000, maxAttempts: 3, jitter: 'equal' },
+      ],
+    });
+  });
+
+  test('policy objects are taken as they are', () => {
+    const single = new RetryPolicy({ name: 'mine' });
+    const composite = RetryPolicy.compose(single);
+    expect(coercePolicy(single)).toBe(single);
+    expect(coercePolicy(composite)).toBe(composite);
+    expect(coercePolicy([single])).toMatchObject({ policies: [single] });
+  });
+
+  test('Error classes are taken in code', () => {
+    const composite = coercePolicy({ policies: [{ retry_on: [RangeError, 'network'] }] });
+    expect([new RangeError('x'), new TypeError('x')].map((error) => composite.policyFor(error) !== null)).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  test('nothing declared is the default of the site', () => {
+    expect(coercePolicy(undefined, WAIT_RETRY_DEFAULT)).toMatchObject({ retryOn: [], maxAttempts: null });
+    expect(coercePolicy(undefined)).toMatchObject({ retryOn: null, maxAttempts: 10, capMs: 300_000 });
+  });
+
+  const refused: [string, unknown, string][] = [
+    ['an empty list', [], 'a composite retry policy needs at least one policy'],
+    ['empty policies', { policies: [] }, 'a composite retry policy needs at least one policy'],
+    ['both forms', { policies: [{}], base: '1s' }, 'not both'],
+    ['a sum without a list', { max_total_attempts: 3 }, 'policies'],
+    ['a sum with one policy', { max_total_attempts: 3, base: '1s' }, 'not both'],
+    ['a list in a list', [[{}]], 'a retry policy is a mapping'],
+    ['null', null, 'a retry policy is a mapping'],
+    ['a number', 3, 'a retry policy is a mapping'],
+    ['an unknown key', [{}, { bsae: '1s' }], '1: bsae: unknown key "bsae"'],
+    ['a function that is no Error class', { retry_on: [Map] }, 'an error class is words joined by dots'],
+  ];
+  test.each(refused)('%s is refused', (_name, value, message) => {
+    expect(() => coercePolicy(value as RetryDeclaration)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGS', message: expect.stringContaining(message) }),
+    );
+  });
+
+  test('a policy cannot be made of a policy or of a list', () => {
+    expect(() => new RetryPolicy(new RetryPolicy({}) as unknown as PolicyDeclaration)).toThrow('unknown key');
+    expect(() => new RetryPolicy({ policies: [{}] } as PolicyDeclaration)).toThrow('unknown key "policies"');
+  });
+});
+
+describe('resolveRetry', () => {
+  const site = { name: 'site' };
+  const task = { name: 'task' };
+  const settings = { name: 'settings' };
+  const cases: [string, Omit<Parameters<typeof resolveRetry>[0], 'default'>, string | null][] = [
+    ['its own first', { site, task, settings }, 'site'],
+    ['then the task', { task, settings }, 'task'],
+    ['then settings', { settings }, 'settings'],
+    ['then the default', {}, null],
+  ];
+  test.each(cases)('%s', (_name, levels, expected) => {
+    expect(resolveRetry({ ...levels, default: STEP_RETRY_DEFAULT })).toMatchObject({ name: expected, maxAttempts: 3 });
+  });
+
+  test('the policy found counts as a whole: nothing is merged from the next level', () => {
+    const resolved = resolveRetry({ task: { base: '7s' }, settings: { factor: 5 }, default: TASK_RETRY_DEFAULT });
+    expect(resolved).toMatchObject({ baseMs: 7000, factor: 2 });
+  });
+
+  test('a wait has its own policy or none', () => {
+    const bare = resolveRetry({ task, settings, default: WAIT_RETRY_DEFAULT });
+    expect(bare.policyFor('network')).toBeNull();
+    const own = resolveRetry({ site: { retry_on: ['network'] }, task, settings, default: WAIT_RETRY_DEFAULT });
+    expect(own.policyFor('network')).not.toBeNull();
+  });
+});

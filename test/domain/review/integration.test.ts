@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'vitest';
+import { RetryPolicy } from '../../../src/domain/retry/retry.ts';
+import {
+  noteWorker,
+  passReview,
+  sendBack,
+  shipTask,
+  type TakeUpRequest,
+  takeUp,
+} from '../../../src/domain/review/integration.ts';
+import { cancelTask, heartbeatTask } from '../../../src/domain/task/operations.ts';
+import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
+import {
+  ATTEMPT,
+  CLAIM,
+  chain,
+  complete,
+  GOOD,
+  next,
+  OTHER_ATTEMPT,
+  OTHER_CLAIM,
+  OTHER_RUN,
+  release,
+  STALE_MS,
+  THREE_TRIES,
+  WORKER,
+} from '../../support/domain/requests.ts';
+import { frozen, instant, OWNER, observer, record, refusal, T0, TTL_MS } from '../../support/domain/tasks.ts';
+
+/** A task whose own work is done by attempt 1 of claimant 1, and that nobody holds. */
+function verified(state: TaskState): TaskRecord {
+  const route = { reviewed: state !== 'ready_for_review', shipped: false };
+  const done = next(complete(record('running'), GOOD, { route }));
+  return { ...done, state: { ...done.state, state } };
+}
+
+function take(before: TaskRecord, phase: 'review' | 'ship', ms = 100, fields: Partial<TakeUpRequest> = {}) {
+  const who = { claimId: OTHER_CLAIM, attemptId: OTHER_ATTEMPT, runId: OTHER_RUN, owner: OWNER, ttlMs: TTL_MS };
+  return takeUp(frozen(before), { phase, ...who, instant: instant(ms), observer: observer(ms), ...fields });
+}
+
+const error = { class: 'review.changes', message: 'say more' };
+
+function back(before: TaskRecord, policy = THREE_TRIES) {
+  const charge = { attemptId: ATTEMPT, policy, nowMs: T0 + 200, random: () => 0.5 };
+  return sendBack(frozen(before), { ...charge, claimId: OTHER_CLAIM, error });
+}
+
+describe('who takes up a task that is verified', () => {
+  const waits: [state: TaskState, phase: 'review' | 'ship', moves: string[], then: TaskState][] = [
+    ['ready_for_review', 'review', [], 'ready_for_review'],
+    ['reviewed', 'ship', ['queue_merge'], 'merge_pending'],
+    ['merge_pending', 'ship', [], 'merge_pending'],
+  ];
+  test.each(waits)('%s to %s it: %j to %s', (state, phase, moves, then) => {
+    const before = verified(state);
+    const decision = take(before, phase);
+    expect(chain(decision)).toEqual(moves);
+    const { state: after, lease, memo } = next(decision);
+    expect(after).toMatchObject({ state: then, attempt_count: before.state.attempt_count });
+    // The attempt whose work it is stays the current one.
+    expect(after.current_attempt_id).toBe(ATTEMPT);
+    expect(lease).toMatchObject({ claim_id: OTHER_CLAIM, attempt_id: OTHER_ATTEMPT, generation: 2, owner: OWNER });
+    expect(memo.generation).toBe(2);
+    expect(decision.history).toMatchObject([{ event: 'acquired', generation: 2 }]);
+  });
+
+  const refused: [state: TaskState, phase: 'review' | 'ship'][] = [
+    ['reviewed', 'review'],
+    ['ready_for_review', 'ship'],
+    ['shipped', 'ship'],
+    ['unclaimed', 'review'],
+  ];
+  test.each(refused)('%s does not wait to be %sed', (state, phase) => {
+    expect(refusal(() => take(verified(state), phase))).toBe('ILLEGAL_TRANSITION');
+  });
+
+  test('finds it taken as long as the lease of another counts, and then steals it', () => {
+    const held = next(take(verified('ready_for_review'), 'review'));
+    const again = { claimId: CLAIM, attemptId: ATTEMPT };
+    expect(refusal(() => take(held, 'review', 200, again))).toBe('LEASE_EXISTS');
+    expect(refusal(() => take(held, 'review', 100 + TTL_MS + 1, again))).toBe('LEASE_NOT_EXPIRED');
+    const stolen = take(held, 'review', 100 + STALE_MS + 1, again);
+    expect(stolen.history).toMatchObject([{ event: 'stolen', generation: 3, from_generation: 2 }]);
+    expect(refusal(() => passReview(next(stolen), { claimId: OTHER_CLAIM, shipped: true, nowMs: T0 }))).toBe(
+      'LEASE_STOLEN',
+    );
+  });
+
+  test('renews it by heartbeats, and names what works for him', () => {
+    const held = next(take(verified('merge_pending'), 'ship'));
+    const beaten = heartbeatTask(frozen(held), { attemptId: OTHER_ATTEMPT, ttlMs: TTL_MS, instant: instant(500) });
+    expect(next(beaten)).toMatchObject({ state: { state: 'merge_pending' }, lease: { claim_id: OTHER_CLAIM } });
+    const request = { claimId: OTHER_CLAIM, worker: WORKER, ttlMs: TTL_MS, instant: instant(600) };
+    expect(next(noteWorker(frozen(held), request)).worker).toEqual(WORKER);
+    expect(refusal(() => noteWorker(frozen(held), { ...request, claimId: CLAIM }))).toBe('LEASE_STOLEN');
+  });
+
+  test('gives it back where it was', () => {
+    for (const [state, phase, , then] of waits) {
+      const given = release(next(take(verified(state), phase)), OTHER_CLAIM);
+      expect(next(given)).toMatchObject({ state: { state: then, failure_count: 0 }, lease: null });
+      expect(given.result.state).toBe(then);
+    }
+  });
+
+  test('loses it when it is cancelled', () => {
+    const held = next(take(verified('ready_for_review'), 'review'));
+    const gone = next(cancelTask(frozen(held), { reason: null, nowMs: T0 + 300 }));
+    expect(gone.lease).toBeNull();
+    expect(refusal(() => back(gone))).toBe('LEASE_STOLEN');
+  });
+});
+
+describe('how it leaves his hands', () => {
+  const held = () => next(take(verified('ready_for_review'), 'review'));
+
+  test.each([
+    [true, ['pass_review', 'ship'], 'shipped'],
+    [false, ['pass_review'], 'reviewed'],
+  ] as const)('a review that passes, with nothing left to merge %s', (shipped, moves, state) => {
+    const passed = passReview(frozen(held()), { claimId: OTHER_CLAIM, shipped, nowMs: T0 + 200 });
+    expect(chain(passed)).toEqual(moves);
+    expect(passed.result).toEqual({
+      task_id: 'build',
+      state,
+      next_eligible_at: null,
+      failure_reason: null,
+      attempts: 1,
+    });
+    expect(next(passed)).toMatchObject({ lease: null, worker: null });
+    expect(passed.history).toMatchObject([{ event: 'released', claim_id: OTHER_CLAIM }]);
+  });
+
+  test('a merge', () => {
+    const merged = shipTask(frozen(next(take(verified('reviewed'), 'ship'))), {
+      claimId: OTHER_CLAIM,
+      nowMs: T0 + 200,
+    });
+    expect(chain(merged)).toEqual(['ship']);
+    expect(next(merged)).toMatchObject({ state: { state: 'shipped' }, lease: null });
+  });
+
+  test('sent back, it is charged once, to the attempt whose work it was', () => {
+    const sent = back(held());
+    expect(chain(sent)).toEqual(['send_back']);
+    expect(next(sent)).toMatchObject({
+      state: { state: 'awaiting_respawn', failure_count: 1, last_error: error },
+      lease: null,
+      memo: { failures: [{ attempt_id: ATTEMPT, class: 'review.changes' }] },
+    });
+    expect(sent.result.next_eligible_at).toBe(next(sent).state.next_eligible_at);
+  });
+
+  test('sent back once too often, it has failed', () => {
+    const sent = back(held(), new RetryPolicy({ max_attempts: 1 }));
+    expect(chain(sent)).toEqual(['fail']);
+    expect(sent.result).toMatchObject({ state: 'failed', failure_reason: 'retries_exhausted' });
+  });
+});

@@ -1,0 +1,204 @@
+/** What a live view is made of: every task counts once, and what waits is told together with what it waits for. */
+
+import { describe, expect, test } from 'vitest';
+import type { Plan } from '../../../src/domain/plan/plan.ts';
+import { type LiveModel, liveModel } from '../../../src/domain/run/live-model.ts';
+import { outlook } from '../../../src/domain/schedule/readiness.ts';
+import { TASK_STATES, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { onePhase, plan, world } from '../../support/domain/plans.ts';
+import { id, lease, OWNER, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
+import fc from '../../support/properties.ts';
+
+const NOBODY = new Map();
+const RUN = { run: 'true' };
+
+function model(made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ms = 0): LiveModel {
+  return liveModel({ world: world(made, records, ms), selected: null, own: NOBODY });
+}
+
+const counted = ({ counts }: LiveModel) => Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+
+const backoff = (ms: number): TaskRecord => {
+  const waiting = record('awaiting_respawn');
+  waiting.state.next_eligible_at = isoTime(T0 + ms);
+  return waiting;
+};
+
+describe('a task counts as', () => {
+  const [a] = onePhase({ id: 'a', ...RUN }).tasks;
+  test.each<[string, object, TaskRecord | 'unreadable' | undefined]>([
+    ['ready', {}, undefined],
+    ['running', {}, record('running')],
+    ['running', {}, record('claimed')],
+    // Whatever its state is called: somebody has it in hand.
+    ['running', {}, { ...record('ready_for_review'), lease: lease() }],
+    ['ready', {}, { ...record('running'), lease: null }],
+    ['over', {}, record('shipped')],
+    ['over', {}, { ...record('shipped'), lease: lease() }],
+    ['over', { status: 'done' }, undefined],
+    ['failed', {}, record('failed')],
+    ['failed', { status: 'paused' }, record('failed')],
+    ['cancelled', {}, record('cancelled')],
+    ['asked', {}, record('blocked_on_question')],
+    ['waiting', {}, record('ready_for_review')],
+    ['waiting', {}, backoff(1000)],
+    ['waiting', { status: 'paused' }, undefined],
+    ['human', { owner_type: 'human' }, undefined],
+    ['unreadable', {}, 'unreadable'],
+  ])('%s: %j', (count, fields, made) => {
+    const one = onePhase({ id: a?.id ?? '', ...RUN, ...fields });
+    expect(counted(model(one, made === undefined ? {} : { a: made }))).toEqual({ [count]: 1 });
+  });
+
+  test('nothing when the plan has dropped it, or nobody asks for it', () => {
+    const made = onePhase({ id: 'a', status: 'dropped' }, { id: 'b' }, { id: 'c' });
+    const all = liveModel({ world: world(made), selected: new Set(['b']), own: NOBODY });
+    expect(counted(all)).toEqual({ ready: 1 });
+  });
+});
+
+describe('what runs', () => {
+  const made = onePhase({ id: 'a', title: 'A', ...RUN }, { id: 'b', title: 'B', ...RUN });
+
+  test('comes with its attempt, its number and its age, the longest running first', () => {
+    const young = { ...record('running'), lease: lease({ attempt_id: id(12), acquired_at: isoTime(T0 + 1000) }) };
+    expect(model(made, { a: young, b: record('running') }).running).toMatchObject([
+      { task_id: 'b', title: 'B', attempt_id: id(11), attempt_number: 1, since_ms: T0, checking: null },
+      { task_id: 'a', title: 'A', attempt_id: id(12), attempt_number: 1, since_ms: T0 + 1000, checking: null },
+    ]);
+  });
+
+  test('is known of what one has started oneself before its record is', () => {
+    const own = new Map([['a', { attempt_id: id(7), attempt_number: 3, age_ms: 500 }]]);
+    const seen = liveModel({ world: world(made, { a: backoff(-1) }, 2000), selected: null, own });
+    expect(counted(seen)).toEqual({ running: 1, ready: 1 });
+    expect(seen.running).toMatchObject([{ task_id: 'a', attempt_id: id(7), attempt_number: 3, since_ms: T0 + 1500 }]);
+  });
+
+  test('names the command that checks its result', () => {
+    const checked = record('running');
+    const since = isoTime(T0);
+    checked.memo.verification = {
+      attempt_id: id(9),
+      outcome: 'x',
+      written: true,
+      since,
+      verifier: OWNER,
+      command: 'lint',
+    };
+    expect(model(made, { a: checked }).running).toMatchObject([{ task_id: 'a', attempt_id: id(9), checking: 'lint' }]);
+  });
+
+  test('asks once whether an owner lives', () => {
+    let asked = 0;
+    const one = world(made, { a: { ...record('running'), lease: lease({ owner: OWNER }) } });
+    const both = { ...one, recordOf: () => one.recordOf('a') };
+    const observer = {
+      ...one.observer,
+      liveness: () => {
+        asked++;
+        return 'alive' as const;
+      },
+    };
+    expect(counted(liveModel({ world: { ...both, observer }, selected: null, own: NOBODY }))).toEqual({ running: 2 });
+    expect(asked).toBe(1);
+  });
+});
+
+describe('what waits', () => {
+  const waits = (seen: LiveModel) =>
+    seen.waiting.map(({ code, on, tasks }) => `${tasks.join(' ')}: ${code}${on.length > 0 ? ` ${on.join(' ')}` : ''}`);
+
+  test('is told together when it waits for the same, what comes first first', () => {
+    const made = plan([
+      {
+        id: 'p',
+        tasks: [
+          { id: 'resting', status: 'paused', ...RUN },
+          { id: 'later', depends_on: ['x', 'far'], ...RUN },
+          { id: 'far', depends_on: ['x'], ...RUN },
+          { id: 'x', ...RUN, depends_on: ['now'] },
+          { id: 'now', ...RUN },
+          { id: 'near', depends_on: ['now'], ...RUN },
+          { id: 'again', ...RUN },
+          { id: 'too', ...RUN },
+          { id: 'agent' },
+          { id: 'sign', owner_type: 'human' },
+          { id: 'stuck', depends_on: ['broken'], ...RUN },
+          { id: 'broken', ...RUN },
+        ],
+      },
+      {
+        id: 'q',
+        blocked_by: 'p',
+        tasks: [
+          { id: 'e', ...RUN },
+          { id: 'f', depends_on: ['x'], ...RUN },
+        ],
+      },
+    ]);
+    const seen = model(made, {
+      now: record('running'),
+      again: backoff(9000),
+      too: backoff(500),
+      broken: record('failed'),
+    });
+    expect(waits(seen)).toEqual([
+      'again too: BACKOFF',
+      'agent: NO_COMMAND',
+      'sign: TASK_HUMAN',
+      'x near: DEPENDENCY_PENDING now',
+      'later: DEPENDENCY_PENDING x far',
+      'far: DEPENDENCY_PENDING x',
+      'e f: PHASE_BLOCKED p',
+      'stuck: DEPENDENCY_FAILED broken',
+      'resting: TASK_PAUSED',
+    ]);
+    expect(seen.waiting[0]?.until_ms).toBe(T0 + 500);
+    expect(seen.path).toEqual(['now', 'x', 'far', 'later', 'e']);
+  });
+});
+
+test('the critical path has neither what is over nor what was cancelled', () => {
+  const chain = onePhase({ id: 'a' }, { id: 'b', depends_on: ['a'] }, { id: 'c', depends_on: ['b'] }, { id: 'd' });
+  expect(model(chain, { a: record('shipped') }).path).toEqual(['b', 'c']);
+  expect(model(chain, { b: record('cancelled') }).path).toEqual(['a']);
+  expect(model(chain, { b: record('failed') }).path).toEqual(['a', 'b', 'c']);
+});
+
+test('whatever the states, each task counts once, and only what may be claimed is ready', () => {
+  const drafts = fc.array(
+    fc.record({
+      state: fc.option(fc.constantFrom<TaskState>(...TASK_STATES)),
+      status: fc.constantFrom('active', 'active', 'paused', 'done', 'dropped'),
+      needs: fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 2 }),
+      human: fc.boolean(),
+      ms: fc.constantFrom(0, TTL_MS + 1, TTL_MS * 10),
+    }),
+    { minLength: 1, maxLength: 8 },
+  );
+  fc.assert(
+    fc.property(drafts, (tasks) => {
+      const entries = tasks.map(({ status, needs, human }, n) => {
+        const depends_on = needs.filter((back) => back <= n).map((back) => `t${n - back}`);
+        return { id: `t${n}`, status, depends_on, ...RUN, ...(human ? { owner_type: 'human' } : {}) };
+      });
+      const records = Object.fromEntries(
+        tasks.flatMap(({ state, ms }, n) => {
+          if (state === null) return [];
+          const made = record(state);
+          return [[`t${n}`, { ...made, lease: made.lease && { ...made.lease, expires_at: isoTime(T0 + ms) } }]];
+        }),
+      );
+      const made = onePhase(...entries);
+      const seen = model(made, records);
+      const total = Object.values(seen.counts).reduce((sum, count) => sum + count, 0);
+      expect(total).toBe(tasks.filter(({ status }) => status !== 'dropped').length);
+      expect(seen.counts.ready).toBe(outlook(world(made, records)).ready.length);
+      expect(seen.running).toHaveLength(seen.counts.running);
+      const told = seen.waiting.reduce((sum, wait) => sum + wait.tasks.length, 0);
+      expect(told).toBe(seen.counts.waiting + seen.counts.human);
+    }),
+  );
+});

@@ -1,0 +1,107 @@
+/** What is done about tasks that are verified: which may be reviewed or merged, in which order, and what a run waits for. */
+
+import { describe, expect, test } from 'vitest';
+import { dueNow, outlook, queueFor, reasonsToWait, type World } from '../../../src/domain/schedule/readiness.ts';
+import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
+import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
+import { onePhase, plan, world } from '../../support/domain/plans.ts';
+import { id, lease, record } from '../../support/domain/tasks.ts';
+
+const BOTH = { review: true, ship: true };
+
+/** In `state`, and held by somebody since T0. */
+function held(state: TaskState): TaskRecord {
+  return { ...record(state), lease: lease({ attempt_id: id(33) }) };
+}
+
+const seenBy = (seen: World, does: World['does']): World => ({ ...seen, does });
+
+function due(seen: World, taskId: string) {
+  const task = seen.plan.byId.get(taskId);
+  if (task === undefined) throw new Error(taskId);
+  return dueNow(task, seen);
+}
+
+describe('a task that is verified', () => {
+  const cases: [what: string, entry: object, found: TaskRecord | undefined, phase: string | null][] = [
+    ['waits for a review', {}, record('ready_for_review'), 'review'],
+    ['waits for its merge', {}, record('reviewed'), 'ship'],
+    ['waits for the merge that somebody began', {}, record('merge_pending'), 'ship'],
+    ['is being reviewed', {}, held('ready_for_review'), null],
+    ['is being merged', {}, held('merge_pending'), null],
+    ['is paused', { status: 'paused' }, record('ready_for_review'), null],
+    ['is dropped', { status: 'dropped' }, record('ready_for_review'), null],
+    ['depends on what is not shipped', { depends_on: ['first'] }, record('reviewed'), null],
+    ['is still worked on', {}, record('running'), null],
+    ['is shipped', {}, record('shipped'), null],
+    ['is untouched', {}, undefined, null],
+  ];
+  test.each(cases)('%s', (_what, entry, found, phase) => {
+    const made = onePhase({ id: 'first' }, { id: 'build', ...entry });
+    expect(due(world(made, found && { build: found }), 'build')).toBe(phase);
+  });
+
+  test('in a phase that is paused waits for that', () => {
+    const made = plan([{ id: 'phase-1', status: 'paused', tasks: [{ id: 'build' }] }]);
+    const seen = world(made, { build: record('reviewed') });
+    expect(due(seen, 'build')).toBeNull();
+    expect(queueFor('ship', seen).waiting[0]?.reasons.map(({ code }) => code)).toEqual([
+      'TASK_WAITS_FOR_MERGE',
+      'PHASE_NOT_ACTIVE',
+    ]);
+  });
+
+  test('says who has it', () => {
+    const made = onePhase({ id: 'build' });
+    const why = (found: TaskRecord) => reasonsToWait(made.tasks[0] as never, world(made, { build: found }))[0]?.message;
+    expect(why(record('ready_for_review'))).toBe('it waits for a review');
+    expect(why(held('ready_for_review'))).toBe(`it is being reviewed by run ${id(100)}`);
+    expect(why(held('merge_pending'))).toBe(`it is being merged by run ${id(100)}`);
+  });
+});
+
+describe('what a run does about them', () => {
+  const made = onePhase({ id: 'one' }, { id: 'two' }, { id: 'three' }, { id: 'four' });
+  const records = {
+    one: record('ready_for_review'),
+    two: record('merge_pending'),
+    three: held('reviewed'),
+    four: record('reviewed'),
+  };
+
+  test.each([
+    [BOTH, ['ship two', 'ship four', 'review one']],
+    [{ review: true, ship: false }, ['review one']],
+    [{ review: false, ship: false }, []],
+  ])('with %j is, the nearest to its end first: %j', (does, expected) => {
+    const { due: found, ready } = outlook(seenBy(world(made, records), does));
+    expect(found.map(({ task, phase }) => `${phase} ${task.id}`)).toEqual(expected);
+    expect(ready).toEqual([]);
+  });
+
+  test('is what waits in the queues, whatever the settings say', () => {
+    const ids = (phase: 'review' | 'ship') => queueFor(phase, world(made, records)).ready.map((task) => task.id);
+    expect([ids('review'), ids('ship')]).toEqual([['one'], ['two', 'four']]);
+    expect(queueFor('ship', world(made, records)).waiting.map(({ task }) => task.id)).toEqual(['three']);
+  });
+});
+
+describe('a run goes on waiting', () => {
+  const made = onePhase({ id: 'build' }, { id: 'next', run: 'true', depends_on: ['build'] });
+  const hopeful = (found: TaskRecord, does: World['does'], selected = ['build', 'next']) =>
+    mayStillRun(seenBy(world(made, { build: found }), does), new Set(selected)).map((task) => task.id);
+
+  test.each([
+    ['a review that it makes itself', record('ready_for_review'), BOTH, ['build', 'next']],
+    ['a merge that it makes itself', record('merge_pending'), BOTH, ['build', 'next']],
+    ['one that somebody else makes', held('ready_for_review'), { review: false, ship: false }, ['next']],
+    ['none that nobody makes', record('ready_for_review'), { review: false, ship: true }, []],
+    ['none that only a person makes', record('reviewed'), { review: true, ship: false }, []],
+  ])('for %s', (_what, found, does, expected) => {
+    expect(hopeful(found, does)).toEqual(expected);
+  });
+
+  test('not for what is not its own', () => {
+    expect(hopeful(record('ready_for_review'), BOTH, ['next'])).toEqual([]);
+  });
+});

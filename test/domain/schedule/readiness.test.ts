@@ -1,0 +1,387 @@
+import { describe, expect, test } from 'vitest';
+import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
+import {
+  isAbandoned,
+  isPhaseOver,
+  neededFor,
+  outlook,
+  reasonsToWait,
+  type World,
+} from '../../../src/domain/schedule/readiness.ts';
+import { mayStillRun, withDependencies } from '../../../src/domain/schedule/run-selection.ts';
+import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
+import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { onePhase, plan, world } from '../../support/domain/plans.ts';
+import { GRACE_MS, id, observer, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
+
+const STALE_MS = TTL_MS + GRACE_MS;
+
+function task(made: Plan, taskId: string): PlanTask {
+  const found = made.byId.get(taskId);
+  if (found === undefined) throw new Error(`no task ${taskId}`);
+  return found;
+}
+
+/** Why `taskId` waits: codes, each with what is waited for where that is another. */
+function reasons(taskId: string, seen: World): string[] {
+  return reasonsToWait(task(seen.plan, taskId), seen).map(({ code, on }) => (on === null ? code : `${code} ${on}`));
+}
+
+function inBackoff(until: number, state: TaskState = 'awaiting_respawn'): TaskRecord {
+  const waiting = record(state);
+  waiting.state.next_eligible_at = isoTime(T0 + until);
+  return waiting;
+}
+
+const BUILD = { id: 'build' };
+
+describe('a task by itself', () => {
+  const cases: [
+    what: string,
+    entry: Record<string, unknown>,
+    kept: TaskRecord | 'unreadable' | null,
+    codes: string[],
+  ][] = [
+    ['nothing has happened to it', {}, null, []],
+    ['unclaimed', {}, record('unclaimed'), []],
+    ['abandoned', {}, record('abandoned'), []],
+    ['awaiting its next attempt', {}, record('awaiting_respawn'), []],
+    ['claimed', {}, record('claimed'), ['TASK_IN_FLIGHT']],
+    ['dispatched', {}, record('dispatched'), ['TASK_IN_FLIGHT']],
+    ['running', {}, record('running'), ['TASK_IN_FLIGHT']],
+    ['asked something', {}, record('blocked_on_question'), ['TASK_WAITS_FOR_ANSWER']],
+    ['verified', {}, record('ready_for_review'), ['TASK_WAITS_FOR_REVIEW']],
+    ['reviewed', {}, record('reviewed'), ['TASK_WAITS_FOR_MERGE']],
+    ['queued for a merge', {}, record('merge_pending'), ['TASK_WAITS_FOR_MERGE']],
+    ['shipped', {}, record('shipped'), ['TASK_FINISHED']],
+    ['cancelled', {}, record('cancelled'), ['TASK_CANCELLED']],
+    ['failed', {}, record('failed'), ['TASK_FAILED']],
+    ['unreadable', {}, 'unreadable', ['TASK_UNREADABLE']],
+    ['in backoff', {}, inBackoff(1), ['BACKOFF']],
+    ['at the end of its backoff', {}, inBackoff(0), []],
+    ['abandoned and in backoff', {}, inBackoff(1, 'abandoned'), ['BACKOFF']],
+    ['failed with a leftover backoff', {}, inBackoff(1, 'failed'), ['TASK_FAILED']],
+    ['paused', { status: 'paused' }, null, ['TASK_PAUSED']],
+    ['paused in backoff', { status: 'paused' }, inBackoff(1), ['TASK_PAUSED', 'BACKOFF']],
+    ['paused while somebody works on it', { status: 'paused' }, record('running'), ['TASK_PAUSED', 'TASK_IN_FLIGHT']],
+    ['paused after it was shipped', { status: 'paused' }, record('shipped'), ['TASK_FINISHED']],
+    ['paused after it failed', { status: 'paused' }, record('failed'), ['TASK_PAUSED', 'TASK_FAILED']],
+    ['done by the plan', { status: 'done' }, null, ['TASK_FINISHED']],
+    ['done by the plan although it failed here', { status: 'done' }, record('failed'), ['TASK_FINISHED']],
+    ['dropped', { status: 'dropped' }, null, ['TASK_FINISHED']],
+    ['for a person', { owner_type: 'human' }, null, ['TASK_HUMAN']],
+    ['for a person who has done it', { owner_type: 'human', status: 'done' }, null, ['TASK_FINISHED']],
+    ['for an agent of some name', { owner_type: 'agent' }, null, []],
+  ];
+  test.each(cases)('%s: %j', (_what, entry, kept, codes) => {
+    const made = onePhase({ ...BUILD, ...entry });
+    expect(reasons('build', world(made, kept === null ? {} : { build: kept }))).toEqual(codes);
+  });
+
+  test.each([
+    [TTL_MS - 1, ['TASK_IN_FLIGHT']],
+    [TTL_MS, ['LEASE_IN_GRACE']],
+    [STALE_MS - 1, ['LEASE_IN_GRACE']],
+    [STALE_MS, []],
+  ])('%i ms into a lease nobody renews: %j', (ms, codes) => {
+    expect(reasons('build', world(onePhase(BUILD), { build: record('running') }, ms))).toEqual(codes);
+  });
+
+  test('whose lease was deleted while it was in flight is free', () => {
+    const orphan = { ...record('running'), lease: null };
+    expect(reasons('build', world(onePhase(BUILD), { build: orphan }))).toEqual([]);
+    expect(isAbandoned(orphan, observer(0))).toBe(true);
+  });
+
+  test('that somebody holds although its state does not say so is not free', () => {
+    const odd = { ...record('unclaimed'), lease: record('claimed').lease };
+    expect(reasons('build', world(onePhase(BUILD), { build: odd }))).toEqual(['TASK_IN_FLIGHT']);
+    expect(isAbandoned(odd, observer(STALE_MS))).toBe(false);
+  });
+
+  test('is abandoned exactly when it is in flight and its lease is stale', () => {
+    expect(isAbandoned(record('running'), observer(STALE_MS - 1))).toBe(false);
+    expect(isAbandoned(record('running'), observer(STALE_MS))).toBe(true);
+    expect(isAbandoned(record('shipped'), observer(STALE_MS))).toBe(false);
+  });
+
+  test('reasons are told in words, with names and times', () => {
+    const made = onePhase(BUILD, { id: 'test', depends_on: ['build'] });
+    const messages = (taskId: string, records: Record<string, TaskRecord>, ms = 0) =>
+      reasonsToWait(task(made, taskId), world(made, records, ms)).map(({ message }) => message);
+    expect(messages('build', { build: record('running') })).toEqual([
+      `running by run ${id(100)} until ${isoTime(T0 + TTL_MS)}`,
+    ]);
+    expect(messages('build', { build: record('running') }, TTL_MS)).toEqual([
+      `the lease of run ${id(100)} has run out; it may be taken from ${isoTime(T0 + STALE_MS)} on`,
+    ]);
+    expect(messages('build', { build: inBackoff(500) })).toEqual([`it is tried again at ${isoTime(T0 + 500)}`]);
+    const { failure_reason: _reason, ...bare } = record('failed').state;
+    expect(messages('build', { build: { ...record('failed'), state: bare } })).toEqual(['it failed (fatal)']);
+    expect(messages('test', { build: record('running') })).toEqual(['it depends on build, which is running']);
+  });
+});
+
+describe('dependencies', () => {
+  const made = (entry: Record<string, unknown> = {}) =>
+    onePhase({ ...BUILD, ...entry }, { id: 'test', depends_on: ['build'] });
+  const cases: [
+    what: string,
+    entry: Record<string, unknown>,
+    kept: TaskRecord | 'unreadable' | null,
+    codes: string[],
+  ][] = [
+    ['untouched', {}, null, ['DEPENDENCY_PENDING build']],
+    ['running', {}, record('running'), ['DEPENDENCY_PENDING build']],
+    ['reviewed but not shipped', {}, record('reviewed'), ['DEPENDENCY_PENDING build']],
+    ['shipped', {}, record('shipped'), []],
+    ['failed', {}, record('failed'), ['DEPENDENCY_FAILED build']],
+    ['cancelled', {}, record('cancelled'), ['DEPENDENCY_FAILED build']],
+    ['unreadable', {}, 'unreadable', ['DEPENDENCY_PENDING build']],
+    ['paused', { status: 'paused' }, null, ['DEPENDENCY_PENDING build']],
+    ['for a person', { owner_type: 'human' }, null, ['DEPENDENCY_PENDING build']],
+    ['done by the plan', { status: 'done' }, null, []],
+    ['done by the plan although it failed here', { status: 'done' }, record('failed'), []],
+    ['dropped', { status: 'dropped' }, null, ['DEPENDENCY_DROPPED build']],
+    ['dropped while it runs', { status: 'dropped' }, record('running'), ['DEPENDENCY_DROPPED build']],
+    ['dropped after it was shipped', { status: 'dropped' }, record('shipped'), []],
+  ];
+  test.each(cases)('%s: %j', (_what, entry, kept, codes) => {
+    expect(reasons('test', world(made(entry), kept === null ? {} : { build: kept }))).toEqual(codes);
+  });
+
+  test('each one that is missing is named, in the order of the plan', () => {
+    const many = onePhase({ id: 'a' }, { id: 'b' }, { id: 'c' }, { id: 'd', depends_on: ['c', 'a', 'b'] });
+    expect(reasons('d', world(many, { a: record('shipped') }))).toEqual([
+      'DEPENDENCY_PENDING c',
+      'DEPENDENCY_PENDING b',
+    ]);
+  });
+
+  test('are told beside a pause and a backoff, but not once somebody works or all is over', () => {
+    const all = onePhase(BUILD, { id: 'test', status: 'paused', depends_on: ['build'] });
+    expect(reasons('test', world(all, { test: inBackoff(1) }))).toEqual([
+      'TASK_PAUSED',
+      'BACKOFF',
+      'DEPENDENCY_PENDING build',
+    ]);
+    expect(reasons('test', world(made(), { test: record('running') }))).toEqual(['TASK_IN_FLIGHT']);
+    expect(reasons('test', world(made(), { test: record('failed') }))).toEqual(['TASK_FAILED']);
+  });
+});
+
+describe('phases', () => {
+  test.each(['blocked', 'paused', 'done'])('a task in a phase that is %s waits', (status) => {
+    const made = plan([{ id: 'phase-1', status, tasks: [BUILD] }]);
+    expect(reasons('build', world(made))).toEqual(['PHASE_NOT_ACTIVE phase-1']);
+  });
+
+  const two = (first: Record<string, unknown>[], status = 'active') =>
+    plan([
+      { id: 'phase-1', status, tasks: first.map((entry, i) => ({ id: `a${i}`, ...entry })) },
+      { id: 'phase-2', blocked_by: 'phase-1', tasks: [{ id: 'b' }] },
+    ]);
+
+  test.each<[what: string, entries: Record<string, unknown>[], records: Record<string, TaskRecord>, over: boolean]>([
+    ['nothing done', [{}, {}], {}, false],
+    ['all but one shipped', [{}, {}], { a0: record('shipped') }, false],
+    ['all shipped', [{}, {}], { a0: record('shipped'), a1: record('shipped') }, true],
+    ['shipped, done and dropped', [{}, { status: 'done' }, { status: 'dropped' }], { a0: record('shipped') }, true],
+    ['shipped and then paused', [{ status: 'paused' }], { a0: record('shipped') }, true],
+    ['failed', [{}], { a0: record('failed') }, false],
+    ['cancelled', [{}], { a0: record('cancelled') }, false],
+    ['a person has not come by', [{ owner_type: 'human' }], {}, false],
+    ['a person has come by', [{ owner_type: 'human', status: 'done' }], {}, true],
+    ['without any task', [], {}, true],
+  ])('the phase before: %s', (_what, entries, records, over) => {
+    const seen = world(two(entries), records);
+    expect(reasons('b', seen)).toEqual(over ? [] : ['PHASE_BLOCKED phase-1']);
+    expect(isPhaseOver(seen.plan.phases[0] as Plan['phases'][number], seen)).toBe(over);
+  });
+
+  test('the phase before is done by the plan, whatever is left in it', () => {
+    expect(reasons('b', world(two([{}], 'done')))).toEqual([]);
+  });
+
+  test('an unreadable task does not finish its phase', () => {
+    expect(reasons('b', world(two([{}]), { a0: 'unreadable' }))).toEqual(['PHASE_BLOCKED phase-1']);
+  });
+
+  test('a phase that nobody blocks starts together with the first', () => {
+    const made = plan([
+      { id: 'phase-1', tasks: [{ id: 'a' }] },
+      { id: 'phase-2', tasks: [{ id: 'b' }] },
+    ]);
+    expect(reasons('b', world(made))).toEqual([]);
+  });
+});
+
+describe('the outlook', () => {
+  test('gives out by phase, then priority, then place in the plan', () => {
+    const made = plan([
+      {
+        id: 'phase-2',
+        tasks: [{ id: 'late', priority: 'P2' }, { id: 'one' }, { id: 'urgent', priority: 'P0' }, { id: 'two' }],
+      },
+      { id: 'phase-1', tasks: [{ id: 'other', priority: 'P0' }] },
+    ]);
+    expect(outlook(world(made)).ready.map((entry) => entry.id)).toEqual(['urgent', 'one', 'two', 'late', 'other']);
+  });
+
+  test('sorts every task into one place, and leaves out what is over', () => {
+    const made = onePhase(
+      { id: 'ready' },
+      { id: 'held' },
+      { id: 'failed' },
+      { id: 'after', depends_on: ['held'] },
+      { id: 'person', owner_type: 'human' },
+      { id: 'signed', owner_type: 'human', status: 'done' },
+      { id: 'shipped' },
+      { id: 'shipped-then-paused', status: 'paused' },
+      { id: 'done', status: 'done' },
+      { id: 'dropped', status: 'dropped' },
+      { id: 'paused', status: 'paused' },
+    );
+    const shipped = record('shipped');
+    const seen = outlook(
+      world(made, {
+        held: record('claimed'),
+        failed: record('failed'),
+        shipped,
+        'shipped-then-paused': shipped,
+      }),
+    );
+    expect(seen.ready.map((entry) => entry.id)).toEqual(['ready']);
+    expect(seen.human.map((entry) => entry.id)).toEqual(['person']);
+    expect(seen.waiting.map((entry) => [entry.task.id, entry.reasons[0]?.code])).toEqual([
+      ['held', 'TASK_IN_FLIGHT'],
+      ['failed', 'TASK_FAILED'],
+      ['after', 'DEPENDENCY_PENDING'],
+      ['paused', 'TASK_PAUSED'],
+    ]);
+  });
+
+  test('asks for each record a bounded number of times, also in a plan of many phases', () => {
+    const made = plan([
+      { id: 'phase-1', tasks: Array.from({ length: 50 }, (_, i) => ({ id: `a${i}` })) },
+      {
+        id: 'phase-2',
+        blocked_by: 'phase-1',
+        tasks: Array.from({ length: 500 }, (_, i) => ({ id: `b${i}`, status: 'paused' })),
+      },
+      { id: 'phase-3', blocked_by: 'phase-1', tasks: Array.from({ length: 500 }, (_, i) => ({ id: `c${i}` })) },
+    ]);
+    let asked = 0;
+    const shipped = record('shipped');
+    const recordOf = (taskId: string) => {
+      asked++;
+      return taskId.startsWith('a') ? shipped : null;
+    };
+    const seen = { ...world(made), recordOf };
+    expect(outlook(seen).ready).toHaveLength(500);
+    expect(asked).toBeLessThan(4 * made.tasks.length);
+  });
+});
+
+describe('what is read and chosen', () => {
+  const made = plan([
+    { id: 'phase-1', tasks: [{ id: 'a' }, { id: 'b', depends_on: ['a'] }] },
+    { id: 'phase-2', tasks: [{ id: 'c' }] },
+    { id: 'phase-3', blocked_by: 'phase-1', tasks: [{ id: 'd', depends_on: ['c'] }, { id: 'e' }] },
+    { id: 'phase-4', blocked_by: 'phase-3', tasks: [{ id: 'f' }] },
+  ]);
+
+  test.each([
+    ['a', ['a']],
+    ['b', ['b', 'a']],
+    ['d', ['d', 'c', 'a', 'b']],
+    ['f', ['f', 'd', 'e']],
+  ])('the records that decide on %s', (taskId, needed) => {
+    expect(neededFor(task(made, taskId), made, DEFAULT_SETTINGS.agents)).toEqual(needed);
+  });
+
+  test.each([
+    ['a', 'a'],
+    ['b', 'ab'],
+    ['c', 'c'],
+    ['d', 'abcd'],
+    ['e', 'abe'],
+    ['f', 'abcdef'],
+  ])('%s comes with everything that it waits for, through phases too', (taskId, letters) => {
+    expect([...withDependencies([taskId], made)].sort().join('')).toBe(letters);
+  });
+
+  test('several at once, and none', () => {
+    expect([...withDependencies(['b', 'c'], made)].sort()).toEqual(['a', 'b', 'c']);
+    expect(withDependencies([], made).size).toBe(0);
+    expect(withDependencies(['gone'], made).size).toBe(0);
+  });
+});
+
+describe('what may still run', () => {
+  const RUN = { run: 'true' };
+  const still = (made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ids?: string[]) =>
+    mayStillRun(world(made, records), new Set(ids ?? made.tasks.map((entry) => entry.id))).map((entry) => entry.id);
+
+  test('a ready task with a command, and not one for an agent', () => {
+    expect(still(onePhase({ id: 'a', ...RUN }, { id: 'b' }))).toEqual(['a']);
+  });
+
+  test.each<[what: string, kept: TaskRecord | 'unreadable', may: boolean]>([
+    ['in backoff', inBackoff(1), true],
+    ['held by another', record('running'), true],
+    ['shipped', record('shipped'), false],
+    ['failed', record('failed'), false],
+    ['cancelled', record('cancelled'), false],
+    ['waiting for a review', record('ready_for_review'), false],
+    ['waiting for an answer', record('blocked_on_question'), false],
+    ['unreadable', 'unreadable', false],
+  ])('a task that is %s: %s', (_what, kept, may) => {
+    expect(still(onePhase({ id: 'a', ...RUN }), { a: kept })).toEqual(may ? ['a'] : []);
+    const two = onePhase({ id: 'a', ...RUN }, { id: 'b', depends_on: ['a'], ...RUN });
+    const shipped = kept !== 'unreadable' && kept.state.state === 'shipped';
+    expect(still(two, { a: kept })).toEqual(shipped ? ['b'] : may ? ['a', 'b'] : []);
+  });
+
+  test('behind a task that only an agent can start nothing runs, unless an agent is at it', () => {
+    const made = onePhase({ id: 'a' }, { id: 'b', depends_on: ['a'], ...RUN });
+    expect(still(made)).toEqual([]);
+    expect(still(made, { a: record('running') })).toEqual(['b']);
+  });
+
+  test('behind a person, a pause or a dropped task nothing runs', () => {
+    for (const entry of [{ owner_type: 'human' }, { status: 'paused', ...RUN }, { status: 'dropped', ...RUN }]) {
+      expect(still(onePhase({ id: 'a', ...entry }, { id: 'b', depends_on: ['a'], ...RUN }))).toEqual([]);
+    }
+  });
+
+  test('a phase runs once everything in the one before may come to an end', () => {
+    const made = (entry: Record<string, unknown>) =>
+      plan([
+        {
+          id: 'phase-1',
+          tasks: [
+            { id: 'a', ...RUN },
+            { id: 'x', ...entry },
+          ],
+        },
+        { id: 'phase-2', blocked_by: 'phase-1', tasks: [{ id: 'b', ...RUN }] },
+      ]);
+    expect(still(made(RUN))).toEqual(['a', 'x', 'b']);
+    expect(still(made({}))).toEqual(['a']);
+    expect(still(made({ status: 'done' }))).toEqual(['a', 'b']);
+    expect(still(made({ status: 'paused' }), { x: record('shipped') })).toEqual(['a', 'b']);
+  });
+
+  test('only what is selected', () => {
+    const made = onePhase({ id: 'a', ...RUN }, { id: 'b', ...RUN });
+    expect(still(made, {}, ['b'])).toEqual(['b']);
+  });
+
+  test('nothing that waits for what is not selected, unless somebody else is at it', () => {
+    const made = onePhase({ id: 'a', ...RUN }, { id: 'b', depends_on: ['a'], ...RUN });
+    expect(still(made, {}, ['b'])).toEqual([]);
+    expect(still(made, { a: record('running') }, ['b'])).toEqual(['b']);
+  });
+});

@@ -1,0 +1,209 @@
+import { describe, expect, test } from 'vitest';
+import type { ClassifiedError } from '../../../src/domain/retry/classify.ts';
+import { coercePolicy, RetryPolicy } from '../../../src/domain/retry/retry.ts';
+import type { Outcome } from '../../../src/domain/task/operations.ts';
+import type { TaskState } from '../../../src/domain/task/records.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import {
+  ATTEMPT,
+  CLAIM,
+  chain,
+  claim,
+  complete,
+  dispatch,
+  failure,
+  GOOD,
+  next,
+  OTHER_ATTEMPT,
+  OTHER_CLAIM,
+  OTHER_RUN,
+  READY,
+  RUN,
+  STALE_MS,
+  WORKER,
+} from '../../support/domain/requests.ts';
+import { lease, record, refusal, T0 } from '../../support/domain/tasks.ts';
+
+describe('complete', () => {
+  const routes: [reviewed: boolean, shipped: boolean, moves: string[], state: TaskState][] = [
+    [true, true, ['verify', 'pass_review', 'ship'], 'shipped'],
+    [true, false, ['verify', 'pass_review'], 'reviewed'],
+    [false, true, ['verify'], 'ready_for_review'],
+    [false, false, ['verify'], 'ready_for_review'],
+  ];
+  test.each(routes)('a good verdict, reviewed %s, shipped %s: %j to %s', (reviewed, shipped, moves, state) => {
+    const decision = complete(record('running'), GOOD, { route: { reviewed, shipped } });
+    expect(chain(decision)).toEqual(moves);
+    expect(decision.result).toEqual({
+      task_id: 'build',
+      attempt_id: ATTEMPT,
+      state,
+      next_eligible_at: null,
+      failure_reason: null,
+    });
+    expect(decision.history).toEqual([{ event: 'released', claim_id: CLAIM, run_id: RUN, generation: 1 }]);
+    expect(next(decision)).toMatchObject({ state: { state, failure_count: 0 }, lease: null, memo: { generation: 1 } });
+  });
+
+  test('from dispatched implies the first heartbeat', () => {
+    expect(chain(complete(record('dispatched'), GOOD))).toEqual(['start', 'verify', 'pass_review', 'ship']);
+    expect(chain(complete(record('dispatched'), failure('exit.1')))).toEqual(['start', 'retry_later']);
+  });
+
+  test.each(['changes_needed', 'blocked'] as const)('the verdict %s is a failure of its own class', (verdict) => {
+    const outcome: Outcome = { kind: 'verdict', verdict: { version: 1, verdict, summary: 'no luck' }, written: true };
+    const { state } = next(complete(record('running'), outcome));
+    expect(state).toMatchObject({
+      state: 'awaiting_respawn',
+      failure_count: 1,
+      last_error: { class: `verdict.${verdict}`, message: 'no luck' },
+    });
+  });
+
+  test.each([
+    ['', "the worker's verdict is blocked"],
+    ['line one\nline two \u001b[31mred', 'line one line two red'],
+    ['x'.repeat(60_000), `${'x'.repeat(1999)}\u2026`],
+  ])('the summary of a bad verdict becomes one short line', (summary, message) => {
+    const outcome: Outcome = {
+      kind: 'verdict',
+      verdict: { version: 1, verdict: 'blocked', summary },
+      written: true,
+    };
+    expect(next(complete(record('running'), outcome)).state.last_error?.message).toBe(message);
+  });
+
+  test('a failure waits out its backoff, and keeps what went wrong', () => {
+    const error: ClassifiedError = { class: 'exit.2', message: 'tests failed', exit_code: 2 };
+    const decision = complete(record('running'), { kind: 'failed', error });
+    expect(chain(decision)).toEqual(['retry_later']);
+    expect(decision.result).toEqual({
+      task_id: 'build',
+      attempt_id: ATTEMPT,
+      state: 'awaiting_respawn',
+      next_eligible_at: isoTime(T0 + 20 + 1000),
+      failure_reason: null,
+    });
+    const { state } = next(decision);
+    expect(state).toMatchObject({
+      failure_count: 1,
+      last_error: error,
+      last_failed_at: isoTime(T0 + 20),
+      next_eligible_at: isoTime(T0 + 1020),
+    });
+    expect(state).not.toHaveProperty('retry_counts');
+  });
+
+  const failedBefore = (count: number, retry_counts?: Record<string, number>) => {
+    const before = record('running');
+    before.state.failure_count = count;
+    if (retry_counts !== undefined) before.state.retry_counts = retry_counts;
+    return before;
+  };
+
+  test.each<[what: string, count: number, errorClass: string, reason: string]>([
+    ['the last of its tries', 2, 'exit.1', 'retries_exhausted'],
+    ['a fatal error', 0, 'fatal', 'fatal'],
+    ['a question asked too often', 0, 'question.exhausted', 'decision_key_budget'],
+  ])('%s fails the task', (_what, count, errorClass, reason) => {
+    const decision = complete(failedBefore(count), failure(errorClass));
+    expect(chain(decision)).toEqual(['fail']);
+    expect(decision.result).toMatchObject({ state: 'failed', failure_reason: reason, next_eligible_at: null });
+    expect(next(decision).state).toMatchObject({
+      state: 'failed',
+      failure_reason: reason,
+      failure_count: count + 1,
+      next_eligible_at: null,
+    });
+  });
+
+  test('a composite policy counts each of its policies by itself', () => {
+    const policy = coercePolicy([
+      { retry_on: ['network'], max_attempts: 2, base: 100, jitter: 'none' },
+      { max_attempts: 4, base: 7, jitter: 'none' },
+    ]);
+    const first = complete(failedBefore(0), failure('network.timeout'), { policy });
+    expect(next(first).state).toMatchObject({ failure_count: 1, retry_counts: { network: 1 } });
+    expect(first.result.next_eligible_at).toBe(isoTime(T0 + 20 + 100));
+    const crash = complete(failedBefore(1, { network: 1 }), failure('exit.1'), { policy });
+    expect(next(crash).state.retry_counts).toEqual({ network: 1, '*': 1 });
+    expect(crash.result.next_eligible_at).toBe(isoTime(T0 + 20 + 7));
+    const spent = complete(failedBefore(2, { network: 1, '*': 1 }), failure('network'), { policy });
+    expect(spent.result).toMatchObject({ state: 'failed', failure_reason: 'retries_exhausted' });
+    expect(next(spent).state.retry_counts).toEqual({ network: 2, '*': 1 });
+  });
+
+  test('an error that no policy of a list takes fails the task', () => {
+    const policy = coercePolicy([{ retry_on: ['network'], max_attempts: 9 }]);
+    expect(complete(failedBefore(0), failure('exit.1'), { policy }).result).toMatchObject({
+      state: 'failed',
+      failure_reason: 'fatal',
+    });
+  });
+
+  test('a success after failures keeps their count and clears the backoff', () => {
+    const before = failedBefore(2);
+    before.state.last_error = { class: 'exit.1', message: 'earlier' };
+    const { state } = next(complete(before, GOOD));
+    expect(state).toMatchObject({ state: 'shipped', failure_count: 2, last_error: { class: 'exit.1' } });
+    expect(state.next_eligible_at).toBeNull();
+  });
+
+  test.each([
+    [true, null],
+    [false, WORKER],
+  ])('the worker is forgotten only when it was seen to end (%s)', (workerGone, worker) => {
+    expect(next(complete({ ...record('running'), worker: WORKER }, GOOD, { workerGone })).worker).toEqual(worker);
+  });
+
+  describe('repeated', () => {
+    const outcomes: [what: string, outcome: Outcome][] = [
+      ['a good verdict', GOOD],
+      ['a failure', failure('exit.1')],
+      ['a fatal failure', failure('fatal')],
+    ];
+    test.each(outcomes)('with the same outcome (%s) returns the first result', (_what, outcome) => {
+      const first = complete(record('running'), outcome);
+      const again = complete(next(first), outcome, { nowMs: T0 + 99_999, policy: new RetryPolicy({ retry_on: [] }) });
+      expect(again).toEqual({ record: null, moves: [], history: [], result: first.result });
+    });
+
+    test.each(outcomes)('with the same outcome (%s) after the task was claimed again still does', (_what, outcome) => {
+      const first = complete(record('running'), outcome);
+      const later = next(first).state.state === 'awaiting_respawn' ? next(claim(next(first), STALE_MS)) : next(first);
+      expect(complete(later, outcome)).toMatchObject({ record: null, result: first.result });
+    });
+
+    test.each<[what: string, first: Outcome, other: Outcome]>([
+      ['a failure after a success', GOOD, failure('exit.1')],
+      ['a success after a failure', failure('exit.1'), GOOD],
+      ['another class', failure('exit.1'), failure('exit.2')],
+      ['another message', failure('exit.1'), failure('exit.1', 'went otherwise')],
+      ['another summary', GOOD, { ...GOOD, verdict: { ...READY, summary: 'else' } } as Outcome],
+    ])('with another outcome is refused: %s', (_what, first, other) => {
+      const after = next(complete(record('running'), first));
+      expect(refusal(() => complete(after, other))).toBe('STALE_ATTEMPT');
+    });
+
+    test('by an earlier attempt is refused once another one has completed', () => {
+      const second = record('running');
+      second.state.current_attempt_id = OTHER_ATTEMPT;
+      const after = next(
+        complete({ ...second, lease: lease({ attempt_id: OTHER_ATTEMPT }) }, GOOD, { attemptId: OTHER_ATTEMPT }),
+      );
+      expect(refusal(() => complete(after, failure('exit.1')))).toBe('STALE_ATTEMPT');
+    });
+  });
+
+  test('by an attempt that has lost its lease is refused', () => {
+    const stolen = next(claim(record('running'), STALE_MS));
+    expect(refusal(() => complete(stolen, GOOD))).toBe('LEASE_STOLEN');
+    const working = next(dispatch(stolen, { claimId: OTHER_CLAIM, runId: OTHER_RUN, attemptId: OTHER_ATTEMPT }));
+    expect(refusal(() => complete(working, GOOD))).toBe('STALE_ATTEMPT');
+    expect(refusal(() => complete(record('claimed'), GOOD))).toBe('STALE_ATTEMPT');
+  });
+
+  test('after expiry counts, while nobody has taken the task', () => {
+    expect(complete(record('running'), GOOD, { nowMs: T0 + STALE_MS * 5 }).result.state).toBe('shipped');
+  });
+});

@@ -1,0 +1,77 @@
+/** What of a record is kept for the next look at the tree: all that tells where its task stands, and nothing else. */
+
+import { expect, test } from 'vitest';
+import { TASK_STATES, type TaskRecord } from '../../../src/domain/task/records.ts';
+import { packExcerpt, type RecordExcerpt, unpackExcerpt } from '../../../src/domain/task/summary.ts';
+import { id, record } from '../../support/domain/tasks.ts';
+import fc from '../../support/properties.ts';
+
+const kept = (whole: RecordExcerpt) => unpackExcerpt(JSON.parse(JSON.stringify(packExcerpt(whole))));
+
+const nothingOr = <T>(value: T) => fc.constantFrom(value, null, undefined);
+const attempt = fc.constantFrom(id(11), id(12), null);
+const time = '2030-01-01T00:00:30.000Z';
+
+/** Records in every state, with and without each of the things that a record may say beside it. */
+const records: fc.Arbitrary<TaskRecord> = fc
+  .record({
+    made: fc.constantFrom(...TASK_STATES).map((state) => record(state)),
+    state: fc.record({
+      attempt_count: fc.nat(9),
+      current_attempt_id: attempt,
+      next_eligible_at: nothingOr(time),
+      failure_reason: nothingOr('fatal' as const),
+      last_error: nothingOr({ class: 'exit.1', message: 'exited with code 1', exit_code: 1 }),
+      updated_by: fc.record({ run_id: fc.constantFrom(id(100), null), claim_id: attempt, generation: fc.nat(9) }),
+    }),
+    memo: fc.record({
+      abandons: fc.nat(3),
+      absorbed: fc.constantFrom<string[]>([], ['cafe0001', 'cafe0002']),
+      completion: fc.option(
+        fc.record({
+          attempt_id: fc.constantFrom(id(11), id(12)),
+          outcome: fc.constant('verdict:cafe0003'),
+          state: fc.constant('shipped' as const),
+          next_eligible_at: fc.constant(null),
+          failure_reason: fc.constant(null),
+        }),
+      ),
+      questions: fc.constantFrom(undefined, { open: null, settled: [], asked: [] }),
+      verification: fc.constantFrom(undefined, { attempt_id: id(11), command: null }),
+    }),
+  })
+  .map(({ made, state, memo }) => ({
+    ...made,
+    state: { ...made.state, ...state },
+    memo: { ...made.memo, ...memo },
+  }));
+
+test('an excerpt says what its record says, also after it was kept', () => {
+  fc.assert(
+    fc.property(records, ({ state, lease, worker, memo }) => {
+      const excerpt = kept({ state, lease, memo, ...{ worker } });
+      expect(excerpt.lease).toEqual(lease);
+      for (const part of ['task_id', 'state', 'attempt_count', 'current_attempt_id'] as const) {
+        expect(excerpt.state[part]).toBe(state[part]);
+      }
+      for (const part of ['next_eligible_at', 'failure_reason', 'last_error'] as const) {
+        expect(excerpt.state[part] ?? null).toEqual(state[part] ?? null);
+      }
+      expect(excerpt.state.updated_by).toEqual({ run_id: state.updated_by.run_id });
+      for (const part of ['generation', 'abandons', 'absorbed', 'questions', 'verification'] as const) {
+        expect(excerpt.memo[part]).toEqual(memo[part]);
+      }
+      expect(excerpt.memo.completion?.attempt_id).toBe(memo.completion?.attempt_id);
+    }),
+  );
+});
+
+test('an excerpt of an excerpt is the same, and none says more', () => {
+  fc.assert(
+    fc.property(records, (whole) => {
+      const excerpt = kept(whole);
+      expect(kept(excerpt)).toEqual(excerpt);
+      expect(JSON.stringify(excerpt)).not.toMatch(/worker|ended_claim|updated_at|outcome/);
+    }),
+  );
+});

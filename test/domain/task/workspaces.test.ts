@@ -1,0 +1,145 @@
+/** Names of branches, what git says of its worktrees, and the variables that would lead it elsewhere. */
+
+import { execFileSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import {
+  branchFor,
+  GIT_LOCAL_VARIABLES,
+  parseWorktrees,
+  rescueFolder,
+  taskOfBranch,
+  withoutGitLocals,
+} from '../../../src/domain/task/workspaces.ts';
+import { isTaskId } from '../../../src/lib/ids.ts';
+import fc from '../../support/properties.ts';
+
+const ids = fc.stringMatching(/^[A-Za-z0-9]([a.]|\.lock|[A-Za-z0-9._-]){0,12}$/).filter(isTaskId);
+
+describe('the branch of a task', () => {
+  test('is no other task’s', () => {
+    fc.assert(
+      fc.property(ids, ids, (one, other) => {
+        expect(branchFor(one) === branchFor(other)).toBe(one === other);
+      }),
+    );
+  });
+
+  test('tells which task it is', () => {
+    fc.assert(
+      fc.property(ids, (id) => {
+        expect(branchFor(id).replaceAll('%2E', '.')).toBe(`forge/${id}`);
+      }),
+    );
+  });
+
+  test('is read back, and no other name is taken for one', () => {
+    fc.assert(
+      fc.property(ids, (id) => {
+        expect(taskOfBranch(branchFor(id))).toBe(id);
+      }),
+    );
+    const names = fc.stringMatching(/^(forge\/)?([a./]|%2E|%2e|%25|\.lock|-|~){0,8}$/);
+    fc.assert(
+      fc.property(names, (name) => {
+        const id = taskOfBranch(name);
+        if (id !== null) expect([isTaskId(id), branchFor(id)]).toEqual([true, name]);
+      }),
+    );
+  });
+
+  test.each(['main', 'forge', 'forge/', 'build', 'forge/a/b', 'forge/a%2Eb', 'forge/a%2e', 'forge/-x', 'x/forge/a'])(
+    '%s is the branch of none',
+    (name) => {
+      expect(taskOfBranch(name)).toBeNull();
+    },
+  );
+
+  test.each([
+    ['build', 'forge/build'],
+    ['v1.2_x-3', 'forge/v1.2_x-3'],
+    ['a..b', 'forge/a%2E.b'],
+    ['a...', 'forge/a%2E%2E%2E'],
+    ['a.', 'forge/a%2E'],
+    ['a.lock', 'forge/a%2Elock'],
+    ['a.LOCK', 'forge/a%2ELOCK'],
+    ['a.lock.', 'forge/a.lock%2E'],
+    ['a..lock', 'forge/a%2E%2Elock'],
+    ['a.locked', 'forge/a.locked'],
+    ['a-', 'forge/a-'],
+  ])('of %s is %s, which git takes', (id, branch) => {
+    expect(branchFor(id)).toBe(branch);
+    expect(() => execFileSync('git', ['check-ref-format', '--branch', branch], { stdio: 'pipe' })).not.toThrow();
+  });
+
+  test('is one that git takes, whatever the id', () => {
+    // Some dozen processes; the table above has the hard ones.
+    for (const id of fc.sample(ids, { numRuns: 30, seed: 7 }))
+      expect(() => execFileSync('git', ['check-ref-format', `refs/heads/${branchFor(id)}`])).not.toThrow();
+  });
+});
+
+describe('the folder of rescue refs', () => {
+  test.each([
+    ['build', 'refs/forge/rescue/build/'],
+    ['a..b.lock', 'refs/forge/rescue/a%2E.b%2Elock/'],
+    ['.x', 'refs/forge/rescue/%2Ex/'],
+    ['a%2E', 'refs/forge/rescue/a%252E/'],
+    ['my tree~1^{}:?*[@{', 'refs/forge/rescue/my%20tree%7E1%5E%7B%7D%3A%3F%2A%5B%40%7B/'],
+    ['\u00e9\n', 'refs/forge/rescue/%C3%A9%0A/'],
+    ['-d', 'refs/forge/rescue/-d/'],
+  ])('of %j is %s, which git takes', (name, folder) => {
+    expect(rescueFolder(name)).toBe(folder);
+    expect(() => execFileSync('git', ['check-ref-format', `${folder}1`], { stdio: 'pipe' })).not.toThrow();
+  });
+
+  test('is no other name\u2019s', () => {
+    const names = fc.stringMatching(/^([a.%]|2E|\.lock|~){1,6}$/);
+    fc.assert(
+      fc.property(names, names, (one, other) => {
+        expect(rescueFolder(one) === rescueFolder(other)).toBe(one === other);
+      }),
+    );
+  });
+});
+
+describe('the list of worktrees', () => {
+  const records = [
+    ['worktree /repo', 'HEAD aaa', 'branch refs/heads/main'],
+    ['worktree /repo/a b', 'HEAD bbb', 'branch refs/heads/forge/a', 'locked initializing'],
+    ['worktree /gone', 'HEAD ccc', 'detached', 'locked', 'prunable gitdir file points to non-existent location'],
+    ['worktree /bare', 'bare'],
+  ];
+  const parsed = [
+    { path: '/repo', head: 'aaa', branch: 'main', locked: null },
+    { path: '/repo/a b', head: 'bbb', branch: 'forge/a', locked: 'initializing' },
+    { path: '/gone', head: 'ccc', branch: null, locked: '' },
+    { path: '/bare', head: null, branch: null, locked: null },
+  ];
+
+  test.each([
+    ['NUL', '\0'],
+    ['newline', '\n'],
+  ])('is read with a %s behind each line', (_what, end) => {
+    const text = records.map((lines) => lines.map((line) => line + end).join('') + end).join('');
+    expect(parseWorktrees(text)).toEqual(parsed);
+  });
+
+  test('may hold a path with a newline', () => {
+    expect(parseWorktrees('worktree /a\nbranch refs/heads/x\0HEAD aaa\0detached\0\0')).toEqual([
+      { path: '/a\nbranch refs/heads/x', head: 'aaa', branch: null, locked: null },
+    ]);
+  });
+
+  test('is empty where git says nothing', () => {
+    expect(parseWorktrees('')).toEqual([]);
+  });
+});
+
+describe('an environment', () => {
+  test('loses every variable that this git calls local, and no other', () => {
+    const told = execFileSync('git', ['rev-parse', '--local-env-vars'], { encoding: 'utf8' }).trim().split('\n');
+    const env = Object.fromEntries([...told, 'GIT_NAMESPACE', 'PATH', 'GIT_AUTHOR_NAME'].map((name) => [name, 'x']));
+    expect(withoutGitLocals(env)).toEqual({ PATH: 'x', GIT_AUTHOR_NAME: 'x' });
+    expect(GIT_LOCAL_VARIABLES).toEqual(expect.arrayContaining(told));
+  });
+});

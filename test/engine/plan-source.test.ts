@@ -1,0 +1,92 @@
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { PlanSource } from '../../src/engine/run/plan-source.ts';
+import { requirePlan } from '../../src/project/plan-file.ts';
+import { planOf, World } from '../support/commands/world.ts';
+
+let world: World;
+let source: PlanSource;
+beforeEach(() => {
+  world = new World(planOf('a'));
+  const session = world.session();
+  source = new PlanSource(session, requirePlan(session));
+});
+
+const ids = () => source.current.plan.tasks.map((task) => task.id);
+/** An edit that no clock is too coarse to tell: under another inode, as most editors do it. */
+const edit = (text: string) => {
+  fs.writeFileSync(world.path('plans/next'), text);
+  fs.renameSync(world.path('plans/next'), world.path('plans/phases.yaml'));
+};
+
+describe('the plan of a run', () => {
+  test('stays while nobody edits it', () => {
+    const before = source.current;
+    expect(source.refresh()).toBe(false);
+    expect(source.current).toBe(before);
+  });
+
+  test('follows an edit, once', () => {
+    edit(planOf('a', 'b'));
+    expect(source.refresh()).toBe(true);
+    expect(ids()).toEqual(['a', 'b']);
+    expect(source.refresh()).toBe(false);
+  });
+
+  test('that was only touched is no other plan', () => {
+    edit(planOf('a'));
+    const before = source.current;
+    expect(source.refresh()).toBe(false);
+    expect(source.current).toBe(before);
+  });
+
+  test('that does not parse leaves the last good one in force, with a warning that says where', () => {
+    edit(planOf('a', 'b').replace('title', 'titel'));
+    expect(source.refresh()).toBe(false);
+    expect(ids()).toEqual(['a']);
+    expect(world.warnings).toEqual([
+      expect.stringMatching(/phases\.yaml \(line 6: .*"title" is missing\); going on with the plan as it was before/),
+    ]);
+    expect(source.refresh()).toBe(false);
+    expect(world.warnings).toHaveLength(1);
+  });
+
+  test('that is not where the settings say is told once, not at every look', () => {
+    world = new World(null, 'plan: docs/plan.yaml\n');
+    world.write('docs/plan.yaml', planOf('a'));
+    const session = world.session();
+    source = new PlanSource(session, requirePlan(session));
+    fs.rmSync(world.path('docs/plan.yaml'));
+    for (let look = 0; look < 3; look++) expect(source.refresh()).toBe(false);
+    expect(world.warnings).toEqual([expect.stringContaining('there is no plan at docs/plan.yaml')]);
+    world.write('docs/plan.yaml', planOf('a', 'b'));
+    expect(source.refresh()).toBe(true);
+  });
+
+  test('that is mended is followed again', () => {
+    edit('project: [');
+    source.refresh();
+    edit(planOf('a', 'c'));
+    expect(source.refresh()).toBe(true);
+    expect(ids()).toEqual(['a', 'c']);
+  });
+
+  test('that goes back to what it was before a mistake is the one in force', () => {
+    edit('project: [');
+    source.refresh();
+    edit(planOf('a'));
+    source.refresh();
+    expect(ids()).toEqual(['a']);
+    edit(planOf('a', 'b'));
+    expect(source.refresh()).toBe(true);
+  });
+
+  test('that was deleted leaves the last one in force, until there is one again', () => {
+    fs.rmSync(world.path('plans/phases.yaml'));
+    expect(source.refresh()).toBe(false);
+    expect(ids()).toEqual(['a']);
+    edit(planOf('d'));
+    expect(source.refresh()).toBe(true);
+    expect(ids()).toEqual(['d']);
+  });
+});

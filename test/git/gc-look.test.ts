@@ -1,0 +1,309 @@
+/** What gc sees of git, in real repositories: branches and worktrees of tasks, and proof that work is in the base. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { openSession, type Session } from '../../src/commands/shared/session.ts';
+import { type GitLook, lookAtGit } from '../../src/git/gc-look.ts';
+import { ensureWorkspace } from '../../src/git/worktree.ts';
+import { planOf, refused, World } from '../support/commands/world.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+
+let world: World;
+let repo: Repository;
+
+function project(settings = 'version: 1\n'): void {
+  world = new World(planOf('build'), settings);
+  repo = new Repository(world.project);
+  repo.write('.forge/.gitignore', '*\n');
+  repo.commit({ 'code.txt': 'one\n' });
+}
+
+function session(env: Record<string, string> = {}): Session {
+  return openSession({ ...world.call, ctx: { ...world.call.ctx, env: { ...GIT_ENV, ...env } } });
+}
+
+const look = (env: Record<string, string> = {}): Promise<GitLook> => lookAtGit(session(env));
+const ensure = async (id = 'build') => (await ensureWorkspace(session(), { id, depends_on: [] })).path;
+const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);
+
+beforeEach(() => project());
+
+describe('where there is nothing to see', () => {
+  const NOTHING = { branches: [], worktrees: [] };
+
+  test.each<[string, () => void, Record<string, string>]>([
+    ['no repository', () => fs.rmSync(repo.path('.git'), { recursive: true }), {}],
+    ['no git', () => {}, { PATH: '/nonexistent' }],
+    ['no branch and no worktree', () => {}, {}],
+  ])('%s', async (_what, make, env) => {
+    make();
+    const seen = await look(env);
+    expect(seen).toMatchObject(NOTHING);
+    expect(await seen.mergedSha('build', null)).toBeNull();
+    expect(await seen.mergedSha('build', 'a'.repeat(40))).toBeNull();
+  });
+
+  test('nothing is committed', async () => {
+    fs.rmSync(repo.path('.git'), { recursive: true });
+    repo = new Repository(world.project);
+    expect(await look()).toMatchObject(NOTHING);
+  });
+});
+
+test('a repository that is broken is an error, and not nothing', async () => {
+  repo.write('.git/refs/heads/forge/bad', `${'1'.repeat(40)}\n`);
+  expect((await refused(() => look())).code).toBe('IO_ERROR');
+});
+
+test('a base that is no branch is told where something is to be compared with it', async () => {
+  project('ship: {base: trunk}\n');
+  expect(await look()).toMatchObject({ branches: [], worktrees: [] });
+  repo.branch('forge/lib', { 'lib.txt': 'l' });
+  expect((await refused(() => look())).code).toBe('SETTINGS_INVALID');
+});
+
+test('nothing is changed by looking', async () => {
+  repo.branch('forge/lib', { 'lib.txt': 'l' });
+  repo.commit({ 'more.txt': 'm' });
+  await ensure();
+  repo.write('half.txt', 'h', tree('build'));
+  const before = repo.standing();
+  await look();
+  expect(repo.standing()).toBe(before);
+  expect(fs.readdirSync(tree()).sort()).toEqual(['.gitignore', 'build']);
+});
+
+describe('a branch of a task', () => {
+  const branch = async (name: string) => (await look()).branches.find((each) => each.name === name);
+
+  test('is seen with its task, its commit, and whether something has it checked out', async () => {
+    const lib = repo.branch('forge/lib', { 'lib.txt': 'l' });
+    const odd = repo.branch('forge/a%2E.b', { 'odd.txt': 'o' });
+    await ensure('build');
+    const start = repo.git('rev-parse', 'main');
+    expect((await look()).branches).toEqual([
+      { name: 'forge/a%2E.b', task_id: 'a..b', sha: odd, has_worktree: false, merged: false },
+      { name: 'forge/build', task_id: 'build', sha: start, has_worktree: true, merged: true },
+      { name: 'forge/lib', task_id: 'lib', sha: lib, has_worktree: false, merged: false },
+    ]);
+  });
+
+  test.each([
+    'other',
+    'forge/-D',
+    'forge/deep/er',
+    'forge/a%2Eb',
+    'forge/;touch x',
+    'forge/$(id)',
+    'forge/--exec=id',
+    'forge/\u00e9',
+  ])('is not one that is called %s', async (name) => {
+    if (/ /.test(name)) return expect(() => repo.git('update-ref', `refs/heads/${name}`, 'main')).toThrow();
+    repo.git('update-ref', `refs/heads/${name}`, 'main');
+    expect((await look()).branches).toEqual([]);
+  });
+
+  test('is not what is only another name of one', async () => {
+    repo.git('symbolic-ref', 'refs/heads/forge/build', 'refs/heads/main');
+    expect((await look()).branches).toEqual([]);
+  });
+
+  test('has a worktree when it is checked out anywhere', async () => {
+    repo.branch('forge/lib', { 'lib.txt': 'l' });
+    repo.git('checkout', '--quiet', 'forge/lib');
+    expect(await branch('forge/lib')).toMatchObject({ has_worktree: true });
+  });
+
+  test('has one when its worktree has something else checked out', async () => {
+    repo.in(await ensure(), 'checkout', '--quiet', '--detach');
+    expect(await branch('forge/build')).toMatchObject({ has_worktree: true });
+  });
+
+  test('has one while it is rebased somewhere', async () => {
+    repo.branch('forge/lib', { 'code.txt': 'theirs\n' });
+    repo.commit({ 'code.txt': 'ours\n' });
+    repo.git('worktree', 'add', '--quiet', repo.path('mine'), 'forge/lib');
+    expect(() => repo.in(repo.path('mine'), 'rebase', 'main')).toThrow();
+    expect(repo.git('worktree', 'list')).toContain('detached');
+    expect(await branch('forge/lib')).toMatchObject({ has_worktree: true });
+  });
+
+  test('is compared by what it changes only where that is asked', async () => {
+    repo.branch('forge/lib', { 'lib.txt': 'l' });
+    repo.commit({ 'more.txt': 'm' });
+    repo.git('cherry-pick', 'forge/lib');
+    expect((await lookAtGit(session(), () => false)).branches).toMatchObject([{ merged: false }]);
+    expect((await lookAtGit(session(), (id) => id === 'lib')).branches).toMatchObject([{ merged: true }]);
+  });
+});
+
+describe('a task is merged', () => {
+  /** Two commits on the branch of `lib`; main goes on by one of its own. */
+  function diverged(): { first: string; last: string } {
+    const first = repo.branch('forge/lib', { 'lib.txt': 'one\n' });
+    repo.git('checkout', '--quiet', 'forge/lib');
+    const last = repo.commit({ 'lib.txt': 'one\ntwo\n', 'b.bin': '\u0000\u0001' });
+    repo.git('checkout', '--quiet', 'main');
+    repo.commit({ 'more.txt': 'm' });
+    return { first, last };
+  }
+
+  const proof = async (sha: string | null = null, id = 'lib') => (await look()).mergedSha(id, sha);
+
+  test.each<[string, () => void]>([
+    ['by a fast-forward', () => repo.git('reset', '--quiet', '--hard', 'forge/lib')],
+    ['by a merge commit', () => repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/lib')],
+    ['by cherry-picks', () => repo.git('cherry-pick', 'main..forge/lib')],
+    [
+      'by a squash',
+      () => {
+        repo.git('merge', '--squash', 'forge/lib');
+        repo.git('commit', '--quiet', '--message', 'lib (#1)');
+      },
+    ],
+  ])('%s, with or without its branch, and whatever came after', async (_how, merge) => {
+    const { last } = diverged();
+    merge();
+    repo.commit({ 'lib.txt': 'other\n' });
+    expect((await look()).branches).toMatchObject([{ task_id: 'lib', sha: last, merged: true }]);
+    expect(await proof()).toBe(last);
+    expect(await proof(last)).toBe(last);
+    repo.git('update-ref', '-d', 'refs/heads/forge/lib');
+    expect(await proof()).toBeNull();
+    expect(await proof(last)).toBe(last);
+  });
+
+  test('not by a branch on which nothing was committed', async () => {
+    await ensure('lib');
+    expect(await proof()).toBeNull();
+    const sha = repo.commit({ 'lib.txt': 'l' }, tree('lib'));
+    repo.git('merge', '--quiet', '--ff-only', 'forge/lib');
+    expect(await proof()).toBe(sha);
+  });
+
+  test('when one that was merged into meanwhile is squashed', async () => {
+    diverged();
+    repo.git('checkout', '--quiet', 'forge/lib');
+    repo.git('merge', '--quiet', '--no-edit', 'main');
+    repo.git('checkout', '--quiet', 'main');
+    repo.git('merge', '--squash', 'forge/lib');
+    repo.git('commit', '--quiet', '--message', 'lib');
+    expect(await proof()).toBe(repo.git('rev-parse', 'forge/lib'));
+  });
+
+  test('into ship.base, whatever is checked out, also nothing', async () => {
+    project('ship: {base: trunk}\n');
+    const { last } = diverged();
+    repo.git('branch', 'trunk');
+    repo.git('merge', '--quiet', '--no-edit', 'forge/lib');
+    repo.git('checkout', '--quiet', '--detach');
+    expect(await proof()).toBeNull();
+    repo.git('branch', '--force', 'trunk', 'main');
+    expect(await proof()).toBe(last);
+  });
+
+  test('into what is checked out without a branch', async () => {
+    const { last } = diverged();
+    repo.git('checkout', '--quiet', '--detach');
+    repo.git('merge', '--quiet', '--no-edit', 'forge/lib');
+    expect(await proof()).toBe(last);
+  });
+
+  describe('but not', () => {
+    test.each<[string, () => void]>([
+      ['when nothing of it is in the base', () => {}],
+      ['when only a part of it is', () => repo.git('cherry-pick', 'forge/lib~1')],
+      [
+        'when it is there with something else in the same commit',
+        () => {
+          repo.git('merge', '--squash', 'forge/lib');
+          repo.commit({ 'and.txt': 'a' });
+        },
+      ],
+    ])('%s', async (_what, merge) => {
+      const { last } = diverged();
+      merge();
+      expect((await look()).branches).toMatchObject([{ merged: false }]);
+      expect(await proof()).toBeNull();
+      expect(await proof(last)).toBeNull();
+    });
+
+    test('when its commit is there and its branch has gone on', async () => {
+      const { first, last } = diverged();
+      repo.git('cherry-pick', first);
+      expect(await proof()).toBeNull();
+      expect(await proof(first)).toBe(first);
+      expect(await proof(last)).toBeNull();
+    });
+
+    test('when a merge on it has resolved something in its own way', async () => {
+      repo.branch('forge/lib', { 'code.txt': 'theirs\n' });
+      repo.branch('side', { 'code.txt': 'ours\n' });
+      repo.git('checkout', '--quiet', 'forge/lib');
+      expect(() => repo.git('merge', '--quiet', '--no-edit', 'side')).toThrow();
+      repo.commit({ 'code.txt': 'both\n' });
+      repo.git('checkout', '--quiet', 'main');
+      repo.git('cherry-pick', 'forge/lib^1');
+      repo.git('revert', '--no-edit', 'HEAD');
+      repo.git('cherry-pick', 'side');
+      expect(await proof()).toBeNull();
+    });
+
+    test('when it changes nothing, or has nothing in common with the base', async () => {
+      repo.git('checkout', '--quiet', '-b', 'forge/lib');
+      repo.git('commit', '--quiet', '--allow-empty', '--message', 'nothing');
+      repo.git('checkout', '--quiet', '--orphan', 'forge/odd');
+      repo.commit({ 'odd.txt': 'o' });
+      repo.git('checkout', '--quiet', 'main');
+      expect(await proof()).toBeNull();
+      expect(await proof(null, 'odd')).toBeNull();
+    });
+
+    test.each(['HEAD', 'main', '--all', '-h', 'refs/heads/main', '', '^main', 'a'.repeat(40), 'A'.repeat(40)])(
+      'when a worker calls its commit %j',
+      async (sha) => {
+        diverged();
+        repo.git('merge', '--quiet', '--no-edit', 'forge/lib');
+        expect(await proof(sha)).toBeNull();
+      },
+    );
+  });
+});
+
+describe('directly below the worktree root are seen', () => {
+  const names = async () => (await look()).worktrees.map(({ name, registered }) => [name, registered]);
+
+  test('worktrees, on a branch or on none', async () => {
+    const build = await ensure('build');
+    const head = repo.commit({ 'work.txt': 'w' }, build);
+    repo.git('worktree', 'add', '--quiet', '--detach', tree('my tree'));
+    expect((await look()).worktrees).toEqual([
+      { path: build, name: 'build', branch: 'forge/build', head, registered: true },
+      { path: tree('my tree'), name: 'my tree', branch: null, head: repo.git('rev-parse', 'main'), registered: true },
+    ]);
+  });
+
+  test('those whose folders are gone', async () => {
+    fs.rmSync(await ensure('build'), { recursive: true });
+    expect(await names()).toEqual([['build', true]]);
+  });
+
+  test('folders that git does not know; no files, no symlinks, nothing of forge, and nothing elsewhere', async () => {
+    await ensure('build');
+    fs.mkdirSync(tree('notes/deep'), { recursive: true });
+    fs.mkdirSync(tree('.forge-removed-x'));
+    fs.writeFileSync(tree('file'), '');
+    fs.symlinkSync(repo.root, tree('link'));
+    repo.git('worktree', 'add', '--quiet', '--detach', repo.path('elsewhere'));
+    repo.git('worktree', 'add', '--quiet', '--detach', tree('build/inner'));
+    expect(await names()).toEqual([
+      ['build', true],
+      ['notes', false],
+    ]);
+  });
+
+  test('never the main checkout', async () => {
+    project('agents: {worktree_root: ..}\n');
+    expect((await look()).worktrees.map(({ path }) => path)).not.toContain(repo.root);
+  });
+});

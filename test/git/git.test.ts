@@ -1,0 +1,140 @@
+/** Git as forge runs it: nobody is asked, nothing is inherited, and everything ends. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { git, gitOk } from '../../src/git/git.ts';
+import { bundle } from '../support/bundle.ts';
+import { refused } from '../support/commands/world.ts';
+import { startHelper } from '../support/processes.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+import { emptyFolder } from '../support/store/tree.ts';
+
+let repo: Repository;
+beforeEach(() => {
+  repo = new Repository(path.join(emptyFolder(), 'repo'));
+});
+
+const options = (env: Record<string, string> = {}) => ({ cwd: repo.root, env: { ...GIT_ENV, ...env } });
+
+test('an exit code is an answer', async () => {
+  expect(await git(['rev-parse', '--show-toplevel'], options())).toEqual({
+    code: 0,
+    stdout: `${repo.root}\n`,
+    stderr: '',
+  });
+  expect(await git(['rev-parse', '--verify', '--quiet', 'HEAD'], options())).toMatchObject({ code: 1, stdout: '' });
+});
+
+test('one that was not expected is an error with the words of git', async () => {
+  const error = await refused(() => gitOk(['rev-parse', 'nowhere', '--'], options()));
+  expect(error).toMatchObject({ code: 'IO_ERROR', message: "git rev-parse nowhere --: bad revision 'nowhere'" });
+  expect((await gitOk(['rev-parse', 'nowhere', '--'], options(), [128])).code).toBe(128);
+});
+
+test('a process that has no file descriptor left is told so', async () => {
+  const helper = startHelper(
+    await bundle(path.join(import.meta.dirname, '../support/git/git-without-files.ts')),
+    repo.root,
+  );
+  expect(await helper.next()).toEqual({ code: 'IO_ERROR', message: expect.stringContaining('EMFILE') });
+  expect(await helper.ended).toEqual({ code: 0, signal: null });
+});
+
+test('a repository that the environment names is not looked at', async () => {
+  const other = new Repository(path.join(emptyFolder(), 'other'));
+  const hostile = {
+    GIT_DIR: other.path('.git'),
+    GIT_WORK_TREE: other.root,
+    GIT_INDEX_FILE: '/nowhere',
+    GIT_PREFIX: 'x/',
+  };
+  expect((await git(['rev-parse', '--show-toplevel'], options(hostile))).stdout).toBe(`${repo.root}\n`);
+});
+
+describe('nobody is asked', () => {
+  test('for a password, not even by a helper of the user', async () => {
+    const asked = path.join(emptyFolder(), 'asked');
+    const asker = path.join(path.dirname(asked), 'asker');
+    fs.writeFileSync(asker, `#!/bin/sh\ntouch ${asked}\necho secret\n`, { mode: 0o755 });
+    repo.git('config', 'core.askPass', asker);
+    const env = { GIT_ASKPASS: asker, SSH_ASKPASS: asker, DISPLAY: ':9' };
+    repo.git(
+      'config',
+      'alias.ask',
+      "!printf 'protocol=https\\nhost=example.org\\nusername=ann\\n\\n' | git credential fill",
+    );
+    const { stdout } = await git(['-c', 'credential.helper=', 'ask'], options(env));
+    // The helper that always agrees and says nothing.
+    expect(stdout).toContain('password=\n');
+    expect(stdout).not.toContain('secret');
+    expect(fs.existsSync(asked)).toBe(false);
+  });
+
+  test('for a message: the editor is none', async () => {
+    repo.commit({ a: '1' });
+    const env = {
+      GIT_EDITOR: 'false',
+      EDITOR: 'false',
+      GIT_AUTHOR_NAME: 'a',
+      GIT_AUTHOR_EMAIL: 'a',
+      GIT_COMMITTER_NAME: 'a',
+      GIT_COMMITTER_EMAIL: 'a',
+    };
+    expect((await git(['commit', '--amend', '--allow-empty'], options(env))).code).toBe(0);
+  });
+
+  test('on the terminal: git and its hooks have none, and an empty stdin', async () => {
+    repo.commit({ a: '1' });
+    repo.write('.git/hooks/post-checkout', '#!/bin/sh\ncat >stdin\n(: </dev/tty) 2>/dev/null && touch tty\nexit 0\n');
+    fs.chmodSync(repo.path('.git/hooks/post-checkout'), 0o755);
+    expect((await git(['checkout', '-b', 'x'], options())).code).toBe(0);
+    expect(fs.readFileSync(repo.path('stdin'), 'utf8')).toBe('');
+    expect(fs.existsSync(repo.path('tty'))).toBe(false);
+  });
+});
+
+describe('everything ends', () => {
+  test('what takes too long is killed with all that it has started', async () => {
+    repo.commit({ a: '1' });
+    repo.git('config', 'alias.stuck', '!cat .git/fifo');
+    repo.in(repo.root, '-c', 'alias.fifo=!mkfifo .git/fifo', 'fifo');
+    const error = await refused(() => git(['stuck'], { ...options(), timeoutMs: 100 }));
+    expect(error).toMatchObject({ code: 'IO_ERROR', message: 'git stuck: took longer than 0.1 s and was stopped' });
+  });
+
+  test('what prints without end is killed', async () => {
+    repo.git('config', 'alias.flood', '!yes');
+    expect((await refused(() => git(['flood'], options()))).message).toContain('printed more than 16777216 bytes');
+  });
+
+  test('what was killed is an error, not an answer', async () => {
+    repo.git('config', 'alias.dead', '!kill -9 $PPID');
+    expect((await refused(() => git(['dead'], options()))).message).toBe('git dead: was ended by SIGKILL');
+  });
+
+  test('a hook that leaves somebody behind does not hold it up', async () => {
+    repo.commit({ a: '1' });
+    // It holds on to stdout and stderr until the fifo is opened, which nobody does.
+    repo.write('.git/hooks/post-checkout', '#!/bin/sh\nmkfifo .git/fifo\n(cat .git/fifo; :) &\n');
+    fs.chmodSync(repo.path('.git/hooks/post-checkout'), 0o755);
+    try {
+      expect((await git(['checkout', '-b', 'x'], options())).code).toBe(0);
+    } finally {
+      fs.writeFileSync(repo.path('.git/fifo'), '', { flag: 'r+' });
+    }
+  });
+});
+
+describe('what is missing is said', () => {
+  test('git itself', async () => {
+    const error = await refused(() => git(['status'], { cwd: repo.root, env: { PATH: emptyFolder() } }));
+    expect(error).toMatchObject({ code: 'IO_ERROR', message: expect.stringContaining('not installed') });
+    expect(error.hint).toContain('workspace: none');
+  });
+
+  test('the folder', async () => {
+    const error = await refused(() => git(['status'], { cwd: repo.path('gone'), env: GIT_ENV }));
+    expect(error.message).toBe(`git status: there is no folder ${repo.path('gone')}`);
+  });
+});

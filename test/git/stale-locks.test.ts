@@ -1,0 +1,138 @@
+/** A worktree is handed on with a lock in it that a killed git has left: it is removed where nobody can hold it. */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { type DispatchOptions, dispatch } from '../../src/commands/dispatch.ts';
+import { ensureWorktree } from '../../src/commands/ensure-worktree.ts';
+import { release } from '../../src/commands/release.ts';
+import type { Call } from '../../src/commands/shared/session.ts';
+import { planOf, World } from '../support/commands/world.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+
+let world: World;
+let repo: Repository;
+let call: Call;
+let tree: string;
+let lock: string;
+
+beforeEach(() => {
+  world = new World(planOf('build'), 'workspace: worktree\n');
+  repo = new Repository(world.project);
+  world.write('.forge/.gitignore', '*\n');
+  repo.commit({ 'code.txt': 'one\n' });
+  call = { ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } };
+  tree = world.path('.forge/worktrees/build');
+  lock = world.path('.git/worktrees/build/index.lock');
+});
+
+async function claimed(by = call): Promise<DispatchOptions> {
+  const { claim_id, run_id } = await claim(by, { task: 'build' });
+  return { task: 'build', claim: claim_id, run: run_id, phase: 'implement' };
+}
+
+/** Opens an attempt at the task; the one before, if there is one, gives it up first. */
+async function attempted(before?: DispatchOptions, by = call): Promise<DispatchOptions> {
+  if (before !== undefined) await release(by, { task: 'build', claim: before.claim });
+  const options = await claimed(by);
+  await dispatch(by, options);
+  return options;
+}
+
+/** Kills a `git commit` in the worktree that is about to commit; its index is locked by then. */
+function killCommit(): void {
+  repo.write('.git/hooks/pre-commit', '#!/bin/sh\nkill -9 $PPID\n');
+  fs.chmodSync(repo.path('.git/hooks/pre-commit'), 0o755);
+  repo.write('code.txt', 'two\n', tree);
+  const args = ['-c', 'user.name=Ann', '-c', 'user.email=ann@example.org', 'commit', '--all', '--message', 'two'];
+  const { signal } = spawnSync('git', args, { cwd: tree, env: GIT_ENV });
+  expect(signal).toBe('SIGKILL');
+  fs.rmSync(repo.path('.git/hooks/pre-commit'));
+  expect(() => repo.commit({ 'code.txt': 'two\n' }, tree)).toThrow('index.lock');
+}
+
+/** A process that works in `cwd`, with this file open; gone when the test is done. */
+function living(cwd: string, file = '/dev/null'): ChildProcess {
+  const open = fs.openSync(file, 'r');
+  const child = spawn('sleep', ['1000'], { cwd, stdio: [open, 'ignore', 'ignore'] });
+  fs.closeSync(open);
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+const MINE = 'if no git runs there any more, remove it';
+
+describe.runIf(process.platform === 'linux')('a git commit was killed', () => {
+  test('the next attempt can commit, with all that was left', async () => {
+    const first = await attempted();
+    killCommit();
+    await attempted(first);
+    expect(world.warnings).toEqual([`removed ${lock}, which a git that was killed has left`]);
+    expect(repo.in(tree, 'status', '--porcelain')).toBe(' M code.txt');
+    expect(repo.commit({ 'code.txt': 'two\n' }, tree)).toBeTruthy();
+  });
+
+  test('while it was checking out', async () => {
+    const first = await attempted();
+    repo.write('.git/worktrees/build/HEAD.lock', '');
+    await attempted(first);
+    expect(fs.existsSync(repo.path('.git/worktrees/build/HEAD.lock'))).toBe(false);
+  });
+
+  test('in the main checkout: that is a matter of a person', async () => {
+    const first = await attempted();
+    for (const name of ['index.lock', 'HEAD.lock', 'refs/heads/forge/build.lock']) repo.write(`.git/${name}`, '');
+    await attempted(first);
+    for (const name of ['index.lock', 'HEAD.lock', 'refs/heads/forge/build.lock']) {
+      expect(fs.existsSync(repo.path('.git', name)), name).toBe(true);
+    }
+    expect(world.warnings).toEqual([]);
+  });
+
+  test.each<[string, () => ChildProcess]>([
+    ['runs in the worktree', () => living(tree)],
+    ['runs in a folder of it', () => living(fs.mkdtempSync(`${tree}/deep-`))],
+    ['runs where git keeps it', () => living(path.dirname(lock))],
+    ['has a file of it open', () => living('/', `${tree}/code.txt`)],
+    ['has the lock itself open', () => living('/', lock)],
+  ])('but somebody %s, who may hold it', async (_what, start) => {
+    const first = await attempted();
+    killCommit();
+    const child = start();
+    const second = await attempted(first);
+    expect(fs.existsSync(lock)).toBe(true);
+    expect(world.warnings).toEqual([expect.stringContaining(MINE)]);
+    child.kill('SIGKILL');
+    await new Promise((resolve) => child.once('close', resolve));
+    await attempted(second);
+    expect(fs.existsSync(lock)).toBe(false);
+  });
+
+  test('but the worktree is not handed on', async () => {
+    const options = await attempted();
+    killCommit();
+    await dispatch(call, options);
+    await ensureWorktree(call, { task: 'build' });
+    expect(fs.existsSync(lock)).toBe(true);
+    expect(world.warnings).toEqual([]);
+  });
+
+  test.each(['host', 'boot_id', 'pid_ns'])('but on another machine, by its %s', async (name) => {
+    const first = await attempted();
+    killCommit();
+    const machine = { ...call.ctx.machine(), [name]: 'other' };
+    await attempted(first, { ...call, ctx: { ...call.ctx, machine: () => machine } });
+    expect(fs.existsSync(lock)).toBe(true);
+    expect(world.warnings).toEqual([expect.stringContaining(MINE)]);
+  });
+
+  test('but nobody has worked there for forge', async () => {
+    await ensureWorktree(call, { task: 'build' });
+    killCommit();
+    await attempted();
+    expect(fs.existsSync(lock)).toBe(true);
+    expect(world.warnings).toEqual([expect.stringContaining(MINE)]);
+  });
+});

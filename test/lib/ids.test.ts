@@ -1,0 +1,149 @@
+import { describe, expect, test } from 'vitest';
+import { newId } from '../../src/domain/context.ts';
+import { ForgeError } from '../../src/lib/errors.ts';
+import { isTaskId, isUuid, requireTaskId, requireUuid, uuidv7 } from '../../src/lib/ids.ts';
+import { refusal } from '../support/domain/tasks.ts';
+import fc from '../support/properties.ts';
+
+const UUID = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
+
+describe('task ids', () => {
+  test.each(['a', '7', 'build', 'Build.web_2-a', 'a'.repeat(64), 'a..b', 'x-'])('%j is one', (id) => {
+    expect(isTaskId(id)).toBe(true);
+    expect(requireTaskId(id)).toBe(id);
+  });
+
+  test.each([
+    '',
+    '.',
+    '..',
+    '.hidden',
+    '-flag',
+    '_x',
+    'a/b',
+    '../up',
+    'a\\b',
+    'a b',
+    'a\nb',
+    'a\n',
+    'a\0',
+    'é',
+    'a'.repeat(65),
+    '$HOME',
+  ])('%j is none', (id) => {
+    expect(isTaskId(id)).toBe(false);
+    expect(refusal(() => requireTaskId(id))).toBe('INVALID_ID');
+  });
+
+  const nearId = fc
+    .array(
+      fc.oneof({ weight: 20, arbitrary: fc.constantFrom(...'aZ9._-') }, fc.string({ unit: 'binary', maxLength: 1 })),
+    )
+    .map((letters) => letters.join(''));
+
+  test('whatever is one is a single name that stays in its folder', () => {
+    fc.assert(
+      fc.property(nearId, (text) => {
+        if (!isTaskId(text)) return;
+        expect(text).not.toMatch(/[/\\\0\s]/);
+        expect(['.', '..']).not.toContain(text);
+        expect(text.startsWith('-')).toBe(false);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('a refusal shows control characters instead of printing them', () => {
+    expect(() => requireTaskId('a\u001b[31m')).toThrow('"a\\u001b[31m" is not a task id');
+  });
+});
+
+describe('UUIDs', () => {
+  test('are read in any case, and written in lower case', () => {
+    expect(requireUuid(UUID.toUpperCase(), '--claim')).toBe(UUID);
+    expect(isUuid(UUID)).toBe(true);
+    expect(isUuid(UUID.toUpperCase())).toBe(false);
+  });
+
+  test.each([
+    '',
+    'x',
+    `${UUID}\n`,
+    ` ${UUID}`,
+    `{${UUID}}`,
+    UUID.replaceAll('-', ''),
+    `../${UUID}`,
+    UUID.replace('0', 'g'),
+  ])('%j is none', (id) => {
+    expect(refusal(() => requireUuid(id, '--claim'))).toBe('INVALID_ID');
+  });
+
+  test('a refusal says what it was meant for', () => {
+    let thrown: unknown;
+    try {
+      requireUuid('1', '--attempt');
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(ForgeError);
+    expect((thrown as ForgeError).message).toBe('"1" is not a UUID (--attempt)');
+  });
+});
+
+describe('uuidv7', () => {
+  test('is the example of RFC 9562, appendix A.6', () => {
+    // unix_ts_ms 0x017F22E279B0, rand_a 0xCC3, rand_b 0x18C4DC0C0C07398F
+    const random = Uint8Array.of(0x0c, 0xc3, 0x18, 0xc4, 0xdc, 0x0c, 0x0c, 0x07, 0x39, 0x8f);
+    expect(uuidv7(0x017f22e279b0, random)).toBe('017f22e2-79b0-7cc3-98c4-dc0c0c07398f');
+  });
+
+  const moment = fc.integer({ min: 0, max: 2 ** 48 - 1 });
+  const bytes = fc.uint8Array({ minLength: 10, maxLength: 10 });
+
+  test('is a UUID of version 7 and the RFC variant that holds the whole time', () => {
+    fc.assert(
+      fc.property(moment, bytes, (ms, random) => {
+        const made = uuidv7(ms, random);
+        expect(isUuid(made)).toBe(true);
+        expect(made[14]).toBe('7');
+        expect('89ab').toContain(made[19]);
+        expect(Number.parseInt(made.slice(0, 8) + made.slice(9, 13), 16)).toBe(ms);
+      }),
+    );
+  });
+
+  test('sorts by time, whatever chance adds', () => {
+    fc.assert(
+      fc.property(moment, moment, bytes, bytes, (a, b, chanceA, chanceB) => {
+        fc.pre(a < b);
+        expect(uuidv7(a, chanceA) < uuidv7(b, chanceB)).toBe(true);
+      }),
+    );
+  });
+
+  test('every one of its 74 random bits shows', () => {
+    const none = uuidv7(0, new Uint8Array(10));
+    const seen = new Set<string>();
+    for (let bit = 0; bit < 80; bit++) {
+      const random = new Uint8Array(10);
+      random[bit >> 3] = 1 << (bit & 7);
+      const made = uuidv7(0, random);
+      if (made !== none) seen.add(made);
+    }
+    expect(seen.size).toBe(74);
+  });
+
+  test('takes a time between two milliseconds as the earlier one', () => {
+    expect(uuidv7(1.9, new Uint8Array(10))).toBe(uuidv7(1, new Uint8Array(10)));
+  });
+
+  test('newId asks its context for the time and for enough chance', () => {
+    const asked: number[] = [];
+    const randomBytes = (count: number) => {
+      asked.push(count);
+      return new Uint8Array(count).fill(0xff);
+    };
+    expect(newId({ now: () => 0x017f22e279b0, randomBytes })).toBe('017f22e2-79b0-7fff-bfff-ffffffffffff');
+    expect(asked).toEqual([10]);
+  });
+});

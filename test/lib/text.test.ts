@@ -1,0 +1,167 @@
+import { describe, expect, test } from 'vitest';
+import { closest, lastLine, oneLine, plainText } from '../../src/lib/text.ts';
+import fc from '../support/properties.ts';
+
+const ESC = '\u001b';
+const BEL = '\u0007';
+
+describe('plainText', () => {
+  test.each<[what: string, text: string, plain: string]>([
+    ['ordinary text', 'caf\u00e9 \u65e5\u672c \u{1f600} 100%', 'caf\u00e9 \u65e5\u672c \u{1f600} 100%'],
+    ['tabs and newlines', 'a\tb\nc', 'a\tb\nc'],
+    ['a Windows line end', 'a\r\nb', 'a\nb'],
+    ['a lone carriage return, which would write over the line', 'good\rbad', 'goodbad'],
+    ['colours', `${ESC}[31mred${ESC}[0m`, 'red'],
+    ['a colour with sub-parameters', `${ESC}[38:2::1:2:3mx`, 'x'],
+    ['cursor movement', `a${ESC}[2J${ESC}[1;1Hb`, 'ab'],
+    ['a private mode', `${ESC}[?25lx`, 'x'],
+    ['a window title', `${ESC}]0;title${BEL}x`, 'x'],
+    ['a window title that ends with ST', `${ESC}]0;title${ESC}\\x`, 'x'],
+    ['a hyperlink', `${ESC}]8;;https://example.org${ESC}\\text${ESC}]8;;${ESC}\\`, 'text'],
+    ['a device control string', `${ESC}Pq#0;2${ESC}\\x`, 'x'],
+    ['a charset switch', `${ESC}(0x`, 'x'],
+    ['a reset', `${ESC}cx`, 'x'],
+    ['an escape that leads nowhere', `a${ESC}`, 'a'],
+    ['a C1 control introducer', 'a\u009b31mb', 'a31mb'],
+    ['a bell and a backspace', `a${BEL}\u0008b`, 'ab'],
+    ['a null', 'a\0b', 'ab'],
+    ['a delete', 'a\u007fb', 'ab'],
+    ['text that runs the other way', 'abc\u202egpj.exe\u2066x\u2069', 'abcgpj.exex'],
+    ['what cannot be seen', 'pay\u200bpal\u2060\ufeff', 'paypal'],
+    ['line separators', 'a\u2028b\u2029c', 'abc'],
+  ])('%s', (_what, text, plain) => {
+    expect(plainText(text)).toBe(plain);
+  });
+
+  /** Strings that are dense in what terminals act on. */
+  const nasty = fc
+    .array(
+      fc.oneof(
+        fc.string({ unit: 'binary', maxLength: 3 }),
+        fc.constantFrom(ESC, `${ESC}[`, `${ESC}]`, `${ESC}P`, BEL, '\\', '31m', ';', '\r', '\n', '\u009b', '\u202e'),
+      ),
+      { maxLength: 20 },
+    )
+    .map((parts) => parts.join(''));
+
+  test('leaves nothing that a terminal acts on, but tab and newline', () => {
+    fc.assert(
+      fc.property(nasty, (text) => {
+        expect(plainText(text)).not.toMatch(
+          /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/,
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('done twice is done once', () => {
+    fc.assert(
+      fc.property(nasty, (text) => {
+        expect(plainText(plainText(text))).toBe(plainText(text));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('comes to an end with sequences that never do', () => {
+    const hostile = `${ESC}]`.repeat(100_000) + `${ESC}[`.repeat(100_000) + `${ESC}P`.repeat(100_000);
+    expect(plainText(hostile)).not.toContain(ESC);
+  });
+});
+
+describe('oneLine', () => {
+  test.each([
+    ['  a\n\tb  \r\n c ', 'a b c'],
+    [`${ESC}[1mbold${ESC}[0m\nnext`, 'bold next'],
+    ['\n', ''],
+  ])('%j becomes %j', (text, line) => {
+    expect(oneLine(text)).toBe(line);
+  });
+
+  test('cuts what is too long, with an ellipsis that counts', () => {
+    expect(oneLine('abcdef', 6)).toBe('abcdef');
+    expect(oneLine('abcdefg', 6)).toBe('abcde\u2026');
+    expect(oneLine('x'.repeat(500))).toHaveLength(200);
+  });
+});
+
+describe('lastLine', () => {
+  test.each([
+    ['', ''],
+    ['a', 'a'],
+    ['a\nb\n', 'b'],
+    ['a\n  \n\u001b[0m\n', 'a'],
+    ['10%\r20%\r30%', '30%'],
+    ['10%\r20%\r', '20%'],
+    ['a\r\nb  c\r\n', 'b c'],
+    [`a\n${ESC}[2K${ESC}[31mred${ESC}[0m`, 'red'],
+  ])('of %j is %j', (text, line) => {
+    expect(lastLine(text)).toBe(line);
+  });
+
+  test('is cut', () => {
+    expect(lastLine('x\nabcdefg', 6)).toBe('abcde\u2026');
+  });
+});
+
+describe('closest', () => {
+  const KEYS = ['depends_on', 'description', 'priority', 'status', 'title', 'run'];
+  test.each([
+    ['depend_on', 'depends_on'],
+    ['dependson', 'depends_on'],
+    ['pirority', 'priority'],
+    ['Status', 'status'],
+    ['titel', 'title'],
+    ['rnu', 'run'],
+    ['runn', 'run'],
+    ['xyz', null],
+    ['', null],
+    ['completely_else', null],
+  ])('%j is probably %j', (word, near) => {
+    expect(closest(word, KEYS)).toBe(near);
+  });
+
+  test('nothing is close to nothing', () => {
+    expect(closest('status', [])).toBeNull();
+  });
+
+  test('of two the nearer one, and the first of equals', () => {
+    expect(closest('taskk', ['tasks_', 'task'])).toBe('task');
+    expect(closest('task', ['tasc', 'tasd'])).toBe('tasc');
+  });
+
+  test('a word is closest to itself', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ minLength: 1, maxLength: 12 }), { minLength: 1 }), (words) => {
+        const word = words[0] ?? '';
+        expect(closest(word, words)?.toLowerCase()).toBe(word.toLowerCase());
+      }),
+    );
+  });
+
+  test('finds a word behind any one slip', () => {
+    const how = fc.constantFrom('drop', 'double', 'swap', 'replace');
+    fc.assert(
+      fc.property(fc.stringMatching(/^[a-z]{2,12}$/), fc.nat(), how, (word, at, slip) => {
+        const i = at % word.length;
+        const [head, letter, tail] = [word.slice(0, i), word[i] ?? '', word.slice(i + 1)];
+        const slipped = {
+          drop: head + tail,
+          double: head + letter + letter + tail,
+          swap: head + tail.slice(0, 1) + letter + tail.slice(1),
+          replace: `${head}#${tail}`,
+        }[slip];
+        expect(closest(slipped, ['entirely', word, 'different'])).toBe(word);
+      }),
+    );
+  });
+
+  test.each([
+    ['prioritty_', 'priority'],
+    ['dpends_no', 'depends_on'],
+    ['desciptoin', 'description'],
+  ])('finds a longer word behind two slips: %s', (word, near) => {
+    expect(closest(word, KEYS)).toBe(near);
+  });
+});

@@ -1,0 +1,259 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { rebootedSince, type WorkerIdentity } from '../../src/domain/task/identity.ts';
+import { spawnGated, type WorkerExit, type WorkerProcess } from '../../src/process/gated-worker.ts';
+import { groupAlive, stopGroup } from '../../src/process/groups.ts';
+import { thisMachine } from '../../src/process/machine.ts';
+import { groupMembers, lookUp } from '../../src/process/processes.ts';
+import { bundle } from '../support/bundle.ts';
+import { type Helper, killGroup, startHelper, until } from '../support/processes.ts';
+
+const LONG_MS = 600_000;
+const CLAIM = '01920000-0000-7000-8000-000000000001';
+const folder = mkdtempSync(join(tmpdir(), 'forge-test-'));
+const groups: number[] = [];
+let files = 0;
+let starter = '';
+let stopper = '';
+
+beforeAll(async () => {
+  const helper = (name: string) => bundle(fileURLToPath(new URL(`../support/process/${name}.ts`, import.meta.url)));
+  [starter, stopper] = await Promise.all([helper('starter'), helper('stopper')]);
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  groups.splice(0).forEach(killGroup);
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const newPath = () => join(folder, `file-${files++}`);
+
+function identify(worker: WorkerProcess): WorkerIdentity {
+  groups.push(worker.pgid);
+  return { ...thisMachine(), ...worker, claim_id: CLAIM, attempt_id: 'attempt-1' };
+}
+
+const workerOptions = (shell: string) => ({
+  shell,
+  cwd: folder,
+  env: { PATH: process.env['PATH'], FORGE_CLAIM_ID: CLAIM },
+  stdio: { stdin: 'empty', stdout: 'inherit', stderr: 'inherit' } as const,
+});
+
+/** A worker that runs `shell`; it must create $ready (its argument) once it is where the test wants it. */
+async function running(
+  shell: (ready: string) => string,
+): Promise<{ worker: WorkerIdentity; exited: Promise<WorkerExit> }> {
+  const ready = newPath();
+  const started = spawnGated(workerOptions(shell(ready)));
+  if (started.identity === null) throw new Error((await started.exited).spawnError ?? '');
+  const worker = identify(started.identity);
+  started.open();
+  await until('the worker is ready', () => existsSync(ready));
+  return { worker, exited: started.exited };
+}
+
+/** A worker of another process, still behind its gate. */
+async function startedElsewhere(shell: string): Promise<{ helper: Helper; worker: WorkerIdentity }> {
+  const helper = startHelper(starter, { workers: [workerOptions(shell)] });
+  const [started] = (await helper.next()) as WorkerProcess[];
+  if (started === undefined) throw new Error('not started');
+  return { helper, worker: identify(started) };
+}
+
+const sleeping = (ready: string) => `touch ${ready}; exec sleep 1000`;
+const deaf = (ready: string) => `trap '' TERM; touch ${ready}; while :; do sleep 0.05; done`;
+
+/** A leader that ends and leaves one member behind; `prefix` goes before the member's command. */
+async function orphaned(prefix = ''): Promise<WorkerIdentity> {
+  const { worker, exited } = await running((ready) => `${prefix} /bin/sh -c 'touch ${ready}; exec sleep 1000' &`);
+  await exited;
+  await until(
+    'only the member is left',
+    () => lookUp(worker.pid) === 'missing' && groupMembers(worker.pgid).length === 1,
+  );
+  return worker;
+}
+
+describe('stopGroup', () => {
+  test('a worker that obeys is stopped without waiting for the grace to end', async () => {
+    const bye = newPath();
+    const { worker, exited } = await running(
+      (ready) => `exec 2>/dev/null; trap 'touch ${bye}; exit 7' TERM; touch ${ready}; while :; do sleep 0.01; done`,
+    );
+    expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
+    expect(await exited).toEqual({ code: 7, signal: null, spawnError: null });
+    expect(existsSync(bye)).toBe(true);
+  });
+
+  test('a worker that ignores SIGTERM is killed after the grace', async () => {
+    const { worker, exited } = await running(deaf);
+    expect(await stopGroup(worker, { graceMs: 20 })).toBe('stopped');
+    expect(await exited).toEqual({ code: null, signal: 'SIGKILL', spawnError: null });
+    expect(groupMembers(worker.pgid)).toEqual([]);
+  });
+
+  test('an abort ends the grace', async () => {
+    const { worker, exited } = await running(deaf);
+    const abort = new AbortController();
+    const stopping = stopGroup(worker, { graceMs: LONG_MS, signal: abort.signal });
+    abort.abort();
+    expect(await stopping).toBe('stopped');
+    expect(await exited).toMatchObject({ signal: 'SIGKILL' });
+  });
+
+  test('a paused worker is killed after the grace', async () => {
+    const { worker } = await running(sleeping);
+    process.kill(worker.pid, 'SIGSTOP');
+    expect(await stopGroup(worker, { graceMs: 20 })).toBe('stopped');
+  });
+
+  test('a worker that still waits behind its gate is stopped unrun', async () => {
+    const path = newPath();
+    const started = spawnGated(workerOptions(`touch ${path}`));
+    if (started.identity === null) throw new Error('not started');
+    expect(await stopGroup(identify(started.identity), { graceMs: LONG_MS })).toBe('stopped');
+    started.open();
+    await started.exited;
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('another process stops a group whose starter was killed, with grandchildren that ignore SIGTERM and hide their claim', async () => {
+    const ready = newPath();
+    const grandchild = `trap '' TERM; touch ${ready}; while :; do sleep 0.05; done`;
+    const { helper, worker } = await startedElsewhere(`env -i /bin/sh -c "${grandchild}" & wait`);
+    helper.send('open 0');
+    await until('the grandchild runs', () => existsSync(ready));
+    helper.kill('SIGKILL');
+    await helper.ended;
+    expect(groupAlive(worker)).toBe(true);
+    expect(await startHelper(stopper, { worker, graceMs: 100 }).next()).toBe('stopped');
+    expect(groupMembers(worker.pgid)).toEqual([]);
+    expect(groupAlive(worker)).toBe(false);
+  });
+
+  test('members that were seen beside the leader vouch for the group once it has gone', async () => {
+    const member = (ready: string) => `env -i /bin/sh -c "trap '' TERM; touch ${ready}; exec sleep 1000"`;
+    const { worker } = await running((ready) => `${member(ready)} & wait`);
+    const leaderGone = {
+      get aborted() {
+        return lookUp(worker.pid) === 'missing';
+      },
+    };
+    expect(await stopGroup(worker, { graceMs: LONG_MS, signal: leaderGone })).toBe('stopped');
+    expect(groupMembers(worker.pgid)).toEqual([]);
+  });
+
+  test('a group that has ended is gone', async () => {
+    const { worker, exited } = await running((ready) => `touch ${ready}`);
+    await exited;
+    await until('it has left the process table', () => lookUp(worker.pid) === 'missing');
+    expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('gone');
+    expect(groupAlive(worker)).toBe(false);
+  });
+
+  test('a group of which only a zombie is left is gone', async () => {
+    const { helper, worker } = await startedElsewhere('true');
+    // A paused starter does not ask how its worker has ended.
+    helper.kill('SIGSTOP');
+    process.kill(worker.pid, 'SIGKILL');
+    await until('it has become a zombie', () => groupMembers(worker.pgid).length === 0);
+    expect(lookUp(worker.pid)).toMatchObject({ live: false, startedAt: worker.started_at });
+    expect(groupAlive(worker)).toBe(false);
+    expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('gone');
+    helper.kill('SIGKILL');
+    await helper.ended;
+  });
+
+  test.skipIf(process.platform === 'darwin')(
+    'a group without its leader is known by the claim in a member',
+    async () => {
+      const worker = await orphaned();
+      expect(groupAlive(worker)).toBe(true);
+      expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
+      expect(groupMembers(worker.pgid)).toEqual([]);
+    },
+  );
+
+  test.skipIf(process.platform === 'darwin')('one member with the claim vouches for those that hide it', async () => {
+    const { worker, exited } = await running(
+      (ready) => `sleep 1000 & env -i /bin/sh -c 'touch ${ready}; exec sleep 1000' &`,
+    );
+    await exited;
+    await until(
+      'only the members are left',
+      () => lookUp(worker.pid) === 'missing' && groupMembers(worker.pgid).length === 2,
+    );
+    expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
+    expect(groupMembers(worker.pgid)).toEqual([]);
+  });
+
+  test('members that outlive SIGKILL are an error that names them', async () => {
+    const { worker } = await running(sleeping);
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+    await expect(stopGroup(worker, { graceMs: 0 })).rejects.toMatchObject({
+      code: 'IO_ERROR',
+      message: expect.stringContaining(`pid ${worker.pid}`),
+      details: { pgid: worker.pgid, pids: [worker.pid] },
+    });
+    expect(kill.mock.calls).toContainEqual([-worker.pgid, 'SIGKILL']);
+  });
+});
+
+describe('nobody is signalled', () => {
+  const machine = thisMachine();
+  const otherBoot = { boot_id: '00000000-0000-0000-0000-000000000000' };
+  test.each<[string, (worker: WorkerIdentity) => Partial<WorkerIdentity>, 'gone' | 'unverified']>([
+    [
+      'when the number belongs to a process that started at another time',
+      () => ({ started_at: 'ticks:1' }),
+      'unverified',
+    ],
+    ['when the start time is in a form of another tool', () => ({ started_at: '2026-01-01T00:00:00Z' }), 'unverified'],
+    ['when the worker ran on another host', () => ({ host: 'elsewhere.invalid' }), 'unverified'],
+    ['when the worker ran in another pid namespace', () => ({ pid_ns: 'pid:[1]' }), 'unverified'],
+    [
+      'when the machine was started again since',
+      () => otherBoot,
+      rebootedSince({ ...machine, ...otherBoot }, machine) ? 'gone' : 'unverified',
+    ],
+    ['when the group is not led by the recorded process', (worker) => ({ pid: worker.pid + 1 }), 'unverified'],
+    ['when the group is 0', () => ({ pid: 0, pgid: 0, started_at: 'ticks:1' }), 'unverified'],
+    ['when the group is no number that a group can have', () => ({ pid: 1.5, pgid: 1.5 }), 'unverified'],
+  ])('%s', async (_, change, result) => {
+    const { worker } = await running(sleeping);
+    const kill = vi.spyOn(process, 'kill');
+    const changed = { ...worker, ...change(worker) };
+    expect(await stopGroup(changed, { graceMs: 0 })).toBe(result);
+    expect(groupAlive(changed)).toBe(false);
+    // Signal 0 only asks whether somebody is there.
+    expect(kill.mock.calls.filter(([, signal]) => signal !== 0)).toEqual([]);
+    expect(groupMembers(worker.pgid).map((member) => member.pid)).toContain(worker.pid);
+  });
+
+  test('when the leader is gone and no member carries the claim', async () => {
+    const worker = await orphaned('env -i');
+    expect(await stopGroup(worker, { graceMs: 0 })).toBe('unverified');
+    expect(groupAlive(worker)).toBe(false);
+    expect(groupMembers(worker.pgid)).toHaveLength(1);
+  });
+
+  test('when the leader is gone and the members carry another claim', async () => {
+    const worker = await orphaned();
+    expect(await stopGroup({ ...worker, claim_id: '01920000-0000-7000-8000-000000000002' }, { graceMs: 0 })).toBe(
+      'unverified',
+    );
+    expect(groupMembers(worker.pgid)).toHaveLength(1);
+  });
+
+  test('when the group is the one that asks', async () => {
+    const helper = startHelper(stopper, { self: true, graceMs: 0 }, { detached: true });
+    expect(await helper.next()).toBe('unverified');
+    expect(await helper.ended).toEqual({ code: 0, signal: null });
+  });
+});

@@ -1,0 +1,273 @@
+/** What is kept for the next process: used only for what it was made from, and never in anybody's way. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type Cache, type CacheName, cacheOf, NO_CACHE } from '../../src/lib/fs/cache.ts';
+import { loadPlanned, parsePlanText } from '../../src/project/plan-file.ts';
+import { loadSettings } from '../../src/project/settings-file.ts';
+import { layoutOf } from '../../src/store/file/layout.ts';
+import fc from '../support/properties.ts';
+import { emptyFolder } from '../support/store/tree.ts';
+
+let home: string;
+let project: string;
+beforeEach(() => {
+  home = emptyFolder();
+  project = emptyFolder();
+});
+
+const cache = (build: string | null = 'b1', of = project) => cacheOf(of, { XDG_CACHE_HOME: home }, build);
+const kept = (from: Cache, name: CacheName = 'plan') => from.read(name)?.toString() ?? null;
+const LONG = 'ä long text\n'.repeat(50_000);
+
+/** The one file that is below the cache's folder. */
+function onlyFile(): string {
+  const files = fs.readdirSync(home, { recursive: true, encoding: 'utf8' }).map((name) => path.join(home, name));
+  const [file, ...others] = files.filter((each) => fs.statSync(each).isFile());
+  expect(others).toEqual([]);
+  return file ?? '';
+}
+
+describe('a cache', () => {
+  test.each([
+    ['nothing', ''],
+    ['a short text', 'one\ntwo'],
+    ['a long text', LONG],
+  ])('gives back %s', (_, text) => {
+    expect(kept(cache())).toBeNull();
+    cache().write('plan', [text]);
+    expect(kept(cache())).toBe(text);
+    expect(kept(cache(), 'tree')).toBeNull();
+    cache().write('plan', [`${text}.`]);
+    expect(kept(cache())).toBe(`${text}.`);
+    expect(fs.statSync(onlyFile()).mode & 0o777).toBe(0o600);
+  });
+
+  test('gives back as one what was given in parts', () => {
+    const parts = ['first', LONG, '', LONG, LONG, 'ü', LONG, 'last'];
+    cache().write('tree', parts);
+    expect(cache().size('tree')).toBeGreaterThan(Buffer.byteLength(parts.join('')));
+    expect(kept(cache(), 'tree') === parts.join('')).toBe(true);
+  });
+
+  test('stays as it was when what is to be kept can not be had', () => {
+    cache().write('plan', ['before']);
+    const parts = function* () {
+      yield LONG;
+      throw new Error('it can not be had');
+    };
+    cache().write('plan', parts());
+    expect(kept(cache())).toBe('before');
+    expect(fs.readdirSync(path.dirname(onlyFile()))).toEqual(['plan']);
+  });
+
+  test('gives nothing to another build, nor of another project', () => {
+    cache().write('plan', ['text']);
+    expect(kept(cache('b2'))).toBeNull();
+    expect(kept(cache('b1', `${project}/other`))).toBeNull();
+    const file = onlyFile();
+    cache('b1', `${project}/other`).write('plan', ['else']);
+    const other = fs.readdirSync(path.join(home, 'forge')).map((name) => path.join(home, 'forge', name, 'plan'));
+    fs.copyFileSync(file, other.find((each) => each !== file) ?? '');
+    expect(kept(cache('b1', `${project}/other`))).toBeNull();
+  });
+
+  test('gives nothing of a file that does not begin as it should', () => {
+    for (const damaged of ['', 'b', 'b1 "', '\0\0\0\0']) {
+      cache().write('plan', ['text']);
+      fs.writeFileSync(onlyFile(), damaged);
+      expect(cache().read('plan')).toBeNull();
+    }
+  });
+
+  test('gives and keeps nothing where others may write', () => {
+    cache().write('plan', ['text']);
+    fs.chmodSync(path.dirname(onlyFile()), 0o777);
+    expect(kept(cache())).toBeNull();
+    cache().write('plan', ['other']);
+    expect(fs.readFileSync(onlyFile(), 'utf8')).toMatch(/text$/);
+  });
+
+  test('is below the home folder where nothing else is said, and makes no home', () => {
+    cacheOf(project, { HOME: home, XDG_CACHE_HOME: 'relative' }, 'b1').write('plan', ['text']);
+    expect(onlyFile()).toContain(path.join(home, '.cache', 'forge'));
+    const missing = path.join(home, 'missing');
+    const nowhere = cacheOf(project, { HOME: missing }, 'b1');
+    nowhere.write('plan', ['text']);
+    expect(kept(nowhere)).toBeNull();
+    expect(fs.existsSync(missing)).toBe(false);
+  });
+
+  test.each([
+    ['without a home', () => cacheOf(project, {}, 'b1')],
+    ['of no build', () => cache(null)],
+    ['in a file', () => cacheOf(project, { XDG_CACHE_HOME: '/dev/null' }, 'b1')],
+  ])('%s keeps nothing and says nothing', (_, open) => {
+    open().write('plan', ['text']);
+    expect(kept(open())).toBeNull();
+    expect(fs.readdirSync(home)).toEqual([]);
+  });
+
+  test('takes away what killed processes have left, and the caches of projects that are gone', () => {
+    cache().write('plan', ['text']);
+    const file = onlyFile();
+    fs.writeFileSync(`${file}.4711.tmp`, 'half');
+    cache().write('plan', ['more']);
+    expect(onlyFile()).toBe(file);
+    fs.writeFileSync(path.join(home, 'forge', 'notes'), 'mine');
+    fs.rmSync(project, { recursive: true });
+    const next = emptyFolder();
+    cache('b1', next).write('plan', ['next']);
+    expect(fs.existsSync(path.dirname(file))).toBe(false);
+    expect(kept(cache('b1', next))).toBe('next');
+    expect(fs.readFileSync(path.join(home, 'forge', 'notes'), 'utf8')).toBe('mine');
+  });
+});
+
+const TASK = `
+      - id: build
+        title: "Bäu \\u2028 ✓"
+        description: |
+          two
+          lines
+        depends_on: [other]
+        write_globs: ["src/**"]
+        question_budget: { soft: 1 }
+        verify: ["npm test"]
+        timeout: 5m
+        env: { A: 1.10, B: yes, C: "" }
+        retry: [{ retry_on: [network], max_attempts: unlimited, base: 0 }, { max_attempts: 2, jitter: false }]
+        tracker_issue_id: "12"
+        run: "true"`;
+const planWith = (title: string) =>
+  `project: mill\nphases:\n  - id: phase-1\n    name: One\n    tasks:\n      - { id: other, title: ${JSON.stringify(title)}, owner_type: human, run: x, retry: {}, env: {} }${TASK}\n`;
+
+describe('the plan', () => {
+  const file = 'plans/phases.yaml';
+
+  /** Its tasks by name alone, as a command finds them in the project. */
+  function planned(text: string, from: Cache) {
+    fs.mkdirSync(path.join(project, 'plans'), { recursive: true });
+    fs.writeFileSync(path.join(project, file), text);
+    const found = loadPlanned({ layout: layoutOf(project), settings: { plan: null }, cache: from });
+    return found?.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
+  }
+
+  test('is what parsing makes of it, whether it was kept or not', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', minLength: 1 }), (title) => {
+        const text = planWith(`t${title.replace(/[\p{C}\p{Z}]/gu, '_')}`);
+        const kept = cache();
+        const first = parsePlanText({ file, text }, kept);
+        const reads: string[] = [];
+        const counted: Cache = { ...kept, write: (name) => void reads.push(name) };
+        expect(parsePlanText({ file, text }, counted)).toEqual(first);
+        // What was kept was used.
+        expect(reads).toEqual([]);
+        expect(first).toEqual(parsePlanText({ file, text }, NO_CACHE));
+        expect(planned(text, counted)).toEqual(planned(text, NO_CACHE));
+        expect(reads).toEqual([]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('is parsed again where not all of what was kept has come to the disk', () => {
+    const text = planWith('One');
+    const first = parsePlanText({ file, text }, cache());
+    const whole = fs.readFileSync(onlyFile());
+    const half = Math.trunc(whole.length / 2);
+    for (const [begin, end] of [
+      [half, whole.length],
+      [100, 110],
+      [100, half],
+      [whole.length - 5, whole.length],
+    ]) {
+      const zeros = Buffer.from(whole).fill(0, begin, end);
+      for (const left of [zeros, whole.subarray(0, begin)]) {
+        fs.writeFileSync(onlyFile(), left);
+        expect(parsePlanText({ file, text }, cache())).toEqual(first);
+      }
+    }
+  });
+
+  test('is parsed again for any other text, and nothing is kept of one that is wrong', () => {
+    parsePlanText({ file, text: planWith('One') }, cache());
+    const edited = parsePlanText({ file, text: planWith('Two') }, cache());
+    expect(edited.plan.byId.get('other')?.title).toBe('Two');
+    expect(
+      planned(planWith('Two').replace('id: other', 'id: another').replace('[other]', '[another]'), cache()),
+    ).toEqual([
+      { id: 'another', tracker_issue_id: null },
+      { id: 'build', tracker_issue_id: '12' },
+    ]);
+    const wrong = planWith('One').replace('id: other', 'id: ../other');
+    for (let i = 0; i < 2; i++)
+      expect(() => parsePlanText({ file, text: wrong }, cache())).toThrow('in plans/phases.yaml');
+    expect(kept(cache())).toContain('Two');
+  });
+});
+
+describe('the settings', () => {
+  const TEXTS = [
+    '',
+    'version: 1\n',
+    '# all as it is\nversion: 1\n',
+    'agents: { max_parallel: 2 }\nversion: 1\n',
+    'project: { name: "M\u00fchle \u2028" }\nretry: [{ retry_on: [network], max_attempts: unlimited }, { max_attempts: 2 }]\n',
+    'errors: [{ class: net, exit: [7] }]\ntracker: { type: file, path: t.yaml, x: 1 }\nx-mine: 1\n',
+  ];
+
+  /** As a command finds them in the project; and whether anything was kept for the next one. */
+  function settings(text: string, from: Cache) {
+    fs.mkdirSync(path.join(project, '.forge'), { recursive: true });
+    fs.writeFileSync(path.join(project, '.forge/settings.yaml'), text);
+    let keeps = false;
+    const write: Cache['write'] = (name, parts) => {
+      keeps = true;
+      from.write(name, parts);
+    };
+    return { read: loadSettings(layoutOf(project), { ...from, write }), keeps };
+  }
+
+  test('are what parsing makes of them, whether they were kept or not, and of no other text', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...TEXTS), { minLength: 2, maxLength: 6 }), (texts) => {
+        let last: string | null = null;
+        for (const text of texts) {
+          const { read, keeps } = settings(text, cache());
+          expect(read).toEqual(settings(text, NO_CACHE).read);
+          if (last !== null) expect(keeps).toBe(text !== last);
+          last = text;
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('are parsed again where not all of what was kept has come to the disk', () => {
+    const text = TEXTS[3] ?? '';
+    const { read } = settings(text, cache());
+    const whole = fs.readFileSync(onlyFile());
+    for (let begin = 0; begin < whole.length; begin += 7) {
+      for (const left of [
+        Buffer.from(whole).fill(0, begin, Math.min(begin + 40, whole.length)),
+        whole.subarray(0, begin),
+      ]) {
+        fs.writeFileSync(onlyFile(), left);
+        expect(settings(text, cache()).read).toEqual(read);
+      }
+    }
+  });
+
+  test('are not kept where JSON can not say them, or where they are wrong', () => {
+    const endless = 'tracker: { type: file, patience: .inf }\n';
+    for (let i = 0; i < 2; i++) {
+      const { read, keeps } = settings(endless, cache());
+      expect([read.tracker.options['patience'], keeps]).toEqual([Number.POSITIVE_INFINITY, false]);
+      expect(() => settings('agents: { workers: 2 }\n', cache())).toThrow('.forge/settings.yaml');
+    }
+    expect(kept(cache(), 'settings')).toBeNull();
+  });
+});

@@ -1,0 +1,56 @@
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../../src/project/checks.ts';
+import { emptyFolder, record, Tree } from '../support/store/tree.ts';
+
+let tree: Tree;
+beforeEach(() => {
+  tree = new Tree();
+});
+
+describe('what doctor looks at', () => {
+  test('before there is a tree it is the project itself that must be writable', () => {
+    expect(writableTree(tree.layout)).toEqual({ ok: true, path: tree.layout.project });
+    expect(symlinksIn(tree.layout)).toEqual([]);
+    expect(openToOthers(tree.layout)).toEqual([]);
+  });
+
+  test('then the deepest folder of it that there is', async () => {
+    fs.mkdirSync(tree.layout.forge);
+    expect(writableTree(tree.layout).path).toBe(tree.layout.forge);
+    await tree.commit('build', record('build'));
+    expect(writableTree(tree.layout).path).toBe(tree.layout.tasks);
+  });
+
+  // Root may write everywhere.
+  test.skipIf(process.getuid?.() === 0)('a folder without permission is told', async () => {
+    await tree.commit('build', record('build'));
+    fs.chmodSync(tree.layout.tasks, 0o500);
+    expect(writableTree(tree.layout)).toEqual({ ok: false, path: tree.layout.tasks });
+    fs.chmodSync(tree.layout.tasks, 0o700);
+  });
+
+  test('symlinks are named, wherever they lead', async () => {
+    await tree.commit('build', record('build'));
+    fs.symlinkSync(emptyFolder(), tree.at('linked'));
+    fs.symlinkSync('/nowhere/at/all', tree.at('broken'));
+    fs.rmSync(tree.layout.runs, { recursive: true });
+    fs.symlinkSync(emptyFolder(), tree.layout.runs);
+    expect(symlinksIn(tree.layout).sort()).toEqual([tree.layout.runs, tree.at('broken'), tree.at('linked')].sort());
+  });
+
+  test.each([
+    [0o700, false],
+    [0o755, false],
+    [0o770, true],
+    [0o702, true],
+  ])('a folder of mode %o is open to others: %s', async (mode, open) => {
+    await tree.commit('build', record('build'));
+    fs.chmodSync(tree.layout.tasks, mode);
+    expect(openToOthers(tree.layout)).toEqual(open ? [tree.layout.tasks] : []);
+  });
+
+  test('a file system that is gone is not called doubtful', () => {
+    expect(doubtfulFileSystem({ ...tree.layout, project: '/nowhere/at/all' })).toBeNull();
+  });
+});

@@ -1,0 +1,91 @@
+/** Writers that get in each other's way, and the two ways of calling the file system. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { TaskRecord } from '../../../src/domain/task/records.ts';
+import { blocking, yielding } from '../../../src/lib/fs/drivers.ts';
+import { FileStore } from '../../../src/store/file/file-store.ts';
+import { held, id, record, refusal, Tree } from '../../support/store/tree.ts';
+
+let tree: Tree;
+beforeEach(() => {
+  tree = new Tree();
+});
+
+describe('the two drivers', () => {
+  test('do the same to the disk', async () => {
+    const contents = async (driver: typeof blocking) => {
+      const own = new Tree();
+      const store = new FileStore(own.layout, driver);
+      const results: unknown[] = [];
+      for (let version = 0; version < 3; version++) {
+        const change = { expected: version, op: `op-${version}`, record: held('build', version + 1) };
+        results.push(await store.commit('build', change));
+      }
+      results.push(await store.commit('build', { expected: 1, op: 'late', record: held('build') }));
+      results.push(await store.createOnce('build', id(11), 'verdict.json', { version: 1 }, 'v'));
+      results.push(await store.createOnce('build', id(11), 'verdict.json', { version: 2 }, 'w'));
+      await store.settle('build', 'settle');
+      results.push(await store.read('build', { thorough: true }));
+      results.push(
+        await refusal(() =>
+          new FileStore(own.layout, driver).commit('build', { expected: 3, op: 'a/b', record: held('build') }),
+        ),
+      );
+      const files: Record<string, string> = {};
+      for (const name of own.names(own.at('build')))
+        if (fs.statSync(own.at('build', name)).isFile()) files[name] = own.read(own.at('build', name));
+      return { results, files };
+    };
+    const one = await contents(blocking);
+    expect(await contents(yielding)).toEqual(one);
+    expect(Object.keys(one.files)).toContain('v000000003.json');
+    expect(one.results.at(-1)).toBe('IO_ERROR');
+  });
+});
+
+describe('many at once', () => {
+  test('committing on the same version: one wins each time, and nothing is lost', async () => {
+    const WRITERS = 6;
+    const EACH = 20;
+    const stores = Array.from({ length: WRITERS }, () => new FileStore(tree.layout, yielding));
+    const counts = await Promise.all(
+      stores.map(async (store, who) => {
+        let conflicts = 0;
+        for (let done = 0; done < EACH; ) {
+          const read = await store.read('build', { thorough: true });
+          const before = read.record ?? record('build');
+          const tally = {
+            ...(((before as Record<string, unknown>)['tally'] as Record<string, number> | undefined) ?? {}),
+          };
+          tally[who] = (tally[who] ?? 0) + 1;
+          const change = { expected: read.version, op: `w${who}-${done}-${conflicts}`, record: { ...before, tally } };
+          if ((await store.commit('build', change)).kind === 'committed') done++;
+          else conflicts++;
+        }
+        return conflicts;
+      }),
+    );
+    const last = await tree.store.read('build', { thorough: true });
+    expect(last).toMatchObject({ version: WRITERS * EACH, problem: null });
+    expect(Object.values(last.record?.['tally'] as Record<string, number>)).toEqual(Array(WRITERS).fill(EACH));
+    expect(counts.reduce((sum, conflicts) => sum + conflicts)).toBeGreaterThan(0);
+    expect(tree.json(tree.at('build', 'state.json'))['state_version']).toBe(WRITERS * EACH);
+    expect(tree.names(tree.at('build')).filter((name) => /^(\.tmp|aside)/.test(name))).toEqual([]);
+  });
+
+  test('adopting one hand-written tree: one of them makes the first version', async () => {
+    tree.write(tree.at('build', 'state.json'), { version: 1, task_id: 'build', state: 'unclaimed' });
+    const stores = Array.from({ length: 5 }, () => new FileStore(tree.layout, yielding));
+    const results = await Promise.all(
+      stores.map(async (store, who) => {
+        const read = await store.read('build', { thorough: true });
+        const change = { expected: read.version, op: `w${who}`, record: { ...(read.record as TaskRecord), who } };
+        return store.commit('build', change);
+      }),
+    );
+    expect(results.filter((result) => result.kind === 'committed')).toHaveLength(1);
+    const winner = results.findIndex((result) => result.kind === 'committed');
+    expect(await tree.store.read('build', { thorough: true })).toMatchObject({ version: 1, record: { who: winner } });
+  });
+});

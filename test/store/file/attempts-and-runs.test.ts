@@ -1,0 +1,132 @@
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { yielding } from '../../../src/lib/fs/drivers.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { FileStore } from '../../../src/store/file/file-store.ts';
+import { id, refusal, runManifest, T0, Tree } from '../../support/store/tree.ts';
+
+let tree: Tree;
+beforeEach(() => {
+  tree = new Tree();
+});
+
+describe('files of an attempt', () => {
+  const verdict = { version: 1, verdict: 'blocked', summary: 'first' };
+
+  test('are created once', async () => {
+    const create = (value: object) => tree.store.createOnce('build', id(11), 'verdict.json', value, tree.op());
+    expect(await create(verdict)).toBe(true);
+    expect(await create({ ...verdict, summary: 'second' })).toBe(false);
+    expect(await tree.store.readVerdict('build', id(11))).toEqual(verdict);
+    expect(tree.names(tree.at('build', 'attempts', id(11)))).toEqual(['verdict.json']);
+  });
+
+  test('created by many at once are one of theirs, whole', async () => {
+    const values = Array.from({ length: 8 }, (_, i) => ({ ...verdict, summary: `by ${i}`.repeat(500) }));
+    const stores = values.map(() => new FileStore(tree.layout, yielding));
+    const made = await Promise.all(
+      values.map((value, i) => stores[i]?.createOnce('build', id(11), 'verdict.json', value, `w${i}`)),
+    );
+    expect(made.filter(Boolean)).toHaveLength(1);
+    expect(await tree.store.readVerdict('build', id(11))).toEqual(values[made.indexOf(true)]);
+  });
+
+  test('that are not there are null; that are no such file are refused', async () => {
+    expect(await tree.store.readVerdict('build', id(11))).toBeNull();
+    expect(await tree.store.readManifest('build', id(11))).toBeNull();
+    tree.write(tree.at('build', 'attempts', id(11), 'verdict.json'), { version: 1, verdict: 'perhaps' });
+    expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('SCHEMA_INVALID');
+    tree.write(tree.at('build', 'attempts', id(11), 'verdict.json'), '{');
+    expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('SCHEMA_INVALID');
+  });
+
+  test('of an attempt id that is none are refused', async () => {
+    expect(await refusal(() => tree.store.readManifest('build', '../../../x'))).toBe('INVALID_ID');
+    expect(await refusal(() => tree.store.createOnce('build', '..', 'manifest.json', {}, 'op'))).toBe('INVALID_ID');
+  });
+
+  test('are listed oldest first; a damaged one hides no other', async () => {
+    const manifest = (n: number) => ({
+      version: 1,
+      attempt_id: id(n),
+      task_id: 'build',
+      run_id: id(100),
+      claim_id: id(1),
+      generation: 1,
+      phase: 'implement',
+      worktree_path: null,
+      dispatched_at: isoTime(T0),
+    });
+    expect(await tree.store.listAttempts('build')).toEqual([]);
+    for (const n of [13, 11, 12]) await tree.store.createOnce('build', id(n), 'manifest.json', manifest(n), tree.op());
+    tree.write(tree.at('build', 'attempts', id(12), 'manifest.json'), 'rot');
+    fs.mkdirSync(tree.at('build', 'attempts', 'not-an-attempt'));
+    expect((await tree.store.listAttempts('build')).map(({ attempt_id }) => attempt_id)).toEqual([id(11), id(13)]);
+  });
+});
+
+describe('runs', () => {
+  test('are created once, read, ended once, and listed by id', async () => {
+    await tree.store.createRun(runManifest(id(102), { name: 'second' }), tree.op());
+    await tree.store.createRun(runManifest(id(101)), tree.op());
+    expect(await refusal(() => tree.store.createRun(runManifest(id(101)), tree.op()))).toBe('DUPLICATE_ID');
+    expect(await tree.store.readRun(id(102))).toEqual(runManifest(id(102), { name: 'second' }));
+    expect(await tree.store.readRun(id(103))).toBeNull();
+    const ended = { ...runManifest(id(101)), ended_at: isoTime(T0 + 5) };
+    expect(await tree.store.endRun(id(101), isoTime(T0 + 5), tree.op())).toEqual(ended);
+    expect(await tree.store.endRun(id(101), isoTime(T0 + 9), tree.op())).toEqual(ended);
+    expect(await tree.store.endRun(id(103), isoTime(T0), tree.op())).toBeNull();
+    expect(await tree.store.listRuns()).toEqual([ended, runManifest(id(102), { name: 'second' })]);
+    expect(tree.names(tree.layout.run(id(101)))).toEqual(['manifest.json']);
+  });
+
+  test('keep fields that nobody here knows when they end', async () => {
+    await tree.store.createRun({ ...runManifest(id(101)), 'x-team': 'mill' }, tree.op());
+    expect(await tree.store.endRun(id(101), isoTime(T0), tree.op())).toMatchObject({ 'x-team': 'mill' });
+    expect(await tree.store.readRun(id(101))).toMatchObject({ 'x-team': 'mill', ended_at: isoTime(T0) });
+  });
+
+  test('that can not be read are refused by name and left out of the list', async () => {
+    await tree.store.createRun(runManifest(id(101)), tree.op());
+    tree.write(`${tree.layout.run(id(102))}/manifest.json`, { version: 2 });
+    expect(await refusal(() => tree.store.readRun(id(102)))).toBe('SCHEMA_INVALID');
+    expect((await tree.store.listRuns()).map((manifest) => manifest.run_id)).toEqual([id(101)]);
+  });
+
+  test('can be taken back', async () => {
+    await tree.store.createRun(runManifest(id(101)), tree.op());
+    await tree.store.discardRun(id(101));
+    expect(await tree.store.readRun(id(101))).toBeNull();
+    expect(await tree.store.listRuns()).toEqual([]);
+  });
+});
+
+describe('logs', () => {
+  test('give back what was appended, oldest first', async () => {
+    const stream = { log: 'claim-history', taskId: 'build' } as const;
+    expect(await tree.store.readLog(stream)).toEqual([]);
+    fs.mkdirSync(tree.at('build'), { recursive: true });
+    await tree.store.append(stream, { event: 'acquired', generation: 1 });
+    await tree.store.append(stream, { event: 'released', generation: 1 });
+    expect(await tree.store.readLog(stream)).toEqual([
+      { event: 'acquired', generation: 1 },
+      { event: 'released', generation: 1 },
+    ]);
+  });
+
+  test('of attempts and runs are where their owners are', async () => {
+    tree.store.ensureAttempt('build', id(11));
+    await tree.store.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
+    await tree.store.createRun(runManifest(id(101)), tree.op());
+    await tree.store.append({ log: 'notifications', runId: id(101) }, { type: 'done' });
+    expect(tree.has(tree.at('build', 'attempts', id(11), 'events.jsonl'))).toBe(true);
+    expect(tree.has(`${tree.layout.run(id(101))}/notifications.jsonl`)).toBe(true);
+  });
+
+  test('that can not be written or read say so', async () => {
+    const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
+    expect(await refusal(() => tree.store.append(stream, {}))).toBe('IO_ERROR');
+    fs.mkdirSync(tree.at('build', 'attempts', id(11), 'events.jsonl'), { recursive: true });
+    expect(await refusal(() => tree.store.readLog(stream))).toBe('IO_ERROR');
+  });
+});

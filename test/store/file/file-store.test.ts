@@ -1,0 +1,327 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { TaskRecord } from '../../../src/domain/task/records.ts';
+import { ForgeError } from '../../../src/lib/errors.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { FileStore } from '../../../src/store/file/file-store.ts';
+import { RETENTION } from '../../../src/store/file/protocol.ts';
+import { emptyFolder, held, id, record, refusal, runManifest, T0, Tree } from '../../support/store/tree.ts';
+
+let tree: Tree;
+beforeEach(() => {
+  tree = new Tree();
+});
+
+/** The record without the stamp that a commit puts on it. */
+function unstamped({ state, lease, ...rest }: TaskRecord) {
+  return { ...rest, state: { ...state, state_version: 0 }, lease: lease && { ...lease, state_version: 0 } };
+}
+
+describe('a task that nothing has happened to', () => {
+  test('is none, and looking at it makes nothing', async () => {
+    expect(await tree.store.read('build')).toEqual({
+      task_id: 'build',
+      version: 0,
+      origin: 'none',
+      record: null,
+      problem: null,
+      warnings: [],
+      names: [],
+    });
+    expect(await tree.store.list()).toEqual([]);
+    expect(await tree.store.snapshot()).toMatchObject({ tasks: [], runs: [] });
+    expect(await tree.store.stamp('build')).toBe('none');
+    expect(tree.names(tree.layout.project)).toEqual([]);
+  });
+
+  test('is none also with an empty folder', async () => {
+    fs.mkdirSync(tree.at('build'), { recursive: true });
+    expect(await tree.store.read('build')).toMatchObject({ origin: 'none', version: 0, record: null });
+    expect(await tree.store.list()).toEqual(['build']);
+  });
+});
+
+describe('a commit', () => {
+  test('is read back whole, with what nobody here knows in it', async () => {
+    const written: TaskRecord = {
+      ...held('build', 7),
+      'x-note': { deep: [1, { two: 'three' }] },
+    };
+    Object.assign(written.state, { last_error: { class: 'exit.1', message: 'no', odd: true }, 'x-state': 1 });
+    Object.assign(written.lease ?? {}, { 'x-lease': 'kept' });
+    const result = await tree.commit('build', written);
+    expect(result).toMatchObject({ kind: 'committed', version: 1, warnings: [] });
+    const read = await tree.store.read('build', { thorough: true });
+    expect(read).toMatchObject({ origin: 'record', version: 1, problem: null, warnings: [] });
+    expect(unstamped(read.record as TaskRecord)).toEqual(unstamped(written));
+    if (result.kind === 'committed') expect(read.record).toEqual(result.record);
+  });
+
+  test('shows in two views that people and other tools can read', async () => {
+    await tree.commit('build', held('build', 3));
+    expect(tree.json(tree.at('build', 'state.json'))).toMatchObject({
+      version: 1,
+      task_id: 'build',
+      state: 'running',
+      state_version: 1,
+      attempt_count: 1,
+      current_attempt_id: id(11),
+      failure_count: 0,
+      updated_at: isoTime(T0),
+    });
+    expect(tree.json(tree.at('build', 'lease.json'))).toMatchObject({
+      version: 1,
+      claim_id: id(1),
+      task_id: 'build',
+      attempt_id: id(11),
+      owner_run_id: id(100),
+      generation: 3,
+      state_version: 1,
+    });
+    expect(tree.read(tree.at('build', 'state.json'))).toMatch(/^\{\n {2}"version": 1,\n/);
+  });
+
+  test('that ends the lease removes its view', async () => {
+    await tree.commit('build', held('build'));
+    await tree.change('build', (before) => ({ ...before, lease: null }));
+    expect(tree.names(tree.at('build'))).toEqual(['state.json', 'v000000001.json', 'v000000002.json']);
+  });
+
+  test('counts versions and state_version on', async () => {
+    for (let n = 1; n <= 3; n++) {
+      const after = await tree.change('build');
+      expect(after.state.state_version).toBe(n);
+      expect(await tree.store.read('build')).toMatchObject({ version: n });
+    }
+  });
+
+  test('on an older version is a conflict, and changes nothing', async () => {
+    await tree.commit('build', record('build', 'unclaimed'));
+    await tree.commit('build', record('build', 'cancelled'));
+    const before = tree.names(tree.at('build'));
+    for (const expected of [0, 1, 3]) {
+      const change = { expected, op: tree.op(), record: record('build', 'failed') };
+      expect(await tree.store.commit('build', change)).toEqual({ kind: 'conflict' });
+    }
+    expect(tree.names(tree.at('build'))).toEqual(before);
+    expect((await tree.store.read('build')).record?.state.state).toBe('cancelled');
+  });
+
+  test('leaves no unfinished file behind', async () => {
+    for (let i = 0; i < 3; i++) await tree.change('build');
+    expect(tree.names(tree.at('build')).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  test('keeps a bounded number of versions, and goes on from the newest', async () => {
+    for (let i = 0; i < RETENTION.compactAt * 2; i++) await tree.change('build');
+    const versions = tree.names(tree.at('build')).filter((name) => /^v\d+\.json$/.test(name));
+    expect(versions.length).toBeLessThanOrEqual(RETENTION.compactAt);
+    expect(versions.length).toBeGreaterThanOrEqual(RETENTION.kept);
+    expect(await tree.store.read('build')).toMatchObject({ version: RETENTION.compactAt * 2, problem: null });
+    expect((await tree.change('build')).state.state_version).toBe(RETENTION.compactAt * 2 + 1);
+  });
+
+  test('for a task id that could leave its folder is refused', async () => {
+    for (const bad of ['', '..', 'a/b', '../../x', '.git'])
+      expect(await refusal(() => tree.commit(bad, record('build')))).toBe('INVALID_ID');
+    expect(tree.names(tree.layout.project)).toEqual([]);
+  });
+
+  test('that would be too large to be read again is refused, and changes nothing', async () => {
+    await tree.commit('build', record('build', 'unclaimed'));
+    const large = (size: number) => tree.change('build', (before) => ({ ...before, 'x-large': 'x'.repeat(size) }));
+    expect(await refusal(() => large(70_000))).toBe('SCHEMA_INVALID');
+    expect(await tree.store.read('build')).toMatchObject({ version: 1, problem: null });
+    expect(await refusal(() => large(50_000))).toBe('done');
+    expect((await tree.store.read('build', { thorough: true })).warnings).toEqual([]);
+  });
+
+  test('whose view would be too large to be read again is refused too', async () => {
+    // Small as a version, but every element takes a line of its own in a view.
+    const list = Array.from({ length: 15_000 }, () => 1);
+    const change = () => tree.change('build', (before) => ({ ...before, state: { ...before.state, 'x-list': list } }));
+    expect(await refusal(change)).toBe('SCHEMA_INVALID');
+    expect(await tree.store.read('build')).toMatchObject({ origin: 'none' });
+  });
+});
+
+describe('a version that does not hold what was written', () => {
+  const damage: [what: string, spoil: (text: string) => string][] = [
+    ['is cut short', (text) => text.slice(0, -20)],
+    ['is empty', () => ''],
+    ['was edited', (text) => text.replace('cancelled', 'unclaimed')],
+    ['has a flipped bit', (text) => text.replace('2030', '2031')],
+    ['is no JSON under a seal that holds', () => ',"sum":"00000000"}\n'],
+  ];
+  test.each(damage)('because it %s is void: the one before it stands, and is told', async (_what, spoil) => {
+    await tree.commit('build', record('build', 'unclaimed'));
+    await tree.commit('build', record('build', 'cancelled'));
+    const file = tree.at('build', 'v000000002.json');
+    fs.writeFileSync(file, spoil(tree.read(file)));
+    const read = await tree.store.read('build', { thorough: true });
+    expect(read).toMatchObject({ version: 2, problem: null, record: { state: { state: 'unclaimed' } } });
+    expect(read.warnings).toContain('v000000002.json is damaged; the version before it stands');
+    await tree.change('build', (before) => ({ ...before, state: { ...before.state, state: 'failed' } }));
+    expect(await tree.store.read('build')).toMatchObject({
+      version: 3,
+      warnings: [],
+      record: { state: { state: 'failed' } },
+    });
+    expect(tree.json(tree.at('build', 'state.json'))['state']).toBe('failed');
+  });
+
+  test('in all of them: the task can not be read, and is not taken for an untouched one', async () => {
+    await tree.commit('build', record('build', 'unclaimed'));
+    fs.writeFileSync(tree.at('build', 'v000000001.json'), 'x');
+    expect(await tree.store.read('build')).toMatchObject({
+      origin: 'record',
+      record: null,
+      problem: 'none of v000000001.json is whole',
+    });
+  });
+
+  test('of a format that this forge does not know is reported and left alone', async () => {
+    await tree.commit('build', record('build', 'unclaimed'));
+    const { crc32 } = await import('../../../src/lib/checksum.ts');
+    const open = '{"format":2,"n":2,"op":"x","content":"of another age"';
+    const text = `${open},"sum":"${crc32(open)}"}\n`;
+    fs.writeFileSync(tree.at('build', 'v000000002.json'), text);
+    const read = await tree.store.read('build');
+    expect(read).toMatchObject({ record: null, problem: 'version 2: format 2 was written by a newer forge' });
+    expect(await refusal(() => tree.change('build'))).toBe('SCHEMA_INVALID');
+    expect(tree.read(tree.at('build', 'v000000002.json'))).toBe(text);
+  });
+
+  test('does not hide other tasks', async () => {
+    await tree.commit('bad', record('bad'));
+    await tree.commit('good', record('good'));
+    fs.writeFileSync(tree.at('bad', 'v000000001.json'), 'x');
+    const { tasks } = await tree.store.snapshot();
+    expect(tasks.map((read) => [read.task_id, read.problem === null])).toEqual([
+      ['bad', false],
+      ['good', true],
+    ]);
+  });
+});
+
+describe('the tree', () => {
+  test('is private, whatever the umask', async () => {
+    const umask = process.umask(0);
+    try {
+      await tree.commit('build', held('build'));
+      await tree.store.createOnce('build', id(11), 'manifest.json', { version: 1 }, tree.op());
+      await tree.store.append({ log: 'claim-history', taskId: 'build' }, { event: 'acquired' });
+      await tree.store.createRun(runManifest(id(100)), tree.op());
+      await tree.store.append({ log: 'notifications', runId: id(100) }, { type: 'note' });
+    } finally {
+      process.umask(umask);
+    }
+    const modes = new Map<string, string>();
+    const walk = (dir: string): void => {
+      for (const entry of fs.readdirSync(dir, { withFileTypes: true })) {
+        const place = path.join(dir, entry.name);
+        modes.set(path.relative(tree.layout.project, place), (fs.statSync(place).mode & 0o777).toString(8));
+        if (entry.isDirectory()) walk(place);
+      }
+    };
+    walk(tree.layout.project);
+    expect(modes.size).toBeGreaterThan(12);
+    for (const [place, mode] of modes) {
+      expect(`${place} ${mode}`).toBe(
+        `${place} ${fs.statSync(path.join(tree.layout.project, place)).isDirectory() ? '700' : '600'}`,
+      );
+    }
+  });
+
+  test('ignores itself, but for what a person writes', async () => {
+    await tree.commit('build', record('build'));
+    const ignored = tree.read(path.join(tree.layout.forge, '.gitignore')).split('\n');
+    expect(ignored).toEqual(expect.arrayContaining(['orchestrator/', 'logs/', 'worktrees/']));
+    expect(ignored).not.toEqual(expect.arrayContaining(['settings.yaml']));
+  });
+
+  test('leaves a .gitignore that is there as it is', async () => {
+    tree.write(path.join(tree.layout.forge, '.gitignore'), 'mine\n');
+    await tree.commit('build', record('build'));
+    expect(tree.read(path.join(tree.layout.forge, '.gitignore'))).toBe('mine\n');
+  });
+
+  test('lists its tasks by id, and nothing else', async () => {
+    for (const task of ['b', 'a', 'Z', 'a-1']) await tree.commit(task, record(task));
+    tree.write(path.join(tree.layout.tasks, 'README'), 'a file');
+    fs.mkdirSync(path.join(tree.layout.tasks, '.hidden'));
+    fs.mkdirSync(path.join(tree.layout.tasks, 'not a task'));
+    expect(await tree.store.list()).toEqual(['Z', 'a', 'a-1', 'b']);
+    expect((await tree.store.snapshot()).tasks.map((read) => read.task_id)).toEqual(['Z', 'a', 'a-1', 'b']);
+  });
+});
+
+describe('a stamp', () => {
+  test('differs after a change', async () => {
+    await tree.commit('build', record('build'));
+    const before = await tree.store.stamp('build');
+    await tree.change('build');
+    expect(await tree.store.stamp('build')).not.toBe(before);
+  });
+
+  test('stays while nothing happens, once the last change is old enough to be told from the next', async () => {
+    await tree.commit('build', record('build'));
+    const old = new Date(Date.now() - 60_000);
+    fs.utimesSync(tree.at('build'), old, old);
+    const before = await tree.store.stamp('build');
+    expect(await tree.store.stamp('build')).toBe(before);
+  });
+
+  test('never matches while the clock of the file system could miss a change', async () => {
+    await tree.commit('build', record('build'));
+    const now = new Date();
+    fs.utimesSync(tree.at('build'), now, now);
+    expect(await tree.store.stamp('build')).not.toBe(await tree.store.stamp('build'));
+  });
+});
+
+describe('settle', () => {
+  test('writes views again that a killed writer has left behind', async () => {
+    await tree.commit('build', held('build'));
+    const stale = tree.read(tree.at('build', 'state.json'));
+    await tree.change('build', (before) => ({ ...before, lease: null, state: { ...before.state, state: 'failed' } }));
+    fs.writeFileSync(tree.at('build', 'state.json'), stale);
+    await tree.store.settle('build', tree.op());
+    expect(tree.json(tree.at('build', 'state.json'))).toMatchObject({ state: 'failed', state_version: 2 });
+    expect(await tree.store.read('build')).toMatchObject({ version: 2 });
+  });
+});
+
+function layoutUnder(project: string) {
+  const forge = `${project}/.forge`;
+  const orchestrator = `${forge}/orchestrator`;
+  return {
+    project,
+    forge,
+    orchestrator,
+    tasks: `${orchestrator}/tasks`,
+    runs: `${orchestrator}/runs`,
+    task: (task: string) => `${orchestrator}/tasks/${task}`,
+  };
+}
+
+describe('a file system that refuses', () => {
+  test('is told as IO_ERROR with what was being done, and what to do', async () => {
+    const folder = emptyFolder();
+    fs.writeFileSync(path.join(folder, '.forge'), 'a file');
+    const store = new FileStore({ ...tree.layout, ...layoutUnder(folder) });
+    let thrown: unknown;
+    try {
+      await store.commit('build', { expected: 0, op: 'x', record: record('build') });
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(ForgeError);
+    const { code, message, hint, details } = thrown as ForgeError;
+    expect(code).toBe('IO_ERROR');
+    expect(message).toContain(`${folder}/.forge`);
+    expect(details['errno']).toBe('ENOTDIR');
+    expect(hint).toContain('should be a folder is a file');
+  });
+});

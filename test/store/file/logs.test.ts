@@ -1,0 +1,265 @@
+/** Append-only logs, the journal, and the logs that workers write. */
+
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { crc32 } from '../../../src/lib/checksum.ts';
+import { appendLines, readLines } from '../../../src/lib/fs/json-lines.ts';
+import { advised } from '../../../src/lib/fs/locks.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { closeLogs, logFile, openLogs, readFrom, removeAttempt } from '../../../src/store/file/attempt-files.ts';
+import { Journal, type JournalEntry } from '../../../src/store/journal.ts';
+import fc from '../../support/properties.ts';
+import { emptyFolder, refusal, T0, Tree } from '../../support/store/tree.ts';
+
+describe('lines', () => {
+  const file = () => path.join(emptyFolder(), 'log.jsonl');
+
+  test('come back as they were appended, whatever is in them', () => {
+    const entry = fc.dictionary(
+      fc.string({ maxLength: 5 }).filter((key) => key !== 'sum' && key !== '__proto__'),
+      fc.jsonValue({ maxDepth: 2 }),
+      { minKeys: 1, maxKeys: 4 },
+    );
+    const folder = emptyFolder();
+    let n = 0;
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 4 }), (entries) => {
+        const log = path.join(folder, `${++n}.jsonl`);
+        fs.writeFileSync(log, '');
+        for (const value of entries) appendLines(log, [value]);
+        expect(readLines(fs.readFileSync(log, 'utf8'))).toEqual(JSON.parse(JSON.stringify(entries)));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('a line that was torn is the only one that is lost', () => {
+    const log = file();
+    for (const n of [1, 2]) appendLines(log, [{ n, text: 'a line of some length' }]);
+    const whole = fs.readFileSync(log, 'utf8');
+    const second = whole.lastIndexOf('\n');
+    for (let length = second; length < whole.length; length++) {
+      fs.writeFileSync(log, whole.slice(0, length));
+      appendLines(log, [{ n: 3 }]);
+      expect(readLines(fs.readFileSync(log, 'utf8')).map(({ n }) => n)).toEqual([1, 3]);
+    }
+  });
+
+  test.each([
+    ['empty', ''],
+    ['of a person', 'I was here'],
+    ['without a seal', '{"n":9}'],
+    ['whose seal is of something else', '{"n":9,"sum":"00000000"}'],
+    ['that was edited', `{"n":8${sealOf('{"n":9')}`],
+    ['that is no JSON under a seal that holds', `nonsense${sealOf('nonsense')}`],
+    ['that is a list under a seal that holds', `[1${sealOf('[1')}`],
+  ])('a line %s is passed over', (_what, line) => {
+    const log = file();
+    appendLines(log, [{ n: 1 }]);
+    fs.appendFileSync(log, `\n${line}`);
+    appendLines(log, [{ n: 2 }]);
+    expect(readLines(fs.readFileSync(log, 'utf8'))).toEqual([{ n: 1 }, { n: 2 }]);
+  });
+
+  test('are written in one piece each, so that the kernel keeps them apart', () => {
+    const log = file();
+    const writes: number[] = [];
+    const original = fs.writeSync;
+    fs.writeSync = ((...args: Parameters<typeof fs.writeSync>) => {
+      const written = original(...args);
+      writes.push(written);
+      return written;
+    }) as typeof fs.writeSync;
+    try {
+      appendLines(log, [{ text: 'x'.repeat(10_000) }]);
+    } finally {
+      fs.writeSync = original;
+    }
+    expect(writes).toEqual([fs.statSync(log).size]);
+  });
+});
+
+function sealOf(open: string): string {
+  return `,"sum":"${crc32(open)}"}`;
+}
+
+describe('the journal', () => {
+  const verb: JournalEntry = { type: 'verb', verb: 'claim', task_id: 'build' };
+  const setUp = (maxBytes = 1_000_000) => {
+    const tree = new Tree();
+    let now = T0;
+    const journal = new Journal(tree.layout, () => now++, maxBytes);
+    return { tree, journal, logs: path.dirname(tree.layout.log), log: tree.layout.log };
+  };
+  const lines = (log: string) => readLines(fs.readFileSync(log, 'utf8'));
+
+  test('writes each entry with its time', async () => {
+    const { tree, journal, log } = setUp();
+    fs.mkdirSync(tree.layout.forge);
+    await journal.write([verb, { type: 'warning', task_id: null, message: 'odd' }]);
+    expect(lines(log)).toEqual([
+      { ts: isoTime(T0), ...verb },
+      { ts: isoTime(T0 + 1), type: 'warning', task_id: null, message: 'odd' },
+    ]);
+    expect(fs.statSync(log).mode & 0o777).toBe(0o600);
+    expect(fs.statSync(path.dirname(log)).mode & 0o777).toBe(0o700);
+  });
+
+  test('does not make a project of a folder that is none', async () => {
+    const { tree, journal } = setUp();
+    await journal.write([verb]);
+    expect(tree.names(tree.layout.project)).toEqual([]);
+  });
+
+  test('makes nothing when there is nothing to write', async () => {
+    const { tree, journal } = setUp();
+    fs.mkdirSync(tree.layout.forge);
+    await journal.write([]);
+    expect(tree.names(tree.layout.forge)).toEqual([]);
+  });
+
+  test('begins a new file when the old one is full, and loses no line', async () => {
+    const { tree, journal, logs } = setUp(400);
+    fs.mkdirSync(tree.layout.forge);
+    for (let n = 0; n < 12; n++) await journal.write([{ ...verb, task_id: `t${n}` }]);
+    const files = tree.names(logs).filter((name) => name.endsWith('.jsonl'));
+    expect(files.length).toBeGreaterThan(2);
+    expect(files).toContain('orchestrate.jsonl');
+    const kept = files.flatMap((name) => lines(path.join(logs, name)).map(({ task_id }) => task_id));
+    expect(new Set(kept).size).toBe(12);
+    for (const name of files) expect(fs.statSync(path.join(logs, name)).size).toBeLessThan(700);
+  });
+
+  test('keeps the five newest of the full ones, and nothing that is not its own', async () => {
+    const { tree, journal, logs } = setUp(1);
+    fs.mkdirSync(tree.layout.forge);
+    tree.write(path.join(logs, 'notes.txt'), 'mine');
+    for (let n = 0; n < 12; n++) await journal.write([{ ...verb, task_id: `t${n}` }]);
+    const rotated = tree.names(logs).filter((name) => /^orchestrate\..+\.jsonl$/.test(name));
+    expect(rotated).toHaveLength(5);
+    expect(rotated.flatMap((name) => lines(path.join(logs, name)).map(({ task_id }) => task_id))).toEqual([
+      't6',
+      't7',
+      't8',
+      't9',
+      't10',
+    ]);
+    expect(tree.read(path.join(logs, 'notes.txt'))).toBe('mine');
+  });
+
+  test('that can not be written stops nobody', async () => {
+    const { tree, journal, log } = setUp();
+    fs.mkdirSync(log, { recursive: true });
+    await journal.write([verb]);
+    expect(tree.names(log)).toEqual([]);
+    fs.rmSync(path.dirname(log), { recursive: true });
+    tree.write(path.dirname(log), 'a file');
+    await journal.write([verb]);
+    expect(tree.read(path.dirname(log))).toBe('a file');
+  });
+});
+
+describe('work under an advisory lock', () => {
+  test('is done, and the lock given back', async () => {
+    const file = path.join(emptyFolder(), 'log');
+    fs.writeFileSync(file, '');
+    let done = 0;
+    await advised(file, () => done++);
+    await advised(file, () => done++);
+    expect(done).toBe(2);
+    expect(fs.existsSync(`${file}.lock`)).toBe(false);
+  });
+
+  test('is done also when somebody else holds it, after a bounded wait', async () => {
+    const file = path.join(emptyFolder(), 'log');
+    fs.writeFileSync(file, '');
+    fs.mkdirSync(`${file}.lock`);
+    let done = 0;
+    await advised(file, () => done++);
+    expect(done).toBe(1);
+    expect(fs.existsSync(`${file}.lock`)).toBe(true);
+  });
+});
+
+describe('the logs of a worker', () => {
+  test('are made once, private, and written through what is handed out', async () => {
+    const dir = emptyFolder();
+    const logs = openLogs(dir);
+    fs.writeSync(logs.stdout, 'out');
+    fs.writeSync(logs.stderr, 'err');
+    closeLogs(logs);
+    expect(readFrom(logFile(dir, 'stdout'), 0)).toEqual({ text: 'out', next: 3 });
+    expect(readFrom(logFile(dir, 'stderr'), 0)).toEqual({ text: 'err', next: 3 });
+    expect(fs.statSync(logFile(dir, 'stdout')).mode & 0o777).toBe(0o600);
+    expect(() => fs.writeSync(logs.stdout, 'x')).toThrow('EBADF');
+    expect(await refusal(() => openLogs(dir))).toBe('IO_ERROR');
+    removeAttempt(dir);
+    expect(fs.existsSync(dir)).toBe(false);
+    removeAttempt(dir);
+  });
+
+  const written = (content: string | Buffer) => {
+    const file = path.join(emptyFolder(), 'stdout.log');
+    fs.writeFileSync(file, content);
+    return file;
+  };
+
+  test('are read from where the last look ended', () => {
+    const file = written('first\n');
+    const { next } = readFrom(file, 0);
+    expect(readFrom(file, next)).toEqual({ text: '', next });
+    fs.appendFileSync(file, 'second\n');
+    expect(readFrom(file, next)).toEqual({ text: 'second\n', next: 13 });
+  });
+
+  test('are read in pieces of 64 KiB', () => {
+    const file = written('x'.repeat(70_000));
+    const first = readFrom(file, 0);
+    expect(first).toMatchObject({ next: 65_536 });
+    expect(readFrom(file, first.next)).toEqual({ text: 'x'.repeat(70_000 - 65_536), next: 70_000 });
+  });
+
+  test('are read from their end', () => {
+    expect(readFrom(written('0123456789'), -4)).toEqual({ text: '6789', next: 10 });
+    expect(readFrom(written('01'), -4)).toEqual({ text: '01', next: 2 });
+  });
+
+  test('give a character only when all of it is there, however they are cut', () => {
+    const text = 'a\u00e9\u20ac\u{1f600}z\u{10ffff}';
+    const bytes = Buffer.from(text, 'utf8');
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const file = written(bytes.subarray(0, cut));
+      const first = readFrom(file, 0);
+      expect(first.text).not.toContain('\ufffd');
+      fs.writeFileSync(file, bytes);
+      const second = readFrom(file, first.next);
+      expect(first.text + second.text).toBe(text);
+    }
+  });
+
+  test('that are no text at all are read to their end all the same', () => {
+    const file = written(Buffer.from([0xff, 0xfe, 0x80, 0x80, 0x80, 0x80, 0x00]));
+    expect(readFrom(file, 0).next).toBe(7);
+  });
+
+  test('that were cut short since give nothing until they have grown again', () => {
+    const file = written('0123456789');
+    fs.truncateSync(file, 2);
+    expect(readFrom(file, 10)).toEqual({ text: '', next: 10 });
+  });
+
+  test.each<[what: string, make: (file: string) => void]>([
+    ['nothing', () => {}],
+    ['a folder', (file) => fs.mkdirSync(file)],
+    ['a symlink', (file) => fs.symlinkSync('/etc/hostname', file)],
+    ['a pipe that nobody writes to', (file) => execFileSync('mkfifo', [file])],
+  ])('%s in their place is empty', (_what, make) => {
+    const file = path.join(emptyFolder(), 'stdout.log');
+    make(file);
+    expect(readFrom(file, 0)).toEqual({ text: '', next: 0 });
+    expect(readFrom(file, -100)).toEqual({ text: '', next: 0 });
+    expect(readFrom(file, 7)).toEqual({ text: '', next: 7 });
+  });
+});

@@ -1,0 +1,184 @@
+/** Nobody who can put a symlink into the tree gets to choose where forge reads or writes. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { RunManifest } from '../../../src/domain/task/records.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { symlinksIn } from '../../../src/project/checks.ts';
+import { Journal } from '../../../src/store/journal.ts';
+import { emptyFolder, held, id, refusal, T0, Tree } from '../../support/store/tree.ts';
+
+const RUN: RunManifest = { version: 1, run_id: id(100), started_at: isoTime(T0), name: null, host: 'mill' };
+
+let tree: Tree;
+let outside: string;
+beforeEach(async () => {
+  tree = new Tree();
+  outside = emptyFolder();
+  await tree.commit('build', held('build'));
+  await tree.store.createOnce('build', id(11), 'manifest.json', { version: 1 }, tree.op());
+  await tree.store.createRun(RUN, tree.op());
+});
+
+/** Moves `place` out of the tree and leaves a symlink to it. */
+function moveOut(place: string): string {
+  const target = path.join(outside, path.basename(place));
+  fs.renameSync(place, target);
+  fs.symlinkSync(target, place);
+  return target;
+}
+
+/** Every path below `dir` with its content. */
+function contents(dir: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const entry of fs.readdirSync(dir, { recursive: true, withFileTypes: true })) {
+    const place = path.join(entry.parentPath, entry.name);
+    found[place] = entry.isFile() ? fs.readFileSync(place, 'utf8') : '';
+  }
+  return found;
+}
+
+type Request = (store: Tree) => unknown;
+
+const ON_TASKS: [what: string, request: Request][] = [
+  ['reading a task', ({ store }) => store.read('build')],
+  ['changing a task', ({ store }) => store.commit('build', { expected: 1, op: 'x', record: held('build') })],
+  ['changing a new task', ({ store }) => store.commit('other', { expected: 0, op: 'x', record: held('other') })],
+  ['settling a task', ({ store }) => store.settle('build', 'x')],
+  ['a file of an attempt', ({ store }) => store.createOnce('build', id(12), 'manifest.json', {}, 'x')],
+  ['the manifest of an attempt', ({ store }) => store.readManifest('build', id(11))],
+  ['a verdict', ({ store }) => store.readVerdict('build', id(11))],
+  ['a log', ({ store }) => store.readLog({ log: 'claim-history', taskId: 'build' })],
+  ['a line of a log', ({ store }) => store.append({ log: 'claim-history', taskId: 'build' }, { event: 'acquired' })],
+];
+
+const ON_RUNS: [what: string, request: Request][] = [
+  ['opening a run', ({ store }) => store.createRun({ ...RUN, run_id: id(101) }, 'x')],
+  ['reading a run', ({ store }) => store.readRun(id(100))],
+  ['ending a run', ({ store }) => store.endRun(id(100), isoTime(T0), 'x')],
+  ['taking a run back', ({ store }) => store.discardRun(id(100))],
+  ['a line of a log of a run', ({ store }) => store.append({ log: 'notifications', runId: id(100) }, { type: 'done' })],
+];
+
+const ON_ALL: [what: string, request: Request][] = [
+  ['listing tasks', ({ store }) => store.list()],
+  ['a snapshot', ({ store }) => store.snapshot()],
+];
+
+describe('a symlink in place of the orchestrator folder', () => {
+  test.each([...ON_TASKS, ...ON_RUNS, ...ON_ALL])('%s is refused', async (_what, request) => {
+    moveOut(tree.layout.orchestrator);
+    const before = contents(outside);
+    expect(await refusal(() => request(tree))).toBe('IO_ERROR');
+    expect(contents(outside)).toEqual(before);
+  });
+});
+
+describe('a symlink in place of the tasks folder', () => {
+  test.each([...ON_TASKS, ...ON_ALL])('%s is refused', async (_what, request) => {
+    moveOut(tree.layout.tasks);
+    const before = contents(outside);
+    expect(await refusal(() => request(tree))).toBe('IO_ERROR');
+    expect(contents(outside)).toEqual(before);
+  });
+});
+
+describe('a symlink in place of the runs folder', () => {
+  test.each([...ON_RUNS, ['a list of runs', ({ store }) => store.listRuns()] satisfies [string, Request]])(
+    '%s is refused',
+    async (_what, request) => {
+      moveOut(tree.layout.runs);
+      const before = contents(outside);
+      expect(await refusal(() => request(tree))).toBe('IO_ERROR');
+      expect(contents(outside)).toEqual(before);
+    },
+  );
+});
+
+describe('a symlink in place of a task', () => {
+  test.each(ON_TASKS.filter(([what]) => what !== 'changing a new task'))('%s is refused', async (_what, request) => {
+    moveOut(tree.at('build'));
+    const before = contents(outside);
+    expect(await refusal(() => request(tree))).toBe('IO_ERROR');
+    expect(contents(outside)).toEqual(before);
+  });
+
+  test('it is no task to list, and doctor names it', async () => {
+    moveOut(tree.at('build'));
+    expect(await tree.store.list()).toEqual([]);
+    expect(symlinksIn(tree.layout)).toEqual([tree.at('build')]);
+  });
+});
+
+describe('a symlink in place of a run', () => {
+  test('reading and ending it are refused, and it is not listed', async () => {
+    moveOut(tree.layout.run(id(100)));
+    const before = contents(outside);
+    expect(await refusal(() => tree.store.readRun(id(100)))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.store.endRun(id(100), isoTime(T0), 'x'))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.store.createRun(RUN, 'x'))).toBe('IO_ERROR');
+    expect(await tree.store.listRuns()).toEqual([]);
+    expect(contents(outside)).toEqual(before);
+  });
+});
+
+describe('a symlink in place of an attempt', () => {
+  test.each([
+    ['its folder', () => tree.at('build', 'attempts', id(11))],
+    ['the folder of all', () => tree.at('build', 'attempts')],
+  ])('%s is never written through', async (_what, place) => {
+    moveOut(place());
+    const before = contents(outside);
+    expect(await refusal(() => tree.store.createOnce('build', id(11), 'verdict.json', {}, 'x'))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.store.ensureAttempt('build', id(11)))).toBe('IO_ERROR');
+    expect(contents(outside)).toEqual(before);
+  });
+
+  test.each([
+    ['its folder', () => tree.at('build', 'attempts', id(11))],
+    ['the folder of all', () => tree.at('build', 'attempts')],
+  ])('%s is never read through', async (_what, place) => {
+    moveOut(place());
+    const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
+    expect(await refusal(() => tree.store.readManifest('build', id(11)))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.store.readLog(stream))).toBe('IO_ERROR');
+  });
+});
+
+describe('a symlink in place of a file', () => {
+  test('a version is void, and what it points at is not read', async () => {
+    await tree.change('build', (before) => ({ ...before, state: { ...before.state, failure_count: 9 } }));
+    moveOut(tree.at('build', 'v000000002.json'));
+    const read = await tree.store.read('build', { thorough: true });
+    expect(read).toMatchObject({ version: 2, record: { state: { failure_count: 0 } } });
+    expect(read.warnings[0]).toContain('v000000002.json is damaged');
+  });
+
+  test('a log is neither read nor written', async () => {
+    const stream = { log: 'claim-history', taskId: 'build' } as const;
+    await tree.store.append(stream, { event: 'acquired' });
+    const target = moveOut(tree.at('build', 'claim-history.jsonl'));
+    const text = fs.readFileSync(target, 'utf8');
+    expect(await refusal(() => tree.store.append(stream, { event: 'released' }))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.store.readLog(stream))).toBe('IO_ERROR');
+    expect(fs.readFileSync(target, 'utf8')).toBe(text);
+  });
+
+  test.each(['orchestrate.jsonl', 'logs'])('the journal writes nothing through %s', async (what) => {
+    const journal = new Journal(tree.layout, () => T0, 1_000_000);
+    await journal.write([{ type: 'verb', verb: 'claim', task_id: 'build' }]);
+    const logs = path.dirname(tree.layout.log);
+    moveOut(what === 'logs' ? logs : tree.layout.log);
+    const before = contents(outside);
+    await journal.write([{ type: 'verb', verb: 'release', task_id: 'build' }]);
+    expect(contents(outside)).toEqual(before);
+  });
+});
+
+test('the project and its .forge may be behind a symlink: that is where a person put them', async () => {
+  moveOut(tree.layout.forge);
+  expect(await tree.store.read('build')).toMatchObject({ version: 1, problem: null });
+  expect((await tree.change('build')).state.state_version).toBe(2);
+});

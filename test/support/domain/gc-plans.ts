@@ -1,0 +1,48 @@
+/** The plan of a snapshot in a line, and what its items look like. */
+
+import { expect } from 'vitest';
+import type { SeenIssue, SeenTask } from '../../../src/domain/gc/gc-plan.ts';
+import { type GcOptions, type GcPlanRow, planGc } from '../../../src/domain/gc/plan-gc.ts';
+import { TASK_STATES, type TaskState } from '../../../src/domain/task/records.ts';
+import { IN_FLIGHT_STATES } from '../../../src/domain/task/states.ts';
+import { seenLease, snapshot, task } from './snapshots.ts';
+import { frozen } from './tasks.ts';
+
+export type Fields = Parameters<typeof snapshot>[0];
+
+export const IDENTITY = { version: 7, digest: 'd7' };
+/** Nobody works on the task. */
+export const FREE = TASK_STATES.filter((state) => !(IN_FLIGHT_STATES as readonly TaskState[]).includes(state));
+
+export function rows(fields: Fields, options: GcOptions = {}): readonly GcPlanRow[] {
+  return planGc(frozen(snapshot(fields)), options).rows;
+}
+
+/** One task, and the rows that it leads to. */
+export const of = (seen: SeenTask, issues?: SeenIssue[], rest: Fields = {}) =>
+  rows({ tasks: [seen], ...(issues === undefined ? {} : { issues }), ...rest });
+
+export const acts = (list: readonly GcPlanRow[]) => list.map(({ row, action }) => `${row} ${action}`);
+
+/** The only item of a list, whole. */
+export function only(list: readonly GcPlanRow[]): GcPlanRow {
+  expect(acts(list)).toHaveLength(1);
+  return list[0] as GcPlanRow;
+}
+
+export const stale = (state: TaskState, fields: Partial<SeenTask> = {}) =>
+  task(state, { lease: seenLease('stale'), ...fields });
+
+export const report = (row: number, kind: string, reason: string, more = {}, rest = {}) => ({
+  row,
+  task_id: 'build',
+  action: 'report_orphan',
+  severity: 'warning',
+  reason,
+  payload: { kind, ...more },
+  identity: IDENTITY,
+  ...rest,
+});
+
+export const unreadable = (row: number, reason: string, more = {}) =>
+  report(row, 'unreadable', reason, more, { severity: 'error' });

@@ -1,0 +1,78 @@
+/** Looks at the files of a task from outside: what must hold whatever was killed. */
+
+import fs from 'node:fs';
+import { expect } from 'vitest';
+import type { TaskRecord } from '../../../src/domain/task/records.ts';
+import { decodeVersion, isSealedView, versionNumber, viewsOf } from '../../../src/store/file/record-file.ts';
+
+/** Where everything of a task is. */
+export function taskDir(dir: string, taskId: string): string {
+  return `${dir}/.forge/orchestrator/tasks/${taskId}`;
+}
+
+export interface TaskFiles {
+  /** Number of the newest version; 0 when there is none. */
+  newest: number;
+  record: TaskRecord | null;
+}
+
+/**
+ * Reads the version files of a task. Fails unless every one of them is whole, no generation ever had two claims, and
+ * neither generations nor attempts ever went back.
+ */
+export function auditTask(dir: string, taskId: string): TaskFiles {
+  const folder = taskDir(dir, taskId);
+  const names = fs.existsSync(folder) ? fs.readdirSync(folder) : [];
+  const numbers = names.flatMap((name) => versionNumber(name) ?? []).sort((a, b) => a - b);
+  const claims = new Map<number, string>();
+  let last: TaskRecord | null = null;
+  for (const number of numbers) {
+    const name = names.find((candidate) => versionNumber(candidate) === number);
+    const decoded = decodeVersion(fs.readFileSync(`${folder}/${name}`, 'utf8'));
+    if (decoded.kind !== 'valid') throw new Error(`${name} of task ${taskId} is ${decoded.kind}`);
+    const { record } = decoded.version;
+    if (record.lease !== null) {
+      const { generation, claim_id } = record.lease;
+      expect(claims.get(generation) ?? claim_id, `generation ${generation} of task ${taskId}`).toBe(claim_id);
+      claims.set(generation, claim_id);
+      expect(record.memo.generation).toBe(generation);
+    }
+    if (last !== null) {
+      expect(record.memo.generation).toBeGreaterThanOrEqual(last.memo.generation);
+      expect(record.state.attempt_count).toBeGreaterThanOrEqual(last.state.attempt_count);
+      expect(record.state.state_version).toBeGreaterThan(last.state.state_version);
+    }
+    last = record;
+  }
+  return { newest: numbers.at(-1) ?? 0, record: last };
+}
+
+/** The views must say what the newest version says; a crash may leave them behind, the next change may not. */
+export function expectViewsOf(dir: string, taskId: string, record: TaskRecord): void {
+  const wanted = viewsOf(record);
+  for (const name of ['state.json', 'lease.json'] as const) {
+    const file = `${taskDir(dir, taskId)}/${name}`;
+    const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null;
+    expect(content(text), `${name} of task ${taskId}`).toEqual(content(wanted[name]));
+    if (text !== null) expect(isSealedView(text), `${name} of task ${taskId} is as forge wrote it`).toBe(true);
+  }
+}
+
+/** Views that nobody has brought up to date since a crash: as forge once wrote them, and not ahead of the record. */
+export function expectOlderViews(dir: string, taskId: string, record: TaskRecord): void {
+  for (const name of ['state.json', 'lease.json'] as const) {
+    const file = `${taskDir(dir, taskId)}/${name}`;
+    if (!fs.existsSync(file)) continue;
+    const text = fs.readFileSync(file, 'utf8');
+    expect(isSealedView(text), `${name} of task ${taskId} is as forge wrote it`).toBe(true);
+    const { state_version } = JSON.parse(text) as { state_version: number };
+    expect(state_version).toBeLessThanOrEqual(record.state.state_version);
+  }
+}
+
+/** What a view says. Its checksum is over its text, in which the order of the keys may differ. */
+function content(view: string | null): unknown {
+  if (view === null) return null;
+  const { checksum: _checksum, ...rest } = JSON.parse(view) as Record<string, unknown>;
+  return rest;
+}

@@ -1,0 +1,133 @@
+/** Tasks in a real repository, whose workers play in worktrees of their own: who is started there, asked, and left behind. */
+
+import fs from 'node:fs';
+import { FORGE } from '../cli.ts';
+import { GIT_ENV, Repository } from '../repository.ts';
+import { LiveForge, type RunEvent } from './forge.ts';
+import { freshPlace } from './project.ts';
+
+/** Longer than a test may take. */
+const FOREVER_MS = 3_600_000;
+
+export class GitPlay {
+  readonly repository: Repository;
+  readonly dir: string;
+  /** For marks and complaints; outside of the repository. */
+  readonly folder: string;
+  readonly #live: LiveForge[] = [];
+
+  /** `place`: where one like it was copied to; left out: begins anew. */
+  constructor(place: string = freshPlace()) {
+    this.dir = `${place}/repository`;
+    this.folder = `${place}/play`;
+    fs.mkdirSync(this.folder, { recursive: true });
+    fs.writeFileSync(`${this.folder}/options.json`, '[{"id":"keep","label":"Keep"},{"id":"drop","label":"Drop"}]');
+    this.repository = new Repository(this.dir);
+    this.repository.git('config', 'user.name', 'Ann');
+    this.repository.git('config', 'user.email', 'ann@example.org');
+  }
+
+  git(...args: string[]): string {
+    return this.repository.git(...args);
+  }
+
+  /** What forge, its git and its workers are given. */
+  get env(): Record<string, string> {
+    return { ...GIT_ENV, FAULT_PLAY: this.folder, FAULT_NODE: process.execPath, FAULT_FORGE: FORGE };
+  }
+
+  forge(...args: string[]): LiveForge {
+    return this.forgeWith({}, ...args);
+  }
+
+  /** One that is given more variables. */
+  forgeWith(env: Record<string, string>, ...args: string[]): LiveForge {
+    const live = new LiveForge(this.dir, args, { ...this.env, ...env });
+    this.#live.push(live);
+    return live;
+  }
+
+  /** Runs to the end, however many at once, while what is asked is answered. How each ended. */
+  async runAll(
+    runs: number,
+    unanswered: string | null = null,
+  ): Promise<{ run: LiveForge; end: Awaited<LiveForge['ended']> }[]> {
+    const live = Array.from({ length: runs }, () => this.forge('run', '--max-parallel', '3'));
+    await Promise.all(live.map((run) => this.#answerIn(run, unanswered)));
+    return Promise.all(live.map(async (run) => ({ run, end: await run.ended })));
+  }
+
+  /** Answers whenever a run says that something is asked, until it ends. */
+  async #answerIn(run: LiveForge, unanswered: string | null): Promise<void> {
+    const seen = new Set<RunEvent>();
+    const isNew = (event: RunEvent) =>
+      event.type === 'question_opened' && event['task_id'] !== unanswered && !seen.has(event);
+    for (;;) {
+      const event = await run.event('a question', isNew, FOREVER_MS).catch(() => null);
+      if (event === null) return;
+      seen.add(event);
+      await this.answerAll(unanswered);
+    }
+  }
+
+  /** Answers whatever is open, with both options at once; the first counts. Nobody answers for `unanswered`. */
+  async answerAll(unanswered: string | null = null): Promise<void> {
+    const open = await this.#open();
+    await Promise.all(
+      open
+        .filter(({ task_id }) => task_id !== unanswered)
+        .flatMap(({ question_id }) =>
+          ['keep', 'drop'].map((option) => this.forge('answer', question_id, '--option', option).ended),
+        ),
+    );
+  }
+
+  async #open(): Promise<{ question_id: string; task_id: string }[]> {
+    const asked = this.forge('questions', '--open');
+    await asked.ended;
+    const [answer] = asked.events as unknown as { data: { questions: { question_id: string; task_id: string }[] } }[];
+    return answer?.data.questions ?? [];
+  }
+
+  has(mark: string): boolean {
+    return fs.existsSync(`${this.folder}/${mark}`);
+  }
+
+  mark(name: string, text = ''): void {
+    fs.writeFileSync(`${this.folder}/${name}`, text);
+  }
+
+  /** The lines of a file that the workers write to. */
+  lines(name: string): string[] {
+    return this.has(name) ? fs.readFileSync(`${this.folder}/${name}`, 'utf8').trimEnd().split('\n') : [];
+  }
+
+  /** What workers have complained about; empty when all was well. */
+  violations(): string {
+    return this.lines('violations').join('\n');
+  }
+
+  /** Processes that still play here; null where that can't be seen. */
+  leftovers(): string[] | null {
+    if (!fs.existsSync('/proc/self/environ')) return null;
+    const mark = `FAULT_PLAY=${this.folder}`;
+    return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && environ(name).includes(mark));
+  }
+
+  cleanUp(): void {
+    for (const live of this.#live) live.signal('SIGKILL');
+    for (const pid of this.leftovers() ?? []) {
+      try {
+        process.kill(Number(pid), 'SIGKILL');
+      } catch {}
+    }
+  }
+}
+
+function environ(pid: string): string[] {
+  try {
+    return fs.readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+  } catch {
+    return [];
+  }
+}

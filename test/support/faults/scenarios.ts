@@ -1,0 +1,259 @@
+/** Commands that a fault is put into: the tree that each is started on, and what each may leave behind. */
+
+import fs from 'node:fs';
+import { expect } from 'vitest';
+import { answer } from '../../../src/commands/answer.ts';
+import { claim } from '../../../src/commands/claim.ts';
+import { type CompleteOptions, complete } from '../../../src/commands/complete.ts';
+import { dispatch } from '../../../src/commands/dispatch.ts';
+import { heartbeat } from '../../../src/commands/heartbeat.ts';
+import { question } from '../../../src/commands/question.ts';
+import { release } from '../../../src/commands/release.ts';
+import type { Call } from '../../../src/commands/shared/session.ts';
+import { openQuestion } from '../../../src/domain/question/questions.ts';
+import { ForgeError } from '../../../src/lib/errors.ts';
+import { RETENTION } from '../../../src/store/file/protocol.ts';
+import { auditTask, type TaskFiles } from './audit.ts';
+import { asked, callOn } from './forge.ts';
+import { type Files, makeProject, planOf } from './project.ts';
+
+export const TASK = 'a';
+/** Names of the claims, so that a request can be repeated. */
+export const MINE = '01a00000-0000-7000-8000-00000000000a';
+export const OTHER = '01a00000-0000-7000-8000-00000000000b';
+
+export interface Scenario {
+  name: string;
+  /** Makes the tree, and returns the command line that works on it and on copies of it. */
+  prepare(): Promise<{ dir: string; args: string[] }>;
+  /** What the answer's `data` says beside ids and times, whether it is the first or a repeated one. */
+  says: Record<string, unknown>;
+  /** A repeat is answered with the first result and commits nothing. */
+  repeatable: boolean;
+  /** How many changes the command makes. Default: 1. */
+  changes?: number;
+  /** How many changes any claim of the task makes. Default: 1. */
+  claims?: number;
+  /** It starts processes, so only steady calls can be aimed at. Default: false. */
+  steady?: boolean;
+  /** What must hold as well of a tree that a fault has left; `dir` is a copy to work on. `before`: the task before the command. */
+  also?(dir: string, args: readonly string[], before: TaskFiles): Promise<void>;
+}
+
+export const VERDICT = '{"verdict":"ready_for_review","summary":"done"}';
+/** The policy is in the settings: when the plan can't be read, a failure is judged by theirs. */
+export const SETTINGS = 'retry: { max_attempts: 3, base: 0 }\n';
+
+export function project(settings: Files = { '.forge/settings.yaml': SETTINGS }): string {
+  return makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]), 'verdict.json': VERDICT, ...settings });
+}
+
+/** A task that is not to be had itself, and would write what the other one writes. */
+const RIVAL = 'rival';
+
+function overlappingPlan(rival: 'active' | 'paused'): string {
+  const globs = 'write_globs: [go.sum]';
+  return planOf([
+    { id: TASK, more: globs },
+    { id: RIVAL, more: `status: ${rival}, ${globs}` },
+  ]);
+}
+
+/** The work on a task as an agent does it, up to some point. */
+export async function worked(dir: string, steps: { beats: number }): Promise<string> {
+  const call = callOn(dir);
+  const { run_id } = await claim(call, { task: TASK, claimId: MINE });
+  const { attempt_id } = await dispatch(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
+  for (let beat = 0; beat < steps.beats; beat++) await heartbeat(call, { task: TASK, attempt: attempt_id });
+  return attempt_id;
+}
+
+/** A tree that somebody wrote by hand: in flight, its lease long past. */
+async function handWritten(): Promise<string> {
+  const dir = project();
+  const folder = `${dir}/.forge/orchestrator/tasks/${TASK}`;
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(
+    `${folder}/state.json`,
+    JSON.stringify({ version: 1, task_id: TASK, state: 'running', attempt_count: 4, state_version: 9 }),
+  );
+  fs.writeFileSync(
+    `${folder}/lease.json`,
+    JSON.stringify({
+      version: 1,
+      task_id: TASK,
+      claim_id: 'by-hand',
+      owner_run_id: 'by-hand',
+      generation: 7,
+      acquired_at: '2020-01-01T00:00:00Z',
+      expires_at: '2020-01-01T00:30:00Z',
+    }),
+  );
+  return dir;
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'claim, the first change of a project',
+    async prepare() {
+      return { dir: project({}), args: ['claim', TASK, '--claim-id', MINE] };
+    },
+    says: { task_id: TASK, claim_id: MINE, generation: 1 },
+    repeatable: true,
+  },
+  {
+    name: 'claim of a task that is adopted and taken over',
+    async prepare() {
+      return { dir: await handWritten(), args: ['claim', TASK, '--claim-id', MINE] };
+    },
+    says: { task_id: TASK, claim_id: MINE, generation: 8 },
+    repeatable: true,
+  },
+  {
+    name: 'claim of a task that another task overlaps with',
+    async prepare() {
+      return {
+        dir: project({ 'plans/phases.yaml': overlappingPlan('paused') }),
+        args: ['claim', TASK, '--claim-id', MINE],
+      };
+    },
+    says: { task_id: TASK, claim_id: MINE, generation: 1 },
+    repeatable: true,
+    // The claim, and that the look was clean.
+    changes: 2,
+    claims: 2,
+    async also(dir, _args, before) {
+      const { record, newest } = auditTask(dir, TASK);
+      if (record === null || newest === before.newest) return;
+      // Whether the look was made or not: nobody else gets the files, and nothing is dispatched without it.
+      fs.writeFileSync(`${dir}/plans/phases.yaml`, overlappingPlan('active'));
+      expect(await asked(claim(callOn(dir), { task: RIVAL }))).toEqual({ ok: false, code: 'OVERLAP_CONFLICT' });
+      expect(record.lease?.overlap_unchecked ?? false).toBe(newest === before.newest + 1);
+      const run = record.lease?.owner_run_id ?? '';
+      await dispatch(callOn(dir), { task: TASK, claim: MINE, run, phase: 'implement' });
+      expect(auditTask(dir, TASK).record?.lease?.overlap_unchecked).toBeUndefined();
+    },
+  },
+  {
+    name: 'dispatch',
+    async prepare() {
+      const dir = project();
+      const { run_id } = await claim(callOn(dir), { task: TASK, claimId: MINE });
+      return { dir, args: ['dispatch', TASK, '--claim', MINE, '--run', run_id] };
+    },
+    says: { task_id: TASK, attempt_number: 1, phase: 'implement' },
+    repeatable: true,
+  },
+  {
+    name: 'heartbeat',
+    async prepare() {
+      const dir = project();
+      return { dir, args: ['heartbeat', TASK, '--attempt', await worked(dir, { beats: 0 })] };
+    },
+    says: { task_id: TASK, generation: 1 },
+    repeatable: false,
+  },
+  {
+    name: 'heartbeat that compacts old versions',
+    async prepare() {
+      const dir = project();
+      return { dir, args: ['heartbeat', TASK, '--attempt', await worked(dir, { beats: RETENTION.compactAt - 2 })] };
+    },
+    says: { task_id: TASK, generation: 1 },
+    repeatable: false,
+  },
+  {
+    name: 'complete with a verdict',
+    async prepare() {
+      const dir = project();
+      const attempt = await worked(dir, { beats: 1 });
+      // The verdict is read from outside of the project, so that copies of it find it too.
+      const file = `${makeProject({ 'verdict.json': VERDICT })}/verdict.json`;
+      return { dir, args: ['complete', TASK, '--attempt', attempt, '--verdict-file', file] };
+    },
+    says: { task_id: TASK, state: 'shipped', failure_reason: null },
+    repeatable: true,
+  },
+  {
+    name: 'complete as a failure',
+    async prepare() {
+      const dir = project();
+      const attempt = await worked(dir, { beats: 1 });
+      return { dir, args: ['complete', TASK, '--attempt', attempt, '--failed', '--error-class', 'network'] };
+    },
+    says: { task_id: TASK, state: 'awaiting_respawn', failure_reason: null },
+    repeatable: true,
+  },
+  {
+    name: 'release',
+    async prepare() {
+      const dir = project();
+      await worked(dir, { beats: 1 });
+      return { dir, args: ['release', TASK, '--claim', MINE] };
+    },
+    says: { task_id: TASK, state: 'awaiting_respawn' },
+    repeatable: true,
+  },
+];
+
+/** The request of `args`, made within this process: what the caller does who got no answer. */
+export function repeat(dir: string, args: readonly string[]): Promise<object> {
+  const call = callOn(dir);
+  const value = (flag: string): string => args[args.indexOf(flag) + 1] ?? '';
+  switch (args[0]) {
+    case 'claim':
+      return claim(call, { ...(args.includes('--next') ? { next: true } : { task: TASK }), claimId: MINE });
+    case 'dispatch':
+      return dispatch(call, { task: TASK, claim: MINE, run: value('--run'), phase: 'implement' });
+    case 'heartbeat':
+      return heartbeat(call, { task: TASK, attempt: value('--attempt') });
+    case 'question':
+      return question(call, {
+        task: TASK,
+        attempt: value('--attempt'),
+        decisionKey: value('--decision-key'),
+        question: value('--question'),
+        optionsFile: value('--options-file'),
+      });
+    case 'answer':
+      return answer(call, { question: args[1] ?? '', option: value('--option'), by: value('--by') });
+    case 'release':
+      return release(call, { task: TASK, claim: MINE });
+    case 'complete':
+      return completed(call, {
+        task: TASK,
+        attempt: value('--attempt'),
+        ...(args.includes('--failed')
+          ? { failed: true, errorClass: value('--error-class') }
+          : { verdictFile: value('--verdict-file') }),
+      });
+    default:
+      throw new Error(`no such request: ${args.join(' ')}`);
+  }
+}
+
+/** What became of the attempt, also where its result did not pass: that is told as an error. */
+async function completed(call: Call, options: CompleteOptions): Promise<object> {
+  try {
+    return await complete(call, options);
+  } catch (error) {
+    if (error instanceof ForgeError && error.code === 'VERIFICATION_FAILED') return error.data as object;
+    throw error;
+  }
+}
+
+/** Whoever holds the task, or the next claimer once its question is answered, brings it to its end: the tree can be worked on as if nothing had happened. */
+export async function finish(dir: string, holder: string | null): Promise<string> {
+  const call = callOn(dir);
+  const mine = holder ?? OTHER;
+  const { record } = auditTask(dir, TASK);
+  const open = record && openQuestion(record);
+  if (open) await answer(call, { question: open.question_id, option: 'keep' });
+  const { run_id } = await claim(call, { task: TASK, claimId: mine });
+  const { attempt_id } = await dispatch(call, { task: TASK, claim: mine, run: run_id, phase: 'implement' });
+  await heartbeat(call, { task: TASK, attempt: attempt_id });
+  // For a check that waits for it.
+  fs.writeFileSync(`${dir}/mended`, '');
+  const end = await complete(call, { task: TASK, attempt: attempt_id, verdictFile: `${dir}/verdict.json` });
+  return end.state;
+}

@@ -1,0 +1,11 @@
+/** Asks for the context from a working directory that does not exist and prints what it is told. */
+
+import { ForgeError } from '../../../src/lib/errors.ts';
+import { systemContext } from '../../../src/process/system-context.ts';
+
+try {
+  systemContext();
+} catch (error) {
+  const { code, message } = error as ForgeError;
+  process.stdout.write(JSON.stringify(error instanceof ForgeError ? { code, message } : { message }));
+}

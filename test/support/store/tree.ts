@@ -1,0 +1,128 @@
+/** A project in a folder of its own, and what a test does to its state tree. */
+
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { onTestFinished } from 'vitest';
+import { freshRecord, type RunManifest, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
+import { ForgeError } from '../../../src/lib/errors.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { FileStore } from '../../../src/store/file/file-store.ts';
+import { type Layout, layoutOf } from '../../../src/store/file/layout.ts';
+import type { TaskCommit } from '../../../src/store/file/task-files.ts';
+
+export const T0 = Date.parse('2030-01-01T00:00:00.000Z');
+
+/** A UUID that says its number. */
+export function id(n: number): string {
+  return `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+}
+
+/** An empty folder that goes away with the test. Its path has no symlinks in it. */
+export function emptyFolder(): string {
+  const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'forge-store-')));
+  onTestFinished(() => fs.rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export class Tree {
+  readonly layout: Layout = layoutOf(emptyFolder());
+  readonly store = new FileStore(this.layout);
+  #ops = 0;
+
+  /** Absolute path of something in a task's folder. */
+  at(task: string, ...names: string[]): string {
+    return path.join(this.layout.tasks, task, ...names);
+  }
+
+  /** Writes a file, with the folders above it; JSON of anything that is not text. */
+  write(file: string, content: unknown): void {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content, null, 2));
+  }
+
+  read(file: string): string {
+    return fs.readFileSync(file, 'utf8');
+  }
+
+  json(file: string): Record<string, unknown> {
+    return JSON.parse(this.read(file)) as Record<string, unknown>;
+  }
+
+  has(file: string): boolean {
+    return fs.existsSync(file);
+  }
+
+  names(dir: string): string[] {
+    return fs.existsSync(dir) ? fs.readdirSync(dir).sort() : [];
+  }
+
+  /** A fresh name for a commit. */
+  op(): string {
+    return `op-${++this.#ops}`;
+  }
+
+  /** Commits `record` on what is there now. */
+  async commit(task: string, record: TaskRecord): Promise<TaskCommit> {
+    const { version } = await this.store.read(task, { thorough: true });
+    return this.store.commit(task, { expected: version, op: this.op(), record });
+  }
+
+  /** Reads what is there, changes it, commits it: what a changing command does. The new record. */
+  async change(task: string, edit: (record: TaskRecord) => TaskRecord = (record) => record): Promise<TaskRecord> {
+    const read = await this.store.read(task, { thorough: true });
+    if (read.problem !== null) throw new ForgeError('SCHEMA_INVALID', read.problem);
+    const before = read.record ?? freshRecord(task, isoTime(T0));
+    const result = await this.store.commit(task, { expected: read.version, op: this.op(), record: edit(before) });
+    if (result.kind === 'conflict') throw new Error(`conflict on ${task}`);
+    return result.record;
+  }
+
+  /** Edits a view the way that an editor does: another text under the same name. */
+  editView(task: string, view: 'state.json' | 'lease.json', edit: (view: Record<string, unknown>) => object): void {
+    const file = this.at(task, view);
+    this.write(file, edit(this.json(file)));
+  }
+}
+
+export function record(task: string, state: TaskState = 'unclaimed', fields: Partial<TaskRecord['state']> = {}) {
+  const fresh = freshRecord(task, isoTime(T0));
+  return { ...fresh, state: { ...fresh.state, state, ...fields } };
+}
+
+/** `record` held by claim 1 of run 100, running attempt 11. */
+export function held(task: string, generation = 1): TaskRecord {
+  const running = record(task, 'running', { attempt_count: 1, current_attempt_id: id(11) });
+  return {
+    ...running,
+    lease: {
+      version: 1,
+      claim_id: id(1),
+      task_id: task,
+      attempt_id: id(11),
+      owner_run_id: id(100),
+      generation,
+      acquired_at: isoTime(T0),
+      expires_at: isoTime(T0 + 60_000),
+      last_heartbeat_at: isoTime(T0),
+      state_version: 0,
+    },
+    memo: { ...running.memo, generation },
+  };
+}
+
+/** The code that `act` is refused with, or 'done'. */
+export async function refusal(act: () => unknown): Promise<string> {
+  try {
+    await act();
+  } catch (error) {
+    if (error instanceof ForgeError) return error.code;
+    throw error;
+  }
+  return 'done';
+}
+
+/** What a run of that id says of itself. */
+export function runManifest(runId: string, fields: Partial<RunManifest> = {}): RunManifest {
+  return { version: 1, run_id: runId, started_at: isoTime(T0), name: null, host: 'mill', ...fields };
+}

@@ -1,0 +1,118 @@
+/** The file of a file tracker, read. */
+
+import { describe, expect, it } from 'vitest';
+import { isChangedTo, parseTrackerFile } from '../../src/trackers/file/document.ts';
+
+function problemsOf(text: string): string[] {
+  const parsed = parseTrackerFile(text, 'tracker.yaml');
+  if (parsed.ok) throw new Error('it was read');
+  return parsed.problems.map(({ message, place }) => `${place.line ?? '-'}: ${message}`);
+}
+
+describe('a tracker file', () => {
+  it('is read as issues, in its order, with whatever else it holds', () => {
+    const text = `
+owner: somebody
+issues:
+  - id: 12
+    task_id: build
+    title: Build it
+    state: in_progress
+    claimed_by: run-1
+    labels: [a, b]
+  - {id: B-2, state: open, task_id: null, claimed_by: }
+`;
+    const parsed = parseTrackerFile(text, 'tracker.yaml');
+    expect(parsed).toMatchObject({
+      ok: true,
+      issues: [
+        { id: '12', task_id: 'build', state: 'in_progress', claimed_by: 'run-1' },
+        { id: 'B-2', task_id: null, state: 'open', claimed_by: null },
+      ],
+    });
+  });
+
+  it('keeps numbers as they are spelled', () => {
+    const parsed = parseTrackerFile('issues: [{id: 1.10, state: open}, {id: 1.1, state: open}]', 'tracker.yaml');
+    expect(parsed).toMatchObject({ ok: true, issues: [{ id: '1.10' }, { id: '1.1' }] });
+  });
+
+  it.each([
+    ['', 'nothing'],
+    ['# later', 'a comment'],
+    ['issues:', 'no list'],
+    ['issues: []', 'an empty list'],
+  ])('has no issues when it is %j (%s)', (text) => {
+    expect(parseTrackerFile(text, 'tracker.yaml')).toMatchObject({ ok: true, issues: [] });
+  });
+
+  it.each([
+    ['issues: [', ['1: not valid YAML: unexpected end of the stream within a flow collection']],
+    ['- id: 1', ['1: expected a mapping, found a list']],
+    ['issues: {a: 1}', ['1: issues: expected a list, found a mapping']],
+    ['issues:\n  - id: 1\n', ['2: issues[0]: "state" is missing']],
+    ['issues:\n  - state: open\n', ['2: issues[0]: "id" is missing']],
+    [
+      'issues:\n  - id: 1\n    state: opened\n',
+      ['3: issues[0].state: expected open, in_progress, in_review, done or cancelled, found text "opened"'],
+    ],
+    [
+      'issues:\n  - id: 1\n    state: open\n    claimed_by: [x]\n',
+      ['4: issues[0].claimed_by: expected text or a number, found a list'],
+    ],
+    [
+      'issues:\n  - {id: 1, state: open}\n  - {id: "1", state: done}\n',
+      ['3: issue "1" is given twice (first in line 2)'],
+    ],
+  ])('that is wrong is refused with the place: %j', (text, problems) => {
+    const found = problemsOf(text);
+    expect(found).toHaveLength(problems.length);
+    for (const [i, problem] of problems.entries()) expect(found[i]?.slice(0, 40)).toBe(problem.slice(0, 40));
+  });
+});
+
+describe('a change', () => {
+  const before = {
+    issues: [
+      { id: 'a', state: 'open', claimed_by: null },
+      { id: 'b', state: 'open' },
+    ],
+    more: 1,
+  };
+
+  it('is recognized, in whatever order the keys are', () => {
+    const after = {
+      more: 1,
+      issues: [
+        { claimed_by: 'r', state: 'in_progress', id: 'a' },
+        { state: 'open', id: 'b' },
+      ],
+    };
+    expect(isChangedTo(after, before, 0, { state: 'in_progress', claimed_by: 'r' })).toBe(true);
+  });
+
+  it.each([
+    [
+      'another issue changed too',
+      {
+        more: 1,
+        issues: [
+          { id: 'a', state: 'done' },
+          { id: 'b', state: 'done' },
+        ],
+      },
+    ],
+    [
+      'something is gone',
+      {
+        issues: [
+          { id: 'a', state: 'done' },
+          { id: 'b', state: 'open' },
+        ],
+      },
+    ],
+    ['it was not made', before],
+  ])('is not what was meant when %s', (_what, after) => {
+    expect(isChangedTo(after, before, 0, { state: 'done' })).toBe(false);
+  });
+});

@@ -1,0 +1,127 @@
+/** Keeping a tracker in step: one that never answers, one that is slow, and tasks that move on meanwhile. */
+
+import { describe, expect, it } from 'vitest';
+import { claim } from '../../src/commands/claim.ts';
+import { release } from '../../src/commands/release.ts';
+import type { SeenIssue, Tracker } from '../../src/trackers/port.ts';
+import { TrackerKeeper } from '../../src/trackers/sync.ts';
+import { planOf, World } from '../support/commands/world.ts';
+
+/** A tracker in memory that writes down what it is asked. */
+class Board implements Tracker {
+  readonly calls: string[] = [];
+  readonly issue: SeenIssue = { id: '1', task_id: 'build', state: 'open', claimed_by: null };
+  /** Waited for before each answer. */
+  gate: Promise<unknown> = Promise.resolve();
+
+  async list(): Promise<SeenIssue[]> {
+    await this.#asked('list');
+    return [{ ...this.issue }];
+  }
+  async claim(id: string, run: string): Promise<boolean> {
+    await this.#asked(`claim ${id}`);
+    Object.assign(this.issue, { claimed_by: run, state: 'in_progress' });
+    return true;
+  }
+  async release(id: string): Promise<void> {
+    await this.#asked(`release ${id}`);
+    Object.assign(this.issue, { claimed_by: null, state: 'open' });
+  }
+  async setState(id: string, state: SeenIssue['state']): Promise<void> {
+    await this.#asked(`state ${id} ${state}`);
+    this.issue.state = state;
+  }
+  async comment(id: string): Promise<void> {
+    await this.#asked(`comment ${id}`);
+  }
+  async #asked(call: string): Promise<void> {
+    this.calls.push(call);
+    await this.gate;
+  }
+}
+
+const FOREVER = new Promise<never>(() => {});
+const world = () => new World(planOf('build', 'test'));
+const CLAIMED = { task_id: 'build', moves: ['claim'] } as const;
+
+describe('a tracker that never answers', () => {
+  it('is given up on, told once, and not asked again', async () => {
+    const at = world();
+    await claim(at.call, { task: 'build' });
+    const board = new Board();
+    board.gate = FOREVER;
+    const keeper = new TrackerKeeper(at.session(), board, 10);
+    await keeper.moved(CLAIMED);
+    await keeper.moved(CLAIMED);
+    await keeper.moved(CLAIMED);
+    expect(board.calls).toEqual(['list']);
+    expect(at.warnings).toEqual([
+      'the tracker is not in step with task build: the tracker has not answered for 0.01 s',
+      'the tracker is not in step with task build: the tracker still has not answered',
+    ]);
+  });
+
+  it('is asked again once it has answered after all', async () => {
+    const at = world();
+    const { run_id } = await claim(at.call, { task: 'build' });
+    const board = new Board();
+    let open = () => {};
+    board.gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const keeper = new TrackerKeeper(at.session(), board, 10);
+    await keeper.moved(CLAIMED);
+    open();
+    await board.gate;
+    await new Promise((resolve) => setImmediate(resolve));
+    await keeper.moved(CLAIMED);
+    expect(board.issue).toMatchObject({ state: 'in_progress', claimed_by: run_id });
+  });
+
+  it('does not keep a run from its end', async () => {
+    const at = world();
+    await claim(at.call, { task: 'build' });
+    const board = new Board();
+    board.gate = FOREVER;
+    const keeper = new TrackerKeeper(at.session(), board, 10);
+    void keeper.moved(CLAIMED);
+    await keeper.settled();
+    expect(at.warnings.length).toBeGreaterThan(0);
+  });
+});
+
+it('asks nothing for moves that no tracker shows', async () => {
+  const board = new Board();
+  const keeper = new TrackerKeeper(world().session(), board);
+  await keeper.moved({ task_id: 'build', moves: ['dispatch', 'start'] });
+  expect(board.calls).toEqual([]);
+});
+
+it('brings the issue to where the task stands by then, not to where the move left it', async () => {
+  const at = world();
+  const { claim_id } = await claim(at.call, { task: 'build' });
+  const board = new Board();
+  const keeper = new TrackerKeeper(at.session(), board);
+  const take = board.claim.bind(board);
+  // Somebody gives the task back while we are about to say that it is claimed.
+  board.claim = async (id, run) => {
+    await release(at.call, { task: 'build', claim: claim_id });
+    return take(id, run);
+  };
+  await keeper.moved(CLAIMED);
+  expect(board.issue).toMatchObject({ state: 'open', claimed_by: null });
+  expect(board.calls).toEqual(['list', 'claim 1', 'list', 'release 1']);
+});
+
+it('asks once for what comes in meanwhile', async () => {
+  const at = world();
+  await claim(at.call, { task: 'build' });
+  const board = new Board();
+  const keeper = new TrackerKeeper(at.session(), board);
+  const first = keeper.moved(CLAIMED);
+  for (let i = 0; i < 20; i++) void keeper.moved({ task_id: i % 2 === 0 ? 'build' : 'test', moves: ['claim'] });
+  await first;
+  await keeper.settled();
+  expect(board.calls.filter((call) => call === 'list').length).toBeLessThanOrEqual(3);
+  expect(board.issue.state).toBe('in_progress');
+});
