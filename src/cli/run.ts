@@ -8,6 +8,7 @@ import type { LiveModel } from '../domain/run/live-model.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { findProject } from '../project/find-project.ts';
+import { layoutOf } from '../store/file/layout.ts';
 import type { LiveView } from './live.ts';
 import { RunLog } from './run-log.ts';
 import type { Screen } from './screen.ts';
@@ -54,14 +55,17 @@ function jsonLines({ ctx }: Call, { output }: Screen): (event: RunEvent) => void
 }
 
 function humanLog({ ctx, dir }: Call, screen: Screen): (event: RunEvent) => void {
-  const layout = findProject(ctx.cwd, dir);
+  const project = findProject(ctx.cwd, dir)?.project;
   const log = new RunLog({
     line: (text) => screen.output.line('stdout', text),
     warn: (message) => screen.warn(message),
     look: screen.look('stdout'),
     whole: !process.stdout.isTTY,
     logOf: (taskId, attemptId, log) =>
-      path.relative(ctx.cwd, `${layout?.attempt(taskId, attemptId) ?? ''}/logs/${log}`),
+      path.relative(
+        ctx.cwd,
+        `${project === undefined ? '' : layoutOf(project).attempt(taskId, attemptId)}/logs/${log}`,
+      ),
   });
   return (event) => log.event(event);
 }

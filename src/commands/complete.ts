@@ -7,13 +7,12 @@ import { RECORD_MAX_BYTES } from '../domain/task/records.ts';
 import { firstFailed } from '../domain/verify/verification.ts';
 import { endAttempt } from '../engine/attempt/complete-attempt.ts';
 import { parseVerdict } from '../engine/attempt/verdicts.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, unlessInvalid } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { readUserFile } from '../project/user-files.ts';
-import { unlessInvalid } from '../store/file/folders.ts';
 import { type Call, openSession, plannedOrNull, requireRecord, type Session } from './shared/session.ts';
 
 export interface CompleteOptions {

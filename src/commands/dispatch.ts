@@ -96,7 +96,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
     return { task_id: options.task, ...result, phase, worktree_path };
   } finally {
     // Refused, or another call with this claim was first: no commit refers to this attempt, so it did not happen.
-    if (written && opened !== fresh) removeAttempt(session.layout.attempt(options.task, fresh));
+    if (written && opened !== fresh) removeAttempt(session.store.layout.attempt(options.task, fresh));
   }
 }
 

@@ -4,17 +4,18 @@ import { newId } from '../domain/context.ts';
 import type { SeenIssue } from '../domain/gc/gc-plan.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { missingProgram } from '../process/programs.ts';
-import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../project/checks.ts';
 import { requireProject } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { loadSettings } from '../project/settings-file.ts';
+import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../store/file/checks.ts';
 import { FileStore } from '../store/file/file-store.ts';
-import type { Layout } from '../store/file/layout.ts';
+import { layoutOf } from '../store/file/layout.ts';
 import { notEnforced } from './shared/not-enforced.ts';
 import type { Call } from './shared/session.ts';
 
@@ -28,11 +29,11 @@ export interface Check {
 
 /** Throws PHASES_NOT_FOUND when there is nothing to look at. */
 export async function doctor(call: Call): Promise<{ checks: Check[] }> {
-  const layout = requireProject(call.ctx.cwd, call.dir);
-  const settings = attempt('settings', () => loadSettings(layout), 'settings are fine');
+  const paths = requireProject(call.ctx.cwd, call.dir);
+  const settings = attempt('settings', () => loadSettings(paths), 'settings are fine');
   const plan = attempt(
     'plan',
-    () => loadPlan({ layout, settings: settings.value ?? DEFAULT_SETTINGS }),
+    () => loadPlan({ paths, settings: settings.value ?? DEFAULT_SETTINGS }),
     'the plan is fine',
   );
   if (plan.value === null && plan.check.status === 'ok') {
@@ -42,17 +43,17 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
     checks: [
       settings.check,
       plan.check,
-      ...worker(call, layout, settings.value ?? DEFAULT_SETTINGS),
+      ...worker(call, paths, settings.value ?? DEFAULT_SETTINGS),
       supported(settings.value ?? DEFAULT_SETTINGS),
-      await looked('writable', () => writable(layout)),
-      await looked('symlinks', () => links(layout)),
-      await looked('permissions', () => permissions(layout)),
-      fileSystem(layout),
-      ...(await workspaces(call, layout, settings.value ?? DEFAULT_SETTINGS)),
-      ...(await merges(call, layout, settings.value ?? DEFAULT_SETTINGS)),
-      ...(await trackers(call, layout, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
+      await looked('writable', () => writable(paths)),
+      await looked('symlinks', () => links(paths)),
+      await looked('permissions', () => permissions(paths)),
+      fileSystem(paths),
+      ...(await workspaces(call, paths, settings.value ?? DEFAULT_SETTINGS)),
+      ...(await merges(call, paths, settings.value ?? DEFAULT_SETTINGS)),
+      ...(await trackers(call, paths, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
       boot(call),
-      await looked('tasks', () => tasks(layout)),
+      await looked('tasks', () => tasks(paths)),
     ],
   };
 }
@@ -85,10 +86,10 @@ async function looked(name: string, look: () => Check | Promise<Check>): Promise
 }
 
 /** The agent that the settings choose can be called; looked at only where they choose one. */
-function worker({ ctx }: Call, layout: Layout, { agents }: Settings): Check[] {
+function worker({ ctx }: Call, paths: ProjectPaths, { agents }: Settings): Check[] {
   const preset = presetOf(agents);
   if (preset === null) return [];
-  const missing = missingProgram(agents, ctx.env, layout.project);
+  const missing = missingProgram(agents, ctx.env, paths.project);
   if (missing === null) return [ok('worker', `tasks without run are done by ${PRESETS[preset].program}`)];
   const message = `agents.worker is ${preset}, and there is no ${missing} on PATH`;
   return [
@@ -112,8 +113,8 @@ function supported(settings: Settings): Check {
   };
 }
 
-function writable(layout: Layout): Check {
-  const { ok: may, path } = writableTree(layout);
+function writable(paths: ProjectPaths): Check {
+  const { ok: may, path } = writableTree(layoutOf(paths.project));
   if (may) return ok('writable', 'the state tree can be written');
   return {
     name: 'writable',
@@ -123,15 +124,15 @@ function writable(layout: Layout): Check {
   };
 }
 
-function links(layout: Layout): Check {
-  const found = symlinksIn(layout);
+function links(paths: ProjectPaths): Check {
+  const found = symlinksIn(layoutOf(paths.project));
   if (found.length === 0) return ok('symlinks', 'no symlinks among the folders of the state tree');
   const message = `${found.join(', ')}: symlinks are never followed`;
   return { name: 'symlinks', status: 'fail', message, fix: 'Put the real folder in place of the symlink.' };
 }
 
-function permissions(layout: Layout): Check {
-  const open = openToOthers(layout);
+function permissions(paths: ProjectPaths): Check {
+  const open = openToOthers(layoutOf(paths.project));
   if (open.length === 0) return ok('permissions', 'only you can write to the state tree');
   return {
     name: 'permissions',
@@ -141,31 +142,31 @@ function permissions(layout: Layout): Check {
   };
 }
 
-function fileSystem(layout: Layout): Check {
-  const doubtful = doubtfulFileSystem(layout);
+function fileSystem(paths: ProjectPaths): Check {
+  const doubtful = doubtfulFileSystem(layoutOf(paths.project));
   if (doubtful === null) return ok('file system', 'the project is on a local file system');
   const message = `the project is on ${doubtful}, where hard links and fsync may not hold what they promise`;
   return { name: 'file system', status: 'warn', message, fix: 'Keep the project on a local disk.' };
 }
 
 /** Worktrees can be had; asked only where the settings want them. */
-async function workspaces({ ctx }: Call, layout: Layout, settings: Settings): Promise<Check[]> {
+async function workspaces({ ctx }: Call, paths: ProjectPaths, settings: Settings): Promise<Check[]> {
   if (settings.workspace !== 'worktree') return [];
   const { baseOf, repositoryOf } = await import('../git/repository.ts');
   const look = async () => {
-    const { root } = await repositoryOf({ ctx, layout, settings });
-    const { branch, sha } = await baseOf({ ctx, layout, settings });
+    const { root } = await repositoryOf({ ctx, paths, settings });
+    const { branch, sha } = await baseOf({ ctx, paths, settings });
     return ok('workspaces', `worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
   };
   return [await looked('workspaces', look)];
 }
 
 /** What is reviewed can be merged; asked only where the settings want that. */
-async function merges({ ctx }: Call, layout: Layout, settings: Settings): Promise<Check[]> {
+async function merges({ ctx }: Call, paths: ProjectPaths, settings: Settings): Promise<Check[]> {
   if (settings.ship.policy !== 'merge') return [];
   const { baseOf, listWorktrees } = await import('../git/repository.ts');
   const look = async (): Promise<Check> => {
-    const env = { ctx, layout, settings };
+    const env = { ctx, paths, settings };
     if (settings.workspace === 'none') {
       const message =
         'with workspace: none tasks have no branch to merge, and what they did is shipped where it stands';
@@ -174,7 +175,7 @@ async function merges({ ctx }: Call, layout: Layout, settings: Settings): Promis
     const { branch } = await baseOf(env);
     if (branch === null) {
       const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';
-      return { name: 'merges', status: 'fail', message: `${layout.project} is on no branch to merge into`, fix };
+      return { name: 'merges', status: 'fail', message: `${paths.project} is on no branch to merge into`, fix };
     }
     const place = (await listWorktrees(env)).find((each) => each.branch === branch)?.path;
     const follows = place === undefined ? 'nobody has it checked out' : `the files in ${place} follow`;
@@ -184,16 +185,16 @@ async function merges({ ctx }: Call, layout: Layout, settings: Settings): Promis
 }
 
 /** The tracker answers, and names tasks that there are; asked only where the settings have one. */
-async function trackers({ ctx }: Call, layout: Layout, settings: Settings, plan: Plan | null): Promise<Check[]> {
+async function trackers({ ctx }: Call, paths: ProjectPaths, settings: Settings, plan: Plan | null): Promise<Check[]> {
   if (settings.tracker.type !== 'file') return [];
   const { lookAtTracker } = await import('../trackers/open.ts');
   const look = async (): Promise<Check> => {
-    const seen = await lookAtTracker({ layout, settings, now: ctx.now, newOp: () => newId(ctx) });
+    const seen = await lookAtTracker({ paths, settings, now: ctx.now, newOp: () => newId(ctx) });
     if (seen.kind !== 'up') {
       const message = seen.kind === 'down' ? seen.why : 'it is not supported';
       return { name: 'tracker', status: 'fail', message, fix: `Mend ${settings.tracker.path}; see spec/PLAN.md.` };
     }
-    const tasks = (await new FileStore(layout).snapshot()).tasks.map(({ task_id }) => task_id);
+    const tasks = (await new FileStore(paths).snapshot()).tasks.map(({ task_id }) => task_id);
     const strays = straysOf(seen.issues, plan, new Set(tasks));
     if (strays.length === 0) return ok('tracker', `${seen.issues.length} issues can be read`);
     const fix = `Mend task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`;
@@ -222,14 +223,14 @@ function boot({ ctx }: Call): Check {
   return { name: 'processes', status: 'warn', message, fix: 'Nothing to do; leases still run out in time.' };
 }
 
-async function tasks(layout: Layout): Promise<Check> {
-  const snapshot = await new FileStore(layout).snapshot();
+async function tasks(paths: ProjectPaths): Promise<Check> {
+  const snapshot = await new FileStore(paths).snapshot();
   const problems = snapshot.tasks.flatMap((read) =>
     read.problem === null ? [] : [`${read.task_id}: ${read.problem}`],
   );
   const warnings = snapshot.tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
   if (problems.length > 0) {
-    const fix = `Mend the named files in ${layout.tasks}; spec/STATE.md says what they hold.`;
+    const fix = `Mend the named files in ${layoutOf(paths.project).tasks}; spec/STATE.md says what they hold.`;
     return { name: 'tasks', status: 'fail', message: problems.join('; '), fix };
   }
   if (warnings.length > 0) {

@@ -59,7 +59,7 @@ const PLAN_MAX_BYTES = 256 * 1024 * 1024;
 export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
   const session = openSession(call);
   const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
-  const moves = options.plan === undefined ? legacyMoves(session.layout, stamp) : [];
+  const moves = options.plan === undefined ? legacyMoves(session.store.layout, stamp) : [];
   if (options.dryRun === true || options.out !== undefined) return preview(session, options, moves);
   if (!treeExists(session) && moves.length === 0) {
     await requireKnown(options.tasks, () => plannedOrNull(session)?.map(({ id }) => id) ?? []);
@@ -67,7 +67,7 @@ export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
   }
   session.store.ensureTree();
   return takingTurns(
-    `${session.layout.orchestrator}/.gc.lock`,
+    `${session.store.layout.orchestrator}/.gc.lock`,
     `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${isoTime(session.now())}`,
     (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
     () => execute(session, options, moves),
@@ -75,7 +75,7 @@ export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
 }
 
 function treeExists(session: Session): boolean {
-  return treeIdentity(session.layout) !== null;
+  return treeIdentity(session.store.layout) !== null;
 }
 
 function emptyAnswer(): GcData {
@@ -98,7 +98,7 @@ async function preview(session: Session, options: GcVerbOptions, moves: LegacyMo
 async function execute(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
   // What is refused is refused before anything has changed.
   const { plan, tracker } = await planFor(session, options);
-  const moved = moveLegacy(session.layout, moves);
+  const moved = moveLegacy(session.store.layout, moves);
   const result = await applyGc(session, plan, portsOf(session, tracker));
   // A claim that the tracker has taken again is put right, although nothing was done here.
   const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
@@ -180,11 +180,11 @@ async function trackerSeen(session: Session): Promise<SeenTracker> {
 
 /** What asks git is loaded only where there is something to ask about: it would be felt. */
 async function gitLook(session: Session): Promise<GitLook> {
-  const { layout, settings } = session;
+  const { paths, settings } = session;
   const look = once(async () => (await import('../git/gc-look.ts')).lookAtGit(session));
-  const found = lookForRepository(layout.project);
+  const found = lookForRepository(paths.project);
   if (found === null) return { branches: [], worktrees: [], mergedSha: async () => null };
-  if (found.branches || found.worktrees || worktreesFolder(layout, settings.agents.worktree_root) !== null)
+  if (found.branches || found.worktrees || worktreesFolder(paths, settings.agents.worktree_root) !== null)
     return look();
   return { branches: [], worktrees: [], mergedSha: async (...asked) => (await look()).mergedSha(...asked) };
 }
@@ -225,7 +225,7 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
 }
 
 function writePlan(session: Session, file: string, { rows }: GcPlan): void {
-  const tree = treeIdentity(session.layout);
+  const tree = treeIdentity(session.store.layout);
   if (tree === null) throw new ForgeError('INVALID_ARGS', `--out ${file}: there is no tree to make a plan of`);
   const saved: SavedPlan = { version: 1, made_at: isoTime(session.now()), tree, rows: [...rows] };
   writeUserFile(file, '--out', `${JSON.stringify(saved, null, 2)}\n`);
@@ -239,7 +239,7 @@ function readPlan(session: Session, file: string): GcPlan {
       hint: 'Make one with `forge orchestrate gc --dry-run --out plan.json`.',
     });
   }
-  const tree = treeIdentity(session.layout);
+  const tree = treeIdentity(session.store.layout);
   if (tree?.path !== saved.tree.path || tree.inode !== saved.tree.inode) {
     throw new ForgeError('STALE_PLAN', `${file} was made for another tree, ${saved.tree.path}`);
   }

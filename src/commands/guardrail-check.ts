@@ -129,7 +129,7 @@ function refuseUncleared(data: GuardrailData): void {
 async function rootsOf(session: Session, task: string | undefined, attemptId: string | null): Promise<string[]> {
   const manifest = task === undefined || attemptId === null ? null : await session.store.readManifest(task, attemptId);
   const own = manifest?.worktree_path ?? null;
-  return [...(own === null ? [] : [own]), session.layout.project].map((root) => realPlace(root));
+  return [...(own === null ? [] : [own]), session.paths.project].map((root) => realPlace(root));
 }
 
 /** A path as globs see it. `folder`: it is one, or was written as one. */
@@ -155,7 +155,7 @@ async function namedBy(session: Session, roots: readonly string[], given: string
 /** The project's folder in the worktree of a task that the place is in, whosever it is; empty for any other place. */
 async function worktreeAround(session: Session, place: string): Promise<string[]> {
   if (!hasWorktrees(session)) return [];
-  const worktrees = realPlace(path.resolve(session.layout.project, session.settings.agents.worktree_root));
+  const worktrees = realPlace(path.resolve(session.paths.project, session.settings.agents.worktree_root));
   if (!place.startsWith(`${worktrees}/`)) return [];
   const { repositoryOf } = await import('../git/worktree.ts');
   const [name = ''] = place.slice(worktrees.length + 1).split('/');

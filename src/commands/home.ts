@@ -38,7 +38,7 @@ export async function home(call: Call): Promise<HomeData> {
     throw error;
   }
   const loaded = loadPlan(session);
-  if (loaded === null) return { ...start, project: session.layout.project };
+  if (loaded === null) return { ...start, project: session.paths.project };
   const { reads } = await readAll(session);
   const world = worldOf(session, loaded.plan, await foresee(session, reads));
   const { ready, waiting: unready, human } = outlook(world);

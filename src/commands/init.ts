@@ -1,6 +1,7 @@
 /** `init`: a first plan and settings, to go on from; for agents a section of AGENTS.md. */
 
 import path from 'node:path';
+import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
 import { AGENTS_FILE, type AgentsFile, readAgentsFile, replaceAgentsFile } from '../project/agents-file.ts';
@@ -8,7 +9,6 @@ import { locateSection, withSection } from '../project/agents-section.ts';
 import { findProject } from '../project/find-project.ts';
 import { initFiles } from '../project/init.ts';
 import { FileStore } from '../store/file/file-store.ts';
-import { layoutOf } from '../store/file/layout.ts';
 import type { Call } from './shared/session.ts';
 
 export interface InitOptions {
@@ -32,12 +32,12 @@ export interface InitData {
  * Throws SCHEMA_INVALID, IO_ERROR when AGENTS.md can't take the section; nothing is written then.
  */
 export async function init(call: Call, { agents = false }: InitOptions = {}): Promise<InitData> {
-  const layout = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? layoutOf(call.ctx.cwd);
-  const forAgents = agents ? sectionFor(layout.project) : null;
-  new FileStore(layout).ensureTree();
-  const data: InitData = { project: layout.project, created: [], updated: [], kept: [] };
-  for (const { file, text } of initFiles(layout)) {
-    const written = writeNew(path.join(layout.project, file), text());
+  const paths = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? pathsOf(call.ctx.cwd);
+  const forAgents = agents ? sectionFor(paths.project) : null;
+  new FileStore(paths).ensureTree();
+  const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
+  for (const { file, text } of initFiles(paths)) {
+    const written = writeNew(path.join(paths.project, file), text());
     (written ? data.created : data.kept).push(file);
   }
   if (forAgents !== null) {

@@ -46,7 +46,7 @@ export async function logs(
       hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,
     });
   }
-  const dir = session.layout.attempt(options.task, id);
+  const dir = session.store.layout.attempt(options.task, id);
   const reader = new LogReader(dir, options.stream === undefined ? STREAMS : [options.stream]);
   for (;;) {
     // Asked before reading: what the worker wrote until its end is still read after it.

@@ -88,8 +88,8 @@ export async function run(
 }
 
 /** What a person should know before anything is started. */
-function warningsOf({ settings, ctx, layout }: Session, { plan, warnings }: LoadedPlan): string[] {
-  const missing = missingProgram(settings.agents, ctx.env, layout.project);
+function warningsOf({ settings, ctx, paths }: Session, { plan, warnings }: LoadedPlan): string[] {
+  const missing = missingProgram(settings.agents, ctx.env, paths.project);
   const needed = missing !== null && plan.tasks.some((task) => task.run === null && !task.human);
   const agent = `agents.worker is ${settings.agents.worker}, and there is no ${missing} on PATH; see \`forge orchestrate doctor\``;
   return [...warnings, ...notEnforced(settings), ...(needed ? [agent] : [])];

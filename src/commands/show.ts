@@ -8,10 +8,10 @@ import { attemptsThatHappened } from '../domain/task/attempts.ts';
 import type { PhaseOfWork, TaskRecord } from '../domain/task/records.ts';
 import { pendingVerification, type Verified } from '../domain/verify/verification.ts';
 import { worldOf } from '../engine/env.ts';
+import { unlessInvalid } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/file/file-store.ts';
-import { unlessInvalid } from '../store/file/folders.ts';
 import { type Call, foresee, openSession, readFor, requireRecord, type Session } from './shared/session.ts';
 
 export interface ShowData {
@@ -101,7 +101,7 @@ async function attemptRows(session: Session, { task_id, record, problem }: TaskR
       verified: await unlessInvalid(() => store.readVerified(task_id, attempt_id)),
       review: phase === 'review' ? await unlessInvalid(() => store.readReviewed(task_id, attempt_id)) : null,
       ship: phase === 'ship' ? await unlessInvalid(() => store.readShipped(task_id, attempt_id)) : null,
-      path: session.layout.attempt(task_id, attempt_id),
+      path: session.store.layout.attempt(task_id, attempt_id),
     })),
   );
 }

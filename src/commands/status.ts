@@ -78,7 +78,7 @@ export async function status(call: Call, options: { run?: string | undefined }):
 }
 
 function projectName(session: Session): string {
-  return session.layout.project.slice(session.layout.project.lastIndexOf('/') + 1);
+  return session.paths.project.slice(session.paths.project.lastIndexOf('/') + 1);
 }
 
 function row(task: PlanTask | null, read: TaskSeen | undefined): StatusRow {

@@ -1,11 +1,11 @@
 /** `uninit`: takes away what `init` has written, as long as nobody has changed it. */
 
+import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { AGENTS_FILE, type AgentsFile, readAgentsFile, replaceAgentsFile } from '../project/agents-file.ts';
 import { locateSection, withoutSection } from '../project/agents-section.ts';
 import { findProject } from '../project/find-project.ts';
 import { planRemoval, removePlanned } from '../project/init.ts';
-import { layoutOf } from '../store/file/layout.ts';
 import type { Call } from './shared/session.ts';
 
 export interface UninitData {
@@ -23,11 +23,11 @@ export interface UninitData {
  * has happened here, stays and is named. A repeat finds nothing to undo. Throws IO_ERROR.
  */
 export async function uninit(call: Call, { dryRun = false }: { dryRun?: boolean } = {}): Promise<UninitData> {
-  const layout = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? layoutOf(call.ctx.cwd);
-  const section = sectionOf(layout.project);
-  const planned = planRemoval(layout);
+  const paths = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? pathsOf(call.ctx.cwd);
+  const section = sectionOf(paths.project);
+  const planned = planRemoval(paths);
   if (!dryRun && section !== null && 'seen' in section) replaceAgentsFile(section.seen, section.text);
-  const left = dryRun ? [] : removePlanned(layout, planned);
+  const left = dryRun ? [] : removePlanned(paths, planned);
   const removed = [...planned.files.map(({ file }) => file), ...planned.folders].filter((path) => !left.includes(path));
   const kept = [...planned.kept, ...left.map((path) => ({ path, reason: 'somebody has changed it just now' }))];
   const updated: string[] = [];
@@ -35,7 +35,7 @@ export async function uninit(call: Call, { dryRun = false }: { dryRun?: boolean 
     if ('reason' in section) kept.push({ path: AGENTS_FILE, reason: section.reason });
     else (section.text === null ? removed : updated).push(AGENTS_FILE);
   }
-  return { project: layout.project, removed, updated, kept };
+  return { project: paths.project, removed, updated, kept };
 }
 
 /** The file without its section, or why that has to stay; null when there is none. */

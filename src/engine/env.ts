@@ -2,6 +2,7 @@
 
 import type { Context } from '../domain/context.ts';
 import type { Plan } from '../domain/plan/plan.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { World } from '../domain/schedule/readiness.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
@@ -11,13 +12,12 @@ import type { RecordExcerpt } from '../domain/task/summary.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Cache } from '../lib/fs/cache.ts';
 import { identifyOwner } from '../process/processes.ts';
-import type { ChangeEnv } from '../store/change.ts';
+import type { ChangeEnv } from '../store/change-env.ts';
 import type { FileStore, TaskSeen } from '../store/file/file-store.ts';
-import type { Layout } from '../store/file/layout.ts';
 
 export interface Env extends ChangeEnv {
   ctx: Context;
-  layout: Layout;
+  paths: ProjectPaths;
   settings: Settings;
   store: FileStore;
   /** What earlier processes have worked out. */

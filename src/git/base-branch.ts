@@ -1,12 +1,19 @@
 /** The one place that moves the branch that tasks are merged into: never back, never over anybody's changes. */
 
 import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
-import type { Env } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
 import { wayBack } from './checkout-rollback.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitResult, git, gitOk, lastWords } from './git.ts';
-import { branchCommit, type GitEnv, gitIn, isAncestor, listWorktrees, repositoryOf } from './repository.ts';
+import {
+  branchCommit,
+  type GitEnv,
+  gitIn,
+  isAncestor,
+  listWorktrees,
+  repositoryOf,
+  type WorktreeEnv,
+} from './repository.ts';
 import { isThere } from './worktree-files.ts';
 import { branchesUnderWay } from './worktree-removal.ts';
 
@@ -59,7 +66,7 @@ export async function callOff(env: GitEnv, taskId: string): Promise<void> {
  * Deletes what names merges of `taskId`, whoever made them, and those of tasks that nobody holds any more: they were left by
  * one who was killed.
  */
-export async function clearCandidates(env: Env, taskId: string): Promise<void> {
+export async function clearCandidates(env: WorktreeEnv, taskId: string): Promise<void> {
   for (const { ref, of } of await candidates(env)) {
     if (of !== null && of !== taskId && (await env.store.read(of)).record?.lease != null) continue;
     await gitOk(['update-ref', '-d', ref], gitIn(env));
@@ -80,7 +87,11 @@ async function candidates(env: GitEnv): Promise<{ ref: string; of: string | null
  * no more, and nothing was moved.
  * Throws NOT_READY when such a checkout is in the way, IO_ERROR.
  */
-export async function advance(env: Env, base: BaseBranch, candidate: Candidate): Promise<'done' | 'moved' | 'fenced'> {
+export async function advance(
+  env: WorktreeEnv,
+  base: BaseBranch,
+  candidate: Candidate,
+): Promise<'done' | 'moved' | 'fenced'> {
   const { taskId, sha: merge } = candidate;
   const ref = candidateRef(candidate);
   const { place, result } = await step(env, base, ref, merge);
@@ -99,7 +110,7 @@ interface Step {
   result: GitResult | null;
 }
 
-async function step(env: Env, base: BaseBranch, ref: string, merge: string): Promise<Step> {
+async function step(env: WorktreeEnv, base: BaseBranch, ref: string, merge: string): Promise<Step> {
   const { commonDir } = await repositoryOf(env);
   if ((await checkoutOf(env, base)) === undefined) {
     if (branchesUnderWay(commonDir).has(base.branch)) throw underWay(base);
@@ -114,7 +125,7 @@ async function step(env: Env, base: BaseBranch, ref: string, merge: string): Pro
   });
 }
 
-async function checkoutOf(env: Env, { branch }: BaseBranch) {
+async function checkoutOf(env: WorktreeEnv, { branch }: BaseBranch) {
   const checkout = (await listWorktrees(env)).find((each) => each.branch === branch);
   if (checkout === undefined || isThere(checkout.path)) return checkout;
   throw new ForgeError('NOT_READY', `${branch} is checked out in ${checkout.path}, which is not there`, {
@@ -124,7 +135,7 @@ async function checkoutOf(env: Env, { branch }: BaseBranch) {
 
 /** Brings a checkout to a merge that `ref` names. A git that works there at this moment is waited for. */
 async function follow(
-  env: Env,
+  env: WorktreeEnv,
   place: string,
   base: BaseBranch,
   ref: string,

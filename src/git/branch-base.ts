@@ -1,9 +1,8 @@
 /** Where the branch of a task starts: at the base, with the work of what the task depends on. No checkout is touched. */
 
 import { branchFor } from '../domain/task/workspaces.ts';
-import type { Env } from '../engine/env.ts';
 import { type GitResult, git, gitOk } from './git.ts';
-import { baseOf, branchCommit, type GitEnv, gitIn, isAncestor, mergeTrees } from './repository.ts';
+import { baseOf, branchCommit, type GitEnv, gitIn, isAncestor, mergeTrees, type WorktreeEnv } from './repository.ts';
 
 /** A task as far as its workspace is about it. */
 export interface WorkspaceTask {
@@ -19,7 +18,7 @@ export const NOBODY = { name: 'forge', email: 'forge@localhost' };
  * the order of the plan; one that can't be is left out, with a warning.
  * Throws SETTINGS_INVALID when the base is no branch, IO_ERROR.
  */
-export async function startPoint(env: Env, task: WorkspaceTask): Promise<string> {
+export async function startPoint(env: WorktreeEnv, task: WorkspaceTask): Promise<string> {
   let point = (await baseOf(env)).sha;
   for (const dependency of new Set(task.depends_on)) {
     const tip = await branchCommit(env, branchFor(dependency));
@@ -28,7 +27,13 @@ export async function startPoint(env: Env, task: WorkspaceTask): Promise<string>
   return point;
 }
 
-async function folded(env: Env, taskId: string, point: string, dependency: string, tip: string): Promise<string> {
+async function folded(
+  env: WorktreeEnv,
+  taskId: string,
+  point: string,
+  dependency: string,
+  tip: string,
+): Promise<string> {
   if (await isAncestor(env, tip, point)) return point;
   if (await isAncestor(env, point, tip)) return tip;
   const merged = await mergeTrees(env, point, tip);
@@ -46,7 +51,7 @@ function messageOf(taskId: string, dependency: string): string {
 
 /** Makes a commit of a tree that two were merged into. Throws IO_ERROR. */
 export async function mergeCommit(
-  env: Env,
+  env: WorktreeEnv,
   tree: string,
   parents: readonly string[],
   message: string,

@@ -86,7 +86,7 @@ interface TaskBranch {
 async function seenHere(
   env: GitEnv,
 ): Promise<{ branches: TaskBranch[]; worktrees: Pick<ListedWorktree, 'path' | 'branch' | 'head'>[] } | null> {
-  const found = lookForRepository(env.layout.project);
+  const found = lookForRepository(env.paths.project);
   if (found === null) return null;
   try {
     const [branches, worktrees] = await Promise.all([
@@ -159,7 +159,7 @@ function worktreesSeen(
   env: GitEnv,
   [main, ...linked]: readonly Pick<ListedWorktree, 'path' | 'branch' | 'head'>[],
 ): SeenWorktree[] {
-  const root = worktreesFolder(env.layout, env.settings.agents.worktree_root);
+  const root = worktreesFolder(env.paths, env.settings.agents.worktree_root);
   if (root === null) return [];
   const registered = linked.flatMap(({ path, branch, head }): SeenWorktree[] => {
     const name = nameBelow(root, path);

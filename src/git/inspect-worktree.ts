@@ -52,7 +52,7 @@ export async function inspectWorkspace(
   const repository = await repositoryOf(env);
   const { prefix } = repository;
   const path =
-    cwd === undefined ? worktreePlace(env.layout, env.settings.agents.worktree_root, taskId) : topOf(cwd, prefix);
+    cwd === undefined ? worktreePlace(env.paths, env.settings.agents.worktree_root, taskId) : topOf(cwd, prefix);
   const entry = path === null ? null : await worktreeAt(env, repository, path);
   if (path === null || entry === null || entry.locked === INITIALIZING) return null;
   const here = await headOf(env, path);
@@ -111,6 +111,6 @@ async function copiedIn(env: GitEnv, dir: string): Promise<string[]> {
   const { code } = await git(['rev-parse', '--git-dir'], gitIn(env, dir)).catch(() => ({ code: 1 }));
   if (code !== 0) return [];
   // What is not there to be copied is the worker's own.
-  const there = new Set(await untracked(env, env.layout.project));
+  const there = new Set(await untracked(env, env.paths.project));
   return (await untracked(env, dir)).filter((name) => there.has(name));
 }

@@ -54,7 +54,7 @@ export type BranchUses = (branch: string, taskId: string) => string | null;
 export async function branchUses(env: GitEnv, { commonDir }: Repository): Promise<BranchUses> {
   const worktrees = await listWorktrees(env);
   const pending = branchesUnderWay(commonDir);
-  const root = worktreesFolder(env.layout, env.settings.agents.worktree_root);
+  const root = worktreesFolder(env.paths, env.settings.agents.worktree_root);
   return (branch, taskId) => {
     const holder = worktrees.find((each) => each.branch === branch);
     if (holder !== undefined) return `${branch} is checked out in ${holder.path}`;
@@ -72,7 +72,7 @@ export async function pruneBranch(env: GitEnv, { branch, sha }: PayloadOf<'prune
   const taskId = taskOfBranch(branch);
   if (taskId === null) return skipped(`${JSON.stringify(branch)} is the branch of no task`);
   const repository = await repositoryOf(env);
-  const place = makeWorktreePlace(env.layout, env.settings.agents.worktree_root, taskId);
+  const place = makeWorktreePlace(env.paths, env.settings.agents.worktree_root, taskId);
   // One at a time in the repository: of two branches at the same commit, each would be taken for what keeps the other's.
   return exclusively(besideWorktree(place, 'lock'), () =>
     exclusively(`${repository.commonDir}/forge-pruning.lock`, async () => {
@@ -131,7 +131,7 @@ function failed(what: string, result: GitResult): ForgeError {
  */
 export async function removeWorktree(env: GitEnv, payload: PayloadOf<'remove_worktree'>): Promise<Removal> {
   const repository = await repositoryOf(env);
-  const root = worktreesFolder(env.layout, env.settings.agents.worktree_root);
+  const root = worktreesFolder(env.paths, env.settings.agents.worktree_root);
   const name = root === null ? null : nameBelow(root, payload.path);
   if (name === null || isOwnName(name)) return skipped(`${payload.path} is not directly below the worktree root`);
   const place = payload.path;
@@ -170,7 +170,7 @@ function whyWorktreeStays(
   if (index === 0) return `${path} is the main checkout`;
   if (entry.locked !== null) return `${path} is locked${entry.locked === '' ? '' : `: ${entry.locked}`}`;
   if (entry.head !== head || entry.branch !== branch) return `${path} is at ${entry.branch ?? entry.head} by now`;
-  const here = [env.layout.project, env.ctx.cwd].find((dir) => `${realPath(dir)}/`.startsWith(`${path}/`));
+  const here = [env.paths.project, env.ctx.cwd].find((dir) => `${realPath(dir)}/`.startsWith(`${path}/`));
   return here === undefined ? null : `${here} is in it, where this was started`;
 }
 

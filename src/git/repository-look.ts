@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { readCapped } from '../lib/fs/drivers.ts';
+import { readCapped } from '../lib/fs/read.ts';
 
 export interface RepositoryLook {
   /** The top folder of the checkout, without symlinks in it. */

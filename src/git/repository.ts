@@ -1,13 +1,27 @@
 /** The git repository that a project is in: where it is, what its branches point at, and how two of them merge. */
 
+import type { Context } from '../domain/context.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
+import type { Settings } from '../domain/settings/settings.ts';
 import { type ListedWorktree, nulSeparated, parseWorktrees } from '../domain/task/workspaces.ts';
-import type { Env } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
+import type { StateStore } from '../store/port.ts';
 import { type GitOptions, type GitResult, git, gitOk, lastWords } from './git.ts';
 import { absolutePath, lookAtPlace, realPath } from './worktree-files.ts';
 
 /** What is needed to ask git about the project. */
-export type GitEnv = Pick<Env, 'ctx' | 'layout' | 'settings'>;
+export interface GitEnv {
+  ctx: Context;
+  paths: ProjectPaths;
+  settings: Settings;
+}
+
+/** What is needed to make and remove worktrees of tasks. */
+export interface WorktreeEnv extends GitEnv {
+  store: StateStore;
+  /** Told what a person should know although nothing failed. */
+  warn(message: string): void;
+}
 
 export interface Repository {
   /** The top folder of the checkout that the project is in, no symlinks in it. */
@@ -19,7 +33,7 @@ export interface Repository {
 }
 
 /** How git is run in `dir`. */
-export function gitIn(env: GitEnv, dir: string = env.layout.project): GitOptions {
+export function gitIn(env: GitEnv, dir: string = env.paths.project): GitOptions {
   return { cwd: dir, env: env.ctx.env };
 }
 
@@ -28,7 +42,7 @@ export function gitIn(env: GitEnv, dir: string = env.layout.project): GitOptions
  * committed in it yet; IO_ERROR when git can't be run.
  */
 export async function repositoryOf(env: GitEnv): Promise<Repository> {
-  const { project } = env.layout;
+  const { project } = env.paths;
   const found = await git(['rev-parse', '--show-toplevel', '--show-prefix', '--git-common-dir'], gitIn(env));
   if (found.code !== 0) throw noRepository(project, found);
   const [root = '', prefix = '', common = ''] = found.stdout.split('\n');
@@ -107,9 +121,9 @@ export async function baseOf(env: GitEnv, begunFor: string | null = null): Promi
       hint: 'Make that branch, or mend ship.base in .forge/settings.yaml.',
     });
   }
-  const here = await headOf(env, env.layout.project);
+  const here = await headOf(env, env.paths.project);
   if (here !== null) return { branch: here.branch, sha: here.head };
-  throw new ForgeError('SETTINGS_INVALID', `nothing is committed in ${env.layout.project}`, {
+  throw new ForgeError('SETTINGS_INVALID', `nothing is committed in ${env.paths.project}`, {
     hint: 'Commit what tasks start from.',
   });
 }

@@ -166,7 +166,7 @@ async function notIgnored(names: readonly string[], run: (...args: string[]) => 
 
 /** What forge has copied into the project's folder of a worktree and is still the same as in the main checkout. */
 async function copiesIn(env: GitEnv, dir: string): Promise<string[]> {
-  const { project } = env.layout;
+  const { project } = env.paths;
   return (await untracked(env, project)).filter((name) => sameFile(`${project}/${name}`, `${dir}/${name}`));
 }
 

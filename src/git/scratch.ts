@@ -1,9 +1,8 @@
 /** Worktrees for a moment: a commit is checked out beside every other checkout, worked with, and removed. */
 
-import type { Env } from '../engine/env.ts';
 import { exclusively } from '../lib/fs/locks.ts';
 import { CHECKOUT_TIMEOUT_MS, git, gitOk } from './git.ts';
-import { gitIn, listWorktrees, repositoryOf } from './repository.ts';
+import { gitIn, listWorktrees, repositoryOf, type WorktreeEnv } from './repository.ts';
 import { cwdIn, furnish, making, stopMakers } from './worktree.ts';
 import {
   makeWorktreePlace,
@@ -19,12 +18,12 @@ import {
  * gets as well. Throws what `work` throws, IO_ERROR.
  */
 export async function inScratch<T>(
-  env: Env,
+  env: WorktreeEnv,
   { taskId, claimId, commit }: { taskId: string; claimId: string; commit: string },
   work: (cwd: string) => Promise<T>,
 ): Promise<T> {
   const repository = await repositoryOf(env);
-  const place = scratchPlace(makeWorktreePlace(env.layout, env.settings.agents.worktree_root, taskId), claimId);
+  const place = scratchPlace(makeWorktreePlace(env.paths, env.settings.agents.worktree_root, taskId), claimId);
   const add = ['worktree', 'add', '--detach', '--force', place, commit];
   try {
     await exclusively(worktreesLock(place), () =>
@@ -41,8 +40,8 @@ export async function inScratch<T>(
  * Removes the checkouts that were left by those who were killed: nobody works in one whose claim does not hold the task any
  * more. Throws IO_ERROR.
  */
-export async function clearScratches(env: Env): Promise<void> {
-  const dir = worktreesFolder(env.layout, env.settings.agents.worktree_root);
+export async function clearScratches(env: WorktreeEnv): Promise<void> {
+  const dir = worktreesFolder(env.paths, env.settings.agents.worktree_root);
   if (dir === null) return;
   // Of one that was killed while it removed his own, only what git knows of it may be left.
   const registered = (await listWorktrees(env)).map(({ path }) => path);
@@ -55,7 +54,7 @@ export async function clearScratches(env: Env): Promise<void> {
   }
 }
 
-async function remove(env: Env, place: string): Promise<void> {
+async function remove(env: WorktreeEnv, place: string): Promise<void> {
   // A checkout that was cut off is none that git would remove; one whose folder is gone it does forget.
   removeFolder(place);
   await git(['worktree', 'remove', '--force', '--force', place], gitIn(env));

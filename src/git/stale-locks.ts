@@ -5,11 +5,10 @@
 
 import { rebootedSince, sameMachine } from '../domain/task/identity.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
-import type { Env } from '../engine/env.ts';
+import { unlessInvalid } from '../lib/errors.ts';
 import { holdingOf } from '../process/holders.ts';
-import { unlessInvalid } from '../store/file/folders.ts';
 import { gitOk } from './git.ts';
-import { gitIn } from './repository.ts';
+import { gitIn, type WorktreeEnv } from './repository.ts';
 import { ensureWorkspace, type Workspace, type WorkspaceTask } from './worktree.ts';
 import { isThere, removeFile } from './worktree-files.ts';
 
@@ -20,13 +19,13 @@ const LOCKS = ['index.lock', 'HEAD.lock'];
  * `ensureWorkspace` for an attempt that is about to begin; `record` is the task's before it. What is known of the former
  * worker must be stopped by then. Throws as `ensureWorkspace` does.
  */
-export async function workspaceForNext(env: Env, task: WorkspaceTask, record: TaskRecord): Promise<Workspace> {
+export async function workspaceForNext(env: WorktreeEnv, task: WorkspaceTask, record: TaskRecord): Promise<Workspace> {
   const workspace = await ensureWorkspace(env, task);
   if (!workspace.created) await clearLeftLocks(env, workspace.path, record);
   return workspace;
 }
 
-async function clearLeftLocks(env: Env, place: string, record: TaskRecord): Promise<void> {
+async function clearLeftLocks(env: WorktreeEnv, place: string, record: TaskRecord): Promise<void> {
   const gitDir = (await gitOk(['rev-parse', '--absolute-git-dir'], gitIn(env, place))).stdout.trimEnd();
   const locks = LOCKS.map((name) => `${gitDir}/${name}`).filter(isThere);
   if (locks.length === 0) return;
@@ -42,7 +41,7 @@ async function clearLeftLocks(env: Env, place: string, record: TaskRecord): Prom
 }
 
 /** Only the processes of this machine can be looked at: whoever works on another one, or in a container, is not seen. */
-async function wasWorkedOnHere(env: Env, { state }: TaskRecord): Promise<boolean> {
+async function wasWorkedOnHere(env: WorktreeEnv, { state }: TaskRecord): Promise<boolean> {
   const { current_attempt_id: last, task_id } = state;
   if (last === null) return false;
   const { machine } = (await unlessInvalid(() => env.store.readManifest(task_id, last))) ?? {};

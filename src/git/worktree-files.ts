@@ -2,19 +2,18 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { asIoError } from '../lib/fs/io-errors.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
+import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
-import { errorCode } from '../lib/fs/operations.ts';
 import { isTaskId, isUuid, requireTaskId, requireUuid } from '../lib/ids.ts';
-import type { Layout } from '../store/file/layout.ts';
 
 /**
  * Where the worktree of a task is, or goes, every symlink above it resolved: that is how git names it. `root` as in the
  * settings, seen from the project. Null when the folder above it does not exist.
  */
-export function worktreePlace(layout: Layout, root: string, taskId: string): string | null {
+export function worktreePlace(paths: ProjectPaths, root: string, taskId: string): string | null {
   try {
-    return `${fs.realpathSync(path.resolve(layout.project, root))}/${requireTaskId(taskId)}`;
+    return `${fs.realpathSync(path.resolve(paths.project, root))}/${requireTaskId(taskId)}`;
   } catch (error) {
     if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
     throw asIoError(error, `looking for ${root}`);
@@ -22,8 +21,8 @@ export function worktreePlace(layout: Layout, root: string, taskId: string): str
 }
 
 /** The folder that worktrees of tasks lie directly below, every symlink resolved; null when there is none. Throws IO_ERROR. */
-export function worktreesFolder(layout: Layout, root: string): string | null {
-  const place = worktreePlace(layout, root, 'any');
+export function worktreesFolder(paths: ProjectPaths, root: string): string | null {
+  const place = worktreePlace(paths, root, 'any');
   return place === null ? null : path.dirname(place);
 }
 
@@ -53,8 +52,8 @@ export function nameBelow(dir: string, place: string): string | null {
 }
 
 /** `worktreePlace`, with the folder above it made. Throws IO_ERROR. */
-export function makeWorktreePlace(layout: Layout, root: string, taskId: string): string {
-  const dir = path.resolve(layout.project, root);
+export function makeWorktreePlace(paths: ProjectPaths, root: string, taskId: string): string {
+  const dir = path.resolve(paths.project, root);
   try {
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
     // It may be in a checkout; whole worktrees must not end up in somebody's commit. Whoever made it may have been killed

@@ -1,8 +1,7 @@
 /** What removing a worktree needs of the disk: to see what would be lost with it, and to move it out of the way at once. */
 
 import fs from 'node:fs';
-import { asIoError } from '../lib/fs/io-errors.ts';
-import { errorCode } from '../lib/fs/operations.ts';
+import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 
 /** Folders whose content tools make from other files, and make again. Only ignored ones are taken for that. */
 export const PRODUCT_FOLDERS = [

@@ -4,7 +4,6 @@
  */
 
 import { branchFor, INITIALIZING, type ListedWorktree } from '../domain/task/workspaces.ts';
-import type { Env } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { copyMissing, makeFolders } from '../lib/fs/copy-missing.ts';
 import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
@@ -19,6 +18,7 @@ import {
   type Repository,
   repositoryOf,
   untracked,
+  type WorktreeEnv,
   worktreeAt,
 } from './repository.ts';
 import {
@@ -58,10 +58,10 @@ const MARK = 'FORGE_MAKES_WORKTREE';
  * Throws SETTINGS_INVALID when the project's repository or settings do not allow worktrees; IO_ERROR when something of a
  * person's stands in the way, which stays as it is, and when git fails.
  */
-export async function ensureWorkspace(env: Env, task: WorkspaceTask): Promise<Workspace> {
+export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Promise<Workspace> {
   const repository = await repositoryOf(env);
   env.store.ensureTree();
-  const place = makeWorktreePlace(env.layout, env.settings.agents.worktree_root, task.id);
+  const place = makeWorktreePlace(env.paths, env.settings.agents.worktree_root, task.id);
   return exclusively(besideWorktree(place, 'lock'), async (held) => {
     await settleRemoval(env, place);
     // Whoever was killed before the second look has left it aside.
@@ -75,10 +75,10 @@ export async function ensureWorkspace(env: Env, task: WorkspaceTask): Promise<Wo
 }
 
 /** Where `ensureWorkspace` has a task worked on. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
-export async function foreseenWorkspace(env: Env, taskId: string): Promise<{ path: string; branch: string }> {
+export async function foreseenWorkspace(env: WorktreeEnv, taskId: string): Promise<{ path: string; branch: string }> {
   const repository = await repositoryOf(env);
   const { worktree_root: root } = env.settings.agents;
-  const place = worktreePlace(env.layout, root, taskId) ?? absolutePath(env.layout.project, `${root}/${taskId}`);
+  const place = worktreePlace(env.paths, root, taskId) ?? absolutePath(env.paths.project, `${root}/${taskId}`);
   return { path: cwdIn(place, repository), branch: branchFor(taskId) };
 }
 
@@ -88,7 +88,12 @@ export function cwdIn(place: string, { prefix }: Repository): string {
 }
 
 /** Whether the worktree is there and whole. When it isn't, the way is clear for a new one, or this throws. */
-async function standsAlready(env: Env, repository: Repository, place: string, held: StillHeld): Promise<boolean> {
+async function standsAlready(
+  env: WorktreeEnv,
+  repository: Repository,
+  place: string,
+  held: StillHeld,
+): Promise<boolean> {
   if (await isWhole(env, repository, place)) return true;
   // The lock is ours, so the forge of any git that still makes it is gone.
   await stopMakers(place);
@@ -118,7 +123,7 @@ function isLeftover(repository: Repository, place: string, at: string, entry: Li
  * Removes what git had come to. Whoever was paused on the way here has lost the lock, and the worktree may have been made
  * by now, with somebody at work in it: so it is moved first, and looked at once more before anything is lost.
  */
-async function clearAway(env: Env, repository: Repository, place: string, held: StillHeld): Promise<void> {
+async function clearAway(env: WorktreeEnv, repository: Repository, place: string, held: StillHeld): Promise<void> {
   const aside = clearedAt(place);
   removeFolder(aside);
   const moved = moveIfThere(place, aside);
@@ -131,7 +136,7 @@ async function clearAway(env: Env, repository: Repository, place: string, held: 
   throw new ForgeError('IO_ERROR', `somebody else has made ${place} meanwhile`, { hint: 'Repeat the command.' });
 }
 
-async function isWhole(env: Env, repository: Repository, place: string): Promise<boolean> {
+async function isWhole(env: WorktreeEnv, repository: Repository, place: string): Promise<boolean> {
   const entry = await worktreeAt(env, repository, place);
   if (entry === null || entry.locked === INITIALIZING) return false;
   if (entry.locked !== null) return true;
@@ -142,7 +147,7 @@ async function isWhole(env: Env, repository: Repository, place: string): Promise
   return hasIndex || look.kind !== 'folder' || !look.alone;
 }
 
-async function hasChanges(env: Env, place: string): Promise<boolean> {
+async function hasChanges(env: WorktreeEnv, place: string): Promise<boolean> {
   return (await gitOk(['status', '--porcelain'], gitIn(env, place))).stdout !== '';
 }
 
@@ -186,7 +191,7 @@ function refuseLocked({ path, locked }: ListedWorktree): void {
   });
 }
 
-async function add(env: Env, { commonDir }: Repository, task: WorkspaceTask, place: string): Promise<void> {
+async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceTask, place: string): Promise<void> {
   const branch = branchFor(task.id);
   // Two that are made at the same moment can make git fail: each reads what the other has not written yet.
   await exclusively(worktreesLock(place), async () => {
@@ -205,7 +210,7 @@ async function add(env: Env, { commonDir }: Repository, task: WorkspaceTask, pla
   });
 }
 
-function gitAdd(env: Env, place: string, target: readonly string[]): Promise<GitResult> {
+function gitAdd(env: WorktreeEnv, place: string, target: readonly string[]): Promise<GitResult> {
   touchFile(beganAt(place));
   return git(['worktree', 'add', ...target], { ...making(gitIn(env), place), timeoutMs: CHECKOUT_TIMEOUT_MS });
 }
@@ -216,7 +221,7 @@ export function making(options: GitOptions, place: string): GitOptions {
 }
 
 /** A hook that fails makes git fail although the worktree is there: that is a warning. Anything else is thrown as IO_ERROR. */
-async function tellFailure(env: Env, taskId: string, place: string, result: GitResult): Promise<void> {
+async function tellFailure(env: WorktreeEnv, taskId: string, place: string, result: GitResult): Promise<void> {
   const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
   const words = `making the worktree of task ${taskId}: ${lastWords(result)}`;
   if (!made) {
@@ -265,13 +270,13 @@ export async function stopMakers(place: string): Promise<void> {
 }
 
 /** Makes the project's folder in the worktree if no commit has it, and copies in what workers need and git does not know. */
-export async function furnish(env: Env, repository: Repository, place: string): Promise<void> {
+export async function furnish(env: WorktreeEnv, repository: Repository, place: string): Promise<void> {
   const { prefix } = repository;
   if (!makeFolders(place, prefix)) {
     throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is no folder, so no worker can run there`, {
       hint: `Put a folder at ${prefix} on branch ${branchFor(place.slice(place.lastIndexOf('/') + 1))}.`,
     });
   }
-  const names = await untracked(env, env.layout.project);
-  copyMissing({ from: env.layout.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
+  const names = await untracked(env, env.paths.project);
+  copyMissing({ from: env.paths.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
 }

@@ -173,3 +173,13 @@ export class ForgeError extends Error {
 export function unreachable(value: never): never {
   throw new Error(`unreachable: ${JSON.stringify(value)}`);
 }
+
+/** One damaged file must not hide its neighbours from a listing; `doctor` names it. */
+export async function unlessInvalid<T>(read: () => Promise<T | null>): Promise<T | null> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ForgeError) return null;
+    throw error;
+  }
+}

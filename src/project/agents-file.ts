@@ -3,8 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
-import { asIoError } from '../lib/fs/io-errors.ts';
-import { errorCode } from '../lib/fs/operations.ts';
+import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 
 export const AGENTS_FILE = 'AGENTS.md';
 

@@ -2,10 +2,9 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { type ProjectPaths, pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { asIoError } from '../lib/fs/io-errors.ts';
-import { errorCode } from '../lib/fs/operations.ts';
-import { type Layout, layoutOf } from '../store/file/layout.ts';
+import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 
 /** Where a plan is looked for, in this order, below the project's folder. */
 export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
@@ -45,24 +44,24 @@ function isPlanOfAbove(dir: string, place: string): boolean {
  * nearest folder from `cwd` upwards that has a `.forge` or a plan. Inside a git worktree the search is made in the main
  * checkout. Returns null when there is none; `dir` is taken at its word. Throws INVALID_ARGS when `dir` is no folder.
  */
-export function findProject(cwd: string, dir: string | undefined): Layout | null {
+export function findProject(cwd: string, dir: string | undefined): ProjectPaths | null {
   if (dir !== undefined && dir !== '') {
     const given = path.resolve(cwd, dir);
     if (!isDir(given))
       throw new ForgeError('INVALID_ARGS', `${given} is not a folder`, {
         hint: 'Give --dir (or FORGE_DIR) a project folder.',
       });
-    return layoutOf(path.basename(given) === '.forge' ? path.dirname(given) : given);
+    return pathsOf(path.basename(given) === '.forge' ? path.dirname(given) : given);
   }
   const start = inMainCheckout(cwd);
   for (let at = start; ; at = path.dirname(at)) {
-    if (path.basename(at) !== '.forge' && isProject(at)) return layoutOf(at);
+    if (path.basename(at) !== '.forge' && isProject(at)) return pathsOf(at);
     if (at === path.dirname(at)) return null;
   }
 }
 
 /** `findProject`, for commands that need something to be there. Throws PHASES_NOT_FOUND. */
-export function requireProject(cwd: string, dir: string | undefined): Layout {
+export function requireProject(cwd: string, dir: string | undefined): ProjectPaths {
   const found = findProject(cwd, dir);
   if (found === null || !isProject(found.project)) {
     const where = found === null ? `${cwd} or any folder above it` : found.project;
@@ -101,8 +100,8 @@ export function readOptional(file: string): string | null {
 }
 
 /** `file` as a person in the project would write it. */
-export function shown(layout: Layout, file: string): string {
-  return path.relative(layout.project, file) || file;
+export function shown(paths: ProjectPaths, file: string): string {
+  return path.relative(paths.project, file) || file;
 }
 
 export function countProblems(count: number, file: string): string {

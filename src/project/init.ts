@@ -2,11 +2,10 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { asIoError } from '../lib/fs/io-errors.ts';
-import { errorCode } from '../lib/fs/operations.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
+import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 import { GITIGNORE } from '../store/file/file-store.ts';
 import { entriesIn } from '../store/file/folders.ts';
-import type { Layout } from '../store/file/layout.ts';
 import { PLAN_PLACES } from './find-project.ts';
 import { planPlaceOf } from './plan-file.ts';
 import { firstPlan, firstSettings } from './templates.ts';
@@ -21,15 +20,15 @@ export interface InitFile {
 }
 
 /** All that `init` writes, but for the state tree: it is the one place that knows. */
-export function initFiles(layout: Layout): InitFile[] {
+export function initFiles(paths: ProjectPaths): InitFile[] {
   const shipped = (name: string) => fs.readFileSync(new URL(name, SCHEMAS), 'utf8');
   return [
     { file: '.forge/schema/phases.schema.json', text: () => shipped('phases.schema.json') },
     { file: '.forge/schema/settings.schema.json', text: () => shipped('settings.schema.json') },
     { file: '.forge/settings.yaml', text: () => firstSettings('schema/settings.schema.json') },
     {
-      file: planPlaceOf(layout),
-      text: () => firstPlan(path.basename(layout.project), '../.forge/schema/phases.schema.json'),
+      file: planPlaceOf(paths),
+      text: () => firstPlan(path.basename(paths.project), '../.forge/schema/phases.schema.json'),
     },
   ];
 }
@@ -52,10 +51,10 @@ const HISTORY: Readonly<Record<string, string>> = {
 };
 
 /** What `uninit` takes away: only what has the very bytes that `init` writes, and folders that are empty then. Throws IO_ERROR. */
-export function planRemoval(layout: Layout): Removal {
+export function planRemoval(paths: ProjectPaths): Removal {
   try {
-    const removal = new Planned(layout);
-    for (const file of initFiles(layout)) removal.file(file);
+    const removal = new Planned(paths);
+    for (const file of initFiles(paths)) removal.file(file);
     for (const folder of ['schema', 'orchestrator/tasks', 'orchestrator/runs', 'orchestrator']) {
       removal.folder(`.forge/${folder}`);
     }
@@ -71,7 +70,7 @@ export function planRemoval(layout: Layout): Removal {
     if (removal.files.some(({ file }) => file === PLAN_PLACES[0])) removal.folder('plans');
     return removal;
   } catch (error) {
-    throw asIoError(error, `looking at ${layout.project}`);
+    throw asIoError(error, `looking at ${paths.project}`);
   }
 }
 
@@ -79,27 +78,27 @@ class Planned implements Removal {
   readonly files: InitFile[] = [];
   readonly folders: string[] = [];
   readonly kept: { path: string; reason: string }[] = [];
-  readonly #layout: Layout;
+  readonly #paths: ProjectPaths;
 
-  constructor(layout: Layout) {
-    this.#layout = layout;
+  constructor(paths: ProjectPaths) {
+    this.#paths = paths;
   }
 
   file(file: InitFile): void {
-    if (isAsWritten(this.#layout, file)) this.files.push(file);
+    if (isAsWritten(this.#paths, file)) this.files.push(file);
     else if (this.leaves(file.file)) this.keep(file.file, 'it is not, or no longer, as init writes it');
   }
 
   folder(folder: string): void {
-    if (!isFolder(this.#layout, folder)) return;
-    const entries = entriesIn(path.join(this.#layout.project, folder));
+    if (!isFolder(this.#paths, folder)) return;
+    const entries = entriesIn(path.join(this.#paths.project, folder));
     if (entries.every(({ name }) => !this.leaves(`${folder}/${name}`))) this.folders.push(folder);
   }
 
   /** Something is there, and is still there afterwards. */
   leaves(name: string): boolean {
     if (this.folders.includes(name) || this.files.some(({ file }) => file === name)) return false;
-    return fs.lstatSync(path.join(this.#layout.project, name), { throwIfNoEntry: false }) !== undefined;
+    return fs.lstatSync(path.join(this.#paths.project, name), { throwIfNoEntry: false }) !== undefined;
   }
 
   keep(name: string, reason: string | undefined): void {
@@ -108,12 +107,12 @@ class Planned implements Removal {
 }
 
 /** Removes it, but for what has changed since it was planned; that is returned. Throws IO_ERROR. */
-export function removePlanned(layout: Layout, { files, folders }: Removal): string[] {
+export function removePlanned(paths: ProjectPaths, { files, folders }: Removal): string[] {
   const left: string[] = [];
-  const at = (file: string) => path.join(layout.project, file);
+  const at = (file: string) => path.join(paths.project, file);
   try {
     for (const file of files) {
-      if (isAsWritten(layout, file)) fs.unlinkSync(at(file.file));
+      if (isAsWritten(paths, file)) fs.unlinkSync(at(file.file));
       else left.push(file.file);
     }
     for (const folder of folders) {
@@ -125,13 +124,13 @@ export function removePlanned(layout: Layout, { files, folders }: Removal): stri
       }
     }
   } catch (error) {
-    throw asIoError(error, `removing what init wrote in ${layout.project}`);
+    throw asIoError(error, `removing what init wrote in ${paths.project}`);
   }
   return left;
 }
 
 /** Not through a symlink: what one leads to is somewhere else's. `folder` is as seen from the project's. */
-function isFolder({ project }: Layout, folder: string): boolean {
+function isFolder({ project }: ProjectPaths, folder: string): boolean {
   const names = folder.split('/');
   return names.every((_, i) => {
     const part = path.join(project, ...names.slice(0, i + 1));
@@ -139,9 +138,9 @@ function isFolder({ project }: Layout, folder: string): boolean {
   });
 }
 
-function isAsWritten(layout: Layout, { file, text }: InitFile): boolean {
-  if (file.includes('/') && !isFolder(layout, path.dirname(file))) return false;
-  const place = path.join(layout.project, file);
+function isAsWritten(paths: ProjectPaths, { file, text }: InitFile): boolean {
+  if (file.includes('/') && !isFolder(paths, path.dirname(file))) return false;
+  const place = path.join(paths.project, file);
   const stat = fs.lstatSync(place, { throwIfNoEntry: false });
   const wanted = Buffer.from(text());
   if (stat?.isFile() !== true || stat.size !== wanted.length) return false;

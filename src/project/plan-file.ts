@@ -6,16 +6,16 @@
 import path from 'node:path';
 import { parsePlan } from '../domain/parsers.ts';
 import { type Plan, type PlannedTask, packPlan, unpackPlan, unpackPlanned } from '../domain/plan/plan.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
-import type { Layout } from '../store/file/layout.ts';
 import { countProblems, isFile, lookAt, PLAN_PLACES, readOptional, shown } from './find-project.ts';
 import { keepLines, keptLines } from './parse-cache.ts';
 
 /** What is needed to find a plan. */
 export interface PlanEnv {
-  layout: Layout;
+  paths: ProjectPaths;
   settings: Pick<Settings, 'plan'>;
   /** Where what came of parsing it is kept. Default: nowhere. */
   cache?: Cache;
@@ -73,12 +73,12 @@ function keptPlan<T>(cache: Cache, text: string, unpack: (json: string) => T): {
   }));
 }
 
-export function readPlanText({ layout, settings }: Omit<PlanEnv, 'cache'>): PlanText | null {
+export function readPlanText({ paths, settings }: Omit<PlanEnv, 'cache'>): PlanText | null {
   const places = settings.plan === null ? PLAN_PLACES : [settings.plan];
   for (const place of places) {
-    const file = path.resolve(layout.project, place);
+    const file = path.resolve(paths.project, place);
     const text = readOptional(file);
-    if (text !== null) return { file: shown(layout, file), text };
+    if (text !== null) return { file: shown(paths, file), text };
   }
   if (settings.plan === null) return null;
   throw new ForgeError(
@@ -91,15 +91,15 @@ export function readPlanText({ layout, settings }: Omit<PlanEnv, 'cache'>): Plan
 }
 
 /** Differs from an earlier one when the plan in `file` (as a person would write it) may have been edited since. */
-export function planStamp(layout: Layout, file: string): string {
-  const stat = lookAt(path.resolve(layout.project, file));
+export function planStamp(paths: ProjectPaths, file: string): string {
+  const stat = lookAt(path.resolve(paths.project, file));
   // The time of the last change of any kind tells a change of permissions too.
   return stat === undefined ? 'gone' : `${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`;
 }
 
 /** Where the project's plan is, or belongs when it has none yet, as seen from the project's folder. */
-export function planPlaceOf(layout: Layout): string {
-  return PLAN_PLACES.find((place) => isFile(`${layout.project}/${place}`)) ?? PLAN_PLACES[0];
+export function planPlaceOf(paths: ProjectPaths): string {
+  return PLAN_PLACES.find((place) => isFile(`${paths.project}/${place}`)) ?? PLAN_PLACES[0];
 }
 
 /** `loadPlan`, for commands that need one. Throws PHASES_NOT_FOUND when there is none. */
@@ -108,6 +108,6 @@ export function requirePlan(env: PlanEnv): LoadedPlan {
   if (loaded !== null) return loaded;
   throw new ForgeError(
     'PHASES_NOT_FOUND',
-    `there is no plan in ${env.layout.project} (looked for ${PLAN_PLACES.join(', ')})`,
+    `there is no plan in ${env.paths.project} (looked for ${PLAN_PLACES.join(', ')})`,
   );
 }

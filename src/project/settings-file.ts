@@ -2,20 +2,20 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { parseSettings } from '../domain/parsers.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
-import type { Layout } from '../store/file/layout.ts';
 import { countProblems, readOptional, shown } from './find-project.ts';
 import { keepLines, keptLines } from './parse-cache.ts';
 
 /** The settings, every default filled in; the defaults when there is no file. Throws SETTINGS_INVALID with all problems. */
-export function loadSettings(layout: Layout, cache: Cache = NO_CACHE): Settings {
-  const text = readOptional(layout.settings);
+export function loadSettings(paths: ProjectPaths, cache: Cache = NO_CACHE): Settings {
+  const text = readOptional(paths.settings);
   if (text === null) return DEFAULT_SETTINGS;
   const kept = keptLines(cache, 'settings', text, 1, ([json = '']) => JSON.parse(json) as Settings);
   if (kept !== null) return kept;
-  const file = shown(layout, layout.settings);
+  const file = shown(paths, paths.settings);
   const parsed = parseSettings(text, file);
   if (!parsed.ok) {
     throw new ForgeError('SETTINGS_INVALID', countProblems(parsed.problems.length, file), {

@@ -3,10 +3,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
-import { readCapped } from '../lib/fs/drivers.ts';
-import { whyUnread } from '../lib/fs/io-errors.ts';
-import { errorCode } from '../lib/fs/operations.ts';
-import { readFrom } from '../store/file/attempt-files.ts';
+import { errorCode, whyUnread } from '../lib/fs/io-errors.ts';
+import { readCapped, readFrom } from '../lib/fs/read.ts';
 import { locateSection, withoutSection } from './agents-section.ts';
 
 /** Text of a file named by `flag`. Throws INVALID_ARGS when it can't be read or has more than `maxBytes`. */

@@ -3,31 +3,13 @@
 import { type Answer, openQuestion, settleQuestion } from '../domain/question/questions.ts';
 import { andThen, type Decision } from '../domain/task/operations.ts';
 import { freshRecord, type TaskRecord } from '../domain/task/records.ts';
-import type { Move } from '../domain/task/states.ts';
 import { repeated } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { isoTime } from '../lib/time.ts';
-import type { Journal, JournalEntry } from './journal.ts';
-import type { StateStore, TaskRead, TaskSeen } from './port.ts';
+import type { ChangeEnv } from './change-env.ts';
+import type { JournalEntry } from './journal.ts';
+import type { TaskRead, TaskSeen } from './port.ts';
 import { dueAnswer, knowingQuestion, showSettled } from './settle-question.ts';
-
-export interface ChangeEnv {
-  store: StateStore;
-  journal: Journal;
-  now(): number;
-  /** A fresh name for a commit. */
-  newOp(): string;
-  /** Told what a person should know although nothing failed. */
-  warn(message: string): void;
-  /** Told of every commit that moved a task, after everything local is done. Never rejects. Left out: nobody cares. */
-  moved?(change: Moved): Promise<void>;
-}
-
-export interface Moved {
-  task_id: string;
-  /** In order, at least one. */
-  moves: readonly Move[];
-}
 
 export interface Changed<R> {
   result: R;

@@ -5,12 +5,12 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { TaskState } from '../domain/task/records.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import { appendLines } from '../lib/fs/json-lines.ts';
 import { advised } from '../lib/fs/locks.ts';
 import { isoTime } from '../lib/time.ts';
-import type { Layout } from './file/layout.ts';
 
 export type JournalEntry =
   | { type: 'verb'; verb: string; task_id: string | null }
@@ -40,8 +40,8 @@ export class Journal {
   readonly #now: () => number;
   readonly #maxBytes: number;
 
-  constructor(layout: Layout, now: () => number, maxBytes: number) {
-    this.#file = layout.log;
+  constructor(paths: ProjectPaths, now: () => number, maxBytes: number) {
+    this.#file = paths.log;
     this.#now = now;
     this.#maxBytes = maxBytes;
   }

@@ -44,6 +44,8 @@ export interface Snapshot {
 export type EndedRun = RunManifest & { ended_at: string };
 
 export interface StateStore {
+  /** Makes the place that state is kept in, unless it is there; the first change of a project does it. Throws IO_ERROR. */
+  ensureTree(): void;
   /** Ids of the tasks that have a record or a folder, in code point order. */
   list(): Promise<string[]>;
   /** A task as it stands. `thorough` is for deciding a change; without it edits may be noticed a moment later. */

@@ -13,7 +13,7 @@ import type { TaskRecord } from '../domain/task/records.ts';
 import type { RecordExcerpt } from '../domain/task/summary.ts';
 import { isUuid } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
-import type { ChangeEnv } from './change.ts';
+import type { ChangeEnv } from './change-env.ts';
 import { questionFile, type StateStore } from './port.ts';
 
 /** The record with the question that a tree written by hand keeps only in a file. */

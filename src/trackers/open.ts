@@ -1,20 +1,27 @@
 /** The tracker that the settings name, and one look at it that never fails. */
 
 import type { SeenTracker } from '../domain/gc/gc-plan.ts';
-import type { Env } from '../engine/env.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
+import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Tracker } from './port.ts';
 
 /** How long one call of a tracker is waited for, milliseconds. */
 export const TRACKER_PATIENCE_MS = 5000;
 
-export type TrackerEnv = Pick<Env, 'layout' | 'settings' | 'now' | 'newOp'>;
+export interface TrackerEnv {
+  paths: ProjectPaths;
+  settings: Settings;
+  now(): number;
+  /** A fresh name for a change. */
+  newOp(): string;
+}
 
 /** The tracker of the settings; null when they have none, or one that is not supported yet. */
-export async function openTracker({ layout, settings, now, newOp }: TrackerEnv): Promise<Tracker | null> {
+export async function openTracker({ paths, settings, now, newOp }: TrackerEnv): Promise<Tracker | null> {
   if (settings.tracker.type !== 'file') return null;
   const { FileTracker } = await import('./file/file-tracker.ts');
-  return new FileTracker({ project: layout.project, file: settings.tracker.path, now, newOp });
+  return new FileTracker({ project: paths.project, file: settings.tracker.path, now, newOp });
 }
 
 /** All issues, or why they can't be had. Never rejects, and takes no longer than a tracker is waited for. */

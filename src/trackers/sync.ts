@@ -5,21 +5,22 @@
 
 import type { TaskRecord } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
-import type { Env } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
-import { loadPlan, readPlanText } from '../project/plan-file.ts';
-import type { Moved } from '../store/change.ts';
-import { openTracker, TRACKER_PATIENCE_MS, within } from './open.ts';
+import { loadPlan, type PlanEnv, readPlanText } from '../project/plan-file.ts';
+import type { ChangeEnv, Moved } from '../store/change-env.ts';
+import { openTracker, TRACKER_PATIENCE_MS, type TrackerEnv, within } from './open.ts';
 import type { SeenIssue, Tracker } from './port.ts';
 import { concernsTracker, issueOf, type TrackerStep, trackerSteps } from './steps.ts';
 
 /** How often an issue is brought to where its task stands while others move that task on. */
 const ROUNDS = 5;
 
+export type SyncEnv = ChangeEnv & TrackerEnv & PlanEnv;
+
 export class TrackerKeeper {
-  readonly #env: Env;
+  readonly #env: SyncEnv;
   readonly #tracker: Tracker;
   readonly #patienceMs: number;
   /** The moves of each task that the tracker has not been told of. */
@@ -34,7 +35,7 @@ export class TrackerKeeper {
   #plan: { text: string; issueIds: ReadonlyMap<string, string> } | null = null;
 
   /** `patienceMs` bounds each call of the tracker. */
-  constructor(env: Env, tracker: Tracker, patienceMs: number = TRACKER_PATIENCE_MS) {
+  constructor(env: SyncEnv, tracker: Tracker, patienceMs: number = TRACKER_PATIENCE_MS) {
     this.#env = env;
     this.#tracker = tracker;
     this.#patienceMs = patienceMs;
@@ -193,7 +194,7 @@ function standing({ state, lease }: TaskRecord): string {
 }
 
 /** Null when the settings have no tracker that is supported. */
-export async function keeperOf(env: Env): Promise<TrackerKeeper | null> {
+export async function keeperOf(env: SyncEnv): Promise<TrackerKeeper | null> {
   const tracker = await openTracker(env);
   return tracker === null ? null : new TrackerKeeper(env, tracker);
 }

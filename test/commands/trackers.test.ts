@@ -166,7 +166,7 @@ describe('work goes on, with a warning and a line in the log, when the tracker',
     expect(await at.finish('build', attempt)).toMatchObject({ state: 'shipped' });
     expect(at.warnings).toHaveLength(2);
     for (const warning of at.warnings) expect(warning).toMatch(why);
-    const log = fs.readFileSync(at.session().layout.log, 'utf8').split('\n').filter(Boolean);
+    const log = fs.readFileSync(at.session().paths.log, 'utf8').split('\n').filter(Boolean);
     const lines = log.map((line) => JSON.parse(line) as { type: string; task_id: string; message: string });
     expect(lines.filter(({ type }) => type === 'warning')).toMatchObject([
       { task_id: 'build', message: expect.stringMatching(/^tracker: /) },

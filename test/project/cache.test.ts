@@ -3,10 +3,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { pathsOf } from '../../src/domain/project-paths.ts';
 import { type Cache, type CacheName, cacheOf, NO_CACHE } from '../../src/lib/fs/cache.ts';
 import { loadPlanned, parsePlanText } from '../../src/project/plan-file.ts';
 import { loadSettings } from '../../src/project/settings-file.ts';
-import { layoutOf } from '../../src/store/file/layout.ts';
 import fc from '../support/properties.ts';
 import { emptyFolder } from '../support/store/tree.ts';
 
@@ -150,7 +150,7 @@ describe('the plan', () => {
   function planned(text: string, from: Cache) {
     fs.mkdirSync(path.join(project, 'plans'), { recursive: true });
     fs.writeFileSync(path.join(project, file), text);
-    const found = loadPlanned({ layout: layoutOf(project), settings: { plan: null }, cache: from });
+    const found = loadPlanned({ paths: pathsOf(project), settings: { plan: null }, cache: from });
     return found?.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
   }
 
@@ -228,7 +228,7 @@ describe('the settings', () => {
       keeps = true;
       from.write(name, parts);
     };
-    return { read: loadSettings(layoutOf(project), { ...from, write }), keeps };
+    return { read: loadSettings(pathsOf(project), { ...from, write }), keeps };
   }
 
   test('are what parsing makes of them, whether they were kept or not, and of no other text', () => {

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { pathsOf } from '../../src/domain/project-paths.ts';
 import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { writeNew } from '../../src/lib/fs/new-file.ts';
@@ -11,7 +12,6 @@ import { findProject, PLAN_PLACES, requireProject } from '../../src/project/find
 import { loadPlan, parsePlanText, planPlaceOf, planStamp, requirePlan } from '../../src/project/plan-file.ts';
 import { loadSettings } from '../../src/project/settings-file.ts';
 import { readUserFile } from '../../src/project/user-files.ts';
-import { layoutOf } from '../../src/store/file/layout.ts';
 import { emptyFolder, refusal } from '../support/store/tree.ts';
 
 let root: string;
@@ -33,8 +33,8 @@ function make(...places: string[]): void {
 
 const at = (place: string) => path.join(root, place);
 const found = (cwd: string, dir?: string) => {
-  const layout = findProject(at(cwd), dir);
-  return layout === null ? null : path.relative(root, layout.project);
+  const paths = findProject(at(cwd), dir);
+  return paths === null ? null : path.relative(root, paths.project);
 };
 
 describe('without --dir the project', () => {
@@ -189,11 +189,11 @@ describe('settings', () => {
   const settings = (text: string) => {
     make('.forge/');
     fs.writeFileSync(at('.forge/settings.yaml'), text);
-    return loadSettings(layoutOf(root));
+    return loadSettings(pathsOf(root));
   };
 
   test('are the defaults where there is no file', () => {
-    expect(loadSettings(layoutOf(root))).toBe(DEFAULT_SETTINGS);
+    expect(loadSettings(pathsOf(root))).toBe(DEFAULT_SETTINGS);
   });
 
   test('are read with their defaults filled in', () => {
@@ -220,26 +220,26 @@ describe('the plan', () => {
   const settings = (plan: string | null) => ({ ...DEFAULT_SETTINGS, plan });
 
   test('is looked for in its places, in their order', () => {
-    const layout = layoutOf(root);
-    expect(loadPlan({ layout, settings: settings(null) })).toBeNull();
-    expect(planPlaceOf(layout)).toBe(PLAN_PLACES[0]);
+    const paths = pathsOf(root);
+    expect(loadPlan({ paths, settings: settings(null) })).toBeNull();
+    expect(planPlaceOf(paths)).toBe(PLAN_PLACES[0]);
     for (const place of [...PLAN_PLACES].reverse()) {
       make(place);
-      expect(loadPlan({ layout, settings: settings(null) })?.file).toBe(place);
-      expect(planPlaceOf(layout)).toBe(place);
+      expect(loadPlan({ paths, settings: settings(null) })?.file).toBe(place);
+      expect(planPlaceOf(paths)).toBe(place);
     }
   });
 
   test('is where the settings say, and nowhere else', async () => {
     make('plans/phases.yaml', 'docs/plan.yaml');
-    const layout = layoutOf(root);
-    expect(loadPlan({ layout, settings: settings('docs/plan.yaml') })?.file).toBe('docs/plan.yaml');
-    expect(await refusal(() => loadPlan({ layout, settings: settings('docs/gone.yaml') }))).toBe('PHASES_NOT_FOUND');
+    const paths = pathsOf(root);
+    expect(loadPlan({ paths, settings: settings('docs/plan.yaml') })?.file).toBe('docs/plan.yaml');
+    expect(await refusal(() => loadPlan({ paths, settings: settings('docs/gone.yaml') }))).toBe('PHASES_NOT_FOUND');
   });
 
   test('that is needed and not there is PHASES_NOT_FOUND', async () => {
     make('.forge/');
-    expect(await refusal(() => requirePlan({ layout: layoutOf(root), settings: settings(null) }))).toBe(
+    expect(await refusal(() => requirePlan({ paths: pathsOf(root), settings: settings(null) }))).toBe(
       'PHASES_NOT_FOUND',
     );
   });
@@ -260,21 +260,21 @@ describe('the plan', () => {
 
   test('that can not be read is IO_ERROR', async () => {
     make('plans/phases.yaml/');
-    expect(await refusal(() => loadPlan({ layout: layoutOf(root), settings: settings(null) }))).toBe('IO_ERROR');
+    expect(await refusal(() => loadPlan({ paths: pathsOf(root), settings: settings(null) }))).toBe('IO_ERROR');
   });
 
   test('has a stamp that differs after an edit', () => {
     make('plans/phases.yaml');
-    const layout = layoutOf(root);
-    const stamps = [planStamp(layout, 'plans/phases.yaml')];
-    expect(planStamp(layout, 'plans/phases.yaml')).toBe(stamps[0]);
+    const paths = pathsOf(root);
+    const stamps = [planStamp(paths, 'plans/phases.yaml')];
+    expect(planStamp(paths, 'plans/phases.yaml')).toBe(stamps[0]);
     fs.appendFileSync(at('plans/phases.yaml'), '# more\n');
-    stamps.push(planStamp(layout, 'plans/phases.yaml'));
+    stamps.push(planStamp(paths, 'plans/phases.yaml'));
     fs.writeFileSync(at('other'), fs.readFileSync(at('plans/phases.yaml')));
     fs.renameSync(at('other'), at('plans/phases.yaml'));
-    stamps.push(planStamp(layout, 'plans/phases.yaml'));
+    stamps.push(planStamp(paths, 'plans/phases.yaml'));
     fs.rmSync(at('plans/phases.yaml'));
-    stamps.push(planStamp(layout, 'plans/phases.yaml'));
+    stamps.push(planStamp(paths, 'plans/phases.yaml'));
     expect(new Set(stamps).size).toBe(4);
   });
 });

@@ -6,7 +6,7 @@
  */
 
 import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
-import { errorCode } from '../../src/lib/fs/operations.ts';
+import { errorCode } from '../../src/lib/fs/io-errors.ts';
 import { isoTime } from '../../src/lib/time.ts';
 import type { Doing } from './disk.ts';
 import { newTrying } from './oracle.ts';

@@ -3,9 +3,9 @@
  * are short, so that many fit. The others run all that a changing command does, with views, edits and adoption.
  */
 
+import { errorCode } from '../../src/lib/fs/io-errors.ts';
 import type { Step } from '../../src/lib/fs/operations.ts';
 import * as io from '../../src/lib/fs/operations.ts';
-import { errorCode } from '../../src/lib/fs/operations.ts';
 import { type CommitRequest, commit, compact, type Retention, readHead } from '../../src/store/file/protocol.ts';
 import { commitTask, readTask, settleTask, type TaskCommit, type TaskRead } from '../../src/store/file/task-files.ts';
 import { TASK } from './requests.ts';

@@ -51,17 +51,17 @@ export type Session = Env & {
 
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
 export function openSession(call: Call, driver?: Driver): Session {
-  const layout = requireProject(call.ctx.cwd, call.dir);
+  const paths = requireProject(call.ctx.cwd, call.dir);
   const { ctx } = call;
-  const cache = cacheOf(layout.project, ctx.env, BUILD);
-  const settings = loadSettings(layout, cache);
+  const cache = cacheOf(paths.project, ctx.env, BUILD);
+  const settings = loadSettings(paths, cache);
   const session: Session = {
     ctx,
-    layout,
+    paths,
     settings,
     cache,
-    store: new FileStore(layout, driver, cache),
-    journal: new Journal(layout, ctx.now, settings.agents.log_rotate_max_bytes),
+    store: new FileStore(paths, driver, cache),
+    journal: new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes),
     now: ctx.now,
     newOp: () => newId(ctx),
     warn: call.warn,
@@ -190,7 +190,8 @@ export async function requireRecord(session: Session, taskId: string): Promise<T
 
 function unknownTask(session: Session, taskId: string): ForgeError {
   const loaded = loadPlan(session);
-  if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.layout.tasks}`);
+  if (loaded === null)
+    return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.layout.tasks}`);
   plannedTask(loaded, taskId);
   return new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
 }

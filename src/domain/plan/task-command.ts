@@ -3,12 +3,7 @@
  * `spec/PLAN.md` has the table of presets, and says what each lets its agent do.
  */
 
-import type { AgentSettings } from '../settings/settings.ts';
-
-export const WORKERS = ['claude', 'codex', 'cursor', 'gemini', 'custom'] as const;
-
-/** A command line is what `worker_command` says. */
-export type WorkerName = (typeof WORKERS)[number];
+import type { AgentSettings, WorkerName } from '../settings/settings.ts';
 
 export interface Preset {
   /** What has to be on PATH. */

@@ -6,7 +6,6 @@
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { described, optional } from '../plan/schema.ts';
-import { WORKERS } from '../plan/task-command.ts';
 import { errorRulesSchema } from '../retry/classify.ts';
 import { durationSchema, type RetryYaml, retrySchema } from '../retry/schema.ts';
 import {
@@ -15,6 +14,7 @@ import {
   OVERLAP_MODES,
   SHIP_POLICIES,
   TRACKER_TYPES,
+  WORKERS,
   WORKSPACES,
 } from './settings.ts';
 

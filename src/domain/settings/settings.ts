@@ -1,8 +1,11 @@
 /** Settings with every default filled in. `settings-parser.ts` makes them of `.forge/settings.yaml`; `spec/PLAN.md` describes the file. */
 
-import type { WorkerName } from '../plan/task-command.ts';
 import type { ErrorRule } from '../retry/classify.ts';
 import type { RetryYaml } from '../retry/schema.ts';
+
+/** Coding agents that forge knows a command line of. With `custom` it is what `worker_command` says. */
+export const WORKERS = ['claude', 'codex', 'cursor', 'gemini', 'custom'] as const;
+export type WorkerName = (typeof WORKERS)[number];
 
 export const OVERLAP_MODES = ['lenient', 'strict'] as const;
 export const WORKSPACES = ['none', 'worktree'] as const;

@@ -7,11 +7,12 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import type { CheckResult } from '../../domain/verify/verification.ts';
+import { readFrom } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit, type WorkerOptions } from '../../process/gated-worker.ts';
 import { workerEnvironment } from '../../process/programs.ts';
-import { closeLog, openVerifyLog, readFrom, verifyLog } from '../../store/file/attempt-files.ts';
+import { closeLog, openVerifyLog, verifyLog } from '../../store/file/attempt-files.ts';
 import type { Env } from '../env.ts';
 import { stopLeftGroup } from './takeover.ts';
 
@@ -131,13 +132,13 @@ export class Commands {
 
 /** What a check is told: which task it is for, and not the attempt. It has no say in it. */
 export function checkVariables(
-  { ctx, layout }: Env,
+  { ctx, paths }: Env,
   { taskId, task }: { taskId: string; task: PlanTask | null },
 ): WorkerOptions['env'] {
   return {
-    ...workerEnvironment(ctx.env, layout.project),
+    ...workerEnvironment(ctx.env, paths.project),
     ...task?.env,
-    FORGE_DIR: layout.project,
+    FORGE_DIR: paths.project,
     FORGE_TASK_ID: taskId,
   };
 }

@@ -1,53 +1,16 @@
 /** Ending an attempt: shared by `complete`, `run` and `exec`. */
 
-import type { PlanTask } from '../../domain/plan/plan.ts';
-import {
-  type CompositeRetryPolicy,
-  type RetryPolicy,
-  resolveRetry,
-  TASK_RETRY_DEFAULT,
-} from '../../domain/retry/retry.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
-import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/operations.ts';
+import { type CompleteResult, completeTask } from '../../domain/task/operations.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
-import { type VerifyCommand, verifyCommands } from '../../domain/verify/commands.ts';
+import { verifyCommands } from '../../domain/verify/commands.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
-import { type Checker, NO_WORK_FOUND, type Verified, verifiedOf } from '../../domain/verify/verification.ts';
+import { NO_WORK_FOUND, type Verified, verifiedOf } from '../../domain/verify/verification.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { Interrupts } from '../../process/interrupts.ts';
 import { type Changed, changeTask } from '../../store/change.ts';
 import { doesItself, type Env } from '../env.ts';
+import { type Completion, taskPolicy } from './completion.ts';
 import { writeVerdict } from './verdicts.ts';
-
-/** The policy that decides on a task's failures: the task's own, else the settings', else the default as settings tune it. */
-export function taskPolicy(settings: Settings, task: PlanTask | null): RetryPolicy | CompositeRetryPolicy {
-  const { retry_attempts, retry_backoff_ms_max } = settings.agents;
-  return resolveRetry({
-    task: task?.retry ?? undefined,
-    settings: settings.retry ?? undefined,
-    default: { ...TASK_RETRY_DEFAULT, maxAttempts: retry_attempts, capMs: retry_backoff_ms_max },
-  });
-}
-
-export interface Completion extends Checker {
-  taskId: string;
-  /** As planned; null for one that is not in the plan: then the settings decide alone. */
-  task: PlanTask | null;
-  outcome: Outcome;
-  /** The caller has seen the worker's process group end. */
-  workerGone: boolean;
-  /**
-   * The caller's outcome is only what it saw of the worker's end. It gives way to a verdict that the attempt has handed in
-   * and that is not verified yet. Default: false, then such a verdict refuses another outcome.
-   */
-  yields?: boolean;
-  /** Whether the lease is renewed by the caller while commands run. Default: false, then it is renewed here. */
-  beats?: boolean;
-  /** Told when a command begins. */
-  onCheck?(command: VerifyCommand): void;
-  /** What stops the verification. It is asked for when one begins, and told when it is over. */
-  interrupts(): Interrupts & { stop(): void };
-}
 
 /**
  * Ends an attempt. A verdict of `ready_for_review` is verified first; disagreement is a failure, and the policy decides.

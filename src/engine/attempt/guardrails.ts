@@ -10,7 +10,7 @@ import {
   type WrittenNotes,
 } from '../../domain/verify/guardrails.ts';
 import type { WorkFound } from '../../domain/verify/verification.ts';
-import { unlessInvalid } from '../../store/file/folders.ts';
+import { unlessInvalid } from '../../lib/errors.ts';
 import type { Env } from '../env.ts';
 
 /** `found` is the work as it is to be verified. Nothing is known of work in a place that is not the task's own. */

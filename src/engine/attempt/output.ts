@@ -1,8 +1,9 @@
 /** What workers wrote last, as error rules and people look at it. */
 
 import type { OutputTail } from '../../domain/run/events.ts';
+import { readFrom } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
-import { logFile, readFrom, type StreamName } from '../../store/file/attempt-files.ts';
+import { logFile, type StreamName } from '../../store/file/attempt-files.ts';
 
 /** How much of each stream's end is looked at for error rules and shown after a failure, bytes. */
 const TAIL_BYTES = 16 * 1024;

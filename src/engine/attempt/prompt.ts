@@ -1,7 +1,6 @@
 /** Gathers what a worker is told. Nothing that can't be read keeps a worker from starting: it is left out. */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
-import { reviewPrompt } from '../../domain/prompt/review-prompt.ts';
 import type { EarlierAttempt, PromptFacts, SettledDecision, Workspace } from '../../domain/prompt/worker-prompt.ts';
 import { ledgerOf, type SettledQuestion } from '../../domain/question/questions.ts';
 import { asksForChanges, type Reviewed } from '../../domain/review/reviews.ts';
@@ -12,7 +11,6 @@ import { ForgeError } from '../../lib/errors.ts';
 import { asIoError } from '../../lib/fs/io-errors.ts';
 import { readConventions } from '../../project/user-files.ts';
 import type { Env } from '../env.ts';
-import type { Held } from '../integration/integration.ts';
 
 export interface PromptRequest {
   /** Null when nothing has happened to the task. */
@@ -45,7 +43,7 @@ export async function gatherPrompt(
     verify: verifyCommands(env.settings.verify.commands, task.verify).map(({ command }) => command),
     attemptNumber,
     workspace,
-    conventions: readConventions([...new Set([workspace.path, env.layout.project])]),
+    conventions: readConventions([...new Set([workspace.path, env.paths.project])]),
     failures: record === null ? [] : failuresOf(record).filter(({ attempt_number }) => isEarlier(attempt_number)),
     attempts: record === null ? [] : await orElse([], () => earlierAttempts(env, record, isEarlier)),
     decisions: record === null ? [] : await decisionsOf(env, record),
@@ -55,8 +53,8 @@ export async function gatherPrompt(
 }
 
 /** The one place that says where a task is worked on unless the caller does. */
-export function workspaceOf({ layout }: Pick<Env, 'layout'>): Workspace {
-  return { path: layout.project, branch: null };
+export function workspaceOf({ paths }: Pick<Env, 'paths'>): Workspace {
+  return { path: paths.project, branch: null };
 }
 
 async function earlierAttempts(
@@ -99,23 +97,6 @@ async function reviewOf(
   return review?.verdict != null && asksForChanges({ ...review, verdict: review.verdict }) ? review : null;
 }
 
-/** What a reviewer is told. Never throws for what it finds on disk. */
-export async function gatherReviewPrompt({ env, request, target, base }: Held): Promise<string> {
-  const { taskId, task } = request;
-  const { attemptId, cwd: path, branch, head, verified } = target;
-  const verdict = attemptId === null ? null : await orElse(null, () => env.store.readVerdict(taskId, attemptId));
-  return reviewPrompt({
-    task: task ?? { id: taskId, title: 'not in the plan any more', description: null, acceptance: [] },
-    workspace: { path, branch },
-    conventions: readConventions([...new Set([path, env.layout.project])]),
-    head,
-    base,
-    passed: verified?.commands.map(({ command }) => command) ?? [],
-    summary: verdict?.summary ?? '',
-    findings: verified?.findings ?? [],
-  });
-}
-
 async function decisionsOf(env: Env, record: TaskRecord): Promise<SettledDecision[]> {
   const told: SettledDecision[] = [];
   for (const settled of latestByKey(ledgerOf(record).settled).slice(-DECISIONS_TOLD)) {
@@ -145,7 +126,7 @@ async function decisionOf({ store }: Env, taskId: string, settled: SettledQuesti
 }
 
 /** What `read` gives, or `otherwise` when the file system or the content of a file is in its way. */
-async function orElse<T>(otherwise: T, read: () => Promise<T>): Promise<T> {
+export async function orElse<T>(otherwise: T, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {

@@ -1,33 +1,46 @@
 /** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
 
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { hasAsked } from '../../domain/question/questions.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
-import type { WorkerIdentity } from '../../domain/task/identity.ts';
+import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { type CompleteResult, heartbeatTask, type Outcome, releaseTask } from '../../domain/task/operations.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
+import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
-import { ForgeError } from '../../lib/errors.ts';
-import { readCapped } from '../../lib/fs/drivers.ts';
-import { errorCode } from '../../lib/fs/operations.ts';
+import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
+import { errorCode } from '../../lib/fs/io-errors.ts';
+import { readCapped } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
 import { verifyLogName } from '../../store/file/attempt-files.ts';
-import { unlessInvalid } from '../../store/file/folders.ts';
 import { type Env, instantOf } from '../env.ts';
 import { insist } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { tailOf } from './output.ts';
-import { type TaskRequest, verdictDraft } from './start.ts';
 import { stopLeftGroup } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 
 /** How often the record is looked at for a cancel or a theft, milliseconds. */
 const WATCH_MS = 500;
+
+/** What is wanted of a task, whatever is left to be done about it. */
+export interface TaskRequest {
+  task: PlanTask;
+  /** Where the task belongs: what its worker is told of it, and the tasks that it overlaps with. */
+  plan: Plan;
+  runId: string;
+  owner: OwnerIdentity;
+  /** Throws NOT_READY (or why else it can't be had) unless the task may be given out as this record says. */
+  refuse(record: TaskRecord): void;
+  /** Told when a command that verifies the result begins. */
+  onCheck?: (command: VerifyCommand) => void;
+}
 
 export type AttemptEnd =
   /** The attempt is complete: forward, back for another try, or out. */
@@ -45,6 +58,11 @@ export interface FinishedAttempt {
   record: TaskRecord;
   durationMs: number;
   tail: OutputTail;
+}
+
+/** Where a worker may leave its verdict; what is kept is a copy. */
+export function verdictDraft(dir: string): string {
+  return `${dir}/verdict.draft.json`;
 }
 
 type StopReason = 'interrupt' | 'timeout' | 'lost';

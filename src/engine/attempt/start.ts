@@ -6,10 +6,9 @@
  */
 
 import { newId } from '../../domain/context.ts';
-import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
-import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
+import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import {
   andThen,
   claimTask,
@@ -21,7 +20,6 @@ import {
 } from '../../domain/task/operations.ts';
 import { type AttemptManifest, freshRecord, type TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
-import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -32,22 +30,9 @@ import { closeLogs, openLogs, removeAttempt, writePrompt } from '../../store/fil
 import { type Env, instantOf, observerOf } from '../env.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
-import { RunningAttempt } from './running-attempt.ts';
+import { RunningAttempt, type TaskRequest, verdictDraft } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
 import { hasWorktrees, type Place, placeFor } from './workspace.ts';
-
-/** What is wanted of a task, whatever is left to be done about it. */
-export interface TaskRequest {
-  task: PlanTask;
-  /** Where the task belongs: what its worker is told of it, and the tasks that it overlaps with. */
-  plan: Plan;
-  runId: string;
-  owner: OwnerIdentity;
-  /** Throws NOT_READY (or why else it can't be had) unless the task may be given out as this record says. */
-  refuse(record: TaskRecord): void;
-  /** Told when a command that verifies the result begins. */
-  onCheck?: (command: VerifyCommand) => void;
-}
 
 export interface AttemptRequest extends TaskRequest {
   command: WorkerCommand;
@@ -135,7 +120,7 @@ export async function takeOverVerification(env: Env, request: TaskRequest): Prom
     throw error;
   }
   const { attempt_id: attemptId } = pending;
-  const dir = env.layout.attempt(task.id, attemptId);
+  const dir = env.store.layout.attempt(task.id, attemptId);
   const number = record.state.attempt_count;
   return new RunningAttempt(env, request, { claimId, attemptId, number, dir, worker: null, identity: null, record });
 }
@@ -272,11 +257,6 @@ async function writeManifest(
   await env.store.createOnce(request.task.id, draft.attemptId, 'manifest.json', manifest, env.newOp());
 }
 
-/** Where a worker may leave its verdict; what is kept is a copy. */
-export function verdictDraft(dir: string): string {
-  return `${dir}/verdict.draft.json`;
-}
-
 function workerEnv(
   env: Env,
   request: AttemptRequest,
@@ -284,9 +264,9 @@ function workerEnv(
   seen: TaskRecord,
 ): Record<string, string | undefined> {
   return {
-    ...workerEnvironment(env.ctx.env, env.layout.project),
+    ...workerEnvironment(env.ctx.env, env.paths.project),
     ...request.task.env,
-    FORGE_DIR: env.layout.project,
+    FORGE_DIR: env.paths.project,
     FORGE_RUN_ID: request.runId,
     FORGE_TASK_ID: request.task.id,
     FORGE_CLAIM_ID: draft.claimId,

@@ -4,10 +4,9 @@ import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
-import type { ChangeEnv } from '../../store/change.ts';
-import { unlessInvalid } from '../../store/file/folders.ts';
+import type { ChangeEnv } from '../../store/change-env.ts';
 
 /** What a clean exit means. */
 export const CLEAN_EXIT: Outcome = {

@@ -29,7 +29,7 @@ import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from '../env.ts';
 import { Commands, checkVariables, runCheck } from './commands.ts';
-import type { Completion } from './complete-attempt.ts';
+import type { Completion } from './completion.ts';
 import { notesOn } from './guardrails.ts';
 import { LeaseWatch } from './lease-keeper.ts';
 import { stopLeftGroup } from './takeover.ts';
@@ -133,7 +133,7 @@ class Verification {
     this.#completion = completion;
     this.#handedIn = given;
     const { taskId, attemptId } = completion;
-    this.#dir = env.layout.attempt(taskId, attemptId);
+    this.#dir = env.store.layout.attempt(taskId, attemptId);
     this.#commands = new Commands(env, { taskId, attemptId, claimId: given.claimId });
   }
 

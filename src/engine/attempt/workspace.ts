@@ -9,10 +9,9 @@ import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
 import { heartbeatTask } from '../../domain/task/operations.ts';
 import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
 import { changeTask } from '../../store/change.ts';
-import { unlessInvalid } from '../../store/file/folders.ts';
 import { type Env, instantOf } from '../env.ts';
 import { insist } from '../retry-io.ts';
 import { workspaceOf } from './prompt.ts';
@@ -45,11 +44,11 @@ function noPlace(taskId: string, cause: ForgeError): CanNotStart {
 
 /** What is said where the settings name an agent that is not there to do the task; null where it is, and where none is asked. */
 export function missingAgent(
-  { ctx, layout, settings }: Pick<Env, 'ctx' | 'layout' | 'settings'>,
+  { ctx, paths, settings }: Pick<Env, 'ctx' | 'paths' | 'settings'>,
   taskId: string,
   from: TaskCommand['from'],
 ): CanNotStart | null {
-  const missing = from === 'run' ? null : missingProgram(settings.agents, ctx.env, layout.project);
+  const missing = from === 'run' ? null : missingProgram(settings.agents, ctx.env, paths.project);
   if (missing === null) return null;
   return new CanNotStart('SETTINGS_INVALID', `there is no ${missing} on PATH to do task ${taskId}`, {
     hint: `Install ${missing}, put it on PATH, or set agents.worker_command.`,
@@ -104,7 +103,7 @@ export async function lookAround(
   { worktree_path: worktreePath, base_branch }: Partial<Pick<AttemptManifest, 'worktree_path' | 'base_branch'>>,
 ): Promise<{ cwd: string; found: WorkFound } | string> {
   const { headOf, inspectWorkspace } = await import('../../git/worktree.ts');
-  const { project } = env.layout;
+  const { project } = env.paths;
   if (worktreePath != null) {
     try {
       const look = await inspectWorkspace(env, taskId, worktreePath, base_branch ?? null);

@@ -80,9 +80,9 @@ async function releaseOwn(env: Env, request: AdminRelease): Promise<void> {
 }
 
 /** The file that has the lease that counts, in a tree written by hand where it is not `lease.json`; else null. */
-export function leaseElsewhere({ layout }: Pick<Env, 'layout'>, { task_id, origin, names }: FolderRead): string | null {
+export function leaseElsewhere({ store }: Pick<Env, 'store'>, { task_id, origin, names }: FolderRead): string | null {
   if (origin === 'record') return null;
-  const canonical = canonicalLease({ adopted: false, lease_files: seenLeaseFiles(layout, task_id, names) });
+  const canonical = canonicalLease({ adopted: false, lease_files: seenLeaseFiles(store.layout, task_id, names) });
   return canonical === null || canonical.path === 'lease.json' ? null : canonical.path;
 }
 
@@ -96,19 +96,19 @@ export async function adoptLeaseIn(
   path: string,
   check: (record: TaskRecord, read: TaskRead) => void,
 ): Promise<Pick<TaskRead, 'version' | 'record'>> {
-  const lease = leaseIn(env.layout, taskId, path);
+  const lease = leaseIn(env.store.layout, taskId, path);
   const changed = await changeTask(env, taskId, (record, read) => {
     check(record, read);
     return lease === null ? repeated(null) : adoptLease(record, lease, env.now());
   });
   // Where it stays after all it is one too many, which the next gc sees.
   if (lease !== null)
-    removeLeaseFile(env.layout, taskId, path, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
+    removeLeaseFile(env.store.layout, taskId, path, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
   return changed;
 }
 
 async function adopt(env: Env, taskId: string, path: string, check: (record: TaskRecord) => void): Promise<void> {
-  if (leaseIn(env.layout, taskId, path) === null) throw new Refused('LEASE_NOT_FOUND');
+  if (leaseIn(env.store.layout, taskId, path) === null) throw new Refused('LEASE_NOT_FOUND');
   await adoptLeaseIn(env, taskId, path, (record, { origin }) => {
     // Another gc was faster.
     if (origin === 'record') throw new Refused('LEASE_IDENTITY_MISMATCH');
@@ -119,7 +119,7 @@ async function adopt(env: Env, taskId: string, path: string, check: (record: Tas
 /** The same for a task that is over, whose lease is then to be released. */
 async function adoptOver(env: Env, request: AdminRelease): Promise<void> {
   const { taskId, expectedPath: path } = request;
-  refuseOther(leaseIn(env.layout, taskId, path), request);
+  refuseOther(leaseIn(env.store.layout, taskId, path), request);
   await adopt(env, taskId, path, (record) => {
     if (!isTerminal(record.state.state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
     refuseLeased(record);
@@ -132,9 +132,9 @@ function refuseLeased({ lease }: TaskRecord): void {
 
 function removeStray(env: Env, request: AdminRelease): void {
   const { taskId, expectedPath: path } = request;
-  const lease = leaseIn(env.layout, taskId, path);
+  const lease = leaseIn(env.store.layout, taskId, path);
   refuseOther(lease, request);
-  const removed = removeLeaseFile(env.layout, taskId, path, env.newOp(), (found) => isExpected(found, request));
+  const removed = removeLeaseFile(env.store.layout, taskId, path, env.newOp(), (found) => isExpected(found, request));
   if (!removed) throw new Refused('LEASE_IDENTITY_MISMATCH');
 }
 

@@ -303,7 +303,7 @@ class Applier {
   ): Promise<Outcome> {
     await this.#current(row);
     const { attempt_id, question_id, digest } = row.payload;
-    const done = archiveFile(this.#env.layout, row.task_id, { kind, attempt_id, question_id, digest });
+    const done = archiveFile(this.#env.store.layout, row.task_id, { kind, attempt_id, question_id, digest });
     return done === 'archived' ? { kind: 'applied' } : { kind: 'skipped', code: 'STATE_VERSION_CONFLICT' };
   }
 

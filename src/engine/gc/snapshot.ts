@@ -109,7 +109,7 @@ function leaseOf(
 ): Lease | null {
   const canonical = files.adopted ? null : canonicalLease(files);
   if (canonical === null || canonical.path === 'lease.json') return record.lease;
-  return leaseIn(env.layout, read.task_id, canonical.path);
+  return leaseIn(env.store.layout, read.task_id, canonical.path);
 }
 
 function seenLease(env: Env, lease: Lease): SeenLease {

@@ -16,15 +16,14 @@ import { branchFor, isCommitId } from '../../domain/task/workspaces.ts';
 import type { Verified } from '../../domain/verify/verification.ts';
 import { baseOf, branchCommit, commitOf, headOf, isAncestor } from '../../git/repository.ts';
 import { isThere } from '../../git/worktree-files.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { workerEnvironment } from '../../process/programs.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import { removeAttempt } from '../../store/file/attempt-files.ts';
-import { unlessInvalid } from '../../store/file/folders.ts';
 import { Commands } from '../attempt/commands.ts';
-import { taskPolicy } from '../attempt/complete-attempt.ts';
+import { taskPolicy } from '../attempt/completion.ts';
 import { LeaseWatch } from '../attempt/lease-keeper.ts';
 import { stopFormerWorker } from '../attempt/takeover.ts';
 import { type Env, instantOf, observerOf } from '../env.ts';
@@ -77,7 +76,7 @@ export interface Target {
 /** Looks what the task has come to, and whether that is still what was verified. Throws IO_ERROR. */
 export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target> {
   const { task_id, current_attempt_id: attemptId } = state;
-  const { project } = env.layout;
+  const { project } = env.paths;
   const read = <T>(look: (id: string) => Promise<T | null>) =>
     attemptId === null ? null : unlessInvalid(() => look(attemptId));
   const manifest = await read((id) => env.store.readManifest(task_id, id));
@@ -110,7 +109,7 @@ async function commitNamed(env: Env, sha: string | null): Promise<string | null>
 
 /** In the project itself others commit as well; but what was verified has to be in what is checked out there. */
 async function leftBehind(env: Env, expected: string): Promise<Target['moved']> {
-  const here = await headOf(env, env.layout.project);
+  const here = await headOf(env, env.paths.project);
   if (here !== null && (await isAncestor(env, expected, here.head))) return null;
   return { branch: here?.branch ?? 'the checkout', expected, found: here?.head ?? null };
 }
@@ -319,9 +318,9 @@ export function variablesOf({
   record,
 }: Held): Record<string, string | undefined> {
   return {
-    ...workerEnvironment(env.ctx.env, env.layout.project),
+    ...workerEnvironment(env.ctx.env, env.paths.project),
     ...request.task?.env,
-    FORGE_DIR: env.layout.project,
+    FORGE_DIR: env.paths.project,
     FORGE_RUN_ID: request.runId,
     FORGE_TASK_ID: request.taskId,
     FORGE_ATTEMPT_ID: attemptId,

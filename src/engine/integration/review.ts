@@ -1,19 +1,21 @@
 /** Reviews what a task has come to: by the settings' command, or by what somebody hands in. */
 
+import { reviewPrompt } from '../../domain/prompt/review-prompt.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import { type Finished, passReview } from '../../domain/review/integration.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
-import { readCapped } from '../../lib/fs/drivers.ts';
-import { errorCode } from '../../lib/fs/operations.ts';
+import { errorCode } from '../../lib/fs/io-errors.ts';
+import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
 import { isoTime } from '../../lib/time.ts';
+import { readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
 import { closeLogs, openLogs, writePrompt } from '../../store/file/attempt-files.ts';
 import { tailOf } from '../attempt/output.ts';
-import { gatherReviewPrompt } from '../attempt/prompt.ts';
+import { orElse } from '../attempt/prompt.ts';
 import { doesItself, type Env } from '../env.ts';
 import {
   type FinishEnd,
@@ -151,4 +153,21 @@ function readReview(file: string): Answer {
     const why = missing ? 'the reviewer left no review in the file that FORGE_REVIEW_FILE names' : message;
     return { error: { class: 'review.invalid', message: why } };
   }
+}
+
+/** What a reviewer is told. Never throws for what it finds on disk. */
+async function gatherReviewPrompt({ env, request, target, base }: Held): Promise<string> {
+  const { taskId, task } = request;
+  const { attemptId, cwd: path, branch, head, verified } = target;
+  const verdict = attemptId === null ? null : await orElse(null, () => env.store.readVerdict(taskId, attemptId));
+  return reviewPrompt({
+    task: task ?? { id: taskId, title: 'not in the plan any more', description: null, acceptance: [] },
+    workspace: { path, branch },
+    conventions: readConventions([...new Set([path, env.paths.project])]),
+    head,
+    base,
+    passed: verified?.commands.map(({ command }) => command) ?? [],
+    summary: verdict?.summary ?? '',
+    findings: verified?.findings ?? [],
+  });
 }

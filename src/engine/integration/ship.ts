@@ -119,7 +119,7 @@ async function stillMine({ env, request, attemptId, claimId }: Held) {
 async function requireBase(env: Env, begunFor: string | null): Promise<BaseBranch> {
   const { branch, sha } = await baseOf(env, begunFor);
   if (branch !== null) return { branch, sha };
-  throw new ForgeError('NOT_READY', `${env.layout.project} is on no branch, so there is none to merge into`, {
+  throw new ForgeError('NOT_READY', `${env.paths.project} is on no branch, so there is none to merge into`, {
     hint: 'Check out the branch that tasks are merged into, or name it in .forge/settings.yaml: `ship: {base: main}`.',
   });
 }

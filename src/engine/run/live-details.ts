@@ -9,8 +9,9 @@ import {
   type Standing,
 } from '../../domain/run/live-model.ts';
 import type { PhaseOfWork } from '../../domain/task/records.ts';
+import { readFrom } from '../../lib/fs/read.ts';
 import { lastLine } from '../../lib/text.ts';
-import { logFile, readFrom, STREAMS, type StreamName } from '../../store/file/attempt-files.ts';
+import { logFile, STREAMS, type StreamName } from '../../store/file/attempt-files.ts';
 import type { Env } from '../env.ts';
 
 /** How many of each list are looked up; a view shows no more. */
@@ -19,13 +20,13 @@ const LOOKED_UP = 12;
 const TAIL_BYTES = 4096;
 
 export class LiveLook {
-  readonly #env: Pick<Env, 'store' | 'layout'>;
+  readonly #env: Pick<Env, 'store' | 'paths'>;
   /** By attempt, and by question. What is not shown any more is forgotten. */
   #lines = new Map<string, LastLine>();
   #phases = new Map<string, Later<PhaseOfWork>>();
   #questions = new Map<string, Later<Question>>();
 
-  constructor(env: Pick<Env, 'store' | 'layout'>) {
+  constructor(env: Pick<Env, 'store' | 'paths'>) {
     this.#env = env;
   }
 
@@ -46,7 +47,7 @@ export class LiveLook {
   }
 
   #dir({ task_id, attempt_id }: LiveRun): string {
-    return this.#env.layout.attempt(task_id, attempt_id ?? '');
+    return this.#env.store.layout.attempt(task_id, attempt_id ?? '');
   }
 
   #phaseOf({ task_id, attempt_id }: LiveRun): Later<PhaseOfWork> {

@@ -42,6 +42,6 @@ export class PlanSource {
   }
 
   #stampOf(): string {
-    return planStamp(this.#env.layout, this.#current.file);
+    return planStamp(this.#env.paths, this.#current.file);
   }
 }

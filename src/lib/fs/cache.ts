@@ -10,9 +10,9 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { readFrom } from '../../store/file/attempt-files.ts';
 import { crc32 } from '../checksum.ts';
 import { parseJson } from '../json.ts';
+import { readFrom } from './read.ts';
 
 export type CacheName = 'settings' | 'plan' | 'tree';
 

@@ -2,8 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { asIoError } from './io-errors.ts';
-import { errorCode } from './operations.ts';
+import { asIoError, errorCode } from './io-errors.ts';
 
 /** Folders of which nothing is copied: forge's own, and git's. */
 const KEPT_OUT = ['.forge', '.git'];

@@ -2,59 +2,11 @@
 
 import fs from 'node:fs';
 import type { FsCall, Step } from './operations.ts';
+import { readCapped } from './read.ts';
 
 const NOFOLLOW = fs.constants.O_NOFOLLOW;
 const fsyncAsync = (fd: number) =>
   new Promise<void>((resolve, reject) => fs.fsync(fd, (error) => (error === null ? resolve() : reject(error))));
-
-/** A call that the store refuses by itself, in the shape of a system error. */
-function refused(code: string, message: string): Error {
-  return Object.assign(new Error(`${code}: ${message}`), { code });
-}
-
-/** Files up to this size are read into one buffer that is kept, bytes: most are small, and there may be 100,000 of them. */
-const KEPT_BYTES = 64 * 1024 + 1;
-let kept: Buffer | undefined;
-
-/** Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. */
-export function readCapped(path: string, max: number): string {
-  const fd = fs.openSync(path, fs.constants.O_RDONLY | NOFOLLOW | fs.constants.O_NONBLOCK);
-  try {
-    return readSmall(fd, max) ?? readWhole(fd, path, max);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/**
- * All of a small file in one call; null for what has to be looked at more closely. Only a file can be read from a position,
- * so a pipe is told from one without asking.
- */
-function readSmall(fd: number, max: number): string | null {
-  kept ??= Buffer.allocUnsafeSlow(KEPT_BYTES);
-  try {
-    const length = fs.readSync(fd, kept, 0, KEPT_BYTES, 0);
-    return length === 0 || length === KEPT_BYTES || length > max ? null : kept.toString('utf8', 0, length);
-  } catch {
-    return null;
-  }
-}
-
-function readWhole(fd: number, path: string, max: number): string {
-  const stat = fs.fstatSync(fd);
-  if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
-  if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
-  // One byte more than the size tells a file that grew since from one that is complete.
-  const wanted = stat.size + 1;
-  const buffer = Buffer.allocUnsafe(wanted);
-  let length = 0;
-  while (length < wanted) {
-    const got = fs.readSync(fd, buffer, length, wanted - length, length);
-    length += got;
-    if (got === 0 || length === stat.size) break;
-  }
-  return buffer.toString('utf8', 0, length);
-}
 
 function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text, 'utf8');

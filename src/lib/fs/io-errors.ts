@@ -1,7 +1,6 @@
 /** Turns what the file system says into what a person can act on. */
 
 import { ForgeError } from '../errors.ts';
-import { errorCode } from './operations.ts';
 
 const HINTS: Record<string, string> = {
   ENOSPC: 'The disk is full (space or inodes). Free some, then repeat; nothing was changed.',
@@ -50,4 +49,10 @@ export function whileDoing<T>(doing: string, work: () => T): T {
   } catch (error) {
     throw asIoError(error, doing);
   }
+}
+
+/** The `code` of a failed call (`ENOENT`, `EEXIST`, ...), or '' for anything else that was thrown. */
+export function errorCode(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
+  return String(error.code);
 }

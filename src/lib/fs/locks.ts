@@ -4,9 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../errors.ts';
 import { formatDuration } from '../time.ts';
-import { readCapped } from './drivers.ts';
-import { asIoError } from './io-errors.ts';
-import { errorCode } from './operations.ts';
+import { asIoError, errorCode } from './io-errors.ts';
+import { readCapped } from './read.ts';
 
 /**
  * Runs `work` under an advisory lock on `file`, so that two processes rarely do the same work. It promises nothing: when

@@ -2,8 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { asIoError } from './io-errors.ts';
-import { errorCode } from './operations.ts';
+import { asIoError, errorCode } from './io-errors.ts';
 
 /** Writes a new file, with the folders above it; false when there is something already, which stays as it is. */
 export function writeNew(file: string, text: string): boolean {

@@ -49,12 +49,6 @@ export const rename = (from: string, to: string): Step<void> => send({ call: 're
 export const unlink = (path: string): Step<void> => send({ call: 'unlink', path });
 export const modified = (path: string): Step<number | null> => send({ call: 'modified', path });
 
-/** The `code` of a failed call (`ENOENT`, `EEXIST`, ...), or '' for anything else that was thrown. */
-export function errorCode(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
-  return String(error.code);
-}
-
 /** Runs a step whose failure changes nothing that matters: cleaning up, or what a later call does again. */
 export function* quietly(step: Step<unknown>): Step<boolean> {
   try {

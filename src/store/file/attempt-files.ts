@@ -2,12 +2,10 @@
 
 import fs from 'node:fs';
 import { asIoError } from '../../lib/fs/io-errors.ts';
+import { readFrom } from '../../lib/fs/read.ts';
 
 export const STREAMS = ['stdout', 'stderr'] as const;
 export type StreamName = (typeof STREAMS)[number];
-
-/** Most of a log that is read at once, bytes. */
-const CHUNK_BYTES = 64 * 1024;
 
 export function logFile(attemptDir: string, stream: StreamName): string {
   return `${attemptDir}/logs/${stream}.log`;
@@ -70,43 +68,6 @@ export function removeAttempt(attemptDir: string): void {
   } catch {
     // What was refused, and why, is what the caller has to hear of.
   }
-}
-
-/**
- * Text of a log from byte `offset` on (from the end when negative), at most 64 KiB, and the offset to go on from. A
- * character that is only half written yet stays for the next read. Empty for what is not a regular file: workers may put
- * anything there, and a pipe would keep its reader waiting.
- */
-export function readFrom(file: string, offset: number): { text: string; next: number } {
-  const nothing = { text: '', next: Math.max(0, offset) };
-  let fd: number;
-  try {
-    fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
-  } catch {
-    return nothing;
-  }
-  try {
-    const stat = fs.fstatSync(fd);
-    if (!stat.isFile()) return nothing;
-    const start = offset < 0 ? Math.max(0, stat.size + offset) : offset;
-    const buffer = Buffer.alloc(Math.max(0, Math.min(stat.size - start, CHUNK_BYTES)));
-    const got = fs.readSync(fd, buffer, 0, buffer.length, start);
-    const whole = wholeCharacters(buffer.subarray(0, got));
-    return { text: buffer.toString('utf8', 0, whole), next: start + whole };
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** Length of `bytes` without a multi-byte character that is cut off at its end. Source: RFC 3629, section 3. */
-function wholeCharacters(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
-    const byte = bytes[bytes.length - back] ?? 0;
-    if ((byte & 0b1100_0000) === 0b1000_0000) continue;
-    const needs = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
-    return needs > back ? bytes.length - back : bytes.length;
-  }
-  return bytes.length;
 }
 
 /** Reads an attempt's logs, each time on from where it stopped before. */

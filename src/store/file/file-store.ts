@@ -1,6 +1,7 @@
 /** The state tree. This class is the only code that touches `.forge/orchestrator`. */
 
 import fs from 'node:fs';
+import type { ProjectPaths } from '../../domain/project-paths.ts';
 import { type Answer, AnswerSchema, type Question, QuestionSchema } from '../../domain/question/records.ts';
 import { type Reviewed, ReviewedSchema, type Shipped, ShippedSchema } from '../../domain/review/reviews.ts';
 import {
@@ -13,12 +14,13 @@ import {
   VerdictSchema,
 } from '../../domain/task/records.ts';
 import { type Verified, VerifiedSchema } from '../../domain/verify/verification.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
-import { blocking, type Driver, readCapped, runSync } from '../../lib/fs/drivers.ts';
-import { asIoError, whileDoing } from '../../lib/fs/io-errors.ts';
+import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
+import { asIoError, errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
-import { errorCode, type Step } from '../../lib/fs/operations.ts';
+import type { Step } from '../../lib/fs/operations.ts';
+import { readCapped } from '../../lib/fs/read.ts';
 import { isTaskId, isUuid } from '../../lib/ids.ts';
 import {
   type AttemptFile,
@@ -28,8 +30,8 @@ import {
   type Snapshot,
   type StateStore,
 } from '../port.ts';
-import { asText, makeFolder, readValid, refuseSymlink, syncDir, unlessInvalid } from './folders.ts';
-import type { Layout } from './layout.ts';
+import { asText, makeFolder, readValid, refuseSymlink, syncDir } from './folders.ts';
+import { type Layout, layoutOf } from './layout.ts';
 import { SeenTree, TICK_MS } from './snapshot-cache.ts';
 import {
   commitTask,
@@ -71,8 +73,8 @@ export class FileStore implements StateStore {
    * `driver`: how file system calls are made; blocking ones suit a process that does one thing. `cache`: what earlier looks
    * at the whole tree have kept.
    */
-  constructor(layout: Layout, driver: Driver = blocking, cache: Cache = NO_CACHE) {
-    this.layout = layout;
+  constructor({ project }: Pick<ProjectPaths, 'project'>, driver: Driver = blocking, cache: Cache = NO_CACHE) {
+    this.layout = layoutOf(project);
     this.#driver = driver;
     this.#cache = cache;
   }

@@ -4,9 +4,8 @@ import fs from 'node:fs';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
-import { readCapped } from '../../lib/fs/drivers.ts';
-import { asIoError } from '../../lib/fs/io-errors.ts';
-import { errorCode } from '../../lib/fs/operations.ts';
+import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
+import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
 
 /** False when it is there already. */
@@ -18,16 +17,6 @@ export function makeFolder(dir: string): boolean {
     if (errorCode(error) !== 'EEXIST') throw asIoError(error, `making ${dir}`);
     refuseSymlink(dir);
     return false;
-  }
-}
-
-/** One damaged file must not hide its neighbours from a listing; `doctor` names it. */
-export async function unlessInvalid<T>(read: () => Promise<T | null>): Promise<T | null> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof ForgeError) return null;
-    throw error;
   }
 }
 

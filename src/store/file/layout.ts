@@ -1,14 +1,9 @@
 /** Where everything in a state tree is. Ids are checked before they become part of a path. */
 
+import { type ProjectPaths, pathsOf } from '../../domain/project-paths.ts';
 import { requireTaskId, requireUuid } from '../../lib/ids.ts';
 
-export interface Layout {
-  /** The project's folder. */
-  project: string;
-  /** `<project>/.forge`. */
-  forge: string;
-  settings: string;
-  log: string;
+export interface Layout extends ProjectPaths {
   orchestrator: string;
   tasks: string;
   runs: string;
@@ -20,16 +15,13 @@ export interface Layout {
 }
 
 export function layoutOf(project: string): Layout {
-  const forge = `${project}/.forge`;
-  const orchestrator = `${forge}/orchestrator`;
+  const paths = pathsOf(project);
+  const orchestrator = `${paths.forge}/orchestrator`;
   const tasks = `${orchestrator}/tasks`;
   const runs = `${orchestrator}/runs`;
   const task = (taskId: string) => `${tasks}/${requireTaskId(taskId)}`;
   return {
-    project,
-    forge,
-    settings: `${forge}/settings.yaml`,
-    log: `${forge}/logs/orchestrate.jsonl`,
+    ...paths,
     orchestrator,
     tasks,
     runs,

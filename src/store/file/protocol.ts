@@ -22,8 +22,9 @@
  */
 
 import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts';
+import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
-import { errorCode, quietly, type Step } from '../../lib/fs/operations.ts';
+import { quietly, type Step } from '../../lib/fs/operations.ts';
 import {
   decodeVersion,
   encodeVersion,

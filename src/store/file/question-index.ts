@@ -5,9 +5,9 @@
  */
 
 import fs from 'node:fs';
-import { readCapped } from '../../lib/fs/drivers.ts';
+import { errorCode } from '../../lib/fs/io-errors.ts';
 import { advised } from '../../lib/fs/locks.ts';
-import { errorCode } from '../../lib/fs/operations.ts';
+import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { FileStore } from './file-store.ts';
 

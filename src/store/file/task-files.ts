@@ -12,8 +12,9 @@ import {
 import type { RecordExcerpt } from '../../domain/task/summary.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
+import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
-import { errorCode, type Handle, quietly, type Step } from '../../lib/fs/operations.ts';
+import { type Handle, quietly, type Step } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
 import {
   type CommitRequest,

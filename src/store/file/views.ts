@@ -9,8 +9,9 @@
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { LeaseSchema, type Memo, type TaskRecord, TaskStateSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
+import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
-import { errorCode, quietly, type Step } from '../../lib/fs/operations.ts';
+import { quietly, type Step } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
 import { fromIso } from '../../lib/time.ts';
 import { type Head, newestOf, readHead, readText } from './protocol.ts';

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { commandFor, PRESETS, presetOf, WORKERS, type WorkerSettings } from '../../../src/domain/plan/task-command.ts';
+import { commandFor, PRESETS, presetOf, type WorkerSettings } from '../../../src/domain/plan/task-command.ts';
 import { parseSettings } from '../../../src/domain/settings/parse.ts';
+import { WORKERS } from '../../../src/domain/settings/settings.ts';
 
 const NONE: WorkerSettings = { worker: null, worker_command: null };
 

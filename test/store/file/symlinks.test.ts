@@ -5,7 +5,7 @@ import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { RunManifest } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
-import { symlinksIn } from '../../../src/project/checks.ts';
+import { symlinksIn } from '../../../src/store/file/checks.ts';
 import { Journal } from '../../../src/store/journal.ts';
 import { emptyFolder, held, id, refusal, T0, Tree } from '../../support/store/tree.ts';
 

@@ -1,7 +1,7 @@
 /** What `doctor` looks at on disk. Nothing here writes. */
 
 import fs from 'node:fs';
-import type { Layout } from '../store/file/layout.ts';
+import type { Layout } from './layout.ts';
 
 /** Whether this user may write to the folder that state goes to, or to the nearest one above it that exists. */
 export function writableTree(layout: Layout): { ok: boolean; path: string } {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../../src/project/checks.ts';
-import { emptyFolder, record, Tree } from '../support/store/tree.ts';
+import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../../../src/store/file/checks.ts';
+import { emptyFolder, record, Tree } from '../../support/store/tree.ts';
 
 let tree: Tree;
 beforeEach(() => {

@@ -1,0 +1,15 @@
+/** Where a project keeps what people write and read, beside the state tree. */
+
+export interface ProjectPaths {
+  /** The project's folder. */
+  project: string;
+  /** `<project>/.forge`. */
+  forge: string;
+  settings: string;
+  log: string;
+}
+
+export function pathsOf(project: string): ProjectPaths {
+  const forge = `${project}/.forge`;
+  return { project, forge, settings: `${forge}/settings.yaml`, log: `${forge}/logs/orchestrate.jsonl` };
+}

@@ -1,0 +1,92 @@
+/** Reads files that anything may have been put in place of: no symlink is followed, no pipe waited for. */
+
+import fs from 'node:fs';
+
+/** A read that is refused here, in the shape of a system error. */
+function refused(code: string, message: string): Error {
+  return Object.assign(new Error(`${code}: ${message}`), { code });
+}
+
+/** Files up to this size are read into one buffer that is kept, bytes: most are small, and there may be 100,000 of them. */
+const KEPT_BYTES = 64 * 1024 + 1;
+let kept: Buffer | undefined;
+
+/** Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. */
+export function readCapped(path: string, max: number): string {
+  const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+  try {
+    return readSmall(fd, max) ?? readWhole(fd, path, max);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/**
+ * All of a small file in one call; null for what has to be looked at more closely. Only a file can be read from a position,
+ * so a pipe is told from one without asking.
+ */
+function readSmall(fd: number, max: number): string | null {
+  kept ??= Buffer.allocUnsafeSlow(KEPT_BYTES);
+  try {
+    const length = fs.readSync(fd, kept, 0, KEPT_BYTES, 0);
+    return length === 0 || length === KEPT_BYTES || length > max ? null : kept.toString('utf8', 0, length);
+  } catch {
+    return null;
+  }
+}
+
+function readWhole(fd: number, path: string, max: number): string {
+  const stat = fs.fstatSync(fd);
+  if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
+  if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
+  // One byte more than the size tells a file that grew since from one that is complete.
+  const wanted = stat.size + 1;
+  const buffer = Buffer.allocUnsafe(wanted);
+  let length = 0;
+  while (length < wanted) {
+    const got = fs.readSync(fd, buffer, length, wanted - length, length);
+    length += got;
+    if (got === 0 || length === stat.size) break;
+  }
+  return buffer.toString('utf8', 0, length);
+}
+
+/** Most of a file that `readFrom` returns at once, bytes. */
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * Text of a file from byte `offset` on (from the end when negative), at most 64 KiB, and the offset to go on from. A
+ * character that is only half written yet stays for the next read. Empty for what is not a regular file: workers may put
+ * anything there, and a pipe would keep its reader waiting.
+ */
+export function readFrom(file: string, offset: number): { text: string; next: number } {
+  const nothing = { text: '', next: Math.max(0, offset) };
+  let fd: number;
+  try {
+    fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+  } catch {
+    return nothing;
+  }
+  try {
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile()) return nothing;
+    const start = offset < 0 ? Math.max(0, stat.size + offset) : offset;
+    const buffer = Buffer.alloc(Math.max(0, Math.min(stat.size - start, CHUNK_BYTES)));
+    const got = fs.readSync(fd, buffer, 0, buffer.length, start);
+    const whole = wholeCharacters(buffer.subarray(0, got));
+    return { text: buffer.toString('utf8', 0, whole), next: start + whole };
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Length of `bytes` without a multi-byte character that is cut off at its end. Source: RFC 3629, section 3. */
+function wholeCharacters(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back] ?? 0;
+    if ((byte & 0b1100_0000) === 0b1000_0000) continue;
+    const needs = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return needs > back ? bytes.length - back : bytes.length;
+  }
+  return bytes.length;
+}
