@@ -1,7 +1,7 @@
 /** Tries again what a disk, or git, has refused: by the policy for steps. */
 
 import { coercePolicy, STEP_RETRY_DEFAULT } from '../domain/retry/retry.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { kindOf } from '../lib/errors.ts';
 import type { Env } from './env.ts';
 
 /** Does `step` until it is not refused with IO_ERROR any more, three times at most. Throws what it threw last. */
@@ -11,7 +11,7 @@ export async function insist<T>({ ctx }: Pick<Env, 'ctx'>, step: () => Promise<T
     try {
       return await step();
     } catch (error) {
-      if (!(error instanceof ForgeError) || error.code !== 'IO_ERROR') throw error;
+      if (kindOf(error) !== 'io') throw error;
       const delay = policy.retryBackoff('io', { attempts, random: ctx.random });
       if (delay === null) throw error;
       await new Promise((resolve) => setTimeout(resolve, delay));

@@ -1,5 +1,5 @@
 /**
- * The error catalogue: every code forge can answer with, the exit code it means, and what a person does next.
+ * The error catalogue: every code forge can answer with, what it means to a caller, its exit code, and what a person does next.
  *
  * A code is public interface. `spec/ERRORS.md` lists the same table; a test keeps the two together.
  */
@@ -14,103 +14,86 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
+/** What an error means to its caller, with the exit code of a command that ends with it. */
+export const ERROR_KINDS = {
+  /** The command line, the plan or the settings are wrong; nothing was started. */
+  usage: { exit: EXIT.usage, retriable: false },
+  /** It was done and failed, or a file is damaged. A person has to look. */
+  failed: { exit: EXIT.failed, retriable: false },
+  /** The task is in a state in which this is refused, and repeating does not help. */
+  conflict: { exit: EXIT.conflict, retriable: false },
+  /** The claim or attempt of the caller holds no longer. It stops its work on the task. */
+  lost: { exit: EXIT.conflict, retriable: false },
+  /** Another process holds the task or was first. Another task may be free. */
+  contention: { exit: EXIT.conflict, retriable: true },
+  /** It cannot be done yet. */
+  deferred: { exit: EXIT.nothingToDo, retriable: true },
+  interrupted: { exit: EXIT.interrupted, retriable: true },
+  /** The system, git or the tracker refused. */
+  io: { exit: EXIT.failed, retriable: true },
+  /** A bug: whatever is thrown that is not in the catalogue. */
+  internal: { exit: EXIT.failed, retriable: false },
+} as const;
+
+export type ErrorKind = keyof typeof ERROR_KINDS;
+
 interface CodeEntry {
+  kind: ErrorKind;
   exit: number;
-  /** The same call may succeed later without anything being mended. */
+  /** The same call may succeed later without a fix. */
   retriable: boolean;
   /** What to do next, when the place that raised the error has nothing more precise to say. */
   hint: string;
 }
 
-const entry = (exit: number, retriable: boolean, hint: string): CodeEntry => ({ exit, retriable, hint });
+const entry = (kind: ErrorKind, hint: string): CodeEntry => ({ kind, ...ERROR_KINDS[kind], hint });
 
 export const ERROR_CODES = {
   SCHEMA_INVALID: entry(
-    EXIT.failed,
-    false,
+    'failed',
     'The file does not have the shape that spec/STATE.md describes. Mend or remove it, then repeat the command.',
   ),
   VERIFICATION_FAILED: entry(
-    EXIT.failed,
-    false,
+    'failed',
     'The attempt is over. Whoever claims the task next is told what failed; see `forge orchestrate show <task>`.',
   ),
-  TRACKER_ERROR: entry(
-    EXIT.failed,
-    true,
-    'Local state is committed. Run `forge orchestrate gc` once the tracker answers.',
-  ),
-  IO_ERROR: entry(
-    EXIT.failed,
-    true,
-    'Nothing was changed. Check free space and permissions of the state tree, then repeat.',
-  ),
-  INVALID_ARGS: entry(EXIT.usage, false, 'See `forge orchestrate <verb> --help`.'),
+  TRACKER_ERROR: entry('io', 'Local state is committed. Run `forge orchestrate gc` once the tracker answers.'),
+  IO_ERROR: entry('io', 'Nothing was changed. Check free space and permissions of the state tree, then repeat.'),
+  INVALID_ARGS: entry('usage', 'See `forge orchestrate <verb> --help`.'),
   INVALID_ID: entry(
-    EXIT.usage,
-    false,
+    'usage',
     'A task id starts with a letter or digit and has at most 64 letters, digits, dots, dashes or underscores; other ids are UUIDs.',
   ),
-  UNKNOWN_VERB: entry(EXIT.usage, false, 'See `forge orchestrate --help` for the verbs.'),
-  TASK_NOT_FOUND: entry(EXIT.usage, false, 'List the tasks with `forge orchestrate status`.'),
-  RUN_NOT_FOUND: entry(EXIT.usage, false, 'List the runs with `forge orchestrate run list`.'),
-  QUESTION_NOT_FOUND: entry(EXIT.usage, false, 'List the questions with `forge orchestrate questions`.'),
-  PHASES_NOT_FOUND: entry(
-    EXIT.usage,
-    false,
-    'Write a first plan with `forge orchestrate init`, or point --dir at a project.',
-  ),
-  PHASES_PARSE_ERROR: entry(EXIT.usage, false, 'Mend the plan at the places named above; nothing was started.'),
-  SETTINGS_INVALID: entry(EXIT.usage, false, 'Mend .forge/settings.yaml at the places named above.'),
-  LEASE_EXISTS: entry(
-    EXIT.conflict,
-    true,
-    'Somebody works on this task. Take another: `forge orchestrate claim --next`.',
-  ),
-  LEASE_STOLEN: entry(
-    EXIT.conflict,
-    false,
-    'This claim no longer holds. Stop working on the task; claim again to go on.',
-  ),
-  LEASE_NOT_EXPIRED: entry(
-    EXIT.conflict,
-    true,
-    'The lease has run out but its grace period has not. Try again after it.',
-  ),
-  LEASE_NOT_FOUND: entry(EXIT.conflict, false, 'Nobody holds this task, so there is nothing to release.'),
-  LEASE_IDENTITY_MISMATCH: entry(EXIT.conflict, true, 'The lease has changed since it was looked at. Plan again.'),
-  LEASE_STATE_NOT_TERMINAL: entry(EXIT.conflict, true, 'The task has moved since it was looked at. Plan again.'),
-  ILLEGAL_TRANSITION: entry(EXIT.conflict, false, 'See the table of task states in spec/ORCHESTRATOR.md.'),
-  STATE_VERSION_CONFLICT: entry(
-    EXIT.conflict,
-    true,
-    'Somebody else changed the task at the same moment. Repeat the command.',
-  ),
-  STALE_ATTEMPT: entry(
-    EXIT.conflict,
-    false,
-    'Another attempt has taken over, or this one has ended. Stop working on it.',
-  ),
-  STALE_PLAN: entry(EXIT.conflict, false, 'Make a new plan with `forge orchestrate gc --dry-run --out plan.json`.'),
-  DUPLICATE_ID: entry(EXIT.conflict, false, 'The id is taken. Leave it out to have a fresh one made.'),
-  STATE_NOT_FOUND: entry(EXIT.conflict, false, 'Nothing has happened to this task yet. Claim it first.'),
-  NOT_READY: entry(EXIT.nothingToDo, true, 'Ask `forge orchestrate why <task>` what it waits for.'),
-  OVERLAP_CONFLICT: entry(
-    EXIT.nothingToDo,
-    true,
-    'A task in flight writes the same files. Wait for it, or take another.',
-  ),
+  UNKNOWN_VERB: entry('usage', 'See `forge orchestrate --help` for the verbs.'),
+  TASK_NOT_FOUND: entry('usage', 'List the tasks with `forge orchestrate status`.'),
+  RUN_NOT_FOUND: entry('usage', 'List the runs with `forge orchestrate run list`.'),
+  QUESTION_NOT_FOUND: entry('usage', 'List the questions with `forge orchestrate questions`.'),
+  PHASES_NOT_FOUND: entry('usage', 'Write a first plan with `forge orchestrate init`, or point --dir at a project.'),
+  PHASES_PARSE_ERROR: entry('usage', 'Mend the plan at the places named above; nothing was started.'),
+  SETTINGS_INVALID: entry('usage', 'Mend .forge/settings.yaml at the places named above.'),
+  LEASE_EXISTS: entry('contention', 'Somebody works on this task. Take another: `forge orchestrate claim --next`.'),
+  LEASE_STOLEN: entry('lost', 'This claim no longer holds. Stop working on the task; claim again to go on.'),
+  LEASE_NOT_EXPIRED: entry('contention', 'The lease has run out but its grace period has not. Try again after it.'),
+  LEASE_NOT_FOUND: entry('conflict', 'Nobody holds this task, so there is nothing to release.'),
+  LEASE_IDENTITY_MISMATCH: entry('contention', 'The lease has changed since it was looked at. Plan again.'),
+  LEASE_STATE_NOT_TERMINAL: entry('contention', 'The task has moved since it was looked at. Plan again.'),
+  ILLEGAL_TRANSITION: entry('conflict', 'See the table of task states in spec/ORCHESTRATOR.md.'),
+  STATE_VERSION_CONFLICT: entry('contention', 'Somebody else changed the task at the same moment. Repeat the command.'),
+  STALE_ATTEMPT: entry('lost', 'Another attempt has taken over, or this one has ended. Stop working on it.'),
+  STALE_PLAN: entry('conflict', 'Make a new plan with `forge orchestrate gc --dry-run --out plan.json`.'),
+  DUPLICATE_ID: entry('conflict', 'The id is taken. Leave it out to have a fresh one made.'),
+  STATE_NOT_FOUND: entry('conflict', 'Nothing has happened to this task yet. Claim it first.'),
+  NOT_READY: entry('deferred', 'Ask `forge orchestrate why <task>` what it waits for.'),
+  OVERLAP_CONFLICT: entry('deferred', 'A task in flight writes the same files. Wait for it, or take another.'),
   PATH_PROTECTED: entry(
-    EXIT.nothingToDo,
-    true,
+    'deferred',
     'Ask before you change it, with `forge orchestrate question`, and go by the answer.',
   ),
-  DECISION_KEY_EXHAUSTED: entry(
-    EXIT.nothingToDo,
-    false,
-    'This question was asked too often. Decide with what is known, or fail the task.',
-  ),
-  INTERRUPTED: entry(EXIT.interrupted, true, 'Repeat the command to go on where it stopped.'),
+  DECISION_KEY_EXHAUSTED: {
+    ...entry('conflict', 'This question was asked too often. Decide with what is known, or fail the task.'),
+    exit: EXIT.nothingToDo,
+  },
+  INTERRUPTED: entry('interrupted', 'Repeat the command to go on where it stopped.'),
 } as const satisfies Record<string, CodeEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -167,6 +150,16 @@ export class ForgeError extends Error {
   get retriable(): boolean {
     return ERROR_CODES[this.code].retriable;
   }
+}
+
+/** `internal` for what is not a ForgeError. */
+export function kindOf(error: unknown): ErrorKind {
+  return error instanceof ForgeError ? ERROR_CODES[error.code].kind : 'internal';
+}
+
+/** The message of whatever was thrown. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Closes a switch over a union: a member that is not handled becomes a type error here. */

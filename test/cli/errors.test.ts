@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type ErrorView, exitCodeOf, humanError, jsonError } from '../../src/cli/errors.ts';
 import { PLAIN } from '../../src/cli/look.ts';
-import { ERROR_CODES, ForgeError, type Problem } from '../../src/lib/errors.ts';
+import { ERROR_CODES, ERROR_KINDS, ForgeError, type Problem } from '../../src/lib/errors.ts';
 import { folder, orchestrate } from '../support/cli.ts';
 
 const VIEW: ErrorView = {
@@ -26,14 +26,31 @@ function planError(problems: Problem[]): ForgeError {
 }
 
 describe('spec/ERRORS.md', () => {
-  it('has the same table as the code', () => {
-    const text = readFileSync(new URL('../../spec/ERRORS.md', import.meta.url), 'utf8');
-    const rows = [...text.matchAll(/^\| ([A-Z_]+) \| (\d+) \| (yes|no) \| (.+) \| (.+) \|$/gm)];
-    const written = rows.map(([, code, exit, retriable, when, hint]) => {
+  const text = readFileSync(new URL('../../spec/ERRORS.md', import.meta.url), 'utf8');
+
+  it('has the same table of codes as the code', () => {
+    const rows = [...text.matchAll(/^\| ([A-Z_]+) \| ([a-z]+) \| (\d+) \| (yes|no) \| (.+) \| (.+) \|$/gm)];
+    const written = rows.map(([, code, kind, exit, retriable, when, hint]) => {
       expect(when?.length).toBeGreaterThan(15);
-      return [code, { exit: Number(exit), retriable: retriable === 'yes', hint }];
+      return [code, { kind, exit: Number(exit), retriable: retriable === 'yes', hint }];
     });
     expect(Object.fromEntries(written)).toEqual(ERROR_CODES);
+  });
+
+  it('has the same table of kinds as the code', () => {
+    const rows = [...text.matchAll(/^\| ([a-z]+) \| .+ \| (\d+) \| (yes|no) \|$/gm)];
+    const written = rows.map(([, kind, exit, retriable]) => [
+      kind,
+      { exit: Number(exit), retriable: retriable === 'yes' },
+    ]);
+    expect(Object.fromEntries(written)).toEqual(ERROR_KINDS);
+  });
+
+  it('names every code whose exit code or retriable is not that of its kind', () => {
+    const exceptions = Object.entries(ERROR_CODES).filter(
+      ([, { kind, exit, retriable }]) => exit !== ERROR_KINDS[kind].exit || retriable !== ERROR_KINDS[kind].retriable,
+    );
+    expect(exceptions.map(([code]) => code)).toEqual(['DECISION_KEY_EXHAUSTED']);
   });
 });
 

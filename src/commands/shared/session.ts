@@ -10,7 +10,7 @@ import type { RecordExcerpt } from '../../domain/task/summary.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { overlapConflict } from '../../engine/attempt/overlap.ts';
 import { type Env, ownIdentity, worldOf, worldWith } from '../../engine/env.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, kindOf } from '../../lib/errors.ts';
 import { cacheOf } from '../../lib/fs/cache.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
 import { requireTaskId, requireUuid } from '../../lib/ids.ts';
@@ -299,15 +299,6 @@ export async function finishVerification(
   reads.set(task.id, await session.store.read(task.id));
 }
 
-/** These say that another task is to be tried: this one is not to be had right now. */
-const TAKEN: readonly string[] = [
-  'LEASE_EXISTS',
-  'LEASE_NOT_EXPIRED',
-  'NOT_READY',
-  'OVERLAP_CONFLICT',
-  'STATE_VERSION_CONFLICT',
-];
-
 /** Takes the first of `tasks` that can be had; others may be quicker at any of them. Throws NOT_READY when they were at all. */
 export async function firstToBeHad<T>(
   tasks: readonly PlanTask[],
@@ -320,7 +311,7 @@ export async function firstToBeHad<T>(
       return await take(task);
     } catch (error) {
       refusal = error;
-      if (!orNext || !(error instanceof ForgeError) || !TAKEN.includes(error.code)) throw error;
+      if (!orNext || !['contention', 'deferred'].includes(kindOf(error))) throw error;
     }
   }
   throw new ForgeError('NOT_READY', `others were quicker: none of the ${tasks.length} ready tasks is left`, {

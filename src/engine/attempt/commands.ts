@@ -7,6 +7,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import type { CheckResult } from '../../domain/verify/verification.ts';
+import { errorMessage } from '../../lib/errors.ts';
 import { readFrom } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
@@ -104,7 +105,7 @@ export class Commands {
       if (graceMs === 0) kill.abort();
       const options = { graceMs, signal: kill.signal };
       stopping ??= stopLeftGroup(this.#env, this.#for.taskId, identity, options).catch((error: unknown) => {
-        this.#env.warn(error instanceof Error ? error.message : String(error));
+        this.#env.warn(errorMessage(error));
       });
     };
     this.#halt = end;

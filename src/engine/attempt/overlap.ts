@@ -23,7 +23,7 @@ import { abandonTask } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { repeated } from '../../domain/task/transition.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { changeTask } from '../../store/change.ts';
 import type { TaskRead } from '../../store/file/file-store.ts';
 import { type Env, observerOf, worldOf } from '../env.ts';
@@ -54,7 +54,7 @@ export async function lookForRivals(
       await wait();
     }
   } catch (error) {
-    await giveWay(env, task.id, claimId, error instanceof Error ? error.message : String(error));
+    await giveWay(env, task.id, claimId, errorMessage(error));
     throw error;
   }
 }

@@ -10,7 +10,7 @@ import { type CompleteResult, heartbeatTask, type Outcome, releaseTask } from '.
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
-import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
+import { errorMessage, kindOf, unlessInvalid } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
@@ -207,7 +207,7 @@ export class RunningAttempt {
     if (identity === null) return;
     const options = { graceMs: this.#env.settings.agents.kill_grace_ms, signal: this.#kill.signal };
     await stopLeftGroup(this.#env, this.#request.task.id, identity, options).catch((error: unknown) => {
-      this.#env.warn(error instanceof Error ? error.message : String(error));
+      this.#env.warn(errorMessage(error));
     });
   }
 
@@ -221,14 +221,12 @@ export class RunningAttempt {
       this.#renewedMs = at;
       this.#beatsFail = false;
     } catch (error) {
-      if (error instanceof ForgeError && (error.code === 'LEASE_STOLEN' || error.code === 'STALE_ATTEMPT')) {
+      if (kindOf(error) === 'lost') {
         await this.#watch();
         return;
       }
       this.#beatsFail = true;
-      this.#env.warn(
-        `heartbeat of task ${this.#request.task.id} failed: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.#env.warn(`heartbeat of task ${this.#request.task.id} failed: ${errorMessage(error)}`);
       if (this.#env.ctx.monotonicMs() - this.#renewedMs < ttlMs) return;
       // The lease has run out and can't be renewed: stop while nobody may have taken it yet.
       this.#lose('its lease ran out and could not be renewed');
@@ -307,9 +305,8 @@ export class RunningAttempt {
       const tail = end.error?.class.startsWith('verify.') ? { tail: await this.#checkTail() } : {};
       return { end, record: changed.record, ...tail };
     } catch (error) {
-      if (!(error instanceof ForgeError) || (error.code !== 'LEASE_STOLEN' && error.code !== 'STALE_ATTEMPT'))
-        throw error;
-      return this.#lostEnd(error.message);
+      if (kindOf(error) !== 'lost') throw error;
+      return this.#lostEnd(errorMessage(error));
     }
   }
 
@@ -345,8 +342,7 @@ export class RunningAttempt {
       if (errorCode(error) === 'ENOENT') {
         return CLEAN_EXIT;
       }
-      const message = error instanceof Error ? error.message : String(error);
-      return { kind: 'failed', error: { class: 'verdict.invalid', message } };
+      return { kind: 'failed', error: { class: 'verdict.invalid', message: errorMessage(error) } };
     }
   }
 
@@ -360,8 +356,8 @@ export class RunningAttempt {
       );
       return { end: { kind: 'released', state: result.state }, record };
     } catch (error) {
-      if (!(error instanceof ForgeError) || error.code !== 'LEASE_STOLEN') throw error;
-      return this.#lostEnd(error.message);
+      if (kindOf(error) !== 'lost') throw error;
+      return this.#lostEnd(errorMessage(error));
     }
   }
 

@@ -16,7 +16,7 @@ import { branchFor, isCommitId } from '../../domain/task/workspaces.ts';
 import type { Verified } from '../../domain/verify/verification.ts';
 import { baseOf, branchCommit, commitOf, headOf, isAncestor } from '../../git/repository.ts';
 import { isThere } from '../../git/worktree-files.ts';
-import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
+import { type ErrorKind, errorMessage, ForgeError, kindOf, unlessInvalid } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { workerEnvironment } from '../../process/programs.ts';
@@ -187,12 +187,12 @@ export async function finishUnderLease(
   } catch (error) {
     // Where it is ours all the same, nobody has to wait for it to run out; whoever has the task by now may have cleared away
     // what was needed here.
-    const gone = await release(held, error instanceof Error ? error.message : String(error));
+    const gone = await release(held, errorMessage(error));
     if (!(error instanceof ForgeError)) throw error;
-    if (gone !== null || LOSES.includes(error.code)) {
+    if (gone !== null || kindOf(error) === 'lost') {
       return { ...told(), kind: 'lost', why: gone ?? error.message, state: await stateNow(held) };
     }
-    if (!HOLDS.includes(error.code)) throw error;
+    if (!HOLDS.includes(kindOf(error))) throw error;
     return { ...told(), kind: 'held', error };
   } finally {
     watch.stop();
@@ -205,10 +205,8 @@ async function stateNow({ env, request, record }: Held): Promise<TaskState> {
   return ((await env.store.read(request.taskId)).record ?? record).state.state;
 }
 
-const LOSES: readonly string[] = ['LEASE_STOLEN', 'STALE_ATTEMPT'];
-
 /** What keeps a review or a merge from being done, without being the fault of the task. */
-const HOLDS: readonly string[] = ['NOT_READY', 'SETTINGS_INVALID', 'IO_ERROR'];
+const HOLDS: readonly ErrorKind[] = ['deferred', 'usage', 'io'];
 
 async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promise<Held> {
   const { taskId, runId, owner } = request;
@@ -295,8 +293,8 @@ async function release({ env, request, claimId }: Held, reason: string): Promise
     );
     return null;
   } catch (error) {
-    if (!(error instanceof ForgeError) || error.code !== 'LEASE_STOLEN') throw error;
-    return error.message;
+    if (kindOf(error) !== 'lost') throw error;
+    return errorMessage(error);
   }
 }
 

@@ -6,7 +6,7 @@ import { type Finished, passReview } from '../../domain/review/integration.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
@@ -148,9 +148,8 @@ function readReview(file: string): Answer {
   try {
     return { review: parseReview(readCapped(file, REVIEW_MAX_BYTES), file) };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
     const missing = errorCode(error) === 'ENOENT';
-    const why = missing ? 'the reviewer left no review in the file that FORGE_REVIEW_FILE names' : message;
+    const why = missing ? 'the reviewer left no review in the file that FORGE_REVIEW_FILE names' : errorMessage(error);
     return { error: { class: 'review.invalid', message: why } };
   }
 }

@@ -7,7 +7,7 @@ import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { type FinishPhase, phaseDue } from '../../domain/task/states.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, kindOf } from '../../lib/errors.ts';
 import { type Interrupts, raisable } from '../../process/interrupts.ts';
 import type { TaskRead } from '../../store/file/file-store.ts';
 import type { Env } from '../env.ts';
@@ -136,7 +136,7 @@ export class Finisher {
       return this.#report(task, running, await this.#finish(phase, request));
     } catch (error) {
       // The base is gone, say. That is no reason to stop what others work on.
-      if (error instanceof ForgeError && error.code === 'SETTINGS_INVALID') return this.#hold(task, running, error);
+      if (error instanceof ForgeError && kindOf(error) === 'usage') return this.#hold(task, running, error);
       throw error;
     } finally {
       interrupts.stop();

@@ -18,7 +18,7 @@ import type { TaskRecord } from '../../domain/task/records.ts';
 import type { FinishPhase } from '../../domain/task/states.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import { plainText } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
@@ -51,9 +51,8 @@ export interface RunOptions {
   output: boolean;
 }
 
-const LEASES = ['LEASE_EXISTS', 'LEASE_NOT_EXPIRED', 'LEASE_STOLEN'];
-/** Errors that mean that somebody else was quicker, or that the task has moved on: another look at the tree follows. */
-const NOT_OURS = [...LEASES, 'NOT_READY', 'OVERLAP_CONFLICT', 'STATE_VERSION_CONFLICT'];
+/** Another process was first, or the task has moved on: another look at the tree follows. */
+const NOT_OURS: readonly ErrorKind[] = ['contention', 'lost', 'deferred'];
 
 export class RunLoop {
   readonly #env: Env;
@@ -236,11 +235,10 @@ export class RunLoop {
 
   /** What a task is refused for keeps nobody else from going on; a tree that can't be written ends the run. */
   #fault(taskId: string, error: unknown): void {
-    if (!(error instanceof ForgeError)) this.#broken ??= error;
-    else if (error.code === 'SCHEMA_INVALID' || error instanceof CanNotStart) {
-      this.#refused.set(taskId, error.message);
-      this.#emit({ type: 'warning', message: error.message });
-    } else if (!NOT_OURS.includes(error.code)) this.#broken ??= error;
+    if (error instanceof CanNotStart || kindOf(error) === 'failed') {
+      this.#refused.set(taskId, errorMessage(error));
+      this.#emit({ type: 'warning', message: errorMessage(error) });
+    } else if (!NOT_OURS.includes(kindOf(error))) this.#broken ??= error;
     if (this.#broken === null) return;
     for (const attempt of this.#active.values()) attempt?.interrupt();
     this.#finisher.interrupt();
