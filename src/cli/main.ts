@@ -1,5 +1,6 @@
 /** The way through one command: read the command line, ask the verb, print its answer. */
 
+import type { Warning } from '../domain/warnings.ts';
 import { EXIT } from '../lib/errors.ts';
 import { parseArgv, type Request } from './program.ts';
 import { Screen } from './screen.ts';
@@ -49,7 +50,7 @@ async function answer(request: Request, screen: Screen, version: () => string): 
       dir,
       warn: (message: string) => screen.warn(message),
       note: (message: string) => screen.note(message),
-      say: (line: string) => screen.output.line('stderr', line),
+      say: (warning: Warning) => screen.say(warning),
     };
     const given = await spec.answer(input, { call, screen });
     return typeof given === 'number' ? given : await screen.give(given);

@@ -1,5 +1,6 @@
 /** Where answers go, and in what form. Opened before the command line is understood, because that may fail too. */
 
+import type { Warning } from '../domain/warnings.ts';
 import { EXIT, ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { exitCodeOf, humanError, jsonError, type Sources, warningLine } from './errors.ts';
@@ -18,6 +19,7 @@ export class Screen {
   verb: string | null = null;
   readonly #palettes: Record<StreamName, Palette>;
   readonly #debug: boolean;
+  readonly #said = new Set<Warning>();
   readonly #env: Env;
 
   private constructor(json: boolean, palettes: Record<StreamName, Palette>, env: Env) {
@@ -59,6 +61,14 @@ export class Screen {
     this.output.line('stderr', warningLine(message, this.look('stderr')));
   }
 
+  /** Prints what gc would apply, also with --json. */
+  say(warning: Warning): void {
+    this.#said.add(warning);
+    const { task_id, row, action, message, suggestion } = warning;
+    const text = row === null ? message : `${task_id}: row ${row} (${action}) — ${suggestion}`;
+    this.output.line('stderr', `[gc] ${text}`);
+  }
+
   /** Says what goes on while the answer is on its way. Nothing with --json. */
   note(message: string): void {
     if (!this.json) this.output.line('stderr', this.look('stderr').palette.dim(oneLine(message, 1000)));
@@ -70,7 +80,7 @@ export class Screen {
     else {
       const text = await human(this.look(to));
       if (text !== '') this.output.line(to, text);
-      for (const warning of warnings) this.warn(warning);
+      for (const warning of warnings) if (!this.#said.has(warning)) this.warn(warning.message);
     }
     return exitCode;
   }

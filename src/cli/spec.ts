@@ -1,6 +1,7 @@
 /** How a verb describes itself to the command line: what it takes, what it says about itself, and how it is answered. */
 
 import type { Call } from '../commands/shared/session.ts';
+import type { Warning } from '../domain/warnings.ts';
 import type { Input } from './input.ts';
 import type { Look } from './look.ts';
 import type { Screen } from './screen.ts';
@@ -33,7 +34,7 @@ export interface Answer {
   /** The same for a person. Only called without --json. */
   human(look: Look): string | Promise<string>;
   /** What a person should know although nothing failed; in JSON it is part of the data. */
-  warnings?: readonly string[];
+  warnings?: readonly Warning[];
   /** Default: 0. */
   exitCode?: number;
   /** Where the person's text goes; default: stdout. `exec` leaves stdout to its command. */

@@ -12,11 +12,11 @@ import {
   type World,
 } from '../domain/schedule/readiness.ts';
 import type { PhaseOfWork } from '../domain/task/records.ts';
+import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { worldOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
-import type { TaskSeen } from '../store/file/file-store.ts';
 import { divergences } from './shared/divergences.ts';
 import { type Call, foresee, openSession, plannedTask, planOf, readAll, readFor } from './shared/session.ts';
 
@@ -45,10 +45,10 @@ export interface ReadyData {
   ready: { task_id: string; phase_id: string; title: string; priority: Priority }[];
   waiting: { task_id: string; code: string; reason: string }[];
   human: { task_id: string; title: string }[];
-  warnings: string[];
+  warnings: Warning[];
 }
 
-export type PhasesData = { phases: PhaseRow[]; warnings: string[] } | ReadyData;
+export type PhasesData = { phases: PhaseRow[]; warnings: Warning[] } | ReadyData;
 
 /** Throws PHASES_NOT_FOUND, PHASES_PARSE_ERROR, INVALID_ARGS. */
 export async function phases(call: Call, options: PhasesOptions): Promise<PhasesData> {
@@ -59,7 +59,7 @@ export async function phases(call: Call, options: PhasesOptions): Promise<Phases
   const { reads } = all;
   const world = worldOf(session, loaded.plan, await foresee(session, reads));
   if (options.blockedBy !== undefined) requireName(loaded, options.blockedBy);
-  const warnings = [...loaded.warnings, ...problemsOf(reads)];
+  const warnings = [...loaded.warnings.map((text) => warningOf(text)), ...[...reads.values()].flatMap(recordWarnings)];
   if (options.ready !== true) return { phases: phaseRows(world, options.blockedBy), warnings };
   warnings.push(...(await divergences(session, loaded.plan, all)));
   const view =
@@ -67,7 +67,7 @@ export async function phases(call: Call, options: PhasesOptions): Promise<Phases
       ? viewOf({ ...queueFor(options.phase, world), human: [] }, [])
       : readyNow(world);
   const by = options.blockedBy;
-  warnings.push(...view.warnings);
+  warnings.push(...view.warnings.map((text) => warningOf(text)));
   return {
     ready: by === undefined ? view.ready.slice(0, options.limit) : [],
     waiting: view.waiting.filter(({ reasons }) => by === undefined || reasons.some(({ on }) => on === by)).map(first),
@@ -82,14 +82,6 @@ function requireName({ plan, file }: LoadedPlan, name: string): void {
   throw new ForgeError('INVALID_ARGS', `--blocked-by ${name}: there is no such task or phase in ${file}`, {
     ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
   });
-}
-
-function problemsOf(reads: ReadonlyMap<string, TaskSeen>): string[] {
-  return [...reads.values()].flatMap((read) =>
-    (read.problem === null ? read.warnings : [read.problem, ...read.warnings]).map(
-      (text) => `task ${read.task_id}: ${text}`,
-    ),
-  );
 }
 
 function phaseRows(world: World, blockedBy: string | undefined): PhaseRow[] {

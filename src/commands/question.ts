@@ -4,6 +4,7 @@ import { newId } from '../domain/context.ts';
 import { type AskResult, askQuestion, openQuestion, requireOption } from '../domain/question/questions.ts';
 import { OptionsSchema, QUESTION_LIMITS, type Question, type QuestionOption } from '../domain/question/records.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
+import { type Warning, warningOf } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
@@ -43,7 +44,7 @@ export interface QuestionData {
   expires_at: string | null;
   /** What whoever answered wrote with the answer. */
   note: string | null;
-  warnings: string[];
+  warnings: Warning[];
 }
 
 /** Throws INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, DECISION_KEY_EXHAUSTED (then the task has failed), STATE_NOT_FOUND, TASK_NOT_FOUND. */
@@ -69,7 +70,10 @@ export async function question(call: Call, options: QuestionOptions): Promise<Qu
     count < budget.soft
       ? []
       : [
-          `this is question ${count} of task ${options.task}; after ${budget.hard} it fails: decide by yourself where you can`,
+          warningOf(
+            `this is question ${count} of task ${options.task}; after ${budget.hard} it fails: decide by yourself where you can`,
+            options.task,
+          ),
         ];
   return { ...base, status, expires_at: asked.expiresAt, note: null, warnings };
 }

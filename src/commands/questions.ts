@@ -2,6 +2,7 @@
 
 import { openQuestion, type Question, type QuestionOption, settledQuestion } from '../domain/question/questions.ts';
 import type { RecordExcerpt } from '../domain/task/summary.ts';
+import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { knowingQuestion } from '../store/settle-question.ts';
@@ -31,7 +32,7 @@ export interface QuestionRow {
 
 export interface QuestionsData {
   questions: QuestionRow[];
-  warnings: string[];
+  warnings: Warning[];
 }
 
 export interface QuestionsOptions {

@@ -8,6 +8,7 @@ import type { LiveModel } from '../domain/run/live-model.ts';
 import { outlook, overlapReason, type Reason } from '../domain/schedule/readiness.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import type { FinishPhase } from '../domain/task/states.ts';
+import { type Warning, warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity, worldOf } from '../engine/env.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
@@ -112,7 +113,7 @@ export interface DryRunData {
   waiting: { task_id: string; code: string; reason: string }[];
   human: { task_id: string; title: string }[];
   max_parallel: number;
-  warnings: string[];
+  warnings: Warning[];
 }
 
 /**
@@ -168,6 +169,6 @@ export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRu
       })),
     human: human.filter(({ id }) => selected.has(id)).map(({ id, title }) => ({ task_id: id, title })),
     max_parallel,
-    warnings: warningsOf(session, loaded),
+    warnings: warningsOf(session, loaded).map((text) => warningOf(text)),
   };
 }

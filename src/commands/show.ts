@@ -7,6 +7,7 @@ import { type Reason, reasonsToWait } from '../domain/schedule/readiness.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
 import type { PhaseOfWork, TaskRecord } from '../domain/task/records.ts';
 import { pendingVerification, type Verified } from '../domain/verify/verification.ts';
+import { type Warning, warningOf } from '../domain/warnings.ts';
 import { worldOf } from '../engine/env.ts';
 import { unlessInvalid } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
@@ -29,7 +30,7 @@ export interface ShowData {
   reasons: { code: string; message: string }[];
   attempts: AttemptRow[];
   history: Record<string, unknown>[];
-  warnings: string[];
+  warnings: Warning[];
 }
 
 export interface AttemptRow {
@@ -56,9 +57,11 @@ export async function show(call: Call, options: { task: string }): Promise<ShowD
   const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
   const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
   const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);
-  const warnings = [...read.warnings];
-  if (read.problem !== null) warnings.push(read.problem);
-  if (task === null) warnings.push('the task is not in the plan; it is kept and can not be claimed');
+  const warnings = read.warnings.map((text) => warningOf(text, options.task));
+  if (read.problem !== null) warnings.push(warningOf(read.problem, options.task, 'error'));
+  if (task === null) {
+    warnings.push(warningOf('the task is not in the plan; it is kept and can not be claimed', options.task));
+  }
   return {
     task_id: options.task,
     task,

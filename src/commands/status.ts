@@ -3,6 +3,7 @@
 import type { PlanTask } from '../domain/plan/plan.ts';
 import type { FailureReason, LastError, TaskState } from '../domain/task/records.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
+import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
@@ -41,7 +42,7 @@ export interface StatusData {
   tasks: StatusRow[];
   runs: RunRow[];
   open_questions: number;
-  warnings: string[];
+  warnings: Warning[];
 }
 
 /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
@@ -113,15 +114,16 @@ function warningsOf(
   session: Session,
   loaded: LoadedPlan | null,
   shown: { task: PlanTask | null; read: TaskSeen | undefined }[],
-): string[] {
-  const warnings = [...(loaded?.warnings ?? []), ...notEnforced(session.settings)];
+): Warning[] {
+  const warnings = [...(loaded?.warnings ?? []), ...notEnforced(session.settings)].map((text) => warningOf(text));
   for (const { task, read } of shown) {
     if (read === undefined) continue;
-    if (loaded !== null && task === null)
-      warnings.push(`task ${read.task_id} has a state but is not in ${loaded.file}; it is kept and can not be claimed`);
-    for (const text of read.problem === null ? read.warnings : [read.problem, ...read.warnings]) {
-      warnings.push(`task ${read.task_id}: ${text}`);
+    const { task_id } = read;
+    if (loaded !== null && task === null) {
+      const text = `task ${task_id} has a state but is not in ${loaded.file}; it is kept and can not be claimed`;
+      warnings.push(warningOf(text, task_id));
     }
+    warnings.push(...recordWarnings(read));
   }
   return warnings;
 }

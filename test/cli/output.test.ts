@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { warningOf } from '../../src/domain/warnings.ts';
 import { environment, FORGE, folder, orchestrate, project, shell } from '../support/cli.ts';
 
 const TASKS = ['id: a, title: A, run: "true"', 'id: b, title: B, depends_on: [a]'];
@@ -84,7 +85,7 @@ describe('text', () => {
     expect(stdout).not.toContain('warning');
     const json = await orchestrate(['status', '--json'], { cwd });
     expect(json.stderr).toBe('');
-    expect(json.json().data.warnings).toEqual([expect.stringContaining('which is dropped')]);
+    expect(json.json().data.warnings).toEqual([warningOf(expect.stringContaining('which is dropped'))]);
   });
 
   it('takes nothing from the plan that could move the cursor', async () => {

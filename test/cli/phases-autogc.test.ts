@@ -3,6 +3,7 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { warningOf } from '../../src/domain/warnings.ts';
 import { orchestrate, project } from '../support/cli.ts';
 
 const STALE = '[gc] a: row 2 (mark_abandoned) — run `forge orchestrate gc` to apply';
@@ -36,10 +37,19 @@ describe.each([
     expect(everything(cwd)).toEqual(before);
   });
 
-  it('says so with --json as well, and has it in the warnings', async () => {
+  it('says so with --json as well, and has its parts in the warnings', async () => {
     const result = await orchestrate([...args, '--json'], { cwd: tree() });
     expect(result.stderr).toBe(`${STALE}\n`);
-    expect(result.json().data.warnings).toEqual([STALE]);
+    expect(result.json().data.warnings).toEqual([
+      {
+        task_id: 'a',
+        row: 2,
+        action: 'mark_abandoned',
+        severity: 'warning',
+        message: 'it is claimed, and it has no lease',
+        suggestion: 'run `forge orchestrate gc` to apply',
+      },
+    ]);
   });
 
   it('says nothing when all is well', async () => {
@@ -57,7 +67,9 @@ describe.each([
     symlinkSync(cwd, attempts);
     const { code, stderr } = await orchestrate(args, { cwd });
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^\[gc\] auto-detect failed \(continuing\): .+$/m);
+    expect(stderr).toMatch(/^\[gc\] auto-detect failed \(continuing\): .+\n$/);
+    const { data } = (await orchestrate([...args, '--json'], { cwd })).json();
+    expect(data.warnings).toEqual([warningOf(expect.stringMatching(/^auto-detect failed \(continuing\): .+$/))]);
   });
 });
 

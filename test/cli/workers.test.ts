@@ -4,6 +4,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PRESETS } from '../../src/domain/plan/task-command.ts';
+import { warningOf } from '../../src/domain/warnings.ts';
 import { folder, orchestrate, project, startCli } from '../support/cli.ts';
 import { Repository } from '../support/repository.ts';
 
@@ -175,7 +176,7 @@ describe('a program that is not on PATH', () => {
       fix: expect.stringContaining('agents.worker_command'),
     });
     const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd, env: { PATH } })).json().data;
-    expect(dry.warnings).toEqual([expect.stringContaining('no cursor-agent on PATH')]);
+    expect(dry.warnings).toEqual([warningOf(expect.stringContaining('no cursor-agent on PATH'))]);
     // As in the run itself, whose other tasks go on.
     expect(dry.would_start.map(({ task_id }: { task_id: string }) => task_id)).toEqual(['own']);
     expect(dry.waiting).toEqual([

@@ -10,6 +10,7 @@ import { show } from '../../src/commands/show.ts';
 import { holdsBack } from '../../src/domain/schedule/overlap.ts';
 import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';
 import { claimTask } from '../../src/domain/task/operations.ts';
+import { warningOf } from '../../src/domain/warnings.ts';
 import { instantOf, observerOf } from '../../src/engine/env.ts';
 import { changeTask } from '../../src/store/change.ts';
 import { code, GRACE_MS, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
@@ -90,7 +91,7 @@ describe('a task in flight', () => {
     await claim(world.call, { task: 'api' });
     const warning =
       'task client may come to conflict: task api may write src/api/a too (here src/**, there src/api/**)';
-    expect(await ready()).toMatchObject({ warnings: [warning] });
+    expect(await ready()).toMatchObject({ warnings: [warningOf(warning)] });
     expect(world.warnings).toEqual([]);
     await claim(world.call, { task: 'client' });
     expect(world.warnings).toEqual([warning]);

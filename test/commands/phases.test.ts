@@ -88,7 +88,14 @@ describe('phases', () => {
     const data = await ready();
     expect(data.ready).toEqual([]);
     expect(data.waiting[0]).toMatchObject({ task_id: 'build', code: 'TASK_UNREADABLE' });
-    expect(data.warnings).toEqual([expect.stringMatching(/^task build: state\.json is not JSON/)]);
+    expect(data.warnings).toMatchObject([
+      {
+        task_id: 'build',
+        row: null,
+        severity: 'error',
+        message: expect.stringMatching(/^task build: state\.json is not JSON/),
+      },
+    ]);
   });
 
   test('a plan that is wrong is refused with every place', async () => {

@@ -8,6 +8,7 @@ import { home } from '../../src/commands/home.ts';
 import { type LogChunk, logs } from '../../src/commands/logs.ts';
 import { runList } from '../../src/commands/runs.ts';
 import { show } from '../../src/commands/show.ts';
+import { warningOf } from '../../src/domain/warnings.ts';
 import { code, keysOf, planOf, STRANGER, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
@@ -101,14 +102,18 @@ describe('show', () => {
     world.write('plans/phases.yaml', planOf('other'));
     const data = await show(world.call, { task: 'build' });
     expect(data).toMatchObject({ task: null, ready: false, state: { state: 'dispatched' } });
-    expect(data.warnings).toEqual(['the task is not in the plan; it is kept and can not be claimed']);
+    expect(data.warnings).toEqual([
+      warningOf('the task is not in the plan; it is kept and can not be claimed', 'build'),
+    ]);
   });
 
   test('of a task whose record can not be read', async () => {
     world.write(`${dir('build')}/state.json`, 'x');
     const data = await show(world.call, { task: 'build' });
     expect(data).toMatchObject({ state: null, reasons: [{ code: 'TASK_UNREADABLE' }] });
-    expect(data.warnings[0]).toContain('state.json is not JSON');
+    expect(data.warnings).toMatchObject([
+      { task_id: 'build', severity: 'error', message: expect.stringContaining('state.json is not JSON') },
+    ]);
   });
 
   test('of a task that there is not is refused', async () => {

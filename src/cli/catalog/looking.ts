@@ -4,9 +4,6 @@ import type { Input } from '../input.ts';
 import type { VerbSpec } from '../spec.ts';
 import { PHASES_OF_WORK, RUN, SAMPLE, TASK } from './common.ts';
 
-/** What auto-gc finds is printed by itself. */
-const unsaid = (warnings: readonly string[]) => warnings.filter((warning) => !warning.startsWith('[gc] '));
-
 /** Bare `forge orchestrate`. */
 export const HOME: VerbSpec = {
   name: '',
@@ -39,7 +36,7 @@ const STATUS: VerbSpec = {
     const data = await status(desk.call, { run });
     return {
       data,
-      warnings: unsaid(data.warnings),
+      warnings: data.warnings,
       human: async (look) => (await import('../render/status.ts')).renderStatus(data, look),
     };
   },
@@ -70,7 +67,7 @@ const PHASES: VerbSpec = {
     });
     return {
       data,
-      warnings: unsaid(data.warnings),
+      warnings: data.warnings,
       human: async (look) => (await import('../render/phases.ts')).renderPhases(data, look),
     };
   },
@@ -104,7 +101,7 @@ const SHOW: VerbSpec = {
     const data = await show(call, { task: input.task() });
     return {
       data,
-      warnings: unsaid(data.warnings),
+      warnings: data.warnings,
       human: async (look) => (await import('../render/show.ts')).renderShow(data, look),
     };
   },

@@ -8,6 +8,7 @@ import type { RunManifest, TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import type { RecordExcerpt } from '../../domain/task/summary.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
+import type { Warning } from '../../domain/warnings.ts';
 import { overlapConflict } from '../../engine/attempt/overlap.ts';
 import { type Env, ownIdentity, worldOf, worldWith } from '../../engine/env.ts';
 import { ForgeError, kindOf } from '../../lib/errors.ts';
@@ -37,14 +38,14 @@ export interface Call {
   warn(message: string): void;
   /** Told what takes its time. Default: nobody is. */
   note?(message: string): void;
-  /** Told, word for word, what is to be seen whatever the answer looks like. Default: nobody is. */
-  say?(line: string): void;
+  /** Told what gc would apply, which is printed whatever form the answer has. Default: it is not printed. */
+  say?(warning: Warning): void;
 }
 
 export type Session = Env & {
   /** As in `Call`. */
   note(message: string): void;
-  say(line: string): void;
+  say(warning: Warning): void;
   /** From here on commits don't wait for the tracker; what this returns waits for what is under way then, and not for long. */
   trackBesides(): () => Promise<void>;
 };
@@ -66,7 +67,7 @@ export function openSession(call: Call, driver?: Driver): Session {
     newOp: () => newId(ctx),
     warn: call.warn,
     note: (message) => call.note?.(message),
-    say: (line) => call.say?.(line),
+    say: (warning) => call.say?.(warning),
     trackBesides: () => async () => {},
   };
   return settings.tracker.type === 'none' ? session : inStep(session);
