@@ -28,7 +28,7 @@ const GROUPS = [
   // What every verb needs, and small parts that several of the common ones do.
   {
     name: 'base',
-    test: /src[\\/](commands[\\/]shared[\\/](session|not-enforced|run-rows)|process[\\/](system-context|interrupts)|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|verdicts))\.ts$/,
+    test: /src[\\/](commands[\\/]shared[\\/](session|reads|runs|claimable|not-enforced)|process[\\/](system-context|interrupts)|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|verdicts))\.ts$/,
     priority: 1,
   },
 ];

@@ -223,6 +223,10 @@ const RULES: Record<string, Rule> = {
     layerOf(file) !== 'cli' && (globals.has('process.exit') || globals.has('process.exitCode'))
       ? [`${file} exits`]
       : [],
+  'only cli listens to signals': ({ file, globals }) =>
+    layerOf(file) !== 'cli' && file !== 'src/process/interrupts.ts' && globals.has('listenToSignals')
+      ? [`${file} listens to signals`]
+      : [],
   'a file can be read at a sitting': ({ file, text }) => {
     const lines = text.split('\n').length - 1;
     return lines > MAX_LINES ? [`${file} has ${lines} lines`] : [];
@@ -332,6 +336,7 @@ const OFFENDERS: [rule: string, file: string, text: string][] = [
   ['what decides uses only what it is given', 'src/lib/time.ts', 'export const bag = { process };'],
   ['what decides uses only what it is given', 'src/lib/time.ts', "export const log = console['log'];"],
   ['only cli ends the process', 'src/commands/run.ts', 'process.exit(1);'],
+  ['only cli listens to signals', 'src/commands/run.ts', 'const interrupts = listenToSignals();'],
   ['a file can be read at a sitting', 'src/lib/time.ts', '\n'.repeat(MAX_LINES)],
 ];
 

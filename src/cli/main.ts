@@ -40,13 +40,15 @@ async function answer(request: Request, screen: Screen, version: () => string): 
   screen.dir = dir;
   screen.verb = spec.name || null;
   // Only now: neither help nor a slip on the command line needs them.
-  const [{ systemContext }, { asIoError }] = await Promise.all([
+  const [{ systemContext }, { listenToSignals }, { asIoError }] = await Promise.all([
     import('../process/system-context.ts'),
+    import('../process/interrupts.ts'),
     import('../lib/fs/io-errors.ts'),
   ]);
   try {
     const call = {
       ctx: systemContext(),
+      interrupts: listenToSignals,
       dir,
       warn: (message: string) => screen.warn(message),
       note: (message: string) => screen.note(message),

@@ -8,7 +8,8 @@ import { isoTime } from '../lib/time.ts';
 import { changeTask } from '../store/change.ts';
 import { findQuestion, type QuestionPlace } from '../store/file/question-index.ts';
 import { firstAnswer, knowingQuestion } from '../store/settle-question.ts';
-import { type Call, openSession, requireRecord, type Session } from './shared/session.ts';
+import { requireRecord } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface AnswerOptions {
   question: string;

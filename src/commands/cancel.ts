@@ -4,7 +4,8 @@ import { cancelTask, type MoveResult, retryTask } from '../domain/task/operation
 import type { TaskRecord } from '../domain/task/records.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
-import { type Call, openSession, requireRecord, type Session } from './shared/session.ts';
+import { requireRecord } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface CancelOptions {
   task: string;

@@ -12,23 +12,13 @@ import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { identifyOwner } from '../process/processes.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
+import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import type { TaskSeen } from '../store/file/file-store.ts';
-import {
-  type Call,
-  finishVerification,
-  firstToBeHad,
-  openSession,
-  plannedTask,
-  planOf,
-  readAll,
-  readFor,
-  refuseUnlessReady,
-  requireReady,
-  resumeSettled,
-  type Session,
-  underRun,
-} from './shared/session.ts';
+import { claimFirstAvailable, finishVerification, refuseUnlessReady, requireReady } from './shared/claimable.ts';
+import { plannedTask, readAll, readFor, resumeSettled } from './shared/reads.ts';
+import { underRun } from './shared/runs.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface ClaimOptions {
   /** Which task; undefined with `next`. */
@@ -46,13 +36,13 @@ export interface ClaimOptions {
 /** Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
 export async function claim(call: Call, options: ClaimOptions): Promise<ClaimResult> {
   const session = openSession(call);
-  const loaded = planOf(session);
+  const loaded = requirePlan(session);
   const owner = options.ownerPid === undefined ? null : requireOwner(options.ownerPid);
   const claimId = options.claimId === undefined ? newId(session.ctx) : requireUuid(options.claimId, '--claim-id');
   const { candidates, reads } = await candidatesOf(session, loaded, options, claimId);
   const held = candidates.map(({ id }) => reads.get(id)?.record?.lease).find((lease) => lease?.claim_id === claimId);
   return underRun(session, held?.owner_run_id ?? options.run, {}, (runId) =>
-    firstToBeHad(candidates, options.next === true, (task) =>
+    claimFirstAvailable(candidates, options.next === true, (task) =>
       claimOne(session, loaded, task, reads, { claimId, runId, owner }),
     ),
   );

@@ -10,10 +10,10 @@ import { parseVerdict } from '../engine/attempt/verdicts.ts';
 import { ForgeError, unlessInvalid } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
-import { listenToSignals } from '../process/interrupts.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { readUserFile } from '../project/user-files.ts';
-import { type Call, openSession, plannedOrNull, requireRecord, type Session } from './shared/session.ts';
+import { plannedOrNull, requireRecord } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface CompleteOptions {
   task: string;
@@ -43,7 +43,7 @@ export async function complete(call: Call, options: CompleteOptions): Promise<Co
     outcome,
     workerGone: false,
     onCheck: ({ command }) => session.note(`verifying: ${command}`),
-    interrupts: listenToSignals,
+    interrupts: session.interrupts,
   });
   if (ended !== null) {
     await refuseUnverified(session, ended.result);

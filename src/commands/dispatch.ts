@@ -8,17 +8,11 @@ import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, ttlOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
+import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { removeAttempt } from '../store/file/attempt-files.ts';
-import {
-  type Call,
-  openSession,
-  plannedOrNull,
-  plannedTask,
-  planOf,
-  requireRecord,
-  type Session,
-} from './shared/session.ts';
+import { plannedOrNull, plannedTask, requireRecord } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface DispatchOptions {
   task: string;
@@ -103,7 +97,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
 /** Whoever made the claim was killed before he could look who else writes the same files. Throws OVERLAP_CONFLICT. */
 async function lookedAround(session: Session, taskId: string, seen: TaskRecord): Promise<TaskRecord> {
   const { settleClaim } = await import('../engine/attempt/overlap.ts');
-  const loaded = planOf(session);
+  const loaded = requirePlan(session);
   await settleClaim(session, loaded.plan, plannedTask(loaded, taskId), seen);
   return (await requireRecord(session, taskId)).record;
 }

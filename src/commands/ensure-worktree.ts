@@ -1,7 +1,9 @@
 /** `ensure-worktree`: make the git worktree of a task, whatever `workspace` says. A repeat finds it. */
 
 import { ensureWorkspace } from '../git/worktree.ts';
-import { type Call, openSession, plannedTask, planOf } from './shared/session.ts';
+import { requirePlan } from '../project/plan-file.ts';
+import { plannedTask } from './shared/reads.ts';
+import { type Call, openSession } from './shared/session.ts';
 
 export interface EnsureWorktreeData {
   task_id: string;
@@ -16,7 +18,7 @@ export interface EnsureWorktreeData {
 /** Throws TASK_NOT_FOUND, SETTINGS_INVALID when the project is in no repository, IO_ERROR when something is in the way. */
 export async function ensureWorktree(call: Call, { task }: { task: string }): Promise<EnsureWorktreeData> {
   const session = openSession(call);
-  const planned = plannedTask(planOf(session), task);
+  const planned = plannedTask(requirePlan(session), task);
   const { cwd, branch, created } = await ensureWorkspace(session, planned);
   return { task_id: planned.id, worktree_path: cwd, branch, created };
 }

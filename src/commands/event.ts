@@ -5,7 +5,8 @@ import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { isoTime } from '../lib/time.ts';
-import { type Call, openSession, requireRecord } from './shared/session.ts';
+import { requireRecord } from './shared/reads.ts';
+import { type Call, openSession } from './shared/session.ts';
 
 export interface EventOptions {
   task: string;

@@ -13,22 +13,12 @@ import { yielding } from '../lib/fs/drivers.ts';
 import type { WorkerExit } from '../process/gated-worker.ts';
 import type { Interrupts } from '../process/interrupts.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
+import { requirePlan } from '../project/plan-file.ts';
 import type { TaskSeen } from '../store/file/file-store.ts';
-import {
-  type Call,
-  endRun,
-  finishVerification,
-  firstToBeHad,
-  openSession,
-  plannedTask,
-  planOf,
-  readAll,
-  refuseUnlessReady,
-  requireReady,
-  resumeSettled,
-  type Session,
-  underRun,
-} from './shared/session.ts';
+import { claimFirstAvailable, finishVerification, refuseUnlessReady, requireReady } from './shared/claimable.ts';
+import { plannedTask, readAll, resumeSettled } from './shared/reads.ts';
+import { endRun, underRun } from './shared/runs.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface ExecOptions {
   task?: string | undefined;
@@ -80,14 +70,14 @@ interface Started {
 }
 
 async function start(session: Session, options: ExecOptions): Promise<Started> {
-  const loaded = planOf(session);
+  const loaded = requirePlan(session);
   const { reads } = await readAll(session);
   await resumeSettled(session, reads);
   const candidates = candidatesOf(session, loaded, reads, options);
   await requireWorktrees(session);
   const owner = ownIdentity(session);
   return underRun(session, options.run, { owner }, (runId) =>
-    firstToBeHad(candidates, options.next === true, async (task) => {
+    claimFirstAvailable(candidates, options.next === true, async (task) => {
       const refuse = (record: TaskRecord) => refuseUnlessReady(session, loaded, task, reads, record);
       await finishVerification(session, loaded, task, reads, runId);
       const command = { argv: [...options.command] };

@@ -19,7 +19,6 @@ import { parseJson } from '../lib/json.ts';
 import { once } from '../lib/once.ts';
 import { closest } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
-import { listenToSignals } from '../process/interrupts.ts';
 import { loadPlan, loadPlanned } from '../project/plan-file.ts';
 import { readUserFile, writeUserFile } from '../project/user-files.ts';
 import { type LegacyMove, legacyMoves, moveLegacy } from '../store/file/legacy.ts';
@@ -217,7 +216,7 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
         workerGone: false,
         unheld: observerOf(session),
         onCheck: ({ command }) => session.note(`verifying ${taskId}: ${command}`),
-        interrupts: listenToSignals,
+        interrupts: session.interrupts,
       });
       return verified !== null;
     },

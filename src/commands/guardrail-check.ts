@@ -10,8 +10,10 @@ import { ForgeError } from '../lib/errors.ts';
 import { requireTaskId, requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
+import { requirePlan } from '../project/plan-file.ts';
 import { isFolder, realPlace } from '../project/user-files.ts';
-import { type Call, openSession, plannedTask, planOf, requireRecord, type Session } from './shared/session.ts';
+import { plannedTask, requireRecord } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface GuardrailOptions {
   /** Files, or folders with everything in them, relative to the current folder. What is not there yet is a file, unless it ends with a slash. */
@@ -70,7 +72,7 @@ export async function guardrailCheck(call: Call, options: GuardrailOptions): Pro
 async function recordOf(session: Session, task: string, attemptId: string | null): Promise<TaskRecord | null> {
   if (attemptId === null) {
     const { record } = await session.store.read(requireTaskId(task));
-    if (record === null) plannedTask(planOf(session), task);
+    if (record === null) plannedTask(requirePlan(session), task);
     return record;
   }
   const { record } = await requireRecord(session, task);

@@ -3,7 +3,8 @@
 import { type HeartbeatResult, heartbeatTask } from '../domain/task/operations.ts';
 import { instantOf, ttlOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { type Call, changeKnown, openSession } from './shared/session.ts';
+import { changeKnown } from './shared/reads.ts';
+import { type Call, openSession } from './shared/session.ts';
 
 export interface HeartbeatOptions {
   task: string;

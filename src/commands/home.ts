@@ -8,7 +8,8 @@ import { worldOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { findProject } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
-import { type Call, foresee, openSession, readAll, type Session } from './shared/session.ts';
+import { foresee, readAll } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface HomeData {
   /** Null when there is no project here. */

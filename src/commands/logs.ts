@@ -3,7 +3,8 @@
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { LogReader, logFile, STREAMS, type StreamName } from '../store/file/attempt-files.ts';
-import { type Call, openSession, requireRecord, type Session } from './shared/session.ts';
+import { requireRecord } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface LogsOptions {
   task: string;

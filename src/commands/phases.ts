@@ -17,8 +17,10 @@ import { worldOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
+import { requirePlan } from '../project/plan-file.ts';
 import { divergences } from './shared/divergences.ts';
-import { type Call, foresee, openSession, plannedTask, planOf, readAll, readFor } from './shared/session.ts';
+import { foresee, plannedTask, readAll, readFor } from './shared/reads.ts';
+import { type Call, openSession } from './shared/session.ts';
 
 export interface PhasesOptions {
   /** What can start now, and why the rest can't. */
@@ -54,7 +56,7 @@ export type PhasesData = { phases: PhaseRow[]; warnings: Warning[] } | ReadyData
 export async function phases(call: Call, options: PhasesOptions): Promise<PhasesData> {
   const session = openSession(call);
   session.store.beginSnapshot();
-  const loaded = planOf(session);
+  const loaded = requirePlan(session);
   const all = await readAll(session);
   const { reads } = all;
   const world = worldOf(session, loaded.plan, await foresee(session, reads));
@@ -138,7 +140,7 @@ export interface WhyData {
 /** Every reason why a task can't start now; none when it can. Throws TASK_NOT_FOUND. */
 export async function why(call: Call, options: { task: string }): Promise<WhyData> {
   const session = openSession(call);
-  const loaded = planOf(session);
+  const loaded = requirePlan(session);
   const task = plannedTask(loaded, options.task);
   const reads = await foresee(session, await readFor(session, loaded, task));
   const reasons = reasonsToWait(task, worldOf(session, loaded.plan, reads));

@@ -14,7 +14,8 @@ import { readUserFile } from '../project/user-files.ts';
 import { addToIndex } from '../store/file/question-index.ts';
 import { questionFile } from '../store/port.ts';
 import { notify } from '../store/settle-question.ts';
-import { type Call, changeKnown, openSession, plannedOrNull, requireRecord, type Session } from './shared/session.ts';
+import { changeKnown, plannedOrNull, requireRecord } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface QuestionOptions {
   task: string;

@@ -6,8 +6,9 @@ import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { knowingQuestion } from '../store/settle-question.ts';
-import { runRow } from './shared/run-rows.ts';
-import { type Call, openSession, readAll, type Session } from './shared/session.ts';
+import { readAll } from './shared/reads.ts';
+import { runRow } from './shared/runs.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface QuestionRow {
   question_id: string;

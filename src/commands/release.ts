@@ -2,7 +2,8 @@
 
 import { type MoveResult, releaseTask } from '../domain/task/operations.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { type Call, changeKnown, openSession } from './shared/session.ts';
+import { changeKnown } from './shared/reads.ts';
+import { type Call, openSession } from './shared/session.ts';
 
 export interface ReleaseOptions {
   task: string;

@@ -6,7 +6,9 @@ import { gatherPrompt } from '../engine/attempt/prompt.ts';
 import { foreseenPlace } from '../engine/attempt/workspace.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { type Call, openSession, plannedTask, planOf } from './shared/session.ts';
+import { requirePlan } from '../project/plan-file.ts';
+import { plannedTask } from './shared/reads.ts';
+import { type Call, openSession } from './shared/session.ts';
 
 export interface RenderPromptOptions {
   task: string;
@@ -25,7 +27,7 @@ export interface RenderPromptData {
 /** Writes nothing. Throws INVALID_ID, TASK_NOT_FOUND, STALE_ATTEMPT when `attempt` is not the current one. */
 export async function renderWorkerPrompt(call: Call, options: RenderPromptOptions): Promise<RenderPromptData> {
   const session = openSession(call);
-  const loaded = planOf(session);
+  const loaded = requirePlan(session);
   const task = plannedTask(loaded, options.task);
   const { record, problem } = await session.store.read(task.id);
   if (problem !== null) call.warn(`${problem}; the prompt is without what came before`);

@@ -12,20 +12,12 @@ import { shipOne } from '../engine/integration/ship.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import { requireTaskId } from '../lib/ids.ts';
-import { listenToSignals } from '../process/interrupts.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { readUserFile } from '../project/user-files.ts';
-import {
-  type Call,
-  endRun,
-  notReady,
-  openSession,
-  plannedTask,
-  readFor,
-  requireRecord,
-  type Session,
-  underRun,
-} from './shared/session.ts';
+import { notReady } from './shared/claimable.ts';
+import { plannedTask, readFor, requireRecord } from './shared/reads.ts';
+import { endRun, underRun } from './shared/runs.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 /** What became of the task. */
 interface FinishData {
@@ -101,7 +93,7 @@ async function finish(
   };
   refuse(seen);
   const owner = ownIdentity(session);
-  const interrupts = listenToSignals();
+  const interrupts = session.interrupts();
   try {
     const end = await underRun(session, run, { owner }, async (runId) => {
       const onCommand = (command: string) =>

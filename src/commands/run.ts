@@ -17,18 +17,11 @@ import { yielding } from '../lib/fs/drivers.ts';
 import type { Interrupts } from '../process/interrupts.ts';
 import { missingProgram } from '../process/programs.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
+import { requirePlan } from '../project/plan-file.ts';
 import { notEnforced } from './shared/not-enforced.ts';
-import {
-  type Call,
-  endRun,
-  foresee,
-  openRun,
-  openSession,
-  plannedTask,
-  planOf,
-  readAll,
-  type Session,
-} from './shared/session.ts';
+import { foresee, plannedTask, readAll } from './shared/reads.ts';
+import { endRun, openRun } from './shared/runs.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface RunVerbOptions {
   /** Workers at a time; the settings' agents.max_parallel, else the number of cores. */
@@ -51,7 +44,7 @@ export async function run(
   emit: (event: RunEvent) => void,
 ): Promise<RunFinished> {
   const session = openSession({ ...call, warn: (message) => emit({ type: 'warning', message }) }, yielding);
-  const loaded = planOf(session);
+  const loaded = requirePlan(session);
   for (const id of options.tasks ?? []) plannedTask(loaded, id);
   await requireWorktrees(session);
   const owner = ownIdentity(session);
@@ -145,7 +138,7 @@ type Shown = Pick<Reason, 'message'> & { code: string };
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */
 export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRunData> {
   const session = openSession(call);
-  const loaded = planOf(session);
+  const loaded = requirePlan(session);
   for (const id of options.tasks ?? []) plannedTask(loaded, id);
   await requireWorktrees(session);
   const { reads } = await readAll(session);

@@ -3,10 +3,10 @@
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
-import { type RunRow, runRow } from './shared/run-rows.ts';
-import { type Call, endRun, openRun, openSession } from './shared/session.ts';
+import { endRun, openRun, type RunRow, runRow } from './shared/runs.ts';
+import { type Call, openSession } from './shared/session.ts';
 
-export type { RunRow } from './shared/run-rows.ts';
+export type { RunRow } from './shared/runs.ts';
 
 export interface RunStartData {
   run_id: string;

@@ -13,7 +13,8 @@ import { unlessInvalid } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/file/file-store.ts';
-import { type Call, foresee, openSession, readFor, requireRecord, type Session } from './shared/session.ts';
+import { foresee, readFor, requireRecord } from './shared/reads.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 export interface ShowData {
   task_id: string;

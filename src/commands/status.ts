@@ -10,8 +10,9 @@ import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskSeen } from '../store/file/file-store.ts';
 import { divergences } from './shared/divergences.ts';
 import { notEnforced } from './shared/not-enforced.ts';
-import { isOfRun, type RunRow, runRow } from './shared/run-rows.ts';
-import { type Call, openSession, readAll, type Session } from './shared/session.ts';
+import { readAll } from './shared/reads.ts';
+import { isOfRun, type RunRow, runRow } from './shared/runs.ts';
+import { type Call, openSession, type Session } from './shared/session.ts';
 
 /** `unreadable`: the record can't be read; `warnings` says why. `done`, `dropped`: the plan's word for a task nobody works on. */
 export type ShownState = TaskState | 'unreadable';

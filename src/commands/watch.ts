@@ -7,8 +7,9 @@ import { PlanSource } from '../engine/run/plan-source.ts';
 import { RecordsSeen } from '../engine/run/record-cache.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { isOfRun } from './shared/run-rows.ts';
-import { type Call, openSession, planOf } from './shared/session.ts';
+import { requirePlan } from '../project/plan-file.ts';
+import { isOfRun } from './shared/runs.ts';
+import { type Call, openSession } from './shared/session.ts';
 
 /** How often the tree is looked at, milliseconds; and at least, in times of what the last look took. */
 const POLL_MS = 500;
@@ -25,7 +26,7 @@ export async function watch(
   stop: AbortSignal,
 ): Promise<void> {
   const session = openSession(call);
-  const plans = new PlanSource(session, planOf(session));
+  const plans = new PlanSource(session, requirePlan(session));
   const run = options.run === undefined ? null : requireUuid(options.run, '--run');
   if (run !== null && (await session.store.readRun(run)) === null) {
     throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);

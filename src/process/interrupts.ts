@@ -7,6 +7,9 @@ export interface Interrupts {
   listen(callback: () => void): () => void;
 }
 
+/** For work that nothing interrupts. */
+export const UNINTERRUPTED: Interrupts & { stop(): void } = { level: 0, listen: () => () => {}, stop: () => {} };
+
 /** Interruptions that may also be raised from here. `stop` ends the listening to `outer`. */
 export function raisable(outer: Interrupts): Interrupts & { raise(): void; stop(): void } {
   const callbacks = new Set<() => void>();

@@ -6,9 +6,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { answer } from '../../src/commands/answer.ts';
 import { question } from '../../src/commands/question.ts';
 import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
-import { planOf as loadedPlan } from '../../src/commands/shared/session.ts';
 import { freshRecord } from '../../src/domain/task/records.ts';
 import { gatherPrompt } from '../../src/engine/attempt/prompt.ts';
+import { requirePlan as loadedPlan } from '../../src/project/plan-file.ts';
 import { writePrompt } from '../../src/store/file/attempt-files.ts';
 import { code, MINUTE_MS, planOf, STRANGER, World } from '../support/commands/world.ts';
 

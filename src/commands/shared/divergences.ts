@@ -5,7 +5,8 @@ import type { Plan } from '../../domain/plan/plan.ts';
 import { type Warning, warningOf } from '../../domain/warnings.ts';
 import { buildSnapshot } from '../../engine/gc/snapshot.ts';
 import { oneLine } from '../../lib/text.ts';
-import type { AllRead, Session } from './session.ts';
+import type { AllRead } from './reads.ts';
+import type { Session } from './session.ts';
 
 /** What `gc` would apply, of the rows that need neither git nor a tracker; also given to `say`. Never throws. */
 export async function divergences(session: Session, plan: Plan | null, all: AllRead): Promise<Warning[]> {

@@ -1,0 +1,73 @@
+/** Runs: opened and ended by commands, and as `run list` and `status` show them. */
+
+import { newId } from '../../domain/context.ts';
+import type { RunManifest } from '../../domain/task/records.ts';
+import { type RunStanding, runStanding } from '../../engine/env.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { requireUuid } from '../../lib/ids.ts';
+import { isoTime } from '../../lib/time.ts';
+import type { TaskSeen } from '../../store/file/file-store.ts';
+import type { EndedRun } from '../../store/port.ts';
+import type { Session } from './session.ts';
+
+/** Opens a run. Throws IO_ERROR. */
+export async function openRun(session: Session, fields: Partial<RunManifest> = {}): Promise<RunManifest> {
+  const manifest: RunManifest = {
+    version: 1,
+    run_id: newId(session.ctx),
+    started_at: isoTime(session.now()),
+    name: null,
+    host: session.ctx.machine().host,
+    ...fields,
+  };
+  await session.store.createRun(manifest, session.newOp());
+  return manifest;
+}
+
+/** Notes that a run is over. One that ended before keeps its time. Null when there is no such run. */
+export function endRun(session: Session, runId: string): Promise<EndedRun | null> {
+  return session.store.endRun(runId, isoTime(session.now()), session.newOp());
+}
+
+/**
+ * Does `work` under the run that is named, which must exist, else under a new one. A run that was opened for work that was
+ * then refused is taken back. Throws RUN_NOT_FOUND, and what `work` throws.
+ */
+export async function underRun<T>(
+  session: Session,
+  runId: string | undefined,
+  fields: Partial<RunManifest>,
+  work: (runId: string) => Promise<T>,
+): Promise<T> {
+  if (runId !== undefined) {
+    if ((await session.store.readRun(requireUuid(runId, '--run'))) !== null) return work(runId);
+    throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
+  }
+  const { run_id } = await openRun(session, fields);
+  try {
+    return await work(run_id);
+  } catch (error) {
+    await session.store.discardRun(run_id);
+    throw error;
+  }
+}
+
+export interface RunRow {
+  run_id: string;
+  name: string | null;
+  host: string;
+  started_at: string;
+  ended_at: string | null;
+  standing: RunStanding;
+}
+
+export function runRow(session: Session, manifest: RunManifest): RunRow {
+  const { run_id, name, host, started_at } = manifest;
+  const ended_at = manifest.ended_at ?? null;
+  return { run_id, name, host, started_at, ended_at, standing: runStanding(session, manifest) };
+}
+
+/** Whether the run works on the task, or touched it last. */
+export function isOfRun({ record }: Pick<TaskSeen, 'record'>, runId: string): boolean {
+  return record?.lease?.owner_run_id === runId || record?.state.updated_by.run_id === runId;
+}
