@@ -6,7 +6,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
 import { changeTask } from '../store/change.ts';
-import { findQuestion, type QuestionPlace } from '../store/file/question-index.ts';
+import type { QuestionPlace } from '../store/port.ts';
 import { firstAnswer, knowingQuestion } from '../store/settle-question.ts';
 import { requireRecord } from './shared/reads.ts';
 import { type Call, openSession, type Session } from './shared/session.ts';
@@ -30,7 +30,7 @@ export interface AnswerData {
 export async function answer(call: Call, options: AnswerOptions): Promise<AnswerData> {
   const questionId = requireUuid(options.question, 'question');
   const session = openSession(call);
-  const place = await findQuestion(session.store, questionId, session.newOp());
+  const place = await session.store.findQuestion(questionId, session.newOp());
   const question = place && (await session.store.readQuestion(place.task_id, place.attempt_id, questionId));
   if (place === null || question === null) {
     throw new ForgeError('QUESTION_NOT_FOUND', `there is no question ${questionId}`);

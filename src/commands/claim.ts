@@ -14,7 +14,7 @@ import { identifyOwner } from '../process/processes.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
-import type { TaskSeen } from '../store/file/file-store.ts';
+import type { TaskSummaryRead } from '../store/port.ts';
 import { claimFirstAvailable, finishVerification, refuseUnlessReady, requireReady } from './shared/claimable.ts';
 import { plannedTask, readAll, readFor, resumeSettled } from './shared/reads.ts';
 import { underRun } from './shared/runs.ts';
@@ -81,7 +81,7 @@ async function claimOne(
   session: Session,
   loaded: LoadedPlan,
   task: PlanTask,
-  reads: Map<string, TaskSeen>,
+  reads: Map<string, TaskSummaryRead>,
   { claimId, runId, owner }: Wanted,
 ): Promise<ClaimResult> {
   const { agents } = session.settings;

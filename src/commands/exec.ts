@@ -14,7 +14,7 @@ import type { WorkerExit } from '../process/gated-worker.ts';
 import type { Interrupts } from '../process/interrupts.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
 import { requirePlan } from '../project/plan-file.ts';
-import type { TaskSeen } from '../store/file/file-store.ts';
+import type { TaskSummaryRead } from '../store/port.ts';
 import { claimFirstAvailable, finishVerification, refuseUnlessReady, requireReady } from './shared/claimable.ts';
 import { plannedTask, readAll, resumeSettled } from './shared/reads.ts';
 import { endRun, underRun } from './shared/runs.ts';
@@ -102,7 +102,7 @@ async function start(session: Session, options: ExecOptions): Promise<Started> {
 function candidatesOf(
   session: Session,
   loaded: LoadedPlan,
-  reads: ReadonlyMap<string, TaskSeen>,
+  reads: ReadonlyMap<string, TaskSummaryRead>,
   options: ExecOptions,
 ): PlanTask[] {
   if (options.next === true) return requireReady(session, loaded, reads);

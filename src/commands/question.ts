@@ -11,7 +11,6 @@ import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
 import { isoTime } from '../lib/time.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import { readUserFile } from '../project/user-files.ts';
-import { addToIndex } from '../store/file/question-index.ts';
 import { questionFile } from '../store/port.ts';
 import { notify } from '../store/settle-question.ts';
 import { changeKnown, plannedOrNull, requireRecord } from './shared/reads.ts';
@@ -137,7 +136,6 @@ async function ask(
     return decision;
   });
   if (result.status === 'open' && result.question_id === questionId) {
-    addToIndex(session.store, questionId, { task_id: options.task, attempt_id: attemptId }, session.newOp());
     const entry = { type: 'question_opened', task_id: options.task, question_id: questionId };
     await notify(session, runId, entry).catch((error: Error) => session.warn(error.message));
   }

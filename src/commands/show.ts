@@ -12,7 +12,7 @@ import { worldOf } from '../engine/env.ts';
 import { unlessInvalid } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
-import type { TaskRead } from '../store/file/file-store.ts';
+import type { TaskRead } from '../store/port.ts';
 import { foresee, readFor, requireRecord } from './shared/reads.ts';
 import { type Call, openSession, type Session } from './shared/session.ts';
 

@@ -7,7 +7,7 @@ import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
-import type { TaskSeen } from '../store/file/file-store.ts';
+import type { TaskSummaryRead } from '../store/port.ts';
 import { divergences } from './shared/divergences.ts';
 import { notEnforced } from './shared/not-enforced.ts';
 import { readAll } from './shared/reads.ts';
@@ -57,7 +57,7 @@ export async function status(call: Call, options: { run?: string | undefined }):
   if (run !== null && !runs.some((manifest) => manifest.run_id === run)) {
     throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
   }
-  const mine = (read: TaskSeen | undefined) => run === null || (read !== undefined && isOfRun(read, run));
+  const mine = (read: TaskSummaryRead | undefined) => run === null || (read !== undefined && isOfRun(read, run));
   const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
   const others = [...reads.values()].filter(
     (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',
@@ -83,7 +83,7 @@ function projectName(session: Session): string {
   return session.paths.project.slice(session.paths.project.lastIndexOf('/') + 1);
 }
 
-function row(task: PlanTask | null, read: TaskSeen | undefined): StatusRow {
+function row(task: PlanTask | null, read: TaskSummaryRead | undefined): StatusRow {
   const record = read?.record ?? null;
   return {
     task_id: task?.id ?? read?.task_id ?? '',
@@ -114,7 +114,7 @@ function failureReason(
 function warningsOf(
   session: Session,
   loaded: LoadedPlan | null,
-  shown: { task: PlanTask | null; read: TaskSeen | undefined }[],
+  shown: { task: PlanTask | null; read: TaskSummaryRead | undefined }[],
 ): Warning[] {
   const warnings = [...(loaded?.warnings ?? []), ...notEnforced(session.settings)].map((text) => warningOf(text));
   for (const { task, read } of shown) {

@@ -13,13 +13,13 @@ import { ForgeError } from '../lib/errors.ts';
 import type { Cache } from '../lib/fs/cache.ts';
 import { identifyOwner } from '../process/processes.ts';
 import type { ChangeEnv } from '../store/change-env.ts';
-import type { FileStore, TaskSeen } from '../store/file/file-store.ts';
+import type { TaskStore, TaskSummaryRead } from '../store/port.ts';
 
 export interface Env extends ChangeEnv {
   ctx: Context;
   paths: ProjectPaths;
   settings: Settings;
-  store: FileStore;
+  store: TaskStore;
   /** What earlier processes have worked out. */
   cache: Cache;
 }
@@ -51,7 +51,7 @@ export function doesItself({ review, ship }: Settings): World['does'] {
 }
 
 /** A world over records that were read before it is asked. */
-export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskSeen>): World {
+export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskSummaryRead>): World {
   return {
     plan,
     observer: observerOf(env),

@@ -5,7 +5,7 @@ import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { type ListedWorktree, nulSeparated, parseWorktrees } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
-import type { StateStore } from '../store/port.ts';
+import type { TaskStore } from '../store/port.ts';
 import { type GitOptions, type GitResult, git, gitOk, lastWords } from './git.ts';
 import { absolutePath, lookAtPlace, realPath } from './worktree-files.ts';
 
@@ -18,7 +18,7 @@ export interface GitEnv {
 
 /** What is needed to make and remove worktrees of tasks. */
 export interface WorktreeEnv extends GitEnv {
-  store: StateStore;
+  store: TaskStore;
   /** Told what a person should know although nothing failed. */
   warn(message: string): void;
 }

@@ -2,10 +2,10 @@
 
 import type { Move } from '../domain/task/states.ts';
 import type { Journal } from './journal.ts';
-import type { StateStore } from './port.ts';
+import type { TaskStore } from './port.ts';
 
 export interface ChangeEnv {
-  store: StateStore;
+  store: TaskStore;
   journal: Journal;
   now(): number;
   /** A fresh name for a commit. */

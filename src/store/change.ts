@@ -1,4 +1,4 @@
-/** Changes one task: read, decide, commit, and again when somebody else was first. Works over any `StateStore`. */
+/** Changes one task: read, decide, commit, and again when somebody else was first. Works over any `TaskStore`. */
 
 import { type Answer, openQuestion, settleQuestion } from '../domain/question/questions.ts';
 import { andThen, type Decision } from '../domain/task/operations.ts';
@@ -8,7 +8,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { isoTime } from '../lib/time.ts';
 import type { ChangeEnv } from './change-env.ts';
 import type { JournalEntry } from './journal.ts';
-import type { TaskRead, TaskSeen } from './port.ts';
+import type { TaskRead, TaskSummaryRead } from './port.ts';
 import { dueAnswer, knowingQuestion, showSettled } from './settle-question.ts';
 
 export interface Changed<R> {
@@ -74,7 +74,7 @@ async function decidedAfter<R>(
  * Moves a parked task on when its question is settled, which also finishes what somebody else began. Returns the new
  * record; null while the task waits, and for one that is not parked.
  */
-export async function resumeIfSettled(env: ChangeEnv, read: TaskSeen): Promise<TaskRecord | null> {
+export async function resumeIfSettled(env: ChangeEnv, read: TaskSummaryRead): Promise<TaskRecord | null> {
   if (read.record?.state.state !== 'blocked_on_question' || read.problem !== null) return null;
   const record = await knowingQuestion(env.store, read.record);
   if ((await dueAnswer(env, record)) === null) return null;

@@ -1,14 +1,45 @@
 /** What everything else knows of the state tree, and what another backend would implement. */
 
+import type { SeenAttempt, SeenLeaseFile } from '../domain/gc/gc-plan.ts';
 import type { Answer, Question } from '../domain/question/records.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
 import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
+import type { RecordExcerpt as TaskSummary } from '../domain/task/summary.ts';
 import type { Verified } from '../domain/verify/verification.ts';
 import { requireUuid } from '../lib/ids.ts';
-import type { SeenTree } from './file/snapshot-cache.ts';
-import type { FolderRead, TaskCommit, TaskSeen } from './file/task-files.ts';
+import type { Layout } from './file/layout.ts';
 
-export type { FolderRead, TaskCommit, TaskRead, TaskSeen } from './file/task-files.ts';
+/** What a reader sees of a task: all of its record, or the summary of it that a look at every task takes. */
+export interface TaskRead<R extends TaskSummary = TaskRecord> {
+  task_id: string;
+  /** Names the version for a commit; 0 when nothing has been committed yet. */
+  version: number;
+  /** Where the record comes from: `none` there is none, `files` a tree written by hand, `record` a committed version. */
+  origin: 'none' | 'files' | 'record';
+  /** The record, with a person's valid edits in it; null when there is none or it can't be read. */
+  record: R | null;
+  /** Why the record can't be read, or must not be changed before a person has fixed a file; null when all is well. */
+  problem: string | null;
+  /** Things a person should know that stop nothing. */
+  warnings: string[];
+}
+
+export type TaskSummaryRead = TaskRead<TaskSummary>;
+
+/** A task with the names in its folder, for gc, which looks for more than the record. */
+export interface FolderRead extends TaskRead {
+  names: readonly string[];
+}
+
+export type TaskCommit =
+  | {
+      kind: 'committed';
+      version: number;
+      record: TaskRecord;
+      /** What went less well after the commit stood: no failure, but worth telling. */
+      warnings: string[];
+    }
+  | { kind: 'conflict' };
 
 /** A file of an attempt that is written once, before the commit that refers to it. */
 export type AttemptFile =
@@ -33,17 +64,35 @@ export type LogStream =
   | { log: 'events'; taskId: string; attemptId: string }
   | { log: 'notifications'; runId: string };
 
-/** Everything in the tree at one look. */
+/** Where a question is. */
+export interface QuestionPlace {
+  task_id: string;
+  attempt_id: string;
+}
+
+/** What gc looks at beside a task's record. */
+export interface GcArtifacts {
+  lease_files: readonly SeenLeaseFile[];
+  /** Those that have asked, were answered, or whose verdict is not verified. */
+  attempts: readonly SeenAttempt[];
+}
+
+/** Everything at one look. */
 export interface Snapshot {
-  tasks: TaskSeen[];
+  tasks: TaskSummaryRead[];
   runs: RunManifest[];
-  /** For who also looks beside the records of `tasks`. */
-  seen: SeenTree;
+  seen: {
+    /** What lies beside the record of one of `tasks`. Throws IO_ERROR. */
+    artifacts(taskId: string): GcArtifacts;
+    /** Keeps what was seen for the next snapshot, where that pays. Never throws. */
+    keep(): void;
+  };
 }
 
 export type EndedRun = RunManifest & { ended_at: string };
 
-export interface StateStore {
+export interface TaskStore {
+  readonly layout: Layout;
   /** Makes the place that state is kept in, unless it is there; the first change of a project does it. Throws IO_ERROR. */
   ensureTree(): void;
   /** Ids of the tasks that have a record or a folder, in code point order. */
@@ -58,6 +107,8 @@ export interface StateStore {
   settle(taskId: string, op: string): Promise<void>;
   /** Creates a file of an attempt; false when it exists, then it is left as it is. */
   createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean>;
+  /** Makes an attempt's folders and returns its path. They are durable when its first file is. */
+  ensureAttempt(taskId: string, attemptId: string): string;
   /** Null when there is none. Throws SCHEMA_INVALID. */
   readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null>;
   readVerdict(taskId: string, attemptId: string): Promise<Verdict | null>;
@@ -66,6 +117,8 @@ export interface StateStore {
   readShipped(taskId: string, attemptId: string): Promise<Shipped | null>;
   readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null>;
   readAnswer(taskId: string, attemptId: string, questionId: string): Promise<Answer | null>;
+  /** Finds a question by its id alone; null when there is none. */
+  findQuestion(questionId: string, op: string): Promise<QuestionPlace | null>;
   /** The questions of all attempts of a task, oldest first; those that can't be read are left out. */
   listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]>;
   /** Writes a question's file anew: its `status` is a view of the record. */
@@ -83,5 +136,7 @@ export interface StateStore {
   /** Sets `ended_at`, once; a repeat keeps the first. Returns the manifest; null when there is no such run. */
   endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null>;
   listRuns(): Promise<RunManifest[]>;
+  /** Announces a snapshot: a backend may begin with what it can do while the caller does something else. */
+  beginSnapshot(): void;
   snapshot(): Promise<Snapshot>;
 }

@@ -14,10 +14,10 @@ import type { RecordExcerpt } from '../domain/task/summary.ts';
 import { isUuid } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
 import type { ChangeEnv } from './change-env.ts';
-import { questionFile, type StateStore } from './port.ts';
+import { questionFile, type TaskStore } from './port.ts';
 
 /** The record with the question that a tree written by hand keeps only in a file. */
-export async function knowingQuestion<R extends RecordExcerpt>(store: StateStore, record: R): Promise<R> {
+export async function knowingQuestion<R extends RecordExcerpt>(store: TaskStore, record: R): Promise<R> {
   const { task_id, current_attempt_id } = record.state;
   if (!lacksQuestion(record)) return record;
   const open = (await store.listQuestions(task_id)).filter(

@@ -14,7 +14,7 @@ import { lookForRivals } from '../../src/engine/attempt/overlap.ts';
 import { type Env, worldOf } from '../../src/engine/env.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { changeTask } from '../../src/store/change.ts';
-import type { TaskRead } from '../../src/store/file/file-store.ts';
+import type { TaskRead } from '../../src/store/port.ts';
 import { onePhase } from '../support/domain/plans.ts';
 import { BOOT, GRACE_MS, id, T0, TTL_MS } from '../support/domain/tasks.ts';
 import fc from '../support/properties.ts';

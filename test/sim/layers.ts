@@ -7,7 +7,8 @@ import { errorCode } from '../../src/lib/fs/io-errors.ts';
 import type { Step } from '../../src/lib/fs/operations.ts';
 import * as io from '../../src/lib/fs/operations.ts';
 import { type CommitRequest, commit, compact, type Retention, readHead } from '../../src/store/file/protocol.ts';
-import { commitTask, readTask, settleTask, type TaskCommit, type TaskRead } from '../../src/store/file/task-files.ts';
+import { commitTask, readTask, settleTask } from '../../src/store/file/task-files.ts';
+import type { TaskCommit, TaskRead } from '../../src/store/port.ts';
 import { TASK } from './requests.ts';
 import { DIR } from './world.ts';
 

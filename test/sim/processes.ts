@@ -3,7 +3,8 @@
 import { ledgerOf, openQuestion } from '../../src/domain/question/questions.ts';
 import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
 import { isoTime } from '../../src/lib/time.ts';
-import { createOnce, type TaskCommit } from '../../src/store/file/task-files.ts';
+import { createOnce } from '../../src/store/file/task-files.ts';
+import type { TaskCommit } from '../../src/store/port.ts';
 import { type Doing, Fault, type Life } from './disk.ts';
 import type { Seen } from './layers.ts';
 import { newTrying, OnceOracle, type Trying, Violation } from './oracle.ts';

@@ -10,11 +10,15 @@ import { overlapConflict } from '../../engine/attempt/overlap.ts';
 import { ownIdentity, worldOf, worldWith } from '../../engine/env.ts';
 import { ForgeError, kindOf } from '../../lib/errors.ts';
 import type { LoadedPlan } from '../../project/plan-file.ts';
-import type { TaskSeen } from '../../store/file/file-store.ts';
+import type { TaskSummaryRead } from '../../store/port.ts';
 import type { Session } from './session.ts';
 
 /** The tasks that are ready, in order. Throws NOT_READY when there is none. */
-export function requireReady(session: Session, loaded: LoadedPlan, reads: ReadonlyMap<string, TaskSeen>): PlanTask[] {
+export function requireReady(
+  session: Session,
+  loaded: LoadedPlan,
+  reads: ReadonlyMap<string, TaskSummaryRead>,
+): PlanTask[] {
   const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, reads));
   if (ready.length > 0) return ready;
   const left = waiting.length + human.length;
@@ -35,7 +39,7 @@ export async function finishVerification(
   session: Session,
   loaded: LoadedPlan,
   task: PlanTask,
-  reads: Map<string, TaskSeen>,
+  reads: Map<string, TaskSummaryRead>,
   runId: string,
 ): Promise<void> {
   const record = reads.get(task.id)?.record ?? null;
@@ -110,7 +114,7 @@ export function refuseUnlessReady(
   session: Session,
   loaded: LoadedPlan,
   task: PlanTask,
-  reads: ReadonlyMap<string, TaskSeen>,
+  reads: ReadonlyMap<string, TaskSummaryRead>,
   record: RecordExcerpt | null,
 ): void {
   const world = worldWith(worldOf(session, loaded.plan, reads), task.id, record);

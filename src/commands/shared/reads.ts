@@ -9,8 +9,7 @@ import { requireTaskId } from '../../lib/ids.ts';
 import { closest } from '../../lib/text.ts';
 import { type LoadedPlan, loadPlan } from '../../project/plan-file.ts';
 import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../../store/change.ts';
-import type { TaskRead, TaskSeen } from '../../store/file/file-store.ts';
-import type { Snapshot } from '../../store/port.ts';
+import type { Snapshot, TaskRead, TaskSummaryRead } from '../../store/port.ts';
 import { foreseen } from '../../store/settle-question.ts';
 import type { Session } from './session.ts';
 
@@ -46,17 +45,17 @@ export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTa
 }
 
 /** Everything in the tree at one look, the tasks by their ids. */
-export type AllRead = Omit<Snapshot, 'tasks'> & { reads: Map<string, TaskSeen> };
+export type AllRead = Omit<Snapshot, 'tasks'> & { reads: Map<string, TaskSummaryRead> };
 
 export async function readAll(session: Session): Promise<AllRead> {
   const { tasks, ...rest } = await session.store.snapshot();
-  const reads = new Map<string, TaskSeen>();
+  const reads = new Map<string, TaskSummaryRead>();
   for (const read of tasks) reads.set(read.task_id, read);
   return { reads, ...rest };
 }
 
 /** Moves the tasks on whose questions are settled, as every command does that may give them out. Updates `reads`. */
-export async function resumeSettled(session: Session, reads: Map<string, TaskSeen>): Promise<void> {
+export async function resumeSettled(session: Session, reads: Map<string, TaskSummaryRead>): Promise<void> {
   for (const [id, read] of reads) {
     const resumed = await unlessDamaged(session, () => resumeIfSettled(session, read));
     if (resumed !== null) reads.set(id, await session.store.read(id));
@@ -66,8 +65,8 @@ export async function resumeSettled(session: Session, reads: Map<string, TaskSee
 /** `reads` as `resumeSettled` would leave them, for those who only look: what they show is what the next claim sees. */
 export async function foresee(
   session: Session,
-  reads: ReadonlyMap<string, TaskSeen>,
-): Promise<ReadonlyMap<string, TaskSeen>> {
+  reads: ReadonlyMap<string, TaskSummaryRead>,
+): Promise<ReadonlyMap<string, TaskSummaryRead>> {
   const parked = [...reads.values()].filter(({ record }) => record?.state.state === 'blocked_on_question');
   if (parked.length === 0) return reads;
   const next = new Map(reads);

@@ -6,8 +6,7 @@ import { type RunStanding, runStanding } from '../../engine/env.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { requireUuid } from '../../lib/ids.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { TaskSeen } from '../../store/file/file-store.ts';
-import type { EndedRun } from '../../store/port.ts';
+import type { EndedRun, TaskSummaryRead } from '../../store/port.ts';
 import type { Session } from './session.ts';
 
 /** Opens a run. Throws IO_ERROR. */
@@ -68,6 +67,6 @@ export function runRow(session: Session, manifest: RunManifest): RunRow {
 }
 
 /** Whether the run works on the task, or touched it last. */
-export function isOfRun({ record }: Pick<TaskSeen, 'record'>, runId: string): boolean {
+export function isOfRun({ record }: Pick<TaskSummaryRead, 'record'>, runId: string): boolean {
   return record?.lease?.owner_run_id === runId || record?.state.updated_by.run_id === runId;
 }

@@ -25,7 +25,7 @@ import { isInFlight } from '../../domain/task/states.ts';
 import { repeated } from '../../domain/task/transition.ts';
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { changeTask } from '../../store/change.ts';
-import type { TaskRead } from '../../store/file/file-store.ts';
+import type { TaskRead } from '../../store/port.ts';
 import { type Env, observerOf, worldOf } from '../env.ts';
 import { stopFormerWorker } from './takeover.ts';
 

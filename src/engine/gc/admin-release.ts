@@ -6,8 +6,8 @@ import type { Lease, TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import { repeated } from '../../domain/task/transition.ts';
 import { changeTask } from '../../store/change.ts';
-import type { FolderRead, TaskRead } from '../../store/file/file-store.ts';
 import { leaseIn, removeLeaseFile, seenLeaseFiles } from '../../store/file/gc-files.ts';
+import type { FolderRead, TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
 export interface AdminRelease {

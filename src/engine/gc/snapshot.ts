@@ -10,19 +10,18 @@ import { isTerminal } from '../../domain/task/states.ts';
 import type { RecordExcerpt } from '../../domain/task/summary.ts';
 import type { GitLook } from '../../git/gc-look.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { TaskSeen } from '../../store/file/file-store.ts';
-import { type Beside, leaseIn } from '../../store/file/gc-files.ts';
-import type { SeenTree } from '../../store/file/snapshot-cache.ts';
+import { leaseIn } from '../../store/file/gc-files.ts';
+import type { GcArtifacts, Snapshot, TaskSummaryRead } from '../../store/port.ts';
 import { knowingQuestion } from '../../store/settle-question.ts';
 import { type Env, observerOf, runStanding } from '../env.ts';
 
 /** Where a plan is looked at from beside the tree. */
 export interface GcSources {
   plan: GcSnapshot['plan'];
-  tasks: Iterable<TaskSeen>;
+  tasks: Iterable<TaskSummaryRead>;
   runs: readonly RunManifest[];
   /** Knows what lies beside their records. */
-  seen: Pick<SeenTree, 'beside'>;
+  seen: Pick<Snapshot['seen'], 'artifacts'>;
   /** Without it nobody asks the tracker, and its rows find nothing. */
   tracker?: SeenTracker;
   git?: GitLook;
@@ -38,7 +37,7 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
     // Of a tree written by hand only its files say what a parked task waits for.
     const isUnclear = record !== null && lacksQuestion(record);
     const read = isUnclear ? { ...found, record: await knowingQuestion(env.store, record) } : found;
-    const seen = seenTask(env, read, all.beside(read.task_id));
+    const seen = seenTask(env, read, all.artifacts(read.task_id));
     // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
     const asked = git !== undefined && done.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
     tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);
@@ -61,18 +60,18 @@ function doneTasks(tracker: SeenTracker, plan: GcSnapshot['plan']): Set<string> 
   return new Set(issues.flatMap(([taskId, { state }]) => (state === 'done' ? [taskId] : [])));
 }
 
-async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskSeen): Promise<string | null> {
+async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskSummaryRead): Promise<string | null> {
   const attempt = record?.state.current_attempt_id ?? null;
   const twin = attempt === null ? null : await env.store.readVerified(task_id, attempt).catch(() => null);
   return git.mergedSha(task_id, twin?.target_sha ?? null);
 }
 
 /** Names what a decision is made on. Hand-made content is named by the checksums of the files that it is in. */
-export function identityOf({ version, record }: Pick<TaskSeen, 'version' | 'record'>): TaskIdentity {
+export function identityOf({ version, record }: Pick<TaskSummaryRead, 'version' | 'record'>): TaskIdentity {
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
 }
 
-function seenTask(env: Env, read: TaskSeen, { lease_files, attempts }: Beside): SeenTask {
+function seenTask(env: Env, read: TaskSummaryRead, { lease_files, attempts }: GcArtifacts): SeenTask {
   const { task_id, problem, record } = read;
   const adopted = read.origin === 'record';
   const state = read.origin === 'none' ? null : (record?.state ?? null);
@@ -103,7 +102,7 @@ function seenTask(env: Env, read: TaskSeen, { lease_files, attempts }: Beside): 
 /** The record's, but in a tree written by hand that of the file that counts. */
 function leaseOf(
   env: Env,
-  read: TaskSeen,
+  read: TaskSummaryRead,
   record: RecordExcerpt,
   files: Pick<SeenTask, 'adopted' | 'lease_files'>,
 ): Lease | null {

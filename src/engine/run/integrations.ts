@@ -9,7 +9,7 @@ import type { TaskRecord } from '../../domain/task/records.ts';
 import { type FinishPhase, phaseDue } from '../../domain/task/states.ts';
 import { ForgeError, kindOf } from '../../lib/errors.ts';
 import { type Interrupts, raisable } from '../../process/interrupts.ts';
-import type { TaskRead } from '../../store/file/file-store.ts';
+import type { TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import type { FinishEnd } from '../integration/integration.ts';
 import { movedEvent } from './event-mapping.ts';

@@ -4,7 +4,7 @@ import { openQuestion, settledQuestion } from '../../domain/question/questions.t
 import type { RunEvent } from '../../domain/run/events.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { resumeIfSettled } from '../../store/change.ts';
-import type { TaskRead } from '../../store/file/file-store.ts';
+import type { TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
 export class QuestionWatch {

@@ -1,13 +1,13 @@
 /** Records that are looked at again and again: each is read anew only when it may have changed. */
 
-import type { FileStore, TaskRead } from '../../store/file/file-store.ts';
+import type { TaskRead, TaskStore } from '../../store/port.ts';
 
 export class RecordsSeen {
   readonly reads = new Map<string, TaskRead>();
   readonly #stamps = new Map<string, string>();
-  readonly #store: FileStore;
+  readonly #store: TaskStore;
 
-  constructor(store: FileStore) {
+  constructor(store: TaskStore) {
     this.#store = store;
   }
 

@@ -25,25 +25,19 @@ import { isTaskId, isUuid } from '../../lib/ids.ts';
 import {
   type AttemptFile,
   type EndedRun,
+  type FolderRead,
   type LogStream,
+  type QuestionPlace,
   questionFile,
   type Snapshot,
-  type StateStore,
+  type TaskCommit,
+  type TaskStore,
 } from '../port.ts';
 import { asText, makeFolder, readValid, refuseSymlink, syncDir } from './folders.ts';
 import { type Layout, layoutOf } from './layout.ts';
+import { addToIndex, findQuestion } from './question-index.ts';
 import { SeenTree, TICK_MS } from './snapshot-cache.ts';
-import {
-  commitTask,
-  createFirst,
-  createOnce,
-  type FolderRead,
-  readTask,
-  settleTask,
-  type TaskCommit,
-} from './task-files.ts';
-
-export type { FolderRead, TaskRead, TaskSeen } from './task-files.ts';
+import { commitTask, createFirst, createOnce, readTask, settleTask } from './task-files.ts';
 
 /** What the first changing command puts into `.forge/.gitignore`. */
 export const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.
@@ -62,7 +56,7 @@ function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
   return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
 }
 
-export class FileStore implements StateStore {
+export class FileStore implements TaskStore {
   readonly layout: Layout;
   readonly #driver: Driver;
   readonly #cache: Cache;
@@ -157,12 +151,14 @@ export class FileStore implements StateStore {
     const path = `${dir}/${file}`;
     const folder = path.slice(0, path.lastIndexOf('/'));
     if (folder !== dir) this.#mkdirs([folder]);
-    return this.#run(`writing ${file} of attempt ${attemptId}`, () =>
+    const created = await this.#run(`writing ${file} of attempt ${attemptId}`, () =>
       file === 'manifest.json' ? createFirst(path, asText(value)) : createOnce(path, asText(value), op),
     );
+    const question = /^questions\/(.*)\.json$/.exec(file)?.[1];
+    if (question !== undefined) addToIndex(this, question, { task_id: taskId, attempt_id: attemptId }, op);
+    return created;
   }
 
-  /** Makes an attempt's folders and returns its path. They are durable when its first file is. */
   ensureAttempt(taskId: string, attemptId: string): string {
     const dir = this.layout.attempt(taskId, attemptId);
     this.ensureTree();
@@ -197,6 +193,10 @@ export class FileStore implements StateStore {
 
   async readAnswer(taskId: string, attemptId: string, questionId: string): Promise<Answer | null> {
     return readValid(this.#questionPath(taskId, attemptId, questionFile('answers', questionId)), AnswerSchema);
+  }
+
+  findQuestion(questionId: string, op: string): Promise<QuestionPlace | null> {
+    return findQuestion(this, questionId, op);
   }
 
   async listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]> {
@@ -319,7 +319,6 @@ export class FileStore implements StateStore {
     return runs;
   }
 
-  /** Lets the next snapshot begin with what it can do beside its caller, who need not wait for it. */
   beginSnapshot(): void {
     this.#begun ??= new SeenTree(this.layout, this.#cache, Date.now());
   }

@@ -17,25 +17,21 @@ import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { isUuid, requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
+import type { FolderRead, GcArtifacts } from '../port.ts';
 import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from './folders.ts';
 import type { Layout } from './layout.ts';
-import type { FolderRead } from './task-files.ts';
 
 /** What most looks are answered with is that there is nothing. */
 const NO_EXCEPTION = { throwIfNoEntry: false } as const;
-
-/** All that gc looks at in a task's folder besides its record. */
-export interface Beside {
-  lease_files: readonly SeenLeaseFile[];
-  /** Those that have asked, were answered, or whose verdict nobody has verified. */
-  attempts: readonly SeenAttempt[];
-}
 
 /**
  * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in,
  * as paths below the task's folder. Throws IO_ERROR.
  */
-export function besideOf(layout: Layout, { task_id, names, record }: FolderRead): { beside: Beside; places: string[] } {
+export function besideOf(
+  layout: Layout,
+  { task_id, names, record }: FolderRead,
+): { beside: GcArtifacts; places: string[] } {
   const current = record?.state.current_attempt_id ?? null;
   const places: string[] = [];
   const all = names.includes('attempts') ? seenAttempts(layout, task_id, current, places) : [];

@@ -9,12 +9,11 @@ import { errorCode } from '../../lib/fs/io-errors.ts';
 import { advised } from '../../lib/fs/locks.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
-import type { FileStore } from './file-store.ts';
+import type { QuestionPlace, TaskStore } from '../port.ts';
+import type { Layout } from './layout.ts';
 
-export interface QuestionPlace {
-  task_id: string;
-  attempt_id: string;
-}
+/** What the index is made from. */
+type Source = Pick<TaskStore, 'list' | 'listQuestions' | 'readQuestion'> & { layout: Layout };
 
 /** Some 60,000 questions. A larger index is made anew at every look. */
 const INDEX_MAX_BYTES = 16 * 1024 * 1024;
@@ -22,7 +21,7 @@ const INDEX_MAX_BYTES = 16 * 1024 * 1024;
 type Places = Record<string, QuestionPlace>;
 
 /** Finds a question by its id; null when there is none. */
-export async function findQuestion(store: FileStore, questionId: string, op: string): Promise<QuestionPlace | null> {
+export async function findQuestion(store: Source, questionId: string, op: string): Promise<QuestionPlace | null> {
   const known = readIndex(store)[questionId];
   if (known !== undefined && (await isThere(store, known, questionId))) return known;
   // Two that look for the same question would do the same work; it does no harm.
@@ -35,16 +34,16 @@ export async function findQuestion(store: FileStore, questionId: string, op: str
 }
 
 /** Adds a question. Nothing is lost when it fails, or when two do it at once. */
-export function addToIndex(store: FileStore, questionId: string, place: QuestionPlace, op: string): void {
+export function addToIndex(store: Pick<Source, 'layout'>, questionId: string, place: QuestionPlace, op: string): void {
   writeIndex(store, { ...readIndex(store), [questionId]: place }, op);
 }
 
-async function isThere(store: FileStore, place: QuestionPlace, questionId: string): Promise<boolean> {
+async function isThere(store: Source, place: QuestionPlace, questionId: string): Promise<boolean> {
   const { task_id, attempt_id } = place;
   return (await store.readQuestion(task_id, attempt_id, questionId).catch(() => null)) !== null;
 }
 
-async function gather(store: FileStore): Promise<Places> {
+async function gather(store: Source): Promise<Places> {
   const places: Places = {};
   for (const task_id of await store.list()) {
     for (const { attemptId, question } of await store.listQuestions(task_id)) {
@@ -54,7 +53,7 @@ async function gather(store: FileStore): Promise<Places> {
   return places;
 }
 
-function readIndex(store: FileStore): Places {
+function readIndex(store: Pick<Source, 'layout'>): Places {
   try {
     const value = parseJson(readCapped(store.layout.questionIndex, INDEX_MAX_BYTES)) as
       | { version?: unknown; questions?: unknown }
@@ -66,7 +65,7 @@ function readIndex(store: FileStore): Places {
   }
 }
 
-function writeIndex(store: FileStore, questions: Places, op: string): void {
+function writeIndex(store: Pick<Source, 'layout'>, questions: Places, op: string): void {
   const file = store.layout.questionIndex;
   const tmp = `${file}.${op}.tmp`;
   try {

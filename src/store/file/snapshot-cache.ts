@@ -16,10 +16,11 @@ import { LEASE_FILE } from '../../domain/gc/gc-plan.ts';
 import type { RunManifest } from '../../domain/task/records.ts';
 import { type PackedExcerpt, packExcerpt, unpackExcerpt } from '../../domain/task/summary.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
-import { type Beside, besideOf } from './gc-files.ts';
+import type { FolderRead, GcArtifacts, TaskSummaryRead } from '../port.ts';
+import { besideOf } from './gc-files.ts';
 import type { Layout } from './layout.ts';
 import { type Stamp, StampCheck, stampOf } from './stat-fingerprints.ts';
-import { type FolderRead, HISTORY, type TaskSeen } from './task-files.ts';
+import { HISTORY } from './task-files.ts';
 
 /** More than any file system's granularity of times, milliseconds. */
 export const TICK_MS = 2000;
@@ -48,7 +49,7 @@ interface Head {
 }
 
 /** `beside` is left out where nothing is. */
-type Seen = [version: number, origin: TaskSeen['origin'], record: PackedExcerpt, beside?: Beside];
+type Seen = [version: number, origin: TaskSummaryRead['origin'], record: PackedExcerpt, beside?: GcArtifacts];
 
 /** A line's parts. */
 interface Line {
@@ -59,7 +60,7 @@ interface Line {
 
 const NEWLINE = 10;
 
-const NOTHING: Beside = { lease_files: [], attempts: [] };
+const NOTHING: GcArtifacts = { lease_files: [], attempts: [] };
 
 /** A task that was read anew; `beside` once somebody has asked for it. */
 interface Anew {
@@ -76,7 +77,7 @@ export class SeenTree {
   readonly #check: StampCheck;
   /** The tasks that are as they were, and what lies beside the records of those of them that have anything there. */
   readonly #asBefore: string[] = [];
-  readonly #besides = new Map<string, Beside>();
+  readonly #besides = new Map<string, GcArtifacts>();
   readonly #anew = new Map<string, Anew>();
   #runs: RunManifest[] | null = null;
 
@@ -112,7 +113,7 @@ export class SeenTree {
   }
 
   /** The tasks as they were seen, where they are still so, else as `readAnew` returns them. To be called once. */
-  read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskSeen[] {
+  read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskSummaryRead[] {
     const holds = this.#check.result();
     return taskIds.map((taskId, at) => {
       const line = this.#kept.indexOf(taskId, at);
@@ -131,7 +132,7 @@ export class SeenTree {
   }
 
   /** What lies beside the record of a task that was read. Throws IO_ERROR. */
-  beside(taskId: string): Beside {
+  artifacts(taskId: string): GcArtifacts {
     const anew = this.#anew.get(taskId);
     if (anew === undefined) return this.#besides.get(taskId) ?? NOTHING;
     anew.beside ??= besideOf(this.#layout, anew.read);

@@ -9,13 +9,13 @@ import {
   type TaskStateRecord,
   TaskStateSchema,
 } from '../../domain/task/records.ts';
-import type { RecordExcerpt } from '../../domain/task/summary.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
 import { type Handle, quietly, type Step } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
+import type { FolderRead, TaskCommit } from '../port.ts';
 import {
   type CommitRequest,
   commit,
@@ -27,30 +27,6 @@ import {
   readText,
 } from './protocol.ts';
 import { findEdits, publish } from './views.ts';
-
-/** What a reader sees of a task, with all of its record or with what of it tells where the task stands. */
-export interface TaskRead<R extends RecordExcerpt = TaskRecord> {
-  task_id: string;
-  /** Names the version for a commit; 0 when nothing has been committed yet. */
-  version: number;
-  /** Where the record comes from: `none` no folder or an empty one, `files` a tree written by hand, `record` a committed version. */
-  origin: 'none' | 'files' | 'record';
-  /** The record, with a person's valid edits in it; null when there is none or it can't be read. */
-  record: R | null;
-  /** Why the record can't be read, or must not be changed before a person has mended a file; null when all is well. */
-  problem: string | null;
-  /** Things a person should know that stop nothing. */
-  warnings: string[];
-}
-
-/** A task as whoever looks at a whole tree sees it. */
-export type TaskSeen = TaskRead<RecordExcerpt>;
-
-/** A task as seen by whoever has looked into the task's folder. */
-export interface FolderRead extends TaskRead {
-  /** Names in the folder, for those who look for more than the record. */
-  names: readonly string[];
-}
 
 /**
  * Reads the task whose folder is `dir`. `thorough` compares the views with the record even where their times look right;
@@ -126,16 +102,6 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
   record.memo.generation = Math.max(seen, record.lease?.generation ?? 0, record.state.updated_by.generation);
   return { ...base, origin: 'files', record };
 }
-
-export type TaskCommit =
-  | {
-      kind: 'committed';
-      version: number;
-      record: TaskRecord;
-      /** What went less well after the commit stood: no failure, but worth telling. */
-      warnings: string[];
-    }
-  | { kind: 'conflict' };
 
 /**
  * Commits `record` on version `expected` of the task whose folder is `dir`, and brings the views up to it. Creates the

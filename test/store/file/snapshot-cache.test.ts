@@ -6,7 +6,8 @@ import { type Cache, NO_CACHE } from '../../../src/lib/fs/cache.ts';
 import { runSync } from '../../../src/lib/fs/drivers.ts';
 import { besideOf } from '../../../src/store/file/gc-files.ts';
 import { SeenTree } from '../../../src/store/file/snapshot-cache.ts';
-import { readTask, type TaskSeen } from '../../../src/store/file/task-files.ts';
+import { readTask } from '../../../src/store/file/task-files.ts';
+import type { TaskSummaryRead } from '../../../src/store/port.ts';
 import { until } from '../../support/processes.ts';
 import fc from '../../support/properties.ts';
 import { emptyFolder, held, id, record, runManifest, T0, Tree } from '../../support/store/tree.ts';
@@ -37,7 +38,7 @@ function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
     anew.push(task);
     return runSync(readTask(tree.at(task), task, false));
   });
-  const tasks = reads.map((read) => ({ read: excerpt(read), beside: seen.beside(read.task_id) }));
+  const tasks = reads.map((read) => ({ read: excerpt(read), beside: seen.artifacts(read.task_id) }));
   seen.keep();
   return { tasks, anew };
 }
@@ -50,7 +51,7 @@ const really = () =>
   });
 
 /** What whoever looks at a whole tree may know of a task. */
-function excerpt({ task_id, version, origin, record, problem, warnings }: TaskSeen) {
+function excerpt({ task_id, version, origin, record, problem, warnings }: TaskSummaryRead) {
   const { state, lease = null, memo } = record ?? {};
   return {
     ...{ task_id, version, origin, problem, warnings, lease },
@@ -274,7 +275,7 @@ describe('the runs', () => {
     const seen = open(nowMs);
     await runsOf(seen);
     for (const { task_id } of seen.read(TASKS, (task) => runSync(readTask(tree.at(task), task, false))))
-      seen.beside(task_id);
+      seen.artifacts(task_id);
     seen.keep();
     await tick();
   }

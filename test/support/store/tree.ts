@@ -9,7 +9,7 @@ import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
 import { type Layout, layoutOf } from '../../../src/store/file/layout.ts';
-import type { TaskCommit } from '../../../src/store/file/task-files.ts';
+import type { TaskCommit } from '../../../src/store/port.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00.000Z');
 
