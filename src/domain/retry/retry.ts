@@ -33,8 +33,8 @@ export {
 
 const HINT = 'See spec/RETRY.md for what a retry policy may hold.';
 
-/** What failed, as policies see it: an error class, something that carries one, or in code any Error. */
-export type RetryError = string | { readonly class: string } | Error;
+/** What failed, as policies see it: an error class, something that carries one, or whatever was thrown: then an Error of no class. */
+export type RetryError = unknown;
 
 /** In code a policy may also name Error classes; each takes in its subclasses. */
 export type RetryOn = string | (abstract new (...args: never[]) => Error);
@@ -264,14 +264,15 @@ function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal' | null
   return classCovers('fatal', name) ? 'fatal' : null;
 }
 
-/** The error's class; null for an Error that carries none, which only Error classes and a catch-all can match. */
+/** The error's class; null where it carries none: then only Error classes and a catch-all can match it. */
 function classOf(error: RetryError): string | null {
   if (typeof error === 'string') return error;
-  return 'class' in error && typeof error.class === 'string' ? error.class : null;
+  if (typeof error !== 'object' || error === null || !('class' in error)) return null;
+  return typeof error.class === 'string' ? error.class : null;
 }
 
 function covers(entry: RetryOn, error: RetryError): boolean {
-  if (typeof entry === 'function') return error instanceof entry;
+  if (typeof entry === 'function') return error instanceof entry || (entry === Error && classOf(error) === null);
   const name = classOf(error);
   return name !== null && classCovers(entry, name);
 }

@@ -60,6 +60,24 @@ describe('matching', () => {
   });
 });
 
+describe.each([undefined, null, 5, true, {}, { class: 7 }])('a thrown %j', (thrown) => {
+  const policies: [string, PolicyDeclaration['retry_on']][] = [
+    ['a catch-all', null],
+    ['Error', [Error]],
+    ['a subclass of Error', [TypeError]],
+    ['a class name', ['network']],
+    ['nothing', []],
+  ];
+  test.each(policies)('is retried by %s as an Error of no class is', (_name, retry_on) => {
+    const single = new RetryPolicy({ retry_on, max_attempts: 2 });
+    for (const policy of [single, RetryPolicy.compose(single)]) {
+      for (const attempts of [1, 2]) {
+        expect(policy.retryBackoff(thrown, { attempts })).toBe(policy.retryBackoff(new Error('x'), { attempts }));
+      }
+    }
+  });
+});
+
 describe('a single policy', () => {
   test('attempts include the one that just failed', () => {
     const policy = new RetryPolicy({ max_attempts: 3, base: '1s' });
