@@ -238,12 +238,15 @@ describe('row 1: done in the tracker, and in flight here', () => {
     await onlyTells(1, 'tracker_claims_shipped', /nothing proves/);
   });
 
-  test('is shipped when the plan names its issue for another task as well', async () => {
+  test('is left alone when the plan names its issue for two tasks, which is an error of the plan', async () => {
     lib();
     merge();
     world.write('plans/phases.yaml', planOf('build, tracker_issue_id: 7', 'other, tracker_issue_id: 7'));
     world.write(FILE, 'issues: [{id: 7, state: done}]\n');
     handFlight('running');
+    expect((await run({ rows: [1] })).applied).toEqual([]);
+    expect(world.warnings).toEqual([expect.stringMatching(/going on without a plan$/)]);
+    world.write('plans/phases.yaml', planOf('build, tracker_issue_id: 7', 'other'));
     expect(shortly((await run({ rows: [1] })).applied)).toEqual(['1 build mark_terminal']);
   });
 });

@@ -31,7 +31,12 @@ interface TaskOutline {
   status: unknown;
   /** A null stands where the file has something else than text, so that indexes agree with the file. */
   dependsOn: (string | null)[];
+  /** The issue of the tracker that it names; null when it names none. */
+  issue: string | number | null;
 }
+
+/** Text as it is, a number or a boolean as the file spells it: `1.10` must not become `1.1`. */
+export type Spelling = (value: string | number | boolean, path: YamlPath) => string;
 
 export function outlineOf(value: unknown): Outline {
   const outline: Outline = { phases: [], tasks: [] };
@@ -47,12 +52,14 @@ export function outlineOf(value: unknown): Outline {
     outline.phases.push(phase);
     for (const [taskIndex, rawTask] of listIn(raw, 'tasks').entries()) {
       const dependsOn = listIn(rawTask, 'depends_on').map((id) => (typeof id === 'string' ? id : null));
-      const task = {
+      const issue = fieldOf(rawTask, 'tracker_issue_id');
+      const task: TaskOutline = {
         id: textIn(rawTask, 'id'),
         phase,
         index: taskIndex,
         status: fieldOf(rawTask, 'status'),
         dependsOn,
+        issue: (typeof issue === 'string' && issue !== '') || typeof issue === 'number' ? issue : null,
       };
       phase.tasks.push(task);
       outline.tasks.push(task);
@@ -67,12 +74,13 @@ export function taskPath(task: TaskOutline, ...rest: (string | number)[]): YamlP
 }
 
 /** Everything wrong with ids, references and order. Takes time in proportion to the plan, but for did-you-mean, which is bounded. */
-export function checkOutline({ phases, tasks }: Outline): Finding[] {
+export function checkOutline({ phases, tasks }: Outline, spell: Spelling): Finding[] {
   const taskIndex = new Map<string, number>();
   const phaseIndex = new Map<string, number>();
   return [
     ...checkIds('phase', phases, (phase) => ['phases', phase.index, 'id'], phaseIndex),
     ...checkIds('task', tasks, (task) => taskPath(task, 'id'), taskIndex),
+    ...checkIssues(tasks, spell),
     ...checkDependencies(tasks, taskIndex, phaseIndex),
     ...checkBlockedBy(phases, phaseIndex),
     ...checkOrder(phases, tasks, taskIndex, phaseIndex),
@@ -105,6 +113,23 @@ function checkIds<T extends { id: string }>(
     findings.push({ path: pathOf(part), message, first: pathOf(first) });
   }
   return findings;
+}
+
+/** An issue stands for one task: its state and its claim could not follow two. */
+function checkIssues(tasks: readonly TaskOutline[], spell: Spelling): Finding[] {
+  const named = new Map<string, TaskOutline>();
+  return tasks.flatMap((task): Finding[] => {
+    if (task.issue === null) return [];
+    const path = taskPath(task, 'tracker_issue_id');
+    const issue = spell(task.issue, path);
+    const other = named.get(issue);
+    if (other === undefined) {
+      named.set(issue, task);
+      return [];
+    }
+    const message = `task "${show(task.id)}": issue "${show(issue)}" stands for task "${show(other.id)}"`;
+    return [{ path, message, first: taskPath(other, 'tracker_issue_id'), suggestion: 'Remove one tracker_issue_id.' }];
+  });
 }
 
 function checkDependencies(

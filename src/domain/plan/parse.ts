@@ -3,7 +3,7 @@
 import type { Problem } from '../../lib/errors.ts';
 import { parseDuration } from '../../lib/time.ts';
 import { type Positions, parseYaml, positionsOf, type YamlPath } from '../../lib/yaml.ts';
-import { checkOutline, outlineOf } from './checks.ts';
+import { checkOutline, outlineOf, type Spelling } from './checks.ts';
 import { shapeFindings, toProblems, WITHOUT_WORDS } from './findings.ts';
 import { indexed, type Plan, type PlanPhase, type PlanSource, type PlanTask } from './plan.ts';
 import { DEFERRED_STATUS, type PhaseYaml, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
@@ -21,15 +21,16 @@ export function parsePlan(text: string, file: string): PlanResult {
   if (!yaml.ok) return yaml;
   if (yaml.value === null) return { ok: false, problems: [emptyFile(file)] };
   const outline = outlineOf(yaml.value);
+  const spell = spellingIn(text);
   const shape = planSchema().safeParse(yaml.value, WITHOUT_WORDS);
   const issues = shape.success ? [] : shape.error.issues;
   const findings = [
     ...suggestIds(shapeFindings(planSchema(), yaml.value, issues, planLabel(yaml.value)), yaml.value),
-    ...checkOutline(outline),
+    ...checkOutline(outline, spell),
     ...checkTasks(yaml.value, outline),
   ];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
-  const plan = buildPlan(shape.data, spellingIn(text));
+  const plan = buildPlan(shape.data, spell);
   return { ok: true, plan, warnings: warningsOf(plan) };
 }
 
@@ -42,9 +43,6 @@ function emptyFile(file: string): Problem {
 }
 
 // ---------------------------------------------------------------------------------------------- the plan itself
-
-/** Text as it is, a number or a boolean as the file spells it: `1.10` must not become `1.1`. */
-type Spelling = (value: string | number | boolean, path: YamlPath) => string;
 
 function spellingIn(text: string): Spelling {
   let positions: Positions | null = null;

@@ -370,6 +370,16 @@ describe('what is wrong with ids and references', () => {
       ['8:13 task ids "a" and "A" differ only in case, and some file systems take them for one (first in line 6)'],
     ],
     [
+      'one issue for two tasks',
+      withTasks('id: a\ntitle: A\ntracker_issue_id: M-7', 'id: b\ntitle: B\ntracker_issue_id: M-7'),
+      ['11:27 task "b": issue "M-7" stands for task "a" (first in line 8) | Remove one tracker_issue_id.'],
+    ],
+    [
+      'one issue for two tasks, as text and as a number',
+      withTasks('id: a\ntitle: A\ntracker_issue_id: "7"', 'id: b\ntitle: B\ntracker_issue_id: 7'),
+      ['11:27 task "b": issue "7" stands for task "a" (first in line 8) | Remove one tracker_issue_id.'],
+    ],
+    [
       'unknown dependency',
       withTasks('id: build\ntitle: A', 'id: b\ntitle: B\ndepends_on: [biuld]'),
       ['10:22 task "b": unknown dependency "biuld" | Did you mean "build"?'],
