@@ -1,5 +1,5 @@
 /**
- * The error catalogue: every code forge can answer with, what it means to a caller, its exit code, and what a person does next.
+ * The error catalogue: every code, its kind and exit code, and what to do next.
  *
  * A code is public interface. `spec/ERRORS.md` lists the same table; a test keeps the two together.
  */
@@ -18,11 +18,11 @@ export const EXIT = {
 export const ERROR_KINDS = {
   /** The command line, the plan or the settings are wrong; nothing was started. */
   usage: { exit: EXIT.usage, retriable: false },
-  /** It was done and failed, or a file is damaged. A person has to look. */
+  /** The work failed, or a file is damaged. A person has to look. */
   failed: { exit: EXIT.failed, retriable: false },
-  /** The task is in a state in which this is refused, and repeating does not help. */
+  /** The task's state does not allow it; a repeat does not help. */
   conflict: { exit: EXIT.conflict, retriable: false },
-  /** The claim or attempt of the caller holds no longer. It stops its work on the task. */
+  /** The caller's claim or attempt has lost the task. It stops its work. */
   lost: { exit: EXIT.conflict, retriable: false },
   /** Another process holds the task or was first. Another task may be free. */
   contention: { exit: EXIT.conflict, retriable: true },
@@ -31,7 +31,7 @@ export const ERROR_KINDS = {
   interrupted: { exit: EXIT.interrupted, retriable: true },
   /** The system, git or the tracker refused. */
   io: { exit: EXIT.failed, retriable: true },
-  /** A bug: whatever is thrown that is not in the catalogue. */
+  /** A bug: anything thrown that is not in the catalogue. */
   internal: { exit: EXIT.failed, retriable: false },
 } as const;
 
@@ -42,20 +42,17 @@ interface CodeEntry {
   exit: number;
   /** The same call may succeed later without a fix. */
   retriable: boolean;
-  /** What to do next, when the place that raised the error has nothing more precise to say. */
+  /** What to do next, unless the error brings a more precise hint. */
   hint: string;
 }
 
 const entry = (kind: ErrorKind, hint: string): CodeEntry => ({ kind, ...ERROR_KINDS[kind], hint });
 
 export const ERROR_CODES = {
-  SCHEMA_INVALID: entry(
-    'failed',
-    'The file does not have the shape that spec/STATE.md describes. Mend or remove it, then repeat the command.',
-  ),
+  SCHEMA_INVALID: entry('failed', 'The file does not match spec/STATE.md. Fix or remove it, then repeat the command.'),
   VERIFICATION_FAILED: entry(
     'failed',
-    'The attempt is over. Whoever claims the task next is told what failed; see `forge orchestrate show <task>`.',
+    'The attempt is over. The next one is told what failed; see `forge orchestrate show <task>`.',
   ),
   TRACKER_ERROR: entry('io', 'Local state is committed. Run `forge orchestrate gc` once the tracker answers.'),
   IO_ERROR: entry('io', 'Nothing was changed. Check free space and permissions of the state tree, then repeat.'),
@@ -69,36 +66,36 @@ export const ERROR_CODES = {
   RUN_NOT_FOUND: entry('usage', 'List the runs with `forge orchestrate run list`.'),
   QUESTION_NOT_FOUND: entry('usage', 'List the questions with `forge orchestrate questions`.'),
   PHASES_NOT_FOUND: entry('usage', 'Write a first plan with `forge orchestrate init`, or point --dir at a project.'),
-  PHASES_PARSE_ERROR: entry('usage', 'Mend the plan at the places named above; nothing was started.'),
-  SETTINGS_INVALID: entry('usage', 'Mend .forge/settings.yaml at the places named above.'),
-  LEASE_EXISTS: entry('contention', 'Somebody works on this task. Take another: `forge orchestrate claim --next`.'),
-  LEASE_STOLEN: entry('lost', 'This claim no longer holds. Stop working on the task; claim again to go on.'),
-  LEASE_NOT_EXPIRED: entry('contention', 'The lease has run out but its grace period has not. Try again after it.'),
-  LEASE_NOT_FOUND: entry('conflict', 'Nobody holds this task, so there is nothing to release.'),
-  LEASE_IDENTITY_MISMATCH: entry('contention', 'The lease has changed since it was looked at. Plan again.'),
-  LEASE_STATE_NOT_TERMINAL: entry('contention', 'The task has moved since it was looked at. Plan again.'),
+  PHASES_PARSE_ERROR: entry('usage', 'Fix the plan at the places named above; nothing was started.'),
+  SETTINGS_INVALID: entry('usage', 'Fix .forge/settings.yaml at the places named above.'),
+  LEASE_EXISTS: entry('contention', 'This task has an owner. Take another: `forge orchestrate claim --next`.'),
+  LEASE_STOLEN: entry('lost', 'This claim no longer holds the task. Stop working on it; claim again to go on.'),
+  LEASE_NOT_EXPIRED: entry('contention', 'The lease has expired but its grace period has not. Try again after it.'),
+  LEASE_NOT_FOUND: entry('conflict', 'The task has no lease, so there is nothing to release.'),
+  LEASE_IDENTITY_MISMATCH: entry('contention', 'The lease has changed since the plan was made. Make a new one.'),
+  LEASE_STATE_NOT_TERMINAL: entry('contention', 'The task has changed since the plan was made. Make a new one.'),
   ILLEGAL_TRANSITION: entry('conflict', 'See the table of task states in spec/ORCHESTRATOR.md.'),
-  STATE_VERSION_CONFLICT: entry('contention', 'Somebody else changed the task at the same moment. Repeat the command.'),
-  STALE_ATTEMPT: entry('lost', 'Another attempt has taken over, or this one has ended. Stop working on it.'),
+  STATE_VERSION_CONFLICT: entry('contention', 'Other processes changed the task at the same time. Repeat the command.'),
+  STALE_ATTEMPT: entry('lost', 'Another attempt has taken over, or this one has ended. Stop working on the task.'),
   STALE_PLAN: entry('conflict', 'Make a new plan with `forge orchestrate gc --dry-run --out plan.json`.'),
-  DUPLICATE_ID: entry('conflict', 'The id is taken. Leave it out to have a fresh one made.'),
+  DUPLICATE_ID: entry('conflict', 'The id is taken. Leave it out to get a new one.'),
   STATE_NOT_FOUND: entry('conflict', 'Nothing has happened to this task yet. Claim it first.'),
-  NOT_READY: entry('deferred', 'Ask `forge orchestrate why <task>` what it waits for.'),
+  NOT_READY: entry('deferred', 'Run `forge orchestrate why <task>` to see what it waits for.'),
   OVERLAP_CONFLICT: entry('deferred', 'A task in flight writes the same files. Wait for it, or take another.'),
   PATH_PROTECTED: entry(
     'deferred',
-    'Ask before you change it, with `forge orchestrate question`, and go by the answer.',
+    'Ask with `forge orchestrate question` before you change it, and follow the answer.',
   ),
   DECISION_KEY_EXHAUSTED: {
-    ...entry('conflict', 'This question was asked too often. Decide with what is known, or fail the task.'),
+    ...entry('conflict', 'This question was asked too often. Decide without an answer, or fail the task.'),
     exit: EXIT.nothingToDo,
   },
-  INTERRUPTED: entry('interrupted', 'Repeat the command to go on where it stopped.'),
+  INTERRUPTED: entry('interrupted', 'Repeat the command to continue.'),
 } as const satisfies Record<string, CodeEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** A place in a file that a person can go to; `line` and `column` count from 1. */
+/** A place in a file; `line` and `column` count from 1. */
 export interface Place {
   file: string;
   line?: number;
@@ -109,7 +106,7 @@ export interface Place {
 export interface Problem {
   message: string;
   place: Place;
-  /** What to write instead, when there is a likely answer. */
+  /** What to write instead, when there is a likely fix. */
   suggestion?: string;
 }
 
@@ -117,14 +114,14 @@ interface ForgeErrorOptions {
   hint?: string;
   details?: Record<string, unknown>;
   problems?: readonly Problem[];
-  /** What the verb has done all the same, as its answer would say it. */
+  /** The verb's answer, for a verb that fails after it has done its work. */
   data?: object;
   cause?: unknown;
 }
 
 /**
- * The one error that reaches a person: a code from the catalogue, what happened, and what to do next.
- * Anything else that is thrown is a bug and is shown as one.
+ * An expected error: a code from the catalogue, what happened, and what to do next. Anything else that is thrown is a bug
+ * and is shown as one.
  */
 export class ForgeError extends Error {
   override readonly name = 'ForgeError';
