@@ -1,7 +1,7 @@
 /** `doctor`: is everything here as it should be? Looks only; never writes. */
 
 import { newId } from '../domain/context.ts';
-import type { SeenIssue } from '../domain/gc/gc-plan.ts';
+import type { TrackerIssue } from '../domain/gc/gc-plan.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
@@ -204,7 +204,7 @@ async function trackers({ ctx }: Call, paths: ProjectPaths, settings: Settings, 
 }
 
 /** Issues and tasks that name what is not there. Without a plan nobody can say so. */
-function straysOf(issues: readonly SeenIssue[], plan: Plan | null, known: ReadonlySet<string>): string[] {
+function straysOf(issues: readonly TrackerIssue[], plan: Plan | null, known: ReadonlySet<string>): string[] {
   if (plan === null) return [];
   const ids = new Set(issues.map(({ id }) => id));
   const ofIssues = issues.flatMap(({ id, task_id }) => {

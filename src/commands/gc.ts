@@ -1,7 +1,7 @@
 /** `gc`: find where the tree disagrees with itself, with git or with the tracker, and put it right. */
 
-import { tasksKnownTo } from '../domain/gc/gc-context.ts';
-import type { GcPlanRow, SeenTracker } from '../domain/gc/gc-plan.ts';
+import { tasksNamedIn } from '../domain/gc/context.ts';
+import type { GcPlanRow, TrackerSnapshot } from '../domain/gc/gc-plan.ts';
 import { type GcPlan, type GcRowId, planGc, plannedRows, reportedRows } from '../domain/gc/plan-gc.ts';
 import { parseSavedPlan, type SavedPlan } from '../domain/gc/saved-plan.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
@@ -152,7 +152,7 @@ async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPl
   ]);
   const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
   seen.keep();
-  await requireKnown(options.tasks, () => tasksKnownTo(snapshot));
+  await requireKnown(options.tasks, () => tasksNamedIn(snapshot));
   return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
 }
 
@@ -171,7 +171,7 @@ async function savedPlan(session: Session, { plan: file = '', tasks }: GcVerbOpt
 }
 
 /** gc works without a tracker; one that is down is told, and its rows find nothing. */
-async function trackerSeen(session: Session): Promise<SeenTracker> {
+async function trackerSeen(session: Session): Promise<TrackerSnapshot> {
   const tracker = await lookAtTracker(session);
   if (tracker.kind === 'down') session.warn(`${tracker.why}; going on without the tracker`);
   return tracker;

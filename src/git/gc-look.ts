@@ -1,6 +1,6 @@
 /** What gc sees of git: the branches and worktrees of tasks, and whether the work of one is in the base. Changes nothing. */
 
-import type { SeenBranch, SeenWorktree } from '../domain/gc/gc-plan.ts';
+import type { GcBranch, GcWorktree } from '../domain/gc/gc-plan.ts';
 import { branchFor, isCommitId, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { once } from '../lib/once.ts';
@@ -24,9 +24,9 @@ export { pruneBranch, type Removal, removeWorktree } from './removal.ts';
 
 export interface GitLook {
   /** Branches of tasks, sorted by name. */
-  branches: SeenBranch[];
+  branches: GcBranch[];
   /** Worktrees and other folders directly below the worktree root, sorted by name. */
-  worktrees: SeenWorktree[];
+  worktrees: GcWorktree[];
   /**
    * The commit of a task whose work is in the base, as of the look: `targetSha`, that of its verified verdict in full, or
    * with null what its branch is at. Null when there is no such commit, and when nothing proves that. Throws IO_ERROR.
@@ -129,12 +129,12 @@ async function branchesSeen(
   all: readonly TaskBranch[],
   look: Look,
   isAsked: (taskId: string) => boolean,
-): Promise<SeenBranch[]> {
+): Promise<GcBranch[]> {
   const repository = all.length === 0 ? null : await look.repository();
   if (repository === null) return [];
   const inBase = new Set((await branchesOf(env, `--merged=${await look.base()}`)).map(({ name }) => name));
   const useOf = await branchUses(env, repository);
-  const seen: SeenBranch[] = [];
+  const seen: GcBranch[] = [];
   for (const { name, task_id, sha } of all) {
     const has_worktree = useOf(name, task_id) !== null;
     const merged = inBase.has(name) || (!has_worktree && isAsked(task_id) && (await look.isMerged(sha)));
@@ -158,10 +158,10 @@ async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]>
 function worktreesSeen(
   env: GitEnv,
   [main, ...linked]: readonly Pick<ListedWorktree, 'path' | 'branch' | 'head'>[],
-): SeenWorktree[] {
+): GcWorktree[] {
   const root = worktreesFolder(env.paths, env.settings.agents.worktree_root);
   if (root === null) return [];
-  const registered = linked.flatMap(({ path, branch, head }): SeenWorktree[] => {
+  const registered = linked.flatMap(({ path, branch, head }): GcWorktree[] => {
     const name = nameBelow(root, path);
     return name === null || isOwnName(name) ? [] : [{ path, name, branch, head: head ?? '', registered: true }];
   });

@@ -27,6 +27,16 @@ export function lastLine(text: string, max = 200): string {
   return '';
 }
 
+/** Order by code points. Strings compare by UTF-16 code units, which puts what needs two of them before U+E000 to U+FFFF. */
+export function compareCodePoints(a: string, b: string): number {
+  if (a === b) return 0;
+  let at = 0;
+  while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  if (at === a.length || at === b.length) return a.length - b.length;
+  // Surrogate pairs that differ in the second half only compare right by that half.
+  return (a.codePointAt(at) ?? 0) - (b.codePointAt(at) ?? 0);
+}
+
 /** The candidate that `word` is probably a slip of, or null when none is close. */
 export function closest(word: string, candidates: Iterable<string>): string | null {
   const limit = Math.max(1, Math.floor(word.length / 3));

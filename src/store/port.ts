@@ -1,6 +1,6 @@
 /** What everything else knows of the state tree, and what another backend would implement. */
 
-import type { SeenAttempt, SeenLeaseFile } from '../domain/gc/gc-plan.ts';
+import type { GcAttempt, GcLeaseFile } from '../domain/gc/gc-plan.ts';
 import type { Answer, Question } from '../domain/question/records.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
 import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
@@ -72,9 +72,9 @@ export interface QuestionPlace {
 
 /** What gc looks at beside a task's record. */
 export interface GcArtifacts {
-  lease_files: readonly SeenLeaseFile[];
+  lease_files: readonly GcLeaseFile[];
   /** Those that have asked, were answered, or whose verdict is not verified. */
-  attempts: readonly SeenAttempt[];
+  attempts: readonly GcAttempt[];
 }
 
 /** Everything at one look. */

@@ -1,6 +1,6 @@
 /** The tracker that the settings name, and one look at it that never fails. */
 
-import type { SeenTracker } from '../domain/gc/gc-plan.ts';
+import type { TrackerSnapshot } from '../domain/gc/gc-plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -25,7 +25,7 @@ export async function openTracker({ paths, settings, now, newOp }: TrackerEnv): 
 }
 
 /** All issues, or why they can't be had. Never rejects, and takes no longer than a tracker is waited for. */
-export async function lookAtTracker(env: TrackerEnv): Promise<SeenTracker> {
+export async function lookAtTracker(env: TrackerEnv): Promise<TrackerSnapshot> {
   const tracker = await openTracker(env);
   if (tracker === null) return { kind: 'none' };
   try {

@@ -1,8 +1,8 @@
 /** What forge asks of a tracker of issues. One that is slow, or down, never stops local work: its callers see to that. */
 
-import type { IssueState, SeenIssue } from '../domain/gc/gc-plan.ts';
+import type { IssueState, TrackerIssue } from '../domain/gc/gc-plan.ts';
 
-export { ISSUE_STATES, type IssueState, type SeenIssue } from '../domain/gc/gc-plan.ts';
+export { ISSUE_STATES, type IssueState, type TrackerIssue } from '../domain/gc/gc-plan.ts';
 
 /**
  * Every method may throw TRACKER_ERROR, and may be repeated. One that changes something reads it back, so that what it
@@ -10,7 +10,7 @@ export { ISSUE_STATES, type IssueState, type SeenIssue } from '../domain/gc/gc-p
  */
 export interface Tracker {
   /** Every issue that belongs to this project. */
-  list(): Promise<SeenIssue[]>;
+  list(): Promise<TrackerIssue[]>;
   /** Claims an issue for a run, and it is in progress. False: it is closed, gone, or somebody else has claimed it. A repeat by that run is true. */
   claim(issueId: string, runId: string): Promise<boolean>;
   /** Gives up the claim of a run; without effect when it has none. The issue is open again unless it is closed. */

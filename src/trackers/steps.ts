@@ -3,7 +3,7 @@
  * whoever comes later, or again, brings the issue to the same place.
  */
 
-import type { IssueState, SeenIssue } from '../domain/gc/gc-plan.ts';
+import type { IssueState, TrackerIssue } from '../domain/gc/gc-plan.ts';
 import type { TaskRecord, TaskState } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
 import { oneLine } from '../lib/text.ts';
@@ -27,7 +27,7 @@ export interface TrackerQuestion {
   record: TaskRecord;
   /** Taken since the tracker was told last. */
   moves: readonly Move[];
-  issue: SeenIssue;
+  issue: TrackerIssue;
   /** Whether the issue is claimed by a run of this tree. Then the tree knows better who works on it. */
   ours: boolean;
 }
@@ -61,12 +61,19 @@ const ISSUE_STATE_OF: Record<TaskState, IssueState> = {
  * The issue of a task: one that names the task, of several the first by id; else the one that the plan names for it, unless
  * that one names another task. gc has it so too. Null when there is none.
  */
-export function issueOf(taskId: string, plannedIssueId: string | null, issues: readonly SeenIssue[]): SeenIssue | null {
+export function issueOf(
+  taskId: string,
+  plannedIssueId: string | null,
+  issues: readonly TrackerIssue[],
+): TrackerIssue | null {
   const naming = issues.filter(({ task_id }) => task_id === taskId);
   if (naming.length === 0) {
     return issues.find(({ id, task_id }) => id === plannedIssueId && task_id === null) ?? null;
   }
-  return naming.reduce<SeenIssue | null>((first, next) => (first === null || next.id < first.id ? next : first), null);
+  return naming.reduce<TrackerIssue | null>(
+    (first, next) => (first === null || next.id < first.id ? next : first),
+    null,
+  );
 }
 
 /** What brings the issue to where the task stands. What a person has closed stays closed, unless the task was reopened. */
@@ -90,7 +97,7 @@ export function trackerSteps({ record, moves, issue, ours }: TrackerQuestion): T
       conflict: `issue ${shown(issue.id)} is claimed by ${shown(issue.claimed_by ?? '')}, and task ${task_id} is ${state}`,
     };
   }
-  const seen: SeenIssue = reopened ? { ...issue, state: 'open' } : issue;
+  const seen: TrackerIssue = reopened ? { ...issue, state: 'open' } : issue;
   return {
     steps: [
       ...(reopened ? [{ call: 'set_state' as const, state: 'open' as const }] : []),
@@ -101,7 +108,7 @@ export function trackerSteps({ record, moves, issue, ours }: TrackerQuestion): T
   };
 }
 
-function stepsTo(wanted: IssueState, issue: SeenIssue, { state, lease }: TaskRecord): TrackerStep[] {
+function stepsTo(wanted: IssueState, issue: TrackerIssue, { state, lease }: TaskRecord): TrackerStep[] {
   const { claimed_by } = issue;
   if (wanted === 'in_progress' && lease !== null) {
     const run_id = lease.owner_run_id;

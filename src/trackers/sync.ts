@@ -11,7 +11,7 @@ import { oneLine } from '../lib/text.ts';
 import { loadPlan, type PlanEnv, readPlanText } from '../project/plan-file.ts';
 import type { ChangeEnv, Moved } from '../store/change-env.ts';
 import { openTracker, TRACKER_PATIENCE_MS, type TrackerEnv, within } from './open.ts';
-import type { SeenIssue, Tracker } from './port.ts';
+import type { Tracker, TrackerIssue } from './port.ts';
 import { concernsTracker, issueOf, type TrackerStep, trackerSteps } from './steps.ts';
 
 /** How often an issue is brought to where its task stands while others move that task on. */
@@ -75,7 +75,7 @@ export class TrackerKeeper {
   }
 
   async #keepAll(batch: readonly [taskId: string, moves: readonly Move[]][]): Promise<void> {
-    let issues: readonly SeenIssue[] | undefined;
+    let issues: readonly TrackerIssue[] | undefined;
     for (const [taskId, moves] of batch) {
       try {
         issues ??= await this.#call((tracker) => tracker.list());
@@ -87,7 +87,7 @@ export class TrackerKeeper {
   }
 
   /** Looks again after each change: whoever moved the task on meanwhile may have told the tracker before we did. */
-  async #keep(taskId: string, moves: readonly Move[], known: readonly SeenIssue[]): Promise<void> {
+  async #keep(taskId: string, moves: readonly Move[], known: readonly TrackerIssue[]): Promise<void> {
     let issues = known;
     let before = '';
     for (let round = 0; round < ROUNDS; round++) {
@@ -100,7 +100,7 @@ export class TrackerKeeper {
   }
 
   /** False when there was nothing to do. */
-  async #bring(record: TaskRecord, moves: readonly Move[], issues: readonly SeenIssue[]): Promise<boolean> {
+  async #bring(record: TaskRecord, moves: readonly Move[], issues: readonly TrackerIssue[]): Promise<boolean> {
     const { task_id } = record.state;
     const issue = this.#issueOf(task_id, issues);
     if (issue === null) return false;
@@ -111,14 +111,14 @@ export class TrackerKeeper {
   }
 
   /** Throws TRACKER_ERROR when the plan names an issue that is not there. */
-  #issueOf(taskId: string, issues: readonly SeenIssue[]): SeenIssue | null {
+  #issueOf(taskId: string, issues: readonly TrackerIssue[]): TrackerIssue | null {
     const planned = this.#planned().get(taskId) ?? null;
     const issue = issueOf(taskId, planned, issues);
     if (issue !== null || planned === null) return issue;
     throw new ForgeError('TRACKER_ERROR', `the plan names issue ${oneLine(planned, 80)} for it, which is not there`);
   }
 
-  async #isOurs({ claimed_by }: SeenIssue, { lease }: TaskRecord): Promise<boolean> {
+  async #isOurs({ claimed_by }: TrackerIssue, { lease }: TaskRecord): Promise<boolean> {
     if (claimed_by === null) return false;
     if (claimed_by === lease?.owner_run_id) return true;
     return isUuid(claimed_by) && (await this.#env.store.readRun(claimed_by)) !== null;

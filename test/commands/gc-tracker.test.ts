@@ -12,7 +12,7 @@ import { type Call, openSession } from '../../src/commands/shared/session.ts';
 import { parseSavedPlan } from '../../src/domain/gc/saved-plan.ts';
 import { applyGc } from '../../src/engine/gc/apply.ts';
 import { lookAtTracker, openTracker } from '../../src/trackers/open.ts';
-import type { SeenIssue } from '../../src/trackers/port.ts';
+import type { TrackerIssue } from '../../src/trackers/port.ts';
 import { orchestrate } from '../support/cli.ts';
 import { dirOf, edit, freshId, handAnswer, handLease, handState, writeJson } from '../support/commands/divergences.ts';
 import { code, GRACE_MS, planOf, refused, TTL_MS, World } from '../support/commands/world.ts';
@@ -42,7 +42,7 @@ const shortly = (items: readonly { row: number; task_id: string; action: string 
 const stateOf = async (task = 'build') => (await world.record(task)).state.state;
 
 /** Writes the file as a person saves it: an issue of each task, open unless it is said otherwise. */
-function setIssues(build: Partial<SeenIssue>, other: Partial<SeenIssue> = {}): void {
+function setIssues(build: Partial<TrackerIssue>, other: Partial<TrackerIssue> = {}): void {
   const issues = [
     { id: 'M-1', task_id: 'build', state: 'open', claimed_by: null, ...build },
     { id: 'M-2', task_id: 'other', state: 'open', claimed_by: null, ...other },
@@ -50,14 +50,14 @@ function setIssues(build: Partial<SeenIssue>, other: Partial<SeenIssue> = {}): v
   world.write(FILE, `issues:\n${issues.map((issue) => `  - ${JSON.stringify(issue)}\n`).join('')}`);
 }
 
-async function issue(id = 'M-1'): Promise<SeenIssue | undefined> {
+async function issue(id = 'M-1'): Promise<TrackerIssue | undefined> {
   const seen = await lookAtTracker(world.session());
   if (seen.kind !== 'up') throw new Error(`the tracker is ${JSON.stringify(seen)}`);
   return seen.issues.find((each) => each.id === id);
 }
 
 /** What a person changes of the issue of `build`, and the tracker's own word of the rest stays. */
-async function editIssue(change: Partial<SeenIssue>): Promise<void> {
+async function editIssue(change: Partial<TrackerIssue>): Promise<void> {
   const [build, other] = [await issue('M-1'), await issue('M-2')];
   setIssues({ ...build, ...change }, other);
 }
@@ -292,7 +292,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
     expect(await stateOf()).toBe('claimed');
   });
 
-  test.each<[string, Partial<SeenIssue>]>([
+  test.each<[string, Partial<TrackerIssue>]>([
     ['done', { state: 'done' }],
     ['cancelled', { state: 'cancelled' }],
     ['claimed by somebody else', { state: 'in_progress', claimed_by: 'ann' }],
@@ -465,7 +465,7 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
     expect([await world.record('build'), textOf()]).toEqual(before);
   });
 
-  test.each<[string, Partial<SeenIssue>]>([
+  test.each<[string, Partial<TrackerIssue>]>([
     ['closed', { state: 'done' }],
     ['given to somebody else', { claimed_by: 'ann' }],
   ])('an issue that was %s in between stays so', async (_what, change) => {
@@ -546,7 +546,7 @@ describe('row 6: waits for a review, and done in the tracker', () => {
 });
 
 describe('row 7: shipped here, and not done in the tracker', () => {
-  test.each<SeenIssue['state']>(['open', 'in_progress', 'in_review'])('by hand, and %s there', async (state) => {
+  test.each<TrackerIssue['state']>(['open', 'in_progress', 'in_review'])('by hand, and %s there', async (state) => {
     handState(world, 'build', 'shipped');
     setIssues({ state, claimed_by: 'ann' });
     await putRight('7 build close_tracker_issue');
@@ -639,7 +639,7 @@ describe('row 1, squeezed in between the look and the change', () => {
     expect(await stateOf()).toBe(state);
   });
 
-  test.each<Partial<SeenIssue>>([{ state: 'in_progress' }, { state: 'done' }])(
+  test.each<Partial<TrackerIssue>>([{ state: 'in_progress' }, { state: 'done' }])(
     'an issue that is %j wins',
     async (to) => {
       const before = await world.record('build');

@@ -10,7 +10,7 @@ import { doctor } from '../../src/commands/doctor.ts';
 import { question } from '../../src/commands/question.ts';
 import { release } from '../../src/commands/release.ts';
 import { lookAtTracker } from '../../src/trackers/open.ts';
-import type { SeenIssue } from '../../src/trackers/port.ts';
+import type { TrackerIssue } from '../../src/trackers/port.ts';
 import { GRACE_MS, planOf, TTL_MS, World } from '../support/commands/world.ts';
 
 const FILE = 'plans/tracker.yaml';
@@ -31,7 +31,7 @@ function world(issues: string | null = ISSUES, settings = SETTINGS): World {
   return made;
 }
 
-async function issue(at: World, id: string): Promise<SeenIssue | undefined> {
+async function issue(at: World, id: string): Promise<TrackerIssue | undefined> {
   const seen = await lookAtTracker(at.session());
   if (seen.kind !== 'up') throw new Error(`the tracker is ${JSON.stringify(seen)}`);
   return seen.issues.find((each) => each.id === id);

@@ -10,7 +10,7 @@ import {
 } from '../../src/domain/task/records.ts';
 import type { Move } from '../../src/domain/task/states.ts';
 import { isInFlight } from '../../src/domain/task/states.ts';
-import { ISSUE_STATES, type IssueState, type SeenIssue } from '../../src/trackers/port.ts';
+import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../../src/trackers/port.ts';
 import { concernsTracker, issueOf, type TrackerStep, trackerSteps } from '../../src/trackers/steps.ts';
 
 const T0 = '2030-01-01T00:00:00.000Z';
@@ -27,7 +27,7 @@ function recordIn(state: TaskState): TaskRecord {
   };
 }
 
-const issueIn = (state: IssueState, claimed_by: string | null = null): SeenIssue => ({
+const issueIn = (state: IssueState, claimed_by: string | null = null): TrackerIssue => ({
   id: '7',
   task_id: 'build',
   state,
@@ -36,7 +36,7 @@ const issueIn = (state: IssueState, claimed_by: string | null = null): SeenIssue
 
 function steps(
   state: TaskState,
-  issue: SeenIssue,
+  issue: TrackerIssue,
   moves: readonly Move[] = ['claim'],
   ours = issue.claimed_by !== null,
 ) {
@@ -44,13 +44,13 @@ function steps(
 }
 
 /** What the issue is after the steps, as a tracker would have it. */
-function after(issue: SeenIssue, taken: readonly TrackerStep[]): SeenIssue {
+function after(issue: TrackerIssue, taken: readonly TrackerStep[]): TrackerIssue {
   let seen = issue;
   for (const step of taken) seen = { ...seen, ...effectOf(step, seen) };
   return seen;
 }
 
-function effectOf(step: TrackerStep, { state, claimed_by }: SeenIssue): Partial<SeenIssue> {
+function effectOf(step: TrackerStep, { state, claimed_by }: TrackerIssue): Partial<TrackerIssue> {
   const closed = state === 'done' || state === 'cancelled';
   switch (step.call) {
     case 'claim':
@@ -212,7 +212,7 @@ describe('the moves that a tracker shows', () => {
 });
 
 describe('the issue of a task', () => {
-  const issues: SeenIssue[] = [
+  const issues: TrackerIssue[] = [
     { id: '9', task_id: 'build', state: 'open', claimed_by: null },
     { id: '3', task_id: 'build', state: 'open', claimed_by: null },
     { id: '4', task_id: null, state: 'open', claimed_by: null },

@@ -3,18 +3,18 @@
 import { describe, expect, it } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { release } from '../../src/commands/release.ts';
-import type { SeenIssue, Tracker } from '../../src/trackers/port.ts';
+import type { Tracker, TrackerIssue } from '../../src/trackers/port.ts';
 import { TrackerKeeper } from '../../src/trackers/sync.ts';
 import { planOf, World } from '../support/commands/world.ts';
 
 /** A tracker in memory that writes down what it is asked. */
 class Board implements Tracker {
   readonly calls: string[] = [];
-  readonly issue: SeenIssue = { id: '1', task_id: 'build', state: 'open', claimed_by: null };
+  readonly issue: TrackerIssue = { id: '1', task_id: 'build', state: 'open', claimed_by: null };
   /** Waited for before each answer. */
   gate: Promise<unknown> = Promise.resolve();
 
-  async list(): Promise<SeenIssue[]> {
+  async list(): Promise<TrackerIssue[]> {
     await this.#asked('list');
     return [{ ...this.issue }];
   }
@@ -27,7 +27,7 @@ class Board implements Tracker {
     await this.#asked(`release ${id}`);
     Object.assign(this.issue, { claimed_by: null, state: 'open' });
   }
-  async setState(id: string, state: SeenIssue['state']): Promise<void> {
+  async setState(id: string, state: TrackerIssue['state']): Promise<void> {
     await this.#asked(`state ${id} ${state}`);
     this.issue.state = state;
   }

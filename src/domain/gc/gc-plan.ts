@@ -1,4 +1,4 @@
-/** What gc looks at, and what it may plan to do, as plain data. `gc.ts` decides; `spec/ORCHESTRATOR.md` has the table. */
+/** What gc looks at, and what it may plan to do, as plain data. `rules.ts` has the table. */
 
 import type { PlannedTask } from '../plan/plan.ts';
 import type { TaskState } from '../task/records.ts';
@@ -12,7 +12,7 @@ export interface TaskIdentity {
   digest: string;
 }
 
-export interface SeenLease {
+export interface GcLease {
   claim_id: string;
   generation: number;
   owner_run_id: string;
@@ -24,11 +24,14 @@ export interface SeenLease {
   why: string;
 }
 
-/** `lease.json`, and whatever a person or another tool has put beside it under a name like that. */
-export const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
+/**
+ * How plans and `expectedPath` name the task's own lease, which is public. Any other name is that of a stray: the backend
+ * gives it, and it alone knows what it stands for.
+ */
+export const OWN_LEASE = 'lease.json';
 
-/** A file of such a name in a task's folder. */
-export type SeenLeaseFile =
+/** The task's own lease where there are strays, or a stray: what a person or another tool has put beside it. */
+export type GcLeaseFile =
   | {
       kind: 'read';
       path: string;
@@ -39,17 +42,18 @@ export type SeenLeaseFile =
     }
   | { kind: 'unreadable'; path: string; why: string };
 
-export interface SeenQuestion {
+export interface GcQuestion {
   question_id: string;
+  /** How the backend names it to people. Plans show it; it is never used to find the question. */
   path: string;
-  /** Checksum of the file. */
+  /** Checksum of the content. */
   digest: string;
   /** Null: it can't be read, and `why` says so. */
   status: string | null;
   why: string;
 }
 
-export interface SeenAnswer {
+export interface GcAnswer {
   question_id: string;
   path: string;
   digest: string;
@@ -58,17 +62,19 @@ export interface SeenAnswer {
   answered_by: string;
 }
 
-export interface SeenAttempt {
+export interface GcAttempt {
   attempt_id: string;
   /** Null: none was handed in. `unreadable`: it can't be read. */
   verdict: 'ready_for_review' | 'changes_needed' | 'blocked' | 'unreadable' | null;
+  /** How the backend names the verdict to people. */
+  verdict_path: string;
   /** Whether there is its twin; false where there is no verdict that matters. */
   verified: boolean;
-  questions: readonly SeenQuestion[];
-  answers: readonly SeenAnswer[];
+  questions: readonly GcQuestion[];
+  answers: readonly GcAnswer[];
 }
 
-export interface SeenTask {
+export interface GcTask {
   task_id: string;
   identity: TaskIdentity;
   /** Whether there is a committed record; otherwise the tree was written by hand. */
@@ -77,15 +83,15 @@ export interface SeenTask {
   problem: string | null;
   /** Null: nothing has happened to the task, or its record can't be read. */
   state: TaskState | null;
-  lease: SeenLease | null;
+  lease: GcLease | null;
   current_attempt_id: string | null;
   /** The attempt whose end the record has last answered for. */
   completed_attempt_id: string | null;
   abandons: number;
   /** What it is parked on. */
   waits_for: { question_id: string; attempt_id: string; expires_at: string; default_option_id: string | null } | null;
-  lease_files: readonly SeenLeaseFile[];
-  attempts: readonly SeenAttempt[];
+  lease_files: readonly GcLeaseFile[];
+  attempts: readonly GcAttempt[];
   /** The commit of the task that is in the base; null when none is, or nobody looked. */
   merged_sha: string | null;
 }
@@ -93,7 +99,7 @@ export interface SeenTask {
 export const ISSUE_STATES = ['open', 'in_progress', 'in_review', 'done', 'cancelled'] as const;
 export type IssueState = (typeof ISSUE_STATES)[number];
 
-export interface SeenIssue {
+export interface TrackerIssue {
   id: string;
   /** Null when it belongs to no task. */
   task_id: string | null;
@@ -102,11 +108,11 @@ export interface SeenIssue {
   claimed_by: string | null;
 }
 
-export type SeenTracker =
+export type TrackerSnapshot =
   /** The settings have none, or nobody looked. */
-  { kind: 'none' } | { kind: 'down'; why: string } | { kind: 'up'; issues: readonly SeenIssue[] };
+  { kind: 'none' } | { kind: 'down'; why: string } | { kind: 'up'; issues: readonly TrackerIssue[] };
 
-export interface SeenBranch {
+export interface GcBranch {
   /** `forge/<task>`. */
   name: string;
   task_id: string;
@@ -116,7 +122,7 @@ export interface SeenBranch {
   merged: boolean;
 }
 
-export interface SeenWorktree {
+export interface GcWorktree {
   path: string;
   /** Its folder's name. */
   name: string;
@@ -135,21 +141,17 @@ export interface GcSnapshot {
   abandon_limit: number;
   /** Null: the project has no plan, so no task counts as unplanned. */
   plan: readonly PlannedTask[] | null;
-  tasks: readonly SeenTask[];
+  tasks: readonly GcTask[];
   /** Runs of this tree. */
   runs: readonly { run_id: string; standing: 'open' | 'ended' | 'dead' }[];
-  tracker: SeenTracker;
-  branches: readonly SeenBranch[];
-  worktrees: readonly SeenWorktree[];
+  tracker: TrackerSnapshot;
+  branches: readonly GcBranch[];
+  worktrees: readonly GcWorktree[];
 }
 
 // --- plan ------------------------------------------------------------------------------------------------------------
 
-export const GC_ROW_IDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] as const;
-export type GcRowId = (typeof GC_ROW_IDS)[number];
-
-/** Rows that need neither git nor a tracker. Read verbs look for these by themselves. */
-export const CHEAP_ROW_IDS = [2, 5, 8, 11, 12, 13, 14] as const satisfies readonly GcRowId[];
+export type GcRowId = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14;
 
 export type OrphanKind =
   | 'tracker_claims_shipped'
@@ -165,7 +167,7 @@ export type GcSeverity = 'info' | 'warning' | 'error';
 
 /** The lease that is to be released, as it was seen. */
 export interface LeasePayload {
-  /** Within the task's folder. */
+  /** `OWN_LEASE`, or the name that the backend gave to a stray. */
   path: string;
   claim_id: string;
   generation: number;
@@ -190,10 +192,10 @@ interface QuestionPayload {
   attempt_id: string;
 }
 
-interface FilePayload extends QuestionPayload {
-  /** Within the task's folder. */
-  path: string;
+interface DocumentPayload extends QuestionPayload {
   digest: string;
+  /** For people: the ids and the digest are what it is found by. */
+  path?: string;
 }
 
 /** One thing to do, or (`report_orphan`) to tell a person. Discriminated by `action`. */
@@ -209,8 +211,8 @@ export type GcPlanRow =
   | Item<8, 'reverify_verdict', { attempt_id: string }>
   | Item<9, 'prune_branch', { branch: string; sha: string; merged: boolean }>
   | Item<10, 'remove_worktree', { path: string; branch: string | null; head: string }>
-  | Item<11, 'archive_question', FilePayload>
-  | Item<12, 'archive_answer', FilePayload>
+  | Item<11, 'archive_question', DocumentPayload>
+  | Item<12, 'archive_answer', DocumentPayload>
   | Item<13 | 14, 'release_lease_admin', LeasePayload>
   | Item<
       GcRowId,

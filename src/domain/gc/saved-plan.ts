@@ -1,9 +1,10 @@
-/** A gc plan that was saved to a file. Whoever applies one trusts nothing in it: every payload is checked before it is used. */
+/** A gc plan that was saved to a file. Nothing in it is trusted: every payload is checked before it is used. */
 
 import * as z from 'zod/mini';
 import { ID_PATTERN, isUuid } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
-import { GC_ROW_IDS, type GcPlanRow, LEASE_FILE } from './gc-plan.ts';
+import type { GcPlanRow } from './gc-plan.ts';
+import { GC_ROW_IDS } from './rules.ts';
 
 /** Which tree a plan was made on. */
 export interface TreeIdentity {
@@ -33,8 +34,10 @@ const SavedPlanSchema = once(() => {
     identity: z.nullable(z.looseObject({ version: z.int(), digest: text })),
   };
   const ids = { question_id: uuid, attempt_id: uuid };
-  const leaseFile = z.string().check(z.regex(LEASE_FILE));
-  const lease = { path: leaseFile, claim_id: text, generation: z.int(), owner_run_id: text, expires_at: text };
+  const document = { ...ids, digest: text, path: z.optional(text) };
+  // A name that a backend has given, and the backend checks; never a path.
+  const leaseName = z.string().check(z.regex(/^[^/\0]+$/));
+  const lease = { path: leaseName, claim_id: text, generation: z.int(), owner_run_id: text, expires_at: text };
   const payloads = {
     mark_terminal: { state: z.enum(['cancelled', 'shipped']), issue_id: text, merged_sha: textOrNull },
     mark_abandoned: { claim_id: textOrNull, generation: z.nullable(z.int()), expires_at: textOrNull },
@@ -47,8 +50,8 @@ const SavedPlanSchema = once(() => {
     reverify_verdict: { attempt_id: uuid },
     prune_branch: { branch: text, sha: text, merged: z.boolean() },
     remove_worktree: { path: text, branch: textOrNull, head: text },
-    archive_question: { ...ids, path: text, digest: text },
-    archive_answer: { ...ids, path: text, digest: text },
+    archive_question: document,
+    archive_answer: document,
     release_lease_admin: lease,
     report_orphan: { kind: text },
   } satisfies Record<GcPlanRow['action'], object>;

@@ -1,7 +1,7 @@
 /** Releases a lease that is one too many, by what it was seen to be: whoever has touched it since keeps it. */
 
 import { adoptLease, releaseLease } from '../../domain/gc/record-changes.ts';
-import { canonicalLease } from '../../domain/gc/task-rows.ts';
+import { canonicalLease } from '../../domain/gc/task-rules.ts';
 import type { Lease, TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import { repeated } from '../../domain/task/transition.ts';

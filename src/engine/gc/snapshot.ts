@@ -1,8 +1,8 @@
 /** What gc looks at: one pass over the tree, the plan, git and the tracker, as plain data. What can't be read is in it as such. */
 
-import { issuesOf } from '../../domain/gc/gc-context.ts';
-import type { GcSnapshot, SeenLease, SeenTask, SeenTracker, TaskIdentity } from '../../domain/gc/gc-plan.ts';
-import { canonicalLease } from '../../domain/gc/task-rows.ts';
+import { issuesOf } from '../../domain/gc/context.ts';
+import type { GcLease, GcSnapshot, GcTask, TaskIdentity, TrackerSnapshot } from '../../domain/gc/gc-plan.ts';
+import { canonicalLease } from '../../domain/gc/task-rules.ts';
 import { lacksQuestion, openQuestion } from '../../domain/question/questions.ts';
 import { leaseStanding } from '../../domain/task/leases.ts';
 import type { Lease, RunManifest } from '../../domain/task/records.ts';
@@ -23,7 +23,7 @@ export interface GcSources {
   /** Knows what lies beside their records. */
   seen: Pick<Snapshot['seen'], 'artifacts'>;
   /** Without it nobody asks the tracker, and its rows find nothing. */
-  tracker?: SeenTracker;
+  tracker?: TrackerSnapshot;
   git?: GitLook;
 }
 
@@ -31,7 +31,7 @@ export interface GcSources {
 export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSnapshot> {
   const { plan, tasks: reads, runs, seen: all, git, tracker = { kind: 'none' } } = sources;
   const done = doneTasks(tracker, plan);
-  const tasks: SeenTask[] = [];
+  const tasks: GcTask[] = [];
   for (const found of reads) {
     const { record } = found;
     // Of a tree written by hand only its files say what a parked task waits for.
@@ -55,7 +55,7 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
 }
 
 /** Tasks whose issue is done. */
-function doneTasks(tracker: SeenTracker, plan: GcSnapshot['plan']): Set<string> {
+function doneTasks(tracker: TrackerSnapshot, plan: GcSnapshot['plan']): Set<string> {
   const issues = [...issuesOf({ tracker, plan })];
   return new Set(issues.flatMap(([taskId, { state }]) => (state === 'done' ? [taskId] : [])));
 }
@@ -71,7 +71,7 @@ export function identityOf({ version, record }: Pick<TaskSummaryRead, 'version' 
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
 }
 
-function seenTask(env: Env, read: TaskSummaryRead, { lease_files, attempts }: GcArtifacts): SeenTask {
+function seenTask(env: Env, read: TaskSummaryRead, { lease_files, attempts }: GcArtifacts): GcTask {
   const { task_id, problem, record } = read;
   const adopted = read.origin === 'record';
   const state = read.origin === 'none' ? null : (record?.state ?? null);
@@ -104,14 +104,14 @@ function leaseOf(
   env: Env,
   read: TaskSummaryRead,
   record: RecordExcerpt,
-  files: Pick<SeenTask, 'adopted' | 'lease_files'>,
+  files: Pick<GcTask, 'adopted' | 'lease_files'>,
 ): Lease | null {
   const canonical = files.adopted ? null : canonicalLease(files);
   if (canonical === null || canonical.path === 'lease.json') return record.lease;
   return leaseIn(env.store.layout, read.task_id, canonical.path);
 }
 
-function seenLease(env: Env, lease: Lease): SeenLease {
+function seenLease(env: Env, lease: Lease): GcLease {
   const standing = leaseStanding(lease, observerOf(env));
   const { claim_id, generation, owner_run_id, expires_at, attempt_id } = lease;
   const why = standing.kind === 'stale' ? standing.why : '';

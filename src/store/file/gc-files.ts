@@ -1,13 +1,7 @@
 /** The files that gc looks at beside a task's record, and what it moves away. Ids are checked before they are paths. */
 
 import fs from 'node:fs';
-import {
-  LEASE_FILE,
-  type SeenAnswer,
-  type SeenAttempt,
-  type SeenLeaseFile,
-  type SeenQuestion,
-} from '../../domain/gc/gc-plan.ts';
+import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion } from '../../domain/gc/gc-plan.ts';
 import { AnswerSchema, QuestionSchema } from '../../domain/question/records.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { type Lease, LeaseSchema, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';
@@ -23,6 +17,9 @@ import type { Layout } from './layout.ts';
 
 /** What most looks are answered with is that there is nothing. */
 const NO_EXCEPTION = { throwIfNoEntry: false } as const;
+
+/** `lease.json`, and what a person or another tool has put beside it under a name like that. */
+export const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
 
 /**
  * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in,
@@ -50,7 +47,7 @@ export function seenAttempts(
   taskId: string,
   current: string | null,
   places: string[] = [],
-): SeenAttempt[] {
+): GcAttempt[] {
   const task = layout.task(taskId);
   places.push('/attempts');
   return attemptsIn(`${task}/attempts`, current).map((attempt_id) => {
@@ -65,6 +62,7 @@ export function seenAttempts(
     return {
       attempt_id,
       verdict: isOpen ? verdictIn(`${task}${attempt}/verdict.json`) : null,
+      verdict_path: `attempts/${attempt_id}/verdict.json`,
       verified,
       questions: filesIn(task, `${attempt}/questions`, places).map(asQuestion),
       answers: filesIn(task, `${attempt}/answers`, places).map(asAnswer),
@@ -108,21 +106,21 @@ function filesIn(task: string, folder: string, places: string[]): FoundFile[] {
   });
 }
 
-function asQuestion({ id, path, text }: FoundFile): SeenQuestion {
+function asQuestion({ id, path, text }: FoundFile): GcQuestion {
   const parsed = text === null ? null : parseRecord(QuestionSchema, parseJson(text) ?? null);
   const base = { question_id: id, path, digest: crc32(text ?? '') };
   if (parsed?.ok) return { ...base, status: parsed.value.status, why: '' };
   return { ...base, status: null, why: parsed === null ? 'it is no regular file of at most 64 KiB' : parsed.why };
 }
 
-function asAnswer({ id, path, text }: FoundFile): SeenAnswer {
+function asAnswer({ id, path, text }: FoundFile): GcAnswer {
   const parsed = text === null ? null : parseRecord(AnswerSchema, parseJson(text) ?? null);
   const base = { question_id: id, path, digest: crc32(text ?? '') };
   if (!parsed?.ok) return { ...base, option_id: undefined, answered_by: '' };
   return { ...base, option_id: parsed.value.option_id, answered_by: parsed.value.answered_by };
 }
 
-function verdictIn(file: string): SeenAttempt['verdict'] {
+function verdictIn(file: string): GcAttempt['verdict'] {
   const text = textOf(file);
   const parsed = typeof text === 'string' ? parseRecord(VerdictSchema, parseJson(text) ?? null) : null;
   return parsed?.ok ? parsed.value.verdict : 'unreadable';
@@ -132,11 +130,11 @@ function verdictIn(file: string): SeenAttempt['verdict'] {
  * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart,
  * no file but `lease.json`. What a kill has left aside is found so.
  */
-export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly string[]): SeenLeaseFile[] {
+export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly string[]): GcLeaseFile[] {
   const found = names.filter((name) => LEASE_FILE.test(name));
   if (found.every((name) => name === 'lease.json')) return [];
   const dir = layout.task(taskId);
-  return found.sort().flatMap((path): SeenLeaseFile[] => {
+  return found.sort().flatMap((path): GcLeaseFile[] => {
     // A folder is somebody's lock, and no lease.
     if (fs.lstatSync(`${dir}/${path}`, NO_EXCEPTION)?.isDirectory() !== false) return [];
     const lease = readLease(`${dir}/${path}`);

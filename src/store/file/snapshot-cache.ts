@@ -12,12 +12,11 @@
  */
 
 import fs from 'node:fs';
-import { LEASE_FILE } from '../../domain/gc/gc-plan.ts';
 import type { RunManifest } from '../../domain/task/records.ts';
 import { type PackedExcerpt, packExcerpt, unpackExcerpt } from '../../domain/task/summary.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
 import type { FolderRead, GcArtifacts, TaskSummaryRead } from '../port.ts';
-import { besideOf } from './gc-files.ts';
+import { besideOf, LEASE_FILE } from './gc-files.ts';
 import type { Layout } from './layout.ts';
 import { type Stamp, StampCheck, stampOf } from './stat-fingerprints.ts';
 import { HISTORY } from './task-files.ts';

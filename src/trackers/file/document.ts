@@ -6,7 +6,7 @@ import type { Problem } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { parseYaml, positionsOf, type YamlPath } from '../../lib/yaml.ts';
-import { ISSUE_STATES, type IssueState, type SeenIssue } from '../port.ts';
+import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../port.ts';
 
 /** What one call makes of an issue; what is left out stays. */
 export interface IssueChange {
@@ -19,7 +19,7 @@ export interface IssueChange {
 
 export type TrackerFileResult =
   /** `value` is the whole file as YAML says it. Issues are in the order of the file. */
-  { ok: true; issues: SeenIssue[]; value: unknown } | { ok: false; problems: Problem[] };
+  { ok: true; issues: TrackerIssue[]; value: unknown } | { ok: false; problems: Problem[] };
 
 // Other programs and people keep more in such a file, so unknown keys are theirs.
 const trackerFileSchema = once(() => {
@@ -48,7 +48,7 @@ export function parseTrackerFile(text: string, file: string): TrackerFileResult 
     return { ok: false, problems: toProblems(findings, text, file) };
   }
   const spell = spellingIn(text);
-  const issues = (shape.data.issues ?? []).map((issue, i): SeenIssue => {
+  const issues = (shape.data.issues ?? []).map((issue, i): TrackerIssue => {
     const part = (key: 'id' | 'task_id' | 'claimed_by') => spell(issue[key] ?? null, ['issues', i, key]);
     return { id: part('id') ?? '', task_id: part('task_id'), state: issue.state, claimed_by: part('claimed_by') };
   });
@@ -57,7 +57,7 @@ export function parseTrackerFile(text: string, file: string): TrackerFileResult 
 }
 
 /** Issues that have an id twice: a change of one could be meant for the other. */
-function twins(issues: readonly SeenIssue[]): Finding[] {
+function twins(issues: readonly TrackerIssue[]): Finding[] {
   const first = new Map<string, number>();
   return issues.flatMap(({ id }, i): Finding[] => {
     const before = first.get(id);

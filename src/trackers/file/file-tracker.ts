@@ -12,7 +12,7 @@ import { exclusivelySoon } from '../../lib/fs/locks.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { IssueState, SeenIssue, Tracker } from '../port.ts';
+import type { IssueState, Tracker, TrackerIssue } from '../port.ts';
 import { type IssueChange, isChangedTo, parseTrackerFile } from './document.ts';
 
 /** Everything on disk is untrusted; bytes. */
@@ -38,7 +38,7 @@ export interface FileTrackerOptions {
 
 interface Read {
   text: string;
-  issues: SeenIssue[];
+  issues: TrackerIssue[];
   value: unknown;
   mode: number;
   /** Differs once the file is another one. */
@@ -63,7 +63,7 @@ export class FileTracker implements Tracker {
     this.#file = path.resolve(options.project, options.file);
   }
 
-  async list(): Promise<SeenIssue[]> {
+  async list(): Promise<TrackerIssue[]> {
     return this.#read().issues;
   }
 
@@ -98,12 +98,12 @@ export class FileTracker implements Tracker {
     });
   }
 
-  #refuseGone(issueId: string, issue: SeenIssue | null): void {
+  #refuseGone(issueId: string, issue: TrackerIssue | null): void {
     if (issue === null) throw this.#error(`${this.#shown} has no issue ${oneLine(issueId, 80)}`);
   }
 
   /** Reads, decides and writes while nobody else does. `decide` is given null when there is no such issue. */
-  async #change<T>(issueId: string, decide: (issue: SeenIssue | null, raw: unknown) => Decided<T>): Promise<T> {
+  async #change<T>(issueId: string, decide: (issue: TrackerIssue | null, raw: unknown) => Decided<T>): Promise<T> {
     // What is wrong with the file is told without waiting for anybody.
     this.#read();
     const { waitMs = WAIT_MS } = this.#options;
@@ -262,12 +262,12 @@ function malformed(shown: string, problems: readonly Problem[]): ForgeError {
   });
 }
 
-function isClosed({ state }: SeenIssue): boolean {
+function isClosed({ state }: TrackerIssue): boolean {
   return state === 'done' || state === 'cancelled';
 }
 
 /** What of `change` is not so already; null when nothing. */
-function difference(issue: SeenIssue, { state, claimed_by, comment }: IssueChange): IssueChange | null {
+function difference(issue: TrackerIssue, { state, claimed_by, comment }: IssueChange): IssueChange | null {
   const needed: IssueChange = {
     ...(state === undefined || state === issue.state ? {} : { state }),
     ...(claimed_by === undefined || claimed_by === issue.claimed_by ? {} : { claimed_by }),

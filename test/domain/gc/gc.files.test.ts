@@ -1,7 +1,7 @@
 /** The gc table: rows 8 to 14, about branches, worktrees, and the files beside a record. */
 
 import { describe, expect, test } from 'vitest';
-import type { SeenAttempt, SeenTask } from '../../../src/domain/gc/gc-plan.ts';
+import type { GcAttempt, GcTask } from '../../../src/domain/gc/gc-plan.ts';
 import { type GcOptions, type GcPlanRow, planGc, plannedRows } from '../../../src/domain/gc/plan-gc.ts';
 import { TASK_STATES } from '../../../src/domain/task/records.ts';
 import { IN_FLIGHT_STATES, isTerminal, TERMINAL_TASK_STATES } from '../../../src/domain/task/states.ts';
@@ -35,7 +35,7 @@ import {
 } from '../../support/domain/snapshots.ts';
 
 describe('row 8: handed in, and not verified', () => {
-  const handedIn = (fields: Partial<SeenAttempt> = {}) => ({
+  const handedIn = (fields: Partial<GcAttempt> = {}) => ({
     attempts: [attempt('a1', { verdict: 'ready_for_review', ...fields })],
   });
   const OPEN = FREE.filter((state) => !isTerminal(state));
@@ -104,7 +104,7 @@ describe('row 9: a branch without a worktree', () => {
     payload: { branch: 'forge/build', sha: 'c0ffee', merged },
     identity,
   });
-  const with_ = (seen: SeenTask | null, fields = {}) =>
+  const with_ = (seen: GcTask | null, fields = {}) =>
     rows({ tasks: seen === null ? [] : [seen], branches: [branch(fields)] });
 
   test('shipped', () => {
@@ -300,7 +300,7 @@ describe('row 12: an answer without its question', () => {
 describe('row 13: more lease files than one', () => {
   const released = (list: readonly GcPlanRow[]) =>
     list.map(({ row, action, payload }) => `${row} ${action} ${'path' in payload ? payload.path : ''}`);
-  const files = (adopted: boolean, ...lease_files: SeenTask['lease_files']) =>
+  const files = (adopted: boolean, ...lease_files: GcTask['lease_files']) =>
     of(task('running', { adopted, lease_files }));
 
   test('with a record, its view stays', () => {

@@ -1,7 +1,8 @@
 /** Any snapshot at all, and valid histories: what holds for every plan of gc. */
 
+import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { GC_ROW_IDS, type SeenTask } from '../../../src/domain/gc/gc-plan.ts';
+import type { GcTask } from '../../../src/domain/gc/gc-plan.ts';
 import {
   CHEAP_ROW_IDS,
   detectCheapDivergences,
@@ -11,6 +12,7 @@ import {
   planGc,
   plannedRows,
 } from '../../../src/domain/gc/plan-gc.ts';
+import { GC_ROW_IDS, GC_RULES } from '../../../src/domain/gc/rules.ts';
 import { isTerminal } from '../../../src/domain/task/states.ts';
 import * as make from '../../support/domain/snapshots.ts';
 import { frozen } from '../../support/domain/tasks.ts';
@@ -102,7 +104,8 @@ describe('any snapshot', () => {
       fc.property(apart, options, (snapshot, given) => {
         const tasks = new Map(snapshot.tasks.map((task) => [task.task_id, task]));
         for (const item of planGc(snapshot, given).rows) {
-          expect(GC_ROW_IDS).toContain(item.row);
+          const rule = GC_RULES.find(({ row }) => row === item.row);
+          expect([...(rule?.actions ?? []), 'report_orphan']).toContain(item.action);
           expect(item.identity).toEqual(tasks.get(item.task_id)?.identity ?? null);
           expect(['info', 'warning', 'error']).toContain(item.severity);
           expect(item.reason).toMatch(/\w \w/);
@@ -137,7 +140,7 @@ describe('any snapshot', () => {
 });
 
 describe('a task that somebody holds', () => {
-  const isHeld = ({ lease }: SeenTask) => lease !== null && lease.standing !== 'stale';
+  const isHeld = ({ lease }: GcTask) => lease !== null && lease.standing !== 'stale';
 
   test('is left alone, but by the rows that may', () => {
     let held = 0;
@@ -234,7 +237,7 @@ const STAGES = [
 ] as const;
 
 interface Piece {
-  task: SeenTask | null;
+  task: GcTask | null;
   claimed: boolean;
   issue: 'open' | 'in_progress' | 'in_review' | 'done' | 'cancelled';
   worktree: boolean;
@@ -358,4 +361,25 @@ test('the snapshots above lead to every action of every row', () => {
       '14 release_lease_admin',
     ].sort(),
   );
+});
+
+describe('the table of rules', () => {
+  test('has each row once', () => {
+    expect(GC_ROW_IDS).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+  });
+
+  test('is the table of spec/ORCHESTRATOR.md: row, name, actions, cheap', () => {
+    const spec = fs.readFileSync(new URL('../../../spec/ORCHESTRATOR.md', import.meta.url), 'utf8');
+    const lines = spec.split('## gc reconciliation rules')[1]?.match(/^\| \d+ \|.*$/gm) ?? [];
+    const written = lines.map((line) => {
+      const [row, name, , actions = '', cheap] = line
+        .slice(1, -1)
+        .split('|')
+        .map((cell) => cell.trim());
+      const named = [...actions.matchAll(/`([a-z_]+)`/g)].map((match) => match[1]);
+      return { row: Number(row), name, actions: named.sort(), cheap: cheap === 'yes' };
+    });
+    const rules = GC_RULES.map(({ row, name, actions, cheap }) => ({ row, name, actions: [...actions].sort(), cheap }));
+    expect(written).toEqual(rules.sort((a, b) => a.row - b.row));
+  });
 });

@@ -1,7 +1,7 @@
 /** The gc table: rows 1 to 7, where the record, the tracker and a person disagree; and the plan as a whole. */
 
 import { describe, expect, test } from 'vitest';
-import type { SeenAttempt } from '../../../src/domain/gc/gc-plan.ts';
+import type { GcAttempt } from '../../../src/domain/gc/gc-plan.ts';
 import {
   assertNeverGcRow,
   CHEAP_ROW_IDS,
@@ -278,7 +278,7 @@ describe('row 4: claimed in the tracker by a run that is gone, and nothing here'
 
 describe('row 5: parked on a question that is settled, or too old', () => {
   const PAST = isoTime(T0);
-  const asked = (more: Partial<SeenAttempt> = {}) => ({
+  const asked = (more: Partial<GcAttempt> = {}) => ({
     attempts: [attempt('a1', { questions: [question()], ...more })],
   });
   const item = (action: string, reason: string, payload = {}) => ({

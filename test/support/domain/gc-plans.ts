@@ -1,7 +1,7 @@
 /** The plan of a snapshot in a line, and what its items look like. */
 
 import { expect } from 'vitest';
-import type { SeenIssue, SeenTask } from '../../../src/domain/gc/gc-plan.ts';
+import type { GcTask, TrackerIssue } from '../../../src/domain/gc/gc-plan.ts';
 import { type GcOptions, type GcPlanRow, planGc } from '../../../src/domain/gc/plan-gc.ts';
 import { TASK_STATES, type TaskState } from '../../../src/domain/task/records.ts';
 import { IN_FLIGHT_STATES } from '../../../src/domain/task/states.ts';
@@ -19,7 +19,7 @@ export function rows(fields: Fields, options: GcOptions = {}): readonly GcPlanRo
 }
 
 /** One task, and the rows that it leads to. */
-export const of = (seen: SeenTask, issues?: SeenIssue[], rest: Fields = {}) =>
+export const of = (seen: GcTask, issues?: TrackerIssue[], rest: Fields = {}) =>
   rows({ tasks: [seen], ...(issues === undefined ? {} : { issues }), ...rest });
 
 export const acts = (list: readonly GcPlanRow[]) => list.map(({ row, action }) => `${row} ${action}`);
@@ -30,7 +30,7 @@ export function only(list: readonly GcPlanRow[]): GcPlanRow {
   return list[0] as GcPlanRow;
 }
 
-export const stale = (state: TaskState, fields: Partial<SeenTask> = {}) =>
+export const stale = (state: TaskState, fields: Partial<GcTask> = {}) =>
   task(state, { lease: seenLease('stale'), ...fields });
 
 export const report = (row: number, kind: string, reason: string, more = {}, rest = {}) => ({

@@ -1,19 +1,19 @@
 /** Snapshots for gc in a line or two, any snapshot at all, and what becomes of one when its plan is carried out. */
 
 import {
+  type GcAnswer,
+  type GcAttempt,
+  type GcBranch,
+  type GcLease,
+  type GcLeaseFile,
+  type GcQuestion,
+  type GcTask,
+  type GcWorktree,
   ISSUE_STATES,
-  type SeenAnswer,
-  type SeenAttempt,
-  type SeenBranch,
-  type SeenIssue,
-  type SeenLease,
-  type SeenLeaseFile,
-  type SeenQuestion,
-  type SeenTask,
-  type SeenWorktree,
+  type TrackerIssue,
 } from '../../../src/domain/gc/gc-plan.ts';
 import { assertNeverGcRow, type GcPlan, type GcPlanRow, type GcSnapshot } from '../../../src/domain/gc/plan-gc.ts';
-import { canonicalLease } from '../../../src/domain/gc/task-rows.ts';
+import { canonicalLease } from '../../../src/domain/gc/task-rules.ts';
 import { TASK_STATES, type TaskState } from '../../../src/domain/task/records.ts';
 import { isInFlight } from '../../../src/domain/task/states.ts';
 import { isoTime } from '../../../src/lib/time.ts';
@@ -26,20 +26,20 @@ export const EARLIER = isoTime(T0 - TTL_MS);
 
 // --- one thing -------------------------------------------------------------------------------------------------------
 
-export function seenLease(standing: SeenLease['standing'] = 'live', fields: Partial<SeenLease> = {}): SeenLease {
+export function seenLease(standing: GcLease['standing'] = 'live', fields: Partial<GcLease> = {}): GcLease {
   const why = standing === 'stale' ? 'it ran out' : '';
   const held = { claim_id: 'claim-1', generation: 1, owner_run_id: 'run-1', expires_at: LATER, attempt_id: null };
   return { ...held, standing, why, ...fields };
 }
 
-export function leaseFile(path = 'lease.json', generation = 1): SeenLeaseFile {
+export function leaseFile(path = 'lease.json', generation = 1): GcLeaseFile {
   return { kind: 'read', path, claim_id: 'claim-1', generation, owner_run_id: 'run-1', expires_at: LATER };
 }
 
-export const brokenLease = (path = 'lease.json'): SeenLeaseFile => ({ kind: 'unreadable', path, why: 'not JSON' });
+export const brokenLease = (path = 'lease.json'): GcLeaseFile => ({ kind: 'unreadable', path, why: 'not JSON' });
 
 /** Task `build` with a committed record; in flight it is held by run 1, whose lease is live, and works on attempt `a1`. */
-export function task(state: TaskState | null = 'unclaimed', fields: Partial<SeenTask> = {}): SeenTask {
+export function task(state: TaskState | null = 'unclaimed', fields: Partial<GcTask> = {}): GcTask {
   const held = state !== null && isInFlight(state);
   return {
     task_id: 'build',
@@ -59,45 +59,50 @@ export function task(state: TaskState | null = 'unclaimed', fields: Partial<Seen
   };
 }
 
-export function question(question_id = 'q1', status: string | null = 'open', attempt = 'a1'): SeenQuestion {
+export function question(question_id = 'q1', status: string | null = 'open', attempt = 'a1'): GcQuestion {
   const path = `attempts/${attempt}/questions/${question_id}.json`;
   return { question_id, path, digest: `d-${question_id}`, status, why: status === null ? 'not JSON' : '' };
 }
 
-export function answer(question_id = 'q1', option_id: string | null = 'keep', attempt = 'a1'): SeenAnswer {
+export function answer(question_id = 'q1', option_id: string | null = 'keep', attempt = 'a1'): GcAnswer {
   const path = `attempts/${attempt}/answers/${question_id}.json`;
   return { question_id, path, digest: `d-${question_id}`, option_id, answered_by: 'ada' };
 }
 
 /** An answer that can't be read. */
-export const brokenAnswer = (): SeenAnswer => ({ ...answer(), option_id: undefined });
+export const brokenAnswer = (): GcAnswer => ({ ...answer(), option_id: undefined });
 
-export function attempt(attempt_id = 'a1', fields: Partial<SeenAttempt> = {}): SeenAttempt {
-  return { attempt_id, verdict: null, verified: false, questions: [], answers: [], ...fields };
+export function attempt(attempt_id = 'a1', fields: Partial<GcAttempt> = {}): GcAttempt {
+  const verdict_path = `attempts/${attempt_id}/verdict.json`;
+  return { attempt_id, verdict: null, verdict_path, verified: false, questions: [], answers: [], ...fields };
 }
 
 /** Parked on `q1` of attempt `a1` until `expires_at`. */
-export function parked(expires_at = LATER, fields: Partial<SeenTask> = {}, default_option_id: string | null = null) {
+export function parked(expires_at = LATER, fields: Partial<GcTask> = {}, default_option_id: string | null = null) {
   const waits_for = { question_id: 'q1', attempt_id: 'a1', expires_at, default_option_id };
   const attempts = [attempt('a1', { questions: [question()] })];
   return task('blocked_on_question', { waits_for, attempts, ...fields });
 }
 
 /** Issue `I-1` of task `build`. */
-export function issue(state: SeenIssue['state'] = 'open', claimed_by: string | null = null, fields = {}): SeenIssue {
+export function issue(
+  state: TrackerIssue['state'] = 'open',
+  claimed_by: string | null = null,
+  fields = {},
+): TrackerIssue {
   return { id: 'I-1', task_id: 'build', state, claimed_by, ...fields };
 }
 
-export function branch(fields: Partial<SeenBranch> = {}): SeenBranch {
+export function branch(fields: Partial<GcBranch> = {}): GcBranch {
   return { name: 'forge/build', task_id: 'build', sha: 'c0ffee', has_worktree: false, merged: false, ...fields };
 }
 
-export function worktree(name = 'build', fields: Partial<SeenWorktree> = {}): SeenWorktree {
+export function worktree(name = 'build', fields: Partial<GcWorktree> = {}): GcWorktree {
   return { path: `/trees/${name}`, name, branch: `forge/${name}`, head: 'c0ffee', registered: true, ...fields };
 }
 
 /** A tree at T0 whose plan has task `build`. Of the tracker only its issues are named. */
-export function snapshot(fields: Partial<GcSnapshot> & { issues?: readonly SeenIssue[] } = {}): GcSnapshot {
+export function snapshot(fields: Partial<GcSnapshot> & { issues?: readonly TrackerIssue[] } = {}): GcSnapshot {
   const { issues, ...rest } = fields;
   return {
     now: isoTime(T0),
@@ -123,7 +128,7 @@ export interface Outcomes {
 
 type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
 type Tree = Mutable<GcSnapshot>;
-type Grown = Mutable<SeenTask>;
+type Grown = Mutable<GcTask>;
 
 /** The tree after every item of `plan` was carried out, in order. */
 export function applyModel(before: GcSnapshot, plan: GcPlan, outcomes: Outcomes): GcSnapshot {
@@ -218,7 +223,7 @@ function applyRow(tree: Tree, row: GcPlanRow, { reclaimed, verification }: Outco
 
 /** A commit that ends the lease, and so takes the file away that was the lease. */
 function commit(record: Grown, state: TaskState): void {
-  const canonical = canonicalLease(record as SeenTask);
+  const canonical = canonicalLease(record as GcTask);
   record.lease_files = record.lease_files.filter(({ path }) => path !== canonical?.path);
   record.lease = null;
   record.state = state;
@@ -240,7 +245,7 @@ function settle(record: Grown, ids: { question_id: string; attempt_id: string },
   commit(record, 'awaiting_respawn');
 }
 
-function dropFile(record: Grown, kind: 'questions' | 'answers', at: { attempt_id: string; path: string }): void {
+function dropFile(record: Grown, kind: 'questions' | 'answers', at: { attempt_id: string; path?: string }): void {
   const keep = ({ path }: { path: string }) => path !== at.path;
   for (const each of record.attempts) {
     if (each.attempt_id !== at.attempt_id) continue;
@@ -249,7 +254,7 @@ function dropFile(record: Grown, kind: 'questions' | 'answers', at: { attempt_id
   }
 }
 
-function onIssue(tree: Tree, id: string, change: Partial<Mutable<SeenIssue>>): void {
+function onIssue(tree: Tree, id: string, change: Partial<Mutable<TrackerIssue>>): void {
   if (tree.tracker.kind !== 'up') throw new Error('there is no tracker to write to');
   for (const each of tree.tracker.issues) if (each.id === id) Object.assign(each, change);
 }
@@ -271,7 +276,7 @@ const count = fc.oneof(fc.nat(4), fc.constantFrom(-1, Number.NaN, Number.POSITIV
 const orNull = <T>(of: fc.Arbitrary<T>, weight = 1) =>
   fc.oneof({ weight, arbitrary: of }, { weight: 1, arbitrary: fc.constant(null) });
 
-const anyLease: fc.Arbitrary<SeenLease> = fc.record({
+const anyLease: fc.Arbitrary<GcLease> = fc.record({
   claim_id: short('claim-'),
   generation: count,
   owner_run_id: run,
@@ -283,7 +288,7 @@ const anyLease: fc.Arbitrary<SeenLease> = fc.record({
 
 const filePath = fc.oneof(fc.constantFrom('lease.json', 'lease 2.json', 'lease.json.bak', 'lease.z.json'), name);
 
-const anyLeaseFile: fc.Arbitrary<SeenLeaseFile> = fc.oneof(
+const anyLeaseFile: fc.Arbitrary<GcLeaseFile> = fc.oneof(
   fc.record({
     kind: fc.constant('read' as const),
     path: filePath,
@@ -295,7 +300,7 @@ const anyLeaseFile: fc.Arbitrary<SeenLeaseFile> = fc.oneof(
   fc.record({ kind: fc.constant('unreadable' as const), path: filePath, why: text }),
 );
 
-const anyQuestion: fc.Arbitrary<SeenQuestion> = fc.record({
+const anyQuestion: fc.Arbitrary<GcQuestion> = fc.record({
   question_id: short('q'),
   path: fc.oneof(short('questions/q'), name),
   digest: text,
@@ -303,7 +308,7 @@ const anyQuestion: fc.Arbitrary<SeenQuestion> = fc.record({
   why: text,
 });
 
-const anyAnswer: fc.Arbitrary<SeenAnswer> = fc.record({
+const anyAnswer: fc.Arbitrary<GcAnswer> = fc.record({
   question_id: short('q'),
   path: fc.oneof(short('answers/q'), name),
   digest: text,
@@ -316,16 +321,17 @@ function listOf<T>(of: fc.Arbitrary<T>, maxLength: number, key: (value: T) => st
   return distinct ? fc.uniqueArray(of, { maxLength, selector: key }) : fc.array(of, { maxLength });
 }
 
-const anyAttempt = (distinct: boolean): fc.Arbitrary<SeenAttempt> =>
+const anyAttempt = (distinct: boolean): fc.Arbitrary<GcAttempt> =>
   fc.record({
     attempt_id: short('a'),
     verdict: fc.constantFrom(null, 'ready_for_review', 'ready_for_review', 'changes_needed', 'blocked', 'unreadable'),
+    verdict_path: text,
     verified: fc.boolean(),
     questions: listOf(anyQuestion, 3, ({ path }) => path, distinct),
     answers: listOf(anyAnswer, 3, ({ path }) => path, distinct),
   });
 
-const anyTask = (distinct: boolean): fc.Arbitrary<SeenTask> =>
+const anyTask = (distinct: boolean): fc.Arbitrary<GcTask> =>
   fc.record({
     task_id: name,
     identity: fc.record({ version: fc.nat(9), digest: short('d') }),
@@ -354,18 +360,18 @@ const anyTask = (distinct: boolean): fc.Arbitrary<SeenTask> =>
     merged_sha: orNull(fc.constantFrom('c0ffee')),
   });
 
-const anyIssue: fc.Arbitrary<SeenIssue> = fc.record({
+const anyIssue: fc.Arbitrary<TrackerIssue> = fc.record({
   id: short('I-'),
   task_id: orNull(name, 3),
   state: fc.constantFrom(...ISSUE_STATES, 'done'),
   claimed_by: orNull(run),
 });
 
-const anyBranch: fc.Arbitrary<SeenBranch> = fc
+const anyBranch: fc.Arbitrary<GcBranch> = fc
   .record({ task_id: name, sha: short('c'), has_worktree: fc.boolean(), merged: fc.boolean() })
   .map((fields) => ({ name: `forge/${fields.task_id}`, ...fields }));
 
-const anyWorktree: fc.Arbitrary<SeenWorktree> = fc
+const anyWorktree: fc.Arbitrary<GcWorktree> = fc
   .record({
     name,
     branch: orNull(
