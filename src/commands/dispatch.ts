@@ -2,12 +2,12 @@
 
 import { newId } from '../domain/context.ts';
 import { isUnchecked } from '../domain/schedule/overlap.ts';
+import { manifestOf } from '../domain/task/attempts.ts';
 import { dispatchTask } from '../domain/task/operations.ts';
-import type { AttemptManifest, PhaseOfWork, TaskRecord } from '../domain/task/records.ts';
+import type { PhaseOfWork, TaskRecord } from '../domain/task/records.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, ttlOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { isoTime } from '../lib/time.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import { removeAttempt } from '../store/file/attempt-files.ts';
@@ -61,20 +61,22 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
   const openAttempt = async (record: TaskRecord) => {
     const decision = decide(record);
     if (decision.record !== null) {
-      const manifest: AttemptManifest = {
-        version: 1,
-        attempt_id: fresh,
-        task_id: options.task,
-        run_id: runId,
-        claim_id: claimId,
-        generation: decision.record.lease?.generation ?? 0,
-        phase: options.phase,
-        worktree_path: worktree?.cwd ?? null,
-        ...(worktree?.base ? { base_branch: worktree.base } : {}),
-        dispatched_at: isoTime(session.now()),
-        attempt_number: decision.result.attempt_number,
-        machine: session.ctx.machine(),
-      };
+      const manifest = manifestOf(
+        {
+          attempt_id: fresh,
+          task_id: options.task,
+          run_id: runId,
+          claim_id: claimId,
+          generation: decision.record.lease?.generation ?? 0,
+          phase: options.phase,
+          worktree_path: worktree?.cwd ?? null,
+          base_branch: worktree?.base ?? null,
+          attempt_number: decision.result.attempt_number,
+          worker: null,
+        },
+        session.ctx.machine(),
+        session.now(),
+      );
       await session.store.createOnce(options.task, fresh, 'manifest.json', manifest, session.newOp());
       written = true;
     }

@@ -1,10 +1,40 @@
-/** Which attempts happened, and how the last of them failed. */
+/** What an attempt begins with, which attempts happened, and how the last of them failed. */
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
+import { isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
+import type { MachineIdentity, WorkerIdentity } from './identity.ts';
 import type { AttemptManifest, TaskRecord, TaskStateRecord } from './records.ts';
+
+/** What the caller knows of an attempt that is about to begin; `worker` is null where forge does not start it. */
+export type AttemptStart = Pick<
+  AttemptManifest,
+  | 'attempt_id'
+  | 'task_id'
+  | 'run_id'
+  | 'claim_id'
+  | 'generation'
+  | 'phase'
+  | 'worktree_path'
+  | 'base_branch'
+  | 'attempt_number'
+  | 'review_target_sha'
+  | 'review_base_sha'
+  | 'target_attempt_id'
+> & { worker: WorkerIdentity | null };
+
+export function manifestOf(
+  { worker, ...start }: AttemptStart,
+  machine: MachineIdentity,
+  nowMs: number,
+): AttemptManifest {
+  const dispatched_at = isoTime(nowMs);
+  if (worker === null) return { version: 1, ...start, dispatched_at, machine };
+  const { pid, pgid, started_at } = worker;
+  return { version: 1, ...start, dispatched_at, machine, worker: { pid, pgid, started_at } };
+}
 
 /** A failure that was charged. `message` is one line, cut to 400 characters; `at` is ISO 8601. */
 export interface AttemptFailure {

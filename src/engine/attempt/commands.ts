@@ -11,10 +11,10 @@ import { errorMessage } from '../../lib/errors.ts';
 import { readFrom } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
-import { type GatedWorker, spawnGated, type WorkerExit, type WorkerOptions } from '../../process/gated-worker.ts';
-import { workerEnvironment } from '../../process/programs.ts';
+import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import { closeLog, openVerifyLog, verifyLog } from '../../store/file/attempt-files.ts';
 import type { Env } from '../env.ts';
+import { type CommandFacts, commandEnvironment } from './environment.ts';
 import { stopLeftGroup } from './takeover.ts';
 
 /** How much of the end of a command's output is kept, bytes. */
@@ -23,6 +23,8 @@ const TAIL_BYTES = 4000;
 /** Whom the commands are run for. */
 export interface CommandsFor {
   taskId: string;
+  /** As planned; null for one that is not in the plan. */
+  task: PlanTask | null;
   attemptId: string;
   claimId: string;
 }
@@ -32,8 +34,8 @@ export interface CommandRequest {
   shell: string;
   /** Absolute path. */
   cwd: string;
-  /** The whole environment, but for FORGE_CLAIM_ID. */
-  env: WorkerOptions['env'];
+  /** What it is told besides the task and the claim. */
+  told: Omit<CommandFacts, 'taskId' | 'claimId'>;
   /** File descriptors; they stay open here. */
   output: { stdout: number; stderr: number };
   timeoutMs: number;
@@ -74,9 +76,9 @@ export class Commands {
   async run(request: CommandRequest): Promise<CommandEnd | null> {
     if (this.#stopped) return null;
     const startedMs = this.#env.ctx.monotonicMs();
-    const { shell, cwd, env, output } = request;
-    const variables = { ...env, FORGE_CLAIM_ID: this.#for.claimId };
-    const worker = spawnGated({ shell, cwd, env: variables, stdio: { stdin: 'empty', ...output } });
+    const { shell, cwd, told, output } = request;
+    const env = commandEnvironment(this.#env, this.#for.task, { ...this.#for, ...told });
+    const worker = spawnGated({ shell, cwd, env, stdio: { stdin: 'empty', ...output } });
     const identity = this.#identityOf(worker);
     try {
       await request.note(identity);
@@ -131,20 +133,7 @@ export class Commands {
   }
 }
 
-/** What a check is told: which task it is for, and not the attempt. It has no say in it. */
-export function checkVariables(
-  { ctx, paths }: Env,
-  { taskId, task }: { taskId: string; task: PlanTask | null },
-): WorkerOptions['env'] {
-  return {
-    ...workerEnvironment(ctx.env, paths.project),
-    ...task?.env,
-    FORGE_DIR: paths.project,
-    FORGE_TASK_ID: taskId,
-  };
-}
-
-export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'env' | 'timeoutMs' | 'note'> {
+export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'told' | 'timeoutMs' | 'note'> {
   command: VerifyCommand;
   /** Of the attempt whose logs the output goes to. */
   dir: string;

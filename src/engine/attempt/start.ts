@@ -8,6 +8,7 @@
 import { newId } from '../../domain/context.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
+import { manifestOf } from '../../domain/task/attempts.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import {
   andThen,
@@ -18,16 +19,16 @@ import {
   heartbeatTask,
   releaseTask,
 } from '../../domain/task/operations.ts';
-import { type AttemptManifest, freshRecord, type TaskRecord } from '../../domain/task/records.ts';
+import { freshRecord, type TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
-import { workerEnvironment } from '../../process/programs.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import { closeLogs, openLogs, removeAttempt, writePrompt } from '../../store/file/attempt-files.ts';
 import { type Env, instantOf, observerOf } from '../env.ts';
+import { commandEnvironment } from './environment.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt, type TaskRequest, verdictDraft } from './running-attempt.ts';
@@ -165,7 +166,23 @@ async function launch(
   try {
     worker = await spawnWorker(env, request, draft, place, seen);
     const identity = identityOf(env, worker, draft);
-    await writeManifest(env, request, draft, place, identity);
+    const manifest = manifestOf(
+      {
+        attempt_id: draft.attemptId,
+        task_id: request.task.id,
+        run_id: request.runId,
+        claim_id: draft.claimId,
+        generation: draft.generation,
+        phase: 'implement',
+        worktree_path: place.branch === null ? null : place.path,
+        base_branch: place.base,
+        attempt_number: draft.number,
+        worker: identity,
+      },
+      env.ctx.machine(),
+      env.now(),
+    );
+    await env.store.createOnce(request.task.id, draft.attemptId, 'manifest.json', manifest, env.newOp());
     const started = await changeTask(env, request.task.id, (record) => {
       refuseIfMoved(record, seen);
       return startWork(env, request, draft, identity, record);
@@ -189,12 +206,17 @@ async function spawnWorker(
 ): Promise<GatedWorker> {
   const told = { record: seen, attemptNumber: draft.number, workspace: place };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
-  const variables = workerEnv(env, request, draft, seen);
   const logs = request.output === 'logs' ? openLogs(draft.dir) : null;
   const worker = spawnGated({
     ...request.command,
     cwd: place.path,
-    env: { ...variables, FORGE_PROMPT_FILE: writePrompt(draft.dir, prompt) },
+    env: commandEnvironment(env, request.task, {
+      taskId: request.task.id,
+      claimId: draft.claimId,
+      phase: 'implement',
+      attempt: { ...draft, runId: request.runId, promptFile: writePrompt(draft.dir, prompt) },
+      worker: { lastError: seen.state.last_error, verdictFile: verdictDraft(draft.dir) },
+    }),
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
   });
   if (logs !== null) closeLogs(logs);
@@ -230,51 +252,4 @@ function startWork(
 function identityOf(env: Env, worker: GatedWorker, draft: Draft): WorkerIdentity | null {
   if (worker.identity === null) return null;
   return { ...env.ctx.machine(), ...worker.identity, claim_id: draft.claimId, attempt_id: draft.attemptId };
-}
-
-async function writeManifest(
-  env: Env,
-  request: AttemptRequest,
-  draft: Draft,
-  place: Place,
-  worker: WorkerIdentity | null,
-): Promise<void> {
-  const manifest: AttemptManifest = {
-    version: 1,
-    attempt_id: draft.attemptId,
-    task_id: request.task.id,
-    run_id: request.runId,
-    claim_id: draft.claimId,
-    generation: draft.generation,
-    phase: 'implement',
-    worktree_path: place.branch === null ? null : place.path,
-    ...(place.base === null ? {} : { base_branch: place.base }),
-    dispatched_at: isoTime(env.now()),
-    attempt_number: draft.number,
-    machine: env.ctx.machine(),
-    ...(worker === null ? {} : { worker: { pid: worker.pid, pgid: worker.pgid, started_at: worker.started_at } }),
-  };
-  await env.store.createOnce(request.task.id, draft.attemptId, 'manifest.json', manifest, env.newOp());
-}
-
-function workerEnv(
-  env: Env,
-  request: AttemptRequest,
-  draft: Draft,
-  seen: TaskRecord,
-): Record<string, string | undefined> {
-  return {
-    ...workerEnvironment(env.ctx.env, env.paths.project),
-    ...request.task.env,
-    FORGE_DIR: env.paths.project,
-    FORGE_RUN_ID: request.runId,
-    FORGE_TASK_ID: request.task.id,
-    FORGE_CLAIM_ID: draft.claimId,
-    FORGE_ATTEMPT_ID: draft.attemptId,
-    FORGE_GENERATION: String(draft.generation),
-    FORGE_PHASE: 'implement',
-    FORGE_ATTEMPT_NUMBER: String(draft.number),
-    FORGE_LAST_ERROR: seen.state.last_error ? JSON.stringify(seen.state.last_error) : '',
-    FORGE_VERDICT_FILE: verdictDraft(draft.dir),
-  };
 }

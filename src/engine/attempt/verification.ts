@@ -28,7 +28,7 @@ import { fromIso, isoTime } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import { type Env, instantOf, ownIdentity, ttlOf } from '../env.ts';
-import { Commands, checkVariables, runCheck } from './commands.ts';
+import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
 import { notesOn } from './guardrails.ts';
 import { LeaseWatch } from './lease-keeper.ts';
@@ -132,9 +132,9 @@ class Verification {
     this.#env = env;
     this.#completion = completion;
     this.#handedIn = given;
-    const { taskId, attemptId } = completion;
+    const { taskId, task, attemptId } = completion;
     this.#dir = env.store.layout.attempt(taskId, attemptId);
-    this.#commands = new Commands(env, { taskId, attemptId, claimId: given.claimId });
+    this.#commands = new Commands(env, { taskId, task, attemptId, claimId: given.claimId });
   }
 
   /**
@@ -214,7 +214,7 @@ class Verification {
       dir: this.#dir,
       index,
       cwd,
-      env: checkVariables(this.#env, this.#completion),
+      told: {},
       timeoutMs: this.#env.settings.verify.timeout_ms,
       note: async (worker) => {
         await this.#begin(command, worker);

@@ -8,18 +8,17 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { type Finished, noteWorker, sendBack, takeUp } from '../../domain/review/integration.ts';
 import { movedError } from '../../domain/review/reviews.ts';
+import { manifestOf } from '../../domain/task/attempts.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { releaseTask } from '../../domain/task/operations.ts';
-import type { AttemptManifest, TaskRecord, TaskState } from '../../domain/task/records.ts';
+import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import type { FinishPhase } from '../../domain/task/states.ts';
 import { branchFor, isCommitId } from '../../domain/task/workspaces.ts';
 import type { Verified } from '../../domain/verify/verification.ts';
 import { baseOf, branchCommit, commitOf, headOf, isAncestor } from '../../git/repository.ts';
 import { isThere } from '../../git/worktree-files.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf, unlessInvalid } from '../../lib/errors.ts';
-import { isoTime } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import { workerEnvironment } from '../../process/programs.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import { removeAttempt } from '../../store/file/attempt-files.ts';
 import { Commands } from '../attempt/commands.ts';
@@ -221,22 +220,24 @@ async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promi
   const attemptId = newId(env.ctx);
   const dir = env.store.ensureAttempt(taskId, attemptId);
   const generation = seen.memo.generation + 1;
-  const manifest: AttemptManifest = {
-    version: 1,
-    attempt_id: attemptId,
-    task_id: taskId,
-    run_id: runId,
-    claim_id: claimId,
-    generation,
-    phase,
-    worktree_path: target.branch === null ? null : target.cwd,
-    dispatched_at: isoTime(env.now()),
-    review_target_sha: target.head,
-    review_base_sha: base,
-    target_attempt_id: target.attemptId,
-    base_branch: target.base,
-    machine: env.ctx.machine(),
-  };
+  const manifest = manifestOf(
+    {
+      attempt_id: attemptId,
+      task_id: taskId,
+      run_id: runId,
+      claim_id: claimId,
+      generation,
+      phase,
+      worktree_path: target.branch === null ? null : target.cwd,
+      base_branch: target.base,
+      review_target_sha: target.head,
+      review_base_sha: base,
+      target_attempt_id: target.attemptId,
+      worker: null,
+    },
+    env.ctx.machine(),
+    env.now(),
+  );
   try {
     await env.store.createOnce(taskId, attemptId, 'manifest.json', manifest, env.newOp());
     const { record } = await changeTask(env, taskId, (current) => {
@@ -253,7 +254,7 @@ async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promi
         observer: observerOf(env),
       });
     });
-    const commands = new Commands(env, { taskId, attemptId, claimId });
+    const commands = new Commands(env, { taskId, task: request.task, attemptId, claimId });
     return { env, request, phase, target, base, claimId, attemptId, generation, dir, record, commands };
   } catch (error) {
     // Nothing refers to this attempt, so it did not happen.
@@ -304,26 +305,4 @@ export async function note({ env, request, claimId }: Held, worker: WorkerIdenti
   await changeTask(env, request.taskId, (record) =>
     noteWorker(record, { claimId, worker, ttlMs, instant: instantOf(env) }),
   );
-}
-
-/** What commands of a review, or of a merge, are told. */
-export function variablesOf({
-  env,
-  request,
-  attemptId,
-  generation,
-  phase,
-  record,
-}: Held): Record<string, string | undefined> {
-  return {
-    ...workerEnvironment(env.ctx.env, env.paths.project),
-    ...request.task?.env,
-    FORGE_DIR: env.paths.project,
-    FORGE_RUN_ID: request.runId,
-    FORGE_TASK_ID: request.taskId,
-    FORGE_ATTEMPT_ID: attemptId,
-    FORGE_GENERATION: String(generation),
-    FORGE_PHASE: phase,
-    FORGE_ATTEMPT_NUMBER: String(record.state.attempt_count),
-  };
 }

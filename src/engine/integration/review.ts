@@ -25,7 +25,6 @@ import {
   movedFailure,
   note,
   targetOf,
-  variablesOf,
 } from './integration.ts';
 
 export interface ReviewRequest extends FinishRequest {
@@ -112,18 +111,16 @@ async function askReviewer(held: Held): Promise<Answer | null> {
     });
   }
   const file = `${dir}/review.draft.json`;
-  const prompt = writePrompt(dir, await gatherReviewPrompt(held));
+  const promptFile = writePrompt(dir, await gatherReviewPrompt(held));
   const logs = openLogs(dir);
   try {
     const end = await commands.run({
       shell: command,
       cwd: target.cwd,
-      env: {
-        ...variablesOf(held),
-        FORGE_PROMPT_FILE: prompt,
-        FORGE_REVIEW_BASE: base ?? '',
-        FORGE_REVIEW_HEAD: target.head ?? '',
-        FORGE_REVIEW_FILE: file,
+      told: {
+        phase: 'review',
+        attempt: { ...held, runId: request.runId, number: held.record.state.attempt_count, promptFile },
+        review: { base, head: target.head, file },
       },
       output: logs,
       timeoutMs: timeout_ms,

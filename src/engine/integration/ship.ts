@@ -24,7 +24,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { changeTask } from '../../store/change.ts';
-import { checkVariables, runCheck } from '../attempt/commands.ts';
+import { runCheck } from '../attempt/commands.ts';
 import { doesItself, type Env } from '../env.ts';
 import {
   type FinishEnd,
@@ -149,7 +149,7 @@ async function verifyMerge(held: Held, merge_sha: string): Promise<MergeChecks |
         dir,
         index: results.length + 1,
         cwd,
-        env: { ...checkVariables(env, request), FORGE_PHASE: 'ship' },
+        told: { phase: 'ship' },
         timeoutMs: env.settings.verify.timeout_ms,
         note: async (worker) => {
           await note(held, worker);

@@ -1,0 +1,51 @@
+/** The environment of every command that works for a task: its worker, its checks, its reviewer. */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { PhaseOfWork, TaskStateRecord } from '../../domain/task/records.ts';
+import type { WorkerOptions } from '../../process/gated-worker.ts';
+import { workerEnvironment } from '../../process/programs.ts';
+import type { Env } from '../env.ts';
+
+/** What a command is told. spec/ORCHESTRATOR.md has the table of the variables that each kind of command gets. */
+export interface CommandFacts {
+  taskId: string;
+  /** By it a process group is recognised once its leader is gone. */
+  claimId: string;
+  phase?: PhaseOfWork;
+  /** Left out for checks: they have no say in the attempt. */
+  attempt?: { runId: string; attemptId: string; generation: number; number: number; promptFile: string };
+  worker?: { lastError: TaskStateRecord['last_error']; verdictFile: string };
+  review?: { base: string | null; head: string | null; file: string };
+}
+
+/** `task` is null for one that is not in the plan. */
+export function commandEnvironment(
+  { ctx, paths }: Env,
+  task: PlanTask | null,
+  { taskId, claimId, phase, attempt, worker, review }: CommandFacts,
+): WorkerOptions['env'] {
+  return {
+    ...workerEnvironment(ctx.env, paths.project),
+    ...task?.env,
+    FORGE_DIR: paths.project,
+    FORGE_TASK_ID: taskId,
+    FORGE_CLAIM_ID: claimId,
+    FORGE_PHASE: phase,
+    ...(attempt && {
+      FORGE_RUN_ID: attempt.runId,
+      FORGE_ATTEMPT_ID: attempt.attemptId,
+      FORGE_GENERATION: String(attempt.generation),
+      FORGE_ATTEMPT_NUMBER: String(attempt.number),
+      FORGE_PROMPT_FILE: attempt.promptFile,
+    }),
+    ...(worker && {
+      FORGE_LAST_ERROR: worker.lastError ? JSON.stringify(worker.lastError) : '',
+      FORGE_VERDICT_FILE: worker.verdictFile,
+    }),
+    ...(review && {
+      FORGE_REVIEW_BASE: review.base ?? '',
+      FORGE_REVIEW_HEAD: review.head ?? '',
+      FORGE_REVIEW_FILE: review.file,
+    }),
+  };
+}
