@@ -119,23 +119,11 @@ const STILL_CIRCLES: readonly string[][] = [['src/cli/input.ts', 'src/cli/screen
 
 /** Files that are still to lose what they know of the tree on disk. */
 const STILL_KNOW_THE_TREE: readonly string[] = [
-  'src/cli/run.ts',
-  'src/commands/dispatch.ts',
   'src/commands/doctor.ts',
   'src/commands/gc.ts',
-  'src/commands/logs.ts',
-  'src/engine/attempt/commands.ts',
-  'src/engine/attempt/output.ts',
-  'src/engine/attempt/running-attempt.ts',
-  'src/engine/attempt/start.ts',
   'src/engine/gc/admin-release.ts',
   'src/engine/gc/apply.ts',
   'src/engine/gc/snapshot.ts',
-  'src/engine/integration/integration.ts',
-  'src/engine/integration/review.ts',
-  'src/engine/run/live-details.ts',
-  'src/engine/run/run-loop.ts',
-  'src/project/init.ts',
   'src/store/port.ts',
 ];
 

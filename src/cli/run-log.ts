@@ -28,7 +28,7 @@ export interface RunLogOptions {
   /** Nobody scrolls sideways in a file: lines are written whole. */
   whole: boolean;
   /** Path of a log, as the person would write it. */
-  logOf(taskId: string, attemptId: string, log: string): string;
+  logOf(taskId: string, attemptId: string, log: `${string}.log`): string;
 }
 
 export class RunLog {

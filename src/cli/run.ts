@@ -8,7 +8,7 @@ import type { LiveModel } from '../domain/run/live-model.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { findProject } from '../project/find-project.ts';
-import { layoutOf } from '../store/file/layout.ts';
+import { openStores } from '../store/open.ts';
 import type { LiveView } from './live.ts';
 import { RunLog } from './run-log.ts';
 import type { Screen } from './screen.ts';
@@ -64,7 +64,7 @@ function humanLog({ ctx, dir }: Call, screen: Screen): (event: RunEvent) => void
     logOf: (taskId, attemptId, log) =>
       path.relative(
         ctx.cwd,
-        `${project === undefined ? '' : layoutOf(project).attempt(taskId, attemptId)}/logs/${log}`,
+        project === undefined ? '' : openStores({ project }).artifacts.logPath({ taskId, attemptId }, log),
       ),
   });
   return (event) => log.event(event);

@@ -10,7 +10,6 @@ import { instantOf, ttlOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
-import { removeAttempt } from '../store/file/attempt-files.ts';
 import { plannedOrNull, plannedTask, requireRecord } from './shared/reads.ts';
 import { type Call, openSession, type Session } from './shared/session.ts';
 
@@ -92,7 +91,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
     return { task_id: options.task, ...result, phase, worktree_path };
   } finally {
     // Refused, or another call with this claim was first: no commit refers to this attempt, so it did not happen.
-    if (written && opened !== fresh) removeAttempt(session.store.layout.attempt(options.task, fresh));
+    if (written && opened !== fresh) session.artifacts.discard({ taskId: options.task, attemptId: fresh });
   }
 }
 

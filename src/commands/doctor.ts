@@ -15,7 +15,7 @@ import { loadPlan } from '../project/plan-file.ts';
 import { loadSettings } from '../project/settings-file.ts';
 import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../store/file/checks.ts';
 import { layoutOf } from '../store/file/layout.ts';
-import { openStore } from '../store/open.ts';
+import { openStores } from '../store/open.ts';
 import { notEnforced } from './shared/not-enforced.ts';
 import type { Call } from './shared/session.ts';
 
@@ -194,7 +194,7 @@ async function trackers({ ctx }: Call, paths: ProjectPaths, settings: Settings, 
       const message = seen.kind === 'down' ? seen.why : 'it is not supported';
       return { name: 'tracker', status: 'fail', message, fix: `Mend ${settings.tracker.path}; see spec/PLAN.md.` };
     }
-    const tasks = (await openStore(paths).snapshot()).tasks.map(({ task_id }) => task_id);
+    const tasks = (await openStores(paths).store.snapshot()).tasks.map(({ task_id }) => task_id);
     const strays = straysOf(seen.issues, plan, new Set(tasks));
     if (strays.length === 0) return ok('tracker', `${seen.issues.length} issues can be read`);
     const fix = `Mend task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`;
@@ -224,7 +224,7 @@ function boot({ ctx }: Call): Check {
 }
 
 async function tasks(paths: ProjectPaths): Promise<Check> {
-  const snapshot = await openStore(paths).snapshot();
+  const snapshot = await openStores(paths).store.snapshot();
   const problems = snapshot.tasks.flatMap((read) =>
     read.problem === null ? [] : [`${read.task_id}: ${read.problem}`],
   );

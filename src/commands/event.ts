@@ -41,8 +41,7 @@ export async function event(call: Call, options: EventOptions): Promise<EventDat
   const { record } = await requireRecord(session, options.task);
   workedBy(record, attempt_id);
   const ts = isoTime(session.now());
-  session.store.ensureAttempt(options.task, attempt_id);
-  await session.store.append(
+  await session.eventLog.append(
     { log: 'events', taskId: options.task, attemptId: attempt_id },
     { ts, type: options.type, data },
   );

@@ -95,13 +95,12 @@ function rowOf(session: Session, { name, folder }: Named, record: TaskRecord | n
 }
 
 /** The attempt has asked, whatever the answer: that is what is looked for when its result is verified. */
-async function note({ store, now }: Session, taskId: string, attemptId: string, rows: readonly GuardrailRow[]) {
+async function note({ eventLog, now }: Session, taskId: string, attemptId: string, rows: readonly GuardrailRow[]) {
   const ts = isoTime(now());
   const asked = rows.filter((row) => row.protected);
-  if (asked.length > 0) store.ensureAttempt(taskId, attemptId);
   for (const { path: name, glob, cleared } of asked) {
     const entry = { ts, type: CHECKED_EVENT, data: { path: name, glob, cleared } };
-    await store.append({ log: 'events', taskId, attemptId }, entry);
+    await eventLog.append({ log: 'events', taskId, attemptId }, entry);
   }
 }
 

@@ -8,7 +8,7 @@ import { AGENTS_FILE, type AgentsFile, readAgentsFile, replaceAgentsFile } from 
 import { locateSection, withSection } from '../project/agents-section.ts';
 import { findProject } from '../project/find-project.ts';
 import { initFiles } from '../project/init.ts';
-import { openStore } from '../store/open.ts';
+import { openStores } from '../store/open.ts';
 import type { Call } from './shared/session.ts';
 
 export interface InitOptions {
@@ -34,7 +34,7 @@ export interface InitData {
 export async function init(call: Call, { agents = false }: InitOptions = {}): Promise<InitData> {
   const paths = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? pathsOf(call.ctx.cwd);
   const forAgents = agents ? sectionFor(paths.project) : null;
-  openStore(paths).ensureTree();
+  openStores(paths).store.ensureTree();
   const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
   for (const { file, text } of initFiles(paths)) {
     const written = writeNew(path.join(paths.project, file), text());

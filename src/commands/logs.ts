@@ -1,8 +1,9 @@
 /** `logs`: what a task's worker wrote. */
 
+import { LogReader } from '../engine/attempt/output.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { LogReader, logFile, STREAMS, type StreamName } from '../store/file/attempt-files.ts';
+import { STREAMS, type StreamName } from '../store/port.ts';
 import { requireRecord } from './shared/reads.ts';
 import { type Call, openSession, type Session } from './shared/session.ts';
 
@@ -47,8 +48,8 @@ export async function logs(
       hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,
     });
   }
-  const dir = session.store.layout.attempt(options.task, id);
-  const reader = new LogReader(dir, options.stream === undefined ? STREAMS : [options.stream]);
+  const attempt = { taskId: options.task, attemptId: id };
+  const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
   for (;;) {
     // Asked before reading: what the worker wrote until its end is still read after it.
     const goesOn = options.follow === true && stop?.aborted !== true && (await isCurrent(session, options.task, id));
@@ -59,7 +60,10 @@ export async function logs(
   return {
     task_id: options.task,
     attempt_id: id,
-    files: { stdout: logFile(dir, 'stdout'), stderr: logFile(dir, 'stderr') },
+    files: {
+      stdout: session.artifacts.logPath(attempt, 'stdout.log'),
+      stderr: session.artifacts.logPath(attempt, 'stderr.log'),
+    },
   };
 }
 

@@ -73,7 +73,7 @@ export async function show(call: Call, options: { task: string }): Promise<ShowD
     ready: task !== null && reasons.length === 0,
     reasons: reasons.map(({ code, message }) => ({ code, message })),
     attempts: await attemptRows(session, read),
-    history: await session.store.readLog({ log: 'claim-history', taskId: options.task }),
+    history: await session.eventLog.read({ log: 'claim-history', taskId: options.task }),
     warnings,
   };
 }
@@ -105,7 +105,7 @@ async function attemptRows(session: Session, { task_id, record, problem }: TaskR
       verified: await unlessInvalid(() => store.readVerified(task_id, attempt_id)),
       review: phase === 'review' ? await unlessInvalid(() => store.readReviewed(task_id, attempt_id)) : null,
       ship: phase === 'ship' ? await unlessInvalid(() => store.readShipped(task_id, attempt_id)) : null,
-      path: session.store.layout.attempt(task_id, attempt_id),
+      path: session.artifacts.folder({ taskId: task_id, attemptId: attempt_id }),
     })),
   );
 }

@@ -3,9 +3,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { ProjectPaths } from '../domain/project-paths.ts';
+import { GITIGNORE } from '../domain/project-paths.ts';
+import { entriesIn } from '../lib/fs/folders.ts';
 import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
-import { GITIGNORE } from '../store/file/file-store.ts';
-import { entriesIn } from '../store/file/folders.ts';
 import { PLAN_PLACES } from './find-project.ts';
 import { planPlaceOf } from './plan-file.ts';
 import { firstPlan, firstSettings } from './templates.ts';

@@ -2,10 +2,11 @@
 
 import type { Move } from '../domain/task/states.ts';
 import type { Journal } from './journal.ts';
-import type { TaskStore } from './port.ts';
+import type { EventLog, TaskStore } from './port.ts';
 
 export interface ChangeEnv {
   store: TaskStore;
+  eventLog: EventLog;
   journal: Journal;
   now(): number;
   /** A fresh name for a commit. */

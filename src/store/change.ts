@@ -99,7 +99,7 @@ async function follow<R>(
 ): Promise<void> {
   const ts = isoTime(env.now());
   try {
-    for (const entry of decision.history) await env.store.append({ log: 'claim-history', taskId }, { ts, ...entry });
+    for (const entry of decision.history) await env.eventLog.append({ log: 'claim-history', taskId }, { ts, ...entry });
   } catch (error) {
     env.warn(error instanceof Error ? error.message : String(error));
   }

@@ -3,13 +3,29 @@
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Cache } from '../lib/fs/cache.ts';
 import type { Driver } from '../lib/fs/drivers.ts';
+import { FileArtifacts } from './file/artifacts.ts';
+import { FileEventLog } from './file/event-log.ts';
 import { FileStore } from './file/file-store.ts';
-import type { TaskStore } from './port.ts';
+import { layoutOf } from './file/layout.ts';
+import { StateTree } from './file/tree.ts';
+import type { AttemptArtifacts, EventLog, TaskStore } from './port.ts';
+
+/** Everything that keeps state. */
+export interface Stores {
+  store: TaskStore;
+  artifacts: AttemptArtifacts;
+  eventLog: EventLog;
+}
 
 /**
  * The state of a project. `driver`: how file system calls are made; default: blocking ones, which suit a process that does
  * one thing. `cache`: what earlier looks at all tasks have kept; default: nothing.
  */
-export function openStore(paths: Pick<ProjectPaths, 'project'>, driver?: Driver, cache?: Cache): TaskStore {
-  return new FileStore(paths, driver, cache);
+export function openStores({ project }: Pick<ProjectPaths, 'project'>, driver?: Driver, cache?: Cache): Stores {
+  const tree = new StateTree(layoutOf(project));
+  return {
+    store: new FileStore(tree, driver, cache),
+    artifacts: new FileArtifacts(tree),
+    eventLog: new FileEventLog(tree),
+  };
 }

@@ -64,6 +64,72 @@ export type LogStream =
   | { log: 'events'; taskId: string; attemptId: string }
   | { log: 'notifications'; runId: string };
 
+/** Where lines are kept that follow commits and decide nothing. A process that is killed may leave its last line out. */
+export interface EventLog {
+  /** Adds a line. The task, attempt or run must be known. Throws IO_ERROR. */
+  append(stream: LogStream, entry: object): Promise<void>;
+  /** The whole lines of a log, oldest first; those that are damaged are left out. Throws IO_ERROR. */
+  read(stream: LogStream): Promise<Record<string, unknown>[]>;
+}
+
+/** An attempt at a task. */
+export interface AttemptRef {
+  taskId: string;
+  attemptId: string;
+}
+
+export const STREAMS = ['stdout', 'stderr'] as const;
+export type StreamName = (typeof STREAMS)[number];
+
+/** A log of an attempt: that of a stream of its worker, or `checkLog`. */
+export type LogName = `${string}.log`;
+
+/** The log of the check that runs as number `index` (from 1) of its attempt, stdout and stderr as they come. */
+export function checkLog(index: number, name: string): LogName {
+  return `verify-${index}-${name}.log`;
+}
+
+/** What a worker may leave before it ends; what counts is the document that is made of it. */
+export type Draft = 'verdict' | 'review';
+
+/** A log that a process writes to by its file descriptor. */
+export interface OpenLog {
+  fd: number;
+  close(): void;
+}
+
+/** The logs of a worker, by file descriptors; `close` when they are handed on. */
+export interface WorkerLogs extends Record<StreamName, number> {
+  close(): void;
+}
+
+/**
+ * Files of attempts that are no part of a commit. They are on the machine that the attempt runs on, whatever keeps the
+ * records, since processes write and read them by path or descriptor. None of them is durable.
+ */
+export interface AttemptArtifacts {
+  /** Folder of the attempt, and path of a log, to be shown to people. Throw INVALID_ID. */
+  folder(attempt: AttemptRef): string;
+  logPath(attempt: AttemptRef, log: LogName): string;
+  /** Makes the logs of a worker. Throws IO_ERROR, also when there are some. */
+  openLogs(attempt: AttemptRef): WorkerLogs;
+  /** Opens a log from its beginning: what an earlier process has written there is dropped. Throws IO_ERROR. */
+  openLog(attempt: AttemptRef, log: LogName): OpenLog;
+  /**
+   * Text of a log from byte `offset` on (from its end when negative), at most 64 KiB, and the offset to go on from. Empty
+   * where there is none.
+   */
+  readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number };
+  /** Writes what the worker is told, once; returns a path for the worker. Throws IO_ERROR. */
+  writePrompt(attempt: AttemptRef, text: string): string;
+  /** Path at which the worker may leave a draft. */
+  draftPath(attempt: AttemptRef, draft: Draft): string;
+  /** Text of a draft. Throws a system error: ENOENT when there is none, EFBIG above `maxBytes`. */
+  readDraft(attempt: AttemptRef, draft: Draft, maxBytes: number): string;
+  /** Removes all files of an attempt that no commit refers to. Never throws. */
+  discard(attempt: AttemptRef): void;
+}
+
 /** Where a question is. */
 export interface QuestionPlace {
   task_id: string;
@@ -107,8 +173,6 @@ export interface TaskStore {
   settle(taskId: string, op: string): Promise<void>;
   /** Creates a file of an attempt; false when it exists, then it is left as it is. */
   createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean>;
-  /** Makes an attempt's folders and returns its path. They are durable when its first file is. */
-  ensureAttempt(taskId: string, attemptId: string): string;
   /** Null when there is none. Throws SCHEMA_INVALID. */
   readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null>;
   readVerdict(taskId: string, attemptId: string): Promise<Verdict | null>;
@@ -125,9 +189,6 @@ export interface TaskStore {
   showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void>;
   /** Manifests of the task's attempts, oldest first; those that can't be read are left out. */
   listAttempts(taskId: string): Promise<AttemptManifest[]>;
-  append(stream: LogStream, entry: object): Promise<void>;
-  /** The whole lines of a log, oldest first. */
-  readLog(stream: LogStream): Promise<Record<string, unknown>[]>;
   createRun(manifest: RunManifest, op: string): Promise<void>;
   /** Takes back a run that nothing was done under. */
   discardRun(runId: string): Promise<void>;

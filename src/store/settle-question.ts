@@ -95,7 +95,11 @@ export async function showSettled(env: ChangeEnv, taskId: string, attemptId: str
 }
 
 /** Adds a line to the notifications of a run. A run that is gone has nobody to notify. */
-export async function notify(env: Pick<ChangeEnv, 'store' | 'now'>, runId: string, entry: object): Promise<void> {
+export async function notify(
+  env: Pick<ChangeEnv, 'store' | 'eventLog' | 'now'>,
+  runId: string,
+  entry: object,
+): Promise<void> {
   if (!isUuid(runId) || (await env.store.readRun(runId)) === null) return;
-  await env.store.append({ log: 'notifications', runId }, { ts: isoTime(env.now()), ...entry });
+  await env.eventLog.append({ log: 'notifications', runId }, { ts: isoTime(env.now()), ...entry });
 }

@@ -72,7 +72,7 @@ describe('cancel and retry', () => {
 
 describe('event', () => {
   const events = async (task: string, attempt: string) =>
-    world.session().store.readLog({ log: 'events', taskId: task, attemptId: attempt });
+    world.session().eventLog.read({ log: 'events', taskId: task, attemptId: attempt });
 
   test('is a line in the log of the attempt', async () => {
     const { attempt } = await world.start('build');

@@ -9,7 +9,6 @@ import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
 import { freshRecord } from '../../src/domain/task/records.ts';
 import { gatherPrompt } from '../../src/engine/attempt/prompt.ts';
 import { requirePlan as loadedPlan } from '../../src/project/plan-file.ts';
-import { writePrompt } from '../../src/store/file/attempt-files.ts';
 import { code, MINUTE_MS, planOf, STRANGER, World } from '../support/commands/world.ts';
 
 const OPTIONS = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
@@ -237,19 +236,22 @@ describe('conventions', () => {
 });
 
 describe("an attempt's prompt.md", () => {
+  const ATTEMPT = { taskId: 'build', attemptId: STRANGER };
+
   test('is written once, for its owner only', () => {
-    const folder = path.dirname(world.write(path.join('attempt', 'manifest.json'), '{}'));
-    const file = writePrompt(folder, '# Task\n');
-    expect(file).toBe(path.join(folder, 'prompt.md'));
+    const { artifacts } = world.session();
+    const file = artifacts.writePrompt(ATTEMPT, '# Task\n');
+    expect(file).toBe(path.join(artifacts.folder(ATTEMPT), 'prompt.md'));
     expect(fs.readFileSync(file, 'utf8')).toBe('# Task\n');
     expect(fs.statSync(file).mode & 0o777).toBe(0o600);
   });
 
   test('is never written through a symlink', async () => {
     const target = world.write('target', 'mine');
-    const folder = path.dirname(world.write(path.join('attempt', 'manifest.json'), '{}'));
-    fs.symlinkSync(target, path.join(folder, 'prompt.md'));
-    expect(await code(() => writePrompt(folder, 'theirs'))).toBe('IO_ERROR');
+    const { artifacts } = world.session();
+    fs.mkdirSync(artifacts.folder(ATTEMPT), { recursive: true });
+    fs.symlinkSync(target, path.join(artifacts.folder(ATTEMPT), 'prompt.md'));
+    expect(await code(() => artifacts.writePrompt(ATTEMPT, 'theirs'))).toBe('IO_ERROR');
     expect(fs.readFileSync(target, 'utf8')).toBe('mine');
   });
 });

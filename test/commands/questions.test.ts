@@ -75,7 +75,7 @@ describe('a question', () => {
     await answer(world.call, { question: question_id, option: 'drop' });
     expect(world.json(...file)).toMatchObject({ status: 'answered' });
     const { run_id } = world.json(...file) as { run_id: string };
-    const log = await world.session().store.readLog({ log: 'notifications', runId: run_id });
+    const log = await world.session().eventLog.read({ log: 'notifications', runId: run_id });
     expect(log.map(({ type }) => type)).toEqual(['question_opened', 'question_settled']);
   });
 

@@ -1,30 +1,32 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { tailOf } from '../../src/engine/attempt/output.ts';
-import { logFile } from '../../src/store/file/attempt-files.ts';
+import type { AttemptArtifacts } from '../../src/store/port.ts';
+import { id, Tree } from '../support/store/tree.ts';
 
-let dir: string;
+const ATTEMPT = { taskId: 'build', attemptId: id(11) };
+
+let artifacts: AttemptArtifacts;
 beforeEach(() => {
-  dir = fs.mkdtempSync(path.join(os.tmpdir(), 'forge-output-'));
-  onTestFinished(() => fs.rmSync(dir, { recursive: true, force: true }));
-  fs.mkdirSync(path.join(dir, 'logs'));
+  artifacts = new Tree().artifacts;
+  artifacts.openLogs(ATTEMPT).close();
 });
 
-test('is empty where nothing was written', () => {
-  expect(tailOf(dir)).toEqual({ stdout: '', stderr: '' });
-  fs.rmSync(path.join(dir, 'logs'), { recursive: true });
-  expect(tailOf(dir)).toEqual({ stdout: '', stderr: '' });
+test('the tail of an attempt that has written nothing is empty', () => {
+  expect(tailOf(artifacts, ATTEMPT)).toEqual({ stdout: '', stderr: '' });
+  fs.rmSync(path.dirname(artifacts.logPath(ATTEMPT, 'stdout.log')), { recursive: true });
+  expect(tailOf(artifacts, ATTEMPT)).toEqual({ stdout: '', stderr: '' });
 });
 
-test('is each stream by itself, safe to show', () => {
-  fs.writeFileSync(logFile(dir, 'stdout'), 'out\r\n\u001b[31mred\u001b[0m\n');
-  fs.writeFileSync(logFile(dir, 'stderr'), '\u001b]0;title\u0007err');
-  expect(tailOf(dir)).toEqual({ stdout: 'out\nred\n', stderr: 'err' });
+test('the tail has each stream by itself, safe to show', () => {
+  fs.writeFileSync(artifacts.logPath(ATTEMPT, 'stdout.log'), 'out\r\n\u001b[31mred\u001b[0m\n');
+  fs.writeFileSync(artifacts.logPath(ATTEMPT, 'stderr.log'), '\u001b]0;title\u0007err');
+  expect(tailOf(artifacts, ATTEMPT)).toEqual({ stdout: 'out\nred\n', stderr: 'err' });
 });
 
-test('is the last 16 KiB of a long log', () => {
-  fs.writeFileSync(logFile(dir, 'stdout'), `${'a'.repeat(20_000)}${'b'.repeat(16 * 1024)}`);
-  expect(tailOf(dir).stdout).toBe('b'.repeat(16 * 1024));
+test('the tail of a long log is its last 16 KiB', () => {
+  const text = `${'a'.repeat(20_000)}${'b'.repeat(16 * 1024)}`;
+  fs.writeFileSync(artifacts.logPath(ATTEMPT, 'stdout.log'), text);
+  expect(tailOf(artifacts, ATTEMPT).stdout).toBe('b'.repeat(16 * 1024));
 });

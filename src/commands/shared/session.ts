@@ -10,7 +10,7 @@ import { BUILD } from '../../project/build.ts';
 import { requireProject } from '../../project/find-project.ts';
 import { loadSettings } from '../../project/settings-file.ts';
 import { Journal } from '../../store/journal.ts';
-import { openStore } from '../../store/open.ts';
+import { openStores } from '../../store/open.ts';
 import type { TrackerKeeper } from '../../trackers/sync.ts';
 
 /** How a verb is called: the outside, and what holds for every verb. */
@@ -48,7 +48,7 @@ export function openSession(call: Call, driver?: Driver): Session {
     paths,
     settings,
     cache,
-    store: openStore(paths, driver, cache),
+    ...openStores(paths, driver, cache),
     journal: new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes),
     now: ctx.now,
     newOp: () => newId(ctx),

@@ -11,7 +11,7 @@ export interface OutputTail {
   stdout: string;
   stderr: string;
   /** The log that it is the end of, within the attempt's `logs`. Left out: those of the worker itself. */
-  log?: string;
+  log?: `${string}.log`;
 }
 
 export type RunEvent =

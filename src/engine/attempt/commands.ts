@@ -8,11 +8,10 @@ import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import type { CheckResult } from '../../domain/verify/verification.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { readFrom } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
-import { closeLog, openVerifyLog, verifyLog } from '../../store/file/attempt-files.ts';
+import { type AttemptArtifacts, type AttemptRef, checkLog } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { type CommandFacts, commandEnvironment } from './environment.ts';
 import { stopLeftGroup } from './takeover.ts';
@@ -59,6 +58,15 @@ export class Commands {
   constructor(env: Env, whom: CommandsFor) {
     this.#env = env;
     this.#for = whom;
+  }
+
+  /** The attempt whose logs their output goes to. */
+  get attempt(): AttemptRef {
+    return this.#for;
+  }
+
+  get artifacts(): AttemptArtifacts {
+    return this.#env.artifacts;
   }
 
   /** Whether it was told to end before the end. */
@@ -135,8 +143,6 @@ export class Commands {
 
 export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'told' | 'timeoutMs' | 'note'> {
   command: VerifyCommand;
-  /** Of the attempt whose logs the output goes to. */
-  dir: string;
   /** Which check of the attempt it is, from 1. */
   index: number;
 }
@@ -144,14 +150,15 @@ export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'told' | 'tim
 /** Runs one command that checks a result. Null when it was stopped before its end. Throws what `note` throws, IO_ERROR. */
 export async function runCheck(commands: Commands, request: CheckRequest): Promise<CheckResult | null> {
   if (commands.stopped) return null;
-  const { command, dir, index, ...rest } = request;
-  const file = verifyLog(dir, index, command.name);
-  const log = openVerifyLog(file);
+  const { command, index, ...rest } = request;
+  const { artifacts, attempt } = commands;
+  const name = checkLog(index, command.name);
+  const log = artifacts.openLog(attempt, name);
   let end: CommandEnd | null;
   try {
-    end = await commands.run({ ...rest, shell: command.command, output: { stdout: log, stderr: log } });
+    end = await commands.run({ ...rest, shell: command.command, output: { stdout: log.fd, stderr: log.fd } });
   } finally {
-    closeLog(log);
+    log.close();
   }
   if (end === null) return null;
   return {
@@ -161,6 +168,6 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
     signal: end.signal,
     timed_out: end.timedOut,
     duration_ms: end.durationMs,
-    output_tail: end.spawnError ?? plainText(readFrom(file, -TAIL_BYTES).text),
+    output_tail: end.spawnError ?? plainText(artifacts.readLog(attempt, name, -TAIL_BYTES).text),
   };
 }

@@ -39,10 +39,10 @@ export async function notesOn(
 }
 
 /** What the attempts of a task have asked about. A log that can't be read says nothing. */
-async function checkedBy({ store }: Env, taskId: string): Promise<string[]> {
+async function checkedBy({ store, eventLog }: Env, taskId: string): Promise<string[]> {
   const checked: string[] = [];
   for (const { attempt_id: attemptId } of await store.listAttempts(taskId)) {
-    const events = await unlessInvalid(() => store.readLog({ log: 'events', taskId, attemptId }));
+    const events = await unlessInvalid(() => eventLog.read({ log: 'events', taskId, attemptId }));
     checked.push(...checkedIn(events ?? []));
   }
   return checked;

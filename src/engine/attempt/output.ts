@@ -1,15 +1,40 @@
-/** What workers wrote last, as error rules and people look at it. */
+/** What workers have written to their logs. */
 
 import type { OutputTail } from '../../domain/run/events.ts';
-import { readFrom } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
-import { logFile, type StreamName } from '../../store/file/attempt-files.ts';
+import { type AttemptArtifacts, type AttemptRef, STREAMS, type StreamName } from '../../store/port.ts';
 
 /** How much of each stream's end is looked at for error rules and shown after a failure, bytes. */
 const TAIL_BYTES = 16 * 1024;
 
 /** The end of both logs, made safe to show; empty where there are none. */
-export function tailOf(attemptDir: string): OutputTail {
-  const tail = (stream: StreamName) => plainText(readFrom(logFile(attemptDir, stream), -TAIL_BYTES).text);
+export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef): OutputTail {
+  const tail = (stream: StreamName) => plainText(artifacts.readLog(attempt, `${stream}.log`, -TAIL_BYTES).text);
   return { stdout: tail('stdout'), stderr: tail('stderr') };
+}
+
+/** Reads an attempt's logs, each time on from where it stopped before. */
+export class LogReader {
+  readonly #artifacts: AttemptArtifacts;
+  readonly #attempt: AttemptRef;
+  readonly #streams: readonly StreamName[];
+  readonly #offsets = new Map<StreamName, number>();
+
+  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef, streams: readonly StreamName[] = STREAMS) {
+    this.#artifacts = artifacts;
+    this.#attempt = attempt;
+    this.#streams = streams;
+  }
+
+  /** Hands over what has been written since, as it was written. */
+  drain(emit: (chunk: { stream: StreamName; text: string }) => void): void {
+    for (const stream of this.#streams) {
+      for (;;) {
+        const { text, next } = this.#artifacts.readLog(this.#attempt, `${stream}.log`, this.#offsets.get(stream) ?? 0);
+        this.#offsets.set(stream, next);
+        if (text === '') break;
+        emit({ stream, text });
+      }
+    }
+  }
 }

@@ -12,13 +12,12 @@ import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
 import { errorMessage, kindOf, unlessInvalid } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
-import { readCapped } from '../../lib/fs/read.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
-import { verifyLogName } from '../../store/file/attempt-files.ts';
+import { type AttemptRef, checkLog } from '../../store/port.ts';
 import { type Env, instantOf } from '../env.ts';
 import { insist } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
@@ -60,18 +59,12 @@ export interface FinishedAttempt {
   tail: OutputTail;
 }
 
-/** Where a worker may leave its verdict; what is kept is a copy. */
-export function verdictDraft(dir: string): string {
-  return `${dir}/verdict.draft.json`;
-}
-
 type StopReason = 'interrupt' | 'timeout' | 'lost';
 
 interface Started {
   claimId: string;
   attemptId: string;
   number: number;
-  dir: string;
   /** Null for an attempt of somebody who is gone: it has handed in its verdict, and all that is left is to verify it. */
   worker: GatedWorker | null;
   identity: WorkerIdentity | null;
@@ -91,7 +84,6 @@ export class RunningAttempt {
   readonly attemptId: string;
   readonly number: number;
   readonly pid: number | null;
-  readonly dir: string;
   /** Settles when the attempt is over and its end is committed. Rejects with IO_ERROR when that can't be written. */
   readonly finished: Promise<FinishedAttempt>;
   readonly #env: Env;
@@ -114,13 +106,16 @@ export class RunningAttempt {
     this.attemptId = started.attemptId;
     this.number = started.number;
     this.pid = started.identity?.pid ?? null;
-    this.dir = started.dir;
     this.finished = this.#live();
   }
 
   /** It goes on with what somebody who is gone handed in; nothing is started but what verifies it. */
   get resumed(): boolean {
     return this.#started.worker === null;
+  }
+
+  get #ref(): AttemptRef {
+    return { taskId: this.#request.task.id, attemptId: this.attemptId };
   }
 
   /** Milliseconds since the worker was started. */
@@ -159,7 +154,7 @@ export class RunningAttempt {
       const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
       clearTimeout(timeout);
       await this.#clearGroup();
-      const tail = tailOf(this.#started.dir);
+      const tail = tailOf(this.#env.artifacts, this.#ref);
       return { exit, tail, ...(await this.#end(exit, tail)), durationMs: this.ageMs };
     } finally {
       clearTimeout(timeout);
@@ -315,7 +310,7 @@ export class RunningAttempt {
     const twin = await unlessInvalid(() => this.#env.store.readVerified(this.#request.task.id, this.attemptId));
     const failed = firstFailed(twin?.commands ?? []);
     if (twin === null || failed === undefined) return { stdout: '', stderr: '' };
-    const log = verifyLogName(twin.commands.indexOf(failed) + 1, failed.name);
+    const log = checkLog(twin.commands.indexOf(failed) + 1, failed.name);
     return { stdout: plainText(failed.output_tail), stderr: '', log };
   }
 
@@ -335,9 +330,10 @@ export class RunningAttempt {
       };
       return { kind: 'failed', error: classifyError(end) };
     }
-    const file = verdictDraft(this.#started.dir);
+    const { artifacts } = this.#env;
     try {
-      return { kind: 'verdict', verdict: parseVerdict(readCapped(file, RECORD_MAX_BYTES), file), written: true };
+      const text = artifacts.readDraft(this.#ref, 'verdict', RECORD_MAX_BYTES);
+      return { kind: 'verdict', verdict: parseVerdict(text, artifacts.draftPath(this.#ref, 'verdict')), written: true };
     } catch (error) {
       if (errorCode(error) === 'ENOENT') {
         return CLEAN_EXIT;

@@ -26,12 +26,12 @@ import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
-import { closeLogs, openLogs, removeAttempt, writePrompt } from '../../store/file/attempt-files.ts';
+import type { AttemptRef } from '../../store/port.ts';
 import { type Env, instantOf, observerOf } from '../env.ts';
 import { commandEnvironment } from './environment.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
-import { RunningAttempt, type TaskRequest, verdictDraft } from './running-attempt.ts';
+import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
 import { hasWorktrees, type Place, placeFor } from './workspace.ts';
 
@@ -42,12 +42,10 @@ export interface AttemptRequest extends TaskRequest {
 }
 
 /** The ids of an attempt that is about to be made, and what its worker is told. */
-interface Draft {
+interface Draft extends AttemptRef {
   claimId: string;
-  attemptId: string;
   number: number;
   generation: number;
-  dir: string;
 }
 
 /**
@@ -121,15 +119,13 @@ export async function takeOverVerification(env: Env, request: TaskRequest): Prom
     throw error;
   }
   const { attempt_id: attemptId } = pending;
-  const dir = env.store.layout.attempt(task.id, attemptId);
   const number = record.state.attempt_count;
-  return new RunningAttempt(env, request, { claimId, attemptId, number, dir, worker: null, identity: null, record });
+  return new RunningAttempt(env, request, { claimId, attemptId, number, worker: null, identity: null, record });
 }
 
 function draftOf(env: Env, taskId: string, claimId: string, seen: TaskRecord, generation: number): Draft {
   const attemptId = newId(env.ctx);
-  const dir = env.store.ensureAttempt(taskId, attemptId);
-  return { claimId, attemptId, number: seen.state.attempt_count + 1, generation, dir };
+  return { claimId, taskId, attemptId, number: seen.state.attempt_count + 1, generation };
 }
 
 /** A claim that came to nothing is released, so that nobody has to wait for it to run out. */
@@ -192,7 +188,7 @@ async function launch(
   } catch (error) {
     worker?.abandon();
     // Nothing refers to this attempt, so it did not happen.
-    removeAttempt(draft.dir);
+    env.artifacts.discard(draft);
     throw error;
   }
 }
@@ -206,7 +202,7 @@ async function spawnWorker(
 ): Promise<GatedWorker> {
   const told = { record: seen, attemptNumber: draft.number, workspace: place };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
-  const logs = request.output === 'logs' ? openLogs(draft.dir) : null;
+  const logs = request.output === 'logs' ? env.artifacts.openLogs(draft) : null;
   const worker = spawnGated({
     ...request.command,
     cwd: place.path,
@@ -214,12 +210,12 @@ async function spawnWorker(
       taskId: request.task.id,
       claimId: draft.claimId,
       phase: 'implement',
-      attempt: { ...draft, runId: request.runId, promptFile: writePrompt(draft.dir, prompt) },
-      worker: { lastError: seen.state.last_error, verdictFile: verdictDraft(draft.dir) },
+      attempt: { ...draft, runId: request.runId, promptFile: env.artifacts.writePrompt(draft, prompt) },
+      worker: { lastError: seen.state.last_error, verdictFile: env.artifacts.draftPath(draft, 'verdict') },
     }),
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
   });
-  if (logs !== null) closeLogs(logs);
+  logs?.close();
   return worker;
 }
 

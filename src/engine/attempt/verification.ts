@@ -123,7 +123,6 @@ class Verification {
   readonly #env: Env;
   readonly #completion: Completion;
   readonly #handedIn: HandedIn;
-  readonly #dir: string;
   readonly #commands: Commands;
   /** Whether the twin is this one's, and not another's who was first. */
   wroteTwin = false;
@@ -133,7 +132,6 @@ class Verification {
     this.#completion = completion;
     this.#handedIn = given;
     const { taskId, task, attemptId } = completion;
-    this.#dir = env.store.layout.attempt(taskId, attemptId);
     this.#commands = new Commands(env, { taskId, task, attemptId, claimId: given.claimId });
   }
 
@@ -211,7 +209,6 @@ class Verification {
   #runOne(command: VerifyCommand, index: number, cwd: string): Promise<CheckResult | null> {
     return runCheck(this.#commands, {
       command,
-      dir: this.#dir,
       index,
       cwd,
       told: {},

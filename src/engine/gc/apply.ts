@@ -332,7 +332,7 @@ class Applier {
     try {
       const { origin } = await this.#env.store.read(task_id);
       if (origin === 'none') return;
-      await this.#env.store.append(
+      await this.#env.eventLog.append(
         { log: 'claim-history', taskId: task_id },
         { ts: isoTime(this.#env.now()), ...historyOf(row) },
       );

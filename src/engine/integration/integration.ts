@@ -20,7 +20,6 @@ import { isThere } from '../../git/worktree-files.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf, unlessInvalid } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
-import { removeAttempt } from '../../store/file/attempt-files.ts';
 import { Commands } from '../attempt/commands.ts';
 import { taskPolicy } from '../attempt/completion.ts';
 import { LeaseWatch } from '../attempt/lease-keeper.ts';
@@ -139,8 +138,6 @@ export interface Held {
   claimId: string;
   attemptId: string;
   generation: number;
-  /** Folder of the attempt. */
-  dir: string;
   record: TaskRecord;
   commands: Commands;
 }
@@ -218,7 +215,6 @@ async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promi
   const base = target.head === null ? null : (await baseOf(env, target.base)).sha;
   const claimId = newId(env.ctx);
   const attemptId = newId(env.ctx);
-  const dir = env.store.ensureAttempt(taskId, attemptId);
   const generation = seen.memo.generation + 1;
   const manifest = manifestOf(
     {
@@ -255,10 +251,10 @@ async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promi
       });
     });
     const commands = new Commands(env, { taskId, task: request.task, attemptId, claimId });
-    return { env, request, phase, target, base, claimId, attemptId, generation, dir, record, commands };
+    return { env, request, phase, target, base, claimId, attemptId, generation, record, commands };
   } catch (error) {
     // Nothing refers to this attempt, so it did not happen.
-    removeAttempt(dir);
+    env.artifacts.discard({ taskId, attemptId });
     throw error;
   }
 }

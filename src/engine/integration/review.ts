@@ -8,12 +8,11 @@ import { parseRecord } from '../../domain/task/parse-record.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
-import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
 import { isoTime } from '../../lib/time.ts';
 import { readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
-import { closeLogs, openLogs, writePrompt } from '../../store/file/attempt-files.ts';
+import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
 import { tailOf } from '../attempt/output.ts';
 import { orElse } from '../attempt/prompt.ts';
 import { doesItself, type Env } from '../env.ts';
@@ -103,16 +102,18 @@ type Answer = { review: Review } | { error: ClassifiedError };
 
 /** Runs the settings' command. Null when it was stopped; an error when it gave no answer. Throws NOT_READY without one. */
 async function askReviewer(held: Held): Promise<Answer | null> {
-  const { env, request, target, base, dir, commands } = held;
+  const { env, request, target, base, commands } = held;
+  const { artifacts } = env;
+  const attempt = { taskId: request.taskId, attemptId: held.attemptId };
   const { command, timeout_ms } = env.settings.review;
   if (command === null) {
     throw new ForgeError('NOT_READY', 'there is no review.command in .forge/settings.yaml', {
       hint: `Set one, or hand a review in: \`forge orchestrate review ${request.taskId} --file review.json\`.`,
     });
   }
-  const file = `${dir}/review.draft.json`;
-  const promptFile = writePrompt(dir, await gatherReviewPrompt(held));
-  const logs = openLogs(dir);
+  const file = artifacts.draftPath(attempt, 'review');
+  const promptFile = artifacts.writePrompt(attempt, await gatherReviewPrompt(held));
+  const logs = artifacts.openLogs(attempt);
   try {
     const end = await commands.run({
       shell: command,
@@ -130,20 +131,21 @@ async function askReviewer(held: Held): Promise<Answer | null> {
       },
     });
     if (end === null) return null;
-    if (end.code === 0 && !end.timedOut) return readReview(file);
-    const tail = tailOf(dir);
+    if (end.code === 0 && !end.timedOut) return readReview(artifacts, attempt);
+    const tail = tailOf(artifacts, attempt);
     const { code: exitCode, signal, spawnError, timedOut } = end;
     const { errors: rules } = env.settings;
     const outputTail = `${tail.stdout}\n${tail.stderr}`;
     return { error: classifyError({ exitCode, signal, spawnError, timedOut, outputTail, rules }) };
   } finally {
-    closeLogs(logs);
+    logs.close();
   }
 }
 
-function readReview(file: string): Answer {
+function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef): Answer {
   try {
-    return { review: parseReview(readCapped(file, REVIEW_MAX_BYTES), file) };
+    const text = artifacts.readDraft(attempt, 'review', REVIEW_MAX_BYTES);
+    return { review: parseReview(text, artifacts.draftPath(attempt, 'review')) };
   } catch (error) {
     const missing = errorCode(error) === 'ENOENT';
     const why = missing ? 'the reviewer left no review in the file that FORGE_REVIEW_FILE names' : errorMessage(error);

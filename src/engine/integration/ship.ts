@@ -138,7 +138,7 @@ interface MergeChecks {
 
 /** Runs what verifies the task on the result of the merge. Null when it was stopped. */
 async function verifyMerge(held: Held, merge_sha: string): Promise<MergeChecks | null> {
-  const { env, request, dir } = held;
+  const { env, request } = held;
   const commands = verifyCommands(env.settings.verify.commands, request.task?.verify ?? []);
   if (commands.length === 0) return { results: [], changed: null };
   return inScratch(env, { taskId: request.taskId, claimId: held.claimId, commit: merge_sha }, async (cwd) => {
@@ -146,7 +146,6 @@ async function verifyMerge(held: Held, merge_sha: string): Promise<MergeChecks |
     for (const command of commands) {
       const check = await runCheck(held.commands, {
         command,
-        dir,
         index: results.length + 1,
         cwd,
         told: { phase: 'ship' },

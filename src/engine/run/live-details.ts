@@ -9,9 +9,8 @@ import {
   type Standing,
 } from '../../domain/run/live-model.ts';
 import type { PhaseOfWork } from '../../domain/task/records.ts';
-import { readFrom } from '../../lib/fs/read.ts';
 import { lastLine } from '../../lib/text.ts';
-import { logFile, STREAMS, type StreamName } from '../../store/file/attempt-files.ts';
+import { type AttemptArtifacts, type AttemptRef, STREAMS, type StreamName } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
 /** How many of each list are looked up; a view shows no more. */
@@ -20,13 +19,13 @@ const LOOKED_UP = 12;
 const TAIL_BYTES = 4096;
 
 export class LiveLook {
-  readonly #env: Pick<Env, 'store' | 'paths'>;
+  readonly #env: Pick<Env, 'store' | 'artifacts'>;
   /** By attempt, and by question. What is not shown any more is forgotten. */
   #lines = new Map<string, LastLine>();
   #phases = new Map<string, Later<PhaseOfWork>>();
   #questions = new Map<string, Later<Question>>();
 
-  constructor(env: Pick<Env, 'store' | 'paths'>) {
+  constructor(env: Pick<Env, 'store' | 'artifacts'>) {
     this.#env = env;
   }
 
@@ -37,17 +36,18 @@ export class LiveLook {
     [this.#lines, this.#phases, this.#questions] = [new Map(), new Map(), new Map()];
     for (const run of model.running.slice(0, LOOKED_UP)) {
       if (run.attempt_id === null) continue;
-      run.line = kept(this.#lines, lines, run.attempt_id, () => new LastLine(this.#dir(run))).look();
+      run.line = kept(
+        this.#lines,
+        lines,
+        run.attempt_id,
+        () => new LastLine(this.#env.artifacts, attemptOf(run)),
+      ).look();
       run.phase = kept(this.#phases, phases, run.attempt_id, () => this.#phaseOf(run)).value;
     }
     for (const asked of model.asked.slice(0, LOOKED_UP)) {
       asked.question = kept(this.#questions, questions, asked.question_id, () => this.#questionOf(asked)).value;
     }
     return model;
-  }
-
-  #dir({ task_id, attempt_id }: LiveRun): string {
-    return this.#env.store.layout.attempt(task_id, attempt_id ?? '');
   }
 
   #phaseOf({ task_id, attempt_id }: LiveRun): Later<PhaseOfWork> {
@@ -58,6 +58,10 @@ export class LiveLook {
   #questionOf({ task_id, attempt_id, question_id }: LiveQuestion): Later<Question> {
     return new Later(this.#env.store.readQuestion(task_id, attempt_id, question_id));
   }
+}
+
+function attemptOf({ task_id, attempt_id }: LiveRun): AttemptRef {
+  return { taskId: task_id, attemptId: attempt_id ?? '' };
 }
 
 function kept<T>(now: Map<string, T>, before: ReadonlyMap<string, T>, key: string, make: () => T): T {
@@ -82,17 +86,19 @@ class Later<T> {
 
 /** The line that a worker wrote last, on whichever stream. */
 class LastLine {
-  readonly #dir: string;
+  readonly #artifacts: AttemptArtifacts;
+  readonly #attempt: AttemptRef;
   readonly #ends = new Map<StreamName, number>();
   #line = '';
 
-  constructor(attemptDir: string) {
-    this.#dir = attemptDir;
+  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef) {
+    this.#artifacts = artifacts;
+    this.#attempt = attempt;
   }
 
   look(): string {
     for (const stream of STREAMS) {
-      const { text, next } = readFrom(logFile(this.#dir, stream), -TAIL_BYTES);
+      const { text, next } = this.#artifacts.readLog(this.#attempt, `${stream}.log`, -TAIL_BYTES);
       if (next === (this.#ends.get(stream) ?? 0)) continue;
       this.#ends.set(stream, next);
       this.#line = lastLine(text) || this.#line;

@@ -22,7 +22,7 @@ import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/erro
 import { plainText } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import { LogReader } from '../../store/file/attempt-files.ts';
+import { LogReader } from '../attempt/output.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
@@ -345,7 +345,9 @@ export class RunLoop {
   /** What the worker wrote since the last look, for those who follow it. */
   #sayOutput(task_id: string, attempt: RunningAttempt): void {
     if (!this.#options.output) return;
-    const reader = this.#readers.get(attempt) ?? new LogReader(attempt.dir);
+    const reader =
+      this.#readers.get(attempt) ??
+      new LogReader(this.#env.artifacts, { taskId: task_id, attemptId: attempt.attemptId });
     this.#readers.set(attempt, reader);
     const attempt_id = attempt.attemptId;
     reader.drain(({ stream, text }) =>

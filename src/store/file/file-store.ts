@@ -1,7 +1,6 @@
-/** The state tree. This class is the only code that touches `.forge/orchestrator`. */
+/** Tasks, their documents and runs, as files of the state tree. */
 
 import fs from 'node:fs';
-import type { ProjectPaths } from '../../domain/project-paths.ts';
 import { type Answer, AnswerSchema, type Question, QuestionSchema } from '../../domain/question/records.ts';
 import { type Reviewed, ReviewedSchema, type Shipped, ShippedSchema } from '../../domain/review/reviews.ts';
 import {
@@ -17,39 +16,26 @@ import { type Verified, VerifiedSchema } from '../../domain/verify/verification.
 import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
-import { asIoError, errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
-import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
+import { refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
+import { asIoError, whileDoing } from '../../lib/fs/io-errors.ts';
 import type { Step } from '../../lib/fs/operations.ts';
-import { readCapped } from '../../lib/fs/read.ts';
 import { isTaskId, isUuid } from '../../lib/ids.ts';
 import {
   type AttemptFile,
   type EndedRun,
   type FolderRead,
-  type LogStream,
   type QuestionPlace,
   questionFile,
   type Snapshot,
   type TaskCommit,
   type TaskStore,
 } from '../port.ts';
-import { asText, makeFolder, readValid, refuseSymlink, syncDir } from './folders.ts';
-import { type Layout, layoutOf } from './layout.ts';
+import { asText, readValid } from './json-files.ts';
+import type { Layout } from './layout.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { SeenTree, TICK_MS } from './snapshot-cache.ts';
 import { commitTask, createFirst, createOnce, readTask, settleTask } from './task-files.ts';
-
-/** What the first changing command puts into `.forge/.gitignore`. */
-export const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.
-orchestrator/
-logs/
-worktrees/
-schema/
-scratch/
-`;
-
-/** Largest log that is read as a whole, bytes. */
-const LOG_MAX_BYTES = 16 * 1024 * 1024;
+import type { StateTree } from './tree.ts';
 
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
 function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
@@ -58,6 +44,7 @@ function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
 
 export class FileStore implements TaskStore {
   readonly layout: Layout;
+  readonly #tree: StateTree;
   readonly #driver: Driver;
   readonly #cache: Cache;
   #begun: SeenTree | null = null;
@@ -67,8 +54,9 @@ export class FileStore implements TaskStore {
    * `driver`: how file system calls are made; blocking ones suit a process that does one thing. `cache`: what earlier looks
    * at the whole tree have kept.
    */
-  constructor({ project }: Pick<ProjectPaths, 'project'>, driver: Driver = blocking, cache: Cache = NO_CACHE) {
-    this.layout = layoutOf(project);
+  constructor(tree: StateTree, driver: Driver = blocking, cache: Cache = NO_CACHE) {
+    this.#tree = tree;
+    this.layout = tree.layout;
     this.#driver = driver;
     this.#cache = cache;
   }
@@ -82,26 +70,11 @@ export class FileStore implements TaskStore {
   }
 
   async list(): Promise<string[]> {
-    return this.#folders(this.layout.tasks).filter(isTaskId).sort();
-  }
-
-  /** Real folders only: a symlink is never followed, whatever it points at. */
-  #folders(dir: string): string[] {
-    try {
-      refuseSymlink(this.layout.orchestrator);
-      refuseSymlink(dir);
-      return fs
-        .readdirSync(dir, { withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
-        .map((entry) => entry.name);
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return [];
-      throw asIoError(error, `reading ${dir}`);
-    }
+    return this.#tree.foldersIn(this.layout.tasks).filter(isTaskId).sort();
   }
 
   async read(taskId: string, { thorough = false } = {}): Promise<FolderRead> {
-    return readNow(this.#taskFolder(taskId), taskId, thorough);
+    return readNow(this.#tree.taskFolder(taskId), taskId, thorough);
   }
 
   /** A commit changes the time of the folder. Two within the same tick would not, so a time of just now matches nothing. */
@@ -114,43 +87,20 @@ export class FileStore implements TaskStore {
 
   async commit(taskId: string, change: { expected: number; op: string; record: TaskRecord }): Promise<TaskCommit> {
     if (change.expected === 0) this.ensureTree();
-    const dir = this.#taskFolder(taskId);
+    const dir = this.#tree.taskFolder(taskId);
     return this.#run(`changing task ${taskId}`, () => commitTask(dir, change));
   }
 
   async settle(taskId: string, op: string): Promise<void> {
-    const dir = this.#taskFolder(taskId);
+    const dir = this.#tree.taskFolder(taskId);
     await this.#run(`settling task ${taskId}`, () => settleTask(dir, op));
   }
 
-  #taskFolder(taskId: string): string {
-    const dir = this.layout.task(taskId);
-    this.#guard([this.layout.tasks, dir]);
-    return dir;
-  }
-
-  #attemptFolder(taskId: string, attemptId: string): string {
-    const dir = this.layout.attempt(taskId, attemptId);
-    this.#guard([this.#taskFolder(taskId), dir.slice(0, dir.lastIndexOf('/')), dir]);
-    return dir;
-  }
-
-  #runFolder(runId: string): string {
-    const dir = this.layout.run(runId);
-    this.#guard([this.layout.runs, dir]);
-    return dir;
-  }
-
-  /** No component below `.forge` may be a symlink: whoever planted one would choose where forge writes. */
-  #guard(components: readonly string[]): void {
-    whileDoing(`opening ${components.at(-1)}`, () => [this.layout.orchestrator, ...components].forEach(refuseSymlink));
-  }
-
   async createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean> {
-    const dir = this.ensureAttempt(taskId, attemptId);
+    const dir = this.#tree.ensureAttempt(taskId, attemptId);
     const path = `${dir}/${file}`;
     const folder = path.slice(0, path.lastIndexOf('/'));
-    if (folder !== dir) this.#mkdirs([folder]);
+    if (folder !== dir) this.#tree.make([folder]);
     const created = await this.#run(`writing ${file} of attempt ${attemptId}`, () =>
       file === 'manifest.json' ? createFirst(path, asText(value)) : createOnce(path, asText(value), op),
     );
@@ -159,32 +109,24 @@ export class FileStore implements TaskStore {
     return created;
   }
 
-  ensureAttempt(taskId: string, attemptId: string): string {
-    const dir = this.layout.attempt(taskId, attemptId);
-    this.ensureTree();
-    const task = this.#taskFolder(taskId);
-    for (const folder of [task, `${task}/attempts`, dir]) makeFolder(folder);
-    return dir;
-  }
-
   async readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null> {
-    return readValid(`${this.#attemptFolder(taskId, attemptId)}/manifest.json`, AttemptManifestSchema);
+    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/manifest.json`, AttemptManifestSchema);
   }
 
   async readVerdict(taskId: string, attemptId: string): Promise<Verdict | null> {
-    return readValid(`${this.#attemptFolder(taskId, attemptId)}/verdict.json`, VerdictSchema);
+    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/verdict.json`, VerdictSchema);
   }
 
   async readVerified(taskId: string, attemptId: string): Promise<Verified | null> {
-    return readValid(`${this.#attemptFolder(taskId, attemptId)}/verdict.verified.json`, VerifiedSchema);
+    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/verdict.verified.json`, VerifiedSchema);
   }
 
   async readReviewed(taskId: string, attemptId: string): Promise<Reviewed | null> {
-    return readValid(`${this.#attemptFolder(taskId, attemptId)}/review.json`, ReviewedSchema);
+    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/review.json`, ReviewedSchema);
   }
 
   async readShipped(taskId: string, attemptId: string): Promise<Shipped | null> {
-    return readValid(`${this.#attemptFolder(taskId, attemptId)}/ship.json`, ShippedSchema);
+    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/ship.json`, ShippedSchema);
   }
 
   async readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null> {
@@ -201,10 +143,11 @@ export class FileStore implements TaskStore {
 
   async listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]> {
     const found: { attemptId: string; question: Question }[] = [];
-    for (const attemptId of this.#folders(`${this.layout.task(taskId)}/attempts`)
+    for (const attemptId of this.#tree
+      .foldersIn(`${this.layout.task(taskId)}/attempts`)
       .filter(isUuid)
       .sort()) {
-      const names = fs.readdirSync(this.#attemptFolder(taskId, attemptId));
+      const names = fs.readdirSync(this.#tree.attemptFolder(taskId, attemptId));
       if (!names.includes('questions')) continue;
       const folder = this.#questionPath(taskId, attemptId, 'questions');
       for (const name of fs.readdirSync(folder).sort()) {
@@ -230,14 +173,15 @@ export class FileStore implements TaskStore {
   }
 
   #questionPath(taskId: string, attemptId: string, file: string): string {
-    const attempt = this.#attemptFolder(taskId, attemptId);
+    const attempt = this.#tree.attemptFolder(taskId, attemptId);
     const path = `${attempt}/${file}`;
-    this.#guard([`${attempt}/${file.replace(/\/.*/, '')}`, path]);
+    this.#tree.guard([`${attempt}/${file.replace(/\/.*/, '')}`, path]);
     return path;
   }
 
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
-    const ids = this.#folders(`${this.layout.task(taskId)}/attempts`)
+    const ids = this.#tree
+      .foldersIn(`${this.layout.task(taskId)}/attempts`)
       .filter(isUuid)
       .sort();
     const manifests: AttemptManifest[] = [];
@@ -248,36 +192,10 @@ export class FileStore implements TaskStore {
     return manifests;
   }
 
-  async readLog(stream: LogStream): Promise<Record<string, unknown>[]> {
-    const path = this.#logPath(stream);
-    try {
-      return readLines(readCapped(path, LOG_MAX_BYTES));
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return [];
-      throw asIoError(error, `reading ${path}`);
-    }
-  }
-
-  async append(stream: LogStream, entry: object): Promise<void> {
-    const path = this.#logPath(stream);
-    whileDoing(`appending to ${path}`, () => appendLines(path, [entry]));
-  }
-
-  #logPath(stream: LogStream): string {
-    switch (stream.log) {
-      case 'claim-history':
-        return `${this.#taskFolder(stream.taskId)}/claim-history.jsonl`;
-      case 'events':
-        return `${this.#attemptFolder(stream.taskId, stream.attemptId)}/events.jsonl`;
-      case 'notifications':
-        return `${this.#runFolder(stream.runId)}/notifications.jsonl`;
-    }
-  }
-
   async createRun(manifest: RunManifest, op: string): Promise<void> {
     this.ensureTree();
-    const dir = this.#runFolder(manifest.run_id);
-    this.#mkdirs([dir]);
+    const dir = this.#tree.runFolder(manifest.run_id);
+    this.#tree.make([dir]);
     const created = await this.#run(`opening run ${manifest.run_id}`, () =>
       createOnce(`${dir}/manifest.json`, asText(manifest), op),
     );
@@ -285,11 +203,11 @@ export class FileStore implements TaskStore {
   }
 
   async discardRun(runId: string): Promise<void> {
-    fs.rmSync(this.#runFolder(runId), { recursive: true, force: true });
+    fs.rmSync(this.#tree.runFolder(runId), { recursive: true, force: true });
   }
 
   async readRun(runId: string): Promise<RunManifest | null> {
-    return readValid(`${this.#runFolder(runId)}/manifest.json`, RunManifestSchema);
+    return readValid(`${this.#tree.runFolder(runId)}/manifest.json`, RunManifestSchema);
   }
 
   async endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null> {
@@ -312,7 +230,7 @@ export class FileStore implements TaskStore {
 
   async listRuns(): Promise<RunManifest[]> {
     const runs: RunManifest[] = [];
-    for (const id of this.#folders(this.layout.runs).filter(isUuid).sort()) {
+    for (const id of this.#tree.foldersIn(this.layout.runs).filter(isUuid).sort()) {
       const manifest = await unlessInvalid(() => this.readRun(id));
       if (manifest !== null) runs.push(manifest);
     }
@@ -334,27 +252,7 @@ export class FileStore implements TaskStore {
     return { tasks, runs, seen };
   }
 
-  /** Makes the folders of the tree; the first changing command of a project does it. Throws IO_ERROR. */
   ensureTree(): void {
-    const { forge, orchestrator, tasks, runs } = this.layout;
-    // A tree that was copied from elsewhere may come without its .gitignore.
-    if ([tasks, runs, `${forge}/.gitignore`].every((path) => fs.existsSync(path))) return;
-    this.#mkdirs([forge]);
-    try {
-      const file = `${forge}/.gitignore`;
-      // Whoever was killed between making the file and writing it has left it empty.
-      if (fs.lstatSync(file, { throwIfNoEntry: false })?.size === 0) fs.rmSync(file, { force: true });
-      fs.writeFileSync(file, GITIGNORE, { flag: 'wx', mode: 0o600 });
-    } catch (error) {
-      if (errorCode(error) !== 'EEXIST') throw asIoError(error, `writing ${forge}/.gitignore`);
-    }
-    this.#mkdirs([orchestrator, tasks, runs]);
-  }
-
-  /** Makes each folder that is missing, and its name durable in its parent. */
-  #mkdirs(dirs: readonly string[]): void {
-    for (const dir of dirs) {
-      if (makeFolder(dir)) syncDir(dir.slice(0, dir.lastIndexOf('/')));
-    }
+    this.#tree.ensure();
   }
 }

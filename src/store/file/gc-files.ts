@@ -7,12 +7,12 @@ import { parseRecord } from '../../domain/task/parse-record.ts';
 import { type Lease, LeaseSchema, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
+import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { isUuid, requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { FolderRead, GcArtifacts } from '../port.ts';
-import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from './folders.ts';
 import type { Layout } from './layout.ts';
 
 /** What most looks are answered with is that there is nothing. */

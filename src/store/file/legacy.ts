@@ -1,8 +1,8 @@
 /** The layout of the first version: questions and answers right below `.forge`. gc moves them out of the way, whole. */
 
 import fs from 'node:fs';
+import { entriesIn, makeFolder, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
-import { entriesIn, makeFolder, syncDir } from './folders.ts';
 import type { Layout } from './layout.ts';
 
 /** Paths as seen from the project. */

@@ -16,7 +16,7 @@ describe('the two drivers', () => {
   test('do the same to the disk', async () => {
     const contents = async (driver: typeof blocking) => {
       const own = new Tree();
-      const store = new FileStore(own.layout, driver);
+      const store = new FileStore(own.folders, driver);
       const results: unknown[] = [];
       for (let version = 0; version < 3; version++) {
         const change = { expected: version, op: `op-${version}`, record: held('build', version + 1) };
@@ -29,7 +29,7 @@ describe('the two drivers', () => {
       results.push(await store.read('build', { thorough: true }));
       results.push(
         await refusal(() =>
-          new FileStore(own.layout, driver).commit('build', { expected: 3, op: 'a/b', record: held('build') }),
+          new FileStore(own.folders, driver).commit('build', { expected: 3, op: 'a/b', record: held('build') }),
         ),
       );
       const files: Record<string, string> = {};
@@ -48,7 +48,7 @@ describe('many at once', () => {
   test('committing on the same version: one wins each time, and nothing is lost', async () => {
     const WRITERS = 6;
     const EACH = 20;
-    const stores = Array.from({ length: WRITERS }, () => new FileStore(tree.layout, yielding));
+    const stores = Array.from({ length: WRITERS }, () => new FileStore(tree.folders, yielding));
     const counts = await Promise.all(
       stores.map(async (store, who) => {
         let conflicts = 0;
@@ -76,7 +76,7 @@ describe('many at once', () => {
 
   test('adopting one hand-written tree: one of them makes the first version', async () => {
     tree.write(tree.at('build', 'state.json'), { version: 1, task_id: 'build', state: 'unclaimed' });
-    const stores = Array.from({ length: 5 }, () => new FileStore(tree.layout, yielding));
+    const stores = Array.from({ length: 5 }, () => new FileStore(tree.folders, yielding));
     const results = await Promise.all(
       stores.map(async (store, who) => {
         const read = await store.read('build', { thorough: true });

@@ -23,7 +23,7 @@ describe('files of an attempt', () => {
 
   test('created by many at once are one of theirs, whole', async () => {
     const values = Array.from({ length: 8 }, (_, i) => ({ ...verdict, summary: `by ${i}`.repeat(500) }));
-    const stores = values.map(() => new FileStore(tree.layout, yielding));
+    const stores = values.map(() => new FileStore(tree.folders, yielding));
     const made = await Promise.all(
       values.map((value, i) => stores[i]?.createOnce('build', id(11), 'verdict.json', value, `w${i}`)),
     );
@@ -104,29 +104,28 @@ describe('runs', () => {
 describe('logs', () => {
   test('give back what was appended, oldest first', async () => {
     const stream = { log: 'claim-history', taskId: 'build' } as const;
-    expect(await tree.store.readLog(stream)).toEqual([]);
+    expect(await tree.eventLog.read(stream)).toEqual([]);
     fs.mkdirSync(tree.at('build'), { recursive: true });
-    await tree.store.append(stream, { event: 'acquired', generation: 1 });
-    await tree.store.append(stream, { event: 'released', generation: 1 });
-    expect(await tree.store.readLog(stream)).toEqual([
+    await tree.eventLog.append(stream, { event: 'acquired', generation: 1 });
+    await tree.eventLog.append(stream, { event: 'released', generation: 1 });
+    expect(await tree.eventLog.read(stream)).toEqual([
       { event: 'acquired', generation: 1 },
       { event: 'released', generation: 1 },
     ]);
   });
 
   test('of attempts and runs are where their owners are', async () => {
-    tree.store.ensureAttempt('build', id(11));
-    await tree.store.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
+    await tree.eventLog.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
     await tree.store.createRun(runManifest(id(101)), tree.op());
-    await tree.store.append({ log: 'notifications', runId: id(101) }, { type: 'done' });
+    await tree.eventLog.append({ log: 'notifications', runId: id(101) }, { type: 'done' });
     expect(tree.has(tree.at('build', 'attempts', id(11), 'events.jsonl'))).toBe(true);
     expect(tree.has(`${tree.layout.run(id(101))}/notifications.jsonl`)).toBe(true);
   });
 
   test('that can not be written or read say so', async () => {
     const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
-    expect(await refusal(() => tree.store.append(stream, {}))).toBe('IO_ERROR');
     fs.mkdirSync(tree.at('build', 'attempts', id(11), 'events.jsonl'), { recursive: true });
-    expect(await refusal(() => tree.store.readLog(stream))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.eventLog.append(stream, {}))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.eventLog.read(stream))).toBe('IO_ERROR');
   });
 });

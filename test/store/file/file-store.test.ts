@@ -6,6 +6,7 @@ import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
 import { RETENTION } from '../../../src/store/file/protocol.ts';
+import { StateTree } from '../../../src/store/file/tree.ts';
 import { emptyFolder, held, id, record, refusal, runManifest, T0, Tree } from '../../support/store/tree.ts';
 
 let tree: Tree;
@@ -211,9 +212,9 @@ describe('the tree', () => {
     try {
       await tree.commit('build', held('build'));
       await tree.store.createOnce('build', id(11), 'manifest.json', { version: 1 }, tree.op());
-      await tree.store.append({ log: 'claim-history', taskId: 'build' }, { event: 'acquired' });
+      await tree.eventLog.append({ log: 'claim-history', taskId: 'build' }, { event: 'acquired' });
       await tree.store.createRun(runManifest(id(100)), tree.op());
-      await tree.store.append({ log: 'notifications', runId: id(100) }, { type: 'note' });
+      await tree.eventLog.append({ log: 'notifications', runId: id(100) }, { type: 'note' });
     } finally {
       process.umask(umask);
     }
@@ -310,7 +311,7 @@ describe('a file system that refuses', () => {
   test('is told as IO_ERROR with what was being done, and what to do', async () => {
     const folder = emptyFolder();
     fs.writeFileSync(path.join(folder, '.forge'), 'a file');
-    const store = new FileStore({ ...tree.layout, ...layoutUnder(folder) });
+    const store = new FileStore(new StateTree({ ...tree.layout, ...layoutUnder(folder) }));
     let thrown: unknown;
     try {
       await store.commit('build', { expected: 0, op: 'x', record: record('build') });

@@ -9,10 +9,9 @@ import { appendLines, readLines } from '../../../src/lib/fs/json-lines.ts';
 import { advised } from '../../../src/lib/fs/locks.ts';
 import { readFrom } from '../../../src/lib/fs/read.ts';
 import { isoTime } from '../../../src/lib/time.ts';
-import { closeLogs, logFile, openLogs, removeAttempt } from '../../../src/store/file/attempt-files.ts';
 import { Journal, type JournalEntry } from '../../../src/store/journal.ts';
 import fc from '../../support/properties.ts';
-import { emptyFolder, refusal, T0, Tree } from '../../support/store/tree.ts';
+import { emptyFolder, id, refusal, T0, Tree } from '../../support/store/tree.ts';
 
 describe('lines', () => {
   const file = () => path.join(emptyFolder(), 'log.jsonl');
@@ -186,19 +185,20 @@ describe('work under an advisory lock', () => {
 
 describe('the logs of a worker', () => {
   test('are made once, private, and written through what is handed out', async () => {
-    const dir = emptyFolder();
-    const logs = openLogs(dir);
+    const { artifacts } = new Tree();
+    const attempt = { taskId: 'build', attemptId: id(11) };
+    const logs = artifacts.openLogs(attempt);
     fs.writeSync(logs.stdout, 'out');
     fs.writeSync(logs.stderr, 'err');
-    closeLogs(logs);
-    expect(readFrom(logFile(dir, 'stdout'), 0)).toEqual({ text: 'out', next: 3 });
-    expect(readFrom(logFile(dir, 'stderr'), 0)).toEqual({ text: 'err', next: 3 });
-    expect(fs.statSync(logFile(dir, 'stdout')).mode & 0o777).toBe(0o600);
+    logs.close();
+    expect(artifacts.readLog(attempt, 'stdout.log', 0)).toEqual({ text: 'out', next: 3 });
+    expect(artifacts.readLog(attempt, 'stderr.log', 0)).toEqual({ text: 'err', next: 3 });
+    expect(fs.statSync(artifacts.logPath(attempt, 'stdout.log')).mode & 0o777).toBe(0o600);
     expect(() => fs.writeSync(logs.stdout, 'x')).toThrow('EBADF');
-    expect(await refusal(() => openLogs(dir))).toBe('IO_ERROR');
-    removeAttempt(dir);
-    expect(fs.existsSync(dir)).toBe(false);
-    removeAttempt(dir);
+    expect(await refusal(() => artifacts.openLogs(attempt))).toBe('IO_ERROR');
+    artifacts.discard(attempt);
+    expect(fs.existsSync(artifacts.folder(attempt))).toBe(false);
+    artifacts.discard(attempt);
   });
 
   const written = (content: string | Buffer) => {

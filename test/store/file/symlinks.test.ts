@@ -49,8 +49,11 @@ const ON_TASKS: [what: string, request: Request][] = [
   ['a file of an attempt', ({ store }) => store.createOnce('build', id(12), 'manifest.json', {}, 'x')],
   ['the manifest of an attempt', ({ store }) => store.readManifest('build', id(11))],
   ['a verdict', ({ store }) => store.readVerdict('build', id(11))],
-  ['a log', ({ store }) => store.readLog({ log: 'claim-history', taskId: 'build' })],
-  ['a line of a log', ({ store }) => store.append({ log: 'claim-history', taskId: 'build' }, { event: 'acquired' })],
+  ['a log', ({ eventLog }) => eventLog.read({ log: 'claim-history', taskId: 'build' })],
+  [
+    'a line of a log',
+    ({ eventLog }) => eventLog.append({ log: 'claim-history', taskId: 'build' }, { event: 'acquired' }),
+  ],
 ];
 
 const ON_RUNS: [what: string, request: Request][] = [
@@ -58,7 +61,10 @@ const ON_RUNS: [what: string, request: Request][] = [
   ['reading a run', ({ store }) => store.readRun(id(100))],
   ['ending a run', ({ store }) => store.endRun(id(100), isoTime(T0), 'x')],
   ['taking a run back', ({ store }) => store.discardRun(id(100))],
-  ['a line of a log of a run', ({ store }) => store.append({ log: 'notifications', runId: id(100) }, { type: 'done' })],
+  [
+    'a line of a log of a run',
+    ({ eventLog }) => eventLog.append({ log: 'notifications', runId: id(100) }, { type: 'done' }),
+  ],
 ];
 
 const ON_ALL: [what: string, request: Request][] = [
@@ -131,7 +137,7 @@ describe('a symlink in place of an attempt', () => {
     moveOut(place());
     const before = contents(outside);
     expect(await refusal(() => tree.store.createOnce('build', id(11), 'verdict.json', {}, 'x'))).toBe('IO_ERROR');
-    expect(await refusal(() => tree.store.ensureAttempt('build', id(11)))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.folders.ensureAttempt('build', id(11)))).toBe('IO_ERROR');
     expect(contents(outside)).toEqual(before);
   });
 
@@ -143,7 +149,7 @@ describe('a symlink in place of an attempt', () => {
     const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
     expect(await refusal(() => tree.store.readManifest('build', id(11)))).toBe('IO_ERROR');
     expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('IO_ERROR');
-    expect(await refusal(() => tree.store.readLog(stream))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.eventLog.read(stream))).toBe('IO_ERROR');
   });
 });
 
@@ -158,11 +164,11 @@ describe('a symlink in place of a file', () => {
 
   test('a log is neither read nor written', async () => {
     const stream = { log: 'claim-history', taskId: 'build' } as const;
-    await tree.store.append(stream, { event: 'acquired' });
+    await tree.eventLog.append(stream, { event: 'acquired' });
     const target = moveOut(tree.at('build', 'claim-history.jsonl'));
     const text = fs.readFileSync(target, 'utf8');
-    expect(await refusal(() => tree.store.append(stream, { event: 'released' }))).toBe('IO_ERROR');
-    expect(await refusal(() => tree.store.readLog(stream))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.eventLog.append(stream, { event: 'released' }))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.eventLog.read(stream))).toBe('IO_ERROR');
     expect(fs.readFileSync(target, 'utf8')).toBe(text);
   });
 

@@ -7,8 +7,11 @@ import { onTestFinished } from 'vitest';
 import { freshRecord, type RunManifest, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
+import { FileArtifacts } from '../../../src/store/file/artifacts.ts';
+import { FileEventLog } from '../../../src/store/file/event-log.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
 import { type Layout, layoutOf } from '../../../src/store/file/layout.ts';
+import { StateTree } from '../../../src/store/file/tree.ts';
 import type { TaskCommit } from '../../../src/store/port.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00.000Z');
@@ -27,7 +30,10 @@ export function emptyFolder(): string {
 
 export class Tree {
   readonly layout: Layout = layoutOf(emptyFolder());
-  readonly store = new FileStore(this.layout);
+  readonly folders = new StateTree(this.layout);
+  readonly store = new FileStore(this.folders);
+  readonly eventLog = new FileEventLog(this.folders);
+  readonly artifacts = new FileArtifacts(this.folders);
   #ops = 0;
 
   /** Absolute path of something in a task's folder. */

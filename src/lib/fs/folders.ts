@@ -1,12 +1,7 @@
-/** Folders and small files of the tree, by Node's own calls: what the commit protocol has no part in. */
+/** Folders: made, listed and synced by Node's own calls, and never through a symlink. */
 
 import fs from 'node:fs';
-import { parseRecord } from '../../domain/task/parse-record.ts';
-import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
-import { ForgeError } from '../../lib/errors.ts';
-import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
-import { readCapped } from '../../lib/fs/read.ts';
-import { parseJson } from '../../lib/json.ts';
+import { asIoError, errorCode } from './io-errors.ts';
 
 /** False when it is there already. */
 export function makeFolder(dir: string): boolean {
@@ -18,10 +13,6 @@ export function makeFolder(dir: string): boolean {
     refuseSymlink(dir);
     return false;
   }
-}
-
-export function asText(value: object): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 export function syncDir(dir: string): void {
@@ -54,17 +45,4 @@ export function isRealEntry(path: string): boolean {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isSymbolicLink() !== true) return stat !== undefined;
   throw asIoError(Object.assign(new Error(`ELOOP: ${path} is a symlink`), { code: 'ELOOP' }), `opening ${path}`);
-}
-
-export function readValid<T>(file: string, schema: Parameters<typeof parseRecord<T>>[0]): T | null {
-  let text: string;
-  try {
-    text = readCapped(file, RECORD_MAX_BYTES);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    throw asIoError(error, `reading ${file}`);
-  }
-  const parsed = parseRecord(schema, parseJson(text) ?? null);
-  if (parsed.ok) return parsed.value;
-  throw new ForgeError('SCHEMA_INVALID', `${file}: ${parsed.why}`);
 }
