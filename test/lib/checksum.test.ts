@@ -10,11 +10,11 @@ describe('crc32', () => {
     ['123456789', 'cbf43926'],
     ['a', 'e8b7be43'],
     ['The quick brown fox jumps over the lazy dog', '414fa339'],
-  ])('of %j is %s', (text, sum) => {
+  ])('crc32 of %j is %s', (text, sum) => {
     expect(crc32(text)).toBe(sum);
   });
 
-  test('is that of zlib over the UTF-8 form', () => {
+  test("crc32 equals zlib's checksum of the UTF-8 form", () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
         expect(crc32(text)).toBe(zlibCrc32(Buffer.from(text, 'utf8')).toString(16).padStart(8, '0'));
@@ -22,7 +22,7 @@ describe('crc32', () => {
     );
   });
 
-  test('tells a text from the same with any one byte changed or cut off', () => {
+  test('crc32 changes when any one byte is changed or cut off', () => {
     const text = '{"format":1,"n":1,"state":{"state":"running"}}';
     for (let at = 0; at < text.length; at++) {
       expect(crc32(text.slice(0, at))).not.toBe(crc32(text));

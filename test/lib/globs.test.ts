@@ -5,7 +5,7 @@ import fc from '../support/properties.ts';
 
 const meet = (...globs: string[]) => commonPath(globs.map(globOf));
 
-describe('a glob means', () => {
+describe('globs', () => {
   const cases: [glob: string, means: string[], not: string[]][] = [
     ['package.json', ['package.json'], ['a/package.json', 'package.jsonx', 'packageXjson', 'package.json/a']],
     ['.github', ['.github', '.github/a.yml'], ['.githubs']],
@@ -42,14 +42,14 @@ describe('a glob means', () => {
     ['}]', ['}]'], []],
     ['ä/💧*', ['ä/💧x'], ['a/x']],
   ];
-  test.each(cases)('%s', (glob, means, not) => {
+  test.each(cases)('glob %s matches the paths it should and no others', (glob, means, not) => {
     expect(globFault(glob)).toBeNull();
     expect(means.filter((path) => !matches(globOf(glob), path))).toEqual([]);
     expect(not.filter((path) => matches(globOf(glob), path))).toEqual([]);
   });
 });
 
-describe('a fault is told', () => {
+describe('glob faults', () => {
   const cases: [glob: string, message: string, suggestion?: string][] = [
     ['', 'is empty'],
     ['  ', 'is empty'],
@@ -83,20 +83,20 @@ describe('a fault is told', () => {
     ['{a,b}'.repeat(30), 'has braces that come to more than 1000 characters'],
     ['a'.repeat(GLOB_MAX_CHARS + 1), 'has more than 200 characters'],
   ];
-  test.each(cases)('%j', (glob, message, suggestion) => {
+  test.each(cases)('glob %j is refused with the reason', (glob, message, suggestion) => {
     const fault = globFault(glob);
     expect(fault?.message).toBe(message);
     if (suggestion !== undefined) expect(fault?.suggestion).toBe(suggestion);
   });
 
-  test('only beyond the limits', () => {
+  test('a glob is refused only beyond the limits of length and expansion', () => {
     expect(globFault('a'.repeat(GLOB_MAX_CHARS))).toBeNull();
     const plain = readGlob('{a,b}'.repeat(6));
     expect(plain).toHaveLength(2 ** 6);
     expect(plain.length * 7).toBeLessThanOrEqual(GLOB_MAX_EXPANDED);
   });
 
-  test('and nothing else is: any text has a fault or is read', () => {
+  test('every text is either a valid glob or has a reported fault', () => {
     const odd = fc.string({ unit: fc.constantFrom(...'ab./*?[]{}!-,\\^( ') });
     fc.assert(
       fc.property(odd, (text) => {
@@ -108,7 +108,7 @@ describe('a fault is told', () => {
   });
 });
 
-describe('several globs have in common', () => {
+describe('commonPath', () => {
   const cases: [globs: string[], path: string | null][] = [
     [['src/**', 'src/api'], 'src/api'],
     [['src/api/**', 'src/*/x.ts'], 'src/api/x.ts'],
@@ -133,12 +133,12 @@ describe('several globs have in common', () => {
     [['*.json', 'package*', '**'], 'package.json'],
     [['src/**', 'src/**', 'package.json'], null],
   ];
-  test.each(cases)('%j: %j', (globs, path) => {
+  test.each(cases)('the shortest path that globs %j have in common is %j', (globs, path) => {
     expect(meet(...globs)).toBe(path);
     expect(meet(...globs.toReversed())).toBe(path);
   });
 
-  test('a folder has what is in it, whatever characters its name has', () => {
+  test("a folder's glob matches what is in it, whatever characters its name has", () => {
     expect(commonPath([globOfFolder('a/[b]*'), globOf('a/**')])).toBe('a/[b]*/a');
     expect(commonPath([globOfFolder('a/[b]*'), globOf('a/bc/d')])).toBeNull();
     expect(commonPath([globOfFolder('a.b'), globOf('a.b')])).toBeNull();
@@ -200,13 +200,13 @@ const inEnumeration = (globs: readonly string[]) => {
   return PATHS.filter((path) => expressions.every((expression) => expression.test(path)));
 };
 
-describe('of all paths over a few letters', () => {
-  test('there are some', () => {
+describe('globs compared with all paths over a small alphabet', () => {
+  test('the sample of paths is not empty', () => {
     expect(PATHS).toEqual(expect.arrayContaining(['a', 'a/b', 'a/b/c', '..a', 'a/.b']));
     expect(PATHS.filter((path) => /^\/|\/$|\/\/|^\.\.?$/.test(path))).toEqual([]);
   });
 
-  test('a glob matches those that the dialect says', () => {
+  test('a glob matches the paths that the dialect defines', () => {
     fc.assert(
       fc.property(glob, (text) => {
         const read = globOf(text);
@@ -216,7 +216,7 @@ describe('of all paths over a few letters', () => {
     );
   });
 
-  test.each([2, 3])('%i globs have a path in common exactly when there is one, and it is the shortest', (count) => {
+  test.each([2, 3])('%i globs have a path in common exactly when one exists, and it is the shortest', (count) => {
     let met = 0;
     fc.assert(
       fc.property(fc.array(glob, { minLength: count, maxLength: count }), (globs) => {
@@ -236,7 +236,7 @@ describe('of all paths over a few letters', () => {
     expect(met).toBeLessThan(1400);
   });
 
-  test('having something in common is mutual, and every glob has something in common with itself that matches it', () => {
+  test('globs overlap symmetrically, and every glob that matches a path overlaps with itself', () => {
     fc.assert(
       fc.property(glob, glob, (a, b) => {
         expect(meet(a, b)?.length).toBe(meet(b, a)?.length);
@@ -250,14 +250,14 @@ describe('of all paths over a few letters', () => {
   });
 });
 
-describe('globs made to be slow', () => {
+describe('pathological globs', () => {
   const stars = (end: string) => `${'*a'.repeat((GLOB_MAX_CHARS - 2) / 2)}${end}`;
   test.each([
     [[stars('b'), stars('c')]],
     [[`${stars('b')}?`, `**/${'?'.repeat(150)}c?`]],
     [[`${'*/'.repeat(60)}**/*a`, `${'**/'.repeat(60)}*b`]],
     [['{*a,*b}{*a,*b}{*a,*b}{*a,*b}{*a,*b}{*a,*b}c', '{*a,*b}{*a,*b}{*a,*b}{*a,*b}{*a,*b}{*a,*b}d']],
-  ])('have no path in common, and are done with: %j', (globs) => {
+  ])('pathological globs without a common path are decided quickly: %j', (globs) => {
     expect(meet(...globs)).toBeNull();
   });
 });

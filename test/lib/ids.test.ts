@@ -8,7 +8,7 @@ import fc from '../support/properties.ts';
 const UUID = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
 
 describe('task ids', () => {
-  test.each(['a', '7', 'build', 'Build.web_2-a', 'a'.repeat(64), 'a..b', 'x-'])('%j is one', (id) => {
+  test.each(['a', '7', 'build', 'Build.web_2-a', 'a'.repeat(64), 'a..b', 'x-'])('%j is a valid task id', (id) => {
     expect(isTaskId(id)).toBe(true);
     expect(requireTaskId(id)).toBe(id);
   });
@@ -30,7 +30,7 @@ describe('task ids', () => {
     'é',
     'a'.repeat(65),
     '$HOME',
-  ])('%j is none', (id) => {
+  ])('%j is not a valid task id', (id) => {
     expect(isTaskId(id)).toBe(false);
     expect(refusal(() => requireTaskId(id))).toBe('INVALID_ID');
   });
@@ -41,7 +41,7 @@ describe('task ids', () => {
     )
     .map((letters) => letters.join(''));
 
-  test('whatever is one is a single name that stays in its folder', () => {
+  test('a valid task id is a single file name that stays in its folder', () => {
     fc.assert(
       fc.property(nearId, (text) => {
         if (!isTaskId(text)) return;
@@ -53,13 +53,13 @@ describe('task ids', () => {
     );
   });
 
-  test('a refusal shows control characters instead of printing them', () => {
+  test('the refusal of a task id shows control characters escaped', () => {
     expect(() => requireTaskId('a\u001b[31m')).toThrow('"a\\u001b[31m" is not a task id');
   });
 });
 
 describe('UUIDs', () => {
-  test('are read in any case, and written in lower case', () => {
+  test('requireUuid reads UUIDs in any case and returns lower case', () => {
     expect(requireUuid(UUID.toUpperCase(), '--claim')).toBe(UUID);
     expect(isUuid(UUID)).toBe(true);
     expect(isUuid(UUID.toUpperCase())).toBe(false);
@@ -74,11 +74,11 @@ describe('UUIDs', () => {
     UUID.replaceAll('-', ''),
     `../${UUID}`,
     UUID.replace('0', 'g'),
-  ])('%j is none', (id) => {
+  ])('%j is not a UUID', (id) => {
     expect(refusal(() => requireUuid(id, '--claim'))).toBe('INVALID_ID');
   });
 
-  test('a refusal says what it was meant for', () => {
+  test('the refusal of a UUID names the kind of id', () => {
     let thrown: unknown;
     try {
       requireUuid('1', '--attempt');
@@ -91,7 +91,7 @@ describe('UUIDs', () => {
 });
 
 describe('uuidv7', () => {
-  test('is the example of RFC 9562, appendix A.6', () => {
+  test('uuidv7 reproduces the example of RFC 9562, appendix A.6', () => {
     // unix_ts_ms 0x017F22E279B0, rand_a 0xCC3, rand_b 0x18C4DC0C0C07398F
     const random = Uint8Array.of(0x0c, 0xc3, 0x18, 0xc4, 0xdc, 0x0c, 0x0c, 0x07, 0x39, 0x8f);
     expect(uuidv7(0x017f22e279b0, random)).toBe('017f22e2-79b0-7cc3-98c4-dc0c0c07398f');
@@ -100,7 +100,7 @@ describe('uuidv7', () => {
   const moment = fc.integer({ min: 0, max: 2 ** 48 - 1 });
   const bytes = fc.uint8Array({ minLength: 10, maxLength: 10 });
 
-  test('is a UUID of version 7 and the RFC variant that holds the whole time', () => {
+  test('uuidv7 has version 7, the RFC variant and the whole time', () => {
     fc.assert(
       fc.property(moment, bytes, (ms, random) => {
         const made = uuidv7(ms, random);
@@ -112,7 +112,7 @@ describe('uuidv7', () => {
     );
   });
 
-  test('sorts by time, whatever chance adds', () => {
+  test('uuidv7 sorts by time, whatever the random bits', () => {
     fc.assert(
       fc.property(moment, moment, bytes, bytes, (a, b, chanceA, chanceB) => {
         fc.pre(a < b);
@@ -121,7 +121,7 @@ describe('uuidv7', () => {
     );
   });
 
-  test('every one of its 74 random bits shows', () => {
+  test('uuidv7 uses each of its 74 random bits', () => {
     const none = uuidv7(0, new Uint8Array(10));
     const seen = new Set<string>();
     for (let bit = 0; bit < 80; bit++) {
@@ -133,11 +133,11 @@ describe('uuidv7', () => {
     expect(seen.size).toBe(74);
   });
 
-  test('takes a time between two milliseconds as the earlier one', () => {
+  test('uuidv7 rounds a fractional millisecond down', () => {
     expect(uuidv7(1.9, new Uint8Array(10))).toBe(uuidv7(1, new Uint8Array(10)));
   });
 
-  test('newId asks its context for the time and for enough chance', () => {
+  test('newId takes time and random bytes from its context', () => {
     const asked: number[] = [];
     const randomBytes = (count: number) => {
       asked.push(count);

@@ -7,7 +7,7 @@ import { exclusively } from '../../src/lib/fs/locks.ts';
 import { refused } from '../support/commands/world.ts';
 import { emptyFolder } from '../support/store/tree.ts';
 
-test('who comes later waits, and gets his turn', async () => {
+test('a second caller waits for the lock and then runs', async () => {
   const lock = path.join(emptyFolder(), 'lock');
   const said: string[] = [];
   let first = () => {};
@@ -30,12 +30,12 @@ test('who comes later waits, and gets his turn', async () => {
   expect(said).toEqual(['one', 'two']);
 });
 
-test('a lock that can not be made is refused at once, and not waited for', async () => {
+test('a lock that cannot be created is refused at once', async () => {
   const error = await refused(() => exclusively(path.join(emptyFolder(), 'x'.repeat(300)), async () => 'never'));
   expect(error).toMatchObject({ code: 'IO_ERROR', message: expect.stringContaining('ENAMETOOLONG') });
 });
 
-test('whoever was paused for so long that others took the lock is told so when he asks', async () => {
+test('a holder that lost its lock during a pause finds out when it asks', async () => {
   const lock = path.join(emptyFolder(), 'lock');
   const seen = await exclusively(lock, async (held) => {
     const before = held();

@@ -29,7 +29,7 @@ describe('plainText', () => {
     ['text that runs the other way', 'abc\u202egpj.exe\u2066x\u2069', 'abcgpj.exex'],
     ['what cannot be seen', 'pay\u200bpal\u2060\ufeff', 'paypal'],
     ['line separators', 'a\u2028b\u2029c', 'abc'],
-  ])('%s', (_what, text, plain) => {
+  ])('plainText handles %s', (_what, text, plain) => {
     expect(plainText(text)).toBe(plain);
   });
 
@@ -44,7 +44,7 @@ describe('plainText', () => {
     )
     .map((parts) => parts.join(''));
 
-  test('leaves nothing that a terminal acts on, but tab and newline', () => {
+  test('plainText leaves no control character but tab and newline', () => {
     fc.assert(
       fc.property(nasty, (text) => {
         expect(plainText(text)).not.toMatch(
@@ -55,7 +55,7 @@ describe('plainText', () => {
     );
   });
 
-  test('done twice is done once', () => {
+  test('plainText is idempotent', () => {
     fc.assert(
       fc.property(nasty, (text) => {
         expect(plainText(plainText(text))).toBe(plainText(text));
@@ -64,7 +64,7 @@ describe('plainText', () => {
     );
   });
 
-  test('comes to an end with sequences that never do', () => {
+  test('plainText ends on unterminated escape sequences', () => {
     const hostile = `${ESC}]`.repeat(100_000) + `${ESC}[`.repeat(100_000) + `${ESC}P`.repeat(100_000);
     expect(plainText(hostile)).not.toContain(ESC);
   });
@@ -75,11 +75,11 @@ describe('oneLine', () => {
     ['  a\n\tb  \r\n c ', 'a b c'],
     [`${ESC}[1mbold${ESC}[0m\nnext`, 'bold next'],
     ['\n', ''],
-  ])('%j becomes %j', (text, line) => {
+  ])('oneLine turns %j into %j', (text, line) => {
     expect(oneLine(text)).toBe(line);
   });
 
-  test('cuts what is too long, with an ellipsis that counts', () => {
+  test('oneLine cuts long text and counts the ellipsis', () => {
     expect(oneLine('abcdef', 6)).toBe('abcdef');
     expect(oneLine('abcdefg', 6)).toBe('abcde\u2026');
     expect(oneLine('x'.repeat(500))).toHaveLength(200);
@@ -96,11 +96,11 @@ describe('lastLine', () => {
     ['10%\r20%\r', '20%'],
     ['a\r\nb  c\r\n', 'b c'],
     [`a\n${ESC}[2K${ESC}[31mred${ESC}[0m`, 'red'],
-  ])('of %j is %j', (text, line) => {
+  ])('lastLine of %j is %j', (text, line) => {
     expect(lastLine(text)).toBe(line);
   });
 
-  test('is cut', () => {
+  test('lastLine cuts long lines', () => {
     expect(lastLine('x\nabcdefg', 6)).toBe('abcde\u2026');
   });
 });
@@ -118,20 +118,20 @@ describe('closest', () => {
     ['xyz', null],
     ['', null],
     ['completely_else', null],
-  ])('%j is probably %j', (word, near) => {
+  ])('closest suggests that %j is probably %j', (word, near) => {
     expect(closest(word, KEYS)).toBe(near);
   });
 
-  test('nothing is close to nothing', () => {
+  test('closest suggests nothing for a text unlike all words', () => {
     expect(closest('status', [])).toBeNull();
   });
 
-  test('of two the nearer one, and the first of equals', () => {
+  test('closest prefers the nearer word, and the first of equals', () => {
     expect(closest('taskk', ['tasks_', 'task'])).toBe('task');
     expect(closest('task', ['tasc', 'tasd'])).toBe('tasc');
   });
 
-  test('a word is closest to itself', () => {
+  test('closest suggests a word for itself', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ minLength: 1, maxLength: 12 }), { minLength: 1 }), (words) => {
         const word = words[0] ?? '';
@@ -140,7 +140,7 @@ describe('closest', () => {
     );
   });
 
-  test('finds a word behind any one slip', () => {
+  test('closest finds a word behind any single typing error', () => {
     const how = fc.constantFrom('drop', 'double', 'swap', 'replace');
     fc.assert(
       fc.property(fc.stringMatching(/^[a-z]{2,12}$/), fc.nat(), how, (word, at, slip) => {
@@ -161,7 +161,7 @@ describe('closest', () => {
     ['prioritty_', 'priority'],
     ['dpends_no', 'depends_on'],
     ['desciptoin', 'description'],
-  ])('finds a longer word behind two slips: %s', (word, near) => {
+  ])('closest finds a longer word behind two typing errors: %s', (word, near) => {
     expect(closest(word, KEYS)).toBe(near);
   });
 });

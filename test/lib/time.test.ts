@@ -17,7 +17,7 @@ describe('parseDuration', () => {
     ['007s', 7000],
     [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
     ['9007199254740991ms', Number.MAX_SAFE_INTEGER],
-  ])('%j is %i ms', (value, ms) => {
+  ])('parseDuration reads %j as %i ms', (value, ms) => {
     expect(parseDuration(value)).toBe(ms);
   });
 
@@ -47,11 +47,11 @@ describe('parseDuration', () => {
     [undefined],
     [true],
     [['5s']],
-  ])('%j is none', (value) => {
+  ])('parseDuration refuses %j', (value) => {
     expect(parseDuration(value)).toBeNull();
   });
 
-  test('a unit multiplies', () => {
+  test('parseDuration multiplies by the unit', () => {
     const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
     const unit = fc.constantFrom(...(Object.keys(units) as (keyof typeof units)[]));
     fc.assert(
@@ -82,11 +82,11 @@ describe('formatDuration', () => {
     [86_399_000, '23h 59m'],
     [86_400_000, '1d 0h'],
     [100_800_000, '1d 4h'],
-  ])('%i ms reads %s', (ms, text) => {
+  ])('formatDuration shows %i ms as %s', (ms, text) => {
     expect(formatDuration(ms)).toBe(text);
   });
 
-  test('never reads longer than it is by more than half of the smallest unit shown', () => {
+  test('formatDuration is never off by more than half of the smallest unit shown', () => {
     const unitMs: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
     fc.assert(
       fc.property(fc.nat(40 * 86_400_000), (ms) => {
@@ -103,13 +103,13 @@ describe('formatDuration', () => {
   });
 });
 
-describe('moments', () => {
-  test('are written in UTC with milliseconds', () => {
+describe('ISO times', () => {
+  test('isoTime writes UTC with milliseconds', () => {
     expect(isoTime(0)).toBe('1970-01-01T00:00:00.000Z');
     expect(isoTime(1_893_456_000_001)).toBe('2030-01-01T00:00:00.001Z');
   });
 
-  test('are read back as they were written, and sort as text', () => {
+  test('fromIso reads what isoTime wrote, and the texts sort by time', () => {
     const moment = fc.integer({ min: 0, max: Date.UTC(9999, 11, 31) });
     fc.assert(
       fc.property(moment, moment, (a, b) => {
@@ -120,17 +120,17 @@ describe('moments', () => {
   });
 
   test.each([253_402_300_800_000, 8.64e15 + 1, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY])(
-    'end with the year 9999: %d',
+    'isoTime is limited to the year 9999: %d',
     (ms) => {
       expect(isoTime(ms)).toBe('9999-12-31T23:59:59.999Z');
     },
   );
 
-  test.each(['', 'soon', '2030-13-01T00:00:00Z'])('%j is none', (text) => {
+  test.each(['', 'soon', '2030-13-01T00:00:00Z'])('fromIso of %j is not a time', (text) => {
     expect(fromIso(text)).toBeNaN();
   });
 
-  test('may be given in another time zone', () => {
+  test('fromIso reads other time zones', () => {
     expect(fromIso('2030-01-01T02:00:00+02:00')).toBe(Date.UTC(2030, 0, 1));
   });
 });

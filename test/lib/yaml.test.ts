@@ -8,7 +8,7 @@ function read(text: string): unknown {
   return result.value;
 }
 
-describe('values', () => {
+describe('YAML values', () => {
   test.each<[string, string, unknown]>([
     ['an empty text is null', '', null],
     ['comments alone are null', '# nothing\n', null],
@@ -33,12 +33,12 @@ describe('values', () => {
       'constructor: 1\ntoString: 2',
       { constructor: 1, toString: 2 },
     ],
-  ])('%s', (_, text, value) => {
+  ])('YAML value: %s', (_, text, value) => {
     expect(read(text)).toEqual(value);
   });
 });
 
-describe('what can not be read', () => {
+describe('invalid YAML', () => {
   test.each<[string, string, string]>([
     ['a key given twice', 'a: 1\nb: 2\na: 3', '3:1 the key "a" is given twice in one mapping'],
     [
@@ -68,7 +68,7 @@ describe('what can not be read', () => {
     ],
     ['a list as a key', '? [a]\n: 1', '1:1 not valid YAML: object-based map does not support complex keys'],
     ['too much nesting', '['.repeat(200), '1:100 not valid YAML: nesting exceeded maxDepth (100)'],
-  ])('%s', (_, text, expected) => {
+  ])('YAML is refused with place and reason: %s', (_, text, expected) => {
     const result = parseYaml(text, 'dir/a.yaml');
     if (result.ok) throw new Error('was read');
     expect(result.problems).toHaveLength(1);
@@ -77,7 +77,7 @@ describe('what can not be read', () => {
     expect(`${problem?.place.line}:${problem?.place.column} ${problem?.message}`).toBe(expected);
   });
 
-  test('a quote that is not closed is told with a hint at its beginning', () => {
+  test('an unclosed quote is reported at its start with a hint', () => {
     const result = parseYaml('a: "x\nb: 3\n', 'f');
     expect(result).toMatchObject({
       ok: false,
@@ -85,7 +85,7 @@ describe('what can not be read', () => {
     });
   });
 
-  test('aliases that stand for billions of values are refused before anybody walks them', () => {
+  test('aliases that expand to billions of values are refused before they are traversed', () => {
     const levels = Array.from({ length: 12 }, (_, i) => {
       const what = i === 0 ? 'x' : `*a${i - 1}`;
       return `- &a${i} [${Array(10).fill(what).join(', ')}]`;
@@ -103,7 +103,7 @@ describe('what can not be read', () => {
   });
 });
 
-describe('places', () => {
+describe('YAML places', () => {
   const text = [
     'name: x', // 1
     'list:', // 2
@@ -136,12 +136,12 @@ describe('places', () => {
     ['a missing key, at the mapping that lacks it', ['list', 2, 'nope'], 'value', '5:5'],
     ['a missing item, at its list', ['list', 7, 'a'], 'value', '3:3'],
     ['the root', [], 'value', '1:1'],
-  ])('%s', (_, path, target, expected) => {
+  ])('locate finds %s', (_, path, target, expected) => {
     const place = locate(text, path, target);
     expect(`${place?.line}:${place?.column}`).toBe(expected);
   });
 
-  test('lines are counted alike whatever ends them, and a byte order mark takes no column', () => {
+  test('line numbers do not depend on the kind of line ends, and a byte order mark takes no column', () => {
     for (const end of ['\n', '\r\n', '\r']) {
       expect(locate(`\ufeffa: 1${end}bb: 2${end}`, ['bb'])).toEqual({ line: 2, column: 5 });
     }
@@ -172,10 +172,10 @@ function leaves(value: unknown, path: (string | number)[] = []): [YamlPath, unkn
   return entries.flatMap(([key, part]) => leaves(part, [...path, key]));
 }
 
-describe('for any value', () => {
+describe('YAML of any value', () => {
   const json = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('__proto__'));
 
-  test('its JSON is YAML of the same value, and the place of each part is where its JSON stands', () => {
+  test('the JSON of a value is YAML of the same value, with every part at its place', () => {
     fc.assert(
       fc.property(json, fc.constantFrom(undefined, 1, 3), (value, indent) => {
         const text = JSON.stringify(value, null, indent);
@@ -198,7 +198,7 @@ describe('for any value', () => {
     );
   });
 
-  test('any text is read or refused with one problem, and never throws', () => {
+  test('any text is read or refused with one problem, and never throws another error', () => {
     const fragment = fc.constantFrom(
       'a',
       ': ',

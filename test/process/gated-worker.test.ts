@@ -77,8 +77,8 @@ async function startElsewhere(commands: WorkerCommand[]): Promise<{ helper: Help
 
 const gone = (pgid: number) => until(`group ${pgid} has ended`, () => groupMembers(pgid).length === 0);
 
-describe('the gate', () => {
-  test('an abandoned worker exits unrun, and says so by its code', async () => {
+describe('worker gate', () => {
+  test("an abandoned worker exits without running, with the gate's own exit code", async () => {
     const path = newPath();
     const worker = start({ argv: ['touch', path] });
     worker.abandon();
@@ -97,7 +97,7 @@ describe('the gate', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test('workers whose starter is killed before it opened their gates exit unrun', async () => {
+  test('workers whose starter is killed before it opens their gates exit without running', async () => {
     const paths = [newPath(), newPath()];
     const { helper, workers } = await startElsewhere(paths.map((path) => ({ argv: ['touch', path] })));
     expect(workers.map((worker) => groupMembers(worker.pgid).length)).toEqual([1, 1]);
@@ -123,7 +123,7 @@ describe('the gate', () => {
     expect(paths.map((path) => existsSync(path))).toEqual([false, false]);
   });
 
-  test('a worker that runs outlives its starter', async () => {
+  test('a running worker outlives its starter', async () => {
     const [ready, wish, done] = [newPath(), newPath(), newPath()];
     const { helper, workers } = await startElsewhere([
       { shell: `touch ${ready}; until [ -e ${wish} ]; do sleep 0.01; done; touch ${done}` },
@@ -137,7 +137,7 @@ describe('the gate', () => {
     expect(existsSync(done)).toBe(true);
   });
 
-  test('a worker that was killed behind its gate is only reported by its exit', async () => {
+  test('a worker that was killed behind its gate reports only its exit', async () => {
     const worker = start({ argv: ['true'] });
     const pid = worker.identity?.pid ?? Number.NaN;
     process.kill(pid, 'SIGKILL');
@@ -150,8 +150,8 @@ describe('the gate', () => {
   });
 });
 
-describe('what the command meets', () => {
-  test('its identity is that of the process that was recorded, in a group of its own', async () => {
+describe('started command', () => {
+  test("a worker's identity is that of the recorded process, in a process group of its own", async () => {
     const ready = newPath();
     const worker = start({ shell: `echo $$ > ${ready}.tmp; mv ${ready}.tmp ${ready}; exec sleep 1000` });
     const recorded = worker.identity;
@@ -161,7 +161,7 @@ describe('what the command meets', () => {
     expect(recorded).toEqual({ pid, pgid: pid, started_at: processStart(pid) });
   });
 
-  test('its arguments come through untouched', async () => {
+  test('a worker gets its arguments unchanged', async () => {
     const odd = ['a b', '', '$HOME', '`id`', "it's", '"', '*', '-n', 'line\nbreak', '\\'];
     const text = await output({
       argv: [process.execPath, '-p', 'JSON.stringify(process.argv.slice(1))', '--', ...odd],
@@ -169,13 +169,13 @@ describe('what the command meets', () => {
     expect(JSON.parse(text)).toEqual(odd);
   });
 
-  test('a command line has the shell to itself', async () => {
+  test("a worker's command line has its shell to itself", async () => {
     expect(await output({ shell: 'echo "$# $0 [$_forge_gate]"; false || echo second; exit 3' })).toBe(
       '0 /bin/sh []\nsecond\n',
     );
   });
 
-  test('its environment is the given one', async () => {
+  test('a worker gets exactly the given environment', async () => {
     const names =
       'Object.keys(process.env).filter((name) => !["PWD", "SHLVL", "_", "OLDPWD", "__CF_USER_TEXT_ENCODING"].includes(name))';
     const env = { PATH: '/usr/bin:/bin', FORGE_CLAIM_ID: 'claim', _forge_gate: 'mine', UNSET: undefined };
@@ -183,27 +183,27 @@ describe('what the command meets', () => {
     expect(JSON.parse(text)).toEqual(['FORGE_CLAIM_ID', 'PATH']);
   });
 
-  test('its working directory is the given one', async () => {
+  test('a worker starts in the given working directory', async () => {
     expect(await output({ argv: ['pwd'] })).toBe(`${folder}\n`);
   });
 
   test.each<[string, WorkerCommand]>([
     ['argv', { argv: ['cat'] }],
     ['shell', { shell: 'cat' }],
-  ])('an empty stdin ends at once (%s)', async (_, command) => {
+  ])("a worker's empty stdin ends at once (%s)", async (_, command) => {
     const worker = start(command);
     worker.open();
     expect(await worker.exited).toMatchObject({ code: 0 });
   });
 
-  test('the gate is closed in it', async () => {
+  test('a worker does not inherit the file descriptor of the gate', async () => {
     const probe = '{ true >&3; } 2>/dev/null && echo write; { true <&3; } 2>/dev/null && echo read; echo probed';
     expect(await output({ shell: probe })).toBe('probed\n');
     expect(await output({ argv: ['/bin/sh', '-c', probe] })).toBe('probed\n');
   });
 
   test.each(['SIGPIPE', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGALRM'])(
-    '%s has its default effect',
+    '%s has its default effect on a worker',
     async (signal) => {
       const worker = start({ shell: `kill -${signal.slice(3)} $$; exit 5` });
       worker.open();
@@ -212,12 +212,12 @@ describe('what the command meets', () => {
   );
 
   test.each<[string, WorkerCommand, number]>([
-    ['the code of a command', { argv: ['/bin/sh', '-c', 'exit 42'] }, 42],
-    ['the code of a command line', { shell: 'exit 43' }, 43],
+    ['a command', { argv: ['/bin/sh', '-c', 'exit 42'] }, 42],
+    ['a command line', { shell: 'exit 43' }, 43],
     ['a command line that looks like an option', { shell: '-e' }, 127],
     ['a command that does not exist', { argv: ['./no-such-command'] }, 127],
     ['a command that cannot be executed', { argv: ['/'] }, 126],
-  ])('its exit: %s', async (_, command, code) => {
+  ])('a worker reports the exit code of %s', async (_, command, code) => {
     const fd = openSync('/dev/null', 'w');
     const worker = start(command, { stdio: { stdin: 'empty', stdout: fd, stderr: fd } });
     worker.open();
@@ -225,7 +225,7 @@ describe('what the command meets', () => {
     closeSync(fd);
   });
 
-  test('a single command killed by a signal shows the signal, not a shell around it', async () => {
+  test('a single command killed by a signal reports the signal, without a shell in between', async () => {
     const ready = newPath();
     const worker = start({ shell: `exec /bin/sh -c 'touch ${ready}; kill -KILL $$'` });
     worker.open();
@@ -234,7 +234,7 @@ describe('what the command meets', () => {
   });
 });
 
-describe('what cannot be started', () => {
+describe('commands that cannot be started', () => {
   const file = join(folder, 'plain-file');
   const huge = 'x'.repeat(8 * 1024 * 1024);
   test.each<[string, WorkerCommand, Partial<WorkerOptions>, RegExp]>([
@@ -257,7 +257,7 @@ describe('what cannot be started', () => {
     ['no command', { argv: [] }, {}, /^there is no command to run$/],
     ['an empty command', { argv: [''] }, {}, /^there is no command to run$/],
     ['a command that looks like an option', { argv: ['-c', 'true'] }, {}, /^a command cannot start with a dash: -c$/],
-  ])('%s', async (_, command, more, message) => {
+  ])('a worker with %s reports an error and never runs', async (_, command, more, message) => {
     writeFileSync(file, '');
     const worker = start(command, more);
     expect(worker.identity).toBe(null);
@@ -268,7 +268,7 @@ describe('what cannot be started', () => {
     expect(exit.spawnError).toMatch(message);
   });
 
-  test('anything, once this process has no file descriptor left', async () => {
+  test('a worker is not started when this process has no file descriptor left', async () => {
     const helper = startHelper(starter, { workers: [options({ argv: ['true'] })], exhaustFiles: true });
     expect(await helper.next()).toEqual([null]);
     expect(await helper.next()).toEqual({

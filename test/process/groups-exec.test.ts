@@ -18,20 +18,23 @@ vi.mock('../../src/process/processes.ts', async (original) => {
   };
 });
 
-test.runIf(process.platform === 'linux')('is known at the next look, and its group is stopped', async () => {
-  const env = { PATH: process.env['PATH'], FORGE_CLAIM_ID: 'c' };
-  const stdio = { stdin: 'empty', stdout: 'inherit', stderr: 'inherit' } as const;
-  const worker = spawnGated({ shell: 'sleep 1000 &', cwd: '/', env, stdio });
-  worker.open();
-  await worker.exited;
-  if (worker.identity === null) throw new Error('nothing was started');
-  const { pgid } = worker.identity;
-  try {
-    const identity = { ...thisMachine(), ...worker.identity, claim_id: 'c', attempt_id: 'a' };
-    expect(await stopGroup(identity, { graceMs: 1000 })).toBe('stopped');
-    expect(looks.count).toBeGreaterThan(1);
-    expect(groupMembers(pgid)).toEqual([]);
-  } finally {
-    killGroup(pgid);
-  }
-});
+test.runIf(process.platform === 'linux')(
+  'stopGroup checks again a process whose environment is empty during exec, and stops its group',
+  async () => {
+    const env = { PATH: process.env['PATH'], FORGE_CLAIM_ID: 'c' };
+    const stdio = { stdin: 'empty', stdout: 'inherit', stderr: 'inherit' } as const;
+    const worker = spawnGated({ shell: 'sleep 1000 &', cwd: '/', env, stdio });
+    worker.open();
+    await worker.exited;
+    if (worker.identity === null) throw new Error('nothing was started');
+    const { pgid } = worker.identity;
+    try {
+      const identity = { ...thisMachine(), ...worker.identity, claim_id: 'c', attempt_id: 'a' };
+      expect(await stopGroup(identity, { graceMs: 1000 })).toBe('stopped');
+      expect(looks.count).toBeGreaterThan(1);
+      expect(groupMembers(pgid)).toEqual([]);
+    } finally {
+      killGroup(pgid);
+    }
+  },
+);

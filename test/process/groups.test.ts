@@ -81,7 +81,7 @@ async function orphaned(prefix = ''): Promise<WorkerIdentity> {
 }
 
 describe('stopGroup', () => {
-  test('a worker that obeys is stopped without waiting for the grace to end', async () => {
+  test('stopGroup stops an obedient worker without waiting for the grace to end', async () => {
     const bye = newPath();
     const { worker, exited } = await running(
       (ready) => `exec 2>/dev/null; trap 'touch ${bye}; exit 7' TERM; touch ${ready}; while :; do sleep 0.01; done`,
@@ -91,14 +91,14 @@ describe('stopGroup', () => {
     expect(existsSync(bye)).toBe(true);
   });
 
-  test('a worker that ignores SIGTERM is killed after the grace', async () => {
+  test('stopGroup kills a worker that ignores SIGTERM after the grace', async () => {
     const { worker, exited } = await running(deaf);
     expect(await stopGroup(worker, { graceMs: 20 })).toBe('stopped');
     expect(await exited).toEqual({ code: null, signal: 'SIGKILL', spawnError: null });
     expect(groupMembers(worker.pgid)).toEqual([]);
   });
 
-  test('an abort ends the grace', async () => {
+  test('an abort ends the grace of stopGroup', async () => {
     const { worker, exited } = await running(deaf);
     const abort = new AbortController();
     const stopping = stopGroup(worker, { graceMs: LONG_MS, signal: abort.signal });
@@ -107,13 +107,13 @@ describe('stopGroup', () => {
     expect(await exited).toMatchObject({ signal: 'SIGKILL' });
   });
 
-  test('a paused worker is killed after the grace', async () => {
+  test('stopGroup kills a paused worker after the grace', async () => {
     const { worker } = await running(sleeping);
     process.kill(worker.pid, 'SIGSTOP');
     expect(await stopGroup(worker, { graceMs: 20 })).toBe('stopped');
   });
 
-  test('a worker that still waits behind its gate is stopped unrun', async () => {
+  test('stopGroup stops a worker that still waits behind its gate, without running it', async () => {
     const path = newPath();
     const started = spawnGated(workerOptions(`touch ${path}`));
     if (started.identity === null) throw new Error('not started');
@@ -123,7 +123,7 @@ describe('stopGroup', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test('another process stops a group whose starter was killed, with grandchildren that ignore SIGTERM and hide their claim', async () => {
+  test("stopGroup stops a killed starter's group, with grandchildren that ignore SIGTERM and hide their claim", async () => {
     const ready = newPath();
     const grandchild = `trap '' TERM; touch ${ready}; while :; do sleep 0.05; done`;
     const { helper, worker } = await startedElsewhere(`env -i /bin/sh -c "${grandchild}" & wait`);
@@ -137,7 +137,7 @@ describe('stopGroup', () => {
     expect(groupAlive(worker)).toBe(false);
   });
 
-  test('members that were seen beside the leader vouch for the group once it has gone', async () => {
+  test('stopGroup stops members that were seen beside the leader after the leader is gone', async () => {
     const member = (ready: string) => `env -i /bin/sh -c "trap '' TERM; touch ${ready}; exec sleep 1000"`;
     const { worker } = await running((ready) => `${member(ready)} & wait`);
     const leaderGone = {
@@ -149,7 +149,7 @@ describe('stopGroup', () => {
     expect(groupMembers(worker.pgid)).toEqual([]);
   });
 
-  test('a group that has ended is gone', async () => {
+  test('stopGroup reports a group that has ended as gone', async () => {
     const { worker, exited } = await running((ready) => `touch ${ready}`);
     await exited;
     await until('it has left the process table', () => lookUp(worker.pid) === 'missing');
@@ -157,7 +157,7 @@ describe('stopGroup', () => {
     expect(groupAlive(worker)).toBe(false);
   });
 
-  test('a group of which only a zombie is left is gone', async () => {
+  test('stopGroup reports a group with only a zombie left as gone', async () => {
     const { helper, worker } = await startedElsewhere('true');
     // A paused starter does not ask how its worker has ended.
     helper.kill('SIGSTOP');
@@ -171,7 +171,7 @@ describe('stopGroup', () => {
   });
 
   test.skipIf(process.platform === 'darwin')(
-    'a group without its leader is known by the claim in a member',
+    'stopGroup recognizes a group without its leader by the claim in a member',
     async () => {
       const worker = await orphaned();
       expect(groupAlive(worker)).toBe(true);
@@ -180,20 +180,23 @@ describe('stopGroup', () => {
     },
   );
 
-  test.skipIf(process.platform === 'darwin')('one member with the claim vouches for those that hide it', async () => {
-    const { worker, exited } = await running(
-      (ready) => `sleep 1000 & env -i /bin/sh -c 'touch ${ready}; exec sleep 1000' &`,
-    );
-    await exited;
-    await until(
-      'only the members are left',
-      () => lookUp(worker.pid) === 'missing' && groupMembers(worker.pgid).length === 2,
-    );
-    expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
-    expect(groupMembers(worker.pgid)).toEqual([]);
-  });
+  test.skipIf(process.platform === 'darwin')(
+    'stopGroup accepts one member with the claim as proof for members that hide it',
+    async () => {
+      const { worker, exited } = await running(
+        (ready) => `sleep 1000 & env -i /bin/sh -c 'touch ${ready}; exec sleep 1000' &`,
+      );
+      await exited;
+      await until(
+        'only the members are left',
+        () => lookUp(worker.pid) === 'missing' && groupMembers(worker.pgid).length === 2,
+      );
+      expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
+      expect(groupMembers(worker.pgid)).toEqual([]);
+    },
+  );
 
-  test('members that outlive SIGKILL are an error that names them', async () => {
+  test('stopGroup reports members that outlive SIGKILL by name', async () => {
     const { worker } = await running(sleeping);
     const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
     await expect(stopGroup(worker, { graceMs: 0 })).rejects.toMatchObject({
@@ -205,7 +208,7 @@ describe('stopGroup', () => {
   });
 });
 
-describe('nobody is signalled', () => {
+describe("groups that are not provably the worker's", () => {
   const machine = thisMachine();
   const otherBoot = { boot_id: '00000000-0000-0000-0000-000000000000' };
   test.each<[string, (worker: WorkerIdentity) => Partial<WorkerIdentity>, 'gone' | 'unverified']>([
@@ -225,7 +228,7 @@ describe('nobody is signalled', () => {
     ['when the group is not led by the recorded process', (worker) => ({ pid: worker.pid + 1 }), 'unverified'],
     ['when the group is 0', () => ({ pid: 0, pgid: 0, started_at: 'ticks:1' }), 'unverified'],
     ['when the group is no number that a group can have', () => ({ pid: 1.5, pgid: 1.5 }), 'unverified'],
-  ])('%s', async (_, change, result) => {
+  ])('stopGroup signals no process %s', async (_, change, result) => {
     const { worker } = await running(sleeping);
     const kill = vi.spyOn(process, 'kill');
     const changed = { ...worker, ...change(worker) };
@@ -236,14 +239,14 @@ describe('nobody is signalled', () => {
     expect(groupMembers(worker.pgid).map((member) => member.pid)).toContain(worker.pid);
   });
 
-  test('when the leader is gone and no member carries the claim', async () => {
+  test('stopGroup signals no process when the leader is gone and no member carries the claim', async () => {
     const worker = await orphaned('env -i');
     expect(await stopGroup(worker, { graceMs: 0 })).toBe('unverified');
     expect(groupAlive(worker)).toBe(false);
     expect(groupMembers(worker.pgid)).toHaveLength(1);
   });
 
-  test('when the leader is gone and the members carry another claim', async () => {
+  test('stopGroup signals no process when the leader is gone and the members carry another claim', async () => {
     const worker = await orphaned();
     expect(await stopGroup({ ...worker, claim_id: '01920000-0000-7000-8000-000000000002' }, { graceMs: 0 })).toBe(
       'unverified',
@@ -251,7 +254,7 @@ describe('nobody is signalled', () => {
     expect(groupMembers(worker.pgid)).toHaveLength(1);
   });
 
-  test('when the group is the one that asks', async () => {
+  test("stopGroup signals no process when the group is the caller's own", async () => {
     const helper = startHelper(stopper, { self: true, graceMs: 0 }, { detached: true });
     expect(await helper.next()).toBe('unverified');
     expect(await helper.ended).toEqual({ code: 0, signal: null });

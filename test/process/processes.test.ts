@@ -70,28 +70,28 @@ function owner(pid: number): OwnerIdentity {
 }
 
 describe('processStart', () => {
-  test('stays the same while the process lives', () => {
+  test('processStart stays the same while the process lives', () => {
     const pid = sleeper();
     expect(processStart(pid)).toMatch(/^(ticks|lstart):./);
     expect(processStart(pid)).toBe(processStart(pid));
   });
 
-  test('is null for a process that has ended', () => {
+  test('processStart is null for a process that has ended', () => {
     expect(processStart(endedPid())).toBe(null);
   });
 
-  test('is null for a zombie, which still is in the process table', async () => {
+  test('processStart is null for a zombie that is still in the process table', async () => {
     const pid = await zombie();
     expect(lookUp(pid)).toMatchObject({ pid, live: false });
     expect(processStart(pid)).toBe(null);
     expect(identifyOwner(pid)).toBe(null);
   });
 
-  test.each([0, -1, 1.5, Number.NaN, 2 ** 60])('is null for %d, which no process can have', (pid) => {
+  test.each([0, -1, 1.5, Number.NaN, 2 ** 60])('processStart is null for %d, which is no valid pid', (pid) => {
     expect(processStart(pid)).toBe(null);
   });
 
-  test('is found behind a command name that imitates the fields after it', () => {
+  test('processStart reads past a command name that imitates the fields after it', () => {
     const name = join(folder, 'a) Z 1 (b');
     symlinkSync('/bin/sh', name);
     const pid = sleeper({ program: name, detached: true });
@@ -100,22 +100,22 @@ describe('processStart', () => {
 });
 
 describe('ownerLiveness', () => {
-  test('a running process is alive', () => {
+  test('ownerLiveness calls a running process alive', () => {
     expect(ownerLiveness(owner(sleeper()))).toBe('alive');
   });
 
-  test('a process that has ended is dead', () => {
+  test('ownerLiveness calls a process that has ended dead', () => {
     expect(ownerLiveness({ ...owner(process.pid), pid: endedPid() })).toBe('dead');
   });
 
-  test('a zombie is dead', async () => {
+  test('ownerLiveness calls a zombie dead', async () => {
     const pid = await zombie();
     const found = lookUp(pid);
     if (typeof found === 'string') throw new Error('the zombie is gone');
     expect(ownerLiveness({ ...owner(process.pid), pid, started_at: found.startedAt })).toBe('dead');
   });
 
-  test('another process under the same number is dead', () => {
+  test('ownerLiveness calls another process with the same pid dead', () => {
     const identity = owner(sleeper());
     expect(ownerLiveness({ ...identity, started_at: `${identity.started_at}0` })).toBe('dead');
   });
@@ -127,15 +127,15 @@ describe('ownerLiveness', () => {
     ['an unknown boot', { boot_id: '' }],
     ['a start time in a form of another tool', { started_at: '2026-01-01T00:00:00.000Z' }],
     ['a number that no process can have', { pid: 0 }],
-  ])('%s is unknown', (_, change) => {
+  ])('ownerLiveness of an owner with %s is unknown', (_, change) => {
     expect(ownerLiveness({ ...owner(sleeper()), ...change })).toBe('unknown');
   });
 });
 
-describe('a process that this user may not see', () => {
+describe('hidden processes', () => {
   afterEach(() => vi.restoreAllMocks());
 
-  test('is neither alive nor dead', () => {
+  test('a process that this user may not see is neither alive nor dead', () => {
     const pid = endedPid();
     vi.spyOn(process, 'kill').mockImplementation(() => {
       throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
@@ -146,13 +146,13 @@ describe('a process that this user may not see', () => {
 });
 
 describe('groupMembers', () => {
-  test('lists exactly the group', () => {
+  test('groupMembers lists exactly the group', () => {
     const pid = sleeper({ detached: true });
     sleeper({ detached: true });
     expect(groupMembers(pid).map((member) => member.pid)).toEqual([pid]);
   });
 
-  test('leaves zombies out', async () => {
+  test('groupMembers leaves zombies out', async () => {
     const pid = await zombie();
     const found = lookUp(pid);
     if (typeof found === 'string') throw new Error('the zombie is gone');
@@ -161,17 +161,17 @@ describe('groupMembers', () => {
     expect(members).not.toContain(pid);
   });
 
-  test.each([0, 1, -1, Number.NaN])('%d names no group', (pgid) => {
+  test.each([0, 1, -1, Number.NaN])('groupMembers finds no group with the number %d', (pgid) => {
     expect(groupMembers(pgid)).toEqual([]);
   });
 
-  test('is empty for a group that nobody is in', () => {
+  test('groupMembers is empty for an empty group', () => {
     expect(groupMembers(endedPid())).toEqual([]);
   });
 });
 
 describe.skipIf(process.platform === 'darwin')('startedWith (environments cannot be read on macOS)', () => {
-  test('compares the whole variable', () => {
+  test('startedWith compares the whole variable', () => {
     const pid = sleeper({ env: { FORGE_CLAIM_ID: 'claim-1', OTHER: 'FORGE_CLAIM_ID=claim-2' } });
     expect(startedWith(pid, 'FORGE_CLAIM_ID', 'claim-1')).toBe(true);
     expect(startedWith(pid, 'FORGE_CLAIM_ID', 'claim')).toBe(false);
@@ -179,7 +179,7 @@ describe.skipIf(process.platform === 'darwin')('startedWith (environments cannot
     expect(startedWith(pid, 'CLAIM_ID', 'claim-1')).toBe(false);
   });
 
-  test('is false for a process that has ended', () => {
+  test('startedWith is false for a process that has ended', () => {
     expect(startedWith(endedPid(), 'PATH', process.env['PATH'] ?? '')).toBe(false);
   });
 });
@@ -198,13 +198,13 @@ describe('parseStat', () => {
     ['a name with a line break', stat('a\n7 (b) Z', 'R', 1), true],
     ['a torn text', '41 (sh) S 1 40', null],
     ['nothing', '', null],
-  ])('%s', (_, text, live) => {
+  ])('parseStat reads %s', (_, text, live) => {
     expect(parseStat(text)).toEqual(live === null ? null : { pid: 41, pgid: 40, live, startedAt: 'ticks:123456' });
   });
 });
 
 describe('parsePs', () => {
-  test('reads the columns and evens out the spaces of the date', () => {
+  test('parsePs reads the columns and normalizes the spaces of the date', () => {
     const text =
       '    1     1 Ss   Mon Nov  3 09:34:10 2025    \n  812   811 Z    Fri Nov 21 10:00:48 2025    \n\nps: warning\n';
     expect(parsePs(text)).toEqual([

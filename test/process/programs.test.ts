@@ -16,22 +16,22 @@ file('b/tool', 0o755);
 file('c/tool', 0o755);
 fs.mkdirSync(path.join(dir, 'd/tool'), { recursive: true });
 
-describe('a program', () => {
+describe('findProgram', () => {
   test.each([
-    [`${dir}/a:${dir}/b:${dir}/c`, `${dir}/b/tool`, 'is the first that may be executed'],
-    [`${dir}/d:${dir}/gone`, null, 'is no folder'],
-    ['c', `${dir}/c/tool`, 'is looked for from the folder that its command runs in'],
-    ['', null, 'may be looked for in that folder itself'],
-  ])('by PATH %j is %j: it %s', (PATH, found, _why) => {
+    [`${dir}/a:${dir}/b:${dir}/c`, `${dir}/b/tool`, 'takes the first executable'],
+    [`${dir}/d:${dir}/gone`, null, 'skips folders and missing folders'],
+    ['c', `${dir}/c/tool`, 'resolves PATH from the working directory'],
+    ['', null, 'searches the working directory for an empty entry'],
+  ])('findProgram with PATH %j finds %j: it %s', (PATH, found, _why) => {
     expect(findProgram('tool', { PATH }, dir)).toBe(found);
   });
 
-  test('is found without a PATH where programs usually are', () => {
+  test('findProgram uses the usual folders when there is no PATH', () => {
     expect(findProgram('sh', {}, dir)).toMatch(/bin\/sh$/);
   });
 });
 
-test('a worker finds a forge, and one that PATH has counts', () => {
+test("a worker's PATH gets forge's own folder at its end unless it already has a forge", () => {
   const told = workerEnvironment({ PATH: `${dir}/a`, FORGE_TASK_ID: 'x', HOME: '/h' }, dir);
   expect(told).toEqual({ PATH: expect.stringMatching(new RegExp(`^${dir}/a:.+/bin$`)), HOME: '/h' });
   expect(findProgram('forge', told, dir)).toBe(path.join(import.meta.dirname, '../../bin/forge'));

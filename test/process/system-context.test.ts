@@ -19,14 +19,14 @@ test('ids of one context are UUIDs, differ, and sort by time', () => {
   expect(later > (ids[99] ?? '')).toBe(true);
 });
 
-test('random bytes come in the asked number and do not repeat', () => {
+test('randomBytes returns the requested number of bytes and does not repeat', () => {
   const { randomBytes } = systemContext();
   expect(randomBytes(0)).toHaveLength(0);
   expect(randomBytes(1000)).toHaveLength(1000);
   expect(randomBytes(16)).not.toEqual(randomBytes(16));
 });
 
-test('the monotonic clock is one clock for all processes', () => {
+test('the monotonic clock is the same for all processes', () => {
   const { monotonicMs } = systemContext();
   const before = monotonicMs();
   const other = Number(
@@ -45,7 +45,7 @@ test('the context knows its own process', () => {
   expect(owner !== null && context.liveness(owner)).toBe('alive');
 });
 
-test('a working directory that was removed is an error for people', async () => {
+test('a working directory that was removed is a user-facing error', async () => {
   const helper = await bundle(fileURLToPath(new URL('../support/process/nowhere.ts', import.meta.url)));
   const folder = mkdtempSync(join(tmpdir(), 'forge-test-'));
   const script = 'rmdir "$1" && shift && exec "$@"';

@@ -38,8 +38,8 @@ const bytes = fc
   // Markers that have a line for themselves are somebody's.
   .filter((text) => locateSection(text).kind === 'none');
 
-describe('the section', () => {
-  test('is short, and fits into any file', () => {
+describe('AGENTS.md section', () => {
+  test('the section is short ASCII that fits into any file', () => {
     const lines = agentsSection('\n').trimEnd().split('\n');
     expect(lines.length).toBeLessThanOrEqual(60);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(130);
@@ -47,7 +47,7 @@ describe('the section', () => {
     expect([lines[0], lines.at(-1)]).toEqual([SECTION_BEGIN, SECTION_END]);
   });
 
-  test('put into any file and taken out again leaves its very bytes', () => {
+  test('adding and removing the section leaves any file byte for byte unchanged', () => {
     fc.assert(
       fc.property(fc.option(bytes), (text) => {
         expect(take(put(text))).toBe(text);
@@ -56,7 +56,7 @@ describe('the section', () => {
     );
   });
 
-  test('is put in once, and what is around it stays', () => {
+  test('the section is added once, and the text before it stays', () => {
     fc.assert(
       fc.property(bytes, (text) => {
         const first = put(text);
@@ -66,7 +66,7 @@ describe('the section', () => {
     );
   });
 
-  test('is brought up to date in its place', () => {
+  test('an outdated section is updated in place', () => {
     fc.assert(
       fc.property(bytes, bytes, fc.constantFrom('\n' as const, '\r\n' as const), (before, after, eol) => {
         const [above, below] = [`${before}${eol}`, after];
@@ -79,33 +79,33 @@ describe('the section', () => {
     );
   });
 
-  test('has the line ends of its file', () => {
+  test('the section uses the line ends of its file', () => {
     expect(put('a\r\nb')).toBe(`a\r\nb\r\n${agentsSection('\r\n')}`);
     expect(agentsSection('\r\n').replaceAll('\r\n', '')).not.toMatch(/[\r\n]/);
     expect(put('a\nb\r\n')).toBe(`a\nb\r\n\n${agentsSection('\n')}`);
   });
 
-  test('is still itself without the last line end', () => {
+  test('the section is recognized without its last line end', () => {
     const text = put('a\n').trimEnd();
     expect(locateSection(text)).toMatchObject({ own: true });
     expect(take(text)).toBe('a\n');
   });
 
-  test('that somebody has changed is not as forge writes it', () => {
+  test("a section that was edited is not forge's own", () => {
     expect(locateSection(put('a\n').replace('Exit code 3', 'Exit code 33'))).toMatchObject({
       kind: 'found',
       own: false,
     });
   });
 
-  test('leaves what has come to stand around it since', () => {
+  test('removing the section keeps text that was added around it', () => {
     expect(take(`# Mine\n\n${put(null)}more\n`)).toBe('# Mine\nmore\n');
     expect(take(`${put(null)}more\n`)).toBe('more\n');
     expect(take(`${put('a\n')}more\n`)).toBe('a\nmore\n');
   });
 });
 
-describe('markers', () => {
+describe('AGENTS.md markers', () => {
   test.each([
     ['half a section', `a\n${SECTION_BEGIN}\nb\n`, 'forge:begin in line 2'],
     ['the other half', `a\nb\n${SECTION_END}`, 'forge:end in line 3'],
@@ -116,7 +116,7 @@ describe('markers', () => {
       `${SECTION_BEGIN}\n${SECTION_BEGIN}\n${SECTION_END}\n`,
       'forge:begin in line 1, forge:begin in line 2, forge:end in line 3',
     ],
-  ])('of %s are unclear', (_what, text, why) => {
+  ])('markers with %s are unclear', (_what, text, why) => {
     expect(locateSection(text)).toEqual({
       kind: 'unclear',
       why: typeof why === 'string' ? why : expect.stringMatching(why),
@@ -124,7 +124,7 @@ describe('markers', () => {
   });
 
   test.each([[`Write ${SECTION_BEGIN} first\n`], [`  ${SECTION_BEGIN}\n`], [`> ${SECTION_END}\n`]])(
-    'within a line are only text: %j',
+    'markers within a line are plain text: %j',
     (text) => {
       expect(locateSection(text)).toEqual({ kind: 'none' });
     },

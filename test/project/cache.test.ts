@@ -29,12 +29,12 @@ function onlyFile(): string {
   return file ?? '';
 }
 
-describe('a cache', () => {
+describe('cache', () => {
   test.each([
     ['nothing', ''],
     ['a short text', 'one\ntwo'],
     ['a long text', LONG],
-  ])('gives back %s', (_, text) => {
+  ])('the cache returns %s', (_, text) => {
     expect(kept(cache())).toBeNull();
     cache().write('plan', [text]);
     expect(kept(cache())).toBe(text);
@@ -44,14 +44,14 @@ describe('a cache', () => {
     expect(fs.statSync(onlyFile()).mode & 0o777).toBe(0o600);
   });
 
-  test('gives back as one what was given in parts', () => {
+  test('the cache joins text that was written in parts', () => {
     const parts = ['first', LONG, '', LONG, LONG, 'ü', LONG, 'last'];
     cache().write('tree', parts);
     expect(cache().size('tree')).toBeGreaterThan(Buffer.byteLength(parts.join('')));
     expect(kept(cache(), 'tree') === parts.join('')).toBe(true);
   });
 
-  test('stays as it was when what is to be kept can not be had', () => {
+  test('a failing producer leaves the cached text unchanged', () => {
     cache().write('plan', ['before']);
     const parts = function* () {
       yield LONG;
@@ -62,7 +62,7 @@ describe('a cache', () => {
     expect(fs.readdirSync(path.dirname(onlyFile()))).toEqual(['plan']);
   });
 
-  test('gives nothing to another build, nor of another project', () => {
+  test('the cache returns nothing to another build or another project', () => {
     cache().write('plan', ['text']);
     expect(kept(cache('b2'))).toBeNull();
     expect(kept(cache('b1', `${project}/other`))).toBeNull();
@@ -73,7 +73,7 @@ describe('a cache', () => {
     expect(kept(cache('b1', `${project}/other`))).toBeNull();
   });
 
-  test('gives nothing of a file that does not begin as it should', () => {
+  test('the cache ignores a file with a damaged beginning', () => {
     for (const damaged of ['', 'b', 'b1 "', '\0\0\0\0']) {
       cache().write('plan', ['text']);
       fs.writeFileSync(onlyFile(), damaged);
@@ -81,7 +81,7 @@ describe('a cache', () => {
     }
   });
 
-  test('gives and keeps nothing where others may write', () => {
+  test('the cache is neither read nor written where others may write', () => {
     cache().write('plan', ['text']);
     fs.chmodSync(path.dirname(onlyFile()), 0o777);
     expect(kept(cache())).toBeNull();
@@ -89,7 +89,7 @@ describe('a cache', () => {
     expect(fs.readFileSync(onlyFile(), 'utf8')).toMatch(/text$/);
   });
 
-  test('is below the home folder where nothing else is said, and makes no home', () => {
+  test('the cache is below the home folder by default, and does not create a home', () => {
     cacheOf(project, { HOME: home, XDG_CACHE_HOME: 'relative' }, 'b1').write('plan', ['text']);
     expect(onlyFile()).toContain(path.join(home, '.cache', 'forge'));
     const missing = path.join(home, 'missing');
@@ -103,13 +103,13 @@ describe('a cache', () => {
     ['without a home', () => cacheOf(project, {}, 'b1')],
     ['of no build', () => cache(null)],
     ['in a file', () => cacheOf(project, { XDG_CACHE_HOME: '/dev/null' }, 'b1')],
-  ])('%s keeps nothing and says nothing', (_, open) => {
+  ])('a cache %s keeps nothing and reports nothing', (_, open) => {
     open().write('plan', ['text']);
     expect(kept(open())).toBeNull();
     expect(fs.readdirSync(home)).toEqual([]);
   });
 
-  test('takes away what killed processes have left, and the caches of projects that are gone', () => {
+  test('the cache removes what killed processes left and the caches of projects that are gone', () => {
     cache().write('plan', ['text']);
     const file = onlyFile();
     fs.writeFileSync(`${file}.4711.tmp`, 'half');
@@ -143,7 +143,7 @@ const TASK = `
 const planWith = (title: string) =>
   `project: mill\nphases:\n  - id: phase-1\n    name: One\n    tasks:\n      - { id: other, title: ${JSON.stringify(title)}, owner_type: human, run: x, retry: {}, env: {} }${TASK}\n`;
 
-describe('the plan', () => {
+describe('cached plan', () => {
   const file = 'plans/phases.yaml';
 
   /** Its tasks by name alone, as a command finds them in the project. */
@@ -154,7 +154,7 @@ describe('the plan', () => {
     return found?.map(({ id, tracker_issue_id }) => ({ id, tracker_issue_id }));
   }
 
-  test('is what parsing makes of it, whether it was kept or not', () => {
+  test('a plan is the same whether it comes from the cache or from parsing', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', minLength: 1 }), (title) => {
         const text = planWith(`t${title.replace(/[\p{C}\p{Z}]/gu, '_')}`);
@@ -173,7 +173,7 @@ describe('the plan', () => {
     );
   });
 
-  test('is parsed again where not all of what was kept has come to the disk', () => {
+  test('a plan is parsed again when its cache file is incomplete', () => {
     const text = planWith('One');
     const first = parsePlanText({ file, text }, cache());
     const whole = fs.readFileSync(onlyFile());
@@ -192,7 +192,7 @@ describe('the plan', () => {
     }
   });
 
-  test('is parsed again for any other text, and nothing is kept of one that is wrong', () => {
+  test('any other plan text is parsed again, and an invalid plan is not cached', () => {
     parsePlanText({ file, text: planWith('One') }, cache());
     const edited = parsePlanText({ file, text: planWith('Two') }, cache());
     expect(edited.plan.byId.get('other')?.title).toBe('Two');
@@ -209,7 +209,7 @@ describe('the plan', () => {
   });
 });
 
-describe('the settings', () => {
+describe('cached settings', () => {
   const TEXTS = [
     '',
     'version: 1\n',
@@ -231,7 +231,7 @@ describe('the settings', () => {
     return { read: loadSettings(pathsOf(project), { ...from, write }), keeps };
   }
 
-  test('are what parsing makes of them, whether they were kept or not, and of no other text', () => {
+  test('settings are the same from the cache and from parsing, and any other text is parsed again', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...TEXTS), { minLength: 2, maxLength: 6 }), (texts) => {
         let last: string | null = null;
@@ -246,7 +246,7 @@ describe('the settings', () => {
     );
   });
 
-  test('are parsed again where not all of what was kept has come to the disk', () => {
+  test('settings are parsed again when their cache file is incomplete', () => {
     const text = TEXTS[3] ?? '';
     const { read } = settings(text, cache());
     const whole = fs.readFileSync(onlyFile());
@@ -261,7 +261,7 @@ describe('the settings', () => {
     }
   });
 
-  test('are not kept where JSON can not say them, or where they are wrong', () => {
+  test('settings that JSON cannot express, or that are invalid, are not cached', () => {
     const endless = 'tracker: { type: file, patience: .inf }\n';
     for (let i = 0; i < 2; i++) {
       const { read, keeps } = settings(endless, cache());

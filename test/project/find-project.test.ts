@@ -37,74 +37,74 @@ const found = (cwd: string, dir?: string) => {
   return paths === null ? null : path.relative(root, paths.project);
 };
 
-describe('without --dir the project', () => {
-  test.each(PLAN_PLACES)('is where %s is', (place) => {
+describe('project without --dir', () => {
+  test.each(PLAN_PLACES)('the project is the folder that has %s', (place) => {
     make(`app/${place}`, 'app/src/deep/');
     expect(found('app')).toBe('app');
     expect(found('app/src/deep')).toBe('app');
   });
 
-  test('is where .forge is, also without a plan', () => {
+  test('the project is the folder that has .forge, also without a plan', () => {
     make('app/.forge/', 'app/src/');
     expect(found('app/src')).toBe('app');
   });
 
-  test('is the nearest one', () => {
+  test('the nearest project counts', () => {
     make('.forge/', 'apps/one/plans/phases.yaml', 'apps/one/src/');
     expect(found('apps/one/src')).toBe('apps/one');
     expect(found('apps')).toBe('');
   });
 
-  test.each(['plans', '.forge/plans', '.forge'])('is not the folder %s that its plan lies in', (dir) => {
+  test.each(['plans', '.forge/plans', '.forge'])('the project is not the folder %s that contains its plan', (dir) => {
     make('app/plans/phases.yaml', 'app/.forge/plans/phases.yaml');
     expect(found(`app/${dir}`)).toBe('app');
   });
 
-  test('is not found by a file that is called .forge, nor by a folder that is called phases.yaml', () => {
+  test('a file called .forge or a folder called phases.yaml does not make a project', () => {
     make('app/src/', 'app/phases.yaml/');
     fs.writeFileSync(at('app/.forge'), '');
     expect(found('app/src')).not.toBe('app');
   });
 
-  test('is none where there is none', () => {
+  test('there is no project without .forge and plan', () => {
     make('src/');
     expect(found('src')).toBeNull();
     expect(() => requireProject(at('src'), undefined)).toThrow(`${at('src')} or any folder above it`);
   });
 });
 
-describe('with --dir, or FORGE_DIR, the project', () => {
-  test('is that folder, or the one that the .forge is in', () => {
+describe('project with --dir or FORGE_DIR', () => {
+  test('--dir is the project folder or its .forge', () => {
     make('app/.forge/', 'elsewhere/');
     expect(found('elsewhere', at('app'))).toBe('app');
     expect(found('elsewhere', at('app/.forge'))).toBe('app');
     expect(found('elsewhere', at('app/.forge/'))).toBe('app');
   });
 
-  test('is taken from where the command was started', () => {
+  test('--dir is relative to the folder where the command was started', () => {
     make('app/.forge/', 'app/src/');
     expect(found('app/src', '..')).toBe('app');
     expect(found('app', '.forge')).toBe('app');
   });
 
-  test('is taken at its word: nothing above it is looked at', () => {
+  test('--dir is used as it is, without a search of the folders above', () => {
     make('.forge/', 'app/');
     expect(found('', at('app'))).toBe('app');
     expect(() => requireProject(root, at('app'))).toThrow('neither a plan');
   });
 
-  test('of an empty name is as if it were not given', () => {
+  test('an empty --dir counts as not given', () => {
     make('.forge/', 'src/');
     expect(found('src', '')).toBe('');
   });
 
-  test.each(['gone', 'file'])('that is no folder (%s) is refused', async (name) => {
+  test.each(['gone', 'file'])('--dir is refused when it is no folder (%s)', async (name) => {
     fs.writeFileSync(at('file'), '');
     expect(await refusal(() => findProject(root, name))).toBe('INVALID_ARGS');
   });
 });
 
-test('no project at all is PHASES_NOT_FOUND, with the way to make one', () => {
+test('a missing project is PHASES_NOT_FOUND with a hint to create one', () => {
   let thrown: unknown;
   try {
     requireProject(root, undefined);
@@ -115,7 +115,7 @@ test('no project at all is PHASES_NOT_FOUND, with the way to make one', () => {
   expect(thrown).toMatchObject({ code: 'PHASES_NOT_FOUND', hint: expect.stringContaining('init') });
 });
 
-describe('in a git worktree', () => {
+describe('project in a git worktree', () => {
   const git = (cwd: string, ...args: string[]) =>
     execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], {
       cwd: at(cwd),
@@ -130,7 +130,7 @@ describe('in a git worktree', () => {
     git('main', 'commit', '-q', '--allow-empty', '-m', 'first');
   };
 
-  test('the project is that of the main checkout', () => {
+  test('the project of a git worktree is that of the main checkout', () => {
     repository('plans/phases.yaml', 'src/index.ts');
     git('main', 'worktree', 'add', '-q', '../tree');
     expect(fs.existsSync(at('tree/plans/phases.yaml'))).toBe(true);
@@ -139,33 +139,33 @@ describe('in a git worktree', () => {
     expect(found('main/src')).toBe('main');
   });
 
-  test('inside of .forge/worktrees it is the same', () => {
+  test('the project inside .forge/worktrees is that of the main checkout', () => {
     repository('plans/phases.yaml');
     git('main', 'worktree', 'add', '-q', '.forge/worktrees/build');
     expect(found('main/.forge/worktrees/build')).toBe('main');
   });
 
-  test('a project below the root of the repository is found at the same place', () => {
+  test('a project below the root of the repository is found at the same place from a worktree', () => {
     repository('apps/one/plans/phases.yaml', 'apps/one/src/index.ts', 'apps/two/index.ts');
     git('main', 'worktree', 'add', '-q', '../tree');
     expect(found('tree/apps/one/src')).toBe('main/apps/one');
     expect(found('tree/apps/two')).toBeNull();
   });
 
-  test('a folder that only the worktree has leads to what is above it', () => {
+  test('a folder that exists only in the worktree leads to the project above it', () => {
     repository('plans/phases.yaml');
     git('main', 'worktree', 'add', '-q', '../tree');
     make('tree/new/deep/');
     expect(found('tree/new/deep')).toBe('main');
   });
 
-  test('--dir means that very folder', () => {
+  test('--dir in a worktree means that very folder', () => {
     repository('plans/phases.yaml');
     git('main', 'worktree', 'add', '-q', '../tree');
     expect(found('main', at('tree'))).toBe('tree');
   });
 
-  test('whose main checkout is gone the worktree stands for itself', () => {
+  test('a worktree whose main checkout is gone is its own project', () => {
     repository('plans/phases.yaml');
     git('main', 'worktree', 'add', '-q', '../tree');
     fs.rmSync(at('main'), { recursive: true });
@@ -178,30 +178,30 @@ describe('in a git worktree', () => {
     expect(found('outer/inner')).toBe('outer/inner');
   });
 
-  test('a .git file that says something else is passed over', () => {
+  test('a .git file with other content is ignored', () => {
     make('app/plans/phases.yaml');
     fs.writeFileSync(at('app/.git'), 'nonsense');
     expect(found('app')).toBe('app');
   });
 });
 
-describe('settings', () => {
+describe('settings file', () => {
   const settings = (text: string) => {
     make('.forge/');
     fs.writeFileSync(at('.forge/settings.yaml'), text);
     return loadSettings(pathsOf(root));
   };
 
-  test('are the defaults where there is no file', () => {
+  test('settings are the defaults when there is no file', () => {
     expect(loadSettings(pathsOf(root))).toBe(DEFAULT_SETTINGS);
   });
 
-  test('are read with their defaults filled in', () => {
+  test('settings are read with their defaults filled in', () => {
     const { agents } = settings('agents:\n  steal_grace_ms: 1s\n');
     expect(agents).toEqual({ ...DEFAULT_SETTINGS.agents, steal_grace_ms: 1000 });
   });
 
-  test('that are wrong are refused with every place', () => {
+  test('invalid settings are refused with every place', () => {
     let thrown: unknown;
     try {
       settings('agents:\n  steal_grace: 1s\nworkspace: here\n');
@@ -216,10 +216,10 @@ describe('settings', () => {
   });
 });
 
-describe('the plan', () => {
+describe('plan file', () => {
   const settings = (plan: string | null) => ({ ...DEFAULT_SETTINGS, plan });
 
-  test('is looked for in its places, in their order', () => {
+  test('the plan is found in its usual places, in order', () => {
     const paths = pathsOf(root);
     expect(loadPlan({ paths, settings: settings(null) })).toBeNull();
     expect(planPlaceOf(paths)).toBe(PLAN_PLACES[0]);
@@ -230,21 +230,21 @@ describe('the plan', () => {
     }
   });
 
-  test('is where the settings say, and nowhere else', async () => {
+  test('a plan place in the settings excludes all others', async () => {
     make('plans/phases.yaml', 'docs/plan.yaml');
     const paths = pathsOf(root);
     expect(loadPlan({ paths, settings: settings('docs/plan.yaml') })?.file).toBe('docs/plan.yaml');
     expect(await refusal(() => loadPlan({ paths, settings: settings('docs/gone.yaml') }))).toBe('PHASES_NOT_FOUND');
   });
 
-  test('that is needed and not there is PHASES_NOT_FOUND', async () => {
+  test('a required plan that is missing is PHASES_NOT_FOUND', async () => {
     make('.forge/');
     expect(await refusal(() => requirePlan({ paths: pathsOf(root), settings: settings(null) }))).toBe(
       'PHASES_NOT_FOUND',
     );
   });
 
-  test('that is wrong is refused with every place', () => {
+  test('an invalid plan is refused with every place', () => {
     let thrown: unknown;
     try {
       parsePlanText({
@@ -258,12 +258,12 @@ describe('the plan', () => {
     expect((thrown as ForgeError).problems.length).toBeGreaterThan(1);
   });
 
-  test('that can not be read is IO_ERROR', async () => {
+  test('a plan that cannot be read is IO_ERROR', async () => {
     make('plans/phases.yaml/');
     expect(await refusal(() => loadPlan({ paths: pathsOf(root), settings: settings(null) }))).toBe('IO_ERROR');
   });
 
-  test('has a stamp that differs after an edit', () => {
+  test("the plan's stamp changes after an edit", () => {
     make('plans/phases.yaml');
     const paths = pathsOf(root);
     const stamps = [planStamp(paths, 'plans/phases.yaml')];
@@ -279,34 +279,34 @@ describe('the plan', () => {
   });
 });
 
-describe('files for a person to go on from', () => {
-  test('are written with the folders above them, and never over what is there', () => {
+describe('first files', () => {
+  test('first files are written with the folders above them, and never over existing files', () => {
     expect(writeNew(at('a/b/plan.yaml'), 'first')).toBe(true);
     expect(writeNew(at('a/b/plan.yaml'), 'second')).toBe(false);
     expect(fs.readFileSync(at('a/b/plan.yaml'), 'utf8')).toBe('first');
     expect(fs.readdirSync(at('a/b'))).toEqual(['plan.yaml']);
   });
 
-  test('are not written through a symlink that leads nowhere', () => {
+  test('first files are not written through a dangling symlink', () => {
     fs.symlinkSync(at('target'), at('plan.yaml'));
     expect(writeNew(at('plan.yaml'), 'text')).toBe(false);
     expect(fs.existsSync(at('target'))).toBe(false);
   });
 
-  test('that can not be written are IO_ERROR', async () => {
+  test('first files that cannot be written are IO_ERROR', async () => {
     fs.writeFileSync(at('file'), '');
     expect(await refusal(() => writeNew(at('file/plan.yaml'), 'text'))).toBe('IO_ERROR');
     expect(await refusal(() => writeNew(at('file/plans/plan.yaml'), 'text'))).toBe('IO_ERROR');
   });
 
-  test('are written although a killed process has left its own half done', () => {
+  test('first files are written despite an incomplete file of a killed process', () => {
     fs.writeFileSync(at(`plan.yaml.${process.pid}.tmp`), 'half');
     expect(writeNew(at('plan.yaml'), 'text')).toBe(true);
     expect(fs.readdirSync(root)).toEqual(['plan.yaml']);
   });
 });
 
-describe('a file that a user names', () => {
+describe('files named by flags', () => {
   const cases: [what: string, make: (file: string) => void, why: string][] = [
     ['is not there', () => {}, 'there is no such file'],
     ['is a folder', (file) => fs.mkdirSync(file), 'it is not a regular file'],
@@ -314,14 +314,14 @@ describe('a file that a user names', () => {
     ['is too large', (file) => fs.writeFileSync(file, 'x'.repeat(101)), 'it is larger than 100 bytes'],
     ['is a pipe', (file) => execFileSync('mkfifo', [file]), 'it is not a regular file'],
   ];
-  test.each(cases)('and that %s is refused by its flag', (_what, prepare, why) => {
+  test.each(cases)('a file named by a flag is refused if it %s', (_what, prepare, why) => {
     prepare(at('verdict.json'));
     expect(() => readUserFile(at('verdict.json'), '--verdict-file', 100)).toThrow(
       `--verdict-file ${at('verdict.json')}: ${why}`,
     );
   });
 
-  test('is read whole', () => {
+  test('a file named by a flag is read whole', () => {
     fs.writeFileSync(at('verdict.json'), 'x'.repeat(100));
     expect(readUserFile(at('verdict.json'), '--verdict-file', 100)).toBe('x'.repeat(100));
   });

@@ -19,8 +19,8 @@ function uncommented(text: string, indent: string): string {
   });
 }
 
-describe('the first plan', () => {
-  test('is a plan, and tells editors its schema', () => {
+describe('first plan', () => {
+  test('the first plan is valid and names its schema for editors', () => {
     const text = firstPlan('demo', SCHEMA);
     expect(text.split('\n')[0]).toBe(`# yaml-language-server: $schema=${SCHEMA}`);
     const result = parsePlan(text, 'f');
@@ -28,7 +28,7 @@ describe('the first plan', () => {
     expect(result.ok && result.plan.tasks.map((task) => task.run === null)).toEqual([false, false, false, false]);
   });
 
-  test('is still one with the task that it shows in a comment', () => {
+  test('the first plan is valid with the task that it shows in a comment', () => {
     const text = firstPlan('demo', SCHEMA).replace(/^ {6}# (?=- id| {2})/gm, '      ');
     const result = parsePlan(text, 'f');
     expect(result.ok && result.plan.tasks.map(({ id, run }) => [id, run === null])).toContainEqual([
@@ -37,12 +37,15 @@ describe('the first plan', () => {
     ]);
   });
 
-  test.each(['it\'s "so": #1', '', 'a\u0007b', '- x', 'ünïcode ✓'])('takes a project by any name: %j', (name) => {
-    const result = parsePlan(firstPlan(name, 'with blanks/x.json'), 'f');
-    expect(result.ok).toBe(true);
-  });
+  test.each(['it\'s "so": #1', '', 'a\u0007b', '- x', 'ünïcode ✓'])(
+    'the first plan accepts any project name: %j',
+    (name) => {
+      const result = parsePlan(firstPlan(name, 'with blanks/x.json'), 'f');
+      expect(result.ok).toBe(true);
+    },
+  );
 
-  describe('in a folder', () => {
+  describe('first plan in a folder', () => {
     let dir: string;
     beforeEach(() => {
       dir = fs.mkdtempSync(path.join(os.tmpdir(), 'forge-first-plan-'));
@@ -50,7 +53,7 @@ describe('the first plan', () => {
     });
     afterEach(() => fs.rmSync(dir, { recursive: true }));
 
-    test('can be worked through with /bin/sh alone', () => {
+    test('the first plan runs with /bin/sh alone', () => {
       const result = parsePlan(firstPlan('demo', SCHEMA), 'f');
       const outputs = (result.ok ? result.plan.tasks : []).map((task) => {
         for (const command of [task.run ?? 'false', ...task.verify]) {
@@ -65,12 +68,12 @@ describe('the first plan', () => {
   });
 });
 
-describe('the first settings', () => {
-  test('change nothing', () => {
+describe('first settings', () => {
+  test('the first settings change nothing', () => {
     expect(parseSettings(firstSettings(SCHEMA), 'f')).toEqual({ ok: true, settings: DEFAULT_SETTINGS, warnings: [] });
   });
 
-  test('show keys that exist, and defaults that are the defaults', () => {
+  test('the first settings show existing keys with their real defaults', () => {
     const [head, body] = firstSettings(SCHEMA).split('version: 1\n');
     const result = parseSettings(`${head}version: 1\n${uncommented(body ?? '', '')}`, 'f');
     expect(result).toMatchObject({ ok: true, warnings: [] });

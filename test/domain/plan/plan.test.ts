@@ -35,8 +35,8 @@ function withKeys(keys: string): string {
   return withTasks(`id: a\ntitle: A\n${keys}`);
 }
 
-describe('a plan that is right', () => {
-  test('what is left out is null, empty or the default', () => {
+describe('valid plan', () => {
+  test('an omitted key of a plan is null, empty or its default', () => {
     const plan = planOf(withTasks('id: a\ntitle: A'));
     expect(plan).toMatchObject({ project: 'demo', tracker_url: null, gate_check_command: null, source: null });
     expect(plan.phases).toEqual([
@@ -78,7 +78,7 @@ describe('a plan that is right', () => {
     expect(plan.phaseById.get('phase-1')).toBe(plan.phases[0]);
   });
 
-  test('everything that can be said is kept', () => {
+  test('every key of a plan is kept', () => {
     const plan = planOf(`
 project: demo
 tracker_url: https://tracker.example/demo
@@ -154,13 +154,13 @@ phases:
     });
   });
 
-  test('a key with nothing behind it counts as left out', () => {
+  test('a key of a plan without a value counts as omitted', () => {
     const keys = ['description', 'priority', 'depends_on', 'verify', 'timeout', 'env', 'retry', 'status', 'run'];
     const empty = planOf(withKeys(keys.map((key) => `${key}:`).join('\n')));
     expect(empty.tasks).toEqual(planOf(withTasks('id: a\ntitle: A')).tasks);
   });
 
-  test('what only the older tool of this format knows is accepted', () => {
+  test('keys and values of the older tool are accepted in a plan', () => {
     const plan = planOf(`
 project: "demo"
 tracker_url: ""
@@ -219,7 +219,7 @@ phases:
     ]);
   });
 
-  test('a retry policy of a plan is one that the retry module takes', () => {
+  test('a retry policy of a plan is one that the retry module accepts', () => {
     const [task] = planOf(withKeys('retry: {max_attempts: 3, base: 0}')).tasks;
     const policy = coercePolicy(task?.retry ?? {}, TASK_RETRY_DEFAULT);
     expect(policy).toBeInstanceOf(RetryPolicy);
@@ -227,7 +227,7 @@ phases:
   });
 });
 
-describe('what is wrong with a task', () => {
+describe('invalid task', () => {
   test.each<[string, string, string[]]>([
     ['unknown key', 'depend_on: []', ['8:9 task "a": unknown key "depend_on" | Did you mean "depends_on"?']],
     ['unknown key, like no other', 'flavour: x', ['8:9 task "a": unknown key "flavour"']],
@@ -332,18 +332,18 @@ describe('what is wrong with a task', () => {
         '8:22 task "a": unknown dependency "phase-1" | "phase-1" is a phase. To wait for it, set blocked_by on the phase of this task.',
       ],
     ],
-  ])('%s', (_, keys, expected) => {
+  ])('a task is refused for: %s', (_, keys, expected) => {
     expect(linesOf(withKeys(keys))).toEqual(expected);
   });
 
-  test('a retry policy behind one that takes everything', () => {
+  test('a retry policy behind a catch-all is refused', () => {
     expect(linesOf(withKeys('retry:\n  - {}\n  - {retry_on: [timeout]}'))).toEqual([
       expect.stringMatching(/^10:13 task "a": retry\[1\]: .*can never decide/),
     ]);
   });
 });
 
-describe('what is wrong with ids and references', () => {
+describe('invalid ids and references', () => {
   test.each<[string, string, string[]]>([
     ['missing id', withTasks('title: A'), ['6:9 task number 1: "id" is missing']],
     ['missing title', withTasks('id: a'), ['6:9 task "a": "title" is missing']],
@@ -394,7 +394,7 @@ describe('what is wrong with ids and references', () => {
       ['8:22 tasks depend on each other in a cycle: a -> b -> c -> a | Remove one of these dependencies.'],
     ],
     ['not a task', withTasks('just text'), ['6:9 task number 1: expected a mapping, found text "just text"']],
-  ])('%s', (_, text, expected) => {
+  ])('a plan is refused for: %s', (_, text, expected) => {
     expect(linesOf(text)).toEqual(expected);
   });
 
@@ -434,11 +434,11 @@ describe('what is wrong with ids and references', () => {
       ['3:30 phase "p": status: expected active, blocked, done or paused, found text "actve" | Did you mean "active"?'],
     ],
     ['no YAML', 'project: "x\n', [expect.stringContaining('not valid YAML')]],
-  ])('%s', (_, text, expected) => {
+  ])('a plan is refused for references or cycles: %s', (_, text, expected) => {
     expect(linesOf(text)).toEqual(expected);
   });
 
-  test('everything is reported at once, in file order', () => {
+  test('all problems of a plan are reported at once, in file order', () => {
     const text = withTasks(
       'id: a\ntitel: A\npriority: P9\ndepends_on: [nowhere, b]',
       'id: b\ntitle: B\ndepends_on: [a]\ntimeout: soon\nretry: {max_attempts: x}',
@@ -454,32 +454,32 @@ describe('what is wrong with ids and references', () => {
     ]);
   });
 
-  test('a problem inside of an alias is placed where the text stands', () => {
+  test('a problem inside an alias is placed where the text is written', () => {
     const text = withTasks('id: a\ntitle: A\nenv: &shared {1A: x}', 'id: b\ntitle: B\nenv: *shared');
     expect(linesOf(text).map((line) => line.split(' ', 1)[0])).toEqual(['8:23', '8:23']);
   });
 
-  test('what a plan holds is shown without its control characters', () => {
+  test('text of a plan is shown without its control characters', () => {
     const [line] = linesOf(withTasks('id: "a\\e[31m"\ntitle: A'));
     expect(line).toContain('task "a"');
     expect(line).not.toContain('\u001b');
   });
 });
 
-describe('tasks that wait for each other across phases', () => {
+describe('deadlock across phases', () => {
   const across = (first: string, second: string) => `project: x
 phases:
   - {id: p1, name: One, tasks: [{id: a, title: A, depends_on: [b]${first}}]}
   - {id: p2, name: Two, blocked_by: p1, tasks: [{id: b, title: B${second}}]}
 `;
 
-  test('are told step by step', () => {
+  test('a deadlock across phases is explained step by step', () => {
     expect(linesOf(across('', ''))).toEqual([
       '3:64 deadlock: "a" depends on "b"; "b" is in phase "p2", which waits for phase "p1"; phase "p1" is not finished before "a" | Remove the dependency, or move one of the tasks to another phase.',
     ]);
   });
 
-  test('also through phases in between', () => {
+  test('a deadlock through phases in between is found', () => {
     const text = `project: x
 phases:
   - {id: p1, name: One, tasks: [{id: a, title: A, depends_on: [c]}]}
@@ -494,16 +494,16 @@ phases:
   test.each([
     ['the one that waits is dropped', ', status: dropped', ''],
     ['the one that is waited for is done', '', ', status: done'],
-  ])('are no matter when %s', (_, first, second) => {
+  ])('a dependency across phases is no deadlock when %s', (_, first, second) => {
     expect(linesOf(across(first, second))).toEqual([]);
   });
 
-  test('are no matter when the phase in the way is done', () => {
+  test('a dependency across phases is no deadlock when the blocking phase is done', () => {
     expect(linesOf(across('', '').replace('name: One', 'name: One, status: done'))).toEqual([]);
   });
 });
 
-describe('warnings', () => {
+describe('plan warnings', () => {
   test.each<[string, string, string[]]>([
     [
       'a dependency that was dropped',
@@ -521,7 +521,7 @@ describe('warnings', () => {
       ['phase "p" has no tasks, so it counts as finished and blocks nothing'],
     ],
     ['nothing', withTasks('id: a\ntitle: A'), []],
-  ])('%s', (_, text, expected) => {
+  ])('a plan gives a warning for: %s', (_, text, expected) => {
     expect(parsePlan(text, FILE)).toMatchObject({ ok: true, warnings: expected });
   });
 });
@@ -595,8 +595,8 @@ function namedCycles(lines: readonly string[]): [number, number][][] {
   });
 }
 
-describe('for any plan', () => {
-  test('without a cycle: it is read, and its order kept', () => {
+describe('generated plans', () => {
+  test('a plan without a cycle is read, and its order is kept', () => {
     fc.assert(
       fc.property(loose, (any) => {
         const downhill = any.edges
@@ -614,7 +614,7 @@ describe('for any plan', () => {
     );
   });
 
-  test('with any dependencies: it is read, or a cycle is named that is one', () => {
+  test('a plan with random dependencies is read, or a real cycle is named', () => {
     fc.assert(
       fc.property(loose, (any) => {
         const lines = linesOf(write(any));
@@ -627,7 +627,7 @@ describe('for any plan', () => {
     );
   });
 
-  test('with phases that block each other anyhow: it is read exactly when it can be worked through', () => {
+  test('a plan with random phase blocks is read exactly when it can be completed', () => {
     fc.assert(
       fc.property(anyhow, (any) => {
         expect(parsePlan(write(any), FILE).ok).toBe(canBeDone(any));
@@ -636,7 +636,7 @@ describe('for any plan', () => {
     );
   });
 
-  test('whatever is done to its text, it is read or refused with a reason', () => {
+  test('a damaged plan text is read or refused with a reason', () => {
     const base = withTasks(
       'id: a\ntitle: A\nretry: [{retry_on: [timeout]}, {max_attempts: 2}]\nenv: {A: 1}',
       'id: b\ntitle: B\ndepends_on: [a]\ntimeout: 5m',
@@ -660,7 +660,7 @@ describe('for any plan', () => {
     );
   });
 
-  test('whatever value stands in it, the place of every problem lies in the text', () => {
+  test('every problem of a plan with random values has a place in the text', () => {
     const values = fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes('__proto__'));
     const key = fc.constantFrom(
       'id',
@@ -693,23 +693,23 @@ describe('for any plan', () => {
   });
 });
 
-describe('a plan of ten thousand tasks', () => {
+describe('plan of ten thousand tasks', () => {
   const numbers = Array.from({ length: 10_000 }, (_, n) => n);
   const chain = (dependency: (n: number) => string) =>
     withTasks(...numbers.map((n) => `{id: task-${n}, title: T, depends_on: [${dependency(n)}]}`));
 
-  test('may be one long chain', () => {
+  test('a plan of ten thousand tasks in one chain is read', () => {
     const plan = planOf(chain((n) => (n === 0 ? '' : `task-${n - 1}`)));
     expect(plan.tasks).toHaveLength(10_000);
   });
 
-  test('may be one long cycle, which is named in short', () => {
+  test('a cycle of ten thousand tasks is named in short', () => {
     const lines = linesOf(chain((n) => `task-${(n + 1) % 10_000}`));
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(/cycle: task-0 -> task-1 -> .* -> \.\.\. \(9986 more\) -> .* -> task-9999 -> task-0/);
   });
 
-  test('may be wrong everywhere', () => {
+  test('a plan of ten thousand invalid tasks is refused with all problems', () => {
     const lines = linesOf(chain((n) => `tsak-${n}`));
     expect(lines).toHaveLength(10_000);
     expect(lines[0]).toContain('Did you mean "task-0"?');

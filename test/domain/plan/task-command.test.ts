@@ -11,17 +11,22 @@ const byCommand = { command: 'x', from: 'worker_command' } as const;
 
 test.each<[string, string | null, Partial<WorkerSettings>, ReturnType<typeof commandFor>]>([
   ['its own command', 'make', {}, { command: 'make', from: 'run' }],
-  ['its own, whatever else', 'make', { worker: 'claude', worker_command: 'x' }, { command: 'make', from: 'run' }],
+  [
+    'its own command, whatever the settings say',
+    'make',
+    { worker: 'claude', worker_command: 'x' },
+    { command: 'make', from: 'run' },
+  ],
   ['the command of the settings', null, { worker_command: 'x' }, byCommand],
-  ['that in place of a preset', null, { worker: 'codex', worker_command: 'x' }, byCommand],
-  ['the same when it is named', null, { worker: 'custom', worker_command: 'x' }, byCommand],
+  ["the settings' command in place of a preset", null, { worker: 'codex', worker_command: 'x' }, byCommand],
+  ["the settings' command with worker custom", null, { worker: 'custom', worker_command: 'x' }, byCommand],
   ['a preset', null, { worker: 'gemini' }, { command: PRESETS.gemini.command, from: 'gemini' }],
-  ['whoever claims it', null, {}, CLAIMED],
+  ['the agent that claims it', null, {}, CLAIMED],
 ])('a task is done by %s', (_what, run, settings, expected) => {
   expect(commandFor({ run }, { ...NONE, ...settings })).toEqual(expected);
 });
 
-test('a preset is in force when nothing stands over it', () => {
+test('a preset is used only when the task and the settings name no command', () => {
   expect(presetOf(NONE)).toBeNull();
   expect(presetOf({ worker: 'custom', worker_command: 'x' })).toBeNull();
   expect(presetOf({ worker: 'claude', worker_command: 'x' })).toBeNull();
@@ -38,7 +43,7 @@ test('every worker of the settings is a preset, or custom', () => {
   }
 });
 
-test('a preset is one line that calls its program and is handed the prompt on stdin', () => {
+test('a preset is one line that calls its program with the prompt on stdin', () => {
   for (const { program, command } of Object.values(PRESETS)) {
     expect(command).toMatch(new RegExp(`^([A-Z_]+=\\w+ )?${program} .* < "\\$FORGE_PROMPT_FILE"$`));
   }

@@ -52,8 +52,8 @@ function respawned(before: TaskRecord, attemptId = OTHER_ATTEMPT): TaskRecord {
   };
 }
 
-describe('asking', () => {
-  test('parks the task without a charge, and gives up its lease', () => {
+describe('ask', () => {
+  test('a question parks the task without a charge and releases its lease', () => {
     const decision = ask(record('running'));
     expect(chain(decision)).toEqual(['ask']);
     expect(decision.result).toEqual({ status: 'open', question_id: 'q1', option_id: null, asked: { task: 1, key: 1 } });
@@ -63,22 +63,22 @@ describe('asking', () => {
     expect(openQuestion(after)).toMatchObject({ question_id: 'q1', attempt_id: ATTEMPT, decision_key: 'format' });
   });
 
-  test('from dispatched implies the first heartbeat', () => {
+  test('a question from dispatched implies the first heartbeat', () => {
     expect(chain(ask(record('dispatched')))).toEqual(['start', 'ask']);
   });
 
-  test('again by the attempt that is parked returns the same question', () => {
+  test('a repeat by the parked attempt returns the same question', () => {
     const parked = next(ask(record('running')));
     const again = ask(parked, { questionId: 'q2' });
     expect(again).toMatchObject({ record: null, result: { status: 'open', question_id: 'q1' } });
   });
 
-  test('about something else while parked is refused', () => {
+  test('a second question is refused while the task is parked', () => {
     expect(refusal(() => ask(next(ask(record('running'))), { decisionKey: 'colour' }))).toBe('LEASE_STOLEN');
   });
 
   test.each(['claimed', 'awaiting_respawn', 'shipped'] as const)(
-    'without the attempt at work (%s) is refused',
+    'a question by anything but the running attempt (%s) is refused',
     (state) => {
       expect(['LEASE_STOLEN', 'STALE_ATTEMPT']).toContain(
         refusal(() => ask(record(state), { attemptId: OTHER_ATTEMPT })),
@@ -86,20 +86,20 @@ describe('asking', () => {
     },
   );
 
-  test('what was answered in an earlier attempt returns that answer and changes nothing', () => {
+  test('a question answered in an earlier attempt returns that answer and changes nothing', () => {
     const settled = next(settleQuestion(next(ask(record('running'))), answered('keep'), T0));
     const again = ask(respawned(settled), { attemptId: OTHER_ATTEMPT, questionId: 'q2' });
     expect(again).toMatchObject({ record: null, result: { status: 'answered', question_id: 'q1', option_id: 'keep' } });
   });
 
-  test('again what came of its own question needs no lease any more', () => {
+  test('an attempt can repeat its own answered question without a lease', () => {
     const settled = next(settleQuestion(next(ask(record('running'))), answered('keep'), T0));
     expect(ask(settled).result).toMatchObject({ status: 'answered', option_id: 'keep' });
     expect(refusal(() => ask(settled, { attemptId: OTHER_ATTEMPT }))).toBe('STALE_ATTEMPT');
   });
 });
 
-describe('budgets', () => {
+describe('question budgets', () => {
   /** Asks about each key in turn, and lets every question expire. */
   function askedAbout(keys: string[], budget: AskRequest['budget']): TaskRecord {
     return keys.reduce((before, decisionKey, i) => {
@@ -108,7 +108,7 @@ describe('budgets', () => {
     }, record('running'));
   }
 
-  test('a key that expired three times fails the task at the fourth', () => {
+  test('a decision key that expired three times fails the task at the fourth question', () => {
     const budget = { perKey: 3, soft: 3, hard: 6 };
     const before = respawned(askedAbout(['a', 'a', 'a'], budget), ATTEMPT);
     const decision = ask(before, { decisionKey: 'a', budget });
@@ -128,13 +128,13 @@ describe('budgets', () => {
     });
   });
 
-  test('the hard limit counts all keys together', () => {
+  test('the hard limit counts the questions of all decision keys', () => {
     const budget = { perKey: 3, soft: 1, hard: 2 };
     const before = respawned(askedAbout(['a', 'b'], budget), ATTEMPT);
     expect(ask(before, { decisionKey: 'c', budget }).result.status).toBe('budget_exhausted');
   });
 
-  test('are cleared by an operator, who loses no answer by it', () => {
+  test('retry clears the question budgets and keeps the answers', () => {
     const budget = { perKey: 1, soft: 1, hard: 9 };
     const answeredOnce = next(
       settleQuestion(next(ask(record('running'), { decisionKey: 'done' })), answered('drop'), T0),
@@ -150,7 +150,7 @@ describe('budgets', () => {
     });
   });
 
-  test('never give out more than they hold, whatever is asked', () => {
+  test('question budgets are never exceeded, in any order of requests', () => {
     const keys = fc.array(fc.constantFrom('a', 'b', '__proto__', 'constructor'), { maxLength: 12 });
     fc.assert(
       fc.property(keys, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 6 }), (asked, perKey, hard) => {
@@ -171,10 +171,10 @@ describe('budgets', () => {
   });
 });
 
-describe('settling', () => {
+describe('settle', () => {
   const parked = next(ask(record('running'), { defaultOptionId: 'drop' }));
 
-  test('moves the task on', () => {
+  test('settling a question moves the task on', () => {
     const decision = settleQuestion(parked, answered('keep'), T0);
     expect(chain(decision)).toEqual(['resume']);
     expect(next(decision).state.state).toBe('awaiting_respawn');
@@ -184,16 +184,16 @@ describe('settling', () => {
     });
   });
 
-  test('by the answer to another question changes nothing', () => {
+  test('the answer to another question changes nothing', () => {
     expect(settleQuestion(parked, answered('keep', 'q0'), T0)).toMatchObject({ record: null, result: null });
   });
 
-  test('twice changes nothing the second time', () => {
+  test('a second settlement changes nothing', () => {
     const once = next(settleQuestion(parked, answered('keep'), T0));
     expect(settleQuestion(once, answered('keep'), T0)).toMatchObject({ record: null, result: { option_id: 'keep' } });
   });
 
-  test('by time takes the default, or nothing, and only past the deadline', () => {
+  test('a question past its deadline takes its default or expires, and not before', () => {
     const open = openQuestion(parked);
     if (open === null) throw new Error('it is not parked');
     expect(lateAnswer(open, T0 + MINUTE - 1)).toBeNull();
@@ -204,7 +204,7 @@ describe('settling', () => {
     });
   });
 
-  test('is over for a task that was cancelled', () => {
+  test('a question of a cancelled task is not settled', () => {
     const cancelled = next(cancelTask(parked, { reason: null, nowMs: T0 }));
     expect(openQuestion(cancelled)).toBeNull();
     expect(settleQuestion(cancelled, answered('keep'), T0).record).toBeNull();

@@ -19,20 +19,20 @@ describe('backoffMs', () => {
     ['full jitter at its least', { ...doubling, jitter: 'full' }, 0, [0, 0, 0]],
     ['full jitter in the middle', { ...doubling, jitter: 'full' }, 0.5, [500, 1000, 2000, 4000, 8000, 15_000]],
   ];
-  test.each(cases)('%s', (_name, curve, draw, expected) => {
+  test.each(cases)('backoffMs: %s', (_name, curve, draw, expected) => {
     expect(expected.map((_, index) => backoffMs(index + 1, curve, () => draw))).toEqual(expected);
   });
 
-  test('an attempt so late that the power overflows waits the cap', () => {
+  test('backoffMs of an attempt whose power overflows is the cap', () => {
     expect(backoffMs(5000, doubling)).toBe(30_000);
     expect(backoffMs(5000, { baseMs: 0, capMs: 30_000 })).toBe(0);
   });
 
-  test('an attempt before the first counts as the first', () => {
+  test('backoffMs treats an attempt before the first as the first', () => {
     expect(backoffMs(0, doubling)).toBe(1000);
   });
 
-  test('jitter without a random source is refused', () => {
+  test('backoffMs refuses jitter without a random source', () => {
     expect(() => backoffMs(1, { ...doubling, jitter: 'equal' })).toThrow('equal jitter needs a random source');
   });
 
@@ -44,7 +44,7 @@ describe('backoffMs', () => {
   const draws = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
   const attempts = fc.integer({ min: 1, max: 2000 });
 
-  test('property: without jitter it never shrinks and never passes the cap', () => {
+  test('backoffMs without jitter never decreases and never exceeds the cap', () => {
     fc.assert(
       fc.property(curves, attempts, (curve, attempt) => {
         const delay = backoffMs(attempt, curve);
@@ -55,7 +55,7 @@ describe('backoffMs', () => {
     );
   });
 
-  test('property: jitter only shortens; equal keeps half', () => {
+  test('jitter only shortens a delay, and equal jitter keeps half', () => {
     fc.assert(
       fc.property(curves, attempts, draws, (curve, attempt, draw) => {
         const plain = backoffMs(attempt, curve);
@@ -72,10 +72,10 @@ describe('backoffMs', () => {
 });
 
 describe('nextEligibleAt', () => {
-  test('adds the delay', () => {
+  test('nextEligibleAt adds the delay', () => {
     expect(nextEligibleAt(NOW, 1500)).toBe('2030-01-01T00:00:01.500Z');
   });
-  test('a delay beyond the calendar ends with it', () => {
+  test('nextEligibleAt is limited to the calendar', () => {
     expect(nextEligibleAt(NOW, Number.MAX_SAFE_INTEGER)).toBe('9999-12-31T23:59:59.999Z');
   });
 });

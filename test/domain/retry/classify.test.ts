@@ -12,7 +12,7 @@ import {
 
 const ended = (end: Partial<WorkerEnd>): ClassifiedError => classifyError({ exitCode: null, signal: null, ...end });
 
-describe('built-in classes', () => {
+describe('built-in error classes', () => {
   const cases: [string, Partial<WorkerEnd>, ClassifiedError][] = [
     ['an exit code', { exitCode: 75 }, { class: 'exit.75', message: 'exited with code 75', exit_code: 75 }],
     ['a signal', { signal: 'SIGKILL' }, { class: 'signal.SIGKILL', message: 'ended by SIGKILL', signal: 'SIGKILL' }],
@@ -26,18 +26,18 @@ describe('built-in classes', () => {
       { spawnError: 'no such folder: /srv/app' },
       { class: 'spawn', message: 'could not be started: no such folder: /srv/app' },
     ],
-    ['an end that nobody saw', {}, { class: 'worker.lost', message: 'vanished without an exit code' }],
+    ['an end without exit code or signal', {}, { class: 'worker.lost', message: 'vanished without an exit code' }],
   ];
-  test.each(cases)('%s', (_name, end, expected) => {
+  test.each(cases)('classifyError classifies %s', (_name, end, expected) => {
     expect(ended(end)).toEqual(expected);
   });
 
-  test('the message ends with the last line of output, made safe for a terminal', () => {
+  test('the message of an error ends with the last line of output, safe for a terminal', () => {
     const { message } = ended({ exitCode: 1, outputTail: 'starting\n\u001b[31mno space left\u001b[0m on /tmp\n\n' });
     expect(message).toBe('exited with code 1: no space left on /tmp');
   });
 
-  test('a long last line is cut', () => {
+  test('the last line of output in an error message is cut', () => {
     expect(ended({ exitCode: 1, outputTail: 'x'.repeat(5000) }).message).toHaveLength(200);
   });
 });
@@ -58,34 +58,37 @@ describe('error rules', () => {
     ['anchors hold at lines, not inside them', { exitCode: 9, outputTail: 'got ECONNRESET' }, 'network.late'],
     ['a signal', { signal: 'SIGBUS' }, 'oom'],
     ['another signal', { signal: 'SIGTERM' }, 'signal.SIGTERM'],
-    ['an exit rule says nothing of a signal', { signal: 'SIGHUP' }, 'signal.SIGHUP'],
-    ['being stopped after a timeout is no signal of its own', { timedOut: true, signal: 'SIGKILL' }, 'timeout'],
-    ['nor is an exit code then', { timedOut: true, exitCode: 75 }, 'timeout'],
+    ['an exit rule does not match a signal', { signal: 'SIGHUP' }, 'signal.SIGHUP'],
+    ['the signal of a worker stopped after a timeout does not count', { timedOut: true, signal: 'SIGKILL' }, 'timeout'],
+    ['the exit code of a worker stopped after a timeout does not count', { timedOut: true, exitCode: 75 }, 'timeout'],
     ['output alone renames a timeout', { timedOut: true, signal: 'SIGKILL', outputTail: 'ECONNRESET' }, 'network'],
   ];
-  test.each(cases)('%s', (_name, end, expected) => {
+  test.each(cases)('error rules: %s', (_name, end, expected) => {
     expect(ended({ ...end, rules }).class).toBe(expected);
   });
 
-  test('a worker that never started has no output to judge', () => {
+  test('error rules do not apply to a worker that never started', () => {
     expect(ended({ spawnError: 'no shell', rules: [{ class: 'network', output: '' }] }).class).toBe('spawn');
   });
 
-  test('a rule changes the class and keeps the facts', () => {
+  test('an error rule changes the class and keeps the facts', () => {
     expect(ended({ exitCode: 75, rules })).toEqual({ class: 'fatal', message: 'exited with code 75', exit_code: 75 });
   });
 });
 
-describe('the shape of rules', () => {
+describe('error rule schema', () => {
   const accepted: unknown[] = [
     [],
     [{ class: 'network.dns', output: 'ENOTFOUND' }],
     [{ class: 'rate_limit', exit: [0, 255], output: '429' }],
     [{ class: 'oom', signal: ['SIGKILL'] }],
   ];
-  test.each(accepted.map((value) => [JSON.stringify(value), value]))('accepts %s', (_text, value) => {
-    expect(z.safeParse(errorRulesSchema(), value)).toEqual({ success: true, data: value });
-  });
+  test.each(accepted.map((value) => [JSON.stringify(value), value]))(
+    'the error rule %s is accepted',
+    (_text, value) => {
+      expect(z.safeParse(errorRulesSchema(), value)).toEqual({ success: true, data: value });
+    },
+  );
 
   const refused: [unknown, (string | number)[], RegExp][] = [
     [{ class: 'x' }, [], /errors is a list/],
@@ -102,7 +105,7 @@ describe('the shape of rules', () => {
     [[{ class: 'network', exit: [1], signal: ['SIGKILL'] }], [0], /never by both/],
   ];
   test.each(refused.map(([value, ...rest]) => [JSON.stringify(value), value, ...rest] as const))(
-    'refuses %s',
+    'the error rule %s is refused',
     (_text, value, path, message) => {
       const issues = z.safeParse(errorRulesSchema(), value).error?.issues ?? [];
       expect(issues).toHaveLength(1);
@@ -111,26 +114,29 @@ describe('the shape of rules', () => {
     },
   );
 
-  test('refuses a key it does not know', () => {
+  test('an error rule with an unknown key is refused', () => {
     const { error } = z.safeParse(errorRulesSchema(), [{ class: 'network', exit: [1], exits: [2] }]);
     expect(error?.issues).toEqual([expect.objectContaining({ code: 'unrecognized_keys', keys: ['exits'], path: [0] })]);
   });
 
-  test('it can be shown as a JSON Schema', () => {
+  test('error rules have a JSON Schema', () => {
     expect(z.toJSONSchema(errorRulesSchema())).toMatchObject({ type: 'array', items: { required: ['class'] } });
   });
 });
 
-describe('names of classes', () => {
+describe('error class names', () => {
   test.each(['fatal', 'exit.75', 'signal.SIGKILL', 'verdict.changes_needed', 'verify.npm-test'])(
-    '%s is one',
+    '%s is a valid error class',
     (name) => {
       expect(z.safeParse(errorClassSchema(), name).success).toBe(true);
     },
   );
-  test.each(['', 'Network', 'a,b', 'a.', '.a', 'a b', '*', '__proto__', 'a'.repeat(201)])('%j is none', (name) => {
-    expect(z.safeParse(errorClassSchema(), name).success).toBe(false);
-  });
+  test.each(['', 'Network', 'a,b', 'a.', '.a', 'a b', '*', '__proto__', 'a'.repeat(201)])(
+    '%j is not a valid error class',
+    (name) => {
+      expect(z.safeParse(errorClassSchema(), name).success).toBe(false);
+    },
+  );
 
   test.each([
     ['network', 'network', true],
@@ -139,7 +145,7 @@ describe('names of classes', () => {
     ['network.timeout', 'network', false],
     ['network', 'networking', false],
     ['exit.1', 'exit.10', false],
-  ])('%s covers %s: %s', (parent, child, expected) => {
+  ])('error class %s covers %s: %s', (parent, child, expected) => {
     expect(classCovers(parent, child)).toBe(expected);
   });
 });

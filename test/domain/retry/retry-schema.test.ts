@@ -4,7 +4,7 @@ import { type CompositeRetryPolicy, coercePolicy, type PolicyDeclaration } from 
 import { retryProblems, retrySchema } from '../../../src/domain/retry/schema.ts';
 import fc from '../../support/properties.ts';
 
-describe('what plans and settings accept', () => {
+describe('accepted retry policies', () => {
   const accepted: unknown[] = [
     {},
     {
@@ -24,14 +24,14 @@ describe('what plans and settings accept', () => {
     [{ retry_on: ['exit.1'] }, { retry_on: ['exit.10'] }],
     [{ name: 'a', retry_on: ['fatal'] }, {}],
   ];
-  test.each(accepted.map((value) => [JSON.stringify(value), value]))('%s', (_text, value) => {
+  test.each(accepted.map((value) => [JSON.stringify(value), value]))('retry %s is accepted', (_text, value) => {
     expect(retryProblems(value)).toEqual([]);
     const parsed = z.parse(retrySchema(), value);
     expect(parsed).toEqual(value);
     expect(coercePolicy(parsed).policyFor('fatal')).toBeNull();
   });
 
-  test('the form can be shown as a JSON Schema of three alternatives', () => {
+  test('retry has a JSON Schema of three alternatives', () => {
     const schema = z.toJSONSchema(retrySchema());
     expect(schema.anyOf?.map((form) => (form as { type?: string }).type)).toEqual(['object', 'array', 'object']);
     expect(schema.anyOf?.[0]).toMatchObject({
@@ -41,7 +41,7 @@ describe('what plans and settings accept', () => {
   });
 });
 
-describe('what plans and settings refuse', () => {
+describe('refused retry policies', () => {
   const DURATION = 'a duration is a whole number of milliseconds or has a unit: 500ms, 30s, 5m, 2h, 1d';
   const shapes: [unknown, (string | number)[], string][] = [
     [[], [], 'a composite retry policy needs at least one policy'],
@@ -80,20 +80,20 @@ describe('what plans and settings refuse', () => {
     ],
   ];
   test.each(shapes.map(([value, ...rest]) => [JSON.stringify(value), value, ...rest] as const))(
-    'shape: %s',
+    'retry %s is refused for its shape',
     (_text, value, path, message) => {
       expect(retryProblems(value)).toEqual([{ path, message }]);
       expect(z.safeParse(retrySchema(), value).success).toBe(false);
     },
   );
 
-  test('a name that is no class is refused where it stands', () => {
+  test('an invalid class name in retry_on is reported at its place', () => {
     expect(retryProblems([{ retry_on: ['network', 'Time out'] }])).toEqual([
       { path: [0, 'retry_on', 1], message: expect.stringContaining('words joined by dots') },
     ]);
   });
 
-  test('unknown keys come with what was probably meant, all of them at once', () => {
+  test('unknown keys of retry are all reported, with suggestions', () => {
     expect(retryProblems({ max_attemps: 3, bsae: 1, colour: 'red' })).toEqual([
       { path: ['max_attemps'], message: 'unknown key "max_attemps"', suggestion: 'max_attempts' },
       { path: ['bsae'], message: 'unknown key "bsae"', suggestion: 'base' },
@@ -131,7 +131,7 @@ describe('what plans and settings refuse', () => {
       /policy 3 can never decide: policy 2 takes "network.dns"/,
     ],
   ];
-  test.each(meanings)('%s', (_name, list, index, message) => {
+  test.each(meanings)('a retry list is refused for: %s', (_name, list, index, message) => {
     expect(retryProblems(list)).toEqual([{ path: [index], message: expect.stringMatching(message) }]);
     expect(retryProblems({ policies: list })).toEqual([
       { path: ['policies', index], message: expect.stringMatching(message) },
@@ -139,7 +139,7 @@ describe('what plans and settings refuse', () => {
     expect(coercePolicy(list)).toMatchObject({ policies: { length: list.length } });
   });
 
-  test('property: a policy is refused as out of reach only when no class it names gets to it', () => {
+  test('a policy is refused as unreachable only when none of its classes reaches it', () => {
     const classes = fc.subarray(['a', 'a.b', 'a.b.c', 'd', 'd.e'], { minLength: 1 });
     const lists = fc.array(fc.record({ retry_on: fc.option(classes, { nil: null }) }), { minLength: 1, maxLength: 4 });
     fc.assert(

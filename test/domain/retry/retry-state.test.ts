@@ -32,7 +32,7 @@ const told = (decision: RetryDecision): number | string =>
   decision.outcome === 'retry' ? decision.delay_ms : decision.failure_reason;
 
 describe('bumpRetryCount', () => {
-  test('counts up in a copy', () => {
+  test('bumpRetryCount counts in a copy', () => {
     const before = { network: 1 };
     expect(bumpRetryCount(before, 'network')).toEqual({ network: 2 });
     expect(bumpRetryCount(before, '*')).toEqual({ network: 1, '*': 1 });
@@ -40,20 +40,23 @@ describe('bumpRetryCount', () => {
     expect(before).toEqual({ network: 1 });
   });
 
-  test.each(['__proto__', 'constructor', 'toString'])('%s is a name like any other', (key) => {
+  test.each(['__proto__', 'constructor', 'toString'])('bumpRetryCount treats %s like any other key', (key) => {
     const once = bumpRetryCount({}, key);
     const twice = bumpRetryCount(JSON.parse(JSON.stringify(once)), key);
     expect(Object.entries(twice)).toEqual([[key, 2]]);
     expect(Object.getPrototypeOf(twice)).toBe(Object.prototype);
   });
 
-  test.each([Number.NaN, -3, 1.5, 'many' as unknown as number])('a count of %s is taken as none', (count) => {
-    expect(bumpRetryCount({ network: count }, 'network')).toEqual({ network: 1 });
-  });
+  test.each([Number.NaN, -3, 1.5, 'many' as unknown as number])(
+    'bumpRetryCount treats a count of %s as none',
+    (count) => {
+      expect(bumpRetryCount({ network: count }, 'network')).toEqual({ network: 1 });
+    },
+  );
 });
 
 describe('nextRetryState', () => {
-  test('the default of task attempts: ten attempts with doubling delays up to five minutes', () => {
+  test('the default policy of task attempts is ten attempts with doubling delays up to five minutes', () => {
     const decisions = failures(resolveRetry({ default: TASK_RETRY_DEFAULT }), Array(10).fill('exit.1'));
     expect(decisions.map(told)).toEqual([
       1000,
@@ -69,7 +72,7 @@ describe('nextRetryState', () => {
     ]);
   });
 
-  test('settings of the agents replace numbers of the default', () => {
+  test('agents settings replace numbers of the default policy', () => {
     const site = { ...TASK_RETRY_DEFAULT, maxAttempts: 4, capMs: 2000 };
     expect(failures(resolveRetry({ default: site }), Array(4).fill('exit.1')).map(told)).toEqual([
       1000,
@@ -79,7 +82,7 @@ describe('nextRetryState', () => {
     ]);
   });
 
-  test('a single policy counts failures of every class and keeps no counts', () => {
+  test('a single policy counts failures of every class and keeps no counts per budget', () => {
     const decisions = failures(new RetryPolicy({ max_attempts: 3 }), ['exit.1', 'timeout', 'network']);
     expect(decisions).toEqual([
       { outcome: 'retry', failure_count: 1, delay_ms: 1000, next_eligible_at: '2030-01-01T00:00:01.000Z' },
@@ -88,7 +91,7 @@ describe('nextRetryState', () => {
     ]);
   });
 
-  test('a single policy drops counts that a list has left behind', () => {
+  test('a single policy removes counts that a list has left', () => {
     const error = { class: 'exit.1', message: '' };
     const decision = nextRetryState({
       policy: new RetryPolicy({}),
@@ -112,7 +115,7 @@ describe('nextRetryState', () => {
     { retry_on: ['exit.75'], max_attempts: 2, base: 0 },
   ] as const;
 
-  test('a list gives every error its own attempts and its own delays', () => {
+  test('a list gives every error class its own attempts and delays', () => {
     const steps: [string, number | string, Record<string, number>][] = [
       ['network.dns', 2000, { 'network,timeout': 1 }],
       ['rate_limit', 30_000, { 'network,timeout': 1, rate_limit: 1 }],
@@ -132,7 +135,7 @@ describe('nextRetryState', () => {
     expect(decisions.map((decision) => decision.failure_count)).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 
-  test('the worked example of spec/RETRY.md', () => {
+  test('nextRetryState reproduces the worked example of spec/RETRY.md', () => {
     const policy = coercePolicy([
       { retry_on: ['rate_limit'], max_attempts: 'unlimited', base: '30s', cap: '10m' },
       { retry_on: ['network', 'timeout'], max_attempts: 4, base: '2s' },
@@ -147,7 +150,7 @@ describe('nextRetryState', () => {
     ['fatal', 'fatal'],
     ['fatal.config', 'fatal'],
     ['question.exhausted', 'decision_key_budget'],
-  ])('%s ends a list as %s and draws on no budget', (name, failure_reason) => {
+  ])('an error of class %s ends a list as %s and is charged to no budget', (name, failure_reason) => {
     expect(failures(coercePolicy(list), ['timeout', name]).at(-1)).toEqual({
       outcome: 'failed',
       failure_reason,
@@ -162,33 +165,33 @@ describe('nextRetryState', () => {
     ['question.exhausted', ['question'], 'decision_key_budget'],
     ['exit.1', ['network'], 'fatal'],
     ['exit.1', [], 'fatal'],
-  ])('%s under retry_on %j ends as %s', (name, retry_on, expected) => {
+  ])('an error of class %s under retry_on %j ends as %s', (name, retry_on, expected) => {
     expect(failures(new RetryPolicy({ retry_on }), [name]).map(told)).toEqual([expected]);
   });
 
-  test('an error that was given one attempt is exhausted by its first failure', () => {
+  test('an error with a budget of one attempt is exhausted by its first failure', () => {
     const policy = coercePolicy([{ retry_on: ['auth'], max_attempts: 1 }, {}]);
     expect(failures(policy, ['auth']).map(told)).toEqual(['retries_exhausted']);
   });
 
-  test('the cap on the sum stops a list whose budgets are not used up', () => {
+  test('max_total_attempts ends a list whose budgets are not exhausted', () => {
     const policy = coercePolicy({ policies: [...list], max_total_attempts: 4 });
     const decisions = failures(policy, ['rate_limit', 'network', 'rate_limit', 'rate_limit']);
     expect(decisions.map(told)).toEqual([30_000, 2000, 60_000, 'retries_exhausted']);
     expect(decisions.at(-1)?.retry_counts).toEqual({ rate_limit: 3, 'network,timeout': 1 });
   });
 
-  test('a hostile budget name is only a name', () => {
+  test('a budget named like a property of Object is only a name', () => {
     const policy = RetryPolicy.compose(Object.assign(new RetryPolicy({ max_attempts: 3 }), { budgetKey: '__proto__' }));
     expect(failures(policy, ['exit.1', 'exit.1', 'exit.1']).map(told)).toEqual([1000, 2000, 'retries_exhausted']);
   });
 
-  test('jitter draws from the source that is passed in', () => {
+  test('jitter draws from the given random source', () => {
     expect(failures(coercePolicy(undefined, STEP_RETRY_DEFAULT), ['exit.1', 'exit.1']).map(told)).toEqual([750, 1500]);
   });
 });
 
-describe('properties of a list', () => {
+describe('properties of a policy list', () => {
   const CLASSES = ['network', 'network.dns', 'network.timeout', 'exit', 'exit.1', 'exit.75', 'timeout', 'rate_limit'];
   const errors = fc.array(fc.constantFrom(...CLASSES, 'verify.lint'), { maxLength: 30 });
   const caps = fc.option(fc.integer({ min: 1, max: 6 }), { nil: null });
@@ -219,7 +222,7 @@ describe('properties of a list', () => {
     );
   });
 
-  test('reordering a list in the middle keeps every count', () => {
+  test('reordering a list during a run keeps every count', () => {
     const shuffled = policies.chain((list) =>
       fc.record({ list: fc.constant(list), other: fc.shuffledSubarray(list, { minLength: list.length }) }),
     );
@@ -238,7 +241,7 @@ describe('properties of a list', () => {
     );
   });
 
-  test('a budget is untouched by errors that other policies take', () => {
+  test('a budget is not charged for errors that other policies match', () => {
     fc.assert(
       fc.property(policies, errors, fc.constantFrom(...CLASSES), (list, seen, watched) => {
         const policy = coercePolicy(list);
@@ -252,7 +255,7 @@ describe('properties of a list', () => {
     );
   });
 
-  test('a subclass draws on the budget of the policy that takes its parent', () => {
+  test('a subclass is charged to the budget of the policy that matches its parent', () => {
     const family = fc.array(fc.constantFrom('network', 'network.dns', 'network.timeout.read'), { maxLength: 8 });
     fc.assert(
       fc.property(family, caps, (seen, max_attempts) => {
@@ -267,7 +270,7 @@ describe('properties of a list', () => {
     );
   });
 
-  test('a list of one decides as its policy does alone, as long as that policy takes the errors', () => {
+  test('a list of one decides like its policy alone, as long as that policy matches the errors', () => {
     fc.assert(
       fc.property(policies, fc.nat(20), (list, count) => {
         const declaration = list[0] as (typeof list)[number];
@@ -279,7 +282,7 @@ describe('properties of a list', () => {
     );
   });
 
-  test('no task gets past the cap on the sum, and nothing else changes before it', () => {
+  test('no task exceeds max_total_attempts, and nothing else changes before it', () => {
     fc.assert(
       fc.property(policies, errors, fc.integer({ min: 1, max: 12 }), (list, seen, max_total_attempts) => {
         const capped = failures(coercePolicy({ policies: list, max_total_attempts }), seen).map(told);
@@ -290,7 +293,7 @@ describe('properties of a list', () => {
     );
   });
 
-  test('the coarse bound never stops a list: budgets that last longer in sum are used to their end', () => {
+  test('the coarse bound never stops a list: budgets with a larger sum are used to the end', () => {
     const bounded = fc.array(fc.integer({ min: 2, max: 6 }), { minLength: 2, maxLength: 3 });
     fc.assert(
       fc.property(bounded, (limits) => {

@@ -12,7 +12,7 @@ import {
   WAIT_RETRY_DEFAULT,
 } from '../../../src/domain/retry/retry.ts';
 
-describe('matching', () => {
+describe('retry_on', () => {
   class HttpError extends Error {}
   class RateLimited extends HttpError {}
   class Coded extends Error {
@@ -25,22 +25,22 @@ describe('matching', () => {
   const cases: [string, PolicyDeclaration['retry_on'], RetryError, boolean][] = [
     ['a class matches itself', ['network'], 'network', true],
     ['a parent matches its children', ['network'], 'network.timeout', true],
-    ['at any depth', ['network'], 'network.timeout.read', true],
+    ['a parent matches descendants at any depth', ['network'], 'network.timeout.read', true],
     ['a child does not match its parent', ['network.timeout'], 'network', false],
-    ['a shared beginning is no kinship', ['exit.1'], 'exit.10', false],
-    ['any of the listed', ['network', 'timeout'], 'timeout', true],
-    ['none of the listed', ['network', 'timeout'], 'exit.1', false],
+    ['a shared prefix is no match', ['exit.1'], 'exit.10', false],
+    ['any of the listed classes matches', ['network', 'timeout'], 'timeout', true],
+    ['none of the listed classes matches', ['network', 'timeout'], 'exit.1', false],
     ['an object that carries a class', ['network'], { class: 'network.dns' }, true],
-    ['absent is any', undefined, 'exit.1', true],
-    ['null is any', null, 'exit.1', true],
-    ['an empty list is none', [], 'exit.1', false],
+    ['absent matches any class', undefined, 'exit.1', true],
+    ['null matches any class', null, 'exit.1', true],
+    ['an empty list matches none', [], 'exit.1', false],
     ['fatal is never retried', null, 'fatal', false],
-    ['nor below it', null, 'fatal.config', false],
-    ['nor when it is named', ['fatal'], 'fatal', false],
+    ['a child of fatal is never retried', null, 'fatal.config', false],
+    ['fatal is not retried when it is named', ['fatal'], 'fatal', false],
     ['a question asked too often is never retried', null, 'question.exhausted', false],
-    ['nor when its parent is named', ['question'], 'question.exhausted', false],
-    ['its siblings are', ['question'], 'question.unclear', true],
-    ['a name that only begins like fatal', null, 'fatality', true],
+    ['question.exhausted is not retried when its parent is named', ['question'], 'question.exhausted', false],
+    ['a sibling of question.exhausted is retried', ['question'], 'question.unclear', true],
+    ['a class that only begins like fatal is retried', null, 'fatality', true],
     ['an Error class matches itself', [HttpError], new HttpError(), true],
     ['an Error class matches its subclasses', [HttpError], new RateLimited(), true],
     ['a subclass does not match its parent', [RateLimited], new HttpError(), false],
@@ -51,7 +51,7 @@ describe('matching', () => {
     ['a catch-all matches an Error', null, new HttpError(), true],
     ['an Error that carries fatal is never retried', [Fatal], new Fatal(), false],
   ];
-  test.each(cases)('%s', (_name, retry_on, error, expected) => {
+  test.each(cases)('retry_on: %s', (_name, retry_on, error, expected) => {
     const policy = new RetryPolicy({ retry_on });
     expect(policy.matches(error)).toBe(expected);
     expect(policy.policyFor(error)).toBe(expected ? policy : null);
@@ -68,7 +68,7 @@ describe.each([undefined, null, 5, true, {}, { class: 7 }])('a thrown %j', (thro
     ['a class name', ['network']],
     ['nothing', []],
   ];
-  test.each(policies)('is retried by %s as an Error of no class is', (_name, retry_on) => {
+  test.each(policies)('a thrown non-error is retried by %s like an Error without a class', (_name, retry_on) => {
     const single = new RetryPolicy({ retry_on, max_attempts: 2 });
     for (const policy of [single, RetryPolicy.compose(single)]) {
       for (const attempts of [1, 2]) {
@@ -78,22 +78,22 @@ describe.each([undefined, null, 5, true, {}, { class: 7 }])('a thrown %j', (thro
   });
 });
 
-describe('a single policy', () => {
-  test('attempts include the one that just failed', () => {
+describe('single policy', () => {
+  test('max_attempts of a policy includes the attempt that just failed', () => {
     const policy = new RetryPolicy({ max_attempts: 3, base: '1s' });
     expect([1, 2, 3, 4].map((attempts) => policy.retryable('exit.1', attempts))).toEqual([true, true, false, false]);
     expect([1, 2, 3].map((attempts) => policy.retryBackoff('exit.1', { attempts }))).toEqual([1000, 2000, null]);
   });
 
-  test('one attempt is no retry', () => {
+  test('max_attempts of 1 never retries', () => {
     expect(new RetryPolicy({ max_attempts: 1 }).retryBackoff('exit.1', { attempts: 1 })).toBeNull();
   });
 
-  test.each([null, 'unlimited'] as const)('%s is no cap', (max_attempts) => {
+  test.each([null, 'unlimited'] as const)('max_attempts %s has no cap', (max_attempts) => {
     expect(new RetryPolicy({ max_attempts, cap: '5m' }).retryBackoff('exit.1', { attempts: 1_000_000 })).toBe(300_000);
   });
 
-  test('it never asks for a count of its own', () => {
+  test('a single policy never asks for a count of its own', () => {
     const asked: string[] = [];
     const policy = new RetryPolicy({ name: 'mine', base: '1s' });
     const delay = policy.retryBackoff('exit.1', { attempts: 2 }, (key) => asked.push(key));
@@ -118,11 +118,11 @@ describe('a single policy', () => {
     [true, 'equal'],
     [false, 'none'],
     ['full', 'full'],
-  ] as const)('jitter %s reads as %s', (jitter, expected) => {
+  ] as const)('jitter %s is read as %s', (jitter, expected) => {
     expect(new RetryPolicy({ jitter }).jitter).toBe(expected);
   });
 
-  test('an integer is ms, a string has a unit', () => {
+  test('a duration of a policy is an integer in ms or a string with a unit', () => {
     expect(new RetryPolicy({ base: 250, cap: '2m' })).toMatchObject({ baseMs: 250, capMs: 120_000 });
   });
 
@@ -131,16 +131,16 @@ describe('a single policy', () => {
     ['step', STEP_RETRY_DEFAULT, { maxAttempts: 3, baseMs: 1000, capMs: 30_000, factor: 2, jitter: 'equal' }],
     ['wait', WAIT_RETRY_DEFAULT, { maxAttempts: null, baseMs: 1000, capMs: 30_000, factor: 2, jitter: 'equal' }],
   ] as const;
-  test.each(sites)('what is left out comes from the default of the site: %s', (_name, site, expected) => {
+  test.each(sites)('omitted fields of a policy come from the default of the site: %s', (_name, site, expected) => {
     expect(new RetryPolicy({}, site)).toMatchObject(expected);
     expect(new RetryPolicy({ factor: 3 }, site)).toMatchObject({ ...expected, factor: 3 });
   });
 
-  test('a policy without retry_on retries any class, at a wait too', () => {
+  test('a policy without retry_on retries any class, also for a wait', () => {
     expect(new RetryPolicy({ max_attempts: 2 }, WAIT_RETRY_DEFAULT).matches('exit.1')).toBe(true);
   });
 
-  test('changing the declaration afterwards changes nothing', () => {
+  test('changing a declaration afterwards does not change its policy', () => {
     const retry_on = ['network'];
     const policy = new RetryPolicy({ retry_on });
     retry_on.push('timeout');
@@ -148,7 +148,7 @@ describe('a single policy', () => {
   });
 });
 
-describe('a composite', () => {
+describe('composite policy', () => {
   const dns = new RetryPolicy({ retry_on: ['network.dns'], max_attempts: 2, base: '5s' });
   const network = new RetryPolicy({ retry_on: ['network'], max_attempts: 4, base: '1s' });
   const rest = new RetryPolicy({ max_attempts: 3, base: '100ms' });
@@ -161,17 +161,17 @@ describe('a composite', () => {
     ['exit.1', rest],
     ['fatal', null],
     ['question.exhausted', null],
-  ])('%s goes to the first policy that matches', (error, expected) => {
+  ])('a composite gives %s to the first policy that matches', (error, expected) => {
     expect(all.policyFor(error)).toBe(expected);
   });
 
-  test('no match is no retry', () => {
+  test('a composite without a match does not retry', () => {
     const composite = RetryPolicy.compose(dns, network);
     expect(composite.policyFor('exit.1')).toBeNull();
     expect(composite.retryBackoff('exit.1', { attempts: 1 })).toBeNull();
   });
 
-  test('it goes by the count of the deciding budget, and by attempts when there is no count', () => {
+  test('a composite uses the count of the deciding budget, and attempts without one', () => {
     const asked: string[] = [];
     const countFor = (key: string) => {
       asked.push(key);
@@ -183,12 +183,12 @@ describe('a composite', () => {
     expect(all.retryBackoff('network.timeout', { attempts: 4 })).toBeNull();
   });
 
-  test('the random source reaches the deciding policy', () => {
+  test('a composite passes the random source to the deciding policy', () => {
     const composite = RetryPolicy.compose(new RetryPolicy({ base: '1s', jitter: 'full' }));
     expect(composite.retryBackoff('exit.1', { attempts: 1, random: () => 0.25 })).toBe(250);
   });
 
-  test('compose takes what plans refuse, and the first match wins', () => {
+  test('compose accepts what plans refuse, and the first match wins', () => {
     const second = new RetryPolicy({ max_attempts: 9 });
     expect(RetryPolicy.compose(rest, second).policyFor('exit.1')).toBe(rest);
   });
@@ -208,7 +208,7 @@ describe('a composite', () => {
 });
 
 describe('coercePolicy', () => {
-  test('one mapping is one policy', () => {
+  test('coercePolicy makes a single policy of one mapping', () => {
     const policy = coercePolicy({ retry_on: ['network'], base: '2s' }, STEP_RETRY_DEFAULT);
     expect(policy).toBeInstanceOf(RetryPolicy);
     expect(policy).toMatchObject({
@@ -228,13 +228,13 @@ describe('coercePolicy', () => {
     ['an unlimited sum', { policies: [{}], max_total_attempts: 'unlimited' }, null],
     ['policy objects', [new RetryPolicy({}), { retry_on: ['network'] }], null],
   ];
-  test.each(lists)('%s is a composite', (_name, value, maxTotalAttempts) => {
+  test.each(lists)('coercePolicy makes a composite of %s', (_name, value, maxTotalAttempts) => {
     const composite = coercePolicy(value, STEP_RETRY_DEFAULT);
     expect(composite).toBeInstanceOf(CompositeRetryPolicy);
     expect(composite).toMatchObject({ maxTotalAttempts });
   });
 
-  test('every policy of a list takes what it leaves out from the site', () => {
+  test('coercePolicy fills in every policy of a list from the site', () => {
     const composite = coercePolicy([{ retry_on: ['network'], base: '9s' }, { cap: '1m' }], STEP_RETRY_DEFAULT);
     expect(composite).toMatchObject({
       policies: [
@@ -244,7 +244,7 @@ describe('coercePolicy', () => {
     });
   });
 
-  test('policy objects are taken as they are', () => {
+  test('coercePolicy keeps policy objects', () => {
     const single = new RetryPolicy({ name: 'mine' });
     const composite = RetryPolicy.compose(single);
     expect(coercePolicy(single)).toBe(single);
@@ -252,7 +252,7 @@ describe('coercePolicy', () => {
     expect(coercePolicy([single])).toMatchObject({ policies: [single] });
   });
 
-  test('Error classes are taken in code', () => {
+  test('coercePolicy accepts Error classes in code', () => {
     const composite = coercePolicy({ policies: [{ retry_on: [RangeError, 'network'] }] });
     expect([new RangeError('x'), new TypeError('x')].map((error) => composite.policyFor(error) !== null)).toEqual([
       true,
@@ -260,7 +260,7 @@ describe('coercePolicy', () => {
     ]);
   });
 
-  test('nothing declared is the default of the site', () => {
+  test("coercePolicy returns the site's default for nothing", () => {
     expect(coercePolicy(undefined, WAIT_RETRY_DEFAULT)).toMatchObject({ retryOn: [], maxAttempts: null });
     expect(coercePolicy(undefined)).toMatchObject({ retryOn: null, maxAttempts: 10, capMs: 300_000 });
   });
@@ -277,7 +277,7 @@ describe('coercePolicy', () => {
     ['an unknown key', [{}, { bsae: '1s' }], '1: bsae: unknown key "bsae"'],
     ['a function that is no Error class', { retry_on: [Map] }, 'an error class is words joined by dots'],
   ];
-  test.each(refused)('%s is refused', (_name, value, message) => {
+  test.each(refused)('coercePolicy refuses %s', (_name, value, message) => {
     expect(() => coercePolicy(value as RetryDeclaration)).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGS', message: expect.stringContaining(message) }),
     );
@@ -299,16 +299,16 @@ describe('resolveRetry', () => {
     ['then settings', { settings }, 'settings'],
     ['then the default', {}, null],
   ];
-  test.each(cases)('%s', (_name, levels, expected) => {
+  test.each(cases)('resolveRetry: %s', (_name, levels, expected) => {
     expect(resolveRetry({ ...levels, default: STEP_RETRY_DEFAULT })).toMatchObject({ name: expected, maxAttempts: 3 });
   });
 
-  test('the policy found counts as a whole: nothing is merged from the next level', () => {
+  test('resolveRetry uses the first policy as a whole and merges nothing', () => {
     const resolved = resolveRetry({ task: { base: '7s' }, settings: { factor: 5 }, default: TASK_RETRY_DEFAULT });
     expect(resolved).toMatchObject({ baseMs: 7000, factor: 2 });
   });
 
-  test('a wait has its own policy or none', () => {
+  test('resolveRetry gives a wait its own policy or none', () => {
     const bare = resolveRetry({ task, settings, default: WAIT_RETRY_DEFAULT });
     expect(bare.policyFor('network')).toBeNull();
     const own = resolveRetry({ site: { retry_on: ['network'] }, task, settings, default: WAIT_RETRY_DEFAULT });

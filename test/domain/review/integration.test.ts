@@ -46,13 +46,13 @@ function back(before: TaskRecord, policy = THREE_TRIES) {
   return sendBack(frozen(before), { ...charge, claimId: OTHER_CLAIM, error });
 }
 
-describe('who takes up a task that is verified', () => {
+describe('takeUp', () => {
   const waits: [state: TaskState, phase: 'review' | 'ship', moves: string[], then: TaskState][] = [
     ['ready_for_review', 'review', [], 'ready_for_review'],
     ['reviewed', 'ship', ['queue_merge'], 'merge_pending'],
     ['merge_pending', 'ship', [], 'merge_pending'],
   ];
-  test.each(waits)('%s to %s it: %j to %s', (state, phase, moves, then) => {
+  test.each(waits)('a %s task is taken up for %s by %j and becomes %s', (state, phase, moves, then) => {
     const before = verified(state);
     const decision = take(before, phase);
     expect(chain(decision)).toEqual(moves);
@@ -71,11 +71,11 @@ describe('who takes up a task that is verified', () => {
     ['shipped', 'ship'],
     ['unclaimed', 'review'],
   ];
-  test.each(refused)('%s does not wait to be %sed', (state, phase) => {
+  test.each(refused)('a %s task is not taken up for %s', (state, phase) => {
     expect(refusal(() => take(verified(state), phase))).toBe('ILLEGAL_TRANSITION');
   });
 
-  test('finds it taken as long as the lease of another counts, and then steals it', () => {
+  test('a live lease of another claim blocks a review or merge, and a stale one is stolen', () => {
     const held = next(take(verified('ready_for_review'), 'review'));
     const again = { claimId: CLAIM, attemptId: ATTEMPT };
     expect(refusal(() => take(held, 'review', 200, again))).toBe('LEASE_EXISTS');
@@ -87,7 +87,7 @@ describe('who takes up a task that is verified', () => {
     );
   });
 
-  test('renews it by heartbeats, and names what works for him', () => {
+  test('heartbeats renew the lease of a review or merge and record its process', () => {
     const held = next(take(verified('merge_pending'), 'ship'));
     const beaten = heartbeatTask(frozen(held), { attemptId: OTHER_ATTEMPT, ttlMs: TTL_MS, instant: instant(500) });
     expect(next(beaten)).toMatchObject({ state: { state: 'merge_pending' }, lease: { claim_id: OTHER_CLAIM } });
@@ -96,7 +96,7 @@ describe('who takes up a task that is verified', () => {
     expect(refusal(() => noteWorker(frozen(held), { ...request, claimId: CLAIM }))).toBe('LEASE_STOLEN');
   });
 
-  test('gives it back where it was', () => {
+  test('release gives a task under review or merge back to its queue', () => {
     for (const [state, phase, , then] of waits) {
       const given = release(next(take(verified(state), phase)), OTHER_CLAIM);
       expect(next(given)).toMatchObject({ state: { state: then, failure_count: 0 }, lease: null });
@@ -104,7 +104,7 @@ describe('who takes up a task that is verified', () => {
     }
   });
 
-  test('loses it when it is cancelled', () => {
+  test('a task cancelled during review or merge loses its lease', () => {
     const held = next(take(verified('ready_for_review'), 'review'));
     const gone = next(cancelTask(frozen(held), { reason: null, nowMs: T0 + 300 }));
     expect(gone.lease).toBeNull();
@@ -112,13 +112,13 @@ describe('who takes up a task that is verified', () => {
   });
 });
 
-describe('how it leaves his hands', () => {
+describe('review and merge results', () => {
   const held = () => next(take(verified('ready_for_review'), 'review'));
 
   test.each([
     [true, ['pass_review', 'ship'], 'shipped'],
     [false, ['pass_review'], 'reviewed'],
-  ] as const)('a review that passes, with nothing left to merge %s', (shipped, moves, state) => {
+  ] as const)('a passing review with nothing left to merge %s', (shipped, moves, state) => {
     const passed = passReview(frozen(held()), { claimId: OTHER_CLAIM, shipped, nowMs: T0 + 200 });
     expect(chain(passed)).toEqual(moves);
     expect(passed.result).toEqual({
@@ -132,7 +132,7 @@ describe('how it leaves his hands', () => {
     expect(passed.history).toMatchObject([{ event: 'released', claim_id: OTHER_CLAIM }]);
   });
 
-  test('a merge', () => {
+  test('a merge ships the task', () => {
     const merged = shipTask(frozen(next(take(verified('reviewed'), 'ship'))), {
       claimId: OTHER_CLAIM,
       nowMs: T0 + 200,
@@ -141,7 +141,7 @@ describe('how it leaves his hands', () => {
     expect(next(merged)).toMatchObject({ state: { state: 'shipped' }, lease: null });
   });
 
-  test('sent back, it is charged once, to the attempt whose work it was', () => {
+  test('a task that is sent back is charged once, to the attempt that did the work', () => {
     const sent = back(held());
     expect(chain(sent)).toEqual(['send_back']);
     expect(next(sent)).toMatchObject({
@@ -152,7 +152,7 @@ describe('how it leaves his hands', () => {
     expect(sent.result.next_eligible_at).toBe(next(sent).state.next_eligible_at);
   });
 
-  test('sent back once too often, it has failed', () => {
+  test('a task that is sent back too often fails', () => {
     const sent = back(held(), new RetryPolicy({ max_attempts: 1 }));
     expect(chain(sent)).toEqual(['fail']);
     expect(sent.result).toMatchObject({ state: 'failed', failure_reason: 'retries_exhausted' });

@@ -19,8 +19,8 @@ const review = (fields: object = {}): Review => {
 const block = { severity: 'block', path: 'a.ts', line: 3, message: 'wrong' };
 const improvement = { severity: 'improvement', message: 'long' };
 
-describe('what a reviewer leaves', () => {
-  test('needs no more than a verdict', () => {
+describe('review file', () => {
+  test('a review needs only a verdict', () => {
     expect(review()).toEqual({ verdict: 'pass', summary: '', findings: [] });
     expect(review({ findings: [improvement] }).findings).toEqual([{ ...improvement, path: null, line: null }]);
   });
@@ -32,7 +32,7 @@ describe('what a reviewer leaves', () => {
     ['a line before the first', { findings: [{ ...block, line: 0 }] }],
     ['too many findings', { findings: Array.from({ length: 201 }, () => block) }],
     ['findings that are no list', { findings: block }],
-  ])('is refused with %s', (_what, fields) => {
+  ])('a review is refused for %s', (_what, fields) => {
     expect(parseRecord(ReviewSchema, { verdict: 'pass', ...fields }).ok).toBe(false);
   });
 
@@ -41,25 +41,25 @@ describe('what a reviewer leaves', () => {
     [{ verdict: 'pass', findings: [improvement] }, false],
     [{ verdict: 'pass', findings: [improvement, block] }, true],
     [{ verdict: 'changes_requested' }, true],
-  ])('%j asks for changes: %s', (fields, asks) => {
+  ])('findings %j request changes: %s', (fields, asks) => {
     expect(asksForChanges(review(fields))).toBe(asks);
   });
 });
 
-describe('the failure of a task', () => {
+describe('failures of reviews and merges', () => {
   test.each([
     ['that says nothing', {}, 'the review asks for changes, and does not say which'],
     ['that says why', { summary: 'too\nshort' }, 'too short'],
     ['with findings, those that block first', { findings: [improvement, block] }, 'a.ts:3: wrong; and 1 more'],
     ['with findings that block nothing', { findings: [improvement] }, 'long'],
-  ])('by a review %s', (_what, fields, message) => {
+  ])('the failure of a review %s names the reason', (_what, fields, message) => {
     expect(changesError(review({ verdict: 'changes_requested', ...fields }))).toEqual({
       class: 'review.changes',
       message,
     });
   });
 
-  test('by a conflict says what to do', () => {
+  test('the failure of a conflict says what to do', () => {
     const files = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
     expect(conflictError('forge/x', 'main', files)).toEqual({
       class: 'ship.conflict',
@@ -68,7 +68,7 @@ describe('the failure of a task', () => {
     });
   });
 
-  test('by a merge that does not pass keeps how the check failed', () => {
+  test('the failure of a merge verification keeps how the command failed', () => {
     const failed = { class: 'verify.npm-test', message: 'npm test exited with code 2', exit_code: 2 };
     expect(mergeVerifyError('main', failed)).toEqual({
       class: 'ship.verify',
@@ -80,7 +80,7 @@ describe('the failure of a task', () => {
   test.each([
     ['b2', 'is at b2'],
     [null, 'is gone'],
-  ])('by a branch that %s', (found, now) => {
+  ])('the failure of a branch that %s names both commits', (found, now) => {
     const error = movedError('ship', { branch: 'forge/x', expected: 'a1', found });
     expect(error.class).toBe('ship.moved');
     expect(error.message).toBe(`forge/x ${now}, and what was verified is a1; it has to be verified anew`);

@@ -25,7 +25,7 @@ const backoff = (ms: number): TaskRecord => {
   return waiting;
 };
 
-describe('a task counts as', () => {
+describe('live view counts', () => {
   const [a] = onePhase({ id: 'a', ...RUN }).tasks;
   test.each<[string, object, TaskRecord | 'unreadable' | undefined]>([
     ['ready', {}, undefined],
@@ -46,22 +46,22 @@ describe('a task counts as', () => {
     ['waiting', { status: 'paused' }, undefined],
     ['human', { owner_type: 'human' }, undefined],
     ['unreadable', {}, 'unreadable'],
-  ])('%s: %j', (count, fields, made) => {
+  ])('the live view counts a task as %s: %j', (count, fields, made) => {
     const one = onePhase({ id: a?.id ?? '', ...RUN, ...fields });
     expect(counted(model(one, made === undefined ? {} : { a: made }))).toEqual({ [count]: 1 });
   });
 
-  test('nothing when the plan has dropped it, or nobody asks for it', () => {
+  test('the live view does not count tasks that are dropped or not selected', () => {
     const made = onePhase({ id: 'a', status: 'dropped' }, { id: 'b' }, { id: 'c' });
     const all = liveModel({ world: world(made), selected: new Set(['b']), own: NOBODY });
     expect(counted(all)).toEqual({ ready: 1 });
   });
 });
 
-describe('what runs', () => {
+describe('running tasks of the live view', () => {
   const made = onePhase({ id: 'a', title: 'A', ...RUN }, { id: 'b', title: 'B', ...RUN });
 
-  test('comes with its attempt, its number and its age, the longest running first', () => {
+  test('running tasks show attempt, number and age, the longest running first', () => {
     const young = { ...record('running'), lease: lease({ attempt_id: id(12), acquired_at: isoTime(T0 + 1000) }) };
     expect(model(made, { a: young, b: record('running') }).running).toMatchObject([
       { task_id: 'b', title: 'B', attempt_id: id(11), attempt_number: 1, since_ms: T0, checking: null },
@@ -69,14 +69,14 @@ describe('what runs', () => {
     ]);
   });
 
-  test('is known of what one has started oneself before its record is', () => {
+  test('an attempt that this run started is shown before its record is read', () => {
     const own = new Map([['a', { attempt_id: id(7), attempt_number: 3, age_ms: 500 }]]);
     const seen = liveModel({ world: world(made, { a: backoff(-1) }, 2000), selected: null, own });
     expect(counted(seen)).toEqual({ running: 1, ready: 1 });
     expect(seen.running).toMatchObject([{ task_id: 'a', attempt_id: id(7), attempt_number: 3, since_ms: T0 + 1500 }]);
   });
 
-  test('names the command that checks its result', () => {
+  test('a running task names its verification command', () => {
     const checked = record('running');
     const since = isoTime(T0);
     checked.memo.verification = {
@@ -90,7 +90,7 @@ describe('what runs', () => {
     expect(model(made, { a: checked }).running).toMatchObject([{ task_id: 'a', attempt_id: id(9), checking: 'lint' }]);
   });
 
-  test('asks once whether an owner lives', () => {
+  test('the liveness of an owner is checked once for all its leases', () => {
     let asked = 0;
     const one = world(made, { a: { ...record('running'), lease: lease({ owner: OWNER }) } });
     const both = { ...one, recordOf: () => one.recordOf('a') };
@@ -106,11 +106,11 @@ describe('what runs', () => {
   });
 });
 
-describe('what waits', () => {
+describe('waiting tasks of the live view', () => {
   const waits = (seen: LiveModel) =>
     seen.waiting.map(({ code, on, tasks }) => `${tasks.join(' ')}: ${code}${on.length > 0 ? ` ${on.join(' ')}` : ''}`);
 
-  test('is told together when it waits for the same, what comes first first', () => {
+  test('tasks that wait for the same thing are grouped, the earliest first', () => {
     const made = plan([
       {
         id: 'p',
@@ -160,14 +160,14 @@ describe('what waits', () => {
   });
 });
 
-test('the critical path has neither what is over nor what was cancelled', () => {
+test('the critical path of the live view excludes tasks that are over or cancelled', () => {
   const chain = onePhase({ id: 'a' }, { id: 'b', depends_on: ['a'] }, { id: 'c', depends_on: ['b'] }, { id: 'd' });
   expect(model(chain, { a: record('shipped') }).path).toEqual(['b', 'c']);
   expect(model(chain, { b: record('cancelled') }).path).toEqual(['a']);
   expect(model(chain, { b: record('failed') }).path).toEqual(['a', 'b', 'c']);
 });
 
-test('whatever the states, each task counts once, and only what may be claimed is ready', () => {
+test('the live view counts each task once, and only claimable tasks as ready', () => {
   const drafts = fc.array(
     fc.record({
       state: fc.option(fc.constantFrom<TaskState>(...TASK_STATES)),

@@ -13,7 +13,7 @@ const b = { id: 'b', depends_on: ['a'] };
 const c = { id: 'c', depends_on: ['b'] };
 const alone = { id: 'alone' };
 
-describe('the critical path', () => {
+describe('critical path', () => {
   test.each<[what: string, made: Plan, left: string[] | null, path: string]>([
     ['of no tasks is none', onePhase(), null, ''],
     ['of one task is that task', onePhase(a), null, 'a'],
@@ -62,7 +62,7 @@ describe('the critical path', () => {
       ['a', 'd'],
       'a',
     ],
-  ])('%s', (_what, made, left, path) => {
+  ])('the critical path %s', (_what, made, left, path) => {
     const isLeft = left === null ? everything : ({ id }: PlanTask) => left.includes(id);
     expect(criticalPath(made, isLeft).join(' ')).toBe(path);
   });
@@ -119,7 +119,7 @@ const scene = fc.array(phaseDraft, { minLength: 1, maxLength: 3 }).map((drafts) 
   return { made: plan(phases), left };
 });
 
-test('whatever the plan, it is a chain of what is left, and none is heavier', () => {
+test('the critical path of any plan is a chain of tasks that are left, and none is heavier', () => {
   fc.assert(
     fc.property(scene, ({ made, left }) => {
       const path = criticalPath(made, ({ id }) => left.has(id)).map((id) => made.byId.get(id) as PlanTask);
@@ -138,7 +138,7 @@ test('whatever the plan, it is a chain of what is left, and none is heavier', ()
   );
 });
 
-test('two phases of thousands, and a chain of thousands, are no trouble', () => {
+test('the critical path is found in phases of thousands and in a chain of thousands', () => {
   const many = (name: string) => Array.from({ length: 5000 }, (_, i) => ({ id: `${name}${i}` }));
   const chain = many('c').map((task, i) => (i === 0 ? task : { ...task, depends_on: [`c${i - 1}`] }));
   const made = plan([

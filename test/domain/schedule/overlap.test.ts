@@ -31,23 +31,23 @@ const PLAN = onePhase(
   { id: 'more', run: 'true' },
 );
 
-describe('a task is worked on', () => {
-  test.each(TASK_STATES)('when it is %s, exactly if that is in flight', (state) => {
+describe('tasks in flight', () => {
+  test.each(TASK_STATES)('a task in state %s counts for overlap exactly when that state is in flight', (state) => {
     const held = { ...record(state), lease: lease() };
     expect(isWorkedOn(held, observer())).toBe(['claimed', 'dispatched', 'running'].includes(state));
     expect(isWorkedOn({ ...held, lease: null }, observer())).toBe(false);
   });
 
-  test('until its lease is stale', () => {
+  test('a task counts for overlap until its lease is stale', () => {
     expect(isWorkedOn(record('running'), observer(TTL_MS + GRACE_MS - 1))).toBe(true);
     expect(isWorkedOn(record('running'), observer(TTL_MS + GRACE_MS))).toBe(false);
   });
 });
 
-describe('while one of two is worked on', () => {
+describe('overlapping tasks', () => {
   const seen = world(PLAN, { build: record('running') });
 
-  test('the other waits for it, and comes to be started by itself', () => {
+  test('a task that overlaps with one in flight waits, and can start by itself later', () => {
     const { ready, waiting } = outlook(seen);
     expect(ready.map((task) => task.id)).toEqual(['docs', 'site', 'more']);
     expect(waiting.find(({ task }) => task.id === 'test')?.reasons).toEqual([
@@ -57,14 +57,14 @@ describe('while one of two is worked on', () => {
   });
 
   test.each(['unclaimed', 'awaiting_respawn', 'blocked_on_question', 'ready_for_review', 'shipped'] as const)(
-    'but not when it is %s',
+    'a task does not wait for an overlapping one that is %s',
     (state) => {
       const { ready } = outlook(world(PLAN, { build: record(state) }));
       expect(ready.map((task) => task.id)).toContain('test');
     },
   );
 
-  test('only the records of those that may hold a task back are needed to say so', () => {
+  test('deciding an overlap needs only the records of tasks that may exclude the task', () => {
     const needed = (taskId: string) => {
       const task = PLAN.byId.get(taskId);
       return task === undefined ? [] : neededFor(task, PLAN, RULES);
@@ -75,7 +75,7 @@ describe('while one of two is worked on', () => {
     ]);
   });
 
-  test('the rest is warned of, a few one by one', () => {
+  test('an overlap without a locked file is a warning, limited to a few tasks', () => {
     const many = onePhase(
       { id: 'first', write_globs: ['src/**'] },
       ...Array.from({ length: 30 }, (_, i) => ({ id: `t${i}`, write_globs: ['src'] })),
@@ -92,7 +92,7 @@ function fail(): never {
   throw new Error('no such task');
 }
 
-describe('a claim that nobody has looked after', () => {
+describe('claim with an unchecked overlap', () => {
   const CLAIM = id(7);
   const claimed = (): TaskRecord => {
     const request = { claimId: CLAIM, runId: id(100), ttlMs: TTL_MS, owner: null, abandonLimit: 10, unchecked: true };
@@ -105,7 +105,7 @@ describe('a claim that nobody has looked after', () => {
   };
   const dispatching = { claimId: CLAIM, runId: id(100), attemptId: id(11), worker: null, ttlMs: TTL_MS };
 
-  test('is not dispatched', () => {
+  test('a claim with an unchecked overlap is not dispatched', () => {
     const act = (looked?: boolean) =>
       dispatchTask(claimed(), { ...dispatching, instant: instant(), ...(looked === undefined ? {} : { looked }) });
     expect(refusal(() => act())).toBe('OVERLAP_CONFLICT');
@@ -114,7 +114,7 @@ describe('a claim that nobody has looked after', () => {
     expect(made?.lease).not.toHaveProperty('overlap_unchecked');
   });
 
-  test('stays so through heartbeats, until it is cleared, once', () => {
+  test('the unchecked mark survives heartbeats until it is cleared', () => {
     const beaten = heartbeatTask(claimed(), { attemptId: '', claimId: CLAIM, ttlMs: TTL_MS, instant: instant(5) });
     expect(beaten.record?.lease?.overlap_unchecked).toBe(true);
     const cleared = clearClaim(claimed(), { claimId: CLAIM, nowMs: T0 });
@@ -124,7 +124,7 @@ describe('a claim that nobody has looked after', () => {
     expect(refusal(() => clearClaim(claimed(), { claimId: id(8), nowMs: T0 }))).toBe('LEASE_STOLEN');
   });
 
-  test('gives way without a charge, and may be made again by the same id', () => {
+  test('a claim that yields is not charged, and the same id may claim again', () => {
     const given = yieldClaim(claimed(), { claimId: CLAIM, reason: 'test was first', nowMs: T0 });
     expect(given.record).toMatchObject({
       state: { state: 'unclaimed', attempt_count: 0, failure_count: 0 },

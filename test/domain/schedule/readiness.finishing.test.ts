@@ -22,11 +22,11 @@ function due(seen: World, taskId: string) {
   return dueNow(task, seen);
 }
 
-describe('a task that is verified', () => {
+describe('verified task', () => {
   const cases: [what: string, entry: object, found: TaskRecord | undefined, phase: string | null][] = [
     ['waits for a review', {}, record('ready_for_review'), 'review'],
     ['waits for its merge', {}, record('reviewed'), 'ship'],
-    ['waits for the merge that somebody began', {}, record('merge_pending'), 'ship'],
+    ['waits for a merge that was interrupted', {}, record('merge_pending'), 'ship'],
     ['is being reviewed', {}, held('ready_for_review'), null],
     ['is being merged', {}, held('merge_pending'), null],
     ['is paused', { status: 'paused' }, record('ready_for_review'), null],
@@ -36,12 +36,12 @@ describe('a task that is verified', () => {
     ['is shipped', {}, record('shipped'), null],
     ['is untouched', {}, undefined, null],
   ];
-  test.each(cases)('%s', (_what, entry, found, phase) => {
+  test.each(cases)('nextPhase of a task that %s', (_what, entry, found, phase) => {
     const made = onePhase({ id: 'first' }, { id: 'build', ...entry });
     expect(due(world(made, found && { build: found }), 'build')).toBe(phase);
   });
 
-  test('in a phase that is paused waits for that', () => {
+  test('a verified task in a paused phase waits for the phase', () => {
     const made = plan([{ id: 'phase-1', status: 'paused', tasks: [{ id: 'build' }] }]);
     const seen = world(made, { build: record('reviewed') });
     expect(due(seen, 'build')).toBeNull();
@@ -51,7 +51,7 @@ describe('a task that is verified', () => {
     ]);
   });
 
-  test('says who has it', () => {
+  test('the reason of a task under review or merge names its owner', () => {
     const made = onePhase({ id: 'build' });
     const why = (found: TaskRecord) => reasonsToWait(made.tasks[0] as never, world(made, { build: found }))[0]?.message;
     expect(why(record('ready_for_review'))).toBe('it waits for a review');
@@ -60,7 +60,7 @@ describe('a task that is verified', () => {
   });
 });
 
-describe('what a run does about them', () => {
+describe('reviews and merges of a run', () => {
   const made = onePhase({ id: 'one' }, { id: 'two' }, { id: 'three' }, { id: 'four' });
   const records = {
     one: record('ready_for_review'),
@@ -73,20 +73,20 @@ describe('what a run does about them', () => {
     [BOTH, ['ship two', 'ship four', 'review one']],
     [{ review: true, ship: false }, ['review one']],
     [{ review: false, ship: false }, []],
-  ])('with %j is, the nearest to its end first: %j', (does, expected) => {
+  ])('a run with %j reviews and merges tasks nearest to shipping first: %j', (does, expected) => {
     const { due: found, ready } = outlook(seenBy(world(made, records), does));
     expect(found.map(({ task, phase }) => `${phase} ${task.id}`)).toEqual(expected);
     expect(ready).toEqual([]);
   });
 
-  test('is what waits in the queues, whatever the settings say', () => {
+  test('the queues list verified tasks whatever the settings say', () => {
     const ids = (phase: 'review' | 'ship') => queueFor(phase, world(made, records)).ready.map((task) => task.id);
     expect([ids('review'), ids('ship')]).toEqual([['one'], ['two', 'four']]);
     expect(queueFor('ship', world(made, records)).waiting.map(({ task }) => task.id)).toEqual(['three']);
   });
 });
 
-describe('a run goes on waiting', () => {
+describe('end of a run', () => {
   const made = onePhase({ id: 'build' }, { id: 'next', run: 'true', depends_on: ['build'] });
   const hopeful = (found: TaskRecord, does: World['does'], selected = ['build', 'next']) =>
     mayStillRun(seenBy(world(made, { build: found }), does), new Set(selected)).map((task) => task.id);
@@ -94,14 +94,14 @@ describe('a run goes on waiting', () => {
   test.each([
     ['a review that it makes itself', record('ready_for_review'), BOTH, ['build', 'next']],
     ['a merge that it makes itself', record('merge_pending'), BOTH, ['build', 'next']],
-    ['one that somebody else makes', held('ready_for_review'), { review: false, ship: false }, ['next']],
-    ['none that nobody makes', record('ready_for_review'), { review: false, ship: true }, []],
-    ['none that only a person makes', record('reviewed'), { review: true, ship: false }, []],
-  ])('for %s', (_what, found, does, expected) => {
+    ['a review that another process makes', held('ready_for_review'), { review: false, ship: false }, ['next']],
+    ['no review that the settings do not ask for', record('ready_for_review'), { review: false, ship: true }, []],
+    ['no merge that only a person makes', record('reviewed'), { review: true, ship: false }, []],
+  ])('a run waits for %s', (_what, found, does, expected) => {
     expect(hopeful(found, does)).toEqual(expected);
   });
 
-  test('not for what is not its own', () => {
+  test('a run does not wait for reviews and merges of tasks that are not selected', () => {
     expect(hopeful(record('ready_for_review'), BOTH, ['next'])).toEqual([]);
   });
 });

@@ -131,7 +131,7 @@ function isReady(made: Plan, records: Records, id: string): boolean {
   return ['unclaimed', 'abandoned', 'awaiting_respawn'].includes(kept.state.state) && eligible;
 }
 
-describe('in any plan', () => {
+describe('readiness of generated plans', () => {
   test('a task is ready exactly when the definition says so, and otherwise has a reason', () => {
     fc.assert(
       fc.property(scene, ({ made, records }) => {
@@ -149,7 +149,7 @@ describe('in any plan', () => {
     );
   });
 
-  test('the order is phase, priority, plan order', () => {
+  test('ready tasks are ordered by phase, priority, plan order', () => {
     fc.assert(
       fc.property(scene, ({ made, records }) => {
         const rank = (id: string) => {
@@ -192,7 +192,7 @@ function startedByRunner(made: Plan, records: Records, selected: ReadonlySet<str
   return started;
 }
 
-describe('hope', () => {
+describe('run selection of generated plans', () => {
   const chosen = fc.tuple(scene, fc.option(fc.array(fc.nat(15), { maxLength: 3 }), { nil: null }));
   const selectedOf = (made: Plan, picks: number[] | null) =>
     picks === null
@@ -202,7 +202,7 @@ describe('hope', () => {
           made,
         );
 
-  test('is never given up for a task that a runner could still start', () => {
+  test('a task that a runner could still start is always kept in the selection', () => {
     fc.assert(
       fc.property(chosen, ([{ made, records }, picks]) => {
         const selected = selectedOf(made, picks);
@@ -214,7 +214,7 @@ describe('hope', () => {
     );
   });
 
-  test('is held only for what could be started, or is at work now', () => {
+  test('a task is kept in the selection only if it could be started or is in flight', () => {
     fc.assert(
       fc.property(chosen, ([{ made, records }, picks]) => {
         const selected = selectedOf(made, picks);
@@ -232,7 +232,7 @@ describe('hope', () => {
     );
   });
 
-  test('what somebody works at, and what is started, can be told from the rest in such plans', () => {
+  test('tasks in flight and started tasks are classified apart from the rest', () => {
     let some = 0;
     let none = 0;
     fc.assert(
@@ -246,7 +246,7 @@ describe('hope', () => {
     expect(Math.min(some, none)).toBeGreaterThan(20);
   });
 
-  test('withDependencies is closed: nothing that is chosen waits for something that is not', () => {
+  test('withDependencies selects everything that a selected task waits for', () => {
     fc.assert(
       fc.property(chosen, ([{ made }, picks]) => {
         const selected = selectedOf(made, picks);

@@ -36,7 +36,7 @@ function inBackoff(until: number, state: TaskState = 'awaiting_respawn'): TaskRe
 
 const BUILD = { id: 'build' };
 
-describe('a task by itself', () => {
+describe('readiness of one task', () => {
   const cases: [
     what: string,
     entry: Record<string, unknown>,
@@ -64,7 +64,7 @@ describe('a task by itself', () => {
     ['failed with a leftover backoff', {}, inBackoff(1, 'failed'), ['TASK_FAILED']],
     ['paused', { status: 'paused' }, null, ['TASK_PAUSED']],
     ['paused in backoff', { status: 'paused' }, inBackoff(1), ['TASK_PAUSED', 'BACKOFF']],
-    ['paused while somebody works on it', { status: 'paused' }, record('running'), ['TASK_PAUSED', 'TASK_IN_FLIGHT']],
+    ['paused while running', { status: 'paused' }, record('running'), ['TASK_PAUSED', 'TASK_IN_FLIGHT']],
     ['paused after it was shipped', { status: 'paused' }, record('shipped'), ['TASK_FINISHED']],
     ['paused after it failed', { status: 'paused' }, record('failed'), ['TASK_PAUSED', 'TASK_FAILED']],
     ['done by the plan', { status: 'done' }, null, ['TASK_FINISHED']],
@@ -74,7 +74,7 @@ describe('a task by itself', () => {
     ['for a person who has done it', { owner_type: 'human', status: 'done' }, null, ['TASK_FINISHED']],
     ['for an agent of some name', { owner_type: 'agent' }, null, []],
   ];
-  test.each(cases)('%s: %j', (_what, entry, kept, codes) => {
+  test.each(cases)('a task that is %s waits for: %j', (_what, entry, kept, codes) => {
     const made = onePhase({ ...BUILD, ...entry });
     expect(reasons('build', world(made, kept === null ? {} : { build: kept }))).toEqual(codes);
   });
@@ -84,29 +84,29 @@ describe('a task by itself', () => {
     [TTL_MS, ['LEASE_IN_GRACE']],
     [STALE_MS - 1, ['LEASE_IN_GRACE']],
     [STALE_MS, []],
-  ])('%i ms into a lease nobody renews: %j', (ms, codes) => {
+  ])('%i ms into a lease without heartbeats a task waits for: %j', (ms, codes) => {
     expect(reasons('build', world(onePhase(BUILD), { build: record('running') }, ms))).toEqual(codes);
   });
 
-  test('whose lease was deleted while it was in flight is free', () => {
+  test('a task in flight without a lease is ready', () => {
     const orphan = { ...record('running'), lease: null };
     expect(reasons('build', world(onePhase(BUILD), { build: orphan }))).toEqual([]);
     expect(isAbandoned(orphan, observer(0))).toBe(true);
   });
 
-  test('that somebody holds although its state does not say so is not free', () => {
+  test('a task with a live lease is not ready, whatever its state', () => {
     const odd = { ...record('unclaimed'), lease: record('claimed').lease };
     expect(reasons('build', world(onePhase(BUILD), { build: odd }))).toEqual(['TASK_IN_FLIGHT']);
     expect(isAbandoned(odd, observer(STALE_MS))).toBe(false);
   });
 
-  test('is abandoned exactly when it is in flight and its lease is stale', () => {
+  test('a task is abandoned exactly when it is in flight and its lease is stale', () => {
     expect(isAbandoned(record('running'), observer(STALE_MS - 1))).toBe(false);
     expect(isAbandoned(record('running'), observer(STALE_MS))).toBe(true);
     expect(isAbandoned(record('shipped'), observer(STALE_MS))).toBe(false);
   });
 
-  test('reasons are told in words, with names and times', () => {
+  test('reasons are sentences with names and times', () => {
     const made = onePhase(BUILD, { id: 'test', depends_on: ['build'] });
     const messages = (taskId: string, records: Record<string, TaskRecord>, ms = 0) =>
       reasonsToWait(task(made, taskId), world(made, records, ms)).map(({ message }) => message);
@@ -123,7 +123,7 @@ describe('a task by itself', () => {
   });
 });
 
-describe('dependencies', () => {
+describe('readiness and dependencies', () => {
   const made = (entry: Record<string, unknown> = {}) =>
     onePhase({ ...BUILD, ...entry }, { id: 'test', depends_on: ['build'] });
   const cases: [
@@ -147,11 +147,11 @@ describe('dependencies', () => {
     ['dropped while it runs', { status: 'dropped' }, record('running'), ['DEPENDENCY_DROPPED build']],
     ['dropped after it was shipped', { status: 'dropped' }, record('shipped'), []],
   ];
-  test.each(cases)('%s: %j', (_what, entry, kept, codes) => {
+  test.each(cases)('a task whose dependency is %s waits for: %j', (_what, entry, kept, codes) => {
     expect(reasons('test', world(made(entry), kept === null ? {} : { build: kept }))).toEqual(codes);
   });
 
-  test('each one that is missing is named, in the order of the plan', () => {
+  test('every missing dependency is named, in plan order', () => {
     const many = onePhase({ id: 'a' }, { id: 'b' }, { id: 'c' }, { id: 'd', depends_on: ['c', 'a', 'b'] });
     expect(reasons('d', world(many, { a: record('shipped') }))).toEqual([
       'DEPENDENCY_PENDING c',
@@ -159,7 +159,7 @@ describe('dependencies', () => {
     ]);
   });
 
-  test('are told beside a pause and a backoff, but not once somebody works or all is over', () => {
+  test('missing dependencies are named beside a pause and a backoff, but not for a task in flight or over', () => {
     const all = onePhase(BUILD, { id: 'test', status: 'paused', depends_on: ['build'] });
     expect(reasons('test', world(all, { test: inBackoff(1) }))).toEqual([
       'TASK_PAUSED',
@@ -171,7 +171,7 @@ describe('dependencies', () => {
   });
 });
 
-describe('phases', () => {
+describe('readiness and phases', () => {
   test.each(['blocked', 'paused', 'done'])('a task in a phase that is %s waits', (status) => {
     const made = plan([{ id: 'phase-1', status, tasks: [BUILD] }]);
     expect(reasons('build', world(made))).toEqual(['PHASE_NOT_ACTIVE phase-1']);
@@ -191,16 +191,16 @@ describe('phases', () => {
     ['shipped and then paused', [{ status: 'paused' }], { a0: record('shipped') }, true],
     ['failed', [{}], { a0: record('failed') }, false],
     ['cancelled', [{}], { a0: record('cancelled') }, false],
-    ['a person has not come by', [{ owner_type: 'human' }], {}, false],
-    ['a person has come by', [{ owner_type: 'human', status: 'done' }], {}, true],
+    ['its task for a person is open', [{ owner_type: 'human' }], {}, false],
+    ['its task for a person is done', [{ owner_type: 'human', status: 'done' }], {}, true],
     ['without any task', [], {}, true],
-  ])('the phase before: %s', (_what, entries, records, over) => {
+  ])('a task waits for the phase before it: %s', (_what, entries, records, over) => {
     const seen = world(two(entries), records);
     expect(reasons('b', seen)).toEqual(over ? [] : ['PHASE_BLOCKED phase-1']);
     expect(isPhaseOver(seen.plan.phases[0] as Plan['phases'][number], seen)).toBe(over);
   });
 
-  test('the phase before is done by the plan, whatever is left in it', () => {
+  test('a phase that the plan calls done is finished, whatever is left in it', () => {
     expect(reasons('b', world(two([{}], 'done')))).toEqual([]);
   });
 
@@ -208,7 +208,7 @@ describe('phases', () => {
     expect(reasons('b', world(two([{}]), { a0: 'unreadable' }))).toEqual(['PHASE_BLOCKED phase-1']);
   });
 
-  test('a phase that nobody blocks starts together with the first', () => {
+  test('unblocked phases start together', () => {
     const made = plan([
       { id: 'phase-1', tasks: [{ id: 'a' }] },
       { id: 'phase-2', tasks: [{ id: 'b' }] },
@@ -217,8 +217,8 @@ describe('phases', () => {
   });
 });
 
-describe('the outlook', () => {
-  test('gives out by phase, then priority, then place in the plan', () => {
+describe('outlook', () => {
+  test('ready tasks are ordered by phase, priority and place in the plan', () => {
     const made = plan([
       {
         id: 'phase-2',
@@ -229,7 +229,7 @@ describe('the outlook', () => {
     expect(outlook(world(made)).ready.map((entry) => entry.id)).toEqual(['urgent', 'one', 'two', 'late', 'other']);
   });
 
-  test('sorts every task into one place, and leaves out what is over', () => {
+  test('the outlook puts every task into one group and leaves out what is over', () => {
     const made = onePhase(
       { id: 'ready' },
       { id: 'held' },
@@ -262,7 +262,7 @@ describe('the outlook', () => {
     ]);
   });
 
-  test('asks for each record a bounded number of times, also in a plan of many phases', () => {
+  test('the outlook asks for each record a bounded number of times, also with many phases', () => {
     const made = plan([
       { id: 'phase-1', tasks: Array.from({ length: 50 }, (_, i) => ({ id: `a${i}` })) },
       {
@@ -284,7 +284,7 @@ describe('the outlook', () => {
   });
 });
 
-describe('what is read and chosen', () => {
+describe('selection', () => {
   const made = plan([
     { id: 'phase-1', tasks: [{ id: 'a' }, { id: 'b', depends_on: ['a'] }] },
     { id: 'phase-2', tasks: [{ id: 'c' }] },
@@ -297,7 +297,7 @@ describe('what is read and chosen', () => {
     ['b', ['b', 'a']],
     ['d', ['d', 'c', 'a', 'b']],
     ['f', ['f', 'd', 'e']],
-  ])('the records that decide on %s', (taskId, needed) => {
+  ])('the records needed to decide on %s are known', (taskId, needed) => {
     expect(neededFor(task(made, taskId), made, DEFAULT_SETTINGS.agents)).toEqual(needed);
   });
 
@@ -308,23 +308,23 @@ describe('what is read and chosen', () => {
     ['d', 'abcd'],
     ['e', 'abe'],
     ['f', 'abcdef'],
-  ])('%s comes with everything that it waits for, through phases too', (taskId, letters) => {
+  ])('selecting %s includes everything it waits for, also through phases', (taskId, letters) => {
     expect([...withDependencies([taskId], made)].sort().join('')).toBe(letters);
   });
 
-  test('several at once, and none', () => {
+  test('several tasks or none can be selected', () => {
     expect([...withDependencies(['b', 'c'], made)].sort()).toEqual(['a', 'b', 'c']);
     expect(withDependencies([], made).size).toBe(0);
     expect(withDependencies(['gone'], made).size).toBe(0);
   });
 });
 
-describe('what may still run', () => {
+describe('tasks that can still run', () => {
   const RUN = { run: 'true' };
   const still = (made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ids?: string[]) =>
     mayStillRun(world(made, records), new Set(ids ?? made.tasks.map((entry) => entry.id))).map((entry) => entry.id);
 
-  test('a ready task with a command, and not one for an agent', () => {
+  test('a ready task with a command can still run, one for an agent cannot', () => {
     expect(still(onePhase({ id: 'a', ...RUN }, { id: 'b' }))).toEqual(['a']);
   });
 
@@ -337,26 +337,26 @@ describe('what may still run', () => {
     ['waiting for a review', record('ready_for_review'), false],
     ['waiting for an answer', record('blocked_on_question'), false],
     ['unreadable', 'unreadable', false],
-  ])('a task that is %s: %s', (_what, kept, may) => {
+  ])('a dependent of a task that is %s can still run: %s', (_what, kept, may) => {
     expect(still(onePhase({ id: 'a', ...RUN }), { a: kept })).toEqual(may ? ['a'] : []);
     const two = onePhase({ id: 'a', ...RUN }, { id: 'b', depends_on: ['a'], ...RUN });
     const shipped = kept !== 'unreadable' && kept.state.state === 'shipped';
     expect(still(two, { a: kept })).toEqual(shipped ? ['b'] : may ? ['a', 'b'] : []);
   });
 
-  test('behind a task that only an agent can start nothing runs, unless an agent is at it', () => {
+  test('no task behind one for an agent can still run, unless an agent has it', () => {
     const made = onePhase({ id: 'a' }, { id: 'b', depends_on: ['a'], ...RUN });
     expect(still(made)).toEqual([]);
     expect(still(made, { a: record('running') })).toEqual(['b']);
   });
 
-  test('behind a person, a pause or a dropped task nothing runs', () => {
+  test('no task behind a person, a pause or a dropped task can still run', () => {
     for (const entry of [{ owner_type: 'human' }, { status: 'paused', ...RUN }, { status: 'dropped', ...RUN }]) {
       expect(still(onePhase({ id: 'a', ...entry }, { id: 'b', depends_on: ['a'], ...RUN }))).toEqual([]);
     }
   });
 
-  test('a phase runs once everything in the one before may come to an end', () => {
+  test('a phase can still run when everything in the phase before it can end', () => {
     const made = (entry: Record<string, unknown>) =>
       plan([
         {
@@ -374,12 +374,12 @@ describe('what may still run', () => {
     expect(still(made({ status: 'paused' }), { x: record('shipped') })).toEqual(['a', 'b']);
   });
 
-  test('only what is selected', () => {
+  test('only selected tasks can still run', () => {
     const made = onePhase({ id: 'a', ...RUN }, { id: 'b', ...RUN });
     expect(still(made, {}, ['b'])).toEqual(['b']);
   });
 
-  test('nothing that waits for what is not selected, unless somebody else is at it', () => {
+  test('a task that waits for an unselected one cannot run, unless that one is in flight', () => {
     const made = onePhase({ id: 'a', ...RUN }, { id: 'b', depends_on: ['a'], ...RUN });
     expect(still(made, {}, ['b'])).toEqual([]);
     expect(still(made, { a: record('running') }, ['b'])).toEqual(['b']);
