@@ -9,8 +9,8 @@ function problemsOf(text: string): string[] {
   return parsed.problems.map(({ message, place }) => `${place.line ?? '-'}: ${message}`);
 }
 
-describe('a tracker file', () => {
-  it('is read as issues, in its order, with whatever else it holds', () => {
+describe('tracker file', () => {
+  it('a tracker file is read as issues in order, with unknown keys', () => {
     const text = `
 owner: somebody
 issues:
@@ -32,7 +32,7 @@ issues:
     });
   });
 
-  it('keeps numbers as they are spelled', () => {
+  it('a tracker file keeps numbers as they are spelled', () => {
     const parsed = parseTrackerFile('issues: [{id: 1.10, state: open}, {id: 1.1, state: open}]', 'tracker.yaml');
     expect(parsed).toMatchObject({ ok: true, issues: [{ id: '1.10' }, { id: '1.1' }] });
   });
@@ -42,7 +42,7 @@ issues:
     ['# later', 'a comment'],
     ['issues:', 'no list'],
     ['issues: []', 'an empty list'],
-  ])('has no issues when it is %j (%s)', (text) => {
+  ])('a tracker file %j (%s) has no issues', (text) => {
     expect(parseTrackerFile(text, 'tracker.yaml')).toMatchObject({ ok: true, issues: [] });
   });
 
@@ -64,14 +64,14 @@ issues:
       'issues:\n  - {id: 1, state: open}\n  - {id: "1", state: done}\n',
       ['3: issue "1" is given twice (first in line 2)'],
     ],
-  ])('that is wrong is refused with the place: %j', (text, problems) => {
+  ])('an invalid tracker file is refused with the place: %j', (text, problems) => {
     const found = problemsOf(text);
     expect(found).toHaveLength(problems.length);
     for (const [i, problem] of problems.entries()) expect(found[i]?.slice(0, 40)).toBe(problem.slice(0, 40));
   });
 });
 
-describe('a change', () => {
+describe('tracker change', () => {
   const before = {
     issues: [
       { id: 'a', state: 'open', claimed_by: null },
@@ -80,7 +80,7 @@ describe('a change', () => {
     more: 1,
   };
 
-  it('is recognized, in whatever order the keys are', () => {
+  it('the intended change is recognized in any order of keys', () => {
     const after = {
       more: 1,
       issues: [
@@ -112,7 +112,7 @@ describe('a change', () => {
       },
     ],
     ['it was not made', before],
-  ])('is not what was meant when %s', (_what, after) => {
+  ])('a change is refused when %s', (_what, after) => {
     expect(isChangedTo(after, before, 0, { state: 'done' })).toBe(false);
   });
 });

@@ -85,8 +85,8 @@ function changes(before: string, after: string): string[] {
   ];
 }
 
-describe('a change', () => {
-  it('of a claim touches its own lines only, and giving it up restores every byte', async () => {
+describe('file tracker changes', () => {
+  it('a claim changes only its own lines, and releasing it restores every byte', async () => {
     const { tracker, text } = world();
     expect(await tracker.claim('M-1', 'run-1')).toBe(true);
     expect(changes(TRACKER, text())).toEqual([
@@ -105,7 +105,7 @@ describe('a change', () => {
       '-- {id: M-3, state: open, task_id: ship}   # in one line',
       '+- {id: M-3, state: in_progress, claimed_by: run-1, task_id: ship}   # in one line',
     ],
-  ])('%s keeps the line, and can be undone', async (_what, id, before, after) => {
+  ])('a claim %s keeps the line and can be undone', async (_what, id, before, after) => {
     const { tracker, text } = world();
     await tracker.claim(id, 'run-1');
     expect(changes(TRACKER, text())).toEqual([before, after]);
@@ -113,7 +113,7 @@ describe('a change', () => {
     expect(text()).toBe(TRACKER);
   });
 
-  it('keeps a comment beside a claim that is given up', async () => {
+  it('releasing a claim keeps a comment beside it', async () => {
     const { tracker, text } = world();
     await tracker.release('M-2', 'run-a');
     expect(changes(TRACKER, text())).toEqual([
@@ -141,7 +141,7 @@ describe('a change', () => {
         '+-   {  id: M-4,   state: done, claimed_by: run-b, comments: [{ts: "2030-01-01T00:00:00.000Z", text: "a \\"b\\": c"}] }',
       ],
     ],
-  ])('adds a comment to %s, once', async (id, expected) => {
+  ])('a comment is added to %s once', async (id, expected) => {
     const { tracker, text } = world();
     await tracker.comment(id, 'a "b": c');
     expect(changes(TRACKER, text())).toEqual(expected);
@@ -162,7 +162,7 @@ describe('a change', () => {
     ['state first', 'issues:\n  - state: open\n    id: M-1\n'],
     ['JSON', '{"issues": [{"id": "M-1", "state": "open", "claimed_by": null, "comments": null}]}'],
     ['anchors elsewhere', 'x: &x {a: 1}\nissues:\n  - id: M-1\n    state: open\n    more: *x\n'],
-  ])('is made in a file with %s', async (_what, text) => {
+  ])('a change is made in a file with %s', async (_what, text) => {
     const { tracker, text: now } = world(text);
     expect(await tracker.claim('M-1', '019a0000-0000-7000-8000-000000000001')).toBe(true);
     await tracker.comment('M-1', 'said');
@@ -181,7 +181,7 @@ describe('a change', () => {
     if (text.startsWith('\ufeff')) expect(now().startsWith('\ufeff#')).toBe(true);
   });
 
-  it('keeps the mode of the file, and leaves nothing beside it', async () => {
+  it('a change keeps the mode of the file and leaves nothing beside it', async () => {
     const { tracker, file, project } = world();
     fs.chmodSync(file, 0o640);
     await tracker.setState('M-1', 'done');
@@ -189,7 +189,7 @@ describe('a change', () => {
     expect(fs.readdirSync(project)).toEqual(['tracker.yaml']);
   });
 
-  it('that changes nothing writes nothing', async () => {
+  it('a change without effect writes nothing', async () => {
     const { tracker, file } = world();
     const seen = () => {
       const { ino, mtimeNs, ctimeNs } = fs.statSync(file, { bigint: true });
@@ -206,14 +206,14 @@ describe('a change', () => {
     expect(seen()).toEqual(before);
   });
 
-  it('gives up the claim on what is closed, and leaves it closed', async () => {
+  it('releasing a claim on a closed issue leaves it closed', async () => {
     const { tracker } = world();
     await tracker.release('M-4', 'run-b');
     expect((await tracker.list())[3]).toEqual({ id: 'M-4', task_id: null, state: 'done', claimed_by: null });
   });
 });
 
-describe('is refused, and nothing is written:', () => {
+describe('file tracker refusals', () => {
   const writing = (tracker: FileTracker) => [
     tracker.list(),
     tracker.claim('M-1', 'r'),
@@ -229,13 +229,13 @@ describe('is refused, and nothing is written:', () => {
       'issues:\n  - id: M-1\n    state: opened\n',
       /^tracker\.yaml:3: issues\[0\]\.state: expected open/,
     ],
-  ])('%s', async (_what, text, message) => {
+  ])('the tracker file is refused and unchanged: %s', async (_what, text, message) => {
     const { tracker, text: now } = world(text);
     for (const act of writing(tracker)) expect((await refused(act)).message).toMatch(message);
     expect(now()).toBe(text);
   });
 
-  it('no file', async () => {
+  it('a missing tracker file is refused', async () => {
     const { tracker, project } = world(null);
     for (const act of writing(tracker)) {
       expect((await refused(act)).message).toBe('reading tracker.yaml: there is no such file');
@@ -243,7 +243,7 @@ describe('is refused, and nothing is written:', () => {
     expect(fs.readdirSync(project)).toEqual([]);
   });
 
-  it('a symlink, and one on the way', async () => {
+  it('a tracker file behind a symlink is refused', async () => {
     const { tracker, project, file } = world(null);
     const elsewhere = world();
     fs.symlinkSync(elsewhere.file, file);
@@ -254,7 +254,7 @@ describe('is refused, and nothing is written:', () => {
     expect(elsewhere.text()).toBe(TRACKER);
   });
 
-  it('a folder, a file of no end, and one that is no UTF-8', async () => {
+  it('a tracker file that is a folder, endless or not UTF-8 is refused', async () => {
     const folder = world(null);
     fs.mkdirSync(folder.file);
     expect((await refused(folder.tracker.list())).message).toContain('it is not a regular file');
@@ -267,7 +267,7 @@ describe('is refused, and nothing is written:', () => {
     expect((await refused(latin.tracker.setState('M-1', 'done'))).message).toBe('tracker.yaml is not UTF-8');
   });
 
-  it('a file that is write-protected', async () => {
+  it('a write-protected tracker file is refused', async () => {
     const { tracker, file, text, project } = world();
     fs.chmodSync(file, 0o444);
     expect((await refused(tracker.claim('M-1', 'r'))).message).toContain('write-protected');
@@ -275,7 +275,7 @@ describe('is refused, and nothing is written:', () => {
     expect(fs.readdirSync(project)).toEqual(['tracker.yaml']);
   });
 
-  it('an issue that is not there', async () => {
+  it('an issue that does not exist is refused', async () => {
     const { tracker } = world();
     expect((await refused(tracker.setState('M-9', 'done'))).message).toBe('tracker.yaml has no issue M-9');
     expect((await refused(tracker.comment('M-9', 'x'))).message).toBe('tracker.yaml has no issue M-9');
@@ -286,7 +286,7 @@ describe('is refused, and nothing is written:', () => {
     ['a state that is an alias', 's: &s open\nissues:\n  - {id: M-1, state: *s}\n'],
     ['an issue that is an alias', 's: &s {id: M-1, state: open}\nissues:\n  - *s\n'],
     ['a state that is merged in', 's: &s {state: open}\nissues:\n  - {<<: *s, id: M-1}\n'],
-  ])('%s', async (_what, text) => {
+  ])('an issue cannot be changed when it has %s', async (_what, text) => {
     const { tracker, text: now } = world(text);
     const { message } = await refused(tracker.setState('M-1', 'done'));
     expect(message).toBe('tracker.yaml: issue M-1 is written in a way that can not be changed in place');
@@ -313,8 +313,8 @@ async function writers(project: string, orders: { name: string; rounds: number; 
   return started;
 }
 
-describe('others', () => {
-  it('are waited for, and not for long', async () => {
+describe('concurrent writers', () => {
+  it('a lock on the tracker file is waited for, with a limit', async () => {
     const { tracker, file, text } = world();
     const release = await lockfile.lock(file, { lockfilePath: `${file}.lock`, realpath: false });
     const error = await refused(tracker.claim('M-1', 'r'));
@@ -325,7 +325,7 @@ describe('others', () => {
     expect(await tracker.claim('M-1', 'r')).toBe(true);
   });
 
-  it('that died while they wrote leave the file as it was, and nothing behind', async () => {
+  it('a writer killed while writing leaves the file unchanged and no residue', async () => {
     const { tracker, project, text } = world();
     // As a process leaves it that was killed before it renamed its copy.
     fs.writeFileSync(path.join(project, '.tracker.yaml.gone.tmp'), 'issues: [{id: half');
@@ -335,7 +335,7 @@ describe('others', () => {
     expect(fs.readdirSync(project)).toEqual(['tracker.yaml']);
   });
 
-  it('that are killed before they put their copy in place change nothing, and are not waited for without end', async () => {
+  it('writers killed before their rename change nothing, and their lock expires', async () => {
     const { tracker, project, text } = world(TRACKER, 60_000);
     const [writer] = await writers(project, [{ name: 'M-1', rounds: 1, dies: true }]);
     writer?.child.stdin.write('go\n');
@@ -350,7 +350,7 @@ describe('others', () => {
     expect(fs.readdirSync(project)).toEqual(['tracker.yaml']);
   });
 
-  it('write at once, and nothing that anybody wrote is lost', async () => {
+  it('concurrent writers lose no write', async () => {
     const names = ['ann', 'bob', 'cat', 'dan'];
     const rounds = 6;
     const issues = ['shared', ...names].map((name) => `  # about ${name}\n  - id: ${name}\n    state: open\n`).join('');

@@ -66,7 +66,7 @@ function effectOf(step: TrackerStep, { state, claimed_by }: TrackerIssue): Parti
   }
 }
 
-describe('an issue that nobody has claimed', () => {
+describe('unclaimed issue', () => {
   it.each<[TaskState, TrackerStep[]]>([
     ['unclaimed', []],
     ['claimed', [{ call: 'claim', run_id: RUN }]],
@@ -81,12 +81,12 @@ describe('an issue that nobody has claimed', () => {
     ['merge_pending', [{ call: 'set_state', state: 'in_review' }]],
     ['shipped', [{ call: 'set_state', state: 'done' }]],
     ['cancelled', [{ call: 'set_state', state: 'cancelled' }]],
-  ])('follows a task that is %s', (state, expected) => {
+  ])('an unclaimed issue follows a task that is %s', (state, expected) => {
     expect(steps(state, issueIn('open'))).toEqual({ steps: expected, conflict: null });
   });
 });
 
-it('names who did what was done before the tracker heard of it', () => {
+it('the issue names the run of work that was done while the tracker was down', () => {
   const record = recordIn('shipped');
   record.state.updated_by = { run_id: RUN, claim_id: 'c', generation: 1 };
   expect(trackerSteps({ record, moves: ['ship'], issue: issueIn('open'), ours: false }).steps).toEqual([
@@ -95,7 +95,7 @@ it('names who did what was done before the tracker heard of it', () => {
   ]);
 });
 
-describe('an issue that a run of this tree has claimed', () => {
+describe('issue claimed by a run of this tree', () => {
   const held = issueIn('in_progress', RUN);
 
   it.each<[TaskState, TrackerStep[]]>([
@@ -106,27 +106,27 @@ describe('an issue that a run of this tree has claimed', () => {
     ['ready_for_review', [{ call: 'set_state', state: 'in_review' }]],
     ['shipped', [{ call: 'set_state', state: 'done' }]],
     ['cancelled', [{ call: 'set_state', state: 'cancelled' }]],
-  ])('follows a task that is %s', (state, expected) => {
+  ])('an issue claimed by a run of this tree follows a task that is %s', (state, expected) => {
     expect(steps(state, held).steps).toEqual(expected);
   });
 
-  it('changes hands when another run has taken the task', () => {
+  it('an issue changes its claim when another run has taken the task', () => {
     expect(steps('running', issueIn('in_progress', 'run-before')).steps).toEqual([
       { call: 'release', run_id: 'run-before' },
       { call: 'claim', run_id: RUN },
     ]);
   });
 
-  it('is in progress again when it was sent back', () => {
+  it('an issue is in progress again when its task was sent back', () => {
     expect(steps('claimed', issueIn('in_review', RUN)).steps).toEqual([{ call: 'claim', run_id: RUN }]);
   });
 });
 
-describe('an issue that somebody else has claimed', () => {
+describe('issue claimed by others', () => {
   const theirs = issueIn('in_progress', 'somebody');
 
   it.each<[TaskState]>([['running'], ['ready_for_review'], ['cancelled']])(
-    'is left alone, and told, when the task is %s',
+    'an issue claimed by others is left alone with a warning when the task is %s',
     (state) => {
       expect(steps(state, theirs, ['claim'], false)).toEqual({
         steps: [],
@@ -135,29 +135,29 @@ describe('an issue that somebody else has claimed', () => {
     },
   );
 
-  it.each<[TaskState]>([['unclaimed'], ['awaiting_respawn']])('is left alone when the task is %s', (state) => {
+  it.each<[TaskState]>([['unclaimed'], ['awaiting_respawn']])('an issue claimed by others is left alone when the task is %s', (state) => {
     expect(steps(state, theirs, ['unclaim'], false)).toEqual({ steps: [], conflict: null });
   });
 
-  it('is done when the task is shipped', () => {
+  it('an issue claimed by others is done when the task is shipped', () => {
     expect(steps('shipped', theirs, ['ship'], false).steps).toEqual([{ call: 'set_state', state: 'done' }]);
   });
 });
 
-describe('an issue that a person has closed', () => {
+describe('issue closed by a person', () => {
   it.each<[IssueState, TaskState]>([
     ['done', 'running'],
     ['cancelled', 'running'],
     ['cancelled', 'shipped'],
     ['done', 'cancelled'],
     ['cancelled', 'failed'],
-  ])('as %s stays so, and is told, when the task is %s', (closed, state) => {
+  ])('an issue closed as %s stays so, with a warning, when the task is %s', (closed, state) => {
     const { steps: taken, conflict } = steps(state, issueIn(closed), ['fail']);
     expect(taken).toEqual([]);
     expect(conflict).toBe(`issue 7 is ${closed}, and task build is ${state}`);
   });
 
-  it('opens again with its task', () => {
+  it('a closed issue opens again when its task is reopened', () => {
     expect(steps('unclaimed', issueIn('cancelled'), ['reopen']).steps).toEqual([{ call: 'set_state', state: 'open' }]);
     expect(steps('unclaimed', issueIn('done', RUN), ['reopen']).steps).toEqual([
       { call: 'set_state', state: 'open' },
@@ -170,20 +170,20 @@ describe('an issue that a person has closed', () => {
   });
 });
 
-describe('a failure', () => {
-  it('gives the issue back and says why, on one line', () => {
+describe('failed task', () => {
+  it('a failure releases the issue and comments why, on one line', () => {
     expect(steps('failed', issueIn('in_progress', RUN), ['start', 'fail']).steps).toEqual([
       { call: 'release', run_id: RUN },
       { call: 'comment', text: 'task build has failed at attempt 2: exit.1: boom red' },
     ]);
   });
 
-  it('is told by the commit that brought it, and by no other', () => {
+  it('a failure is commented by the commit that caused it, and by no other', () => {
     expect(steps('failed', issueIn('open'), []).steps).toEqual([]);
   });
 });
 
-it('leads to an issue at which nothing is left to do, from anywhere', () => {
+it('the steps of any issue lead to one that needs no further step', () => {
   for (const state of TASK_STATES) {
     for (const seen of ISSUE_STATES) {
       for (const claimedBy of [null, RUN, 'run-before']) {
@@ -198,7 +198,7 @@ it('leads to an issue at which nothing is left to do, from anywhere', () => {
   }
 });
 
-describe('the moves that a tracker shows', () => {
+describe('moves that trackers show', () => {
   it.each<[Move[], boolean]>([
     [[], false],
     [['dispatch'], false],
@@ -206,12 +206,12 @@ describe('the moves that a tracker shows', () => {
     [['claim', 'dispatch', 'start'], true],
     [['resume'], true],
     [['verify', 'pass_review', 'ship'], true],
-  ])('%j: %j', (moves, expected) => {
+  ])('the moves %j are shown in a tracker: %j', (moves, expected) => {
     expect(concernsTracker(moves)).toBe(expected);
   });
 });
 
-describe('the issue of a task', () => {
+describe('issue of a task', () => {
   const issues: TrackerIssue[] = [
     { id: '9', task_id: 'build', state: 'open', claimed_by: null },
     { id: '3', task_id: 'build', state: 'open', claimed_by: null },
@@ -225,7 +225,7 @@ describe('the issue of a task', () => {
     ['test', '5', null],
     ['test', '9', null],
     ['test', '4', '4'],
-  ])('%s, planned as %s, is %s', (task, planned, expected) => {
+  ])('the issue of task %s, planned as %s, is %s', (task, planned, expected) => {
     expect(issueOf(task, planned, issues)?.id ?? null).toBe(expected);
   });
 });

@@ -44,8 +44,8 @@ const FOREVER = new Promise<never>(() => {});
 const world = () => new World(planOf('build', 'test'));
 const CLAIMED = { task_id: 'build', moves: ['claim'] } as const;
 
-describe('a tracker that never answers', () => {
-  it('is given up on, told once, and not asked again', async () => {
+describe('unresponsive tracker', () => {
+  it('an unresponsive tracker is given up with one warning and not asked again', async () => {
     const at = world();
     await claim(at.call, { task: 'build' });
     const board = new Board();
@@ -61,7 +61,7 @@ describe('a tracker that never answers', () => {
     ]);
   });
 
-  it('is asked again once it has answered after all', async () => {
+  it('a tracker that answers late is used again', async () => {
     const at = world();
     const { run_id } = await claim(at.call, { task: 'build' });
     const board = new Board();
@@ -78,7 +78,7 @@ describe('a tracker that never answers', () => {
     expect(board.issue).toMatchObject({ state: 'in_progress', claimed_by: run_id });
   });
 
-  it('does not keep a run from its end', async () => {
+  it('an unresponsive tracker does not delay the end of a run', async () => {
     const at = world();
     await claim(at.call, { task: 'build' });
     const board = new Board();
@@ -90,14 +90,14 @@ describe('a tracker that never answers', () => {
   });
 });
 
-it('asks nothing for moves that no tracker shows', async () => {
+it('moves that no tracker shows make no call', async () => {
   const board = new Board();
   const keeper = new TrackerKeeper(world().session(), board);
   await keeper.moved({ task_id: 'build', moves: ['dispatch', 'start'] });
   expect(board.calls).toEqual([]);
 });
 
-it('brings the issue to where the task stands by then, not to where the move left it', async () => {
+it("the issue is set to the task's current state, not to that of the move", async () => {
   const at = world();
   const { claim_id } = await claim(at.call, { task: 'build' });
   const board = new Board();
@@ -113,7 +113,7 @@ it('brings the issue to where the task stands by then, not to where the move lef
   expect(board.calls).toEqual(['list', 'claim 1', 'list', 'release 1']);
 });
 
-it('asks once for what comes in meanwhile', async () => {
+it('several changes of a task during a call cause one further call', async () => {
   const at = world();
   await claim(at.call, { task: 'build' });
   const board = new Board();

@@ -118,7 +118,7 @@ describe('review and merge results', () => {
   test.each([
     [true, ['pass_review', 'ship'], 'shipped'],
     [false, ['pass_review'], 'reviewed'],
-  ] as const)('a passing review with nothing left to merge %s', (shipped, moves, state) => {
+  ] as const)('a passing review moves the task on (nothing left to merge: %s)', (shipped, moves, state) => {
     const passed = passReview(frozen(held()), { claimId: OTHER_CLAIM, shipped, nowMs: T0 + 200 });
     expect(chain(passed)).toEqual(moves);
     expect(passed.result).toEqual({

@@ -22,18 +22,18 @@ function linesOf(text: string): string[] {
   });
 }
 
-describe('what is left out', () => {
+describe('default settings', () => {
   test.each([
     ['nothing at all', ''],
     ['comments', '# agents:\n#   max_parallel: 3\n'],
     ['a version', 'version: 1'],
     ['keys with nothing behind them', 'project:\nagents:\nretry:\nerrors:\nverify:\nreview:\nship:\ntracker:\n'],
     ['empty blocks', 'agents: {question_budget: {}}\nverify: {}\nreview: {}\nship: {}\nproject: {}'],
-  ])('%s gives the defaults', (_, text) => {
+  ])('settings are the defaults for %s', (_, text) => {
     expect(settingsOf(text)).toEqual(DEFAULT_SETTINGS);
   });
 
-  test('durations are milliseconds', () => {
+  test('durations in the settings are milliseconds', () => {
     expect(DEFAULT_SETTINGS.agents).toMatchObject({
       max_parallel: null,
       lease_ttl_ms: 30 * 60_000,
@@ -50,14 +50,14 @@ describe('what is left out', () => {
     });
   });
 
-  test('nobody can change the defaults for everybody', () => {
+  test('the default settings are frozen', () => {
     expect(() => Object.assign(DEFAULT_SETTINGS.agents, { lease_ttl_ms: 1 })).toThrow(TypeError);
     expect(() => Object.assign(DEFAULT_SETTINGS.agents.hard_lock_globs, { 0: 'x' })).toThrow(TypeError);
   });
 });
 
-describe('what is given', () => {
-  test('is taken, and the rest stays as it was', () => {
+describe('given settings', () => {
+  test('given settings replace only their own defaults', () => {
     const settings = settingsOf(`
 version: 1
 project: {name: demo, description: A demo}
@@ -128,7 +128,7 @@ tracker: {type: github, config: {repo: acme/demo}}
     expect(coercePolicy(settings.retry ?? {}, TASK_RETRY_DEFAULT).maxAttempts).toBeNull();
   });
 
-  test('keys that start with x- are passed over everywhere', () => {
+  test('keys that start with x- are ignored at every level', () => {
     const text =
       'x-mine: {any: thing}\nagents: {x-note: 1, question_budget: {x-y: 2}}\nerrors: [{class: a, exit: [1], x-why: z}]';
     expect(parseSettings(text, FILE)).toEqual({
@@ -138,7 +138,7 @@ tracker: {type: github, config: {repo: acme/demo}}
     });
   });
 
-  test('blocks of the older tool of this format are accepted, and said to have no effect', () => {
+  test('blocks of the older tool are accepted with a warning that they have no effect', () => {
     const text = `
 version: 1
 project: {name: demo}
@@ -163,7 +163,7 @@ methodology_version: 0.4.5
   });
 });
 
-describe('what is wrong', () => {
+describe('invalid settings', () => {
   test.each<[string, string, string[]]>([
     ['another kind of value', '- a', ['1:1 expected a mapping, found a list']],
     ['unknown block', 'agent: {}', ['1:1 unknown key "agent" | Did you mean "agents"?']],
@@ -267,16 +267,16 @@ describe('what is wrong', () => {
       ],
     ],
     ['no YAML', 'a: [', [expect.stringContaining('not valid YAML')]],
-  ])('%s', (_, text, expected) => {
+  ])('settings are refused for: %s', (_, text, expected) => {
     expect(linesOf(text)).toEqual(expected);
   });
 
-  test('everything is reported at once, in file order', () => {
+  test('all problems of the settings are reported at once, in file order', () => {
     const text = 'workspace: x\nagents: {overlap: y}\nretry: []\nship: {polcy: merge}\nverify: {commands: [1]}';
     expect(linesOf(text).map((line) => line.split(' ', 1)[0])).toEqual(['1:12', '2:19', '3:8', '4:8', '5:21']);
   });
 
-  test('whatever stands in the file, it is read or refused with reasons that have a place', () => {
+  test('any settings file is read, or refused with reasons that have a place', () => {
     const key = fc.constantFrom(
       'agents',
       'retry',

@@ -16,28 +16,28 @@ function failedTimes(count: number): TaskRecord {
   return failed;
 }
 
-describe('failures', () => {
-  test('none, to begin with', () => {
+describe('failures of earlier attempts', () => {
+  test('a fresh task has no failures', () => {
     expect(failuresOf(record('running'))).toEqual([]);
   });
 
-  test('the last five are kept, oldest first', () => {
+  test('the last five failures are kept, oldest first', () => {
     expect(failuresOf(failedTimes(7)).map(({ message }) => message)).toEqual([3, 4, 5, 6, 7].map((n) => `try ${n}`));
   });
 
-  test('a message is one short line', () => {
+  test('the message of a failure is one short line', () => {
     const memo = withFailure(record('running'), ATTEMPT, { class: 'exit.1', message: `a\nb ${'x'.repeat(900)}` }, AT);
     const [kept] = failuresOf({ ...record('running'), memo: { ...record('running').memo, ...memo } });
     expect(kept?.message).toMatch(/^a b x+…$/);
     expect(kept?.message).toHaveLength(400);
   });
 
-  test('what is no list of failures counts as none', () => {
+  test('an invalid list of failures counts as none', () => {
     const memo = { ...record('running').memo, failures: [{ class: 1 }] };
     expect(failuresOf({ ...record('running'), memo })).toEqual([]);
   });
 
-  test('a completion adds to them when it fails, and only then', () => {
+  test('a completion adds a failure when it fails, and only then', () => {
     const failed = next(complete(failedTimes(1), failure('exit.2')));
     expect(failuresOf(failed)).toMatchObject([
       { attempt_number: 1, class: 'exit.1' },

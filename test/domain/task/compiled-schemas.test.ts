@@ -174,13 +174,13 @@ function changed(value: object, changes: readonly Change[]): unknown {
 
 const PLAIN = { enumerable: true, configurable: true, writable: true };
 
-describe.each(RECORDS)('%s', (_name, schemaOf, value, quick) => {
-  test('as forge writes it is read as it is, where a reader is made for it', () => {
+describe.each(RECORDS)('compiled reader of %s', (_name, schemaOf, value, quick) => {
+  test('the compiled reader returns a record as forge writes it unchanged', () => {
     expect(readerOf(schemaOf())(value)).toBe(quick ? value : UNREAD);
     expect(parseRecord(schemaOf, value)).toEqual({ ok: true, value });
   });
 
-  test('is read only as parsing reads it, and stays as it was', () => {
+  test('the compiled reader gives the same result as parsing, and does not change its input', () => {
     const read = readerOf(schemaOf());
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
@@ -198,7 +198,7 @@ describe.each(RECORDS)('%s', (_name, schemaOf, value, quick) => {
   });
 });
 
-describe('what a person writes', () => {
+describe('records written by hand', () => {
   test.each<[string, () => z.ZodMiniType, object, object]>([
     ['a state', TaskStateSchema, { version: 1, note: 'mine', state: 'failed', task_id: 'build' }, { attempt_count: 0 }],
     [
@@ -211,13 +211,13 @@ describe('what a person writes', () => {
       { attempt_id: null, last_heartbeat_at: null, state_version: 0 },
     ],
     ['a verdict', VerdictSchema, { summary: 'done', verdict: 'blocked' }, { version: 1 }],
-  ])('as %s is read with its defaults filled in', (_name, schemaOf, value, filled) => {
+  ])('%s written by hand is read with its defaults filled in', (_name, schemaOf, value, filled) => {
     const got = readerOf(schemaOf())(value);
     expect(got).toMatchObject({ ...value, ...filled });
     expect(JSON.stringify(got)).toBe(JSON.stringify(schemaOf().safeParse(value).data));
   });
 
-  test('is filled in with lists of its own', () => {
+  test('defaults that are lists are separate for each record', () => {
     const { absorbed: _, ...rest } = memo;
     const read = readerOf(TaskRecordSchema());
     const [one, other] = [{}, {}].map(() => read({ state, lease, worker, memo: rest })) as [Task, Task];
@@ -230,18 +230,18 @@ type Task = { memo: { absorbed: string[] } };
 
 const DEFAULTED = z.looseObject({ a: z._default(z.string(), 'b') });
 
-describe('a schema', () => {
+describe('schemas without a compiled reader', () => {
   test.each<[string, z.ZodMiniType, unknown]>([
-    ['of a kind that there is no test for', z.tuple([z.string()]), ['a']],
+    ['of an unsupported kind', z.tuple([z.string()]), ['a']],
     ['of texts by checked keys', z.record(z.string().check(z.refine(isTime)), z.string()), { a: 'b' }],
-    ['of a value that JSON has no word for', z.literal([undefined, 'a']), null],
-    ['with a default that JSON has no word for', z._default(z.number(), Number.NaN), 1],
+    ['of a value that JSON cannot express', z.literal([undefined, 'a']), null],
+    ['with a default that JSON cannot express', z._default(z.number(), Number.NaN), 1],
     ['with a check of its own', z.string().check(z.refine((text) => text.length < 3)), AT],
-    ['of a list in which something is to be filled in', z.array(DEFAULTED), [{}]],
-    ['of entries in which something is to be filled in', z.record(z.string(), DEFAULTED), { a: {} }],
-    ['with a check that there is no test for', z.string().check(z.minLength(1)), 'a'],
-    ['that leaves out what it does not know', z.object({ a: z.string() }), { a: 'b' }],
-    ['that refuses what it does not know', z.strictObject({ a: z.string() }), { a: 'b' }],
+    ['of a list with defaults in it', z.array(DEFAULTED), [{}]],
+    ['of entries with defaults in them', z.record(z.string(), DEFAULTED), { a: {} }],
+    ['with an unsupported check', z.string().check(z.minLength(1)), 'a'],
+    ['that drops unknown keys', z.object({ a: z.string() }), { a: 'b' }],
+    ['that refuses unknown keys', z.strictObject({ a: z.string() }), { a: 'b' }],
     ['of numbers in another format', z.int32(), 1],
     [
       'that changes what it reads',
@@ -251,7 +251,7 @@ describe('a schema', () => {
       ),
       'a',
     ],
-  ])('%s is left to parsing', (_name, schema, value) => {
+  ])('a schema %s is left to the parser', (_name, schema, value) => {
     expect(readerOf(schema)(value)).toBe(UNREAD);
   });
 });

@@ -31,7 +31,7 @@ describe('complete', () => {
     [false, true, ['verify'], 'ready_for_review'],
     [false, false, ['verify'], 'ready_for_review'],
   ];
-  test.each(routes)('a good verdict, reviewed %s, shipped %s: %j to %s', (reviewed, shipped, moves, state) => {
+  test.each(routes)('a good verdict (reviewed: %s, shipped: %s) takes %j to %s', (reviewed, shipped, moves, state) => {
     const decision = complete(record('running'), GOOD, { route: { reviewed, shipped } });
     expect(chain(decision)).toEqual(moves);
     expect(decision.result).toEqual({
@@ -45,7 +45,7 @@ describe('complete', () => {
     expect(next(decision)).toMatchObject({ state: { state, failure_count: 0 }, lease: null, memo: { generation: 1 } });
   });
 
-  test('from dispatched implies the first heartbeat', () => {
+  test('complete from dispatched implies the first heartbeat', () => {
     expect(chain(complete(record('dispatched'), GOOD))).toEqual(['start', 'verify', 'pass_review', 'ship']);
     expect(chain(complete(record('dispatched'), failure('exit.1')))).toEqual(['start', 'retry_later']);
   });
@@ -73,7 +73,7 @@ describe('complete', () => {
     expect(next(complete(record('running'), outcome)).state.last_error?.message).toBe(message);
   });
 
-  test('a failure waits out its backoff, and keeps what went wrong', () => {
+  test('complete with a failure sets the backoff and keeps the error', () => {
     const error: ClassifiedError = { class: 'exit.2', message: 'tests failed', exit_code: 2 };
     const decision = complete(record('running'), { kind: 'failed', error });
     expect(chain(decision)).toEqual(['retry_later']);
@@ -102,10 +102,10 @@ describe('complete', () => {
   };
 
   test.each<[what: string, count: number, errorClass: string, reason: string]>([
-    ['the last of its tries', 2, 'exit.1', 'retries_exhausted'],
+    ['an error on its last attempt', 2, 'exit.1', 'retries_exhausted'],
     ['a fatal error', 0, 'fatal', 'fatal'],
     ['a question asked too often', 0, 'question.exhausted', 'decision_key_budget'],
-  ])('%s fails the task', (_what, count, errorClass, reason) => {
+  ])('complete fails the task for %s', (_what, count, errorClass, reason) => {
     const decision = complete(failedBefore(count), failure(errorClass));
     expect(chain(decision)).toEqual(['fail']);
     expect(decision.result).toMatchObject({ state: 'failed', failure_reason: reason, next_eligible_at: null });
@@ -117,7 +117,7 @@ describe('complete', () => {
     });
   });
 
-  test('a composite policy counts each of its policies by itself', () => {
+  test('a composite policy counts each of its policies separately', () => {
     const policy = coercePolicy([
       { retry_on: ['network'], max_attempts: 2, base: 100, jitter: 'none' },
       { max_attempts: 4, base: 7, jitter: 'none' },
@@ -133,7 +133,7 @@ describe('complete', () => {
     expect(next(spent).state.retry_counts).toEqual({ network: 2, '*': 1 });
   });
 
-  test('an error that no policy of a list takes fails the task', () => {
+  test('an error that no policy of a list matches fails the task', () => {
     const policy = coercePolicy([{ retry_on: ['network'], max_attempts: 9 }]);
     expect(complete(failedBefore(0), failure('exit.1'), { policy }).result).toMatchObject({
       state: 'failed',
@@ -152,23 +152,23 @@ describe('complete', () => {
   test.each([
     [true, null],
     [false, WORKER],
-  ])('the worker is forgotten only when it was seen to end (%s)', (workerGone, worker) => {
+  ])('complete forgets the worker only when its end is known (%s)', (workerGone, worker) => {
     expect(next(complete({ ...record('running'), worker: WORKER }, GOOD, { workerGone })).worker).toEqual(worker);
   });
 
-  describe('repeated', () => {
+  describe('repeated complete', () => {
     const outcomes: [what: string, outcome: Outcome][] = [
       ['a good verdict', GOOD],
       ['a failure', failure('exit.1')],
       ['a fatal failure', failure('fatal')],
     ];
-    test.each(outcomes)('with the same outcome (%s) returns the first result', (_what, outcome) => {
+    test.each(outcomes)('a repeated complete with the same outcome (%s) returns the first result', (_what, outcome) => {
       const first = complete(record('running'), outcome);
       const again = complete(next(first), outcome, { nowMs: T0 + 99_999, policy: new RetryPolicy({ retry_on: [] }) });
       expect(again).toEqual({ record: null, moves: [], history: [], result: first.result });
     });
 
-    test.each(outcomes)('with the same outcome (%s) after the task was claimed again still does', (_what, outcome) => {
+    test.each(outcomes)('a repeated complete (%s) returns the first result even after the next claim', (_what, outcome) => {
       const first = complete(record('running'), outcome);
       const later = next(first).state.state === 'awaiting_respawn' ? next(claim(next(first), STALE_MS)) : next(first);
       expect(complete(later, outcome)).toMatchObject({ record: null, result: first.result });
@@ -180,12 +180,12 @@ describe('complete', () => {
       ['another class', failure('exit.1'), failure('exit.2')],
       ['another message', failure('exit.1'), failure('exit.1', 'went otherwise')],
       ['another summary', GOOD, { ...GOOD, verdict: { ...READY, summary: 'else' } } as Outcome],
-    ])('with another outcome is refused: %s', (_what, first, other) => {
+    ])('a repeated complete with another outcome is refused: %s', (_what, first, other) => {
       const after = next(complete(record('running'), first));
       expect(refusal(() => complete(after, other))).toBe('STALE_ATTEMPT');
     });
 
-    test('by an earlier attempt is refused once another one has completed', () => {
+    test('a complete by an earlier attempt is refused once another one has completed', () => {
       const second = record('running');
       second.state.current_attempt_id = OTHER_ATTEMPT;
       const after = next(
@@ -195,7 +195,7 @@ describe('complete', () => {
     });
   });
 
-  test('by an attempt that has lost its lease is refused', () => {
+  test('a complete by an attempt that has lost its lease is refused', () => {
     const stolen = next(claim(record('running'), STALE_MS));
     expect(refusal(() => complete(stolen, GOOD))).toBe('LEASE_STOLEN');
     const working = next(dispatch(stolen, { claimId: OTHER_CLAIM, runId: OTHER_RUN, attemptId: OTHER_ATTEMPT }));
@@ -203,7 +203,7 @@ describe('complete', () => {
     expect(refusal(() => complete(record('claimed'), GOOD))).toBe('STALE_ATTEMPT');
   });
 
-  test('after expiry counts, while nobody has taken the task', () => {
+  test('a complete after expiry counts until another claim takes the task', () => {
     expect(complete(record('running'), GOOD, { nowMs: T0 + STALE_MS * 5 }).result.state).toBe('shipped');
   });
 });

@@ -14,7 +14,7 @@ describe('sameMachine', () => {
     ['another host name', { host: 'beta' }, false],
     ['another boot', { boot_id: 'b2' }, false],
     ['another pid namespace', { pid_ns: 'pid:[4026532999]' }, false],
-  ])('%s', (_, change, same) => {
+  ])('sameMachine: %s', (_, change, same) => {
     expect(sameMachine(here, { ...here, ...change })).toBe(same);
     expect(sameMachine({ ...here, ...change }, here)).toBe(same);
   });
@@ -38,7 +38,7 @@ describe('rebootedSince', () => {
     ['both in containers', container, { ...container, boot_id: 'b2' }, false],
     ['the old boot is unknown', { boot_id: '' }, {}, false],
     ['this boot is unknown', {}, { boot_id: '' }, false],
-  ])('%s', (_, then, now, rebooted) => {
+  ])('rebootedSince: %s', (_, then, now, rebooted) => {
     expect(rebootedSince({ ...here, ...then }, { ...here, ...now })).toBe(rebooted);
   });
 });

@@ -12,7 +12,7 @@ function standing(ms: number, fields: Partial<LeaseObserver> = {}, held = lease(
 
 const ON_ANOTHER_BOOT = { machine: { boot_id: 'boot-b' } };
 
-describe('a lease runs out', () => {
+describe('lease expiry', () => {
   const cases: [ms: number, kind: string][] = [
     [0, 'live'],
     [TTL_MS - 1, 'live'],
@@ -21,20 +21,20 @@ describe('a lease runs out', () => {
     [TTL_MS + GRACE_MS, 'stale'],
     [TTL_MS * 100, 'stale'],
   ];
-  test.each(cases)('%i ms after it was taken it is %s, by the monotonic clock', (ms, kind) => {
+  test.each(cases)('%i ms after it was taken a lease is %s, by the monotonic clock', (ms, kind) => {
     expect(standing(ms)).toBe(kind);
   });
-  test.each(cases)('%i ms after it was taken it is %s, seen from another boot by the wall clock', (ms, kind) => {
+  test.each(cases)('%i ms after it was taken a lease is %s, seen from another boot by the wall clock', (ms, kind) => {
     expect(standing(ms, ON_ANOTHER_BOOT)).toBe(kind);
   });
   test.each([
     [TTL_MS - 1, 'live'],
     [TTL_MS, 'stale'],
-  ])('without grace, %i ms after it was taken it is %s', (ms, kind) => {
+  ])('without grace, %i ms after it was taken a lease is %s', (ms, kind) => {
     expect(standing(ms, { graceMs: 0 })).toBe(kind);
   });
 
-  test('and says until when it holds, and from when it may be taken', () => {
+  test('a lease standing says until when it holds, and from when it may be taken', () => {
     expect(leaseStanding(lease(), observer(1))).toEqual({ kind: 'live', until: isoTime(T0 + TTL_MS) });
     expect(leaseStanding(lease(), observer(TTL_MS + 1))).toEqual({
       kind: 'grace',
@@ -44,31 +44,31 @@ describe('a lease runs out', () => {
     expect(stale).toEqual({ kind: 'stale', why: `it ran out at ${isoTime(T0 + TTL_MS)} and its grace is over` });
   });
 
-  test('a grace period that is told by a clock that was set is still as long as it is', () => {
+  test('setting the clock does not change the length of the grace period', () => {
     const set = 3_600_000;
     const seen = leaseStanding(lease(), observer(TTL_MS + 1000, { nowMs: T0 + TTL_MS + 1000 + set }));
     expect(seen).toEqual({ kind: 'grace', until: isoTime(T0 + TTL_MS + set + GRACE_MS) });
   });
 });
 
-describe('the owner', () => {
+describe('lease owner', () => {
   const owned = lease({ owner: OWNER });
   const seen = (liveness: Liveness) => ({ liveness: () => liveness });
 
-  test('who is dead frees the lease at once', () => {
+  test('a dead owner frees its lease at once', () => {
     expect(leaseStanding(owned, observer(0, seen('dead')))).toEqual({
       kind: 'stale',
       why: 'its owner (pid 4242 on mill) is dead',
     });
   });
 
-  test.each<Liveness>(['alive', 'unknown'])('who is %s leaves it to the clock', (liveness) => {
+  test.each<Liveness>(['alive', 'unknown'])('a lease whose owner is %s ends by the clock', (liveness) => {
     expect(standing(0, seen(liveness), owned)).toBe('live');
     expect(standing(TTL_MS, seen(liveness), owned)).toBe('grace');
     expect(standing(TTL_MS + GRACE_MS, seen(liveness), owned)).toBe('stale');
   });
 
-  test('of another machine is asked about by everything that was written down', () => {
+  test('the liveness check of an owner gets all its recorded fields', () => {
     const asked: OwnerIdentity[] = [];
     const liveness = (owner: OwnerIdentity): Liveness => {
       asked.push(owner);
@@ -78,7 +78,7 @@ describe('the owner', () => {
     expect(asked).toEqual([OWNER]);
   });
 
-  test.each([undefined, null])('%s is nobody to ask about', (owner) => {
+  test.each([undefined, null])('an owner of %s is not checked', (owner) => {
     const liveness = (): Liveness => {
       throw new Error('asked about nobody');
     };
@@ -87,32 +87,32 @@ describe('the owner', () => {
   });
 });
 
-describe('a wall clock that is set', () => {
+describe('wall clock changes', () => {
   test.each([
     ['back by a year', -31_536_000_000],
     ['forward by a year', 31_536_000_000],
     ['forward by just the lease', TTL_MS],
-  ])('%s neither frees nor keeps a lease of this boot', (_how, shift) => {
+  ])('setting the wall clock %s neither frees nor keeps a lease of this boot', (_how, shift) => {
     const at = (ms: number) => standing(ms, { nowMs: T0 + ms + shift });
     expect(at(TTL_MS - 1)).toBe('live');
     expect(at(TTL_MS)).toBe('grace');
     expect(at(TTL_MS + GRACE_MS)).toBe('stale');
   });
 
-  test('counts for a lease of an earlier boot, whose monotonic clock means nothing now', () => {
+  test('the wall clock counts for a lease of an earlier boot', () => {
     const at = (nowMs: number) => standing(0, { ...ON_ANOTHER_BOOT, nowMs, monoMs: 5 });
     expect(at(T0 + TTL_MS - 1)).toBe('live');
     expect(at(T0 + TTL_MS + GRACE_MS)).toBe('stale');
   });
 
-  test('counts where the boot could not be told, then and now', () => {
+  test('the wall clock counts when the boot is unknown', () => {
     const unknown = renewed(lease(), TTL_MS, instant(0, ''));
     const at = (nowMs: number) => standing(0, { machine: { boot_id: '' }, nowMs, monoMs: 5 }, unknown);
     expect(at(T0 + TTL_MS - 1)).toBe('live');
     expect(at(T0 + TTL_MS + GRACE_MS)).toBe('stale');
   });
 
-  test.each([undefined, null])('counts for a lease whose clock is %s', (clock) => {
+  test.each([undefined, null])('the wall clock counts for a lease whose clock is %s', (clock) => {
     const { clock: _clock, ...bare } = lease();
     const held = clock === undefined ? bare : { ...bare, clock };
     expect(standing(0, { nowMs: T0 + TTL_MS + GRACE_MS }, held)).toBe('stale');
@@ -120,22 +120,22 @@ describe('a wall clock that is set', () => {
   });
 });
 
-describe('a person who edits expires_at is obeyed', () => {
-  test('earlier frees the lease', () => {
+describe('expires_at edited by a person', () => {
+  test('an earlier expires_at frees the lease', () => {
     expect(standing(0, {}, lease({ expires_at: isoTime(T0 - GRACE_MS) }))).toBe('stale');
     expect(standing(0, {}, lease({ expires_at: isoTime(T0 - GRACE_MS + 1) }))).toBe('grace');
   });
-  test('later keeps it', () => {
+  test('a later expires_at keeps the lease', () => {
     expect(standing(TTL_MS * 10, {}, lease({ expires_at: isoTime(T0 + TTL_MS * 11) }))).toBe('live');
   });
-  test('and in another time zone is understood', () => {
+  test('expires_at may be written in another time zone', () => {
     expect(standing(0, {}, lease({ expires_at: '2030-01-01T02:00:01+02:00' }))).toBe('live');
     expect(standing(2000, {}, lease({ expires_at: '2030-01-01T02:00:01+02:00' }))).toBe('grace');
   });
 });
 
-describe('taking and renewing', () => {
-  test('a new lease has its whole time ahead and nobody working under it', () => {
+describe('taking and renewing a lease', () => {
+  test('a new lease has its full duration and no attempt', () => {
     const made = newLease(
       { taskId: 'build', claimId: 'c', runId: 'r', generation: 7, ttlMs: TTL_MS, owner: OWNER },
       instant(10),
@@ -155,11 +155,11 @@ describe('taking and renewing', () => {
     });
   });
 
-  test('without an owner the field is left out', () => {
+  test('a lease without an owner has no owner field', () => {
     expect(lease()).not.toHaveProperty('owner');
   });
 
-  test('renewing moves the times and nothing else', () => {
+  test('renewing a lease changes only its times', () => {
     const before = lease({ attempt_id: 'a', 'x-note': 'kept' } as object);
     const after = renewed(before, 1000, instant(500));
     const changed = Object.keys(after).filter(
@@ -170,7 +170,7 @@ describe('taking and renewing', () => {
     expect(after.acquired_at).toBe(isoTime(T0));
   });
 
-  test('a renewed lease holds for exactly its time from then on, however the wall clock is set', () => {
+  test('a renewed lease lasts its full duration, however the wall clock is set', () => {
     const wall = fc.integer({ min: -(10 ** 9), max: 10 ** 9 });
     const span = fc.integer({ min: 1, max: 10 ** 7 });
     fc.assert(

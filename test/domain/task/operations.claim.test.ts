@@ -22,7 +22,7 @@ import {
 import { OWNER, observer, record, refusal, T0, TTL_MS } from '../../support/domain/tasks.ts';
 
 describe('claim', () => {
-  test('of a fresh task', () => {
+  test('claim takes a fresh task', () => {
     const decision = claim(record(), 5, { owner: OWNER });
     expect(chain(decision)).toEqual(['claim']);
     expect(decision.history).toEqual([{ event: 'acquired', claim_id: OTHER_CLAIM, run_id: OTHER_RUN, generation: 1 }]);
@@ -44,18 +44,18 @@ describe('claim', () => {
     expect(memo).toMatchObject({ generation: 1, abandons: 0, ended_claim: null });
   });
 
-  test.each(CLAIMABLE_STATES)('takes a task that is %s', (state) => {
+  test.each(CLAIMABLE_STATES)('claim takes a task that is %s', (state) => {
     expect(next(claim(record(state))).state.state).toBe('claimed');
   });
 
   test.each(TASK_STATES.filter((state) => ![...CLAIMABLE_STATES, ...IN_FLIGHT_STATES].includes(state as never)))(
-    'is refused while the task is %s',
+    'claim refuses a task that is %s',
     (state) => {
       expect(refusal(() => claim(record(state)))).toBe('ILLEGAL_TRANSITION');
     },
   );
 
-  test('ends a backoff that was waited out', () => {
+  test('claim clears a backoff that has ended', () => {
     const before = record('awaiting_respawn');
     before.state.next_eligible_at = isoTime(T0);
     expect(next(claim(before)).state.next_eligible_at).toBeNull();
@@ -65,14 +65,14 @@ describe('claim', () => {
     [0, 0, 1],
     [41, 0, 42],
     [41, 99, 42],
-  ])('exceeds the largest generation ever seen: memo %i, updated_by %i', (memo, by, generation) => {
+  ])('claim exceeds the largest generation ever seen: memo %i, updated_by %i', (memo, by, generation) => {
     const before = record();
     before.memo.generation = memo;
     before.state.updated_by.generation = by;
     expect(claim(before).result?.generation).toBe(generation);
   });
 
-  test('exceeds it also when the lease that is taken over is of an earlier one', () => {
+  test('claim exceeds the largest generation even when the lease it takes over has a lower one', () => {
     const before = record('running');
     before.memo.generation = 9;
     const decision = claim(before, STALE_MS);
@@ -80,8 +80,8 @@ describe('claim', () => {
     expect(decision.history).toMatchObject([{ event: 'stolen', generation: 10, from_generation: 1 }]);
   });
 
-  describe.each(IN_FLIGHT_STATES)('of a task that is %s', (state) => {
-    test('is refused while its lease is live, naming who has it until when', () => {
+  describe.each(IN_FLIGHT_STATES)('claim of a task that is %s', (state) => {
+    test('claim refuses a task with a live lease and names its owner and expiry', () => {
       let thrown: unknown;
       try {
         claim(record(state), TTL_MS - 1);
@@ -100,12 +100,12 @@ describe('claim', () => {
       });
     });
 
-    test('is refused within grace', () => {
+    test('claim refuses a task whose lease is within grace', () => {
       expect(refusal(() => claim(record(state), TTL_MS))).toBe('LEASE_NOT_EXPIRED');
       expect(refusal(() => claim(record(state), STALE_MS - 1))).toBe('LEASE_NOT_EXPIRED');
     });
 
-    test('after grace abandons it and takes it over, in one commit', () => {
+    test('claim abandons and takes a task whose grace is over in one commit', () => {
       const decision = claim(record(state), STALE_MS);
       expect(chain(decision)).toEqual(['abandon', 'claim']);
       expect(decision.history).toEqual([
@@ -122,7 +122,7 @@ describe('claim', () => {
       });
     });
 
-    test('takes it over at once when its owner is dead', () => {
+    test('claim takes a task whose owner is dead at once', () => {
       const before = record(state);
       const owned = { ...before, lease: before.lease && { ...before.lease, owner: OWNER } };
       expect(chain(claim(owned, 0, { observer: observer(0, { liveness: () => 'dead' }) }))).toEqual([
@@ -134,24 +134,24 @@ describe('claim', () => {
       );
     });
 
-    test('whose lease somebody deleted abandons it and goes on with the next generation', () => {
+    test('claim takes an in-flight task without a lease with the next generation', () => {
       const decision = claim({ ...record(state), lease: null });
       expect(chain(decision)).toEqual(['abandon', 'claim']);
       expect(decision.history).toMatchObject([{ event: 'acquired', generation: 2 }]);
     });
   });
 
-  test('keeps the worker that may still run, for whoever takes over to stop', () => {
+  test('claim keeps the identity of a worker that may still run, for its new owner to stop', () => {
     expect(next(claim({ ...record('running'), worker: WORKER }, STALE_MS)).worker).toEqual(WORKER);
   });
 
-  test('repeated by its id gets the same lease, and changes nothing', () => {
+  test('a claim repeated by its id gets the same lease and changes nothing', () => {
     const first = claim(record());
     const again = claim(next(first), 1000, { owner: OWNER, ttlMs: 1 });
     expect(again).toEqual({ record: null, moves: [], history: [], result: first.result });
   });
 
-  test('repeated after its lease ran out still gets it, while nobody else has', () => {
+  test('a claim repeated after its expiry gets its lease until another claim takes the task', () => {
     const first = claim(record());
     expect(claim(next(first), STALE_MS * 3)).toMatchObject({ record: null, result: first.result });
   });
@@ -161,24 +161,24 @@ describe('claim', () => {
     ['completed', (held) => next(complete(next(dispatch(held)), failure('exit.1')))],
     ['stolen', (held) => next(claim(held, STALE_MS))],
     ['cancelled', (held) => next(retryTask(next(cancelTask(held, { reason: null, nowMs: T0 })), T0))],
-  ])('repeated after it was %s is refused', (how, end) => {
+  ])('a claim repeated after it was %s is refused', (how, end) => {
     const after = end(record('claimed'));
     const late = () => claim(after, STALE_MS * 9, { claimId: CLAIM, runId: RUN });
     expect(refusal(late)).toBe('LEASE_STOLEN');
     expect(late).toThrow(`claim ${CLAIM} of task build has ended (${how})`);
   });
 
-  describe('of a task that is abandoned again and again', () => {
+  describe('repeated abandonment', () => {
     const abandoned = (times: number) => {
       const before = record('running');
       return { ...before, memo: { ...before.memo, abandons: times } };
     };
 
-    test('is given out until the limit', () => {
+    test('a task is given out until the limit of abandonments', () => {
       expect(next(claim(abandoned(1), STALE_MS, { abandonLimit: 3 })).memo.abandons).toBe(2);
     });
 
-    test('fails with worker.lost at the limit', () => {
+    test('a task fails with worker.lost at the limit of abandonments', () => {
       const decision = claim(abandoned(2), STALE_MS, { abandonLimit: 3 });
       expect(decision.result).toBeNull();
       expect(chain(decision)).toEqual(['fail']);
@@ -196,18 +196,18 @@ describe('claim', () => {
       expect(memo.ended_claim).toMatchObject({ claim_id: CLAIM, state: 'failed' });
     });
 
-    test('fails also when it was only ever claimed', () => {
+    test('a task that was only ever claimed also fails at the limit of abandonments', () => {
       const before = { ...record('claimed'), memo: { ...record('claimed').memo, abandons: 2 } };
       expect(next(claim(before, STALE_MS, { abandonLimit: 3 })).state.state).toBe('failed');
     });
 
-    test('starts to count anew after a completion and after an operator retries it', () => {
+    test('abandonments are counted from zero after a completion and after retry', () => {
       expect(next(complete(abandoned(2), failure('exit.1'))).memo.abandons).toBe(0);
       const failed = next(claim(abandoned(2), STALE_MS, { abandonLimit: 3 }));
       expect(next(retryTask(failed, T0)).memo.abandons).toBe(0);
     });
 
-    test('a claim of a task that nobody holds is no abandonment', () => {
+    test('a claim of a task without a lease is no abandonment', () => {
       const free = { ...record('awaiting_respawn'), memo: { ...record().memo, abandons: 9 } };
       expect(next(claim(free, 0, { abandonLimit: 3 })).memo.abandons).toBe(9);
     });

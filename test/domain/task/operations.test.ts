@@ -25,7 +25,7 @@ import {
 import { frozen, instant, lease, record, refusal, T0, TTL_MS } from '../../support/domain/tasks.ts';
 
 describe('dispatch', () => {
-  test('opens the attempt, counts it, and renews the lease', () => {
+  test('dispatch opens the attempt, counts it, and renews the lease', () => {
     const decision = dispatch(record('claimed'), { worker: WORKER, instant: instant(30_000) });
     expect(chain(decision)).toEqual(['dispatch']);
     expect(decision.result).toEqual({ attempt_id: ATTEMPT, attempt_number: 1 });
@@ -36,13 +36,13 @@ describe('dispatch', () => {
     });
   });
 
-  test('goes on counting attempts for ever', () => {
+  test('dispatch never resets the attempt count', () => {
     const before = record('claimed');
     before.state.attempt_count = 41;
     expect(dispatch(before).result.attempt_number).toBe(42);
   });
 
-  test.each(['dispatched', 'running'] as const)('repeated while %s returns the one attempt of the claim', (state) => {
+  test.each(['dispatched', 'running'] as const)("dispatch repeated while %s returns the claim's one attempt", (state) => {
     const again = dispatch(record(state), { attemptId: OTHER_ATTEMPT, worker: WORKER });
     expect(again).toEqual({
       record: null,
@@ -52,7 +52,7 @@ describe('dispatch', () => {
     });
   });
 
-  test('by a claim that no longer holds is refused', () => {
+  test('dispatch by a claim that has lost the task is refused', () => {
     expect(refusal(() => dispatch(record('claimed'), { claimId: OTHER_CLAIM }))).toBe('LEASE_STOLEN');
     expect(refusal(() => dispatch(next(release(record('claimed')))))).toBe('LEASE_STOLEN');
     expect(() => dispatch(record('awaiting_respawn'))).toThrow(/no longer holds task build: it is awaiting_respawn/);
@@ -61,26 +61,26 @@ describe('dispatch', () => {
     );
   });
 
-  test('for another run is refused, and says whose it is', () => {
+  test('dispatch for another run is refused and names the owning run', () => {
     const wrong = () => dispatch(record('claimed'), { runId: OTHER_RUN });
     expect(refusal(wrong)).toBe('LEASE_IDENTITY_MISMATCH');
     expect(wrong).toThrow(RUN);
   });
 
-  test('in a state that the lease does not belong to is refused', () => {
+  test('dispatch is refused in a state that does not belong to the lease', () => {
     const odd = { ...record('shipped'), lease: lease() };
     expect(refusal(() => dispatch(odd))).toBe('ILLEGAL_TRANSITION');
   });
 });
 
 describe('heartbeat', () => {
-  test('the first one makes the task running', () => {
+  test('the first heartbeat makes the task running', () => {
     const decision = heartbeat(record('dispatched'), 10);
     expect(chain(decision)).toEqual(['start']);
     expect(next(decision).state.state).toBe('running');
   });
 
-  test('a further one only renews', () => {
+  test('a further heartbeat only renews the lease', () => {
     const decision = heartbeat(record('running'), 30_000);
     expect(decision.moves).toEqual([]);
     expect(decision.history).toEqual([]);
@@ -93,11 +93,11 @@ describe('heartbeat', () => {
     expect(next(decision).lease).toMatchObject({ last_heartbeat_at: isoTime(T0 + 30_000), generation: 1 });
   });
 
-  test.each([TTL_MS, STALE_MS, STALE_MS * 100])('renews %i ms later too, while nobody has taken the task', (ms) => {
+  test.each([TTL_MS, STALE_MS, STALE_MS * 100])('a heartbeat %i ms later still renews a lease that was not taken', (ms) => {
     expect(next(heartbeat(record('running'), ms)).lease?.expires_at).toBe(isoTime(T0 + ms + TTL_MS));
   });
 
-  test('after somebody took the task is refused', () => {
+  test('a heartbeat after another claim took the task is refused', () => {
     const stolen = next(claim(record('running'), STALE_MS));
     expect(refusal(() => heartbeat(stolen, STALE_MS))).toBe('LEASE_STOLEN');
     const working = next(dispatch(stolen, { claimId: OTHER_CLAIM, runId: OTHER_RUN, attemptId: OTHER_ATTEMPT }));
@@ -110,17 +110,17 @@ describe('heartbeat', () => {
     ['is complete', (running: TaskRecord) => next(complete(running, GOOD))],
     ['has failed', (running: TaskRecord) => next(complete(running, failure('fatal')))],
     ['was cancelled', (running: TaskRecord) => next(cancelTask(running, { reason: null, nowMs: T0 }))],
-  ])('of an attempt that %s is refused: its lease is gone', (_how, end) => {
+  ])('a heartbeat of an attempt that %s is refused: its lease is gone', (_how, end) => {
     expect(refusal(() => heartbeat(end(record('running')), 30))).toBe('LEASE_STOLEN');
   });
 
-  test('of an attempt that never was is refused', () => {
+  test('a heartbeat of an unknown attempt is refused', () => {
     expect(refusal(() => heartbeat(record('running'), 0, OTHER_ATTEMPT))).toBe('STALE_ATTEMPT');
     expect(refusal(() => heartbeat(record('unclaimed'), 0))).toBe('STALE_ATTEMPT');
     expect(refusal(() => heartbeat(record('claimed'), 0))).toBe('STALE_ATTEMPT');
   });
 
-  test('goes by the caller, not by a lease that a state without work has left behind', () => {
+  test('a heartbeat is judged by its attempt, not by a leftover lease', () => {
     const odd = { ...record('cancelled'), lease: lease({ attempt_id: ATTEMPT }) };
     odd.state.current_attempt_id = ATTEMPT;
     expect(refusal(() => heartbeat(odd, 0))).toBe('LEASE_STOLEN');
@@ -133,7 +133,7 @@ describe('release', () => {
     ['claimed', 'unclaim', 'unclaimed'],
     ['dispatched', 'interrupt', 'awaiting_respawn'],
     ['running', 'interrupt', 'awaiting_respawn'],
-  ])('of a task that is %s: %s, then %s', (state, move, to) => {
+  ])('release of a task that is %s: %s, then %s', (state, move, to) => {
     const decision = release(record(state), CLAIM, { reason: 'lunch' });
     expect(chain(decision)).toEqual([move]);
     expect(decision.result).toEqual({ task_id: 'build', state: to });
@@ -147,18 +147,18 @@ describe('release', () => {
     expect(after.state.next_eligible_at ?? null).toBeNull();
   });
 
-  test('leaves the generation; the next claim has the next one', () => {
+  test('release keeps the generation, and the next claim has the next one', () => {
     expect(claim(next(release(record('running')))).result?.generation).toBe(2);
   });
 
-  test('repeated returns the first result, also after the task was claimed by another', () => {
+  test('a repeated release returns the first result, even after another claim', () => {
     const after = next(release(record('running')));
     const again = { record: null, moves: [], history: [], result: { task_id: 'build', state: 'awaiting_respawn' } };
     expect(release(after)).toEqual(again);
     expect(release(next(claim(after)))).toEqual(again);
   });
 
-  test('by a claim that does not hold is refused', () => {
+  test('release by a claim that has lost the task is refused', () => {
     expect(refusal(() => release(record('claimed'), OTHER_CLAIM))).toBe('LEASE_STOLEN');
     expect(refusal(() => release(record('unclaimed')))).toBe('LEASE_STOLEN');
     expect(refusal(() => release(next(complete(record('running'), GOOD))))).toBe('LEASE_STOLEN');
@@ -168,7 +168,7 @@ describe('release', () => {
   test.each([
     [true, null],
     [false, WORKER],
-  ])('the worker is forgotten only when it was seen to end (%s)', (workerGone, worker) => {
+  ])('release forgets the worker only when its end is known (%s)', (workerGone, worker) => {
     expect(next(release({ ...record('running'), worker: WORKER }, CLAIM, { workerGone })).worker).toEqual(worker);
   });
 });
@@ -177,7 +177,7 @@ describe('cancel', () => {
   const cancel = (before: TaskRecord, reason: string | null = null) =>
     cancelTask(frozen(before), { reason, nowMs: T0 + 20 });
 
-  test.each(IN_FLIGHT_STATES)('takes the lease of a task that is %s away', (state) => {
+  test.each(IN_FLIGHT_STATES)('cancel releases the lease of a task that is %s', (state) => {
     const decision = cancel(record(state), 'not needed');
     expect(decision.result).toEqual({ task_id: 'build', state: 'cancelled' });
     expect(decision.history).toEqual([
@@ -190,7 +190,7 @@ describe('cancel', () => {
     });
   });
 
-  test('ends a backoff', () => {
+  test('cancel clears a backoff', () => {
     const before = record('awaiting_respawn');
     before.state.next_eligible_at = isoTime(T0 + 5000);
     const decision = cancel(before);
@@ -198,7 +198,7 @@ describe('cancel', () => {
     expect(next(decision).state.next_eligible_at).toBeNull();
   });
 
-  test('of a cancelled task changes nothing', () => {
+  test('cancel of a cancelled task changes nothing', () => {
     expect(cancel(record('cancelled'))).toEqual({
       record: null,
       moves: [],
@@ -207,7 +207,7 @@ describe('cancel', () => {
     });
   });
 
-  test.each(['shipped', 'failed'] as const)('of a %s task is refused', (state) => {
+  test.each(['shipped', 'failed'] as const)('cancel of a %s task is refused', (state) => {
     expect(refusal(() => cancel(record(state)))).toBe('ILLEGAL_TRANSITION');
   });
 });
@@ -215,7 +215,7 @@ describe('cancel', () => {
 describe('retry', () => {
   const retry = (before: TaskRecord) => retryTask(frozen(before), T0 + 20);
 
-  test.each(['failed', 'cancelled'] as const)('of a %s task starts it over', (state) => {
+  test.each(['failed', 'cancelled'] as const)('retry reopens a %s task and clears its failures', (state) => {
     const before = record(state);
     Object.assign(before.state, {
       failure_count: 3,
@@ -243,7 +243,7 @@ describe('retry', () => {
     expect(after.memo.generation).toBe(5);
   });
 
-  test.each(CLAIMABLE_STATES)('ends the backoff of a task that is %s, and charges nothing for it', (state) => {
+  test.each(CLAIMABLE_STATES)('retry ends the backoff of a task that is %s, and charges nothing', (state) => {
     const before = record(state);
     Object.assign(before.state, { failure_count: 2, next_eligible_at: isoTime(T0 + 5000) });
     const decision = retry(before);
@@ -252,7 +252,7 @@ describe('retry', () => {
     expect(next(decision).state).toMatchObject({ state, failure_count: 2, next_eligible_at: null });
   });
 
-  test.each(CLAIMABLE_STATES)('of a task that is %s and waits for nothing changes nothing', (state) => {
+  test.each(CLAIMABLE_STATES)('retry of a task that is %s and has no backoff changes nothing', (state) => {
     expect(retry(record(state))).toEqual({
       record: null,
       moves: [],
@@ -262,14 +262,14 @@ describe('retry', () => {
   });
 
   test.each(TASK_STATES.filter((state) => ![...CLAIMABLE_STATES, 'failed', 'cancelled'].includes(state as never)))(
-    'of a task that is %s is refused',
+    'retry of a task that is %s is refused',
     (state) => {
       expect(refusal(() => retry(record(state)))).toBe('ILLEGAL_TRANSITION');
     },
   );
 });
 
-describe('several decisions as one', () => {
+describe('combined decisions', () => {
   test('claim, dispatch and first heartbeat are one commit', () => {
     const free = frozen(record());
     const at = instant(0);
@@ -284,20 +284,20 @@ describe('several decisions as one', () => {
     expect(next(decision).state).toMatchObject({ state: 'running', attempt_count: 1 });
   });
 
-  test('a repeat in the first place leaves the change of the second', () => {
+  test('a repeated first decision leaves the change of the second', () => {
     const held = frozen(record('claimed'));
     const decision = andThen(held, claim(held, 0, { claimId: CLAIM, runId: RUN }), (same) => dispatch(same));
     expect(chain(decision)).toEqual(['dispatch']);
     expect(next(decision).state.state).toBe('dispatched');
   });
 
-  test('repeats in both places change nothing', () => {
+  test('two repeated decisions change nothing', () => {
     const held = frozen(record('running'));
     expect(andThen(held, claim(held, 0, { claimId: CLAIM, runId: RUN }), (same) => dispatch(same)).record).toBeNull();
   });
 });
 
-test('fields that nobody here knows pass through every decision', () => {
+test('unknown fields survive every decision', () => {
   const marked = (before: TaskRecord): TaskRecord => ({
     ...before,
     'x-record': 1,

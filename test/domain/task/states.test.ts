@@ -63,22 +63,22 @@ const TABLE: Record<TaskState, Partial<Record<Move, TaskState>>> = {
 const ALL_MOVES = Object.keys(MOVES) as Move[];
 const PAIRS = TASK_STATES.flatMap((state) => ALL_MOVES.map((move) => ({ state, move, to: TABLE[state][move] })));
 
-describe('the table of moves', () => {
-  test('names every state', () => {
+describe('table of moves', () => {
+  test('the table of moves names every state', () => {
     expect(Object.keys(TABLE).sort()).toEqual([...TASK_STATES].sort());
   });
 
-  test.each(PAIRS)('$state, $move -> $to', ({ state, move, to }) => {
+  test.each(PAIRS)('$move takes a task from $state to $to', ({ state, move, to }) => {
     if (to === undefined) expect(refusal(() => transitions('build', state, [move]))).toBe('ILLEGAL_TRANSITION');
     else expect(transitions('build', state, [move])).toEqual([{ move, from: state, to }]);
   });
 
-  test('has no move twice, and no state twice for a move', () => {
+  test('the table has no move twice, and no state twice for a move', () => {
     for (const { from } of Object.values(MOVES)) expect(new Set(from).size).toBe(from.length);
     expect(new Set(TASK_STATES).size).toBe(TASK_STATES.length);
   });
 
-  test('has one way out of a failed or cancelled task, and none out of a shipped one', () => {
+  test('a failed or cancelled task has one way out, a shipped one none', () => {
     const waysOut = (state: TaskState) => ALL_MOVES.filter((move) => refusalOf(state, move) === 'done');
     expect(TERMINAL_TASK_STATES.map((state) => [state, waysOut(state)])).toEqual([
       ['shipped', []],
@@ -87,12 +87,12 @@ describe('the table of moves', () => {
     ]);
   });
 
-  test('lets every task that is not over be cancelled', () => {
+  test('every task that is not over can be cancelled', () => {
     const cancellable = TASK_STATES.filter((state) => refusalOf(state, 'cancel') === 'done');
     expect(cancellable).toEqual(TASK_STATES.filter((state) => !isTerminal(state)));
   });
 
-  test('leads from a fresh task to every state', () => {
+  test('every state can be reached from a fresh task', () => {
     const reached = new Set<TaskState>(['unclaimed']);
     for (const state of reached) for (const to of Object.values(TABLE[state])) reached.add(to);
     // Only an abandonment of its own, without the claim that follows it, leaves a task abandoned.
@@ -104,8 +104,8 @@ function refusalOf(state: TaskState, move: Move): string {
   return refusal(() => transitions('build', state, [move]));
 }
 
-describe('the groups of states', () => {
-  test('are disjoint, and each predicate knows its own', () => {
+describe('groups of states', () => {
+  test('groups of states are disjoint, and each predicate matches its own', () => {
     for (const state of TASK_STATES) {
       const groups = [isTerminal(state), isInFlight(state), isClaimable(state)].filter(Boolean);
       expect(groups.length, state).toBeLessThanOrEqual(1);
@@ -115,13 +115,13 @@ describe('the groups of states', () => {
     expect(TASK_STATES.filter(isClaimable).sort()).toEqual([...CLAIMABLE_STATES].sort());
   });
 
-  test('a claim leads into flight from exactly the claimable states', () => {
+  test('claim leads into flight from exactly the claimable states', () => {
     expect(TASK_STATES.filter((state) => TABLE[state].claim !== undefined)).toEqual(TASK_STATES.filter(isClaimable));
   });
 });
 
-describe('several moves at once', () => {
-  test('are taken one after the other', () => {
+describe('several moves', () => {
+  test('several moves are applied in order', () => {
     expect(transitions('build', 'running', ['abandon', 'claim', 'dispatch'])).toEqual([
       { move: 'abandon', from: 'running', to: 'abandoned' },
       { move: 'claim', from: 'abandoned', to: 'claimed' },
@@ -129,11 +129,11 @@ describe('several moves at once', () => {
     ]);
   });
 
-  test('none at all stays where it is', () => {
+  test('no moves leave the state unchanged', () => {
     expect(transitions('build', 'shipped', [])).toEqual([]);
   });
 
-  test('a refusal names the task, where it is, and what the move needs', () => {
+  test('an illegal move is refused with the task, its state, and the states the move needs', () => {
     let thrown: unknown;
     try {
       transitions('build', 'claimed', ['dispatch', 'verify']);
@@ -147,7 +147,7 @@ describe('several moves at once', () => {
     expect(hint).toBe(ERROR_CODES.ILLEGAL_TRANSITION.hint);
   });
 
-  test('any chain either follows the table to its end or is refused as a whole', () => {
+  test('a chain of moves is legal to its end or refused as a whole', () => {
     const chain = fc.array(fc.constantFrom(...ALL_MOVES), { maxLength: 8 });
     fc.assert(
       fc.property(fc.constantFrom(...TASK_STATES), chain, (start, moves) => {

@@ -46,7 +46,7 @@ const records: fc.Arbitrary<TaskRecord> = fc
     memo: { ...made.memo, ...memo },
   }));
 
-test('an excerpt says what its record says, also after it was kept', () => {
+test('a summary has the fields of its record, also after it was cached', () => {
   fc.assert(
     fc.property(records, ({ state, lease, worker, memo }) => {
       const excerpt = kept({ state, lease, memo, ...{ worker } });
@@ -66,7 +66,7 @@ test('an excerpt says what its record says, also after it was kept', () => {
   );
 });
 
-test('an excerpt of an excerpt is the same, and none says more', () => {
+test('a summary of a summary is the same', () => {
   fc.assert(
     fc.property(records, (whole) => {
       const excerpt = kept(whole);

@@ -15,8 +15,8 @@ import fc from '../../support/properties.ts';
 
 const ids = fc.stringMatching(/^[A-Za-z0-9]([a.]|\.lock|[A-Za-z0-9._-]){0,12}$/).filter(isTaskId);
 
-describe('the branch of a task', () => {
-  test('is no other task’s', () => {
+describe('branch names', () => {
+  test('every task has a branch of its own', () => {
     fc.assert(
       fc.property(ids, ids, (one, other) => {
         expect(branchFor(one) === branchFor(other)).toBe(one === other);
@@ -24,7 +24,7 @@ describe('the branch of a task', () => {
     );
   });
 
-  test('tells which task it is', () => {
+  test('a branch name identifies its task', () => {
     fc.assert(
       fc.property(ids, (id) => {
         expect(branchFor(id).replaceAll('%2E', '.')).toBe(`forge/${id}`);
@@ -32,7 +32,7 @@ describe('the branch of a task', () => {
     );
   });
 
-  test('is read back, and no other name is taken for one', () => {
+  test('the task of a branch name is read back, and other names belong to no task', () => {
     fc.assert(
       fc.property(ids, (id) => {
         expect(taskOfBranch(branchFor(id))).toBe(id);
@@ -48,7 +48,7 @@ describe('the branch of a task', () => {
   });
 
   test.each(['main', 'forge', 'forge/', 'build', 'forge/a/b', 'forge/a%2Eb', 'forge/a%2e', 'forge/-x', 'x/forge/a'])(
-    '%s is the branch of none',
+    'branch %s belongs to no task',
     (name) => {
       expect(taskOfBranch(name)).toBeNull();
     },
@@ -66,19 +66,19 @@ describe('the branch of a task', () => {
     ['a..lock', 'forge/a%2E%2Elock'],
     ['a.locked', 'forge/a.locked'],
     ['a-', 'forge/a-'],
-  ])('of %s is %s, which git takes', (id, branch) => {
+  ])('the branch of task %s is %s, which git accepts', (id, branch) => {
     expect(branchFor(id)).toBe(branch);
     expect(() => execFileSync('git', ['check-ref-format', '--branch', branch], { stdio: 'pipe' })).not.toThrow();
   });
 
-  test('is one that git takes, whatever the id', () => {
+  test('the branch of any task id is a name that git accepts', () => {
     // Some dozen processes; the table above has the hard ones.
     for (const id of fc.sample(ids, { numRuns: 30, seed: 7 }))
       expect(() => execFileSync('git', ['check-ref-format', `refs/heads/${branchFor(id)}`])).not.toThrow();
   });
 });
 
-describe('the folder of rescue refs', () => {
+describe('rescue refs', () => {
   test.each([
     ['build', 'refs/forge/rescue/build/'],
     ['a..b.lock', 'refs/forge/rescue/a%2E.b%2Elock/'],
@@ -87,12 +87,12 @@ describe('the folder of rescue refs', () => {
     ['my tree~1^{}:?*[@{', 'refs/forge/rescue/my%20tree%7E1%5E%7B%7D%3A%3F%2A%5B%40%7B/'],
     ['\u00e9\n', 'refs/forge/rescue/%C3%A9%0A/'],
     ['-d', 'refs/forge/rescue/-d/'],
-  ])('of %j is %s, which git takes', (name, folder) => {
+  ])('the rescue refs of %j are below %s, which git accepts', (name, folder) => {
     expect(rescueFolder(name)).toBe(folder);
     expect(() => execFileSync('git', ['check-ref-format', `${folder}1`], { stdio: 'pipe' })).not.toThrow();
   });
 
-  test('is no other name\u2019s', () => {
+  test('two names never share a folder of rescue refs', () => {
     const names = fc.stringMatching(/^([a.%]|2E|\.lock|~){1,6}$/);
     fc.assert(
       fc.property(names, names, (one, other) => {
@@ -102,7 +102,7 @@ describe('the folder of rescue refs', () => {
   });
 });
 
-describe('the list of worktrees', () => {
+describe('git worktree list', () => {
   const records = [
     ['worktree /repo', 'HEAD aaa', 'branch refs/heads/main'],
     ['worktree /repo/a b', 'HEAD bbb', 'branch refs/heads/forge/a', 'locked initializing'],
@@ -119,24 +119,24 @@ describe('the list of worktrees', () => {
   test.each([
     ['NUL', '\0'],
     ['newline', '\n'],
-  ])('is read with a %s behind each line', (_what, end) => {
+  ])('the list of worktrees is read with a %s after each line', (_what, end) => {
     const text = records.map((lines) => lines.map((line) => line + end).join('') + end).join('');
     expect(parseWorktrees(text)).toEqual(parsed);
   });
 
-  test('may hold a path with a newline', () => {
+  test('a path in the list of worktrees may contain a newline', () => {
     expect(parseWorktrees('worktree /a\nbranch refs/heads/x\0HEAD aaa\0detached\0\0')).toEqual([
       { path: '/a\nbranch refs/heads/x', head: 'aaa', branch: null, locked: null },
     ]);
   });
 
-  test('is empty where git says nothing', () => {
+  test('an empty list of worktrees is read as empty', () => {
     expect(parseWorktrees('')).toEqual([]);
   });
 });
 
-describe('an environment', () => {
-  test('loses every variable that this git calls local, and no other', () => {
+describe('environment of git', () => {
+  test('the environment loses every variable that git calls local, and no other', () => {
     const told = execFileSync('git', ['rev-parse', '--local-env-vars'], { encoding: 'utf8' }).trim().split('\n');
     const env = Object.fromEntries([...told, 'GIT_NAMESPACE', 'PATH', 'GIT_AUTHOR_NAME'].map((name) => [name, 'x']));
     expect(withoutGitLocals(env)).toEqual({ PATH: 'x', GIT_AUTHOR_NAME: 'x' });

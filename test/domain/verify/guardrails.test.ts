@@ -27,7 +27,7 @@ function decided(...answers: [key: string, option: string | null][]): TaskRecord
   return { ...made, memo: { ...made.memo, questions: { open: null, settled, asked: [] } } };
 }
 
-describe('a decision', () => {
+describe('decisions on protected files', () => {
   const cases: [answers: [string, string | null][], option: string | null][] = [
     [[], null],
     [[['guardrail:db/1.sql', 'allow']], 'allow'],
@@ -67,15 +67,15 @@ describe('a decision', () => {
       'allow',
     ],
   ];
-  test.each(cases)('of %j on db/1.sql is %j', (answers, option) => {
+  test.each(cases)('the answers %j decide db/1.sql as %j', (answers, option) => {
     expect(decisionOn('db/1.sql', 'db/**', decided(...answers))?.option_id ?? null).toBe(option);
   });
 
-  test('is none where nothing has happened', () => {
+  test('there is no decision without questions', () => {
     expect(decisionOn('db/1.sql', 'db/**', null)).toBeNull();
   });
 
-  test('is asked about under the name of the file, or of the glob where that is too long', () => {
+  test("the decision key is the file, or its glob when the file's name is too long", () => {
     expect(guardrailKey('db/1.sql', 'db/**', 20)).toBe('guardrail:db/1.sql');
     expect(guardrailKey('db/1234567890.sql', 'db/**', 20)).toBe('guardrail:db/**');
   });
@@ -94,7 +94,7 @@ test.each([
   expect(protectingGlob(path, isFolder, ['db/**', '**/*.pem'])).toBe(glob);
 });
 
-describe('what was changed', () => {
+describe('changed files', () => {
   const work = (fields: Partial<WorkWritten>): WorkWritten => ({
     files: ['src/a.ts', 'db/1.sql', 'db/2.sql', 'README.md'],
     prefix: '',
@@ -106,14 +106,14 @@ describe('what was changed', () => {
   });
   const paths = (fields: Partial<WorkWritten>) => guardrailFindings(work(fields)).map(({ path }) => path);
 
-  test('beside the globs', () => {
+  test('changed files outside the globs are listed', () => {
     expect(outsideGlobs(work({}))).toEqual(['db/1.sql', 'db/2.sql', 'README.md']);
     expect(outsideGlobs(work({ writeGlobs: ['**'] }))).toEqual([]);
     expect(outsideGlobs(work({ writeGlobs: [] }))).toBeNull();
     expect(outsideGlobs(work({ files: ['app/src/a', 'src/a'], prefix: 'app/' }))).toEqual(['src/a']);
   });
 
-  test('unasked', () => {
+  test('protected files changed without asking are findings', () => {
     expect(paths({})).toEqual(['db/1.sql', 'db/2.sql']);
     expect(paths({ preflight: [] })).toEqual([]);
     expect(paths({ checked: ['db/1.sql'] })).toEqual(['db/2.sql']);
@@ -124,7 +124,7 @@ describe('what was changed', () => {
     expect(paths({ files: ['app/db/1', 'db/1'], prefix: 'app/' })).toEqual(['app/db/1']);
   });
 
-  test('and what was checked, whatever else anybody wrote into the events', () => {
+  test('only well-formed checks in the events count, whatever else is written there', () => {
     const event = (type: string, data: unknown) => ({ type, data });
     expect(
       checkedIn([
@@ -138,7 +138,7 @@ describe('what was changed', () => {
     ).toEqual(['db/1.sql']);
   });
 
-  test('is told in a few lines', () => {
+  test('guardrail results are shown in a few lines', () => {
     const findings = Array.from({ length: 7 }, (_, i) => ({
       severity: 'block' as const,
       path: `db/${i}`,

@@ -81,15 +81,15 @@ describe('verify commands', () => {
     ['make -j2 && make test', 'make-j2-make-test'],
     [`make ${'x'.repeat(80)}`, `make-${'x'.repeat(35)}`],
     ['öä', 'command-1'],
-  ])('%s is called %s', (command, name) => {
+  ])('the verify command %s is called %s', (command, name) => {
     expect(verifyCommands([command], [])).toEqual([{ name, command }]);
   });
 
-  test("those of the settings run before the task's own, and none runs twice", () => {
+  test("commands of the settings run before the task's own, and none runs twice", () => {
     expect(verifyCommands(['a', 'b'], ['c', 'a']).map(({ command }) => command)).toEqual(['a', 'b', 'c']);
   });
 
-  test('whatever they are, their failure has a class that policies can name', () => {
+  test('every verify command has an error class that policies can name', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ minLength: 1 }), { maxLength: 4 }), (commands) => {
         for (const { name } of verifyCommands(commands, [])) {
@@ -101,7 +101,7 @@ describe('verify commands', () => {
   });
 });
 
-describe('what is wrong', () => {
+describe('verification failures', () => {
   test.each<[string, Partial<CheckResult>, object]>([
     [
       'an exit code',
@@ -113,22 +113,22 @@ describe('what is wrong', () => {
       { exit_code: null, signal: 'SIGKILL' },
       { message: 'npm test was ended by SIGKILL', signal: 'SIGKILL' },
     ],
-    ['its time', { exit_code: null, signal: 'SIGTERM', timed_out: true }, { message: 'npm test ran out of time' }],
-    ['a code after its time', { exit_code: 0, timed_out: true }, { message: 'npm test ran out of time' }],
-    ['no start', { exit_code: null, output_tail: 'no shell' }, { message: 'npm test could not be started: no shell' }],
-  ])('%s', (_what, fields, expected) => {
+    ['its time limit', { exit_code: null, signal: 'SIGTERM', timed_out: true }, { message: 'npm test ran out of time' }],
+    ['its time limit, whatever its exit code', { exit_code: 0, timed_out: true }, { message: 'npm test ran out of time' }],
+    ['not starting', { exit_code: null, output_tail: 'no shell' }, { message: 'npm test could not be started: no shell' }],
+  ])('a command fails verification by %s', (_what, fields, expected) => {
     expect(checkFailure([check(), check(fields), check({ name: 'later', exit_code: 9 })])).toEqual({
       class: 'verify.npm-test',
       ...expected,
     });
   });
 
-  test('nothing, when every command succeeded', () => {
+  test('verification succeeds when every command does', () => {
     expect(checkFailure([])).toBeNull();
     expect(checkFailure([check(), check()])).toBeNull();
   });
 
-  test('what is not committed is named, the first few', () => {
+  test('uncommitted files fail verification, and the first few are named', () => {
     const own_branch = { name: 'forge/build', sha: HEAD };
     const found = { ...NO_WORK_FOUND, head: HEAD, branch: 'other', own_branch, uncommitted: ['a', 'b', 'c', 'd', 'e'] };
     expect(workFault(found, READY)).toEqual({
@@ -144,7 +144,7 @@ describe('what is wrong', () => {
     [HEAD.slice(0, 7).toUpperCase(), null],
     [HEAD.slice(0, 6), 'verify.commit'],
     ['f'.repeat(40), 'verify.commit'],
-  ])('a verdict about commit %s', (target_sha, expected) => {
+  ])('a verdict about commit %s is compared with the workspace', (target_sha, expected) => {
     const verdict: Verdict = { ...READY, target_sha };
     expect(workFault({ ...NO_WORK_FOUND, head: HEAD, files_changed: [] }, verdict)?.class ?? null).toBe(expected);
     // Where others commit as well, the head says nothing about this work.
@@ -160,22 +160,22 @@ describe('what is wrong', () => {
       'f'.repeat(40),
       /on branch other, and forge\/build at f+; only .* to forge\/build counts/,
     ],
-    ['on no branch, ahead', null, 'f'.repeat(40), /on no branch/],
-    ['on another, and its own was deleted', 'other', null, /forge\/build at none/],
-  ])('work that stands %s', (_where, branch, sha, expected) => {
+    ['ahead, on no branch', null, 'f'.repeat(40), /on no branch/],
+    ['on another branch, with its own deleted', 'other', null, /forge\/build at none/],
+  ])("work that is %s is compared with the task's branch", (_where, branch, sha, expected) => {
     const fault = workFault({ ...NO_WORK_FOUND, head: HEAD, branch, own_branch: { name: 'forge/build', sha } }, READY);
     if (expected === null) expect(fault).toBeNull();
     else expect(fault).toEqual({ class: 'verify.branch', message: expect.stringMatching(expected) });
   });
 });
 
-describe('the twin', () => {
-  test('agrees with the verdict, or does not', () => {
+describe('verification twin', () => {
+  test('the twin keeps the verdict, or changes it to changes_needed', () => {
     expect(twin()).toMatchObject({ verdict: 'ready_for_review', failure: null, attempt_id: ATTEMPT, target_sha: null });
     expect(FAILED).toMatchObject({ verdict: 'changes_needed', failure: { class: 'verify.npm-test' } });
   });
 
-  test('has room in a record file, whatever was said and changed', () => {
+  test('the twin fits into a record file, whatever the output and the changes', () => {
     const text = fc.string({ unit: 'binary', maxLength: 4000 });
     const names = fc.array(fc.string({ maxLength: 200 }), { maxLength: 400 });
     fc.assert(
@@ -190,7 +190,7 @@ describe('the twin', () => {
     );
   });
 
-  test('what has room is kept whole, and of an output the end is kept longest', () => {
+  test('a twin that fits is kept whole, and the end of an output is kept longest', () => {
     const checks = [check({ output_tail: `${'x'.repeat(3000)}END` })];
     expect(twin({ checks }).commands).toEqual(checks);
     expect(twin({ checks }, 2000).commands[0]?.output_tail).toMatch(/^x+END$/);
@@ -222,8 +222,8 @@ function takenOver(): TaskRecord {
   return next(claim(verifying(), STALE_MS + 10));
 }
 
-describe('a verification that is under way', () => {
-  test('stands in the record, renews the lease and is no move of its own', () => {
+describe('running verification', () => {
+  test('a verification is in the record and renews the lease, without a move of its own', () => {
     const before = record('running');
     const after = verifying(before);
     expect(pendingVerification(after)).toEqual(PENDING);
@@ -232,7 +232,7 @@ describe('a verification that is under way', () => {
     expect(verifying(record('dispatched')).state.state).toBe('running');
   });
 
-  test('is begun only by who holds the task', () => {
+  test('only the owner of the task can begin a verification', () => {
     const begin = (before: TaskRecord, attemptId: string) => () =>
       beginCheck(before, { holder: { attemptId }, pending: PENDING, ttlMs: TTL_MS, instant: instant(5) });
     expect(refusal(begin(record('running'), OTHER_ATTEMPT))).toBe('STALE_ATTEMPT');
@@ -240,7 +240,7 @@ describe('a verification that is under way', () => {
     expect(refusal(begin(takenOver(), ATTEMPT))).toBe('LEASE_STOLEN');
   });
 
-  test('outlives a change of hands, and nothing else', () => {
+  test('a verification survives a change of owner, and no other move', () => {
     expect(pendingVerification(takenOver())).toEqual(PENDING);
     expect(pendingVerification(next(release(verifying())))).toEqual(PENDING);
     expect(pendingVerification(next(release(takenOver(), OTHER_CLAIM)))).toEqual(PENDING);
@@ -250,19 +250,19 @@ describe('a verification that is under way', () => {
     expect(pendingVerification(next(reopened))).toBeNull();
   });
 
-  test('what can not be read of it counts as none', () => {
+  test('an unreadable verification in the record counts as none', () => {
     const memo = { ...record('running').memo, verification: { attempt_id: 7 } };
     expect(pendingVerification({ ...record('running'), memo })).toBeNull();
   });
 
-  test('refuses another outcome from the attempt that handed one in', () => {
+  test('an attempt that handed in a verdict cannot change its outcome', () => {
     expect(refusal(() => complete(verifying(), failure('exit.1')))).toBe('STALE_ATTEMPT');
     expect(chain(complete(verifying(), failure('verdict.invalid'), { unreadable: true }))).toEqual(['retry_later']);
   });
 });
 
-describe('the end of a verification', () => {
-  test('is a failure of the class that was found, by the policy', () => {
+describe('end of a verification', () => {
+  test('a failed verification is a failure of its class, handled by the policy', () => {
     const decision = complete(verifying(), GOOD, { verified: FAILED });
     expect(chain(decision)).toEqual(['retry_later']);
     expect(next(decision).state).toMatchObject({
@@ -272,11 +272,11 @@ describe('the end of a verification', () => {
     });
   });
 
-  test('is the way on where nothing was found', () => {
+  test('a successful verification moves the task on', () => {
     expect(chain(complete(verifying(), GOOD, { verified: twin() }))).toEqual(['verify', 'pass_review', 'ship']);
   });
 
-  test('a verdict that says itself that it is not done is not asked about', () => {
+  test('a verdict that is not ready_for_review is not verified', () => {
     const blocked = { ...GOOD, verdict: { ...READY, verdict: 'blocked' as const } };
     expect(next(complete(record('running'), blocked, { verified: null })).state.last_error?.class).toBe(
       'verdict.blocked',
@@ -286,7 +286,7 @@ describe('the end of a verification', () => {
   test.each([
     ['well', twin(), ['verify', 'pass_review', 'ship'], 'shipped'],
     ['badly', FAILED, ['retry_later'], 'awaiting_respawn'],
-  ] as const)('may be brought about by the next claim: %s', (_how, verified, moves, state) => {
+  ] as const)('the next claim completes a verification that went %s', (_how, verified, moves, state) => {
     const decision = complete(takenOver(), GOOD, { claimId: OTHER_CLAIM, verified });
     expect(chain(decision)).toEqual(moves);
     expect(next(decision)).toMatchObject({ state: { state, attempt_count: 1 }, lease: null });
@@ -296,7 +296,7 @@ describe('the end of a verification', () => {
     expect(repeat.result).toEqual(decision.result);
   });
 
-  test('a claim speaks for no other attempt, and only for one that has handed something in', () => {
+  test('a claim can complete only its own attempt, and only after a verdict was handed in', () => {
     expect(refusal(() => heldFor(takenOver(), { attemptId: OTHER_ATTEMPT, claimId: OTHER_CLAIM }))).toBe(
       'STALE_ATTEMPT',
     );
