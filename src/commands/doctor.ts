@@ -6,6 +6,7 @@ import type { Plan } from '../domain/plan/plan.ts';
 import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
+import { strayAttempt } from '../domain/task/attempts.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import { oneLine } from '../lib/text.ts';
@@ -225,9 +226,11 @@ function boot({ ctx }: Call): Check {
 
 async function tasks(paths: ProjectPaths): Promise<Check> {
   const snapshot = await openStores(paths).store.snapshot();
-  const problems = snapshot.tasks.flatMap((read) =>
-    read.problem === null ? [] : [`${read.task_id}: ${read.problem}`],
-  );
+  const problems = snapshot.tasks.flatMap(({ task_id, problem }) => {
+    const strays = snapshot.seen.artifacts(task_id).attempts.filter(({ verdict }) => verdict === 'stray');
+    const found = [...(problem === null ? [] : [problem]), ...strays.map(({ attempt_id }) => strayAttempt(attempt_id))];
+    return found.map((text) => `${task_id}: ${text}`);
+  });
   const warnings = snapshot.tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
   if (problems.length > 0) {
     const fix = `Mend the named files in ${layoutOf(paths.project).tasks}; spec/STATE.md says what they hold.`;

@@ -40,9 +40,10 @@ export async function logs(
 ): Promise<LogsData> {
   const session = openSession(call);
   const { record } = await requireRecord(session, options.task);
-  const attemptId = options.attempt ?? record.state.current_attempt_id;
+  const current = record.state.current_attempt_id;
+  const attemptId = options.attempt ?? current;
   if (attemptId === null) throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`);
-  const id = requireUuid(attemptId, '--attempt');
+  const id = attemptId === current ? current : requireUuid(attemptId, '--attempt');
   if ((await session.store.readManifest(options.task, id)) === null) {
     throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has no attempt ${id}`, {
       hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,

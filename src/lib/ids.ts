@@ -21,6 +21,11 @@ export function requireTaskId(id: string): string {
   return id;
 }
 
+/** Returns `id` when it can name an attempt: a UUID, or in a tree written by hand what a task could be called. Throws INVALID_ID. */
+export function requireAttemptId(id: string): string {
+  return isTaskId(id) ? id : requireUuid(id, 'attempt');
+}
+
 /** Returns `id` in lower case when it is a UUID. Throws INVALID_ID, naming `what` it was meant for, otherwise. */
 export function requireUuid(id: string, what: string): string {
   const lower = id.toLowerCase();

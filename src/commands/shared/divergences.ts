@@ -8,10 +8,13 @@ import { oneLine } from '../../lib/text.ts';
 import type { AllRead } from './reads.ts';
 import type { Session } from './session.ts';
 
-/** What `gc` would apply, of the rows that need neither git nor a tracker; also given to `say`. Never throws. */
+/**
+ * What the rows that need neither git nor a tracker find: what gc would apply, which is also given to `say`, and what can't be
+ * read beside the records. Never throws.
+ */
 export async function divergences(session: Session, plan: Plan | null, all: AllRead): Promise<Warning[]> {
   const found = await detect(session, plan, all);
-  for (const warning of found) session.say(warning);
+  for (const warning of found) if (warning.action !== 'report_orphan') session.say(warning);
   return found;
 }
 
@@ -24,15 +27,15 @@ async function detect(session: Session, plan: Plan | null, { reads, runs, seen }
       seen,
     });
     seen.keep();
-    const found = detectCheapDivergences(snapshot).filter(({ action }) => action !== 'report_orphan');
-    return found.map(({ task_id, row, action, severity, reason }) => ({
-      task_id,
-      row,
-      action,
-      severity,
-      message: reason,
-      suggestion: 'run `forge orchestrate gc` to apply',
-    }));
+    return detectCheapDivergences(snapshot).flatMap(({ task_id, row, action, severity, reason }): Warning[] => {
+      if (action !== 'report_orphan') {
+        const suggestion = 'run `forge orchestrate gc` to apply';
+        return [{ task_id, row, action, severity, message: reason, suggestion }];
+      }
+      // Row 2 reports records, which have a warning of their own.
+      if (row === 2) return [];
+      return [{ task_id, row, action, severity, message: `task ${task_id}: ${reason}`, suggestion: null }];
+    });
   } catch (error) {
     const why = oneLine(error instanceof Error ? error.message : String(error));
     return [warningOf(`auto-detect failed (continuing): ${why}`)];

@@ -64,9 +64,9 @@ export interface GcAnswer {
 
 export interface GcAttempt {
   attempt_id: string;
-  /** Null: none was handed in. `unreadable`: it can't be read. */
-  verdict: 'ready_for_review' | 'changes_needed' | 'blocked' | 'unreadable' | null;
-  /** How the backend names the verdict to people. */
+  /** Null: none was handed in. `unreadable`: it can't be read. `stray`: this is a folder of no attempt that is known. */
+  verdict: 'ready_for_review' | 'changes_needed' | 'blocked' | 'unreadable' | 'stray' | null;
+  /** How the backend names the verdict, or the stray folder, to people. */
   verdict_path: string;
   /** Whether there is its twin; false where there is no verdict that matters. */
   verified: boolean;

@@ -33,7 +33,9 @@ const SavedPlanSchema = once(() => {
     reason: text,
     identity: z.nullable(z.looseObject({ version: z.int(), digest: text })),
   };
-  const ids = { question_id: uuid, attempt_id: uuid };
+  // In a tree written by hand it may be any name that a folder may have.
+  const attempt_id = z.string().check(z.regex(ID_PATTERN));
+  const ids = { question_id: uuid, attempt_id };
   const document = { ...ids, digest: text, path: z.optional(text) };
   // A name that a backend has given, and the backend checks; never a path.
   const leaseName = z.string().check(z.regex(/^[^/\0]+$/));
@@ -47,7 +49,7 @@ const SavedPlanSchema = once(() => {
     apply_default_answer: { ...ids, option_id: text },
     expire_question: ids,
     close_tracker_issue: { issue_id: text },
-    reverify_verdict: { attempt_id: uuid },
+    reverify_verdict: { attempt_id },
     prune_branch: { branch: text, sha: text, merged: z.boolean() },
     remove_worktree: { path: text, branch: textOrNull, head: text },
     archive_question: document,

@@ -2,6 +2,7 @@
 
 import { compareCodePoints, oneLine } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
+import { strayAttempt } from '../task/attempts.ts';
 import { isInFlight } from '../task/states.ts';
 import { isClosed } from './context.ts';
 import {
@@ -106,8 +107,9 @@ export const shippedButOpen: DetectInTask = (task, row) => {
 export const unverifiedVerdict: DetectInTask = (task, row) => {
   const { current_attempt_id, completed_attempt_id, attempts } = task.task;
   for (const { attempt_id, verdict, verdict_path } of attempts) {
-    if (verdict !== 'unreadable') continue;
-    const reason = `the verdict of attempt ${attempt_id} can not be read`;
+    if (verdict !== 'unreadable' && verdict !== 'stray') continue;
+    const reason =
+      verdict === 'stray' ? strayAttempt(attempt_id) : `the verdict of attempt ${attempt_id} can not be read`;
     task.report(row, 'error', 'unreadable', reason, { path: verdict_path });
   }
   if (task.state === null || task.isOver || task.isHeld) return;

@@ -1,6 +1,7 @@
 /** What an attempt begins with, which attempts happened, and how the last of them failed. */
 
 import * as z from 'zod/mini';
+import { isTaskId, isUuid } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -70,6 +71,25 @@ export function withFailure(
   const message = oneLine(error.message, 400);
   const failure = { attempt_id, attempt_number: record.state.attempt_count, class: error.class, message, at };
   return { failures: [...failuresOf(record), failure].slice(-FAILURES_KEPT) };
+}
+
+/** What of a record names attempts. */
+interface NamingRecord {
+  state: { current_attempt_id: string | null };
+  lease: { attempt_id: string | null } | null;
+  memo: { completion: { attempt_id: string } | null };
+}
+
+/** Tells which folders among a task's attempts are read: those named by a UUID, as forge names them, or by the record. */
+export function isAttemptOf(record: NamingRecord | null): (folder: string) => boolean {
+  const { state, lease, memo } = record ?? { state: null, lease: null, memo: null };
+  const named = [state?.current_attempt_id, lease?.attempt_id, memo?.completion?.attempt_id];
+  return (folder) => isUuid(folder) || (isTaskId(folder) && named.includes(folder));
+}
+
+/** Why another folder among them is not. */
+export function strayAttempt(folder: string): string {
+  return `attempts/${oneLine(folder, 80)} is named by no UUID and by no record, so nothing in it is read`;
 }
 
 /**

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import { type Answer, AnswerSchema, type Question, QuestionSchema } from '../../domain/question/records.ts';
 import { type Reviewed, ReviewedSchema, type Shipped, ShippedSchema } from '../../domain/review/reviews.ts';
+import { isAttemptOf } from '../../domain/task/attempts.ts';
 import {
   type AttemptManifest,
   AttemptManifestSchema,
@@ -143,10 +144,7 @@ export class FileStore implements TaskStore {
 
   async listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]> {
     const found: { attemptId: string; question: Question }[] = [];
-    for (const attemptId of this.#tree
-      .foldersIn(`${this.layout.task(taskId)}/attempts`)
-      .filter(isUuid)
-      .sort()) {
+    for (const attemptId of await this.#attempts(taskId)) {
       const names = fs.readdirSync(this.#tree.attemptFolder(taskId, attemptId));
       if (!names.includes('questions')) continue;
       const folder = this.#questionPath(taskId, attemptId, 'questions');
@@ -172,6 +170,13 @@ export class FileStore implements TaskStore {
     }
   }
 
+  /** Ids of a task's attempts, oldest first. The record is only asked about folders of other names than forge gives. */
+  async #attempts(taskId: string): Promise<string[]> {
+    const folders = this.#tree.foldersIn(`${this.layout.task(taskId)}/attempts`).sort();
+    if (folders.every(isUuid)) return folders;
+    return folders.filter(isAttemptOf((await this.read(taskId)).record));
+  }
+
   #questionPath(taskId: string, attemptId: string, file: string): string {
     const attempt = this.#tree.attemptFolder(taskId, attemptId);
     const path = `${attempt}/${file}`;
@@ -180,12 +185,8 @@ export class FileStore implements TaskStore {
   }
 
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
-    const ids = this.#tree
-      .foldersIn(`${this.layout.task(taskId)}/attempts`)
-      .filter(isUuid)
-      .sort();
     const manifests: AttemptManifest[] = [];
-    for (const id of ids) {
+    for (const id of await this.#attempts(taskId)) {
       const manifest = await unlessInvalid(() => this.readManifest(taskId, id));
       if (manifest !== null) manifests.push(manifest);
     }

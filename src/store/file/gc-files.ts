@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion } from '../../domain/gc/gc-plan.ts';
 import { AnswerSchema, QuestionSchema } from '../../domain/question/records.ts';
+import { isAttemptOf } from '../../domain/task/attempts.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { type Lease, LeaseSchema, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
@@ -10,7 +11,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
 import { readCapped } from '../../lib/fs/read.ts';
-import { isUuid, requireUuid } from '../../lib/ids.ts';
+import { isTaskId, isUuid, requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { FolderRead, GcArtifacts } from '../port.ts';
 import type { Layout } from './layout.ts';
@@ -29,9 +30,8 @@ export function besideOf(
   layout: Layout,
   { task_id, names, record }: FolderRead,
 ): { beside: GcArtifacts; places: string[] } {
-  const current = record?.state.current_attempt_id ?? null;
   const places: string[] = [];
-  const all = names.includes('attempts') ? seenAttempts(layout, task_id, current, places) : [];
+  const all = names.includes('attempts') ? seenAttempts(layout, task_id, record, places) : [];
   const attempts = all.filter(
     ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
   );
@@ -39,18 +39,24 @@ export function besideOf(
 }
 
 /**
- * The attempts of a task with what they asked and handed in. `current`: the attempt whose verdict matters. What they were
- * found in goes to `places`.
+ * The attempts of a task with what they asked and handed in. The verdict of the record's current attempt matters, no other.
+ * What they were found in goes to `places`.
  */
 export function seenAttempts(
   layout: Layout,
   taskId: string,
-  current: string | null,
+  record: Parameters<typeof isAttemptOf>[0],
   places: string[] = [],
 ): GcAttempt[] {
   const task = layout.task(taskId);
+  const current = record?.state.current_attempt_id ?? null;
+  const isAttempt = isAttemptOf(record);
   places.push('/attempts');
-  return attemptsIn(`${task}/attempts`, current).map((attempt_id) => {
+  return foldersIn(`${task}/attempts`, current).map((attempt_id) => {
+    if (!isAttempt(attempt_id)) {
+      const verdict_path = `attempts/${attempt_id}`;
+      return { attempt_id, verdict: 'stray', verdict_path, verified: false, questions: [], answers: [] };
+    }
     const attempt = `/attempts/${attempt_id}`;
     places.push(attempt);
     // Asking for the few names that matter takes less than listing all.
@@ -73,16 +79,16 @@ export function seenAttempts(
 /** A folder has a link by its own name, one from itself, and one from each folder in it. */
 const LINKS_WITH_ONE_FOLDER = 3;
 
-/** Ids of the attempts in a folder of them. Throws IO_ERROR. */
-function attemptsIn(folder: string, current: string | null): string[] {
+/** Names of the folders in that of the attempts. Throws IO_ERROR. */
+function foldersIn(folder: string, current: string | null): string[] {
   const links = fs.lstatSync(folder, NO_EXCEPTION)?.nlink;
   // Where the current one is all there is, as for most tasks, it need not be listed. File systems that count otherwise
   // count more, or none at all; those are listed.
-  if (links === LINKS_WITH_ONE_FOLDER && current !== null && isUuid(current)) {
+  if (links === LINKS_WITH_ONE_FOLDER && current !== null && isTaskId(current)) {
     if (fs.lstatSync(`${folder}/${current}`, NO_EXCEPTION)?.isDirectory()) return [current];
   }
   const entries = entriesIn(folder).filter((entry) => entry.isDirectory());
-  return entries.map(({ name }) => name).filter(isUuid);
+  return entries.map(({ name }) => name);
 }
 
 interface FoundFile {

@@ -1,7 +1,7 @@
 /** Where everything in a state tree is. Ids are checked before they become part of a path. */
 
 import { type ProjectPaths, pathsOf } from '../../domain/project-paths.ts';
-import { requireTaskId, requireUuid } from '../../lib/ids.ts';
+import { requireAttemptId, requireTaskId, requireUuid } from '../../lib/ids.ts';
 
 export interface Layout extends ProjectPaths {
   orchestrator: string;
@@ -27,7 +27,7 @@ export function layoutOf(project: string): Layout {
     runs,
     questionIndex: `${orchestrator}/index/questions.json`,
     task,
-    attempt: (taskId, attemptId) => `${task(taskId)}/attempts/${requireUuid(attemptId, 'attempt')}`,
+    attempt: (taskId, attemptId) => `${task(taskId)}/attempts/${requireAttemptId(attemptId)}`,
     run: (runId) => `${runs}/${requireUuid(runId, 'run')}`,
   };
 }

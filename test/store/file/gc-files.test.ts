@@ -14,14 +14,19 @@ beforeEach(() => {
 });
 
 const at = (...names: string[]) => tree.at('build', 'attempts', ...names);
-const seen = (current: string | null = CURRENT) => seenAttempts(tree.layout, 'build', current);
+const seen = (current: string | null = CURRENT) =>
+  seenAttempts(tree.layout, 'build', {
+    state: { current_attempt_id: current },
+    lease: null,
+    memo: { completion: null },
+  });
 const logOf = (attempt: string) => tree.write(at(attempt, 'logs', 'stdout.log'), '');
 
 /** What was found, in a line an attempt. */
 const found = (current: string | null = CURRENT) =>
   seen(current)
     .map(({ attempt_id, verdict, verified, questions, answers }) => {
-      const which = attempt_id === CURRENT ? 'current' : 'other';
+      const which = attempt_id === CURRENT ? 'current' : attempt_id === OTHER ? 'other' : attempt_id;
       return `${which}: ${verdict} ${verified} ${questions.length} ${answers.length}`;
     })
     .sort();
@@ -38,9 +43,9 @@ describe('the attempts of a task', () => {
     ['another one alone', [() => logOf(OTHER)], ['other: null false 0 0']],
     ['both', [() => logOf(CURRENT), () => logOf(OTHER)], ['current: null false 0 0', 'other: null false 0 0']],
     [
-      'the current one beside a file and a folder of another name',
+      'the current one beside a file and a folder of another name, which is a stray',
       [() => logOf(CURRENT), () => tree.write(at('notes.txt'), ''), () => fs.mkdirSync(at('notes'))],
-      ['current: null false 0 0'],
+      ['current: null false 0 0', 'notes: stray false 0 0'],
     ],
     [
       'another one beside a symlink in place of the current one',

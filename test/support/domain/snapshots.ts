@@ -324,7 +324,15 @@ function listOf<T>(of: fc.Arbitrary<T>, maxLength: number, key: (value: T) => st
 const anyAttempt = (distinct: boolean): fc.Arbitrary<GcAttempt> =>
   fc.record({
     attempt_id: short('a'),
-    verdict: fc.constantFrom(null, 'ready_for_review', 'ready_for_review', 'changes_needed', 'blocked', 'unreadable'),
+    verdict: fc.constantFrom(
+      null,
+      'ready_for_review',
+      'ready_for_review',
+      'changes_needed',
+      'blocked',
+      'unreadable',
+      'stray',
+    ),
     verdict_path: text,
     verified: fc.boolean(),
     questions: listOf(anyQuestion, 3, ({ path }) => path, distinct),
