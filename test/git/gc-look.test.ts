@@ -28,14 +28,14 @@ const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);
 
 beforeEach(() => project());
 
-describe('where there is nothing to see', () => {
+describe('empty git look', () => {
   const NOTHING = { branches: [], worktrees: [] };
 
   test.each<[string, () => void, Record<string, string>]>([
     ['no repository', () => fs.rmSync(repo.path('.git'), { recursive: true }), {}],
     ['no git', () => {}, { PATH: '/nonexistent' }],
     ['no branch and no worktree', () => {}, {}],
-  ])('%s', async (_what, make, env) => {
+  ])('gc sees nothing in git with %s', async (_what, make, env) => {
     make();
     const seen = await look(env);
     expect(seen).toMatchObject(NOTHING);
@@ -43,26 +43,26 @@ describe('where there is nothing to see', () => {
     expect(await seen.mergedSha('build', 'a'.repeat(40))).toBeNull();
   });
 
-  test('nothing is committed', async () => {
+  test('gc sees nothing in a repository without a commit', async () => {
     fs.rmSync(repo.path('.git'), { recursive: true });
     repo = new Repository(world.project);
     expect(await look()).toMatchObject(NOTHING);
   });
 });
 
-test('a repository that is broken is an error, and not nothing', async () => {
+test('a broken repository is an error for gc, not an empty one', async () => {
   repo.write('.git/refs/heads/forge/bad', `${'1'.repeat(40)}\n`);
   expect((await refused(() => look())).code).toBe('IO_ERROR');
 });
 
-test('a base that is no branch is told where something is to be compared with it', async () => {
+test('a base that is no branch is reported when something is compared with it', async () => {
   project('ship: {base: trunk}\n');
   expect(await look()).toMatchObject({ branches: [], worktrees: [] });
   repo.branch('forge/lib', { 'lib.txt': 'l' });
   expect((await refused(() => look())).code).toBe('SETTINGS_INVALID');
 });
 
-test('nothing is changed by looking', async () => {
+test('reading the repository for gc changes nothing', async () => {
   repo.branch('forge/lib', { 'lib.txt': 'l' });
   repo.commit({ 'more.txt': 'm' });
   await ensure();
@@ -73,10 +73,10 @@ test('nothing is changed by looking', async () => {
   expect(fs.readdirSync(tree()).sort()).toEqual(['.gitignore', 'build']);
 });
 
-describe('a branch of a task', () => {
+describe('task branches seen by gc', () => {
   const branch = async (name: string) => (await look()).branches.find((each) => each.name === name);
 
-  test('is seen with its task, its commit, and whether something has it checked out', async () => {
+  test('gc sees a task branch with its task, its commit, and whether it is checked out', async () => {
     const lib = repo.branch('forge/lib', { 'lib.txt': 'l' });
     const odd = repo.branch('forge/a%2E.b', { 'odd.txt': 'o' });
     await ensure('build');
@@ -97,29 +97,29 @@ describe('a branch of a task', () => {
     'forge/$(id)',
     'forge/--exec=id',
     'forge/\u00e9',
-  ])('is not one that is called %s', async (name) => {
+  ])('a branch called %s is no task branch', async (name) => {
     if (/ /.test(name)) return expect(() => repo.git('update-ref', `refs/heads/${name}`, 'main')).toThrow();
     repo.git('update-ref', `refs/heads/${name}`, 'main');
     expect((await look()).branches).toEqual([]);
   });
 
-  test('is not what is only another name of one', async () => {
+  test('a symbolic ref is no task branch', async () => {
     repo.git('symbolic-ref', 'refs/heads/forge/build', 'refs/heads/main');
     expect((await look()).branches).toEqual([]);
   });
 
-  test('has a worktree when it is checked out anywhere', async () => {
+  test('a task branch has a worktree when it is checked out anywhere', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     repo.git('checkout', '--quiet', 'forge/lib');
     expect(await branch('forge/lib')).toMatchObject({ has_worktree: true });
   });
 
-  test('has one when its worktree has something else checked out', async () => {
+  test("a task branch has a worktree when the task's worktree has something else checked out", async () => {
     repo.in(await ensure(), 'checkout', '--quiet', '--detach');
     expect(await branch('forge/build')).toMatchObject({ has_worktree: true });
   });
 
-  test('has one while it is rebased somewhere', async () => {
+  test('a task branch has a worktree while it is rebased anywhere', async () => {
     repo.branch('forge/lib', { 'code.txt': 'theirs\n' });
     repo.commit({ 'code.txt': 'ours\n' });
     repo.git('worktree', 'add', '--quiet', repo.path('mine'), 'forge/lib');
@@ -128,7 +128,7 @@ describe('a branch of a task', () => {
     expect(await branch('forge/lib')).toMatchObject({ has_worktree: true });
   });
 
-  test('is compared by what it changes only where that is asked', async () => {
+  test('a task branch is compared by its changes only on request', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     repo.commit({ 'more.txt': 'm' });
     repo.git('cherry-pick', 'forge/lib');
@@ -137,7 +137,7 @@ describe('a branch of a task', () => {
   });
 });
 
-describe('a task is merged', () => {
+describe('merged tasks', () => {
   /** Two commits on the branch of `lib`; main goes on by one of its own. */
   function diverged(): { first: string; last: string } {
     const first = repo.branch('forge/lib', { 'lib.txt': 'one\n' });
@@ -161,7 +161,7 @@ describe('a task is merged', () => {
         repo.git('commit', '--quiet', '--message', 'lib (#1)');
       },
     ],
-  ])('%s, with or without its branch, and whatever came after', async (_how, merge) => {
+  ])('a task merged %s is merged, with or without its branch, and whatever came after', async (_how, merge) => {
     const { last } = diverged();
     merge();
     repo.commit({ 'lib.txt': 'other\n' });
@@ -173,7 +173,7 @@ describe('a task is merged', () => {
     expect(await proof(last)).toBe(last);
   });
 
-  test('not by a branch on which nothing was committed', async () => {
+  test('a branch without a commit of its own is no proof of merge', async () => {
     await ensure('lib');
     expect(await proof()).toBeNull();
     const sha = repo.commit({ 'lib.txt': 'l' }, tree('lib'));
@@ -181,7 +181,7 @@ describe('a task is merged', () => {
     expect(await proof()).toBe(sha);
   });
 
-  test('when one that was merged into meanwhile is squashed', async () => {
+  test('a squash of a branch that the base was merged into counts as merged', async () => {
     diverged();
     repo.git('checkout', '--quiet', 'forge/lib');
     repo.git('merge', '--quiet', '--no-edit', 'main');
@@ -191,7 +191,7 @@ describe('a task is merged', () => {
     expect(await proof()).toBe(repo.git('rev-parse', 'forge/lib'));
   });
 
-  test('into ship.base, whatever is checked out, also nothing', async () => {
+  test('a task is merged when ship.base has it, whatever is checked out', async () => {
     project('ship: {base: trunk}\n');
     const { last } = diverged();
     repo.git('branch', 'trunk');
@@ -202,14 +202,14 @@ describe('a task is merged', () => {
     expect(await proof()).toBe(last);
   });
 
-  test('into what is checked out without a branch', async () => {
+  test('a task is merged when a detached head has it', async () => {
     const { last } = diverged();
     repo.git('checkout', '--quiet', '--detach');
     repo.git('merge', '--quiet', '--no-edit', 'forge/lib');
     expect(await proof()).toBe(last);
   });
 
-  describe('but not', () => {
+  describe('unmerged tasks', () => {
     test.each<[string, () => void]>([
       ['when nothing of it is in the base', () => {}],
       ['when only a part of it is', () => repo.git('cherry-pick', 'forge/lib~1')],
@@ -220,7 +220,7 @@ describe('a task is merged', () => {
           repo.commit({ 'and.txt': 'a' });
         },
       ],
-    ])('%s', async (_what, merge) => {
+    ])('a task is not merged %s', async (_what, merge) => {
       const { last } = diverged();
       merge();
       expect((await look()).branches).toMatchObject([{ merged: false }]);
@@ -228,7 +228,7 @@ describe('a task is merged', () => {
       expect(await proof(last)).toBeNull();
     });
 
-    test('when its commit is there and its branch has gone on', async () => {
+    test('a task is not merged when its branch has gone on after its commit was merged', async () => {
       const { first, last } = diverged();
       repo.git('cherry-pick', first);
       expect(await proof()).toBeNull();
@@ -236,7 +236,7 @@ describe('a task is merged', () => {
       expect(await proof(last)).toBeNull();
     });
 
-    test('when a merge on it has resolved something in its own way', async () => {
+    test('a task is not merged when its branch has a merge with a resolution of its own', async () => {
       repo.branch('forge/lib', { 'code.txt': 'theirs\n' });
       repo.branch('side', { 'code.txt': 'ours\n' });
       repo.git('checkout', '--quiet', 'forge/lib');
@@ -249,7 +249,7 @@ describe('a task is merged', () => {
       expect(await proof()).toBeNull();
     });
 
-    test('when it changes nothing, or has nothing in common with the base', async () => {
+    test('a task is not merged when it changes nothing or has nothing in common with the base', async () => {
       repo.git('checkout', '--quiet', '-b', 'forge/lib');
       repo.git('commit', '--quiet', '--allow-empty', '--message', 'nothing');
       repo.git('checkout', '--quiet', '--orphan', 'forge/odd');
@@ -260,7 +260,7 @@ describe('a task is merged', () => {
     });
 
     test.each(['HEAD', 'main', '--all', '-h', 'refs/heads/main', '', '^main', 'a'.repeat(40), 'A'.repeat(40)])(
-      'when a worker calls its commit %j',
+      'a task is not merged when its verdict calls its commit %j',
       async (sha) => {
         diverged();
         repo.git('merge', '--quiet', '--no-edit', 'forge/lib');
@@ -270,10 +270,10 @@ describe('a task is merged', () => {
   });
 });
 
-describe('directly below the worktree root are seen', () => {
+describe('worktrees seen by gc', () => {
   const names = async () => (await look()).worktrees.map(({ name, registered }) => [name, registered]);
 
-  test('worktrees, on a branch or on none', async () => {
+  test('gc sees worktrees below the worktree root, on a branch or on none', async () => {
     const build = await ensure('build');
     const head = repo.commit({ 'work.txt': 'w' }, build);
     repo.git('worktree', 'add', '--quiet', '--detach', tree('my tree'));
@@ -283,12 +283,12 @@ describe('directly below the worktree root are seen', () => {
     ]);
   });
 
-  test('those whose folders are gone', async () => {
+  test('gc sees worktrees whose folders are gone', async () => {
     fs.rmSync(await ensure('build'), { recursive: true });
     expect(await names()).toEqual([['build', true]]);
   });
 
-  test('folders that git does not know; no files, no symlinks, nothing of forge, and nothing elsewhere', async () => {
+  test('gc sees folders that git does not know, but no files, symlinks or folders of forge', async () => {
     await ensure('build');
     fs.mkdirSync(tree('notes/deep'), { recursive: true });
     fs.mkdirSync(tree('.forge-removed-x'));
@@ -302,7 +302,7 @@ describe('directly below the worktree root are seen', () => {
     ]);
   });
 
-  test('never the main checkout', async () => {
+  test('gc never sees the main checkout as a worktree', async () => {
     project('agents: {worktree_root: ..}\n');
     expect((await look()).worktrees.map(({ path }) => path)).not.toContain(repo.root);
   });

@@ -17,7 +17,7 @@ beforeEach(() => {
 
 const options = (env: Record<string, string> = {}) => ({ cwd: repo.root, env: { ...GIT_ENV, ...env } });
 
-test('an exit code is an answer', async () => {
+test('an exit code of git is a result', async () => {
   expect(await git(['rev-parse', '--show-toplevel'], options())).toEqual({
     code: 0,
     stdout: `${repo.root}\n`,
@@ -26,13 +26,13 @@ test('an exit code is an answer', async () => {
   expect(await git(['rev-parse', '--verify', '--quiet', 'HEAD'], options())).toMatchObject({ code: 1, stdout: '' });
 });
 
-test('one that was not expected is an error with the words of git', async () => {
+test("an unexpected exit code of git is an error with git's words", async () => {
   const error = await refused(() => gitOk(['rev-parse', 'nowhere', '--'], options()));
   expect(error).toMatchObject({ code: 'IO_ERROR', message: "git rev-parse nowhere --: bad revision 'nowhere'" });
   expect((await gitOk(['rev-parse', 'nowhere', '--'], options(), [128])).code).toBe(128);
 });
 
-test('a process that has no file descriptor left is told so', async () => {
+test('a process without free file descriptors reports that git cannot be started', async () => {
   const helper = startHelper(
     await bundle(path.join(import.meta.dirname, '../support/git/git-without-files.ts')),
     repo.root,
@@ -41,7 +41,7 @@ test('a process that has no file descriptor left is told so', async () => {
   expect(await helper.ended).toEqual({ code: 0, signal: null });
 });
 
-test('a repository that the environment names is not looked at', async () => {
+test('git ignores the repository that the environment names', async () => {
   const other = new Repository(path.join(emptyFolder(), 'other'));
   const hostile = {
     GIT_DIR: other.path('.git'),
@@ -52,8 +52,8 @@ test('a repository that the environment names is not looked at', async () => {
   expect((await git(['rev-parse', '--show-toplevel'], options(hostile))).stdout).toBe(`${repo.root}\n`);
 });
 
-describe('nobody is asked', () => {
-  test('for a password, not even by a helper of the user', async () => {
+describe('git without prompts', () => {
+  test('git does not prompt for a password, not even by a helper of the user', async () => {
     const asked = path.join(emptyFolder(), 'asked');
     const asker = path.join(path.dirname(asked), 'asker');
     fs.writeFileSync(asker, `#!/bin/sh\ntouch ${asked}\necho secret\n`, { mode: 0o755 });
@@ -71,7 +71,7 @@ describe('nobody is asked', () => {
     expect(fs.existsSync(asked)).toBe(false);
   });
 
-  test('for a message: the editor is none', async () => {
+  test('git does not open an editor for a message', async () => {
     repo.commit({ a: '1' });
     const env = {
       GIT_EDITOR: 'false',
@@ -84,7 +84,7 @@ describe('nobody is asked', () => {
     expect((await git(['commit', '--amend', '--allow-empty'], options(env))).code).toBe(0);
   });
 
-  test('on the terminal: git and its hooks have none, and an empty stdin', async () => {
+  test('git and its hooks have no terminal and an empty stdin', async () => {
     repo.commit({ a: '1' });
     repo.write('.git/hooks/post-checkout', '#!/bin/sh\ncat >stdin\n(: </dev/tty) 2>/dev/null && touch tty\nexit 0\n');
     fs.chmodSync(repo.path('.git/hooks/post-checkout'), 0o755);
@@ -94,8 +94,8 @@ describe('nobody is asked', () => {
   });
 });
 
-describe('everything ends', () => {
-  test('what takes too long is killed with all that it has started', async () => {
+describe('limits of git', () => {
+  test('a git command that takes too long is killed with its children', async () => {
     repo.commit({ a: '1' });
     repo.git('config', 'alias.stuck', '!cat .git/fifo');
     repo.in(repo.root, '-c', 'alias.fifo=!mkfifo .git/fifo', 'fifo');
@@ -103,17 +103,17 @@ describe('everything ends', () => {
     expect(error).toMatchObject({ code: 'IO_ERROR', message: 'git stuck: took longer than 0.1 s and was stopped' });
   });
 
-  test('what prints without end is killed', async () => {
+  test('a git command that prints without end is killed', async () => {
     repo.git('config', 'alias.flood', '!yes');
     expect((await refused(() => git(['flood'], options()))).message).toContain('printed more than 16777216 bytes');
   });
 
-  test('what was killed is an error, not an answer', async () => {
+  test('a killed git command is an error, not a result', async () => {
     repo.git('config', 'alias.dead', '!kill -9 $PPID');
     expect((await refused(() => git(['dead'], options()))).message).toBe('git dead: was ended by SIGKILL');
   });
 
-  test('a hook that leaves somebody behind does not hold it up', async () => {
+  test('a hook with a background process does not delay the git command', async () => {
     repo.commit({ a: '1' });
     // It holds on to stdout and stderr until the fifo is opened, which nobody does.
     repo.write('.git/hooks/post-checkout', '#!/bin/sh\nmkfifo .git/fifo\n(cat .git/fifo; :) &\n');
@@ -126,14 +126,14 @@ describe('everything ends', () => {
   });
 });
 
-describe('what is missing is said', () => {
-  test('git itself', async () => {
+describe('missing git or folder', () => {
+  test('a missing git is reported', async () => {
     const error = await refused(() => git(['status'], { cwd: repo.root, env: { PATH: emptyFolder() } }));
     expect(error).toMatchObject({ code: 'IO_ERROR', message: expect.stringContaining('not installed') });
     expect(error.hint).toContain('workspace: none');
   });
 
-  test('the folder', async () => {
+  test('a missing folder is reported', async () => {
     const error = await refused(() => git(['status'], { cwd: repo.path('gone'), env: GIT_ENV }));
     expect(error.message).toBe(`git status: there is no folder ${repo.path('gone')}`);
   });

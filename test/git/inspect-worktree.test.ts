@@ -36,25 +36,25 @@ const headIn = (dir: string) => repo.in(dir, 'rev-parse', 'HEAD');
 
 beforeEach(() => project());
 
-describe('a task starts with the work that it depends on', () => {
-  test('at the branch of the one dependency that has one', async () => {
+describe('branch base', () => {
+  test('a task starts at the branch of its only dependency with a branch', async () => {
     const lib = repo.branch('forge/lib', { 'lib.txt': 'l' });
     expect(headIn((await ensure(['none', 'lib'])).path)).toBe(lib);
   });
 
-  test('at the base, when the base has it all', async () => {
+  test('a task starts at the base when the base has all dependencies', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/lib');
     expect(headIn((await ensure(['lib'])).path)).toBe(repo.git('rev-parse', 'main'));
   });
 
-  test('at the later of two, when it has the other', async () => {
+  test('a task starts at the later dependency when it contains the other', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     const app = repo.branch('forge/app', { 'app.txt': 'a' }, 'forge/lib');
     expect(headIn((await ensure(['app', 'lib'])).path)).toBe(app);
   });
 
-  test('at a merge, where they went apart; no checkout is touched, and nobody has to be known to git', async () => {
+  test('a task starts at a merge of diverged dependencies, made without a checkout or a git identity', async () => {
     const lib = repo.branch('forge/lib', { 'lib.txt': 'l' });
     const app = repo.branch('forge/a%2E.b', { 'app.txt': 'a' });
     repo.write('code.txt', 'mine\n');
@@ -67,7 +67,7 @@ describe('a task starts with the work that it depends on', () => {
     expect(world.warnings).toEqual([]);
   });
 
-  test('in the name of whom git knows', async () => {
+  test('the merge of dependencies uses the git identity if there is one', async () => {
     repo.git('config', 'user.name', 'Bea');
     repo.git('config', 'user.email', 'bea@example.org');
     repo.branch('forge/lib', { 'lib.txt': 'l' });
@@ -77,7 +77,7 @@ describe('a task starts with the work that it depends on', () => {
     );
   });
 
-  test('but for what conflicts: that is left out, and told', async () => {
+  test('a dependency that conflicts is left out with a warning', async () => {
     repo.branch('forge/lib', { 'code.txt': 'ours\n', 'b c.txt': 'l' });
     repo.branch('forge/odd', { 'code.txt': 'theirs\n' });
     const app = repo.branch('forge/app', { 'app.txt': 'a' });
@@ -89,7 +89,7 @@ describe('a task starts with the work that it depends on', () => {
     ]);
   });
 
-  test('but for what has nothing in common with it', async () => {
+  test('a dependency without a common ancestor is left out', async () => {
     repo.git('checkout', '--quiet', '--orphan', 'forge/lib');
     repo.commit({ 'lib.txt': 'l' });
     repo.git('checkout', '--quiet', 'main');
@@ -97,7 +97,7 @@ describe('a task starts with the work that it depends on', () => {
     expect(world.warnings).toEqual([expect.stringContaining('unrelated histories')]);
   });
 
-  test('but not where git is too old to merge without a checkout', async () => {
+  test('dependencies are not merged by a git that needs a checkout for it', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     repo.commit({ 'more.txt': 'm' });
     const real = repo.git('--exec-path');
@@ -113,8 +113,8 @@ describe('a task starts with the work that it depends on', () => {
   });
 });
 
-describe('files that git does not track', () => {
-  test('are copied when they are named, ignored or not, with their mode', async () => {
+describe('copied files', () => {
+  test('named files are copied with their mode, ignored or not', async () => {
     repo.commit({ '.gitignore': '.env\n', '.npmrc': 'tracked' });
     for (const name of ['.env', '.env.local', 'AGENTS.md', '.claude/agents/one.md', 'notes.txt', 'sub/.env'])
       repo.write(name, name);
@@ -142,7 +142,7 @@ describe('files that git does not track', () => {
     expect(fs.readdirSync(tree()).sort()).toEqual(['.gitignore', 'build']);
   });
 
-  test('are what the settings say, and from nowhere that is forge’s or git’s', async () => {
+  test('the settings choose the copied files, and nothing of forge or git is copied', async () => {
     project("agents: {worktree_copy: ['**/*.local', '.forge/**', '.git/**', '**']}\n");
     repo.write('.forge/orchestrator/secret.local', 'x');
     repo.write('a/b/c.local', 'c');
@@ -155,13 +155,13 @@ describe('files that git does not track', () => {
     expect(fs.readdirSync(at).sort()).toEqual(['.git', 'a', 'code.txt', 'odd name\n.local', 'plans']);
   });
 
-  test('are none where the settings say so', async () => {
+  test('no files are copied when the settings name none', async () => {
     project('agents: {worktree_copy: []}\n');
     repo.write('.env', 'x');
     expect(fs.existsSync(`${(await ensure()).path}/.env`)).toBe(false);
   });
 
-  test('are copied later too, when they come later, and never over another', async () => {
+  test('files that appear later are copied later, and never over existing ones', async () => {
     const { path: at } = await ensure();
     repo.write('.env', 'new');
     repo.write('.envrc', 'of the project');
@@ -170,7 +170,7 @@ describe('files that git does not track', () => {
     expect([read(at, '.env'), read(at, '.envrc')]).toEqual(['new', 'of the worker']);
   });
 
-  test('are in the folder of the project, where that is not the top', async () => {
+  test('files are copied into the project folder when that is not the top of the repository', async () => {
     project('version: 1\n', 'apps/one/');
     repo.write('.env', 'of the repository');
     repo.write('apps/one/.env', 'of the project');
@@ -179,7 +179,7 @@ describe('files that git does not track', () => {
     expect(fs.existsSync(`${made.path}/.env`)).toBe(false);
   });
 
-  test('are never what a symlink leads to, nor where one leads', async () => {
+  test('files are never copied from or to a symlink', async () => {
     const outside = fs.mkdtempSync(`${repo.root}-outside-`);
     try {
       fs.writeFileSync(`${outside}/secret`, 's');
@@ -199,17 +199,20 @@ describe('files that git does not track', () => {
     }
   });
 
-  test.each([['/etc/*'], ['../*'], ['a/../../b']])('can not be named outside of the project: %s', async (glob) => {
-    world.write('.forge/settings.yaml', `agents:\n  worktree_copy: ['.env', '${glob}']\n`);
-    expect(await refused(() => ensure())).toMatchObject({
-      code: 'SETTINGS_INVALID',
-      problems: [{ message: 'agents.worktree_copy[1]: must name files below the project', place: { line: 2 } }],
-    });
-  });
+  test.each([['/etc/*'], ['../*'], ['a/../../b']])(
+    'copied files cannot be outside of the project: %s',
+    async (glob) => {
+      world.write('.forge/settings.yaml', `agents:\n  worktree_copy: ['.env', '${glob}']\n`);
+      expect(await refused(() => ensure())).toMatchObject({
+        code: 'SETTINGS_INVALID',
+        problems: [{ message: 'agents.worktree_copy[1]: must name files below the project', place: { line: 2 } }],
+      });
+    },
+  );
 });
 
-describe('a look at a worktree', () => {
-  test('is null where there is none, or half of one', async () => {
+describe('inspectWorkspace', () => {
+  test('inspectWorkspace is null without a complete worktree', async () => {
     expect(await inspectWorkspace(session(), 'build')).toBeNull();
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'initializing', at);
@@ -222,7 +225,7 @@ describe('a look at a worktree', () => {
     expect(await inspectWorkspace(session(), 'build')).toBeNull();
   });
 
-  test('tells what was changed, committed or not, and changes nothing', async () => {
+  test('inspectWorkspace reports committed and uncommitted changes and changes nothing', async () => {
     const base = repo.git('rev-parse', 'main');
     repo.write('.env', 'x');
     repo.commit({ '.gitignore': '*.log\n' });
@@ -252,7 +255,7 @@ describe('a look at a worktree', () => {
     expect(repo.standing()).toBe(before);
   });
 
-  test('counts from where the work left the base, and tells where they conflict', async () => {
+  test('inspectWorkspace counts from the merge base and reports conflicts', async () => {
     const { path: at } = await ensure();
     repo.commit({ 'code.txt': 'worker\n', 'b.txt': 'b' }, at);
     repo.commit({ 'code.txt': 'person\n', 'c.txt': 'c' });
@@ -263,7 +266,7 @@ describe('a look at a worktree', () => {
     });
   });
 
-  test('tells of a detached HEAD, on either side, and where the branch of the task is all the same', async () => {
+  test("inspectWorkspace reports a detached HEAD, on either side, and the task's branch", async () => {
     const { path: at } = await ensure();
     for (const dir of [repo.root, at]) repo.in(dir, 'checkout', '--quiet', '--detach');
     const sha = headIn(at);
@@ -274,7 +277,7 @@ describe('a look at a worktree', () => {
     expect(await inspectWorkspace(session(), 'build')).toMatchObject({ own_branch: { ...own_branch, sha: null } });
   });
 
-  test('names files from the top of the repository', async () => {
+  test('inspectWorkspace names files from the top of the repository', async () => {
     project('ship: {base: trunk}\n', 'apps/one/');
     repo.git('branch', 'trunk');
     repo.write('apps/one/.env', 'x');
@@ -290,7 +293,7 @@ describe('a look at a worktree', () => {
   });
 });
 
-test('the head of a folder is known where there is one', async () => {
+test('headOf is known for a folder with a commit', async () => {
   const main = repo.git('rev-parse', 'main');
   expect(await headOf(session(), repo.root)).toEqual({ head: main, branch: 'main' });
   repo.git('checkout', '--quiet', '--detach');

@@ -32,11 +32,11 @@ const NOW = '20300101T000000Z';
 
 beforeEach(() => project());
 
-describe('a branch', () => {
+describe('branch removal', () => {
   const prune = (branch: string, sha = shaOf(`refs/heads/${branch}`), merged = false): Promise<Removal> =>
     pruneBranch(session(), { branch, sha, merged });
 
-  test('that is merged goes, and needs no rescue', async () => {
+  test('a merged branch is removed without a rescue', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/lib');
     expect(await prune('forge/lib', undefined, true)).toEqual({ kind: 'done', rescued: null });
@@ -45,7 +45,7 @@ describe('a branch', () => {
   });
 
   test.each([false, true])(
-    'whose commit is nowhere else is rescued, merged by its patch or not: %s',
+    'a branch whose commit is nowhere else is rescued (merged by its patch: %s)',
     async (merged) => {
       const sha = repo.branch('forge/a%2E.b', { 'lib.txt': 'l' });
       expect(await prune('forge/a%2E.b', sha, merged)).toEqual({
@@ -64,19 +64,19 @@ describe('a branch', () => {
     ['a tag with a message', (sha) => repo.git('tag', '-m', 'v1', 'v1', sha), null],
     ['a remote', (sha) => repo.git('update-ref', 'refs/remotes/origin/forge/lib', sha), null],
     ['a rescue ref', (sha) => repo.git('update-ref', 'refs/forge/rescue/lib/x', sha), 'refs/forge/rescue/lib/x'],
-  ])('needs none when %s has its commit', async (_what, keep, rescued) => {
+  ])('a branch needs no rescue when %s has its commit', async (_what, keep, rescued) => {
     keep(repo.branch('forge/lib', { 'lib.txt': 'l' }));
     expect(await prune('forge/lib')).toEqual({ kind: 'done', rescued });
     expect(rescues()).toEqual(rescued === null ? [] : [rescued]);
   });
 
-  test('is not kept by what is only another name of it', async () => {
+  test('a symbolic ref to a branch does not count as a rescue', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     repo.git('symbolic-ref', 'refs/heads/alias', 'refs/heads/forge/lib');
     expect(await prune('forge/lib')).toMatchObject({ rescued: `refs/forge/rescue/lib/${NOW}` });
   });
 
-  test('is rescued beside what was rescued before', async () => {
+  test('a second rescue of a task gets a ref of its own', async () => {
     for (const count of [1, 2, 3]) {
       repo.branch('forge/lib', { 'lib.txt': `${count}` });
       await prune('forge/lib');
@@ -84,7 +84,7 @@ describe('a branch', () => {
     expect(rescues().map((name) => name.split('/').at(-1))).toEqual([NOW, `${NOW}-2`, `${NOW}-3`]);
   });
 
-  test('that is at one commit with another is rescued once both go, also at the same moment', async () => {
+  test('two branches at one commit are rescued once when both are removed, also concurrently', async () => {
     const sha = repo.branch('forge/one', { 'lib.txt': 'l' });
     repo.git('branch', 'forge/two', sha);
     const results = await Promise.all([prune('forge/one', sha), prune('forge/two', sha), prune('forge/one', sha)]);
@@ -93,7 +93,7 @@ describe('a branch', () => {
     expect(repo.git('branch', '--list', 'forge/*')).toBe('');
   });
 
-  describe('stays', () => {
+  describe('branches that stay', () => {
     const stays = async (branch: string, sha: string): Promise<string> => {
       const before = repo.standing();
       const result = await prune(branch, sha);
@@ -101,17 +101,17 @@ describe('a branch', () => {
       return result.kind === 'skipped' ? result.why : '';
     };
 
-    test('when it has moved', async () => {
+    test('a branch stays when it has moved', async () => {
       const sha = repo.branch('forge/lib', { 'lib.txt': 'l' });
       repo.git('branch', '--force', 'forge/lib', 'main');
       expect(await stays('forge/lib', sha)).toBe(`forge/lib is at ${shaOf('main')} by now`);
     });
 
-    test('when it is gone', async () => {
+    test('a branch that is gone is reported', async () => {
       expect(await stays('forge/lib', shaOf('main'))).toBe('there is no branch forge/lib');
     });
 
-    test('when it is checked out: here, in its worktree, or elsewhere', async () => {
+    test('a branch stays when it is checked out: here, in its worktree, or elsewhere', async () => {
       const at = await ensure();
       expect(await stays('forge/build', shaOf('forge/build'))).toBe(`forge/build is checked out in ${at}`);
       repo.in(at, 'checkout', '--quiet', '--detach');
@@ -121,7 +121,7 @@ describe('a branch', () => {
       expect(await stays('forge/lib', lib)).toContain('is checked out');
     });
 
-    test('when a rebase goes back to it', async () => {
+    test('a branch stays while a rebase will return to it', async () => {
       const sha = repo.branch('forge/lib', { 'code.txt': 'theirs\n' });
       repo.commit({ 'code.txt': 'ours\n' });
       repo.git('worktree', 'add', '--quiet', repo.path('mine'), 'forge/lib');
@@ -129,24 +129,24 @@ describe('a branch', () => {
       expect(await stays('forge/lib', sha)).toContain('not finished');
     });
 
-    test('when it is another name of one', async () => {
+    test('a branch stays when it is a symbolic ref', async () => {
       repo.git('symbolic-ref', 'refs/heads/forge/lib', 'refs/heads/main');
       expect(await stays('forge/lib', shaOf('main'))).toContain('refs/heads/main');
     });
 
     test.each(['main', '--all', '-D', 'forge/--x', 'forge/../main', 'forge/a b', 'refs/heads/main', 'forge/;id'])(
-      'when it is called %s, which is of no task',
+      'a branch called %s belongs to no task and stays',
       async (name) => {
         expect(await stays(name, shaOf('main'))).toContain('of no task');
       },
     );
 
-    test.each(['--all', 'main', ''])('when the commit is called %j', async (sha) => {
+    test.each(['--all', 'main', ''])('a branch stays when its commit is called %j', async (sha) => {
       repo.branch('forge/lib', { 'lib.txt': 'l' });
       expect(await stays('forge/lib', sha)).toContain('by now');
     });
 
-    test.each(['refs/forge', 'refs/forge/rescue'])('when %s is in the way of the rescue', async (ref) => {
+    test.each(['refs/forge', 'refs/forge/rescue'])('a branch stays when %s blocks the rescue', async (ref) => {
       const sha = repo.branch('forge/lib', { 'lib.txt': 'l' });
       repo.git('update-ref', ref, 'main');
       const before = repo.standing();
@@ -155,14 +155,14 @@ describe('a branch', () => {
     });
   });
 
-  test('takes along what a removal of its worktree that was killed has left', async () => {
+  test('removing a branch finishes the killed removal of its worktree', async () => {
     fs.renameSync(await ensure(), tree('.forge-removed-build'));
     repo.git('worktree', 'prune');
     expect(await prune('forge/build')).toEqual({ kind: 'done', rescued: null });
     expect(fs.readdirSync(tree())).toEqual(['.gitignore']);
   });
 
-  test('goes although a killed git has left a lock on it', async () => {
+  test('a branch is removed although a killed git has left a lock on it', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
     repo.write('.git/refs/heads/forge/lib.lock', '');
     expect(await prune('forge/lib')).toMatchObject({ kind: 'done' });
@@ -170,7 +170,7 @@ describe('a branch', () => {
   });
 });
 
-describe('a worktree', () => {
+describe('worktree removal', () => {
   interface Seen {
     path: string;
     branch: string | null;
@@ -221,7 +221,7 @@ describe('a worktree', () => {
       .split('\n')
       .map((line) => line.replace(/ blob \S+\t/, ' '));
 
-  test('with nothing of its own goes, and its branch stays', async () => {
+  test('a worktree without work of its own is removed, and its branch stays', async () => {
     const at = await ensure();
     const sha = repo.commit({ 'work.txt': 'w' }, at);
     expect(await remove(at)).toEqual({ kind: 'done', rescued: null });
@@ -230,7 +230,7 @@ describe('a worktree', () => {
     expect(rescues()).toEqual([]);
   });
 
-  test('that is detached, at a commit that is nowhere else, is rescued', async () => {
+  test('a detached worktree at a commit that is nowhere else is rescued', async () => {
     const at = tree('my tree');
     repo.git('worktree', 'add', '--quiet', '--detach', at);
     const sha = repo.commit({ 'work.txt': 'w' }, at);
@@ -241,7 +241,7 @@ describe('a worktree', () => {
     expect(shaOf(ref)).toBe(sha);
   });
 
-  test('with work in no commit is rescued to the last file, and nothing else is touched', async () => {
+  test('uncommitted work is rescued to the last file, and nothing else is changed', async () => {
     const at = await ensure();
     repo.write('code.txt', 'mine\n');
     repo.git('add', 'code.txt');
@@ -264,7 +264,7 @@ describe('a worktree', () => {
     expect([repo.git('status', '--porcelain'), repo.git('for-each-ref', 'refs/heads'), shaOf('HEAD')]).toEqual(main);
   });
 
-  test('with changes that git was told to pass over is rescued with them', async () => {
+  test('changes that git was told to ignore are rescued', async () => {
     const at = await ensure();
     repo.in(at, 'update-index', '--assume-unchanged', 'code.txt');
     repo.in(at, 'update-index', '--skip-worktree', 'kept.txt');
@@ -275,7 +275,7 @@ describe('a worktree', () => {
     expect(repo.git('show', `${rescued}:kept.txt`)).toBe('three');
   });
 
-  test('is looked at whatever the environment says', async () => {
+  test('a worktree is inspected whatever the environment says', async () => {
     const at = await ensure();
     repo.write('new.txt', 'n\n', at);
     const env = { GIT_INDEX_FILE: repo.path('.git/index'), GIT_DIR: '/nowhere', GIT_LITERAL_PATHSPECS: '1' };
@@ -283,7 +283,7 @@ describe('a worktree', () => {
     expect(repo.git('show', `${rescued}:new.txt`)).toBe('n');
   });
 
-  test('whose folder is gone or empty is forgotten, and its commit rescued', async () => {
+  test('a worktree whose folder is gone or empty is forgotten, and its commit rescued', async () => {
     for (const how of ['gone', 'empty']) {
       const at = tree(how);
       repo.git('worktree', 'add', '--quiet', '--detach', at);
@@ -297,7 +297,7 @@ describe('a worktree', () => {
     }
   });
 
-  describe('with files that git ignores', () => {
+  describe('worktrees with ignored files', () => {
     let at: string;
     beforeEach(async () => {
       repo.commit({ '.gitignore': '.env\nnode_modules/\n*.pyc\ndata/\ntarget\n' });
@@ -305,11 +305,11 @@ describe('a worktree', () => {
       at = await ensure();
     });
 
-    test('that forge has copied in goes, and no secret gets into git', async () => {
+    test('a worktree with copied files is removed, and no secret gets into git', async () => {
       expect(await remove(at)).toEqual({ kind: 'done', rescued: null });
     });
 
-    test('that tools make again goes', async () => {
+    test('a worktree with files that tools make again is removed', async () => {
       repo.write('node_modules/a/index.js', 'x', at);
       repo.write('pkg/b.pyc', 'x', at);
       fs.symlinkSync(repo.root, `${at}/target`);
@@ -320,7 +320,7 @@ describe('a worktree', () => {
     test.each<[string, string, string]>([
       ['of a person', 'data/result.csv', 'data/result.csv'],
       ['that were copied in and then changed', '.env', '.env'],
-    ])('%s stays, with all else that it holds', async (_what, file, named) => {
+    ])('a worktree with ignored files %s stays with everything in it', async (_what, file, named) => {
       repo.write(file, 'work\n', at);
       repo.write('new.txt', 'n\n', at);
       const before = repo.standing();
@@ -334,14 +334,14 @@ describe('a worktree', () => {
     });
   });
 
-  test('with a copy of a file that git would take is not rescued for that', async () => {
+  test('a copied file that git does not ignore is not rescued', async () => {
     repo.write('.env', 'secret\n');
     const at = await ensure();
     expect(repo.in(at, 'status', '--porcelain')).toBe('?? .env');
     expect(await remove(at)).toEqual({ kind: 'done', rescued: null });
   });
 
-  describe('stays', () => {
+  describe('worktrees that stay', () => {
     const stays = async (what: Seen): Promise<string> => {
       const before = repo.standing();
       const result = await remove(what);
@@ -390,20 +390,20 @@ describe('a worktree', () => {
         },
         'is not the worktree that git knows',
       ],
-    ])('%s', async (_what, change, why) => {
+    ])('a worktree stays %s', async (_what, change, why) => {
       const at = await ensure();
       const was = seen(at);
       change(at);
       expect(await stays(was)).toContain(why);
     });
 
-    test('when the command runs in it', async () => {
+    test('a worktree stays when the command runs in it', async () => {
       const at = await ensure();
       const result = await removeWorktree(session({}, at), seen(at));
       expect(result).toMatchObject({ kind: 'skipped', why: expect.stringContaining('started') });
     });
 
-    test('when it is the main checkout, or anywhere else', async () => {
+    test('the main checkout and folders elsewhere are not removed', async () => {
       await ensure();
       repo.git('worktree', 'add', '--quiet', '--detach', repo.path('mine'));
       for (const path of [repo.root, repo.path('mine'), tree('build/..'), tree('..'), tree(), '--force', '']) {
@@ -414,7 +414,7 @@ describe('a worktree', () => {
     });
 
     test.each(['refs/forge', 'refs/forge/rescue', 'refs/forge/rescue/build'])(
-      'when %s is in the way of the rescue',
+      'a worktree stays when %s blocks the rescue',
       async (ref) => {
         const at = await ensure();
         dirty(at);
@@ -427,7 +427,7 @@ describe('a worktree', () => {
       },
     );
 
-    test('when git can not read all of it', async () => {
+    test('a worktree stays when git cannot read all of it', async () => {
       const at = await ensure();
       repo.commit({ '.gitattributes': '*.odd filter=odd\n' }, at);
       repo.git('config', 'filter.odd.clean', 'false');
@@ -438,7 +438,7 @@ describe('a worktree', () => {
       expect(rescues()).toEqual([]);
     });
 
-    test('when git can not forget it: then it is put back', async () => {
+    test('a worktree that git cannot forget is put back', async () => {
       const at = await ensure();
       dirty(at);
       const status = repo.in(at, 'status', '--porcelain');
@@ -453,7 +453,7 @@ describe('a worktree', () => {
     });
   });
 
-  test('into which somebody writes just after the rescue is rescued again, with that', async () => {
+  test('changes made right after the rescue are rescued again', async () => {
     const at = await ensure();
     repo.write('new.txt', 'one\n', at);
     const real = repo.git('--exec-path');
@@ -467,7 +467,7 @@ describe('a worktree', () => {
     isGone(at);
   });
 
-  test('is removed once when two do so at the same moment', async () => {
+  test('two concurrent removals remove a worktree once', async () => {
     const at = await ensure();
     dirty(at);
     const was = seen(at);
@@ -477,10 +477,10 @@ describe('a worktree', () => {
     isGone(at);
   });
 
-  describe('whose removal was killed', () => {
+  describe('killed worktree removal', () => {
     const away = () => tree('.forge-removed-build');
 
-    test('after its folder was moved: that comes back, for gc and for the task', async () => {
+    test('a worktree is put back when its removal was killed after the move, for gc and for the task', async () => {
       const at = await ensure();
       dirty(at);
       const was = seen(at);
@@ -496,7 +496,7 @@ describe('a worktree', () => {
     test.each<[string, () => void]>([
       ['after git had forgotten it', () => repo.git('worktree', 'remove', '--force', tree('build'))],
       ['while git forgot it', () => fs.rmSync(repo.path('.git/worktrees/build/HEAD'))],
-    ])('%s: the rest goes', async (_what, forget) => {
+    ])('a removal that was killed %s is finished', async (_what, forget) => {
       const at = await ensure();
       const was = seen(at);
       fs.renameSync(at, away());

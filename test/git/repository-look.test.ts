@@ -17,11 +17,11 @@ beforeEach(() => {
 const look = () => lookForRepository(project);
 const nothing = () => ({ top: repo.root, branches: false, worktrees: false });
 
-test('a project in no repository', () => {
+test('a project in no repository has nothing of tasks', () => {
   expect(lookForRepository(emptyFolder())).toBeNull();
 });
 
-test('a repository without anything of tasks', () => {
+test('a repository without task branches has nothing of tasks', () => {
   expect(look()).toEqual(nothing());
   repo.git('branch', 'forget-me-not');
   repo.git('branch', 'feature/forge');
@@ -41,7 +41,7 @@ test.each<[string, () => void]>([
       repo.git('branch', 'loose');
     },
   ],
-])('a branch of a task that is %s', (_, pack) => {
+])('a task branch that is %s is found', (_, pack) => {
   repo.git('branch', 'forge/build');
   pack();
   expect(look()).toMatchObject({ branches: true, worktrees: false });
@@ -49,7 +49,7 @@ test.each<[string, () => void]>([
   expect(repo.git('for-each-ref', 'refs/heads/forge/')).toBe('');
 });
 
-test('a worktree, seen from the main checkout and from itself', () => {
+test('a worktree is found from the main checkout and from itself', () => {
   repo.git('worktree', 'add', '--quiet', '--detach', repo.path('linked'));
   expect(look()).toMatchObject({ branches: false, worktrees: true });
   expect(lookForRepository(repo.path('linked', 'app'))).toMatchObject({
@@ -59,7 +59,7 @@ test('a worktree, seen from the main checkout and from itself', () => {
   });
 });
 
-test('what can not be told from the files may be anything', () => {
+test('a repository that cannot be read as files may have anything', () => {
   fs.renameSync(repo.path('.git/refs/heads'), repo.path('.git/refs/other'));
   // As where refs are kept in tables.
   repo.write('.git/refs/heads', 'this repository uses another format\n');

@@ -64,8 +64,8 @@ function living(cwd: string, file = '/dev/null'): ChildProcess {
 
 const MINE = 'if no git runs there any more, remove it';
 
-describe.runIf(process.platform === 'linux')('a git commit was killed', () => {
-  test('the next attempt can commit, with all that was left', async () => {
+describe.runIf(process.platform === 'linux')('stale git locks', () => {
+  test('an attempt after a killed git commit can commit all that was left', async () => {
     const first = await attempted();
     killCommit();
     await attempted(first);
@@ -74,14 +74,14 @@ describe.runIf(process.platform === 'linux')('a git commit was killed', () => {
     expect(repo.commit({ 'code.txt': 'two\n' }, tree)).toBeTruthy();
   });
 
-  test('while it was checking out', async () => {
+  test('a stale lock of a killed checkout is removed', async () => {
     const first = await attempted();
     repo.write('.git/worktrees/build/HEAD.lock', '');
     await attempted(first);
     expect(fs.existsSync(repo.path('.git/worktrees/build/HEAD.lock'))).toBe(false);
   });
 
-  test('in the main checkout: that is a matter of a person', async () => {
+  test('a stale lock in the main checkout stays', async () => {
     const first = await attempted();
     for (const name of ['index.lock', 'HEAD.lock', 'refs/heads/forge/build.lock']) repo.write(`.git/${name}`, '');
     await attempted(first);
@@ -97,7 +97,7 @@ describe.runIf(process.platform === 'linux')('a git commit was killed', () => {
     ['runs where git keeps it', () => living(path.dirname(lock))],
     ['has a file of it open', () => living('/', `${tree}/code.txt`)],
     ['has the lock itself open', () => living('/', lock)],
-  ])('but somebody %s, who may hold it', async (_what, start) => {
+  ])('a stale lock stays while a process of its owner %s', async (_what, start) => {
     const first = await attempted();
     killCommit();
     const child = start();
@@ -110,7 +110,7 @@ describe.runIf(process.platform === 'linux')('a git commit was killed', () => {
     expect(fs.existsSync(lock)).toBe(false);
   });
 
-  test('but the worktree is not handed on', async () => {
+  test('a stale lock stays when the worktree is not handed to a new attempt', async () => {
     const options = await attempted();
     killCommit();
     await dispatch(call, options);
@@ -119,16 +119,19 @@ describe.runIf(process.platform === 'linux')('a git commit was killed', () => {
     expect(world.warnings).toEqual([]);
   });
 
-  test.each(['host', 'boot_id', 'pid_ns'])('but on another machine, by its %s', async (name) => {
-    const first = await attempted();
-    killCommit();
-    const machine = { ...call.ctx.machine(), [name]: 'other' };
-    await attempted(first, { ...call, ctx: { ...call.ctx, machine: () => machine } });
-    expect(fs.existsSync(lock)).toBe(true);
-    expect(world.warnings).toEqual([expect.stringContaining(MINE)]);
-  });
+  test.each(['host', 'boot_id', 'pid_ns'])(
+    'a stale lock stays when the last attempt was on another machine, by its %s',
+    async (name) => {
+      const first = await attempted();
+      killCommit();
+      const machine = { ...call.ctx.machine(), [name]: 'other' };
+      await attempted(first, { ...call, ctx: { ...call.ctx, machine: () => machine } });
+      expect(fs.existsSync(lock)).toBe(true);
+      expect(world.warnings).toEqual([expect.stringContaining(MINE)]);
+    },
+  );
 
-  test('but nobody has worked there for forge', async () => {
+  test('a stale lock stays without an earlier attempt', async () => {
     await ensureWorktree(call, { task: 'build' });
     killCommit();
     await attempted();

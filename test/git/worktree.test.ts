@@ -36,8 +36,8 @@ const read = (...names: string[]) => fs.readFileSync(path.join(...names), 'utf8'
 
 beforeEach(() => project());
 
-describe('a task without a worktree gets one', () => {
-  test('at its place, on its branch, at the commit of the main checkout', async () => {
+describe('new worktree', () => {
+  test('a new worktree is at its place, on its branch, at the commit of the main checkout', async () => {
     const made = await ensure();
     expect(made).toEqual({ path: tree('build'), cwd: tree('build'), branch: 'forge/build', created: true });
     expect(repo.in(made.path, 'rev-parse', '--abbrev-ref', 'HEAD')).toBe('forge/build');
@@ -48,13 +48,13 @@ describe('a task without a worktree gets one', () => {
     expect(repo.git('status', '--porcelain')).toBe('?? plans/');
   });
 
-  test('whose id is no name of a branch', async () => {
+  test('a worktree is made for a task whose id is no branch name', async () => {
     const made = await ensure('a..b.lock');
     expect(made).toMatchObject({ path: tree('a..b.lock'), branch: 'forge/a%2E.b%2Elock' });
     expect(repo.in(made.path, 'symbolic-ref', 'HEAD')).toBe('refs/heads/forge/a%2E.b%2Elock');
   });
 
-  test('outside of the project, where the settings say so', async () => {
+  test('a worktree is made outside of the project when the settings say so', async () => {
     const outside = fs.mkdtempSync(`${repo.root}-trees-`);
     try {
       project(`agents: {worktree_root: ${outside}/deep}\n`);
@@ -64,15 +64,18 @@ describe('a task without a worktree gets one', () => {
     }
   });
 
-  test.each(['new', 'begun by a forge that was killed'])('in a folder that no commit can swallow: %s', async (how) => {
-    project('agents: {worktree_root: trees}\n');
-    if (how !== 'new') repo.write('trees/.gitignore.1.tmp', '');
-    await ensure();
-    repo.git('add', '--all');
-    expect(repo.git('diff', '--cached', '--name-only')).not.toContain('trees');
-  });
+  test.each(['new', 'begun by a forge that was killed'])(
+    'a worktree is made in a folder that no commit can include: %s',
+    async (how) => {
+      project('agents: {worktree_root: trees}\n');
+      if (how !== 'new') repo.write('trees/.gitignore.1.tmp', '');
+      await ensure();
+      repo.git('add', '--all');
+      expect(repo.git('diff', '--cached', '--name-only')).not.toContain('trees');
+    },
+  );
 
-  test('of a project in a folder of its repository; workers run in that folder', async () => {
+  test("workers run in the project's folder of the worktree when that is not the top of the repository", async () => {
     project('version: 1\n', 'apps/one/');
     const made = await ensure('build', [], { dir: 'apps/one' });
     const at = repo.path('apps/one/.forge/worktrees/build');
@@ -80,19 +83,19 @@ describe('a task without a worktree gets one', () => {
     expect(read(made.cwd, 'code.txt')).toBe('one\n');
   });
 
-  test('also where no commit has the folder of the project', async () => {
+  test("a worktree has the project's folder even when no commit has it", async () => {
     fs.mkdirSync(repo.path('new/.forge'), { recursive: true });
     const made = await ensure('build', [], { dir: 'new' });
     expect(fs.statSync(made.cwd).isDirectory()).toBe(true);
   });
 
-  test('from the branch in ship.base', async () => {
+  test('a worktree starts at the branch in ship.base', async () => {
     project('ship: {base: trunk}\n');
     const trunk = repo.branch('trunk', { 'trunk.txt': 't' });
     expect(repo.in((await ensure()).path, 'rev-parse', 'HEAD')).toBe(trunk);
   });
 
-  test('from where it left off, when a person has removed the worktree', async () => {
+  test('a worktree that a person removed continues from its branch', async () => {
     const { path: first } = await ensure();
     const work = repo.commit({ 'work.txt': 'w' }, first);
     repo.git('worktree', 'remove', first);
@@ -104,13 +107,13 @@ describe('a task without a worktree gets one', () => {
   test.each([
     [{ GIT_DIR: '/nowhere', GIT_WORK_TREE: '/nowhere', GIT_INDEX_FILE: '/nowhere/index' }],
     [{ GIT_CONFIG_PARAMETERS: "'core.bare'='true'" }],
-  ])('whatever the environment would have git look at: %j', async (env) => {
+  ])('a worktree is made whatever repository the environment names: %j', async (env) => {
     expect((await ensure('build', [], { env })).created).toBe(true);
   });
 });
 
-describe('a worktree that is there', () => {
-  test('is kept as the last attempt left it', async () => {
+describe('existing worktree', () => {
+  test('a worktree is kept as the last attempt left it', async () => {
     const { path: at } = await ensure();
     repo.commit({ 'work.txt': 'w' }, at);
     repo.write('half.txt', 'h', at);
@@ -124,27 +127,27 @@ describe('a worktree that is there', () => {
   test.each([
     ['a detached HEAD', ['--detach']],
     ['another branch', ['-b', 'other']],
-  ])('is kept with %s', async (_what, how) => {
+  ])('a worktree is kept with %s', async (_what, how) => {
     const { path: at } = await ensure();
     repo.in(at, 'checkout', '--quiet', ...how);
     expect(await ensure()).toMatchObject({ created: false, branch: 'forge/build' });
     expect(world.warnings).toEqual([]);
   });
 
-  test('is kept when a person has locked it', async () => {
+  test('a worktree is kept when a person has locked it', async () => {
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'mine', at);
     expect((await ensure()).created).toBe(false);
   });
 
-  test('is made once when two ask at the same moment, and so are those of several tasks', async () => {
+  test('concurrent calls make the worktrees of one or several tasks once', async () => {
     const made = await Promise.all([ensure(), ensure(), ensure('one'), ensure('two'), ensure('three')]);
     expect(made.map(({ created }) => created).sort()).toEqual([false, true, true, true, true]);
     expect(fs.readdirSync(tree()).sort()).toEqual(['.gitignore', 'build', 'one', 'three', 'two']);
   });
 });
 
-describe('what a person made is left alone', () => {
+describe('files of people', () => {
   const refusal = async () => {
     const before = repo.standing();
     const error = await refused(() => ensure());
@@ -166,7 +169,7 @@ describe('what a person made is left alone', () => {
         other.git('worktree', 'add', '--quiet', place);
       },
     ],
-  ])('%s', async (_what, make) => {
+  ])("%s at the worktree's place is left alone", async (_what, make) => {
     fs.mkdirSync(tree(), { recursive: true });
     make(tree('build'));
     const error = await refusal();
@@ -175,7 +178,7 @@ describe('what a person made is left alone', () => {
     expect(fs.lstatSync(tree('build'))).toBeDefined();
   });
 
-  test('a folder in place of a worktree that was removed by hand', async () => {
+  test('a folder in place of a worktree that was removed by hand is left alone', async () => {
     const { path: at } = await ensure();
     fs.rmSync(at, { recursive: true });
     repo.write('notes.txt', 'mine', at);
@@ -183,14 +186,14 @@ describe('what a person made is left alone', () => {
     expect(fs.readdirSync(at)).toEqual(['notes.txt']);
   });
 
-  test('a locked worktree whose disk is not there', async () => {
+  test('a locked worktree whose disk is missing is left alone', async () => {
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'on a stick', at);
     fs.rmSync(at, { recursive: true });
     expect((await refusal()).message).toContain('on a stick');
   });
 
-  test('a folder of theirs where git had only begun to make one', async () => {
+  test("a person's folder at the place of an unfinished worktree is left alone", async () => {
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'initializing', at);
     fs.rmSync(at, { recursive: true });
@@ -199,14 +202,14 @@ describe('what a person made is left alone', () => {
     expect(fs.readdirSync(at)).toEqual(['notes.txt']);
   });
 
-  test('another worktree that has the branch', async () => {
+  test('another worktree that has the branch is left alone', async () => {
     repo.git('worktree', 'add', '--quiet', '-b', 'forge/build', repo.path('mine'));
     expect((await refusal()).message).toBe(
       `the branch of task build, forge/build, is checked out in ${repo.path('mine')}`,
     );
   });
 
-  test('a branch that keeps git from having those of tasks', async () => {
+  test('a branch that blocks task branches is left alone', async () => {
     repo.git('branch', 'forge');
     expect((await refusal()).hint).toContain('Rename the branch `forge`');
   });
@@ -220,13 +223,13 @@ describe('what a person made is left alone', () => {
   });
 });
 
-describe('what is left of a worktree is made whole', () => {
-  test('an empty folder', async () => {
+describe('incomplete worktrees', () => {
+  test('an empty folder becomes a complete worktree', async () => {
     fs.mkdirSync(tree('build'), { recursive: true });
     expect((await ensure()).created).toBe(true);
   });
 
-  test.each(['missing', 'empty'])('a folder that is %s, of a worktree that git still knows', async (how) => {
+  test.each(['missing', 'empty'])('a registered worktree whose folder is %s is made complete', async (how) => {
     const { path: at } = await ensure();
     const work = repo.commit({ 'work.txt': 'w' }, at);
     fs.rmSync(at, { recursive: true });
@@ -240,7 +243,7 @@ describe('what is left of a worktree is made whole', () => {
     ['half full', (at) => fs.rmSync(`${at}/code.txt`)],
     ['empty', (at) => fs.readdirSync(at).map((name) => fs.rmSync(`${at}/${name}`))],
     ['missing', (at) => fs.rmSync(at, { recursive: true })],
-  ])('one that git had not finished, and whose folder is %s', async (_what, spoil) => {
+  ])('an unfinished worktree whose folder is %s is made complete', async (_what, spoil) => {
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'initializing', at);
     spoil(at);
@@ -250,7 +253,7 @@ describe('what is left of a worktree is made whole', () => {
   });
 
   test.each(['', 'gitdir: $COMMON/worktrees/build\n', 'gitdir: ../../../.git/worktrees/build\n'])(
-    'a folder with nothing but a .git file: %j',
+    'a folder with only a .git file is made complete: %j',
     async (pointer) => {
       repo.write('.git', pointer.replace('$COMMON', repo.path('.git')), tree('build'));
       expect((await ensure()).created).toBe(true);
@@ -258,7 +261,7 @@ describe('what is left of a worktree is made whole', () => {
     },
   );
 
-  test('a worktree that git knows, with neither files nor an index', async () => {
+  test('a registered worktree without files and index is made complete', async () => {
     const { path: at } = await ensure();
     for (const name of fs.readdirSync(at).filter((each) => each !== '.git')) fs.rmSync(`${at}/${name}`);
     fs.rmSync(repo.path('.git/worktrees/build/index'));
@@ -266,17 +269,17 @@ describe('what is left of a worktree is made whole', () => {
     expect(read(at, 'code.txt')).toBe('one\n');
   });
 
-  test('but one whose files a worker has removed is kept', async () => {
+  test('a worktree whose files a worker removed is kept', async () => {
     const { path: at } = await ensure();
     for (const name of fs.readdirSync(at).filter((each) => each !== '.git')) fs.rmSync(`${at}/${name}`);
     expect((await ensure()).created).toBe(false);
     expect(fs.readdirSync(at)).toEqual(['.git']);
   });
 
-  describe('whose forge was killed before it was sure', () => {
+  describe('worktree of a killed forge', () => {
     const began = () => fs.writeFileSync(tree('.forge-began-build'), '');
 
-    test('is made anew: git may have left locks in it', async () => {
+    test('a worktree whose forge was killed early is made again, since git may have left locks', async () => {
       await ensure();
       began();
       repo.write('.git/worktrees/build/HEAD.lock', '');
@@ -286,7 +289,7 @@ describe('what is left of a worktree is made whole', () => {
       expect((await ensure()).created).toBe(false);
     });
 
-    test('is kept when somebody has changed something', async () => {
+    test('a worktree whose forge was killed early is kept when it has changes', async () => {
       const { path: at } = await ensure();
       began();
       repo.write('half.txt', 'h', at);
@@ -294,21 +297,21 @@ describe('what is left of a worktree is made whole', () => {
       expect(fs.readdirSync(tree()).sort()).toEqual(['.gitignore', 'build']);
     });
 
-    test('is still no reason to clear away what a person made', async () => {
+    test('files of people are kept although forge was killed', async () => {
       repo.write('notes.txt', 'mine', tree('build'));
       began();
       expect((await refused(() => ensure())).code).toBe('IO_ERROR');
       expect(fs.readdirSync(tree('build'))).toEqual(['notes.txt']);
     });
 
-    test('is not what a git leaves that gave up by itself', async () => {
+    test('a worktree whose git failed by itself is not treated as one of a killed forge', async () => {
       repo.git('branch', 'forge');
       await refused(() => ensure());
       expect(fs.readdirSync(tree())).toEqual(['.gitignore']);
     });
   });
 
-  test('a lock that a killed git has left on the branch', async () => {
+  test('a lock of a killed git on the branch is removed', async () => {
     repo.write('.git/refs/heads/forge/build.lock', '');
     expect((await ensure()).created).toBe(true);
     expect(fs.existsSync(repo.path('.git/refs/heads/forge/build.lock'))).toBe(false);
@@ -330,7 +333,7 @@ describe('what is left of a worktree is made whole', () => {
     return child.pid as number;
   }
 
-  test('that of a git which was killed', async () => {
+  test('the folder of a killed git is made complete', async () => {
     process.kill(-(await stuck()), 'SIGKILL');
     expect(repo.git('worktree', 'list', '--porcelain')).toContain('locked initializing');
     expect((await ensure()).created).toBe(true);
@@ -339,7 +342,7 @@ describe('what is left of a worktree is made whole', () => {
   });
 
   test.runIf(process.platform === 'linux')(
-    'that of a git which goes on although its forge was killed: it is stopped first',
+    'a git that goes on although its forge was killed is stopped first',
     async () => {
       const pid = await stuck({ FORGE_MAKES_WORKTREE: tree('build') });
       expect((await ensure()).created).toBe(true);
@@ -357,7 +360,7 @@ describe('what is left of a worktree is made whole', () => {
   };
 });
 
-test('a hook that fails spoils nothing, and is told of', async () => {
+test('a failing hook is reported and does no harm', async () => {
   repo.write('.git/hooks/post-checkout', '#!/bin/sh\necho no >&2\nexit 3\n');
   fs.chmodSync(repo.path('.git/hooks/post-checkout'), 0o755);
   expect((await ensure()).created).toBe(true);
@@ -365,8 +368,8 @@ test('a hook that fails spoils nothing, and is told of', async () => {
   expect((await ensure()).created).toBe(false);
 });
 
-describe('without what it needs it is refused', () => {
-  test('where there is no repository', async () => {
+describe('missing requirements', () => {
+  test('a worktree is refused outside of a repository', async () => {
     fs.rmSync(repo.path('.git'), { recursive: true });
     const error = await refused(() => ensure());
     expect(error).toMatchObject({ code: 'SETTINGS_INVALID', message: expect.stringContaining('not a git repository') });
@@ -374,13 +377,13 @@ describe('without what it needs it is refused', () => {
     expect(fs.existsSync(tree())).toBe(false);
   });
 
-  test('where git does not trust the owner of the repository', async () => {
+  test('a worktree is refused when git does not trust the owner of the repository', async () => {
     const error = await refused(() => ensure('build', [], { env: { GIT_TEST_ASSUME_DIFFERENT_OWNER: '1' } }));
     expect(error).toMatchObject({ code: 'SETTINGS_INVALID', message: expect.stringContaining('dubious ownership') });
     expect(error.hint).toContain(`safe.directory ${repo.root}`);
   });
 
-  test('where nothing is committed', async () => {
+  test('a worktree is refused in a repository without a commit', async () => {
     fs.rmSync(repo.path('.git'), { recursive: true });
     repo = new Repository(world.project);
     expect(await refused(() => ensure())).toMatchObject({
@@ -389,7 +392,7 @@ describe('without what it needs it is refused', () => {
     });
   });
 
-  test('where the base is no branch', async () => {
+  test('a worktree is refused when the base is no branch', async () => {
     project('ship: {base: trunk}\n');
     expect(await refused(() => ensure())).toMatchObject({
       code: 'SETTINGS_INVALID',
@@ -397,7 +400,7 @@ describe('without what it needs it is refused', () => {
     });
   });
 
-  test('where there is no git', async () => {
+  test('a worktree is refused without git', async () => {
     expect(await refused(() => ensure('build', [], { env: { PATH: '/nonexistent' } }))).toMatchObject({
       code: 'IO_ERROR',
       message: expect.stringContaining('git is not installed'),

@@ -135,9 +135,12 @@ describe('issue claimed by others', () => {
     },
   );
 
-  it.each<[TaskState]>([['unclaimed'], ['awaiting_respawn']])('an issue claimed by others is left alone when the task is %s', (state) => {
-    expect(steps(state, theirs, ['unclaim'], false)).toEqual({ steps: [], conflict: null });
-  });
+  it.each<[TaskState]>([['unclaimed'], ['awaiting_respawn']])(
+    'an issue claimed by others is left alone when the task is %s',
+    (state) => {
+      expect(steps(state, theirs, ['unclaim'], false)).toEqual({ steps: [], conflict: null });
+    },
+  );
 
   it('an issue claimed by others is done when the task is shipped', () => {
     expect(steps('shipped', theirs, ['ship'], false).steps).toEqual([{ call: 'set_state', state: 'done' }]);

@@ -168,11 +168,14 @@ describe('complete', () => {
       expect(again).toEqual({ record: null, moves: [], history: [], result: first.result });
     });
 
-    test.each(outcomes)('a repeated complete (%s) returns the first result even after the next claim', (_what, outcome) => {
-      const first = complete(record('running'), outcome);
-      const later = next(first).state.state === 'awaiting_respawn' ? next(claim(next(first), STALE_MS)) : next(first);
-      expect(complete(later, outcome)).toMatchObject({ record: null, result: first.result });
-    });
+    test.each(outcomes)(
+      'a repeated complete (%s) returns the first result even after the next claim',
+      (_what, outcome) => {
+        const first = complete(record('running'), outcome);
+        const later = next(first).state.state === 'awaiting_respawn' ? next(claim(next(first), STALE_MS)) : next(first);
+        expect(complete(later, outcome)).toMatchObject({ record: null, result: first.result });
+      },
+    );
 
     test.each<[what: string, first: Outcome, other: Outcome]>([
       ['a failure after a success', GOOD, failure('exit.1')],

@@ -42,15 +42,18 @@ describe('dispatch', () => {
     expect(dispatch(before).result.attempt_number).toBe(42);
   });
 
-  test.each(['dispatched', 'running'] as const)("dispatch repeated while %s returns the claim's one attempt", (state) => {
-    const again = dispatch(record(state), { attemptId: OTHER_ATTEMPT, worker: WORKER });
-    expect(again).toEqual({
-      record: null,
-      moves: [],
-      history: [],
-      result: { attempt_id: ATTEMPT, attempt_number: 1 },
-    });
-  });
+  test.each(['dispatched', 'running'] as const)(
+    "dispatch repeated while %s returns the claim's one attempt",
+    (state) => {
+      const again = dispatch(record(state), { attemptId: OTHER_ATTEMPT, worker: WORKER });
+      expect(again).toEqual({
+        record: null,
+        moves: [],
+        history: [],
+        result: { attempt_id: ATTEMPT, attempt_number: 1 },
+      });
+    },
+  );
 
   test('dispatch by a claim that has lost the task is refused', () => {
     expect(refusal(() => dispatch(record('claimed'), { claimId: OTHER_CLAIM }))).toBe('LEASE_STOLEN');
@@ -93,9 +96,12 @@ describe('heartbeat', () => {
     expect(next(decision).lease).toMatchObject({ last_heartbeat_at: isoTime(T0 + 30_000), generation: 1 });
   });
 
-  test.each([TTL_MS, STALE_MS, STALE_MS * 100])('a heartbeat %i ms later still renews a lease that was not taken', (ms) => {
-    expect(next(heartbeat(record('running'), ms)).lease?.expires_at).toBe(isoTime(T0 + ms + TTL_MS));
-  });
+  test.each([TTL_MS, STALE_MS, STALE_MS * 100])(
+    'a heartbeat %i ms later still renews a lease that was not taken',
+    (ms) => {
+      expect(next(heartbeat(record('running'), ms)).lease?.expires_at).toBe(isoTime(T0 + ms + TTL_MS));
+    },
+  );
 
   test('a heartbeat after another claim took the task is refused', () => {
     const stolen = next(claim(record('running'), STALE_MS));

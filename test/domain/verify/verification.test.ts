@@ -113,9 +113,21 @@ describe('verification failures', () => {
       { exit_code: null, signal: 'SIGKILL' },
       { message: 'npm test was ended by SIGKILL', signal: 'SIGKILL' },
     ],
-    ['its time limit', { exit_code: null, signal: 'SIGTERM', timed_out: true }, { message: 'npm test ran out of time' }],
-    ['its time limit, whatever its exit code', { exit_code: 0, timed_out: true }, { message: 'npm test ran out of time' }],
-    ['not starting', { exit_code: null, output_tail: 'no shell' }, { message: 'npm test could not be started: no shell' }],
+    [
+      'its time limit',
+      { exit_code: null, signal: 'SIGTERM', timed_out: true },
+      { message: 'npm test ran out of time' },
+    ],
+    [
+      'its time limit, whatever its exit code',
+      { exit_code: 0, timed_out: true },
+      { message: 'npm test ran out of time' },
+    ],
+    [
+      'not starting',
+      { exit_code: null, output_tail: 'no shell' },
+      { message: 'npm test could not be started: no shell' },
+    ],
   ])('a command fails verification by %s', (_what, fields, expected) => {
     expect(checkFailure([check(), check(fields), check({ name: 'later', exit_code: 9 })])).toEqual({
       class: 'verify.npm-test',

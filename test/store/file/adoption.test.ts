@@ -32,8 +32,8 @@ function files(state: unknown, lease?: unknown): void {
 
 const read = () => tree.store.read('build', { thorough: true });
 
-describe('is read as it stands', () => {
-  test('with the fewest fields that mean something', async () => {
+describe('tree written by hand', () => {
+  test('a tree written by hand with the fewest fields is read with defaults', async () => {
     files(STATE);
     const seen = await read();
     expect(seen).toMatchObject({ origin: 'files', version: 0, problem: null, warnings: [] });
@@ -52,7 +52,7 @@ describe('is read as it stands', () => {
     });
   });
 
-  test('with a lease alone', async () => {
+  test('a tree written by hand with only a lease is read', async () => {
     files(undefined, LEASE);
     expect((await read()).record).toMatchObject({
       state: { task_id: 'build', state: 'unclaimed' },
@@ -61,7 +61,7 @@ describe('is read as it stands', () => {
     });
   });
 
-  test('with ids that do not agree across files', async () => {
+  test('a tree written by hand is read although ids differ across files', async () => {
     files(
       { ...STATE, current_attempt_id: id(11), updated_by: { run_id: id(7), claim_id: id(8), generation: 2 } },
       LEASE,
@@ -74,17 +74,17 @@ describe('is read as it stands', () => {
     });
   });
 
-  test('under the name of its folder, whatever the files say', async () => {
+  test('a task written by hand has the name of its folder, whatever the files say', async () => {
     files({ ...STATE, task_id: 'other' }, { ...LEASE, task_id: 'third' });
     expect((await read()).record).toMatchObject({ state: { task_id: 'build' }, lease: { task_id: 'build' } });
   });
 
-  test('with a failed state that names no reason', async () => {
+  test('a failed state without a reason is read as fatal', async () => {
     files({ ...STATE, state: 'failed' });
     expect(await read()).toMatchObject({ problem: null, record: { state: { state: 'failed' } } });
   });
 
-  test('and looking at it changes nothing', async () => {
+  test('reading a tree written by hand changes nothing', async () => {
     files(STATE, LEASE);
     const before = fs.statSync(tree.at('build'), { bigint: true }).mtimeNs;
     await read();
@@ -95,19 +95,19 @@ describe('is read as it stands', () => {
   });
 });
 
-describe('the largest generation seen', () => {
+describe('largest generation', () => {
   test.each<[where: string, lease: number, by: number, history: string, seen: number]>([
     ['in the lease', 9, 2, '', 9],
     ['in the state', 1, 8, '', 8],
     ['in the history', 1, 2, '{"event":"acquired","generation":7}\n', 7],
     ['in a torn line of the history', 1, 2, '{"event":"stolen","generation": 6,"from_gen', 6],
-  ])('%s counts', async (_where, lease, by, history, seen) => {
+  ])('the largest generation %s counts', async (_where, lease, by, history, seen) => {
     files({ ...STATE, updated_by: { generation: by } }, { ...LEASE, generation: lease });
     tree.write(tree.at('build', 'claim-history.jsonl'), history);
     expect((await read()).record?.memo.generation).toBe(seen);
   });
 
-  test('counts also where everything but the history was deleted', async () => {
+  test('the largest generation counts when only the history is left', async () => {
     tree.write(tree.at('build', 'claim-history.jsonl'), '\n{"event":"acquired","generation":5,"sum":"x"}');
     expect(await read()).toMatchObject({
       origin: 'files',
@@ -115,7 +115,7 @@ describe('the largest generation seen', () => {
     });
   });
 
-  test('counts in a long history too', async () => {
+  test('the largest generation is found in a long history', async () => {
     const lines = Array.from({ length: 3000 }, (_, n) =>
       JSON.stringify({ event: 'acquired', claim_id: id(n), generation: n + 1 }),
     );
@@ -123,7 +123,7 @@ describe('the largest generation seen', () => {
     expect((await read()).record?.memo.generation).toBe(3000);
   });
 
-  test('is not guessed where the history is not to be read', async () => {
+  test('an unreadable history is an error, not generation 0', async () => {
     tree.write(tree.at('elsewhere', 'claim-history.jsonl'), '{"generation":99}');
     files(STATE);
     fs.symlinkSync(tree.at('elsewhere', 'claim-history.jsonl'), tree.at('build', 'claim-history.jsonl'));
@@ -131,7 +131,7 @@ describe('the largest generation seen', () => {
   });
 });
 
-describe('is refused as a whole, naming the file, when', () => {
+describe('invalid tree written by hand', () => {
   const cases: [what: string, state: unknown, lease: unknown, problem: RegExp][] = [
     ['the state is no JSON', '{"version": 1, "task_i', undefined, /^state\.json is not JSON/],
     ['the lease is no JSON', STATE, '', /^lease\.json is not JSON/],
@@ -161,17 +161,20 @@ describe('is refused as a whole, naming the file, when', () => {
       /^state\.json is no regular file of at most 64 KiB/,
     ],
   ];
-  test.each(cases)('%s', async (_what, state, lease, problem) => {
-    files(state, lease);
-    const before = tree.names(tree.at('build')).map((name) => tree.read(tree.at('build', name)));
-    const seen = await read();
-    expect(seen).toMatchObject({ origin: 'files', record: null });
-    expect(seen.problem).toMatch(problem);
-    expect(await refusal(() => tree.change('build'))).toBe('SCHEMA_INVALID');
-    expect(tree.names(tree.at('build')).map((name) => tree.read(tree.at('build', name)))).toEqual(before);
-  });
+  test.each(cases)(
+    'a task written by hand is refused, naming the file, when %s',
+    async (_what, state, lease, problem) => {
+      files(state, lease);
+      const before = tree.names(tree.at('build')).map((name) => tree.read(tree.at('build', name)));
+      const seen = await read();
+      expect(seen).toMatchObject({ origin: 'files', record: null });
+      expect(seen.problem).toMatch(problem);
+      expect(await refusal(() => tree.change('build'))).toBe('SCHEMA_INVALID');
+      expect(tree.names(tree.at('build')).map((name) => tree.read(tree.at('build', name)))).toEqual(before);
+    },
+  );
 
-  test('the state is nested deeper than it could be written again', async () => {
+  test('a state nested too deep to be written again is refused', async () => {
     const deep = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`;
     const nested = (levels: number) => JSON.stringify(STATE).replace('}', `,"note":${deep(levels)}}`);
     files(nested(90));
@@ -182,7 +185,7 @@ describe('is refused as a whole, naming the file, when', () => {
     expect((await read()).problem).toBeNull();
   });
 
-  test('a name of the prototype is a field like any other', async () => {
+  test('a field named like a property of Object is kept', async () => {
     files('{"version":1,"task_id":"build","state":"running","__proto__":{"state":"shipped"},"constructor":1}');
     const seen = await read();
     expect(seen.record?.state.state).toBe('running');
@@ -191,8 +194,8 @@ describe('is refused as a whole, naming the file, when', () => {
   });
 });
 
-describe('the first change', () => {
-  test('adopts it: a version is made of what it said, and the views follow', async () => {
+describe('first change', () => {
+  test('the first change adopts a task written by hand as version 1 and writes its views', async () => {
     files({ ...STATE, 'x-team': 'mill', attempt_count: 3 }, { ...LEASE, 'x-why': 'by hand' });
     await tree.change('build', (before) => ({ ...before, state: { ...before.state, failure_count: 1 } }));
     const seen = await read();
@@ -207,19 +210,19 @@ describe('the first change', () => {
     expect(tree.names(tree.at('build'))).toEqual(['lease.json', 'state.json', 'v000000001.json']);
   });
 
-  test('counts state_version on from what the files said', async () => {
+  test('the first change counts state_version on from the files', async () => {
     files({ ...STATE, state_version: 41 });
     expect((await tree.change('build')).state.state_version).toBe(42);
     expect((await tree.change('build')).state.state_version).toBe(43);
   });
 
-  test('that ends the lease removes the file that a person wrote', async () => {
+  test('a first change that ends the lease removes the lease file', async () => {
     files(STATE, LEASE);
     await tree.change('build', (before) => ({ ...before, lease: null }));
     expect(tree.names(tree.at('build'))).toEqual(['state.json', 'v000000001.json']);
   });
 
-  test('moves a file aside that was edited again in between', async () => {
+  test('the first change moves a file aside that was edited meanwhile', async () => {
     files(STATE);
     const seen = await read();
     files({ ...STATE, state: 'failed', note: 'do not lose me' });
@@ -232,7 +235,7 @@ describe('the first change', () => {
     expect(await read()).toMatchObject({ version: 1, record: { state: { state: 'running' } } });
   });
 
-  test('of two files that are large together is refused, and leaves them as they are', async () => {
+  test('a first change whose record would be too large is refused and leaves the files', async () => {
     files({ ...STATE, note: 'x'.repeat(40_000) }, { ...LEASE, note: 'x'.repeat(40_000) });
     expect(await read()).toMatchObject({ problem: null });
     expect(await refusal(() => tree.change('build'))).toBe('SCHEMA_INVALID');
@@ -240,7 +243,7 @@ describe('the first change', () => {
     expect((await read()).record?.state.state).toBe('running');
   });
 
-  test('makes the parts of the tree that are missing', async () => {
+  test('the first change makes the missing folders of the tree', async () => {
     files(STATE);
     await tree.change('build');
     expect(tree.has(tree.layout.runs)).toBe(true);

@@ -12,8 +12,8 @@ beforeEach(() => {
   tree = new Tree();
 });
 
-describe('the two drivers', () => {
-  test('do the same to the disk', async () => {
+describe('drivers of the protocol', () => {
+  test('both drivers have the same effect on the disk', async () => {
     const contents = async (driver: typeof blocking) => {
       const own = new Tree();
       const store = new FileStore(own.folders, driver);
@@ -44,8 +44,8 @@ describe('the two drivers', () => {
   });
 });
 
-describe('many at once', () => {
-  test('committing on the same version: one wins each time, and nothing is lost', async () => {
+describe('concurrent commits', () => {
+  test('of concurrent commits on one version exactly one succeeds, and nothing is lost', async () => {
     const WRITERS = 6;
     const EACH = 20;
     const stores = Array.from({ length: WRITERS }, () => new FileStore(tree.folders, yielding));
@@ -74,7 +74,7 @@ describe('many at once', () => {
     expect(tree.names(tree.at('build')).filter((name) => /^(\.tmp|aside)/.test(name))).toEqual([]);
   });
 
-  test('adopting one hand-written tree: one of them makes the first version', async () => {
+  test('of concurrent adopters exactly one makes the first version', async () => {
     tree.write(tree.at('build', 'state.json'), { version: 1, task_id: 'build', state: 'unclaimed' });
     const stores = Array.from({ length: 5 }, () => new FileStore(tree.folders, yielding));
     const results = await Promise.all(

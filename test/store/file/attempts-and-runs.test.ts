@@ -10,10 +10,10 @@ beforeEach(() => {
   tree = new Tree();
 });
 
-describe('files of an attempt', () => {
+describe('attempt files', () => {
   const verdict = { version: 1, verdict: 'blocked', summary: 'first' };
 
-  test('are created once', async () => {
+  test('an attempt file is created once', async () => {
     const create = (value: object) => tree.store.createOnce('build', id(11), 'verdict.json', value, tree.op());
     expect(await create(verdict)).toBe(true);
     expect(await create({ ...verdict, summary: 'second' })).toBe(false);
@@ -21,7 +21,7 @@ describe('files of an attempt', () => {
     expect(tree.names(tree.at('build', 'attempts', id(11)))).toEqual(['verdict.json']);
   });
 
-  test('created by many at once are one of theirs, whole', async () => {
+  test('an attempt file created by many at once is one of theirs, whole', async () => {
     const values = Array.from({ length: 8 }, (_, i) => ({ ...verdict, summary: `by ${i}`.repeat(500) }));
     const stores = values.map(() => new FileStore(tree.folders, yielding));
     const made = await Promise.all(
@@ -31,7 +31,7 @@ describe('files of an attempt', () => {
     expect(await tree.store.readVerdict('build', id(11))).toEqual(values[made.indexOf(true)]);
   });
 
-  test('that are not there are null; that are no such file are refused', async () => {
+  test('a missing attempt file is null, an unknown name is refused', async () => {
     expect(await tree.store.readVerdict('build', id(11))).toBeNull();
     expect(await tree.store.readManifest('build', id(11))).toBeNull();
     tree.write(tree.at('build', 'attempts', id(11), 'verdict.json'), { version: 1, verdict: 'perhaps' });
@@ -40,12 +40,12 @@ describe('files of an attempt', () => {
     expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('SCHEMA_INVALID');
   });
 
-  test('of an attempt id that is none are refused', async () => {
+  test('an attempt file with an invalid attempt id is refused', async () => {
     expect(await refusal(() => tree.store.readManifest('build', '../../../x'))).toBe('INVALID_ID');
     expect(await refusal(() => tree.store.createOnce('build', '..', 'manifest.json', {}, 'op'))).toBe('INVALID_ID');
   });
 
-  test('are listed oldest first; a damaged one hides no other', async () => {
+  test('attempts are listed oldest first, and a damaged one hides no other', async () => {
     const manifest = (n: number) => ({
       version: 1,
       attempt_id: id(n),
@@ -66,7 +66,7 @@ describe('files of an attempt', () => {
 });
 
 describe('runs', () => {
-  test('are created once, read, ended once, and listed by id', async () => {
+  test('a run is created once, read, ended once, and listed by id', async () => {
     await tree.store.createRun(runManifest(id(102), { name: 'second' }), tree.op());
     await tree.store.createRun(runManifest(id(101)), tree.op());
     expect(await refusal(() => tree.store.createRun(runManifest(id(101)), tree.op()))).toBe('DUPLICATE_ID');
@@ -80,20 +80,20 @@ describe('runs', () => {
     expect(tree.names(tree.layout.run(id(101)))).toEqual(['manifest.json']);
   });
 
-  test('keep fields that nobody here knows when they end', async () => {
+  test('a run keeps unknown fields when it ends', async () => {
     await tree.store.createRun({ ...runManifest(id(101)), 'x-team': 'mill' }, tree.op());
     expect(await tree.store.endRun(id(101), isoTime(T0), tree.op())).toMatchObject({ 'x-team': 'mill' });
     expect(await tree.store.readRun(id(101))).toMatchObject({ 'x-team': 'mill', ended_at: isoTime(T0) });
   });
 
-  test('that can not be read are refused by name and left out of the list', async () => {
+  test('an unreadable run is refused by name and left out of the list', async () => {
     await tree.store.createRun(runManifest(id(101)), tree.op());
     tree.write(`${tree.layout.run(id(102))}/manifest.json`, { version: 2 });
     expect(await refusal(() => tree.store.readRun(id(102)))).toBe('SCHEMA_INVALID');
     expect((await tree.store.listRuns()).map((manifest) => manifest.run_id)).toEqual([id(101)]);
   });
 
-  test('can be taken back', async () => {
+  test('a run can be discarded', async () => {
     await tree.store.createRun(runManifest(id(101)), tree.op());
     await tree.store.discardRun(id(101));
     expect(await tree.store.readRun(id(101))).toBeNull();
@@ -102,7 +102,7 @@ describe('runs', () => {
 });
 
 describe('logs', () => {
-  test('give back what was appended, oldest first', async () => {
+  test('a log returns its entries, oldest first', async () => {
     const stream = { log: 'claim-history', taskId: 'build' } as const;
     expect(await tree.eventLog.read(stream)).toEqual([]);
     fs.mkdirSync(tree.at('build'), { recursive: true });
@@ -114,7 +114,7 @@ describe('logs', () => {
     ]);
   });
 
-  test('of attempts and runs are where their owners are', async () => {
+  test('logs of attempts and runs are in their folders', async () => {
     await tree.eventLog.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
     await tree.store.createRun(runManifest(id(101)), tree.op());
     await tree.eventLog.append({ log: 'notifications', runId: id(101) }, { type: 'done' });
@@ -122,7 +122,7 @@ describe('logs', () => {
     expect(tree.has(`${tree.layout.run(id(101))}/notifications.jsonl`)).toBe(true);
   });
 
-  test('that can not be written or read say so', async () => {
+  test('a log that cannot be written or read is an error', async () => {
     const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
     fs.mkdirSync(tree.at('build', 'attempts', id(11), 'events.jsonl'), { recursive: true });
     expect(await refusal(() => tree.eventLog.append(stream, {}))).toBe('IO_ERROR');

@@ -8,14 +8,14 @@ beforeEach(() => {
   tree = new Tree();
 });
 
-describe('what doctor looks at', () => {
-  test('before there is a tree it is the project itself that must be writable', () => {
+describe("doctor's checks of the tree", () => {
+  test('without a tree the project folder must be writable', () => {
     expect(writableTree(tree.layout)).toEqual({ ok: true, path: tree.layout.project });
     expect(symlinksIn(tree.layout)).toEqual([]);
     expect(openToOthers(tree.layout)).toEqual([]);
   });
 
-  test('then the deepest folder of it that there is', async () => {
+  test('the deepest existing folder of the tree must be writable', async () => {
     fs.mkdirSync(tree.layout.forge);
     expect(writableTree(tree.layout).path).toBe(tree.layout.forge);
     await tree.commit('build', record('build'));
@@ -30,7 +30,7 @@ describe('what doctor looks at', () => {
     fs.chmodSync(tree.layout.tasks, 0o700);
   });
 
-  test('symlinks are named, wherever they lead', async () => {
+  test('symlinks in the tree are reported, wherever they lead', async () => {
     await tree.commit('build', record('build'));
     fs.symlinkSync(emptyFolder(), tree.at('linked'));
     fs.symlinkSync('/nowhere/at/all', tree.at('broken'));
@@ -50,7 +50,7 @@ describe('what doctor looks at', () => {
     expect(openToOthers(tree.layout)).toEqual(open ? [tree.layout.tasks] : []);
   });
 
-  test('a file system that is gone is not called doubtful', () => {
+  test('a missing file system is not reported as doubtful', () => {
     expect(doubtfulFileSystem({ ...tree.layout, project: '/nowhere/at/all' })).toBeNull();
   });
 });

@@ -15,8 +15,8 @@ beforeEach(async () => {
 const read = () => tree.store.read('build', { thorough: true });
 const asides = () => tree.names(tree.at('build')).filter((name) => name.startsWith('aside-'));
 
-describe('an edit on the newest version', () => {
-  test('shows at once, and the next change commits it', async () => {
+describe('edit of the newest version', () => {
+  test('an edit of the newest version is visible at once and committed by the next change', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 7, note: 'by hand' }));
     const seen = await read();
     expect(seen).toMatchObject({ version: 2, problem: null, record: { state: { failure_count: 7, note: 'by hand' } } });
@@ -31,7 +31,7 @@ describe('an edit on the newest version', () => {
     expect(asides()).toEqual([]);
   });
 
-  test('of both views at once is taken over from both', async () => {
+  test('edits of both views are committed together', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 7 }));
     tree.editView('build', 'lease.json', (lease) => ({ ...lease, expires_at: isoTime(T0 + 1) }));
     expect((await read()).warnings).toHaveLength(2);
@@ -40,7 +40,7 @@ describe('an edit on the newest version', () => {
     expect((await read()).warnings).toEqual([]);
   });
 
-  test('that keeps the checksum line is an edit all the same', async () => {
+  test('an edit that keeps the checksum line is still an edit', async () => {
     const file = tree.at('build', 'state.json');
     fs.writeFileSync(file, tree.read(file).replace('"failure_count": 0', '"failure_count": 3'));
     expect((await read()).record?.state.failure_count).toBe(3);
@@ -48,7 +48,7 @@ describe('an edit on the newest version', () => {
     expect(tree.read(file)).not.toContain('"checksum": "checksum"');
   });
 
-  test('of the state ends what was being verified, an edit of anything else does not', async () => {
+  test('an edit of the state ends a running verification, another edit does not', async () => {
     const verification = { attempt_id: id(11) };
     await tree.change('build', (before) => ({ ...before, memo: { ...before.memo, verification } }));
     tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 3 }));
@@ -57,7 +57,7 @@ describe('an edit on the newest version', () => {
     expect((await tree.change('build')).memo.verification).toBeUndefined();
   });
 
-  test('that only changes white space is taken over without a change', async () => {
+  test('an edit of white space alone is accepted without a change', async () => {
     const file = tree.at('build', 'state.json');
     fs.writeFileSync(file, JSON.stringify(JSON.parse(tree.read(file))));
     const { checksum: _checksum, ...state } = tree.json(file);
@@ -71,14 +71,14 @@ describe('an edit on the newest version', () => {
     [2, 5],
     [5, 5],
     [9, 9],
-  ])('of the generation to %i leaves it at %i: it never goes back', async (written, generation) => {
+  ])('an edit of the generation to %i leaves it at %i: it never goes back', async (written, generation) => {
     tree.editView('build', 'lease.json', (lease) => ({ ...lease, generation: written }));
     expect((await read()).record).toMatchObject({ lease: { generation }, memo: { generation } });
     expect(await tree.change('build')).toMatchObject({ lease: { generation }, memo: { generation } });
     expect(tree.json(tree.at('build', 'lease.json'))['generation']).toBe(generation);
   });
 
-  test('can not move the task to another id', async () => {
+  test("an edit cannot change the task's id", async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, task_id: 'other', failure_count: 1 }));
     tree.editView('build', 'lease.json', (lease) => ({ ...lease, task_id: 'other' }));
     const wanted = { state: { task_id: 'build', failure_count: 1 }, lease: { task_id: 'build' } };
@@ -86,18 +86,18 @@ describe('an edit on the newest version', () => {
     expect(await tree.change('build')).toMatchObject(wanted);
   });
 
-  test('may say anything that a state can be', async () => {
+  test('an edit may set any state', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, state: 'shipped' }));
     expect(await tree.change('build')).toMatchObject({ state: { state: 'shipped' } });
   });
 
-  test('is seen without a thorough look too, once its time differs', async () => {
+  test('an edit is visible without a thorough read once its time differs', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, attempt_count: 7 }));
     expect((await tree.store.read('build')).record?.state.attempt_count).toBe(7);
     expect((await tree.store.snapshot()).tasks[0]?.record?.state.attempt_count).toBe(7);
   });
 
-  test('under a time that was kept is seen by whoever changes something', async () => {
+  test('an edit with an unchanged time is noticed by the next change', async () => {
     const file = tree.at('build', 'state.json');
     const { atime, mtime } = fs.statSync(file);
     tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 7 }));
@@ -106,7 +106,7 @@ describe('an edit on the newest version', () => {
     expect(await tree.change('build')).toMatchObject({ state: { failure_count: 7 } });
   });
 
-  test('is left in its place by a request that changes nothing', async () => {
+  test('a request without a change leaves an edit in place', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, failure_count: 7 }));
     await tree.store.settle('build', tree.op());
     expect(asides()).toEqual([]);
@@ -114,7 +114,7 @@ describe('an edit on the newest version', () => {
     expect(await tree.change('build')).toMatchObject({ state: { failure_count: 7 } });
   });
 
-  test('made after the change was decided is moved aside, not lost', async () => {
+  test('an edit made after the decision is moved aside, not lost', async () => {
     const before = await read();
     tree.editView('build', 'state.json', (state) => ({ ...state, note: 'do not lose me' }));
     const result = await tree.store.commit('build', { expected: 2, op: 'x', record: before.record ?? held('build') });
@@ -125,8 +125,8 @@ describe('an edit on the newest version', () => {
   });
 });
 
-describe('an edit on an older version', () => {
-  test('is named at once, not obeyed, and moved aside by the next change', async () => {
+describe('edit of an older version', () => {
+  test('an edit of an older version is reported, ignored, and moved aside by the next change', async () => {
     const old = tree.json(tree.at('build', 'state.json'));
     await tree.change('build', (before) => ({ ...before, state: { ...before.state, failure_count: 2 } }));
     const written = JSON.stringify({ ...old, failure_count: 9, note: 'too late' });
@@ -143,7 +143,7 @@ describe('an edit on an older version', () => {
     expect((await read()).warnings).toEqual([]);
   });
 
-  test('of a lease that is over is moved aside', async () => {
+  test('an edit of a released lease is moved aside', async () => {
     const old = tree.json(tree.at('build', 'lease.json'));
     await tree.change('build', (before) => ({ ...before, lease: null }));
     tree.write(tree.at('build', 'lease.json'), { ...old, owner_run_id: id(999) });
@@ -154,14 +154,14 @@ describe('an edit on an older version', () => {
   });
 });
 
-describe('what can not be an edit', () => {
+describe('invalid edits', () => {
   test.each([
     ['no JSON', '{"state": "runn'],
     ['empty', ''],
     ['no object', '[]'],
     ['without a state_version', '{"version":1,"task_id":"build","state":"failed"}'],
     ['with a state_version that is no number', '{"version":1,"state_version":"2","state":"failed"}'],
-  ])('%s: is named, not obeyed, and moved aside', async (_what, text) => {
+  ])('a view that is %s is reported, ignored, and moved aside', async (_what, text) => {
     fs.writeFileSync(tree.at('build', 'state.json'), text);
     const seen = await read();
     expect(seen).toMatchObject({ problem: null, record: { state: { state: 'running' } } });
@@ -173,7 +173,7 @@ describe('what can not be an edit', () => {
     expect(tree.json(tree.at('build', 'state.json'))['state']).toBe('running');
   });
 
-  test('on the newest version, of a state that there is not: changes are refused until it is mended', async () => {
+  test('an edit of the newest version to an unknown state blocks changes until it is fixed', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, state: 'sleeping' }));
     const text = tree.read(tree.at('build', 'state.json'));
     const seen = await read();
@@ -192,12 +192,12 @@ describe('what can not be an edit', () => {
     expect(tree.read(tree.at('build', view))).toBe(text);
   });
 
-  test('of a later version is refused on an older state_version too', async () => {
+  test('a view of a later version is refused also with an older state_version', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, version: 2, state_version: 1 }));
     expect(await refusal(() => tree.change('build'))).toBe('SCHEMA_INVALID');
   });
 
-  test('too large a file is named and moved aside', async () => {
+  test('a view that is too large is reported and moved aside', async () => {
     tree.editView('build', 'state.json', (state) => ({ ...state, note: 'x'.repeat(70_000) }));
     expect((await read()).warnings[0]).toContain('no regular file of at most 64 KiB');
     await tree.change('build');
@@ -205,7 +205,7 @@ describe('what can not be an edit', () => {
     expect((await read()).warnings).toEqual([]);
   });
 
-  test('a folder in its place is named and moved aside', async () => {
+  test('a folder in place of a view is reported and moved aside', async () => {
     fs.rmSync(tree.at('build', 'lease.json'));
     fs.mkdirSync(tree.at('build', 'lease.json', 'inner'), { recursive: true });
     expect((await read()).warnings[0]).toMatch(/^lease\.json is no regular file/);
@@ -214,7 +214,7 @@ describe('what can not be an edit', () => {
     expect(tree.json(tree.at('build', 'lease.json'))['generation']).toBe(5);
   });
 
-  test('a symlink in its place is never followed', async () => {
+  test('a symlink in place of a view is never followed', async () => {
     const outside = `${tree.layout.project}/outside.json`;
     tree.write(outside, { ...tree.json(tree.at('build', 'state.json')), failure_count: 9 });
     const text = tree.read(outside);
@@ -228,9 +228,9 @@ describe('what can not be an edit', () => {
   });
 });
 
-describe('a deleted view', () => {
+describe('deleted view', () => {
   test.each(['state.json', 'lease.json'] as const)(
-    '%s: the record stands, and the next change writes it again',
+    'deleting %s leaves the record, and the next change writes the view again',
     async (view) => {
       fs.rmSync(tree.at('build', view));
       expect(await read()).toMatchObject({
@@ -243,20 +243,20 @@ describe('a deleted view', () => {
     },
   );
 
-  test('of a deleted lease frees nothing', async () => {
+  test('deleting the lease view does not free the task', async () => {
     fs.rmSync(tree.at('build', 'lease.json'));
     expect((await tree.store.read('build')).record?.lease?.claim_id).toBe(id(1));
   });
 
-  test('is written again by settling, too', async () => {
+  test('settling writes a deleted view again', async () => {
     fs.rmSync(tree.at('build', 'state.json'));
     await tree.store.settle('build', tree.op());
     expect(tree.json(tree.at('build', 'state.json'))['state_version']).toBe(2);
   });
 });
 
-describe('a view that a paused writer put over a newer one', () => {
-  test('is no edit: it is ours, and is written over', async () => {
+describe('view of a paused writer', () => {
+  test('an old view by a paused writer is no edit and is overwritten', async () => {
     const old = tree.read(tree.at('build', 'state.json'));
     await tree.change('build', (before) => ({ ...before, state: { ...before.state, failure_count: 2 } }));
     fs.writeFileSync(tree.at('build', 'state.json'), old);

@@ -19,8 +19,8 @@ function unstamped({ state, lease, ...rest }: TaskRecord) {
   return { ...rest, state: { ...state, state_version: 0 }, lease: lease && { ...lease, state_version: 0 } };
 }
 
-describe('a task that nothing has happened to', () => {
-  test('is none, and looking at it makes nothing', async () => {
+describe('task without state', () => {
+  test('reading a task without state creates nothing', async () => {
     expect(await tree.store.read('build')).toEqual({
       task_id: 'build',
       version: 0,
@@ -36,15 +36,15 @@ describe('a task that nothing has happened to', () => {
     expect(tree.names(tree.layout.project)).toEqual([]);
   });
 
-  test('is none also with an empty folder', async () => {
+  test('a task with an empty folder has no state', async () => {
     fs.mkdirSync(tree.at('build'), { recursive: true });
     expect(await tree.store.read('build')).toMatchObject({ origin: 'none', version: 0, record: null });
     expect(await tree.store.list()).toEqual(['build']);
   });
 });
 
-describe('a commit', () => {
-  test('is read back whole, with what nobody here knows in it', async () => {
+describe('commit', () => {
+  test('a commit is read back whole, with unknown fields', async () => {
     const written: TaskRecord = {
       ...held('build', 7),
       'x-note': { deep: [1, { two: 'three' }] },
@@ -59,7 +59,7 @@ describe('a commit', () => {
     if (result.kind === 'committed') expect(read.record).toEqual(result.record);
   });
 
-  test('shows in two views that people and other tools can read', async () => {
+  test('a commit writes two views that people and other tools can read', async () => {
     await tree.commit('build', held('build', 3));
     expect(tree.json(tree.at('build', 'state.json'))).toMatchObject({
       version: 1,
@@ -83,13 +83,13 @@ describe('a commit', () => {
     expect(tree.read(tree.at('build', 'state.json'))).toMatch(/^\{\n {2}"version": 1,\n/);
   });
 
-  test('that ends the lease removes its view', async () => {
+  test('a commit that ends the lease removes its view', async () => {
     await tree.commit('build', held('build'));
     await tree.change('build', (before) => ({ ...before, lease: null }));
     expect(tree.names(tree.at('build'))).toEqual(['state.json', 'v000000001.json', 'v000000002.json']);
   });
 
-  test('counts versions and state_version on', async () => {
+  test('a commit increments version and state_version', async () => {
     for (let n = 1; n <= 3; n++) {
       const after = await tree.change('build');
       expect(after.state.state_version).toBe(n);
@@ -97,7 +97,7 @@ describe('a commit', () => {
     }
   });
 
-  test('on an older version is a conflict, and changes nothing', async () => {
+  test('a commit on an older version is a conflict and changes nothing', async () => {
     await tree.commit('build', record('build', 'unclaimed'));
     await tree.commit('build', record('build', 'cancelled'));
     const before = tree.names(tree.at('build'));
@@ -109,12 +109,12 @@ describe('a commit', () => {
     expect((await tree.store.read('build')).record?.state.state).toBe('cancelled');
   });
 
-  test('leaves no unfinished file behind', async () => {
+  test('a commit leaves no unfinished file', async () => {
     for (let i = 0; i < 3; i++) await tree.change('build');
     expect(tree.names(tree.at('build')).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
-  test('keeps a bounded number of versions, and goes on from the newest', async () => {
+  test('commits keep a bounded number of versions and continue from the newest', async () => {
     for (let i = 0; i < RETENTION.compactAt * 2; i++) await tree.change('build');
     const versions = tree.names(tree.at('build')).filter((name) => /^v\d+\.json$/.test(name));
     expect(versions.length).toBeLessThanOrEqual(RETENTION.compactAt);
@@ -123,13 +123,13 @@ describe('a commit', () => {
     expect((await tree.change('build')).state.state_version).toBe(RETENTION.compactAt * 2 + 1);
   });
 
-  test('for a task id that could leave its folder is refused', async () => {
+  test('a commit for a task id that could leave its folder is refused', async () => {
     for (const bad of ['', '..', 'a/b', '../../x', '.git'])
       expect(await refusal(() => tree.commit(bad, record('build')))).toBe('INVALID_ID');
     expect(tree.names(tree.layout.project)).toEqual([]);
   });
 
-  test('that would be too large to be read again is refused, and changes nothing', async () => {
+  test('a commit of a record that is too large is refused and changes nothing', async () => {
     await tree.commit('build', record('build', 'unclaimed'));
     const large = (size: number) => tree.change('build', (before) => ({ ...before, 'x-large': 'x'.repeat(size) }));
     expect(await refusal(() => large(70_000))).toBe('SCHEMA_INVALID');
@@ -138,7 +138,7 @@ describe('a commit', () => {
     expect((await tree.store.read('build', { thorough: true })).warnings).toEqual([]);
   });
 
-  test('whose view would be too large to be read again is refused too', async () => {
+  test('a commit whose view would be too large is refused', async () => {
     // Small as a version, but every element takes a line of its own in a view.
     const list = Array.from({ length: 15_000 }, () => 1);
     const change = () => tree.change('build', (before) => ({ ...before, state: { ...before.state, 'x-list': list } }));
@@ -147,7 +147,7 @@ describe('a commit', () => {
   });
 });
 
-describe('a version that does not hold what was written', () => {
+describe('damaged version', () => {
   const damage: [what: string, spoil: (text: string) => string][] = [
     ['is cut short', (text) => text.slice(0, -20)],
     ['is empty', () => ''],
@@ -155,24 +155,27 @@ describe('a version that does not hold what was written', () => {
     ['has a flipped bit', (text) => text.replace('2030', '2031')],
     ['is no JSON under a seal that holds', () => ',"sum":"00000000"}\n'],
   ];
-  test.each(damage)('because it %s is void: the one before it stands, and is told', async (_what, spoil) => {
-    await tree.commit('build', record('build', 'unclaimed'));
-    await tree.commit('build', record('build', 'cancelled'));
-    const file = tree.at('build', 'v000000002.json');
-    fs.writeFileSync(file, spoil(tree.read(file)));
-    const read = await tree.store.read('build', { thorough: true });
-    expect(read).toMatchObject({ version: 2, problem: null, record: { state: { state: 'unclaimed' } } });
-    expect(read.warnings).toContain('v000000002.json is damaged; the version before it stands');
-    await tree.change('build', (before) => ({ ...before, state: { ...before.state, state: 'failed' } }));
-    expect(await tree.store.read('build')).toMatchObject({
-      version: 3,
-      warnings: [],
-      record: { state: { state: 'failed' } },
-    });
-    expect(tree.json(tree.at('build', 'state.json'))['state']).toBe('failed');
-  });
+  test.each(damage)(
+    'a version that %s is void, the one before it counts, and a warning says so',
+    async (_what, spoil) => {
+      await tree.commit('build', record('build', 'unclaimed'));
+      await tree.commit('build', record('build', 'cancelled'));
+      const file = tree.at('build', 'v000000002.json');
+      fs.writeFileSync(file, spoil(tree.read(file)));
+      const read = await tree.store.read('build', { thorough: true });
+      expect(read).toMatchObject({ version: 2, problem: null, record: { state: { state: 'unclaimed' } } });
+      expect(read.warnings).toContain('v000000002.json is damaged; the version before it stands');
+      await tree.change('build', (before) => ({ ...before, state: { ...before.state, state: 'failed' } }));
+      expect(await tree.store.read('build')).toMatchObject({
+        version: 3,
+        warnings: [],
+        record: { state: { state: 'failed' } },
+      });
+      expect(tree.json(tree.at('build', 'state.json'))['state']).toBe('failed');
+    },
+  );
 
-  test('in all of them: the task can not be read, and is not taken for an untouched one', async () => {
+  test('a task with only damaged versions is unreadable, not untouched', async () => {
     await tree.commit('build', record('build', 'unclaimed'));
     fs.writeFileSync(tree.at('build', 'v000000001.json'), 'x');
     expect(await tree.store.read('build')).toMatchObject({
@@ -182,7 +185,7 @@ describe('a version that does not hold what was written', () => {
     });
   });
 
-  test('of a format that this forge does not know is reported and left alone', async () => {
+  test('a version of an unknown format is reported and left alone', async () => {
     await tree.commit('build', record('build', 'unclaimed'));
     const { crc32 } = await import('../../../src/lib/checksum.ts');
     const open = '{"format":2,"n":2,"op":"x","content":"of another age"';
@@ -194,7 +197,7 @@ describe('a version that does not hold what was written', () => {
     expect(tree.read(tree.at('build', 'v000000002.json'))).toBe(text);
   });
 
-  test('does not hide other tasks', async () => {
+  test('a damaged task does not hide other tasks', async () => {
     await tree.commit('bad', record('bad'));
     await tree.commit('good', record('good'));
     fs.writeFileSync(tree.at('bad', 'v000000001.json'), 'x');
@@ -206,8 +209,8 @@ describe('a version that does not hold what was written', () => {
   });
 });
 
-describe('the tree', () => {
-  test('is private, whatever the umask', async () => {
+describe('tree', () => {
+  test('the tree is private, whatever the umask', async () => {
     const umask = process.umask(0);
     try {
       await tree.commit('build', held('build'));
@@ -235,20 +238,20 @@ describe('the tree', () => {
     }
   });
 
-  test('ignores itself, but for what a person writes', async () => {
+  test("the tree's .gitignore ignores all but what a person writes", async () => {
     await tree.commit('build', record('build'));
     const ignored = tree.read(path.join(tree.layout.forge, '.gitignore')).split('\n');
     expect(ignored).toEqual(expect.arrayContaining(['orchestrator/', 'logs/', 'worktrees/']));
     expect(ignored).not.toEqual(expect.arrayContaining(['settings.yaml']));
   });
 
-  test('leaves a .gitignore that is there as it is', async () => {
+  test('an existing .gitignore is not changed', async () => {
     tree.write(path.join(tree.layout.forge, '.gitignore'), 'mine\n');
     await tree.commit('build', record('build'));
     expect(tree.read(path.join(tree.layout.forge, '.gitignore'))).toBe('mine\n');
   });
 
-  test('lists its tasks by id, and nothing else', async () => {
+  test('the tree lists its tasks by id and nothing else', async () => {
     for (const task of ['b', 'a', 'Z', 'a-1']) await tree.commit(task, record(task));
     tree.write(path.join(tree.layout.tasks, 'README'), 'a file');
     fs.mkdirSync(path.join(tree.layout.tasks, '.hidden'));
@@ -258,15 +261,15 @@ describe('the tree', () => {
   });
 });
 
-describe('a stamp', () => {
-  test('differs after a change', async () => {
+describe('stamp', () => {
+  test('a stamp differs after a change', async () => {
     await tree.commit('build', record('build'));
     const before = await tree.store.stamp('build');
     await tree.change('build');
     expect(await tree.store.stamp('build')).not.toBe(before);
   });
 
-  test('stays while nothing happens, once the last change is old enough to be told from the next', async () => {
+  test('a stamp stays the same without changes, once the last change is old enough', async () => {
     await tree.commit('build', record('build'));
     const old = new Date(Date.now() - 60_000);
     fs.utimesSync(tree.at('build'), old, old);
@@ -274,7 +277,7 @@ describe('a stamp', () => {
     expect(await tree.store.stamp('build')).toBe(before);
   });
 
-  test('never matches while the clock of the file system could miss a change', async () => {
+  test("a stamp never matches while the file system's clock could miss a change", async () => {
     await tree.commit('build', record('build'));
     const now = new Date();
     fs.utimesSync(tree.at('build'), now, now);
@@ -283,7 +286,7 @@ describe('a stamp', () => {
 });
 
 describe('settle', () => {
-  test('writes views again that a killed writer has left behind', async () => {
+  test('settle writes views again that a killed writer left outdated', async () => {
     await tree.commit('build', held('build'));
     const stale = tree.read(tree.at('build', 'state.json'));
     await tree.change('build', (before) => ({ ...before, lease: null, state: { ...before.state, state: 'failed' } }));
@@ -307,8 +310,8 @@ function layoutUnder(project: string) {
   };
 }
 
-describe('a file system that refuses', () => {
-  test('is told as IO_ERROR with what was being done, and what to do', async () => {
+describe('file system errors', () => {
+  test('a file system error is IO_ERROR with the operation and a hint', async () => {
     const folder = emptyFolder();
     fs.writeFileSync(path.join(folder, '.forge'), 'a file');
     const store = new FileStore(new StateTree({ ...tree.layout, ...layoutUnder(folder) }));

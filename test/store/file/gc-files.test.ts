@@ -31,8 +31,8 @@ const found = (current: string | null = CURRENT) =>
     })
     .sort();
 
-describe('the attempts of a task', () => {
-  test('are none without a folder, and none in an empty one', () => {
+describe('attempts seen by gc', () => {
+  test('gc sees no attempts without a folder or in an empty one', () => {
     expect(found()).toEqual([]);
     fs.mkdirSync(at(), { recursive: true });
     expect(found()).toEqual([]);
@@ -57,12 +57,12 @@ describe('the attempts of a task', () => {
       [() => logOf(OTHER), () => tree.write(at(CURRENT), '')],
       ['other: null false 0 0'],
     ],
-  ])('are seen: %s', (_what, made, lines) => {
+  ])('gc sees the attempts: %s', (_what, made, lines) => {
     for (const make of made) make();
     expect(found()).toEqual(lines);
   });
 
-  test('are seen whichever is current, and when none is', () => {
+  test('gc sees the same attempts whichever is current', () => {
     logOf(CURRENT);
     logOf(OTHER);
     for (const current of [CURRENT, OTHER, id(3), 'no id', null]) expect(seen(current)).toHaveLength(2);
@@ -70,7 +70,7 @@ describe('the attempts of a task', () => {
     for (const current of [CURRENT, OTHER, id(3), 'no id', null]) expect(seen(current)).toHaveLength(1);
   });
 
-  test.each([CURRENT, OTHER])('are looked into, whichever they are: %s', (attempt) => {
+  test.each([CURRENT, OTHER])('gc reads questions and answers of attempt %s', (attempt) => {
     logOf(CURRENT);
     tree.write(at(attempt, 'questions', `${id(7)}.json`), {});
     tree.write(at(attempt, 'answers', `${id(8)}.json`), {});
@@ -79,7 +79,7 @@ describe('the attempts of a task', () => {
     expect(one?.answers).toMatchObject([{ question_id: id(8), option_id: undefined }]);
   });
 
-  test('have a verdict where it is the current one, until its twin is there', () => {
+  test('gc reads the verdict of the current attempt until it has a twin', () => {
     const verdict = { version: 1, verdict: 'ready_for_review', summary: '' };
     tree.write(at(CURRENT, 'verdict.json'), verdict);
     tree.write(at(OTHER, 'verdict.json'), verdict);
@@ -91,7 +91,7 @@ describe('the attempts of a task', () => {
   });
 
   test.each(['', CURRENT, `${CURRENT}/questions`, `${CURRENT}/answers`])(
-    'are not looked for through a symlink: %s',
+    'gc does not follow a symlink in attempts/%s',
     async (name) => {
       const place = at(name);
       tree.write(at(CURRENT, 'questions', `${id(7)}.json`), {});

@@ -13,10 +13,10 @@ import { Journal, type JournalEntry } from '../../../src/store/journal.ts';
 import fc from '../../support/properties.ts';
 import { emptyFolder, id, refusal, T0, Tree } from '../../support/store/tree.ts';
 
-describe('lines', () => {
+describe('log lines', () => {
   const file = () => path.join(emptyFolder(), 'log.jsonl');
 
-  test('come back as they were appended, whatever is in them', () => {
+  test('log lines are read as they were appended, whatever their content', () => {
     const entry = fc.dictionary(
       fc.string({ maxLength: 5 }).filter((key) => key !== 'sum' && key !== '__proto__'),
       fc.jsonValue({ maxDepth: 2 }),
@@ -35,7 +35,7 @@ describe('lines', () => {
     );
   });
 
-  test('a line that was torn is the only one that is lost', () => {
+  test('a torn log line is the only one that is lost', () => {
     const log = file();
     for (const n of [1, 2]) appendLines(log, [{ n, text: 'a line of some length' }]);
     const whole = fs.readFileSync(log, 'utf8');
@@ -55,7 +55,7 @@ describe('lines', () => {
     ['that was edited', `{"n":8${sealOf('{"n":9')}`],
     ['that is no JSON under a seal that holds', `nonsense${sealOf('nonsense')}`],
     ['that is a list under a seal that holds', `[1${sealOf('[1')}`],
-  ])('a line %s is passed over', (_what, line) => {
+  ])('a log line %s is skipped', (_what, line) => {
     const log = file();
     appendLines(log, [{ n: 1 }]);
     fs.appendFileSync(log, `\n${line}`);
@@ -63,7 +63,7 @@ describe('lines', () => {
     expect(readLines(fs.readFileSync(log, 'utf8'))).toEqual([{ n: 1 }, { n: 2 }]);
   });
 
-  test('are written in one piece each, so that the kernel keeps them apart', () => {
+  test('each log line is written by one system call', () => {
     const log = file();
     const writes: number[] = [];
     const original = fs.writeSync;
@@ -85,7 +85,7 @@ function sealOf(open: string): string {
   return `,"sum":"${crc32(open)}"}`;
 }
 
-describe('the journal', () => {
+describe('journal', () => {
   const verb: JournalEntry = { type: 'verb', verb: 'claim', task_id: 'build' };
   const setUp = (maxBytes = 1_000_000) => {
     const tree = new Tree();
@@ -95,7 +95,7 @@ describe('the journal', () => {
   };
   const lines = (log: string) => readLines(fs.readFileSync(log, 'utf8'));
 
-  test('writes each entry with its time', async () => {
+  test('the journal writes each entry with its time', async () => {
     const { tree, journal, log } = setUp();
     fs.mkdirSync(tree.layout.forge);
     await journal.write([verb, { type: 'warning', task_id: null, message: 'odd' }]);
@@ -107,20 +107,20 @@ describe('the journal', () => {
     expect(fs.statSync(path.dirname(log)).mode & 0o777).toBe(0o700);
   });
 
-  test('does not make a project of a folder that is none', async () => {
+  test('the journal does not turn a folder into a project', async () => {
     const { tree, journal } = setUp();
     await journal.write([verb]);
     expect(tree.names(tree.layout.project)).toEqual([]);
   });
 
-  test('makes nothing when there is nothing to write', async () => {
+  test('the journal creates nothing when there is nothing to write', async () => {
     const { tree, journal } = setUp();
     fs.mkdirSync(tree.layout.forge);
     await journal.write([]);
     expect(tree.names(tree.layout.forge)).toEqual([]);
   });
 
-  test('begins a new file when the old one is full, and loses no line', async () => {
+  test('the journal rotates a full file and loses no line', async () => {
     const { tree, journal, logs } = setUp(400);
     fs.mkdirSync(tree.layout.forge);
     for (let n = 0; n < 12; n++) await journal.write([{ ...verb, task_id: `t${n}` }]);
@@ -132,7 +132,7 @@ describe('the journal', () => {
     for (const name of files) expect(fs.statSync(path.join(logs, name)).size).toBeLessThan(700);
   });
 
-  test('keeps the five newest of the full ones, and nothing that is not its own', async () => {
+  test('the journal keeps the five newest rotated files and removes only its own', async () => {
     const { tree, journal, logs } = setUp(1);
     fs.mkdirSync(tree.layout.forge);
     tree.write(path.join(logs, 'notes.txt'), 'mine');
@@ -149,7 +149,7 @@ describe('the journal', () => {
     expect(tree.read(path.join(logs, 'notes.txt'))).toBe('mine');
   });
 
-  test('that can not be written stops nobody', async () => {
+  test('a journal that cannot be written is no error', async () => {
     const { tree, journal, log } = setUp();
     fs.mkdirSync(log, { recursive: true });
     await journal.write([verb]);
@@ -161,8 +161,8 @@ describe('the journal', () => {
   });
 });
 
-describe('work under an advisory lock', () => {
-  test('is done, and the lock given back', async () => {
+describe('advisory lock', () => {
+  test('work under an advisory lock runs, and the lock is released', async () => {
     const file = path.join(emptyFolder(), 'log');
     fs.writeFileSync(file, '');
     let done = 0;
@@ -172,7 +172,7 @@ describe('work under an advisory lock', () => {
     expect(fs.existsSync(`${file}.lock`)).toBe(false);
   });
 
-  test('is done also when somebody else holds it, after a bounded wait', async () => {
+  test('work under an advisory lock that is held runs after a bounded wait', async () => {
     const file = path.join(emptyFolder(), 'log');
     fs.writeFileSync(file, '');
     fs.mkdirSync(`${file}.lock`);
@@ -183,8 +183,8 @@ describe('work under an advisory lock', () => {
   });
 });
 
-describe('the logs of a worker', () => {
-  test('are made once, private, and written through what is handed out', async () => {
+describe('worker logs', () => {
+  test('worker logs are created once, private, and written through their file descriptors', async () => {
     const { artifacts } = new Tree();
     const attempt = { taskId: 'build', attemptId: id(11) };
     const logs = artifacts.openLogs(attempt);
@@ -207,7 +207,7 @@ describe('the logs of a worker', () => {
     return file;
   };
 
-  test('are read from where the last look ended', () => {
+  test('worker logs are read from the end of the last read', () => {
     const file = written('first\n');
     const { next } = readFrom(file, 0);
     expect(readFrom(file, next)).toEqual({ text: '', next });
@@ -215,19 +215,19 @@ describe('the logs of a worker', () => {
     expect(readFrom(file, next)).toEqual({ text: 'second\n', next: 13 });
   });
 
-  test('are read in pieces of 64 KiB', () => {
+  test('worker logs are read in pieces of 64 KiB', () => {
     const file = written('x'.repeat(70_000));
     const first = readFrom(file, 0);
     expect(first).toMatchObject({ next: 65_536 });
     expect(readFrom(file, first.next)).toEqual({ text: 'x'.repeat(70_000 - 65_536), next: 70_000 });
   });
 
-  test('are read from their end', () => {
+  test('worker logs can be read from their end', () => {
     expect(readFrom(written('0123456789'), -4)).toEqual({ text: '6789', next: 10 });
     expect(readFrom(written('01'), -4)).toEqual({ text: '01', next: 2 });
   });
 
-  test('give a character only when all of it is there, however they are cut', () => {
+  test('worker logs return only complete characters', () => {
     const text = 'a\u00e9\u20ac\u{1f600}z\u{10ffff}';
     const bytes = Buffer.from(text, 'utf8');
     for (let cut = 0; cut <= bytes.length; cut++) {
@@ -240,12 +240,12 @@ describe('the logs of a worker', () => {
     }
   });
 
-  test('that are no text at all are read to their end all the same', () => {
+  test('binary worker logs are read to their end', () => {
     const file = written(Buffer.from([0xff, 0xfe, 0x80, 0x80, 0x80, 0x80, 0x00]));
     expect(readFrom(file, 0).next).toBe(7);
   });
 
-  test('that were cut short since give nothing until they have grown again', () => {
+  test('worker logs that were truncated return nothing until they have grown again', () => {
     const file = written('0123456789');
     fs.truncateSync(file, 2);
     expect(readFrom(file, 10)).toEqual({ text: '', next: 10 });
@@ -256,7 +256,7 @@ describe('the logs of a worker', () => {
     ['a folder', (file) => fs.mkdirSync(file)],
     ['a symlink', (file) => fs.symlinkSync('/etc/hostname', file)],
     ['a pipe that nobody writes to', (file) => execFileSync('mkfifo', [file])],
-  ])('%s in their place is empty', (_what, make) => {
+  ])('a worker log replaced by %s reads as empty', (_what, make) => {
     const file = path.join(emptyFolder(), 'stdout.log');
     make(file);
     expect(readFrom(file, 0)).toEqual({ text: '', next: 0 });

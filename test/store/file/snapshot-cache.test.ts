@@ -142,20 +142,20 @@ const ACTS: Record<string, (task: string) => unknown> = {
 
 const TASKS = ['busy', 'hand', 'over'];
 
-describe('what was seen of a task', () => {
+describe('cached task', () => {
   beforeEach(async () => {
     await grow();
     expect(look().anew).toEqual(TASKS);
   });
 
-  test('is what there is, and is not read again', () => {
+  test('a cached task equals the task on disk and is not read again', () => {
     const again = look();
     expect(again.anew).toEqual([]);
     expect(again.tasks).toEqual(really());
     expect(again.tasks.map(({ beside }) => beside.attempts.length)).toEqual([2, 0, 0]);
   });
 
-  test.each(Object.entries(ACTS))('does not hide %s', async (_, act) => {
+  test.each(Object.entries(ACTS))('the snapshot cache does not hide %s', async (_, act) => {
     for (const task of TASKS) {
       await tick();
       await act(task);
@@ -166,7 +166,7 @@ describe('what was seen of a task', () => {
     }
   });
 
-  test('is never anything but what there is, whatever happens to it', async () => {
+  test('the snapshot cache always equals the tree, in any order of changes', async () => {
     const deeds = fc.array(fc.tuple(fc.constantFrom(...TASKS), fc.constantFrom(...Object.keys(ACTS))), {
       minLength: 1,
     });
@@ -187,15 +187,15 @@ describe('what was seen of a task', () => {
   });
 });
 
-describe('what is kept', () => {
-  test('is nothing that changed just now: its times may be those of its next change', async () => {
+describe('snapshot cache file', () => {
+  test('a task that has just changed is not cached', async () => {
     const nowMs = Date.now();
     await grow();
     look({ nowMs });
     expect(look({ nowMs }).anew).toEqual(TASKS);
   });
 
-  test('is only what is worth it, and what was kept before stays', async () => {
+  test('a small difference does not rewrite the snapshot cache', async () => {
     await grow();
     look({ worth: 4 });
     expect(look({ worth: 3 }).anew).toEqual(TASKS);
@@ -211,7 +211,7 @@ describe('what is kept', () => {
     expect(kept.get('tree')).not.toMatch(/^busy/m);
   });
 
-  test('is passed over where not all of it has come to the disk', async () => {
+  test('an incomplete snapshot cache file is ignored', async () => {
     await grow();
     look();
     const whole = kept.get('tree') ?? '';
@@ -226,7 +226,7 @@ describe('what is kept', () => {
     }
   });
 
-  test('is nothing of a task that has to be mended, which is told each time', async () => {
+  test('a damaged task is not cached and reported each time', async () => {
     await grow();
     tree.write(tree.at('hand', 'state.json'), '{');
     await tree.change('over');
@@ -242,7 +242,7 @@ describe('what is kept', () => {
     ]);
   });
 
-  test('is nothing without a cache, nor where an attempt can not be looked into', async () => {
+  test('without a cache, or with an unreadable attempt, nothing is cached', async () => {
     await grow();
     look({ from: NO_CACHE });
     expect(look({ from: NO_CACHE }).anew).toEqual(TASKS);
@@ -252,7 +252,7 @@ describe('what is kept', () => {
   });
 });
 
-describe('the runs', () => {
+describe('cached runs', () => {
   const manifest = (run: number) => `${tree.layout.run(id(run))}/manifest.json`;
   const open = (nowMs = Date.now() + 60_000) => new SeenTree(tree.layout, cache, nowMs, 1);
   let before = 0;
@@ -286,7 +286,7 @@ describe('the runs', () => {
     for (const run of [100, 101]) await tree.store.createRun(runManifest(id(run)), `op-${run}`);
   });
 
-  test('are listed once, and again only when anything about them has changed', async () => {
+  test('runs are listed again only when they have changed', async () => {
     await look();
     expect(await runsOf(open())).toBe(false);
     await look();
@@ -299,13 +299,13 @@ describe('the runs', () => {
     ['a run that has ended', () => tree.store.endRun(id(101), new Date(T0).toISOString(), id(1))],
     ['a manifest edited in place', () => tree.write(manifest(100), runManifest(id(100), { name: 'night' }))],
     ['a manifest that is gone', () => fs.rmSync(manifest(100))],
-  ])('do not hide %s', async (_, act) => {
+  ])('cached runs do not hide %s', async (_, act) => {
     await look();
     await act();
     expect(await runsOf(open())).toBe(true);
   });
 
-  test('are listed each time while one of them can not be read, or has only just changed', async () => {
+  test('runs are listed each time while one is unreadable or has just changed', async () => {
     await look(before);
     expect(await runsOf(open())).toBe(true);
     tree.write(manifest(100), 'no manifest');

@@ -40,8 +40,8 @@ function stamped() {
 describe.each([
   ['alone', 0],
   ['with the help of other threads', 1 << 30],
-])('%s', (_, bytes) => {
-  test('what has changed is told from what has not', () => {
+])('fingerprint check %s', (_, bytes) => {
+  test('a fingerprint check finds exactly what has changed', () => {
     const check = new StampCheck(bytes);
     const known = stamped();
     for (let at = 0; at < COUNT; at += 7) {
@@ -56,7 +56,7 @@ describe.each([
     expect(wrong).toEqual([]);
   });
 
-  test('a check that was never begun, or of nothing, holds for nothing', () => {
+  test('a fingerprint check that was not begun, or is empty, confirms nothing', () => {
     expect(new StampCheck(bytes).result()(0)).toBe(false);
     const check = new StampCheck(bytes);
     check.begin({ root, bytes: Buffer.from(''), places: new Uint32Array() });
@@ -64,7 +64,7 @@ describe.each([
   });
 });
 
-test('other threads do their share, whether anybody joins them or not', async () => {
+test('worker threads check their share with and without the main thread', async () => {
   const check = new StampCheck(1 << 30);
   check.begin(stamped());
   await until('all folders were looked at', () => check.looked === COUNT);

@@ -72,17 +72,20 @@ const ON_ALL: [what: string, request: Request][] = [
   ['a snapshot', ({ store }) => store.snapshot()],
 ];
 
-describe('a symlink in place of the orchestrator folder', () => {
-  test.each([...ON_TASKS, ...ON_RUNS, ...ON_ALL])('%s is refused', async (_what, request) => {
-    moveOut(tree.layout.orchestrator);
-    const before = contents(outside);
-    expect(await refusal(() => request(tree))).toBe('IO_ERROR');
-    expect(contents(outside)).toEqual(before);
-  });
+describe('symlinked orchestrator folder', () => {
+  test.each([...ON_TASKS, ...ON_RUNS, ...ON_ALL])(
+    '%s is refused when the orchestrator folder is a symlink',
+    async (_what, request) => {
+      moveOut(tree.layout.orchestrator);
+      const before = contents(outside);
+      expect(await refusal(() => request(tree))).toBe('IO_ERROR');
+      expect(contents(outside)).toEqual(before);
+    },
+  );
 });
 
-describe('a symlink in place of the tasks folder', () => {
-  test.each([...ON_TASKS, ...ON_ALL])('%s is refused', async (_what, request) => {
+describe('symlinked tasks folder', () => {
+  test.each([...ON_TASKS, ...ON_ALL])('%s is refused when the tasks folder is a symlink', async (_what, request) => {
     moveOut(tree.layout.tasks);
     const before = contents(outside);
     expect(await refusal(() => request(tree))).toBe('IO_ERROR');
@@ -90,9 +93,9 @@ describe('a symlink in place of the tasks folder', () => {
   });
 });
 
-describe('a symlink in place of the runs folder', () => {
+describe('symlinked runs folder', () => {
   test.each([...ON_RUNS, ['a list of runs', ({ store }) => store.listRuns()] satisfies [string, Request]])(
-    '%s is refused',
+    '%s is refused when the runs folder is a symlink',
     async (_what, request) => {
       moveOut(tree.layout.runs);
       const before = contents(outside);
@@ -102,23 +105,26 @@ describe('a symlink in place of the runs folder', () => {
   );
 });
 
-describe('a symlink in place of a task', () => {
-  test.each(ON_TASKS.filter(([what]) => what !== 'changing a new task'))('%s is refused', async (_what, request) => {
-    moveOut(tree.at('build'));
-    const before = contents(outside);
-    expect(await refusal(() => request(tree))).toBe('IO_ERROR');
-    expect(contents(outside)).toEqual(before);
-  });
+describe('symlinked task', () => {
+  test.each(ON_TASKS.filter(([what]) => what !== 'changing a new task'))(
+    '%s is refused when the task is a symlink',
+    async (_what, request) => {
+      moveOut(tree.at('build'));
+      const before = contents(outside);
+      expect(await refusal(() => request(tree))).toBe('IO_ERROR');
+      expect(contents(outside)).toEqual(before);
+    },
+  );
 
-  test('it is no task to list, and doctor names it', async () => {
+  test('a symlinked task is not listed, and doctor reports it', async () => {
     moveOut(tree.at('build'));
     expect(await tree.store.list()).toEqual([]);
     expect(symlinksIn(tree.layout)).toEqual([tree.at('build')]);
   });
 });
 
-describe('a symlink in place of a run', () => {
-  test('reading and ending it are refused, and it is not listed', async () => {
+describe('symlinked run', () => {
+  test('a symlinked run is not listed, read or ended', async () => {
     moveOut(tree.layout.run(id(100)));
     const before = contents(outside);
     expect(await refusal(() => tree.store.readRun(id(100)))).toBe('IO_ERROR');
@@ -129,11 +135,11 @@ describe('a symlink in place of a run', () => {
   });
 });
 
-describe('a symlink in place of an attempt', () => {
+describe('symlinked attempt', () => {
   test.each([
-    ['its folder', () => tree.at('build', 'attempts', id(11))],
-    ['the folder of all', () => tree.at('build', 'attempts')],
-  ])('%s is never written through', async (_what, place) => {
+    ['the attempt', () => tree.at('build', 'attempts', id(11))],
+    ['the attempts folder', () => tree.at('build', 'attempts')],
+  ])('a symlink in place of %s is never written through', async (_what, place) => {
     moveOut(place());
     const before = contents(outside);
     expect(await refusal(() => tree.store.createOnce('build', id(11), 'verdict.json', {}, 'x'))).toBe('IO_ERROR');
@@ -142,9 +148,9 @@ describe('a symlink in place of an attempt', () => {
   });
 
   test.each([
-    ['its folder', () => tree.at('build', 'attempts', id(11))],
-    ['the folder of all', () => tree.at('build', 'attempts')],
-  ])('%s is never read through', async (_what, place) => {
+    ['the attempt', () => tree.at('build', 'attempts', id(11))],
+    ['the attempts folder', () => tree.at('build', 'attempts')],
+  ])('a symlink in place of %s is never read through', async (_what, place) => {
     moveOut(place());
     const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
     expect(await refusal(() => tree.store.readManifest('build', id(11)))).toBe('IO_ERROR');
@@ -153,8 +159,8 @@ describe('a symlink in place of an attempt', () => {
   });
 });
 
-describe('a symlink in place of a file', () => {
-  test('a version is void, and what it points at is not read', async () => {
+describe('symlinked files', () => {
+  test('a symlinked version is void, and its target is not read', async () => {
     await tree.change('build', (before) => ({ ...before, state: { ...before.state, failure_count: 9 } }));
     moveOut(tree.at('build', 'v000000002.json'));
     const read = await tree.store.read('build', { thorough: true });
@@ -162,7 +168,7 @@ describe('a symlink in place of a file', () => {
     expect(read.warnings[0]).toContain('v000000002.json is damaged');
   });
 
-  test('a log is neither read nor written', async () => {
+  test('a symlinked log is neither read nor written', async () => {
     const stream = { log: 'claim-history', taskId: 'build' } as const;
     await tree.eventLog.append(stream, { event: 'acquired' });
     const target = moveOut(tree.at('build', 'claim-history.jsonl'));
@@ -172,18 +178,21 @@ describe('a symlink in place of a file', () => {
     expect(fs.readFileSync(target, 'utf8')).toBe(text);
   });
 
-  test.each(['orchestrate.jsonl', 'logs'])('the journal writes nothing through %s', async (what) => {
-    const journal = new Journal(tree.layout, () => T0, 1_000_000);
-    await journal.write([{ type: 'verb', verb: 'claim', task_id: 'build' }]);
-    const logs = path.dirname(tree.layout.log);
-    moveOut(what === 'logs' ? logs : tree.layout.log);
-    const before = contents(outside);
-    await journal.write([{ type: 'verb', verb: 'release', task_id: 'build' }]);
-    expect(contents(outside)).toEqual(before);
-  });
+  test.each(['orchestrate.jsonl', 'logs'])(
+    'the journal writes nothing through a symlink in place of %s',
+    async (what) => {
+      const journal = new Journal(tree.layout, () => T0, 1_000_000);
+      await journal.write([{ type: 'verb', verb: 'claim', task_id: 'build' }]);
+      const logs = path.dirname(tree.layout.log);
+      moveOut(what === 'logs' ? logs : tree.layout.log);
+      const before = contents(outside);
+      await journal.write([{ type: 'verb', verb: 'release', task_id: 'build' }]);
+      expect(contents(outside)).toEqual(before);
+    },
+  );
 });
 
-test('the project and its .forge may be behind a symlink: that is where a person put them', async () => {
+test('the project and its .forge may be reached through a symlink', async () => {
   moveOut(tree.layout.forge);
   expect(await tree.store.read('build')).toMatchObject({ version: 1, problem: null });
   expect((await tree.change('build')).state.state_version).toBe(2);
