@@ -13,7 +13,6 @@ import type { GitLook } from '../git/gc-look.ts';
 import { lookForRepository } from '../git/repository-look.ts';
 import { worktreesFolder } from '../git/worktree-files.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { takingTurns } from '../lib/fs/locks.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { once } from '../lib/once.ts';
@@ -21,8 +20,7 @@ import { closest } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { loadPlan, loadPlanned } from '../project/plan-file.ts';
 import { readUserFile, writeUserFile } from '../project/user-files.ts';
-import { type LegacyMove, legacyMoves, moveLegacy } from '../store/file/legacy.ts';
-import { treeIdentity } from '../store/file/tree-identity.ts';
+import type { LegacyMove } from '../store/port.ts';
 import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
 import { type Call, openSession, type Session } from './shared/session.ts';
@@ -58,23 +56,18 @@ const PLAN_MAX_BYTES = 256 * 1024 * 1024;
 export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
   const session = openSession(call);
   const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
-  const moves = options.plan === undefined ? legacyMoves(session.store.layout, stamp) : [];
+  const moves = options.plan === undefined ? await session.store.gc.legacyMoves(stamp) : [];
   if (options.dryRun === true || options.out !== undefined) return preview(session, options, moves);
-  if (!treeExists(session) && moves.length === 0) {
+  if (moves.length === 0 && (await session.store.gc.identity()) === null) {
     await requireKnown(options.tasks, () => plannedOrNull(session)?.map(({ id }) => id) ?? []);
     return emptyAnswer();
   }
   session.store.ensureTree();
-  return takingTurns(
-    `${session.store.layout.orchestrator}/.gc.lock`,
+  return session.store.gc.takeTurn(
     `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${isoTime(session.now())}`,
     (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
     () => execute(session, options, moves),
   );
-}
-
-function treeExists(session: Session): boolean {
-  return treeIdentity(session.store.layout) !== null;
 }
 
 function emptyAnswer(): GcData {
@@ -84,7 +77,7 @@ function emptyAnswer(): GcData {
 async function preview(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
   const { plan } = await planFor(session, options);
   const planned = plannedRows(plan);
-  if (options.out !== undefined) writePlan(session, options.out, plan);
+  if (options.out !== undefined) await writePlan(session, options.out, plan);
   return {
     ...emptyAnswer(),
     planned: planned.map(shownItem),
@@ -97,7 +90,7 @@ async function preview(session: Session, options: GcVerbOptions, moves: LegacyMo
 async function execute(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
   // What is refused is refused before anything has changed.
   const { plan, tracker } = await planFor(session, options);
-  const moved = moveLegacy(session.store.layout, moves);
+  const moved = await session.store.gc.moveLegacy(moves);
   const result = await applyGc(session, plan, portsOf(session, tracker));
   // A claim that the tracker has taken again is put right, although nothing was done here.
   const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
@@ -161,7 +154,7 @@ function soon(): Promise<void> {
 }
 
 async function savedPlan(session: Session, { plan: file = '', tasks }: GcVerbOptions): Promise<GcPlan> {
-  const plan = readPlan(session, file);
+  const plan = await readPlan(session, file);
   await requireKnown(tasks, async () => [
     ...plan.rows.map(({ task_id }) => task_id),
     ...(await session.store.list()),
@@ -223,22 +216,22 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
   };
 }
 
-function writePlan(session: Session, file: string, { rows }: GcPlan): void {
-  const tree = treeIdentity(session.store.layout);
+async function writePlan(session: Session, file: string, { rows }: GcPlan): Promise<void> {
+  const tree = await session.store.gc.identity();
   if (tree === null) throw new ForgeError('INVALID_ARGS', `--out ${file}: there is no tree to make a plan of`);
   const saved: SavedPlan = { version: 1, made_at: isoTime(session.now()), tree, rows: [...rows] };
   writeUserFile(file, '--out', `${JSON.stringify(saved, null, 2)}\n`);
 }
 
 /** Throws STALE_PLAN when the plan belongs to another tree, INVALID_ARGS when it is none. */
-function readPlan(session: Session, file: string): GcPlan {
+async function readPlan(session: Session, file: string): Promise<GcPlan> {
   const saved = parseSavedPlan(parseJson(readUserFile(file, '--plan', PLAN_MAX_BYTES)));
   if (saved === null) {
     throw new ForgeError('INVALID_ARGS', `--plan ${file}: it is no plan that gc has written`, {
       hint: 'Make one with `forge orchestrate gc --dry-run --out plan.json`.',
     });
   }
-  const tree = treeIdentity(session.store.layout);
+  const tree = await session.store.gc.identity();
   if (tree?.path !== saved.tree.path || tree.inode !== saved.tree.inode) {
     throw new ForgeError('STALE_PLAN', `${file} was made for another tree, ${saved.tree.path}`);
   }

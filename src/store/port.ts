@@ -1,9 +1,10 @@
 /** What everything else knows of the state tree, and what another backend would implement. */
 
 import type { GcAttempt, GcLeaseFile } from '../domain/gc/gc-plan.ts';
+import type { TreeIdentity } from '../domain/gc/saved-plan.ts';
 import type { Answer, Question } from '../domain/question/records.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
-import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
+import type { AttemptManifest, Lease, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
 import type { RecordExcerpt as TaskSummary } from '../domain/task/summary.ts';
 import type { Verified } from '../domain/verify/verification.ts';
 import { requireUuid } from '../lib/ids.ts';
@@ -25,11 +26,6 @@ export interface TaskRead<R extends TaskSummary = TaskRecord> {
 }
 
 export type TaskSummaryRead = TaskRead<TaskSummary>;
-
-/** A task with the names in its folder, for gc, which looks for more than the record. */
-export interface FolderRead extends TaskRead {
-  names: readonly string[];
-}
 
 export type TaskCommit =
   | {
@@ -155,6 +151,39 @@ export interface Snapshot {
   };
 }
 
+/** A document of the first version's layout, as paths from the project. */
+export interface LegacyMove {
+  from: string;
+  to: string;
+}
+
+/** What gc does beyond commits: to leases and documents that no record refers to. All of it throws IO_ERROR. */
+export interface GcStore {
+  /** The task's own lease and its strays, as in `GcArtifacts`; none where there are no strays. */
+  leaseFiles(taskId: string): Promise<GcLeaseFile[]>;
+  /** The lease of that name; null when there is none. Throws IO_ERROR also when it can't be read, INVALID_ARGS for a name that no lease has. */
+  readLease(taskId: string, name: string): Promise<Lease | null>;
+  /** Removes a lease while `holds` accepts it; `op` names this try. False when it is another one, which then stays. */
+  removeLease(taskId: string, name: string, op: string, holds: (lease: Lease) => boolean): Promise<boolean>;
+  /** Moves a question or an answer out of the way, whole. False when it is gone or not the one with that `digest`. Can be repeated after a kill. */
+  archive(
+    taskId: string,
+    kind: 'questions' | 'answers',
+    document: { attempt_id: string; question_id: string; digest: string },
+  ): Promise<boolean>;
+  /** What is left of the first version's layout, and where it would be moved. `stamp` names this time. */
+  legacyMoves(stamp: string): Promise<LegacyMove[]>;
+  /** Returns those that this call has moved. Can be repeated after a kill. */
+  moveLegacy(moves: readonly LegacyMove[]): Promise<LegacyMove[]>;
+  /** Which tree this is: a copy of it is another. Null when there is none yet. */
+  identity(): Promise<TreeIdentity | null>;
+  /**
+   * Runs `work` while no other gc is at work, or after a few seconds beside it: then `onBusy` is told what the other said of
+   * itself. `me` is what this one says.
+   */
+  takeTurn<T>(me: string, onBusy: (holder: string) => void, work: () => Promise<T>): Promise<T>;
+}
+
 export type EndedRun = RunManifest & { ended_at: string };
 
 export interface TaskStore {
@@ -164,7 +193,7 @@ export interface TaskStore {
   /** Ids of the tasks that have a record or a folder, in code point order. */
   list(): Promise<string[]>;
   /** A task as it stands. `thorough` is for deciding a change; without it edits may be noticed a moment later. */
-  read(taskId: string, options?: { thorough?: boolean }): Promise<FolderRead>;
+  read(taskId: string, options?: { thorough?: boolean }): Promise<TaskRead>;
   /** A token that differs from an earlier one whenever the task may have changed since; cheaper than reading. */
   stamp(taskId: string): Promise<string>;
   /** Commits on `expected` (`TaskRead.version`); `op` names this try. Throws IO_ERROR only when nothing has changed. */
@@ -197,6 +226,7 @@ export interface TaskStore {
   /** Sets `ended_at`, once; a repeat keeps the first. Returns the manifest; null when there is no such run. */
   endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null>;
   listRuns(): Promise<RunManifest[]>;
+  readonly gc: GcStore;
   /** Announces a snapshot: a backend may begin with what it can do while the caller does something else. */
   beginSnapshot(): void;
   snapshot(): Promise<Snapshot>;

@@ -34,3 +34,8 @@ export const GC_ROW_IDS: readonly GcRowId[] = GC_RULES.map(({ row }) => row).sor
 
 /** Rows that need neither git nor a tracker. */
 export const CHEAP_ROW_IDS: readonly GcRowId[] = GC_RULES.flatMap(({ row, cheap }) => (cheap ? [row] : []));
+
+/** When an item is applied, as a number to sort by. */
+export function turnOf(row: GcRowId): number {
+  return GC_RULES.findIndex((rule) => rule.row === row);
+}

@@ -226,3 +226,9 @@ export function canonicalLease({ adopted, lease_files }: Pick<GcTask, 'adopted' 
   );
   return readable[0] ?? null;
 }
+
+/** In a tree written by hand, the stray that is the lease; null where the task's own is, or none. */
+export function strayThatCounts(task: Pick<GcTask, 'adopted' | 'lease_files'>): string | null {
+  const path = task.adopted ? OWN_LEASE : (canonicalLease(task)?.path ?? OWN_LEASE);
+  return path === OWN_LEASE ? null : path;
+}

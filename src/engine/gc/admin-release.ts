@@ -1,18 +1,17 @@
-/** Releases a lease that is one too many, by what it was seen to be: whoever has touched it since keeps it. */
+/** Releases a stray or needless lease if it still is the one that was seen. One that was renewed meanwhile stays. */
 
+import { OWN_LEASE } from '../../domain/gc/gc-plan.ts';
 import { adoptLease, releaseLease } from '../../domain/gc/record-changes.ts';
-import { canonicalLease } from '../../domain/gc/task-rules.ts';
+import { strayThatCounts } from '../../domain/gc/task-rules.ts';
 import type { Lease, TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
-import { repeated } from '../../domain/task/transition.ts';
 import { changeTask } from '../../store/change.ts';
-import { leaseIn, removeLeaseFile, seenLeaseFiles } from '../../store/file/gc-files.ts';
-import type { FolderRead, TaskRead } from '../../store/port.ts';
+import type { TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
 export interface AdminRelease {
   taskId: string;
-  /** Name of the file within the task's folder. */
+  /** `lease.json` for the task's own lease, else the name of a stray. */
   expectedPath: string;
   expectedClaimId: string;
   expectedGeneration: number;
@@ -25,122 +24,116 @@ export interface AdminRelease {
   reason: string;
 }
 
-export type AdminReleaseResult =
-  | { kind: 'released' }
-  | { kind: 'skipped'; code: 'LEASE_NOT_FOUND' | 'LEASE_IDENTITY_MISMATCH' | 'LEASE_STATE_NOT_TERMINAL' };
+type Refusal = 'LEASE_NOT_FOUND' | 'LEASE_IDENTITY_MISMATCH' | 'LEASE_STATE_NOT_TERMINAL';
 
-type Refusal = Extract<AdminReleaseResult, { kind: 'skipped' }>;
+export type AdminReleaseResult = { kind: 'released' } | { kind: 'skipped'; code: Refusal };
 
-/** Thrown inside a change that is not to be made. */
-class Refused extends Error {
-  readonly code: Refusal['code'];
+/** Thrown inside a change that is not to be made, since what it was planned on has changed. */
+export class Skipped extends Error {
+  readonly code: Refusal | 'STATE_VERSION_CONFLICT' | 'reclaimed';
+  /** Says more than the code, where there is more to say. */
+  readonly why: string | undefined;
 
-  constructor(code: Refusal['code']) {
-    super(code);
+  constructor(code: Skipped['code'], why?: string) {
+    super(why ?? code);
     this.code = code;
+    this.why = why;
   }
 }
 
 /**
- * Releases the lease that `expectedPath` holds, if it still is the one that was seen. The lease of the task itself is taken
- * off by a commit, a stray file is removed. Throws IO_ERROR, SCHEMA_INVALID.
+ * Releases the lease that `expectedPath` names, if it still is the one that was seen. The task's own lease is taken off by a
+ * commit, a stray is removed. Throws IO_ERROR, SCHEMA_INVALID.
  */
 export async function adminReleaseLeaseByIdentity(env: Env, request: AdminRelease): Promise<AdminReleaseResult> {
-  const { taskId, expectedPath: path, requireTerminalState } = request;
-  const read = await env.store.read(taskId, { thorough: true });
-  const adopted = read.origin === 'record';
-  const isOwn = path === 'lease.json';
-  const elsewhere = leaseElsewhere(env, read);
   try {
-    if (requireTerminalState) {
-      if (!isOwn && !adopted) await adoptOver(env, request);
-      await releaseOwn(env, request);
-    } else if (isOwn && elsewhere !== null) {
-      await adopt(env, taskId, elsewhere, (record) => refuseOther(record.lease, request));
-    } else if (isOwn) await releaseOwn(env, request);
-    else {
-      // Of one file alone nobody would see that it is a lease.
-      if (elsewhere !== null && !read.names.includes('lease.json')) await adopt(env, taskId, elsewhere, refuseLeased);
-      removeStray(env, request);
-    }
+    await release(env, request);
     return { kind: 'released' };
   } catch (error) {
-    if (error instanceof Refused) return { kind: 'skipped', code: error.code };
+    if (error instanceof Skipped) return { kind: 'skipped', code: error.code as Refusal };
     throw error;
+  }
+}
+
+async function release(env: Env, request: AdminRelease): Promise<void> {
+  const { taskId, expectedPath: name, requireTerminalState } = request;
+  const read = await env.store.read(taskId, { thorough: true });
+  const counting = await countingStray(env, read);
+  const isOwn = name === OWN_LEASE;
+  if (requireTerminalState) {
+    if (!isOwn && read.origin !== 'record') {
+      await adoptStray(env, taskId, name, (record, lease) => {
+        refuseOther(lease, request);
+        if (!isTerminal(record.state.state)) throw new Skipped('LEASE_STATE_NOT_TERMINAL');
+        refuseLeased(record);
+      });
+    }
+    await releaseOwn(env, request);
+  } else if (isOwn) {
+    // The one that counts takes the place of the task's own.
+    if (counting === null) await releaseOwn(env, request);
+    else await adoptStray(env, taskId, counting, (record) => refuseOther(record.lease, request));
+  } else {
+    // A single file that is left under another name would not be found again.
+    if (counting !== null && read.problem === null && !read.record?.lease) {
+      await adoptStray(env, taskId, counting, refuseLeased);
+    }
+    await removeStray(env, request);
   }
 }
 
 async function releaseOwn(env: Env, request: AdminRelease): Promise<void> {
   await changeTask(env, request.taskId, (record) => {
     refuseOther(record.lease, request);
-    // Whoever works on it would go on without one.
-    if (!isTerminal(record.state.state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
+    // Its owner would go on without one.
+    if (!isTerminal(record.state.state)) throw new Skipped('LEASE_STATE_NOT_TERMINAL');
     return releaseLease(record, { reason: request.reason, nowMs: env.now() });
   });
 }
 
-/** The file that has the lease that counts, in a tree written by hand where it is not `lease.json`; else null. */
-export function leaseElsewhere({ store }: Pick<Env, 'store'>, { task_id, origin, names }: FolderRead): string | null {
+async function removeStray(env: Env, request: AdminRelease): Promise<void> {
+  const { taskId, expectedPath: name } = request;
+  refuseOther(await env.store.gc.readLease(taskId, name), request);
+  const isRemoved = await env.store.gc.removeLease(taskId, name, env.newOp(), (lease) => isExpected(lease, request));
+  if (!isRemoved) throw new Skipped('LEASE_IDENTITY_MISMATCH');
+}
+
+/** The stray that is the lease of a task, in a tree written by hand; null where its own is, or none. */
+export async function countingStray(env: Env, { task_id, origin }: TaskRead): Promise<string | null> {
   if (origin === 'record') return null;
-  const canonical = canonicalLease({ adopted: false, lease_files: seenLeaseFiles(store.layout, task_id, names) });
-  return canonical === null || canonical.path === 'lease.json' ? null : canonical.path;
+  return strayThatCounts({ adopted: false, lease_files: await env.store.gc.leaseFiles(task_id) });
 }
 
 /**
- * The lease of such a file becomes the task's own, and the only one; so its generation outlives it. `check` refuses by
- * throwing. Returns the task as it is then. Changes nothing where there is no such lease any more.
+ * Makes a stray the task's own lease, and the only one, so that its generation outlives it. `check` refuses by throwing.
+ * Returns the task as it is then. Throws Skipped when there is no such lease any more, or the task is adopted by now.
  */
-export async function adoptLeaseIn(
+export async function adoptStray(
   env: Env,
   taskId: string,
-  path: string,
-  check: (record: TaskRecord, read: TaskRead) => void,
+  name: string,
+  check: (record: TaskRecord, lease: Lease, read: TaskRead) => void,
 ): Promise<Pick<TaskRead, 'version' | 'record'>> {
-  const lease = leaseIn(env.store.layout, taskId, path);
+  const { gc } = env.store;
+  const lease = await gc.readLease(taskId, name);
+  if (lease === null) throw new Skipped('LEASE_NOT_FOUND');
   const changed = await changeTask(env, taskId, (record, read) => {
-    check(record, read);
-    return lease === null ? repeated(null) : adoptLease(record, lease, env.now());
+    check(record, lease, read);
+    if (read.origin === 'record') throw new Skipped('LEASE_IDENTITY_MISMATCH');
+    return adoptLease(record, lease, env.now());
   });
-  // Where it stays after all it is one too many, which the next gc sees.
-  if (lease !== null)
-    removeLeaseFile(env.store.layout, taskId, path, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
+  // Should it stay after all, it is a stray of an adopted task, which the next gc removes.
+  await gc.removeLease(taskId, name, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);
   return changed;
 }
 
-async function adopt(env: Env, taskId: string, path: string, check: (record: TaskRecord) => void): Promise<void> {
-  if (leaseIn(env.store.layout, taskId, path) === null) throw new Refused('LEASE_NOT_FOUND');
-  await adoptLeaseIn(env, taskId, path, (record, { origin }) => {
-    // Another gc was faster.
-    if (origin === 'record') throw new Refused('LEASE_IDENTITY_MISMATCH');
-    check(record);
-  });
-}
-
-/** The same for a task that is over, whose lease is then to be released. */
-async function adoptOver(env: Env, request: AdminRelease): Promise<void> {
-  const { taskId, expectedPath: path } = request;
-  refuseOther(leaseIn(env.store.layout, taskId, path), request);
-  await adopt(env, taskId, path, (record) => {
-    if (!isTerminal(record.state.state)) throw new Refused('LEASE_STATE_NOT_TERMINAL');
-    refuseLeased(record);
-  });
-}
-
 function refuseLeased({ lease }: TaskRecord): void {
-  if (lease !== null) throw new Refused('LEASE_IDENTITY_MISMATCH');
-}
-
-function removeStray(env: Env, request: AdminRelease): void {
-  const { taskId, expectedPath: path } = request;
-  const lease = leaseIn(env.store.layout, taskId, path);
-  refuseOther(lease, request);
-  const removed = removeLeaseFile(env.store.layout, taskId, path, env.newOp(), (found) => isExpected(found, request));
-  if (!removed) throw new Refused('LEASE_IDENTITY_MISMATCH');
+  if (lease !== null) throw new Skipped('LEASE_IDENTITY_MISMATCH');
 }
 
 function refuseOther(lease: Lease | null, request: AdminRelease): void {
-  if (lease === null) throw new Refused('LEASE_NOT_FOUND');
-  if (!isExpected(lease, request)) throw new Refused('LEASE_IDENTITY_MISMATCH');
+  if (lease === null) throw new Skipped('LEASE_NOT_FOUND');
+  if (!isExpected(lease, request)) throw new Skipped('LEASE_IDENTITY_MISMATCH');
 }
 
 function isExpected(lease: Lease, request: AdminRelease): boolean {

@@ -1,12 +1,14 @@
 /**
- * Applies a gc plan, an item at a time, in its order. Each item is committed on the version that it was planned on, or on the
- * one that an earlier item of this very plan has left; whatever anybody else did to the task in between wins, and the rest of
- * the task is skipped. Killed anywhere, it may be run again.
+ * Applies a gc plan, an item at a time. Each item is committed on the version that it was planned on, or on the one that an
+ * earlier item of this plan has left; a change by another process wins, and the rest of the task is skipped. Killed
+ * anywhere, it can be run again.
  */
 
 import type { LeasePayload, TaskIdentity } from '../../domain/gc/gc-plan.ts';
+import { OWN_LEASE } from '../../domain/gc/gc-plan.ts';
 import { assertNeverGcRow, type GcAction, type GcPlan, type GcPlanRow, plannedRows } from '../../domain/gc/plan-gc.ts';
 import { markAbandoned, markTerminal, markUnclaimed, recoverTask } from '../../domain/gc/record-changes.ts';
+import { turnOf } from '../../domain/gc/rules.ts';
 import type { Decision } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { repeated } from '../../domain/task/transition.ts';
@@ -15,33 +17,28 @@ import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
-import { archiveFile } from '../../store/file/gc-files.ts';
-import type { FolderRead, TaskRead } from '../../store/port.ts';
+import type { TaskRead } from '../../store/port.ts';
 import { ISSUE_STATES, type IssueState, type Tracker } from '../../trackers/port.ts';
 import { type Env, observerOf } from '../env.ts';
-import { adminReleaseLeaseByIdentity, adoptLeaseIn, leaseElsewhere } from './admin-release.ts';
+import { adminReleaseLeaseByIdentity, adoptStray, countingStray, Skipped } from './admin-release.ts';
 import { identityOf } from './snapshot.ts';
 
-/** Why an item was not applied: what it was planned on is not so any more. */
-export type SkipCode =
-  | 'LEASE_IDENTITY_MISMATCH'
-  | 'LEASE_STATE_NOT_TERMINAL'
-  | 'LEASE_NOT_FOUND'
-  | 'STATE_VERSION_CONFLICT'
-  /** The tracker took the claim again, so there was nothing to give up. */
-  | 'reclaimed';
+type RowOf<A extends GcAction> = Extract<GcPlanRow, { action: A }>;
 
 /** What is done beyond the tree. */
 export interface GcPorts {
   /** Null: the settings have none. */
   tracker: Tracker | null;
-  pruneBranch(payload: Extract<GcPlanRow, { action: 'prune_branch' }>['payload']): Promise<Removal>;
-  removeWorktree(payload: Extract<GcPlanRow, { action: 'remove_worktree' }>['payload']): Promise<Removal>;
-  /** Has the verdict of an attempt checked and its twin written. False when it was not, since somebody took the task. */
+  pruneBranch(payload: RowOf<'prune_branch'>['payload']): Promise<Removal>;
+  removeWorktree(payload: RowOf<'remove_worktree'>['payload']): Promise<Removal>;
+  /** Has the verdict of an attempt checked and its twin written. False when the task was taken meanwhile. */
   reverify(taskId: string, attemptId: string): Promise<boolean>;
 }
 
 export type GcItem = Omit<GcPlanRow, 'identity'>;
+
+/** Why an item was not applied. `reclaimed`: the tracker took the claim again, so there was nothing to give up. */
+export type SkipCode = Skipped['code'];
 
 export interface GcResult {
   applied: GcItem[];
@@ -50,11 +47,15 @@ export interface GcResult {
   failed: (GcItem & { code: ErrorCode; message: string })[];
 }
 
-type Outcome =
-  | { kind: 'applied'; identity?: TaskIdentity; more?: object }
-  | { kind: 'skipped'; code: SkipCode; why?: string };
+/** What an item has led to. */
+interface Applied {
+  /** The record that it has left, where it may have changed. */
+  identity?: TaskIdentity;
+  /** Added to the payload that is shown. */
+  more?: object;
+}
 
-/** What is decided on the record of a task, and on its lease. */
+/** Actions that decide on the record of a task and its lease. */
 const ON_RECORDS: readonly GcAction[] = [
   'mark_terminal',
   'mark_abandoned',
@@ -67,19 +68,13 @@ const ON_RECORDS: readonly GcAction[] = [
 
 const NOT_CANCELLED = ISSUE_STATES.filter((state) => state !== 'cancelled');
 
-/** Thrown inside a change when the record is not the one that was planned on. */
-class MovedOn extends Error {}
+const movedOn = (why?: string) => new Skipped('STATE_VERSION_CONFLICT', why);
 
-/** Applies what is planned, in order. */
+/** Applies what is planned, in the order of the rules. */
 export async function applyGc(env: Env, plan: GcPlan, ports: GcPorts): Promise<GcResult> {
   const applier = new Applier(env, ports);
-  for (const row of plannedRows(plan).sort((a, b) => turnOf(a) - turnOf(b))) await applier.apply(row);
+  for (const row of plannedRows(plan).sort((a, b) => turnOf(a.row) - turnOf(b.row))) await applier.apply(row);
   return applier.result;
-}
-
-/** In order of row, but that git gives up no branch that is still checked out: a worktree goes before its branch. */
-function turnOf({ row, action }: GcPlanRow): number {
-  return action === 'prune_branch' ? 10.5 : row;
 }
 
 /** An item as people and scripts see it. */
@@ -91,9 +86,9 @@ class Applier {
   readonly result: GcResult = { applied: [], skipped: [], failed: [] };
   readonly #env: Env;
   readonly #ports: GcPorts;
-  /** What own items have left of a task; null once somebody else has changed it. */
+  /** What own items have left of a task; null once another process has changed it. */
   readonly #left = new Map<string, TaskIdentity | null>();
-  /** Tasks of which an own item has put the lease that counts in the place of `lease.json`. */
+  /** Tasks whose own lease was replaced by the stray that counts. */
   readonly #adopted = new Set<string>();
 
   constructor(env: Env, ports: GcPorts) {
@@ -104,33 +99,23 @@ class Applier {
   async apply(row: GcPlanRow): Promise<void> {
     const item = shownItem(row);
     try {
-      const outcome = await this.#outcomeOf(row);
-      if (outcome.kind === 'skipped') {
-        if (outcome.code === 'STATE_VERSION_CONFLICT') this.#left.set(row.task_id, null);
-        const { code, why } = outcome;
-        this.result.skipped.push({ ...item, code, ...(why === undefined ? {} : { why }) });
-        return;
-      }
-      if (outcome.identity !== undefined) this.#left.set(row.task_id, outcome.identity);
-      this.result.applied.push({ ...item, payload: { ...item.payload, ...outcome.more } } as GcItem);
+      if (ON_RECORDS.includes(row.action)) await this.#adoptStray(row);
+      const { identity, more } = await this.#do(row);
+      if (identity !== undefined) this.#left.set(row.task_id, identity);
+      this.result.applied.push({ ...item, payload: { ...item.payload, ...more } } as GcItem);
       await this.#note(row);
     } catch (error) {
-      if (!(error instanceof ForgeError)) throw error;
-      this.result.failed.push({ ...item, code: error.code, message: error.message });
+      if (error instanceof Skipped) {
+        const { code, why } = error;
+        if (code === 'STATE_VERSION_CONFLICT') this.#left.set(row.task_id, null);
+        this.result.skipped.push({ ...item, code, ...(why === undefined ? {} : { why }) });
+      } else if (error instanceof ForgeError) {
+        this.result.failed.push({ ...item, code: error.code, message: error.message });
+      } else throw error;
     }
   }
 
-  async #outcomeOf(row: GcPlanRow): Promise<Outcome> {
-    try {
-      if (ON_RECORDS.includes(row.action)) await this.#adoptLease(row);
-      return await this.#do(row);
-    } catch (error) {
-      if (error instanceof MovedOn) return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT' };
-      throw error;
-    }
-  }
-
-  #do(row: GcPlanRow): Promise<Outcome> {
+  #do(row: GcPlanRow): Promise<Applied> {
     switch (row.action) {
       case 'mark_terminal':
         return this.#end(row);
@@ -165,106 +150,103 @@ class Applier {
     }
   }
 
-  /** Fails unless the task still is what the plan, or an own item since, has seen. */
+  /** Throws unless the task still is what the plan, or an own item since, has seen. */
   #refuseMoved(row: GcPlanRow, read: TaskRead): void {
     const left = this.#left.get(row.task_id);
     const expected = left === undefined ? row.identity : left;
-    if (expected === null) throw new MovedOn();
     const { version, digest } = identityOf(read);
-    if (version !== expected.version || digest !== expected.digest) throw new MovedOn();
+    if (version !== expected?.version || digest !== expected.digest) throw movedOn();
   }
 
-  async #change(
-    row: GcPlanRow,
-    decide: (record: TaskRecord) => Decision<unknown>,
-  ): Promise<Outcome & { result?: unknown; record: TaskRecord }> {
-    const { record, version, result } = await changeTask(this.#env, row.task_id, (current, read) => {
-      this.#refuseMoved(row, read);
-      return decide(current);
-    });
-    return { kind: 'applied', identity: identityOf({ version, record }), result, record };
-  }
-
-  /** Every change of a parked task settles what is due first: this one does nothing else. */
-  async #resume(row: GcPlanRow): Promise<Outcome> {
-    const outcome = await this.#change(row, () => repeated(null));
-    // Somebody else has settled it since it was read, so that there was nothing left to be seen as due.
-    if (outcome.record.state.state === 'blocked_on_question') throw new MovedOn();
-    return outcome;
-  }
-
-  /**
-   * In a tree written by hand another file may have the lease that counts. It becomes the task's own before anything else is
-   * done to the task, so that its generation outlives it and no file stays behind that nobody planned for.
-   */
-  async #adoptLease(row: GcPlanRow): Promise<void> {
-    const path = leaseElsewhere(this.#env, await this.#current(row));
-    if (path === null) return;
-    const adopted = await adoptLeaseIn(this.#env, row.task_id, path, (_, read) => this.#refuseMoved(row, read));
-    this.#left.set(row.task_id, identityOf(adopted));
-    this.#adopted.add(row.task_id);
+  #read(taskId: string): Promise<TaskRead> {
+    return this.#env.store.read(taskId, { thorough: true });
   }
 
   /** The task as it stands, which is what the plan has seen. */
-  async #current(row: GcPlanRow): Promise<FolderRead> {
-    const read = await this.#env.store.read(row.task_id, { thorough: true });
+  async #current(row: GcPlanRow): Promise<TaskRead> {
+    const read = await this.#read(row.task_id);
     refuseUnreadable(read);
     this.#refuseMoved(row, read);
     return read;
   }
 
-  async #end(row: Extract<GcPlanRow, { action: 'mark_terminal' }>): Promise<Outcome> {
+  async #change<R>(
+    row: GcPlanRow,
+    decide: (record: TaskRecord) => Decision<R>,
+  ): Promise<Applied & { result: R; record: TaskRecord }> {
+    const { record, version, result } = await changeTask(this.#env, row.task_id, (current, read) => {
+      this.#refuseMoved(row, read);
+      return decide(current);
+    });
+    return { identity: identityOf({ version, record }), result, record };
+  }
+
+  /** In a tree written by hand a stray may be the lease: it becomes the task's own before its record is changed. */
+  async #adoptStray(row: GcPlanRow): Promise<void> {
+    const name = await countingStray(this.#env, await this.#current(row));
+    if (name === null) return;
+    const refuseMoved = (_: TaskRecord, __: unknown, read: TaskRead) => this.#refuseMoved(row, read);
+    this.#left.set(row.task_id, identityOf(await adoptStray(this.#env, row.task_id, name, refuseMoved)));
+    this.#adopted.add(row.task_id);
+  }
+
+  /** Every change of a parked task settles what is due first: this one does nothing else. */
+  async #resume(row: GcPlanRow): Promise<Applied> {
+    const applied = await this.#change(row, () => repeated(null));
+    // The question was settled by another process since it was read, so that nothing was due any more.
+    if (applied.record.state.state === 'blocked_on_question') throw movedOn();
+    return applied;
+  }
+
+  async #end(row: RowOf<'mark_terminal'>): Promise<Applied> {
     const { state, issue_id } = row.payload;
     await this.#current(row);
-    const why = await this.#movedIssue(issue_id, [state === 'cancelled' ? 'cancelled' : 'done']);
-    if (why !== null) return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT', why };
+    await this.#refuseMovedIssue(issue_id, [state === 'cancelled' ? 'cancelled' : 'done']);
     return this.#change(row, (record) =>
       markTerminal(record, { state, reason: reasonOf(row), nowMs: this.#env.now() }),
     );
   }
 
-  /** Whoever has edited the issue since the look knows better. Returns why; null when it is one of `states` as planned. */
-  async #movedIssue(issueId: string, states: readonly IssueState[]): Promise<string | null> {
+  /** Throws unless the issue is in one of `states`, as planned: an edit since then wins. */
+  async #refuseMovedIssue(issueId: string, states: readonly IssueState[]): Promise<void> {
     const issues = (await this.#ports.tracker?.list()) ?? [];
     const state = issues.find(({ id }) => id === issueId)?.state;
-    if (state !== undefined && states.includes(state)) return null;
-    return `issue ${oneLine(issueId, 80)} is ${state === undefined ? 'not there any more' : `${state} by now`}`;
+    if (state !== undefined && states.includes(state)) return;
+    throw movedOn(`issue ${oneLine(issueId, 80)} is ${state === undefined ? 'not there any more' : `${state} by now`}`);
   }
 
-  async #abandon(row: Extract<GcPlanRow, { action: 'mark_abandoned' }>): Promise<Outcome> {
+  async #abandon(row: RowOf<'mark_abandoned'>): Promise<Applied> {
     const request = {
       observer: observerOf(this.#env),
       abandonLimit: this.#env.settings.agents.retry_attempts,
       reason: reasonOf(row),
     };
-    const outcome = await this.#change(row, (record) => markAbandoned(record, request));
-    return outcome.result === true ? outcome : { kind: 'skipped', code: 'LEASE_IDENTITY_MISMATCH' };
+    const applied = await this.#change(row, (record) => markAbandoned(record, request));
+    if (!applied.result) throw new Skipped('LEASE_IDENTITY_MISMATCH');
+    return applied;
   }
 
   /** The claim stands here; so the tracker is asked to take it once more before it is given up. */
-  async #unclaim(row: Extract<GcPlanRow, { action: 'mark_unclaimed' }>): Promise<Outcome> {
+  async #unclaim(row: RowOf<'mark_unclaimed'>): Promise<Applied> {
     const { tracker } = this.#ports;
-    const { issue_id, owner_run_id } = row.payload;
+    const { issue_id, owner_run_id, claim_id } = row.payload;
     const { record } = await this.#current(row);
-    if (record?.lease?.claim_id !== row.payload.claim_id) return { kind: 'skipped', code: 'LEASE_IDENTITY_MISMATCH' };
-    if (tracker === null) return { kind: 'skipped', code: 'LEASE_NOT_FOUND' };
-    if (await tracker.claim(issue_id, owner_run_id)) return this.#reclaimed(row, tracker);
+    if (record?.lease?.claim_id !== claim_id) throw new Skipped('LEASE_IDENTITY_MISMATCH');
+    if (tracker === null) throw new Skipped('LEASE_NOT_FOUND');
+    if (await tracker.claim(issue_id, owner_run_id)) {
+      const now = await this.#read(row.task_id);
+      if (now.record?.lease?.owner_run_id === owner_run_id) throw new Skipped('reclaimed');
+      // The task was given up while the tracker was asked: the claim there has no owner any more.
+      await tracker.release(issue_id, owner_run_id);
+      throw movedOn();
+    }
     return this.#change(row, (current) => markUnclaimed(current, { reason: reasonOf(row), nowMs: this.#env.now() }));
   }
 
-  /** The task may have been given up while the tracker was asked: then the claim there is nobody's any more. */
-  async #reclaimed(row: Extract<GcPlanRow, { action: 'mark_unclaimed' }>, tracker: Tracker): Promise<Outcome> {
-    const { issue_id, owner_run_id } = row.payload;
-    const { record } = await this.#env.store.read(row.task_id, { thorough: true });
-    if (record?.lease?.owner_run_id === owner_run_id) return { kind: 'skipped', code: 'reclaimed' };
-    await tracker.release(issue_id, owner_run_id);
-    throw new MovedOn();
-  }
-
   /** Here first, then in the tracker: should that fail, the next plan finds a task that is unclaimed here and not there. */
-  async #recover(row: Extract<GcPlanRow, { action: 'recover' }>): Promise<Outcome> {
+  async #recover(row: RowOf<'recover'>): Promise<Applied> {
     const { record, version } = await changeTask(this.#env, row.task_id, (current, read) => {
-      if (read.problem !== null) throw new MovedOn();
+      if (read.problem !== null) throw movedOn();
       if (read.record === null) return recoverTask(current, this.#env.now());
       this.#refuseMoved(row, read);
       return repeated(null);
@@ -272,42 +254,37 @@ class Applier {
     const identity = identityOf({ version, record });
     this.#left.set(row.task_id, identity);
     await this.#ports.tracker?.release(row.payload.issue_id, row.payload.run_id);
-    return { kind: 'applied', identity };
+    return { identity };
   }
 
-  async #closeIssue(row: Extract<GcPlanRow, { action: 'close_tracker_issue' }>): Promise<Outcome> {
+  async #closeIssue(row: RowOf<'close_tracker_issue'>): Promise<Applied> {
     const { issue_id } = row.payload;
     const { record } = await this.#current(row);
-    if (record?.state.state !== 'shipped') throw new MovedOn();
-    const why = await this.#movedIssue(issue_id, NOT_CANCELLED);
-    if (why !== null) return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT', why };
+    if (record?.state.state !== 'shipped') throw movedOn();
+    await this.#refuseMovedIssue(issue_id, NOT_CANCELLED);
     await this.#ports.tracker?.setState(issue_id, 'done');
-    return { kind: 'applied' };
+    return {};
   }
 
-  async #reverify(row: Extract<GcPlanRow, { action: 'reverify_verdict' }>): Promise<Outcome> {
+  async #reverify(row: RowOf<'reverify_verdict'>): Promise<Applied> {
     await this.#current(row);
-    if (!(await this.#ports.reverify(row.task_id, row.payload.attempt_id))) throw new MovedOn();
-    return { kind: 'applied', identity: identityOf(await this.#env.store.read(row.task_id, { thorough: true })) };
+    if (!(await this.#ports.reverify(row.task_id, row.payload.attempt_id))) throw movedOn();
+    return { identity: identityOf(await this.#read(row.task_id)) };
   }
 
-  async #git(work: Promise<Removal>): Promise<Outcome> {
-    const outcome = await work;
-    if (outcome.kind === 'skipped') return { kind: 'skipped', code: 'STATE_VERSION_CONFLICT', why: outcome.why };
-    return { kind: 'applied', more: { rescued: outcome.rescued } };
+  async #git(work: Promise<Removal>): Promise<Applied> {
+    const removal = await work;
+    if (removal.kind === 'skipped') throw movedOn(removal.why);
+    return { more: { rescued: removal.rescued } };
   }
 
-  async #archive(
-    row: Extract<GcPlanRow, { action: 'archive_question' | 'archive_answer' }>,
-    kind: 'questions' | 'answers',
-  ): Promise<Outcome> {
+  async #archive(row: RowOf<'archive_question' | 'archive_answer'>, kind: 'questions' | 'answers'): Promise<Applied> {
     await this.#current(row);
-    const { attempt_id, question_id, digest } = row.payload;
-    const done = archiveFile(this.#env.store.layout, row.task_id, { kind, attempt_id, question_id, digest });
-    return done === 'archived' ? { kind: 'applied' } : { kind: 'skipped', code: 'STATE_VERSION_CONFLICT' };
+    if (!(await this.#env.store.gc.archive(row.task_id, kind, row.payload))) throw movedOn();
+    return {};
   }
 
-  async #releaseLease(row: GcPlanRow & { payload: LeasePayload }): Promise<Outcome> {
+  async #releaseLease(row: GcPlanRow & { payload: LeasePayload }): Promise<Applied> {
     await this.#current(row);
     const { path, claim_id, generation, owner_run_id, expires_at } = row.payload;
     const done = await adminReleaseLeaseByIdentity(this.#env, {
@@ -320,22 +297,20 @@ class Applier {
       requireTerminalState: row.row === 14,
       reason: reasonOf(row),
     });
-    const replaced = row.row === 13 && path === 'lease.json' && this.#adopted.has(row.task_id);
-    if (done.kind === 'skipped' && !replaced) return done;
-    return { kind: 'applied', identity: identityOf(await this.#env.store.read(row.task_id, { thorough: true })) };
+    const isReplaced = row.row === 13 && path === OWN_LEASE && this.#adopted.has(row.task_id);
+    if (done.kind === 'skipped' && !isReplaced) throw new Skipped(done.code);
+    return { identity: identityOf(await this.#read(row.task_id)) };
   }
 
-  /** Told in the task's history and in the log; neither decides anything. */
+  /** Written to the task's history and to the log; neither decides anything. */
   async #note(row: GcPlanRow): Promise<void> {
     const { row: number, action, task_id, reason } = row;
     await this.#env.journal.write([{ type: 'gc', task_id, row: number, action, reason }]);
     try {
       const { origin } = await this.#env.store.read(task_id);
       if (origin === 'none') return;
-      await this.#env.eventLog.append(
-        { log: 'claim-history', taskId: task_id },
-        { ts: isoTime(this.#env.now()), ...historyOf(row) },
-      );
+      const ts = isoTime(this.#env.now());
+      await this.#env.eventLog.append({ log: 'claim-history', taskId: task_id }, { ts, ...historyOf(row) });
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;
       this.#env.warn(error.message);

@@ -2,45 +2,46 @@
 
 import { issuesOf } from '../../domain/gc/context.ts';
 import type { GcLease, GcSnapshot, GcTask, TaskIdentity, TrackerSnapshot } from '../../domain/gc/gc-plan.ts';
-import { canonicalLease } from '../../domain/gc/task-rules.ts';
+import { strayThatCounts } from '../../domain/gc/task-rules.ts';
 import { lacksQuestion, openQuestion } from '../../domain/question/questions.ts';
-import { leaseStanding } from '../../domain/task/leases.ts';
+import { type LeaseObserver, leaseStanding } from '../../domain/task/leases.ts';
 import type { Lease, RunManifest } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
-import type { RecordExcerpt } from '../../domain/task/summary.ts';
 import type { GitLook } from '../../git/gc-look.ts';
 import { isoTime } from '../../lib/time.ts';
-import { leaseIn } from '../../store/file/gc-files.ts';
 import type { GcArtifacts, Snapshot, TaskSummaryRead } from '../../store/port.ts';
 import { knowingQuestion } from '../../store/settle-question.ts';
 import { type Env, observerOf, runStanding } from '../env.ts';
 
-/** Where a plan is looked at from beside the tree. */
+/** What a snapshot is made from. */
 export interface GcSources {
   plan: GcSnapshot['plan'];
   tasks: Iterable<TaskSummaryRead>;
   runs: readonly RunManifest[];
-  /** Knows what lies beside their records. */
   seen: Pick<Snapshot['seen'], 'artifacts'>;
-  /** Without it nobody asks the tracker, and its rows find nothing. */
+  /** Default: none; the rows that need it find nothing. */
   tracker?: TrackerSnapshot;
   git?: GitLook;
 }
 
 /** The snapshot that gc plans on. Throws IO_ERROR when a folder can't be listed. */
 export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSnapshot> {
-  const { plan, tasks: reads, runs, seen: all, git, tracker = { kind: 'none' } } = sources;
+  const { plan, runs, seen, git, tracker = { kind: 'none' } } = sources;
   const done = doneTasks(tracker, plan);
+  const observer = observerOf(env);
   const tasks: GcTask[] = [];
-  for (const found of reads) {
-    const { record } = found;
-    // Of a tree written by hand only its files say what a parked task waits for.
+  for (const found of sources.tasks) {
+    const { task_id, record } = found;
+    const artifacts = seen.artifacts(task_id);
+    // In a tree written by hand only the question's file says what a parked task waits for, and a stray may be the lease.
     const isUnclear = record !== null && lacksQuestion(record);
     const read = isUnclear ? { ...found, record: await knowingQuestion(env.store, record) } : found;
-    const seen = seenTask(env, read, all.artifacts(read.task_id));
-    // Proof is only asked for where the tracker says that a task is done: looking for it is slow.
-    const asked = git !== undefined && done.has(read.task_id) && seen.state !== null && !isTerminal(seen.state);
-    tasks.push(asked ? { ...seen, merged_sha: await mergedSha(env, git, read) } : seen);
+    const stray = record && strayThatCounts({ adopted: read.origin === 'record', ...artifacts });
+    const lease = stray === null ? (record?.lease ?? null) : await env.store.gc.readLease(task_id, stray);
+    const task = gcTask(read, lease && gcLease(lease, observer), artifacts);
+    // Proof is only looked for where the tracker says that a task is done: it is slow.
+    const isAsked = done.has(task_id) && task.state !== null && !isTerminal(task.state);
+    tasks.push(isAsked && git !== undefined ? { ...task, merged_sha: await mergedSha(env, git, read) } : task);
   }
   return {
     now: isoTime(env.now()),
@@ -71,19 +72,17 @@ export function identityOf({ version, record }: Pick<TaskSummaryRead, 'version' 
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
 }
 
-function seenTask(env: Env, read: TaskSummaryRead, { lease_files, attempts }: GcArtifacts): GcTask {
-  const { task_id, problem, record } = read;
-  const adopted = read.origin === 'record';
-  const state = read.origin === 'none' ? null : (record?.state ?? null);
+function gcTask(read: TaskSummaryRead, lease: GcLease | null, artifacts: GcArtifacts): GcTask {
+  const { task_id, problem, record, origin } = read;
+  const state = origin === 'none' ? null : (record?.state ?? null);
   const waits = record && openQuestion(record);
-  const lease = record && leaseOf(env, read, record, { adopted, lease_files });
   return {
     task_id,
     identity: identityOf(read),
-    adopted,
+    adopted: origin === 'record',
     problem: record === null ? problem : null,
     state: state?.state ?? null,
-    lease: lease && seenLease(env, lease),
+    lease,
     current_attempt_id: state?.current_attempt_id ?? null,
     completed_attempt_id: record?.memo.completion?.attempt_id ?? null,
     abandons: record?.memo.abandons ?? 0,
@@ -93,26 +92,14 @@ function seenTask(env: Env, read: TaskSummaryRead, { lease_files, attempts }: Gc
       expires_at: waits.expires_at,
       default_option_id: waits.default_option_id,
     },
-    lease_files,
-    attempts,
+    lease_files: artifacts.lease_files,
+    attempts: artifacts.attempts,
     merged_sha: null,
   };
 }
 
-/** The record's, but in a tree written by hand that of the file that counts. */
-function leaseOf(
-  env: Env,
-  read: TaskSummaryRead,
-  record: RecordExcerpt,
-  files: Pick<GcTask, 'adopted' | 'lease_files'>,
-): Lease | null {
-  const canonical = files.adopted ? null : canonicalLease(files);
-  if (canonical === null || canonical.path === 'lease.json') return record.lease;
-  return leaseIn(env.store.layout, read.task_id, canonical.path);
-}
-
-function seenLease(env: Env, lease: Lease): GcLease {
-  const standing = leaseStanding(lease, observerOf(env));
+function gcLease(lease: Lease, observer: LeaseObserver): GcLease {
+  const standing = leaseStanding(lease, observer);
   const { claim_id, generation, owner_run_id, expires_at, attempt_id } = lease;
   const why = standing.kind === 'stale' ? standing.why : '';
   return { claim_id, generation, owner_run_id, expires_at, attempt_id, standing: standing.kind, why };

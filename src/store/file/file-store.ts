@@ -24,18 +24,18 @@ import { isTaskId, isUuid } from '../../lib/ids.ts';
 import {
   type AttemptFile,
   type EndedRun,
-  type FolderRead,
   type QuestionPlace,
   questionFile,
   type Snapshot,
   type TaskCommit,
   type TaskStore,
 } from '../port.ts';
+import { GcFileStore } from './gc-store.ts';
 import { asText, readValid } from './json-files.ts';
 import type { Layout } from './layout.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { SeenTree, TICK_MS } from './snapshot-cache.ts';
-import { commitTask, createFirst, createOnce, readTask, settleTask } from './task-files.ts';
+import { commitTask, createFirst, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
 import type { StateTree } from './tree.ts';
 
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
@@ -45,6 +45,7 @@ function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
 
 export class FileStore implements TaskStore {
   readonly layout: Layout;
+  readonly gc: GcFileStore;
   readonly #tree: StateTree;
   readonly #driver: Driver;
   readonly #cache: Cache;
@@ -58,6 +59,7 @@ export class FileStore implements TaskStore {
   constructor(tree: StateTree, driver: Driver = blocking, cache: Cache = NO_CACHE) {
     this.#tree = tree;
     this.layout = tree.layout;
+    this.gc = new GcFileStore(tree.layout);
     this.#driver = driver;
     this.#cache = cache;
   }

@@ -15,11 +15,11 @@ import fs from 'node:fs';
 import type { RunManifest } from '../../domain/task/records.ts';
 import { type PackedExcerpt, packExcerpt, unpackExcerpt } from '../../domain/task/summary.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
-import type { FolderRead, GcArtifacts, TaskSummaryRead } from '../port.ts';
-import { besideOf, LEASE_FILE } from './gc-files.ts';
+import type { GcArtifacts, TaskSummaryRead } from '../port.ts';
+import { artifactsOf, LEASE_FILE } from './gc-artifacts.ts';
 import type { Layout } from './layout.ts';
 import { type Stamp, StampCheck, stampOf } from './stat-fingerprints.ts';
-import { HISTORY } from './task-files.ts';
+import { type FolderRead, HISTORY } from './task-files.ts';
 
 /** More than any file system's granularity of times, milliseconds. */
 export const TICK_MS = 2000;
@@ -64,7 +64,7 @@ const NOTHING: GcArtifacts = { lease_files: [], attempts: [] };
 /** A task that was read anew; `beside` once somebody has asked for it. */
 interface Anew {
   read: FolderRead;
-  beside?: ReturnType<typeof besideOf>;
+  beside?: ReturnType<typeof artifactsOf>;
 }
 
 export class SeenTree {
@@ -134,8 +134,8 @@ export class SeenTree {
   artifacts(taskId: string): GcArtifacts {
     const anew = this.#anew.get(taskId);
     if (anew === undefined) return this.#besides.get(taskId) ?? NOTHING;
-    anew.beside ??= besideOf(this.#layout, anew.read);
-    return anew.beside.beside;
+    anew.beside ??= artifactsOf(this.#layout, anew.read);
+    return anew.beside.artifacts;
   }
 
   /** Keeps what was seen of those tasks that were looked at whole, where that is worth it. Never throws. */
@@ -185,7 +185,7 @@ export class SeenTree {
       if (stamp === null || !this.#isSettled(stamp)) return null;
       stamps.push(stamp);
     }
-    const { beside } = looked;
+    const { artifacts: beside } = looked;
     const isBare = beside.lease_files.length === 0 && beside.attempts.length === 0;
     const seen: Seen = [version, origin, packExcerpt(record)];
     if (!isBare) seen[3] = beside;
@@ -273,7 +273,7 @@ class Kept {
 }
 
 /** All that a look at a task depends on: its folder, and paths below it. */
-function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof besideOf>): string[] {
+function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof artifactsOf>): string[] {
   const edited = (name: string) =>
     name === 'state.json' || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
   return ['', ...names.filter(edited).map((name) => `/${name}`), ...places];

@@ -15,7 +15,7 @@ import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
 import { type Handle, quietly, type Step } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
-import type { FolderRead, TaskCommit } from '../port.ts';
+import type { TaskCommit, TaskRead } from '../port.ts';
 import {
   type CommitRequest,
   commit,
@@ -27,6 +27,11 @@ import {
   readText,
 } from './protocol.ts';
 import { findEdits, publish } from './views.ts';
+
+/** A task with the names in its folder. */
+export interface FolderRead extends TaskRead {
+  names: readonly string[];
+}
 
 /**
  * Reads the task whose folder is `dir`. `thorough` compares the views with the record even where their times look right;

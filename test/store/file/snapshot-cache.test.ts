@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Cache, NO_CACHE } from '../../../src/lib/fs/cache.ts';
 import { runSync } from '../../../src/lib/fs/drivers.ts';
-import { besideOf } from '../../../src/store/file/gc-files.ts';
+import { artifactsOf } from '../../../src/store/file/gc-artifacts.ts';
 import { SeenTree } from '../../../src/store/file/snapshot-cache.ts';
 import { readTask } from '../../../src/store/file/task-files.ts';
 import type { TaskSummaryRead } from '../../../src/store/port.ts';
@@ -47,7 +47,7 @@ function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
 const really = () =>
   tree.names(tree.layout.tasks).map((task) => {
     const read = runSync(readTask(tree.at(task), task, false));
-    return { read: excerpt(read), beside: besideOf(tree.layout, read).beside };
+    return { read: excerpt(read), beside: artifactsOf(tree.layout, read).artifacts };
   });
 
 /** What whoever looks at a whole tree may know of a task. */

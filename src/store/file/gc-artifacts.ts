@@ -1,4 +1,4 @@
-/** The files that gc looks at beside a task's record, and what it moves away. Ids are checked before they are paths. */
+/** The files that gc looks at beside a task's record. */
 
 import fs from 'node:fs';
 import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion } from '../../domain/gc/gc-plan.ts';
@@ -7,14 +7,14 @@ import { isAttemptOf } from '../../domain/task/attempts.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { type Lease, LeaseSchema, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
-import { ForgeError } from '../../lib/errors.ts';
-import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
-import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
+import { entriesIn, isRealEntry } from '../../lib/fs/folders.ts';
+import { errorCode } from '../../lib/fs/io-errors.ts';
 import { readCapped } from '../../lib/fs/read.ts';
-import { isTaskId, isUuid, requireUuid } from '../../lib/ids.ts';
+import { isTaskId, isUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
-import type { FolderRead, GcArtifacts } from '../port.ts';
+import type { GcArtifacts } from '../port.ts';
 import type { Layout } from './layout.ts';
+import type { FolderRead } from './task-files.ts';
 
 /** What most looks are answered with is that there is nothing. */
 const NO_EXCEPTION = { throwIfNoEntry: false } as const;
@@ -26,23 +26,23 @@ export const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
  * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in,
  * as paths below the task's folder. Throws IO_ERROR.
  */
-export function besideOf(
+export function artifactsOf(
   layout: Layout,
   { task_id, names, record }: FolderRead,
-): { beside: GcArtifacts; places: string[] } {
+): { artifacts: GcArtifacts; places: string[] } {
   const places: string[] = [];
-  const all = names.includes('attempts') ? seenAttempts(layout, task_id, record, places) : [];
+  const all = names.includes('attempts') ? attemptsOf(layout, task_id, record, places) : [];
   const attempts = all.filter(
     ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
   );
-  return { beside: { lease_files: seenLeaseFiles(layout, task_id, names), attempts }, places };
+  return { artifacts: { lease_files: leaseFilesOf(layout, task_id, names), attempts }, places };
 }
 
 /**
  * The attempts of a task with what they asked and handed in. The verdict of the record's current attempt matters, no other.
  * What they were found in goes to `places`.
  */
-export function seenAttempts(
+export function attemptsOf(
   layout: Layout,
   taskId: string,
   record: Parameters<typeof isAttemptOf>[0],
@@ -136,12 +136,12 @@ function verdictIn(file: string): GcAttempt['verdict'] {
  * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart,
  * no file but `lease.json`. What a kill has left aside is found so.
  */
-export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly string[]): GcLeaseFile[] {
+export function leaseFilesOf(layout: Layout, taskId: string, names: readonly string[]): GcLeaseFile[] {
   const found = names.filter((name) => LEASE_FILE.test(name));
   if (found.every((name) => name === 'lease.json')) return [];
   const dir = layout.task(taskId);
   return found.sort().flatMap((path): GcLeaseFile[] => {
-    // A folder is somebody's lock, and no lease.
+    // A folder is a lock, and no lease.
     if (fs.lstatSync(`${dir}/${path}`, NO_EXCEPTION)?.isDirectory() !== false) return [];
     const lease = readLease(`${dir}/${path}`);
     if (lease === null) return [];
@@ -151,16 +151,8 @@ export function seenLeaseFiles(layout: Layout, taskId: string, names: readonly s
   });
 }
 
-/** The lease in a task's file; null when there is none. Throws IO_ERROR when it can't be read as one. */
-export function leaseIn(layout: Layout, taskId: string, path: string): Lease | null {
-  const file = leasePath(layout, taskId, path);
-  const lease = readLease(file);
-  if (typeof lease === 'string') throw asIoError(new Error(lease), `reading ${file}`);
-  return lease;
-}
-
 /** Null: there is none. A string says why it can't be read. */
-function readLease(file: string): Lease | string | null {
+export function readLease(file: string): Lease | string | null {
   const text = textOf(file);
   if (text === undefined) return null;
   if (text === null) return 'it is no regular file of at most 64 KiB';
@@ -168,92 +160,8 @@ function readLease(file: string): Lease | string | null {
   return parsed.ok ? parsed.value : parsed.why;
 }
 
-function leasePath(layout: Layout, taskId: string, path: string): string {
-  if (LEASE_FILE.test(path)) return `${layout.task(taskId)}/${path}`;
-  throw new ForgeError('INVALID_ARGS', `${path} is no name of a lease file`);
-}
-
-/**
- * Removes a lease file while `holds` accepts what is in it. It is taken aside first, so that what is looked at is what is
- * removed. Its name aside is a lease file's too: after a kill the next gc finds it, and nobody sweeps it away unread.
- * False when it holds something else, which then stays. Throws IO_ERROR.
- */
-export function removeLeaseFile(
-  layout: Layout,
-  taskId: string,
-  path: string,
-  op: string,
-  holds: (lease: Lease) => boolean,
-): boolean {
-  const file = leasePath(layout, taskId, path);
-  const aside = `${layout.task(taskId)}/lease.json.${requireUuid(op, 'commit')}`;
-  try {
-    fs.renameSync(file, aside);
-    const lease = readLease(aside);
-    if (typeof lease === 'object' && lease !== null && holds(lease)) {
-      fs.unlinkSync(aside);
-      return true;
-    }
-    // Without overwriting what somebody has put there meanwhile.
-    fs.linkSync(aside, file);
-    fs.unlinkSync(aside);
-    return false;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
-    throw asIoError(error, `removing ${file}`);
-  }
-}
-
-export type ArchiveResult = 'archived' | 'gone' | 'changed';
-
-/**
- * Moves a question or an answer of an attempt to its folder `archived`, whole and under its own name, unless it is not what
- * was seen any more. May be repeated after a kill. Throws IO_ERROR.
- */
-export function archiveFile(
-  layout: Layout,
-  taskId: string,
-  file: { kind: 'questions' | 'answers'; attempt_id: string; question_id: string; digest: string },
-): ArchiveResult {
-  const attempt = layout.attempt(taskId, file.attempt_id);
-  const name = `${requireUuid(file.question_id, 'question')}.json`;
-  const from = `${attempt}/${file.kind}/${name}`;
-  const folder = `${attempt}/archived/${file.kind}`;
-  try {
-    refuseSymlink(`${attempt}/${file.kind}`);
-    const text = textOf(from);
-    if (typeof text !== 'string') return 'gone';
-    if (crc32(text) !== file.digest) return 'changed';
-    makeFolder(`${attempt}/archived`);
-    makeFolder(folder);
-    linkUnlessThere(from, `${folder}/${name}`, text);
-    syncDir(folder);
-    fs.unlinkSync(from);
-    return 'archived';
-  } catch (error) {
-    // Another gc was faster.
-    if (errorCode(error) === 'ENOENT') return 'gone';
-    throw asIoError(error, `archiving ${from}`);
-  }
-}
-
-/** Whoever was killed between the two names has left both; another file of that name is kept, and gets company. */
-function linkUnlessThere(from: string, to: string, text: string): void {
-  try {
-    fs.linkSync(from, to);
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error;
-    if (textOf(to) !== text)
-      linkUnlessThere(
-        from,
-        to.replace(/(\.\d+)?\.json$/, (_, n: string | undefined) => `.${Number(n?.slice(1) ?? 0) + 1}.json`),
-        text,
-      );
-  }
-}
-
 /** Undefined: there is none, or none any more, since another gc may be at work. Null: it can't be read. */
-function textOf(file: string): string | null | undefined {
+export function textOf(file: string): string | null | undefined {
   try {
     return readCapped(file, RECORD_MAX_BYTES);
   } catch (error) {

@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { seenAttempts } from '../../../src/store/file/gc-files.ts';
+import { attemptsOf } from '../../../src/store/file/gc-artifacts.ts';
 import { emptyFolder, id, refusal, Tree } from '../../support/store/tree.ts';
 
 const CURRENT = id(1);
@@ -15,7 +15,7 @@ beforeEach(() => {
 
 const at = (...names: string[]) => tree.at('build', 'attempts', ...names);
 const seen = (current: string | null = CURRENT) =>
-  seenAttempts(tree.layout, 'build', {
+  attemptsOf(tree.layout, 'build', {
     state: { current_attempt_id: current },
     lease: null,
     memo: { completion: null },
