@@ -1,8 +1,8 @@
-/** CRC-32, to tell a file that forge wrote from one that was cut short, rotted or edited. Not a defence against forgery. */
+/** CRC-32, to tell a file that forge wrote from one that was truncated, corrupted or edited. No defence against forgery. */
 
 const TABLE = table();
 
-/** Made at every start, so in few steps: the entry of `a ^ b` is that of `a` ^ that of `b`, and only powers of 2 are computed. */
+/** Built at every start, so in few steps: only powers of 2 are computed, since the entry of `a ^ b` is that of `a` ^ that of `b`. */
 function table(): Int32Array {
   const entries = new Int32Array(256);
   let power = 1;
@@ -15,11 +15,11 @@ function table(): Int32Array {
 
 /** CRC-32 (IEEE 802.3) of the UTF-8 form of `text`, as eight hex digits. */
 export function crc32(text: string): string {
-  // All bits set, as a signed number: with one that is not, every step of the loop would be made in floating point.
+  // All bits set, as a signed number: an unsigned one would make every step of the loop floating point.
   let crc = -1;
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
-    // Nearly every record is ASCII, where a character is its own UTF-8 form and need not be encoded first.
+    // Nearly every record is ASCII, which needs no UTF-8 encoding.
     if (unit > 0x7f) return hex(over(crc, new TextEncoder().encode(text.slice(at))));
     crc = (crc >>> 8) ^ (TABLE[(crc ^ unit) & 0xff] as number);
   }

@@ -1,8 +1,8 @@
-/** Ids: what a person may call a task or a phase, and the UUIDs that forge makes for everything else. */
+/** Ids: those that people give to tasks and phases, and the UUIDs that forge makes for everything else. */
 
 import { ForgeError } from './errors.ts';
 
-/** Task and phase ids. They become folder names, so nothing that could leave a folder is legal. */
+/** Task and phase ids. They become folder names, so nothing that leaves a folder is legal. */
 export const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -15,18 +15,18 @@ export function isUuid(id: string): boolean {
   return UUID_PATTERN.test(id);
 }
 
-/** Returns `id` when it is a legal task id. Throws INVALID_ID otherwise. */
+/** Returns `id` when it is a legal task id. Throws INVALID_ID. */
 export function requireTaskId(id: string): string {
   if (!isTaskId(id)) throw new ForgeError('INVALID_ID', `${JSON.stringify(id)} is not a task id`);
   return id;
 }
 
-/** Returns `id` when it can name an attempt: a UUID, or in a tree written by hand what a task could be called. Throws INVALID_ID. */
+/** Returns `id` when it can name an attempt: a UUID, or in a tree written by hand a legal task id. Throws INVALID_ID. */
 export function requireAttemptId(id: string): string {
   return isTaskId(id) ? id : requireUuid(id, 'attempt');
 }
 
-/** Returns `id` in lower case when it is a UUID. Throws INVALID_ID, naming `what` it was meant for, otherwise. */
+/** Returns `id` in lower case when it is a UUID. Throws INVALID_ID, which names the kind of id, `what`. */
 export function requireUuid(id: string, what: string): string {
   const lower = id.toLowerCase();
   if (!isUuid(lower)) throw new ForgeError('INVALID_ID', `${JSON.stringify(id)} is not a UUID (${what})`);

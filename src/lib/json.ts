@@ -1,9 +1,9 @@
-/** Reads JSON that anybody may have written. */
+/** Reads untrusted JSON. */
 
-/** How deep lists and objects may lie in each other; writing what is much deeper again would exhaust the stack. */
+/** Limit of nested lists and objects; writing much deeper values would exhaust the stack. */
 const MAX_DEPTH = 100;
 
-/** What `text` says, or undefined when it is no JSON, or nested more than 100 deep. */
+/** The value of `text`, or undefined when it is no JSON, or nested more than 100 deep. */
 export function parseJson(text: string): unknown {
   if (opensMoreThan(text, MAX_DEPTH) && isDeep(text)) return undefined;
   try {
@@ -13,7 +13,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Whether there are enough brackets for so many levels at all. Nearly no record has them, and counting is quickly done. */
+/** Whether there are enough brackets for so many levels. Nearly no record has them, and counting is fast. */
 function opensMoreThan(text: string, levels: number): boolean {
   let count = 0;
   for (const bracket of ['{', '[']) {

@@ -1,9 +1,9 @@
-/** Text of others inside our Markdown: made safe, cut to size, and fenced so that nothing in it can pass for ours. */
+/** Text of others inside forge's Markdown: made safe, cut to size, and fenced so that nothing in it passes for forge's own text. */
 
 import { oneLine, plainText } from './text.ts';
 
 const encoder = new TextEncoder();
-// A byte order mark is a character like any other here: `plainText` has dropped those that came with the text.
+// A byte order mark is an ordinary character here: `plainText` has removed those of the input.
 const decoder = () => new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Bytes of `text` in UTF-8. */
@@ -15,7 +15,7 @@ export function byteLength(text: string): number {
 export function cut(text: string, max: number, keep: 'head' | 'tail' = 'head'): string {
   const bytes = encoder.encode(text);
   if (bytes.length <= max) return text;
-  // Streaming leaves out a character that is cut off at the end; those cut off at the beginning are skipped.
+  // Streaming leaves out a character that is cut at the end; those cut at the beginning are skipped.
   if (keep === 'head') return decoder().decode(bytes.subarray(0, max), { stream: true });
   let from = bytes.length - max;
   while (((bytes[from] ?? 0) & 0b1100_0000) === 0b1000_0000) from++;
@@ -23,11 +23,11 @@ export function cut(text: string, max: number, keep: 'head' | 'tail' = 'head'): 
 }
 
 interface FenceOptions {
-  /** What stands behind the opening fence. Without backticks. */
+  /** Text after the opening fence. Without backticks. */
   info: string;
-  /** Most of the text that is kept, bytes; see `FENCE_BYTES`. */
+  /** Limit of the text, bytes; see `FENCE_BYTES`. */
   max: number;
-  /** Which part of a longer text is kept; default: its head. */
+  /** Which part of a longer text is kept. Default: its head. */
   keep?: 'head' | 'tail';
 }
 
@@ -50,7 +50,7 @@ export function fenced(text: string, { info, max, keep = 'head' }: FenceOptions)
     return `${fence}${info}\n${kept}\n${fence}${kept === plain ? '' : `\n\n${cutNote(keep)}`}`;
   };
   const whole = block(max);
-  // Backticks without end make fences without end. Of a third there is room for both.
+  // Long runs of backticks make long fences; a third of `max` leaves room for both.
   return byteLength(whole) <= max + FENCE_BYTES ? whole : block(Math.floor(max / 3));
 }
 
@@ -67,8 +67,8 @@ function longestRun(text: string): number {
 }
 
 /**
- * Markdown that may stand for itself, plain and cut to `max` bytes. What may leave a block open is fenced instead: it
- * would swallow what follows, and the fences there would no longer hold what they hold.
+ * Markdown that is not fenced, plain and cut to `max` bytes. What may leave a block open is fenced instead: it would swallow
+ * what follows, and later fences would no longer hold.
  */
 export function ownMarkdown(text: string, max: number): string {
   const plain = plainText(text).trim();
@@ -77,10 +77,10 @@ export function ownMarkdown(text: string, max: number): string {
   return kept === plain ? kept : `${kept}\n\n${cutNote('head')}`;
 }
 
-// Fences behind the mark of a list or quote, or indented like code; HTML, in which fences count for nothing.
+// Fences after a list or quote mark, or indented like code; HTML, in which fences do not count.
 const DOUBTFUL = /^(?:[\s>*+.)\d-]+(?:`{3}|~{3})| {0,3}<[A-Za-z/!?])/;
 
-/** Whether every code block surely ends: by its own fence, in the same list or outside of any. In doubt it is false. */
+/** Whether every code block certainly ends: by its own fence, in the same list or outside of any. False in doubt. */
 function leavesNothingOpen(markdown: string): boolean {
   let open: { marks: string; indent: number } | null = null;
   for (const line of markdown.split('\n')) {
@@ -90,7 +90,7 @@ function leavesNothingOpen(markdown: string): boolean {
       if (marks !== '' && !(marks.startsWith('`') && rest.includes('`'))) open = { marks, indent: spaces.length };
       else if (DOUBTFUL.test(line)) return false;
     } else if (marks.startsWith(open.marks) && rest.trim() === '' && indent >= open.indent) open = null;
-    // A list that holds the block may end here, and the block with it; or its fence may be indented like the list.
+    // A list around the block may end here, and the block with it; or its fence may be indented like the list.
     else if (open.indent > 0 && line.trim() !== '' && (indent < open.indent || DOUBTFUL.test(line))) return false;
   }
   return open === null;

@@ -1,6 +1,6 @@
 /**
- * Makes a value when it is first asked for, and gives the same one ever after. Schemas are made so: building all of them
- * would take longer than most verbs do, and a verb reads by few of them.
+ * Makes a value on first use and then returns the same one. Schemas are made this way: building all of them takes longer than
+ * most verbs, and a verb needs few of them.
  */
 export function once<T extends object>(make: () => T): () => T {
   let made: T | undefined;

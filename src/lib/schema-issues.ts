@@ -1,4 +1,4 @@
-/** Issues of a zod schema in words that a person understands, and the paths and values that they are about. */
+/** Issues of a zod schema in plain words, and the paths and values that they are about. */
 
 import type * as z from 'zod/mini';
 import { oneLine } from './text.ts';
@@ -31,10 +31,10 @@ export function inWords(value: unknown): string {
   return typeof value === 'object' ? 'a mapping' : String(value);
 }
 
-/** Passed to `safeParse` so that an empty message tells an issue without words of its own. */
+/** Passed to `safeParse` so that an empty message marks an issue without its own words. */
 export const WITHOUT_WORDS = { error: () => '' };
 
-/** The first of the issues that `value` was found to have, with its place in front; parsed with WITHOUT_WORDS. */
+/** The first issue of `value`, with its place in front; parsed with WITHOUT_WORDS. */
 export function issueText([issue]: readonly z.core.$ZodIssue[], value: unknown): string {
   if (issue === undefined) return 'invalid';
   const path = issue.path.filter((key) => typeof key !== 'symbol');

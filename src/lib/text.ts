@@ -1,8 +1,8 @@
-/** Text that came from somewhere else: made safe to show, cut to size, or matched against what was probably meant. */
+/** Text from elsewhere: made safe to show, cut to size, or compared with what was probably meant. */
 
 // C0 and C1 controls but tab and newline, then the characters that reorder or hide text (bidi, zero width, BOM, line separators).
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-// CSI, OSC and the other escape sequences, whole: dropping only the ESC would leave their parameters on the screen.
+// CSI, OSC and the other escape sequences, whole: removing only the ESC would leave their parameters on the screen.
 const ESCAPES =
   /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b]*(?:\u001b\\)?|[ -/]*[0-~])/g;
 
@@ -17,7 +17,7 @@ export function oneLine(text: string, max = 200): string {
   return flat.length <= max ? flat : `${flat.slice(0, max - 1)}…`;
 }
 
-/** `oneLine` of the last line that shows anything. A carriage return ends a line too: that is how progress is shown. */
+/** `oneLine` of the last line that shows anything. A carriage return ends a line too, since progress bars use it. */
 export function lastLine(text: string, max = 200): string {
   const lines = text.split(/[\r\n]+/);
   for (let i = lines.length - 1; i >= 0; i--) {
@@ -27,17 +27,17 @@ export function lastLine(text: string, max = 200): string {
   return '';
 }
 
-/** Order by code points. Strings compare by UTF-16 code units, which puts what needs two of them before U+E000 to U+FFFF. */
+/** Order by code points. Strings compare by UTF-16 units, which sorts surrogate pairs before U+E000 to U+FFFF. */
 export function compareCodePoints(a: string, b: string): number {
   if (a === b) return 0;
   let at = 0;
   while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
   if (at === a.length || at === b.length) return a.length - b.length;
-  // Surrogate pairs that differ in the second half only compare right by that half.
+  // Surrogate pairs that differ in the second half must be compared by that half.
   return (a.codePointAt(at) ?? 0) - (b.codePointAt(at) ?? 0);
 }
 
-/** The candidate that `word` is probably a slip of, or null when none is close. */
+/** The candidate that `word` probably is a misspelling of, or null when none is close. */
 export function closest(word: string, candidates: Iterable<string>): string | null {
   const limit = Math.max(1, Math.floor(word.length / 3));
   let best: string | null = null;

@@ -1,6 +1,6 @@
 /** Durations and times as people write and read them. */
 
-/** The longest that a timer can wait, 24.8 days: beyond it setTimeout would fire at once. */
+/** The longest delay of a timer, 24.8 days: above it setTimeout fires at once. */
 export const TIMER_MAX_MS = 2 ** 31 - 1;
 
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -34,8 +34,7 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
-// The last moment that ISO 8601 writes with a year of four digits; later ones would not sort as text, and much later ones
-// are no dates at all.
+// The last time with a four-digit year: later ones would not sort as text, and much later ones are invalid dates.
 const LAST_TIME_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /** ISO 8601 in UTC with milliseconds, the only form of time in the state tree; never later than the end of the year 9999. */

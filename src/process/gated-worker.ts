@@ -1,16 +1,16 @@
 /**
  * Starts workers, each in a process group of its own and behind a gate.
  *
- * The gate is a shell that waits for one word on file descriptor 3. Whoever starts a worker first records its identity, then
- * opens the gate. Should the starter die in between, the kernel closes its end, the shell reads the end of the file and leaves:
- * a worker that nobody has recorded never runs.
+ * The gate is a shell that waits for one word on file descriptor 3. The starter first records the worker's identity, then opens
+ * the gate. If the starter dies in between, the kernel closes its end, the shell reads the end of the file and exits: a worker
+ * that is not recorded never runs.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
 import { lookUp } from './processes.ts';
 
-/** How a worker exits that was never let through its gate. A command may use the same code; only the caller knows if it opened. */
+/** The exit code of a worker that was never let through its gate. A command may use the same code; the caller knows whether it opened. */
 export const UNRUN_EXIT_CODE = 97;
 
 /** `argv` runs as it is; `shell` is one command line for `/bin/sh -c`. */
@@ -20,20 +20,20 @@ export type WorkerOptions = WorkerCommand & {
   /** Absolute path. */
   cwd: string;
   /**
-   * The whole environment of the worker. `FORGE_CLAIM_ID` must be in it for `stopGroup` to know the group once its leader is gone.
-   * Variables whose names a shell cannot have do not get through `/bin/sh`.
+   * The whole environment of the worker. With `FORGE_CLAIM_ID` in it, `stopGroup` recognizes the group after its leader is gone.
+   * Variables whose names are invalid in a shell do not get through `/bin/sh`.
    */
   env: Record<string, string | undefined>;
   stdio: {
     /** `empty` reads the end of the file at once. */
     stdin: 'empty' | 'inherit';
-    /** A number is a file descriptor of this process; it stays open here. */
+    /** A number is a file descriptor of this process, which stays open here. */
     stdout: number | 'inherit';
     stderr: number | 'inherit';
   };
 };
 
-/** The part of a worker's identity that the kernel gives it. `started_at` as in `domain/task/identity.ts`. */
+/** The part of a worker's identity that comes from the kernel. `started_at` as in `domain/task/identity.ts`. */
 export interface WorkerProcess {
   pid: number;
   pgid: number;
@@ -41,8 +41,8 @@ export interface WorkerProcess {
 }
 
 /**
- * How a worker ended: with an exit code, by a signal (`SIGKILL`), or without having been started. A command that cannot be found
- * or executed ends as in any shell, with code 127 or 126.
+ * How a worker ended: with an exit code, by a signal (`SIGKILL`), or without a start. A command that cannot be found or
+ * executed ends as in any shell, with code 127 or 126.
  */
 export interface WorkerExit {
   code: number | null;
@@ -54,18 +54,18 @@ export interface WorkerExit {
 export interface GatedWorker {
   /** Null when nothing was started; `exited` says why. */
   identity: WorkerProcess | null;
-  /** Lets the command run. Without effect on a worker that was abandoned or has ended. */
+  /** Lets the command run. No effect on a worker that was abandoned or has ended. */
   open(): void;
-  /** Closes the gate for good: the worker exits unrun. Without effect once the gate was opened. */
+  /** Closes the gate for good: the worker exits without running. No effect once the gate is open. */
   abandon(): void;
-  /** Settles once, when the group's leader has ended; it never rejects. Other members of the group may live on. */
+  /** Resolves once, when the group's leader has ended; never rejects. Other members of the group may still live. */
   exited: Promise<WorkerExit>;
 }
 
 // The command sees neither the gate nor the variable.
 const GATE = `IFS= read -r _forge_gate <&3 && [ "$_forge_gate" = go ] || exit ${UNRUN_EXIT_CODE}; unset _forge_gate; exec 3<&-; `;
 
-/** Starts a worker that waits behind its gate. Never throws: whatever goes wrong is told by `exited`. */
+/** Starts a worker that waits behind its gate. Never throws: `exited` reports what went wrong. */
 export function spawnGated(options: WorkerOptions): GatedWorker {
   const fault = commandFault(options);
   if (fault !== null) return notStarted(fault);
@@ -88,7 +88,7 @@ function commandFault(options: WorkerCommand): string | null {
   if ('shell' in options) return null;
   const program = options.argv[0] ?? '';
   if (program === '') return 'there is no command to run';
-  // `exec` of some shells would take it for an option of its own.
+  // `exec` of some shells would take it for an option.
   return program.startsWith('-') ? `a command cannot start with a dash: ${program}` : null;
 }
 
@@ -112,12 +112,12 @@ function identify(pid: number): WorkerProcess | null {
 }
 
 function gateOf(child: ChildProcess): { open(): void; close(): void } {
-  // There is no stdio at all when this process had no file descriptor left for it.
+  // There is no stdio when this process had no file descriptor left for it.
   const stream = child.stdio?.[3] as Writable | null | undefined;
-  // The reader may be gone already; its exit is the news, not the broken pipe.
+  // The worker may be gone already; its exit reports that, not the broken pipe.
   stream?.on('error', () => {});
   return {
-    // The word is handed to the kernel before `end` returns, so closing right after it takes nothing back.
+    // The kernel has the word before `end` returns, so closing right after it loses nothing.
     open: () => stream?.end('go\n', () => stream.destroy()),
     close: () => stream?.destroy(),
   };
@@ -153,7 +153,7 @@ const REASONS: Record<string, string> = {
   E2BIG: 'the command and its environment are too long',
 };
 
-// The only program that is started here is /bin/sh, so a missing file is a missing working directory.
+// The only program started here is /bin/sh, so a missing file is a missing working directory.
 function describe(error: unknown, cwd: string): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return `cannot start a worker in ${cwd}: ${REASONS[code ?? ''] ?? message}${code === undefined ? '' : ` (${code})`}`;

@@ -1,13 +1,13 @@
 /**
- * Stops the process group of a worker that may have been started by somebody else, long ago.
+ * Stops the process group of a worker that another process may have started long ago.
  *
- * A process group is only a number, and numbers are given out again. What makes it safe to signal one:
- * - the kernel does not give a number to a new process while a group still goes by it, so a group that has members has never been
- *   empty since its leader created it, and whoever is in it descends from that leader;
- * - therefore one witness proves the whole group: the leader under its recorded start time (a zombie will do), a member that was
- *   there when the group was proven last, or a member that carries the worker's claim in its environment.
- * Without a witness nobody is signalled. On macOS environments cannot be read, so there a group whose leader is gone when it is
- * first looked at has none.
+ * A process group is only a number, and numbers are reused. What makes it safe to signal one:
+ * - the kernel does not give a number to a new process while a group uses it, so a group with members has never been empty since
+ *   its leader created it, and all its members descend from that leader;
+ * - therefore one witness proves the whole group: the leader under its recorded start time (a zombie suffices), a member that was
+ *   there when the group was last proven, or a member that carries the worker's claim in its environment.
+ * Without a witness no process is signalled. On macOS environments cannot be read, so a group whose leader is gone at the first
+ * look has no witness there.
  */
 
 import { rebootedSince, sameMachine, type WorkerIdentity } from '../domain/task/identity.ts';
@@ -15,28 +15,28 @@ import { ForgeError } from '../lib/errors.ts';
 import { thisMachine } from './machine.ts';
 import { groupMembers, lookUp, type ProcessEntry, type ProcessLook, startedWith } from './processes.ts';
 
-/** How long to wait for a killed group to leave, milliseconds. Only a process stuck inside the kernel takes longer. */
+/** How long to wait for a killed group to end, milliseconds. Only a process stuck inside the kernel takes longer. */
 const KILL_WAIT_MS = 5_000;
 
-/** Pauses between two looks, milliseconds; the last one repeats. Processes that are not our children send no event. */
+/** Delays between two looks, milliseconds; the last one repeats. Processes that are not our children send no event. */
 const PAUSES_MS = [5, 10, 20, 50];
 
 export interface StopOptions {
-  /** How long the group may take to leave after SIGTERM, milliseconds. 0: SIGKILL follows at once. */
+  /** How long the group may take to end after SIGTERM, milliseconds. 0: SIGKILL follows at once. */
   graceMs: number;
   /** Ends the grace early (an AbortSignal will do). Noticed within 50 ms. */
   signal?: { readonly aborted: boolean };
 }
 
 /**
- * `gone`: there was nobody left to stop. `stopped`: there was, and no live member is left now. `unverified`: the number is in use,
- * by somebody who is not provably this worker, or the worker belongs to another machine; nobody was signalled.
+ * `gone`: there was no process to stop. `stopped`: there was, and no live member is left. `unverified`: the group is not provably
+ * this worker's, or the worker belongs to another machine; no process was signalled.
  */
 export type StopResult = 'gone' | 'stopped' | 'unverified';
 
 /**
  * Stops a worker's group: SIGTERM, the grace, SIGKILL, until no live member is left. A process that has left the group (setsid)
- * is out of reach. The group that this very process is a member of counts as unverified.
+ * cannot be reached. The group of this very process counts as unverified.
  * Throws IO_ERROR when members are still there 5 s after SIGKILL, and when the process table cannot be read.
  */
 export async function stopGroup(worker: WorkerIdentity, options: StopOptions): Promise<StopResult> {
@@ -55,7 +55,7 @@ export async function stopGroup(worker: WorkerIdentity, options: StopOptions): P
   throw stuck(worker);
 }
 
-/** Whether the worker's group provably has a live member. False as well when that cannot be known from here. */
+/** Whether the worker's group provably has a live member. False when that cannot be known from here. */
 export function groupAlive(worker: WorkerIdentity): boolean {
   const look = lookAt(worker, new Set());
   return look.standing === 'proven' && look.members.length > 0;
@@ -79,14 +79,14 @@ function lookAt(worker: WorkerIdentity, witnesses: Set<string>): Look {
   const members = groupMembers(worker.pgid);
   if (leader === 'missing' && members.length === 0) return GONE;
   if (!proven(worker, leader, members, witnesses)) return UNVERIFIED;
-  // A worker that takes its own task over must not end itself half way through.
+  // A worker that takes its own task over must not stop itself half way through.
   if (members.some((member) => member.pid === process.pid)) return UNVERIFIED;
   witnesses.clear();
   for (const member of members) witnesses.add(witness(member));
   return { standing: 'proven', members };
 }
 
-/** While a process begins to run another program it shows no environment, so one look that proves nothing is not enough. */
+/** During exec a process shows no environment, so one look without proof is not enough. */
 async function firstLook(worker: WorkerIdentity, witnesses: Set<string>): Promise<Look> {
   for (const ms of PAUSES_MS) {
     const look = lookAt(worker, witnesses);
@@ -126,7 +126,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-// Whether it arrived shows in the next look: ESRCH means that they have just left, EPERM that they belong to another user.
+// The next look shows whether it arrived: ESRCH means that they have just ended, EPERM that they belong to another user.
 function send(pgid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pgid, signal);

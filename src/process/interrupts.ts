@@ -1,16 +1,16 @@
-/** Ctrl-C and its relatives: once to stop in good order, twice to stop now. */
+/** Ctrl-C and similar signals: once to stop in order, twice to stop at once. */
 
 export interface Interrupts {
-  /** 0: go on. 1: stop, give back what is in hand. 2: stop at once. */
+  /** 0: go on. 1: stop, and give back the tasks in hand. 2: stop at once. */
   readonly level: number;
-  /** Calls back at every further interruption until the returned function is called. */
+  /** Calls back at every further interrupt until the returned function is called. */
   listen(callback: () => void): () => void;
 }
 
 /** For work that nothing interrupts. */
 export const UNINTERRUPTED: Interrupts & { stop(): void } = { level: 0, listen: () => () => {}, stop: () => {} };
 
-/** Interruptions that may also be raised from here. `stop` ends the listening to `outer`. */
+/** Interrupts that can also be raised by the caller. `stop` ends the subscription to `outer`. */
 export function raisable(outer: Interrupts): Interrupts & { raise(): void; stop(): void } {
   const callbacks = new Set<() => void>();
   let raised = 0;
@@ -36,7 +36,7 @@ export function raisable(outer: Interrupts): Interrupts & { raise(): void; stop(
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Listens to this process's signals. `stop` ends that, and puts back what signals do by themselves. */
+/** Listens to this process's signals. `stop` ends that and restores the default effect of signals. */
 export function listenToSignals(): Interrupts & { stop(): void } {
   const callbacks = new Set<() => void>();
   const interrupts = {
@@ -50,7 +50,7 @@ export function listenToSignals(): Interrupts & { stop(): void } {
     },
   };
   const raise = (signal: string) => {
-    // A terminal that was closed is one interruption, however many it is told by: the shell, the system, a write that failed.
+    // A closed terminal is one interrupt, however many signals and errors report it: of the shell, the system, a failed write.
     if (signal === 'SIGHUP' && interrupts.level > 0) return;
     interrupts.level = Math.min(2, interrupts.level + 1);
     for (const callback of callbacks) callback();

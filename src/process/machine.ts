@@ -1,14 +1,14 @@
-/** Which machine this is: the part of an identity that says where a pid counts. */
+/** Which machine this is: the part of an identity that says where a pid is valid. */
 
 import { readFileSync, readlinkSync } from 'node:fs';
 import type { MachineIdentity } from '../domain/task/identity.ts';
 
 let machine: MachineIdentity | undefined;
 
-/** A module that takes a moment to load, and that looking at a plan does not need. */
+/** A module that takes time to load and that reading a plan does not need. */
 const hostname = () => process.getBuiltinModule('node:os').hostname();
 
-/** The identity of this machine; asked for once a process. `boot_id` is '' when the system does not tell it. */
+/** The identity of this machine, read once a process. `boot_id` is '' when the system does not report it. */
 export function thisMachine(): MachineIdentity {
   machine ??= { host: hostname(), boot_id: bootId(), pid_ns: pidNamespace() };
   return { ...machine };

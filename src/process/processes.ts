@@ -1,4 +1,4 @@
-/** The process table: who lives, since when, and in which group. Nothing here changes anything. */
+/** The process table: which processes live, since when, and in which group. Nothing here changes anything. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { type Liveness, type OwnerIdentity, sameMachine } from '../domain/task/identity.ts';
@@ -9,37 +9,37 @@ import { thisMachine } from './machine.ts';
 export interface ProcessEntry {
   pid: number;
   pgid: number;
-  /** False for a zombie: it has ended and only waits for its parent to notice. */
+  /** False for a zombie: it has ended, and its parent has not waited for it. */
   live: boolean;
   /** See `started_at` in `domain/task/identity.ts`. */
   startedAt: string;
 }
 
-/** `hidden`: the process exists, but this user may not look at it. */
+/** `hidden`: the process exists, but this user may not inspect it. */
 export type ProcessLook = ProcessEntry | 'missing' | 'hidden';
 
-/** Looks one process up. A pid that no process can have is `missing`. */
+/** Looks one process up. An invalid pid is `missing`. */
 export function lookUp(pid: number): ProcessLook {
   if (!Number.isSafeInteger(pid) || pid < 1) return 'missing';
   return readEntry(pid) ?? (exists(pid) ? (readEntry(pid) ?? 'hidden') : 'missing');
 }
 
-/** When process `pid` started, see `started_at` in `domain/task/identity.ts`; null when there is none, or only a zombie. */
+/** When process `pid` started, see `started_at` in `domain/task/identity.ts`; null for none or a zombie. */
 export function processStart(pid: number): string | null {
   const found = lookUp(pid);
   return typeof found === 'string' || !found.live ? null : found.startedAt;
 }
 
-/** The identity under which process `pid` may own a lease; null when there is none, or only a zombie. */
+/** The identity under which process `pid` may own a lease; null for none or a zombie. */
 export function identifyOwner(pid: number): OwnerIdentity | null {
   const started_at = processStart(pid);
   return started_at === null ? null : { ...thisMachine(), pid, started_at };
 }
 
 /**
- * Whether the process that `owner` names still lives. `dead` only when that is certain: no such process, a zombie, or another
- * process under the same number. `unknown` on another machine or boot, where the process is hidden from this user, and where
- * the start time was written down in a form that this system does not use.
+ * Whether the owner's process still lives. `dead` only when that is certain: no such process, a zombie, or another process with
+ * the same pid. `unknown` on another machine or boot, for a process hidden from this user, and for a start time in a form that
+ * this system does not use.
  */
 export function ownerLiveness(owner: OwnerIdentity): Liveness {
   if (!sameMachine(owner, thisMachine()) || !Number.isSafeInteger(owner.pid) || owner.pid < 1) return 'unknown';
@@ -56,9 +56,9 @@ function formOf(startedAt: string): string {
 
 /** The members of a process group that have not ended. Throws IO_ERROR when the process table cannot be read. */
 export function groupMembers(pgid: number): ProcessEntry[] {
-  // 0 and 1 mean something else to kill(2): the caller's own group, and everybody.
+  // 0 and 1 have another meaning for kill(2): the caller's own group, and all processes.
   if (!Number.isSafeInteger(pgid) || pgid < 2) return [];
-  // A listing takes time: a member that was born behind its back shows in the next one.
+  // A listing takes time: a member that is born during it shows in the next one.
   for (let look = 0; look < 2 && exists(-pgid); look++) {
     const members = allEntries().filter((entry) => entry.pgid === pgid && entry.live);
     if (members.length > 0) return members;
@@ -67,8 +67,8 @@ export function groupMembers(pgid: number): ProcessEntry[] {
 }
 
 /**
- * Whether process `pid` was started with `NAME=value` in its environment. False when it cannot be seen: always on macOS, and for
- * a process of another user or one that has written over its environment.
+ * Whether process `pid` was started with `NAME=value` in its environment. False when it cannot be read: always on macOS, and for a
+ * process of another user or one that has overwritten its environment.
  */
 export function startedWith(pid: number, name: string, value: string): boolean {
   if (process.platform === 'darwin') return false;
@@ -86,8 +86,8 @@ export function allStartedWith(name: string, value: string): ProcessEntry[] {
 }
 
 /**
- * Whether this process may draw on its terminal: it is not in the background of a shell. True where that cannot be told:
- * without a terminal of its own, across pid namespaces, and on macOS.
+ * Whether this process may draw on its terminal: it is in the foreground of its shell. True where that is unknown: without a
+ * terminal, across pid namespaces, and on macOS.
  */
 export function inForeground(): boolean {
   if (process.platform === 'darwin') return true;
@@ -138,25 +138,25 @@ function readProc(): ProcessEntry[] | null {
   }
 }
 
-/** Fields of a `/proc/<pid>/stat` from the third on. The command name before them may hold spaces and parentheses. */
+/** Fields of a `/proc/<pid>/stat` from the third on. The command name before them may contain spaces and parentheses. */
 function afterName(text: string): (number: number) => string {
   const rest = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return (number) => rest[number - 3] ?? '';
 }
 
-/** Reads one `/proc/<pid>/stat`; null when it is not one. Source: proc_pid_stat(5), whose numbers of fields are used here. */
+/** Reads one `/proc/<pid>/stat`; null when it is invalid. Source: proc_pid_stat(5), whose field numbers are used here. */
 export function parseStat(text: string): ProcessEntry | null {
   const field = afterName(text);
   const started = field(22);
   if (!/^\d+$/.test(started)) return null;
-  // The first thread of a program may end before the others; the program then looks like a zombie that has more threads.
+  // The first thread of a program may end before the others; the program then looks like a zombie with several threads.
   const ended = /[ZXx]/.test(field(3)) && Number(field(20)) <= 1;
   return { pid: Number.parseInt(text, 10), pgid: Number(field(5)), live: !ended, startedAt: `ticks:${started}` };
 }
 
 function ps(selection: string[]): ProcessEntry[] | null {
   const { spawnSync } = process.getBuiltinModule('node:child_process');
-  // The start time is printed in local words and local time; it must read the same from every shell.
+  // The start time is printed by locale and time zone; it must read the same from every shell.
   const env = { LC_ALL: 'C', TZ: 'UTC' };
   const { stdout, error } = spawnSync('/bin/ps', [...selection, '-o', 'pid=,pgid=,stat=,lstart='], {
     encoding: 'latin1',

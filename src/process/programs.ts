@@ -1,4 +1,4 @@
-/** Programs that can be called by name. They are looked for as a shell does, and never executed. */
+/** Programs that can be called by name. They are searched as by a shell, and never executed. */
 
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -7,13 +7,13 @@ import { inherited } from '../domain/task/workspaces.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What execvp(3) and most shells search where there is no PATH. */
+/** What execvp(3) and most shells search without a PATH. */
 const USUAL_PATH = '/usr/bin:/bin';
 
-/** The folder with an executable `forge`; the same way up from src/process and from the bundle in dist/cli. */
+/** The folder with an executable `forge`; the same relative path from src/process and from the bundle in dist/cli. */
 const OWN_FOLDER = fileURLToPath(new URL('../../bin', import.meta.url));
 
-/** Where `name` is found by PATH, seen from `cwd`; null when it is not. */
+/** Where PATH has `name`, relative to `cwd`; null when it does not. */
 export function findProgram(name: string, env: Environment, cwd: string): string | null {
   const folders = (env['PATH'] ?? USUAL_PATH).split(':');
   const places = folders.map((folder) => `${folder.startsWith('/') ? '' : `${cwd}/`}${folder || '.'}/${name}`);
@@ -29,7 +29,7 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** What the preset in force would start and is not on PATH; null when there is none, or it can be called. */
+/** The program of the preset in force when it is not on PATH; else null. */
 export function missingProgram(settings: WorkerSettings, env: Environment, cwd: string): string | null {
   const preset = presetOf(settings);
   if (preset === null) return null;
@@ -38,8 +38,8 @@ export function missingProgram(settings: WorkerSettings, env: Environment, cwd: 
 }
 
 /**
- * `inherited`, with a `forge` on PATH: a worker is told to call it by that name. One that is there already counts, because
- * it may be what the worker's own commands mean by it.
+ * The inherited environment, with a `forge` on PATH, since a worker is told to call it by that name. An existing one counts,
+ * because the worker's own commands may rely on it.
  */
 export function workerEnvironment(env: Environment, cwd: string): Record<string, string | undefined> {
   const own = inherited(env);

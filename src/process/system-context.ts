@@ -1,4 +1,4 @@
-/** The one place where the outside enters: the real clocks, chance, environment and process table. */
+/** The only place where the outside enters: the real clocks, randomness, environment and process table. */
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Context } from '../domain/context.ts';
@@ -32,7 +32,7 @@ function workingDirectory(): string {
   }
 }
 
-// Straight from the device: loading node:crypto for a few ids would be felt at every start.
+// Straight from the device: loading node:crypto for a few ids would slow every start.
 function randomBytes(count: number): Uint8Array {
   const bytes = new Uint8Array(count);
   const fd = openSync('/dev/urandom', 'r');

@@ -7,18 +7,18 @@ import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 
 export const AGENTS_FILE = 'AGENTS.md';
 
-/** More than anybody tells an agent, bytes. */
+/** Limit of the file, bytes. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
 export interface AgentsFile {
-  /** Where it really is: AGENTS.md may be a symlink, often to CLAUDE.md. */
+  /** Its real path: AGENTS.md may be a symlink, often to CLAUDE.md. */
   path: string;
   linked: boolean;
   /** One character a byte (latin1); null when there is no file. */
   text: string | null;
 }
 
-/** Throws IO_ERROR when it can't be read, or is not a file of the project that a section can be put into. */
+/** Throws IO_ERROR when it cannot be read, or is not a file of the project that can take a section. */
 export function readAgentsFile(project: string): AgentsFile {
   const file = path.join(project, AGENTS_FILE);
   try {
@@ -47,7 +47,7 @@ function textOf(file: string): string {
   const stat = fs.statSync(file);
   const hint = 'Look at what is there; nothing was changed.';
   if (!stat.isFile()) throw unfit(`${file} is not a file`, hint);
-  // A new file in its place would leave its other name with the old text.
+  // Replacing a file with hard links would leave the other names with the old text.
   if (stat.nlink > 1) throw unfit(`${file} has another name (a hard link)`, 'Make it a file of its own, or a symlink.');
   if (stat.size > MAX_BYTES) throw unfit(`${file} has ${stat.size} bytes; at most ${MAX_BYTES} are read`, hint);
   const text = fs.readFileSync(file, 'latin1');
@@ -60,8 +60,8 @@ function unfit(message: string, hint: string): ForgeError {
 }
 
 /**
- * Puts `text` in place of what was read as `seen`, whole or not at all; null removes the file. Its permissions stay. Throws
- * IO_ERROR, also when somebody has changed it meanwhile.
+ * Replaces the file read as `seen` by `text`, whole or not at all; null removes it. Permissions stay. Throws IO_ERROR, also when
+ * the file has changed since.
  */
 export function replaceAgentsFile(seen: AgentsFile, text: string | null): void {
   const tmp = `${seen.path}.${process.pid}.tmp`;

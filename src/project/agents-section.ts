@@ -1,12 +1,12 @@
 /**
- * The part of AGENTS.md that tells an agent how to take part: its words, and how it is put in and taken out without
- * touching another byte. A file is handled as text of one character a byte (latin1), so that whatever it holds stays.
+ * The section of AGENTS.md that tells an agent how to take part: its text, and how it is added and removed without changing
+ * another byte. A file is handled as text of one character a byte (latin1), so that any content survives.
  */
 
 export const SECTION_BEGIN = '<!-- forge:begin -->';
 export const SECTION_END = '<!-- forge:end -->';
 
-/** ASCII, so that it fits into a file of any encoding but UTF-16. */
+/** ASCII, so that it fits into any encoding but UTF-16. */
 const WORDS = `${SECTION_BEGIN}
 ## Working on tasks with forge
 
@@ -58,7 +58,7 @@ forge orchestrate release TASK --claim CLAIM
 ${SECTION_END}
 `;
 
-/** The section with these line ends, the last line's included. */
+/** The section with these line ends, including the last line's. */
 export function agentsSection(eol: Eol): string {
   return eol === '\n' ? WORDS : WORDS.replaceAll('\n', eol);
 }
@@ -68,12 +68,12 @@ type Eol = '\n' | '\r\n';
 /** Where a file has the section. */
 export type Located =
   | { kind: 'none' }
-  /** From the first character of its first line to behind the line end of its last; `own`: it is as forge writes it. */
+  /** From the first character of its first line to the end of its last line; `own`: it is exactly as forge writes it. */
   | { kind: 'found'; start: number; end: number; eol: Eol; own: boolean }
   /** The markers are not one pair. Lines count from 1. */
   | { kind: 'unclear'; why: string };
 
-/** A marker counts where it has a line for itself. */
+/** A marker counts only on a line of its own. */
 export function locateSection(text: string): Located {
   const marks = [...text.matchAll(/^<!-- forge:(begin|end) -->[ \t]*(\r?\n|\r?(?![\s\S]))/gm)];
   const [begin, end, more] = marks;
@@ -91,8 +91,8 @@ export function locateSection(text: string): Located {
 }
 
 /**
- * `text` with the section: in its place, or else at the end, behind one line end more. What comes before a section that
- * is all of its file is nothing then, so `withoutSection` knows a file that was not there (null) from an empty one.
+ * `text` with the section: in its place, or else at the end, after an empty line. A file that is all section has nothing before
+ * it, so `withoutSection` can tell a file that did not exist (null) from an empty one.
  */
 export function withSection(text: string | null, located: Located): string {
   if (text === null) return agentsSection('\n');
@@ -103,7 +103,7 @@ export function withSection(text: string | null, located: Located): string {
   return text + eol + agentsSection(eol);
 }
 
-/** What `withSection` was given; null when there was no file. What somebody has put around the section since stays. */
+/** The text before `withSection`; null when there was no file. Text that was added around the section since stays. */
 export function withoutSection(text: string, located: Located): string | null {
   if (located.kind !== 'found') return text;
   const before = text.slice(0, located.start);

@@ -2,5 +2,5 @@
 
 declare const FORGE_BUILD: string | undefined;
 
-/** A checksum of the sources that the command was made of, put in by scripts/build.mjs; null where they run as they are. */
+/** A checksum of the command's sources, set by scripts/build.mjs; null when they run without a build. */
 export const BUILD: string | null = typeof FORGE_BUILD === 'string' ? FORGE_BUILD : null;

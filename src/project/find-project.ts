@@ -1,4 +1,4 @@
-/** Which project a command is about, and its settings. */
+/** Finds the project that a command is about. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { type ProjectPaths, pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 
-/** Where a plan is looked for, in this order, below the project's folder. */
+/** Where a plan is searched, in this order, below the project folder. */
 export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
 
 function isDir(place: string): boolean {
@@ -17,12 +17,12 @@ export function isFile(place: string): boolean {
   return lookAt(place)?.isFile() ?? false;
 }
 
-/** What is at `place`; undefined also where it can't be seen, as below a file or in a folder of somebody else. */
+/** What is at `place`; undefined also when it cannot be seen, as below a file or in another user's folder. */
 export function lookAt(place: string): fs.Stats | undefined {
   try {
     return fs.statSync(place, { throwIfNoEntry: false });
   } catch (error) {
-    // A disk that fails has not said that nothing is there.
+    // A failing disk does not prove that nothing is there.
     if (errorCode(error) === 'EIO') throw asIoError(error, `looking at ${place}`);
     return undefined;
   }
@@ -33,16 +33,16 @@ function isProject(dir: string): boolean {
   return PLAN_PLACES.some((place) => isFile(`${dir}/${place}`) && !isPlanOfAbove(dir, place));
 }
 
-/** The folder that a project keeps its plan in is no project of its own, though a plan lies in it. */
+/** The folder that contains a project's plan is not a project of its own. */
 function isPlanOfAbove(dir: string, place: string): boolean {
   const above = path.dirname(dir);
   return PLAN_PLACES.some((other) => `${above}/${other}` === `${dir}/${place}`);
 }
 
 /**
- * Finds the project: `dir` (from --dir or FORGE_DIR: a project's folder or its `.forge`) when it is given, else the
- * nearest folder from `cwd` upwards that has a `.forge` or a plan. Inside a git worktree the search is made in the main
- * checkout. Returns null when there is none; `dir` is taken at its word. Throws INVALID_ARGS when `dir` is no folder.
+ * Finds the project: `dir` (from --dir or FORGE_DIR: a project folder or its `.forge`) if given, else the nearest folder from
+ * `cwd` upwards that has a `.forge` or a plan. Inside a git worktree the main checkout is searched. Null when there is none; `dir`
+ * is used as it is. Throws INVALID_ARGS when `dir` is no folder.
  */
 export function findProject(cwd: string, dir: string | undefined): ProjectPaths | null {
   if (dir !== undefined && dir !== '') {
@@ -60,7 +60,7 @@ export function findProject(cwd: string, dir: string | undefined): ProjectPaths 
   }
 }
 
-/** `findProject`, for commands that need something to be there. Throws PHASES_NOT_FOUND. */
+/** `findProject`, for commands that need a project. Throws PHASES_NOT_FOUND. */
 export function requireProject(cwd: string, dir: string | undefined): ProjectPaths {
   const found = findProject(cwd, dir);
   if (found === null || !isProject(found.project)) {
@@ -99,7 +99,7 @@ export function readOptional(file: string): string | null {
   }
 }
 
-/** `file` as a person in the project would write it. */
+/** `file` as a person in the project writes it. */
 export function shown(paths: ProjectPaths, file: string): string {
   return path.relative(paths.project, file) || file;
 }

@@ -1,4 +1,4 @@
-/** The files that `init` writes for a person to go on from, and what `uninit` may take away again. */
+/** The files that `init` writes, and what `uninit` may remove. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -10,16 +10,16 @@ import { PLAN_PLACES } from './find-project.ts';
 import { planPlaceOf } from './plan-file.ts';
 import { firstPlan, firstSettings } from './templates.ts';
 
-// The same way up from src/store and from the bundle in dist/cli.
+// The same relative path from src/project and from the bundle in dist/cli.
 const SCHEMAS = new URL('../../spec/schema/', import.meta.url);
 
 export interface InitFile {
-  /** As seen from the project's folder. */
+  /** Relative to the project folder. */
   file: string;
   text(): string;
 }
 
-/** All that `init` writes, but for the state tree: it is the one place that knows. */
+/** All files that `init` writes, except the state tree. */
 export function initFiles(paths: ProjectPaths): InitFile[] {
   const shipped = (name: string) => fs.readFileSync(new URL(name, SCHEMAS), 'utf8');
   return [
@@ -33,15 +33,15 @@ export function initFiles(paths: ProjectPaths): InitFile[] {
   ];
 }
 
-/** What of all that is still as it was made. Paths are as seen from the project's folder. */
+/** Which of those files are unchanged. Paths are relative to the project folder. */
 export interface Removal {
   files: InitFile[];
-  /** Empty once the files are gone, each before the one that it is in. */
+  /** Empty once the files are removed, each before the folder it is in. */
   folders: string[];
   kept: { path: string; reason: string }[];
 }
 
-/** What has happened here, and what to do with it. */
+/** State that `uninit` keeps, and how to remove it. */
 const HISTORY: Readonly<Record<string, string>> = {
   '.forge/orchestrator':
     'it has the state of tasks and runs; when nobody needs that any more: `rm -r .forge/orchestrator`',
@@ -50,7 +50,7 @@ const HISTORY: Readonly<Record<string, string>> = {
   '.forge/scratch': 'tasks have written it; when nobody needs it any more: `rm -r .forge/scratch`',
 };
 
-/** What `uninit` takes away: only what has the very bytes that `init` writes, and folders that are empty then. Throws IO_ERROR. */
+/** What `uninit` removes: only files with exactly the bytes that `init` writes, and folders that are empty then. Throws IO_ERROR. */
 export function planRemoval(paths: ProjectPaths): Removal {
   try {
     const removal = new Planned(paths);
@@ -58,7 +58,7 @@ export function planRemoval(paths: ProjectPaths): Removal {
     for (const folder of ['schema', 'orchestrator/tasks', 'orchestrator/runs', 'orchestrator']) {
       removal.folder(`.forge/${folder}`);
     }
-    // It keeps out of git what stays of these.
+    // It keeps these out of git.
     const ignored = GITIGNORE.split('\n').flatMap((line) =>
       line.endsWith('/') ? [`.forge/${line.slice(0, -1)}`] : [],
     );
@@ -66,7 +66,7 @@ export function planRemoval(paths: ProjectPaths): Removal {
     for (const folder of left) removal.keep(folder, HISTORY[folder]);
     if (left.length === 0) removal.file({ file: '.forge/.gitignore', text: () => GITIGNORE });
     removal.folder('.forge');
-    // One that was empty before may be somebody's.
+    // A folder that was empty before may belong to the user.
     if (removal.files.some(({ file }) => file === PLAN_PLACES[0])) removal.folder('plans');
     return removal;
   } catch (error) {
@@ -95,7 +95,7 @@ class Planned implements Removal {
     if (entries.every(({ name }) => !this.leaves(`${folder}/${name}`))) this.folders.push(folder);
   }
 
-  /** Something is there, and is still there afterwards. */
+  /** Something is there and stays afterwards. */
   leaves(name: string): boolean {
     if (this.folders.includes(name) || this.files.some(({ file }) => file === name)) return false;
     return fs.lstatSync(path.join(this.#paths.project, name), { throwIfNoEntry: false }) !== undefined;
@@ -106,7 +106,7 @@ class Planned implements Removal {
   }
 }
 
-/** Removes it, but for what has changed since it was planned; that is returned. Throws IO_ERROR. */
+/** Removes it, except what has changed since it was planned, which is returned. Throws IO_ERROR. */
 export function removePlanned(paths: ProjectPaths, { files, folders }: Removal): string[] {
   const left: string[] = [];
   const at = (file: string) => path.join(paths.project, file);
@@ -129,7 +129,7 @@ export function removePlanned(paths: ProjectPaths, { files, folders }: Removal):
   return left;
 }
 
-/** Not through a symlink: what one leads to is somewhere else's. `folder` is as seen from the project's. */
+/** Not through a symlink, which may lead out of the project. `folder` is relative to the project folder. */
 function isFolder({ project }: ProjectPaths, folder: string): boolean {
   const names = folder.split('/');
   return names.every((_, i) => {

@@ -1,13 +1,13 @@
-/** What came of a text that a person writes, kept with that very text: of any other nothing was kept. */
+/** Caches what was parsed from a text, with that exact text: any other text is parsed again. */
 
 import type { Cache, CacheName } from '../lib/fs/cache.ts';
 
-/** Keeps `lines`, each of which is JSON that came of `text`. */
+/** Caches `lines`, each of them JSON, as the result of parsing `text`. */
 export function keepLines(cache: Cache, name: CacheName, text: string, lines: readonly string[]): void {
   cache.write(name, [...lines.map((line) => `${line}\n`), text]);
 }
 
-/** What `read` makes of the `count` lines that were kept with `text`; null where there are none, or not all of them came to the disk. */
+/** What `read` makes of the `count` lines cached for `text`; null when there are none, or the file is incomplete. */
 export function keptLines<T>(
   cache: Cache,
   name: CacheName,

@@ -1,6 +1,6 @@
 /**
- * The plan of a project as it lies on disk. Parsing it takes longer than anything else that most commands do, so what came
- * of it is kept, with the text that it came of: any other text is parsed.
+ * Reads the plan of a project. Parsing takes longer than anything else in most commands, so the result is cached with the exact
+ * text that it came from.
  */
 
 import path from 'node:path';
@@ -17,26 +17,26 @@ import { keepLines, keptLines } from './parse-cache.ts';
 export interface PlanEnv {
   paths: ProjectPaths;
   settings: Pick<Settings, 'plan'>;
-  /** Where what came of parsing it is kept. Default: nowhere. */
+  /** Cache of parsed plans. Default: none. */
   cache?: Cache;
 }
 
 export interface LoadedPlan {
   plan: Plan;
-  /** As a person would write it. */
+  /** As a person writes it. */
   file: string;
-  /** The text that it was read from, to notice an edit. */
+  /** The text that was read, to notice an edit. */
   text: string;
   warnings: string[];
 }
 
-/** The plan; null when the project has none. Throws PHASES_PARSE_ERROR with all problems, PHASES_NOT_FOUND when settings name a file that is not there. */
+/** The plan; null when the project has none. Throws PHASES_PARSE_ERROR with all problems, PHASES_NOT_FOUND when the settings name a missing file. */
 export function loadPlan(env: PlanEnv): LoadedPlan | null {
   const source = readPlanText(env);
   return source === null ? null : parsePlanText(source, env.cache);
 }
 
-/** The tasks of the plan by name alone, which takes less where there are many; null and what it throws as of `loadPlan`. */
+/** The plan's tasks with few fields, which is faster for large plans; null and throws as `loadPlan`. */
 export function loadPlanned(env: PlanEnv): readonly PlannedTask[] | null {
   const source = readPlanText(env);
   if (source === null) return null;
@@ -44,7 +44,7 @@ export function loadPlanned(env: PlanEnv): readonly PlannedTask[] | null {
   return kept?.plan ?? parsePlanText(source, env.cache).plan.tasks;
 }
 
-/** Text of a plan, and its file as a person would write it. */
+/** Text of a plan, and its file as a person writes it. */
 export interface PlanText {
   file: string;
   text: string;
@@ -65,7 +65,7 @@ export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE)
   return { plan, file, text, warnings };
 }
 
-/** What `unpack` makes of the plan that was kept, and its warnings; null when none was kept of that text. */
+/** What `unpack` makes of the cached plan, and its warnings; null when that text is not cached. */
 function keptPlan<T>(cache: Cache, text: string, unpack: (json: string) => T): { plan: T; warnings: string[] } | null {
   return keptLines(cache, 'plan', text, 2, ([plan = '', warnings = '']) => ({
     plan: unpack(plan),
@@ -90,14 +90,14 @@ export function readPlanText({ paths, settings }: Omit<PlanEnv, 'cache'>): PlanT
   );
 }
 
-/** Differs from an earlier one when the plan in `file` (as a person would write it) may have been edited since. */
+/** Differs from an earlier value when the plan in `file` (as a person writes it) may have been edited since. */
 export function planStamp(paths: ProjectPaths, file: string): string {
   const stat = lookAt(path.resolve(paths.project, file));
-  // The time of the last change of any kind tells a change of permissions too.
+  // The ctime also shows a change of permissions.
   return stat === undefined ? 'gone' : `${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`;
 }
 
-/** Where the project's plan is, or belongs when it has none yet, as seen from the project's folder. */
+/** Where the plan is, or belongs when there is none yet, relative to the project folder. */
 export function planPlaceOf(paths: ProjectPaths): string {
   return PLAN_PLACES.find((place) => isFile(`${paths.project}/${place}`)) ?? PLAN_PLACES[0];
 }

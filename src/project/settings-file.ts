@@ -1,4 +1,4 @@
-/** The settings of a project as they lie on disk. What came of parsing them is kept, as for the plan: every command needs them. */
+/** Reads the settings of a project. The parsed result is cached like the plan's, since every command needs it. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { parseSettings } from '../domain/parsers.ts';
@@ -9,7 +9,7 @@ import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
 import { countProblems, readOptional, shown } from './find-project.ts';
 import { keepLines, keptLines } from './parse-cache.ts';
 
-/** The settings, every default filled in; the defaults when there is no file. Throws SETTINGS_INVALID with all problems. */
+/** The settings with every default filled in; the defaults when there is no file. Throws SETTINGS_INVALID with all problems. */
 export function loadSettings(paths: ProjectPaths, cache: Cache = NO_CACHE): Settings {
   const text = readOptional(paths.settings);
   if (text === null) return DEFAULT_SETTINGS;
@@ -23,7 +23,7 @@ export function loadSettings(paths: ProjectPaths, cache: Cache = NO_CACHE): Sett
     });
   }
   const json = JSON.stringify(parsed.settings);
-  // The options of a tracker may be anything that YAML can say, and JSON has no infinity.
+  // The options of a tracker may be any YAML value, and JSON has no infinity.
   if (isDeepStrictEqual(JSON.parse(json), parsed.settings)) keepLines(cache, 'settings', text, [json]);
   return parsed.settings;
 }

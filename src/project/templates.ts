@@ -1,10 +1,10 @@
-/** The files that a new project starts with. They run as they are, and their comments are a first lesson. */
+/** The files that a new project starts with. They run as they are, and their comments teach the format. */
 
 import { oneLine } from '../lib/text.ts';
 
 /**
- * A first `plans/phases.yaml` for the project of that name. Its tasks need nothing but /bin/sh and write only below
- * `.forge/scratch`. `schemaPath` leads from the plan to phases.schema.json, for editors.
+ * The first `plans/phases.yaml` of a project. Its tasks need only /bin/sh and write only below `.forge/scratch`. `schemaPath` is
+ * the path from the plan to phases.schema.json, for editors.
  */
 export function firstPlan(projectName: string, schemaPath: string): string {
   return `# yaml-language-server: $schema=${oneWord(schemaPath)}
@@ -81,7 +81,7 @@ phases:
 }
 
 /**
- * A first \`.forge/settings.yaml\`: every setting with its default, commented out. `schemaPath` leads from it to
+ * The first `.forge/settings.yaml`: every setting with its default, commented out. `schemaPath` is the path from it to
  * settings.schema.json, for editors.
  */
 export function firstSettings(schemaPath: string): string {

@@ -1,4 +1,4 @@
-/** Files that a person writes: those that a command is handed by path, and the conventions of a project. */
+/** Files that a person writes: those passed to a command by path, and the conventions of a project. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { errorCode, whyUnread } from '../lib/fs/io-errors.ts';
 import { readCapped, readFrom } from '../lib/fs/read.ts';
 import { locateSection, withoutSection } from './agents-section.ts';
 
-/** Text of a file named by `flag`. Throws INVALID_ARGS when it can't be read or has more than `maxBytes`. */
+/** Text of a file named by `flag`. Throws INVALID_ARGS when it cannot be read or has more than `maxBytes`. */
 export function readUserFile(path: string, flag: string, maxBytes: number): string {
   try {
     return readCapped(path, maxBytes);
@@ -17,18 +17,18 @@ export function readUserFile(path: string, flag: string, maxBytes: number): stri
   }
 }
 
-/** Where a project writes down how it wants to be worked on, the first that says something. */
+/** Files with conventions, in order; the first with content counts. */
 const CONVENTION_FILES = ['AGENTS.md', 'CLAUDE.md'] as const;
 
 /**
- * The conventions of the first of `roots` that has any: the file's name and its text, at most the first 64 KiB. Null when
- * there are none, or none that can be read. A symlink is followed only to a regular file below the same root.
+ * The conventions of the first of `roots` that has any: the file's name and its text, at most the first 64 KiB. Null when there
+ * are none, or none can be read. A symlink is followed only to a regular file below the same root.
  */
 export function readConventions(roots: readonly string[]): { file: string; text: string } | null {
   for (const root of roots) {
     for (const file of CONVENTION_FILES) {
       const whole = textBelow(root, file);
-      // Forge's own section is for who comes without a task; a worker is told the same, for its task, elsewhere.
+      // Forge's section is for agents without a task; a worker's prompt has the same instructions for its own task.
       const text = withoutSection(whole, locateSection(whole)) ?? '';
       if (text.trim() !== '') return { file, text };
     }
@@ -36,7 +36,7 @@ export function readConventions(roots: readonly string[]): { file: string; text:
   return null;
 }
 
-/** Empty when it can't be read, or is not below `root`. */
+/** Empty when it cannot be read, or is not below `root`. */
 function textBelow(root: string, name: string): string {
   try {
     const file = fs.realpathSync.native(path.join(root, name));
@@ -46,10 +46,10 @@ function textBelow(root: string, name: string): string {
   }
 }
 
-/** Symlinks that are followed one after the other. Source: MAXSYMLINKS of Linux, path_resolution(7). */
+/** Limit of chained symlinks. Source: MAXSYMLINKS of Linux, path_resolution(7). */
 const LINKS_MAX = 40;
 
-/** Where an absolute path really is: with its symlinks followed, also where they lead to what is not there yet. */
+/** The real path of an absolute path, with symlinks resolved, also for a path that does not exist yet. */
 export function realPlace(absolute: string, links = LINKS_MAX): string {
   try {
     return fs.realpathSync.native(absolute);
@@ -62,7 +62,7 @@ export function realPlace(absolute: string, links = LINKS_MAX): string {
   }
 }
 
-/** Where a symlink leads, as it says; null when there is none. */
+/** The target of a symlink as it is written; null when there is none. */
 function linkAt(place: string): string | null {
   try {
     return fs.readlinkSync(place);
@@ -71,7 +71,7 @@ function linkAt(place: string): string | null {
   }
 }
 
-/** Whether there is a folder at `path`; a symlink that leads to itself is none. */
+/** Whether there is a folder at `path`; a symlink loop is none. */
 export function isFolder(path: string): boolean {
   try {
     return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
@@ -81,7 +81,7 @@ export function isFolder(path: string): boolean {
   }
 }
 
-/** Writes a file that a user named by `flag`, over what is there. Throws INVALID_ARGS when it can't be written. */
+/** Writes a file named by `flag`, and overwrites it. Throws INVALID_ARGS when it cannot be written. */
 export function writeUserFile(path: string, flag: string, text: string): void {
   const tmp = `${path}.${process.pid}.tmp`;
   try {

@@ -1,11 +1,9 @@
 /**
- * What forge has worked out and can work out again at any time, kept for the next process. It lies in the user's own cache
- * folder and never in the project: looking at a project leaves it as it is, one that can't be written to is looked at as
- * quickly, and nobody can hand on a project whose cache says something else than its files.
+ * A per-user cache of what forge can compute again at any time. It is in the user's cache folder, never in the project: reading
+ * a project leaves it unchanged, a read-only project is read as fast, and a project from elsewhere brings no cache with it.
  *
- * Whoever keeps something says what it was made from, and compares that before using it again. It is JSON as far as it counts,
- * which it is no more where a power cut has left zeros or an end too soon: so who reads it is ready for that, and nothing waits
- * for the disk. All of it may be deleted at any time.
+ * A cached text says what it was made from, and its reader compares that before using it. Nothing waits for the disk, so a power
+ * cut may leave a damaged file: readers must expect invalid JSON. All of it may be deleted at any time.
  */
 
 import fs from 'node:fs';
@@ -17,31 +15,31 @@ import { readFrom } from './read.ts';
 export type CacheName = 'settings' | 'plan' | 'tree';
 
 export interface Cache {
-  /** The text that was kept, as UTF-8 in memory that threads can share; null when this build of forge has kept none of the project. */
+  /** The cached text, as UTF-8 in memory that threads can share; null when this build of forge has cached none for the project. */
   read(name: CacheName): Buffer | null;
   /** About how much there is to read, bytes; 0 when there is nothing. */
   size(name: CacheName): number;
-  /** Keeps the text of `parts`, in place of what there was. Where that can't be done nothing is kept; never throws. */
+  /** Replaces the cached text by that of `parts`. Caches nothing when that fails; never throws. */
   write(name: CacheName, parts: Iterable<string>): void;
 }
 
 export const NO_CACHE: Cache = { read: () => null, size: () => 0, write: () => {} };
 
-/** Most that is kept under a name, bytes: what is seen of a million tasks. */
+/** Limit of a cached text, bytes: about a million tasks. */
 const MAX_BYTES = 1024 * 1024 * 1024;
 
-/** How much is written at once, letters. */
+/** How much is written at once, characters. */
 const BATCH = 1024 * 1024;
 
-/** Projects that are looked at, at most, when the cache of a new one is made: those that are gone lose theirs. */
+/** How many projects are checked, at most, when the cache of a new one is made; caches of missing projects are removed. */
 const LOOKED_AT = 200;
 
-/** The first line of a file: what build wrote it, and the project it is about. */
+/** The first line of a file: the build that wrote it, and the project. */
 const HEADER = /^\S+ (".*")\n/;
 
 /**
- * The cache of `project`, in `$XDG_CACHE_HOME/forge` or `~/.cache/forge`. `build` names the build of forge: what another
- * build has kept may have another form; null: nothing is kept. Source: XDG Base Directory Specification, 0.8.
+ * The cache of `project`, in `$XDG_CACHE_HOME/forge` or `~/.cache/forge`. `build` identifies the build of forge, since another
+ * one may use another format; null: nothing is cached. Source: XDG Base Directory Specification, 0.8.
  */
 export function cacheOf(
   project: string,
@@ -78,13 +76,13 @@ export function cacheOf(
         if (makeDir(folder)) forgetGone(above);
         if (isOwn(folder)) replace(folder, name, batches(header, parts));
       } catch {
-        // Then the next process works it out again.
+        // Then the next process computes it again.
       }
     },
   };
 }
 
-/** The whole file. Throws what a call threw, and for what is no regular file or too large. */
+/** The whole file. Throws on a failed call, and for anything but a regular file within the limit. */
 function readShared(file: string): Buffer {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
   try {
@@ -101,7 +99,7 @@ function readShared(file: string): Buffer {
   }
 }
 
-/** False when it is there already. What is above it must be there: nobody's home is made. */
+/** False when it exists. Its parent must exist: a missing home is not created. */
 function makeDir(dir: string): boolean {
   try {
     fs.mkdirSync(dir, { mode: 0o700 });
@@ -111,13 +109,13 @@ function makeDir(dir: string): boolean {
   }
 }
 
-/** What somebody else may have put there, as where the base is a folder for all, is not believed. */
+/** Files that another user may have written, as in a shared base folder, are not trusted. */
 function isOwn(folder: string): boolean {
   const stat = fs.lstatSync(folder);
   return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
 }
 
-/** Parts of a text, joined to what is worth a call. */
+/** Joins parts of a text into writes of a useful size. */
 function* batches(first: string, parts: Iterable<string>): Generator<Buffer> {
   let batch = first;
   for (const part of parts) {
@@ -148,12 +146,12 @@ function replace(folder: string, name: string, text: Iterable<Buffer>): void {
     fs.rmSync(tmp, { force: true });
     throw error;
   }
-  // What others have left that were killed. One that is being written is missed by its writer alone, who then keeps nothing.
+  // Temporary files of killed processes. If one is still being written, only its writer misses it and caches nothing.
   const left = fs.readdirSync(folder).filter((other) => other.startsWith(`${name}.`));
   for (const other of left) fs.rmSync(`${folder}/${other}`, { force: true });
 }
 
-/** Removes the caches of projects that are not there any more. */
+/** Removes the caches of projects that no longer exist. */
 function forgetGone(above: string): void {
   for (const name of fs.readdirSync(above).slice(0, LOOKED_AT)) {
     const folder = `${above}/${name}`;
@@ -162,12 +160,12 @@ function forgetGone(above: string): void {
       const known = projects.filter((project) => project !== null);
       if (known.length > 0 && !known.some((project) => fs.existsSync(project))) fs.rmSync(folder, { recursive: true });
     } catch {
-      // It is none of ours, or another process removes it too.
+      // It is not a cache of forge, or another process removes it too.
     }
   }
 }
 
-/** Null: it is no file of a cache. */
+/** Null when it is no cache file. */
 function projectOf(file: string): string | null {
   const named = parseJson(HEADER.exec(readFrom(file, 0).text)?.[1] ?? '');
   return typeof named === 'string' ? named : null;

@@ -1,26 +1,26 @@
-/** Copies single files of a project to where a task works. Nothing that is there is ever replaced, and no symlink followed. */
+/** Copies single files of a project into a workspace. Never replaces a file, never follows a symlink. */
 
 import fs from 'node:fs';
 import path from 'node:path';
 import { asIoError, errorCode } from './io-errors.ts';
 
-/** Folders of which nothing is copied: forge's own, and git's. */
+/** Folders that are never copied from: forge's and git's own. */
 const KEPT_OUT = ['.forge', '.git'];
 
 export interface CopyRequest {
-  /** Absolute path of the folder that is copied from. */
+  /** Absolute path of the source folder. */
   from: string;
-  /** Absolute path of the folder that nothing is written outside of. */
+  /** Absolute path of the folder that no copy may leave. */
   within: string;
-  /** Where in `within` the copies go: '' or a path that ends with a slash. */
+  /** The target folder in `within`: '' or a path that ends with a slash. */
   prefix: string;
-  /** Files, as seen from `from`. One that isn't a regular file, or that leads out of `from`, is passed over. */
+  /** Files, relative to `from`. One that is not a regular file, or that leads out of `from`, is skipped. */
   names: readonly string[];
-  /** A path on the same file system, for a copy that is not whole yet. Whoever copies must be alone with it. */
+  /** A path on the same file system for an incomplete copy. The caller must have exclusive use of it. */
   scratch: string;
 }
 
-/** Copies what is not there yet, with its mode. Returns the names that were copied. Throws IO_ERROR. */
+/** Copies what is missing, with its mode. Returns the copied names. Throws IO_ERROR. */
 export function copyMissing({ from, within, prefix, names, scratch }: CopyRequest): string[] {
   const copied: string[] = [];
   for (const name of names) {
@@ -45,14 +45,14 @@ function isRegular(file: string): boolean {
   return fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() === true;
 }
 
-/** Absolute path of `name` below `within`, its folders made; null when something is there, or on the way to it. */
+/** Absolute path of `name` below `within`, its folders made; null when it exists, or something blocks the way. */
 function openPlace(within: string, name: string): string | null {
   const target = path.join(within, name);
   if (!makeFolders(within, path.dirname(name))) return null;
   return fs.lstatSync(target, { throwIfNoEntry: false }) === undefined ? target : null;
 }
 
-/** Makes the folders of `name` below `within`. False, and nothing behind it made, where one is no real folder. Throws IO_ERROR. */
+/** Makes the folders of `name` below `within`. False, with nothing made behind it, where one is not a real folder. Throws IO_ERROR. */
 export function makeFolders(within: string, name: string): boolean {
   let at = within;
   try {
@@ -68,7 +68,7 @@ export function makeFolders(within: string, name: string): boolean {
   return true;
 }
 
-/** The copy appears whole or not at all: half a file of secrets would be taken for all of it ever after. */
+/** The copy appears whole or not at all: a partial file would count as complete ever after. */
 function placed(source: string, to: string, scratch: string): boolean {
   fs.rmSync(scratch, { force: true });
   try {

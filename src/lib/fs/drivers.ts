@@ -1,4 +1,4 @@
-/** Runs protocol steps against the real file system. */
+/** Runs protocol steps on the real file system. */
 
 import fs from 'node:fs';
 import type { FsCall, Step } from './operations.ts';
@@ -70,7 +70,7 @@ async function performAsync(call: FsCall): Promise<unknown> {
   }
 }
 
-/** Runs a step with blocking calls, the quickest way for a process that does one thing. */
+/** Runs a step with blocking calls, the fastest way for a process that does one thing. */
 export function runSync<T>(step: Step<T>): T {
   let next = step.next();
   while (next.done !== true) {
@@ -89,7 +89,7 @@ export function runSync<T>(step: Step<T>): T {
 /** The driver of short-lived verbs. */
 export const blocking: Driver = async (step) => runSync(step);
 
-/** The driver of `run`: waiting for the disk (fsync) leaves the process free for its other tasks. */
+/** The driver of `run`: while it waits for the disk (fsync), the process goes on with its other tasks. */
 export const yielding: Driver = async (step) => {
   let next = step.next();
   while (next.done !== true) {

@@ -1,9 +1,9 @@
-/** Folders: made, listed and synced by Node's own calls, and never through a symlink. */
+/** Folders: made, listed and synced by Node's own calls, never through a symlink. */
 
 import fs from 'node:fs';
 import { asIoError, errorCode } from './io-errors.ts';
 
-/** False when it is there already. */
+/** False when it exists. */
 export function makeFolder(dir: string): boolean {
   try {
     fs.mkdirSync(dir, { mode: 0o700 });
@@ -24,10 +24,10 @@ export function syncDir(dir: string): void {
   }
 }
 
-/** What is directly in `dir`; nothing where there is no such folder. A symlink in its place is refused. Throws IO_ERROR. */
+/** The entries of `dir`; none when it does not exist. A symlink in its place is refused. Throws IO_ERROR. */
 export function entriesIn(dir: string): fs.Dirent[] {
   try {
-    // Most folders that are asked for are not there, and an exception costs more than the question.
+    // Most of these folders do not exist, and an exception costs more than the check.
     if (!isRealEntry(dir)) return [];
     return fs.readdirSync(dir, { withFileTypes: true });
   } catch (error) {
@@ -40,7 +40,7 @@ export function refuseSymlink(path: string): void {
   isRealEntry(path);
 }
 
-/** Whether there is anything at `path`; a symlink is refused. Throws IO_ERROR. */
+/** Whether something exists at `path`; a symlink is refused. Throws IO_ERROR. */
 export function isRealEntry(path: string): boolean {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isSymbolicLink() !== true) return stat !== undefined;

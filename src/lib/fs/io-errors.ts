@@ -1,4 +1,4 @@
-/** Turns what the file system says into what a person can act on. */
+/** Turns file system errors into messages that a person can act on. */
 
 import { ForgeError } from '../errors.ts';
 
@@ -17,7 +17,7 @@ const HINTS: Record<string, string> = {
   EMFILE: 'Too many files are open. Raise `ulimit -n`, then repeat.',
 };
 
-/** A system error as IO_ERROR with what was being done; a ForgeError, or a bug that is no system error, as it is. */
+/** A system error as IO_ERROR with the operation `doing`; any other error unchanged. */
 export function asIoError(error: unknown, doing: string): unknown {
   const code = errorCode(error);
   if (error instanceof ForgeError || !(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
@@ -29,7 +29,7 @@ export function asIoError(error: unknown, doing: string): unknown {
   });
 }
 
-/** Why a file that a person names could not be read, in words; null when there are none for it. `maxBytes`: the most that is read. */
+/** Why a file named by a person could not be read, in words; null for an unexpected error. `maxBytes`: the limit of the read. */
 export function whyUnread(error: unknown, maxBytes: number): string | null {
   const words: Record<string, string> = {
     ENOENT: 'there is no such file',
@@ -42,7 +42,7 @@ export function whyUnread(error: unknown, maxBytes: number): string | null {
   return words[errorCode(error)] ?? null;
 }
 
-/** What `work` returns. Throws a system error as IO_ERROR with what was being done, anything else as it is. */
+/** Runs `work`. Throws a system error as IO_ERROR with the operation `doing`, any other unchanged. */
 export function whileDoing<T>(doing: string, work: () => T): T {
   try {
     return work();

@@ -1,6 +1,6 @@
 /**
- * Append-only logs: one JSON object a line, each with a checksum. They follow the commits and decide nothing, so a line
- * that a killed process left half-written is skipped by readers.
+ * Append-only logs: one JSON object a line, each with a checksum. They follow the commits and decide nothing, so readers skip a
+ * line that a killed process left incomplete.
  */
 
 import fs from 'node:fs';
@@ -9,7 +9,7 @@ import { parseJson } from '../json.ts';
 
 const SEAL = /,"sum":"([0-9a-f]{8})"\}$/;
 
-/** Appends records in one write. Each starts with the newline, so that a torn line before it stays the only loss. */
+/** Appends records in one write. Each starts with the newline, so an incomplete line before it is the only loss. */
 export function appendLines(path: string, entries: readonly object[]): void {
   if (entries.length === 0) return;
   const lines = entries.map((entry) => {
@@ -31,7 +31,7 @@ export function appendLines(path: string, entries: readonly object[]): void {
   }
 }
 
-/** The records of a log whose checksum holds, in order. A file that is not there has none. */
+/** The records of a log whose checksum holds, in order; none for a missing file. */
 export function readLines(text: string): Record<string, unknown>[] {
   const records: Record<string, unknown>[] = [];
   for (const line of text.split('\n')) {

@@ -1,4 +1,4 @@
-/** Locks between processes, for work that is not a commit: one that may be done without, and one that must be had. */
+/** Locks between processes, for work that is not a commit: advisory ones, and exclusive ones. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -8,8 +8,8 @@ import { asIoError, errorCode } from './io-errors.ts';
 import { readCapped } from './read.ts';
 
 /**
- * Runs `work` under an advisory lock on `file`, so that two processes rarely do the same work. It promises nothing: when
- * the lock can't be had in time the work is done without it, and `work` must be harmless when it is done twice.
+ * Runs `work` under an advisory lock on `file`, so that two processes rarely do the same work. It guarantees nothing: when the
+ * lock is not free in time, the work is done without it, so `work` must be harmless when done twice.
  */
 export async function advised(file: string, work: () => unknown): Promise<void> {
   const { default: lockfile } = await import('proper-lockfile');
@@ -23,13 +23,13 @@ export async function advised(file: string, work: () => unknown): Promise<void> 
   }
 }
 
-/** How long an advisory lock is waited for before the work is done without it: some ten looks, three seconds. */
+/** How long an advisory lock is waited for before the work is done without it: twelve tries, three seconds. */
 const ADVISORY_WAIT = { retries: 12, factor: 1, minTimeout: 250, maxTimeout: 250 };
 
 /**
- * Runs `work` under an advisory lock, so that the second of two does not do the first one's work. `me` says who holds it.
- * Waits a few seconds for whoever has it, tells `onBusy` what he said of himself, and then goes on without it: `work` must
- * be harmless when it is done twice. Throws what `work` throws, IO_ERROR.
+ * Runs `work` under an advisory lock, so that a second process does not repeat the first one's work. `me` describes the holder.
+ * Waits a few seconds for the current holder, passes its description to `onBusy`, and then goes on without the lock: `work`
+ * must be harmless when done twice. Throws what `work` throws, IO_ERROR.
  */
 export async function takingTurns<T>(
   lock: string,
@@ -66,22 +66,22 @@ function holderIn(file: string): string {
   }
 }
 
-/** Milliseconds without a sign of life after which the holder of a lock counts as dead. It gives one twice in that time. */
+/** Milliseconds without an update after which the holder of a lock counts as dead. It updates twice in that time. */
 const STALE_MS = 10_000;
 const SOON_STALE_MS = 3000;
 
 const HOUR_MS = 3_600_000;
 
-/** Between two looks at a lock that somebody holds: soon at first, then five a second. Milliseconds. */
+/** Between two checks of a lock that is held: short at first, then five a second. Milliseconds. */
 const LOOK_MS = { first: 10, most: 200 };
 
-/** Whether the lock is still this holder's: one that was paused for long has lost it, and may find others at work. */
+/** Whether the lock still belongs to this holder. A holder that was paused for long has lost it, and others may be at work. */
 export type StillHeld = () => boolean;
 
 /**
- * Runs `work` while nobody else, in any process, runs work under the same `lock`, a path whose folder is made. Waits for
- * its turn; whoever was killed holds a lock for ten seconds more.
- * Throws what `work` throws; IO_ERROR when the lock can't be made, and after an hour in vain.
+ * Runs `work` while no other process runs work under the same `lock`, a path whose folder is made. Waits for its turn; a killed
+ * holder keeps a lock for ten more seconds.
+ * Throws what `work` throws; IO_ERROR when the lock cannot be made, and after an hour of waiting.
  */
 export async function exclusively<T>(lock: string, work: (held: StillHeld) => Promise<T>): Promise<T> {
   try {
@@ -93,15 +93,15 @@ export async function exclusively<T>(lock: string, work: (held: StillHeld) => Pr
 }
 
 /**
- * The same for short work that can be done another time: waits for `waitMs` at most, and the folder must be there.
- * Whoever was killed holds the lock for three seconds more. Throws what `work` throws, IO_ERROR.
+ * The same for short work that can be done another time: waits for `waitMs` at most, and the folder must exist. A killed holder
+ * keeps the lock for three more seconds. Throws what `work` throws, IO_ERROR.
  */
 export async function exclusivelySoon<T>(lock: string, waitMs: number, work: () => Promise<T>): Promise<T> {
   return locked(lock, { stale: SOON_STALE_MS, waitMs }, work);
 }
 
 interface Terms {
-  /** Milliseconds without a sign of life. */
+  /** Milliseconds without an update. */
   stale: number;
   waitMs: number;
 }
@@ -112,12 +112,12 @@ async function locked<T>(lock: string, terms: Terms, work: (held: StillHeld) => 
   try {
     return await work(() => mine !== null && nameOf(lock) === mine);
   } finally {
-    // A lock that can't be given back runs out.
+    // A lock that cannot be released expires.
     await release().catch(() => {});
   }
 }
 
-/** Tells a lock from one that was made anew under its name; null when there is none. */
+/** Distinguishes a lock from one that was made again under its name; null when there is none. */
 function nameOf(lock: string): string | null {
   const stat = fs.lstatSync(lock, { bigint: true, throwIfNoEntry: false });
   return stat === undefined ? null : `${stat.ino} ${stat.birthtimeNs}`;
@@ -132,9 +132,9 @@ async function taken(lock: string, { stale, waitMs }: Terms): Promise<() => Prom
         lockfilePath: lock,
         realpath: false,
         stale,
-        // Its own way to wait would wait as long for a folder that may not be written to.
+        // The library's own retries would also wait for a folder that may not be written to.
         retries: 0,
-        // A holder that was paused for so long that others went on finds out when it looks again.
+        // A holder that was paused until others took the lock finds out when it asks.
         onCompromised: () => {},
       });
     } catch (error) {

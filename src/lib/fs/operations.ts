@@ -1,9 +1,8 @@
 /**
  * The few file system calls that the commit protocol is made of.
  *
- * The protocol is written as generators that yield these calls and are sent their results. So one and the same protocol
- * runs over the real file system (`drivers.ts`) and, in the tests, over a simulated one that pauses, crashes and loses
- * unsynced data between any two calls.
+ * The protocol is written as generators that yield these calls and receive their results. So the same code runs on the real
+ * file system (`drivers.ts`) and, in tests, on a simulated one that pauses, crashes and loses unsynced data between any two calls.
  */
 
 export type FsCall =
@@ -23,7 +22,7 @@ export type FsCall =
   | { call: 'link'; from: string; to: string }
   | { call: 'rename'; from: string; to: string }
   | { call: 'unlink'; path: string }
-  /** Modification time in milliseconds, or null when there is no such name. */
+  /** Modification time in milliseconds, or null when it does not exist. */
   | { call: 'modified'; path: string };
 
 export type Handle = number & { readonly handle: unique symbol };
@@ -49,7 +48,7 @@ export const rename = (from: string, to: string): Step<void> => send({ call: 're
 export const unlink = (path: string): Step<void> => send({ call: 'unlink', path });
 export const modified = (path: string): Step<number | null> => send({ call: 'modified', path });
 
-/** Runs a step whose failure changes nothing that matters: cleaning up, or what a later call does again. */
+/** Runs a step whose failure does not matter: cleanup, or what a later call does again. */
 export function* quietly(step: Step<unknown>): Step<boolean> {
   try {
     yield* step;

@@ -1,13 +1,13 @@
-/** Reads files that anything may have been put in place of: no symlink is followed, no pipe waited for. */
+/** Reads files that may have been replaced by anything: follows no symlink, waits for no pipe. */
 
 import fs from 'node:fs';
 
-/** A read that is refused here, in the shape of a system error. */
+/** A refused read, in the shape of a system error. */
 function refused(code: string, message: string): Error {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 
-/** Files up to this size are read into one buffer that is kept, bytes: most are small, and there may be 100,000 of them. */
+/** Files up to this size are read into one reused buffer, bytes: most are small, and there may be 100,000 of them. */
 const KEPT_BYTES = 64 * 1024 + 1;
 let kept: Buffer | undefined;
 
@@ -22,8 +22,8 @@ export function readCapped(path: string, max: number): string {
 }
 
 /**
- * All of a small file in one call; null for what has to be looked at more closely. Only a file can be read from a position,
- * so a pipe is told from one without asking.
+ * All of a small file in one call; null for what needs more checks. Only a file can be read from a position, so a pipe is
+ * recognized without a stat.
  */
 function readSmall(fd: number, max: number): string | null {
   kept ??= Buffer.allocUnsafeSlow(KEPT_BYTES);
@@ -39,7 +39,7 @@ function readWhole(fd: number, path: string, max: number): string {
   const stat = fs.fstatSync(fd);
   if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
   if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
-  // One byte more than the size tells a file that grew since from one that is complete.
+  // One byte more than the size distinguishes a file that has grown from a complete one.
   const wanted = stat.size + 1;
   const buffer = Buffer.allocUnsafe(wanted);
   let length = 0;
@@ -55,9 +55,9 @@ function readWhole(fd: number, path: string, max: number): string {
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Text of a file from byte `offset` on (from the end when negative), at most 64 KiB, and the offset to go on from. A
- * character that is only half written yet stays for the next read. Empty for what is not a regular file: workers may put
- * anything there, and a pipe would keep its reader waiting.
+ * Text of a file from byte `offset` on (from the end when negative), at most 64 KiB, and the next offset. A character that is
+ * not written completely stays for the next read. Empty for anything but a regular file: workers may put anything there, and a
+ * pipe would block its reader.
  */
 export function readFrom(file: string, offset: number): { text: string; next: number } {
   const nothing = { text: '', next: Math.max(0, offset) };

@@ -1,4 +1,4 @@
-/** Sets of characters, as globs have them. */
+/** Sets of characters in globs. */
 
 /** Code points as pairs of first and last, ascending, none touching the next. */
 export type CharSet = readonly (readonly [first: number, last: number])[];
@@ -31,7 +31,7 @@ function isOne(set: CharSet): set is readonly [readonly [number, number]] {
   return set.length === 1 && first !== undefined && first[0] === first[1];
 }
 
-/** The one character that a set has; null when it has several. */
+/** The only character of a set; null when it has several. */
 export function onlyOne(set: CharSet): string | null {
   return isOne(set) ? String.fromCodePoint(set[0][0]) : null;
 }
@@ -61,7 +61,7 @@ const NOTHING: CharSet = [];
 export function intersection(a: CharSet, b: CharSet): CharSet {
   if (a === b || b === ANY) return a;
   if (a === ANY) return b;
-  // Most are one character, and need no new set.
+  // Most have one character, and need no new set.
   if (isOne(a)) return holds(b, a[0][0]) ? a : NOTHING;
   if (isOne(b)) return holds(a, b[0][0]) ? b : NOTHING;
   const result: [number, number][] = [];
@@ -79,7 +79,7 @@ export function holds(set: CharSet, code: number): boolean {
   return false;
 }
 
-/** One of them, a letter if there is one: it is shown to people. */
+/** A sample character for people, a letter if there is one. */
 export function sample(set: CharSet): number {
   if (isOne(set)) return set[0][0];
   for (const [low, high] of [

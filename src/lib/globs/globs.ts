@@ -1,9 +1,8 @@
 /**
  * Globs: which files a task may write, which are locked, which are protected.
  *
- * Two questions are asked of them: does one match a path, and is there a path that several match. Both are answered by the
- * same automaton, so they can't disagree, and exactly: the second searches the product of the automata for a path. There
- * are libraries that match; the other question is not theirs.
+ * Two questions are asked: does a glob match a path, and is there a path that several globs match. One automaton answers both
+ * exactly, so the answers agree: the second is a search of the product of the automata. Libraries answer only the first.
  */
 
 import { once } from '../once.ts';
@@ -12,13 +11,13 @@ import { nameOf, type Part, type PlainGlob, plainGlobOf, readGlob, textBeforeWil
 
 export interface Glob {
   source: string;
-  /** What every path that it matches begins with. */
+  /** What every matching path begins with. */
   prefix: string;
-  /** Made when it is first asked for. Throws where `globFault` finds a fault. */
+  /** Made on first use. Throws where `globFault` finds a fault. */
   automaton(): Automaton;
 }
 
-/** States are numbered from 0, where it begins. */
+/** States are numbered; 0 is the start. */
 interface Automaton {
   edges: readonly (readonly Edge[])[];
   accepts: readonly boolean[];
@@ -36,7 +35,7 @@ export function globOf(source: string): Glob {
 const lists = new WeakMap<readonly string[], readonly Glob[]>();
 const known = new Map<string, Glob>();
 
-/** The same for a list. Thousands of tasks may have the same globs, so each is made once. */
+/** The same for a list. Thousands of tasks may have the same globs, so each is compiled once. */
 export function globsOf(sources: readonly string[]): readonly Glob[] {
   const before = lists.get(sources);
   if (before !== undefined) return before;
@@ -49,7 +48,7 @@ export function globsOf(sources: readonly string[]): readonly Glob[] {
   return globs;
 }
 
-/** The path of a folder as a glob that means everything in it. */
+/** A glob for everything in the folder at `path`. */
 export function globOfFolder(path: string): Glob {
   return {
     source: path,
@@ -73,14 +72,14 @@ class Builder {
     return this.edges.push([]) - 1;
   }
 
-  /** Goes on to a new state. */
+  /** Adds a transition to a new state. */
   next(on: CharSet): void {
     const to = this.state();
     this.edge(this.at, on, to);
     this.at = to;
   }
 
-  /** `**` before a slash: no folder, or as many as there are. */
+  /** `**` before a slash: any number of folders. */
   folders(): void {
     const start = this.at;
     this.next(NOT_SLASH);
@@ -89,7 +88,7 @@ class Builder {
     this.at = start;
   }
 
-  /** `**` at the end: whatever is there. */
+  /** `**` at the end: everything below. */
   everything(): void {
     this.next(ANY);
     this.edge(this.at, ANY, this.at);
@@ -100,7 +99,7 @@ class Builder {
 function automatonOf(globs: readonly PlainGlob[]): Automaton {
   const builder = new Builder();
   const starts = globs.map((glob) => {
-    // A beginning of its own, which may be come back to.
+    // A new start state, which no transition of the part leads back to.
     const start = builder.state();
     builder.at = start;
     add(builder, glob);
@@ -111,8 +110,8 @@ function automatonOf(globs: readonly PlainGlob[]): Automaton {
 }
 
 /**
- * A name without a wildcard may be that of a folder, and then means everything in it. One with a dot in it is taken for a
- * file's: else `a.ts` and `*.md` would have `a.ts/b.md` in common, which nobody means.
+ * A name without a wildcard may be a folder, and then matches everything in it. One with a dot is taken for a file: otherwise
+ * `a.ts` and `*.md` would both match `a.ts/b.md`.
  */
 function mayBeFolder(part: Part): boolean {
   const name = nameOf(part);
@@ -140,7 +139,7 @@ function add(builder: Builder, { parts, folder }: PlainGlob): void {
 
 // ---------------------------------------------------------------------------------------------- the two questions
 
-/** Whether the glob means this file: a path relative to the project, with `/` between its folders. */
+/** Whether the glob matches this file: a path relative to the project, with `/` between its folders. */
 export function matches(glob: Glob, path: string): boolean {
   if (!path.startsWith(glob.prefix)) return false;
   const { edges, accepts } = glob.automaton();
@@ -156,7 +155,7 @@ export function matches(glob: Glob, path: string): boolean {
 
 const NOT_DOT = intersection(NOT_SLASH, complement(single('.')));
 
-/** What any path is: names that are neither empty nor `.` nor `..`, with slashes in between. */
+/** Any path: names that are neither empty nor `.` nor `..`, with slashes in between. */
 const PATHS: Automaton = {
   edges: [
     [
@@ -177,15 +176,15 @@ const PATHS: Automaton = {
 };
 
 /**
- * A shortest path that all of them match; null when there is none. Searches the product of their automata breadth first
- * and visits each combination of states at most once, so it takes no more time than there are combinations.
+ * A shortest path that all globs match; null when there is none. Searches the product of their automata breadth first and
+ * visits each combination of states at most once.
  */
 export function commonPath(globs: readonly Glob[]): string | null {
   if (!mayMeet(globs)) return null;
   return new Search([...globs.map((glob) => glob.automaton()), PATHS]).path();
 }
 
-/** False where the beginnings alone tell that there is no such path, as with most globs. */
+/** False when the prefixes alone exclude a common path, as for most globs. */
 export function mayMeet(globs: readonly Glob[]): boolean {
   for (const { prefix: a } of globs) {
     for (const { prefix: b } of globs) if (!a.startsWith(b) && !b.startsWith(a)) return false;
@@ -193,16 +192,16 @@ export function mayMeet(globs: readonly Glob[]): boolean {
   return true;
 }
 
-/** A state of each automaton, as the digits of one number. There may be millions, so nothing is made for each. */
+/** A state of each automaton, as the digits of one number. There may be millions, so no object is made for each. */
 type Combination = number;
 
 class Search {
   readonly #all: readonly Automaton[];
   /** What a step of each automaton's state adds to the number of a combination. */
   readonly #weights: readonly number[];
-  /** Which combinations were met: for each state of the first automaton a set of bits, made when it is first met. */
+  /** The visited combinations: for each state of the first automaton a set of bits, made on first use. */
   readonly #met: (Uint32Array | undefined)[] = [];
-  /** In the order in which they were met: the combination, the place of the one before it, and the character in between. */
+  /** In visiting order: the combination, the index of its predecessor, and the character in between. */
   readonly #combinations: Combination[] = [];
   readonly #from: number[] = [];
   readonly #codes: number[] = [];
@@ -227,7 +226,7 @@ class Search {
     return Math.floor(combination / (this.#weights[i] ?? 1)) % size;
   }
 
-  /** Every way in which the automata from number `i` on go on by one character of `on`. */
+  /** Every transition of the automata from number `i` on by one character of `on`. */
   #step(at: number, combination: Combination, i: number, next: Combination, on: CharSet): void {
     const automaton = this.#all[i];
     if (automaton === undefined) {

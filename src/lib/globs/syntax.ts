@@ -1,8 +1,8 @@
-/** Reads a glob: what it is made of, or what is wrong with it. `spec/PLAN.md` describes the dialect. */
+/** Parses a glob, or finds what is wrong with it. `spec/PLAN.md` describes the dialect. */
 
 import { type CharSet, codeOf, complement, intersection, merged, NOT_SLASH, onlyOne, single } from './char-sets.ts';
 
-/** Longest glob, and longest in all that its braces may come to, in characters. Both bound the search in `globs.ts`. */
+/** Limit of a glob, and of all its brace expansions together, in characters. Both bound the search in `globs.ts`. */
 export const GLOB_MAX_CHARS = 200;
 export const GLOB_MAX_EXPANDED = 1000;
 
@@ -22,7 +22,7 @@ export type Part = 'deep' | readonly Token[];
 /** A glob without braces. */
 export interface PlainGlob {
   parts: readonly Part[];
-  /** It ends with a slash: what is in a folder is meant. */
+  /** It ends with a slash: it matches what is in a folder. */
   folder: boolean;
 }
 
@@ -35,7 +35,7 @@ class Fault extends Error {
   }
 }
 
-/** What plans mostly hold: names and asterisks. Nothing can be wrong with those, and a plan may have thousands. */
+/** Names and asterisks only, as in most plans. Such a glob has no fault, and a plan may have thousands. */
 const SIMPLE = /^(?:(?!\.\.?(?:\/|$))[\w.@+*?-]+(?:\/|$))+$/;
 
 /** What is wrong with a glob; null when nothing is. */
@@ -50,17 +50,17 @@ export function globFault(text: string): GlobFault | null {
   }
 }
 
-/** What every path begins with that the glob matches, as far as a look at its text tells. */
+/** What every matching path begins with, as far as the text shows. */
 export function textBeforeWildcards(source: string): string {
   const text = source.replace(START, '');
   const at = text.search(/[*?[{\\]/);
   return at < 0 ? text.replace(/\/$/, '') : text.slice(0, at);
 }
 
-/** The project's folder, named for nothing. */
+/** A leading `./`, which means nothing. */
 const START = /^(?:\.\/)+(?=.)/;
 
-/** One for each way to choose from the braces. Throws where `globFault` finds a fault. */
+/** One glob for each brace expansion. Throws where `globFault` finds a fault. */
 export function readGlob(source: string): PlainGlob[] {
   if (source.length > GLOB_MAX_CHARS) throw new Fault(`has more than ${GLOB_MAX_CHARS} characters`);
   if (source.trim() === '') throw new Fault('is empty');
@@ -72,7 +72,7 @@ export function readGlob(source: string): PlainGlob[] {
   return expanded(nodes).map(partsOf);
 }
 
-/** A path as a glob that holds no wildcard, whatever its characters. */
+/** A glob without wildcards for a path, whatever its characters. */
 export function plainGlobOf(path: string): PlainGlob {
   return partsOf([...path].map((char) => (char === '/' ? 'slash' : { on: single(char) })));
 }
@@ -190,7 +190,7 @@ class Reader {
   }
 }
 
-/** Every way to choose from the braces. */
+/** Every brace expansion. */
 function expanded(nodes: readonly Node[]): (Token | 'slash')[][] {
   let ways: (Token | 'slash')[][] = [[]];
   for (const node of nodes) {
@@ -225,7 +225,7 @@ function partOf(tokens: readonly Token[]): Part {
   return stars >= 2 ? 'deep' : tokens;
 }
 
-/** The one name that a part stands for; null when it has a wildcard. */
+/** The name that a part matches; null when it has a wildcard. */
 export function nameOf(part: Part): string | null {
   if (part === 'deep') return null;
   const chars = part.map((token) => ('on' in token ? onlyOne(token.on) : null));
