@@ -1,4 +1,4 @@
-/** The door through which everything that is not pure comes in: clocks, chance, environment, processes. */
+/** Everything impure that decisions and verbs get passed in: clocks, randomness, environment, processes. */
 
 import { uuidv7 } from '../lib/ids.ts';
 import type { Liveness, MachineIdentity, OwnerIdentity } from './task/identity.ts';
@@ -6,7 +6,7 @@ import type { Liveness, MachineIdentity, OwnerIdentity } from './task/identity.t
 export interface Context {
   /** Wall clock, milliseconds since the epoch. */
   now(): number;
-  /** Whole milliseconds on a clock that nobody can set, the same for every process of one boot. */
+  /** Whole milliseconds on a clock that cannot be set, the same for every process of one boot. */
   monotonicMs(): number;
   /** A number in [0, 1). */
   random(): number;

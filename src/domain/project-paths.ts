@@ -1,7 +1,7 @@
-/** Where a project keeps what people write and read, beside the state tree. */
+/** The paths of a project outside the state tree. */
 
 export interface ProjectPaths {
-  /** The project's folder. */
+  /** The project folder. */
   project: string;
   /** `<project>/.forge`. */
   forge: string;
@@ -14,7 +14,7 @@ export function pathsOf(project: string): ProjectPaths {
   return { project, forge, settings: `${forge}/settings.yaml`, log: `${forge}/logs/orchestrate.jsonl` };
 }
 
-/** What the first changing command puts into `.forge/.gitignore`. */
+/** What the first changing command writes to `.forge/.gitignore`. */
 export const GITIGNORE = `# What forge keeps here is local to this machine; settings.yaml and plans are yours to commit.
 orchestrator/
 logs/

@@ -1,6 +1,6 @@
 /**
- * What a plan's shape can't say: ids that are given once, references that lead somewhere, and an order in which the
- * work can be done at all. Works on plans that are wrong elsewhere too, so that everything is reported at once.
+ * Checks of a plan beyond its shape: unique ids, existing references, and an order in which the work can be done. They also
+ * work on an invalid plan, so that all problems are reported at once.
  */
 
 import { closest, oneLine } from '../../lib/text.ts';
@@ -8,7 +8,7 @@ import type { YamlPath } from '../../lib/yaml.ts';
 import { findCycles, type Graph } from './cycles.ts';
 import { didYouMean, type Finding } from './findings.ts';
 
-/** As much of a plan as the checks need, read from any value; what isn't of the right type is left out. */
+/** As much of a plan as the checks need, read from any value; what has the wrong type is left out. */
 export interface Outline {
   phases: PhaseOutline[];
   tasks: TaskOutline[];
@@ -29,9 +29,9 @@ interface TaskOutline {
   /** Index in `tasks` of its phase. */
   index: number;
   status: unknown;
-  /** A null stands where the file has something else than text, so that indexes agree with the file. */
+  /** Null where the file has something other than text, so that indexes agree with the file. */
   dependsOn: (string | null)[];
-  /** The issue of the tracker that it names; null when it names none. */
+  /** The tracker issue that it names; null when it names none. */
   issue: string | number | null;
 }
 
@@ -68,12 +68,12 @@ export function outlineOf(value: unknown): Outline {
   return outline;
 }
 
-/** The path of a task, or of something in it. */
+/** The path of a task, or of a part of it. */
 export function taskPath(task: TaskOutline, ...rest: (string | number)[]): YamlPath {
   return ['phases', task.phase.index, 'tasks', task.index, ...rest];
 }
 
-/** Everything wrong with ids, references and order. Takes time in proportion to the plan, but for did-you-mean, which is bounded. */
+/** All problems with ids, references and order. Linear in the size of the plan, except for suggestions, which are limited. */
 export function checkOutline({ phases, tasks }: Outline, spell: Spelling): Finding[] {
   const taskIndex = new Map<string, number>();
   const phaseIndex = new Map<string, number>();
@@ -115,7 +115,7 @@ function checkIds<T extends { id: string }>(
   return findings;
 }
 
-/** An issue stands for one task: its state and its claim could not follow two. */
+/** An issue belongs to one task: its state and its claim cannot follow two. */
 function checkIssues(tasks: readonly TaskOutline[], spell: Spelling): Finding[] {
   const named = new Map<string, TaskOutline>();
   return tasks.flatMap((task): Finding[] => {
@@ -171,7 +171,7 @@ function checkBlockedBy(phases: readonly PhaseOutline[], known: ReadonlyMap<stri
   });
 }
 
-/** Comparing every unknown id with every known one is quadratic; past this many comparisons there are no more suggestions. */
+/** Comparing every unknown id with every known one is quadratic; above this many comparisons there are no suggestions. */
 const MAX_COMPARISONS = 100_000;
 
 function boundedDidYouMean(candidates: ReadonlyMap<string, number>): (word: string) => { suggestion?: string } {
@@ -223,8 +223,8 @@ function checkOrder(
 }
 
 /**
- * Who can't go on before whom: nodes are the tasks, then the phases as "is finished". A task waits for what it depends on and
- * for the phase that blocks its own; a phase is finished only after its tasks. What is over waits for nothing.
+ * Which node waits for which: nodes are the tasks, then the phases as "is finished". A task waits for its dependencies and for
+ * the phase that blocks its own; a phase is finished after its tasks. What is over waits for nothing.
  */
 function waits(phases: readonly PhaseOutline[], tasks: readonly TaskOutline[], needs: Graph, blockers: Graph): Graph {
   const indexOf = new Map(tasks.map((task, index) => [task, index]));
@@ -240,7 +240,7 @@ function waits(phases: readonly PhaseOutline[], tasks: readonly TaskOutline[], n
   return [...ofTasks, ...ofPhases];
 }
 
-/** Tells a cycle of tasks and phases step by step, beginning with a dependency, where it can be undone. */
+/** Explains a cycle of tasks and phases step by step, beginning with a dependency, where it can be broken. */
 function deadlock(cycle: readonly number[], phases: readonly PhaseOutline[], tasks: readonly TaskOutline[]): Finding {
   const start = Math.max(
     0,
@@ -274,7 +274,7 @@ function cycleText(ids: readonly string[]): string {
   return abridged([...ids, ids[0] ?? ''].map(show)).join(' -> ');
 }
 
-/** A cycle through thousands of tasks is cut in the middle. */
+/** A cycle through thousands of tasks is shortened in the middle. */
 function abridged(parts: readonly string[]): string[] {
   return parts.length <= 20
     ? [...parts]
@@ -285,7 +285,7 @@ function indexes(known: ReadonlyMap<string, number>, ids: readonly (string | nul
   return ids.flatMap((id) => (id === null ? [] : (known.get(id) ?? [])));
 }
 
-/** An id that may be anything a file holds, safe to print. */
+/** An id that may hold anything, safe to print. */
 function show(id: string): string {
   return oneLine(id, 64);
 }

@@ -1,17 +1,17 @@
-/** Cycles in a directed graph whose nodes are numbered from 0; `edges[n]` lists where n points to. */
+/** Cycles in a directed graph whose nodes are numbered from 0; `edges[n]` lists the targets of n. */
 
 export type Graph = readonly (readonly number[])[];
 
 /**
- * One cycle for each knot of nodes that can all reach each other, as the nodes on it in order (the last points to the
- * first). Edges from a node to itself are passed over. Starts at the lowest node of the knot and is the shortest
- * through it. Takes time in proportion to nodes and edges, whatever the number of cycles.
+ * One cycle for each strongly connected component, as its nodes in order (the last points to the first). Edges from a node to
+ * itself are ignored. The cycle is the shortest through the component's lowest node. Linear in nodes and edges, whatever the
+ * number of cycles.
  */
 export function findCycles(edges: Graph): number[][] {
   return knots(edges).map((knot) => cycleIn(edges, knot));
 }
 
-/** The strongly connected components of two nodes or more. Source: Tarjan (1972), with a stack of its own instead of recursion. */
+/** The strongly connected components of two nodes or more. Source: Tarjan (1972), with an explicit stack instead of recursion. */
 function knots(edges: Graph): number[][] {
   const order = new Int32Array(edges.length).fill(-1);
   const low = new Int32Array(edges.length);
@@ -49,7 +49,7 @@ function knots(edges: Graph): number[][] {
   return found;
 }
 
-/** Breadth first from the lowest node of the knot until an edge leads back to it. */
+/** Breadth first from the lowest node of the component until an edge leads back to it. */
 function cycleIn(edges: Graph, knot: readonly number[]): number[] {
   const members = new Set(knot);
   const start = knot.reduce((a, b) => Math.min(a, b));

@@ -1,6 +1,6 @@
 /**
- * What is wrong with a file that a person wrote, in that person's words: issues of a zod schema turned into sentences
- * with a likely remedy, and both given a line and a column at the very end.
+ * Problems of a file that a person wrote: issues of a zod schema become sentences with a likely fix, and all problems get a
+ * line and a column at the very end.
  */
 
 import type * as z from 'zod/mini';
@@ -12,7 +12,7 @@ import { durationSchema } from '../retry/schema.ts';
 
 export { inWords, pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 
-/** Something wrong, by its path in the value instead of a line. */
+/** A problem with its path in the value instead of a line. */
 export interface Finding {
   path: YamlPath;
   message: string;
@@ -20,14 +20,14 @@ export interface Finding {
   at?: 'key' | 'value';
   /** What to do about it, a sentence. */
   suggestion?: string;
-  /** The part that was there before, for things given twice: its line is added to the message. */
+  /** The earlier part, for duplicates: its line is added to the message. */
   first?: YamlPath;
 }
 
 /** Names the part of a file at a path, as in `task "build": timeout`; empty for the root. */
 export type Label = (path: YamlPath) => string;
 
-/** Looks the places up, sorts by them, and puts `file` in. Reads the text once however many findings there are. */
+/** Finds the places, sorts by them, and adds `file`. Reads the text once for all findings. */
 export function toProblems(findings: readonly Finding[], text: string, file: string): Problem[] {
   const positions = positionsOf(text);
   const problems = findings.map((finding): Problem => {
@@ -49,7 +49,7 @@ export function didYouMean(word: string, candidates: Iterable<string>): { sugges
   return best === null ? {} : { suggestion: `Did you mean "${best}"?` };
 }
 
-/** Everything that `schema` finds wrong with `value`, as findings; empty when it fits. */
+/** All issues that `schema` finds in `value`, as findings; empty when it is valid. */
 export function shapeFindings(
   schema: z.ZodMiniType,
   value: unknown,
@@ -89,7 +89,7 @@ function findingsOf(issue: z.core.$ZodIssue, site: Site): Finding[] {
   ];
 }
 
-/** Among values as alike as P0, P1 and P2 only an unmistakable slip is worth a guess. */
+/** For values as similar as P0, P1 and P2 only an obvious mistake is worth a suggestion. */
 function meantValue(found: string, allowed: string[]): { suggestion?: string } {
   const [first, last] = [closest(found, allowed), closest(found, allowed.toReversed())];
   return first !== null && first === last ? { suggestion: `Did you mean "${first}"?` } : {};
@@ -128,13 +128,13 @@ function badDuration(found: unknown, site: Site): Finding {
   return { ...finding(site, message), ...suggestion };
 }
 
-/** Milliseconds in the largest unit that holds them as a whole number. */
+/** Milliseconds in the largest unit of which they are a whole number. */
 export function durationText(ms: number): string {
   const unit = ['d', 'h', 'm', 's'].find((name) => ms > 0 && ms % (UNIT_MS[name] ?? 1) === 0) ?? 'ms';
   return `${ms / (UNIT_MS[unit] ?? 1)}${unit}`;
 }
 
-/** A union says only "none of these". When one member is plainly meant, that member's own issues say more. */
+/** A union says only "none of these". When one member is clearly meant, that member's own issues say more. */
 function unionFindings(issue: z.core.$ZodIssueInvalidUnion, found: unknown, site: Site): Finding[] {
   const meant = issue.errors.filter((issues) =>
     issues.every((inner) => inner.path.length > 0 || isAboutContent(inner)),
@@ -155,7 +155,7 @@ function isAboutContent(issue: z.core.$ZodIssue): boolean {
   return issue.code !== 'invalid_type' && issue.code !== 'invalid_value' && issue.code !== 'invalid_union';
 }
 
-/** The usual slips: a list of one without the dash, a number where text is meant, a sentence that turned into a mapping. */
+/** Common mistakes: a list of one without the dash, a number where text is meant, a sentence that became a mapping. */
 function remedy(issue: z.core.$ZodIssue, found: unknown): { suggestion?: string } {
   if (issue.code !== 'invalid_type') return {};
   if (issue.expected === 'array' && typeof found === 'string' && found !== '') {

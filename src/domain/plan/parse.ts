@@ -1,4 +1,4 @@
-/** The text of a plan file as a plan, or everything that is wrong with it at once. `spec/PLAN.md` describes the file. */
+/** Parses the text of a plan file, or finds everything that is wrong with it. `spec/PLAN.md` describes the file. */
 
 import type { Problem } from '../../lib/errors.ts';
 import { parseDuration } from '../../lib/time.ts';
@@ -12,9 +12,9 @@ import { checkTasks, planLabel, suggestIds } from './value-checks.ts';
 export type PlanResult = { ok: true; plan: Plan; warnings: string[] } | { ok: false; problems: Problem[] };
 
 /**
- * Reads a plan. Everything that is wrong is reported, in file order, each with line and column; `file` is only named
- * there. A plan that can't be carried out is wrong too: one with cycles, or with tasks that wait for each other across phases.
- * Warnings are for what is legal and probably not meant.
+ * Reads a plan. All problems are reported, in file order, each with line and column; `file` is the name they show. A plan that
+ * cannot be completed is a problem too: one with cycles, or with tasks that wait for each other across phases. Warnings are for
+ * what is legal and probably not meant.
  */
 export function parsePlan(text: string, file: string): PlanResult {
   const yaml = parseYaml(text, file);

@@ -1,6 +1,6 @@
 /**
- * The plan: what is to be done, in what order, and how; and the form in which it is kept. `plan-parser.ts` makes it of the
- * text of a plan file, `spec/PLAN.md` describes the file.
+ * The plan: what to do, in what order, and how; and its packed form for the cache. `parse.ts` reads a plan file, which
+ * `spec/PLAN.md` describes.
  */
 
 import type { RetryYaml } from '../retry/schema.ts';
@@ -10,7 +10,7 @@ export type Priority = (typeof PRIORITIES)[number];
 export type PhaseStatus = (typeof PHASE_STATUSES)[number];
 export type PlannedStatus = (typeof TASK_STATUSES)[number];
 
-/** What the file leaves out is null or an empty list, never undefined. */
+/** What the file omits is null or an empty list, never undefined. */
 export interface Plan {
   project: string;
   tracker_url: string | null;
@@ -62,7 +62,7 @@ export interface PlanTask {
   tracker_issue_id: string | null;
   /** Default: active. */
   status: PlannedStatus;
-  /** A limit that is null comes from the settings, as both do when the whole is null. */
+  /** A null limit comes from the settings; null: both do. */
   question_budget: { soft: number | null; hard: number | null } | null;
   /** A command line for /bin/sh; null: the task waits for an agent. */
   run: string | null;
@@ -74,10 +74,10 @@ export interface PlanTask {
   retry: RetryYaml | null;
 }
 
-/** What is enough to know which tasks there are, and whose issue is whose. */
+/** What is needed to know which tasks exist, and which issue belongs to which. */
 export type PlannedTask = Pick<PlanTask, 'id' | 'tracker_issue_id'>;
 
-/** The plan with what finds a task or a phase by its id. All the rest of a plan is plain data, as JSON can hold it. */
+/** Adds the look-up of tasks and phases by id. The rest of a plan is plain data that JSON can hold. */
 export function indexed(plan: Omit<Plan, 'byId' | 'phaseById'>): Plan {
   return { ...plan, byId: byId(plan.tasks), phaseById: byId(plan.phases) };
 }
@@ -88,7 +88,7 @@ function byId<T extends { id: string }>(all: readonly T[]): Map<string, T> {
   return found;
 }
 
-/** A plan as JSON, without what its tasks leave open: most of them leave most open. `unpackPlan` reads it. */
+/** A plan as JSON, without the fields that tasks omit, which are most of them. `unpackPlan` reads it. */
 export function packPlan({ byId: _, phaseById: __, ...plan }: Plan): string {
   return JSON.stringify({ ...plan, tasks: plan.tasks.map(packTask) });
 }
@@ -99,7 +99,7 @@ export function unpackPlan(json: string): Plan {
   return indexed({ ...plan, tasks: plan.tasks.map(unpackTask) });
 }
 
-/** The tasks of such a plan by name alone, which takes half the time. */
+/** The tasks of such a plan with few fields, which takes half the time. */
 export function unpackPlanned(json: string): PlannedTask[] {
   const { tasks } = JSON.parse(json) as { tasks: PackedTask[] };
   return tasks.map(({ id, tracker_issue_id = null }) => ({ id, tracker_issue_id }));
@@ -110,7 +110,7 @@ type PackedTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask
 const NONE: readonly never[] = [];
 const NO_ENV: PlanTask['env'] = {};
 
-/** A task that leaves open all that may be. */
+/** A task that omits all optional fields. */
 const OPEN = unpackTask({ id: '', phase_id: '', title: '' });
 
 function packTask(task: PlanTask): PackedTask {

@@ -1,6 +1,6 @@
 /**
- * The shape of a plan file. `spec/schema/phases.schema.json` is generated from here, descriptions included, and
- * `spec/PLAN.md` explains it to people. What a shape can't say (ids that exist, no cycles) is in `plan-checks.ts`.
+ * The shape of a plan file. `spec/schema/phases.schema.json` is generated from here, including descriptions, and `spec/PLAN.md`
+ * explains it to people. `checks.ts` has what a shape cannot express (existing ids, no cycles).
  */
 
 import * as z from 'zod/mini';
@@ -13,7 +13,7 @@ export const ESTIMATES = ['S', 'M', 'L', 'XL'] as const;
 export const PHASE_STATUSES = ['active', 'blocked', 'done', 'paused'] as const;
 export const TASK_STATUSES = ['active', 'paused', 'done', 'dropped'] as const;
 
-/** Read as `paused`: a status of plans that were written for the tool whose plan format this is. */
+/** Read as `paused`: a status in plans of the older tool of this format. */
 export const DEFERRED_STATUS = 'deferred-v0.5';
 
 const ID_ERROR = 'an id is at most 64 letters, digits, ".", "_" and "-", and starts with a letter or digit';
@@ -21,25 +21,25 @@ const ENV_NAME_ERROR = 'a variable name has letters, digits and "_" only, and do
 const FORGE_NAME_ERROR = 'names that start with FORGE_ are set by forge itself';
 
 interface Meta {
-  /** What holds when the key is left out; shown by editors. */
+  /** The default of an omitted key; shown by editors. */
   default?: unknown;
   examples?: unknown[];
 }
 
-/** Adds what an editor shows on hover. `register` changes the schema in place, where `check` would build it twice. */
+/** Adds the text that an editor shows. `register` changes the schema in place, where `check` would build it twice. */
 export function described<T extends z.ZodMiniType>(schema: T, description: string, meta: Meta = {}): T {
   z.globalRegistry.add(schema, { description, ...meta });
   return schema;
 }
 
-/** A key that may be left out. `key:` with nothing behind it is null in YAML and means the same. */
+/** An optional key. `key:` without a value is null in YAML and means the same. */
 export function optional<T extends z.ZodMiniType>(schema: T, description: string, meta: Meta = {}) {
   return described(z.optional(nullable(schema)), description, meta);
 }
 
 const nullables = new WeakMap<z.ZodMiniType, z.ZodMiniType>();
 
-/** One for each schema, however many keys have it: the description is that of the `optional` around it. */
+/** One for each schema, however many keys use it: the description is that of the `optional` around it. */
 function nullable<T extends z.ZodMiniType>(schema: T): z.ZodMiniNullable<T> {
   const made = (nullables.get(schema) as z.ZodMiniNullable<T> | undefined) ?? z.nullable(schema);
   nullables.set(schema, made);
@@ -49,7 +49,7 @@ function nullable<T extends z.ZodMiniType>(schema: T): z.ZodMiniNullable<T> {
 const filled = () => z.string().check(z.minLength(1));
 const id = () => z.string().check(z.regex(ID_PATTERN, { error: ID_ERROR }));
 
-/** What stands in many places. Only what bears a description there must be made anew for each: it belongs to one object. */
+/** Shared parts. Only parts with a description of their own must be made anew for each use: it belongs to one object. */
 const parts = once(() => {
   const text = z.string();
   const filledText = filled();
@@ -66,7 +66,7 @@ const parts = once(() => {
 
 type RetrySchema = z.ZodMiniType<RetryYaml>;
 
-/** Accepted so that existing plans load; forge does nothing with it. */
+/** Accepted so that existing plans load; it has no effect. */
 const ignored = (what: string) => optional(parts().anything, `${what} Accepted and ignored.`);
 
 const envSchema = once(() => {
@@ -227,10 +227,10 @@ const planWith = (retry: RetrySchema) => {
   });
 };
 
-/** What plans are read by. It takes any `retry`: what is wrong with one is for `retryProblems` to say. */
+/** The schema that plans are read by. It accepts any `retry`, which `retryProblems` checks. */
 export const planSchema = once(() => planWith(z.custom<RetryYaml>()));
 
-/** The same with all that `retry` may hold, for editors. */
+/** The same with the full schema of `retry`, for editors. */
 export const fullPlanSchema = once(() => planWith(retrySchema()));
 
 export type PlanYaml = z.infer<ReturnType<typeof planSchema>>;

@@ -1,20 +1,20 @@
 /**
- * Which command line does a task: its own, that of the settings, or the preset for a coding agent that the settings name.
- * `spec/PLAN.md` has the table of presets, and says what each lets its agent do.
+ * Which command line does a task: its own, that of the settings, or the settings' preset for a coding agent. `spec/PLAN.md` has
+ * the table of presets, and says what each lets its agent do.
  */
 
 import type { AgentSettings, WorkerName } from '../settings/settings.ts';
 
 export interface Preset {
-  /** What has to be on PATH. */
+  /** The program that must be on PATH. */
   program: string;
   /** For `/bin/sh -c`, like any `run:`. */
   command: string;
 }
 
 /**
- * All are handed the prompt on stdin: as an argument it could be taken for a flag, and Linux bounds the length of one. Each
- * has the fewest rights with which its agent can edit, run the checks, commit and call forge while nobody is there to ask.
+ * All get the prompt on stdin: as an argument it could be taken for a flag, and Linux limits its length. Each has the fewest
+ * rights with which its unattended agent can edit, run the verification commands, commit and call forge.
  */
 export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = {
   claude: {
@@ -38,17 +38,17 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
   },
 };
 
-/** What the settings say of who does tasks without a command of their own. */
+/** The settings for tasks without a command of their own. */
 export type WorkerSettings = Pick<AgentSettings, 'worker' | 'worker_command'>;
 
 export interface TaskCommand {
   /** For `/bin/sh -c`. */
   command: string;
-  /** Where it was found: in the task, in the settings, or the name of a preset. */
+  /** Its source: the task, the settings, or the name of a preset. */
   from: 'run' | 'worker_command' | keyof typeof PRESETS;
 }
 
-/** The one place that says what a runner starts for a task; null: it waits for an agent to claim it. */
+/** The command that a runner starts for a task; null: the task waits for an agent to claim it. */
 export function commandFor(task: { run: string | null }, settings: WorkerSettings): TaskCommand | null {
   if (task.run !== null) return { command: task.run, from: 'run' };
   if (settings.worker_command !== null) return { command: settings.worker_command, from: 'worker_command' };
@@ -56,12 +56,12 @@ export function commandFor(task: { run: string | null }, settings: WorkerSetting
   return name && { command: PRESETS[name].command, from: name };
 }
 
-/** Where a person finds a command line that is not the task's own. */
+/** The setting that a command line comes from, when it is not the task's own. */
 export function settingOf(from: Exclude<TaskCommand['from'], 'run'>): string {
   return from === 'worker_command' ? 'agents.worker_command' : `agents.worker: ${from}`;
 }
 
-/** The preset that is in force; null when none is chosen, or `worker_command` stands over it. */
+/** The preset in force; null when none is set, or `worker_command` overrides it. */
 export function presetOf({ worker, worker_command }: WorkerSettings): keyof typeof PRESETS | null {
   return worker === null || worker === 'custom' || worker_command !== null ? null : worker;
 }

@@ -1,4 +1,4 @@
-/** What the values of a plan or of settings may not hold although their shape is right, and how such places are named. */
+/** Checks of values of a plan or of settings beyond their shape, and the names of their places. */
 
 import { globFault } from '../../lib/globs/syntax.ts';
 import { isTaskId } from '../../lib/ids.ts';
@@ -24,7 +24,7 @@ export function planLabel(value: unknown): (path: YamlPath) => string {
   };
 }
 
-/** What a task may not hold although its shape is right. Looks only at what is of the right type. */
+/** Checks of tasks beyond their shape. Looks only at values of the right type. */
 export function checkTasks(value: unknown, outline: Outline): Finding[] {
   const label = planLabel(value);
   return outline.tasks.flatMap((task): Finding[] => {
@@ -55,14 +55,14 @@ function checkTask(task: Partial<Record<keyof TaskYaml, unknown>>): Finding[] {
   return findings;
 }
 
-/** A soft limit above the hard one would never be met. */
+/** A soft limit above the hard one would never be reached. */
 export function checkBudget(budget: unknown): Finding[] {
   const [soft, hard] = [valueAt(budget, ['soft']), valueAt(budget, ['hard'])];
   if (typeof soft !== 'number' || typeof hard !== 'number' || soft <= hard) return [];
   return [{ path: ['question_budget', 'soft'], message: `the soft limit (${soft}) is above the hard one (${hard})` }];
 }
 
-/** What is wrong with the globs of a list that stands at `path`. An empty one is told by its shape. */
+/** Problems of the globs in the list at `path`. The shape check reports empty ones. */
 export function checkGlobs(list: unknown, path: YamlPath): Finding[] {
   if (!Array.isArray(list)) return [];
   return list.flatMap((glob: unknown, i): Finding[] => {
@@ -82,7 +82,7 @@ function checkCommands({ run, verify, env }: Partial<Record<keyof TaskYaml, unkn
   ]);
 }
 
-/** A command line or a variable that holds a NUL can't be passed to any process. */
+/** A command line or a variable with a NUL cannot be passed to a process. */
 export function refuseNul(texts: readonly [YamlPath, unknown][]): Finding[] {
   const bad = texts.filter(([, text]) => typeof text === 'string' && text.includes('\0'));
   return bad.map(([path]) => ({ path, message: 'may not hold a NUL character' }));

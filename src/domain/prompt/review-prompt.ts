@@ -1,4 +1,4 @@
-/** What a reviewer is told: what was to be done, which range of commits to look at, and how to answer. Made like `prompt.ts`. */
+/** The prompt of a reviewer: what was to be done, which range of commits to review, and how to answer. Made like `worker-prompt.ts`. */
 
 import { codeSpan, fenced, ownMarkdown } from '../../lib/markdown.ts';
 import { oneLine } from '../../lib/text.ts';
@@ -13,9 +13,9 @@ export interface ReviewFacts extends Pick<PromptFacts, 'workspace' | 'convention
   base: string | null;
   /** The command lines that the work has passed. */
   passed: readonly string[];
-  /** The worker's own words about it; '' when there are none. */
+  /** The worker's own summary; '' when there is none. */
   summary: string;
-  /** What forge has found by itself. */
+  /** Findings by forge itself. */
   findings: readonly ReviewFinding[];
 }
 

@@ -1,9 +1,9 @@
 /**
- * What a worker is told: its task, how the result is judged, what came before, and how to report. Markdown, made of
- * facts: the same facts give the same bytes.
+ * The prompt of a worker: its task, how the result is verified, what came before, and how to report. Markdown, made of facts:
+ * the same facts give the same bytes.
  *
- * The plan's words are the task, and the project's conventions are rules. Everything that workers, their programs or
- * whoever answered wrote stands in a fence marked `data`, which it can't leave, and is never an instruction.
+ * The plan's text is the task, and the project's conventions are rules. Text by workers, their programs and people who answered
+ * is data: it stands in a fence marked `data`, which it cannot leave, and is never an instruction.
  */
 
 import { byteLength, codeSpan, fenced, ownMarkdown } from '../../lib/markdown.ts';
@@ -15,10 +15,10 @@ import type { Review } from '../review/reviews.ts';
 import type { AttemptFailure } from '../task/attempts.ts';
 import { type CheckResult, hasFailed } from '../verify/verification.ts';
 
-/** Most that a prompt has, bytes. Linux takes no longer argument (MAX_ARG_STRLEN), and many a worker is given it as one. */
+/** Limit of a prompt, bytes. Linux accepts no longer argument (MAX_ARG_STRLEN), and many workers get it as one. */
 export const PROMPT_MAX_BYTES = 128 * 1024 - 1;
 
-/** Most of each part, bytes of UTF-8. Together with what is fixed they stay below PROMPT_MAX_BYTES. */
+/** Limits of the parts, bytes of UTF-8. With the fixed text they stay below PROMPT_MAX_BYTES. */
 export const MAX = {
   description: 24 * 1024,
   acceptance: 8 * 1024,
@@ -38,26 +38,26 @@ export const MAX = {
 /** Failed commands of one attempt that are shown with their output. */
 const COMMANDS_SHOWN = 3;
 
-/** Where the work is done. `branch` is null when it is not on a branch of its own. */
+/** Where the work is done. `branch` is null without a branch of its own. */
 export interface Workspace {
   path: string;
   branch: string | null;
 }
 
-/** An attempt before this one. What it left nothing of is null or empty. */
+/** An earlier attempt. What it did not leave is null or empty. */
 export interface EarlierAttempt {
   number: number;
   verdict: string | null;
   summary: string | null;
   verification: readonly CheckResult[];
-  /** A review of it that asked for changes. */
+  /** A review that requested changes. */
   review: Pick<Review, 'summary' | 'findings'> | null;
 }
 
-/** A question of an earlier attempt that is settled. */
+/** A settled question of an earlier attempt. */
 export interface SettledDecision {
   decision_key: string;
-  /** Null when nobody answered in time. */
+  /** Null when it expired. */
   option_id: string | null;
   label: string | null;
   note: string | null;
@@ -67,20 +67,20 @@ export interface SettledDecision {
 export interface PromptFacts {
   task: Pick<PlanTask, 'id' | 'title' | 'priority' | 'type' | 'description' | 'acceptance' | 'write_globs' | 'run'>;
   phase: { name: string; goal: string | null };
-  /** Command lines that judge the result, in order. */
+  /** The verification commands, in order. */
   verify: readonly string[];
   /** Null before the task is claimed. */
   attemptNumber: number | null;
   workspace: Workspace;
-  /** Rules of the project, and the name of the file that they are from. */
+  /** Rules of the project, and the name of their file. */
   conventions: { file: string; text: string } | null;
   /** Oldest first, like `attempts` and `decisions`. */
   failures: readonly AttemptFailure[];
   attempts: readonly EarlierAttempt[];
   decisions: readonly SettledDecision[];
-  /** Globs of files that are not to be changed unasked. */
+  /** Globs of protected files. */
   protectedGlobs: readonly string[];
-  /** How often an agent that heartbeats by itself should, milliseconds. */
+  /** The heartbeat interval of an agent, milliseconds. */
   heartbeatMs: number;
 }
 
@@ -122,7 +122,7 @@ function taskSection({ task, phase, attemptNumber, workspace }: PromptFacts): Se
   ];
 }
 
-/** Such a command often hands this very text to an agent, which must not think that it is its job to run it. */
+/** Such a command often passes this very prompt to an agent, which must not run the command itself. */
 function startedBy(run: string): Section {
   return [
     '`forge orchestrate run` starts the worker of this task by this command. You are that worker; do not start it again.',
@@ -213,7 +213,7 @@ function attemptBlock(number: number, failures: readonly AttemptFailure[], attem
   return [`### Attempt ${number}`, ...(parts.length === 0 ? nothing : parts)].join('\n\n');
 }
 
-/** The work was fine by itself, and does not fit what others have done since. */
+/** The work passed by itself, and conflicts with what others have done since. */
 function isOfMerge({ class: name }: AttemptFailure): boolean {
   return name === 'ship.conflict' || name === 'ship.verify';
 }
@@ -222,7 +222,7 @@ const REBASE =
   'Its work does not fit the branch that it is to be merged into, which has moved on. Merge that branch into yours with ' +
   '`git merge`, resolve what conflicts so that both sides hold, and commit.';
 
-/** A review may have many findings; those that block come first, so that a cut takes the others. */
+/** A review may have many findings; blocking ones come first, so that a cut removes the others. */
 function reviewParts(attempt: EarlierAttempt | undefined): string[] {
   const review = attempt?.review ?? null;
   if (review === null) return [];
@@ -282,7 +282,7 @@ function decisionText({ decision_key, option_id, label, note, answered_by }: Set
   ].join('\n');
 }
 
-/** The last of `blocks` that have room, and a word about the others. */
+/** The last of `blocks` that fit, and a line about the others. */
 function lastWithin(blocks: readonly string[], max: number): string[] {
   let from = blocks.length;
   for (let room = max; from > 0; from--) {

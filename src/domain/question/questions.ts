@@ -1,8 +1,8 @@
 /**
- * What asking and answering make of a task's record. Pure, like `task-ops.ts`.
+ * Questions and answers in a task's record. Pure, like `domain/task/operations.ts`.
  *
- * A task that asks is parked: it gives up its lease, charges nothing and waits until the question is settled by an answer,
- * by its default, or by expiry. Which of the three it is decides the one answer file; the moves here follow from it.
+ * A task that asks is parked: it gives up its lease, charges nothing and waits until the question is settled by an answer, by
+ * its default, or by expiry. Which of the three it is, the create-once answer file decides; the moves here follow from it.
  */
 
 import { ForgeError } from '../../lib/errors.ts';
@@ -33,24 +33,24 @@ export {
 
 const NOTHING_ASKED: QuestionLedger = { open: null, settled: [], asked: [] };
 
-/** What the record remembers about the task's questions. */
+/** The record's memory of the task's questions. */
 export function ledgerOf(record: RecordExcerpt): QuestionLedger {
   if (record.memo.questions === undefined) return NOTHING_ASKED;
   const parsed = parseRecord(LedgerSchema, record.memo.questions);
   return parsed.ok ? parsed.value : NOTHING_ASKED;
 }
 
-/** The question that the task is parked on; null when it is not, or when a record written by hand does not say which. */
+/** The question that the task is parked on; null when it is not, or when a record written by hand does not name it. */
 export function openQuestion(record: RecordExcerpt): OpenQuestion | null {
   return record.state.state === 'blocked_on_question' ? ledgerOf(record).open : null;
 }
 
-/** What became of a question; null while it is open, and for one that is not known. */
+/** The settlement of a question; null while it is open, and for an unknown one. */
 export function settledQuestion(record: RecordExcerpt, questionId: string): SettledQuestion | null {
   return ledgerOf(record).settled.find(({ question_id }) => question_id === questionId) ?? null;
 }
 
-/** Whether the attempt has ended by asking something. */
+/** Whether the attempt has ended with a question. */
 export function hasAsked(record: TaskRecord, attemptId: string): boolean {
   const { open, settled } = ledgerOf(record);
   return open?.attempt_id === attemptId || settled.some((question) => question.attempt_id === attemptId);
@@ -61,7 +61,7 @@ export function lacksQuestion(record: RecordExcerpt): boolean {
   return record.state.state === 'blocked_on_question' && ledgerOf(record).open === null;
 }
 
-/** The record of such a task with the question that its files name. */
+/** The record of such a task with the question from its files. */
 export function withQuestion<R extends RecordExcerpt>(record: R, attemptId: string, question: Question): R {
   const ledger = ledgerOf(record);
   const { question_id, decision_key, expires_at } = question;
@@ -83,7 +83,7 @@ export interface AskRequest {
   options: readonly QuestionOption[];
   defaultOptionId: string | null;
   expiresAt: string;
-  /** How often one decision may be asked about, and how many questions the task may ask in all. */
+  /** How often one decision key may be asked, and how many questions the task may ask in all. */
   budget: { perKey: number; soft: number; hard: number };
   nowMs: number;
 }
@@ -93,13 +93,13 @@ export interface AskResult {
   status: 'open' | 'answered' | 'budget_exhausted';
   question_id: string;
   option_id: string | null;
-  /** Questions that the task has asked with this one, and how often this decision. */
+  /** Questions of the task including this one, and of this decision key. */
   asked: { task: number; key: number };
 }
 
 /**
- * Parks the task on a question, unless its decision was taken before: then that answer is given again, and nothing
- * changes. One question too many fails the task. Throws STALE_ATTEMPT, LEASE_STOLEN.
+ * Parks the task on a question, unless its decision key was answered before: then it returns that answer and changes nothing. A
+ * question over the limit fails the task. Throws STALE_ATTEMPT, LEASE_STOLEN.
  */
 export function askQuestion(record: TaskRecord, request: AskRequest): Decision<AskResult> {
   const { attemptId, questionId: question_id, decisionKey: decision_key } = request;
@@ -110,7 +110,7 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
     return repeated({ status: 'open', question_id: parked.question_id, option_id: null, asked: before });
   }
   const known = decided(ledger, decision_key);
-  // An attempt that was parked on it has no lease any more, but may well ask again what came of it.
+  // An attempt that was parked on it has no lease any more, but may ask again for the answer.
   if (known === null || known.attempt_id !== attemptId) workedBy(record, attemptId);
   if (known !== null) {
     return repeated({
@@ -172,12 +172,12 @@ function askedBefore({ asked }: QuestionLedger, key: string): { task: number; ke
   };
 }
 
-/** The answer that a decision has got, in whatever attempt; an expired question is no answer. */
+/** The answer for a decision key, from any attempt; an expired question is no answer. */
 function decided({ settled }: QuestionLedger, key: string): SettledQuestion | null {
   return settled.findLast((question) => question.decision_key === key && question.option_id !== null) ?? null;
 }
 
-/** What a question that is past its deadline gets: its default, or nothing. Null before the deadline. */
+/** The answer for a question past its deadline: its default, or expiry. Null before the deadline. */
 export function lateAnswer(question: OpenQuestion, nowMs: number): Answer | null {
   if (nowMs < fromIso(question.expires_at)) return null;
   return {
@@ -204,19 +204,19 @@ export function settleQuestion(record: TaskRecord, answer: Answer, nowMs: number
   return { ...next, history: [], result: settled };
 }
 
-/** The memo after an operator's word: what was answered stays, what was asked no longer counts. */
+/** The memo after `retry`: answers stay, the counts of questions are cleared. */
 export function clearedLedger(record: TaskRecord): Partial<Memo> {
   if (record.memo.questions === undefined) return {};
   return { questions: { ...ledgerOf(record), open: null, asked: [] } satisfies QuestionLedger };
 }
 
-/** The memo of a task that ends while it is parked: nobody is waited for any more. */
+/** The memo of a task that ends while it is parked: the question is no longer waited for. */
 export function closedLedger(record: TaskRecord): Partial<Memo> {
   if (record.memo.questions === undefined) return {};
   return { questions: { ...ledgerOf(record), open: null } satisfies QuestionLedger };
 }
 
-/** Throws INVALID_ARGS unless `id` names one of the options; `what` says where it comes from. */
+/** Throws INVALID_ARGS unless `id` names one of the options; `what` names its source. */
 export function requireOption(options: readonly QuestionOption[], id: string, what: string): string {
   if (options.some((option) => option.id === id)) return id;
   throw new ForgeError('INVALID_ARGS', `${what} ${JSON.stringify(id)} is none of the options`, {

@@ -15,7 +15,7 @@ export const QUESTION_LIMITS = {
   options: { min: 2, max: 10 },
 } as const;
 
-/** `duplicate` is a word of other tools: here a key that is asked again gets the first answer, and no file of its own. */
+/** `duplicate` is written by other tools: in forge a repeated key gets the first answer, and no file of its own. */
 export const QUESTION_STATUSES = ['open', 'answered', 'expired', 'budget_exhausted', 'duplicate'] as const;
 export type QuestionStatus = (typeof QUESTION_STATUSES)[number];
 
@@ -23,7 +23,7 @@ const time = () => z.string().check(z.refine(isTime, 'expected an ISO 8601 time'
 const short = (max: number) => z.string().check(z.minLength(1), z.maxLength(max));
 const optionalText = () => z.optional(z.nullable(z.string()));
 
-/** What may be answered: from 2 to 10 options with ids of their own. */
+/** From 2 to 10 options with unique ids. */
 export const OptionsSchema = once(() => {
   const { options, optionId, label, description } = QUESTION_LIMITS;
   const option = z.strictObject({
@@ -38,7 +38,7 @@ export const OptionsSchema = once(() => {
 });
 export type QuestionOption = z.infer<ReturnType<typeof OptionsSchema>>[number];
 
-/** `attempts/<attempt>/questions/<question>.json`. Its `status` is a view of what the task's record says. */
+/** `attempts/<attempt>/questions/<question>.json`. Its `status` is a view of the task's record. */
 export const QuestionSchema = once(() =>
   z.looseObject({
     version: z.literal(1),
@@ -78,7 +78,7 @@ export const AnswerSchema = once(() =>
 );
 export type Answer = z.infer<ReturnType<typeof AnswerSchema>>;
 
-/** The part of a question that decides what becomes of its task. */
+/** The part of a question that decides how its task goes on. */
 const OpenQuestionSchema = once(() =>
   z.looseObject({
     question_id: z.string(),
@@ -106,9 +106,9 @@ export const LedgerSchema = once(() =>
   z.looseObject({
     /** The one that the task is parked on. */
     open: z.nullable(OpenQuestionSchema()),
-    /** Those that were answered or have expired, oldest first. */
+    /** Answered or expired ones, oldest first. */
     settled: z.array(SettledQuestionSchema()),
-    /** How often each decision was asked about since an operator last cleared the budgets. */
+    /** How often each decision key was asked since `retry` last cleared the budgets. */
     asked: z.array(z.looseObject({ decision_key: z.string(), count: z.int() })),
   }),
 );

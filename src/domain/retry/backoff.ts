@@ -1,4 +1,4 @@
-/** Backoff: how long to wait after a failed attempt, and the moment at which that wait is over. */
+/** Backoff: the delay after a failed attempt, and the time at which it ends. */
 
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -28,7 +28,7 @@ export interface BackoffCurve {
  */
 export function backoffMs(attempt: number, curve: BackoffCurve, random?: Random): number {
   const { baseMs, capMs, factor = 2, jitter = 'none' } = curve;
-  // A base of 0 stays 0: multiplied by a power that has overflowed to Infinity it would be NaN.
+  // A base of 0 stays 0: times a power that has overflowed to Infinity it would be NaN.
   const delay = baseMs === 0 ? 0 : Math.min(capMs, baseMs * factor ** Math.max(0, attempt - 1));
   if (jitter === 'none') return Math.floor(delay);
   if (random === undefined) {
@@ -37,7 +37,7 @@ export function backoffMs(attempt: number, curve: BackoffCurve, random?: Random)
   return Math.floor(jitter === 'full' ? random() * delay : delay / 2 + random() * (delay / 2));
 }
 
-// The last moment that ISO 8601 writes with a year of four digits; later ones would not sort as text.
+// The last time with a four-digit year; later ones would not sort as text.
 const LAST_TIME_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /** When the next attempt may start, as ISO 8601 UTC with ms; never later than the end of the year 9999. */

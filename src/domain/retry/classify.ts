@@ -1,18 +1,18 @@
 /**
- * Error classes: the dotted names that failures are sorted into, and the rules that sort a worker's end.
+ * Error classes: the dotted names of failures, and the rules that classify the end of a worker.
  *
- * A class such as `network.timeout` lies below its parent `network`. Retry policies name classes, so what a failure is
- * called here decides how it is retried. `spec/RETRY.md` lists the built-in classes.
+ * A class such as `network.timeout` is below its parent `network`. Retry policies name classes, so the class of a failure decides
+ * how it is retried. `spec/RETRY.md` lists the built-in classes.
  */
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 
-/** Any error class. Words after the first may hold capitals, because signals do: `signal.SIGKILL`. */
+/** Any error class. Words after the first may have capitals, because signals do: `signal.SIGKILL`. */
 export const ERROR_CLASS_PATTERN = /^[a-z][a-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
 
-// Narrower than what may be matched: two classes of a person's own that differ only in case would be a trap.
+// Narrower than what a policy may match, so that no two custom classes differ only in case.
 const RULE_CLASS_PATTERN = /^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/;
 
 const CLASS_MESSAGE = 'an error class is words joined by dots, in lower case: network.timeout';
@@ -77,7 +77,7 @@ export const errorRulesSchema = once(() => z.array(errorRuleSchema(), { error: '
 
 export type ErrorRule = z.infer<ReturnType<typeof errorRuleSchema>>;
 
-/** A failure that has been given its class. The state keeps it in this form as `last_error`. */
+/** A classified failure. The state keeps it in this form as `last_error`. */
 export interface ClassifiedError {
   class: string;
   /** One line for a person. */
@@ -91,7 +91,7 @@ export interface WorkerEnd {
   exitCode: number | null;
   /** A name such as `SIGKILL`. */
   signal: string | null;
-  /** The worker was stopped because its time was up. Default: false. */
+  /** The worker was stopped at its timeout. Default: false. */
   timedOut?: boolean;
   /** Why the worker could not be started. Default: null, it was. */
   spawnError?: string | null;
@@ -102,11 +102,11 @@ export interface WorkerEnd {
 }
 
 /**
- * Gives a worker's end its class: that of the first rule whose every condition holds, else a built-in one,
- * `spawn`, `timeout`, `signal.<NAME>`, `exit.<code>`, or `worker.lost` when nothing is known of the end.
+ * The class of a worker's end: that of the first rule whose every condition holds, else a built-in one: `spawn`, `timeout`,
+ * `signal.<NAME>`, `exit.<code>`, or `worker.lost` when nothing is known of the end.
  *
- * After a timeout, exit code and signal are the mark of being stopped, not the worker's own, so only a rule on output
- * alone can rename it. A worker that never started gave rules nothing to look at: it is always `spawn`.
+ * After a timeout, exit code and signal come from the stop, so only a rule on output alone can change the class. A worker that
+ * never started is always `spawn`.
  */
 export function classifyError(end: WorkerEnd): ClassifiedError {
   const builtIn = builtInEnd(end);

@@ -1,11 +1,11 @@
 /**
- * Retry: whether a failure is tried again, and how long to wait first.
+ * Retry: whether a failure is retried, and after which delay.
  *
- * One pure module for every place where something can fail and be tried again. A policy is a set of error classes with
- * a cap on attempts and a backoff curve. A composite is an ordered list of policies: the first one that matches an error
- * decides, with its own count of attempts, so that three crashes do not eat the budget of a rate limit.
+ * One pure module for every place that retries. A policy is a set of error classes with a cap on attempts and a backoff curve. A
+ * composite is an ordered list of policies: the first one that matches an error decides, with its own count of attempts, so that
+ * three crashes do not use up the budget of a rate limit.
  *
- * Attempts count from 1 and include the one that has just failed. Time and randomness are passed in.
+ * Attempts count from 1 and include the one that just failed. Time and randomness are passed in.
  */
 
 import { ForgeError } from '../../lib/errors.ts';
@@ -33,10 +33,10 @@ export {
 
 const HINT = 'See spec/RETRY.md for what a retry policy may hold.';
 
-/** What failed, as policies see it: an error class, something that carries one, or whatever was thrown: then an Error of no class. */
+/** What failed, as policies see it: an error class, an object that carries one, or any other thrown value, which has no class. */
 export type RetryError = unknown;
 
-/** In code a policy may also name Error classes; each takes in its subclasses. */
+/** In code a policy may also name Error classes; each includes its subclasses. */
 export type RetryOn = string | (abstract new (...args: never[]) => Error);
 
 /** A policy as written in a plan, in settings or in code. Durations: an integer in ms, or with a unit. */
@@ -55,10 +55,10 @@ export type RetryDeclaration =
       readonly max_total_attempts?: number | 'unlimited' | null | undefined;
     };
 
-/** One policy: which errors it retries, how often, and how long it waits in between. Immutable. */
+/** One policy: which errors it retries, how often, and with what delay. Immutable. */
 export class RetryPolicy implements Required<BackoffCurve> {
   readonly name: string | null;
-  /** null: any error but the two kinds that are never retried. []: none. */
+  /** null: any error but the two classes that are never retried. []: none. */
   readonly retryOn: readonly RetryOn[] | null;
   /** null: no cap. */
   readonly maxAttempts: number | null;
@@ -66,11 +66,11 @@ export class RetryPolicy implements Required<BackoffCurve> {
   readonly capMs: number;
   readonly factor: number;
   readonly jitter: Jitter;
-  /** What a composite counts this policy's attempts under: its name, else its classes; `*` for a catch-all. */
+  /** The key of this policy's count in a composite: its name, else its classes; `*` for a catch-all. */
   readonly budgetKey: string;
 
   /**
-   * Fields that `declaration` leaves out come from `site`; null: nothing is declared, and `site` says what is retried, too.
+   * Fields that `declaration` omits come from `site`; null: nothing is declared, and `site` also says what is retried.
    * Throws INVALID_ARGS when the declaration is malformed.
    */
   constructor(declaration: PolicyDeclaration | null, site: RetryDefault = TASK_RETRY_DEFAULT) {
@@ -91,13 +91,13 @@ export class RetryPolicy implements Required<BackoffCurve> {
     return new CompositeRetryPolicy(policies);
   }
 
-  /** Whether this policy has a say about the error, however many attempts there were. */
+  /** Whether this policy decides about the error, whatever the number of attempts. */
   matches(error: RetryError): boolean {
     if (neverRetried(error) !== null) return false;
     return this.retryOn === null || this.retryOn.some((entry) => covers(entry, error));
   }
 
-  /** Whether the error is tried again after `attempts` attempts. */
+  /** Whether the error is retried after `attempts` attempts. */
   retryable(error: RetryError, attempts: number): boolean {
     return this.matches(error) && (this.maxAttempts === null || attempts < this.maxAttempts);
   }
@@ -107,7 +107,7 @@ export class RetryPolicy implements Required<BackoffCurve> {
     return backoffMs(attempt, this, random);
   }
 
-  /** This policy when it matches the error, else null: the same question that a composite answers. */
+  /** This policy when it matches the error, else null; as for a composite. */
   policyFor(error: RetryError): RetryPolicy | null {
     return this.matches(error) ? this : null;
   }
@@ -118,7 +118,7 @@ export class RetryPolicy implements Required<BackoffCurve> {
   }
 }
 
-/** Where a retry site stands. */
+/** The attempts that a retry site has made. */
 export interface AttemptsMade {
   /** Failed attempts in all, the last one included. */
   readonly attempts: number;
@@ -126,7 +126,7 @@ export interface AttemptsMade {
   readonly random?: Random;
 }
 
-/** Gives the failed attempts, the last one included, that were counted under a policy's budget key. */
+/** Returns the failed attempts, including the last, that were counted under a policy's budget key. */
 export type CountFor = (budgetKey: string) => number;
 
 /** An ordered list of policies with a budget each. Immutable. */
@@ -143,8 +143,8 @@ export class CompositeRetryPolicy {
   }
 
   /**
-   * The largest `maxAttempts` in the list, null when any policy has no cap. For display only: compared with a total it
-   * would stop a list early, because every policy has a budget of its own.
+   * The largest `maxAttempts` in the list, null when any policy has no cap. For display only: compared with a total it would stop
+   * a list early, because every policy has its own budget.
    */
   get maxAttempts(): number | null {
     const caps = this.policies.map((policy) => policy.maxAttempts);
@@ -157,8 +157,8 @@ export class CompositeRetryPolicy {
   }
 
   /**
-   * The delay in ms until the next attempt, or null to stop. `made.attempts` is the total, held against
-   * `maxTotalAttempts`; the deciding policy goes by `countFor` of its budget key, or by the total without it.
+   * The delay in ms until the next attempt, or null to stop. `made.attempts` is the total, compared with `maxTotalAttempts`; the
+   * deciding policy uses `countFor` of its budget key, or the total without it.
    */
   retryBackoff(error: RetryError, made: AttemptsMade, countFor?: CountFor): number | null {
     const policy = this.policyFor(error);
@@ -170,9 +170,9 @@ export class CompositeRetryPolicy {
 }
 
 /**
- * Makes a policy of whatever was declared: one mapping a `RetryPolicy`; a list, or `{policies, max_total_attempts}`, a
- * `CompositeRetryPolicy`; undefined the site's default; a policy object itself. Fields left out come from `site`.
- * Throws INVALID_ARGS for anything else, an empty list and both forms at once included.
+ * Makes a policy of a declaration: one mapping gives a `RetryPolicy`; a list, or `{policies, max_total_attempts}`, a
+ * `CompositeRetryPolicy`; undefined the site's default; a policy object itself. Omitted fields come from `site`.
+ * Throws INVALID_ARGS for anything else, including an empty list and both forms at once.
  */
 export function coercePolicy(
   value: RetryDeclaration | undefined,
@@ -190,8 +190,8 @@ export function coercePolicy(
 }
 
 /**
- * The policy of a retry site: its own declaration, else the task's, else the settings', else the site's default. The
- * first one found counts as a whole; declarations are not merged. A site that does not inherit skips task and settings.
+ * The policy of a retry site: its own declaration, else the task's, else the settings', else the site's default. The first one
+ * applies as a whole; declarations are not merged. A site that does not inherit skips task and settings.
  */
 export function resolveRetry(levels: {
   site?: RetryDeclaration | undefined;
@@ -203,12 +203,12 @@ export function resolveRetry(levels: {
   return coercePolicy(levels.site ?? inherited, levels.default);
 }
 
-/** A copy of `counts` with one more under `key`. A count that is not a whole number from 0 up is taken as 0. */
+/** A copy of `counts` with one more under `key`. A count that is not a whole number from 0 up counts as 0. */
 export function bumpRetryCount(
   counts: Readonly<Record<string, number>> | undefined,
   key: string,
 ): Record<string, number> {
-  // A computed key defines a property of its own, so even `__proto__` is only a name here.
+  // A computed key defines an own property, so even `__proto__` is only a name here.
   return { ...counts, [key]: countOf(counts, key) + 1 };
 }
 
@@ -224,7 +224,7 @@ export interface FailedAttempt {
   random: Random;
 }
 
-/** What becomes of the task. The counts include this failure; `retry_counts` is absent for a single policy. */
+/** How the task goes on. The counts include this failure; `retry_counts` is absent for a single policy. */
 export type RetryDecision =
   | {
       outcome: 'retry';
@@ -241,7 +241,7 @@ export type RetryDecision =
       retry_counts?: Record<string, number>;
     };
 
-/** Decides what follows a task attempt's failure. A failure that no policy takes draws on no budget of a composite. */
+/** Decides what follows a failed task attempt. A failure that no policy matches is charged to no budget of a composite. */
 export function nextRetryState(attempt: FailedAttempt): RetryDecision {
   const { policy, error, nowMs, random } = attempt;
   const failure_count = attempt.failureCount + 1;
@@ -264,7 +264,7 @@ function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal' | null
   return classCovers('fatal', name) ? 'fatal' : null;
 }
 
-/** The error's class; null where it carries none: then only Error classes and a catch-all can match it. */
+/** The error's class; null where it has none: then only Error classes and a catch-all can match it. */
 function classOf(error: RetryError): string | null {
   if (typeof error === 'string') return error;
   if (typeof error !== 'object' || error === null || !('class' in error)) return null;
@@ -288,7 +288,7 @@ function countsAfter(attempt: FailedAttempt, decider: RetryPolicy | null): Recor
 }
 
 function countOf(counts: Readonly<Record<string, number>> | undefined, key: string): number {
-  // What a key such as `constructor` inherits is no number, so it reads as 0 until it has been counted.
+  // An inherited value, as of `constructor`, is no number, so it counts as 0.
   const count = counts?.[key];
   return count !== undefined && Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
@@ -312,7 +312,7 @@ function isList<T>(value: T | readonly T[] | object): value is readonly T[] {
   return Array.isArray(value);
 }
 
-/** The declaration as a file would hold it: what only code can say is replaced by something that fits. */
+/** The declaration as a file would have it: what only code can express is replaced by something valid. */
 function asWritten(value: unknown): unknown {
   if (Array.isArray(value)) return value.map((entry) => (entry instanceof RetryPolicy ? {} : asWritten(entry)));
   if (typeof value !== 'object' || value === null) return value;

@@ -1,7 +1,6 @@
 /**
- * The written form of retry policies, as plans and settings hold it: its shape, what is wrong with a given one, and the
- * defaults that fill in what it leaves out.
- * Parsing changes nothing: durations stay as they were written, and `RetryPolicy` reads them.
+ * The written form of retry policies in plans and settings: its shape, its checks, and the defaults of omitted fields.
+ * Parsing changes nothing: durations stay as written, and `RetryPolicy` reads them.
  */
 
 import * as z from 'zod/mini';
@@ -98,13 +97,13 @@ export const retrySchema = once(() => z.union([policySchema(), listSchema(), com
 export type PolicyYaml = z.infer<ReturnType<typeof policySchema>>;
 export type RetryYaml = z.infer<ReturnType<typeof retrySchema>>;
 
-/** What a retry site does when nothing is declared, and where a declaration takes the fields it leaves out. */
+/** The default of a retry site: what applies when nothing is declared, and the source of omitted fields. */
 export interface RetryDefault extends Required<BackoffCurve> {
   /** null: no cap. */
   readonly maxAttempts: number | null;
   /** null: any class, []: none. Only for a site where nothing is declared: a policy without `retry_on` retries any. */
   readonly retryOn: readonly string[] | null;
-  /** Whether the site looks to the task and then to settings when it declares nothing itself. */
+  /** Whether the site falls back to the task and then the settings. */
   readonly inherits: boolean;
 }
 
@@ -130,7 +129,7 @@ export const STEP_RETRY_DEFAULT: RetryDefault = {
   inherits: true,
 };
 
-/** Waits retry nothing unless they say so themselves; their own timeout bounds them, so attempts are not capped. */
+/** Waits retry nothing unless they declare it; their own timeout limits them, so attempts are not capped. */
 export const WAIT_RETRY_DEFAULT: RetryDefault = {
   maxAttempts: null,
   baseMs: 1000,
@@ -141,7 +140,7 @@ export const WAIT_RETRY_DEFAULT: RetryDefault = {
   inherits: false,
 };
 
-/** One thing wrong with a declaration; `path` leads to it from the declaration's root. */
+/** A problem of a declaration; `path` starts at the declaration's root. */
 export interface RetryProblem {
   path: (string | number)[];
   message: string;
@@ -150,8 +149,8 @@ export interface RetryProblem {
 }
 
 /**
- * Everything that plans and settings refuse in a `retry:` value, empty when it is good: first its shape, and once that
- * holds, policies that share a budget key or that no error can reach. Takes any value; `compose` does not ask this.
+ * Everything that plans and settings refuse in a `retry:` value, empty when it is valid: first its shape, and for a valid shape
+ * policies that share a budget key or that no error can reach. Accepts any value; `compose` does not check this.
  */
 export function retryProblems(declaration: unknown): RetryProblem[] {
   const shape = shapeProblems(declaration);
@@ -161,7 +160,7 @@ export function retryProblems(declaration: unknown): RetryProblem[] {
   return 'policies' in value ? listProblems(value.policies, ['policies']) : [];
 }
 
-/** The shape problems of a value, told by the one form that it is meant to be: a union would name none of them. */
+/** The shape problems of a value, by the one form that it is meant to be: a union would name none of them. */
 export function shapeProblems(value: unknown): RetryProblem[] {
   if (Array.isArray(value)) return check(listSchema(), value);
   return isCompositeForm(value) ? check(compositeSchema(), value) : check(policySchema(), value);
@@ -173,8 +172,8 @@ export function policyProblems(value: unknown): RetryProblem[] {
 }
 
 /**
- * What a policy's attempts are counted under in a list: its name, else its classes sorted and joined by commas;
- * `*` for a catch-all. Depends on what is declared and not on the place in the list, so reordering keeps the counts.
+ * The key of a policy's count in a list: its name, else its classes sorted and joined by commas; `*` for a catch-all. It does not
+ * depend on the place in the list, so reordering keeps the counts.
  */
 export function budgetKeyOf(name: string | null | undefined, classes: readonly string[] | null | undefined): string {
   return name ?? classes?.toSorted().join(',') ?? '*';
@@ -223,7 +222,7 @@ function sharedKey(policy: PolicyYaml, earlier: readonly PolicyYaml[]): string |
   return `policies ${twin + 1} and ${earlier.length + 1} count their attempts under one key, "${key}": name one of them`;
 }
 
-/** Says why no error gets as far as this policy, or null when one can. */
+/** Why no error reaches this policy, or null when one can. */
 function outOfReach(classes: readonly string[] | null | undefined, earlier: readonly PolicyYaml[]): string | null {
   const self = `policy ${earlier.length + 1} can never decide`;
   const catchAll = earlier.findIndex((other) => (other.retry_on ?? null) === null);

@@ -1,16 +1,16 @@
-/** One thing that a review, or forge for a review, has found: its shape and its words. */
+/** A finding of a review, or of forge for a review: its shape and its text. */
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 
-/** `block`: it has to be mended before the task can go on. `improvement`: it is only told. */
+/** `block`: must be fixed before the task can go on. `improvement`: only reported. */
 export const SEVERITIES = ['block', 'improvement'] as const;
 
 export const ReviewFindingSchema = once(() =>
   z.looseObject({
     severity: z.enum(SEVERITIES),
-    /** As seen from the top of the repository; null: it is about no single file. */
+    /** Relative to the top of the repository; null: about no single file. */
     path: z._default(z.nullable(z.string()), null),
     /** From 1; null: the whole file. */
     line: z._default(z.nullable(z.int().check(z.gte(1))), null),

@@ -1,6 +1,6 @@
 /**
- * What becomes of a task whose own work is done: it is reviewed, and merged. Somebody holds it meanwhile, under a lease like
- * any other. Pure, like `task-ops.ts`.
+ * Review and merge of a task whose own work is done, each under a lease like any other. Pure, like
+ * `domain/task/operations.ts`.
  */
 
 import { ForgeError } from '../../lib/errors.ts';
@@ -16,7 +16,7 @@ import { changed, type Decision, endedClaim, type HistoryEntry, heldBy, historyO
 export interface TakeUpRequest {
   phase: FinishPhase;
   claimId: string;
-  /** Of the attempt that the review, or the merge, is. */
+  /** Of the attempt that the review or the merge is. */
   attemptId: string;
   runId: string;
   /** Milliseconds. */
@@ -27,7 +27,7 @@ export interface TakeUpRequest {
 }
 
 /**
- * Takes the lease of a task that waits for a review or to be merged; the attempt that does it is opened with it.
+ * Takes the lease of a task that waits for a review or a merge, and opens the attempt that does it.
  * Throws ILLEGAL_TRANSITION (it does not wait for that), LEASE_EXISTS, LEASE_NOT_EXPIRED.
  */
 export function takeUp(record: TaskRecord, request: TakeUpRequest): Decision<Lease> {
@@ -60,7 +60,7 @@ function notDue(task_id: string, state: TaskState, phase: FinishPhase): ForgeErr
   });
 }
 
-/** Names the process group that is about to work under `claimId`, and renews the lease. Throws LEASE_STOLEN. */
+/** Records the process group that is about to work under `claimId`, and renews the lease. Throws LEASE_STOLEN. */
 export function noteWorker(
   record: TaskRecord,
   {
@@ -79,7 +79,7 @@ export function noteWorker(
   };
 }
 
-/** How a task left the hands of who reviewed or merged it. */
+/** How a review or a merge ended. */
 export interface Finished {
   task_id: string;
   state: TaskState;
@@ -89,7 +89,7 @@ export interface Finished {
   attempts: number;
 }
 
-/** The review passed. `shipped`: nothing is to be merged, so the task is done. Throws LEASE_STOLEN. */
+/** The review passed. `shipped`: there is nothing to merge, so the task is done. Throws LEASE_STOLEN. */
 export function passReview(
   record: TaskRecord,
   { claimId, shipped, nowMs }: { claimId: string; shipped: boolean; nowMs: number },
@@ -109,7 +109,7 @@ export function shipTask(
   return putDown(record, claimId, { moves: ['ship'], how: 'shipped', nowMs });
 }
 
-/** The task has to be worked on again, or has failed: by the policy, and charged once. Throws LEASE_STOLEN. */
+/** The task needs another attempt, or has failed, by the policy; charged once. Throws LEASE_STOLEN. */
 export function sendBack(
   record: TaskRecord,
   request: Charge & { claimId: string; error: ClassifiedError },

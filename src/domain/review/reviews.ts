@@ -1,6 +1,6 @@
 /**
- * What a review says, and what came of a merge: the files that they leave in their attempts, and the words by which a task
- * is sent back. Pure.
+ * The results of reviews and merges: the files that they leave in their attempts, and the errors with which a task is sent back.
+ * Pure.
  */
 
 import * as z from 'zod/mini';
@@ -12,7 +12,7 @@ import { findingText, ReviewFindingSchema } from './findings.ts';
 
 export const REVIEW_VERDICTS = ['pass', 'changes_requested'] as const;
 
-/** Most findings of one review that count. */
+/** Limit of findings of one review. */
 const FINDINGS_MAX = 200;
 
 const shapes = once(() => {
@@ -21,7 +21,7 @@ const shapes = once(() => {
   return { text, textOrNull, findings: z.array(ReviewFindingSchema()).check(z.maxLength(FINDINGS_MAX)) };
 });
 
-/** What a reviewer leaves in the file that `FORGE_REVIEW_FILE` names. */
+/** The file that a reviewer writes, named by `FORGE_REVIEW_FILE`. */
 export const ReviewSchema = once(() => {
   const { text, findings } = shapes();
   return z.looseObject({
@@ -42,7 +42,7 @@ export const ReviewedSchema = once(() => {
     attempt_id: text,
     /** The attempt whose work was reviewed; null in a tree that does not say. */
     reviewed_attempt_id: textOrNull,
-    /** Null: there was none, `error` says why. */
+    /** Null: there is none, `error` says why. */
     verdict: z.nullable(z.enum(REVIEW_VERDICTS)),
     summary: z._default(text, ''),
     findings: z._default(findings, () => []),
@@ -65,7 +65,7 @@ export const ShippedSchema = once(() => {
     merged: z.boolean(),
     /** The branch that it was merged into; null: HEAD of the main checkout was detached. */
     base: textOrNull,
-    /** What the base was at, what was merged into it, and what came of it; null where it did not come to that. */
+    /** The commit of the base, the merged commit, and the result; null where it did not get that far. */
     base_sha: textOrNull,
     head: textOrNull,
     merge_sha: textOrNull,
@@ -77,15 +77,15 @@ export const ShippedSchema = once(() => {
 });
 export type Shipped = z.infer<ReturnType<typeof ShippedSchema>>;
 
-/** Whether the task has to be worked on again. A finding that blocks counts for more than a verdict of `pass`. */
+/** Whether the task needs another attempt. A blocking finding overrides a verdict of `pass`. */
 export function asksForChanges({ verdict, findings }: Pick<Review, 'verdict' | 'findings'>): boolean {
   return verdict === 'changes_requested' || findings.some(({ severity }) => severity === 'block');
 }
 
-/** Findings that an error message tells; all are in the review's file, and in the prompt of the next attempt. */
+/** Findings in an error message; all are in the review's file and in the next attempt's prompt. */
 const FINDINGS_TOLD = 3;
 
-/** The failure that a review which asks for changes is to the task. */
+/** The failure of a task whose review requests changes. */
 export function changesError(review: Review): ClassifiedError {
   const blocking = review.findings.filter(({ severity }) => severity === 'block');
   const told = (blocking.length > 0 ? blocking : review.findings).slice(0, FINDINGS_TOLD).map(findingText);
@@ -99,7 +99,7 @@ export function changesError(review: Review): ClassifiedError {
   return { class: 'review.changes', message: oneLine(what, 500) };
 }
 
-/** The failure of a task whose branch is not at the commit that was verified. `how`: what was about to be done with it. */
+/** The failure of a task whose branch is not at the verified commit. `how`: what was about to be done with it. */
 export function movedError(
   how: 'review' | 'ship',
   { branch, expected, found }: { branch: string; expected: string; found: string | null },
@@ -118,7 +118,7 @@ export function conflictError(branch: string, base: string, files: readonly stri
   return { class: 'ship.conflict', message: oneLine(message, 500) };
 }
 
-/** The failure of a task whose merge with the base does not pass: `failed` is that of the check. */
+/** The failure of a task whose merge with the base fails verification by `failed`. */
 export function mergeVerifyError(base: string, failed: ClassifiedError): ClassifiedError {
   return { ...failed, class: 'ship.verify', message: oneLine(`merged with ${base}, ${failed.message}`, 500) };
 }

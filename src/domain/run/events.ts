@@ -10,7 +10,7 @@ import type { FinishPhase } from '../task/states.ts';
 export interface OutputTail {
   stdout: string;
   stderr: string;
-  /** The log that it is the end of, within the attempt's `logs`. Left out: those of the worker itself. */
+  /** Its log within the attempt's `logs`. Absent: the worker's own logs. */
   log?: `${string}.log`;
 }
 
@@ -25,11 +25,11 @@ export type RunEvent =
       pid: number | null;
     }
   | { type: 'task_output'; task_id: string; attempt_id: string; stream: 'stdout' | 'stderr'; text: string }
-  /** A command that verifies what the attempt handed in begins. */
+  /** A verification command of the attempt starts. */
   | { type: 'task_verifying'; task_id: string; name: string; command: string }
-  /** A verified task is being reviewed, or merged: an attempt of its own. */
+  /** A verified task is being reviewed or merged: an attempt of its own. */
   | { type: 'task_finishing'; task_id: string; phase: FinishPhase; attempt_id: string }
-  /** It could not be reviewed, or merged, for a reason that is not its own, and waits as before. */
+  /** The review or merge could not be made, for a reason that is not the task's, and the task waits as before. */
   | {
       type: 'task_held';
       task_id: string;
@@ -38,7 +38,7 @@ export type RunEvent =
       /** Milliseconds until this run tries again; null: it does not. */
       delay_ms: number | null;
     }
-  /** The attempt failed, and the policy says that there will be another. */
+  /** The attempt failed, and the policy retries it. */
   | {
       type: 'task_retry';
       task_id: string;
@@ -50,7 +50,7 @@ export type RunEvent =
       duration_ms: number;
       tail: OutputTail;
     }
-  /** The attempt ended where no further attempt follows: shipped, on its way there, or failed. */
+  /** The attempt ended and no further one follows: shipped, on its way there, or failed. */
   | {
       type: 'task_finished';
       task_id: string;
@@ -62,7 +62,7 @@ export type RunEvent =
       failure_reason: FailureReason | null;
       tail: OutputTail;
     }
-  /** The attempt was cut short, uncharged: by an interruption, or because its lease was lost. */
+  /** The attempt was cut short, uncharged: by an interrupt, or because its lease was lost. */
   | {
       type: 'task_interrupted';
       task_id: string;
@@ -71,9 +71,9 @@ export type RunEvent =
       why: string;
       duration_ms: number;
     }
-  /** The worker has asked a question and ended; the task waits for the answer, uncharged. */
+  /** The worker asked a question and ended; the task waits for the answer, uncharged. */
   | { type: 'task_parked'; task_id: string; attempt_id: string; state: TaskState; duration_ms: number }
-  /** A question of a selected task, whoever asked it. `question` is null when its file can't be read. */
+  /** A question of a selected task, from any attempt. `question` is null when its file cannot be read. */
   | {
       type: 'question_opened';
       task_id: string;
@@ -101,9 +101,9 @@ export type RunEvent =
 export interface RunFinished {
   type: 'run_finished';
   run_id: string;
-  /** How many of the selected tasks are in each state; `done` and `dropped` are the plan's word. */
+  /** How many of the selected tasks are in each state; `done` and `dropped` are statuses of the plan. */
   counts: Record<string, number>;
-  /** Selected tasks that have failed for good, in this run or before, in the order of the plan. */
+  /** Selected tasks that have failed, in this run or before, in plan order. */
   failed: readonly { task_id: string; error: ClassifiedError | null }[];
   exit_code: number;
   duration_ms: number;

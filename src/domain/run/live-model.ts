@@ -1,4 +1,4 @@
-/** What somebody who watches is shown: what runs, what waits and for what, what was asked, how much is left. */
+/** The content of the live view: what runs, what waits and why, open questions, and how much is left. */
 
 import { fromIso } from '../../lib/time.ts';
 import type { PlanTask } from '../plan/plan.ts';
@@ -11,7 +11,7 @@ import type { PhaseOfWork } from '../task/records.ts';
 import type { RecordExcerpt } from '../task/summary.ts';
 import { pendingVerification } from '../verify/verification.ts';
 
-/** An attempt that whoever looks has going itself; its record may not have been read since. */
+/** An attempt of the process that shows the view; its record may not have been read since. */
 export interface OwnAttempt {
   attempt_id: string;
   attempt_number: number;
@@ -22,7 +22,7 @@ export interface OwnAttempt {
 /** What is known at one moment. */
 export interface Standing {
   world: World;
-  /** The tasks that count; null for all of the plan. */
+  /** The tasks that count; null: all of the plan. */
   selected: ReadonlySet<string> | null;
   own: ReadonlyMap<string, OwnAttempt>;
 }
@@ -35,22 +35,22 @@ export interface LiveRun {
   attempt_number: number;
   /** When it began, milliseconds since the epoch. */
   since_ms: number;
-  /** The command that checks its result; null when none does. */
+  /** The running verification command; null: none. */
   checking: string | null;
-  /** Null as long as it is not known. */
+  /** Null while it is not known. */
   phase: PhaseOfWork | null;
-  /** What its worker wrote last; empty when that is not known, or nothing. */
+  /** The last line of its worker; empty when it is not known, or there is none. */
   line: string;
 }
 
-/** Tasks that wait for the same. */
+/** Tasks that wait for the same thing. */
 export interface LiveWait {
   code: WaitCode;
   /** Of the first of them, in words. */
   message: string;
   /** The tasks, or the phase, that they wait for. */
   on: string[];
-  /** When the first of them is tried again, milliseconds since the epoch; null unless they wait out a backoff. */
+  /** When the first of them is tried again, milliseconds since the epoch; null unless they are in backoff. */
   until_ms: number | null;
   tasks: string[];
 }
@@ -60,11 +60,11 @@ export interface LiveQuestion {
   question_id: string;
   attempt_id: string;
   decision_key: string;
-  /** Null as long as it is not known. */
+  /** Null while it is not known. */
   question: Question | null;
 }
 
-/** Each task counts once; those that the plan calls dropped do not. `over`: shipped, or done as the plan says. */
+/** Each task counts once; dropped ones do not count. `over`: shipped, or done in the plan. */
 export type LiveCount =
   | 'over'
   | 'running'
@@ -80,14 +80,14 @@ export interface LiveModel {
   counts: Record<LiveCount, number>;
   /** The longest running first. */
   running: LiveRun[];
-  /** What time or somebody's work will free first, then what waits for those, then what is paused. */
+  /** First what time or work in flight will free, then what waits for those, then what is paused. */
   waiting: LiveWait[];
   asked: LiveQuestion[];
-  /** Ids of the critical path that is left. */
+  /** Ids of the critical path left. */
   path: string[];
 }
 
-/** Reasons that say more about a task than that it waits. */
+/** Reasons that have a count of their own. */
 const COUNTED: Partial<Record<WaitCode, LiveCount>> = {
   TASK_FINISHED: 'over',
   TASK_FAILED: 'failed',
@@ -98,7 +98,7 @@ const COUNTED: Partial<Record<WaitCode, LiveCount>> = {
   TASK_UNREADABLE: 'unreadable',
 };
 
-/** Shown late or last; what is not here comes first. */
+/** Shown late or last; other codes come first. */
 const RANKS: Partial<Record<WaitCode, number>> = {
   DEPENDENCY_PENDING: 1,
   PHASE_BLOCKED: 1,
@@ -108,7 +108,7 @@ const RANKS: Partial<Record<WaitCode, number>> = {
   PHASE_NOT_ACTIVE: 3,
 };
 
-/** What `standing` comes to. `phase`, `line` and `question` are for the caller to look up. */
+/** The live view of `standing`. The caller looks up `phase`, `line` and `question`. */
 export function liveModel({ world: asked, selected, own }: Standing): LiveModel {
   const world = askingOnce(asked);
   const model: LiveModel = {
@@ -142,7 +142,7 @@ export function liveModel({ world: asked, selected, own }: Standing): LiveModel 
   return model;
 }
 
-/** Many tasks have the same owner, and on some systems it takes a process to ask after it. */
+/** Many tasks have the same owner, and on some systems a liveness check starts a process. */
 function askingOnce(world: World): World {
   const known = new Map<string, Liveness>();
   const liveness = (owner: OwnerIdentity): Liveness => {
@@ -156,7 +156,7 @@ function askingOnce(world: World): World {
 
 const FOR_AN_AGENT: Reason = { code: 'NO_COMMAND', message: 'an agent may claim it', on: null };
 
-/** Every task's reasons to wait, by the same look that gives tasks out. A task that has none, or is over, is left out. */
+/** Every task's reasons to wait, as readiness decides them. A task that has none, or is over, is left out. */
 function reasonsOf(world: World): Map<string, Reason[]> {
   const { waiting, human, ready } = outlook(world);
   const known = new Map<string, Reason[]>(waiting.map(({ task, reasons }) => [task.id, reasons]));
@@ -171,7 +171,7 @@ function reasonsOf(world: World): Map<string, Reason[]> {
 function countOf(reasons: readonly Reason[], record: RecordExcerpt | null, world: World): LiveCount {
   const said = reasons.flatMap(({ code }) => COUNTED[code] ?? [])[0];
   if (said === 'over' || said === 'failed' || said === 'cancelled') return said;
-  // Somebody works on it, whatever its state is called meanwhile.
+  // A live lease, whatever the state.
   if (record?.lease && leaseStanding(record.lease, world.observer).kind === 'live') return 'running';
   return said ?? (reasons.length > 0 ? 'waiting' : 'ready');
 }

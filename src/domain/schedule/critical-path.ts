@@ -1,10 +1,10 @@
-/** The longest chain of tasks that is left: however many workers there are, the plan takes as long as this. */
+/** The longest chain of tasks that is left: with any number of workers, the plan takes as long as this. */
 
 import type { Plan, PlanTask } from '../plan/plan.ts';
 
-/** What a task counts for; each size is twice the one before. Only their ratios matter. */
+/** The weights of sizes; each is twice the previous. Only their ratios matter. */
 const WEIGHTS: Record<NonNullable<PlanTask['estimate']>, number> = { S: 1, M: 2, L: 4, XL: 8 };
-/** One without an estimate counts as M, so a plan without any counts tasks. */
+/** A task without an estimate counts as M, so a plan without estimates counts tasks. */
 const UNESTIMATED = WEIGHTS.M;
 
 export function weightOf({ estimate }: PlanTask): number {
@@ -12,9 +12,9 @@ export function weightOf({ estimate }: PlanTask): number {
 }
 
 /**
- * The ids of the heaviest chain of tasks for which `isLeft` holds, each waiting for the one before it: because it depends on
- * it, or because its phase waits for the other's. Empty when none is left. Of chains that weigh the same, one. Takes time in
- * proportion to tasks and dependencies, also where a phase of thousands waits for another.
+ * The ids of the heaviest chain of tasks for which `isLeft` holds, each waiting for the previous one: by a dependency, or because
+ * its phase waits for the other's. Empty when none is left; of equal chains, one. Linear in tasks and dependencies, also where
+ * a phase of thousands waits for another.
  */
 export function criticalPath(plan: Plan, isLeft: (task: PlanTask) => boolean): string[] {
   const left = plan.tasks.filter(isLeft);
@@ -23,7 +23,7 @@ export function criticalPath(plan: Plan, isLeft: (task: PlanTask) => boolean): s
   const before = new Int32Array(pending.length).fill(-1);
   const weight = (node: number) => (left[node] === undefined ? 0 : weightOf(left[node]));
   let last = -1;
-  // Kahn (1962): a node's turn comes when all that it waits for have had theirs.
+  // Kahn (1962): a node's turn comes after all that it waits for.
   const queue = [...pending.keys()].filter((node) => pending[node] === 0);
   for (const node of queue) {
     const length = (longest[node] ?? 0) + weight(node);
@@ -44,8 +44,8 @@ export function criticalPath(plan: Plan, isLeft: (task: PlanTask) => boolean): s
 }
 
 /**
- * Nodes are the places in `left`, then one for the end of each phase, which stands between the tasks of the phase and all
- * that wait for it: so the edges are as many as the tasks, not as the pairs of them. `pending`: how many edges lead to a node.
+ * Nodes are the places in `left`, then one for the end of each phase, between the tasks of the phase and all that wait for it: so
+ * there are as many edges as tasks, not as pairs of them. `pending`: how many edges lead to a node.
  */
 function edges(plan: Plan, left: readonly PlanTask[]): { after: number[][]; pending: Int32Array } {
   const nodes = new Map(left.map((task, node) => [task.id, node]));
@@ -62,7 +62,7 @@ function edges(plan: Plan, left: readonly PlanTask[]): { after: number[][]; pend
     for (const id of task.depends_on) add(nodes.get(id), node);
     add(node, ends.get(task.phase_id));
     const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
-    // A phase that the plan calls done holds nobody up, whatever is left in it.
+    // A phase that the plan calls done blocks nothing, whatever is left in it.
     if (blockedBy !== null && plan.phaseById.get(blockedBy)?.status !== 'done') add(ends.get(blockedBy), node);
   }
   return { after, pending };

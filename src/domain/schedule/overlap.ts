@@ -1,6 +1,6 @@
 /**
- * Overlap: two tasks that would write the same file. Which of them holds the other back, which are only warned of, and
- * what becomes of a claim that was made before it was clear that nobody else had made one.
+ * Overlap: two tasks that would write the same file. Decides which overlap excludes and which only warns, and what happens to a
+ * claim made at the same moment as another.
  */
 
 import { commonPath, type Glob, globsOf, mayMeet } from '../../lib/globs/globs.ts';
@@ -13,14 +13,14 @@ import { isInFlight } from '../task/states.ts';
 import type { RecordExcerpt } from '../task/summary.ts';
 import { changed, type Decision, endedClaim, heldBy, historyOf, repeated } from '../task/transition.ts';
 
-/** Which overlap holds a task back. */
+/** Which overlap excludes. */
 export type OverlapRules = Pick<AgentSettings, 'overlap' | 'hard_lock_globs'>;
 
 export interface Overlap {
   /** A glob of the one task and a glob of the other. */
   mine: string;
   theirs: string;
-  /** A path that both mean: an example, as short as any. */
+  /** An example of a path that both match, as short as possible. */
   path: string;
   /** The glob that locks it; null when it is not locked. */
   lock: string | null;
@@ -28,10 +28,10 @@ export interface Overlap {
 
 type Writer = Pick<PlanTask, 'write_globs'>;
 
-/** Whether, and where, one of the two has to wait for the other. A task that says nothing of what it writes overlaps with none. */
+/** Whether, and where, one of the two has to wait for the other. A task without `write_globs` overlaps with none. */
 export function holdsBack(mine: Writer, theirs: Writer, rules: OverlapRules): Overlap | null {
   if (rules.overlap === 'strict') return overlapOf(mine, theirs);
-  // Most tasks write nothing that is locked, and need not be compared at all.
+  // Most tasks write nothing that is locked, and need no comparison.
   if (!writesLocked(theirs, rules) || !writesLocked(mine, rules)) return null;
   for (const glob of globsOf(mine.write_globs)) {
     for (const other of globsOf(theirs.write_globs)) {
@@ -45,7 +45,7 @@ export function holdsBack(mine: Writer, theirs: Writer, rules: OverlapRules): Ov
   return null;
 }
 
-/** Any overlap, whether it holds one of them back or not. */
+/** Any overlap, whether it excludes or not. */
 export function overlapOf(mine: Writer, theirs: Writer): Overlap | null {
   for (const glob of globsOf(mine.write_globs)) {
     for (const other of globsOf(theirs.write_globs)) {
@@ -64,7 +64,7 @@ function writesLocked({ write_globs }: Writer, { hard_lock_globs }: OverlapRules
 
 const found = new Map<string, string | null>();
 
-/** `commonPath`. The same few globs stand in many tasks, and are compared again at every look of a run. */
+/** `commonPath`, cached: many tasks have the same few globs, which are compared at every look of a run. */
 function shared(...globs: readonly Glob[]): string | null {
   if (!mayMeet(globs)) return null;
   // No glob has a newline.
@@ -76,21 +76,20 @@ function shared(...globs: readonly Glob[]): string | null {
   return path;
 }
 
-/** The tasks of the plan that can't be worked on while this one is. */
+/** The tasks of the plan that cannot be worked on while this one is. */
 export function rivalsOf(task: PlanTask, plan: Pick<Plan, 'tasks'>, rules: OverlapRules): PlanTask[] {
   if (task.write_globs.length === 0) return [];
   return plan.tasks.filter((other) => other.id !== task.id && holdsBack(task, other, rules) !== null);
 }
 
 /**
- * Whether somebody works on the task: it is in flight under a lease that still counts. What a review or a merge does is not
- * writing its files.
+ * Whether the task is in flight under a lease that still counts. A review or a merge does not write the task's files.
  */
 export function isWorkedOn({ state, lease }: RecordExcerpt, observer: LeaseObserver): boolean {
   return isInFlight(state.state) && lease !== null && leaseStanding(lease, observer).kind !== 'stale';
 }
 
-/** What is said of `other`, which the task has to wait for. */
+/** Why the task has to wait for `other`. */
 export function overlapText(other: string, { mine, theirs, path, lock }: Overlap): string {
   const globs = mine === theirs ? mine : `here ${mine}, there ${theirs}`;
   return oneLine(`task ${other} may write ${path}${lock === null ? '' : ', a locked file,'} too (${globs})`, 600);
@@ -98,12 +97,12 @@ export function overlapText(other: string, { mine, theirs, path, lock }: Overlap
 
 // --- a claim that is still to be looked at ---------------------------------------------------------------------------
 
-/** Whether nobody has looked yet whether this claim and another's were made at the same moment. */
+/** Whether the overlap check of this claim is still to be made. */
 export function isUnchecked(record: TaskRecord): boolean {
   return record.lease?.overlap_unchecked === true;
 }
 
-/** Notes that the look was clean: from now on the claim may be dispatched. Throws LEASE_STOLEN. */
+/** Records that the overlap check passed: the claim may be dispatched. Throws LEASE_STOLEN. */
 export function clearClaim(record: TaskRecord, { claimId, nowMs }: { claimId: string; nowMs: number }): Decision<null> {
   const { overlap_unchecked: unchecked, ...lease } = heldBy(record, claimId);
   if (unchecked !== true) return repeated(null);
@@ -111,8 +110,8 @@ export function clearClaim(record: TaskRecord, { claimId, nowMs }: { claimId: st
 }
 
 /**
- * Gives back a claim that was never dispatched, because of `reason`. It charges nothing, and the same claim may be tried
- * again. Throws LEASE_STOLEN.
+ * Gives back a claim that was never dispatched, because of `reason`. It charges nothing, and the same claim may be tried again.
+ * Throws LEASE_STOLEN.
  */
 export function yieldClaim(
   record: TaskRecord,

@@ -1,4 +1,4 @@
-/** Whether a task may be given out now, and if not, why not. `phases`, `why`, `claim` and `run` all ask here. */
+/** Whether a task may be given out now, and if not, why. `phases`, `why`, `claim` and `run` all decide here. */
 
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
@@ -30,7 +30,7 @@ export type WaitCode =
   | 'DEPENDENCY_PENDING'
   | 'DEPENDENCY_FAILED'
   | 'DEPENDENCY_DROPPED'
-  /** Somebody works on a task that writes the same files. */
+  /** A task in flight writes the same files. */
   | 'OVERLAP_CONFLICT'
   /** Ready, but only an agent can do it: it has no command. */
   | 'NO_COMMAND'
@@ -40,27 +40,27 @@ export type WaitCode =
 export interface Reason {
   code: WaitCode;
   message: string;
-  /** The task or phase that is waited for; null when it is the task itself. */
+  /** The task or phase that it waits for; null when it is the task itself. */
   on: string | null;
 }
 
 /** What readiness is decided on. */
 export interface World {
   plan: Plan;
-  /** The record of a task; null when nothing has happened to it; 'unreadable' when it can't be read. */
+  /** The record of a task; null for one without state. */
   recordOf(taskId: string): RecordExcerpt | null | 'unreadable';
   observer: LeaseObserver;
-  /** Whether forge itself reviews what is verified, and merges what is reviewed, as the settings say. */
+  /** Whether forge itself reviews and merges, by the settings. */
   does: Readonly<Record<FinishPhase, boolean>>;
-  /** Who does tasks without a command of their own. */
+  /** The command for tasks without their own. */
   workers: WorkerSettings;
   rules: OverlapRules;
 }
 
-/** What is the same for all tasks of a world, found out once. */
+/** What is the same for all tasks, computed once. */
 export interface Survey {
   finished(phase: PlanPhase): boolean;
-  /** Tasks that somebody works on, of those that say what they write. */
+  /** Tasks in flight that have `write_globs`. */
   writing(): readonly PlanTask[];
 }
 
@@ -76,19 +76,19 @@ function isHeld(taskId: string, world: World): boolean {
   return record !== null && record !== 'unreadable' && isWorkedOn(record, world.observer);
 }
 
-/** What does not keep the plan's own order from being asked as well. */
+/** Codes beside which the plan's own order is reported as well. */
 const NOT_FINAL: readonly WaitCode[] = ['BACKOFF', 'TASK_PAUSED', 'TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE'];
 
-/** Every reason why the task can't be given out now, its own first. None means that it is ready. */
+/** Every reason why the task cannot be given out now, its own first. Empty: it is ready. */
 export function reasonsToWait(task: PlanTask, world: World, survey = surveyOf(world)): Reason[] {
   const own = ownReasons(task, world);
-  // What is over, or with somebody, does not wait for anything else.
+  // A task that is over or has an owner waits for nothing else.
   if (own.some((reason) => !NOT_FINAL.includes(reason.code))) return own;
   return [
     ...own,
     ...phaseReasons(task, world, survey),
     ...task.depends_on.flatMap((id) => dependencyReason(id, world) ?? []),
-    // Whoever reviews it, or merges it, writes none of its files.
+    // A review or a merge writes none of its files.
     ...(own.some(isFinishWait) ? [] : overlapReasons(task, world, survey)),
   ];
 }
@@ -98,18 +98,18 @@ function overlapReasons(task: PlanTask, { rules }: World, { writing }: Survey): 
   return writing().flatMap((other) => (other.id === task.id ? [] : (overlapReason(task, other, rules) ?? [])));
 }
 
-/** Why `task` waits for another that is worked on; null when it needn't. */
+/** Why `task` waits for another in flight; null when it does not. */
 export function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRules): Reason | null {
   const overlap = holdsBack(task, other, rules);
   return overlap && reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id);
 }
 
-/** Overlaps that are told of at once. */
+/** Overlaps that are reported at once. */
 const OVERLAPS_TOLD = 10;
 
 /**
- * What is to be said of tasks that are worked on and overlap with some of `tasks`, though they hold none of them back.
- * `more` are worked on although no record says so yet.
+ * Warnings about tasks in flight that overlap with some of `tasks` without excluding them. `more` are in flight although no record
+ * says so yet.
  */
 export function overlapWarnings(tasks: readonly PlanTask[], world: World, more: readonly PlanTask[] = []): string[] {
   const writing = [...new Set([...surveyOf(world).writing(), ...more])];
@@ -131,7 +131,7 @@ function reason(code: WaitCode, message: string, on: string | null = null): Reas
 function ownReasons(task: PlanTask, world: World): Reason[] {
   if (task.status === 'done' || task.status === 'dropped')
     return [reason('TASK_FINISHED', `the plan says that it is ${task.status}`)];
-  // Whatever the plan has come to say of it since: a task that is shipped is over.
+  // Whatever the plan says since: a shipped task is over.
   if (isShipped(task.id, world)) return [reason('TASK_FINISHED', 'it is shipped')];
   if (task.human) return [reason('TASK_HUMAN', 'a person does it; set `status: done` in the plan when it is done')];
   const reasons: Reason[] = [];
@@ -172,7 +172,7 @@ function waitsForAnswer(record: RecordExcerpt): string {
   return `it asked about ${oneLine(decision_key, 60)} (question ${question_id}), open until ${expires_at}`;
 }
 
-/** A lease that still counts. In flight without a lease means that somebody deleted it: then nobody holds the task. */
+/** A lease that still counts. A task in flight whose lease was deleted has no owner. */
 function heldReason(record: RecordExcerpt, observer: LeaseObserver): Reason | null {
   if (record.lease === null) return null;
   const standing = leaseStanding(record.lease, observer);
@@ -188,14 +188,13 @@ function heldReason(record: RecordExcerpt, observer: LeaseObserver): Reason | nu
 function doing(record: RecordExcerpt, observer: LeaseObserver): string {
   const pending = pendingVerification(record);
   if (pending === null) return record.state.state;
-  // Whoever verified it was stopped or killed; the lease holds on.
+  // Its verifier was stopped or killed; the lease holds on.
   if (observer.liveness(pending.verifier) === 'dead') return 'handed in and still to be verified, claimed';
   return pending.command === null ? 'being verified' : `being verified (${pending.command})`;
 }
 
 /**
- * Whether a runner has anything to do for the task by itself: its command, or what is to be done about what it came to: its
- * verification, its review, its merge.
+ * Whether a runner has anything to do for the task: its command, its verification, its review, its merge.
  */
 export function hasWork(task: PlanTask, { recordOf, does, workers }: World): boolean {
   if (commandFor(task, workers) !== null) return true;
@@ -205,7 +204,7 @@ export function hasWork(task: PlanTask, { recordOf, does, workers }: World): boo
   return due === null ? pendingVerification(record) !== null : does[due];
 }
 
-/** What may be done now about a task that is verified; null when nothing, or when somebody does it already. */
+/** What may be done now about a verified task; null when nothing, or when it has an owner. */
 export function dueNow(task: PlanTask, world: World, survey = surveyOf(world)): FinishPhase | null {
   const record = world.recordOf(task.id);
   if (record === null || record === 'unreadable') return null;
@@ -221,7 +220,7 @@ function isFinishWait({ code }: Reason): boolean {
 
 export const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
 
-/** The tasks that wait for a review, or to be merged: those for which it may be done now, and why the others have to wait. */
+/** The tasks that wait for a review or a merge: those for which it may be done now, and why the others wait. */
 export function queueFor(phase: FinishPhase, world: World): Pick<Outlook, 'ready' | 'waiting'> {
   const survey = surveyOf(world);
   const queue: Pick<Outlook, 'ready' | 'waiting'> = { ready: [], waiting: [] };
@@ -250,7 +249,7 @@ function phaseReasons(task: PlanTask, world: World, { finished }: Pick<Survey, '
   return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}`, before.id)];
 }
 
-/** A phase is finished when the plan says so, or when nothing in it is left to do. Each phase is looked through once. */
+/** A phase is finished when the plan says so, or when nothing in it is left to do. Computed once for each phase. */
 function finishedPhases(world: World): Survey['finished'] {
   const known = new Map<string, boolean>();
   const isOver = (id: string): boolean => {
@@ -281,19 +280,19 @@ function dependencyReason(id: string, world: World): Reason | null {
   return reason('DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
 }
 
-/** Where every task of a plan stands. */
+/** All tasks of a plan by what can happen to them now. */
 export interface Outlook {
   /** Ready tasks in the order in which they are given out: phase, priority, place in the plan. */
   ready: PlanTask[];
-  /** What forge itself does about tasks that are verified: first what is to be merged, then reviews; the plan's order in each. */
+  /** What forge itself does about verified tasks: first merges, then reviews; each in plan order. */
   due: { task: PlanTask; phase: FinishPhase }[];
-  /** Tasks with something left to do that can't be given out now, with all their reasons. */
+  /** Tasks with work left that cannot be given out now, with all their reasons. */
   waiting: { task: PlanTask; reasons: Reason[] }[];
   /** Checkpoints for a person that are not done. */
   human: PlanTask[];
 }
 
-/** The one answer to what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
+/** Decides what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
 export function outlook(world: World): Outlook {
   const survey = surveyOf(world);
   const result: Outlook = { ready: [], due: [], waiting: [], human: [] };
@@ -332,7 +331,7 @@ export function orderedBefore(task: PlanTask, plan: Plan): string[] {
   return [task.id, ...task.depends_on, ...before];
 }
 
-/** Somebody reviews it, or merges it. */
+/** Whether it is under review or merge. */
 export function isBeingFinished(taskId: string, { recordOf, observer }: World): boolean {
   const record = recordOf(taskId);
   if (record === null || record === 'unreadable') return false;
