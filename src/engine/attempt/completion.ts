@@ -35,8 +35,8 @@ export interface Completion extends Checker {
    * and that is not verified yet. Default: false, then such a verdict refuses another outcome.
    */
   yields?: boolean;
-  /** Whether the lease is renewed by the caller while commands run. Default: false, then it is renewed here. */
-  beats?: boolean;
+  /** Whether the caller keeps the lease while commands run. Default: false, then it is kept here. */
+  leaseKept?: boolean;
   /** Told when a command begins. */
   onCheck?(command: VerifyCommand): void;
   /** What stops the verification. It is asked for when one begins, and told when it is over. */

@@ -1,72 +1,108 @@
-/** Keeps the lease of an attempt alive while its result is verified, reviewed or merged, and notices when it is lost. */
+/** Keeps the lease that work is done under: renews it, and notices when it is lost. */
 
+import { type Holding, holdingOf, renewalOf } from '../../domain/task/lease-loss.ts';
 import { heartbeatTask } from '../../domain/task/operations.ts';
-import { type Checker, checkedFor } from '../../domain/verify/verification.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import type { Lease } from '../../domain/task/records.ts';
+import type { Checker } from '../../domain/verify/verification.ts';
+import { errorMessage, kindOf } from '../../lib/errors.ts';
 import { changeTask } from '../../store/change.ts';
-import { type Env, instantOf, ttlOf } from '../env.ts';
+import { type Env, instantOf } from '../env.ts';
 
 /** How often the record is looked at for a cancel or a theft, milliseconds. */
 const LOOK_MS = 500;
 
-/** How many heartbeats a lease has room for. */
-const BEATS_PER_LEASE = 3;
-
-const LOST: readonly string[] = ['LEASE_STOLEN', 'STALE_ATTEMPT', 'LEASE_EXISTS'];
-
-export class LeaseWatch {
+export class LeaseKeeper {
   readonly #env: Env;
   readonly #holder: Checker & { taskId: string };
-  readonly #onLost: () => void;
+  readonly #renewal: { ttlMs: number; intervalMs: number };
+  readonly #onChange: (holding: Holding) => void;
   readonly #timer: NodeJS.Timeout;
+  #holding: Holding = { kind: 'held' };
   #stamp = '';
   #renewedMs: number;
-  #ttlMs = Number.POSITIVE_INFINITY;
+  #triedMs: number;
+  #failing = false;
   #busy = false;
+  #stopped = false;
 
-  /** `onLost` is called at every look once the lease is lost. */
-  constructor(env: Env, holder: Checker & { taskId: string }, onLost: () => void) {
+  /**
+   * `lease` as it was taken, just now or renewed since; null where nothing is to be renewed. `onChange` is called when the
+   * lease is not held any more. A lease that cannot be renewed is lost when it expires: no other process may have taken it
+   * yet.
+   */
+  constructor(
+    env: Env,
+    holder: Checker & { taskId: string },
+    lease: Lease | null,
+    onChange: (holding: Holding) => void = () => {},
+  ) {
     this.#env = env;
     this.#holder = holder;
-    this.#onLost = onLost;
+    this.#onChange = onChange;
+    this.#renewal = renewalOf(lease, env.settings.agents);
     this.#renewedMs = env.ctx.monotonicMs();
-    this.#timer = setInterval(() => void this.#look(), LOOK_MS);
+    this.#triedMs = this.#renewedMs;
+    this.#timer = setInterval(() => void this.#tick(), Math.min(LOOK_MS, this.#renewal.intervalMs / 2));
+  }
+
+  /** The last renewal failed. No more work is claimed on such a disk. */
+  get failing(): boolean {
+    return this.#failing;
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#stopped = true;
   }
 
-  async #look(): Promise<void> {
+  async #tick(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
     try {
-      const { taskId } = this.#holder;
-      const stamp = await this.#env.store.stamp(taskId);
-      if (stamp !== this.#stamp) {
-        const { record } = await this.#env.store.read(taskId);
-        this.#stamp = stamp;
-        if (record === null) return;
-        // What nobody holds is renewed by nobody.
-        if (checkedFor(record, this.#holder) !== null) this.#ttlMs = ttlOf(this.#env, record);
-      }
-      await this.#beat();
-    } catch (error) {
-      if (!(error instanceof ForgeError)) throw error;
-      // One that can't be renewed runs out: what is done under it ends while nobody may have taken it yet.
-      const ranOut = this.#env.ctx.monotonicMs() - this.#renewedMs >= this.#ttlMs;
-      if (LOST.includes(error.code) || ranOut) this.#onLost();
+      // What cannot be read now is read at the next look; what cannot be renewed expires.
+      await this.#look().catch(() => {});
+      if (this.#holding.kind === 'held') await this.#renew();
     } finally {
       this.#busy = false;
     }
   }
 
-  async #beat(): Promise<void> {
+  async #look(): Promise<void> {
+    const { store } = this.#env;
+    const { taskId } = this.#holder;
+    const stamp = await store.stamp(taskId);
+    if (stamp === this.#stamp) return;
+    const { record, problem } = await store.read(taskId);
+    this.#stamp = stamp;
+    if (problem === null) this.#hold(holdingOf(record, this.#holder));
+  }
+
+  #hold(holding: Holding): void {
+    if (holding.kind === this.#holding.kind) return;
+    this.#holding = holding;
+    if (holding.kind === 'lost') this.stop();
+    this.#onChange(holding);
+  }
+
+  async #renew(): Promise<void> {
     const { taskId, attemptId, claimId } = this.#holder;
+    const { ttlMs, intervalMs } = this.#renewal;
     const nowMs = this.#env.ctx.monotonicMs();
-    if (nowMs - this.#renewedMs < this.#ttlMs / BEATS_PER_LEASE) return;
-    const request = { attemptId, claimId, ttlMs: this.#ttlMs, instant: instantOf(this.#env) };
-    await changeTask(this.#env, taskId, (current) => heartbeatTask(current, request));
-    this.#renewedMs = nowMs;
+    if (nowMs - this.#triedMs >= intervalMs) {
+      this.#triedMs = nowMs;
+      const request = { attemptId, claimId, ttlMs, instant: instantOf(this.#env) };
+      try {
+        await changeTask(this.#env, taskId, (record) => heartbeatTask(record, request));
+        this.#renewedMs = nowMs;
+        this.#failing = false;
+      } catch (error) {
+        // The next look says who has it now; work that is over needs no lease.
+        if (kindOf(error) === 'lost' || this.#stopped) return;
+        this.#failing = true;
+        this.#env.warn(`heartbeat of task ${taskId} failed: ${errorMessage(error)}`);
+      }
+    }
+    if (this.#failing && this.#env.ctx.monotonicMs() - this.#renewedMs >= ttlMs)
+      this.#hold({ kind: 'lost', why: 'its lease ran out and could not be renewed' });
   }
 }

@@ -1,12 +1,12 @@
 /** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
-import { hasAsked } from '../../domain/question/questions.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
-import { type CompleteResult, heartbeatTask, type Outcome, releaseTask } from '../../domain/task/operations.ts';
+import { type Holding, holdingOf } from '../../domain/task/lease-loss.ts';
+import { type CompleteResult, type Outcome, releaseTask } from '../../domain/task/operations.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
@@ -17,16 +17,14 @@ import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
-import { type AttemptRef, checkLog } from '../../store/port.ts';
-import { type Env, instantOf } from '../env.ts';
+import { checkLog } from '../../store/port.ts';
+import type { Env } from '../env.ts';
 import { insist } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
 import { tailOf } from './output.ts';
 import { stopLeftGroup } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
-
-/** How often the record is looked at for a cancel or a theft, milliseconds. */
-const WATCH_MS = 500;
 
 /** What is wanted of a task, whatever is left to be done about it. */
 export interface TaskRequest {
@@ -90,32 +88,31 @@ export class RunningAttempt {
   readonly #request: TaskRequest;
   readonly #started: Started;
   readonly #startedMs: number;
+  readonly #holder: { taskId: string; attemptId: string; claimId: string };
   readonly #kill = new AbortController();
+  readonly #lease: LeaseKeeper;
   #stopReason: StopReason | null = null;
   #stopping: Promise<void> | null = null;
-  #renewedMs: number;
   #lostWhy = '';
-  #beatsFail = false;
+  #overstays: NodeJS.Timeout | undefined;
 
   constructor(env: Env, request: TaskRequest, started: Started) {
     this.#env = env;
     this.#request = request;
     this.#started = started;
     this.#startedMs = env.ctx.monotonicMs();
-    this.#renewedMs = this.#startedMs;
     this.attemptId = started.attemptId;
     this.number = started.number;
     this.pid = started.identity?.pid ?? null;
+    const { claimId, attemptId } = started;
+    this.#holder = { taskId: request.task.id, claimId, attemptId };
+    this.#lease = new LeaseKeeper(env, this.#holder, started.record.lease, (holding) => this.#unheld(holding));
     this.finished = this.#live();
   }
 
   /** It goes on with what somebody who is gone handed in; nothing is started but what verifies it. */
   get resumed(): boolean {
     return this.#started.worker === null;
-  }
-
-  get #ref(): AttemptRef {
-    return { taskId: this.#request.task.id, attemptId: this.attemptId };
   }
 
   /** Milliseconds since the worker was started. */
@@ -128,8 +125,8 @@ export class RunningAttempt {
   }
 
   /** The lease could not be renewed lately; nobody should claim more work on such a disk. */
-  get beatsFail(): boolean {
-    return this.#beatsFail;
+  get leaseFails(): boolean {
+    return this.#lease.failing;
   }
 
   /** Stops the worker and gives the task back uncharged: SIGTERM, the grace, SIGKILL. */
@@ -144,9 +141,6 @@ export class RunningAttempt {
   }
 
   async #live(): Promise<FinishedAttempt> {
-    const { agents } = this.#env.settings;
-    const beat = setInterval(() => void this.#beat(), agents.self_heartbeat_ms);
-    const watch = setInterval(() => void this.#watch(), WATCH_MS);
     const { timeout_ms } = this.#request.task;
     const timeout =
       timeout_ms === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeout_ms, TIMER_MAX_MS));
@@ -154,12 +148,11 @@ export class RunningAttempt {
       const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
       clearTimeout(timeout);
       await this.#clearGroup();
-      const tail = tailOf(this.#env.artifacts, this.#ref);
+      const tail = tailOf(this.#env.artifacts, this.#holder);
       return { exit, tail, ...(await this.#end(exit, tail)), durationMs: this.ageMs };
     } finally {
       clearTimeout(timeout);
-      clearInterval(beat);
-      clearInterval(watch);
+      this.#lease.stop();
       clearTimeout(this.#overstays);
     }
   }
@@ -189,12 +182,6 @@ export class RunningAttempt {
     };
   }
 
-  /** Who speaks for the attempt: the attempt itself, or the claim that took over what it left. */
-  get #holder(): { attemptId: string; claimId: string | undefined } {
-    const { attemptId, claimId, worker } = this.#started;
-    return { attemptId, claimId: worker === null ? claimId : undefined };
-  }
-
   /** Stops whatever is left of the group; children that outlive their leader too. */
   async #clearGroup(): Promise<void> {
     const { identity } = this.#started;
@@ -206,68 +193,13 @@ export class RunningAttempt {
     });
   }
 
-  async #beat(): Promise<void> {
-    const ttlMs = this.#env.settings.agents.self_lease_ttl_ms;
-    const at = this.#env.ctx.monotonicMs();
-    try {
-      await changeTask(this.#env, this.#request.task.id, (record) =>
-        heartbeatTask(record, { ...this.#holder, ttlMs, instant: instantOf(this.#env) }),
-      );
-      this.#renewedMs = at;
-      this.#beatsFail = false;
-    } catch (error) {
-      if (kindOf(error) === 'lost') {
-        await this.#watch();
-        return;
-      }
-      this.#beatsFail = true;
-      this.#env.warn(`heartbeat of task ${this.#request.task.id} failed: ${errorMessage(error)}`);
-      if (this.#env.ctx.monotonicMs() - this.#renewedMs < ttlMs) return;
-      // The lease has run out and can't be renewed: stop while nobody may have taken it yet.
-      this.#lose('its lease ran out and could not be renewed');
-    }
-  }
-
-  #lose(why: string): void {
-    if (this.#stopReason === null) this.#lostWhy = why;
+  /** A worker that has asked is about to end; the slot that it has is not kept for long. */
+  #unheld(holding: Holding): void {
+    if (holding.kind === 'asked')
+      this.#overstays ??= setTimeout(() => this.#stop('lost'), this.#env.settings.agents.kill_grace_ms);
+    if (holding.kind !== 'lost') return;
+    if (this.#stopReason === null) this.#lostWhy = holding.why;
     this.#stop('lost');
-  }
-
-  #stamp = '';
-  #overstays: NodeJS.Timeout | undefined;
-
-  #asked(record: TaskRecord): boolean {
-    const { ended_claim: ended } = record.memo;
-    if (ended?.claim_id === this.#started.claimId) return ended.how === 'asked';
-    return hasAsked(record, this.attemptId);
-  }
-
-  async #watch(): Promise<void> {
-    const { store } = this.#env;
-    try {
-      const stamp = await store.stamp(this.#request.task.id);
-      if (stamp === this.#stamp) return;
-      const { record, problem } = await store.read(this.#request.task.id);
-      this.#stamp = stamp;
-      if (record === null) {
-        // Whoever comes by now finds a task that nobody works on.
-        if (problem === null) this.#lose('its record is gone');
-        return;
-      }
-      if (record.lease?.claim_id === this.#started.claimId) return;
-      // The worker handed in its result by itself; it may still be cleaning up.
-      if (record.memo.completion?.attempt_id === this.#started.attemptId) return;
-      // It asked, and is about to end; the slot that it has is not to be kept for long.
-      if (this.#asked(record)) {
-        this.#overstays ??= setTimeout(() => this.#stop('lost'), this.#env.settings.agents.kill_grace_ms);
-        return;
-      }
-      this.#lose(
-        record.state.state === 'cancelled' ? 'it was cancelled' : `its lease was lost; it is ${record.state.state}`,
-      );
-    } catch {
-      // The next look, or the heartbeat, tells.
-    }
   }
 
   /** Null as long as nobody has asked for an end before the end. */
@@ -285,12 +217,13 @@ export class RunningAttempt {
       const changed = await insist(this.#env, () =>
         endAttempt(this.#env, {
           ...this.#holder,
-          taskId: task.id,
+          // Only the claim speaks for an attempt that it took over.
+          claimId: this.resumed ? this.#holder.claimId : undefined,
           task,
           outcome,
           workerGone: true,
           yields: true,
-          beats: true,
+          leaseKept: true,
           ...(onCheck === undefined ? {} : { onCheck }),
           interrupts: () => this.#interrupts(),
         }),
@@ -332,8 +265,12 @@ export class RunningAttempt {
     }
     const { artifacts } = this.#env;
     try {
-      const text = artifacts.readDraft(this.#ref, 'verdict', RECORD_MAX_BYTES);
-      return { kind: 'verdict', verdict: parseVerdict(text, artifacts.draftPath(this.#ref, 'verdict')), written: true };
+      const text = artifacts.readDraft(this.#holder, 'verdict', RECORD_MAX_BYTES);
+      return {
+        kind: 'verdict',
+        verdict: parseVerdict(text, artifacts.draftPath(this.#holder, 'verdict')),
+        written: true,
+      };
     } catch (error) {
       if (errorCode(error) === 'ENOENT') {
         return CLEAN_EXIT;
@@ -361,13 +298,14 @@ export class RunningAttempt {
   async #lostEnd(why: string): Promise<Ended> {
     const { record } = await this.#env.store.read(this.#request.task.id);
     if (record === null) return { end: { kind: 'lost', why }, record: this.#started.record };
-    const done = record.memo.completion;
-    if (done?.attempt_id !== this.attemptId && this.#asked(record)) {
+    const { kind } = holdingOf(record, this.#holder);
+    if (kind === 'asked') {
       const { state, last_error } = record.state;
       const error = state === 'failed' && last_error ? { class: last_error.class, message: last_error.message } : null;
       return { end: { kind: 'asked', state, error }, record };
     }
-    if (done?.attempt_id !== this.attemptId) return { end: { kind: 'lost', why }, record };
+    const done = record.memo.completion;
+    if (kind !== 'completed' || !done) return { end: { kind: 'lost', why }, record };
     const { attempt_id, state, next_eligible_at, failure_reason } = done;
     const result = { task_id: this.#request.task.id, attempt_id, state, next_eligible_at, failure_reason };
     return { end: completed(result, record), record };

@@ -6,7 +6,7 @@
 import { newId } from '../../domain/context.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
-import { type AttemptManifest, RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
+import { type AttemptManifest, type Lease, RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
 import { isClaimable, isInFlight } from '../../domain/task/states.ts';
 import { repeated } from '../../domain/task/transition.ts';
 import { type VerifyCommand, verifyCommands } from '../../domain/verify/commands.ts';
@@ -31,7 +31,7 @@ import { type Env, instantOf, ownIdentity, ttlOf } from '../env.ts';
 import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
 import { notesOn } from './guardrails.ts';
-import { LeaseWatch } from './lease-keeper.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
 import { stopLeftGroup } from './takeover.ts';
 import { handedIn, writeVerdict } from './verdicts.ts';
 import { lookAround } from './workspace.ts';
@@ -74,7 +74,12 @@ export async function settleVerdict(
   if (done !== null) return { outcome, unreadable, verified: done };
   const interrupts = completion.interrupts();
   try {
-    const check = new Verification(env, completion, { outcome, verdict: outcome.verdict, claimId: lease.claim_id });
+    const check = new Verification(env, completion, {
+      outcome,
+      verdict: outcome.verdict,
+      claimId: lease.claim_id,
+      lease,
+    });
     const verified = await check.run(commands, interrupts);
     if (verified !== null) return { outcome, unreadable, verified };
     // Nobody asked for an end before the end: so the lease was lost.
@@ -104,7 +109,7 @@ export async function reverify(env: Env, completion: Completion): Promise<Verifi
   const commands = verifyCommands(env.settings.verify.commands, task?.verify ?? []);
   const interrupts = completion.interrupts();
   try {
-    const check = new Verification(env, completion, { outcome, verdict, claimId: newId(env.ctx) });
+    const check = new Verification(env, completion, { outcome, verdict, claimId: newId(env.ctx), lease: null });
     const verified = await check.run(commands, interrupts);
     if (verified === null && interrupts.level === 0) await refuseLost(env, completion);
     return check.wroteTwin ? verified : null;
@@ -117,6 +122,8 @@ interface HandedIn {
   outcome: Outcome;
   verdict: Verdict;
   claimId: string;
+  /** Null: nobody holds the task. */
+  lease: Lease | null;
 }
 
 class Verification {
@@ -148,9 +155,9 @@ class Verification {
     const onInterrupt = () => this.#commands.stop(interrupts.level > 1 ? 0 : this.#env.settings.agents.kill_grace_ms);
     const stopListening = interrupts.listen(onInterrupt);
     if (interrupts.level > 0) onInterrupt();
-    const watch = this.#completion.beats
+    const keeper = this.#completion.leaseKept
       ? null
-      : new LeaseWatch(this.#env, this.#completion, () => this.#commands.stop(0));
+      : new LeaseKeeper(this.#env, this.#completion, this.#handedIn.lease, () => this.#commands.stop(0));
     try {
       do {
         const other = await this.#awaitOther();
@@ -158,7 +165,7 @@ class Verification {
       } while (!this.#commands.stopped && !(await this.#takeUp()));
       return await this.#check(commands);
     } finally {
-      watch?.stop();
+      keeper?.stop();
       stopListening();
     }
   }

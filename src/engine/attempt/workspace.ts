@@ -6,14 +6,13 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { TaskCommand } from '../../domain/plan/task-command.ts';
 import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
-import { heartbeatTask } from '../../domain/task/operations.ts';
 import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.ts';
 import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
-import { changeTask } from '../../store/change.ts';
-import { type Env, instantOf } from '../env.ts';
+import type { Env } from '../env.ts';
 import { insist } from '../retry-io.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
 import { workspaceOf } from './prompt.ts';
 
 export interface Place extends Workspace {
@@ -62,21 +61,15 @@ export function missingAgent(
 export async function placeFor(env: Env, task: PlanTask, claimId: string, record: TaskRecord): Promise<Place> {
   if (!hasWorktrees(env)) return { ...workspaceOf(env), base: null };
   const { workspaceForNext } = await import('../../git/stale-locks.ts');
-  const ttlMs = env.settings.agents.self_lease_ttl_ms;
-  const beat = () =>
-    changeTask(env, task.id, (record) =>
-      heartbeatTask(record, { attemptId: '', claimId, ttlMs, instant: instantOf(env) }),
-    ).catch(() => {
-      // Whoever has lost the lease hears of it when he goes on.
-    });
-  const timer = setInterval(() => void beat(), env.settings.agents.self_heartbeat_ms);
+  // A lost lease shows when the attempt begins.
+  const keeper = new LeaseKeeper(env, { taskId: task.id, attemptId: '', claimId }, record.lease);
   try {
     const { cwd, branch } = await insist(env, () => workspaceForNext(env, task, record));
     return { path: cwd, branch, base: await begunFor(env, record) };
   } catch (error) {
     throw error instanceof ForgeError && error.code === 'IO_ERROR' ? noPlace(task.id, error) : error;
   } finally {
-    clearInterval(timer);
+    keeper.stop();
   }
 }
 

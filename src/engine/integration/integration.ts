@@ -22,7 +22,7 @@ import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import { Commands } from '../attempt/commands.ts';
 import { taskPolicy } from '../attempt/completion.ts';
-import { LeaseWatch } from '../attempt/lease-keeper.ts';
+import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { stopFormerWorker } from '../attempt/takeover.ts';
 import { type Env, instantOf, observerOf } from '../env.ts';
 
@@ -162,7 +162,7 @@ export async function finishUnderLease(
   const { claimId, attemptId, commands } = held;
   request.onBegin?.({ attemptId });
   let lost = false;
-  const watch = new LeaseWatch(env, { taskId: request.taskId, attemptId, claimId }, () => {
+  const keeper = new LeaseKeeper(env, { taskId: request.taskId, attemptId, claimId }, held.record.lease, () => {
     lost = true;
     commands.stop(0);
   });
@@ -191,7 +191,7 @@ export async function finishUnderLease(
     if (!HOLDS.includes(kindOf(error))) throw error;
     return { ...told(), kind: 'held', error };
   } finally {
-    watch.stop();
+    keeper.stop();
     stopListening();
   }
 }

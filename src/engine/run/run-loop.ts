@@ -172,7 +172,7 @@ export class RunLoop {
 
   #startReady(): void {
     // A disk on which leases can't be renewed is no place to take more of them.
-    if ([...this.#active.values()].some((attempt) => attempt?.beatsFail === true)) return;
+    if ([...this.#active.values()].some((attempt) => attempt?.leaseFails === true)) return;
     const hasSlot = () => this.#active.size + this.#finisher.size < this.#options.maxParallel;
     if (!hasSlot()) return;
     const selected = this.#selected;
