@@ -1,4 +1,4 @@
-/** The tracker that the settings name, and one look at it that never fails. */
+/** Opens the tracker that the settings name, and reads it without ever failing. */
 
 import type { TrackerSnapshot } from '../domain/gc/gc-plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
@@ -6,25 +6,25 @@ import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Tracker } from './port.ts';
 
-/** How long one call of a tracker is waited for, milliseconds. */
+/** Time limit of one tracker call, milliseconds. */
 export const TRACKER_PATIENCE_MS = 5000;
 
 export interface TrackerEnv {
   paths: ProjectPaths;
   settings: Settings;
   now(): number;
-  /** A fresh name for a change. */
+  /** A new id for a change. */
   newOp(): string;
 }
 
-/** The tracker of the settings; null when they have none, or one that is not supported yet. */
+/** The tracker of the settings; null when there is none, or it is not supported yet. */
 export async function openTracker({ paths, settings, now, newOp }: TrackerEnv): Promise<Tracker | null> {
   if (settings.tracker.type !== 'file') return null;
   const { FileTracker } = await import('./file/file-tracker.ts');
   return new FileTracker({ project: paths.project, file: settings.tracker.path, now, newOp });
 }
 
-/** All issues, or why they can't be had. Never rejects, and takes no longer than a tracker is waited for. */
+/** All issues, or why they are unavailable. Never rejects, and takes no longer than a tracker call. */
 export async function lookAtTracker(env: TrackerEnv): Promise<TrackerSnapshot> {
   const tracker = await openTracker(env);
   if (tracker === null) return { kind: 'none' };
@@ -35,7 +35,7 @@ export async function lookAtTracker(env: TrackerEnv): Promise<TrackerSnapshot> {
   }
 }
 
-/** What `answer` comes to. Throws TRACKER_ERROR when it takes longer than `patienceMs`; it goes on nevertheless. */
+/** The result of `answer`. Throws TRACKER_ERROR when it takes longer than `patienceMs`; the call itself goes on. */
 export async function within<T>(patienceMs: number, answer: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
@@ -48,7 +48,7 @@ export async function within<T>(patienceMs: number, answer: Promise<T>): Promise
     return await Promise.race([answer, late]);
   } finally {
     clearTimeout(timer);
-    // What comes of it after that is nobody's to hear.
+    // A later result is discarded.
     answer.catch(() => {});
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What a tracker is to be told after a task has moved. It is decided by where the task stands now, not by each move: so
- * whoever comes later, or again, brings the issue to the same place.
+ * Decides what a tracker is told after a task has moved. It depends on the task's current state, not on each move, so repeated and
+ * late calls lead to the same issue.
  */
 
 import type { IssueState, TrackerIssue } from '../domain/gc/gc-plan.ts';
@@ -8,7 +8,7 @@ import type { TaskRecord, TaskState } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
 import { oneLine } from '../lib/text.ts';
 
-/** One call of a `Tracker`, about the issue that was asked for. */
+/** One call of a `Tracker` about the given issue. */
 export type TrackerStep =
   | { call: 'claim'; run_id: string }
   | { call: 'release'; run_id: string }
@@ -18,21 +18,21 @@ export type TrackerStep =
 export interface TrackerSteps {
   /** In order. */
   steps: TrackerStep[];
-  /** Where tracker and tree disagree and a person has to say who is right; null when they don't. */
+  /** Where tracker and tree disagree and a person has to decide; null when they don't. */
   conflict: string | null;
 }
 
 export interface TrackerQuestion {
-  /** As it is committed. */
+  /** As committed. */
   record: TaskRecord;
-  /** Taken since the tracker was told last. */
+  /** Taken since the tracker was last told. */
   moves: readonly Move[];
   issue: TrackerIssue;
-  /** Whether the issue is claimed by a run of this tree. Then the tree knows better who works on it. */
+  /** Whether the issue is claimed by a run of this tree. Then the tree is right about its owner. */
   ours: boolean;
 }
 
-/** Within a claim, these change nothing that a tracker shows. */
+/** Moves within a claim that a tracker does not show. */
 const UNTOLD: readonly Move[] = ['dispatch', 'start'];
 
 /** Whether any of `moves` is one that a tracker shows. */
@@ -45,7 +45,7 @@ const ISSUE_STATE_OF: Record<TaskState, IssueState> = {
   claimed: 'in_progress',
   dispatched: 'in_progress',
   running: 'in_progress',
-  // Nobody works on these, also where somebody will again.
+  // The task has no owner now, even if it will be retried.
   blocked_on_question: 'open',
   awaiting_respawn: 'open',
   abandoned: 'open',
@@ -58,8 +58,8 @@ const ISSUE_STATE_OF: Record<TaskState, IssueState> = {
 };
 
 /**
- * The issue of a task: one that names the task, of several the first by id; else the one that the plan names for it, unless
- * that one names another task. gc has it so too. Null when there is none.
+ * The issue of a task, as gc finds it too: one that names the task, of several the first by id; else the one that the plan names
+ * for it, unless that names another task. Null when there is none.
  */
 export function issueOf(
   taskId: string,
@@ -76,7 +76,7 @@ export function issueOf(
   );
 }
 
-/** What brings the issue to where the task stands. What a person has closed stays closed, unless the task was reopened. */
+/** The steps that bring the issue to the task's state. A closed issue stays closed, unless the task was reopened. */
 export function trackerSteps({ record, moves, issue, ours }: TrackerQuestion): TrackerSteps {
   const { task_id, state } = record.state;
   const wanted = ISSUE_STATE_OF[state];
@@ -90,7 +90,7 @@ export function trackerSteps({ record, moves, issue, ours }: TrackerQuestion): T
     };
   }
   const foreign = issue.claimed_by !== null && !ours;
-  // That it is done is a fact, whoever else has meant to do it.
+  // A shipped task is done, whatever claim the issue has.
   if (foreign && wanted !== 'done' && wanted !== 'open') {
     return {
       steps: [],
@@ -118,13 +118,13 @@ function stepsTo(wanted: IssueState, issue: TrackerIssue, { state, lease }: Task
   }
   if (wanted === 'open' && claimed_by !== null) return [{ call: 'release', run_id: claimed_by }];
   if (issue.state === wanted) return [];
-  // Who did it stays written at what is in review, or done; also where it was done before the tracker heard of it.
+  // An issue in review or done keeps its claim, also when the work was done while the tracker was down.
   const doer = wanted === 'in_review' || wanted === 'done' ? state.updated_by.run_id : null;
   const late: TrackerStep[] = claimed_by === null && doer !== null ? [{ call: 'claim', run_id: doer }] : [];
   return [...late, { call: 'set_state', state: wanted }];
 }
 
-/** The commit that fails a task says so once; the attempt's number tells it from a later failure of the same kind. */
+/** The commit that fails a task adds one comment; the attempt's number distinguishes it from a later failure of the same kind. */
 function failureOf({ state }: TaskRecord, moves: readonly Move[]): TrackerStep[] {
   if (!moves.includes('fail') || state.state !== 'failed') return [];
   const error = state.last_error;
@@ -135,7 +135,7 @@ function failureOf({ state }: TaskRecord, moves: readonly Move[]): TrackerStep[]
 
 const COMMENT_MAX_CHARS = 500;
 
-/** Names in a tracker are anybody's words. */
+/** Names in a tracker are untrusted text. */
 function shown(name: string): string {
   return oneLine(name, 80);
 }

@@ -1,4 +1,4 @@
-/** What a run may still come to do, and which tasks belong to what it was asked for. */
+/** Which tasks a run selects, and which of them can still start. */
 
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import { openQuestion } from '../question/questions.ts';
@@ -13,12 +13,12 @@ import {
   type World,
 } from './readiness.ts';
 
-/** Reasons that go away by themselves, with time or with somebody's work that is under way. */
+/** Reasons that time or work in flight removes. */
 const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
 
 /**
- * The tasks among `selected` that may still come to be started by a runner without a person or an agent doing anything:
- * those with a command whose every obstacle is under way, waits out a backoff, or may come to be started too.
+ * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
+ * obstacle is in flight, in backoff, or can still start itself.
  */
 export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTask[] {
   const survey = surveyOf(world);
@@ -26,7 +26,7 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
   const progresses = (id: string): boolean => {
     const before = known.get(id);
     if (before !== undefined) return before;
-    // The plan has no cycles; the entry only keeps a surprise from becoming an endless loop.
+    // The plan has no cycles; the entry only prevents an endless loop.
     known.set(id, false);
     const task = world.plan.byId.get(id);
     const answer = task !== undefined && judge(task);
@@ -55,18 +55,18 @@ export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTa
   });
 }
 
-/** Whether the question that the task waits on settles itself in the end. */
+/** Whether the question that the task waits for has a deadline that settles it. */
 function hasDeadline(taskId: string, world: World): boolean {
   const record = world.recordOf(taskId);
   return record !== null && record !== 'unreadable' && openQuestion(record) !== null;
 }
 
-/** Ids of the tasks that a run is about: `taskIds` with what they depend on; the whole plan when null. */
+/** Ids of the selected tasks: `taskIds` with their dependencies; the whole plan when null. */
 export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
   return taskIds === null ? new Set(plan.tasks.map((task) => task.id)) : withDependencies(taskIds, plan);
 }
 
-/** `taskIds` with everything that they depend on, directly or through others, and through the phases before theirs. */
+/** `taskIds` with everything they depend on, directly, through others, and through the phases before theirs. */
 export function withDependencies(taskIds: readonly string[], plan: Plan): Set<string> {
   const selected = new Set<string>();
   const queue = [...taskIds];

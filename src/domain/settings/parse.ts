@@ -1,4 +1,4 @@
-/** The text of `.forge/settings.yaml` as settings, or all that is wrong with it. `spec/PLAN.md` describes the file. */
+/** Parses the text of `.forge/settings.yaml`, or finds everything that is wrong with it. `spec/PLAN.md` describes the file. */
 
 import type { Problem } from '../../lib/errors.ts';
 import { parseDuration } from '../../lib/time.ts';
@@ -19,9 +19,9 @@ import { type AgentSettings, DEFAULT_SETTINGS, type Settings } from './settings.
 export type SettingsResult = { ok: true; settings: Settings; warnings: string[] } | { ok: false; problems: Problem[] };
 
 /**
- * Reads settings; an empty file holds the defaults. Keys that start with `x-` are a person's own and are passed over at
- * every level. Everything that is wrong is reported, in file order, with line and column; `file` is only named there.
- * Warnings name keys that are accepted but have no effect.
+ * Reads settings; an empty file gives the defaults. Keys that start with `x-` belong to the user and are ignored at every level.
+ * All problems are reported, in file order, with line and column; `file` is the name they show. Warnings name keys that are
+ * accepted but have no effect.
  */
 export function parseSettings(text: string, file: string): SettingsResult {
   const yaml = parseYaml(text, file);
@@ -44,7 +44,7 @@ function withoutExtensions(value: unknown): unknown {
 
 // ---------------------------------------------------------------------------------------------- what shape can't say
 
-/** Durations of zero would make a lease that never holds, or a loop that never rests. */
+/** Durations of zero would make a lease that never holds, or a loop without pauses. */
 const MORE_THAN_ZERO = [
   'lease_ttl_ms',
   'heartbeat_interval_ms',
@@ -53,7 +53,7 @@ const MORE_THAN_ZERO = [
   'question_timeout_ms',
 ] as const;
 
-/** A heartbeat at or after the end of its lease comes too late every time. */
+/** A heartbeat at or after the end of its lease is always too late. */
 const BEATS = [
   { beat: 'heartbeat_interval_ms', lease: 'lease_ttl_ms' },
   { beat: 'self_heartbeat_ms', lease: 'self_lease_ttl_ms' },
@@ -85,7 +85,7 @@ function checkValues(value: unknown): Finding[] {
   ];
 }
 
-/** The others have a command line of their own. */
+/** The other workers have a command line of their own. */
 function checkWorker(agents: unknown): Finding[] {
   if (valueAt(agents, ['worker']) !== 'custom' || (valueAt(agents, ['worker_command']) ?? null) !== null) return [];
   return [
@@ -97,7 +97,7 @@ function checkWorker(agents: unknown): Finding[] {
   ];
 }
 
-/** Git would refuse a pattern that leads out of the repository, when the first worktree is made. */
+/** Git would refuse a pattern that leads out of the repository, but only when the first worktree is made. */
 function checkCopies(agents: unknown): Finding[] {
   const globs = valueAt(agents, ['worktree_copy']);
   if (!Array.isArray(globs)) return [];

@@ -1,6 +1,6 @@
 /**
- * The shape of `.forge/settings.yaml`. `spec/schema/settings.schema.json` is generated from here, descriptions and defaults
- * included, and `spec/PLAN.md` explains it to people.
+ * The shape of `.forge/settings.yaml`. `spec/schema/settings.schema.json` is generated from here, including descriptions and
+ * defaults, and `spec/PLAN.md` explains it to people.
  */
 
 import * as z from 'zod/mini';
@@ -18,7 +18,7 @@ import {
   WORKSPACES,
 } from './settings.ts';
 
-/** Top-level keys of settings that were written for the tool whose format this is. Accepted, and without any effect. */
+/** Top-level keys of the older tool's settings. Accepted, without effect. */
 export const IGNORED_BLOCKS = {
   secrets: 'where a secret manager keeps its secrets',
   design: 'where the design documents come from',
@@ -47,7 +47,7 @@ export const IGNORED_AGENT_KEYS = {
   question_budget_hard: 'set question_budget.hard instead',
 } as const;
 
-/** What stands in many places. */
+/** Shared parts. */
 const parts = once(() => {
   const filled = z.string().check(z.minLength(1));
   return {
@@ -248,10 +248,10 @@ const settingsWith = (retry: z.ZodMiniType<RetryYaml>) => {
   });
 };
 
-/** What settings are read by. It takes any `retry`: what is wrong with one is for `retryProblems` to say. */
+/** The schema that settings are read by. It accepts any `retry`, which `retryProblems` checks. */
 export const settingsSchema = once(() => settingsWith(z.custom<RetryYaml>()));
 
-/** The same with all that `retry` may hold, for editors. */
+/** The same with the full schema of `retry`, for editors. */
 export const fullSettingsSchema = once(() => settingsWith(retrySchema()));
 
 export type SettingsYaml = z.infer<ReturnType<typeof settingsSchema>>;

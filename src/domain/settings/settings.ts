@@ -1,9 +1,9 @@
-/** Settings with every default filled in. `settings-parser.ts` makes them of `.forge/settings.yaml`; `spec/PLAN.md` describes the file. */
+/** Settings with every default filled in. `parse.ts` reads them from `.forge/settings.yaml`; `spec/PLAN.md` describes the file. */
 
 import type { ErrorRule } from '../retry/classify.ts';
 import type { RetryYaml } from '../retry/schema.ts';
 
-/** Coding agents that forge knows a command line of. With `custom` it is what `worker_command` says. */
+/** Coding agents with a preset command line. `custom` needs `worker_command`. */
 export const WORKERS = ['claude', 'codex', 'cursor', 'gemini', 'custom'] as const;
 export type WorkerName = (typeof WORKERS)[number];
 
@@ -16,25 +16,25 @@ export const TRACKER_TYPES = ['none', 'file', 'github'] as const;
 export interface Settings {
   version: 1;
   project: { name: string | null; description: string | null };
-  /** Where the plan is, relative to the project; null: at one of the usual places. */
+  /** The plan's place, relative to the project; null: one of the usual places. */
   plan: string | null;
   agents: AgentSettings;
-  /** For tasks that say nothing themselves; null: the built-in policy, with `retry_attempts` and `retry_backoff_ms_max`. */
+  /** For tasks without their own; null: the built-in policy, with `retry_attempts` and `retry_backoff_ms_max`. */
   retry: RetryYaml | null;
   errors: readonly ErrorRule[];
-  /** `timeout_ms` bounds each command. */
+  /** `timeout_ms` limits each command. */
   verify: { commands: readonly string[]; timeout_ms: number };
   workspace: (typeof WORKSPACES)[number];
-  /** A command of null: nothing is reviewed. `timeout_ms` bounds a review. */
+  /** Null command: no review. `timeout_ms` limits a review. */
   review: { command: string | null; timeout_ms: number };
-  /** A base of null is the branch that the project's main checkout is on. */
+  /** Null base: the branch of the main checkout. */
   ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null };
-  /** `path` is for `file`, relative to the project; `options` is whatever else the block holds. */
+  /** `path` is for `file`, relative to the project; `options` is the rest of the block. */
   tracker: { type: (typeof TRACKER_TYPES)[number]; path: string; options: Readonly<Record<string, unknown>> };
 }
 
 export interface AgentSettings {
-  /** Null: one for each core of the machine. */
+  /** Null: one for each core. */
   max_parallel: number | null;
   lease_ttl_ms: number;
   heartbeat_interval_ms: number;
@@ -52,13 +52,13 @@ export interface AgentSettings {
   hard_lock_globs: readonly string[];
   preflight_globs: readonly string[];
   overlap: (typeof OVERLAP_MODES)[number];
-  /** Who does tasks without `run`. Null, both of them: an agent that claims them. `worker_command` counts first. */
+  /** The agent for tasks without `run`; `worker_command` overrides `worker`. Both null: an agent that claims them. */
   worker: WorkerName | null;
   worker_command: string | null;
   log_rotate_max_bytes: number;
 }
 
-/** What holds without a settings file. Frozen, through and through. */
+/** The settings without a settings file, deeply frozen. */
 export const DEFAULT_SETTINGS: Settings = deepFreeze({
   version: 1,
   project: { name: null, description: null },
@@ -77,7 +77,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
     question_max_attempts: 3,
     question_budget: { soft: 3, hard: 6 },
     worktree_root: '.forge/worktrees',
-    // What tools need and people often keep out of git: secrets, and words to agents.
+    // What tools need and people often keep out of git: secrets, and instructions to agents.
     worktree_copy: [
       '.env',
       '.env.*',
@@ -90,9 +90,9 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
       '.npmrc',
       '.tool-versions',
     ],
-    // Files that two branches can hardly both change: what a package manager reads and writes, what is numbered in
-    // sequence or generated as a whole, and what decides how everything is built. At the top of the project only: with
-    // `**/package.json` any two tasks below `src/` would be kept apart, since both might come to write one there.
+    // Files that two branches can hardly change independently: what a package manager reads and writes, what is numbered in
+    // sequence or generated as a whole, and build configuration. Only at the top of the project: `**/package.json` would exclude
+    // any two tasks below `src/`, since both might write one there.
     hard_lock_globs: [
       'package.json',
       'package-lock.json',

@@ -1,4 +1,4 @@
-/** What an attempt begins with, which attempts happened, and how the last of them failed. */
+/** The start of an attempt, which attempts happened, and how the last of them failed. */
 
 import * as z from 'zod/mini';
 import { isTaskId, isUuid } from '../../lib/ids.ts';
@@ -9,7 +9,7 @@ import type { ClassifiedError } from '../retry/classify.ts';
 import type { MachineIdentity, WorkerIdentity } from './identity.ts';
 import type { AttemptManifest, TaskRecord, TaskStateRecord } from './records.ts';
 
-/** What the caller knows of an attempt that is about to begin; `worker` is null where forge does not start it. */
+/** What the caller knows of an attempt that is about to start; `worker` is null where forge does not start it. */
 export type AttemptStart = Pick<
   AttemptManifest,
   | 'attempt_id'
@@ -37,7 +37,7 @@ export function manifestOf(
   return { version: 1, ...start, dispatched_at, machine, worker: { pid, pgid, started_at } };
 }
 
-/** A failure that was charged. `message` is one line, cut to 400 characters; `at` is ISO 8601. */
+/** A charged failure. `message` is one line, cut to 400 characters; `at` is ISO 8601. */
 export interface AttemptFailure {
   attempt_id: string;
   attempt_number: number;
@@ -51,7 +51,7 @@ const FailuresSchema = once(() => {
   return z.array(z.looseObject({ attempt_id: text, attempt_number: z.int(), class: text, message: text, at: text }));
 });
 
-/** A record has room for so many; older ones are of little use to whoever tries next. */
+/** A record has room for so many; older ones hardly help the next attempt. */
 const FAILURES_KEPT = 5;
 
 /** How the last few attempts failed, oldest first; at most five. */
@@ -61,7 +61,7 @@ export function failuresOf(record: TaskRecord): AttemptFailure[] {
   return parsed.success ? parsed.data : [];
 }
 
-/** The memo with one more failure, of the attempt that is current. */
+/** The memo with one more failure, of the current attempt. */
 export function withFailure(
   record: TaskRecord,
   attempt_id: string,
@@ -73,29 +73,29 @@ export function withFailure(
   return { failures: [...failuresOf(record), failure].slice(-FAILURES_KEPT) };
 }
 
-/** What of a record names attempts. */
+/** The part of a record that names attempts. */
 interface NamingRecord {
   state: { current_attempt_id: string | null };
   lease: { attempt_id: string | null } | null;
   memo: { completion: { attempt_id: string } | null };
 }
 
-/** Tells which folders among a task's attempts are read: those named by a UUID, as forge names them, or by the record. */
+/** Whether a folder among a task's attempts is read: those named by a UUID, as forge names them, or by the record. */
 export function isAttemptOf(record: NamingRecord | null): (folder: string) => boolean {
   const { state, lease, memo } = record ?? { state: null, lease: null, memo: null };
   const named = [state?.current_attempt_id, lease?.attempt_id, memo?.completion?.attempt_id];
   return (folder) => isUuid(folder) || (isTaskId(folder) && named.includes(folder));
 }
 
-/** Why another folder among them is not. */
+/** Why any other folder is not read. */
 export function strayAttempt(folder: string): string {
   return `attempts/${oneLine(folder, 80)} is named by no UUID and by no record, so nothing in it is read`;
 }
 
 /**
- * The manifests of attempts that a record has counted, oldest first. A manifest is written before the commit that refers
- * to it, so it alone proves nothing. Attempts are numbered, and a number is counted once: one beyond the count was never
- * committed, and of those that share a number only the last can have been, since the number goes on with the commit. Without a number it can't be told, and it is believed.
+ * The manifests of attempts that a record has counted, oldest first. A manifest is written before the commit that refers to it,
+ * so it proves nothing alone. A number above the count was never committed; of several with one number only the last can have
+ * been, since the number increases with the commit. A manifest without a number counts.
  */
 export function attemptsThatHappened(
   manifests: readonly AttemptManifest[],

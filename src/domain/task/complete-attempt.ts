@@ -1,4 +1,4 @@
-/** How an attempt ends: forward by its verdict, back for another try, or out. */
+/** How an attempt ends: forward by its verdict, back for another attempt, or failed. */
 
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
@@ -12,16 +12,16 @@ import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } f
 import type { Move } from './states.ts';
 import { changed, type Decision, endedClaim, historyOf, repeated } from './transition.ts';
 
-/** How an attempt ended, in its worker's words or by its exit. */
+/** How an attempt ended, by its worker's verdict or by its exit. */
 export type Outcome =
-  /** `written`: the worker handed in a verdict of its own, which is kept; otherwise it is what a clean exit means. */
+  /** `written`: the worker wrote the verdict, which is kept; otherwise a clean exit stands for it. */
   { kind: 'verdict'; verdict: Verdict; written: boolean } | { kind: 'failed'; error: ClassifiedError };
 
 export interface CompleteRequest extends Holder {
   outcome: Outcome;
-  /** What came of checking the verdict. Default: null, nothing was to be checked. */
+  /** The result of verification. Default: null, nothing was to be verified. */
   verified?: Verified | null;
-  /** The verdict that is being verified can't be read any more, so another outcome may take its place. Default: false. */
+  /** The verdict that is being verified cannot be read any more, so another outcome may replace it. Default: false. */
   unreadable?: boolean;
   policy: RetryPolicy | CompositeRetryPolicy;
   /** How far a verified task goes without a person. */
@@ -40,15 +40,14 @@ export interface CompleteResult {
   failure_reason: FailureReason | null;
 }
 
-/** Names an outcome, so that a repeat of it is told from another one. */
+/** Identifies an outcome, to tell a repeat from another outcome. */
 export function outcomeKey(outcome: Outcome): string {
   return `${outcome.kind}:${crc32(JSON.stringify(outcome))}`;
 }
 
 /**
- * Ends an attempt: forward by its verdict, or back or out by the policy. A repeat with the same outcome gets the first
- * answer. Throws STALE_ATTEMPT (another attempt, or another outcome for this one, also while that is being verified) or
- * LEASE_STOLEN.
+ * Ends an attempt: forward by its verdict, or by the retry policy. A repeat with the same outcome gets the first answer.
+ * Throws STALE_ATTEMPT (another attempt, or another outcome for this one, also while that is being verified) or LEASE_STOLEN.
  */
 export function completeTask(record: TaskRecord, request: CompleteRequest): Decision<CompleteResult> {
   const { attemptId, outcome } = request;
@@ -96,10 +95,10 @@ function resultOf(task_id: string, completion: Omit<CompleteResult, 'task_id'>):
   return { task_id, attempt_id, state, next_eligible_at, failure_reason };
 }
 
-/** How much of a worker's own words is kept as the last error. */
+/** Limit of a worker's own words in the last error, characters. */
 const MESSAGE_MAX_CHARS = 2000;
 
-/** What becomes of a task: by which moves, and what its record says then. */
+/** How a task goes on: its moves, and the fields of its record after them. */
 export interface Ending {
   moves: Move[];
   state: Partial<TaskStateRecord>;
@@ -108,7 +107,7 @@ export interface Ending {
 
 function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict): Ending {
   if (verdict.verdict !== 'ready_for_review') {
-    // The verdict is kept whole in a file of its own; a record has no room for a summary of any length.
+    // A file of its own keeps the whole verdict; a record has no room for a summary of any length.
     const summary = oneLine(verdict.summary, MESSAGE_MAX_CHARS);
     const message = summary === '' ? `the worker's verdict is ${verdict.verdict}` : summary;
     return failing(record, request, { class: `verdict.${verdict.verdict}`, message });
@@ -121,16 +120,16 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
   return { moves, state: { next_eligible_at: null, failure_reason: null } };
 }
 
-/** What decides on a failure that is charged to a task. */
+/** What the charge of a failure is decided on. */
 export interface Charge {
-  /** Whose work failed. */
+  /** The attempt whose work failed. */
   attemptId: string;
   policy: RetryPolicy | CompositeRetryPolicy;
   nowMs: number;
   random: () => number;
 }
 
-/** Charges a failure to the task: another try by the policy, or out. */
+/** Charges a failure to the task: another attempt by the policy, or failed. */
 export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
   const { policy, nowMs, random } = request;
   const { failure_count: failureCount, retry_counts: retryCounts } = record.state;

@@ -1,4 +1,4 @@
-/** Who is who on which machine, as it is written to disk, and the rules by which two such identities are compared. */
+/** Machines, owners and workers as they are written to disk, and the rules that compare them. */
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
@@ -8,7 +8,7 @@ const shapes = once(() => {
   const machine = {
     /** Host name. */
     host: text,
-    /** Changes with every boot; '' where it could not be found out. */
+    /** Changes with every boot; '' when unknown. */
     boot_id: text,
     /** The pid namespace, `pid:[4026531836]`; '' where there are none (macOS). */
     pid_ns: text,
@@ -17,19 +17,19 @@ const shapes = once(() => {
     ...machine,
     pid: z.int(),
     /**
-     * When the process started, in the kernel's own words: `ticks:<n>` (clock ticks since boot) or `lstart:<date>`.
-     * It is compared for equality and never read as a time: a wall clock time would change when the clock is set.
+     * When the process started, by the kernel: `ticks:<n>` (clock ticks since boot) or `lstart:<date>`. It is compared for equality
+     * and never read as a time: a wall clock time would change when the clock is set.
      */
     started_at: text,
   };
   return { machine, owner, worker: { ...owner, pgid: owner.pid, claim_id: text, attempt_id: text } };
 });
 
-/** Where a pid means something. */
+/** Where a pid is valid. */
 export const MachineIdentitySchema = once(() => z.looseObject(shapes().machine));
 export type MachineIdentity = z.infer<ReturnType<typeof MachineIdentitySchema>>;
 
-/** A process that keeps a lease alive by itself. */
+/** A process that renews a lease by itself. */
 export const OwnerIdentitySchema = once(() => z.looseObject(shapes().owner));
 export type OwnerIdentity = z.infer<ReturnType<typeof OwnerIdentitySchema>>;
 
@@ -37,10 +37,10 @@ export type OwnerIdentity = z.infer<ReturnType<typeof OwnerIdentitySchema>>;
 export const WorkerIdentitySchema = once(() => z.looseObject(shapes().worker));
 export type WorkerIdentity = z.infer<ReturnType<typeof WorkerIdentitySchema>>;
 
-/** `unknown`: it cannot be told from here, so only the lease's expiry counts. */
+/** `unknown`: it cannot be known from here, so only the lease's expiry counts. */
 export type Liveness = 'alive' | 'dead' | 'unknown';
 
-/** Whether a pid recorded on `a` names the same process on `b`. An unknown boot is never the same as another. */
+/** Whether a pid recorded on `a` names the same process on `b`. An unknown boot equals no other. */
 export function sameMachine(a: MachineIdentity, b: MachineIdentity): boolean {
   return a.boot_id !== '' && a.boot_id === b.boot_id && a.pid_ns === b.pid_ns && a.host === b.host;
 }
@@ -49,10 +49,10 @@ export function sameMachine(a: MachineIdentity, b: MachineIdentity): boolean {
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 
 /**
- * Whether every process of `then` ended because the machine was started again since.
+ * Whether every process of `then` has ended because the machine was restarted.
  *
- * Outside of containers one host name is one machine, so another boot id is a later boot. Containers often share a name
- * while they run on different kernels; from inside of one, nothing follows.
+ * Outside of containers one host name is one machine, so another boot id is a later boot. Containers often share a name while
+ * they run on different kernels, so inside of one nothing follows.
  */
 export function rebootedSince(then: MachineIdentity, now: MachineIdentity): boolean {
   const outsideContainers = now.pid_ns === '' || now.pid_ns === FIRST_PID_NAMESPACE;

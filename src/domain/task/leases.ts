@@ -1,10 +1,10 @@
-/** Leases: how long one holds, when it is stale, and what a new one looks like. */
+/** Leases: how long one holds, when it is stale, and how one is made and renewed. */
 
 import { fromIso, isoTime } from '../../lib/time.ts';
 import type { Liveness, MachineIdentity, OwnerIdentity } from './identity.ts';
 import type { Lease } from './records.ts';
 
-/** What is known about the world at the moment a lease is judged. */
+/** What is known at the moment a lease is judged. */
 export interface LeaseObserver {
   /** Wall clock, milliseconds since the epoch. */
   nowMs: number;
@@ -12,23 +12,23 @@ export interface LeaseObserver {
   monoMs: number;
   machine: Pick<MachineIdentity, 'boot_id'>;
   liveness(owner: OwnerIdentity): Liveness;
-  /** How long past `expires_at` nobody may take the lease, milliseconds. */
+  /** How long after `expires_at` the lease cannot be taken, milliseconds. */
   graceMs: number;
 }
 
 export type LeaseStanding =
-  /** Within its time. */
+  /** Not expired. */
   | { kind: 'live'; until: string }
-  /** Past its time, within grace: the owner may still renew, nobody may take it. */
+  /** Expired, within grace: the owner may still renew it, and no other claim may take it. */
   | { kind: 'grace'; until: string }
-  /** Past grace, or its owner is known to be dead: anybody may take it. */
+  /** Past grace, or its owner is known to be dead: the next claim may take it. */
   | { kind: 'stale'; why: string };
 
 /**
  * Judges a lease. Readiness, `claim` and gc share this one predicate.
  *
- * On the boot that wrote the lease the monotonic clock decides, so setting the wall clock neither frees a live lease nor
- * keeps a dead one.
+ * On the boot that wrote the lease the monotonic clock decides, so setting the wall clock neither frees a live lease nor keeps a
+ * dead one.
  */
 export function leaseStanding(lease: Lease, observer: LeaseObserver): LeaseStanding {
   if (lease.owner && observer.liveness(lease.owner) === 'dead') {
@@ -42,23 +42,23 @@ export function leaseStanding(lease: Lease, observer: LeaseObserver): LeaseStand
 
 function remainingMs(lease: Lease, observer: LeaseObserver): number {
   const { clock } = lease;
-  // Where the boot can't be told ('') nobody knows whether the clock has started anew since.
+  // With an unknown boot ('') the clock may have restarted since.
   const sameBoot = clock && clock.boot_id !== '' && clock.boot_id === observer.machine.boot_id;
   if (sameBoot && clock.expires_at === lease.expires_at) return clock.mono_ms - observer.monoMs;
   return fromIso(lease.expires_at) - observer.nowMs;
 }
 
-/** Who takes a lease, and for how long. */
+/** Which claim takes a lease, and for how long. */
 export interface LeaseRequest {
   taskId: string;
   claimId: string;
   runId: string;
   generation: number;
-  /** Milliseconds from now until the lease runs out. */
+  /** Milliseconds from now until the lease expires. */
   ttlMs: number;
-  /** Null when whoever holds the lease does not heartbeat it from a process of its own. */
+  /** Null when no process of its own renews the lease. */
   owner: OwnerIdentity | null;
-  /** Whether it is still to be looked whether somebody has claimed a task that writes the same files. Default: false. */
+  /** Whether the overlap check is still to be made. Default: false. */
   unchecked?: boolean;
 }
 
@@ -91,7 +91,7 @@ export function newLease(request: LeaseRequest, instant: Instant): Lease {
   );
 }
 
-/** The same lease with `ttlMs` ahead of it from now. */
+/** The same lease, renewed for `ttlMs` from now. */
 export function renewed(lease: Lease, ttlMs: number, { nowMs, monoMs, bootId }: Instant): Lease {
   const expires_at = isoTime(nowMs + ttlMs);
   const clock = { boot_id: bootId, mono_ms: Math.round(monoMs + ttlMs), expires_at };

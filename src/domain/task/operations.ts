@@ -1,6 +1,6 @@
 /**
- * What a request makes of a task's record. Every function here is pure: record and request in, decision out. The store
- * commits a decision only on the version that it was made on, so a decision never meets a record it did not see.
+ * Decides what a request does to a task's record. Pure: record and request in, decision out. The store commits a decision only on
+ * the version that it was made on, so a decision never applies to a record it did not see.
  *
  * A refusal is a thrown ForgeError and changes nothing.
  */
@@ -38,15 +38,15 @@ export { andThen, type Decision, type HistoryEntry, workedBy } from './transitio
 export interface ClaimRequest {
   claimId: string;
   runId: string;
-  /** Milliseconds until the lease runs out without a heartbeat. */
+  /** Milliseconds until the lease expires without a heartbeat. */
   ttlMs: number;
-  /** Who heartbeats the lease from a process of its own; null when nobody can be watched. */
+  /** The process that renews the lease by itself; null when there is none to watch. */
   owner: OwnerIdentity | null;
   instant: Instant;
   observer: LeaseObserver;
   /** A task that was abandoned this often in a row fails instead of being given out again. */
   abandonLimit: number;
-  /** Whether the claim may not be dispatched before a look at the tasks that write the same files. Default: false. */
+  /** Whether the claim may not be dispatched before its overlap check. Default: false. */
   unchecked?: boolean;
 }
 
@@ -59,8 +59,8 @@ export interface ClaimResult {
 }
 
 /**
- * Takes the lease of a task that is free, or whose lease is stale (then abandon and claim are one commit). The result is
- * null when the task was abandoned once too often: then the decision fails it instead.
+ * Takes the lease of a task that is free, or whose lease is stale (abandon and claim are one commit then). The result is null
+ * when the task reached its limit of abandonments: then the decision fails it instead.
  * Throws LEASE_EXISTS, LEASE_NOT_EXPIRED (past expiry, within grace), LEASE_STOLEN (this claim has ended already),
  * ILLEGAL_TRANSITION.
  */
@@ -70,7 +70,7 @@ export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<C
   const held = record.lease;
   if (held?.claim_id === claimId) return repeated(claimResult(task_id, held));
   const ended = record.memo.ended_claim;
-  // One that gave way before it began was refused, and a refused request may be repeated.
+  // A claim that yielded was refused, and a refused request may be repeated.
   if (ended?.claim_id === claimId && ended.how !== 'yielded') {
     throw new ForgeError('LEASE_STOLEN', `claim ${claimId} of task ${task_id} has ended (${ended.how})`);
   }
@@ -101,7 +101,7 @@ function claimResult(task_id: string, lease: Lease): ClaimResult {
   return { task_id, claim_id, generation, run_id, expires_at };
 }
 
-/** Throws LEASE_EXISTS or LEASE_NOT_EXPIRED while somebody's lease on the task still counts. */
+/** Throws LEASE_EXISTS or LEASE_NOT_EXPIRED while the task's lease still counts. */
 export function refuseHeld(record: RecordExcerpt, observer: LeaseObserver): void {
   if (record.lease === null) return;
   const { claim_id, owner_run_id, expires_at, task_id } = record.lease;
@@ -119,8 +119,8 @@ export function refuseHeld(record: RecordExcerpt, observer: LeaseObserver): void
 }
 
 /**
- * Takes an in-flight task from an owner that is gone, without giving it to another; once too often fails it. Null when it
- * is not in flight, or when its lease still counts.
+ * Takes an in-flight task from an owner that is gone, without giving it to another; at the limit of abandonments it fails. Null
+ * when it is not in flight, or when its lease still counts.
  */
 export function abandonTask(
   record: TaskRecord,
@@ -141,7 +141,7 @@ export function abandonTask(
   return { ...next, history: held === null ? [] : [historyOf(held, 'admin_released', reason)], result: null };
 }
 
-/** Ends the loop of a task that no owner survives. */
+/** Fails a task whose every owner vanishes. */
 function giveUp(record: TaskRecord, abandons: number, nowMs: number): Decision<null> {
   const held = record.lease;
   const message = `abandoned ${abandons} times in a row: whoever claims it vanishes`;
@@ -168,11 +168,11 @@ export interface DispatchRequest {
   claimId: string;
   runId: string;
   attemptId: string;
-  /** The process group that works, gated; null for a worker that forge does not start. An older group must be gone. */
+  /** The worker's process group, behind its gate; null for a worker that forge does not start. An older group must be gone. */
   worker: WorkerIdentity | null;
   ttlMs: number;
   instant: Instant;
-  /** Whether the look that an unchecked claim waits for was clean. Default: false. */
+  /** Whether the overlap check of an unchecked claim has passed. Default: false. */
   looked?: boolean;
 }
 
@@ -183,8 +183,8 @@ export interface DispatchResult {
 
 /**
  * Opens the one attempt of a claim; a repeat returns it.
- * Throws LEASE_STOLEN when the claim does not hold, LEASE_IDENTITY_MISMATCH when it belongs to another run,
- * OVERLAP_CONFLICT when nobody has looked yet who else writes the same files.
+ * Throws LEASE_STOLEN when the claim does not hold, LEASE_IDENTITY_MISMATCH when it belongs to another run, OVERLAP_CONFLICT
+ * before the overlap check.
  */
 export function dispatchTask(record: TaskRecord, request: DispatchRequest): Decision<DispatchResult> {
   const { task_id } = record.state;
@@ -228,8 +228,8 @@ export interface HeartbeatResult {
 }
 
 /**
- * Renews the lease, also after expiry while nobody has taken it. The first heartbeat makes the task running. With
- * `claimId` the claim speaks for itself: before its attempt is open, or while it finishes the verification of an earlier one.
+ * Renews the lease, also after expiry until another claim has taken it. The first heartbeat makes the task running. With `claimId`
+ * the claim renews it: before its attempt is open, or while it finishes the verification of an earlier one.
  */
 export function heartbeatTask(
   record: TaskRecord,
@@ -264,9 +264,8 @@ function here(record: TaskRecord): MoveResult {
 }
 
 /**
- * Gives a claim back, uncharged: a claimed task is unclaimed again, a started one awaits its next attempt, and one that is
- * reviewed or merged waits for that again. A repeat by the
- * claim that was released last gets the same answer. Throws LEASE_STOLEN.
+ * Gives a task back, uncharged: a claimed one becomes unclaimed, a started one awaits its next attempt, and one under review or
+ * merge waits for that again. A repeat by the claim that was released last gets the same answer. Throws LEASE_STOLEN.
  */
 export function releaseTask(
   record: TaskRecord,
@@ -280,7 +279,7 @@ export function releaseTask(
   const { state } = record.state;
   const move: Move = state === 'claimed' ? 'unclaim' : 'interrupt';
   const next = changed(record, {
-    // A review, or a merge, that is given up leaves the task where it was.
+    // A review or a merge that is given up leaves the state unchanged.
     moves: phaseDue(state) !== null ? [] : [move],
     lease: null,
     ...(request.workerGone ? { worker: null } : {}),
@@ -291,7 +290,7 @@ export function releaseTask(
   return { ...next, history: [historyOf(lease, 'released', request.reason)], result: here(next.record) };
 }
 
-/** Takes a task out of the plan's way for good, whoever works on it. Cancelling a cancelled task changes nothing. */
+/** Ends a task for good, also one in flight. Cancelling a cancelled task changes nothing. */
 export function cancelTask(
   record: TaskRecord,
   { reason, nowMs }: { reason: string | null; nowMs: number },
@@ -319,8 +318,8 @@ export function cancelTask(
 }
 
 /**
- * An operator's word that a task is to be tried again: a failed or cancelled one from the start, one that waits out a
- * backoff now. Throws ILLEGAL_TRANSITION in any other state.
+ * Retries a task on a person's request: a failed or cancelled one from the start, one in backoff now. Throws ILLEGAL_TRANSITION in
+ * any other state.
  */
 export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResult> {
   const { task_id, state, next_eligible_at } = record.state;

@@ -1,7 +1,7 @@
 /**
  * The records of the state tree as data. `spec/STATE.md` describes each field.
  *
- * Objects are loose on purpose: fields that this version does not know are kept when a record is written again.
+ * Objects are loose: fields that this version does not know are kept when a record is written again.
  */
 
 import * as z from 'zod/mini';
@@ -36,7 +36,7 @@ export type FailureReason = (typeof FAILURE_REASONS)[number];
 export const PHASES_OF_WORK = ['implement', 'review', 'ship'] as const;
 export type PhaseOfWork = (typeof PHASES_OF_WORK)[number];
 
-/** What the records are made of. A schema can stand in many places, and each one that is built costs a start its share. */
+/** Shared parts. Building a schema costs time at start, so each is built once. */
 const parts = once(() => {
   const text = z.string();
   const time = z.string().check(z.refine(isTime, 'expected an ISO 8601 time'));
@@ -74,7 +74,7 @@ export const LastErrorSchema = once(() => {
 });
 export type LastError = z.infer<ReturnType<typeof LastErrorSchema>>;
 
-/** `state.json`. A tree written by hand may leave out what has a default here. */
+/** `state.json`. A tree written by hand may omit what has a default here. */
 export const TaskStateSchema = once(() => {
   const { version, text, time, count, state, textOrNull, countOrZero, optionalTime, optionalReason } = parts();
   const updatedBy = z.looseObject({ run_id: textOrNull, claim_id: textOrNull, generation: countOrZero });
@@ -101,8 +101,8 @@ export type TaskStateRecord = z.infer<ReturnType<typeof TaskStateSchema>>;
 export const LeaseSchema = once(() => {
   const { version, text, time, count, nullableTime, textOrNull, countOrZero, optionalText } = parts();
   /**
-   * The monotonic twin of `expires_at`: `mono_ms` on the clock of boot `boot_id`. It counts only while `expires_at` still
-   * is what it was written with, so a person who edits `expires_at` is obeyed.
+   * The monotonic twin of `expires_at`: `mono_ms` on the clock of boot `boot_id`. It counts only while `expires_at` is unchanged, so
+   * an edit of `expires_at` by a person counts.
    */
   const clock = z.looseObject({ boot_id: text, mono_ms: z.number(), expires_at: text });
   return z.looseObject({
@@ -115,13 +115,13 @@ export const LeaseSchema = once(() => {
     acquired_at: time,
     expires_at: time,
     last_heartbeat_at: z._default(nullableTime, null),
-    /** Who heartbeats the lease from a process of its own: `run`, `exec`, `claim --owner-pid`. */
+    /** The process that renews the lease by itself: `run`, `exec`, `claim --owner-pid`. */
     owner: z.optional(z.nullable(OwnerIdentitySchema())),
     clock: z.optional(z.nullable(clock)),
-    /** What a heartbeat renews the lease for, milliseconds. */
+    /** How long a heartbeat renews the lease for, milliseconds. */
     ttl_ms: z.optional(z.nullable(z.number().check(z.positive()))),
     spec_revision: optionalText,
-    /** Somebody else may have claimed a task that writes the same files at the same moment; until that is known. */
+    /** The overlap check is still to be made: another claim at the same moment may write the same files. */
     overlap_unchecked: z.optional(z.boolean()),
     state_version: countOrZero,
   });
@@ -132,7 +132,7 @@ export type Lease = z.infer<ReturnType<typeof LeaseSchema>>;
 export const MemoSchema = once(() => {
   const { text, count, state, reason, nullableText } = parts();
   const endedClaim = z.looseObject({ claim_id: text, how: text, state });
-  /** What `complete` answered, kept so that a repeat of the same call gets the same answer. */
+  /** The answer of `complete`, kept for repeats of the same call. */
   const completion = z.looseObject({
     attempt_id: text,
     outcome: text,
@@ -145,22 +145,22 @@ export const MemoSchema = once(() => {
     generation: count,
     /** Abandonments in a row, without a completion or a charged failure in between. */
     abandons: count,
-    /** The claim that ended last, so that its late repeats are told apart from strangers. */
+    /** The claim that ended last, to recognize its late repeats. */
     ended_claim: z._default(z.nullable(endedClaim), null),
     completion: z._default(z.nullable(completion), null),
     /** Checksums of the hand-written files that have become part of this record. */
     absorbed: z._default(z.array(text), () => []),
-    /** The task's questions; `questions.ts` reads them, so that the many tasks without any don't pay for it. */
+    /** The task's questions; parsed by `questions.ts`, since most tasks have none. */
     questions: z.optional(z.unknown()),
-    /** How the last few attempts failed; `attempts.ts` reads it. */
+    /** The last few failures; parsed by `attempts.ts`. */
     failures: z.optional(z.unknown()),
-    /** A verdict that is being checked; `verification.ts` reads it. */
+    /** The running verification; parsed by `verification.ts`. */
     verification: z.optional(z.unknown()),
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;
 
-/** State and lease of a task, committed together. `worker` is the last process group that was started and not yet seen gone. */
+/** State and lease of a task, committed together. `worker` is the last process group that was started and not yet seen to end. */
 export const TaskRecordSchema = once(() =>
   z.looseObject({
     state: TaskStateSchema(),
@@ -187,14 +187,14 @@ export const AttemptManifestSchema = once(() => {
     dispatched_at: time,
     attempt_number: optionalCount,
     worker: z.optional(z.nullable(z.looseObject({ pid, pgid: pid, started_at: text }))),
-    /** The range of a review, or of a merge: what it is about, and what the base was at. Null outside of a repository. */
+    /** The range of a review or a merge: the verified commit, and the base. Null outside of a repository. */
     review_target_sha: optionalText,
     review_base_sha: optionalText,
     /** The branch that the work is for; null without a worktree, or where HEAD was detached. */
     base_branch: optionalText,
     /** The attempt whose work is reviewed or merged. */
     target_attempt_id: optionalText,
-    /** Where it was begun. */
+    /** The machine it was started on. */
     machine: z.optional(z.nullable(MachineIdentitySchema())),
   });
 });
@@ -245,7 +245,7 @@ export const VerdictSchema = once(() => {
 });
 export type Verdict = z.infer<ReturnType<typeof VerdictSchema>>;
 
-/** A task nobody has touched: what a planned task without a folder counts as. */
+/** The record of a task without state. */
 export function freshRecord(taskId: string, nowIso: string): TaskRecord {
   return {
     state: {

@@ -1,17 +1,17 @@
-/** The one place that knows which state may follow which, and what each move is called. */
+/** The only place that knows which state may follow which, and the name of each move. */
 
 import { ForgeError } from '../../lib/errors.ts';
 import type { TaskState } from './records.ts';
 
 export const TERMINAL_TASK_STATES = ['shipped', 'cancelled', 'failed'] as const satisfies readonly TaskState[];
 
-/** Somebody works on the task, so a lease exists. */
+/** The task has an owner, so a lease exists. */
 export const IN_FLIGHT_STATES = ['claimed', 'dispatched', 'running'] as const satisfies readonly TaskState[];
 
 /** States from which a task may be claimed. */
 export const CLAIMABLE_STATES = ['unclaimed', 'abandoned', 'awaiting_respawn'] as const satisfies readonly TaskState[];
 
-/** What is done about a task whose own work is done: somebody may hold it meanwhile. */
+/** What remains for a task whose own work is done; a lease may exist meanwhile. */
 export type FinishPhase = 'review' | 'ship';
 
 /** The states in which a task waits for it. */
@@ -46,7 +46,7 @@ const NON_TERMINAL: readonly TaskState[] = [
   ...WAITS_FOR.ship,
 ];
 
-/** Every legal move: from any of `from` to `to`. `spec/ORCHESTRATOR.md` shows the same table. */
+/** Every legal move: from any of `from` to `to`. `spec/ORCHESTRATOR.md` has the same table. */
 export const MOVES = {
   claim: { from: CLAIMABLE_STATES, to: 'claimed' },
   dispatch: { from: ['claimed'], to: 'dispatched' },
@@ -55,14 +55,14 @@ export const MOVES = {
   interrupt: { from: ['dispatched', 'running'], to: 'awaiting_respawn' },
   ask: { from: ['running'], to: 'blocked_on_question' },
   resume: { from: ['blocked_on_question'], to: 'awaiting_respawn' },
-  // `claimed`: whoever took the task over finishes the verification of what was handed in before.
+  // `claimed`: the new owner finishes the verification of an earlier attempt.
   verify: { from: ['claimed', 'running'], to: 'ready_for_review' },
   pass_review: { from: ['ready_for_review'], to: 'reviewed' },
   queue_merge: { from: ['reviewed'], to: 'merge_pending' },
   ship: { from: ['reviewed', 'merge_pending'], to: 'shipped' },
   send_back: { from: ['ready_for_review', 'merge_pending'], to: 'awaiting_respawn' },
   retry_later: { from: IN_FLIGHT_STATES, to: 'awaiting_respawn' },
-  // Changes and conflicts are charged like any failure, so they too may be one too many.
+  // Requested changes and conflicts are charged like any failure, so they may be the last one allowed.
   fail: { from: [...IN_FLIGHT_STATES, 'ready_for_review', 'merge_pending'], to: 'failed' },
   abandon: { from: IN_FLIGHT_STATES, to: 'abandoned' },
   cancel: { from: NON_TERMINAL, to: 'cancelled' },
@@ -71,7 +71,7 @@ export const MOVES = {
 
 export type Move = keyof typeof MOVES;
 
-/** A move that was made, as the log shows it. */
+/** A move as the log shows it. */
 export interface Transition {
   move: Move;
   from: TaskState;
@@ -79,7 +79,7 @@ export interface Transition {
 }
 
 /**
- * Takes `moves` one after the other from `from`. Returns the transitions; the last one's `to` is the new state.
+ * Applies `moves` in order from `from`. Returns the transitions; the last one's `to` is the new state.
  * Throws ILLEGAL_TRANSITION at the first that the table does not have.
  */
 export function transitions(taskId: string, from: TaskState, moves: readonly Move[]): Transition[] {

@@ -1,6 +1,4 @@
-/**
- * What every decision about a task's record is made of: who holds the task, and the one way from a record to the next.
- */
+/** What every decision about a task's record is made of: the owner of the task, and the change from a record to the next. */
 
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -19,7 +17,7 @@ export interface HistoryEntry {
 }
 
 export interface Decision<R> {
-  /** The record to commit; null when nothing is to change because the request repeats one that was done before. */
+  /** The record to commit; null when the request repeats an earlier one and nothing changes. */
   record: TaskRecord | null;
   /** The moves taken, one log line each. */
   moves: Transition[];
@@ -27,12 +25,12 @@ export interface Decision<R> {
   result: R;
 }
 
-/** The same answer as before, to a request that is repeated. */
+/** The first answer again, for a repeated request. */
 export function repeated<R>(result: R): Decision<R> {
   return { record: null, moves: [], history: [], result };
 }
 
-/** Two decisions as one commit: `next` decides on what `first` leaves. */
+/** Two decisions as one commit: `next` decides on the result of `first`. */
 export function andThen<A, B>(
   record: TaskRecord,
   first: Decision<A>,
@@ -53,15 +51,15 @@ export interface Change {
   state?: Partial<TaskStateRecord>;
   memo?: Partial<TaskRecord['memo']>;
   worker?: WorkerIdentity | null;
-  /** The claim that makes the change; null for an operator's word. */
+  /** The claim that makes the change; null for a person's request. */
   by: Lease | null;
   nowMs: number;
 }
 
-/** A verification that is under way outlives a change of hands. Any other move is what became of the task instead. */
+/** A verification survives these moves. Any other move ends it. */
 const KEEPS_VERIFICATION: readonly Move[] = ['start', 'unclaim', 'interrupt', 'abandon', 'claim'];
 
-/** The one way from a record to the next. Takes the moves by the table, and stamps who and when. */
+/** Makes the next record: applies the moves by the table, and sets who changed it and when. */
 export function changed(record: TaskRecord, change: Change): { record: TaskRecord; moves: Transition[] } {
   const taken = transitions(record.state.task_id, record.state.state, change.moves);
   const generation = Math.max(record.memo.generation, change.lease?.generation ?? 0);
@@ -91,7 +89,7 @@ export function historyOf(lease: Lease, event: HistoryEntry['event'], reason?: s
   return { event, claim_id, run_id, generation, ...(reason === undefined ? {} : { reason }) };
 }
 
-/** The lease, when `claimId` holds it. Throws LEASE_STOLEN otherwise. */
+/** The lease, when `claimId` holds it. Throws LEASE_STOLEN. */
 export function heldBy(record: TaskRecord, claimId: string): Lease {
   const { lease } = record;
   if (lease?.claim_id === claimId) return lease;
@@ -104,7 +102,7 @@ export function heldBy(record: TaskRecord, claimId: string): Lease {
   });
 }
 
-/** The lease, when `attemptId` works under it, be it on the task, its review or its merge. Throws STALE_ATTEMPT (another attempt is current) or LEASE_STOLEN. */
+/** The lease, when `attemptId` works under it, on the task, its review or its merge. Throws STALE_ATTEMPT (another attempt is current) or LEASE_STOLEN. */
 export function workedBy(record: TaskRecord, attemptId: string): Lease {
   const { state, lease } = record;
   if (lease?.attempt_id === attemptId && (isInFlight(state.state) || phaseDue(state.state) !== null)) return lease;

@@ -1,13 +1,12 @@
 /**
- * Workspaces of tasks as far as they are text: the name of a branch, what git says of its worktrees, and which variables
- * would make git look elsewhere.
+ * The text side of workspaces: branch names, the output of `git worktree list`, and variables that would lead git elsewhere.
  */
 
 import { isTaskId } from '../../lib/ids.ts';
 
 /**
- * Variables by which git is told about one repository. A process in another checkout must not inherit them: it would work
- * on the wrong one. Source: `git rev-parse --local-env-vars`, and GIT_NAMESPACE, which leads to other refs.
+ * Variables that bind git to one repository. A process in another checkout must not inherit them: it would work on the wrong one.
+ * Source: `git rev-parse --local-env-vars`, and GIT_NAMESPACE, which leads to other refs.
  */
 export const GIT_LOCAL_VARIABLES = [
   'GIT_ALTERNATE_OBJECT_DIRECTORIES',
@@ -37,16 +36,16 @@ export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<st
 }
 
 /**
- * What a worker, and a command that checks its result, get of the environment that forge was started in: nothing by which a
- * surrounding forge or git would reach into them. Both get the same, so that a worker may run the checks himself.
+ * What workers and verification commands inherit of forge's environment: nothing that leads to a surrounding forge or git. Both get
+ * the same, so that a worker can run the verification itself.
  */
 export function inherited<T>(env: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(withoutGitLocals(env)).filter(([name]) => !name.startsWith('FORGE_')));
 }
 
 /**
- * The branch of a task: `forge/<task>`. Ids may hold dots where names of refs may not (`a..b`, `a.`, `a.lock`); those are
- * written `%2E`. No id holds a `%`, so no two tasks share a branch. Source: git-check-ref-format(1).
+ * The branch of a task: `forge/<task>`. Ids may have dots where ref names may not (`a..b`, `a.`, `a.lock`); those are written
+ * `%2E`. No id has a `%`, so no two tasks share a branch. Source: git-check-ref-format(1).
  */
 export function branchFor(taskId: string): string {
   return `forge/${withoutDots(taskId)}`;
@@ -56,7 +55,7 @@ function withoutDots(name: string): string {
   return name.replace(/\.(?=\.|$|lock$)/gi, '%2E');
 }
 
-/** The task whose branch this is; null when `branchFor` gives no task that name. */
+/** The task of this branch; null when it is no task's. */
 export function taskOfBranch(name: string): string | null {
   const id = name.replace(/^forge\//, '').replaceAll('%2E', '.');
   return isTaskId(id) && branchFor(id) === name ? id : null;
@@ -67,12 +66,12 @@ export function isCommitId(name: string): boolean {
   return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(name);
 }
 
-/** Where gc keeps commits that were in no branch any more. Git never deletes below it, and pushes nothing of it by itself. */
+/** Rescue refs: commits that would be in no branch any more. Git never deletes below it, and pushes nothing of it by default. */
 export const RESCUE_REFS = 'refs/forge/rescue';
 
 /**
- * The folder of refs that the commits of a task, or of a worktree with that name, are rescued to; with a slash behind it. A
- * person may have called a worktree anything: each byte that a ref might not hold is written as in a URL.
+ * The ref folder, with a final slash, for rescued commits of a task, or of a worktree with that name. A person may give a worktree
+ * any name: each byte that a ref might not have is percent-encoded.
  */
 export function rescueFolder(name: string): string {
   const escaped = (char: string) =>
@@ -81,23 +80,22 @@ export function rescueFolder(name: string): string {
   return `${RESCUE_REFS}/${withoutDots(plain).replace(/^\./, '%2E')}/`;
 }
 
-/** One worktree as `git worktree list` tells of it. */
+/** One worktree in the output of `git worktree list`. */
 export interface ListedWorktree {
   path: string;
   /** The commit that is checked out; null in a bare repository. */
   head: string | null;
   /** Without `refs/heads/`; null when HEAD is detached. */
   branch: string | null;
-  /** Why it is locked, '' when nobody said why; null when it isn't. */
+  /** The reason for its lock, '' without one; null when it is not locked. */
   locked: string | null;
 }
 
-/** Why git locks a worktree while it makes it. One that says so and that nobody works on was left by a git that was killed. */
+/** Git's lock reason while it makes a worktree. An unused worktree with it was left by a killed git. */
 export const INITIALIZING = 'initializing';
 
 /**
- * Reads what `git worktree list --porcelain` printed, with `-z` or, from a git before 2.36, without. The first is the main
- * checkout.
+ * Parses `git worktree list --porcelain`, with `-z` or, for a git before 2.36, without. The first is the main checkout.
  */
 export function parseWorktrees(text: string): ListedWorktree[] {
   const end = text.includes('\0') ? '\0' : '\n';
@@ -112,7 +110,7 @@ export function parseWorktrees(text: string): ListedWorktree[] {
   });
 }
 
-/** The texts in a list of which each ends with a NUL, as git prints names with `-z`. */
+/** The texts of a list in which each ends with a NUL, as git prints names with `-z`. */
 export function nulSeparated(text: string): string[] {
   return text.split('\0').filter((part) => part !== '');
 }

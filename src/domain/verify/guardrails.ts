@@ -1,6 +1,6 @@
 /**
- * Protected files: those that match `agents.preflight_globs`. A worker asks before it writes them; what it wrote without
- * having asked, or outside of what its task was to write, is told afterwards. It stops nothing: a review decides.
+ * Protected files: those that match `agents.preflight_globs`. A worker asks before it changes them. Changes without asking, or
+ * outside of the task's `write_globs`, are reported afterwards. They stop nothing: a review decides.
  */
 
 import { commonPath, type Glob, globOfFolder, globsOf, matches } from '../../lib/globs/globs.ts';
@@ -9,16 +9,16 @@ import { ledgerOf } from '../question/questions.ts';
 import { findingText, type ReviewFinding } from '../review/findings.ts';
 import type { TaskRecord } from '../task/records.ts';
 
-/** Decision keys that are about protected files begin with this; then comes a file, a folder, or a glob of the settings. */
+/** Decision keys about protected files begin with this, followed by a file, a folder, or a glob of the settings. */
 export const GUARDRAIL_KEY = 'guardrail:';
 
-/** The answer that allows nothing. Any other option is a decision on how the file may be written. */
+/** The only option that does not clear a file. */
 export const DENY_OPTION = 'deny';
 
-/** What stands in an attempt's events when its worker has asked about a protected file. */
+/** The event by which an attempt records that its worker has asked about a protected file. */
 export const CHECKED_EVENT = 'guardrail.checked';
 
-/** What is to be said of the files that were changed. `outside`, null: not known, or the task says nothing of what it writes. */
+/** Notes on the changed files. `outside`, null: not known, or the task has no `write_globs`. */
 export interface WrittenNotes {
   outside: readonly string[] | null;
   findings: readonly ReviewFinding[];
@@ -33,14 +33,14 @@ export function protectingGlob(path: string, isFolder: boolean, preflight: reado
   return globsOf(preflight).find(protects)?.source ?? null;
 }
 
-/** What was decided on a protected file: the option and the key that it was asked under; null when nobody has answered. */
+/** The decision on a protected file: the option and the key that it was asked under; null without an answer. */
 export function decisionOn(
   path: string,
   glob: string,
   record: TaskRecord | null,
 ): { option_id: string; decision_key: string } | null {
   const settled = record === null ? [] : ledgerOf(record).settled;
-  // Of several that are about it the narrowest counts: the file, then its folders, then the glob.
+  // The narrowest decision counts: the file, then its folders, then the glob.
   const wanted = [...pathsAbove(path), glob].map((name) => GUARDRAIL_KEY + name);
   for (const decision_key of wanted) {
     const last = settled.findLast((question) => question.decision_key === decision_key && question.option_id !== null);
@@ -49,13 +49,13 @@ export function decisionOn(
   return null;
 }
 
-/** The path itself, and the folders that it is in, from the inside out. */
+/** The path itself, and its folders, from the inside out. */
 function pathsAbove(path: string): string[] {
   const names = path.split('/');
   return names.map((_, i) => names.slice(0, names.length - i).join('/'));
 }
 
-/** The key to ask under: the file's, unless that is too long for one. */
+/** The key to ask under: the file's, unless it is too long. */
 export function guardrailKey(path: string, glob: string, maxChars: number): string {
   const key = GUARDRAIL_KEY + path;
   return key.length <= maxChars ? key : GUARDRAIL_KEY + glob;
@@ -64,7 +64,7 @@ export function guardrailKey(path: string, glob: string, maxChars: number): stri
 export interface WorkWritten {
   /** As git names them. */
   files: readonly string[];
-  /** Where the project is in its repository: '' or a path that ends with a slash. */
+  /** The project's folder in its repository: '' or a path that ends with a slash. */
   prefix: string;
   writeGlobs: readonly string[];
   preflight: readonly string[];
@@ -73,7 +73,7 @@ export interface WorkWritten {
   record: TaskRecord | null;
 }
 
-/** Files outside of what the task said that it writes; null when it said nothing. */
+/** Changed files outside of the task's `write_globs`; null when it has none. */
 export function outsideGlobs({ files, prefix, writeGlobs }: WorkWritten): string[] | null {
   if (writeGlobs.length === 0) return null;
   const globs = globsOf(writeGlobs);
@@ -83,7 +83,7 @@ export function outsideGlobs({ files, prefix, writeGlobs }: WorkWritten): string
   });
 }
 
-/** What a review should look at: protected files that were written unasked, or against what was decided. */
+/** Findings for a review: protected files that were changed without asking, or against the decision. */
 export function guardrailFindings(work: WorkWritten): ReviewFinding[] {
   const globs = globsOf(work.preflight);
   return work.files.flatMap((file): ReviewFinding[] => {
@@ -101,7 +101,7 @@ export function guardrailFindings(work: WorkWritten): ReviewFinding[] {
   });
 }
 
-/** The path within the project of what git names by its path in the repository; null when it is outside of the project. */
+/** The path in the project of a path in the repository; null when it is outside of the project. */
 function within(file: string, prefix: string): string | null {
   return file.startsWith(prefix) ? file.slice(prefix.length) : null;
 }
@@ -111,7 +111,7 @@ function isChecked(path: string, checked: readonly string[]): boolean {
   return checked.some((each) => above.has(each));
 }
 
-/** What the events of an attempt say that its worker has asked about. Anybody may have written there. */
+/** The paths that an attempt's events say its worker has asked about. The events are untrusted. */
 export function checkedIn(events: readonly Readonly<Record<string, unknown>>[]): string[] {
   return events.flatMap(({ type, data }) => {
     const path = type === CHECKED_EVENT ? (data as { path?: unknown } | null)?.path : undefined;
@@ -119,10 +119,10 @@ export function checkedIn(events: readonly Readonly<Record<string, unknown>>[]):
   });
 }
 
-/** How many findings, and how many files, are told by name. */
+/** How many findings and files are named. */
 const TOLD = { findings: 5, files: 3 };
 
-/** What a person should hear of the files that an attempt has changed, a line each. It stops nothing. */
+/** Notes for a person on the files that an attempt has changed, a line each. They stop nothing. */
 export function writtenTexts(verified: {
   outside_globs: readonly string[] | null;
   outside_globs_count: number | null;

@@ -1,9 +1,9 @@
 /**
- * Verification: what a worker hands in counts only once commands have checked it.
+ * Verification: a worker's result counts only after commands have verified it.
  *
- * A verdict that says `ready_for_review` is handed in, then checked, then the task moves on by what was found. The record
- * says so while it lasts, and the finding is a file that is created once, so whoever dies in between leaves something that
- * the same attempt, or the next claimer, finishes. Pure, like `task-ops.ts`.
+ * A verdict of `ready_for_review` is handed in, then verified, then the task moves on by the result. The record names the running
+ * verification, and the result is a create-once file, so after a crash the same attempt or the next claimer finishes it. Pure, like
+ * `domain/task/operations.ts`.
  */
 
 import * as z from 'zod/mini';
@@ -49,7 +49,7 @@ const shapes = once(() => {
   return { text, textOrNull, names, check, failure };
 });
 
-/** What came of one command. */
+/** The result of one command. */
 export const CheckResultSchema = () => shapes().check;
 
 /** `attempts/<attempt>/verdict.verified.json`, the twin of a verdict. */
@@ -58,7 +58,7 @@ export const VerifiedSchema = once(() => {
   return z.looseObject({
     version: z.literal(1),
     attempt_id: text,
-    /** The verdict that counts: `ready_for_review` when every check agreed, else `changes_needed`. */
+    /** The verdict that counts: `ready_for_review` when every command succeeded, else `changes_needed`. */
     verdict: z.enum(['ready_for_review', 'changes_needed', 'blocked']),
     summary: z._default(text, ''),
     verified_at: text,
@@ -67,24 +67,24 @@ export const VerifiedSchema = once(() => {
     failure: z._default(z.nullable(failure), null),
     /** In the order in which they ran. */
     commands: z._default(z.array(check), () => []),
-    /** Where they ran; null: in the project's folder. */
+    /** Where they ran; null: in the project folder. */
     worktree_path: textOrNull,
     branch: textOrNull,
-    /** The commit that was checked; null where there is no repository. `head` says the same as what was found there. */
+    /** The verified commit; null where there is no repository. `head` is the same, as it was found there. */
     target_sha: textOrNull,
     head: textOrNull,
-    /** The branch that the work is meant for, and where it was; null without a worktree. */
+    /** The branch that the work is for, and its commit; null without a worktree. */
     base: textOrNull,
     base_sha: textOrNull,
-    /** Changed since the branch left its base, the first of `files_changed_count`. */
+    /** Changed since the merge base, the first of `files_changed_count`. */
     files_changed: names,
     files_changed_count: z._default(z.nullable(z.int()), null),
-    /** Files that would conflict with the base as it was; null: not known. */
+    /** Files that conflict with the base as it was; null: not known. */
     conflicts: names,
-    /** Changed although the task's write_globs don't name them; null: not known, or it has none. */
+    /** Changed outside of the task's `write_globs`; null: not known, or it has none. */
     outside_globs: names,
     outside_globs_count: z._default(z.nullable(z.int()), null),
-    /** What a review should look at, before it has begun. */
+    /** Findings for the reviewer. */
     findings: z._default(z.array(ReviewFindingSchema()), () => []),
     findings_count: z._default(z.int(), 0),
   });
@@ -92,22 +92,22 @@ export const VerifiedSchema = once(() => {
 export type Verified = z.infer<ReturnType<typeof VerifiedSchema>>;
 export type CheckResult = Verified['commands'][number];
 
-/** What a workspace holds at the moment of verification. */
+/** The contents of a workspace at the time of verification. */
 export interface WorkFound {
   branch: string | null;
   /** Null where there is no repository. */
   head: string | null;
   base: string | null;
   base_sha: string | null;
-  /** Null: the place is not the task's own, and so says little about its work. */
+  /** Null: the workspace is not the task's own, and so says little about its work. */
   files_changed: readonly string[] | null;
-  /** Where the project is in the repository, by whose top files are named: '' or a path that ends with a slash. */
+  /** The project's folder in the repository, which file names are relative to the top of: '' or a path that ends with a slash. */
   prefix: string;
   conflicts: readonly string[] | null;
-  /** What is not in the commit `head`; and of that what git tracks. */
+  /** What is not in the commit `head`; and which of that git tracks. */
   uncommitted: readonly string[];
   modified: readonly string[];
-  /** The branch by which others get the work, and the commit that it is at; null where the task has none. */
+  /** The branch by which others get the work, and its commit; null where the task has none. */
   own_branch: { name: string; sha: string | null } | null;
 }
 
@@ -127,7 +127,7 @@ export const NO_WORK_FOUND: WorkFound = {
 /** How many names an error message lists. */
 const NAMES_SHOWN = 3;
 
-/** Why commands need not even be run; null when they are to be. */
+/** Why verification fails before any command runs; null when commands are to run. */
 export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError | null {
   const { own_branch: own } = found;
   if (found.uncommitted.length > 0) {
@@ -135,14 +135,14 @@ export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError |
     const message = `not committed: ${firstOf(found.uncommitted)}; only what is committed to ${on} counts`;
     return { class: 'verify.uncommitted', message: oneLine(message, 500) };
   }
-  // What depends on the task starts from its branch, and would start without the work.
+  // Tasks that depend on this one start from its branch, and would start without the work.
   if (own !== null && own.sha !== found.head) {
     const where = found.branch === null ? 'no branch' : `branch ${found.branch}`;
     const message = `the workspace is at ${found.head ?? 'no commit'} on ${where}, and ${own.name} at ${own.sha ?? 'none'}; only what is committed to ${own.name} counts`;
     return { class: 'verify.branch', message: oneLine(message, 500) };
   }
   const named = verdict.target_sha ?? null;
-  // Elsewhere others commit as well, and where they have come to says nothing about this work.
+  // In a shared workspace others commit as well, so its head says nothing about this work.
   if (found.files_changed === null || named === null || found.head === null || sameCommit(named, found.head))
     return null;
   const message = `the verdict is about commit ${oneLine(named, 40)}, and the workspace is at ${found.head}`;
@@ -156,8 +156,8 @@ function firstOf(names: readonly string[]): string {
 }
 
 /**
- * A command that commits, or a worker that goes on, leaves a commit that nothing has checked; one that changes what is
- * committed has been followed by checks of something else.
+ * The fault of a commit that no command has verified, because a command or the worker committed; or of a command that changed
+ * committed files, so that later commands verified something else.
  */
 export function movedFault(before: WorkFound, after: WorkFound): ClassifiedError | null {
   if (before.files_changed === null) return null;
@@ -170,7 +170,7 @@ export function movedFault(before: WorkFound, after: WorkFound): ClassifiedError
   return { class: 'verify.commit', message };
 }
 
-/** A verdict may name its commit by an abbreviation. */
+/** A verdict may abbreviate its commit. */
 function sameCommit(named: string, head: string): boolean {
   return named.length >= 7 && head.startsWith(named.toLowerCase());
 }
@@ -184,7 +184,7 @@ export function firstFailed(checks: readonly CheckResult[]): CheckResult | undef
   return checks.find(hasFailed);
 }
 
-/** The failure of the first check that did not succeed; null when all did. */
+/** The failure of the first command that did not succeed; null when all did. */
 export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | null {
   const failed = firstFailed(checks);
   if (failed === undefined) return null;
@@ -217,7 +217,7 @@ export interface Finding {
   durationMs: number;
 }
 
-/** The twin, cut to what a record file may have: first the outputs, then the names of files are shortened. */
+/** The twin, cut to the limit of a record file: first the outputs, then the names of files are shortened. */
 export function verifiedOf(finding: Finding, maxBytes: number): Verified {
   const { found, notes, verdict, failure } = finding;
   const whole: Verified = {
@@ -248,7 +248,7 @@ export function verifiedOf(finding: Finding, maxBytes: number): Verified {
   return cut;
 }
 
-/** Outputs and lists cut to one in `share` of what they hold. */
+/** Outputs and lists cut to one part in `share`. */
 function shortened(whole: Verified, share: number): Verified {
   const some = <T>(list: readonly T[]) => list.slice(0, Math.floor(list.length / share));
   const first = (names: string[] | null) => (names === null ? null : some(names));
@@ -276,20 +276,20 @@ const PendingSchema = once(() => {
   const { text, textOrNull } = shapes();
   return z.looseObject({
     attempt_id: text,
-    /** Names the verdict, as in `memo.completion`. */
+    /** Identifies the verdict, as in `memo.completion`. */
     outcome: text,
-    /** Whether `verdict.json` has it; otherwise it is what a clean exit means. */
+    /** Whether `verdict.json` has it; otherwise a clean exit stands for it. */
     written: z.boolean(),
     since: text,
-    /** The process that checks. */
+    /** The verifying process. */
     verifier: OwnerIdentitySchema(),
-    /** The command that runs, by name, and its process group. */
+    /** The name of the running command, and its process group. */
     command: textOrNull,
     worker: z._default(z.nullable(WorkerIdentitySchema()), null),
   });
 });
 
-/** A verdict that was handed in and is being checked, or was when whoever checked it died. */
+/** A verdict that was handed in and is being verified, or was when its verifier died. */
 export interface PendingVerification {
   attempt_id: string;
   outcome: string;
@@ -300,7 +300,7 @@ export interface PendingVerification {
   worker: WorkerIdentity | null;
 }
 
-/** Null when nothing is being checked. */
+/** Null when nothing is being verified. */
 export function pendingVerification(record: RecordExcerpt): PendingVerification | null {
   if (record.memo.verification === undefined) return null;
   const parsed = PendingSchema().safeParse(record.memo.verification);
@@ -308,15 +308,15 @@ export function pendingVerification(record: RecordExcerpt): PendingVerification 
 }
 
 /**
- * Who speaks for an attempt: whoever works on it, by its id alone; or, once its owner is gone, the claim that finishes what
- * it handed in.
+ * The right to end an attempt: of the attempt itself, by its id; or, once its owner is gone, of the claim that finishes what it
+ * handed in.
  */
 export interface Holder {
   attemptId: string;
   claimId?: string | undefined;
 }
 
-/** The lease of whoever speaks for the attempt. Throws LEASE_STOLEN, STALE_ATTEMPT. */
+/** The lease of that holder. Throws LEASE_STOLEN, STALE_ATTEMPT. */
 export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lease {
   if (claimId === undefined) return workedBy(record, attemptId);
   const lease = heldBy(record, claimId);
@@ -331,8 +331,8 @@ export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lea
 }
 
 /**
- * The lease under which an attempt at the task's own work may be ended. Throws ILLEGAL_TRANSITION for one that only reviews or
- * merges it, and as `heldFor` does.
+ * The lease under which an attempt at the task's own work may end. Throws ILLEGAL_TRANSITION for one that only reviews or merges
+ * it, and as `heldFor` does.
  */
 export function workFor(record: TaskRecord, holder: Holder): Lease {
   const lease = heldFor(record, holder);
@@ -348,13 +348,10 @@ export function workFor(record: TaskRecord, holder: Holder): Lease {
   );
 }
 
-/**
- * Who has an attempt's result checked: whoever speaks for it, or gc, while nobody does. `unheld` judges the lease that may be
- * left.
- */
+/** A process that verifies an attempt's result: its holder, or gc without a lease. `unheld` judges a leftover lease. */
 export type Checker = Holder & { unheld?: LeaseObserver };
 
-/** The lease under which a check runs; null for one that nobody holds. Throws LEASE_STOLEN, STALE_ATTEMPT, LEASE_EXISTS. */
+/** The lease under which a verification runs; null for gc. Throws LEASE_STOLEN, STALE_ATTEMPT, LEASE_EXISTS. */
 export function checkedFor(record: TaskRecord, checker: Checker): Lease | null {
   const { unheld, attemptId } = checker;
   if (unheld === undefined) return heldFor(record, checker);
@@ -371,7 +368,7 @@ export function checkedFor(record: TaskRecord, checker: Checker): Lease | null {
   return null;
 }
 
-/** Notes which check is about to run, and renews the lease. Throws as `checkedFor` does. */
+/** Records which command is about to run, and renews the lease. Throws as `checkedFor` does. */
 export function beginCheck(
   record: TaskRecord,
   request: { holder: Checker; pending: PendingVerification; ttlMs: number; instant: Instant },

@@ -1,4 +1,4 @@
-/** The file of a file tracker: its shape, what it says as issues, and what a change of one issue has to make of it. */
+/** The file of a file tracker: its shape, its issues, and the result that a change of one issue must have. */
 
 import * as z from 'zod/mini';
 import { type Finding, pathText, shapeFindings, toProblems, WITHOUT_WORDS } from '../../domain/plan/findings.ts';
@@ -8,20 +8,20 @@ import { oneLine } from '../../lib/text.ts';
 import { parseYaml, positionsOf, type YamlPath } from '../../lib/yaml.ts';
 import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../port.ts';
 
-/** What one call makes of an issue; what is left out stays. */
+/** A change of an issue; omitted fields stay. */
 export interface IssueChange {
   state?: IssueState;
-  /** Null: nobody's. */
+  /** Null: unclaimed. */
   claimed_by?: string | null;
-  /** Put behind those that are there. */
+  /** Added after the existing ones. */
   comment?: { ts: string; text: string };
 }
 
 export type TrackerFileResult =
-  /** `value` is the whole file as YAML says it. Issues are in the order of the file. */
+  /** `value` is the whole file as YAML. Issues are in the order of the file. */
   { ok: true; issues: TrackerIssue[]; value: unknown } | { ok: false; problems: Problem[] };
 
-// Other programs and people keep more in such a file, so unknown keys are theirs.
+// Unknown keys belong to other programs and people.
 const trackerFileSchema = once(() => {
   const filled = z.string().check(z.minLength(1));
   const name = z.union([filled, z.number()]);
@@ -36,7 +36,7 @@ const trackerFileSchema = once(() => {
   return z.looseObject({ issues: maybe(z.array(issue)) });
 });
 
-/** Reads a tracker's file. Everything that is wrong is reported with its place; `file` is only named there. */
+/** Reads a tracker's file. All problems are reported with their places; `file` is the name they show. */
 export function parseTrackerFile(text: string, file: string): TrackerFileResult {
   const yaml = parseYaml(text, file);
   if (!yaml.ok) return yaml;
@@ -56,7 +56,7 @@ export function parseTrackerFile(text: string, file: string): TrackerFileResult 
   return given.length > 0 ? { ok: false, problems: toProblems(given, text, file) } : { ok: true, issues, value };
 }
 
-/** Issues that have an id twice: a change of one could be meant for the other. */
+/** Duplicate ids: a change of one issue could be meant for the other. */
 function twins(issues: readonly TrackerIssue[]): Finding[] {
   const first = new Map<string, number>();
   return issues.flatMap(({ id }, i): Finding[] => {
@@ -82,7 +82,7 @@ function spellingIn(text: string): (value: string | number | null, path: YamlPat
 
 /** Whether `after` is the file `before` with `change` made to its issue number `index`, and nothing else. */
 export function isChangedTo(after: unknown, before: unknown, index: number, change: IssueChange): boolean {
-  // Through text, so that parts which aliases share come apart: a change may reach one issue only.
+  // Through text, so that parts shared by aliases are separate: a change may reach one issue only.
   const wanted = JSON.parse(canonical(before)) as { issues: Record<string, unknown>[] };
   const issue = wanted.issues[index];
   if (issue === undefined) return false;
@@ -92,7 +92,7 @@ export function isChangedTo(after: unknown, before: unknown, index: number, chan
   return canonical(after) === canonical(wanted);
 }
 
-/** JSON with keys in order; null means the same as a key that is not there. */
+/** JSON with sorted keys; null equals a missing key. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_key, part: unknown) => {
     if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;

@@ -1,6 +1,6 @@
 /**
- * A tracker that is a YAML file in the project. Changes are made under a lock, to a copy that takes the file's place when it
- * is on disk; so readers see the file before or after, and a process that is killed leaves the one before.
+ * A tracker that is a YAML file in the project. Changes are made under a lock, to a synced copy that replaces the file; so readers
+ * see the file before or after, and a killed process leaves the one before.
  */
 
 import fs from 'node:fs';
@@ -15,24 +15,24 @@ import { isoTime } from '../../lib/time.ts';
 import type { IssueState, Tracker, TrackerIssue } from '../port.ts';
 import { type IssueChange, isChangedTo, parseTrackerFile } from './document.ts';
 
-/** Everything on disk is untrusted; bytes. */
+/** Limit of the file, bytes. Everything on disk is untrusted. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** How long to wait for one's turn, milliseconds. Longer than the lock of a killed holder lasts. */
+/** How long to wait for the lock, milliseconds. Longer than the lock of a killed holder lasts. */
 const WAIT_MS = 4000;
 
-/** How often a change is made anew because an editor saved the file at that moment. */
+/** How often a change is made again because an editor saved the file at that moment. */
 const TRIES = 5;
 
 export interface FileTrackerOptions {
-  /** The project's folder, absolute. */
+  /** The project folder, absolute. */
   project: string;
-  /** Of the file, relative to the project. */
+  /** The file's path, relative to the project. */
   file: string;
   now(): number;
-  /** A fresh name. */
+  /** A new id. */
   newOp(): string;
-  /** Milliseconds to wait for one's turn to write. Default: 4000. */
+  /** Milliseconds to wait for the lock. Default: 4000. */
   waitMs?: number;
 }
 
@@ -41,11 +41,11 @@ interface Read {
   issues: TrackerIssue[];
   value: unknown;
   mode: number;
-  /** Differs once the file is another one. */
+  /** Differs once the file has been replaced or changed. */
   stamp: string;
 }
 
-/** What to do about an issue: `change` null for nothing. */
+/** The decision on an issue: `change` null for nothing. */
 interface Decided<T> {
   change: IssueChange | null;
   result: T;
@@ -53,7 +53,7 @@ interface Decided<T> {
 
 export class FileTracker implements Tracker {
   readonly #file: string;
-  /** As a person would write it. */
+  /** As a person writes it. */
   readonly #shown: string;
   readonly #options: FileTrackerOptions;
 
@@ -102,9 +102,9 @@ export class FileTracker implements Tracker {
     if (issue === null) throw this.#error(`${this.#shown} has no issue ${oneLine(issueId, 80)}`);
   }
 
-  /** Reads, decides and writes while nobody else does. `decide` is given null when there is no such issue. */
+  /** Reads, decides and writes under the lock. `decide` gets null when there is no such issue. */
   async #change<T>(issueId: string, decide: (issue: TrackerIssue | null, raw: unknown) => Decided<T>): Promise<T> {
-    // What is wrong with the file is told without waiting for anybody.
+    // An invalid file is reported without waiting for the lock.
     this.#read();
     const { waitMs = WAIT_MS } = this.#options;
     return this.#told(`locking ${this.#shown}`, () =>
@@ -124,7 +124,7 @@ export class FileTracker implements Tracker {
     );
   }
 
-  /** False when somebody who takes no lock, such as an editor, has changed the file meanwhile. */
+  /** False when a program that takes no lock, such as an editor, has changed the file meanwhile. */
   async #write(read: Read, index: number, change: IssueChange): Promise<boolean> {
     const text = await this.#edited(read, index, change);
     const temporary = path.join(path.dirname(this.#file), `${this.#temporaryPrefix()}${this.#options.newOp()}.tmp`);
@@ -133,7 +133,7 @@ export class FileTracker implements Tracker {
         if ((read.mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
         await writeSynced(temporary, text, read.mode);
       });
-      // Nothing may come between this look and the renaming.
+      // Nothing may come between this check and the rename.
       if (this.#stamp() !== read.stamp) return false;
       this.#toldSync(`writing ${this.#shown}`, () => fs.renameSync(temporary, this.#file));
     } finally {
@@ -176,10 +176,10 @@ export class FileTracker implements Tracker {
     });
   }
 
-  /** A repository may hold symlinks to anywhere; none on the way below the project is followed. */
+  /** A repository may have symlinks to anywhere; none below the project is followed. */
   #refuseLinks(): void {
     const inside = path.relative(this.#options.project, this.#file).split(path.sep);
-    // A path that leads out of the project was meant to.
+    // A configured path out of the project is intended.
     if (inside[0] === '..') return;
     inside.reduce((folder, name) => {
       const place = path.join(folder, name);
@@ -188,7 +188,7 @@ export class FileTracker implements Tracker {
     }, this.#options.project);
   }
 
-  /** What is no UTF-8 would be written back as something else. */
+  /** Invalid UTF-8 would be written back as something else. */
   #refuseOtherEncodings(text: string): void {
     if (!text.includes('\ufffd') || fs.readFileSync(this.#file).equals(Buffer.from(text))) return;
     throw this.#error(`${this.#shown} is not UTF-8`, 'Save it as UTF-8.');
@@ -203,7 +203,7 @@ export class FileTracker implements Tracker {
     return `.${path.basename(this.#file)}.`;
   }
 
-  /** Whoever left such a copy is dead, or has lost the lock and must not put it in place any more. */
+  /** The writer of such a copy is dead, or has lost the lock and must not rename the copy any more. */
   #clearTemporary(): void {
     const folder = path.dirname(this.#file);
     const left = fs
@@ -236,7 +236,7 @@ export class FileTracker implements Tracker {
     }
     const code = errorCode(error);
     if (!(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
-    // What may not be written says so itself.
+    // An unwritable file is reported by its own error.
     const words = code === 'EACCES' ? null : whyUnread(error, MAX_BYTES);
     return new ForgeError('TRACKER_ERROR', `${doing}: ${words ?? error.message}`, {
       ...(code === 'ENOENT' ? { hint: 'Write the file, or mend tracker.path in .forge/settings.yaml.' } : {}),
@@ -266,7 +266,7 @@ function isClosed({ state }: TrackerIssue): boolean {
   return state === 'done' || state === 'cancelled';
 }
 
-/** What of `change` is not so already; null when nothing. */
+/** What of `change` is not there yet; null when all is. */
 function difference(issue: TrackerIssue, { state, claimed_by, comment }: IssueChange): IssueChange | null {
   const needed: IssueChange = {
     ...(state === undefined || state === issue.state ? {} : { state }),
