@@ -47,7 +47,7 @@ export async function exec(call: Call, options: ExecOptions, interrupts: Interru
     });
   }
   const session = openSession(call, yielding);
-  const trackerSettled = session.trackBesides();
+  const trackerSettled = session.background();
   const { task, attempt, runId } = await start(session, options);
   const onInterrupt = () => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt());
   const stopListening = interrupts.listen(onInterrupt);

@@ -12,7 +12,6 @@ import { isoTime } from '../lib/time.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import { readUserFile } from '../project/user-files.ts';
 import { questionFile } from '../store/port.ts';
-import { notify } from '../store/settle-question.ts';
 import { changeKnown, plannedOrNull, requireRecord } from './shared/reads.ts';
 import { type Call, openSession, type Session } from './shared/session.ts';
 
@@ -135,10 +134,6 @@ async function ask(
     await session.store.createOnce(options.task, attemptId, path, file, session.newOp());
     return decision;
   });
-  if (result.status === 'open' && result.question_id === questionId) {
-    const entry = { type: 'question_opened', task_id: options.task, question_id: questionId };
-    await notify(session, runId, entry).catch((error: Error) => session.warn(error.message));
-  }
   // A repeat is told the deadline that the question was given first.
   return { result, record, expiresAt: openQuestion(record)?.expires_at ?? expiresAt };
 }

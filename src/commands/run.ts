@@ -50,7 +50,7 @@ export async function run(
   const owner = ownIdentity(session);
   const manifest = await openRun(session, { owner });
   for (const message of warningsOf(session, loaded)) emit({ type: 'warning', message });
-  const trackerSettled = session.trackBesides();
+  const trackerSettled = session.background();
   const loop = new RunLoop(
     session,
     {

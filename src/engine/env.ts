@@ -13,13 +13,14 @@ import { ForgeError } from '../lib/errors.ts';
 import type { Cache } from '../lib/fs/cache.ts';
 import { identifyOwner } from '../process/processes.ts';
 import type { ChangeEnv } from '../store/change-env.ts';
-import type { AttemptArtifacts, TaskSummaryRead } from '../store/port.ts';
+import type { AttemptArtifacts, EventLog, TaskSummaryRead } from '../store/port.ts';
 
 export interface Env extends ChangeEnv {
   ctx: Context;
   paths: ProjectPaths;
   settings: Settings;
   artifacts: AttemptArtifacts;
+  eventLog: EventLog;
   /** What earlier processes have worked out. */
   cache: Cache;
 }

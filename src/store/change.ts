@@ -1,15 +1,15 @@
 /** Changes one task: read, decide, commit, and again when somebody else was first. Works over any `TaskStore`. */
 
-import { type Answer, openQuestion, settleQuestion } from '../domain/question/questions.ts';
+import { type Answer, settleQuestion } from '../domain/question/questions.ts';
 import { andThen, type Decision } from '../domain/task/operations.ts';
 import { freshRecord, type TaskRecord } from '../domain/task/records.ts';
 import { repeated } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { isoTime } from '../lib/time.ts';
 import type { ChangeEnv } from './change-env.ts';
-import type { JournalEntry } from './journal.ts';
+import { eventsOf } from './events.ts';
 import type { TaskRead, TaskSummaryRead } from './port.ts';
-import { dueAnswer, knowingQuestion, showSettled } from './settle-question.ts';
+import { dueAnswer, knowingQuestion } from './settle-question.ts';
 
 export interface Changed<R> {
   result: R;
@@ -47,11 +47,7 @@ export async function changeTask<R>(
     if (commit.kind === 'conflict') continue;
     const warnings = [...read.warnings.map((warning) => `task ${taskId}: ${warning}`), ...commit.warnings];
     for (const warning of warnings) env.warn(warning);
-    await follow(env, taskId, commit.record, decision, warnings);
-    const asked = openQuestion(known);
-    if (answer !== null && asked !== null) await showSettled(env, taskId, asked.attempt_id, answer);
-    const moves = decision.moves.map(({ move }) => move);
-    if (moves.length > 0) await env.moved?.({ task_id: taskId, moves });
+    await env.publish(eventsOf(known, commit.record, decision, answer, warnings));
     return { result: decision.result, record: commit.record, version: commit.version };
   }
   throw new ForgeError('STATE_VERSION_CONFLICT', `task ${taskId} was changed by others ${CHANGE_TRIES} times in a row`);
@@ -87,36 +83,4 @@ export function refuseUnreadable(read: TaskRead): void {
     details: { task_id: read.task_id },
     hint: `Look at the files in .forge/orchestrator/tasks/${read.task_id}; spec/STATE.md says what they hold. Nothing was changed.`,
   });
-}
-
-/** History and log come after the commit and decide nothing: a failure to write them is only told. */
-async function follow<R>(
-  env: ChangeEnv,
-  taskId: string,
-  record: TaskRecord,
-  decision: Decision<R>,
-  warnings: readonly string[],
-): Promise<void> {
-  const ts = isoTime(env.now());
-  try {
-    for (const entry of decision.history) await env.eventLog.append({ log: 'claim-history', taskId }, { ts, ...entry });
-  } catch (error) {
-    env.warn(error instanceof Error ? error.message : String(error));
-  }
-  const { run_id, claim_id, generation } = record.state.updated_by;
-  await env.journal.write([
-    ...decision.moves.map(
-      ({ move, from, to }): JournalEntry => ({
-        type: 'transition',
-        task_id: taskId,
-        move,
-        from,
-        to,
-        run_id,
-        claim_id,
-        generation,
-      }),
-    ),
-    ...warnings.map((message): JournalEntry => ({ type: 'warning', task_id: taskId, message })),
-  ]);
 }

@@ -6,28 +6,18 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { ProjectPaths } from '../domain/project-paths.ts';
-import type { TaskState } from '../domain/task/records.ts';
-import type { ErrorCode } from '../lib/errors.ts';
 import { appendLines } from '../lib/fs/json-lines.ts';
 import { advised } from '../lib/fs/locks.ts';
 import { isoTime } from '../lib/time.ts';
+import type { TaskEvent } from './events.ts';
 
-export type JournalEntry =
-  | { type: 'verb'; verb: string; task_id: string | null }
-  | {
-      type: 'transition';
-      task_id: string;
-      move: string;
-      from: TaskState;
-      to: TaskState;
-      run_id: string | null;
-      claim_id: string | null;
-      generation: number;
-    }
-  /** gc has applied a row of its table. */
-  | { type: 'gc'; task_id: string; row: number; action: string; reason: string }
-  | { type: 'warning'; task_id: string | null; message: string }
-  | { type: 'error'; verb: string; code: ErrorCode | 'BUG'; message: string };
+/** The line of an event; null for one that has none. */
+function lineOf(event: TaskEvent): object | null {
+  if (event.type === 'transition' || event.type === 'warning') return event;
+  if (event.type !== 'gc') return null;
+  const { released: _, ...line } = event;
+  return line;
+}
 
 /** Rotated logs that are kept beside the current one. */
 const KEPT = 5;
@@ -46,8 +36,10 @@ export class Journal {
     this.#maxBytes = maxBytes;
   }
 
-  async write(entries: readonly JournalEntry[]): Promise<void> {
-    if (entries.length === 0) return;
+  /** A subscriber of events. Never rejects. */
+  readonly write = async (events: readonly TaskEvent[]): Promise<void> => {
+    const lines = events.map(lineOf).filter((line) => line !== null);
+    if (lines.length === 0) return;
     try {
       const dir = path.dirname(this.#file);
       // Before the first change of a project there is no `.forge`, and a refused command must not create one.
@@ -58,12 +50,12 @@ export class Journal {
       await this.#rotateIfFull().catch(() => {});
       appendLines(
         this.#file,
-        entries.map((entry) => ({ ts: isoTime(this.#now()), ...entry })),
+        lines.map((line) => ({ ts: isoTime(this.#now()), ...line })),
       );
     } catch {
       // See the top of this file.
     }
-  }
+  };
 
   async #rotateIfFull(): Promise<void> {
     const size = () => fs.lstatSync(this.#file, { throwIfNoEntry: false })?.size ?? 0;

@@ -1,4 +1,4 @@
-/** Parked tasks: which answer settles the question that a task waits on, and telling of it. */
+/** Parked tasks: which answer settles the question that a task waits on. */
 
 import {
   type Answer,
@@ -11,8 +11,6 @@ import {
 } from '../domain/question/questions.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import type { RecordExcerpt } from '../domain/task/summary.ts';
-import { isUuid } from '../lib/ids.ts';
-import { isoTime } from '../lib/time.ts';
 import type { ChangeEnv } from './change-env.ts';
 import { questionFile, type TaskStore } from './port.ts';
 
@@ -72,34 +70,4 @@ export async function firstAnswer(
   const file = questionFile('answers', question_id);
   if (await env.store.createOnce(taskId, attempt_id, file, answer, env.newOp())) return answer;
   return (await env.store.readAnswer(taskId, attempt_id, question_id)) ?? answer;
-}
-
-/** Shows in the question's file, and in its run's notifications, that it is settled. Neither decides anything. */
-export async function showSettled(env: ChangeEnv, taskId: string, attemptId: string, answer: Answer): Promise<void> {
-  const { question_id, option_id, answered_by } = answer;
-  try {
-    const question = await env.store.readQuestion(taskId, attemptId, question_id);
-    if (question === null) return;
-    const status = option_id === null ? 'expired' : 'answered';
-    await env.store.showQuestion(taskId, attemptId, { ...question, status }, env.newOp());
-    await notify(env, question.run_id, {
-      type: 'question_settled',
-      task_id: taskId,
-      question_id,
-      option_id,
-      answered_by,
-    });
-  } catch (error) {
-    env.warn(error instanceof Error ? error.message : String(error));
-  }
-}
-
-/** Adds a line to the notifications of a run. A run that is gone has nobody to notify. */
-export async function notify(
-  env: Pick<ChangeEnv, 'store' | 'eventLog' | 'now'>,
-  runId: string,
-  entry: object,
-): Promise<void> {
-  if (!isUuid(runId) || (await env.store.readRun(runId)) === null) return;
-  await env.eventLog.append({ log: 'notifications', runId }, { ts: isoTime(env.now()), ...entry });
 }

@@ -9,7 +9,8 @@ import { ForgeError } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan, type PlanEnv, readPlanText } from '../project/plan-file.ts';
-import type { ChangeEnv, Moved } from '../store/change-env.ts';
+import type { ChangeEnv } from '../store/change-env.ts';
+import type { TaskEvent } from '../store/events.ts';
 import { openTracker, TRACKER_PATIENCE_MS, type TrackerEnv, within } from './open.ts';
 import type { Tracker, TrackerIssue } from './port.ts';
 import { concernsTracker, issueOf, type TrackerStep, trackerSteps } from './steps.ts';
@@ -41,10 +42,11 @@ export class TrackerKeeper {
     this.#patienceMs = patienceMs;
   }
 
-  /** Resolves when the tracker knows of it, or it is told that it doesn't. Never rejects. */
-  moved({ task_id, moves }: Moved): Promise<void> {
-    if (!concernsTracker(moves)) return Promise.resolve();
-    this.#due.set(task_id, [...(this.#due.get(task_id) ?? []), ...moves]);
+  /** Resolves when the tracker is in step with these events, or a warning says that it isn't. Never rejects. */
+  follow(events: readonly TaskEvent[]): Promise<void> {
+    const moved = events.filter((event) => event.type === 'transition');
+    if (!concernsTracker(moved.map(({ move }) => move))) return Promise.resolve();
+    for (const { task_id, move } of moved) this.#due.set(task_id, [...(this.#due.get(task_id) ?? []), move]);
     this.#working ??= this.#work();
     return this.#working;
   }
@@ -181,7 +183,7 @@ export class TrackerKeeper {
 
   async #tell(taskId: string, error: unknown): Promise<void> {
     const why = error instanceof Error ? error.message : String(error);
-    await this.#env.journal.write([{ type: 'warning', task_id: taskId, message: `tracker: ${why}` }]);
+    await this.#env.publish([{ type: 'warning', task_id: taskId, message: `tracker: ${why}` }]);
     if (this.#told.has(why)) return;
     this.#told.add(why);
     this.#env.warn(`the tracker is not in step with task ${taskId}: ${why}`);

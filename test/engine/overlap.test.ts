@@ -14,6 +14,7 @@ import { lookForRivals } from '../../src/engine/attempt/overlap.ts';
 import { type Env, worldOf } from '../../src/engine/env.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { changeTask } from '../../src/store/change.ts';
+import type { TaskEvent } from '../../src/store/events.ts';
 import type { TaskRead } from '../../src/store/port.ts';
 import { onePhase } from '../support/domain/plans.ts';
 import { BOOT, GRACE_MS, id, T0, TTL_MS } from '../support/domain/tasks.ts';
@@ -88,9 +89,6 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
         return [...records.keys()];
       },
       async settle() {},
-      async append(_stream: unknown, { event, reason }: { event: string; reason?: string }) {
-        if (event === 'released' && reason?.includes('has to wait')) outcome.yielded += 1;
-      },
     };
     const machine = { host: 'mill', boot_id: BOOT, pid_ns: 'pid:[1]' };
     const ctx = {
@@ -104,7 +102,11 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
       ctx,
       store,
       settings: { ...DEFAULT_SETTINGS, agents },
-      journal: { write: async () => {} },
+      publish: async (events: readonly TaskEvent[]) => {
+        for (const event of events) {
+          if (event.type === 'claim' && event.entry.reason?.includes('has to wait')) outcome.yielded += 1;
+        }
+      },
       now: ctx.now,
       newOp: () => String(names++),
       warn: () => {},

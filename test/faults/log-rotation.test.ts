@@ -82,9 +82,9 @@ test('two rotations in one millisecond keep both logs', async () => {
   const dir = makeProject({ '.forge/settings.yaml': '' });
   const journal = new Journal(layoutOf(dir), () => 0, MAX_BYTES);
   const expected = [...fill(dir, 1)];
-  await journal.write([{ type: 'warning', task_id: null, message: 'one' }]);
+  await journal.write([{ type: 'warning', task_id: 'a', message: 'one' }]);
   expected.push('one', ...fill(dir, 2));
-  await journal.write([{ type: 'warning', task_id: null, message: 'two' }]);
+  await journal.write([{ type: 'warning', task_id: 'a', message: 'two' }]);
   expect(messages(dir)).toEqual([...expected, 'two'].sort());
   expect(logs(dir)).toHaveLength(3);
 });

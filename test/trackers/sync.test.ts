@@ -3,6 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { release } from '../../src/commands/release.ts';
+import type { Move } from '../../src/domain/task/states.ts';
+import type { TaskEvent } from '../../src/store/events.ts';
 import type { Tracker, TrackerIssue } from '../../src/trackers/port.ts';
 import { TrackerKeeper } from '../../src/trackers/sync.ts';
 import { planOf, World } from '../support/commands/world.ts';
@@ -42,7 +44,13 @@ class Board implements Tracker {
 
 const FOREVER = new Promise<never>(() => {});
 const world = () => new World(planOf('build', 'test'));
-const CLAIMED = { task_id: 'build', moves: ['claim'] } as const;
+/** The events of a commit that has moved a task. */
+const moved = (task_id: string, ...moves: Move[]): TaskEvent[] =>
+  moves.map((move) => {
+    const by = { run_id: null, claim_id: null, generation: 1 };
+    return { type: 'transition', task_id, move, from: 'unclaimed', to: 'claimed', ...by };
+  });
+const CLAIMED = moved('build', 'claim');
 
 describe('unresponsive tracker', () => {
   it('an unresponsive tracker is given up with one warning and not asked again', async () => {
@@ -51,9 +59,9 @@ describe('unresponsive tracker', () => {
     const board = new Board();
     board.gate = FOREVER;
     const keeper = new TrackerKeeper(at.session(), board, 10);
-    await keeper.moved(CLAIMED);
-    await keeper.moved(CLAIMED);
-    await keeper.moved(CLAIMED);
+    await keeper.follow(CLAIMED);
+    await keeper.follow(CLAIMED);
+    await keeper.follow(CLAIMED);
     expect(board.calls).toEqual(['list']);
     expect(at.warnings).toEqual([
       'the tracker is not in step with task build: the tracker has not answered for 0.01 s',
@@ -70,11 +78,11 @@ describe('unresponsive tracker', () => {
       open = resolve;
     });
     const keeper = new TrackerKeeper(at.session(), board, 10);
-    await keeper.moved(CLAIMED);
+    await keeper.follow(CLAIMED);
     open();
     await board.gate;
     await new Promise((resolve) => setImmediate(resolve));
-    await keeper.moved(CLAIMED);
+    await keeper.follow(CLAIMED);
     expect(board.issue).toMatchObject({ state: 'in_progress', claimed_by: run_id });
   });
 
@@ -84,7 +92,7 @@ describe('unresponsive tracker', () => {
     const board = new Board();
     board.gate = FOREVER;
     const keeper = new TrackerKeeper(at.session(), board, 10);
-    void keeper.moved(CLAIMED);
+    void keeper.follow(CLAIMED);
     await keeper.settled();
     expect(at.warnings.length).toBeGreaterThan(0);
   });
@@ -93,7 +101,7 @@ describe('unresponsive tracker', () => {
 it('moves that no tracker shows make no call', async () => {
   const board = new Board();
   const keeper = new TrackerKeeper(world().session(), board);
-  await keeper.moved({ task_id: 'build', moves: ['dispatch', 'start'] });
+  await keeper.follow(moved('build', 'dispatch', 'start'));
   expect(board.calls).toEqual([]);
 });
 
@@ -108,7 +116,7 @@ it("the issue is set to the task's current state, not to that of the move", asyn
     await release(at.call, { task: 'build', claim: claim_id });
     return take(id, run);
   };
-  await keeper.moved(CLAIMED);
+  await keeper.follow(CLAIMED);
   expect(board.issue).toMatchObject({ state: 'open', claimed_by: null });
   expect(board.calls).toEqual(['list', 'claim 1', 'list', 'release 1']);
 });
@@ -118,8 +126,8 @@ it('several changes of a task during a call cause one further call', async () =>
   await claim(at.call, { task: 'build' });
   const board = new Board();
   const keeper = new TrackerKeeper(at.session(), board);
-  const first = keeper.moved(CLAIMED);
-  for (let i = 0; i < 20; i++) void keeper.moved({ task_id: i % 2 === 0 ? 'build' : 'test', moves: ['claim'] });
+  const first = keeper.follow(CLAIMED);
+  for (let i = 0; i < 20; i++) void keeper.follow(moved(i % 2 === 0 ? 'build' : 'test', 'claim'));
   await first;
   await keeper.settled();
   expect(board.calls.filter((call) => call === 'list').length).toBeLessThanOrEqual(3);

@@ -9,6 +9,7 @@ import { type Interrupts, UNINTERRUPTED } from '../../process/interrupts.ts';
 import { BUILD } from '../../project/build.ts';
 import { requireProject } from '../../project/find-project.ts';
 import { loadSettings } from '../../project/settings-file.ts';
+import { claimHistory, publisher, questionNotices, type Subscriber } from '../../store/events.ts';
 import { Journal } from '../../store/journal.ts';
 import { openStores } from '../../store/open.ts';
 import type { TrackerKeeper } from '../../trackers/sync.ts';
@@ -33,8 +34,8 @@ export type Session = Env & {
   note(message: string): void;
   say(warning: Warning): void;
   interrupts(): Interrupts & { stop(): void };
-  /** From here on commits don't wait for the tracker; what this returns waits for what is under way then, and not for long. */
-  trackBesides(): () => Promise<void>;
+  /** From here on commits don't wait for the tracker. What this returns waits for the calls under way, as long as for one. */
+  background(): () => Promise<void>;
 };
 
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
@@ -43,43 +44,41 @@ export function openSession(call: Call, driver?: Driver): Session {
   const { ctx } = call;
   const cache = cacheOf(paths.project, ctx.env, BUILD);
   const settings = loadSettings(paths, cache);
+  const env = { ...openStores(paths, driver, cache), now: ctx.now, newOp: () => newId(ctx) };
+  const journal = new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes);
+  const subscribers = [claimHistory(env), journal.write, questionNotices(env)];
   const session: Session = {
     ctx,
     paths,
     settings,
     cache,
-    ...openStores(paths, driver, cache),
-    journal: new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes),
-    now: ctx.now,
-    newOp: () => newId(ctx),
+    ...env,
+    publish: publisher(subscribers, call.warn),
     warn: call.warn,
     note: (message) => call.note?.(message),
     say: (warning) => call.say?.(warning),
     interrupts: () => call.interrupts?.() ?? UNINTERRUPTED,
-    trackBesides: () => async () => {},
+    background: () => async () => {},
   };
-  return settings.tracker.type === 'none' ? session : syncTracker(session);
+  if (settings.tracker.type !== 'none') subscribers.push(syncTracker(session));
+  return session;
 }
 
-/** The session with a tracker that is kept in step with what it commits. Nothing is loaded before something moves. */
-function syncTracker(session: Session): Session {
+/** Keeps the tracker in step with what is committed. Nothing is loaded before something is. */
+function syncTracker(session: Session): Subscriber {
   let keeper: Promise<TrackerKeeper | null> | undefined;
-  const load = () => {
-    keeper ??= import('../../trackers/sync.ts').then(({ keeperOf }) => keeperOf(session));
-    return keeper;
-  };
-  let besides = false;
-  const told = (error: unknown) => session.warn(`the tracker is not in step: ${String(error)}`);
-  session.moved = async (change) => {
-    const telling = load().then((loaded) => loaded?.moved(change));
-    const done = telling.catch(told);
-    if (!besides) await done;
-  };
-  session.trackBesides = () => {
-    besides = true;
+  let waits = true;
+  session.background = () => {
+    waits = false;
     return async () => {
       await (await keeper?.catch(() => null))?.settled();
     };
   };
-  return session;
+  return async (events) => {
+    keeper ??= import('../../trackers/sync.ts').then(({ keeperOf }) => keeperOf(session));
+    const done = keeper
+      .then((loaded) => loaded?.follow(events))
+      .catch((error) => session.warn(`the tracker is not in step: ${String(error)}`));
+    if (waits) await done;
+  };
 }

@@ -13,6 +13,8 @@ export interface HistoryEntry {
   run_id: string;
   generation: number;
   from_generation?: number;
+  /** The row of gc by which it was released. */
+  row?: number;
   reason?: string;
 }
 

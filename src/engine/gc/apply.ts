@@ -15,8 +15,8 @@ import { repeated } from '../../domain/task/transition.ts';
 import type { Removal } from '../../git/gc-look.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
-import { isoTime } from '../../lib/time.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import type { TaskEvent } from '../../store/events.ts';
 import type { TaskRead } from '../../store/port.ts';
 import { ISSUE_STATES, type IssueState, type Tracker } from '../../trackers/port.ts';
 import { type Env, observerOf } from '../env.ts';
@@ -103,7 +103,7 @@ class Applier {
       const { identity, more } = await this.#do(row);
       if (identity !== undefined) this.#left.set(row.task_id, identity);
       this.result.applied.push({ ...item, payload: { ...item.payload, ...more } } as GcItem);
-      await this.#note(row);
+      await this.#env.publish([appliedEvent(row)]);
     } catch (error) {
       if (error instanceof Skipped) {
         const { code, why } = error;
@@ -301,30 +301,23 @@ class Applier {
     if (done.kind === 'skipped' && !isReplaced) throw new Skipped(done.code);
     return { identity: identityOf(await this.#read(row.task_id)) };
   }
-
-  /** Written to the task's history and to the log; neither decides anything. */
-  async #note(row: GcPlanRow): Promise<void> {
-    const { row: number, action, task_id, reason } = row;
-    await this.#env.journal.write([{ type: 'gc', task_id, row: number, action, reason }]);
-    try {
-      const { origin } = await this.#env.store.read(task_id);
-      if (origin === 'none') return;
-      const ts = isoTime(this.#env.now());
-      await this.#env.eventLog.append({ log: 'claim-history', taskId: task_id }, { ts, ...historyOf(row) });
-    } catch (error) {
-      if (!(error instanceof ForgeError)) throw error;
-      this.#env.warn(error.message);
-    }
-  }
 }
 
-/** A lease that was released by a commit has its own line already; this one says which row did it. */
-function historyOf(row: GcPlanRow): object {
-  const { row: number, action, reason } = row;
-  if (row.action !== 'release_lease_admin' || number !== 13)
-    return { event: 'gc', row: number, action, reason: oneLine(reason) };
+/** A lease that was released by a commit has an event of its own; a stray file has this one. */
+function appliedEvent(row: GcPlanRow): TaskEvent {
+  const { task_id, action, reason } = row;
+  const event = { type: 'gc' as const, task_id, row: row.row, action, reason };
+  if (row.action !== 'release_lease_admin' || row.row !== 13) return { ...event, released: null };
   const { claim_id, owner_run_id: run_id, generation } = row.payload;
-  return { event: 'admin_released', claim_id, run_id, generation, row: number, reason: reasonOf(row) };
+  const released = {
+    event: 'admin_released',
+    claim_id,
+    run_id,
+    generation,
+    row: row.row,
+    reason: reasonOf(row),
+  } as const;
+  return { ...event, released };
 }
 
 /** What the history says of a lease that gc has released. */

@@ -9,7 +9,8 @@ import { appendLines, readLines } from '../../../src/lib/fs/json-lines.ts';
 import { advised } from '../../../src/lib/fs/locks.ts';
 import { readFrom } from '../../../src/lib/fs/read.ts';
 import { isoTime } from '../../../src/lib/time.ts';
-import { Journal, type JournalEntry } from '../../../src/store/journal.ts';
+import type { TaskEvent } from '../../../src/store/events.ts';
+import { Journal } from '../../../src/store/journal.ts';
 import fc from '../../support/properties.ts';
 import { emptyFolder, id, refusal, T0, Tree } from '../../support/store/tree.ts';
 
@@ -86,7 +87,7 @@ function sealOf(open: string): string {
 }
 
 describe('journal', () => {
-  const verb: JournalEntry = { type: 'verb', verb: 'claim', task_id: 'build' };
+  const odd: TaskEvent = { type: 'warning', task_id: 'build', message: 'odd' };
   const setUp = (maxBytes = 1_000_000) => {
     const tree = new Tree();
     let now = T0;
@@ -98,10 +99,10 @@ describe('journal', () => {
   test('the journal writes each entry with its time', async () => {
     const { tree, journal, log } = setUp();
     fs.mkdirSync(tree.layout.forge);
-    await journal.write([verb, { type: 'warning', task_id: null, message: 'odd' }]);
+    await journal.write([odd, { ...odd, task_id: 'test' }]);
     expect(lines(log)).toEqual([
-      { ts: isoTime(T0), ...verb },
-      { ts: isoTime(T0 + 1), type: 'warning', task_id: null, message: 'odd' },
+      { ts: isoTime(T0), ...odd },
+      { ts: isoTime(T0 + 1), ...odd, task_id: 'test' },
     ]);
     expect(fs.statSync(log).mode & 0o777).toBe(0o600);
     expect(fs.statSync(path.dirname(log)).mode & 0o777).toBe(0o700);
@@ -109,8 +110,27 @@ describe('journal', () => {
 
   test('the journal does not turn a folder into a project', async () => {
     const { tree, journal } = setUp();
-    await journal.write([verb]);
+    await journal.write([odd]);
     expect(tree.names(tree.layout.project)).toEqual([]);
+  });
+
+  test('the journal has a line for a transition and for what gc did, and none for what other logs hold', async () => {
+    const { tree, journal, log } = setUp();
+    fs.mkdirSync(tree.layout.forge);
+    const by = { run_id: id(1), claim_id: id(2), generation: 1 };
+    const moved = {
+      type: 'transition',
+      task_id: 'build',
+      move: 'claim',
+      from: 'unclaimed',
+      to: 'claimed',
+      ...by,
+    } as const;
+    const row = { type: 'gc', task_id: 'build', row: 2, action: 'mark_abandoned', reason: 'it is stale' } as const;
+    const entry = { event: 'acquired', ...by } as const;
+    await journal.write([{ type: 'claim', task_id: 'build', entry }, moved, { ...row, released: null }]);
+    const written = [moved, row].map((line, n) => JSON.stringify({ ts: isoTime(T0 + n), ...line }));
+    expect(lines(log).map((line) => JSON.stringify(line))).toEqual(written);
   });
 
   test('the journal creates nothing when there is nothing to write', async () => {
@@ -123,7 +143,7 @@ describe('journal', () => {
   test('the journal rotates a full file and loses no line', async () => {
     const { tree, journal, logs } = setUp(400);
     fs.mkdirSync(tree.layout.forge);
-    for (let n = 0; n < 12; n++) await journal.write([{ ...verb, task_id: `t${n}` }]);
+    for (let n = 0; n < 12; n++) await journal.write([{ ...odd, task_id: `t${n}` }]);
     const files = tree.names(logs).filter((name) => name.endsWith('.jsonl'));
     expect(files.length).toBeGreaterThan(2);
     expect(files).toContain('orchestrate.jsonl');
@@ -136,7 +156,7 @@ describe('journal', () => {
     const { tree, journal, logs } = setUp(1);
     fs.mkdirSync(tree.layout.forge);
     tree.write(path.join(logs, 'notes.txt'), 'mine');
-    for (let n = 0; n < 12; n++) await journal.write([{ ...verb, task_id: `t${n}` }]);
+    for (let n = 0; n < 12; n++) await journal.write([{ ...odd, task_id: `t${n}` }]);
     const rotated = tree.names(logs).filter((name) => /^orchestrate\..+\.jsonl$/.test(name));
     expect(rotated).toHaveLength(5);
     expect(rotated.flatMap((name) => lines(path.join(logs, name)).map(({ task_id }) => task_id))).toEqual([
@@ -152,11 +172,11 @@ describe('journal', () => {
   test('a journal that cannot be written is no error', async () => {
     const { tree, journal, log } = setUp();
     fs.mkdirSync(log, { recursive: true });
-    await journal.write([verb]);
+    await journal.write([odd]);
     expect(tree.names(log)).toEqual([]);
     fs.rmSync(path.dirname(log), { recursive: true });
     tree.write(path.dirname(log), 'a file');
-    await journal.write([verb]);
+    await journal.write([odd]);
     expect(tree.read(path.dirname(log))).toBe('a file');
   });
 });

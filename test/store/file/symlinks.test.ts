@@ -182,11 +182,11 @@ describe('symlinked files', () => {
     'the journal writes nothing through a symlink in place of %s',
     async (what) => {
       const journal = new Journal(tree.layout, () => T0, 1_000_000);
-      await journal.write([{ type: 'verb', verb: 'claim', task_id: 'build' }]);
+      await journal.write([{ type: 'warning', task_id: 'build', message: 'one' }]);
       const logs = path.dirname(tree.layout.log);
       moveOut(what === 'logs' ? logs : tree.layout.log);
       const before = contents(outside);
-      await journal.write([{ type: 'verb', verb: 'release', task_id: 'build' }]);
+      await journal.write([{ type: 'warning', task_id: 'build', message: 'two' }]);
       expect(contents(outside)).toEqual(before);
     },
   );

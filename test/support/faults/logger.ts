@@ -11,6 +11,6 @@ console.log(JSON.stringify('ready'));
 let written = 0;
 for await (const _line of createInterface({ input: process.stdin })) {
   const message = `${name}-${written++}`;
-  await journal.write([{ type: 'warning', task_id: null, message }]);
+  await journal.write([{ type: 'warning', task_id: 'a', message }]);
   console.log(JSON.stringify(message));
 }
