@@ -1,4 +1,4 @@
-/** The one place that moves the branch that tasks are merged into: never back, never over anybody's changes. */
+/** The only place that moves the branch that tasks are merged into: never backwards, never over uncommitted changes. */
 
 import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -19,24 +19,24 @@ import { branchesUnderWay } from './worktree-removal.ts';
 
 export interface BaseBranch {
   branch: string;
-  /** What it was at when it was looked at. */
+  /** Its commit when it was read. */
   sha: string;
 }
 
-/** How long a git of somebody else's in the same checkout is waited for, and how often it is looked at, milliseconds. */
+/** How long to wait for another git command in the same checkout, and how often to check, milliseconds. */
 const LOCK_WAIT = { mostMs: 3000, lookMs: 100 };
 
 const CANDIDATES = 'refs/forge/ship/';
 
 /**
- * The ref that names the merge that a claim is about to ship. Whoever takes a task over deletes those of others first; the
- * base moves only while it is there, so that one who was paused moves nothing when he comes back.
+ * The ref that names the merge that a claim is about to ship. A process that takes a task over deletes such refs first, and the
+ * base moves only while the ref exists; so a process that continues after a pause moves nothing.
  */
 function candidateRef({ taskId, claimId }: Candidate): string {
   return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}/${claimId}`;
 }
 
-/** A merge that is about to be shipped, and under which claim. */
+/** A merge that is about to be shipped, and its claim. */
 export interface Candidate {
   taskId: string;
   claimId: string;
@@ -47,25 +47,22 @@ export async function keepCandidate(env: GitEnv, candidate: Candidate): Promise<
   await gitOk(['update-ref', candidateRef(candidate), candidate.sha], gitIn(env));
 }
 
-/** The merge is shipped, or won't be. */
+/** The merge is shipped, or will not be. */
 export async function dropCandidate(env: GitEnv, candidate: Candidate): Promise<void> {
-  // Git refuses where it is gone already.
+  // Git refuses when it is gone already.
   await git(['update-ref', '-d', candidateRef(candidate), candidate.sha], gitIn(env));
 }
 
-/** Takes away what names merges of the task, if anything does. Whoever made them is not asked. Never rejects. */
+/** Deletes the refs that name merges of the task, whichever process made them. Never rejects. */
 export async function callOff(env: GitEnv, taskId: string): Promise<void> {
-  // Without a git there is nobody who merges.
+  // Without git there are no merges.
   const named = await candidates(env).catch(() => []);
   for (const { ref, of } of named) {
     if (of === taskId) await git(['update-ref', '-d', ref], gitIn(env)).catch(() => {});
   }
 }
 
-/**
- * Deletes what names merges of `taskId`, whoever made them, and those of tasks that nobody holds any more: they were left by
- * one who was killed.
- */
+/** Deletes the refs that name merges of `taskId`, and those of tasks without an owner, left by killed processes. */
 export async function clearCandidates(env: WorktreeEnv, taskId: string): Promise<void> {
   for (const { ref, of } of await candidates(env)) {
     if (of !== null && of !== taskId && (await env.store.read(of)).record?.lease != null) continue;
@@ -73,7 +70,7 @@ export async function clearCandidates(env: WorktreeEnv, taskId: string): Promise
   }
 }
 
-/** `of`: the task; null where the name is none that forge gives. */
+/** `of`: the task; null for a name that forge does not give. */
 async function candidates(env: GitEnv): Promise<{ ref: string; of: string | null }[]> {
   const { stdout } = await gitOk(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env));
   const refs = stdout.split('\n').filter((line) => line !== '');
@@ -81,11 +78,11 @@ async function candidates(env: GitEnv): Promise<{ ref: string; of: string | null
 }
 
 /**
- * Moves the base to a merge that was made on `base.sha`. Where a checkout has the base, its files follow, as after a pull
- * that only fast-forwards: git refuses to touch anything that is not committed there.
- * `moved`: the base is elsewhere by now, and the merge has to be made anew. `fenced`: the ref that names the merge does so
- * no more, and nothing was moved.
- * Throws NOT_READY when such a checkout is in the way, IO_ERROR.
+ * Moves the base to a merge that was made on `base.sha`. If the base is checked out, its files follow as after a fast-forward pull:
+ * git refuses to overwrite uncommitted changes.
+ * `moved`: the base has moved, and the merge has to be made again. `fenced`: the ref that names the merge is gone, and nothing was
+ * moved.
+ * Throws NOT_READY when changes in such a checkout are in the way, IO_ERROR.
  */
 export async function advance(
   env: WorktreeEnv,
@@ -99,12 +96,12 @@ export async function advance(
   if (now !== null && (await isAncestor(env, merge, now))) return 'done';
   if (now !== base.sha) return 'moved';
   if ((await refAt(env, ref)) !== merge) return 'fenced';
-  // Somebody has moved the base there and back.
+  // The base was moved and moved back.
   if (result === null) return 'moved';
   throw place === null ? notMoved(base, result) : inTheWay(base, taskId, place, result);
 }
 
-/** `place`: the checkout that has the base, null when there is none. `result`: what git said; null when it was not asked. */
+/** `place`: the checkout that has the base, null when there is none. `result`: git's result; null when it was not run. */
 interface Step {
   place: string | null;
   result: GitResult | null;
@@ -116,10 +113,10 @@ async function step(env: WorktreeEnv, base: BaseBranch, ref: string, merge: stri
     if (branchesUnderWay(commonDir).has(base.branch)) throw underWay(base);
     return { place: null, result: await moveRef(env, base, ref, merge) };
   }
-  // Two gits that bring one checkout up to date at once would each put its own files there, and one of the two its commit.
+  // Two git commands that update one checkout at once would mix their files.
   return exclusively(`${commonDir}/forge-landing.lock`, async (held) => {
     const checkout = await checkoutOf(env, base);
-    // A fast-forward asks only for an older commit: it would bring back what a person has just taken off the branch.
+    // A fast-forward only requires an ancestor: it would restore a commit that a person has just removed from the branch.
     if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };
     return { place: checkout.path, result: await follow(env, checkout.path, base, ref, merge, held) };
   });
@@ -133,7 +130,7 @@ async function checkoutOf(env: WorktreeEnv, { branch }: BaseBranch) {
   });
 }
 
-/** Brings a checkout to a merge that `ref` names. A git that works there at this moment is waited for. */
+/** Updates a checkout to a merge that `ref` names. Waits for a git command that runs there. */
 async function follow(
   env: WorktreeEnv,
   place: string,
@@ -148,7 +145,7 @@ async function follow(
     const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS });
     const isBusy = result.stderr.includes('index.lock') && isLocked(result);
     const isHalfDone = result.code !== 0 && !isBusy && (await branchCommit(env, base.branch)) === base.sha;
-    // One who was paused until others went on would take out what they have put there.
+    // A process that continues after a pause would undo what others have done there.
     if (isHalfDone && held()) await putBack();
     if (!isBusy || env.ctx.monotonicMs() >= end) return result;
     await new Promise((resolve) => setTimeout(resolve, LOCK_WAIT.lookMs));
@@ -159,7 +156,7 @@ function isLocked({ stderr }: GitResult): boolean {
   return stderr.includes(".lock': File exists");
 }
 
-/** No hooks, no stash, no editor: only the step from one commit to a later one, or nothing. Files that git ignores are somebody's too. */
+/** No hooks, no stash, no editor: a fast-forward or nothing. Ignored files may be a person's too. */
 const FOLLOW = [
   '-c',
   'core.hooksPath=/dev/null',
@@ -172,7 +169,7 @@ const FOLLOW = [
   '--quiet',
 ];
 
-/** Both refs in one transaction: the base moves only while the candidate is ours. */
+/** Both refs in one transaction: the base moves only while the candidate's ref exists. */
 function moveRef(env: GitEnv, { branch, sha }: BaseBranch, ref: string, merge: string): Promise<GitResult> {
   const input = `start\nverify ${ref} ${merge}\nupdate refs/heads/${branch} ${merge} ${sha}\nprepare\ncommit\n`;
   return git(['update-ref', '-m', 'forge: ship', '--stdin'], { ...gitIn(env), input });
@@ -189,7 +186,7 @@ function notMoved({ branch }: BaseBranch, result: GitResult): ForgeError {
   });
 }
 
-/** Names of files that git lists one a line, behind a tab. */
+/** Names of files that git lists one a line, after a tab. */
 function filesNamed(stderr: string): string {
   const names = [...stderr.matchAll(/^\t(.+)$/gm)].map(([, name]) => name ?? '');
   return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');

@@ -1,21 +1,21 @@
-/** Where the branch of a task starts: at the base, with the work of what the task depends on. No checkout is touched. */
+/** The commit that a task's branch starts at: the base, with the work of its dependencies. No checkout is touched. */
 
 import { branchFor } from '../domain/task/workspaces.ts';
 import { type GitResult, git, gitOk } from './git.ts';
 import { baseOf, branchCommit, type GitEnv, gitIn, isAncestor, mergeTrees, type WorktreeEnv } from './repository.ts';
 
-/** A task as far as its workspace is about it. */
+/** The part of a task that its workspace depends on. */
 export interface WorkspaceTask {
   id: string;
   depends_on: readonly string[];
 }
 
-/** Who merges where git knows nobody. */
+/** The identity of merges where git has none. */
 export const NOBODY = { name: 'forge', email: 'forge@localhost' };
 
 /**
- * The commit that the branch of a task starts at. Branches of dependencies that are not in the base yet are folded in, in
- * the order of the plan; one that can't be is left out, with a warning.
+ * The commit that the branch of a task starts at. Branches of dependencies that are not in the base yet are merged in, in plan
+ * order; one that conflicts is left out with a warning.
  * Throws SETTINGS_INVALID when the base is no branch, IO_ERROR.
  */
 export async function startPoint(env: WorktreeEnv, task: WorkspaceTask): Promise<string> {
@@ -49,7 +49,7 @@ function messageOf(taskId: string, dependency: string): string {
   return `Merge branch '${branchFor(dependency)}' into ${branchFor(taskId)}`;
 }
 
-/** Makes a commit of a tree that two were merged into. Throws IO_ERROR. */
+/** Makes a merge commit of a merged tree. Throws IO_ERROR. */
 export async function mergeCommit(
   env: WorktreeEnv,
   tree: string,
@@ -62,7 +62,7 @@ export async function mergeCommit(
   return stdout.trim();
 }
 
-/** What git needs to be told to commit: nothing where it knows who commits. */
+/** Variables for an identity to commit with; none where git has one. */
 export async function identity(env: GitEnv): Promise<Record<string, string>> {
   const known = ({ code }: GitResult) => code === 0;
   const roles = ['AUTHOR', 'COMMITTER'];

@@ -1,4 +1,4 @@
-/** What gc sees of git: the branches and worktrees of tasks, and whether the work of one is in the base. Changes nothing. */
+/** What gc sees of git: branches and worktrees of tasks, and whether their work is in the base. Changes nothing. */
 
 import type { GcBranch, GcWorktree } from '../domain/gc/gc-plan.ts';
 import { branchFor, isCommitId, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
@@ -28,8 +28,8 @@ export interface GitLook {
   /** Worktrees and other folders directly below the worktree root, sorted by name. */
   worktrees: GcWorktree[];
   /**
-   * The commit of a task whose work is in the base, as of the look: `targetSha`, that of its verified verdict in full, or
-   * with null what its branch is at. Null when there is no such commit, and when nothing proves that. Throws IO_ERROR.
+   * The commit of a task whose work is in the base, at the time of the look: `targetSha`, that of its verified verdict in full, or
+   * with null its branch's. Null when there is no such commit, and when nothing proves that. Throws IO_ERROR.
    */
   mergedSha(taskId: string, targetSha: string | null): Promise<string | null>;
 }
@@ -37,10 +37,9 @@ export interface GitLook {
 const NOTHING: GitLook = { branches: [], worktrees: [], mergedSha: async () => null };
 
 /**
- * Looks at the project's repository; without one, or without git, there is nothing to see. A branch that is not in the base by
- * its commits is compared by what they change, which takes several processes: only where it has no worktree and `isAsked` is
- * true of its task. Throws SETTINGS_INVALID when something is to be compared with `ship.base` and that is no branch, IO_ERROR
- * when git fails.
+ * Reads the project's repository; without one, or without git, the result is empty. A branch whose commits are not in the base is
+ * compared by its changes, which takes several processes: only if it has no worktree and `isAsked` is true of its task. Throws
+ * SETTINGS_INVALID when `ship.base` is needed and is no branch, IO_ERROR when git fails.
  */
 export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolean = () => true): Promise<GitLook> {
   const here = await seenHere(env);
@@ -66,7 +65,7 @@ export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolea
   };
 }
 
-/** The repository, the base, and what is in it, as of the look. Found out where something needs it: every git that is started is felt. */
+/** The repository, the base, and what is in it, at the time of the look. Computed on first use: every git process costs time. */
 interface Look {
   repository(): Promise<Repository | null>;
   base(): Promise<string>;
@@ -80,8 +79,8 @@ interface TaskBranch {
 }
 
 /**
- * Branches of tasks, and the worktrees with the main checkout first. git is asked for what there may be. Null where there is no
- * repository that worktrees could be made of, and where there is no git. Throws IO_ERROR for any other failure.
+ * Branches of tasks, and the worktrees with the main checkout first. git runs only for what may exist. Null where there is no
+ * repository that can have worktrees, and where there is no git. Throws IO_ERROR for any other failure.
  */
 async function seenHere(
   env: GitEnv,
@@ -111,7 +110,7 @@ async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {
   }
 }
 
-/** What a branch is at. Null without it, and while it is where it was begun: what was there before is in every base. */
+/** The commit of a branch. Null without the branch, and while it is where it started: that commit is in every base. */
 async function workOn(env: GitEnv, branch: string): Promise<string | null> {
   const sha = await branchCommit(env, branch);
   if (sha === null) return null;
@@ -119,7 +118,7 @@ async function workOn(env: GitEnv, branch: string): Promise<string | null> {
   return /^branch: Created from [^\n]*\n?$/.test(stdout) ? null : sha;
 }
 
-/** Only the full name of a commit: a worker wrote it, and anything else could name whatever it likes. */
+/** Only a full commit id is looked up: a worker wrote it, and any other name could mean anything. */
 async function commitNamed(env: GitEnv, sha: string): Promise<string | null> {
   return isCommitId(sha) ? commitOf(env, sha) : null;
 }
@@ -143,7 +142,7 @@ async function branchesSeen(
   return seen;
 }
 
-/** A branch that is only another name of one is left out. */
+/** Symbolic refs are left out. */
 async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]> {
   const format = '--format=%(objectname) %(refname) %(symref)';
   const { stdout } = await gitOk(['for-each-ref', format, ...only, '--', 'refs/heads/forge/'], gitIn(env));

@@ -1,32 +1,32 @@
-/** Runs git: without a prompt, in no repository but the one of its folder, and never without an end. */
+/** Runs git: without a prompt, only in the repository of its folder, and with a time limit. */
 
 import { existsSync } from 'node:fs';
 import { withoutGitLocals } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 
-/** Milliseconds that a command of git may take. */
+/** Time limit of a git command, milliseconds. */
 const TIMEOUT_MS = 60_000;
 
-/** Milliseconds that one may take which goes through all files of a checkout. */
+/** Time limit of one that goes through all files of a checkout, milliseconds. */
 export const CHECKOUT_TIMEOUT_MS = 600_000;
 
-/** Bytes that it may print on either stream. */
+/** Output limit on either stream, bytes. */
 const OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
 
-/** Milliseconds that what a hook has left behind may hold stderr open once git has ended. It holds no more than messages. */
+/** Milliseconds that background processes of a hook may hold stderr open after git has ended. It has only messages. */
 const STDERR_WAIT_MS = 500;
 
 export interface GitOptions {
   /** The folder that it runs in. */
   cwd: string;
-  /** The environment that it is given, but for what would make it ask or look elsewhere. */
+  /** Its environment, without variables that would make it prompt or use another repository. */
   env: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds after which it is killed; a minute when left out. */
+  /** Milliseconds after which it is killed. Default: a minute. */
   timeoutMs?: number;
-  /** An index of its own, instead of that of the checkout. */
+  /** An index instead of the checkout's. */
   indexFile?: string;
-  /** What it reads from stdin; default: nothing. */
+  /** Its stdin. Default: empty. */
   input?: string;
 }
 
@@ -36,10 +36,10 @@ export interface GitResult {
   stderr: string;
 }
 
-/** Passed over in all that forge asks of git: they change how file names and patterns are read. */
+/** Removed for every git command: they change how file names and patterns are read. */
 const PATHSPEC_SWITCHES = /^GIT_(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS$/;
 
-/** Whoever asks a question gets no answer: not on the terminal, not by a window, not in an editor. */
+/** Prompts fail: on the terminal, in a window, in an editor. */
 const UNASKING = {
   GIT_TERMINAL_PROMPT: '0',
   GIT_ASKPASS: 'true',
@@ -58,19 +58,19 @@ function environment({ env, indexFile }: GitOptions): Record<string, string | un
   return { ...Object.fromEntries(own), ...UNASKING, ...index };
 }
 
-/** The command as a person would write it, cut to what tells one from another. */
+/** The command as a person writes it, shortened to what identifies it. */
 function named(args: readonly string[]): string {
   return oneLine(`git ${args.join(' ')}`, 120);
 }
 
 /**
- * Runs git with these arguments; whatever exit code it has is an answer. Throws IO_ERROR when there is no git, when it is
- * ended by a signal, takes too long or prints too much.
+ * Runs git with these arguments; any exit code is a result. Throws IO_ERROR when there is no git, and when it is ended by a signal,
+ * takes too long or prints too much.
  */
 export function git(args: readonly string[], options: GitOptions): Promise<GitResult> {
   const { spawn } = process.getBuiltinModule('node:child_process');
   return new Promise((resolve, reject) => {
-    // A session of its own has no terminal to ask on, and is killed as a whole: hooks and filters too.
+    // A session of its own has no terminal to prompt on, and is killed as a whole, with hooks and filters.
     const child = spawn('git', args, {
       cwd: options.cwd,
       env: environment(options),
@@ -79,10 +79,10 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     });
     const refuse = (error: Error) => reject(notStarted(error, args, options.cwd));
     child.on('error', refuse);
-    // A git that gives up early reads no more; its exit says why.
+    // A git that ends early reads no more; its exit says why.
     child.stdin?.on('error', () => {});
     child.stdin?.end(options.input);
-    // There are no streams at all when this process had no file descriptor left for them; the error follows.
+    // There are no streams when this process had no file descriptor left for them; the error follows.
     if (!child.stdout || !child.stderr) return;
     const streams = { stdout: child.stdout, stderr: child.stderr };
     let killedFor: string | null = null;
@@ -99,7 +99,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     child.on('error', () => clearTimeout(timer));
     child.on('exit', async (code, signal) => {
       clearTimeout(timer);
-      // Hooks write to stderr alone, so that what git itself said on stdout is whole when git is gone.
+      // Hooks write to stderr only, so git's own stdout is complete when git has ended.
       await stdout.ended;
       await Promise.race([stderr.ended, pause(STDERR_WAIT_MS)]);
       streams.stderr.destroy();
@@ -117,11 +117,11 @@ function killGroup(pid: number | undefined): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It has ended just now.
+    // It has just ended.
   }
 }
 
-/** What a stream brings. Nothing after `OUTPUT_MAX_BYTES` is kept. */
+/** Collects a stream, up to `OUTPUT_MAX_BYTES`. */
 function gathered(stream: NodeJS.ReadableStream, tooMuch: () => void): { text(): string; ended: Promise<void> } {
   const parts: Uint8Array[] = [];
   let bytes = 0;
@@ -150,7 +150,7 @@ function notStarted(error: Error, args: readonly string[], cwd: string): ForgeEr
   });
 }
 
-/** Runs git and returns what it printed. Throws IO_ERROR with git's own words unless its exit code is one of `expected`. */
+/** Runs git and returns its stdout. Throws IO_ERROR with git's own words unless its exit code is one of `expected`. */
 export async function gitOk(
   args: readonly string[],
   options: GitOptions,
@@ -164,7 +164,7 @@ export async function gitOk(
   });
 }
 
-/** The line by which git says why it gave up. */
+/** The line in which git says why it failed. */
 export function lastWords({ code, stderr }: GitResult): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   const line = lines.findLast((each) => /^(fatal|error): /.test(each)) ?? lines.at(-1);

@@ -1,4 +1,4 @@
-/** What stands in the workspace of a task: which commit, what it changes, and what is not committed. Changes nothing. */
+/** Inspects the workspace of a task: its commit, its changes, and what is not committed. Changes nothing. */
 
 import { branchFor, INITIALIZING, nulSeparated } from '../domain/task/workspaces.ts';
 import { git, gitOk } from './git.ts';
@@ -15,33 +15,33 @@ import {
 } from './repository.ts';
 import { worktreePlace } from './worktree-files.ts';
 
-/** Names of files are as seen from the top of the repository, and sorted. */
+/** File names are relative to the top of the repository, and sorted. */
 export interface WorkspaceLook {
   /** The top of the worktree. */
   path: string;
-  /** Where in it the project is: '' or a path that ends with a slash. */
+  /** The project's folder in it: '' or a path that ends with a slash. */
   prefix: string;
-  /** What is checked out; null when HEAD is detached. */
+  /** The checked-out branch; null when HEAD is detached. */
   branch: string | null;
   head: string;
   /** The branch that the work is for; null when the main checkout's HEAD is detached. */
   base: string | null;
   base_sha: string;
-  /** What was committed since the work left the base. A renamed file is there under both names. */
+  /** Committed since the merge base. A renamed file is listed under both names. */
   files_changed: string[];
-  /** Files in which the work and the base conflict; null when that can't be known. */
+  /** Files in which the work and the base conflict; null when that is not known. */
   conflicts: string[] | null;
-  /** Files with changes that are in no commit. Ignored ones do not count, nor what forge itself copied in. */
+  /** Files with uncommitted changes. Ignored files and copies made by forge do not count. */
   uncommitted: string[];
   /** Those of them that git tracks. */
   modified: string[];
-  /** The branch of the task, whatever is checked out, and the commit that it is at; null: a worker has deleted it. */
+  /** The branch of the task, whatever is checked out, and its commit; null: a worker has deleted it. */
   own_branch: { name: string; sha: string | null };
 }
 
 /**
- * What stands in the task's worktree, or in the one whose project folder is `cwd`: settings may have changed since it was
- * made. `begunFor`: as in `baseOf`. Null when there is none, or only half of one. Throws SETTINGS_INVALID, IO_ERROR.
+ * Inspects the task's worktree, or the one whose project folder is `cwd`, since settings may have changed since it was made.
+ * `begunFor`: as in `baseOf`. Null when there is none, or an incomplete one. Throws SETTINGS_INVALID, IO_ERROR.
  */
 export async function inspectWorkspace(
   env: GitEnv,
@@ -72,7 +72,7 @@ export async function inspectWorkspace(
   };
 }
 
-/** The top of the worktree in which the project's folder is `cwd`. */
+/** The top of the worktree whose project folder is `cwd`. */
 function topOf(cwd: string, prefix: string): string {
   const below = prefix === '' ? '' : `/${prefix.slice(0, -1)}`;
   return cwd.endsWith(below) ? cwd.slice(0, cwd.length - below.length) : cwd;
@@ -97,7 +97,7 @@ async function uncommittedIn(
   path: string,
   prefix: string,
 ): Promise<Pick<WorkspaceLook, 'uncommitted' | 'modified'>> {
-  // A look must not hold a lock that the worker's own git would stumble over.
+  // Inspection must not take a lock that the worker's own git would hit.
   const options = { ...gitIn(env, path), env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' } };
   const { stdout } = await gitOk(['status', '--porcelain', '-z', '--untracked-files=all', '--no-renames'], options);
   const copies = new Set((await copiedIn(env, `${path}/${prefix}`)).map((name) => `?? ${prefix}${name}`));
@@ -106,11 +106,11 @@ async function uncommittedIn(
   return { uncommitted: names(lines), modified: names(lines.filter((line) => !line.startsWith('??'))) };
 }
 
-/** What was copied into the project's folder of a worktree, by its name; nothing when a worker has removed that folder. */
+/** Copied files in the project's folder of a worktree, by name; none when a worker has removed that folder. */
 async function copiedIn(env: GitEnv, dir: string): Promise<string[]> {
   const { code } = await git(['rev-parse', '--git-dir'], gitIn(env, dir)).catch(() => ({ code: 1 }));
   if (code !== 0) return [];
-  // What is not there to be copied is the worker's own.
+  // A file without a source is the worker's own.
   const there = new Set(await untracked(env, env.paths.project));
   return (await untracked(env, dir)).filter((name) => there.has(name));
 }

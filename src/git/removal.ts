@@ -1,6 +1,6 @@
 /**
- * Removes branches and worktrees that gc has planned to remove. Whatever would be in no ref any more is rescued first; what has
- * changed since the plan, or can't be rescued, stays as it is. Every call can be repeated, wherever the last one was killed.
+ * Removes branches and worktrees as planned by gc. What would be in no ref any more is rescued first; what has changed since the
+ * plan, or cannot be rescued, stays. Every call can be repeated, wherever the last one was killed.
  */
 
 import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
@@ -38,7 +38,7 @@ import { branchesUnderWay, moveFolder, removeEmptyFolder, repositoryWithin, unde
 type PayloadOf<A extends GcPlanRow['action']> = Extract<GcPlanRow, { action: A }>['payload'];
 
 export type Removal =
-  /** `rescued`: the ref that what was removed can be found by; null when other refs lead to all of it. */
+  /** `rescued`: the rescue ref of what was removed; null when other refs lead to all of it. */
   | { kind: 'done'; rescued: string | null }
   /** Nothing was removed; `why` is for a person. */
   | { kind: 'skipped'; why: string };
@@ -47,10 +47,10 @@ const skipped = (why: string): Removal => ({ kind: 'skipped', why });
 
 // --- branches --------------------------------------------------------------------------------------------------------
 
-/** Why a branch must stay: something has it checked out, or goes back to it. Null when nothing does. */
+/** Why a branch must stay: it is checked out, or a rebase or bisect will return to it. Null when it is free. */
 export type BranchUses = (branch: string, taskId: string) => string | null;
 
-/** Reads what all branches are used for. Throws IO_ERROR. */
+/** Reads the uses of all branches. Throws IO_ERROR. */
 export async function branchUses(env: GitEnv, { commonDir }: Repository): Promise<BranchUses> {
   const worktrees = await listWorktrees(env);
   const pending = branchesUnderWay(commonDir);
@@ -73,7 +73,7 @@ export async function pruneBranch(env: GitEnv, { branch, sha }: PayloadOf<'prune
   if (taskId === null) return skipped(`${JSON.stringify(branch)} is the branch of no task`);
   const repository = await repositoryOf(env);
   const place = makeWorktreePlace(env.paths, env.settings.agents.worktree_root, taskId);
-  // One at a time in the repository: of two branches at the same commit, each would be taken for what keeps the other's.
+  // One at a time in the repository: of two branches at the same commit, each would count as keeping the other's.
   return exclusively(besideWorktree(place, 'lock'), () =>
     exclusively(`${repository.commonDir}/forge-pruning.lock`, async () => {
       await settleRemoval(env, place);
@@ -107,7 +107,7 @@ async function deleteBranch(
   const ref = `refs/heads/${branch}`;
   const attempt = () => git(['update-ref', '--no-deref', '-d', ref, sha], gitIn(env));
   let result = await attempt();
-  // Git has waited for that lock in vain: it was left by one that was killed while it deleted this very branch.
+  // Git has waited for that lock in vain: a git that was killed while it deleted this very branch left it.
   if (result.stderr.includes(`${ref}.lock'`) && removeFile(`${commonDir}/${ref}.lock`)) result = await attempt();
   if (result.code === 0) return { kind: 'done', rescued };
   const at = await branchCommit(env, branch);
@@ -125,9 +125,9 @@ function failed(what: string, result: GitResult): ForgeError {
 // --- worktrees -------------------------------------------------------------------------------------------------------
 
 /**
- * Removes a worktree directly below the worktree root, if it is still at `head` and `branch` and nothing in it would be lost.
- * Its branch stays. Throws SETTINGS_INVALID without a repository, IO_ERROR when git or the disk fails; the worktree is then
- * still there, or all of it is rescued.
+ * Removes a worktree directly below the worktree root, if it is still at `head` and `branch` and nothing in it would be lost. Its
+ * branch stays. Throws SETTINGS_INVALID without a repository, IO_ERROR when git or the disk fails; the worktree then still
+ * exists, or all of it is rescued.
  */
 export async function removeWorktree(env: GitEnv, payload: PayloadOf<'remove_worktree'>): Promise<Removal> {
   const repository = await repositoryOf(env);
@@ -142,7 +142,7 @@ export async function removeWorktree(env: GitEnv, payload: PayloadOf<'remove_wor
     if (why !== null) return skipped(why);
     const pointer = pointerAt(place);
     if (pointer === null) {
-      // Only git remembers it: the folder is gone, or empty.
+      // Only git still lists it: the folder is gone, or empty.
       const rescued = await rescueCommit(env, name, payload.head);
       if (lookAtPlace(place).kind === 'empty') removeEmptyFolder(place);
       await unregister(env, place);
@@ -199,11 +199,11 @@ async function whyFolderStays(
 async function takeAway(env: GitEnv, repository: Repository, name: string, at: WorkPlace): Promise<Removal> {
   const first = await rescueWork(env, repository, name, at);
   if (first.left.length > 0) return skipped(whyLeft(at.place, first.left));
-  // All of it goes at once: of half a folder nobody could say what was deleted by whom.
+  // All of it is moved at once, so that a killed removal leaves no partial folder.
   const away = awayFrom(at.place);
   moveFolder(at.place, away);
   try {
-    // Nobody finds it by its name any more. What was written until then is seen now.
+    // It has no known name any more, so what was written until now is complete.
     const last = await rescueWork(env, repository, name, { ...at, files: away });
     if (last.left.length > 0) {
       moveFolder(away, at.place);
@@ -222,7 +222,7 @@ function awayFrom(place: string): string {
   return besideWorktree(place, 'removed');
 }
 
-/** Files that a person is shown of those that keep a worktree. */
+/** How many of the files that keep a worktree are shown. */
 const SHOWN = 5;
 
 function whyLeft(place: string, left: readonly string[]): string {
@@ -232,8 +232,8 @@ function whyLeft(place: string, left: readonly string[]): string {
 }
 
 /**
- * Brings a removal that was cut short to an end: while git still knows the worktree its folder comes back, and after that it
- * goes. Whoever calls this has the lock of the worktree. Throws IO_ERROR.
+ * Finishes a removal that was cut short: while git still knows the worktree its folder is moved back, after that it is removed. The
+ * caller has the lock of the worktree. Throws IO_ERROR.
  */
 export async function settleRemoval(env: GitEnv, place: string): Promise<void> {
   const away = awayFrom(place);
@@ -249,7 +249,7 @@ export async function settleRemoval(env: GitEnv, place: string): Promise<void> {
   removeFolder(away);
 }
 
-/** Has git forget a worktree whose folder is gone. Throws IO_ERROR when it can't. */
+/** Makes git forget a worktree whose folder is gone. Throws IO_ERROR when it cannot. */
 async function unregister(env: GitEnv, place: string): Promise<void> {
   const result = await git(['worktree', 'remove', '--force', '--', place], gitIn(env));
   if (result.code === 0) return;

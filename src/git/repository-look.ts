@@ -1,4 +1,4 @@
-/** What a repository may hold of tasks, by a look at its files: every git that is started is felt. */
+/** Whether a repository may have branches or worktrees of tasks, from its files: every git process costs time. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -7,18 +7,18 @@ import { readCapped } from '../lib/fs/read.ts';
 export interface RepositoryLook {
   /** The top folder of the checkout, without symlinks in it. */
   top: string;
-  /** False where no branch is a task's. */
+  /** False when no branch is a task's. */
   branches: boolean;
-  /** False where there is no worktree but this checkout. */
+  /** False when there is no worktree but this checkout. */
   worktrees: boolean;
 }
 
-/** Of `packed-refs` more is not read, bytes. */
+/** Read limit of `packed-refs`, bytes. */
 const PACKED_MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * Looks for the repository that a project is in; null when it is in none. Where the files do not tell, as those of a linked
- * worktree or of refs that are kept in another way, there may be anything. Source: gitrepository-layout(5).
+ * Finds the repository of a project; null when it is in none. If the files do not tell, as those of a linked worktree or of another
+ * ref storage, it may have anything. Source: gitrepository-layout(5).
  */
 export function lookForRepository(project: string): RepositoryLook | null {
   for (let at = project; ; at = path.dirname(at)) {

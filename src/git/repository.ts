@@ -1,4 +1,4 @@
-/** The git repository that a project is in: where it is, what its branches point at, and how two of them merge. */
+/** The git repository of a project: where it is, what its branches point at, and how two of them merge. */
 
 import type { Context } from '../domain/context.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
@@ -19,27 +19,27 @@ export interface GitEnv {
 /** What is needed to make and remove worktrees of tasks. */
 export interface WorktreeEnv extends GitEnv {
   store: TaskStore;
-  /** Told what a person should know although nothing failed. */
+  /** Reports what a person should know although nothing failed. */
   warn(message: string): void;
 }
 
 export interface Repository {
-  /** The top folder of the checkout that the project is in, no symlinks in it. */
+  /** The top folder of the checkout that the project is in, without symlinks. */
   root: string;
-  /** Where in it the project is: '' or a path that ends with a slash. */
+  /** The project's folder in it: '' or a path that ends with a slash. */
   prefix: string;
   /** The folder that all worktrees of the repository share. */
   commonDir: string;
 }
 
-/** How git is run in `dir`. */
+/** The options that git runs with in `dir`. */
 export function gitIn(env: GitEnv, dir: string = env.paths.project): GitOptions {
   return { cwd: dir, env: env.ctx.env };
 }
 
 /**
- * The repository of the project. Throws SETTINGS_INVALID when the project is in no work tree of one, or when nothing was
- * committed in it yet; IO_ERROR when git can't be run.
+ * The repository of the project. Throws SETTINGS_INVALID when the project is not in a work tree, or nothing was committed there
+ * yet; IO_ERROR when git cannot run.
  */
 export async function repositoryOf(env: GitEnv): Promise<Repository> {
   const { project } = env.paths;
@@ -70,18 +70,18 @@ function noRepository(project: string, answer: GitResult): ForgeError {
   );
 }
 
-/** The commit that a name stands for; null when there is none. */
+/** The commit of a name; null when there is none. */
 export async function commitOf(env: GitEnv, name: string, dir?: string): Promise<string | null> {
   const { code, stdout } = await git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], gitIn(env, dir));
   return code === 0 ? stdout.trim() : null;
 }
 
-/** The commit that a branch is at; null when there is no such branch. */
+/** The commit of a branch; null when there is no such branch. */
 export function branchCommit(env: GitEnv, branch: string): Promise<string | null> {
   return commitOf(env, `refs/heads/${branch}`);
 }
 
-/** What is checked out in a folder. Null when it is in no repository, when nothing is committed there, or when git can't be run. */
+/** The head of a folder. Null when it is in no repository, when nothing is committed there, or when git cannot run. */
 export async function headOf(env: GitEnv, dir: string): Promise<{ head: string; branch: string | null } | null> {
   try {
     const head = await commitOf(env, 'HEAD', dir);
@@ -102,8 +102,8 @@ export interface Base {
 }
 
 /**
- * `ship.base`, else the branch that a task was begun for, where that is known, else what the project's checkout is at.
- * Throws SETTINGS_INVALID when there is no such branch; NOT_READY when the one that the task was begun for is gone.
+ * `ship.base`, else the branch that a task was started for, if known, else the head of the project's checkout.
+ * Throws SETTINGS_INVALID when there is no such branch; NOT_READY when the one that the task was started for is gone.
  */
 export async function baseOf(env: GitEnv, begunFor: string | null = null): Promise<Base> {
   const { base } = env.settings.ship;
@@ -133,11 +133,11 @@ export async function listWorktrees(env: GitEnv): Promise<ListedWorktree[]> {
   const list = ['worktree', 'list', '--porcelain'];
   const result = await git([...list, '-z'], gitIn(env));
   if (result.code === 0) return parseWorktrees(result.stdout);
-  // Before 2.36 git knew no -z here.
+  // Before 2.36 git has no -z here.
   return parseWorktrees((await gitOk(list, gitIn(env))).stdout);
 }
 
-/** What git lists at a path, when there really is that worktree; null when there is none, or something else stands there. */
+/** Git's entry for the worktree at a path; null when there is none, or something else is there. */
 export async function worktreeAt(
   env: GitEnv,
   { commonDir }: Repository,
@@ -145,13 +145,13 @@ export async function worktreeAt(
 ): Promise<ListedWorktree | null> {
   const entry = (await listWorktrees(env)).find(({ path }) => path === place);
   if (entry === undefined || lookAtPlace(place).kind !== 'folder') return null;
-  // Asked in a folder that only lies in a checkout, git would answer for that one.
+  // In a folder that only lies in a checkout, git would answer for that checkout.
   const { code, stdout } = await git(['rev-parse', '--show-toplevel', '--git-common-dir'], gitIn(env, place));
   const [top = '', common = ''] = stdout.split('\n');
   return code === 0 && top === place && realPath(absolutePath(place, common)) === commonDir ? entry : null;
 }
 
-/** What `agents.worktree_copy` names below a folder and git does not track, ignored or not. */
+/** Files below a folder that `agents.worktree_copy` names and git does not track, ignored or not. */
 export async function untracked(env: GitEnv, dir: string): Promise<string[]> {
   const globs = env.settings.agents.worktree_copy.map((glob) => `:(glob)${glob}`);
   // Without any pattern git would list everything.
@@ -165,13 +165,13 @@ export async function isAncestor(env: GitEnv, older: string, newer: string): Pro
   return code === 0;
 }
 
-/** `conflicts`: the files, as seen from the top of the repository. `unknown`: git could not tell, in its words. */
+/** `conflicts`: the files, relative to the top of the repository. `unknown`: git could not tell, in its words. */
 export type MergeResult =
   | { kind: 'clean'; tree: string }
   | { kind: 'conflicts'; files: string[] }
   | { kind: 'unknown'; why: string };
 
-/** Merges two commits into a tree, without touching any checkout. Throws IO_ERROR when git can't be run. */
+/** Merges two commits into a tree, without touching any checkout. Throws IO_ERROR when git cannot run. */
 export async function mergeTrees(env: GitEnv, ours: string, theirs: string): Promise<MergeResult> {
   const args = ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', ours, theirs];
   const result = await git(args, gitIn(env));
@@ -182,7 +182,7 @@ export async function mergeTrees(env: GitEnv, ours: string, theirs: string): Pro
 }
 
 function whyUnmerged(result: GitResult): string {
-  // The exit code of git for arguments that it does not know.
+  // Git's exit code for unknown arguments.
   return result.code === 129
     ? 'this git is older than 2.38, which is needed to merge without a checkout'
     : lastWords(result);

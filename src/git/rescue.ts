@@ -1,6 +1,6 @@
 /**
- * Keeps what is about to lose its name: a commit that nothing else leads to, and work in a worktree that is in no commit. Each
- * gets a ref `refs/forge/rescue/<task>/<time>`. Only objects and that ref are written; no branch, index or file is touched.
+ * Rescues what is about to lose its last ref: a commit, and uncommitted work in a worktree. Each gets a ref
+ * `refs/forge/rescue/<task>/<time>`. Only objects and that ref are written; no branch, index or file changes.
  */
 
 import { newId } from '../domain/context.ts';
@@ -13,7 +13,7 @@ import { type GitEnv, gitIn, type Repository, untracked } from './repository.ts'
 import { besideWorktree, removeFolder } from './worktree-files.ts';
 import { copyIfThere, isSymlink, makeFolder, PRODUCT_FILES, PRODUCT_FOLDERS, sameFile } from './worktree-removal.ts';
 
-/** Settings by which a git would pass over files, or be done before the disk is. */
+/** Settings against which git would skip files, or end before they are on disk. */
 const THOROUGH = [
   'core.sparseCheckout=false',
   'core.fsmonitor=false',
@@ -33,7 +33,7 @@ export async function keeperOf(env: GitEnv, sha: string, but: string | null = nu
   const places = ['refs/heads', 'refs/tags', 'refs/remotes', RESCUE_REFS];
   const args = ['for-each-ref', `--contains=${sha}`, '--format=%(refname) %(symref)', '--', ...places];
   const { stdout } = await gitOk(args, gitIn(env));
-  // A name for another ref keeps nothing when that one goes.
+  // A symbolic ref keeps nothing when its target is deleted.
   const names = stdout.split('\n').flatMap((line) => (line.endsWith(' ') ? [line.slice(0, -1)] : []));
   const kept = names.filter((name) => name !== but);
   return kept.find((name) => !isRescueRef(name)) ?? kept[0] ?? null;
@@ -44,8 +44,8 @@ function isRescueRef(name: string): boolean {
 }
 
 /**
- * Sees to it that a ref other than `but` leads to a commit. Returns the rescue ref that does, new or not; null when something
- * else does. `name` is that of the task or worktree. Throws IO_ERROR; then nothing may be removed.
+ * Makes sure that a ref other than `but` leads to a commit. Returns the rescue ref that does, new or not; null when another ref
+ * does. `name` is the task or worktree. Throws IO_ERROR; then nothing may be removed.
  */
 export async function rescueCommit(
   env: GitEnv,
@@ -76,9 +76,9 @@ async function freeRef(env: GitEnv, name: string): Promise<string> {
 
 /** A worktree whose work is to be rescued. */
 export interface WorkPlace {
-  /** Where git knows it to be. */
+  /** The path that git knows. */
   place: string;
-  /** Where its files are. */
+  /** The path of its files. */
   files: string;
   /** Its own folder within `.git`. */
   gitDir: string;
@@ -88,18 +88,18 @@ export interface WorkPlace {
 export interface Rescue {
   /** The rescue ref that leads to the work; null when other refs have it all. */
   ref: string | null;
-  /** Files that can't be rescued, because git ignores them, and that nothing makes again. Sorted. With any, no ref was made. */
+  /** Ignored files, which cannot be rescued, and that no tool makes again. Sorted. With any, no ref was made. */
   left: string[];
 }
 
 /**
- * Sees to it that refs lead to all that a worktree holds: its HEAD, what is staged, and its files. When it is repeated and
- * nothing has changed, the same commit comes of it, so that one ref is enough. Whoever calls this is alone with the worktree.
+ * Makes sure that refs lead to everything in a worktree: its HEAD, what is staged, and its files. A repeat without changes makes the
+ * same commit, so that one ref is enough. The caller has exclusive use of the worktree.
  * Throws IO_ERROR; then nothing may be removed.
  */
 export async function rescueWork(env: GitEnv, repository: Repository, name: string, at: WorkPlace): Promise<Rescue> {
   const scratch = besideWorktree(at.place, 'rescue');
-  // What one that was killed has left.
+  // Left by a killed rescue.
   removeFolder(scratch);
   makeFolder(scratch);
   try {
@@ -121,14 +121,14 @@ export async function rescueWork(env: GitEnv, repository: Repository, name: stri
   }
 }
 
-/** All files of a worktree as a tree: those that git tracks and those that it does not, but for those that it ignores. */
+/** All files of a worktree as a tree, tracked and untracked, without ignored ones. */
 async function workTree(
   env: GitEnv,
   { commonDir, prefix }: Repository,
   { files, head }: WorkPlace,
   index: string,
 ): Promise<{ tree: string; left: string[] }> {
-  // The index of the worktree may hold marks by which git passes over a file. One that was just read has none.
+  // The index of the worktree may have flags by which git skips files. A fresh one has none.
   const options: GitOptions = { ...gitIn(env, files), indexFile: index, timeoutMs: CHECKOUT_TIMEOUT_MS };
   const run = (...args: string[]) =>
     gitOk([...THOROUGH, `--git-dir=${commonDir}`, `--work-tree=${files}`, ...args], options);
@@ -142,7 +142,7 @@ async function workTree(
     ':(top)',
     ...untaken.map((name) => `:(top,exclude,literal)${name}`),
   );
-  // Git says so, and goes on.
+  // Git reports it, and goes on.
   if (stderr.includes('could not open directory')) {
     throw new ForgeError('IO_ERROR', `a folder in ${files} can not be read, so it was left alone: ${stderr.trim()}`, {
       hint: 'See who owns that folder, and who may read it.',
@@ -156,7 +156,7 @@ async function workTree(
   return { tree, left: left.sort() };
 }
 
-/** Those of some files that `git add` would take as new: to leave out one that is ignored anyway is an error to git. */
+/** Those of some files that `git add` would take as new: excluding one that is ignored anyway is an error to git. */
 async function notIgnored(names: readonly string[], run: (...args: string[]) => Promise<GitResult>): Promise<string[]> {
   // Without any pattern git would list everything.
   if (names.length === 0) return [];
@@ -164,7 +164,7 @@ async function notIgnored(names: readonly string[], run: (...args: string[]) => 
   return nulSeparated((await run('ls-files', '--others', '--exclude-standard', '-z', '--', ...patterns)).stdout);
 }
 
-/** What forge has copied into the project's folder of a worktree and is still the same as in the main checkout. */
+/** Copied files in the project's folder of a worktree that still equal those of the main checkout. */
 async function copiesIn(env: GitEnv, dir: string): Promise<string[]> {
   const { project } = env.paths;
   return (await untracked(env, project)).filter((name) => sameFile(`${project}/${name}`, `${dir}/${name}`));
@@ -172,14 +172,14 @@ async function copiesIn(env: GitEnv, dir: string): Promise<string[]> {
 
 /** What is staged in a worktree, as a tree; null when it has no index. */
 async function stagedTree(env: GitEnv, { files, gitDir }: WorkPlace, index: string): Promise<string | null> {
-  // Git would write to the index itself: it notes the names of trees in there.
+  // Git would write to the index itself: it caches tree names there.
   if (!copyIfThere(`${gitDir}/index`, index)) return null;
   const options = { ...gitIn(env, files), indexFile: index };
   const args = [...THOROUGH, `--git-dir=${gitDir}`, `--work-tree=${files}`, 'write-tree'];
   return (await gitOk(args, options)).stdout.trim();
 }
 
-/** A commit of the time at which `head` was made: the ref says when it was rescued, and so it is the same when repeated. */
+/** A commit with the date of `head`, so that a repeat makes the same commit; the ref has the time of the rescue. */
 async function commitOn(env: GitEnv, head: string, tree: string, parents: string[], message: string): Promise<string> {
   const options = gitIn(env);
   const date = (await gitOk(['show', '--no-patch', '--date=raw', '--format=%cd', head], options)).stdout.trim();

@@ -1,4 +1,4 @@
-/** Worktrees for a moment: a commit is checked out beside every other checkout, worked with, and removed. */
+/** Temporary worktrees: a commit is checked out beside all other checkouts, used, and removed. */
 
 import { exclusively } from '../lib/fs/locks.ts';
 import { CHECKOUT_TIMEOUT_MS, git, gitOk } from './git.ts';
@@ -14,8 +14,8 @@ import {
 } from './worktree-files.ts';
 
 /**
- * Does `work` in a checkout of `commit`, in the folder of it that the project is in, with the files that a task's worktree
- * gets as well. Throws what `work` throws, IO_ERROR.
+ * Runs `work` in a checkout of `commit`, in the project's folder of it, with the same copied files as a task's worktree. Throws what
+ * `work` throws, IO_ERROR.
  */
 export async function inScratch<T>(
   env: WorktreeEnv,
@@ -36,18 +36,15 @@ export async function inScratch<T>(
   }
 }
 
-/**
- * Removes the checkouts that were left by those who were killed: nobody works in one whose claim does not hold the task any
- * more. Throws IO_ERROR.
- */
+/** Removes the checkouts of killed processes: those whose claim no longer holds its task. Throws IO_ERROR. */
 export async function clearScratches(env: WorktreeEnv): Promise<void> {
   const dir = worktreesFolder(env.paths, env.settings.agents.worktree_root);
   if (dir === null) return;
-  // Of one that was killed while it removed his own, only what git knows of it may be left.
+  // A process that was killed while it removed its checkout may have left only git's entry.
   const registered = (await listWorktrees(env)).map(({ path }) => path);
   for (const { path, taskId, claimId } of scratchesIn(dir, registered)) {
     const { record, problem } = await env.store.read(taskId);
-    // Of a task that can't be read nobody knows who holds it.
+    // The owner of an unreadable task is unknown.
     if (problem !== null || record?.lease?.claim_id === claimId) continue;
     await stopMakers(path);
     await remove(env, path);
@@ -55,7 +52,7 @@ export async function clearScratches(env: WorktreeEnv): Promise<void> {
 }
 
 async function remove(env: WorktreeEnv, place: string): Promise<void> {
-  // A checkout that was cut off is none that git would remove; one whose folder is gone it does forget.
+  // Git does not remove an incomplete checkout; one whose folder is gone it does forget.
   removeFolder(place);
   await git(['worktree', 'remove', '--force', '--force', place], gitIn(env));
 }

@@ -1,6 +1,6 @@
 /**
- * Hands the worktree of a task on to its next attempt. A worker that was killed in the middle of a git command has left a
- * lock there on which every later git fails; it is removed where provably nobody holds it.
+ * Hands the worktree of a task to its next attempt. A worker that was killed during a git command has left a lock on which every
+ * later git fails; it is removed if it provably has no holder.
  */
 
 import { rebootedSince, sameMachine } from '../domain/task/identity.ts';
@@ -12,12 +12,12 @@ import { gitIn, type WorktreeEnv } from './repository.ts';
 import { ensureWorkspace, type Workspace, type WorkspaceTask } from './worktree.ts';
 import { isThere, removeFile } from './worktree-files.ts';
 
-/** What git locks in a worktree of its own: what is staged there, and what is checked out. */
+/** What git locks in a worktree of its own: the index, and HEAD. */
 const LOCKS = ['index.lock', 'HEAD.lock'];
 
 /**
- * `ensureWorkspace` for an attempt that is about to begin; `record` is the task's before it. What is known of the former
- * worker must be stopped by then. Throws as `ensureWorkspace` does.
+ * `ensureWorkspace` for an attempt that is about to start; `record` is the task's before it. The previous worker must be stopped by
+ * then. Throws as `ensureWorkspace` does.
  */
 export async function workspaceForNext(env: WorktreeEnv, task: WorkspaceTask, record: TaskRecord): Promise<Workspace> {
   const workspace = await ensureWorkspace(env, task);
@@ -40,7 +40,7 @@ async function clearLeftLocks(env: WorktreeEnv, place: string, record: TaskRecor
   }
 }
 
-/** Only the processes of this machine can be looked at: whoever works on another one, or in a container, is not seen. */
+/** Only processes of this machine are visible, not those of another one or of a container. */
 async function wasWorkedOnHere(env: WorktreeEnv, { state }: TaskRecord): Promise<boolean> {
   const { current_attempt_id: last, task_id } = state;
   if (last === null) return false;

@@ -1,4 +1,4 @@
-/** The folder that a task's worktree goes to: where it is, what stands there, and clearing what nobody has worked in. */
+/** The folder of a task's worktree: where it is, what is there, and removing what was never used. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -8,8 +8,8 @@ import { writeNew } from '../lib/fs/new-file.ts';
 import { isTaskId, isUuid, requireTaskId, requireUuid } from '../lib/ids.ts';
 
 /**
- * Where the worktree of a task is, or goes, every symlink above it resolved: that is how git names it. `root` as in the
- * settings, seen from the project. Null when the folder above it does not exist.
+ * The path of a task's worktree, with every symlink above it resolved, as git names it. `root` as in the settings, relative to the
+ * project. Null when the folder above it does not exist.
  */
 export function worktreePlace(paths: ProjectPaths, root: string, taskId: string): string | null {
   try {
@@ -20,13 +20,13 @@ export function worktreePlace(paths: ProjectPaths, root: string, taskId: string)
   }
 }
 
-/** The folder that worktrees of tasks lie directly below, every symlink resolved; null when there is none. Throws IO_ERROR. */
+/** The folder directly above the worktrees of tasks, every symlink resolved; null when there is none. Throws IO_ERROR. */
 export function worktreesFolder(paths: ProjectPaths, root: string): string | null {
   const place = worktreePlace(paths, root, 'any');
   return place === null ? null : path.dirname(place);
 }
 
-/** The names of the folders directly below `dir`, sorted: no symlinks, nothing of forge's own, and nothing of git's. */
+/** The names of the folders directly below `dir`, sorted, without symlinks and folders of forge or git. */
 export function foldersBelow(dir: string): string[] {
   try {
     const entries = fs.readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory());
@@ -40,12 +40,12 @@ export function foldersBelow(dir: string): string[] {
   }
 }
 
-/** Whether forge gives such a name to what it puts beside worktrees. */
+/** Whether forge gives such a name to its own files beside worktrees. */
 export function isOwnName(name: string): boolean {
   return name.startsWith('.forge-');
 }
 
-/** The name of a path that is directly below `dir`; null when it is anywhere else. */
+/** The name of a path directly below `dir`; null for any other path. */
 export function nameBelow(dir: string, place: string): string | null {
   const name = path.basename(place);
   return place === `${dir}/${name}` && name !== '.' && name !== '..' ? name : null;
@@ -56,8 +56,8 @@ export function makeWorktreePlace(paths: ProjectPaths, root: string, taskId: str
   const dir = path.resolve(paths.project, root);
   try {
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
-    // It may be in a checkout; whole worktrees must not end up in somebody's commit. Whoever made it may have been killed
-    // before he had said so; a folder that a person keeps things in is left as it is.
+    // It may be in a checkout, and worktrees must not be committed. Its maker may have been killed before it wrote this; a folder
+    // with other content is left alone.
     if (fs.readdirSync(dir).every((name) => name.startsWith('.gitignore'))) writeNew(`${dir}/.gitignore`, '*\n');
     return `${fs.realpathSync(dir)}/${requireTaskId(taskId)}`;
   } catch (error) {
@@ -65,7 +65,7 @@ export function makeWorktreePlace(paths: ProjectPaths, root: string, taskId: str
   }
 }
 
-/** A file of forge's own beside the worktrees. No task is called so: ids do not begin with a dot. */
+/** A file of forge beside the worktrees. No task has such a name: ids do not begin with a dot. */
 export function besideWorktree(place: string, name: string): string {
   return `${path.dirname(place)}/.forge-${name}-${path.basename(place)}`;
 }
@@ -73,12 +73,12 @@ export function besideWorktree(place: string, name: string): string {
 const SCRATCH = '.forge-scratch-';
 const UUID_CHARS = 36;
 
-/** Where a claim of the task whose worktree goes to `place` checks a commit out for a moment. */
+/** Path of a claim's temporary checkout, for the task whose worktree is at `place`. */
 export function scratchPlace(place: string, claimId: string): string {
   return `${path.dirname(place)}/${SCRATCH}${requireUuid(claimId, 'claim')}-${path.basename(place)}`;
 }
 
-/** All such checkouts that are there, or of which git knows: `registered` are the paths of its worktrees. Throws IO_ERROR. */
+/** All such checkouts that exist, or that git knows: `registered` are the paths of its worktrees. Throws IO_ERROR. */
 export function scratchesIn(
   dir: string,
   registered: readonly string[],
@@ -103,14 +103,14 @@ export function worktreesLock(place: string): string {
 }
 
 /**
- * What stands at a path: `other` is anything but a folder. `pointer` is what the file `.git` in a folder says, null when
- * there is no such file; `alone` that nothing else is in there.
+ * What is at a path: `other` is anything but a folder. `pointer` is the text of the file `.git` in a folder, null without one;
+ * `alone`: nothing else is in there.
  */
 export type PlaceLook =
   | { kind: 'nothing' | 'empty' | 'other' }
   | { kind: 'folder'; pointer: string | null; alone: boolean };
 
-/** Looks what stands at a path. A symlink is never followed. Throws IO_ERROR. */
+/** Inspects a path. A symlink is never followed. Throws IO_ERROR. */
 export function lookAtPlace(place: string): PlaceLook {
   try {
     const stat = fs.lstatSync(place, { throwIfNoEntry: false });
@@ -127,7 +127,7 @@ export function lookAtPlace(place: string): PlaceLook {
   }
 }
 
-/** Removes a folder with all that is in it. Only for what git made and nobody has worked in. Throws IO_ERROR. */
+/** Removes a folder with its content. Only for what git made and was never used. Throws IO_ERROR. */
 export function removeFolder(place: string): void {
   try {
     fs.rmSync(place, { recursive: true, force: true });
@@ -136,7 +136,7 @@ export function removeFolder(place: string): void {
   }
 }
 
-/** Gives a folder another name, under which there must be nothing; false when there is no such folder. Throws IO_ERROR. */
+/** Renames a folder to a name that must be free; false when there is no such folder. Throws IO_ERROR. */
 export function moveIfThere(from: string, to: string): boolean {
   try {
     fs.renameSync(from, to);
@@ -171,7 +171,7 @@ export function isThere(file: string): boolean {
   return fs.existsSync(file);
 }
 
-/** What a regular file holds, as UTF-8; null when there is none, or when it can't be read. No symlink is followed. */
+/** The text of a regular file, as UTF-8; null when there is none, or it cannot be read. No symlink is followed. */
 export function textOf(file: string): string | null {
   try {
     return fs.lstatSync(file).isFile() ? fs.readFileSync(file, 'utf8') : null;
@@ -180,7 +180,7 @@ export function textOf(file: string): string | null {
   }
 }
 
-/** Whether anything has this name, be it a symlink that leads nowhere. Throws IO_ERROR. */
+/** Whether the name is taken, also by a dangling symlink. Throws IO_ERROR. */
 export function isTaken(file: string): boolean {
   try {
     fs.lstatSync(file);
@@ -191,7 +191,7 @@ export function isTaken(file: string): boolean {
   }
 }
 
-/** Every symlink resolved; the path itself where that can't be done. */
+/** Every symlink resolved; the path itself where that fails. */
 export function realPath(place: string): string {
   try {
     return fs.realpathSync(place);
@@ -200,7 +200,7 @@ export function realPath(place: string): string {
   }
 }
 
-/** `name` as seen from the folder `dir`, as an absolute path. */
+/** `name` relative to the folder `dir`, as an absolute path. */
 export function absolutePath(dir: string, name: string): string {
   return path.resolve(dir, name);
 }

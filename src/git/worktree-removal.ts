@@ -1,9 +1,9 @@
-/** What removing a worktree needs of the disk: to see what would be lost with it, and to move it out of the way at once. */
+/** The disk side of removing a worktree: find what would be lost with it, and move it away at once. */
 
 import fs from 'node:fs';
 import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 
-/** Folders whose content tools make from other files, and make again. Only ignored ones are taken for that. */
+/** Folders whose content tools make again. Only ignored ones count. */
 export const PRODUCT_FOLDERS = [
   'node_modules',
   'bower_components',
@@ -32,8 +32,8 @@ export const PRODUCT_FOLDERS = [
 export const PRODUCT_FILES = ['*.pyc', '*.class', '*.o', '*.tsbuildinfo', '.eslintcache', '.DS_Store'] as const;
 
 /**
- * The first repository of its own within a folder, as seen from it: anything further down that has a `.git`. What is
- * committed there may be in no other. Symlinks are not gone into. Null when there is none. Throws IO_ERROR.
+ * The first nested repository within a folder, relative to it: anything further down with a `.git`. Its commits may be in no other.
+ * Symlinks are not followed. Null when there is none. Throws IO_ERROR.
  */
 export function repositoryWithin(dir: string): string | null {
   const waiting = [''];
@@ -70,7 +70,7 @@ export function isSymlink(file: string): boolean {
   return fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 }
 
-/** Moves a folder to where nothing is, on the same file system: all of it, or nothing. Throws IO_ERROR. */
+/** Moves a folder to a free name on the same file system: all of it, or nothing. Throws IO_ERROR. */
 export function moveFolder(from: string, to: string): void {
   try {
     fs.renameSync(from, to);
@@ -79,7 +79,7 @@ export function moveFolder(from: string, to: string): void {
   }
 }
 
-/** Removes a folder in which nothing is. Throws IO_ERROR, also when something is. */
+/** Removes an empty folder. Throws IO_ERROR, also when it is not empty. */
 export function removeEmptyFolder(dir: string): void {
   try {
     fs.rmdirSync(dir);
@@ -88,7 +88,7 @@ export function removeEmptyFolder(dir: string): void {
   }
 }
 
-/** Makes a folder that only its owner can look into. Throws IO_ERROR. */
+/** Makes a folder that only its owner can read. Throws IO_ERROR. */
 export function makeFolder(dir: string): void {
   try {
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -110,7 +110,7 @@ export function copyIfThere(from: string, to: string): boolean {
 
 // --- what git notes down while it works on something -----------------------------------------------------------------
 
-/** Files and folders by which git remembers that something is under way in a checkout, and what a person calls it. */
+/** Files and folders by which git records an unfinished operation in a checkout, and what a person calls it. */
 const UNDER_WAY = {
   'rebase-merge': 'a rebase',
   'rebase-apply': 'a rebase',
@@ -120,15 +120,14 @@ const UNDER_WAY = {
   BISECT_LOG: 'a bisect',
 };
 
-/** What is not finished in the checkout whose git folder this is; null when nothing is. */
+/** The unfinished operation in the checkout of this git folder; null when there is none. */
 export function underWay(gitDir: string): string | null {
   const found = Object.entries(UNDER_WAY).find(([name]) => fs.existsSync(`${gitDir}/${name}`));
   return found?.[1] ?? null;
 }
 
 /**
- * Branches that a rebase or a bisect in any checkout goes back to at its end. Meanwhile git says that nothing has them
- * checked out. Throws IO_ERROR.
+ * Branches that a rebase or a bisect in any checkout will return to. Meanwhile git reports them as not checked out. Throws IO_ERROR.
  */
 export function branchesUnderWay(commonDir: string): Set<string> {
   const linked = fs.existsSync(`${commonDir}/worktrees`) ? namesIn(`${commonDir}/worktrees`) : [];

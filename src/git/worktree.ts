@@ -1,6 +1,6 @@
 /**
- * The workspace of a task: a git worktree with a branch of its own. It is made once and then kept, with whatever the last
- * attempt left in it. What a person made is never touched, and what a git that was killed left is cleared away.
+ * The workspace of a task: a git worktree with a branch of its own. It is made once and kept, as the last attempt left it. Files of
+ * people are never touched; what a killed git left is removed.
  */
 
 import { branchFor, INITIALIZING, type ListedWorktree } from '../domain/task/workspaces.ts';
@@ -42,21 +42,21 @@ export { headOf, type Repository, repositoryOf } from './repository.ts';
 export interface Workspace {
   /** The top of the worktree. */
   path: string;
-  /** Where in it the project is: where workers run. */
+  /** The project's folder in it, where workers run. */
   cwd: string;
   /** The branch of the task. A worker may have checked out another one. */
   branch: string;
-  /** False when it was there already. */
+  /** False when it existed. */
   created: boolean;
 }
 
-/** Carried by a git that makes a worktree and by what that git starts, so that they are known when their forge was killed. */
+/** Set for a git that makes a worktree and for its children, to recognize them after their forge was killed. */
 const MARK = 'FORGE_MAKES_WORKTREE';
 
 /**
- * The workspace of a task, made if there is none. Calls for one task take turns, whatever process they are made in.
- * Throws SETTINGS_INVALID when the project's repository or settings do not allow worktrees; IO_ERROR when something of a
- * person's stands in the way, which stays as it is, and when git fails.
+ * The workspace of a task, made if there is none. Calls for one task take turns, in all processes.
+ * Throws SETTINGS_INVALID when the project's repository or settings do not allow worktrees; IO_ERROR when files of a person are in
+ * the way, which stay, and when git fails.
  */
 export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Promise<Workspace> {
   const repository = await repositoryOf(env);
@@ -64,7 +64,7 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
   const place = makeWorktreePlace(env.paths, env.settings.agents.worktree_root, task.id);
   return exclusively(besideWorktree(place, 'lock'), async (held) => {
     await settleRemoval(env, place);
-    // Whoever was killed before the second look has left it aside.
+    // Left aside by a process that was killed before the second check.
     if (!isThere(place)) moveIfThere(clearedAt(place), place);
     const created = !(await standsAlready(env, repository, place, held));
     if (created) await add(env, repository, task, place);
@@ -74,7 +74,7 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
   });
 }
 
-/** Where `ensureWorkspace` has a task worked on. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
+/** The workspace that `ensureWorkspace` would return. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
 export async function foreseenWorkspace(env: WorktreeEnv, taskId: string): Promise<{ path: string; branch: string }> {
   const repository = await repositoryOf(env);
   const { worktree_root: root } = env.settings.agents;
@@ -82,12 +82,12 @@ export async function foreseenWorkspace(env: WorktreeEnv, taskId: string): Promi
   return { path: cwdIn(place, repository), branch: branchFor(taskId) };
 }
 
-/** Where workers run in a worktree. */
+/** The folder of a worktree that workers run in. */
 export function cwdIn(place: string, { prefix }: Repository): string {
   return prefix === '' ? place : `${place}/${prefix.slice(0, -1)}`;
 }
 
-/** Whether the worktree is there and whole. When it isn't, the way is clear for a new one, or this throws. */
+/** Whether the worktree exists and is complete. If not, its place is free for a new one, or this throws. */
 async function standsAlready(
   env: WorktreeEnv,
   repository: Repository,
@@ -102,16 +102,16 @@ async function standsAlready(
   if (!isLeftover(repository, place, place, entry)) throw inTheWay(place);
   if (entry !== undefined) refuseLocked(entry);
   await clearAway(env, repository, place, held);
-  // Only this one: what else git no longer finds is for a person to prune.
+  // Only this one: other missing worktrees are for a person to prune.
   if (entry !== undefined) await gitOk(['worktree', 'remove', '--force', '--force', place], gitIn(env));
   return false;
 }
 
-/** Whether what stands at `at`, meant for `place`, is nothing, or what git had come to when it was killed. */
+/** Whether `at`, meant for `place`, has nothing, or what a killed git left. */
 function isLeftover(repository: Repository, place: string, at: string, entry: ListedWorktree | undefined): boolean {
   const look = lookAtPlace(at);
   if (look.kind === 'nothing' || look.kind === 'empty') return true;
-  // Nobody was given it to work in. A `.git` file is the first that git writes.
+  // It was never handed out. A `.git` file is the first that git writes.
   return (
     look.kind === 'folder' &&
     leadsInto(repository, place, look.pointer) &&
@@ -120,8 +120,8 @@ function isLeftover(repository: Repository, place: string, at: string, entry: Li
 }
 
 /**
- * Removes what git had come to. Whoever was paused on the way here has lost the lock, and the worktree may have been made
- * by now, with somebody at work in it: so it is moved first, and looked at once more before anything is lost.
+ * Removes what a killed git left. A process that was paused here has lost the lock, and the worktree may have been made and be in
+ * use by now: so it is moved first, and checked again before anything is lost.
  */
 async function clearAway(env: WorktreeEnv, repository: Repository, place: string, held: StillHeld): Promise<void> {
   const aside = clearedAt(place);
@@ -142,7 +142,7 @@ async function isWhole(env: WorktreeEnv, repository: Repository, place: string):
   if (entry.locked !== null) return true;
   const look = lookAtPlace(place);
   const hasIndex = look.kind === 'folder' && isThere(`${gitDirOf(place, look.pointer ?? '')}/index`);
-  // Its git was killed, and may have left locks in it. Nobody was given it; but a person may have found it.
+  // Its git was killed, and may have left locks in it. It was never handed out; but a person may have used it.
   if (isThere(beganAt(place))) return hasIndex && (await hasChanges(env, place));
   return hasIndex || look.kind !== 'folder' || !look.alone;
 }
@@ -151,12 +151,12 @@ async function hasChanges(env: WorktreeEnv, place: string): Promise<boolean> {
   return (await gitOk(['status', '--porcelain'], gitIn(env, place))).stdout !== '';
 }
 
-/** A file that is there from before git begins to make a worktree until its forge has seen that it is whole. */
+/** A file that exists from before git starts to make a worktree until forge has checked that it is complete. */
 function beganAt(place: string): string {
   return besideWorktree(place, 'began');
 }
 
-/** Where a leftover is moved to, to be looked at once more. */
+/** Where a leftover is moved to for its second check. */
 function clearedAt(place: string): string {
   return besideWorktree(place, 'cleared');
 }
@@ -171,18 +171,18 @@ function inTheWay(place: string): ForgeError {
   );
 }
 
-/** Whether the text of the `.git` file there is that of a worktree of this repository, or cut off before it said anything. */
+/** Whether the text of the `.git` file there points to a worktree of this repository, or is incomplete. */
 function leadsInto({ commonDir }: Repository, place: string, pointer: string | null): boolean {
   if (pointer === null || pointer === '') return pointer === '';
   return gitDirOf(place, pointer).startsWith(`${commonDir}/worktrees/`);
 }
 
-/** The folder that a `.git` file leads to. Newer versions of git can be told to write relative paths. */
+/** The folder that a `.git` file points to. Newer versions of git can write relative paths. */
 function gitDirOf(place: string, pointer: string): string {
   return absolutePath(place, pointer.replace(/^gitdir: /, ''));
 }
 
-/** What a person has locked may be on a disk that comes back. */
+/** A worktree that a person has locked may be on a removable disk. */
 function refuseLocked({ path, locked }: ListedWorktree): void {
   if (locked === null || locked === INITIALIZING) return;
   const why = locked === '' ? '' : ` (${locked})`;
@@ -202,7 +202,7 @@ async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceT
         ? ['--no-track', '-b', branch, place, await startPoint(env, task)]
         : [place, branch];
     let result = await gitAdd(env, place, target);
-    // Git has waited for that lock in vain: it was left by one that was killed while it made this very branch.
+    // Git has waited for that lock in vain: a git that was killed while it made this very branch left it.
     if (result.stderr.includes(`${branch}.lock'`) && removeFile(`${commonDir}/refs/heads/${branch}.lock`)) {
       result = await gitAdd(env, place, target);
     }
@@ -215,17 +215,17 @@ function gitAdd(env: WorktreeEnv, place: string, target: readonly string[]): Pro
   return git(['worktree', 'add', ...target], { ...making(gitIn(env), place), timeoutMs: CHECKOUT_TIMEOUT_MS });
 }
 
-/** How a git is run that makes a worktree, so that `stopMakers` finds it. */
+/** The options of a git that makes a worktree, so that `stopMakers` finds it. */
 export function making(options: GitOptions, place: string): GitOptions {
   return { ...options, env: { ...options.env, [MARK]: place } };
 }
 
-/** A hook that fails makes git fail although the worktree is there: that is a warning. Anything else is thrown as IO_ERROR. */
+/** A failing hook makes git fail although the worktree exists: that is a warning. Anything else is thrown as IO_ERROR. */
 async function tellFailure(env: WorktreeEnv, taskId: string, place: string, result: GitResult): Promise<void> {
   const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
   const words = `making the worktree of task ${taskId}: ${lastWords(result)}`;
   if (!made) {
-    // Git has cleared away what it had begun; what comes there now is somebody else's.
+    // Git has removed what it had begun; what appears there now is not its own.
     removeFile(beganAt(place));
     throw new ForgeError('IO_ERROR', words, { hint: hintFor(await branchCommit(env, 'forge')) });
   }
@@ -244,12 +244,12 @@ function hintFor(branchForge: string | null): string {
     : 'Rename the branch `forge`: git can not have it beside branches such as forge/<task>.';
 }
 
-/** Milliseconds between two looks at a process that was killed, and how many looks are made. */
+/** Milliseconds between two checks of a killed process, and the number of checks. */
 const LOOK = { pauseMs: 20, times: 250 };
 
 /**
- * Stops a git that still makes this worktree although the forge that started it is gone, with its hooks. On macOS they
- * can't be told from others, and are left alone. Throws IO_ERROR when one is still there after five seconds.
+ * Stops a git that still makes this worktree although its forge is gone, with its hooks. On macOS they cannot be recognized, and
+ * are left alone. Throws IO_ERROR when one is still there after five seconds.
  */
 export async function stopMakers(place: string): Promise<void> {
   for (let look = 0; look < LOOK.times; look++) {
@@ -269,7 +269,7 @@ export async function stopMakers(place: string): Promise<void> {
   });
 }
 
-/** Makes the project's folder in the worktree if no commit has it, and copies in what workers need and git does not know. */
+/** Makes the project's folder in the worktree if no commit has it, and copies the untracked files that workers need. */
 export async function furnish(env: WorktreeEnv, repository: Repository, place: string): Promise<void> {
   const { prefix } = repository;
   if (!makeFolders(place, prefix)) {
