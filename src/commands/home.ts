@@ -3,7 +3,7 @@
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { hasWork, outlook, queueFor, type WaitCode, type World } from '../domain/schedule/readiness.ts';
 import { mayStillRun } from '../domain/schedule/run-selection.ts';
-import { type FinishPhase, isInFlight } from '../domain/task/states.ts';
+import { type IntegrationPhase, isInFlight } from '../domain/task/states.ts';
 import { worldOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { findProject } from '../project/find-project.ts';
@@ -79,7 +79,7 @@ export async function home(call: Call): Promise<HomeData> {
 }
 
 function dueFor(world: World): Facts['due'] {
-  const first = (phase: FinishPhase) => queueFor(phase, world).ready.map((task) => ({ task, phase }))[0];
+  const first = (phase: IntegrationPhase) => queueFor(phase, world).ready.map((task) => ({ task, phase }))[0];
   return first('ship') ?? first('review') ?? null;
 }
 
@@ -95,7 +95,7 @@ interface Facts {
   forAgents: string | null;
   waiting: string | null;
   /** A task that is verified, and waits for a person to have it reviewed or merged. */
-  due: { task: PlanTask; phase: FinishPhase } | null;
+  due: { task: PlanTask; phase: IntegrationPhase } | null;
   human: string | null;
   empty: boolean;
 }

@@ -4,9 +4,9 @@ import type { Review } from '../domain/review/reviews.ts';
 import { dueNow, reasonsToWait } from '../domain/schedule/readiness.ts';
 import { refuseHeld } from '../domain/task/operations.ts';
 import { type FailureReason, RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../domain/task/records.ts';
-import { type FinishPhase, phaseDue } from '../domain/task/states.ts';
+import { type IntegrationPhase, phaseDue } from '../domain/task/states.ts';
 import { observerOf, ownIdentity, worldOf, worldWith } from '../engine/env.ts';
-import type { FinishEnd, FinishRequest } from '../engine/integration/integration.ts';
+import type { IntegrationEnd, IntegrationRequest } from '../engine/integration/integration.ts';
 import { parseReview, reviewTask } from '../engine/integration/review.ts';
 import { shipOne } from '../engine/integration/ship.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -72,8 +72,8 @@ export async function ship(call: Call, options: { task: string; run?: string | u
 async function finish(
   call: Call,
   { task, run }: { task: string; run?: string | undefined },
-  phase: FinishPhase,
-  work: (session: Session, request: FinishRequest) => Promise<FinishEnd>,
+  phase: IntegrationPhase,
+  work: (session: Session, request: IntegrationRequest) => Promise<IntegrationEnd>,
 ): Promise<{ session: Session; data: FinishData }> {
   const session = openSession(call, yielding);
   const taskId = requireTaskId(task);
@@ -108,10 +108,10 @@ async function finish(
   }
 }
 
-function outcome(taskId: string, phase: FinishPhase, end: FinishEnd): FinishData {
+function outcome(taskId: string, phase: IntegrationPhase, end: IntegrationEnd): FinishData {
   const what = phase === 'review' ? 'reviewed' : 'shipped';
   switch (end.kind) {
-    case 'held':
+    case 'deferred':
       throw end.error;
     case 'lost':
       throw new ForgeError('LEASE_STOLEN', `task ${taskId} is not ${what}: ${end.why}`);

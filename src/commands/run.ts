@@ -7,7 +7,7 @@ import type { RunEvent, RunFinished } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { outlook, overlapReason, type Reason } from '../domain/schedule/readiness.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
-import type { FinishPhase } from '../domain/task/states.ts';
+import type { IntegrationPhase } from '../domain/task/states.ts';
 import { type Warning, warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity, worldOf } from '../engine/env.ts';
@@ -67,8 +67,8 @@ export async function run(
     (event) => event.type !== 'run_finished' && emit(event),
   );
   if (options.watched !== undefined) {
-    const { LiveLook } = await import('../engine/run/live-details.ts');
-    const live = new LiveLook(session);
+    const { LiveDetails } = await import('../engine/run/live-details.ts');
+    const live = new LiveDetails(session);
     options.watched(() => {
       const standing = loop.standing();
       return standing && live.model(standing);
@@ -100,7 +100,7 @@ export interface DryRunData {
     command_from: TaskCommand['from'];
   }[];
   /** What would be done first about tasks that are verified. */
-  would_finish: { task_id: string; phase_id: string; title: string; phase: FinishPhase }[];
+  would_finish: { task_id: string; phase_id: string; title: string; phase: IntegrationPhase }[];
   /** Ready, but without a command: they wait for an agent. */
   for_agents: { task_id: string; phase_id: string; title: string }[];
   waiting: { task_id: string; code: string; reason: string }[];

@@ -2,9 +2,9 @@
 
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { worldOf } from '../engine/env.ts';
-import { LiveLook } from '../engine/run/live-details.ts';
+import { LiveDetails } from '../engine/run/live-details.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
-import { RecordsSeen } from '../engine/run/record-cache.ts';
+import { RecordCache } from '../engine/run/record-cache.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
@@ -31,8 +31,8 @@ export async function watch(
   if (run !== null && (await session.store.readRun(run)) === null) {
     throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
   }
-  const seen = new RecordsSeen(session.store);
-  const live = new LiveLook(session);
+  const seen = new RecordCache(session.store);
+  const live = new LiveDetails(session);
   const selected = () => {
     if (run === null) return null;
     return new Set([...seen.reads.values()].flatMap((read) => (isOfRun(read, run) ? [read.task_id] : [])));

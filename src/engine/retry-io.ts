@@ -5,7 +5,7 @@ import { kindOf } from '../lib/errors.ts';
 import type { Env } from './env.ts';
 
 /** Does `step` until it is not refused with IO_ERROR any more, three times at most. Throws what it threw last. */
-export async function insist<T>({ ctx }: Pick<Env, 'ctx'>, step: () => Promise<T>): Promise<T> {
+export async function retryIo<T>({ ctx }: Pick<Env, 'ctx'>, step: () => Promise<T>): Promise<T> {
   const policy = coercePolicy(undefined, STEP_RETRY_DEFAULT);
   for (let attempts = 1; ; attempts++) {
     try {

@@ -3,7 +3,7 @@
 import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
-import { wayBack } from './checkout-rollback.ts';
+import { checkoutRollback } from './checkout-rollback.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitResult, git, gitOk, lastWords } from './git.ts';
 import {
   branchCommit,
@@ -141,7 +141,7 @@ async function follow(
 ): Promise<GitResult> {
   const end = env.ctx.monotonicMs() + LOCK_WAIT.mostMs;
   for (;;) {
-    const putBack = await wayBack(env, place, base.sha, merge);
+    const putBack = await checkoutRollback(env, place, base.sha, merge);
     const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS });
     const isBusy = result.stderr.includes('index.lock') && isLocked(result);
     const isHalfDone = result.code !== 0 && !isBusy && (await branchCommit(env, base.branch)) === base.sha;

@@ -18,7 +18,7 @@ export const NOBODY = { name: 'forge', email: 'forge@localhost' };
  * order; one that conflicts is left out with a warning.
  * Throws SETTINGS_INVALID when the base is no branch, IO_ERROR.
  */
-export async function startPoint(env: WorktreeEnv, task: WorkspaceTask): Promise<string> {
+export async function branchBase(env: WorktreeEnv, task: WorkspaceTask): Promise<string> {
   let point = (await baseOf(env)).sha;
   for (const dependency of new Set(task.depends_on)) {
     const tip = await branchCommit(env, branchFor(dependency));

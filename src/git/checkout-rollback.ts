@@ -12,7 +12,12 @@ import { isTaken, removeFile, textOf } from './worktree-files.ts';
  * Inspects a checkout before git updates it from `base` to `merge`, and returns how to undo half of that. If uncommitted changes
  * were in the way before, nothing is undone: git refuses by itself. Throws IO_ERROR.
  */
-export async function wayBack(env: GitEnv, place: string, base: string, merge: string): Promise<() => Promise<void>> {
+export async function checkoutRollback(
+  env: GitEnv,
+  place: string,
+  base: string,
+  merge: string,
+): Promise<() => Promise<void>> {
   const options = { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS };
   const names = async (filter: string) => {
     const diff = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge];

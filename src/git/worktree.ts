@@ -8,7 +8,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { copyMissing, makeFolders } from '../lib/fs/copy-missing.ts';
 import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
 import { allStartedWith } from '../process/processes.ts';
-import { startPoint, type WorkspaceTask } from './branch-base.ts';
+import { branchBase, type WorkspaceTask } from './branch-base.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitOptions, type GitResult, git, gitOk, lastWords } from './git.ts';
 import { settleRemoval } from './removal.ts';
 import {
@@ -199,7 +199,7 @@ async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceT
     if (elsewhere !== undefined) throw checkedOut(task.id, branch, elsewhere.path);
     const target =
       (await branchCommit(env, branch)) === null
-        ? ['--no-track', '-b', branch, place, await startPoint(env, task)]
+        ? ['--no-track', '-b', branch, place, await branchBase(env, task)]
         : [place, branch];
     let result = await gitAdd(env, place, target);
     // Git has waited for that lock in vain: a git that was killed while it made this very branch left it.

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { OwnAttempt } from '../../src/domain/run/live-model.ts';
 import type { PhaseOfWork } from '../../src/domain/task/records.ts';
 import type { Env } from '../../src/engine/env.ts';
-import { LiveLook } from '../../src/engine/run/live-details.ts';
+import { LiveDetails } from '../../src/engine/run/live-details.ts';
 import { onePhase, world } from '../support/domain/plans.ts';
 import { id } from '../support/domain/tasks.ts';
 
@@ -31,7 +31,7 @@ function looker(): { look: (attempts: Record<string, string>) => (string | null)
     },
   };
   const layout = { attempt: (_task: string, attempt: string) => `${dir}/${attempt}` };
-  const live = new LiveLook({ store, layout } as unknown as Env);
+  const live = new LiveDetails({ store, layout } as unknown as Env);
   const plan = onePhase({ id: 'a', run: 'true' }, { id: 'b', run: 'true' });
   return {
     look: (attempts) => {

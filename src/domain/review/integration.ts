@@ -10,11 +10,11 @@ import type { OwnerIdentity, WorkerIdentity } from '../task/identity.ts';
 import { type Instant, type LeaseObserver, newLease, renewed } from '../task/leases.ts';
 import { refuseHeld } from '../task/operations.ts';
 import type { FailureReason, Lease, TaskRecord, TaskState } from '../task/records.ts';
-import { type FinishPhase, type Move, phaseDue } from '../task/states.ts';
+import { type IntegrationPhase, type Move, phaseDue } from '../task/states.ts';
 import { changed, type Decision, endedClaim, type HistoryEntry, heldBy, historyOf } from '../task/transition.ts';
 
 export interface TakeUpRequest {
-  phase: FinishPhase;
+  phase: IntegrationPhase;
   claimId: string;
   /** Of the attempt that the review or the merge is. */
   attemptId: string;
@@ -52,7 +52,7 @@ export function takeUp(record: TaskRecord, request: TakeUpRequest): Decision<Lea
   return { ...next, history: [entry], result: lease };
 }
 
-function notDue(task_id: string, state: TaskState, phase: FinishPhase): ForgeError {
+function notDue(task_id: string, state: TaskState, phase: IntegrationPhase): ForgeError {
   const what = phase === 'review' ? 'reviewed' : 'merged';
   return new ForgeError('ILLEGAL_TRANSITION', `task ${task_id} is ${state}, so there is nothing to be ${what}`, {
     details: { task_id, state },

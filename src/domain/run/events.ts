@@ -4,7 +4,7 @@ import type { Question } from '../question/questions.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import type { Reason } from '../schedule/readiness.ts';
 import type { FailureReason, TaskState } from '../task/records.ts';
-import type { FinishPhase } from '../task/states.ts';
+import type { IntegrationPhase } from '../task/states.ts';
 
 /** The end of a worker's output, made safe to show. */
 export interface OutputTail {
@@ -28,12 +28,12 @@ export type RunEvent =
   /** A verification command of the attempt starts. */
   | { type: 'task_verifying'; task_id: string; name: string; command: string }
   /** A verified task is being reviewed or merged: an attempt of its own. */
-  | { type: 'task_finishing'; task_id: string; phase: FinishPhase; attempt_id: string }
+  | { type: 'task_finishing'; task_id: string; phase: IntegrationPhase; attempt_id: string }
   /** The review or merge could not be made, for a reason that is not the task's, and the task waits as before. */
   | {
       type: 'task_held';
       task_id: string;
-      phase: FinishPhase;
+      phase: IntegrationPhase;
       error: { code: string; message: string; hint: string };
       /** Milliseconds until this run tries again; null: it does not. */
       delay_ms: number | null;

@@ -7,7 +7,7 @@ import type { Plan, PlanPhase, PlanTask } from '../plan/plan.ts';
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
-import { type FinishPhase, isClaimable, isInFlight, phaseDue } from '../task/states.ts';
+import { type IntegrationPhase, isClaimable, isInFlight, phaseDue } from '../task/states.ts';
 import type { RecordExcerpt } from '../task/summary.ts';
 import { pendingVerification } from '../verify/verification.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
@@ -51,7 +51,7 @@ export interface World {
   recordOf(taskId: string): RecordExcerpt | null | 'unreadable';
   observer: LeaseObserver;
   /** Whether forge itself reviews and merges, by the settings. */
-  does: Readonly<Record<FinishPhase, boolean>>;
+  does: Readonly<Record<IntegrationPhase, boolean>>;
   /** The command for tasks without their own. */
   workers: WorkerSettings;
   rules: OverlapRules;
@@ -158,7 +158,7 @@ function recordReasons(record: RecordExcerpt, observer: LeaseObserver): Reason[]
   return [];
 }
 
-function finishReason(due: FinishPhase, record: RecordExcerpt, observer: LeaseObserver): Reason {
+function finishReason(due: IntegrationPhase, record: RecordExcerpt, observer: LeaseObserver): Reason {
   const by = heldReason(record, observer) === null ? null : `by run ${record.lease?.owner_run_id}`;
   if (due === 'review')
     return reason(WAIT_CODES.review, by === null ? 'it waits for a review' : `it is being reviewed ${by}`);
@@ -205,7 +205,7 @@ export function hasWork(task: PlanTask, { recordOf, does, workers }: World): boo
 }
 
 /** What may be done now about a verified task; null when nothing, or when it has an owner. */
-export function dueNow(task: PlanTask, world: World, survey = surveyOf(world)): FinishPhase | null {
+export function dueNow(task: PlanTask, world: World, survey = surveyOf(world)): IntegrationPhase | null {
   const record = world.recordOf(task.id);
   if (record === null || record === 'unreadable') return null;
   const due = phaseDue(record.state.state);
@@ -221,7 +221,7 @@ function isFinishWait({ code }: Reason): boolean {
 export const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
 
 /** The tasks that wait for a review or a merge: those for which it may be done now, and why the others wait. */
-export function queueFor(phase: FinishPhase, world: World): Pick<Outlook, 'ready' | 'waiting'> {
+export function queueFor(phase: IntegrationPhase, world: World): Pick<Outlook, 'ready' | 'waiting'> {
   const survey = surveyOf(world);
   const queue: Pick<Outlook, 'ready' | 'waiting'> = { ready: [], waiting: [] };
   for (const task of world.plan.tasks) {
@@ -285,7 +285,7 @@ export interface Outlook {
   /** Ready tasks in the order in which they are given out: phase, priority, place in the plan. */
   ready: PlanTask[];
   /** What forge itself does about verified tasks: first merges, then reviews; each in plan order. */
-  due: { task: PlanTask; phase: FinishPhase }[];
+  due: { task: PlanTask; phase: IntegrationPhase }[];
   /** Tasks with work left that cannot be given out now, with all their reasons. */
   waiting: { task: PlanTask; reasons: Reason[] }[];
   /** Checkpoints for a person that are not done. */

@@ -12,17 +12,17 @@ export const IN_FLIGHT_STATES = ['claimed', 'dispatched', 'running'] as const sa
 export const CLAIMABLE_STATES = ['unclaimed', 'abandoned', 'awaiting_respawn'] as const satisfies readonly TaskState[];
 
 /** What remains for a task whose own work is done; a lease may exist meanwhile. */
-export type FinishPhase = 'review' | 'ship';
+export type IntegrationPhase = 'review' | 'ship';
 
 /** The states in which a task waits for it. */
 export const WAITS_FOR = {
   review: ['ready_for_review'],
   ship: ['reviewed', 'merge_pending'],
-} as const satisfies Record<FinishPhase, readonly TaskState[]>;
+} as const satisfies Record<IntegrationPhase, readonly TaskState[]>;
 
 /** What a task in this state waits for; null when for neither. */
-export function phaseDue(state: TaskState): FinishPhase | null {
-  const waits = (phase: FinishPhase) => (WAITS_FOR[phase] as readonly TaskState[]).includes(state);
+export function phaseDue(state: TaskState): IntegrationPhase | null {
+  const waits = (phase: IntegrationPhase) => (WAITS_FOR[phase] as readonly TaskState[]).includes(state);
   return waits('review') ? 'review' : waits('ship') ? 'ship' : null;
 }
 

@@ -19,7 +19,7 @@ import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
 import { checkLog } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import { insist } from '../retry-io.ts';
+import { retryIo } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { tailOf } from './output.ts';
@@ -214,7 +214,7 @@ export class RunningAttempt {
     const outcome = this.#started.worker === null ? CLEAN_EXIT : this.#outcome(exit, tail);
     const { task, onCheck } = this.#request;
     try {
-      const changed = await insist(this.#env, () =>
+      const changed = await retryIo(this.#env, () =>
         endAttempt(this.#env, {
           ...this.#holder,
           // Only the claim speaks for an attempt that it took over.
@@ -282,7 +282,7 @@ export class RunningAttempt {
   async #release(): Promise<Ended> {
     const { claimId } = this.#started;
     try {
-      const { result, record } = await insist(this.#env, () =>
+      const { result, record } = await retryIo(this.#env, () =>
         changeTask(this.#env, this.#request.task.id, (current) =>
           releaseTask(current, { claimId, reason: 'interrupted', workerGone: true, nowMs: this.#env.now() }),
         ),

@@ -33,7 +33,7 @@ import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
-import { hasWorktrees, type Place, placeFor } from './workspace.ts';
+import { type AttemptWorkspace, hasWorktrees, resolveWorkspace } from './workspace.ts';
 
 export interface AttemptRequest extends TaskRequest {
   command: WorkerCommand;
@@ -79,8 +79,8 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   if (isUnchecked(seen)) await lookForRivals(env, request.plan, task, claimId);
   try {
     await stopFormerWorker(env, seen);
-    const place = await placeFor(env, task, claimId, seen);
-    return await launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation), place, seen);
+    const workspace = await resolveWorkspace(env, task, claimId, seen);
+    return await launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation), workspace, seen);
   } catch (error) {
     await giveBack(env, task.id, claimId);
     throw error;
@@ -155,12 +155,12 @@ async function launch(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
-  place: Place,
+  workspace: AttemptWorkspace,
   seen: TaskRecord,
 ): Promise<RunningAttempt> {
   let worker: GatedWorker | null = null;
   try {
-    worker = await spawnWorker(env, request, draft, place, seen);
+    worker = await spawnWorker(env, request, draft, workspace, seen);
     const identity = identityOf(env, worker, draft);
     const manifest = manifestOf(
       {
@@ -170,8 +170,8 @@ async function launch(
         claim_id: draft.claimId,
         generation: draft.generation,
         phase: 'implement',
-        worktree_path: place.branch === null ? null : place.path,
-        base_branch: place.base,
+        worktree_path: workspace.branch === null ? null : workspace.path,
+        base_branch: workspace.base,
         attempt_number: draft.number,
         worker: identity,
       },
@@ -197,15 +197,15 @@ async function spawnWorker(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
-  place: Place,
+  workspace: AttemptWorkspace,
   seen: TaskRecord,
 ): Promise<GatedWorker> {
-  const told = { record: seen, attemptNumber: draft.number, workspace: place };
+  const told = { record: seen, attemptNumber: draft.number, workspace };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
   const logs = request.output === 'logs' ? env.artifacts.openLogs(draft) : null;
   const worker = spawnGated({
     ...request.command,
-    cwd: place.path,
+    cwd: workspace.path,
     env: commandEnvironment(env, request.task, {
       taskId: request.task.id,
       claimId: draft.claimId,

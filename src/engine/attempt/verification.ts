@@ -34,7 +34,7 @@ import { notesOn } from './guardrails.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { stopLeftGroup } from './takeover.ts';
 import { handedIn, writeVerdict } from './verdicts.ts';
-import { lookAround } from './workspace.ts';
+import { inspectAttempt } from './workspace.ts';
 
 /** How often a verification that somebody else makes is looked at, milliseconds. */
 const OTHER_MS = 100;
@@ -178,7 +178,7 @@ class Verification {
     const worktreePath = workspace.worktree_path ?? null;
     // Looking at a worktree takes its time; whoever dies meanwhile is not to have handed in for nothing.
     if (worktreePath !== null) await this.#begin(null, null);
-    const place = await lookAround(this.#env, taskId, workspace);
+    const place = await inspectAttempt(this.#env, taskId, workspace);
     const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
     let failure = typeof place === 'string' ? { class: 'verify.workspace', message: place } : workFault(found, verdict);
     const checks: CheckResult[] = [];
@@ -188,7 +188,7 @@ class Verification {
         if (check === null) return null;
         checks.push(check);
       }
-      const after = worktreePath === null ? place : await lookAround(this.#env, taskId, workspace);
+      const after = worktreePath === null ? place : await inspectAttempt(this.#env, taskId, workspace);
       const then = typeof after === 'string' ? NO_WORK_FOUND : after.found;
       failure = checkFailure(checks) ?? movedFault(found, then);
     }

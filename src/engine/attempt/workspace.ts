@@ -11,11 +11,11 @@ import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.
 import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
 import type { Env } from '../env.ts';
-import { insist } from '../retry-io.ts';
+import { retryIo } from '../retry-io.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { workspaceOf } from './prompt.ts';
 
-export interface Place extends Workspace {
+export interface AttemptWorkspace extends Workspace {
   /** The branch that the work is for; null where there is no worktree, or HEAD is detached. */
   base: string | null;
 }
@@ -58,13 +58,18 @@ export function missingAgent(
  * The place for the next attempt at a task that `claimId` holds, made if need be, and the lease renewed for as long as that
  * takes. A failure is tried again like any step. Throws CanNotStart, SETTINGS_INVALID.
  */
-export async function placeFor(env: Env, task: PlanTask, claimId: string, record: TaskRecord): Promise<Place> {
+export async function resolveWorkspace(
+  env: Env,
+  task: PlanTask,
+  claimId: string,
+  record: TaskRecord,
+): Promise<AttemptWorkspace> {
   if (!hasWorktrees(env)) return { ...workspaceOf(env), base: null };
   const { workspaceForNext } = await import('../../git/stale-locks.ts');
   // A lost lease shows when the attempt begins.
   const keeper = new LeaseKeeper(env, { taskId: task.id, attemptId: '', claimId }, record.lease);
   try {
-    const { cwd, branch } = await insist(env, () => workspaceForNext(env, task, record));
+    const { cwd, branch } = await retryIo(env, () => workspaceForNext(env, task, record));
     return { path: cwd, branch, base: await begunFor(env, record) };
   } catch (error) {
     throw error instanceof ForgeError && error.code === 'IO_ERROR' ? noPlace(task.id, error) : error;
@@ -83,14 +88,14 @@ export async function begunFor(env: Env, { state }: TaskRecord): Promise<string 
 }
 
 /** The place that a task has, or would get. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
-export async function foreseenPlace(env: Env, taskId: string): Promise<Workspace> {
+export async function foreseeWorkspace(env: Env, taskId: string): Promise<Workspace> {
   if (!hasWorktrees(env)) return workspaceOf(env);
   const { foreseenWorkspace } = await import('../../git/worktree.ts');
   return foreseenWorkspace(env, taskId);
 }
 
 /** Where an attempt is verified, and what is found there. A string says why that can't be known. Throws IO_ERROR. */
-export async function lookAround(
+export async function inspectAttempt(
   env: Env,
   taskId: string,
   { worktree_path: worktreePath, base_branch }: Partial<Pick<AttemptManifest, 'worktree_path' | 'base_branch'>>,

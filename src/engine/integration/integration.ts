@@ -12,7 +12,7 @@ import { manifestOf } from '../../domain/task/attempts.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { releaseTask } from '../../domain/task/operations.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
-import type { FinishPhase } from '../../domain/task/states.ts';
+import type { IntegrationPhase } from '../../domain/task/states.ts';
 import { branchFor, isCommitId } from '../../domain/task/workspaces.ts';
 import type { Verified } from '../../domain/verify/verification.ts';
 import { baseOf, branchCommit, commitOf, headOf, isAncestor } from '../../git/repository.ts';
@@ -26,7 +26,7 @@ import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { stopFormerWorker } from '../attempt/takeover.ts';
 import { type Env, instantOf, observerOf } from '../env.ts';
 
-export interface FinishRequest {
+export interface IntegrationRequest {
   taskId: string;
   /** As planned; null for one that is not in the plan. */
   task: PlanTask | null;
@@ -42,12 +42,12 @@ export interface FinishRequest {
 }
 
 /** How a review or a merge ended. */
-export type FinishEnd = { attemptId: string; durationMs: number } & (
+export type IntegrationEnd = { attemptId: string; durationMs: number } & (
   | { kind: 'done'; result: Finished }
   /** The task has to be worked on again, or has failed. */
   | { kind: 'sent_back'; result: Finished; error: ClassifiedError }
   /** It could not be done, and the task's work is not to blame: the task waits as before. */
-  | { kind: 'held'; error: ForgeError }
+  | { kind: 'deferred'; error: ForgeError }
   /** Stopped; the task waits as before. */
   | { kind: 'released'; state: TaskState }
   /** Somebody else decided. */
@@ -123,15 +123,15 @@ async function orNull(look: () => Promise<string | null>): Promise<string | null
 }
 
 /** The failure of a task whose branch has moved since it was verified; null when it hasn't. */
-export function movedFailure(phase: FinishPhase, { moved }: Target): ClassifiedError | null {
+export function movedFailure(phase: IntegrationPhase, { moved }: Target): ClassifiedError | null {
   return moved === null ? null : movedError(phase, moved);
 }
 
 /** A review, or a merge, under way. */
-export interface Held {
+export interface IntegrationLease {
   env: Env;
-  request: FinishRequest;
-  phase: FinishPhase;
+  request: IntegrationRequest;
+  phase: IntegrationPhase;
   target: Target;
   /** What the base was at when it began; null where there is none. */
   base: string | null;
@@ -151,12 +151,12 @@ type StepEnd = { kind: 'done'; result: Finished } | { kind: 'sent_back'; error: 
  * Throws what refuses to begin: that of `request.refuse`, ILLEGAL_TRANSITION, LEASE_EXISTS, LEASE_NOT_EXPIRED,
  * STATE_VERSION_CONFLICT; IO_ERROR when the tree can't be written.
  */
-export async function finishUnderLease(
+export async function integrate(
   env: Env,
-  request: FinishRequest,
-  phase: FinishPhase,
-  work: (held: Held) => Promise<StepEnd>,
-): Promise<FinishEnd> {
+  request: IntegrationRequest,
+  phase: IntegrationPhase,
+  work: (held: IntegrationLease) => Promise<StepEnd>,
+): Promise<IntegrationEnd> {
   const startedMs = env.ctx.monotonicMs();
   const held = await open(env, request, phase);
   const { claimId, attemptId, commands } = held;
@@ -189,7 +189,7 @@ export async function finishUnderLease(
       return { ...told(), kind: 'lost', why: gone ?? error.message, state: await stateNow(held) };
     }
     if (!HOLDS.includes(kindOf(error))) throw error;
-    return { ...told(), kind: 'held', error };
+    return { ...told(), kind: 'deferred', error };
   } finally {
     keeper.stop();
     stopListening();
@@ -197,14 +197,14 @@ export async function finishUnderLease(
 }
 
 /** Where the task has come to by somebody else's word. */
-async function stateNow({ env, request, record }: Held): Promise<TaskState> {
+async function stateNow({ env, request, record }: IntegrationLease): Promise<TaskState> {
   return ((await env.store.read(request.taskId)).record ?? record).state.state;
 }
 
 /** What keeps a review or a merge from being done, without being the fault of the task. */
 const HOLDS: readonly ErrorKind[] = ['deferred', 'usage', 'io'];
 
-async function open(env: Env, request: FinishRequest, phase: FinishPhase): Promise<Held> {
+async function open(env: Env, request: IntegrationRequest, phase: IntegrationPhase): Promise<IntegrationLease> {
   const { taskId, runId, owner } = request;
   const read = await env.store.read(taskId, { thorough: true });
   refuseUnreadable(read);
@@ -267,7 +267,10 @@ function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
   if (!same) throw new ForgeError('STATE_VERSION_CONFLICT', `somebody else was first at task ${record.state.task_id}`);
 }
 
-async function charge({ env, request, claimId, target, attemptId }: Held, error: ClassifiedError): Promise<Finished> {
+async function charge(
+  { env, request, claimId, target, attemptId }: IntegrationLease,
+  error: ClassifiedError,
+): Promise<Finished> {
   const { result } = await changeTask(env, request.taskId, (record) =>
     sendBack(record, {
       claimId,
@@ -283,7 +286,7 @@ async function charge({ env, request, claimId, target, attemptId }: Held, error:
 }
 
 /** Leaves the task where it was. What somebody else has taken meanwhile is his: then returns who has it. */
-async function release({ env, request, claimId }: Held, reason: string): Promise<string | null> {
+async function release({ env, request, claimId }: IntegrationLease, reason: string): Promise<string | null> {
   try {
     await changeTask(env, request.taskId, (record) =>
       releaseTask(record, { claimId, reason, workerGone: true, nowMs: env.now() }),
@@ -296,7 +299,7 @@ async function release({ env, request, claimId }: Held, reason: string): Promise
 }
 
 /** Names in the record the process group that is about to begin. Throws LEASE_STOLEN. */
-export async function note({ env, request, claimId }: Held, worker: WorkerIdentity | null): Promise<void> {
+export async function note({ env, request, claimId }: IntegrationLease, worker: WorkerIdentity | null): Promise<void> {
   const ttlMs = env.settings.agents.self_lease_ttl_ms;
   await changeTask(env, request.taskId, (record) =>
     noteWorker(record, { claimId, worker, ttlMs, instant: instantOf(env) }),

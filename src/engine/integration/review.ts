@@ -17,16 +17,16 @@ import { tailOf } from '../attempt/output.ts';
 import { orElse } from '../attempt/prompt.ts';
 import { doesItself, type Env } from '../env.ts';
 import {
-  type FinishEnd,
-  type FinishRequest,
-  finishUnderLease,
-  type Held,
+  type IntegrationEnd,
+  type IntegrationLease,
+  type IntegrationRequest,
+  integrate,
   movedFailure,
   note,
   targetOf,
 } from './integration.ts';
 
-export interface ReviewRequest extends FinishRequest {
+export interface ReviewRequest extends IntegrationRequest {
   /** What somebody has found himself; null: the settings' command is to find out. */
   handedIn: Review | null;
 }
@@ -48,9 +48,9 @@ export function parseReview(text: string, where: string): Review {
   );
 }
 
-/** Reviews a task. A review that could not be made holds it where it is. Throws as `finishUnderLease` does. */
-export function reviewTask(env: Env, request: ReviewRequest): Promise<FinishEnd> {
-  return finishUnderLease(env, request, 'review', async (held) => {
+/** Reviews a task. A review that could not be made holds it where it is. Throws as `integrate` does. */
+export function reviewTask(env: Env, request: ReviewRequest): Promise<IntegrationEnd> {
+  return integrate(env, request, 'review', async (held) => {
     const moved = movedFailure('review', held.target);
     if (moved !== null) return { kind: 'sent_back', error: moved };
     const answer = request.handedIn === null ? await askReviewer(held) : { review: request.handedIn };
@@ -72,7 +72,7 @@ export function reviewTask(env: Env, request: ReviewRequest): Promise<FinishEnd>
   });
 }
 
-async function pass({ env, request, claimId }: Held): Promise<Finished> {
+async function pass({ env, request, claimId }: IntegrationLease): Promise<Finished> {
   const shipped = !doesItself(env.settings).ship;
   const { result } = await changeTask(env, request.taskId, (record) =>
     passReview(record, { claimId, shipped, nowMs: env.now() }),
@@ -81,7 +81,7 @@ async function pass({ env, request, claimId }: Held): Promise<Finished> {
 }
 
 /** What came of it is written once, before the task moves by it. */
-async function write(held: Held, review: Review | null, error: ClassifiedError | null): Promise<void> {
+async function write(held: IntegrationLease, review: Review | null, error: ClassifiedError | null): Promise<void> {
   const { env, target, base, attemptId } = held;
   const reviewed: Reviewed = {
     version: 1,
@@ -101,7 +101,7 @@ async function write(held: Held, review: Review | null, error: ClassifiedError |
 type Answer = { review: Review } | { error: ClassifiedError };
 
 /** Runs the settings' command. Null when it was stopped; an error when it gave no answer. Throws NOT_READY without one. */
-async function askReviewer(held: Held): Promise<Answer | null> {
+async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
   const { env, request, target, base, commands } = held;
   const { artifacts } = env;
   const attempt = { taskId: request.taskId, attemptId: held.attemptId };
@@ -154,7 +154,7 @@ function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef): Answer {
 }
 
 /** What a reviewer is told. Never throws for what it finds on disk. */
-async function gatherReviewPrompt({ env, request, target, base }: Held): Promise<string> {
+async function gatherReviewPrompt({ env, request, target, base }: IntegrationLease): Promise<string> {
   const { taskId, task } = request;
   const { attemptId, cwd: path, branch, head, verified } = target;
   const verdict = attemptId === null ? null : await orElse(null, () => env.store.readVerdict(taskId, attemptId));

@@ -27,18 +27,18 @@ import { changeTask } from '../../store/change.ts';
 import { runCheck } from '../attempt/commands.ts';
 import { doesItself, type Env } from '../env.ts';
 import {
-  type FinishEnd,
-  type FinishRequest,
-  finishUnderLease,
-  type Held,
+  type IntegrationEnd,
+  type IntegrationLease,
+  type IntegrationRequest,
+  integrate,
   movedFailure,
   note,
   targetOf,
 } from './integration.ts';
 
-/** Ships a task. One that can't be merged for a reason that is not its own stays where it is. Throws as `finishUnderLease` does. */
-export function shipOne(env: Env, request: FinishRequest): Promise<FinishEnd> {
-  return finishUnderLease(env, request, 'ship', async (held) => {
+/** Ships a task. One that can't be merged for a reason that is not its own stays where it is. Throws as `integrate` does. */
+export function shipOne(env: Env, request: IntegrationRequest): Promise<IntegrationEnd> {
+  return integrate(env, request, 'ship', async (held) => {
     if (!doesItself(env.settings).ship) return { kind: 'done', result: await shipped(held) };
     if (held.target.head !== null) {
       // Whoever had the task before may only be paused, on his way to move the base.
@@ -50,12 +50,12 @@ export function shipOne(env: Env, request: FinishRequest): Promise<FinishEnd> {
   });
 }
 
-type MergeEnd = Awaited<ReturnType<Parameters<typeof finishUnderLease>[3]>>;
+type MergeEnd = Awaited<ReturnType<Parameters<typeof integrate>[3]>>;
 
 /** What is known of a merge, as it goes into the attempt's file. */
 type Facts = Pick<Shipped, 'base' | 'base_sha' | 'merge_sha' | 'commands' | 'conflicts'>;
 
-async function merge(held: Held): Promise<MergeEnd> {
+async function merge(held: IntegrationLease): Promise<MergeEnd> {
   const { env, request, target } = held;
   const { head } = target;
   if (head === null) {
@@ -93,7 +93,7 @@ async function merge(held: Held): Promise<MergeEnd> {
 }
 
 /** Moves the base. Null when it was stopped; an error when the task's branch has moved. Throws LEASE_STOLEN, and what `advance` throws. */
-async function land(held: Held, base: BaseBranch, merge: string) {
+async function land(held: IntegrationLease, base: BaseBranch, merge: string) {
   const { env, request, commands, claimId } = held;
   const candidate = { taskId: request.taskId, claimId, sha: merge };
   await keepCandidate(env, candidate);
@@ -109,7 +109,7 @@ async function land(held: Held, base: BaseBranch, merge: string) {
 }
 
 /** Looks once more whether the task is ours and at the reviewed commit. Throws LEASE_STOLEN. */
-async function stillMine({ env, request, attemptId, claimId }: Held) {
+async function stillMine({ env, request, attemptId, claimId }: IntegrationLease) {
   const { record } = await env.store.read(request.taskId, { thorough: true });
   if (record === null) throw new ForgeError('LEASE_STOLEN', `the record of task ${request.taskId} is gone`);
   heldFor(record, { attemptId, claimId });
@@ -124,7 +124,7 @@ async function requireBase(env: Env, begunFor: string | null): Promise<BaseBranc
   });
 }
 
-function messageOf({ request, target }: Held, { branch }: BaseBranch): string {
+function messageOf({ request, target }: IntegrationLease, { branch }: BaseBranch): string {
   const what = target.branch === null ? `the work of ${request.taskId}` : `branch '${target.branch}'`;
   const title = oneLine(request.task?.title ?? '', 300);
   return `Merge ${what} into ${branch}${title === '' ? '' : `\n\n${title}`}`;
@@ -137,7 +137,7 @@ interface MergeChecks {
 }
 
 /** Runs what verifies the task on the result of the merge. Null when it was stopped. */
-async function verifyMerge(held: Held, merge_sha: string): Promise<MergeChecks | null> {
+async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<MergeChecks | null> {
   const { env, request } = held;
   const commands = verifyCommands(env.settings.verify.commands, request.task?.verify ?? []);
   if (commands.length === 0) return { results: [], changed: null };
@@ -173,18 +173,18 @@ async function changedIn(env: Env, cwd: string, commit: string): Promise<Classif
   return movedFault({ ...found, head: commit }, { ...found, head, modified });
 }
 
-async function merged(held: Held, facts: Facts): Promise<Finished> {
+async function merged(held: IntegrationLease, facts: Facts): Promise<Finished> {
   await write(held, facts, null);
   return shipped(held);
 }
 
-async function shipped({ env, request, claimId }: Held): Promise<Finished> {
+async function shipped({ env, request, claimId }: IntegrationLease): Promise<Finished> {
   const { result } = await changeTask(env, request.taskId, (record) => shipTask(record, { claimId, nowMs: env.now() }));
   return result;
 }
 
 /** What came of it is written once, before the task moves by it. */
-async function write(held: Held, facts: Facts, error: ClassifiedError | null): Promise<void> {
+async function write(held: IntegrationLease, facts: Facts, error: ClassifiedError | null): Promise<void> {
   const { env, attemptId, target } = held;
   const shipped: Shipped = {
     version: 1,

@@ -36,7 +36,7 @@ export function movedEvent(base: Base, { next_eligible_at, failure_reason, ...mo
 }
 
 /** How an attempt at a task's own work ended. */
-export function endingOf(base: Base, { end, record, tail }: FinishedAttempt, nowMs: number): RunEvent {
+export function attemptEvent(base: Base, { end, record, tail }: FinishedAttempt, nowMs: number): RunEvent {
   const attempts = record.state.attempt_count;
   switch (end.kind) {
     case 'asked': {

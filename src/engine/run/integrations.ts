@@ -6,16 +6,16 @@ import type { RunEvent } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
-import { type FinishPhase, phaseDue } from '../../domain/task/states.ts';
+import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
 import { ForgeError, kindOf } from '../../lib/errors.ts';
 import { type Interrupts, raisable } from '../../process/interrupts.ts';
 import type { TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import type { FinishEnd } from '../integration/integration.ts';
+import type { IntegrationEnd } from '../integration/integration.ts';
 import { movedEvent } from './event-mapping.ts';
 
 interface Running {
-  phase: FinishPhase;
+  phase: IntegrationPhase;
   /** Null while it is only being taken up. */
   attemptId: string | null;
   sinceMs: number;
@@ -25,8 +25,8 @@ interface Running {
 }
 
 /** What could not be done: a review or a merge of the work of one attempt. Work that is done anew has its own budget. */
-interface Hold {
-  phase: FinishPhase;
+interface DeferredIntegration {
+  phase: IntegrationPhase;
   /** The attempt whose work it is; null in a tree that does not say. */
   work: string | null;
   tries: number;
@@ -38,15 +38,15 @@ interface Hold {
 }
 
 /** `failed`: the task has failed for good. */
-export type FinisherEnd = 'moved' | 'failed';
+export type IntegrationOutcome = 'moved' | 'failed';
 
-export class Finisher {
+export class Integrations {
   readonly #env: Env;
   readonly #run: { runId: string; owner: OwnerIdentity };
   readonly #interrupts: Interrupts;
   readonly #emit: (event: RunEvent) => void;
   readonly #running = new Map<string, Running>();
-  readonly #holds = new Map<string, Hold>();
+  readonly #deferred = new Map<string, DeferredIntegration>();
 
   constructor(
     env: Env,
@@ -66,7 +66,7 @@ export class Finisher {
   }
 
   /** What is under way, and for how long, milliseconds. */
-  running(): { task_id: string; phase: FinishPhase; duration_ms: number }[] {
+  running(): { task_id: string; phase: IntegrationPhase; duration_ms: number }[] {
     const now = this.#env.ctx.monotonicMs();
     return [...this.#running].map(([task_id, { phase, sinceMs }]) => ({ task_id, phase, duration_ms: now - sinceMs }));
   }
@@ -80,27 +80,27 @@ export class Finisher {
   }
 
   /** One merge at a time: each is made on the base that the one before has left. */
-  mayBegin(taskId: string, phase: FinishPhase): boolean {
+  mayBegin(taskId: string, phase: IntegrationPhase): boolean {
     if (this.#running.has(taskId)) return false;
     if (phase === 'ship' && [...this.#running.values()].some((other) => other.phase === 'ship')) return false;
-    return (this.#holds.get(taskId)?.untilMs ?? 0) <= this.#env.ctx.monotonicMs();
+    return (this.#deferred.get(taskId)?.untilMs ?? 0) <= this.#env.ctx.monotonicMs();
   }
 
   /** Milliseconds until something that was held may be tried again. */
   pauseMs(): number {
     const now = this.#env.ctx.monotonicMs();
-    const waits = [...this.#holds.values()].map(({ untilMs }) => untilMs - now).filter((wait) => wait > 0);
+    const waits = [...this.#deferred.values()].map(({ untilMs }) => untilMs - now).filter((wait) => wait > 0);
     return Math.min(Number.POSITIVE_INFINITY, ...waits.map((wait) => wait + 1));
   }
 
   /** Forgets what could not be done: a person has changed the plan. */
   forget(): void {
-    this.#holds.clear();
+    this.#deferred.clear();
   }
 
   /** What this run does not go on with as it stands, and why not. Somebody else may have taken it further. */
   refusals(reads: ReadonlyMap<string, TaskRead>): [taskId: string, why: string][] {
-    return [...this.#holds].flatMap(([id, { phase, work, givenUp }]): [string, string][] => {
+    return [...this.#deferred].flatMap(([id, { phase, work, givenUp }]): [string, string][] => {
       const state = reads.get(id)?.record?.state;
       if (givenUp === null || state === undefined || state.current_attempt_id !== work) return [];
       return phaseDue(state.state) === phase ? [[id, givenUp]] : [];
@@ -113,7 +113,11 @@ export class Finisher {
   }
 
   /** Reviews or merges one task. Throws what refuses to begin, and IO_ERROR when the tree can't be written. */
-  async finish(task: PlanTask, phase: FinishPhase, refuse: (record: TaskRecord) => void): Promise<FinisherEnd> {
+  async finish(
+    task: PlanTask,
+    phase: IntegrationPhase,
+    refuse: (record: TaskRecord) => void,
+  ): Promise<IntegrationOutcome> {
     const interrupts = raisable(this.#interrupts);
     const sinceMs = this.#env.ctx.monotonicMs();
     const running: Running = { phase, attemptId: null, sinceMs, work: null, stop: interrupts };
@@ -136,7 +140,7 @@ export class Finisher {
       return this.#report(task, running, await this.#finish(phase, request));
     } catch (error) {
       // The base is gone, say. That is no reason to stop what others work on.
-      if (error instanceof ForgeError && kindOf(error) === 'usage') return this.#hold(task, running, error);
+      if (error instanceof ForgeError && kindOf(error) === 'usage') return this.#defer(task, running, error);
       throw error;
     } finally {
       interrupts.stop();
@@ -145,18 +149,18 @@ export class Finisher {
   }
 
   async #finish(
-    phase: FinishPhase,
+    phase: IntegrationPhase,
     request: Parameters<typeof import('../integration/ship.ts').shipOne>[1],
-  ): Promise<FinishEnd> {
+  ): Promise<IntegrationEnd> {
     // Most runs review and merge nothing.
     if (phase === 'ship') return (await import('../integration/ship.ts')).shipOne(this.#env, request);
     return (await import('../integration/review.ts')).reviewTask(this.#env, { ...request, handedIn: null });
   }
 
-  #report(task: PlanTask, running: Running, end: FinishEnd): FinisherEnd {
+  #report(task: PlanTask, running: Running, end: IntegrationEnd): IntegrationOutcome {
     const base = { task_id: task.id, attempt_id: end.attemptId, duration_ms: end.durationMs };
-    if (end.kind === 'held') return this.#hold(task, running, end.error);
-    this.#holds.delete(task.id);
+    if (end.kind === 'deferred') return this.#defer(task, running, end.error);
+    this.#deferred.delete(task.id);
     if (end.kind === 'released' || end.kind === 'lost') {
       const why = end.kind === 'lost' ? end.why : 'the run was stopped';
       this.#emit({ type: 'task_interrupted', ...base, state: end.state, why });
@@ -169,28 +173,28 @@ export class Finisher {
   }
 
   /** By the policy for steps: what keeps it from being done may pass. */
-  #hold(task: PlanTask, { phase, work }: Running, error: ForgeError): FinisherEnd {
+  #defer(task: PlanTask, { phase, work }: Running, error: ForgeError): IntegrationOutcome {
     const { retry: settings } = this.#env.settings;
     const policy = resolveRetry({
       task: task.retry ?? undefined,
       settings: settings ?? undefined,
       default: STEP_RETRY_DEFAULT,
     });
-    const before = this.#holds.get(task.id);
+    const before = this.#deferred.get(task.id);
     const same = before?.work === work && before.phase === phase;
-    const hold = same ? before : { phase, work, tries: 0, counts: new Map(), untilMs: 0, givenUp: null };
-    hold.tries += 1;
+    const deferred = same ? before : { phase, work, tries: 0, counts: new Map(), untilMs: 0, givenUp: null };
+    deferred.tries += 1;
     const name = classOf(error);
     const countFor = (key: string) => {
-      const count = (hold.counts.get(key) ?? 0) + 1;
-      hold.counts.set(key, count);
+      const count = (deferred.counts.get(key) ?? 0) + 1;
+      deferred.counts.set(key, count);
       return count;
     };
-    const delay = policy.retryBackoff(name, { attempts: hold.tries, random: this.#env.ctx.random }, countFor);
+    const delay = policy.retryBackoff(name, { attempts: deferred.tries, random: this.#env.ctx.random }, countFor);
     const { code, message, hint } = error;
     this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: delay });
     const untilMs = this.#env.ctx.monotonicMs() + (delay ?? 0);
-    this.#holds.set(task.id, { ...hold, untilMs, givenUp: delay === null ? message : null });
+    this.#deferred.set(task.id, { ...deferred, untilMs, givenUp: delay === null ? message : null });
     return 'moved';
   }
 }

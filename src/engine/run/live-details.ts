@@ -18,7 +18,7 @@ const LOOKED_UP = 12;
 /** How much of a log's end is looked at for its last line, bytes. */
 const TAIL_BYTES = 4096;
 
-export class LiveLook {
+export class LiveDetails {
   readonly #env: Pick<Env, 'store' | 'artifacts'>;
   /** By attempt, and by question. What is not shown any more is forgotten. */
   #lines = new Map<string, LastLine>();

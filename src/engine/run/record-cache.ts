@@ -2,7 +2,7 @@
 
 import type { TaskRead, TaskStore } from '../../store/port.ts';
 
-export class RecordsSeen {
+export class RecordCache {
   readonly reads = new Map<string, TaskRead>();
   readonly #stamps = new Map<string, string>();
   readonly #store: TaskStore;

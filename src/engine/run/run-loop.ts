@@ -15,7 +15,7 @@ import { dueNow, hasWork, outlook, reasonsToWait, type World } from '../../domai
 import { mayStillRun, selectedTasks } from '../../domain/schedule/run-selection.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
-import type { FinishPhase } from '../../domain/task/states.ts';
+import type { IntegrationPhase } from '../../domain/task/states.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
@@ -27,12 +27,12 @@ import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
 import { type Env, worldOf, worldWith } from '../env.ts';
-import { endingOf, gaveUpEvent, leftOf, ownWaits } from './event-mapping.ts';
-import { Finisher } from './integrations.ts';
+import { attemptEvent, gaveUpEvent, leftOf, ownWaits } from './event-mapping.ts';
+import { Integrations } from './integrations.ts';
 import { inTheWay, OverlapWatch } from './overlap-watch.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
-import { RecordsSeen } from './record-cache.ts';
+import { RecordCache } from './record-cache.ts';
 
 /** How long the loop sleeps at most before it looks at the tree again, milliseconds. */
 const POLL_MS = 500;
@@ -60,7 +60,7 @@ export class RunLoop {
   readonly #plans: PlanSource;
   readonly #interrupts: Interrupts;
   readonly #emit: (event: RunEvent) => void;
-  readonly #seen: RecordsSeen;
+  readonly #seen: RecordCache;
   /** Tasks with a slot; null while the claim is being made. */
   readonly #active = new Map<string, RunningAttempt | null>();
   readonly #readers = new Map<RunningAttempt, LogReader>();
@@ -68,7 +68,7 @@ export class RunLoop {
   readonly #refused = new Map<string, string>();
   readonly #questions: QuestionWatch;
   /** Reviews and merges. */
-  readonly #finisher: Finisher;
+  readonly #integrations: Integrations;
   readonly #overlaps: OverlapWatch;
   /** Ids of the tasks to work on; made anew when the plan changes. */
   #selected: ReadonlySet<string>;
@@ -93,8 +93,8 @@ export class RunLoop {
     this.#interrupts = interrupts;
     this.#emit = emit;
     this.#questions = new QuestionWatch(env, emit);
-    this.#finisher = new Finisher(env, options, interrupts, emit);
-    this.#seen = new RecordsSeen(env.store);
+    this.#integrations = new Integrations(env, options, interrupts, emit);
+    this.#seen = new RecordCache(env.store);
     this.#overlaps = new OverlapWatch(env, emit);
     this.#selected = selectedTasks(options.tasks, plans.current.plan);
   }
@@ -123,7 +123,7 @@ export class RunLoop {
     const own = [...this.#active].flatMap(([id, attempt]) =>
       attempt === null ? [] : [[id, attempt.standing] as const],
     );
-    return { world: this.#world(), selected: this.#selected, own: new Map([...own, ...this.#finisher.own()]) };
+    return { world: this.#world(), selected: this.#selected, own: new Map([...own, ...this.#integrations.own()]) };
   }
 
   /** One round: start what can be started. False when nothing is left to wait for. */
@@ -131,14 +131,14 @@ export class RunLoop {
     if (this.#plans.refresh()) {
       this.#selected = selectedTasks(this.#options.tasks, this.#plan());
       this.#refused.clear();
-      this.#finisher.forget();
+      this.#integrations.forget();
     }
     if (this.#env.ctx.monotonicMs() - this.#lastLook >= POLL_MS) await this.#look();
     const open = this.#mayStart();
     if (open) this.#startReady();
     for (const [id, attempt] of this.#active) if (attempt !== null) this.#sayOutput(id, attempt);
     this.#sayStillRunning();
-    if (this.#active.size + this.#finisher.size > 0) return true;
+    if (this.#active.size + this.#integrations.size > 0) return true;
     if (!open || this.#broken !== null) return false;
     const hopeful = mayStillRun(this.#world(), this.#hopefuls());
     if (hopeful.length > 0) this.#sayWaiting(hopeful);
@@ -163,7 +163,7 @@ export class RunLoop {
 
   /** What this run does not go on with as it stands, and why not. */
   #refusals(): Map<string, string> {
-    return new Map([...this.#refused, ...this.#finisher.refusals(this.#seen.reads)]);
+    return new Map([...this.#refused, ...this.#integrations.refusals(this.#seen.reads)]);
   }
 
   #world(): World {
@@ -173,7 +173,7 @@ export class RunLoop {
   #startReady(): void {
     // A disk on which leases can't be renewed is no place to take more of them.
     if ([...this.#active.values()].some((attempt) => attempt?.leaseFails === true)) return;
-    const hasSlot = () => this.#active.size + this.#finisher.size < this.#options.maxParallel;
+    const hasSlot = () => this.#active.size + this.#integrations.size < this.#options.maxParallel;
     if (!hasSlot()) return;
     const selected = this.#selected;
     const world = this.#world();
@@ -182,7 +182,7 @@ export class RunLoop {
     for (const { task, phase } of due) {
       if (!hasSlot()) return;
       if (!selected.has(task.id) || this.#active.has(task.id) || refused.has(task.id)) continue;
-      if (this.#finisher.mayBegin(task.id, phase)) void this.#finishOne(task, phase);
+      if (this.#integrations.mayBegin(task.id, phase)) void this.#integrateOne(task, phase);
     }
     for (const task of ready) {
       if (!hasSlot()) return;
@@ -195,9 +195,9 @@ export class RunLoop {
   }
 
   /** A review or a merge, from its claim to its end. Never rejects. */
-  async #finishOne(task: PlanTask, phase: FinishPhase): Promise<void> {
+  async #integrateOne(task: PlanTask, phase: IntegrationPhase): Promise<void> {
     try {
-      const end = await this.#finisher.finish(task, phase, (record) => this.#refuseUnlessDue(task, phase, record));
+      const end = await this.#integrations.finish(task, phase, (record) => this.#refuseUnlessDue(task, phase, record));
       if (end === 'failed') this.#failed = true;
     } catch (error) {
       this.#fault(task.id, error);
@@ -209,7 +209,7 @@ export class RunLoop {
     }
   }
 
-  #refuseUnlessDue(task: PlanTask, phase: FinishPhase, record: TaskRecord): void {
+  #refuseUnlessDue(task: PlanTask, phase: IntegrationPhase, record: TaskRecord): void {
     const due = dueNow(task, worldWith(this.#world(), task.id, record));
     if (due !== phase || this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'it has moved on');
   }
@@ -241,7 +241,7 @@ export class RunLoop {
     } else if (!NOT_OURS.includes(kindOf(error))) this.#broken ??= error;
     if (this.#broken === null) return;
     for (const attempt of this.#active.values()) attempt?.interrupt();
-    this.#finisher.interrupt();
+    this.#integrations.interrupt();
   }
 
   /** Its command, unless its last attempt has handed in what is still to be verified. */
@@ -288,7 +288,7 @@ export class RunLoop {
     this.#readers.delete(attempt);
     if (finished.record.state.state === 'failed') this.#failed = true;
     const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
-    this.#emit(endingOf(base, finished, this.#env.now()));
+    this.#emit(attemptEvent(base, finished, this.#env.now()));
   }
 
   /** The claim of a task that nobody survives has failed it instead. */
@@ -333,7 +333,7 @@ export class RunLoop {
 
   #pauseMs(): number {
     const now = this.#env.now();
-    let wait = Math.min(POLL_MS, this.#finisher.pauseMs());
+    let wait = Math.min(POLL_MS, this.#integrations.pauseMs());
     for (const read of this.#seen.reads.values()) {
       const until = read.record && (openQuestion(read.record)?.expires_at ?? read.record.state.next_eligible_at);
       const left = until ? fromIso(until) - now : 0;
@@ -361,7 +361,7 @@ export class RunLoop {
     const tasks = [...this.#active].flatMap(([task_id, attempt]) =>
       attempt ? { task_id, duration_ms: attempt.ageMs } : [],
     );
-    tasks.push(...this.#finisher.running());
+    tasks.push(...this.#integrations.running());
     // What is being started has its own line in a moment.
     if (tasks.length === 0) return;
     this.#lastSaid = now;
