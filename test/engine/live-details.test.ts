@@ -8,6 +8,8 @@ import type { OwnAttempt } from '../../src/domain/run/live-model.ts';
 import type { PhaseOfWork } from '../../src/domain/task/records.ts';
 import type { Env } from '../../src/engine/env.ts';
 import { LiveDetails } from '../../src/engine/run/live-details.ts';
+import { readFrom } from '../../src/lib/fs/read.ts';
+import type { AttemptRef } from '../../src/store/port.ts';
 import { onePhase, world } from '../support/domain/plans.ts';
 import { id } from '../support/domain/tasks.ts';
 
@@ -30,8 +32,11 @@ function looker(): { look: (attempts: Record<string, string>) => (string | null)
       return { phase };
     },
   };
-  const layout = { attempt: (_task: string, attempt: string) => `${dir}/${attempt}` };
-  const live = new LiveDetails({ store, layout } as unknown as Env);
+  const artifacts = {
+    readLog: ({ attemptId }: AttemptRef, log: string, from: number) =>
+      readFrom(`${dir}/${attemptId}/logs/${log}`, from),
+  };
+  const live = new LiveDetails({ store, artifacts } as unknown as Env);
   const plan = onePhase({ id: 'a', run: 'true' }, { id: 'b', run: 'true' });
   return {
     look: (attempts) => {
