@@ -1,12 +1,12 @@
 /** `doctor`: is everything here as it should be? Looks only; never writes. */
 
 import { newId } from '../domain/context.ts';
-import type { TrackerIssue } from '../domain/gc/gc-plan.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
 import { strayAttempt } from '../domain/task/attempts.ts';
+import type { TrackerIssue } from '../domain/tracker-issues.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import { oneLine } from '../lib/text.ts';

@@ -1,10 +1,11 @@
 /** `gc`: find where the tree disagrees with itself, with git or with the tracker, and put it right. */
 
 import { tasksNamedIn } from '../domain/gc/context.ts';
-import type { GcPlanRow, TrackerSnapshot } from '../domain/gc/gc-plan.ts';
+import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
 import { type GcPlan, type GcRowId, planGc, plannedRows, reportedRows } from '../domain/gc/plan-gc.ts';
 import { parseSavedPlan, type SavedPlan } from '../domain/gc/saved-plan.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
+import type { TrackerSnapshot } from '../domain/tracker-issues.ts';
 import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
 import { observerOf } from '../engine/env.ts';
 import { applyGc, type GcItem, type GcPorts, type GcResult, shownItem } from '../engine/gc/apply.ts';

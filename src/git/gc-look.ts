@@ -38,10 +38,10 @@ const NOTHING: GitLook = { branches: [], worktrees: [], mergedSha: async () => n
 
 /**
  * Reads the project's repository; without one, or without git, the result is empty. A branch whose commits are not in the base is
- * compared by its changes, which takes several processes: only if it has no worktree and `isAsked` is true of its task. Throws
- * SETTINGS_INVALID when `ship.base` is needed and is no branch, IO_ERROR when git fails.
+ * compared by its changes, which takes several processes: only if it has no worktree. Throws SETTINGS_INVALID when `ship.base` is
+ * needed and is no branch, IO_ERROR when git fails.
  */
-export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolean = () => true): Promise<GitLook> {
+export async function lookAtGit(env: GitEnv): Promise<GitLook> {
   const here = await seenHere(env);
   if (here === null) return NOTHING;
   const known = new Map<string, Promise<boolean>>();
@@ -55,7 +55,7 @@ export async function lookAtGit(env: GitEnv, isAsked: (taskId: string) => boolea
     },
   };
   return {
-    branches: await branchesSeen(env, here.branches, look, isAsked),
+    branches: await branchesSeen(env, here.branches, look),
     worktrees: worktreesSeen(env, here.worktrees),
     async mergedSha(taskId, targetSha) {
       if ((await look.repository()) === null) return null;
@@ -123,12 +123,7 @@ async function commitNamed(env: GitEnv, sha: string): Promise<string | null> {
   return isCommitId(sha) ? commitOf(env, sha) : null;
 }
 
-async function branchesSeen(
-  env: GitEnv,
-  all: readonly TaskBranch[],
-  look: Look,
-  isAsked: (taskId: string) => boolean,
-): Promise<GcBranch[]> {
+async function branchesSeen(env: GitEnv, all: readonly TaskBranch[], look: Look): Promise<GcBranch[]> {
   const repository = all.length === 0 ? null : await look.repository();
   if (repository === null) return [];
   const inBase = new Set((await branchesOf(env, `--merged=${await look.base()}`)).map(({ name }) => name));
@@ -136,7 +131,7 @@ async function branchesSeen(
   const seen: GcBranch[] = [];
   for (const { name, task_id, sha } of all) {
     const has_worktree = useOf(name, task_id) !== null;
-    const merged = inBase.has(name) || (!has_worktree && isAsked(task_id) && (await look.isMerged(sha)));
+    const merged = inBase.has(name) || (!has_worktree && (await look.isMerged(sha)));
     seen.push({ name, task_id, sha, has_worktree, merged });
   }
   return seen;

@@ -3,7 +3,7 @@
  * plan, or cannot be rescued, stays. Every call can be repeated, wherever the last one was killed.
  */
 
-import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
+import type { GcPayload } from '../domain/gc/gc-plan.ts';
 import { type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { exclusively } from '../lib/fs/locks.ts';
@@ -34,8 +34,6 @@ import {
   worktreesFolder,
 } from './worktree-files.ts';
 import { branchesUnderWay, moveFolder, removeEmptyFolder, repositoryWithin, underWay } from './worktree-removal.ts';
-
-type PayloadOf<A extends GcPlanRow['action']> = Extract<GcPlanRow, { action: A }>['payload'];
 
 export type Removal =
   /** `rescued`: the rescue ref of what was removed; null when other refs lead to all of it. */
@@ -68,7 +66,7 @@ export async function branchUses(env: GitEnv, { commonDir }: Repository): Promis
  * Deletes the branch of a task, if it is still at `sha` and nothing uses it. A commit that no other ref leads to is rescued
  * first, merged or not. Throws SETTINGS_INVALID without a repository, IO_ERROR when git fails.
  */
-export async function pruneBranch(env: GitEnv, { branch, sha }: PayloadOf<'prune_branch'>): Promise<Removal> {
+export async function pruneBranch(env: GitEnv, { branch, sha }: GcPayload<'prune_branch'>): Promise<Removal> {
   const taskId = taskOfBranch(branch);
   if (taskId === null) return skipped(`${JSON.stringify(branch)} is the branch of no task`);
   const repository = await repositoryOf(env);
@@ -129,7 +127,7 @@ function failed(what: string, result: GitResult): ForgeError {
  * branch stays. Throws SETTINGS_INVALID without a repository, IO_ERROR when git or the disk fails; the worktree then still
  * exists, or all of it is rescued.
  */
-export async function removeWorktree(env: GitEnv, payload: PayloadOf<'remove_worktree'>): Promise<Removal> {
+export async function removeWorktree(env: GitEnv, payload: GcPayload<'remove_worktree'>): Promise<Removal> {
   const repository = await repositoryOf(env);
   const root = worktreesFolder(env.paths, env.settings.agents.worktree_root);
   const name = root === null ? null : nameBelow(root, payload.path);
@@ -162,7 +160,7 @@ function pointerAt(dir: string): string | null {
 function whyWorktreeStays(
   env: GitEnv,
   listed: readonly ListedWorktree[],
-  { path, branch, head }: PayloadOf<'remove_worktree'>,
+  { path, branch, head }: GcPayload<'remove_worktree'>,
 ): string | null {
   const index = listed.findIndex((each) => each.path === path);
   const entry = listed[index];
@@ -177,7 +175,7 @@ function whyWorktreeStays(
 async function whyFolderStays(
   env: GitEnv,
   repository: Repository,
-  { path, branch, head }: PayloadOf<'remove_worktree'>,
+  { path, branch, head }: GcPayload<'remove_worktree'>,
 ): Promise<string | null> {
   if ((await commitOf(env, head)) === null) return `nothing is committed in ${path}`;
   const { kind } = lookAtPlace(path);

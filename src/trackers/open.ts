@@ -1,8 +1,8 @@
 /** Opens the tracker that the settings name, and reads it without ever failing. */
 
-import type { TrackerSnapshot } from '../domain/gc/gc-plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
+import type { TrackerSnapshot } from '../domain/tracker-issues.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Tracker } from './port.ts';
 

@@ -1,8 +1,8 @@
 /** The port of an issue tracker. Its callers make sure that a slow or failing tracker never stops local work. */
 
-import type { IssueState, TrackerIssue } from '../domain/gc/gc-plan.ts';
+import type { IssueState, TrackerIssue } from '../domain/tracker-issues.ts';
 
-export { ISSUE_STATES, type IssueState, type TrackerIssue } from '../domain/gc/gc-plan.ts';
+export { ISSUE_STATES, type IssueState, type TrackerIssue } from '../domain/tracker-issues.ts';
 
 /**
  * Every method may throw TRACKER_ERROR, and may be repeated. A change is read back, so that the result is what the tracker has.

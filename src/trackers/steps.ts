@@ -3,9 +3,9 @@
  * late calls lead to the same issue.
  */
 
-import type { IssueState, TrackerIssue } from '../domain/gc/gc-plan.ts';
 import type { TaskRecord, TaskState } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
+import { type IssueState, isClosed, type TrackerIssue } from '../domain/tracker-issues.ts';
 import { oneLine } from '../lib/text.ts';
 
 /** One call of a `Tracker` about the given issue. */
@@ -57,30 +57,11 @@ const ISSUE_STATE_OF: Record<TaskState, IssueState> = {
   cancelled: 'cancelled',
 };
 
-/**
- * The issue of a task, as gc finds it too: one that names the task, of several the first by id; else the one that the plan names
- * for it, unless that names another task. Null when there is none.
- */
-export function issueOf(
-  taskId: string,
-  plannedIssueId: string | null,
-  issues: readonly TrackerIssue[],
-): TrackerIssue | null {
-  const naming = issues.filter(({ task_id }) => task_id === taskId);
-  if (naming.length === 0) {
-    return issues.find(({ id, task_id }) => id === plannedIssueId && task_id === null) ?? null;
-  }
-  return naming.reduce<TrackerIssue | null>(
-    (first, next) => (first === null || next.id < first.id ? next : first),
-    null,
-  );
-}
-
 /** The steps that bring the issue to the task's state. A closed issue stays closed, unless the task was reopened. */
 export function trackerSteps({ record, moves, issue, ours }: TrackerQuestion): TrackerSteps {
   const { task_id, state } = record.state;
   const wanted = ISSUE_STATE_OF[state];
-  const closed = issue.state === 'done' || issue.state === 'cancelled';
+  const closed = isClosed(issue);
   const reopened = closed && moves.includes('reopen');
   if (closed && !reopened) {
     const agree = wanted === issue.state;

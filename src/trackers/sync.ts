@@ -5,6 +5,7 @@
 
 import type { TaskRecord } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
+import { issuesByTask } from '../domain/tracker-issues.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
@@ -13,7 +14,7 @@ import type { ChangeEnv } from '../store/change-env.ts';
 import type { TaskEvent } from '../store/events.ts';
 import { openTracker, TRACKER_PATIENCE_MS, type TrackerEnv, within } from './open.ts';
 import type { Tracker, TrackerIssue } from './port.ts';
-import { concernsTracker, issueOf, type TrackerStep, trackerSteps } from './steps.ts';
+import { concernsTracker, type TrackerStep, trackerSteps } from './steps.ts';
 
 /** How often an issue is brought to where its task stands while others move that task on. */
 const ROUNDS = 5;
@@ -115,7 +116,8 @@ export class TrackerKeeper {
   /** Throws TRACKER_ERROR when the plan names an issue that is not there. */
   #issueOf(taskId: string, issues: readonly TrackerIssue[]): TrackerIssue | null {
     const planned = this.#planned().get(taskId) ?? null;
-    const issue = issueOf(taskId, planned, issues);
+    const own = [{ id: taskId, tracker_issue_id: planned }];
+    const issue = issuesByTask(own, issues).get(taskId) ?? null;
     if (issue !== null || planned === null) return issue;
     throw new ForgeError('TRACKER_ERROR', `the plan names issue ${oneLine(planned, 80)} for it, which is not there`);
   }

@@ -127,14 +127,6 @@ describe('task branches seen by gc', () => {
     expect(repo.git('worktree', 'list')).toContain('detached');
     expect(await branch('forge/lib')).toMatchObject({ has_worktree: true });
   });
-
-  test('a task branch is compared by its changes only on request', async () => {
-    repo.branch('forge/lib', { 'lib.txt': 'l' });
-    repo.commit({ 'more.txt': 'm' });
-    repo.git('cherry-pick', 'forge/lib');
-    expect((await lookAtGit(session(), () => false)).branches).toMatchObject([{ merged: false }]);
-    expect((await lookAtGit(session(), (id) => id === 'lib')).branches).toMatchObject([{ merged: true }]);
-  });
 });
 
 describe('merged tasks', () => {

@@ -10,8 +10,9 @@ import {
 } from '../../src/domain/task/records.ts';
 import type { Move } from '../../src/domain/task/states.ts';
 import { isInFlight } from '../../src/domain/task/states.ts';
+import { issuesByTask } from '../../src/domain/tracker-issues.ts';
 import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../../src/trackers/port.ts';
-import { concernsTracker, issueOf, type TrackerStep, trackerSteps } from '../../src/trackers/steps.ts';
+import { concernsTracker, type TrackerStep, trackerSteps } from '../../src/trackers/steps.ts';
 
 const T0 = '2030-01-01T00:00:00.000Z';
 const RUN = 'run-now';
@@ -229,6 +230,7 @@ describe('issue of a task', () => {
     ['test', '9', null],
     ['test', '4', '4'],
   ])('the issue of task %s, planned as %s, is %s', (task, planned, expected) => {
-    expect(issueOf(task, planned, issues)?.id ?? null).toBe(expected);
+    const plan = [{ id: task, tracker_issue_id: planned }];
+    expect(issuesByTask(plan, issues).get(task)?.id ?? null).toBe(expected);
   });
 });

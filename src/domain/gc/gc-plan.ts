@@ -1,7 +1,11 @@
 /** What gc looks at, and what it may plan to do, as plain data. `rules.ts` has the table. */
 
+import * as z from 'zod/mini';
+import { ID_PATTERN, isUuid } from '../../lib/ids.ts';
+import { once } from '../../lib/once.ts';
 import type { PlannedTask } from '../plan/plan.ts';
 import type { TaskState } from '../task/records.ts';
+import type { TrackerSnapshot } from '../tracker-issues.ts';
 
 // --- snapshot --------------------------------------------------------------------------------------------------------
 
@@ -96,22 +100,6 @@ export interface GcTask {
   merged_sha: string | null;
 }
 
-export const ISSUE_STATES = ['open', 'in_progress', 'in_review', 'done', 'cancelled'] as const;
-export type IssueState = (typeof ISSUE_STATES)[number];
-
-export interface TrackerIssue {
-  id: string;
-  /** Null when it belongs to no task. */
-  task_id: string | null;
-  state: IssueState;
-  /** A run; null when nobody has claimed it. */
-  claimed_by: string | null;
-}
-
-export type TrackerSnapshot =
-  /** The settings have none, or nobody looked. */
-  { kind: 'none' } | { kind: 'down'; why: string } | { kind: 'up'; issues: readonly TrackerIssue[] };
-
 export interface GcBranch {
   /** `forge/<task>`. */
   name: string;
@@ -153,74 +141,76 @@ export interface GcSnapshot {
 
 export type GcRowId = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14;
 
-export type OrphanKind =
-  | 'tracker_claims_shipped'
-  | 'tracker_claimed_no_local'
-  | 'tracker_done_unproven'
-  | 'shipped_not_closed'
-  | 'worktree'
-  | 'unplanned_task'
-  | 'unreadable';
-
 /** `info`: tidying up. `warning`: work stands still, or two places disagree. `error`: something can't be read. */
-export type GcSeverity = 'info' | 'warning' | 'error';
+export const GC_SEVERITIES = ['info', 'warning', 'error'] as const;
+export type GcSeverity = (typeof GC_SEVERITIES)[number];
 
-/** The lease that is to be released, as it was seen. */
-export interface LeasePayload {
-  /** `OWN_LEASE`, or the name that the backend gave to a stray. */
-  path: string;
-  claim_id: string;
-  generation: number;
-  owner_run_id: string;
-  expires_at: string;
-}
+const ORPHAN_KINDS = [
+  'tracker_claims_shipped',
+  'tracker_claimed_no_local',
+  'tracker_done_unproven',
+  'shipped_not_closed',
+  'worktree',
+  'unplanned_task',
+  'unreadable',
+] as const;
+export type OrphanKind = (typeof ORPHAN_KINDS)[number];
 
-interface Item<R extends GcRowId, A extends string, P extends object> {
-  row: R;
+/** What each action is about. A plan may come from a file: ids are checked, since they become part of paths. */
+export const gcPayloads = once(() => {
+  const text = z.string().check(z.maxLength(4000));
+  const textOrNull = z.nullable(text);
+  // In a tree written by hand it may be any name that a folder may have.
+  const attempt_id = z.string().check(z.regex(ID_PATTERN));
+  const ids = { question_id: z.string().check(z.refine(isUuid, 'expected a UUID')), attempt_id };
+  // `path` is for people: the ids and the digest are what it is found by.
+  const document = { ...ids, digest: text, path: z.optional(text) };
+  const string = z.optional(z.string());
+  return {
+    mark_terminal: { state: z.enum(['cancelled', 'shipped']), issue_id: text, merged_sha: textOrNull },
+    mark_abandoned: { claim_id: textOrNull, generation: z.nullable(z.int()), expires_at: textOrNull },
+    mark_unclaimed: { issue_id: text, claim_id: text, owner_run_id: text },
+    recover: { issue_id: text, run_id: text },
+    resume_answered: { ...ids, option_id: textOrNull },
+    apply_default_answer: { ...ids, option_id: text },
+    expire_question: ids,
+    close_tracker_issue: { issue_id: text },
+    reverify_verdict: { attempt_id },
+    prune_branch: { branch: text, sha: text, merged: z.boolean() },
+    remove_worktree: { path: text, branch: textOrNull, head: text },
+    archive_question: document,
+    archive_answer: document,
+    release_lease_admin: {
+      // `OWN_LEASE`, or the name that the backend gave to a stray: never a path.
+      path: z.string().check(z.regex(/^[^/\0]+$/)),
+      claim_id: text,
+      generation: z.int(),
+      owner_run_id: text,
+      expires_at: text,
+    },
+    report_orphan: { kind: z.enum(ORPHAN_KINDS), path: string, issue_id: string, run_id: string, why: string },
+  };
+});
+
+type Payloads = ReturnType<typeof gcPayloads>;
+export type GcAction = keyof Payloads;
+type PayloadOf = { [A in GcAction]: z.infer<z.ZodMiniObject<Payloads[A], z.core.$strip>> };
+export type GcPayload<A extends GcAction> = PayloadOf[A];
+
+interface Item<A extends GcAction> {
+  row: GcRowId;
   task_id: string;
   action: A;
   severity: GcSeverity;
   /** One sentence for a person. */
   reason: string;
-  payload: P;
+  payload: GcPayload<A>;
   /** The record that it was planned on; null where no task's record is concerned. */
   identity: TaskIdentity | null;
 }
 
-interface QuestionPayload {
-  question_id: string;
-  attempt_id: string;
-}
-
-interface DocumentPayload extends QuestionPayload {
-  digest: string;
-  /** For people: the ids and the digest are what it is found by. */
-  path?: string;
-}
-
 /** One thing to do, or (`report_orphan`) to tell a person. Discriminated by `action`. */
-export type GcPlanRow =
-  | Item<1 | 6, 'mark_terminal', { state: 'cancelled' | 'shipped'; issue_id: string; merged_sha: string | null }>
-  | Item<2, 'mark_abandoned', { claim_id: string | null; generation: number | null; expires_at: string | null }>
-  | Item<3, 'mark_unclaimed', { issue_id: string; claim_id: string; owner_run_id: string }>
-  | Item<4, 'recover', { issue_id: string; run_id: string }>
-  | Item<5, 'resume_answered', QuestionPayload & { option_id: string | null }>
-  | Item<5, 'apply_default_answer', QuestionPayload & { option_id: string }>
-  | Item<5, 'expire_question', QuestionPayload>
-  | Item<7, 'close_tracker_issue', { issue_id: string }>
-  | Item<8, 'reverify_verdict', { attempt_id: string }>
-  | Item<9, 'prune_branch', { branch: string; sha: string; merged: boolean }>
-  | Item<10, 'remove_worktree', { path: string; branch: string | null; head: string }>
-  | Item<11, 'archive_question', DocumentPayload>
-  | Item<12, 'archive_answer', DocumentPayload>
-  | Item<13 | 14, 'release_lease_admin', LeasePayload>
-  | Item<
-      GcRowId,
-      'report_orphan',
-      { kind: OrphanKind; path?: string; issue_id?: string; run_id?: string; why?: string }
-    >;
-
-export type GcAction = GcPlanRow['action'];
+export type GcPlanRow = { [A in GcAction]: Item<A> }[GcAction];
 
 /** In order of row, task (by code points) and path. */
 export interface GcPlan {

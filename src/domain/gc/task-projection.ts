@@ -3,17 +3,19 @@
 import { oneLine } from '../../lib/text.ts';
 import type { TaskState } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
+import type { TrackerIssue } from '../tracker-issues.ts';
 import type { GcContext } from './context.ts';
 import type {
+  GcAction,
   GcAttempt,
   GcLease,
+  GcPayload,
   GcPlanRow,
   GcRowId,
   GcSeverity,
   GcTask,
   OrphanKind,
   TaskIdentity,
-  TrackerIssue,
 } from './gc-plan.ts';
 
 export class TaskProjection {
@@ -70,14 +72,9 @@ export class TaskProjection {
     return this.task.attempts.find(({ attempt_id }) => attempt_id === attemptId);
   }
 
-  add<A extends GcPlanRow['action']>(
-    row: GcRowId,
-    action: A,
-    severity: GcSeverity,
-    reason: string,
-    payload: Extract<GcPlanRow, { action: A }>['payload'],
-  ): void {
-    this.#rows.push(planRow(row, this.task.task_id, action, severity, reason, payload, this.task.identity));
+  add<A extends GcAction>(row: GcRowId, action: A, severity: GcSeverity, reason: string, payload: GcPayload<A>): void {
+    const { task_id, identity } = this.task;
+    this.#rows.push(planRow(row, task_id, action, severity, reason, payload as GcPlanRow['payload'], identity));
   }
 
   report(row: GcRowId, severity: GcSeverity, kind: OrphanKind, reason: string, more: object = {}): void {
@@ -88,7 +85,7 @@ export class TaskProjection {
 export function planRow(
   row: GcRowId,
   task_id: string,
-  action: GcPlanRow['action'],
+  action: GcAction,
   severity: GcSeverity,
   reason: string,
   payload: GcPlanRow['payload'],

@@ -4,7 +4,7 @@ import { compareCodePoints, oneLine } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
 import { strayAttempt } from '../task/attempts.ts';
 import { isInFlight } from '../task/states.ts';
-import { isClosed } from './context.ts';
+import { isClosed, type TrackerIssue } from '../tracker-issues.ts';
 import {
   type GcAnswer,
   type GcLeaseFile,
@@ -13,7 +13,6 @@ import {
   type GcTask,
   type OrphanKind,
   OWN_LEASE,
-  type TrackerIssue,
 } from './gc-plan.ts';
 import { shortName, type TaskProjection } from './task-projection.ts';
 

@@ -1,6 +1,7 @@
 /** The gc rules that start from git or the tracker instead of a task: lost claims, worktrees and branches. */
 
-import { type GcContext, isClosed } from './context.ts';
+import { isClosed } from '../tracker-issues.ts';
+import type { GcContext } from './context.ts';
 import type { GcPlanRow, GcRowId } from './gc-plan.ts';
 import { planRow, shortName, type TaskProjection } from './task-projection.ts';
 

@@ -4,8 +4,7 @@
  * anywhere, it can be run again.
  */
 
-import type { LeasePayload, TaskIdentity } from '../../domain/gc/gc-plan.ts';
-import { OWN_LEASE } from '../../domain/gc/gc-plan.ts';
+import { type GcPayload, OWN_LEASE, type TaskIdentity } from '../../domain/gc/gc-plan.ts';
 import { assertNeverGcRow, type GcAction, type GcPlan, type GcPlanRow, plannedRows } from '../../domain/gc/plan-gc.ts';
 import { markAbandoned, markTerminal, markUnclaimed, recoverTask } from '../../domain/gc/record-changes.ts';
 import { turnOf } from '../../domain/gc/rules.ts';
@@ -29,8 +28,8 @@ type RowOf<A extends GcAction> = Extract<GcPlanRow, { action: A }>;
 export interface GcPorts {
   /** Null: the settings have none. */
   tracker: Tracker | null;
-  pruneBranch(payload: RowOf<'prune_branch'>['payload']): Promise<Removal>;
-  removeWorktree(payload: RowOf<'remove_worktree'>['payload']): Promise<Removal>;
+  pruneBranch(payload: GcPayload<'prune_branch'>): Promise<Removal>;
+  removeWorktree(payload: GcPayload<'remove_worktree'>): Promise<Removal>;
   /** Has the verdict of an attempt checked and its twin written. False when the task was taken meanwhile. */
   reverify(taskId: string, attemptId: string): Promise<boolean>;
 }
@@ -284,7 +283,7 @@ class Applier {
     return {};
   }
 
-  async #releaseLease(row: GcPlanRow & { payload: LeasePayload }): Promise<Applied> {
+  async #releaseLease(row: RowOf<'release_lease_admin'>): Promise<Applied> {
     await this.#current(row);
     const { path, claim_id, generation, owner_run_id, expires_at } = row.payload;
     const done = await adminReleaseLeaseByIdentity(this.#env, {

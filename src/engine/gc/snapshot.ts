@@ -1,12 +1,13 @@
 /** What gc looks at: one pass over the tree, the plan, git and the tracker, as plain data. What can't be read is in it as such. */
 
 import { issuesOf } from '../../domain/gc/context.ts';
-import type { GcLease, GcSnapshot, GcTask, TaskIdentity, TrackerSnapshot } from '../../domain/gc/gc-plan.ts';
+import type { GcLease, GcSnapshot, GcTask, TaskIdentity } from '../../domain/gc/gc-plan.ts';
 import { strayThatCounts } from '../../domain/gc/task-rules.ts';
 import { lacksQuestion, openQuestion } from '../../domain/question/questions.ts';
 import { type LeaseObserver, leaseStanding } from '../../domain/task/leases.ts';
 import type { Lease, RunManifest } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
+import type { TrackerSnapshot } from '../../domain/tracker-issues.ts';
 import type { GitLook } from '../../git/gc-look.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { GcArtifacts, Snapshot, TaskSummaryRead } from '../../store/port.ts';

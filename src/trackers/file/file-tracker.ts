@@ -6,6 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { valueAt } from '../../domain/plan/findings.ts';
+import { isClosed } from '../../domain/tracker-issues.ts';
 import { ForgeError, type Problem } from '../../lib/errors.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { exclusivelySoon } from '../../lib/fs/locks.ts';
@@ -260,10 +261,6 @@ function malformed(shown: string, problems: readonly Problem[]): ForgeError {
     hint: first?.suggestion ?? 'Mend the file at that place.',
     problems,
   });
-}
-
-function isClosed({ state }: TrackerIssue): boolean {
-  return state === 'done' || state === 'cancelled';
 }
 
 /** What of `change` is not there yet; null when all is. */

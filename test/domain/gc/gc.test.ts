@@ -124,13 +124,6 @@ describe('row 1: in flight, and the tracker says that it is over', () => {
     expect(of(task('running'), issues, { plan })).toEqual([]);
     expect(of(task('running'), issues.toReversed(), { plan })).toEqual([]);
   });
-
-  test('of several tasks that name one issue the first id has it', () => {
-    const plan = ['ship', 'build'].map((id) => ({ id, tracker_issue_id: 'I-1' }));
-    const issues = [issue('cancelled', null, { task_id: null })];
-    expect(acts(of(task('running'), issues, { plan }))).toEqual(['1 mark_terminal']);
-    expect(acts(of(task('running'), issues, { plan: plan.toReversed() }))).toEqual(['1 mark_terminal']);
-  });
 });
 
 describe('row 2: in flight and stale', () => {

@@ -1,10 +1,11 @@
 /** The plan of a snapshot in a line, and what its items look like. */
 
 import { expect } from 'vitest';
-import type { GcTask, TrackerIssue } from '../../../src/domain/gc/gc-plan.ts';
+import type { GcTask } from '../../../src/domain/gc/gc-plan.ts';
 import { type GcOptions, type GcPlanRow, planGc } from '../../../src/domain/gc/plan-gc.ts';
 import { TASK_STATES, type TaskState } from '../../../src/domain/task/records.ts';
 import { IN_FLIGHT_STATES } from '../../../src/domain/task/states.ts';
+import type { TrackerIssue } from '../../../src/domain/tracker-issues.ts';
 import { seenLease, snapshot, task } from './snapshots.ts';
 import { frozen } from './tasks.ts';
 

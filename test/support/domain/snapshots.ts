@@ -1,21 +1,21 @@
 /** Snapshots for gc in a line or two, any snapshot at all, and what becomes of one when its plan is carried out. */
 
-import {
-  type GcAnswer,
-  type GcAttempt,
-  type GcBranch,
-  type GcLease,
-  type GcLeaseFile,
-  type GcQuestion,
-  type GcTask,
-  type GcWorktree,
-  ISSUE_STATES,
-  type TrackerIssue,
+import type {
+  GcAnswer,
+  GcAttempt,
+  GcBranch,
+  GcLease,
+  GcLeaseFile,
+  GcQuestion,
+  GcTask,
+  GcWorktree,
 } from '../../../src/domain/gc/gc-plan.ts';
 import { assertNeverGcRow, type GcPlan, type GcPlanRow, type GcSnapshot } from '../../../src/domain/gc/plan-gc.ts';
 import { canonicalLease } from '../../../src/domain/gc/task-rules.ts';
+import type { PlannedTask } from '../../../src/domain/plan/plan.ts';
 import { TASK_STATES, type TaskState } from '../../../src/domain/task/records.ts';
 import { isInFlight } from '../../../src/domain/task/states.ts';
+import { ISSUE_STATES, type TrackerIssue } from '../../../src/domain/tracker-issues.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import fc from '../properties.ts';
 import { T0, TTL_MS } from './tasks.ts';
@@ -245,7 +245,11 @@ function settle(record: Grown, ids: { question_id: string; attempt_id: string },
   commit(record, 'awaiting_respawn');
 }
 
-function dropFile(record: Grown, kind: 'questions' | 'answers', at: { attempt_id: string; path?: string }): void {
+function dropFile(
+  record: Grown,
+  kind: 'questions' | 'answers',
+  at: { attempt_id: string; path?: string | undefined },
+): void {
   const keep = ({ path }: { path: string }) => path !== at.path;
   for (const each of record.attempts) {
     if (each.attempt_id !== at.attempt_id) continue;
@@ -391,13 +395,23 @@ const anyWorktree: fc.Arbitrary<GcWorktree> = fc
   })
   .map((fields) => ({ path: `/trees/${fields.name}`, ...fields }));
 
+/** A plan is refused in which two tasks name one issue: all but the first name none. */
+function withIssuesApart(plan: readonly PlannedTask[]): PlannedTask[] {
+  const names = plan.map(({ tracker_issue_id }) => tracker_issue_id);
+  return plan.map((task, at) =>
+    names.indexOf(task.tracker_issue_id) < at ? { ...task, tracker_issue_id: null } : task,
+  );
+}
+
 /** Any snapshot, sense or none. `distinct`: with the names apart that a disk, git and a tracker keep apart. */
 export const anySnapshot = (distinct: boolean): fc.Arbitrary<GcSnapshot> =>
   fc.record({
     now: fc.oneof({ weight: 9, arbitrary: fc.constant(isoTime(T0)) }, { weight: 1, arbitrary: time }),
     abandon_limit: fc.oneof({ weight: 5, arbitrary: fc.constant(LIMIT) }, { weight: 1, arbitrary: count }),
     plan: orNull(
-      listOf(fc.record({ id: name, tracker_issue_id: orNull(short('I-'), 3) }), 4, ({ id }) => id, distinct),
+      listOf(fc.record({ id: name, tracker_issue_id: orNull(short('I-'), 3) }), 4, ({ id }) => id, distinct).map(
+        (plan) => (distinct ? withIssuesApart(plan) : plan),
+      ),
       4,
     ),
     tasks: listOf(anyTask(distinct), 4, ({ task_id }) => task_id, distinct),
