@@ -178,7 +178,7 @@ export class RunLog {
 
   #settled({ task_id, decision_key, option_id, answered_by }: EventOf<'question_settled'>): void {
     const what = oneLine(decision_key, 60);
-    const text = option_id === null ? `${what}: nobody answered in time` : `${what}: ${option_id} (${answered_by})`;
+    const text = option_id === null ? `${what}: no answer in time` : `${what}: ${option_id} (${answered_by})`;
     this.#task(this.#options.look.palette.yellow('?'), task_id, text);
   }
 

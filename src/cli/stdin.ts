@@ -14,6 +14,6 @@ export function textOrStdin(text: string, flag: string): string {
   try {
     return fs.readFileSync(0, 'utf8').trimEnd();
   } catch (cause) {
-    throw new ForgeError('INVALID_ARGS', `${flag} -: stdin can not be read`, { hint, cause });
+    throw new ForgeError('INVALID_ARGS', `${flag} -: stdin cannot be read`, { hint, cause });
   }
 }

@@ -88,7 +88,7 @@ function otherwise(questionId: string, { option_id, answered_by, answered_at }: 
 function nameOf({ ctx }: Session, by: string | undefined): string {
   const name = (by ?? ctx.env['USER'] ?? ctx.env['LOGNAME'] ?? '').trim() || 'somebody';
   if (name !== 'default' && name !== 'expiry') return name.slice(0, 200);
-  throw new ForgeError('INVALID_ARGS', `--by ${name}: this name means that nobody answered`);
+  throw new ForgeError('INVALID_ARGS', `--by ${name}: this name means that there was no answer`);
 }
 
 function requireNote(note: string): string {

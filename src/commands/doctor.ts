@@ -120,7 +120,7 @@ function writable(paths: ProjectPaths): Check {
   return {
     name: 'writable',
     status: 'fail',
-    message: `${path} can not be written`,
+    message: `${path} cannot be written`,
     fix: `Give yourself write permission on ${path}.`,
   };
 }
@@ -193,12 +193,12 @@ async function trackers({ ctx }: Call, paths: ProjectPaths, settings: Settings, 
     const seen = await lookAtTracker({ paths, settings, now: ctx.now, newOp: () => newId(ctx) });
     if (seen.kind !== 'up') {
       const message = seen.kind === 'down' ? seen.why : 'it is not supported';
-      return { name: 'tracker', status: 'fail', message, fix: `Mend ${settings.tracker.path}; see spec/PLAN.md.` };
+      return { name: 'tracker', status: 'fail', message, fix: `Fix ${settings.tracker.path}; see spec/PLAN.md.` };
     }
     const tasks = (await openStores(paths).store.snapshot()).tasks.map(({ task_id }) => task_id);
     const strays = straysOf(seen.issues, plan, new Set(tasks));
     if (strays.length === 0) return ok('tracker', `${seen.issues.length} issues can be read`);
-    const fix = `Mend task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`;
+    const fix = `Fix task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`;
     return { name: 'tracker', status: 'warn', message: strays.join('; '), fix };
   };
   return [await looked('tracker', look)];
@@ -233,7 +233,7 @@ async function tasks(paths: ProjectPaths): Promise<Check> {
   });
   const warnings = snapshot.tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
   if (problems.length > 0) {
-    const fix = `Mend the named files in ${layoutOf(paths.project).tasks}; spec/STATE.md says what they hold.`;
+    const fix = `Fix the named files in ${layoutOf(paths.project).tasks}; spec/STATE.md says what they hold.`;
     return { name: 'tasks', status: 'fail', message: problems.join('; '), fix };
   }
   if (warnings.length > 0) {

@@ -148,7 +148,7 @@ function exhausted({ task, decisionKey }: QuestionOptions, record: TaskRecord): 
   const why = record.state.last_error?.message ?? 'it asked too often';
   return new ForgeError('DECISION_KEY_EXHAUSTED', `task ${task} has failed: ${why}`, {
     details: { task_id: task, decision_key: decisionKey, state: record.state.state },
-    hint: `Stop working on it. Whoever knows the answer: \`forge orchestrate retry ${task}\` gives it new questions.`,
+    hint: `Stop working on it. When the answer is known: \`forge orchestrate retry ${task}\` gives it new questions.`,
   });
 }
 
@@ -159,7 +159,7 @@ function readOptions(options: QuestionOptions): readonly QuestionOption[] {
   const where = `--options-file ${options.optionsFile}`;
   const yaml = parseYaml(readUserFile(options.optionsFile, '--options-file', 64 * 1024), options.optionsFile);
   const [problem] = yaml.ok ? [] : yaml.problems;
-  if (!yaml.ok) throw notOptions(`${where}: ${problem?.message ?? 'it can not be read'}`);
+  if (!yaml.ok) throw notOptions(`${where}: ${problem?.message ?? 'it cannot be read'}`);
   const parsed = OptionsSchema().safeParse(yaml.value, WITHOUT_WORDS);
   if (!parsed.success) throw notOptions(`${where}: ${issueText(parsed.error.issues, yaml.value)}`);
   if (options.recommended !== undefined) requireOption(parsed.data, options.recommended, '--recommended');

@@ -61,7 +61,7 @@ export async function show(call: Call, options: { task: string }): Promise<ShowD
   const warnings = read.warnings.map((text) => warningOf(text, options.task));
   if (read.problem !== null) warnings.push(warningOf(read.problem, options.task, 'error'));
   if (task === null) {
-    warnings.push(warningOf('the task is not in the plan; it is kept and can not be claimed', options.task));
+    warnings.push(warningOf('the task is not in the plan; it is kept and cannot be claimed', options.task));
   }
   return {
     task_id: options.task,

@@ -121,7 +121,7 @@ function warningsOf(
     if (read === undefined) continue;
     const { task_id } = read;
     if (loaded !== null && task === null) {
-      const text = `task ${task_id} has a state but is not in ${loaded.file}; it is kept and can not be claimed`;
+      const text = `task ${task_id} has a state but is not in ${loaded.file}; it is kept and cannot be claimed`;
       warnings.push(warningOf(text, task_id));
     }
     warnings.push(...recordWarnings(read));

@@ -43,7 +43,7 @@ export function observerOf({ ctx, settings }: Env): LeaseObserver {
 export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
   const owner = identifyOwner(ctx.pid);
   if (owner !== null) return owner;
-  throw new ForgeError('IO_ERROR', 'the process table can not be read, so leases could not be tied to this process');
+  throw new ForgeError('IO_ERROR', 'the process table cannot be read, so leases could not be tied to this process');
 }
 
 /** What forge itself does about a task that is verified. */

@@ -182,7 +182,7 @@ async function refAt(env: GitEnv, ref: string): Promise<string | null> {
 
 function notMoved({ branch }: BaseBranch, result: GitResult): ForgeError {
   return new ForgeError('IO_ERROR', `moving branch ${branch}: ${lastWords(result)}`, {
-    hint: 'See what git says above. Repeat the command once that is mended.',
+    hint: 'See what git says above. Fix it, then repeat the command.',
   });
 }
 
@@ -201,10 +201,10 @@ function underWay({ branch }: BaseBranch): ForgeError {
 function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result: GitResult): ForgeError {
   const files = filesNamed(result.stderr);
   const why = files === '' ? lastWords(result) : `what is not committed there would be overwritten: ${files}`;
-  const mend = isLocked(result)
+  const fix = isLocked(result)
     ? 'Let that git end, or remove the lock if none runs there any more'
-    : 'Commit or stash that, or name a branch in ship.base that nobody has checked out';
+    : 'Commit or stash that, or name a branch in ship.base that is not checked out';
   return new ForgeError('NOT_READY', `${branch} is checked out in ${place}, and can't move: ${why}`, {
-    hint: `${mend}. Then: \`forge orchestrate ship ${taskId}\`.`,
+    hint: `${fix}. Then: \`forge orchestrate ship ${taskId}\`.`,
   });
 }

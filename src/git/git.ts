@@ -159,7 +159,7 @@ export async function gitOk(
   const result = await git(args, options);
   if (expected.includes(result.code)) return result;
   throw new ForgeError('IO_ERROR', `${named(args)}: ${lastWords(result)}`, {
-    hint: 'See what git says above. Repeat the command once that is mended.',
+    hint: 'See what git says above. Fix it, then repeat the command.',
     details: { exit_code: result.code },
   });
 }

@@ -115,7 +115,7 @@ async function deleteBranch(
 
 function failed(what: string, result: GitResult): ForgeError {
   return new ForgeError('IO_ERROR', `${what}: ${lastWords(result)}`, {
-    hint: 'See what git says above. Repeat the command once that is mended.',
+    hint: 'See what git says above. Fix it, then repeat the command.',
     details: { exit_code: result.code },
   });
 }
@@ -189,7 +189,7 @@ async function whyFolderStays(
   const pending = underWay(absolutePath(path, pointer));
   if (pending !== null) return `${pending} is not finished in ${path}`;
   const { stdout } = await gitOk(['ls-files', '--unmerged'], gitIn(env, path));
-  if (stdout !== '') return `there are conflicts in ${path} that nobody has resolved`;
+  if (stdout !== '') return `there are unresolved conflicts in ${path}`;
   const within = repositoryWithin(path);
   return within === null ? null : `${path}/${within} is a repository of its own`;
 }

@@ -60,7 +60,7 @@ export async function repositoryOf(env: GitEnv): Promise<Repository> {
 
 function noRepository(project: string, answer: GitResult): ForgeError {
   const hint = answer.stderr.includes('safe.directory')
-    ? `It belongs to somebody else. If you trust it: git config --global --add safe.directory ${project}`
+    ? `It belongs to another user. If you trust it: git config --global --add safe.directory ${project}`
     : 'Make one with `git init`, and commit what tasks start from; or set `workspace: none` in .forge/settings.yaml.';
   const why = lastWords(answer);
   return new ForgeError(
@@ -110,7 +110,7 @@ export async function baseOf(env: GitEnv, begunFor: string | null = null): Promi
   if (base === null && begunFor !== null) {
     const sha = await branchCommit(env, begunFor);
     if (sha !== null) return { branch: begunFor, sha };
-    throw new ForgeError('NOT_READY', `the branch ${begunFor}, which the task was begun for, is gone`, {
+    throw new ForgeError('NOT_READY', `the branch ${begunFor}, which the task was started for, is gone`, {
       hint: 'Bring it back, or name another in .forge/settings.yaml: `ship: {base: main}`.',
     });
   }
@@ -118,7 +118,7 @@ export async function baseOf(env: GitEnv, begunFor: string | null = null): Promi
     const sha = await branchCommit(env, base);
     if (sha !== null) return { branch: base, sha };
     throw new ForgeError('SETTINGS_INVALID', `ship.base: there is no branch ${base}`, {
-      hint: 'Make that branch, or mend ship.base in .forge/settings.yaml.',
+      hint: 'Make that branch, or fix ship.base in .forge/settings.yaml.',
     });
   }
   const here = await headOf(env, env.paths.project);

@@ -144,7 +144,7 @@ async function workTree(
   );
   // Git reports it, and goes on.
   if (stderr.includes('could not open directory')) {
-    throw new ForgeError('IO_ERROR', `a folder in ${files} can not be read, so it was left alone: ${stderr.trim()}`, {
+    throw new ForgeError('IO_ERROR', `a folder in ${files} cannot be read, so it was left alone: ${stderr.trim()}`, {
       hint: 'See who owns that folder, and who may read it.',
     });
   }

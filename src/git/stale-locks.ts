@@ -35,7 +35,7 @@ async function clearLeftLocks(env: WorktreeEnv, place: string, record: TaskRecor
       removeFile(lock);
       env.warn(`removed ${lock}, which a git that was killed has left`);
     } else {
-      env.warn(`${lock} is in the way of every git in ${place}; if no git runs there any more, remove it`);
+      env.warn(`${lock} blocks every git command in ${place}; if none is running there, remove it`);
     }
   }
 }

@@ -133,7 +133,7 @@ async function clearAway(env: WorktreeEnv, repository: Repository, place: string
     return;
   }
   if (moved) moveIfThere(aside, place);
-  throw new ForgeError('IO_ERROR', `somebody else has made ${place} meanwhile`, { hint: 'Repeat the command.' });
+  throw new ForgeError('IO_ERROR', `another process has made ${place} meanwhile`, { hint: 'Repeat the command.' });
 }
 
 async function isWhole(env: WorktreeEnv, repository: Repository, place: string): Promise<boolean> {
@@ -162,13 +162,9 @@ function clearedAt(place: string): string {
 }
 
 function inTheWay(place: string): ForgeError {
-  return new ForgeError(
-    'IO_ERROR',
-    `${place} is in the way: it is no worktree of this repository, so it was left alone`,
-    {
-      hint: `Move it away. If the project was moved, mend it with \`git worktree repair ${place}\` instead.`,
-    },
-  );
+  return new ForgeError('IO_ERROR', `${place} is no worktree of this repository, so it was left alone`, {
+    hint: `Move it away. If the project was moved, repair it with \`git worktree repair ${place}\` instead.`,
+  });
 }
 
 /** Whether the text of the `.git` file there points to a worktree of this repository, or is incomplete. */
@@ -240,8 +236,8 @@ function checkedOut(taskId: string, branch: string, where: string): ForgeError {
 
 function hintFor(branchForge: string | null): string {
   return branchForge === null
-    ? 'See what git says above. Repeat the command once that is mended.'
-    : 'Rename the branch `forge`: git can not have it beside branches such as forge/<task>.';
+    ? 'See what git says above. Fix it, then repeat the command.'
+    : 'Rename the branch `forge`: git cannot have it beside branches such as forge/<task>.';
 }
 
 /** Milliseconds between two checks of a killed process, and the number of checks. */

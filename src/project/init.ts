@@ -43,11 +43,10 @@ export interface Removal {
 
 /** State that `uninit` keeps, and how to remove it. */
 const HISTORY: Readonly<Record<string, string>> = {
-  '.forge/orchestrator':
-    'it has the state of tasks and runs; when nobody needs that any more: `rm -r .forge/orchestrator`',
-  '.forge/logs': 'it has the log; when nobody needs that any more: `rm -r .forge/logs`',
+  '.forge/orchestrator': 'it has the state of tasks and runs; to remove it: `rm -r .forge/orchestrator`',
+  '.forge/logs': 'it has the log; to remove it: `rm -r .forge/logs`',
   '.forge/worktrees': 'it has worktrees of tasks; `git worktree remove` takes each away',
-  '.forge/scratch': 'tasks have written it; when nobody needs it any more: `rm -r .forge/scratch`',
+  '.forge/scratch': 'tasks have written it; to remove it: `rm -r .forge/scratch`',
 };
 
 /** What `uninit` removes: only files with exactly the bytes that `init` writes, and folders that are empty then. Throws IO_ERROR. */

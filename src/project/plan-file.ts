@@ -85,7 +85,7 @@ export function readPlanText({ paths, settings }: Omit<PlanEnv, 'cache'>): PlanT
     'PHASES_NOT_FOUND',
     `there is no plan at ${settings.plan}, where .forge/settings.yaml says it is`,
     {
-      hint: 'Write the plan there, or mend `plan:` in .forge/settings.yaml.',
+      hint: 'Write the plan there, or fix `plan:` in .forge/settings.yaml.',
     },
   );
 }

@@ -74,7 +74,7 @@ phases:
       #   depends_on: [show-summary]
       #   # The files it will write; tasks that would write the same locked file do not run at once.
       #   write_globs: [README.md]
-      #   # When it counts as done, for whoever reads it. What can be checked by a command belongs into \`verify\`.
+      #   # When it counts as done, for the reader. What a command can check belongs in \`verify\`.
       #   acceptance:
       #     - The README names the command that runs all tests.
 `;

@@ -89,7 +89,7 @@ export function writeUserFile(path: string, flag: string, text: string): void {
     fs.renameSync(tmp, path);
   } catch (error) {
     fs.rmSync(tmp, { force: true });
-    throw new ForgeError('INVALID_ARGS', `${flag} ${path}: it can not be written (${errorCode(error)})`, {
+    throw new ForgeError('INVALID_ARGS', `${flag} ${path}: it cannot be written (${errorCode(error)})`, {
       cause: error,
     });
   }

@@ -134,7 +134,7 @@ export class TrackerKeeper {
         if (await this.#call((tracker) => tracker.claim(issueId, step.run_id))) return;
         throw new ForgeError(
           'TRACKER_ERROR',
-          `issue ${oneLine(issueId, 80)} could not be claimed: somebody else was quicker, or it is closed`,
+          `issue ${oneLine(issueId, 80)} could not be claimed: another claim was first, or it is closed`,
         );
       }
       case 'release':

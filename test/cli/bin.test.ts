@@ -95,7 +95,7 @@ function ofAnotherV8(cache: Buffer): Buffer {
   return foreign;
 }
 
-describe('where forge can not be started', () => {
+describe('where forge cannot be started', () => {
   /** A line for Node to run first, in a file of its own. */
   const pretending = (line: string) => ['--require', join(folder({ 'pretend.cjs': line }), 'pretend.cjs')];
 

@@ -92,7 +92,7 @@ describe('problems', () => {
     expect(Math.max(...lines.map((each) => each.length))).toBeLessThanOrEqual(80);
   });
 
-  it('are named without a line when the file can not be read, or has no such line', () => {
+  it('are named without a line when the file cannot be read, or has no such line', () => {
     for (const sources of [() => null, () => 'one line']) {
       const text = humanError(planError([problem('here', 7, 1), problem('there')]), { ...VIEW, sources });
       expect(text).toContain('plan.yaml:7:1\n    here');
@@ -118,7 +118,7 @@ describe('problems', () => {
 });
 
 describe('text from elsewhere', () => {
-  it('can not reach the terminal', () => {
+  it('cannot reach the terminal', () => {
     const evil = '\u001b]0;owned\u0007\u202Ename\u0008';
     const text = humanError(new ForgeError('IO_ERROR', evil, { hint: evil }), VIEW);
     expect(text).toBe('error[IO_ERROR]: name\nhint: name');
@@ -150,13 +150,13 @@ describe('a bug', () => {
   });
 });
 
-describe('a plan that can not be read', () => {
+describe('a plan that cannot be read', () => {
   it('because it is a folder is named, with what to look at', async () => {
     const cwd = folder({ 'plans/phases.yaml/file': '', '.forge/settings.yaml': '' });
     const { code, stderr } = await orchestrate(['status'], { cwd });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^error\[IO_ERROR\]: reading/);
-    expect(stderr.replace(/\s+/g, ' ')).toContain('hint: A folder stands where a file should be.');
+    expect(stderr.replace(/\s+/g, ' ')).toContain('hint: There is a folder where a file should be.');
   });
 
   it('because of a tab is told about tabs', async () => {

@@ -303,7 +303,7 @@ describe('guardrail-check', () => {
 test('a worker is told what is protected, and how to ask', async () => {
   const agent = new Agent();
   const { prompt } = (await agent.json('render-worker-prompt', 'build')).data;
-  expect(prompt).toContain('Do not change these unasked: `migrations/**`, `*.pem`.');
+  expect(prompt).toContain('Do not change these without asking: `migrations/**`, `*.pem`.');
   expect(prompt).toContain('forge orchestrate guardrail-check --path PATH');
   const other = new Agent('', 'workspace: worktree\n');
   expect((await other.json('render-worker-prompt', 'build')).data.prompt).not.toContain('guardrail');

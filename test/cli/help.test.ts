@@ -46,7 +46,7 @@ describe.each(VERBS.map((verb) => [verb.name, verb] as const))('%s', (name, verb
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
   });
 
-  it('shows in its usage what it can not do without', () => {
+  it('shows in its usage what it cannot do without', () => {
     const usage = help.slice(help.indexOf('Usage:'), help.indexOf('\n\n', help.indexOf('Usage:')));
     const asks = /input\.required\(["']([a-z-]+)["']\)/g;
     for (const [, option] of verb.answer.toString().matchAll(asks)) expect(usage).toContain(`--${option} <`);

@@ -323,7 +323,7 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
     expect(await seen.ended).toEqual({ code: 0 });
   });
 
-  it('says why it can not where nothing may be drawn', async () => {
+  it('says why it cannot where nothing may be drawn', async () => {
     const cwd = project(['id: a, title: A']);
     const seen = watch({ cwd, env: { CI: 'true' } });
     expect(await seen.ended).toEqual({ code: 2 });

@@ -169,7 +169,7 @@ describe('a pipe', () => {
     expect(stderr).toBe('exit 0\n');
   });
 
-  it.skipIf(process.platform !== 'linux')('that can not be written to is a failure', () => {
+  it.skipIf(process.platform !== 'linux')('that cannot be written to is a failure', () => {
     const { stderr } = shell('forge orchestrate --help >/dev/full; echo "exit $?" >&2', { cwd: folder() });
     expect(stderr).toMatch(/^error\[IO_ERROR\]: .*ENOSPC.*\nexit 1\n$/);
   });

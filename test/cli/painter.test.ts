@@ -192,7 +192,7 @@ describe('the window', () => {
     expect(stage.written.map(({ text }) => text).join('')).toBe('first\n');
   });
 
-  it('is gone when it can not be made, and nothing is lost with it', async () => {
+  it('is gone when it cannot be made, and nothing is lost with it', async () => {
     const stage = new Stage();
     stage.painter.touch();
     stage.throws = new Error('no');

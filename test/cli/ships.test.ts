@@ -79,7 +79,7 @@ test('by hand it says by which commit, and what is merged already is shipped wit
   expect(firstParents(other, 'trunk')[0]).toBe('build');
 });
 
-describe('what can not be merged leaves the base as it was', () => {
+describe('what cannot be merged leaves the base as it was', () => {
   test('a conflict sends the task back, and says what to do', async () => {
     const play = await reviewed(TRUNK);
     const trunk = play.repo.git('commit-tree', '-p', 'trunk', '-m', 'theirs', conflicting(play));

@@ -85,7 +85,7 @@ it('a task whose runner was killed is not shown as being worked on', async () =>
   await ended;
   const { stdout: shown, stderr } = await orchestrate(['status'], { cwd });
   expect(stderr).toBe('[gc] a: row 2 (mark_abandoned) — run `forge orchestrate gc` to apply\n');
-  expect(shown).toContain('whoever worked on it is gone; the next run takes it over');
+  expect(shown).toContain('its owner is gone; the next run takes it over');
   expect(shown).not.toContain('lease for');
   // The worker that is left behind is stopped by the next command that takes the task.
   expect(await orchestrate(['exec', 'a', '--', 'true'], { cwd })).toMatchObject({ code: 0 });

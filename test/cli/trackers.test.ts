@@ -52,7 +52,7 @@ issues:
 `);
 });
 
-it('that can not be read is told once, and the run does its work', async () => {
+it('that cannot be read is told once, and the run does its work', async () => {
   const cwd = withTracker('issues: {');
   const { code, stdout } = await orchestrate(['run', '--json', '--task', 'a'], { cwd });
   expect(code).toBe(0);

@@ -143,7 +143,7 @@ describe('complete', () => {
     expect(linesOf(cwd, 'checks')).toEqual([]);
   });
 
-  it('passes nothing unverified because the plan can not be read', async () => {
+  it('passes nothing unverified because the plan cannot be read', async () => {
     const cwd = verifiedBy(['exit 1']);
     const attempt = await begin(cwd);
     const plan = join(cwd, 'plans/phases.yaml');

@@ -201,7 +201,7 @@ describe('what a worker does to its worktree', () => {
   });
 
   test.each([
-    ['an index that git can not read', 'echo x >"$(git rev-parse --git-dir)/index"', 'index'],
+    ['an index that git cannot read', 'echo x >"$(git rev-parse --git-dir)/index"', 'index'],
     ['no .git', 'rm .git', 'no worktree'],
     ['nothing committed', 'git checkout --quiet --orphan other', 'no worktree with a commit'],
   ])('is its own failure and stops nobody else: %s', async (_what, command, words) => {

@@ -49,7 +49,7 @@ describe('claim', () => {
 
   test.each([
     ['a task that there is not, with the one that was meant', 'biuld', 'TASK_NOT_FOUND', 'Did you mean build?'],
-    ['what can not be a task', '../build', 'INVALID_ID', 'A task id starts with'],
+    ['what cannot be a task', '../build', 'INVALID_ID', 'A task id starts with'],
   ])('of %s is refused', async (_what, task, expected, hint) => {
     const error = await refused(() => claim(world.call, { task }));
     expect(error.code).toBe(expected);

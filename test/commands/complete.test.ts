@@ -59,7 +59,7 @@ describe('complete', () => {
     expect(second).toMatchObject({ state: 'failed', next_eligible_at: null, failure_reason: 'retries_exhausted' });
   });
 
-  test('goes by the settings when the plan can not be read just now, and says so', async () => {
+  test('goes by the settings when the plan cannot be read just now, and says so', async () => {
     world = new World(planOf('build, retry: {max_attempts: 1}'), 'retry: {max_attempts: 5, base: 7s}\n');
     const { attempt } = await world.start('build');
     world.write('plans/phases.yaml', 'project: [');

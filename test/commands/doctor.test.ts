@@ -61,7 +61,7 @@ describe('doctor', () => {
       /tasks/,
     ],
     [
-      'a folder that can not be looked into',
+      'a folder that cannot be looked into',
       () => {
         fs.rmSync(world.path('.forge/orchestrator'), { recursive: true });
         fs.symlinkSync('orchestrator', world.path('.forge/orchestrator'));
@@ -80,7 +80,7 @@ describe('doctor', () => {
     expect(check?.fix).toBeTruthy();
   });
 
-  test('says when a dead owner can not be noticed at once', async () => {
+  test('says when a dead owner cannot be noticed at once', async () => {
     const { ctx } = world.call;
     const blind = { ...ctx, machine: () => ({ ...ctx.machine(), boot_id: '' }) };
     const { checks: list } = await doctor({ ...world.call, ctx: blind });

@@ -182,7 +182,7 @@ describe('row 10: a worktree of no task', () => {
   });
 
   test.each<[string, () => void]>([
-    ['a plan that can not be read', () => world.write('plans/phases.yaml', 'phases: [')],
+    ['a plan that cannot be read', () => world.write('plans/phases.yaml', 'phases: [')],
     ['no plan', () => fs.rmSync(world.path('plans'), { recursive: true })],
   ])('is none of no task with %s', async (_what, spoil) => {
     worktree('build');

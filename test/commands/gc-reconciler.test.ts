@@ -343,7 +343,7 @@ describe('what is verified again', () => {
     expect((await world.record('build')).state).toMatchObject({ state: 'shipped', attempt_count: 1 });
   });
 
-  test('not at all while the plan can not be read: the item fails, and the verdict stays', async () => {
+  test('not at all while the plan cannot be read: the item fails, and the verdict stays', async () => {
     const attempt = await handedIn('true');
     world.write('plans/phases.yaml', 'project: [');
     expect((await run()).failed).toMatchObject([{ action: 'reverify_verdict', code: 'PHASES_PARSE_ERROR' }]);
@@ -446,7 +446,7 @@ describe('options', () => {
     expect(await code(() => run({ plan: out }))).toBe('INVALID_ARGS');
   });
 
-  test('a lease file of a plan can not lead out of the task', async () => {
+  test('a lease file of a plan cannot lead out of the task', async () => {
     const out = world.path('plan.json');
     await run({ out, rows: [14] });
     const saved = world.json('plan.json') as { rows: { payload: object }[] };

@@ -115,7 +115,7 @@ describe('runs', () => {
     expect(await runList(world.call)).toEqual({ runs: [{ ...row, ended_at: world.at(5), standing: 'ended' }] });
   });
 
-  test('that there are not can not be ended', async () => {
+  test('that there are not cannot be ended', async () => {
     expect(await code(() => runEnd(world.call, { run: STRANGER }))).toBe('RUN_NOT_FOUND');
     expect(await code(() => runEnd(world.call, { run: 'last' }))).toBe('INVALID_ID');
   });

@@ -83,7 +83,7 @@ describe('phases', () => {
     expect((await ready({ phase: 'implement' })).ready).toEqual([]);
   });
 
-  test('a task whose record can not be read waits, and is named', async () => {
+  test('a task whose record cannot be read waits, and is named', async () => {
     world.write(`${dir('build')}/state.json`, '{');
     const data = await ready();
     expect(data.ready).toEqual([]);

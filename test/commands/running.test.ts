@@ -218,7 +218,7 @@ describe('exec', () => {
     expect(data).toMatchObject({ state: 'awaiting_respawn', exit_code: 130, why: 'interrupted' });
   });
 
-  test('of what can not be had is refused and leaves no run', async () => {
+  test('of what cannot be had is refused and leaves no run', async () => {
     const world = new World(planOf('a', 'b, depends_on: [a]'));
     expect(await code(() => execute(world, { task: 'b' }))).toBe('NOT_READY');
     expect(await code(() => execute(world, { task: 'c' }))).toBe('TASK_NOT_FOUND');

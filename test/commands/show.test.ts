@@ -103,11 +103,11 @@ describe('show', () => {
     const data = await show(world.call, { task: 'build' });
     expect(data).toMatchObject({ task: null, ready: false, state: { state: 'dispatched' } });
     expect(data.warnings).toEqual([
-      warningOf('the task is not in the plan; it is kept and can not be claimed', 'build'),
+      warningOf('the task is not in the plan; it is kept and cannot be claimed', 'build'),
     ]);
   });
 
-  test('of a task whose record can not be read', async () => {
+  test('of a task whose record cannot be read', async () => {
     world.write(`${dir('build')}/state.json`, 'x');
     const data = await show(world.call, { task: 'build' });
     expect(data).toMatchObject({ state: null, reasons: [{ code: 'TASK_UNREADABLE' }] });

@@ -108,7 +108,7 @@ describe('status', () => {
       state: 'dispatched',
     });
     expect(data.warnings).toEqual([
-      warningOf('task build has a state but is not in plans/phases.yaml; it is kept and can not be claimed', 'build'),
+      warningOf('task build has a state but is not in plans/phases.yaml; it is kept and cannot be claimed', 'build'),
     ]);
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('TASK_NOT_FOUND');
   });
@@ -122,7 +122,7 @@ describe('status', () => {
     expect(data.warnings).toEqual([]);
   });
 
-  test('shows a task whose record can not be read, and why, and all the others', async () => {
+  test('shows a task whose record cannot be read, and why, and all the others', async () => {
     await world.start('build');
     world.write(`${dir('test')}/state.json`, '{"version":1');
     world.write(`${dir('ship')}/state.json`, '{"version":2,"task_id":"ship","state":"x"}');

@@ -192,7 +192,7 @@ describe('work goes on, with a warning and a line in the log, when the tracker',
     const unlock = await lockfile.lock(file, { lockfilePath: `${file}.lock`, realpath: false, stale: 3000 });
     const { claim_id } = await claim(at.call, { task: 'build' });
     expect((await at.record('build')).lease?.claim_id).toBe(claim_id);
-    expect(at.warnings).toEqual([expect.stringContaining('somebody has held')]);
+    expect(at.warnings).toEqual([expect.stringContaining('another process has held')]);
     await unlock();
   });
 });
@@ -243,7 +243,7 @@ describe('doctor', () => {
     });
   });
 
-  it('fails when the tracker can not be read', async () => {
+  it('fails when the tracker cannot be read', async () => {
     expect(await check(world(null))).toMatchObject({
       status: 'fail',
       message: 'reading plans/tracker.yaml: there is no such file',

@@ -123,7 +123,7 @@ test('a renewal that fails is warned of and repeated, and the lease is kept', as
   expect(state.holdings).toEqual([]);
 });
 
-test('a lease that can not be renewed is lost when it expires, before it may be taken', async () => {
+test('a lease that cannot be renewed is lost when it expires, before it may be taken', async () => {
   const { state, pass } = keeping();
   await pass(15_000);
   state.broken = true;

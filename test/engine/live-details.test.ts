@@ -28,7 +28,7 @@ function looker(): { look: (attempts: Record<string, string>) => (string | null)
     async readManifest(_task: string, attempt: string) {
       asked++;
       const phase = manifests.get(attempt);
-      if (phase === undefined) throw new Error('it can not be read');
+      if (phase === undefined) throw new Error('it cannot be read');
       return { phase };
     },
   };
@@ -74,7 +74,7 @@ test('the line that was written last, on whichever stream', () => {
   expect(look({ a: id(3) })).toEqual([['a', null, '']]);
 });
 
-test('the kind of work, asked for once, and what can not be read is passed over', async () => {
+test('the kind of work, asked for once, and what cannot be read is passed over', async () => {
   const { look } = looker();
   const [x, y] = [id(1), id(2)];
   manifests.set(x, 'review');

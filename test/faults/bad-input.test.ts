@@ -254,7 +254,7 @@ async function given({ files, worked }: Refusal): Promise<string> {
   return dir;
 }
 
-describe('what can not be done is refused, and changes nothing', () => {
+describe('what cannot be done is refused, and changes nothing', () => {
   test.concurrent.each(REFUSALS)('$name', async (refusal) => {
     const dir = await given(refusal);
     const before = listing(dir, LOGS);

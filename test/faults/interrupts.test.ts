@@ -147,7 +147,7 @@ describe('the tree of a run that works', () => {
     return { play, tree: `${play.dir}/.forge/orchestrator`, aside: `${play.dir}/.forge/aside` };
   }
 
-  test('can not be reached any more: the worker is stopped, and the next run goes on', async () => {
+  test('cannot be reached any more: the worker is stopped, and the next run goes on', async () => {
     const { play, tree, aside } = newPlay('work');
     const run = play.forge('run');
     const [worker] = await working(play, 1);

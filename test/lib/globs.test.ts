@@ -64,7 +64,7 @@ describe('glob faults', () => {
     ['a/./b', 'has a part that is only a dot'],
     ['.', 'has a part that is only a dot'],
     ['a//b', 'has two / in a row'],
-    ['!a', 'can not be negated'],
+    ['!a', 'cannot be negated'],
     ['[ab', 'has a [ that is not closed', 'For the character itself, write \\[.'],
     ['[]', 'has a [ that is not closed'],
     ['[a-', 'has a [ that is not closed'],

@@ -55,7 +55,7 @@ describe('cache', () => {
     cache().write('plan', ['before']);
     const parts = function* () {
       yield LONG;
-      throw new Error('it can not be had');
+      throw new Error('it cannot be had');
     };
     cache().write('plan', parts());
     expect(kept(cache())).toBe('before');

@@ -35,7 +35,7 @@ test('a commit gives its events to every subscriber, and one that fails is a war
   ]);
 });
 
-test('a claim that can not be noted in the history is given all the same, with a warning', async () => {
+test('a claim that cannot be noted in the history is given all the same, with a warning', async () => {
   const world = new World(planOf('build'));
   const first = await claim(world.call, { task: 'build' });
   await release(world.call, { task: 'build', claim: first.claim_id });

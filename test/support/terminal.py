@@ -1,4 +1,4 @@
-"""Runs a command in a pseudo terminal of its own, which Node can not make by itself.
+"""Runs a command in a pseudo terminal of its own, which Node cannot make by itself.
 
 terminal.py COLUMNS ROWS COMMAND...
 

@@ -289,7 +289,7 @@ describe('file tracker refusals', () => {
   ])('an issue cannot be changed when it has %s', async (_what, text) => {
     const { tracker, text: now } = world(text);
     const { message } = await refused(tracker.setState('M-1', 'done'));
-    expect(message).toBe('tracker.yaml: issue M-1 is written in a way that can not be changed in place');
+    expect(message).toBe('tracker.yaml: issue M-1 is written in a way that cannot be changed in place');
     expect(now()).toBe(text);
   });
 });
@@ -318,7 +318,7 @@ describe('concurrent writers', () => {
     const { tracker, file, text } = world();
     const release = await lockfile.lock(file, { lockfilePath: `${file}.lock`, realpath: false });
     const error = await refused(tracker.claim('M-1', 'r'));
-    expect(error.message).toContain('somebody has held');
+    expect(error.message).toContain('another process has held');
     expect(error.retriable).toBe(true);
     expect(text()).toBe(TRACKER);
     await release();

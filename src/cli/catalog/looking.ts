@@ -75,7 +75,7 @@ const PHASES: VerbSpec = {
 
 const WHY: VerbSpec = {
   name: 'why',
-  about: 'Why a task can not start now',
+  about: 'Why a task cannot start now',
   operands: [TASK],
   examples: [
     ['why build', 'everything that build waits for'],

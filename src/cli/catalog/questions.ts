@@ -78,7 +78,7 @@ const ANSWER: VerbSpec = {
   usage: '<question> --option <id> [options]',
   options: [
     { name: 'option', value: 'id', about: 'The option that you choose' },
-    { name: 'note', value: 'text', about: 'More for whoever asked; `-` reads it from stdin' },
+    { name: 'note', value: 'text', about: 'More for the worker that asked; `-` reads it from stdin' },
     { name: 'by', value: 'name', about: 'Who answers (default: the user of this terminal)' },
   ],
   examples: [

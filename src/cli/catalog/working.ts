@@ -209,7 +209,7 @@ const RELEASE: VerbSpec = {
 
 const CANCEL: VerbSpec = {
   name: 'cancel',
-  about: 'End a task for good, whoever works on it',
+  about: 'End a task for good, also one in flight',
   operands: [TASK],
   options: [{ name: 'reason', value: 'text', about: 'Why, for the history' }],
   examples: [

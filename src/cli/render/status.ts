@@ -100,7 +100,7 @@ function detail(row: StatusRow, ownerGone: boolean, look: Look): string {
   if (row.verifying !== null) {
     parts.push(row.lease_expires_at === null ? 'handed in, still to be verified' : `verified by ${row.verifying}`);
   }
-  if (ownerGone) parts.push('whoever worked on it is gone; the next run takes it over');
+  if (ownerGone) parts.push('its owner is gone; the next run takes it over');
   else if (row.lease_expires_at !== null) {
     const doing = FINISHING[row.state] ?? 'lease';
     parts.push(`${doing} ${leaseText(row.lease_expires_at, look)}, run ${row.run_id ?? 'unknown'}`);

@@ -65,11 +65,11 @@ function planTasks(
 function planTask(task: TaskProjection): void {
   const { problem, task_id } = task.task;
   if (task.context.planned?.has(task_id) === false && task.isKnown) {
-    const reason = `${shortName(task_id)} is not in the plan; it is kept and can not be claimed`;
+    const reason = `${shortName(task_id)} is not in the plan; it is kept and cannot be claimed`;
     task.report(4, 'info', 'unplanned_task', reason);
   }
   if (problem === null) for (const { row, detect } of TASK_RULES) detect(task, row);
-  else task.report(2, 'error', 'unreadable', `its record can not be read: ${problem}`, { why: problem });
+  else task.report(2, 'error', 'unreadable', `its record cannot be read: ${problem}`, { why: problem });
 }
 
 /** Row, task, path; then whatever else tells two items apart, so that the order does not depend on that of the snapshot. */

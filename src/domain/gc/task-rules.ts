@@ -66,10 +66,10 @@ export const settledQuestion: DetectInTask = (task, row) => {
     task.add(row, 'resume_answered', 'warning', reason, { ...ids, option_id });
   } else if (isLate && waits.default_option_id !== null) {
     const option_id = waits.default_option_id;
-    const reason = `nobody answered until ${waits.expires_at}; the default is ${oneLine(option_id, 64)}`;
+    const reason = `no answer until ${waits.expires_at}; the default is ${oneLine(option_id, 64)}`;
     task.add(row, 'apply_default_answer', 'warning', reason, { ...ids, option_id });
   } else if (isLate) {
-    const reason = `nobody answered until ${waits.expires_at}, and there is no default`;
+    const reason = `no answer until ${waits.expires_at}, and there is no default`;
     task.add(row, 'expire_question', 'warning', reason, ids);
   } else return;
   task.state = 'awaiting_respawn';
@@ -108,7 +108,7 @@ export const unverifiedVerdict: DetectInTask = (task, row) => {
   for (const { attempt_id, verdict, verdict_path } of attempts) {
     if (verdict !== 'unreadable' && verdict !== 'stray') continue;
     const reason =
-      verdict === 'stray' ? strayAttempt(attempt_id) : `the verdict of attempt ${attempt_id} can not be read`;
+      verdict === 'stray' ? strayAttempt(attempt_id) : `the verdict of attempt ${attempt_id} cannot be read`;
     task.report(row, 'error', 'unreadable', reason, { path: verdict_path });
   }
   if (task.state === null || task.isOver || task.isHeld) return;
@@ -116,7 +116,7 @@ export const unverifiedVerdict: DetectInTask = (task, row) => {
   if (attempt?.verdict !== 'ready_for_review' || attempt.verified) return;
   const { attempt_id } = attempt;
   if (completed_attempt_id === attempt_id && task.state !== 'ready_for_review') return;
-  const reason = `attempt ${attempt_id} has handed in a verdict that nobody has verified`;
+  const reason = `attempt ${attempt_id} has handed in a verdict that is not verified`;
   task.add(row, 'reverify_verdict', 'warning', reason, { attempt_id });
 };
 
@@ -125,7 +125,7 @@ export const unneededQuestion: DetectInTask = (task, row) => {
     for (const question of questions) {
       const { question_id, path, digest, status, why } = question;
       if (status === null) {
-        const reason = `question ${question_id} can not be read: ${why}`;
+        const reason = `question ${question_id} cannot be read: ${why}`;
         task.report(row, 'error', 'unreadable', reason, { path, why });
       } else if (isUnneeded(task, attempt_id, question)) {
         const end = task.isOver ? `the task is ${task.state}` : 'its attempt is over';
@@ -155,7 +155,7 @@ export const strayAnswer: DetectInTask = (task, row) => {
         const reason = `there is an answer to question ${question_id}, and no such question`;
         task.add(row, 'archive_answer', 'info', reason, { question_id, attempt_id, path, digest });
       } else if (option_id === undefined) {
-        task.report(row, 'error', 'unreadable', `the answer to question ${question_id} can not be read`, { path });
+        task.report(row, 'error', 'unreadable', `the answer to question ${question_id} cannot be read`, { path });
       }
     }
   }
@@ -169,7 +169,7 @@ export const strayLease: DetectInTask = (task, row) => {
     const { path } = file;
     if (file.kind === 'unreadable') {
       const { why } = file;
-      task.report(row, 'error', 'unreadable', `${shortName(path)} can not be read: ${why}`, { path, why });
+      task.report(row, 'error', 'unreadable', `${shortName(path)} cannot be read: ${why}`, { path, why });
     } else if (path !== kept?.path) {
       const { kind: _, ...payload } = file;
       task.add(row, 'release_lease_admin', 'warning', `${shortName(path)} is one lease too many`, payload);

@@ -125,10 +125,10 @@ const taskSchema = (retry: RetrySchema) => {
           examples: [['src/api/**']],
         },
       ),
-      tracker_issue_id: optional(foreignId, 'The issue in the tracker that this task stands for.'),
+      tracker_issue_id: optional(foreignId, 'The issue of this task in the tracker.'),
       status: optional(
         z.enum([...TASK_STATUSES, DEFERRED_STATUS]),
-        'active: to be done. paused: not now. done: finished elsewhere, and whoever depends on it may start. dropped: will never be done, and whoever depends on it never starts. deferred-v0.5 is read as paused.',
+        'active: to be done. paused: not now. done: finished elsewhere; tasks that depend on it may start. dropped: will never be done; tasks that depend on it never start. deferred-v0.5 is read as paused.',
         { default: 'active' },
       ),
       question_budget: optional(

@@ -36,8 +36,8 @@ export function reviewPrompt(facts: ReviewFacts): string {
 function taskSection({ task, workspace }: ReviewFacts): readonly string[] {
   return [
     `# Review task ${task.id}: ${oneLine(task.title, 300)}`,
-    'Somebody has done this task. You judge what they did. Change no file, and commit nothing: a review after which the ' +
-      'branch is elsewhere does not count.',
+    'The work on this task is done; you review it. Change no file, and commit nothing: a review does not count when the ' +
+      'branch has moved after it.',
     `- Workspace: ${codeSpan(workspace.path, 1000)}`,
     ...(task.description === null ? [] : ['## What was to be done', ownMarkdown(task.description, MAX.description)]),
   ];
@@ -69,7 +69,7 @@ function findingsSection({ findings }: ReviewFacts): readonly string[] {
   if (findings.length === 0) return [];
   return [
     '## What was found already',
-    'It stops nothing by itself: what of it has to be mended is for you to say, in findings of your own.',
+    'These findings block nothing by themselves: report what has to be fixed in findings of your own.',
     DATA,
     data(findings.map(findingText).join('\n'), MAX.summary),
   ];
@@ -86,9 +86,9 @@ function answerSection(): readonly string[] {
     fenced(EXAMPLE, { info: 'json', max: MAX.command }),
     [
       '- `verdict` is `pass` or `changes_requested`.',
-      '- A finding of severity `block` has to be mended before the task can go on, whatever the verdict; one of severity ' +
-        '`improvement` is only told. `path` and `line` may be null.',
-      '- What you find is given to whoever does the task next. Any other exit code, or no file, means that you could not ' +
+      '- A finding of severity `block` has to be fixed before the task can go on, whatever the verdict; one of severity ' +
+        '`improvement` is only reported. `path` and `line` may be null.',
+      '- The next attempt at the task gets your findings. Any other exit code, or no file, means that you could not ' +
         'review it.',
     ].join('\n'),
   ];

@@ -107,7 +107,7 @@ export function movedError(
   const now = found === null ? 'is gone' : `is at ${found}`;
   return {
     class: `${how}.moved`,
-    message: `${branch} ${now}, and what was verified is ${expected}; it has to be verified anew`,
+    message: `${branch} ${now}, and what was verified is ${expected}; it has to be verified again`,
   };
 }
 

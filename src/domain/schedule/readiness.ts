@@ -138,7 +138,7 @@ function ownReasons(task: PlanTask, world: World): Reason[] {
   if (task.status === 'paused') reasons.push(reason('TASK_PAUSED', 'it is paused in the plan'));
   const record = world.recordOf(task.id);
   if (record === 'unreadable')
-    return [reason('TASK_UNREADABLE', 'its record can not be read; see `forge orchestrate doctor`')];
+    return [reason('TASK_UNREADABLE', 'its record cannot be read; see `forge orchestrate doctor`')];
   if (record !== null) reasons.push(...recordReasons(record, world.observer));
   return reasons;
 }

@@ -159,11 +159,7 @@ const agentsSchema = once(() => {
       filled,
       'The command line, for /bin/sh, that does tasks without run, also in place of the preset of worker. Left out: that of worker.',
     ),
-    log_rotate_max_bytes: agentKey(
-      'log_rotate_max_bytes',
-      fromOne,
-      'Size in bytes at which a log file is put aside and a new one begun.',
-    ),
+    log_rotate_max_bytes: agentKey('log_rotate_max_bytes', fromOne, 'Size in bytes at which a log file is rotated.'),
     ...ignored(IGNORED_AGENT_KEYS),
   });
 });

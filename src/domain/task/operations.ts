@@ -144,7 +144,7 @@ export function abandonTask(
 /** Fails a task whose every owner vanishes. */
 function giveUp(record: TaskRecord, abandons: number, nowMs: number): Decision<null> {
   const held = record.lease;
-  const message = `abandoned ${abandons} times in a row: whoever claims it vanishes`;
+  const message = `abandoned ${abandons} times in a row: its owners vanish`;
   const next = changed(record, {
     moves: ['fail'],
     lease: null,
@@ -336,7 +336,7 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
         details: { task_id, state, move: 'reopen' },
         hint: isTerminal(state)
           ? 'To have it done once more, give it another id in the plan.'
-          : 'To begin anew, end it first with `forge orchestrate cancel <task>`.',
+          : 'To start again, end it first with `forge orchestrate cancel <task>`.',
       },
     );
   }

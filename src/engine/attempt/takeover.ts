@@ -29,6 +29,6 @@ export async function stopLeftGroup(
   const result = await stopGroup(worker, options);
   if (result !== 'unverified') return;
   env.warn(
-    `process group ${worker.pgid} on ${worker.host} may still work on task ${taskId} (attempt ${worker.attempt_id}); it can not be verified from here, so it was left alone`,
+    `process group ${worker.pgid} on ${worker.host} may still work on task ${taskId} (attempt ${worker.attempt_id}); it cannot be verified from here, so it was left alone`,
   );
 }

@@ -10,10 +10,10 @@ const HINTS: Record<string, string> = {
   EPERM: 'The file system refused. Forge needs one with hard links (link), and permission to use them.',
   ENOTSUP: 'Forge needs a file system with hard links; this one has none. Move the project to a local disk.',
   EMLINK: 'Forge needs a file system with hard links; this one has none left for a file.',
-  EISDIR: 'A folder stands where a file should be. Look at the path above.',
+  EISDIR: 'There is a folder where a file should be. Check the path above.',
   ENOTDIR: 'Something that should be a folder is a file. Look at the path above.',
   ELOOP:
-    'A symlink stands where forge keeps its own files. It is never followed; remove it or put the real folder there.',
+    'There is a symlink where forge keeps its own files. It is never followed: remove it, or put a real folder there.',
   EMFILE: 'Too many files are open. Raise `ulimit -n`, then repeat.',
 };
 

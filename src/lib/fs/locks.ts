@@ -146,7 +146,7 @@ async function taken(lock: string, { stale, waitMs }: Terms): Promise<() => Prom
 }
 
 function heldFor(lock: string, waitMs: number, cause: unknown): ForgeError {
-  return new ForgeError('IO_ERROR', `somebody has held ${lock} for ${formatDuration(waitMs)}`, {
+  return new ForgeError('IO_ERROR', `another process has held ${lock} for ${formatDuration(waitMs)}`, {
     hint: 'See which forge still runs. When none does, remove that folder.',
     cause,
   });

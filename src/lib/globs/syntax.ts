@@ -67,7 +67,7 @@ export function readGlob(source: string): PlainGlob[] {
   if (source.trim() !== source) throw new Fault('begins or ends with a space', 'Leave it out.');
   if (/[\u0000-\u001f\u007f-\u009f]/.test(source)) throw new Fault('may not hold control characters');
   if (source.startsWith('!'))
-    throw new Fault('can not be negated', 'List what is meant. For a name that begins with !, write \\!.');
+    throw new Fault('cannot be negated', 'List what is meant. For a name that begins with !, write \\!.');
   const nodes = new Reader(source.replace(START, '')).all();
   return expanded(nodes).map(partsOf);
 }

@@ -143,7 +143,7 @@ export class FileTracker implements Tracker {
     await this.#told(`writing ${this.#shown}`, () => syncFolder(path.dirname(this.#file)));
     const after = this.#read();
     if (after.text !== text && !isChangedTo(after.value, read.value, index, change)) {
-      throw this.#error(`${this.#shown} does not hold what was written to it; somebody else has changed it since`);
+      throw this.#error(`${this.#shown} does not have what was written to it; another program has changed it since`);
     }
     return true;
   }
@@ -155,7 +155,7 @@ export class FileTracker implements Tracker {
     if (text === null || after?.ok !== true || !isChangedTo(after.value, read.value, index, change)) {
       const id = oneLine(read.issues[index]?.id ?? '', 80);
       throw this.#error(
-        `${this.#shown}: issue ${id} is written in a way that can not be changed in place`,
+        `${this.#shown}: issue ${id} is written in a way that cannot be changed in place`,
         'Write the issue out, without anchors, aliases or tags.',
       );
     }
@@ -240,7 +240,7 @@ export class FileTracker implements Tracker {
     // An unwritable file is reported by its own error.
     const words = code === 'EACCES' ? null : whyUnread(error, MAX_BYTES);
     return new ForgeError('TRACKER_ERROR', `${doing}: ${words ?? error.message}`, {
-      ...(code === 'ENOENT' ? { hint: 'Write the file, or mend tracker.path in .forge/settings.yaml.' } : {}),
+      ...(code === 'ENOENT' ? { hint: 'Write the file, or fix tracker.path in .forge/settings.yaml.' } : {}),
       details: { errno: code },
       cause: error,
     });
@@ -257,8 +257,8 @@ function malformed(shown: string, problems: readonly Problem[]): ForgeError {
   const [first] = problems;
   const where = first === undefined ? shown : `${shown}:${first.place.line ?? 1}`;
   const more = problems.length > 1 ? ` (the first of ${problems.length} problems)` : '';
-  return new ForgeError('TRACKER_ERROR', `${where}: ${first?.message ?? 'it can not be read'}${more}`, {
-    hint: first?.suggestion ?? 'Mend the file at that place.',
+  return new ForgeError('TRACKER_ERROR', `${where}: ${first?.message ?? 'it cannot be read'}${more}`, {
+    hint: first?.suggestion ?? 'Fix the file at that place.',
     problems,
   });
 }

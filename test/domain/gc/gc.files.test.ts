@@ -46,7 +46,7 @@ describe('row 8: handed in, and not verified', () => {
       task_id: 'build',
       action: 'reverify_verdict',
       severity: 'warning',
-      reason: 'attempt a1 has handed in a verdict that nobody has verified',
+      reason: 'attempt a1 has handed in a verdict that is not verified',
       payload: { attempt_id: 'a1' },
       identity: IDENTITY,
     });
@@ -86,10 +86,10 @@ describe('row 8: handed in, and not verified', () => {
     expect(of(task(state, handedIn()))).toEqual([]);
   });
 
-  test.each([null, ...TASK_STATES])('a verdict that can not be read is told when %s', (state) => {
+  test.each([null, ...TASK_STATES])('a verdict that cannot be read is told when %s', (state) => {
     const seen = task(state, { current_attempt_id: 'a9', ...handedIn({ verdict: 'unreadable' }) });
     expect(of(seen)).toEqual([
-      unreadable(8, 'the verdict of attempt a1 can not be read', { path: 'attempts/a1/verdict.json' }),
+      unreadable(8, 'the verdict of attempt a1 cannot be read', { path: 'attempts/a1/verdict.json' }),
     ]);
   });
 });
@@ -135,7 +135,7 @@ describe('row 9: a branch without a worktree', () => {
     expect(with_(task(state), { merged: true })).toEqual([]);
   });
 
-  test('not while nobody can tell: the record can not be read, or there is only a lease', () => {
+  test('not while nobody can tell: the record cannot be read, or there is only a lease', () => {
     expect(acts(with_(task(null, { problem: 'not JSON' }), { merged: true }))).toEqual(['2 report_orphan']);
     expect(with_(task(null, { lease: seenLease() }), { merged: true })).toEqual([]);
     expect(acts(with_(task(null, { lease: seenLease('stale') }), { merged: true }))).toEqual(['9 prune_branch']);
@@ -247,9 +247,9 @@ describe('row 11: a question that nobody waits for', () => {
     expect(of(task('shipped', { attempts: asked(status) }))).toEqual([]);
   });
 
-  test.each([null, ...TASK_STATES])('one that can not be read is told when %s', (state) => {
+  test.each([null, ...TASK_STATES])('one that cannot be read is told when %s', (state) => {
     expect(of(task(state, { current_attempt_id: 'a1', attempts: asked(null) }))).toEqual([
-      unreadable(11, 'question q1 can not be read: not JSON', {
+      unreadable(11, 'question q1 cannot be read: not JSON', {
         path: 'attempts/a1/questions/q1.json',
         why: 'not JSON',
       }),
@@ -272,7 +272,7 @@ describe('row 12: an answer without its question', () => {
     expect(of(task(state, { attempts: [attempt('a1', { answers: [answer()] })] }))).toEqual([item()]);
   });
 
-  test('also when it can not be read', () => {
+  test('also when it cannot be read', () => {
     expect(of(task('running', { attempts: [attempt('a1', { answers: [brokenAnswer()] })] }))).toEqual([item()]);
   });
 
@@ -355,8 +355,8 @@ describe('row 13: more lease files than one', () => {
     expect(released(files(true, leaseFile('lease 2.json')))).toEqual(['13 release_lease_admin lease 2.json']);
   });
 
-  test('one that can not be read is told, and is neither kept for it nor released', () => {
-    const told = unreadable(13, 'lease.json can not be read: not JSON', { path: 'lease.json', why: 'not JSON' });
+  test('one that cannot be read is told, and is neither kept for it nor released', () => {
+    const told = unreadable(13, 'lease.json cannot be read: not JSON', { path: 'lease.json', why: 'not JSON' });
     expect(files(false, brokenLease(), leaseFile('lease.a.json'))).toEqual([told]);
     expect(files(true, brokenLease())).toEqual([told]);
     expect(released(files(true, brokenLease(), leaseFile('lease.a.json')))).toEqual([

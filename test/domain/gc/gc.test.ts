@@ -246,7 +246,7 @@ describe('row 4: claimed in the tracker by a run that is gone, and nothing here'
     expect(held('run-1', { tasks: [task('unclaimed', { lease: seenLease('stale') })] })).toEqual([]);
   });
 
-  test('not when something is here: a state, a record that can not be read, a lease that counts', () => {
+  test('not when something is here: a state, a record that cannot be read, a lease that counts', () => {
     for (const state of TASK_STATES.filter((each) => each !== 'unclaimed' && each !== 'shipped')) {
       expect(acts(held('run-1', { tasks: [task(state)] }))).not.toContain('4 recover');
     }
@@ -306,12 +306,12 @@ describe('row 5: parked on a question that is settled, or too old', () => {
   });
 
   test('past its deadline, with a default', () => {
-    const reason = `nobody answered until ${PAST}; the default is drop`;
+    const reason = `no answer until ${PAST}; the default is drop`;
     expect(only(of(parked(PAST, {}, 'drop')))).toEqual(item('apply_default_answer', reason, { option_id: 'drop' }));
   });
 
   test('past its deadline, without', () => {
-    const reason = `nobody answered until ${PAST}, and there is no default`;
+    const reason = `no answer until ${PAST}, and there is no default`;
     expect(only(of(parked(PAST)))).toEqual(item('expire_question', reason));
   });
 
@@ -334,9 +334,9 @@ describe('row 5: parked on a question that is settled, or too old', () => {
     expect(of(parked(LATER, { attempts: [...asked().attempts, elsewhere] }))).toEqual([]);
   });
 
-  test('an answer that can not be read is told, and decides nothing, not even past the deadline', () => {
+  test('an answer that cannot be read is told, and decides nothing, not even past the deadline', () => {
     const seen = (questions = [question()]) => parked(EARLIER, asked({ questions, answers: [brokenAnswer()] }), 'drop');
-    const told = [unreadable(12, 'the answer to question q1 can not be read', { path: 'attempts/a1/answers/q1.json' })];
+    const told = [unreadable(12, 'the answer to question q1 cannot be read', { path: 'attempts/a1/answers/q1.json' })];
     expect(of(seen())).toEqual(told);
     // The record knows of the question, so the answer is not one without.
     expect(of(seen([]))).toEqual(told);
@@ -425,18 +425,18 @@ describe('row 7: shipped, and the tracker does not know', () => {
 });
 
 describe('reports', () => {
-  test('a record that can not be read is told once, and nothing else is done about its task', () => {
+  test('a record that cannot be read is told once, and nothing else is done about its task', () => {
     const seen = stale('running', {
       problem: 'state.json: not JSON',
       lease_files: [leaseFile(), leaseFile('lease 2.json')],
       attempts: [attempt('a1', { answers: [answer()] })],
     });
     const why = 'state.json: not JSON';
-    expect(of(seen, [issue('cancelled')])).toEqual([unreadable(2, `its record can not be read: ${why}`, { why })]);
+    expect(of(seen, [issue('cancelled')])).toEqual([unreadable(2, `its record cannot be read: ${why}`, { why })]);
   });
 
   test('a task that the plan does not have is told, and gc goes on with it', () => {
-    const reason = 'build is not in the plan; it is kept and can not be claimed';
+    const reason = 'build is not in the plan; it is kept and cannot be claimed';
     const told = report(4, 'unplanned_task', reason, {}, { severity: 'info' });
     expect(of(task('abandoned'), undefined, { plan: [] })).toEqual([told]);
     expect(acts(of(stale('running'), undefined, { plan: [] }))).toEqual(['2 mark_abandoned', '4 report_orphan']);

@@ -316,7 +316,7 @@ describe('invalid task', () => {
       ['8:33 task "a": question_budget.soft: expected a whole number, found the number 1.5'],
     ],
     [
-      'a retry policy that can not be meant',
+      'a retry policy that cannot be meant',
       'retry: {max_attempts: 0, bas: 3s}',
       [
         '8:31 task "a": retry.max_attempts: a number of attempts is 1 or more, or "unlimited"',

@@ -214,7 +214,7 @@ describe('worker prompt', () => {
       ],
     });
     expect(dataOf(text).map((block) => block.text)).toEqual([
-      'decision: late\nanswer: none; nobody answered in time',
+      'decision: late\nanswer: none; no answer in time',
       'decision: short\nanswer: keep\nanswered by: default',
     ]);
   });

@@ -83,7 +83,7 @@ describe('failures of reviews and merges', () => {
   ])('the failure of a branch that moved to %s names the verified commit', (found, now) => {
     const error = movedError('ship', { branch: 'forge/x', expected: 'a1', found });
     expect(error.class).toBe('ship.moved');
-    expect(error.message).toBe(`forge/x ${now}, and what was verified is a1; it has to be verified anew`);
+    expect(error.message).toBe(`forge/x ${now}, and what was verified is a1; it has to be verified again`);
   });
 });
 

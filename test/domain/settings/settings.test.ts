@@ -249,7 +249,7 @@ describe('invalid settings', () => {
     ],
     ['a tracker of no kind', 'tracker: {path: x}', ['1:10 tracker: "type" is missing']],
     [
-      'a retry policy that can not be meant',
+      'a retry policy that cannot be meant',
       'retry:\n  max_attempt: 3',
       ['2:3 retry.max_attempt: unknown key "max_attempt" | Did you mean "max_attempts"?'],
     ],

@@ -119,7 +119,7 @@ export function snapshot(fields: Partial<GcSnapshot> & { issues?: readonly Track
 
 // --- what carrying out a plan leads to -------------------------------------------------------------------------------
 
-/** What the plan can not know before: whether the tracker took a claim again, and what a verification found. */
+/** What the plan cannot know before: whether the tracker took a claim again, and what a verification found. */
 export interface Outcomes {
   reclaimed: boolean;
   /** `twin`: only the missing file is written. */

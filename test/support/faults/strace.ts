@@ -36,7 +36,7 @@ export function noStrace(): string | null {
   if (process.platform !== 'linux') return 'strace is a tool of Linux';
   const look = spawnSync('strace', ['-e', 'trace=%file,%desc', '-e', 'inject=link:error=EIO:when=1', 'true']);
   if (look.error !== undefined) return 'strace is not installed';
-  return look.status === 0 ? null : `strace can not trace here: ${String(look.stderr).trim().slice(0, 200)}`;
+  return look.status === 0 ? null : `strace cannot trace here: ${String(look.stderr).trim().slice(0, 200)}`;
 }
 
 const CHANGING =
