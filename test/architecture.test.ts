@@ -148,6 +148,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:path': () => true,
   'node:os': (file) =>
     ['process', 'commands'].includes(layerOf(file)) || file === 'src/store/file/stat-fingerprints.ts',
+  'node:timers/promises': (file) => layerOf(file) === 'commands',
   'node:url': (file) => layerOf(file) === 'process',
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/process/gated-worker.ts',

@@ -1,7 +1,7 @@
 /** A run for a person who watches it, or who reads a CI log afterwards: a line for what happens, a summary at the end. */
 
+import { classCovers } from '../domain/retry/classify.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
-import { unreachable } from '../lib/errors.ts';
 import { oneLine, plainText } from '../lib/text.ts';
 import { formatDuration } from '../lib/time.ts';
 import { cut, hang, pad, plural, widthOf } from './layout.ts';
@@ -43,63 +43,30 @@ export class RunLog {
     this.#options = options;
   }
 
+  readonly #handlers: { [T in RunEvent['type']]: (event: EventOf<T>) => void } = {
+    run_started: (event) => this.#started(event),
+    task_started: (event) => this.#taskStarted(event),
+    // The logs have it; the end of it is printed where a task has failed.
+    task_output: () => {},
+    task_retry: (event) => this.#retry(event),
+    task_finished: (event) => this.#finished(event),
+    task_verifying: (event) => this.#verifying(event),
+    task_finishing: (event) => this.#finishing(event),
+    task_held: (event) => this.#held(event),
+    task_interrupted: (event) => this.#interrupted(event),
+    task_parked: (event) => this.#parked(event),
+    question_opened: (event) => this.#asked(event),
+    question_settled: (event) => this.#settled(event),
+    task_blocked: (event) => void this.#blocked.push(event),
+    still_running: (event) => this.#stillRunning(event),
+    waiting: (event) => this.#waiting(event),
+    warning: ({ message }) => this.#options.warn(message),
+    run_finished: (event) => this.#summary(event),
+  };
+
   /** Prints what there is to say about it. */
   event(event: RunEvent): void {
-    switch (event.type) {
-      case 'run_started':
-        this.#started(event);
-        break;
-      case 'task_started':
-        this.#taskStarted(event);
-        break;
-      case 'task_output':
-        // It is in the logs; what failed shows the end of it below.
-        break;
-      case 'task_retry':
-        this.#retry(event);
-        break;
-      case 'task_finished':
-        this.#finished(event);
-        break;
-      case 'task_verifying':
-        this.#verifying(event);
-        break;
-      case 'task_finishing':
-        this.#finishing(event);
-        break;
-      case 'task_held':
-        this.#held(event);
-        break;
-      case 'task_interrupted':
-        this.#interrupted(event);
-        break;
-      case 'task_parked':
-        this.#parked(event);
-        break;
-      case 'question_opened':
-        this.#asked(event);
-        break;
-      case 'question_settled':
-        this.#settled(event);
-        break;
-      case 'task_blocked':
-        this.#blocked.push(event);
-        break;
-      case 'still_running':
-        this.#stillRunning(event);
-        break;
-      case 'waiting':
-        this.#waiting(event);
-        break;
-      case 'warning':
-        this.#options.warn(event.message);
-        break;
-      case 'run_finished':
-        this.#summary(event);
-        break;
-      default:
-        unreachable(event);
-    }
+    (this.#handlers[event.type] as (event: RunEvent) => void)(event);
   }
 
   #started({ run_id, tasks, max_parallel }: EventOf<'run_started'>): void {
@@ -115,7 +82,8 @@ export class RunLog {
   #retry({ task_id, attempts, error, delay_ms, duration_ms }: EventOf<'task_retry'>): void {
     const when = delay_ms > 0 ? `in ${formatDuration(delay_ms)}` : 'now';
     // Work that was fine by itself, until others looked at it or at what it was merged with.
-    const how = /^(review|ship)\./.test(error.class) ? 'sent back' : `failed after ${formatDuration(duration_ms)}`;
+    const isSentBack = classCovers('review', error.class) || classCovers('ship', error.class);
+    const how = isSentBack ? 'sent back' : `failed after ${formatDuration(duration_ms)}`;
     const text = `${how}, attempt ${attempts + 1} ${when}: ${errorText(error)}`;
     this.#task(signFor('awaiting_respawn', this.#options.look), task_id, text);
   }

@@ -1,5 +1,6 @@
 /** `status --watch`: how things stand, for as long as somebody looks. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { worldOf } from '../engine/env.ts';
 import { LiveDetails } from '../engine/run/live-details.ts';
@@ -48,19 +49,8 @@ export async function watch(
     plans.refresh();
     for (const task of plans.current.plan.tasks) await seen.look(task.id);
     if (!shown) show(look);
-    await pause(Math.max(POLL_MS, POLL_TIMES * (session.ctx.monotonicMs() - began)), stop);
+    const pauseMs = Math.max(POLL_MS, POLL_TIMES * (session.ctx.monotonicMs() - began));
+    // Rejects when `stop` says so.
+    await sleep(pauseMs, undefined, { signal: stop }).catch(() => {});
   }
-}
-
-/** Sleeps, at most until `stop` says so. */
-function pause(ms: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, stop.aborted ? 0 : ms);
-    stop.addEventListener('abort', wake);
-  });
 }

@@ -30,8 +30,8 @@ export class TrackerKeeper {
   /** The tasks that it is being told of. */
   #current: readonly string[] = [];
   #working: Promise<void> | null = null;
-  /** A call that has outlasted the patience for it; until it ends there is no other. */
-  #stuck: Promise<unknown> | null = null;
+  /** Whether a call is under way. One that outlasts the patience for it stays so until it ends; until then there is no other. */
+  #busy = false;
   /** A run tells every trouble once, however many tasks meet it. */
   readonly #told = new Set<string>();
   #plan: { text: string; issueIds: ReadonlyMap<string, string> } | null = null;
@@ -147,23 +147,12 @@ export class TrackerKeeper {
   }
 
   async #call<T>(work: (tracker: Tracker) => Promise<T>): Promise<T> {
-    if (this.#stuck !== null) throw new ForgeError('TRACKER_ERROR', 'the tracker still has not answered');
-    const answer = work(this.#tracker);
-    let ended = false;
-    const over = answer.then(
-      () => {},
-      () => {},
-    );
-    void over.then(() => {
-      ended = true;
-      if (this.#stuck === over) this.#stuck = null;
+    if (this.#busy) throw new ForgeError('TRACKER_ERROR', 'the tracker still has not answered');
+    this.#busy = true;
+    const answer = work(this.#tracker).finally(() => {
+      this.#busy = false;
     });
-    try {
-      return await within(this.#patienceMs, answer);
-    } catch (error) {
-      if (!ended) this.#stuck = over;
-      throw error;
-    }
+    return within(this.#patienceMs, answer);
   }
 
   /** The issues that the plan names, by task. A plan that is being edited names none. */

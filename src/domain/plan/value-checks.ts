@@ -90,15 +90,11 @@ export function refuseNul(texts: readonly [YamlPath, unknown][]): Finding[] {
 
 /** The problems of a `retry:` value, below `path`. */
 export function retryFindings(declaration: unknown, path: YamlPath): Finding[] {
-  return retryProblems(declaration).map((problem): Finding => {
-    const isUnknownKey = problem.message.startsWith('unknown key');
-    return {
-      path: [...path, ...problem.path],
-      message: problem.message,
-      ...(isUnknownKey ? { at: 'key' as const } : {}),
-      ...(problem.suggestion === undefined ? {} : { suggestion: `Did you mean "${problem.suggestion}"?` }),
-    };
-  });
+  return retryProblems(declaration).map(({ suggestion, ...problem }) => ({
+    ...problem,
+    path: [...path, ...problem.path],
+    ...(suggestion === undefined ? {} : { suggestion: `Did you mean "${suggestion}"?` }),
+  }));
 }
 
 /** Adds to findings about ids how the id could be written instead. */

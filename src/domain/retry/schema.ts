@@ -144,6 +144,8 @@ export const WAIT_RETRY_DEFAULT: RetryDefault = {
 export interface RetryProblem {
   path: (string | number)[];
   message: string;
+  /** It is about the key at `path`, not about its value. */
+  at?: 'key';
   /** What was probably meant, when a key is close to a known one. */
   suggestion?: string;
 }
@@ -204,7 +206,7 @@ function unknownKey(key: string, path: (string | number)[], besidePolicies: bool
   }
   const known = Object.keys(besidePolicies ? compositeFields() : policyFields());
   const suggestion = closest(key, known);
-  return { path: at, message: `unknown key "${key}"`, ...(suggestion === null ? {} : { suggestion }) };
+  return { path: at, at: 'key', message: `unknown key "${key}"`, ...(suggestion === null ? {} : { suggestion }) };
 }
 
 function listProblems(policies: readonly PolicyYaml[], base: (string | number)[]): RetryProblem[] {
