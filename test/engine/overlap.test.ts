@@ -179,10 +179,10 @@ const someGlobs = fc.array(
   { minLength: 2, maxLength: 4 },
 );
 
-describe('claims of tasks that write the same locked files', () => {
+describe('concurrent claims of overlapping tasks', () => {
   const runs = { numRuns: 400 };
 
-  test('never lead to two that are dispatched at once, and every task is done in the end', async () => {
+  test('of overlapping tasks never two are dispatched at once, and every task is done in the end', async () => {
     let yielded = 0;
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), someGlobs, async (s, globs) => {
@@ -202,7 +202,7 @@ describe('claims of tasks that write the same locked files', () => {
     expect(yielded).toBeGreaterThan(0);
   });
 
-  test('let one of them go on, whoever else gives way', async () => {
+  test('of overlapping claims one goes on', async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.integer({ min: 2, max: 4 }), async (s, count) => {
         const globs = Array.from({ length: count }, () => ['package.json']);
@@ -213,7 +213,7 @@ describe('claims of tasks that write the same locked files', () => {
     );
   });
 
-  test('not even when some are killed, or paused beyond their lease, at any moment', async () => {
+  test('of overlapping tasks never two are dispatched at once, also when processes are killed or paused beyond their lease', async () => {
     const deaths = fc.array(fc.option(fc.nat(30), { freq: 2 }), { minLength: 4, maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), someGlobs, deaths, fc.nat(4), async (s, globs, dies, jumps) => {
@@ -223,7 +223,7 @@ describe('claims of tasks that write the same locked files', () => {
     );
   });
 
-  test('would lead to it without the look', async () => {
+  test('without the overlap check two overlapping tasks are dispatched at once', async () => {
     let collisions = 0;
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), async (s) => {

@@ -19,28 +19,28 @@ const edit = (text: string) => {
   fs.renameSync(world.path('plans/next'), world.path('plans/phases.yaml'));
 };
 
-describe('the plan of a run', () => {
-  test('stays while nobody edits it', () => {
+describe('plan of a run', () => {
+  test('a run keeps its plan while the file is unchanged', () => {
     const before = source.current;
     expect(source.refresh()).toBe(false);
     expect(source.current).toBe(before);
   });
 
-  test('follows an edit, once', () => {
+  test('a run follows an edit of its plan once', () => {
     edit(planOf('a', 'b'));
     expect(source.refresh()).toBe(true);
     expect(ids()).toEqual(['a', 'b']);
     expect(source.refresh()).toBe(false);
   });
 
-  test('that was only touched is no other plan', () => {
+  test('a run ignores a plan file with only a new time', () => {
     edit(planOf('a'));
     const before = source.current;
     expect(source.refresh()).toBe(false);
     expect(source.current).toBe(before);
   });
 
-  test('that does not parse leaves the last good one in force, with a warning that says where', () => {
+  test('an edit that does not parse leaves the last good plan in force, with a warning that names the place', () => {
     edit(planOf('a', 'b').replace('title', 'titel'));
     expect(source.refresh()).toBe(false);
     expect(ids()).toEqual(['a']);
@@ -51,7 +51,7 @@ describe('the plan of a run', () => {
     expect(world.warnings).toHaveLength(1);
   });
 
-  test('that is not where the settings say is told once, not at every look', () => {
+  test('a missing plan is reported once, not at every look', () => {
     world = new World(null, 'plan: docs/plan.yaml\n');
     world.write('docs/plan.yaml', planOf('a'));
     const session = world.session();
@@ -63,7 +63,7 @@ describe('the plan of a run', () => {
     expect(source.refresh()).toBe(true);
   });
 
-  test('that is mended is followed again', () => {
+  test('a run follows its plan again once it is fixed', () => {
     edit('project: [');
     source.refresh();
     edit(planOf('a', 'c'));
@@ -71,7 +71,7 @@ describe('the plan of a run', () => {
     expect(ids()).toEqual(['a', 'c']);
   });
 
-  test('that goes back to what it was before a mistake is the one in force', () => {
+  test('a plan restored after an error is in force', () => {
     edit('project: [');
     source.refresh();
     edit(planOf('a'));
@@ -81,7 +81,7 @@ describe('the plan of a run', () => {
     expect(source.refresh()).toBe(true);
   });
 
-  test('that was deleted leaves the last one in force, until there is one again', () => {
+  test('a deleted plan leaves the last one in force until there is one again', () => {
     fs.rmSync(world.path('plans/phases.yaml'));
     expect(source.refresh()).toBe(false);
     expect(ids()).toEqual(['a']);

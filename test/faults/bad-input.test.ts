@@ -254,8 +254,8 @@ async function given({ files, worked }: Refusal): Promise<string> {
   return dir;
 }
 
-describe('what cannot be done is refused, and changes nothing', () => {
-  test.concurrent.each(REFUSALS)('$name', async (refusal) => {
+describe('invalid input', () => {
+  test.concurrent.each(REFUSALS)('$name is refused and changes nothing', async (refusal) => {
     const dir = await given(refusal);
     const before = listing(dir, LOGS);
     const { code, answer } = await ask(dir, ...refusal.args);
@@ -269,7 +269,7 @@ describe('what cannot be done is refused, and changes nothing', () => {
   });
 });
 
-test('problems of a plan are told with file, line and column', async () => {
+test('problems of a plan are reported with file, line and column', async () => {
   const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: 'alpha', more: 'depends_om: [beta]' }]) });
   const { answer } = await ask(dir, 'status');
   if (answer.ok) throw new Error('it was not refused');
@@ -278,7 +278,7 @@ test('problems of a plan are told with file, line and column', async () => {
   ]);
 });
 
-test('a folder that is not there is no project', async () => {
+test('a missing folder is no project', async () => {
   const { code, answer } = await ask('/nowhere/at/all', 'status');
   expect({ code, answer }).toMatchObject({ code: 2, answer: { ok: false, error: { code: 'INVALID_ARGS' } } });
   expect(fs.existsSync('/nowhere')).toBe(false);

@@ -79,7 +79,7 @@ async function expectReadable(dir: string): Promise<string> {
 }
 
 describe.concurrent.each([...DAMAGES, NEWER])('state.json of a tree written by hand is $name', ({ make, told }) => {
-  test('it is told, left alone, and in nobody else’s way', async () => {
+  test('an invalid hand-written state.json is reported, left alone, and does not affect other tasks', async () => {
     const dir = project();
     fs.mkdirSync(taskDir(dir, 'a'), { recursive: true });
     make(`${taskDir(dir, 'a')}/state.json`);
@@ -122,7 +122,7 @@ function damage(view: string, make: Damage['make']): void {
 }
 
 describe.concurrent.each(DAMAGES)('state.json of a task with a record is $name', ({ make }) => {
-  test('readers see the record; the next change moves it aside and goes on', async () => {
+  test('an invalid state.json is moved aside by the next change, and readers see the record', async () => {
     const { dir, view } = await adopted();
     damage(view, make);
     const broken = listing(view);
@@ -166,7 +166,7 @@ const PLACES = [
 ];
 
 describe.concurrent.each(PLACES)('$place is a symlink to elsewhere', ({ place, refused }) => {
-  test('it is never written through', async () => {
+  test('a symlink in place of a folder of the tree is never written through', async () => {
     const dir = project();
     const elsewhere = makeProject({ 'tasks/keep': 'x', 'runs/keep': 'x', 'state.json': WHOLE });
     fs.mkdirSync(path.dirname(`${dir}/${place}`), { recursive: true });
@@ -182,7 +182,7 @@ describe.concurrent.each(PLACES)('$place is a symlink to elsewhere', ({ place, r
   });
 });
 
-test('the attempts of a task are a symlink to elsewhere: it is never written through', async () => {
+test('a symlink in place of the attempts of a task is never written through', async () => {
   const { dir } = await adopted();
   const elsewhere = makeProject({ keep: 'x' });
   fs.symlinkSync(elsewhere, `${taskDir(dir, 'a')}/attempts`);
@@ -192,7 +192,7 @@ test('the attempts of a task are a symlink to elsewhere: it is never written thr
   expect(fs.readdirSync(elsewhere)).toEqual(['keep']);
 });
 
-test('an empty .gitignore, as a kill while it is written leaves it, is written', async () => {
+test('an empty .gitignore, as a kill leaves it, is written again', async () => {
   const dir = project();
   fs.mkdirSync(`${dir}/.forge`);
   fs.writeFileSync(`${dir}/.forge/.gitignore`, '');

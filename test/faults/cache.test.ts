@@ -24,7 +24,7 @@ const files = (dir: string) => fs.readdirSync(dir, { recursive: true, encoding: 
 
 describe.skipIf(missing !== null)(title, () => {
   test.each(['for the first time', 'in place of what is there', 'and was kept before'])(
-    '%s, by status',
+    'status survives faults while it writes the cache %s',
     async (which) => {
       const project = makeProject({
         'plans/phases.yaml': planOf([{ id: 'a' }, { id: 'b' }]),

@@ -44,7 +44,7 @@ const missing = noMounts();
 const because = missing === null ? '' : ` (skipped: ${missing})`;
 
 describe.skipIf(missing !== null)(`a read-only disk${because}`, () => {
-  test('reading works; every change is refused and says why', async () => {
+  test('on a read-only disk reading works, and every change is refused with the reason', async () => {
     const { dir, attempt } = await worked({ kilobytes: 2000, inodes: 200 });
     makeReadOnly(dir);
     const before = listing(dir);
@@ -70,7 +70,7 @@ describe.skipIf(missing !== null)(`a read-only disk${because}`, () => {
     expect(listing(dir)).toEqual(before);
   });
 
-  test('a project that nothing has happened to yet can be looked at', async () => {
+  test('on a read-only disk a project without state can be read', async () => {
     const dir = makeProject(FILES, smallDisk({ kilobytes: 2000, inodes: 200 }));
     makeReadOnly(dir);
     const before = listing(dir);
@@ -114,7 +114,7 @@ const SHORTAGES: Shortage[] = [
 ];
 
 describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${because}`, ({ disk, fill, lefts }) => {
-  test.each(lefts)('with %i left a completion is made or refused, never half made', async (left) => {
+  test.each(lefts)('on a full disk with %i left a completion is done or refused, never partly', async (left) => {
     const { dir, attempt } = await worked(disk);
     const before = auditTask(dir, 'a');
     const free = fill(dir, left);
@@ -145,7 +145,7 @@ describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${be
     expect((await ask(dir, 'claim', 'b')).code).toBe(0);
   });
 
-  test('with nothing left a first claim is refused, and works when there is room again', async () => {
+  test('on a full disk a first claim is refused, and works once there is room', async () => {
     const dir = makeProject(FILES, smallDisk(disk));
     const free = fill(dir, 0);
     expect(await ask(dir, 'claim', 'a', '--claim-id', MINE)).toMatchObject({
@@ -160,7 +160,7 @@ describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${be
 });
 
 describe.skipIf(missing !== null)(`a disk with no more bytes for git${because}`, () => {
-  test('a checkout of the base is as it was, and the merge comes when there is room again', async () => {
+  test('on a full disk the checkout of the base stays unchanged, and the merge works once there is room', async () => {
     const place = smallDisk({ kilobytes: 6000, inodes: 2000 });
     const big = randomBytes(450_000).toString('hex');
     const play = new ShipPlay({ worktrees: makeProject({}), files: { 'big.txt': `${big}\n` } }, place);

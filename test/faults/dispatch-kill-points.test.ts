@@ -140,7 +140,9 @@ const title =
   missing === null ? 'a dispatch that makes a worktree' : `a dispatch that makes a worktree (skipped: ${missing})`;
 
 describe.skipIf(missing !== null)(title, () => {
-  test('killed alone, at each of its own system calls', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+  test('dispatch survives SIGKILL of forge at each of its own system calls', {
+    timeout: LONG ? 1_200_000 : 120_000,
+  }, async () => {
     const { dir, args } = await claimed();
     const clean = copyProject(dir);
     const { calls } = await cleanRun(command(clean, args), clean);
@@ -161,7 +163,9 @@ describe.skipIf(missing !== null)(title, () => {
     });
   });
 
-  test('killed with its git, at the system calls of git', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+  test('dispatch survives SIGKILL of forge and git at the system calls of git', {
+    timeout: LONG ? 1_200_000 : 120_000,
+  }, async () => {
     const { dir, args } = await claimed();
     const env = { FAULT_PATH: GIT_ENV.PATH, PATH: `${STAND_IN}:${GIT_ENV.PATH}`, FAULT_CALLS: GIT_CALLS };
     let point = 1;
@@ -179,8 +183,8 @@ describe.skipIf(missing !== null)(title, () => {
   });
 });
 
-describe('a dispatch is killed with every process of its git', () => {
-  test('in the middle of the checkout', async () => {
+describe('dispatch killed with every process of its git', () => {
+  test('dispatch survives SIGKILL of all processes in the middle of the checkout', async () => {
     const { dir, args } = await claimed();
     const repository = new Repository(dir);
     fs.writeFileSync(`${dir}/.git/info/attributes`, 'deep/* filter=fault\n');
@@ -189,7 +193,7 @@ describe('a dispatch is killed with every process of its git', () => {
     await expectDispatched(dir, args);
   });
 
-  test('right after it', async () => {
+  test('dispatch survives SIGKILL of all processes right after the checkout', async () => {
     const { dir, args } = await claimed();
     fs.mkdirSync(`${dir}/.git/hooks`, { recursive: true });
     fs.writeFileSync(`${dir}/.git/hooks/post-checkout`, `#!/bin/sh\n${KILL_ALL}\n`, { mode: 0o755 });

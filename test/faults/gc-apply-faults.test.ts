@@ -74,7 +74,9 @@ function betweenNames(calls: readonly TracedCall[]): TracedCall[] {
 }
 
 describe.skipIf(missing !== null)(title, () => {
-  test('is killed', { timeout: LONG ? 1_800_000 : 120_000 }, async () => {
+  test('gc survives SIGKILL in place of any system call that changes something', {
+    timeout: LONG ? 1_800_000 : 120_000,
+  }, async () => {
     const tried = await untouched();
     const points = [...new Set([...sampled(tried.changing, KILLS), ...betweenNames(tried.changing)])];
     const lefts = await pooled(points, async (point) => (await hurt(tried, point, 'kill')).left);
@@ -84,7 +86,7 @@ describe.skipIf(missing !== null)(title, () => {
     expect(new Set(lefts).size).toBeGreaterThan(4);
   });
 
-  test('meets a failing disk', { timeout: LONG ? 1_800_000 : 120_000 }, async () => {
+  test('gc survives a failing system call', { timeout: LONG ? 1_800_000 : 120_000 }, async () => {
     const tried = await untouched();
     const { planned } = tried.tree;
     const points = sampled(tried.changing, FAILURES);
@@ -112,7 +114,7 @@ describe.skipIf(missing !== null)(title, () => {
     expect(new Set(failed)).toContain('one');
   });
 
-  test('finds a lease gone that it has just seen, as when another gc was faster', async () => {
+  test('gc survives a lease that another gc has just released', async () => {
     const lease = (generation: number) => JSON.stringify({ ...LEASE, generation });
     const dir = makeProject({
       [`${FOLDER}/state.json`]: JSON.stringify({ version: 1, task_id: 'a', state: 'claimed' }),

@@ -49,8 +49,8 @@ async function expectAllRight(tree: GcTree): Promise<void> {
   await expectPutRight(tree, tree.dir);
 }
 
-describe('two at once', () => {
-  test('take turns', async () => {
+describe('two gc at once', () => {
+  test('two gc at once take turns', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const tree = await gcTree({ copies: 3 });
       const both = [startGc(tree.dir), startGc(tree.dir)];
@@ -59,7 +59,7 @@ describe('two at once', () => {
     }
   });
 
-  test('that wait in vain for a third name it, and do everything once beside one another', async () => {
+  test('two gc that wait in vain for a third name it and apply everything once', async () => {
     const trees = await Promise.all(Array.from({ length: ROUNDS }, () => gcTree({ copies: 3 })));
     await Promise.all(
       trees.map(async (tree) => {
@@ -108,8 +108,8 @@ async function caughtInTheMiddle() {
   return { tree, first, second, checks, open: () => fs.writeFileSync(`${tree.dir}/gate`, '') };
 }
 
-describe('a second one that comes while the first is held up', () => {
-  test('names it, and between them everything is done once', async () => {
+describe('gc during another gc', () => {
+  test('a gc during another one names it, and both apply everything once', async () => {
     const { tree, first, second, checks, open } = await caughtInTheMiddle();
     open();
     expectOnce({ ...tree, planned: [LATE_ITEM, ...tree.planned] }, await Promise.all([first, second].map(doneBy)));
@@ -117,7 +117,7 @@ describe('a second one that comes while the first is held up', () => {
     await expectAllRight(tree);
   });
 
-  test('does what is left when the first is killed', async () => {
+  test('a gc during another one does what is left when that is killed', async () => {
     const { tree, first, second, checks, open } = await caughtInTheMiddle();
     first.signal('SIGKILL');
     expect(await first.ended).toMatchObject({ signal: 'SIGKILL' });
@@ -132,7 +132,7 @@ describe('a second one that comes while the first is held up', () => {
   });
 });
 
-describe('beside a run and an agent', () => {
+describe('gc beside a run and an agent', () => {
   /** By `run`; one of them goes on until all else is done. */
   const RUN = ['t0', 't1', 't2', 't3', 't4', 't5'].map((id, at) => ({
     id,
@@ -144,7 +144,7 @@ describe('beside a run and an agent', () => {
   /** So many beats that every gc meets some, under leases that nobody loses. */
   const AGENTS = { self_heartbeat_ms: 50, retry_backoff_ms_max: 20 };
 
-  test('gc touches nothing that is worked on, and all is done', { timeout: 300_000 }, async () => {
+  test('gc beside a run changes nothing in flight, and all tasks are done', { timeout: 300_000 }, async () => {
     const tasks = [...RUN, { id: 'last', gate: 'end' }, ...AGENT.map((id) => ({ id, byHand: true }))];
     const play = new Play(tasks, AGENTS);
     onTestFinished(() => play.cleanUp());

@@ -66,7 +66,7 @@ function letLocksRunOut(): void {
   }
 }
 
-test('of a branch', async () => {
+test('the removal of a branch survives SIGKILL before every git command', async () => {
   let points = 0;
   for (let killed = true; killed; ) {
     const at = `killed before git ${1 + points * STEP}`;
@@ -82,7 +82,7 @@ test('of a branch', async () => {
   expect(points).toBeGreaterThan(LONG ? 8 : 2);
 }, 600_000);
 
-test('of a worktree', async () => {
+test('the removal of a worktree survives SIGKILL before every git command', async () => {
   let points = 0;
   for (let killed = true; killed; ) {
     const at = `killed before git ${1 + points * STEP}`;

@@ -33,7 +33,7 @@ function expectGivenBack(play: Play, taskId: string): void {
 
 describe('Ctrl-C at a run', () => {
   test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    '%s: workers end, their tasks go back uncharged',
+    '%s at a run stops its workers and gives their tasks back uncharged',
     async (signal) => {
       const play = newPlay([
         { id: 'a', kind: 'polite', gate: 'never' },
@@ -54,7 +54,7 @@ describe('Ctrl-C at a run', () => {
     },
   );
 
-  test('a worker that ignores SIGTERM is killed after the grace', async () => {
+  test('an interrupted run kills a worker that ignores SIGTERM after the grace', async () => {
     const play = newPlay([{ id: 'a', kind: 'deaf', gate: 'never' }], 300);
     const run = play.forge('run');
     const [worker] = await working(play, 1);
@@ -65,7 +65,7 @@ describe('Ctrl-C at a run', () => {
     expect(play.leftovers() ?? []).toEqual([]);
   });
 
-  test('a second one does not wait for the grace', async () => {
+  test('a second interrupt of a run does not wait for the grace', async () => {
     const play = newPlay([{ id: 'a', kind: 'deaf', gate: 'never' }]);
     const run = play.forge('run');
     const [worker] = await working(play, 1);
@@ -78,7 +78,7 @@ describe('Ctrl-C at a run', () => {
     expect(play.leftovers() ?? []).toEqual([]);
   });
 
-  test('children in the background go with their worker', async () => {
+  test('an interrupted run stops background children with their worker', async () => {
     const play = newPlay([{ id: 'a', kind: 'parent', gate: 'never' }], 300);
     const run = play.forge('run');
     const [worker] = await working(play, 1);
@@ -89,7 +89,7 @@ describe('Ctrl-C at a run', () => {
     expect(play.leftovers() ?? []).toEqual([]);
   });
 
-  test('the next run goes on with what was given back', async () => {
+  test('the next run continues the tasks that an interrupted run gave back', async () => {
     const play = newPlay([{ id: 'a', gate: 'work' }]);
     const first = play.forge('run');
     await working(play, 1);
@@ -103,7 +103,7 @@ describe('Ctrl-C at a run', () => {
 });
 
 describe('Ctrl-C at an exec', () => {
-  test('gives the task back and exits with 130', async () => {
+  test('an interrupted exec gives the task back and exits with 130', async () => {
     const play = newPlay([{ id: 'a' }]);
     const exec = play.forge('exec', 'a', '--', 'sh', '-c', ': > "$FAULT_PLAY/begun"; exec sleep 600');
     await until('the command runs', () => play.has('begun'));
@@ -114,9 +114,9 @@ describe('Ctrl-C at an exec', () => {
   });
 });
 
-describe('a cancel from another terminal', () => {
+describe('cancel from another terminal', () => {
   test.each(['plain', 'stubborn', 'parent'] as const)(
-    'stops a %s worker, and the run goes on with the rest',
+    'cancel from another terminal stops a %s worker, and the run goes on with the rest',
     async (kind) => {
       const play = newPlay([{ id: 'a', kind, gate: 'never' }, { id: 'b' }], 300);
       const run = play.forge('run', '--max-parallel', '1');
@@ -138,7 +138,7 @@ describe('a cancel from another terminal', () => {
   );
 });
 
-describe('the tree of a run that works', () => {
+describe('tree of a working run', () => {
   const AGENTS = { kill_grace_ms: 300, self_lease_ttl_ms: 2000, self_heartbeat_ms: 200 };
 
   function newPlay(gate: string): { play: Play; tree: string; aside: string } {
@@ -147,7 +147,7 @@ describe('the tree of a run that works', () => {
     return { play, tree: `${play.dir}/.forge/orchestrator`, aside: `${play.dir}/.forge/aside` };
   }
 
-  test('cannot be reached any more: the worker is stopped, and the next run goes on', async () => {
+  test('a run whose tree cannot be reached stops its worker, and the next run goes on', async () => {
     const { play, tree, aside } = newPlay('work');
     const run = play.forge('run');
     const [worker] = await working(play, 1);
@@ -164,7 +164,7 @@ describe('the tree of a run that works', () => {
     play.expectAllDone();
   });
 
-  test('is gone: the worker is stopped, and the task begins anew', async () => {
+  test('a run whose tree is gone stops its worker, and the task starts again', async () => {
     const { play, tree, aside } = newPlay('work');
     const run = play.forge('run');
     const [first] = await working(play, 1);

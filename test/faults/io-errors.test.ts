@@ -36,7 +36,7 @@ function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Faul
 
 describe.skipIf(missing !== null)(title, () => {
   test.each([...ALL_SCENARIOS, ...VERIFICATION_SCENARIOS])(
-    '$name',
+    '$name survives a failing system call',
     { timeout: LONG ? 1_200_000 : 120_000 },
     async (scenario) => {
       const { changes = 1 } = scenario;
@@ -81,7 +81,7 @@ describe.skipIf(missing !== null)(title, () => {
     },
   );
 
-  test('a project folder that cannot be looked at is a failing disk, not a wrong --dir', async () => {
+  test('a project folder that cannot be read is IO_ERROR, not a wrong --dir', async () => {
     const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]) });
     const { calls } = await cleanRun(commandLine(dir, ['status']), dir);
     const look = calls.find(({ shape }) => /^(statx?|newfstatat) ROOT$/.test(shape));
@@ -95,7 +95,7 @@ describe.skipIf(missing !== null)(title, () => {
     expect(answerIn(ran.stdout)).toMatchObject({ ok: false, error: { code: 'IO_ERROR', details: { errno: 'EIO' } } });
   });
 
-  test('a change whose folder cannot be synced is made, and says that a power cut may undo it', async () => {
+  test('a change whose folder cannot be synced succeeds with a warning about power cuts', async () => {
     const scenario = SCENARIOS.find(({ name }) => name === 'heartbeat');
     if (scenario === undefined) throw new Error('no heartbeat');
     const { dir, args } = await scenario.prepare();

@@ -22,7 +22,7 @@ const title =
 
 describe.skipIf(missing !== null)(title, () => {
   test.each([...ALL_SCENARIOS, ...VERIFICATION_SCENARIOS])(
-    '$name',
+    '$name survives SIGKILL in place of any system call',
     { timeout: LONG ? 1_200_000 : 120_000 },
     async (scenario) => {
       const { changes = 1 } = scenario;
@@ -62,7 +62,7 @@ describe.skipIf(missing !== null)(title, () => {
 
 // No system call on the tree is made while a check runs, so it is the check that kills.
 describe.each(VERIFICATION_SCENARIOS)('SIGKILL by the check itself: $name', (scenario) => {
-  test.each(MOMENTS)('%s', async (moment) => {
+  test.each(MOMENTS)('a verification whose command kills forge %s is finished', async (moment) => {
     const { dir, args } = await scenario.prepare();
     const before = auditTask(dir, TASK);
     killAt(dir, moment);

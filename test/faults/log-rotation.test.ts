@@ -78,7 +78,7 @@ test(`${WRITERS} processes rotate at once without the lock: no line is lost`, { 
   }
 });
 
-test('two rotations in one millisecond keep both logs', async () => {
+test('two rotations of the log in one millisecond keep both files', async () => {
   const dir = makeProject({ '.forge/settings.yaml': '' });
   const journal = new Journal(layoutOf(dir), () => 0, MAX_BYTES);
   const expected = [...fill(dir, 1)];

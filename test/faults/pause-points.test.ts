@@ -64,7 +64,9 @@ async function others(dir: string): Promise<number[]> {
 }
 
 describe.skipIf(missing !== null)(title, () => {
-  test('claim gets the task once, with a generation of its own', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+  test('claim paused at any system call gets the task once, with a generation of its own', {
+    timeout: LONG ? 1_200_000 : 120_000,
+  }, async () => {
     const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]) });
     const { run_id } = await runStart(callOn(dir), {});
     const first = await claim(callOn(dir), { task: TASK, run: run_id });
@@ -107,7 +109,7 @@ describe.skipIf(missing !== null)(title, () => {
     // The pause is longer than a lease: whoever is paused is thought to be gone.
     ['with leases that do not', 'agents: {lease_ttl_ms: 800, heartbeat_interval_ms: 100, steal_grace_ms: 0}\n'],
   ])(
-    'of claims of tasks that write the same files one goes on, %s',
+    'of overlapping claims paused at any system call one goes on, %s',
     { timeout: LONG ? 1_200_000 : 120_000 },
     async (_what, settings) => {
       const globs = 'write_globs: [go.sum]';
@@ -162,7 +164,9 @@ describe.skipIf(missing !== null)(title, () => {
     },
   );
 
-  test('answer is the one answer, or is refused with the one', { timeout: LONG ? 1_200_000 : 120_000 }, async () => {
+  test('answer paused at any system call is the only answer, or is refused with it', {
+    timeout: LONG ? 1_200_000 : 120_000,
+  }, async () => {
     const { dir, id } = await parked({ over: true, default: 'wait' });
     const before = auditTask(dir, TASK);
     const command = (copy: string) => commandLine(copy, ['answer', id, '--option', 'keep', '--by', 'ada']);

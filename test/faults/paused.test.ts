@@ -65,7 +65,7 @@ async function takenOver(play: Play, paused: LiveForge): Promise<LiveForge> {
 
 // These tests mostly wait for leases to run out, so they do it together.
 describe.concurrent.each(['plain', 'stubborn', 'parent'] as const)('a %s worker', (kind) => {
-  test('a paused run that goes on while the other works loses', async (context) => {
+  test('a paused run that continues while another works loses the task', async (context) => {
     const play = newPlay(context, { kind });
     const paused = play.forge('run');
     const other = await takenOver(play, paused);
@@ -81,7 +81,7 @@ describe.concurrent.each(['plain', 'stubborn', 'parent'] as const)('a %s worker'
   });
 });
 
-test.concurrent('a paused run that goes on when all is done by the other loses', async (context) => {
+test.concurrent('a paused run that continues after another has done the task loses it', async (context) => {
   const play = newPlay(context, {});
   const paused = play.forge('run');
   const other = await takenOver(play, paused);
@@ -94,7 +94,7 @@ test.concurrent('a paused run that goes on when all is done by the other loses',
   await expectSecondCounts(play);
 });
 
-test.concurrent('a paused exec exits with 3', async (context) => {
+test.concurrent('a paused exec whose task was taken over exits with 3', async (context) => {
   const play = newPlay(context, {});
   const { run = '' } = (await show(callOn(play.dir), { task: TASK })).task ?? {};
   const paused = play.forge('exec', TASK, '--', 'sh', '-c', run ?? '');
@@ -106,7 +106,7 @@ test.concurrent('a paused exec exits with 3', async (context) => {
   await expectSecondCounts(play);
 });
 
-test.concurrent('a whole run with its worker paused is taken over, worker and all', async (context) => {
+test.concurrent('a run that is paused with its worker is taken over, and the worker stopped', async (context) => {
   const play = newPlay(context, {});
   const paused = play.forge('run');
   const first = await nthStart(play, 1);
@@ -188,7 +188,7 @@ describe.concurrent.each([
   { name: 'run', start: runThatChecks, code: 0 },
   { name: 'complete', start: completeThatChecks, code: 3 },
 ])('a $name that is paused while it checks a result', ({ start, code }) => {
-  test('loses when it goes on while another checks it', async (context) => {
+  test('a process paused during verification loses when it continues while another verifies', async (context) => {
     const { play, paused } = await start(context);
     const other = await checkTakenOver(play, paused);
     const before = auditTask(play.dir, TASK).record?.lease?.claim_id;
@@ -202,7 +202,7 @@ describe.concurrent.each([
     await expectCreditedOnce(play);
   });
 
-  test('loses when it goes on and the other is done', async (context) => {
+  test('a process paused during verification loses when it continues after another has verified', async (context) => {
     const { play, paused } = await start(context);
     const other = await checkTakenOver(play, paused);
     play.open('check');

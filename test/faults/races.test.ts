@@ -53,7 +53,7 @@ test(`${RACERS} processes race for ${TASKS} tasks: each is claimed once`, { time
   await expectOneOwnerEach(dir, ids, won);
 });
 
-test('as many commands at once as there are tasks, and some more: each task is claimed once', async () => {
+test('more concurrent claims than tasks claim each task once', async () => {
   const { dir, ids } = project(6);
   const commands = Array.from({ length: 9 }, () => new LiveForge(dir, ['claim', '--next']));
   const codes = await Promise.all(commands.map(async (each) => (await each.ended).code));
@@ -63,7 +63,7 @@ test('as many commands at once as there are tasks, and some more: each task is c
   await expectOneOwnerEach(dir, ids, won);
 });
 
-test('commands that want one and the same task at once: one gets it', async () => {
+test('of concurrent claims of one task exactly one succeeds', async () => {
   const { dir } = project(1);
   const commands = Array.from({ length: 8 }, () => new LiveForge(dir, ['claim', 't0000']));
   const codes = await Promise.all(commands.map(async (each) => (await each.ended).code));
@@ -73,7 +73,7 @@ test('commands that want one and the same task at once: one gets it', async () =
   expect(auditTask(dir, 't0000').newest).toBe(1);
 });
 
-test('processes that work through tasks which write the same files never work on two of them at once', {
+test('processes that share overlapping tasks never work on two of them at once', {
   timeout: 600_000,
 }, async () => {
   const globs = { deps: ['[package.json]', '["*.json"]', '["package*"]'], go: ['[go.sum]', '["go.*", "src/**"]'] };
@@ -105,7 +105,7 @@ test('processes that work through tasks which write the same files never work on
   expect(told.some(({ waited }) => waited > 0)).toBe(true);
 });
 
-test('commands that claim tasks which write the same file at once: at most one goes on, and the others are refused', async () => {
+test('of concurrent claims of overlapping tasks at most one goes on, and the others are refused', async () => {
   const ids = Array.from({ length: 8 }, (_, at) => `t${at}`);
   const dir = makeProject({
     'plans/phases.yaml': planOf(ids.map((id) => ({ id, more: 'write_globs: [package.json]' }))),

@@ -30,12 +30,14 @@ async function finish(play: RepositoryPlay, runs: number): Promise<void> {
 const seeds = Array.from({ length: ROUNDS }, (_, round) => SEED + round);
 
 describe('ten tasks in a repository', () => {
-  test('are all worked on, verified and answered by one run', { timeout: 300_000 }, () => finish(newPlay(), 1));
+  test('one run works on, verifies and answers ten tasks in a repository', { timeout: 300_000 }, () =>
+    finish(newPlay(), 1),
+  );
 
-  test('are shared by two runs', { timeout: 300_000 }, () => finish(newPlay(), 2));
+  test('two runs share ten tasks in a repository', { timeout: 300_000 }, () => finish(newPlay(), 2));
 
   test.each(seeds)(
-    `come to the same end when runs are killed ${KILLS} times, seed %i`,
+    `ten tasks in a repository end the same when runs are killed ${KILLS} times, seed %i`,
     { timeout: 300_000 },
     async (seed) => {
       const play = newPlay();

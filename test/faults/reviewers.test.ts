@@ -28,15 +28,15 @@ async function running(play: ShipPlay, notes: string, count = 1): Promise<number
   return Number(lines.at(-1));
 }
 
-describe.concurrent('a reviewer', () => {
-  test('takes what it has left in the background with it', async ({ onTestFinished }) => {
+describe.concurrent('reviewer', () => {
+  test('background processes of a reviewer are stopped with it', async ({ onTestFinished }) => {
     const play = await newPlay(onTestFinished);
     expect(await ended(play.forge('review', TASK))).toMatchObject({ code: 0, answer: { data: { state: 'reviewed' } } });
     expect(groupMembers(await running(play, 'reviews'))).toEqual([]);
     play.expectStanding('reviewed');
   });
 
-  test.each([false, true])('that takes too long is stopped (deaf: %s), and the task waits', async (deaf) => {
+  test.each([false, true])('a reviewer that takes too long is stopped (deaf: %s), and the task waits', async (deaf) => {
     const play = new ShipPlay({ review: true, settings: SETTINGS });
     try {
       await play.prepare();
@@ -53,31 +53,34 @@ describe.concurrent('a reviewer', () => {
     }
   });
 
-  test.each([false, true])('whose forge was killed is stopped before the next begins (deaf: %s)', async (deaf) => {
-    const play = new ShipPlay({ review: true, settings: SETTINGS });
-    try {
-      await play.prepare();
-      play.mark('wait');
-      if (deaf) play.mark('deaf');
-      const first = play.forge('review', TASK);
-      const group = await running(play, 'reviews');
-      first.signal('SIGKILL');
-      await first.ended;
-      expect(groupMembers(group), 'it goes on by itself').not.toEqual([]);
-      const next = play.forge('review', TASK);
-      await running(play, 'reviews', 2);
-      expect(groupMembers(group)).toEqual([]);
-      play.mark('gate');
-      expect(await ended(next)).toMatchObject({ code: 0 });
-      expect(play.violations()).toBe('');
-      play.expectStanding('reviewed');
-      expect(play.record.memo.generation).toBe(3);
-    } finally {
-      play.cleanUp();
-    }
-  });
+  test.each([false, true])(
+    'a reviewer whose forge was killed is stopped before the next begins (deaf: %s)',
+    async (deaf) => {
+      const play = new ShipPlay({ review: true, settings: SETTINGS });
+      try {
+        await play.prepare();
+        play.mark('wait');
+        if (deaf) play.mark('deaf');
+        const first = play.forge('review', TASK);
+        const group = await running(play, 'reviews');
+        first.signal('SIGKILL');
+        await first.ended;
+        expect(groupMembers(group), 'it goes on by itself').not.toEqual([]);
+        const next = play.forge('review', TASK);
+        await running(play, 'reviews', 2);
+        expect(groupMembers(group)).toEqual([]);
+        play.mark('gate');
+        expect(await ended(next)).toMatchObject({ code: 0 });
+        expect(play.violations()).toBe('');
+        play.expectStanding('reviewed');
+        expect(play.record.memo.generation).toBe(3);
+      } finally {
+        play.cleanUp();
+      }
+    },
+  );
 
-  test('whose task is cancelled is stopped, and changes nothing', async ({ onTestFinished }) => {
+  test('a reviewer whose task is cancelled is stopped and changes nothing', async ({ onTestFinished }) => {
     const play = await newPlay(onTestFinished);
     play.mark('wait');
     const review = play.forge('review', TASK);
@@ -100,7 +103,7 @@ const STEPS = [
 describe.concurrent.each(STEPS)('Ctrl-C at $what', ({ verb, review, notes, waits }) => {
   const args = verb === 'run' ? ['run'] : [verb, TASK];
 
-  test('ends its command, and the task waits as before', async ({ onTestFinished }) => {
+  test('Ctrl-C during a review or merge ends its command, and the task waits as before', async ({ onTestFinished }) => {
     const play = await newPlay(onTestFinished, SETTINGS, review);
     play.mark('wait');
     const live = play.forge(...args);
@@ -115,7 +118,7 @@ describe.concurrent.each(STEPS)('Ctrl-C at $what', ({ verb, review, notes, waits
     play.expectShipped();
   });
 
-  test('twice does not wait for the grace', async ({ onTestFinished }) => {
+  test('a second Ctrl-C during a review or merge does not wait for the grace', async ({ onTestFinished }) => {
     const play = await newPlay(onTestFinished, PATIENT, review);
     play.mark('wait');
     play.mark('deaf');

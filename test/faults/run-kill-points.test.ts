@@ -23,32 +23,36 @@ const CASES: { name: string; tasks: PlayTask[]; args(worker: string): string[] }
 ];
 
 describe.skipIf(missing !== null)(title, () => {
-  test.each(CASES)('$name', { timeout: LONG ? 1_200_000 : 120_000 }, async ({ tasks, args }) => {
-    const plays = new Map<string, Play>();
-    const fresh = (): string => {
-      const play = new Play(tasks, { retry_attempts: 1000, retry_backoff_ms_max: 20, kill_grace_ms: 200 });
-      plays.set(play.dir, play);
-      return play.dir;
-    };
-    onTestFinished(() => {
-      for (const play of plays.values()) play.cleanUp();
-    });
-    const command = (dir: string) => ['env', ...Play.environment(dir), ...commandLine(dir, args(Play.worker))];
-    const clean = fresh();
-    const { calls } = await cleanRun(command(clean), clean);
-    plays.get(clean)?.expectAllDone();
-    const points = sampled(calls.filter(isSteady), SAMPLE);
-    expect(points.length).toBeGreaterThan(10);
-    await pooled(points, async (point) => {
-      const { dir } = await faultyRun(fresh, command, point, 'kill');
-      const play = plays.get(dir);
-      if (play === undefined) throw new Error(`nobody plays in ${dir}`);
-      const next = play.forge('run');
-      const where = `after SIGKILL at ${point.name} ${point.count} (${point.shape})`;
-      expect(await next.ended, `${where}\n${next.stderr}`).toEqual({ code: 0, signal: null });
-      play.expectAllDone();
-      expect(play.leftovers() ?? [], where).toEqual([]);
-      dropProject(dir);
-    });
-  });
+  test.each(CASES)(
+    '$name survives SIGKILL in place of any system call',
+    { timeout: LONG ? 1_200_000 : 120_000 },
+    async ({ tasks, args }) => {
+      const plays = new Map<string, Play>();
+      const fresh = (): string => {
+        const play = new Play(tasks, { retry_attempts: 1000, retry_backoff_ms_max: 20, kill_grace_ms: 200 });
+        plays.set(play.dir, play);
+        return play.dir;
+      };
+      onTestFinished(() => {
+        for (const play of plays.values()) play.cleanUp();
+      });
+      const command = (dir: string) => ['env', ...Play.environment(dir), ...commandLine(dir, args(Play.worker))];
+      const clean = fresh();
+      const { calls } = await cleanRun(command(clean), clean);
+      plays.get(clean)?.expectAllDone();
+      const points = sampled(calls.filter(isSteady), SAMPLE);
+      expect(points.length).toBeGreaterThan(10);
+      await pooled(points, async (point) => {
+        const { dir } = await faultyRun(fresh, command, point, 'kill');
+        const play = plays.get(dir);
+        if (play === undefined) throw new Error(`nobody plays in ${dir}`);
+        const next = play.forge('run');
+        const where = `after SIGKILL at ${point.name} ${point.count} (${point.shape})`;
+        expect(await next.ended, `${where}\n${next.stderr}`).toEqual({ code: 0, signal: null });
+        play.expectAllDone();
+        expect(play.leftovers() ?? [], where).toEqual([]);
+        dropProject(dir);
+      });
+    },
+  );
 });

@@ -164,7 +164,7 @@ async function expectHeld(play: ShipPlay, code: string): Promise<void> {
 describe.concurrent.each(IN_THE_WAY)('$name where merges land', (way) => {
   const { waiting, begin, says, mend, code = 'NOT_READY', exit = 4, run = LONG } = way;
 
-  test('is named, and nothing moves until it is out of the way', async ({ onTestFinished }) => {
+  test('ship reports what is in the way in the base's checkout, and moves nothing until it is fixed', async ({ onTestFinished }) => {
     const play = new ShipPlay(waiting);
     onTestFinished(() => play.cleanUp());
     await play.prepare();
@@ -194,8 +194,8 @@ async function verifying(waiting: Waiting = {}): Promise<{ play: ShipPlay; ship:
   return { play, ship, open: () => play.mark('gate') };
 }
 
-describe('files that the merge has nothing to do with', () => {
-  test('stay as a person has them', async () => {
+describe('unrelated files of a person', () => {
+  test('ship leaves unrelated files of a person unchanged', async () => {
     const play = await newPlay();
     play.repository.write('other.txt', 'mine\n');
     play.git('add', 'other.txt');
@@ -223,7 +223,7 @@ describe.each(['main', 'trunk'] as const)('while a merge into %s is verified', (
   };
   const leave = (play: ShipPlay, tree: string) => tree === play.dir || play.git('worktree', 'remove', tree);
 
-  test('a person commits to it: the merge is made and verified anew', async () => {
+  test('ship makes the merge again when a person commits to the base meanwhile', async () => {
     const { play, ship, open } = await verifying({ base });
     const tree = place(play);
     const mine = play.repository.commit({ 'other.txt': 'mine\n' }, tree);
@@ -239,7 +239,7 @@ describe.each(['main', 'trunk'] as const)('while a merge into %s is verified', (
     expect(play.git('status', '--porcelain', '--', ':!.forge')).toBe('');
   });
 
-  test('a person takes a commit off it: it is not brought back', async () => {
+  test('ship does not restore a commit that a person removed from the base meanwhile', async () => {
     const { play, ship, open } = await verifying({ base });
     const older = play.git('rev-parse', `${play.start}~`);
     const tree = place(play);
@@ -252,7 +252,7 @@ describe.each(['main', 'trunk'] as const)('while a merge into %s is verified', (
     expect(play.lines('checks')).toHaveLength(2);
   });
 
-  test.runIf(base === 'main')('a person puts a file in the way: it is named, and nothing moves', async () => {
+  test.runIf(base === 'main')('ship reports a file that a person added in the way meanwhile, and moves nothing', async () => {
     const { play, ship, open } = await verifying({ base });
     play.repository.write('file.txt', 'mine\n');
     open();
@@ -265,7 +265,7 @@ describe.each(['main', 'trunk'] as const)('while a merge into %s is verified', (
     play.expectShipped();
   });
 
-  test('a person adds to the branch of the task: it goes back to be verified anew', async () => {
+  test('a task whose branch a person changed during its merge goes back to be verified again', async () => {
     const { play, ship, open } = await verifying({ base });
     play.repository.commit({ 'more.txt': 'mine\n' }, play.tree);
     open();
@@ -275,7 +275,7 @@ describe.each(['main', 'trunk'] as const)('while a merge into %s is verified', (
     play.expectStanding('awaiting_respawn', 1);
   });
 
-  test('it is cancelled: nothing moves', async () => {
+  test('a task that is cancelled during its merge moves nothing', async () => {
     const { play, ship, open } = await verifying({ base });
     expect(await ended(play.forge('cancel', TASK))).toMatchObject({ code: 0 });
     expect(await refusal(ship, 3)).toMatchObject({ code: 'LEASE_STOLEN' });
@@ -285,7 +285,7 @@ describe.each(['main', 'trunk'] as const)('while a merge into %s is verified', (
   });
 });
 
-test('a base that is deleted while a merge is verified holds the task', async () => {
+test('a base that is deleted while a merge is verified makes the task wait', async () => {
   const { play, ship, open } = await verifying({ base: 'trunk' });
   play.git('branch', '--quiet', '-D', 'trunk');
   open();
@@ -307,7 +307,7 @@ test('a checkout that leaves the base while the merge is verified is left alone'
   play.expectShipped();
 });
 
-test('a branch that has moved since its review goes back', async () => {
+test('a task whose branch has moved since its review goes back', async () => {
   const play = await newPlay();
   play.repository.commit({ 'more.txt': 'mine\n' }, play.tree);
   expect(await refusal(play.forge('ship', TASK), 1)).toMatchObject({ details: { class: 'ship.moved' } });

@@ -103,26 +103,30 @@ const missing = noStrace();
 const skipped = missing === null ? '' : ` (skipped: ${missing})`;
 
 describe.skipIf(missing !== null)(`SIGKILL in the place of a system call${skipped}`, () => {
-  test.each(CASES)('$name', { timeout: LONG ? 1_800_000 : 180_000 }, async (scenario) => {
-    const { verb, to } = scenario;
-    const { copies, copy, command, calls } = await prepared(scenario);
-    const points = sampled(calls, SAMPLE).map((call, at) => ({ call, byHand: at % 2 === 0 }));
-    expect(points.length).toBeGreaterThanOrEqual(SAMPLE);
-    const stages = await pooled(points, async ({ call, byHand }) => {
-      const { dir } = await faultyRun(copy, command, call, 'kill');
-      const play = playIn(copies, dir);
-      const { state } = play.record.state;
-      const stage = state === to ? 'over' : play.gained().length > 0 ? 'moved' : 'before';
-      await expectGoesOn(play, verb, byHand).catch((cause: unknown) => {
-        throw new Error(`after SIGKILL at ${call.name} ${call.count} (${call.shape}), ${stage}`, { cause });
+  test.each(CASES)(
+    '$name survives SIGKILL in place of any system call',
+    { timeout: LONG ? 1_800_000 : 180_000 },
+    async (scenario) => {
+      const { verb, to } = scenario;
+      const { copies, copy, command, calls } = await prepared(scenario);
+      const points = sampled(calls, SAMPLE).map((call, at) => ({ call, byHand: at % 2 === 0 }));
+      expect(points.length).toBeGreaterThanOrEqual(SAMPLE);
+      const stages = await pooled(points, async ({ call, byHand }) => {
+        const { dir } = await faultyRun(copy, command, call, 'kill');
+        const play = playIn(copies, dir);
+        const { state } = play.record.state;
+        const stage = state === to ? 'over' : play.gained().length > 0 ? 'moved' : 'before';
+        await expectGoesOn(play, verb, byHand).catch((cause: unknown) => {
+          throw new Error(`after SIGKILL at ${call.name} ${call.count} (${call.shape}), ${stage}`, { cause });
+        });
+        dropProject(dir);
+        return stage;
       });
-      dropProject(dir);
-      return stage;
-    });
-    expect(stages).toContain('before');
-    // Between the move of the base and the commit that says so.
-    if (verb === 'ship') expect(stages).toContain('moved');
-  });
+      expect(stages).toContain('before');
+      // Between the move of the base and the commit that says so.
+      if (verb === 'ship') expect(stages).toContain('moved');
+    },
+  );
 });
 
 /** Each call fails in both ways; in the normal run, which takes a few of them, in turn. */
@@ -132,32 +136,39 @@ function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Faul
 }
 
 describe.skipIf(missing !== null)(`a system call that fails${skipped}`, () => {
-  test.each(CASES)('$name', { timeout: LONG ? 1_800_000 : 180_000 }, async (scenario) => {
-    const { verb, to } = scenario;
-    const { copies, copy, command, calls } = await prepared(scenario);
-    const refused = await pooled(failures(calls), async ({ call, fault }) => {
-      const { ran, dir } = await faultyRun(copy, command, call, fault);
-      const play = playIn(copies, dir);
-      const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
-      const answer = answerIn(ran.stdout);
-      if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
-      if (answer.ok) expect({ code: ran.code, state: answer.data['state'] }, where).toEqual({ code: 0, state: to });
-      else {
-        expect({ code: ran.code, error: answer.error }, where).toMatchObject({ code: 1, error: { code: 'IO_ERROR' } });
-        expect(play.record.state.failure_count, where).toBe(0);
-      }
-      await expectGoesOn(play, verb, true).catch((cause: unknown) => {
-        throw new Error(where, { cause });
+  test.each(CASES)(
+    '$name survives a failing system call',
+    { timeout: LONG ? 1_800_000 : 180_000 },
+    async (scenario) => {
+      const { verb, to } = scenario;
+      const { copies, copy, command, calls } = await prepared(scenario);
+      const refused = await pooled(failures(calls), async ({ call, fault }) => {
+        const { ran, dir } = await faultyRun(copy, command, call, fault);
+        const play = playIn(copies, dir);
+        const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
+        const answer = answerIn(ran.stdout);
+        if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
+        if (answer.ok) expect({ code: ran.code, state: answer.data['state'] }, where).toEqual({ code: 0, state: to });
+        else {
+          expect({ code: ran.code, error: answer.error }, where).toMatchObject({
+            code: 1,
+            error: { code: 'IO_ERROR' },
+          });
+          expect(play.record.state.failure_count, where).toBe(0);
+        }
+        await expectGoesOn(play, verb, true).catch((cause: unknown) => {
+          throw new Error(where, { cause });
+        });
+        dropProject(dir);
+        return !answer.ok;
       });
-      dropProject(dir);
-      return !answer.ok;
-    });
-    expect(new Set(refused)).toEqual(new Set([true, false]));
-  });
+      expect(new Set(refused)).toEqual(new Set([true, false]));
+    },
+  );
 });
 
-describe('a merge that is killed with its git, in the middle of the checkout of the base', () => {
-  test('names what it has left there, and goes on once that is put right', async () => {
+describe('merge killed with its git', () => {
+  test('a ship killed with its git during the checkout names the lock, and works once that is removed', async () => {
     const play = new ShipPlay({ settings: SETTINGS });
     onTestFinished(() => play.cleanUp());
     await play.prepare();

@@ -79,7 +79,7 @@ const isTelling = ({ at, when }: Case) =>
 const CASES = LONG ? ALL : ALL.filter(isTelling);
 
 describe.concurrent.each(CASES)('a ship into $base that is paused $when $at', ({ base, at, pattern, when, others }) => {
-  test(`moves nothing when it goes on after another ${others}`, async ({ onTestFinished }) => {
+  test(`a paused ship moves nothing when it continues after another ${others}`, async ({ onTestFinished }) => {
     const play = await newPlay(onTestFinished, { base });
     const paused = play.forgeWith(
       { PATH: `${STAND_IN}:${GIT_ENV.PATH}`, FAULT_PATH: GIT_ENV.PATH, FAULT_AT: pattern, FAULT_WHEN: when },
@@ -109,39 +109,42 @@ const STEPS = [
 ] as const;
 
 describe.concurrent.each(STEPS)('a $verb that is paused while its command runs', ({ verb, review, notes }) => {
-  test.each(['before', 'after'] as const)('is told so when it goes on %s another is done', async (when) => {
-    const play = new ShipPlay({ settings: SETTINGS, review });
-    await play.prepare();
-    try {
-      play.mark('wait');
-      const paused = play.forge(verb, TASK);
-      const [first = ''] = await until('its command runs', () =>
-        play.lines(notes).length === 1 ? play.lines(notes) : null,
-      );
-      paused.signal('SIGSTOP');
-      const other = play.forge('run');
-      await until('another has taken it up', () => play.lines(notes).length === 2);
-      expect(groupMembers(Number(first)), 'the first command was stopped before the next began').toEqual([]);
-      if (when === 'before') {
-        const { lease } = play.record;
-        paused.signal('SIGCONT');
-        expect(await refusal(paused, 3)).toMatchObject({ code: 'LEASE_STOLEN' });
-        expect(play.record.lease, 'the other still has it').toMatchObject({ claim_id: lease?.claim_id });
+  test.each(['before', 'after'] as const)(
+    'a process paused during its review or merge exits with 3 when it continues %s another is done',
+    async (when) => {
+      const play = new ShipPlay({ settings: SETTINGS, review });
+      await play.prepare();
+      try {
+        play.mark('wait');
+        const paused = play.forge(verb, TASK);
+        const [first = ''] = await until('its command runs', () =>
+          play.lines(notes).length === 1 ? play.lines(notes) : null,
+        );
+        paused.signal('SIGSTOP');
+        const other = play.forge('run');
+        await until('another has taken it up', () => play.lines(notes).length === 2);
+        expect(groupMembers(Number(first)), 'the first command was stopped before the next began').toEqual([]);
+        if (when === 'before') {
+          const { lease } = play.record;
+          paused.signal('SIGCONT');
+          expect(await refusal(paused, 3)).toMatchObject({ code: 'LEASE_STOLEN' });
+          expect(play.record.lease, 'the other still has it').toMatchObject({ claim_id: lease?.claim_id });
+        }
+        play.mark('gate');
+        expect(await other.ended, other.stderr).toEqual({ code: 0, signal: null });
+        const before = play.record;
+        if (when === 'after') {
+          paused.signal('SIGCONT');
+          expect(await refusal(paused, 3)).toMatchObject({ code: 'LEASE_STOLEN' });
+        }
+        expect(play.record).toEqual(before);
+        expect(play.violations()).toBe('');
+        // The run has gone on to the merge.
+        play.expectShipped();
+        expect(play.lines(notes)).toHaveLength(2);
+      } finally {
+        play.cleanUp();
       }
-      play.mark('gate');
-      expect(await other.ended, other.stderr).toEqual({ code: 0, signal: null });
-      const before = play.record;
-      if (when === 'after') {
-        paused.signal('SIGCONT');
-        expect(await refusal(paused, 3)).toMatchObject({ code: 'LEASE_STOLEN' });
-      }
-      expect(play.record).toEqual(before);
-      expect(play.violations()).toBe('');
-      // The run has gone on to the merge.
-      play.expectShipped();
-      expect(play.lines(notes)).toHaveLength(2);
-    } finally {
-      play.cleanUp();
-    }
-  });
+    },
+  );
 });

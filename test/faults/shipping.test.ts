@@ -47,12 +47,12 @@ const PEACEFUL = [
 ] as const;
 
 describe('a run that takes ten tasks from the plan into the base', () => {
-  test.each(PEACEFUL)('by $runs of them at once, into $base', { timeout: 300_000 }, ({ runs, base }) =>
+  test.each(PEACEFUL)('$runs runs at once ship ten tasks into $base', { timeout: 300_000 }, ({ runs, base }) =>
     finish(newPlay(base), runs),
   );
 
   test.each(rounds)(
-    `with runs that are killed ${KILLS} times, into $base, seed $seed`,
+    `runs that are killed ${KILLS} times ship ten tasks into $base, seed $seed`,
     { timeout: 600_000 },
     async ({ seed, base }) => {
       const play = newPlay(base);
