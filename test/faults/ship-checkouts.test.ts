@@ -164,7 +164,9 @@ async function expectHeld(play: ShipPlay, code: string): Promise<void> {
 describe.concurrent.each(IN_THE_WAY)('$name where merges land', (way) => {
   const { waiting, begin, says, mend, code = 'NOT_READY', exit = 4, run = LONG } = way;
 
-  test('ship reports what is in the way in the base's checkout, and moves nothing until it is fixed', async ({ onTestFinished }) => {
+  test('ship reports what is in the way in the checkout of the base, and moves nothing until it is fixed', async ({
+    onTestFinished,
+  }) => {
     const play = new ShipPlay(waiting);
     onTestFinished(() => play.cleanUp());
     await play.prepare();
@@ -252,18 +254,21 @@ describe.each(['main', 'trunk'] as const)('while a merge into %s is verified', (
     expect(play.lines('checks')).toHaveLength(2);
   });
 
-  test.runIf(base === 'main')('ship reports a file that a person added in the way meanwhile, and moves nothing', async () => {
-    const { play, ship, open } = await verifying({ base });
-    play.repository.write('file.txt', 'mine\n');
-    open();
-    expect(await refusal(ship, 4)).toMatchObject({ code: 'NOT_READY', message: expect.stringContaining('file.txt') });
-    expect(fs.readFileSync(play.repository.path('file.txt'), 'utf8')).toBe('mine\n');
-    expect(play.gained()).toEqual([]);
-    play.expectStanding('merge_pending');
-    play.git('stash');
-    expect(await ended(play.forge('ship', TASK))).toMatchObject({ code: 0 });
-    play.expectShipped();
-  });
+  test.runIf(base === 'main')(
+    'ship reports a file that a person added in the way meanwhile, and moves nothing',
+    async () => {
+      const { play, ship, open } = await verifying({ base });
+      play.repository.write('file.txt', 'mine\n');
+      open();
+      expect(await refusal(ship, 4)).toMatchObject({ code: 'NOT_READY', message: expect.stringContaining('file.txt') });
+      expect(fs.readFileSync(play.repository.path('file.txt'), 'utf8')).toBe('mine\n');
+      expect(play.gained()).toEqual([]);
+      play.expectStanding('merge_pending');
+      play.git('stash');
+      expect(await ended(play.forge('ship', TASK))).toMatchObject({ code: 0 });
+      play.expectShipped();
+    },
+  );
 
   test('a task whose branch a person changed during its merge goes back to be verified again', async () => {
     const { play, ship, open } = await verifying({ base });
