@@ -43,7 +43,7 @@ const REMEMBERED = {
     ['export function isSealedView(', 'function isSealedViewAnew('],
   ] as [string, string][],
   added: `
-import { remembered } from './remembered.ts';
+import { remembered } from '../../../test/sim/remembered.ts';
 const decoding = remembered(decodeVersionAnew);
 export const decodeVersion = decoding.answer;
 export const isSealedView = remembered(isSealedViewAnew).answer;

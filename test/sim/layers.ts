@@ -31,9 +31,7 @@ export const WHOLE: Layer = {
 export const CORE: Layer = {
   views: false,
   *read() {
-    let head = yield* readHead(DIR);
-    // As in `readTask`: a slow listing may have missed every version.
-    if (head.n === 0) head = yield* readHead(DIR);
+    const head = yield* readHead(DIR);
     return { version: head.n, record: head.version?.record ?? null, problem: null, warnings: [] };
   },
   *commit(change, retention) {

@@ -16,6 +16,8 @@ export interface Mutant {
   focus?: Focus;
   /** How many schedules it may take, when it needs several rare things to meet; default: that of the tests. */
   schedules?: number;
+  /** The one schedule that shows it, without a focus, where hardly any other does; it is the only one that is run. */
+  seed?: number;
   /** Why no schedule tells it from the protocol. Whoever can't say that has found a hole in the harness. */
   survives?: string;
 }
@@ -145,6 +147,23 @@ const COMPACTION: Mutant[] = [
     focus: 'failures',
     schedules: 60_000,
   },
+  {
+    ...mutant('compaction leaves no mark', PROTOCOL, 'if (old.length > 0 &&', 'if (old.length < 0 &&'),
+    focus: 'stillness',
+  },
+  {
+    name: 'compaction leaves its mark after the versions are removed',
+    focus: 'stillness',
+    file: PROTOCOL,
+    changes: [
+      ['  if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);\n', ''],
+      [
+        'for (const name of old.sort()) yield* removed(`${dir}/${name}`);',
+        'for (const name of old.sort()) yield* removed(`${dir}/${name}`);\n  if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);',
+      ],
+    ],
+    schedules: 60_000,
+  },
   mutant('compaction removes the newest version', PROTOCOL, '<= newest - kept)', '<= newest - kept + 1)'),
   {
     ...mutant('compaction removes newer versions first', PROTOCOL, 'of old.sort())', 'of old.sort().reverse())'),
@@ -180,8 +199,20 @@ const READING: Mutant[] = [
     '    voided.push(versionName(number));\n    break;\n',
   ),
   {
-    ...mutant('one look at a task without a version', FILES, 'if (thorough && head.n === 0', 'if (head.n < 0'),
+    ...mutant('a listing without a version is believed', PROTOCOL, 'if (head.n === 0 &&', 'if (head.n < 0 &&'),
     focus: 'stillness',
+  },
+  {
+    name: 'two listings without a version are believed',
+    file: PROTOCOL,
+    changes: [
+      [
+        '++empty < EMPTY_LISTINGS && (yield* io.modified(`${dir}/${COMPACTED}`)) !== null) continue;',
+        '++empty < 2) continue;',
+      ],
+      ['  if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);\n', ''],
+    ],
+    seed: 7_374_811,
   },
 ];
 

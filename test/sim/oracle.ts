@@ -293,10 +293,10 @@ export class Oracle {
 
   // --- reads ---------------------------------------------------------------------------------------------------------
 
-  /** `since`: the newest version when the read began. A quick read may take the views for all there is; see `readTask`. */
-  checkRead(read: Seen, since: number, thorough: boolean): void {
+  /** `since`: the newest version when the read began. */
+  checkRead(read: Seen, since: number): void {
     this.stats.reads++;
-    if (read.version < since && (thorough || read.version > 0)) {
+    if (read.version < since) {
       throw new Violation('stale read', `version ${read.version} was read after ${since} had been there`);
     }
     const edited = read.warnings.some((warning) => warning.includes('edited by hand'));

@@ -118,7 +118,7 @@ function* readChecked(world: World, self: Process, thorough: boolean): Life<Seen
   const since = world.oracle.latest;
   const read = yield* tried(world.layer.read(thorough), self);
   if (read === null) return null;
-  world.oracle.checkRead(read.value, since, thorough);
+  world.oracle.checkRead(read.value, since);
   return read.value;
 }
 

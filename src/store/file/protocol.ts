@@ -12,10 +12,16 @@
  *
  * Old versions are removed in the end (`compact`), which would let a writer that slept since step 2 create a number anew
  * that was used and removed. The reservation prevents it. Whoever compacts has just committed a durable version H; then it
- * (a) lists the folder and removes every `.tmp-*` it sees, (b) removes versions well below H. A writer whose reservation
- * is older than (a) finds it gone, and its link fails. A writer whose reservation is younger looks at the newest version
- * when H is there, sees at least H, and gives up at step 2. Should H be removed while it looks, then by somebody who
- * committed a newer version meanwhile and has swept the reservation away before. Both tests need no clock and no lock.
+ * (a) lists the folder and removes every `.tmp-*` it sees, (b) marks the folder and removes versions well below H. A writer
+ * whose reservation is older than (a) finds it gone, and its link fails. A writer whose reservation is younger looks at the
+ * newest version when H is there, sees at least H, and gives up at step 2. Should H be removed while it looks, then by
+ * somebody who committed a newer version meanwhile and has swept the reservation away before. Both tests need no clock and
+ * no lock.
+ *
+ * A listing is no snapshot: it has every name that is there from its beginning to its end. One without any version means
+ * that there was none when it began, or that all of them were removed while it went on. The mark, `.compacted`, tells the
+ * two apart. It is created before the first version is removed, and stays. A reader asks for it after the listing: without
+ * it nothing was removed meanwhile, so there was no version; with it there is one, and the reader lists again.
  *
  * Every version is a whole record, so a hole in the numbers (a power cut may lose an entry that was not synced) means
  * nothing, and a version that fails its checksum is void: the one before it stands.
@@ -26,6 +32,7 @@ import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
 import { quietly, type Step } from '../../lib/fs/operations.ts';
 import {
+  COMPACTED,
   decodeVersion,
   encodeVersion,
   TMP_PREFIX,
@@ -79,9 +86,16 @@ export function newestOf(names: readonly string[]): number {
   return names.reduce((newest, name) => Math.max(newest, versionNumber(name) ?? 0), 0);
 }
 
+/**
+ * Listings without a version after which a marked folder has none: a person may remove the versions and leave the mark.
+ * A listing misses every version only when as many commits as a compaction keeps versions come while it goes on.
+ */
+const EMPTY_LISTINGS = 100;
+
 /** Finds the record of the task whose folder is `dir`: one listing, then the newest version. */
 export function* readHead(dir: string): Step<Head> {
   let damaged = 0;
+  let empty = 0;
   for (;;) {
     let names: string[];
     try {
@@ -93,6 +107,7 @@ export function* readHead(dir: string): Step<Head> {
     const head = yield* newestWhole(dir, names);
     // A version that was listed and is needed is gone: it has been compacted, so there are newer ones.
     if (head === null) continue;
+    if (head.n === 0 && ++empty < EMPTY_LISTINGS && (yield* io.modified(`${dir}/${COMPACTED}`)) !== null) continue;
     // Where the newest one is damaged, those before it count. A listing that went on while they came may have missed them;
     // one that begins now does not.
     if (head.voided.length === 0 || head.n === damaged) return head;
@@ -198,8 +213,18 @@ export function* compact(dir: string, newest: number, { kept }: Retention = RETE
     if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);
   }
   const old = names.filter((name) => (versionNumber(name) ?? newest) <= newest - kept);
+  if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);
   // Oldest first: a reader whose listing missed newer versions must not find an older one in their place.
   for (const name of old.sort()) yield* removed(`${dir}/${name}`);
+}
+
+/** Makes sure that `path` is there. It need not be durable: a power cut ends every listing that could miss a version. */
+function* marked(path: string): Step<void> {
+  try {
+    yield* io.close(yield* io.create(path));
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+  }
 }
 
 /** Makes sure that `path` is gone; failing to remove a reservation must stop a compaction. */

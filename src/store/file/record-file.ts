@@ -21,6 +21,9 @@ export function versionNumber(name: string): number | null {
 /** Names of unfinished files. Any of them may be removed at any time: its writer notices and starts over. */
 export const TMP_PREFIX = '.tmp-';
 
+/** An empty file in the task's folder, there before the first old version is removed, and from then on: see `compact`. */
+export const COMPACTED = '.compacted';
+
 /** The two public views of a record. */
 export const VIEW_NAMES = ['state.json', 'lease.json'] as const;
 export type ViewName = (typeof VIEW_NAMES)[number];

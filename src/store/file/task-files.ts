@@ -38,10 +38,7 @@ export interface FolderRead extends TaskRead {
  * a change is always decided on a thorough read.
  */
 export function* readTask(dir: string, taskId: string, thorough: boolean): Step<FolderRead> {
-  let head = yield* readHead(dir);
-  // A listing is no snapshot: it may miss every version when all it could see were compacted and newer ones came while it
-  // went on. What looks like a task without a record is looked at twice before anything is decided on it.
-  if (thorough && head.n === 0 && head.names !== null) head = yield* readHead(dir);
+  const head = yield* readHead(dir);
   const names = head.names ?? [];
   const base = { task_id: taskId, version: head.n, names, warnings: [] as string[], problem: null };
   if (head.unknown !== null)

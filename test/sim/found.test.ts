@@ -1,0 +1,90 @@
+/** What long runs of the simulator have found, each in the one place where it happens and there in every way. */
+
+import { describe, expect, test } from 'vitest';
+import { freshRecord } from '../../src/domain/task/records.ts';
+import type { FsCall, Step } from '../../src/lib/fs/operations.ts';
+import { isoTime } from '../../src/lib/time.ts';
+import { commit, compact, readHead } from '../../src/store/file/protocol.ts';
+import { COMPACTED } from '../../src/store/file/record-file.ts';
+import { Disk, File, Folder, ROOT } from './disk.ts';
+import { Random } from './random.ts';
+
+const DIR = `${ROOT}/a`;
+const RECORD = freshRecord('a', isoTime(1_700_000_000_000));
+
+function diskWithFolder(): { disk: Disk; folder: Folder } {
+  const disk = new Disk(new Random(1));
+  const folder = new Folder();
+  disk.place(disk.root, 'a', folder);
+  return { disk, folder };
+}
+
+/** A process that makes its calls when it is told to. */
+class Process<T> {
+  result: T | undefined;
+  readonly #step: Step<T>;
+  #next: IteratorResult<FsCall, T>;
+
+  constructor(step: Step<T>) {
+    this.#step = step;
+    this.#next = step.next();
+  }
+
+  /** Makes up to `calls` calls. */
+  run(perform: (call: FsCall) => unknown, calls = Number.POSITIVE_INFINITY): void {
+    for (let made = 0; made < calls && this.#next.done !== true; made++) this.#call(perform, this.#next.value);
+    if (this.#next.done === true) this.result = this.#next.value;
+  }
+
+  #call(perform: (call: FsCall) => unknown, call: FsCall): void {
+    let answer: unknown;
+    try {
+      answer = perform(call);
+    } catch (error) {
+      this.#next = this.#step.throw(error);
+      return;
+    }
+    this.#next = this.#step.next(answer);
+  }
+}
+
+function run<T>(disk: Disk, step: Step<T>): T {
+  const process = new Process(step);
+  process.run((call) => disk.perform(call));
+  return process.result as T;
+}
+
+describe('a listing that shows only what is there all the time', () => {
+  /** The head as it is read while each of the first `times` listings takes as long as two commits and a compaction. */
+  function headRead(times: number) {
+    const { disk, folder } = diskWithFolder();
+    let newest = 0;
+    const commitNext = () => {
+      run(disk, commit(DIR, { expected: newest, op: `op-${++newest}`, record: RECORD }));
+    };
+    commitNext();
+    let listings = 0;
+    const reader = new Process(readHead(DIR));
+    reader.run((call) => {
+      if (call.call !== 'list' || listings++ >= times) return disk.perform(call);
+      const before = [...folder.entries.keys()];
+      commitNext();
+      commitNext();
+      run(disk, compact(DIR, newest, { kept: 1, compactAt: 1 }));
+      return before.filter((name) => folder.entries.has(name));
+    });
+    return { head: reader.result, newest, listings };
+  }
+
+  test.each([1, 2, 3, 10])('hides a record from no reader, were it %i times in a row', (times) => {
+    const { head, newest, listings } = headRead(times);
+    expect(head).toMatchObject({ n: newest, version: { op: `op-${newest}` } });
+    expect(listings).toBe(times + 1);
+  });
+});
+
+test('a folder that has lost its versions and kept the mark of a compaction is read as one without a version', () => {
+  const { disk, folder } = diskWithFolder();
+  disk.place(folder, COMPACTED, new File('', '', 0));
+  expect(run(disk, readHead(DIR))).toMatchObject({ n: 0, version: null, names: [COMPACTED] });
+});
