@@ -67,8 +67,17 @@ export interface PersonEdit {
   writtenAt: number;
   /** A process that looked at the file before the edit was written over it: nothing can prevent that. */
   overtaken: boolean;
+  /**
+   * Its name was written to by a process that had looked there before the edit, while no other name of it was durable: until
+   * one is, a power cut may lose it, and nothing can prevent that.
+   */
+  exposed: boolean;
   /** The version that took it over; 0 while none has. */
   version: number;
+}
+
+export function newEdit(mark: string, view: string, file: File, writtenAt: number, text = file.text): PersonEdit {
+  return { mark, view, file, text, writtenAt, overtaken: false, exposed: false, version: 0 };
 }
 
 type Entry = File | Folder;
@@ -319,7 +328,10 @@ export class Disk {
     for (const entry of kept.values()) if (entry instanceof File) this.#cutData(entry);
   }
 
-  /** None, all, the first few, or of each name the first few: but half a rename never loses the file. */
+  /**
+   * None, all, the first few, or of each name the first few. Half a rename never loses the file; but the next change of the
+   * old name is no half of it, and may have come to the disk where the new name has not.
+   */
   #changesKept(journal: readonly Change[]): readonly Change[] {
     const random = this.#random;
     const rule = random.below(5);
@@ -335,10 +347,13 @@ export class Disk {
     const random = this.#random;
     const last = new Map<string, number>();
     for (const { name } of journal) if (!last.has(name)) last.set(name, random.below(journal.length + 1));
+    const changedLater = new Set<string>();
     for (let index = journal.length - 1; index > 0; index--) {
       const { name, moved } = journal[index] as Change;
+      if (index >= (last.get(name) ?? 0)) continue;
       const { name: newName } = journal[index - 1] as Change;
-      if (moved && index < (last.get(name) ?? 0)) last.set(newName, Math.max(last.get(newName) ?? 0, index));
+      if (moved && !changedLater.has(name)) last.set(newName, Math.max(last.get(newName) ?? 0, index));
+      changedLater.add(name);
     }
     return journal.filter(({ name }, index) => index < (last.get(name) ?? 0));
   }

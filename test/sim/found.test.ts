@@ -2,10 +2,11 @@
 
 import { describe, expect, test } from 'vitest';
 import { freshRecord } from '../../src/domain/task/records.ts';
-import type { FsCall, Step } from '../../src/lib/fs/operations.ts';
+import { type FsCall, type Step, syncDir } from '../../src/lib/fs/operations.ts';
 import { isoTime } from '../../src/lib/time.ts';
 import { commit, compact, readHead } from '../../src/store/file/protocol.ts';
 import { COMPACTED } from '../../src/store/file/record-file.ts';
+import { commitTask, settleTask } from '../../src/store/file/task-files.ts';
 import { Disk, File, Folder, ROOT } from './disk.ts';
 import { Random } from './random.ts';
 
@@ -87,4 +88,40 @@ test('a folder that has lost its versions and kept the mark of a compaction is r
   const { disk, folder } = diskWithFolder();
   disk.place(folder, COMPACTED, new File('', '', 0));
   expect(run(disk, readHead(DIR))).toMatchObject({ n: 0, version: null, names: [COMPACTED] });
+});
+
+describe('an edit that is moved aside', () => {
+  const EDIT = '{ "note": "cut sho';
+
+  /** What is left on the disk after two publishers have taken turns of so many calls each. */
+  function published(turns: readonly number[]): { folder: Folder; edit: File } {
+    const { disk, folder } = diskWithFolder();
+    const edit = new File(EDIT, EDIT, 0);
+    run(disk, commitTask(DIR, { expected: 0, op: 'first', record: RECORD }));
+    run(disk, syncDir(DIR));
+    disk.place(folder, 'state.json', edit);
+    const publishers = [new Process(settleTask(DIR, 'p1')), new Process(settleTask(DIR, 'p2'))];
+    for (const [index, calls] of turns.entries()) publishers[index % 2]?.run((call) => disk.perform(call), calls);
+    return { folder, edit };
+  }
+
+  /** Whether every power cut leaves a name of the file: a durable one that was not changed since, or only moved elsewhere. */
+  function isSafe({ folder, edit }: ReturnType<typeof published>): boolean {
+    return [...folder.settled].some(([name, entry]) => {
+      const [change, next] = folder.journal.filter((each) => each.name === name);
+      return entry === edit && (change === undefined || (change.moved && next === undefined));
+    });
+  }
+
+  /** Calls of a publisher that moves the edit aside; the turns of the two of them add up to more. */
+  const upTo = (calls: number) => Array.from({ length: calls + 1 }, (_, index) => index);
+  const TURN = upTo(14);
+
+  test('is there after every power cut, however two publishers take turns', () => {
+    const turns = TURN.flatMap((a) => TURN.flatMap((b) => upTo(3).flatMap((c) => TURN.map((d) => [a, b, c, d]))));
+    expect(turns.filter((each) => !isSafe(published(each)))).toEqual([]);
+    const { folder, edit } = published([14, 14]);
+    const names = [...folder.entries].flatMap(([name, entry]) => (entry === edit ? name : []));
+    expect(names).toEqual(['aside-p1-0-state.json']);
+  });
 });

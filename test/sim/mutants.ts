@@ -242,7 +242,16 @@ const PUBLISHING: Mutant[] = [
     'if (newestOf(yield* io.list(dir)) === head.n) return',
     'if (head.n > 0) return',
   ),
-  mutant('edits are written over', VIEWS, 'if (foreign || !ours) {', 'if (foreign) {'),
+  mutant('edits are written over', VIEWS, 'if (!ours && !missing) {', 'if (foreign) {'),
+  {
+    ...mutant(
+      'the name that an edit is moved to is not synced',
+      VIEWS,
+      '  const moved = missing ? (yield* io.list(dir)).some((found) => found.startsWith(ASIDE_PREFIX)) : !ours;\n  if (moved) yield* io.syncDir(dir);\n',
+      '',
+    ),
+    focus: 'edits',
+  },
   {
     ...mutant(
       'a swept view is not written again',

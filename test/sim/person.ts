@@ -1,6 +1,6 @@
 /** A person who edits, cuts short or deletes the views of a task while processes work on it. */
 
-import { type Doing, Fault, type Life, type PersonEdit } from './disk.ts';
+import { type Doing, Fault, type Life, newEdit, type PersonEdit } from './disk.ts';
 import { DIR, type Process, type World } from './world.ts';
 
 const VIEWS = ['state.json', 'lease.json'] as const;
@@ -88,7 +88,7 @@ function editOf(world: World, handle: number, view: string, mark: string, text: 
   const file = world.disk.fileOf(handle);
   // A person who edits again means the new text and not the old one.
   if (file.edit !== null) file.edit.overtaken = true;
-  const edit = { mark, view, file, text, writtenAt: Number.POSITIVE_INFINITY, overtaken: false, version: 0 };
+  const edit = newEdit(mark, view, file, Number.POSITIVE_INFINITY, text);
   file.edit = edit;
   return edit;
 }

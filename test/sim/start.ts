@@ -3,7 +3,7 @@
 import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
 import { isoTime } from '../../src/lib/time.ts';
 import { encodeVersion, versionName, viewsOf } from '../../src/store/file/record-file.ts';
-import { File, Folder } from './disk.ts';
+import { File, Folder, newEdit } from './disk.ts';
 import { type Request, TASK, type Tally } from './requests.ts';
 import type { World } from './world.ts';
 
@@ -105,7 +105,7 @@ function leaseByHand(expiresMs: number) {
 function tagged(world: World, folder: Folder, view: string, value: object, mark: string): void {
   const text = JSON.stringify(value);
   const file = put(world, folder, view, text);
-  const edit = { mark, view, file, text, writtenAt: -1, overtaken: false, version: 0 };
+  const edit = newEdit(mark, view, file, -1);
   file.edit = edit;
   world.oracle.edits.push(edit);
 }

@@ -10,6 +10,7 @@ import {
   type Folder,
   fault,
   type Life,
+  type PersonEdit,
   ROOT,
   type Scan,
   type SimCall,
@@ -391,7 +392,7 @@ export class World {
     for (const process of this.processes) this.kill(process);
     const { edits } = this.oracle;
     const safe = edits.map(
-      (edit) => edit.version === 0 && !edit.overtaken && !this.syncFailed && this.#isDurable(edit.file),
+      (edit) => edit.version === 0 && !edit.overtaken && !this.syncFailed && this.#isDurable(edit),
     );
     this.disk.powerCut();
     this.oracle.powerCut(this.disk, DIR);
@@ -403,12 +404,13 @@ export class World {
     }
   }
 
-  #isDurable(file: File): boolean {
+  #isDurable({ file, view, exposed }: PersonEdit): boolean {
     if (file.synced !== file.text) return false;
     const folder = this.disk.root.settled.get('a');
     if (folder === undefined || folder instanceof File) return false;
     // Under the name of a draft, an editor's or ours, the edit is not yet where the person wanted it.
-    return [...folder.settled].some(([name, entry]) => entry === file && !/^\.tmp-|~/.test(name));
+    const counts = (name: string) => !/^\.tmp-|~/.test(name) && !(exposed && name === view);
+    return [...folder.settled].some(([name, entry]) => entry === file && counts(name));
   }
 
   /** A name of `file` in the task's folder that nobody will sweep away; null when there is none. */
@@ -453,6 +455,10 @@ export class World {
     }
     if (before instanceof File && before.edit !== null && current?.person === false && this.nameOf(before) === null) {
       oracle.dropped(before.edit, current.name, current.looked[before.edit.view] ?? -1);
+    }
+    const durable = folder.settled.get(name);
+    if (durable instanceof File && durable !== before && durable.edit?.view === name && current?.person === false) {
+      durable.edit.exposed ||= (current.looked[name] ?? -1) < durable.edit.writtenAt;
     }
   }
 

@@ -122,6 +122,9 @@ function stateVersion(value: unknown): number | null {
   return typeof value.state_version === 'number' ? value.state_version : null;
 }
 
+/** Names that edits are moved to. */
+const ASIDE_PREFIX = 'aside-';
+
 /** How often a publisher follows a head that moves under its hands before it leaves the views to whoever moves it. */
 const PUBLISH_ROUNDS = 100;
 
@@ -158,12 +161,17 @@ function* publishView(
   const { text, foreign } = yield* readText(path);
   if (text === wanted && !foreign) return null;
   let aside: string | null = null;
-  const ours = text === null || isSealedView(text) || record.memo.absorbed.includes(crc32(text));
-  if (foreign || !ours) {
+  const missing = text === null && !foreign;
+  const ours = text !== null && (isSealedView(text) || record.memo.absorbed.includes(crc32(text)));
+  if (!ours && !missing) {
     if (text !== null && stateVersion(parseJson(text)) === record.state.state_version) return null;
-    aside = `aside-${op}-${name}`;
+    aside = `${ASIDE_PREFIX}${op}-${name}`;
     if (!(yield* renamed(path, `${dir}/${aside}`))) aside = null;
   }
+  // What is done to this name next may come to the disk before the name that an edit was moved to, unless that is durable.
+  // Where there is no file, another publisher may have moved one aside and not have synced yet.
+  const moved = missing ? (yield* io.list(dir)).some((found) => found.startsWith(ASIDE_PREFIX)) : !ours;
+  if (moved) yield* io.syncDir(dir);
   if (wanted === null) yield* removedQuietly(path);
   else yield* replace(dir, path, wanted, fromIso(record.state.updated_at), op);
   return aside;
