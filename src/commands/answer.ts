@@ -1,13 +1,14 @@
 /** `answer`: decide a question, from any terminal. */
 
-import { type Answer, openQuestion, QUESTION_LIMITS, requireOption } from '../domain/question/questions.ts';
+import { type Answer, QUESTION_LIMITS, requireOption, settledQuestion } from '../domain/question/questions.ts';
+import type { Decision } from '../domain/task/operations.ts';
 import type { TaskRecord, TaskState } from '../domain/task/records.ts';
+import { repeated } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
 import { changeTask } from '../store/change.ts';
 import type { QuestionPlace } from '../store/port.ts';
-import { firstAnswer, knowingQuestion } from '../store/settle-question.ts';
 import { requireRecord } from './shared/reads.ts';
 import { type Call, openSession, type Session } from './shared/session.ts';
 
@@ -31,7 +32,7 @@ export async function answer(call: Call, options: AnswerOptions): Promise<Answer
   const questionId = requireUuid(options.question, 'question');
   const session = openSession(call);
   const place = await session.store.findQuestion(questionId, session.newOp());
-  const question = place && (await session.store.readQuestion(place.task_id, place.attempt_id, questionId));
+  const question = place && (await session.store.readDocument('question', place.task_id, place.attempt_id, questionId));
   if (place === null || question === null) {
     throw new ForgeError('QUESTION_NOT_FOUND', `there is no question ${questionId}`);
   }
@@ -43,17 +44,15 @@ export async function answer(call: Call, options: AnswerOptions): Promise<Answer
     option_id: requireOption(question.options, options.option, '--option'),
     ...(options.note === undefined ? {} : { note: requireNote(options.note) }),
   };
-  const { record } = await requireRecord(session, place.task_id);
-  const known = await knowingQuestion(session.store, record);
-  const first = await settledBy(session, place, known, mine);
-  // Deciding nothing more is enough: the change moves the task on by the answer that is there now.
-  const after = await changeTask(session, place.task_id, () => ({
-    record: null,
-    moves: [],
-    history: [],
-    result: null,
-  }));
-  if (first.option_id !== mine.option_id) throw otherwise(questionId, first);
+  await requireRecord(session, place.task_id);
+  const after = await changeTask(
+    session,
+    place.task_id,
+    (record) => requireSettled(session, place, record, questionId),
+    mine,
+  );
+  const first = await session.store.readDocument('answer', place.task_id, place.attempt_id, questionId);
+  if (first !== null && first.option_id !== mine.option_id) throw otherwise(questionId, first);
   return {
     question_id: questionId,
     option_id: options.option,
@@ -62,15 +61,16 @@ export async function answer(call: Call, options: AnswerOptions): Promise<Answer
   };
 }
 
-/** The answer that counts: ours, unless somebody was first. Throws ILLEGAL_TRANSITION when nobody waits for one. */
-async function settledBy(session: Session, place: QuestionPlace, record: TaskRecord, mine: Answer): Promise<Answer> {
-  const { task_id, attempt_id } = place;
-  if (openQuestion(record)?.question_id === mine.question_id) {
-    return firstAnswer(session, task_id, { attempt_id, question_id: mine.question_id }, mine);
-  }
-  const before = await session.store.readAnswer(task_id, attempt_id, mine.question_id);
-  if (before !== null) return before;
-  throw new ForgeError('ILLEGAL_TRANSITION', `nobody waits for question ${mine.question_id} any more`, {
+/** Throws ILLEGAL_TRANSITION when the question is not settled, though an answer was offered: nothing waits for one. */
+async function requireSettled(
+  { store }: Session,
+  { task_id, attempt_id }: QuestionPlace,
+  record: TaskRecord,
+  questionId: string,
+): Promise<Decision<null>> {
+  if (settledQuestion(record, questionId) !== null) return repeated(null);
+  if ((await store.readDocument('answer', task_id, attempt_id, questionId)) !== null) return repeated(null);
+  throw new ForgeError('ILLEGAL_TRANSITION', `nobody waits for question ${questionId} any more`, {
     details: { task_id, state: record.state.state },
     hint: `Task ${task_id} is ${record.state.state}; see \`forge orchestrate show ${task_id}\`.`,
   });

@@ -58,7 +58,7 @@ export async function complete(call: Call, options: CompleteOptions): Promise<Co
 async function refuseUnverified(session: Session, result: CompleteResult): Promise<void> {
   const { task_id, attempt_id, state, next_eligible_at } = result;
   if (state !== 'failed' && state !== 'awaiting_respawn') return;
-  const twin = await unlessInvalid(() => session.store.readVerified(task_id, attempt_id));
+  const twin = await unlessInvalid(() => session.store.readDocument('verified', task_id, attempt_id));
   if (!twin?.failure) return;
   const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
   const failed = firstFailed(twin.commands);

@@ -56,43 +56,33 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
   await stopFormerWorker(session, seen);
   // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
   const worktree = next === null ? null : await worktreeOf(session, seen);
-  let written = false;
-  const openAttempt = async (record: TaskRecord) => {
+  const openAttempt = (record: TaskRecord) => {
     const decision = decide(record);
-    if (decision.record !== null) {
-      const manifest = manifestOf(
-        {
-          attempt_id: fresh,
-          task_id: options.task,
-          run_id: runId,
-          claim_id: claimId,
-          generation: decision.record.lease?.generation ?? 0,
-          phase: options.phase,
-          worktree_path: worktree?.cwd ?? null,
-          base_branch: worktree?.base ?? null,
-          attempt_number: decision.result.attempt_number,
-          worker: null,
-        },
-        session.ctx.machine(),
-        session.now(),
-      );
-      await session.store.createOnce(options.task, fresh, 'manifest.json', manifest, session.newOp());
-      written = true;
-    }
-    return decision;
+    if (decision.record === null) return decision;
+    const manifest = manifestOf(
+      {
+        attempt_id: fresh,
+        task_id: options.task,
+        run_id: runId,
+        claim_id: claimId,
+        generation: decision.record.lease?.generation ?? 0,
+        phase: options.phase,
+        worktree_path: worktree?.cwd ?? null,
+        base_branch: worktree?.base ?? null,
+        attempt_number: decision.result.attempt_number,
+        worker: null,
+      },
+      session.ctx.machine(),
+      session.now(),
+    );
+    return { ...decision, documents: [{ kind: 'manifest' as const, attemptId: fresh, value: manifest }] };
   };
-  let opened: string | null = null;
-  try {
-    const { result } = await changeTask(session, options.task, openAttempt);
-    opened = result.attempt_id;
-    // What was committed just now is known; a look at the disk could only fail, and the commit stands.
-    const manifest = opened === fresh ? null : await session.store.readManifest(options.task, opened);
-    const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: worktree?.cwd ?? null };
-    return { task_id: options.task, ...result, phase, worktree_path };
-  } finally {
-    // Refused, or another call with this claim was first: no commit refers to this attempt, so it did not happen.
-    if (written && opened !== fresh) session.artifacts.discard({ taskId: options.task, attemptId: fresh });
-  }
+  const { result } = await changeTask(session, options.task, openAttempt);
+  const opened = result.attempt_id;
+  // What was committed just now is known; a look at the disk could only fail, and the commit stands.
+  const manifest = opened === fresh ? null : await session.store.readDocument('manifest', options.task, opened);
+  const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: worktree?.cwd ?? null };
+  return { task_id: options.task, ...result, phase, worktree_path };
 }
 
 /** Whoever made the claim was killed before he could look who else writes the same files. Throws OVERLAP_CONFLICT. */

@@ -128,7 +128,8 @@ function refuseUncleared(data: GuardrailData): void {
 
 /** Folders that paths of the project are below: the project itself, and where the attempt was told to work. */
 async function rootsOf(session: Session, task: string | undefined, attemptId: string | null): Promise<string[]> {
-  const manifest = task === undefined || attemptId === null ? null : await session.store.readManifest(task, attemptId);
+  const manifest =
+    task === undefined || attemptId === null ? null : await session.store.readDocument('manifest', task, attemptId);
   const own = manifest?.worktree_path ?? null;
   return [...(own === null ? [] : [own]), session.paths.project].map((root) => realPlace(root));
 }

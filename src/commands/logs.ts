@@ -44,7 +44,7 @@ export async function logs(
   const attemptId = options.attempt ?? current;
   if (attemptId === null) throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`);
   const id = attemptId === current ? current : requireUuid(attemptId, '--attempt');
-  if ((await session.store.readManifest(options.task, id)) === null) {
+  if ((await session.store.readDocument('manifest', options.task, id)) === null) {
     throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has no attempt ${id}`, {
       hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,
     });

@@ -11,7 +11,6 @@ import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
 import { isoTime } from '../lib/time.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import { readUserFile } from '../project/user-files.ts';
-import { questionFile } from '../store/port.ts';
 import { changeKnown, plannedOrNull, requireRecord } from './shared/reads.ts';
 import { type Call, openSession, type Session } from './shared/session.ts';
 
@@ -61,7 +60,9 @@ export async function question(call: Call, options: QuestionOptions): Promise<Qu
       (entry) => entry.question.question_id === question_id,
     );
     const answer =
-      settled === undefined ? null : await session.store.readAnswer(options.task, settled.attemptId, question_id);
+      settled === undefined
+        ? null
+        : await session.store.readDocument('answer', options.task, settled.attemptId, question_id);
     return { ...base, status, expires_at: null, note: answer?.note ?? null, warnings: [] };
   }
   const { task: count } = asked.result.asked;
@@ -107,7 +108,7 @@ async function ask(
     });
   const { record: seen } = await requireRecord(session, options.task);
   const runId = seen.lease?.owner_run_id ?? '';
-  const { result, record } = await changeKnown(session, options.task, async (current) => {
+  const { result, record } = await changeKnown(session, options.task, (current) => {
     const decision = decide(current);
     if (decision.record === null) return decision;
     const status = decision.result.status === 'open' ? 'open' : 'budget_exhausted';
@@ -130,9 +131,7 @@ async function ask(
       default_option_id: options.default ?? null,
       what_happens_if_unanswered: options.ifUnanswered ?? null,
     };
-    const path = questionFile('questions', questionId);
-    await session.store.createOnce(options.task, attemptId, path, file, session.newOp());
-    return decision;
+    return { ...decision, documents: [{ kind: 'question' as const, attemptId, value: file }] };
   });
   // A repeat is told the deadline that the question was given first.
   return { result, record, expiresAt: openQuestion(record)?.expires_at ?? expiresAt };

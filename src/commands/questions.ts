@@ -77,7 +77,7 @@ async function rowOf(
 ): Promise<QuestionRow> {
   const { question_id, run_id, decision_key, created_at, expires_at } = question;
   const settled = settledQuestion(record, question_id);
-  const answer = settled === null ? null : await session.store.readAnswer(task_id, attempt_id, question_id);
+  const answer = settled === null ? null : await session.store.readDocument('answer', task_id, attempt_id, question_id);
   return {
     question_id,
     task_id,

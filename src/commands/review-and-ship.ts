@@ -53,14 +53,14 @@ export async function review(
   const { session, data } = await finish(call, options, 'review', (session, request) =>
     reviewTask(session, { ...request, handedIn }),
   );
-  const reviewed = await session.store.readReviewed(data.task_id, data.attempt_id);
+  const reviewed = await session.store.readDocument('review', data.task_id, data.attempt_id);
   return { ...data, verdict: reviewed?.verdict ?? 'pass', findings: reviewed?.findings ?? [] };
 }
 
 /** Merges a task into the base, as the settings say. Throws what `finish` throws. */
 export async function ship(call: Call, options: { task: string; run?: string | undefined }): Promise<ShipData> {
   const { session, data } = await finish(call, options, 'ship', shipOne);
-  const shipped = await session.store.readShipped(data.task_id, data.attempt_id);
+  const shipped = await session.store.readDocument('ship', data.task_id, data.attempt_id);
   return { ...data, base: shipped?.base ?? null, merge_sha: shipped?.merge_sha ?? null };
 }
 

@@ -102,9 +102,9 @@ async function attemptRows(session: Session, { task_id, record, problem }: TaskR
       dispatched_at,
       current: attempt_id === record?.state.current_attempt_id,
       phase,
-      verified: await unlessInvalid(() => store.readVerified(task_id, attempt_id)),
-      review: phase === 'review' ? await unlessInvalid(() => store.readReviewed(task_id, attempt_id)) : null,
-      ship: phase === 'ship' ? await unlessInvalid(() => store.readShipped(task_id, attempt_id)) : null,
+      verified: await unlessInvalid(() => store.readDocument('verified', task_id, attempt_id)),
+      review: phase === 'review' ? await unlessInvalid(() => store.readDocument('review', task_id, attempt_id)) : null,
+      ship: phase === 'ship' ? await unlessInvalid(() => store.readDocument('ship', task_id, attempt_id)) : null,
       path: session.artifacts.folder({ taskId: task_id, attemptId: attempt_id }),
     })),
   );

@@ -44,7 +44,7 @@ async function clearLeftLocks(env: WorktreeEnv, place: string, record: TaskRecor
 async function wasWorkedOnHere(env: WorktreeEnv, { state }: TaskRecord): Promise<boolean> {
   const { current_attempt_id: last, task_id } = state;
   if (last === null) return false;
-  const { machine } = (await unlessInvalid(() => env.store.readManifest(task_id, last))) ?? {};
+  const { machine } = (await unlessInvalid(() => env.store.readDocument('manifest', task_id, last))) ?? {};
   const here = env.ctx.machine();
   return machine != null && (sameMachine(machine, here) || rebootedSince(machine, here));
 }

@@ -8,8 +8,8 @@ import { ForgeError } from '../lib/errors.ts';
 import { isoTime } from '../lib/time.ts';
 import type { ChangeEnv } from './change-env.ts';
 import { eventsOf } from './events.ts';
-import type { TaskRead, TaskSummaryRead } from './port.ts';
-import { dueAnswer, knowingQuestion } from './settle-question.ts';
+import type { StandingDocument, TaskRead, TaskSummaryRead } from './port.ts';
+import { type DueAnswer, dueAnswer, knowingQuestion } from './settle-question.ts';
 
 export interface Changed<R> {
   result: R;
@@ -18,36 +18,57 @@ export interface Changed<R> {
   version: number;
 }
 
+/**
+ * Decides on a record. `standing`: a document that an earlier try wanted to create and that is there with other content;
+ * null as long as none was.
+ */
+type Decider<R> = (
+  record: TaskRecord,
+  read: TaskRead,
+  standing: StandingDocument | null,
+) => Decision<R> | Promise<Decision<R>>;
+
 /** How often a change is decided anew because others were first. Beyond it something spins. */
 const CHANGE_TRIES = 200;
 
 /**
- * Decides on the newest record and commits that decision; a decision is made again whenever the record has moved on. The
- * decider gets a fresh record for a task that nothing has happened to, and refuses by throwing.
+ * Decides on the newest record and commits that decision with its documents; it is made again whenever the record has moved
+ * on, or one of the documents is there already with other content. The decider gets a fresh record for a task that nothing
+ * has happened to, and refuses by throwing.
+ * `offered`: an answer to the question that the task waits on; it counts unless another is there.
  * Throws what `decide` throws, SCHEMA_INVALID for a record that can't be read, IO_ERROR, STATE_VERSION_CONFLICT when
  * others are first without end.
  */
 export async function changeTask<R>(
   env: ChangeEnv,
   taskId: string,
-  decide: (record: TaskRecord, read: TaskRead) => Decision<R> | Promise<Decision<R>>,
+  decide: Decider<R>,
+  offered: Answer | null = null,
 ): Promise<Changed<R>> {
+  let standing: StandingDocument | null = null;
   for (let attempt = 0; attempt < CHANGE_TRIES; attempt++) {
     const read = await env.store.read(taskId, { thorough: true });
     refuseUnreadable(read);
     const record = read.record ?? freshRecord(taskId, isoTime(env.now()));
     const known = await knowingQuestion(env.store, record);
-    const answer = await dueAnswer(env, known);
-    const decision = await decidedAfter(answer, known, env.now(), (current) => decide(current, read));
-    if (decision.record === null) {
-      if (read.origin === 'record') await env.store.settle(taskId, env.newOp());
+    const due = await dueAnswer(env, known, offered);
+    const decision: Decision<R> = await decidedAfter(due, known, env.now(), (current) =>
+      decide(current, read, standing),
+    );
+    const { record: next, documents = [] } = decision;
+    if (next === null) {
+      if (documents.length > 0) {
+        standing = await env.store.createDocuments(taskId, documents, env.newOp());
+        if (standing !== null) continue;
+      } else if (read.origin === 'record') await env.store.settle(taskId, env.newOp());
       return { result: decision.result, record, version: read.version };
     }
-    const commit = await env.store.commit(taskId, { expected: read.version, op: env.newOp(), record: decision.record });
-    if (commit.kind === 'conflict') continue;
+    const commit = await env.store.commit(taskId, { expected: read.version, op: env.newOp(), record: next, documents });
+    if (commit.kind === 'standing') standing = commit.document;
+    if (commit.kind !== 'committed') continue;
     const warnings = [...read.warnings.map((warning) => `task ${taskId}: ${warning}`), ...commit.warnings];
     for (const warning of warnings) env.warn(warning);
-    await env.publish(eventsOf(known, commit.record, decision, answer, warnings));
+    await env.publish(eventsOf(known, commit.record, decision, due?.answer ?? null, warnings));
     return { result: decision.result, record: commit.record, version: commit.version };
   }
   throw new ForgeError('STATE_VERSION_CONFLICT', `task ${taskId} was changed by others ${CHANGE_TRIES} times in a row`);
@@ -55,13 +76,15 @@ export async function changeTask<R>(
 
 /** A parked task whose question is settled moves on first, in the same commit: so whoever comes by finishes the move. */
 async function decidedAfter<R>(
-  answer: Answer | null,
+  due: DueAnswer | null,
   record: TaskRecord,
   nowMs: number,
   decide: (record: TaskRecord) => Decision<R> | Promise<Decision<R>>,
 ): Promise<Decision<R>> {
-  if (answer === null) return decide(record);
-  const settled = settleQuestion(record, answer, nowMs);
+  if (due === null) return decide(record);
+  const { answer, open, given } = due;
+  const documents = given ? [] : [{ kind: 'answer' as const, attemptId: open.attempt_id, value: answer }];
+  const settled = { ...settleQuestion(record, answer, nowMs), documents };
   const decision = await decide(settled.record ?? record);
   return andThen(record, settled, () => decision);
 }

@@ -92,7 +92,7 @@ export function questionNotices({ store, eventLog, now, newOp }: LogEnv): Subscr
     for (const event of events) {
       if (event.type !== 'question_opened' && event.type !== 'question_settled') continue;
       const { attempt_id, ...line } = event;
-      const question = await store.readQuestion(line.task_id, attempt_id, line.question_id);
+      const question = await store.readDocument('question', line.task_id, attempt_id, line.question_id);
       if (question === null) continue;
       if (event.type === 'question_settled') {
         const status = event.option_id === null ? 'expired' : 'answered';

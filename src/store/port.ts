@@ -4,10 +4,10 @@ import type { GcAttempt, GcLeaseFile } from '../domain/gc/gc-plan.ts';
 import type { TreeIdentity } from '../domain/gc/saved-plan.ts';
 import type { Answer, Question } from '../domain/question/records.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
+import type { DocumentKind, NewDocument } from '../domain/task/documents.ts';
 import type { AttemptManifest, Lease, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
 import type { RecordExcerpt as TaskSummary } from '../domain/task/summary.ts';
 import type { Verified } from '../domain/verify/verification.ts';
-import { requireUuid } from '../lib/ids.ts';
 import type { Layout } from './file/layout.ts';
 
 /** What a reader sees of a task: all of its record, or the summary of it that a look at every task takes. */
@@ -28,6 +28,12 @@ export interface TaskRead<R extends TaskSummary = TaskRecord> {
 export type TaskSummaryRead = TaskRead<TaskSummary>;
 
 export type TaskCommit =
+  | RecordCommit
+  /** One of the documents is there already, with other content. */
+  | { kind: 'standing'; document: StandingDocument };
+
+/** What becomes of a record. */
+export type RecordCommit =
   | {
       kind: 'committed';
       version: number;
@@ -35,24 +41,36 @@ export type TaskCommit =
       /** What went less well after the commit stood: no failure, but worth telling. */
       warnings: string[];
     }
+  /** Another commit was first. */
   | { kind: 'conflict' };
 
-/** A file of an attempt that is written once, before the commit that refers to it. */
-export type AttemptFile =
-  | 'manifest.json'
-  | 'verdict.json'
-  | 'verdict.verified.json'
-  | 'review.json'
-  | 'ship.json'
-  | QuestionFile;
-
-/** `questions/<id>.json` or `answers/<id>.json`. */
-type QuestionFile = `${'questions' | 'answers'}/${string}.json`;
-
-/** Throws INVALID_ID. */
-export function questionFile(kind: 'questions' | 'answers', questionId: string): QuestionFile {
-  return `${kind}/${requireUuid(questionId, 'question')}.json`;
+export interface CommitRequest {
+  /** The version that it was decided on: `TaskRead.version`. */
+  expected: number;
+  /** Names this try; unique. */
+  op: string;
+  record: TaskRecord;
+  /** Default: none. */
+  documents?: readonly NewDocument[];
 }
+
+export type { DocumentKind, NewDocument } from '../domain/task/documents.ts';
+
+/** What each kind of document is. */
+export interface Documents {
+  manifest: AttemptManifest;
+  question: Question;
+  answer: Answer;
+  verdict: Verdict;
+  verified: Verified;
+  review: Reviewed;
+  ship: Shipped;
+}
+
+/** A document that is there already. */
+export type StandingDocument = {
+  [K in DocumentKind]: { kind: K; attemptId: string; value: Documents[K] };
+}[DocumentKind];
 
 /** An append-only log. */
 export type LogStream =
@@ -196,20 +214,24 @@ export interface TaskStore {
   read(taskId: string, options?: { thorough?: boolean }): Promise<TaskRead>;
   /** A token that differs from an earlier one whenever the task may have changed since; cheaper than reading. */
   stamp(taskId: string): Promise<string>;
-  /** Commits on `expected` (`TaskRead.version`); `op` names this try. Throws IO_ERROR only when nothing has changed. */
-  commit(taskId: string, change: { expected: number; op: string; record: TaskRecord }): Promise<TaskCommit>;
+  /**
+   * Commits a record on the version that it was decided on, and creates the documents that it refers to: all, or nothing
+   * happens. A document that is there with the same content counts as created. One of a commit that lost is not there
+   * afterwards, but for answers, verdicts and what verifies them: of those one may stay, and is the one that counts.
+   * Throws IO_ERROR, only when nothing has changed; SCHEMA_INVALID for a record that is too large.
+   */
+  commit(taskId: string, request: CommitRequest): Promise<TaskCommit>;
+  /** Creates documents that no record refers to yet. Returns one that is there already with other content, else null. */
+  createDocuments(taskId: string, documents: readonly NewDocument[], op: string): Promise<StandingDocument | null>;
   /** Makes sure that what `read` returned is durable, before it is reported as done. */
   settle(taskId: string, op: string): Promise<void>;
-  /** Creates a file of an attempt; false when it exists, then it is left as it is. */
-  createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean>;
-  /** Null when there is none. Throws SCHEMA_INVALID. */
-  readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null>;
-  readVerdict(taskId: string, attemptId: string): Promise<Verdict | null>;
-  readVerified(taskId: string, attemptId: string): Promise<Verified | null>;
-  readReviewed(taskId: string, attemptId: string): Promise<Reviewed | null>;
-  readShipped(taskId: string, attemptId: string): Promise<Shipped | null>;
-  readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null>;
-  readAnswer(taskId: string, attemptId: string, questionId: string): Promise<Answer | null>;
+  /** A document; null when there is none. `questionId`: of a question or an answer. Throws SCHEMA_INVALID. */
+  readDocument<K extends DocumentKind>(
+    kind: K,
+    taskId: string,
+    attemptId: string,
+    questionId?: string,
+  ): Promise<Documents[K] | null>;
   /** Finds a question by its id alone; null when there is none. */
   findQuestion(questionId: string, op: string): Promise<QuestionPlace | null>;
   /** The questions of all attempts of a task, oldest first; those that can't be read are left out. */

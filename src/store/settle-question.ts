@@ -12,7 +12,7 @@ import {
 import type { TaskRecord } from '../domain/task/records.ts';
 import type { RecordExcerpt } from '../domain/task/summary.ts';
 import type { ChangeEnv } from './change-env.ts';
-import { questionFile, type TaskStore } from './port.ts';
+import type { TaskStore } from './port.ts';
 
 /** The record with the question that a tree written by hand keeps only in a file. */
 export async function knowingQuestion<R extends RecordExcerpt>(store: TaskStore, record: R): Promise<R> {
@@ -26,48 +26,33 @@ export async function knowingQuestion<R extends RecordExcerpt>(store: TaskStore,
   return last === undefined ? record : withQuestion(record, last.attemptId, last.question);
 }
 
-interface Due {
+export interface DueAnswer {
   open: OpenQuestion;
   answer: Answer;
-  /** Whether it is in the tree already; otherwise it is what the deadline makes of the question. */
+  /** Whether it is there already; otherwise the commit creates it. */
   given: boolean;
 }
 
-/** What settles the question that the task is parked on; null while it waits, and for one that is not parked. */
-async function dueFor(env: Pick<ChangeEnv, 'store' | 'now'>, record: RecordExcerpt): Promise<Due | null> {
+/**
+ * What settles the question that the task is parked on: the answer that is there, else `offered`, else what its deadline
+ * makes of it. Null while it waits, and for a task that is not parked.
+ */
+export async function dueAnswer(
+  env: Pick<ChangeEnv, 'store' | 'now'>,
+  record: RecordExcerpt,
+  offered: Answer | null = null,
+): Promise<DueAnswer | null> {
   const open = openQuestion(record);
   if (open === null) return null;
-  const first = await env.store.readAnswer(record.state.task_id, open.attempt_id, open.question_id);
+  const first = await env.store.readDocument('answer', record.state.task_id, open.attempt_id, open.question_id);
   if (first !== null) return { open, answer: first, given: true };
-  const late = lateAnswer(open, env.now());
-  return late === null ? null : { open, answer: late, given: false };
-}
-
-/**
- * The answer that settles the question that the task is parked on. Past the deadline the default or expiry is handed in,
- * and then is the answer unless somebody was first. Null while the task waits, and for one that is not parked.
- */
-export async function dueAnswer(env: Pick<ChangeEnv, 'store' | 'now' | 'newOp'>, record: RecordExcerpt) {
-  const due = await dueFor(env, record);
-  if (due === null || due.given) return due?.answer ?? null;
-  return firstAnswer(env, record.state.task_id, due.open, due.answer);
+  const answer = offered?.question_id === open.question_id ? offered : lateAnswer(open, env.now());
+  return answer === null ? null : { open, answer, given: false };
 }
 
 /** The record as the next change will find it, for those who only look. Throws SCHEMA_INVALID for a damaged answer. */
 export async function foreseen(env: Pick<ChangeEnv, 'store' | 'now'>, record: TaskRecord): Promise<TaskRecord> {
   const known = await knowingQuestion(env.store, record);
-  const due = await dueFor(env, known);
+  const due = await dueAnswer(env, known);
   return (due && settleQuestion(known, due.answer, env.now()).record) ?? known;
-}
-
-/** Hands in `answer`. Returns the one that counts: the first, whoever gave it. */
-export async function firstAnswer(
-  env: Pick<ChangeEnv, 'store' | 'newOp'>,
-  taskId: string,
-  { attempt_id, question_id }: Pick<OpenQuestion, 'attempt_id' | 'question_id'>,
-  answer: Answer,
-): Promise<Answer> {
-  const file = questionFile('answers', question_id);
-  if (await env.store.createOnce(taskId, attempt_id, file, answer, env.newOp())) return answer;
-  return (await env.store.readAnswer(taskId, attempt_id, question_id)) ?? answer;
 }

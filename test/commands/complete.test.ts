@@ -42,7 +42,8 @@ describe('complete', () => {
   test('hands in another verdict than one that was cut short before its commit: refused', async () => {
     const { attempt } = await world.start('build');
     const { store } = world.session();
-    await store.createOnce('build', attempt, 'verdict.json', { version: 1, verdict: 'blocked', summary: 'first' }, 'x');
+    const value = { version: 1, verdict: 'blocked', summary: 'first' };
+    await store.createDocuments('build', [{ kind: 'verdict', attemptId: attempt, value }], 'x');
     expect(await code(() => world.finish('build', attempt))).toBe('STALE_ATTEMPT');
     expect((await world.finish('build', attempt, { verdict: 'blocked', summary: 'first' })).state).toBe(
       'awaiting_respawn',

@@ -35,7 +35,7 @@ async function park(defaultOption?: string): Promise<{ attempt: string; question
 async function answerFile(attempt: string, question_id: string, text?: string): Promise<void> {
   const { store, newOp } = world.session();
   const answer = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
-  await store.createOnce('build', attempt, `answers/${question_id}.json`, answer, newOp());
+  await store.createDocuments('build', [{ kind: 'answer', attemptId: attempt, value: answer }], newOp());
   if (text !== undefined)
     world.write(`.forge/orchestrator/tasks/build/attempts/${attempt}/answers/${question_id}.json`, text);
 }

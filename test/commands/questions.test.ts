@@ -169,7 +169,7 @@ describe('an answer', () => {
     const { question_id, attempt } = await ask();
     const { store, newOp } = world.session();
     const file = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
-    await store.createOnce('build', attempt, `answers/${question_id}.json`, file, newOp());
+    await store.createDocuments('build', [{ kind: 'answer', attemptId: attempt, value: file }], newOp());
     expect((await claim(world.call, { next: true })).task_id).toBe('build');
     expect(await statuses()).toEqual(['answered keep ada']);
   });

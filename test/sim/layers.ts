@@ -8,7 +8,7 @@ import type { Step } from '../../src/lib/fs/operations.ts';
 import * as io from '../../src/lib/fs/operations.ts';
 import { type CommitRequest, commit, compact, type Retention, readHead } from '../../src/store/file/protocol.ts';
 import { commitTask, readTask, settleTask } from '../../src/store/file/task-files.ts';
-import type { TaskCommit, TaskRead } from '../../src/store/port.ts';
+import type { RecordCommit, TaskRead } from '../../src/store/port.ts';
 import { TASK } from './requests.ts';
 import { DIR } from './world.ts';
 
@@ -17,7 +17,7 @@ export type Seen = Pick<TaskRead, 'version' | 'record' | 'problem' | 'warnings'>
 export interface Layer {
   readonly views: boolean;
   read(thorough: boolean): Step<Seen>;
-  commit(change: CommitRequest, retention: Retention): Step<TaskCommit>;
+  commit(change: CommitRequest, retention: Retention): Step<RecordCommit>;
   settle(op: string): Step<void>;
 }
 

@@ -4,7 +4,7 @@ import { ledgerOf, openQuestion } from '../../src/domain/question/questions.ts';
 import { freshRecord, type TaskRecord } from '../../src/domain/task/records.ts';
 import { isoTime } from '../../src/lib/time.ts';
 import { createOnce } from '../../src/store/file/task-files.ts';
-import type { TaskCommit } from '../../src/store/port.ts';
+import type { RecordCommit } from '../../src/store/port.ts';
 import { type Doing, Fault, type Life } from './disk.ts';
 import type { Seen } from './layers.ts';
 import { newTrying, OnceOracle, type Trying, Violation } from './oracle.ts';
@@ -93,7 +93,7 @@ export const protocol: Attempt = function* (world, self, request) {
   return judge(world, self, trying, result?.value ?? null);
 };
 
-function judge(world: World, self: Process, trying: Trying, result: TaskCommit | null): Outcome {
+function judge(world: World, self: Process, trying: Trying, result: RecordCommit | null): Outcome {
   const { oracle } = world;
   if (result === null || result.kind === 'conflict') {
     oracle.refused(trying, result === null ? 'error' : 'conflict');

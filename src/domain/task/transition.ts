@@ -2,6 +2,7 @@
 
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
+import type { NewDocument } from './documents.ts';
 import type { WorkerIdentity } from './identity.ts';
 import type { Lease, TaskRecord, TaskState, TaskStateRecord } from './records.ts';
 import { isInFlight, type Move, phaseDue, type Transition, transitions } from './states.ts';
@@ -21,6 +22,8 @@ export interface HistoryEntry {
 export interface Decision<R> {
   /** The record to commit; null when the request repeats an earlier one and nothing changes. */
   record: TaskRecord | null;
+  /** What is created with the record, or without one where that stays as it is. Default: nothing. */
+  documents?: readonly NewDocument[];
   /** The moves taken, one log line each. */
   moves: Transition[];
   history: HistoryEntry[];
@@ -41,6 +44,7 @@ export function andThen<A, B>(
   const second = next(first.record ?? record);
   return {
     record: second.record ?? first.record,
+    documents: [...(first.documents ?? []), ...(second.documents ?? [])],
     moves: [...first.moves, ...second.moves],
     history: [...first.history, ...second.history],
     result: second.result,

@@ -8,9 +8,11 @@ import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
 import { NO_WORK_FOUND, type Verified, verifiedOf } from '../../domain/verify/verification.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type Changed, changeTask } from '../../store/change.ts';
+import type { NewDocument } from '../../store/port.ts';
 import { doesItself, type Env } from '../env.ts';
 import { type Completion, taskPolicy } from './completion.ts';
-import { writeVerdict } from './verdicts.ts';
+import { refuseOtherVerdict } from './verdicts.ts';
+import type { Settled } from './verification.ts';
 
 /**
  * Ends an attempt. A verdict of `ready_for_review` is verified first; disagreement is a failure, and the policy decides.
@@ -32,13 +34,13 @@ export async function endAttempt(env: Env, completion: Completion): Promise<Chan
   return changed;
 }
 
-const NOTHING_TO_CHECK = { verified: null, unreadable: false };
+const NOTHING_TO_CHECK = { verified: null, unreadable: false, isHandedIn: false };
 
-/** A verdict is written once, before the commit: whoever hands in another one for the same attempt is refused. */
+/** A verdict is created with the commit, once: another one for the same attempt is refused. */
 async function commit(
   env: Env,
   completion: Completion,
-  { verified, unreadable }: { verified: Verified | null; unreadable: boolean },
+  { verified, unreadable, isHandedIn }: Pick<Settled, 'verified' | 'unreadable' | 'isHandedIn'>,
 ): Promise<Changed<CompleteResult>> {
   const { taskId, attemptId, claimId, outcome, workerGone } = completion;
   const request = {
@@ -52,19 +54,22 @@ async function commit(
     workerGone,
     random: env.ctx.random,
   };
-  return changeTask(env, taskId, async (record) => {
+  return changeTask(env, taskId, (record, _, standing) => {
     const decision = completeTask(record, { ...request, nowMs: env.now() });
-    if (outcome.kind === 'verdict' && outcome.written && verified === null && decision.record !== null) {
-      await writeVerdict(env, taskId, attemptId, outcome.verdict);
-      if (outcome.verdict.verdict === 'ready_for_review') await writeUnchecked(env, completion, outcome.verdict);
-    }
-    return decision;
+    if (outcome.kind !== 'verdict' || !outcome.written || decision.record === null) return decision;
+    refuseOtherVerdict(standing, taskId);
+    const documents: NewDocument[] = isHandedIn ? [] : [{ kind: 'verdict', attemptId, value: outcome.verdict }];
+    // Of two calls that hand in the same verdict, the twin that was first counts.
+    const isChecked = verified !== null || standing?.kind === 'verified';
+    if (outcome.verdict.verdict === 'ready_for_review' && !isChecked)
+      documents.push({ kind: 'verified', attemptId, value: unchecked(env, attemptId, outcome.verdict) });
+    return { ...decision, documents };
   });
 }
 
 /** A verdict that nothing was to be checked of has a twin as well: so one without has not been verified. */
-async function writeUnchecked(env: Env, { taskId, attemptId }: Completion, verdict: Verdict): Promise<void> {
-  const verified = verifiedOf(
+function unchecked(env: Env, attemptId: string, verdict: Verdict): Verified {
+  return verifiedOf(
     {
       attemptId,
       verdict,
@@ -78,7 +83,6 @@ async function writeUnchecked(env: Env, { taskId, attemptId }: Completion, verdi
     },
     RECORD_MAX_BYTES,
   );
-  await env.store.createOnce(taskId, attemptId, 'verdict.verified.json', verified, env.newOp());
 }
 
 /** How far a verified task goes without a person. */

@@ -70,8 +70,8 @@ async function earlierAttempts(
   );
   const told: EarlierAttempt[] = [];
   for (const { attempt_id, number } of happened.slice(-ATTEMPTS_TOLD)) {
-    const verdict = await orElse(null, () => store.readVerdict(task_id, attempt_id));
-    const verified = await orElse(null, () => store.readVerified(task_id, attempt_id));
+    const verdict = await orElse(null, () => store.readDocument('verdict', task_id, attempt_id));
+    const verified = await orElse(null, () => store.readDocument('verified', task_id, attempt_id));
     told.push({
       number,
       verdict: verdict?.verdict ?? null,
@@ -93,7 +93,7 @@ async function reviewOf(
     ({ phase, target_attempt_id }) => phase === 'review' && target_attempt_id === attemptId,
   );
   if (last === undefined) return null;
-  const review = await orElse(null, () => store.readReviewed(last.task_id, last.attempt_id));
+  const review = await orElse(null, () => store.readDocument('review', last.task_id, last.attempt_id));
   return review?.verdict != null && asksForChanges({ ...review, verdict: review.verdict }) ? review : null;
 }
 
@@ -119,8 +119,8 @@ function latestByKey(settled: readonly SettledQuestion[]): SettledQuestion[] {
 
 async function decisionOf({ store }: Env, taskId: string, settled: SettledQuestion): Promise<SettledDecision> {
   const { decision_key, option_id, answered_by, attempt_id, question_id } = settled;
-  const question = await orElse(null, () => store.readQuestion(taskId, attempt_id, question_id));
-  const answer = await orElse(null, () => store.readAnswer(taskId, attempt_id, question_id));
+  const question = await orElse(null, () => store.readDocument('question', taskId, attempt_id, question_id));
+  const answer = await orElse(null, () => store.readDocument('answer', taskId, attempt_id, question_id));
   const label = question?.options.find(({ id }) => id === option_id)?.label ?? null;
   return { decision_key, option_id, label, note: answer?.note ?? null, answered_by };
 }

@@ -240,7 +240,9 @@ export class RunningAttempt {
 
   /** What the first check that failed has written. */
   async #checkTail(): Promise<OutputTail> {
-    const twin = await unlessInvalid(() => this.#env.store.readVerified(this.#request.task.id, this.attemptId));
+    const twin = await unlessInvalid(() =>
+      this.#env.store.readDocument('verified', this.#request.task.id, this.attemptId),
+    );
     const failed = firstFailed(twin?.commands ?? []);
     if (twin === null || failed === undefined) return { stdout: '', stderr: '' };
     const log = checkLog(twin.commands.indexOf(failed) + 1, failed.name);

@@ -178,10 +178,10 @@ async function launch(
       env.ctx.machine(),
       env.now(),
     );
-    await env.store.createOnce(request.task.id, draft.attemptId, 'manifest.json', manifest, env.newOp());
     const started = await changeTask(env, request.task.id, (record) => {
       refuseIfMoved(record, seen);
-      return startWork(env, request, draft, identity, record);
+      const documents = [{ kind: 'manifest' as const, attemptId: draft.attemptId, value: manifest }];
+      return { ...startWork(env, request, draft, identity, record), documents };
     });
     worker.open();
     return new RunningAttempt(env, request, { ...draft, worker, identity, record: started.record });

@@ -1,4 +1,4 @@
-/** What a worker hands in: how its verdict is read, and written down for good. */
+/** What a worker hands in: how its verdict is read, and that there is one. */
 
 import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
@@ -7,6 +7,7 @@ import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { ChangeEnv } from '../../store/change-env.ts';
+import type { StandingDocument } from '../../store/port.ts';
 
 /** What a clean exit means. */
 export const CLEAN_EXIT: Outcome = {
@@ -29,16 +30,10 @@ export function parseVerdict(text: string, where: string): Verdict {
   );
 }
 
-/** Writes the verdict, once. Throws STALE_ATTEMPT when the attempt has handed in another one before. */
-export async function writeVerdict(
-  env: Pick<ChangeEnv, 'store' | 'newOp'>,
-  taskId: string,
-  attemptId: string,
-  verdict: Verdict,
-): Promise<void> {
-  if (await env.store.createOnce(taskId, attemptId, 'verdict.json', verdict, env.newOp())) return;
-  const first = await env.store.readVerdict(taskId, attemptId);
-  if (JSON.stringify(first) === JSON.stringify(verdict)) return;
+/** Throws STALE_ATTEMPT when the verdict that was to be handed in found another one there. */
+export function refuseOtherVerdict(standing: StandingDocument | null, taskId: string): void {
+  if (standing?.kind !== 'verdict') return;
+  const { attemptId } = standing;
   throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} of task ${taskId} has handed in another verdict before`);
 }
 
@@ -51,7 +46,7 @@ export async function handedIn(
   const pending = pendingVerification(record);
   if (pending?.attempt_id !== attemptId) return null;
   if (!pending.written) return { outcome: CLEAN_EXIT, unreadable: false };
-  const verdict = await unlessInvalid(() => env.store.readVerdict(record.state.task_id, attemptId));
+  const verdict = await unlessInvalid(() => env.store.readDocument('verdict', record.state.task_id, attemptId));
   if (verdict !== null) {
     const outcome: Outcome = { kind: 'verdict', verdict, written: true };
     if (outcomeKey(outcome) === pending.outcome) return { outcome, unreadable: false };

@@ -33,7 +33,7 @@ import type { Completion } from './completion.ts';
 import { notesOn } from './guardrails.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { stopLeftGroup } from './takeover.ts';
-import { handedIn, writeVerdict } from './verdicts.ts';
+import { handedIn, refuseOtherVerdict } from './verdicts.ts';
 import { inspectAttempt } from './workspace.ts';
 
 /** How often a verification that somebody else makes is looked at, milliseconds. */
@@ -45,6 +45,8 @@ export interface Settled {
   /** The attempt had handed in a verdict that can't be read any more. */
   unreadable: boolean;
   verified: Verified | null;
+  /** The verdict is there already, and need not be created. */
+  isHandedIn: boolean;
 }
 
 /**
@@ -62,28 +64,30 @@ export async function settleVerdict(
   const { record } = read;
   const before = record === null || completion.yields !== true ? null : await handedIn(env, record, attemptId);
   const { outcome, unreadable } = before ?? { outcome: completion.outcome, unreadable: false };
-  const nothing = { outcome, unreadable, verified: null };
+  const nothing = { outcome, unreadable, verified: null, isHandedIn: before !== null };
   if (record === null || outcome.kind !== 'verdict' || outcome.verdict.verdict !== 'ready_for_review') return nothing;
   // A repeat of what is done gets its answer from the record.
   if (record.memo.completion?.attempt_id === attemptId) return nothing;
   const lease = workFor(record, completion);
   const pending = pendingVerification(record);
   if (pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome)) return nothing;
-  if (outcome.written) await writeVerdict(env, taskId, attemptId, outcome.verdict);
-  const done = await env.store.readVerified(taskId, attemptId);
-  if (done !== null) return { outcome, unreadable, verified: done };
+  const done = await env.store.readDocument('verified', taskId, attemptId);
+  if (done !== null) return { ...nothing, verified: done };
   const interrupts = completion.interrupts();
   try {
-    const check = new Verification(env, completion, {
+    const given = {
       outcome,
       verdict: outcome.verdict,
       claimId: lease.claim_id,
       lease,
-    });
+      isNew: outcome.written && before === null,
+    };
+    const check = new Verification(env, completion, given);
     const verified = await check.run(commands, interrupts);
-    if (verified !== null) return { outcome, unreadable, verified };
+    if (verified !== null) return { ...nothing, verified, isHandedIn: !check.isNew };
     // Nobody asked for an end before the end: so the lease was lost.
     if (interrupts.level === 0) await refuseLost(env, completion);
+    else if (check.isNew) await check.handIn();
     return null;
   } finally {
     interrupts.stop();
@@ -103,13 +107,19 @@ async function refuseLost(env: Env, completion: Completion): Promise<void> {
  */
 export async function reverify(env: Env, completion: Completion): Promise<Verified | null> {
   const { taskId, attemptId, task } = completion;
-  const verdict = await env.store.readVerdict(taskId, attemptId);
+  const verdict = await env.store.readDocument('verdict', taskId, attemptId);
   if (verdict === null) return null;
   const outcome: Outcome = { kind: 'verdict', verdict, written: true };
   const commands = verifyCommands(env.settings.verify.commands, task?.verify ?? []);
   const interrupts = completion.interrupts();
   try {
-    const check = new Verification(env, completion, { outcome, verdict, claimId: newId(env.ctx), lease: null });
+    const check = new Verification(env, completion, {
+      outcome,
+      verdict,
+      claimId: newId(env.ctx),
+      lease: null,
+      isNew: false,
+    });
     const verified = await check.run(commands, interrupts);
     if (verified === null && interrupts.level === 0) await refuseLost(env, completion);
     return check.wroteTwin ? verified : null;
@@ -124,6 +134,8 @@ interface HandedIn {
   claimId: string;
   /** Null: nobody holds the task. */
   lease: Lease | null;
+  /** The verdict is still to be created. */
+  isNew: boolean;
 }
 
 class Verification {
@@ -133,11 +145,14 @@ class Verification {
   readonly #commands: Commands;
   /** Whether the twin is this one's, and not another's who was first. */
   wroteTwin = false;
+  /** The verdict is still to be created. */
+  isNew: boolean;
 
   constructor(env: Env, completion: Completion, given: HandedIn) {
     this.#env = env;
     this.#completion = completion;
     this.#handedIn = given;
+    this.isNew = given.isNew;
     const { taskId, task, attemptId } = completion;
     this.#commands = new Commands(env, { taskId, task, attemptId, claimId: given.claimId });
   }
@@ -148,6 +163,11 @@ class Verification {
    */
   async #takeUp(): Promise<boolean> {
     return this.#completion.unheld === undefined || this.#begin(null, null, (pending) => !this.#isAtWork(pending));
+  }
+
+  /** Notes the verdict although nothing has begun that checks it. */
+  async handIn(): Promise<void> {
+    await this.#begin(null, null);
   }
 
   /** Null when it was stopped before its end. */
@@ -174,7 +194,8 @@ class Verification {
     const { taskId, attemptId } = this.#completion;
     const { verdict } = this.#handedIn;
     const startedMs = this.#env.ctx.monotonicMs();
-    const workspace: Partial<AttemptManifest> = (await this.#env.store.readManifest(taskId, attemptId)) ?? {};
+    const workspace: Partial<AttemptManifest> =
+      (await this.#env.store.readDocument('manifest', taskId, attemptId)) ?? {};
     const worktreePath = workspace.worktree_path ?? null;
     // Looking at a worktree takes its time; whoever dies meanwhile is not to have handed in for nothing.
     if (worktreePath !== null) await this.#begin(null, null);
@@ -193,8 +214,10 @@ class Verification {
       failure = checkFailure(checks) ?? movedFault(found, then);
     }
     // A command may have ended because somebody took the task over and stopped it. The claim came first, so it shows.
-    await refuseLost(this.#env, this.#completion);
-    if (this.#commands.stopped) return null;
+    if (this.#commands.stopped) {
+      await refuseLost(this.#env, this.#completion);
+      return null;
+    }
     const finding = {
       attemptId,
       verdict,
@@ -207,9 +230,13 @@ class Verification {
       durationMs: this.#env.ctx.monotonicMs() - startedMs,
     };
     const twin = verifiedOf(finding, RECORD_MAX_BYTES);
-    const { store } = this.#env;
-    this.wroteTwin = await store.createOnce(taskId, attemptId, 'verdict.verified.json', twin, this.#env.newOp());
-    return this.wroteTwin ? twin : await store.readVerified(taskId, attemptId);
+    const { result } = await changeTask(this.#env, taskId, (record, _, standing) => {
+      checkedFor(record, this.#completion);
+      if (standing?.kind === 'verified') return repeated(standing.value);
+      return { ...repeated(twin), documents: [{ kind: 'verified', attemptId, value: twin }] };
+    });
+    this.wroteTwin = result === twin;
+    return result;
   }
 
   /** Runs one command to its end. Null when it was stopped before. */
@@ -245,16 +272,19 @@ class Verification {
       command: command?.name ?? null,
       worker,
     };
-    const { result } = await changeTask(this.#env, taskId, (record) => {
+    const documents = this.isNew ? [{ kind: 'verdict' as const, attemptId, value: this.#handedIn.verdict }] : [];
+    const { result } = await changeTask(this.#env, taskId, (record, _, standing) => {
+      refuseOtherVerdict(standing, taskId);
       const noted = pendingVerification(record);
       if (noted !== null && !follows(noted)) return repeated(false);
       // Nobody claims a task that stands elsewhere, so nobody would stop what is left of a check.
       const { state } = record.state;
-      if (!isInFlight(state) && !isClaimable(state)) return repeated(true);
+      if (!isInFlight(state) && !isClaimable(state)) return { ...repeated(true), documents };
       const ttlMs = ttlOf(this.#env, record);
       const begun = beginCheck(record, { holder: this.#completion, pending, ttlMs, instant: instantOf(this.#env) });
-      return { ...begun, result: true };
+      return { ...begun, documents, result: true };
     });
+    if (result) this.isNew = false;
     return result;
   }
 
@@ -271,7 +301,7 @@ class Verification {
       if (record === null || this.#commands.stopped) return null;
       checkedFor(record, this.#completion);
       const pending = pendingVerification(record);
-      const twin = await this.#env.store.readVerified(taskId, attemptId);
+      const twin = await this.#env.store.readDocument('verified', taskId, attemptId);
       if (twin !== null) return twin;
       if (pending === null || alone || !this.#isAtWork(pending)) {
         if (pending?.worker) await stopLeftGroup(this.#env, taskId, pending.worker);

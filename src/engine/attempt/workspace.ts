@@ -81,7 +81,7 @@ export async function resolveWorkspace(
 /** The branch that the task was begun for: what its last attempt has noted, else the base of now. Throws SETTINGS_INVALID. */
 export async function begunFor(env: Env, { state }: TaskRecord): Promise<string | null> {
   const { task_id, current_attempt_id: last } = state;
-  const before = last === null ? null : await unlessInvalid(() => env.store.readManifest(task_id, last));
+  const before = last === null ? null : await unlessInvalid(() => env.store.readDocument('manifest', task_id, last));
   if (before?.base_branch) return before.base_branch;
   const { baseOf } = await import('../../git/repository.ts');
   return (await baseOf(env)).branch;

@@ -64,7 +64,7 @@ function doneTasks(tracker: TrackerSnapshot, plan: GcSnapshot['plan']): Set<stri
 
 async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskSummaryRead): Promise<string | null> {
   const attempt = record?.state.current_attempt_id ?? null;
-  const twin = attempt === null ? null : await env.store.readVerified(task_id, attempt).catch(() => null);
+  const twin = attempt === null ? null : await env.store.readDocument('verified', task_id, attempt).catch(() => null);
   return git.mergedSha(task_id, twin?.target_sha ?? null);
 }
 

@@ -20,6 +20,7 @@ import { isThere } from '../../git/worktree-files.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf, unlessInvalid } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
+import type { NewDocument } from '../../store/port.ts';
 import { Commands } from '../attempt/commands.ts';
 import { taskPolicy } from '../attempt/completion.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
@@ -77,8 +78,8 @@ export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target>
   const { project } = env.paths;
   const read = <T>(look: (id: string) => Promise<T | null>) =>
     attemptId === null ? null : unlessInvalid(() => look(attemptId));
-  const manifest = await read((id) => env.store.readManifest(task_id, id));
-  const verified = await read((id) => env.store.readVerified(task_id, id));
+  const manifest = await read((id) => env.store.readDocument('manifest', task_id, id));
+  const verified = await read((id) => env.store.readDocument('verified', task_id, id));
   const expected = await commitNamed(env, verified?.target_sha ?? null);
   const place = manifest?.worktree_path ?? null;
   const base = manifest?.base_branch ?? null;
@@ -143,7 +144,14 @@ export interface IntegrationLease {
 }
 
 /** What a step came to: null when it was stopped. */
-type StepEnd = { kind: 'done'; result: Finished } | { kind: 'sent_back'; error: ClassifiedError } | null;
+type StepEnd = { kind: 'done'; result: Finished } | SentBack | null;
+
+/** `documents`: what says so. */
+interface SentBack {
+  kind: 'sent_back';
+  error: ClassifiedError;
+  documents?: readonly NewDocument[];
+}
 
 /**
  * Takes the lease of a task that waits for `phase`, does `work` under it, and sees the task on. What `work` throws as
@@ -175,7 +183,8 @@ export async function integrate(
     await stopFormerWorker(env, held.record);
     const end = await work(held);
     if (end?.kind === 'done') return { ...told(), ...end };
-    if (end?.kind === 'sent_back') return { ...told(), ...end, result: await charge(held, end.error) };
+    if (end?.kind === 'sent_back')
+      return { ...told(), kind: end.kind, error: end.error, result: await charge(held, end) };
     const gone = await release(held, 'interrupted');
     const state = await stateNow(held);
     if (gone !== null || lost) return { ...told(), kind: 'lost', why: gone ?? 'its lease was lost', state };
@@ -235,11 +244,10 @@ async function open(env: Env, request: IntegrationRequest, phase: IntegrationPha
     env.now(),
   );
   try {
-    await env.store.createOnce(taskId, attemptId, 'manifest.json', manifest, env.newOp());
     const { record } = await changeTask(env, taskId, (current) => {
       request.refuse(current);
       refuseIfMoved(current, seen);
-      return takeUp(current, {
+      const taken = takeUp(current, {
         phase,
         claimId,
         attemptId,
@@ -249,6 +257,7 @@ async function open(env: Env, request: IntegrationRequest, phase: IntegrationPha
         instant: instantOf(env),
         observer: observerOf(env),
       });
+      return { ...taken, documents: [{ kind: 'manifest' as const, attemptId, value: manifest }] };
     });
     const commands = new Commands(env, { taskId, task: request.task, attemptId, claimId });
     return { env, request, phase, target, base, claimId, attemptId, generation, record, commands };
@@ -269,10 +278,10 @@ function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
 
 async function charge(
   { env, request, claimId, target, attemptId }: IntegrationLease,
-  error: ClassifiedError,
+  { error, documents = [] }: SentBack,
 ): Promise<Finished> {
-  const { result } = await changeTask(env, request.taskId, (record) =>
-    sendBack(record, {
+  const { result } = await changeTask(env, request.taskId, (record) => ({
+    ...sendBack(record, {
       claimId,
       error,
       // Whose work it was is what the next attempt is told.
@@ -281,7 +290,8 @@ async function charge(
       nowMs: env.now(),
       random: env.ctx.random,
     }),
-  );
+    documents,
+  }));
   return result;
 }
 

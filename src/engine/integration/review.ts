@@ -6,13 +6,14 @@ import { type Finished, passReview } from '../../domain/review/integration.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
+import { repeated } from '../../domain/task/transition.ts';
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import { isoTime } from '../../lib/time.ts';
 import { readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
-import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
+import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
 import { tailOf } from '../attempt/output.ts';
 import { orElse } from '../attempt/prompt.ts';
 import { doesItself, type Env } from '../env.ts';
@@ -57,7 +58,8 @@ export function reviewTask(env: Env, request: ReviewRequest): Promise<Integratio
     if (answer === null) return null;
     if ('error' in answer) {
       const { error } = answer;
-      await write(held, null, error);
+      const documents = [reviewOf(held, null, error)];
+      await changeTask(env, request.taskId, () => ({ ...repeated(null), documents }));
       throw new ForgeError('NOT_READY', `the review could not be made: ${error.message}`, {
         details: { class: error.class },
         hint: `See its logs: \`forge orchestrate logs ${request.taskId} --attempt ${held.attemptId}\`.`,
@@ -65,25 +67,29 @@ export function reviewTask(env: Env, request: ReviewRequest): Promise<Integratio
     }
     // Whoever reviewed saw one commit; what stands there by now may be another.
     const since = movedFailure('review', await targetOf(env, held.record));
-    await write(held, answer.review, since);
-    if (since !== null) return { kind: 'sent_back', error: since };
-    if (asksForChanges(answer.review)) return { kind: 'sent_back', error: changesError(answer.review) };
-    return { kind: 'done', result: await pass(held) };
+    const documents = [reviewOf(held, answer.review, since)];
+    if (since !== null) return { kind: 'sent_back', error: since, documents };
+    if (asksForChanges(answer.review)) return { kind: 'sent_back', error: changesError(answer.review), documents };
+    return { kind: 'done', result: await pass(held, documents) };
   });
 }
 
-async function pass({ env, request, claimId }: IntegrationLease): Promise<Finished> {
+async function pass({ env, request, claimId }: IntegrationLease, documents: readonly NewDocument[]): Promise<Finished> {
   const shipped = !doesItself(env.settings).ship;
-  const { result } = await changeTask(env, request.taskId, (record) =>
-    passReview(record, { claimId, shipped, nowMs: env.now() }),
-  );
+  const { result } = await changeTask(env, request.taskId, (record) => ({
+    ...passReview(record, { claimId, shipped, nowMs: env.now() }),
+    documents,
+  }));
   return result;
 }
 
-/** What came of it is written once, before the task moves by it. */
-async function write(held: IntegrationLease, review: Review | null, error: ClassifiedError | null): Promise<void> {
-  const { env, target, base, attemptId } = held;
-  const reviewed: Reviewed = {
+/** What came of it, for the commit that moves the task by it. */
+function reviewOf(
+  { env, target, base, attemptId }: IntegrationLease,
+  review: Review | null,
+  error: ClassifiedError | null,
+): NewDocument {
+  const value: Reviewed = {
     version: 1,
     attempt_id: attemptId,
     reviewed_attempt_id: target.attemptId,
@@ -95,7 +101,7 @@ async function write(held: IntegrationLease, review: Review | null, error: Class
     error: error && { ...error },
     reviewed_at: isoTime(env.now()),
   };
-  await env.store.createOnce(held.request.taskId, attemptId, 'review.json', reviewed, env.newOp());
+  return { kind: 'review', attemptId, value };
 }
 
 type Answer = { review: Review } | { error: ClassifiedError };
@@ -157,7 +163,8 @@ function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef): Answer {
 async function gatherReviewPrompt({ env, request, target, base }: IntegrationLease): Promise<string> {
   const { taskId, task } = request;
   const { attemptId, cwd: path, branch, head, verified } = target;
-  const verdict = attemptId === null ? null : await orElse(null, () => env.store.readVerdict(taskId, attemptId));
+  const verdict =
+    attemptId === null ? null : await orElse(null, () => env.store.readDocument('verdict', taskId, attemptId));
   return reviewPrompt({
     task: task ?? { id: taskId, title: 'not in the plan any more', description: null, acceptance: [] },
     workspace: { path, branch },

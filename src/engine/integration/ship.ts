@@ -24,6 +24,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { changeTask } from '../../store/change.ts';
+import type { NewDocument } from '../../store/port.ts';
 import { runCheck } from '../attempt/commands.ts';
 import { doesItself, type Env } from '../env.ts';
 import {
@@ -71,8 +72,7 @@ async function merge(held: IntegrationLease): Promise<MergeEnd> {
     if (tree.kind === 'unknown') throw new ForgeError('IO_ERROR', `merging task ${request.taskId}: ${tree.why}`);
     if (tree.kind === 'conflicts') {
       const error = conflictError(target.branch ?? head, base.branch, tree.files);
-      await write(held, { ...facts, conflicts: tree.files }, error);
-      return { kind: 'sent_back', error };
+      return { kind: 'sent_back', error, documents: [shipOf(held, { ...facts, conflicts: tree.files }, error)] };
     }
     const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
     const checks = await verifyMerge(held, merge_sha);
@@ -80,8 +80,8 @@ async function merge(held: IntegrationLease): Promise<MergeEnd> {
     const failed = checkFailure(checks.results) ?? checks.changed;
     if (failed !== null) {
       const error = mergeVerifyError(base.branch, failed);
-      await write(held, { ...facts, merge_sha, commands: checks.results }, error);
-      return { kind: 'sent_back', error };
+      const document = shipOf(held, { ...facts, merge_sha, commands: checks.results }, error);
+      return { kind: 'sent_back', error, documents: [document] };
     }
     const end = await land(held, base, merge_sha);
     if (end === null) return null;
@@ -173,20 +173,28 @@ async function changedIn(env: Env, cwd: string, commit: string): Promise<Classif
   return movedFault({ ...found, head: commit }, { ...found, head, modified });
 }
 
-async function merged(held: IntegrationLease, facts: Facts): Promise<Finished> {
-  await write(held, facts, null);
-  return shipped(held);
+function merged(held: IntegrationLease, facts: Facts): Promise<Finished> {
+  return shipped(held, [shipOf(held, facts, null)]);
 }
 
-async function shipped({ env, request, claimId }: IntegrationLease): Promise<Finished> {
-  const { result } = await changeTask(env, request.taskId, (record) => shipTask(record, { claimId, nowMs: env.now() }));
+async function shipped(
+  { env, request, claimId }: IntegrationLease,
+  documents: readonly NewDocument[] = [],
+): Promise<Finished> {
+  const { result } = await changeTask(env, request.taskId, (record) => ({
+    ...shipTask(record, { claimId, nowMs: env.now() }),
+    documents,
+  }));
   return result;
 }
 
-/** What came of it is written once, before the task moves by it. */
-async function write(held: IntegrationLease, facts: Facts, error: ClassifiedError | null): Promise<void> {
-  const { env, attemptId, target } = held;
-  const shipped: Shipped = {
+/** What came of it, for the commit that moves the task by it. */
+function shipOf(
+  { env, attemptId, target }: IntegrationLease,
+  facts: Facts,
+  error: ClassifiedError | null,
+): NewDocument {
+  const value: Shipped = {
     version: 1,
     attempt_id: attemptId,
     merged: error === null,
@@ -195,5 +203,5 @@ async function write(held: IntegrationLease, facts: Facts, error: ClassifiedErro
     error: error && { ...error },
     shipped_at: isoTime(env.now()),
   };
-  await env.store.createOnce(held.request.taskId, attemptId, 'ship.json', shipped, env.newOp());
+  return { kind: 'ship', attemptId, value };
 }

@@ -51,12 +51,12 @@ export class LiveDetails {
   }
 
   #phaseOf({ task_id, attempt_id }: LiveRun): Later<PhaseOfWork> {
-    const manifest = this.#env.store.readManifest(task_id, attempt_id ?? '');
+    const manifest = this.#env.store.readDocument('manifest', task_id, attempt_id ?? '');
     return new Later(manifest.then((found) => found?.phase ?? null));
   }
 
   #questionOf({ task_id, attempt_id, question_id }: LiveQuestion): Later<Question> {
-    return new Later(this.#env.store.readQuestion(task_id, attempt_id, question_id));
+    return new Later(this.#env.store.readDocument('question', task_id, attempt_id, question_id));
   }
 }
 

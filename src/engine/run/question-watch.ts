@@ -57,7 +57,7 @@ export class QuestionWatch {
     if (open === null) return;
     this.#told.set(task_id, open.question_id);
     const { question_id, attempt_id, decision_key, expires_at } = open;
-    const question = await this.#env.store.readQuestion(task_id, attempt_id, question_id).catch(() => null);
+    const question = await this.#env.store.readDocument('question', task_id, attempt_id, question_id).catch(() => null);
     this.#emit({ type: 'question_opened', task_id, question_id, decision_key, expires_at, question });
   }
 }

@@ -1,19 +1,9 @@
 /** Tasks, their documents and runs, as files of the state tree. */
 
 import fs from 'node:fs';
-import { type Answer, AnswerSchema, type Question, QuestionSchema } from '../../domain/question/records.ts';
-import { type Reviewed, ReviewedSchema, type Shipped, ShippedSchema } from '../../domain/review/reviews.ts';
+import type { Question } from '../../domain/question/records.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
-import {
-  type AttemptManifest,
-  AttemptManifestSchema,
-  type RunManifest,
-  RunManifestSchema,
-  type TaskRecord,
-  type Verdict,
-  VerdictSchema,
-} from '../../domain/task/records.ts';
-import { type Verified, VerifiedSchema } from '../../domain/verify/verification.ts';
+import { type AttemptManifest, type RunManifest, RunManifestSchema } from '../../domain/task/records.ts';
 import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
@@ -21,21 +11,25 @@ import { refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, whileDoing } from '../../lib/fs/io-errors.ts';
 import type { Step } from '../../lib/fs/operations.ts';
 import { isTaskId, isUuid } from '../../lib/ids.ts';
-import {
-  type AttemptFile,
-  type EndedRun,
-  type QuestionPlace,
-  questionFile,
-  type Snapshot,
-  type TaskCommit,
-  type TaskStore,
+import type {
+  CommitRequest,
+  DocumentKind,
+  Documents,
+  EndedRun,
+  NewDocument,
+  QuestionPlace,
+  Snapshot,
+  StandingDocument,
+  TaskCommit,
+  TaskStore,
 } from '../port.ts';
+import { FileDocuments } from './documents.ts';
 import { GcFileStore } from './gc-store.ts';
 import { asText, readValid } from './json-files.ts';
 import type { Layout } from './layout.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { SeenTree, TICK_MS } from './snapshot-cache.ts';
-import { commitTask, createFirst, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
+import { commitTask, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
 import type { StateTree } from './tree.ts';
 
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
@@ -48,6 +42,7 @@ export class FileStore implements TaskStore {
   readonly gc: GcFileStore;
   readonly #tree: StateTree;
   readonly #driver: Driver;
+  readonly #documents: FileDocuments;
   readonly #cache: Cache;
   #begun: SeenTree | null = null;
   #unsettled = 0;
@@ -61,6 +56,7 @@ export class FileStore implements TaskStore {
     this.layout = tree.layout;
     this.gc = new GcFileStore(tree.layout);
     this.#driver = driver;
+    this.#documents = new FileDocuments(tree, driver);
     this.#cache = cache;
   }
 
@@ -88,10 +84,31 @@ export class FileStore implements TaskStore {
     return settled ? `${stat.ino}:${stat.mtimeMs}` : `${stat.ino}:${stat.mtimeMs}:${this.#unsettled++}`;
   }
 
-  async commit(taskId: string, change: { expected: number; op: string; record: TaskRecord }): Promise<TaskCommit> {
-    if (change.expected === 0) this.ensureTree();
+  async commit(taskId: string, request: CommitRequest): Promise<TaskCommit> {
+    const { documents = [], op } = request;
+    if (request.expected === 0) this.ensureTree();
     const dir = this.#tree.taskFolder(taskId);
-    return this.#run(`changing task ${taskId}`, () => commitTask(dir, change));
+    const result = await this.#documents.createFor(taskId, documents, op, () =>
+      this.#run(`changing task ${taskId}`, () => commitTask(dir, request)),
+    );
+    if (result.kind === 'committed') this.#index(taskId, documents, op);
+    return result;
+  }
+
+  async createDocuments(
+    taskId: string,
+    documents: readonly NewDocument[],
+    op: string,
+  ): Promise<StandingDocument | null> {
+    const done = async () => ({ kind: 'committed', document: null });
+    return (await this.#documents.createFor(taskId, documents, op, done)).document;
+  }
+
+  #index(taskId: string, documents: readonly NewDocument[], op: string): void {
+    for (const { kind, attemptId, value } of documents) {
+      if (kind === 'question')
+        addToIndex(this, (value as Question).question_id, { task_id: taskId, attempt_id: attemptId }, op);
+    }
   }
 
   async settle(taskId: string, op: string): Promise<void> {
@@ -99,45 +116,13 @@ export class FileStore implements TaskStore {
     await this.#run(`settling task ${taskId}`, () => settleTask(dir, op));
   }
 
-  async createOnce(taskId: string, attemptId: string, file: AttemptFile, value: object, op: string): Promise<boolean> {
-    const dir = this.#tree.ensureAttempt(taskId, attemptId);
-    const path = `${dir}/${file}`;
-    const folder = path.slice(0, path.lastIndexOf('/'));
-    if (folder !== dir) this.#tree.make([folder]);
-    const created = await this.#run(`writing ${file} of attempt ${attemptId}`, () =>
-      file === 'manifest.json' ? createFirst(path, asText(value)) : createOnce(path, asText(value), op),
-    );
-    const question = /^questions\/(.*)\.json$/.exec(file)?.[1];
-    if (question !== undefined) addToIndex(this, question, { task_id: taskId, attempt_id: attemptId }, op);
-    return created;
-  }
-
-  async readManifest(taskId: string, attemptId: string): Promise<AttemptManifest | null> {
-    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/manifest.json`, AttemptManifestSchema);
-  }
-
-  async readVerdict(taskId: string, attemptId: string): Promise<Verdict | null> {
-    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/verdict.json`, VerdictSchema);
-  }
-
-  async readVerified(taskId: string, attemptId: string): Promise<Verified | null> {
-    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/verdict.verified.json`, VerifiedSchema);
-  }
-
-  async readReviewed(taskId: string, attemptId: string): Promise<Reviewed | null> {
-    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/review.json`, ReviewedSchema);
-  }
-
-  async readShipped(taskId: string, attemptId: string): Promise<Shipped | null> {
-    return readValid(`${this.#tree.attemptFolder(taskId, attemptId)}/ship.json`, ShippedSchema);
-  }
-
-  async readQuestion(taskId: string, attemptId: string, questionId: string): Promise<Question | null> {
-    return readValid(this.#questionPath(taskId, attemptId, questionFile('questions', questionId)), QuestionSchema);
-  }
-
-  async readAnswer(taskId: string, attemptId: string, questionId: string): Promise<Answer | null> {
-    return readValid(this.#questionPath(taskId, attemptId, questionFile('answers', questionId)), AnswerSchema);
+  async readDocument<K extends DocumentKind>(
+    kind: K,
+    taskId: string,
+    attemptId: string,
+    questionId?: string,
+  ): Promise<Documents[K] | null> {
+    return this.#documents.read(kind, taskId, attemptId, questionId);
   }
 
   findQuestion(questionId: string, op: string): Promise<QuestionPlace | null> {
@@ -149,11 +134,12 @@ export class FileStore implements TaskStore {
     for (const attemptId of await this.#attempts(taskId)) {
       const names = fs.readdirSync(this.#tree.attemptFolder(taskId, attemptId));
       if (!names.includes('questions')) continue;
-      const folder = this.#questionPath(taskId, attemptId, 'questions');
+      const folder = `${this.#tree.attemptFolder(taskId, attemptId)}/questions`;
+      this.#tree.guard([folder]);
       for (const name of fs.readdirSync(folder).sort()) {
         const id = name.replace(/\.json$/, '');
         if (!isUuid(id)) continue;
-        const question = await unlessInvalid(() => this.readQuestion(taskId, attemptId, id));
+        const question = await unlessInvalid(() => this.readDocument('question', taskId, attemptId, id));
         if (question !== null) found.push({ attemptId, question });
       }
     }
@@ -161,7 +147,7 @@ export class FileStore implements TaskStore {
   }
 
   async showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void> {
-    const path = this.#questionPath(taskId, attemptId, questionFile('questions', question.question_id));
+    const path = this.#documents.path('question', taskId, attemptId, question.question_id);
     const tmp = `${path.slice(0, path.lastIndexOf('/'))}/.tmp-${op}`;
     try {
       fs.writeFileSync(tmp, asText(question), { flag: 'wx', mode: 0o600 });
@@ -179,17 +165,10 @@ export class FileStore implements TaskStore {
     return folders.filter(isAttemptOf((await this.read(taskId)).record));
   }
 
-  #questionPath(taskId: string, attemptId: string, file: string): string {
-    const attempt = this.#tree.attemptFolder(taskId, attemptId);
-    const path = `${attempt}/${file}`;
-    this.#tree.guard([`${attempt}/${file.replace(/\/.*/, '')}`, path]);
-    return path;
-  }
-
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
     const manifests: AttemptManifest[] = [];
     for (const id of await this.#attempts(taskId)) {
-      const manifest = await unlessInvalid(() => this.readManifest(taskId, id));
+      const manifest = await unlessInvalid(() => this.readDocument('manifest', taskId, id));
       if (manifest !== null) manifests.push(manifest);
     }
     return manifests;

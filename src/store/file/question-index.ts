@@ -13,7 +13,7 @@ import type { QuestionPlace, TaskStore } from '../port.ts';
 import type { Layout } from './layout.ts';
 
 /** What the index is made from. */
-type Source = Pick<TaskStore, 'list' | 'listQuestions' | 'readQuestion'> & { layout: Layout };
+type Source = Pick<TaskStore, 'list' | 'listQuestions' | 'readDocument'> & { layout: Layout };
 
 /** Some 60,000 questions. A larger index is made anew at every look. */
 const INDEX_MAX_BYTES = 16 * 1024 * 1024;
@@ -40,7 +40,7 @@ export function addToIndex(store: Pick<Source, 'layout'>, questionId: string, pl
 
 async function isThere(store: Source, place: QuestionPlace, questionId: string): Promise<boolean> {
   const { task_id, attempt_id } = place;
-  return (await store.readQuestion(task_id, attempt_id, questionId).catch(() => null)) !== null;
+  return (await store.readDocument('question', task_id, attempt_id, questionId).catch(() => null)) !== null;
 }
 
 async function gather(store: Source): Promise<Places> {

@@ -15,7 +15,7 @@ import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
 import { type Handle, quietly, type Step } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
-import type { TaskCommit, TaskRead } from '../port.ts';
+import type { RecordCommit, TaskRead } from '../port.ts';
 import {
   type CommitRequest,
   commit,
@@ -109,7 +109,7 @@ function* readFiles(dir: string, taskId: string, base: Base, thorough: boolean):
  * Commits `record` on version `expected` of the task whose folder is `dir`, and brings the views up to it. Creates the
  * folder, durably, for a first commit. Throws what a call threw only when nothing has changed.
  */
-export function* commitTask(dir: string, request: CommitRequest, retention: Retention = RETENTION): Step<TaskCommit> {
+export function* commitTask(dir: string, request: CommitRequest, retention: Retention = RETENTION): Step<RecordCommit> {
   const record = stamped(request.record, request.expected + 1);
   refuseOversized(record);
   if (request.expected === 0) yield* ensureFolder(dir);

@@ -5,7 +5,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { blocking, yielding } from '../../../src/lib/fs/drivers.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
-import { held, id, record, refusal, Tree } from '../../support/store/tree.ts';
+import { held, record, refusal, Tree } from '../../support/store/tree.ts';
+
+const VERDICT = { version: 1, verdict: 'blocked' };
 
 let tree: Tree;
 beforeEach(() => {
@@ -23,8 +25,8 @@ describe('drivers of the protocol', () => {
         results.push(await store.commit('build', change));
       }
       results.push(await store.commit('build', { expected: 1, op: 'late', record: held('build') }));
-      results.push(await store.createOnce('build', id(11), 'verdict.json', { version: 1 }, 'v'));
-      results.push(await store.createOnce('build', id(11), 'verdict.json', { version: 2 }, 'w'));
+      results.push(await own.create('verdict', { ...VERDICT, summary: 'v' }, 11, 'v', store));
+      results.push(await own.create('verdict', { ...VERDICT, summary: 'w' }, 11, 'w', store));
       await store.settle('build', 'settle');
       results.push(await store.read('build', { thorough: true }));
       results.push(

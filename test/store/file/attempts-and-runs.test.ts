@@ -14,35 +14,38 @@ describe('attempt files', () => {
   const verdict = { version: 1, verdict: 'blocked', summary: 'first' };
 
   test('an attempt file is created once', async () => {
-    const create = (value: object) => tree.store.createOnce('build', id(11), 'verdict.json', value, tree.op());
+    const create = (value: object) => tree.create('verdict', value);
     expect(await create(verdict)).toBe(true);
     expect(await create({ ...verdict, summary: 'second' })).toBe(false);
-    expect(await tree.store.readVerdict('build', id(11))).toEqual(verdict);
+    expect(await create(verdict)).toBe(true);
+    expect(await tree.store.readDocument('verdict', 'build', id(11))).toEqual(verdict);
     expect(tree.names(tree.at('build', 'attempts', id(11)))).toEqual(['verdict.json']);
   });
 
   test('an attempt file created by many at once is one of theirs, whole', async () => {
     const values = Array.from({ length: 8 }, (_, i) => ({ ...verdict, summary: `by ${i}`.repeat(500) }));
     const stores = values.map(() => new FileStore(tree.folders, yielding));
-    const made = await Promise.all(
-      values.map((value, i) => stores[i]?.createOnce('build', id(11), 'verdict.json', value, `w${i}`)),
-    );
+    const made = await Promise.all(values.map((value, i) => tree.create('verdict', value, 11, `w${i}`, stores[i])));
     expect(made.filter(Boolean)).toHaveLength(1);
-    expect(await tree.store.readVerdict('build', id(11))).toEqual(values[made.indexOf(true)]);
+    expect(await tree.store.readDocument('verdict', 'build', id(11))).toEqual(values[made.indexOf(true)]);
   });
 
   test('a missing attempt file is null, an unknown name is refused', async () => {
-    expect(await tree.store.readVerdict('build', id(11))).toBeNull();
-    expect(await tree.store.readManifest('build', id(11))).toBeNull();
+    expect(await tree.store.readDocument('verdict', 'build', id(11))).toBeNull();
+    expect(await tree.store.readDocument('manifest', 'build', id(11))).toBeNull();
     tree.write(tree.at('build', 'attempts', id(11), 'verdict.json'), { version: 1, verdict: 'perhaps' });
-    expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('SCHEMA_INVALID');
+    expect(await refusal(() => tree.store.readDocument('verdict', 'build', id(11)))).toBe('SCHEMA_INVALID');
     tree.write(tree.at('build', 'attempts', id(11), 'verdict.json'), '{');
-    expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('SCHEMA_INVALID');
+    expect(await refusal(() => tree.store.readDocument('verdict', 'build', id(11)))).toBe('SCHEMA_INVALID');
   });
 
   test('an attempt file with an invalid attempt id is refused', async () => {
-    expect(await refusal(() => tree.store.readManifest('build', '../../../x'))).toBe('INVALID_ID');
-    expect(await refusal(() => tree.store.createOnce('build', '..', 'manifest.json', {}, 'op'))).toBe('INVALID_ID');
+    expect(await refusal(() => tree.store.readDocument('manifest', 'build', '../../../x'))).toBe('INVALID_ID');
+    expect(
+      await refusal(() =>
+        tree.store.createDocuments('build', [{ kind: 'manifest', attemptId: '..', value: {} }], 'op'),
+      ),
+    ).toBe('INVALID_ID');
   });
 
   test('attempts are listed oldest first, and a damaged one hides no other', async () => {
@@ -58,7 +61,7 @@ describe('attempt files', () => {
       dispatched_at: isoTime(T0),
     });
     expect(await tree.store.listAttempts('build')).toEqual([]);
-    for (const n of [13, 11, 12]) await tree.store.createOnce('build', id(n), 'manifest.json', manifest(n), tree.op());
+    for (const n of [13, 11, 12]) await tree.create('manifest', manifest(n), n);
     tree.write(tree.at('build', 'attempts', id(12), 'manifest.json'), 'rot');
     fs.mkdirSync(tree.at('build', 'attempts', 'not-an-attempt'));
     expect((await tree.store.listAttempts('build')).map(({ attempt_id }) => attempt_id)).toEqual([id(11), id(13)]);

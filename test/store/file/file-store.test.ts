@@ -214,7 +214,7 @@ describe('tree', () => {
     const umask = process.umask(0);
     try {
       await tree.commit('build', held('build'));
-      await tree.store.createOnce('build', id(11), 'manifest.json', { version: 1 }, tree.op());
+      await tree.create('manifest', { version: 1 });
       await tree.eventLog.append({ log: 'claim-history', taskId: 'build' }, { event: 'acquired' });
       await tree.store.createRun(runManifest(id(100)), tree.op());
       await tree.eventLog.append({ log: 'notifications', runId: id(100) }, { type: 'note' });

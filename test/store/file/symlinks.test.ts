@@ -17,7 +17,7 @@ beforeEach(async () => {
   tree = new Tree();
   outside = emptyFolder();
   await tree.commit('build', held('build'));
-  await tree.store.createOnce('build', id(11), 'manifest.json', { version: 1 }, tree.op());
+  await tree.create('manifest', { version: 1 });
   await tree.store.createRun(RUN, tree.op());
 });
 
@@ -46,9 +46,9 @@ const ON_TASKS: [what: string, request: Request][] = [
   ['changing a task', ({ store }) => store.commit('build', { expected: 1, op: 'x', record: held('build') })],
   ['changing a new task', ({ store }) => store.commit('other', { expected: 0, op: 'x', record: held('other') })],
   ['settling a task', ({ store }) => store.settle('build', 'x')],
-  ['a file of an attempt', ({ store }) => store.createOnce('build', id(12), 'manifest.json', {}, 'x')],
-  ['the manifest of an attempt', ({ store }) => store.readManifest('build', id(11))],
-  ['a verdict', ({ store }) => store.readVerdict('build', id(11))],
+  ['a file of an attempt', (on) => on.create('manifest', {}, 12)],
+  ['the manifest of an attempt', ({ store }) => store.readDocument('manifest', 'build', id(11))],
+  ['a verdict', ({ store }) => store.readDocument('verdict', 'build', id(11))],
   ['a log', ({ eventLog }) => eventLog.read({ log: 'claim-history', taskId: 'build' })],
   [
     'a line of a log',
@@ -142,7 +142,7 @@ describe('symlinked attempt', () => {
   ])('a symlink in place of %s is never written through', async (_what, place) => {
     moveOut(place());
     const before = contents(outside);
-    expect(await refusal(() => tree.store.createOnce('build', id(11), 'verdict.json', {}, 'x'))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.create('verdict', {}))).toBe('IO_ERROR');
     expect(await refusal(() => tree.folders.ensureAttempt('build', id(11)))).toBe('IO_ERROR');
     expect(contents(outside)).toEqual(before);
   });
@@ -153,8 +153,8 @@ describe('symlinked attempt', () => {
   ])('a symlink in place of %s is never read through', async (_what, place) => {
     moveOut(place());
     const stream = { log: 'events', taskId: 'build', attemptId: id(11) } as const;
-    expect(await refusal(() => tree.store.readManifest('build', id(11)))).toBe('IO_ERROR');
-    expect(await refusal(() => tree.store.readVerdict('build', id(11)))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.store.readDocument('manifest', 'build', id(11)))).toBe('IO_ERROR');
+    expect(await refusal(() => tree.store.readDocument('verdict', 'build', id(11)))).toBe('IO_ERROR');
     expect(await refusal(() => tree.eventLog.read(stream))).toBe('IO_ERROR');
   });
 });

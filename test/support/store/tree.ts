@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { DocumentKind } from '../../../src/domain/task/documents.ts';
 import { freshRecord, type RunManifest, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
@@ -12,7 +13,7 @@ import { FileEventLog } from '../../../src/store/file/event-log.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
 import { type Layout, layoutOf } from '../../../src/store/file/layout.ts';
 import { StateTree } from '../../../src/store/file/tree.ts';
-import type { TaskCommit } from '../../../src/store/port.ts';
+import type { RecordCommit } from '../../../src/store/port.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00.000Z');
 
@@ -69,9 +70,11 @@ export class Tree {
   }
 
   /** Commits `record` on what is there now. */
-  async commit(task: string, record: TaskRecord): Promise<TaskCommit> {
+  async commit(task: string, record: TaskRecord): Promise<RecordCommit> {
     const { version } = await this.store.read(task, { thorough: true });
-    return this.store.commit(task, { expected: version, op: this.op(), record });
+    const done = await this.store.commit(task, { expected: version, op: this.op(), record });
+    if (done.kind === 'standing') throw new Error('a commit without documents met one');
+    return done;
   }
 
   /** Reads what is there, changes it, commits it: what a changing command does. The new record. */
@@ -80,8 +83,19 @@ export class Tree {
     if (read.problem !== null) throw new ForgeError('SCHEMA_INVALID', read.problem);
     const before = read.record ?? freshRecord(task, isoTime(T0));
     const result = await this.store.commit(task, { expected: read.version, op: this.op(), record: edit(before) });
-    if (result.kind === 'conflict') throw new Error(`conflict on ${task}`);
+    if (result.kind !== 'committed') throw new Error(`conflict on ${task}`);
     return result.record;
+  }
+
+  /** Creates a document of attempt `n`; false when another one is there. */
+  async create(
+    kind: DocumentKind,
+    value: object,
+    n = 11,
+    op = this.op(),
+    store: FileStore = this.store,
+  ): Promise<boolean> {
+    return (await store.createDocuments('build', [{ kind, attemptId: id(n), value }], op)) === null;
   }
 
   /** Edits a view the way that an editor does: another text under the same name. */
