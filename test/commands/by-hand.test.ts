@@ -32,7 +32,7 @@ beforeEach(() => {
 });
 
 describe('from claim to complete', () => {
-  test('every answer has the fields that others read, in a tree that says the same', async () => {
+  test('the verbs from claim to complete answer with all fields and agree with the tree', async () => {
     const claimed = await claim(world.call, { task: 'build' });
     expect(keysOf(claimed)).toEqual(['task_id', 'claim_id', 'generation', 'run_id', 'expires_at']);
     expect(claimed).toMatchObject({ task_id: 'build', generation: 1, expires_at: world.at(TTL_MS) });
@@ -108,7 +108,7 @@ describe('from claim to complete', () => {
     }
   });
 
-  test('what comes next is ready only then', async () => {
+  test('the next task is ready only after a completion', async () => {
     expect(await code(() => claim(world.call, { task: 'test' }))).toBe('NOT_READY');
     await world.finish('build', (await world.start('build')).attempt);
     expect((await claim(world.call, { task: 'test' })).generation).toBe(1);
@@ -116,7 +116,7 @@ describe('from claim to complete', () => {
 });
 
 describe('dispatch', () => {
-  test('repeated returns the one attempt of the claim, as it was opened', async () => {
+  test("a repeated dispatch returns the claim's one attempt unchanged", async () => {
     const { claim_id, run_id } = await claim(world.call, { task: 'build' });
     const first = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'review' });
     const again = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
@@ -125,7 +125,7 @@ describe('dispatch', () => {
     expect(fs.readdirSync(world.path(ATTEMPTS))).toEqual([first.attempt_id]);
   });
 
-  test('called twice at once opens one attempt, and leaves no other', async () => {
+  test('two concurrent dispatches open one attempt', async () => {
     const { claim_id, run_id } = await claim(world.call, { task: 'build' });
     const options = { task: 'build', claim: claim_id, run: run_id, phase: 'implement' } as const;
     const [first, second] = await Promise.all([dispatch(world.call, options), dispatch(world.call, options)]);
@@ -133,7 +133,7 @@ describe('dispatch', () => {
     expect(fs.readdirSync(world.path(ATTEMPTS))).toEqual([first.attempt_id]);
   });
 
-  test('refused because the task was cancelled meanwhile leaves no attempt', async () => {
+  test('a dispatch refused for a cancelled task leaves no attempt', async () => {
     // The clock is looked at between the steps of a dispatch: one after the other, each is where the cancellation comes.
     for (let step = 1, refusals = 0; ; step++) {
       world = new World(planOf('build'));
@@ -165,13 +165,13 @@ describe('dispatch', () => {
     }
   });
 
-  test('under another run than the claim is refused with the run to name', async () => {
+  test("dispatch under another run is refused and names the claim's run", async () => {
     const { claim_id, run_id } = await claim(world.call, { task: 'build' });
     const options = { task: 'build', claim: claim_id, run: STRANGER, phase: 'implement' } as const;
     expect((await refused(() => dispatch(world.call, options))).hint).toContain(`--run ${run_id}`);
   });
 
-  test('is refused to who does not hold the task', async () => {
+  test("dispatch without the task's claim is refused", async () => {
     const options = { claim: STRANGER, run: STRANGER, phase: 'implement' } as const;
     expect(await code(() => dispatch(world.call, { task: 'build', ...options }))).toBe('STATE_NOT_FOUND');
     expect(await code(() => dispatch(world.call, { task: 'gone', ...options }))).toBe('TASK_NOT_FOUND');
@@ -186,7 +186,7 @@ describe('dispatch', () => {
 });
 
 describe('heartbeat', () => {
-  test('renews after expiry while nobody has taken the task', async () => {
+  test('heartbeat renews an expired lease that was not taken', async () => {
     const { attempt } = await world.start('build');
     world.wait(10 * TTL_MS);
     const { expires_at } = await heartbeat(world.call, { task: 'build', attempt });
@@ -197,21 +197,21 @@ describe('heartbeat', () => {
   test.each([
     ['a stranger', STRANGER, 'STALE_ATTEMPT'],
     ['no id', 'attempt-1', 'INVALID_ID'],
-  ])('by %s is refused', async (_who, attempt, expected) => {
+  ])('heartbeat by %s is refused', async (_who, attempt, expected) => {
     await world.start('build');
     const before = world.footprint();
     expect(await code(() => heartbeat(world.call, { task: 'build', attempt }))).toBe(expected);
     expect(world.footprint()).toEqual(before);
   });
 
-  test('of a task that nothing has happened to is refused', async () => {
+  test('heartbeat of a task without state is refused', async () => {
     expect(await code(() => heartbeat(world.call, { task: 'build', attempt: STRANGER }))).toBe('STATE_NOT_FOUND');
     expect(await code(() => heartbeat(world.call, { task: 'gone', attempt: STRANGER }))).toBe('TASK_NOT_FOUND');
   });
 });
 
 describe('release', () => {
-  test('gives a task back uncharged; a repeat gets the same answer', async () => {
+  test('release gives a task back uncharged, and a repeat gets the same answer', async () => {
     const { claim: first } = await world.start('build');
     expect(await release(world.call, { task: 'build', claim: first })).toEqual({
       task_id: 'build',
@@ -229,7 +229,7 @@ describe('release', () => {
     expect((await world.record('build')).state).toMatchObject({ failure_count: 0, attempt_count: 1 });
   });
 
-  test('by a stranger is refused and changes nothing', async () => {
+  test('release with another claim is refused and changes nothing', async () => {
     await world.start('build');
     const before = world.footprint();
     expect(await code(() => release(world.call, { task: 'build', claim: STRANGER }))).toBe('LEASE_STOLEN');
@@ -237,7 +237,7 @@ describe('release', () => {
   });
 });
 
-test('two phases: the second opens when the first is over', async () => {
+test('the second phase opens when the first is finished', async () => {
   world = new World(
     phasesOf({ id: 'phase-1', tasks: ['a'] }, { id: 'phase-2', more: 'blocked_by: phase-1', tasks: ['b'] }),
   );
@@ -246,7 +246,7 @@ test('two phases: the second opens when the first is over', async () => {
   expect((await claim(world.call, { task: 'b' })).task_id).toBe('b');
 });
 
-test('claims of many at once: each task has one owner', async () => {
+test('of many concurrent claims each task gets one owner', async () => {
   world = new World(planOf(...Array.from({ length: 6 }, (_, i) => `t${i}`)));
   const claims = await Promise.allSettled(Array.from({ length: 10 }, () => claim(world.call, { next: true })));
   const won = claims.flatMap((result) => (result.status === 'fulfilled' ? [result.value.task_id] : []));
@@ -256,7 +256,7 @@ test('claims of many at once: each task has one owner', async () => {
   for (const code of lost) expect(['NOT_READY', 'LEASE_EXISTS']).toContain(code);
 });
 
-test('the clock of the context is the only one that is asked', async () => {
+test('only the clock of the context is used', async () => {
   const { attempt } = await world.start('build');
   const { state, lease } = await world.record('build');
   expect([state.updated_at, lease?.acquired_at]).toEqual([new Date(T0).toISOString(), new Date(T0).toISOString()]);

@@ -14,14 +14,14 @@ beforeEach(() => {
 });
 
 describe('claim', () => {
-  test('--next takes the most urgent, then the next, until nothing is ready', async () => {
+  test('claim --next takes the most urgent task, then the next, until nothing is ready', async () => {
     expect((await claim(world.call, { next: true })).task_id).toBe('docs');
     expect((await claim(world.call, { next: true })).task_id).toBe('build');
     const error = await refused(() => claim(world.call, { next: true }));
     expect(error).toMatchObject({ code: 'NOT_READY', exitCode: 4, message: 'no task is ready; 3 wait' });
   });
 
-  test('opens a run, or works under the one that is named', async () => {
+  test('claim opens a run or uses the named one', async () => {
     const { run_id } = await runStart(world.call, { name: 'mine' });
     expect((await claim(world.call, { task: 'build', run: run_id })).run_id).toBe(run_id);
     const own = await claim(world.call, { task: 'docs' });
@@ -34,12 +34,12 @@ describe('claim', () => {
     );
   });
 
-  test('under a run that there is not is refused', async () => {
+  test('claim under an unknown run is refused', async () => {
     expect(await code(() => claim(world.call, { task: 'build', run: STRANGER }))).toBe('RUN_NOT_FOUND');
     expect(await world.session().store.list()).toEqual([]);
   });
 
-  test('that is refused leaves no run behind', async () => {
+  test('a refused claim leaves no run', async () => {
     await claim(world.call, { task: 'build' });
     const before = (await runList(world.call)).runs.length;
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
@@ -50,17 +50,17 @@ describe('claim', () => {
   test.each([
     ['a task that there is not, with the one that was meant', 'biuld', 'TASK_NOT_FOUND', 'Did you mean build?'],
     ['what cannot be a task', '../build', 'INVALID_ID', 'A task id starts with'],
-  ])('of %s is refused', async (_what, task, expected, hint) => {
+  ])('claim of %s is refused', async (_what, task, expected, hint) => {
     const error = await refused(() => claim(world.call, { task }));
     expect(error.code).toBe(expected);
     expect(error.hint).toContain(hint);
   });
 
-  test('of nothing in particular is refused', async () => {
+  test('claim without a task or --next is refused', async () => {
     expect(await code(() => claim(world.call, {}))).toBe('INVALID_ARGS');
   });
 
-  test('by the same id gets the same lease again, also with --next', async () => {
+  test('claim repeated with its id gets the same lease, also with --next', async () => {
     const claimId = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
     const first = await claim(world.call, { task: 'build', claimId });
     expect(first.claim_id).toBe(claimId);
@@ -70,13 +70,13 @@ describe('claim', () => {
     expect((await runList(world.call)).runs).toHaveLength(1);
   });
 
-  test('by an id that was released is refused', async () => {
+  test('claim with a released id is refused', async () => {
     const { claim_id } = await claim(world.call, { task: 'build' });
     await release(world.call, { task: 'build', claim: claim_id });
     expect(await code(() => claim(world.call, { task: 'build', claimId: claim_id }))).toBe('LEASE_STOLEN');
   });
 
-  test('of what somebody holds: not before its time and grace are over', async () => {
+  test('claim of a leased task is refused until expiry and grace are over', async () => {
     const { attempt, claim: first } = await world.start('build');
     world.wait(TTL_MS - 1);
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
@@ -96,7 +96,7 @@ describe('claim', () => {
     expect(await code(() => event(world.call, { task: 'build', attempt, type: 'note' }))).toBe('LEASE_STOLEN');
   });
 
-  test('of what a dead process holds, at once', async () => {
+  test('claim of a task whose owner is dead succeeds at once', async () => {
     const first = await claim(world.call, { task: 'build', ownerPid: process.pid });
     expect(world.json('.forge/orchestrator/tasks/build/lease.json')['owner']).toEqual(identifyOwner(process.pid));
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
@@ -106,13 +106,13 @@ describe('claim', () => {
     expect((await world.record('build')).lease).not.toHaveProperty('owner');
   });
 
-  test('for a process that there is not is refused', async () => {
+  test('claim with an unknown --owner-pid is refused', async () => {
     const error = await refused(() => claim(world.call, { task: 'build', ownerPid: 2 ** 22 + 1 }));
     expect(error.code).toBe('INVALID_ARGS');
     expect(error.message).toContain('there is no such process');
   });
 
-  test('of a task that nobody survives fails it in the end', async () => {
+  test('a task whose every owner dies fails at the limit', async () => {
     world = new World(planOf('build'), 'agents: {retry_attempts: 3}\n');
     for (let generation = 1; generation <= 3; generation++) {
       expect((await claim(world.call, { task: 'build' })).generation).toBe(generation);
@@ -128,7 +128,7 @@ describe('claim', () => {
     });
   });
 
-  test('without a plan is refused', async () => {
+  test('claim without a plan is refused', async () => {
     world = new World(null, '');
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('PHASES_NOT_FOUND');
   });
@@ -146,7 +146,7 @@ test.each([
   });
 });
 
-test('a run that is no id is refused by the name of its flag', async () => {
+test('an invalid run id is refused with the name of its flag', async () => {
   const error = await refused(() => claim(world.call, { task: 'build', run: '--' }));
   expect(error).toMatchObject({ code: 'INVALID_ID', message: '"--" is not a UUID (--run)' });
 });

@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 
 describe('complete', () => {
-  test('repeated with the same outcome returns the first answer', async () => {
+  test('complete repeated with the same outcome returns the first answer', async () => {
     const { attempt } = await world.start('build');
     const first = await world.fail('build', attempt, 'network.timeout', 'no answer');
     expect(first).toMatchObject({ state: 'awaiting_respawn', next_eligible_at: world.at(1000) });
@@ -19,7 +19,7 @@ describe('complete', () => {
     expect((await world.record('build')).state.failure_count).toBe(1);
   });
 
-  test('repeated brings up to date what a killed first one has left behind', async () => {
+  test('a repeated complete writes what a killed first one did not', async () => {
     const { attempt } = await world.start('build');
     const file = world.path('.forge/orchestrator/tasks/build/state.json');
     const before = fs.readFileSync(file, 'utf8');
@@ -29,7 +29,7 @@ describe('complete', () => {
     expect(world.json('.forge/orchestrator/tasks/build/state.json')).toMatchObject({ state: 'shipped' });
   });
 
-  test('with another outcome is refused, and the first one stands', async () => {
+  test('complete with another outcome is refused, and the first one counts', async () => {
     const { attempt } = await world.start('build');
     await world.finish('build', attempt);
     expect(await code(() => world.fail('build', attempt))).toBe('STALE_ATTEMPT');
@@ -39,7 +39,7 @@ describe('complete', () => {
     expect((await world.record('build')).state.state).toBe('shipped');
   });
 
-  test('hands in another verdict than one that was cut short before its commit: refused', async () => {
+  test('complete is refused for another verdict than one that was cut short before its commit', async () => {
     const { attempt } = await world.start('build');
     const { store } = world.session();
     const value = { version: 1, verdict: 'blocked', summary: 'first' };
@@ -50,7 +50,7 @@ describe('complete', () => {
     );
   });
 
-  test('of a failure goes by the policy of the task', async () => {
+  test('complete with a failure follows the retry policy of the task', async () => {
     world = new World(planOf('build, retry: {max_attempts: 2, base: 5s}'));
     const first = await world.fail('build', (await world.start('build')).attempt);
     expect(first).toMatchObject({ state: 'awaiting_respawn', next_eligible_at: world.at(5000) });
@@ -60,7 +60,7 @@ describe('complete', () => {
     expect(second).toMatchObject({ state: 'failed', next_eligible_at: null, failure_reason: 'retries_exhausted' });
   });
 
-  test('goes by the settings when the plan cannot be read just now, and says so', async () => {
+  test('complete follows the settings with a warning when the plan cannot be read', async () => {
     world = new World(planOf('build, retry: {max_attempts: 1}'), 'retry: {max_attempts: 5, base: 7s}\n');
     const { attempt } = await world.start('build');
     world.write('plans/phases.yaml', 'project: [');
@@ -71,7 +71,7 @@ describe('complete', () => {
     expect(world.warnings).toEqual([expect.stringContaining('the settings decide alone')]);
   });
 
-  test('keeps what the worker says of a failure', async () => {
+  test("complete keeps the worker's message of a failure", async () => {
     const { attempt } = await world.start('build');
     const options = { task: 'build', attempt, failed: true, errorClass: 'exit.2' };
     await complete(world.call, { ...options, message: 'two\nlines \u001b[31mred', exitCode: 2 });
@@ -82,7 +82,7 @@ describe('complete', () => {
     });
   });
 
-  test('of a verdict whose summary is as long as a verdict may be leaves a record that can be read', async () => {
+  test('complete of a verdict with the longest summary leaves a readable record', async () => {
     const { attempt } = await world.start('build');
     const answer = await world.finish('build', attempt, { verdict: 'blocked', summary: '"\\\u0001'.repeat(6000) });
     expect(answer.state).toBe('awaiting_respawn');
@@ -95,14 +95,14 @@ describe('complete', () => {
     ['a class that is none', { failed: true, errorClass: 'Network Timeout' }, 'INVALID_ARGS'],
     ['a verdict that is not there', { verdictFile: '/nowhere/verdict.json' }, 'INVALID_ARGS'],
     ['a verdict and a failure', { verdictFile: 'verdict.json', failed: true, errorClass: 'a' }, 'INVALID_ARGS'],
-  ])('with %s is refused, and the attempt goes on', async (_what, options, expected) => {
+  ])('complete with %s is refused, and the attempt goes on', async (_what, options, expected) => {
     const { attempt } = await world.start('build');
     expect(await code(() => complete(world.call, { task: 'build', attempt, ...options }))).toBe(expected);
     expect((await world.record('build')).state.state).toBe('dispatched');
   });
 
   test.each([{ errorClass: 'tests.flaky' }, { message: 'no' }, { exitCode: 1 }])(
-    'with a verdict and %j is refused: it may be a failure that lacks its flag',
+    'complete with a verdict and %j is refused, since it may be a failure without its flag',
     async (slip) => {
       const { attempt } = await world.start('build');
       const verdictFile = world.verdict('{"verdict":"ready_for_review"}');
@@ -118,7 +118,7 @@ describe('complete', () => {
     ['a list', '[]', 'expected an object'],
     ['no such verdict', '{"verdict":"perhaps"}', 'verdict: '],
     ['of a later version', '{"version":2,"verdict":"blocked"}', 'newer forge'],
-  ])('with a verdict that is %s is refused, naming the file', async (_what, body, why) => {
+  ])('complete with a verdict that is %s is refused and names the file', async (_what, body, why) => {
     const { attempt } = await world.start('build');
     const file = world.verdict(body);
     const error = await refused(() => complete(world.call, { task: 'build', attempt, verdictFile: file }));
@@ -128,7 +128,7 @@ describe('complete', () => {
     expect((await world.record('build')).state.state).toBe('dispatched');
   });
 
-  test('of a task that has left the plan is still taken', async () => {
+  test('complete of a task that is no longer in the plan succeeds', async () => {
     const { attempt } = await world.start('build');
     world.write('plans/phases.yaml', planOf('other'));
     expect((await world.finish('build', attempt)).state).toBe('shipped');

@@ -24,7 +24,7 @@ describe('doctor', () => {
     'tasks',
   ];
 
-  test('says what it looked at, and that all is well', async () => {
+  test('doctor lists its checks and reports no problem', async () => {
     await world.start('build');
     const { checks: list } = await doctor(world.call);
     expect(list.map((check) => check.name)).toEqual(NAMES);
@@ -72,7 +72,7 @@ describe('doctor', () => {
     ],
     ['a damaged record', () => world.write(`${dir('test')}/state.json`, '{'), 'tasks', 'fail', /test: state\.json/],
     ['an edit by hand', () => world.write(`${dir('build')}/state.json`, '{}'), 'tasks', 'warn', /build: state\.json/],
-  ])('finds %s', async (_what, spoil, name, expected, message) => {
+  ])('doctor finds %s', async (_what, spoil, name, expected, message) => {
     await world.start('build');
     spoil();
     const check = (await checks()).get(name);
@@ -80,14 +80,14 @@ describe('doctor', () => {
     expect(check?.fix).toBeTruthy();
   });
 
-  test('says when a dead owner cannot be noticed at once', async () => {
+  test('doctor warns when a dead owner cannot be noticed at once', async () => {
     const { ctx } = world.call;
     const blind = { ...ctx, machine: () => ({ ...ctx.machine(), boot_id: '' }) };
     const { checks: list } = await doctor({ ...world.call, ctx: blind });
     expect(list.find((check) => check.name === 'processes')).toMatchObject({ status: 'warn' });
   });
 
-  test('outside of any project is refused', async () => {
+  test('doctor outside of a project is refused', async () => {
     expect(await code(() => doctor(new World().call))).toBe('PHASES_NOT_FOUND');
   });
 });

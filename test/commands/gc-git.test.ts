@@ -71,7 +71,7 @@ async function stays(options: GcVerbOptions = {}): Promise<GcData> {
 }
 
 describe('row 9: the branch of a task without a worktree', () => {
-  test('goes when it is merged, and needs no rescue', async () => {
+  test('gc removes a merged branch without a rescue', async () => {
     repo.branch('forge/build', { 'lib.txt': 'l' });
     merge('forge/build');
     expect(rescuedBy(await putRight(['9 build prune_branch']))).toEqual([null]);
@@ -79,7 +79,7 @@ describe('row 9: the branch of a task without a worktree', () => {
     expect(repo.git('for-each-ref', 'refs/forge')).toBe('');
   });
 
-  test('goes when its task is shipped, and its commit is rescued', async () => {
+  test('gc removes the branch of a shipped task and rescues its commit', async () => {
     const sha = repo.branch('forge/build', { 'lib.txt': 'l' });
     const { claim, attempt } = await started();
     expect(claim).not.toBe('');
@@ -102,13 +102,13 @@ describe('row 9: the branch of a task without a worktree', () => {
     ['its task may be claimed again', () => handState(world, 'build', 'awaiting_respawn')],
     ['its task has failed, and its work is in no base', () => handState(world, 'build', 'failed')],
     ['somebody has it', started],
-  ])('stays when %s', async (_what, make) => {
+  ])('gc keeps a branch when %s', async (_what, make) => {
     repo.branch('forge/build', { 'lib.txt': 'l' });
     await make();
     expect((await stays()).reported).toEqual([]);
   });
 
-  test('stays when it is merged, and its task is in flight', async () => {
+  test('gc keeps the merged branch of a task in flight', async () => {
     repo.branch('forge/build', { 'lib.txt': 'l' });
     merge('forge/build');
     handState(world, 'build', 'running');
@@ -116,21 +116,21 @@ describe('row 9: the branch of a task without a worktree', () => {
     await stays();
   });
 
-  test('stays while its worktree is there, also when its task is shipped', async () => {
+  test('gc keeps a branch while its worktree exists, also of a shipped task', async () => {
     worktree('build');
     handState(world, 'build', 'shipped');
     await stays(ORPHANS);
     expect(fs.readFileSync(tree('build', 'half.txt'), 'utf8')).toBe('half');
   });
 
-  test('and no other branch: neither those of people nor what is no task', async () => {
+  test('gc removes no branches of people or without a task', async () => {
     for (const name of ['mine', 'forge-lib', 'forge/a/b']) repo.git('branch', name);
     await stays(ORPHANS);
   });
 });
 
 describe('row 10: a worktree of no task', () => {
-  test('is told, and stays as it is', async () => {
+  test('gc reports an orphan worktree and keeps it', async () => {
     worktree('lost');
     fs.mkdirSync(tree('stray'), { recursive: true });
     const before = repo.standing();
@@ -145,7 +145,7 @@ describe('row 10: a worktree of no task', () => {
     expect(fs.readFileSync(tree('lost', 'half.txt'), 'utf8')).toBe('half');
   });
 
-  test('goes when that is asked for, with all of its work rescued; a folder that git does not know stays', async () => {
+  test('gc removes an orphan worktree on request after a rescue, and keeps folders unknown to git', async () => {
     const sha = worktree('lost');
     fs.mkdirSync(tree('stray'), { recursive: true });
     const data = await putRight(['10 lost remove_worktree'], ORPHANS);
@@ -159,7 +159,7 @@ describe('row 10: a worktree of no task', () => {
     expect(shortly((await stays(ORPHANS)).reported)).toEqual(['10 stray report_orphan']);
   });
 
-  test('goes before its branch, in one and the same gc', async () => {
+  test('one gc removes a worktree and then its branch', async () => {
     repo.git('worktree', 'add', '--quiet', '--no-track', '-b', 'forge/lost', tree('lost'), 'main');
     repo.commit({ 'lib.txt': 'l' }, tree('lost'));
     merge('forge/lost');
@@ -171,7 +171,7 @@ describe('row 10: a worktree of no task', () => {
     expect((await stays(ORPHANS)).reported).toEqual([]);
   });
 
-  test('stays when only its branch is to be tidied up', async () => {
+  test('gc --row 9 keeps an orphan worktree', async () => {
     worktree('lost');
     merge('forge/lost');
     await stays({ ...ORPHANS, rows: [9], tasks: ['build'] });
@@ -184,7 +184,7 @@ describe('row 10: a worktree of no task', () => {
   test.each<[string, () => void]>([
     ['a plan that cannot be read', () => world.write('plans/phases.yaml', 'phases: [')],
     ['no plan', () => fs.rmSync(world.path('plans'), { recursive: true })],
-  ])('is none of no task with %s', async (_what, spoil) => {
+  ])('a worktree is not an orphan with %s', async (_what, spoil) => {
     worktree('build');
     spoil();
     expect((await stays(ORPHANS)).reported).toEqual([]);
@@ -203,7 +203,7 @@ describe('between the look and the removal', () => {
     return error.details;
   }
 
-  test('a commit on the branch wins', async () => {
+  test('a commit on the branch after the plan keeps it', async () => {
     repo.branch('forge/build', { 'lib.txt': 'l' });
     merge('forge/build');
     const details = await meanwhile(() => {
@@ -217,13 +217,13 @@ describe('between the look and the removal', () => {
     });
   });
 
-  test('a commit in the worktree wins, and nothing of it is lost', async () => {
+  test('a commit in the worktree after the plan keeps it', async () => {
     worktree('lost');
     await meanwhile(() => repo.commit({ 'more.txt': 'm' }, tree('lost')), ORPHANS);
     expect(fs.readFileSync(tree('lost', 'half.txt'), 'utf8')).toBe('half');
   });
 
-  test('a plan that is applied twice removes nothing the second time', async () => {
+  test('a gc plan applied twice removes nothing the second time', async () => {
     repo.branch('forge/build', { 'lib.txt': 'l' });
     merge('forge/build');
     const out = world.path('plan.json');
@@ -235,7 +235,7 @@ describe('between the look and the removal', () => {
   });
 });
 
-test('the command shows where the work of a removed worktree is', async () => {
+test('gc shows the rescue ref of a removed worktree', async () => {
   worktree('lost');
   handState(world, 'build', 'shipped');
   repo.branch('forge/build', { 'lib.txt': 'l' });

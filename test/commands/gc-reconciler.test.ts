@@ -43,8 +43,8 @@ async function appliedAfter(meanwhile: () => unknown) {
   return run({ plan: out });
 }
 
-describe('nothing to do', () => {
-  test('an empty tree without a plan', async () => {
+describe('no divergences', () => {
+  test('gc finds nothing in an empty tree without a plan', async () => {
     world = new World();
     fs.mkdirSync(world.path('.forge/orchestrator'), { recursive: true });
     const data = await run();
@@ -52,7 +52,7 @@ describe('nothing to do', () => {
     expect(data.legacy).toEqual({ moved: [] });
   });
 
-  test('a tree that verbs have made', async () => {
+  test('gc finds nothing in a tree made by verbs', async () => {
     const { attempt } = await world.start('build');
     await world.finish('build', attempt);
     await world.start('other');
@@ -64,7 +64,7 @@ describe.each(DIVERGENCES)('$name', (divergence: Divergence) => {
   const { make, row, action, state } = divergence;
   const wanted = `${row} build ${action}`;
 
-  test('is seen, and the preview changes nothing', async () => {
+  test('gc finds the divergence, and its preview changes nothing', async () => {
     await make(world);
     const before = world.footprint();
     const { planned, reported, applied } = await preview();
@@ -75,7 +75,7 @@ describe.each(DIVERGENCES)('$name', (divergence: Divergence) => {
     expect(world.footprint()).toEqual(before);
   });
 
-  test('is put right, once', async () => {
+  test('gc reconciles the divergence once', async () => {
     await make(world);
     const data = await run();
     expect(shortly(data.applied)).toEqual([wanted]);
@@ -89,7 +89,7 @@ describe.each(DIVERGENCES)('$name', (divergence: Divergence) => {
     );
   });
 
-  test('is left alone once somebody else has changed the task', async () => {
+  test('gc skips a divergence whose task has changed since', async () => {
     await make(world);
     const refusal = refused(() => appliedAfter(() => cancelOrEdit(world)));
     const { code: refusalCode, details } = await refusal;
@@ -99,7 +99,7 @@ describe.each(DIVERGENCES)('$name', (divergence: Divergence) => {
     ]);
   });
 
-  test('a plan that is applied twice does nothing the second time', async () => {
+  test('a gc plan applied twice does nothing the second time', async () => {
     await make(world);
     const out = world.path('plan.json');
     await run({ out });
@@ -117,10 +117,10 @@ async function cancelOrEdit(where: World): Promise<void> {
   else await cancel(where.call, { task: 'build' });
 }
 
-describe('squeezed in between the look and the change', () => {
+describe('changes between plan and apply', () => {
   const STALE_MS = TTL_MS + GRACE_MS + 1;
 
-  test('a heartbeat wins', async () => {
+  test('a heartbeat between plan and apply wins', async () => {
     const { attempt } = await world.start('build');
     world.wait(STALE_MS);
     const error = await refused(() => appliedAfter(() => heartbeat(world.call, { task: 'build', attempt })));
@@ -128,7 +128,7 @@ describe('squeezed in between the look and the change', () => {
     expect(await world.record('build')).toMatchObject({ state: { state: 'running' }, lease: { attempt_id: attempt } });
   });
 
-  test('a claim wins', async () => {
+  test('a claim between plan and apply wins', async () => {
     await world.start('build');
     world.wait(STALE_MS);
     let mine = '';
@@ -140,21 +140,21 @@ describe('squeezed in between the look and the change', () => {
     expect(await world.record('build')).toMatchObject({ state: { state: 'claimed' }, lease: { claim_id: mine } });
   });
 
-  test('a completion wins', async () => {
+  test('a completion between plan and apply wins', async () => {
     const { attempt } = await world.start('build');
     world.wait(STALE_MS);
     await refused(() => appliedAfter(() => world.finish('build', attempt)));
     expect((await world.record('build')).state.state).toBe('shipped');
   });
 
-  test('a release wins', async () => {
+  test('a release between plan and apply wins', async () => {
     const held = await world.start('build');
     world.wait(STALE_MS);
     await refused(() => appliedAfter(() => release(world.call, { task: 'build', claim: held.claim })));
     expect((await world.record('build')).state.state).toBe('awaiting_respawn');
   });
 
-  test('another task is put right all the same', async () => {
+  test('a changed task does not keep gc from reconciling another', async () => {
     const { attempt } = await world.start('build');
     await world.start('other');
     world.wait(STALE_MS);
@@ -163,7 +163,7 @@ describe('squeezed in between the look and the change', () => {
     expect(data.skipped).toMatchObject([{ task_id: 'build', code: 'STATE_VERSION_CONFLICT' }]);
   });
 
-  test('a verdict is not verified over a claim', async () => {
+  test('gc does not verify a verdict over a new claim', async () => {
     const { claim: held, attempt } = await world.start('build');
     handVerdict(world, 'build', attempt);
     await release(world.call, { task: 'build', claim: held });
@@ -172,8 +172,8 @@ describe('squeezed in between the look and the change', () => {
   });
 });
 
-describe('several at once', () => {
-  test('every divergence in a tree of its own tasks, in order of row and task', async () => {
+describe('several divergences', () => {
+  test('gc reconciles all divergences of a tree in order of row and task', async () => {
     const ids = DIVERGENCES.filter(({ name }) => name.includes('by hand')).map((_, at) => `t${at}`);
     world = new World(planOf(...ids));
     const made = DIVERGENCES.filter(({ name }) => name.includes('by hand'));
@@ -190,7 +190,7 @@ describe('several at once', () => {
     expect(await run()).toMatchObject({ planned: [], applied: [], skipped: [] });
   });
 
-  test('of one task: an item counts on those before it', async () => {
+  test('gc plans later items of a task on the effect of earlier ones', async () => {
     const attempt = freshId();
     handState(world, 'build', 'running', { current_attempt_id: attempt, attempt_count: 1 });
     handLease(world, 'build');
@@ -207,7 +207,7 @@ describe('several at once', () => {
     expect(await run()).toMatchObject({ planned: [] });
   });
 
-  test('of a task that is over and leased, the lease that counts in another file', async () => {
+  test('gc releases the lease of a terminal task from another lease file', async () => {
     handState(world, 'build', 'shipped');
     handLease(world, 'build', { generation: 1 });
     handLease(world, 'build', { generation: 7 }, 'lease.json.bak');
@@ -218,10 +218,10 @@ describe('several at once', () => {
   });
 });
 
-describe('the generation of a lease that lay in another file outlives it', () => {
+describe('generation of a lease in another file', () => {
   const leases = () => fs.readdirSync(world.path(dirOf('build'))).filter((name) => name.startsWith('lease'));
 
-  test('of a task that is over, and has no other lease', async () => {
+  test('the generation of the only lease file of a terminal task survives gc', async () => {
     handState(world, 'build', 'shipped');
     handLease(world, 'build', { generation: 3 }, 'lease.json.a');
     handLease(world, 'build', { generation: 7 }, 'lease.json.b');
@@ -283,7 +283,7 @@ describe('the generation of a lease that lay in another file outlives it', () =>
   ];
 
   test.each(STATES.flatMap((state) => FILES.map(([what, files]) => ({ state, what, files }))))(
-    'of a task that is $state and has $what, and one gc is enough',
+    'one gc keeps the generation of a lease file of a task that is $state and has $what',
     async ({ state, files }) => {
       handState(world, 'build', state);
       for (const [name, generation, expires_at] of files) {
@@ -307,7 +307,7 @@ describe('the generation of a lease that lay in another file outlives it', () =>
     },
   );
 
-  test('for the next claim', async () => {
+  test('the next claim exceeds the generation of a removed lease file', async () => {
     handState(world, 'build', 'running');
     handLease(world, 'build', { generation: 1 });
     handLease(world, 'build', { generation: 7 }, second);
@@ -316,7 +316,7 @@ describe('the generation of a lease that lay in another file outlives it', () =>
   });
 });
 
-test('a lease file beside a committed record is found also where the task has no lease', async () => {
+test('a stray lease file beside a committed record is found also without a lease', async () => {
   const held = await claim(world.call, { task: 'build' });
   await release(world.call, { task: 'build', claim: held.claim_id });
   handLease(world, 'build', {}, 'lease.json.bak');
@@ -324,7 +324,7 @@ test('a lease file beside a committed record is found also where the task has no
   expect(world.has(dirOf('build'), 'lease.json.bak')).toBe(false);
 });
 
-describe('what is verified again', () => {
+describe('gc verifies again', () => {
   const TWIN = (attempt: string) => path.join(dirOf('build'), 'attempts', attempt, 'verdict.verified.json');
 
   async function handedIn(verify: string): Promise<string> {
@@ -335,7 +335,7 @@ describe('what is verified again', () => {
     return held.attempt;
   }
 
-  test('well: the next claimer finds it shipped', async () => {
+  test('a verdict that gc verifies successfully is shipped by the next claim', async () => {
     const attempt = await handedIn('true');
     await run();
     expect(world.json(TWIN(attempt))).toMatchObject({ verdict: 'ready_for_review', commands: [{ exit_code: 0 }] });
@@ -343,14 +343,14 @@ describe('what is verified again', () => {
     expect((await world.record('build')).state).toMatchObject({ state: 'shipped', attempt_count: 1 });
   });
 
-  test('not at all while the plan cannot be read: the item fails, and the verdict stays', async () => {
+  test('gc does not verify while the plan cannot be read: the item fails, and the verdict stays', async () => {
     const attempt = await handedIn('true');
     world.write('plans/phases.yaml', 'project: [');
     expect((await run()).failed).toMatchObject([{ action: 'reverify_verdict', code: 'PHASES_PARSE_ERROR' }]);
     expect(world.has(TWIN(attempt))).toBe(false);
   });
 
-  test('badly: the next claimer finds it failed', async () => {
+  test("a verdict that fails gc's verification is failed by the next claim", async () => {
     const attempt = await handedIn('exit 3');
     await run();
     expect(world.json(TWIN(attempt))).toMatchObject({ verdict: 'changes_needed', failure: { class: 'verify.exit-3' } });
@@ -362,14 +362,14 @@ describe('what is verified again', () => {
   });
 });
 
-describe('options', () => {
+describe('gc options', () => {
   beforeEach(async () => {
     handState(world, 'build', 'claimed');
     handState(world, 'other', 'shipped');
     handLease(world, 'other');
   });
 
-  test('--task and --row choose among what would be done', async () => {
+  test('gc --task and --row limit what is done', async () => {
     expect(shortly((await run({ dryRun: true, tasks: ['other'] })).planned)).toEqual(['14 other release_lease_admin']);
     expect(shortly((await run({ dryRun: true, rows: [2] })).planned)).toEqual(['2 build mark_abandoned']);
     expect(shortly((await run({ rows: [2], tasks: ['build'] })).applied)).toEqual(['2 build mark_abandoned']);
@@ -377,7 +377,7 @@ describe('options', () => {
     expect(await code(() => run({ tasks: ['../x'] }))).toBe('INVALID_ID');
   });
 
-  test('a task that nobody knows is refused before anything changes, with what was probably meant', async () => {
+  test('gc refuses an unknown task before any change, with a suggestion', async () => {
     world.write('.forge/questions/q.json', '{}');
     const out = world.path('plan.json');
     await run({ out });
@@ -394,7 +394,7 @@ describe('options', () => {
     expect(fs.existsSync(world.path('.forge'))).toBe(false);
   });
 
-  test('a task that only the plan, or only the tree knows is none of those', async () => {
+  test('gc accepts a task that only the plan or only the tree knows', async () => {
     handState(world, 'stray', 'shipped');
     const out = world.path('plan.json');
     await run({ out });
@@ -407,7 +407,7 @@ describe('options', () => {
     expect(await code(() => run({ dryRun: true, tasks: ['stray'] }))).toBe('TASK_NOT_FOUND');
   });
 
-  test('a plan of another tree, or one that is none, is refused and changes nothing', async () => {
+  test('gc refuses an invalid plan or one of another tree and changes nothing', async () => {
     const out = world.path('plan.json');
     await run({ out });
     const other = new World(PLAN);
@@ -429,7 +429,7 @@ describe('options', () => {
   test.each([
     ['an attempt', 'archive_question', { attempt_id: '../../x', question_id: freshId(), path: 'x', digest: '' }],
     ['a question', 'archive_answer', { attempt_id: freshId(), question_id: '../x', path: 'x', digest: '' }],
-  ])('a plan that leads out of the tree by %s is none', async (_what, action, payload) => {
+  ])('gc refuses a plan that leads out of the tree by %s', async (_what, action, payload) => {
     const out = world.path('plan.json');
     await run({ out });
     const saved = world.json('plan.json');
@@ -446,7 +446,7 @@ describe('options', () => {
     expect(await code(() => run({ plan: out }))).toBe('INVALID_ARGS');
   });
 
-  test('a lease file of a plan cannot lead out of the task', async () => {
+  test('a lease file in a gc plan cannot lead out of the task', async () => {
     const out = world.path('plan.json');
     await run({ out, rows: [14] });
     const saved = world.json('plan.json') as { rows: { payload: object }[] };
@@ -461,8 +461,8 @@ describe('options', () => {
   });
 });
 
-describe('the layout of the first version', () => {
-  test('is moved whole, once; what is no JSON file stays', async () => {
+describe('layout of the first version', () => {
+  test('gc moves the layout of the first version once, and leaves other files', async () => {
     world.write('.forge/questions/q1.json', '{"any": "thing"}');
     world.write('.forge/questions/q1.json.tmp', 'half');
     world.write('.forge/answers/q1.json', 'not even JSON');
@@ -506,12 +506,12 @@ describe('adminReleaseLeaseByIdentity', () => {
     [{ expectedOwnerRunId: 's' }, { kind: 'skipped', code: 'LEASE_IDENTITY_MISMATCH' }],
     [{ expectedExpiresAt: '2029-06-01T00:00:01.000Z' }, { kind: 'skipped', code: 'LEASE_IDENTITY_MISMATCH' }],
     [{ expectedPath: 'lease.json.bak' }, { kind: 'skipped', code: 'LEASE_NOT_FOUND' }],
-  ])('%j: %j', async (more, expected) => {
+  ])('adminReleaseLeaseByIdentity with %j answers %j', async (more, expected) => {
     expect(await adminReleaseLeaseByIdentity(world.session(), request(more))).toEqual(expected);
     expect((await world.record('build')).lease === null).toBe(expected.kind === 'released');
   });
 
-  test('leaves a task that is not over its lease', async () => {
+  test('adminReleaseLeaseByIdentity keeps the lease of a task that is not terminal', async () => {
     handState(world, 'build', 'running');
     const result = await adminReleaseLeaseByIdentity(world.session(), request());
     expect(result).toEqual({ kind: 'skipped', code: 'LEASE_STATE_NOT_TERMINAL' });
@@ -520,7 +520,7 @@ describe('adminReleaseLeaseByIdentity', () => {
   });
 });
 
-test('a task that is dispatched again meanwhile keeps what it has', async () => {
+test('gc keeps the state of a task that was dispatched again meanwhile', async () => {
   const held = await claim(world.call, { task: 'build' });
   world.wait(TTL_MS + GRACE_MS + 1);
   const options = { task: 'build', claim: held.claim_id, run: held.run_id, phase: 'implement' as const };

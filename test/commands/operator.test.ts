@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 
 describe('cancel and retry', () => {
-  test('end a task for good, and bring it back', async () => {
+  test('cancel ends a task, and retry reopens it', async () => {
     const { attempt } = await world.start('build');
     expect(await cancel(world.call, { task: 'build', reason: 'not now' })).toEqual({
       task_id: 'build',
@@ -28,7 +28,7 @@ describe('cancel and retry', () => {
     expect((await claim(world.call, { task: 'build' })).generation).toBe(2);
   });
 
-  test('of a planned task that nothing has happened to', async () => {
+  test('cancel ends a planned task without state', async () => {
     expect(await retry(world.call, { task: 'build' })).toEqual({ task_id: 'build', state: 'unclaimed' });
     expect(await cancel(world.call, { task: 'build' })).toEqual({ task_id: 'build', state: 'cancelled' });
   });
@@ -40,18 +40,18 @@ describe('cancel and retry', () => {
     expect((await world.start('build')).attempt).toBeTruthy();
   });
 
-  test('of a task that is neither planned nor known is refused', async () => {
+  test('cancel and retry of an unknown task are refused', async () => {
     expect(await code(() => cancel(world.call, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
     expect(await code(() => retry(world.call, { task: '../gone' }))).toBe('INVALID_ID');
   });
 
-  test('of a task that has left the plan works: that is how it is freed', async () => {
+  test('cancel frees a task that is no longer in the plan', async () => {
     await world.start('build');
     world.write('plans/phases.yaml', planOf('other'));
     expect((await cancel(world.call, { task: 'build' })).state).toBe('cancelled');
   });
 
-  test('of a task that is over or at work is refused', async () => {
+  test('cancel of a terminal task and retry of one in flight are refused', async () => {
     const { attempt } = await world.start('build');
     expect(await refused(() => retry(world.call, { task: 'build' }))).toMatchObject({
       code: 'ILLEGAL_TRANSITION',
@@ -74,7 +74,7 @@ describe('event', () => {
   const events = async (task: string, attempt: string) =>
     world.session().eventLog.read({ log: 'events', taskId: task, attemptId: attempt });
 
-  test('is a line in the log of the attempt', async () => {
+  test("event adds a line to the attempt's log", async () => {
     const { attempt } = await world.start('build');
     const answer = await event(world.call, { task: 'build', attempt, type: 'tests.passed', data: '{"passed": 12}' });
     expect(answer).toEqual({ task_id: 'build', attempt_id: attempt, type: 'tests.passed', ts: world.at(0) });
@@ -92,7 +92,7 @@ describe('event', () => {
     ['data that is no JSON', { data: '{' }, 'INVALID_ARGS'],
     ['data without end', { data: `"${'x'.repeat(16_384)}"` }, 'INVALID_ARGS'],
     ['an attempt of somebody else', { attempt: STRANGER }, 'STALE_ATTEMPT'],
-  ])('with %s is refused and leaves nothing', async (_what, options, expected) => {
+  ])('event with %s is refused and leaves nothing', async (_what, options, expected) => {
     const { attempt } = await world.start('build');
     const before = world.footprint();
     expect(await code(() => event(world.call, { task: 'build', attempt, type: 'note', ...options }))).toBe(expected);
@@ -101,7 +101,7 @@ describe('event', () => {
 });
 
 describe('runs', () => {
-  test('are started, listed and ended', async () => {
+  test('runs are started, listed and ended', async () => {
     const started = await runStart(world.call, { name: 'the \u001b[1mfirst\n' });
     expect(started).toEqual({ run_id: expect.any(String), name: 'the first', started_at: world.at(0) });
     expect(keysOf(started)).toEqual(['run_id', 'name', 'started_at']);
@@ -115,12 +115,12 @@ describe('runs', () => {
     expect(await runList(world.call)).toEqual({ runs: [{ ...row, ended_at: world.at(5), standing: 'ended' }] });
   });
 
-  test('that there are not cannot be ended', async () => {
+  test('an unknown run cannot be ended', async () => {
     expect(await code(() => runEnd(world.call, { run: STRANGER }))).toBe('RUN_NOT_FOUND');
     expect(await code(() => runEnd(world.call, { run: 'last' }))).toBe('INVALID_ID');
   });
 
-  test('whose process is dead are told from those that are open', async () => {
+  test('dead runs are distinguished from open ones', async () => {
     const { store, newOp } = world.session();
     const owner = { host: 'mill', boot_id: 'boot-a', pid_ns: '', pid: 7, started_at: 'ticks:1' };
     const manifest = {
@@ -138,10 +138,10 @@ describe('runs', () => {
   });
 });
 
-describe('a person at the same files', () => {
+describe('edits by a person', () => {
   const view = (name: string) => `.forge/orchestrator/tasks/build/${name}`;
 
-  test('frees a task by editing its lease', async () => {
+  test('a person frees a task by editing its lease', async () => {
     await claim(world.call, { task: 'build' });
     const lease = world.json(view('lease.json'));
     world.write(view('lease.json'), JSON.stringify({ ...lease, expires_at: world.at(-GRACE_MS) }));
@@ -149,13 +149,13 @@ describe('a person at the same files', () => {
     expect(generation).toBe(2);
   });
 
-  test('frees nothing by deleting the lease', async () => {
+  test('deleting the lease file does not free a task', async () => {
     await claim(world.call, { task: 'build' });
     fs.rmSync(world.path(view('lease.json')));
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
   });
 
-  test('writes what nobody can read: every change is refused until it is mended', async () => {
+  test('an unreadable edit blocks every change until it is fixed', async () => {
     const { attempt } = await world.start('build');
     const state = world.json(view('state.json'));
     world.write(view('state.json'), JSON.stringify({ ...state, state: 'sleeping' }));
@@ -169,14 +169,14 @@ describe('a person at the same files', () => {
     expect((await heartbeat(world.call, { task: 'build', attempt })).generation).toBe(1);
   });
 
-  test('hands over a tree that was written by hand: it is adopted by the first claim', async () => {
+  test('a tree written by hand is adopted by the first claim', async () => {
     world.write(view('state.json'), '{"version":1,"task_id":"build","state":"unclaimed","team":"mill"}');
     world.write(view('claim-history.jsonl'), '{"event":"released","generation":6}\n');
     expect(await claim(world.call, { task: 'build' })).toMatchObject({ task_id: 'build', generation: 7 });
     expect(world.json(view('state.json'))).toMatchObject({ state: 'claimed', team: 'mill' });
   });
 
-  test('hands over a tree whose ids do not agree', async () => {
+  test('a tree written by hand is adopted although its ids differ', async () => {
     world.write(view('state.json'), '{"version":1,"task_id":"other","state":"unclaimed"}');
     expect(await claim(world.call, { task: 'build' })).toMatchObject({ task_id: 'build' });
     expect(world.json(view('lease.json'))['task_id']).toBe('build');

@@ -16,7 +16,7 @@ const ready = async (options = {}) => (await phases(world.call, { ready: true, .
 const rows = async (options = {}) => ((await phases(world.call, options)) as { phases: PhaseRow[] }).phases;
 
 describe('phases', () => {
-  test('lists the phases, with what is over', async () => {
+  test('phases lists the phases with their progress', async () => {
     await world.put('build', { state: 'shipped' });
     const [first, second] = await rows();
     expect(first).toEqual({
@@ -38,7 +38,7 @@ describe('phases', () => {
     expect((await rows()).map((row) => row.finished)).toEqual([true, false]);
   });
 
-  test('--ready says what can start, what waits for what, and what is left to a person', async () => {
+  test('phases --ready lists ready, waiting and human tasks', async () => {
     const data = await ready();
     expect(keysOf(data)).toEqual(['ready', 'waiting', 'human', 'warnings']);
     expect(data).toEqual({
@@ -52,14 +52,14 @@ describe('phases', () => {
     });
   });
 
-  test('--ready in the order in which tasks are given out, and no more than asked for', async () => {
+  test('phases --ready --limit lists tasks in the order in which they are given out', async () => {
     world = new World(planOf('late, priority: P2', 'one', 'urgent, priority: P0', 'two'));
     expect((await ready()).ready.map((row) => row.task_id)).toEqual(['urgent', 'one', 'two', 'late']);
     expect((await ready({ limit: 2 })).ready.map((row) => row.task_id)).toEqual(['urgent', 'one']);
     expect((await ready({ limit: 0 })).ready).toEqual([]);
   });
 
-  test('--ready --blocked-by shows only what waits for that', async () => {
+  test('phases --ready --blocked-by lists only what waits for that task or phase', async () => {
     expect((await ready({ blockedBy: 'build' })).waiting.map((row) => row.task_id)).toEqual(['test']);
     expect((await ready({ blockedBy: 'phase-1' })).waiting.map((row) => row.task_id)).toEqual(['ship']);
     expect(await ready({ blockedBy: 'ship' })).toMatchObject({ ready: [], waiting: [], human: [] });
@@ -67,7 +67,7 @@ describe('phases', () => {
     expect(error).toMatchObject({ code: 'INVALID_ARGS', hint: 'Did you mean build?' });
   });
 
-  test('--ready --phase review and ship show what waits there', async () => {
+  test('phases --ready --phase lists the tasks that wait for review or ship', async () => {
     await world.put('build', { state: 'ready_for_review' });
     await world.put('test', { state: 'reviewed' });
     await world.put('ship', { state: 'merge_pending' });
@@ -83,7 +83,7 @@ describe('phases', () => {
     expect((await ready({ phase: 'implement' })).ready).toEqual([]);
   });
 
-  test('a task whose record cannot be read waits, and is named', async () => {
+  test('phases --ready reports a task whose record cannot be read', async () => {
     world.write(`${dir('build')}/state.json`, '{');
     const data = await ready();
     expect(data.ready).toEqual([]);
@@ -98,7 +98,7 @@ describe('phases', () => {
     ]);
   });
 
-  test('a plan that is wrong is refused with every place', async () => {
+  test('phases refuses an invalid plan with every place', async () => {
     world.write('plans/phases.yaml', planOf('build, depnds_on: [x]'));
     const error = await refused(() => phases(world.call, {}));
     expect(error.code).toBe('PHASES_PARSE_ERROR');
@@ -108,11 +108,11 @@ describe('phases', () => {
 });
 
 describe('why', () => {
-  test('a ready task has no reason', async () => {
+  test('why gives no reason for a ready task', async () => {
     expect(await why(world.call, { task: 'build' })).toEqual({ task_id: 'build', ready: true, reasons: [] });
   });
 
-  test('one that waits has all of them', async () => {
+  test('why gives all reasons of a waiting task', async () => {
     await world.put('ship', { state: 'awaiting_respawn', next_eligible_at: world.at(1) });
     expect(await why(world.call, { task: 'ship' })).toEqual({
       task_id: 'ship',
@@ -124,7 +124,7 @@ describe('why', () => {
     });
   });
 
-  test('says the same as phases --ready and as claim, whatever the time', async () => {
+  test('why agrees with phases --ready and claim at any time', async () => {
     await world.start('build');
     for (const ms of [0, TTL_MS, GRACE_MS]) {
       world.wait(ms);
@@ -139,14 +139,14 @@ describe('why', () => {
     expect((await claim(world.call, { task: 'build' })).generation).toBe(2);
   });
 
-  test('of a task that there is not is refused', async () => {
+  test('why of an unknown task is refused', async () => {
     expect(await code(() => why(world.call, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
     expect(await code(() => why(world.call, { task: '' }))).toBe('INVALID_ID');
   });
 });
 
 describe('run --dry-run', () => {
-  test('shows what run would start now, by the same decision', async () => {
+  test('run --dry-run shows what run would start, by the same decision', async () => {
     const data = await dryRun(world.call, {});
     expect(data).toMatchObject({
       would_start: [{ task_id: 'build', phase_id: 'phase-1', title: 'Do build', command: 'make' }],
@@ -167,7 +167,7 @@ describe('run --dry-run', () => {
     });
   });
 
-  test('--task takes what it depends on along, and nothing else', async () => {
+  test('run --dry-run --task includes only the task and its dependencies', async () => {
     world = new World(planOf('a, run: x', 'b, run: x, depends_on: [a]', 'c, run: x', 'd, run: x, status: paused'));
     const data = await dryRun(world.call, { tasks: ['b'] });
     expect(data.would_start.map((row) => row.task_id)).toEqual(['a']);

@@ -40,8 +40,8 @@ async function statuses(): Promise<string[]> {
   return (await questions(world.call, {})).questions.map((row) => `${row.status} ${row.option_id} ${row.answered_by}`);
 }
 
-describe('a question', () => {
-  test('parks the task, and the answer brings it back with a note', async () => {
+describe('question', () => {
+  test('a question parks the task, and the answer resumes it with a note', async () => {
     const asked = await ask({ recommended: 'keep' });
     expect(asked).toMatchObject({ status: 'open', option_id: null, expires_at: world.at(30 * MINUTE_MS) });
     expect(await world.record('build')).toMatchObject({ state: { state: 'blocked_on_question' }, lease: null });
@@ -68,7 +68,7 @@ describe('a question', () => {
     expect((await world.record('build')).state).toMatchObject({ state: 'dispatched', failure_count: 0 });
   });
 
-  test('shows in its file and in the notifications of its run', async () => {
+  test("a question is in its file and in its run's notifications", async () => {
     const { question_id, attempt } = await ask();
     const file = ['.forge/orchestrator/tasks/build/attempts', attempt, 'questions', `${question_id}.json`];
     expect(world.json(...file)).toMatchObject({ status: 'open', decision_key: 'format', attempt: 1, max_attempts: 3 });
@@ -79,7 +79,7 @@ describe('a question', () => {
     expect(log.map(({ type }) => type)).toEqual(['question_opened', 'question_settled']);
   });
 
-  test('is the same when the attempt asks it again', async () => {
+  test('a question repeated by its attempt is the same question', async () => {
     const { attempt, question_id, expires_at } = await ask();
     world.wait(MINUTE_MS);
     const again = await question(world.call, asking(attempt));
@@ -87,7 +87,7 @@ describe('a question', () => {
     expect(await statuses()).toEqual(['open null null']);
   });
 
-  test('of a task that is cancelled is withdrawn', async () => {
+  test('the question of a cancelled task is withdrawn', async () => {
     const { question_id } = await ask();
     await cancel(world.call, { task: 'build' });
     expect(await statuses()).toEqual(['withdrawn null null']);
@@ -101,7 +101,7 @@ describe('a question', () => {
     ['a key too long', { decisionKey: 'k'.repeat(201) }, '201 characters'],
     ['a text too long', { question: 'q'.repeat(4001) }, '4001 characters'],
     ['no such file', { optionsFile: 'nowhere.json' }, 'there is no such file'],
-  ])('with %s is refused and changes nothing', async (_what, more, message) => {
+  ])('a question with %s is refused and changes nothing', async (_what, more, message) => {
     const { attempt } = await world.start('build');
     const options = asking(attempt, more);
     const before = world.footprint();
@@ -117,7 +117,7 @@ describe('a question', () => {
     ['equal ids', '[{"id": "a", "label": "A"}, {"id": "a", "label": "B"}]'],
     ['an unknown key', '[{"id": "a", "label": "A", "lable": "x"}, {"id": "b", "label": "B"}]'],
     ['a file cut short', '[{"id": "a", '],
-  ])('whose options are %s is refused', async (_what, text) => {
+  ])('a question whose options are %s is refused', async (_what, text) => {
     const { attempt } = await world.start('build');
     const error = await refused(() =>
       question(world.call, { ...asking(attempt), optionsFile: world.write('bad', text) }),
@@ -126,14 +126,14 @@ describe('a question', () => {
     expect(error.hint).toContain('a list of 2 to 10 options');
   });
 
-  test('may be asked in YAML', async () => {
+  test('question options may be YAML', async () => {
     const optionsFile = world.write('options.yaml', '- {id: keep, label: Keep it}\n- {id: drop, label: Drop it}\n');
     expect((await ask({ optionsFile })).status).toBe('open');
   });
 });
 
-describe('an answer', () => {
-  test('may be repeated, and a second one is refused with the first', async () => {
+describe('answer', () => {
+  test('an answer may be repeated, and another one is refused and names the first', async () => {
     const { question_id } = await ask();
     await answer(world.call, { question: question_id, option: 'keep', by: 'ada' });
     expect(await answer(world.call, { question: question_id, option: 'keep' })).toMatchObject({ option_id: 'keep' });
@@ -142,7 +142,7 @@ describe('an answer', () => {
     expect(error.message).toContain('ada chose keep');
   });
 
-  test('must be one of the options, to a question that there is', async () => {
+  test('an answer must be an option of an existing question', async () => {
     const { question_id } = await ask();
     expect(await code(() => answer(world.call, { question: question_id, option: 'both' }))).toBe('INVALID_ARGS');
     expect(await code(() => answer(world.call, { question: STRANGER, option: 'keep' }))).toBe('QUESTION_NOT_FOUND');
@@ -155,7 +155,7 @@ describe('an answer', () => {
     ['lost', (file: string) => fs.rmSync(file)],
     ['cut short', (file: string) => fs.writeFileSync(file, '{"version":1,"quest')],
     ['pointing elsewhere', (file: string) => fs.writeFileSync(file, '{"version":1,"questions":{}}')],
-  ])('finds its question with an index that is %s, and mends it', async (_what, damage) => {
+  ])('answer finds its question with an index that is %s, and repairs the index', async (_what, damage) => {
     const { question_id } = await ask();
     const index = world.path('.forge/orchestrator/index/questions.json');
     damage(index);
@@ -165,7 +165,7 @@ describe('an answer', () => {
     });
   });
 
-  test('that was cut short is finished by the next claim', async () => {
+  test('an answer that was cut short is finished by the next claim', async () => {
     const { question_id, attempt } = await ask();
     const { store, newOp } = world.session();
     const file = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
@@ -175,8 +175,8 @@ describe('an answer', () => {
   });
 });
 
-describe('a deadline', () => {
-  test('gives the default when somebody wants the task', async () => {
+describe('question deadline', () => {
+  test('the next claim after the deadline applies the default', async () => {
     const { question_id } = await ask({ default: 'drop', deadlineMs: MINUTE_MS });
     world.wait(MINUTE_MS);
     expect((await ask()).status).toBe('answered');
@@ -184,14 +184,14 @@ describe('a deadline', () => {
     expect(await code(() => answer(world.call, { question: question_id, option: 'keep' }))).toBe('ILLEGAL_TRANSITION');
   });
 
-  test('is no bar to an answer that comes first', async () => {
+  test('an answer after the deadline counts if it comes first', async () => {
     const { question_id } = await ask({ default: 'drop', deadlineMs: MINUTE_MS });
     world.wait(2 * MINUTE_MS);
     await answer(world.call, { question: question_id, option: 'keep', by: 'ada' });
     expect(await statuses()).toEqual(['answered keep ada']);
   });
 
-  test('without a default lets the key be asked three times, then fails the task', async () => {
+  test('a key without a default may expire three times, then its task fails', async () => {
     for (const time of [1, 2, 3]) {
       const asked = await ask({ deadlineMs: MINUTE_MS });
       expect(asked.warnings.length).toBe(time < 3 ? 0 : 1);
@@ -214,13 +214,13 @@ describe('a deadline', () => {
   });
 });
 
-test('the budget of a task counts for more than the settings', async () => {
+test("a task's question budget overrides the settings", async () => {
   world.write('plans/phases.yaml', planOf('build, question_budget: {soft: 0, hard: 0}'));
   const { attempt } = await world.start('build');
   expect(await code(() => question(world.call, asking(attempt)))).toBe('DECISION_KEY_EXHAUSTED');
 });
 
-test('a parked task that was written by hand is answered like any other', async () => {
+test('a parked task written by hand can be answered', async () => {
   const [attempt, question_id] = ['00000000-0000-7000-8000-0000000000a1', '00000000-0000-7000-8000-0000000000b1'];
   const dir = `.forge/orchestrator/tasks/build`;
   const state = { version: 1, task_id: 'build', state: 'blocked_on_question', current_attempt_id: attempt };

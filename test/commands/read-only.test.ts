@@ -40,7 +40,7 @@ async function watched(): Promise<void> {
 }
 
 const ready = async (options = {}) => (await phases(world.call, { ready: true, ...options })) as ReadyData;
-describe('a verb that only looks', () => {
+describe('read verbs', () => {
   const looks: [name: string, look: () => unknown][] = [
     ['status', () => status(world.call, {})],
     ['status --watch', () => watched()],
@@ -57,7 +57,7 @@ describe('a verb that only looks', () => {
   ];
 
   test.each(looks.filter(([name]) => name !== 'logs'))(
-    '%s makes nothing in a project that has only a plan',
+    '%s creates nothing in a project with only a plan',
     async (_name, look) => {
       const before = world.footprint();
       await look();
@@ -82,7 +82,7 @@ describe('a verb that only looks', () => {
     world.wait(TTL_MS + GRACE_MS);
   }
 
-  test.each(looks)('%s changes nothing in a tree where much is left to do', async (_name, look) => {
+  test.each(looks)('%s changes nothing in a tree with many divergences', async (_name, look) => {
     await busyTree();
     const before = world.footprint();
     await look();
@@ -90,7 +90,7 @@ describe('a verb that only looks', () => {
     expect(world.footprint()).toEqual(before);
   });
 
-  test('that footprint does tell a write', async () => {
+  test('the footprint of a tree detects a write', async () => {
     await busyTree();
     const before = world.footprint();
     fs.writeFileSync(world.path(dir('build'), '.tmp-left-behind'), '');

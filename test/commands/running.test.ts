@@ -63,7 +63,7 @@ const states = async (world: World) =>
   Object.fromEntries((await status(world.call, {})).tasks.map((row) => [row.task_id, row.state]));
 
 describe('run', () => {
-  test('works through a plan in its order, and ends with 0', async () => {
+  test('run works through a plan in order and ends with 0', async () => {
     const world = new World(
       planOf(
         'c, run: "echo c >> order", depends_on: [a, b]',
@@ -86,7 +86,7 @@ describe('run', () => {
     expect((await runList(world.call)).runs).toMatchObject([{ run_id: finished.run_id, standing: 'ended' }]);
   });
 
-  test('tries again by the policy, and shows what the worker wrote', async () => {
+  test("run retries by the policy and shows the worker's output", async () => {
     const command = 'echo attempt $FORGE_ATTEMPT_NUMBER; test -e again || { touch again; exit 3; }';
     const world = new World(planOf(`a, run: "${command}", retry: {max_attempts: 2, base: 1}`));
     const { finished, events } = await runAll(world);
@@ -100,7 +100,7 @@ describe('run', () => {
     expect(events.find((event) => event.type === 'task_finished')).toMatchObject({ attempts: 2, state: 'shipped' });
   });
 
-  test('goes on with what does not depend on a failed task, and ends with 1', async () => {
+  test('run goes on with tasks that do not depend on a failed one, and ends with 1', async () => {
     const world = new World(
       planOf('a, run: "exit 1", retry: {max_attempts: 1}', 'b, run: "true", depends_on: [a]', 'c, run: "true"'),
     );
@@ -112,7 +112,7 @@ describe('run', () => {
     });
   });
 
-  test('--on-failure stop starts nothing new after a failure', async () => {
+  test('run --on-failure stop starts nothing after a failure', async () => {
     const world = new World(planOf('a, run: "exit 1", retry: {max_attempts: 1}', 'c, run: "true"'));
     const { finished, events } = await runAll(world, { maxParallel: 1, onFailure: 'stop' });
     expect(finished).toMatchObject({ exit_code: 1, counts: { failed: 1, unclaimed: 1 } });
@@ -122,7 +122,7 @@ describe('run', () => {
     });
   });
 
-  test('ends with 4 where the rest is for an agent or a person', async () => {
+  test('run ends with 4 when the rest is for an agent or a person', async () => {
     const world = new World(planOf('a, run: "true"', 'b', 'c, owner_type: human'));
     const { finished, events } = await runAll(world);
     expect(finished).toMatchObject({ exit_code: 4, counts: { shipped: 1, unclaimed: 2 } });
@@ -133,7 +133,7 @@ describe('run', () => {
     ]);
   });
 
-  test('--task does that task and what it depends on, and nothing else', async () => {
+  test('run --task does only that task and its dependencies', async () => {
     const world = new World(planOf('a, run: "true"', 'b, run: "true", depends_on: [a]', 'c, run: "exit 1"'));
     const { finished } = await runAll(world, { tasks: ['b'] });
     expect(finished).toMatchObject({ exit_code: 0, counts: { shipped: 2 } });
@@ -141,7 +141,7 @@ describe('run', () => {
     expect(await code(() => runAll(world, { tasks: ['gone'] }))).toBe('TASK_NOT_FOUND');
   });
 
-  test('interrupted gives back what is in hand, uncharged, and ends with 130', async () => {
+  test('an interrupted run gives its tasks back uncharged and ends with 130', async () => {
     const world = new World(planOf('a, run: "exec sleep 600"'));
     const { finished, events } = await runAll(world, {}, (event, button) => {
       if (event.type === 'task_started') button.press();
@@ -152,7 +152,7 @@ describe('run', () => {
     expect((await world.record('a')).worker).toBeNull();
   });
 
-  test('takes a verdict that the worker leaves', async () => {
+  test('run takes the verdict that a worker leaves', async () => {
     const body = '{\\"verdict\\":\\"blocked\\",\\"summary\\":\\"no key\\"}';
     const command = `printf '%s' '${body}' > $FORGE_VERDICT_FILE`;
     const world = new World(planOf(`a, run: "${command}", retry: {max_attempts: 1}`));
@@ -167,7 +167,7 @@ describe('run', () => {
     });
   });
 
-  test('starts what the dry run said', async () => {
+  test('run starts what run --dry-run said', async () => {
     const world = new World(
       planOf('late, run: "true", priority: P2', 'soon, run: "true"', 'after, run: "true", depends_on: [late]'),
     );
@@ -177,7 +177,7 @@ describe('run', () => {
     expect(started.slice(0, said.length)).toEqual(said);
   });
 
-  test('without a plan, or with one that is wrong, opens no run', async () => {
+  test('run with a missing or invalid plan opens no run', async () => {
     const world = new World(null, '');
     expect(await code(() => runAll(world))).toBe('PHASES_NOT_FOUND');
     world.write('plans/phases.yaml', 'project: [');
@@ -190,7 +190,7 @@ describe('exec', () => {
   const execute = (world: World, options: Partial<ExecOptions>) =>
     exec(real(world), { command: ['true'], ...options }, new Button());
 
-  test('claims a task, does it, completes it', async () => {
+  test('exec claims a task, runs the command and completes it', async () => {
     const world = new World(planOf('a'));
     const data = await execute(world, { task: 'a', command: ['sh', '-c', 'test "$FORGE_TASK_ID" = a'] });
     expect(keysOf(data).sort()).toEqual(
@@ -202,7 +202,7 @@ describe('exec', () => {
   test.each<[what: string, script: string, exit: number]>([
     ['a code of its own', 'exit 7', 7],
     ['a signal', 'kill -TERM $$', 143],
-  ])('ends with %s as the command did', async (_what, script, exit) => {
+  ])('exec ends with %s like its command', async (_what, script, exit) => {
     const world = new World(planOf('a'));
     const data = await execute(world, { task: 'a', command: ['sh', '-c', script] });
     expect(data).toMatchObject({ state: 'awaiting_respawn', exit_code: exit });
@@ -210,7 +210,7 @@ describe('exec', () => {
     expect(data.why).toBeTruthy();
   });
 
-  test('interrupted gives the task back and ends with 130', async () => {
+  test('an interrupted exec gives the task back and ends with 130', async () => {
     const world = new World(planOf('a'));
     const button = new Button();
     button.press();
@@ -218,7 +218,7 @@ describe('exec', () => {
     expect(data).toMatchObject({ state: 'awaiting_respawn', exit_code: 130, why: 'interrupted' });
   });
 
-  test('of what cannot be had is refused and leaves no run', async () => {
+  test('a refused exec leaves no run', async () => {
     const world = new World(planOf('a', 'b, depends_on: [a]'));
     expect(await code(() => execute(world, { task: 'b' }))).toBe('NOT_READY');
     expect(await code(() => execute(world, { task: 'c' }))).toBe('TASK_NOT_FOUND');
@@ -232,8 +232,8 @@ describe('exec', () => {
   });
 });
 
-describe('a worker that still cleans up', () => {
-  test('is not stopped by the late dispatch of a claim that no longer holds', async () => {
+describe('worker of a lost claim', () => {
+  test('a late dispatch of a lost claim does not stop the worker', async () => {
     const world = new World(planOf('a'));
     const call = real(world);
     const { claim } = await world.start('a');
@@ -273,7 +273,7 @@ describe('a worker that still cleans up', () => {
 });
 
 describe('init', () => {
-  test('writes a plan that runs as it is, and changes nothing the second time', async () => {
+  test('init writes a plan that runs as it is, and changes nothing the second time', async () => {
     const world = new World();
     const first = await init(world.call);
     expect(first.project).toBe(world.project);
@@ -290,7 +290,7 @@ describe('init', () => {
     expect(finished.counts['shipped']).toBeGreaterThan(0);
   });
 
-  test('keeps what a person has written, wherever the plan is', async () => {
+  test('init keeps files of a person, wherever the plan is', async () => {
     const world = new World();
     const plan = planOf('mine');
     world.write('phases.yaml', plan);
@@ -300,7 +300,7 @@ describe('init', () => {
     expect(fs.readFileSync(world.path('phases.yaml'), 'utf8')).toBe(plan);
   });
 
-  test('works in --dir', async () => {
+  test('init works in --dir', async () => {
     const world = new World();
     fs.mkdirSync(world.path('app'));
     const { project } = await init({ ...world.call, dir: 'app' });
@@ -310,7 +310,7 @@ describe('init', () => {
     expect(await code(() => init({ ...world.call, dir: 'gone' }))).toBe('INVALID_ARGS');
   });
 
-  test('below a project makes one of its own', async () => {
+  test('init below a project makes a project of its own', async () => {
     const world = new World(planOf('outer'));
     fs.mkdirSync(world.path('inner'));
     const { project } = await init({ ...world.call, ctx: { ...world.call.ctx, cwd: world.path('inner') } });

@@ -19,7 +19,7 @@ beforeEach(() => {
 const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 describe('show', () => {
-  test('everything about a task', async () => {
+  test('show prints everything about a task', async () => {
     const first = await world.start('build');
     await complete(world.call, { task: 'build', attempt: first.attempt, failed: true, errorClass: 'exit.1' });
     world.wait(1000);
@@ -62,7 +62,7 @@ describe('show', () => {
     ]);
   });
 
-  test('lists the attempts that happened, not every folder that was left', async () => {
+  test('show lists only attempts that happened', async () => {
     const attempts = world.path(dir('build'), 'attempts');
     const listed = async () => (await show(world.call, { task: 'build' })).attempts.map((row) => row.attempt_id);
     /** As a `dispatch` leaves it that was killed before its commit. */
@@ -86,7 +86,7 @@ describe('show', () => {
     expect(await listed()).toEqual([first.attempt, second.attempt]);
   });
 
-  test('of a planned task that nothing has happened to', async () => {
+  test('show works for a planned task without state', async () => {
     expect(await show(world.call, { task: 'test' })).toMatchObject({
       state: null,
       lease: null,
@@ -97,7 +97,7 @@ describe('show', () => {
     });
   });
 
-  test('of a task that has left the plan', async () => {
+  test('show works for a task that is no longer in the plan', async () => {
     await world.start('build');
     world.write('plans/phases.yaml', planOf('other'));
     const data = await show(world.call, { task: 'build' });
@@ -107,7 +107,7 @@ describe('show', () => {
     ]);
   });
 
-  test('of a task whose record cannot be read', async () => {
+  test('show works for a task whose record cannot be read', async () => {
     world.write(`${dir('build')}/state.json`, 'x');
     const data = await show(world.call, { task: 'build' });
     expect(data).toMatchObject({ state: null, reasons: [{ code: 'TASK_UNREADABLE' }] });
@@ -116,14 +116,14 @@ describe('show', () => {
     ]);
   });
 
-  test('of a task that there is not is refused', async () => {
+  test('show of an unknown task is refused', async () => {
     expect(await code(() => show(world.call, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
     expect(await code(() => show(world.call, { task: 'a/b' }))).toBe('INVALID_ID');
   });
 });
 
 describe('run list', () => {
-  test('is empty before there is a run', async () => {
+  test('run list is empty before the first run', async () => {
     expect(await runList(world.call)).toEqual({ runs: [] });
   });
 });
@@ -139,7 +139,7 @@ describe('logs', () => {
   const textOf = (chunks: LogChunk[], stream: string) =>
     chunks.flatMap((chunk) => (chunk.stream === stream ? [chunk.text] : [])).join('');
 
-  test('hand out both streams of the current attempt, in pieces', async () => {
+  test('logs prints both streams of the current attempt in pieces', async () => {
     const { attempt, emitted, emit } = await written();
     const data = await logs(world.call, { task: 'build' }, emit);
     expect(data).toEqual({
@@ -155,13 +155,13 @@ describe('logs', () => {
     expect(emitted.length).toBeGreaterThan(2);
   });
 
-  test('of one stream, and of an attempt that is named', async () => {
+  test('logs prints one stream, and that of a named attempt', async () => {
     const { attempt, emitted, emit } = await written();
     await logs(world.call, { task: 'build', attempt: attempt.toUpperCase(), stream: 'stderr' }, emit);
     expect(emitted).toEqual([{ stream: 'stderr', text: 'err' }]);
   });
 
-  test('followed go on until the attempt is over, and lose nothing of its end', async () => {
+  test('logs --follow continues until the attempt is over and loses nothing', async () => {
     const { attempt, emitted } = await written();
     const more = world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log');
     let over = false;
@@ -180,13 +180,13 @@ describe('logs', () => {
     expect(textOf(emitted, 'stderr')).toBe('err and the end');
   });
 
-  test('followed end when the one who follows has enough', async () => {
+  test('logs --follow ends when its reader stops', async () => {
     const { emit, emitted } = await written();
     await logs(world.call, { task: 'build', follow: true }, emit, { aborted: true });
     expect(textOf(emitted, 'stderr')).toBe('err');
   });
 
-  test('that there are not are refused or empty', async () => {
+  test('logs of an unknown task or attempt are refused or empty', async () => {
     expect(await code(() => logs(world.call, { task: 'build' }, () => {}))).toBe('STATE_NOT_FOUND');
     await claim(world.call, { task: 'build' });
     expect(await code(() => logs(world.call, { task: 'build' }, () => {}))).toBe('STATE_NOT_FOUND');
@@ -194,7 +194,7 @@ describe('logs', () => {
     expect(await code(() => logs(world.call, { task: 'build', attempt: '..' }, () => {}))).toBe('INVALID_ID');
   });
 
-  test('of an agent that wrote none are empty', async () => {
+  test('logs of an agent without output are empty', async () => {
     await world.start('build');
     const emitted: LogChunk[] = [];
     await logs(world.call, { task: 'build' }, (chunk) => emitted.push(chunk));
@@ -202,10 +202,10 @@ describe('logs', () => {
   });
 });
 
-describe('without a verb', () => {
+describe('bare command', () => {
   const next = async () => (await home(world.call)).next.command;
 
-  test('a folder without a project is shown the way in', async () => {
+  test('the bare command explains how to start in a folder without a project', async () => {
     const empty = new World();
     expect(await home(empty.call)).toEqual({
       project: null,
@@ -224,7 +224,7 @@ describe('without a verb', () => {
     });
   });
 
-  test('a project shows where it stands', async () => {
+  test('the bare command shows the state of a project', async () => {
     expect(await home(world.call)).toMatchObject({
       project: 'mill',
       plan: 'plans/phases.yaml',
@@ -238,7 +238,7 @@ describe('without a verb', () => {
     expect(await home(world.call)).toMatchObject({ ready: 0, in_flight: 1, counts: { unclaimed: 3, dispatched: 1 } });
   });
 
-  test('and the exact next command, most useful first', async () => {
+  test('the bare command shows the exact next command, most useful first', async () => {
     expect(await next()).toBe('forge orchestrate run');
     await world.put('build', { state: 'failed' });
     expect(await next()).toBe('forge orchestrate logs build');

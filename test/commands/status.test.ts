@@ -13,7 +13,7 @@ beforeEach(() => {
 const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 describe('status', () => {
-  test('of a plan that nothing has happened to', async () => {
+  test('status shows a plan without state', async () => {
     const data = await status(world.call, {});
     expect(keysOf(data)).toEqual(['project', 'counts', 'tasks', 'runs', 'open_questions', 'warnings']);
     expect(data).toMatchObject({
@@ -43,7 +43,7 @@ describe('status', () => {
     expect(world.has('.forge')).toBe(false);
   });
 
-  test('of a task at work, and of one that waits out a backoff', async () => {
+  test('status shows a task in flight and one in backoff', async () => {
     const { run } = await world.start('build');
     await world.put('ship', {
       state: 'awaiting_respawn',
@@ -74,17 +74,17 @@ describe('status', () => {
   test.each([
     ['retries_exhausted', 'retries_exhausted'],
     [undefined, 'fatal'],
-  ] as const)('a failed task that says %s reads %s', async (failure_reason, shown) => {
+  ] as const)('status shows a failed task with reason %s as %s', async (failure_reason, shown) => {
     await world.put('build', { state: 'failed', ...(failure_reason === undefined ? {} : { failure_reason }) });
     expect((await status(world.call, {})).tasks[0]).toMatchObject({ state: 'failed', failure_reason: shown });
   });
 
-  test('counts the questions that are open', async () => {
+  test('status counts open questions', async () => {
     await world.put('build', { state: 'blocked_on_question' });
     expect((await status(world.call, {})).open_questions).toBe(1);
   });
 
-  test('of one run shows what it holds and what it touched last', async () => {
+  test('status --run shows what the run works on and changed last', async () => {
     const { run } = await world.start('build');
     await claim(world.call, { task: 'test' }).catch(() => {});
     await world.put('ship', { state: 'cancelled' });
@@ -96,7 +96,7 @@ describe('status', () => {
     expect(await code(() => status(world.call, { run: 'mine' }))).toBe('INVALID_ID');
   });
 
-  test('shows a task that has left the plan, with a warning', async () => {
+  test('status shows a task that is no longer in the plan, with a warning', async () => {
     await world.start('build');
     world.write('plans/phases.yaml', planOf('other'));
     const data = await status(world.call, {});
@@ -113,7 +113,7 @@ describe('status', () => {
     expect(await code(() => claim(world.call, { task: 'build' }))).toBe('TASK_NOT_FOUND');
   });
 
-  test('works without any plan', async () => {
+  test('status works without a plan', async () => {
     await world.start('build');
     fs.rmSync(world.path('plans'), { recursive: true });
     const data = await status(world.call, {});
@@ -122,7 +122,7 @@ describe('status', () => {
     expect(data.warnings).toEqual([]);
   });
 
-  test('shows a task whose record cannot be read, and why, and all the others', async () => {
+  test('status shows an unreadable task with the reason, and all others', async () => {
     await world.start('build');
     world.write(`${dir('test')}/state.json`, '{"version":1');
     world.write(`${dir('ship')}/state.json`, '{"version":2,"task_id":"ship","state":"x"}');
@@ -149,7 +149,7 @@ describe('status', () => {
     ]);
   });
 
-  test('names an edit by hand', async () => {
+  test('status reports an edit by hand', async () => {
     await world.start('build');
     const state = world.json(dir('build'), 'state.json');
     world.write(`${dir('build')}/state.json`, JSON.stringify({ ...state, failure_count: 2 }));
@@ -158,7 +158,7 @@ describe('status', () => {
     ]);
   });
 
-  test('says what settings ask for in vain', async () => {
+  test('status warns of settings that are not supported', async () => {
     world = new World(planOf('build'), 'tracker: {type: github}\n');
     const { warnings } = await status(world.call, {});
     expect(warnings).toEqual([warningOf('not supported yet: tracker.type: github is not kept in step')]);

@@ -39,8 +39,8 @@ async function issue(at: World, id: string): Promise<TrackerIssue | undefined> {
 
 const textOf = (at: World) => fs.readFileSync(at.path(FILE), 'utf8');
 
-describe('the issue of a task', () => {
-  it('is claimed with it, and open again when the claim is given back', async () => {
+describe('issue of a task', () => {
+  it('an issue is claimed with its task, and open again after release', async () => {
     const at = world();
     const { claim_id, run_id } = await claim(at.call, { task: 'build' });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
@@ -49,14 +49,14 @@ describe('the issue of a task', () => {
     expect(at.warnings).toEqual([]);
   });
 
-  it('is found by what the plan says of it', async () => {
+  it("an issue is found by the plan's tracker_issue_id", async () => {
     const at = world();
     const { run_id } = await claim(at.call, { task: 'test' });
     expect(await issue(at, '2')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
   });
 
-  it('is done when the task is shipped, and keeps who did it', async () => {
+  it('an issue is done when its task is shipped, and keeps its claim', async () => {
     const at = world();
     const { run, attempt } = await at.start('build');
     await at.finish('build', attempt);
@@ -64,14 +64,14 @@ describe('the issue of a task', () => {
     expect(textOf(at)).toContain('state: done   # the first');
   });
 
-  it('is in review while the task waits for one', async () => {
+  it('an issue is in review while its task waits for a review', async () => {
     const at = world(ISSUES, `${SETTINGS}review: {command: ./review.sh}\n`);
     const { attempt } = await at.start('build');
     await at.finish('build', attempt);
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_review' });
   });
 
-  it('is open while the task waits for its next attempt, and says why when there is none', async () => {
+  it('an issue is open while its task awaits the next attempt, and has a comment when it failed', async () => {
     const at = world(ISSUES, `${SETTINGS}agents: {retry_attempts: 2}\n`);
     const first = await at.start('build');
     await at.fail('build', first.attempt, 'tests.flaky', 'one of many');
@@ -88,7 +88,7 @@ describe('the issue of a task', () => {
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open' });
   });
 
-  it('is cancelled with it, also before anybody has worked on it, and opens with it', async () => {
+  it('an issue is cancelled and reopened with its task, also one without state', async () => {
     const at = world();
     await at.start('build');
     for (const task of ['build', 'test']) await cancel(at.call, { task });
@@ -99,7 +99,7 @@ describe('the issue of a task', () => {
     expect(await issue(at, '2')).toMatchObject({ state: 'open', claimed_by: null });
   });
 
-  it('is open while a question waits, and after its answer', async () => {
+  it('an issue is open while its task is parked, and after the answer', async () => {
     const at = world();
     const { attempt } = await at.start('build');
     const { question_id } = await question(at.call, {
@@ -114,7 +114,7 @@ describe('the issue of a task', () => {
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
   });
 
-  it('changes hands when another run takes the task over', async () => {
+  it('an issue is claimed by the run that takes its task over', async () => {
     const at = world();
     const { run } = await at.start('build');
     at.wait(TTL_MS + GRACE_MS + 1);
@@ -123,7 +123,7 @@ describe('the issue of a task', () => {
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
   });
 
-  it('catches up with what the tracker missed', async () => {
+  it('an issue catches up with moves that the tracker missed', async () => {
     const at = world(null);
     const { attempt } = await at.start('build');
     at.write(FILE, ISSUES);
@@ -132,8 +132,8 @@ describe('the issue of a task', () => {
   });
 });
 
-describe('a tracker that says otherwise', () => {
-  it('is left alone and told where somebody else has claimed the issue', async () => {
+describe('conflicting tracker', () => {
+  it('an issue claimed by others is left alone with a warning', async () => {
     const text = ISSUES.replace('state: open   #', 'claimed_by: ann\n    state: in_progress   #');
     const at = world(text);
     await claim(at.call, { task: 'build' });
@@ -144,7 +144,7 @@ describe('a tracker that says otherwise', () => {
     ]);
   });
 
-  it('is told where the plan names an issue that is not there', async () => {
+  it('an unknown issue in the plan is a warning', async () => {
     const at = world('issues: []\n');
     await claim(at.call, { task: 'test' });
     expect(at.warnings).toEqual([
@@ -152,7 +152,7 @@ describe('a tracker that says otherwise', () => {
     ]);
   });
 
-  it('is nothing to a task without an issue', async () => {
+  it('a task without an issue needs no tracker', async () => {
     const at = world();
     await claim(at.call, { task: 'ship' });
     expect(textOf(at)).toBe(ISSUES);
@@ -174,19 +174,19 @@ describe('work goes on, with a warning and a line in the log, when the tracker',
     ]);
   };
 
-  it('is missing', () => works(world(null), /there is no such file$/));
+  it('work goes on with a warning when the tracker is missing', () => works(world(null), /there is no such file$/));
 
-  it('is malformed', () =>
+  it('work goes on with a warning when the tracker is malformed', () =>
     works(world('issues:\n  - id: 1\n    state: new\n'), /plans\/tracker\.yaml:3: issues\[0\]\.state/));
 
-  it('is write-protected', async () => {
+  it('work goes on with a warning when the tracker is write-protected', async () => {
     const at = world();
     fs.chmodSync(at.path(FILE), 0o444);
     await works(at, /it is write-protected$/);
     expect(textOf(at)).toBe(ISSUES);
   });
 
-  it('is held by somebody else for long', async () => {
+  it('work goes on with a warning when the tracker is locked for long', async () => {
     const at = world();
     const file = at.path(FILE);
     const unlock = await lockfile.lock(file, { lockfilePath: `${file}.lock`, realpath: false, stale: 3000 });
@@ -197,7 +197,7 @@ describe('work goes on, with a warning and a line in the log, when the tracker',
   });
 });
 
-it('is not looked at without one in the settings', async () => {
+it('a tracker is not read when the settings have none', async () => {
   const at = world('this is: [no tracker', 'tracker: {type: none}\n');
   const { attempt } = await at.start('build');
   expect(await at.finish('build', attempt)).toMatchObject({ state: 'shipped' });
@@ -205,7 +205,7 @@ it('is not looked at without one in the settings', async () => {
   expect(await lookAtTracker(at.session())).toEqual({ kind: 'none' });
 });
 
-it('is down, and not an error, for who only looks', async () => {
+it('read verbs do not fail when the tracker is down', async () => {
   expect(await lookAtTracker(world(null).session())).toEqual({
     kind: 'down',
     why: 'reading plans/tracker.yaml: there is no such file',
@@ -215,25 +215,25 @@ it('is down, and not an error, for who only looks', async () => {
 describe('doctor', () => {
   const check = async (at: World) => (await doctor(at.call)).checks.find(({ name }) => name === 'tracker');
 
-  it('says nothing of a tracker where there is none', async () => {
+  it('doctor does not mention a tracker when there is none', async () => {
     expect(await check(world(null, ''))).toBeUndefined();
   });
 
-  it('is content when all that is named is there', async () => {
+  it('doctor accepts a tracker in which every name exists', async () => {
     const at = world();
     expect(await check(at)).toEqual({ name: 'tracker', status: 'ok', message: '2 issues can be read', fix: null });
     const { checks } = await doctor(at.call);
     expect(checks.find(({ name }) => name === 'support')?.status).toBe('ok');
   });
 
-  it('knows a task that is not in the plan any more', async () => {
+  it('doctor accepts an issue of a task that is no longer in the plan', async () => {
     const at = world();
     await claim(at.call, { task: 'build' });
     at.write('plans/phases.yaml', planOf('test, tracker_issue_id: 2'));
     expect((await check(at))?.status).toBe('ok');
   });
 
-  it('names what names something that is not there', async () => {
+  it('doctor reports issues and tasks that name something that does not exist', async () => {
     const at = world('issues: [{id: 1, task_id: biuld, state: open}]\n');
     expect(await check(at)).toEqual({
       name: 'tracker',
@@ -243,7 +243,7 @@ describe('doctor', () => {
     });
   });
 
-  it('fails when the tracker cannot be read', async () => {
+  it('doctor fails when the tracker cannot be read', async () => {
     expect(await check(world(null))).toMatchObject({
       status: 'fail',
       message: 'reading plans/tracker.yaml: there is no such file',

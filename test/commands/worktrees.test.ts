@@ -37,7 +37,7 @@ async function claimed(task = 'build') {
 const manifest = (attempt: string) => world.json('.forge/orchestrator/tasks/build/attempts', attempt, 'manifest.json');
 
 describe('dispatch', () => {
-  test('says where to work, in its answer and in the manifest', async () => {
+  test('dispatch names the worktree in its answer and in the manifest', async () => {
     const options = await claimed();
     const data = await dispatch(call, options);
     expect(data.worktree_path).toBe(tree('build'));
@@ -47,27 +47,27 @@ describe('dispatch', () => {
     expect(world.warnings).toEqual([]);
   });
 
-  test('makes none where the settings ask for none', async () => {
+  test('dispatch makes no worktree when the settings do not ask for one', async () => {
     project('version: 1\n');
     expect(await dispatch(call, await claimed())).toMatchObject({ worktree_path: null });
     expect(world.has('.forge/worktrees')).toBe(false);
   });
 
-  test('begins with the work of what the task depends on', async () => {
+  test("dispatch starts the worktree with the work of the task's dependencies", async () => {
     const lib = repo.branch('forge/build', { 'lib.txt': 'l' });
     await world.put('build', { state: 'shipped' });
     const { worktree_path } = await dispatch(call, await claimed('test'));
     expect(repo.in(String(worktree_path), 'rev-parse', 'HEAD')).toBe(lib);
   });
 
-  test('goes on without a plan that can be read, and says so', async () => {
+  test('dispatch goes on with a warning when the plan cannot be read', async () => {
     const options = await claimed();
     world.write('plans/phases.yaml', 'phases: [');
     expect(await dispatch(call, options)).toMatchObject({ worktree_path: tree('build') });
     expect(world.warnings).toEqual([expect.stringContaining('phases.yaml')]);
   });
 
-  test('that fails leaves the claim as it is, and no attempt; it may be repeated', async () => {
+  test('a failed dispatch leaves the claim and no attempt, and may be repeated', async () => {
     const options = await claimed();
     world.write('.forge/worktrees/build/notes.txt', 'mine');
     const before = await world.record('build');
@@ -78,14 +78,14 @@ describe('dispatch', () => {
     expect(await dispatch(call, options)).toMatchObject({ attempt_number: 1, worktree_path: tree('build') });
   });
 
-  test('without the claim makes nothing', async () => {
+  test('dispatch without the claim makes no worktree', async () => {
     const options = await claimed();
     await release(call, { task: 'build', claim: options.claim });
     await refused(() => dispatch(call, options));
     expect(world.has('.forge/worktrees')).toBe(false);
   });
 
-  test('of a second attempt is in the same worktree', async () => {
+  test('dispatch of a second attempt uses the same worktree', async () => {
     const first = await dispatch(call, await claimed());
     fs.writeFileSync(`${first.worktree_path}/half.txt`, 'h');
     await world.put('build', { state: 'awaiting_respawn' });
@@ -96,18 +96,21 @@ describe('dispatch', () => {
 });
 
 describe('ensure-worktree', () => {
-  test.each(['workspace: worktree\n', 'workspace: none\n'])('makes one, then finds it, with %s', async (settings) => {
-    project(settings);
-    const made = await ensureWorktree(call, { task: 'build' });
-    expect(keysOf(made)).toEqual(['task_id', 'worktree_path', 'branch', 'created']);
-    expect(made).toEqual({ task_id: 'build', worktree_path: tree('build'), branch: 'forge/build', created: true });
-    expect(await ensureWorktree(call, { task: 'build' })).toEqual({ ...made, created: false });
-  });
+  test.each(['workspace: worktree\n', 'workspace: none\n'])(
+    'ensure-worktree makes a worktree, then finds it, with %s',
+    async (settings) => {
+      project(settings);
+      const made = await ensureWorktree(call, { task: 'build' });
+      expect(keysOf(made)).toEqual(['task_id', 'worktree_path', 'branch', 'created']);
+      expect(made).toEqual({ task_id: 'build', worktree_path: tree('build'), branch: 'forge/build', created: true });
+      expect(await ensureWorktree(call, { task: 'build' })).toEqual({ ...made, created: false });
+    },
+  );
 
   test.each([
     ['bild', 'TASK_NOT_FOUND'],
     ['../up', 'INVALID_ID'],
-  ])('refuses %s: %s', async (task, why) => {
+  ])('ensure-worktree refuses %s: %s', async (task, why) => {
     expect(await code(() => ensureWorktree(call, { task }))).toBe(why);
     expect(world.has('.forge/worktrees')).toBe(false);
   });
@@ -116,7 +119,7 @@ describe('ensure-worktree', () => {
 describe('doctor', () => {
   const check = async () => (await doctor(call)).checks.find(({ name }) => name === 'workspaces');
 
-  test('says what worktrees are made of', async () => {
+  test('doctor reports how worktrees are made', async () => {
     expect(await check()).toEqual({
       name: 'workspaces',
       status: 'ok',
@@ -125,7 +128,7 @@ describe('doctor', () => {
     });
   });
 
-  test('does not ask git where the settings want no worktrees', async () => {
+  test('doctor does not run git when the settings want no worktrees', async () => {
     project('version: 1\n');
     expect(await check()).toBeUndefined();
   });
@@ -145,7 +148,7 @@ describe('doctor', () => {
       },
       /git is not installed/,
     ],
-  ])('finds %s', async (_what, spoil, message) => {
+  ])('doctor finds %s', async (_what, spoil, message) => {
     spoil();
     expect(await check()).toMatchObject({
       status: 'fail',
@@ -156,7 +159,7 @@ describe('doctor', () => {
 });
 
 describe('render-worker-prompt', () => {
-  test('names the worktree and its branch, also before there is one, and makes none', async () => {
+  test('render-worker-prompt names the worktree and its branch before it exists, and makes none', async () => {
     const { prompt } = await renderWorkerPrompt(call, { task: 'build' });
     expect(prompt).toContain(`- Workspace: \`${tree('build')}\`\n- Branch: \`forge/build\``);
     expect(world.has('.forge/worktrees')).toBe(false);
