@@ -50,7 +50,7 @@ function refusals(dir: string): (boolean | null)[] {
 }
 
 describe('the code cache beside the bundle', () => {
-  it('is taken as the build wrote it', () => {
+  it('the code cache is used as the build wrote it', () => {
     const taken = refusals(copy());
     expect(taken.length).toBeGreaterThan(0);
     expect(new Set(taken)).toEqual(new Set([false]));
@@ -64,7 +64,7 @@ describe('the code cache beside the bundle', () => {
     ['text', (file) => writeFileSync(file, 'not a cache\n'.repeat(500)), true],
     ['that of another file', (file, others) => writeFileSync(file, otherThan(readFileSync(file), others)), true],
     ['of another V8', (file) => writeFileSync(file, ofAnotherV8(readFileSync(file))), true],
-  ])('may be %s', (_, damage, refused) => {
+  ])('forge starts when the code cache is %s', (_, damage, refused) => {
     const dir = copy();
     const files = caches(dir);
     const before = files.map((file) => readFileSync(file));
@@ -95,11 +95,11 @@ function ofAnotherV8(cache: Buffer): Buffer {
   return foreign;
 }
 
-describe('where forge cannot be started', () => {
+describe('forge that cannot start', () => {
   /** A line for Node to run first, in a file of its own. */
   const pretending = (line: string) => ['--require', join(folder({ 'pretend.cjs': line }), 'pretend.cjs')];
 
-  it('because it is not built, it says what builds it', () => {
+  it('forge without a build says how to build it', () => {
     const dir = copy();
     rmSync(join(dir, 'dist'), { recursive: true });
     expect(start(join(dir, 'bin/forge.cjs'), ['orchestrate', 'status'])).toEqual({
@@ -116,7 +116,7 @@ describe('where forge cannot be started', () => {
       '20.19 or newer',
     ],
     ['it is Windows', "Object.defineProperty(process, 'platform', { value: 'win32' });", 'does not support Windows'],
-  ])('because %s, it says so', (_, line, message) => {
+  ])('forge reports that it cannot start because %s', (_, line, message) => {
     const node = pretending(line);
     const { status, stdout, stderr } = start(join(built, 'bin/forge.cjs'), ['--version'], { node });
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
@@ -125,7 +125,7 @@ describe('where forge cannot be started', () => {
   });
 });
 
-it('starts through a symlink, from any folder', () => {
+it('forge starts through a symlink, from any folder', () => {
   const link = join(folder(), 'a forge');
   symlinkSync(join(built, 'bin/forge.cjs'), link);
   const { version } = JSON.parse(readFileSync(join(REPO, 'package.json'), 'utf8'));

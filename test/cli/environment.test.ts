@@ -16,7 +16,7 @@ function inputOf(args: readonly string[], env: Record<string, string>): Input {
   return request.input;
 }
 
-describe('an option', () => {
+describe('options from the environment', () => {
   it.each([
     ['claim', 'run', 'FORGE_RUN_ID'],
     ['dispatch', 'claim', 'FORGE_CLAIM_ID'],
@@ -33,7 +33,7 @@ describe('an option', () => {
     expect(inputOf(words, { [variable]: '' }).text(name)).toBeUndefined();
   });
 
-  it('that chooses tasks for a run does not come from there', () => {
+  it('run --task does not come from the environment', () => {
     expect(inputOf(['run'], { FORGE_TASK_ID: 'a' }).list('task')).toEqual([]);
     expect(inputOf(['run', '--task', 'a', '--task', 'b'], {}).list('task')).toEqual(['a', 'b']);
   });
@@ -64,10 +64,10 @@ async function worker(cwd: string): Promise<Record<string, string>> {
   return { ...env, FORGE_ATTEMPT_ID: attempt.attempt_id, FORGE_VERDICT_FILE: join(cwd, 'verdict.json') };
 }
 
-describe('a worker', () => {
+describe('environment of a worker', () => {
   const plan = () => project(['id: a, title: A', 'id: b, title: B']);
 
-  it('and its checks get what the environment has, but for a surrounding forge and git', async () => {
+  it('a worker and its verification get the environment without a surrounding forge and git', async () => {
     const seen = 'echo "$GREETING,$GIT_AUTHOR_NAME,$FORGE_OUTER,$GIT_DIR,$GIT_INDEX_FILE,$OWN" >>';
     const task = `id: a, title: A, env: {OWN: set}, run: '${seen} worker', verify: ['${seen} check']`;
     const cwd = project([task]);
@@ -79,7 +79,7 @@ describe('a worker', () => {
     }
   });
 
-  it('gets through its task without naming it', async () => {
+  it('a worker can do its task without naming it', async () => {
     const cwd = plan();
     const env = await worker(cwd);
     const beat = await orchestrate(['heartbeat', '--json'], { cwd, env });
@@ -94,7 +94,7 @@ describe('a worker', () => {
     expect(done.json().data).toMatchObject({ task_id: 'a', state: 'shipped' });
   });
 
-  it('says how it ended when it has left no verdict', async () => {
+  it('a worker without a verdict ends by its exit code', async () => {
     const cwd = plan();
     const env = await worker(cwd);
     expect(existsSync(env['FORGE_VERDICT_FILE'] ?? '')).toBe(false);
@@ -105,7 +105,7 @@ describe('a worker', () => {
     });
   });
 
-  it('has failed when it says so, whatever verdict it has left', async () => {
+  it('a worker that reports a failure fails, whatever verdict it has left', async () => {
     const cwd = plan();
     const env = await worker(cwd);
     writeFileSync(env['FORGE_VERDICT_FILE'] ?? '', '{"verdict": "ready_for_review"}');
@@ -125,14 +125,14 @@ describe('a worker', () => {
     expect(state.last_error).toMatchObject({ class: 'tests', message: 'two failed', exit_code: 2 });
   });
 
-  it('may look at the logs of another task', async () => {
+  it('a worker may read the logs of another task', async () => {
     const cwd = project(['id: a, title: A', 'id: b, title: B, run: "echo from b"']);
     const env = await worker(cwd);
     await orchestrate(['run', '--task', 'b'], { cwd });
     expect((await orchestrate(['logs', 'b'], { cwd, env })).stdout).toBe('==> stdout <==\nfrom b\n');
   });
 
-  it('may claim another task with --next', async () => {
+  it('a worker may claim another task with --next', async () => {
     const cwd = plan();
     const env = await worker(cwd);
     expect((await orchestrate(['claim', '--next', '--json'], { cwd, env })).json().data).toMatchObject({

@@ -55,7 +55,7 @@ describe('spec/ERRORS.md', () => {
 });
 
 describe('problems', () => {
-  it('show the line with a caret under the column', () => {
+  it('a problem shows the line with a caret under the column', () => {
     const error = planError([
       { ...problem('unknown key "depend_on"', 2, 3), suggestion: 'Did you mean "depends_on"?' },
     ]);
@@ -75,7 +75,7 @@ describe('problems', () => {
     ['wide characters', 'title: "宽宽" x', 13, 8 + 14],
     ['a tab', '\tkey: x', 2, 8 + 1],
     ['an escape sequence', '\u001b[31mred: x', 9, 8 + 3],
-  ])('point to the right place behind %s', (_, line, column, at) => {
+  ])('a problem points to the right column after %s', (_, line, column, at) => {
     const lines = humanError(planError([problem('here', 1, column)]), { ...VIEW, sources: () => line }).split('\n');
     const caret = lines.findIndex((candidate) => candidate.endsWith('^'));
     expect(lines[caret]?.indexOf('^')).toBe(at);
@@ -83,7 +83,7 @@ describe('problems', () => {
     expect(lines[caret - 1]).not.toContain('\u001b');
   });
 
-  it('show the part of a long line that the column is in', () => {
+  it('a problem shows the part of a long line around the column', () => {
     const line = `${'x'.repeat(500)}HERE${'y'.repeat(500)}`;
     const text = humanError(planError([problem('here', 1, 501)]), { ...VIEW, sources: () => line });
     const lines = text.split('\n');
@@ -92,7 +92,7 @@ describe('problems', () => {
     expect(Math.max(...lines.map((each) => each.length))).toBeLessThanOrEqual(80);
   });
 
-  it('are named without a line when the file cannot be read, or has no such line', () => {
+  it('a problem is shown without a line when the file cannot be read or has no such line', () => {
     for (const sources of [() => null, () => 'one line']) {
       const text = humanError(planError([problem('here', 7, 1), problem('there')]), { ...VIEW, sources });
       expect(text).toContain('plan.yaml:7:1\n    here');
@@ -101,7 +101,7 @@ describe('problems', () => {
     }
   });
 
-  it('are twenty at most, and then how many more', () => {
+  it('at most twenty problems are shown, then how many more there are', () => {
     const text = humanError(planError(Array.from({ length: 23 }, (_, i) => problem(`no. ${i}`, i + 1, 1))), VIEW);
     expect(text).toContain('no. 19');
     expect(text).not.toContain('no. 20');
@@ -109,7 +109,7 @@ describe('problems', () => {
     expect(JSON.parse(jsonError(planError([problem('a'), problem('b')]), null)).error.details.problems).toHaveLength(2);
   });
 
-  it('are shown by the command with the line of the plan', async () => {
+  it('the command shows problems with the line of the plan', async () => {
     const cwd = folder({ 'plans/phases.yaml': 'project: x\nphases:\n  - id: phase-1\n    nam: One\n    tasks: []\n' });
     const result = await orchestrate(['run'], { cwd });
     expect(result).toMatchObject({ code: 2, stdout: '' });
@@ -117,8 +117,8 @@ describe('problems', () => {
   });
 });
 
-describe('text from elsewhere', () => {
-  it('cannot reach the terminal', () => {
+describe('untrusted text', () => {
+  it('control characters of untrusted text do not reach the terminal', () => {
     const evil = '\u001b]0;owned\u0007\u202Ename\u0008';
     const text = humanError(new ForgeError('IO_ERROR', evil, { hint: evil }), VIEW);
     expect(text).toBe('error[IO_ERROR]: name\nhint: name');
@@ -128,9 +128,9 @@ describe('text from elsewhere', () => {
   });
 });
 
-describe('a bug', () => {
+describe('bug', () => {
   const error = new TypeError('x is not a function');
-  it('says that it is one, without the stack unless asked for', () => {
+  it('a bug is reported without the stack unless FORGE_DEBUG is set', () => {
     expect(exitCodeOf(error)).toBe(1);
     expect(humanError(error, VIEW)).toMatch(
       /^error\[BUG\]: TypeError: x is not a function\nhint: This is a bug in forge/,
@@ -150,8 +150,8 @@ describe('a bug', () => {
   });
 });
 
-describe('a plan that cannot be read', () => {
-  it('because it is a folder is named, with what to look at', async () => {
+describe('unreadable plan', () => {
+  it('a plan that is a folder is reported with a hint', async () => {
     const cwd = folder({ 'plans/phases.yaml/file': '', '.forge/settings.yaml': '' });
     const { code, stderr } = await orchestrate(['status'], { cwd });
     expect(code).toBe(1);
@@ -159,7 +159,7 @@ describe('a plan that cannot be read', () => {
     expect(stderr.replace(/\s+/g, ' ')).toContain('hint: There is a folder where a file should be.');
   });
 
-  it('because of a tab is told about tabs', async () => {
+  it('a plan with a tab is reported with a hint about tabs', async () => {
     const { stderr } = await orchestrate(['status'], { cwd: folder({ 'plans/phases.yaml': '\tproject: x\n' }) });
     expect(stderr).toContain('tab');
   });

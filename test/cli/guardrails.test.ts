@@ -81,8 +81,8 @@ class Agent {
 const FILES = { 'src/a.ts': 'a', 'README.md': 'r', 'migrations/1.sql': '1', 'migrations/deep/2.sql': '2' };
 const flat = (text: string) => text.replace(/\s+/g, ' ');
 
-describe('what an attempt has changed', () => {
-  test('beside its write_globs, and of protected files unasked, is in the twin and told', async () => {
+describe('changed files of an attempt', () => {
+  test('changes outside of write_globs and of protected files are in the twin and reported', async () => {
     const agent = await new Agent().begin();
     agent.repo.commit(FILES, agent.work);
     const { code, stderr } = await agent.complete();
@@ -107,7 +107,7 @@ describe('what an attempt has changed', () => {
     expect(shown).toContain('migrations/deep/2.sql: it is protected by migrations/**');
   });
 
-  test('is compared with globs by its path in the project, wherever that is in its repository', async () => {
+  test('changed files are compared with globs by their path in the project', async () => {
     const agent = await new Agent('apps/one').begin();
     agent.repo.commit({ 'src/a.ts': 'a', 'migrations/1.sql': '1', '../../src/b.ts': 'b' }, agent.work);
     await agent.complete();
@@ -115,14 +115,14 @@ describe('what an attempt has changed', () => {
     expect(agent.found()).toEqual(['apps/one/migrations/1.sql']);
   });
 
-  test('says nothing where the task says nothing, and nothing is protected', async () => {
+  test('changes are not reported without write_globs and protected files', async () => {
     const agent = await new Agent('', 'workspace: worktree\n', 'id: build, title: B').begin();
     agent.repo.commit(FILES, agent.work);
     expect((await agent.complete()).stderr).toBe('');
     expect(agent.twin()).toMatchObject({ outside_globs: null, outside_globs_count: null, findings: [] });
   });
 
-  test('is told by a run too, and stops nothing', async () => {
+  test('run reports changes outside of write_globs and stops nothing', async () => {
     const author = 'git -c user.name=Ann -c user.email=ann@example.org';
     const run = `touch x.pem && git add x.pem && ${author} commit -qm x`;
     const agent = new Agent('', SETTINGS, `id: build, title: B, write_globs: [src], run: "${run}"`);
@@ -141,7 +141,7 @@ describe('what an attempt has changed', () => {
 });
 
 describe('guardrail-check', () => {
-  test('lets pass what is not protected, and notes nothing', async () => {
+  test('guardrail-check accepts unprotected files and records nothing', async () => {
     const agent = await new Agent().begin();
     expect(await agent.check('src/a.ts', 'x/y.pem')).toEqual({
       ok: true,
@@ -164,7 +164,7 @@ describe('guardrail-check', () => {
     expect(agent.found()).toEqual(['migrations/1.sql', 'migrations/deep/2.sql']);
   });
 
-  test('refuses what is, says how to ask, and is remembered', async () => {
+  test('guardrail-check refuses a protected file, says how to ask, and records the check', async () => {
     const agent = await new Agent().begin();
     const answer = await agent.check('src/a.ts', 'migrations/1.sql');
     expect(answer).toMatchObject({
@@ -200,7 +200,7 @@ describe('guardrail-check', () => {
     ['a folder that it is in', 'guardrail:migrations', []],
     ['the glob that protects it', 'guardrail:migrations/**', []],
     ['something else', 'format', ['migrations/1.sql', 'migrations/deep/2.sql']],
-  ])('goes by a decision on %s', async (_what, key, left) => {
+  ])('guardrail-check follows a decision on %s', async (_what, key, left) => {
     const agent = await new Agent().begin();
     await agent.decide(key, 'allow');
     const cleared = !left.includes('migrations/1.sql');
@@ -219,7 +219,7 @@ describe('guardrail-check', () => {
     expect(agent.found()).toEqual(left);
   });
 
-  test('holds to a denial, whoever has checked', async () => {
+  test('guardrail-check refuses a denied file in every attempt', async () => {
     const agent = await new Agent().begin();
     await agent.check('migrations/1.sql');
     await agent.decide('guardrail:migrations/1.sql', 'deny');
@@ -239,7 +239,7 @@ describe('guardrail-check', () => {
     ]);
   });
 
-  test('remembers what an earlier attempt has asked', async () => {
+  test('guardrail-check counts checks of an earlier attempt', async () => {
     const agent = await new Agent().begin();
     // Not there yet, and written as a folder.
     expect((await agent.check('migrations/')).data.paths).toMatchObject([{ path: 'migrations', protected: true }]);
@@ -251,7 +251,7 @@ describe('guardrail-check', () => {
     expect(agent.found()).toEqual([]);
   });
 
-  test('takes paths as they are written: from the current folder, absolute, and through symlinks', async () => {
+  test('guardrail-check accepts paths from the current folder, absolute, and through symlinks', async () => {
     const agent = await new Agent('apps/one').begin();
     agent.repo.commit({ 'src/a.ts': 'a', 'migrations/1.sql': '1' }, agent.work);
     fs.symlinkSync('../migrations', path.join(agent.work, 'src/link'));
@@ -283,13 +283,13 @@ describe('guardrail-check', () => {
     ['far away', '/etc/passwd', 'it is no file below the project'],
     ['nothing', ' ', 'it is empty'],
     ['too long', 'a/'.repeat(600), 'it is too long'],
-  ])('refuses a path that is %s', async (_what, name, why) => {
+  ])('guardrail-check refuses a path that is %s', async (_what, name, why) => {
     const { error } = await new Agent().json('guardrail-check', '--path', name);
     expect(error).toMatchObject({ code: 'INVALID_ARGS' });
     expect(error.message).toContain(why);
   });
 
-  test('refuses no path, a task that there is not, and an attempt that is over', async () => {
+  test('guardrail-check refuses a missing path, an unknown task, and an attempt that is over', async () => {
     const agent = new Agent();
     expect((await agent.json('guardrail-check')).error.code).toBe('INVALID_ARGS');
     expect((await agent.json('guardrail-check', 'biuld', '--path', 'a')).error.code).toBe('TASK_NOT_FOUND');
@@ -300,7 +300,7 @@ describe('guardrail-check', () => {
   });
 });
 
-test('a worker is told what is protected, and how to ask', async () => {
+test('the prompt tells a worker what is protected and how to ask', async () => {
   const agent = new Agent();
   const { prompt } = (await agent.json('render-worker-prompt', 'build')).data;
   expect(prompt).toContain('Do not change these without asking: `migrations/**`, `*.pem`.');

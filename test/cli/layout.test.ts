@@ -28,11 +28,11 @@ describe('cut', () => {
     ['two\nlines\tand tabs', 30, 'two lines and tabs'],
     ['宽宽宽', 5, '宽宽…'],
     ['宽宽宽', 4, '宽…'],
-  ])('%j in %i columns is %j', (text, width, expected) => {
+  ])('cut of %j to %i columns is %j', (text, width, expected) => {
     expect(cut(text, width)).toBe(expected);
   });
 
-  it('never takes more columns than it may', () => {
+  it('cut never takes more columns than allowed', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 40 }), (text, width) => {
         expect(widthOf(cut(text, width))).toBeLessThanOrEqual(width);
@@ -43,7 +43,7 @@ describe('cut', () => {
 });
 
 describe('wrap', () => {
-  it('loses no word and keeps lines short', () => {
+  it('wrap loses no word and keeps lines short', () => {
     fc.assert(
       fc.property(
         fc.array(fc.stringMatching(/^[a-z]{1,12}$/), { minLength: 1 }),
@@ -57,7 +57,7 @@ describe('wrap', () => {
     );
   });
 
-  it('keeps a command in backquotes on one line', () => {
+  it('wrap keeps a command in backquotes on one line', () => {
     expect(wrap('See `forge orchestrate status --json`, or not.', 20)).toEqual([
       'See',
       '`forge orchestrate status --json`,',
@@ -66,7 +66,7 @@ describe('wrap', () => {
     expect(wrap('an odd ` one', 8)).toEqual(['an odd `', 'one']);
   });
 
-  it('gives one empty line for no words', () => {
+  it('wrap of an empty text is one empty line', () => {
     expect(wrap('', 10)).toEqual(['']);
   });
 });

@@ -185,17 +185,17 @@ describe('the live view', () => {
     ],
     ['is nothing on a very narrow one', { running: [run('a')] }, { columns: 19 }, []],
     ['is nothing on one that does not say how wide it is', { running: [run('a')] }, { columns: 0, rows: 0 }, []],
-  ])('%s', (_what, model, frame, lines) => {
+  ])('the live view shows %s', (_what, model, frame, lines) => {
     expect(liveLines({ ...NOTHING, ...model }, { ...FRAME, ...frame })).toEqual(lines);
   });
 
-  it('counts an emoji and a Chinese character as two columns', () => {
+  it('the live view counts an emoji and a Chinese character as two columns', () => {
     const model = { ...NOTHING, running: [run('a', { title: '日本語', line: '✅'.repeat(60) })] };
     const [, line = ''] = liveLines(model, FRAME);
     expect(line).toBe(`● a    12s  日本語  ${'✅'.repeat(29)}…`);
   });
 
-  it('whatever is in it, fits and is plain text', () => {
+  it('the live view always fits and is plain text', () => {
     const text = fc.oneof(
       fc.string(),
       fc.string({ unit: 'binary' }),

@@ -41,7 +41,7 @@ const WINDOW = /shipped, .*running|critical path left|^──/m;
 const title = noTerminal === null ? 'on a terminal' : `on a terminal (skipped: ${noTerminal})`;
 
 describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
-  it('shows what runs and what waits below its log, and nothing of that at the end', async () => {
+  it('run shows what runs and waits below its log, and removes it at the end', async () => {
     const cwd = project([
       `id: a, title: First, run: "${worker('a', 'a is at \\u65e5\\u672c')}"`,
       `id: b, title: Second, run: "${worker('b')}"`,
@@ -88,7 +88,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     ]);
   });
 
-  it('loses no line of its log, however fast they come', async () => {
+  it('run with a live view loses no line of its log', async () => {
     const cwd = project(Array.from({ length: 40 }, (_, n) => `id: t${n}, title: T, run: "true"`));
     const seen = run({ cwd, rows: 12 }, '--max-parallel', '4');
     expect(await seen.ended).toEqual({ code: 0 });
@@ -99,7 +99,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     expect(seen.text).not.toMatch(WINDOW);
   });
 
-  it('shows what it says on stderr above as well', async () => {
+  it('run shows stderr above its live view', async () => {
     const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
     const seen = run({ cwd });
     await seen.sees(/● a .*a works/);
@@ -113,7 +113,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     expect(seen.text).not.toMatch(WINDOW);
   });
 
-  it('is put right after a resize, whatever the width, and leaves nothing behind', async () => {
+  it('the live view of run is repainted after a resize and leaves nothing behind', async () => {
     const cwd = project([
       `id: a, title: "${'A long title '.repeat(5)}", run: "${worker('a', 'working '.repeat(12))}"`,
       `id: b, title: B, run: "${worker('b')}"`,
@@ -143,7 +143,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     expect(seen.text).toMatch(/^✓ all done in .*: 3 shipped$/m);
   });
 
-  it('is there until the workers have stopped after Ctrl-C', async () => {
+  it('the live view of run stays until the workers have stopped after Ctrl-C', async () => {
     const stubborn = `trap 'touch told' TERM; ${worker('a')}`;
     const cwd = project([`id: a, title: A, run: "${stubborn}"`]);
     const seen = run({ cwd });
@@ -158,7 +158,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     expect(seen.text).toMatch(/^■ interrupted in /m);
   });
 
-  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('is gone after %s', async (signal) => {
+  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('the live view of run is removed after %s', async (signal) => {
     const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
     const seen = run({ cwd });
     await seen.sees(/● a .*a works/);
@@ -168,7 +168,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     expect(seen.text).toMatch(/^■ interrupted in [\s\S]*forge orchestrate run$/m);
   });
 
-  it('is gone when the run ends by an error, which stands below the log', async () => {
+  it('the live view of run is removed when the run ends with an error, which is shown below the log', async () => {
     const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
     const seen = run({ cwd });
     await seen.sees(/● a .*a works/);
@@ -181,7 +181,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
   });
 
   it.skipIf(process.platform === 'darwin')(
-    'makes room for the shell on Ctrl-Z, and comes back (needs /proc)',
+    'the live view of run is removed on Ctrl-Z and comes back (needs /proc)',
     async () => {
       const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
       const seen = run({ cwd });
@@ -198,7 +198,7 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     },
   );
 
-  it('stops in good order when the terminal is closed', async () => {
+  it('run stops in order when the terminal is closed', async () => {
     const cwd = project([`id: a, title: A, run: "trap 'sleep 0.5; touch told; exit 1' TERM; ${worker('a')}"`]);
     const seen = terminal(['-c', `exec ${process.execPath} ${FORGE} orchestrate run 2> err`], { cwd }, ['/bin/sh']);
     await seen.sees(/● a .*a works/);
@@ -239,7 +239,7 @@ describe.skipIf(noTerminal !== null)(`no window is painted ${title}`, () => {
     ['CI is empty', { CI: '' }],
     ['CI=false', { CI: 'false' }],
     ['CI=0', { CI: '0' }],
-  ])('but one is where %s', async (_why, env) => {
+  ])('a live view is painted where %s', async (_why, env) => {
     const seen = run({ cwd: plan(), env });
     expect(await seen.ended).toEqual({ code: 0 });
     expect(seen.raw).toContain(PAINTING);
@@ -248,7 +248,7 @@ describe.skipIf(noTerminal !== null)(`no window is painted ${title}`, () => {
   it.each([
     ['stdout goes through a pipe', '| cat'],
     ['stdout goes to a file', '> out; cat out'],
-  ])('where %s', async (_how, rest) => {
+  ])('no live view is painted where %s', async (_how, rest) => {
     const line = `set -m; ${process.execPath} ${FORGE} orchestrate run ${rest}`;
     const seen = terminal(['-c', line], { cwd: plan() }, ['/bin/sh']);
     await seen.ended;
@@ -256,7 +256,7 @@ describe.skipIf(noTerminal !== null)(`no window is painted ${title}`, () => {
     expect(seen.raw).not.toContain(PAINTING);
   });
 
-  it.skipIf(process.platform === 'darwin')('where it is in the background (macOS does not say)', async () => {
+  it.skipIf(process.platform === 'darwin')('no live view is painted in the background (unknown on macOS)', async () => {
     const line = `set -m; ${process.execPath} ${FORGE} orchestrate run & wait`;
     const seen = terminal(['-c', line], { cwd: plan() }, ['/bin/sh']);
     await seen.ended;
@@ -264,7 +264,7 @@ describe.skipIf(noTerminal !== null)(`no window is painted ${title}`, () => {
     expect(seen.raw).not.toContain(PAINTING);
   });
 
-  it('in a file, where stderr is one', async () => {
+  it('no live view is painted into a file', async () => {
     const cwd = plan();
     const line = `${process.execPath} ${FORGE} orchestrate run 2> err`;
     const seen = terminal(['-c', line], { cwd }, ['/bin/sh']);
@@ -278,7 +278,7 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
   const watch = (options: TerminalOptions, ...args: string[]) =>
     terminal(['orchestrate', 'status', '--watch', ...args], options);
 
-  it('shows what another process does, until Ctrl-C', async () => {
+  it('status --watch shows what another process does until Ctrl-C', async () => {
     const cwd = project([
       `id: a, title: First, run: "${worker('a')}"`,
       `id: b, title: Second, run: "${worker('b')}", depends_on: [a]`,
@@ -300,7 +300,7 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
     expect(seen.text).toBe('');
   });
 
-  it('shows a question and the command that answers it', async () => {
+  it('status --watch shows a question and the command that answers it', async () => {
     const options = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
     const ask = `"$NODE" "$FORGE" orchestrate question --decision-key format --question "Keep the old one?" --options-file options.json`;
     const cwd = project([`id: a, title: A, run: '${ask}'`], { 'options.json': options });
@@ -314,7 +314,7 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
     await until('the question is gone', () => !seen.text.includes('?'));
   });
 
-  it('shows only the tasks of a run that is named', async () => {
+  it('status --watch --run shows only the tasks of that run', async () => {
     const cwd = project(['id: a, title: A, run: "true"', 'id: b, title: B']);
     const { data } = (await orchestrate(['claim', 'b', '--json'], { cwd })).json();
     const seen = watch({ cwd }, '--run', data.run_id);
@@ -323,7 +323,7 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
     expect(await seen.ended).toEqual({ code: 0 });
   });
 
-  it('says why it cannot where nothing may be drawn', async () => {
+  it('status --watch is refused with a reason where nothing may be drawn', async () => {
     const cwd = project(['id: a, title: A']);
     const seen = watch({ cwd, env: { CI: 'true' } });
     expect(await seen.ended).toEqual({ code: 2 });
@@ -347,7 +347,7 @@ describe('the view', () => {
     return { looks: () => looks, close: () => made.close() };
   }
 
-  it('looks by itself a few times a second, and at once when the terminal has been resized', () => {
+  it('the watcher reads a few times a second, and at once after a resize', () => {
     const { looks, close } = view();
     vi.advanceTimersByTime(10_000);
     const [before] = [looks()];
@@ -361,7 +361,7 @@ describe('the view', () => {
     close();
   });
 
-  it('keeps neither timers nor listeners once it is closed', () => {
+  it('a closed watcher leaves no timers and listeners', () => {
     const events = ['SIGTSTP', 'SIGCONT', 'exit'] as const;
     const listeners = () => [
       ...events.map((name) => process.listenerCount(name)),
@@ -377,11 +377,14 @@ describe('the view', () => {
 });
 
 describe('status --watch without a terminal', () => {
-  it.each([[[]], [['--json']]])('is refused, and says what to use instead: %j', async (args) => {
-    const cwd = project(['id: a, title: A']);
-    const { code, stdout, stderr } = await orchestrate(['status', '--watch', ...args], { cwd });
-    expect(code).toBe(2);
-    expect(stdout + stderr).toMatch(/INVALID_ARGS/);
-    expect(stdout + stderr).toMatch(/`forge orchestrate status --json`/);
-  });
+  it.each([[[]], [['--json']]])(
+    'status --watch without a terminal is refused with an alternative: %j',
+    async (args) => {
+      const cwd = project(['id: a, title: A']);
+      const { code, stdout, stderr } = await orchestrate(['status', '--watch', ...args], { cwd });
+      expect(code).toBe(2);
+      expect(stdout + stderr).toMatch(/INVALID_ARGS/);
+      expect(stdout + stderr).toMatch(/`forge orchestrate status --json`/);
+    },
+  );
 });

@@ -45,7 +45,7 @@ describe('--json', () => {
     ],
     [['doctor'], ['checks']],
     [['init'], ['created', 'kept', 'project']],
-  ])('%j answers in one line', async (args, fields) => {
+  ])('%j with --json answers in one line', async (args, fields) => {
     const result = await orchestrate([...args, '--json'], { cwd: project(TASKS) });
     expect(result).toMatchObject({ code: 0, stderr: '' });
     const { ok, data } = result.json();
@@ -54,7 +54,7 @@ describe('--json', () => {
   });
 });
 
-describe('text', () => {
+describe('text output', () => {
   it.each([
     [[], /^test {2}2 tasks in plans\/phases\.yaml$/m],
     [['status'], /^ {2}· a {2}unclaimed +A$/m],
@@ -70,7 +70,7 @@ describe('text', () => {
     [['cancel', 'a'], /^a is cancelled\.$/m],
     [['doctor'], /^✓ plan +/m],
     [['init'], /^ {2}kept {5}plans\/phases\.yaml$/m],
-  ])('%j is on stdout, in 80 columns, without colour', async (args, expected) => {
+  ])('%j prints text on stdout in 80 columns without colour', async (args, expected) => {
     const result = await orchestrate(args, { cwd: project(TASKS) });
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(result.stdout).toMatch(expected);
@@ -78,7 +78,7 @@ describe('text', () => {
     expect(result.stdout.split('\n').filter((line) => line.length > 80 && !line.includes('/forge-cli-'))).toEqual([]);
   });
 
-  it('keeps warnings on stderr', async () => {
+  it('warnings are on stderr', async () => {
     const cwd = project(['id: a, title: A, status: dropped', 'id: b, title: B, depends_on: [a]']);
     const { stdout, stderr } = await orchestrate(['status'], { cwd });
     expect(stderr).toMatch(/^warning: task "b" depends on "a", which is dropped/);
@@ -88,7 +88,7 @@ describe('text', () => {
     expect(json.json().data.warnings).toEqual([warningOf(expect.stringContaining('which is dropped'))]);
   });
 
-  it('takes nothing from the plan that could move the cursor', async () => {
+  it('control characters of a plan are not printed', async () => {
     const cwd = project(['id: a, title: "\\e[2Jgone\\u202e\\a", run: "true"']);
     for (const args of [['status'], ['phases', '--ready'], ['show', 'a'], ['run', '--dry-run'], ['run']]) {
       const { stdout } = await orchestrate(args, { cwd });
@@ -100,7 +100,7 @@ describe('text', () => {
 
 const HAS_SCRIPT = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
 
-describe.skipIf(!HAS_SCRIPT)('on a terminal', () => {
+describe.skipIf(!HAS_SCRIPT)('colours', () => {
   /** What a terminal is sent. */
   function onTerminal(args: string, env: Record<string, string> = {}): string {
     const command = `"${process.execPath}" "${FORGE}" ${args}`;
@@ -113,7 +113,7 @@ describe.skipIf(!HAS_SCRIPT)('on a terminal', () => {
     return readFileSync(join(cwd, 'typescript'), 'utf8').split('\n').slice(1, -2).join('\n');
   }
 
-  it('there are colours', () => {
+  it('output on a terminal has colours', () => {
     expect(onTerminal('orchestrate status')).toContain('\u001b[1mtest\u001b[22m');
     expect(onTerminal('orchestrate statsu')).toContain('\u001b[31m');
     expect(onTerminal('orchestrate run --task a')).toContain('\u001b[32m✓');
@@ -126,50 +126,50 @@ describe.skipIf(!HAS_SCRIPT)('on a terminal', () => {
     ['--no-color orchestrate statsu', {}],
     ['orchestrate status --json', {}],
     ['orchestrate run --task a --no-color', {}],
-  ])('there are none with %s and %j', (args, env) => {
+  ])('output on a terminal has no colours with %s and %j', (args, env) => {
     const text = onTerminal(args, env);
     expect(text.length).toBeGreaterThan(20);
     expect(text).not.toContain('\u001b');
   });
 
-  it('has no colours where only the other stream is a terminal', () => {
+  it('a stream has no colours when only the other one is a terminal', () => {
     const text = onTerminal('orchestrate status | cat');
     expect(text).toContain('2 tasks');
     expect(text).not.toContain('\u001b');
   });
 });
 
-describe('a pipe', () => {
+describe('pipes', () => {
   const many = () => project(Array.from({ length: 3000 }, (_, i) => `id: task-${i}, title: "${'word '.repeat(20)}"`));
 
   // A reader that takes little at a time, so that the pipe is full again and again.
   const SLOWLY = 'dd bs=512 2>/dev/null';
 
-  it('gets a long answer whole', () => {
+  it('a pipe gets a long answer whole', () => {
     const { stdout } = shell(`forge orchestrate status --json | ${SLOWLY}`, { cwd: many() });
     expect(stdout.length).toBeGreaterThan(500_000);
     expect(JSON.parse(stdout).data.tasks).toHaveLength(3000);
   });
 
-  it('gets a long answer whole when writing to it does not block', () => {
+  it('a non-blocking pipe gets a long answer whole', () => {
     // Node makes its end of a pipe non-blocking, which holds for everybody who shares it, and killed it can't undo that.
     const killed = `"$NODE" -e 'process.stdout.write(""); process.kill(process.pid, "SIGKILL")' 2>/dev/null`;
     const { stdout } = shell(`{ ${killed}; forge orchestrate status --json; } | ${SLOWLY}`, { cwd: many() });
     expect(JSON.parse(stdout).data.tasks).toHaveLength(3000);
   });
 
-  it('may be closed by its reader', () => {
+  it('a pipe closed by its reader is no error', () => {
     const { stdout, stderr } = shell('{ forge orchestrate status; echo "exit $?" >&2; } | head -1', { cwd: many() });
     expect(stdout).toMatch(/^test {2}3000 tasks/);
     expect(stderr).toBe('exit 0\n');
   });
 
-  it('may be closed from the start', () => {
+  it('a pipe closed from the start is no error', () => {
     const { stderr } = shell('forge orchestrate --help >&-; echo "exit $?" >&2', { cwd: folder() });
     expect(stderr).toBe('exit 0\n');
   });
 
-  it.skipIf(process.platform !== 'linux')('that cannot be written to is a failure', () => {
+  it.skipIf(process.platform !== 'linux')('an output that cannot be written is a failure', () => {
     const { stderr } = shell('forge orchestrate --help >/dev/full; echo "exit $?" >&2', { cwd: folder() });
     expect(stderr).toMatch(/^error\[IO_ERROR\]: .*ENOSPC.*\nexit 1\n$/);
   });

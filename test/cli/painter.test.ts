@@ -68,8 +68,8 @@ class Stage {
   }
 }
 
-describe('the window', () => {
-  it('stands below what is written above it, and goes away', async () => {
+describe('painter', () => {
+  it('the live view is painted below other output and removed at the end', async () => {
     const stage = new Stage();
     stage.painter.touch();
     expect(await stage.screen()).toBe('one\ntwo');
@@ -85,7 +85,7 @@ describe('the window', () => {
     expect(await stage.screen()).toBe('first\nsecond');
   });
 
-  it('is painted at most ten times a second, at once when it was not for a while, and last as it is in the end', () => {
+  it('the live view is painted at most ten times a second, at once after a pause, and finally in its last state', () => {
     const stage = new Stage();
     for (let n = 0; n < 1000; n++) {
       stage.lines = [`${n}`];
@@ -102,7 +102,7 @@ describe('the window', () => {
     expect(stage.pending).toBe(0);
   });
 
-  it('is not written again while it stays the same', () => {
+  it('an unchanged live view is not painted again', () => {
     const stage = new Stage();
     for (let n = 0; n < 10; n++) {
       stage.painter.touch();
@@ -112,7 +112,7 @@ describe('the window', () => {
     expect(stage.looks).toBe(10);
   });
 
-  it('is made less often the longer that takes', () => {
+  it('a live view that is slow to make is made less often', () => {
     const stage = new Stage();
     stage.takesMs = 50;
     for (let n = 0; n < 10_000; n++) {
@@ -123,7 +123,7 @@ describe('the window', () => {
     expect(stage.looks * stage.takesMs).toBeLessThan(stage.ms * 0.06);
   });
 
-  it('is painted again after a resize, although it says the same', () => {
+  it('an unchanged live view is painted again after a resize', () => {
     const stage = new Stage();
     stage.painter.touch();
     stage.columns = 30;
@@ -141,7 +141,7 @@ describe('the window', () => {
     ['half as wide', 20, 4],
     ['a third as wide', 13, 7],
     ['of a width that is not known', 0, 2],
-  ])('is cleared with the rows that its lines take when they are %s', (_how, columns, up) => {
+  ])('a live view is cleared with all rows of its lines when they are %s', (_how, columns, up) => {
     const stage = new Stage();
     // The second line is of 20 columns: characters are counted by what they take, and colours take nothing.
     stage.lines = ['x'.repeat(39), `\x1b[1m${'日'.repeat(20)}\x1b[22m`, 'the last'];
@@ -151,7 +151,7 @@ describe('the window', () => {
     expect(stage.written[1]?.text).toContain(`\r\x1b[${up}A\x1b[J`);
   });
 
-  it('is not there while it is paused, nor is anything held then', async () => {
+  it('a paused live view is removed, and output is not held back', async () => {
     const stage = new Stage();
     stage.painter.touch();
     stage.painter.above('stdout', 'held\n');
@@ -166,7 +166,7 @@ describe('the window', () => {
     expect(await stage.screen()).toBe('held\none\ntwo');
   });
 
-  it('leaves no timer and writes nothing more once it is closed', () => {
+  it('a closed live view leaves no timer and writes nothing', () => {
     const stage = new Stage();
     stage.painter.touch();
     stage.painter.above('stdout', 'held\n');
@@ -182,7 +182,7 @@ describe('the window', () => {
     expect(stage.pending).toBe(0);
   });
 
-  it('that was never there leaves nothing behind, and what is written is written as it is', () => {
+  it('a live view that was never painted leaves output unchanged', () => {
     const stage = new Stage();
     stage.lines = [];
     stage.painter.touch();
@@ -192,7 +192,7 @@ describe('the window', () => {
     expect(stage.written.map(({ text }) => text).join('')).toBe('first\n');
   });
 
-  it('is gone when it cannot be made, and nothing is lost with it', async () => {
+  it('a live view that cannot be made is removed, and no output is lost', async () => {
     const stage = new Stage();
     stage.painter.touch();
     stage.throws = new Error('no');
@@ -203,7 +203,7 @@ describe('the window', () => {
     expect(stage.painter.above('stdout', 'more\n')).toBe(false);
   });
 
-  it('does not let a line that is wider than it seems take a second row', async () => {
+  it('a live view line that is wider than it seems does not take a second row', async () => {
     const stage = new Stage();
     stage.lines = ['x'.repeat(100), 'two'];
     stage.painter.touch();
@@ -212,7 +212,7 @@ describe('the window', () => {
     expect(await stage.screen()).toBe('');
   });
 
-  it('whatever happens in whatever order, what stands above is whole and in order, and nothing else is left', async () => {
+  it('in any order of events the output above the live view is complete and in order', async () => {
     const act = fc.oneof(
       fc.record({ above: fc.constantFrom('stdout', 'stderr') }),
       fc.record({ lines: fc.array(fc.string({ unit: 'grapheme-ascii', maxLength: 39 }), { maxLength: 6 }) }),

@@ -29,7 +29,7 @@ describe.each([
   ['status', ['status']],
   ['phases --ready', ['phases', '--ready']],
 ])('%s', (_verb, args) => {
-  it('says on stderr what gc would do, word for word, and changes nothing', async () => {
+  it('a read verb prints cheap divergences on stderr and changes nothing', async () => {
     const cwd = tree();
     const before = everything(cwd);
     const { code, stderr } = await orchestrate(args, { cwd });
@@ -37,7 +37,7 @@ describe.each([
     expect(everything(cwd)).toEqual(before);
   });
 
-  it('says so with --json as well, and has its parts in the warnings', async () => {
+  it('a read verb with --json prints cheap divergences on stderr and in the warnings', async () => {
     const result = await orchestrate([...args, '--json'], { cwd: tree() });
     expect(result.stderr).toBe(`${STALE}\n`);
     expect(result.json().data.warnings).toEqual([
@@ -52,7 +52,7 @@ describe.each([
     ]);
   });
 
-  it('says nothing when all is well', async () => {
+  it('a read verb prints nothing without divergences', async () => {
     const cwd = project(['id: a, title: A, run: "true"']);
     expect((await orchestrate(['run'], { cwd })).code).toBe(0);
     const result = await orchestrate([...args, '--json'], { cwd });
@@ -60,7 +60,7 @@ describe.each([
     expect(result.json().data.warnings).toEqual([]);
   });
 
-  it('goes on when the look itself fails', async () => {
+  it('a read verb goes on when the detection fails', async () => {
     const cwd = tree();
     const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');
     // A symlink in the place of a folder is never followed, so nothing can be said of what is behind it.
@@ -73,7 +73,7 @@ describe.each([
   });
 });
 
-it('gc --dry-run works on a tree that may not be written', async () => {
+it('gc --dry-run works on a read-only tree', async () => {
   const cwd = tree();
   const dir = join(cwd, '.forge/orchestrator');
   chmodSync(dir, 0o500);
@@ -86,7 +86,7 @@ it('gc --dry-run works on a tree that may not be written', async () => {
   }
 });
 
-it('gc --detailed-exitcode tells CI whether there is something to do', async () => {
+it('gc --detailed-exitcode exits with 10 when there is something to do', async () => {
   const cwd = tree();
   const dry = ['gc', '--dry-run', '--detailed-exitcode', '--json'];
   expect((await orchestrate(dry, { cwd })).code).toBe(10);
@@ -96,7 +96,7 @@ it('gc --detailed-exitcode tells CI whether there is something to do', async () 
   expect({ code, stdout }).toEqual({ code: 0, stdout: 'no divergences found\n' });
 });
 
-it('what somebody puts among the attempts of a task that is over is noticed', async () => {
+it('a file put among the attempts of a terminal task is noticed', async () => {
   const cwd = project(['id: a, title: A, run: "true"']);
   expect((await orchestrate(['run'], { cwd })).code).toBe(0);
   const attempts = join(cwd, '.forge/orchestrator/tasks/a/attempts');

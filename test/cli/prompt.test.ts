@@ -14,7 +14,7 @@ async function start(cwd: string, task: string): Promise<Record<string, string>>
 }
 
 describe('render-worker-prompt', () => {
-  it('prints the prompt as it is, and with --json as data', async () => {
+  it('render-worker-prompt prints the prompt, and with --json as data', async () => {
     const cwd = project(['id: a, title: Do A, acceptance: [it works]'], { 'AGENTS.md': 'No tabs.\n' });
     const printed = await orchestrate(['render-worker-prompt', 'a'], { cwd });
     expect(printed).toMatchObject({ code: 0, stderr: '' });
@@ -25,7 +25,7 @@ describe('render-worker-prompt', () => {
     expect(data).toEqual({ task_id: 'a', attempt_number: null, prompt: printed.stdout });
   });
 
-  it('tells a worker of its own attempt, and of another task the next', async () => {
+  it("render-worker-prompt uses a worker's own attempt, and the next one of another task", async () => {
     const cwd = project(['id: a, title: Do A', 'id: b, title: Do B']);
     const env = await start(cwd, 'a');
     const numberOf = async (...args: string[]) =>
@@ -35,7 +35,7 @@ describe('render-worker-prompt', () => {
     expect(await numberOf('b')).toBeNull();
   });
 
-  it('refuses what is not there', async () => {
+  it('render-worker-prompt refuses an unknown task or attempt', async () => {
     const cwd = project(['id: build, title: Build']);
     const gone = await orchestrate(['render-worker-prompt', 'biuld', '--json'], { cwd });
     expect(gone.code).toBe(2);
@@ -45,7 +45,7 @@ describe('render-worker-prompt', () => {
     expect(stale.json().error).toMatchObject({ code: 'STALE_ATTEMPT' });
   });
 
-  it('fits into one argument, however much there is to tell', async () => {
+  it('the longest prompt fits into one argument', async () => {
     const cwd = project(['id: a, title: A'], { 'AGENTS.md': '`'.repeat(1 << 20) });
     const { stdout } = await orchestrate(['render-worker-prompt', 'a'], { cwd });
     const echoed = spawnSync('/bin/echo', [stdout.trimEnd()], { encoding: 'utf8', env: environment() });

@@ -43,7 +43,7 @@ async function openQuestions(cwd: string): Promise<{ question_id: string; task_i
 }
 
 describe('run', () => {
-  it('goes on with other tasks, and picks each up when its question is settled', { timeout: 60_000 }, async () => {
+  it('run goes on with other tasks and resumes each when its question is settled', { timeout: 60_000 }, async () => {
     const cwd = planned({
       answered: asker('answered'),
       defaulted: asker('defaulted', '--default drop --deadline 1s'),
@@ -79,7 +79,7 @@ describe('run', () => {
     );
   });
 
-  it('prints the question with the command that answers it', async () => {
+  it('run prints a question with the command that answers it', async () => {
     const cwd = planned({ a: asker('k', '--default drop --deadline 1s') });
     const { code, stdout } = await orchestrate(['run'], { cwd });
     expect(code).toBe(0);
@@ -89,7 +89,7 @@ describe('run', () => {
     expect(stdout).toMatch(/^\? a +k: drop \(default\)$/m);
   });
 
-  it('killed while it waits: the answer is taken, and the next run goes on with it', async () => {
+  it('after a run is killed while it waits, an answer counts and the next run goes on', async () => {
     const cwd = planned({ a: asker('k') });
     const run = startCli(['orchestrate', 'run', '--json'], { cwd });
     const events = eventsOf(run);
@@ -103,7 +103,7 @@ describe('run', () => {
   });
 });
 
-it('an answer, the default and two runs at once: one of them decides, for all', { timeout: 60_000 }, async () => {
+it('of an answer, the default and two runs at once exactly one settles the question', { timeout: 60_000 }, async () => {
   const cwd = planned({
     a: asker('a', '--default drop --deadline 1s'),
     b: asker('b', '--default drop --deadline 1s'),

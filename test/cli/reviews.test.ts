@@ -25,8 +25,8 @@ async function waiting(settings = REVIEWED, task = BUILD): Promise<Finishing> {
   return play;
 }
 
-describe('a review that passes', () => {
-  test('is made by run, of a fixed range, in the worktree of the task', async () => {
+describe('passing review', () => {
+  test('run reviews a fixed range in the worktree of the task', async () => {
     const play = finishing([BUILD], REVIEWED);
     const before = play.repo.git('rev-parse', 'main');
     expect((await play.forge('run')).code).toBe(0);
@@ -44,7 +44,7 @@ describe('a review that passes', () => {
     expect(shown.state.current_attempt_id).toBe(shown.attempts[0].attempt_id);
   });
 
-  test('is told to the reviewer with task, range and rules', async () => {
+  test("the reviewer's prompt has task, range and rules", async () => {
     const play = finishing([BUILD], `${REVIEWED}\nverify: {commands: [test -s build.txt]}`);
     await play.forge('run');
     const prompt = play.read('prompt');
@@ -55,7 +55,7 @@ describe('a review that passes', () => {
     expect(prompt).toContain('FORGE_REVIEW_FILE');
   });
 
-  test('is made by hand', async () => {
+  test('review by hand passes a task', async () => {
     const play = await waiting();
     const data = await play.data('review', 'build');
     expect(data).toMatchObject({ task_id: 'build', state: 'shipped', verdict: 'pass', findings: [] });
@@ -64,7 +64,7 @@ describe('a review that passes', () => {
     expect(repeated.stderr).toContain('ILLEGAL_TRANSITION');
   });
 
-  test('leaves what is to be merged to be shipped', async () => {
+  test('a passing review leaves the task to be merged', async () => {
     const play = await waiting(`${REVIEWED}\nship: {policy: merge}`);
     expect((await play.forge('review', 'build')).stdout).toContain('forge orchestrate ship build');
     expect((await play.state('build')).state).toBe('reviewed');
@@ -72,8 +72,8 @@ describe('a review that passes', () => {
   });
 });
 
-describe('a review that asks for changes', () => {
-  test('sends the task back once, and the next attempt is told all of it', async () => {
+describe('review that requests changes', () => {
+  test('requested changes send the task back once, and the next attempt gets all findings', async () => {
     const work = `echo $FORGE_ATTEMPT_NUMBER >> build.txt; cat $FORGE_PROMPT_FILE > $FORGE_DIR/.forge/worker-prompt; echo "{\\"verdict\\": \\"pass\\"}" > $FORGE_DIR/.forge/next.json; [ $FORGE_ATTEMPT_NUMBER = 1 ] || cp $FORGE_DIR/.forge/next.json $FORGE_DIR/.forge/answer.json; git add -A; git -c user.name=w -c user.email=w@x commit -qm $FORGE_ATTEMPT_NUMBER`;
     const play = finishing([`id: build, title: B, run: '${work}'`], REVIEWED);
     play.answers(CHANGES);
@@ -87,7 +87,7 @@ describe('a review that asks for changes', () => {
     expect(prompt).toContain('improvement: could be shorter');
   });
 
-  test('fails the task when its budget is spent', async () => {
+  test('requested changes fail the task when its budget is exhausted', async () => {
     const play = finishing([BUILD], 'review: {command: ./review.sh}\nretry: {max_attempts: 1}');
     play.answers(CHANGES);
     expect((await play.forge('run')).code).toBe(1);
@@ -99,7 +99,7 @@ describe('a review that asks for changes', () => {
     });
   });
 
-  test('by hand exits with 1, and says what became of the task', async () => {
+  test("review by hand with requested changes exits with 1 and reports the task's state", async () => {
     const play = await waiting();
     play.answers(CHANGES);
     const result = await play.forge('review', 'build', '--json');
@@ -111,28 +111,28 @@ describe('a review that asks for changes', () => {
     });
   });
 
-  test('a finding that blocks counts for more than a pass', async () => {
+  test('a blocking finding overrides a verdict of pass', async () => {
     const play = await waiting();
     play.answers({ ...CHANGES, verdict: 'pass' });
     expect((await play.forge('review', 'build')).code).toBe(1);
     expect((await play.state('build')).state).toBe('awaiting_respawn');
   });
 
-  test('findings that block nothing do not keep a pass from counting', async () => {
+  test('findings that do not block let a review pass', async () => {
     const play = await waiting();
     play.answers({ verdict: 'pass', findings: [CHANGES.findings[0]] });
     expect(await play.data('review', 'build')).toMatchObject({ state: 'shipped', findings: [CHANGES.findings[0]] });
   });
 });
 
-describe('a review that could not be made', () => {
+describe('failed reviewer', () => {
   test.each([
     ['exits with another code', 'exit 7', 'exited with code 7'],
     ['leaves no answer', 'true', 'left no review'],
     ['leaves half an answer', 'echo "{" > $FORGE_REVIEW_FILE', 'is not a review: it is not JSON'],
     ['leaves another word', `echo '{"verdict": "fine"}' > $FORGE_REVIEW_FILE`, 'is not a review: verdict'],
     ['takes too long', 'sleep 60', 'ran out of time'],
-  ])('because the reviewer %s, leaves the task as it was', async (_how, command, why) => {
+  ])('a reviewer that %s leaves the task unchanged', async (_how, command, why) => {
     const play = await waiting(
       `review: {command: ${JSON.stringify(command)}, timeout: 300ms}\nagents: {kill_grace_ms: 0}`,
     );
@@ -142,7 +142,7 @@ describe('a review that could not be made', () => {
     expect([state, lease]).toMatchObject([{ state: 'ready_for_review', failure_count: 0 }, null]);
   });
 
-  test('is tried again by run, and then left to a person', async () => {
+  test('run retries a failed review, then leaves it to a person', async () => {
     const play = finishing(
       [BUILD, 'id: later, title: L, depends_on: [build], run: "true"'],
       'review: {command: exit 7}\nretry: {max_attempts: 2, base: 1ms}',
@@ -162,7 +162,7 @@ describe('a review that could not be made', () => {
     expect((await play.state('build')).state).toBe('ready_for_review');
   });
 
-  test('without a command says what to do', async () => {
+  test('review without a command says what to do', async () => {
     const play = await waiting('ship: {policy: none}');
     const result = await play.forge('review', 'build');
     expect(result.code).toBe(4);
@@ -170,8 +170,8 @@ describe('a review that could not be made', () => {
   });
 });
 
-describe('a review that is handed in', () => {
-  test('counts like any other, also without a command', async () => {
+describe('review from a file', () => {
+  test('a review from a file counts, also without a command', async () => {
     const play = await waiting('ship: {policy: none}');
     play.repo.write('.forge/mine.json', JSON.stringify(CHANGES));
     const refused = await play.forge('review', 'build', '--file', '.forge/mine.json');
@@ -179,7 +179,7 @@ describe('a review that is handed in', () => {
     expect((await play.state('build')).state).toBe('awaiting_respawn');
   });
 
-  test('is checked before anything is touched', async () => {
+  test('an invalid review file is refused before any change', async () => {
     const play = await waiting();
     const result = await play.forge('review', 'build', '--file', 'nothing.json');
     expect(result.code).toBe(2);
@@ -190,8 +190,8 @@ describe('a review that is handed in', () => {
   });
 });
 
-describe('a branch that is elsewhere than what was verified', () => {
-  test('before the review sends the task back unreviewed', async () => {
+describe('moved branch', () => {
+  test('a branch that moved before the review sends the task back unreviewed', async () => {
     const play = await waiting();
     play.repo.commit({ 'more.txt': 'more\n' }, play.repo.path('.forge/worktrees/build'));
     const result = await play.forge('review', 'build', '--json');
@@ -199,7 +199,7 @@ describe('a branch that is elsewhere than what was verified', () => {
     expect(fs.existsSync(play.repo.path('.forge/told'))).toBe(false);
   });
 
-  test('after it makes it count for nothing', async () => {
+  test('a branch that moved during the review makes it void', async () => {
     const commit = 'git -c user.name=r -c user.email=r@x commit -q --allow-empty -m r';
     const play = await waiting(`review: {command: '${commit} && ./review.sh'}`);
     const result = await play.forge('review', 'build', '--json');
@@ -210,7 +210,7 @@ describe('a branch that is elsewhere than what was verified', () => {
   });
 });
 
-test('what is being reviewed is shown as that, and can be cancelled', async () => {
+test('a task under review is shown as such and can be cancelled', async () => {
   const play = await waiting('review: {command: touch .reviewing; sleep 60}\nagents: {kill_grace_ms: 0}');
   const review = startCli(['orchestrate', 'review', 'build'], { cwd: play.at });
   await until('the review has begun', () => fs.existsSync(play.repo.path('.forge/worktrees/build/.reviewing')));
@@ -224,7 +224,7 @@ test('what is being reviewed is shown as that, and can be cancelled', async () =
   expect((await play.state('build')).state).toBe('cancelled');
 });
 
-test('what waits for a person is what comes next', async () => {
+test('the next command is about what waits for a person', async () => {
   const play = await waiting('ship: {policy: none}');
   expect((await play.forge()).stdout).toContain('forge orchestrate review build --file review.json');
   const merging = await waiting('ship: {policy: none}');
@@ -235,7 +235,7 @@ test('what waits for a person is what comes next', async () => {
   expect((await merging.forge()).stdout).toContain('forge orchestrate ship build');
 });
 
-test('a reviewer has no say but its review', async () => {
+test('a reviewer cannot complete or change its task', async () => {
   const forge = `"${process.execPath}" "${FORGE}" orchestrate`;
   const command = `${forge} complete --failed --error-class fatal; echo $? > $FORGE_DIR/.forge/said; ./review.sh`;
   const play = await waiting(`review: {command: ${JSON.stringify(command)}}`);
@@ -243,7 +243,7 @@ test('a reviewer has no say but its review', async () => {
   expect(play.read('said').trim()).toBe('3');
 });
 
-test('a task that a person takes further is gone on with', async () => {
+test('run goes on with a task that a person moved on', async () => {
   const slow = 'id: slow, title: S, run: "while [ ! -e .go ]; do sleep 0.05; done"';
   const next = `id: next, title: N, depends_on: [build], run: '${WORK}'`;
   const play = finishing([BUILD, slow, next], 'review: {command: exit 7}\nretry: {max_attempts: 1}');
@@ -260,7 +260,7 @@ test('a task that a person takes further is gone on with', async () => {
   await run.ended;
 });
 
-test('work that is done anew is reviewed, though the review of the work before was given up', async () => {
+test('new work is reviewed even after the review of earlier work was given up', async () => {
   const slow = 'id: slow, title: S, run: "while [ ! -e .go ]; do sleep 0.05; done"';
   const work = 'echo more >> build.txt; git add -A; git -c user.name=w -c user.email=w@x commit -qm more';
   const build = `id: build, title: B, run: "${work}"`;
@@ -280,7 +280,7 @@ test('work that is done anew is reviewed, though the review of the work before w
   await run.ended;
 });
 
-test('what is not in the plan is not reviewed', async () => {
+test('a task that is not in the plan is not reviewed', async () => {
   const play = await waiting();
   const plan = fs.readFileSync(play.repo.path('plans/phases.yaml'), 'utf8');
   play.repo.write('plans/phases.yaml', plan.replace('id: build', 'id: other'));

@@ -109,15 +109,15 @@ describe('a line', () => {
     [blocked('a', null), []],
     [{ ...FINISHED, counts: { shipped: 2 } }, ['', '✓ all done in 1.0s: 2 shipped']],
     [FINISHED, ['', '✓ all done in 1.0s: no tasks']],
-  ])('%j', (event, expected) => {
+  ])('run prints the event %j as a line', (event, expected) => {
     expect(linesOf(event).lines).toEqual(expected);
   });
 
-  it('of a warning is for stderr', () => {
+  it('run prints a warning on stderr', () => {
     expect(linesOf({ type: 'warning', message: 'beware' })).toEqual({ lines: [], warnings: ['beware'] });
   });
 
-  it('stays in line with longer ids before it', () => {
+  it('lines of run stay aligned after longer ids', () => {
     const start = (task_id: string): RunEvent => ({
       type: 'task_started',
       task_id,
@@ -137,7 +137,7 @@ describe('the summary', () => {
   const failed = { ...FINISHED, exit_code: 1 };
   const earlier = (task_id: string) => ({ task_id, error: { class: 'c', message: 'as before' } });
 
-  it('shows fifteen lines of output, what was written to stderr first', () => {
+  it('the summary of run shows fifteen lines of output, stderr first', () => {
     const numbered = (word: string, count: number) =>
       Array.from({ length: count }, (_, i) => `${word} ${i + 1}\n`).join('');
     const tail = { stderr: numbered('err', 10), stdout: numbered('out', 10) };
@@ -150,7 +150,7 @@ describe('the summary', () => {
     expect(lines).toContain('    log: a/x/stderr.log');
   });
 
-  it('points to the log that has something in it', () => {
+  it('the summary of run names the log that is not empty', () => {
     const { lines } = linesOf(failure('a', { tail: { stdout: 'hi', stderr: '\n' } }), {
       ...failed,
       failed: [earlier('a')],
@@ -158,7 +158,7 @@ describe('the summary', () => {
     expect(lines).toContain('    log: a/x/stdout.log');
   });
 
-  it('names failures that were there before', () => {
+  it('the summary of run names earlier failures', () => {
     const lines = linesOf(failure('a'), { ...failed, failed: ['a', 'b'].map(earlier) }).lines;
     expect(lines).toContain('  b  c: as before');
     expect(linesOf({ ...failed, failed: [earlier('b')] }).lines).toContain('  forge orchestrate retry b');
@@ -166,7 +166,7 @@ describe('the summary', () => {
     expect(linesOf({ ...failed, failed: many }).lines).toContain('  and 3 more: `forge orchestrate status`');
   });
 
-  it('names what waits for a person before what waits for that, fifteen in all', () => {
+  it('the summary of run names what waits for a person first, fifteen tasks in all', () => {
     const events = Array.from({ length: 20 }, (_, i) => blocked(`t${i}`, i === 19 ? null : 't19'));
     const { lines } = linesOf(...events, { ...FINISHED, exit_code: 4 });
     const left = lines.slice(lines.indexOf('Left') + 1);
@@ -175,7 +175,7 @@ describe('the summary', () => {
   });
 });
 
-it('never prints a line that is too long, or what a terminal would obey', () => {
+it('run never prints a line that is too long or has control characters', () => {
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 200 }),
     fc.constantFrom('\u001b[2J', 'a\nb', '宽'.repeat(90)),
@@ -198,7 +198,7 @@ it('never prints a line that is too long, or what a terminal would obey', () => 
   );
 });
 
-it('leaves one blank line where nothing happened', () => {
+it('the summary of a run without events has one blank line', () => {
   const started: RunEvent = { type: 'run_started', run_id: 'r', tasks: 1, max_parallel: 4 };
   const { lines } = linesOf(started, { ...FINISHED, counts: { shipped: 1 } });
   expect(lines).toEqual(['run r  1 task, 4 at a time', '', '✓ all done in 1.0s: 1 shipped']);

@@ -17,7 +17,7 @@ function events(stdout: string): Record<string, unknown>[] {
 }
 
 describe('run', () => {
-  it('prints a line for what happens, then a summary', async () => {
+  it('run prints a line for each event, then a summary', async () => {
     const cwd = project(['id: a, title: First, run: "true"', 'id: b, title: Second, run: "true", depends_on: [a]']);
     const { code, stdout, stderr } = await orchestrate(['run'], { cwd });
     expect(
@@ -44,7 +44,7 @@ describe('run', () => {
   it.each([
     ['worker', (command: string) => `run: '${command}'`],
     ['command that checks', (command: string) => `run: "true", verify: ['${command}']`],
-  ])('tells of what a %s leaves behind and nobody can prove to be its own', async (_what, task) => {
+  ])('run warns of processes that a %s leaves behind and that are not provably its own', async (_what, task) => {
     // It has the claim no longer in its environment once it has written its pid.
     const left = 'env -i /bin/sh -c "echo \\$\\$ >left; exec sleep 1000" & until test -s left; do sleep 0.02; done';
     const cwd = project([`id: a, title: A, ${task(left)}`]);
@@ -54,7 +54,7 @@ describe('run', () => {
     expect((stdout + stderr).replace(/\s+/g, ' ')).toMatch(/process group \d+ on \S+ may still work on task a /);
   });
 
-  it('ends with what failed, the end of its output, its log, and what to do', async () => {
+  it('run ends with what failed, the end of its output, its log, and what to do', async () => {
     const script = 'for i in $(seq 20); do echo "line $i" >&2; done; echo out; exit 3';
     const retry = 'retry: { max_attempts: 2, base: 400ms }';
     const cwd = project([
@@ -78,14 +78,14 @@ describe('run', () => {
     ['id: h, title: H, owner_type: human', /a person does it/, 'show h'],
     ['id: h, title: H', /no `run:`/, 'claim --next'],
     ['id: h, title: H, status: paused, run: "true"', /paused/, 'why h'],
-  ])('exits with 4 and says who has to act: %s', async (task, reason, next) => {
+  ])('run exits with 4 and says who has to act: %s', async (task, reason, next) => {
     const { code, stdout } = await orchestrate(['run'], { cwd: project([task]) });
     expect(code).toBe(4);
     expect(stdout).toMatch(reason);
     expect(stdout).toContain(`\nNext\n  forge orchestrate ${next}\n`);
   });
 
-  it('prints an event a line with --json, run_finished last', async () => {
+  it('run --json prints an event a line, run_finished last', async () => {
     const cwd = project(['id: a, title: A, run: "echo hi"', 'id: b, title: B']);
     const { code, stdout, stderr } = await orchestrate(['run', '--json'], { cwd });
     const seen = events(stdout);
@@ -103,7 +103,7 @@ describe('run', () => {
     expect({ code, stderr }).toEqual({ code: 4, stderr: '' });
   });
 
-  it('gives its tasks back when it is interrupted', async () => {
+  it('run gives its tasks back when it is interrupted', async () => {
     const cwd = project([`id: a, title: A, run: "${ENDLESS}"`]);
     const started = startCli(['orchestrate', 'run'], { cwd });
     await until('the worker runs', () => existsSync(join(cwd, 'begun')));
@@ -114,7 +114,7 @@ describe('run', () => {
     expect(stdout).toMatch(/\n■ interrupted in .*: 1 awaiting_respawn\n[\s\S]*\nNext\n {2}forge orchestrate run\n$/);
   });
 
-  it('stops in good order when its reader goes away', () => {
+  it('run stops in order when stdout is closed', () => {
     const cwd = project([
       `id: a, title: A, run: "${ENDLESS}"`,
       'id: b, title: B, run: "until test -e begun; do sleep 0.01; done"',
@@ -138,7 +138,7 @@ describe('tasks that write the same files', () => {
   );
   const FAIL_AT_ONCE = 'retry: {max_attempts: 1}\n';
 
-  it('are worked on one after the other, by one run or by two', async () => {
+  it('overlapping tasks with a locked file run one after the other, in one run or two', async () => {
     const cwd = project([...LOCKED, ...LOCKED.map((task) => task.replace('id: t', 'id: u'))], {
       '.forge/settings.yaml': FAIL_AT_ONCE,
     });
@@ -149,7 +149,7 @@ describe('tasks that write the same files', () => {
     expect(tasks.map(({ attempt_count }: { attempt_count: number }) => attempt_count)).toEqual(tasks.map(() => 1));
   });
 
-  it('are worked on at once where nothing is locked, which is warned of once', async () => {
+  it('overlapping tasks without a locked file run at once, with one warning', async () => {
     const meet = (own: string, other: string) => `touch ${own}; until test -e ${other}; do sleep 0.02; done`;
     const cwd = project([
       `id: a, title: A, run: "${meet('a', 'b')}", write_globs: ["src/**"]`,
@@ -168,7 +168,7 @@ describe('tasks that write the same files', () => {
     expect(warnings.length).toBeGreaterThan(0);
   });
 
-  it('are not begun before what a killed run has left of another is stopped', async () => {
+  it('an overlapping task starts only after the worker of a killed run is stopped', async () => {
     const cwd = project([
       `id: a, title: A, run: "echo $$ >a.pid; ${ENDLESS}", write_globs: [go.sum]`,
       'id: b, title: B, run: "ps -o stat= -p $(cat a.pid) | grep -qv Z && exit 1 || true", write_globs: [go.sum], retry: {max_attempts: 1}',
@@ -186,7 +186,7 @@ describe('tasks that write the same files', () => {
     });
   });
 
-  it('would not be started together by a dry run either', async () => {
+  it('run --dry-run does not start overlapping tasks together', async () => {
     const cwd = project([
       'id: a, title: A, run: "true", write_globs: [go.sum]',
       'id: b, title: B, run: "true", write_globs: [go.*]',
@@ -199,7 +199,7 @@ describe('tasks that write the same files', () => {
     ]);
   });
 
-  it('are waited for while somebody else has one, and it is said for what', async () => {
+  it('run waits for an overlapping task of another owner and says so', async () => {
     const cwd = project([
       'id: a, title: A, write_globs: [go.sum]',
       'id: b, title: B, run: "true", write_globs: [go.*]',
@@ -224,7 +224,7 @@ describe('tasks that write the same files', () => {
 describe('exec', () => {
   const plan = () => project(['id: a, title: A, retry: { max_attempts: 1 }']);
 
-  it('hands everything behind -- to the command as it is', async () => {
+  it('exec passes everything after -- to the command unchanged', async () => {
     const cwd = plan();
     const args = [
       'exec',
@@ -244,7 +244,7 @@ describe('exec', () => {
     expect(code).toBe(0);
   });
 
-  it('answers with --json behind the output of the command', async () => {
+  it('exec --json answers after the output of the command', async () => {
     const { stdout } = await orchestrate(['exec', '--next', '--json', '--', 'echo', 'hello'], { cwd: plan() });
     const [first, second] = stdout.split('\n');
     expect(first).toBe('hello');
@@ -257,13 +257,13 @@ describe('exec', () => {
   it.each([
     ['exit 7', 7],
     ['kill -9 $$', 137],
-  ])('exits as the command does: %s', async (script, expected) => {
+  ])('exec exits like its command: %s', async (script, expected) => {
     const { code, stderr } = await orchestrate(['exec', 'a', '--', 'sh', '-c', script], { cwd: plan() });
     expect(code).toBe(expected);
     expect(stderr).toMatch(/^a is failed after attempt 1: /);
   });
 
-  it('exits with 3 when the lease is lost', async () => {
+  it('exec exits with 3 when the lease is lost', async () => {
     const cwd = plan();
     const started = startCli(['orchestrate', 'exec', 'a', '--', 'sh', '-c', ENDLESS], { cwd });
     await until('the command runs', () => existsSync(join(cwd, 'begun')));
@@ -274,7 +274,7 @@ describe('exec', () => {
     });
   });
 
-  it('exits with 130 and gives the task back when it is interrupted', async () => {
+  it('exec exits with 130 and gives the task back when it is interrupted', async () => {
     const cwd = plan();
     const started = startCli(['orchestrate', 'exec', 'a', '--', 'sh', '-c', ENDLESS], { cwd });
     await until('the command runs', () => existsSync(join(cwd, 'begun')));
@@ -284,7 +284,7 @@ describe('exec', () => {
 });
 
 describe('logs', () => {
-  it('shows both under their names, one without, and nothing that could move the cursor', async () => {
+  it('logs shows both streams with names, one without, and no control characters', async () => {
     const cwd = project([`id: a, title: A, run: 'printf "\\033[31mout\\n"; echo err >&2'`]);
     await orchestrate(['run'], { cwd });
     expect((await orchestrate(['logs', 'a'], { cwd })).stdout).toBe('==> stdout <==\nout\n\n==> stderr <==\nerr\n');
@@ -294,7 +294,7 @@ describe('logs', () => {
     expect(readFileSync(data.files.stdout, 'utf8')).toBe(data.stdout);
   });
 
-  it('says where it looked when there is nothing', async () => {
+  it('logs names the files when there is no output', async () => {
     const cwd = project(['id: a, title: A, run: "true"']);
     await orchestrate(['run'], { cwd });
     expect(await orchestrate(['logs', 'a'], { cwd })).toMatchObject({
@@ -304,7 +304,7 @@ describe('logs', () => {
     });
   });
 
-  it('follows until the attempt is over', async () => {
+  it('logs --follow continues until the attempt is over', async () => {
     const cwd = project([
       `id: a, title: A, run: "echo one; touch begun; until test -e go; do sleep 0.01; done; echo two"`,
     ]);

@@ -56,7 +56,7 @@ test('run merges what is verified into the branch of the main checkout, whose fi
   });
 });
 
-test('a base that nobody has checked out moves alone', async () => {
+test('a base that is not checked out moves without a checkout', async () => {
   const play = finishing([BUILD], TRUNK);
   play.repo.git('branch', 'trunk');
   const before = play.repo.git('status', '--porcelain=v2', '--branch');
@@ -67,7 +67,7 @@ test('a base that nobody has checked out moves alone', async () => {
   expectClean(play);
 });
 
-test('by hand it says by which commit, and what is merged already is shipped without another', async () => {
+test('ship names the merge commit, and ships merged work without another merge', async () => {
   const play = await reviewed(TRUNK);
   const data = await play.data('ship', 'build');
   expect(data).toMatchObject({ state: 'shipped', base: 'trunk', merge_sha: play.repo.git('rev-parse', 'trunk') });
@@ -79,8 +79,8 @@ test('by hand it says by which commit, and what is merged already is shipped wit
   expect(firstParents(other, 'trunk')[0]).toBe('build');
 });
 
-describe('what cannot be merged leaves the base as it was', () => {
-  test('a conflict sends the task back, and says what to do', async () => {
+describe('failed merges', () => {
+  test('a conflict sends the task back and says what to do', async () => {
     const play = await reviewed(TRUNK);
     const trunk = play.repo.git('commit-tree', '-p', 'trunk', '-m', 'theirs', conflicting(play));
     play.repo.git('update-ref', 'refs/heads/trunk', trunk);
@@ -98,7 +98,7 @@ describe('what cannot be merged leaves the base as it was', () => {
     expectClean(play);
   });
 
-  test('a merge that does not pass what verifies the task does so, too', async () => {
+  test('a merge that fails verification sends the task back', async () => {
     const task = `id: build, title: B, run: '${WORK}', verify: ["test ! -e theirs.txt || test ! -e build.txt"]`;
     const play = await reviewed(TRUNK, [task]);
     const trunk = play.repo.branch('theirs', { 'theirs.txt': 'theirs\n' }, 'trunk');
@@ -124,8 +124,8 @@ function conflicting({ repo }: Finishing): string {
   return repo.git('rev-parse', 'other^{tree}');
 }
 
-describe('what stands in the way keeps the task waiting, uncharged', () => {
-  test('changes in the checkout of the base that the merge would overwrite', async () => {
+describe('blocked merges', () => {
+  test("uncommitted changes in the base's checkout keep the task waiting, uncharged", async () => {
     const play = await reviewed();
     play.repo.write('build.txt', 'mine\n');
     const main = play.repo.git('rev-parse', 'main');
@@ -139,7 +139,7 @@ describe('what stands in the way keeps the task waiting, uncharged', () => {
     expect(await play.data('ship', 'build')).toMatchObject({ state: 'shipped' });
   });
 
-  test('a main checkout on no branch', async () => {
+  test('a main checkout with a detached HEAD keeps the task waiting, uncharged', async () => {
     const play = finishing([BUILD], `${MERGE}\nreview: {command: ./review.sh}`);
     play.repo.git('checkout', '--quiet', '--detach');
     expect((await play.forge('run', '--max-parallel', '1')).code).toBe(4);
@@ -147,14 +147,14 @@ describe('what stands in the way keeps the task waiting, uncharged', () => {
     expect([result.code, result.stderr]).toEqual([4, expect.stringContaining('is on no branch')]);
   });
 
-  test('a base that is no branch', async () => {
+  test('a base that is no branch keeps the task waiting, uncharged', async () => {
     const play = await reviewed('ship: {policy: merge, base: nowhere}');
     const result = await play.forge('ship', 'build');
     expect([result.code, result.stderr]).toEqual([2, expect.stringContaining('ship.base: there is no branch nowhere')]);
     expect((await play.state('build')).state).toBe('reviewed');
   });
 
-  test('a dependency that is not merged yet', async () => {
+  test('an unmerged dependency keeps the task waiting, uncharged', async () => {
     const play = await reviewed(TRUNK, [BUILD, `id: next, title: N, run: '${WORK}'`]);
     const plan = fs.readFileSync(play.repo.path('plans/phases.yaml'), 'utf8');
     play.repo.write('plans/phases.yaml', plan.replace('id: next,', 'id: next, depends_on: [build],'));
@@ -168,7 +168,7 @@ describe('what stands in the way keeps the task waiting, uncharged', () => {
   });
 });
 
-test('work goes into the branch that it was begun for, whatever is checked out by then', async () => {
+test('work is merged into the branch that it was started for, whatever is checked out by then', async () => {
   const play = await reviewed();
   play.repo.git('checkout', '--quiet', '-b', 'other');
   expect(await play.data('ship', 'build')).toMatchObject({ state: 'shipped', base: 'main' });
@@ -177,7 +177,7 @@ test('work goes into the branch that it was begun for, whatever is checked out b
   expect(play.repo.git('status', '--porcelain', '--untracked-files=no', '--', ':!.forge')).toBe('');
 });
 
-test('a merge whose checks change what they check does not count', async () => {
+test('a merge whose verification changes its files does not count', async () => {
   const verify = '[ ! -e other.txt ] || echo changed >> build.txt';
   const play = await reviewed(TRUNK, [`id: build, title: B, run: '${WORK}', verify: ["${verify}"]`]);
   play.repo.git('update-ref', 'refs/heads/trunk', play.repo.branch('other', { 'other.txt': 'o\n' }, 'trunk'));
@@ -188,14 +188,14 @@ test('a merge whose checks change what they check does not count', async () => {
   expect(play.repo.git('rev-parse', 'trunk')).toBe(trunk);
 });
 
-test('a title is only text in the message of its merge', async () => {
+test('a title is only text in the merge message', async () => {
   const play = finishing([`id: build, title: "odd \\0 \\e[31m title", run: '${WORK}'`], MERGE);
   expect((await play.forge('run')).code).toBe(0);
   expect(play.repo.git('log', '-1', '--format=%b', 'main')).toMatch(/^odd .*title$/);
   expect(play.repo.git('log', '-1', '--format=%b', 'main')).not.toContain('\u001b');
 });
 
-test('a base that moves while its merge is verified is merged anew', async () => {
+test('a merge is made again when the base moves during verification', async () => {
   const moves = 'git update-ref refs/heads/trunk $(git commit-tree -p trunk -m theirs trunk^{tree})';
   const once = `if [ $FORGE_PHASE = ship ] && mkdir $FORGE_DIR/.forge/moved; then ${moves}; fi`;
   const task = `id: build, title: B, run: '${WORK}', verify: ["${once.replaceAll('$', '$')}"]`;
@@ -215,7 +215,7 @@ test('with ship.policy none a reviewed task is shipped as it is', async () => {
   expect(firstParents(play, 'main')).toEqual(['first']);
 });
 
-test('run --dry-run tells what would be reviewed and merged', async () => {
+test('run --dry-run shows what would be reviewed and merged', async () => {
   const play = await reviewed(`${TRUNK}\nreview: {command: ./review.sh}`, [
     BUILD,
     `id: other, title: O, run: '${WORK}'`,
@@ -229,7 +229,7 @@ test('run --dry-run tells what would be reviewed and merged', async () => {
   expect((await play.forge('run', '--dry-run')).stdout).toContain('Would merge (2)');
 });
 
-test('doctor says what is merged into, and what keeps it from being', async () => {
+test('doctor reports the base and what blocks merges', async () => {
   const play = await reviewed();
   const merges = async () =>
     (await play.forge('doctor', '--json')).json().data.checks.find(({ name }: { name: string }) => name === 'merges');
@@ -243,7 +243,7 @@ test('doctor says what is merged into, and what keeps it from being', async () =
   expect((await merges()).message).toContain('into trunk; nobody has it checked out');
 });
 
-test('a merge that was killed leaves nothing behind once its task is cancelled', async () => {
+test('cancel removes what a killed merge left', async () => {
   const verify = 'case $FORGE_PHASE in ship) echo $$ > $FORGE_DIR/.forge/pid; exec sleep 600;; esac';
   const play = finishing([`id: build, title: B, run: '${WORK}', verify: ["${verify}"]`], TRUNK);
   play.repo.git('branch', 'trunk');

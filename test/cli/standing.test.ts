@@ -16,7 +16,7 @@ async function text(cwd: string, ...args: string[]): Promise<string> {
 describe('a task that the plan calls done or dropped', () => {
   const TASKS = ['id: a, title: A, run: "true"', 'id: b, title: B, status: done', 'id: c, title: C, status: dropped'];
 
-  it('is counted the same way by everybody', async () => {
+  it('a task that the plan calls done or dropped is counted the same way by all verbs', async () => {
     const cwd = project(TASKS);
     await text(cwd, 'cancel', 'b');
     expect(await text(cwd, 'run')).toContain(': 1 shipped, 1 done, 1 dropped');
@@ -26,7 +26,7 @@ describe('a task that the plan calls done or dropped', () => {
     expect(data.counts).toEqual({ shipped: 1, cancelled: 1, unclaimed: 1 });
   });
 
-  it('is not said to wait for that', async () => {
+  it('a task that the plan calls done or dropped does not count as waiting', async () => {
     const shown = await text(project(TASKS), 'show', 'c');
     expect(shown).toContain('in the plan   dropped\n');
     expect(shown).not.toContain('waits');
@@ -36,7 +36,7 @@ describe('a task that the plan calls done or dropped', () => {
 describe('a task that is over, or with somebody, does not wait', () => {
   const TASKS = ['id: a, title: A', 'id: b, title: B, depends_on: [a]'];
 
-  it('in what show says', async () => {
+  it('show gives no reasons for a task that is over or in flight', async () => {
     const cwd = project(TASKS);
     await text(cwd, 'claim', 'a');
     expect(await text(cwd, 'show', 'a')).not.toContain('waits');
@@ -45,7 +45,7 @@ describe('a task that is over, or with somebody, does not wait', () => {
     expect(await text(cwd, 'show', 'a')).toMatch(/state +cancelled\n\n/);
   });
 
-  it('in what is counted without a verb', async () => {
+  it('the bare command does not count a task that is over or in flight as waiting', async () => {
     const cwd = project(TASKS);
     await text(cwd, 'claim', 'a');
     expect(await text(cwd)).toContain('0 ready, 1 in flight, 1 waiting\n');
@@ -60,14 +60,14 @@ describe('when nothing is ready', () => {
     ['there are no tasks', [], 'no task is ready: plans/phases.yaml has none'],
     ['one waits', ['id: a, title: A, status: paused'], 'no task is ready; one waits'],
     ['a person is waited for', ['id: a, title: A, owner_type: human'], 'no task is ready; one waits'],
-  ])('because %s, claim says so', async (_, tasks, message) => {
+  ])('claim says that nothing is ready because %s', async (_, tasks, message) => {
     const cwd = project(tasks, tasks.length > 0 ? {} : { 'plans/phases.yaml': EMPTY });
     const { stderr, code } = await orchestrate(['claim', '--next'], { cwd });
     expect(stderr).toContain(`error[NOT_READY]: ${message}\n`);
     expect(code).toBe(4);
   });
 
-  it('a plan without tasks is not called done', async () => {
+  it('a plan without tasks is not reported as done', async () => {
     const cwd = project([], { 'plans/phases.yaml': EMPTY });
     expect(await text(cwd)).toContain('there are no tasks in plans/phases.yaml yet');
   });
@@ -75,7 +75,7 @@ describe('when nothing is ready', () => {
 
 const EMPTY = 'project: test\nphases:\n  - {id: phase-1, name: One, tasks: []}\n';
 
-it('a task whose runner was killed is not shown as being worked on', async () => {
+it('a task whose runner was killed is not shown as running', async () => {
   const cwd = project(['id: a, title: A, run: "echo begun; touch begun; while :; do sleep 1; done"']);
   const { process, ended } = startCli(['orchestrate', 'run'], { cwd });
   onTestFinished(() => void process.kill('SIGINT'));
@@ -99,13 +99,13 @@ describe('a command of several lines', () => {
         '      - id: a\n        title: A\n        run: |\n          make one\n          make two\n',
     });
 
-  it('is not run together into one', async () => {
+  it('a command of several lines is printed on several lines', async () => {
     expect(await text(cwd(), 'show', 'a')).toMatch(/ {2}runs +make one\n {16}make two\n/);
     expect(await text(cwd(), 'run', '--dry-run')).toContain('     $ make one …\n');
   });
 });
 
-it('of many open runs those that hold a task are listed first', async () => {
+it('of many open runs those with a task are listed first', async () => {
   const cwd = project(['id: a, title: A']);
   const { data } = (await orchestrate(['claim', 'a', '--json'], { cwd })).json();
   for (let i = 0; i < 6; i++) await text(cwd, 'run', 'start', '--name', `number ${i}`);

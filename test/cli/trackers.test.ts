@@ -28,7 +28,7 @@ function withTracker(issues: string): string {
   });
 }
 
-it('is told of what was done and of what failed, and keeps its comments', async () => {
+it('run updates the tracker with results and failures and keeps its comments', async () => {
   const cwd = withTracker(ISSUES);
   const { code, stdout, stderr } = await orchestrate(['run'], { cwd });
   expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
@@ -52,7 +52,7 @@ issues:
 `);
 });
 
-it('that cannot be read is told once, and the run does its work', async () => {
+it('run reports an unreadable tracker once and does its work', async () => {
   const cwd = withTracker('issues: {');
   const { code, stdout } = await orchestrate(['run', '--json', '--task', 'a'], { cwd });
   expect(code).toBe(0);
@@ -68,7 +68,7 @@ it('that cannot be read is told once, and the run does its work', async () => {
   expect(events.at(-1)).toMatchObject({ type: 'run_finished', counts: { shipped: 1 } });
 });
 
-it('is kept in step by exec', async () => {
+it('exec updates the tracker', async () => {
   const cwd = withTracker(ISSUES);
   const { code } = await orchestrate(['exec', 'a', '--', 'true'], { cwd });
   expect(code).toBe(0);

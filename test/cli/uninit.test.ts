@@ -34,7 +34,7 @@ describe('init and then uninit', () => {
     ['a plan of its own', { 'phases.yaml': 'project: p\nphases: [{id: phase-1, name: A, tasks: []}]\n' }],
     ['settings of its own', { '.forge/settings.yaml': 'version: 1\n', '.forge/plans/notes.md': 'mine' }],
   ];
-  it.each(cases)('leave %s as it was', async (_what, files) => {
+  it.each(cases)('init and then uninit leave %s unchanged', async (_what, files) => {
     const cwd = folder(files);
     const before = tree(cwd);
     expect(await init(cwd)).toMatchObject({ code: 0, stderr: '' });
@@ -47,14 +47,14 @@ describe('init and then uninit', () => {
     expect(tree(cwd)).toEqual(before);
   });
 
-  it('leave an empty folder for plans to whoever made it', async () => {
+  it('uninit keeps an empty plans folder that existed before', async () => {
     const cwd = folder();
     fs.mkdirSync(join(cwd, 'plans'));
     expect((await uninit(cwd)).json().data).toMatchObject({ removed: [], kept: [] });
     expect(tree(cwd)).toEqual({ 'plans/': '' });
   });
 
-  it('are also verbs of orchestrate; a repeat finds nothing to undo', async () => {
+  it('init and uninit are also verbs of orchestrate, and a repeat finds nothing to undo', async () => {
     const cwd = folder();
     const call = (...args: string[]) => orchestrate(args, { cwd });
     expect(await call('init')).toMatchObject({
@@ -75,7 +75,7 @@ describe('init and then uninit', () => {
     expect((await uninit(cwd)).json().data).toEqual({ project: cwd, removed: [], updated: [], kept: [] });
   });
 
-  it('keep and name what somebody has changed', async () => {
+  it('uninit keeps and names changed files', async () => {
     const cwd = folder();
     await init(cwd);
     fs.appendFileSync(join(cwd, 'plans/phases.yaml'), '# mine\n');
@@ -95,7 +95,7 @@ describe('init and then uninit', () => {
     expect((await uninit(cwd)).json().data.removed).toContain('AGENTS.md');
   });
 
-  it('keep and name the state of tasks, and how to be rid of it', async () => {
+  it('uninit keeps the state of tasks and says how to remove it', async () => {
     const cwd = folder();
     await init(cwd);
     expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
@@ -118,7 +118,7 @@ describe('init and then uninit', () => {
     expect(tree(cwd)).toEqual({});
   });
 
-  it('never look through a symlink', async () => {
+  it('init and uninit never follow a symlink', async () => {
     const [cwd, elsewhere] = [folder(), folder()];
     await init(elsewhere);
     const before = tree(elsewhere);
@@ -133,7 +133,7 @@ describe('init and then uninit', () => {
 });
 
 describe('AGENTS.md', () => {
-  it('is made, brought up to date, and otherwise left as it is', async () => {
+  it('init --agents creates or updates the section of AGENTS.md and changes nothing else', async () => {
     const cwd = folder();
     expect((await init(cwd)).json().data.created).toContain('AGENTS.md');
     expect(read(cwd)).toBe(section);
@@ -150,14 +150,14 @@ describe('AGENTS.md', () => {
     expect((await cli(['init'], { cwd })).stdout).not.toContain('AGENTS.md');
   });
 
-  it('keeps its permissions', async () => {
+  it('init --agents keeps the permissions of AGENTS.md', async () => {
     const cwd = folder({ 'AGENTS.md': 'a' });
     fs.chmodSync(join(cwd, 'AGENTS.md'), 0o640);
     await init(cwd);
     expect(fs.statSync(join(cwd, 'AGENTS.md')).mode & 0o777).toBe(0o640);
   });
 
-  it('that is a symlink in the project stays one', async () => {
+  it('init --agents follows a symlink within the project and keeps it', async () => {
     const cwd = folder({ 'docs/CLAUDE.md': '# Rules\n' });
     fs.symlinkSync('docs/CLAUDE.md', join(cwd, 'AGENTS.md'));
     const before = tree(cwd);
@@ -168,7 +168,7 @@ describe('AGENTS.md', () => {
     expect(tree(cwd)).toEqual(before);
   });
 
-  it('that has become a symlink since leads somewhere afterwards', async () => {
+  it('uninit keeps the target of a symlinked AGENTS.md', async () => {
     const cwd = folder();
     await init(cwd);
     fs.renameSync(join(cwd, 'AGENTS.md'), join(cwd, 'CLAUDE.md'));
@@ -214,7 +214,7 @@ describe('AGENTS.md', () => {
       (cwd) => fs.writeFileSync(join(cwd, 'AGENTS.md'), '\ufeffRules', 'utf16le'),
     ],
   ];
-  it.each(bad)('with %s is refused, and nothing is written', async (_what, code, message, make) => {
+  it.each(bad)('AGENTS.md with %s is refused, and nothing is written', async (_what, code, message, make) => {
     const cwd = folder();
     make(cwd);
     const before = tree(cwd);
@@ -227,7 +227,7 @@ describe('AGENTS.md', () => {
     expect(tree(cwd)).toEqual(before);
   });
 
-  it("is no convention as far as it is forge's", async () => {
+  it("forge's section of AGENTS.md is not in a worker's conventions", async () => {
     const cwd = project(['id: a, title: A'], { 'CLAUDE.md': 'Be kind.\n' });
     await init(cwd);
     const prompt = async () => (await orchestrate(['render-worker-prompt', 'a', '--json'], { cwd })).json().data.prompt;
@@ -255,7 +255,7 @@ describe('what the section tells an agent', () => {
     return parts.slice(1).map((word) => ids[word] ?? word.replaceAll('"', ''));
   }
 
-  it('is true: every command does what it says', async () => {
+  it('every command in the section of AGENTS.md does what the section says', async () => {
     const used = new Set<string>();
     const cwd = project(['id: a, title: A', 'id: b, title: B, depends_on: [a]'], {
       '.forge/settings.yaml': 'workspace: worktree\n',
@@ -317,7 +317,7 @@ describe('what the section tells an agent', () => {
     expect([...used].sort()).toEqual([...commands].sort());
   });
 
-  it('names commands that there are', async () => {
+  it('the section of AGENTS.md names existing commands', async () => {
     expect(inText.length).toBeGreaterThan(2);
     const cwd = project(['id: TASK, title: A']);
     for (const command of inText) expect(await cli(command.split(' ').slice(1), { cwd })).toMatchObject({ code: 0 });

@@ -36,14 +36,14 @@ describe('a slip on the command line', () => {
     [['exec', 'a', 'make', 'all'], 'INVALID_ARGS', /behind `--`/, /exec a -- make/],
     [['run', '--dry-run', 'list'], 'INVALID_ARGS', /run takes no arguments$/, /run --help/],
     [['--zzz'], 'INVALID_ARGS', /unknown option --zzz/, /--help/],
-  ])('%j is %s', async (args, code, message, hint) => {
+  ])('%j is refused: %s', async (args, code, message, hint) => {
     const error = await refusal(args);
     expect([error.code, error.exitCode]).toEqual([code, 2]);
     expect(error.message).toMatch(message);
     expect(error.hint).toMatch(hint);
   });
 
-  it('names the verb where orchestrate was left out', () => {
+  it('a verb without orchestrate is refused with the full command', () => {
     expect(() => parseArgv(['status'], {})).toThrow(
       expect.objectContaining({ code: 'UNKNOWN_VERB', hint: expect.stringContaining('`forge orchestrate status`') }),
     );
@@ -81,7 +81,7 @@ describe('a value that is missing or wrong', () => {
     [['exec', '--', 'true'], /exec needs <task> or --next/],
     [['run', 'end'], /run end needs --run <id>/],
     [['status', '--dir', '/nowhere/at/all'], /not a folder/],
-  ])('%j is refused with exit 2', async (args, message) => {
+  ])('the invalid command line %j is refused with exit 2', async (args, message) => {
     const result = await cli(['orchestrate', ...args, '--json'].sort(afterJson), { cwd: dir() });
     expect(result.code).toBe(2);
     expect(result.json().error).toMatchObject({ code: 'INVALID_ARGS', message: expect.stringMatching(message) });
@@ -101,7 +101,7 @@ describe('failures as JSON', () => {
     [['orchestrate', '--json', 'status'], 'PHASES_NOT_FOUND'],
     [['orchestrate', 'run', '--json'], 'PHASES_NOT_FOUND'],
     [['orchestrate', 'exec', '--json', 'a', '--', 'true'], 'PHASES_NOT_FOUND'],
-  ])('%j is one line on stdout', async (args, code) => {
+  ])('the failure of %j with --json is one line on stdout', async (args, code) => {
     const result = await cli(args, { cwd: folder() });
     expect(result.code).toBe(2);
     expect(result.json()).toEqual({
@@ -117,7 +117,7 @@ describe('failures as JSON', () => {
     expect(result.stderr).toBe('');
   });
 
-  it('does not take a --json behind -- for its own', async () => {
+  it('exec ignores a --json after --', async () => {
     const result = await cli(['orchestrate', 'exec', 'a', '--', 'echo', '--json'], { cwd: folder() });
     expect(result.stdout).toBe('');
     expect(result.stderr).toMatch(/^error\[PHASES_NOT_FOUND\]/);
@@ -125,14 +125,14 @@ describe('failures as JSON', () => {
 });
 
 describe('failures for people', () => {
-  it('are on stderr, with a hint and without a stack', async () => {
+  it('failures are on stderr, with a hint and without a stack', async () => {
     const result = await cli(['orchestrate', 'why', 'nope'], { cwd: project(['id: a, title: A']) });
     expect(result).toMatchObject({ code: 2, stdout: '' });
     expect(result.stderr).toMatch(/^error\[TASK_NOT_FOUND\]: .*\nhint: /);
     expect(result.stderr).not.toMatch(/^\s+at /m);
   });
 
-  it('name the verb and the task in hints that are the same for all', async () => {
+  it('general hints name the verb and the task', async () => {
     const cwd = project(['id: a, title: A', 'id: b, title: B, depends_on: [a]']);
     const waits = await cli(['orchestrate', 'claim', 'b', '--json'], { cwd });
     expect(waits.json().error).toMatchObject({ code: 'NOT_READY', hint: expect.stringContaining('why b`') });
