@@ -68,7 +68,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
         generation: decision.record.lease?.generation ?? 0,
         phase: options.phase,
         worktree_path: worktree?.cwd ?? null,
-        base_branch: worktree?.base ?? null,
+        ...(worktree?.base ? { base_branch: worktree.base } : {}),
         attempt_number: decision.result.attempt_number,
         worker: null,
       },

@@ -171,7 +171,7 @@ async function launch(
         generation: draft.generation,
         phase: 'implement',
         worktree_path: workspace.branch === null ? null : workspace.path,
-        base_branch: workspace.base,
+        ...(workspace.base === null ? {} : { base_branch: workspace.base }),
         attempt_number: draft.number,
         worker: identity,
       },
