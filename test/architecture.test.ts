@@ -146,15 +146,13 @@ const MODULES: Record<string, (file: string) => boolean> = {
     file in FS_EXCEPTIONS,
   'node:child_process': (file) => layerOf(file) === 'process' || file === 'src/git/git.ts',
   'node:path': () => true,
-  'node:os': (file) =>
-    ['process', 'commands'].includes(layerOf(file)) || file === 'src/store/file/stat-fingerprints.ts',
+  'node:os': (file) => ['process', 'commands'].includes(layerOf(file)),
   'node:timers/promises': (file) => layerOf(file) === 'commands',
   'node:url': (file) => layerOf(file) === 'process',
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/process/gated-worker.ts',
   'node:util': (file) => file === 'src/project/settings-file.ts',
   'node:tty': (file) => layerOf(file) === 'cli',
-  'node:worker_threads': (file) => file === 'src/store/file/stat-fingerprints.ts',
 };
 
 /** Files outside of the layers above that use the file system, and why. */

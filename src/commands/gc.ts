@@ -137,7 +137,6 @@ async function requireKnown(
 }
 
 async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPlan> {
-  session.store.beginSnapshot();
   // git is started first, and works while this process reads the plan and the tree, which leaves it no time for anything else.
   const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
     trackerSeen(session),

@@ -55,7 +55,6 @@ export type PhasesData = { phases: PhaseRow[]; warnings: Warning[] } | ReadyData
 /** Throws PHASES_NOT_FOUND, PHASES_PARSE_ERROR, INVALID_ARGS. */
 export async function phases(call: Call, options: PhasesOptions): Promise<PhasesData> {
   const session = openSession(call);
-  session.store.beginSnapshot();
   const loaded = requirePlan(session);
   const all = await readAll(session);
   const { reads } = all;

@@ -49,7 +49,6 @@ export interface StatusData {
 /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
 export async function status(call: Call, options: { run?: string | undefined }): Promise<StatusData> {
   const session = openSession(call);
-  session.store.beginSnapshot();
   const loaded = loadPlan(session);
   const all = await readAll(session);
   const { reads, runs } = all;

@@ -16,16 +16,10 @@ export function keptLines<T>(
   read: (lines: readonly string[]) => T,
 ): T | null {
   const kept = cache.read(name);
-  if (kept === null) return null;
-  const lines: string[] = [];
-  let start = 0;
-  while (lines.length < count) {
-    const end = kept.indexOf('\n', start);
-    if (end === -1) return null;
-    lines.push(kept.toString('utf8', start, end));
-    start = end + 1;
-  }
-  if (!kept.subarray(start).equals(Buffer.from(text))) return null;
+  if (!kept?.endsWith(text)) return null;
+  const lines = kept.slice(0, kept.length - text.length).split('\n');
+  // More of them are the beginning of another text, which ends as this one does.
+  if (lines.length !== count + 1) return null;
   try {
     return read(lines);
   } catch {

@@ -249,7 +249,5 @@ export interface TaskStore {
   endRun(runId: string, endedAt: string, op: string): Promise<EndedRun | null>;
   listRuns(): Promise<RunManifest[]>;
   readonly gc: GcStore;
-  /** Announces a snapshot: a backend may begin with what it can do while the caller does something else. */
-  beginSnapshot(): void;
   snapshot(): Promise<Snapshot>;
 }

@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 
 const cache = (build: string | null = 'b1', of = project) => cacheOf(of, { XDG_CACHE_HOME: home }, build);
-const kept = (from: Cache, name: CacheName = 'plan') => from.read(name)?.toString() ?? null;
+const kept = (from: Cache, name: CacheName = 'plan') => from.read(name);
 const LONG = 'ä long text\n'.repeat(50_000);
 
 /** The one file that is below the cache's folder. */
@@ -47,7 +47,6 @@ describe('cache', () => {
   test('the cache joins text that was written in parts', () => {
     const parts = ['first', LONG, '', LONG, LONG, 'ü', LONG, 'last'];
     cache().write('tree', parts);
-    expect(cache().size('tree')).toBeGreaterThan(Buffer.byteLength(parts.join('')));
     expect(kept(cache(), 'tree') === parts.join('')).toBe(true);
   });
 

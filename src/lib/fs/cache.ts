@@ -10,23 +10,21 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { crc32 } from '../checksum.ts';
 import { parseJson } from '../json.ts';
-import { readFrom } from './read.ts';
+import { readCapped, readFrom } from './read.ts';
 
 export type CacheName = 'settings' | 'plan' | 'tree';
 
 export interface Cache {
-  /** The cached text, as UTF-8 in memory that threads can share; null when this build of forge has cached none for the project. */
-  read(name: CacheName): Buffer | null;
-  /** About how much there is to read, bytes; 0 when there is nothing. */
-  size(name: CacheName): number;
+  /** The cached text; null when this build of forge has cached none for the project. */
+  read(name: CacheName): string | null;
   /** Replaces the cached text by that of `parts`. Caches nothing when that fails; never throws. */
   write(name: CacheName, parts: Iterable<string>): void;
 }
 
-export const NO_CACHE: Cache = { read: () => null, size: () => 0, write: () => {} };
+export const NO_CACHE: Cache = { read: () => null, write: () => {} };
 
-/** Limit of a cached text, bytes: about a million tasks. */
-const MAX_BYTES = 1024 * 1024 * 1024;
+/** Limit of a cached text, bytes: about a million tasks, and less than the longest string. */
+const MAX_BYTES = 400 * 1024 * 1024;
 
 /** How much is written at once, characters. */
 const BATCH = 1024 * 1024;
@@ -56,18 +54,10 @@ export function cacheOf(
     read(name) {
       try {
         if (!isOwn(folder)) return null;
-        const file = readShared(`${folder}/${name}`);
-        const start = Buffer.byteLength(header);
-        return file.toString('utf8', 0, start) === header ? file.subarray(start) : null;
+        const text = readCapped(`${folder}/${name}`, MAX_BYTES);
+        return text.startsWith(header) ? text.slice(header.length) : null;
       } catch {
         return null;
-      }
-    },
-    size(name) {
-      try {
-        return fs.statSync(`${folder}/${name}`).size;
-      } catch {
-        return 0;
       }
     },
     write(name, parts) {
@@ -80,23 +70,6 @@ export function cacheOf(
       }
     },
   };
-}
-
-/** The whole file. Throws on a failed call, and for anything but a regular file within the limit. */
-function readShared(file: string): Buffer {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
-  try {
-    const stat = fs.fstatSync(fd);
-    if (!stat.isFile() || stat.size > MAX_BYTES) throw new Error(`${file} is no file of a cache`);
-    const bytes = Buffer.from(new SharedArrayBuffer(stat.size));
-    let length = 0;
-    for (let got = -1; length < bytes.length && got !== 0; length += got) {
-      got = fs.readSync(fd, bytes, length, bytes.length - length, length);
-    }
-    return bytes.subarray(0, length);
-  } finally {
-    fs.closeSync(fd);
-  }
 }
 
 /** False when it exists. Its parent must exist: a missing home is not created. */

@@ -44,7 +44,6 @@ export class FileStore implements TaskStore {
   readonly #driver: Driver;
   readonly #documents: FileDocuments;
   readonly #cache: Cache;
-  #begun: SeenTree | null = null;
   #unsettled = 0;
 
   /**
@@ -219,14 +218,8 @@ export class FileStore implements TaskStore {
     return runs;
   }
 
-  beginSnapshot(): void {
-    this.#begun ??= new SeenTree(this.layout, this.#cache, Date.now());
-  }
-
   async snapshot(): Promise<Snapshot> {
-    this.beginSnapshot();
-    const seen = this.#begun as SeenTree;
-    this.#begun = null;
+    const seen = new SeenTree(this.layout, this.#cache, Date.now());
     const runs = await seen.runs(() => this.listRuns());
     refuseSymlink(this.layout.orchestrator);
     const ids = seen.taskIds() ?? (await this.list());

@@ -18,7 +18,6 @@ import type { Cache } from '../../lib/fs/cache.ts';
 import type { GcArtifacts, TaskSummaryRead } from '../port.ts';
 import { artifactsOf, LEASE_FILE } from './gc-artifacts.ts';
 import type { Layout } from './layout.ts';
-import { type Stamp, StampCheck, stampOf } from './stat-fingerprints.ts';
 import { type FolderRead, HISTORY } from './task-files.ts';
 
 /** More than any file system's granularity of times, milliseconds. */
@@ -30,10 +29,21 @@ const WORTH_KEEPING = 256;
 /** And they are at least this part of the tree. */
 const PART = 1 / 16;
 
-/**
- * What is kept is a line of JSON that tells what there is (`Head`), and then a line for each task: its id, its stamps one after
- * another, and what was seen of it (`Seen`), the latter two as JSON in ASCII, with tabs between.
- */
+/** A path below some folder, and what a look at it gave: its inode, and the time of its last change of any kind, whole ms. */
+type Stamp = [path: string, inode: number, changedMs: number];
+
+/** Null where there is nothing to be seen. */
+function stampOf(folder: string, path: string): Stamp | null {
+  try {
+    // Most of what is not there was never there, and an exception costs more than the question.
+    const stat = fs.lstatSync(folder + path, { throwIfNoEntry: false });
+    return stat === undefined ? null : [path, stat.ino, Math.trunc(stat.ctimeMs)];
+  } catch {
+    return null;
+  }
+}
+
+/** What is kept: a line of JSON with the head, and then one for each of its `ids`, in that order. */
 interface Head {
   /** Tells which tasks there are; null: nothing does. */
   tasks: Stamp | null;
@@ -41,23 +51,19 @@ interface Head {
   others: string[];
   /** Those that have one, in order. */
   ids: string[];
-  /** How long their stamps are, and what was seen of them, in turn. */
-  lengths: number[];
   /** What runs there are, by the stamps of their folder and of each manifest; null: that has to be looked up. */
   runs: { stamps: Stamp[]; manifests: RunManifest[] } | null;
 }
 
 /** `beside` is left out where nothing is. */
-type Seen = [version: number, origin: TaskSummaryRead['origin'], record: PackedExcerpt, beside?: GcArtifacts];
-
-/** A line's parts. */
-interface Line {
-  taskId: string;
-  stamps: string;
-  seen: string;
-}
-
-const NEWLINE = 10;
+type Line = [
+  taskId: string,
+  stamps: Stamp[],
+  version: number,
+  origin: TaskSummaryRead['origin'],
+  record: PackedExcerpt,
+  beside?: GcArtifacts,
+];
 
 const NOTHING: GcArtifacts = { lease_files: [], attempts: [] };
 
@@ -72,10 +78,11 @@ export class SeenTree {
   readonly #cache: Cache;
   readonly #startedMs: number;
   readonly #worthKeeping: number;
-  readonly #kept: Kept;
-  readonly #check: StampCheck;
-  /** The tasks that are as they were, and what lies beside the records of those of them that have anything there. */
-  readonly #asBefore: string[] = [];
+  readonly #head: Head;
+  /** The line of each task, as text. */
+  readonly #lines: ReadonlyMap<string, string>;
+  /** The tasks that are as they were, with their lines, and what lies beside the records of those that have anything there. */
+  readonly #asBefore = new Map<string, string>();
   readonly #besides = new Map<string, GcArtifacts>();
   readonly #anew = new Map<string, Anew>();
   #runs: RunManifest[] | null = null;
@@ -86,21 +93,21 @@ export class SeenTree {
     this.#cache = cache;
     this.#startedMs = nowMs;
     this.#worthKeeping = worthKeeping;
-    this.#check = new StampCheck(cache.size('tree'));
-    this.#kept = new Kept(cache.read('tree') ?? Buffer.from(''));
-    this.#check.begin({ root: layout.tasks, bytes: this.#kept.bytes, places: this.#kept.places });
+    const [head = '', ...lines] = cache.read('tree')?.split('\n') ?? [];
+    this.#head = (jsonIn(head) as Head | null) ?? { tasks: null, others: [], ids: [], runs: null };
+    this.#lines = new Map(this.#head.ids.map((id, at) => [id, lines[at] ?? '']));
   }
 
   /** Which tasks there are, in order; null: somebody has to look. */
   taskIds(): string[] | null {
-    const { tasks, others, ids } = this.#kept.head;
+    const { tasks, others, ids } = this.#head;
     if (tasks === null || !this.#isAsItWas(this.#layout.tasks, tasks)) return null;
     return others.length === 0 ? ids : [...ids, ...others].sort();
   }
 
   /** The runs as they were seen, while all of them are still so, else as `listAnew` returns them. */
   async runs(listAnew: () => Promise<RunManifest[]>): Promise<RunManifest[]> {
-    const { runs } = this.#kept.head;
+    const { runs } = this.#head;
     if (runs?.stamps.every((stamp) => this.#isAsItWas(this.#layout.runs, stamp))) return runs.manifests;
     this.#runs = await listAnew();
     return this.#runs;
@@ -113,16 +120,15 @@ export class SeenTree {
 
   /** The tasks as they were seen, where they are still so, else as `readAnew` returns them. To be called once. */
   read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskSummaryRead[] {
-    const holds = this.#check.result();
-    return taskIds.map((taskId, at) => {
-      const line = this.#kept.indexOf(taskId, at);
-      const seen = holds(line) ? this.#kept.seen(line) : null;
-      if (seen !== null) {
-        const [version, origin, packed, beside] = seen;
-        const record = unpackExcerpt(packed);
-        this.#asBefore.push(taskId);
+    return taskIds.map((taskId) => {
+      const text = this.#lines.get(taskId) ?? '';
+      const line = jsonIn(text) as Line | null;
+      // A file that has not come to the disk whole may have lost a line break, and then its lines are those of other tasks.
+      if (line?.[0] === taskId && line[1].every((stamp) => this.#isAsItWas(`${this.#layout.tasks}/${taskId}`, stamp))) {
+        const [, , version, origin, packed, beside] = line;
+        this.#asBefore.set(taskId, text);
         if (beside !== undefined) this.#besides.set(taskId, beside);
-        return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
+        return { task_id: taskId, version, origin, record: unpackExcerpt(packed), problem: null, warnings: [] };
       }
       const read = readAnew(taskId);
       this.#anew.set(taskId, { read });
@@ -140,27 +146,25 @@ export class SeenTree {
 
   /** Keeps what was seen of those tasks that were looked at whole, where that is worth it. Never throws. */
   keep(): void {
-    const enough = Math.max(this.#worthKeeping, (this.#asBefore.length + this.#anew.size) * PART);
+    const enough = Math.max(this.#worthKeeping, (this.#asBefore.size + this.#anew.size) * PART);
     if (this.#anew.size < enough) return;
-    const lines: Line[] = this.#asBefore.map((taskId) => this.#kept.line(taskId));
+    const lines = new Map(this.#asBefore);
     const others: string[] = [];
     for (const [taskId, each] of this.#anew) {
       const line = this.#lineOf(each);
       if (line === null) others.push(taskId);
-      else lines.push(line);
+      else lines.set(taskId, JSON.stringify(line));
     }
     if (this.#anew.size - others.length < enough) return;
-    lines.sort((a, b) => (a.taskId < b.taskId ? -1 : 1));
+    const ids = [...lines.keys()].sort();
     const stamp = stampOf(this.#layout.tasks, '');
     const head: Head = {
       tasks: stamp !== null && this.#isSettled(stamp) ? stamp : null,
       others,
-      ids: lines.map(({ taskId }) => taskId),
-      lengths: lines.flatMap(({ stamps, seen }) => [stamps.length, seen.length]),
-      runs: this.#runs === null ? this.#kept.head.runs : this.#runsToKeep(this.#runs),
+      ids,
+      runs: this.#runs === null ? this.#head.runs : this.#runsToKeep(this.#runs),
     };
-    const text = lines.map(({ taskId, stamps, seen }) => `${taskId}\t${stamps}\t${seen}\n`);
-    this.#cache.write('tree', [`${JSON.stringify(head)}\n`, ...text]);
+    this.#cache.write('tree', [`${JSON.stringify(head)}\n`, ...ids.map((id) => `${lines.get(id)}\n`)]);
   }
 
   /** Null where one of them can't be read, or may be otherwise by now. */
@@ -186,10 +190,9 @@ export class SeenTree {
       stamps.push(stamp);
     }
     const { artifacts: beside } = looked;
-    const isBare = beside.lease_files.length === 0 && beside.attempts.length === 0;
-    const seen: Seen = [version, origin, packExcerpt(record)];
-    if (!isBare) seen[3] = beside;
-    return { taskId: task_id, stamps: asciiJson(stamps.flat()), seen: asciiJson(seen) };
+    const line: Line = [task_id, stamps, version, origin, packExcerpt(record)];
+    if (beside.lease_files.length > 0 || beside.attempts.length > 0) line[5] = beside;
+    return line;
   }
 
   /** Whether the next change will have another time. */
@@ -208,67 +211,11 @@ function countIn(folder: string): number {
 }
 
 /** Null: it is none, since not all of it has come to the disk. */
-function jsonIn(bytes: Buffer, begin: number, end: number): unknown {
+function jsonIn(text: string): unknown {
   try {
-    return JSON.parse(bytes.toString('latin1', begin, end));
+    return JSON.parse(text);
   } catch {
     return null;
-  }
-}
-
-/** In ASCII, which is decoded most quickly. */
-function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[^\0-\x7f]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
-class Kept {
-  readonly head: Head = { tasks: null, others: [], ids: [], lengths: [], runs: null };
-  readonly bytes: Buffer;
-  /** Four numbers a line: where the id begins and ends, and where the stamps do. */
-  readonly places: Uint32Array;
-  /** Which line it is, by task; made when somebody has to search. */
-  #lines: Map<string, number> | null = null;
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-    const headEnd = bytes.indexOf(NEWLINE);
-    if (headEnd !== -1) this.head = (jsonIn(bytes, 0, headEnd) as Head | null) ?? this.head;
-    const { ids, lengths } = this.head;
-    this.places = new Uint32Array(4 * ids.length);
-    let begin = headEnd + 1;
-    for (const [at, { length }] of ids.entries()) {
-      const stampsEnd = begin + length + 1 + (lengths[2 * at] ?? 0);
-      this.places[4 * at] = begin;
-      this.places[4 * at + 1] = begin + length;
-      this.places[4 * at + 2] = begin + length + 1;
-      this.places[4 * at + 3] = stampsEnd;
-      begin = stampsEnd + 1 + (lengths[2 * at + 1] ?? 0) + 1;
-    }
-  }
-
-  /** Which line is the task's, if not that of the number `guess`; -1 when none is. */
-  indexOf(taskId: string, guess = -1): number {
-    if (this.head.ids[guess] === taskId) return guess;
-    this.#lines ??= new Map(this.head.ids.map((id, at) => [id, at]));
-    return this.#lines.get(taskId) ?? -1;
-  }
-
-  seen(at: number): Seen | null {
-    return jsonIn(this.bytes, ...this.#seenAt(at)) as Seen | null;
-  }
-
-  line(taskId: string): Line {
-    const at = this.indexOf(taskId);
-    const stamps = this.bytes.toString('latin1', this.places[4 * at + 2], this.places[4 * at + 3]);
-    return { taskId, stamps, seen: this.bytes.toString('latin1', ...this.#seenAt(at)) };
-  }
-
-  #seenAt(at: number): [begin: number, end: number] {
-    const begin = (this.places[4 * at + 3] ?? 0) + 1;
-    return [begin, begin + (this.head.lengths[2 * at + 1] ?? 0)];
   }
 }
 

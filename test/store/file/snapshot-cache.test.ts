@@ -19,8 +19,7 @@ beforeEach(() => {
   tree = new Tree();
   kept = new Map();
   cache = {
-    read: (name) => (kept.has(name) ? Buffer.from(kept.get(name) ?? '') : null),
-    size: (name) => kept.get(name)?.length ?? 0,
+    read: (name) => kept.get(name) ?? null,
     write: (name, parts) => void kept.set(name, [...parts].join('')),
   };
 });
