@@ -10,7 +10,6 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { build } from 'rolldown';
 
 const repo = path.resolve(import.meta.dirname, '..');
@@ -38,7 +37,7 @@ const out = path.join(repo, `dist.${process.pid}.tmp`);
 
 try {
   compileLibrary(path.join(out, 'lib'));
-  await bundleCommand(path.join(out, 'cli'), await shapesOfRecords(path.join(out, 'lib')));
+  await bundleCommand(path.join(out, 'cli'));
   writeCodeCache(path.join(out, 'cli'));
   fs.rmSync(dist, { recursive: true, force: true });
   fs.renameSync(out, dist);
@@ -61,13 +60,7 @@ function writeCodeCache(dir) {
   if (status !== 0) console.warn(`no code cache was written: scripts/warm-up.cjs exited with ${status}\n${stderr}`);
 }
 
-/** What the schemas of records say, so that the command has to make none of them; worked out by the library. */
-async function shapesOfRecords(lib) {
-  const { shapesReadOften } = await import(pathToFileURL(path.join(lib, 'domain/task/parse-record.js')).href);
-  return shapesReadOften();
-}
-
-async function bundleCommand(dir, shapes) {
+async function bundleCommand(dir) {
   const { output } = await build({
     input: { main: path.join(repo, 'src/cli/main.ts'), parsers: path.join(repo, PARSERS) },
     external: ['./parsers.cjs'],
@@ -76,7 +69,7 @@ async function bundleCommand(dir, shapes) {
     logLevel: 'warn',
     write: false,
     plugins: [plainBuiltins(), lazyParsers(), lazyChildProcess(), leanYaml()],
-    transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()), FORGE_SHAPES: JSON.stringify(shapes) } },
+    transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()) } },
     output: {
       format: 'cjs',
       entryFileNames: '[name].cjs',
