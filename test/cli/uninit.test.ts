@@ -168,7 +168,7 @@ describe('AGENTS.md', () => {
     expect(tree(cwd)).toEqual(before);
   });
 
-  it('uninit keeps the target of a symlinked AGENTS.md', async () => {
+  it('uninit removes the section through an AGENTS.md that has become a symlink', async () => {
     const cwd = folder();
     await init(cwd);
     fs.renameSync(join(cwd, 'AGENTS.md'), join(cwd, 'CLAUDE.md'));

@@ -66,7 +66,7 @@ const checkRuns = (cwd: string, times: number) =>
 const openGate = (cwd: string) => writeFileSync(join(cwd, 'gate'), '');
 
 describe('complete', () => {
-  it('counts what every command agrees with', async () => {
+  it('complete counts a result that passes every command', async () => {
     const cwd = verifiedBy(['echo fine', 'test -f plans/phases.yaml'], '', "verify: {commands: ['test -d .forge']}");
     const attempt = await begin(cwd);
     const { code, json } = await complete(cwd, attempt);
@@ -82,7 +82,7 @@ describe('complete', () => {
     expect(twin.commands[1]).toMatchObject({ command: 'echo fine', output_tail: 'fine\n', timed_out: false });
   });
 
-  it('does not take the word of a worker whose tests fail', async () => {
+  it('complete fails a result whose tests fail', async () => {
     const cwd = verifiedBy(['echo told >&2; exit 7', 'echo also'], ', retry: {max_attempts: 2, base: 0}');
     const attempt = await begin(cwd);
     const first = await complete(cwd, attempt);
@@ -113,7 +113,7 @@ describe('complete', () => {
     expect(shown.stdout).toContain('verify.echo-told-2-exit-7');
   });
 
-  it('gives each class its own budget', async () => {
+  it('failed verification commands have separate retry budgets', async () => {
     const policies = '[{retry_on: [verify], max_attempts: 3, base: 0}, {max_attempts: 1}]';
     const cwd = verifiedBy(['exit 1'], `, retry: ${policies}`);
     const states: string[] = [];
@@ -121,7 +121,7 @@ describe('complete', () => {
     expect(states).toEqual(['awaiting_respawn', 'awaiting_respawn', 'failed']);
   });
 
-  it('stops a command whose time is up, with all that it started', async () => {
+  it('complete stops a command at its time limit, with its children', async () => {
     const cwd = verifiedBy(
       ['echo $$ >> checks; sleep 1000 & sleep 1000'],
       ', retry: {max_attempts: 1}',
@@ -133,7 +133,7 @@ describe('complete', () => {
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
   });
 
-  it('runs no command for a verdict that says itself that it is not done, or for a failure', async () => {
+  it('complete runs no command for a verdict that is not ready_for_review, or for a failure', async () => {
     const cwd = verifiedBy(['echo $$ >> checks'], ', retry: {max_attempts: 9, base: 0}');
     writeFileSync(join(cwd, 'verdict.json'), '{"verdict":"blocked"}');
     expect((await complete(cwd, await begin(cwd))).json().data.state).toBe('awaiting_respawn');
@@ -143,7 +143,7 @@ describe('complete', () => {
     expect(linesOf(cwd, 'checks')).toEqual([]);
   });
 
-  it('passes nothing unverified because the plan cannot be read', async () => {
+  it('complete verifies nothing as passed when the plan cannot be read', async () => {
     const cwd = verifiedBy(['exit 1']);
     const attempt = await begin(cwd);
     const plan = join(cwd, 'plans/phases.yaml');
@@ -155,7 +155,7 @@ describe('complete', () => {
     expect((await complete(cwd, attempt)).json().error.code).toBe('VERIFICATION_FAILED');
   });
 
-  it('while it runs the record says so, and nobody else can have the task', async () => {
+  it('the record shows a running verification, and no other claim gets the task', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await begin(cwd);
     const running = completing(cwd, attempt);
@@ -171,7 +171,7 @@ describe('complete', () => {
     expect(await row(cwd)).toMatchObject({ state: 'shipped', verifying: null });
   });
 
-  it('twice at once: the command runs once, and both get its answer', async () => {
+  it('two concurrent completes run the command once and get the same answer', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await begin(cwd);
     const first = completing(cwd, attempt);
@@ -186,7 +186,7 @@ describe('complete', () => {
     expect(linesOf(cwd, 'checks')).toHaveLength(1);
   });
 
-  it('interrupted: what was handed in is kept, its command is stopped, and a repeat goes on', async () => {
+  it('an interrupted complete keeps the verdict and stops its command, and a repeat continues', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await begin(cwd);
     const running = completing(cwd, attempt);
@@ -201,7 +201,7 @@ describe('complete', () => {
     expect((await complete(cwd, attempt)).json().data.state).toBe('shipped');
   });
 
-  it('killed: a repeat stops what was left running, and finishes it', async () => {
+  it('a repeat of a killed complete stops its command and finishes', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await begin(cwd);
     const running = completing(cwd, attempt);
@@ -217,7 +217,7 @@ describe('complete', () => {
     expect((await repeat.ended).json().data.state).toBe('shipped');
   });
 
-  it('cancelled meanwhile: the command is stopped, and the completion refused', async () => {
+  it('a task cancelled during verification stops the command and refuses the completion', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await begin(cwd);
     const running = completing(cwd, attempt);
@@ -231,8 +231,8 @@ describe('complete', () => {
   });
 });
 
-describe('who has lost the task while he verifies', () => {
-  it('does not take the end of a command that the next claimer has stopped for a result', async () => {
+describe('verifier that has lost its task', () => {
+  it('a command stopped by the next claimer gives its verifier no result', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await begin(cwd);
     const running = completing(cwd, attempt);
@@ -252,7 +252,7 @@ describe('who has lost the task while he verifies', () => {
   });
 });
 
-describe('whoever comes next finishes a verification that was cut short', () => {
+describe('interrupted verification', () => {
   /** An agent, owned by a process that dies with it, is killed while its result is verified. */
   async function leftBehind(cwd: string): Promise<Attempt> {
     const owner = spawn('sleep', ['1000']);
@@ -266,7 +266,7 @@ describe('whoever comes next finishes a verification that was cut short', () => 
     return attempt;
   }
 
-  it('a run, though the task has no command of its own', async () => {
+  it('run finishes an interrupted verification, also of a task without a command', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await leftBehind(cwd);
     const run = startCli(['orchestrate', 'run', '--json'], { cwd });
@@ -281,7 +281,7 @@ describe('whoever comes next finishes a verification that was cut short', () => 
     expect((await complete(cwd, attempt)).json().data.state).toBe('shipped');
   });
 
-  it('and does not wait for one who is paused, whose word counts no more when he wakes up', async () => {
+  it("run finishes a paused verifier's verification, and the late result is refused", async () => {
     const cwd = verifiedBy([GATED]);
     const owner = spawn('sleep', ['1000']);
     const gone = new Promise((resolve) => owner.once('exit', resolve));
@@ -304,7 +304,7 @@ describe('whoever comes next finishes a verification that was cut short', () => 
     expect(twinOf(cwd, attempt)).toMatchObject({ failure: null, commands: [{ exit_code: 0 }] });
   });
 
-  it('a claim: what is verified is not given out again', async () => {
+  it('claim finishes an interrupted verification and does not give the task out again', async () => {
     const cwd = verifiedBy([GATED]);
     await leftBehind(cwd);
     openGate(cwd);
@@ -314,7 +314,7 @@ describe('whoever comes next finishes a verification that was cut short', () => 
     expect(await row(cwd)).toMatchObject({ state: 'shipped', attempt_count: 1 });
   });
 
-  it('a claim of a task whose verification fails then gets the task', async () => {
+  it('claim gets a task whose interrupted verification fails', async () => {
     const cwd = verifiedBy([`${GATED}; exit 1`], ', retry: {max_attempts: 9, base: 0}');
     await leftBehind(cwd);
     openGate(cwd);
@@ -327,7 +327,7 @@ describe('whoever comes next finishes a verification that was cut short', () => 
     });
   });
 
-  it('an exec, by doing what it was told to do only if there is still something to do', async () => {
+  it('exec finishes an interrupted verification and runs its command only if the task is not done', async () => {
     const cwd = verifiedBy([GATED]);
     await leftBehind(cwd);
     openGate(cwd);
@@ -337,7 +337,7 @@ describe('whoever comes next finishes a verification that was cut short', () => 
     expect(existsSync(join(cwd, 'done-again'))).toBe(false);
   });
 
-  it('a twin that is there decides, and nothing runs again', async () => {
+  it('an existing twin decides, and no command runs again', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await leftBehind(cwd);
     const twin = {
@@ -352,7 +352,7 @@ describe('whoever comes next finishes a verification that was cut short', () => 
     expect(linesOf(cwd, 'checks')).toHaveLength(1);
   });
 
-  it('a verdict that has gone meanwhile counts as a failure', async () => {
+  it('a verdict that was deleted meanwhile counts as a failure', async () => {
     const cwd = verifiedBy([GATED], ', retry: {max_attempts: 1}');
     const attempt = await leftBehind(cwd);
     writeFileSync(join(cwd, TASK, 'attempts', attempt.attempt, 'verdict.json'), '{"verdict":"ready_for_review"}');
@@ -364,7 +364,7 @@ describe('whoever comes next finishes a verification that was cut short', () => 
 describe('run', () => {
   const WORKING = ", run: 'echo $FORGE_ATTEMPT_NUMBER >> work'";
 
-  it('killed while it verifies: the next run verifies, and does not do the work again', async () => {
+  it('after a run is killed during verification the next run verifies without doing the work again', async () => {
     const cwd = verifiedBy([GATED], WORKING);
     const run = startCli(['orchestrate', 'run', '--json'], { cwd });
     await checkRuns(cwd, 1);
@@ -378,7 +378,7 @@ describe('run', () => {
     expect(await row(cwd)).toMatchObject({ state: 'shipped', attempt_count: 1, generation: 2 });
   });
 
-  it('interrupted while it verifies: it gives the task back, and what was handed in stays', async () => {
+  it('a run interrupted during verification gives the task back with its verdict', async () => {
     const cwd = verifiedBy([GATED], WORKING);
     const run = startCli(['orchestrate', 'run', '--json'], { cwd });
     await checkRuns(cwd, 1);
@@ -392,7 +392,7 @@ describe('run', () => {
     expect(linesOf(cwd, 'work')).toEqual(['1']);
   });
 
-  it('a cancel from another terminal stops what verifies', async () => {
+  it('cancel from another terminal stops a verification of run', async () => {
     const cwd = verifiedBy([GATED], WORKING);
     const run = startCli(['orchestrate', 'run', '--json'], { cwd });
     await checkRuns(cwd, 1);
@@ -401,7 +401,7 @@ describe('run', () => {
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
   });
 
-  it('goes on when a worker completes by itself', async () => {
+  it('run goes on when a worker completes by itself', async () => {
     const forge = `"${process.execPath}" "${join(import.meta.dirname, '../../bin/forge.cjs')}" orchestrate`;
     const cwd = verifiedBy([GATED], `, timeout: 30s, run: '${forge} complete --verdict-file verdict.json'`);
     const run = startCli(['orchestrate', 'run', '--json'], { cwd });
@@ -413,7 +413,7 @@ describe('run', () => {
     expect(linesOf(cwd, 'checks')).toHaveLength(1);
   });
 
-  it('takes the word of a worker that handed in its verdict and died, and verifies it', async () => {
+  it('run verifies the verdict of a worker that handed it in and died', async () => {
     const forge = `"${process.execPath}" "${join(import.meta.dirname, '../../bin/forge.cjs')}" orchestrate`;
     const worker = `${forge} complete --verdict-file verdict.json & while ! test -e checks; do sleep 0.02; done; kill -9 0`;
     const cwd = verifiedBy([GATED], `, run: '${worker}'`);
@@ -429,7 +429,7 @@ describe('run', () => {
     });
   });
 
-  it('tells which command it runs, shows what it said, and where the rest is', async () => {
+  it('run names the verification command, shows its output, and names the log', async () => {
     const cwd = verifiedBy(['echo "3 tests failed"; exit 1'], `${WORKING}, retry: {max_attempts: 1}`);
     const { code, stdout } = await orchestrate(['run'], { cwd });
     expect(code).toBe(1);

@@ -42,7 +42,7 @@ describe.each([
   ['cursor', ['-p', '--force', '--trust'], ''],
   ['gemini', ['--approval-mode', 'yolo'], 'true'],
 ] as const)('agents.worker: %s', (worker, args, trust) => {
-  it('starts its program with the prompt on stdin', async () => {
+  it('a preset starts its program with the prompt on stdin', async () => {
     const { PATH } = programs({ [PRESETS[worker].program]: NOTES });
     const cwd = project(['id: a, title: -Start with a dash, description: "Say `$HOME` and \'so\'"'], {
       [SETTINGS]: `agents: {worker: ${worker}}\n`,
@@ -59,7 +59,7 @@ describe.each([
   });
 });
 
-it('a task says itself what does it, or the settings do in place of the preset', async () => {
+it('the command of a task or of the settings replaces the preset', async () => {
   const { PATH } = programs({ claude: 'echo claude > who' });
   const tasks = ['id: own, title: A, run: echo own > own', 'id: other, title: B'];
   const cwd = project(tasks, { [SETTINGS]: 'agents: {worker: claude, worker_command: echo command > who}\n' });
@@ -72,7 +72,7 @@ it('a task says itself what does it, or the settings do in place of the preset',
   expect([read(cwd, 'own'), read(cwd, 'who')]).toEqual(['own\n', 'command\n']);
 });
 
-it('what would be started is shown as it is, and where it stands', async () => {
+it('the command line of a task and its source are shown', async () => {
   const { PATH } = programs({ gemini: '' });
   const tasks = ['id: own, title: A, run: make', 'id: other, title: B', 'id: person, title: C, owner_type: human'];
   const cwd = project(tasks, { [SETTINGS]: 'agents: {worker: gemini}\n' });
@@ -99,7 +99,7 @@ it('what would be started is shown as it is, and where it stands', async () => {
   expect((await orchestrate([], inCwd)).stdout).toContain('forge orchestrate run');
 });
 
-it('the agent can ask, and is told the answer', async () => {
+it('an agent can ask and gets the answer', async () => {
   const { PATH } = programs({
     claude: `cat > prompt
 echo '[{"id": "keep", "label": "Keep"}, {"id": "drop", "label": "Drop"}]' > options.json
@@ -123,7 +123,7 @@ forge orchestrate question --decision-key format --question 'Which?' --options-f
   expect(JSON.parse(read(cwd, 'asked')).data).toMatchObject({ status: 'answered', option_id: 'drop' });
 });
 
-it('the agent is there to be called back by: heartbeat, and a verdict of its own', async () => {
+it('an agent can call heartbeat and complete with its own verdict', async () => {
   const { PATH } = programs({
     codex: `forge orchestrate heartbeat --json > beat || exit 8
 echo '{"verdict": "ready_for_review", "summary": "done by an agent"}' > "$FORGE_VERDICT_FILE"
@@ -136,7 +136,7 @@ forge orchestrate complete --verdict-file "$FORGE_VERDICT_FILE" --json > complet
   expect(JSON.parse(read(cwd, 'completed'))).toMatchObject({ ok: true, data: { state: 'shipped' } });
 });
 
-it('a forge that is on PATH is the one that is called', async () => {
+it('a forge on PATH is the one that workers call', async () => {
   const { PATH } = programs({ claude: 'forge', forge: 'echo mine > who' });
   const cwd = project(['id: a, title: A'], { [SETTINGS]: 'agents: {worker: claude}\n' });
   expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 0 });
@@ -150,7 +150,7 @@ describe('a program that is not on PATH', () => {
       [SETTINGS]: `agents: {worker: cursor}\n${ONE_TRY}`,
     });
 
-  it('keeps its tasks waiting, uncharged, and the others go on', async () => {
+  it('a program that is not on PATH keeps its tasks waiting, uncharged, and the others go on', async () => {
     const cwd = project(['id: a, title: A', 'id: b, title: B, run: "true"'], {
       [SETTINGS]: 'agents: {worker: cursor}',
     });
@@ -164,7 +164,7 @@ describe('a program that is not on PATH', () => {
     expect(events(run.stdout)).toContainEqual(expect.objectContaining(warning));
   });
 
-  it('is found missing by doctor and by a dry run, and found when it is there, without being started', async () => {
+  it('doctor and run --dry-run report a missing program and do not start an installed one', async () => {
     const cwd = missing();
     const doctor = (PATH: string) => orchestrate(['doctor', '--json'], { cwd, env: { PATH } });
     const check = async (PATH: string) =>
@@ -193,7 +193,7 @@ describe('a program that is not on PATH', () => {
     expect(await check(there.PATH)).toMatchObject({ status: 'fail' });
   });
 
-  it("is nobody's trouble when nothing needs it", async () => {
+  it('a missing program that no task needs is not reported', async () => {
     const cwd = project(['id: a, title: A, run: "true"'], { [SETTINGS]: 'agents: {worker: cursor}\n' });
     const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd, env: { PATH } })).json().data;
     expect(dry.warnings).toEqual([]);

@@ -28,7 +28,7 @@ function repository(prefix = '', settings = 'workspace: worktree\n'): { repo: Re
 const ensure = (cwd: string, task = 'build', more: string[] = []) =>
   orchestrate(['ensure-worktree', task, ...more], { cwd, env });
 
-test('it tells a person and a script where to work', async () => {
+test('ensure-worktree prints where to work, for people and scripts', async () => {
   const { at } = repository();
   const worktree_path = path.join(at, '.forge/worktrees/build');
   expect((await ensure(at)).stdout).toBe(`build has a new worktree, branch forge/build, in ${worktree_path}\n`);
@@ -39,7 +39,7 @@ test('it tells a person and a script where to work', async () => {
   expect((await ensure(at)).stdout).toBe(`build has its worktree, branch forge/build, in ${worktree_path}\n`);
 });
 
-test('two at once make one', async () => {
+test('two concurrent ensure-worktree make one worktree', async () => {
   const { at, repo } = repository();
   const both = await Promise.all([1, 2].map(() => ensure(at, 'build', ['--json'])));
   expect(both.map((each) => each.json().data.created).sort()).toEqual([false, true]);
@@ -50,7 +50,7 @@ describe('from inside a worktree every verb finds the tree of the main checkout'
   test.each([
     ['below the project', ''],
     ['of a project in a folder of the repository', 'apps/one'],
-  ])('%s', async (_what, prefix) => {
+  ])('from inside a worktree the tree of the main checkout is found: %s', async (_what, prefix) => {
     const { at } = repository(prefix);
     const { worktree_path } = (await ensure(at, 'build', ['--json'])).json().data;
     expect(worktree_path).toBe(path.join(at, '.forge/worktrees/build', prefix));
@@ -66,7 +66,7 @@ describe('from inside a worktree every verb finds the tree of the main checkout'
     expect(fs.existsSync(path.join(worktree_path, '.forge/orchestrator'))).toBe(false);
   });
 
-  test('outside of the project', async () => {
+  test('the tree is found from a worktree outside of the project', async () => {
     const outside = folder();
     const { at } = repository('', `agents: {worktree_root: ${outside}}\n`);
     const { worktree_path } = (await ensure(at, 'build', ['--json'])).json().data;
@@ -77,7 +77,7 @@ describe('from inside a worktree every verb finds the tree of the main checkout'
   });
 });
 
-test('what a killed forge had begun is finished by the next, although its git goes on', async () => {
+test('a worktree begun by a killed forge is finished by the next, although its git goes on', async () => {
   const { at, repo } = repository();
   repo.commit({ '.gitattributes': '*.slow filter=slow\n', 'a.slow': 'slow\n' });
   const [reached, fifo] = [repo.path('.git/reached'), repo.path('.git/fifo')];
@@ -114,13 +114,13 @@ function killGroupOf(pid: number): void {
 test.each([
   [['nothing'], 2, 'there is no task nothing'],
   [[], 2, 'task'],
-])('what is wrong is said: %j', async (args, code, words) => {
+])('a worktree that cannot be made is reported: %j', async (args, code, words) => {
   const result = await orchestrate(['ensure-worktree', ...args], { cwd: repository().at, env });
   expect(result).toMatchObject({ code, stdout: '' });
   expect(result.stderr).toContain(words);
 });
 
-test('a project in no repository is told what to do', async () => {
+test('worktrees in a project without a repository are refused with a hint', async () => {
   const cwd = project(['id: build, title: B, run: "true"']);
   const result = await ensure(cwd);
   expect(result).toMatchObject({ code: 2, stdout: '' });
@@ -129,7 +129,7 @@ test('a project in no repository is told what to do', async () => {
 });
 
 test.runIf(process.platform === 'linux')(
-  'a worker that is killed in the middle of a commit keeps the next from nothing',
+  'a worker killed during a commit does not block the next attempt',
   async () => {
     const { at, repo } = repository('', 'workspace: worktree\nretry: {max_attempts: 2, base: 0}\n');
     const run = '{ id: build, title: B, run: "date > work; git add work; git commit --all --message work" }';
@@ -172,7 +172,7 @@ describe('what a worker does to its worktree', () => {
   test.each([
     ['another branch', 'git checkout --quiet -b other'],
     ['no branch', 'git checkout --quiet --detach'],
-  ])('work that it commits to %s does not count: what depends on it would not get it', async (_what, checkout) => {
+  ])('work that is committed to %s does not count', async (_what, checkout) => {
     const { code, states, error } = await run(
       `id: broken, run: '${checkout}; echo w >w.txt; git add .; git commit --quiet -m w'`,
       'id: after, depends_on: [broken], run: test -f w.txt',
@@ -181,7 +181,7 @@ describe('what a worker does to its worktree', () => {
     expect(error).toMatchObject({ class: 'verify.branch', message: expect.stringContaining('forge/broken') });
   });
 
-  test('a check that changes what is committed has checked something else', async () => {
+  test('a verification command that changes committed files fails', async () => {
     const work = 'echo bad >code.txt; git add .; git commit --quiet -m w';
     const verify = "['echo good >code.txt', 'grep -q good code.txt']";
     const { states, error } = await run(`id: broken, run: '${work}', verify: ${verify}`);
@@ -189,12 +189,12 @@ describe('what a worker does to its worktree', () => {
     expect(error).toMatchObject({ class: 'verify.uncommitted', message: expect.stringContaining('changed code.txt') });
   });
 
-  test('what a check leaves beside it is nobody`s work', async () => {
+  test("untracked files of a verification command are not the worker's work", async () => {
     const { states } = await run("id: fine, run: 'true', verify: ['echo report >report.txt']");
     expect(states).toEqual(['shipped']);
   });
 
-  test('a file that could have been copied in is its own work where there was none to copy', async () => {
+  test("a file that matches worktree_copy is the worker's work when there was none to copy", async () => {
     const { states, error } = await run("id: broken, run: 'echo rule >AGENTS.md'");
     expect(states).toEqual(['failed']);
     expect(error).toMatchObject({ class: 'verify.uncommitted', message: expect.stringContaining('AGENTS.md') });
@@ -204,14 +204,14 @@ describe('what a worker does to its worktree', () => {
     ['an index that git cannot read', 'echo x >"$(git rev-parse --git-dir)/index"', 'index'],
     ['no .git', 'rm .git', 'no worktree'],
     ['nothing committed', 'git checkout --quiet --orphan other', 'no worktree with a commit'],
-  ])('is its own failure and stops nobody else: %s', async (_what, command, words) => {
+  ])('a broken worktree fails only its own task: %s', async (_what, command, words) => {
     const { code, stderr, states, error } = await run(`id: broken, run: '${command}'`, 'id: fine, run: "true"');
     expect({ code, stderr, states }).toEqual({ code: 1, stderr: '', states: ['failed', 'shipped'] });
     expect(error).toMatchObject({ class: 'verify.workspace', message: expect.stringContaining(words) });
   });
 });
 
-test('a task that can get no worktree waits for a person, uncharged, and the others go on', async () => {
+test('a task without a worktree waits for a person, uncharged, and the others go on', async () => {
   const { at } = repository();
   fs.mkdirSync(path.join(at, '.forge/worktrees/build'), { recursive: true });
   fs.writeFileSync(path.join(at, '.forge/worktrees/build/mine.txt'), 'mine');
@@ -226,7 +226,7 @@ test('a task that can get no worktree waits for a person, uncharged, and the oth
   ]);
 });
 
-test('a worktree is verified where it was made, wherever the settings put new ones', async () => {
+test('a worktree is verified where it was made, even after the settings changed', async () => {
   const { at } = repository();
   const claimed = (await orchestrate(['claim', 'build', '--json'], { cwd: at, env })).json().data;
   const args = ['dispatch', 'build', '--claim', claimed.claim_id, '--run', claimed.run_id, '--json'];
