@@ -58,7 +58,7 @@ export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
   const session = openSession(call);
   const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
   const moves = options.plan === undefined ? await session.store.gc.legacyMoves(stamp) : [];
-  if (options.dryRun === true || options.out !== undefined) return preview(session, options, moves);
+  if (options.dryRun === true || options.out !== undefined) return answer(session, options, moves, false);
   if (moves.length === 0 && (await session.store.gc.identity()) === null) {
     await requireKnown(options.tasks, () => plannedOrNull(session)?.map(({ id }) => id) ?? []);
     return emptyAnswer();
@@ -67,7 +67,7 @@ export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
   return session.store.gc.takeTurn(
     `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${isoTime(session.now())}`,
     (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
-    () => execute(session, options, moves),
+    () => answer(session, options, moves, true),
   );
 }
 
@@ -75,39 +75,35 @@ function emptyAnswer(): GcData {
   return { planned: [], applied: [], skipped: [], failed: [], reported: [], legacy: { moved: [] }, divergent: false };
 }
 
-async function preview(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
-  const { plan } = await planFor(session, options);
+/** `changes`: the plan is applied, not only shown. */
+async function answer(
+  session: Session,
+  options: GcVerbOptions,
+  moves: LegacyMove[],
+  changes: boolean,
+): Promise<GcData> {
+  // What is refused is refused before anything has changed.
+  const { plan, tracker } = await planFor(session, options);
   const planned = plannedRows(plan);
-  if (options.out !== undefined) await writePlan(session, options.out, plan);
-  return {
+  const shown = {
     ...emptyAnswer(),
     planned: planned.map(shownItem),
     reported: reportedRows(plan).map(shownItem),
-    legacy: { moved: moves },
-    divergent: planned.length + moves.length > 0,
   };
-}
-
-async function execute(session: Session, options: GcVerbOptions, moves: LegacyMove[]): Promise<GcData> {
-  // What is refused is refused before anything has changed.
-  const { plan, tracker } = await planFor(session, options);
+  if (!changes) {
+    if (options.out !== undefined) await writePlan(session, options.out, plan);
+    return { ...shown, legacy: { moved: moves }, divergent: planned.length + moves.length > 0 };
+  }
   const moved = await session.store.gc.moveLegacy(moves);
   const result = await applyGc(session, plan, portsOf(session, tracker));
   // A claim that the tracker has taken again is put right, although nothing was done here.
   const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
-  const nothingHeld = result.applied.length + result.failed.length === 0 && left.length > 0;
-  if (options.plan !== undefined && nothingHeld) {
+  if (options.plan !== undefined && result.applied.length + result.failed.length === 0 && left.length > 0) {
     throw new ForgeError('STALE_PLAN', `nothing in ${options.plan} holds any more`, {
       details: { skipped: result.skipped },
     });
   }
-  return {
-    planned: plannedRows(plan).map(shownItem),
-    ...result,
-    reported: reportedRows(plan).map(shownItem),
-    legacy: { moved },
-    divergent: left.length + result.failed.length > 0,
-  };
+  return { ...shown, ...result, legacy: { moved }, divergent: left.length + result.failed.length > 0 };
 }
 
 async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; tracker: Tracker | null }> {

@@ -446,6 +446,27 @@ describe('gc options', () => {
     expect(await code(() => run({ plan: out }))).toBe('INVALID_ARGS');
   });
 
+  test('a gc plan names questions and answers by their ids, so it applies without their paths', async () => {
+    await DIVERGENCES.find(({ action }) => action === 'archive_question')?.make(world);
+    const out = world.path('plan.json');
+    await run({ out, rows: [11] });
+    const saved = world.json('plan.json') as { rows: { payload: { path?: string } }[] };
+    expect(saved.rows.map(({ payload }) => payload.path)).toEqual([expect.stringMatching(/^attempts\/.*\.json$/)]);
+    for (const { payload } of saved.rows) delete payload.path;
+    world.write('plan.json', JSON.stringify(saved));
+    expect(shortly((await run({ plan: out })).applied)).toEqual(['11 build archive_question']);
+  });
+
+  test('a gc plan cannot remove a file that is no lease', async () => {
+    const out = world.path('plan.json');
+    await run({ out, rows: [14] });
+    const saved = world.json('plan.json') as { rows: { payload: object }[] };
+    const rows = saved.rows.map((row) => ({ ...row, row: 13, payload: { ...row.payload, path: 'state.json' } }));
+    world.write('plan.json', JSON.stringify({ ...saved, rows }));
+    expect((await run({ plan: out })).failed).toMatchObject([{ row: 13, code: 'INVALID_ARGS' }]);
+    expect(world.has(dirOf('other'), 'state.json')).toBe(true);
+  });
+
   test('a lease file in a gc plan cannot lead out of the task', async () => {
     const out = world.path('plan.json');
     await run({ out, rows: [14] });

@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { ID_PATTERN, isUuid } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import type { PlannedTask } from '../plan/plan.ts';
-import type { TaskState } from '../task/records.ts';
+import type { Lease, TaskState } from '../task/records.ts';
 import type { TrackerSnapshot } from '../tracker-issues.ts';
 
 // --- snapshot --------------------------------------------------------------------------------------------------------
@@ -16,11 +16,10 @@ export interface TaskIdentity {
   digest: string;
 }
 
-export interface GcLease {
-  claim_id: string;
-  generation: number;
-  owner_run_id: string;
-  expires_at: string;
+/** What tells one lease from another. */
+type LeaseIdentity = Pick<Lease, 'claim_id' | 'generation' | 'owner_run_id' | 'expires_at'>;
+
+export interface GcLease extends LeaseIdentity {
   attempt_id: string | null;
   /** As readiness and `claim` see it. */
   standing: 'live' | 'grace' | 'stale';
@@ -36,14 +35,7 @@ export const OWN_LEASE = 'lease.json';
 
 /** The task's own lease where there are strays, or a stray: what a person or another tool has put beside it. */
 export type GcLeaseFile =
-  | {
-      kind: 'read';
-      path: string;
-      claim_id: string;
-      generation: number;
-      owner_run_id: string;
-      expires_at: string;
-    }
+  | ({ kind: 'read'; path: string } & LeaseIdentity)
   | { kind: 'unreadable'; path: string; why: string };
 
 export interface GcQuestion {

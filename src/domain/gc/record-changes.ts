@@ -3,7 +3,7 @@
 import type { LeaseObserver } from '../task/leases.ts';
 import { abandonTask, cancelTask } from '../task/operations.ts';
 import type { Lease, TaskRecord, TaskState } from '../task/records.ts';
-import { isTerminal, type Move } from '../task/states.ts';
+import type { Move } from '../task/states.ts';
 import { changed, type Decision, endedClaim, historyOf, repeated } from '../task/transition.ts';
 
 /** How a task comes to be shipped from where it stands, by the table of moves. */
@@ -42,24 +42,13 @@ export function markUnclaimed(
 }
 
 /** Takes the lease off a task that is over. */
-export function releaseLease(
-  record: TaskRecord,
-  { reason, nowMs }: { reason: string; nowMs: number },
-): Decision<boolean> {
-  if (record.lease === null || !isTerminal(record.state.state)) return repeated(false);
-  return { ...letGo(record, [], reason, nowMs), result: true };
+export function releaseLease(record: TaskRecord, { reason, nowMs }: { reason: string; nowMs: number }): Decision<null> {
+  return { ...letGo(record, [], reason, nowMs), result: null };
 }
 
-/** Makes a lease that lay in another file the task's own, as the canonical one of a tree written by hand. */
-export function adoptLease(record: TaskRecord, lease: Lease, nowMs: number): Decision<null> {
-  const next = changed(record, { moves: [], lease, by: null, nowMs });
-  return { ...next, history: [], result: null };
-}
-
-/** Begins the record of a task that was known to the tracker only. */
-export function recoverTask(record: TaskRecord, nowMs: number): Decision<null> {
-  const next = changed(record, { moves: [], lease: null, by: null, nowMs });
-  return { ...next, history: [], result: null };
+/** Adopts a task as it stands, with a stray as its own lease, or without one. */
+export function adoptTask(record: TaskRecord, lease: Lease | null, nowMs: number): Decision<null> {
+  return { ...changed(record, { moves: [], lease, by: null, nowMs }), history: [], result: null };
 }
 
 function letGo(record: TaskRecord, moves: readonly Move[], reason: string, nowMs: number) {

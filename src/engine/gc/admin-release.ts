@@ -1,7 +1,7 @@
 /** Releases a stray or needless lease if it still is the one that was seen. One that was renewed meanwhile stays. */
 
 import { OWN_LEASE } from '../../domain/gc/gc-plan.ts';
-import { adoptLease, releaseLease } from '../../domain/gc/record-changes.ts';
+import { adoptTask, releaseLease } from '../../domain/gc/record-changes.ts';
 import { strayThatCounts } from '../../domain/gc/task-rules.ts';
 import type { Lease, TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
@@ -120,7 +120,7 @@ export async function adoptStray(
   const changed = await changeTask(env, taskId, (record, read) => {
     check(record, lease, read);
     if (read.origin === 'record') throw new Skipped('LEASE_IDENTITY_MISMATCH');
-    return adoptLease(record, lease, env.now());
+    return adoptTask(record, lease, env.now());
   });
   // Should it stay after all, it is a stray of an adopted task, which the next gc removes.
   await gc.removeLease(taskId, name, env.newOp(), ({ claim_id }) => claim_id === lease.claim_id);

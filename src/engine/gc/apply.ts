@@ -6,7 +6,7 @@
 
 import { type GcPayload, OWN_LEASE, type TaskIdentity } from '../../domain/gc/gc-plan.ts';
 import { assertNeverGcRow, type GcAction, type GcPlan, type GcPlanRow, plannedRows } from '../../domain/gc/plan-gc.ts';
-import { markAbandoned, markTerminal, markUnclaimed, recoverTask } from '../../domain/gc/record-changes.ts';
+import { adoptTask, markAbandoned, markTerminal, markUnclaimed } from '../../domain/gc/record-changes.ts';
 import { turnOf } from '../../domain/gc/rules.ts';
 import type { Decision } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
@@ -246,7 +246,7 @@ class Applier {
   async #recover(row: RowOf<'recover'>): Promise<Applied> {
     const { record, version } = await changeTask(this.#env, row.task_id, (current, read) => {
       if (read.problem !== null) throw movedOn();
-      if (read.record === null) return recoverTask(current, this.#env.now());
+      if (read.record === null) return adoptTask(current, null, this.#env.now());
       this.#refuseMoved(row, read);
       return repeated(null);
     });
