@@ -47,7 +47,7 @@ export async function watch(
   for (let shown = false; !stop.aborted; shown = true) {
     const began = session.ctx.monotonicMs();
     plans.refresh();
-    for (const task of plans.current.plan.tasks) await seen.look(task.id);
+    await seen.refresh();
     if (!shown) show(look);
     const pauseMs = Math.max(POLL_MS, POLL_TIMES * (session.ctx.monotonicMs() - began));
     // Rejects when `stop` says so.

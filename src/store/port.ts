@@ -202,6 +202,14 @@ export interface GcStore {
   takeTurn<T>(me: string, onBusy: (holder: string) => void, work: () => Promise<T>): Promise<T>;
 }
 
+/** A point in time, as the store that gave it remembers it. It means nothing to another process. */
+export type ChangeCursor = object & { readonly changeCursor?: never };
+
+export interface Changes {
+  cursor: ChangeCursor;
+  changed: string[];
+}
+
 export type EndedRun = RunManifest & { ended_at: string };
 
 export interface TaskStore {
@@ -212,8 +220,11 @@ export interface TaskStore {
   list(): Promise<string[]>;
   /** A task as it stands. `thorough` is for deciding a change; without it edits may be noticed a moment later. */
   read(taskId: string, options?: { thorough?: boolean }): Promise<TaskRead>;
-  /** A token that differs from an earlier one whenever the task may have changed since; cheaper than reading. */
-  stamp(taskId: string): Promise<string>;
+  /**
+   * Ids of the tasks that may have changed since `cursor` was given, those that are gone included, and a cursor for the next
+   * call; cheaper than reading. `cursor` null: all tasks. `taskIds`: only these, at every call with the cursor. Throws IO_ERROR.
+   */
+  changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes>;
   /**
    * Commits a record on the version that it was decided on, and creates the documents that it refers to: all, or nothing
    * happens. A document that is there with the same content counts as created. One of a commit that lost is not there

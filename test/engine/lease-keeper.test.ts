@@ -35,9 +35,10 @@ function keeping() {
     if (state.broken) throw new ForgeError('IO_ERROR', 'no space left');
   };
   const store = {
-    stamp: async () => {
+    changesSince: async (cursor: { version: number } | null) => {
       refuse();
-      return String(state.version);
+      const { version } = state;
+      return { cursor: { version }, changed: cursor?.version === version ? [] : ['build'] };
     },
     read: async () => {
       refuse();
@@ -64,7 +65,7 @@ function keeping() {
   const env = {
     store,
     settings: DEFAULT_SETTINGS,
-    journal: { write: async () => {} },
+    publish: async () => {},
     ctx: { now: () => T0 + elapsed(), monotonicMs: elapsed, machine: () => OWNER },
     now: () => T0 + elapsed(),
     newOp: () => id(state.version),

@@ -6,6 +6,7 @@ import type { Lease } from '../../domain/task/records.ts';
 import type { Checker } from '../../domain/verify/verification.ts';
 import { errorMessage, kindOf } from '../../lib/errors.ts';
 import { changeTask } from '../../store/change.ts';
+import type { ChangeCursor } from '../../store/port.ts';
 import { type Env, instantOf } from '../env.ts';
 
 /** How often the record is looked at for a cancel or a theft, milliseconds. */
@@ -18,7 +19,7 @@ export class LeaseKeeper {
   readonly #onChange: (holding: Holding) => void;
   readonly #timer: NodeJS.Timeout;
   #holding: Holding = { kind: 'held' };
-  #stamp = '';
+  #cursor: ChangeCursor | null = null;
   #renewedMs: number;
   #triedMs: number;
   #failing = false;
@@ -70,10 +71,10 @@ export class LeaseKeeper {
   async #look(): Promise<void> {
     const { store } = this.#env;
     const { taskId } = this.#holder;
-    const stamp = await store.stamp(taskId);
-    if (stamp === this.#stamp) return;
+    const { cursor, changed } = await store.changesSince(this.#cursor, [taskId]);
+    if (changed.length === 0) return;
     const { record, problem } = await store.read(taskId);
-    this.#stamp = stamp;
+    this.#cursor = cursor;
     if (problem === null) this.#hold(holdingOf(record, this.#holder));
   }
 

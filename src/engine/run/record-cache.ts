@@ -1,21 +1,25 @@
 /** Records that are looked at again and again: each is read anew only when it may have changed. */
 
-import type { TaskRead, TaskStore } from '../../store/port.ts';
+import type { ChangeCursor, TaskRead, TaskStore } from '../../store/port.ts';
 
 export class RecordCache {
   readonly reads = new Map<string, TaskRead>();
-  readonly #stamps = new Map<string, string>();
   readonly #store: TaskStore;
+  #cursor: ChangeCursor | null = null;
 
   constructor(store: TaskStore) {
     this.#store = store;
   }
 
-  /** Throws IO_ERROR. */
-  async look(taskId: string): Promise<void> {
-    const stamp = await this.#store.stamp(taskId);
-    if (this.#stamps.get(taskId) === stamp) return;
+  /** Reads what has changed since the last call. Throws IO_ERROR; what was not read then is read by the next call. */
+  async refresh(): Promise<void> {
+    const { cursor, changed } = await this.#store.changesSince(this.#cursor);
+    for (const taskId of changed) await this.read(taskId);
+    this.#cursor = cursor;
+  }
+
+  /** Reads one task anew. Throws IO_ERROR. */
+  async read(taskId: string): Promise<void> {
     this.reads.set(taskId, await this.#store.read(taskId));
-    this.#stamps.set(taskId, stamp);
   }
 }

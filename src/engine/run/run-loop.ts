@@ -309,14 +309,15 @@ export class RunLoop {
   /** Reads every task that may have changed since the last look. */
   async #look(): Promise<void> {
     this.#lastLook = this.#env.ctx.monotonicMs();
-    for (const task of this.#plan().tasks) await this.#lookAt(task.id);
+    await this.#seen.refresh();
+    for (const task of this.#plan().tasks) await this.#lookAt(task.id, true);
   }
 
-  async #lookAt(taskId: string): Promise<void> {
-    await this.#seen.look(taskId);
+  async #lookAt(taskId: string, isRead = false): Promise<void> {
+    if (!isRead) await this.#seen.read(taskId);
     const read = this.#seen.reads.get(taskId);
     if (read === undefined) return;
-    if (await this.#questions.resumed(read)) await this.#seen.look(taskId);
+    if (await this.#questions.resumed(read)) await this.#seen.read(taskId);
     if (this.#selected.has(taskId)) await this.#questions.tell(this.#seen.reads.get(taskId) ?? read);
   }
 

@@ -12,6 +12,8 @@ import { asIoError, whileDoing } from '../../lib/fs/io-errors.ts';
 import type { Step } from '../../lib/fs/operations.ts';
 import { isTaskId, isUuid } from '../../lib/ids.ts';
 import type {
+  ChangeCursor,
+  Changes,
   CommitRequest,
   DocumentKind,
   Documents,
@@ -35,6 +37,15 @@ import type { StateTree } from './tree.ts';
 /** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
 function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
   return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
+}
+
+/** When each folder was last changed. */
+class StampCursor {
+  readonly stamps: ReadonlyMap<string, string>;
+
+  constructor(stamps: ReadonlyMap<string, string>) {
+    this.stamps = stamps;
+  }
 }
 
 export class FileStore implements TaskStore {
@@ -75,8 +86,16 @@ export class FileStore implements TaskStore {
     return readNow(this.#tree.taskFolder(taskId), taskId, thorough);
   }
 
+  async changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes> {
+    const before = cursor instanceof StampCursor ? cursor.stamps : new Map<string, string>();
+    const stamps = new Map((taskIds ?? (await this.list())).map((taskId) => [taskId, this.#stamp(taskId)]));
+    const gone = [...before.keys()].filter((taskId) => !stamps.has(taskId));
+    const changed = [...stamps.keys()].filter((taskId) => stamps.get(taskId) !== before.get(taskId));
+    return { cursor: new StampCursor(stamps), changed: [...changed, ...gone] };
+  }
+
   /** A commit changes the time of the folder. Two within the same tick would not, so a time of just now matches nothing. */
-  async stamp(taskId: string): Promise<string> {
+  #stamp(taskId: string): string {
     const stat = fs.lstatSync(this.layout.task(taskId), { throwIfNoEntry: false });
     if (stat === undefined) return 'none';
     const settled = Date.now() - stat.mtimeMs > TICK_MS;

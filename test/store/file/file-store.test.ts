@@ -7,6 +7,7 @@ import { isoTime } from '../../../src/lib/time.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
 import { RETENTION } from '../../../src/store/file/protocol.ts';
 import { StateTree } from '../../../src/store/file/tree.ts';
+import type { ChangeCursor } from '../../../src/store/port.ts';
 import { emptyFolder, held, id, record, refusal, runManifest, T0, Tree } from '../../support/store/tree.ts';
 
 let tree: Tree;
@@ -32,7 +33,7 @@ describe('task without state', () => {
     });
     expect(await tree.store.list()).toEqual([]);
     expect(await tree.store.snapshot()).toMatchObject({ tasks: [], runs: [] });
-    expect(await tree.store.stamp('build')).toBe('none');
+    expect((await tree.store.changesSince(null)).changed).toEqual([]);
     expect(tree.names(tree.layout.project)).toEqual([]);
   });
 
@@ -261,27 +262,30 @@ describe('tree', () => {
   });
 });
 
-describe('stamp', () => {
-  test('a stamp differs after a change', async () => {
+describe('changes since', () => {
+  const changedSince = async (cursor: ChangeCursor) => (await tree.store.changesSince(cursor)).changed;
+
+  test('a task is among the changes after a commit', async () => {
     await tree.commit('build', record('build'));
-    const before = await tree.store.stamp('build');
+    const { cursor } = await tree.store.changesSince(null);
     await tree.change('build');
-    expect(await tree.store.stamp('build')).not.toBe(before);
+    expect(await changedSince(cursor)).toEqual(['build']);
   });
 
-  test('a stamp stays the same without changes, once the last change is old enough', async () => {
+  test('a task is not among the changes without one, once the last change is old enough', async () => {
     await tree.commit('build', record('build'));
     const old = new Date(Date.now() - 60_000);
     fs.utimesSync(tree.at('build'), old, old);
-    const before = await tree.store.stamp('build');
-    expect(await tree.store.stamp('build')).toBe(before);
+    const { cursor } = await tree.store.changesSince(null);
+    expect(await changedSince(cursor)).toEqual([]);
   });
 
-  test("a stamp never matches while the file system's clock could miss a change", async () => {
+  test("a task stays among the changes while the file system's clock could miss one", async () => {
     await tree.commit('build', record('build'));
     const now = new Date();
     fs.utimesSync(tree.at('build'), now, now);
-    expect(await tree.store.stamp('build')).not.toBe(await tree.store.stamp('build'));
+    const { cursor } = await tree.store.changesSince(null);
+    expect(await changedSince(cursor)).toEqual(['build']);
   });
 });
 
