@@ -34,13 +34,13 @@ import {
   worktree,
 } from '../../support/domain/snapshots.ts';
 
-describe('row 8: handed in, and not verified', () => {
+describe('row 8', () => {
   const handedIn = (fields: Partial<GcAttempt> = {}) => ({
     attempts: [attempt('a1', { verdict: 'ready_for_review', ...fields })],
   });
   const OPEN = FREE.filter((state) => !isTerminal(state));
 
-  test.each(OPEN)('%s', (state) => {
+  test.each(OPEN)('row 8 verifies a verdict that was handed in: %s', (state) => {
     expect(only(of(task(state, { current_attempt_id: 'a1', ...handedIn() })))).toEqual({
       row: 8,
       task_id: 'build',
@@ -52,41 +52,45 @@ describe('row 8: handed in, and not verified', () => {
     });
   });
 
-  test.each(IN_FLIGHT_STATES)('%s with a stale lease, once it is abandoned', (state) => {
+  test.each(IN_FLIGHT_STATES)('row 8 verifies the verdict of a stale task after its abandonment: %s', (state) => {
     const seen = stale(state, { current_attempt_id: 'a1', ...handedIn() });
     expect(acts(of(seen))).toEqual(['2 mark_abandoned', '8 reverify_verdict']);
     expect(acts(of({ ...seen, abandons: LIMIT - 1 }))).toEqual(['2 mark_abandoned']);
   });
 
-  test.each(['live', 'grace'] as const)('not while the lease is %s: that is who verifies it', (standing) => {
-    const held = { current_attempt_id: 'a1', lease: seenLease(standing), ...handedIn() };
-    for (const state of ['claimed', 'running', 'ready_for_review'] as const) expect(of(task(state, held))).toEqual([]);
-  });
+  test.each(['live', 'grace'] as const)(
+    'row 8 finds nothing while the lease is %s, since its owner verifies',
+    (standing) => {
+      const held = { current_attempt_id: 'a1', lease: seenLease(standing), ...handedIn() };
+      for (const state of ['claimed', 'running', 'ready_for_review'] as const)
+        expect(of(task(state, held))).toEqual([]);
+    },
+  );
 
-  test('not when it has its twin, or another verdict, or none', () => {
+  test('row 8 finds nothing with a twin, another verdict or none', () => {
     expect(of(task('ready_for_review', handedIn({ verified: true })))).toEqual([]);
     for (const verdict of ['changes_needed', 'blocked', null] as const) {
       expect(of(task('ready_for_review', handedIn({ verdict })))).toEqual([]);
     }
   });
 
-  test('not when the attempt has ended without, but for a task that waits for its review', () => {
+  test('row 8 finds nothing for an ended attempt, except of a task that waits for its review', () => {
     const ended = { completed_attempt_id: 'a1', ...handedIn() };
     expect(of(task('awaiting_respawn', ended))).toEqual([]);
     expect(of(task('reviewed', ended))).toEqual([]);
     expect(acts(of(task('ready_for_review', ended)))).toEqual(['8 reverify_verdict']);
   });
 
-  test('not for an attempt that is not the current one', () => {
+  test('row 8 finds nothing for an attempt that is not current', () => {
     expect(of(task('awaiting_respawn', { current_attempt_id: 'a2', ...handedIn() }))).toEqual([]);
     expect(of(task('awaiting_respawn', { current_attempt_id: null, ...handedIn() }))).toEqual([]);
   });
 
-  test.each(TERMINAL_TASK_STATES)('not when %s', (state) => {
+  test.each(TERMINAL_TASK_STATES)('row 8 finds nothing when %s', (state) => {
     expect(of(task(state, handedIn()))).toEqual([]);
   });
 
-  test.each([null, ...TASK_STATES])('a verdict that cannot be read is told when %s', (state) => {
+  test.each([null, ...TASK_STATES])('row 8 reports an unreadable verdict when %s', (state) => {
     const seen = task(state, { current_attempt_id: 'a9', ...handedIn({ verdict: 'unreadable' }) });
     expect(of(seen)).toEqual([
       unreadable(8, 'the verdict of attempt a1 cannot be read', { path: 'attempts/a1/verdict.json' }),
@@ -94,7 +98,7 @@ describe('row 8: handed in, and not verified', () => {
   });
 });
 
-describe('row 9: a branch without a worktree', () => {
+describe('row 9', () => {
   const item = (reason: string, merged: boolean, identity: object | null = IDENTITY) => ({
     row: 9,
     task_id: 'build',
@@ -107,53 +111,53 @@ describe('row 9: a branch without a worktree', () => {
   const with_ = (seen: GcTask | null, fields = {}) =>
     rows({ tasks: seen === null ? [] : [seen], branches: [branch(fields)] });
 
-  test('shipped', () => {
+  test('row 9 prunes the branch of a shipped task', () => {
     const reason = 'forge/build has no worktree, and its task is shipped';
     expect(with_(task('shipped'))).toEqual([item(reason, false)]);
   });
 
-  test.each(TERMINAL_TASK_STATES)('merged, and its task is %s', (state) => {
+  test.each(TERMINAL_TASK_STATES)('row 9 prunes a merged branch whose task is %s', (state) => {
     const reason = 'forge/build has no worktree, and all of it is merged';
     expect(with_(task(state), { merged: true })).toEqual([item(reason, true)]);
   });
 
-  test('merged, and of no task here', () => {
+  test('row 9 prunes a merged branch of a task without state', () => {
     const reason = 'forge/build has no worktree, and all of it is merged';
     expect(with_(null, { merged: true })).toEqual([item(reason, true, null)]);
     expect(with_(task(null), { merged: true })).toEqual([item(reason, true)]);
   });
 
-  test('not with a worktree', () => {
+  test('row 9 keeps a branch with a worktree', () => {
     expect(with_(task('shipped'), { has_worktree: true, merged: true })).toEqual([]);
   });
 
-  test('not when it is neither', () => {
+  test('row 9 keeps a branch that is neither merged nor shipped', () => {
     for (const seen of [null, task(null), task('failed'), task('cancelled')]) expect(with_(seen)).toEqual([]);
   });
 
-  test.each(TASK_STATES.filter((state) => !isTerminal(state)))('not while the task is %s', (state) => {
+  test.each(TASK_STATES.filter((state) => !isTerminal(state)))('row 9 keeps a branch while its task is %s', (state) => {
     expect(with_(task(state), { merged: true })).toEqual([]);
   });
 
-  test('not while nobody can tell: the record cannot be read, or there is only a lease', () => {
+  test('row 9 keeps a branch when the record is unreadable or there is only a lease', () => {
     expect(acts(with_(task(null, { problem: 'not JSON' }), { merged: true }))).toEqual(['2 report_orphan']);
     expect(with_(task(null, { lease: seenLease() }), { merged: true })).toEqual([]);
     expect(acts(with_(task(null, { lease: seenLease('stale') }), { merged: true }))).toEqual(['9 prune_branch']);
   });
 });
 
-describe('row 10: a worktree without a task', () => {
+describe('row 10', () => {
   const orphan = (fields = {}, rest: Fields = {}, options: GcOptions = {}) =>
     rows({ worktrees: [worktree('gone', fields)], ...rest }, options);
   const REMOVE = { removeOrphanWorktrees: true };
   const told = (reason: string) =>
     report(10, 'worktree', reason, { path: '/trees/gone' }, { task_id: 'gone', severity: 'info', identity: null });
 
-  test('is told', () => {
+  test('row 10 reports an orphan worktree', () => {
     expect(orphan()).toEqual([told('/trees/gone is the worktree of no task')]);
   });
 
-  test('is removed when asked for', () => {
+  test('row 10 removes an orphan worktree on request', () => {
     expect(orphan({}, {}, REMOVE)).toEqual([
       {
         row: 10,
@@ -167,7 +171,7 @@ describe('row 10: a worktree without a task', () => {
     ]);
   });
 
-  test('a folder that git does not know is only told, whatever was asked for', () => {
+  test('row 10 only reports a folder that git does not know', () => {
     const expected = [told('/trees/gone is no worktree that git knows')];
     expect(orphan({ registered: false })).toEqual(expected);
     expect(orphan({ registered: false }, {}, REMOVE)).toEqual(expected);
@@ -182,19 +186,19 @@ describe('row 10: a worktree without a task', () => {
     expect(found).toEqual([]);
   });
 
-  test('not when something has happened to the task, though the plan has dropped it', () => {
+  test('row 10 keeps the worktree of a dropped task with state', () => {
     const tasks = [task('cancelled', { task_id: 'gone' })];
     expect(acts(orphan({}, { tasks }, REMOVE))).toEqual(['4 report_orphan']);
     const broken = [task(null, { task_id: 'gone', problem: 'not JSON' })];
     expect(acts(orphan({}, { tasks: broken }, REMOVE))).toEqual(['2 report_orphan', '4 report_orphan']);
   });
 
-  test('an empty folder of the task does not keep it', () => {
+  test('row 10 treats an empty task folder as no state', () => {
     const tasks = [task(null, { task_id: 'gone' })];
     expect(only(orphan({}, { tasks }, REMOVE))).toMatchObject({ action: 'remove_worktree', identity: IDENTITY });
   });
 
-  test('takes a merged branch along, unless another worktree has it', () => {
+  test('row 10 frees a merged branch for row 9, unless another worktree has it', () => {
     const branches = [branch({ name: 'forge/gone', task_id: 'gone', has_worktree: true, merged: true })];
     expect(orphan({}, { branches }, REMOVE)).toMatchObject([
       { action: 'prune_branch', reason: 'forge/gone has the worktree of no task, and all of it is merged' },
@@ -208,7 +212,7 @@ describe('row 10: a worktree without a task', () => {
   });
 });
 
-describe('row 11: a question that nobody waits for', () => {
+describe('row 11', () => {
   const item = (reason: string) => ({
     row: 11,
     task_id: 'build',
@@ -220,34 +224,37 @@ describe('row 11: a question that nobody waits for', () => {
   });
   const asked = (status: string | null = 'open') => [attempt('a1', { questions: [question('q1', status)] })];
 
-  test.each(TERMINAL_TASK_STATES)('the task is %s', (state) => {
+  test.each(TERMINAL_TASK_STATES)('row 11 archives the question of a task that is %s', (state) => {
     const expected = [item(`question q1 is open, and the task is ${state}`)];
     expect(of(task(state, { attempts: asked() }))).toEqual(expected);
   });
 
-  test.each(TASK_STATES.filter((state) => !isTerminal(state)))('%s, and another attempt is current', (state) => {
-    const expected = [item('question q1 is open, and its attempt is over')];
-    expect(of(task(state, { current_attempt_id: 'a2', attempts: asked() }))).toEqual(expected);
-    expect(of(task(state, { current_attempt_id: null, attempts: asked() }))).toEqual(expected);
-  });
+  test.each(TASK_STATES.filter((state) => !isTerminal(state)))(
+    'row 11 archives the question of an attempt that is not current: %s',
+    (state) => {
+      const expected = [item('question q1 is open, and its attempt is over')];
+      expect(of(task(state, { current_attempt_id: 'a2', attempts: asked() }))).toEqual(expected);
+      expect(of(task(state, { current_attempt_id: null, attempts: asked() }))).toEqual(expected);
+    },
+  );
 
-  test('nothing has happened to the task', () => {
+  test('row 11 archives the question of a task without state', () => {
     expect(acts(of(task(null, { attempts: asked() })))).toEqual(['11 archive_question']);
     // Not even when an attempt is named: without a state it is nobody's.
     expect(acts(of(task(null, { current_attempt_id: 'a1', attempts: asked() })))).toEqual(['11 archive_question']);
   });
 
-  test('not in the current attempt, and not in the one that is waited for', () => {
+  test('row 11 keeps questions of the current and of the waiting attempt', () => {
     expect(of(task('running', { attempts: asked() }))).toEqual([]);
     expect(of(task('awaiting_respawn', { attempts: asked() }))).toEqual([]);
     expect(of(parked(LATER, { current_attempt_id: 'a2' }))).toEqual([]);
   });
 
-  test.each(['answered', 'expired', 'budget_exhausted', 'sideways'])('not when it is %s', (status) => {
+  test.each(['answered', 'expired', 'budget_exhausted', 'sideways'])('row 11 keeps a question that is %s', (status) => {
     expect(of(task('shipped', { attempts: asked(status) }))).toEqual([]);
   });
 
-  test.each([null, ...TASK_STATES])('one that cannot be read is told when %s', (state) => {
+  test.each([null, ...TASK_STATES])('row 11 reports an unreadable question when %s', (state) => {
     expect(of(task(state, { current_attempt_id: 'a1', attempts: asked(null) }))).toEqual([
       unreadable(11, 'question q1 cannot be read: not JSON', {
         path: 'attempts/a1/questions/q1.json',
@@ -257,7 +264,7 @@ describe('row 11: a question that nobody waits for', () => {
   });
 });
 
-describe('row 12: an answer without its question', () => {
+describe('row 12', () => {
   const item = (attempt_id = 'a1') => ({
     row: 12,
     task_id: 'build',
@@ -268,20 +275,20 @@ describe('row 12: an answer without its question', () => {
     identity: IDENTITY,
   });
 
-  test.each([null, ...TASK_STATES])('%s', (state) => {
+  test.each([null, ...TASK_STATES])('row 12 archives an answer without its question: %s', (state) => {
     expect(of(task(state, { attempts: [attempt('a1', { answers: [answer()] })] }))).toEqual([item()]);
   });
 
-  test('also when it cannot be read', () => {
+  test('row 12 archives an unreadable answer without its question', () => {
     expect(of(task('running', { attempts: [attempt('a1', { answers: [brokenAnswer()] })] }))).toEqual([item()]);
   });
 
-  test.each(['open', 'answered', 'expired', null])('not when the question is there, %s', (status) => {
+  test.each(['open', 'answered', 'expired', null])('row 12 keeps an answer whose question exists, %s', (status) => {
     const attempts = [attempt('a1', { questions: [question('q1', status)], answers: [answer()] })];
     expect(plannedRows(planGc(snapshot({ tasks: [task('running', { attempts })] })))).toEqual([]);
   });
 
-  test('a question of the same id in another attempt is another question', () => {
+  test('row 12 does not count a question with the same id in another attempt', () => {
     const attempts = [
       attempt('a0', { answers: [answer('q1', 'keep', 'a0')] }),
       attempt('a1', { questions: [question()], answers: [answer()] }),
@@ -289,7 +296,7 @@ describe('row 12: an answer without its question', () => {
     expect(of(task('running', { attempts }))).toEqual([item('a0')]);
   });
 
-  test('not while the task waits for that question, whose file alone is gone', () => {
+  test('row 12 keeps an answer while the task waits for its question', () => {
     const attempts = [attempt('a1', { answers: [brokenAnswer()] })];
     expect(acts(of(parked(LATER, { attempts })))).toEqual(['12 report_orphan']);
     const other = [attempt('a1', { answers: [answer('q2')] })];
@@ -297,13 +304,13 @@ describe('row 12: an answer without its question', () => {
   });
 });
 
-describe('row 13: more lease files than one', () => {
+describe('row 13', () => {
   const released = (list: readonly GcPlanRow[]) =>
     list.map(({ row, action, payload }) => `${row} ${action} ${'path' in payload ? payload.path : ''}`);
   const files = (adopted: boolean, ...lease_files: GcTask['lease_files']) =>
     of(task('running', { adopted, lease_files }));
 
-  test('with a record, its view stays', () => {
+  test('row 13 keeps the view of a committed record', () => {
     expect(only(files(true, leaseFile('lease 2.json', 9), leaseFile()))).toEqual({
       row: 13,
       task_id: 'build',
@@ -321,21 +328,21 @@ describe('row 13: more lease files than one', () => {
     });
   });
 
-  test('with a record whose view is gone, none is the lease', () => {
+  test('row 13 releases all lease files when the view of a record is gone', () => {
     expect(released(files(true, leaseFile('lease.b.json'), leaseFile('lease.a.json')))).toEqual([
       '13 release_lease_admin lease.a.json',
       '13 release_lease_admin lease.b.json',
     ]);
   });
 
-  test('in a tree written by hand the highest generation stays', () => {
+  test('row 13 keeps the highest generation in a tree written by hand', () => {
     const list = [leaseFile('lease.json', 1), leaseFile('lease.json.bak', 3), leaseFile('lease.a.json', 2)];
     const expected = ['13 release_lease_admin lease.a.json', '13 release_lease_admin lease.json'];
     expect(released(files(false, ...list))).toEqual(expected);
     expect(released(files(false, ...list.toReversed()))).toEqual(expected);
   });
 
-  test('of one generation lease.json stays, then the first path', () => {
+  test('row 13 keeps lease.json of equal generations, then the first path', () => {
     const list = [leaseFile('lease.a.json'), leaseFile('lease.json'), leaseFile('lease.b.json')];
     const own = ['13 release_lease_admin lease.a.json', '13 release_lease_admin lease.b.json'];
     expect(released(files(false, ...list))).toEqual(own);
@@ -343,7 +350,7 @@ describe('row 13: more lease files than one', () => {
     expect(released(files(false, ...strays))).toEqual(['13 release_lease_admin lease.b.json']);
   });
 
-  test('not when there is one, or none', () => {
+  test('row 13 finds nothing with one lease file or none', () => {
     for (const adopted of [true, false]) {
       expect(files(adopted, leaseFile('lease.json'))).toEqual([]);
       expect(files(adopted)).toEqual([]);
@@ -351,11 +358,11 @@ describe('row 13: more lease files than one', () => {
     expect(files(false, leaseFile('lease 2.json'))).toEqual([]);
   });
 
-  test('one beside a committed record, as a kill may leave it, counts for nothing', () => {
+  test('row 13 releases a lease file that a kill left beside a committed record', () => {
     expect(released(files(true, leaseFile('lease 2.json')))).toEqual(['13 release_lease_admin lease 2.json']);
   });
 
-  test('one that cannot be read is told, and is neither kept for it nor released', () => {
+  test('row 13 reports an unreadable lease file and does not release it', () => {
     const told = unreadable(13, 'lease.json cannot be read: not JSON', { path: 'lease.json', why: 'not JSON' });
     expect(files(false, brokenLease(), leaseFile('lease.a.json'))).toEqual([told]);
     expect(files(true, brokenLease())).toEqual([told]);
@@ -366,8 +373,8 @@ describe('row 13: more lease files than one', () => {
   });
 });
 
-describe('row 14: over, and still leased', () => {
-  test.each(TERMINAL_TASK_STATES)('%s, however the lease stands', (state) => {
+describe('row 14', () => {
+  test.each(TERMINAL_TASK_STATES)('row 14 releases the lease of a task that is %s, live or stale', (state) => {
     for (const standing of ['live', 'grace', 'stale'] as const) {
       expect(only(of(task(state, { lease: seenLease(standing), lease_files: [leaseFile()] })))).toEqual({
         row: 14,
@@ -387,7 +394,7 @@ describe('row 14: over, and still leased', () => {
     }
   });
 
-  test('names the lease by where row 13 leaves it', () => {
+  test('row 14 names the lease file that row 13 leaves', () => {
     const lease_files = [leaseFile(), leaseFile('lease.z.json', 2)];
     const found = of(task('shipped', { adopted: false, lease: seenLease('live', { generation: 2 }), lease_files }));
     expect(found).toMatchObject([
@@ -396,11 +403,11 @@ describe('row 14: over, and still leased', () => {
     ]);
   });
 
-  test.each(TASK_STATES.filter((state) => !isTerminal(state)))('not when %s', (state) => {
+  test.each(TASK_STATES.filter((state) => !isTerminal(state)))('row 14 finds nothing when %s', (state) => {
     expect(of(task(state, { lease: seenLease() }))).toEqual([]);
   });
 
-  test('not without a lease', () => {
+  test('row 14 finds nothing without a lease', () => {
     expect(of(task('shipped'))).toEqual([]);
   });
 });

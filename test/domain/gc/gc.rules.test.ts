@@ -52,8 +52,8 @@ function reordered(snapshot: GcSnapshot, seed: number): GcSnapshot {
   };
 }
 
-describe('any snapshot', () => {
-  test('has a plan, even one that contradicts itself, and is left as it was', () => {
+describe('generated snapshots', () => {
+  test('planGc plans any snapshot, even a contradictory one, and does not change it', () => {
     fc.assert(
       fc.property(make.anySnapshot(false), options, (snapshot, given) => {
         const before = structuredClone(snapshot);
@@ -66,7 +66,7 @@ describe('any snapshot', () => {
     );
   });
 
-  test('has the same plan in whatever order it lists things', () => {
+  test('the gc plan does not depend on the order of the snapshot', () => {
     let changed = 0;
     fc.assert(
       fc.property(apart, options, fc.nat(), (snapshot, given, seed) => {
@@ -79,7 +79,7 @@ describe('any snapshot', () => {
     expect(changed).toBeGreaterThan(500);
   });
 
-  test('has its plan in order of row, task and path, by code points', () => {
+  test('a gc plan is ordered by row, task and path, by code points', () => {
     const points = (text: string) => Array.from(text, (char) => char.codePointAt(0) ?? 0);
     const less = (a: readonly number[], b: readonly number[]): number => {
       const at = a.findIndex((point, index) => point !== b[index]);
@@ -99,7 +99,7 @@ describe('any snapshot', () => {
     );
   });
 
-  test('has items that say what they are about, on which record, and why', () => {
+  test('every item of a gc plan has its subject, record and reason', () => {
     fc.assert(
       fc.property(apart, options, (snapshot, given) => {
         const tasks = new Map(snapshot.tasks.map((task) => [task.task_id, task]));
@@ -117,7 +117,7 @@ describe('any snapshot', () => {
     );
   });
 
-  test('has no item twice', () => {
+  test('a gc plan has no duplicate items', () => {
     fc.assert(
       fc.property(apart, options, (snapshot, given) => {
         const rows = planned(snapshot, given).map((row) => JSON.stringify(row));
@@ -127,7 +127,7 @@ describe('any snapshot', () => {
     );
   });
 
-  test('is looked through for cheap rows with the same result as for all', () => {
+  test('the cheap rows alone give the same items as all rows', () => {
     const cheap: readonly number[] = CHEAP_ROW_IDS;
     fc.assert(
       fc.property(apart, (snapshot) => {
@@ -139,10 +139,10 @@ describe('any snapshot', () => {
   });
 });
 
-describe('a task that somebody holds', () => {
+describe('task with a live lease', () => {
   const isHeld = ({ lease }: GcTask) => lease !== null && lease.standing !== 'stale';
 
-  test('is left alone, but by the rows that may', () => {
+  test('only the allowed rows touch a task with a live lease', () => {
     let held = 0;
     fc.assert(
       fc.property(apart, options, (snapshot, given) => {
@@ -161,7 +161,7 @@ describe('a task that somebody holds', () => {
     expect(held).toBeGreaterThan(300);
   });
 
-  test('is left alone for good: only row 1, 3 and 14 ever touch its record', () => {
+  test('only rows 1, 3 and 14 touch the record of a task with a live lease', () => {
     fc.assert(
       fc.property(apart, options, (snapshot, given) => {
         const tasks = new Map(snapshot.tasks.map((task) => [task.task_id, task]));
@@ -175,10 +175,10 @@ describe('a task that somebody holds', () => {
   });
 });
 
-describe('a plan that is carried out', () => {
+describe('applied gc plan', () => {
   const foreseen: make.Outcomes = { reclaimed: true, verification: 'twin' };
 
-  test('leaves nothing to do', () => {
+  test('an applied gc plan leaves nothing to do', () => {
     let some = 0;
     fc.assert(
       fc.property(apart, options, (snapshot, given) => {
@@ -192,7 +192,7 @@ describe('a plan that is carried out', () => {
     expect(some).toBeGreaterThan(2000);
   });
 
-  test('leaves to do only what follows from what nobody could foresee, and soon nothing', () => {
+  test('an applied gc plan leaves only what follows from unforeseeable results, and soon nothing', () => {
     const outcomes: fc.Arbitrary<make.Outcomes> = fc.record({
       reclaimed: fc.boolean(),
       verification: fc.constantFrom('twin', 'passed', 'sent back', 'failed'),
@@ -322,8 +322,8 @@ const history: fc.Arbitrary<GcSnapshot> = fc
     });
   });
 
-describe('a history in which nothing went wrong', () => {
-  test('leaves nothing to do and nothing to tell', () => {
+describe('undisturbed history', () => {
+  test('an undisturbed history gives an empty gc plan without reports', () => {
     fc.assert(
       fc.property(history, options, (snapshot, given) => {
         expect(planGc(frozen(snapshot), given)).toEqual({ version: 1, rows: [] });
@@ -333,7 +333,7 @@ describe('a history in which nothing went wrong', () => {
   });
 });
 
-test('the snapshots above lead to every action of every row', () => {
+test('the generated snapshots lead to every action of every row', () => {
   const met = new Set<string>();
   fc.assert(
     fc.property(apart, (snapshot) => {

@@ -46,65 +46,77 @@ import {
 } from '../../support/domain/snapshots.ts';
 import { frozen, T0 } from '../../support/domain/tasks.ts';
 
-test('a tree in which nothing is wrong has an empty plan', () => {
+test('a consistent tree has an empty gc plan', () => {
   expect(planGc(snapshot())).toEqual({ version: 1, rows: [] });
   expect(of(task('running'), [issue('in_progress', 'run-1')])).toEqual([]);
 });
 
-describe('row 1: in flight, and the tracker says that it is over', () => {
-  test.each(IN_FLIGHT_STATES)('%s and cancelled there: cancelled here, whoever holds it', (state) => {
-    expect(only(of(task(state), [issue('cancelled')]))).toEqual({
-      row: 1,
-      task_id: 'build',
-      action: 'mark_terminal',
-      severity: 'warning',
-      reason: `it is ${state}, and issue I-1 is cancelled`,
-      payload: { state: 'cancelled', issue_id: 'I-1', merged_sha: null },
-      identity: IDENTITY,
-    });
-  });
+describe('row 1', () => {
+  test.each(IN_FLIGHT_STATES)(
+    'row 1 cancels a task that is %s when its issue is cancelled, live lease or not',
+    (state) => {
+      expect(only(of(task(state), [issue('cancelled')]))).toEqual({
+        row: 1,
+        task_id: 'build',
+        action: 'mark_terminal',
+        severity: 'warning',
+        reason: `it is ${state}, and issue I-1 is cancelled`,
+        payload: { state: 'cancelled', issue_id: 'I-1', merged_sha: null },
+        identity: IDENTITY,
+      });
+    },
+  );
 
-  test.each(IN_FLIGHT_STATES)('%s and done there: shipped with a proof of merge', (state) => {
-    expect(only(of(task(state, { merged_sha: 'c0ffee' }), [issue('done')]))).toEqual({
-      row: 1,
-      task_id: 'build',
-      action: 'mark_terminal',
-      severity: 'warning',
-      reason: `it is ${state}, and issue I-1 is done, and c0ffee is in the base`,
-      payload: { state: 'shipped', issue_id: 'I-1', merged_sha: 'c0ffee' },
-      identity: IDENTITY,
-    });
-  });
+  test.each(IN_FLIGHT_STATES)(
+    'row 1 ships a task that is %s when its issue is done, with a proof of merge',
+    (state) => {
+      expect(only(of(task(state, { merged_sha: 'c0ffee' }), [issue('done')]))).toEqual({
+        row: 1,
+        task_id: 'build',
+        action: 'mark_terminal',
+        severity: 'warning',
+        reason: `it is ${state}, and issue I-1 is done, and c0ffee is in the base`,
+        payload: { state: 'shipped', issue_id: 'I-1', merged_sha: 'c0ffee' },
+        identity: IDENTITY,
+      });
+    },
+  );
 
-  test.each(IN_FLIGHT_STATES)('%s and done there without a proof: only told', (state) => {
-    const reason = `issue I-1 is done, the task is ${state}, and nothing proves that its work was merged`;
-    expect(of(task(state), [issue('done')])).toEqual([
-      report(1, 'tracker_claims_shipped', reason, { issue_id: 'I-1' }),
-    ]);
-  });
+  test.each(IN_FLIGHT_STATES)(
+    'row 1 only reports a task that is %s when its issue is done without a proof',
+    (state) => {
+      const reason = `issue I-1 is done, the task is ${state}, and nothing proves that its work was merged`;
+      expect(of(task(state), [issue('done')])).toEqual([
+        report(1, 'tracker_claims_shipped', reason, { issue_id: 'I-1' }),
+      ]);
+    },
+  );
 
-  test('a merge proves nothing about a cancelled issue', () => {
+  test('row 1 cancels a merged task whose issue is cancelled', () => {
     const [row] = of(task('running', { merged_sha: 'c0ffee' }), [issue('cancelled')]);
     expect(row?.payload).toEqual({ state: 'cancelled', issue_id: 'I-1', merged_sha: null });
   });
 
-  test.each(['open', 'in_progress', 'in_review'] as const)('not while the issue is %s', (state) => {
+  test.each(['open', 'in_progress', 'in_review'] as const)('row 1 finds nothing while the issue is %s', (state) => {
     expect(of(task('running'), [issue(state, 'run-1')])).toEqual([]);
   });
 
-  test.each(FREE.filter((state) => state !== 'ready_for_review' && state !== 'shipped'))('not when %s', (state) => {
-    expect(of(task(state), [issue('cancelled')])).toEqual([]);
-    expect(of(task(state, { merged_sha: 'c0ffee' }), [issue('done')])).toEqual([]);
-  });
+  test.each(FREE.filter((state) => state !== 'ready_for_review' && state !== 'shipped'))(
+    'row 1 finds nothing when %s',
+    (state) => {
+      expect(of(task(state), [issue('cancelled')])).toEqual([]);
+      expect(of(task(state, { merged_sha: 'c0ffee' }), [issue('done')])).toEqual([]);
+    },
+  );
 
-  test('not without a word of the tracker', () => {
+  test('row 1 finds nothing without an answer of the tracker', () => {
     const fields = { tasks: [task('running')] };
     expect(rows({ ...fields, tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
     expect(rows({ ...fields, issues: [] })).toEqual([]);
     expect(rows({ ...fields, issues: [issue('cancelled', null, { task_id: 'other' })] })).toEqual([]);
   });
 
-  test('an issue may belong to a task by the plan alone, but its own word goes first', () => {
+  test('an issue belongs to the task it names, else to the one that the plan names', () => {
     const plan = [{ id: 'build', tracker_issue_id: 'I-1' }];
     const found = (task_id: string | null) =>
       acts(of(task('running'), [issue('cancelled', null, { task_id })], { plan }));
@@ -118,7 +130,7 @@ describe('row 1: in flight, and the tracker says that it is over', () => {
     expect(of(task('running'), issues.toReversed())).toEqual([]);
   });
 
-  test('of an issue that names the task and one that the plan names the first counts, whatever its id', () => {
+  test('an issue that names the task counts before one that the plan names', () => {
     const plan = [{ id: 'build', tracker_issue_id: 'I-1' }];
     const issues = [issue('cancelled', null, { task_id: null }), issue('in_progress', 'run-1', { id: 'I-2' })];
     expect(of(task('running'), issues, { plan })).toEqual([]);
@@ -126,8 +138,8 @@ describe('row 1: in flight, and the tracker says that it is over', () => {
   });
 });
 
-describe('row 2: in flight and stale', () => {
-  test.each(IN_FLIGHT_STATES)('%s', (state) => {
+describe('row 2', () => {
+  test.each(IN_FLIGHT_STATES)('row 2 abandons a stale task that is %s', (state) => {
     expect(only(of(stale(state)))).toEqual({
       row: 2,
       task_id: 'build',
@@ -139,7 +151,7 @@ describe('row 2: in flight and stale', () => {
     });
   });
 
-  test('also when the lease is gone', () => {
+  test('row 2 abandons an in-flight task without a lease', () => {
     expect(only(of(task('running', { lease: null, lease_files: [] })))).toMatchObject({
       action: 'mark_abandoned',
       reason: 'it is running, and it has no lease',
@@ -147,15 +159,15 @@ describe('row 2: in flight and stale', () => {
     });
   });
 
-  test.each(['live', 'grace'] as const)('not while the lease is %s', (standing) => {
+  test.each(['live', 'grace'] as const)('row 2 finds nothing while the lease is %s', (standing) => {
     expect(of(task('running', { lease: seenLease(standing) }))).toEqual([]);
   });
 
-  test.each(FREE.filter((state) => !isTerminal(state)))('not when %s', (state) => {
+  test.each(FREE.filter((state) => !isTerminal(state)))('row 2 finds nothing when %s', (state) => {
     expect(of(stale(state))).toEqual([]);
   });
 
-  test('the one that is one too many says that the task fails', () => {
+  test('row 2 says that the task fails at the limit of abandonments', () => {
     const reason = (abandons: number) => only(of(stale('running', { abandons }))).reason;
     expect(reason(LIMIT - 1)).toBe(
       'it is running, and its lease is stale: it ran out; abandoned 3 times in a row, it fails',
@@ -164,8 +176,8 @@ describe('row 2: in flight and stale', () => {
   });
 });
 
-describe('row 3: claimed here and not in the tracker', () => {
-  test.each(['live', 'grace'] as const)('when the lease is %s', (standing) => {
+describe('row 3', () => {
+  test.each(['live', 'grace'] as const)('row 3 claims the issue again when the lease is %s', (standing) => {
     expect(only(of(task('claimed', { lease: seenLease(standing) }), [issue()]))).toEqual({
       row: 3,
       task_id: 'build',
@@ -177,32 +189,35 @@ describe('row 3: claimed here and not in the tracker', () => {
     });
   });
 
-  test('a stale claim is abandoned instead', () => {
+  test('row 3 leaves a stale claim to row 2', () => {
     expect(acts(of(stale('claimed'), [issue()]))).toEqual(['2 mark_abandoned']);
   });
 
-  test('not when somebody has claimed the issue', () => {
+  test('row 3 finds nothing when the issue is claimed', () => {
     expect(of(task('claimed'), [issue('in_progress', 'run-1')])).toEqual([]);
     expect(of(task('claimed'), [issue('in_progress', 'run-2')])).toEqual([]);
   });
 
-  test('not without an issue, without a tracker, or while it is down', () => {
+  test('row 3 finds nothing without an issue or an available tracker', () => {
     expect(of(task('claimed'), [])).toEqual([]);
     expect(of(task('claimed'))).toEqual([]);
     expect(rows({ tasks: [task('claimed')], tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
   });
 
-  test('not when it is over there: row 1 says what then', () => {
+  test('row 3 leaves a closed issue to row 1', () => {
     expect(acts(of(task('claimed'), [issue('cancelled')]))).toEqual(['1 mark_terminal']);
     expect(acts(of(task('claimed'), [issue('done')]))).toEqual(['1 report_orphan']);
   });
 
-  test.each(TASK_STATES.filter((state) => state !== 'claimed' && state !== 'shipped'))('not when %s', (state) => {
-    expect(of(task(state), [issue()])).toEqual([]);
-  });
+  test.each(TASK_STATES.filter((state) => state !== 'claimed' && state !== 'shipped'))(
+    'row 3 finds nothing when %s',
+    (state) => {
+      expect(of(task(state), [issue()])).toEqual([]);
+    },
+  );
 });
 
-describe('row 4: claimed in the tracker by a run that is gone, and nothing here', () => {
+describe('row 4', () => {
   const RUNS = [
     { run_id: 'run-1', standing: 'dead' as const },
     { run_id: 'run-2', standing: 'ended' as const },
@@ -211,7 +226,7 @@ describe('row 4: claimed in the tracker by a run that is gone, and nothing here'
   const held = (run_id: string | null, rest: Fields = {}) =>
     rows({ runs: RUNS, issues: [issue('in_progress', run_id)], ...rest });
 
-  test.each(['run-1', 'run-2'])('%s', (run_id) => {
+  test.each(['run-1', 'run-2'])('row 4 recovers a task claimed only in the tracker: %s', (run_id) => {
     expect(only(held(run_id))).toEqual({
       row: 4,
       task_id: 'build',
@@ -223,21 +238,21 @@ describe('row 4: claimed in the tracker by a run that is gone, and nothing here'
     });
   });
 
-  test('an empty folder of the task says nothing against it', () => {
+  test('row 4 treats an empty task folder as no state', () => {
     expect(only(held('run-1', { tasks: [task(null)] }))).toMatchObject({ action: 'recover', identity: IDENTITY });
   });
 
-  test('not for an open run, a run of somebody else, or nobody', () => {
+  test('row 4 finds nothing for an open run, a run of another tree, or an unclaimed issue', () => {
     expect(held('run-3')).toEqual([]);
     expect(held('run-9')).toEqual([]);
     expect(held(null)).toEqual([]);
   });
 
-  test.each(['done', 'cancelled'] as const)('not when the issue is %s', (state) => {
+  test.each(['done', 'cancelled'] as const)('row 4 finds nothing when the issue is %s', (state) => {
     expect(rows({ runs: RUNS, issues: [issue(state, 'run-1')] })).toEqual([]);
   });
 
-  test('also when the task is unclaimed, as a recovery leaves it while the tracker is down', () => {
+  test('row 4 recovers an unclaimed task, as a recovery without the tracker leaves it', () => {
     expect(only(held('run-1', { tasks: [task('unclaimed')] }))).toMatchObject({
       action: 'recover',
       reason: 'issue I-1 is claimed by run run-1, which is gone, and the task is unclaimed here',
@@ -246,7 +261,7 @@ describe('row 4: claimed in the tracker by a run that is gone, and nothing here'
     expect(held('run-1', { tasks: [task('unclaimed', { lease: seenLease('stale') })] })).toEqual([]);
   });
 
-  test('not when something is here: a state, a record that cannot be read, a lease that counts', () => {
+  test('row 4 finds nothing for a task with a state, an unreadable record, or a lease', () => {
     for (const state of TASK_STATES.filter((each) => each !== 'unclaimed' && each !== 'shipped')) {
       expect(acts(held('run-1', { tasks: [task(state)] }))).not.toContain('4 recover');
     }
@@ -255,7 +270,7 @@ describe('row 4: claimed in the tracker by a run that is gone, and nothing here'
     expect(acts(held('run-1', { tasks: [task(null, { lease: seenLease('stale') })] }))).toEqual(['4 recover']);
   });
 
-  test('of a task that is not in the plan it is only told', () => {
+  test('row 4 only reports a task that is not in the plan', () => {
     const reason =
       'issue I-1 is claimed by run run-1, which is gone, and nothing has happened to the task here; it is not in the plan';
     expect(only(held('run-1', { plan: [] }))).toEqual(
@@ -264,12 +279,12 @@ describe('row 4: claimed in the tracker by a run that is gone, and nothing here'
     expect(acts(held('run-1', { plan: null }))).toEqual(['4 recover']);
   });
 
-  test('not while the tracker is down', () => {
+  test('row 4 finds nothing while the tracker is down', () => {
     expect(rows({ runs: RUNS, tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
   });
 });
 
-describe('row 5: parked on a question that is settled, or too old', () => {
+describe('row 5', () => {
   const PAST = isoTime(T0);
   const asked = (more: Partial<GcAttempt> = {}) => ({
     attempts: [attempt('a1', { questions: [question()], ...more })],
@@ -284,7 +299,7 @@ describe('row 5: parked on a question that is settled, or too old', () => {
     identity: IDENTITY,
   });
 
-  test('answered', () => {
+  test('row 5 resumes a task whose question is answered', () => {
     const reason = 'its question is answered with keep by ada, and the task still waits';
     for (const until of [LATER, EARLIER]) {
       const seen = parked(until, asked({ answers: [answer()] }), 'drop');
@@ -292,30 +307,30 @@ describe('row 5: parked on a question that is settled, or too old', () => {
     }
   });
 
-  test('answered with nothing: it has expired', () => {
+  test('row 5 resumes a task whose question has expired', () => {
     const seen = parked(LATER, asked({ answers: [answer('q1', null)] }));
     const reason = 'its question has expired, and the task still waits';
     expect(only(of(seen))).toEqual(item('resume_answered', reason, { option_id: null }));
   });
 
-  test('of two answers the one with the first path counts', () => {
+  test('row 5 uses the answer with the first path', () => {
     const answers = [{ ...answer(), path: 'z.json', option_id: 'drop' }, answer()];
     for (const list of [answers, answers.toReversed()]) {
       expect(of(parked(LATER, asked({ answers: list })))[0]?.payload).toMatchObject({ option_id: 'keep' });
     }
   });
 
-  test('past its deadline, with a default', () => {
+  test('row 5 applies the default past the deadline', () => {
     const reason = `no answer until ${PAST}; the default is drop`;
     expect(only(of(parked(PAST, {}, 'drop')))).toEqual(item('apply_default_answer', reason, { option_id: 'drop' }));
   });
 
-  test('past its deadline, without', () => {
+  test('row 5 expires a question without a default past its deadline', () => {
     const reason = `no answer until ${PAST}, and there is no default`;
     expect(only(of(parked(PAST)))).toEqual(item('expire_question', reason));
   });
 
-  test('not a millisecond before the deadline, and never by one that is no time', () => {
+  test('row 5 finds nothing before the deadline, or with an invalid one', () => {
     for (const until of [isoTime(T0 + 1), 'never', '']) {
       expect(of(parked(until))).toEqual([]);
       expect(of(parked(until, {}, 'drop'))).toEqual([]);
@@ -323,7 +338,7 @@ describe('row 5: parked on a question that is settled, or too old', () => {
     expect(rows({ tasks: [parked(EARLIER)], now: 'no time' })).toEqual([]);
   });
 
-  test('not by an answer to another question, or in another attempt', () => {
+  test('row 5 ignores answers to another question or in another attempt', () => {
     const other = [question('q2', 'answered')];
     const seen = parked(LATER, asked({ questions: [question(), ...other], answers: [answer('q2')] }));
     expect(of(seen)).toEqual([]);
@@ -334,7 +349,7 @@ describe('row 5: parked on a question that is settled, or too old', () => {
     expect(of(parked(LATER, { attempts: [...asked().attempts, elsewhere] }))).toEqual([]);
   });
 
-  test('an answer that cannot be read is told, and decides nothing, not even past the deadline', () => {
+  test('row 5 reports an unreadable answer and settles nothing, not even past the deadline', () => {
     const seen = (questions = [question()]) => parked(EARLIER, asked({ questions, answers: [brokenAnswer()] }), 'drop');
     const told = [unreadable(12, 'the answer to question q1 cannot be read', { path: 'attempts/a1/answers/q1.json' })];
     expect(of(seen())).toEqual(told);
@@ -343,22 +358,22 @@ describe('row 5: parked on a question that is settled, or too old', () => {
   });
 
   test.each(TASK_STATES.filter((state) => state !== 'blocked_on_question' && !isTerminal(state)))(
-    'not when %s',
+    'row 5 finds nothing when %s',
     (state) => {
       const { waits_for } = parked(EARLIER);
       expect(of(task(state, { waits_for }))).toEqual([]);
     },
   );
 
-  test('not when the record does not say which question, or somebody holds the task', () => {
+  test('row 5 finds nothing when the record names no question, or the task has a lease', () => {
     expect(of(parked(EARLIER, { waits_for: null }))).toEqual([]);
     expect(of(parked(EARLIER, { lease: seenLease('grace') }))).toEqual([]);
     expect(acts(of(parked(EARLIER, { lease: seenLease('stale') })))).toEqual(['5 expire_question']);
   });
 });
 
-describe('row 6: waits for a review, and the tracker says done', () => {
-  test('shipped with a proof of merge', () => {
+describe('row 6', () => {
+  test('row 6 ships a task with a proof of merge', () => {
     expect(only(of(task('ready_for_review', { merged_sha: 'c0ffee' }), [issue('done')]))).toEqual({
       row: 6,
       task_id: 'build',
@@ -370,22 +385,25 @@ describe('row 6: waits for a review, and the tracker says done', () => {
     });
   });
 
-  test('only told without', () => {
+  test('row 6 only reports a task without a proof of merge', () => {
     const reason = 'issue I-1 is done, the task is ready_for_review, and nothing proves that its work was merged';
     expect(of(task('ready_for_review'), [issue('done')])).toEqual([
       report(6, 'tracker_done_unproven', reason, { issue_id: 'I-1' }),
     ]);
   });
 
-  test.each(['open', 'in_progress', 'in_review', 'cancelled'] as const)('not when the issue is %s', (state) => {
-    expect(of(task('ready_for_review', { merged_sha: 'c0ffee' }), [issue(state)])).toEqual([]);
-  });
+  test.each(['open', 'in_progress', 'in_review', 'cancelled'] as const)(
+    'row 6 finds nothing when the issue is %s',
+    (state) => {
+      expect(of(task('ready_for_review', { merged_sha: 'c0ffee' }), [issue(state)])).toEqual([]);
+    },
+  );
 
-  test.each(['reviewed', 'merge_pending', 'unclaimed'] as const)('not when %s', (state) => {
+  test.each(['reviewed', 'merge_pending', 'unclaimed'] as const)('row 6 finds nothing when %s', (state) => {
     expect(of(task(state, { merged_sha: 'c0ffee' }), [issue('done')])).toEqual([]);
   });
 
-  test('not while somebody holds it, and not while the tracker is down', () => {
+  test('row 6 finds nothing with a live lease, or while the tracker is down', () => {
     const seen = (standing: 'live' | 'stale') =>
       task('ready_for_review', { merged_sha: 'c0ffee', lease: seenLease(standing) });
     expect(of(seen('live'), [issue('done')])).toEqual([]);
@@ -394,8 +412,8 @@ describe('row 6: waits for a review, and the tracker says done', () => {
   });
 });
 
-describe('row 7: shipped, and the tracker does not know', () => {
-  test.each(['open', 'in_progress', 'in_review'] as const)('the issue is %s', (state) => {
+describe('row 7', () => {
+  test.each(['open', 'in_progress', 'in_review'] as const)('row 7 closes an issue that is %s', (state) => {
     expect(only(of(task('shipped'), [issue(state)]))).toEqual({
       row: 7,
       task_id: 'build',
@@ -407,25 +425,28 @@ describe('row 7: shipped, and the tracker does not know', () => {
     });
   });
 
-  test('an issue that was cancelled is only told', () => {
+  test('row 7 only reports a cancelled issue', () => {
     expect(of(task('shipped'), [issue('cancelled')])).toEqual([
       report(7, 'shipped_not_closed', 'it is shipped, and issue I-1 was cancelled', { issue_id: 'I-1' }),
     ]);
   });
 
-  test('not when it is done there, or there is nobody to tell', () => {
+  test('row 7 finds nothing when the issue is done, or there is no issue or tracker', () => {
     expect(of(task('shipped'), [issue('done')])).toEqual([]);
     expect(of(task('shipped'), [])).toEqual([]);
     expect(rows({ tasks: [task('shipped')], tracker: { kind: 'down', why: 'no route' } })).toEqual([]);
   });
 
-  test.each(TASK_STATES.filter((state) => state !== 'shipped' && state !== 'claimed'))('not when %s', (state) => {
-    expect(of(task(state), [issue('in_review')])).toEqual([]);
-  });
+  test.each(TASK_STATES.filter((state) => state !== 'shipped' && state !== 'claimed'))(
+    'row 7 finds nothing when %s',
+    (state) => {
+      expect(of(task(state), [issue('in_review')])).toEqual([]);
+    },
+  );
 });
 
 describe('reports', () => {
-  test('a record that cannot be read is told once, and nothing else is done about its task', () => {
+  test('an unreadable record is reported once, and nothing else is planned for its task', () => {
     const seen = stale('running', {
       problem: 'state.json: not JSON',
       lease_files: [leaseFile(), leaseFile('lease 2.json')],
@@ -435,7 +456,7 @@ describe('reports', () => {
     expect(of(seen, [issue('cancelled')])).toEqual([unreadable(2, `its record cannot be read: ${why}`, { why })]);
   });
 
-  test('a task that the plan does not have is told, and gc goes on with it', () => {
+  test('a task that is not in the plan is reported, and its other rows apply', () => {
     const reason = 'build is not in the plan; it is kept and cannot be claimed';
     const told = report(4, 'unplanned_task', reason, {}, { severity: 'info' });
     expect(of(task('abandoned'), undefined, { plan: [] })).toEqual([told]);
@@ -444,19 +465,19 @@ describe('reports', () => {
     expect(of(task(null), undefined, { plan: [] })).toEqual([]);
   });
 
-  test('reports and plans are told apart', () => {
+  test('reports are distinguished from planned changes', () => {
     const plan = planGc(snapshot({ plan: [], tasks: [stale('running')] }));
     expect(acts(plannedRows(plan))).toEqual(['2 mark_abandoned']);
     expect(acts(reportedRows(plan))).toEqual(['4 report_orphan']);
   });
 
-  test('a name of any length does not push out what is wrong, and none reaches a terminal as it is', () => {
+  test('long names are cut in reasons, and control characters removed', () => {
     const found = rows({ worktrees: [worktree(`\u001b[31m${'x'.repeat(900)}`)] });
     expect(only(found).reason).toMatch(/^\/trees\/x+… is the worktree of no task$/);
   });
 });
 
-describe('what one row leads to for the rows after it', () => {
+describe('effects of earlier rows', () => {
   const asked = [attempt('a1', { questions: [question()], answers: [answer()] })];
   const strays = { lease_files: [leaseFile(), leaseFile('lease 2.json')] };
   const merged = { branches: [branch()] };
@@ -546,7 +567,7 @@ describe('what one row leads to for the rows after it', () => {
     ],
   ];
 
-  test.each(cases)('%s', (_, fields, expected) => {
+  test.each(cases)('effects of earlier rows: %s', (_, fields, expected) => {
     const before = snapshot(fields);
     const plan = planGc(frozen(before));
     expect(acts(plan.rows)).toEqual(expected);
@@ -554,7 +575,7 @@ describe('what one row leads to for the rows after it', () => {
     expect(acts(planGc(next).rows)).toEqual([]);
   });
 
-  test('a claim that could not be taken again leaves a verdict that nobody verifies any more', () => {
+  test('a claim that the tracker refuses leaves its verdict to row 8', () => {
     const attempts = [attempt('a1', { verdict: 'ready_for_review' })];
     const before = snapshot({ tasks: [task('claimed', { current_attempt_id: 'a1', attempts })], issues: [issue()] });
     const plan = planGc(before);
@@ -566,7 +587,7 @@ describe('what one row leads to for the rows after it', () => {
 });
 
 describe('order', () => {
-  test('is row, then task, then path, by code points', () => {
+  test('gc items are ordered by row, task and path, by code points', () => {
     const lease_files = [
       leaseFile(),
       leaseFile('lease.\u{1f600}.json'),
@@ -586,11 +607,11 @@ describe('order', () => {
 });
 
 describe('cheap rows', () => {
-  test('need neither git nor a tracker', () => {
+  test('cheap rows need neither git nor a tracker', () => {
     expect(CHEAP_ROW_IDS).toEqual([2, 5, 8, 11, 12, 13, 14]);
   });
 
-  test('are found among all, with their reports', () => {
+  test('cheap rows are those among all rows, with their reports', () => {
     const list = [leaseFile(), leaseFile('lease 2.json')];
     const over = { lease: seenLease(), lease_files: list };
     const attempts = [attempt('a1', { questions: [question()], answers: [answer()] })];
@@ -625,6 +646,6 @@ describe('cheap rows', () => {
   });
 });
 
-test('an action that nobody knows is a bug, and says which', () => {
+test('an unknown gc action is a bug that names it', () => {
   expect(() => assertNeverGcRow({ row: 99, action: 'dance' } as never)).toThrow('no such gc action: {"row":99');
 });
