@@ -49,9 +49,7 @@ export async function exec(call: Call, options: ExecOptions, interrupts: Interru
   const session = openSession(call, yielding);
   const trackerSettled = session.background();
   const { task, attempt, runId } = await start(session, options);
-  const onInterrupt = () => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt());
-  const stopListening = interrupts.listen(onInterrupt);
-  if (interrupts.level > 0) onInterrupt();
+  const stopListening = interrupts.listen(() => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt()));
   try {
     const finished = await attempt.finished;
     if (options.run === undefined) await endRun(session, runId);

@@ -11,6 +11,7 @@ import { errorMessage } from '../../lib/errors.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
+import type { Interrupts } from '../../process/interrupts.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { type CommandFacts, commandEnvironment } from './environment.ts';
@@ -78,6 +79,11 @@ export class Commands {
   stop(graceMs: number): void {
     this.#stopped = true;
     this.#halt(graceMs);
+  }
+
+  /** Stops at interrupts, until the returned function is called. */
+  heed(interrupts: Interrupts): () => void {
+    return interrupts.listen(() => this.stop(interrupts.level > 1 ? 0 : this.#env.settings.agents.kill_grace_ms));
   }
 
   /** Runs one command to its end. Null when it was stopped before. Throws what `note` throws. */

@@ -1,8 +1,11 @@
 /** What workers have written to their logs. */
 
+import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import { plainText } from '../../lib/text.ts';
+import type { WorkerExit } from '../../process/gated-worker.ts';
 import { type AttemptArtifacts, type AttemptRef, STREAMS, type StreamName } from '../../store/port.ts';
+import type { Env } from '../env.ts';
 
 /** How much of each stream's end is looked at for error rules and shown after a failure, bytes. */
 const TAIL_BYTES = 16 * 1024;
@@ -11,6 +14,17 @@ const TAIL_BYTES = 16 * 1024;
 export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef): OutputTail {
   const tail = (stream: StreamName) => plainText(artifacts.readLog(attempt, `${stream}.log`, -TAIL_BYTES).text);
   return { stdout: tail('stdout'), stderr: tail('stderr') };
+}
+
+/** What the end of a command that did not succeed means, by the settings' rules. */
+export function failureOf(
+  { settings }: Pick<Env, 'settings'>,
+  { code: exitCode, signal, spawnError }: WorkerExit,
+  timedOut: boolean,
+  tail: OutputTail,
+): ClassifiedError {
+  const outputTail = `${tail.stdout}\n${tail.stderr}`;
+  return classifyError({ exitCode, signal, spawnError, timedOut, outputTail, rules: settings.errors });
 }
 
 /** Reads an attempt's logs, each time on from where it stopped before. */

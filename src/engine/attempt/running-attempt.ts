@@ -1,7 +1,7 @@
 /** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
-import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
@@ -15,14 +15,14 @@ import { errorCode } from '../../lib/fs/io-errors.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
-import type { Interrupts } from '../../process/interrupts.ts';
+import { RaisedInterrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
 import { checkLog } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { tailOf } from './output.ts';
+import { failureOf, tailOf } from './output.ts';
 import { stopLeftGroup } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 
@@ -90,6 +90,8 @@ export class RunningAttempt {
   readonly #startedMs: number;
   readonly #holder: { taskId: string; attemptId: string; claimId: string };
   readonly #kill = new AbortController();
+  /** What stops the attempt stops its verification. */
+  readonly #interrupts = new RaisedInterrupts();
   readonly #lease: LeaseKeeper;
   #stopReason: StopReason | null = null;
   #stopping: Promise<void> | null = null;
@@ -160,26 +162,7 @@ export class RunningAttempt {
   #stop(reason: StopReason): void {
     this.#stopReason ??= reason;
     this.#stopping ??= this.#clearGroup();
-    this.#verifying();
-  }
-
-  /** What stops the verification of this attempt: whatever stops the attempt. */
-  #verifying: () => void = () => {};
-
-  #interrupts(): Interrupts & { stop(): void } {
-    const level = () => (this.#kill.signal.aborted ? 2 : this.#stopReason === null ? 0 : 1);
-    return {
-      get level() {
-        return level();
-      },
-      listen: (callback) => {
-        this.#verifying = callback;
-        return () => {
-          this.#verifying = () => {};
-        };
-      },
-      stop: () => {},
-    };
+    this.#interrupts.raise(this.#kill.signal.aborted ? 2 : 1);
   }
 
   /** Stops whatever is left of the group; children that outlive their leader too. */
@@ -225,7 +208,7 @@ export class RunningAttempt {
           yields: true,
           leaseKept: true,
           ...(onCheck === undefined ? {} : { onCheck }),
-          interrupts: () => this.#interrupts(),
+          interrupts: () => this.#interrupts,
         }),
       );
       if (changed === null) return (await this.#cutShort()) ?? this.#lostEnd('its verification was stopped');
@@ -252,19 +235,7 @@ export class RunningAttempt {
   /** The worker's own word, if it left one, else what its exit means. */
   #outcome(exit: WorkerExit, tail: OutputTail): Outcome {
     const timedOut = this.#stopReason === 'timeout';
-    if (exit.code !== 0 || timedOut) {
-      const outputTail = `${tail.stdout}\n${tail.stderr}`;
-      const { errors: rules } = this.#env.settings;
-      const end = {
-        exitCode: exit.code,
-        signal: exit.signal,
-        spawnError: exit.spawnError,
-        timedOut,
-        outputTail,
-        rules,
-      };
-      return { kind: 'failed', error: classifyError(end) };
-    }
+    if (exit.code !== 0 || timedOut) return { kind: 'failed', error: failureOf(this.#env, exit, timedOut, tail) };
     const { artifacts } = this.#env;
     try {
       const text = artifacts.readDraft(this.#holder, 'verdict', RECORD_MAX_BYTES);
@@ -274,9 +245,7 @@ export class RunningAttempt {
         written: true,
       };
     } catch (error) {
-      if (errorCode(error) === 'ENOENT') {
-        return CLEAN_EXIT;
-      }
+      if (errorCode(error) === 'ENOENT') return CLEAN_EXIT;
       return { kind: 'failed', error: { class: 'verdict.invalid', message: errorMessage(error) } };
     }
   }

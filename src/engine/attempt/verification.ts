@@ -172,9 +172,7 @@ class Verification {
 
   /** Null when it was stopped before its end. */
   async run(commands: readonly VerifyCommand[], interrupts: Interrupts): Promise<Verified | null> {
-    const onInterrupt = () => this.#commands.stop(interrupts.level > 1 ? 0 : this.#env.settings.agents.kill_grace_ms);
-    const stopListening = interrupts.listen(onInterrupt);
-    if (interrupts.level > 0) onInterrupt();
+    const stopListening = this.#commands.heed(interrupts);
     const keeper = this.#completion.leaseKept
       ? null
       : new LeaseKeeper(this.#env, this.#completion, this.#handedIn.lease, () => this.#commands.stop(0));

@@ -174,10 +174,7 @@ export async function integrate(
     lost = true;
     commands.stop(0);
   });
-  const { interrupts } = request;
-  const onInterrupt = () => commands.stop(interrupts.level > 1 ? 0 : env.settings.agents.kill_grace_ms);
-  const stopListening = interrupts.listen(onInterrupt);
-  if (interrupts.level > 0) onInterrupt();
+  const stopListening = commands.heed(request.interrupts);
   const told = () => ({ attemptId, durationMs: env.ctx.monotonicMs() - startedMs });
   try {
     await stopFormerWorker(env, held.record);

@@ -1,7 +1,7 @@
 /** Reviews what a task has come to: by the settings' command, or by what somebody hands in. */
 
 import { reviewPrompt } from '../../domain/prompt/review-prompt.ts';
-import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { type Finished, passReview } from '../../domain/review/integration.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
@@ -14,7 +14,7 @@ import { isoTime } from '../../lib/time.ts';
 import { readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
-import { tailOf } from '../attempt/output.ts';
+import { failureOf, tailOf } from '../attempt/output.ts';
 import { orElse } from '../attempt/prompt.ts';
 import { doesItself, type Env } from '../env.ts';
 import {
@@ -138,11 +138,7 @@ async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
     });
     if (end === null) return null;
     if (end.code === 0 && !end.timedOut) return readReview(artifacts, attempt);
-    const tail = tailOf(artifacts, attempt);
-    const { code: exitCode, signal, spawnError, timedOut } = end;
-    const { errors: rules } = env.settings;
-    const outputTail = `${tail.stdout}\n${tail.stderr}`;
-    return { error: classifyError({ exitCode, signal, spawnError, timedOut, outputTail, rules }) };
+    return { error: failureOf(env, end, end.timedOut, tailOf(artifacts, attempt)) };
   } finally {
     logs.close();
   }

@@ -8,7 +8,7 @@ import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
 import { ForgeError, kindOf } from '../../lib/errors.ts';
-import { type Interrupts, raisable } from '../../process/interrupts.ts';
+import { type Interrupts, RaisedInterrupts } from '../../process/interrupts.ts';
 import type { TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import type { IntegrationEnd } from '../integration/integration.ts';
@@ -21,7 +21,7 @@ interface Running {
   sinceMs: number;
   /** The attempt whose work it is about; null until its record is read. */
   work: string | null;
-  stop: { raise(): void };
+  stop: RaisedInterrupts;
 }
 
 /** What could not be done: a review or a merge of the work of one attempt. Work that is done anew has its own budget. */
@@ -109,7 +109,7 @@ export class Integrations {
 
   /** Stops what is under way, and gives it back. */
   interrupt(): void {
-    for (const { stop } of this.#running.values()) stop.raise();
+    for (const { stop } of this.#running.values()) stop.raise(1);
   }
 
   /** Reviews or merges one task. Throws what refuses to begin, and IO_ERROR when the tree can't be written. */
@@ -118,7 +118,7 @@ export class Integrations {
     phase: IntegrationPhase,
     refuse: (record: TaskRecord) => void,
   ): Promise<IntegrationOutcome> {
-    const interrupts = raisable(this.#interrupts);
+    const interrupts = new RaisedInterrupts(this.#interrupts);
     const sinceMs = this.#env.ctx.monotonicMs();
     const running: Running = { phase, attemptId: null, sinceMs, work: null, stop: interrupts };
     this.#running.set(task.id, running);
