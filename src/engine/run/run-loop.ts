@@ -133,7 +133,8 @@ export class RunLoop {
       this.#refused.clear();
       this.#integrations.forget();
     }
-    if (this.#env.ctx.monotonicMs() - this.#lastLook >= POLL_MS) await this.#look();
+    if (this.#env.ctx.monotonicMs() - this.#lastLook >= POLL_MS)
+      await this.#look().catch((error: unknown) => this.#break(error));
     const open = this.#mayStart();
     if (open) this.#startReady();
     for (const [id, attempt] of this.#active) if (attempt !== null) this.#sayOutput(id, attempt);
@@ -147,8 +148,7 @@ export class RunLoop {
 
   #mayStart(): boolean {
     if (this.#interrupts.level > 0 || this.#broken !== null) return false;
-    if (this.#options.onFailure === 'stop' && this.#failed) return false;
-    return true;
+    return this.#options.onFailure !== 'stop' || !this.#failed;
   }
 
   #plan(): Plan {
@@ -202,9 +202,7 @@ export class RunLoop {
     } catch (error) {
       this.#fault(task.id, error);
     } finally {
-      await this.#lookAt(task.id).catch((error: unknown) => {
-        this.#broken ??= error;
-      });
+      await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
       this.#wake();
     }
   }
@@ -225,9 +223,7 @@ export class RunLoop {
       for (const id of inTheWay(error)) await this.#lookAt(id).catch(() => {});
       this.#fault(task.id, error);
     } finally {
-      await this.#lookAt(task.id).catch((error: unknown) => {
-        this.#broken ??= error;
-      });
+      await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
       this.#active.delete(task.id);
       this.#wake();
     }
@@ -238,8 +234,12 @@ export class RunLoop {
     if (error instanceof CanNotStart || kindOf(error) === 'failed') {
       this.#refused.set(taskId, errorMessage(error));
       this.#emit({ type: 'warning', message: errorMessage(error) });
-    } else if (!NOT_OURS.includes(kindOf(error))) this.#broken ??= error;
-    if (this.#broken === null) return;
+    } else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
+  }
+
+  /** Ends the run with `error` once the workers are stopped. */
+  #break(error: unknown): void {
+    this.#broken ??= error;
     for (const attempt of this.#active.values()) attempt?.interrupt();
     this.#integrations.interrupt();
   }
