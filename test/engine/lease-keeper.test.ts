@@ -60,7 +60,6 @@ function keeping() {
       return { kind: 'committed', version: state.version, record: change.record, warnings: [] };
     },
     settle: async () => {},
-    append: async () => {},
   };
   const env = {
     store,
