@@ -68,7 +68,7 @@ async function bundleCommand(dir) {
     platform: 'node',
     logLevel: 'warn',
     write: false,
-    plugins: [plainBuiltins(), lazyParsers(), lazyChildProcess(), leanYaml()],
+    plugins: [lazyParsers()],
     transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()) } },
     output: {
       format: 'cjs',
@@ -111,25 +111,6 @@ function asFunction(code) {
 }
 
 /**
- * Imports of Node's own modules as what they are, objects. The bundler would copy every property of such a module, to give
- * it the form of an ES module.
- */
-function plainBuiltins() {
-  const pattern = /^import (\w+|\{[^}]*\}) from '(node:[\w/]+)';$/gm;
-  return {
-    name: 'plain-builtins',
-    transform: {
-      filter: { id: /[\\/]src[\\/].*\.ts$/ },
-      handler: (code) =>
-        code.replace(pattern, (_, names, id) => {
-          const values = names.replace(/\btype \w+,?\s*/g, '').replaceAll(' as ', ': ');
-          return `const ${values} = process.getBuiltinModule('${id}');`;
-        }),
-    },
-  };
-}
-
-/**
  * Calls of parsers load them. Reading, compiling and running them and js-yaml would take a fifth of what a start may cost,
  * and most commands find what they need kept by an earlier one.
  */
@@ -142,40 +123,6 @@ function lazyParsers() {
         code.replace(/^import \{ (\w+) \} from '[./]*domain\/parsers\.ts';$/gm, (_, parser) => {
           return `const ${parser} = (...args) => require('./parsers.cjs').${parser}(...args);`;
         }),
-    },
-  };
-}
-
-/**
- * Commander loads node:child_process, which it needs for a kind of subcommand that forge has none of. That alone would
- * cost a fifth of what a start may cost.
- */
-function lazyChildProcess() {
-  const eager = "const childProcess = require('node:child_process');";
-  const lazy = "const childProcess = { spawn: (...args) => require('node:child_process').spawn(...args) };";
-  return {
-    name: 'lazy-child-process',
-    transform: {
-      filter: { id: /commander[\\/]lib[\\/]command\.js$/ },
-      handler(code) {
-        if (!code.includes(eager)) throw new Error('commander has changed: see lazyChildProcess in scripts/build.mjs');
-        return code.replace(eager, lazy);
-      },
-    },
-  };
-}
-
-/**
- * js-yaml makes the regular expressions and schemas of its writer when it is loaded. Said to be without side effects, as
- * they are, those that forge does not use are left out.
- */
-function leanYaml() {
-  return {
-    name: 'lean-yaml',
-    transform: {
-      filter: { id: /js-yaml[\\/]dist[\\/]js-yaml\.mjs$/ },
-      handler: (code) =>
-        code.replace(/^(var \w+ = )(new (?:RegExp|Schema)\(|\w+\.withTags\()/gm, '$1/* @__PURE__ */ $2'),
     },
   };
 }
