@@ -117,9 +117,6 @@ const LAYERS: Record<string, readonly string[]> = {
 /** Circles that are still to be cut. */
 const STILL_CIRCLES: readonly string[][] = [['src/cli/input.ts', 'src/cli/screen.ts', 'src/cli/spec.ts']];
 
-/** Files that are still to lose what they know of the tree on disk. */
-const STILL_KNOW_THE_TREE: readonly string[] = ['src/commands/doctor.ts', 'src/store/port.ts'];
-
 /** The folder below `src` that a file is in. */
 const layerOf = (file: string) => file.split('/')[1] ?? '';
 
@@ -199,7 +196,7 @@ const RULES: Record<string, Rule> = {
       .map(({ named }) => `${file} imports ${named}`);
   },
   'a backend of the store is known to the file that opens it alone': ({ file, imports }) =>
-    isBelow('store/file')(file) || file === 'src/store/open.ts' || STILL_KNOW_THE_TREE.includes(file)
+    isBelow('store/file')(file) || file === 'src/store/open.ts'
       ? []
       : imports
           .filter((named) => named.startsWith('.') && isBelow('store/file')(target(file, named)))
@@ -291,8 +288,6 @@ describe('in src', () => {
     const unneeded = (files: readonly string[], module: string) =>
       files.filter((file) => SOURCES.find((source) => source.file === file)?.imports.includes(module) !== true);
     expect(unneeded(Object.keys(FS_EXCEPTIONS), 'node:fs')).toEqual([]);
-    const knows = ({ file, imports }: Source) => imports.some((named) => isBelow('store/file')(target(file, named)));
-    expect(SOURCES.filter(knows).map(({ file }) => file)).toEqual(expect.arrayContaining([...STILL_KNOW_THE_TREE]));
     const everywhere = new Set(SOURCES.flatMap(({ imports }) => imports));
     expect(Object.keys(MODULES).filter((module) => !everywhere.has(module))).toEqual([]);
   });

@@ -14,22 +14,13 @@ import { missingProgram } from '../process/programs.ts';
 import { requireProject } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { loadSettings } from '../project/settings-file.ts';
-import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../store/file/checks.ts';
-import { layoutOf } from '../store/file/layout.ts';
 import { openStores } from '../store/open.ts';
+import type { HealthCheck, TaskStore } from '../store/port.ts';
 import { notEnforced } from './shared/not-enforced.ts';
 import type { Call } from './shared/session.ts';
 
-export interface Check {
-  name: string;
-  status: 'ok' | 'warn' | 'fail';
-  message: string;
-  /** What to do about it; null when all is well. */
-  fix: string | null;
-}
-
 /** Throws PHASES_NOT_FOUND when there is nothing to look at. */
-export async function doctor(call: Call): Promise<{ checks: Check[] }> {
+export async function doctor(call: Call): Promise<{ checks: HealthCheck[] }> {
   const paths = requireProject(call.ctx.cwd, call.dir);
   const settings = attempt('settings', () => loadSettings(paths), 'settings are fine');
   const plan = attempt(
@@ -40,30 +31,28 @@ export async function doctor(call: Call): Promise<{ checks: Check[] }> {
   if (plan.value === null && plan.check.status === 'ok') {
     plan.check = { name: 'plan', status: 'warn', message: 'there is no plan', fix: 'forge orchestrate init' };
   }
+  const { store } = openStores(paths);
   return {
     checks: [
       settings.check,
       plan.check,
       ...worker(call, paths, settings.value ?? DEFAULT_SETTINGS),
       supported(settings.value ?? DEFAULT_SETTINGS),
-      await looked('writable', () => writable(paths)),
-      await looked('symlinks', () => links(paths)),
-      await looked('permissions', () => permissions(paths)),
-      fileSystem(paths),
+      ...(await Promise.all(store.healthChecks().map(({ name, look }) => looked(name, look)))),
       ...(await workspaces(call, paths, settings.value ?? DEFAULT_SETTINGS)),
       ...(await merges(call, paths, settings.value ?? DEFAULT_SETTINGS)),
       ...(await trackers(call, paths, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
       boot(call),
-      await looked('tasks', () => tasks(paths)),
+      await looked('tasks', () => tasks(store)),
     ],
   };
 }
 
-function ok(name: string, message: string): Check {
+function ok(name: string, message: string): HealthCheck {
   return { name, status: 'ok', message, fix: null };
 }
 
-function attempt<T>(name: string, read: () => T, fine: string): { value: T | null; check: Check } {
+function attempt<T>(name: string, read: () => T, fine: string): { value: T | null; check: HealthCheck } {
   try {
     return { value: read(), check: ok(name, fine) };
   } catch (error) {
@@ -76,7 +65,7 @@ function attempt<T>(name: string, read: () => T, fine: string): { value: T | nul
 }
 
 /** What can't even be looked at has failed; the other checks go on. */
-async function looked(name: string, look: () => Check | Promise<Check>): Promise<Check> {
+async function looked(name: string, look: () => HealthCheck | Promise<HealthCheck>): Promise<HealthCheck> {
   try {
     return await look();
   } catch (error) {
@@ -87,7 +76,7 @@ async function looked(name: string, look: () => Check | Promise<Check>): Promise
 }
 
 /** The agent that the settings choose can be called; looked at only where they choose one. */
-function worker({ ctx }: Call, paths: ProjectPaths, { agents }: Settings): Check[] {
+function worker({ ctx }: Call, paths: ProjectPaths, { agents }: Settings): HealthCheck[] {
   const preset = presetOf(agents);
   if (preset === null) return [];
   const missing = missingProgram(agents, ctx.env, paths.project);
@@ -103,7 +92,7 @@ function worker({ ctx }: Call, paths: ProjectPaths, { agents }: Settings): Check
   ];
 }
 
-function supported(settings: Settings): Check {
+function supported(settings: Settings): HealthCheck {
   const missing = notEnforced(settings);
   if (missing.length === 0) return ok('support', 'everything that plan and settings ask for is done');
   return {
@@ -114,44 +103,8 @@ function supported(settings: Settings): Check {
   };
 }
 
-function writable(paths: ProjectPaths): Check {
-  const { ok: may, path } = writableTree(layoutOf(paths.project));
-  if (may) return ok('writable', 'the state tree can be written');
-  return {
-    name: 'writable',
-    status: 'fail',
-    message: `${path} cannot be written`,
-    fix: `Give yourself write permission on ${path}.`,
-  };
-}
-
-function links(paths: ProjectPaths): Check {
-  const found = symlinksIn(layoutOf(paths.project));
-  if (found.length === 0) return ok('symlinks', 'no symlinks among the folders of the state tree');
-  const message = `${found.join(', ')}: symlinks are never followed`;
-  return { name: 'symlinks', status: 'fail', message, fix: 'Put the real folder in place of the symlink.' };
-}
-
-function permissions(paths: ProjectPaths): Check {
-  const open = openToOthers(layoutOf(paths.project));
-  if (open.length === 0) return ok('permissions', 'only you can write to the state tree');
-  return {
-    name: 'permissions',
-    status: 'warn',
-    message: `others may write to ${open.join(', ')}`,
-    fix: `chmod go-w ${open.join(' ')}`,
-  };
-}
-
-function fileSystem(paths: ProjectPaths): Check {
-  const doubtful = doubtfulFileSystem(layoutOf(paths.project));
-  if (doubtful === null) return ok('file system', 'the project is on a local file system');
-  const message = `the project is on ${doubtful}, where hard links and fsync may not hold what they promise`;
-  return { name: 'file system', status: 'warn', message, fix: 'Keep the project on a local disk.' };
-}
-
 /** Worktrees can be had; asked only where the settings want them. */
-async function workspaces({ ctx }: Call, paths: ProjectPaths, settings: Settings): Promise<Check[]> {
+async function workspaces({ ctx }: Call, paths: ProjectPaths, settings: Settings): Promise<HealthCheck[]> {
   if (settings.workspace !== 'worktree') return [];
   const { baseOf, repositoryOf } = await import('../git/repository.ts');
   const look = async () => {
@@ -163,10 +116,10 @@ async function workspaces({ ctx }: Call, paths: ProjectPaths, settings: Settings
 }
 
 /** What is reviewed can be merged; asked only where the settings want that. */
-async function merges({ ctx }: Call, paths: ProjectPaths, settings: Settings): Promise<Check[]> {
+async function merges({ ctx }: Call, paths: ProjectPaths, settings: Settings): Promise<HealthCheck[]> {
   if (settings.ship.policy !== 'merge') return [];
   const { baseOf, listWorktrees } = await import('../git/repository.ts');
-  const look = async (): Promise<Check> => {
+  const look = async (): Promise<HealthCheck> => {
     const env = { ctx, paths, settings };
     if (settings.workspace === 'none') {
       const message =
@@ -175,7 +128,7 @@ async function merges({ ctx }: Call, paths: ProjectPaths, settings: Settings): P
     }
     const { branch } = await baseOf(env);
     if (branch === null) {
-      const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';
+      const fix = 'HealthCheck out the branch that tasks are merged into, or name it in ship.base.';
       return { name: 'merges', status: 'fail', message: `${paths.project} is on no branch to merge into`, fix };
     }
     const place = (await listWorktrees(env)).find((each) => each.branch === branch)?.path;
@@ -186,10 +139,15 @@ async function merges({ ctx }: Call, paths: ProjectPaths, settings: Settings): P
 }
 
 /** The tracker answers, and names tasks that there are; asked only where the settings have one. */
-async function trackers({ ctx }: Call, paths: ProjectPaths, settings: Settings, plan: Plan | null): Promise<Check[]> {
+async function trackers(
+  { ctx }: Call,
+  paths: ProjectPaths,
+  settings: Settings,
+  plan: Plan | null,
+): Promise<HealthCheck[]> {
   if (settings.tracker.type !== 'file') return [];
   const { lookAtTracker } = await import('../trackers/open.ts');
-  const look = async (): Promise<Check> => {
+  const look = async (): Promise<HealthCheck> => {
     const seen = await lookAtTracker({ paths, settings, now: ctx.now, newOp: () => newId(ctx) });
     if (seen.kind !== 'up') {
       const message = seen.kind === 'down' ? seen.why : 'it is not supported';
@@ -218,14 +176,14 @@ function straysOf(issues: readonly TrackerIssue[], plan: Plan | null, known: Rea
   return [...ofIssues, ...ofTasks];
 }
 
-function boot({ ctx }: Call): Check {
+function boot({ ctx }: Call): HealthCheck {
   if (ctx.machine().boot_id !== '') return ok('processes', 'dead owners are noticed at once');
   const message = 'this boot has no id, so a dead owner is only noticed when its lease runs out';
   return { name: 'processes', status: 'warn', message, fix: 'Nothing to do; leases still run out in time.' };
 }
 
-async function tasks(paths: ProjectPaths): Promise<Check> {
-  const snapshot = await openStores(paths).store.snapshot();
+async function tasks(store: TaskStore): Promise<HealthCheck> {
+  const snapshot = await store.snapshot();
   const problems = snapshot.tasks.flatMap(({ task_id, problem }) => {
     const strays = snapshot.seen.artifacts(task_id).attempts.filter(({ verdict }) => verdict === 'stray');
     const found = [...(problem === null ? [] : [problem]), ...strays.map(({ attempt_id }) => strayAttempt(attempt_id))];
@@ -233,7 +191,7 @@ async function tasks(paths: ProjectPaths): Promise<Check> {
   });
   const warnings = snapshot.tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
   if (problems.length > 0) {
-    const fix = `Fix the named files in ${layoutOf(paths.project).tasks}; spec/STATE.md says what they hold.`;
+    const fix = `Fix the named files in ${store.place}; spec/STATE.md says what they hold.`;
     return { name: 'tasks', status: 'fail', message: problems.join('; '), fix };
   }
   if (warnings.length > 0) {

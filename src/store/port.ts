@@ -8,7 +8,6 @@ import type { DocumentKind, NewDocument } from '../domain/task/documents.ts';
 import type { AttemptManifest, Lease, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
 import type { RecordExcerpt as TaskSummary } from '../domain/task/summary.ts';
 import type { Verified } from '../domain/verify/verification.ts';
-import type { Layout } from './file/layout.ts';
 
 /** What a reader sees of a task: all of its record, or the summary of it that a look at every task takes. */
 export interface TaskRead<R extends TaskSummary = TaskRecord> {
@@ -202,6 +201,15 @@ export interface GcStore {
   takeTurn<T>(me: string, onBusy: (holder: string) => void, work: () => Promise<T>): Promise<T>;
 }
 
+/** What `doctor` says of one thing. */
+export interface HealthCheck {
+  name: string;
+  status: 'ok' | 'warn' | 'fail';
+  message: string;
+  /** What to do about it; null when all is well. */
+  fix: string | null;
+}
+
 /** A point in time, as the store that gave it remembers it. It means nothing to another process. */
 export type ChangeCursor = object & { readonly changeCursor?: never };
 
@@ -213,7 +221,10 @@ export interface Changes {
 export type EndedRun = RunManifest & { ended_at: string };
 
 export interface TaskStore {
-  readonly layout: Layout;
+  /** Where the records of tasks are kept, for people. */
+  readonly place: string;
+  /** What `doctor` looks at where state is kept. `look` changes nothing; it throws IO_ERROR where it can't even look. */
+  healthChecks(): { name: string; look(): HealthCheck }[];
   /** Makes the place that state is kept in, unless it is there; the first change of a project does it. Throws IO_ERROR. */
   ensureTree(): void;
   /** Ids of the tasks that have a record or a folder, in code point order. */

@@ -104,8 +104,7 @@ export async function requireRecord(session: Session, taskId: string): Promise<T
 
 function unknownTask(session: Session, taskId: string): ForgeError {
   const loaded = loadPlan(session);
-  if (loaded === null)
-    return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.layout.tasks}`);
+  if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.place}`);
   plannedTask(loaded, taskId);
   return new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
 }

@@ -1,7 +1,22 @@
 /** What `doctor` looks at on disk. Nothing here writes. */
 
 import fs from 'node:fs';
+import type { HealthCheck, TaskStore } from '../port.ts';
 import type { Layout } from './layout.ts';
+
+function ok(message: string): Omit<HealthCheck, 'name'> {
+  return { status: 'ok', message, fix: null };
+}
+
+export function treeChecks(layout: Layout): ReturnType<TaskStore['healthChecks']> {
+  const looks: [name: string, look: (layout: Layout) => Omit<HealthCheck, 'name'>][] = [
+    ['writable', writable],
+    ['symlinks', links],
+    ['permissions', permissions],
+    ['file system', fileSystem],
+  ];
+  return looks.map(([name, look]) => ({ name, look: () => ({ name, ...look(layout) }) }));
+}
 
 /** Whether this user may write to the folder that state goes to, or to the nearest one above it that exists. */
 export function writableTree(layout: Layout): { ok: boolean; path: string } {
@@ -52,4 +67,38 @@ export function doubtfulFileSystem(layout: Layout): string | null {
   } catch {
     return null;
   }
+}
+
+function writable(layout: Layout): Omit<HealthCheck, 'name'> {
+  const { ok: may, path } = writableTree(layout);
+  if (may) return ok('the state tree can be written');
+  return {
+    status: 'fail',
+    message: `${path} cannot be written`,
+    fix: `Give yourself write permission on ${path}.`,
+  };
+}
+
+function links(layout: Layout): Omit<HealthCheck, 'name'> {
+  const found = symlinksIn(layout);
+  if (found.length === 0) return ok('no symlinks among the folders of the state tree');
+  const message = `${found.join(', ')}: symlinks are never followed`;
+  return { status: 'fail', message, fix: 'Put the real folder in place of the symlink.' };
+}
+
+function permissions(layout: Layout): Omit<HealthCheck, 'name'> {
+  const open = openToOthers(layout);
+  if (open.length === 0) return ok('only you can write to the state tree');
+  return {
+    status: 'warn',
+    message: `others may write to ${open.join(', ')}`,
+    fix: `chmod go-w ${open.join(' ')}`,
+  };
+}
+
+function fileSystem(layout: Layout): Omit<HealthCheck, 'name'> {
+  const doubtful = doubtfulFileSystem(layout);
+  if (doubtful === null) return ok('the project is on a local file system');
+  const message = `the project is on ${doubtful}, where hard links and fsync may not hold what they promise`;
+  return { status: 'warn', message, fix: 'Keep the project on a local disk.' };
 }

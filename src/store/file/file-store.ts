@@ -25,6 +25,7 @@ import type {
   TaskCommit,
   TaskStore,
 } from '../port.ts';
+import { treeChecks } from './checks.ts';
 import { FileDocuments } from './documents.ts';
 import { GcFileStore } from './gc-store.ts';
 import { asText, readValid } from './json-files.ts';
@@ -50,6 +51,7 @@ class StampCursor {
 
 export class FileStore implements TaskStore {
   readonly layout: Layout;
+  readonly place: string;
   readonly gc: GcFileStore;
   readonly #tree: StateTree;
   readonly #driver: Driver;
@@ -64,6 +66,7 @@ export class FileStore implements TaskStore {
   constructor(tree: StateTree, driver: Driver = blocking, cache: Cache = NO_CACHE) {
     this.#tree = tree;
     this.layout = tree.layout;
+    this.place = tree.layout.tasks;
     this.gc = new GcFileStore(tree.layout);
     this.#driver = driver;
     this.#documents = new FileDocuments(tree, driver);
@@ -76,6 +79,10 @@ export class FileStore implements TaskStore {
     } catch (error) {
       throw asIoError(error, doing);
     }
+  }
+
+  healthChecks(): ReturnType<TaskStore['healthChecks']> {
+    return treeChecks(this.layout);
   }
 
   async list(): Promise<string[]> {
