@@ -1,0 +1,131 @@
+/** What every backend of the store keeps to. Each test runs on the file backend and on the one in memory. */
+
+import { describe, expect, test } from 'vitest';
+import { openStores, type Stores } from '../../src/store/open.ts';
+import { memoryStores } from '../support/store/memory.ts';
+import { emptyFolder, held, id, record, refusal, runManifest } from '../support/store/tree.ts';
+
+const BACKENDS: [name: string, open: (folder: string) => Stores][] = [
+  ['files', (folder) => openStores({ project: folder })],
+  ['memory', memoryStores],
+];
+
+const VERDICT = { version: 1, verdict: 'blocked', summary: 'first' };
+const MANIFEST = {
+  version: 1,
+  attempt_id: id(11),
+  task_id: 'build',
+  run_id: id(100),
+  claim_id: id(1),
+  generation: 1,
+  phase: 'implement',
+  worktree_path: null,
+  dispatched_at: '2030-01-01T00:00:00.000Z',
+};
+
+const manifest = { kind: 'manifest', attemptId: id(11), value: MANIFEST } as const;
+const verdict = (summary: string) => ({ kind: 'verdict', attemptId: id(11), value: { ...VERDICT, summary } }) as const;
+
+describe.each(BACKENDS)('a store in %s', (_name, open) => {
+  const stores = () => open(emptyFolder());
+
+  test('a commit on the newest version holds, and an older one is a conflict', async () => {
+    const { store } = stores();
+    expect(await store.read('build')).toMatchObject({ version: 0, origin: 'none', record: null });
+    expect(await store.commit('build', { expected: 0, op: 'a', record: held('build') })).toMatchObject({
+      kind: 'committed',
+      version: 1,
+    });
+    expect(await store.commit('build', { expected: 0, op: 'b', record: record('build') })).toEqual({
+      kind: 'conflict',
+    });
+    expect(await store.read('build')).toMatchObject({ version: 1, record: { state: { state: 'running' } } });
+    expect(await store.list()).toEqual(['build']);
+  });
+
+  test('documents come with their commit, and not with one that lost', async () => {
+    const { store } = stores();
+    await store.commit('build', { expected: 0, op: 'a', record: record('build') });
+    const late = { expected: 0, op: 'b', record: held('build'), documents: [manifest] };
+    expect((await store.commit('build', late)).kind).toBe('conflict');
+    expect(await store.readDocument('manifest', 'build', id(11))).toBeNull();
+    await store.commit('build', { ...late, expected: 1, op: 'c' });
+    expect(await store.readDocument('manifest', 'build', id(11))).toEqual(MANIFEST);
+    expect((await store.listAttempts('build')).map(({ attempt_id }) => attempt_id)).toEqual([id(11)]);
+  });
+
+  test('a document that is there with other content stops the commit, and one with the same does not', async () => {
+    const { store } = stores();
+    expect(await store.createDocuments('build', [verdict('first')], 'a')).toBeNull();
+    const { version } = await store.read('build');
+    const change = { expected: version, record: held('build') };
+    const other = await store.commit('build', { ...change, op: 'b', documents: [manifest, verdict('second')] });
+    expect(other).toEqual({ kind: 'standing', document: verdict('first') });
+    expect(await store.read('build')).toMatchObject({ version, record: null });
+    expect(await store.readDocument('manifest', 'build', id(11))).toBeNull();
+    const same = await store.commit('build', { ...change, op: 'c', documents: [manifest, verdict('first')] });
+    expect(same.kind).toBe('committed');
+  });
+
+  test('what has changed since a cursor has the tasks that were committed since', async () => {
+    const { store } = stores();
+    await store.commit('build', { expected: 0, op: 'a', record: record('build') });
+    const { cursor, changed } = await store.changesSince(null);
+    expect(changed).toEqual(['build']);
+    await store.commit('ship', { expected: 0, op: 'b', record: record('ship') });
+    expect((await store.changesSince(cursor)).changed).toContain('ship');
+    expect((await store.changesSince(null, ['ship'])).changed).toEqual(['ship']);
+  });
+
+  test('a run is opened once, and its first end counts', async () => {
+    const { store } = stores();
+    await store.createRun(runManifest(id(100)), 'a');
+    expect(await refusal(() => store.createRun(runManifest(id(100)), 'b'))).toBe('DUPLICATE_ID');
+    expect((await store.endRun(id(100), '2030-01-01T00:01:00.000Z', 'c'))?.ended_at).toBe('2030-01-01T00:01:00.000Z');
+    expect((await store.endRun(id(100), '2030-01-01T00:02:00.000Z', 'd'))?.ended_at).toBe('2030-01-01T00:01:00.000Z');
+    expect(await store.endRun(id(101), '2030-01-01T00:01:00.000Z', 'e')).toBeNull();
+    await store.createRun(runManifest(id(102)), 'f');
+    await store.discardRun(id(102));
+    expect((await store.listRuns()).map(({ run_id }) => run_id)).toEqual([id(100)]);
+  });
+
+  test('the lines of a log are read in the order in which they were added', async () => {
+    const { store, eventLog } = stores();
+    await store.commit('build', { expected: 0, op: 'a', record: record('build') });
+    const stream = { log: 'claim-history', taskId: 'build' } as const;
+    expect(await eventLog.read(stream)).toEqual([]);
+    await eventLog.append(stream, { event: 'acquired' });
+    await eventLog.append(stream, { event: 'released' });
+    await eventLog.append({ log: 'events', taskId: 'build', attemptId: id(11) }, { type: 'note' });
+    expect(await eventLog.read(stream)).toEqual([{ event: 'acquired' }, { event: 'released' }]);
+  });
+
+  test('artifacts are found by their attempt, and discarded with it', async () => {
+    const { artifacts } = stores();
+    const attempt = { taskId: 'build', attemptId: id(11) };
+    const log = artifacts.openLog(attempt, 'stdout.log');
+    log.close();
+    expect(artifacts.readLog(attempt, 'stdout.log', 0)).toEqual({ text: '', next: 0 });
+    expect(artifacts.writePrompt(attempt, 'do it')).toContain(artifacts.folder(attempt));
+    expect(await refusal(() => artifacts.writePrompt(attempt, 'again'))).toBe('IO_ERROR');
+    artifacts.discard(attempt);
+    expect(() => artifacts.readDraft(attempt, 'verdict', 100)).toThrow('ENOENT');
+  });
+
+  test('a snapshot has every task and run, and what gc looks at beside them', async () => {
+    const { store } = stores();
+    await store.commit('build', {
+      expected: 0,
+      op: 'a',
+      record: held('build'),
+      documents: [manifest, verdict('first')],
+    });
+    await store.createRun(runManifest(id(100)), 'b');
+    const { tasks, runs, seen } = await store.snapshot();
+    expect(tasks).toMatchObject([{ task_id: 'build', version: 1 }]);
+    expect(runs.map(({ run_id }) => run_id)).toEqual([id(100)]);
+    expect(seen.artifacts('build').attempts).toMatchObject([
+      { attempt_id: id(11), verdict: 'blocked', verified: false },
+    ]);
+  });
+});
