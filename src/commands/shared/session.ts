@@ -11,7 +11,7 @@ import { requireProject } from '../../project/find-project.ts';
 import { loadSettings } from '../../project/settings-file.ts';
 import { claimHistory, publisher, questionNotices, type Subscriber } from '../../store/events.ts';
 import { Journal } from '../../store/journal.ts';
-import { openStores } from '../../store/open.ts';
+import { openStores, type Stores } from '../../store/open.ts';
 import type { TrackerKeeper } from '../../trackers/sync.ts';
 
 /** How a verb is called: the outside, and what holds for every verb. */
@@ -19,6 +19,8 @@ export interface Call {
   ctx: Context;
   /** --dir, else FORGE_DIR. */
   dir?: string | undefined;
+  /** Where state is kept. Default: in the project's state tree. */
+  stores?: Stores;
   /** Told what a person should know although nothing failed. */
   warn(message: string): void;
   /** Begins to listen for interruptions of this call; `stop` of what it returns ends that. Default: there are none. */
@@ -44,7 +46,7 @@ export function openSession(call: Call, driver?: Driver): Session {
   const { ctx } = call;
   const cache = cacheOf(paths.project, ctx.env, BUILD);
   const settings = loadSettings(paths, cache);
-  const env = { ...openStores(paths, driver, cache), now: ctx.now, newOp: () => newId(ctx) };
+  const env = { ...(call.stores ?? openStores(paths, driver, cache)), now: ctx.now, newOp: () => newId(ctx) };
   const journal = new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes);
   const subscribers = [claimHistory(env), journal.write, questionNotices(env)];
   const session: Session = {
