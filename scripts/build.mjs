@@ -21,13 +21,13 @@ const GROUPS = [
   // What the command line needs before it knows the verb.
   {
     name: 'common',
-    test: /src[\\/](lib[\\/](errors|text)|cli[\\/](layout|input|catalog[\\/]index))\.ts$/,
+    test: /src[\\/](lib[\\/](errors|text)|cli[\\/]layout|commands[\\/]registry)\.ts$/,
     priority: 2,
   },
   // What every verb needs, and small parts that several of the common ones do.
   {
     name: 'base',
-    test: /src[\\/](commands[\\/]shared[\\/](session|reads|runs|claimable|not-enforced)|process[\\/](system-context|interrupts)|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|verdicts))\.ts$/,
+    test: /src[\\/](commands[\\/]shared[\\/](session|reads|runs|claimable|not-enforced|command|data)|cli[\\/](input|views)|process[\\/](system-context|interrupts)|lib[\\/]fs[\\/]io-errors|project[\\/]user-files|engine[\\/]attempt[\\/](takeover|complete-attempt|verdicts))\.ts$/,
     priority: 1,
   },
 ];

@@ -1,7 +1,7 @@
 /** What the package exports: the functions that the product itself decides with. */
 
 /** What `buildSnapshot` and `adminReleaseLeaseByIdentity` work on: `openSession({ ctx: systemContext(), dir, warn })`. */
-export { type Call, openSession, type Session } from './commands/shared/session.ts';
+export { type CommandContext, openSession, type Session } from './commands/shared/session.ts';
 export {
   assertNeverGcRow,
   CHEAP_ROW_IDS,

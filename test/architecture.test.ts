@@ -114,9 +114,6 @@ const LAYERS: Record<string, readonly string[]> = {
   cli: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine', 'commands'],
 };
 
-/** Circles that are still to be cut. */
-const STILL_CIRCLES: readonly string[][] = [['src/cli/input.ts', 'src/cli/screen.ts', 'src/cli/spec.ts']];
-
 /** The folder below `src` that a file is in. */
 const layerOf = (file: string) => file.split('/')[1] ?? '';
 
@@ -130,7 +127,8 @@ const target = (file: string, named: string) => path.join(path.dirname(file), na
 
 /** Which files may import a module that is not ours. What is not listed may be imported by none. */
 const MODULES: Record<string, (file: string) => boolean> = {
-  'zod/mini': (file) => ['lib', 'domain', 'trackers'].includes(layerOf(file)),
+  'zod/mini': (file) =>
+    ['lib', 'domain', 'trackers', 'commands'].includes(layerOf(file)) || file === 'src/cli/input.ts',
   'js-yaml': (file) => file === 'src/lib/yaml.ts',
   // Changes a file and keeps its comments; loaded only where a project has a file tracker.
   yaml: (file) => file === 'src/trackers/file/edit.ts',
@@ -156,7 +154,6 @@ const MODULES: Record<string, (file: string) => boolean> = {
 const FS_EXCEPTIONS: Record<string, string> = {
   'src/cli/output.ts': 'prints to file descriptors 1 and 2 without a buffer in between',
   'src/cli/stdin.ts': 'reads what a flag takes from file descriptor 0',
-  'src/cli/catalog/working.ts': 'looks for the verdict that a worker left where its environment says',
 };
 
 const MAX_LINES = 400;
@@ -210,7 +207,7 @@ const RULES: Record<string, Rule> = {
       .filter((named) => !named.startsWith('.') && MODULES[named]?.(file) !== true)
       .map((named) => `${file} imports ${named}`),
   'a command imports no other command': ({ file, imports }) => {
-    if (path.dirname(file) !== 'src/commands') return [];
+    if (path.dirname(file) !== 'src/commands' || file === 'src/commands/registry.ts') return [];
     return imports.filter((named) => /^\.\/[^/]*$/.test(named)).map((named) => `${file} imports ${named}`);
   },
   'what decides uses only what it is given': ({ file, globals }) =>
@@ -279,7 +276,7 @@ describe('in src', () => {
   });
 
   test('no files import each other in a circle', () => {
-    expect(circles(SOURCES)).toEqual(STILL_CIRCLES);
+    expect(circles(SOURCES)).toEqual([]);
     const pair = [parse('src/a.ts', "import './b.ts';"), parse('src/b.ts', "import './a.ts';")];
     expect(circles(pair)).toEqual([['src/a.ts', 'src/b.ts']]);
   });

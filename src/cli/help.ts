@@ -1,10 +1,9 @@
 /** The help, as text: of everything, or of one verb. */
 
-import { GROUPS } from './catalog/index.ts';
-import { flagOf } from './input.ts';
+import { COMMANDS, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
+import type { FieldInfo } from '../commands/shared/command.ts';
 import { columnOf, hang, pad, wrap } from './layout.ts';
 import type { Look } from './look.ts';
-import type { OptionSpec, VerbSpec } from './spec.ts';
 
 const COMMAND = 'forge orchestrate';
 
@@ -16,18 +15,17 @@ const GLOBAL: readonly [flag: string, about: string][] = [
   ['--version', 'The version of forge'],
 ];
 
-export function helpFor(verb: VerbSpec | null, look: Look): string {
-  const parts = verb === null ? overview(look) : verbHelp(verb, look);
+export async function helpFor(verb: VerbName | null, look: Look): Promise<string> {
+  const parts = verb === null ? overview(look) : await verbHelp(verb, look);
   return parts.map((part) => part.join('\n')).join('\n\n');
 }
 
 function overview(look: Look): string[][] {
   const { bold } = look.palette;
-  const rows = (verbs: readonly VerbSpec[]) => verbs.map(({ name, about }) => [name, about] as const);
-  const column = columnOf(
-    GROUPS.flatMap(({ verbs }) => verbs.map(({ name }) => name)),
-    20,
-  );
+  const groups = [...new Set(VERBS.map((name) => COMMANDS[name].group))];
+  const rows = (group: string | null) =>
+    VERBS.filter((name) => COMMANDS[name].group === group).map((name) => [name, COMMANDS[name].about] as const);
+  const column = columnOf(VERBS, 20);
   return [
     wrap(
       'forge works through a plan of tasks with many workers and no server. All state is plain files under .forge/.',
@@ -37,27 +35,34 @@ function overview(look: Look): string[][] {
       `${bold('Usage:')} ${COMMAND} <verb> [options]`,
       `       ${COMMAND}            where things stand, and the next command`,
     ],
-    ...GROUPS.map(({ title, verbs }) => [bold(`${title}:`), ...table(rows(verbs), look, column)]),
+    ...groups.map((group) => [bold(`${group}:`), ...table(rows(group), look, column)]),
     [bold('Options:'), ...table(GLOBAL, look)],
     [`\`${COMMAND} <verb> --help\` says more about a verb and has examples.`],
   ];
 }
 
-function verbHelp(verb: VerbSpec, look: Look): string[][] {
+async function verbHelp(verb: VerbName, look: Look): Promise<string[][]> {
   const { bold } = look.palette;
-  const operands = (verb.operands ?? []).map(({ name, about, env }) => [`<${name}>`, withEnv(about, env)] as const);
-  const options = (verb.options ?? []).map((option) => [flagOf(option), aboutOf(option)] as const);
+  const command = await loadCommand(verb);
+  const { fieldsOf, flagOf } = await import('../commands/shared/command.ts');
+  const fields = fieldsOf(command.input);
+  const operands = fields
+    .filter(({ form }) => form === 'operand')
+    .map((field) => [`<${field.key}>`, withEnv(field)] as const);
+  const flags = fields.filter(({ form }) => form === undefined);
+  const options = flags.map((field) => [flagOf(field), withEnv(field)] as const);
   const column = columnOf(
     [...operands, ...options, ...GLOBAL].map(([flag]) => flag),
     32,
   );
-  const examples = verb.examples.map(([command, about]) => [
+  const examples = command.examples.map(([line, about]) => [
     `  ${look.palette.dim(`# ${about}`)}`,
-    `  ${[COMMAND, command].join(' ').trimEnd()}`,
+    `  ${[COMMAND, line].join(' ').trimEnd()}`,
   ]);
+  const usage = command.usage ?? usageOf(fields, flagOf);
   return [
-    [verb.about, ...(verb.notes === undefined ? [] : ['', ...wrap(verb.notes, look.width)])],
-    usageLines(verb, look),
+    [COMMANDS[verb].about, ...(command.notes === undefined ? [] : ['', ...wrap(command.notes, look.width)])],
+    usageLines([COMMAND, verb, usage].filter((part) => part !== '').join(' '), look),
     ...(operands.length === 0 ? [] : [[bold('Arguments:'), ...table(operands, look, column)]]),
     ...(options.length === 0 ? [] : [[bold('Options:'), ...table(options, look, column)]]),
     [bold('For every verb:'), ...table(GLOBAL, look, column)],
@@ -65,26 +70,26 @@ function verbHelp(verb: VerbSpec, look: Look): string[][] {
   ];
 }
 
-function usageLines(verb: VerbSpec, { palette, width }: Look): string[] {
-  const parts = [COMMAND, verb.name, usageOf(verb)].filter((part) => part !== '');
-  const [first = '', ...more] = hang('Usage: ', parts.join(' '), width);
+function usageLines(usage: string, { palette, width }: Look): string[] {
+  const [first = '', ...more] = hang('Usage: ', usage, width);
   return [palette.bold('Usage:') + first.slice('Usage:'.length), ...more];
 }
 
-function usageOf({ usage, operands = [], options = [] }: VerbSpec): string {
-  if (usage !== undefined) return usage;
-  return [...operands.map(({ name }) => `<${name}>`), ...(options.length === 0 ? [] : ['[options]'])].join(' ');
+/** Operands, the flags that it can't do without, and `[options]` where there are others. */
+function usageOf(fields: readonly FieldInfo[], flagOf: (field: FieldInfo) => string): string {
+  const parts = fields.map((field) => {
+    if (field.form === 'operand') return field.required ? `<${field.key}>` : `[<${field.key}>]`;
+    return field.required ? `${flagOf(field)}${field.many ? '...' : ''}` : null;
+  });
+  const more = fields.some(({ form, required }) => form === undefined && !required);
+  return [...parts.filter((part) => part !== null), ...(more ? ['[options]'] : [])].join(' ');
 }
 
-function aboutOf({ about, env }: OptionSpec): string {
-  return withEnv(about, env);
-}
-
-function withEnv(about: string, env: string | undefined): string {
-  if (env === undefined) return about;
-  return about.includes(' (default: ')
-    ? about.replace(' (default: ', ` (or ${env}; default: `)
-    : `${about} (or ${env})`;
+function withEnv({ description, env }: FieldInfo): string {
+  if (env === undefined) return description;
+  return description.includes(' (default: ')
+    ? description.replace(' (default: ', ` (or ${env}; default: `)
+    : `${description} (or ${env})`;
 }
 
 /** Two columns; what does not fit beside its name goes below it. */

@@ -1,118 +1,90 @@
-/** What a verb was given: from the command line first, from FORGE_* where that says nothing. Checked as it is asked for. */
+/** The input of a command as it stands on the command line, and in FORGE_* where that says nothing. */
 
+import * as z from 'zod/mini';
+import { type Command, type FieldInfo, fieldsOf, flagOf } from '../commands/shared/command.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
-import type { OptionSpec, VerbSpec } from './spec.ts';
 
 export interface Given {
   operands: readonly string[];
   /** By the names that commander makes of flags: `maxParallel`. */
   options: Readonly<Record<string, unknown>>;
-  /** What stood behind `--`, as it was; null when there was none. */
-  rest: readonly string[] | null;
+  /** What stood behind `--`, as it was. */
+  rest: readonly string[];
   env: Readonly<Record<string, string | undefined>>;
 }
 
-export class Input {
-  readonly #spec: VerbSpec;
-  readonly #given: Given;
+export type Input = Record<string, unknown>;
 
-  constructor(spec: VerbSpec, given: Given) {
-    this.#spec = spec;
-    this.#given = given;
+/** What the command's schema makes of it. Throws INVALID_ARGS. */
+export function readInput(verb: string, { input }: Command, given: Given): Input {
+  const fields = fieldsOf(input);
+  const values: Input = {};
+  for (const field of fields) {
+    const value = givenValue(field, given, values);
+    if (value !== undefined) values[field.key] = value;
   }
-
-  /** What stands behind `--`; null when there is none. */
-  get rest(): readonly string[] | null {
-    return this.#given.rest;
-  }
-
-  /** The first operand, else its environment variable. Throws INVALID_ARGS when there is neither; `instead` would do too. */
-  task(instead?: string): string {
-    const { name, env } = this.#spec.operands?.[0] ?? { name: 'task' };
-    const what = instead === undefined ? `<${name}>` : `<${name}> or ${instead}`;
-    return this.#given.operands[0] ?? this.env(env) ?? this.#missing(what, env);
-  }
-
-  /** The first operand only when it was written out. */
-  writtenTask(): string | undefined {
-    return this.#given.operands[0];
-  }
-
-  flag(name: string): boolean {
-    return this.#value(this.#option(name)) === true;
-  }
-
-  text(name: string): string | undefined {
-    const value = this.#value(this.#option(name));
-    return typeof value === 'string' ? value : undefined;
-  }
-
-  /** Throws INVALID_ARGS when it is neither given nor in the environment. */
-  required(name: string): string {
-    const option = this.#option(name);
-    return this.text(name) ?? this.#missing(flagOf(option), option.env);
-  }
-
-  list(name: string): string[] {
-    const value = this.#value(this.#option(name));
-    return Array.isArray(value) ? value.map(String) : [];
-  }
-
-  /** A whole number from `min` to `max`. Throws INVALID_ARGS. */
-  integer(name: string, min: number, max = Number.MAX_SAFE_INTEGER): number | undefined {
-    const text = this.text(name);
-    if (text === undefined) return undefined;
-    const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    const range = max === Number.MAX_SAFE_INTEGER ? `from ${min} on` : `from ${min} to ${max}`;
-    throw this.#invalid(`--${name} ${quoted(text)}: expected a whole number ${range}`);
-  }
-
-  /** One of `choices`. Throws INVALID_ARGS with the nearest one. */
-  oneOf<T extends string>(name: string, choices: readonly T[]): T | undefined {
-    const text = this.text(name);
-    if (text === undefined) return undefined;
-    const choice = choices.find((candidate) => candidate === text);
-    if (choice !== undefined) return choice;
-    throw this.#invalid(`--${name} ${quoted(text)}: expected ${choices.join(' or ')}`, closest(text, choices));
-  }
-
-  /** A variable of the environment; undefined when it is empty. */
-  env(name: string | undefined): string | undefined {
-    return name === undefined ? undefined : this.#given.env[name] || undefined;
-  }
-
-  #value(option: OptionSpec): unknown {
-    return this.#given.options[attributeOf(option.name)] ?? this.env(option.env);
-  }
-
-  #option(name: string): OptionSpec {
-    const option = this.#spec.options?.find((candidate) => candidate.name === name);
-    if (option === undefined) throw new Error(`${this.#spec.name} has no option ${name}`);
-    return option;
-  }
-
-  #missing(what: string, env: string | undefined): never {
-    throw this.#invalid(`${this.#spec.name} needs ${what}${env === undefined ? '' : ` (or ${env})`}`);
-  }
-
-  #invalid(message: string, near: string | null = null): ForgeError {
-    const help = `See \`forge orchestrate ${this.#spec.name} --help\`.`;
-    return new ForgeError('INVALID_ARGS', message, { hint: near === null ? help : `Did you mean ${near}? ${help}` });
-  }
+  const parsed = z.safeParse(input, values, { jitless: true });
+  if (parsed.success) return parsed.data as Input;
+  const [key, at] = parsed.error.issues[0]?.path ?? [];
+  const field = fields.find((each) => each.key === key);
+  if (field === undefined) throw parsed.error;
+  const value = values[field.key];
+  throw value === undefined
+    ? new ForgeError(
+        'INVALID_ARGS',
+        `${verb} needs ${form(field)}${field.env === undefined ? '' : ` (or ${field.env})`}`,
+      )
+    : invalid(verb, field, Array.isArray(value) ? value[Number(at)] : value);
 }
 
-function quoted(text: string): string {
-  return JSON.stringify(text);
+/** `input` with the text of stdin where `-` stands for it. Throws INVALID_ARGS. */
+export async function withStdin({ input: schema }: Command, input: Input): Promise<Input> {
+  if (!Object.values(input).includes('-')) return input;
+  const { readStdin } = await import('./stdin.ts');
+  const from = fieldsOf(schema).filter(({ key, stdin }) => stdin && input[key] === '-');
+  return { ...input, ...Object.fromEntries(from.map(({ key }) => [key, readStdin(`--${key}`)])) };
 }
 
-/** `--limit <n>`, as commander and people read it. */
-export function flagOf({ name, value }: OptionSpec): string {
-  return value === undefined ? `--${name}` : `--${name} <${value}>`;
+/** `<task>`, `--run <id>`. */
+function form(field: FieldInfo): string {
+  return field.form === 'operand' ? `<${field.key}>` : flagOf(field);
+}
+
+function givenValue(field: FieldInfo, given: Given, before: Input): unknown {
+  if (field.form === 'rest') return given.rest;
+  const written = field.form === 'operand' ? given.operands[0] : given.options[attributeOf(field)];
+  const value = written ?? fromEnv(field, given, before);
+  if (value === undefined) return field.many && field.required ? [] : undefined;
+  if (field.kind === 'integer') return Array.isArray(value) ? value.map(wholeNumber) : wholeNumber(value);
+  return value;
+}
+
+function fromEnv({ env, unless, ownEnv }: FieldInfo, given: Given, before: Input): string | undefined {
+  const variable = (name: string) => given.env[name] || undefined;
+  if (ownEnv !== undefined && before['task'] === variable('FORGE_TASK_ID')) return variable(ownEnv);
+  if (env === undefined || (unless !== undefined && given.options[unless] === true)) return undefined;
+  return variable(env);
+}
+
+/** Text that is no whole number stays what it is, for the schema to refuse. */
+function wholeNumber(text: unknown): unknown {
+  return typeof text === 'string' && /^-?\d+$/.test(text) ? Number(text) : text;
+}
+
+function invalid(verb: string, field: FieldInfo, value: unknown): ForgeError {
+  const { key, kind, choices, min, max, expected } = field;
+  const what = `--${key.replaceAll('_', '-')} ${JSON.stringify(String(value))}`;
+  if (kind === 'choice') {
+    const near = closest(String(value), choices);
+    const hint = near === null ? {} : { hint: `Did you mean ${near}? See \`forge orchestrate ${verb} --help\`.` };
+    return new ForgeError('INVALID_ARGS', `${what}: expected ${choices.join(' or ')}`, hint);
+  }
+  const range = max === null ? `from ${min} on` : `from ${min} to ${max}`;
+  return new ForgeError('INVALID_ARGS', `${what}: expected ${expected ?? `a whole number ${range}`}`);
 }
 
 /** The name under which commander keeps a flag's value. */
-export function attributeOf(name: string): string {
-  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+function attributeOf({ key }: FieldInfo): string {
+  return key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 }

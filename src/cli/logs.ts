@@ -1,21 +1,17 @@
 /** `logs` on the command line: the text as it comes. */
 
-import { type LogChunk, type LogsOptions, logs } from '../commands/logs.ts';
+import { type LogChunk, logs } from '../commands/logs.ts';
+import type { VerbInput } from '../commands/registry.ts';
 import { plainText } from '../lib/text.ts';
-import type { Answer, Desk } from './spec.ts';
+import type { Cli } from './view.ts';
 
-export async function showLogs({ call, screen }: Desk, options: LogsOptions): Promise<Answer | number> {
-  if (screen.json) {
-    const text = { stdout: '', stderr: '' };
-    const data = await logs(call, options, (chunk) => {
-      text[chunk.stream] += chunk.text;
-    });
-    return { data: { ...data, ...text }, human: () => '' };
-  }
+/** Returns the exit code. */
+export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'>): Promise<number> {
   const stop = new AbortController();
   screen.output.onClosed = () => stop.abort();
-  const print = new LogPrinter((text) => screen.output.write('stdout', text), options.stream === undefined);
-  const data = await logs(call, options, (chunk) => print.chunk(chunk), stop.signal);
+  const print = new LogPrinter((text) => screen.output.write('stdout', text), input.stream === undefined);
+  const emit = (chunk: LogChunk) => print.chunk(chunk);
+  const data = await logs.run({ ...context, emit, signal: stop.signal }, input);
   print.end();
   if (!print.printed) screen.output.line('stderr', `nothing in ${data.files.stdout} or ${data.files.stderr}`);
   return 0;

@@ -4,6 +4,7 @@ import type { Warning } from '../domain/warnings.ts';
 import { EXIT } from '../lib/errors.ts';
 import { parseArgv, type Request } from './program.ts';
 import { Screen } from './screen.ts';
+import type { View } from './view.ts';
 
 export interface MainOptions {
   /** Without node and script. */
@@ -19,7 +20,7 @@ export async function main({ argv, version }: MainOptions): Promise<void> {
     void screen.fail(error).then((code) => process.exit(code));
   });
   try {
-    process.exitCode = await answer(parseArgv(argv, process.env), screen, version);
+    process.exitCode = await answer(await parseArgv(argv, process.env), screen, version);
   } catch (error) {
     process.exitCode = await screen.fail(error);
   }
@@ -33,20 +34,23 @@ async function answer(request: Request, screen: Screen, version: () => string): 
   }
   if (request.kind === 'help') {
     const { helpFor } = await import('./help.ts');
-    screen.output.line('stdout', helpFor(request.verb, screen.look('stdout')));
+    screen.output.line('stdout', await helpFor(request.verb, screen.look('stdout')));
     return EXIT.ok;
   }
-  const { spec, input, dir } = request;
+  const { verb, command, dir } = request;
   screen.dir = dir;
-  screen.verb = spec.name || null;
+  screen.verb = verb || null;
   // Only now: neither help nor a slip on the command line needs them.
-  const [{ systemContext }, { listenToSignals }, { asIoError }] = await Promise.all([
+  const [{ systemContext }, { listenToSignals }, { asIoError }, { VIEWS }] = await Promise.all([
     import('../process/system-context.ts'),
     import('../process/interrupts.ts'),
     import('../lib/fs/io-errors.ts'),
+    import('./views.ts'),
   ]);
   try {
-    const call = {
+    const { withStdin } = await import('./input.ts');
+    const input = await withStdin(command, request.input);
+    const context = {
       ctx: systemContext(),
       interrupts: listenToSignals,
       dir,
@@ -54,9 +58,13 @@ async function answer(request: Request, screen: Screen, version: () => string): 
       note: (message: string) => screen.note(message),
       say: (warning: Warning) => screen.say(warning),
     };
-    const given = await spec.answer(input, { call, screen });
-    return typeof given === 'number' ? given : await screen.give(given);
+    const view: View<unknown, unknown> = VIEWS[verb];
+    const followed = view.follow?.({ context, screen }, input) ?? null;
+    if (followed !== null) return await followed;
+    const data = await command.run(context, input as never);
+    await screen.give(data, (look) => view.text(data, look, input), view.to);
+    return (await view.exitCode?.(data, input)) ?? EXIT.ok;
   } catch (error) {
-    throw asIoError(error, spec.name === '' ? 'forge orchestrate' : spec.name);
+    throw asIoError(error, verb || 'forge orchestrate');
   }
 }

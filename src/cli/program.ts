@@ -1,16 +1,16 @@
 /** Reads a command line: which verb, with what. Nothing is run and nothing is printed here. */
 
 import { Command, CommanderError, Option } from 'commander';
+import { HOME, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
+import type { Command as ForgeCommand } from '../commands/shared/command.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
-import { GROUPS, HOME } from './catalog/index.ts';
-import { flagOf, Input } from './input.ts';
-import type { VerbSpec } from './spec.ts';
+import type { Input } from './input.ts';
 
 export type Request =
-  | { kind: 'verb'; spec: VerbSpec; input: Input; dir: string | undefined }
+  | { kind: 'verb'; verb: VerbName; command: ForgeCommand; input: Input; dir: string | undefined }
   /** Of one verb, or of all when it is null. */
-  | { kind: 'help'; verb: VerbSpec | null }
+  | { kind: 'help'; verb: VerbName | null }
   | { kind: 'version' };
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -19,32 +19,33 @@ type Env = Readonly<Record<string, string | undefined>>;
 const GLOBAL_OPTIONS = ['--json', '--no-color', '--help', '-h', '--version', '--dir'];
 /** Verbs that also stand right behind `forge`, for who comes to set a project up. */
 const SHORT = ['init', 'uninit'];
-const VERBS = GROUPS.flatMap(({ verbs }) => verbs);
 
 /** Reads `argv`, without node and script. Throws INVALID_ARGS, UNKNOWN_VERB. */
-export function parseArgv(argv: readonly string[], env: Env): Request {
+export async function parseArgv(argv: readonly string[], env: Env): Promise<Request> {
   const { verb, args, help } = findVerb(argv);
-  const command = commandFor(verb);
+  const command = verb === null ? null : await loadCommand(verb);
+  const parser = await parserFor(verb, command);
   const helped = verb === HOME ? null : verb;
   try {
-    command.parse([...args], { from: 'user' });
+    parser.parse([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.version') return { kind: 'version' };
     if (error.code.startsWith('commander.help')) return { kind: 'help', verb: helped };
     throw usageError(error, verb);
   }
-  if (verb === null || help) return { kind: 'help', verb: helped };
-  const { dir = env['FORGE_DIR'], ...options } = command.opts();
-  const input = new Input(verb, { ...operandsOf(verb, command.args, argv), options, env });
-  return { kind: 'verb', spec: verb, input, dir: dir || undefined };
+  if (verb === null || command === null || help) return { kind: 'help', verb: helped };
+  const { readInput } = await import('./input.ts');
+  const { dir = env['FORGE_DIR'], ...options } = parser.opts();
+  const input = readInput(verb, command, { ...operandsOf(verb, parser.args, argv), options, env });
+  return { kind: 'verb', verb, command, input, dir: dir || undefined };
 }
 
 // ---------------------------------------------------------------------------------------------- which verb
 
 interface Found {
   /** Null: none was asked for; HOME: bare `forge orchestrate`. */
-  verb: VerbSpec | null;
+  verb: VerbName | null;
   /** The command line without the words that name the verb. */
   args: string[];
   /** `help` stood in front of the verb. */
@@ -55,7 +56,7 @@ interface Found {
  * The verb is found before commander sees anything, so that only this verb's options are set up: making all commands, one
  * below the other, would take longer than most verbs. Throws UNKNOWN_VERB.
  */
-function findVerb(argv: readonly string[]): Found {
+export function findVerb(argv: readonly string[]): Found {
   const words = new Words(argv);
   const helpFirst = words.take('help');
   const word = words.next();
@@ -65,14 +66,14 @@ function findVerb(argv: readonly string[]): Found {
   const help = words.take('help') || helpFirst;
   if (words.next() === null) return { verb: help ? null : HOME, args: words.rest(), help };
   const above = takeVerb(words, '');
-  const below = namesBelow(`${above.name} `);
-  const verb = below.length === 0 || words.next() === null ? above : takeVerb(words, `${above.name} `);
+  const below = namesBelow(`${above} `);
+  const verb = below.length === 0 || words.next() === null ? above : takeVerb(words, `${above} `);
   return { verb, args: words.rest(), help };
 }
 
-function takeVerb(words: Words, before: string): VerbSpec {
+function takeVerb(words: Words, before: string): VerbName {
   const word = words.next() ?? '';
-  const verb = VERBS.find(({ name }) => name === `${before}${word}`);
+  const verb = VERBS.find((name) => name === `${before}${word}`);
   if (verb === undefined) throw unknownVerb(word, `forge orchestrate ${before}`.trimEnd(), namesBelow(before));
   words.take(word);
   return verb;
@@ -114,7 +115,7 @@ class Words {
 
 /** The verbs below `before`, such as `start` below `run `; with '', those that stand right behind `orchestrate`. */
 function namesBelow(before: string): string[] {
-  const names = VERBS.flatMap(({ name }) => (name.startsWith(before) ? [name.slice(before.length)] : []));
+  const names = VERBS.flatMap((name) => (name.startsWith(before) ? [name.slice(before.length)] : []));
   return names.filter((name) => name !== '' && !name.includes(' '));
 }
 
@@ -131,37 +132,41 @@ function unknownVerb(word: string, before: string, verbs: readonly string[]): Fo
 // ---------------------------------------------------------------------------------------------- with what
 
 /** Commander, set up for one verb. It neither prints nor exits. */
-function commandFor(verb: VerbSpec | null): Command {
-  const command = new Command(verb?.name || 'forge');
-  command.exitOverride().configureOutput({ writeOut: () => {}, writeErr: () => {} });
-  command.helpInformation = () => '';
-  command.option('--json').option('--dir <dir>').option('--no-color').version('-', '--version');
-  for (const operand of verb?.operands ?? []) command.argument(`[${operand.name}]`);
-  if (verb?.name === 'exec') command.argument('[command...]');
-  for (const option of verb?.options ?? []) {
-    const made = new Option(flagOf(option));
-    if (option.many === true) made.argParser((text: string, before: string[] = []) => [...before, text]);
-    command.addOption(made);
+async function parserFor(verb: VerbName | null, command: ForgeCommand | null): Promise<Command> {
+  const parser = new Command(verb || 'forge');
+  parser.exitOverride().configureOutput({ writeOut: () => {}, writeErr: () => {} });
+  parser.configureHelp({ formatHelp: () => '' });
+  parser.option('--json').option('--dir <dir>').option('--no-color').version('-', '--version');
+  if (command === null) return parser;
+  const { fieldsOf, flagOf } = await import('../commands/shared/command.ts');
+  for (const field of fieldsOf(command.input)) {
+    if (field.form === 'operand') parser.argument(`[${field.key}]`);
+    else if (field.form === 'rest') parser.argument(`[${field.key}...]`);
+    else {
+      const option = new Option(flagOf(field));
+      if (field.many) option.argParser((text: string, before: string[] = []) => [...before, text]);
+      parser.addOption(option);
+    }
   }
-  return command;
+  return parser;
 }
 
 /** The command behind `--` is the user's own. Commander has left it as it is, but without the `--`. */
 function operandsOf(
-  verb: VerbSpec,
+  verb: VerbName,
   args: readonly string[],
   argv: readonly string[],
-): { operands: readonly string[]; rest: readonly string[] | null } {
-  if (verb.name !== 'exec') return { operands: args, rest: null };
+): { operands: readonly string[]; rest: readonly string[] } {
+  if (verb !== 'exec') return { operands: args, rest: [] };
   const at = argv.indexOf('--');
-  const rest = at === -1 ? null : argv.slice(at + 1);
-  const operands = args.slice(0, args.length - (rest?.length ?? 0));
+  const rest = at === -1 ? [] : argv.slice(at + 1);
+  const operands = args.slice(0, args.length - rest.length);
   if (operands.length <= 1) return { operands, rest };
   throw invalid('the command of exec stands behind `--`', verb, `Such as \`exec ${operands[0]} -- ${operands[1]}\`.`);
 }
 
 /** Commander's complaint in our words: its message is a sentence, with its guess in brackets on a second line. */
-function usageError(error: CommanderError, verb: VerbSpec | null): ForgeError {
+function usageError(error: CommanderError, verb: VerbName | null): ForgeError {
   const [first = '', guess] = error.message
     .replace(/^error: /, '')
     .replaceAll("'", '')
@@ -172,13 +177,13 @@ function usageError(error: CommanderError, verb: VerbSpec | null): ForgeError {
     .replace(
       /^too many arguments\. Expected (\d+) arguments? but got (\d+)\.$/,
       (_, most: string, got: string) =>
-        `${verb?.name ?? 'forge'} takes ${most === '0' ? 'no arguments' : `one argument, not ${got}`}`,
+        `${verb || 'forge'} takes ${most === '0' ? 'no arguments' : `one argument, not ${got}`}`,
     );
   return invalid(message, verb, near === undefined ? undefined : `Did you mean ${near}?`);
 }
 
-function invalid(message: string, verb: VerbSpec | null, guess?: string): ForgeError {
-  const command = ['forge orchestrate', verb?.name ?? '', '--help'].filter((word) => word !== '').join(' ');
+function invalid(message: string, verb: VerbName | null, guess?: string): ForgeError {
+  const command = ['forge orchestrate', verb ?? '', '--help'].filter((word) => word !== '').join(' ');
   const help = `See \`${command}\`.`;
   return new ForgeError('INVALID_ARGS', message, { hint: guess === undefined ? help : `${guess} ${help}` });
 }

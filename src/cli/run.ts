@@ -1,8 +1,9 @@
 /** `run` on the command line: signals stop it in good order, and every event is printed as it happens. */
 
 import path from 'node:path';
-import { type RunVerbOptions, run } from '../commands/run.ts';
-import type { Call } from '../commands/shared/session.ts';
+import type { VerbInput } from '../commands/registry.ts';
+import { runPlan } from '../commands/run.ts';
+import type { CommandContext } from '../commands/shared/session.ts';
 import type { RunEvent } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { isoTime } from '../lib/time.ts';
@@ -12,35 +13,32 @@ import { openStores } from '../store/open.ts';
 import type { LiveView } from './live.ts';
 import { RunLog } from './run-log.ts';
 import type { Screen } from './screen.ts';
-import type { Desk } from './spec.ts';
+import type { Cli } from './view.ts';
 
 /** What the live view says of itself, by the level of interruption. */
 const STOPPING = [null, 'stopping; Ctrl-C again does not wait for the workers', 'stopping at once'];
 
 /** Returns the exit code. */
-export async function runPlan({ call, screen }: Desk, options: RunVerbOptions): Promise<number> {
+export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>): Promise<number> {
   const interrupts = listenToSignals();
   screen.output.patient = true;
   // A reader that has gone (`| head`) has seen enough. It is the same as a terminal that was closed: stop in good order.
   screen.output.onClosed = () => process.kill(process.pid, 'SIGHUP');
-  const log = screen.json ? jsonLines(call, screen) : humanLog(call, screen);
+  const log = screen.json ? jsonLines(context, screen) : humanLog(context, screen);
   const live = screen.whyNotDrawn() === null ? await import('./live.ts') : null;
   let view = null as LiveView | null;
   const watched = (look: () => LiveModel | null) => {
     view = live && new live.LiveView(screen, { look, note: () => STOPPING[interrupts.level] ?? null });
   };
+  const emit = (event: RunEvent) => {
+    // The view says so all the time.
+    if (view !== null && event.type === 'still_running') return;
+    if (event.type === 'run_finished') view?.close();
+    log(event);
+  };
   try {
-    const { exit_code } = await run(
-      call,
-      { ...options, output: screen.json, watched: live === null ? undefined : watched },
-      interrupts,
-      (event) => {
-        // The view says so all the time.
-        if (view !== null && event.type === 'still_running') return;
-        if (event.type === 'run_finished') view?.close();
-        log(event);
-      },
-    );
+    const more = { output: screen.json, watched: live === null ? undefined : watched };
+    const { exit_code } = await runPlan({ ...context, interrupts: () => interrupts, emit, ...more }, input);
     return exit_code;
   } finally {
     view?.close();
@@ -50,11 +48,11 @@ export async function runPlan({ call, screen }: Desk, options: RunVerbOptions): 
 }
 
 /** One event a line; `run_finished` is the last. */
-function jsonLines({ ctx }: Call, { output }: Screen): (event: RunEvent) => void {
+function jsonLines({ ctx }: CommandContext, { output }: Screen): (event: RunEvent) => void {
   return ({ type, ...rest }) => output.line('stdout', JSON.stringify({ type, ts: isoTime(ctx.now()), ...rest }));
 }
 
-function humanLog({ ctx, dir }: Call, screen: Screen): (event: RunEvent) => void {
+function humanLog({ ctx, dir }: CommandContext, screen: Screen): (event: RunEvent) => void {
   const project = findProject(ctx.cwd, dir)?.project;
   const log = new RunLog({
     line: (text) => screen.output.line('stdout', text),

@@ -1,19 +1,18 @@
 /** Where answers go, and in what form. Opened before the command line is understood, because that may fail too. */
 
 import type { Warning } from '../domain/warnings.ts';
-import { EXIT, ForgeError } from '../lib/errors.ts';
+import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { exitCodeOf, humanError, jsonError, type Sources, warningLine } from './errors.ts';
 import { type Look, type Palette, paletteFor } from './look.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';
-import type { Answer } from './spec.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 export class Screen {
   readonly output = new Output();
   readonly json: boolean;
-  /** The project that errors are about; see `Call`. */
+  /** The project that errors are about; see `CommandContext`. */
   dir: string | undefined;
   /** The verb that was called, once it is known. */
   verb: string | null = null;
@@ -74,15 +73,16 @@ export class Screen {
     if (!this.json) this.output.line('stderr', this.look('stderr').palette.dim(oneLine(message, 1000)));
   }
 
-  /** Prints the answer. Returns the exit code. */
-  async give({ data, human, warnings = [], exitCode = EXIT.ok, to = 'stdout' }: Answer): Promise<number> {
-    if (this.json) this.output.line('stdout', JSON.stringify({ ok: true, data }));
-    else {
-      const text = await human(this.look(to));
-      if (text !== '') this.output.line(to, text);
-      for (const warning of warnings) if (!this.#said.has(warning)) this.warn(warning.message);
+  /** Prints an answer, and what it warns of that was not printed before. */
+  async give(data: unknown, text: (look: Look) => string | Promise<string>, to: StreamName = 'stdout'): Promise<void> {
+    if (this.json) {
+      this.output.line('stdout', JSON.stringify({ ok: true, data }));
+      return;
     }
-    return exitCode;
+    const shown = await text(this.look(to));
+    if (shown !== '') this.output.line(to, shown);
+    const { warnings = [] } = data as { warnings?: readonly Warning[] };
+    for (const warning of warnings) if (!this.#said.has(warning)) this.warn(warning.message);
   }
 
   /** Prints what went wrong: on stdout as JSON, else on stderr. Returns the exit code. */

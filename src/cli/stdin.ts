@@ -3,9 +3,8 @@
 import fs from 'node:fs';
 import { ForgeError } from '../lib/errors.ts';
 
-/** `text` itself, or all of stdin when it is `-`. Throws INVALID_ARGS when stdin is a terminal, or can't be read. */
-export function textOrStdin(text: string, flag: string): string {
-  if (text !== '-') return text;
+/** All of stdin. Throws INVALID_ARGS when stdin is a terminal, or can't be read. */
+export function readStdin(flag: string): string {
   const hint = `Such as: printf '%s' "..." | forge orchestrate ... ${flag} -`;
   // Nobody at a terminal was told that something is waited for.
   if (process.getBuiltinModule('node:tty').isatty(0)) {

@@ -4,10 +4,10 @@ import { watch } from '../commands/watch.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { LiveView } from './live.ts';
-import type { Desk } from './spec.ts';
+import type { Cli } from './view.ts';
 
 /** Returns the exit code; being told to stop watching is no failure. Throws INVALID_ARGS where nothing may be drawn. */
-export async function watchStatus({ call, screen }: Desk, options: { run?: string | undefined }): Promise<number> {
+export async function watchStatus({ context, screen }: Cli, options: { run?: string | undefined }): Promise<number> {
   const why = screen.whyNotDrawn();
   if (why !== null) {
     throw new ForgeError('INVALID_ARGS', `status --watch draws on a terminal, and ${why}`, {
@@ -24,7 +24,7 @@ export async function watchStatus({ call, screen }: Desk, options: { run?: strin
     const show: Parameters<typeof watch>[2] = (look) => {
       view = new LiveView(screen, { look, note: () => 'Ctrl-C ends the watching, and nothing else' });
     };
-    await watch(call, options, show, stop.signal);
+    await watch(context, options, show, stop.signal);
     return 0;
   } finally {
     view?.close();

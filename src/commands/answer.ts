@@ -1,36 +1,46 @@
 /** `answer`: decide a question, from any terminal. */
 
+import * as z from 'zod/mini';
 import { type Answer, QUESTION_LIMITS, requireOption, settledQuestion } from '../domain/question/questions.ts';
 import type { Decision } from '../domain/task/operations.ts';
-import type { TaskRecord, TaskState } from '../domain/task/records.ts';
+import type { TaskRecord } from '../domain/task/records.ts';
 import { repeated } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
 import { changeTask } from '../store/change.ts';
 import type { QuestionPlace } from '../store/port.ts';
+import { command, operand, option, optionalText, SAMPLE, text } from './shared/command.ts';
+import { stateSchema } from './shared/data.ts';
 import { requireRecord } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface AnswerOptions {
-  question: string;
-  option: string;
-  note?: string | undefined;
-  /** Who answers; default: the user of this terminal. */
-  by?: string | undefined;
-}
+const input = z.object({
+  question: operand(text(), 'Id of a question'),
+  option: option(text(), 'id', 'The option that you choose'),
+  note: option(optionalText(), 'text', 'More for the worker that asked; `-` reads it from stdin', { stdin: true }),
+  by: option(optionalText(), 'name', 'Who answers (default: the user of this terminal)'),
+});
 
-export interface AnswerData {
-  question_id: string;
-  option_id: string;
-  task_id: string;
-  state: TaskState;
-}
+const output = () =>
+  z.strictObject({ question_id: z.string(), option_id: z.string(), task_id: z.string(), state: stateSchema() });
+export type AnswerData = z.infer<ReturnType<typeof output>>;
+
+export const answer = command({
+  changes: true,
+  examples: [
+    [`answer ${SAMPLE.question} --option keep`, 'choose keep'],
+    [`answer ${SAMPLE.question} --option keep --note -`, 'with a note from stdin'],
+  ],
+  input,
+  output,
+  run,
+});
 
 /** Throws QUESTION_NOT_FOUND, INVALID_ARGS (no such option), ILLEGAL_TRANSITION (settled otherwise before, or given up). */
-export async function answer(call: Call, options: AnswerOptions): Promise<AnswerData> {
+async function run(context: CommandContext, options: z.infer<typeof input>): Promise<AnswerData> {
   const questionId = requireUuid(options.question, 'question');
-  const session = openSession(call);
+  const session = openSession(context);
   const place = await session.store.findQuestion(questionId, session.newOp());
   const question = place && (await session.store.readDocument('question', place.task_id, place.attempt_id, questionId));
   if (place === null || question === null) {

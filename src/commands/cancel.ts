@@ -1,24 +1,34 @@
-/** `cancel` and `retry`: an operator's word about a task. */
+/** `cancel`: end a task for good. */
 
-import { cancelTask, type MoveResult, retryTask } from '../domain/task/operations.ts';
+import * as z from 'zod/mini';
+import { cancelTask, type MoveResult } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
-import { loadPlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
-import { requireRecord } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { command, option, optionalText, taskField } from './shared/command.ts';
+import { moveSchema } from './shared/data.ts';
+import { requireKnown } from './shared/reads.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface CancelOptions {
-  task: string;
-  reason?: string | undefined;
-}
+export const cancel = command({
+  changes: true,
+  examples: [
+    ['cancel docs', 'docs is not needed'],
+    ['cancel docs --reason "moved to the wiki"', 'and why'],
+  ],
+  input: z.object({ task: taskField(), reason: option(optionalText(), 'text', 'Why, for the history') }),
+  output: moveSchema,
+  run,
+});
 
 /** Ends a task for good, whoever works on it; a runner stops its worker within a second. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
-export async function cancel(call: Call, options: CancelOptions): Promise<MoveResult> {
-  const session = openSession(call);
-  await requireKnown(session, options.task);
-  const reason = options.reason ?? null;
+async function run(
+  context: CommandContext,
+  { task, reason = null }: { task: string; reason?: string | null | undefined },
+): Promise<MoveResult> {
+  const session = openSession(context);
+  await requireKnown(session, task);
   let merging = false;
-  const { result, record } = await changeTask(session, options.task, (seen) => {
+  const { result, record } = await changeTask(session, task, (seen) => {
     merging = seen.state.state === 'merge_pending' && seen.lease !== null;
     return cancelTask(seen, { reason, nowMs: session.now() });
   });
@@ -41,18 +51,4 @@ async function endMerge(session: Session, record: TaskRecord): Promise<void> {
   } catch (error) {
     session.warn(error instanceof Error ? error.message : String(error));
   }
-}
-
-/** Tries a failed or cancelled task again from the start, or one in backoff now. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
-export async function retry(call: Call, options: { task: string }): Promise<MoveResult> {
-  const session = openSession(call);
-  await requireKnown(session, options.task);
-  const { result } = await changeTask(session, options.task, (record) => retryTask(record, session.now()));
-  return result;
-}
-
-/** A planned task that nothing has happened to is known too. */
-async function requireKnown(session: Session, taskId: string): Promise<void> {
-  if (loadPlan(session)?.plan.byId.has(taskId) === true) return;
-  await requireRecord(session, taskId);
 }

@@ -1,5 +1,6 @@
 /** `claim`: take a task, for an agent that works by shelling out. */
 
+import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { rivalsOf } from '../domain/schedule/overlap.ts';
@@ -15,49 +16,77 @@ import type { LoadedPlan } from '../project/plan-file.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
-import { claimFirstAvailable, finishVerification, refuseUnlessReady, requireReady } from './shared/claimable.ts';
+import {
+  claimFirstAvailable,
+  finishVerification,
+  oneTaskOrNext,
+  refuseUnlessReady,
+  requireReady,
+} from './shared/claimable.ts';
+import { command, flag, option, optionalRunField, optionalTaskField, optionalText, SAMPLE } from './shared/command.ts';
+import { countSchema } from './shared/data.ts';
 import { plannedTask, readAll, readFor, resumeSettled } from './shared/reads.ts';
 import { underRun } from './shared/runs.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface ClaimOptions {
-  /** Which task; undefined with `next`. */
-  task?: string | undefined;
-  /** The first ready task of the plan. */
-  next?: boolean | undefined;
-  /** The run to work under; a new one is opened when there is none. */
-  run?: string | undefined;
-  /** Makes the claim repeatable: the same id gets the same lease. */
-  claimId?: string | undefined;
-  /** A process that lives as long as the work does; its death frees the task at once. */
-  ownerPid?: number | undefined;
-}
+const input = z.object({
+  task: optionalTaskField({ unless: 'next' }),
+  next: flag('The first task that is ready'),
+  run: optionalRunField(),
+  claim_id: option(optionalText(), 'id', 'A UUID of your own: a repeat gets the same lease'),
+  owner_pid: option(
+    z.optional(z.int().check(z.gte(1))),
+    'pid',
+    'A process that lives as long as the work; its death frees the task',
+  ),
+});
+type Input = z.infer<typeof input>;
+
+export const claim = command({
+  changes: true,
+  usage: '<task>|--next [options]',
+  examples: [
+    ['claim build', 'take build'],
+    ['claim --next --json', 'take whatever is next, for a script'],
+    [`claim build --claim-id ${SAMPLE.claim}`, 'safe to repeat'],
+  ],
+  input,
+  output: () =>
+    z.strictObject({
+      task_id: z.string(),
+      claim_id: z.string(),
+      generation: countSchema(),
+      run_id: z.string(),
+      expires_at: z.string(),
+    }),
+  run,
+});
 
 /** Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
-export async function claim(call: Call, options: ClaimOptions): Promise<ClaimResult> {
-  const session = openSession(call);
+async function run(context: CommandContext, options: Input): Promise<ClaimResult> {
+  const session = openSession(context);
+  const chosen = oneTaskOrNext('claim', options);
   const loaded = requirePlan(session);
-  const owner = options.ownerPid === undefined ? null : requireOwner(options.ownerPid);
-  const claimId = options.claimId === undefined ? newId(session.ctx) : requireUuid(options.claimId, '--claim-id');
-  const { candidates, reads } = await candidatesOf(session, loaded, options, claimId);
+  const owner = options.owner_pid === undefined ? null : requireOwner(options.owner_pid);
+  const claimId = options.claim_id === undefined ? newId(session.ctx) : requireUuid(options.claim_id, '--claim-id');
+  const { candidates, reads } = await candidatesOf(session, loaded, chosen, claimId);
   const held = candidates.map(({ id }) => reads.get(id)?.record?.lease).find((lease) => lease?.claim_id === claimId);
   return underRun(session, held?.owner_run_id ?? options.run, {}, (runId) =>
-    claimFirstAvailable(candidates, options.next === true, (task) =>
+    claimFirstAvailable(candidates, chosen === null, (task) =>
       claimOne(session, loaded, task, reads, { claimId, runId, owner }),
     ),
   );
 }
 
 /** What to try, in order. Refuses here what is known not to be ready, before a run is opened for nothing. */
-async function candidatesOf(session: Session, loaded: LoadedPlan, options: ClaimOptions, claimId: string) {
-  if (options.next === true) {
+async function candidatesOf(session: Session, loaded: LoadedPlan, chosen: string | null, claimId: string) {
+  if (chosen === null) {
     const { reads } = await readAll(session);
     await resumeSettled(session, reads);
     const repeat = loaded.plan.tasks.find(({ id }) => reads.get(id)?.record?.lease?.claim_id === claimId);
     return { candidates: repeat === undefined ? requireReady(session, loaded, reads) : [repeat], reads };
   }
-  if (options.task === undefined) throw new ForgeError('INVALID_ARGS', 'say which task to claim, or --next');
-  const task = plannedTask(loaded, options.task);
+  const task = plannedTask(loaded, chosen);
   const reads = await readFor(session, loaded, task);
   await resumeSettled(session, reads);
   const record = reads.get(task.id)?.record ?? null;

@@ -1,5 +1,6 @@
 /** `complete`: end an attempt, by the worker's verdict or as a failure. */
 
+import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { type ClassifiedError, errorClassSchema } from '../domain/retry/classify.ts';
 import type { CompleteResult, Outcome } from '../domain/task/operations.ts';
@@ -11,30 +12,46 @@ import { ForgeError, unlessInvalid } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
-import { readUserFile } from '../project/user-files.ts';
+import { isThere, readUserFile } from '../project/user-files.ts';
+import { attemptField, command, flag, option, optionalText, SAMPLE, taskField } from './shared/command.ts';
+import { endFields } from './shared/data.ts';
 import { plannedOrNull, requireRecord } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface CompleteOptions {
-  task: string;
-  attempt: string;
-  /** Path of a verdict, relative to the current folder. */
-  verdictFile?: string | undefined;
-  failed?: boolean | undefined;
-  errorClass?: string | undefined;
-  message?: string | undefined;
-  exitCode?: number | undefined;
-}
+const input = z.object({
+  task: taskField(),
+  attempt: attemptField(),
+  verdict_file: option(optionalText(), 'file', 'The verdict (default: FORGE_VERDICT_FILE, where that file exists)'),
+  failed: flag('The attempt failed'),
+  error_class: option(optionalText(), 'class', 'How it failed, such as network.timeout; decides about a retry'),
+  message: option(optionalText(), 'text', 'What happened, for people'),
+  exit_code: option(z.optional(z.int().check(z.gte(0), z.lte(255))), 'n', 'The exit code of what failed'),
+});
+type Input = z.infer<typeof input>;
+
+export const complete = command({
+  changes: true,
+  usage: '<task> --attempt <id> (--verdict-file <file> | --failed --error-class <class>)',
+  examples: [
+    [`complete build --attempt ${SAMPLE.attempt} --verdict-file verdict.json`, 'done'],
+    ['complete --failed --error-class network.timeout --message "no answer"', 'failed; may be tried again'],
+    ['complete', 'with everything that is in FORGE_*'],
+  ],
+  input,
+  output: () => z.strictObject(endFields()),
+  run,
+});
 
 /**
  * Throws INVALID_ARGS, SCHEMA_INVALID (the verdict), LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND;
  * PHASES_PARSE_ERROR (a verdict, and nobody can say how it is verified); VERIFICATION_FAILED (the attempt has ended as a
  * failure; `data` of the error is the result); INTERRUPTED while commands verify the result.
  */
-export async function complete(call: Call, options: CompleteOptions): Promise<CompleteResult> {
+async function run(context: CommandContext, given: Input): Promise<CompleteResult> {
+  const options = { ...given, verdict_file: given.verdict_file ?? leftVerdict(context, given) };
   const attemptId = requireUuid(options.attempt, '--attempt');
   const outcome = outcomeOf(options);
-  const session = openSession(call);
+  const session = openSession(context);
   await requireRecord(session, options.task);
   const ended = await endAttempt(session, {
     taskId: options.task,
@@ -79,30 +96,36 @@ function plannedFor(session: Session, taskId: string, outcome: Outcome): PlanTas
   return loadPlan(session)?.plan.byId.get(taskId) ?? null;
 }
 
-function outcomeOf(options: CompleteOptions): Outcome {
+/** Where `run` told the worker to leave its verdict, when it has left one. */
+function leftVerdict({ ctx }: CommandContext, { failed }: Input): string | undefined {
+  const file = ctx.env['FORGE_VERDICT_FILE'];
+  return failed !== true && file && isThere(file) ? file : undefined;
+}
+
+function outcomeOf(options: Input): Outcome {
   refuseBoth(options);
   if (options.failed === true) {
-    if (options.errorClass === undefined) {
+    if (options.error_class === undefined) {
       throw new ForgeError('INVALID_ARGS', '--failed needs --error-class', {
         hint: 'For example: --failed --error-class tests.flaky --message "..."',
       });
     }
-    return { kind: 'failed', error: failureOf(options.errorClass, options) };
+    return { kind: 'failed', error: failureOf(options.error_class, options) };
   }
-  if (options.verdictFile === undefined) {
+  if (options.verdict_file === undefined) {
     throw new ForgeError(
       'INVALID_ARGS',
       'say how the attempt ended: --verdict-file FILE, or --failed --error-class CLASS',
     );
   }
-  const text = readUserFile(options.verdictFile, '--verdict-file', RECORD_MAX_BYTES);
-  return { kind: 'verdict', verdict: parseVerdict(text, options.verdictFile), written: true };
+  const text = readUserFile(options.verdict_file, '--verdict-file', RECORD_MAX_BYTES);
+  return { kind: 'verdict', verdict: parseVerdict(text, options.verdict_file), written: true };
 }
 
 /** A slip must not turn a failure into a success, nor the other way round: with FORGE_VERDICT_FILE one flag would do. */
-function refuseBoth({ failed, verdictFile, errorClass, message, exitCode }: CompleteOptions): void {
-  const ofFailure = errorClass !== undefined || message !== undefined || exitCode !== undefined;
-  if (failed === true && verdictFile !== undefined) {
+function refuseBoth({ failed, verdict_file, error_class, message, exit_code }: Input): void {
+  const ofFailure = error_class !== undefined || message !== undefined || exit_code !== undefined;
+  if (failed === true && verdict_file !== undefined) {
     throw new ForgeError('INVALID_ARGS', '--failed and --verdict-file exclude each other');
   }
   if (failed !== true && ofFailure) {
@@ -110,7 +133,7 @@ function refuseBoth({ failed, verdictFile, errorClass, message, exitCode }: Comp
   }
 }
 
-function failureOf(errorClass: string, { message, exitCode }: CompleteOptions): ClassifiedError {
+function failureOf(errorClass: string, { message, exit_code }: Input): ClassifiedError {
   if (!errorClassSchema().safeParse(errorClass).success) {
     throw new ForgeError('INVALID_ARGS', `--error-class ${JSON.stringify(errorClass)} is not an error class`, {
       hint: 'A class is words joined by dots, such as network.timeout.',
@@ -119,6 +142,6 @@ function failureOf(errorClass: string, { message, exitCode }: CompleteOptions): 
   return {
     class: errorClass,
     message: oneLine(message ?? `the worker reported ${errorClass}`, 2000),
-    ...(exitCode === undefined ? {} : { exit_code: exitCode }),
+    ...(exit_code === undefined ? {} : { exit_code }),
   };
 }

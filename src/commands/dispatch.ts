@@ -1,40 +1,59 @@
 /** `dispatch`: open the attempt of a claim. One claim has one attempt; a repeat returns it. */
 
+import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import { isUnchecked } from '../domain/schedule/overlap.ts';
 import { manifestOf } from '../domain/task/attempts.ts';
 import { dispatchTask } from '../domain/task/operations.ts';
-import type { PhaseOfWork, TaskRecord } from '../domain/task/records.ts';
+import { PHASES_OF_WORK, type TaskRecord } from '../domain/task/records.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, ttlOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
+import { claimField, command, option, runField, SAMPLE, taskField } from './shared/command.ts';
+import { countSchema, textOrNull } from './shared/data.ts';
 import { plannedOrNull, plannedTask, requireRecord } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface DispatchOptions {
-  task: string;
-  claim: string;
-  run: string;
-  phase: PhaseOfWork;
-}
+const input = z.object({
+  task: taskField(),
+  claim: claimField(),
+  run: runField(),
+  phase: option(z.optional(z.enum(PHASES_OF_WORK)), PHASES_OF_WORK.join('|'), 'The kind of work (default: implement)', {
+    env: 'FORGE_PHASE',
+  }),
+});
 
-export interface DispatchData {
-  task_id: string;
-  attempt_id: string;
-  attempt_number: number;
-  phase: PhaseOfWork;
-  /** Where the work is to be done; null: in the project folder. */
-  worktree_path: string | null;
-}
+const output = () =>
+  z.strictObject({
+    task_id: z.string(),
+    attempt_id: z.string(),
+    attempt_number: countSchema(),
+    phase: z.enum(PHASES_OF_WORK),
+    /** Where the work is to be done; null: in the project folder. */
+    worktree_path: textOrNull(),
+  });
+export type DispatchData = z.infer<ReturnType<typeof output>>;
+
+export const dispatch = command({
+  changes: true,
+  examples: [
+    [`dispatch build --claim ${SAMPLE.claim} --run ${SAMPLE.run}`, 'begin with build'],
+    ['dispatch --json', 'the task, claim and run in FORGE_*'],
+  ],
+  input,
+  output,
+  run,
+});
 
 /**
  * Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; OVERLAP_CONFLICT for a claim that was cut
  * short; SETTINGS_INVALID, IO_ERROR over a worktree.
  */
-export async function dispatch(call: Call, options: DispatchOptions): Promise<DispatchData> {
-  const session = openSession(call);
+async function run(context: CommandContext, options: z.infer<typeof input>): Promise<DispatchData> {
+  const kind = options.phase ?? 'implement';
+  const session = openSession(context);
   const claimId = requireUuid(options.claim, '--claim');
   const runId = requireUuid(options.run, '--run');
   const fresh = newId(session.ctx);
@@ -66,7 +85,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
         run_id: runId,
         claim_id: claimId,
         generation: decision.record.lease?.generation ?? 0,
-        phase: options.phase,
+        phase: kind,
         worktree_path: worktree?.cwd ?? null,
         ...(worktree?.base ? { base_branch: worktree.base } : {}),
         attempt_number: decision.result.attempt_number,
@@ -81,7 +100,7 @@ export async function dispatch(call: Call, options: DispatchOptions): Promise<Di
   const opened = result.attempt_id;
   // What was committed just now is known; a look at the disk could only fail, and the commit stands.
   const manifest = opened === fresh ? null : await session.store.readDocument('manifest', options.task, opened);
-  const { phase, worktree_path } = manifest ?? { phase: options.phase, worktree_path: worktree?.cwd ?? null };
+  const { phase, worktree_path } = manifest ?? { phase: kind, worktree_path: worktree?.cwd ?? null };
   return { task_id: options.task, ...result, phase, worktree_path };
 }
 

@@ -1,5 +1,6 @@
 /** `doctor`: is everything here as it should be? Looks only; never writes. */
 
+import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
@@ -16,12 +17,39 @@ import { loadPlan } from '../project/plan-file.ts';
 import { loadSettings } from '../project/settings-file.ts';
 import { openStores } from '../store/open.ts';
 import type { HealthCheck, TaskStore } from '../store/port.ts';
+import { command } from './shared/command.ts';
+import { textOrNull } from './shared/data.ts';
 import { notEnforced } from './shared/not-enforced.ts';
-import type { Call } from './shared/session.ts';
+import type { CommandContext } from './shared/session.ts';
+
+const output = () =>
+  z.strictObject({
+    checks: z.array(
+      z.strictObject({
+        name: z.string(),
+        status: z.enum(['ok', 'warn', 'fail']),
+        message: z.string(),
+        /** What to do about it; null when all is well. */
+        fix: textOrNull(),
+      }),
+    ),
+  });
+export type DoctorData = z.infer<ReturnType<typeof output>>;
+
+export const doctor = command({
+  changes: false,
+  examples: [
+    ['doctor', 'every check, and what to do about those that fail'],
+    ['doctor --json', 'the same for a script'],
+  ],
+  input: z.object({}),
+  output,
+  run,
+});
 
 /** Throws PHASES_NOT_FOUND when there is nothing to look at. */
-export async function doctor(call: Call): Promise<{ checks: HealthCheck[] }> {
-  const paths = requireProject(call.ctx.cwd, call.dir);
+async function run(context: CommandContext): Promise<DoctorData> {
+  const paths = requireProject(context.ctx.cwd, context.dir);
   const settings = attempt('settings', () => loadSettings(paths), 'settings are fine');
   const plan = attempt(
     'plan',
@@ -36,13 +64,13 @@ export async function doctor(call: Call): Promise<{ checks: HealthCheck[] }> {
     checks: [
       settings.check,
       plan.check,
-      ...worker(call, paths, settings.value ?? DEFAULT_SETTINGS),
+      ...worker(context, paths, settings.value ?? DEFAULT_SETTINGS),
       supported(settings.value ?? DEFAULT_SETTINGS),
       ...(await Promise.all(store.healthChecks().map(({ name, look }) => looked(name, look)))),
-      ...(await workspaces(call, paths, settings.value ?? DEFAULT_SETTINGS)),
-      ...(await merges(call, paths, settings.value ?? DEFAULT_SETTINGS)),
-      ...(await trackers(call, paths, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
-      boot(call),
+      ...(await workspaces(context, paths, settings.value ?? DEFAULT_SETTINGS)),
+      ...(await merges(context, paths, settings.value ?? DEFAULT_SETTINGS)),
+      ...(await trackers(context, paths, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
+      boot(context),
       await looked('tasks', () => tasks(store)),
     ],
   };
@@ -76,7 +104,7 @@ async function looked(name: string, look: () => HealthCheck | Promise<HealthChec
 }
 
 /** The agent that the settings choose can be called; looked at only where they choose one. */
-function worker({ ctx }: Call, paths: ProjectPaths, { agents }: Settings): HealthCheck[] {
+function worker({ ctx }: CommandContext, paths: ProjectPaths, { agents }: Settings): HealthCheck[] {
   const preset = presetOf(agents);
   if (preset === null) return [];
   const missing = missingProgram(agents, ctx.env, paths.project);
@@ -104,7 +132,7 @@ function supported(settings: Settings): HealthCheck {
 }
 
 /** Worktrees can be had; asked only where the settings want them. */
-async function workspaces({ ctx }: Call, paths: ProjectPaths, settings: Settings): Promise<HealthCheck[]> {
+async function workspaces({ ctx }: CommandContext, paths: ProjectPaths, settings: Settings): Promise<HealthCheck[]> {
   if (settings.workspace !== 'worktree') return [];
   const { baseOf, repositoryOf } = await import('../git/repository.ts');
   const look = async () => {
@@ -116,7 +144,7 @@ async function workspaces({ ctx }: Call, paths: ProjectPaths, settings: Settings
 }
 
 /** What is reviewed can be merged; asked only where the settings want that. */
-async function merges({ ctx }: Call, paths: ProjectPaths, settings: Settings): Promise<HealthCheck[]> {
+async function merges({ ctx }: CommandContext, paths: ProjectPaths, settings: Settings): Promise<HealthCheck[]> {
   if (settings.ship.policy !== 'merge') return [];
   const { baseOf, listWorktrees } = await import('../git/repository.ts');
   const look = async (): Promise<HealthCheck> => {
@@ -140,7 +168,7 @@ async function merges({ ctx }: Call, paths: ProjectPaths, settings: Settings): P
 
 /** The tracker answers, and names tasks that there are; asked only where the settings have one. */
 async function trackers(
-  { ctx }: Call,
+  { ctx }: CommandContext,
   paths: ProjectPaths,
   settings: Settings,
   plan: Plan | null,
@@ -176,7 +204,7 @@ function straysOf(issues: readonly TrackerIssue[], plan: Plan | null, known: Rea
   return [...ofIssues, ...ofTasks];
 }
 
-function boot({ ctx }: Call): HealthCheck {
+function boot({ ctx }: CommandContext): HealthCheck {
   if (ctx.machine().boot_id !== '') return ok('processes', 'dead owners are noticed at once');
   const message = 'this boot has no id, so a dead owner is only noticed when its lease runs out';
   return { name: 'processes', status: 'warn', message, fix: 'Nothing to do; leases still run out in time.' };

@@ -1,35 +1,42 @@
 /** `event`: note something about an attempt, for whoever reads its log. */
 
+import * as z from 'zod/mini';
 import { workedBy } from '../domain/task/operations.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { isoTime } from '../lib/time.ts';
+import { attemptField, command, option, optionalText, SAMPLE, taskField, text } from './shared/command.ts';
 import { requireRecord } from './shared/reads.ts';
-import { type Call, openSession } from './shared/session.ts';
+import { type CommandContext, openSession } from './shared/session.ts';
 
-export interface EventOptions {
-  task: string;
-  attempt: string;
-  /** A short name such as `tests.passed`. */
-  type: string;
-  /** JSON; null when there is none. */
-  data?: string | undefined;
-}
+const input = z.object({
+  task: taskField(),
+  attempt: attemptField(),
+  type: option(text(), 'name', 'What kind of event, such as tests.passed'),
+  data: option(optionalText(), 'json', 'Anything more about it'),
+});
 
-export interface EventData {
-  task_id: string;
-  attempt_id: string;
-  type: string;
-  ts: string;
-}
+const output = () => z.strictObject({ task_id: z.string(), attempt_id: z.string(), type: z.string(), ts: z.string() });
+export type EventData = z.infer<ReturnType<typeof output>>;
+
+export const event = command({
+  changes: true,
+  examples: [
+    ['event --type tests.passed', 'the task and attempt in FORGE_*'],
+    [`event build --attempt ${SAMPLE.attempt} --type tests.passed --data '{"count": 12}'`, 'with data'],
+  ],
+  input,
+  output,
+  run,
+});
 
 const TYPE_PATTERN = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
 const DATA_MAX_CHARS = 16_384;
 
 /** Appends to the attempt's `events.jsonl`. Throws INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND. */
-export async function event(call: Call, options: EventOptions): Promise<EventData> {
-  const session = openSession(call);
+async function run(context: CommandContext, options: z.infer<typeof input>): Promise<EventData> {
+  const session = openSession(context);
   const attempt_id = requireUuid(options.attempt, '--attempt');
   if (!TYPE_PATTERN.test(options.type)) {
     throw new ForgeError(

@@ -1,8 +1,9 @@
 /** `exec`: claim a task, do it with a command of your own, complete it. */
 
 import os from 'node:os';
+import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
-import type { TaskRecord, TaskState } from '../domain/task/records.ts';
+import type { TaskRecord } from '../domain/task/records.ts';
 import { softOverlaps } from '../engine/attempt/overlap.ts';
 import type { FinishedAttempt, RunningAttempt } from '../engine/attempt/running-attempt.ts';
 import { startAttempt } from '../engine/attempt/start.ts';
@@ -11,44 +12,84 @@ import { ownIdentity } from '../engine/env.ts';
 import { EXIT, ForgeError, unreachable } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import type { WorkerExit } from '../process/gated-worker.ts';
-import type { Interrupts } from '../process/interrupts.ts';
+import { type Interrupts, UNINTERRUPTED } from '../process/interrupts.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
-import { claimFirstAvailable, finishVerification, refuseUnlessReady, requireReady } from './shared/claimable.ts';
+import {
+  claimFirstAvailable,
+  finishVerification,
+  oneTaskOrNext,
+  refuseUnlessReady,
+  requireReady,
+} from './shared/claimable.ts';
+import { command, flag, optionalRunField, optionalTaskField, rest } from './shared/command.ts';
+import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
 import { plannedTask, readAll, resumeSettled } from './shared/reads.ts';
 import { endRun, underRun } from './shared/runs.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface ExecOptions {
-  task?: string | undefined;
-  next?: boolean | undefined;
-  run?: string | undefined;
-  /** The command and its arguments; no shell is in between. */
-  command: readonly string[];
-}
+const input = z.object({
+  task: optionalTaskField({ unless: 'next' }),
+  next: flag('The first task that is ready'),
+  run: optionalRunField(),
+  command: rest('The command and its arguments; no shell is in between'),
+});
+type Input = z.infer<typeof input>;
 
-export interface ExecData {
-  task_id: string;
-  attempt_id: string;
-  attempt_number: number;
-  state: TaskState;
-  next_eligible_at: string | null;
-  /** What this process exits with: the command's own code (128 + n for signal n), 3 when the lease was lost, 130 when interrupted. */
-  exit_code: number;
-  why: string | null;
-}
+const output = () =>
+  z.strictObject({
+    task_id: z.string(),
+    attempt_id: z.string(),
+    attempt_number: countSchema(),
+    state: stateSchema(),
+    next_eligible_at: textOrNull(),
+    /** The command's own code (128 + n for signal n), 3 when the lease was lost, 130 when interrupted. */
+    exit_code: z.int(),
+    why: textOrNull(),
+  });
+export type ExecData = z.infer<ReturnType<typeof output>>;
+
+export const exec = command({
+  changes: true,
+  notes:
+    'The command has this terminal. Exits with what the command exits with (128 + n when signal n ended it), with 3 when\n' +
+    'the lease was lost, with 130 when interrupted.',
+  usage: '[<task>|--next] [options] -- <command...>',
+  examples: [
+    ['exec build -- make all', 'do build by make'],
+    ['exec --next -- ./agent.sh', 'do whatever is next'],
+  ],
+  input,
+  output,
+  run,
+});
 
 /** Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS, IO_ERROR. */
-export async function exec(call: Call, options: ExecOptions, interrupts: Interrupts): Promise<ExecData> {
+async function run(context: CommandContext, options: Input): Promise<ExecData> {
+  const chosen = oneTaskOrNext('exec', options);
   if (options.command.length === 0) {
     throw new ForgeError('INVALID_ARGS', 'say which command does the work', {
       hint: 'forge orchestrate exec <task> -- make report',
     });
   }
-  const session = openSession(call, yielding);
+  const interrupts = context.interrupts?.() ?? UNINTERRUPTED;
+  try {
+    return await work(context, options, chosen, interrupts);
+  } finally {
+    interrupts.stop();
+  }
+}
+
+async function work(
+  context: CommandContext,
+  options: Input,
+  chosen: string | null,
+  interrupts: Interrupts,
+): Promise<ExecData> {
+  const session = openSession(context, yielding);
   const trackerSettled = session.background();
-  const { task, attempt, runId } = await start(session, options);
+  const { task, attempt, runId } = await start(session, options, chosen);
   const stopListening = interrupts.listen(() => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt()));
   try {
     const finished = await attempt.finished;
@@ -67,15 +108,15 @@ interface Started {
   runId: string;
 }
 
-async function start(session: Session, options: ExecOptions): Promise<Started> {
+async function start(session: Session, options: Input, chosen: string | null): Promise<Started> {
   const loaded = requirePlan(session);
   const { reads } = await readAll(session);
   await resumeSettled(session, reads);
-  const candidates = candidatesOf(session, loaded, reads, options);
+  const candidates = candidatesOf(session, loaded, reads, chosen);
   await requireWorktrees(session);
   const owner = ownIdentity(session);
   return underRun(session, options.run, { owner }, (runId) =>
-    claimFirstAvailable(candidates, options.next === true, async (task) => {
+    claimFirstAvailable(candidates, chosen === null, async (task) => {
       const refuse = (record: TaskRecord) => refuseUnlessReady(session, loaded, task, reads, record);
       await finishVerification(session, loaded, task, reads, runId);
       const command = { argv: [...options.command] };
@@ -101,11 +142,10 @@ function candidatesOf(
   session: Session,
   loaded: LoadedPlan,
   reads: ReadonlyMap<string, TaskSummaryRead>,
-  options: ExecOptions,
+  chosen: string | null,
 ): PlanTask[] {
-  if (options.next === true) return requireReady(session, loaded, reads);
-  if (options.task === undefined) throw new ForgeError('INVALID_ARGS', 'say which task to work on, or --next');
-  const task = plannedTask(loaded, options.task);
+  if (chosen === null) return requireReady(session, loaded, reads);
+  const task = plannedTask(loaded, chosen);
   refuseUnlessReady(session, loaded, task, reads, reads.get(task.id)?.record ?? null);
   return [task];
 }

@@ -1,14 +1,15 @@
 /** `gc`: find where the tree disagrees with itself, with git or with the tracker, and put it right. */
 
+import * as z from 'zod/mini';
 import { tasksNamedIn } from '../domain/gc/context.ts';
 import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
-import { type GcPlan, type GcRowId, planGc, plannedRows, reportedRows } from '../domain/gc/plan-gc.ts';
+import { type GcPlan, planGc, plannedRows, reportedRows } from '../domain/gc/plan-gc.ts';
 import { parseSavedPlan, type SavedPlan } from '../domain/gc/saved-plan.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
 import type { TrackerSnapshot } from '../domain/tracker-issues.ts';
 import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
 import { observerOf } from '../engine/env.ts';
-import { applyGc, type GcItem, type GcPorts, type GcResult, shownItem } from '../engine/gc/apply.ts';
+import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
 import { buildSnapshot } from '../engine/gc/snapshot.ts';
 import type { GitLook } from '../git/gc-look.ts';
 import { lookForRepository } from '../git/repository-look.ts';
@@ -24,43 +25,102 @@ import { readUserFile, writeUserFile } from '../project/user-files.ts';
 import type { LegacyMove } from '../store/port.ts';
 import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { command, flag, option, optionalText } from './shared/command.ts';
+import { SEVERITIES } from './shared/data.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface GcVerbOptions {
-  dryRun?: boolean | undefined;
-  /** Only these tasks, these rows. Empty: all. */
-  tasks?: readonly string[] | undefined;
-  rows?: readonly GcRowId[] | undefined;
-  removeOrphanWorktrees?: boolean | undefined;
-  /** Path to write the plan to. */
-  out?: string | undefined;
-  /** Path of a plan to apply instead of a new one. */
-  plan?: string | undefined;
+const input = z.object({
+  dry_run: flag('Only show what would be done'),
+  out: option(optionalText(), 'file', 'Only write the plan to a file, to apply it later'),
+  plan: option(optionalText(), 'file', 'Apply this plan; what has changed since is skipped'),
+  task: option(z.optional(z.array(z.string())), 'id', 'Only this task; may be repeated'),
+  row: option(
+    z.optional(z.array(z.int().check(z.gte(1), z.lte(14)))),
+    'n',
+    'Only this row of the table, 1 to 14; may be repeated',
+    { expected: 'a row of the table, 1 to 14' },
+  ),
+  remove_orphan_worktrees: flag('Also remove worktrees that belong to no task'),
+  detailed_exitcode: flag('Exit with 10 when something is left to do', { terminal: true }),
+});
+export type GcInput = z.infer<typeof input>;
+
+const SKIP_CODES = [
+  'LEASE_IDENTITY_MISMATCH',
+  'LEASE_STATE_NOT_TERMINAL',
+  'LEASE_NOT_FOUND',
+  'STATE_VERSION_CONFLICT',
+  'reclaimed',
+] as const;
+
+const itemFields = () => ({
+  task_id: z.string(),
+  row: z.int(),
+  action: z.string(),
+  severity: z.enum(SEVERITIES),
+  reason: z.string(),
+  payload: z.unknown(),
+});
+
+const output = () => {
+  const items = z.array(z.strictObject(itemFields()));
+  return z.strictObject({
+    planned: items,
+    applied: items,
+    /** `why` says more than the code, where there is more to say. */
+    skipped: z.array(z.strictObject({ ...itemFields(), code: z.enum(SKIP_CODES), why: optionalText() })),
+    failed: z.array(z.strictObject({ ...itemFields(), code: z.string(), message: z.string() })),
+    reported: items,
+    /** Files of the first layout that were moved, or with `dry_run` would be; as seen from the project. */
+    legacy: z.strictObject({ moved: z.array(z.strictObject({ from: z.string(), to: z.string() })) }),
+  });
+};
+export type GcData = z.infer<ReturnType<typeof output>>;
+
+export const gc = command({
+  changes: true,
+  notes:
+    'Compares records, leases, attempts, questions, worktrees, branches and the tracker, and applies what each divergence\n' +
+    'calls for, only where it is still as it was seen. spec/ORCHESTRATOR.md has the table of rows. Exits with 1 when an\n' +
+    'action failed, else with 0; with --detailed-exitcode with 10 when something is left to do.',
+  examples: [
+    ['gc --dry-run', 'what would be done, and why'],
+    ['gc', 'do it'],
+    ['gc --out plan.json', 'keep the plan'],
+    ['gc --plan plan.json', 'apply exactly that'],
+    ['gc --dry-run --detailed-exitcode --json', 'for CI: 10 when there is something to do'],
+  ],
+  input,
+  output,
+  run,
+});
+
+/** Something is to be done, or is left to be done: a claim that the tracker has taken again is put right by that. */
+export function isDivergent(data: GcData, input: GcInput): boolean {
+  const left = isPreview(input) ? [...data.planned, ...data.legacy.moved] : [...data.failed, ...leftOf(data.skipped)];
+  return left.length > 0;
 }
 
-export interface GcData {
-  planned: GcItem[];
-  applied: GcItem[];
-  skipped: GcResult['skipped'];
-  failed: GcResult['failed'];
-  reported: GcItem[];
-  /** Files of the first layout that were moved, or with `dryRun` would be. */
-  legacy: { moved: LegacyMove[] };
-  /** Something is to be done, or is left to be done. */
-  divergent: boolean;
+/** Nothing is applied. */
+export function isPreview({ dry_run, out }: GcInput): boolean {
+  return dry_run === true || out !== undefined;
+}
+
+function leftOf<T extends { code: string }>(skipped: readonly T[]): T[] {
+  return skipped.filter(({ code }) => code !== 'reclaimed');
 }
 
 /** Most of a saved plan that is read, bytes. */
 const PLAN_MAX_BYTES = 256 * 1024 * 1024;
 
 /** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
-export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
-  const session = openSession(call);
+async function run(context: CommandContext, options: GcInput): Promise<GcData> {
+  const session = openSession(context);
   const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
   const moves = options.plan === undefined ? await session.store.gc.legacyMoves(stamp) : [];
-  if (options.dryRun === true || options.out !== undefined) return answer(session, options, moves, false);
+  if (isPreview(options)) return answer(session, options, moves, false);
   if (moves.length === 0 && (await session.store.gc.identity()) === null) {
-    await requireKnown(options.tasks, () => plannedOrNull(session)?.map(({ id }) => id) ?? []);
+    await requireKnown(options.task, () => plannedOrNull(session)?.map(({ id }) => id) ?? []);
     return emptyAnswer();
   }
   session.store.ensureTree();
@@ -72,16 +132,11 @@ export async function gc(call: Call, options: GcVerbOptions): Promise<GcData> {
 }
 
 function emptyAnswer(): GcData {
-  return { planned: [], applied: [], skipped: [], failed: [], reported: [], legacy: { moved: [] }, divergent: false };
+  return { planned: [], applied: [], skipped: [], failed: [], reported: [], legacy: { moved: [] } };
 }
 
 /** `changes`: the plan is applied, not only shown. */
-async function answer(
-  session: Session,
-  options: GcVerbOptions,
-  moves: LegacyMove[],
-  changes: boolean,
-): Promise<GcData> {
+async function answer(session: Session, options: GcInput, moves: LegacyMove[], changes: boolean): Promise<GcData> {
   // What is refused is refused before anything has changed.
   const { plan, tracker } = await planFor(session, options);
   const planned = plannedRows(plan);
@@ -92,25 +147,24 @@ async function answer(
   };
   if (!changes) {
     if (options.out !== undefined) await writePlan(session, options.out, plan);
-    return { ...shown, legacy: { moved: moves }, divergent: planned.length + moves.length > 0 };
+    return { ...shown, legacy: { moved: moves } };
   }
   const moved = await session.store.gc.moveLegacy(moves);
   const result = await applyGc(session, plan, portsOf(session, tracker));
-  // A claim that the tracker has taken again is put right, although nothing was done here.
-  const left = result.skipped.filter(({ code }) => code !== 'reclaimed');
+  const left = leftOf(result.skipped);
   if (options.plan !== undefined && result.applied.length + result.failed.length === 0 && left.length > 0) {
     throw new ForgeError('STALE_PLAN', `nothing in ${options.plan} holds any more`, {
       details: { skipped: result.skipped },
     });
   }
-  return { ...shown, ...result, legacy: { moved }, divergent: left.length + result.failed.length > 0 };
+  return { ...shown, ...result, legacy: { moved } };
 }
 
-async function planFor(session: Session, options: GcVerbOptions): Promise<{ plan: GcPlan; tracker: Tracker | null }> {
+async function planFor(session: Session, options: GcInput): Promise<{ plan: GcPlan; tracker: Tracker | null }> {
   const tracker = await openTracker(session);
   const whole = options.plan === undefined ? await freshPlan(session, options) : await savedPlan(session, options);
-  const tasks = new Set(options.tasks ?? []);
-  const rows = new Set(options.rows ?? []);
+  const tasks = new Set(options.task ?? []);
+  const rows = new Set<number>(options.row ?? []);
   const wanted = ({ task_id, row }: GcPlanRow) =>
     (tasks.size === 0 || tasks.has(task_id)) && (rows.size === 0 || rows.has(row));
   return { plan: { version: 1, rows: whole.rows.filter(wanted) }, tracker };
@@ -132,7 +186,7 @@ async function requireKnown(
   }
 }
 
-async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPlan> {
+async function freshPlan(session: Session, options: GcInput): Promise<GcPlan> {
   // git is started first, and works while this process reads the plan and the tree, which leaves it no time for anything else.
   const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
     trackerSeen(session),
@@ -141,15 +195,15 @@ async function freshPlan(session: Session, options: GcVerbOptions): Promise<GcPl
   ]);
   const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
   seen.keep();
-  await requireKnown(options.tasks, () => tasksNamedIn(snapshot));
-  return planGc(snapshot, { removeOrphanWorktrees: options.removeOrphanWorktrees === true });
+  await requireKnown(options.task, () => tasksNamedIn(snapshot));
+  return planGc(snapshot, { removeOrphanWorktrees: options.remove_orphan_worktrees === true });
 }
 
 function soon(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-async function savedPlan(session: Session, { plan: file = '', tasks }: GcVerbOptions): Promise<GcPlan> {
+async function savedPlan(session: Session, { plan: file = '', task: tasks }: GcInput): Promise<GcPlan> {
   const plan = await readPlan(session, file);
   await requireKnown(tasks, async () => [
     ...plan.rows.map(({ task_id }) => task_id),

@@ -1,6 +1,7 @@
 /** `guardrail-check`: whether a file is protected, and whether it was decided that it may be changed. */
 
 import path from 'node:path';
+import * as z from 'zod/mini';
 import { QUESTION_LIMITS } from '../domain/question/questions.ts';
 import { workedBy } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
@@ -12,36 +13,53 @@ import { oneLine } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { isFolder, realPlace } from '../project/user-files.ts';
+import { command, option, optionalTaskField, ownAttemptField } from './shared/command.ts';
+import { textOrNull } from './shared/data.ts';
 import { plannedTask, requireRecord } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface GuardrailOptions {
-  /** Files, or folders with everything in them, relative to the current folder. What is not there yet is a file, unless it ends with a slash. */
-  paths: readonly string[];
+const input = z.object({
   /** Whose decisions count. Without it nothing is decided. */
-  task?: string | undefined;
-  /** The attempt that asks, which is noted; needs `task`. Without it nothing is written. */
-  attempt?: string | undefined;
-}
+  task: optionalTaskField(),
+  /** What is not there yet is a file, unless it ends with a slash. */
+  path: option(z.array(z.string()), 'path', 'A file, or a folder with all that is in it'),
+  /** Without it nothing is written. */
+  attempt: ownAttemptField('The attempt that asks, which is noted (default: FORGE_ATTEMPT_ID, for its own task)'),
+});
 
-export interface GuardrailRow {
-  /** Relative to the project. */
-  path: string;
-  protected: boolean;
-  /** The glob of agents.preflight_globs that protects it; null when none does. */
-  glob: string | null;
-  /** It may be changed: it is not protected, or that was decided. */
-  cleared: boolean;
-  /** What was decided, and under which key; where nothing was, the key to ask under. Null when it is not protected. */
-  option_id: string | null;
-  decision_key: string | null;
-}
+const output = () =>
+  z.strictObject({
+    task_id: textOrNull(),
+    attempt_id: textOrNull(),
+    paths: z.array(
+      z.strictObject({
+        /** Relative to the project. */
+        path: z.string(),
+        protected: z.boolean(),
+        /** The glob of agents.preflight_globs that protects it; null when none does. */
+        glob: textOrNull(),
+        /** It may be changed: it is not protected, or that was decided. */
+        cleared: z.boolean(),
+        /** What was decided, and under which key; where nothing was, the key to ask under. Null when it is not protected. */
+        option_id: textOrNull(),
+        decision_key: textOrNull(),
+      }),
+    ),
+  });
+export type GuardrailData = z.infer<ReturnType<typeof output>>;
+type GuardrailRow = GuardrailData['paths'][number];
 
-export interface GuardrailData {
-  task_id: string | null;
-  attempt_id: string | null;
-  paths: GuardrailRow[];
-}
+export const guardrailCheck = command({
+  changes: true,
+  notes: 'Exits with 4 for a file of agents.preflight_globs, unless it was decided that it may be changed.',
+  examples: [
+    ['guardrail-check --path migrations/0007.sql', 'the task and attempt in FORGE_*'],
+    ['guardrail-check --path src --path package.json --json', 'several, for a script'],
+  ],
+  input,
+  output,
+  run,
+});
 
 /** Longest path that is taken, in characters. */
 const PATH_MAX_CHARS = 1000;
@@ -50,10 +68,10 @@ const PATH_MAX_CHARS = 1000;
  * Throws PATH_PROTECTED (with the answer as `data`) unless every path may be changed; INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND;
  * STATE_NOT_FOUND, LEASE_STOLEN and STALE_ATTEMPT for an attempt that is over.
  */
-export async function guardrailCheck(call: Call, options: GuardrailOptions): Promise<GuardrailData> {
-  if (options.paths.length === 0)
+async function run(context: CommandContext, options: z.infer<typeof input>): Promise<GuardrailData> {
+  if (options.path.length === 0)
     throw new ForgeError('INVALID_ARGS', 'say which files: --path <path>, as often as need be');
-  const session = openSession(call);
+  const session = openSession(context);
   const { task, attempt } = options;
   const attemptId = attempt === undefined ? null : requireUuid(attempt, '--attempt');
   if (attemptId !== null && task === undefined)
@@ -61,7 +79,7 @@ export async function guardrailCheck(call: Call, options: GuardrailOptions): Pro
   const record = task === undefined ? null : await recordOf(session, task, attemptId);
   const roots = await rootsOf(session, task, attemptId);
   const rows: GuardrailRow[] = [];
-  for (const given of options.paths) rows.push(rowOf(session, await namedBy(session, roots, given), record));
+  for (const given of options.path) rows.push(rowOf(session, await namedBy(session, roots, given), record));
   if (task !== undefined && attemptId !== null) await note(session, task, attemptId, rows);
   const data: GuardrailData = { task_id: task ?? null, attempt_id: attemptId, paths: rows };
   refuseUncleared(data);

@@ -1,5 +1,6 @@
 /** Bare `forge orchestrate`: where things stand, and the exact next command. */
 
+import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { hasWork, outlook, queueFor, type WaitCode, type World } from '../domain/schedule/readiness.ts';
 import { mayStillRun } from '../domain/schedule/run-selection.ts';
@@ -8,32 +9,44 @@ import { worldOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { findProject } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
+import { command } from './shared/command.ts';
+import { countSchema, countsSchema, textOrNull } from './shared/data.ts';
 import { foresee, readAll } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface HomeData {
-  /** Null when there is no project here. */
-  project: string | null;
-  plan: string | null;
-  counts: Record<string, number>;
-  ready: number;
-  in_flight: number;
-  waiting: number;
-  human: number;
-  next: { command: string; why: string };
-}
+const output = () =>
+  z.strictObject({
+    /** Null when there is no project here. */
+    project: textOrNull(),
+    plan: textOrNull(),
+    counts: countsSchema(),
+    ready: countSchema(),
+    in_flight: countSchema(),
+    waiting: countSchema(),
+    human: countSchema(),
+    next: z.strictObject({ command: z.string(), why: z.string() }),
+  });
+export type HomeData = z.infer<ReturnType<typeof output>>;
+
+export const home = command({
+  changes: false,
+  examples: [['', 'where things stand, and the next command']],
+  input: z.object({}),
+  output,
+  run,
+});
 
 /** Reasons of tasks that are over or with somebody, who are counted as such. */
 const NOT_WAITING: readonly WaitCode[] = ['TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'TASK_FAILED', 'TASK_CANCELLED'];
 
 /** Never fails for want of a project: then the next command is `init`. Throws PHASES_PARSE_ERROR, SETTINGS_INVALID. */
-export async function home(call: Call): Promise<HomeData> {
+async function run(context: CommandContext): Promise<HomeData> {
   const empty = { project: null, plan: null, counts: {}, ready: 0, in_flight: 0, waiting: 0, human: 0 };
   const start = { ...empty, next: { command: 'forge orchestrate init', why: 'there is no plan here yet' } };
-  if (findProject(call.ctx.cwd, call.dir) === null) return start;
+  if (findProject(context.ctx.cwd, context.dir) === null) return start;
   let session: Session;
   try {
-    session = openSession(call);
+    session = openSession(context);
   } catch (error) {
     if (error instanceof ForgeError && error.code === 'PHASES_NOT_FOUND') return start;
     throw error;

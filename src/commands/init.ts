@@ -1,6 +1,7 @@
 /** `init`: a first plan and settings, to go on from; for agents a section of AGENTS.md. */
 
 import path from 'node:path';
+import * as z from 'zod/mini';
 import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
@@ -9,30 +10,41 @@ import { locateSection, withSection } from '../project/agents-section.ts';
 import { findProject } from '../project/find-project.ts';
 import { initFiles } from '../project/init.ts';
 import { openStores } from '../store/open.ts';
-import type { Call } from './shared/session.ts';
+import { command, flag } from './shared/command.ts';
+import type { CommandContext } from './shared/session.ts';
 
-export interface InitOptions {
-  /** Tell agents in AGENTS.md how to take part. Default: false, and AGENTS.md is not looked at. */
-  agents?: boolean | undefined;
-}
+const output = () =>
+  z.strictObject({
+    project: z.string(),
+    /** Files that were written, as seen from the project's folder. */
+    created: z.array(z.string()),
+    /** Files in which forge's own section was written or brought up to date. */
+    updated: z.array(z.string()),
+    /** Files that were there already and were left as they are. */
+    kept: z.array(z.string()),
+  });
+export type InitData = z.infer<ReturnType<typeof output>>;
 
-export interface InitData {
-  project: string;
-  /** Files that were written, as seen from the project's folder. */
-  created: string[];
-  /** Files in which forge's own section was written or brought up to date. */
-  updated: string[];
-  /** Files that were there already and were left as they are. */
-  kept: string[];
-}
+export const init = command({
+  changes: true,
+  notes: 'Writes only what is missing, so it may be repeated. `forge init` is the same.',
+  examples: [
+    ['init', 'in the current folder'],
+    ['init --dir ../other', 'in another one'],
+    ['init --agents', 'and add a section to AGENTS.md, or bring it up to date'],
+  ],
+  input: z.object({ agents: flag('Also tell agents in AGENTS.md how to take part') }),
+  output,
+  run,
+});
 
 /**
  * Writes what is missing of: a plan that runs as it is, settings with every key explained, and the JSON Schemas that
  * editors check both with. Works in the current folder, or in --dir. A second time it changes nothing.
  * Throws SCHEMA_INVALID, IO_ERROR when AGENTS.md can't take the section; nothing is written then.
  */
-export async function init(call: Call, { agents = false }: InitOptions = {}): Promise<InitData> {
-  const paths = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? pathsOf(call.ctx.cwd);
+async function run(context: CommandContext, { agents = false }: { agents?: boolean | undefined }): Promise<InitData> {
+  const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
   const forAgents = agents ? sectionFor(paths.project) : null;
   openStores(paths).store.ensureTree();
   const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };

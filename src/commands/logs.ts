@@ -1,27 +1,13 @@
 /** `logs`: what a task's worker wrote. */
 
+import * as z from 'zod/mini';
 import { LogReader } from '../engine/attempt/output.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { STREAMS, type StreamName } from '../store/port.ts';
+import { command, flag, option, ownAttemptField, SAMPLE, taskField } from './shared/command.ts';
 import { requireRecord } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
-
-export interface LogsOptions {
-  task: string;
-  /** The current (or last) attempt when it is not given. */
-  attempt?: string | undefined;
-  /** Goes on until the attempt is over. */
-  follow?: boolean | undefined;
-  /** Both when it is not given. */
-  stream?: StreamName | undefined;
-}
-
-export interface LogsData {
-  task_id: string;
-  attempt_id: string;
-  files: Record<StreamName, string>;
-}
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
 export interface LogChunk {
   stream: StreamName;
@@ -31,14 +17,48 @@ export interface LogChunk {
 /** How often a followed log is looked at, milliseconds. */
 const FOLLOW_MS = 200;
 
-/** Hands the logs to `emit`, from their beginning. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
-export async function logs(
-  call: Call,
-  options: LogsOptions,
-  emit: (chunk: LogChunk) => void,
-  stop?: { readonly aborted: boolean },
-): Promise<LogsData> {
-  const session = openSession(call);
+const input = z.object({
+  task: taskField(),
+  attempt: ownAttemptField('This attempt instead of the current or last one'),
+  follow: flag('Go on until the attempt is over'),
+  stream: option(z.optional(z.enum(STREAMS)), STREAMS.join('|'), 'Only this one'),
+});
+
+const output = () =>
+  z.strictObject({
+    task_id: z.string(),
+    attempt_id: z.string(),
+    files: z.strictObject({ stdout: z.string(), stderr: z.string() }),
+    /** Empty where the text was emitted as it came. */
+    stdout: z.string(),
+    stderr: z.string(),
+  });
+
+export const logs = command({
+  changes: false,
+  examples: [
+    ['logs build', 'both logs of the current or last attempt'],
+    ['logs build --follow', 'go on while the worker writes'],
+    ['logs build --stream stderr', 'only the errors'],
+    [`logs build --attempt ${SAMPLE.attempt}`, 'an earlier attempt'],
+  ],
+  input,
+  output,
+  run,
+});
+
+/** Emits the logs, from their beginning. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
+async function run(
+  context: CommandContext<LogChunk>,
+  options: z.infer<typeof input>,
+): Promise<z.infer<ReturnType<typeof output>>> {
+  const { signal } = context;
+  const text = { stdout: '', stderr: '' };
+  const keep = (chunk: LogChunk) => {
+    text[chunk.stream] += chunk.text;
+  };
+  const emit = context.emit ?? keep;
+  const session = openSession(context);
   const { record } = await requireRecord(session, options.task);
   const current = record.state.current_attempt_id;
   const attemptId = options.attempt ?? current;
@@ -53,7 +73,7 @@ export async function logs(
   const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
   for (;;) {
     // Asked before reading: what the worker wrote until its end is still read after it.
-    const goesOn = options.follow === true && stop?.aborted !== true && (await isCurrent(session, options.task, id));
+    const goesOn = options.follow === true && signal?.aborted !== true && (await isCurrent(session, options.task, id));
     reader.drain(emit);
     if (!goesOn) break;
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
@@ -65,6 +85,7 @@ export async function logs(
       stdout: session.artifacts.logPath(attempt, 'stdout.log'),
       stderr: session.artifacts.logPath(attempt, 'stderr.log'),
     },
+    ...text,
   };
 }
 

@@ -1,6 +1,7 @@
-/** `phases`: the plan and what can start now. `why`: one task's answer. */
+/** `phases`: how far the plan is, and what can start now. */
 
-import type { PlanPhase, Priority } from '../domain/plan/plan.ts';
+import * as z from 'zod/mini';
+import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/schema.ts';
 import {
   isPhaseOver,
   type Outlook,
@@ -8,66 +9,90 @@ import {
   overlapWarnings,
   queueFor,
   type Reason,
-  reasonsToWait,
   type World,
 } from '../domain/schedule/readiness.ts';
-import type { PhaseOfWork } from '../domain/task/records.ts';
-import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
+import { PHASES_OF_WORK } from '../domain/task/records.ts';
+import { recordWarnings, warningOf } from '../domain/warnings.ts';
 import { worldOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
 import { requirePlan } from '../project/plan-file.ts';
+import { command, flag, option, optionalText } from './shared/command.ts';
+import { countSchema, humanSchema, plannedFields, textOrNull, waitingSchema, warningsSchema } from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
-import { foresee, plannedTask, readAll, readFor } from './shared/reads.ts';
-import { type Call, openSession } from './shared/session.ts';
+import { foresee, readAll } from './shared/reads.ts';
+import { type CommandContext, openSession } from './shared/session.ts';
 
-export interface PhasesOptions {
-  /** What can start now, and why the rest can't. */
-  ready?: boolean | undefined;
-  /** The work to look for: implement (default), review, ship. */
-  phase?: PhaseOfWork | undefined;
-  /** Only phases that wait for this phase, or with `ready` tasks that wait for this task or phase. */
-  blockedBy?: string | undefined;
-  /** At most this many ready tasks. */
-  limit?: number | undefined;
-}
+const input = z.object({
+  ready: flag('What can start now, and what the rest waits for'),
+  phase: option(
+    z.optional(z.enum(PHASES_OF_WORK)),
+    PHASES_OF_WORK.join('|'),
+    'With --ready, the kind of work (default: implement)',
+  ),
+  blocked_by: option(optionalText(), 'id', 'Only what waits for this task or phase'),
+  limit: option(z.optional(z.int().check(z.gte(1))), 'n', 'At most this many ready tasks'),
+});
 
-export interface PhaseRow {
-  phase_id: string;
-  name: string;
-  status: PlanPhase['status'];
-  blocked_by: string | null;
-  finished: boolean;
-  tasks: number;
-  shipped: number;
-}
+const readySchema = () =>
+  z.strictObject({
+    ready: z.array(z.strictObject({ ...plannedFields(), priority: z.enum(PRIORITIES) })),
+    waiting: waitingSchema(),
+    human: humanSchema(),
+    warnings: warningsSchema(),
+  });
+export type ReadyData = z.infer<ReturnType<typeof readySchema>>;
 
-export interface ReadyData {
-  ready: { task_id: string; phase_id: string; title: string; priority: Priority }[];
-  waiting: { task_id: string; code: string; reason: string }[];
-  human: { task_id: string; title: string }[];
-  warnings: Warning[];
-}
+const phasesSchema = () =>
+  z.strictObject({
+    phases: z.array(
+      z.strictObject({
+        phase_id: z.string(),
+        name: z.string(),
+        status: z.enum(PHASE_STATUSES),
+        blocked_by: textOrNull(),
+        finished: z.boolean(),
+        tasks: countSchema(),
+        shipped: countSchema(),
+      }),
+    ),
+    warnings: warningsSchema(),
+  });
+export type PhaseRow = z.infer<ReturnType<typeof phasesSchema>>['phases'][number];
 
-export type PhasesData = { phases: PhaseRow[]; warnings: Warning[] } | ReadyData;
+const output = () => z.union([phasesSchema(), readySchema()]);
+export type PhasesData = z.infer<ReturnType<typeof output>>;
+
+export const phases = command({
+  changes: false,
+  examples: [
+    ['phases', 'every phase, and how far it is'],
+    ['phases --ready', 'what can start now, and what the rest waits for'],
+    ['phases --ready --limit 1 --json', 'the next task, for a script'],
+    ['phases --ready --blocked-by build', 'what waits for the task build'],
+  ],
+  input,
+  output,
+  run,
+});
 
 /** Throws PHASES_NOT_FOUND, PHASES_PARSE_ERROR, INVALID_ARGS. */
-export async function phases(call: Call, options: PhasesOptions): Promise<PhasesData> {
-  const session = openSession(call);
+async function run(context: CommandContext, options: z.infer<typeof input>): Promise<PhasesData> {
+  const session = openSession(context);
   const loaded = requirePlan(session);
   const all = await readAll(session);
   const { reads } = all;
   const world = worldOf(session, loaded.plan, await foresee(session, reads));
-  if (options.blockedBy !== undefined) requireName(loaded, options.blockedBy);
+  if (options.blocked_by !== undefined) requireName(loaded, options.blocked_by);
   const warnings = [...loaded.warnings.map((text) => warningOf(text)), ...[...reads.values()].flatMap(recordWarnings)];
-  if (options.ready !== true) return { phases: phaseRows(world, options.blockedBy), warnings };
+  if (options.ready !== true) return { phases: phaseRows(world, options.blocked_by), warnings };
   warnings.push(...(await divergences(session, loaded.plan, all)));
   const view =
     options.phase === 'review' || options.phase === 'ship'
       ? viewOf({ ...queueFor(options.phase, world), human: [] }, [])
       : readyNow(world);
-  const by = options.blockedBy;
+  const by = options.blocked_by;
   warnings.push(...view.warnings.map((text) => warningOf(text)));
   return {
     ready: by === undefined ? view.ready.slice(0, options.limit) : [],
@@ -128,24 +153,4 @@ function viewOf({ ready, waiting, human }: Pick<Outlook, 'ready' | 'waiting' | '
 
 function first({ task_id, reasons }: { task_id: string; reasons: Reason[] }): ReadyData['waiting'][number] {
   return { task_id, code: reasons[0]?.code ?? '', reason: reasons.map(({ message }) => message).join('; ') };
-}
-
-export interface WhyData {
-  task_id: string;
-  ready: boolean;
-  reasons: { code: string; message: string }[];
-}
-
-/** Every reason why a task can't start now; none when it can. Throws TASK_NOT_FOUND. */
-export async function why(call: Call, options: { task: string }): Promise<WhyData> {
-  const session = openSession(call);
-  const loaded = requirePlan(session);
-  const task = plannedTask(loaded, options.task);
-  const reads = await foresee(session, await readFor(session, loaded, task));
-  const reasons = reasonsToWait(task, worldOf(session, loaded.plan, reads));
-  return {
-    task_id: task.id,
-    ready: reasons.length === 0,
-    reasons: reasons.map(({ code, message }) => ({ code, message })),
-  };
 }

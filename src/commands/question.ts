@@ -1,60 +1,89 @@
 /** `question`: a worker asks for a decision and gives its task up until there is one. */
 
+import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import { type AskResult, askQuestion, openQuestion, requireOption } from '../domain/question/questions.ts';
 import { OptionsSchema, QUESTION_LIMITS, type Question, type QuestionOption } from '../domain/question/records.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
-import { type Warning, warningOf } from '../domain/warnings.ts';
+import { warningOf } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
-import { isoTime } from '../lib/time.ts';
+import { isoTime, parseDuration } from '../lib/time.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import { readUserFile } from '../project/user-files.ts';
+import { attemptField, command, option, optionalText, SAMPLE, taskField, text } from './shared/command.ts';
+import { textOrNull, warningsSchema } from './shared/data.ts';
 import { changeKnown, plannedOrNull, requireRecord } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface QuestionOptions {
-  task: string;
-  attempt: string;
-  /** Names the decision: who asks about it again, in whatever attempt, gets the answer that was given. */
-  decisionKey: string;
-  question: string;
-  /** A file with a list of options, JSON or YAML. */
-  optionsFile: string;
-  recommended?: string | undefined;
-  /** What applies when nobody answers in time. Without it the question expires, and the task is tried again. */
-  default?: string | undefined;
-  /** How long it stays open, milliseconds; default: agents.question_timeout_ms. */
-  deadlineMs?: number | undefined;
-  context?: string | undefined;
-  ifUnanswered?: string | undefined;
-  agent?: string | undefined;
-}
+const input = z.object({
+  task: taskField(),
+  attempt: attemptField(),
+  decision_key: option(text(), 'key', 'Names the decision, the same in every attempt'),
+  question: option(text(), 'text', 'What is to be decided; `-` reads it from stdin', { stdin: true }),
+  options_file: option(text(), 'file', 'What may be answered, JSON or YAML'),
+  recommended: option(optionalText(), 'id', 'The option that you would choose'),
+  default: option(optionalText(), 'id', 'The option that applies when nobody answers in time'),
+  deadline: option(
+    z.optional(z.union([z.string(), z.int()])),
+    'time',
+    'How long it stays open, such as 2h (default: the settings, else 30m)',
+  ),
+  context: option(optionalText(), 'text', 'What one should know to decide'),
+  if_unanswered: option(optionalText(), 'text', 'What happens then, for people'),
+  agent: option(optionalText(), 'name', 'Who asks'),
+});
+type Input = z.infer<typeof input>;
 
-export interface QuestionData {
-  question_id: string;
-  status: 'open' | 'answered';
-  option_id: string | null;
-  task_id: string;
-  decision_key: string;
-  /** Null when it is answered. */
-  expires_at: string | null;
-  /** What whoever answered wrote with the answer. */
-  note: string | null;
-  warnings: Warning[];
-}
+const output = () =>
+  z.strictObject({
+    question_id: z.string(),
+    status: z.enum(['open', 'answered']),
+    option_id: textOrNull(),
+    task_id: z.string(),
+    decision_key: z.string(),
+    /** Null when it is answered. */
+    expires_at: textOrNull(),
+    /** What whoever answered wrote with the answer. */
+    note: textOrNull(),
+    warnings: warningsSchema(),
+  });
+export type QuestionData = z.infer<ReturnType<typeof output>>;
+
+const OPTIONS_FILE = 'options.json';
+
+export const question = command({
+  changes: true,
+  notes:
+    'The file holds a list of 2 to 10 options: [{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}].\n' +
+    'The task gives up its lease and charges nothing; end the worker when the status is `open`. The next attempt asks\n' +
+    'again under the same key and gets the answer. With `answered` the decision was taken before: go on with option_id.',
+  examples: [
+    [
+      `question --decision-key format --question "Keep the old format?" --options-file ${OPTIONS_FILE} --default keep`,
+      'the task and attempt in FORGE_*',
+    ],
+    [
+      `question build --attempt ${SAMPLE.attempt} --decision-key format --question - --options-file ${OPTIONS_FILE} --deadline 2h`,
+      'the text from stdin',
+    ],
+  ],
+  input,
+  output,
+  run,
+});
 
 /** Throws INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, DECISION_KEY_EXHAUSTED (then the task has failed), STATE_NOT_FOUND, TASK_NOT_FOUND. */
-export async function question(call: Call, options: QuestionOptions): Promise<QuestionData> {
+async function run(context: CommandContext, options: Input): Promise<QuestionData> {
   const attemptId = requireUuid(options.attempt, '--attempt');
   const list = readOptions(options);
-  const session = openSession(call);
+  const session = openSession(context);
   const asked = await ask(session, attemptId, options, list);
   const { status, question_id, option_id } = asked.result;
   const budget = budgetOf(session, options.task);
   if (status === 'budget_exhausted') throw exhausted(options, asked.record);
-  const base = { question_id, option_id, task_id: options.task, decision_key: options.decisionKey };
+  const base = { question_id, option_id, task_id: options.task, decision_key: options.decision_key };
   if (status === 'answered') {
     const [settled] = (await session.store.listQuestions(options.task)).filter(
       (entry) => entry.question.question_id === question_id,
@@ -78,6 +107,16 @@ export async function question(call: Call, options: QuestionOptions): Promise<Qu
   return { ...base, status, expires_at: asked.expiresAt, note: null, warnings };
 }
 
+function durationOf(deadline: Input['deadline']): number | undefined {
+  if (deadline === undefined) return undefined;
+  const ms = parseDuration(deadline);
+  if (ms !== null && ms > 0) return ms;
+  throw new ForgeError(
+    'INVALID_ARGS',
+    `--deadline ${JSON.stringify(deadline)}: expected a time such as 90s, 30m or 2h`,
+  );
+}
+
 interface Asked {
   result: AskResult;
   record: TaskRecord;
@@ -87,19 +126,19 @@ interface Asked {
 async function ask(
   session: Session,
   attemptId: string,
-  options: QuestionOptions,
+  options: Input,
   list: readonly QuestionOption[],
 ): Promise<Asked> {
   const { agents } = session.settings;
   const nowMs = session.now();
   const questionId = newId(session.ctx);
-  const expiresAt = isoTime(nowMs + (options.deadlineMs ?? agents.question_timeout_ms));
+  const expiresAt = isoTime(nowMs + (durationOf(options.deadline) ?? agents.question_timeout_ms));
   const budget = budgetOf(session, options.task);
   const decide = (record: TaskRecord) =>
     askQuestion(record, {
       attemptId,
       questionId,
-      decisionKey: options.decisionKey,
+      decisionKey: options.decision_key,
       options: list,
       defaultOptionId: options.default ?? null,
       expiresAt,
@@ -118,7 +157,7 @@ async function ask(
       run_id: runId,
       task_id: options.task,
       agent_id: options.agent ?? null,
-      decision_key: options.decisionKey,
+      decision_key: options.decision_key,
       attempt: decision.result.asked.key,
       max_attempts: budget.perKey,
       created_at: isoTime(nowMs),
@@ -129,7 +168,7 @@ async function ask(
       options: [...list],
       recommended_option_id: options.recommended ?? null,
       default_option_id: options.default ?? null,
-      what_happens_if_unanswered: options.ifUnanswered ?? null,
+      what_happens_if_unanswered: options.if_unanswered ?? null,
     };
     return { ...decision, documents: [{ kind: 'question' as const, attemptId, value: file }] };
   });
@@ -143,20 +182,20 @@ function budgetOf(session: Session, taskId: string) {
   return { perKey, soft: own?.soft ?? general.soft, hard: own?.hard ?? general.hard };
 }
 
-function exhausted({ task, decisionKey }: QuestionOptions, record: TaskRecord): ForgeError {
+function exhausted({ task, decision_key }: Input, record: TaskRecord): ForgeError {
   const why = record.state.last_error?.message ?? 'it asked too often';
   return new ForgeError('DECISION_KEY_EXHAUSTED', `task ${task} has failed: ${why}`, {
-    details: { task_id: task, decision_key: decisionKey, state: record.state.state },
+    details: { task_id: task, decision_key, state: record.state.state },
     hint: `Stop working on it. When the answer is known: \`forge orchestrate retry ${task}\` gives it new questions.`,
   });
 }
 
-function readOptions(options: QuestionOptions): readonly QuestionOption[] {
-  requireLength('--decision-key', options.decisionKey, QUESTION_LIMITS.key);
+function readOptions(options: Input): readonly QuestionOption[] {
+  requireLength('--decision-key', options.decision_key, QUESTION_LIMITS.key);
   requireLength('--question', options.question, QUESTION_LIMITS.question);
   if (options.context !== undefined) requireLength('--context', options.context, QUESTION_LIMITS.context);
-  const where = `--options-file ${options.optionsFile}`;
-  const yaml = parseYaml(readUserFile(options.optionsFile, '--options-file', 64 * 1024), options.optionsFile);
+  const where = `--options-file ${options.options_file}`;
+  const yaml = parseYaml(readUserFile(options.options_file, '--options-file', 64 * 1024), options.options_file);
   const [problem] = yaml.ok ? [] : yaml.problems;
   if (!yaml.ok) throw notOptions(`${where}: ${problem?.message ?? 'it cannot be read'}`);
   const parsed = OptionsSchema().safeParse(yaml.value, WITHOUT_WORDS);

@@ -1,5 +1,6 @@
 /** `render-worker-prompt`: what the worker of a task is told. */
 
+import * as z from 'zod/mini';
 import { workerPrompt } from '../domain/prompt/worker-prompt.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { gatherPrompt } from '../engine/attempt/prompt.ts';
@@ -7,30 +8,47 @@ import { foreseeWorkspace } from '../engine/attempt/workspace.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
+import { command, ownAttemptField, taskField } from './shared/command.ts';
 import { plannedTask } from './shared/reads.ts';
-import { type Call, openSession } from './shared/session.ts';
+import { type CommandContext, openSession } from './shared/session.ts';
 
-export interface RenderPromptOptions {
-  task: string;
-  /** The task's current attempt; the next one when it is not given. */
-  attempt?: string | undefined;
-}
+const input = z.object({
+  task: taskField(),
+  attempt: ownAttemptField('The current attempt (default: FORGE_ATTEMPT_ID, for its own task)'),
+});
 
-export interface RenderPromptData {
-  task_id: string;
-  /** Null for an attempt that is still to come. */
-  attempt_number: number | null;
-  /** Markdown; ends with a newline. */
-  prompt: string;
-}
+const output = () =>
+  z.strictObject({
+    task_id: z.string(),
+    /** Null for an attempt that is still to come. */
+    attempt_number: z.nullable(z.int()),
+    /** Markdown; ends with a newline. */
+    prompt: z.string(),
+  });
+
+export const renderWorkerPrompt = command({
+  changes: false,
+  notes: 'Of the next attempt, or of the current one: `run` leaves it in FORGE_PROMPT_FILE.',
+  examples: [
+    ['render-worker-prompt build', 'what the next worker of build is told'],
+    ['render-worker-prompt', 'the task and attempt in FORGE_*'],
+    ['render-worker-prompt build --json', 'the same for a script'],
+  ],
+  input,
+  output,
+  run,
+});
 
 /** Writes nothing. Throws INVALID_ID, TASK_NOT_FOUND, STALE_ATTEMPT when `attempt` is not the current one. */
-export async function renderWorkerPrompt(call: Call, options: RenderPromptOptions): Promise<RenderPromptData> {
-  const session = openSession(call);
+async function run(
+  context: CommandContext,
+  options: z.infer<typeof input>,
+): Promise<z.infer<ReturnType<typeof output>>> {
+  const session = openSession(context);
   const loaded = requirePlan(session);
   const task = plannedTask(loaded, options.task);
   const { record, problem } = await session.store.read(task.id);
-  if (problem !== null) call.warn(`${problem}; the prompt is without what came before`);
+  if (problem !== null) context.warn(`${problem}; the prompt is without what came before`);
   const attemptNumber = options.attempt === undefined ? null : numberOf(record, task.id, options.attempt);
   const workspace = await foreseeWorkspace(session, task.id);
   const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });

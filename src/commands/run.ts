@@ -1,51 +1,136 @@
 /** `run`: work through the plan. */
 
 import os from 'node:os';
+import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, type TaskCommand } from '../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { outlook, overlapReason, type Reason } from '../domain/schedule/readiness.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
-import type { IntegrationPhase } from '../domain/task/states.ts';
-import { type Warning, warningOf } from '../domain/warnings.ts';
+import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity, worldOf } from '../engine/env.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
 import { yielding } from '../lib/fs/drivers.ts';
-import type { Interrupts } from '../process/interrupts.ts';
+import { type Interrupts, UNINTERRUPTED } from '../process/interrupts.ts';
 import { missingProgram } from '../process/programs.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
 import { requirePlan } from '../project/plan-file.ts';
+import { command, flag, option } from './shared/command.ts';
+import {
+  commandSourceSchema,
+  countSchema,
+  countsSchema,
+  errorSchema,
+  humanSchema,
+  plannedFields,
+  waitingSchema,
+  warningsSchema,
+} from './shared/data.ts';
 import { notEnforced } from './shared/not-enforced.ts';
 import { foresee, plannedTask, readAll } from './shared/reads.ts';
 import { endRun, openRun } from './shared/runs.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface RunVerbOptions {
-  /** Workers at a time; the settings' agents.max_parallel, else the number of cores. */
-  maxParallel?: number | undefined;
-  /** Only these, with everything they depend on. */
-  tasks?: readonly string[] | undefined;
-  /** `continue` (default): go on with what does not depend on a failed task. `stop`: start nothing new. */
-  onFailure?: 'continue' | 'stop' | undefined;
+const input = z.object({
+  max_parallel: option(
+    z.optional(z.int().check(z.gte(1), z.lte(1000))),
+    'n',
+    'Workers at a time (default: the settings, else the cores)',
+  ),
+  task: option(z.optional(z.array(z.string())), 'id', 'Only this task and what it depends on; may be repeated'),
+  on_failure: option(
+    z.optional(z.enum(['continue', 'stop'])),
+    'continue|stop',
+    'stop: start nothing new after a failure (default: continue)',
+  ),
+  dry_run: flag('Show what would be started now; change nothing'),
+});
+type Input = z.infer<typeof input>;
+
+const dryRunSchema = () =>
+  z.strictObject({
+    /** In the order in which they would be started. */
+    would_start: z.array(
+      z.strictObject({
+        ...plannedFields(),
+        /** The command line, and whether it is the task's own `run`, the settings' `worker_command` or a preset by that name. */
+        command: z.string(),
+        command_from: commandSourceSchema(),
+      }),
+    ),
+    /** What would be done first about tasks that are verified. */
+    would_finish: z.array(z.strictObject({ ...plannedFields(), phase: z.enum(['review', 'ship']) })),
+    /** Ready, but without a command: they wait for an agent. */
+    for_agents: z.array(z.strictObject(plannedFields())),
+    waiting: waitingSchema(),
+    human: humanSchema(),
+    max_parallel: countSchema(),
+    warnings: warningsSchema(),
+  });
+export type DryRunData = z.infer<ReturnType<typeof dryRunSchema>>;
+
+/** How a run ended: also its last event. */
+const finishedSchema = () =>
+  z.strictObject({
+    type: z.literal('run_finished'),
+    run_id: z.string(),
+    counts: countsSchema(),
+    failed: z.readonly(z.array(z.strictObject({ task_id: z.string(), error: z.nullable(errorSchema()) }))),
+    exit_code: z.int(),
+    duration_ms: z.number(),
+    interrupted: z.boolean(),
+  });
+
+/** What a run that is watched needs beyond its events. */
+export interface RunContext extends CommandContext<RunEvent> {
   /** Emit `task_output` as workers write. Default: false; their logs keep it anyway. */
   output?: boolean | undefined;
   /** Handed a function that says how things stand whenever it is asked; null as long as that is not known. */
   watched?: ((look: () => LiveModel | null) => void) | undefined;
 }
 
+export const run = command({
+  changes: true,
+  notes:
+    'Starts the command of every task that is ready, tries failures again as the plan says, and ends when nothing is left\n' +
+    'that could start without a person. Exits with 1 when a task failed, else with 4 when some are left, else with 0.\n' +
+    'Ctrl-C stops the workers and gives their tasks back; a second Ctrl-C does not wait for them.\n' +
+    'On a terminal, lines below the log show what runs and what waits; not with --json, nor where CI is set.',
+  examples: [
+    ['run', 'the whole plan'],
+    ['run --max-parallel 4 --on-failure stop', 'four at a time, until the first failure'],
+    ['run --task build --task docs', 'two tasks and what they depend on'],
+    ['run --dry-run', 'only show what would be started'],
+  ],
+  input,
+  output: () => z.union([dryRunSchema(), finishedSchema()]),
+  run: async (context: RunContext, options): Promise<DryRunData | RunFinished> =>
+    options.dry_run === true ? dryRun(context, options) : runPlan(context, options),
+});
+
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
-export async function run(
-  call: Call,
-  options: RunVerbOptions,
+export async function runPlan(context: RunContext, options: Input): Promise<RunFinished> {
+  const emit = (event: RunEvent) => context.emit?.(event);
+  const interrupts = context.interrupts?.() ?? UNINTERRUPTED;
+  try {
+    return await work(context, options, interrupts, emit);
+  } finally {
+    interrupts.stop();
+  }
+}
+
+async function work(
+  context: RunContext,
+  options: Input,
   interrupts: Interrupts,
   emit: (event: RunEvent) => void,
 ): Promise<RunFinished> {
-  const session = openSession({ ...call, warn: (message) => emit({ type: 'warning', message }) }, yielding);
+  const session = openSession({ ...context, warn: (message) => emit({ type: 'warning', message }) }, yielding);
   const loaded = requirePlan(session);
-  for (const id of options.tasks ?? []) plannedTask(loaded, id);
+  for (const id of options.task ?? []) plannedTask(loaded, id);
   await requireWorktrees(session);
   const owner = ownIdentity(session);
   const manifest = await openRun(session, { owner });
@@ -56,20 +141,20 @@ export async function run(
     {
       runId: manifest.run_id,
       owner,
-      maxParallel: options.maxParallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
-      tasks: options.tasks === undefined || options.tasks.length === 0 ? null : options.tasks,
-      onFailure: options.onFailure ?? 'continue',
-      output: options.output ?? false,
+      maxParallel: options.max_parallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
+      tasks: options.task === undefined || options.task.length === 0 ? null : options.task,
+      onFailure: options.on_failure ?? 'continue',
+      output: context.output ?? false,
     },
     new PlanSource(session, loaded),
     interrupts,
     // The last word comes when there is nothing left to warn of.
     (event) => event.type !== 'run_finished' && emit(event),
   );
-  if (options.watched !== undefined) {
+  if (context.watched !== undefined) {
     const { LiveDetails } = await import('../engine/run/live-details.ts');
     const live = new LiveDetails(session);
-    options.watched(() => {
+    context.watched(() => {
       const standing = loop.standing();
       return standing && live.model(standing);
     });
@@ -87,26 +172,6 @@ function warningsOf({ settings, ctx, paths }: Session, { plan, warnings }: Loade
   const needed = missing !== null && plan.tasks.some((task) => task.run === null && !task.human);
   const agent = `agents.worker is ${settings.agents.worker}, and there is no ${missing} on PATH; see \`forge orchestrate doctor\``;
   return [...warnings, ...notEnforced(settings), ...(needed ? [agent] : [])];
-}
-
-export interface DryRunData {
-  /** In the order in which they would be started. */
-  would_start: {
-    task_id: string;
-    phase_id: string;
-    title: string;
-    /** The command line, and whether it is the task's own `run`, the settings' `worker_command` or a preset by that name. */
-    command: string;
-    command_from: TaskCommand['from'];
-  }[];
-  /** What would be done first about tasks that are verified. */
-  would_finish: { task_id: string; phase_id: string; title: string; phase: IntegrationPhase }[];
-  /** Ready, but without a command: they wait for an agent. */
-  for_agents: { task_id: string; phase_id: string; title: string }[];
-  waiting: { task_id: string; code: string; reason: string }[];
-  human: { task_id: string; title: string }[];
-  max_parallel: number;
-  warnings: Warning[];
 }
 
 /**
@@ -136,18 +201,18 @@ function startsOf(
 type Shown = Pick<Reason, 'message'> & { code: string };
 
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */
-export async function dryRun(call: Call, options: RunVerbOptions): Promise<DryRunData> {
-  const session = openSession(call);
+export async function dryRun(context: CommandContext, options: Input): Promise<DryRunData> {
+  const session = openSession(context);
   const loaded = requirePlan(session);
-  for (const id of options.tasks ?? []) plannedTask(loaded, id);
+  for (const id of options.task ?? []) plannedTask(loaded, id);
   await requireWorktrees(session);
   const { reads } = await readAll(session);
-  const selected = selectedTasks(options.tasks?.length ? options.tasks : null, loaded.plan);
+  const selected = selectedTasks(options.task?.length ? options.task : null, loaded.plan);
   const { ready, due, waiting, human } = outlook(worldOf(session, loaded.plan, await foresee(session, reads)));
   const chosen = ready.filter(({ id }) => selected.has(id));
   const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
   const { agents } = session.settings;
-  const max_parallel = options.maxParallel ?? agents.max_parallel ?? os.availableParallelism();
+  const max_parallel = options.max_parallel ?? agents.max_parallel ?? os.availableParallelism();
   const { starts, waits } = startsOf(session, chosen, max_parallel);
   return {
     would_start: starts.map(({ task, command, from }) => ({ ...row(task), command, command_from: from })),

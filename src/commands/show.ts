@@ -1,59 +1,108 @@
 /** `show`: everything about one task. */
 
+import * as z from 'zod/mini';
 import type { Plan, PlanTask } from '../domain/plan/plan.ts';
-import { commandFor, type TaskCommand } from '../domain/plan/task-command.ts';
-import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
+import { ESTIMATES, PRIORITIES, TASK_STATUSES } from '../domain/plan/schema.ts';
+import { commandFor } from '../domain/plan/task-command.ts';
+import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { type Reason, reasonsToWait } from '../domain/schedule/readiness.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
-import type { PhaseOfWork, TaskRecord } from '../domain/task/records.ts';
-import { pendingVerification, type Verified } from '../domain/verify/verification.ts';
-import { type Warning, warningOf } from '../domain/warnings.ts';
+import { LeaseSchema, PHASES_OF_WORK, type TaskRecord, TaskStateSchema } from '../domain/task/records.ts';
+import { pendingVerification, VerifiedSchema } from '../domain/verify/verification.ts';
+import { warningOf } from '../domain/warnings.ts';
 import { worldOf } from '../engine/env.ts';
 import { unlessInvalid } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/port.ts';
+import { command, taskField } from './shared/command.ts';
+import { commandSourceSchema, reasonsSchema, textOrNull, warningsSchema } from './shared/data.ts';
 import { foresee, readFor, requireRecord } from './shared/reads.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-export interface ShowData {
-  task_id: string;
-  /** The plan's part; null when the task is not in the plan. */
-  task: PlanTask | null;
-  /** What `run` starts for it, and where that stands; null when it is not in the plan, a person's, or waits for an agent. */
-  command: TaskCommand | null;
-  /** Null when nothing has happened to the task. */
-  state: TaskRecord['state'] | null;
-  lease: TaskRecord['lease'];
-  /** What was handed in is being verified, or was when whoever verified it died: by which command, since when. */
-  verifying: { attempt_id: string; command: string | null; since: string } | null;
-  ready: boolean;
-  reasons: { code: string; message: string }[];
-  attempts: AttemptRow[];
-  history: Record<string, unknown>[];
-  warnings: Warning[];
-}
+/** The plan's part of a task. */
+const plannedTaskSchema = () => {
+  const texts = z.readonly(z.array(z.string()));
+  const limit = z.nullable(z.int());
+  return z.strictObject({
+    id: z.string(),
+    phase_id: z.string(),
+    title: z.string(),
+    description: textOrNull(),
+    type: textOrNull(),
+    priority: z.enum(PRIORITIES),
+    estimate: z.nullable(z.enum(ESTIMATES)),
+    owner_type: textOrNull(),
+    human: z.boolean(),
+    depends_on: texts,
+    acceptance: texts,
+    write_globs: texts,
+    tracker_issue_id: textOrNull(),
+    status: z.enum(TASK_STATUSES),
+    question_budget: z.nullable(z.strictObject({ soft: limit, hard: limit })),
+    run: textOrNull(),
+    verify: texts,
+    timeout_ms: limit,
+    env: z.readonly(z.record(z.string(), z.string())),
+    /** As written in the plan. */
+    retry: z.unknown(),
+  });
+};
 
-export interface AttemptRow {
-  attempt_id: string;
-  attempt_number: number | null;
-  run_id: string;
-  dispatched_at: string;
-  current: boolean;
-  /** What kind of work it was; reviews and merges have no number. */
-  phase: PhaseOfWork;
-  /** What came of verifying it; null when nobody did, or it can't be read. */
-  verified: Verified | null;
-  /** What a review, or a merge, came to; null for anything else, and when it is not known. */
-  review: Reviewed | null;
-  ship: Shipped | null;
-  /** Folder of the attempt's logs. */
-  path: string;
-}
+const attemptSchema = () =>
+  z.strictObject({
+    attempt_id: z.string(),
+    attempt_number: z.nullable(z.int()),
+    run_id: z.string(),
+    dispatched_at: z.string(),
+    current: z.boolean(),
+    /** What kind of work it was; reviews and merges have no number. */
+    phase: z.enum(PHASES_OF_WORK),
+    /** What came of verifying it; null when nobody did, or it can't be read. */
+    verified: z.nullable(VerifiedSchema()),
+    /** What a review, or a merge, came to; null for anything else, and when it is not known. */
+    review: z.nullable(ReviewedSchema()),
+    ship: z.nullable(ShippedSchema()),
+    /** Folder of the attempt's logs. */
+    path: z.string(),
+  });
+export type AttemptRow = z.infer<ReturnType<typeof attemptSchema>>;
+
+const output = () =>
+  z.strictObject({
+    task_id: z.string(),
+    /** Null when the task is not in the plan. */
+    task: z.nullable(plannedTaskSchema()),
+    /** What `run` starts for it, and where that stands; null when it is not in the plan, a person's, or waits for an agent. */
+    command: z.nullable(z.strictObject({ command: z.string(), from: commandSourceSchema() })),
+    /** Null when nothing has happened to the task. */
+    state: z.nullable(TaskStateSchema()),
+    lease: z.nullable(LeaseSchema()),
+    /** What was handed in is being verified, or was when whoever verified it died: by which command, since when. */
+    verifying: z.nullable(z.strictObject({ attempt_id: z.string(), command: textOrNull(), since: z.string() })),
+    ready: z.boolean(),
+    reasons: reasonsSchema(),
+    attempts: z.array(attemptSchema()),
+    /** Of its claims, oldest first. */
+    history: z.array(z.record(z.string(), z.unknown())),
+    warnings: warningsSchema(),
+  });
+export type ShowData = z.infer<ReturnType<typeof output>>;
+
+export const show = command({
+  changes: false,
+  examples: [
+    ['show build', 'plan, state, lease, attempts and claims of build'],
+    ['show build --json', 'the same for a script'],
+  ],
+  input: z.object({ task: taskField() }),
+  output,
+  run,
+});
 
 /** Throws INVALID_ID, TASK_NOT_FOUND, SCHEMA_INVALID. */
-export async function show(call: Call, options: { task: string }): Promise<ShowData> {
-  const session = openSession(call);
+async function run(context: CommandContext, options: { task: string }): Promise<ShowData> {
+  const session = openSession(context);
   const loaded = loadPlan(session);
   const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
   const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);

@@ -1,62 +1,85 @@
 /** `status`: where every task stands. */
 
+import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
-import type { FailureReason, LastError, TaskState } from '../domain/task/records.ts';
+import { TASK_STATUSES } from '../domain/plan/schema.ts';
+import { type FailureReason, LastErrorSchema, TASK_STATES, type TaskState } from '../domain/task/records.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
+import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
+import { countSchema, countsSchema, failureReasonSchema, textOrNull, warningsSchema } from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
 import { notEnforced } from './shared/not-enforced.ts';
 import { readAll } from './shared/reads.ts';
-import { isOfRun, type RunRow, runRow } from './shared/runs.ts';
-import { type Call, openSession, type Session } from './shared/session.ts';
+import { isOfRun, runRow, runRowSchema } from './shared/runs.ts';
+import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-/** `unreadable`: the record can't be read; `warnings` says why. `done`, `dropped`: the plan's word for a task nobody works on. */
-export type ShownState = TaskState | 'unreadable';
+const rowSchema = () =>
+  z.strictObject({
+    task_id: z.string(),
+    /** Null for a task that is not in the plan. */
+    phase_id: textOrNull(),
+    title: textOrNull(),
+    /** `unreadable`: the record can't be read; `warnings` says why. */
+    state: z.enum([...TASK_STATES, 'unreadable']),
+    /** The plan's word; null for a task that is not in the plan. */
+    planned: z.nullable(z.enum(TASK_STATUSES)),
+    human: z.boolean(),
+    attempt_count: countSchema(),
+    generation: countSchema(),
+    run_id: textOrNull(),
+    lease_expires_at: textOrNull(),
+    next_eligible_at: textOrNull(),
+    failure_reason: failureReasonSchema(),
+    last_error: z.nullable(LastErrorSchema()),
+    /** The command that verifies what was handed in, by name, or was when whoever verified it died. */
+    verifying: textOrNull(),
+  });
+export type StatusRow = z.infer<ReturnType<typeof rowSchema>>;
+export type ShownState = StatusRow['state'];
 
-export interface StatusRow {
-  task_id: string;
-  /** Null for a task that is not in the plan. */
-  phase_id: string | null;
-  title: string | null;
-  state: ShownState;
-  /** The plan's word: active, paused, done, dropped; null for a task that is not in the plan. */
-  planned: PlanTask['status'] | null;
-  human: boolean;
-  attempt_count: number;
-  generation: number;
-  run_id: string | null;
-  lease_expires_at: string | null;
-  next_eligible_at: string | null;
-  failure_reason: FailureReason | null;
-  last_error: LastError | null;
-  /** The command that verifies what was handed in, by name, or was when whoever verified it died. */
-  verifying: string | null;
-}
+const output = () =>
+  z.strictObject({
+    project: z.string(),
+    counts: countsSchema(),
+    tasks: z.array(rowSchema()),
+    runs: z.array(runRowSchema()),
+    open_questions: countSchema(),
+    warnings: warningsSchema(),
+  });
+export type StatusData = z.infer<ReturnType<typeof output>>;
 
-export interface StatusData {
-  project: string;
-  counts: Record<string, number>;
-  tasks: StatusRow[];
-  runs: RunRow[];
-  open_questions: number;
-  warnings: Warning[];
-}
+export const status = command({
+  changes: false,
+  examples: [
+    ['status', 'every task, by phase'],
+    ['status --json', 'the same for a script'],
+    ['status --watch', 'the live view of `run`, from another terminal'],
+    [`status --run ${SAMPLE.run}`, 'what one run works on'],
+  ],
+  input: z.object({
+    run: optionalRunField('Only the tasks of this run'),
+    watch: flag('What runs and what waits, kept up to date until Ctrl-C; needs a terminal', { terminal: true }),
+  }),
+  output,
+  run,
+});
 
 /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
-export async function status(call: Call, options: { run?: string | undefined }): Promise<StatusData> {
-  const session = openSession(call);
+async function run(context: CommandContext, options: { run?: string | undefined }): Promise<StatusData> {
+  const session = openSession(context);
   const loaded = loadPlan(session);
   const all = await readAll(session);
   const { reads, runs } = all;
-  const run = options.run === undefined ? null : requireUuid(options.run, '--run');
-  if (run !== null && !runs.some((manifest) => manifest.run_id === run)) {
-    throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
+  const chosen = options.run === undefined ? null : requireUuid(options.run, '--run');
+  if (chosen !== null && !runs.some((manifest) => manifest.run_id === chosen)) {
+    throw new ForgeError('RUN_NOT_FOUND', `there is no run ${chosen}`);
   }
-  const mine = (read: TaskSummaryRead | undefined) => run === null || (read !== undefined && isOfRun(read, run));
+  const mine = (read: TaskSummaryRead | undefined) => chosen === null || (read !== undefined && isOfRun(read, chosen));
   const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
   const others = [...reads.values()].filter(
     (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',
@@ -71,7 +94,7 @@ export async function status(call: Call, options: { run?: string | undefined }):
     counts,
     tasks,
     runs: runs
-      .filter((manifest) => run === null || manifest.run_id === run)
+      .filter((manifest) => chosen === null || manifest.run_id === chosen)
       .map((manifest) => runRow(session, manifest)),
     open_questions: tasks.filter((task) => task.state === 'blocked_on_question').length,
     warnings: [...warningsOf(session, loaded, shown), ...noticed],

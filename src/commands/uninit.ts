@@ -1,29 +1,50 @@
 /** `uninit`: takes away what `init` has written, as long as nobody has changed it. */
 
+import * as z from 'zod/mini';
 import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { AGENTS_FILE, type AgentsFile, readAgentsFile, replaceAgentsFile } from '../project/agents-file.ts';
 import { locateSection, withoutSection } from '../project/agents-section.ts';
 import { findProject } from '../project/find-project.ts';
 import { planRemoval, removePlanned } from '../project/init.ts';
-import type { Call } from './shared/session.ts';
+import { command, flag } from './shared/command.ts';
+import type { CommandContext } from './shared/session.ts';
 
-export interface UninitData {
-  project: string;
-  /** Files and folders that were removed, as seen from the project's folder; with --dry-run, that would be. */
-  removed: string[];
-  /** Files from which forge's own section was taken out, or would be. */
-  updated: string[];
-  /** What stays although `init`, or what came after it, may have made it. */
-  kept: { path: string; reason: string }[];
-}
+const output = () =>
+  z.strictObject({
+    project: z.string(),
+    /** Files and folders that were removed, as seen from the project's folder; with --dry-run, that would be. */
+    removed: z.array(z.string()),
+    /** Files from which forge's own section was taken out, or would be. */
+    updated: z.array(z.string()),
+    /** What stays although `init`, or what came after it, may have made it. */
+    kept: z.array(z.strictObject({ path: z.string(), reason: z.string() })),
+  });
+export type UninitData = z.infer<ReturnType<typeof output>>;
+
+export const uninit = command({
+  changes: true,
+  notes:
+    'Removes only what is still as `init` writes it, and the section of AGENTS.md. What somebody has changed, and the state of\n' +
+    'tasks, stays and is named. `forge uninit` is the same.',
+  examples: [
+    ['uninit --dry-run', 'what would go, and what would stay'],
+    ['uninit', 'do it'],
+  ],
+  input: z.object({ dry_run: flag('Only show what would go') }),
+  output,
+  run,
+});
 
 /**
  * Undoes `init`, with --agents or without: every file is again as it was before. What somebody has changed since, and what
  * has happened here, stays and is named. A repeat finds nothing to undo. Throws IO_ERROR.
  */
-export async function uninit(call: Call, { dryRun = false }: { dryRun?: boolean } = {}): Promise<UninitData> {
-  const paths = findProject(call.ctx.cwd, call.dir ?? call.ctx.cwd) ?? pathsOf(call.ctx.cwd);
+async function run(
+  context: CommandContext,
+  { dry_run: dryRun = false }: { dry_run?: boolean | undefined },
+): Promise<UninitData> {
+  const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
   const section = sectionOf(paths.project);
   const planned = planRemoval(paths);
   if (!dryRun && section !== null && 'seen' in section) replaceAgentsFile(section.seen, section.text);

@@ -10,7 +10,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { isOfRun } from './shared/runs.ts';
-import { type Call, openSession } from './shared/session.ts';
+import { type CommandContext, openSession } from './shared/session.ts';
 
 /** How often the tree is looked at, milliseconds; and at least, in times of what the last look took. */
 const POLL_MS = 500;
@@ -21,12 +21,12 @@ const POLL_TIMES = 10;
  * Throws PHASES_*, SETTINGS_INVALID, INVALID_ID, RUN_NOT_FOUND, IO_ERROR.
  */
 export async function watch(
-  call: Call,
+  context: CommandContext,
   options: { run?: string | undefined },
   show: (look: () => LiveModel) => void,
   stop: AbortSignal,
 ): Promise<void> {
-  const session = openSession(call);
+  const session = openSession(context);
   const plans = new PlanSource(session, requirePlan(session));
   const run = options.run === undefined ? null : requireUuid(options.run, '--run');
   if (run !== null && (await session.store.readRun(run)) === null) {

@@ -71,6 +71,10 @@ function linkAt(place: string): string | null {
   }
 }
 
+export function isThere(path: string): boolean {
+  return fs.existsSync(path);
+}
+
 /** Whether there is a folder at `path`; a symlink loop is none. */
 export function isFolder(path: string): boolean {
   try {

@@ -3,17 +3,20 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Input } from '../../src/cli/input.ts';
-import { parseArgv, type Request } from '../../src/cli/program.ts';
+import { parseArgv } from '../../src/cli/program.ts';
+import { ForgeError } from '../../src/lib/errors.ts';
 import { folder, orchestrate, project } from '../support/cli.ts';
 
 const ID = '01997b62-5a10-7c3e-9d44-0b6f2a1e7c01';
 const OTHER = '01997b62-6f7d-7a52-8e10-5c3d9b8a4f02';
+/** What the verbs can't do without. */
+const REST = { FORGE_TASK_ID: 'a', FORGE_RUN_ID: ID, FORGE_CLAIM_ID: ID, FORGE_ATTEMPT_ID: ID };
 
-function inputOf(args: readonly string[], env: Record<string, string>): Input {
-  const request: Request = parseArgv(['orchestrate', ...args], env);
+/** What the command line and the environment give a verb. */
+async function inputOf(args: readonly string[], env: Record<string, string>): Promise<Record<string, unknown>> {
+  const request = await parseArgv(['orchestrate', ...args], env);
   if (request.kind !== 'verb') throw new Error(`${args.join(' ')} is no verb`);
-  return request.input;
+  return request.input as Record<string, unknown>;
 }
 
 describe('options from the environment', () => {
@@ -26,22 +29,26 @@ describe('options from the environment', () => {
     ['exec', 'run', 'FORGE_RUN_ID'],
     ['run end', 'run', 'FORGE_RUN_ID'],
     ['status', 'run', 'FORGE_RUN_ID'],
-  ])('%s --%s is %s unless it is given', (verb, name, variable) => {
+  ])('%s --%s is %s unless it is given', async (verb, name, variable) => {
+    const [value, other] = name === 'phase' ? ['review', 'ship'] : [ID, OTHER];
     const words = verb.split(' ');
-    expect(inputOf(words, { [variable]: ID }).text(name)).toBe(ID);
-    expect(inputOf([...words, `--${name}`, OTHER], { [variable]: ID }).text(name)).toBe(OTHER);
-    expect(inputOf(words, { [variable]: '' }).text(name)).toBeUndefined();
+    const own = { ...REST, [variable]: value };
+    expect((await inputOf(words, own))[name]).toBe(value);
+    expect((await inputOf([...words, `--${name}`, other], own))[name]).toBe(other);
+    const unset = await inputOf(words, { ...REST, [variable]: '' }).catch((error: unknown) => error);
+    if (unset instanceof ForgeError) expect(unset.message).toBe(`${verb} needs --${name} <id> (or ${variable})`);
+    else expect(unset).not.toHaveProperty(name);
   });
 
-  it('run --task does not come from the environment', () => {
-    expect(inputOf(['run'], { FORGE_TASK_ID: 'a' }).list('task')).toEqual([]);
-    expect(inputOf(['run', '--task', 'a', '--task', 'b'], {}).list('task')).toEqual(['a', 'b']);
+  it('run --task does not come from the environment', async () => {
+    expect(await inputOf(['run'], { FORGE_TASK_ID: 'a' })).toEqual({});
+    expect(await inputOf(['run', '--task', 'a', '--task', 'b'], {})).toEqual({ task: ['a', 'b'] });
   });
 });
 
-it('the task is FORGE_TASK_ID unless it is given', () => {
-  expect(inputOf(['why'], { FORGE_TASK_ID: 'a' }).task()).toBe('a');
-  expect(inputOf(['why', 'b'], { FORGE_TASK_ID: 'a' }).task()).toBe('b');
+it('the task is FORGE_TASK_ID unless it is given', async () => {
+  expect(await inputOf(['why'], { FORGE_TASK_ID: 'a' })).toEqual({ task: 'a' });
+  expect(await inputOf(['why', 'b'], { FORGE_TASK_ID: 'a' })).toEqual({ task: 'b' });
 });
 
 it('the project is FORGE_DIR unless --dir is given', async () => {

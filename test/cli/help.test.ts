@@ -2,13 +2,16 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { GROUPS } from '../../src/cli/catalog/index.ts';
 import { helpFor } from '../../src/cli/help.ts';
 import { PLAIN } from '../../src/cli/look.ts';
 import { parseArgv } from '../../src/cli/program.ts';
+import { COMMANDS, loadCommand, VERBS } from '../../src/commands/registry.ts';
+import { fieldsOf, flagName } from '../../src/commands/shared/command.ts';
 import { cli, folder } from '../support/cli.ts';
 
-const VERBS = GROUPS.flatMap(({ verbs }) => verbs);
+/** What a worker finds, for the examples that rely on it. */
+const ID = '01997b62-5a10-7c3e-9d44-0b6f2a1e7c01';
+const FORGE = { FORGE_TASK_ID: 'build', FORGE_RUN_ID: ID, FORGE_CLAIM_ID: ID, FORGE_ATTEMPT_ID: ID };
 const LOOK = { palette: PLAIN, width: 80, nowMs: 0 };
 
 /** Splits as a shell does, for lines with no more than plain quotes in them. */
@@ -16,30 +19,35 @@ function words(line: string): string[] {
   return (line.match(/'[^']*'|"[^"]*"|\S+/g) ?? []).map((word) => word.replace(/^(['"])(.*)\1$/, '$2'));
 }
 
-describe.each(VERBS.map((verb) => [verb.name, verb] as const))('%s', (name, verb) => {
-  const help = helpFor(verb, LOOK);
+const LOADED = await Promise.all(
+  VERBS.map(async (name) => [name, await loadCommand(name), await helpFor(name, LOOK)] as const),
+);
 
-  it('has examples that the command line takes as this verb', () => {
+describe.each(LOADED)('%s', (name, verb, help) => {
+  const fields = fieldsOf(verb.input);
+  const flags = fields.filter(({ form }) => form === undefined);
+
+  it('has examples that the command line takes as this verb', async () => {
     expect(verb.examples.length).toBeGreaterThanOrEqual(2);
     for (const [example] of verb.examples) {
-      const request = parseArgv(['orchestrate', ...words(example)], {});
-      expect(request).toMatchObject({ kind: 'verb', spec: { name } });
+      const request = await parseArgv(['orchestrate', ...words(example)], FORGE);
+      expect(request).toMatchObject({ kind: 'verb', verb: name });
       expect(help).toContain(`forge orchestrate ${example}`);
     }
   });
 
-  it('is helped by --help and by help', () => {
+  it('is helped by --help and by help', async () => {
     for (const args of [
       [...name.split(' '), '--help'],
       [...name.split(' '), '-h', '--json'],
     ]) {
-      expect(parseArgv(['orchestrate', ...args], {})).toEqual({ kind: 'help', verb });
+      expect(await parseArgv(['orchestrate', ...args], {})).toEqual({ kind: 'help', verb: name });
     }
   });
 
   it('names every option and its variable, in 80 columns', () => {
-    for (const { name: option, env } of [...(verb.options ?? []), ...(verb.operands ?? [])]) {
-      expect(help).toContain(option);
+    for (const { key, env, form } of fields) {
+      if (form !== 'rest') expect(help).toContain(key.replaceAll('_', '-'));
       if (env !== undefined) expect(help).toContain(env);
     }
     const lines = help.slice(0, help.indexOf('Examples:')).split('\n');
@@ -48,14 +56,13 @@ describe.each(VERBS.map((verb) => [verb.name, verb] as const))('%s', (name, verb
 
   it('shows in its usage what it cannot do without', () => {
     const usage = help.slice(help.indexOf('Usage:'), help.indexOf('\n\n', help.indexOf('Usage:')));
-    const asks = /input\.required\(["']([a-z-]+)["']\)/g;
-    for (const [, option] of verb.answer.toString().matchAll(asks)) expect(usage).toContain(`--${option} <`);
+    for (const field of flags) if (field.required) expect(usage).toContain(`--${flagName(field)} <`);
   });
 
   it('is described in spec/VERBS.md with all its options', () => {
     const spec = readFileSync(new URL('../../spec/VERBS.md', import.meta.url), 'utf8');
     const section = spec.split(/^(?=###? )/m).find((part) => part.startsWith(`### \`${name}\``));
-    for (const option of verb.options ?? []) expect(section).toContain(`--${option.name}`);
+    for (const field of flags) expect(section).toContain(`--${flagName(field)}`);
     expect(section).toMatch(/Data:\s|prints an event a line/);
   });
 });
@@ -66,8 +73,8 @@ describe('the help of everything', () => {
     async (args) => {
       const result = await cli(args, { cwd: folder() });
       expect(result).toMatchObject({ code: 0, stderr: '' });
-      for (const { name, about } of VERBS)
-        expect(result.stdout).toMatch(new RegExp(`^ +${name} +${about.slice(0, 30)}`, 'm'));
+      for (const name of VERBS)
+        expect(result.stdout).toMatch(new RegExp(`^ +${name} +${COMMANDS[name].about.slice(0, 30)}`, 'm'));
       expect(result.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
     },
   );

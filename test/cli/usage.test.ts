@@ -9,9 +9,8 @@ const UUID = '01997b62-5a10-7c3e-9d44-0b6f2a1e7c01';
 
 /** Reads the command line and asks the verb for everything that it reads off it, as far as that goes without a project. */
 async function refusal(args: readonly string[], env: Record<string, string> = {}): Promise<ForgeError> {
-  const request = (): unknown => parseArgv(['orchestrate', ...args], env);
   try {
-    request();
+    await parseArgv(['orchestrate', ...args], env);
   } catch (error) {
     if (error instanceof ForgeError) return error;
     throw error;
@@ -43,11 +42,11 @@ describe('a slip on the command line', () => {
     expect(error.hint).toMatch(hint);
   });
 
-  it('a verb without orchestrate is refused with the full command', () => {
-    expect(() => parseArgv(['status'], {})).toThrow(
+  it('a verb without orchestrate is refused with the full command', async () => {
+    await expect(parseArgv(['status'], {})).rejects.toThrow(
       expect.objectContaining({ code: 'UNKNOWN_VERB', hint: expect.stringContaining('`forge orchestrate status`') }),
     );
-    expect(() => parseArgv(['orchestrat'], {})).toThrow(
+    await expect(parseArgv(['orchestrat'], {})).rejects.toThrow(
       expect.objectContaining({ code: 'UNKNOWN_VERB', hint: expect.stringContaining('`forge orchestrate`') }),
     );
   });

@@ -239,8 +239,8 @@ describe('verifier that has lost its task', () => {
     await checkRuns(cwd, 1);
     // At once, so that whoever verifies has not looked at his lease again by then.
     const call = { ctx: systemContext(), dir: cwd, warn: () => {} };
-    await release(call, { task: 'a', claim: attempt.claim });
-    const next = claim(call, { task: 'a' });
+    await release.run(call, { task: 'a', claim: attempt.claim });
+    const next = claim.run(call, { task: 'a' });
     await checkRuns(cwd, 2);
     const { code, json } = await running.ended;
     expect(code).toBe(3);

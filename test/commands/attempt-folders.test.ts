@@ -32,8 +32,8 @@ const manifest = (attempt_id: string) =>
       dispatched_at: world.at(0),
     }),
   );
-const shownAttempts = async () => (await show(world.call, { task: 'build' })).attempts;
-const tasksCheck = async () => (await doctor(world.call)).checks.find(({ name }) => name === 'tasks');
+const shownAttempts = async () => (await show.run(world.context, { task: 'build' })).attempts;
+const tasksCheck = async () => (await doctor.run(world.context, {})).checks.find(({ name }) => name === 'tasks');
 
 test('the attempt that state.json names is read whatever it is called', async () => {
   handState(world, 'build', 'blocked_on_question', { current_attempt_id: 'first try', attempt_count: 1 });
@@ -42,8 +42,8 @@ test('the attempt that state.json names is read whatever it is called', async ()
   manifest('first-try');
   handQuestion(world, 'build', 'first-try', { expires_at: '2999-01-01T00:00:00.000Z' });
   expect(await shownAttempts()).toMatchObject([{ attempt_id: 'first-try', current: true }]);
-  expect((await questions(world.call, {})).questions).toMatchObject([{ attempt_id: 'first-try' }]);
-  expect((await status(world.call, {})).warnings).toEqual([]);
+  expect((await questions.run(world.context, {})).questions).toMatchObject([{ attempt_id: 'first-try' }]);
+  expect((await status.run(world.context, {})).warnings).toEqual([]);
   expect(await tasksCheck()).toMatchObject({ status: 'ok' });
 });
 
@@ -52,9 +52,9 @@ test('the verdict of an attempt that state.json names is verified by gc, also fr
   manifest('first-try');
   handVerdict(world, 'build', 'first-try');
   const out = world.path('plan.json');
-  const { planned, reported } = await gc(world.call, { out });
+  const { planned, reported } = await gc.run(world.context, { out });
   expect({ planned, reported }).toMatchObject({ planned: [{ row: 8, action: 'reverify_verdict' }], reported: [] });
-  expect((await gc(world.call, { plan: out })).applied).toMatchObject([{ row: 8, task_id: 'build' }]);
+  expect((await gc.run(world.context, { plan: out })).applied).toMatchObject([{ row: 8, task_id: 'build' }]);
   expect(world.has(dirOf('build'), 'attempts', 'first-try', 'verdict.verified.json')).toBe(true);
 });
 
@@ -63,7 +63,7 @@ test('a folder among the attempts that no record names is reported as unreadable
   manifest('old-copy');
   const message = strayAttempt('old-copy');
   expect((await shownAttempts()).map(({ attempt_id }) => attempt_id)).toEqual([attempt]);
-  expect((await gc(world.call, { dryRun: true })).reported).toMatchObject([
+  expect((await gc.run(world.context, { dry_run: true })).reported).toMatchObject([
     { row: 8, task_id: 'build', severity: 'error', reason: message, payload: { kind: 'unreadable' } },
   ]);
   const warning = {
@@ -74,8 +74,8 @@ test('a folder among the attempts that no record names is reported as unreadable
     message: `task build: ${message}`,
     suggestion: null,
   };
-  expect((await status(world.call, {})).warnings).toEqual([warning]);
-  expect((await phases(world.call, { ready: true })).warnings).toEqual([warning]);
+  expect((await status.run(world.context, {})).warnings).toEqual([warning]);
+  expect((await phases.run(world.context, { ready: true })).warnings).toEqual([warning]);
   expect(await tasksCheck()).toMatchObject({ status: 'fail', message: `build: ${message}` });
   expect(fs.readdirSync(world.path(dirOf('build'), 'attempts')).sort()).toEqual([attempt, 'old-copy'].sort());
 });

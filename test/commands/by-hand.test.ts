@@ -33,19 +33,24 @@ beforeEach(() => {
 
 describe('from claim to complete', () => {
   test('the verbs from claim to complete answer with all fields and agree with the tree', async () => {
-    const claimed = await claim(world.call, { task: 'build' });
+    const claimed = await claim.run(world.context, { task: 'build' });
     expect(keysOf(claimed)).toEqual(['task_id', 'claim_id', 'generation', 'run_id', 'expires_at']);
     expect(claimed).toMatchObject({ task_id: 'build', generation: 1, expires_at: world.at(TTL_MS) });
     expect([claimed.claim_id, claimed.run_id].every(isUuid)).toBe(true);
 
     const { claim_id, run_id } = claimed;
-    const started = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
+    const started = await dispatch.run(world.context, {
+      task: 'build',
+      claim: claim_id,
+      run: run_id,
+      phase: 'implement',
+    });
     expect(keysOf(started)).toEqual(['task_id', 'attempt_id', 'attempt_number', 'phase', 'worktree_path']);
     expect(started).toMatchObject({ task_id: 'build', attempt_number: 1, phase: 'implement', worktree_path: null });
 
     world.wait(MINUTE_MS);
     const { attempt_id } = started;
-    const beaten = await heartbeat(world.call, { task: 'build', attempt: attempt_id });
+    const beaten = await heartbeat.run(world.context, { task: 'build', attempt: attempt_id });
     expect(keysOf(beaten)).toEqual(['task_id', 'attempt_id', 'generation', 'expires_at']);
     expect(beaten).toEqual({ task_id: 'build', attempt_id, generation: 1, expires_at: world.at(MINUTE_MS + TTL_MS) });
     expect(world.json('.forge/orchestrator/tasks/build/state.json')).toMatchObject({ state: 'running' });
@@ -82,7 +87,7 @@ describe('from claim to complete', () => {
       summary: 'built',
       extra: [1],
     });
-    expect((await show(world.call, { task: 'build' })).history.map((line) => line['event'])).toEqual([
+    expect((await show.run(world.context, { task: 'build' })).history.map((line) => line['event'])).toEqual([
       'acquired',
       'released',
     ]);
@@ -109,26 +114,34 @@ describe('from claim to complete', () => {
   });
 
   test('the next task is ready only after a completion', async () => {
-    expect(await code(() => claim(world.call, { task: 'test' }))).toBe('NOT_READY');
+    expect(await code(() => claim.run(world.context, { task: 'test' }))).toBe('NOT_READY');
     await world.finish('build', (await world.start('build')).attempt);
-    expect((await claim(world.call, { task: 'test' })).generation).toBe(1);
+    expect((await claim.run(world.context, { task: 'test' })).generation).toBe(1);
   });
 });
 
 describe('dispatch', () => {
   test("a repeated dispatch returns the claim's one attempt unchanged", async () => {
-    const { claim_id, run_id } = await claim(world.call, { task: 'build' });
-    const first = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'review' });
-    const again = await dispatch(world.call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
+    const { claim_id, run_id } = await claim.run(world.context, { task: 'build' });
+    const first = await dispatch.run(world.context, { task: 'build', claim: claim_id, run: run_id, phase: 'review' });
+    const again = await dispatch.run(world.context, {
+      task: 'build',
+      claim: claim_id,
+      run: run_id,
+      phase: 'implement',
+    });
     expect(again).toEqual(first);
     expect(again.phase).toBe('review');
     expect(fs.readdirSync(world.path(ATTEMPTS))).toEqual([first.attempt_id]);
   });
 
   test('two concurrent dispatches open one attempt', async () => {
-    const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+    const { claim_id, run_id } = await claim.run(world.context, { task: 'build' });
     const options = { task: 'build', claim: claim_id, run: run_id, phase: 'implement' } as const;
-    const [first, second] = await Promise.all([dispatch(world.call, options), dispatch(world.call, options)]);
+    const [first, second] = await Promise.all([
+      dispatch.run(world.context, options),
+      dispatch.run(world.context, options),
+    ]);
     expect(second).toEqual(first);
     expect(fs.readdirSync(world.path(ATTEMPTS))).toEqual([first.attempt_id]);
   });
@@ -137,25 +150,25 @@ describe('dispatch', () => {
     // The clock is looked at between the steps of a dispatch: one after the other, each is where the cancellation comes.
     for (let step = 1, refusals = 0; ; step++) {
       world = new World(planOf('build'));
-      const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+      const { claim_id, run_id } = await claim.run(world.context, { task: 'build' });
       const { store, newOp } = world.session();
       const { version } = await store.read('build', { thorough: true });
       const cancelled = cancelTask(await world.record('build'), { reason: null, nowMs: T0 }).record;
       const change = { expected: version, op: newOp(), record: cancelled as TaskRecord };
-      const { now } = world.call.ctx;
+      const { now } = world.context.ctx;
       let looks = 0;
       const late = () => {
         if (++looks === step) void store.commit('build', change);
         return now();
       };
-      const call = { ...world.call, ctx: { ...world.call.ctx, now: late } };
+      const call = { ...world.context, ctx: { ...world.context.ctx, now: late } };
       const options = { task: 'build', claim: claim_id, run: run_id, phase: 'implement' } as const;
-      const answer = await dispatch(call, options).catch((error: unknown) => error);
+      const answer = await dispatch.run(call, options).catch((error: unknown) => error);
       if (looks < step) {
         expect(refusals).toBeGreaterThan(1);
         return;
       }
-      const { attempts } = await show(world.call, { task: 'build' });
+      const { attempts } = await show.run(world.context, { task: 'build' });
       const left = world.has(ATTEMPTS) ? fs.readdirSync(world.path(ATTEMPTS)) : [];
       expect(left).toEqual(attempts.map(({ attempt_id }) => attempt_id));
       if (answer instanceof ForgeError) {
@@ -166,21 +179,23 @@ describe('dispatch', () => {
   });
 
   test("dispatch under another run is refused and names the claim's run", async () => {
-    const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+    const { claim_id, run_id } = await claim.run(world.context, { task: 'build' });
     const options = { task: 'build', claim: claim_id, run: STRANGER, phase: 'implement' } as const;
-    expect((await refused(() => dispatch(world.call, options))).hint).toContain(`--run ${run_id}`);
+    expect((await refused(() => dispatch.run(world.context, options))).hint).toContain(`--run ${run_id}`);
   });
 
   test("dispatch without the task's claim is refused", async () => {
     const options = { claim: STRANGER, run: STRANGER, phase: 'implement' } as const;
-    expect(await code(() => dispatch(world.call, { task: 'build', ...options }))).toBe('STATE_NOT_FOUND');
-    expect(await code(() => dispatch(world.call, { task: 'gone', ...options }))).toBe('TASK_NOT_FOUND');
-    const { claim_id } = await claim(world.call, { task: 'build' });
-    expect(await code(() => dispatch(world.call, { task: 'build', ...options }))).toBe('LEASE_STOLEN');
-    expect(await code(() => dispatch(world.call, { task: 'build', ...options, claim: claim_id }))).toBe(
+    expect(await code(() => dispatch.run(world.context, { task: 'build', ...options }))).toBe('STATE_NOT_FOUND');
+    expect(await code(() => dispatch.run(world.context, { task: 'gone', ...options }))).toBe('TASK_NOT_FOUND');
+    const { claim_id } = await claim.run(world.context, { task: 'build' });
+    expect(await code(() => dispatch.run(world.context, { task: 'build', ...options }))).toBe('LEASE_STOLEN');
+    expect(await code(() => dispatch.run(world.context, { task: 'build', ...options, claim: claim_id }))).toBe(
       'LEASE_IDENTITY_MISMATCH',
     );
-    expect(await code(() => dispatch(world.call, { task: 'build', ...options, claim: 'mine' }))).toBe('INVALID_ID');
+    expect(await code(() => dispatch.run(world.context, { task: 'build', ...options, claim: 'mine' }))).toBe(
+      'INVALID_ID',
+    );
     expect(world.has(ATTEMPTS)).toBe(false);
   });
 });
@@ -189,9 +204,9 @@ describe('heartbeat', () => {
   test('heartbeat renews an expired lease that was not taken', async () => {
     const { attempt } = await world.start('build');
     world.wait(10 * TTL_MS);
-    const { expires_at } = await heartbeat(world.call, { task: 'build', attempt });
+    const { expires_at } = await heartbeat.run(world.context, { task: 'build', attempt });
     expect(expires_at).toBe(world.at(11 * TTL_MS));
-    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('LEASE_EXISTS');
+    expect(await code(() => claim.run(world.context, { task: 'build' }))).toBe('LEASE_EXISTS');
   });
 
   test.each([
@@ -200,29 +215,31 @@ describe('heartbeat', () => {
   ])('heartbeat by %s is refused', async (_who, attempt, expected) => {
     await world.start('build');
     const before = world.footprint();
-    expect(await code(() => heartbeat(world.call, { task: 'build', attempt }))).toBe(expected);
+    expect(await code(() => heartbeat.run(world.context, { task: 'build', attempt }))).toBe(expected);
     expect(world.footprint()).toEqual(before);
   });
 
   test('heartbeat of a task without state is refused', async () => {
-    expect(await code(() => heartbeat(world.call, { task: 'build', attempt: STRANGER }))).toBe('STATE_NOT_FOUND');
-    expect(await code(() => heartbeat(world.call, { task: 'gone', attempt: STRANGER }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => heartbeat.run(world.context, { task: 'build', attempt: STRANGER }))).toBe(
+      'STATE_NOT_FOUND',
+    );
+    expect(await code(() => heartbeat.run(world.context, { task: 'gone', attempt: STRANGER }))).toBe('TASK_NOT_FOUND');
   });
 });
 
 describe('release', () => {
   test('release gives a task back uncharged, and a repeat gets the same answer', async () => {
     const { claim: first } = await world.start('build');
-    expect(await release(world.call, { task: 'build', claim: first })).toEqual({
+    expect(await release.run(world.context, { task: 'build', claim: first })).toEqual({
       task_id: 'build',
       state: 'awaiting_respawn',
     });
-    const second = await claim(world.call, { task: 'build' });
-    expect(await release(world.call, { task: 'build', claim: first })).toEqual({
+    const second = await claim.run(world.context, { task: 'build' });
+    expect(await release.run(world.context, { task: 'build', claim: first })).toEqual({
       task_id: 'build',
       state: 'awaiting_respawn',
     });
-    expect(await release(world.call, { task: 'build', claim: second.claim_id })).toEqual({
+    expect(await release.run(world.context, { task: 'build', claim: second.claim_id })).toEqual({
       task_id: 'build',
       state: 'unclaimed',
     });
@@ -232,7 +249,7 @@ describe('release', () => {
   test('release with another claim is refused and changes nothing', async () => {
     await world.start('build');
     const before = world.footprint();
-    expect(await code(() => release(world.call, { task: 'build', claim: STRANGER }))).toBe('LEASE_STOLEN');
+    expect(await code(() => release.run(world.context, { task: 'build', claim: STRANGER }))).toBe('LEASE_STOLEN');
     expect(world.footprint()).toEqual(before);
   });
 });
@@ -241,14 +258,14 @@ test('the second phase opens when the first is finished', async () => {
   world = new World(
     phasesOf({ id: 'phase-1', tasks: ['a'] }, { id: 'phase-2', more: 'blocked_by: phase-1', tasks: ['b'] }),
   );
-  expect(await code(() => claim(world.call, { task: 'b' }))).toBe('NOT_READY');
+  expect(await code(() => claim.run(world.context, { task: 'b' }))).toBe('NOT_READY');
   await world.finish('a', (await world.start('a')).attempt);
-  expect((await claim(world.call, { task: 'b' })).task_id).toBe('b');
+  expect((await claim.run(world.context, { task: 'b' })).task_id).toBe('b');
 });
 
 test('of many concurrent claims each task gets one owner', async () => {
   world = new World(planOf(...Array.from({ length: 6 }, (_, i) => `t${i}`)));
-  const claims = await Promise.allSettled(Array.from({ length: 10 }, () => claim(world.call, { next: true })));
+  const claims = await Promise.allSettled(Array.from({ length: 10 }, () => claim.run(world.context, { next: true })));
   const won = claims.flatMap((result) => (result.status === 'fulfilled' ? [result.value.task_id] : []));
   expect(won.sort()).toEqual(['t0', 't1', 't2', 't3', 't4', 't5']);
   const lost = claims.flatMap((result) => (result.status === 'rejected' ? [result.reason.code] : []));
@@ -260,7 +277,7 @@ test('only the clock of the context is used', async () => {
   const { attempt } = await world.start('build');
   const { state, lease } = await world.record('build');
   expect([state.updated_at, lease?.acquired_at]).toEqual([new Date(T0).toISOString(), new Date(T0).toISOString()]);
-  expect((await show(world.call, { task: 'build' })).attempts).toMatchObject([
+  expect((await show.run(world.context, { task: 'build' })).attempts).toMatchObject([
     { attempt_id: attempt, dispatched_at: world.at(0) },
   ]);
 });

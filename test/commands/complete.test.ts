@@ -54,7 +54,7 @@ describe('complete', () => {
     world = new World(planOf('build, retry: {max_attempts: 2, base: 5s}'));
     const first = await world.fail('build', (await world.start('build')).attempt);
     expect(first).toMatchObject({ state: 'awaiting_respawn', next_eligible_at: world.at(5000) });
-    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
+    expect(await code(() => claim.run(world.context, { task: 'build' }))).toBe('NOT_READY');
     world.wait(5000);
     const second = await world.fail('build', (await world.start('build')).attempt);
     expect(second).toMatchObject({ state: 'failed', next_eligible_at: null, failure_reason: 'retries_exhausted' });
@@ -73,8 +73,8 @@ describe('complete', () => {
 
   test("complete keeps the worker's message of a failure", async () => {
     const { attempt } = await world.start('build');
-    const options = { task: 'build', attempt, failed: true, errorClass: 'exit.2' };
-    await complete(world.call, { ...options, message: 'two\nlines \u001b[31mred', exitCode: 2 });
+    const options = { task: 'build', attempt, failed: true, error_class: 'exit.2' };
+    await complete.run(world.context, { ...options, message: 'two\nlines \u001b[31mred', exit_code: 2 });
     expect((await world.record('build')).state.last_error).toEqual({
       class: 'exit.2',
       message: 'two lines red',
@@ -92,21 +92,21 @@ describe('complete', () => {
   test.each<[what: string, options: object, expected: string]>([
     ['no outcome', {}, 'INVALID_ARGS'],
     ['a failure without a class', { failed: true }, 'INVALID_ARGS'],
-    ['a class that is none', { failed: true, errorClass: 'Network Timeout' }, 'INVALID_ARGS'],
-    ['a verdict that is not there', { verdictFile: '/nowhere/verdict.json' }, 'INVALID_ARGS'],
-    ['a verdict and a failure', { verdictFile: 'verdict.json', failed: true, errorClass: 'a' }, 'INVALID_ARGS'],
+    ['a class that is none', { failed: true, error_class: 'Network Timeout' }, 'INVALID_ARGS'],
+    ['a verdict that is not there', { verdict_file: '/nowhere/verdict.json' }, 'INVALID_ARGS'],
+    ['a verdict and a failure', { verdict_file: 'verdict.json', failed: true, error_class: 'a' }, 'INVALID_ARGS'],
   ])('complete with %s is refused, and the attempt goes on', async (_what, options, expected) => {
     const { attempt } = await world.start('build');
-    expect(await code(() => complete(world.call, { task: 'build', attempt, ...options }))).toBe(expected);
+    expect(await code(() => complete.run(world.context, { task: 'build', attempt, ...options }))).toBe(expected);
     expect((await world.record('build')).state.state).toBe('dispatched');
   });
 
-  test.each([{ errorClass: 'tests.flaky' }, { message: 'no' }, { exitCode: 1 }])(
+  test.each([{ error_class: 'tests.flaky' }, { message: 'no' }, { exitCode: 1 }])(
     'complete with a verdict and %j is refused, since it may be a failure without its flag',
     async (slip) => {
       const { attempt } = await world.start('build');
-      const verdictFile = world.verdict('{"verdict":"ready_for_review"}');
-      expect(await code(() => complete(world.call, { task: 'build', attempt, verdictFile, ...slip }))).toBe(
+      const verdict_file = world.verdict('{"verdict":"ready_for_review"}');
+      expect(await code(() => complete.run(world.context, { task: 'build', attempt, verdict_file, ...slip }))).toBe(
         'INVALID_ARGS',
       );
       expect((await world.record('build')).state.state).toBe('dispatched');
@@ -121,7 +121,7 @@ describe('complete', () => {
   ])('complete with a verdict that is %s is refused and names the file', async (_what, body, why) => {
     const { attempt } = await world.start('build');
     const file = world.verdict(body);
-    const error = await refused(() => complete(world.call, { task: 'build', attempt, verdictFile: file }));
+    const error = await refused(() => complete.run(world.context, { task: 'build', attempt, verdict_file: file }));
     expect(error.code).toBe('SCHEMA_INVALID');
     expect(error.message).toContain(file);
     expect(error.message).toContain(why);

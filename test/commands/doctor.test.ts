@@ -11,7 +11,7 @@ beforeEach(() => {
 const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 describe('doctor', () => {
-  const checks = async () => new Map((await doctor(world.call)).checks.map((check) => [check.name, check]));
+  const checks = async () => new Map((await doctor.run(world.context, {})).checks.map((check) => [check.name, check]));
   const NAMES = [
     'settings',
     'plan',
@@ -26,7 +26,7 @@ describe('doctor', () => {
 
   test('doctor lists its checks and reports no problem', async () => {
     await world.start('build');
-    const { checks: list } = await doctor(world.call);
+    const { checks: list } = await doctor.run(world.context, {});
     expect(list.map((check) => check.name)).toEqual(NAMES);
     for (const check of list) {
       expect(keysOf(check)).toEqual(['name', 'status', 'message', 'fix']);
@@ -81,13 +81,13 @@ describe('doctor', () => {
   });
 
   test('doctor warns when a dead owner cannot be noticed at once', async () => {
-    const { ctx } = world.call;
+    const { ctx } = world.context;
     const blind = { ...ctx, machine: () => ({ ...ctx.machine(), boot_id: '' }) };
-    const { checks: list } = await doctor({ ...world.call, ctx: blind });
+    const { checks: list } = await doctor.run({ ...world.context, ctx: blind }, {});
     expect(list.find((check) => check.name === 'processes')).toMatchObject({ status: 'warn' });
   });
 
   test('doctor outside of a project is refused', async () => {
-    expect(await code(() => doctor(new World().call))).toBe('PHASES_NOT_FOUND');
+    expect(await code(() => doctor.run(new World().context, {}))).toBe('PHASES_NOT_FOUND');
   });
 });

@@ -2,8 +2,8 @@
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type GcData, type GcVerbOptions, gc } from '../../src/commands/gc.ts';
-import type { Call } from '../../src/commands/shared/session.ts';
+import { type GcData, type GcInput, gc } from '../../src/commands/gc.ts';
+import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { orchestrate } from '../support/cli.ts';
 import { handLease, handState } from '../support/commands/divergences.ts';
 import { code, planOf, refused, World } from '../support/commands/world.ts';
@@ -11,11 +11,11 @@ import { GIT_ENV, Repository } from '../support/repository.ts';
 
 /** What the clock of the tests shows, as a rescue ref has it. */
 const NOW = '20300101T000000Z';
-const ORPHANS = { removeOrphanWorktrees: true };
+const ORPHANS = { remove_orphan_worktrees: true };
 
 let world: World;
 let repo: Repository;
-let call: Call;
+let call: CommandContext;
 
 beforeEach(() => {
   world = new World(planOf('build', 'other'), 'workspace: worktree\n');
@@ -23,14 +23,13 @@ beforeEach(() => {
   world.write('.git/info/exclude', '/.forge\n/plans\n/*.json\n');
   repo.commit({ 'code.txt': 'one\n' });
   world.session().store.ensureTree();
-  call = { ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } };
+  call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
 });
 
-const run = (options: GcVerbOptions = {}) => gc(call, options);
+const run = (options: GcInput = {}) => gc.run(call, options);
 const shortly = (items: readonly { row: number; task_id: string; action: string }[]) =>
   items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
-const rescuedBy = ({ applied }: GcData) =>
-  applied.map(({ payload }) => ('rescued' in payload ? payload.rescued : undefined));
+const rescuedBy = ({ applied }: GcData) => applied.map(({ payload }) => (payload as { rescued?: unknown }).rescued);
 const tree = (...names: string[]) => world.path('.forge/worktrees', ...names);
 const branches = () => repo.git('for-each-ref', '--format=%(refname:short)', 'refs/heads/forge').split('\n');
 const shaOf = (name: string) => repo.git('rev-parse', '--verify', name);
@@ -48,9 +47,9 @@ function worktree(name: string): string {
 const outsideGit = () => world.footprint().filter((entry) => !entry.startsWith(world.path('.git')));
 
 /** The preview shows `wanted` and changes nothing; it is applied; after that nothing but reports is left. */
-async function putRight(wanted: string[], options: GcVerbOptions = {}): Promise<GcData> {
+async function putRight(wanted: string[], options: GcInput = {}): Promise<GcData> {
   const before = [repo.standing(), outsideGit()];
-  const preview = await run({ ...options, dryRun: true });
+  const preview = await run({ ...options, dry_run: true });
   expect(shortly(preview.planned)).toEqual(wanted);
   expect(preview.applied).toEqual([]);
   expect([repo.standing(), outsideGit()]).toEqual(before);
@@ -62,7 +61,7 @@ async function putRight(wanted: string[], options: GcVerbOptions = {}): Promise<
 }
 
 /** Nothing is planned or done, however often it is asked. */
-async function stays(options: GcVerbOptions = {}): Promise<GcData> {
+async function stays(options: GcInput = {}): Promise<GcData> {
   const before = repo.standing();
   const data = await run(options);
   expect([...data.planned, ...data.applied, ...data.failed]).toEqual([]);
@@ -174,10 +173,10 @@ describe('row 10: a worktree of no task', () => {
   test('gc --row 9 keeps an orphan worktree', async () => {
     worktree('lost');
     merge('forge/lost');
-    await stays({ ...ORPHANS, rows: [9], tasks: ['build'] });
-    expect(shortly((await run({ ...ORPHANS, tasks: ['lost'], dryRun: true })).planned)).toHaveLength(2);
-    expect(await code(() => run({ tasks: ['last'] }))).toBe('TASK_NOT_FOUND');
-    expect(shortly((await run({ ...ORPHANS, rows: [10] })).applied)).toEqual(['10 lost remove_worktree']);
+    await stays({ ...ORPHANS, row: [9], task: ['build'] });
+    expect(shortly((await run({ ...ORPHANS, task: ['lost'], dry_run: true })).planned)).toHaveLength(2);
+    expect(await code(() => run({ task: ['last'] }))).toBe('TASK_NOT_FOUND');
+    expect(shortly((await run({ ...ORPHANS, row: [10] })).applied)).toEqual(['10 lost remove_worktree']);
     expect(shaOf('forge/lost')).not.toBe('');
   });
 
@@ -192,7 +191,7 @@ describe('row 10: a worktree of no task', () => {
 });
 
 describe('between the look and the removal', () => {
-  async function meanwhile(act: () => void, options: GcVerbOptions = {}) {
+  async function meanwhile(act: () => void, options: GcInput = {}) {
     const out = world.path('plan.json');
     await run({ ...options, out });
     act();

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { cancel } from '../../src/commands/cancel.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { dispatch } from '../../src/commands/dispatch.ts';
-import { type GcVerbOptions, gc } from '../../src/commands/gc.ts';
+import { type GcInput, gc } from '../../src/commands/gc.ts';
 import { heartbeat } from '../../src/commands/heartbeat.ts';
 import { release } from '../../src/commands/release.ts';
 import { adminReleaseLeaseByIdentity } from '../../src/engine/gc/admin-release.ts';
@@ -30,8 +30,8 @@ beforeEach(() => {
   world = new World(PLAN);
 });
 
-const run = (options: GcVerbOptions = {}) => gc(world.call, options);
-const preview = () => run({ dryRun: true });
+const run = (options: GcInput = {}) => gc.run(world.context, options);
+const preview = () => run({ dry_run: true });
 const shortly = (items: readonly { row: number; task_id: string; action: string }[]) =>
   items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
 
@@ -114,7 +114,7 @@ describe.each(DIVERGENCES)('$name', (divergence: Divergence) => {
 async function cancelOrEdit(where: World): Promise<void> {
   const { state } = await where.record('build');
   if (state.state === 'shipped') edit(where, 'state.json', { note: 'by hand' });
-  else await cancel(where.call, { task: 'build' });
+  else await cancel.run(where.context, { task: 'build' });
 }
 
 describe('changes between plan and apply', () => {
@@ -123,7 +123,7 @@ describe('changes between plan and apply', () => {
   test('a heartbeat between plan and apply wins', async () => {
     const { attempt } = await world.start('build');
     world.wait(STALE_MS);
-    const error = await refused(() => appliedAfter(() => heartbeat(world.call, { task: 'build', attempt })));
+    const error = await refused(() => appliedAfter(() => heartbeat.run(world.context, { task: 'build', attempt })));
     expect(error.code).toBe('STALE_PLAN');
     expect(await world.record('build')).toMatchObject({ state: { state: 'running' }, lease: { attempt_id: attempt } });
   });
@@ -134,7 +134,7 @@ describe('changes between plan and apply', () => {
     let mine = '';
     await refused(() =>
       appliedAfter(async () => {
-        mine = (await claim(world.call, { task: 'build' })).claim_id;
+        mine = (await claim.run(world.context, { task: 'build' })).claim_id;
       }),
     );
     expect(await world.record('build')).toMatchObject({ state: { state: 'claimed' }, lease: { claim_id: mine } });
@@ -150,7 +150,7 @@ describe('changes between plan and apply', () => {
   test('a release between plan and apply wins', async () => {
     const held = await world.start('build');
     world.wait(STALE_MS);
-    await refused(() => appliedAfter(() => release(world.call, { task: 'build', claim: held.claim })));
+    await refused(() => appliedAfter(() => release.run(world.context, { task: 'build', claim: held.claim })));
     expect((await world.record('build')).state.state).toBe('awaiting_respawn');
   });
 
@@ -158,7 +158,7 @@ describe('changes between plan and apply', () => {
     const { attempt } = await world.start('build');
     await world.start('other');
     world.wait(STALE_MS);
-    const data = await appliedAfter(() => heartbeat(world.call, { task: 'build', attempt }));
+    const data = await appliedAfter(() => heartbeat.run(world.context, { task: 'build', attempt }));
     expect(shortly(data.applied)).toEqual(['2 other mark_abandoned']);
     expect(data.skipped).toMatchObject([{ task_id: 'build', code: 'STATE_VERSION_CONFLICT' }]);
   });
@@ -166,8 +166,8 @@ describe('changes between plan and apply', () => {
   test('gc does not verify a verdict over a new claim', async () => {
     const { claim: held, attempt } = await world.start('build');
     handVerdict(world, 'build', attempt);
-    await release(world.call, { task: 'build', claim: held });
-    await refused(() => appliedAfter(() => claim(world.call, { task: 'build' })));
+    await release.run(world.context, { task: 'build', claim: held });
+    await refused(() => appliedAfter(() => claim.run(world.context, { task: 'build' })));
     expect(world.has(dirOf('build'), 'attempts', attempt, 'verdict.verified.json')).toBe(false);
   });
 });
@@ -312,13 +312,13 @@ describe('generation of a lease in another file', () => {
     handLease(world, 'build', { generation: 1 });
     handLease(world, 'build', { generation: 7 }, second);
     await run();
-    expect((await claim(world.call, { task: 'build' })).generation).toBe(8);
+    expect((await claim.run(world.context, { task: 'build' })).generation).toBe(8);
   });
 });
 
 test('a stray lease file beside a committed record is found also without a lease', async () => {
-  const held = await claim(world.call, { task: 'build' });
-  await release(world.call, { task: 'build', claim: held.claim_id });
+  const held = await claim.run(world.context, { task: 'build' });
+  await release.run(world.context, { task: 'build', claim: held.claim_id });
   handLease(world, 'build', {}, 'lease.json.bak');
   expect(shortly((await run()).applied)).toEqual(['13 build release_lease_admin']);
   expect(world.has(dirOf('build'), 'lease.json.bak')).toBe(false);
@@ -331,7 +331,7 @@ describe('gc verifies again', () => {
     world = new World(planOf(`build, verify: ['${verify}'], retry: {max_attempts: 1}`));
     const held = await world.start('build');
     handVerdict(world, 'build', held.attempt);
-    await release(world.call, { task: 'build', claim: held.claim });
+    await release.run(world.context, { task: 'build', claim: held.claim });
     return held.attempt;
   }
 
@@ -339,7 +339,7 @@ describe('gc verifies again', () => {
     const attempt = await handedIn('true');
     await run();
     expect(world.json(TWIN(attempt))).toMatchObject({ verdict: 'ready_for_review', commands: [{ exit_code: 0 }] });
-    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
+    expect(await code(() => claim.run(world.context, { task: 'build' }))).toBe('NOT_READY');
     expect((await world.record('build')).state).toMatchObject({ state: 'shipped', attempt_count: 1 });
   });
 
@@ -354,7 +354,7 @@ describe('gc verifies again', () => {
     const attempt = await handedIn('exit 3');
     await run();
     expect(world.json(TWIN(attempt))).toMatchObject({ verdict: 'changes_needed', failure: { class: 'verify.exit-3' } });
-    await code(() => claim(world.call, { task: 'build' }));
+    await code(() => claim.run(world.context, { task: 'build' }));
     expect((await world.record('build')).state).toMatchObject({
       state: 'failed',
       last_error: { class: 'verify.exit-3' },
@@ -370,27 +370,27 @@ describe('gc options', () => {
   });
 
   test('gc --task and --row limit what is done', async () => {
-    expect(shortly((await run({ dryRun: true, tasks: ['other'] })).planned)).toEqual(['14 other release_lease_admin']);
-    expect(shortly((await run({ dryRun: true, rows: [2] })).planned)).toEqual(['2 build mark_abandoned']);
-    expect(shortly((await run({ rows: [2], tasks: ['build'] })).applied)).toEqual(['2 build mark_abandoned']);
+    expect(shortly((await run({ dry_run: true, task: ['other'] })).planned)).toEqual(['14 other release_lease_admin']);
+    expect(shortly((await run({ dry_run: true, row: [2] })).planned)).toEqual(['2 build mark_abandoned']);
+    expect(shortly((await run({ row: [2], task: ['build'] })).applied)).toEqual(['2 build mark_abandoned']);
     expect(shortly((await preview()).planned)).toEqual(['14 other release_lease_admin']);
-    expect(await code(() => run({ tasks: ['../x'] }))).toBe('INVALID_ID');
+    expect(await code(() => run({ task: ['../x'] }))).toBe('INVALID_ID');
   });
 
   test('gc refuses an unknown task before any change, with a suggestion', async () => {
     world.write('.forge/questions/q.json', '{}');
     const out = world.path('plan.json');
     await run({ out });
-    for (const options of [{}, { dryRun: true }, { out: world.path('other.json') }, { plan: out }]) {
-      const refusal = await refused(() => run({ ...options, tasks: ['other', 'biuld'] }));
+    for (const options of [{}, { dry_run: true }, { out: world.path('other.json') }, { plan: out }]) {
+      const refusal = await refused(() => run({ ...options, task: ['other', 'biuld'] }));
       expect(refusal).toMatchObject({ code: 'TASK_NOT_FOUND', hint: 'Did you mean build?' });
     }
     expect((await world.record('other')).lease).not.toBeNull();
     expect(fs.existsSync(world.path('other.json'))).toBe(false);
     expect(fs.existsSync(world.path('.forge/questions/q.json'))).toBe(true);
     world = new World(PLAN);
-    expect(await code(() => run({ tasks: ['biuld'] }))).toBe('TASK_NOT_FOUND');
-    expect(await run({ tasks: ['build'] })).toMatchObject({ applied: [], divergent: false });
+    expect(await code(() => run({ task: ['biuld'] }))).toBe('TASK_NOT_FOUND');
+    expect(await run({ task: ['build'] })).toMatchObject({ applied: [], planned: [], skipped: [] });
     expect(fs.existsSync(world.path('.forge'))).toBe(false);
   });
 
@@ -400,11 +400,11 @@ describe('gc options', () => {
     await run({ out });
     fs.rmSync(world.path(dirOf('other')), { recursive: true });
     for (const task of ['other', 'stray']) {
-      expect((await run({ dryRun: true, tasks: [task] })).planned).toEqual([]);
-      expect((await run({ plan: out, tasks: [task, 'build'], rows: [2], dryRun: true })).planned).toHaveLength(1);
+      expect((await run({ dry_run: true, task: [task] })).planned).toEqual([]);
+      expect((await run({ plan: out, task: [task, 'build'], row: [2], dry_run: true })).planned).toHaveLength(1);
     }
     fs.rmSync(world.path(dirOf('stray')), { recursive: true });
-    expect(await code(() => run({ dryRun: true, tasks: ['stray'] }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => run({ dry_run: true, task: ['stray'] }))).toBe('TASK_NOT_FOUND');
   });
 
   test('gc refuses an invalid plan or one of another tree and changes nothing', async () => {
@@ -412,7 +412,7 @@ describe('gc options', () => {
     await run({ out });
     const other = new World(PLAN);
     handState(other, 'build', 'claimed');
-    expect(await code(() => gc(other.call, { plan: out }))).toBe('STALE_PLAN');
+    expect(await code(() => gc.run(other.context, { plan: out }))).toBe('STALE_PLAN');
     for (const text of [
       '',
       '{',
@@ -421,7 +421,7 @@ describe('gc options', () => {
       JSON.stringify({ ...world.json('plan.json'), rows: [{ row: 99 }] }),
     ]) {
       const file = other.write('none.json', text);
-      expect(await code(() => gc(other.call, { plan: file }))).toBe('INVALID_ARGS');
+      expect(await code(() => gc.run(other.context, { plan: file }))).toBe('INVALID_ARGS');
     }
     expect((await other.record('build')).state.state).toBe('claimed');
   });
@@ -449,7 +449,7 @@ describe('gc options', () => {
   test('a gc plan names questions and answers by their ids, so it applies without their paths', async () => {
     await DIVERGENCES.find(({ action }) => action === 'archive_question')?.make(world);
     const out = world.path('plan.json');
-    await run({ out, rows: [11] });
+    await run({ out, row: [11] });
     const saved = world.json('plan.json') as { rows: { payload: { path?: string } }[] };
     expect(saved.rows.map(({ payload }) => payload.path)).toEqual([expect.stringMatching(/^attempts\/.*\.json$/)]);
     for (const { payload } of saved.rows) delete payload.path;
@@ -459,7 +459,7 @@ describe('gc options', () => {
 
   test('a gc plan cannot remove a file that is no lease', async () => {
     const out = world.path('plan.json');
-    await run({ out, rows: [14] });
+    await run({ out, row: [14] });
     const saved = world.json('plan.json') as { rows: { payload: object }[] };
     const rows = saved.rows.map((row) => ({ ...row, row: 13, payload: { ...row.payload, path: 'state.json' } }));
     world.write('plan.json', JSON.stringify({ ...saved, rows }));
@@ -469,7 +469,7 @@ describe('gc options', () => {
 
   test('a lease file in a gc plan cannot lead out of the task', async () => {
     const out = world.path('plan.json');
-    await run({ out, rows: [14] });
+    await run({ out, row: [14] });
     const saved = world.json('plan.json') as { rows: { payload: object }[] };
     const rows = saved.rows.map((row) => ({
       ...row,
@@ -542,9 +542,9 @@ describe('adminReleaseLeaseByIdentity', () => {
 });
 
 test('gc keeps the state of a task that was dispatched again meanwhile', async () => {
-  const held = await claim(world.call, { task: 'build' });
+  const held = await claim.run(world.context, { task: 'build' });
   world.wait(TTL_MS + GRACE_MS + 1);
   const options = { task: 'build', claim: held.claim_id, run: held.run_id, phase: 'implement' as const };
-  await refused(() => appliedAfter(() => dispatch(world.call, options)));
+  await refused(() => appliedAfter(() => dispatch.run(world.context, options)));
   expect((await world.record('build')).state.state).toBe('dispatched');
 });

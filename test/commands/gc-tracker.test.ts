@@ -5,10 +5,10 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { complete } from '../../src/commands/complete.ts';
 import { dispatch } from '../../src/commands/dispatch.ts';
-import { type GcData, type GcVerbOptions, gc } from '../../src/commands/gc.ts';
+import { type GcData, type GcInput, gc, isDivergent } from '../../src/commands/gc.ts';
 import { heartbeat } from '../../src/commands/heartbeat.ts';
 import { release } from '../../src/commands/release.ts';
-import { type Call, openSession } from '../../src/commands/shared/session.ts';
+import { type CommandContext, openSession } from '../../src/commands/shared/session.ts';
 import { parseSavedPlan } from '../../src/domain/gc/saved-plan.ts';
 import { applyGc } from '../../src/engine/gc/apply.ts';
 import { lookAtTracker, openTracker } from '../../src/trackers/open.ts';
@@ -26,17 +26,17 @@ const MISSING = /there is no such file/;
 const NOT_KEPT = '/.forge\n/plans\n/*.json\n';
 
 let world: World;
-let call: Call;
+let call: CommandContext;
 
 function project(settings = TRACKED): void {
   world = new World(planOf('build', 'other'), settings);
-  call = { ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } };
+  call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
   setIssues({});
 }
 
 beforeEach(() => project());
 
-const run = (options: GcVerbOptions = {}) => gc(call, options);
+const run = (options: GcInput = {}) => gc.run(call, options);
 const shortly = (items: readonly { row: number; task_id: string; action: string }[]) =>
   items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
 const stateOf = async (task = 'build') => (await world.record(task)).state.state;
@@ -75,7 +75,7 @@ async function appliedAfter(meanwhile: () => unknown): Promise<GcData> {
 /** Looks, applies, and looks once more: what is found is put right, and then nothing but `reports` is left. */
 async function putRight(wanted: string, reports: string[] = []): Promise<GcData> {
   const before = world.footprint();
-  expect(shortly((await run({ dryRun: true })).planned)).toEqual([wanted]);
+  expect(shortly((await run({ dry_run: true })).planned)).toEqual([wanted]);
   expect(world.footprint()).toEqual(before);
   const data = await run();
   expect([...data.skipped, ...data.failed]).toEqual([]);
@@ -95,7 +95,7 @@ async function onlyTells(row: number, kind: string, reason: RegExp): Promise<voi
     expect(data.reported).toMatchObject([
       { row, task_id: 'build', payload: { kind, issue_id: 'M-1' }, reason: expect.stringMatching(reason) },
     ]);
-    expect(data.divergent).toBe(false);
+    expect(isDivergent(data, {})).toBe(false);
   }
   expect([await stateOf(), textOf()]).toEqual([state, text]);
 }
@@ -114,7 +114,7 @@ function expectDown(data: GcData, row: number): void {
   expect(data.failed).toMatchObject([
     { row, task_id: 'build', code: 'TRACKER_ERROR', message: expect.stringMatching(MISSING) },
   ]);
-  expect(data.divergent).toBe(true);
+  expect(isDivergent(data, {})).toBe(true);
 }
 
 describe('row 1: cancelled in the tracker', () => {
@@ -168,7 +168,7 @@ describe('row 1: done in the tracker, and in flight here', () => {
     merge();
     await world.start('build');
     await editIssue({ state: 'done' });
-    const { applied } = await run({ rows: [1] });
+    const { applied } = await run({ row: [1] });
     expect(applied).toMatchObject([{ action: 'mark_terminal', payload: { state: 'shipped', merged_sha: sha } }]);
     expect(await world.record('build')).toMatchObject({ state: { state: 'shipped' }, lease: null });
     expect(await issue()).toMatchObject({ state: 'done' });
@@ -206,7 +206,7 @@ describe('row 1: done in the tracker, and in flight here', () => {
     handFlight('running', { current_attempt_id: attempt, attempt_count: 1 });
     twin(attempt, null);
     setIssues({ state: 'done' });
-    expect((await run({ rows: [1] })).applied).toMatchObject([{ payload: { state: 'shipped', merged_sha: sha } }]);
+    expect((await run({ row: [1] })).applied).toMatchObject([{ payload: { state: 'shipped', merged_sha: sha } }]);
   });
 
   test.each<[string, () => void]>([
@@ -232,8 +232,8 @@ describe('row 1: done in the tracker, and in flight here', () => {
 
   test('is only told while nothing was committed in its worktree', async () => {
     world.write('.forge/settings.yaml', `${TRACKED}workspace: worktree\n`);
-    const { claim_id, run_id } = await claim(call, { task: 'build' });
-    await dispatch(call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
+    const { claim_id, run_id } = await claim.run(call, { task: 'build' });
+    await dispatch.run(call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
     await editIssue({ state: 'done' });
     await onlyTells(1, 'tracker_claims_shipped', /nothing proves/);
   });
@@ -244,10 +244,10 @@ describe('row 1: done in the tracker, and in flight here', () => {
     world.write('plans/phases.yaml', planOf('build, tracker_issue_id: 7', 'other, tracker_issue_id: 7'));
     world.write(FILE, 'issues: [{id: 7, state: done}]\n');
     handFlight('running');
-    expect((await run({ rows: [1] })).applied).toEqual([]);
+    expect((await run({ row: [1] })).applied).toEqual([]);
     expect(world.warnings).toEqual([expect.stringMatching(/going on without a plan$/)]);
     world.write('plans/phases.yaml', planOf('build, tracker_issue_id: 7', 'other'));
-    expect(shortly((await run({ rows: [1] })).applied)).toEqual(['1 build mark_terminal']);
+    expect(shortly((await run({ row: [1] })).applied)).toEqual(['1 build mark_terminal']);
   });
 });
 
@@ -258,7 +258,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
       'since it was away',
       async () => {
         fs.rmSync(world.path(FILE));
-        await claim(call, { task: 'build' });
+        await claim.run(call, { task: 'build' });
         setIssues({});
         world.warnings.length = 0;
       },
@@ -266,7 +266,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
     [
       'since a person has taken the name out',
       async () => {
-        await claim(call, { task: 'build' });
+        await claim.run(call, { task: 'build' });
         await editIssue({ claimed_by: null, state: 'open' });
       },
     ],
@@ -279,7 +279,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
     const data = await run();
     expect(data.skipped).toMatchObject([{ row: 3, task_id: 'build', action: 'mark_unclaimed', code: 'reclaimed' }]);
     expect([...data.applied, ...data.failed]).toEqual([]);
-    expect(data.divergent).toBe(false);
+    expect(isDivergent(data, {})).toBe(false);
     expect(await world.record('build')).toEqual(before);
     expect(await issue()).toMatchObject({ state: 'in_progress', claimed_by: before.lease?.owner_run_id });
     expect(await run()).toMatchObject({ planned: [], reported: [] });
@@ -297,7 +297,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
     ['cancelled', { state: 'cancelled' }],
     ['claimed by somebody else', { state: 'in_progress', claimed_by: 'ann' }],
   ])('it refuses, since the issue is %s by now: the claim is given up', async (_what, change) => {
-    await claim(call, { task: 'build' });
+    await claim.run(call, { task: 'build' });
     await editIssue({ claimed_by: null, state: 'open' });
     const data = await appliedAfter(() => editIssue(change));
     expect(shortly(data.applied)).toEqual(['3 build mark_unclaimed']);
@@ -326,19 +326,19 @@ describe('row 3: claimed here, and not in the tracker', () => {
   test.each<[string, (held: { claim_id: string; run_id: string }) => unknown]>([
     [
       'a dispatch',
-      ({ claim_id, run_id }) => dispatch(call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' }),
+      ({ claim_id, run_id }) => dispatch.run(call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' }),
     ],
-    ['a release', ({ claim_id }) => release(call, { task: 'build', claim: claim_id })],
+    ['a release', ({ claim_id }) => release.run(call, { task: 'build', claim: claim_id })],
     [
       'a claim of somebody else',
       async ({ claim_id }) => {
-        await release(call, { task: 'build', claim: claim_id });
-        await claim(call, { task: 'build' });
+        await release.run(call, { task: 'build', claim: claim_id });
+        await claim.run(call, { task: 'build' });
       },
     ],
     ['an edit by hand', () => edit(world, 'state.json', { note: 'mine' })],
   ])('%s in between wins', async (_what, act) => {
-    const held = await claim(call, { task: 'build' });
+    const held = await claim.run(call, { task: 'build' });
     await editIssue({ claimed_by: null, state: 'open' });
     let before: unknown;
     const error = await refused(() =>
@@ -353,7 +353,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
 });
 
 test('row 3: a claim that is given up just when the tracker takes it is not left there', async () => {
-  const { claim_id } = await claim(call, { task: 'build' });
+  const { claim_id } = await claim.run(call, { task: 'build' });
   await editIssue({ claimed_by: null, state: 'open' });
   const session = openSession(call);
   const tracker = await openTracker(session);
@@ -366,7 +366,7 @@ test('row 3: a claim that is given up just when the tracker takes it is not left
     tracker: {
       list: () => tracker.list(),
       claim: async (id, runId) => {
-        await release(call, { task: 'build', claim: claim_id });
+        await release.run(call, { task: 'build', claim: claim_id });
         return tracker.claim(id, runId);
       },
       release: (id, runId) => tracker.release(id, runId),
@@ -398,11 +398,11 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
     await putRight('4 build recover');
     expect(await world.record('build')).toMatchObject({ state: { state: 'unclaimed' }, lease: null });
     expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
-    expect(await claim(call, { task: 'build' })).toMatchObject({ task_id: 'build' });
+    expect(await claim.run(call, { task: 'build' })).toMatchObject({ task_id: 'build' });
   });
 
   test('is recovered where a person has thrown the folder of the task away, and the run is dead', async () => {
-    const { run_id } = await claim(call, { task: 'build' });
+    const { run_id } = await claim.run(call, { task: 'build' });
     fs.rmSync(world.path(dirOf('build')), { recursive: true });
     const file = `.forge/orchestrator/runs/${run_id}/manifest.json`;
     const owner = { pid: 1, started_at: 'ticks:1', boot_id: 'boot-a', pid_ns: 'pid:[1]', host: 'mill' };
@@ -450,7 +450,7 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
   });
 
   test.each<[string, () => unknown]>([
-    ['a claim', () => claim(call, { task: 'build' })],
+    ['a claim', () => claim.run(call, { task: 'build' })],
     ['a state by hand', () => handFlight('running')],
   ])('%s in between wins', async (_what, act) => {
     lostClaim();
@@ -489,11 +489,11 @@ describe('row 6: waits for a review, and done in the tracker', () => {
 
   /** Works in the task's worktree and hands it in, as an agent does. The commit. */
   async function handedIn(): Promise<string> {
-    const held = await claim(call, { task: 'build' });
+    const held = await claim.run(call, { task: 'build' });
     const options = { task: 'build', claim: held.claim_id, run: held.run_id, phase: 'implement' as const };
-    const { attempt_id, worktree_path } = await dispatch(call, options);
+    const { attempt_id, worktree_path } = await dispatch.run(call, options);
     const sha = repo.commit({ 'lib.txt': 'l' }, String(worktree_path));
-    await complete(call, { task: 'build', attempt: attempt_id, verdictFile: world.verdict() });
+    await complete.run(call, { task: 'build', attempt: attempt_id, verdict_file: world.verdict() });
     expect(await stateOf()).toBe('ready_for_review');
     return sha;
   }
@@ -531,7 +531,7 @@ describe('row 6: waits for a review, and done in the tracker', () => {
     await onlyTells(6, 'tracker_done_unproven', /nothing proves/);
     repo.branch('forge/build', { 'lib.txt': 'l' });
     repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/build');
-    expect(shortly((await run({ rows: [6] })).applied)).toEqual(['6 build mark_terminal']);
+    expect(shortly((await run({ row: [6] })).applied)).toEqual(['6 build mark_terminal']);
     expect(await stateOf()).toBe('shipped');
   });
 
@@ -623,14 +623,14 @@ describe('row 1, squeezed in between the look and the change', () => {
   });
 
   test.each<[string, () => unknown, string]>([
-    ['a heartbeat', () => heartbeat(call, { task: 'build', attempt: held.attempt }), 'running'],
+    ['a heartbeat', () => heartbeat.run(call, { task: 'build', attempt: held.attempt }), 'running'],
     ['a completion', () => world.finish('build', held.attempt), 'shipped'],
-    ['a release', () => release(call, { task: 'build', claim: held.claim }), 'awaiting_respawn'],
+    ['a release', () => release.run(call, { task: 'build', claim: held.claim }), 'awaiting_respawn'],
     [
       'a claim',
       () => {
         world.wait(STALE_MS);
-        return claim(call, { task: 'build' });
+        return claim.run(call, { task: 'build' });
       },
       'claimed',
     ],
@@ -677,7 +677,7 @@ describe('a tracker that is down when a plan is applied', () => {
       const before = await world.record('build');
       const data = await appliedAfter(take);
       expect(data.failed).toMatchObject([{ row, task_id: 'build', code: 'TRACKER_ERROR' }]);
-      expect(data.divergent).toBe(true);
+      expect(isDivergent(data, {})).toBe(true);
       expect(shortly(data.applied)).toEqual(['2 other mark_abandoned']);
       expect(await world.record('build')).toEqual(before);
       expect(await stateOf('other')).toBe('abandoned');

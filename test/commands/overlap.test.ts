@@ -3,10 +3,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { dispatch } from '../../src/commands/dispatch.ts';
-import { phases, type ReadyData, why } from '../../src/commands/phases.ts';
+import { phases, type ReadyData } from '../../src/commands/phases.ts';
 import { release } from '../../src/commands/release.ts';
-import { runStart } from '../../src/commands/runs.ts';
+import { runStart } from '../../src/commands/run-start.ts';
 import { show } from '../../src/commands/show.ts';
+import { why } from '../../src/commands/why.ts';
 import { holdsBack } from '../../src/domain/schedule/overlap.ts';
 import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';
 import { claimTask } from '../../src/domain/task/operations.ts';
@@ -28,21 +29,21 @@ beforeEach(() => {
   world = new World(PLAN);
 });
 
-const ready = async () => (await phases(world.call, { ready: true })) as ReadyData;
+const ready = async () => (await phases.run(world.context, { ready: true })) as ReadyData;
 const CONFLICT = 'task deps may write package.json, a locked file, too (here *.json, there package.json)';
 
 describe('a task in flight', () => {
   test('holds back whoever may write the same locked file', async () => {
-    await claim(world.call, { task: 'deps' });
+    await claim.run(world.context, { task: 'deps' });
     const seen = await ready();
     expect(seen.ready.map(({ task_id }) => task_id)).toEqual(['api', 'client', 'docs']);
     expect(seen.waiting).toContainEqual({ task_id: 'tools', code: 'OVERLAP_CONFLICT', reason: CONFLICT });
-    expect(await why(world.call, { task: 'tools' })).toEqual({
+    expect(await why.run(world.context, { task: 'tools' })).toEqual({
       task_id: 'tools',
       ready: false,
       reasons: [{ code: 'OVERLAP_CONFLICT', message: CONFLICT }],
     });
-    expect((await phases(world.call, { ready: true, blockedBy: 'deps' })) as ReadyData).toMatchObject({
+    expect((await phases.run(world.context, { ready: true, blocked_by: 'deps' })) as ReadyData).toMatchObject({
       waiting: [{ task_id: 'tools' }],
     });
   });
@@ -50,9 +51,9 @@ describe('a task in flight', () => {
   test.each(['claimed', 'dispatched'] as const)(
     'when %s refuses the claim of the other, and names itself',
     async (state) => {
-      if (state === 'claimed') await claim(world.call, { task: 'deps' });
+      if (state === 'claimed') await claim.run(world.context, { task: 'deps' });
       else await world.start('deps');
-      const error = await refused(() => claim(world.call, { task: 'tools' }));
+      const error = await refused(() => claim.run(world.context, { task: 'tools' }));
       expect(error).toMatchObject({
         code: 'OVERLAP_CONFLICT',
         exitCode: 4,
@@ -65,51 +66,51 @@ describe('a task in flight', () => {
   );
 
   test('is passed over by --next', async () => {
-    await claim(world.call, { task: 'deps' });
-    expect((await claim(world.call, { next: true })).task_id).toBe('api');
+    await claim.run(world.context, { task: 'deps' });
+    expect((await claim.run(world.context, { next: true })).task_id).toBe('api');
   });
 
   test('holds nobody back any more when it is given back, or done', async () => {
-    const { claim_id } = await claim(world.call, { task: 'deps' });
-    await release(world.call, { task: 'deps', claim: claim_id });
+    const { claim_id } = await claim.run(world.context, { task: 'deps' });
+    await release.run(world.context, { task: 'deps', claim: claim_id });
     const { attempt } = await world.start('tools');
-    expect(await code(() => claim(world.call, { task: 'deps' }))).toBe('OVERLAP_CONFLICT');
+    expect(await code(() => claim.run(world.context, { task: 'deps' }))).toBe('OVERLAP_CONFLICT');
     await world.finish('tools', attempt);
-    expect((await claim(world.call, { task: 'deps' })).task_id).toBe('deps');
+    expect((await claim.run(world.context, { task: 'deps' })).task_id).toBe('deps');
   });
 
   test('with another reason to wait the other is simply not ready', async () => {
     world = new World(planOf('a, write_globs: [go.sum]', 'b', 'c, write_globs: [go.sum], depends_on: [b]'));
-    await claim(world.call, { task: 'a' });
-    const error = await refused(() => claim(world.call, { task: 'c' }));
+    await claim.run(world.context, { task: 'a' });
+    const error = await refused(() => claim.run(world.context, { task: 'c' }));
     expect(error.code).toBe('NOT_READY');
     expect(error.message).toContain('it depends on b');
     expect(error.message).toContain('task a may write go.sum');
   });
 
   test('only warns of files that are not locked', async () => {
-    await claim(world.call, { task: 'api' });
+    await claim.run(world.context, { task: 'api' });
     const warning =
       'task client may come to conflict: task api may write src/api/a too (here src/**, there src/api/**)';
     expect(await ready()).toMatchObject({ warnings: [warningOf(warning)] });
     expect(world.warnings).toEqual([]);
-    await claim(world.call, { task: 'client' });
+    await claim.run(world.context, { task: 'client' });
     expect(world.warnings).toEqual([warning]);
   });
 
   test('holds the other back all the same where settings are strict', async () => {
     world = new World(PLAN, 'agents: {overlap: strict}\n');
-    await claim(world.call, { task: 'api' });
-    expect(await code(() => claim(world.call, { task: 'client' }))).toBe('OVERLAP_CONFLICT');
+    await claim.run(world.context, { task: 'api' });
+    expect(await code(() => claim.run(world.context, { task: 'client' }))).toBe('OVERLAP_CONFLICT');
     expect((await ready()).warnings).toEqual([]);
   });
 
   test('locks what settings say, and nothing else', async () => {
     world = new World(PLAN, 'agents: {hard_lock_globs: ["src/api/schema.ts"]}\n');
-    await claim(world.call, { task: 'deps' });
-    await claim(world.call, { task: 'tools' });
-    await claim(world.call, { task: 'api' });
-    expect((await refused(() => claim(world.call, { task: 'client' }))).message).toContain(
+    await claim.run(world.context, { task: 'deps' });
+    await claim.run(world.context, { task: 'tools' });
+    await claim.run(world.context, { task: 'api' });
+    expect((await refused(() => claim.run(world.context, { task: 'client' }))).message).toContain(
       'task api may write src/api/schema.ts, a locked file',
     );
   });
@@ -119,7 +120,7 @@ describe('a claim that was cut short before its look', () => {
   const CLAIM = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
   let run: string;
   beforeEach(async () => {
-    run = (await runStart(world.call, {})).run_id;
+    run = (await runStart.run(world.context, {})).run_id;
   });
 
   /** What whoever was killed right after his commit has left. */
@@ -138,7 +139,7 @@ describe('a claim that was cut short before its look', () => {
       }),
     );
   };
-  const open = (task: string) => dispatch(world.call, { task, claim: CLAIM, run, phase: 'implement' });
+  const open = (task: string) => dispatch.run(world.context, { task, claim: CLAIM, run, phase: 'implement' });
 
   test('is looked after when it is dispatched', async () => {
     await cutShort('tools');
@@ -153,7 +154,7 @@ describe('a claim that was cut short before its look', () => {
     expect(error).toMatchObject({ code: 'OVERLAP_CONFLICT', details: { overlaps: 'deps' } });
     const { state, lease } = await world.record('tools');
     expect([state.state, state.attempt_count, state.failure_count, lease]).toEqual(['unclaimed', 0, 0, null]);
-    expect((await show(world.call, { task: 'tools' })).history).toMatchObject([
+    expect((await show.run(world.context, { task: 'tools' })).history).toMatchObject([
       { event: 'acquired' },
       { event: 'released', reason: `task tools has to wait: ${CONFLICT}` },
     ]);
@@ -162,8 +163,8 @@ describe('a claim that was cut short before its look', () => {
   test('is left alone when somebody names another run', async () => {
     await world.start('deps');
     await cutShort('tools');
-    const other = (await runStart(world.call, {})).run_id;
-    const act = () => dispatch(world.call, { task: 'tools', claim: CLAIM, run: other, phase: 'implement' });
+    const other = (await runStart.run(world.context, {})).run_id;
+    const act = () => dispatch.run(world.context, { task: 'tools', claim: CLAIM, run: other, phase: 'implement' });
     expect(await code(act)).toBe('LEASE_IDENTITY_MISMATCH');
     expect((await world.record('tools')).state.state).toBe('claimed');
   });
@@ -171,7 +172,7 @@ describe('a claim that was cut short before its look', () => {
   test('is looked after when it is repeated, and may be repeated once it gave way', async () => {
     const { attempt } = await world.start('deps');
     await cutShort('tools');
-    const again = () => claim(world.call, { task: 'tools', claimId: CLAIM });
+    const again = () => claim.run(world.context, { task: 'tools', claim_id: CLAIM });
     expect(await code(again)).toBe('OVERLAP_CONFLICT');
     await world.finish('deps', attempt);
     expect(await again()).toMatchObject({ claim_id: CLAIM, generation: 2 });
@@ -181,15 +182,15 @@ describe('a claim that was cut short before its look', () => {
 
   test('holds others back like any other', async () => {
     await cutShort('tools');
-    expect(await code(() => claim(world.call, { task: 'deps' }))).toBe('OVERLAP_CONFLICT');
+    expect(await code(() => claim.run(world.context, { task: 'deps' }))).toBe('OVERLAP_CONFLICT');
   });
 
   test('is abandoned by who needs its files, once its lease is stale', async () => {
     await cutShort('tools');
     world.wait(TTL_MS + GRACE_MS);
-    const { claim_id } = await claim(world.call, { task: 'deps' });
+    const { claim_id } = await claim.run(world.context, { task: 'deps' });
     expect((await world.record('tools')).state.state).toBe('abandoned');
-    expect((await show(world.call, { task: 'tools' })).history).toMatchObject([
+    expect((await show.run(world.context, { task: 'tools' })).history).toMatchObject([
       { event: 'acquired' },
       {
         event: 'admin_released',
@@ -204,7 +205,7 @@ describe('a claim that was cut short before its look', () => {
   test('of two the one with the smaller id goes first, and the other gives way', async () => {
     await cutShort('tools', 'ffffffff-ffff-7fff-bfff-ffffffffffff');
     await cutShort('deps');
-    const last = dispatch(world.call, {
+    const last = dispatch.run(world.context, {
       task: 'tools',
       claim: 'ffffffff-ffff-7fff-bfff-ffffffffffff',
       run,

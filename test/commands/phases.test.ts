@@ -1,8 +1,9 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
-import { type PhaseRow, phases, type ReadyData, why } from '../../src/commands/phases.ts';
+import { type PhaseRow, phases, type ReadyData } from '../../src/commands/phases.ts';
 import { dryRun } from '../../src/commands/run.ts';
+import { why } from '../../src/commands/why.ts';
 import { code, GRACE_MS, keysOf, planOf, refused, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
@@ -12,8 +13,8 @@ beforeEach(() => {
 
 const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
-const ready = async (options = {}) => (await phases(world.call, { ready: true, ...options })) as ReadyData;
-const rows = async (options = {}) => ((await phases(world.call, options)) as { phases: PhaseRow[] }).phases;
+const ready = async (options = {}) => (await phases.run(world.context, { ready: true, ...options })) as ReadyData;
+const rows = async (options = {}) => ((await phases.run(world.context, options)) as { phases: PhaseRow[] }).phases;
 
 describe('phases', () => {
   test('phases lists the phases with their progress', async () => {
@@ -29,7 +30,7 @@ describe('phases', () => {
       shipped: 1,
     });
     expect(second).toMatchObject({ phase_id: 'phase-2', blocked_by: 'phase-1', finished: false });
-    expect((await rows({ blockedBy: 'phase-1' })).map((row) => row.phase_id)).toEqual(['phase-2']);
+    expect((await rows({ blocked_by: 'phase-1' })).map((row) => row.phase_id)).toEqual(['phase-2']);
     await world.put('test', { state: 'shipped' });
     world.write(
       'plans/phases.yaml',
@@ -60,10 +61,10 @@ describe('phases', () => {
   });
 
   test('phases --ready --blocked-by lists only what waits for that task or phase', async () => {
-    expect((await ready({ blockedBy: 'build' })).waiting.map((row) => row.task_id)).toEqual(['test']);
-    expect((await ready({ blockedBy: 'phase-1' })).waiting.map((row) => row.task_id)).toEqual(['ship']);
-    expect(await ready({ blockedBy: 'ship' })).toMatchObject({ ready: [], waiting: [], human: [] });
-    const error = await refused(() => ready({ blockedBy: 'biuld' }));
+    expect((await ready({ blocked_by: 'build' })).waiting.map((row) => row.task_id)).toEqual(['test']);
+    expect((await ready({ blocked_by: 'phase-1' })).waiting.map((row) => row.task_id)).toEqual(['ship']);
+    expect(await ready({ blocked_by: 'ship' })).toMatchObject({ ready: [], waiting: [], human: [] });
+    const error = await refused(() => ready({ blocked_by: 'biuld' }));
     expect(error).toMatchObject({ code: 'INVALID_ARGS', hint: 'Did you mean build?' });
   });
 
@@ -100,7 +101,7 @@ describe('phases', () => {
 
   test('phases refuses an invalid plan with every place', async () => {
     world.write('plans/phases.yaml', planOf('build, depnds_on: [x]'));
-    const error = await refused(() => phases(world.call, {}));
+    const error = await refused(() => phases.run(world.context, {}));
     expect(error.code).toBe('PHASES_PARSE_ERROR');
     expect(error.problems[0]?.place).toMatchObject({ file: 'plans/phases.yaml', line: 6 });
     expect(error.details['problems']).toEqual(error.problems);
@@ -109,12 +110,12 @@ describe('phases', () => {
 
 describe('why', () => {
   test('why gives no reason for a ready task', async () => {
-    expect(await why(world.call, { task: 'build' })).toEqual({ task_id: 'build', ready: true, reasons: [] });
+    expect(await why.run(world.context, { task: 'build' })).toEqual({ task_id: 'build', ready: true, reasons: [] });
   });
 
   test('why gives all reasons of a waiting task', async () => {
     await world.put('ship', { state: 'awaiting_respawn', next_eligible_at: world.at(1) });
-    expect(await why(world.call, { task: 'ship' })).toEqual({
+    expect(await why.run(world.context, { task: 'ship' })).toEqual({
       task_id: 'ship',
       ready: false,
       reasons: [
@@ -130,24 +131,24 @@ describe('why', () => {
       world.wait(ms);
       const list = await ready();
       for (const task of ['build', 'test', 'ship']) {
-        const said = await why(world.call, { task });
+        const said = await why.run(world.context, { task });
         expect(said.ready).toBe(list.ready.some((row) => row.task_id === task));
         expect(said.reasons[0]?.code).toBe(list.waiting.find((row) => row.task_id === task)?.code);
       }
     }
-    expect((await why(world.call, { task: 'build' })).ready).toBe(true);
-    expect((await claim(world.call, { task: 'build' })).generation).toBe(2);
+    expect((await why.run(world.context, { task: 'build' })).ready).toBe(true);
+    expect((await claim.run(world.context, { task: 'build' })).generation).toBe(2);
   });
 
   test('why of an unknown task is refused', async () => {
-    expect(await code(() => why(world.call, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
-    expect(await code(() => why(world.call, { task: '' }))).toBe('INVALID_ID');
+    expect(await code(() => why.run(world.context, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => why.run(world.context, { task: '' }))).toBe('INVALID_ID');
   });
 });
 
 describe('run --dry-run', () => {
   test('run --dry-run shows what run would start, by the same decision', async () => {
-    const data = await dryRun(world.call, {});
+    const data = await dryRun(world.context, {});
     expect(data).toMatchObject({
       would_start: [{ task_id: 'build', phase_id: 'phase-1', title: 'Do build', command: 'make' }],
       for_agents: [],
@@ -160,7 +161,7 @@ describe('run --dry-run', () => {
     ]);
     expect(data.max_parallel).toBeGreaterThan(0);
     await world.put('build', { state: 'shipped' });
-    expect(await dryRun(world.call, { maxParallel: 7 })).toMatchObject({
+    expect(await dryRun(world.context, { max_parallel: 7 })).toMatchObject({
       would_start: [],
       for_agents: [{ task_id: 'test' }],
       max_parallel: 7,
@@ -169,9 +170,9 @@ describe('run --dry-run', () => {
 
   test('run --dry-run --task includes only the task and its dependencies', async () => {
     world = new World(planOf('a, run: x', 'b, run: x, depends_on: [a]', 'c, run: x', 'd, run: x, status: paused'));
-    const data = await dryRun(world.call, { tasks: ['b'] });
+    const data = await dryRun(world.context, { task: ['b'] });
     expect(data.would_start.map((row) => row.task_id)).toEqual(['a']);
     expect(data.waiting.map((row) => row.task_id)).toEqual(['b']);
-    expect(await code(() => dryRun(world.call, { tasks: ['bb'] }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => dryRun(world.context, { task: ['bb'] }))).toBe('TASK_NOT_FOUND');
   });
 });

@@ -3,11 +3,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { home } from '../../src/commands/home.ts';
-import { phases, type ReadyData, why } from '../../src/commands/phases.ts';
+import { phases, type ReadyData } from '../../src/commands/phases.ts';
 import { question } from '../../src/commands/question.ts';
 import { dryRun } from '../../src/commands/run.ts';
 import { show } from '../../src/commands/show.ts';
 import { status } from '../../src/commands/status.ts';
+import { why } from '../../src/commands/why.ts';
 import { code, MINUTE_MS, planOf, World } from '../support/commands/world.ts';
 
 const OPTIONS = [
@@ -25,9 +26,9 @@ beforeEach(() => {
 /** Parks build for a minute. */
 async function park(defaultOption?: string): Promise<{ attempt: string; question_id: string }> {
   const { attempt } = await world.start('build');
-  const optionsFile = world.write('options.json', JSON.stringify(OPTIONS));
-  const about = { decisionKey: 'format', question: 'Keep it?', optionsFile, deadlineMs: MINUTE_MS };
-  const asked = await question(world.call, { task: 'build', attempt, ...about, default: defaultOption });
+  const options_file = world.write('options.json', JSON.stringify(OPTIONS));
+  const about = { decision_key: 'format', question: 'Keep it?', options_file, deadline: MINUTE_MS };
+  const asked = await question.run(world.context, { task: 'build', attempt, ...about, default: defaultOption });
   return { attempt, question_id: asked.question_id };
 }
 
@@ -63,14 +64,14 @@ function byHand(): void {
 
 /** What each of the verbs that look says of build. */
 async function looks() {
-  const ready = (await phases(world.call, { ready: true })) as ReadyData;
-  const dry = await dryRun(world.call, {});
-  const front = await home(world.call);
+  const ready = (await phases.run(world.context, { ready: true })) as ReadyData;
+  const dry = await dryRun(world.context, {});
+  const front = await home.run(world.context, {});
   return {
-    why: (await why(world.call, { task: 'build' })).reasons.map((reason) => reason.code),
-    show: (await show(world.call, { task: 'build' })).reasons.map((reason) => reason.code),
+    why: (await why.run(world.context, { task: 'build' })).reasons.map((reason) => reason.code),
+    show: (await show.run(world.context, { task: 'build' })).reasons.map((reason) => reason.code),
     phases: ready.ready.map((row) => row.task_id),
-    dryRun: dry.would_start.map((row) => row.task_id),
+    dry_run: dry.would_start.map((row) => row.task_id),
     home: [front.ready, front.next.command],
   };
 }
@@ -79,14 +80,14 @@ const READY = {
   why: [],
   show: [],
   phases: ['build'],
-  dryRun: ['build'],
+  dry_run: ['build'],
   home: [1, 'forge orchestrate run'],
 };
 const WAITS = {
   why: ['TASK_WAITS_FOR_ANSWER'],
   show: ['TASK_WAITS_FOR_ANSWER'],
   phases: [],
-  dryRun: [],
+  dry_run: [],
   home: [0, 'forge orchestrate questions --open'],
 };
 
@@ -127,33 +128,35 @@ describe('a parked task', () => {
     const before = world.footprint();
     expect(await looks()).toEqual(READY);
     // What is so far is told as well.
-    expect((await status(world.call, {})).counts).toEqual({ blocked_on_question: 1, unclaimed: 1 });
-    expect((await home(world.call)).counts).toEqual({ blocked_on_question: 1, unclaimed: 1 });
+    expect((await status.run(world.context, {})).counts).toEqual({ blocked_on_question: 1, unclaimed: 1 });
+    expect((await home.run(world.context, {})).counts).toEqual({ blocked_on_question: 1, unclaimed: 1 });
     expect(world.footprint()).toEqual(before);
-    expect((await claim(world.call, { next: true })).task_id).toBe('build');
+    expect((await claim.run(world.context, { next: true })).task_id).toBe('build');
   });
 
   test('that waits for an answer still is shown to wait', async () => {
     const { question_id } = await park('drop');
     world.wait(MINUTE_MS - 1);
     expect(await looks()).toEqual(WAITS);
-    const [reason] = (await why(world.call, { task: 'build' })).reasons;
+    const [reason] = (await why.run(world.context, { task: 'build' })).reasons;
     expect(reason?.message).toContain(`question ${question_id}), open until ${world.at(MINUTE_MS)}`);
-    expect(await code(() => claim(world.call, { next: true }))).toBe('NOT_READY');
+    expect(await code(() => claim.run(world.context, { next: true }))).toBe('NOT_READY');
   });
 
   test('that was written by hand is shown with its question', async () => {
     byHand();
     expect(await looks()).toEqual(WAITS);
-    expect((await why(world.call, { task: 'build' })).reasons[0]?.message).toContain(QUESTION);
+    expect((await why.run(world.context, { task: 'build' })).reasons[0]?.message).toContain(QUESTION);
   });
 
   test('past its deadline still waits for what else it waits for', async () => {
     await park('drop');
     world.wait(MINUTE_MS);
     world.write('plans/phases.yaml', planOf('build, run: make, status: paused', 'test, run: make test'));
-    expect((await why(world.call, { task: 'build' })).reasons.map((reason) => reason.code)).toEqual(['TASK_PAUSED']);
-    expect((await dryRun(world.call, {})).would_start.map((row) => row.task_id)).toEqual(['test']);
+    expect((await why.run(world.context, { task: 'build' })).reasons.map((reason) => reason.code)).toEqual([
+      'TASK_PAUSED',
+    ]);
+    expect((await dryRun(world.context, {})).would_start.map((row) => row.task_id)).toEqual(['test']);
   });
 
   test('whose answer is damaged waits, says so, and stops no other task', async () => {
@@ -161,9 +164,9 @@ describe('a parked task', () => {
     const { attempt, question_id } = await park('drop');
     await answerFile(attempt, question_id, '{"version":1');
     world.wait(MINUTE_MS);
-    expect((await why(world.call, { task: 'build' })).reasons.map((reason) => reason.code)).toEqual(WAITS.why);
-    expect((await dryRun(world.call, {})).would_start.map((row) => row.task_id)).toEqual(['test']);
+    expect((await why.run(world.context, { task: 'build' })).reasons.map((reason) => reason.code)).toEqual(WAITS.why);
+    expect((await dryRun(world.context, {})).would_start.map((row) => row.task_id)).toEqual(['test']);
     expect(world.warnings[0]).toContain(`answers/${question_id}.json`);
-    expect((await claim(world.call, { next: true })).task_id).toBe('test');
+    expect((await claim.run(world.context, { next: true })).task_id).toBe('test');
   });
 });

@@ -7,8 +7,9 @@ import { cancel } from '../../src/commands/cancel.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { heartbeat } from '../../src/commands/heartbeat.ts';
 import { home } from '../../src/commands/home.ts';
-import { type QuestionOptions, question } from '../../src/commands/question.ts';
+import { question } from '../../src/commands/question.ts';
 import { questions } from '../../src/commands/questions.ts';
+import type { VerbInput } from '../../src/commands/registry.ts';
 import { status } from '../../src/commands/status.ts';
 import { code, MINUTE_MS, planOf, refused, STRANGER, World } from '../support/commands/world.ts';
 
@@ -19,25 +20,27 @@ beforeEach(() => {
   world = new World(planOf('build', 'test, depends_on: [build]'));
 });
 
-function asking(attempt: string, more: Partial<QuestionOptions> = {}): QuestionOptions {
+function asking(attempt: string, more: Partial<VerbInput<'question'>> = {}): VerbInput<'question'> {
   return {
     task: 'build',
     attempt,
-    decisionKey: 'format',
+    decision_key: 'format',
     question: 'Keep the old format?',
-    optionsFile: world.write('options.json', OPTIONS),
+    options_file: world.write('options.json', OPTIONS),
     ...more,
   };
 }
 
 /** Asks as a fresh attempt of build. */
-async function ask(more: Partial<QuestionOptions> = {}) {
+async function ask(more: Partial<VerbInput<'question'>> = {}) {
   const { attempt } = await world.start('build');
-  return { attempt, ...(await question(world.call, asking(attempt, more))) };
+  return { attempt, ...(await question.run(world.context, asking(attempt, more))) };
 }
 
 async function statuses(): Promise<string[]> {
-  return (await questions(world.call, {})).questions.map((row) => `${row.status} ${row.option_id} ${row.answered_by}`);
+  return (await questions.run(world.context, {})).questions.map(
+    (row) => `${row.status} ${row.option_id} ${row.answered_by}`,
+  );
 }
 
 describe('question', () => {
@@ -45,12 +48,19 @@ describe('question', () => {
     const asked = await ask({ recommended: 'keep' });
     expect(asked).toMatchObject({ status: 'open', option_id: null, expires_at: world.at(30 * MINUTE_MS) });
     expect(await world.record('build')).toMatchObject({ state: { state: 'blocked_on_question' }, lease: null });
-    expect((await status(world.call, {})).open_questions).toBe(1);
-    expect((await home(world.call)).next.command).toBe('forge orchestrate questions --open');
-    expect(await code(() => heartbeat(world.call, { task: 'build', attempt: asked.attempt }))).toBe('LEASE_STOLEN');
-    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('NOT_READY');
+    expect((await status.run(world.context, {})).open_questions).toBe(1);
+    expect((await home.run(world.context, {})).next.command).toBe('forge orchestrate questions --open');
+    expect(await code(() => heartbeat.run(world.context, { task: 'build', attempt: asked.attempt }))).toBe(
+      'LEASE_STOLEN',
+    );
+    expect(await code(() => claim.run(world.context, { task: 'build' }))).toBe('NOT_READY');
 
-    const given = await answer(world.call, { question: asked.question_id, option: 'keep', note: 'as ever', by: 'ada' });
+    const given = await answer.run(world.context, {
+      question: asked.question_id,
+      option: 'keep',
+      note: 'as ever',
+      by: 'ada',
+    });
     expect(given).toEqual({
       question_id: asked.question_id,
       option_id: 'keep',
@@ -72,7 +82,7 @@ describe('question', () => {
     const { question_id, attempt } = await ask();
     const file = ['.forge/orchestrator/tasks/build/attempts', attempt, 'questions', `${question_id}.json`];
     expect(world.json(...file)).toMatchObject({ status: 'open', decision_key: 'format', attempt: 1, max_attempts: 3 });
-    await answer(world.call, { question: question_id, option: 'drop' });
+    await answer.run(world.context, { question: question_id, option: 'drop' });
     expect(world.json(...file)).toMatchObject({ status: 'answered' });
     const { run_id } = world.json(...file) as { run_id: string };
     const log = await world.session().eventLog.read({ log: 'notifications', runId: run_id });
@@ -82,30 +92,32 @@ describe('question', () => {
   test('a question repeated by its attempt is the same question', async () => {
     const { attempt, question_id, expires_at } = await ask();
     world.wait(MINUTE_MS);
-    const again = await question(world.call, asking(attempt));
+    const again = await question.run(world.context, asking(attempt));
     expect(again).toMatchObject({ status: 'open', question_id, expires_at });
     expect(await statuses()).toEqual(['open null null']);
   });
 
   test('the question of a cancelled task is withdrawn', async () => {
     const { question_id } = await ask();
-    await cancel(world.call, { task: 'build' });
+    await cancel.run(world.context, { task: 'build' });
     expect(await statuses()).toEqual(['withdrawn null null']);
-    expect(await code(() => answer(world.call, { question: question_id, option: 'keep' }))).toBe('ILLEGAL_TRANSITION');
+    expect(await code(() => answer.run(world.context, { question: question_id, option: 'keep' }))).toBe(
+      'ILLEGAL_TRANSITION',
+    );
   });
 
-  test.each<[string, Partial<QuestionOptions>, string]>([
+  test.each<[string, Partial<VerbInput<'question'>>, string]>([
     ['an unknown recommendation', { recommended: 'both' }, '--recommended "both" is none of the options'],
     ['an unknown default', { default: 'both' }, '--default "both" is none of the options'],
-    ['an empty key', { decisionKey: ' ' }, '--decision-key is empty'],
-    ['a key too long', { decisionKey: 'k'.repeat(201) }, '201 characters'],
+    ['an empty key', { decision_key: ' ' }, '--decision-key is empty'],
+    ['a key too long', { decision_key: 'k'.repeat(201) }, '201 characters'],
     ['a text too long', { question: 'q'.repeat(4001) }, '4001 characters'],
-    ['no such file', { optionsFile: 'nowhere.json' }, 'there is no such file'],
+    ['no such file', { options_file: 'nowhere.json' }, 'there is no such file'],
   ])('a question with %s is refused and changes nothing', async (_what, more, message) => {
     const { attempt } = await world.start('build');
     const options = asking(attempt, more);
     const before = world.footprint();
-    const error = await refused(() => question(world.call, options));
+    const error = await refused(() => question.run(world.context, options));
     expect(error.code).toBe('INVALID_ARGS');
     expect(error.message).toContain(message);
     expect(world.footprint()).toEqual(before);
@@ -120,35 +132,39 @@ describe('question', () => {
   ])('a question whose options are %s is refused', async (_what, text) => {
     const { attempt } = await world.start('build');
     const error = await refused(() =>
-      question(world.call, { ...asking(attempt), optionsFile: world.write('bad', text) }),
+      question.run(world.context, { ...asking(attempt), options_file: world.write('bad', text) }),
     );
     expect(error.code).toBe('INVALID_ARGS');
     expect(error.hint).toContain('a list of 2 to 10 options');
   });
 
   test('question options may be YAML', async () => {
-    const optionsFile = world.write('options.yaml', '- {id: keep, label: Keep it}\n- {id: drop, label: Drop it}\n');
-    expect((await ask({ optionsFile })).status).toBe('open');
+    const options_file = world.write('options.yaml', '- {id: keep, label: Keep it}\n- {id: drop, label: Drop it}\n');
+    expect((await ask({ options_file })).status).toBe('open');
   });
 });
 
 describe('answer', () => {
   test('an answer may be repeated, and another one is refused and names the first', async () => {
     const { question_id } = await ask();
-    await answer(world.call, { question: question_id, option: 'keep', by: 'ada' });
-    expect(await answer(world.call, { question: question_id, option: 'keep' })).toMatchObject({ option_id: 'keep' });
-    const error = await refused(() => answer(world.call, { question: question_id, option: 'drop', by: 'bob' }));
+    await answer.run(world.context, { question: question_id, option: 'keep', by: 'ada' });
+    expect(await answer.run(world.context, { question: question_id, option: 'keep' })).toMatchObject({
+      option_id: 'keep',
+    });
+    const error = await refused(() => answer.run(world.context, { question: question_id, option: 'drop', by: 'bob' }));
     expect(error.code).toBe('ILLEGAL_TRANSITION');
     expect(error.message).toContain('ada chose keep');
   });
 
   test('an answer must be an option of an existing question', async () => {
     const { question_id } = await ask();
-    expect(await code(() => answer(world.call, { question: question_id, option: 'both' }))).toBe('INVALID_ARGS');
-    expect(await code(() => answer(world.call, { question: STRANGER, option: 'keep' }))).toBe('QUESTION_NOT_FOUND');
-    expect(await code(() => answer(world.call, { question: '../x', option: 'keep' }))).toBe('INVALID_ID');
+    expect(await code(() => answer.run(world.context, { question: question_id, option: 'both' }))).toBe('INVALID_ARGS');
+    expect(await code(() => answer.run(world.context, { question: STRANGER, option: 'keep' }))).toBe(
+      'QUESTION_NOT_FOUND',
+    );
+    expect(await code(() => answer.run(world.context, { question: '../x', option: 'keep' }))).toBe('INVALID_ID');
     const by = { question: question_id, option: 'keep', by: 'default' };
-    expect(await code(() => answer(world.call, by))).toBe('INVALID_ARGS');
+    expect(await code(() => answer.run(world.context, by))).toBe('INVALID_ARGS');
   });
 
   test.each([
@@ -159,7 +175,7 @@ describe('answer', () => {
     const { question_id } = await ask();
     const index = world.path('.forge/orchestrator/index/questions.json');
     damage(index);
-    await answer(world.call, { question: question_id, option: 'keep' });
+    await answer.run(world.context, { question: question_id, option: 'keep' });
     expect(world.json('.forge/orchestrator/index/questions.json')).toMatchObject({
       questions: { [question_id]: { task_id: 'build' } },
     });
@@ -170,35 +186,37 @@ describe('answer', () => {
     const { store, newOp } = world.session();
     const file = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
     await store.createDocuments('build', [{ kind: 'answer', attemptId: attempt, value: file }], newOp());
-    expect((await claim(world.call, { next: true })).task_id).toBe('build');
+    expect((await claim.run(world.context, { next: true })).task_id).toBe('build');
     expect(await statuses()).toEqual(['answered keep ada']);
   });
 });
 
 describe('question deadline', () => {
   test('the next claim after the deadline applies the default', async () => {
-    const { question_id } = await ask({ default: 'drop', deadlineMs: MINUTE_MS });
+    const { question_id } = await ask({ default: 'drop', deadline: MINUTE_MS });
     world.wait(MINUTE_MS);
     expect((await ask()).status).toBe('answered');
     expect(await statuses()).toEqual(['answered drop default']);
-    expect(await code(() => answer(world.call, { question: question_id, option: 'keep' }))).toBe('ILLEGAL_TRANSITION');
+    expect(await code(() => answer.run(world.context, { question: question_id, option: 'keep' }))).toBe(
+      'ILLEGAL_TRANSITION',
+    );
   });
 
   test('an answer after the deadline counts if it comes first', async () => {
-    const { question_id } = await ask({ default: 'drop', deadlineMs: MINUTE_MS });
+    const { question_id } = await ask({ default: 'drop', deadline: MINUTE_MS });
     world.wait(2 * MINUTE_MS);
-    await answer(world.call, { question: question_id, option: 'keep', by: 'ada' });
+    await answer.run(world.context, { question: question_id, option: 'keep', by: 'ada' });
     expect(await statuses()).toEqual(['answered keep ada']);
   });
 
   test('a key without a default may expire three times, then its task fails', async () => {
     for (const time of [1, 2, 3]) {
-      const asked = await ask({ deadlineMs: MINUTE_MS });
+      const asked = await ask({ deadline: MINUTE_MS });
       expect(asked.warnings.length).toBe(time < 3 ? 0 : 1);
       world.wait(MINUTE_MS);
     }
     const { attempt } = await world.start('build');
-    const error = await refused(() => question(world.call, asking(attempt)));
+    const error = await refused(() => question.run(world.context, asking(attempt)));
     expect(error.code).toBe('DECISION_KEY_EXHAUSTED');
     expect(error.details).toMatchObject({ task_id: 'build', state: 'failed' });
     expect((await world.record('build')).state).toMatchObject({
@@ -217,7 +235,7 @@ describe('question deadline', () => {
 test("a task's question budget overrides the settings", async () => {
   world.write('plans/phases.yaml', planOf('build, question_budget: {soft: 0, hard: 0}'));
   const { attempt } = await world.start('build');
-  expect(await code(() => question(world.call, asking(attempt)))).toBe('DECISION_KEY_EXHAUSTED');
+  expect(await code(() => question.run(world.context, asking(attempt)))).toBe('DECISION_KEY_EXHAUSTED');
 });
 
 test('a parked task written by hand can be answered', async () => {
@@ -241,7 +259,7 @@ test('a parked task written by hand can be answered', async () => {
   };
   world.write(`${dir}/attempts/${attempt}/questions/${question_id}.json`, JSON.stringify(file));
   expect(await statuses()).toEqual(['open null null']);
-  const given = await answer(world.call, { question: question_id, option: 'keep', by: 'ada' });
+  const given = await answer.run(world.context, { question: question_id, option: 'keep', by: 'ada' });
   expect(given.state).toBe('awaiting_respawn');
   expect(await statuses()).toEqual(['answered keep ada']);
 });

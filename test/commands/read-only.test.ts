@@ -6,13 +6,15 @@ import { doctor } from '../../src/commands/doctor.ts';
 import { heartbeat } from '../../src/commands/heartbeat.ts';
 import { home } from '../../src/commands/home.ts';
 import { logs } from '../../src/commands/logs.ts';
-import { phases, type ReadyData, why } from '../../src/commands/phases.ts';
+import { phases, type ReadyData } from '../../src/commands/phases.ts';
 import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
 import { dryRun } from '../../src/commands/run.ts';
-import { runList, runStart } from '../../src/commands/runs.ts';
+import { runList } from '../../src/commands/run-list.ts';
+import { runStart } from '../../src/commands/run-start.ts';
 import { show } from '../../src/commands/show.ts';
 import { status } from '../../src/commands/status.ts';
 import { watch } from '../../src/commands/watch.ts';
+import { why } from '../../src/commands/why.ts';
 import { GRACE_MS, TTL_MS, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
@@ -26,7 +28,7 @@ const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 async function watched(): Promise<void> {
   const stop = new AbortController();
   await watch(
-    world.call,
+    world.context,
     {},
     (look) => {
       look();
@@ -39,21 +41,21 @@ async function watched(): Promise<void> {
   );
 }
 
-const ready = async (options = {}) => (await phases(world.call, { ready: true, ...options })) as ReadyData;
+const ready = async (options = {}) => (await phases.run(world.context, { ready: true, ...options })) as ReadyData;
 describe('read verbs', () => {
   const looks: [name: string, look: () => unknown][] = [
-    ['status', () => status(world.call, {})],
+    ['status', () => status.run(world.context, {})],
     ['status --watch', () => watched()],
-    ['phases', () => phases(world.call, {})],
+    ['phases', () => phases.run(world.context, {})],
     ['phases --ready', () => ready()],
-    ['why', () => why(world.call, { task: 'build' })],
-    ['show', () => show(world.call, { task: 'build' })],
-    ['render-worker-prompt', () => renderWorkerPrompt(world.call, { task: 'build' })],
-    ['logs', () => logs(world.call, { task: 'build' }, () => {})],
-    ['run list', () => runList(world.call)],
-    ['run --dry-run', () => dryRun(world.call, {})],
-    ['doctor', () => doctor(world.call)],
-    ['home', () => home(world.call)],
+    ['why', () => why.run(world.context, { task: 'build' })],
+    ['show', () => show.run(world.context, { task: 'build' })],
+    ['render-worker-prompt', () => renderWorkerPrompt.run(world.context, { task: 'build' })],
+    ['logs', () => logs.run(world.context, { task: 'build' })],
+    ['run list', () => runList.run(world.context, {})],
+    ['run --dry-run', () => dryRun(world.context, {})],
+    ['doctor', () => doctor.run(world.context, {})],
+    ['home', () => home.run(world.context, {})],
   ];
 
   test.each(looks.filter(([name]) => name !== 'logs'))(
@@ -68,8 +70,8 @@ describe('read verbs', () => {
   /** A tree with something of everything that a writer would be tempted to put right. */
   async function busyTree(): Promise<void> {
     const { attempt } = await world.start('build');
-    await heartbeat(world.call, { task: 'build', attempt });
-    await runStart(world.call, { name: 'idle' });
+    await heartbeat.run(world.context, { task: 'build', attempt });
+    await runStart.run(world.context, { name: 'idle' });
     world.write(`${dir('test')}/state.json`, '{"version":1,"task_id":"test","state":"failed"}');
     world.write(`${dir('ship')}/state.json`, '{"version":1');
     world.write(`${dir('left')}/state.json`, '{"version":1,"task_id":"left","state":"running"}');

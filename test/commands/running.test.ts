@@ -4,11 +4,12 @@ import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { dispatch } from '../../src/commands/dispatch.ts';
 import { doctor } from '../../src/commands/doctor.ts';
-import { type ExecOptions, exec } from '../../src/commands/exec.ts';
+import { exec } from '../../src/commands/exec.ts';
 import { init } from '../../src/commands/init.ts';
-import { dryRun, type RunVerbOptions, run } from '../../src/commands/run.ts';
-import { runList } from '../../src/commands/runs.ts';
-import type { Call } from '../../src/commands/shared/session.ts';
+import type { VerbInput } from '../../src/commands/registry.ts';
+import { dryRun, runPlan } from '../../src/commands/run.ts';
+import { runList } from '../../src/commands/run-list.ts';
+import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { status } from '../../src/commands/status.ts';
 import type { RunEvent } from '../../src/domain/run/events.ts';
 import { spawnGated } from '../../src/process/gated-worker.ts';
@@ -32,6 +33,8 @@ class Button implements Interrupts {
     return this.#listeners.size;
   }
 
+  stop(): void {}
+
   press(): void {
     this.level++;
     for (const listener of this.#listeners) listener();
@@ -39,13 +42,13 @@ class Button implements Interrupts {
 }
 
 /** The call with the real clocks and processes, for what lives by them. */
-function real(world: World): Call {
-  return { ...world.call, ctx: { ...systemContext(), cwd: world.project } };
+function real(world: World): CommandContext {
+  return { ...world.context, ctx: { ...systemContext(), cwd: world.project } };
 }
 
 async function runAll(
   world: World,
-  options: RunVerbOptions = {},
+  options: VerbInput<'run'> = {},
   react: (event: RunEvent, button: Button) => void = () => {},
 ) {
   const button = new Button();
@@ -54,13 +57,13 @@ async function runAll(
     events.push(event);
     react(event, button);
   };
-  const finished = await run(real(world), { maxParallel: 2, ...options }, button, emit);
+  const finished = await runPlan({ ...real(world), interrupts: () => button, emit }, { max_parallel: 2, ...options });
   expect(button.listeners).toBe(0);
   return { finished, events, types: events.map((event) => event.type) };
 }
 
 const states = async (world: World) =>
-  Object.fromEntries((await status(world.call, {})).tasks.map((row) => [row.task_id, row.state]));
+  Object.fromEntries((await status.run(world.context, {})).tasks.map((row) => [row.task_id, row.state]));
 
 describe('run', () => {
   test('run works through a plan in order and ends with 0', async () => {
@@ -83,7 +86,7 @@ describe('run', () => {
       ['c', 'shipped', 1],
     ]);
     expect(await states(world)).toEqual({ a: 'shipped', b: 'shipped', c: 'shipped' });
-    expect((await runList(world.call)).runs).toMatchObject([{ run_id: finished.run_id, standing: 'ended' }]);
+    expect((await runList.run(world.context, {})).runs).toMatchObject([{ run_id: finished.run_id, standing: 'ended' }]);
   });
 
   test("run retries by the policy and shows the worker's output", async () => {
@@ -104,7 +107,7 @@ describe('run', () => {
     const world = new World(
       planOf('a, run: "exit 1", retry: {max_attempts: 1}', 'b, run: "true", depends_on: [a]', 'c, run: "true"'),
     );
-    const { finished, events } = await runAll(world, { maxParallel: 1 });
+    const { finished, events } = await runAll(world, { max_parallel: 1 });
     expect(finished).toMatchObject({ exit_code: 1, counts: { failed: 1, unclaimed: 1, shipped: 1 } });
     expect(events.find((event) => event.type === 'task_blocked')).toMatchObject({
       task_id: 'b',
@@ -114,7 +117,7 @@ describe('run', () => {
 
   test('run --on-failure stop starts nothing after a failure', async () => {
     const world = new World(planOf('a, run: "exit 1", retry: {max_attempts: 1}', 'c, run: "true"'));
-    const { finished, events } = await runAll(world, { maxParallel: 1, onFailure: 'stop' });
+    const { finished, events } = await runAll(world, { max_parallel: 1, on_failure: 'stop' });
     expect(finished).toMatchObject({ exit_code: 1, counts: { failed: 1, unclaimed: 1 } });
     expect(events.find((event) => event.type === 'task_blocked')).toMatchObject({
       task_id: 'c',
@@ -135,10 +138,10 @@ describe('run', () => {
 
   test('run --task does only that task and its dependencies', async () => {
     const world = new World(planOf('a, run: "true"', 'b, run: "true", depends_on: [a]', 'c, run: "exit 1"'));
-    const { finished } = await runAll(world, { tasks: ['b'] });
+    const { finished } = await runAll(world, { task: ['b'] });
     expect(finished).toMatchObject({ exit_code: 0, counts: { shipped: 2 } });
     expect(await states(world)).toEqual({ a: 'shipped', b: 'shipped', c: 'unclaimed' });
-    expect(await code(() => runAll(world, { tasks: ['gone'] }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => runAll(world, { task: ['gone'] }))).toBe('TASK_NOT_FOUND');
   });
 
   test('an interrupted run gives its tasks back uncharged and ends with 130', async () => {
@@ -171,8 +174,8 @@ describe('run', () => {
     const world = new World(
       planOf('late, run: "true", priority: P2', 'soon, run: "true"', 'after, run: "true", depends_on: [late]'),
     );
-    const said = (await dryRun(world.call, {})).would_start.map((row) => row.task_id);
-    const { events } = await runAll(world, { maxParallel: 1 });
+    const said = (await dryRun(world.context, {})).would_start.map((row) => row.task_id);
+    const { events } = await runAll(world, { max_parallel: 1 });
     const started = events.flatMap((event) => (event.type === 'task_started' ? [event.task_id] : []));
     expect(started.slice(0, said.length)).toEqual(said);
   });
@@ -182,13 +185,13 @@ describe('run', () => {
     expect(await code(() => runAll(world))).toBe('PHASES_NOT_FOUND');
     world.write('plans/phases.yaml', 'project: [');
     expect(await code(() => runAll(world))).toBe('PHASES_PARSE_ERROR');
-    expect((await runList(world.call)).runs).toEqual([]);
+    expect((await runList.run(world.context, {})).runs).toEqual([]);
   });
 });
 
 describe('exec', () => {
-  const execute = (world: World, options: Partial<ExecOptions>) =>
-    exec(real(world), { command: ['true'], ...options }, new Button());
+  const execute = (world: World, options: Partial<VerbInput<'exec'>>) =>
+    exec.run(real(world), { command: ['true'], ...options });
 
   test('exec claims a task, runs the command and completes it', async () => {
     const world = new World(planOf('a'));
@@ -214,7 +217,7 @@ describe('exec', () => {
     const world = new World(planOf('a'));
     const button = new Button();
     button.press();
-    const data = await exec(real(world), { task: 'a', command: ['sleep', '600'] }, button);
+    const data = await exec.run({ ...real(world), interrupts: () => button }, { task: 'a', command: ['sleep', '600'] });
     expect(data).toMatchObject({ state: 'awaiting_respawn', exit_code: 130, why: 'interrupted' });
   });
 
@@ -225,7 +228,7 @@ describe('exec', () => {
     expect(await code(() => execute(world, {}))).toBe('INVALID_ARGS');
     expect(await code(() => execute(world, { task: 'a', command: [] }))).toBe('INVALID_ARGS');
     expect(await code(() => execute(world, { task: 'a', run: STRANGER }))).toBe('RUN_NOT_FOUND');
-    expect((await runList(world.call)).runs).toEqual([]);
+    expect((await runList.run(world.context, {})).runs).toEqual([]);
     expect((await execute(world, { next: true })).task_id).toBe('a');
     expect((await execute(world, { next: true })).task_id).toBe('b');
     expect(await code(() => execute(world, { next: true }))).toBe('NOT_READY');
@@ -264,7 +267,7 @@ describe('worker of a lost claim', () => {
     };
     await store.commit('a', { expected: version, op: newOp(), record: after });
 
-    expect(await code(() => dispatch(call, { task: 'a', claim, run: STRANGER, phase: 'implement' }))).toBe(
+    expect(await code(() => dispatch.run(call, { task: 'a', claim, run: STRANGER, phase: 'implement' }))).toBe(
       'LEASE_STOLEN',
     );
     expect(groupMembers(identity.pgid)).toHaveLength(1);
@@ -275,15 +278,20 @@ describe('worker of a lost claim', () => {
 describe('init', () => {
   test('init writes a plan that runs as it is, and changes nothing the second time', async () => {
     const world = new World();
-    const first = await init(world.call);
+    const first = await init.run(world.context, {});
     expect(first.project).toBe(world.project);
     expect(first.kept).toEqual([]);
     for (const file of first.created) expect(world.has(file), file).toBe(true);
     expect(first.created).toEqual(expect.arrayContaining(['plans/phases.yaml', '.forge/settings.yaml']));
     const before = world.footprint();
-    expect(await init(world.call)).toEqual({ project: world.project, created: [], updated: [], kept: first.created });
+    expect(await init.run(world.context, {})).toEqual({
+      project: world.project,
+      created: [],
+      updated: [],
+      kept: first.created,
+    });
     expect(world.footprint()).toEqual(before);
-    const bad = (await doctor(world.call)).checks.filter((check) => check.status === 'fail');
+    const bad = (await doctor.run(world.context, {})).checks.filter((check) => check.status === 'fail');
     expect(bad).toEqual([]);
     const { finished } = await runAll(world);
     expect([0, 4]).toContain(finished.exit_code);
@@ -294,7 +302,7 @@ describe('init', () => {
     const world = new World();
     const plan = planOf('mine');
     world.write('phases.yaml', plan);
-    const { kept, created } = await init(world.call);
+    const { kept, created } = await init.run(world.context, {});
     expect(kept).toEqual(['phases.yaml']);
     expect(created).not.toContain('plans/phases.yaml');
     expect(fs.readFileSync(world.path('phases.yaml'), 'utf8')).toBe(plan);
@@ -303,17 +311,20 @@ describe('init', () => {
   test('init works in --dir', async () => {
     const world = new World();
     fs.mkdirSync(world.path('app'));
-    const { project } = await init({ ...world.call, dir: 'app' });
+    const { project } = await init.run({ ...world.context, dir: 'app' }, {});
     expect(project).toBe(world.path('app'));
     expect(world.has('app/plans/phases.yaml')).toBe(true);
     expect(world.has('.forge')).toBe(false);
-    expect(await code(() => init({ ...world.call, dir: 'gone' }))).toBe('INVALID_ARGS');
+    expect(await code(() => init.run({ ...world.context, dir: 'gone' }, {}))).toBe('INVALID_ARGS');
   });
 
   test('init below a project makes a project of its own', async () => {
     const world = new World(planOf('outer'));
     fs.mkdirSync(world.path('inner'));
-    const { project } = await init({ ...world.call, ctx: { ...world.call.ctx, cwd: world.path('inner') } });
+    const { project } = await init.run(
+      { ...world.context, ctx: { ...world.context.ctx, cwd: world.path('inner') } },
+      {},
+    );
     expect(project).toBe(world.path('inner'));
   });
 });

@@ -6,7 +6,7 @@ import { claim } from '../../src/commands/claim.ts';
 import { complete } from '../../src/commands/complete.ts';
 import { home } from '../../src/commands/home.ts';
 import { type LogChunk, logs } from '../../src/commands/logs.ts';
-import { runList } from '../../src/commands/runs.ts';
+import { runList } from '../../src/commands/run-list.ts';
 import { show } from '../../src/commands/show.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
 import { code, keysOf, planOf, STRANGER, TWO_PHASES, World } from '../support/commands/world.ts';
@@ -21,10 +21,10 @@ const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 describe('show', () => {
   test('show prints everything about a task', async () => {
     const first = await world.start('build');
-    await complete(world.call, { task: 'build', attempt: first.attempt, failed: true, errorClass: 'exit.1' });
+    await complete.run(world.context, { task: 'build', attempt: first.attempt, failed: true, error_class: 'exit.1' });
     world.wait(1000);
     const second = await world.start('build');
-    const data = await show(world.call, { task: 'build' });
+    const data = await show.run(world.context, { task: 'build' });
     expect(keysOf(data)).toEqual([
       'task_id',
       'task',
@@ -64,7 +64,7 @@ describe('show', () => {
 
   test('show lists only attempts that happened', async () => {
     const attempts = world.path(dir('build'), 'attempts');
-    const listed = async () => (await show(world.call, { task: 'build' })).attempts.map((row) => row.attempt_id);
+    const listed = async () => (await show.run(world.context, { task: 'build' })).attempts.map((row) => row.attempt_id);
     /** As a `dispatch` leaves it that was killed before its commit. */
     const leave = (id: string, like: string, change: object) => {
       const manifest = world.json(dir('build'), 'attempts', like, 'manifest.json');
@@ -87,7 +87,7 @@ describe('show', () => {
   });
 
   test('show works for a planned task without state', async () => {
-    expect(await show(world.call, { task: 'test' })).toMatchObject({
+    expect(await show.run(world.context, { task: 'test' })).toMatchObject({
       state: null,
       lease: null,
       ready: false,
@@ -100,7 +100,7 @@ describe('show', () => {
   test('show works for a task that is no longer in the plan', async () => {
     await world.start('build');
     world.write('plans/phases.yaml', planOf('other'));
-    const data = await show(world.call, { task: 'build' });
+    const data = await show.run(world.context, { task: 'build' });
     expect(data).toMatchObject({ task: null, ready: false, state: { state: 'dispatched' } });
     expect(data.warnings).toEqual([
       warningOf('the task is not in the plan; it is kept and cannot be claimed', 'build'),
@@ -109,7 +109,7 @@ describe('show', () => {
 
   test('show works for a task whose record cannot be read', async () => {
     world.write(`${dir('build')}/state.json`, 'x');
-    const data = await show(world.call, { task: 'build' });
+    const data = await show.run(world.context, { task: 'build' });
     expect(data).toMatchObject({ state: null, reasons: [{ code: 'TASK_UNREADABLE' }] });
     expect(data.warnings).toMatchObject([
       { task_id: 'build', severity: 'error', message: expect.stringContaining('state.json is not JSON') },
@@ -117,14 +117,14 @@ describe('show', () => {
   });
 
   test('show of an unknown task is refused', async () => {
-    expect(await code(() => show(world.call, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
-    expect(await code(() => show(world.call, { task: 'a/b' }))).toBe('INVALID_ID');
+    expect(await code(() => show.run(world.context, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => show.run(world.context, { task: 'a/b' }))).toBe('INVALID_ID');
   });
 });
 
 describe('run list', () => {
   test('run list is empty before the first run', async () => {
-    expect(await runList(world.call)).toEqual({ runs: [] });
+    expect(await runList.run(world.context, {})).toEqual({ runs: [] });
   });
 });
 
@@ -141,7 +141,7 @@ describe('logs', () => {
 
   test('logs prints both streams of the current attempt in pieces', async () => {
     const { attempt, emitted, emit } = await written();
-    const data = await logs(world.call, { task: 'build' }, emit);
+    const data = await logs.run({ ...world.context, emit }, { task: 'build' });
     expect(data).toEqual({
       task_id: 'build',
       attempt_id: attempt,
@@ -149,6 +149,8 @@ describe('logs', () => {
         stdout: world.path(dir('build'), 'attempts', attempt, 'logs/stdout.log'),
         stderr: world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log'),
       },
+      stdout: '',
+      stderr: '',
     });
     expect(textOf(emitted, 'stdout')).toBe('out '.repeat(20_000));
     expect(textOf(emitted, 'stderr')).toBe('err');
@@ -157,7 +159,7 @@ describe('logs', () => {
 
   test('logs prints one stream, and that of a named attempt', async () => {
     const { attempt, emitted, emit } = await written();
-    await logs(world.call, { task: 'build', attempt: attempt.toUpperCase(), stream: 'stderr' }, emit);
+    await logs.run({ ...world.context, emit }, { task: 'build', attempt: attempt.toUpperCase(), stream: 'stderr' });
     expect(emitted).toEqual([{ stream: 'stderr', text: 'err' }]);
   });
 
@@ -173,41 +175,41 @@ describe('logs', () => {
       if (over || chunk.stream !== 'stderr') return;
       over = true;
       fs.appendFileSync(more, ' and the end');
-      done = complete(world.call, { task: 'build', attempt, failed: true, errorClass: 'exit.1' });
+      done = complete.run(world.context, { task: 'build', attempt, failed: true, error_class: 'exit.1' });
     };
-    await logs(world.call, { task: 'build', follow: true }, emit);
+    await logs.run({ ...world.context, emit }, { task: 'build', follow: true });
     await done;
     expect(textOf(emitted, 'stderr')).toBe('err and the end');
   });
 
   test('logs --follow ends when its reader stops', async () => {
     const { emit, emitted } = await written();
-    await logs(world.call, { task: 'build', follow: true }, emit, { aborted: true });
+    await logs.run({ ...world.context, emit, signal: AbortSignal.abort() }, { task: 'build', follow: true });
     expect(textOf(emitted, 'stderr')).toBe('err');
   });
 
   test('logs of an unknown task or attempt are refused or empty', async () => {
-    expect(await code(() => logs(world.call, { task: 'build' }, () => {}))).toBe('STATE_NOT_FOUND');
-    await claim(world.call, { task: 'build' });
-    expect(await code(() => logs(world.call, { task: 'build' }, () => {}))).toBe('STATE_NOT_FOUND');
-    expect(await code(() => logs(world.call, { task: 'build', attempt: STRANGER }, () => {}))).toBe('STATE_NOT_FOUND');
-    expect(await code(() => logs(world.call, { task: 'build', attempt: '..' }, () => {}))).toBe('INVALID_ID');
+    expect(await code(() => logs.run(world.context, { task: 'build' }))).toBe('STATE_NOT_FOUND');
+    await claim.run(world.context, { task: 'build' });
+    expect(await code(() => logs.run(world.context, { task: 'build' }))).toBe('STATE_NOT_FOUND');
+    expect(await code(() => logs.run(world.context, { task: 'build', attempt: STRANGER }))).toBe('STATE_NOT_FOUND');
+    expect(await code(() => logs.run(world.context, { task: 'build', attempt: '..' }))).toBe('INVALID_ID');
   });
 
   test('logs of an agent without output are empty', async () => {
     await world.start('build');
     const emitted: LogChunk[] = [];
-    await logs(world.call, { task: 'build' }, (chunk) => emitted.push(chunk));
+    await logs.run({ ...world.context, emit: (chunk) => void emitted.push(chunk) }, { task: 'build' });
     expect(emitted).toEqual([]);
   });
 });
 
 describe('bare command', () => {
-  const next = async () => (await home(world.call)).next.command;
+  const next = async () => (await home.run(world.context, {})).next.command;
 
   test('the bare command explains how to start in a folder without a project', async () => {
     const empty = new World();
-    expect(await home(empty.call)).toEqual({
+    expect(await home.run(empty.context, {})).toEqual({
       project: null,
       plan: null,
       counts: {},
@@ -218,14 +220,14 @@ describe('bare command', () => {
       next: { command: 'forge orchestrate init', why: 'there is no plan here yet' },
     });
     const planless = new World(null, '');
-    expect(await home(planless.call)).toMatchObject({
+    expect(await home.run(planless.context, {})).toMatchObject({
       project: planless.project,
       next: { command: 'forge orchestrate init' },
     });
   });
 
   test('the bare command shows the state of a project', async () => {
-    expect(await home(world.call)).toMatchObject({
+    expect(await home.run(world.context, {})).toMatchObject({
       project: 'mill',
       plan: 'plans/phases.yaml',
       counts: { unclaimed: 4 },
@@ -235,7 +237,11 @@ describe('bare command', () => {
       human: 1,
     });
     await world.start('build');
-    expect(await home(world.call)).toMatchObject({ ready: 0, in_flight: 1, counts: { unclaimed: 3, dispatched: 1 } });
+    expect(await home.run(world.context, {})).toMatchObject({
+      ready: 0,
+      in_flight: 1,
+      counts: { unclaimed: 3, dispatched: 1 },
+    });
   });
 
   test('the bare command shows the exact next command, most useful first', async () => {

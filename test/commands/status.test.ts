@@ -14,7 +14,7 @@ const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 
 describe('status', () => {
   test('status shows a plan without state', async () => {
-    const data = await status(world.call, {});
+    const data = await status.run(world.context, {});
     expect(keysOf(data)).toEqual(['project', 'counts', 'tasks', 'runs', 'open_questions', 'warnings']);
     expect(data).toMatchObject({
       project: 'mill',
@@ -51,7 +51,7 @@ describe('status', () => {
       last_error: { class: 'exit.1', message: 'no' },
       attempt_count: 3,
     });
-    const data = await status(world.call, {});
+    const data = await status.run(world.context, {});
     expect(data.counts).toEqual({ unclaimed: 2, dispatched: 1, awaiting_respawn: 1 });
     expect(data.tasks[0]).toMatchObject({
       state: 'dispatched',
@@ -76,30 +76,30 @@ describe('status', () => {
     [undefined, 'fatal'],
   ] as const)('status shows a failed task with reason %s as %s', async (failure_reason, shown) => {
     await world.put('build', { state: 'failed', ...(failure_reason === undefined ? {} : { failure_reason }) });
-    expect((await status(world.call, {})).tasks[0]).toMatchObject({ state: 'failed', failure_reason: shown });
+    expect((await status.run(world.context, {})).tasks[0]).toMatchObject({ state: 'failed', failure_reason: shown });
   });
 
   test('status counts open questions', async () => {
     await world.put('build', { state: 'blocked_on_question' });
-    expect((await status(world.call, {})).open_questions).toBe(1);
+    expect((await status.run(world.context, {})).open_questions).toBe(1);
   });
 
   test('status --run shows what the run works on and changed last', async () => {
     const { run } = await world.start('build');
-    await claim(world.call, { task: 'test' }).catch(() => {});
+    await claim.run(world.context, { task: 'test' }).catch(() => {});
     await world.put('ship', { state: 'cancelled' });
-    const data = await status(world.call, { run });
+    const data = await status.run(world.context, { run });
     expect(data.tasks.map((row) => row.task_id)).toEqual(['build']);
     expect(data.counts).toEqual({ dispatched: 1 });
     expect(data.runs.map((row) => row.run_id)).toEqual([run]);
-    expect(await code(() => status(world.call, { run: STRANGER }))).toBe('RUN_NOT_FOUND');
-    expect(await code(() => status(world.call, { run: 'mine' }))).toBe('INVALID_ID');
+    expect(await code(() => status.run(world.context, { run: STRANGER }))).toBe('RUN_NOT_FOUND');
+    expect(await code(() => status.run(world.context, { run: 'mine' }))).toBe('INVALID_ID');
   });
 
   test('status shows a task that is no longer in the plan, with a warning', async () => {
     await world.start('build');
     world.write('plans/phases.yaml', planOf('other'));
-    const data = await status(world.call, {});
+    const data = await status.run(world.context, {});
     expect(data.tasks.at(-1)).toMatchObject({
       task_id: 'build',
       phase_id: null,
@@ -110,13 +110,13 @@ describe('status', () => {
     expect(data.warnings).toEqual([
       warningOf('task build has a state but is not in plans/phases.yaml; it is kept and cannot be claimed', 'build'),
     ]);
-    expect(await code(() => claim(world.call, { task: 'build' }))).toBe('TASK_NOT_FOUND');
+    expect(await code(() => claim.run(world.context, { task: 'build' }))).toBe('TASK_NOT_FOUND');
   });
 
   test('status works without a plan', async () => {
     await world.start('build');
     fs.rmSync(world.path('plans'), { recursive: true });
-    const data = await status(world.call, {});
+    const data = await status.run(world.context, {});
     expect(data.project).toBe(world.project.slice(world.project.lastIndexOf('/') + 1));
     expect(data.tasks).toMatchObject([{ task_id: 'build', state: 'dispatched' }]);
     expect(data.warnings).toEqual([]);
@@ -126,7 +126,7 @@ describe('status', () => {
     await world.start('build');
     world.write(`${dir('test')}/state.json`, '{"version":1');
     world.write(`${dir('ship')}/state.json`, '{"version":2,"task_id":"ship","state":"x"}');
-    const data = await status(world.call, {});
+    const data = await status.run(world.context, {});
     expect(data.tasks.map((row) => row.state)).toEqual(['dispatched', 'unreadable', 'unclaimed', 'unreadable']);
     expect(data.counts).toEqual({ dispatched: 1, unreadable: 2, unclaimed: 1 });
     expect(data.warnings).toEqual([
@@ -153,14 +153,14 @@ describe('status', () => {
     await world.start('build');
     const state = world.json(dir('build'), 'state.json');
     world.write(`${dir('build')}/state.json`, JSON.stringify({ ...state, failure_count: 2 }));
-    expect((await status(world.call, {})).warnings).toEqual([
+    expect((await status.run(world.context, {})).warnings).toEqual([
       warningOf('task build: state.json was edited by hand; the next change takes it over', 'build'),
     ]);
   });
 
   test('status warns of settings that are not supported', async () => {
     world = new World(planOf('build'), 'tracker: {type: github}\n');
-    const { warnings } = await status(world.call, {});
+    const { warnings } = await status.run(world.context, {});
     expect(warnings).toEqual([warningOf('not supported yet: tracker.type: github is not kept in step')]);
   });
 });

@@ -4,11 +4,12 @@ import fs from 'node:fs';
 import lockfile from 'proper-lockfile';
 import { describe, expect, it } from 'vitest';
 import { answer } from '../../src/commands/answer.ts';
-import { cancel, retry } from '../../src/commands/cancel.ts';
+import { cancel } from '../../src/commands/cancel.ts';
 import { claim } from '../../src/commands/claim.ts';
 import { doctor } from '../../src/commands/doctor.ts';
 import { question } from '../../src/commands/question.ts';
 import { release } from '../../src/commands/release.ts';
+import { retry } from '../../src/commands/retry.ts';
 import { lookAtTracker } from '../../src/trackers/open.ts';
 import type { TrackerIssue } from '../../src/trackers/port.ts';
 import { GRACE_MS, planOf, TTL_MS, World } from '../support/commands/world.ts';
@@ -42,16 +43,16 @@ const textOf = (at: World) => fs.readFileSync(at.path(FILE), 'utf8');
 describe('issue of a task', () => {
   it('an issue is claimed with its task, and open again after release', async () => {
     const at = world();
-    const { claim_id, run_id } = await claim(at.call, { task: 'build' });
+    const { claim_id, run_id } = await claim.run(at.context, { task: 'build' });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
-    await release(at.call, { task: 'build', claim: claim_id });
+    await release.run(at.context, { task: 'build', claim: claim_id });
     expect(textOf(at)).toBe(ISSUES);
     expect(at.warnings).toEqual([]);
   });
 
   it("an issue is found by the plan's tracker_issue_id", async () => {
     const at = world();
-    const { run_id } = await claim(at.call, { task: 'test' });
+    const { run_id } = await claim.run(at.context, { task: 'test' });
     expect(await issue(at, '2')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
   });
@@ -77,24 +78,24 @@ describe('issue of a task', () => {
     await at.fail('build', first.attempt, 'tests.flaky', 'one of many');
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
     expect(textOf(at)).not.toContain('comments');
-    await retry(at.call, { task: 'build' });
+    await retry.run(at.context, { task: 'build' });
     const second = await at.start('build');
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_progress', claimed_by: second.run });
     const { state } = await at.fail('build', second.attempt, 'tests.flaky', 'the same\nagain');
     expect(state).toBe('failed');
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
     expect(textOf(at)).toContain('text: "task build has failed at attempt 2: tests.flaky: the same again"');
-    await retry(at.call, { task: 'build' });
+    await retry.run(at.context, { task: 'build' });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open' });
   });
 
   it('an issue is cancelled and reopened with its task, also one without state', async () => {
     const at = world();
     await at.start('build');
-    for (const task of ['build', 'test']) await cancel(at.call, { task });
+    for (const task of ['build', 'test']) await cancel.run(at.context, { task });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'cancelled' });
     expect(await issue(at, '2')).toMatchObject({ state: 'cancelled' });
-    for (const task of ['build', 'test']) await retry(at.call, { task });
+    for (const task of ['build', 'test']) await retry.run(at.context, { task });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
     expect(await issue(at, '2')).toMatchObject({ state: 'open', claimed_by: null });
   });
@@ -102,15 +103,15 @@ describe('issue of a task', () => {
   it('an issue is open while its task is parked, and after the answer', async () => {
     const at = world();
     const { attempt } = await at.start('build');
-    const { question_id } = await question(at.call, {
+    const { question_id } = await question.run(at.context, {
       task: 'build',
       attempt,
-      decisionKey: 'colour',
+      decision_key: 'colour',
       question: 'Which colour?',
-      optionsFile: at.write('options.json', '[{"id": "red", "label": "Red"}, {"id": "blue", "label": "Blue"}]'),
+      options_file: at.write('options.json', '[{"id": "red", "label": "Red"}, {"id": "blue", "label": "Blue"}]'),
     });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
-    await answer(at.call, { question: question_id, option: 'red' });
+    await answer.run(at.context, { question: question_id, option: 'red' });
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'open', claimed_by: null });
   });
 
@@ -118,7 +119,7 @@ describe('issue of a task', () => {
     const at = world();
     const { run } = await at.start('build');
     at.wait(TTL_MS + GRACE_MS + 1);
-    const { run_id } = await claim(at.call, { task: 'build' });
+    const { run_id } = await claim.run(at.context, { task: 'build' });
     expect(run_id).not.toBe(run);
     expect(await issue(at, 'M-1')).toMatchObject({ state: 'in_progress', claimed_by: run_id });
   });
@@ -136,7 +137,7 @@ describe('conflicting tracker', () => {
   it('an issue claimed by others is left alone with a warning', async () => {
     const text = ISSUES.replace('state: open   #', 'claimed_by: ann\n    state: in_progress   #');
     const at = world(text);
-    await claim(at.call, { task: 'build' });
+    await claim.run(at.context, { task: 'build' });
     expect((await at.record('build')).state.state).toBe('claimed');
     expect(textOf(at)).toBe(text);
     expect(at.warnings).toEqual([
@@ -146,7 +147,7 @@ describe('conflicting tracker', () => {
 
   it('an unknown issue in the plan is a warning', async () => {
     const at = world('issues: []\n');
-    await claim(at.call, { task: 'test' });
+    await claim.run(at.context, { task: 'test' });
     expect(at.warnings).toEqual([
       'the tracker is not in step with task test: the plan names issue 2 for it, which is not there',
     ]);
@@ -154,7 +155,7 @@ describe('conflicting tracker', () => {
 
   it('a task without an issue needs no tracker', async () => {
     const at = world();
-    await claim(at.call, { task: 'ship' });
+    await claim.run(at.context, { task: 'ship' });
     expect(textOf(at)).toBe(ISSUES);
     expect(at.warnings).toEqual([]);
   });
@@ -190,7 +191,7 @@ describe('work goes on, with a warning and a line in the log, when the tracker',
     const at = world();
     const file = at.path(FILE);
     const unlock = await lockfile.lock(file, { lockfilePath: `${file}.lock`, realpath: false, stale: 3000 });
-    const { claim_id } = await claim(at.call, { task: 'build' });
+    const { claim_id } = await claim.run(at.context, { task: 'build' });
     expect((await at.record('build')).lease?.claim_id).toBe(claim_id);
     expect(at.warnings).toEqual([expect.stringContaining('another process has held')]);
     await unlock();
@@ -213,7 +214,7 @@ it('read verbs do not fail when the tracker is down', async () => {
 });
 
 describe('doctor', () => {
-  const check = async (at: World) => (await doctor(at.call)).checks.find(({ name }) => name === 'tracker');
+  const check = async (at: World) => (await doctor.run(at.context, {})).checks.find(({ name }) => name === 'tracker');
 
   it('doctor does not mention a tracker when there is none', async () => {
     expect(await check(world(null, ''))).toBeUndefined();
@@ -222,13 +223,13 @@ describe('doctor', () => {
   it('doctor accepts a tracker in which every name exists', async () => {
     const at = world();
     expect(await check(at)).toEqual({ name: 'tracker', status: 'ok', message: '2 issues can be read', fix: null });
-    const { checks } = await doctor(at.call);
+    const { checks } = await doctor.run(at.context, {});
     expect(checks.find(({ name }) => name === 'support')?.status).toBe('ok');
   });
 
   it('doctor accepts an issue of a task that is no longer in the plan', async () => {
     const at = world();
-    await claim(at.call, { task: 'build' });
+    await claim.run(at.context, { task: 'build' });
     at.write('plans/phases.yaml', planOf('test, tracker_issue_id: 2'));
     expect((await check(at))?.status).toBe('ok');
   });

@@ -8,20 +8,20 @@ import { doctor } from '../../src/commands/doctor.ts';
 import { ensureWorktree } from '../../src/commands/ensure-worktree.ts';
 import { release } from '../../src/commands/release.ts';
 import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
-import type { Call } from '../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { code, keysOf, planOf, refused, World } from '../support/commands/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;
 let repo: Repository;
-let call: Call;
+let call: CommandContext;
 
 function project(settings: string): void {
   world = new World(planOf('build', 'test, depends_on: [build]'), settings);
   repo = new Repository(world.project);
   world.write('.forge/.gitignore', '*\n');
   repo.commit({ 'code.txt': 'one\n' });
-  call = { ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } };
+  call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
 }
 
 beforeEach(() => project('workspace: worktree\n'));
@@ -30,7 +30,7 @@ const tree = (task: string) => world.path('.forge/worktrees', task);
 
 /** A claim, as options of `dispatch`. */
 async function claimed(task = 'build') {
-  const { claim_id, run_id } = await claim(call, { task });
+  const { claim_id, run_id } = await claim.run(call, { task });
   return { task, claim: claim_id, run: run_id, phase: 'implement' as const };
 }
 
@@ -39,31 +39,31 @@ const manifest = (attempt: string) => world.json('.forge/orchestrator/tasks/buil
 describe('dispatch', () => {
   test('dispatch names the worktree in its answer and in the manifest', async () => {
     const options = await claimed();
-    const data = await dispatch(call, options);
+    const data = await dispatch.run(call, options);
     expect(data.worktree_path).toBe(tree('build'));
     expect(fs.readFileSync(`${data.worktree_path}/code.txt`, 'utf8')).toBe('one\n');
     expect(manifest(data.attempt_id)).toMatchObject({ worktree_path: tree('build') });
-    expect(await dispatch(call, options)).toEqual(data);
+    expect(await dispatch.run(call, options)).toEqual(data);
     expect(world.warnings).toEqual([]);
   });
 
   test('dispatch makes no worktree when the settings do not ask for one', async () => {
     project('version: 1\n');
-    expect(await dispatch(call, await claimed())).toMatchObject({ worktree_path: null });
+    expect(await dispatch.run(call, await claimed())).toMatchObject({ worktree_path: null });
     expect(world.has('.forge/worktrees')).toBe(false);
   });
 
   test("dispatch starts the worktree with the work of the task's dependencies", async () => {
     const lib = repo.branch('forge/build', { 'lib.txt': 'l' });
     await world.put('build', { state: 'shipped' });
-    const { worktree_path } = await dispatch(call, await claimed('test'));
+    const { worktree_path } = await dispatch.run(call, await claimed('test'));
     expect(repo.in(String(worktree_path), 'rev-parse', 'HEAD')).toBe(lib);
   });
 
   test('dispatch goes on with a warning when the plan cannot be read', async () => {
     const options = await claimed();
     world.write('plans/phases.yaml', 'phases: [');
-    expect(await dispatch(call, options)).toMatchObject({ worktree_path: tree('build') });
+    expect(await dispatch.run(call, options)).toMatchObject({ worktree_path: tree('build') });
     expect(world.warnings).toEqual([expect.stringContaining('phases.yaml')]);
   });
 
@@ -71,25 +71,25 @@ describe('dispatch', () => {
     const options = await claimed();
     world.write('.forge/worktrees/build/notes.txt', 'mine');
     const before = await world.record('build');
-    expect(await code(() => dispatch(call, options))).toBe('IO_ERROR');
+    expect(await code(() => dispatch.run(call, options))).toBe('IO_ERROR');
     expect(await world.record('build')).toEqual(before);
     expect(world.has('.forge/orchestrator/tasks/build/attempts')).toBe(false);
     fs.rmSync(tree('build'), { recursive: true });
-    expect(await dispatch(call, options)).toMatchObject({ attempt_number: 1, worktree_path: tree('build') });
+    expect(await dispatch.run(call, options)).toMatchObject({ attempt_number: 1, worktree_path: tree('build') });
   });
 
   test('dispatch without the claim makes no worktree', async () => {
     const options = await claimed();
-    await release(call, { task: 'build', claim: options.claim });
-    await refused(() => dispatch(call, options));
+    await release.run(call, { task: 'build', claim: options.claim });
+    await refused(() => dispatch.run(call, options));
     expect(world.has('.forge/worktrees')).toBe(false);
   });
 
   test('dispatch of a second attempt uses the same worktree', async () => {
-    const first = await dispatch(call, await claimed());
+    const first = await dispatch.run(call, await claimed());
     fs.writeFileSync(`${first.worktree_path}/half.txt`, 'h');
     await world.put('build', { state: 'awaiting_respawn' });
-    const second = await dispatch(call, await claimed());
+    const second = await dispatch.run(call, await claimed());
     expect(second.worktree_path).toBe(first.worktree_path);
     expect(fs.existsSync(`${second.worktree_path}/half.txt`)).toBe(true);
   });
@@ -100,10 +100,10 @@ describe('ensure-worktree', () => {
     'ensure-worktree makes a worktree, then finds it, with %s',
     async (settings) => {
       project(settings);
-      const made = await ensureWorktree(call, { task: 'build' });
+      const made = await ensureWorktree.run(call, { task: 'build' });
       expect(keysOf(made)).toEqual(['task_id', 'worktree_path', 'branch', 'created']);
       expect(made).toEqual({ task_id: 'build', worktree_path: tree('build'), branch: 'forge/build', created: true });
-      expect(await ensureWorktree(call, { task: 'build' })).toEqual({ ...made, created: false });
+      expect(await ensureWorktree.run(call, { task: 'build' })).toEqual({ ...made, created: false });
     },
   );
 
@@ -111,13 +111,13 @@ describe('ensure-worktree', () => {
     ['bild', 'TASK_NOT_FOUND'],
     ['../up', 'INVALID_ID'],
   ])('ensure-worktree refuses %s: %s', async (task, why) => {
-    expect(await code(() => ensureWorktree(call, { task }))).toBe(why);
+    expect(await code(() => ensureWorktree.run(call, { task }))).toBe(why);
     expect(world.has('.forge/worktrees')).toBe(false);
   });
 });
 
 describe('doctor', () => {
-  const check = async () => (await doctor(call)).checks.find(({ name }) => name === 'workspaces');
+  const check = async () => (await doctor.run(call, {})).checks.find(({ name }) => name === 'workspaces');
 
   test('doctor reports how worktrees are made', async () => {
     expect(await check()).toEqual({
@@ -160,10 +160,10 @@ describe('doctor', () => {
 
 describe('render-worker-prompt', () => {
   test('render-worker-prompt names the worktree and its branch before it exists, and makes none', async () => {
-    const { prompt } = await renderWorkerPrompt(call, { task: 'build' });
+    const { prompt } = await renderWorkerPrompt.run(call, { task: 'build' });
     expect(prompt).toContain(`- Workspace: \`${tree('build')}\`\n- Branch: \`forge/build\``);
     expect(world.has('.forge/worktrees')).toBe(false);
-    await ensureWorktree(call, { task: 'build' });
-    expect((await renderWorkerPrompt(call, { task: 'build' })).prompt).toBe(prompt);
+    await ensureWorktree.run(call, { task: 'build' });
+    expect((await renderWorkerPrompt.run(call, { task: 'build' })).prompt).toBe(prompt);
   });
 });

@@ -248,8 +248,8 @@ const REFUSALS: Refusal[] = [
 async function given({ files, worked }: Refusal): Promise<string> {
   const dir = makeProject(files ?? { 'plans/phases.yaml': PLAN });
   if (worked) {
-    const { run_id } = await claim(callOn(dir), { task: 'alpha', claimId: MINE });
-    await dispatch(callOn(dir), { task: 'alpha', claim: MINE, run: run_id, phase: 'implement' });
+    const { run_id } = await claim.run(callOn(dir), { task: 'alpha', claim_id: MINE });
+    await dispatch.run(callOn(dir), { task: 'alpha', claim: MINE, run: run_id, phase: 'implement' });
   }
   return dir;
 }

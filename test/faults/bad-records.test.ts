@@ -6,8 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { doctor } from '../../src/commands/doctor.ts';
 import { home } from '../../src/commands/home.ts';
-import { phases, why } from '../../src/commands/phases.ts';
-import { dryRun } from '../../src/commands/run.ts';
+import { phases } from '../../src/commands/phases.ts';
+import { run } from '../../src/commands/run.ts';
+import { why } from '../../src/commands/why.ts';
 import { auditTask, expectViewsOf, taskDir } from '../support/faults/audit.ts';
 import { ask, callOn } from '../support/faults/forge.ts';
 import { freshPlace, inMemory, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
@@ -65,12 +66,12 @@ function project(): string {
 async function expectReadable(dir: string): Promise<string> {
   const before = listing(dir, LOGS);
   const call = callOn(dir);
-  await why(call, { task: 'a' });
-  await phases(call, { ready: true });
-  await phases(call, { ready: false });
-  await home(call);
-  await doctor(call);
-  await dryRun(call, {});
+  await why.run(call, { task: 'a' });
+  await phases.run(call, { ready: true });
+  await phases.run(call, { ready: false });
+  await home.run(call, {});
+  await doctor.run(call, {});
+  await run.run(call, { dry_run: true });
   expect(await ask(dir, 'show', 'a')).toMatchObject({ code: 0, answer: { ok: true } });
   const { code, answer } = await ask(dir, 'status');
   expect(listing(dir, LOGS)).toEqual(before);
@@ -108,7 +109,7 @@ describe.concurrent.each([...DAMAGES, NEWER])('state.json of a tree written by h
 /** A task that forge has changed before, claimed as MINE. */
 async function adopted(): Promise<{ dir: string; view: string }> {
   const dir = project();
-  await claim(callOn(dir), { task: 'a', claimId: MINE });
+  await claim.run(callOn(dir), { task: 'a', claim_id: MINE });
   const view = `${taskDir(dir, 'a')}/state.json`;
   fs.rmSync(view);
   return { dir, view };

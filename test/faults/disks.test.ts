@@ -31,8 +31,8 @@ const READERS = [
 /** A project on a disk of its own, in which somebody works on `a`. */
 async function worked(disk: { kilobytes: number; inodes: number }) {
   const dir = makeProject(FILES, smallDisk(disk));
-  const { run_id } = await claim(callOn(dir), { task: 'a', claimId: MINE });
-  const { attempt_id } = await dispatch(callOn(dir), { task: 'a', claim: MINE, run: run_id, phase: 'implement' });
+  const { run_id } = await claim.run(callOn(dir), { task: 'a', claim_id: MINE });
+  const { attempt_id } = await dispatch.run(callOn(dir), { task: 'a', claim: MINE, run: run_id, phase: 'implement' });
   return { dir, attempt: attempt_id };
 }
 

@@ -11,9 +11,9 @@ import { claim } from '../../src/commands/claim.ts';
 import { complete } from '../../src/commands/complete.ts';
 import { dispatch } from '../../src/commands/dispatch.ts';
 import { doctor } from '../../src/commands/doctor.ts';
-import { why } from '../../src/commands/phases.ts';
-import type { Call } from '../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { status } from '../../src/commands/status.ts';
+import { why } from '../../src/commands/why.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { callOn, commandLine } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
@@ -46,7 +46,7 @@ const KILL_ALL = 'test -z "$FAULT_FORGE" || kill -9 "$FAULT_FORGE" 0';
 interface Claimed {
   dir: string;
   args: string[];
-  call: Call;
+  call: CommandContext;
 }
 
 /** A repository whose task is claimed. */
@@ -60,11 +60,11 @@ async function claimed(): Promise<Claimed> {
     'deep/b.txt': 'b\n',
   });
   const call = callIn(dir);
-  const { run_id } = await claim(call, { task: TASK, claimId: MINE });
+  const { run_id } = await claim.run(call, { task: TASK, claim_id: MINE });
   return { dir, call, args: ['dispatch', TASK, '--claim', MINE, '--run', run_id] };
 }
 
-function callIn(dir: string): Call {
+function callIn(dir: string): CommandContext {
   const call = callOn(dir);
   return { ...call, ctx: { ...call.ctx, env: GIT_ENV } };
 }
@@ -91,20 +91,20 @@ const BUSY = /^(\.forge\/logs|\.forge\/worktrees|\.git)$/;
 async function expectDispatched(dir: string, args: readonly string[]): Promise<void> {
   const call = callIn(dir);
   const files = listing(dir, BUSY);
-  expect((await status(call, {})).tasks).toMatchObject([{ task_id: TASK }]);
-  expect((await why(call, { task: TASK })).ready).toBe(false);
+  expect((await status.run(call, {})).tasks).toMatchObject([{ task_id: TASK }]);
+  expect((await why.run(call, { task: TASK })).ready).toBe(false);
   expect(listing(dir, BUSY)).toEqual(files);
   endLocks(dir);
   const options = { task: TASK, claim: MINE, run: args.at(-1) ?? '', phase: 'implement' as const };
-  const opened = await dispatch(call, options);
+  const opened = await dispatch.run(call, options);
   const tree = `${dir}/.forge/worktrees/${TASK}`;
   expect(opened).toMatchObject({ attempt_number: 1, worktree_path: tree });
-  expect(await dispatch(call, options)).toEqual(opened);
+  expect(await dispatch.run(call, options)).toEqual(opened);
   expect(auditTask(dir, TASK).record?.state).toMatchObject({ state: 'dispatched', attempt_count: 1 });
   await expectWhole(dir, tree);
   new Repository(dir).commit({ 'work.txt': 'done\n' }, tree);
   const file = `${makeProject({ 'verdict.json': VERDICT })}/verdict.json`;
-  const { state } = await complete(call, { task: TASK, attempt: opened.attempt_id, verdictFile: file });
+  const { state } = await complete.run(call, { task: TASK, attempt: opened.attempt_id, verdict_file: file });
   expect(state).toBe('shipped');
 }
 
@@ -131,7 +131,7 @@ async function expectWhole(dir: string, tree: string): Promise<void> {
   const beside = fs.readdirSync(path.dirname(tree)).filter((name) => !name.endsWith('.tmp'));
   expect(beside.sort()).toEqual(['.gitignore', TASK]);
   repository.git('fsck', '--strict');
-  const { checks } = await doctor(callIn(dir));
+  const { checks } = await doctor.run(callIn(dir), {});
   expect(checks.filter(({ status }) => status !== 'ok')).toEqual([]);
 }
 

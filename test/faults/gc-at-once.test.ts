@@ -179,17 +179,23 @@ async function agentWorks(play: Play, task: string): Promise<void> {
   const call = callOn(play.dir);
   const files = makeProject({ 'options.json': OPTIONS, 'verdict.json': VERDICT });
   const begin = async () => {
-    const { claim_id, run_id } = await claim(call, { task });
-    const { attempt_id } = await dispatch(call, { task, claim: claim_id, run: run_id, phase: 'implement' });
-    for (let beat = 0; beat < 20; beat++) await heartbeat(call, { task, attempt: attempt_id });
+    const { claim_id, run_id } = await claim.run(call, { task });
+    const { attempt_id } = await dispatch.run(call, { task, claim: claim_id, run: run_id, phase: 'implement' });
+    for (let beat = 0; beat < 20; beat++) await heartbeat.run(call, { task, attempt: attempt_id });
     return attempt_id;
   };
-  const asks = { task, attempt: await begin(), decisionKey: 'k', question: 'Q?', optionsFile: `${files}/options.json` };
-  const { question_id } = await question(call, asks);
-  await answer(call, { question: question_id, option: 'keep', by: 'ann' });
+  const asks = {
+    task,
+    attempt: await begin(),
+    decision_key: 'k',
+    question: 'Q?',
+    options_file: `${files}/options.json`,
+  };
+  const { question_id } = await question.run(call, asks);
+  await answer.run(call, { question: question_id, option: 'keep', by: 'ann' });
   const attempt = await begin();
   fs.writeFileSync(`${play.dir}/play/finished-${attempt}`, '');
-  await complete(call, { task, attempt, verdictFile: `${files}/verdict.json` });
+  await complete.run(call, { task, attempt, verdict_file: `${files}/verdict.json` });
 }
 
 /** The question and its answer are where they were, and nobody but the agent has touched the task. */

@@ -25,7 +25,7 @@ beforeEach(() => {
   repo.commit({ 'code.txt': 'one\n' });
 });
 
-const session = (): Session => openSession({ ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } });
+const session = (): Session => openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
 const trees = () => repo.path('.forge/worktrees');
 const lines = (...args: string[]) =>
   repo

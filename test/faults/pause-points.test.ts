@@ -10,7 +10,7 @@ import { claim } from '../../src/commands/claim.ts';
 import { dispatch } from '../../src/commands/dispatch.ts';
 import { heartbeat } from '../../src/commands/heartbeat.ts';
 import { release } from '../../src/commands/release.ts';
-import { runStart } from '../../src/commands/runs.ts';
+import { runStart } from '../../src/commands/run-start.ts';
 import { RETENTION } from '../../src/store/file/protocol.ts';
 import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
 import { answerIn, asked, callOn, commandLine } from '../support/faults/forge.ts';
@@ -44,10 +44,10 @@ function worthAPause(calls: readonly TracedCall[]): readonly TracedCall[] {
 /** Others come and go. Returns the generations that they were given. */
 async function others(dir: string): Promise<number[]> {
   const call = callOn(dir);
-  const { run_id } = await runStart(call, {});
+  const { run_id } = await runStart.run(call, {});
   const given: number[] = [];
   for (let turn = 0; turn < 3; turn++) {
-    const his = await asked(claim(call, { task: TASK, run: run_id }));
+    const his = await asked(claim.run(call, { task: TASK, run: run_id }));
     if (!his.ok) {
       expect(his.code).toBe('LEASE_EXISTS');
       return given;
@@ -55,10 +55,11 @@ async function others(dir: string): Promise<number[]> {
     given.push(his.data.generation);
     if (turn === 2) {
       const { claim_id } = his.data;
-      const { attempt_id } = await dispatch(call, { task: TASK, claim: claim_id, run: run_id, phase: 'implement' });
-      for (let beat = 0; beat < RETENTION.compactAt; beat++) await heartbeat(call, { task: TASK, attempt: attempt_id });
+      const { attempt_id } = await dispatch.run(call, { task: TASK, claim: claim_id, run: run_id, phase: 'implement' });
+      for (let beat = 0; beat < RETENTION.compactAt; beat++)
+        await heartbeat.run(call, { task: TASK, attempt: attempt_id });
     }
-    await release(call, { task: TASK, claim: his.data.claim_id });
+    await release.run(call, { task: TASK, claim: his.data.claim_id });
   }
   return given;
 }
@@ -68,9 +69,9 @@ describe.skipIf(missing !== null)(title, () => {
     timeout: LONG ? 1_200_000 : 120_000,
   }, async () => {
     const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]) });
-    const { run_id } = await runStart(callOn(dir), {});
-    const first = await claim(callOn(dir), { task: TASK, run: run_id });
-    await release(callOn(dir), { task: TASK, claim: first.claim_id });
+    const { run_id } = await runStart.run(callOn(dir), {});
+    const first = await claim.run(callOn(dir), { task: TASK, run: run_id });
+    await release.run(callOn(dir), { task: TASK, claim: first.claim_id });
     const command = (copy: string) => commandLine(copy, ['claim', TASK, '--claim-id', MINE, '--run', run_id]);
     const clean = copyProject(dir);
     const { calls } = await cleanRun(command(clean), clean);
@@ -120,7 +121,7 @@ describe.skipIf(missing !== null)(title, () => {
         ]),
         '.forge/settings.yaml': settings,
       });
-      const run = (await runStart(callOn(dir), {})).run_id;
+      const run = (await runStart.run(callOn(dir), {})).run_id;
       const command = (copy: string) => commandLine(copy, ['claim', TASK, '--claim-id', MINE, '--run', run]);
       const clean = copyProject(dir);
       const { calls } = await cleanRun(command(clean), clean);
@@ -128,14 +129,14 @@ describe.skipIf(missing !== null)(title, () => {
         worthAPause(calls),
         async (point) => {
           const open = (copy: string, task: string, claimId: string) =>
-            asked(dispatch(callOn(copy), { task, claim: claimId, run, phase: 'implement' }));
+            asked(dispatch.run(callOn(copy), { task, claim: claimId, run, phase: 'implement' }));
           const paused = await pausedRun(
             () => copyProject(dir),
             command,
             point,
             PAUSE_MS,
             async (copy) => {
-              const claimed = () => asked(claim(callOn(copy), { task: 'rival', claimId: OTHER, run }));
+              const claimed = () => asked(claim.run(callOn(copy), { task: 'rival', claim_id: OTHER, run }));
               let his = await claimed();
               // Where leases are short, whoever is paused has lost his own in a moment.
               for (const end = Date.now() + PAUSE_MS / 2; settings !== '' && !his.ok && Date.now() < end; ) {
@@ -186,11 +187,11 @@ describe.skipIf(missing !== null)(title, () => {
           async (copy) => {
             const call = callOn(copy);
             const answers = async () => {
-              his = await asked(answer(call, { question: id, option: 'drop', by: 'bob' }));
+              his = await asked(answer.run(call, { question: id, option: 'drop', by: 'bob' }));
             };
             // The deadline is over, so whoever claims next asks for the default.
             if (answersFirst) await answers();
-            expect(await asked(claim(call, { next: true, claimId: OTHER })), where).toMatchObject({ ok: true });
+            expect(await asked(claim.run(call, { next: true, claim_id: OTHER })), where).toMatchObject({ ok: true });
             if (!answersFirst) await answers();
           },
         );

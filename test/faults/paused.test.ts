@@ -46,7 +46,7 @@ async function expectSecondCounts(play: Play): Promise<void> {
   expect(record?.state).toMatchObject({ attempt_count: 2, current_attempt_id: second?.attempt, failure_count: 0 });
   expect(record?.memo.completion?.attempt_id).toBe(second?.attempt);
   expect(play.has(`finished-${first?.attempt}`)).toBe(false);
-  const { history } = await show(callOn(play.dir), { task: TASK });
+  const { history } = await show.run(callOn(play.dir), { task: TASK });
   expect(history.map(({ event }) => event)).toEqual(['acquired', 'stolen', 'released']);
   expect(play.leftovers() ?? []).toEqual([]);
 }
@@ -96,7 +96,7 @@ test.concurrent('a paused run that continues after another has done the task los
 
 test.concurrent('a paused exec whose task was taken over exits with 3', async (context) => {
   const play = newPlay(context, {});
-  const { run = '' } = (await show(callOn(play.dir), { task: TASK })).task ?? {};
+  const { run = '' } = (await show.run(callOn(play.dir), { task: TASK })).task ?? {};
   const paused = play.forge('exec', TASK, '--', 'sh', '-c', run ?? '');
   const other = await takenOver(play, paused);
   paused.signal('SIGCONT');
@@ -147,8 +147,8 @@ async function runThatChecks(context: TestContext): Promise<{ play: Play; paused
 async function completeThatChecks(context: TestContext): Promise<{ play: Play; paused: LiveForge }> {
   const play = newPlay(context, { byHand: true, checkGate: 'check' });
   const call = callOn(play.dir);
-  const { claim_id, run_id } = await claim(call, { task: TASK });
-  const { attempt_id } = await dispatch(call, { task: TASK, claim: claim_id, run: run_id, phase: 'implement' });
+  const { claim_id, run_id } = await claim.run(call, { task: TASK });
+  const { attempt_id } = await dispatch.run(call, { task: TASK, claim: claim_id, run: run_id, phase: 'implement' });
   fs.writeFileSync(`${play.dir}/verdict.json`, '{"verdict":"ready_for_review"}');
   const file = `${play.dir}/verdict.json`;
   return { play, paused: play.forge('complete', TASK, '--attempt', attempt_id, '--verdict-file', file) };
@@ -178,7 +178,7 @@ async function expectCreditedOnce(play: Play): Promise<void> {
     commands: [{ exit_code: 0 }],
   });
   expect(play.checks()).toHaveLength(2);
-  const { history } = await show(callOn(play.dir), { task: TASK });
+  const { history } = await show.run(callOn(play.dir), { task: TASK });
   expect(history.map(({ event }) => event)).toEqual(['acquired', 'stolen', 'released']);
   expect(play.violations()).toBe('');
   expect(play.leftovers() ?? []).toEqual([]);

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { runStart } from '../../src/commands/runs.ts';
+import { runStart } from '../../src/commands/run-start.ts';
 import { status } from '../../src/commands/status.ts';
 import { bundle } from '../support/bundle.ts';
 import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
@@ -38,12 +38,12 @@ async function expectOneOwnerEach(dir: string, ids: readonly string[], won: read
     });
     if (record !== null) expectViewsOf(dir, task_id, record);
   }
-  expect((await status(callOn(dir), {})).counts).toEqual({ claimed: ids.length });
+  expect((await status.run(callOn(dir), {})).counts).toEqual({ claimed: ids.length });
 }
 
 test(`${RACERS} processes race for ${TASKS} tasks: each is claimed once`, { timeout: 600_000 }, async () => {
   const { dir, ids } = project(TASKS);
-  const { run_id } = await runStart(callOn(dir), {});
+  const { run_id } = await runStart.run(callOn(dir), {});
   const racer = await bundle(path.join(path.dirname(fileURLToPath(import.meta.url)), '../support/faults/racer.ts'));
   const racers = Array.from({ length: RACERS }, () => startHelper(racer, { dir, run: run_id }));
   for (const each of racers) expect(await each.next()).toBe('ready');
@@ -87,7 +87,7 @@ test('processes that share overlapping tasks never work on two of them at once',
     'plans/phases.yaml': planOf(ids),
     'verdict.json': '{"verdict":"ready_for_review","summary":"done"}',
   });
-  const { run_id } = await runStart(callOn(dir), {});
+  const { run_id } = await runStart.run(callOn(dir), {});
   const racer = await bundle(
     path.join(path.dirname(fileURLToPath(import.meta.url)), '../support/faults/overlap-racer.ts'),
   );
@@ -120,6 +120,6 @@ test('of concurrent claims of overlapping tasks at most one goes on, and the oth
   expect(new Set(refused.map((answer) => (answer as unknown as { error: { code: string } }).error.code))).toEqual(
     new Set(['OVERLAP_CONFLICT']),
   );
-  const { counts } = await status(callOn(dir), {});
+  const { counts } = await status.run(callOn(dir), {});
   expect([counts['claimed'] ?? 0, counts['unclaimed']]).toEqual([won, ids.length - won]);
 });

@@ -40,7 +40,7 @@ async function harass(play: Play, random: () => number, kills: number): Promise<
     await sleep(random() * LIFE_MS);
     run.signal('SIGKILL');
     expect((await run.ended).signal, `kill ${kill + 1} has met a living run`).toBe('SIGKILL');
-    expect((await status(callOn(play.dir), {})).tasks).toHaveLength(play.tasks.length);
+    expect((await status.run(callOn(play.dir), {})).tasks).toHaveLength(play.tasks.length);
   }
 }
 

@@ -5,9 +5,10 @@
 
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { phases, why } from '../../src/commands/phases.ts';
+import { phases } from '../../src/commands/phases.ts';
 import { show } from '../../src/commands/show.ts';
 import { status } from '../../src/commands/status.ts';
+import { why } from '../../src/commands/why.ts';
 import { answerIn } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { dropProject, inMemory, LOGS, listing } from '../support/faults/project.ts';
@@ -75,10 +76,10 @@ async function expectReadable(play: ShipPlay): Promise<void> {
   const skip = new RegExp(`${LOGS.source}|^worktrees$|^logs$`);
   const before = listing(tree, skip);
   const { state } = play.record.state;
-  expect((await status(call, {})).tasks).toMatchObject([{ task_id: TASK, state }]);
-  expect((await show(call, { task: TASK })).state?.state).toBe(state);
-  expect((await why(call, { task: TASK })).ready).toBe(false);
-  await phases(call, { ready: true });
+  expect((await status.run(call, {})).tasks).toMatchObject([{ task_id: TASK, state }]);
+  expect((await show.run(call, { task: TASK })).state?.state).toBe(state);
+  expect((await why.run(call, { task: TASK })).ready).toBe(false);
+  await phases.run(call, { ready: true });
   expect(listing(tree, skip)).toEqual(before);
 }
 

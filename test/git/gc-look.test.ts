@@ -19,7 +19,7 @@ function project(settings = 'version: 1\n'): void {
 }
 
 function session(env: Record<string, string> = {}): Session {
-  return openSession({ ...world.call, ctx: { ...world.call.ctx, env: { ...GIT_ENV, ...env } } });
+  return openSession({ ...world.context, ctx: { ...world.context.ctx, env: { ...GIT_ENV, ...env } } });
 }
 
 const look = (env: Record<string, string> = {}): Promise<GitLook> => lookAtGit(session(env));

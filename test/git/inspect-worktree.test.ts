@@ -22,8 +22,8 @@ function project(settings = 'version: 1\n', prefix = ''): void {
 }
 
 function session(env: Record<string, string> = {}, dir = ''): Session {
-  const ctx = { ...world.call.ctx, env: { ...GIT_ENV, ...env }, cwd: repo.path(dir) };
-  return openSession({ ...world.call, ctx });
+  const ctx = { ...world.context.ctx, env: { ...GIT_ENV, ...env }, cwd: repo.path(dir) };
+  return openSession({ ...world.context, ctx });
 }
 
 function ensure(depends_on: string[] = [], dir = ''): Promise<Workspace> {

@@ -19,7 +19,7 @@ function project(settings = 'version: 1\n'): void {
 }
 
 function session(env: Record<string, string> = {}, cwd = repo.root): Session {
-  return openSession({ ...world.call, ctx: { ...world.call.ctx, cwd, env: { ...GIT_ENV, ...env } } });
+  return openSession({ ...world.context, ctx: { ...world.context.ctx, cwd, env: { ...GIT_ENV, ...env } } });
 }
 
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);

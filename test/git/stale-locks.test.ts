@@ -5,16 +5,17 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
-import { type DispatchOptions, dispatch } from '../../src/commands/dispatch.ts';
+import { dispatch } from '../../src/commands/dispatch.ts';
 import { ensureWorktree } from '../../src/commands/ensure-worktree.ts';
+import type { VerbInput } from '../../src/commands/registry.ts';
 import { release } from '../../src/commands/release.ts';
-import type { Call } from '../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { planOf, World } from '../support/commands/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;
 let repo: Repository;
-let call: Call;
+let call: CommandContext;
 let tree: string;
 let lock: string;
 
@@ -23,21 +24,21 @@ beforeEach(() => {
   repo = new Repository(world.project);
   world.write('.forge/.gitignore', '*\n');
   repo.commit({ 'code.txt': 'one\n' });
-  call = { ...world.call, ctx: { ...world.call.ctx, env: GIT_ENV } };
+  call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
   tree = world.path('.forge/worktrees/build');
   lock = world.path('.git/worktrees/build/index.lock');
 });
 
-async function claimed(by = call): Promise<DispatchOptions> {
-  const { claim_id, run_id } = await claim(by, { task: 'build' });
+async function claimed(by = call): Promise<VerbInput<'dispatch'>> {
+  const { claim_id, run_id } = await claim.run(by, { task: 'build' });
   return { task: 'build', claim: claim_id, run: run_id, phase: 'implement' };
 }
 
 /** Opens an attempt at the task; the one before, if there is one, gives it up first. */
-async function attempted(before?: DispatchOptions, by = call): Promise<DispatchOptions> {
-  if (before !== undefined) await release(by, { task: 'build', claim: before.claim });
+async function attempted(before?: VerbInput<'dispatch'>, by = call): Promise<VerbInput<'dispatch'>> {
+  if (before !== undefined) await release.run(by, { task: 'build', claim: before.claim });
   const options = await claimed(by);
-  await dispatch(by, options);
+  await dispatch.run(by, options);
   return options;
 }
 
@@ -113,8 +114,8 @@ describe.runIf(process.platform === 'linux')('stale git locks', () => {
   test('a stale lock stays when the worktree is not handed to a new attempt', async () => {
     const options = await attempted();
     killCommit();
-    await dispatch(call, options);
-    await ensureWorktree(call, { task: 'build' });
+    await dispatch.run(call, options);
+    await ensureWorktree.run(call, { task: 'build' });
     expect(fs.existsSync(lock)).toBe(true);
     expect(world.warnings).toEqual([]);
   });
@@ -132,7 +133,7 @@ describe.runIf(process.platform === 'linux')('stale git locks', () => {
   );
 
   test('a stale lock stays without an earlier attempt', async () => {
-    await ensureWorktree(call, { task: 'build' });
+    await ensureWorktree.run(call, { task: 'build' });
     killCommit();
     await attempted();
     expect(fs.existsSync(lock)).toBe(true);

@@ -27,8 +27,8 @@ function project(settings = 'version: 1\n', prefix = ''): void {
 }
 
 function ensure(id = 'build', depends_on: string[] = [], { env = {}, dir = '' } = {}): Promise<Workspace> {
-  const ctx = { ...world.call.ctx, env: { ...GIT_ENV, ...env }, cwd: repo.path(dir) };
-  return ensureWorkspace(openSession({ ...world.call, ctx }), { id, depends_on });
+  const ctx = { ...world.context.ctx, env: { ...GIT_ENV, ...env }, cwd: repo.path(dir) };
+  return ensureWorkspace(openSession({ ...world.context, ctx }), { id, depends_on });
 }
 
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);

@@ -14,13 +14,13 @@ import { planOf, World } from '../support/commands/world.ts';
 
 test('a commit gives its events to every subscriber, and one that fails is a warning', async () => {
   const world = new World(planOf('build'));
-  const { claim_id, run_id } = await claim(world.call, { task: 'build' });
+  const { claim_id, run_id } = await claim.run(world.context, { task: 'build' });
   const got: TaskEvent[] = [];
   const failing = async () => {
     throw new Error('the disk is full');
   };
   const keeping = async (events: readonly TaskEvent[]) => void got.push(...events);
-  const env = { ...world.session(), publish: publisher([failing, keeping], world.call.warn) };
+  const env = { ...world.session(), publish: publisher([failing, keeping], world.context.warn) };
   const decide = (reason: string) =>
     changeTask(env, 'build', (record) =>
       releaseTask(record, { claimId: claim_id, reason, workerGone: true, nowMs: env.now() }),
@@ -37,12 +37,12 @@ test('a commit gives its events to every subscriber, and one that fails is a war
 
 test('a claim that cannot be noted in the history is given all the same, with a warning', async () => {
   const world = new World(planOf('build'));
-  const first = await claim(world.call, { task: 'build' });
-  await release(world.call, { task: 'build', claim: first.claim_id });
+  const first = await claim.run(world.context, { task: 'build' });
+  await release.run(world.context, { task: 'build', claim: first.claim_id });
   const history = world.path('.forge/orchestrator/tasks/build/claim-history.jsonl');
   fs.rmSync(history);
   fs.mkdirSync(history);
-  expect((await claim(world.call, { task: 'build' })).generation).toBe(2);
+  expect((await claim.run(world.context, { task: 'build' })).generation).toBe(2);
   expect(world.warnings).toEqual([expect.stringContaining('claim-history.jsonl')]);
   const log = fs.readFileSync(world.path('.forge/logs/orchestrate.jsonl'), 'utf8').trim().split('\n');
   expect(log.map((line) => JSON.parse(line).move)).toEqual(['claim', 'unclaim', 'claim']);
@@ -51,14 +51,14 @@ test('a claim that cannot be noted in the history is given all the same, with a 
 test('a question that is asked and answered is told to its run, word for word', async () => {
   const world = new World(planOf('build'));
   const { attempt, run } = await world.start('build');
-  const { question_id } = await question(world.call, {
+  const { question_id } = await question.run(world.context, {
     task: 'build',
     attempt,
-    decisionKey: 'format',
+    decision_key: 'format',
     question: 'Keep it?',
-    optionsFile: world.write('options.json', OPTIONS),
+    options_file: world.write('options.json', OPTIONS),
   });
-  await answer(world.call, { question: question_id, option: 'keep', by: 'ann' });
+  await answer.run(world.context, { question: question_id, option: 'keep', by: 'ann' });
   const base = `"task_id":"build","question_id":"${question_id}"`;
   const file = world.path(`.forge/orchestrator/runs/${run}/notifications.jsonl`);
   const lines = fs.readFileSync(file, 'utf8').trim().split('\n');

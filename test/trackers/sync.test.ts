@@ -55,7 +55,7 @@ const CLAIMED = moved('build', 'claim');
 describe('unresponsive tracker', () => {
   it('an unresponsive tracker is given up with one warning and not asked again', async () => {
     const at = world();
-    await claim(at.call, { task: 'build' });
+    await claim.run(at.context, { task: 'build' });
     const board = new Board();
     board.gate = FOREVER;
     const keeper = new TrackerKeeper(at.session(), board, 10);
@@ -71,7 +71,7 @@ describe('unresponsive tracker', () => {
 
   it('a tracker that answers late is used again', async () => {
     const at = world();
-    const { run_id } = await claim(at.call, { task: 'build' });
+    const { run_id } = await claim.run(at.context, { task: 'build' });
     const board = new Board();
     let open = () => {};
     board.gate = new Promise<void>((resolve) => {
@@ -88,7 +88,7 @@ describe('unresponsive tracker', () => {
 
   it('an unresponsive tracker does not delay the end of a run', async () => {
     const at = world();
-    await claim(at.call, { task: 'build' });
+    await claim.run(at.context, { task: 'build' });
     const board = new Board();
     board.gate = FOREVER;
     const keeper = new TrackerKeeper(at.session(), board, 10);
@@ -107,13 +107,13 @@ it('moves that no tracker shows make no call', async () => {
 
 it("the issue is set to the task's current state, not to that of the move", async () => {
   const at = world();
-  const { claim_id } = await claim(at.call, { task: 'build' });
+  const { claim_id } = await claim.run(at.context, { task: 'build' });
   const board = new Board();
   const keeper = new TrackerKeeper(at.session(), board);
   const take = board.claim.bind(board);
   // Somebody gives the task back while we are about to say that it is claimed.
   board.claim = async (id, run) => {
-    await release(at.call, { task: 'build', claim: claim_id });
+    await release.run(at.context, { task: 'build', claim: claim_id });
     return take(id, run);
   };
   await keeper.follow(CLAIMED);
@@ -123,7 +123,7 @@ it("the issue is set to the task's current state, not to that of the move", asyn
 
 it('several changes of a task during a call cause one further call', async () => {
   const at = world();
-  await claim(at.call, { task: 'build' });
+  await claim.run(at.context, { task: 'build' });
   const board = new Board();
   const keeper = new TrackerKeeper(at.session(), board);
   const first = keeper.follow(CLAIMED);

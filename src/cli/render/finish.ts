@@ -1,6 +1,7 @@
 /** What came of a review, or of a merge. */
 
-import type { ReviewData, ShipData } from '../../commands/review-and-ship.ts';
+import type { ReviewData } from '../../commands/review.ts';
+import type { ShipData } from '../../commands/ship.ts';
 import { findingText } from '../../domain/review/findings.ts';
 import { oneLine } from '../../lib/text.ts';
 import { hang } from '../layout.ts';

@@ -1,6 +1,7 @@
 /** `phases`, `phases --ready` and `why`. */
 
-import type { PhaseRow, PhasesData, ReadyData, WhyData } from '../../commands/phases.ts';
+import type { PhaseRow, PhasesData, ReadyData } from '../../commands/phases.ts';
+import type { WhyData } from '../../commands/why.ts';
 import { oneLine } from '../../lib/text.ts';
 import { columnOf, cut, hang, pad } from '../layout.ts';
 import type { Look } from '../look.ts';

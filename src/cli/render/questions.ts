@@ -2,7 +2,8 @@
 
 import type { AnswerData } from '../../commands/answer.ts';
 import type { QuestionData } from '../../commands/question.ts';
-import type { QuestionRow, QuestionsData } from '../../commands/questions.ts';
+import type { QuestionsData } from '../../commands/questions.ts';
+import type { QuestionRow } from '../../commands/shared/question-rows.ts';
 import type { Question } from '../../domain/question/questions.ts';
 import { plainText } from '../../lib/text.ts';
 import { formatDuration, fromIso } from '../../lib/time.ts';

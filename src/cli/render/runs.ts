@@ -1,6 +1,8 @@
 /** `run start`, `run end` and `run list`. */
 
-import type { RunEndData, RunRow, RunStartData } from '../../commands/runs.ts';
+import type { RunEndData } from '../../commands/run-end.ts';
+import type { RunStartData } from '../../commands/run-start.ts';
+import type { RunRow } from '../../commands/shared/runs.ts';
 import { oneLine } from '../../lib/text.ts';
 import { cut, pad } from '../layout.ts';
 import type { Look } from '../look.ts';

@@ -13,6 +13,20 @@ import type { LoadedPlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
 import type { Session } from './session.ts';
 
+/** The task that is named; null: the next. Throws INVALID_ARGS unless it is one of both. */
+export function oneTaskOrNext(
+  verb: string,
+  { task, next = false }: { task?: string | undefined; next?: boolean | undefined },
+) {
+  if (task !== undefined && next) {
+    throw new ForgeError('INVALID_ARGS', `both a task (${task}) and --next are given`, { hint: 'Leave one out.' });
+  }
+  if (task === undefined && !next) {
+    throw new ForgeError('INVALID_ARGS', `${verb} needs <task> or --next (or FORGE_TASK_ID)`);
+  }
+  return task ?? null;
+}
+
 /** The tasks that are ready, in order. Throws NOT_READY when there is none. */
 export function requireReady(
   session: Session,

@@ -120,3 +120,9 @@ export async function changeKnown<R>(
     return decide(record);
   });
 }
+
+/** A planned task that nothing has happened to is known too. */
+export async function requireKnown(session: Session, taskId: string): Promise<void> {
+  if (loadPlan(session)?.plan.byId.has(taskId) === true) return;
+  await requireRecord(session, taskId);
+}

@@ -1,12 +1,14 @@
 /** Runs: opened and ended by commands, and as `run list` and `status` show them. */
 
+import * as z from 'zod/mini';
 import { newId } from '../../domain/context.ts';
 import type { RunManifest } from '../../domain/task/records.ts';
-import { type RunStanding, runStanding } from '../../engine/env.ts';
+import { runStanding } from '../../engine/env.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { requireUuid } from '../../lib/ids.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { EndedRun, TaskSummaryRead } from '../../store/port.ts';
+import { textOrNull } from './data.ts';
 import type { Session } from './session.ts';
 
 /** Opens a run. Throws IO_ERROR. */
@@ -51,14 +53,16 @@ export async function underRun<T>(
   }
 }
 
-export interface RunRow {
-  run_id: string;
-  name: string | null;
-  host: string;
-  started_at: string;
-  ended_at: string | null;
-  standing: RunStanding;
-}
+export const runFields = () => ({ run_id: z.string(), name: textOrNull(), started_at: z.string() });
+
+export const runRowSchema = () =>
+  z.strictObject({
+    ...runFields(),
+    host: z.string(),
+    ended_at: textOrNull(),
+    standing: z.enum(['open', 'ended', 'dead']),
+  });
+export type RunRow = z.infer<ReturnType<typeof runRowSchema>>;
 
 export function runRow(session: Session, manifest: RunManifest): RunRow {
   const { run_id, name, host, started_at } = manifest;

@@ -14,8 +14,8 @@ import { Journal } from '../../store/journal.ts';
 import { openStores, type Stores } from '../../store/open.ts';
 import type { TrackerKeeper } from '../../trackers/sync.ts';
 
-/** How a verb is called: the outside, and what holds for every verb. */
-export interface Call {
+/** How a command is called: the outside, and what holds for every command. */
+export interface CommandContext<E = never> {
   ctx: Context;
   /** --dir, else FORGE_DIR. */
   dir?: string | undefined;
@@ -25,6 +25,10 @@ export interface Call {
   warn(message: string): void;
   /** Begins to listen for interruptions of this call; `stop` of what it returns ends that. Default: there are none. */
   interrupts?(): Interrupts & { stop(): void };
+  /** Aborted when the caller wants no more; for commands that follow what others do. */
+  signal?: AbortSignal;
+  /** Takes the events of a command that goes on over time, as they happen. */
+  emit?(event: E): void;
   /** Told what takes its time. Default: nobody is. */
   note?(message: string): void;
   /** Told what gc would apply, which is printed whatever form the answer has. Default: it is not printed. */
@@ -32,7 +36,7 @@ export interface Call {
 }
 
 export type Session = Env & {
-  /** As in `Call`. */
+  /** As in `CommandContext`. */
   note(message: string): void;
   say(warning: Warning): void;
   interrupts(): Interrupts & { stop(): void };
@@ -41,12 +45,12 @@ export type Session = Env & {
 };
 
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
-export function openSession(call: Call, driver?: Driver): Session {
-  const paths = requireProject(call.ctx.cwd, call.dir);
-  const { ctx } = call;
+export function openSession(context: CommandContext, driver?: Driver): Session {
+  const paths = requireProject(context.ctx.cwd, context.dir);
+  const { ctx } = context;
   const cache = cacheOf(paths.project, ctx.env, BUILD);
   const settings = loadSettings(paths, cache);
-  const env = { ...(call.stores ?? openStores(paths, driver, cache)), now: ctx.now, newOp: () => newId(ctx) };
+  const env = { ...(context.stores ?? openStores(paths, driver, cache)), now: ctx.now, newOp: () => newId(ctx) };
   const journal = new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes);
   const subscribers = [claimHistory(env), journal.write, questionNotices(env)];
   const session: Session = {
@@ -55,11 +59,11 @@ export function openSession(call: Call, driver?: Driver): Session {
     settings,
     cache,
     ...env,
-    publish: publisher(subscribers, call.warn),
-    warn: call.warn,
-    note: (message) => call.note?.(message),
-    say: (warning) => call.say?.(warning),
-    interrupts: () => call.interrupts?.() ?? UNINTERRUPTED,
+    publish: publisher(subscribers, context.warn),
+    warn: context.warn,
+    note: (message) => context.note?.(message),
+    say: (warning) => context.say?.(warning),
+    interrupts: () => context.interrupts?.() ?? UNINTERRUPTED,
     background: () => async () => {},
   };
   if (settings.tracker.type !== 'none') subscribers.push(syncTracker(session));

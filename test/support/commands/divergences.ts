@@ -113,13 +113,13 @@ export interface Divergence {
 
 async function asked(world: World, more: object = {}): Promise<string> {
   const { attempt } = await world.start('build');
-  const optionsFile = world.write('options.json', OPTIONS);
-  const { question_id } = await question(world.call, {
+  const options_file = world.write('options.json', OPTIONS);
+  const { question_id } = await question.run(world.context, {
     task: 'build',
     attempt,
-    decisionKey: 'k',
+    decision_key: 'k',
     question: 'Q?',
-    optionsFile,
+    options_file,
     ...more,
   });
   return question_id;
@@ -188,7 +188,7 @@ export const DIVERGENCES: Divergence[] = [
     row: 5,
     action: 'expire_question',
     make: async (world) => {
-      await asked(world, { deadlineMs: MINUTE_MS });
+      await asked(world, { deadline: MINUTE_MS });
       world.wait(2 * MINUTE_MS);
     },
     state: 'awaiting_respawn',
@@ -198,7 +198,7 @@ export const DIVERGENCES: Divergence[] = [
     row: 5,
     action: 'apply_default_answer',
     make: async (world) => {
-      await asked(world, { deadlineMs: MINUTE_MS, default: 'keep' });
+      await asked(world, { deadline: MINUTE_MS, default: 'keep' });
       world.wait(2 * MINUTE_MS);
     },
     state: 'awaiting_respawn',
@@ -221,7 +221,7 @@ export const DIVERGENCES: Divergence[] = [
     make: async (world) => {
       const { claim: claimId, attempt } = await world.start('build');
       handVerdict(world, 'build', attempt);
-      await release(world.call, { task: 'build', claim: claimId });
+      await release.run(world.context, { task: 'build', claim: claimId });
     },
     state: 'awaiting_respawn',
   },
@@ -241,7 +241,7 @@ export const DIVERGENCES: Divergence[] = [
     action: 'archive_question',
     make: async (world) => {
       const id = await asked(world);
-      await answer(world.call, { question: id, option: 'keep', by: 'ann' });
+      await answer.run(world.context, { question: id, option: 'keep', by: 'ann' });
       const first = (await world.record('build')).state.current_attempt_id ?? '';
       const { attempt } = await world.start('build');
       await world.finish('build', attempt);
@@ -277,7 +277,7 @@ export const DIVERGENCES: Divergence[] = [
     row: 13,
     action: 'release_lease_admin',
     make: async (world) => {
-      await claim(world.call, { task: 'build' });
+      await claim.run(world.context, { task: 'build' });
       handLease(world, 'build', { generation: 99 }, 'lease-copy.json');
     },
     state: 'claimed',

@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import { claim } from '../../../src/commands/claim.ts';
 import { complete } from '../../../src/commands/complete.ts';
 import { dispatch } from '../../../src/commands/dispatch.ts';
-import { type Call, openSession, type Session } from '../../../src/commands/shared/session.ts';
+import { type CommandContext, openSession, type Session } from '../../../src/commands/shared/session.ts';
 import type { Context } from '../../../src/domain/context.ts';
 import type { Liveness } from '../../../src/domain/task/identity.ts';
 import type { CompleteResult } from '../../../src/domain/task/operations.ts';
@@ -42,14 +42,14 @@ export class World {
   /** What is told of every owner that is asked about. */
   liveness: Liveness = 'unknown';
   readonly warnings: string[] = [];
-  readonly call: Call;
+  readonly context: CommandContext;
 
   constructor(plan: string | null = null, settings: string | null = null) {
     this.project = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'forge-verbs-')));
     onTestFinished(() => fs.rmSync(this.project, { recursive: true, force: true }));
     if (plan !== null) this.write('plans/phases.yaml', plan);
     if (settings !== null) this.write('.forge/settings.yaml', settings);
-    this.call = { ctx: this.#context(), warn: (message) => this.warnings.push(message) };
+    this.context = { ctx: this.#context(), warn: (message) => this.warnings.push(message) };
   }
 
   #context(): Context {
@@ -68,7 +68,7 @@ export class World {
   }
 
   session(): Session {
-    return openSession(this.call);
+    return openSession(this.context);
   }
 
   wait(ms: number): void {
@@ -118,8 +118,8 @@ export class World {
 
   /** Claims a task and opens its attempt, as an agent that shells out does. */
   async start(task: string): Promise<{ claim: string; run: string; attempt: string }> {
-    const { claim_id, run_id } = await claim(this.call, { task });
-    const { attempt_id } = await dispatch(this.call, { task, claim: claim_id, run: run_id, phase: 'implement' });
+    const { claim_id, run_id } = await claim.run(this.context, { task });
+    const { attempt_id } = await dispatch.run(this.context, { task, claim: claim_id, run: run_id, phase: 'implement' });
     return { claim: claim_id, run: run_id, attempt: attempt_id };
   }
 
@@ -129,11 +129,11 @@ export class World {
   }
 
   finish(task: string, attempt: string, body?: object): Promise<CompleteResult> {
-    return complete(this.call, { task, attempt, verdictFile: this.verdict(body) });
+    return complete.run(this.context, { task, attempt, verdict_file: this.verdict(body) });
   }
 
   fail(task: string, attempt: string, errorClass = 'exit.1', message?: string): Promise<CompleteResult> {
-    return complete(this.call, { task, attempt, failed: true, errorClass, message });
+    return complete.run(this.context, { task, attempt, failed: true, error_class: errorClass, message });
   }
 
   /** Everything below the project with its content and its times: differs after any write. */

@@ -4,10 +4,11 @@ import fs from 'node:fs';
 import { expect } from 'vitest';
 import { claim } from '../../../src/commands/claim.ts';
 import { doctor } from '../../../src/commands/doctor.ts';
-import { phases, why } from '../../../src/commands/phases.ts';
+import { phases } from '../../../src/commands/phases.ts';
 import { dryRun } from '../../../src/commands/run.ts';
 import { show } from '../../../src/commands/show.ts';
 import { status } from '../../../src/commands/status.ts';
+import { why } from '../../../src/commands/why.ts';
 import { openQuestion } from '../../../src/domain/question/questions.ts';
 import { auditTask, expectViewsOf, type TaskFiles } from './audit.ts';
 import { type Answer, asked, callOn, doneBy } from './forge.ts';
@@ -53,14 +54,14 @@ export async function expectUsable(cut: Cut): Promise<number> {
 async function readersWork(dir: string, { record }: TaskFiles): Promise<boolean> {
   const call = callOn(dir);
   const files = listing(dir, LOGS);
-  const seen = await status(call, {});
+  const seen = await status.run(call, {});
   const row = seen.tasks.find((task) => task.task_id === TASK);
   if (record !== null) {
     expect(row).toMatchObject({ state: record.state.state, generation: record.memo.generation });
-    expect((await show(call, { task: TASK })).lease?.claim_id ?? null).toBe(record.lease?.claim_id ?? null);
+    expect((await show.run(call, { task: TASK })).lease?.claim_id ?? null).toBe(record.lease?.claim_id ?? null);
   }
-  const { ready } = await why(call, { task: TASK });
-  expect(await phases(call, { ready: true })).toMatchObject({ ready: ready ? [{ task_id: TASK }] : [] });
+  const { ready } = await why.run(call, { task: TASK });
+  expect(await phases.run(call, { ready: true })).toMatchObject({ ready: ready ? [{ task_id: TASK }] : [] });
   expect((await dryRun(call, {})).for_agents.map((row) => row.task_id)).toEqual(ready ? [TASK] : []);
   expect(listing(dir, LOGS)).toEqual(files);
   return ready;
@@ -71,7 +72,7 @@ async function readersWork(dir: string, { record }: TaskFiles): Promise<boolean>
  * whether he got it.
  */
 async function strangerFirst({ dir, args, scenario }: Cut, before: TaskFiles): Promise<boolean> {
-  const his = await asked(claim(callOn(dir), { task: TASK, claimId: OTHER }));
+  const his = await asked(claim.run(callOn(dir), { task: TASK, claim_id: OTHER }));
   const now = auditTask(dir, TASK);
   if (his.ok) {
     // A question that is settled is a change of its own: the task moves on before it is claimed.
@@ -107,6 +108,6 @@ async function callerRepeats({ dir, args, scenario, before }: Cut): Promise<void
   expect(fs.readFileSync(`${dir}/.forge/.gitignore`, 'utf8')).toContain('orchestrator/');
   const end = auditTask(dir, TASK);
   if (end.record !== null) expectViewsOf(dir, TASK, end.record);
-  const { checks } = await doctor(callOn(dir));
+  const { checks } = await doctor.run(callOn(dir), {});
   expect(checks.find(({ name }) => name === 'tasks')).toMatchObject({ status: 'ok' });
 }

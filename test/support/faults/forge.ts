@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import type { Call } from '../../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { systemContext } from '../../../src/process/system-context.ts';
 import { FORGE } from '../cli.ts';
@@ -47,7 +47,7 @@ export async function ask(
 }
 
 /** A verb called in this process. */
-export function callOn(dir: string): Call {
+export function callOn(dir: string): CommandContext {
   return { ctx: { ...systemContext(), env: {} }, dir, warn: () => {} };
 }
 

@@ -6,14 +6,15 @@ import { expect } from 'vitest';
 import { claim } from '../../../src/commands/claim.ts';
 import { dispatch } from '../../../src/commands/dispatch.ts';
 import { doctor } from '../../../src/commands/doctor.ts';
-import { type GcData, gc } from '../../../src/commands/gc.ts';
+import { type GcData, gc, isDivergent } from '../../../src/commands/gc.ts';
 import { heartbeat } from '../../../src/commands/heartbeat.ts';
-import { phases, why } from '../../../src/commands/phases.ts';
+import { phases } from '../../../src/commands/phases.ts';
 import { question } from '../../../src/commands/question.ts';
 import { release } from '../../../src/commands/release.ts';
-import type { Call } from '../../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import { show } from '../../../src/commands/show.ts';
 import { status } from '../../../src/commands/status.ts';
+import { why } from '../../../src/commands/why.ts';
 import {
   dirOf,
   freshId,
@@ -97,7 +98,7 @@ class Hand implements Writable {
   }
 
   /** What is done some time ago was done before the machine was started, so that only the wall clock tells how long ago. */
-  agoOf(ms: number): Call {
+  agoOf(ms: number): CommandContext {
     const call = callOn(this.dir);
     if (ms === 0) return call;
     const machine = { ...call.ctx.machine(), boot_id: 'the boot before' };
@@ -108,8 +109,8 @@ class Hand implements Writable {
 /** Claims and dispatches a task as an agent does, some time ago. */
 async function worked(hand: Hand, task: string, agoMs: number) {
   const call = hand.agoOf(agoMs);
-  const { claim_id, run_id, generation } = await claim(call, { task });
-  const { attempt_id } = await dispatch(call, { task, claim: claim_id, run: run_id, phase: 'implement' });
+  const { claim_id, run_id, generation } = await claim.run(call, { task });
+  const { attempt_id } = await dispatch.run(call, { task, claim: claim_id, run: run_id, phase: 'implement' });
   hand.generations[task] = generation;
   return { claim: claim_id, attempt: attempt_id };
 }
@@ -136,15 +137,15 @@ const MAKERS: Record<string, Maker> = {
   },
   'past-deadline': async (hand, task) => {
     const { attempt } = await worked(hand, task, 2 * HOUR_MS);
-    const optionsFile = `${makeProject({ 'options.json': OPTIONS })}/options.json`;
-    const asks = { task, attempt, decisionKey: 'k', question: 'Q?', optionsFile, default: 'keep', deadlineMs: 60_000 };
-    await question(hand.agoOf(2 * HOUR_MS), asks);
+    const options_file = `${makeProject({ 'options.json': OPTIONS })}/options.json`;
+    const asks = { task, attempt, decision_key: 'k', question: 'Q?', options_file, default: 'keep', deadline: 60_000 };
+    await question.run(hand.agoOf(2 * HOUR_MS), asks);
     return ['5 apply_default_answer'];
   },
   'handed-in': async (hand, task) => {
     const held = await worked(hand, task, 0);
     handVerdict(hand, task, held.attempt);
-    await release(callOn(hand.dir), { task, claim: held.claim });
+    await release.run(callOn(hand.dir), { task, claim: held.claim });
     return ['8 reverify_verdict'];
   },
   'over-and-asking': (hand, task) => {
@@ -229,9 +230,9 @@ export function letLockRunOut(dir: string): void {
 
 /** What gc has made of the tasks: where each stands, who has it, and with which generation. */
 export async function outcomeOf(dir: string): Promise<Record<string, unknown>> {
-  const { tasks } = await status(callOn(dir), {});
+  const { tasks } = await status.run(callOn(dir), {});
   const ends = tasks.map(async ({ task_id, state }) => {
-    const { lease } = await show(callOn(dir), { task: task_id });
+    const { lease } = await show.run(callOn(dir), { task: task_id });
     const { record } = auditTask(dir, task_id);
     return [task_id, { state, claim: lease?.claim_id ?? null, generation: record?.memo.generation ?? null }];
   });
@@ -249,27 +250,29 @@ function textsIn(dir: string): Map<string, string> {
 export async function expectAtOnce(tree: GcTree, dir: string): Promise<void> {
   const call = callOn(dir);
   const before = listing(dir, LOGS);
-  expect((await status(call, {})).tasks.map(({ task_id }) => task_id)).toEqual(expect.arrayContaining([...tree.tasks]));
-  await phases(call, { ready: true });
-  for (const task of tree.tasks) await why(call, { task });
+  expect((await status.run(call, {})).tasks.map(({ task_id }) => task_id)).toEqual(
+    expect.arrayContaining([...tree.tasks]),
+  );
+  await phases.run(call, { ready: true });
+  for (const task of tree.tasks) await why.run(call, { task });
   expect(listing(dir, LOGS), 'reading changes nothing').toEqual(before);
   const texts = textsIn(dir);
   for (const text of tree.kept) expect([...texts.values()], 'nothing is lost').toContain(text);
   for (const [name, text] of texts) {
     if (path.basename(name).startsWith('.tmp-')) expect(tree.strays, `${name} is not a person's`).not.toContain(text);
   }
-  expect((await heartbeat(call, { task: LIVE_TASK, attempt: tree.attempt })).task_id).toBe(LIVE_TASK);
-  expect((await claim(call, { task: FREE })).generation).toBe(1);
+  expect((await heartbeat.run(call, { task: LIVE_TASK, attempt: tree.attempt })).task_id).toBe(LIVE_TASK);
+  expect((await claim.run(call, { task: FREE })).generation).toBe(1);
 }
 
 /** A gc that comes after finishes, and the one after that finds nothing. Returns what the first of them did. */
 export async function finishedGc(dir: string): Promise<GcData> {
   letLockRunOut(dir);
-  const second = await gc(callOn(dir), {});
+  const second = await gc.run(callOn(dir), {});
   expect([...second.skipped, ...second.failed]).toEqual([]);
-  const third = await gc(callOn(dir), {});
+  const third = await gc.run(callOn(dir), {});
   expect(third).toMatchObject({ planned: [], applied: [], skipped: [], failed: [], legacy: { moved: [] } });
-  expect(third.divergent).toBe(false);
+  expect(isDivergent(third, {})).toBe(false);
   return second;
 }
 
@@ -300,7 +303,7 @@ export async function expectPutRight(tree: GcTree, dir: string): Promise<void> {
     state: { state: 'running', current_attempt_id: tree.attempt },
     lease: { attempt_id: tree.attempt },
   });
-  const { checks } = await doctor(callOn(dir));
+  const { checks } = await doctor.run(callOn(dir), {});
   expect(checks.find(({ name }) => name === 'tasks')).toMatchObject({ status: 'ok' });
 }
 

@@ -9,13 +9,13 @@ import { createInterface } from 'node:readline';
 import { claim } from '../../../src/commands/claim.ts';
 import { complete } from '../../../src/commands/complete.ts';
 import { dispatch } from '../../../src/commands/dispatch.ts';
-import type { Call } from '../../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import { status } from '../../../src/commands/status.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { systemContext } from '../../../src/process/system-context.ts';
 
 const { dir, run, tasks } = JSON.parse(process.argv[2] ?? '') as { dir: string; run: string; tasks: number };
-const call: Call = { ctx: systemContext(), dir, warn: () => {} };
+const call: CommandContext = { ctx: systemContext(), dir, warn: () => {} };
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 console.log(JSON.stringify('ready'));
@@ -24,23 +24,23 @@ await lines.next();
 const told = { done: [] as string[], collided: [] as string[], waited: 0 };
 for (;;) {
   try {
-    const { task_id: task, claim_id } = await claim(call, { next: true, run });
-    const { attempt_id: attempt } = await dispatch(call, { task, claim: claim_id, run, phase: 'implement' });
+    const { task_id: task, claim_id } = await claim.run(call, { next: true, run });
+    const { attempt_id: attempt } = await dispatch.run(call, { task, claim: claim_id, run, phase: 'implement' });
     const held = `${dir}/held-${task.split('-')[0]}`;
     try {
       fs.mkdirSync(held);
       // Whoever else would take a task with these files is given a chance to.
-      await status(call, {});
+      await status.run(call, {});
       fs.rmdirSync(held);
     } catch {
       told.collided.push(task);
     }
-    await complete(call, { task, attempt, verdictFile: `${dir}/verdict.json` });
+    await complete.run(call, { task, attempt, verdict_file: `${dir}/verdict.json` });
     told.done.push(task);
   } catch (error) {
     if (!(error instanceof ForgeError) || error.code !== 'NOT_READY') throw error;
     told.waited += 1;
-    if ((await status(call, {})).counts['shipped'] === tasks) break;
+    if ((await status.run(call, {})).counts['shipped'] === tasks) break;
   }
 }
 console.log(JSON.stringify(told));

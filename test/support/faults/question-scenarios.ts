@@ -7,8 +7,9 @@ import { answer } from '../../../src/commands/answer.ts';
 import { claim } from '../../../src/commands/claim.ts';
 import { dispatch } from '../../../src/commands/dispatch.ts';
 import { question } from '../../../src/commands/question.ts';
-import { type QuestionRow, questions } from '../../../src/commands/questions.ts';
-import type { Call } from '../../../src/commands/shared/session.ts';
+import { questions } from '../../../src/commands/questions.ts';
+import type { QuestionRow } from '../../../src/commands/shared/question-rows.ts';
+import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import { ledgerOf, openQuestion } from '../../../src/domain/question/questions.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { auditTask, type TaskFiles, taskDir } from './audit.ts';
@@ -28,7 +29,7 @@ function optionsFile(): string {
   return `${makeProject({ 'options.json': OPTIONS })}/options.json`;
 }
 
-function hourAgo(dir: string): Call {
+function hourAgo(dir: string): CommandContext {
   const call = callOn(dir);
   return { ...call, ctx: { ...call.ctx, now: () => Date.now() - 60 * MINUTE_MS } };
 }
@@ -37,16 +38,16 @@ function hourAgo(dir: string): Call {
 export async function parked(deadline: { over: boolean; default?: string }): Promise<{ dir: string; id: string }> {
   const dir = project();
   const call = hourAgo(dir);
-  const { run_id } = await claim(call, { task: TASK, claimId: ASKER });
-  const { attempt_id } = await dispatch(call, { task: TASK, claim: ASKER, run: run_id, phase: 'implement' });
-  const { question_id } = await question(call, {
+  const { run_id } = await claim.run(call, { task: TASK, claim_id: ASKER });
+  const { attempt_id } = await dispatch.run(call, { task: TASK, claim: ASKER, run: run_id, phase: 'implement' });
+  const { question_id } = await question.run(call, {
     task: TASK,
     attempt: attempt_id,
-    decisionKey: KEY,
+    decision_key: KEY,
     question: TEXT,
-    optionsFile: optionsFile(),
+    options_file: optionsFile(),
     default: deadline.default,
-    deadlineMs: deadline.over ? MINUTE_MS : 24 * 60 * MINUTE_MS,
+    deadline: deadline.over ? MINUTE_MS : 24 * 60 * MINUTE_MS,
   });
   return { dir, id: question_id };
 }
@@ -73,7 +74,7 @@ function namesOf(kind: 'questions' | 'answers', dir: string): string[] {
 }
 
 async function rows(dir: string): Promise<QuestionRow[]> {
-  return (await questions(callOn(dir), {})).questions;
+  return (await questions.run(callOn(dir), {})).questions;
 }
 
 function expectUncharged(dir: string): void {
@@ -83,10 +84,10 @@ function expectUncharged(dir: string): void {
 /** The next attempt asks again, and is told what was decided. */
 export async function nextIsTold(dir: string, option: string): Promise<void> {
   const call = callOn(dir);
-  const { run_id } = await claim(call, { task: TASK, claimId: OTHER });
-  const { attempt_id } = await dispatch(call, { task: TASK, claim: OTHER, run: run_id, phase: 'implement' });
-  const again = { task: TASK, attempt: attempt_id, decisionKey: KEY, question: TEXT, optionsFile: optionsFile() };
-  expect(await question(call, again)).toMatchObject({ status: 'answered', option_id: option });
+  const { run_id } = await claim.run(call, { task: TASK, claim_id: OTHER });
+  const { attempt_id } = await dispatch.run(call, { task: TASK, claim: OTHER, run: run_id, phase: 'implement' });
+  const again = { task: TASK, attempt: attempt_id, decision_key: KEY, question: TEXT, options_file: optionsFile() };
+  expect(await question.run(call, again)).toMatchObject({ status: 'answered', option_id: option });
 }
 
 /** The attempt asks again: one question is open, the one that was committed or else a new one, and it can be answered. */
@@ -104,10 +105,10 @@ async function isOpenOnce(dir: string, args: readonly string[], before: TaskFile
     const mine = question_id === again.question_id;
     expect(status).toBe(mine ? 'open' : 'withdrawn');
     if (mine) continue;
-    const late = await asked(answer(callOn(dir), { question: question_id, option: 'drop' }));
+    const late = await asked(answer.run(callOn(dir), { question: question_id, option: 'drop' }));
     expect(late).toEqual({ ok: false, code: 'ILLEGAL_TRANSITION' });
   }
-  await answer(callOn(dir), { question: again.question_id, option: 'keep' });
+  await answer.run(callOn(dir), { question: again.question_id, option: 'keep' });
   await nextIsTold(dir, 'keep');
 }
 
@@ -115,7 +116,7 @@ async function isOpenOnce(dir: string, args: readonly string[], before: TaskFile
 async function firstAnswerCounts(dir: string, args: readonly string[], before: TaskFiles): Promise<void> {
   const id = args[1] ?? '';
   const given = namesOf('answers', dir).includes(id);
-  const his = await asked(answer(callOn(dir), { question: id, option: 'drop', by: 'bob' }));
+  const his = await asked(answer.run(callOn(dir), { question: id, option: 'drop', by: 'bob' }));
   expect(his).toMatchObject(given ? { ok: false, code: 'ILLEGAL_TRANSITION' } : { ok: true });
   const mine = await asked(repeat(dir, args));
   expect(mine).toMatchObject(given ? { ok: true } : { ok: false, code: 'ILLEGAL_TRANSITION' });
@@ -134,7 +135,7 @@ function lateAnswerCounts(byDeadline: string | null) {
     const [first] = await rows(dir);
     const id = first?.question_id ?? '';
     const over = namesOf('answers', dir).includes(id);
-    const late = await asked(answer(callOn(dir), { question: id, option: 'drop', by: 'bob' }));
+    const late = await asked(answer.run(callOn(dir), { question: id, option: 'drop', by: 'bob' }));
     expect(late).toMatchObject(over ? { ok: false, code: 'ILLEGAL_TRANSITION' } : { ok: true });
     const option = over ? byDeadline : 'drop';
     const by = over ? (byDeadline === null ? 'expiry' : 'default') : 'bob';

@@ -4,12 +4,13 @@ import fs from 'node:fs';
 import { expect } from 'vitest';
 import { answer } from '../../../src/commands/answer.ts';
 import { claim } from '../../../src/commands/claim.ts';
-import { type CompleteOptions, complete } from '../../../src/commands/complete.ts';
+import { complete } from '../../../src/commands/complete.ts';
 import { dispatch } from '../../../src/commands/dispatch.ts';
 import { heartbeat } from '../../../src/commands/heartbeat.ts';
 import { question } from '../../../src/commands/question.ts';
+import type { VerbInput } from '../../../src/commands/registry.ts';
 import { release } from '../../../src/commands/release.ts';
-import type { Call } from '../../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import { openQuestion } from '../../../src/domain/question/questions.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { RETENTION } from '../../../src/store/file/protocol.ts';
@@ -62,9 +63,9 @@ function overlappingPlan(rival: 'active' | 'paused'): string {
 /** The work on a task as an agent does it, up to some point. */
 export async function worked(dir: string, steps: { beats: number }): Promise<string> {
   const call = callOn(dir);
-  const { run_id } = await claim(call, { task: TASK, claimId: MINE });
-  const { attempt_id } = await dispatch(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
-  for (let beat = 0; beat < steps.beats; beat++) await heartbeat(call, { task: TASK, attempt: attempt_id });
+  const { run_id } = await claim.run(call, { task: TASK, claim_id: MINE });
+  const { attempt_id } = await dispatch.run(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
+  for (let beat = 0; beat < steps.beats; beat++) await heartbeat.run(call, { task: TASK, attempt: attempt_id });
   return attempt_id;
 }
 
@@ -127,10 +128,10 @@ export const SCENARIOS: readonly Scenario[] = [
       if (record === null || newest === before.newest) return;
       // Whether the look was made or not: nobody else gets the files, and nothing is dispatched without it.
       fs.writeFileSync(`${dir}/plans/phases.yaml`, overlappingPlan('active'));
-      expect(await asked(claim(callOn(dir), { task: RIVAL }))).toEqual({ ok: false, code: 'OVERLAP_CONFLICT' });
+      expect(await asked(claim.run(callOn(dir), { task: RIVAL }))).toEqual({ ok: false, code: 'OVERLAP_CONFLICT' });
       expect(record.lease?.overlap_unchecked ?? false).toBe(newest === before.newest + 1);
       const run = record.lease?.owner_run_id ?? '';
-      await dispatch(callOn(dir), { task: TASK, claim: MINE, run, phase: 'implement' });
+      await dispatch.run(callOn(dir), { task: TASK, claim: MINE, run, phase: 'implement' });
       expect(auditTask(dir, TASK).record?.lease?.overlap_unchecked).toBeUndefined();
     },
   },
@@ -138,7 +139,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'dispatch',
     async prepare() {
       const dir = project();
-      const { run_id } = await claim(callOn(dir), { task: TASK, claimId: MINE });
+      const { run_id } = await claim.run(callOn(dir), { task: TASK, claim_id: MINE });
       return { dir, args: ['dispatch', TASK, '--claim', MINE, '--run', run_id] };
     },
     says: { task_id: TASK, attempt_number: 1, phase: 'implement' },
@@ -202,30 +203,30 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
   const value = (flag: string): string => args[args.indexOf(flag) + 1] ?? '';
   switch (args[0]) {
     case 'claim':
-      return claim(call, { ...(args.includes('--next') ? { next: true } : { task: TASK }), claimId: MINE });
+      return claim.run(call, { ...(args.includes('--next') ? { next: true } : { task: TASK }), claim_id: MINE });
     case 'dispatch':
-      return dispatch(call, { task: TASK, claim: MINE, run: value('--run'), phase: 'implement' });
+      return dispatch.run(call, { task: TASK, claim: MINE, run: value('--run'), phase: 'implement' });
     case 'heartbeat':
-      return heartbeat(call, { task: TASK, attempt: value('--attempt') });
+      return heartbeat.run(call, { task: TASK, attempt: value('--attempt') });
     case 'question':
-      return question(call, {
+      return question.run(call, {
         task: TASK,
         attempt: value('--attempt'),
-        decisionKey: value('--decision-key'),
+        decision_key: value('--decision-key'),
         question: value('--question'),
-        optionsFile: value('--options-file'),
+        options_file: value('--options-file'),
       });
     case 'answer':
-      return answer(call, { question: args[1] ?? '', option: value('--option'), by: value('--by') });
+      return answer.run(call, { question: args[1] ?? '', option: value('--option'), by: value('--by') });
     case 'release':
-      return release(call, { task: TASK, claim: MINE });
+      return release.run(call, { task: TASK, claim: MINE });
     case 'complete':
       return completed(call, {
         task: TASK,
         attempt: value('--attempt'),
         ...(args.includes('--failed')
-          ? { failed: true, errorClass: value('--error-class') }
-          : { verdictFile: value('--verdict-file') }),
+          ? { failed: true, error_class: value('--error-class') }
+          : { verdict_file: value('--verdict-file') }),
       });
     default:
       throw new Error(`no such request: ${args.join(' ')}`);
@@ -233,9 +234,9 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
 }
 
 /** What became of the attempt, also where its result did not pass: that is told as an error. */
-async function completed(call: Call, options: CompleteOptions): Promise<object> {
+async function completed(call: CommandContext, options: VerbInput<'complete'>): Promise<object> {
   try {
-    return await complete(call, options);
+    return await complete.run(call, options);
   } catch (error) {
     if (error instanceof ForgeError && error.code === 'VERIFICATION_FAILED') return error.data as object;
     throw error;
@@ -248,12 +249,12 @@ export async function finish(dir: string, holder: string | null): Promise<string
   const mine = holder ?? OTHER;
   const { record } = auditTask(dir, TASK);
   const open = record && openQuestion(record);
-  if (open) await answer(call, { question: open.question_id, option: 'keep' });
-  const { run_id } = await claim(call, { task: TASK, claimId: mine });
-  const { attempt_id } = await dispatch(call, { task: TASK, claim: mine, run: run_id, phase: 'implement' });
-  await heartbeat(call, { task: TASK, attempt: attempt_id });
+  if (open) await answer.run(call, { question: open.question_id, option: 'keep' });
+  const { run_id } = await claim.run(call, { task: TASK, claim_id: mine });
+  const { attempt_id } = await dispatch.run(call, { task: TASK, claim: mine, run: run_id, phase: 'implement' });
+  await heartbeat.run(call, { task: TASK, attempt: attempt_id });
   // For a check that waits for it.
   fs.writeFileSync(`${dir}/mended`, '');
-  const end = await complete(call, { task: TASK, attempt: attempt_id, verdictFile: `${dir}/verdict.json` });
+  const end = await complete.run(call, { task: TASK, attempt: attempt_id, verdict_file: `${dir}/verdict.json` });
   return end.state;
 }

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import { claim } from '../../../src/commands/claim.ts';
 import { complete } from '../../../src/commands/complete.ts';
 import { dispatch } from '../../../src/commands/dispatch.ts';
-import type { Call } from '../../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { auditTask, taskDir } from './audit.ts';
 import { type Answer, callOn, commandLine, type LiveForge } from './forge.ts';
@@ -94,15 +94,15 @@ export class ShipPlay extends GitPlay {
     });
     if (this.base !== 'main') this.git('branch', this.base);
     const { call } = this;
-    const { run_id } = await claim(call, { task: TASK, claimId: MINE });
-    const { attempt_id } = await dispatch(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
+    const { run_id } = await claim.run(call, { task: TASK, claim_id: MINE });
+    const { attempt_id } = await dispatch.run(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
     const files = { ...FILES, ...this.waiting.files };
     for (const [name, text] of Object.entries(files)) fs.writeFileSync(`${this.tree}/${name}`, text);
     this.repository.in(this.tree, 'add', '--force', ...Object.keys(files));
     this.repository.in(this.tree, 'commit', '--quiet', '--message', 'work');
     this.head = this.git('rev-parse', `forge/${TASK}`);
-    const verdictFile = `${this.folder}/verdict.json`;
-    const { state } = await complete(call, { task: TASK, attempt: attempt_id, verdictFile });
+    const verdict_file = `${this.folder}/verdict.json`;
+    const { state } = await complete.run(call, { task: TASK, attempt: attempt_id, verdict_file });
     expect(state).toBe(review ? 'ready_for_review' : 'reviewed');
     return this;
   }
@@ -139,7 +139,7 @@ export class ShipPlay extends GitPlay {
     for (const lock of locks) if (fs.existsSync(lock)) fs.utimesSync(lock, 1, 1);
   }
 
-  get call(): Call {
+  get call(): CommandContext {
     const call = callOn(this.dir);
     return { ...call, ctx: { ...call.ctx, env: this.env } };
   }

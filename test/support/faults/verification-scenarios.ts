@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { expect } from 'vitest';
 import { claim } from '../../../src/commands/claim.ts';
-import type { Call } from '../../../src/commands/shared/session.ts';
+import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { pendingVerification } from '../../../src/domain/verify/verification.ts';
 import { groupMembers } from '../../../src/process/processes.ts';
@@ -128,7 +128,7 @@ async function callerGoesOn(dir: string, args: readonly string[], agrees: boolea
  */
 async function nextClaimerGoesOn(dir: string, args: readonly string[], agrees: boolean): Promise<void> {
   const before = look(dir);
-  const his = await asked(claim(later(dir), { task: TASK, claimId: OTHER }));
+  const his = await asked(claim.run(later(dir), { task: TASK, claim_id: OTHER }));
   const free = before.stage === 'not handed in' || !agrees;
   expect(his).toMatchObject(free ? { ok: true } : { ok: false, code: 'NOT_READY' });
   if (before.stage === 'not handed in') {
@@ -145,7 +145,7 @@ async function nextClaimerGoesOn(dir: string, args: readonly string[], agrees: b
   expect(look(dir)).toEqual(now);
 }
 
-function later(dir: string): Call {
+function later(dir: string): CommandContext {
   const call = callOn(dir);
   const { ctx } = call;
   const now = () => ctx.now() + LATER_MS;

@@ -1,0 +1,88 @@
+/** What `review` and `ship` share: take a verified task one step further by hand. */
+
+import * as z from 'zod/mini';
+import { dueNow, reasonsToWait } from '../../domain/schedule/readiness.ts';
+import { refuseHeld } from '../../domain/task/operations.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
+import { observerOf, ownIdentity, worldOf, worldWith } from '../../engine/env.ts';
+import type { IntegrationEnd, IntegrationRequest } from '../../engine/integration/integration.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { yielding } from '../../lib/fs/drivers.ts';
+import { requireTaskId } from '../../lib/ids.ts';
+import { loadPlan } from '../../project/plan-file.ts';
+import { notReady } from './claimable.ts';
+import { endFields } from './data.ts';
+import { plannedTask, readFor, requireRecord } from './reads.ts';
+import { endRun, underRun } from './runs.ts';
+import { type CommandContext, openSession, type Session } from './session.ts';
+
+const endSchema = () => z.strictObject(endFields());
+type EndData = z.infer<ReturnType<typeof endSchema>>;
+
+/**
+ * Throws TASK_NOT_FOUND, STATE_NOT_FOUND, RUN_NOT_FOUND; ILLEGAL_TRANSITION when the task does not wait for this;
+ * LEASE_EXISTS; NOT_READY when it can't be done, which changes nothing; VERIFICATION_FAILED when the task has to be worked
+ * on again (`data` says what became of it); LEASE_STOLEN; INTERRUPTED; IO_ERROR.
+ */
+export async function integrate(
+  context: CommandContext,
+  { task, run }: { task: string; run?: string | undefined },
+  phase: IntegrationPhase,
+  work: (session: Session, request: IntegrationRequest) => Promise<IntegrationEnd>,
+): Promise<{ session: Session; data: EndData }> {
+  const session = openSession(context, yielding);
+  const taskId = requireTaskId(task);
+  const loaded = loadPlan(session);
+  const { record: seen } = await requireRecord(session, taskId);
+  // What is not in the plan is kept, and taken nowhere.
+  const planned = loaded === null ? null : plannedTask(loaded, taskId);
+  const reads = loaded === null || planned === null ? null : await readFor(session, loaded, planned);
+  const refuse = (record: TaskRecord) => {
+    // The table of moves has a word for what does not wait for this at all.
+    if (phaseDue(record.state.state) !== phase) return;
+    refuseHeld(record, observerOf(session));
+    // Without any plan the settings decide alone.
+    if (loaded === null || planned === null || reads === null) return;
+    const world = worldWith(worldOf(session, loaded.plan, reads), taskId, record);
+    if (dueNow(planned, world) !== phase) throw notReady(taskId, reasonsToWait(planned, world));
+  };
+  refuse(seen);
+  const owner = ownIdentity(session);
+  const interrupts = session.interrupts();
+  try {
+    const end = await underRun(session, run, { owner }, async (runId) => {
+      const onCommand = (command: string) =>
+        session.note(`${phase === 'review' ? 'reviewing' : 'verifying'}: ${command}`);
+      const ended = await work(session, { taskId, task: planned, runId, owner, refuse, interrupts, onCommand });
+      if (run === undefined) await endRun(session, runId);
+      return ended;
+    });
+    return { session, data: outcome(taskId, phase, end) };
+  } finally {
+    interrupts.stop();
+  }
+}
+
+function outcome(taskId: string, phase: IntegrationPhase, end: IntegrationEnd): EndData {
+  const what = phase === 'review' ? 'reviewed' : 'shipped';
+  switch (end.kind) {
+    case 'deferred':
+      throw end.error;
+    case 'lost':
+      throw new ForgeError('LEASE_STOLEN', `task ${taskId} is not ${what}: ${end.why}`);
+    case 'released':
+      throw new ForgeError('INTERRUPTED', `task ${taskId} is not ${what} yet`);
+    default: {
+      const { attempts: _, ...result } = end.result;
+      const data = { ...result, attempt_id: end.attemptId };
+      if (end.kind === 'done') return data;
+      const { state, next_eligible_at } = result;
+      const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
+      throw new ForgeError('VERIFICATION_FAILED', `task ${taskId} is not ${what}: ${end.error.message}; ${next}`, {
+        details: { ...data, class: end.error.class },
+        data,
+      });
+    }
+  }
+}
