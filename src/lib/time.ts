@@ -11,7 +11,6 @@ const DURATION_PATTERN = /^(\d+)(ms|s|m|h|d)$/;
  * Reads a duration: an integer in milliseconds (as a number or in digits) or digits with a unit, `500ms` `30s` `5m` `2h` `1d`.
  * Returns milliseconds, or null when it is neither.
  */
-
 export function parseDuration(value: unknown): number | null {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null;
   if (typeof value !== 'string') return null;

@@ -37,10 +37,7 @@ export function backoffMs(attempt: number, curve: BackoffCurve, random?: Random)
   return Math.floor(jitter === 'full' ? random() * delay : delay / 2 + random() * (delay / 2));
 }
 
-// The last time with a four-digit year; later ones would not sort as text.
-const LAST_TIME_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
-
 /** When the next attempt may start, as ISO 8601 UTC with ms; never later than the end of the year 9999. */
 export function nextEligibleAt(nowMs: number, delayMs: number): string {
-  return isoTime(Math.min(LAST_TIME_MS, nowMs + delayMs));
+  return isoTime(nowMs + delayMs);
 }

@@ -26,9 +26,6 @@ export const NO_CACHE: Cache = { read: () => null, write: () => {} };
 /** Limit of a cached text, bytes: about a million tasks, and less than the longest string. */
 const MAX_BYTES = 400 * 1024 * 1024;
 
-/** How much is written at once, characters. */
-const BATCH = 1024 * 1024;
-
 /** How many projects are checked, at most, when the cache of a new one is made; caches of missing projects are removed. */
 const LOOKED_AT = 200;
 
@@ -64,7 +61,7 @@ export function cacheOf(
       try {
         for (const dir of [base, above]) makeDir(dir);
         if (makeDir(folder)) forgetGone(above);
-        if (isOwn(folder)) replace(folder, name, batches(header, parts));
+        if (isOwn(folder)) replace(folder, name, [header, ...parts].join(''));
       } catch {
         // Then the next process computes it again.
       }
@@ -88,32 +85,10 @@ function isOwn(folder: string): boolean {
   return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
 }
 
-/** Joins parts of a text into writes of a useful size. */
-function* batches(first: string, parts: Iterable<string>): Generator<Buffer> {
-  let batch = first;
-  for (const part of parts) {
-    batch += part;
-    if (batch.length < BATCH) continue;
-    yield Buffer.from(batch);
-    batch = '';
-  }
-  yield Buffer.from(batch);
-}
-
-function replace(folder: string, name: string, text: Iterable<Buffer>): void {
+function replace(folder: string, name: string, text: string): void {
   const tmp = `${folder}/${name}.${process.pid}.tmp`;
   try {
-    const fd = fs.openSync(tmp, 'w', 0o600);
-    try {
-      let length = 0;
-      for (const batch of text) {
-        length += batch.length;
-        if (length > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes are not kept`);
-        fs.writeFileSync(fd, batch);
-      }
-    } finally {
-      fs.closeSync(fd);
-    }
+    fs.writeFileSync(tmp, text, { mode: 0o600 });
     fs.renameSync(tmp, `${folder}/${name}`);
   } catch (error) {
     fs.rmSync(tmp, { force: true });

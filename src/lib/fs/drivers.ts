@@ -1,12 +1,12 @@
 /** Runs protocol steps on the real file system. */
 
 import fs from 'node:fs';
+import { synced } from './folders.ts';
 import type { FsCall, Step } from './operations.ts';
 import { readCapped } from './read.ts';
 
-const NOFOLLOW = fs.constants.O_NOFOLLOW;
-const fsyncAsync = (fd: number) =>
-  new Promise<void>((resolve, reject) => fs.fsync(fd, (error) => (error === null ? resolve() : reject(error))));
+/** A driver runs a step to its end. */
+export type Driver = <T>(step: Step<T>) => Promise<T>;
 
 function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text, 'utf8');
@@ -15,10 +15,10 @@ function writeAll(fd: number, text: string): void {
 }
 
 function openDir(path: string): number {
-  return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | NOFOLLOW);
+  return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
 }
 
-function perform(call: Exclude<FsCall, { call: 'syncFile' | 'syncDir' }>): unknown {
+export function performSync(call: FsCall): unknown {
   switch (call.call) {
     case 'list':
       return fs.readdirSync(call.path);
@@ -30,8 +30,18 @@ function perform(call: Exclude<FsCall, { call: 'syncFile' | 'syncDir' }>): unkno
       return writeAll(call.handle, call.text);
     case 'setTime':
       return fs.futimesSync(call.handle, call.ms / 1000, call.ms / 1000);
+    case 'syncFile':
+      return fs.fsyncSync(call.handle);
     case 'close':
       return fs.closeSync(call.handle);
+    case 'syncDir': {
+      const fd = openDir(call.path);
+      try {
+        return fs.fsyncSync(fd);
+      } finally {
+        fs.closeSync(fd);
+      }
+    }
     case 'mkdir':
       return fs.mkdirSync(call.path, { mode: 0o700 });
     case 'link':
@@ -45,26 +55,11 @@ function perform(call: Exclude<FsCall, { call: 'syncFile' | 'syncDir' }>): unkno
   }
 }
 
-/** A driver runs a step to its end. */
-export type Driver = <T>(step: Step<T>) => Promise<T>;
-
-export function performSync(call: FsCall): unknown {
-  if (call.call === 'syncFile') return fs.fsyncSync(call.handle);
-  if (call.call !== 'syncDir') return perform(call);
+async function sync(call: FsCall & { call: 'syncFile' | 'syncDir' }): Promise<void> {
+  if (call.call === 'syncFile') return synced(call.handle);
   const fd = openDir(call.path);
   try {
-    return fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-async function performAsync(call: FsCall): Promise<unknown> {
-  if (call.call === 'syncFile') return fsyncAsync(call.handle);
-  if (call.call !== 'syncDir') return perform(call);
-  const fd = openDir(call.path);
-  try {
-    return await fsyncAsync(fd);
+    await synced(fd);
   } finally {
     fs.closeSync(fd);
   }
@@ -96,7 +91,7 @@ export const yielding: Driver = async (step) => {
     const { value } = next;
     let result: unknown;
     try {
-      result = value.call === 'syncFile' || value.call === 'syncDir' ? await performAsync(value) : performSync(value);
+      result = value.call === 'syncFile' || value.call === 'syncDir' ? await sync(value) : performSync(value);
     } catch (error) {
       next = step.throw(error);
       continue;

@@ -24,12 +24,16 @@ export function syncDir(dir: string): void {
   }
 }
 
+/** fsync, without blocking the process. */
+export function synced(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => fs.fsync(fd, (error) => (error === null ? resolve() : reject(error))));
+}
+
 /** The entries of `dir`; none when it does not exist. A symlink in its place is refused. Throws IO_ERROR. */
 export function entriesIn(dir: string): fs.Dirent[] {
   try {
     // Most of these folders do not exist, and an exception costs more than the check.
-    if (!isRealEntry(dir)) return [];
-    return fs.readdirSync(dir, { withFileTypes: true });
+    return isRealEntry(dir) ? fs.readdirSync(dir, { withFileTypes: true }) : [];
   } catch (error) {
     if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
     throw asIoError(error, `reading ${dir}`);

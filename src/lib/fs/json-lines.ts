@@ -21,11 +21,8 @@ export function appendLines(path: string, entries: readonly object[]): void {
   const fd = fs.openSync(path, flags, 0o600);
   try {
     const written = fs.writeSync(fd, bytes);
-    if (written !== bytes.length) {
-      throw Object.assign(new Error(`ENOSPC: only ${written} of ${bytes.length} bytes were written to ${path}`), {
-        code: 'ENOSPC',
-      });
-    }
+    const message = `ENOSPC: only ${written} of ${bytes.length} bytes were written to ${path}`;
+    if (written !== bytes.length) throw Object.assign(new Error(message), { code: 'ENOSPC' });
   } finally {
     fs.closeSync(fd);
   }

@@ -4,27 +4,35 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../errors.ts';
 import { formatDuration } from '../time.ts';
-import { asIoError, errorCode } from './io-errors.ts';
+import { asIoError, errorCode, whileDoing } from './io-errors.ts';
 import { readCapped } from './read.ts';
+
+/** How long a lock lasts after the last sign of its holder, which gives two in that time, and how long it is waited for. */
+interface Terms {
+  staleMs: number;
+  waitMs: number;
+}
+
+const ADVISED: Terms = { staleMs: 5000, waitMs: 200 };
+const TURN: Terms = { staleMs: 10_000, waitMs: 3000 };
+const EXCLUSIVE: Terms = { staleMs: 10_000, waitMs: 3_600_000 };
+const SOON_STALE_MS = 3000;
+
+/** Between two checks of a lock that is held: short at first, then five a second. Milliseconds. */
+const LOOK_MS = { first: 10, most: 200 };
 
 /**
  * Runs `work` under an advisory lock on `file`, so that two processes rarely do the same work. It guarantees nothing: when the
  * lock is not free in time, the work is done without it, so `work` must be harmless when done twice.
  */
 export async function advised(file: string, work: () => unknown): Promise<void> {
-  const { default: lockfile } = await import('proper-lockfile');
-  const release = await lockfile
-    .lock(file, { stale: 5000, retries: { retries: 3, minTimeout: 20, maxTimeout: 100 }, onCompromised: () => {} })
-    .catch(() => null);
+  const release = await taken(`${file}.lock`, ADVISED).catch(() => null);
   try {
     await work();
   } finally {
-    await release?.().catch(() => {});
+    await release?.();
   }
 }
-
-/** How long an advisory lock is waited for before the work is done without it: twelve tries, three seconds. */
-const ADVISORY_WAIT = { retries: 12, factor: 1, minTimeout: 250, maxTimeout: 250 };
 
 /**
  * Runs `work` under an advisory lock, so that a second process does not repeat the first one's work. `me` describes the holder.
@@ -37,24 +45,15 @@ export async function takingTurns<T>(
   onBusy: (holder: string) => void,
   work: () => Promise<T>,
 ): Promise<T> {
-  const { default: lockfile } = await import('proper-lockfile');
   const says = `${lock}.holder`;
-  const options = { lockfilePath: lock, realpath: false, stale: STALE_MS, onCompromised: () => {} };
-  let release: (() => Promise<void>) | null = null;
+  const release = await taken(lock, TURN);
+  if (release === null) onBusy(holderIn(says));
   try {
-    release = await lockfile.lock(lock, { ...options, retries: ADVISORY_WAIT });
-    fs.writeFileSync(says, me, { mode: 0o600 });
-  } catch (error) {
-    if (release === null && errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
-    if (release === null) onBusy(holderIn(says));
-  }
-  try {
+    if (release !== null) whileDoing(`locking ${lock}`, () => fs.writeFileSync(says, me, { mode: 0o600 }));
     return await work();
   } finally {
-    if (release !== null) {
-      fs.rmSync(says, { force: true });
-      await release().catch(() => {});
-    }
+    if (release !== null) fs.rmSync(says, { force: true });
+    await release?.();
   }
 }
 
@@ -66,15 +65,6 @@ function holderIn(file: string): string {
   }
 }
 
-/** Milliseconds without an update after which the holder of a lock counts as dead. It updates twice in that time. */
-const STALE_MS = 10_000;
-const SOON_STALE_MS = 3000;
-
-const HOUR_MS = 3_600_000;
-
-/** Between two checks of a lock that is held: short at first, then five a second. Milliseconds. */
-const LOOK_MS = { first: 10, most: 200 };
-
 /** Whether the lock still belongs to this holder. A holder that was paused for long has lost it, and others may be at work. */
 export type StillHeld = () => boolean;
 
@@ -84,12 +74,8 @@ export type StillHeld = () => boolean;
  * Throws what `work` throws; IO_ERROR when the lock cannot be made, and after an hour of waiting.
  */
 export async function exclusively<T>(lock: string, work: (held: StillHeld) => Promise<T>): Promise<T> {
-  try {
-    fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw asIoError(error, `locking ${lock}`);
-  }
-  return locked(lock, { stale: STALE_MS, waitMs: HOUR_MS }, work);
+  whileDoing(`locking ${lock}`, () => fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 }));
+  return locked(lock, EXCLUSIVE, work);
 }
 
 /**
@@ -97,23 +83,21 @@ export async function exclusively<T>(lock: string, work: (held: StillHeld) => Pr
  * keeps the lock for three more seconds. Throws what `work` throws, IO_ERROR.
  */
 export async function exclusivelySoon<T>(lock: string, waitMs: number, work: () => Promise<T>): Promise<T> {
-  return locked(lock, { stale: SOON_STALE_MS, waitMs }, work);
-}
-
-interface Terms {
-  /** Milliseconds without an update. */
-  stale: number;
-  waitMs: number;
+  return locked(lock, { staleMs: SOON_STALE_MS, waitMs }, work);
 }
 
 async function locked<T>(lock: string, terms: Terms, work: (held: StillHeld) => Promise<T>): Promise<T> {
   const release = await taken(lock, terms);
+  if (release === null) {
+    throw new ForgeError('IO_ERROR', `another process has held ${lock} for ${formatDuration(terms.waitMs)}`, {
+      hint: 'See which forge still runs. When none does, remove that folder.',
+    });
+  }
   const mine = nameOf(lock);
   try {
     return await work(() => mine !== null && nameOf(lock) === mine);
   } finally {
-    // A lock that cannot be released expires.
-    await release().catch(() => {});
+    await release();
   }
 }
 
@@ -123,31 +107,27 @@ function nameOf(lock: string): string | null {
   return stat === undefined ? null : `${stat.ino} ${stat.birthtimeNs}`;
 }
 
-async function taken(lock: string, { stale, waitMs }: Terms): Promise<() => Promise<void>> {
+/** Takes a lock, and returns what releases it; null when another process holds it all that time. Throws IO_ERROR. */
+async function taken(lock: string, { staleMs, waitMs }: Terms): Promise<(() => Promise<void>) | null> {
   const { default: lockfile } = await import('proper-lockfile');
   const end = performance.now() + waitMs;
   for (let pauseMs = LOOK_MS.first; ; pauseMs = Math.min(pauseMs * 2, LOOK_MS.most)) {
     try {
-      return await lockfile.lock(lock, {
+      const release = await lockfile.lock(lock, {
         lockfilePath: lock,
         realpath: false,
-        stale,
+        stale: staleMs,
         // The library's own retries would also wait for a folder that may not be written to.
         retries: 0,
         // A holder that was paused until others took the lock finds out when it asks.
         onCompromised: () => {},
       });
+      // A lock that cannot be released expires.
+      return () => release().catch(() => {});
     } catch (error) {
       if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
-      if (performance.now() >= end) throw heldFor(lock, waitMs, error);
+      if (performance.now() >= end) return null;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
-}
-
-function heldFor(lock: string, waitMs: number, cause: unknown): ForgeError {
-  return new ForgeError('IO_ERROR', `another process has held ${lock} for ${formatDuration(waitMs)}`, {
-    hint: 'See which forge still runs. When none does, remove that folder.',
-    cause,
-  });
 }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { valueAt } from '../../domain/plan/findings.ts';
 import { isClosed } from '../../domain/tracker-issues.ts';
 import { ForgeError, type Problem } from '../../lib/errors.ts';
+import { syncDir, synced } from '../../lib/fs/folders.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { exclusivelySoon } from '../../lib/fs/locks.ts';
 import { readCapped } from '../../lib/fs/read.ts';
@@ -140,7 +141,7 @@ export class FileTracker implements Tracker {
     } finally {
       fs.rmSync(temporary, { force: true });
     }
-    await this.#told(`writing ${this.#shown}`, () => syncFolder(path.dirname(this.#file)));
+    this.#toldSync(`writing ${this.#shown}`, () => syncDir(path.dirname(this.#file)));
     const after = this.#read();
     if (after.text !== text && !isChangedTo(after.value, read.value, index, change)) {
       throw this.#error(`${this.#shown} does not have what was written to it; another program has changed it since`);
@@ -283,17 +284,4 @@ async function writeSynced(file: string, text: string, mode: number): Promise<vo
   } finally {
     fs.closeSync(fd);
   }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-  try {
-    await synced(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-function synced(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => fs.fsync(fd, (error) => (error === null ? resolve() : reject(error))));
 }
