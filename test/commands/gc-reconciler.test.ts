@@ -48,7 +48,7 @@ describe('no divergences', () => {
     world = new World();
     fs.mkdirSync(world.path('.forge/orchestrator'), { recursive: true });
     const data = await run();
-    expect(data).toMatchObject({ planned: [], applied: [], skipped: [], failed: [], reported: [], divergent: false });
+    expect(data).toMatchObject({ planned: [], applied: [], skipped: [], failed: [], reported: [] });
     expect(data.legacy).toEqual({ moved: [] });
   });
 
