@@ -8,7 +8,7 @@ import type { Settings } from '../domain/settings/settings.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
 import type { Instant, LeaseObserver } from '../domain/task/leases.ts';
 import type { RunManifest } from '../domain/task/records.ts';
-import type { RecordExcerpt } from '../domain/task/summary.ts';
+import type { TaskSummary } from '../domain/task/summary.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Cache } from '../lib/fs/cache.ts';
 import { identifyOwner } from '../process/processes.ts';
@@ -68,7 +68,7 @@ export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskSum
 }
 
 /** The same world with a newer record of one task. */
-export function worldWith(world: World, taskId: string, record: RecordExcerpt | null): World {
+export function worldWith(world: World, taskId: string, record: TaskSummary | null): World {
   return { ...world, recordOf: (id) => (id === taskId && record !== null ? record : world.recordOf(id)) };
 }
 
@@ -81,6 +81,6 @@ export function runStanding({ ctx }: Pick<Env, 'ctx'>, { ended_at, owner }: RunM
 }
 
 /** How long a heartbeat renews a lease for: as long as it was taken for. */
-export function ttlOf({ settings }: Pick<Env, 'settings'>, record: RecordExcerpt): number {
+export function ttlOf({ settings }: Pick<Env, 'settings'>, record: TaskSummary): number {
   return record.lease?.ttl_ms ?? settings.agents.lease_ttl_ms;
 }

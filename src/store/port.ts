@@ -6,7 +6,7 @@ import type { Answer, Question } from '../domain/question/records.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
 import type { DocumentKind, NewDocument } from '../domain/task/documents.ts';
 import type { AttemptManifest, Lease, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
-import type { RecordExcerpt as TaskSummary } from '../domain/task/summary.ts';
+import type { TaskSummary } from '../domain/task/summary.ts';
 import type { Verified } from '../domain/verify/verification.ts';
 
 /** What a reader sees of a task: all of its record, or the summary of it that a look at every task takes. */

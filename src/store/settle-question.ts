@@ -10,12 +10,12 @@ import {
   withQuestion,
 } from '../domain/question/questions.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
-import type { RecordExcerpt } from '../domain/task/summary.ts';
+import type { TaskSummary } from '../domain/task/summary.ts';
 import type { ChangeEnv } from './change-env.ts';
 import type { TaskStore } from './port.ts';
 
 /** The record with the question that a tree written by hand keeps only in a file. */
-export async function knowingQuestion<R extends RecordExcerpt>(store: TaskStore, record: R): Promise<R> {
+export async function knowingQuestion<R extends TaskSummary>(store: TaskStore, record: R): Promise<R> {
   const { task_id, current_attempt_id } = record.state;
   if (!lacksQuestion(record)) return record;
   const open = (await store.listQuestions(task_id)).filter(
@@ -39,7 +39,7 @@ export interface DueAnswer {
  */
 export async function dueAnswer(
   env: Pick<ChangeEnv, 'store' | 'now'>,
-  record: RecordExcerpt,
+  record: TaskSummary,
   offered: Answer | null = null,
 ): Promise<DueAnswer | null> {
   const open = openQuestion(record);

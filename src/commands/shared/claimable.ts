@@ -4,7 +4,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import { outlook, type Reason, reasonsToWait, type WaitCode } from '../../domain/schedule/readiness.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
 import { isInFlight } from '../../domain/task/states.ts';
-import type { RecordExcerpt } from '../../domain/task/summary.ts';
+import type { TaskSummary } from '../../domain/task/summary.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { overlapConflict } from '../../engine/attempt/overlap.ts';
 import { ownIdentity, worldOf, worldWith } from '../../engine/env.ts';
@@ -129,7 +129,7 @@ export function refuseUnlessReady(
   loaded: LoadedPlan,
   task: PlanTask,
   reads: ReadonlyMap<string, TaskSummaryRead>,
-  record: RecordExcerpt | null,
+  record: TaskSummary | null,
 ): void {
   const world = worldWith(worldOf(session, loaded.plan, reads), task.id, record);
   const reasons = reasonsToWait(task, world);

@@ -3,7 +3,7 @@
 import * as z from 'zod/mini';
 import { openQuestion, type Question, settledQuestion } from '../../domain/question/questions.ts';
 import { OptionsSchema } from '../../domain/question/records.ts';
-import type { RecordExcerpt } from '../../domain/task/summary.ts';
+import type { TaskSummary } from '../../domain/task/summary.ts';
 import { knowingQuestion } from '../../store/settle-question.ts';
 import { textOrNull } from './data.ts';
 import { readAll } from './reads.ts';
@@ -51,13 +51,13 @@ export async function questionRows(
 }
 
 /** Most tasks never ask, and their folders need not be looked through. */
-function mayHaveAsked({ state, memo }: RecordExcerpt): boolean {
+function mayHaveAsked({ state, memo }: TaskSummary): boolean {
   return memo.questions !== undefined || state.state === 'blocked_on_question' || state.state === 'failed';
 }
 
 async function rowOf(
   session: Session,
-  record: RecordExcerpt,
+  record: TaskSummary,
   task_id: string,
   attempt_id: string,
   question: Question,
@@ -86,7 +86,7 @@ async function rowOf(
   };
 }
 
-function statusOf(record: RecordExcerpt, question: Question): QuestionRow['status'] {
+function statusOf(record: TaskSummary, question: Question): QuestionRow['status'] {
   const settled = settledQuestion(record, question.question_id);
   if (settled !== null) return settled.option_id === null ? 'expired' : 'answered';
   if (openQuestion(record)?.question_id === question.question_id) return 'open';

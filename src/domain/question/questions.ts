@@ -10,7 +10,7 @@ import { fromIso, isoTime } from '../../lib/time.ts';
 import { parseRecord } from '../task/parse-record.ts';
 import type { Memo, TaskRecord } from '../task/records.ts';
 import type { Move } from '../task/states.ts';
-import type { RecordExcerpt } from '../task/summary.ts';
+import type { TaskSummary } from '../task/summary.ts';
 import { changed, type Decision, endedClaim, historyOf, repeated, workedBy } from '../task/transition.ts';
 import {
   type Answer,
@@ -34,19 +34,19 @@ export {
 const NOTHING_ASKED: QuestionLedger = { open: null, settled: [], asked: [] };
 
 /** The record's memory of the task's questions. */
-export function ledgerOf(record: RecordExcerpt): QuestionLedger {
+export function ledgerOf(record: TaskSummary): QuestionLedger {
   if (record.memo.questions === undefined) return NOTHING_ASKED;
   const parsed = parseRecord(LedgerSchema, record.memo.questions);
   return parsed.ok ? parsed.value : NOTHING_ASKED;
 }
 
 /** The question that the task is parked on; null when it is not, or when a record written by hand does not name it. */
-export function openQuestion(record: RecordExcerpt): OpenQuestion | null {
+export function openQuestion(record: TaskSummary): OpenQuestion | null {
   return record.state.state === 'blocked_on_question' ? ledgerOf(record).open : null;
 }
 
 /** The settlement of a question; null while it is open, and for an unknown one. */
-export function settledQuestion(record: RecordExcerpt, questionId: string): SettledQuestion | null {
+export function settledQuestion(record: TaskSummary, questionId: string): SettledQuestion | null {
   return ledgerOf(record).settled.find(({ question_id }) => question_id === questionId) ?? null;
 }
 
@@ -57,12 +57,12 @@ export function hasAsked(record: TaskRecord, attemptId: string): boolean {
 }
 
 /** Whether the task is parked on a question that its record does not name: a tree that was written by hand. */
-export function lacksQuestion(record: RecordExcerpt): boolean {
+export function lacksQuestion(record: TaskSummary): boolean {
   return record.state.state === 'blocked_on_question' && ledgerOf(record).open === null;
 }
 
 /** The record of such a task with the question from its files. */
-export function withQuestion<R extends RecordExcerpt>(record: R, attemptId: string, question: Question): R {
+export function withQuestion<R extends TaskSummary>(record: R, attemptId: string, question: Question): R {
   const ledger = ledgerOf(record);
   const { question_id, decision_key, expires_at } = question;
   const open = {

@@ -8,7 +8,7 @@ import { hasWork, outlook, type Reason, type WaitCode, type World } from '../sch
 import type { Liveness, OwnerIdentity } from '../task/identity.ts';
 import { leaseStanding } from '../task/leases.ts';
 import type { PhaseOfWork } from '../task/records.ts';
-import type { RecordExcerpt } from '../task/summary.ts';
+import type { TaskSummary } from '../task/summary.ts';
 import { pendingVerification } from '../verify/verification.ts';
 
 /** An attempt of the process that shows the view; its record may not have been read since. */
@@ -168,7 +168,7 @@ function reasonsOf(world: World): Map<string, Reason[]> {
   return known;
 }
 
-function countOf(reasons: readonly Reason[], record: RecordExcerpt | null, world: World): LiveCount {
+function countOf(reasons: readonly Reason[], record: TaskSummary | null, world: World): LiveCount {
   const said = reasons.flatMap(({ code }) => COUNTED[code] ?? [])[0];
   if (said === 'over' || said === 'failed' || said === 'cancelled') return said;
   // A live lease, whatever the state.
@@ -176,12 +176,7 @@ function countOf(reasons: readonly Reason[], record: RecordExcerpt | null, world
   return said ?? (reasons.length > 0 ? 'waiting' : 'ready');
 }
 
-function runOf(
-  task: PlanTask,
-  record: RecordExcerpt | null,
-  own: OwnAttempt | undefined,
-  { observer }: World,
-): LiveRun {
+function runOf(task: PlanTask, record: TaskSummary | null, own: OwnAttempt | undefined, { observer }: World): LiveRun {
   const lease = record?.lease ?? null;
   const checked = record === null ? null : pendingVerification(record);
   const since = own === undefined ? fromIso(lease?.acquired_at ?? '') : observer.nowMs - own.age_ms;
@@ -197,14 +192,14 @@ function runOf(
   };
 }
 
-function questionOf(record: RecordExcerpt | null): LiveQuestion[] {
+function questionOf(record: TaskSummary | null): LiveQuestion[] {
   const open = record === null ? null : openQuestion(record);
   if (record === null || open === null) return [];
   const { question_id, attempt_id, decision_key } = open;
   return [{ task_id: record.state.task_id, question_id, attempt_id, decision_key, question: null }];
 }
 
-function addWait(waits: Map<string, LiveWait>, task: PlanTask, reasons: Reason[], record: RecordExcerpt | null): void {
+function addWait(waits: Map<string, LiveWait>, task: PlanTask, reasons: Reason[], record: TaskSummary | null): void {
   const [first] = reasons;
   if (first === undefined) return;
   const { code, message } = first;

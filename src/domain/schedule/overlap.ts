@@ -10,7 +10,7 @@ import type { AgentSettings } from '../settings/settings.ts';
 import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
 import type { TaskRecord } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
-import type { RecordExcerpt } from '../task/summary.ts';
+import type { TaskSummary } from '../task/summary.ts';
 import { changed, type Decision, endedClaim, heldBy, historyOf, repeated } from '../task/transition.ts';
 
 /** Which overlap excludes. */
@@ -85,7 +85,7 @@ export function rivalsOf(task: PlanTask, plan: Pick<Plan, 'tasks'>, rules: Overl
 /**
  * Whether the task is in flight under a lease that still counts. A review or a merge does not write the task's files.
  */
-export function isWorkedOn({ state, lease }: RecordExcerpt, observer: LeaseObserver): boolean {
+export function isWorkedOn({ state, lease }: TaskSummary, observer: LeaseObserver): boolean {
   return isInFlight(state.state) && lease !== null && leaseStanding(lease, observer).kind !== 'stale';
 }
 

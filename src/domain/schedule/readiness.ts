@@ -8,7 +8,7 @@ import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
 import { type IntegrationPhase, isClaimable, isInFlight, phaseDue } from '../task/states.ts';
-import type { RecordExcerpt } from '../task/summary.ts';
+import type { TaskSummary } from '../task/summary.ts';
 import { pendingVerification } from '../verify/verification.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
 
@@ -48,7 +48,7 @@ export interface Reason {
 export interface World {
   plan: Plan;
   /** The record of a task; null for one without state. */
-  recordOf(taskId: string): RecordExcerpt | null | 'unreadable';
+  recordOf(taskId: string): TaskSummary | null | 'unreadable';
   observer: LeaseObserver;
   /** Whether forge itself reviews and merges, by the settings. */
   does: Readonly<Record<IntegrationPhase, boolean>>;
@@ -143,7 +143,7 @@ function ownReasons(task: PlanTask, world: World): Reason[] {
   return reasons;
 }
 
-function recordReasons(record: RecordExcerpt, observer: LeaseObserver): Reason[] {
+function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
   const { state, next_eligible_at, failure_reason } = record.state;
   if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
   if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
@@ -158,14 +158,14 @@ function recordReasons(record: RecordExcerpt, observer: LeaseObserver): Reason[]
   return [];
 }
 
-function finishReason(due: IntegrationPhase, record: RecordExcerpt, observer: LeaseObserver): Reason {
+function finishReason(due: IntegrationPhase, record: TaskSummary, observer: LeaseObserver): Reason {
   const by = heldReason(record, observer) === null ? null : `by run ${record.lease?.owner_run_id}`;
   if (due === 'review')
     return reason(WAIT_CODES.review, by === null ? 'it waits for a review' : `it is being reviewed ${by}`);
   return reason(WAIT_CODES.ship, by === null ? 'it waits to be merged' : `it is being merged ${by}`);
 }
 
-function waitsForAnswer(record: RecordExcerpt): string {
+function waitsForAnswer(record: TaskSummary): string {
   const open = openQuestion(record);
   if (open === null) return 'it asked a question that is not answered';
   const { decision_key, question_id, expires_at } = open;
@@ -173,7 +173,7 @@ function waitsForAnswer(record: RecordExcerpt): string {
 }
 
 /** A lease that still counts. A task in flight whose lease was deleted has no owner. */
-function heldReason(record: RecordExcerpt, observer: LeaseObserver): Reason | null {
+function heldReason(record: TaskSummary, observer: LeaseObserver): Reason | null {
   if (record.lease === null) return null;
   const standing = leaseStanding(record.lease, observer);
   const by = `run ${record.lease.owner_run_id}`;
@@ -185,7 +185,7 @@ function heldReason(record: RecordExcerpt, observer: LeaseObserver): Reason | nu
   return null;
 }
 
-function doing(record: RecordExcerpt, observer: LeaseObserver): string {
+function doing(record: TaskSummary, observer: LeaseObserver): string {
   const pending = pendingVerification(record);
   if (pending === null) return record.state.state;
   // Its verifier was stopped or killed; the lease holds on.
@@ -236,7 +236,7 @@ export function queueFor(phase: IntegrationPhase, world: World): Pick<Outlook, '
 }
 
 /** Whether an in-flight task has lost its owner, so that the next claim abandons it. */
-export function isAbandoned(record: RecordExcerpt, observer: LeaseObserver): boolean {
+export function isAbandoned(record: TaskSummary, observer: LeaseObserver): boolean {
   return isInFlight(record.state.state) && heldReason(record, observer) === null;
 }
 

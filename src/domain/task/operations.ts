@@ -12,7 +12,7 @@ import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
 import type { Lease, TaskRecord, TaskState } from './records.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
-import type { RecordExcerpt } from './summary.ts';
+import type { TaskSummary } from './summary.ts';
 import {
   changed,
   type Decision,
@@ -102,7 +102,7 @@ function claimResult(task_id: string, lease: Lease): ClaimResult {
 }
 
 /** Throws LEASE_EXISTS or LEASE_NOT_EXPIRED while the task's lease still counts. */
-export function refuseHeld(record: RecordExcerpt, observer: LeaseObserver): void {
+export function refuseHeld(record: TaskSummary, observer: LeaseObserver): void {
   if (record.lease === null) return;
   const { claim_id, owner_run_id, expires_at, task_id } = record.lease;
   const standing = leaseStanding(record.lease, observer);

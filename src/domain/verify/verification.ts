@@ -21,7 +21,7 @@ import {
 import { type Instant, type LeaseObserver, leaseStanding, renewed } from '../task/leases.ts';
 import type { Lease, TaskRecord, Verdict } from '../task/records.ts';
 import { isInFlight, type Move } from '../task/states.ts';
-import type { RecordExcerpt } from '../task/summary.ts';
+import type { TaskSummary } from '../task/summary.ts';
 import { changed, type Decision, heldBy, workedBy } from '../task/transition.ts';
 import type { WrittenNotes } from './guardrails.ts';
 
@@ -301,7 +301,7 @@ export interface PendingVerification {
 }
 
 /** Null when nothing is being verified. */
-export function pendingVerification(record: RecordExcerpt): PendingVerification | null {
+export function pendingVerification(record: TaskSummary): PendingVerification | null {
   if (record.memo.verification === undefined) return null;
   const parsed = PendingSchema().safeParse(record.memo.verification);
   return parsed.success ? parsed.data : null;

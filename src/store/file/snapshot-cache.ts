@@ -13,11 +13,11 @@
 
 import fs from 'node:fs';
 import type { RunManifest } from '../../domain/task/records.ts';
-import { type PackedExcerpt, packExcerpt, unpackExcerpt } from '../../domain/task/summary.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
 import type { GcArtifacts, TaskSummaryRead } from '../port.ts';
 import { artifactsOf, LEASE_FILE } from './gc-artifacts.ts';
 import type { Layout } from './layout.ts';
+import { type PackedSummary, packSummary, unpackSummary } from './packed-summary.ts';
 import { type FolderRead, HISTORY } from './task-files.ts';
 
 /** More than any file system's granularity of times, milliseconds. */
@@ -61,7 +61,7 @@ type Line = [
   stamps: Stamp[],
   version: number,
   origin: TaskSummaryRead['origin'],
-  record: PackedExcerpt,
+  record: PackedSummary,
   beside?: GcArtifacts,
 ];
 
@@ -128,7 +128,7 @@ export class SeenTree {
         const [, , version, origin, packed, beside] = line;
         this.#asBefore.set(taskId, text);
         if (beside !== undefined) this.#besides.set(taskId, beside);
-        return { task_id: taskId, version, origin, record: unpackExcerpt(packed), problem: null, warnings: [] };
+        return { task_id: taskId, version, origin, record: unpackSummary(packed), problem: null, warnings: [] };
       }
       const read = readAnew(taskId);
       this.#anew.set(taskId, { read });
@@ -190,7 +190,7 @@ export class SeenTree {
       stamps.push(stamp);
     }
     const { artifacts: beside } = looked;
-    const line: Line = [task_id, stamps, version, origin, packExcerpt(record)];
+    const line: Line = [task_id, stamps, version, origin, packSummary(record)];
     if (beside.lease_files.length > 0 || beside.attempts.length > 0) line[5] = beside;
     return line;
   }

@@ -37,7 +37,7 @@ function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
     anew.push(task);
     return runSync(readTask(tree.at(task), task, false));
   });
-  const tasks = reads.map((read) => ({ read: excerpt(read), beside: seen.artifacts(read.task_id) }));
+  const tasks = reads.map((read) => ({ read: summary(read), beside: seen.artifacts(read.task_id) }));
   seen.keep();
   return { tasks, anew };
 }
@@ -46,11 +46,11 @@ function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
 const really = () =>
   tree.names(tree.layout.tasks).map((task) => {
     const read = runSync(readTask(tree.at(task), task, false));
-    return { read: excerpt(read), beside: artifactsOf(tree.layout, read).artifacts };
+    return { read: summary(read), beside: artifactsOf(tree.layout, read).artifacts };
   });
 
-/** What whoever looks at a whole tree may know of a task. */
-function excerpt({ task_id, version, origin, record, problem, warnings }: TaskSummaryRead) {
+/** What a look at a whole tree may use of a task. */
+function summary({ task_id, version, origin, record, problem, warnings }: TaskSummaryRead) {
   const { state, lease = null, memo } = record ?? {};
   return {
     ...{ task_id, version, origin, problem, warnings, lease },

@@ -1,12 +1,13 @@
-/** What of a record is kept for the next look at the tree: all that tells where its task stands, and nothing else. */
+/** The summary of a record that is cached for the next look at the tree: what says where its task stands, and nothing else. */
 
 import { expect, test } from 'vitest';
 import { TASK_STATES, type TaskRecord } from '../../../src/domain/task/records.ts';
-import { packExcerpt, type RecordExcerpt, unpackExcerpt } from '../../../src/domain/task/summary.ts';
+import type { TaskSummary } from '../../../src/domain/task/summary.ts';
+import { packSummary, unpackSummary } from '../../../src/store/file/packed-summary.ts';
 import { id, record } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
 
-const kept = (whole: RecordExcerpt) => unpackExcerpt(JSON.parse(JSON.stringify(packExcerpt(whole))));
+const kept = (whole: TaskSummary) => unpackSummary(JSON.parse(JSON.stringify(packSummary(whole))));
 
 const nothingOr = <T>(value: T) => fc.constantFrom(value, null, undefined);
 const attempt = fc.constantFrom(id(11), id(12), null);
@@ -49,19 +50,19 @@ const records: fc.Arbitrary<TaskRecord> = fc
 test('a summary has the fields of its record, also after it was cached', () => {
   fc.assert(
     fc.property(records, ({ state, lease, worker, memo }) => {
-      const excerpt = kept({ state, lease, memo, ...{ worker } });
-      expect(excerpt.lease).toEqual(lease);
+      const summary = kept({ state, lease, memo, ...{ worker } });
+      expect(summary.lease).toEqual(lease);
       for (const part of ['task_id', 'state', 'attempt_count', 'current_attempt_id'] as const) {
-        expect(excerpt.state[part]).toBe(state[part]);
+        expect(summary.state[part]).toBe(state[part]);
       }
       for (const part of ['next_eligible_at', 'failure_reason', 'last_error'] as const) {
-        expect(excerpt.state[part] ?? null).toEqual(state[part] ?? null);
+        expect(summary.state[part] ?? null).toEqual(state[part] ?? null);
       }
-      expect(excerpt.state.updated_by).toEqual({ run_id: state.updated_by.run_id });
+      expect(summary.state.updated_by).toEqual({ run_id: state.updated_by.run_id });
       for (const part of ['generation', 'abandons', 'absorbed', 'questions', 'verification'] as const) {
-        expect(excerpt.memo[part]).toEqual(memo[part]);
+        expect(summary.memo[part]).toEqual(memo[part]);
       }
-      expect(excerpt.memo.completion?.attempt_id).toBe(memo.completion?.attempt_id);
+      expect(summary.memo.completion?.attempt_id).toBe(memo.completion?.attempt_id);
     }),
   );
 });
@@ -69,9 +70,9 @@ test('a summary has the fields of its record, also after it was cached', () => {
 test('a summary of a summary is the same', () => {
   fc.assert(
     fc.property(records, (whole) => {
-      const excerpt = kept(whole);
-      expect(kept(excerpt)).toEqual(excerpt);
-      expect(JSON.stringify(excerpt)).not.toMatch(/worker|ended_claim|updated_at|outcome/);
+      const summary = kept(whole);
+      expect(kept(summary)).toEqual(summary);
+      expect(JSON.stringify(summary)).not.toMatch(/worker|ended_claim|updated_at|outcome/);
     }),
   );
 });
