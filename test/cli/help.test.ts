@@ -1,4 +1,4 @@
-/** The help: true to what the command line takes. */
+/** The help agrees with what the command line takes. */
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { COMMANDS, loadCommand, VERBS } from '../../src/commands/registry.ts';
 import { fieldsOf, flagName } from '../../src/commands/shared/command.ts';
 import { cli, folder } from '../support/cli.ts';
 
-/** What a worker finds, for the examples that rely on it. */
+/** A worker's environment, for the examples that rely on it. */
 const ID = '01997b62-5a10-7c3e-9d44-0b6f2a1e7c01';
 const FORGE = { FORGE_TASK_ID: 'build', FORGE_RUN_ID: ID, FORGE_CLAIM_ID: ID, FORGE_ATTEMPT_ID: ID };
 const LOOK = { palette: PLAIN, width: 80, nowMs: 0 };
@@ -23,11 +23,11 @@ const LOADED = await Promise.all(
   VERBS.map(async (name) => [name, await loadCommand(name), await helpFor(name, LOOK)] as const),
 );
 
-describe.each(LOADED)('%s', (name, verb, help) => {
+describe.each(LOADED)('help of %s', (name, verb, help) => {
   const fields = fieldsOf(verb.input);
   const flags = fields.filter(({ form }) => form === undefined);
 
-  it('has examples that the command line takes as this verb', async () => {
+  it('the examples in the help of a verb are valid command lines of that verb', async () => {
     expect(verb.examples.length).toBeGreaterThanOrEqual(2);
     for (const [example] of verb.examples) {
       const request = await parseArgv(['orchestrate', ...words(example)], FORGE);
@@ -36,7 +36,7 @@ describe.each(LOADED)('%s', (name, verb, help) => {
     }
   });
 
-  it('is helped by --help and by help', async () => {
+  it('a verb shows its help with --help and with -h', async () => {
     for (const args of [
       [...name.split(' '), '--help'],
       [...name.split(' '), '-h', '--json'],
@@ -45,7 +45,7 @@ describe.each(LOADED)('%s', (name, verb, help) => {
     }
   });
 
-  it('names every option and its variable, in 80 columns', () => {
+  it('the help of a verb names every option and its variable, in 80 columns', () => {
     for (const { key, env, form } of fields) {
       if (form !== 'rest') expect(help).toContain(key.replaceAll('_', '-'));
       if (env !== undefined) expect(help).toContain(env);
@@ -54,12 +54,12 @@ describe.each(LOADED)('%s', (name, verb, help) => {
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
   });
 
-  it('shows in its usage what it cannot do without', () => {
+  it('the usage of a verb names its required options', () => {
     const usage = help.slice(help.indexOf('Usage:'), help.indexOf('\n\n', help.indexOf('Usage:')));
     for (const field of flags) if (field.required) expect(usage).toContain(`--${flagName(field)} <`);
   });
 
-  it('is described in spec/VERBS.md with all its options', () => {
+  it('spec/VERBS.md describes a verb with all its options', () => {
     const spec = readFileSync(new URL('../../spec/VERBS.md', import.meta.url), 'utf8');
     const section = spec.split(/^(?=###? )/m).find((part) => part.startsWith(`### \`${name}\``));
     for (const field of flags) expect(section).toContain(`--${flagName(field)}`);
@@ -67,9 +67,9 @@ describe.each(LOADED)('%s', (name, verb, help) => {
   });
 });
 
-describe('the help of everything', () => {
+describe('general help', () => {
   it.each([[[]], [['--help']], [['orchestrate', '--help']], [['help']], [['orchestrate', 'help']]])(
-    '%j shows all verbs',
+    'the command line %j shows all verbs',
     async (args) => {
       const result = await cli(args, { cwd: folder() });
       expect(result).toMatchObject({ code: 0, stderr: '' });
@@ -79,7 +79,7 @@ describe('the help of everything', () => {
     },
   );
 
-  it('does not need a project, and neither does the version', async () => {
+  it('help and version need no project', async () => {
     const cwd = folder();
     expect(await cli(['--version'], { cwd })).toMatchObject({
       code: 0,

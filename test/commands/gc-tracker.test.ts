@@ -1,4 +1,4 @@
-/** The rows of gc that need a tracker, with a real file of issues, by the verb: what is found, applied, and left to others. */
+/** The gc rows that need a tracker, with a real tracker file, through the verb: what gc finds, applies and leaves to others. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -22,7 +22,7 @@ const FILE = 'plans/tracker.yaml';
 const TRACKED = 'tracker: {type: file}\n';
 const MISSING = /there is no such file/;
 
-/** What is no work of a task. */
+/** Files that are not the work of a task. */
 const NOT_KEPT = '/.forge\n/plans\n/*.json\n';
 
 let world: World;
@@ -41,7 +41,7 @@ const shortly = (items: readonly { row: number; task_id: string; action: string 
   items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
 const stateOf = async (task = 'build') => (await world.record(task)).state.state;
 
-/** Writes the file as a person saves it: an issue of each task, open unless it is said otherwise. */
+/** Writes the tracker file as a person saves it: an issue of each task, open unless given otherwise. */
 function setIssues(build: Partial<TrackerIssue>, other: Partial<TrackerIssue> = {}): void {
   const issues = [
     { id: 'M-1', task_id: 'build', state: 'open', claimed_by: null, ...build },
@@ -56,7 +56,7 @@ async function issue(id = 'M-1'): Promise<TrackerIssue | undefined> {
   return seen.issues.find((each) => each.id === id);
 }
 
-/** What a person changes of the issue of `build`, and the tracker's own word of the rest stays. */
+/** A person's change of the issue of `build`; everything else stays as the tracker has it. */
 async function editIssue(change: Partial<TrackerIssue>): Promise<void> {
   const [build, other] = [await issue('M-1'), await issue('M-2')];
   setIssues({ ...build, ...change }, other);
@@ -72,8 +72,8 @@ async function appliedAfter(meanwhile: () => unknown): Promise<GcData> {
   return run({ plan: out });
 }
 
-/** Looks, applies, and looks once more: what is found is put right, and then nothing but `reports` is left. */
-async function putRight(wanted: string, reports: string[] = []): Promise<GcData> {
+/** Previews, applies, and runs gc again: what was found is reconciled, and only `reports` are left. */
+async function reconciles(wanted: string, reports: string[] = []): Promise<GcData> {
   const before = world.footprint();
   expect(shortly((await run({ dry_run: true })).planned)).toEqual([wanted]);
   expect(world.footprint()).toEqual(before);
@@ -86,8 +86,8 @@ async function putRight(wanted: string, reports: string[] = []): Promise<GcData>
   return data;
 }
 
-/** Finds something to tell and nothing to do, and says so as often as it is asked. */
-async function onlyTells(row: number, kind: string, reason: RegExp): Promise<void> {
+/** gc has something to report and nothing to do, each time it runs. */
+async function onlyReports(row: number, kind: string, reason: RegExp): Promise<void> {
   const [state, text] = [await stateOf(), textOf()];
   for (let times = 0; times < 2; times++) {
     const data = await run();
@@ -103,13 +103,13 @@ async function onlyTells(row: number, kind: string, reason: RegExp): Promise<voi
 const LIVE = { expires_at: '2030-01-01T02:00:00.000Z' };
 const STALE_MS = TTL_MS + GRACE_MS + 1;
 
-/** A task that somebody works on, by hand: its state and a lease that counts. */
+/** A task in flight, written by hand: its state and a live lease. */
 function handFlight(state: string, more: object = {}): void {
   handState(world, 'build', state, more);
   handLease(world, 'build', LIVE);
 }
 
-/** An item of a plan, applied while the file of issues was away: it fails, and says that it was the tracker. */
+/** An item of a plan that was applied while the tracker file was missing: it fails and names the tracker. */
 function expectDown(data: GcData, row: number): void {
   expect(data.failed).toMatchObject([
     { row, task_id: 'build', code: 'TRACKER_ERROR', message: expect.stringMatching(MISSING) },
@@ -118,25 +118,28 @@ function expectDown(data: GcData, row: number): void {
 }
 
 describe('row 1: cancelled in the tracker', () => {
-  test.each(['claimed', 'dispatched', 'running'])('a task that is %s by hand', async (state) => {
-    handFlight(state);
-    setIssues({ state: 'cancelled' });
-    await putRight('1 build mark_terminal');
-    expect(await world.record('build')).toMatchObject({ state: { state: 'cancelled' }, lease: null });
-    expect(await issue()).toMatchObject({ state: 'cancelled' });
-  });
+  test.each(['claimed', 'dispatched', 'running'])(
+    'row 1 cancels a %s task written by hand when its issue is cancelled',
+    async (state) => {
+      handFlight(state);
+      setIssues({ state: 'cancelled' });
+      await reconciles('1 build mark_terminal');
+      expect(await world.record('build')).toMatchObject({ state: { state: 'cancelled' }, lease: null });
+      expect(await issue()).toMatchObject({ state: 'cancelled' });
+    },
+  );
 
-  test('by a person, while an agent works on it', async () => {
+  test('row 1 cancels the task of a working agent when a person cancels its issue', async () => {
     const { attempt } = await world.start('build');
     await editIssue({ state: 'cancelled' });
-    await putRight('1 build mark_terminal');
+    await reconciles('1 build mark_terminal');
     expect(await stateOf()).toBe('cancelled');
     expect(await code(() => world.finish('build', attempt))).toMatch(/^(LEASE_STOLEN|STALE_ATTEMPT)$/);
     expect(world.warnings).toEqual([]);
   });
 });
 
-describe('row 1: done in the tracker, and in flight here', () => {
+describe('row 1: done in the tracker, in flight here', () => {
   let repo: Repository;
   beforeEach(() => {
     repo = new Repository(world.project);
@@ -163,7 +166,7 @@ describe('row 1: done in the tracker, and in flight here', () => {
       conflicts: [],
     });
 
-  test('is shipped when its branch is merged', async () => {
+  test('row 1 ships a task in flight whose issue is done when its branch is merged', async () => {
     const sha = lib();
     merge();
     await world.start('build');
@@ -177,7 +180,7 @@ describe('row 1: done in the tracker, and in flight here', () => {
     expect(await run()).toMatchObject({ planned: [], reported: [] });
   });
 
-  test('and the branch goes with it in one and the same gc', async () => {
+  test('one gc ships a merged task by row 1 and prunes its branch by row 9', async () => {
     lib();
     merge();
     handFlight('running');
@@ -186,7 +189,7 @@ describe('row 1: done in the tracker, and in flight here', () => {
     expect(await run()).toMatchObject({ planned: [], reported: [] });
   });
 
-  test('is shipped when the commit of its verified verdict is merged, also without its branch', async () => {
+  test('row 1 ships a task whose branch is gone when the commit of its verified verdict is merged', async () => {
     const sha = lib();
     merge();
     repo.git('branch', '--delete', '--force', 'forge/build');
@@ -194,12 +197,12 @@ describe('row 1: done in the tracker, and in flight here', () => {
     handFlight('running', { current_attempt_id: attempt, attempt_count: 1 });
     twin(attempt, sha);
     setIssues({ state: 'done' });
-    const { applied } = await putRight('1 build mark_terminal');
+    const { applied } = await reconciles('1 build mark_terminal');
     expect(applied[0]?.payload).toMatchObject({ merged_sha: sha });
     expect(await stateOf()).toBe('shipped');
   });
 
-  test('is shipped by its branch when its verified verdict names no commit', async () => {
+  test('row 1 ships a task by its merged branch when its verified verdict names no commit', async () => {
     const sha = lib();
     merge();
     const attempt = freshId();
@@ -213,32 +216,32 @@ describe('row 1: done in the tracker, and in flight here', () => {
     ['nothing is merged', () => lib()],
     ['there is no branch', () => {}],
     ['there is no repository', () => fs.rmSync(world.path('.git'), { recursive: true })],
-  ])('is only told when %s', async (_what, make) => {
+  ])('row 1 only reports a task whose issue is done when %s', async (_what, make) => {
     make();
     handFlight('running');
     setIssues({ state: 'done' });
-    await onlyTells(1, 'tracker_claims_shipped', /nothing proves that its work was merged/);
+    await onlyReports(1, 'tracker_claims_shipped', /nothing proves that its work was merged/);
   });
 
-  test('is only told when the branch is merged, and the verdict is about another commit', async () => {
+  test('row 1 only reports a task with a merged branch when its verdict is about another commit', async () => {
     const attempt = freshId();
     handFlight('running', { current_attempt_id: attempt, attempt_count: 1 });
     const sha = lib();
     merge();
     twin(attempt, repo.branch('elsewhere', { 'lib.txt': 'other' }, sha));
     setIssues({ state: 'done' });
-    await onlyTells(1, 'tracker_claims_shipped', /nothing proves/);
+    await onlyReports(1, 'tracker_claims_shipped', /nothing proves/);
   });
 
-  test('is only told while nothing was committed in its worktree', async () => {
+  test('row 1 only reports a task without a commit in its worktree', async () => {
     world.write('.forge/settings.yaml', `${TRACKED}workspace: worktree\n`);
     const { claim_id, run_id } = await claim.run(call, { task: 'build' });
     await dispatch.run(call, { task: 'build', claim: claim_id, run: run_id, phase: 'implement' });
     await editIssue({ state: 'done' });
-    await onlyTells(1, 'tracker_claims_shipped', /nothing proves/);
+    await onlyReports(1, 'tracker_claims_shipped', /nothing proves/);
   });
 
-  test('is left alone when the plan names its issue for two tasks, which is an error of the plan', async () => {
+  test('row 1 changes nothing while the plan names one issue for two tasks, which is a plan error', async () => {
     lib();
     merge();
     world.write('plans/phases.yaml', planOf('build, tracker_issue_id: 7', 'other, tracker_issue_id: 7'));
@@ -251,11 +254,11 @@ describe('row 1: done in the tracker, and in flight here', () => {
   });
 });
 
-describe('row 3: claimed here, and not in the tracker', () => {
-  /** Two ways to come there: a tracker that was away at the claim, and a person who took the name out. */
+describe('row 3: claimed here, not in the tracker', () => {
+  /** Ways to a claim that the tracker does not have. */
   const ways: [string, () => Promise<void>][] = [
     [
-      'since it was away',
+      'the tracker was down during the claim',
       async () => {
         fs.rmSync(world.path(FILE));
         await claim.run(call, { task: 'build' });
@@ -264,16 +267,16 @@ describe('row 3: claimed here, and not in the tracker', () => {
       },
     ],
     [
-      'since a person has taken the name out',
+      'a person removed the claim from the issue',
       async () => {
         await claim.run(call, { task: 'build' });
         await editIssue({ claimed_by: null, state: 'open' });
       },
     ],
-    ['in a tree written by hand', async () => handFlight('claimed')],
+    ['a person wrote the claim into the tree', async () => handFlight('claimed')],
   ];
 
-  test.each(ways)('%s: it takes the claim again, and the task stays as it is', async (_how, make) => {
+  test.each(ways)('row 3 claims the issue again and leaves the task unchanged when %s', async (_how, make) => {
     await make();
     const before = await world.record('build');
     const data = await run();
@@ -285,7 +288,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
     expect(await run()).toMatchObject({ planned: [], reported: [] });
   });
 
-  test.each(ways)('%s: a saved plan does the same, and is not stale for that', async (_how, make) => {
+  test.each(ways)('row 3 claims the issue again from a saved plan when %s', async (_how, make) => {
     await make();
     const data = await appliedAfter(() => {});
     expect(data.skipped).toMatchObject([{ code: 'reclaimed' }]);
@@ -295,8 +298,8 @@ describe('row 3: claimed here, and not in the tracker', () => {
   test.each<[string, Partial<TrackerIssue>]>([
     ['done', { state: 'done' }],
     ['cancelled', { state: 'cancelled' }],
-    ['claimed by somebody else', { state: 'in_progress', claimed_by: 'ann' }],
-  ])('it refuses, since the issue is %s by now: the claim is given up', async (_what, change) => {
+    ['claimed by another owner', { state: 'in_progress', claimed_by: 'ann' }],
+  ])("row 3 gives the task's claim up when the issue is %s by now", async (_what, change) => {
     await claim.run(call, { task: 'build' });
     await editIssue({ claimed_by: null, state: 'open' });
     const data = await appliedAfter(() => editIssue(change));
@@ -314,7 +317,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
     ['while its file is malformed', () => world.write(FILE, 'issues: 7\n'), /tracker\.yaml:1: .*; going on without/],
     ['without an issue', () => world.write(FILE, 'issues: []\n'), null],
     ['with an issue of another task', () => setIssues({ task_id: 'bild' }), null],
-  ])('is not found %s', async (_what, make, warning) => {
+  ])('row 3 finds nothing %s', async (_what, make, warning) => {
     handFlight('claimed');
     make();
     const before = await world.record('build');
@@ -330,14 +333,14 @@ describe('row 3: claimed here, and not in the tracker', () => {
     ],
     ['a release', ({ claim_id }) => release.run(call, { task: 'build', claim: claim_id })],
     [
-      'a claim of somebody else',
+      'another claim',
       async ({ claim_id }) => {
         await release.run(call, { task: 'build', claim: claim_id });
         await claim.run(call, { task: 'build' });
       },
     ],
     ['an edit by hand', () => edit(world, 'state.json', { note: 'mine' })],
-  ])('%s in between wins', async (_what, act) => {
+  ])('row 3 is stale and changes nothing after %s', async (_what, act) => {
     const held = await claim.run(call, { task: 'build' });
     await editIssue({ claimed_by: null, state: 'open' });
     let before: unknown;
@@ -352,7 +355,7 @@ describe('row 3: claimed here, and not in the tracker', () => {
   });
 });
 
-test('row 3: a claim that is given up just when the tracker takes it is not left there', async () => {
+test('row 3 leaves no claim in the tracker for a task that is released while its issue is being claimed', async () => {
   const { claim_id } = await claim.run(call, { task: 'build' });
   await editIssue({ claimed_by: null, state: 'open' });
   const session = openSession(call);
@@ -382,7 +385,7 @@ test('row 3: a claim that is given up just when the tracker takes it is not left
   expect(await run()).toMatchObject({ planned: [], reported: [] });
 });
 
-describe('row 4: claimed in the tracker by a run that is over, and by nobody here', () => {
+describe('row 4: claimed in the tracker by an ended run, not here', () => {
   /** A run of this tree that has ended, and its claim in the tracker. */
   function lostClaim(task_id = 'build'): string {
     const run_id = freshId();
@@ -393,15 +396,15 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
     return run_id;
   }
 
-  test('is recovered: the task is unclaimed, and its issue open', async () => {
+  test('row 4 makes the task unclaimed and opens its issue', async () => {
     lostClaim();
-    await putRight('4 build recover');
+    await reconciles('4 build recover');
     expect(await world.record('build')).toMatchObject({ state: { state: 'unclaimed' }, lease: null });
     expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
     expect(await claim.run(call, { task: 'build' })).toMatchObject({ task_id: 'build' });
   });
 
-  test('is recovered where a person has thrown the folder of the task away, and the run is dead', async () => {
+  test('row 4 recovers a task whose folder a person deleted once its run is dead', async () => {
     const { run_id } = await claim.run(call, { task: 'build' });
     fs.rmSync(world.path(dirOf('build')), { recursive: true });
     const file = `.forge/orchestrator/runs/${run_id}/manifest.json`;
@@ -409,11 +412,11 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
     writeJson(world, file, { ...world.json(file), owner });
     expect((await run()).planned).toEqual([]);
     world.liveness = 'dead';
-    await putRight('4 build recover');
+    await reconciles('4 build recover');
     expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
   });
 
-  test('of a task that is not in the plan it is only told', async () => {
+  test('row 4 only reports an issue whose task is not in the plan', async () => {
     lostClaim('old');
     const text = textOf();
     for (let times = 0; times < 2; times++) {
@@ -427,7 +430,7 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
     expect(world.has(dirOf('old'))).toBe(false);
   });
 
-  test('when the tracker fails then, the task is there, and a repeat gives its claim up', async () => {
+  test('row 4 keeps the recovered task when the tracker fails, and a repeat releases the issue', async () => {
     const lost = lostClaim();
     const file = world.path(FILE);
     const data = await appliedAfter(() => fs.renameSync(file, `${file}.away`));
@@ -436,12 +439,12 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
     fs.renameSync(`${file}.away`, file);
     expect(await issue()).toMatchObject({ claimed_by: lost });
     const before = await world.record('build');
-    await putRight('4 build recover');
+    await reconciles('4 build recover');
     expect(await issue()).toMatchObject({ state: 'open', claimed_by: null });
     expect(await world.record('build')).toEqual(before);
   });
 
-  test('when the tracker fails then, what else is to be done about the task is done', async () => {
+  test('a row 4 item that fails because of the tracker does not stop other items of its task', async () => {
     lostClaim();
     handAnswer(world, 'build', freshId(), freshId(), 'keep');
     const data = await appliedAfter(() => fs.rmSync(world.path(FILE)));
@@ -451,8 +454,8 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
 
   test.each<[string, () => unknown]>([
     ['a claim', () => claim.run(call, { task: 'build' })],
-    ['a state by hand', () => handFlight('running')],
-  ])('%s in between wins', async (_what, act) => {
+    ['a state written by hand', () => handFlight('running')],
+  ])('row 4 is stale and changes nothing after %s', async (_what, act) => {
     lostClaim();
     let before: unknown;
     const error = await refused(() =>
@@ -467,8 +470,8 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
 
   test.each<[string, Partial<TrackerIssue>]>([
     ['closed', { state: 'done' }],
-    ['given to somebody else', { claimed_by: 'ann' }],
-  ])('an issue that was %s in between stays so', async (_what, change) => {
+    ['claimed by another owner', { claimed_by: 'ann' }],
+  ])('row 4 leaves an issue that was %s after the plan unchanged', async (_what, change) => {
     lostClaim();
     await appliedAfter(() => editIssue(change));
     expect(await issue()).toMatchObject(change);
@@ -477,7 +480,7 @@ describe('row 4: claimed in the tracker by a run that is over, and by nobody her
   });
 });
 
-describe('row 6: waits for a review, and done in the tracker', () => {
+describe('row 6: waiting for a review, done in the tracker', () => {
   const REVIEWED = `${TRACKED}workspace: worktree\nreview: {command: ./review.sh}\n`;
   let repo: Repository;
   beforeEach(() => {
@@ -498,44 +501,44 @@ describe('row 6: waits for a review, and done in the tracker', () => {
     return sha;
   }
 
-  test('and its work is merged: it is shipped', async () => {
+  test('row 6 ships a task that waits for a review when its work is merged', async () => {
     const sha = await handedIn();
     repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/build');
     await editIssue({ state: 'done' });
-    const { applied } = await putRight('6 build mark_terminal');
+    const { applied } = await reconciles('6 build mark_terminal');
     expect(applied[0]?.payload).toMatchObject({ state: 'shipped', merged_sha: sha });
     expect(await stateOf()).toBe('shipped');
   });
 
-  test('and its work is squashed, its branch and worktree gone: the verified commit is proof', async () => {
+  test('row 6 ships a squashed task without branch and worktree by its verified commit', async () => {
     const sha = await handedIn();
     repo.git('merge', '--squash', 'forge/build');
     repo.git('commit', '--quiet', '--message', 'lib (#1)');
     repo.git('worktree', 'remove', world.path('.forge/worktrees/build'));
     repo.git('branch', '--delete', '--force', 'forge/build');
     await editIssue({ state: 'done' });
-    const { applied } = await putRight('6 build mark_terminal');
+    const { applied } = await reconciles('6 build mark_terminal');
     expect(applied[0]?.payload).toMatchObject({ merged_sha: sha });
   });
 
-  test('and its work is not merged: it is only told', async () => {
+  test('row 6 only reports a task whose work is not merged', async () => {
     await handedIn();
     await editIssue({ state: 'done' });
-    await onlyTells(6, 'tracker_done_unproven', /nothing proves/);
+    await onlyReports(6, 'tracker_done_unproven', /nothing proves/);
     expect(await stateOf()).toBe('ready_for_review');
   });
 
-  test('by hand: with proof, and without', async () => {
+  test('row 6 only reports a task written by hand until its branch is merged, then ships it', async () => {
     handState(world, 'build', 'ready_for_review');
     setIssues({ state: 'done' });
-    await onlyTells(6, 'tracker_done_unproven', /nothing proves/);
+    await onlyReports(6, 'tracker_done_unproven', /nothing proves/);
     repo.branch('forge/build', { 'lib.txt': 'l' });
     repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/build');
     expect(shortly((await run({ row: [6] })).applied)).toEqual(['6 build mark_terminal']);
     expect(await stateOf()).toBe('shipped');
   });
 
-  test('and reopened in between: the person wins', async () => {
+  test('row 6 is stale when a person has reopened the issue after the plan', async () => {
     await handedIn();
     repo.git('merge', '--quiet', '--no-ff', '--no-edit', 'forge/build');
     await editIssue({ state: 'done' });
@@ -545,33 +548,36 @@ describe('row 6: waits for a review, and done in the tracker', () => {
   });
 });
 
-describe('row 7: shipped here, and not done in the tracker', () => {
-  test.each<TrackerIssue['state']>(['open', 'in_progress', 'in_review'])('by hand, and %s there', async (state) => {
-    handState(world, 'build', 'shipped');
-    setIssues({ state, claimed_by: 'ann' });
-    await putRight('7 build close_tracker_issue');
-    expect(await issue()).toMatchObject({ state: 'done', claimed_by: 'ann' });
-    expect(await stateOf()).toBe('shipped');
-  });
+describe('row 7: shipped here, not done in the tracker', () => {
+  test.each<TrackerIssue['state']>(['open', 'in_progress', 'in_review'])(
+    'row 7 closes the %s issue of a task shipped by hand',
+    async (state) => {
+      handState(world, 'build', 'shipped');
+      setIssues({ state, claimed_by: 'ann' });
+      await reconciles('7 build close_tracker_issue');
+      expect(await issue()).toMatchObject({ state: 'done', claimed_by: 'ann' });
+      expect(await stateOf()).toBe('shipped');
+    },
+  );
 
-  test('since a person has opened it again', async () => {
+  test('row 7 closes the issue of a shipped task that a person reopened', async () => {
     const { attempt } = await world.start('build');
     await world.finish('build', attempt);
     await editIssue({ state: 'open' });
-    await putRight('7 build close_tracker_issue');
+    await reconciles('7 build close_tracker_issue');
     expect(await issue()).toMatchObject({ state: 'done' });
   });
 
-  test('since the tracker was away when it was shipped', async () => {
+  test('row 7 closes the issue of a task that was shipped while the tracker was down', async () => {
     const { attempt } = await world.start('build');
     const file = world.path(FILE);
     fs.renameSync(file, `${file}.away`);
     await world.finish('build', attempt);
     fs.renameSync(`${file}.away`, file);
-    await putRight('7 build close_tracker_issue');
+    await reconciles('7 build close_tracker_issue');
   });
 
-  test('since a person has called it shipped: its issue is closed and its lease taken off', async () => {
+  test('gc closes the issue and releases the lease of a task that a person marked as shipped', async () => {
     await world.start('build');
     edit(world, 'state.json', { state: 'shipped' });
     expect(shortly((await run()).applied)).toEqual(['7 build close_tracker_issue', '14 build release_lease_admin']);
@@ -580,14 +586,14 @@ describe('row 7: shipped here, and not done in the tracker', () => {
     expect(await run()).toMatchObject({ planned: [], reported: [] });
   });
 
-  test('but cancelled: that is only told', async () => {
+  test('row 7 only reports the cancelled issue of a shipped task', async () => {
     const { attempt } = await world.start('build');
     await world.finish('build', attempt);
     await editIssue({ state: 'cancelled' });
-    await onlyTells(7, 'shipped_not_closed', /it is shipped, and issue M-1 was cancelled/);
+    await onlyReports(7, 'shipped_not_closed', /it is shipped, and issue M-1 was cancelled/);
   });
 
-  test('and cancelled, or taken out, in between: the person wins', async () => {
+  test('row 7 is stale when the issue was cancelled or removed after the plan', async () => {
     handState(world, 'build', 'shipped');
     const { details } = await refused(() => appliedAfter(() => setIssues({ state: 'cancelled' })));
     expect(details).toMatchObject({ skipped: [{ row: 7, why: 'issue M-1 is cancelled by now' }] });
@@ -598,7 +604,7 @@ describe('row 7: shipped here, and not done in the tracker', () => {
     expect(textOf()).toBe('issues: []\n');
   });
 
-  test('and done by somebody in between: there is nothing left to do', async () => {
+  test('row 7 does nothing when the issue was closed after the plan', async () => {
     handState(world, 'build', 'shipped');
     let text = '';
     await appliedAfter(async () => {
@@ -608,14 +614,14 @@ describe('row 7: shipped here, and not done in the tracker', () => {
     expect(textOf()).toBe(text);
   });
 
-  test('and edited by hand in between: it is left', async () => {
+  test('row 7 is stale when the state was edited after the plan', async () => {
     handState(world, 'build', 'shipped');
     expect(await code(() => appliedAfter(() => edit(world, 'state.json', { state: 'running' })))).toBe('STALE_PLAN');
     expect(await issue()).toMatchObject({ state: 'open' });
   });
 });
 
-describe('row 1, squeezed in between the look and the change', () => {
+describe('row 1 after a change between plan and apply', () => {
   let held: { claim: string; run: string; attempt: string };
   beforeEach(async () => {
     held = await world.start('build');
@@ -634,13 +640,13 @@ describe('row 1, squeezed in between the look and the change', () => {
       },
       'claimed',
     ],
-  ])('%s wins', async (_what, act, state) => {
+  ])('row 1 is stale after %s', async (_what, act, state) => {
     expect(await code(() => appliedAfter(act))).toBe('STALE_PLAN');
     expect(await stateOf()).toBe(state);
   });
 
   test.each<Partial<TrackerIssue>>([{ state: 'in_progress' }, { state: 'done' }])(
-    'an issue that is %j wins',
+    'row 1 is stale when the issue has changed to %j',
     async (to) => {
       const before = await world.record('build');
       const { code: why, details } = await refused(() => appliedAfter(() => editIssue(to)));
@@ -653,7 +659,7 @@ describe('row 1, squeezed in between the look and the change', () => {
 });
 
 describe('a tracker that is down when a plan is applied', () => {
-  /** `other` needs no tracker; each way to spoil the file is as good as any. */
+  /** The row of `other` needs no tracker. */
   const spoil: [string, () => void][] = [
     ['missing', () => fs.rmSync(world.path(FILE))],
     ['malformed', () => world.write(FILE, 'issues: [\n')],
@@ -670,8 +676,8 @@ describe('a tracker that is down when a plan is applied', () => {
     [7, () => handState(world, 'build', 'shipped')],
   ];
 
-  describe.each(spoil)('%s', (_how, take) => {
-    test.each(rows)('row %i fails, and what else there is is put right all the same', async (row, make) => {
+  describe.each(spoil)('a tracker file that is %s when a plan is applied', (_how, take) => {
+    test.each(rows)('row %i fails without the tracker, and rows that need none are applied', async (row, make) => {
       make();
       handState(world, 'other', 'claimed');
       const before = await world.record('build');
@@ -684,16 +690,16 @@ describe('a tracker that is down when a plan is applied', () => {
     });
   });
 
-  test('and then up again: a repeat does what is left', async () => {
+  test('gc does what is left once the tracker is up again', async () => {
     handState(world, 'build', 'shipped');
     const file = world.path(FILE);
     expectDown(await appliedAfter(() => fs.renameSync(file, `${file}.away`)), 7);
     expect((await run()).planned).toEqual([]);
     fs.renameSync(`${file}.away`, file);
-    await putRight('7 build close_tracker_issue');
+    await reconciles('7 build close_tracker_issue');
   });
 
-  test('makes the command exit with 1, and say why; once it is up a repeat exits with 0', async () => {
+  test('gc exits with 1 and the reason while the tracker is down, and with 0 once it is up', async () => {
     handState(world, 'build', 'shipped');
     handState(world, 'other', 'claimed');
     const file = world.path(FILE);

@@ -1,4 +1,4 @@
-/** Tasks that write the same files: what holds one back, what is only warned of, and claims that were cut short. */
+/** Tasks that write the same files: which overlaps block a claim, which only warn, and claims that were cut short. */
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
@@ -33,7 +33,7 @@ const ready = async () => (await phases.run(world.context, { ready: true })) as 
 const CONFLICT = 'task deps may write package.json, a locked file, too (here *.json, there package.json)';
 
 describe('a task in flight', () => {
-  test('holds back whoever may write the same locked file', async () => {
+  test('a task in flight blocks another that may write the same locked file', async () => {
     await claim.run(world.context, { task: 'deps' });
     const seen = await ready();
     expect(seen.ready.map(({ task_id }) => task_id)).toEqual(['api', 'client', 'docs']);
@@ -49,7 +49,7 @@ describe('a task in flight', () => {
   });
 
   test.each(['claimed', 'dispatched'] as const)(
-    'when %s refuses the claim of the other, and names itself',
+    'claim refuses a task that overlaps with a %s one and names that one',
     async (state) => {
       if (state === 'claimed') await claim.run(world.context, { task: 'deps' });
       else await world.start('deps');
@@ -65,12 +65,12 @@ describe('a task in flight', () => {
     },
   );
 
-  test('is passed over by --next', async () => {
+  test('claim --next skips a task that overlaps with one in flight', async () => {
     await claim.run(world.context, { task: 'deps' });
     expect((await claim.run(world.context, { next: true })).task_id).toBe('api');
   });
 
-  test('holds nobody back any more when it is given back, or done', async () => {
+  test('a task blocks no overlapping one after it is released or done', async () => {
     const { claim_id } = await claim.run(world.context, { task: 'deps' });
     await release.run(world.context, { task: 'deps', claim: claim_id });
     const { attempt } = await world.start('tools');
@@ -79,7 +79,7 @@ describe('a task in flight', () => {
     expect((await claim.run(world.context, { task: 'deps' })).task_id).toBe('deps');
   });
 
-  test('with another reason to wait the other is simply not ready', async () => {
+  test('claim of an overlapping task with another reason to wait is NOT_READY with both reasons', async () => {
     world = new World(planOf('a, write_globs: [go.sum]', 'b', 'c, write_globs: [go.sum], depends_on: [b]'));
     await claim.run(world.context, { task: 'a' });
     const error = await refused(() => claim.run(world.context, { task: 'c' }));
@@ -88,7 +88,7 @@ describe('a task in flight', () => {
     expect(error.message).toContain('task a may write go.sum');
   });
 
-  test('only warns of files that are not locked', async () => {
+  test('an overlap without a locked file is only a warning', async () => {
     await claim.run(world.context, { task: 'api' });
     const warning =
       'task client may come to conflict: task api may write src/api/a too (here src/**, there src/api/**)';
@@ -98,14 +98,14 @@ describe('a task in flight', () => {
     expect(world.warnings).toEqual([warning]);
   });
 
-  test('holds the other back all the same where settings are strict', async () => {
+  test('overlap: strict also blocks an overlap without a locked file', async () => {
     world = new World(PLAN, 'agents: {overlap: strict}\n');
     await claim.run(world.context, { task: 'api' });
     expect(await code(() => claim.run(world.context, { task: 'client' }))).toBe('OVERLAP_CONFLICT');
     expect((await ready()).warnings).toEqual([]);
   });
 
-  test('locks what settings say, and nothing else', async () => {
+  test('hard_lock_globs in the settings replaces the default locked files', async () => {
     world = new World(PLAN, 'agents: {hard_lock_globs: ["src/api/schema.ts"]}\n');
     await claim.run(world.context, { task: 'deps' });
     await claim.run(world.context, { task: 'tools' });
@@ -116,14 +116,14 @@ describe('a task in flight', () => {
   });
 });
 
-describe('a claim that was cut short before its look', () => {
+describe('a claim that was cut short before its overlap check', () => {
   const CLAIM = '0195ed82-cc8e-76c6-b8fa-36b8c95209dd';
   let run: string;
   beforeEach(async () => {
     run = (await runStart.run(world.context, {})).run_id;
   });
 
-  /** What whoever was killed right after his commit has left. */
+  /** The claim as a process leaves it that is killed right after its commit. */
   const cutShort = (task: string, claimId = CLAIM) => {
     const session = world.session();
     return changeTask(session, task, (record) =>
@@ -141,13 +141,13 @@ describe('a claim that was cut short before its look', () => {
   };
   const open = (task: string) => dispatch.run(world.context, { task, claim: CLAIM, run, phase: 'implement' });
 
-  test('is looked after when it is dispatched', async () => {
+  test('dispatch makes up for the overlap check of a claim', async () => {
     await cutShort('tools');
     expect((await open('tools')).attempt_number).toBe(1);
     expect((await world.record('tools')).lease?.overlap_unchecked).toBeUndefined();
   });
 
-  test('gives way at dispatch, uncharged, to a task that is past its own look', async () => {
+  test('an unchecked claim yields at dispatch, uncharged, to an overlapping task that was checked', async () => {
     await world.start('deps');
     await cutShort('tools');
     const error = await refused(() => open('tools'));
@@ -160,7 +160,7 @@ describe('a claim that was cut short before its look', () => {
     ]);
   });
 
-  test('is left alone when somebody names another run', async () => {
+  test('dispatch under another run leaves an unchecked claim unchanged', async () => {
     await world.start('deps');
     await cutShort('tools');
     const other = (await runStart.run(world.context, {})).run_id;
@@ -169,7 +169,7 @@ describe('a claim that was cut short before its look', () => {
     expect((await world.record('tools')).state.state).toBe('claimed');
   });
 
-  test('is looked after when it is repeated, and may be repeated once it gave way', async () => {
+  test('a repeated claim makes up for its overlap check, and may be repeated after it has yielded', async () => {
     const { attempt } = await world.start('deps');
     await cutShort('tools');
     const again = () => claim.run(world.context, { task: 'tools', claim_id: CLAIM });
@@ -180,12 +180,12 @@ describe('a claim that was cut short before its look', () => {
     expect((await world.record('tools')).lease?.overlap_unchecked).toBeUndefined();
   });
 
-  test('holds others back like any other', async () => {
+  test('an unchecked claim blocks overlapping tasks like any other', async () => {
     await cutShort('tools');
     expect(await code(() => claim.run(world.context, { task: 'deps' }))).toBe('OVERLAP_CONFLICT');
   });
 
-  test('is abandoned by who needs its files, once its lease is stale', async () => {
+  test('an unchecked claim with a stale lease is abandoned by the claim of an overlapping task', async () => {
     await cutShort('tools');
     world.wait(TTL_MS + GRACE_MS);
     const { claim_id } = await claim.run(world.context, { task: 'deps' });
@@ -197,12 +197,12 @@ describe('a claim that was cut short before its look', () => {
         reason: 'its owner was gone when task deps, which writes the same files, was claimed',
       },
     ]);
-    // It was only paused: now it is too late.
+    // Its owner was only paused, and comes too late.
     expect(await code(() => open('tools'))).toBe('LEASE_STOLEN');
     expect((await world.record('deps')).lease?.claim_id).toBe(claim_id);
   });
 
-  test('of two the one with the smaller id goes first, and the other gives way', async () => {
+  test('of two unchecked claims the one with the larger id yields', async () => {
     await cutShort('tools', 'ffffffff-ffff-7fff-bfff-ffffffffffff');
     await cutShort('deps');
     const last = dispatch.run(world.context, {
@@ -217,7 +217,7 @@ describe('a claim that was cut short before its look', () => {
   });
 });
 
-describe('overlap is mutual', () => {
+describe('holdsBack', () => {
   const cases: [mine: string[], theirs: string[], path: string | null][] = [
     [['package.json'], ['package.json'], 'package.json'],
     [['**'], ['Cargo.*'], 'Cargo.toml'],
@@ -227,7 +227,7 @@ describe('overlap is mutual', () => {
     [[], ['**'], null],
     [[], [], null],
   ];
-  test.each(cases)('%j and %j: %j', (mine, theirs, path) => {
+  test.each(cases)('tasks that write %j and %j overlap symmetrically, by the locked file %j', (mine, theirs, path) => {
     const [a, b] = [{ write_globs: mine }, { write_globs: theirs }];
     expect(holdsBack(a, b, DEFAULT_SETTINGS.agents)?.path ?? null).toBe(path);
     expect(holdsBack(b, a, DEFAULT_SETTINGS.agents)?.path ?? null).toBe(path);

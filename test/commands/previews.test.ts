@@ -1,4 +1,4 @@
-/** Parked tasks whose question is settled already: whoever only looks sees what the next claim will get, and writes nothing. */
+/** Parked tasks whose question is settled already: read verbs show what the next claim gets, and write nothing. */
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
@@ -32,7 +32,7 @@ async function park(defaultOption?: string): Promise<{ attempt: string; question
   return { attempt, question_id: asked.question_id };
 }
 
-/** What whoever was killed right after he had handed in an answer has left. */
+/** The answer as a process leaves it that is killed right after writing it. */
 async function answerFile(attempt: string, question_id: string, text?: string): Promise<void> {
   const { store, newOp } = world.session();
   const answer = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
@@ -62,7 +62,7 @@ function byHand(): void {
   world.write(`${dir}/attempts/${ATTEMPT}/questions/${QUESTION}.json`, JSON.stringify(file));
 }
 
-/** What each of the verbs that look says of build. */
+/** What each of the read verbs says of build. */
 async function looks() {
   const ready = (await phases.run(world.context, { ready: true })) as ReadyData;
   const dry = await dryRun(world.context, {});
@@ -108,7 +108,7 @@ describe('a parked task', () => {
       },
     ],
     [
-      'answered by somebody who was killed then',
+      'answered by a process that was killed then',
       async () => {
         const { attempt, question_id } = await park();
         await answerFile(attempt, question_id);
@@ -123,18 +123,18 @@ describe('a parked task', () => {
     ],
   ];
 
-  test.each(settled)('%s is shown as the next claim gets it', async (_name, prepare) => {
+  test.each(settled)('a parked task %s is shown as ready, and the next claim gets it', async (_name, prepare) => {
     await prepare();
     const before = world.footprint();
     expect(await looks()).toEqual(READY);
-    // What is so far is told as well.
+    // The counts show the state that is on disk.
     expect((await status.run(world.context, {})).counts).toEqual({ blocked_on_question: 1, unclaimed: 1 });
     expect((await home.run(world.context, {})).counts).toEqual({ blocked_on_question: 1, unclaimed: 1 });
     expect(world.footprint()).toEqual(before);
     expect((await claim.run(world.context, { next: true })).task_id).toBe('build');
   });
 
-  test('that waits for an answer still is shown to wait', async () => {
+  test('a parked task before its deadline is shown as waiting for an answer', async () => {
     const { question_id } = await park('drop');
     world.wait(MINUTE_MS - 1);
     expect(await looks()).toEqual(WAITS);
@@ -143,13 +143,13 @@ describe('a parked task', () => {
     expect(await code(() => claim.run(world.context, { next: true }))).toBe('NOT_READY');
   });
 
-  test('that was written by hand is shown with its question', async () => {
+  test('a parked task written by hand is shown with its question', async () => {
     byHand();
     expect(await looks()).toEqual(WAITS);
     expect((await why.run(world.context, { task: 'build' })).reasons[0]?.message).toContain(QUESTION);
   });
 
-  test('past its deadline still waits for what else it waits for', async () => {
+  test('a parked task past its deadline still waits for its other reasons', async () => {
     await park('drop');
     world.wait(MINUTE_MS);
     world.write('plans/phases.yaml', planOf('build, run: make, status: paused', 'test, run: make test'));
@@ -159,7 +159,7 @@ describe('a parked task', () => {
     expect((await dryRun(world.context, {})).would_start.map((row) => row.task_id)).toEqual(['test']);
   });
 
-  test('whose answer is damaged waits, says so, and stops no other task', async () => {
+  test('a parked task with a damaged answer waits with a warning and blocks no other task', async () => {
     world.write('plans/phases.yaml', planOf('build, run: make', 'test, run: make test'));
     const { attempt, question_id } = await park('drop');
     await answerFile(attempt, question_id, '{"version":1');

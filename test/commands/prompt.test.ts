@@ -1,4 +1,4 @@
-/** What the worker of a task is told: gathered from the plan, the project and what came before, and shown by a verb. */
+/** The prompt of a worker, made from the plan, the project and earlier attempts, and shown by render-worker-prompt. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -24,7 +24,7 @@ const render = (options: { task?: string; attempt?: string } = {}) =>
 const promptOf = async (options?: { task?: string; attempt?: string }) => (await render(options)).prompt;
 const dir = (...names: string[]) => path.join('.forge/orchestrator/tasks/build', ...names);
 
-/** Has an attempt at build fail, and waits out what follows. */
+/** Lets an attempt at build fail and waits until its backoff is over. */
 async function failed(message: string): Promise<string> {
   const { attempt } = await world.start('build');
   await world.fail('build', attempt, 'exit.1', message);
@@ -43,7 +43,7 @@ async function facts(attemptNumber: number | null = null) {
 }
 
 describe('render-worker-prompt', () => {
-  test('shows what the first attempt would be told', async () => {
+  test('render-worker-prompt shows the prompt of the first attempt before there is one', async () => {
     const data = await render();
     expect(data).toEqual({ task_id: 'build', attempt_number: null, prompt: expect.any(String) });
     expect(data.prompt).toMatch(/^# Task build: Do build\n\n- Phase: Phase 1\n- Priority: P1\n- Workspace: `/);
@@ -53,14 +53,14 @@ describe('render-worker-prompt', () => {
     expect(data.prompt).not.toContain('## Earlier attempts');
   });
 
-  test('writes nothing', async () => {
+  test('render-worker-prompt writes nothing', async () => {
     await failed('it broke');
     const before = world.footprint();
     await render();
     expect(world.footprint()).toEqual(before);
   });
 
-  test('shows the current attempt what it was told, not what came after', async () => {
+  test('the prompt of the current attempt does not change after it has failed', async () => {
     await failed('first');
     const { attempt } = await world.start('build');
     const data = await render({ attempt });
@@ -72,7 +72,7 @@ describe('render-worker-prompt', () => {
     expect(await promptOf()).toContain('exit.1: second');
   });
 
-  test('refuses an attempt that is not the current one', async () => {
+  test('render-worker-prompt refuses an attempt that is not the current one', async () => {
     const first = await failed('first');
     await world.start('build');
     expect(await code(() => render({ attempt: first }))).toBe('STALE_ATTEMPT');
@@ -81,20 +81,20 @@ describe('render-worker-prompt', () => {
     expect(await code(() => render({ attempt: '..' }))).toBe('INVALID_ID');
   });
 
-  test('refuses a task that is not in the plan', async () => {
+  test('render-worker-prompt refuses a task that is not in the plan', async () => {
     expect(await code(() => render({ task: 'gone' }))).toBe('TASK_NOT_FOUND');
     expect(await code(() => render({ task: '../x' }))).toBe('INVALID_ID');
   });
 
-  test('of a task whose record cannot be read leaves out what came before, and says so', async () => {
+  test('the prompt of a task with an unreadable record has no earlier attempts, with a warning', async () => {
     world.write(dir('state.json'), 'x');
     expect(await promptOf()).toContain('# Task build');
     expect(world.warnings).toEqual([expect.stringContaining('the prompt is without what came before')]);
   });
 });
 
-describe('what came before', () => {
-  test('failures and verdicts are told by attempt', async () => {
+describe('earlier attempts in the prompt', () => {
+  test('the prompt shows earlier failures and verdicts by attempt', async () => {
     await failed('it broke');
     const { attempt } = await world.start('build');
     await world.finish('build', attempt, { verdict: 'changes_needed', summary: 'half of it' });
@@ -103,7 +103,7 @@ describe('what came before', () => {
     expect(prompt).toContain('```data\nchanges_needed\nhalf of it\n```');
   });
 
-  test('of many attempts the last three are looked up, and only failures are known of those before', async () => {
+  test('the prompt has the last three attempts in full, and only the failures of those before', async () => {
     for (const n of [1, 2, 3, 4]) {
       await failed(`failure ${n}`);
       await world.put('build', { state: 'awaiting_respawn', next_eligible_at: null });
@@ -113,7 +113,7 @@ describe('what came before', () => {
     expect(failures.map(({ attempt_number }) => attempt_number)).toEqual([1, 2, 3, 4]);
   });
 
-  test('how a result was judged is told from its twin', async () => {
+  test('the prompt shows which verification commands of an earlier attempt failed', async () => {
     const first = await failed('it broke');
     const commands = ['make check', 'make lint'].map((command, i) => ({
       name: `verify-${i + 1}`,
@@ -131,7 +131,7 @@ describe('what came before', () => {
     expect(prompt).not.toContain('said make check');
   });
 
-  test('decisions are told with label and note; an answer counts more than an expiry', async () => {
+  test('the prompt shows decisions with label and note, and an answer in place of an expiry', async () => {
     const ask = async (decision_key: string, deadline?: number) => {
       const { attempt } = await world.start('build');
       const options_file = world.write('options.json', OPTIONS);
@@ -160,7 +160,7 @@ describe('what came before', () => {
     expect(await promptOf()).toContain('```data\ndecision: format\nanswer: keep\nanswered by: ada\n```');
   });
 
-  test('what cannot be read is left out', async () => {
+  test('the prompt leaves out files of earlier attempts that cannot be read', async () => {
     const first = await failed('it broke');
     world.write(dir('attempts', first, 'verdict.json'), '{');
     world.write(dir('attempts', first, 'verdict.verified.json'), '[]');
@@ -172,7 +172,7 @@ describe('what came before', () => {
     expect(await promptOf()).toContain('exit.1: it broke');
   });
 
-  test('without any nothing is looked for', async () => {
+  test('the prompt of a first attempt reads no attempt files', async () => {
     const session = world.session();
     const { plan } = loadedPlan(session);
     const [task] = plan.tasks;
@@ -190,10 +190,10 @@ describe('what came before', () => {
   });
 });
 
-describe('conventions', () => {
+describe('conventions in the prompt', () => {
   const told = async () => (await facts()).conventions;
 
-  test('are those of AGENTS.md, else of CLAUDE.md', async () => {
+  test('conventions come from AGENTS.md, else from CLAUDE.md', async () => {
     expect(await told()).toBeNull();
     world.write('CLAUDE.md', 'No tabs.');
     expect(await told()).toEqual({ file: 'CLAUDE.md', text: 'No tabs.' });
@@ -204,7 +204,7 @@ describe('conventions', () => {
     expect(await promptOf()).toContain('from `AGENTS.md`. Follow them.\n\n```markdown\nNo spaces.\n```');
   });
 
-  test("are the workspace's where it has any, else the project's", async () => {
+  test('conventions come from the workspace, else from the project', async () => {
     const session = world.session();
     const { plan } = loadedPlan(session);
     const [task] = plan.tasks;
@@ -220,7 +220,7 @@ describe('conventions', () => {
     expect(await of()).toBe('workspace');
   });
 
-  test('are not read through a symlink that leaves the tree, but through one that stays', async () => {
+  test('conventions are read through a symlink only within the project', async () => {
     const outside = new World().write('secret.md', 'secret');
     fs.symlinkSync(outside, world.path('AGENTS.md'));
     expect(await told()).toBeNull();
@@ -230,7 +230,7 @@ describe('conventions', () => {
     expect(await told()).toEqual({ file: 'AGENTS.md', text: 'No tabs.' });
   });
 
-  test('of no regular file, or none that may be read, are none', async () => {
+  test('conventions are empty without a readable regular file', async () => {
     fs.mkdirSync(world.path('AGENTS.md'));
     world.write('CLAUDE.md', 'No tabs.');
     expect(await told()).toMatchObject({ file: 'CLAUDE.md' });
@@ -243,7 +243,7 @@ describe('conventions', () => {
 describe("an attempt's prompt.md", () => {
   const ATTEMPT = { taskId: 'build', attemptId: STRANGER };
 
-  test('is written once, for its owner only', () => {
+  test('the prompt.md of an attempt is readable by its owner only', () => {
     const { artifacts } = world.session();
     const file = artifacts.writePrompt(ATTEMPT, '# Task\n');
     expect(file).toBe(path.join(artifacts.folder(ATTEMPT), 'prompt.md'));
@@ -251,7 +251,7 @@ describe("an attempt's prompt.md", () => {
     expect(fs.statSync(file).mode & 0o777).toBe(0o600);
   });
 
-  test('is never written through a symlink', async () => {
+  test('the prompt.md of an attempt is never written through a symlink', async () => {
     const target = world.write('target', 'mine');
     const { artifacts } = world.session();
     fs.mkdirSync(artifacts.folder(ATTEMPT), { recursive: true });

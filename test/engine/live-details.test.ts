@@ -1,4 +1,4 @@
-/** What a live view looks up besides the records. */
+/** What the live view reads besides the records. */
 
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,7 +56,7 @@ function write(attempt: string, stream: 'stdout' | 'stderr', text: string): void
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test('the line that was written last, on whichever stream', () => {
+test('a running task shows the last line that its attempt wrote on either stream', () => {
   const { look } = looker();
   const [x, y] = [id(1), id(2)];
   const lines = () => look({ a: x, b: y }).map(([, , line]) => line);
@@ -74,7 +74,7 @@ test('the line that was written last, on whichever stream', () => {
   expect(look({ a: id(3) })).toEqual([['a', null, '']]);
 });
 
-test('the kind of work, asked for once, and what cannot be read is passed over', async () => {
+test('a running task shows its phase of work, read once per attempt, or none when it cannot be read', async () => {
   const { look } = looker();
   const [x, y] = [id(1), id(2)];
   manifests.set(x, 'review');

@@ -19,7 +19,7 @@ test('the tail of an attempt that has written nothing is empty', () => {
   expect(tailOf(artifacts, ATTEMPT)).toEqual({ stdout: '', stderr: '' });
 });
 
-test('the tail has each stream by itself, safe to show', () => {
+test('the tail of an attempt has each stream separately, without control characters', () => {
   fs.writeFileSync(artifacts.logPath(ATTEMPT, 'stdout.log'), 'out\r\n\u001b[31mred\u001b[0m\n');
   fs.writeFileSync(artifacts.logPath(ATTEMPT, 'stderr.log'), '\u001b]0;title\u0007err');
   expect(tailOf(artifacts, ATTEMPT)).toEqual({ stdout: 'out\nred\n', stderr: 'err' });
