@@ -5,6 +5,12 @@ import { oneLine, plainText } from '../lib/text.ts';
 import { hang, widthOf } from './layout.ts';
 import type { Look } from './look.ts';
 
+/** A slip on the command line; `guess` is a sentence that comes before where to look. */
+export function usageError(verb: string | null, message: string, guess?: string): ForgeError {
+  const help = `See \`${['forge orchestrate', verb, '--help'].filter(Boolean).join(' ')}\`.`;
+  return new ForgeError('INVALID_ARGS', message, { hint: guess === undefined ? help : `${guess} ${help}` });
+}
+
 /** Problems that are shown one by one. */
 const SHOWN = 20;
 const BUG_HINT =

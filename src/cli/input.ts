@@ -2,8 +2,9 @@
 
 import * as z from 'zod/mini';
 import { type Command, type FieldInfo, fieldsOf, flagOf } from '../commands/shared/command.ts';
-import { ForgeError } from '../lib/errors.ts';
+import type { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
+import { usageError } from './errors.ts';
 
 export interface Given {
   operands: readonly string[];
@@ -31,10 +32,7 @@ export function readInput(verb: string, { input }: Command, given: Given): Input
   if (field === undefined) throw parsed.error;
   const value = values[field.key];
   throw value === undefined
-    ? new ForgeError(
-        'INVALID_ARGS',
-        `${verb} needs ${form(field)}${field.env === undefined ? '' : ` (or ${field.env})`}`,
-      )
+    ? usageError(verb, `${verb} needs ${form(field)}${field.env === undefined ? '' : ` (or ${field.env})`}`)
     : invalid(verb, field, Array.isArray(value) ? value[Number(at)] : value);
 }
 
@@ -77,11 +75,11 @@ function invalid(verb: string, field: FieldInfo, value: unknown): ForgeError {
   const what = `--${key.replaceAll('_', '-')} ${JSON.stringify(String(value))}`;
   if (kind === 'choice') {
     const near = closest(String(value), choices);
-    const hint = near === null ? {} : { hint: `Did you mean ${near}? See \`forge orchestrate ${verb} --help\`.` };
-    return new ForgeError('INVALID_ARGS', `${what}: expected ${choices.join(' or ')}`, hint);
+    const guess = near === null ? undefined : `Did you mean ${near}?`;
+    return usageError(verb, `${what}: expected ${choices.join(' or ')}`, guess);
   }
   const range = max === null ? `from ${min} on` : `from ${min} to ${max}`;
-  return new ForgeError('INVALID_ARGS', `${what}: expected ${expected ?? `a whole number ${range}`}`);
+  return usageError(verb, `${what}: expected ${expected ?? `a whole number ${range}`}`);
 }
 
 /** The name under which commander keeps a flag's value. */

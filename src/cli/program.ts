@@ -5,6 +5,7 @@ import { HOME, loadCommand, VERBS, type VerbName } from '../commands/registry.ts
 import type { Command as ForgeCommand } from '../commands/shared/command.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
+import { usageError } from './errors.ts';
 import type { Input } from './input.ts';
 
 export type Request =
@@ -32,7 +33,7 @@ export async function parseArgv(argv: readonly string[], env: Env): Promise<Requ
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.version') return { kind: 'version' };
     if (error.code.startsWith('commander.help')) return { kind: 'help', verb: helped };
-    throw usageError(error, verb);
+    throw slip(error, verb);
   }
   if (verb === null || command === null || help) return { kind: 'help', verb: helped };
   const { readInput } = await import('./input.ts');
@@ -162,11 +163,15 @@ function operandsOf(
   const rest = at === -1 ? [] : argv.slice(at + 1);
   const operands = args.slice(0, args.length - rest.length);
   if (operands.length <= 1) return { operands, rest };
-  throw invalid('the command of exec stands behind `--`', verb, `Such as \`exec ${operands[0]} -- ${operands[1]}\`.`);
+  throw usageError(
+    verb,
+    'the command of exec stands behind `--`',
+    `Such as \`exec ${operands[0]} -- ${operands[1]}\`.`,
+  );
 }
 
 /** Commander's complaint in our words: its message is a sentence, with its guess in brackets on a second line. */
-function usageError(error: CommanderError, verb: VerbName | null): ForgeError {
+function slip(error: CommanderError, verb: VerbName | null): ForgeError {
   const [first = '', guess] = error.message
     .replace(/^error: /, '')
     .replaceAll("'", '')
@@ -179,11 +184,5 @@ function usageError(error: CommanderError, verb: VerbName | null): ForgeError {
       (_, most: string, got: string) =>
         `${verb || 'forge'} takes ${most === '0' ? 'no arguments' : `one argument, not ${got}`}`,
     );
-  return invalid(message, verb, near === undefined ? undefined : `Did you mean ${near}?`);
-}
-
-function invalid(message: string, verb: VerbName | null, guess?: string): ForgeError {
-  const command = ['forge orchestrate', verb ?? '', '--help'].filter((word) => word !== '').join(' ');
-  const help = `See \`${command}\`.`;
-  return new ForgeError('INVALID_ARGS', message, { hint: guess === undefined ? help : `${guess} ${help}` });
+  return usageError(verb, message, near === undefined ? undefined : `Did you mean ${near}?`);
 }

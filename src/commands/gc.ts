@@ -27,6 +27,7 @@ import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
 import { command, flag, option, optionalText } from './shared/command.ts';
 import { SEVERITIES } from './shared/data.ts';
+import { unlessPlanInvalid } from './shared/reads.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
@@ -120,7 +121,7 @@ async function run(context: CommandContext, options: GcInput): Promise<GcData> {
   const moves = options.plan === undefined ? await session.store.gc.legacyMoves(stamp) : [];
   if (isPreview(options)) return answer(session, options, moves, false);
   if (moves.length === 0 && (await session.store.gc.identity()) === null) {
-    await requireKnown(options.task, () => plannedOrNull(session)?.map(({ id }) => id) ?? []);
+    await requireKnown(options.task, () => plannedTasks(session)?.map(({ id }) => id) ?? []);
     return emptyAnswer();
   }
   session.store.ensureTree();
@@ -191,7 +192,7 @@ async function freshPlan(session: Session, options: GcInput): Promise<GcPlan> {
   const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
     trackerSeen(session),
     gitLook(session),
-    soon().then(async () => [plannedOrNull(session), await session.store.snapshot()] as const),
+    soon().then(async () => [plannedTasks(session), await session.store.snapshot()] as const),
   ]);
   const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
   seen.keep();
@@ -208,7 +209,7 @@ async function savedPlan(session: Session, { plan: file = '', task: tasks }: GcI
   await requireKnown(tasks, async () => [
     ...plan.rows.map(({ task_id }) => task_id),
     ...(await session.store.list()),
-    ...(plannedOrNull(session)?.map(({ id }) => id) ?? []),
+    ...(plannedTasks(session)?.map(({ id }) => id) ?? []),
   ]);
   return plan;
 }
@@ -232,14 +233,8 @@ async function gitLook(session: Session): Promise<GitLook> {
 }
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */
-function plannedOrNull(session: Session): readonly PlannedTask[] | null {
-  try {
-    return loadPlanned(session);
-  } catch (error) {
-    if (!(error instanceof ForgeError)) throw error;
-    session.warn(`${error.message}; going on without a plan`);
-    return null;
-  }
+function plannedTasks(session: Session): readonly PlannedTask[] | null {
+  return unlessPlanInvalid(session, 'going on without a plan', () => loadPlanned(session));
 }
 
 function portsOf(session: Session, tracker: Tracker | null): GcPorts {

@@ -42,6 +42,16 @@ describe('a slip on the command line', () => {
     expect(error.hint).toMatch(hint);
   });
 
+  it.each([
+    [['status', '--limit', 'x'], 'status'],
+    [['why'], 'why'],
+    [['run', '--max-parallel', 'x'], 'run'],
+    [['run', 'end'], 'run end'],
+    [['logs', 'a', '--stream', 'both'], 'logs'],
+  ])('the hint about %j names the verb', async (args, verb) => {
+    expect((await refusal(args)).hint).toBe(`See \`forge orchestrate ${verb} --help\`.`);
+  });
+
   it('a verb without orchestrate is refused with the full command', async () => {
     await expect(parseArgv(['status'], {})).rejects.toThrow(
       expect.objectContaining({ code: 'UNKNOWN_VERB', hint: expect.stringContaining('`forge orchestrate status`') }),

@@ -25,11 +25,20 @@ export function plannedTask({ plan, file }: LoadedPlan, taskId: string): PlanTas
 
 /** A plan that is being edited must not keep a worker from its task: then the settings decide alone. */
 export function plannedOrNull(session: Session, taskId: string): PlanTask | null {
+  return unlessPlanInvalid(
+    session,
+    'the settings decide alone',
+    () => loadPlan(session)?.plan.byId.get(taskId) ?? null,
+  );
+}
+
+/** Null where the plan can't be read, with a warning that ends in `then`. */
+export function unlessPlanInvalid<T>(session: Session, then: string, load: () => T): T | null {
   try {
-    return loadPlan(session)?.plan.byId.get(taskId) ?? null;
+    return load();
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
-    session.warn(`${error.message}; the settings decide alone`);
+    session.warn(`${error.message}; ${then}`);
     return null;
   }
 }
