@@ -1,7 +1,7 @@
 /** `phases`: how far the plan is, and what can start now. */
 
 import * as z from 'zod/mini';
-import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/schema.ts';
+import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/plan.ts';
 import {
   isPhaseOver,
   type Outlook,

@@ -1,8 +1,7 @@
 /** `show`: everything about one task. */
 
 import * as z from 'zod/mini';
-import type { Plan, PlanTask } from '../domain/plan/plan.ts';
-import { ESTIMATES, PRIORITIES, TASK_STATUSES } from '../domain/plan/schema.ts';
+import { ESTIMATES, type Plan, type PlanTask, PRIORITIES, TASK_STATUSES } from '../domain/plan/plan.ts';
 import { commandFor } from '../domain/plan/task-command.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { type Reason, reasonsToWait } from '../domain/schedule/readiness.ts';

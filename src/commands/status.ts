@@ -1,8 +1,7 @@
 /** `status`: where every task stands. */
 
 import * as z from 'zod/mini';
-import type { PlanTask } from '../domain/plan/plan.ts';
-import { TASK_STATUSES } from '../domain/plan/schema.ts';
+import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
 import { type FailureReason, LastErrorSchema, TASK_STATES, type TaskState } from '../domain/task/records.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';

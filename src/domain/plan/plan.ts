@@ -4,7 +4,11 @@
  */
 
 import type { RetryYaml } from '../retry/schema.ts';
-import type { ESTIMATES, PHASE_STATUSES, PRIORITIES, TASK_STATUSES } from './schema.ts';
+
+export const PRIORITIES = ['P0', 'P1', 'P2'] as const;
+export const ESTIMATES = ['S', 'M', 'L', 'XL'] as const;
+export const PHASE_STATUSES = ['active', 'blocked', 'done', 'paused'] as const;
+export const TASK_STATUSES = ['active', 'paused', 'done', 'dropped'] as const;
 
 export type Priority = (typeof PRIORITIES)[number];
 export type PhaseStatus = (typeof PHASE_STATUSES)[number];

@@ -7,11 +7,7 @@ import * as z from 'zod/mini';
 import { ID_PATTERN } from '../../lib/ids.ts';
 import { once } from '../../lib/once.ts';
 import { durationSchema, type RetryYaml, retrySchema } from '../retry/schema.ts';
-
-export const PRIORITIES = ['P0', 'P1', 'P2'] as const;
-export const ESTIMATES = ['S', 'M', 'L', 'XL'] as const;
-export const PHASE_STATUSES = ['active', 'blocked', 'done', 'paused'] as const;
-export const TASK_STATUSES = ['active', 'paused', 'done', 'dropped'] as const;
+import { ESTIMATES, PHASE_STATUSES, PRIORITIES, TASK_STATUSES } from './plan.ts';
 
 /** Read as `paused`: a status in plans of the older tool of this format. */
 export const DEFERRED_STATUS = 'deferred-v0.5';

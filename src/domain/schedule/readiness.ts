@@ -3,7 +3,7 @@
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
-import type { Plan, PlanPhase, PlanTask } from '../plan/plan.ts';
+import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
@@ -308,8 +308,6 @@ export function outlook(world: World): Outlook {
   result.ready.sort(byOrder(world.plan));
   return result;
 }
-
-const PRIORITIES = ['P0', 'P1', 'P2'];
 
 /** Phase, then priority; a stable sort keeps the plan's order within both. */
 function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
