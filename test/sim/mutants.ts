@@ -16,7 +16,7 @@ export interface Mutant {
   focus?: Focus;
   /** How many schedules it may take, when it needs several rare things to meet; default: that of the tests. */
   schedules?: number;
-  /** The one schedule that shows it, without a focus, where hardly any other does; it is the only one that is run. */
+  /** The one schedule, with its focus, that shows it where hardly any other does; it is the only one that is run. */
   seed?: number;
   /** Why no schedule tells it from the protocol. Whoever can't say that has found a hole in the harness. */
   survives?: string;
@@ -95,7 +95,8 @@ const COMMITTING: Mutant[] = [
       "    return { kind: 'committed', version: result.n, record, warnings };\n  }\n  const own",
       '  }\n  const own',
     ),
-    focus: 'adoption',
+    focus: 'failures',
+    schedules: 60_000,
   },
   mutant(
     'a repeat is answered without fsync',
@@ -134,8 +135,8 @@ const COMPACTION: Mutant[] = [
       '  const old = names.filter(',
       '  newest = newestOf(names);\n  const old = names.filter(',
     ),
-    focus: 'edits',
-    schedules: 60_000,
+    focus: 'failures',
+    seed: 311_451,
   },
   {
     ...mutant(
