@@ -20,7 +20,7 @@ import { parseJson } from '../lib/json.ts';
 import { once } from '../lib/once.ts';
 import { closest } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
-import { loadPlan, loadPlanned } from '../project/plan-file.ts';
+import { loadPlan } from '../project/plan-file.ts';
 import { readUserFile, writeUserFile } from '../project/user-files.ts';
 import type { LegacyMove } from '../store/port.ts';
 import { lookAtTracker, openTracker } from '../trackers/open.ts';
@@ -234,7 +234,7 @@ async function gitLook(session: Session): Promise<GitLook> {
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */
 function plannedTasks(session: Session): readonly PlannedTask[] | null {
-  return unlessPlanInvalid(session, 'going on without a plan', () => loadPlanned(session));
+  return unlessPlanInvalid(session, 'going on without a plan', () => loadPlan(session)?.plan.tasks ?? null);
 }
 
 function portsOf(session: Session, tracker: Tracker | null): GcPorts {

@@ -68,11 +68,6 @@ export function parseYaml(
   }
 }
 
-/** The place of the part of `text` at `path`; see `Positions.place`. For more than one look-up build `positionsOf` once. */
-export function locate(text: string, path: YamlPath, target: 'key' | 'value' = 'value'): Position | null {
-  return positionsOf(text).place(path, target);
-}
-
 export interface Positions {
   /**
    * The place of the value at `path`, or of its key. When there is no such part (a key that is missing), the place of the nearest part around it.
@@ -97,6 +92,19 @@ export function positionsOf(text: string): Positions {
       const node = root === null ? null : descend(root, path);
       return node?.scalar === undefined ? null : getScalarValue(source, node.scalar);
     },
+  };
+}
+
+/** A value as text: a number or a boolean as the text spells it, so that `1.10` does not become `1.1`. */
+export type Spelling = (value: string | number | boolean, path: YamlPath) => string;
+
+/** Builds the index of places only where it is needed. */
+export function spellingIn(text: string): Spelling {
+  let positions: Positions | null = null;
+  return (value, path) => {
+    if (typeof value === 'string') return value;
+    positions ??= positionsOf(text);
+    return positions.spelling(path) ?? String(value);
   };
 }
 

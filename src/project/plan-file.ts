@@ -5,7 +5,7 @@
 
 import path from 'node:path';
 import { parsePlan } from '../domain/parsers.ts';
-import { type Plan, type PlannedTask, packPlan, unpackPlan, unpackPlanned } from '../domain/plan/plan.ts';
+import { type Plan, packPlan, unpackPlan } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -36,14 +36,6 @@ export function loadPlan(env: PlanEnv): LoadedPlan | null {
   return source === null ? null : parsePlanText(source, env.cache);
 }
 
-/** The plan's tasks with few fields, which is faster for large plans; null and throws as `loadPlan`. */
-export function loadPlanned(env: PlanEnv): readonly PlannedTask[] | null {
-  const source = readPlanText(env);
-  if (source === null) return null;
-  const kept = keptPlan(env.cache ?? NO_CACHE, source.text, unpackPlanned);
-  return kept?.plan ?? parsePlanText(source, env.cache).plan.tasks;
-}
-
 /** Text of a plan, and its file as a person writes it. */
 export interface PlanText {
   file: string;
@@ -52,7 +44,10 @@ export interface PlanText {
 
 /** Throws PHASES_PARSE_ERROR with all problems. */
 export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE): LoadedPlan {
-  const kept = keptPlan(cache, text, unpackPlan);
+  const kept = keptLines(cache, 'plan', text, 2, ([plan = '', warnings = '']) => ({
+    plan: unpackPlan(plan),
+    warnings: JSON.parse(warnings) as string[],
+  }));
   if (kept !== null) return { file, text, ...kept };
   const parsed = parsePlan(text, file);
   if (!parsed.ok) {
@@ -63,14 +58,6 @@ export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE)
   const { plan, warnings } = parsed;
   keepLines(cache, 'plan', text, [packPlan(plan), JSON.stringify(warnings)]);
   return { plan, file, text, warnings };
-}
-
-/** What `unpack` makes of the cached plan, and its warnings; null when that text is not cached. */
-function keptPlan<T>(cache: Cache, text: string, unpack: (json: string) => T): { plan: T; warnings: string[] } | null {
-  return keptLines(cache, 'plan', text, 2, ([plan = '', warnings = '']) => ({
-    plan: unpack(plan),
-    warnings: JSON.parse(warnings) as string[],
-  }));
 }
 
 export function readPlanText({ paths, settings }: Omit<PlanEnv, 'cache'>): PlanText | null {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { locate, parseYaml, positionsOf, type YamlPath } from '../../src/lib/yaml.ts';
+import { parseYaml, positionsOf, type YamlPath } from '../../src/lib/yaml.ts';
 import fc from '../support/properties.ts';
 
 function read(text: string): unknown {
@@ -137,20 +137,20 @@ describe('YAML places', () => {
     ['a missing item, at its list', ['list', 7, 'a'], 'value', '3:3'],
     ['the root', [], 'value', '1:1'],
   ])('locate finds %s', (_, path, target, expected) => {
-    const place = locate(text, path, target);
+    const place = positionsOf(text).place(path, target);
     expect(`${place?.line}:${place?.column}`).toBe(expected);
   });
 
   test('line numbers do not depend on the kind of line ends, and a byte order mark takes no column', () => {
     for (const end of ['\n', '\r\n', '\r']) {
-      expect(locate(`\ufeffa: 1${end}bb: 2${end}`, ['bb'])).toEqual({ line: 2, column: 5 });
+      expect(positionsOf(`\ufeffa: 1${end}bb: 2${end}`).place(['bb'])).toEqual({ line: 2, column: 5 });
     }
-    expect(locate('\ufeffa: 1', ['a'], 'key')).toEqual({ line: 1, column: 1 });
+    expect(positionsOf('\ufeffa: 1').place(['a'], 'key')).toEqual({ line: 1, column: 1 });
   });
 
   test('a text without content, or that is not YAML, has no places', () => {
-    expect(locate('# nothing', ['a'])).toBeNull();
-    expect(locate('a: [', ['a'])).toBeNull();
+    expect(positionsOf('# nothing').place(['a'])).toBeNull();
+    expect(positionsOf('a: [').place(['a'])).toBeNull();
   });
 
   test('a scalar keeps its spelling', () => {

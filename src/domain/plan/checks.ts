@@ -3,8 +3,9 @@
  * work on an invalid plan, so that all problems are reported at once.
  */
 
+import { valueAt } from '../../lib/schema-issues.ts';
 import { closest, oneLine } from '../../lib/text.ts';
-import type { YamlPath } from '../../lib/yaml.ts';
+import type { Spelling, YamlPath } from '../../lib/yaml.ts';
 import { findCycles, type Graph } from './cycles.ts';
 import { didYouMean, type Finding } from './findings.ts';
 
@@ -35,9 +36,6 @@ interface TaskOutline {
   issue: string | number | null;
 }
 
-/** Text as it is, a number or a boolean as the file spells it: `1.10` must not become `1.1`. */
-export type Spelling = (value: string | number | boolean, path: YamlPath) => string;
-
 export function outlineOf(value: unknown): Outline {
   const outline: Outline = { phases: [], tasks: [] };
   for (const [index, raw] of listIn(value, 'phases').entries()) {
@@ -45,19 +43,19 @@ export function outlineOf(value: unknown): Outline {
     const phase: PhaseOutline = {
       id: textIn(raw, 'id'),
       index,
-      status: fieldOf(raw, 'status'),
+      status: valueAt(raw, ['status']),
       blockedBy: blockedBy || null,
       tasks: [],
     };
     outline.phases.push(phase);
     for (const [taskIndex, rawTask] of listIn(raw, 'tasks').entries()) {
       const dependsOn = listIn(rawTask, 'depends_on').map((id) => (typeof id === 'string' ? id : null));
-      const issue = fieldOf(rawTask, 'tracker_issue_id');
+      const issue = valueAt(rawTask, ['tracker_issue_id']);
       const task: TaskOutline = {
         id: textIn(rawTask, 'id'),
         phase,
         index: taskIndex,
-        status: fieldOf(rawTask, 'status'),
+        status: valueAt(rawTask, ['status']),
         dependsOn,
         issue: (typeof issue === 'string' && issue !== '') || typeof issue === 'number' ? issue : null,
       };
@@ -292,17 +290,12 @@ function show(id: string): string {
 
 // ---------------------------------------------------------------------------------------------- reading any value
 
-function fieldOf(value: unknown, key: string): unknown {
-  const holds = typeof value === 'object' && value !== null && Object.hasOwn(value, key);
-  return holds ? (value as Record<string, unknown>)[key] : undefined;
-}
-
 function listIn(value: unknown, key: string): unknown[] {
-  const field = fieldOf(value, key);
+  const field = valueAt(value, [key]);
   return Array.isArray(field) ? field : [];
 }
 
 function textIn(value: unknown, key: string): string {
-  const field = fieldOf(value, key);
+  const field = valueAt(value, [key]);
   return typeof field === 'string' ? field : '';
 }

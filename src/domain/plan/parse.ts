@@ -2,14 +2,14 @@
 
 import type { Problem } from '../../lib/errors.ts';
 import { parseDuration } from '../../lib/time.ts';
-import { type Positions, parseYaml, positionsOf, type YamlPath } from '../../lib/yaml.ts';
-import { checkOutline, outlineOf, type Spelling } from './checks.ts';
+import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
+import { checkOutline, outlineOf } from './checks.ts';
 import { shapeFindings, toProblems, WITHOUT_WORDS } from './findings.ts';
 import { indexed, type Plan, type PlanPhase, type PlanSource, type PlanTask } from './plan.ts';
 import { DEFERRED_STATUS, type PhaseYaml, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
 import { checkTasks, planLabel, suggestIds } from './value-checks.ts';
 
-export type PlanResult = { ok: true; plan: Plan; warnings: string[] } | { ok: false; problems: Problem[] };
+type PlanResult = { ok: true; plan: Plan; warnings: string[] } | { ok: false; problems: Problem[] };
 
 /**
  * Reads a plan. All problems are reported, in file order, each with line and column; `file` is the name they show. A plan that
@@ -43,15 +43,6 @@ function emptyFile(file: string): Problem {
 }
 
 // ---------------------------------------------------------------------------------------------- the plan itself
-
-function spellingIn(text: string): Spelling {
-  let positions: Positions | null = null;
-  return (value, path) => {
-    if (typeof value === 'string') return value;
-    positions ??= positionsOf(text);
-    return positions.spelling(path) ?? String(value);
-  };
-}
 
 function buildPlan(yaml: PlanYaml, spell: Spelling): Plan {
   const tasks = yaml.phases.flatMap((phase, i) =>

@@ -83,13 +83,8 @@ export type PlannedTask = Pick<PlanTask, 'id' | 'tracker_issue_id'>;
 
 /** Adds the look-up of tasks and phases by id. The rest of a plan is plain data that JSON can hold. */
 export function indexed(plan: Omit<Plan, 'byId' | 'phaseById'>): Plan {
+  const byId = <T extends { id: string }>(all: readonly T[]) => new Map(all.map((each) => [each.id, each]));
   return { ...plan, byId: byId(plan.tasks), phaseById: byId(plan.phases) };
-}
-
-function byId<T extends { id: string }>(all: readonly T[]): Map<string, T> {
-  const found = new Map<string, T>();
-  for (const each of all) found.set(each.id, each);
-  return found;
 }
 
 /** A plan as JSON, without the fields that tasks omit, which are most of them. `unpackPlan` reads it. */
@@ -103,12 +98,6 @@ export function unpackPlan(json: string): Plan {
   return indexed({ ...plan, tasks: plan.tasks.map(unpackTask) });
 }
 
-/** The tasks of such a plan with few fields, which takes half the time. */
-export function unpackPlanned(json: string): PlannedTask[] {
-  const { tasks } = JSON.parse(json) as { tasks: PackedTask[] };
-  return tasks.map(({ id, tracker_issue_id = null }) => ({ id, tracker_issue_id }));
-}
-
 type PackedTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;
 
 const NONE: readonly never[] = [];
@@ -119,16 +108,10 @@ const OPEN = unpackTask({ id: '', phase_id: '', title: '' });
 
 function packTask(task: PlanTask): PackedTask {
   const { id, phase_id, title } = task;
-  const said = Object.entries(task).filter(([name, value]) => !isSame(value, OPEN[name as keyof PlanTask]));
+  const said = Object.entries(task).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(OPEN[name as keyof PlanTask]),
+  );
   return { id, phase_id, title, ...Object.fromEntries(said) };
-}
-
-function isSame(value: unknown, open: unknown): boolean {
-  return value === open || (isEmpty(value) && isEmpty(open));
-}
-
-function isEmpty(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }
 
 function unpackTask(task: PackedTask): PlanTask {

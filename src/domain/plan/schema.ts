@@ -30,16 +30,7 @@ export function described<T extends z.ZodMiniType>(schema: T, description: strin
 
 /** An optional key. `key:` without a value is null in YAML and means the same. */
 export function optional<T extends z.ZodMiniType>(schema: T, description: string, meta: Meta = {}) {
-  return described(z.optional(nullable(schema)), description, meta);
-}
-
-const nullables = new WeakMap<z.ZodMiniType, z.ZodMiniType>();
-
-/** One for each schema, however many keys use it: the description is that of the `optional` around it. */
-function nullable<T extends z.ZodMiniType>(schema: T): z.ZodMiniNullable<T> {
-  const made = (nullables.get(schema) as z.ZodMiniNullable<T> | undefined) ?? z.nullable(schema);
-  nullables.set(schema, made);
-  return made;
+  return described(z.optional(z.nullable(schema)), description, meta);
 }
 
 const filled = () => z.string().check(z.minLength(1));

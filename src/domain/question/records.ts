@@ -16,8 +16,7 @@ export const QUESTION_LIMITS = {
 } as const;
 
 /** `duplicate` is written by other tools: in forge a repeated key gets the first answer, and no file of its own. */
-export const QUESTION_STATUSES = ['open', 'answered', 'expired', 'budget_exhausted', 'duplicate'] as const;
-export type QuestionStatus = (typeof QUESTION_STATUSES)[number];
+const QUESTION_STATUSES = ['open', 'answered', 'expired', 'budget_exhausted', 'duplicate'] as const;
 
 const time = () => z.string().check(z.refine(isTime, 'expected an ISO 8601 time'));
 const short = (max: number) => z.string().check(z.minLength(1), z.maxLength(max));

@@ -7,7 +7,7 @@ import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/pl
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
-import { type IntegrationPhase, isClaimable, isInFlight, phaseDue } from '../task/states.ts';
+import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
 import type { TaskSummary } from '../task/summary.ts';
 import { pendingVerification } from '../verify/verification.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
@@ -233,11 +233,6 @@ export function queueFor(phase: IntegrationPhase, world: World): Pick<Outlook, '
     else queue.waiting.push({ task, reasons });
   }
   return queue;
-}
-
-/** Whether an in-flight task has lost its owner, so that the next claim abandons it. */
-export function isAbandoned(record: TaskSummary, observer: LeaseObserver): boolean {
-  return isInFlight(record.state.state) && heldReason(record, observer) === null;
 }
 
 function phaseReasons(task: PlanTask, world: World, { finished }: Pick<Survey, 'finished'>): Reason[] {

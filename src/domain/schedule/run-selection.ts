@@ -61,13 +61,9 @@ function hasDeadline(taskId: string, world: World): boolean {
   return record !== null && record !== 'unreadable' && openQuestion(record) !== null;
 }
 
-/** Ids of the selected tasks: `taskIds` with their dependencies; the whole plan when null. */
+/** `taskIds` with everything they depend on, directly, through others, and through the phases before theirs; null: the whole plan. */
 export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
-  return taskIds === null ? new Set(plan.tasks.map((task) => task.id)) : withDependencies(taskIds, plan);
-}
-
-/** `taskIds` with everything they depend on, directly, through others, and through the phases before theirs. */
-export function withDependencies(taskIds: readonly string[], plan: Plan): Set<string> {
+  if (taskIds === null) return new Set(plan.byId.keys());
   const selected = new Set<string>();
   const queue = [...taskIds];
   for (let id = queue.pop(); id !== undefined; id = queue.pop()) {

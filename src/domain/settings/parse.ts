@@ -16,7 +16,7 @@ import { checkBudget, checkGlobs, refuseNul, retryFindings } from '../plan/value
 import { IGNORED_AGENT_KEYS, IGNORED_BLOCKS, type SettingsYaml, settingsSchema } from './schema.ts';
 import { type AgentSettings, DEFAULT_SETTINGS, type Settings } from './settings.ts';
 
-export type SettingsResult = { ok: true; settings: Settings; warnings: string[] } | { ok: false; problems: Problem[] };
+type SettingsResult = { ok: true; settings: Settings; warnings: string[] } | { ok: false; problems: Problem[] };
 
 /**
  * Reads settings; an empty file gives the defaults. Keys that start with `x-` belong to the user and are ignored at every level.
@@ -189,34 +189,18 @@ function fillIn(yaml: SettingsYaml): Settings {
   };
 }
 
+/** Keys of durations, which are in milliseconds once they are read. */
+const DURATION_KEY = /_ms(_max)?$/;
+
 function fillInAgents(yaml: NonNullable<SettingsYaml['agents']>): AgentSettings {
   const defaults = DEFAULT_SETTINGS.agents;
-  const budget = defaults.question_budget;
-  return {
-    max_parallel: yaml.max_parallel ?? defaults.max_parallel,
-    lease_ttl_ms: parseDuration(yaml.lease_ttl_ms) ?? defaults.lease_ttl_ms,
-    heartbeat_interval_ms: parseDuration(yaml.heartbeat_interval_ms) ?? defaults.heartbeat_interval_ms,
-    steal_grace_ms: parseDuration(yaml.steal_grace_ms) ?? defaults.steal_grace_ms,
-    self_lease_ttl_ms: parseDuration(yaml.self_lease_ttl_ms) ?? defaults.self_lease_ttl_ms,
-    self_heartbeat_ms: parseDuration(yaml.self_heartbeat_ms) ?? defaults.self_heartbeat_ms,
-    kill_grace_ms: parseDuration(yaml.kill_grace_ms) ?? defaults.kill_grace_ms,
-    retry_attempts: yaml.retry_attempts ?? defaults.retry_attempts,
-    retry_backoff_ms_max: parseDuration(yaml.retry_backoff_ms_max) ?? defaults.retry_backoff_ms_max,
-    question_timeout_ms: parseDuration(yaml.question_timeout_ms) ?? defaults.question_timeout_ms,
-    question_max_attempts: yaml.question_max_attempts ?? defaults.question_max_attempts,
-    question_budget: {
-      soft: yaml.question_budget?.soft ?? budget.soft,
-      hard: yaml.question_budget?.hard ?? budget.hard,
-    },
-    worktree_root: yaml.worktree_root ?? defaults.worktree_root,
-    worktree_copy: yaml.worktree_copy ?? defaults.worktree_copy,
-    hard_lock_globs: yaml.hard_lock_globs ?? defaults.hard_lock_globs,
-    preflight_globs: yaml.preflight_globs ?? defaults.preflight_globs,
-    overlap: yaml.overlap ?? defaults.overlap,
-    worker: yaml.worker ?? defaults.worker,
-    worker_command: yaml.worker_command ?? defaults.worker_command,
-    log_rotate_max_bytes: yaml.log_rotate_max_bytes ?? defaults.log_rotate_max_bytes,
-  };
+  const filled = Object.entries(defaults).map(([key, fallback]) => {
+    const written = valueAt(yaml, [key]);
+    return [key, (DURATION_KEY.test(key) ? parseDuration(written) : written) ?? fallback];
+  });
+  const { soft, hard } = { ...yaml.question_budget };
+  const budget = { soft: soft ?? defaults.question_budget.soft, hard: hard ?? defaults.question_budget.hard };
+  return { ...Object.fromEntries(filled), question_budget: budget };
 }
 
 function warningsOf(value: unknown): string[] {

@@ -8,6 +8,7 @@ import { isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import type { MachineIdentity, WorkerIdentity } from './identity.ts';
 import type { AttemptManifest, TaskRecord, TaskStateRecord } from './records.ts';
+import type { TaskSummary } from './summary.ts';
 
 /** What the caller knows of an attempt that is about to start; `worker` is null where forge does not start it. */
 export type AttemptStart = Pick<
@@ -37,19 +38,13 @@ export function manifestOf(
   return { version: 1, ...start, dispatched_at, machine, worker: { pid, pgid, started_at } };
 }
 
-/** A charged failure. `message` is one line, cut to 400 characters; `at` is ISO 8601. */
-export interface AttemptFailure {
-  attempt_id: string;
-  attempt_number: number;
-  class: string;
-  message: string;
-  at: string;
-}
-
 const FailuresSchema = once(() => {
   const text = z.string();
   return z.array(z.looseObject({ attempt_id: text, attempt_number: z.int(), class: text, message: text, at: text }));
 });
+
+/** A charged failure. `message` is one line, cut to 400 characters; `at` is ISO 8601. */
+export type AttemptFailure = z.infer<ReturnType<typeof FailuresSchema>>[number];
 
 /** A record has room for so many; older ones hardly help the next attempt. */
 const FAILURES_KEPT = 5;
@@ -73,15 +68,8 @@ export function withFailure(
   return { failures: [...failuresOf(record), failure].slice(-FAILURES_KEPT) };
 }
 
-/** The part of a record that names attempts. */
-interface NamingRecord {
-  state: { current_attempt_id: string | null };
-  lease: { attempt_id: string | null } | null;
-  memo: { completion: { attempt_id: string } | null };
-}
-
 /** Whether a folder among a task's attempts is read: those named by a UUID, as forge names them, or by the record. */
-export function isAttemptOf(record: NamingRecord | null): (folder: string) => boolean {
+export function isAttemptOf(record: TaskSummary | null): (folder: string) => boolean {
   const { state, lease, memo } = record ?? { state: null, lease: null, memo: null };
   const named = [state?.current_attempt_id, lease?.attempt_id, memo?.completion?.attempt_id];
   return (folder) => isUuid(folder) || (isTaskId(folder) && named.includes(folder));

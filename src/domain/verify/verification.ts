@@ -12,12 +12,7 @@ import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { ReviewFindingSchema } from '../review/findings.ts';
-import {
-  type OwnerIdentity,
-  OwnerIdentitySchema,
-  type WorkerIdentity,
-  WorkerIdentitySchema,
-} from '../task/identity.ts';
+import { OwnerIdentitySchema, WorkerIdentitySchema } from '../task/identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, renewed } from '../task/leases.ts';
 import type { Lease, TaskRecord, Verdict } from '../task/records.ts';
 import { isInFlight, type Move } from '../task/states.ts';
@@ -290,15 +285,7 @@ const PendingSchema = once(() => {
 });
 
 /** A verdict that was handed in and is being verified, or was when its verifier died. */
-export interface PendingVerification {
-  attempt_id: string;
-  outcome: string;
-  written: boolean;
-  since: string;
-  verifier: OwnerIdentity;
-  command: string | null;
-  worker: WorkerIdentity | null;
-}
+export type PendingVerification = z.infer<ReturnType<typeof PendingSchema>>;
 
 /** Null when nothing is being verified. */
 export function pendingVerification(record: TaskSummary): PendingVerification | null {

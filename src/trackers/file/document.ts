@@ -5,7 +5,7 @@ import { type Finding, pathText, shapeFindings, toProblems, WITHOUT_WORDS } from
 import type { Problem } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
-import { parseYaml, positionsOf, type YamlPath } from '../../lib/yaml.ts';
+import { parseYaml, spellingIn } from '../../lib/yaml.ts';
 import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../port.ts';
 
 /** A change of an issue; omitted fields stay. */
@@ -17,7 +17,7 @@ export interface IssueChange {
   comment?: { ts: string; text: string };
 }
 
-export type TrackerFileResult =
+type TrackerFileResult =
   /** `value` is the whole file as YAML. Issues are in the order of the file. */
   { ok: true; issues: TrackerIssue[]; value: unknown } | { ok: false; problems: Problem[] };
 
@@ -49,8 +49,9 @@ export function parseTrackerFile(text: string, file: string): TrackerFileResult 
   }
   const spell = spellingIn(text);
   const issues = (shape.data.issues ?? []).map((issue, i): TrackerIssue => {
-    const part = (key: 'id' | 'task_id' | 'claimed_by') => spell(issue[key] ?? null, ['issues', i, key]);
-    return { id: part('id') ?? '', task_id: part('task_id'), state: issue.state, claimed_by: part('claimed_by') };
+    const part = (key: 'id' | 'task_id' | 'claimed_by') => spell(issue[key] ?? '', ['issues', i, key]);
+    const [task_id, claimed_by] = [part('task_id') || null, part('claimed_by') || null];
+    return { id: part('id'), task_id, state: issue.state, claimed_by };
   });
   const given = twins(issues);
   return given.length > 0 ? { ok: false, problems: toProblems(given, text, file) } : { ok: true, issues, value };
@@ -68,16 +69,6 @@ function twins(issues: readonly TrackerIssue[]): Finding[] {
     const message = `issue ${JSON.stringify(oneLine(id, 60))} is given twice`;
     return [{ path: ['issues', i, 'id'], message, first: ['issues', before, 'id'] }];
   });
-}
-
-/** Text as it is, a number as the file spells it: issue 1.10 is not issue 1.1. */
-function spellingIn(text: string): (value: string | number | null, path: YamlPath) => string | null {
-  let positions: ReturnType<typeof positionsOf> | undefined;
-  return (value, path) => {
-    if (value === null || typeof value === 'string') return value;
-    positions ??= positionsOf(text);
-    return positions.spelling(path) ?? String(value);
-  };
 }
 
 /** Whether `after` is the file `before` with `change` made to its issue number `index`, and nothing else. */

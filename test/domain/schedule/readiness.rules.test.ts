@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
 import { outlook, reasonsToWait, type World } from '../../../src/domain/schedule/readiness.ts';
-import { mayStillRun, withDependencies } from '../../../src/domain/schedule/run-selection.ts';
+import { mayStillRun, selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { plan, world } from '../../support/domain/plans.ts';
@@ -197,7 +197,7 @@ describe('run selection of generated plans', () => {
   const selectedOf = (made: Plan, picks: number[] | null) =>
     picks === null
       ? new Set(made.tasks.map((task) => task.id))
-      : withDependencies(
+      : selectedTasks(
           picks.map((at) => `t${at}`),
           made,
         );
@@ -246,7 +246,7 @@ describe('run selection of generated plans', () => {
     expect(Math.min(some, none)).toBeGreaterThan(20);
   });
 
-  test('withDependencies selects everything that a selected task waits for', () => {
+  test('selectedTasks selects everything that a selected task waits for', () => {
     fc.assert(
       fc.property(chosen, ([{ made }, picks]) => {
         const selected = selectedOf(made, picks);

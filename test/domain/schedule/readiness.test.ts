@@ -1,19 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
-import {
-  isAbandoned,
-  isPhaseOver,
-  neededFor,
-  outlook,
-  reasonsToWait,
-  type World,
-} from '../../../src/domain/schedule/readiness.ts';
-import { mayStillRun, withDependencies } from '../../../src/domain/schedule/run-selection.ts';
+import { isPhaseOver, neededFor, outlook, reasonsToWait, type World } from '../../../src/domain/schedule/readiness.ts';
+import { mayStillRun, selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { onePhase, plan, world } from '../../support/domain/plans.ts';
-import { GRACE_MS, id, observer, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
+import { GRACE_MS, id, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
 
 const STALE_MS = TTL_MS + GRACE_MS;
 
@@ -91,19 +84,11 @@ describe('readiness of one task', () => {
   test('a task in flight without a lease is ready', () => {
     const orphan = { ...record('running'), lease: null };
     expect(reasons('build', world(onePhase(BUILD), { build: orphan }))).toEqual([]);
-    expect(isAbandoned(orphan, observer(0))).toBe(true);
   });
 
   test('a task with a live lease is not ready, whatever its state', () => {
     const odd = { ...record('unclaimed'), lease: record('claimed').lease };
     expect(reasons('build', world(onePhase(BUILD), { build: odd }))).toEqual(['TASK_IN_FLIGHT']);
-    expect(isAbandoned(odd, observer(STALE_MS))).toBe(false);
-  });
-
-  test('a task is abandoned exactly when it is in flight and its lease is stale', () => {
-    expect(isAbandoned(record('running'), observer(STALE_MS - 1))).toBe(false);
-    expect(isAbandoned(record('running'), observer(STALE_MS))).toBe(true);
-    expect(isAbandoned(record('shipped'), observer(STALE_MS))).toBe(false);
   });
 
   test('reasons are sentences with names and times', () => {
@@ -309,13 +294,13 @@ describe('selection', () => {
     ['e', 'abe'],
     ['f', 'abcdef'],
   ])('selecting %s includes everything it waits for, also through phases', (taskId, letters) => {
-    expect([...withDependencies([taskId], made)].sort().join('')).toBe(letters);
+    expect([...selectedTasks([taskId], made)].sort().join('')).toBe(letters);
   });
 
   test('several tasks or none can be selected', () => {
-    expect([...withDependencies(['b', 'c'], made)].sort()).toEqual(['a', 'b', 'c']);
-    expect(withDependencies([], made).size).toBe(0);
-    expect(withDependencies(['gone'], made).size).toBe(0);
+    expect([...selectedTasks(['b', 'c'], made)].sort()).toEqual(['a', 'b', 'c']);
+    expect(selectedTasks([], made).size).toBe(0);
+    expect(selectedTasks(['gone'], made).size).toBe(0);
   });
 });
 

@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { freshRecord } from '../../../src/domain/task/records.ts';
 import { attemptsOf } from '../../../src/store/file/gc-artifacts.ts';
 import { emptyFolder, id, refusal, Tree } from '../../support/store/tree.ts';
 
@@ -14,12 +15,9 @@ beforeEach(() => {
 });
 
 const at = (...names: string[]) => tree.at('build', 'attempts', ...names);
+const fresh = freshRecord('build', '2030-01-01T00:00:00.000Z');
 const seen = (current: string | null = CURRENT) =>
-  attemptsOf(tree.layout, 'build', {
-    state: { current_attempt_id: current },
-    lease: null,
-    memo: { completion: null },
-  });
+  attemptsOf(tree.layout, 'build', { ...fresh, state: { ...fresh.state, current_attempt_id: current } });
 const logOf = (attempt: string) => tree.write(at(attempt, 'logs', 'stdout.log'), '');
 
 /** What was found, in a line an attempt. */
