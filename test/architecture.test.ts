@@ -1,5 +1,5 @@
 /**
- * Where a line goes. `LAYERS` says which folder may import which; there are no circles between files.
+ * The layers of the source: `LAYERS` says which folder may import which. No files import each other in a circle.
  *
  * The source is parsed, so neither a comment nor a string can pass for an import, and a dynamic import counts like any other.
  */
@@ -14,10 +14,10 @@ import { describe, expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 
 interface Source {
-  /** Seen from the project's folder. */
+  /** Relative to the project's folder. */
   file: string;
   text: string;
-  /** Modules that it names, in whatever way. */
+  /** Modules that it imports, by any syntax. */
   imports: string[];
   /** Names that are used without being a property: `Math`, `process`; and members of some: `Math.random`. */
   globals: Set<string>;
@@ -158,7 +158,7 @@ const FS_EXCEPTIONS: Record<string, string> = {
 
 const MAX_LINES = 400;
 
-/** What would make a decision depend on something that was not passed in. */
+/** Names that make a decision depend on something that was not passed in. */
 const IMPURE = [
   'Date.now',
   'new Date()',
@@ -192,17 +192,17 @@ const RULES: Record<string, Rule> = {
       .filter(({ layer }) => layer !== own && !allowed.includes(layer))
       .map(({ named }) => `${file} imports ${named}`);
   },
-  'a backend of the store is known to the file that opens it alone': ({ file, imports }) =>
+  'only the file that opens the stores imports a backend': ({ file, imports }) =>
     isBelow('store/file')(file) || file === 'src/store/open.ts'
       ? []
       : imports
           .filter((named) => named.startsWith('.') && isBelow('store/file')(target(file, named)))
           .map((named) => `${file} imports ${named}`),
-  'an import names a file that is there': ({ file, imports }) =>
+  'an import names an existing file': ({ file, imports }) =>
     imports
       .filter((named) => named.startsWith('.') && !fs.existsSync(path.join(ROOT, target(file, named))))
       .map((named) => `${file} imports ${named}`),
-  'modules that are not ours are imported where they belong': ({ file, imports }) =>
+  'other modules are imported only where they are listed': ({ file, imports }) =>
     imports
       .filter((named) => !named.startsWith('.') && MODULES[named]?.(file) !== true)
       .map((named) => `${file} imports ${named}`),
@@ -210,9 +210,9 @@ const RULES: Record<string, Rule> = {
     if (path.dirname(file) !== 'src/commands' || file === 'src/commands/registry.ts') return [];
     return imports.filter((named) => /^\.\/[^/]*$/.test(named)).map((named) => `${file} imports ${named}`);
   },
-  'what decides uses only what it is given': ({ file, globals }) =>
+  'a pure file uses only what it is given': ({ file, globals }) =>
     isPure(file) ? IMPURE.filter((name) => globals.has(name)).map((name) => `${file} uses ${name}`) : [],
-  'what decides imports no effect': ({ file, imports }) =>
+  'a pure file imports no effect': ({ file, imports }) =>
     isPure(file)
       ? imports.filter((named) => isBelow('lib/fs')(target(file, named))).map((named) => `${file} imports ${named}`)
       : [],
@@ -229,11 +229,11 @@ const RULES: Record<string, Rule> = {
     layerOf(file) !== 'cli' && file !== 'src/process/interrupts.ts' && globals.has('listenToSignals')
       ? [`${file} listens to signals`]
       : [],
-  'a file can be read at a sitting': ({ file, text }) => {
+  'no file is longer than the limit': ({ file, text }) => {
     const lines = text.split('\n').length - 1;
     return lines > MAX_LINES ? [`${file} has ${lines} lines`] : [];
   },
-  'a file begins with what it is for': ({ file, text }) => (text.startsWith('/**') ? [] : [file]),
+  'a file begins with a comment that says what it is for': ({ file, text }) => (text.startsWith('/**') ? [] : [file]),
 };
 
 /** Files that import each other, in whatever number of steps; each circle sorted. */
@@ -264,24 +264,24 @@ function circles(sources: readonly Source[]): string[][] {
   return [...found.values()];
 }
 
-describe('in src', () => {
-  test('there is something of every layer', () => {
+describe('architecture of src', () => {
+  test('src has files in every layer and nowhere else', () => {
     expect([...new Set(SOURCES.map(({ file }) => layerOf(file)))].sort()).toEqual(
       [...Object.keys(LAYERS), 'index.ts'].sort(),
     );
   });
 
-  test.each(Object.entries(RULES))('%s', (_name, rule) => {
+  test.each(Object.entries(RULES))('in src %s', (_name, rule) => {
     expect(SOURCES.flatMap(rule)).toEqual([]);
   });
 
-  test('no files import each other in a circle', () => {
+  test('no files of src import each other in a circle', () => {
     expect(circles(SOURCES)).toEqual([]);
     const pair = [parse('src/a.ts', "import './b.ts';"), parse('src/b.ts', "import './a.ts';")];
     expect(circles(pair)).toEqual([['src/a.ts', 'src/b.ts']]);
   });
 
-  test('every exception is still needed', () => {
+  test('every exception to an import rule is still needed', () => {
     const unneeded = (files: readonly string[], module: string) =>
       files.filter((file) => SOURCES.find((source) => source.file === file)?.imports.includes(module) !== true);
     expect(unneeded(Object.keys(FS_EXCEPTIONS), 'node:fs')).toEqual([]);
@@ -290,10 +290,10 @@ describe('in src', () => {
   });
 });
 
-/** What each rule is there to catch: a file that breaks it, and only it. */
+/** For each rule a file that breaks it. */
 const OFFENDERS: [rule: string, file: string, text: string][] = [
   [
-    'a backend of the store is known to the file that opens it alone',
+    'only the file that opens the stores imports a backend',
     'src/engine/env.ts',
     "import type { FileStore } from '../store/file/file-store.ts';",
   ],
@@ -308,43 +308,39 @@ const OFFENDERS: [rule: string, file: string, text: string][] = [
   ['a layer imports only what is below it', 'src/engine/env.ts', "const verb = await import('../commands/run.ts');"],
   ['a layer imports only what is below it', 'src/commands/run.ts', "let x: import('../cli/output.ts').Output;"],
   ['a layer imports only what is below it', 'src/extra/new.ts', ''],
-  ['an import names a file that is there', 'src/lib/time.ts', "import './gone.ts';"],
-  ['an import names a file that is there', 'src/lib/time.ts', "import './text';"],
-  ['modules that are not ours are imported where they belong', 'src/lib/time.ts', "import fs from 'node:fs';"],
-  ['modules that are not ours are imported where they belong', 'src/lib/time.ts', "import yaml from 'js-yaml';"],
-  ['modules that are not ours are imported where they belong', 'src/lib/yaml.ts', "await import('yaml');"],
-  ['modules that are not ours are imported where they belong', 'src/lib/time.ts', "import * as z from 'zod';"],
-  ['modules that are not ours are imported where they belong', 'src/engine/env.ts', "import fs from 'node:fs';"],
+  ['an import names an existing file', 'src/lib/time.ts', "import './gone.ts';"],
+  ['an import names an existing file', 'src/lib/time.ts', "import './text';"],
+  ['other modules are imported only where they are listed', 'src/lib/time.ts', "import fs from 'node:fs';"],
+  ['other modules are imported only where they are listed', 'src/lib/time.ts', "import yaml from 'js-yaml';"],
+  ['other modules are imported only where they are listed', 'src/lib/yaml.ts', "await import('yaml');"],
+  ['other modules are imported only where they are listed', 'src/lib/time.ts', "import * as z from 'zod';"],
+  ['other modules are imported only where they are listed', 'src/engine/env.ts', "import fs from 'node:fs';"],
   [
-    'modules that are not ours are imported where they belong',
+    'other modules are imported only where they are listed',
     'src/commands/run.ts',
     "import { spawn } from 'node:child_process';",
   ],
   [
-    'modules that are not ours are imported where they belong',
+    'other modules are imported only where they are listed',
     'src/engine/env.ts',
     "const { spawn } = process.getBuiltinModule('node:child_process');",
   ],
-  ['modules that are not ours are imported where they belong', 'src/commands/run.ts', "import pc from 'picocolors';"],
-  [
-    'modules that are not ours are imported where they belong',
-    'src/cli/main.ts',
-    "import lock from 'proper-lockfile';",
-  ],
-  ['modules that are not ours are imported where they belong', 'src/cli/main.ts', 'await import(name);'],
-  ['modules that are not ours are imported where they belong', 'src/store/journal.ts', "import fs from 'fs';"],
+  ['other modules are imported only where they are listed', 'src/commands/run.ts', "import pc from 'picocolors';"],
+  ['other modules are imported only where they are listed', 'src/cli/main.ts', "import lock from 'proper-lockfile';"],
+  ['other modules are imported only where they are listed', 'src/cli/main.ts', 'await import(name);'],
+  ['other modules are imported only where they are listed', 'src/store/journal.ts', "import fs from 'fs';"],
   ['a command imports no other command', 'src/commands/exec.ts', "import { run } from './run.ts';"],
-  ['what decides imports no effect', 'src/domain/context.ts', "import { asIoError } from '../lib/fs/io-errors.ts';"],
-  ['what decides uses only what it is given', 'src/lib/time.ts', 'export const now = () => Date.now();'],
-  ['what decides uses only what it is given', 'src/lib/time.ts', 'export const now = () => new Date();'],
-  ['what decides uses only what it is given', 'src/lib/time.ts', 'export const now = () => Date();'],
-  ['what decides uses only what it is given', 'src/lib/time.ts', 'export const { random } = Math; Math.random();'],
-  ['what decides uses only what it is given', 'src/lib/time.ts', "export const home = process.env['HOME'];"],
-  ['what decides uses only what it is given', 'src/lib/time.ts', 'export const bag = { process };'],
-  ['what decides uses only what it is given', 'src/lib/time.ts', "export const log = console['log'];"],
+  ['a pure file imports no effect', 'src/domain/context.ts', "import { asIoError } from '../lib/fs/io-errors.ts';"],
+  ['a pure file uses only what it is given', 'src/lib/time.ts', 'export const now = () => Date.now();'],
+  ['a pure file uses only what it is given', 'src/lib/time.ts', 'export const now = () => new Date();'],
+  ['a pure file uses only what it is given', 'src/lib/time.ts', 'export const now = () => Date();'],
+  ['a pure file uses only what it is given', 'src/lib/time.ts', 'export const { random } = Math; Math.random();'],
+  ['a pure file uses only what it is given', 'src/lib/time.ts', "export const home = process.env['HOME'];"],
+  ['a pure file uses only what it is given', 'src/lib/time.ts', 'export const bag = { process };'],
+  ['a pure file uses only what it is given', 'src/lib/time.ts', "export const log = console['log'];"],
   ['only cli ends the process', 'src/commands/run.ts', 'process.exit(1);'],
   ['only cli listens to signals', 'src/commands/run.ts', 'const interrupts = listenToSignals();'],
-  ['a file can be read at a sitting', 'src/lib/time.ts', '\n'.repeat(MAX_LINES)],
+  ['no file is longer than the limit', 'src/lib/time.ts', '\n'.repeat(MAX_LINES)],
 ];
 
 const INNOCENT: [what: string, file: string, text: string][] = [
@@ -355,28 +351,30 @@ const INNOCENT: [what: string, file: string, text: string][] = [
   ['a path in the other layer', 'src/engine/env.ts', "import type { TaskStore } from '../store/port.ts';"],
 ];
 
-describe('a rule', () => {
-  test.each(OFFENDERS)('"%s" catches %s: %s', (rule, file, text) => {
+describe('architecture rules', () => {
+  test.each(OFFENDERS)('the rule "%s" catches %s with %s', (rule, file, text) => {
     const source = parse(file, `/** What it is for. */\n${text}`);
     const caught = Object.keys(RULES).filter((name) => (RULES[name] as Rule)(source).length > 0);
     expect(caught).toContain(rule);
   });
 
-  test.each(INNOCENT)('lets %s pass', (_what, file, text) => {
+  test.each(INNOCENT)('no architecture rule refuses %s', (_what, file, text) => {
     const source = parse(file, `/** What it is for. */\n${text}`);
     expect(Object.entries(RULES).flatMap(([, rule]) => rule(source))).toEqual([]);
   });
 
-  test('has an offender to show that it can fail, or needs none', () => {
+  test('every architecture rule can fail', () => {
     const shown = new Set(OFFENDERS.map(([rule]) => rule));
     const unshown = Object.keys(RULES).filter((rule) => !shown.has(rule));
-    expect(unshown).toEqual(['only cli prints', 'a file begins with what it is for']);
+    expect(unshown).toEqual(['only cli prints', 'a file begins with a comment that says what it is for']);
     expect(RULES['only cli prints']?.(parse('src/commands/run.ts', 'console.log(1)'))).toHaveLength(1);
-    expect(RULES['a file begins with what it is for']?.(parse('src/lib/x.ts', 'const x = 1;'))).toHaveLength(1);
+    expect(
+      RULES['a file begins with a comment that says what it is for']?.(parse('src/lib/x.ts', 'const x = 1;')),
+    ).toHaveLength(1);
   });
 });
 
-describe('the whole project', () => {
+describe('text of the project', () => {
   const SKIPPED = new Set(['node_modules', '.git', 'dist', 'coverage', '.scratch']);
   const TEXT = /\.(ts|mjs|cjs|js|json|jsonl|md|yaml|yml|sh|txt|csv)$|^(LICENSE|run|SHA256SUMS)$/;
 
@@ -388,7 +386,7 @@ describe('the whole project', () => {
     )
     .map((file) => ({ file, text: fs.readFileSync(path.join(ROOT, file), 'utf8') }));
 
-  /** What would tell of the machine that it was made on. */
+  /** Names of the machine that the project was written on. */
   const machine = [
     `${ROOT}/`,
     ...(os.homedir().length > 1 ? [`${os.homedir()}/`] : []),
@@ -396,21 +394,21 @@ describe('the whole project', () => {
     ...(/^(localhost|.{0,6})$/.test(os.hostname()) ? [] : [os.hostname()]),
   ];
 
-  test('is looked through', () => {
+  test('the text files of the project are found', () => {
     expect(texts.length).toBeGreaterThan(SOURCES.length);
     expect(texts.map(({ file }) => file)).toEqual(
       expect.arrayContaining(['package.json', 'test/architecture.test.ts']),
     );
   });
 
-  test('names neither this machine nor its folders', () => {
+  test('no file of the project names this machine or its folders', () => {
     const told = texts.flatMap(({ file, text }) =>
       machine.filter((name) => text.includes(name)).map((name) => `${file}: ${name}`),
     );
     expect(told).toEqual([]);
   });
 
-  test("names nobody's home", () => {
+  test('no file of the project names a home folder', () => {
     const homes = new RegExp(`/(?:home|Users)/${'[a-z][\\w.-]*/'}`);
     const told = texts.flatMap(({ file, text }) => homes.exec(text)?.[0].concat(` in ${file}`) ?? []);
     expect(told).toEqual([]);

@@ -1,4 +1,4 @@
-/** `.forge.example`: that it is sound as it ships, and that `npm start` turns it into what it promises. */
+/** `.forge.example` is consistent as it ships, and `npm start` completes it. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -27,7 +27,7 @@ const folder = realpathSync(mkdtempSync(join(tmpdir(), 'forge-example-')));
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The task that somebody was working on when the power failed. */
+/** The task that was in flight when the power failed. */
 const CUT_SHORT = 'check-raw';
 
 /** What gc finds in the example, in its order. */
@@ -62,7 +62,7 @@ function stateOf(forge: string, taskId: string): TaskStateRecord {
   return parsed.value;
 }
 
-/** Checks every line of a SHA256SUMS, and that no file of the folder is left out. */
+/** Checks every line of a SHA256SUMS, and that it lists every file of the folder. */
 function expectSealed(dir: string, without: readonly string[] = []) {
   const lines = text(dir, 'SHA256SUMS').trimEnd().split('\n');
   const sealed = lines.map((line) => line.slice(66));
@@ -73,8 +73,8 @@ function expectSealed(dir: string, without: readonly string[] = []) {
   expect(sealed).toEqual(filesIn(dir).filter((name) => name !== 'SHA256SUMS' && !without.includes(name)));
 }
 
-describe('as it ships', () => {
-  test('the plan has no problems and no warnings, and whoever is not a person has a command', () => {
+describe('the example as it ships', () => {
+  test('the plan of the example has no problems and no warnings, and each task for a worker has a command', () => {
     const { plan, warnings } = planOfExample();
     expect(warnings).toEqual([]);
     expect(plan.tasks.filter((task) => task.run === null && !task.human)).toEqual([]);
@@ -83,18 +83,18 @@ describe('as it ships', () => {
     expect(plan.phases[1]?.blocked_by).toBe(plan.phases[0]?.id);
   });
 
-  test('every file that a command names is there', () => {
+  test('every file that a command of the example names exists', () => {
     const named = planOfExample().plan.tasks.flatMap(({ run }) => run?.match(/\.forge\/\S+/g) ?? []);
     expect(named.length).toBeGreaterThan(10);
     for (const path of named) expect(existsSync(join(example, path.slice('.forge/'.length))), path).toBe(true);
   });
 
-  test('the settings have no problems and no warnings', () => {
+  test('the settings of the example have no problems and no warnings', () => {
     const parsed = parseSettings(text(example, 'settings.yaml'), 'settings.yaml');
     expect(parsed).toMatchObject({ ok: true, warnings: [] });
   });
 
-  test('the state tree is valid, and its parts agree', () => {
+  test('the state tree of the example is valid and consistent', () => {
     const { plan } = planOfExample();
     const tasks = readdirSync(join(example, 'orchestrator/tasks'));
     expect(tasks.length).toBeGreaterThan(1);
@@ -128,10 +128,10 @@ describe('as it ships', () => {
     }
   });
 
-  test('what the shipped tasks made is there and unchanged', () => {
+  test('the results of the shipped tasks of the example exist unchanged', () => {
     expectSealed(join(example, 'workshop/raw'));
     const log = filesIn(join(example, 'orchestrator/tasks/survey-raw')).filter((name) => name.endsWith('stdout.log'));
-    // Git keeps no logs unless it is told to, so a checkout may lack them.
+    // Logs are ignored by git by default, so a checkout may lack them.
     for (const name of log.slice(-1)) {
       expect(text(example, 'orchestrator/tasks/survey-raw', name)).toBe(text(example, 'workshop/raw/SURVEY.txt'));
     }
@@ -188,12 +188,12 @@ describe('npm start', () => {
     result = await ended;
   });
 
-  test('ends with 0 and everything shipped', () => {
+  test('npm start ends with 0 and everything shipped', () => {
     expect(result.code).toBe(0);
     expectAllShipped(project);
   });
 
-  test('put the state right first, and said how', () => {
+  test('npm start reconciles the state first and prints how', () => {
     const [before = ''] = result.stdout.split('▸');
     for (const item of DIVERGENCES) {
       const [row, task, action] = item.split(' ');
@@ -203,7 +203,7 @@ describe('npm start', () => {
     expect(forge(project, 'gc', '--detailed-exitcode')).toEqual({ status: 0, stdout: 'no divergences found\n' });
   });
 
-  test('went on from the earlier runs: what was shipped was not done again, and what was cut short was', () => {
+  test('npm start repeats only the task of an earlier run that was cut short', () => {
     for (const task of readdirSync(join(example, 'orchestrator/tasks'))) {
       const [before, after] = [stateOf(example, task), stateOf(join(project, '.forge'), task)];
       const again = task === CUT_SHORT ? 1 : 0;
@@ -215,7 +215,7 @@ describe('npm start', () => {
     }
   });
 
-  test('the fetch was retried by the policy of each failure', () => {
+  test('npm start retries the fetch by the policy of each failure', () => {
     const state = stateOf(join(project, '.forge'), 'fetch-calibration');
     const counts = state.retry_counts ?? {};
     expect(Object.keys(counts).sort()).toEqual(['mirror.corrupt', 'rate_limit']);
@@ -231,7 +231,7 @@ describe('npm start', () => {
     expect(text(project, 'forge-report/quarantine/north.json')).toBe(north);
   });
 
-  test('the figures of the report are those of the readings', () => {
+  test('the figures in the report of the example follow from its readings', () => {
     const page = text(project, 'forge-report/index.html');
     const figures = Object.fromEntries([...page.matchAll(/data-figure="(\w+)">([^<]+)</g)].map((m) => [m[1], m[2]]));
     const [pier, breakwater] = [pierLevels(), breakwaterLevels()];
@@ -248,14 +248,14 @@ describe('npm start', () => {
     expect(page.match(/<circle class="(high|top)"/g)?.length).toBeGreaterThanOrEqual(28);
   });
 
-  test('the report is sealed and packed', () => {
+  test('the report of the example has checksums and is packed', () => {
     const report = join(project, 'forge-report');
     expectSealed(report, ['harbour-tides.tar.gz']);
     const listed = spawnSync('tar', ['-tzf', join(report, 'harbour-tides.tar.gz')], { encoding: 'utf8' });
     expect(listed.stdout.split('\n')).toEqual(expect.arrayContaining(['index.html', 'tide.svg', 'SHA256SUMS']));
   });
 
-  test('the summary and the commands to try are printed, and each command works', () => {
+  test('npm start prints a summary and commands to try, and each command works', () => {
     expect(result.stdout).toContain(text(project, 'forge-report/summary.txt'));
     const commands = [...result.stdout.matchAll(/^ {2}node (.*)$/gm)].map(([, line]) => line?.split(' ') ?? []);
     expect(commands).toHaveLength(3);
@@ -270,14 +270,14 @@ describe('npm start', () => {
     }
   });
 
-  test('a second run finds nothing to do', () => {
+  test('a second run of the example finds nothing to do', () => {
     const before = statesIn(project);
     expect(forge(project, 'run').status).toBe(0);
     expect(statesIn(project)).toEqual(before);
     expect(stateOf(join(project, '.forge'), 'pack').attempt_count).toBe(1);
   });
 
-  test('the next start removes the copy of this one, and no other folder', async () => {
+  test('the next npm start removes the copy of the last one and no other folder', async () => {
     const keep = join(folder, 'scratch', 'example-mine');
     spawnSync('mkdir', [keep]);
     const { child, ended } = start(join(folder, 'scratch'));
@@ -289,7 +289,7 @@ describe('npm start', () => {
   });
 });
 
-describe('a copy of it', () => {
+describe('a copy of the example', () => {
   const copy = (name: string) => {
     const project = join(folder, name);
     cpSync(example, join(project, '.forge'), { recursive: true });
@@ -301,7 +301,7 @@ describe('a copy of it', () => {
     return planned.map(({ row, task_id, action }: Record<string, string>) => `${row} ${task_id} ${action}`);
   };
 
-  test('shows a few divergences, and looking changes nothing', () => {
+  test('gc --dry-run shows the divergences of the example and changes nothing', () => {
     const project = copy('looked-at');
     const files = filesIn(project);
     const { status, stdout } = forge(project, 'gc', '--dry-run');
@@ -315,14 +315,14 @@ describe('a copy of it', () => {
     );
   });
 
-  test('is put right by gc, once', () => {
+  test('gc reconciles the example once', () => {
     const project = copy('put-right');
     expect(forge(project, 'gc').status).toBe(0);
     expect(statesIn(project)).toEqual({ 'check-raw': 'abandoned', 'seal-raw': 'shipped', 'survey-raw': 'shipped' });
     expect(found(project)).toEqual([]);
   });
 
-  test('can be run without gc: the task that was cut short is taken over', () => {
+  test('run takes over the task of the example that was cut short, without a gc before', () => {
     const project = copy('run-at-once');
     expect(forge(project, 'run', '--task', 'check-raw').status).toBe(0);
     expect(stateOf(join(project, '.forge'), CUT_SHORT)).toMatchObject({ state: 'shipped', attempt_count: 2 });
@@ -331,7 +331,7 @@ describe('a copy of it', () => {
   });
 });
 
-test('Ctrl-C stops the run in good order, and the next run finishes the work', async () => {
+test('Ctrl-C at npm start leaves nothing in flight or failed, and the next run finishes the work', async () => {
   const { child, ended } = start(join(folder, 'interrupted'));
   const project = join(folder, 'interrupted', `example-${child.pid}`);
   const fetch = join(project, '.forge/orchestrator/tasks/fetch-calibration/state.json');
@@ -345,7 +345,7 @@ test('Ctrl-C stops the run in good order, and the next run finishes the work', a
   expectAllShipped(project);
 });
 
-// ---------------------------------------------------------------------------------------------- the same by other means
+// ---------------------------------------------------------------- the figures of the report, calculated independently
 
 interface Reading {
   t: number;

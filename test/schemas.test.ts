@@ -11,7 +11,7 @@ interface Head {
   description: string;
 }
 
-/** Every whole number in zod has the largest safe integer as its maximum, which tells a reader nothing. */
+/** zod gives every integer the largest safe integer as its maximum, which means nothing to a reader. */
 function dropSafeLimits(json: Record<string, unknown>): void {
   if (json['maximum'] === Number.MAX_SAFE_INTEGER) delete json['maximum'];
 }
@@ -34,7 +34,7 @@ function allowExtensions(json: Record<string, unknown>): void {
   if (json['additionalProperties'] === false) json['patternProperties'] = { '^x-': {} };
 }
 
-test('the JSON Schema of plans is the one that the source makes; `npm run schemas` writes it anew', async () => {
+test('spec/schema has the JSON Schema of plans that the source makes (`npm run schemas` updates it)', async () => {
   const made = jsonSchema(fullPlanSchema(), {
     $id: 'phases.schema.json',
     title: 'A plan for forge',
@@ -43,7 +43,7 @@ test('the JSON Schema of plans is the one that the source makes; `npm run schema
   await expect(made).toMatchFileSnapshot('../spec/schema/phases.schema.json');
 });
 
-test('the JSON Schema of settings is the one that the source makes; `npm run schemas` writes it anew', async () => {
+test('spec/schema has the JSON Schema of settings that the source makes (`npm run schemas` updates it)', async () => {
   const made = jsonSchema(
     fullSettingsSchema(),
     {
@@ -64,22 +64,22 @@ interface JsonSchema {
   anyOf?: JsonSchema[];
 }
 
-/** Every key of a schema, however deep; below `retry` and `errors` another page tells. */
+/** Every key of a schema at any depth, but for `retry` and `errors`, which another page describes. */
 function keysOf(schema: JsonSchema): [string, JsonSchema][] {
   const own = Object.entries(schema.properties ?? {});
   const inner = own.filter(([key]) => key !== 'retry' && key !== 'errors').map(([, part]) => part);
   return [...own, ...[...inner, ...(schema.anyOf ?? []), ...(schema.items ? [schema.items] : [])].flatMap(keysOf)];
 }
 
-test.each(['phases', 'settings'])('spec/PLAN.md tells of every key of %s', (name) => {
+test.each(['phases', 'settings'])('spec/PLAN.md describes every key of %s', (name) => {
   const page = fs.readFileSync(new URL('../spec/PLAN.md', import.meta.url), 'utf8');
   const schema = JSON.parse(
     fs.readFileSync(new URL(`../spec/schema/${name}.schema.json`, import.meta.url), 'utf8'),
   ) as JsonSchema;
   const keys = keysOf(schema).filter(([, part]) => !/^When|^Why/.test(part.description ?? ''));
   expect(keys.length).toBeGreaterThan(25);
-  const untold = keys.filter(([key]) => !new RegExp(`\`([a-z_]+\\.)?${key}(\\.[a-z_]+)?\``).test(page));
-  expect(untold.map(([key]) => key)).toEqual([]);
+  const missing = keys.filter(([key]) => !new RegExp(`\`([a-z_]+\\.)?${key}(\\.[a-z_]+)?\``).test(page));
+  expect(missing.map(([key]) => key)).toEqual([]);
 });
 
 test.each(['hard_lock_globs', 'worktree_copy'] as const)('spec/PLAN.md lists the default of %s', (key) => {

@@ -220,16 +220,16 @@ function processState(pid: number): string {
   return readFileSync(`/proc/${pid}/stat`, 'utf8');
 }
 
-describe.skipIf(noTerminal !== null)(`no window is painted ${title}`, () => {
+describe.skipIf(noTerminal !== null)(`where a live view is painted ${title}`, () => {
   const plan = () => project(['id: a, title: A, run: "echo hi; sleep 0.3"']);
 
   it.each<[why: string, args: string[], env: Record<string, string>]>([
     ['with --json', ['--json'], {}],
     ['in CI', [], { CI: 'true' }],
     ['with CI=1', [], { CI: '1' }],
-    ['that can do nothing', [], { TERM: 'dumb' }],
-    ['that does not say what it can do', [], { TERM: '' }],
-  ])('%s', async (_why, args, env) => {
+    ['on a dumb terminal', [], { TERM: 'dumb' }],
+    ['on a terminal of no type', [], { TERM: '' }],
+  ])('no live view is painted %s', async (_why, args, env) => {
     const seen = run({ cwd: plan(), env }, ...args);
     expect(await seen.ended).toEqual({ code: 0 });
     expect(seen.raw).not.toMatch(/\x1b\[(\?|\d*[A-L])/);
@@ -264,7 +264,7 @@ describe.skipIf(noTerminal !== null)(`no window is painted ${title}`, () => {
     expect(seen.raw).not.toContain(PAINTING);
   });
 
-  it('no live view is painted into a file', async () => {
+  it('a live view is painted on stdout when stderr goes to a file', async () => {
     const cwd = plan();
     const line = `${process.execPath} ${FORGE} orchestrate run 2> err`;
     const seen = terminal(['-c', line], { cwd }, ['/bin/sh']);

@@ -1,4 +1,4 @@
-/** What a person is told of where things stand: `status`, `show` and bare `orchestrate` agree with `run`. */
+/** `status`, `show` and bare `orchestrate` agree with `run` about the state of tasks. */
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ describe('a task that the plan calls done or dropped', () => {
   });
 });
 
-describe('a task that is over, or with somebody, does not wait', () => {
+describe('a task that is over or in flight', () => {
   const TASKS = ['id: a, title: A', 'id: b, title: B, depends_on: [a]'];
 
   it('show gives no reasons for a task that is over or in flight', async () => {

@@ -1,4 +1,4 @@
-/** Verbs that move a task keep its issue in step, and go on without a tracker that can't be had. */
+/** Verbs that move a task update its issue, and go on with a warning when the tracker is down. */
 
 import fs from 'node:fs';
 import lockfile from 'proper-lockfile';
@@ -161,7 +161,7 @@ describe('conflicting tracker', () => {
   });
 });
 
-describe('work goes on, with a warning and a line in the log, when the tracker', () => {
+describe('tracker that is down', () => {
   const works = async (at: World, why: RegExp) => {
     const { attempt } = await at.start('build');
     expect(await at.finish('build', attempt)).toMatchObject({ state: 'shipped' });

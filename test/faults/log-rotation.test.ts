@@ -1,6 +1,6 @@
 /**
- * The advisory lock (proper-lockfile) guards one thing: that two processes rarely rotate the log at the same moment. Here
- * they do, because the lock can't be had, and no line is lost.
+ * The advisory lock (proper-lockfile) makes it rare that two processes rotate the log at the same moment. Here
+ * they do, because the lock cannot be taken, and no line is lost.
  */
 
 import fs from 'node:fs';
@@ -21,7 +21,7 @@ const MAX_BYTES = 2000;
 const WRITERS = 4;
 const ROTATIONS = LONG ? 200 : 20;
 
-/** The log and those that were rotated away from it. */
+/** The log and its rotated files. */
 function logs(dir: string): string[] {
   const folder = `${dir}/.forge/logs`;
   return fs
@@ -47,7 +47,7 @@ function fill(dir: string, round: number): string[] {
   return filled;
 }
 
-/** Somebody holds the lock and keeps it: nobody else ever gets it. */
+/** Holds the lock until the test ends. */
 function holdLock(dir: string): void {
   const lock = `${layoutOf(dir).log}.lock`;
   fs.mkdirSync(lock, { recursive: true });
@@ -55,7 +55,9 @@ function holdLock(dir: string): void {
   onTestFinished(() => clearInterval(touch));
 }
 
-test(`${WRITERS} processes rotate at once without the lock: no line is lost`, { timeout: 300_000 }, async () => {
+test(`${WRITERS} processes that rotate the log at once without the lock lose no line`, {
+  timeout: 300_000,
+}, async () => {
   const dir = makeProject({ '.forge/settings.yaml': '' });
   fill(dir, -1);
   holdLock(dir);
@@ -92,7 +94,7 @@ test('two rotations of the log in one millisecond keep both files', async () => 
 const missing = noStrace();
 
 test.skipIf(missing !== null)(
-  `whoever finds the log rotated away under his hands still writes his line${missing === null ? '' : ` (skipped: ${missing})`}`,
+  `a process whose log another one has just rotated still writes its line${missing === null ? '' : ` (skipped: ${missing})`}`,
   async () => {
     const dir = makeProject({
       'plans/phases.yaml': planOf([{ id: 'a' }]),
@@ -104,7 +106,7 @@ test.skipIf(missing !== null)(
     const { calls } = await cleanRun(command(clean), clean);
     const rotation = calls.find((call) => call.name.startsWith('rename') && call.shape.includes('/logs/'));
     if (rotation === undefined) throw new Error('the log was not rotated');
-    // What the other one, who was quicker, leaves to be renamed is nothing.
+    // ENOENT: another process has renamed the log first.
     const { ran, dir: copy } = await faultyRun(() => copyProject(dir), command, rotation, 'ENOENT');
     expect(answerIn(ran.stdout)).toMatchObject({ ok: true });
     const moves = logs(copy).flatMap((file) => readLines(fs.readFileSync(file, 'utf8')));

@@ -1,4 +1,4 @@
-/** What long runs of the simulator have found, each in the one place where it happens and there in every way. */
+/** Faults of the protocol that long simulations have found, each reproduced in all its orders of calls. */
 
 import { describe, expect, test } from 'vitest';
 import { freshRecord } from '../../src/domain/task/records.ts';
@@ -20,7 +20,7 @@ function diskWithFolder(): { disk: Disk; folder: Folder } {
   return { disk, folder };
 }
 
-/** A process that makes its calls when it is told to. */
+/** A process that makes as many calls as the test lets it. */
 class Process<T> {
   result: T | undefined;
   readonly #step: Step<T>;
@@ -55,8 +55,8 @@ function run<T>(disk: Disk, step: Step<T>): T {
   return process.result as T;
 }
 
-describe('a listing that shows only what is there all the time', () => {
-  /** The head as it is read while each of the first `times` listings takes as long as two commits and a compaction. */
+describe('an incomplete listing', () => {
+  /** Reads the head while two commits and a compaction happen during each of the first `times` listings. */
   function headRead(times: number) {
     const { disk, folder } = diskWithFolder();
     let newest = 0;
@@ -77,23 +77,26 @@ describe('a listing that shows only what is there all the time', () => {
     return { head: reader.result, newest, listings };
   }
 
-  test.each([1, 2, 3, 10])('hides a record from no reader, were it %i times in a row', (times) => {
-    const { head, newest, listings } = headRead(times);
-    expect(head).toMatchObject({ n: newest, version: { op: `op-${newest}` } });
-    expect(listings).toBe(times + 1);
-  });
+  test.each([1, 2, 3, 10])(
+    'a reader finds the record although %i listings in a row miss the versions that changed meanwhile',
+    (times) => {
+      const { head, newest, listings } = headRead(times);
+      expect(head).toMatchObject({ n: newest, version: { op: `op-${newest}` } });
+      expect(listings).toBe(times + 1);
+    },
+  );
 });
 
-test('a folder that has lost its versions and kept the mark of a compaction is read as one without a version', () => {
+test('a folder with the mark of a compaction and no version is read as having no version', () => {
   const { disk, folder } = diskWithFolder();
   disk.place(folder, COMPACTED, new File('', '', 0));
   expect(run(disk, readHead(DIR))).toMatchObject({ n: 0, version: null, names: [COMPACTED] });
 });
 
-describe('an edit that is moved aside', () => {
+describe('edit moved aside by two publishers', () => {
   const EDIT = '{ "note": "cut sho';
 
-  /** What is left on the disk after two publishers have taken turns of so many calls each. */
+  /** The disk after two publishers have made their calls in turns of the given lengths. */
   function published(turns: readonly number[]): { folder: Folder; edit: File } {
     const { disk, folder } = diskWithFolder();
     const edit = new File(EDIT, EDIT, 0);
@@ -105,7 +108,7 @@ describe('an edit that is moved aside', () => {
     return { folder, edit };
   }
 
-  /** Whether every power cut leaves a name of the file: a durable one that was not changed since, or only moved elsewhere. */
+  /** Whether the file keeps a name after any power cut: a durable one, unchanged since or only moved elsewhere. */
   function isSafe({ folder, edit }: ReturnType<typeof published>): boolean {
     return [...folder.settled].some(([name, entry]) => {
       const [change, next] = folder.journal.filter((each) => each.name === name);
@@ -117,7 +120,7 @@ describe('an edit that is moved aside', () => {
   const upTo = (calls: number) => Array.from({ length: calls + 1 }, (_, index) => index);
   const TURN = upTo(14);
 
-  test('is there after every power cut, however two publishers take turns', () => {
+  test('an edit that two publishers move aside survives every power cut, in any order of their calls', () => {
     const turns = TURN.flatMap((a) => TURN.flatMap((b) => upTo(3).flatMap((c) => TURN.map((d) => [a, b, c, d]))));
     expect(turns.filter((each) => !isSafe(published(each)))).toEqual([]);
     const { folder, edit } = published([14, 14]);

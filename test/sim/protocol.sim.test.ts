@@ -9,9 +9,9 @@ import { explain, simulate } from './pool.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 const SCHEDULES = 250_000;
 const QUESTION_SCHEDULES = 30_000;
-/** Schedules that have broken a promise once, long after those above had passed. */
+/** Seeds of schedules that once broke a promise. */
 const FOUND = [7_374_811, 11_028_804];
-/** Schedules within which a mutant must be noticed, unless it says otherwise. */
+/** A mutant must be noticed within so many schedules, unless it says otherwise. */
 const MUTANT_SCHEDULES = 12_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'forge-simulation-'));
@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test(`${SCHEDULES} schedules break no promise`, { timeout: 900_000 }, async () => {
+test(`the commit protocol keeps its promises in ${SCHEDULES} random schedules`, { timeout: 900_000 }, async () => {
   const setting = { subject: 'protocol', depth: 'mixed' } as const;
   const result = await simulate({ file: worker, setting, seed: 1, schedules: SCHEDULES, threads });
   expect(result.failures.map(explain)).toEqual([]);
@@ -43,7 +43,9 @@ test(`${SCHEDULES} schedules break no promise`, { timeout: 900_000 }, async () =
   }
 });
 
-test(`${QUESTION_SCHEDULES} schedules of questions and answers break no promise`, { timeout: 300_000 }, async () => {
+test(`the commit protocol keeps its promises in ${QUESTION_SCHEDULES} random schedules of questions and answers`, {
+  timeout: 300_000,
+}, async () => {
   const setting = { subject: 'protocol', depth: 'mixed', focus: 'questions' } as const;
   const { failures, stats } = await simulate({
     file: worker,
@@ -57,22 +59,22 @@ test(`${QUESTION_SCHEDULES} schedules of questions and answers break no promise`
   expect(stats.answered).toBeGreaterThan(1000);
 });
 
-test.each(FOUND)('schedule %i, which has broken a promise once, breaks none', async (seed) => {
+test.each(FOUND)('the commit protocol keeps its promises in schedule %i, which once broke one', async (seed) => {
   const setting = { subject: 'protocol', depth: 'mixed' } as const;
   const { failures } = await simulate({ file: worker, setting, seed, schedules: 1, threads: 1 });
   expect(failures.map(explain)).toEqual([]);
 });
 
-test('a lock file in the place of the protocol fails the same harness', async () => {
+test('the simulator finds broken promises in a lock file that replaces the protocol', async () => {
   const setting = { subject: 'lock-file', depth: 'mixed' } as const;
   const result = await simulate({ file: worker, setting, seed: 1, schedules: MUTANT_SCHEDULES, threads });
   expect(result.failures.length).toBeGreaterThan(0);
 });
 
-describe('a mutant is noticed', () => {
+describe('mutants of the protocol', () => {
   const mortal = MUTANTS.filter((mutant) => mutant.survives === undefined);
   test.each(mortal.map((mutant) => [mutant.name, mutant] as const))(
-    '%s',
+    'the simulator notices the mutant: %s',
     { timeout: 300_000 },
     async (name, mutant) => {
       const file = await bundleWorker(ROOT, join(folder, `${name.replaceAll(/\W+/g, '-')}.mjs`), mutant);

@@ -1,4 +1,4 @@
-/** What every backend of the store keeps to. Each test runs on the file backend and on the one in memory. */
+/** The promises of every backend of the store. Each test runs on the file backend and on the one in memory. */
 
 import { describe, expect, test } from 'vitest';
 import { openStores, type Stores } from '../../src/store/open.ts';
@@ -29,7 +29,7 @@ const verdict = (summary: string) => ({ kind: 'verdict', attemptId: id(11), valu
 describe.each(BACKENDS)('a store in %s', (_name, open) => {
   const stores = () => open(emptyFolder());
 
-  test('a commit on the newest version holds, and an older one is a conflict', async () => {
+  test('a commit on the newest version succeeds, and one on an older version is a conflict', async () => {
     const { store } = stores();
     expect(await store.read('build')).toMatchObject({ version: 0, origin: 'none', record: null });
     expect(await store.commit('build', { expected: 0, op: 'a', record: held('build') })).toMatchObject({
@@ -43,7 +43,7 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect(await store.list()).toEqual(['build']);
   });
 
-  test('documents come with their commit, and not with one that lost', async () => {
+  test('documents are created by their commit, and not by a commit that lost', async () => {
     const { store } = stores();
     await store.commit('build', { expected: 0, op: 'a', record: record('build') });
     const late = { expected: 0, op: 'b', record: held('build'), documents: [manifest] };
@@ -54,7 +54,7 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect((await store.listAttempts('build')).map(({ attempt_id }) => attempt_id)).toEqual([id(11)]);
   });
 
-  test('a document that is there with other content stops the commit, and one with the same does not', async () => {
+  test('an existing document with other content stops a commit, and one with the same content does not', async () => {
     const { store } = stores();
     expect(await store.createDocuments('build', [verdict('first')], 'a')).toBeNull();
     const { version } = await store.read('build');
@@ -67,7 +67,7 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect(same.kind).toBe('committed');
   });
 
-  test('what has changed since a cursor has the tasks that were committed since', async () => {
+  test('changesSince a cursor names the tasks that were committed since', async () => {
     const { store } = stores();
     await store.commit('build', { expected: 0, op: 'a', record: record('build') });
     const { cursor, changed } = await store.changesSince(null);
@@ -77,7 +77,7 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect((await store.changesSince(null, ['ship'])).changed).toEqual(['ship']);
   });
 
-  test('a run is opened once, and its first end counts', async () => {
+  test('a run is created once, and its first end counts', async () => {
     const { store } = stores();
     await store.createRun(runManifest(id(100)), 'a');
     expect(await refusal(() => store.createRun(runManifest(id(100)), 'b'))).toBe('DUPLICATE_ID');
@@ -89,7 +89,7 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect((await store.listRuns()).map(({ run_id }) => run_id)).toEqual([id(100)]);
   });
 
-  test('the lines of a log are read in the order in which they were added', async () => {
+  test('the event log returns entries in the order in which they were appended', async () => {
     const { store, eventLog } = stores();
     await store.commit('build', { expected: 0, op: 'a', record: record('build') });
     const stream = { log: 'claim-history', taskId: 'build' } as const;
@@ -100,7 +100,7 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect(await eventLog.read(stream)).toEqual([{ event: 'acquired' }, { event: 'released' }]);
   });
 
-  test('artifacts are found by their attempt, and discarded with it', async () => {
+  test('artifacts are addressed by their attempt and discarded with it', async () => {
     const { artifacts } = stores();
     const attempt = { taskId: 'build', attemptId: id(11) };
     const log = artifacts.openLog(attempt, 'stdout.log');
@@ -112,7 +112,7 @@ describe.each(BACKENDS)('a store in %s', (_name, open) => {
     expect(() => artifacts.readDraft(attempt, 'verdict', 100)).toThrow('ENOENT');
   });
 
-  test('a snapshot has every task and run, and what gc looks at beside them', async () => {
+  test('a snapshot has every task, every run and the artifacts that gc needs', async () => {
     const { store } = stores();
     await store.commit('build', {
       expected: 0,

@@ -1,4 +1,4 @@
-/** Events of commits: what they say, and what becomes of them when a subscriber fails. */
+/** Events of commits: their content, and what happens when a subscriber fails. */
 
 import fs from 'node:fs';
 import { expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import { publisher, type TaskEvent } from '../../src/store/events.ts';
 import { OPTIONS } from '../support/commands/divergences.ts';
 import { planOf, World } from '../support/commands/world.ts';
 
-test('a commit gives its events to every subscriber, and one that fails is a warning', async () => {
+test('a commit publishes its events to every subscriber, and a failing subscriber is a warning', async () => {
   const world = new World(planOf('build'));
   const { claim_id, run_id } = await claim.run(world.context, { task: 'build' });
   const got: TaskEvent[] = [];
@@ -35,7 +35,7 @@ test('a commit gives its events to every subscriber, and one that fails is a war
   ]);
 });
 
-test('a claim that cannot be noted in the history is given all the same, with a warning', async () => {
+test('a claim whose history cannot be written succeeds with a warning', async () => {
   const world = new World(planOf('build'));
   const first = await claim.run(world.context, { task: 'build' });
   await release.run(world.context, { task: 'build', claim: first.claim_id });
@@ -48,7 +48,7 @@ test('a claim that cannot be noted in the history is given all the same, with a 
   expect(log.map((line) => JSON.parse(line).move)).toEqual(['claim', 'unclaim', 'claim']);
 });
 
-test('a question that is asked and answered is told to its run, word for word', async () => {
+test("a question and its answer are lines of its run's notifications", async () => {
   const world = new World(planOf('build'));
   const { attempt, run } = await world.start('build');
   const { question_id } = await question.run(world.context, {

@@ -1,4 +1,4 @@
-/** The gc table: rows 8 to 14, about branches, worktrees, and the files beside a record. */
+/** gc rows 8 to 14: verdicts, branches, worktrees, and the files beside a record. */
 
 import { describe, expect, test } from 'vitest';
 import type { GcAttempt, GcTask } from '../../../src/domain/gc/gc-plan.ts';
@@ -181,7 +181,7 @@ describe('row 10', () => {
     ['the plan has the task', { plan: [{ id: 'gone', tracker_issue_id: null }] }],
     ['there is no plan', { plan: null }],
     ['a lease of it counts', { tasks: [task(null, { task_id: 'gone', lease: seenLease() })] }],
-  ] as [string, Fields][])('not when %s', (_, rest) => {
+  ] as [string, Fields][])('row 10 keeps a worktree when %s', (_, rest) => {
     const found = orphan({}, rest, REMOVE).filter(({ row }) => row === 10);
     expect(found).toEqual([]);
   });
@@ -240,7 +240,7 @@ describe('row 11', () => {
 
   test('row 11 archives the question of a task without state', () => {
     expect(acts(of(task(null, { attempts: asked() })))).toEqual(['11 archive_question']);
-    // Not even when an attempt is named: without a state it is nobody's.
+    // A task without a state has no current attempt, whatever a lease names.
     expect(acts(of(task(null, { current_attempt_id: 'a1', attempts: asked() })))).toEqual(['11 archive_question']);
   });
 

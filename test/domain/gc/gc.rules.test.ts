@@ -1,4 +1,4 @@
-/** Any snapshot at all, and valid histories: what holds for every plan of gc. */
+/** Properties of every gc plan, over random snapshots and valid histories. */
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -149,7 +149,7 @@ describe('task with a live lease', () => {
         const rows = planned(snapshot, given);
         for (const task of snapshot.tasks) {
           const own = rows.filter(({ task_id }) => task_id === task.task_id);
-          // Once it is over, as seen or by row 1, nobody's lease counts any more.
+          // Once the task is over, as seen or by row 1, no lease counts any more.
           const over = task.state !== null && (isTerminal(task.state) || own.some(({ row }) => row === 1));
           if (!isHeld(task) || over) continue;
           held++;
@@ -363,12 +363,12 @@ test('the generated snapshots lead to every action of every row', () => {
   );
 });
 
-describe('the table of rules', () => {
-  test('has each row once', () => {
+describe('table of gc rules', () => {
+  test('the gc rules have each row once', () => {
     expect(GC_ROW_IDS).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
   });
 
-  test('is the table of spec/ORCHESTRATOR.md: row, name, actions, cheap', () => {
+  test('the gc rules are the table of spec/ORCHESTRATOR.md: row, name, actions, cheap', () => {
     const spec = fs.readFileSync(new URL('../../../spec/ORCHESTRATOR.md', import.meta.url), 'utf8');
     const lines = spec.split('## gc reconciliation rules')[1]?.match(/^\| \d+ \|.*$/gm) ?? [];
     const written = lines.map((line) => {

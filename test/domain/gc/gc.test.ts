@@ -1,4 +1,4 @@
-/** The gc table: rows 1 to 7, where the record, the tracker and a person disagree; and the plan as a whole. */
+/** gc rows 1 to 7, where the record, the tracker and a person disagree; and the plan as a whole. */
 
 import { describe, expect, test } from 'vitest';
 import type { GcAttempt } from '../../../src/domain/gc/gc-plan.ts';

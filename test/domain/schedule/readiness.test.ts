@@ -202,7 +202,7 @@ describe('readiness and phases', () => {
   });
 });
 
-describe('outlook', () => {
+describe('all tasks of a plan', () => {
   test('ready tasks are ordered by phase, priority and place in the plan', () => {
     const made = plan([
       {
@@ -214,7 +214,7 @@ describe('outlook', () => {
     expect(outlook(world(made)).ready.map((entry) => entry.id)).toEqual(['urgent', 'one', 'two', 'late', 'other']);
   });
 
-  test('the outlook puts every task into one group and leaves out what is over', () => {
+  test('every task that is not over is in one group: ready, waiting or human', () => {
     const made = onePhase(
       { id: 'ready' },
       { id: 'held' },
@@ -247,7 +247,7 @@ describe('outlook', () => {
     ]);
   });
 
-  test('the outlook asks for each record a bounded number of times, also with many phases', () => {
+  test('grouping the tasks of a plan reads each record a bounded number of times, also with many phases', () => {
     const made = plan([
       { id: 'phase-1', tasks: Array.from({ length: 50 }, (_, i) => ({ id: `a${i}` })) },
       {

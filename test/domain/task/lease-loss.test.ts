@@ -55,11 +55,11 @@ describe('holdingOf', () => {
     ['an attempt that has completed is completed', next(complete(running, GOOD)), byClaim, { kind: 'completed' }],
     ['a claim that ended by a question has asked', asked, byClaim, { kind: 'asked' }],
     ['another claim has not asked', asked, { attemptId: OTHER_ATTEMPT, claimId: OTHER_CLAIM }, { kind: 'lost' }],
-  ])('%s', (_, seen, holder, expected) => {
+  ])('holdingOf: %s', (_, seen, holder, expected) => {
     expect(holdingOf(seen, holder)).toMatchObject(expected);
   });
 
-  test('a verdict that nobody holds may be checked while no live lease is there and its attempt is current', () => {
+  test('a verdict without an owner is held while its task has no live lease and its attempt is current', () => {
     const holder = (ms: number, attemptId = ATTEMPT) => ({ attemptId, unheld: observer(ms) });
     expect(holdingOf(running, holder(STALE_MS)).kind).toBe('held');
     expect(holdingOf({ ...running, lease: null }, holder(0)).kind).toBe('held');
@@ -75,11 +75,11 @@ describe('renewalOf', () => {
     ['a lease without an owner is renewed at heartbeat_interval_ms', {}, 20_000],
     ['a lease with an owner is renewed at self_heartbeat_ms', { owner: OWNER }, 5_000],
     ['a short lease is renewed three times before it expires', { ttl_ms: 9_000 }, 3_000],
-  ])('%s', (_, fields, intervalMs) => {
+  ])('renewalOf: %s', (_, fields, intervalMs) => {
     expect(renewalOf(lease(fields), agents).intervalMs).toBe(intervalMs);
   });
 
-  test('a lease that does not say how long it lasts lasts lease_ttl_ms', () => {
+  test('a lease without ttl_ms lasts lease_ttl_ms', () => {
     const { ttl_ms: _, ...silent } = lease();
     expect(renewalOf(silent, agents).ttlMs).toBe(90_000);
   });
@@ -88,7 +88,7 @@ describe('renewalOf', () => {
     expect(renewalOf(lease({ owner: OWNER }), DEFAULT_SETTINGS.agents)).toEqual({ ttlMs: 60_000, intervalMs: 15_000 });
   });
 
-  test('what nobody holds is never renewed', () => {
+  test('a task without a lease is never renewed', () => {
     expect(renewalOf(null, agents).intervalMs).toBe(Number.POSITIVE_INFINITY);
   });
 });
