@@ -374,6 +374,27 @@ describe('architecture rules', () => {
   });
 });
 
+describe('spec/ARCHITECTURE.md', () => {
+  const page = fs.readFileSync(path.join(ROOT, 'spec/ARCHITECTURE.md'), 'utf8');
+
+  test('the architecture page names only files that exist', () => {
+    const named = [...page.matchAll(/`([\w-]+\/[\w/-]*\.ts)`/g)].map((match) => match[1] as string);
+    expect(named.length).toBeGreaterThan(40);
+    expect(named.filter((name) => ![`src/${name}`, name].some((at) => fs.existsSync(path.join(ROOT, at))))).toEqual([]);
+  });
+
+  test('the architecture page has a row for every folder of src', () => {
+    const rows = [...page.matchAll(/^\| `(\w+)\/` \|/gm)].map((match) => match[1]);
+    expect(rows.sort()).toEqual(Object.keys(LAYERS).sort());
+  });
+
+  test('the picture of the architecture page has no arrow that the code may not take', () => {
+    const arrows = [...page.matchAll(/^ {2}(\w+) --> (\w+)$/gm)].map(([, from = '', to = '']) => [from, to] as const);
+    expect(arrows.length).toBeGreaterThan(5);
+    expect(arrows.filter(([from, to]) => LAYERS[from]?.includes(to) !== true)).toEqual([]);
+  });
+});
+
 describe('text of the project', () => {
   const SKIPPED = new Set(['node_modules', '.git', 'dist', 'coverage', '.scratch']);
   const TEXT = /\.(ts|mjs|cjs|js|json|jsonl|md|yaml|yml|sh|txt|csv)$|^(LICENSE|run|SHA256SUMS)$/;
