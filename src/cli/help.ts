@@ -7,7 +7,7 @@ import type { Look } from './look.ts';
 
 const COMMAND = 'forge orchestrate';
 
-const GLOBAL: readonly [flag: string, about: string][] = [
+export const GLOBAL: readonly [flag: string, about: string][] = [
   ['--json', 'One line of JSON on stdout instead of text'],
   ['--dir <dir>', 'The project folder or its .forge (or FORGE_DIR)'],
   ['--no-color', 'No colours, as with NO_COLOR'],

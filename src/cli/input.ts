@@ -1,7 +1,7 @@
 /** The input of a command as it stands on the command line, and in FORGE_* where that says nothing. */
 
 import * as z from 'zod/mini';
-import { type Command, type FieldInfo, fieldsOf, flagOf } from '../commands/shared/command.ts';
+import { type Command, type FieldInfo, fieldsOf, flagName, flagOf } from '../commands/shared/command.ts';
 import type { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
 import { usageError } from './errors.ts';
@@ -72,7 +72,7 @@ function wholeNumber(text: unknown): unknown {
 
 function invalid(verb: string, field: FieldInfo, value: unknown): ForgeError {
   const { key, kind, choices, min, max, expected } = field;
-  const what = `--${key.replaceAll('_', '-')} ${JSON.stringify(String(value))}`;
+  const what = `${field.form === 'operand' ? `<${key}>` : `--${flagName(field)}`} ${JSON.stringify(String(value))}`;
   if (kind === 'choice') {
     const near = closest(String(value), choices);
     const guess = near === null ? undefined : `Did you mean ${near}?`;

@@ -14,6 +14,7 @@ export interface MainOptions {
 
 /** Never rejects. The exit code is left in `process.exitCode`, so that what is still being written can go out. */
 export async function main({ argv, version }: MainOptions): Promise<void> {
+  if (argv[0] === '__complete') return (await import('./candidates.ts')).printCandidates(argv.slice(2));
   const screen = await Screen.open(argv, process.env);
   process.on('uncaughtException', (error) => {
     // Whatever threw outside of every promise may also have been what would end this process.

@@ -19,7 +19,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** Options that may stand in front of a verb. The value of `--dir` may also be joined to it. */
 const GLOBAL_OPTIONS = ['--json', '--no-color', '--help', '-h', '--version', '--dir'];
 /** Verbs that also stand right behind `forge`, for who comes to set a project up. */
-const SHORT = ['init', 'uninit'];
+export const SHORT = ['init', 'uninit', 'completion'] as const;
 
 /** Reads `argv`, without node and script. Throws INVALID_ARGS, UNKNOWN_VERB. */
 export async function parseArgv(argv: readonly string[], env: Env): Promise<Request> {
@@ -62,7 +62,7 @@ export function findVerb(argv: readonly string[]): Found {
   const helpFirst = words.take('help');
   const word = words.next();
   if (word === null) return { verb: null, args: words.rest(), help: helpFirst };
-  if (!words.take('orchestrate') && !SHORT.includes(word))
+  if (!words.take('orchestrate') && !SHORT.some((name) => name === word))
     throw unknownVerb(word, 'forge', ['orchestrate', ...namesBelow('')]);
   const help = words.take('help') || helpFirst;
   if (words.next() === null) return { verb: help ? null : HOME, args: words.rest(), help };
@@ -115,7 +115,7 @@ class Words {
 }
 
 /** The verbs below `before`, such as `start` below `run `; with '', those that stand right behind `orchestrate`. */
-function namesBelow(before: string): string[] {
+export function namesBelow(before: string): string[] {
   const names = VERBS.flatMap((name) => (name.startsWith(before) ? [name.slice(before.length)] : []));
   return names.filter((name) => name !== '' && !name.includes(' '));
 }

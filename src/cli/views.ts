@@ -71,5 +71,6 @@ export const VIEWS: { readonly [N in VerbName]: View<VerbData<N>, VerbInput<N>> 
       return input.detailed_exitcode && (await gc()).isDivergent(data, input) ? EXIT.divergences : EXIT.ok;
     },
   },
+  completion: { text: ({ script }) => script },
   uninit: { text: async (data, look, { dry_run = false }) => (await init()).renderUninit(data, dry_run, look) },
 };

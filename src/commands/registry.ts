@@ -12,6 +12,7 @@ const MERGE = 'Review and merge';
 const ASK = 'Ask and answer';
 const STEER = 'Steer';
 const TIDY = 'Tidy up';
+const SHELL = 'In your shell';
 
 export const COMMANDS = {
   [HOME]: {
@@ -135,6 +136,11 @@ export const COMMANDS = {
     load: async () => (await import('./gc.ts')).gc,
   },
   uninit: { group: TIDY, about: 'Take away what init wrote', load: async () => (await import('./uninit.ts')).uninit },
+  completion: {
+    group: SHELL,
+    about: 'Print a script that completes command lines of forge',
+    load: async () => (await import('./completion.ts')).completion,
+  },
 };
 
 export type VerbName = keyof typeof COMMANDS;

@@ -1,0 +1,67 @@
+/** `forge __complete -- WORDS`, which the scripts of `completion` call: what the last word may become. */
+
+import { COMMANDS, HOME, loadCommand, type VerbName } from '../commands/registry.ts';
+import { type FieldInfo, fieldsOf, flagName } from '../commands/shared/command.ts';
+import { openSession } from '../commands/shared/session.ts';
+import { oneLine } from '../lib/text.ts';
+import { systemContext } from '../process/system-context.ts';
+import { loadPlan } from '../project/plan-file.ts';
+import { GLOBAL } from './help.ts';
+import { Output } from './output.ts';
+import { findVerb, namesBelow, SHORT } from './program.ts';
+
+type Candidate = readonly [word: string, about: string];
+
+/** Fields that take the id of a task. */
+const TASK_FIELDS = ['task', 'blocked_by'];
+
+/** Prints a candidate a line, with a tab before what it is. Prints nothing when anything fails. */
+export async function printCandidates(words: readonly string[]): Promise<void> {
+  const last = words.at(-1) ?? '';
+  const found = await candidates(words.slice(0, -1), last.startsWith('-')).catch(() => []);
+  const fitting = found.filter(([word]) => word.startsWith(last));
+  new Output().write('stdout', fitting.map(([word, about]) => `${word}\t${oneLine(about, 80)}\n`).join(''));
+}
+
+/** What may stand behind `before`: options when `dashed`, else the rest. Throws UNKNOWN_VERB, and what reading the plan does. */
+async function candidates(before: readonly string[], dashed: boolean): Promise<Candidate[]> {
+  if (before.includes('--')) return [];
+  const { verb, args } = findVerb(before);
+  const fields = verb === null ? [] : fieldsOf((await loadCommand(verb)).input);
+  const options = fields.filter(({ form }) => form === undefined);
+  const optionOf = (word: string) => options.find((field) => word === `--${flagName(field)}`);
+  let operands = 0;
+  let open: FieldInfo | 'dir' | undefined;
+  for (const word of args) {
+    if (open !== undefined) open = undefined;
+    else if (word === '--dir') open = 'dir';
+    else if (!word.startsWith('-')) operands++;
+    else if (optionOf(word)?.kind !== 'flag') open = optionOf(word);
+  }
+  if (open === 'dir') return [];
+  if (open !== undefined) return valuesOf(open, before);
+  if (dashed) {
+    const own = options.map((field) => [`--${flagName(field)}`, field.description] as const);
+    const all = [...own, ...GLOBAL.map(([flag, about]) => [flag.replace(/ .*/, ''), about] as const)];
+    return all.filter(([flag]) => optionOf(flag)?.many || !args.includes(flag));
+  }
+  if (operands > 0) return [];
+  const operand = fields.find(({ form }) => form === 'operand');
+  return [...verbsBehind(before, verb, args), ...(operand === undefined ? [] : valuesOf(operand, before))];
+}
+
+function verbsBehind(before: readonly string[], verb: VerbName | null, args: readonly string[]): Candidate[] {
+  if (verb === null && !before.includes('orchestrate')) {
+    return [['orchestrate', COMMANDS[HOME].about], ...SHORT.map((name) => [name, COMMANDS[name].about] as const)];
+  }
+  const above = verb === null || verb === HOME ? '' : `${verb} `;
+  if (above !== '' && args.length > 0) return [];
+  return namesBelow(above).map((name) => [name, COMMANDS[`${above}${name}` as VerbName].about]);
+}
+
+function valuesOf({ key, choices }: FieldInfo, before: readonly string[]): Candidate[] {
+  if (!TASK_FIELDS.includes(key)) return choices.map((choice) => [choice, '']);
+  const dir = before.includes('--dir') ? before[before.indexOf('--dir') + 1] : process.env['FORGE_DIR'];
+  const plan = loadPlan(openSession({ ctx: systemContext(), dir: dir || undefined, warn: () => {} }))?.plan;
+  return (plan?.tasks ?? []).map(({ id, title }) => [id, title]);
+}

@@ -1,0 +1,93 @@
+/** Completion of command lines: the candidates, and the scripts in a shell. */
+
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { cli, folder, project, shell } from '../support/cli.ts';
+
+const PLAN = ['id: build, title: Build it', 'id: bundle, title: Bundle it', 'id: docs, title: "Write\\tdocs"'];
+
+const candidatesOf = (stdout: string) => stdout.split('\n').flatMap((line) => line.split('\t')[0] || []);
+
+describe('the candidates', () => {
+  const cwd = project(PLAN);
+
+  it.each([
+    ['', ['orchestrate', 'init', 'uninit', 'completion']],
+    ['orchestrate sta', ['status']],
+    ['orchestrate --json wh', ['why']],
+    ['help orchestrate sh', ['show', 'ship']],
+    ['orchestrate run ', ['start', 'end', 'list']],
+    ['orchestrate run --ma', ['--max-parallel']],
+    ['orchestrate run --on-failure ', ['continue', 'stop']],
+    ['orchestrate run --task build --ta', ['--task']],
+    ['orchestrate claim --next --ne', []],
+    ['orchestrate status --d', ['--dir']],
+    ['orchestrate claim bu', ['build', 'bundle']],
+    ['orchestrate claim build ', []],
+    ['orchestrate claim build --ru', ['--run']],
+    ['orchestrate claim --owner-pid 7 do', ['docs']],
+    ['orchestrate gc --task d', ['docs']],
+    ['orchestrate gc --out ', []],
+    ['orchestrate exec build -- ma', []],
+    ['orchestrate logs --stream std', ['stdout', 'stderr']],
+    ['completion ', ['bash', 'zsh', 'fish']],
+    ['orchestrate nope ', []],
+    ['nope ', []],
+  ])('of `forge %s` are %j', async (line, expected) => {
+    const result = await cli(['__complete', '--', ...line.split(' ')], { cwd });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(candidatesOf(result.stdout)).toEqual(expected);
+  });
+
+  it('say on one line what they are', async () => {
+    const { stdout } = await cli(['__complete', '--', 'orchestrate', 'why', 'd'], { cwd });
+    expect(stdout).toMatch(/^docs\tWrite\S* ?docs\n$/);
+  });
+
+  it.each([
+    ['there is no project', {}],
+    ['the plan is malformed', { 'plans/phases.yaml': 'phases: 7\n' }],
+  ])('are none, without a word, where %s', async (_, files: Record<string, string>) => {
+    const empty = folder(files);
+    const before = readdirSync(empty);
+    const result = await cli(['__complete', '--', 'orchestrate', 'claim', ''], { cwd: empty });
+    expect(result).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    expect(readdirSync(empty)).toEqual(before);
+  });
+
+  it('leave the project as it was', () => expect(readdirSync(cwd)).toEqual(['plans']));
+});
+
+describe('the script', () => {
+  it('completes words in bash', () => {
+    const cwd = project(PLAN);
+    const complete = (...words: string[]) => `
+      COMP_WORDS=(forge ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; COMPREPLY=()
+      _forge forge; echo "\${COMPREPLY[*]}"`;
+    const script = [
+      'forge() { "$NODE" "$FORGE_BIN" "$@"; }',
+      'source <(forge completion bash)',
+      complete('orchestrate', 'stat'),
+      complete('orchestrate', 'claim', ''),
+      complete('orchestrate', 'why', 'zzz'),
+      'complete -p forge',
+    ].join('\n');
+    const { stdout, stderr } = shell('exec bash -c "$SCRIPT"', { cwd, env: { SCRIPT: script } });
+    expect(stderr).toBe('');
+    expect(stdout.split('\n')).toEqual(['status', 'build bundle docs', '', 'complete -o default -F _forge forge', '']);
+  });
+
+  it.each(['zsh', 'fish'])('is a program of %s, where it is installed', async (name) => {
+    const { stdout } = await cli(['completion', name], { cwd: folder() });
+    expect(stdout).toMatch(/forge __complete -- .*2>\/dev\/null/);
+    const { error, status, stderr } = spawnSync(name, ['-n'], { input: stdout, encoding: 'utf8' });
+    if (error === undefined) expect([status, stderr]).toEqual([0, '']);
+  });
+
+  it('is refused for a shell that is not known', async () => {
+    const result = await cli(['completion', 'tcsh', '--json'], { cwd: folder() });
+    expect(result.code).toBe(2);
+    expect(result.json().error.message).toBe('<shell> "tcsh": expected bash or zsh or fish');
+  });
+});
