@@ -29,7 +29,13 @@ export {
   WAIT_RETRY_DEFAULT,
 } from './domain/retry/retry.ts';
 export type { RunEvent } from './domain/run/events.ts';
-export { type Outlook, outlook, type Reason, reasonsToWait, type World } from './domain/schedule/readiness.ts';
+export {
+  classifyTasks,
+  type Reason,
+  reasonsToWait,
+  type SchedulingContext,
+  type TaskClasses,
+} from './domain/schedule/readiness.ts';
 export { parseSettings } from './domain/settings/parse.ts';
 export type { Settings } from './domain/settings/settings.ts';
 export { type LeaseObserver, type LeaseStanding, leaseStanding } from './domain/task/leases.ts';

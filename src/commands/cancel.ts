@@ -41,10 +41,10 @@ async function run(
  * one who was killed clears nothing away. The task is cancelled whatever comes of this.
  */
 async function endMerge(session: Session, record: TaskRecord): Promise<void> {
-  const { callOff } = await import('../git/base-branch.ts');
+  const { dropCandidatesOf } = await import('../git/base-branch.ts');
   const { clearScratches } = await import('../git/scratch.ts');
   const { stopFormerWorker } = await import('../engine/attempt/takeover.ts');
-  await callOff(session, record.state.task_id);
+  await dropCandidatesOf(session, record.state.task_id);
   try {
     await stopFormerWorker(session, record);
     await clearScratches(session);

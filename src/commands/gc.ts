@@ -98,7 +98,9 @@ export const gc = command({
 
 /** Something is to be done, or is left to be done: a claim that the tracker has taken again is put right by that. */
 export function isDivergent(data: GcData, input: GcInput): boolean {
-  const left = isPreview(input) ? [...data.planned, ...data.legacy.moved] : [...data.failed, ...leftOf(data.skipped)];
+  const left = isPreview(input)
+    ? [...data.planned, ...data.legacy.moved]
+    : [...data.failed, ...withoutReclaimed(data.skipped)];
   return left.length > 0;
 }
 
@@ -107,7 +109,7 @@ export function isPreview({ dry_run, out }: GcInput): boolean {
   return dry_run === true || out !== undefined;
 }
 
-function leftOf<T extends { code: string }>(skipped: readonly T[]): T[] {
+function withoutReclaimed<T extends { code: string }>(skipped: readonly T[]): T[] {
   return skipped.filter(({ code }) => code !== 'reclaimed');
 }
 
@@ -152,7 +154,7 @@ async function answer(session: Session, options: GcInput, moves: LegacyMove[], c
   }
   const moved = await session.store.gc.moveLegacy(moves);
   const result = await applyGc(session, plan, portsOf(session, tracker));
-  const left = leftOf(result.skipped);
+  const left = withoutReclaimed(result.skipped);
   if (options.plan !== undefined && result.applied.length + result.failed.length === 0 && left.length > 0) {
     throw new ForgeError('STALE_PLAN', `nothing in ${options.plan} holds any more`, {
       details: { skipped: result.skipped },

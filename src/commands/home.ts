@@ -2,16 +2,22 @@
 
 import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
-import { hasWork, outlook, queueFor, type WaitCode, type World } from '../domain/schedule/readiness.ts';
+import {
+  classifyTasks,
+  hasWork,
+  queueFor,
+  type SchedulingContext,
+  type WaitCode,
+} from '../domain/schedule/readiness.ts';
 import { mayStillRun } from '../domain/schedule/run-selection.ts';
 import { type IntegrationPhase, isInFlight } from '../domain/task/states.ts';
-import { worldOf } from '../engine/env.ts';
+import { schedulingContextOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { findProject } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { command } from './shared/command.ts';
 import { countSchema, countsSchema, textOrNull } from './shared/data.ts';
-import { foresee, readAll } from './shared/reads.ts';
+import { readAll, withSettledQuestions } from './shared/reads.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
 const output = () =>
@@ -54,11 +60,11 @@ async function run(context: CommandContext): Promise<HomeData> {
   const loaded = loadPlan(session);
   if (loaded === null) return { ...start, project: session.paths.project };
   const { reads } = await readAll(session);
-  const world = worldOf(session, loaded.plan, await foresee(session, reads));
-  const { ready, waiting: unready, human } = outlook(world);
+  const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
+  const { ready, waiting: unready, human } = classifyTasks(scheduling);
   const waiting = unready.filter(({ reasons }) => !reasons.some(({ code }) => NOT_WAITING.includes(code)));
   // Counted as `status` counts them: as they are, not as the next claim will find them.
-  const { recordOf } = worldOf(session, loaded.plan, reads);
+  const { recordOf } = schedulingContextOf(session, loaded.plan, reads);
   const counts: Record<string, number> = {};
   let in_flight = 0;
   for (const task of loaded.plan.tasks) {
@@ -71,11 +77,11 @@ async function run(context: CommandContext): Promise<HomeData> {
   const ids = new Set(loaded.plan.tasks.map((task) => task.id));
   const facts = {
     asked: unready.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')),
-    failed: loaded.plan.tasks.find((task) => stateOf(world.recordOf(task.id)) === 'failed')?.id ?? null,
-    runnable: mayStillRun(world, ids).length > 0,
-    forAgents: ready.find((task) => !hasWork(task, world))?.id ?? null,
+    failed: loaded.plan.tasks.find((task) => stateOf(scheduling.recordOf(task.id)) === 'failed')?.id ?? null,
+    runnable: mayStillRun(scheduling, ids).length > 0,
+    forAgents: ready.find((task) => !hasWork(task, scheduling))?.id ?? null,
     waiting: (waiting[0] ?? unready[0])?.task.id ?? null,
-    due: dueFor(world),
+    due: nextIntegration(scheduling),
     empty: loaded.plan.tasks.length === 0,
     human: human[0]?.id ?? null,
   };
@@ -91,12 +97,12 @@ async function run(context: CommandContext): Promise<HomeData> {
   };
 }
 
-function dueFor(world: World): Facts['due'] {
-  const first = (phase: IntegrationPhase) => queueFor(phase, world).ready.map((task) => ({ task, phase }))[0];
+function nextIntegration(scheduling: SchedulingContext): Facts['due'] {
+  const first = (phase: IntegrationPhase) => queueFor(phase, scheduling).ready.map((task) => ({ task, phase }))[0];
   return first('ship') ?? first('review') ?? null;
 }
 
-function stateOf(record: ReturnType<ReturnType<typeof worldOf>['recordOf']>): string {
+function stateOf(record: ReturnType<ReturnType<typeof schedulingContextOf>['recordOf']>): string {
   return record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
 }
 

@@ -3,17 +3,17 @@
 import * as z from 'zod/mini';
 import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/plan.ts';
 import {
+  classifyTasks,
   isPhaseOver,
-  type Outlook,
-  outlook,
   overlapWarnings,
   queueFor,
   type Reason,
-  type World,
+  type SchedulingContext,
+  type TaskClasses,
 } from '../domain/schedule/readiness.ts';
 import { PHASES_OF_WORK } from '../domain/task/records.ts';
 import { recordWarnings, warningOf } from '../domain/warnings.ts';
-import { worldOf } from '../engine/env.ts';
+import { schedulingContextOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
 import type { LoadedPlan } from '../project/plan-file.ts';
@@ -21,7 +21,7 @@ import { requirePlan } from '../project/plan-file.ts';
 import { command, flag, option, optionalText } from './shared/command.ts';
 import { countSchema, humanSchema, plannedFields, textOrNull, waitingSchema, warningsSchema } from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
-import { foresee, readAll } from './shared/reads.ts';
+import { readAll, withSettledQuestions } from './shared/reads.ts';
 import { type CommandContext, openSession } from './shared/session.ts';
 
 const input = z.object({
@@ -83,15 +83,15 @@ async function run(context: CommandContext, options: z.infer<typeof input>): Pro
   const loaded = requirePlan(session);
   const all = await readAll(session);
   const { reads } = all;
-  const world = worldOf(session, loaded.plan, await foresee(session, reads));
+  const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
   if (options.blocked_by !== undefined) requireName(loaded, options.blocked_by);
   const warnings = [...loaded.warnings.map((text) => warningOf(text)), ...[...reads.values()].flatMap(recordWarnings)];
-  if (options.ready !== true) return { phases: phaseRows(world, options.blocked_by), warnings };
+  if (options.ready !== true) return { phases: phaseRows(scheduling, options.blocked_by), warnings };
   warnings.push(...(await divergences(session, loaded.plan, all)));
   const view =
     options.phase === 'review' || options.phase === 'ship'
-      ? viewOf({ ...queueFor(options.phase, world), human: [] }, [])
-      : readyNow(world);
+      ? viewOf({ ...queueFor(options.phase, scheduling), human: [] }, [])
+      : readyNow(scheduling);
   const by = options.blocked_by;
   warnings.push(...view.warnings.map((text) => warningOf(text)));
   return {
@@ -110,11 +110,11 @@ function requireName({ plan, file }: LoadedPlan, name: string): void {
   });
 }
 
-function phaseRows(world: World, blockedBy: string | undefined): PhaseRow[] {
-  const wanted = world.plan.phases.filter((phase) => blockedBy === undefined || phase.blocked_by === blockedBy);
+function phaseRows(scheduling: SchedulingContext, blockedBy: string | undefined): PhaseRow[] {
+  const wanted = scheduling.plan.phases.filter((phase) => blockedBy === undefined || phase.blocked_by === blockedBy);
   return wanted.map((phase) => {
     const shipped = phase.task_ids.filter((id) => {
-      const record = world.recordOf(id);
+      const record = scheduling.recordOf(id);
       return record !== null && record !== 'unreadable' && record.state.state === 'shipped';
     }).length;
     const { id: phase_id, name, status, blocked_by } = phase;
@@ -123,7 +123,7 @@ function phaseRows(world: World, blockedBy: string | undefined): PhaseRow[] {
       name,
       status,
       blocked_by,
-      finished: isPhaseOver(phase, world),
+      finished: isPhaseOver(phase, scheduling),
       tasks: phase.task_ids.length,
       shipped,
     };
@@ -137,12 +137,12 @@ interface View {
   warnings: string[];
 }
 
-function readyNow(world: World): View {
-  const view = outlook(world);
-  return viewOf(view, overlapWarnings(view.ready, world));
+function readyNow(scheduling: SchedulingContext): View {
+  const view = classifyTasks(scheduling);
+  return viewOf(view, overlapWarnings(view.ready, scheduling));
 }
 
-function viewOf({ ready, waiting, human }: Pick<Outlook, 'ready' | 'waiting' | 'human'>, warnings: string[]): View {
+function viewOf({ ready, waiting, human }: Pick<TaskClasses, 'ready' | 'waiting' | 'human'>, warnings: string[]): View {
   return {
     ready: ready.map(({ id, phase_id, title, priority }) => ({ task_id: id, phase_id, title, priority })),
     waiting: waiting.map(({ task, reasons }) => ({ task_id: task.id, reasons })),

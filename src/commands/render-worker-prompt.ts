@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { workerPrompt } from '../domain/prompt/worker-prompt.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { gatherPrompt } from '../engine/attempt/prompt.ts';
-import { foreseeWorkspace } from '../engine/attempt/workspace.ts';
+import { expectedWorkspace } from '../engine/attempt/workspace.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
@@ -50,7 +50,7 @@ async function run(
   const { record, problem } = await session.store.read(task.id);
   if (problem !== null) context.warn(`${problem}; the prompt is without what came before`);
   const attemptNumber = options.attempt === undefined ? null : numberOf(record, task.id, options.attempt);
-  const workspace = await foreseeWorkspace(session, task.id);
+  const workspace = await expectedWorkspace(session, task.id);
   const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });
   return { task_id: task.id, attempt_number: attemptNumber, prompt: workerPrompt(facts) };
 }

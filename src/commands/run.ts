@@ -6,11 +6,11 @@ import type { PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, type TaskCommand } from '../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
-import { outlook, overlapReason, type Reason } from '../domain/schedule/readiness.ts';
+import { classifyTasks, overlapReason, type Reason } from '../domain/schedule/readiness.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
-import { ownIdentity, worldOf } from '../engine/env.ts';
+import { ownIdentity, schedulingContextOf } from '../engine/env.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
 import { yielding } from '../lib/fs/drivers.ts';
@@ -30,7 +30,7 @@ import {
   warningsSchema,
 } from './shared/data.ts';
 import { notEnforced } from './shared/not-enforced.ts';
-import { foresee, plannedTask, readAll } from './shared/reads.ts';
+import { plannedTask, readAll, withSettledQuestions } from './shared/reads.ts';
 import { endRun, openRun } from './shared/runs.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
@@ -208,7 +208,9 @@ export async function dryRun(context: CommandContext, options: Input): Promise<D
   await requireWorktrees(session);
   const { reads } = await readAll(session);
   const selected = selectedTasks(options.task?.length ? options.task : null, loaded.plan);
-  const { ready, due, waiting, human } = outlook(worldOf(session, loaded.plan, await foresee(session, reads)));
+  const { ready, due, waiting, human } = classifyTasks(
+    schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads)),
+  );
   const chosen = ready.filter(({ id }) => selected.has(id));
   const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
   const { agents } = session.settings;

@@ -9,14 +9,14 @@ import { attemptsThatHappened } from '../domain/task/attempts.ts';
 import { LeaseSchema, PHASES_OF_WORK, type TaskRecord, TaskStateSchema } from '../domain/task/records.ts';
 import { pendingVerification, VerifiedSchema } from '../domain/verify/verification.ts';
 import { warningOf } from '../domain/warnings.ts';
-import { worldOf } from '../engine/env.ts';
+import { schedulingContextOf } from '../engine/env.ts';
 import { unlessInvalid } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/port.ts';
 import { command, taskField } from './shared/command.ts';
 import { commandSourceSchema, reasonsSchema, textOrNull, warningsSchema } from './shared/data.ts';
-import { foresee, readFor, requireRecord } from './shared/reads.ts';
+import { readFor, requireRecord, withSettledQuestions } from './shared/reads.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
 /** The plan's part of a task. */
@@ -132,8 +132,8 @@ function verifyingOf(record: TaskRecord): ShowData['verifying'] {
 }
 
 async function reasonsFor(session: Session, loaded: LoadedPlan & { plan: Plan }, task: PlanTask): Promise<Reason[]> {
-  const reads = await foresee(session, await readFor(session, loaded, task));
-  return reasonsToWait(task, worldOf(session, loaded.plan, reads));
+  const reads = await withSettledQuestions(session, await readFor(session, loaded, task));
+  return reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
 }
 
 /** All that have left a manifest when no record can be read that says which of them happened. */

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LiveModel } from '../domain/run/live-model.ts';
-import { worldOf } from '../engine/env.ts';
+import { schedulingContextOf } from '../engine/env.ts';
 import { LiveDetails } from '../engine/run/live-details.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RecordCache } from '../engine/run/record-cache.ts';
@@ -40,7 +40,7 @@ export async function watch(
   };
   const look = () =>
     live.model({
-      world: worldOf(session, plans.current.plan, seen.reads),
+      scheduling: schedulingContextOf(session, plans.current.plan, seen.reads),
       selected: selected(),
       own: new Map(),
     });

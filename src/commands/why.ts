@@ -2,11 +2,11 @@
 
 import * as z from 'zod/mini';
 import { reasonsToWait } from '../domain/schedule/readiness.ts';
-import { worldOf } from '../engine/env.ts';
+import { schedulingContextOf } from '../engine/env.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, taskField } from './shared/command.ts';
 import { reasonsSchema } from './shared/data.ts';
-import { foresee, plannedTask, readFor } from './shared/reads.ts';
+import { plannedTask, readFor, withSettledQuestions } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 
 const output = () => z.strictObject({ task_id: z.string(), ready: z.boolean(), reasons: reasonsSchema() });
@@ -25,8 +25,8 @@ export const why = command({
     const session = openSession(context);
     const loaded = requirePlan(session);
     const task = plannedTask(loaded, options.task);
-    const reads = await foresee(session, await readFor(session, loaded, task));
-    const reasons = reasonsToWait(task, worldOf(session, loaded.plan, reads));
+    const reads = await withSettledQuestions(session, await readFor(session, loaded, task));
+    const reasons = reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
     return {
       task_id: task.id,
       ready: reasons.length === 0,

@@ -3,7 +3,7 @@
 import type { Context } from '../domain/context.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
-import type { World } from '../domain/schedule/readiness.ts';
+import type { SchedulingContext } from '../domain/schedule/readiness.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
 import type { Instant, LeaseObserver } from '../domain/task/leases.ts';
@@ -47,12 +47,16 @@ export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
 }
 
 /** What forge itself does about a task that is verified. */
-export function doesItself({ review, ship }: Settings): World['does'] {
+export function doesItself({ review, ship }: Settings): SchedulingContext['does'] {
   return { review: review.command !== null, ship: ship.policy === 'merge' };
 }
 
-/** A world over records that were read before it is asked. */
-export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskSummaryRead>): World {
+/** A scheduling context over records that are already read. */
+export function schedulingContextOf(
+  env: Env,
+  plan: Plan,
+  reads: ReadonlyMap<string, TaskSummaryRead>,
+): SchedulingContext {
   return {
     plan,
     observer: observerOf(env),
@@ -67,9 +71,13 @@ export function worldOf(env: Env, plan: Plan, reads: ReadonlyMap<string, TaskSum
   };
 }
 
-/** The same world with a newer record of one task. */
-export function worldWith(world: World, taskId: string, record: TaskSummary | null): World {
-  return { ...world, recordOf: (id) => (id === taskId && record !== null ? record : world.recordOf(id)) };
+/** The same context with a newer record of one task. */
+export function withRecord(
+  scheduling: SchedulingContext,
+  taskId: string,
+  record: TaskSummary | null,
+): SchedulingContext {
+  return { ...scheduling, recordOf: (id) => (id === taskId && record !== null ? record : scheduling.recordOf(id)) };
 }
 
 /** `open`: nobody said that it ended. `dead`: its process is gone without having said so. */

@@ -54,7 +54,7 @@ export async function dropCandidate(env: GitEnv, candidate: Candidate): Promise<
 }
 
 /** Deletes the refs that name merges of the task, whichever process made them. Never rejects. */
-export async function callOff(env: GitEnv, taskId: string): Promise<void> {
+export async function dropCandidatesOf(env: GitEnv, taskId: string): Promise<void> {
   // Without git there are no merges.
   const named = await candidates(env).catch(() => []);
   for (const { ref, of } of named) {

@@ -11,7 +11,7 @@ export interface WorkspaceTask {
 }
 
 /** The identity of merges where git has none. */
-export const NOBODY = { name: 'forge', email: 'forge@localhost' };
+export const FALLBACK_IDENTITY = { name: 'forge', email: 'forge@localhost' };
 
 /**
  * The commit that the branch of a task starts at. Branches of dependencies that are not in the base yet are merged in, in plan
@@ -22,12 +22,12 @@ export async function branchBase(env: WorktreeEnv, task: WorkspaceTask): Promise
   let point = (await baseOf(env)).sha;
   for (const dependency of new Set(task.depends_on)) {
     const tip = await branchCommit(env, branchFor(dependency));
-    if (tip !== null) point = await folded(env, task.id, point, dependency, tip);
+    if (tip !== null) point = await withDependency(env, task.id, point, dependency, tip);
   }
   return point;
 }
 
-async function folded(
+async function withDependency(
   env: WorktreeEnv,
   taskId: string,
   point: string,
@@ -70,8 +70,8 @@ export async function identity(env: GitEnv): Promise<Record<string, string>> {
   const missing = roles.filter((_, index) => !known(answers[index] as GitResult));
   return Object.fromEntries(
     missing.flatMap((role) => [
-      [`GIT_${role}_NAME`, NOBODY.name],
-      [`GIT_${role}_EMAIL`, NOBODY.email],
+      [`GIT_${role}_NAME`, FALLBACK_IDENTITY.name],
+      [`GIT_${role}_EMAIL`, FALLBACK_IDENTITY.email],
     ]),
   );
 }

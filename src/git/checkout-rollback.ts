@@ -25,9 +25,9 @@ export async function checkoutRollback(
   };
   const top = (await gitOk(['rev-parse', '--show-toplevel'], options)).stdout.trimEnd();
   const added = await names('A');
-  const foreseen = await git(['read-tree', '-m', '-u', '--dry-run', base, merge], options);
+  const dryRun = await git(['read-tree', '-m', '-u', '--dry-run', base, merge], options);
   // Ignored files would not stop that git.
-  if (foreseen.code !== 0 || added.some((name) => isTaken(`${top}/${name}`))) return async () => {};
+  if (dryRun.code !== 0 || added.some((name) => isTaken(`${top}/${name}`))) return async () => {};
   return async () => {
     // If it got as far as the index, git itself goes back, and touches nothing that was changed since.
     await git(['read-tree', '-m', '-u', merge, base], options);

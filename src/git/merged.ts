@@ -1,6 +1,6 @@
 /** Whether the work of a task is in the base: its commits, or what they change. No checkout is touched. */
 
-import { NOBODY } from './branch-base.ts';
+import { FALLBACK_IDENTITY } from './branch-base.ts';
 import { git, gitOk } from './git.ts';
 import { type GitEnv, gitIn, isAncestor } from './repository.ts';
 
@@ -29,8 +29,8 @@ async function isSquashed(env: GitEnv, base: string, sha: string, fork: string):
   // With a fixed date it is the same object at every look.
   const date = '2000-01-01T00:00:00Z';
   const who = ['AUTHOR', 'COMMITTER'].flatMap((role) => [
-    [`GIT_${role}_NAME`, NOBODY.name],
-    [`GIT_${role}_EMAIL`, NOBODY.email],
+    [`GIT_${role}_NAME`, FALLBACK_IDENTITY.name],
+    [`GIT_${role}_EMAIL`, FALLBACK_IDENTITY.email],
     [`GIT_${role}_DATE`, date],
   ]);
   const options = { ...gitIn(env), env: { ...env.ctx.env, ...Object.fromEntries(who) } };

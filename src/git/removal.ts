@@ -19,7 +19,7 @@ import {
   repositoryOf,
   worktreeAt,
 } from './repository.ts';
-import { rescueCommit, rescueWork, type WorkPlace } from './rescue.ts';
+import { rescueCommit, rescueWork, type WorktreeFiles } from './rescue.ts';
 import {
   absolutePath,
   besideWorktree,
@@ -194,9 +194,9 @@ async function whyFolderStays(
   return within === null ? null : `${path}/${within} is a repository of its own`;
 }
 
-async function takeAway(env: GitEnv, repository: Repository, name: string, at: WorkPlace): Promise<Removal> {
+async function takeAway(env: GitEnv, repository: Repository, name: string, at: WorktreeFiles): Promise<Removal> {
   const first = await rescueWork(env, repository, name, at);
-  if (first.left.length > 0) return skipped(whyLeft(at.place, first.left));
+  if (first.left.length > 0) return skipped(ignoredFilesText(at.place, first.left));
   // All of it is moved at once, so that a killed removal leaves no partial folder.
   const away = awayFrom(at.place);
   moveFolder(at.place, away);
@@ -205,7 +205,7 @@ async function takeAway(env: GitEnv, repository: Repository, name: string, at: W
     const last = await rescueWork(env, repository, name, { ...at, files: away });
     if (last.left.length > 0) {
       moveFolder(away, at.place);
-      return skipped(whyLeft(at.place, last.left));
+      return skipped(ignoredFilesText(at.place, last.left));
     }
     await unregister(env, at.place);
     removeFolder(away);
@@ -223,7 +223,7 @@ function awayFrom(place: string): string {
 /** How many of the files that keep a worktree are shown. */
 const SHOWN = 5;
 
-function whyLeft(place: string, left: readonly string[]): string {
+function ignoredFilesText(place: string, left: readonly string[]): string {
   const more = left.length > SHOWN ? ` and ${left.length - SHOWN} more` : '';
   const files = left.length === 1 ? '1 file' : `${left.length} files`;
   return `git ignores ${files} in ${place} that would be lost: ${left.slice(0, SHOWN).join(', ')}${more}`;

@@ -75,7 +75,7 @@ async function freeRef(env: GitEnv, name: string): Promise<string> {
 // --- what is in no commit --------------------------------------------------------------------------------------------
 
 /** A worktree whose work is to be rescued. */
-export interface WorkPlace {
+export interface WorktreeFiles {
   /** The path that git knows. */
   place: string;
   /** The path of its files. */
@@ -97,7 +97,12 @@ export interface Rescue {
  * same commit, so that one ref is enough. The caller has exclusive use of the worktree.
  * Throws IO_ERROR; then nothing may be removed.
  */
-export async function rescueWork(env: GitEnv, repository: Repository, name: string, at: WorkPlace): Promise<Rescue> {
+export async function rescueWork(
+  env: GitEnv,
+  repository: Repository,
+  name: string,
+  at: WorktreeFiles,
+): Promise<Rescue> {
   const scratch = besideWorktree(at.place, 'rescue');
   // Left by a killed rescue.
   removeFolder(scratch);
@@ -125,7 +130,7 @@ export async function rescueWork(env: GitEnv, repository: Repository, name: stri
 async function workTree(
   env: GitEnv,
   { commonDir, prefix }: Repository,
-  { files, head }: WorkPlace,
+  { files, head }: WorktreeFiles,
   index: string,
 ): Promise<{ tree: string; left: string[] }> {
   // The index of the worktree may have flags by which git skips files. A fresh one has none.
@@ -171,7 +176,7 @@ async function copiesIn(env: GitEnv, dir: string): Promise<string[]> {
 }
 
 /** What is staged in a worktree, as a tree; null when it has no index. */
-async function stagedTree(env: GitEnv, { files, gitDir }: WorkPlace, index: string): Promise<string | null> {
+async function stagedTree(env: GitEnv, { files, gitDir }: WorktreeFiles, index: string): Promise<string | null> {
   // Git would write to the index itself: it caches tree names there.
   if (!copyIfThere(`${gitDir}/index`, index)) return null;
   const options = { ...gitIn(env, files), indexFile: index };

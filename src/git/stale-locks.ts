@@ -21,17 +21,17 @@ const LOCKS = ['index.lock', 'HEAD.lock'];
  */
 export async function workspaceForNext(env: WorktreeEnv, task: WorkspaceTask, record: TaskRecord): Promise<Workspace> {
   const workspace = await ensureWorkspace(env, task);
-  if (!workspace.created) await clearLeftLocks(env, workspace.path, record);
+  if (!workspace.created) await clearStaleLocks(env, workspace.path, record);
   return workspace;
 }
 
-async function clearLeftLocks(env: WorktreeEnv, place: string, record: TaskRecord): Promise<void> {
+async function clearStaleLocks(env: WorktreeEnv, place: string, record: TaskRecord): Promise<void> {
   const gitDir = (await gitOk(['rev-parse', '--absolute-git-dir'], gitIn(env, place))).stdout.trimEnd();
   const locks = LOCKS.map((name) => `${gitDir}/${name}`).filter(isThere);
   if (locks.length === 0) return;
-  const seenFromHere = await wasWorkedOnHere(env, record);
+  const isVisible = await ranOnThisMachine(env, record);
   for (const lock of locks) {
-    if (seenFromHere && holdingOf(lock, [place, gitDir]) === 'free') {
+    if (isVisible && holdingOf(lock, [place, gitDir]) === 'free') {
       removeFile(lock);
       env.warn(`removed ${lock}, which a git that was killed has left`);
     } else {
@@ -41,7 +41,7 @@ async function clearLeftLocks(env: WorktreeEnv, place: string, record: TaskRecor
 }
 
 /** Only processes of this machine are visible, not those of another one or of a container. */
-async function wasWorkedOnHere(env: WorktreeEnv, { state }: TaskRecord): Promise<boolean> {
+async function ranOnThisMachine(env: WorktreeEnv, { state }: TaskRecord): Promise<boolean> {
   const { current_attempt_id: last, task_id } = state;
   if (last === null) return false;
   const { machine } = (await unlessInvalid(() => env.store.readDocument('manifest', task_id, last))) ?? {};

@@ -75,7 +75,7 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
 }
 
 /** The workspace that `ensureWorkspace` would return. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
-export async function foreseenWorkspace(env: WorktreeEnv, taskId: string): Promise<{ path: string; branch: string }> {
+export async function expectedWorktree(env: WorktreeEnv, taskId: string): Promise<{ path: string; branch: string }> {
   const repository = await repositoryOf(env);
   const { worktree_root: root } = env.settings.agents;
   const place = worktreePlace(env.paths, root, taskId) ?? absolutePath(env.paths.project, `${root}/${taskId}`);
@@ -202,7 +202,7 @@ async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceT
     if (result.stderr.includes(`${branch}.lock'`) && removeFile(`${commonDir}/refs/heads/${branch}.lock`)) {
       result = await gitAdd(env, place, target);
     }
-    if (result.code !== 0) await tellFailure(env, task.id, place, result);
+    if (result.code !== 0) await reportFailedAdd(env, task.id, place, result);
   });
 }
 
@@ -217,7 +217,7 @@ export function making(options: GitOptions, place: string): GitOptions {
 }
 
 /** A failing hook makes git fail although the worktree exists: that is a warning. Anything else is thrown as IO_ERROR. */
-async function tellFailure(env: WorktreeEnv, taskId: string, place: string, result: GitResult): Promise<void> {
+async function reportFailedAdd(env: WorktreeEnv, taskId: string, place: string, result: GitResult): Promise<void> {
   const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
   const words = `making the worktree of task ${taskId}: ${lastWords(result)}`;
   if (!made) {

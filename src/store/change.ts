@@ -9,7 +9,7 @@ import { isoTime } from '../lib/time.ts';
 import type { ChangeEnv } from './change-env.ts';
 import { eventsOf } from './events.ts';
 import type { StandingDocument, TaskRead, TaskSummaryRead } from './port.ts';
-import { type DueAnswer, dueAnswer, knowingQuestion } from './settle-question.ts';
+import { type DueAnswer, dueAnswer, withOpenQuestion } from './settle-question.ts';
 
 export interface Changed<R> {
   result: R;
@@ -50,7 +50,7 @@ export async function changeTask<R>(
     const read = await env.store.read(taskId, { thorough: true });
     refuseUnreadable(read);
     const record = read.record ?? freshRecord(taskId, isoTime(env.now()));
-    const known = await knowingQuestion(env.store, record);
+    const known = await withOpenQuestion(env.store, record);
     const due = await dueAnswer(env, known, offered);
     const decision: Decision<R> = await decidedAfter(due, known, env.now(), (current) =>
       decide(current, read, standing),
@@ -95,7 +95,7 @@ async function decidedAfter<R>(
  */
 export async function resumeIfSettled(env: ChangeEnv, read: TaskSummaryRead): Promise<TaskRecord | null> {
   if (read.record?.state.state !== 'blocked_on_question' || read.problem !== null) return null;
-  const record = await knowingQuestion(env.store, read.record);
+  const record = await withOpenQuestion(env.store, read.record);
   if ((await dueAnswer(env, record)) === null) return null;
   return (await changeTask(env, read.task_id, () => repeated(null))).record;
 }

@@ -15,7 +15,7 @@ import type { ChangeEnv } from './change-env.ts';
 import type { TaskStore } from './port.ts';
 
 /** The record with the question that a tree written by hand keeps only in a file. */
-export async function knowingQuestion<R extends TaskSummary>(store: TaskStore, record: R): Promise<R> {
+export async function withOpenQuestion<R extends TaskSummary>(store: TaskStore, record: R): Promise<R> {
   const { task_id, current_attempt_id } = record.state;
   if (!lacksQuestion(record)) return record;
   const open = (await store.listQuestions(task_id)).filter(
@@ -51,8 +51,11 @@ export async function dueAnswer(
 }
 
 /** The record as the next change will find it, for those who only look. Throws SCHEMA_INVALID for a damaged answer. */
-export async function foreseen(env: Pick<ChangeEnv, 'store' | 'now'>, record: TaskRecord): Promise<TaskRecord> {
-  const known = await knowingQuestion(env.store, record);
+export async function withSettledQuestion(
+  env: Pick<ChangeEnv, 'store' | 'now'>,
+  record: TaskRecord,
+): Promise<TaskRecord> {
+  const known = await withOpenQuestion(env.store, record);
   const due = await dueAnswer(env, known);
   return (due && settleQuestion(known, due.answer, env.now()).record) ?? known;
 }

@@ -10,7 +10,7 @@ import type { Env } from '../../src/engine/env.ts';
 import { LiveDetails } from '../../src/engine/run/live-details.ts';
 import { readFrom } from '../../src/lib/fs/read.ts';
 import type { AttemptRef } from '../../src/store/port.ts';
-import { onePhase, world } from '../support/domain/plans.ts';
+import { onePhase, scheduling } from '../support/domain/plans.ts';
 import { id } from '../support/domain/tasks.ts';
 
 let dir: string;
@@ -43,7 +43,7 @@ function looker(): { look: (attempts: Record<string, string>) => (string | null)
       const own = Object.entries(attempts).map(([task, attempt_id], n): [string, OwnAttempt] => {
         return [task, { attempt_id, attempt_number: 1, age_ms: 100 - n }];
       });
-      const { running } = live.model({ world: world(plan), selected: null, own: new Map(own) });
+      const { running } = live.model({ scheduling: scheduling(plan), selected: null, own: new Map(own) });
       return running.map(({ task_id, phase, line }) => [task_id, phase, line]);
     },
   };

@@ -11,7 +11,7 @@ import { claimTask, dispatchTask, releaseTask } from '../../src/domain/task/oper
 import type { TaskRecord } from '../../src/domain/task/records.ts';
 import { repeated } from '../../src/domain/task/transition.ts';
 import { lookForRivals } from '../../src/engine/attempt/overlap.ts';
-import { type Env, worldOf } from '../../src/engine/env.ts';
+import { type Env, schedulingContextOf } from '../../src/engine/env.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { changeTask } from '../../src/store/change.ts';
 import type { TaskEvent } from '../../src/store/events.ts';
@@ -118,12 +118,13 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
     const attempt = async (): Promise<boolean> => {
       const reads = new Map<string, TaskRead>();
       for (const { id } of plan.tasks) reads.set(id, await env.store.read(id));
-      const world = worldOf(env, plan, reads);
-      if (reasonsToWait(task, world).length > 0) return world.recordOf(task.id) !== null && isShipped(task.id);
+      const scheduling = schedulingContextOf(env, plan, reads);
+      if (reasonsToWait(task, scheduling).length > 0)
+        return scheduling.recordOf(task.id) !== null && isShipped(task.id);
       // Ids that go up and down with the order in which they are made.
       const claimId = id(1000 + ((names++ * 7919) % 1000));
       const common = { claimId, runId: id(1), ttlMs: TTL_MS };
-      const observer = world.observer;
+      const observer = scheduling.observer;
       await changeTask(env, task.id, (record) =>
         claimTask(record, {
           ...common,

@@ -9,7 +9,7 @@ import { formatDuration, fromIso } from '../../lib/time.ts';
 import { hang, plural } from '../layout.ts';
 import type { Look } from '../look.ts';
 import { inColourOf } from './states.ts';
-import { ago, leaseText, tellsOfFailure } from './status.ts';
+import { ago, leaseText, showsLastError } from './status.ts';
 
 /** Columns of the names on the left. */
 const NAMES = 14;
@@ -45,7 +45,7 @@ function standing({ state, lease, verifying, ready, reasons, task }: ShowData, l
   return [
     inColourOf(shown, stateLine, look),
     ...field('failed as', state?.failure_reason, look),
-    ...field('last error', error === null || !tellsOfFailure(shown) ? null : `${error.class}: ${error.message}`, look),
+    ...field('last error', error === null || !showsLastError(shown) ? null : `${error.class}: ${error.message}`, look),
     ...field('tried again', wait > 0 ? `in ${formatDuration(wait)}` : null, look),
     ...field(
       'lease',
@@ -62,8 +62,8 @@ function standing({ state, lease, verifying, ready, reasons, task }: ShowData, l
 
 /** Why it can't start. A task that is over, or with somebody, waits for nothing: its state says it all. */
 function waiting(reasons: ShowData['reasons'], look: Look): string[] {
-  const told = reasons.filter(({ code }) => !TOLD_BY_STATE.includes(code));
-  return told.flatMap(({ message }, i) => field(i === 0 ? 'waits because' : '', message, look));
+  const shown = reasons.filter(({ code }) => !TOLD_BY_STATE.includes(code));
+  return shown.flatMap(({ message }, i) => field(i === 0 ? 'waits because' : '', message, look));
 }
 
 function planned({ task, command }: ShowData, look: Look): string[] {

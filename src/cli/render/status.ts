@@ -110,7 +110,7 @@ function detail(row: StatusRow, ownerGone: boolean, look: Look): string {
     const left = fromIso(row.next_eligible_at) - look.nowMs;
     if (left > 0) parts.push(`again in ${formatDuration(left)}`);
   }
-  if (row.last_error !== null && tellsOfFailure(row.state))
+  if (row.last_error !== null && showsLastError(row.state))
     parts.push(`${row.last_error.class}: ${row.last_error.message}`);
   if (parts.length === 0 && row.human && row.planned === 'active') parts.push('for a person');
   if (parts.length === 0 && row.planned === 'paused') parts.push('paused in the plan');
@@ -124,7 +124,7 @@ const FINISHING: Partial<Record<StatusRow['state'], string>> = {
 };
 
 /** Whether the last failure is still of interest: a task that got past it has none any more. */
-export function tellsOfFailure(state: StatusRow['state']): boolean {
+export function showsLastError(state: StatusRow['state']): boolean {
   return !['ready_for_review', 'reviewed', 'merge_pending', 'shipped', 'cancelled'].includes(state);
 }
 

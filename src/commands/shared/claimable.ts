@@ -1,13 +1,13 @@
 /** Which tasks may be claimed now, and why the others may not. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { outlook, type Reason, reasonsToWait, type WaitCode } from '../../domain/schedule/readiness.ts';
+import { classifyTasks, type Reason, reasonsToWait, type WaitCode } from '../../domain/schedule/readiness.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import type { TaskSummary } from '../../domain/task/summary.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { overlapConflict } from '../../engine/attempt/overlap.ts';
-import { ownIdentity, worldOf, worldWith } from '../../engine/env.ts';
+import { ownIdentity, schedulingContextOf, withRecord } from '../../engine/env.ts';
 import { ForgeError, kindOf } from '../../lib/errors.ts';
 import type { LoadedPlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
@@ -33,7 +33,7 @@ export function requireReady(
   loaded: LoadedPlan,
   reads: ReadonlyMap<string, TaskSummaryRead>,
 ): PlanTask[] {
-  const { ready, waiting, human } = outlook(worldOf(session, loaded.plan, reads));
+  const { ready, waiting, human } = classifyTasks(schedulingContextOf(session, loaded.plan, reads));
   if (ready.length > 0) return ready;
   const left = waiting.length + human.length;
   if (left === 0) {
@@ -131,10 +131,10 @@ export function refuseUnlessReady(
   reads: ReadonlyMap<string, TaskSummaryRead>,
   record: TaskSummary | null,
 ): void {
-  const world = worldWith(worldOf(session, loaded.plan, reads), task.id, record);
-  const reasons = reasonsToWait(task, world);
+  const scheduling = withRecord(schedulingContextOf(session, loaded.plan, reads), task.id, record);
+  const reasons = reasonsToWait(task, scheduling);
   if (reasons.length === 0) return;
-  if (record !== null && isInFlight(record.state.state)) refuseHeld(record, world.observer);
+  if (record !== null && isInFlight(record.state.state)) refuseHeld(record, scheduling.observer);
   const [first] = reasons;
   if (first?.on && reasons.every(({ code }) => code === 'OVERLAP_CONFLICT'))
     throw overlapConflict(task.id, first.on, first.message);

@@ -5,7 +5,7 @@ import { dueNow, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
-import { observerOf, ownIdentity, worldOf, worldWith } from '../../engine/env.ts';
+import { observerOf, ownIdentity, schedulingContextOf, withRecord } from '../../engine/env.ts';
 import type { IntegrationEnd, IntegrationRequest } from '../../engine/integration/integration.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { yielding } from '../../lib/fs/drivers.ts';
@@ -44,8 +44,8 @@ export async function integrate(
     refuseHeld(record, observerOf(session));
     // Without any plan the settings decide alone.
     if (loaded === null || planned === null || reads === null) return;
-    const world = worldWith(worldOf(session, loaded.plan, reads), taskId, record);
-    if (dueNow(planned, world) !== phase) throw notReady(taskId, reasonsToWait(planned, world));
+    const scheduling = withRecord(schedulingContextOf(session, loaded.plan, reads), taskId, record);
+    if (dueNow(planned, scheduling) !== phase) throw notReady(taskId, reasonsToWait(planned, scheduling));
   };
   refuse(seen);
   const owner = ownIdentity(session);

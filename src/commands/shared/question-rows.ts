@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { openQuestion, type Question, settledQuestion } from '../../domain/question/questions.ts';
 import { OptionsSchema } from '../../domain/question/records.ts';
 import type { TaskSummary } from '../../domain/task/summary.ts';
-import { knowingQuestion } from '../../store/settle-question.ts';
+import { withOpenQuestion } from '../../store/settle-question.ts';
 import { textOrNull } from './data.ts';
 import { readAll } from './reads.ts';
 import type { Session } from './session.ts';
@@ -41,7 +41,7 @@ export async function questionRows(
   const rows: QuestionRow[] = [];
   for (const { task_id, record } of reads.values()) {
     if (record === null || !mayHaveAsked(record)) continue;
-    const known = await knowingQuestion(session.store, record);
+    const known = await withOpenQuestion(session.store, record);
     for (const { attemptId, question } of await session.store.listQuestions(task_id)) {
       const row = await rowOf(session, known, task_id, attemptId, question);
       if ((open !== true || row.status === 'open') && (run === undefined || row.run_id === run)) rows.push(row);

@@ -10,7 +10,7 @@ import { closest } from '../../lib/text.ts';
 import { type LoadedPlan, loadPlan } from '../../project/plan-file.ts';
 import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../../store/change.ts';
 import type { Snapshot, TaskRead, TaskSummaryRead } from '../../store/port.ts';
-import { foreseen } from '../../store/settle-question.ts';
+import { withSettledQuestion } from '../../store/settle-question.ts';
 import type { Session } from './session.ts';
 
 /** The task of that id in the plan. Throws INVALID_ID, TASK_NOT_FOUND. */
@@ -72,7 +72,7 @@ export async function resumeSettled(session: Session, reads: Map<string, TaskSum
 }
 
 /** `reads` as `resumeSettled` would leave them, for those who only look: what they show is what the next claim sees. */
-export async function foresee(
+export async function withSettledQuestions(
   session: Session,
   reads: ReadonlyMap<string, TaskSummaryRead>,
 ): Promise<ReadonlyMap<string, TaskSummaryRead>> {
@@ -83,7 +83,7 @@ export async function foresee(
     const read = await session.store.read(id);
     const { record, problem } = read;
     if (record === null || problem !== null) continue;
-    const seen = await unlessDamaged(session, () => foreseen(session, record));
+    const seen = await unlessDamaged(session, () => withSettledQuestion(session, record));
     if (seen !== null) next.set(id, { ...read, record: seen });
   }
   return next;

@@ -83,16 +83,16 @@ export function asksForChanges({ verdict, findings }: Pick<Review, 'verdict' | '
 }
 
 /** Findings in an error message; all are in the review's file and in the next attempt's prompt. */
-const FINDINGS_TOLD = 3;
+const FINDINGS_SHOWN = 3;
 
 /** The failure of a task whose review requests changes. */
 export function changesError(review: Review): ClassifiedError {
   const blocking = review.findings.filter(({ severity }) => severity === 'block');
-  const told = (blocking.length > 0 ? blocking : review.findings).slice(0, FINDINGS_TOLD).map(findingText);
-  const more = review.findings.length - told.length;
+  const shown = (blocking.length > 0 ? blocking : review.findings).slice(0, FINDINGS_SHOWN).map(findingText);
+  const more = review.findings.length - shown.length;
   const parts = [
     ...(review.summary === '' ? [] : [review.summary]),
-    ...told,
+    ...shown,
     ...(more > 0 ? [`and ${more} more`] : []),
   ];
   const what = parts.length === 0 ? 'the review asks for changes, and does not say which' : parts.join('; ');

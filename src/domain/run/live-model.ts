@@ -4,7 +4,7 @@ import { fromIso } from '../../lib/time.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { openQuestion, type Question } from '../question/questions.ts';
 import { criticalPath } from '../schedule/critical-path.ts';
-import { hasWork, outlook, type Reason, type WaitCode, type World } from '../schedule/readiness.ts';
+import { classifyTasks, hasWork, type Reason, type SchedulingContext, type WaitCode } from '../schedule/readiness.ts';
 import type { Liveness, OwnerIdentity } from '../task/identity.ts';
 import { leaseStanding } from '../task/leases.ts';
 import type { PhaseOfWork } from '../task/records.ts';
@@ -21,7 +21,7 @@ export interface OwnAttempt {
 
 /** What is known at one moment. */
 export interface Standing {
-  world: World;
+  scheduling: SchedulingContext;
   /** The tasks that count; null: all of the plan. */
   selected: ReadonlySet<string> | null;
   own: ReadonlyMap<string, OwnAttempt>;
@@ -109,8 +109,8 @@ const RANKS: Partial<Record<WaitCode, number>> = {
 };
 
 /** The live view of `standing`. The caller looks up `phase`, `line` and `question`. */
-export function liveModel({ world: asked, selected, own }: Standing): LiveModel {
-  const world = askingOnce(asked);
+export function liveModel({ scheduling: asked, selected, own }: Standing): LiveModel {
+  const scheduling = askingOnce(asked);
   const model: LiveModel = {
     counts: { over: 0, running: 0, ready: 0, waiting: 0, asked: 0, human: 0, failed: 0, cancelled: 0, unreadable: 0 },
     running: [],
@@ -118,65 +118,70 @@ export function liveModel({ world: asked, selected, own }: Standing): LiveModel 
     asked: [],
     path: [],
   };
-  const reasons = reasonsOf(world);
+  const reasons = reasonsOf(scheduling);
   const waits = new Map<string, LiveWait>();
   const left = new Set<string>();
-  for (const task of world.plan.tasks) {
+  for (const task of scheduling.plan.tasks) {
     if (task.status === 'dropped' || selected?.has(task.id) === false) continue;
-    const read = world.recordOf(task.id);
+    const read = scheduling.recordOf(task.id);
     const record = read === 'unreadable' ? null : read;
     const why = reasons.get(task.id) ?? [];
-    const count = own.has(task.id) ? 'running' : countOf(why, record, world);
+    const count = own.has(task.id) ? 'running' : countOf(why, record, scheduling);
     model.counts[count]++;
     if (count !== 'over' && count !== 'cancelled') left.add(task.id);
-    if (count === 'running') model.running.push(runOf(task, record, own.get(task.id), world));
+    if (count === 'running') model.running.push(runOf(task, record, own.get(task.id), scheduling));
     else if (count === 'asked') model.asked.push(...questionOf(record));
     else if (count === 'waiting' || count === 'human') addWait(waits, task, why, record);
-    else if (count === 'ready' && !hasWork(task, world)) addWait(waits, task, [FOR_AN_AGENT], record);
+    else if (count === 'ready' && !hasWork(task, scheduling)) addWait(waits, task, [FOR_AN_AGENT], record);
   }
   model.running.sort((a, b) => a.since_ms - b.since_ms);
   const running = new Set(model.running.map(({ task_id }) => task_id));
   const rank = ({ code, on }: LiveWait) => (RANKS[code] ?? 0) - (on.some((id) => running.has(id)) ? 0.5 : 0);
   model.waiting = [...waits.values()].sort((a, b) => rank(a) - rank(b));
-  model.path = criticalPath(world.plan, ({ id }) => left.has(id));
+  model.path = criticalPath(scheduling.plan, ({ id }) => left.has(id));
   return model;
 }
 
 /** Many tasks have the same owner, and on some systems a liveness check starts a process. */
-function askingOnce(world: World): World {
+function askingOnce(scheduling: SchedulingContext): SchedulingContext {
   const known = new Map<string, Liveness>();
   const liveness = (owner: OwnerIdentity): Liveness => {
     const key = JSON.stringify(owner);
-    const answer = known.get(key) ?? world.observer.liveness(owner);
+    const answer = known.get(key) ?? scheduling.observer.liveness(owner);
     known.set(key, answer);
     return answer;
   };
-  return { ...world, observer: { ...world.observer, liveness } };
+  return { ...scheduling, observer: { ...scheduling.observer, liveness } };
 }
 
 const FOR_AN_AGENT: Reason = { code: 'NO_COMMAND', message: 'an agent may claim it', on: null };
 
 /** Every task's reasons to wait, as readiness decides them. A task that has none, or is over, is left out. */
-function reasonsOf(world: World): Map<string, Reason[]> {
-  const { waiting, human, ready } = outlook(world);
+function reasonsOf(scheduling: SchedulingContext): Map<string, Reason[]> {
+  const { waiting, human, ready } = classifyTasks(scheduling);
   const known = new Map<string, Reason[]>(waiting.map(({ task, reasons }) => [task.id, reasons]));
   for (const { id } of human) known.set(id, [{ code: 'TASK_HUMAN', message: 'a person does it', on: null }]);
   for (const { id } of ready) known.set(id, []);
-  for (const { id } of world.plan.tasks) {
+  for (const { id } of scheduling.plan.tasks) {
     if (!known.has(id)) known.set(id, [{ code: 'TASK_FINISHED', message: '', on: null }]);
   }
   return known;
 }
 
-function countOf(reasons: readonly Reason[], record: TaskSummary | null, world: World): LiveCount {
+function countOf(reasons: readonly Reason[], record: TaskSummary | null, scheduling: SchedulingContext): LiveCount {
   const said = reasons.flatMap(({ code }) => COUNTED[code] ?? [])[0];
   if (said === 'over' || said === 'failed' || said === 'cancelled') return said;
   // A live lease, whatever the state.
-  if (record?.lease && leaseStanding(record.lease, world.observer).kind === 'live') return 'running';
+  if (record?.lease && leaseStanding(record.lease, scheduling.observer).kind === 'live') return 'running';
   return said ?? (reasons.length > 0 ? 'waiting' : 'ready');
 }
 
-function runOf(task: PlanTask, record: TaskSummary | null, own: OwnAttempt | undefined, { observer }: World): LiveRun {
+function runOf(
+  task: PlanTask,
+  record: TaskSummary | null,
+  own: OwnAttempt | undefined,
+  { observer }: SchedulingContext,
+): LiveRun {
   const lease = record?.lease ?? null;
   const checked = record === null ? null : pendingVerification(record);
   const since = own === undefined ? fromIso(lease?.acquired_at ?? '') : observer.nowMs - own.age_ms;

@@ -45,7 +45,7 @@ export interface Reason {
 }
 
 /** What readiness is decided on. */
-export interface World {
+export interface SchedulingContext {
   plan: Plan;
   /** The record of a task; null for one without state. */
   recordOf(taskId: string): TaskSummary | null | 'unreadable';
@@ -64,36 +64,36 @@ export interface Survey {
   writing(): readonly PlanTask[];
 }
 
-export function surveyOf(world: World): Survey {
+export function surveyOf(scheduling: SchedulingContext): Survey {
   const writing = once(() =>
-    world.plan.tasks.filter(({ id, write_globs }) => write_globs.length > 0 && isHeld(id, world)),
+    scheduling.plan.tasks.filter(({ id, write_globs }) => write_globs.length > 0 && isHeld(id, scheduling)),
   );
-  return { finished: finishedPhases(world), writing };
+  return { finished: finishedPhases(scheduling), writing };
 }
 
-function isHeld(taskId: string, world: World): boolean {
-  const record = world.recordOf(taskId);
-  return record !== null && record !== 'unreadable' && isWorkedOn(record, world.observer);
+function isHeld(taskId: string, scheduling: SchedulingContext): boolean {
+  const record = scheduling.recordOf(taskId);
+  return record !== null && record !== 'unreadable' && isWorkedOn(record, scheduling.observer);
 }
 
 /** Codes beside which the plan's own order is reported as well. */
 const NOT_FINAL: readonly WaitCode[] = ['BACKOFF', 'TASK_PAUSED', 'TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE'];
 
 /** Every reason why the task cannot be given out now, its own first. Empty: it is ready. */
-export function reasonsToWait(task: PlanTask, world: World, survey = surveyOf(world)): Reason[] {
-  const own = ownReasons(task, world);
+export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, survey = surveyOf(scheduling)): Reason[] {
+  const own = ownReasons(task, scheduling);
   // A task that is over or has an owner waits for nothing else.
   if (own.some((reason) => !NOT_FINAL.includes(reason.code))) return own;
   return [
     ...own,
-    ...phaseReasons(task, world, survey),
-    ...task.depends_on.flatMap((id) => dependencyReason(id, world) ?? []),
+    ...phaseReasons(task, scheduling, survey),
+    ...task.depends_on.flatMap((id) => dependencyReason(id, scheduling) ?? []),
     // A review or a merge writes none of its files.
-    ...(own.some(isFinishWait) ? [] : overlapReasons(task, world, survey)),
+    ...(own.some(isFinishWait) ? [] : overlapReasons(task, scheduling, survey)),
   ];
 }
 
-function overlapReasons(task: PlanTask, { rules }: World, { writing }: Survey): Reason[] {
+function overlapReasons(task: PlanTask, { rules }: SchedulingContext, { writing }: Survey): Reason[] {
   if (task.write_globs.length === 0) return [];
   return writing().flatMap((other) => (other.id === task.id ? [] : (overlapReason(task, other, rules) ?? [])));
 }
@@ -105,41 +105,45 @@ export function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRul
 }
 
 /** Overlaps that are reported at once. */
-const OVERLAPS_TOLD = 10;
+const OVERLAPS_SHOWN = 10;
 
 /**
  * Warnings about tasks in flight that overlap with some of `tasks` without excluding them. `more` are in flight although no record
  * says so yet.
  */
-export function overlapWarnings(tasks: readonly PlanTask[], world: World, more: readonly PlanTask[] = []): string[] {
-  const writing = [...new Set([...surveyOf(world).writing(), ...more])];
-  const told = tasks.flatMap((task) =>
+export function overlapWarnings(
+  tasks: readonly PlanTask[],
+  scheduling: SchedulingContext,
+  more: readonly PlanTask[] = [],
+): string[] {
+  const writing = [...new Set([...surveyOf(scheduling).writing(), ...more])];
+  const warnings = tasks.flatMap((task) =>
     writing.flatMap((other) => {
       const overlap = other.id === task.id ? null : overlapOf(task, other);
-      if (overlap === null || holdsBack(task, other, world.rules) !== null) return [];
+      if (overlap === null || holdsBack(task, other, scheduling.rules) !== null) return [];
       return [`task ${task.id} may come to conflict: ${overlapText(other.id, overlap)}`];
     }),
   );
-  const left = told.length - OVERLAPS_TOLD;
-  return left > 0 ? [...told.slice(0, OVERLAPS_TOLD), `${left} more such overlaps`] : told;
+  const left = warnings.length - OVERLAPS_SHOWN;
+  return left > 0 ? [...warnings.slice(0, OVERLAPS_SHOWN), `${left} more such overlaps`] : warnings;
 }
 
 function reason(code: WaitCode, message: string, on: string | null = null): Reason {
   return { code, message, on };
 }
 
-function ownReasons(task: PlanTask, world: World): Reason[] {
+function ownReasons(task: PlanTask, scheduling: SchedulingContext): Reason[] {
   if (task.status === 'done' || task.status === 'dropped')
     return [reason('TASK_FINISHED', `the plan says that it is ${task.status}`)];
   // Whatever the plan says since: a shipped task is over.
-  if (isShipped(task.id, world)) return [reason('TASK_FINISHED', 'it is shipped')];
+  if (isShipped(task.id, scheduling)) return [reason('TASK_FINISHED', 'it is shipped')];
   if (task.human) return [reason('TASK_HUMAN', 'a person does it; set `status: done` in the plan when it is done')];
   const reasons: Reason[] = [];
   if (task.status === 'paused') reasons.push(reason('TASK_PAUSED', 'it is paused in the plan'));
-  const record = world.recordOf(task.id);
+  const record = scheduling.recordOf(task.id);
   if (record === 'unreadable')
     return [reason('TASK_UNREADABLE', 'its record cannot be read; see `forge orchestrate doctor`')];
-  if (record !== null) reasons.push(...recordReasons(record, world.observer));
+  if (record !== null) reasons.push(...recordReasons(record, scheduling.observer));
   return reasons;
 }
 
@@ -196,7 +200,7 @@ function doing(record: TaskSummary, observer: LeaseObserver): string {
 /**
  * Whether a runner has anything to do for the task: its command, its verification, its review, its merge.
  */
-export function hasWork(task: PlanTask, { recordOf, does, workers }: World): boolean {
+export function hasWork(task: PlanTask, { recordOf, does, workers }: SchedulingContext): boolean {
   if (commandFor(task, workers) !== null) return true;
   const record = recordOf(task.id);
   if (record === null || record === 'unreadable') return false;
@@ -205,12 +209,16 @@ export function hasWork(task: PlanTask, { recordOf, does, workers }: World): boo
 }
 
 /** What may be done now about a verified task; null when nothing, or when it has an owner. */
-export function dueNow(task: PlanTask, world: World, survey = surveyOf(world)): IntegrationPhase | null {
-  const record = world.recordOf(task.id);
+export function dueNow(
+  task: PlanTask,
+  scheduling: SchedulingContext,
+  survey = surveyOf(scheduling),
+): IntegrationPhase | null {
+  const record = scheduling.recordOf(task.id);
   if (record === null || record === 'unreadable') return null;
   const due = phaseDue(record.state.state);
-  if (due === null || heldReason(record, world.observer) !== null) return null;
-  const [wait, ...others] = reasonsToWait(task, world, survey);
+  if (due === null || heldReason(record, scheduling.observer) !== null) return null;
+  const [wait, ...others] = reasonsToWait(task, scheduling, survey);
   return others.length === 0 && wait !== undefined && isFinishWait(wait) ? due : null;
 }
 
@@ -221,35 +229,38 @@ function isFinishWait({ code }: Reason): boolean {
 export const WAIT_CODES = { review: 'TASK_WAITS_FOR_REVIEW', ship: 'TASK_WAITS_FOR_MERGE' } as const;
 
 /** The tasks that wait for a review or a merge: those for which it may be done now, and why the others wait. */
-export function queueFor(phase: IntegrationPhase, world: World): Pick<Outlook, 'ready' | 'waiting'> {
-  const survey = surveyOf(world);
-  const queue: Pick<Outlook, 'ready' | 'waiting'> = { ready: [], waiting: [] };
-  for (const task of world.plan.tasks) {
-    const record = world.recordOf(task.id);
+export function queueFor(
+  phase: IntegrationPhase,
+  scheduling: SchedulingContext,
+): Pick<TaskClasses, 'ready' | 'waiting'> {
+  const survey = surveyOf(scheduling);
+  const queue: Pick<TaskClasses, 'ready' | 'waiting'> = { ready: [], waiting: [] };
+  for (const task of scheduling.plan.tasks) {
+    const record = scheduling.recordOf(task.id);
     if (record === null || record === 'unreadable' || phaseDue(record.state.state) !== phase) continue;
-    const reasons = reasonsToWait(task, world, survey);
+    const reasons = reasonsToWait(task, scheduling, survey);
     if (reasons[0]?.code === 'TASK_FINISHED') continue;
-    if (dueNow(task, world, survey) === phase) queue.ready.push(task);
+    if (dueNow(task, scheduling, survey) === phase) queue.ready.push(task);
     else queue.waiting.push({ task, reasons });
   }
   return queue;
 }
 
-function phaseReasons(task: PlanTask, world: World, { finished }: Pick<Survey, 'finished'>): Reason[] {
-  const phase = world.plan.phaseById.get(task.phase_id);
+function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { finished }: Pick<Survey, 'finished'>): Reason[] {
+  const phase = scheduling.plan.phaseById.get(task.phase_id);
   if (phase === undefined) return [];
   if (phase.status !== 'active') return [reason('PHASE_NOT_ACTIVE', `phase ${phase.id} is ${phase.status}`, phase.id)];
-  const before = phase.blocked_by === null ? undefined : world.plan.phaseById.get(phase.blocked_by);
+  const before = phase.blocked_by === null ? undefined : scheduling.plan.phaseById.get(phase.blocked_by);
   if (before === undefined || finished(before)) return [];
   return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}`, before.id)];
 }
 
 /** A phase is finished when the plan says so, or when nothing in it is left to do. Computed once for each phase. */
-function finishedPhases(world: World): Survey['finished'] {
+function finishedPhases(scheduling: SchedulingContext): Survey['finished'] {
   const known = new Map<string, boolean>();
   const isOver = (id: string): boolean => {
-    const status = world.plan.byId.get(id)?.status;
-    return status === 'done' || status === 'dropped' || isShipped(id, world);
+    const status = scheduling.plan.byId.get(id)?.status;
+    return status === 'done' || status === 'dropped' || isShipped(id, scheduling);
   };
   return (phase) => {
     const finished = known.get(phase.id) ?? (phase.status === 'done' || phase.task_ids.every(isOver));
@@ -258,16 +269,16 @@ function finishedPhases(world: World): Survey['finished'] {
   };
 }
 
-function isShipped(taskId: string, world: World): boolean {
-  const record = world.recordOf(taskId);
+function isShipped(taskId: string, scheduling: SchedulingContext): boolean {
+  const record = scheduling.recordOf(taskId);
   return record !== null && record !== 'unreadable' && record.state.state === 'shipped';
 }
 
-function dependencyReason(id: string, world: World): Reason | null {
-  const status = world.plan.byId.get(id)?.status;
-  if (status === 'done' || isShipped(id, world)) return null;
+function dependencyReason(id: string, scheduling: SchedulingContext): Reason | null {
+  const status = scheduling.plan.byId.get(id)?.status;
+  if (status === 'done' || isShipped(id, scheduling)) return null;
   if (status === 'dropped') return reason('DEPENDENCY_DROPPED', `it depends on ${id}, which was dropped`, id);
-  const record = world.recordOf(id);
+  const record = scheduling.recordOf(id);
   const state = record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
   if (state === 'failed' || state === 'cancelled') {
     return reason('DEPENDENCY_FAILED', `it depends on ${id}, which is ${state}`, id);
@@ -276,7 +287,7 @@ function dependencyReason(id: string, world: World): Reason | null {
 }
 
 /** All tasks of a plan by what can happen to them now. */
-export interface Outlook {
+export interface TaskClasses {
   /** Ready tasks in the order in which they are given out: phase, priority, place in the plan. */
   ready: PlanTask[];
   /** What forge itself does about verified tasks: first merges, then reviews; each in plan order. */
@@ -288,19 +299,19 @@ export interface Outlook {
 }
 
 /** Decides what can start now; `phases --ready`, `claim --next`, `run` and `run --dry-run` share it. */
-export function outlook(world: World): Outlook {
-  const survey = surveyOf(world);
-  const result: Outlook = { ready: [], due: [], waiting: [], human: [] };
-  for (const task of world.plan.tasks) {
-    const reasons = reasonsToWait(task, world, survey);
+export function classifyTasks(scheduling: SchedulingContext): TaskClasses {
+  const survey = surveyOf(scheduling);
+  const result: TaskClasses = { ready: [], due: [], waiting: [], human: [] };
+  for (const task of scheduling.plan.tasks) {
+    const reasons = reasonsToWait(task, scheduling, survey);
     if (reasons.length === 0) result.ready.push(task);
     else if (reasons[0]?.code === 'TASK_HUMAN') result.human.push(task);
     else if (reasons[0]?.code !== 'TASK_FINISHED') result.waiting.push({ task, reasons });
-    const phase = dueNow(task, world, survey);
-    if (phase !== null && world.does[phase]) result.due.push({ task, phase });
+    const phase = dueNow(task, scheduling, survey);
+    if (phase !== null && scheduling.does[phase]) result.due.push({ task, phase });
   }
   result.due.sort((a, b) => Number(a.phase === 'review') - Number(b.phase === 'review'));
-  result.ready.sort(byOrder(world.plan));
+  result.ready.sort(byOrder(scheduling.plan));
   return result;
 }
 
@@ -325,13 +336,13 @@ export function orderedBefore(task: PlanTask, plan: Plan): string[] {
 }
 
 /** Whether it is under review or merge. */
-export function isBeingFinished(taskId: string, { recordOf, observer }: World): boolean {
+export function isBeingFinished(taskId: string, { recordOf, observer }: SchedulingContext): boolean {
   const record = recordOf(taskId);
   if (record === null || record === 'unreadable') return false;
   return phaseDue(record.state.state) !== null && heldReason(record, observer) !== null;
 }
 
 /** Whether a phase is finished: the plan says so, or all its tasks are shipped, done or dropped. */
-export function isPhaseOver(phase: PlanPhase, world: World): boolean {
-  return finishedPhases(world)(phase);
+export function isPhaseOver(phase: PlanPhase, scheduling: SchedulingContext): boolean {
+  return finishedPhases(scheduling)(phase);
 }

@@ -7,10 +7,10 @@ import {
   isBeingFinished,
   orderedBefore,
   reasonsToWait,
+  type SchedulingContext,
   surveyOf,
   WAIT_CODES,
   type WaitCode,
-  type World,
 } from './readiness.ts';
 
 /** Reasons that time or work in flight removes. */
@@ -20,44 +20,44 @@ const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRA
  * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
  * obstacle is in flight, in backoff, or can still start itself.
  */
-export function mayStillRun(world: World, selected: ReadonlySet<string>): PlanTask[] {
-  const survey = surveyOf(world);
+export function mayStillRun(scheduling: SchedulingContext, selected: ReadonlySet<string>): PlanTask[] {
+  const survey = surveyOf(scheduling);
   const known = new Map<string, boolean>();
   const progresses = (id: string): boolean => {
     const before = known.get(id);
     if (before !== undefined) return before;
     // The plan has no cycles; the entry only prevents an endless loop.
     known.set(id, false);
-    const task = world.plan.byId.get(id);
+    const task = scheduling.plan.byId.get(id);
     const answer = task !== undefined && judge(task);
     known.set(id, answer);
     return answer;
   };
   const judge = (task: PlanTask): boolean => {
-    const reasons = reasonsToWait(task, world, survey);
+    const reasons = reasonsToWait(task, scheduling, survey);
     if (reasons[0]?.code === 'TASK_FINISHED') return true;
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
-    if (isBeingFinished(task.id, world)) return true;
-    if (!selected.has(task.id) || !hasWork(task, world)) return false;
+    if (isBeingFinished(task.id, scheduling)) return true;
+    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
     return reasons.every(({ code, on }) => {
-      if (PASSING.includes(code) || (code === 'TASK_WAITS_FOR_ANSWER' && hasDeadline(task.id, world))) return true;
-      if (code === WAIT_CODES.review) return world.does.review;
-      if (code === WAIT_CODES.ship) return world.does.ship;
+      if (PASSING.includes(code) || (code === 'TASK_WAITS_FOR_ANSWER' && hasDeadline(task.id, scheduling))) return true;
+      if (code === WAIT_CODES.review) return scheduling.does.review;
+      if (code === WAIT_CODES.ship) return scheduling.does.ship;
       if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
       if (code === 'PHASE_BLOCKED' && on !== null)
-        return (world.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
+        return (scheduling.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
       return false;
     });
   };
-  return world.plan.tasks.filter((task) => {
-    if (!selected.has(task.id) || !hasWork(task, world)) return false;
-    return progresses(task.id) && reasonsToWait(task, world, survey)[0]?.code !== 'TASK_FINISHED';
+  return scheduling.plan.tasks.filter((task) => {
+    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
+    return progresses(task.id) && reasonsToWait(task, scheduling, survey)[0]?.code !== 'TASK_FINISHED';
   });
 }
 
 /** Whether the question that the task waits for has a deadline that settles it. */
-function hasDeadline(taskId: string, world: World): boolean {
-  const record = world.recordOf(taskId);
+function hasDeadline(taskId: string, scheduling: SchedulingContext): boolean {
+  const record = scheduling.recordOf(taskId);
   return record !== null && record !== 'unreadable' && openQuestion(record) !== null;
 }
 

@@ -200,7 +200,7 @@ export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | 
   };
 }
 
-export interface Finding {
+export interface VerificationOutcome {
   attemptId: string;
   verdict: Verdict;
   found: WorkFound;
@@ -213,18 +213,18 @@ export interface Finding {
 }
 
 /** The twin, cut to the limit of a record file: first the outputs, then the names of files are shortened. */
-export function verifiedOf(finding: Finding, maxBytes: number): Verified {
-  const { found, notes, verdict, failure } = finding;
+export function verifiedOf(outcome: VerificationOutcome, maxBytes: number): Verified {
+  const { found, notes, verdict, failure } = outcome;
   const whole: Verified = {
     version: 1,
-    attempt_id: finding.attemptId,
+    attempt_id: outcome.attemptId,
     verdict: failure === null ? verdict.verdict : 'changes_needed',
     summary: oneLine(verdict.summary, 2000),
-    verified_at: finding.verifiedAt,
-    duration_ms: finding.durationMs,
+    verified_at: outcome.verifiedAt,
+    duration_ms: outcome.durationMs,
     failure: failure && { ...failure },
-    commands: [...finding.checks],
-    worktree_path: finding.worktreePath,
+    commands: [...outcome.checks],
+    worktree_path: outcome.worktreePath,
     branch: found.branch,
     target_sha: found.head,
     head: found.head,

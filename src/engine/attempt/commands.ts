@@ -15,7 +15,7 @@ import type { Interrupts } from '../../process/interrupts.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { type CommandFacts, commandEnvironment } from './environment.ts';
-import { stopLeftGroup } from './takeover.ts';
+import { stopOrphanedGroup } from './takeover.ts';
 
 /** How much of the end of a command's output is kept, bytes. */
 const TAIL_BYTES = 4000;
@@ -35,7 +35,7 @@ export interface CommandRequest {
   /** Absolute path. */
   cwd: string;
   /** What it is told besides the task and the claim. */
-  told: Omit<CommandFacts, 'taskId' | 'claimId'>;
+  facts: Omit<CommandFacts, 'taskId' | 'claimId'>;
   /** File descriptors; they stay open here. */
   output: { stdout: number; stderr: number };
   timeoutMs: number;
@@ -90,8 +90,8 @@ export class Commands {
   async run(request: CommandRequest): Promise<CommandEnd | null> {
     if (this.#stopped) return null;
     const startedMs = this.#env.ctx.monotonicMs();
-    const { shell, cwd, told, output } = request;
-    const env = commandEnvironment(this.#env, this.#for.task, { ...this.#for, ...told });
+    const { shell, cwd, facts, output } = request;
+    const env = commandEnvironment(this.#env, this.#for.task, { ...this.#for, ...facts });
     const worker = spawnGated({ shell, cwd, env, stdio: { stdin: 'empty', ...output } });
     const identity = this.#identityOf(worker);
     try {
@@ -120,7 +120,7 @@ export class Commands {
     const end = (graceMs: number) => {
       if (graceMs === 0) kill.abort();
       const options = { graceMs, signal: kill.signal };
-      stopping ??= stopLeftGroup(this.#env, this.#for.taskId, identity, options).catch((error: unknown) => {
+      stopping ??= stopOrphanedGroup(this.#env, this.#for.taskId, identity, options).catch((error: unknown) => {
         this.#env.warn(errorMessage(error));
       });
     };
@@ -147,7 +147,7 @@ export class Commands {
   }
 }
 
-export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'told' | 'timeoutMs' | 'note'> {
+export interface CheckRequest extends Pick<CommandRequest, 'cwd' | 'facts' | 'timeoutMs' | 'note'> {
   command: VerifyCommand;
   /** Which check of the attempt it is, from 1. */
   index: number;

@@ -26,7 +26,7 @@ import { repeated } from '../../domain/task/transition.ts';
 import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { changeTask } from '../../store/change.ts';
 import type { TaskRead } from '../../store/port.ts';
-import { type Env, observerOf, worldOf } from '../env.ts';
+import { type Env, observerOf, schedulingContextOf } from '../env.ts';
 import { stopFormerWorker } from './takeover.ts';
 
 /** Milliseconds between two looks, and how many are made while those that are to give way have not done so. */
@@ -118,7 +118,7 @@ export async function softOverlaps(env: Env, plan: Plan, task: PlanTask): Promis
   const reads = new Map<string, TaskRead>();
   const others = plan.tasks.filter((other) => overlapOf(task, other) !== null);
   for (const id of await touched(env, others)) reads.set(id, await env.store.read(id));
-  return overlapWarnings([task], worldOf(env, plan, reads));
+  return overlapWarnings([task], schedulingContextOf(env, plan, reads));
 }
 
 function conflict(env: Env, task: PlanTask, { state }: TaskRecord, { tasks }: Pick<Plan, 'tasks'>): ForgeError {

@@ -68,11 +68,11 @@ async function earlierAttempts(
   const happened = manifests.flatMap(({ attempt_id, attempt_number: number }) =>
     number !== undefined && isEarlier(number) ? [{ attempt_id, number }] : [],
   );
-  const told: EarlierAttempt[] = [];
+  const entries: EarlierAttempt[] = [];
   for (const { attempt_id, number } of happened.slice(-ATTEMPTS_TOLD)) {
     const verdict = await orElse(null, () => store.readDocument('verdict', task_id, attempt_id));
     const verified = await orElse(null, () => store.readDocument('verified', task_id, attempt_id));
-    told.push({
+    entries.push({
       number,
       verdict: verdict?.verdict ?? null,
       summary: verdict?.summary ?? null,
@@ -80,7 +80,7 @@ async function earlierAttempts(
       review: await reviewOf(store, manifests, attempt_id),
     });
   }
-  return told;
+  return entries;
 }
 
 /** What the last review of an attempt's work asked for; null when there was none, or when it passed. */
@@ -98,11 +98,11 @@ async function reviewOf(
 }
 
 async function decisionsOf(env: Env, record: TaskRecord): Promise<SettledDecision[]> {
-  const told: SettledDecision[] = [];
+  const entries: SettledDecision[] = [];
   for (const settled of latestByKey(ledgerOf(record).settled).slice(-DECISIONS_TOLD)) {
-    told.push(await decisionOf(env, record.state.task_id, settled));
+    entries.push(await decisionOf(env, record.state.task_id, settled));
   }
-  return told;
+  return entries;
 }
 
 /** What a decision's key would be answered with now: an answer counts for good, and more than any expiry. */

@@ -23,7 +23,7 @@ import { retryIo } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { failureOf, tailOf } from './output.ts';
-import { stopLeftGroup } from './takeover.ts';
+import { stopOrphanedGroup } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
@@ -171,7 +171,7 @@ export class RunningAttempt {
     if (this.#stopping !== null) return this.#stopping;
     if (identity === null) return;
     const options = { graceMs: this.#env.settings.agents.kill_grace_ms, signal: this.#kill.signal };
-    await stopLeftGroup(this.#env, this.#request.task.id, identity, options).catch((error: unknown) => {
+    await stopOrphanedGroup(this.#env, this.#request.task.id, identity, options).catch((error: unknown) => {
       this.#env.warn(errorMessage(error));
     });
   }

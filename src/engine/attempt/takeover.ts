@@ -15,12 +15,12 @@ export const TAKEOVER_GRACE_MS = 1000;
 export async function stopFormerWorker(env: { warn(message: string): void }, record: TaskRecord): Promise<void> {
   for (const worker of [record.worker, pendingVerification(record)?.worker ?? null]) {
     if (worker === null || worker.attempt_id === record.lease?.attempt_id) continue;
-    await stopLeftGroup(env, record.state.task_id, worker);
+    await stopOrphanedGroup(env, record.state.task_id, worker);
   }
 }
 
 /** A group that can't be proven to be the worker is never signalled: then a warning says so. Throws IO_ERROR. */
-export async function stopLeftGroup(
+export async function stopOrphanedGroup(
   env: { warn(message: string): void },
   taskId: string,
   worker: WorkerIdentity,

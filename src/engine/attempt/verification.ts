@@ -32,7 +32,7 @@ import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
 import { notesOn } from './guardrails.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { stopLeftGroup } from './takeover.ts';
+import { stopOrphanedGroup } from './takeover.ts';
 import { handedIn, refuseOtherVerdict } from './verdicts.ts';
 import { inspectAttempt } from './workspace.ts';
 
@@ -243,7 +243,7 @@ class Verification {
       command,
       index,
       cwd,
-      told: {},
+      facts: {},
       timeoutMs: this.#env.settings.verify.timeout_ms,
       note: async (worker) => {
         await this.#begin(command, worker);
@@ -302,7 +302,7 @@ class Verification {
       const twin = await this.#env.store.readDocument('verified', taskId, attemptId);
       if (twin !== null) return twin;
       if (pending === null || alone || !this.#isAtWork(pending)) {
-        if (pending?.worker) await stopLeftGroup(this.#env, taskId, pending.worker);
+        if (pending?.worker) await stopOrphanedGroup(this.#env, taskId, pending.worker);
         return null;
       }
       await new Promise((resolve) => setTimeout(resolve, OTHER_MS));

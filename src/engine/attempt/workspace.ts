@@ -88,10 +88,10 @@ export async function begunFor(env: Env, { state }: TaskRecord): Promise<string 
 }
 
 /** The place that a task has, or would get. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
-export async function foreseeWorkspace(env: Env, taskId: string): Promise<Workspace> {
+export async function expectedWorkspace(env: Env, taskId: string): Promise<Workspace> {
   if (!hasWorktrees(env)) return workspaceOf(env);
-  const { foreseenWorkspace } = await import('../../git/worktree.ts');
-  return foreseenWorkspace(env, taskId);
+  const { expectedWorktree } = await import('../../git/worktree.ts');
+  return expectedWorktree(env, taskId);
 }
 
 /** Where an attempt is verified, and what is found there. A string says why that can't be known. Throws IO_ERROR. */

@@ -11,7 +11,7 @@ import type { TrackerSnapshot } from '../../domain/tracker-issues.ts';
 import type { GitLook } from '../../git/gc-look.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { GcArtifacts, Snapshot, TaskSummaryRead } from '../../store/port.ts';
-import { knowingQuestion } from '../../store/settle-question.ts';
+import { withOpenQuestion } from '../../store/settle-question.ts';
 import { type Env, observerOf, runStanding } from '../env.ts';
 
 /** What a snapshot is made from. */
@@ -36,7 +36,7 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
     const artifacts = seen.artifacts(task_id);
     // In a tree written by hand only the question's file says what a parked task waits for, and a stray may be the lease.
     const isUnclear = record !== null && lacksQuestion(record);
-    const read = isUnclear ? { ...found, record: await knowingQuestion(env.store, record) } : found;
+    const read = isUnclear ? { ...found, record: await withOpenQuestion(env.store, record) } : found;
     const stray = record && strayThatCounts({ adopted: read.origin === 'record', ...artifacts });
     const lease = stray === null ? (record?.lease ?? null) : await env.store.gc.readLease(task_id, stray);
     const task = gcTask(read, lease && gcLease(lease, observer), artifacts);

@@ -85,7 +85,7 @@ export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target>
   const base = manifest?.base_branch ?? null;
   // What was done in the project itself has a commit, but no branch of its own.
   if (place === null && expected !== null) {
-    const moved = await leftBehind(env, expected);
+    const moved = await movedCheckout(env, expected);
     return { attemptId, cwd: project, branch: null, head: expected, base, verified, moved };
   }
   const branch = branchFor(task_id);
@@ -107,7 +107,7 @@ async function commitNamed(env: Env, sha: string | null): Promise<string | null>
 }
 
 /** In the project itself others commit as well; but what was verified has to be in what is checked out there. */
-async function leftBehind(env: Env, expected: string): Promise<Target['moved']> {
+async function movedCheckout(env: Env, expected: string): Promise<Target['moved']> {
   const here = await headOf(env, env.paths.project);
   if (here !== null && (await isAncestor(env, expected, here.head))) return null;
   return { branch: here?.branch ?? 'the checkout', expected, found: here?.head ?? null };
@@ -175,27 +175,27 @@ export async function integrate(
     commands.stop(0);
   });
   const stopListening = commands.heed(request.interrupts);
-  const told = () => ({ attemptId, durationMs: env.ctx.monotonicMs() - startedMs });
+  const timing = () => ({ attemptId, durationMs: env.ctx.monotonicMs() - startedMs });
   try {
     await stopFormerWorker(env, held.record);
     const end = await work(held);
-    if (end?.kind === 'done') return { ...told(), ...end };
+    if (end?.kind === 'done') return { ...timing(), ...end };
     if (end?.kind === 'sent_back')
-      return { ...told(), kind: end.kind, error: end.error, result: await charge(held, end) };
+      return { ...timing(), kind: end.kind, error: end.error, result: await charge(held, end) };
     const gone = await release(held, 'interrupted');
     const state = await stateNow(held);
-    if (gone !== null || lost) return { ...told(), kind: 'lost', why: gone ?? 'its lease was lost', state };
-    return { ...told(), kind: 'released', state };
+    if (gone !== null || lost) return { ...timing(), kind: 'lost', why: gone ?? 'its lease was lost', state };
+    return { ...timing(), kind: 'released', state };
   } catch (error) {
     // Where it is ours all the same, nobody has to wait for it to run out; whoever has the task by now may have cleared away
     // what was needed here.
     const gone = await release(held, errorMessage(error));
     if (!(error instanceof ForgeError)) throw error;
     if (gone !== null || kindOf(error) === 'lost') {
-      return { ...told(), kind: 'lost', why: gone ?? error.message, state: await stateNow(held) };
+      return { ...timing(), kind: 'lost', why: gone ?? error.message, state: await stateNow(held) };
     }
     if (!HOLDS.includes(kindOf(error))) throw error;
-    return { ...told(), kind: 'deferred', error };
+    return { ...timing(), kind: 'deferred', error };
   } finally {
     keeper.stop();
     stopListening();

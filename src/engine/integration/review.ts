@@ -124,7 +124,7 @@ async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
     const end = await commands.run({
       shell: command,
       cwd: target.cwd,
-      told: {
+      facts: {
         phase: 'review',
         attempt: { ...held, runId: request.runId, number: held.record.state.attempt_count, promptFile },
         review: { base, head: target.head, file },

@@ -148,7 +148,7 @@ async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<M
         command,
         index: results.length + 1,
         cwd,
-        told: { phase: 'ship' },
+        facts: { phase: 'ship' },
         timeoutMs: env.settings.verify.timeout_ms,
         note: async (worker) => {
           await note(held, worker);

@@ -4,7 +4,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail, RunEvent, RunFinished } from '../../domain/run/events.ts';
-import { type Reason, reasonsToWait, type World } from '../../domain/schedule/readiness.ts';
+import { type Reason, reasonsToWait, type SchedulingContext } from '../../domain/schedule/readiness.ts';
 import type { FailureReason, TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { FinishedAttempt } from '../attempt/running-attempt.ts';
@@ -70,16 +70,19 @@ export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEven
 }
 
 /** What tasks wait for themselves; what only waits for another task or phase is left out. */
-export function ownWaits(tasks: readonly PlanTask[], world: World): { task_id: string; reason: string }[] {
+export function ownWaits(
+  tasks: readonly PlanTask[],
+  scheduling: SchedulingContext,
+): { task_id: string; reason: string }[] {
   return tasks.flatMap((task) => {
-    const [reason] = reasonsToWait(task, world);
+    const [reason] = reasonsToWait(task, scheduling);
     const isOwn = reason?.on === null || reason?.code === 'OVERLAP_CONFLICT';
     return reason !== undefined && isOwn ? { task_id: task.id, reason: reason.message } : [];
   });
 }
 
 /** What a run leaves of the tasks that it was to do. */
-export interface Left {
+export interface Leftovers {
   /** How many are in each state; `done` and `dropped` are the plan's word. */
   counts: Record<string, number>;
   /** What is neither over nor failed, and what it waits for. */
@@ -89,11 +92,15 @@ export interface Left {
 }
 
 /** `refused`: why this run would not go on with a task that could be started. */
-export function leftOf(world: World, selected: ReadonlySet<string>, refused: ReadonlyMap<string, string>): Left {
-  const left: Left = { counts: {}, blocked: [], failed: [] };
-  for (const task of world.plan.tasks) {
+export function leftovers(
+  scheduling: SchedulingContext,
+  selected: ReadonlySet<string>,
+  refused: ReadonlyMap<string, string>,
+): Leftovers {
+  const left: Leftovers = { counts: {}, blocked: [], failed: [] };
+  for (const task of scheduling.plan.tasks) {
     if (!selected.has(task.id)) continue;
-    const record = world.recordOf(task.id);
+    const record = scheduling.recordOf(task.id);
     const planned = task.status === 'done' || task.status === 'dropped' ? task.status : null;
     const state = planned ?? (record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed'));
     left.counts[state] = (left.counts[state] ?? 0) + 1;
@@ -104,15 +111,15 @@ export function leftOf(world: World, selected: ReadonlySet<string>, refused: Rea
       continue;
     }
     const why = refused.get(task.id);
-    const reasons = reasonsToWait(task, world).map((reason) => toldWith(reason, why));
-    const shown = reasons.length > 0 ? reasons : [unstarted(commandFor(task, world.workers) !== null, why)];
+    const reasons = reasonsToWait(task, scheduling).map((reason) => withRefusal(reason, why));
+    const shown = reasons.length > 0 ? reasons : [unstarted(commandFor(task, scheduling.workers) !== null, why)];
     left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: shown });
   }
   return left;
 }
 
 /** A task that waits for a review or a merge that this run could not make: for what that failed is what a person asks. */
-function toldWith(reason: Reason, why: string | undefined): Reason {
+function withRefusal(reason: Reason, why: string | undefined): Reason {
   const isOfFinish = reason.code === 'TASK_WAITS_FOR_REVIEW' || reason.code === 'TASK_WAITS_FOR_MERGE';
   return why === undefined || !isOfFinish ? reason : { ...reason, message: `${reason.message}: ${why}` };
 }

@@ -3,13 +3,13 @@
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import { holdsBack } from '../../domain/schedule/overlap.ts';
-import { overlapWarnings, type World } from '../../domain/schedule/readiness.ts';
+import { overlapWarnings, type SchedulingContext } from '../../domain/schedule/readiness.ts';
 import type { Env } from '../env.ts';
 
 export class OverlapWatch {
   readonly #env: Env;
   readonly #emit: (event: RunEvent) => void;
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
 
   constructor(env: Env, emit: (event: RunEvent) => void) {
     this.#env = env;
@@ -22,10 +22,10 @@ export class OverlapWatch {
   }
 
   /** Warns of what `task` may come to conflict with, this run's own or others'; of each once. */
-  tell(task: PlanTask, own: Iterable<string>, world: World): void {
-    for (const message of overlapWarnings([task], world, planned(own, world.plan))) {
-      if (!this.#told.has(message)) this.#emit({ type: 'warning', message });
-      this.#told.add(message);
+  tell(task: PlanTask, own: Iterable<string>, scheduling: SchedulingContext): void {
+    for (const message of overlapWarnings([task], scheduling, planned(own, scheduling.plan))) {
+      if (!this.#reported.has(message)) this.#emit({ type: 'warning', message });
+      this.#reported.add(message);
     }
   }
 }

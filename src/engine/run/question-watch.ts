@@ -11,7 +11,7 @@ export class QuestionWatch {
   readonly #env: Env;
   readonly #emit: (event: RunEvent) => void;
   /** The open question of a task that was told of. */
-  readonly #told = new Map<string, string>();
+  readonly #shown = new Map<string, string>();
   /** Tasks whose answer can't be read; each is told once. */
   readonly #damaged = new Set<string>();
 
@@ -29,7 +29,7 @@ export class QuestionWatch {
       if ((await resumeIfSettled(this.#env, read)) === null) return false;
       // A short deadline may be over before anybody saw the question; what came of it is told all the same.
       const asked = read.record && openQuestion(read.record);
-      if (asked) this.#told.set(read.task_id, asked.question_id);
+      if (asked) this.#shown.set(read.task_id, asked.question_id);
       return true;
     } catch (error) {
       // A damaged answer stops this task and no other.
@@ -44,18 +44,18 @@ export class QuestionWatch {
   async tell({ task_id, record }: TaskRead): Promise<void> {
     if (record === null) return;
     const open = openQuestion(record);
-    const told = this.#told.get(task_id);
-    if (told === open?.question_id) return;
-    if (told !== undefined) {
-      this.#told.delete(task_id);
-      const settled = settledQuestion(record, told);
+    const shown = this.#shown.get(task_id);
+    if (shown === open?.question_id) return;
+    if (shown !== undefined) {
+      this.#shown.delete(task_id);
+      const settled = settledQuestion(record, shown);
       if (settled !== null) {
         const { question_id, decision_key, option_id, answered_by } = settled;
         this.#emit({ type: 'question_settled', task_id, question_id, decision_key, option_id, answered_by });
       }
     }
     if (open === null) return;
-    this.#told.set(task_id, open.question_id);
+    this.#shown.set(task_id, open.question_id);
     const { question_id, attempt_id, decision_key, expires_at } = open;
     const question = await this.#env.store.readDocument('question', task_id, attempt_id, question_id).catch(() => null);
     this.#emit({ type: 'question_opened', task_id, question_id, decision_key, expires_at, question });

@@ -11,7 +11,13 @@ import { commandFor } from '../../domain/plan/task-command.ts';
 import { openQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
-import { dueNow, hasWork, outlook, reasonsToWait, type World } from '../../domain/schedule/readiness.ts';
+import {
+  classifyTasks,
+  dueNow,
+  hasWork,
+  reasonsToWait,
+  type SchedulingContext,
+} from '../../domain/schedule/readiness.ts';
 import { mayStillRun, selectedTasks } from '../../domain/schedule/run-selection.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
@@ -26,8 +32,8 @@ import { LogReader } from '../attempt/output.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
-import { type Env, worldOf, worldWith } from '../env.ts';
-import { attemptEvent, gaveUpEvent, leftOf, ownWaits } from './event-mapping.ts';
+import { type Env, schedulingContextOf, withRecord } from '../env.ts';
+import { attemptEvent, gaveUpEvent, leftovers, ownWaits } from './event-mapping.ts';
 import { Integrations } from './integrations.ts';
 import { inTheWay, OverlapWatch } from './overlap-watch.ts';
 import type { PlanSource } from './plan-source.ts';
@@ -123,7 +129,11 @@ export class RunLoop {
     const own = [...this.#active].flatMap(([id, attempt]) =>
       attempt === null ? [] : [[id, attempt.standing] as const],
     );
-    return { world: this.#world(), selected: this.#selected, own: new Map([...own, ...this.#integrations.own()]) };
+    return {
+      scheduling: this.#scheduling(),
+      selected: this.#selected,
+      own: new Map([...own, ...this.#integrations.own()]),
+    };
   }
 
   /** One round: start what can be started. False when nothing is left to wait for. */
@@ -141,7 +151,7 @@ export class RunLoop {
     this.#sayStillRunning();
     if (this.#active.size + this.#integrations.size > 0) return true;
     if (!open || this.#broken !== null) return false;
-    const hopeful = mayStillRun(this.#world(), this.#hopefuls());
+    const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls());
     if (hopeful.length > 0) this.#sayWaiting(hopeful);
     return hopeful.length > 0;
   }
@@ -166,8 +176,8 @@ export class RunLoop {
     return new Map([...this.#refused, ...this.#integrations.refusals(this.#seen.reads)]);
   }
 
-  #world(): World {
-    return worldOf(this.#env, this.#plan(), this.#seen.reads);
+  #scheduling(): SchedulingContext {
+    return schedulingContextOf(this.#env, this.#plan(), this.#seen.reads);
   }
 
   #startReady(): void {
@@ -176,8 +186,8 @@ export class RunLoop {
     const hasSlot = () => this.#active.size + this.#integrations.size < this.#options.maxParallel;
     if (!hasSlot()) return;
     const selected = this.#selected;
-    const world = this.#world();
-    const { due, ready } = outlook(world);
+    const scheduling = this.#scheduling();
+    const { due, ready } = classifyTasks(scheduling);
     const refused = this.#refusals();
     for (const { task, phase } of due) {
       if (!hasSlot()) return;
@@ -186,7 +196,7 @@ export class RunLoop {
     }
     for (const task of ready) {
       if (!hasSlot()) return;
-      if (!selected.has(task.id) || !hasWork(task, world)) continue;
+      if (!selected.has(task.id) || !hasWork(task, scheduling)) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
       this.#active.set(task.id, null);
@@ -208,7 +218,7 @@ export class RunLoop {
   }
 
   #refuseUnlessDue(task: PlanTask, phase: IntegrationPhase, record: TaskRecord): void {
-    const due = dueNow(task, worldWith(this.#world(), task.id, record));
+    const due = dueNow(task, withRecord(this.#scheduling(), task.id, record));
     if (due !== phase || this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'it has moved on');
   }
 
@@ -256,7 +266,7 @@ export class RunLoop {
       onCheck: ({ name, command }: VerifyCommand) =>
         this.#emit({ type: 'task_verifying', task_id: task.id, name, command }),
     };
-    const record = this.#world().recordOf(task.id);
+    const record = this.#scheduling().recordOf(task.id);
     const unverified = record !== null && record !== 'unreadable' && pendingVerification(record) !== null;
     const own = commandFor(task, this.#env.settings.agents);
     if (unverified || own === null) return takeOverVerification(this.#env, request);
@@ -266,7 +276,7 @@ export class RunLoop {
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {
-    const [reason] = reasonsToWait(task, worldWith(this.#world(), task.id, record));
+    const [reason] = reasonsToWait(task, withRecord(this.#scheduling(), task.id, record));
     if (reason !== undefined) throw new ForgeError('NOT_READY', reason.message);
     if (this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'the run is being stopped');
   }
@@ -276,7 +286,7 @@ export class RunLoop {
     const { attemptId: attempt_id, number: attempt_number, pid } = attempt;
     if (!attempt.resumed)
       this.#emit({ type: 'task_started', task_id: task.id, title: task.title, attempt_id, attempt_number, pid });
-    this.#overlaps.tell(task, this.#active.keys(), this.#world());
+    this.#overlaps.tell(task, this.#active.keys(), this.#scheduling());
     // The interruption may have come while the claim was being made.
     if (this.#interrupts.level > 0) this.#interrupted();
     this.#report(task, attempt, await attempt.finished);
@@ -367,13 +377,13 @@ export class RunLoop {
     if (tasks.length === 0) return;
     this.#lastSaid = now;
     const busy = new Set(tasks.map(({ task_id }) => task_id));
-    const waiting = outlook(this.#world()).waiting.filter(({ task }) => !busy.has(task.id)).length;
+    const waiting = classifyTasks(this.#scheduling()).waiting.filter(({ task }) => !busy.has(task.id)).length;
     this.#emit({ type: 'still_running', tasks, waiting });
   }
 
   /** Says what the run waits for when it has nothing to do itself; once, until that changes. */
   #sayWaiting(tasks: readonly PlanTask[]): void {
-    const direct = ownWaits(tasks, this.#world());
+    const direct = ownWaits(tasks, this.#scheduling());
     const said = JSON.stringify(direct.map((item) => item.task_id));
     if (said === this.#said || direct.length === 0) return;
     this.#said = said;
@@ -381,7 +391,7 @@ export class RunLoop {
   }
 
   #finish(startedMs: number): RunFinished {
-    const { counts, blocked, failed } = leftOf(this.#world(), this.#selected, this.#refusals());
+    const { counts, blocked, failed } = leftovers(this.#scheduling(), this.#selected, this.#refusals());
     for (const event of blocked) this.#emit(event);
     const interrupted = this.#interrupts.level > 0;
     const exit_code = interrupted ? 130 : failed.length > 0 ? 1 : blocked.length > 0 ? 4 : 0;

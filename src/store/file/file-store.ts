@@ -31,7 +31,7 @@ import { GcFileStore } from './gc-store.ts';
 import { asText, readValid } from './json-files.ts';
 import type { Layout } from './layout.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
-import { SeenTree, TICK_MS } from './snapshot-cache.ts';
+import { SnapshotCache, TICK_MS } from './snapshot-cache.ts';
 import { commitTask, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
 import type { StateTree } from './tree.ts';
 
@@ -245,7 +245,7 @@ export class FileStore implements TaskStore {
   }
 
   async snapshot(): Promise<Snapshot> {
-    const seen = new SeenTree(this.layout, this.#cache, Date.now());
+    const seen = new SnapshotCache(this.layout, this.#cache, Date.now());
     const runs = await seen.runs(() => this.listRuns());
     refuseSymlink(this.layout.orchestrator);
     const ids = seen.taskIds() ?? (await this.list());

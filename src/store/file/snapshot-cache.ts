@@ -55,25 +55,25 @@ interface Head {
   runs: { stamps: Stamp[]; manifests: RunManifest[] } | null;
 }
 
-/** `beside` is left out where nothing is. */
+/** `artifacts` is left out where nothing is. */
 type Line = [
   taskId: string,
   stamps: Stamp[],
   version: number,
   origin: TaskSummaryRead['origin'],
   record: PackedSummary,
-  beside?: GcArtifacts,
+  artifacts?: GcArtifacts,
 ];
 
 const NOTHING: GcArtifacts = { lease_files: [], attempts: [] };
 
-/** A task that was read anew; `beside` once somebody has asked for it. */
+/** A task that was read anew; `artifacts` once somebody has asked for it. */
 interface Anew {
   read: FolderRead;
-  beside?: ReturnType<typeof artifactsOf>;
+  artifacts?: ReturnType<typeof artifactsOf>;
 }
 
-export class SeenTree {
+export class SnapshotCache {
   readonly #layout: Layout;
   readonly #cache: Cache;
   readonly #startedMs: number;
@@ -83,7 +83,7 @@ export class SeenTree {
   readonly #lines: ReadonlyMap<string, string>;
   /** The tasks that are as they were, with their lines, and what lies beside the records of those that have anything there. */
   readonly #asBefore = new Map<string, string>();
-  readonly #besides = new Map<string, GcArtifacts>();
+  readonly #artifacts = new Map<string, GcArtifacts>();
   readonly #anew = new Map<string, Anew>();
   #runs: RunManifest[] | null = null;
 
@@ -125,9 +125,9 @@ export class SeenTree {
       const line = jsonIn(text) as Line | null;
       // A file that has not come to the disk whole may have lost a line break, and then its lines are those of other tasks.
       if (line?.[0] === taskId && line[1].every((stamp) => this.#isAsItWas(`${this.#layout.tasks}/${taskId}`, stamp))) {
-        const [, , version, origin, packed, beside] = line;
+        const [, , version, origin, packed, artifacts] = line;
         this.#asBefore.set(taskId, text);
-        if (beside !== undefined) this.#besides.set(taskId, beside);
+        if (artifacts !== undefined) this.#artifacts.set(taskId, artifacts);
         return { task_id: taskId, version, origin, record: unpackSummary(packed), problem: null, warnings: [] };
       }
       const read = readAnew(taskId);
@@ -139,9 +139,9 @@ export class SeenTree {
   /** What lies beside the record of a task that was read. Throws IO_ERROR. */
   artifacts(taskId: string): GcArtifacts {
     const anew = this.#anew.get(taskId);
-    if (anew === undefined) return this.#besides.get(taskId) ?? NOTHING;
-    anew.beside ??= artifactsOf(this.#layout, anew.read);
-    return anew.beside.artifacts;
+    if (anew === undefined) return this.#artifacts.get(taskId) ?? NOTHING;
+    anew.artifacts ??= artifactsOf(this.#layout, anew.read);
+    return anew.artifacts.artifacts;
   }
 
   /** Keeps what was seen of those tasks that were looked at whole, where that is worth it. Never throws. */
@@ -179,7 +179,7 @@ export class SeenTree {
   }
 
   /** Null where it was not looked at whole, or may be otherwise by now. */
-  #lineOf({ read, beside: looked }: Anew): Line | null {
+  #lineOf({ read, artifacts: looked }: Anew): Line | null {
     const { task_id, version, origin, record, problem, warnings } = read;
     if (looked === undefined || record === null || problem !== null || warnings.length > 0) return null;
     const dir = this.#layout.task(task_id);
@@ -189,9 +189,9 @@ export class SeenTree {
       if (stamp === null || !this.#isSettled(stamp)) return null;
       stamps.push(stamp);
     }
-    const { artifacts: beside } = looked;
+    const { artifacts } = looked;
     const line: Line = [task_id, stamps, version, origin, packSummary(record)];
-    if (beside.lease_files.length > 0 || beside.attempts.length > 0) line[5] = beside;
+    if (artifacts.lease_files.length > 0 || artifacts.attempts.length > 0) line[5] = artifacts;
     return line;
   }
 

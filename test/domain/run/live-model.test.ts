@@ -3,10 +3,10 @@
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
 import { type LiveModel, liveModel } from '../../../src/domain/run/live-model.ts';
-import { outlook } from '../../../src/domain/schedule/readiness.ts';
+import { classifyTasks } from '../../../src/domain/schedule/readiness.ts';
 import { TASK_STATES, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
-import { onePhase, plan, world } from '../../support/domain/plans.ts';
+import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
 import { id, lease, OWNER, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
 
@@ -14,7 +14,7 @@ const NOBODY = new Map();
 const RUN = { run: 'true' };
 
 function model(made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ms = 0): LiveModel {
-  return liveModel({ world: world(made, records, ms), selected: null, own: NOBODY });
+  return liveModel({ scheduling: scheduling(made, records, ms), selected: null, own: NOBODY });
 }
 
 const counted = ({ counts }: LiveModel) => Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
@@ -53,7 +53,7 @@ describe('live view counts', () => {
 
   test('the live view does not count tasks that are dropped or not selected', () => {
     const made = onePhase({ id: 'a', status: 'dropped' }, { id: 'b' }, { id: 'c' });
-    const all = liveModel({ world: world(made), selected: new Set(['b']), own: NOBODY });
+    const all = liveModel({ scheduling: scheduling(made), selected: new Set(['b']), own: NOBODY });
     expect(counted(all)).toEqual({ ready: 1 });
   });
 });
@@ -71,7 +71,7 @@ describe('running tasks of the live view', () => {
 
   test('an attempt that this run started is shown before its record is read', () => {
     const own = new Map([['a', { attempt_id: id(7), attempt_number: 3, age_ms: 500 }]]);
-    const seen = liveModel({ world: world(made, { a: backoff(-1) }, 2000), selected: null, own });
+    const seen = liveModel({ scheduling: scheduling(made, { a: backoff(-1) }, 2000), selected: null, own });
     expect(counted(seen)).toEqual({ running: 1, ready: 1 });
     expect(seen.running).toMatchObject([{ task_id: 'a', attempt_id: id(7), attempt_number: 3, since_ms: T0 + 1500 }]);
   });
@@ -92,7 +92,7 @@ describe('running tasks of the live view', () => {
 
   test('the liveness of an owner is checked once for all its leases', () => {
     let asked = 0;
-    const one = world(made, { a: { ...record('running'), lease: lease({ owner: OWNER }) } });
+    const one = scheduling(made, { a: { ...record('running'), lease: lease({ owner: OWNER }) } });
     const both = { ...one, recordOf: () => one.recordOf('a') };
     const observer = {
       ...one.observer,
@@ -101,7 +101,9 @@ describe('running tasks of the live view', () => {
         return 'alive' as const;
       },
     };
-    expect(counted(liveModel({ world: { ...both, observer }, selected: null, own: NOBODY }))).toEqual({ running: 2 });
+    expect(counted(liveModel({ scheduling: { ...both, observer }, selected: null, own: NOBODY }))).toEqual({
+      running: 2,
+    });
     expect(asked).toBe(1);
   });
 });
@@ -195,7 +197,7 @@ test('the live view counts each task once, and only claimable tasks as ready', (
       const seen = model(made, records);
       const total = Object.values(seen.counts).reduce((sum, count) => sum + count, 0);
       expect(total).toBe(tasks.filter(({ status }) => status !== 'dropped').length);
-      expect(seen.counts.ready).toBe(outlook(world(made, records)).ready.length);
+      expect(seen.counts.ready).toBe(classifyTasks(scheduling(made, records)).ready.length);
       expect(seen.running).toHaveLength(seen.counts.running);
       const told = seen.waiting.reduce((sum, wait) => sum + wait.tasks.length, 0);
       expect(told).toBe(seen.counts.waiting + seen.counts.human);

@@ -2,12 +2,12 @@
 
 import { describe, expect, test } from 'vitest';
 import { clearClaim, isWorkedOn, rivalsOf, yieldClaim } from '../../../src/domain/schedule/overlap.ts';
-import { neededFor, outlook, overlapWarnings } from '../../../src/domain/schedule/readiness.ts';
+import { classifyTasks, neededFor, overlapWarnings } from '../../../src/domain/schedule/readiness.ts';
 import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import { claimTask, dispatchTask, heartbeatTask } from '../../../src/domain/task/operations.ts';
 import { TASK_STATES, type TaskRecord } from '../../../src/domain/task/records.ts';
-import { onePhase, world } from '../../support/domain/plans.ts';
+import { onePhase, scheduling } from '../../support/domain/plans.ts';
 import {
   frozen,
   GRACE_MS,
@@ -45,10 +45,10 @@ describe('tasks in flight', () => {
 });
 
 describe('overlapping tasks', () => {
-  const seen = world(PLAN, { build: record('running') });
+  const seen = scheduling(PLAN, { build: record('running') });
 
   test('a task that overlaps with one in flight waits, and can start by itself later', () => {
-    const { ready, waiting } = outlook(seen);
+    const { ready, waiting } = classifyTasks(seen);
     expect(ready.map((task) => task.id)).toEqual(['docs', 'site', 'more']);
     expect(waiting.find(({ task }) => task.id === 'test')?.reasons).toEqual([
       { code: 'OVERLAP_CONFLICT', message: 'task build may write go.sum, a locked file, too (go.sum)', on: 'build' },
@@ -59,7 +59,7 @@ describe('overlapping tasks', () => {
   test.each(['unclaimed', 'awaiting_respawn', 'blocked_on_question', 'ready_for_review', 'shipped'] as const)(
     'a task does not wait for an overlapping one that is %s',
     (state) => {
-      const { ready } = outlook(world(PLAN, { build: record(state) }));
+      const { ready } = classifyTasks(scheduling(PLAN, { build: record(state) }));
       expect(ready.map((task) => task.id)).toContain('test');
     },
   );
@@ -80,11 +80,11 @@ describe('overlapping tasks', () => {
       { id: 'first', write_globs: ['src/**'] },
       ...Array.from({ length: 30 }, (_, i) => ({ id: `t${i}`, write_globs: ['src'] })),
     );
-    const told = overlapWarnings(many.tasks.slice(1), world(many, { first: record('running') }));
+    const told = overlapWarnings(many.tasks.slice(1), scheduling(many, { first: record('running') }));
     expect(told).toHaveLength(11);
     expect(told[0]).toBe('task t0 may come to conflict: task first may write src/a too (here src, there src/**)');
     expect(told[10]).toBe('20 more such overlaps');
-    expect(overlapWarnings(PLAN.tasks, world(PLAN))).toEqual([]);
+    expect(overlapWarnings(PLAN.tasks, scheduling(PLAN))).toEqual([]);
   });
 });
 

@@ -1,10 +1,16 @@
 /** What is done about tasks that are verified: which may be reviewed or merged, in which order, and what a run waits for. */
 
 import { describe, expect, test } from 'vitest';
-import { dueNow, outlook, queueFor, reasonsToWait, type World } from '../../../src/domain/schedule/readiness.ts';
+import {
+  classifyTasks,
+  dueNow,
+  queueFor,
+  reasonsToWait,
+  type SchedulingContext,
+} from '../../../src/domain/schedule/readiness.ts';
 import { mayStillRun } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
-import { onePhase, plan, world } from '../../support/domain/plans.ts';
+import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
 import { id, lease, record } from '../../support/domain/tasks.ts';
 
 const BOTH = { review: true, ship: true };
@@ -14,9 +20,9 @@ function held(state: TaskState): TaskRecord {
   return { ...record(state), lease: lease({ attempt_id: id(33) }) };
 }
 
-const seenBy = (seen: World, does: World['does']): World => ({ ...seen, does });
+const seenBy = (seen: SchedulingContext, does: SchedulingContext['does']): SchedulingContext => ({ ...seen, does });
 
-function due(seen: World, taskId: string) {
+function due(seen: SchedulingContext, taskId: string) {
   const task = seen.plan.byId.get(taskId);
   if (task === undefined) throw new Error(taskId);
   return dueNow(task, seen);
@@ -38,12 +44,12 @@ describe('verified task', () => {
   ];
   test.each(cases)('nextPhase of a task that %s', (_what, entry, found, phase) => {
     const made = onePhase({ id: 'first' }, { id: 'build', ...entry });
-    expect(due(world(made, found && { build: found }), 'build')).toBe(phase);
+    expect(due(scheduling(made, found && { build: found }), 'build')).toBe(phase);
   });
 
   test('a verified task in a paused phase waits for the phase', () => {
     const made = plan([{ id: 'phase-1', status: 'paused', tasks: [{ id: 'build' }] }]);
-    const seen = world(made, { build: record('reviewed') });
+    const seen = scheduling(made, { build: record('reviewed') });
     expect(due(seen, 'build')).toBeNull();
     expect(queueFor('ship', seen).waiting[0]?.reasons.map(({ code }) => code)).toEqual([
       'TASK_WAITS_FOR_MERGE',
@@ -53,7 +59,8 @@ describe('verified task', () => {
 
   test('the reason of a task under review or merge names its owner', () => {
     const made = onePhase({ id: 'build' });
-    const why = (found: TaskRecord) => reasonsToWait(made.tasks[0] as never, world(made, { build: found }))[0]?.message;
+    const why = (found: TaskRecord) =>
+      reasonsToWait(made.tasks[0] as never, scheduling(made, { build: found }))[0]?.message;
     expect(why(record('ready_for_review'))).toBe('it waits for a review');
     expect(why(held('ready_for_review'))).toBe(`it is being reviewed by run ${id(100)}`);
     expect(why(held('merge_pending'))).toBe(`it is being merged by run ${id(100)}`);
@@ -74,22 +81,22 @@ describe('reviews and merges of a run', () => {
     [{ review: true, ship: false }, ['review one']],
     [{ review: false, ship: false }, []],
   ])('a run with %j reviews and merges tasks nearest to shipping first: %j', (does, expected) => {
-    const { due: found, ready } = outlook(seenBy(world(made, records), does));
+    const { due: found, ready } = classifyTasks(seenBy(scheduling(made, records), does));
     expect(found.map(({ task, phase }) => `${phase} ${task.id}`)).toEqual(expected);
     expect(ready).toEqual([]);
   });
 
   test('the queues list verified tasks whatever the settings say', () => {
-    const ids = (phase: 'review' | 'ship') => queueFor(phase, world(made, records)).ready.map((task) => task.id);
+    const ids = (phase: 'review' | 'ship') => queueFor(phase, scheduling(made, records)).ready.map((task) => task.id);
     expect([ids('review'), ids('ship')]).toEqual([['one'], ['two', 'four']]);
-    expect(queueFor('ship', world(made, records)).waiting.map(({ task }) => task.id)).toEqual(['three']);
+    expect(queueFor('ship', scheduling(made, records)).waiting.map(({ task }) => task.id)).toEqual(['three']);
   });
 });
 
 describe('end of a run', () => {
   const made = onePhase({ id: 'build' }, { id: 'next', run: 'true', depends_on: ['build'] });
-  const hopeful = (found: TaskRecord, does: World['does'], selected = ['build', 'next']) =>
-    mayStillRun(seenBy(world(made, { build: found }), does), new Set(selected)).map((task) => task.id);
+  const hopeful = (found: TaskRecord, does: SchedulingContext['does'], selected = ['build', 'next']) =>
+    mayStillRun(seenBy(scheduling(made, { build: found }), does), new Set(selected)).map((task) => task.id);
 
   test.each([
     ['a review that it makes itself', record('ready_for_review'), BOTH, ['build', 'next']],

@@ -2,11 +2,11 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
-import { outlook, reasonsToWait, type World } from '../../../src/domain/schedule/readiness.ts';
+import { classifyTasks, reasonsToWait, type SchedulingContext } from '../../../src/domain/schedule/readiness.ts';
 import { mayStillRun, selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
-import { plan, world } from '../../support/domain/plans.ts';
+import { plan, scheduling } from '../../support/domain/plans.ts';
 import { GRACE_MS, lease, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
 
@@ -135,12 +135,12 @@ describe('readiness of generated plans', () => {
   test('a task is ready exactly when the definition says so, and otherwise has a reason', () => {
     fc.assert(
       fc.property(scene, ({ made, records }) => {
-        const seen = world(made, records);
+        const seen = scheduling(made, records);
         const ready = made.tasks.filter((task) => isReady(made, records, task.id)).map((task) => task.id);
         const without = made.tasks.filter((task) => reasonsToWait(task, seen).length === 0).map((task) => task.id);
         expect(without).toEqual(ready);
         expect(
-          outlook(seen)
+          classifyTasks(seen)
             .ready.map((task) => task.id)
             .sort(),
         ).toEqual([...ready].sort());
@@ -158,7 +158,7 @@ describe('readiness of generated plans', () => {
           const phase = made.phases.findIndex((other) => other.id === task?.phase_id);
           return phase * 1_000_000 + ['P0', 'P1', 'P2'].indexOf(task?.priority ?? '') * 1000 + at;
         };
-        const ranks = outlook(world(made, records)).ready.map((task) => rank(task.id));
+        const ranks = classifyTasks(scheduling(made, records)).ready.map((task) => rank(task.id));
         expect(ranks).toEqual([...ranks].sort((a, b) => a - b));
       }),
       { numRuns: 200 },
@@ -175,14 +175,14 @@ const FAR = TTL_MS * 1000;
 function startedByRunner(made: Plan, records: Records, selected: ReadonlySet<string>): Set<string> {
   const now: Records = { ...records };
   const started = new Set<string>();
-  const held = (id: string, seen: World) =>
+  const held = (id: string, seen: SchedulingContext) =>
     reasonsToWait(made.byId.get(id) as Plan['tasks'][number], seen).some(
       ({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE',
     );
-  for (const { id } of made.tasks) if (held(id, world(made, records))) now[id] = record('shipped');
+  for (const { id } of made.tasks) if (held(id, scheduling(made, records))) now[id] = record('shipped');
   for (let more = true; more; ) {
     more = false;
-    for (const task of outlook(world(made, now, FAR)).ready) {
+    for (const task of classifyTasks(scheduling(made, now, FAR)).ready) {
       if (task.run === null || !selected.has(task.id)) continue;
       started.add(task.id);
       now[task.id] = record('shipped');
@@ -206,7 +206,7 @@ describe('run selection of generated plans', () => {
     fc.assert(
       fc.property(chosen, ([{ made, records }, picks]) => {
         const selected = selectedOf(made, picks);
-        const hope = new Set(mayStillRun(world(made, records), selected).map((task) => task.id));
+        const hope = new Set(mayStillRun(scheduling(made, records), selected).map((task) => task.id));
         const lost = [...startedByRunner(made, records, selected)].filter((id) => !hope.has(id));
         expect(lost).toEqual([]);
       }),
@@ -218,7 +218,7 @@ describe('run selection of generated plans', () => {
     fc.assert(
       fc.property(chosen, ([{ made, records }, picks]) => {
         const selected = selectedOf(made, picks);
-        const seen = world(made, records);
+        const seen = scheduling(made, records);
         const could = startedByRunner(made, records, selected);
         for (const task of mayStillRun(seen, selected)) {
           const busy = reasonsToWait(task, seen).some(

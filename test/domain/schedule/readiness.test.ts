@@ -1,11 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
-import { isPhaseOver, neededFor, outlook, reasonsToWait, type World } from '../../../src/domain/schedule/readiness.ts';
+import {
+  classifyTasks,
+  isPhaseOver,
+  neededFor,
+  reasonsToWait,
+  type SchedulingContext,
+} from '../../../src/domain/schedule/readiness.ts';
 import { mayStillRun, selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
-import { onePhase, plan, world } from '../../support/domain/plans.ts';
+import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
 import { GRACE_MS, id, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
 
 const STALE_MS = TTL_MS + GRACE_MS;
@@ -17,7 +23,7 @@ function task(made: Plan, taskId: string): PlanTask {
 }
 
 /** Why `taskId` waits: codes, each with what is waited for where that is another. */
-function reasons(taskId: string, seen: World): string[] {
+function reasons(taskId: string, seen: SchedulingContext): string[] {
   return reasonsToWait(task(seen.plan, taskId), seen).map(({ code, on }) => (on === null ? code : `${code} ${on}`));
 }
 
@@ -69,7 +75,7 @@ describe('readiness of one task', () => {
   ];
   test.each(cases)('a task that is %s waits for: %j', (_what, entry, kept, codes) => {
     const made = onePhase({ ...BUILD, ...entry });
-    expect(reasons('build', world(made, kept === null ? {} : { build: kept }))).toEqual(codes);
+    expect(reasons('build', scheduling(made, kept === null ? {} : { build: kept }))).toEqual(codes);
   });
 
   test.each([
@@ -78,23 +84,23 @@ describe('readiness of one task', () => {
     [STALE_MS - 1, ['LEASE_IN_GRACE']],
     [STALE_MS, []],
   ])('%i ms into a lease without heartbeats a task waits for: %j', (ms, codes) => {
-    expect(reasons('build', world(onePhase(BUILD), { build: record('running') }, ms))).toEqual(codes);
+    expect(reasons('build', scheduling(onePhase(BUILD), { build: record('running') }, ms))).toEqual(codes);
   });
 
   test('a task in flight without a lease is ready', () => {
     const orphan = { ...record('running'), lease: null };
-    expect(reasons('build', world(onePhase(BUILD), { build: orphan }))).toEqual([]);
+    expect(reasons('build', scheduling(onePhase(BUILD), { build: orphan }))).toEqual([]);
   });
 
   test('a task with a live lease is not ready, whatever its state', () => {
     const odd = { ...record('unclaimed'), lease: record('claimed').lease };
-    expect(reasons('build', world(onePhase(BUILD), { build: odd }))).toEqual(['TASK_IN_FLIGHT']);
+    expect(reasons('build', scheduling(onePhase(BUILD), { build: odd }))).toEqual(['TASK_IN_FLIGHT']);
   });
 
   test('reasons are sentences with names and times', () => {
     const made = onePhase(BUILD, { id: 'test', depends_on: ['build'] });
     const messages = (taskId: string, records: Record<string, TaskRecord>, ms = 0) =>
-      reasonsToWait(task(made, taskId), world(made, records, ms)).map(({ message }) => message);
+      reasonsToWait(task(made, taskId), scheduling(made, records, ms)).map(({ message }) => message);
     expect(messages('build', { build: record('running') })).toEqual([
       `running by run ${id(100)} until ${isoTime(T0 + TTL_MS)}`,
     ]);
@@ -133,12 +139,12 @@ describe('readiness and dependencies', () => {
     ['dropped after it was shipped', { status: 'dropped' }, record('shipped'), []],
   ];
   test.each(cases)('a task whose dependency is %s waits for: %j', (_what, entry, kept, codes) => {
-    expect(reasons('test', world(made(entry), kept === null ? {} : { build: kept }))).toEqual(codes);
+    expect(reasons('test', scheduling(made(entry), kept === null ? {} : { build: kept }))).toEqual(codes);
   });
 
   test('every missing dependency is named, in plan order', () => {
     const many = onePhase({ id: 'a' }, { id: 'b' }, { id: 'c' }, { id: 'd', depends_on: ['c', 'a', 'b'] });
-    expect(reasons('d', world(many, { a: record('shipped') }))).toEqual([
+    expect(reasons('d', scheduling(many, { a: record('shipped') }))).toEqual([
       'DEPENDENCY_PENDING c',
       'DEPENDENCY_PENDING b',
     ]);
@@ -146,20 +152,20 @@ describe('readiness and dependencies', () => {
 
   test('missing dependencies are named beside a pause and a backoff, but not for a task in flight or over', () => {
     const all = onePhase(BUILD, { id: 'test', status: 'paused', depends_on: ['build'] });
-    expect(reasons('test', world(all, { test: inBackoff(1) }))).toEqual([
+    expect(reasons('test', scheduling(all, { test: inBackoff(1) }))).toEqual([
       'TASK_PAUSED',
       'BACKOFF',
       'DEPENDENCY_PENDING build',
     ]);
-    expect(reasons('test', world(made(), { test: record('running') }))).toEqual(['TASK_IN_FLIGHT']);
-    expect(reasons('test', world(made(), { test: record('failed') }))).toEqual(['TASK_FAILED']);
+    expect(reasons('test', scheduling(made(), { test: record('running') }))).toEqual(['TASK_IN_FLIGHT']);
+    expect(reasons('test', scheduling(made(), { test: record('failed') }))).toEqual(['TASK_FAILED']);
   });
 });
 
 describe('readiness and phases', () => {
   test.each(['blocked', 'paused', 'done'])('a task in a phase that is %s waits', (status) => {
     const made = plan([{ id: 'phase-1', status, tasks: [BUILD] }]);
-    expect(reasons('build', world(made))).toEqual(['PHASE_NOT_ACTIVE phase-1']);
+    expect(reasons('build', scheduling(made))).toEqual(['PHASE_NOT_ACTIVE phase-1']);
   });
 
   const two = (first: Record<string, unknown>[], status = 'active') =>
@@ -180,17 +186,17 @@ describe('readiness and phases', () => {
     ['its task for a person is done', [{ owner_type: 'human', status: 'done' }], {}, true],
     ['without any task', [], {}, true],
   ])('a task waits for the phase before it: %s', (_what, entries, records, over) => {
-    const seen = world(two(entries), records);
+    const seen = scheduling(two(entries), records);
     expect(reasons('b', seen)).toEqual(over ? [] : ['PHASE_BLOCKED phase-1']);
     expect(isPhaseOver(seen.plan.phases[0] as Plan['phases'][number], seen)).toBe(over);
   });
 
   test('a phase that the plan calls done is finished, whatever is left in it', () => {
-    expect(reasons('b', world(two([{}], 'done')))).toEqual([]);
+    expect(reasons('b', scheduling(two([{}], 'done')))).toEqual([]);
   });
 
   test('an unreadable task does not finish its phase', () => {
-    expect(reasons('b', world(two([{}]), { a0: 'unreadable' }))).toEqual(['PHASE_BLOCKED phase-1']);
+    expect(reasons('b', scheduling(two([{}]), { a0: 'unreadable' }))).toEqual(['PHASE_BLOCKED phase-1']);
   });
 
   test('unblocked phases start together', () => {
@@ -198,7 +204,7 @@ describe('readiness and phases', () => {
       { id: 'phase-1', tasks: [{ id: 'a' }] },
       { id: 'phase-2', tasks: [{ id: 'b' }] },
     ]);
-    expect(reasons('b', world(made))).toEqual([]);
+    expect(reasons('b', scheduling(made))).toEqual([]);
   });
 });
 
@@ -211,7 +217,13 @@ describe('all tasks of a plan', () => {
       },
       { id: 'phase-1', tasks: [{ id: 'other', priority: 'P0' }] },
     ]);
-    expect(outlook(world(made)).ready.map((entry) => entry.id)).toEqual(['urgent', 'one', 'two', 'late', 'other']);
+    expect(classifyTasks(scheduling(made)).ready.map((entry) => entry.id)).toEqual([
+      'urgent',
+      'one',
+      'two',
+      'late',
+      'other',
+    ]);
   });
 
   test('every task that is not over is in one group: ready, waiting or human', () => {
@@ -229,8 +241,8 @@ describe('all tasks of a plan', () => {
       { id: 'paused', status: 'paused' },
     );
     const shipped = record('shipped');
-    const seen = outlook(
-      world(made, {
+    const seen = classifyTasks(
+      scheduling(made, {
         held: record('claimed'),
         failed: record('failed'),
         shipped,
@@ -263,8 +275,8 @@ describe('all tasks of a plan', () => {
       asked++;
       return taskId.startsWith('a') ? shipped : null;
     };
-    const seen = { ...world(made), recordOf };
-    expect(outlook(seen).ready).toHaveLength(500);
+    const seen = { ...scheduling(made), recordOf };
+    expect(classifyTasks(seen).ready).toHaveLength(500);
     expect(asked).toBeLessThan(4 * made.tasks.length);
   });
 });
@@ -307,7 +319,9 @@ describe('selection', () => {
 describe('tasks that can still run', () => {
   const RUN = { run: 'true' };
   const still = (made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ids?: string[]) =>
-    mayStillRun(world(made, records), new Set(ids ?? made.tasks.map((entry) => entry.id))).map((entry) => entry.id);
+    mayStillRun(scheduling(made, records), new Set(ids ?? made.tasks.map((entry) => entry.id))).map(
+      (entry) => entry.id,
+    );
 
   test('a ready task with a command can still run, one for an agent cannot', () => {
     expect(still(onePhase({ id: 'a', ...RUN }, { id: 'b' }))).toEqual(['a']);

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { type Cache, NO_CACHE } from '../../../src/lib/fs/cache.ts';
 import { runSync } from '../../../src/lib/fs/drivers.ts';
 import { artifactsOf } from '../../../src/store/file/gc-artifacts.ts';
-import { SeenTree } from '../../../src/store/file/snapshot-cache.ts';
+import { SnapshotCache } from '../../../src/store/file/snapshot-cache.ts';
 import { readTask } from '../../../src/store/file/task-files.ts';
 import type { TaskSummaryRead } from '../../../src/store/port.ts';
 import { until } from '../../support/processes.ts';
@@ -29,7 +29,7 @@ const OLDER = id(10);
 
 /** A look at all tasks by what was kept; and which of them had to be read anew. */
 function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
-  const seen = new SeenTree(tree.layout, from, nowMs, worth);
+  const seen = new SnapshotCache(tree.layout, from, nowMs, worth);
   const anew: string[] = [];
   const listed = tree.names(tree.layout.tasks);
   expect(seen.taskIds() ?? listed).toEqual(listed);
@@ -37,7 +37,7 @@ function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
     anew.push(task);
     return runSync(readTask(tree.at(task), task, false));
   });
-  const tasks = reads.map((read) => ({ read: summary(read), beside: seen.artifacts(read.task_id) }));
+  const tasks = reads.map((read) => ({ read: summary(read), artifacts: seen.artifacts(read.task_id) }));
   seen.keep();
   return { tasks, anew };
 }
@@ -46,7 +46,7 @@ function look({ nowMs = Date.now() + 60_000, worth = 1, from = cache } = {}) {
 const really = () =>
   tree.names(tree.layout.tasks).map((task) => {
     const read = runSync(readTask(tree.at(task), task, false));
-    return { read: summary(read), beside: artifactsOf(tree.layout, read).artifacts };
+    return { read: summary(read), artifacts: artifactsOf(tree.layout, read).artifacts };
   });
 
 /** What a look at a whole tree may use of a task. */
@@ -151,7 +151,7 @@ describe('cached task', () => {
     const again = look();
     expect(again.anew).toEqual([]);
     expect(again.tasks).toEqual(really());
-    expect(again.tasks.map(({ beside }) => beside.attempts.length)).toEqual([2, 0, 0]);
+    expect(again.tasks.map(({ artifacts }) => artifacts.attempts.length)).toEqual([2, 0, 0]);
   });
 
   test.each(Object.entries(ACTS))('the snapshot cache does not hide %s', async (_, act) => {
@@ -253,11 +253,11 @@ describe('snapshot cache file', () => {
 
 describe('cached runs', () => {
   const manifest = (run: number) => `${tree.layout.run(id(run))}/manifest.json`;
-  const open = (nowMs = Date.now() + 60_000) => new SeenTree(tree.layout, cache, nowMs, 1);
+  const open = (nowMs = Date.now() + 60_000) => new SnapshotCache(tree.layout, cache, nowMs, 1);
   let before = 0;
 
   /** The runs by what was kept, and whether they had to be listed. */
-  async function runsOf(seen: SeenTree) {
+  async function runsOf(seen: SnapshotCache) {
     let listed = false;
     const runs = await seen.runs(() => {
       listed = true;

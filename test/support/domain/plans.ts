@@ -1,9 +1,9 @@
-/** Plans and worlds in a line or two. */
+/** Plans and scheduling contexts in a line or two. */
 
 import { parsePlan } from '../../../src/domain/plan/parse.ts';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
 import type { WorkerSettings } from '../../../src/domain/plan/task-command.ts';
-import type { World } from '../../../src/domain/schedule/readiness.ts';
+import type { SchedulingContext } from '../../../src/domain/schedule/readiness.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { observer } from './tasks.ts';
@@ -35,13 +35,13 @@ export function onePhase(...tasks: TaskEntry[]): Plan {
   return plan([{ id: 'phase-1', tasks }]);
 }
 
-/** The world in which the tasks of `made` have these records, looked at `ms` after T0; the others are untouched. */
-export function world(
+/** The context in which the tasks of `made` have these records, looked at `ms` after T0; the others are untouched. */
+export function scheduling(
   made: Plan,
   records: Record<string, TaskRecord | 'unreadable'> = {},
   ms = 0,
   workers: WorkerSettings = { worker: null, worker_command: null },
-): World {
+): SchedulingContext {
   return {
     plan: made,
     recordOf: (id) => records[id] ?? null,
