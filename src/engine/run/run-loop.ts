@@ -1,9 +1,6 @@
 /**
- * `run`: works through a plan. It claims what is ready, keeps up to `maxParallel` workers going, and ends when nothing is
- * left that could come to be started without a person.
- *
- * The loop holds no truth of its own: what it decides with is read from the tree, so runs beside it, agents and people at
- * other terminals are all just changes that it notices.
+ * `run`: works through a plan. It claims ready tasks, keeps up to `maxParallel` workers going, and ends when nothing is left
+ * that can start without a person. It decides only by what the store holds, which other runs, agents and people change too.
  */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
@@ -11,13 +8,7 @@ import { commandFor } from '../../domain/plan/task-command.ts';
 import { openQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
-import {
-  classifyTasks,
-  dueNow,
-  hasWork,
-  reasonsToWait,
-  type SchedulingContext,
-} from '../../domain/schedule/readiness.ts';
+import { classifyTasks, dueNow, hasWork, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { mayStillRun, selectedTasks } from '../../domain/schedule/run-selection.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
@@ -40,9 +31,9 @@ import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
 import { RecordCache } from './record-cache.ts';
 
-/** How long the loop sleeps at most before it looks at the tree again, milliseconds. */
+/** The longest pause between two looks at the store, milliseconds. */
 const POLL_MS = 500;
-/** How often it says what is still running, milliseconds. */
+/** Interval of `still_running` events, milliseconds. */
 const STILL_RUNNING_MS = 30_000;
 
 export interface RunOptions {
@@ -57,7 +48,7 @@ export interface RunOptions {
   output: boolean;
 }
 
-/** Another process was first, or the task has moved on: another look at the tree follows. */
+/** Kinds of errors after which the store is read again: another process was first, or the task has moved on. */
 const NOT_OURS: readonly ErrorKind[] = ['contention', 'lost', 'deferred'];
 
 export class RunLoop {
@@ -70,7 +61,7 @@ export class RunLoop {
   /** Tasks with a slot; null while the claim is being made. */
   readonly #active = new Map<string, RunningAttempt | null>();
   readonly #readers = new Map<RunningAttempt, LogReader>();
-  /** Tasks that can't be worked on for a reason of their own, such as a record that can't be read; each is told once. */
+  /** Tasks that this run cannot start, such as one with an unreadable record, and why. Each is reported once. */
   readonly #refused = new Map<string, string>();
   readonly #questions: QuestionWatch;
   /** Reviews and merges. */
@@ -78,7 +69,7 @@ export class RunLoop {
   readonly #overlaps: OverlapWatch;
   /** Ids of the tasks to work on; made anew when the plan changes. */
   #selected: ReadonlySet<string>;
-  /** Those that failed for good while this run was going. */
+  /** Whether a task has failed for good during this run. */
   #failed = false;
   #broken: unknown = null;
   #wake: () => void = () => {};
@@ -123,17 +114,12 @@ export class RunLoop {
     return this.#finish(startedMs);
   }
 
-  /** What is known at this moment, for whoever shows it; null before the first look. */
+  /** The current state, for the live view; null before the first look. */
   standing(): Standing | null {
     if (this.#lastLook === 0) return null;
-    const own = [...this.#active].flatMap(([id, attempt]) =>
-      attempt === null ? [] : [[id, attempt.standing] as const],
-    );
-    return {
-      scheduling: this.#scheduling(),
-      selected: this.#selected,
-      own: new Map([...own, ...this.#integrations.own()]),
-    };
+    const own = new Map(this.#integrations.own());
+    for (const [id, attempt] of this.#active) if (attempt !== null) own.set(id, attempt.standing);
+    return { scheduling: this.#scheduling(), selected: this.#selected, own };
   }
 
   /** One round: start what can be started. False when nothing is left to wait for. */
@@ -165,23 +151,23 @@ export class RunLoop {
     return this.#plans.current.plan;
   }
 
-  /** What is refused for good does not come to an end by itself, and neither does what depends on it. */
+  /** Selected tasks that are not refused: a refused task never ends, nor does what depends on it. */
   #hopefuls(): Set<string> {
     const refused = this.#refusals();
     return new Set([...this.#selected].filter((id) => !refused.has(id)));
   }
 
-  /** What this run does not go on with as it stands, and why not. */
+  /** Why this run does not continue with some tasks, by task id. */
   #refusals(): Map<string, string> {
     return new Map([...this.#refused, ...this.#integrations.refusals(this.#seen.reads)]);
   }
 
-  #scheduling(): SchedulingContext {
+  #scheduling() {
     return schedulingContextOf(this.#env, this.#plan(), this.#seen.reads);
   }
 
   #startReady(): void {
-    // A disk on which leases can't be renewed is no place to take more of them.
+    // Where leases cannot be renewed, no more are taken.
     if ([...this.#active.values()].some((attempt) => attempt?.leaseFails === true)) return;
     const hasSlot = () => this.#active.size + this.#integrations.size < this.#options.maxParallel;
     if (!hasSlot()) return;
@@ -229,7 +215,7 @@ export class RunLoop {
       if (attempt === null) await this.#gaveUp(task.id);
       else await this.#attend(task, attempt);
     } catch (error) {
-      // Unless it is seen who was first, the same would be tried again at once.
+      // Without the newer records the same claim would be tried again at once.
       for (const id of inTheWay(error)) await this.#lookAt(id).catch(() => {});
       this.#fault(task.id, error);
     } finally {
@@ -239,7 +225,7 @@ export class RunLoop {
     }
   }
 
-  /** What a task is refused for keeps nobody else from going on; a tree that can't be written ends the run. */
+  /** A task that cannot start is refused and the run continues; a tree that cannot be written ends the run. */
   #fault(taskId: string, error: unknown): void {
     if (error instanceof CanNotStart || kindOf(error) === 'failed') {
       this.#refused.set(taskId, errorMessage(error));
@@ -254,7 +240,7 @@ export class RunLoop {
     this.#integrations.interrupt();
   }
 
-  /** Its command, unless its last attempt has handed in what is still to be verified. */
+  /** Starts the task's command, or verifies the result that its last attempt has left unverified. */
   async #start(task: PlanTask): Promise<RunningAttempt | null> {
     const { runId, owner } = this.#options;
     const request = {
@@ -301,7 +287,7 @@ export class RunLoop {
     this.#emit(attemptEvent(base, finished, this.#env.now()));
   }
 
-  /** The claim of a task that nobody survives has failed it instead. */
+  /** The claim has failed the task: its workers were lost too many times in a row. */
   async #gaveUp(taskId: string): Promise<void> {
     await this.#lookAt(taskId);
     this.#failed = true;
@@ -353,7 +339,7 @@ export class RunLoop {
     return wait;
   }
 
-  /** What the worker wrote since the last look, for those who follow it. */
+  /** Emits what the worker wrote since the last call. */
   #sayOutput(task_id: string, attempt: RunningAttempt): void {
     if (!this.#options.output) return;
     const reader =
@@ -373,7 +359,6 @@ export class RunLoop {
       attempt ? { task_id, duration_ms: attempt.ageMs } : [],
     );
     tasks.push(...this.#integrations.running());
-    // What is being started has its own line in a moment.
     if (tasks.length === 0) return;
     this.#lastSaid = now;
     const busy = new Set(tasks.map(({ task_id }) => task_id));
@@ -381,7 +366,7 @@ export class RunLoop {
     this.#emit({ type: 'still_running', tasks, waiting });
   }
 
-  /** Says what the run waits for when it has nothing to do itself; once, until that changes. */
+  /** Emits what an idle run waits for, once until that changes. */
   #sayWaiting(tasks: readonly PlanTask[]): void {
     const direct = ownWaits(tasks, this.#scheduling());
     const said = JSON.stringify(direct.map((item) => item.task_id));
