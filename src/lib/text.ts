@@ -20,11 +20,7 @@ export function oneLine(text: string, max = 200): string {
 /** `oneLine` of the last line that shows anything. A carriage return ends a line too, since progress bars use it. */
 export function lastLine(text: string, max = 200): string {
   const lines = text.split(/[\r\n]+/);
-  for (let i = lines.length - 1; i >= 0; i--) {
-    const line = oneLine(lines[i] ?? '', max);
-    if (line !== '') return line;
-  }
-  return '';
+  return oneLine(lines.findLast((line) => oneLine(line) !== '') ?? '', max);
 }
 
 /** Order by code points. Strings compare by UTF-16 units, which sorts surrogate pairs before U+E000 to U+FFFF. */

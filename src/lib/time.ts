@@ -3,7 +3,8 @@
 /** The longest delay of a timer, 24.8 days: above it setTimeout fires at once. */
 export const TIMER_MAX_MS = 2 ** 31 - 1;
 
-const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** Milliseconds in a unit of time. */
+export const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 const DURATION_PATTERN = /^(\d+)(ms|s|m|h|d)$/;
 

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
-import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
+import { asIoError, errorCode, whileDoing } from '../lib/fs/io-errors.ts';
 
 export const AGENTS_FILE = 'AGENTS.md';
 
@@ -21,15 +21,13 @@ export interface AgentsFile {
 /** Throws IO_ERROR when it cannot be read, or is not a file of the project that can take a section. */
 export function readAgentsFile(project: string): AgentsFile {
   const file = path.join(project, AGENTS_FILE);
-  try {
+  return whileDoing(`reading ${file}`, () => {
     const entry = fs.lstatSync(file, { throwIfNoEntry: false });
     if (entry === undefined) return { path: file, linked: false, text: null };
     const linked = entry.isSymbolicLink();
     const real = linked ? targetOf(file, project) : file;
     return { path: real, linked, text: textOf(real) };
-  } catch (error) {
-    throw asIoError(error, `reading ${file}`);
-  }
+  });
 }
 
 function targetOf(file: string, project: string): string {

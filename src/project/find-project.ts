@@ -9,7 +9,7 @@ import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
 /** Where a plan is searched, in this order, below the project folder. */
 export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
 
-function isDir(place: string): boolean {
+export function isFolder(place: string): boolean {
   return lookAt(place)?.isDirectory() ?? false;
 }
 
@@ -29,7 +29,7 @@ export function lookAt(place: string): fs.Stats | undefined {
 }
 
 function isProject(dir: string): boolean {
-  if (isDir(`${dir}/.forge`)) return true;
+  if (isFolder(`${dir}/.forge`)) return true;
   return PLAN_PLACES.some((place) => isFile(`${dir}/${place}`) && !isPlanOfAbove(dir, place));
 }
 
@@ -47,7 +47,7 @@ function isPlanOfAbove(dir: string, place: string): boolean {
 export function findProject(cwd: string, dir: string | undefined): ProjectPaths | null {
   if (dir !== undefined && dir !== '') {
     const given = path.resolve(cwd, dir);
-    if (!isDir(given))
+    if (!isFolder(given))
       throw new ForgeError('INVALID_ARGS', `${given} is not a folder`, {
         hint: 'Give --dir (or FORGE_DIR) a project folder.',
       });
@@ -84,7 +84,7 @@ function inMainCheckout(cwd: string): string {
       const target = /^gitdir: (.+)$/m.exec(fs.readFileSync(`${at}/.git`, 'utf8'))?.[1];
       const main =
         target === undefined ? null : /^(.*)\/\.git\/worktrees\/[^/]+$/.exec(path.resolve(at, target.trim()));
-      return main?.[1] === undefined || !isDir(main[1]) ? cwd : path.join(main[1], path.relative(at, cwd));
+      return main?.[1] === undefined || !isFolder(main[1]) ? cwd : path.join(main[1], path.relative(at, cwd));
     }
     if (git !== undefined || at === path.dirname(at)) return cwd;
   }

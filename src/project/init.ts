@@ -2,10 +2,9 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import type { ProjectPaths } from '../domain/project-paths.ts';
-import { GITIGNORE } from '../domain/project-paths.ts';
+import { GITIGNORE, type ProjectPaths } from '../domain/project-paths.ts';
 import { entriesIn } from '../lib/fs/folders.ts';
-import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
+import { errorCode, whileDoing } from '../lib/fs/io-errors.ts';
 import { PLAN_PLACES } from './find-project.ts';
 import { planPlaceOf } from './plan-file.ts';
 import { firstPlan, firstSettings } from './templates.ts';
@@ -51,7 +50,7 @@ const HISTORY: Readonly<Record<string, string>> = {
 
 /** What `uninit` removes: only files with exactly the bytes that `init` writes, and folders that are empty then. Throws IO_ERROR. */
 export function planRemoval(paths: ProjectPaths): Removal {
-  try {
+  return whileDoing(`looking at ${paths.project}`, () => {
     const removal = new Planned(paths);
     for (const file of initFiles(paths)) removal.file(file);
     for (const folder of ['schema', 'orchestrator/tasks', 'orchestrator/runs', 'orchestrator']) {
@@ -68,9 +67,7 @@ export function planRemoval(paths: ProjectPaths): Removal {
     // A folder that was empty before may belong to the user.
     if (removal.files.some(({ file }) => file === PLAN_PLACES[0])) removal.folder('plans');
     return removal;
-  } catch (error) {
-    throw asIoError(error, `looking at ${paths.project}`);
-  }
+  });
 }
 
 class Planned implements Removal {
@@ -109,7 +106,7 @@ class Planned implements Removal {
 export function removePlanned(paths: ProjectPaths, { files, folders }: Removal): string[] {
   const left: string[] = [];
   const at = (file: string) => path.join(paths.project, file);
-  try {
+  whileDoing(`removing what init wrote in ${paths.project}`, () => {
     for (const file of files) {
       if (isAsWritten(paths, file)) fs.unlinkSync(at(file.file));
       else left.push(file.file);
@@ -122,9 +119,7 @@ export function removePlanned(paths: ProjectPaths, { files, folders }: Removal):
         left.push(folder);
       }
     }
-  } catch (error) {
-    throw asIoError(error, `removing what init wrote in ${paths.project}`);
-  }
+  });
   return left;
 }
 

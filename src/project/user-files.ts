@@ -75,16 +75,6 @@ export function isThere(path: string): boolean {
   return fs.existsSync(path);
 }
 
-/** Whether there is a folder at `path`; a symlink loop is none. */
-export function isFolder(path: string): boolean {
-  try {
-    return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  } catch (error) {
-    if (errorCode(error) === 'ELOOP') return false;
-    throw error;
-  }
-}
-
 /** Writes a file named by `flag`, and overwrites it. Throws INVALID_ARGS when it cannot be written. */
 export function writeUserFile(path: string, flag: string, text: string): void {
   const tmp = `${path}.${process.pid}.tmp`;

@@ -7,6 +7,7 @@ import type * as z from 'zod/mini';
 import type { Problem } from '../../lib/errors.ts';
 import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-issues.ts';
 import { closest, oneLine } from '../../lib/text.ts';
+import { UNIT_MS } from '../../lib/time.ts';
 import { positionsOf, type YamlPath } from '../../lib/yaml.ts';
 import { durationSchema } from '../retry/schema.ts';
 
@@ -25,7 +26,7 @@ export interface Finding {
 }
 
 /** Names the part of a file at a path, as in `task "build": timeout`; empty for the root. */
-export type Label = (path: YamlPath) => string;
+type Label = (path: YamlPath) => string;
 
 /** Finds the places, sorts by them, and adds `file`. Reads the text once for all findings. */
 export function toProblems(findings: readonly Finding[], text: string, file: string): Problem[] {
@@ -118,12 +119,11 @@ function missing({ path, label }: Site): Finding {
 }
 
 const DURATION_WORDS = /^(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|d)[a-z]*$/i;
-const UNIT_MS: Record<string, number> = { ms: 1, milli: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 function badDuration(found: unknown, site: Site): Finding {
   const message = `expected a duration such as 500ms, 30s, 5m, 2h or 1d, found ${inWords(found)}`;
   const match = typeof found === 'string' ? DURATION_WORDS.exec(found.trim()) : null;
-  const ms = Number(match?.[1]) * (UNIT_MS[(match?.[2] ?? '').toLowerCase()] ?? Number.NaN);
+  const ms = Number(match?.[1]) * (UNIT_MS[(match?.[2] ?? '').toLowerCase().replace('milli', 'ms')] ?? Number.NaN);
   const suggestion = Number.isSafeInteger(ms) ? { suggestion: `Write ${durationText(ms)}.` } : {};
   return { ...finding(site, message), ...suggestion };
 }

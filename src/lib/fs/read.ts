@@ -7,48 +7,17 @@ function refused(code: string, message: string): Error {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 
-/** Files up to this size are read into one reused buffer, bytes: most are small, and there may be 100,000 of them. */
-const KEPT_BYTES = 64 * 1024 + 1;
-let kept: Buffer | undefined;
-
 /** Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. */
 export function readCapped(path: string, max: number): string {
   const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
   try {
-    return readSmall(fd, max) ?? readWhole(fd, path, max);
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
+    if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
+    return fs.readFileSync(fd, 'utf8');
   } finally {
     fs.closeSync(fd);
   }
-}
-
-/**
- * All of a small file in one call; null for what needs more checks. Only a file can be read from a position, so a pipe is
- * recognized without a stat.
- */
-function readSmall(fd: number, max: number): string | null {
-  kept ??= Buffer.allocUnsafeSlow(KEPT_BYTES);
-  try {
-    const length = fs.readSync(fd, kept, 0, KEPT_BYTES, 0);
-    return length === 0 || length === KEPT_BYTES || length > max ? null : kept.toString('utf8', 0, length);
-  } catch {
-    return null;
-  }
-}
-
-function readWhole(fd: number, path: string, max: number): string {
-  const stat = fs.fstatSync(fd);
-  if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
-  if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
-  // One byte more than the size distinguishes a file that has grown from a complete one.
-  const wanted = stat.size + 1;
-  const buffer = Buffer.allocUnsafe(wanted);
-  let length = 0;
-  while (length < wanted) {
-    const got = fs.readSync(fd, buffer, length, wanted - length, length);
-    length += got;
-    if (got === 0 || length === stat.size) break;
-  }
-  return buffer.toString('utf8', 0, length);
 }
 
 /** Most of a file that `readFrom` returns at once, bytes. */

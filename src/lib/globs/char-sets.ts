@@ -16,14 +16,8 @@ export function codeOf(char: string): number {
   return char.codePointAt(0) ?? 0;
 }
 
-const singles = new Map<string, CharSet>();
-
 export function single(char: string): CharSet {
-  const known = singles.get(char);
-  if (known !== undefined) return known;
-  const set: CharSet = [[codeOf(char), codeOf(char)]];
-  singles.set(char, set);
-  return set;
+  return [[codeOf(char), codeOf(char)]];
 }
 
 function isOne(set: CharSet): set is readonly [readonly [number, number]] {

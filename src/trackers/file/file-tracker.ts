@@ -66,7 +66,7 @@ export class FileTracker implements Tracker {
   }
 
   async list(): Promise<TrackerIssue[]> {
-    return this.#read().issues;
+    return (await this.#read()).issues;
   }
 
   claim(issueId: string, runId: string): Promise<boolean> {
@@ -107,13 +107,13 @@ export class FileTracker implements Tracker {
   /** Reads, decides and writes under the lock. `decide` gets null when there is no such issue. */
   async #change<T>(issueId: string, decide: (issue: TrackerIssue | null, raw: unknown) => Decided<T>): Promise<T> {
     // An invalid file is reported without waiting for the lock.
-    this.#read();
+    await this.#read();
     const { waitMs = WAIT_MS } = this.#options;
     return this.#told(`locking ${this.#shown}`, () =>
       exclusivelySoon(`${this.#file}.lock`, waitMs, async () => {
         this.#clearTemporary();
         for (let tries = 0; tries < TRIES; tries++) {
-          const read = this.#read();
+          const read = await this.#read();
           const index = read.issues.findIndex(({ id }) => id === issueId);
           const issue = read.issues[index] ?? null;
           const { change, result } = decide(issue, valueAt(read.value, ['issues', index]));
@@ -131,18 +131,20 @@ export class FileTracker implements Tracker {
     const text = await this.#edited(read, index, change);
     const temporary = path.join(path.dirname(this.#file), `${this.#temporaryPrefix()}${this.#options.newOp()}.tmp`);
     try {
-      await this.#told(`writing ${this.#shown}`, async () => {
+      const renamed = await this.#told(`writing ${this.#shown}`, async () => {
         if ((read.mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
         await writeSynced(temporary, text, read.mode);
+        // Nothing may come between this check and the rename.
+        if (this.#stamp() !== read.stamp) return false;
+        fs.renameSync(temporary, this.#file);
+        syncDir(path.dirname(this.#file));
+        return true;
       });
-      // Nothing may come between this check and the rename.
-      if (this.#stamp() !== read.stamp) return false;
-      this.#toldSync(`writing ${this.#shown}`, () => fs.renameSync(temporary, this.#file));
+      if (!renamed) return false;
     } finally {
       fs.rmSync(temporary, { force: true });
     }
-    this.#toldSync(`writing ${this.#shown}`, () => syncDir(path.dirname(this.#file)));
-    const after = this.#read();
+    const after = await this.#read();
     if (after.text !== text && !isChangedTo(after.value, read.value, index, change)) {
       throw this.#error(`${this.#shown} does not have what was written to it; another program has changed it since`);
     }
@@ -165,8 +167,8 @@ export class FileTracker implements Tracker {
     return text;
   }
 
-  #read(): Read {
-    return this.#toldSync(`reading ${this.#shown}`, () => {
+  #read(): Promise<Read> {
+    return this.#told(`reading ${this.#shown}`, () => {
       this.#refuseLinks();
       const stamp = this.#stamp();
       const { mode } = fs.lstatSync(this.#file);
@@ -214,17 +216,9 @@ export class FileTracker implements Tracker {
     for (const name of left) fs.rmSync(path.join(folder, name), { force: true });
   }
 
-  async #told<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  async #told<T>(doing: string, work: () => T | Promise<T>): Promise<T> {
     try {
       return await work();
-    } catch (error) {
-      throw this.#asTrackerError(error, doing);
-    }
-  }
-
-  #toldSync<T>(doing: string, work: () => T): T {
-    try {
-      return work();
     } catch (error) {
       throw this.#asTrackerError(error, doing);
     }
