@@ -2,26 +2,20 @@
 
 import type { Cache, CacheName } from '../lib/fs/cache.ts';
 
-/** Caches `lines`, each of them JSON, as the result of parsing `text`. */
-export function keepLines(cache: Cache, name: CacheName, text: string, lines: readonly string[]): void {
-  cache.write(name, [...lines.map((line) => `${line}\n`), text]);
+/** Caches `value`, which JSON can hold, as the result of parsing `text`. */
+export function cacheParsed(cache: Cache, name: CacheName, text: string, value: unknown): void {
+  cache.write(name, [JSON.stringify(value), '\n', text]);
 }
 
-/** What `read` makes of the `count` lines cached for `text`; null when there are none, or the file is incomplete. */
-export function keptLines<T>(
-  cache: Cache,
-  name: CacheName,
-  text: string,
-  count: number,
-  read: (lines: readonly string[]) => T,
-): T | null {
-  const kept = cache.read(name);
-  if (!kept?.endsWith(text)) return null;
-  const lines = kept.slice(0, kept.length - text.length).split('\n');
-  // More of them are the beginning of another text, which ends as this one does.
-  if (lines.length !== count + 1) return null;
+/** The value cached for `text`; null when there is none, or the file is incomplete. */
+export function cachedFor<T>(cache: Cache, name: CacheName, text: string): T | null {
+  const cached = cache.read(name);
+  if (!cached?.endsWith(text)) return null;
+  const [json = '', ...more] = cached.slice(0, cached.length - text.length).split('\n');
+  // With more lines it is the end of a longer text.
+  if (more.length !== 1) return null;
   try {
-    return read(lines);
+    return JSON.parse(json) as T;
   } catch {
     return null;
   }

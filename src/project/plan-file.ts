@@ -5,13 +5,13 @@
 
 import path from 'node:path';
 import { parsePlan } from '../domain/parsers.ts';
-import { type Plan, packPlan, unpackPlan } from '../domain/plan/plan.ts';
+import { indexed, type Plan, type PlanData } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
 import { countProblems, isFile, lookAt, PLAN_PLACES, readOptional, shown } from './find-project.ts';
-import { keepLines, keptLines } from './parse-cache.ts';
+import { cachedFor, cacheParsed } from './parse-cache.ts';
 
 /** What is needed to find a plan. */
 export interface PlanEnv {
@@ -44,11 +44,8 @@ export interface PlanText {
 
 /** Throws PHASES_PARSE_ERROR with all problems. */
 export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE): LoadedPlan {
-  const kept = keptLines(cache, 'plan', text, 2, ([plan = '', warnings = '']) => ({
-    plan: unpackPlan(plan),
-    warnings: JSON.parse(warnings) as string[],
-  }));
-  if (kept !== null) return { file, text, ...kept };
+  const cached = cachedFor<{ plan: PlanData; warnings: string[] }>(cache, 'plan', text);
+  if (cached !== null) return { plan: indexed(cached.plan), file, text, warnings: cached.warnings };
   const parsed = parsePlan(text, file);
   if (!parsed.ok) {
     throw new ForgeError('PHASES_PARSE_ERROR', countProblems(parsed.problems.length, file), {
@@ -56,7 +53,8 @@ export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE)
     });
   }
   const { plan, warnings } = parsed;
-  keepLines(cache, 'plan', text, [packPlan(plan), JSON.stringify(warnings)]);
+  const { byId: _, phaseById: __, ...data } = plan;
+  cacheParsed(cache, 'plan', text, { plan: data, warnings });
   return { plan, file, text, warnings };
 }
 

@@ -7,14 +7,14 @@ import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts'
 import { ForgeError } from '../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
 import { countProblems, readOptional, shown } from './find-project.ts';
-import { keepLines, keptLines } from './parse-cache.ts';
+import { cachedFor, cacheParsed } from './parse-cache.ts';
 
 /** The settings with every default filled in; the defaults when there is no file. Throws SETTINGS_INVALID with all problems. */
 export function loadSettings(paths: ProjectPaths, cache: Cache = NO_CACHE): Settings {
   const text = readOptional(paths.settings);
   if (text === null) return DEFAULT_SETTINGS;
-  const kept = keptLines(cache, 'settings', text, 1, ([json = '']) => JSON.parse(json) as Settings);
-  if (kept !== null) return kept;
+  const cached = cachedFor<Settings>(cache, 'settings', text);
+  if (cached !== null) return cached;
   const file = shown(paths, paths.settings);
   const parsed = parseSettings(text, file);
   if (!parsed.ok) {
@@ -22,8 +22,8 @@ export function loadSettings(paths: ProjectPaths, cache: Cache = NO_CACHE): Sett
       problems: parsed.problems,
     });
   }
-  const json = JSON.stringify(parsed.settings);
+  const { settings } = parsed;
   // The options of a tracker may be any YAML value, and JSON has no infinity.
-  if (isDeepStrictEqual(JSON.parse(json), parsed.settings)) keepLines(cache, 'settings', text, [json]);
-  return parsed.settings;
+  if (isDeepStrictEqual(JSON.parse(JSON.stringify(settings)), settings)) cacheParsed(cache, 'settings', text, settings);
+  return settings;
 }

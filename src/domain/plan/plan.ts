@@ -1,7 +1,4 @@
-/**
- * The plan: what to do, in what order, and how; and its packed form for the cache. `parse.ts` reads a plan file, which
- * `spec/PLAN.md` describes.
- */
+/** The plan: what to do, in what order, and how. `parse.ts` reads a plan file, which `spec/PLAN.md` describes. */
 
 import type { RetryYaml } from '../retry/schema.ts';
 
@@ -81,60 +78,10 @@ export interface PlanTask {
 /** What is needed to know which tasks exist, and which issue belongs to which. */
 export type PlannedTask = Pick<PlanTask, 'id' | 'tracker_issue_id'>;
 
-/** Adds the look-up of tasks and phases by id. The rest of a plan is plain data that JSON can hold. */
-export function indexed(plan: Omit<Plan, 'byId' | 'phaseById'>): Plan {
+/** A plan without its look-ups by id: plain data that JSON can hold. */
+export type PlanData = Omit<Plan, 'byId' | 'phaseById'>;
+
+export function indexed(plan: PlanData): Plan {
   const byId = <T extends { id: string }>(all: readonly T[]) => new Map(all.map((each) => [each.id, each]));
   return { ...plan, byId: byId(plan.tasks), phaseById: byId(plan.phases) };
-}
-
-/** A plan as JSON, without the fields that tasks omit, which are most of them. `unpackPlan` reads it. */
-export function packPlan({ byId: _, phaseById: __, ...plan }: Plan): string {
-  return JSON.stringify({ ...plan, tasks: plan.tasks.map(packTask) });
-}
-
-/** `json` must have come from `packPlan`. */
-export function unpackPlan(json: string): Plan {
-  const plan = JSON.parse(json) as Omit<Plan, 'byId' | 'phaseById' | 'tasks'> & { tasks: PackedTask[] };
-  return indexed({ ...plan, tasks: plan.tasks.map(unpackTask) });
-}
-
-type PackedTask = Pick<PlanTask, 'id' | 'phase_id' | 'title'> & Partial<PlanTask>;
-
-const NONE: readonly never[] = [];
-const NO_ENV: PlanTask['env'] = {};
-
-/** A task that omits all optional fields. */
-const OPEN = unpackTask({ id: '', phase_id: '', title: '' });
-
-function packTask(task: PlanTask): PackedTask {
-  const { id, phase_id, title } = task;
-  const said = Object.entries(task).filter(
-    ([name, value]) => JSON.stringify(value) !== JSON.stringify(OPEN[name as keyof PlanTask]),
-  );
-  return { id, phase_id, title, ...Object.fromEntries(said) };
-}
-
-function unpackTask(task: PackedTask): PlanTask {
-  return {
-    id: task.id,
-    phase_id: task.phase_id,
-    title: task.title,
-    description: task.description ?? null,
-    type: task.type ?? null,
-    priority: task.priority ?? 'P1',
-    estimate: task.estimate ?? null,
-    owner_type: task.owner_type ?? null,
-    human: task.human ?? false,
-    depends_on: task.depends_on ?? NONE,
-    acceptance: task.acceptance ?? NONE,
-    write_globs: task.write_globs ?? NONE,
-    tracker_issue_id: task.tracker_issue_id ?? null,
-    status: task.status ?? 'active',
-    question_budget: task.question_budget ?? null,
-    run: task.run ?? null,
-    verify: task.verify ?? NONE,
-    timeout_ms: task.timeout_ms ?? null,
-    env: task.env ?? NO_ENV,
-    retry: task.retry ?? null,
-  };
 }
