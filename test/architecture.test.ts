@@ -146,7 +146,8 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:url': (file) => layerOf(file) === 'process',
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/process/gated-worker.ts',
-  'node:util': (file) => file === 'src/project/settings-file.ts',
+  // Compares values.
+  'node:util': (file) => ['src/project/settings-file.ts', 'src/store/file/documents.ts'].includes(file),
   'node:tty': (file) => layerOf(file) === 'cli',
 };
 

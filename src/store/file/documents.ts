@@ -1,6 +1,7 @@
 /** The documents of attempts, as files that are created once. */
 
 import fs from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { AnswerSchema, QuestionSchema } from '../../domain/question/records.ts';
 import { ReviewedSchema, ShippedSchema } from '../../domain/review/reviews.ts';
 import type { NewDocument } from '../../domain/task/documents.ts';
@@ -76,7 +77,8 @@ export class FileDocuments {
         const { kind, attemptId, value } = each;
         const there = this.read(kind, taskId, attemptId, questionOf(value));
         const document = { kind, attemptId, value: there } as StandingDocument;
-        if (JSON.stringify(there) !== JSON.stringify(value)) return { kind: 'standing', document };
+        // What was read has its keys in the order of the schema.
+        if (!isDeepStrictEqual(there, JSON.parse(JSON.stringify(value)))) return { kind: 'standing', document };
       }
       const result = await then();
       done = result.kind === 'committed';

@@ -1,5 +1,6 @@
 /** A backend of the store that keeps everything in memory, and files of attempts where the file backend does. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { GcAttempt } from '../../../src/domain/gc/gc-plan.ts';
 import type { Question } from '../../../src/domain/question/records.ts';
 import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../../../src/domain/task/records.ts';
@@ -133,8 +134,7 @@ export class MemoryStore implements TaskStore {
     const named = documents.map((each) => [nameOf(each.kind, each.attemptId, questionOf(each.value)), each] as const);
     for (const [name, { value }] of named) {
       const found = there.get(name);
-      if (found !== undefined && JSON.stringify(found.value) !== JSON.stringify(value))
-        return found as StandingDocument;
+      if (found !== undefined && !isDeepStrictEqual(found.value, copy(value))) return found as StandingDocument;
     }
     for (const [name, document] of named) there.set(name, copy(document));
     return null;
