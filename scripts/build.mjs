@@ -21,7 +21,7 @@ const GROUPS = [
   // What the command line needs before it knows the verb.
   {
     name: 'common',
-    test: /src[\\/](lib[\\/](errors|text)|cli[\\/]layout|commands[\\/]registry)\.ts$/,
+    test: /src[\\/](lib[\\/](errors|text)|cli[\\/](layout|find-verb)|commands[\\/]registry)\.ts$/,
     priority: 2,
   },
   // What every verb needs, and small parts that several of the common ones do.

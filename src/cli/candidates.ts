@@ -6,21 +6,20 @@ import { openSession } from '../commands/shared/session.ts';
 import { oneLine } from '../lib/text.ts';
 import { systemContext } from '../process/system-context.ts';
 import { loadPlan } from '../project/plan-file.ts';
+import { findVerb, namesBelow, SHORT } from './find-verb.ts';
 import { GLOBAL } from './help.ts';
-import { Output } from './output.ts';
-import { findVerb, namesBelow, SHORT } from './program.ts';
 
 type Candidate = readonly [word: string, about: string];
 
 /** Fields that take the id of a task. */
 const TASK_FIELDS = ['task', 'blocked_by'];
 
-/** Prints a candidate a line, with a tab before what it is. Prints nothing when anything fails. */
-export async function printCandidates(words: readonly string[]): Promise<void> {
+/** A candidate a line, with a tab before what it is; nothing when anything fails. */
+export async function candidateLines(words: readonly string[]): Promise<string> {
   const last = words.at(-1) ?? '';
   const found = await candidates(words.slice(0, -1), last.startsWith('-')).catch(() => []);
   const fitting = found.filter(([word]) => word.startsWith(last));
-  new Output().write('stdout', fitting.map(([word, about]) => `${word}\t${oneLine(about, 80)}\n`).join(''));
+  return fitting.map(([word, about]) => `${word}\t${oneLine(about, 80)}\n`).join('');
 }
 
 /** What may stand behind `before`: options when `dashed`, else the rest. Throws UNKNOWN_VERB, and what reading the plan does. */

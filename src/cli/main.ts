@@ -2,6 +2,7 @@
 
 import type { Warning } from '../domain/warnings.ts';
 import { EXIT } from '../lib/errors.ts';
+import { Output } from './output.ts';
 import { parseArgv, type Request } from './program.ts';
 import { Screen } from './screen.ts';
 import type { View } from './view.ts';
@@ -14,7 +15,10 @@ export interface MainOptions {
 
 /** Never rejects. The exit code is left in `process.exitCode`, so that what is still being written can go out. */
 export async function main({ argv, version }: MainOptions): Promise<void> {
-  if (argv[0] === '__complete') return (await import('./candidates.ts')).printCandidates(argv.slice(2));
+  if (argv[0] === '__complete') {
+    const { candidateLines } = await import('./candidates.ts');
+    return new Output().write('stdout', await candidateLines(argv.slice(2)));
+  }
   const screen = await Screen.open(argv, process.env);
   process.on('uncaughtException', (error) => {
     // Whatever threw outside of every promise may also have been what would end this process.

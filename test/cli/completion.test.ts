@@ -81,7 +81,9 @@ describe('the script', () => {
   it.each(['zsh', 'fish'])('is a program of %s, where it is installed', async (name) => {
     const { stdout } = await cli(['completion', name], { cwd: folder() });
     expect(stdout).toMatch(/forge __complete -- .*2>\/dev\/null/);
-    const { error, status, stderr } = spawnSync(name, ['-n'], { input: stdout, encoding: 'utf8' });
+    const { error, status, stderr } = spawnSync(name, ['-n', `${folder({ script: stdout })}/script`], {
+      encoding: 'utf8',
+    });
     if (error === undefined) expect([status, stderr]).toEqual([0, '']);
   });
 
