@@ -1,4 +1,4 @@
-/** What everything that works on a project is given, and the few facts that are read off it at the moment of use. */
+/** The environment that engine functions get, and what is derived from it. */
 
 import type { Context } from '../domain/context.ts';
 import type { Plan } from '../domain/plan/plan.ts';
@@ -21,7 +21,7 @@ export interface Env extends ChangeEnv {
   settings: Settings;
   artifacts: AttemptArtifacts;
   eventLog: EventLog;
-  /** What earlier processes have worked out. */
+  /** Results that earlier processes have computed. */
   cache: Cache;
 }
 
@@ -39,14 +39,14 @@ export function observerOf({ ctx, settings }: Env): LeaseObserver {
   };
 }
 
-/** The process that beats for its leases: this one. Throws IO_ERROR. */
+/** This process, as the owner of its leases. Throws IO_ERROR. */
 export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
   const owner = identifyOwner(ctx.pid);
   if (owner !== null) return owner;
   throw new ForgeError('IO_ERROR', 'the process table cannot be read, so leases could not be tied to this process');
 }
 
-/** What forge itself does about a task that is verified. */
+/** Whether forge itself reviews and merges verified tasks. */
 export function doesItself({ review, ship }: Settings): SchedulingContext['does'] {
   return { review: review.command !== null, ship: ship.policy === 'merge' };
 }
@@ -80,7 +80,7 @@ export function withRecord(
   return { ...scheduling, recordOf: (id) => (id === taskId && record !== null ? record : scheduling.recordOf(id)) };
 }
 
-/** `open`: nobody said that it ended. `dead`: its process is gone without having said so. */
+/** `open`: it has no end. `dead`: it has no end, but its process is gone. */
 export type RunStanding = 'open' | 'ended' | 'dead';
 
 export function runStanding({ ctx }: Pick<Env, 'ctx'>, { ended_at, owner }: RunManifest): RunStanding {
@@ -88,7 +88,7 @@ export function runStanding({ ctx }: Pick<Env, 'ctx'>, { ended_at, owner }: RunM
   return owner && ctx.liveness(owner) === 'dead' ? 'dead' : 'open';
 }
 
-/** How long a heartbeat renews a lease for: as long as it was taken for. */
+/** How long a heartbeat renews a lease: as long as it was taken for, milliseconds. */
 export function ttlOf({ settings }: Pick<Env, 'settings'>, record: TaskSummary): number {
   return record.lease?.ttl_ms ?? settings.agents.lease_ttl_ms;
 }

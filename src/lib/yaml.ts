@@ -142,7 +142,7 @@ const SUGGESTIONS: readonly [reason: RegExp, suggestion: string][] = [
   ],
 ];
 
-/** js-yaml's reason in words for somebody who writes plans; `rest` is the line from the place of the error on. */
+/** js-yaml's reason in the words of a plan; `rest`: the line from the position of the error on. */
 function explain(reason: string, rest: string): { message: string; suggestion?: string } {
   if (reason === 'duplicated mapping key')
     return { message: `the key ${quoteKey(rest)} is given twice in one mapping` };
@@ -171,7 +171,7 @@ function secondDocument(events: readonly Event[]): number {
 
 /**
  * Refuses aliases that stand for more than `MAX_ALIASED_NODES` nodes, and aliases inside the very node that they name.
- * The value itself shares aliased parts and stays small; it is whoever walks it that would never come back.
+ * The parsed value shares aliased parts and stays small, but walking it would take exponential time.
  */
 function refuseAliasBombs(events: readonly Event[], source: string): void {
   if (!events.some((event) => event.type === EVENT_ID.ALIAS)) return;

@@ -42,7 +42,7 @@ If it comes to that instead:
 \`\`\`sh
 # It can't be done:
 forge orchestrate complete TASK --attempt ATTEMPT --failed --error-class tests.flaky --message "what went wrong"
-# Somebody else must decide. The file: [{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]
+# A person must decide. The file: [{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]
 forge orchestrate question TASK --attempt ATTEMPT --decision-key format --question "Keep the old format?" \\
   --options-file OPTIONS_FILE --json
 # You stop before it is done:

@@ -119,7 +119,7 @@ version: 1
 #   hard_lock_globs: [package.json, "migrations/**"]   # the default list is longer
 #   preflight_globs: []
 #   overlap: lenient              # or strict
-#   worker: claude                # or codex, cursor, gemini: does tasks without run, and asks nobody; default: they wait
+#   worker: claude                # or codex, cursor, gemini: does tasks without run, unasked; default: they wait
 #   worker_command: my-agent --task "$FORGE_PROMPT_FILE"   # does them in its place
 #   log_rotate_max_bytes: 10485760
 

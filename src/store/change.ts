@@ -1,4 +1,4 @@
-/** Changes one task: read, decide, commit, and again when somebody else was first. Works over any `TaskStore`. */
+/** Changes one task over any `TaskStore`: read, decide, commit, and again after a conflict. */
 
 import { type Answer, settleQuestion } from '../domain/question/questions.ts';
 import { andThen, type Decision } from '../domain/task/operations.ts';
@@ -28,16 +28,15 @@ type Decider<R> = (
   standing: StandingDocument | null,
 ) => Decision<R> | Promise<Decision<R>>;
 
-/** How often a change is decided anew because others were first. Beyond it something spins. */
+/** Limit of conflicts in a row. */
 const CHANGE_TRIES = 200;
 
 /**
- * Decides on the newest record and commits that decision with its documents; it is made again whenever the record has moved
- * on, or one of the documents is there already with other content. The decider gets a fresh record for a task that nothing
- * has happened to, and refuses by throwing.
- * `offered`: an answer to the question that the task waits on; it counts unless another is there.
- * Throws what `decide` throws, SCHEMA_INVALID for a record that can't be read, IO_ERROR, STATE_VERSION_CONFLICT when
- * others are first without end.
+ * Decides on the newest record and commits the decision with its documents; decides again when the record has changed, or
+ * one of the documents exists with other content. The decider gets a fresh record for a task without one, and refuses by
+ * throwing. `offered`: an answer to the question that the task waits on; an existing answer has precedence.
+ * Throws what `decide` throws, SCHEMA_INVALID for an unreadable record, IO_ERROR, and STATE_VERSION_CONFLICT after
+ * `CHANGE_TRIES` conflicts.
  */
 export async function changeTask<R>(
   env: ChangeEnv,
@@ -74,7 +73,7 @@ export async function changeTask<R>(
   throw new ForgeError('STATE_VERSION_CONFLICT', `task ${taskId} was changed by others ${CHANGE_TRIES} times in a row`);
 }
 
-/** A parked task whose question is settled moves on first, in the same commit: so whoever comes by finishes the move. */
+/** A parked task whose question is settled is resumed first, in the same commit, so that any change finishes a cut-off move. */
 async function decidedAfter<R>(
   due: DueAnswer | null,
   record: TaskRecord,
@@ -89,10 +88,7 @@ async function decidedAfter<R>(
   return andThen(record, settled, () => decision);
 }
 
-/**
- * Moves a parked task on when its question is settled, which also finishes what somebody else began. Returns the new
- * record; null while the task waits, and for one that is not parked.
- */
+/** Resumes a parked task whose question is settled. Returns the new record; null while it waits, and for one not parked. */
 export async function resumeIfSettled(env: ChangeEnv, read: TaskSummaryRead): Promise<TaskRecord | null> {
   if (read.record?.state.state !== 'blocked_on_question' || read.problem !== null) return null;
   const record = await withOpenQuestion(env.store, read.record);

@@ -62,7 +62,7 @@ export class Journal {
     if (size() <= this.#maxBytes) return;
     await advised(this.#file, () => {
       if (size() <= this.#maxBytes) return;
-      // A name that nobody else gives: renaming over another rotated log would lose it.
+      // The name is unique: renaming over another rotated log would lose it.
       const name = `${isoTime(this.#now()).replaceAll(':', '')}.${process.pid}-${rotations++}`;
       fs.renameSync(this.#file, this.#file.replace(/\.jsonl$/, `.${name}.jsonl`));
       for (const old of this.#rotated().slice(0, -KEPT)) fs.rmSync(old, { force: true });

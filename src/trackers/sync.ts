@@ -89,7 +89,7 @@ export class TrackerKeeper {
     }
   }
 
-  /** Looks again after each change: whoever moved the task on meanwhile may have told the tracker before we did. */
+  /** Reads the task again after each change: another process may have moved it and updated the tracker first. */
   async #keep(taskId: string, moves: readonly Move[], known: readonly TrackerIssue[]): Promise<void> {
     let issues = known;
     let before = '';

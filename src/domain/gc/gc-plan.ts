@@ -53,7 +53,7 @@ export interface GcAnswer {
   question_id: string;
   path: string;
   digest: string;
-  /** Undefined: it can't be read. Null: nobody answered. */
+  /** Undefined: the answer cannot be read. Null: it chooses no option. */
   option_id: string | null | undefined;
   answered_by: string;
 }
@@ -88,7 +88,7 @@ export interface GcTask {
   waits_for: { question_id: string; attempt_id: string; expires_at: string; default_option_id: string | null } | null;
   lease_files: readonly GcLeaseFile[];
   attempts: readonly GcAttempt[];
-  /** The commit of the task that is in the base; null when none is, or nobody looked. */
+  /** The commit of the task that is in the base; null when none is, or it was not looked up. */
   merged_sha: string | null;
 }
 
@@ -109,7 +109,7 @@ export interface GcWorktree {
   /** Null: detached. */
   branch: string | null;
   head: string;
-  /** False for a folder that git does not know: then somebody else made it, and it is only reported. */
+  /** False for a folder that git does not know: forge did not make it, so it is only reported. */
   registered: boolean;
 }
 

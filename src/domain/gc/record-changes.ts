@@ -6,7 +6,7 @@ import type { Lease, TaskRecord, TaskState } from '../task/records.ts';
 import type { Move } from '../task/states.ts';
 import { changed, type Decision, endedClaim, historyOf, repeated } from '../task/transition.ts';
 
-/** How a task comes to be shipped from where it stands, by the table of moves. */
+/** The moves that lead from a state to `shipped`. */
 const TO_SHIPPED: Partial<Record<TaskState, readonly Move[]>> = {
   claimed: ['verify', 'pass_review', 'ship'],
   dispatched: ['start', 'verify', 'pass_review', 'ship'],
@@ -33,7 +33,7 @@ export function markAbandoned(
   return decision === null ? repeated(false) : { ...decision, result: true };
 }
 
-/** Gives up a claim that nobody has worked under. */
+/** Gives up a claim under which no work was done. */
 export function markUnclaimed(
   record: TaskRecord,
   { reason, nowMs }: { reason: string; nowMs: number },

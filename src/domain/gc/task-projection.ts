@@ -58,7 +58,7 @@ export class TaskProjection {
     return this.state !== null && isTerminal(this.state);
   }
 
-  /** Whether its branch may still be needed: by its owner, its next owner, or the person who mends its record. */
+  /** Whether its branch may still be needed: by its owner, its next owner, or the person who repairs its record. */
   get keepsBranch(): boolean {
     return this.state === null ? this.isKnown : !this.isOver || this.task.problem !== null;
   }

@@ -1,4 +1,4 @@
-/** Reading records that are on disk, where anybody may have written them. */
+/** Parses records from disk, where people and other tools write too. */
 
 import type * as z from 'zod/mini';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';

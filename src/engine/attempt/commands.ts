@@ -1,6 +1,6 @@
 /**
- * Runs commands beside the worker of a task: what verifies it, what reviews it, what verifies its merge. Each has a process
- * group of its own, which the record names before it begins, so that whoever comes after can stop it.
+ * Runs the commands that verify a task, review it and verify its merge. Each has its own process group, which the record
+ * names before the command begins, so that the next owner can stop it.
  */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';

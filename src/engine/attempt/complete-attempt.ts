@@ -16,7 +16,7 @@ import type { Settled } from './verification.ts';
 
 /**
  * Ends an attempt. A verdict of `ready_for_review` is verified first; disagreement is a failure, and the policy decides.
- * Returns null when the verification was stopped: then the task is as it was, and whoever comes next finishes it.
+ * Returns null when the verification was stopped: the task is unchanged, and its next owner finishes it.
  * Throws STALE_ATTEMPT, LEASE_STOLEN, IO_ERROR.
  */
 export async function endAttempt(env: Env, completion: Completion): Promise<Changed<CompleteResult> | null> {

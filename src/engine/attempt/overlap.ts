@@ -1,10 +1,9 @@
 /**
- * The look after a claim. Records are committed one by one, so two tasks that write the same files can be claimed at the
- * same moment, each by somebody who saw the other free. Hence a claim of such a task is not dispatched before its owner has
- * looked at the others again, and nobody was there.
+ * The overlap check after a claim. Each record is committed alone, so two tasks that write the same files can be claimed at
+ * the same moment. A claim of such a task is therefore dispatched only after its owner has read the other records again.
  *
- * Whoever looks has committed before, so of two at least the later sees the other, and gives way: two never go on. That
- * holds whatever the rule for giving way is; the rule is there so that one of them does go on.
+ * Each owner reads after its own commit, so at least the later of two sees the other and gives its claim back: two never
+ * continue. The order in `goesFirst` makes sure that one does.
  */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
@@ -35,8 +34,8 @@ const LOOK = { pauseMs: 20, times: 100 };
 const pause = () => new Promise<void>((resolve) => setTimeout(resolve, LOOK.pauseMs));
 
 /**
- * Returns once a look has shown that nobody works on a task that would hold this one back: then it may be dispatched.
- * Otherwise the claim is given back, uncharged. Throws OVERLAP_CONFLICT, and what reading and stopping others throws.
+ * Returns when no task that excludes this one is worked on, so that it may be dispatched. Otherwise the claim is given
+ * back, uncharged. Throws OVERLAP_CONFLICT, and what reading and stopping others throws.
  */
 export async function lookForRivals(
   env: Env,
@@ -81,14 +80,14 @@ function goesFirst(other: TaskRecord, claimId: string): boolean {
 }
 
 /**
- * The records of those that somebody works on. One whose lease is stale is abandoned, as its own next claim would: else
- * its owner, who may only have been paused, could still go on with a claim that nobody has taken.
+ * The records of the rivals that are worked on. One with a stale lease is abandoned, as its own next claim would do:
+ * otherwise its owner, which may only be paused, could continue with that claim.
  */
 async function workedOn(env: Env, rivals: readonly PlanTask[], by: string): Promise<TaskRecord[]> {
   const found: TaskRecord[] = [];
   for (const id of await touched(env, rivals)) {
     const read = await env.store.read(id, { thorough: true });
-    // Nothing can be committed to a task that can't be read, so nobody goes on with it.
+    // No command commits to an unreadable record, so no owner continues with it.
     if (read.record === null || read.problem !== null || !isInFlight(read.record.state.state)) continue;
     const record = isWorkedOn(read.record, observerOf(env)) ? read.record : await abandoned(env, id, by);
     if (isWorkedOn(record, observerOf(env))) found.push(record);

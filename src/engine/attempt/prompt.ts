@@ -21,7 +21,7 @@ export interface PromptRequest {
   workspace?: Workspace | undefined;
 }
 
-/** Attempts, and decisions, that are told about. Older ones are of little use to whoever tries next. */
+/** Numbers of attempts and of decisions that the prompt repeats: the newest ones. */
 const ATTEMPTS_TOLD = 3;
 const DECISIONS_TOLD = 10;
 

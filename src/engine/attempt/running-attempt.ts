@@ -46,7 +46,7 @@ export type AttemptEnd =
   | { kind: 'asked'; state: TaskState; error: ClassifiedError | null }
   /** Given back uncharged because we were told to stop. */
   | { kind: 'released'; state: TaskState }
-  /** Somebody else decided: it was cancelled, or taken over. */
+  /** The task was cancelled or taken over. */
   | { kind: 'lost'; why: string };
 
 export interface FinishedAttempt {
@@ -63,7 +63,7 @@ interface Started {
   claimId: string;
   attemptId: string;
   number: number;
-  /** Null for an attempt of somebody who is gone: it has handed in its verdict, and all that is left is to verify it. */
+  /** Null for an attempt whose owner is gone and whose verdict is only to be verified. */
   worker: GatedWorker | null;
   identity: WorkerIdentity | null;
   record: TaskRecord;
@@ -112,7 +112,7 @@ export class RunningAttempt {
     this.finished = this.#live();
   }
 
-  /** It goes on with what somebody who is gone handed in; nothing is started but what verifies it. */
+  /** Whether it only verifies the verdict of an owner that is gone. */
   get resumed(): boolean {
     return this.#started.worker === null;
   }
@@ -126,7 +126,7 @@ export class RunningAttempt {
     return { attempt_id: this.attemptId, attempt_number: this.number, age_ms: this.ageMs };
   }
 
-  /** The lease could not be renewed lately; nobody should claim more work on such a disk. */
+  /** The last renewal of the lease failed; claiming more on such a disk makes no sense. */
   get leaseFails(): boolean {
     return this.#lease.failing;
   }
@@ -185,7 +185,7 @@ export class RunningAttempt {
     this.#stop('lost');
   }
 
-  /** Null as long as nobody has asked for an end before the end. */
+  /** Null unless the attempt was interrupted. */
   async #cutShort(): Promise<Ended | null> {
     if (this.#stopReason === 'interrupt') return this.#release();
     return this.#stopReason === 'lost' ? this.#lostEnd(this.#lostWhy) : null;
@@ -265,7 +265,7 @@ export class RunningAttempt {
     }
   }
 
-  /** Somebody else has the last word: it may be our own worker, which completed the attempt by itself. */
+  /** The record has changed without this process; the attempt's own worker may have completed it. */
   async #lostEnd(why: string): Promise<Ended> {
     const { record } = await this.#env.store.read(this.#request.task.id);
     if (record === null) return { end: { kind: 'lost', why }, record: this.#started.record };

@@ -1,8 +1,6 @@
 /**
- * One attempt at a task, from claim to completion: shared by `run` and `exec`.
- *
- * The worker is started behind its gate before anything is committed, so that the commit can name its process group. Only
- * when the commit stands does the gate open. Whoever dies in between leaves a gate that closes by itself.
+ * Starts an attempt for `run` and `exec`. The worker waits behind its gate until the commit that names its process group
+ * stands. If this process dies before that, the gate closes by itself.
  */
 
 import { newId } from '../../domain/context.ts';
@@ -51,7 +49,7 @@ interface Draft extends AttemptRef {
 /**
  * Claims the task and starts its worker, in one commit unless a former worker has to be stopped first. Returns null when
  * the task was abandoned too often and has failed instead.
- * Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, STATE_VERSION_CONFLICT when somebody else was first;
+ * Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, STATE_VERSION_CONFLICT when another process was first;
  * IO_ERROR.
  */
 export async function startAttempt(env: Env, request: AttemptRequest): Promise<RunningAttempt | null> {
@@ -62,8 +60,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   request.refuse(seen);
   refuseUnverified(seen);
   const claimId = newId(env.ctx);
-  // Somebody may still work on it, its worktree is to be made, or somebody may be claiming a task that writes the same
-  // files: then the claim comes first, so that nobody else can begin meanwhile.
+  // A former worker may have to be stopped, a worktree made, or rivals checked: the claim comes first, to keep others out.
   const former = seen.worker !== null || isInFlight(seen.state.state);
   if (!former && !hasWorktrees(env) && !hasRivals(env, request)) {
     const draft = draftOf(env, task.id, claimId, seen, seen.memo.generation + 1);
@@ -91,22 +88,22 @@ function hasRivals(env: Env, { task, plan }: TaskRequest): boolean {
   return rivalsOf(task, plan, env.settings.agents).length > 0;
 }
 
-/** What was handed in is verified before anybody does it again. */
+/** An unverified result is verified before the task is tried again. */
 function refuseUnverified(record: TaskRecord): void {
   if (pendingVerification(record) === null) return;
   throw new ForgeError('STATE_VERSION_CONFLICT', `the result of task ${record.state.task_id} is still to be verified`);
 }
 
 /**
- * Takes over a task whose last attempt handed in a verdict that nobody has finished verifying, and finishes that. Returns
- * null when the task was abandoned too often and has failed instead. Throws as `startAttempt` does.
+ * Takes over a task whose last attempt handed in a verdict, and finishes its verification. Returns null when
+ * the task was abandoned too often and has failed instead. Throws as `startAttempt` does.
  */
 export async function takeOverVerification(env: Env, request: TaskRequest): Promise<RunningAttempt | null> {
   const { task } = request;
   const claimId = newId(env.ctx);
   const { result, record } = await changeTask(env, task.id, (seen) => {
     request.refuse(seen);
-    if (pendingVerification(seen) === null) throw new ForgeError('STATE_VERSION_CONFLICT', 'somebody else was first');
+    if (pendingVerification(seen) === null) throw new ForgeError('STATE_VERSION_CONFLICT', 'another process was first');
     return claimFor(env, request, claimId, seen);
   });
   const pending = pendingVerification(record);
@@ -128,7 +125,7 @@ function draftOf(env: Env, taskId: string, claimId: string, seen: TaskRecord, ge
   return { claimId, taskId, attemptId, number: seen.state.attempt_count + 1, generation };
 }
 
-/** A claim that came to nothing is released, so that nobody has to wait for it to run out. */
+/** Releases a claim that is not used, so that the task need not wait for the lease to expire. */
 async function giveBack(env: Env, taskId: string, claimId: string): Promise<void> {
   try {
     await changeTask(env, taskId, (record) => releaseTask(record, { claimId, workerGone: false, nowMs: env.now() }));
@@ -223,7 +220,7 @@ async function spawnWorker(
 function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
   if (record.memo.generation === seen.memo.generation && record.state.attempt_count === seen.state.attempt_count)
     return;
-  throw new ForgeError('STATE_VERSION_CONFLICT', `somebody else was first to take task ${record.state.task_id}`);
+  throw new ForgeError('STATE_VERSION_CONFLICT', `another process was first to take task ${record.state.task_id}`);
 }
 
 /** Claim (unless it is made already), dispatch and first heartbeat as one decision. */

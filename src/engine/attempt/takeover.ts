@@ -1,4 +1,4 @@
-/** Before a task is given out again, whoever worked on it before is stopped. */
+/** Stops a task's former worker before the task is started again. */
 
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';

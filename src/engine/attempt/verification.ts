@@ -36,7 +36,7 @@ import { stopOrphanedGroup } from './takeover.ts';
 import { handedIn, refuseOtherVerdict } from './verdicts.ts';
 import { inspectAttempt } from './workspace.ts';
 
-/** How often a verification that somebody else makes is looked at, milliseconds. */
+/** Interval of checks on a verification by another process, milliseconds. */
 const OTHER_MS = 100;
 
 /** What is known once a verdict is settled. `verified` is null when there was nothing to verify. */
@@ -85,7 +85,7 @@ export async function settleVerdict(
     const check = new Verification(env, completion, given);
     const verified = await check.run(commands, interrupts);
     if (verified !== null) return { ...nothing, verified, isHandedIn: !check.isNew };
-    // Nobody asked for an end before the end: so the lease was lost.
+    // Without an interrupt the commands were stopped because the lease was lost.
     if (interrupts.level === 0) await refuseLost(env, completion);
     else if (check.isNew) await check.handIn();
     return null;
@@ -94,16 +94,16 @@ export async function settleVerdict(
   }
 }
 
-/** Throws LEASE_STOLEN, STALE_ATTEMPT when somebody else has the lease by now. */
+/** Throws LEASE_STOLEN, STALE_ATTEMPT when another owner has the lease by now. */
 async function refuseLost(env: Env, completion: Completion): Promise<void> {
   const { record } = await env.store.read(completion.taskId, { thorough: true });
   if (record !== null) checkedFor(record, completion);
 }
 
 /**
- * Has a verdict checked that nobody speaks for, and writes its twin; the next claimer moves the task by it. Null when it was
- * stopped, when there is no such verdict any more, or when somebody else has checked it meanwhile. Throws LEASE_EXISTS and
- * STALE_ATTEMPT when somebody took the task.
+ * Verifies the verdict of a task without an owner, and writes its twin; the next claim moves the task by it. Null when it is
+ * stopped, when the verdict is gone, or when another process has verified it meanwhile. Throws LEASE_EXISTS and
+ * STALE_ATTEMPT when the task was claimed.
  */
 export async function reverify(env: Env, completion: Completion): Promise<Verified | null> {
   const { taskId, attemptId, task } = completion;
@@ -132,7 +132,7 @@ interface HandedIn {
   outcome: Outcome;
   verdict: Verdict;
   claimId: string;
-  /** Null: nobody holds the task. */
+  /** Null: the task has no owner. */
   lease: Lease | null;
   /** The verdict is still to be created. */
   isNew: boolean;
@@ -158,8 +158,8 @@ class Verification {
   }
 
   /**
-   * What nobody speaks for is taken up in the record first, or the next claimer would not know of it. False when another
-   * has done so: whoever overwrote that would not know of his check either, and run a second one beside it.
+   * Notes the verification of a task without an owner in its record, so that the next claim finds it. False when another
+   * process has noted its own: a second one would run the same checks at the same time.
    */
   async #takeUp(): Promise<boolean> {
     return this.#completion.unheld === undefined || this.#begin(null, null, (pending) => !this.#isAtWork(pending));
@@ -195,7 +195,7 @@ class Verification {
     const workspace: Partial<AttemptManifest> =
       (await this.#env.store.readDocument('manifest', taskId, attemptId)) ?? {};
     const worktreePath = workspace.worktree_path ?? null;
-    // Looking at a worktree takes its time; whoever dies meanwhile is not to have handed in for nothing.
+    // Inspecting a worktree takes long: a crash meanwhile must not lose the result.
     if (worktreePath !== null) await this.#begin(null, null);
     const place = await inspectAttempt(this.#env, taskId, workspace);
     const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
@@ -211,7 +211,7 @@ class Verification {
       const then = typeof after === 'string' ? NO_WORK_FOUND : after.found;
       failure = checkFailure(checks) ?? movedFault(found, then);
     }
-    // A command may have ended because somebody took the task over and stopped it. The claim came first, so it shows.
+    // A takeover commits its claim before it stops our commands, so the record shows it.
     if (this.#commands.stopped) {
       await refuseLost(this.#env, this.#completion);
       return null;
@@ -275,7 +275,7 @@ class Verification {
       refuseOtherVerdict(standing, taskId);
       const noted = pendingVerification(record);
       if (noted !== null && !follows(noted)) return repeated(false);
-      // Nobody claims a task that stands elsewhere, so nobody would stop what is left of a check.
+      // A task in another state is not claimed, so no later owner would stop a check that is still running.
       const { state } = record.state;
       if (!isInFlight(state) && !isClaimable(state)) return { ...repeated(true), documents };
       const ttlMs = ttlOf(this.#env, record);
@@ -287,12 +287,12 @@ class Verification {
   }
 
   /**
-   * Somebody else may be verifying this very verdict: a repeated `complete`, or a worker's own. Waits until that is done,
-   * and returns the twin; or until whoever it was is dead, and stops what he left. Null when there is nobody.
+   * Waits for another process that verifies the same verdict, such as a worker's own `complete`, and returns the twin. When
+   * that process dies its checks are stopped. Null when there is none.
    */
   async #awaitOther(): Promise<Verified | null> {
     const { taskId, attemptId } = this.#completion;
-    // Whoever has taken the task over has stopped what its former verifier ran, and waits for nobody.
+    // A takeover has stopped the former verifier's checks, so there is nothing to wait for.
     const alone = this.#completion.claimId !== undefined;
     for (;;) {
       const { record } = await this.#env.store.read(taskId, { thorough: true });

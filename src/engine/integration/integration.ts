@@ -51,7 +51,7 @@ export type IntegrationEnd = { attemptId: string; durationMs: number } & (
   | { kind: 'deferred'; error: ForgeError }
   /** Stopped; the task waits as before. */
   | { kind: 'released'; state: TaskState }
-  /** Somebody else decided. */
+  /** Another process moved the task. */
   | { kind: 'lost'; why: string; state: TaskState }
 );
 
@@ -65,7 +65,7 @@ export interface Target {
   branch: string | null;
   /** The commit that was verified; null where there is no repository. */
   head: string | null;
-  /** The branch that it was begun for; null where nobody has noted that. */
+  /** The branch that the attempt began for; null where that is not recorded. */
   base: string | null;
   verified: Verified | null;
   /** The branch, or the worktree, is not at that commit any more. */
@@ -101,7 +101,7 @@ export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target>
   return { attemptId, cwd: there ? place : project, branch, head, base, verified, moved };
 }
 
-/** Only the full name of a commit that there is: anybody may have written it, and anything else could be an option of git's. */
+/** Null unless `sha` is the full name of a known commit: other text in a record could be an option of git. */
 async function commitNamed(env: Env, sha: string | null): Promise<string | null> {
   return sha === null || !isCommitId(sha) ? null : orNull(() => commitOf(env, sha));
 }
@@ -187,8 +187,7 @@ export async function integrate(
     if (gone !== null || lost) return { ...timing(), kind: 'lost', why: gone ?? 'its lease was lost', state };
     return { ...timing(), kind: 'released', state };
   } catch (error) {
-    // Where it is ours all the same, nobody has to wait for it to run out; whoever has the task by now may have cleared away
-    // what was needed here.
+    // A lease that is still ours is released at once. Another owner may have removed the files that were needed here.
     const gone = await release(held, errorMessage(error));
     if (!(error instanceof ForgeError)) throw error;
     if (gone !== null || kindOf(error) === 'lost') {
@@ -202,7 +201,7 @@ export async function integrate(
   }
 }
 
-/** Where the task has come to by somebody else's word. */
+/** The state that another process has moved the task to. */
 async function stateNow({ env, request, record }: IntegrationLease): Promise<TaskState> {
   return ((await env.store.read(request.taskId)).record ?? record).state.state;
 }
@@ -270,7 +269,8 @@ function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
   const same =
     record.memo.generation === seen.memo.generation &&
     record.state.current_attempt_id === seen.state.current_attempt_id;
-  if (!same) throw new ForgeError('STATE_VERSION_CONFLICT', `somebody else was first at task ${record.state.task_id}`);
+  if (!same)
+    throw new ForgeError('STATE_VERSION_CONFLICT', `another process was first at task ${record.state.task_id}`);
 }
 
 async function charge(
@@ -292,7 +292,7 @@ async function charge(
   return result;
 }
 
-/** Leaves the task where it was. What somebody else has taken meanwhile is his: then returns who has it. */
+/** Gives the lease back without a move. Returns the message of the error when another owner has the task. */
 async function release({ env, request, claimId }: IntegrationLease, reason: string): Promise<string | null> {
   try {
     await changeTask(env, request.taskId, (record) =>

@@ -1,4 +1,4 @@
-/** Reviews what a task has come to: by the settings' command, or by what somebody hands in. */
+/** Reviews a task's result: by the settings' command, or by a review that is handed in. */
 
 import { reviewPrompt } from '../../domain/prompt/review-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
@@ -28,7 +28,7 @@ import {
 } from './integration.ts';
 
 export interface ReviewRequest extends IntegrationRequest {
-  /** What somebody has found himself; null: the settings' command is to find out. */
+  /** A review that is handed in; null: the settings' command reviews. */
   handedIn: Review | null;
 }
 
@@ -65,7 +65,7 @@ export function reviewTask(env: Env, request: ReviewRequest): Promise<Integratio
         hint: `See its logs: \`forge orchestrate logs ${request.taskId} --attempt ${held.attemptId}\`.`,
       });
     }
-    // Whoever reviewed saw one commit; what stands there by now may be another.
+    // The reviewer saw one commit; the branch may have moved since.
     const since = movedFailure('review', await targetOf(env, held.record));
     const documents = [reviewOf(held, answer.review, since)];
     if (since !== null) return { kind: 'sent_back', error: since, documents };

@@ -42,7 +42,7 @@ export function shipOne(env: Env, request: IntegrationRequest): Promise<Integrat
   return integrate(env, request, 'ship', async (held) => {
     if (!doesItself(env.settings).ship) return { kind: 'done', result: await shipped(held) };
     if (held.target.head !== null) {
-      // Whoever had the task before may only be paused, on his way to move the base.
+      // A former owner may only be paused before it moves the base; without its ref it cannot.
       await clearCandidates(env, request.taskId);
       await clearScratches(env);
     }
@@ -98,7 +98,7 @@ async function land(held: IntegrationLease, base: BaseBranch, merge: string) {
   const candidate = { taskId: request.taskId, claimId, sha: merge };
   await keepCandidate(env, candidate);
   try {
-    // After it is named: whoever takes the task from now on finds the name, and takes it away.
+    // Checked after the ref exists: an owner that takes the task later finds the ref and removes it.
     const since = await stillMine(held);
     if (since !== null) return since;
     if (commands.stopped) return null;

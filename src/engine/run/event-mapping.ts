@@ -1,4 +1,4 @@
-/** How attempts, reviews and merges ended, and what a run leaves, as those who follow it are told. */
+/** Maps the ends of attempts, reviews and merges, and what a run leaves, to run events. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor } from '../../domain/plan/task-command.ts';
@@ -53,7 +53,7 @@ export function attemptEvent(base: Base, { end, record, tail }: FinishedAttempt,
   }
 }
 
-/** A task that nobody survives has failed, without another attempt. Null: its record can't be read. */
+/** The event of a task that failed because its workers were lost too often. `record` null: unreadable. */
 export function gaveUpEvent(task_id: string, record: TaskRecord | null): RunEvent {
   const error = record?.state.last_error ?? null;
   return {
@@ -81,7 +81,7 @@ export function ownWaits(
   });
 }
 
-/** What a run leaves of the tasks that it was to do. */
+/** The selected tasks at the end of a run. */
 export interface Leftovers {
   /** How many are in each state; `done` and `dropped` are the plan's word. */
   counts: Record<string, number>;
@@ -91,7 +91,7 @@ export interface Leftovers {
   failed: RunFinished['failed'][number][];
 }
 
-/** `refused`: why this run would not go on with a task that could be started. */
+/** `refused`: why this run did not continue with a task, by task id. */
 export function leftovers(
   scheduling: SchedulingContext,
   selected: ReadonlySet<string>,
@@ -118,7 +118,7 @@ export function leftovers(
   return left;
 }
 
-/** A task that waits for a review or a merge that this run could not make: for what that failed is what a person asks. */
+/** Adds to a wait for a review or a merge why this run could not make it. */
 function withRefusal(reason: Reason, why: string | undefined): Reason {
   const isOfFinish = reason.code === 'TASK_WAITS_FOR_REVIEW' || reason.code === 'TASK_WAITS_FOR_MERGE';
   return why === undefined || !isOfFinish ? reason : { ...reason, message: `${reason.message}: ${why}` };

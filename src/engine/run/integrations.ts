@@ -71,7 +71,7 @@ export class Integrations {
     return [...this.#running].map(([task_id, { phase, sinceMs }]) => ({ task_id, phase, duration_ms: now - sinceMs }));
   }
 
-  /** The same for whoever shows it. Each is the only attempt of its kind that is told of, so none is numbered. */
+  /** The same, for the live view. They are not numbered: a task has one at a time. */
   own(): [taskId: string, OwnAttempt][] {
     const now = this.#env.ctx.monotonicMs();
     return [...this.#running].flatMap(([id, { attemptId, sinceMs }]) =>
@@ -98,7 +98,7 @@ export class Integrations {
     this.#deferred.clear();
   }
 
-  /** What this run does not go on with as it stands, and why not. Somebody else may have taken it further. */
+  /** Why this run does not continue with some tasks. Without those that another process has moved on. */
   refusals(reads: ReadonlyMap<string, TaskRead>): [taskId: string, why: string][] {
     return [...this.#deferred].flatMap(([id, { phase, work, givenUp }]): [string, string][] => {
       const state = reads.get(id)?.record?.state;

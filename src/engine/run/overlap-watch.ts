@@ -1,4 +1,4 @@
-/** What a run minds of tasks that write the same files: those that it is about to claim itself, and those to warn of. */
+/** Overlaps as a run sees them: tasks that wait for its own, and warnings about the others. */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { RunEvent } from '../../domain/run/events.ts';

@@ -1,4 +1,4 @@
-/** The questions that a run sees: tells of them as they come, and moves tasks on when they are settled. */
+/** Watches questions for a run: emits events about them, and resumes tasks when they are settled. */
 
 import { openQuestion, settledQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
@@ -10,9 +10,9 @@ import type { Env } from '../env.ts';
 export class QuestionWatch {
   readonly #env: Env;
   readonly #emit: (event: RunEvent) => void;
-  /** The open question of a task that was told of. */
+  /** The open question of each task that an event was emitted for. */
   readonly #shown = new Map<string, string>();
-  /** Tasks whose answer can't be read; each is told once. */
+  /** Tasks with an unreadable answer; each is reported once. */
   readonly #damaged = new Set<string>();
 
   constructor(env: Env, emit: (event: RunEvent) => void) {
@@ -27,7 +27,7 @@ export class QuestionWatch {
   async resumed(read: TaskRead): Promise<boolean> {
     try {
       if ((await resumeIfSettled(this.#env, read)) === null) return false;
-      // A short deadline may be over before anybody saw the question; what came of it is told all the same.
+      // A deadline may pass before the question was first seen; its events are emitted all the same.
       const asked = read.record && openQuestion(read.record);
       if (asked) this.#shown.set(read.task_id, asked.question_id);
       return true;
@@ -40,7 +40,7 @@ export class QuestionWatch {
     }
   }
 
-  /** Tells of a question when it is first seen, and once more when it is settled. */
+  /** Emits an event when a question is first seen, and when it is settled. */
   async tell({ task_id, record }: TaskRead): Promise<void> {
     if (record === null) return;
     const open = openQuestion(record);

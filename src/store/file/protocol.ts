@@ -1,22 +1,21 @@
 /**
- * The commit protocol: how a task's record moves from one version to the next, whoever is killed or paused in between.
+ * The commit protocol: how a task's record moves from one version to the next, at whatever point a writer is killed or paused.
  *
  * A task's folder holds its versions as immutable files `v000000001.json`, `v000000002.json`, ... The newest one is the
  * record. Committing on version N means creating N+1 by `link`, which succeeds for exactly one writer:
  *
  *   1. reserve: create `.tmp-<op>`
- *   2. list the folder; unless N is the newest version, somebody else was first
+ *   2. list the folder; unless N is the newest version, another writer was first
  *   3. write, fsync and close the reserved file
  *   4. link it to version N+1
  *   5. fsync the folder; the commit is durable and may be reported
  *
- * Old versions are removed in the end (`compact`), which would let a writer that slept since step 2 create a number anew
- * that was used and removed. The reservation prevents it. Whoever compacts has just committed a durable version H; then it
- * (a) lists the folder and removes every `.tmp-*` it sees, (b) marks the folder and removes versions well below H. A writer
- * whose reservation is older than (a) finds it gone, and its link fails. A writer whose reservation is younger looks at the
- * newest version when H is there, sees at least H, and gives up at step 2. Should H be removed while it looks, then by
- * somebody who committed a newer version meanwhile and has swept the reservation away before. Both tests need no clock and
- * no lock.
+ * Old versions are removed later (`compact`). Without the reservation, a writer that paused after step 2 could create a
+ * number again that was used and removed. A process that compacts has just committed a durable version H; then it (a) lists
+ * the folder and removes every `.tmp-*` it sees, (b) marks the folder and removes versions well below H. A writer whose
+ * reservation is older than (a) finds it gone, and its link fails. A writer whose reservation is younger looks at the newest
+ * version when H exists, sees at least H, and gives up at step 2. If H is removed while it looks, a process that has
+ * committed a newer version removes it, and has swept the reservation away before. Neither test needs a clock or a lock.
  *
  * A listing is no snapshot: it has every name that is there from its beginning to its end. One without any version means
  * that there was none when it began, or that all of them were removed while it went on. The mark, `.compacted`, tells the
@@ -144,7 +143,7 @@ export type CommitResult =
    * counts the version files that were there before.
    */
   | { kind: 'committed'; n: number; durable: boolean; versions: number }
-  /** Somebody else was first; nothing has changed. */
+  /** Another writer was first; nothing has changed. */
   | { kind: 'conflict' };
 
 /**
@@ -191,7 +190,7 @@ function* linkVersion(tmp: string, target: string, op: string): Step<boolean> {
     return true;
   } catch (error) {
     const code = errorCode(error);
-    // Our reservation was swept, or the folder removed: whoever did it, the record has moved on without us.
+    // The reservation was swept, or the folder removed: the record has changed.
     if (code === 'ENOENT') return false;
     const { text, foreign } = yield* readText(target);
     const decoded = text === null ? null : decodeVersion(text);

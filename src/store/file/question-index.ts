@@ -1,7 +1,6 @@
 /**
- * `index/questions.json`: where every question is, so that whoever has only its id finds it without reading every task.
- * It is derived. An entry is believed only when the question is found where it points, and a question that it does not
- * have is looked for in the tree, which makes the index anew. So losing it, or an entry of it, costs time and no more.
+ * `index/questions.json`: finds a question by its id without reading every task. It is derived: an entry counts only when the
+ * question is where it points, and for a question that it lacks the tree is read and the index rebuilt.
  */
 
 import fs from 'node:fs';

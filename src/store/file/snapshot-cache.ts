@@ -1,14 +1,11 @@
 /**
- * What was seen of every task, kept for the next look at the whole tree.
+ * Keeps the summaries of all tasks for the next snapshot of the tree. Changes do not use it: they read the whole record.
  *
- * A task counts as seen while everything that was looked at is as it was: its folder, the files in it that people edit, the
- * folders of its attempts and what lies in those. Each is told by its inode and the time of its last change of any kind,
- * which nobody can set, much as git tells whether a file of its index has changed. As there, what changed only just before
- * the look is not kept: when it changes again the clock of the file system may not have moved on. Version files are never
- * written twice and not asked about. Which tasks there are is told in the same way, by the folder that theirs are in.
+ * A summary is valid while the inode and ctime of all that it was read from are the same: the task's folder, the files that
+ * people edit, the attempt folders and their files. No program can set a ctime; git's index relies on it in the same way.
+ * As there, what changed within `TICK_MS` before the snapshot is not kept, since a second change could have the same ctime.
+ * Version files are immutable and not checked. The list of tasks is checked by the folder that holds theirs.
  * Source: stat(2), and "racy git" in git's technical documentation.
- *
- * This is for those who look. Whoever changes a task reads it whole, and commits on the version that he has read.
  */
 
 import fs from 'node:fs';
@@ -20,22 +17,22 @@ import type { Layout } from './layout.ts';
 import { type PackedSummary, packSummary, unpackSummary } from './packed-summary.ts';
 import { type FolderRead, HISTORY } from './task-files.ts';
 
-/** More than any file system's granularity of times, milliseconds. */
+/** More than the granularity of times in any file system, milliseconds. */
 export const TICK_MS = 2000;
 
-/** How many tasks have to be worth it before what was seen is written down: for fewer, looking again costs less than that. */
+/** Tasks read anew from which on the cache is written; for fewer, reading them again costs less. */
 const WORTH_KEEPING = 256;
 
-/** And they are at least this part of the tree. */
+/** They are also at least this part of the tree. */
 const PART = 1 / 16;
 
-/** A path below some folder, and what a look at it gave: its inode, and the time of its last change of any kind, whole ms. */
+/** A path below some folder with its inode and ctime, whole milliseconds. */
 type Stamp = [path: string, inode: number, changedMs: number];
 
-/** Null where there is nothing to be seen. */
+/** Null where there is no such file. */
 function stampOf(folder: string, path: string): Stamp | null {
   try {
-    // Most of what is not there was never there, and an exception costs more than the question.
+    // A missing file is common, and an exception is slow.
     const stat = fs.lstatSync(folder + path, { throwIfNoEntry: false });
     return stat === undefined ? null : [path, stat.ino, Math.trunc(stat.ctimeMs)];
   } catch {
@@ -43,19 +40,19 @@ function stampOf(folder: string, path: string): Stamp | null {
   }
 }
 
-/** What is kept: a line of JSON with the head, and then one for each of its `ids`, in that order. */
+/** The first line of the cache file, as JSON; then a line for each of `ids`, in that order. */
 interface Head {
-  /** Tells which tasks there are; null: nothing does. */
+  /** The folder of the tasks; null: the list of tasks cannot be reused. */
   tasks: Stamp | null;
-  /** Tasks without a line. */
+  /** Ids without a line. */
   others: string[];
-  /** Those that have one, in order. */
+  /** Ids with a line, in order. */
   ids: string[];
-  /** What runs there are, by the stamps of their folder and of each manifest; null: that has to be looked up. */
+  /** The runs, valid by the stamps of their folder and of each manifest; null: not known. */
   runs: { stamps: Stamp[]; manifests: RunManifest[] } | null;
 }
 
-/** `artifacts` is left out where nothing is. */
+/** `artifacts` is left out where there are none. */
 type Line = [
   taskId: string,
   stamps: Stamp[],
@@ -67,7 +64,7 @@ type Line = [
 
 const NOTHING: GcArtifacts = { lease_files: [], attempts: [] };
 
-/** A task that was read anew; `artifacts` once somebody has asked for it. */
+/** A task that was read for this snapshot; `artifacts` once they were asked for. */
 interface Anew {
   read: FolderRead;
   artifacts?: ReturnType<typeof artifactsOf>;
@@ -81,13 +78,13 @@ export class SnapshotCache {
   readonly #head: Head;
   /** The line of each task, as text. */
   readonly #lines: ReadonlyMap<string, string>;
-  /** The tasks that are as they were, with their lines, and what lies beside the records of those that have anything there. */
+  /** Lines of the unchanged tasks, and the artifacts of those that have any. */
   readonly #asBefore = new Map<string, string>();
   readonly #artifacts = new Map<string, GcArtifacts>();
   readonly #anew = new Map<string, Anew>();
   #runs: RunManifest[] | null = null;
 
-  /** `nowMs`: the wall clock, before anything is looked at. */
+  /** `nowMs`: the wall clock, taken before anything is read. */
   constructor(layout: Layout, cache: Cache, nowMs: number, worthKeeping = WORTH_KEEPING) {
     this.#layout = layout;
     this.#cache = cache;
@@ -98,14 +95,14 @@ export class SnapshotCache {
     this.#lines = new Map(this.#head.ids.map((id, at) => [id, lines[at] ?? '']));
   }
 
-  /** Which tasks there are, in order; null: somebody has to look. */
+  /** Ids of all tasks, in order; null when the folder has changed. */
   taskIds(): string[] | null {
     const { tasks, others, ids } = this.#head;
     if (tasks === null || !this.#isAsItWas(this.#layout.tasks, tasks)) return null;
     return others.length === 0 ? ids : [...ids, ...others].sort();
   }
 
-  /** The runs as they were seen, while all of them are still so, else as `listAnew` returns them. */
+  /** The cached runs while all are unchanged, else those of `listAnew`. */
   async runs(listAnew: () => Promise<RunManifest[]>): Promise<RunManifest[]> {
     const { runs } = this.#head;
     if (runs?.stamps.every((stamp) => this.#isAsItWas(this.#layout.runs, stamp))) return runs.manifests;
@@ -118,12 +115,12 @@ export class SnapshotCache {
     return now?.[1] === inode && now[2] === changedMs;
   }
 
-  /** The tasks as they were seen, where they are still so, else as `readAnew` returns them. To be called once. */
+  /** The cached tasks where they are unchanged, else those of `readAnew`. To be called once. */
   read(taskIds: readonly string[], readAnew: (taskId: string) => FolderRead): TaskSummaryRead[] {
     return taskIds.map((taskId) => {
       const text = this.#lines.get(taskId) ?? '';
       const line = jsonIn(text) as Line | null;
-      // A file that has not come to the disk whole may have lost a line break, and then its lines are those of other tasks.
+      // A partly written file may lack a line break, which shifts its lines.
       if (line?.[0] === taskId && line[1].every((stamp) => this.#isAsItWas(`${this.#layout.tasks}/${taskId}`, stamp))) {
         const [, , version, origin, packed, artifacts] = line;
         this.#asBefore.set(taskId, text);
@@ -136,7 +133,7 @@ export class SnapshotCache {
     });
   }
 
-  /** What lies beside the record of a task that was read. Throws IO_ERROR. */
+  /** The artifacts of a task that was read. Throws IO_ERROR. */
   artifacts(taskId: string): GcArtifacts {
     const anew = this.#anew.get(taskId);
     if (anew === undefined) return this.#artifacts.get(taskId) ?? NOTHING;
@@ -144,7 +141,7 @@ export class SnapshotCache {
     return anew.artifacts.artifacts;
   }
 
-  /** Keeps what was seen of those tasks that were looked at whole, where that is worth it. Never throws. */
+  /** Writes the cache with the tasks whose artifacts were read too, where that pays. Never throws. */
   keep(): void {
     const enough = Math.max(this.#worthKeeping, (this.#asBefore.size + this.#anew.size) * PART);
     if (this.#anew.size < enough) return;
@@ -167,7 +164,7 @@ export class SnapshotCache {
     this.#cache.write('tree', [`${JSON.stringify(head)}\n`, ...ids.map((id) => `${lines.get(id)}\n`)]);
   }
 
-  /** Null where one of them can't be read, or may be otherwise by now. */
+  /** Null where one cannot be read, or may have changed since. */
   #runsToKeep(manifests: RunManifest[]): Head['runs'] {
     const stamps: Stamp[] = [];
     for (const path of ['', ...manifests.map(({ run_id }) => `/${run_id}/manifest.json`)]) {
@@ -178,7 +175,7 @@ export class SnapshotCache {
     return countIn(this.#layout.runs) === manifests.length ? { stamps, manifests } : null;
   }
 
-  /** Null where it was not looked at whole, or may be otherwise by now. */
+  /** Null where its artifacts were not read, or it may have changed since. */
   #lineOf({ read, artifacts: looked }: Anew): Line | null {
     const { task_id, version, origin, record, problem, warnings } = read;
     if (looked === undefined || record === null || problem !== null || warnings.length > 0) return null;
@@ -195,13 +192,13 @@ export class SnapshotCache {
     return line;
   }
 
-  /** Whether the next change will have another time. */
+  /** Whether the next change gets another ctime. */
   #isSettled([, , changedMs]: Stamp): boolean {
     return changedMs <= this.#startedMs - TICK_MS;
   }
 }
 
-/** How much is in a folder; -1 when it can't be looked into. */
+/** Number of entries in a folder; -1 when it cannot be read. */
 function countIn(folder: string): number {
   try {
     return fs.readdirSync(folder).length;
@@ -210,7 +207,7 @@ function countIn(folder: string): number {
   }
 }
 
-/** Null: it is none, since not all of it has come to the disk. */
+/** Null for text that is no JSON, as of a partly written file. */
 function jsonIn(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -219,7 +216,7 @@ function jsonIn(text: string): unknown {
   }
 }
 
-/** All that a look at a task depends on: its folder, and paths below it. */
+/** The paths that the summary of a task was read from: its folder, and paths below it. */
 function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof artifactsOf>): string[] {
   const edited = (name: string) =>
     name === 'state.json' || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');

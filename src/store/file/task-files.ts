@@ -166,10 +166,7 @@ function* ensureFolder(dir: string): Step<void> {
   yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));
 }
 
-/**
- * Makes what was committed before durable and visible. Called before an earlier result is given again: whoever made it
- * may have died between the link and the fsync.
- */
+/** Makes an earlier commit durable and visible: the process that made it may have died between the link and the fsync. */
 export function* settleTask(dir: string, op: string): Step<void> {
   yield* io.syncDir(dir);
   yield* quietly(publish(dir, op));
@@ -206,8 +203,7 @@ export function* createOnce(path: string, text: string, op: string): Step<boolea
  * Creates the first file of a folder that only this process knows of yet, and makes it and the folder durable. The folder
  * of the folder's folder is left to the commit that refers to it. Returns false when the file exists already.
  *
- * Nobody reads the file before that commit, so it needs no link to appear whole; and as nothing changes after the first
- * sync, the other two find their work done.
+ * The file is not read before that commit, so it needs no link to appear whole.
  */
 export function* createFirst(path: string, text: string): Step<boolean> {
   const dir = path.slice(0, path.lastIndexOf('/'));

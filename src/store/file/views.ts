@@ -1,9 +1,8 @@
 /**
  * The views of a record, `state.json` and `lease.json`: what people and other tools read, and may edit.
  *
- * Forge never trusts a view. A sealed view (its checksum holds) is ours and may be written over. Anything else was
- * written by somebody: on the newest version it is an edit, which the next changing command commits; on an older version,
- * or unreadable, it is moved aside, never overwritten.
+ * A view with a valid checksum was written by forge and may be overwritten. Any other content is an edit: one made on the
+ * newest version is committed by the next changing command; one on an older version, or unreadable, is moved aside.
  */
 
 import { parseRecord } from '../../domain/task/parse-record.ts';
@@ -17,19 +16,19 @@ import { fromIso } from '../../lib/time.ts';
 import { type Head, newestOf, readHead, readText } from './protocol.ts';
 import { isSealedView, TMP_PREFIX, VIEW_NAMES, type ViewName, viewsOf } from './record-file.ts';
 
-/** What people have made of the views of a committed record. */
+/** Edits found in the views of a committed record. */
 export interface ViewEdits {
   /** The record with the edits in it; null when there are none. */
   edited: TaskRecord | null;
-  /** What a person should know: each names a file. */
+  /** For people; each names a file. */
   warnings: string[];
-  /** An edit on the newest version that can't be taken over; changing commands refuse until it is mended. */
+  /** An edit on the newest version that can't be taken over; changing commands refuse until it is fixed. */
   refused: string | null;
 }
 
 const NO_EDITS: ViewEdits = { edited: null, warnings: [], refused: null };
 
-/** A rename keeps the time that the view was given, so a glance at the two times tells whether anybody has been here. */
+/** Whether the views have the times that forge gives them: an edit changes them. */
 function* untouched(dir: string, record: TaskRecord, names: readonly string[]): Step<boolean> {
   const expected = fromIso(record.state.updated_at);
   for (const name of VIEW_NAMES) {
@@ -125,14 +124,14 @@ function stateVersion(value: unknown): number | null {
 /** Names that edits are moved to. */
 const ASIDE_PREFIX = 'aside-';
 
-/** How often a publisher follows a head that moves under its hands before it leaves the views to whoever moves it. */
+/** Limit of rounds in which the record moves on; then the views are left to the process that moves it. */
 const PUBLISH_ROUNDS = 100;
 
 /**
  * Brings both views up to the newest version. Returns the names that edits were moved aside to.
  *
- * After writing it looks at the head again: a writer that was paused before its rename may have put an old view over a
- * newer one, and for a task that has ended nobody would come by to mend it.
+ * Reads the head again after writing: a writer that was paused before its rename may have put an old view over a newer one,
+ * and a task that has ended is not changed again.
  */
 export function* publish(dir: string, op: string, from?: Head): Step<string[]> {
   const asides: string[] = [];

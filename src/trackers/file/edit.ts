@@ -17,8 +17,8 @@ type Yaml = typeof import('yaml');
 type Issue = YAMLMap.Parsed;
 
 /**
- * `text` with `change` made to issue number `index`. Null when that issue is written in a way that can't be changed in place,
- * as through an alias. Whoever calls compares what comes out, as a value, with what was meant.
+ * `text` with `change` made to issue number `index`. Null when that issue cannot be changed in place, such as one written by
+ * an alias. The caller compares the parsed result with the intended value.
  */
 export async function changeIssue(text: string, index: number, change: IssueChange): Promise<string | null> {
   // Loaded here, so that only those pay for it who change a tracker's file.
