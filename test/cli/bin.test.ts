@@ -1,4 +1,4 @@
-/** The file that starts everything, in copies of what is installed: whatever lies beside the bundle, forge starts or says why not. */
+/** The installed entry point, in copies of it: whatever is beside the bundle, forge starts or says why it cannot. */
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What a worker finds in FORGE_* stands in for what it does not say. */
+/** FORGE_* variables are the defaults of options that are not given. */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

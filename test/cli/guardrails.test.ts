@@ -1,4 +1,4 @@
-/** Protected files, and files that a task was not to write: asked about before, and told of afterwards. */
+/** Protected files and write_globs: guardrail-check before a change, and reports after it. */
 
 import fs from 'node:fs';
 import path from 'node:path';

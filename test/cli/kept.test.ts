@@ -1,4 +1,4 @@
-/** A large project as a user has it: what is kept of it makes no difference but to how long things take. */
+/** The caches of a large project change how long a command takes, and nothing else. */
 
 import fs from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** The lines of the live view: something of everything, never more than fits, and nothing that a terminal would obey. */
+/** The lines of the live view: complete, never larger than the window, and without control characters. */
 
 import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';

@@ -1,4 +1,4 @@
-/** The painter: at most ten paintings a second, nothing lost that is to stand above, and nothing left of the window. */
+/** The painter: at most ten paintings a second, no output above is lost, and nothing of the view is left. */
 
 import { Terminal as Emulator } from '@xterm/headless';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** What `status` and `phases --ready` notice by themselves: told, and never put right. */
+/** Divergences that `status` and `phases --ready` report without reconciling them. */
 
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

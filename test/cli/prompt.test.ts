@@ -1,4 +1,4 @@
-/** What a worker is told, by the real command. */
+/** render-worker-prompt, by the real command. */
 
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** Reviews as they are called: by `run`, by hand, and handed in. */
+/** Reviews by `run`, by hand, and from a file. */
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';

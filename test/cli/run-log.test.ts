@@ -1,4 +1,4 @@
-/** Every event of a run has its line, and no line is too long or holds what a terminal would obey. */
+/** Every event of a run has a line that is short enough and has no control characters. */
 
 import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';
@@ -103,8 +103,8 @@ describe('a line', () => {
     ],
     [{ type: 'still_running', tasks: [{ task_id: 'a', duration_ms: 0 }], waiting: 0 }, ['… running: a 0.0s']],
     [
-      { type: 'waiting', for: [{ task_id: 'a', reason: 'somebody works on it' }] },
-      ['… waiting for a (somebody works on it)'],
+      { type: 'waiting', for: [{ task_id: 'a', reason: 'another run works on it' }] },
+      ['… waiting for a (another run works on it)'],
     ],
     [blocked('a', null), []],
     [{ ...FINISHED, counts: { shipped: 2 } }, ['', '✓ all done in 1.0s: 2 shipped']],

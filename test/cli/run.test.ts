@@ -1,4 +1,4 @@
-/** `run`, `exec` and `logs` as they are seen from outside. */
+/** `run`, `exec` and `logs` by the real command. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -158,7 +158,7 @@ describe('tasks that write the same files', () => {
     const { code, stdout } = await orchestrate(['run', '--json', '--max-parallel', '2'], { cwd });
     expect(code).toBe(0);
     const warnings = events(stdout).filter(({ type }) => type === 'warning');
-    // Whoever is started second is sure to meet the other.
+    // The task that is started second overlaps with the first.
     for (const { message } of warnings)
       expect([
         'task a may come to conflict: task b may write src/x.ts too (here src/**, there src/x.ts)',

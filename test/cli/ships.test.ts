@@ -1,4 +1,4 @@
-/** Merges as they are called: by `run` and by hand, into a base that somebody has checked out or nobody has. */
+/** Merges by `run` and by hand, into a base that is checked out or not. */
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -8,13 +8,13 @@ import { until } from '../support/processes.ts';
 
 const BUILD = `id: build, title: Build it, run: '${WORK}'`;
 const MERGE = 'ship: {policy: merge}\nretry: {max_attempts: 2, base: 1ms}';
-/** Nobody has it checked out. */
+/** A base that is not checked out. */
 const TRUNK = 'ship: {policy: merge, base: trunk}\nretry: {max_attempts: 2, base: 1ms}';
 
 const firstParents = ({ repo }: Finishing, branch: string) =>
   repo.git('log', '--first-parent', '--format=%s', branch).split('\n');
 
-/** Leaves nothing that only a merge under way has. */
+/** Nothing of a merge in progress is left. */
 function expectClean({ repo }: Finishing): void {
   expect(repo.git('for-each-ref', 'refs/forge')).toBe('');
   expect(fs.readdirSync(repo.path('.forge/worktrees')).filter((name) => name.startsWith('.forge-scratch'))).toEqual([]);
@@ -258,7 +258,7 @@ test('cancel removes what a killed merge left', async () => {
   expect(firstParents(play, 'trunk')).toEqual(['first']);
 });
 
-/** Whether there is such a process; one that has ended and that nobody has asked after counts as gone. */
+/** Whether the process lives; a zombie does not. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -1,4 +1,4 @@
-/** A run over a file tracker, as it is seen from outside. */
+/** `run` and `exec` with a file tracker, by the real command. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

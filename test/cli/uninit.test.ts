@@ -1,4 +1,4 @@
-/** `init --agents` and `uninit`: what they write, what they take away, and that the words for agents are true. */
+/** `init --agents` and `uninit`: what they write and remove, and that the section for agents is correct. */
 
 import fs from 'node:fs';
 import { join, relative } from 'node:path';

@@ -1,4 +1,4 @@
-/** Verification with real processes: commands that agree, disagree, hang, and whoever runs them being killed. */
+/** Verification with real processes: commands that pass, fail or hang, and a forge that is killed meanwhile. */
 
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -237,7 +237,7 @@ describe('verifier that has lost its task', () => {
     const attempt = await begin(cwd);
     const running = completing(cwd, attempt);
     await checkRuns(cwd, 1);
-    // At once, so that whoever verifies has not looked at his lease again by then.
+    // At once, before the verifier checks its lease again.
     const call = { ctx: systemContext(), dir: cwd, warn: () => {} };
     await release.run(call, { task: 'a', claim: attempt.claim });
     const next = claim.run(call, { task: 'a' });

@@ -1,4 +1,4 @@
-/** Tasks without a command of their own, done by the coding agent that the settings choose. The agents here are scripts. */
+/** Tasks without a command, done by the coding agent of the settings. The agents here are scripts. */
 
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

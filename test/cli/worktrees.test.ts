@@ -1,4 +1,4 @@
-/** `ensure-worktree` as it is called: from anywhere, by several at once, and after one that was killed. */
+/** `ensure-worktree` by the real command: from any folder, concurrently, and after a kill. */
 
 import fs from 'node:fs';
 import path from 'node:path';

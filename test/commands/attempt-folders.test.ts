@@ -1,4 +1,4 @@
-/** Folders of attempts that a person, or another tool, has named: read where the record names them, else reported. */
+/** Attempt folders with any name: read when a record names them, else reported. */
 
 import fs from 'node:fs';
 import { beforeEach, expect, test } from 'vitest';

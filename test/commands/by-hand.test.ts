@@ -1,4 +1,4 @@
-/** An agent that shells out: claim, dispatch, heartbeat, release. */
+/** The verbs that an agent calls: claim, dispatch, heartbeat, release. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The rows of gc that need git, with real repositories, by the verb: what goes, what is rescued first, and what stays. */
+/** The gc rows that need git, with real repositories, through the verb: what is removed, rescued and kept. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -60,7 +60,7 @@ async function putRight(wanted: string[], options: GcInput = {}): Promise<GcData
   return data;
 }
 
-/** Nothing is planned or done, however often it is asked. */
+/** gc plans and does nothing. */
 async function stays(options: GcInput = {}): Promise<GcData> {
   const before = repo.standing();
   const data = await run(options);
@@ -90,7 +90,7 @@ describe('row 9: the branch of a task without a worktree', () => {
     expect((await world.record('build')).state.state).toBe('shipped');
   });
 
-  /** Without a worktree: as a task is worked on by who needs none. */
+  /** The task in flight, without a worktree. */
   async function started() {
     world.write('.forge/settings.yaml', 'version: 1\n');
     return world.start('build');
@@ -100,7 +100,7 @@ describe('row 9: the branch of a task without a worktree', () => {
     ['its work is in no base, and nothing has happened to its task', () => {}],
     ['its task may be claimed again', () => handState(world, 'build', 'awaiting_respawn')],
     ['its task has failed, and its work is in no base', () => handState(world, 'build', 'failed')],
-    ['somebody has it', started],
+    ['its task is in flight', started],
   ])('gc keeps a branch when %s', async (_what, make) => {
     repo.branch('forge/build', { 'lib.txt': 'l' });
     await make();

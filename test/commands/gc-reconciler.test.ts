@@ -1,4 +1,4 @@
-/** gc as an executor: every divergence alone and together, applied only where it is still as it was seen. */
+/** gc applies every divergence, alone and together, and only if it is unchanged since the plan. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -294,7 +294,7 @@ describe('generation of a lease in another file', () => {
       expect({ skipped, failed }).toEqual({ skipped: [], failed: [] });
       expect(await run()).toMatchObject({ planned: [], reported: [] });
       const { memo, lease } = await world.record('build');
-      // Nothing is to be done about one file alone that nobody has lost.
+      // A single lease file that is consistent with the state stays.
       if (applied.length === 0) expect(leases()).toEqual(left);
       else
         expect({ leases: leases(), generation: memo.generation }).toEqual({

@@ -1,4 +1,4 @@
-/** What people do beside the agents: cancel, retry, note, open runs, and edit the files. */
+/** What people do: cancel, retry, add events, open runs, and edit the files. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -99,7 +99,7 @@ describe('event', () => {
     ['a type without end', { type: 'x'.repeat(65) }, 'INVALID_ARGS'],
     ['data that is no JSON', { data: '{' }, 'INVALID_ARGS'],
     ['data without end', { data: `"${'x'.repeat(16_384)}"` }, 'INVALID_ARGS'],
-    ['an attempt of somebody else', { attempt: STRANGER }, 'STALE_ATTEMPT'],
+    ['an unknown attempt', { attempt: STRANGER }, 'STALE_ATTEMPT'],
   ])('event with %s is refused and leaves nothing', async (_what, options, expected) => {
     const { attempt } = await world.start('build');
     const before = world.footprint();

@@ -1,4 +1,4 @@
-/** Questions by the verbs: asked, answered, defaulted, expired, and cut short in between. */
+/** Questions through the verbs: asked, answered, defaulted, expired, and cut short. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

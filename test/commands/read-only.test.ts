@@ -1,4 +1,4 @@
-/** The verbs that only look leave everything as it is. */
+/** Read verbs write nothing. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The verbs that start work, with real processes that do next to nothing, and `init`. */
+/** The verbs that start work, with short real processes, and `init`. */
 
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** One task, its logs, and where things stand. */
+/** `show`, `logs`, `run list` and the bare command. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

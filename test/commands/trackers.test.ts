@@ -240,7 +240,7 @@ describe('doctor', () => {
       name: 'tracker',
       status: 'warn',
       message: 'issue 1 names task biuld, which is not in the plan; task test names issue 2, which is not there',
-      fix: 'Mend task_id in plans/tracker.yaml, or tracker_issue_id in the plan.',
+      fix: 'Fix task_id in plans/tracker.yaml, or tracker_issue_id in the plan.',
     });
   });
 

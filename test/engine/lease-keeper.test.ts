@@ -1,4 +1,4 @@
-/** The lease keeper, with a clock of its own and a record in memory. */
+/** The lease keeper, with a simulated clock and a record in memory. */
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';

@@ -1,6 +1,6 @@
 /**
- * Claims of tasks that write the same files, made at the same moment: the code that the product runs, over records in
- * memory, in every order of reads, commits, pauses and deaths that fast-check comes upon.
+ * Concurrent claims of tasks that write the same files: the code of the product, over records in
+ * memory, in random orders of reads, commits, pauses and kills.
  */
 
 import { describe, expect, test } from 'vitest';
@@ -20,7 +20,7 @@ import { onePhase } from '../support/domain/plans.ts';
 import { BOOT, GRACE_MS, id, T0, TTL_MS } from '../support/domain/tasks.ts';
 import fc from '../support/properties.ts';
 
-/** Whoever is killed gets no further, not even to clean up. */
+/** Ends a killed claimer without any cleanup. */
 class Killed extends Error {}
 
 interface Scene {
@@ -30,7 +30,7 @@ interface Scene {
   dies: (number | null)[];
   /** How often the clock goes on by more than a lease and its grace, at a moment of its own. */
   jumps: number;
-  /** How often whoever had to wait comes again. */
+  /** How often a refused claimer tries again. */
   rounds: number;
   /** The look after a claim; left out by the control. */
   look: typeof lookForRivals;
@@ -159,8 +159,8 @@ async function play(s: fc.Scheduler, { globs, dies, jumps, rounds, look }: Scene
         if (error instanceof Killed) return;
         if (!(error instanceof ForgeError)) throw error;
       }
-      // Whoever had to wait comes again.
-      await s.schedule(Promise.resolve(), `${i} comes again`);
+      // Refused: tries again.
+      await s.schedule(Promise.resolve(), `${i} tries again`);
     }
   };
 

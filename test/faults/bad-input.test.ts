@@ -1,4 +1,4 @@
-/** What a person or a program may get wrong. Every refusal says what, why and what next, and changes nothing. */
+/** Invalid input of people and programs: each refusal says what, why and what to do next, and changes nothing. */
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -10,14 +10,14 @@ import { type Files, inMemory, LOGS, listing, makeProject, planOf } from '../sup
 inMemory();
 
 const MINE = '01a00000-0000-7000-8000-00000000000a';
-const NOBODY = '01a00000-0000-7000-8000-0000000000ff';
+const UNKNOWN = '01a00000-0000-7000-8000-0000000000ff';
 const PLAN = planOf([{ id: 'alpha' }, { id: 'beta', more: 'depends_on: [alpha]' }, { id: 'gamma' }]);
 
 interface Refusal {
   name: string;
   /** Files of the project, instead of the usual plan. */
   files?: Files;
-  /** Somebody works on alpha: claimed as MINE and dispatched. */
+  /** alpha is in flight: claimed as MINE and dispatched. */
   worked?: true;
   args: string[];
   code: string;
@@ -104,8 +104,8 @@ const REFUSALS: Refusal[] = [
     hint: /UUID/,
   },
   {
-    name: 'a run that nobody opened',
-    args: ['claim', 'alpha', '--run', NOBODY],
+    name: 'an unknown run',
+    args: ['claim', 'alpha', '--run', UNKNOWN],
     code: 'RUN_NOT_FOUND',
     exit: 2,
     message: /0000ff/,
@@ -128,7 +128,7 @@ const REFUSALS: Refusal[] = [
     hint: /why/,
   },
   {
-    name: 'a task that somebody holds',
+    name: 'a task with a live lease',
     worked: true,
     args: ['claim', 'alpha'],
     code: 'LEASE_EXISTS',
@@ -137,9 +137,9 @@ const REFUSALS: Refusal[] = [
     hint: /--next/,
   },
   {
-    name: 'a claim of somebody else',
+    name: 'the claim of another owner',
     worked: true,
-    args: ['release', 'alpha', '--claim', NOBODY],
+    args: ['release', 'alpha', '--claim', UNKNOWN],
     code: 'LEASE_STOLEN',
     exit: 3,
     message: /0000ff/,
@@ -149,7 +149,7 @@ const REFUSALS: Refusal[] = [
     ([verb = '', ...rest]): Refusal => ({
       name: `${verb} of an attempt that is not the current one`,
       worked: true,
-      args: [verb, 'alpha', '--attempt', NOBODY, ...rest],
+      args: [verb, 'alpha', '--attempt', UNKNOWN, ...rest],
       code: 'STALE_ATTEMPT',
       exit: 3,
       message: /0000ff/,
@@ -157,15 +157,15 @@ const REFUSALS: Refusal[] = [
     }),
   ),
   {
-    name: 'a heartbeat for a task that nobody has begun',
-    args: ['heartbeat', 'alpha', '--attempt', NOBODY],
+    name: 'a heartbeat for a task without state',
+    args: ['heartbeat', 'alpha', '--attempt', UNKNOWN],
     code: 'STATE_NOT_FOUND',
     exit: 3,
     message: /alpha/,
     hint: /[Cc]laim/,
   },
   {
-    name: 'a retry of a task that somebody works on',
+    name: 'a retry of a task in flight',
     worked: true,
     args: ['retry', 'alpha'],
     code: 'ILLEGAL_TRANSITION',
@@ -176,7 +176,7 @@ const REFUSALS: Refusal[] = [
   {
     name: 'a verdict that is not there',
     worked: true,
-    args: ['complete', 'alpha', '--attempt', NOBODY, '--verdict-file', '/nowhere/verdict.json'],
+    args: ['complete', 'alpha', '--attempt', UNKNOWN, '--verdict-file', '/nowhere/verdict.json'],
     code: 'INVALID_ARGS',
     exit: 2,
     message: /no such file/,
@@ -194,7 +194,7 @@ const REFUSALS: Refusal[] = [
     code: 'PHASES_PARSE_ERROR',
     exit: 2,
     message: /alpha.*beta|beta.*alpha/,
-    hint: /[Mm]end/,
+    hint: /[Ff]ix/,
   },
   {
     name: 'a plan with a typo',
@@ -203,7 +203,7 @@ const REFUSALS: Refusal[] = [
     code: 'PHASES_PARSE_ERROR',
     exit: 2,
     message: /depends_om.*depends_on/,
-    hint: /[Mm]end/,
+    hint: /[Ff]ix/,
   },
   {
     name: 'a plan with two tasks of one id',
@@ -212,7 +212,7 @@ const REFUSALS: Refusal[] = [
     code: 'PHASES_PARSE_ERROR',
     exit: 2,
     message: /alpha/,
-    hint: /[Mm]end/,
+    hint: /[Ff]ix/,
   },
   {
     name: 'a plan that is no YAML',
@@ -221,7 +221,7 @@ const REFUSALS: Refusal[] = [
     code: 'PHASES_PARSE_ERROR',
     exit: 2,
     message: /phases\.yaml/,
-    hint: /[Mm]end/,
+    hint: /[Ff]ix/,
   },
   {
     name: 'settings with an unknown key',

@@ -1,4 +1,4 @@
-/** What may have become of the files of a tree: cut short, swollen, from the future, or a way out of it. */
+/** Damaged files of a tree: cut short, too large, of a newer version, or a symlink out of it. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -115,7 +115,7 @@ async function adopted(): Promise<{ dir: string; view: string }> {
   return { dir, view };
 }
 
-/** Readers go by the time of a view; nobody breaks one in the very millisecond in which it was written. */
+/** Readers go by the time of a view, so the damage is dated later than the view. */
 function damage(view: string, make: Damage['make']): void {
   make(view);
   const later = Date.now() / 1000 + 60;

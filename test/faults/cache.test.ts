@@ -1,4 +1,4 @@
-/** A command with each system call failing, or killing it, that it makes on what it keeps for the next one: that never matters. */
+/** A fault or a kill at any system call on the cache never changes what a command does. */
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';

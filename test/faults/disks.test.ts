@@ -28,7 +28,7 @@ const READERS = [
   [],
 ];
 
-/** A project on a disk of its own, in which somebody works on `a`. */
+/** A project on a disk of its own, with task `a` in flight. */
 async function worked(disk: { kilobytes: number; inodes: number }) {
   const dir = makeProject(FILES, smallDisk(disk));
   const { run_id } = await claim.run(callOn(dir), { task: 'a', claim_id: MINE });

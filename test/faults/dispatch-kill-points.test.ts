@@ -34,13 +34,13 @@ inMemory();
 
 /** Points of forge in the normal run. */
 const SAMPLE = 8;
-/** Of the points of git that are reached, every so manieth is tried. */
+/** Of the points that git reaches, every `STEP`th is tried. */
 const STEP = LONG ? 1 : 17;
 /** Calls of git that change something, or that come right before one that does. */
 const GIT_CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';
 const STAND_IN = path.join(import.meta.dirname, '../support/faults/bin');
 
-/** Kills forge and every process of its git at once; without FAULT_FORGE, which only a forge to be killed has, nobody. */
+/** Kills forge and every process of its git at once, if FAULT_FORGE is set; only a forge to be killed has it. */
 const KILL_ALL = 'test -z "$FAULT_FORGE" || kill -9 "$FAULT_FORGE" 0';
 
 interface Claimed {
@@ -108,7 +108,7 @@ async function expectDispatched(dir: string, args: readonly string[]): Promise<v
   expect(state).toBe('shipped');
 }
 
-/** Ten seconds pass: whoever was killed has lost his turn by then. */
+/** Lets ten seconds pass, after which the locks of a killed process are stale. */
 function endLocks(dir: string): void {
   const folder = `${dir}/.forge/worktrees`;
   if (!fs.existsSync(folder)) return;

@@ -1,4 +1,4 @@
-/** gc at work on a tree with many divergences: killed at each system call that changes something, and with each failing. */
+/** gc on a tree with many divergences: killed at each system call that changes something, and with each of them failing. */
 
 import { describe, expect, test } from 'vitest';
 import { answerIn, commandLine } from '../support/faults/forge.ts';
@@ -63,12 +63,12 @@ async function hurt({ tree, outcome }: Tried, call: TracedCall, fault: Fault) {
   }
 }
 
-/** Where a person's file has two names, or one that is not its own: always among the points. One of each kind. */
+/** Points at which a person's file has two names or another name, one of each kind; always in the sample. */
 function betweenNames(calls: readonly TracedCall[]): TracedCall[] {
   return [/\/legacy\//, /\/archived\//, /\/lease\.json\.(old|orig|bak|a|b)\b/].map((moved) => {
     const at = calls.findIndex(({ name, shape }) => /^(link|rename)/.test(name) && moved.test(shape));
     const end = calls.slice(at).find(({ name }) => name.startsWith('unlink'));
-    if (at < 0 || end === undefined) throw new Error(`nobody has moved what is like ${moved}`);
+    if (at < 0 || end === undefined) throw new Error(`no call has moved a file like ${moved}`);
     return end;
   });
 }

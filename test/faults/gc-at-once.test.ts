@@ -1,4 +1,4 @@
-/** Two gc at once on one tree, and gc again and again beside a run and an agent. */
+/** Two gc at once on one tree, and repeated gc beside a run and an agent. */
 
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -66,7 +66,7 @@ describe('two gc at once', () => {
         const lock = holdLock(tree.dir);
         const both = [startGc(tree.dir), startGc(tree.dir)];
         expectOnce(tree, await Promise.all(both.map(doneBy)));
-        for (const { stderr } of both) expect(stderr).toContain('another gc is at work (somebody else)');
+        for (const { stderr } of both) expect(stderr).toContain('another gc is at work (another host)');
         expect(fs.existsSync(lock) && fs.existsSync(`${lock}.holder`), 'the lock is still its holder’s').toBe(true);
         fs.rmdirSync(lock);
         fs.rmSync(`${lock}.holder`);
@@ -80,7 +80,7 @@ describe('two gc at once', () => {
 function holdLock(dir: string): string {
   const lock = `${dir}/.forge/orchestrator/.gc.lock`;
   fs.mkdirSync(lock);
-  fs.writeFileSync(`${lock}.holder`, 'somebody else');
+  fs.writeFileSync(`${lock}.holder`, 'another host');
   const later = Date.now() / 1000 + 3600;
   fs.utimesSync(lock, later, later);
   return lock;
@@ -141,7 +141,7 @@ describe('gc beside a run and an agent', () => {
     after: at < 2 ? [] : [`t${at - 2}`],
   }));
   const AGENT = ['a0', 'a1', 'a2', 'a3'];
-  /** So many beats that every gc meets some, under leases that nobody loses. */
+  /** Frequent heartbeats, so that every gc meets some, and long leases, so that none is lost. */
   const AGENTS = { self_heartbeat_ms: 50, retry_backoff_ms_max: 20 };
 
   test('gc beside a run changes nothing in flight, and all tasks are done', { timeout: 300_000 }, async () => {
@@ -164,7 +164,7 @@ describe('gc beside a run and an agent', () => {
     await work;
     play.open('end');
     expect(await run.ended, run.stderr).toEqual({ code: 0, signal: null });
-    // Whoever answers may be overtaken between the answer and the move; that move is all there ever is to do.
+    // gc may find an answer before its writer has moved the task; it has nothing else to do.
     expect(done.flatMap(({ applied }) => shortly(applied)).filter((item) => !/^5 a/.test(item))).toEqual([]);
     play.expectAllDone();
     for (const { id, kind } of [...RUN, { id: 'last', kind: 'plain' }])
@@ -198,7 +198,7 @@ async function agentWorks(play: Play, task: string): Promise<void> {
   await complete.run(call, { task, attempt, verdict_file: `${files}/verdict.json` });
 }
 
-/** The question and its answer are where they were, and nobody but the agent has touched the task. */
+/** The question and its answer are in place, and only the agent has changed the task. */
 function expectAsked(play: Play, task: string): void {
   const { record } = auditTask(play.dir, task);
   expect(record?.state).toMatchObject({ state: 'shipped', attempt_count: 2, failure_count: 0 });

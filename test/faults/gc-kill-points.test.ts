@@ -1,4 +1,4 @@
-/** A removal by gc that is killed before any of its calls of git: repeated, it comes to its end, and one rescue is enough. */
+/** A removal by gc that is killed before any of its git commands is finished by the next one, with one rescue. */
 
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -35,7 +35,7 @@ const lines = (...args: string[]) =>
 const rescues = () => lines('for-each-ref', '--format=%(refname)', 'refs/forge');
 const shaOf = (name: string) => repo.git('rev-parse', '--verify', name);
 
-/** A git that kills whoever starts it for the n-th time. */
+/** A git that kills the process that starts it for the n-th time. */
 function deadly(nth: number): Record<string, string> {
   const [real, dir] = [repo.git('--exec-path'), repo.path('.git/odd')];
   fs.rmSync(dir, { recursive: true, force: true });
@@ -49,7 +49,7 @@ function deadly(nth: number): Record<string, string> {
   return { ...GIT_ENV, PATH: `${dir}:${GIT_ENV.PATH}` };
 }
 
-/** Kills the removal before its n-th git. False when it came to its end before that. */
+/** Kills the removal before its n-th git command. False when it has ended before that. */
 async function killedAt(nth: number, what: object): Promise<boolean> {
   const remover = await bundle(fileURLToPath(new URL('../support/faults/remover.ts', import.meta.url)));
   const { signal, code } = await startHelper(remover, { project: repo.root, env: deadly(nth), ...what }).ended;

@@ -8,7 +8,7 @@ import { LiveForge } from '../support/faults/forge.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
 import { until } from '../support/processes.ts';
 
-/** Longer than a test may take: whoever waits for it has failed. */
+/** Longer than a test may take, so a test that waits for it fails. */
 const FOREVER_MS = 600_000;
 
 function newPlay(tasks: readonly PlayTask[], killGraceMs = FOREVER_MS): Play {
@@ -22,7 +22,7 @@ function working(play: Play, count: number) {
   return until(`${count} workers work`, () => (play.started().length === count ? play.started() : null));
 }
 
-/** Nothing is charged, nobody holds the task, and it can be taken at once. */
+/** Nothing is charged, the task has no lease, and it can be claimed at once. */
 function expectGivenBack(play: Play, taskId: string): void {
   const { record } = auditTask(play.dir, taskId);
   expect(record?.state).toMatchObject({ state: 'awaiting_respawn', failure_count: 0, attempt_count: 1 });

@@ -1,4 +1,4 @@
-/** The commands of an agent, and of whoever answers it, with each system call that they make on the tree failing once. */
+/** The commands of an agent, and `answer`, with each of their system calls on the tree failing once. */
 
 import { describe, expect, test } from 'vitest';
 import { expectUsable } from '../support/faults/aftermath.ts';
@@ -85,7 +85,7 @@ describe.skipIf(missing !== null)(title, () => {
     const dir = makeProject({ 'plans/phases.yaml': planOf([{ id: TASK }]) });
     const { calls } = await cleanRun(commandLine(dir, ['status']), dir);
     const look = calls.find(({ shape }) => /^(statx?|newfstatat) ROOT$/.test(shape));
-    if (look === undefined) throw new Error('nobody has looked at the project');
+    if (look === undefined) throw new Error('the project was not looked at');
     const { ran } = await faultyRun(
       () => copyProject(dir),
       (fresh) => commandLine(fresh, ['status']),

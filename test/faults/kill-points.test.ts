@@ -1,4 +1,4 @@
-/** The commands of an agent, and of whoever answers it, killed in the place of each system call that they make on the tree. */
+/** The commands of an agent, and `answer`, killed in place of each of their system calls on the tree. */
 
 import { describe, expect, test } from 'vitest';
 import { expectUsable } from '../support/faults/aftermath.ts';

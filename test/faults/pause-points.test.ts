@@ -1,6 +1,6 @@
 /**
- * A claim that is paused in front of a system call while others take the task, give it back, and write so many versions
- * that old ones are removed; an answer that is paused while another one and the deadline come first. When it goes on, it
+ * A claim that is paused before a system call while others take the task, give it back, and write so many versions
+ * that old ones are removed; an answer that is paused while another one or the deadline comes first. When it continues, it
  * must notice.
  */
 
@@ -107,7 +107,7 @@ describe.skipIf(missing !== null)(title, () => {
 
   test.each([
     ['with leases that outlast the pause', ''],
-    // The pause is longer than a lease: whoever is paused is thought to be gone.
+    // The pause is longer than a lease, so the paused owner counts as gone.
     ['with leases that do not', 'agents: {lease_ttl_ms: 800, heartbeat_interval_ms: 100, steal_grace_ms: 0}\n'],
   ])(
     'of overlapping claims paused at any system call one goes on, %s',
@@ -137,23 +137,23 @@ describe.skipIf(missing !== null)(title, () => {
             PAUSE_MS,
             async (copy) => {
               const claimed = () => asked(claim.run(callOn(copy), { task: 'rival', claim_id: OTHER, run }));
-              let his = await claimed();
-              // Where leases are short, whoever is paused has lost his own in a moment.
-              for (const end = Date.now() + PAUSE_MS / 2; settings !== '' && !his.ok && Date.now() < end; ) {
-                his = await claimed();
+              let theirs = await claimed();
+              // Where leases are short, the paused process soon loses its own.
+              for (const end = Date.now() + PAUSE_MS / 2; settings !== '' && !theirs.ok && Date.now() < end; ) {
+                theirs = await claimed();
               }
-              if (his.ok) await open(copy, 'rival', OTHER);
+              if (theirs.ok) await open(copy, 'rival', OTHER);
             },
           );
           if (answerIn(paused.stdout)?.ok === true) await open(paused.dir, TASK, MINE);
-          // Of what was begun only that counts which nobody has abandoned since.
+          // Only attempts that were not abandoned since count.
           const begun = [TASK, 'rival'].filter((task) => {
             const { record } = auditTask(paused.dir, task);
             return record?.state.state === 'dispatched' && record.lease !== null;
           });
           const where = `paused at ${point.name} ${point.count} (${point.shape})\n${paused.stdout}`;
           expect(begun.length, where).toBeLessThanOrEqual(1);
-          // A lease that is too short for everybody may be lost by both.
+          // Where leases are too short, both may lose theirs.
           if (settings === '') expect(begun, where).toHaveLength(1);
           dropProject(paused.dir);
           return begun[0];
@@ -189,7 +189,7 @@ describe.skipIf(missing !== null)(title, () => {
             const answers = async () => {
               his = await asked(answer.run(call, { question: id, option: 'drop', by: 'bob' }));
             };
-            // The deadline is over, so whoever claims next asks for the default.
+            // The deadline is over, so the next claim settles the question with its default.
             if (answersFirst) await answers();
             expect(await asked(claim.run(call, { next: true, claim_id: OTHER })), where).toMatchObject({ ok: true });
             if (!answersFirst) await answers();

@@ -1,4 +1,4 @@
-/** A run or an exec is stopped (SIGSTOP) for longer than its lease holds, another takes over, and then it goes on. */
+/** A run or exec that is stopped (SIGSTOP) for longer than its lease, and continues after another has taken over. */
 
 import fs from 'node:fs';
 import { describe, expect, type TestContext, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Many processes want the same tasks at the same moment. No lock file is involved: the store has none. */
+/** Many processes claim the same tasks at the same time. The store has no lock file. */
 
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,7 @@ function project(count: number): { dir: string; ids: string[] } {
   return { dir: makeProject({ 'plans/phases.yaml': planOf(ids.map((id) => ({ id }))) }), ids };
 }
 
-/** Every task has the one owner that was told so, and nobody else was. */
+/** Every task has exactly one owner, and only that one was given it. */
 async function expectOneOwnerEach(dir: string, ids: readonly string[], won: readonly Won[]): Promise<void> {
   expect(won.map((claim) => claim.task_id).sort()).toEqual(ids);
   for (const { task_id, claim_id, generation } of won) {

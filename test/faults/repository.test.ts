@@ -1,6 +1,6 @@
 /**
  * Ten tasks in a real repository: workers that edit, commit, fail a test, forget to commit, crash, ask, get answered or
- * not, and come back. In peace, with two runs at once, and with runs that are killed at random moments.
+ * not, and come back. With one run, with two at once, and with runs that are killed at random moments.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** Reviewers that leave others in the background, ignore SIGTERM, take too long, or lose their forge; and Ctrl-C at a review or a merge. */
+/** Reviewers with background processes, deaf to SIGTERM, too slow, or without their forge; Ctrl-C at a review or merge. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { until } from '../support/processes.ts';
 inMemory();
 
 const SETTINGS = 'agents: {kill_grace_ms: 300}';
-/** Longer than a test may take: whoever waits for it has failed. */
+/** Longer than a test may take, so a test that waits for it fails. */
 const PATIENT = 'agents: {kill_grace_ms: 600000}';
 
 type Finish = (callback: () => void) => void;

@@ -1,4 +1,4 @@
-/** `run` and `exec`, killed in the place of each system call that their first thread makes on the tree. The next run goes on. */
+/** `run` and `exec`, killed in place of each system call that their first thread makes on the tree. The next run continues. */
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { commandLine } from '../support/faults/forge.ts';
@@ -45,7 +45,7 @@ describe.skipIf(missing !== null)(title, () => {
       await pooled(points, async (point) => {
         const { dir } = await faultyRun(fresh, command, point, 'kill');
         const play = plays.get(dir);
-        if (play === undefined) throw new Error(`nobody plays in ${dir}`);
+        if (play === undefined) throw new Error(`there is no play in ${dir}`);
         const next = play.forge('run');
         const where = `after SIGKILL at ${point.name} ${point.count} (${point.shape})`;
         expect(await next.ended, `${where}\n${next.stderr}`).toEqual({ code: 0, signal: null });

@@ -1,4 +1,4 @@
-/** `run` is killed again and again, and the next one goes on where it was. */
+/** `run` is killed repeatedly, and the next one continues. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -26,7 +26,7 @@ function tasks(): PlayTask[] {
 }
 
 function newPlay(): Play {
-  // Nobody may be given up on here, and nobody waits for long.
+  // No task fails for good, and no backoff is long.
   const play = new Play(tasks(), { retry_attempts: 10_000, retry_backoff_ms_max: 20, kill_grace_ms: 200 });
   onTestFinished(() => play.cleanUp());
   return play;

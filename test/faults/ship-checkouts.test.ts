@@ -1,4 +1,4 @@
-/** A person at work where merges land: what is not committed stays, what stands in the way is named, and nothing half-done. */
+/** A person works where merges land: uncommitted work stays, what is in the way is named, and no merge is left half done. */
 
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -29,7 +29,7 @@ interface InTheWay {
   exit?: number;
   /** A run meets it too. Default: only in the long run. */
   run?: boolean;
-  mend(play: ShipPlay): void;
+  fix(play: ShipPlay): void;
 }
 
 const IN_THE_WAY: InTheWay[] = [
@@ -38,7 +38,7 @@ const IN_THE_WAY: InTheWay[] = [
     begin: (play) => play.repository.write('file.txt', 'mine\n'),
     says: /file\.txt/,
     run: true,
-    mend: (play) => play.git('stash'),
+    fix: (play) => play.git('stash'),
   },
   {
     name: 'a file with staged changes',
@@ -47,25 +47,25 @@ const IN_THE_WAY: InTheWay[] = [
       play.git('add', 'file.txt');
     },
     says: /file\.txt/,
-    mend: (play) => play.git('stash'),
+    fix: (play) => play.git('stash'),
   },
   {
     name: 'an untracked file',
     begin: (play) => play.repository.write('new.txt', 'mine\n'),
     says: /new\.txt/,
-    mend: (play) => fs.renameSync(play.repository.path('new.txt'), play.repository.path('mine.txt')),
+    fix: (play) => fs.renameSync(play.repository.path('new.txt'), play.repository.path('mine.txt')),
   },
   {
     name: 'a file that git ignores',
     begin: (play) => play.repository.write('ignored.txt', 'mine\n'),
     says: /ignored\.txt/,
-    mend: (play) => fs.rmSync(play.repository.path('ignored.txt')),
+    fix: (play) => fs.rmSync(play.repository.path('ignored.txt')),
   },
   {
     name: 'a link that git ignores and that leads nowhere',
     begin: (play) => fs.symlinkSync('nowhere', play.repository.path('ignored.txt')),
     says: /ignored\.txt/,
-    mend: (play) => fs.rmSync(play.repository.path('ignored.txt')),
+    fix: (play) => fs.rmSync(play.repository.path('ignored.txt')),
   },
   {
     name: 'a merge that is not finished',
@@ -74,7 +74,7 @@ const IN_THE_WAY: InTheWay[] = [
       play.git('merge', '--quiet', '--no-ff', '--no-commit', 'side');
     },
     says: /not concluded your merge/,
-    mend: (play) => play.git('merge', '--abort'),
+    fix: (play) => play.git('merge', '--abort'),
   },
   {
     name: 'a cherry-pick that is not finished',
@@ -84,7 +84,7 @@ const IN_THE_WAY: InTheWay[] = [
       expect(() => play.git('cherry-pick', 'side')).toThrow();
     },
     says: /checked out in .* can't move/,
-    mend: (play) => play.git('cherry-pick', '--abort'),
+    fix: (play) => play.git('cherry-pick', '--abort'),
   },
   {
     name: 'a rebase that is not finished',
@@ -94,7 +94,7 @@ const IN_THE_WAY: InTheWay[] = [
       expect(() => play.git('rebase', '--quiet', 'side')).toThrow();
     },
     says: /a rebase or a bisect of main is not finished/,
-    mend: (play) => play.git('rebase', '--abort'),
+    fix: (play) => play.git('rebase', '--abort'),
   },
   {
     name: 'a rebase of ship.base that is not finished',
@@ -106,28 +106,28 @@ const IN_THE_WAY: InTheWay[] = [
       expect(() => play.git('rebase', '--quiet', 'side')).toThrow();
     },
     says: /a rebase or a bisect of trunk is not finished/,
-    mend: (play) => play.git('rebase', '--abort'),
+    fix: (play) => play.git('rebase', '--abort'),
   },
   {
     name: 'a lock of another git',
     begin: (play) => fs.writeFileSync(play.repository.path('.git/index.lock'), ''),
     says: /index\.lock/,
-    mend: (play) => fs.rmSync(play.repository.path('.git/index.lock')),
+    fix: (play) => fs.rmSync(play.repository.path('.git/index.lock')),
   },
   {
     name: 'a lock on the branch of the main checkout',
     begin: (play) => fs.writeFileSync(play.repository.path('.git/refs/heads/main.lock'), ''),
     says: /main\.lock/,
-    mend: (play) => fs.rmSync(play.repository.path('.git/refs/heads/main.lock')),
+    fix: (play) => fs.rmSync(play.repository.path('.git/refs/heads/main.lock')),
   },
   {
-    name: 'a lock on a branch that nobody has checked out',
+    name: 'a lock on a branch that is not checked out',
     waiting: { base: 'trunk' },
     begin: (play) => fs.writeFileSync(play.repository.path('.git/refs/heads/trunk.lock'), ''),
     says: /trunk\.lock/,
     code: 'IO_ERROR',
     exit: 1,
-    mend: (play) => fs.rmSync(play.repository.path('.git/refs/heads/trunk.lock')),
+    fix: (play) => fs.rmSync(play.repository.path('.git/refs/heads/trunk.lock')),
   },
   {
     name: 'a checkout of the base whose folder is gone',
@@ -138,7 +138,7 @@ const IN_THE_WAY: InTheWay[] = [
       fs.rmSync(place, { recursive: true });
     },
     says: /trunk is checked out in .*, which is not there/,
-    mend: (play) => play.git('worktree', 'prune'),
+    fix: (play) => play.git('worktree', 'prune'),
   },
   {
     name: 'a base that was deleted',
@@ -148,7 +148,7 @@ const IN_THE_WAY: InTheWay[] = [
     code: 'SETTINGS_INVALID',
     exit: 2,
     run: true,
-    mend: (play) => play.git('branch', 'trunk', play.start),
+    fix: (play) => play.git('branch', 'trunk', play.start),
   },
 ];
 
@@ -162,7 +162,7 @@ async function expectHeld(play: ShipPlay, code: string): Promise<void> {
 }
 
 describe.concurrent.each(IN_THE_WAY)('$name where merges land', (way) => {
-  const { waiting, begin, says, mend, code = 'NOT_READY', exit = 4, run = LONG } = way;
+  const { waiting, begin, says, fix, code = 'NOT_READY', exit = 4, run = LONG } = way;
 
   test('ship reports what is in the way in the checkout of the base, and moves nothing until it is fixed', async ({
     onTestFinished,
@@ -180,7 +180,7 @@ describe.concurrent.each(IN_THE_WAY)('$name where merges land', (way) => {
     expect(play.git('for-each-ref')).toBe(refs);
     expect(play.record).toMatchObject({ lease: null, state: { failure_count: 0 } });
     expect(['reviewed', 'merge_pending']).toContain(play.record.state.state);
-    mend(play);
+    fix(play);
     const next = play.forge('ship', TASK);
     expect(await ended(next), next.stderr).toMatchObject({ code: 0 });
     play.expectShipped();

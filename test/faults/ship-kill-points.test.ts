@@ -1,6 +1,6 @@
 /**
- * `review` and `ship`, killed in the place of each system call that they make on the tree, and with each of them failing
- * once. The same verb, or a run, goes on at once: the base has the work by one merge, and nothing is left.
+ * `review` and `ship`, killed in place of each of their system calls on the tree, and with each of them failing
+ * once. The same verb, or a run, continues at once: the base has the work by one merge, and nothing else is left.
  */
 
 import fs from 'node:fs';
@@ -27,7 +27,7 @@ const CASES: { name: string; verb: 'review' | 'ship'; waiting: Waiting; to: stri
   { name: 'a review', verb: 'review', waiting: { review: true, settings: SETTINGS }, to: 'reviewed' },
   { name: 'a ship into the branch of the main checkout', verb: 'ship', waiting: { settings: SETTINGS }, to: 'shipped' },
   {
-    name: 'a ship into a branch that nobody has checked out',
+    name: 'a ship into a branch that is not checked out',
     verb: 'ship',
     waiting: { settings: SETTINGS, base: 'trunk' },
     to: 'shipped',
@@ -65,7 +65,7 @@ async function prepared({ verb, waiting, to }: (typeof CASES)[number]): Promise<
 
 function playIn(copies: ReadonlyMap<string, ShipPlay>, dir: string): ShipPlay {
   const play = copies.get(dir);
-  if (play === undefined) throw new Error(`nobody plays in ${dir}`);
+  if (play === undefined) throw new Error(`there is no play in ${dir}`);
   return play;
 }
 
@@ -103,7 +103,7 @@ async function expectGoesOn(play: ShipPlay, verb: 'review' | 'ship', byHand: boo
 const missing = noStrace();
 const skipped = missing === null ? '' : ` (skipped: ${missing})`;
 
-describe.skipIf(missing !== null)(`SIGKILL in the place of a system call${skipped}`, () => {
+describe.skipIf(missing !== null)(`SIGKILL in place of a system call${skipped}`, () => {
   test.each(CASES)(
     '$name survives SIGKILL in place of any system call',
     { timeout: LONG ? 1_800_000 : 180_000 },

@@ -1,4 +1,4 @@
-/** A ship, or a review, that is stopped (SIGSTOP) for longer than its lease holds while others decide, and then goes on. */
+/** A ship or review that is stopped (SIGSTOP) for longer than its lease, and continues after another has decided. */
 
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
  * Ten tasks in a real repository, from their plan into the base: two that edit one line, two whose merge does not pass, one
- * that fails its own check, one that asks, one whose reviewer wants more. In peace, with two runs at once, and with runs
+ * that fails its own check, one that asks, one whose reviewer wants more. With one run, with two at once, and with runs
  * that are killed at random moments.
  */
 
@@ -34,8 +34,8 @@ const rounds = Array.from({ length: ROUNDS }, (_, round) => ({
   base: (SEED + round) % 2 === 1 ? ('main' as const) : ('trunk' as const),
 }));
 
-/** `main`: the branch of the main checkout; `trunk`: one that nobody has checked out. */
-const PEACEFUL = [
+/** `main`: the branch of the main checkout; `trunk`: one that is not checked out. */
+const UNDISTURBED = [
   { runs: 1, base: 'trunk' },
   { runs: 2, base: 'main' },
   ...(LONG
@@ -47,7 +47,7 @@ const PEACEFUL = [
 ] as const;
 
 describe('a run that takes ten tasks from the plan into the base', () => {
-  test.each(PEACEFUL)('$runs runs at once ship ten tasks into $base', { timeout: 300_000 }, ({ runs, base }) =>
+  test.each(UNDISTURBED)('$runs runs at once ship ten tasks into $base', { timeout: 300_000 }, ({ runs, base }) =>
     finish(newPlay(base), runs),
   );
 

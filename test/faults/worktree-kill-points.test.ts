@@ -1,4 +1,4 @@
-/** A `git worktree add` that is killed in the place of a system call: the next call makes the worktree whole, alone. */
+/** After a `git worktree add` that is killed in place of a system call the next call completes the worktree by itself. */
 
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -16,7 +16,7 @@ const CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';
 const STEP = LONG ? 1 : 7;
 
 test.skipIf(noStrace() !== null)(
-  'whatever point git is killed at, the worktree is made without a person',
+  'a worktree is made without a person, whatever system call git is killed at',
   async () => {
     const world = new World(planOf('build'), 'version: 1\n');
     const repo = new Repository(world.project);

@@ -1,4 +1,4 @@
-/** What gc sees of git, in real repositories: branches and worktrees of tasks, and proof that work is in the base. */
+/** What gc reads from git, in real repositories: branches and worktrees of tasks, and proofs of merge. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

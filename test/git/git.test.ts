@@ -1,4 +1,4 @@
-/** Git as forge runs it: nobody is asked, nothing is inherited, and everything ends. */
+/** Git as forge runs it: without prompts, without the caller's git environment, and with limits. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -115,7 +115,7 @@ describe('limits of git', () => {
 
   test('a hook with a background process does not delay the git command', async () => {
     repo.commit({ a: '1' });
-    // It holds on to stdout and stderr until the fifo is opened, which nobody does.
+    // It keeps stdout and stderr open, since the fifo is never opened.
     repo.write('.git/hooks/post-checkout', '#!/bin/sh\nmkfifo .git/fifo\n(cat .git/fifo; :) &\n');
     fs.chmodSync(repo.path('.git/hooks/post-checkout'), 0o755);
     try {

@@ -1,4 +1,4 @@
-/** What is in a task's worktree: the work that it depends on, files that git does not track, and what a look at it tells. */
+/** The content of a task's worktree: the work of its dependencies, copied files, and what inspectWorkspace reports. */
 
 import fs from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Branches and worktrees as gc removes them, in real repositories: never what nobody has rescued, killed wherever. */
+/** Removal of branches and worktrees by gc, in real repositories: work is rescued first, also after a kill. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** What the files of a repository tell of branches and worktrees of tasks: never that there are none when git knows of some. */
+/** Branches and worktrees of tasks, found in the files of a repository without git. None that git knows is missed. */
 
 import fs from 'node:fs';
 import { beforeEach, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** A worktree is handed on with a lock in it that a killed git has left: it is removed where nobody can hold it. */
+/** Locks that a killed git has left in a worktree are removed before the next attempt if no process can hold them. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';

@@ -1,4 +1,4 @@
-/** Worktrees of tasks, in real repositories: made once, kept, and never at the cost of what a person made. */
+/** Worktrees of tasks, in real repositories: made once, kept, and never over files of a person. */
 
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';

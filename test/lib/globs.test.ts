@@ -114,7 +114,7 @@ describe('commonPath', () => {
     [['src/api/**', 'src/*/x.ts'], 'src/api/x.ts'],
     [['src/**', 'test/**'], null],
     [['src', 'src/a/b'], 'src/a/b'],
-    // Nobody means a folder that is called `a.ts`.
+    // `a.ts` is a file: a folder of that name is too unlikely to count.
     [['src/a.ts', '**/*.md'], null],
     [['src/a.ts', 'src/a.ts', '**/package.json'], null],
     [['src/', 'src'], 'src/a'],

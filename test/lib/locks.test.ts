@@ -1,4 +1,4 @@
-/** Locks between processes that must be had. */
+/** Locks that a process must hold to go on. */
 
 import fs from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** A member of a group that is looked at in the very moment in which it begins to run another program. */
+/** A group member that is inspected during its exec. */
 
 import { expect, test, vi } from 'vitest';
 import { spawnGated } from '../../src/process/gated-worker.ts';

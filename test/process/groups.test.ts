@@ -234,7 +234,7 @@ describe("groups that are not provably the worker's", () => {
     const changed = { ...worker, ...change(worker) };
     expect(await stopGroup(changed, { graceMs: 0 })).toBe(result);
     expect(groupAlive(changed)).toBe(false);
-    // Signal 0 only asks whether somebody is there.
+    // Signal 0 only checks for existence.
     expect(kill.mock.calls.filter(([, signal]) => signal !== 0)).toEqual([]);
     expect(groupMembers(worker.pgid).map((member) => member.pid)).toContain(worker.pid);
   });

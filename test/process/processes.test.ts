@@ -32,7 +32,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A process that lives until the test is over. */
 function sleeper(options: { detached?: boolean; env?: Record<string, string>; program?: string } = {}): number {
-  // `read` on a pipe that nobody writes to: the shell itself waits, without a child.
+  // `read` on a pipe without input: the shell itself waits, without a child.
   const child = spawn(options.program ?? '/bin/sh', ['-c', 'read forever'], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: options.detached ?? false,

@@ -35,7 +35,7 @@ const bytes = fc
     { maxLength: 12 },
   )
   .map((parts) => parts.join(''))
-  // Markers that have a line for themselves are somebody's.
+  // Text with markers on lines of their own is not a sample.
   .filter((text) => locateSection(text).kind === 'none');
 
 describe('AGENTS.md section', () => {

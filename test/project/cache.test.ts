@@ -1,4 +1,4 @@
-/** What is kept for the next process: used only for what it was made from, and never in anybody's way. */
+/** The cache between processes: used only for the text that it was made from, and never a cause of failure. */
 
 import fs from 'node:fs';
 import path from 'node:path';

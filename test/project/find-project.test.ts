@@ -1,4 +1,4 @@
-/** Which project a command is about, and the files that a person writes for it. */
+/** How a command finds its project, its plan and its settings. */
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Before any test: builds forge when it is not built, or when its source is newer (`npm test` has built it by then), and
- * gives the commands that are tested a cache of their own instead of the user's.
+ * Before any test: builds forge if there is no build or the source is newer (`npm test` has built it already), and
+ * gives the tested commands a cache of their own instead of the user's.
  */
 
 import { spawnSync } from 'node:child_process';

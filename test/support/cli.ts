@@ -22,7 +22,7 @@ export interface CliResult {
   stdout: string;
   stderr: string;
   /** The only line of stdout, parsed. Fails when there are more. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of many shapes.
+  // biome-ignore lint/suspicious/noExplicitAny: tests read answers of many shapes.
   json(): any;
 }
 
@@ -66,13 +66,13 @@ function onlyLine({ stdout, stderr }: { stdout: string; stderr: string }): unkno
   return JSON.parse(lines[0] ?? '');
 }
 
-/** This process's environment without what would change what forge prints. */
+/** This process's environment without variables that change the output of forge. */
 export function environment(more: Record<string, string> = {}): Record<string, string | undefined> {
   const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...rest } = withoutForge(process.env);
   return { ...rest, ...more };
 }
 
-/** Runs lines of shell in which `forge` is the command. Returns what came out at the end. */
+/** Runs lines of shell in which `forge` is the command. Returns the output of the last one. */
 export function shell(
   lines: string,
   { cwd, env = {} }: Pick<CliOptions, 'cwd' | 'env'>,
@@ -90,7 +90,7 @@ const folders: string[] = [];
 
 /** A folder with these files, removed when the test file is done. */
 export function folder(files: Record<string, string> = {}): string {
-  // Resolved, because forge names its files by where they really are.
+  // Resolved, because forge prints real paths.
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'forge-cli-')));
   folders.push(dir);
   for (const [name, text] of Object.entries(files)) {

@@ -11,7 +11,7 @@ const { PATH: _, ...env } = GIT_ENV;
 export const WORK =
   'echo done > $FORGE_TASK_ID.txt; git add -A; git -c user.name=w -c user.email=w@x commit -qm $FORGE_TASK_ID';
 
-/** A reviewer that keeps what it is told in `told`, and answers with what stands in `answer.json` of the project. */
+/** A reviewer that writes its input to `told` and answers with `answer.json` of the project. */
 const REVIEWER = `#!/bin/sh
 { pwd; echo "$FORGE_PHASE $FORGE_TASK_ID $FORGE_REVIEW_BASE $FORGE_REVIEW_HEAD"; } > "$FORGE_DIR/.forge/told"
 cat "$FORGE_PROMPT_FILE" > "$FORGE_DIR/.forge/prompt"

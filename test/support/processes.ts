@@ -1,10 +1,10 @@
-/** Waiting for things that other processes do. */
+/** Waiting for other processes, and helpers started as processes. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { groupMembers } from '../../src/process/processes.ts';
 
-/** Looks again and again until `look` gives something other than false, null or undefined, and returns it. Fails after `deadlineMs`. */
+/** Polls `look` until it returns something other than false, null or undefined, and returns that. Fails after `deadlineMs`. */
 export async function until<T>(
   what: string,
   look: () => T,
@@ -19,7 +19,7 @@ export async function until<T>(
   }
 }
 
-/** Ends what a test has left in the process group `pgid`; never the group that the tests themselves run in. */
+/** Kills what a test has left in the process group `pgid`; never the group of the tests themselves. */
 export function killGroup(pgid: number): void {
   const members = groupMembers(pgid);
   if (members.length > 0 && !members.some((member) => member.pid === process.pid)) process.kill(-pgid, 'SIGKILL');
@@ -59,7 +59,7 @@ export function startHelper(file: string, input: unknown, options: { detached?: 
   };
 }
 
-/** An environment without the variables by which a surrounding forge would reach into a test. */
+/** An environment without the variables of a surrounding forge. */
 export function withoutForge(env: NodeJS.ProcessEnv): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('FORGE_')));
 }

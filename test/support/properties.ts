@@ -1,6 +1,6 @@
 /**
- * fast-check, for every test of a property. It draws the same cases in every run, so that a suite that turns red says
- * something about the change at hand. `PROPERTY_SEED` draws others: any whole number from 1 on.
+ * fast-check, for every property test. It draws the same cases in every run, so that a failure is caused
+ * by the change at hand. `PROPERTY_SEED`, an integer from 1 on, draws others.
  */
 
 import fc from 'fast-check';

@@ -1,16 +1,16 @@
-/** A real git repository around a project, and a git that knows nothing of the machine's own settings. */
+/** A real git repository around a project, and a git without the settings of the machine. */
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** What a git of the tests, and forge's own, is given: nobody is known to it, and no settings but the repository's. */
+/** The environment of git in tests, forge's own included: no identity, and only the repository's settings. */
 export const GIT_ENV = {
   PATH: process.env['PATH'] ?? '',
   HOME: '/nonexistent',
   GIT_CONFIG_NOSYSTEM: '1',
   GIT_CONFIG_GLOBAL: '/dev/null',
-  // A name that git would make up from that of the machine and the user does not count as known.
+  // git must not make up an identity from the names of the user and the machine.
   GIT_CONFIG_COUNT: '0',
 };
 
@@ -42,7 +42,7 @@ export class Repository {
     }).trimEnd();
   }
 
-  /** What a script prints that knows this git. */
+  /** The output of a shell script that uses this git. */
   sh(script: string, dir = this.root): string {
     return execFileSync('sh', [script], { cwd: dir, env: GIT_ENV, encoding: 'utf8', stdio: 'pipe' }).trimEnd();
   }
@@ -56,7 +56,7 @@ export class Repository {
     fs.writeFileSync(path.join(dir, name), text);
   }
 
-  /** Writes and commits files in the main checkout, or in another folder. The new commit. */
+  /** Writes and commits files in the main checkout, or in another folder. Returns the new commit. */
   commit(files: Record<string, string>, dir = this.root): string {
     for (const [name, text] of Object.entries(files)) this.write(name, text, dir);
     this.in(dir, 'add', '--', ...Object.keys(files));
@@ -64,7 +64,7 @@ export class Repository {
     return this.in(dir, 'rev-parse', 'HEAD');
   }
 
-  /** A branch with one more commit than `from` has, and nothing checked out. Its commit. */
+  /** Makes a branch with one more commit than `from`, without a checkout. Returns that commit. */
   branch(name: string, files: Record<string, string>, from = 'main'): string {
     const dir = fs.mkdtempSync(`${fs.realpathSync(path.dirname(this.root))}/branch-`);
     this.git('worktree', 'add', '--quiet', '--no-track', '-b', name, `${dir}/tree`, from);
@@ -74,7 +74,7 @@ export class Repository {
     return commit;
   }
 
-  /** Everything that git knows: refs, worktrees, and how the main checkout stands. */
+  /** The state of the repository: refs, worktrees and the status of the main checkout. */
   standing(): string {
     return [['for-each-ref'], ['worktree', 'list', '--porcelain'], ['status', '--porcelain', '--untracked-files=no']]
       .map((args) => this.git(...args))

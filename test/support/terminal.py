@@ -40,7 +40,7 @@ def main():
             try:
                 data = os.read(fd, 65536)
             except OSError:
-                # How Linux says that nobody has the other end open any more.
+                # Linux: the other end is closed.
                 data = b""
             if fd == master and data:
                 write_all(1, data)

@@ -1,4 +1,4 @@
-/** A real pseudo terminal with `forge` in it, and what a person would see on it. */
+/** A pseudo terminal that runs `forge`, and its screen. */
 
 import { spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { until } from './processes.ts';
 
 const PTY = join(import.meta.dirname, 'terminal.py');
 
-/** Why there can be no terminal here; null when there can. */
+/** Why there can be no terminal here; null if there can be one. */
 export const noTerminal: string | null =
   spawnSync('python3', ['-c', 'import fcntl, pty, termios']).status === 0
     ? null
@@ -26,9 +26,9 @@ export class Terminal {
   readonly #emulator: Emulator;
   #pid = 0;
   #written = Promise.resolve();
-  /** Everything that was written, as it was. */
+  /** All output, unchanged. */
   raw = '';
-  /** What ended the command, once everything that it wrote is on the screen. */
+  /** How the command ended, once all its output is on the screen. */
   readonly ended: Promise<{ code?: number; signal?: number }>;
 
   /** `command`: what is started; by default `forge` with `args`. */

@@ -1,4 +1,4 @@
-/** The file of a file tracker, read. */
+/** Reading a tracker file. */
 
 import { describe, expect, it } from 'vitest';
 import { isChangedTo, parseTrackerFile } from '../../src/trackers/file/document.ts';
@@ -12,7 +12,7 @@ function problemsOf(text: string): string[] {
 describe('tracker file', () => {
   it('a tracker file is read as issues in order, with unknown keys', () => {
     const text = `
-owner: somebody
+owner: ann
 issues:
   - id: 12
     task_id: build

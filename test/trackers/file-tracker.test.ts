@@ -1,4 +1,4 @@
-/** A tracker in a YAML file: what is kept of it, what is refused, and many writers at once. */
+/** A tracker in a YAML file: what changes keep, what is refused, and concurrent writers. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -157,7 +157,7 @@ describe('file tracker changes', () => {
     ['Windows line ends', TRACKER.replaceAll('\n', '\r\n')],
     ['a byte order mark', `\ufeff${TRACKER}`],
     ['no line break at the end', 'issues:\n  - id: M-1\n    state: open'],
-    ['a claim that is spelled out as nothing', 'issues:\n  - id: M-1\n    claimed_by: # nobody\n    state: open\n'],
+    ['an empty claim with a comment', 'issues:\n  - id: M-1\n    claimed_by: # none\n    state: open\n'],
     ['keys in quotes', 'issues:\n  - "id": "M-1"\n    "state": \'open\'\n'],
     ['state first', 'issues:\n  - state: open\n    id: M-1\n'],
     ['JSON', '{"issues": [{"id": "M-1", "state": "open", "claimed_by": null, "comments": null}]}'],
@@ -197,8 +197,8 @@ describe('file tracker changes', () => {
     };
     const before = seen();
     await tracker.setState('M-1', 'open');
-    await tracker.release('M-1', 'somebody');
-    await tracker.release('gone', 'somebody');
+    await tracker.release('M-1', 'ann');
+    await tracker.release('gone', 'ann');
     expect(await tracker.claim('gone', 'run')).toBe(false);
     expect(await tracker.claim('M-4', 'run-b')).toBe(false);
     expect(await tracker.claim('M-2', 'run-b')).toBe(false);

@@ -1,4 +1,4 @@
-/** What a tracker is told, by where a task stands. */
+/** The calls that bring an issue to the state of its task. */
 
 import { describe, expect, it } from 'vitest';
 import {
@@ -124,14 +124,14 @@ describe('issue claimed by a run of this tree', () => {
 });
 
 describe('issue claimed by others', () => {
-  const theirs = issueIn('in_progress', 'somebody');
+  const theirs = issueIn('in_progress', 'ann');
 
   it.each<[TaskState]>([['running'], ['ready_for_review'], ['cancelled']])(
     'an issue claimed by others is left alone with a warning when the task is %s',
     (state) => {
       expect(steps(state, theirs, ['claim'], false)).toEqual({
         steps: [],
-        conflict: `issue 7 is claimed by somebody, and task build is ${state}`,
+        conflict: `issue 7 is claimed by ann, and task build is ${state}`,
       });
     },
   );

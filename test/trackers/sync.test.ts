@@ -1,4 +1,4 @@
-/** Keeping a tracker in step: one that never answers, one that is slow, and tasks that move on meanwhile. */
+/** Updating a tracker that never answers, that is slow, or whose task moves meanwhile. */
 
 import { describe, expect, it } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
@@ -111,7 +111,7 @@ it("the issue is set to the task's current state, not to that of the move", asyn
   const board = new Board();
   const keeper = new TrackerKeeper(at.session(), board);
   const take = board.claim.bind(board);
-  // Somebody gives the task back while we are about to say that it is claimed.
+  // The task is released while its claim is on the way to the tracker.
   board.claim = async (id, run) => {
     await release.run(at.context, { task: 'build', claim: claim_id });
     return take(id, run);

@@ -511,7 +511,7 @@ describe('plan warnings', () => {
       ['task "b" depends on "a", which is dropped, so it can never start'],
     ],
     [
-      'a command that nobody runs',
+      'a command of a task for a human',
       withKeys('owner_type: human\nrun: make'),
       ['task "a" is for a human, so its run is never executed'],
     ],

@@ -1,4 +1,4 @@
-/** What a worker is told, and that what others wrote stays where it is put. */
+/** The prompt of a worker; data by others stays in its fence. */
 
 import { describe, expect, test } from 'vitest';
 import {

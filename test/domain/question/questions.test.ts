@@ -1,4 +1,4 @@
-/** What asking and answering make of a record. */
+/** How questions and answers change a record. */
 
 import { describe, expect, test } from 'vitest';
 import {

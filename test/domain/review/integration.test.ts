@@ -27,7 +27,7 @@ import {
 } from '../../support/domain/requests.ts';
 import { frozen, instant, OWNER, observer, record, refusal, T0, TTL_MS } from '../../support/domain/tasks.ts';
 
-/** A task whose own work is done by attempt 1 of claimant 1, and that nobody holds. */
+/** A task completed by attempt 1 of claimant 1, without a lease. */
 function verified(state: TaskState): TaskRecord {
   const route = { reviewed: state !== 'ready_for_review', shipped: false };
   const done = next(complete(record('running'), GOOD, { route }));

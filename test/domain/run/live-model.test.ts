@@ -1,4 +1,4 @@
-/** What a live view is made of: every task counts once, and what waits is told together with what it waits for. */
+/** The data of the live view: every task counts once, and waiting tasks are grouped by what they wait for. */
 
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
@@ -10,11 +10,11 @@ import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
 import { id, lease, OWNER, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
 
-const NOBODY = new Map();
+const NONE = new Map();
 const RUN = { run: 'true' };
 
 function model(made: Plan, records: Record<string, TaskRecord | 'unreadable'> = {}, ms = 0): LiveModel {
-  return liveModel({ scheduling: scheduling(made, records, ms), selected: null, own: NOBODY });
+  return liveModel({ scheduling: scheduling(made, records, ms), selected: null, own: NONE });
 }
 
 const counted = ({ counts }: LiveModel) => Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
@@ -31,7 +31,7 @@ describe('live view counts', () => {
     ['ready', {}, undefined],
     ['running', {}, record('running')],
     ['running', {}, record('claimed')],
-    // Whatever its state is called: somebody has it in hand.
+    // A live lease counts as running in any state.
     ['running', {}, { ...record('ready_for_review'), lease: lease() }],
     ['ready', {}, { ...record('running'), lease: null }],
     ['over', {}, record('shipped')],
@@ -53,7 +53,7 @@ describe('live view counts', () => {
 
   test('the live view does not count tasks that are dropped or not selected', () => {
     const made = onePhase({ id: 'a', status: 'dropped' }, { id: 'b' }, { id: 'c' });
-    const all = liveModel({ scheduling: scheduling(made), selected: new Set(['b']), own: NOBODY });
+    const all = liveModel({ scheduling: scheduling(made), selected: new Set(['b']), own: NONE });
     expect(counted(all)).toEqual({ ready: 1 });
   });
 });
@@ -101,7 +101,7 @@ describe('running tasks of the live view', () => {
         return 'alive' as const;
       },
     };
-    expect(counted(liveModel({ scheduling: { ...both, observer }, selected: null, own: NOBODY }))).toEqual({
+    expect(counted(liveModel({ scheduling: { ...both, observer }, selected: null, own: NONE }))).toEqual({
       running: 2,
     });
     expect(asked).toBe(1);

@@ -1,4 +1,4 @@
-/** The longest chain of tasks that is left, against all chains that there are. */
+/** The critical path, compared with every chain of tasks that is left. */
 
 import { describe, expect, test } from 'vitest';
 import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';

@@ -1,4 +1,4 @@
-/** What overlap makes of readiness, and of a claim that is still to be looked at. */
+/** How overlap decides readiness, and claims whose overlap is not yet checked. */
 
 import { describe, expect, test } from 'vitest';
 import { clearClaim, isWorkedOn, rivalsOf, yieldClaim } from '../../../src/domain/schedule/overlap.ts';

@@ -1,4 +1,4 @@
-/** What is done about tasks that are verified: which may be reviewed or merged, in which order, and what a run waits for. */
+/** Verified tasks: which may be reviewed or merged, in which order, and what a run waits for. */
 
 import { describe, expect, test } from 'vitest';
 import {
@@ -15,7 +15,7 @@ import { id, lease, record } from '../../support/domain/tasks.ts';
 
 const BOTH = { review: true, ship: true };
 
-/** In `state`, and held by somebody since T0. */
+/** A task in `state` with a lease since T0. */
 function held(state: TaskState): TaskRecord {
   return { ...record(state), lease: lease({ attempt_id: id(33) }) };
 }

@@ -1,4 +1,4 @@
-/** Random small plans in random conditions: readiness against its definition, and hope against what a runner gets to. */
+/** Small random plans and records: readiness against its definition, and the selection of a run against what it can start. */
 
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
@@ -169,8 +169,8 @@ describe('readiness of generated plans', () => {
 const FAR = TTL_MS * 1000;
 
 /**
- * The tasks that a runner comes to start when everything goes well from here on: whoever is at work succeeds, time goes by,
- * and what the runner starts succeeds too.
+ * The tasks that a runner starts when everything succeeds from here on: tasks in flight are shipped, backoffs end,
+ * and started tasks are shipped.
  */
 function startedByRunner(made: Plan, records: Records, selected: ReadonlySet<string>): Set<string> {
   const now: Records = { ...records };

@@ -80,10 +80,10 @@ describe('lease owner', () => {
 
   test.each([undefined, null])('an owner of %s is not checked', (owner) => {
     const liveness = (): Liveness => {
-      throw new Error('asked about nobody');
+      throw new Error('liveness was checked without an owner');
     };
-    const { owner: _owner, ...nobody } = lease();
-    expect(standing(0, { liveness }, owner === undefined ? nobody : { ...nobody, owner })).toBe('live');
+    const { owner: _owner, ...unowned } = lease();
+    expect(standing(0, { liveness }, owner === undefined ? unowned : { ...unowned, owner })).toBe('live');
   });
 });
 

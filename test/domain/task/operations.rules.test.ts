@@ -1,5 +1,5 @@
 /**
- * What holds for any sequence of requests, whoever makes them and however time goes by. A small model beside the record
+ * Rules for any sequence of requests, by any claimant and at any time. A small model beside the record
  * knows only who holds the task and until when; from it follows which requests may change anything.
  */
 
@@ -43,7 +43,7 @@ const POLICIES = [
 ];
 
 const step = fc.record({
-  /** Who asks; -1 is whoever holds the task. */
+  /** The claimant; -1 is the owner of the task. */
   asker: fc.constantFrom(-1, -1, -1, 0, 1, 2),
   op: fc.oneof(
     { weight: 12, arbitrary: fc.constantFrom('claim', 'dispatch', 'heartbeat', 'complete') },
@@ -58,7 +58,7 @@ const step = fc.record({
   wait: fc.constantFrom(0, 1, 1000, TTL_MS - 1, TTL_MS, GRACE_MS, TTL_MS + GRACE_MS),
   /** How far the wall clock is off at that moment. */
   off: fc.constantFrom(0, 0, -86_400_000, 86_400_000),
-  /** A strange dispatch names somebody else's run. */
+  /** A strange dispatch names another owner's run. */
   strange: fc.constantFrom(false, false, false, true),
   outcome: fc.oneof(fc.constant(GOOD), fc.constantFrom(...OUTCOMES)),
   policy: fc.constantFrom(...POLICIES),
@@ -80,7 +80,7 @@ class Model {
   record: TaskRecord = frozen(freshRecord('build', isoTime(0)));
   clock = 0;
   holder: Holder | null = null;
-  /** Somebody watched has died; whoever holds the task with an owner is dead from then on. */
+  /** A watched owner has died; every owner of the task is dead from then on. */
   dead = false;
   ownerOf = new Map<number, string>();
   dispatches = 0;
@@ -268,7 +268,7 @@ function expectChain(from: TaskState, { moves }: Decision<unknown>, to: TaskStat
 
 function expectInvariants({ record, holder, ...model }: Model, generationBefore: number): void {
   const { state, lease, memo } = record;
-  // A lease exists exactly while somebody works, and it is the holder's.
+  // A lease exists exactly while the task is in flight, and it is the holder's.
   expect(lease !== null).toBe(isInFlight(state.state));
   expect(lease?.claim_id).toBe(holder?.claimId);
   expect(lease?.attempt_id).toBe(holder?.attemptId);

@@ -1,4 +1,4 @@
-/** Names of branches, what git says of its worktrees, and the variables that would lead it elsewhere. */
+/** Branch names, the list of worktrees, and the variables that must not reach git. */
 
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Decisions on protected files, and what is told of files that were changed. */
+/** Decisions on protected files, and reports of changed files. */
 
 import { describe, expect, test } from 'vitest';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
@@ -14,7 +14,7 @@ import {
 } from '../../../src/domain/verify/guardrails.ts';
 import { id, record } from '../../support/domain/tasks.ts';
 
-/** A task whose questions were answered so, oldest first; null: nobody did in time. */
+/** A task with these answers to its questions, oldest first; null: expired. */
 function decided(...answers: [key: string, option: string | null][]): TaskRecord {
   const settled = answers.map(([decision_key, option_id], i) => ({
     question_id: id(i),

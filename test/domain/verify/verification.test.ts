@@ -1,4 +1,4 @@
-/** What verification decides, without running anything. */
+/** The decisions of verification, without processes. */
 
 import { describe, expect, test } from 'vitest';
 import { ERROR_CLASS_PATTERN } from '../../../src/domain/retry/classify.ts';

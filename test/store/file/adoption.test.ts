@@ -1,4 +1,4 @@
-/** Trees that hold only the two files, by hand or by another tool. */
+/** Trees that hold only state.json and lease.json, written by hand or by another tool. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Writers that get in each other's way, and the two ways of calling the file system. */
+/** Concurrent writers, and the two drivers of the protocol. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

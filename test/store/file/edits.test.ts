@@ -1,4 +1,4 @@
-/** What becomes of a view that a person edits, replaces or deletes. */
+/** Views that a person edits, replaces or deletes. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

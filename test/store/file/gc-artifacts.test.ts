@@ -1,4 +1,4 @@
-/** What gc sees of a task's attempts, however they came to be in its folder. */
+/** What gc reads of a task's attempts, whatever is in its folder. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

@@ -275,7 +275,7 @@ describe('worker logs', () => {
     ['nothing', () => {}],
     ['a folder', (file) => fs.mkdirSync(file)],
     ['a symlink', (file) => fs.symlinkSync('/etc/hostname', file)],
-    ['a pipe that nobody writes to', (file) => execFileSync('mkfifo', [file])],
+    ['a pipe without a writer', (file) => execFileSync('mkfifo', [file])],
   ])('a worker log replaced by %s reads as empty', (_what, make) => {
     const file = path.join(emptyFolder(), 'stdout.log');
     make(file);

@@ -1,4 +1,4 @@
-/** The summary of a record that is cached for the next look at the tree: what says where its task stands, and nothing else. */
+/** The cached summary of a record: its state, and nothing else. */
 
 import { expect, test } from 'vitest';
 import { TASK_STATES, type TaskRecord } from '../../../src/domain/task/records.ts';

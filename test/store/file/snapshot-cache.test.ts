@@ -1,4 +1,4 @@
-/** What was seen of the tree and kept: used while it is still so, and noticed whatever anybody does to it. */
+/** The snapshot cache: used while the tree is unchanged, and every change is noticed. */
 
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';

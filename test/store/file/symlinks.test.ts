@@ -1,4 +1,4 @@
-/** Nobody who can put a symlink into the tree gets to choose where forge reads or writes. */
+/** A symlink in the tree never decides where forge reads or writes. */
 
 import fs from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Trees with one divergence each, for the rows of gc that need neither git nor a tracker: written by hand, and by verbs. */
+/** Trees with one divergence each, written by hand or by verbs, for the gc rows that need neither git nor a tracker. */
 
 import fs from 'node:fs';
 import { answer } from '../../../src/commands/answer.ts';
@@ -11,11 +11,11 @@ import { GRACE_MS, MINUTE_MS, TTL_MS, type World } from './world.ts';
 export const OPTIONS = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
 const PAST = '2029-06-01T00:00:00.000Z';
 
-/** Where files are put, by path below the project. */
+/** Writes files by path below the project. */
 export type Writable = Pick<World, 'write'>;
 
 let made = 0;
-/** A fresh id, the same ones in every run. */
+/** A fresh id; the sequence is the same in every run. */
 export function freshId(): string {
   made++;
   return uuidv7(
@@ -105,9 +105,9 @@ export interface Divergence {
   name: string;
   row: number;
   action: string;
-  /** Makes it of task `build`, which nothing has happened to. */
+  /** Makes the divergence, from task `build` without state. */
   make(world: World): Promise<void> | void;
-  /** The state that it leads to. */
+  /** The state after gc. */
   state: string;
 }
 
@@ -125,7 +125,7 @@ async function asked(world: World, more: object = {}): Promise<string> {
   return question_id;
 }
 
-/** The task's view as a person edits it. */
+/** Edits a view of the task as a person does. */
 export function edit(world: World, name: string, more: object): void {
   const file = `${dirOf('build')}/${name}`;
   writeJson(world, file, { ...world.json(file), ...more });
@@ -152,7 +152,7 @@ export const DIVERGENCES: Divergence[] = [
     state: 'abandoned',
   },
   {
-    name: 'claimed, and nobody came back',
+    name: 'claimed, with a stale lease',
     row: 2,
     action: 'mark_abandoned',
     make: async (world) => {
@@ -215,7 +215,7 @@ export const DIVERGENCES: Divergence[] = [
     state: 'abandoned',
   },
   {
-    name: 'released with a verdict that nobody verified',
+    name: 'released with an unverified verdict',
     row: 8,
     action: 'reverify_verdict',
     make: async (world) => {

@@ -1,4 +1,4 @@
-/** A project in a folder of its own, and a context whose clock, chance and processes a test decides on. */
+/** A project in a folder of its own, and a context with a simulated clock, randomness and processes. */
 
 import fs from 'node:fs';
 import os from 'node:os';
@@ -17,14 +17,14 @@ import { isoTime } from '../../../src/lib/time.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00.000Z');
 export const MINUTE_MS = 60_000;
-/** What the settings say where they say nothing: how long a lease of somebody who shells out holds, and its grace. */
+/** Defaults of the settings: the duration of a lease without a heartbeating owner, and its grace. */
 export const TTL_MS = 30 * MINUTE_MS;
 export const GRACE_MS = 5 * MINUTE_MS;
 
 /** A UUID that no request of a test was given. */
 export const STRANGER = '00000000-0000-7000-8000-000000000bad';
 
-/** Numbers from 0 up to 1 that are the same in every run. Source: mulberry32, by Tommy Ettinger. */
+/** Numbers in [0, 1), the same in every run. Source: mulberry32, by Tommy Ettinger. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -39,7 +39,7 @@ export class World {
   readonly project: string;
   /** Milliseconds since T0, on both clocks. */
   clock = 0;
-  /** What is told of every owner that is asked about. */
+  /** The liveness of every owner. */
   liveness: Liveness = 'unknown';
   readonly warnings: string[] = [];
   readonly context: CommandContext;
@@ -75,7 +75,7 @@ export class World {
     this.clock += ms;
   }
 
-  /** What a clock shows `ms` after T0. */
+  /** The ISO time `ms` after T0. */
   at(ms: number): string {
     return isoTime(T0 + ms);
   }
@@ -106,7 +106,7 @@ export class World {
     return record;
   }
 
-  /** Puts a task into a state without going through what leads there. */
+  /** Puts a task into a state without the moves that lead there. */
   async put(task: string, state: Partial<TaskRecord['state']>): Promise<void> {
     const { store, newOp } = this.session();
     const { version, record } = await store.read(task, { thorough: true });
@@ -116,7 +116,7 @@ export class World {
     if (result.kind !== 'committed') throw new Error(`conflict on ${task}`);
   }
 
-  /** Claims a task and opens its attempt, as an agent that shells out does. */
+  /** Claims a task and opens its attempt, as an agent does. */
   async start(task: string): Promise<{ claim: string; run: string; attempt: string }> {
     const { claim_id, run_id } = await claim.run(this.context, { task });
     const { attempt_id } = await dispatch.run(this.context, { task, claim: claim_id, run: run_id, phase: 'implement' });
@@ -149,7 +149,7 @@ export class World {
   }
 }
 
-/** A plan of one phase, each task a mapping in YAML's flow form or just an id. */
+/** A plan of one phase, each task a YAML flow mapping or just an id. */
 export function planOf(...tasks: string[]): string {
   return phasesOf({ id: 'phase-1', tasks });
 }
@@ -168,13 +168,13 @@ export function phasesOf(...phases: { id: string; more?: string; tasks: string[]
   return ['project: mill', 'phases:', ...lines, ''].join('\n');
 }
 
-/** Something of everything that can wait: a command, a dependency, a person, a phase. */
+/** A plan with every reason to wait: a command, a dependency, a person, a phase. */
 export const TWO_PHASES = phasesOf(
   { id: 'phase-1', tasks: ['build, run: make', 'test, depends_on: [build]', 'sign, owner_type: human'] },
   { id: 'phase-2', more: 'blocked_by: phase-1', tasks: ['ship, run: make ship, priority: P0'] },
 );
 
-/** The error that `act` is refused with. Fails when it is not refused. */
+/** The ForgeError that `act` throws. Fails when it throws none. */
 export async function refused(act: () => unknown): Promise<ForgeError> {
   try {
     await act();

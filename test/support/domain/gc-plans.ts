@@ -1,4 +1,4 @@
-/** The plan of a snapshot in a line, and what its items look like. */
+/** Short forms of the gc plan of a snapshot and of its items. */
 
 import { expect } from 'vitest';
 import type { GcTask } from '../../../src/domain/gc/gc-plan.ts';
@@ -12,14 +12,14 @@ import { frozen } from './tasks.ts';
 export type Fields = Parameters<typeof snapshot>[0];
 
 export const IDENTITY = { version: 7, digest: 'd7' };
-/** Nobody works on the task. */
+/** A task without a lease. */
 export const FREE = TASK_STATES.filter((state) => !(IN_FLIGHT_STATES as readonly TaskState[]).includes(state));
 
 export function rows(fields: Fields, options: GcOptions = {}): readonly GcPlanRow[] {
   return planGc(frozen(snapshot(fields)), options).rows;
 }
 
-/** One task, and the rows that it leads to. */
+/** The gc rows of a snapshot with this one task. */
 export const of = (seen: GcTask, issues?: TrackerIssue[], rest: Fields = {}) =>
   rows({ tasks: [seen], ...(issues === undefined ? {} : { issues }), ...rest });
 

@@ -1,4 +1,4 @@
-/** Requests about a task as claimant 1 or its rival makes them, with what a test seldom minds filled in. */
+/** Requests by claimant 1 and by its rival, with defaults for most fields. */
 
 import { RetryPolicy } from '../../../src/domain/retry/retry.ts';
 import type { WorkerIdentity } from '../../../src/domain/task/identity.ts';
@@ -64,7 +64,7 @@ export function release(before: TaskRecord, claimId = CLAIM, fields: { reason?: 
   return releaseTask(frozen(before), { claimId, workerGone: true, nowMs: T0 + 20, ...fields });
 }
 
-/** The record that a decision leads to; a decision that changes nothing has none. */
+/** The record after a decision. Fails when it changes nothing. */
 export function next(decision: Decision<unknown>): TaskRecord {
   if (decision.record === null) throw new Error('nothing was changed');
   return decision.record;

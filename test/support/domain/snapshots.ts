@@ -1,4 +1,4 @@
-/** Snapshots for gc in a line or two, any snapshot at all, and what becomes of one when its plan is carried out. */
+/** Short snapshots for gc, random snapshots, and the effect of applying a plan to one. */
 
 import type {
   GcAnswer,
@@ -69,7 +69,7 @@ export function answer(question_id = 'q1', option_id: string | null = 'keep', at
   return { question_id, path, digest: `d-${question_id}`, option_id, answered_by: 'ada' };
 }
 
-/** An answer that can't be read. */
+/** An unreadable answer. */
 export const brokenAnswer = (): GcAnswer => ({ ...answer(), option_id: undefined });
 
 export function attempt(attempt_id = 'a1', fields: Partial<GcAttempt> = {}): GcAttempt {
@@ -101,7 +101,7 @@ export function worktree(name = 'build', fields: Partial<GcWorktree> = {}): GcWo
   return { path: `/trees/${name}`, name, branch: `forge/${name}`, head: 'c0ffee', registered: true, ...fields };
 }
 
-/** A tree at T0 whose plan has task `build`. Of the tracker only its issues are named. */
+/** A tree at T0 whose plan has task `build`. `issues` are those of its tracker. */
 export function snapshot(fields: Partial<GcSnapshot> & { issues?: readonly TrackerIssue[] } = {}): GcSnapshot {
   const { issues, ...rest } = fields;
   return {
@@ -117,9 +117,9 @@ export function snapshot(fields: Partial<GcSnapshot> & { issues?: readonly Track
   };
 }
 
-// --- what carrying out a plan leads to -------------------------------------------------------------------------------
+// --- the effect of an applied plan -----------------------------------------------------------------------------------
 
-/** What the plan cannot know before: whether the tracker took a claim again, and what a verification found. */
+/** Results that a plan cannot foresee: whether the tracker took a claim again, and the result of a verification. */
 export interface Outcomes {
   reclaimed: boolean;
   /** `twin`: only the missing file is written. */
@@ -130,7 +130,7 @@ type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> }
 type Tree = Mutable<GcSnapshot>;
 type Grown = Mutable<GcTask>;
 
-/** The tree after every item of `plan` was carried out, in order. */
+/** The tree after every item of `plan` was applied, in order. */
 export function applyModel(before: GcSnapshot, plan: GcPlan, outcomes: Outcomes): GcSnapshot {
   const tree = structuredClone(before) as Tree;
   for (const row of plan.rows) applyRow(tree, row, outcomes);
@@ -140,7 +140,7 @@ export function applyModel(before: GcSnapshot, plan: GcPlan, outcomes: Outcomes)
 function applyRow(tree: Tree, row: GcPlanRow, { reclaimed, verification }: Outcomes): void {
   const found = tree.tasks.find(({ task_id }) => task_id === row.task_id);
   const owner = () => {
-    if (found === undefined) throw new Error(`nobody knows task ${row.task_id}`);
+    if (found === undefined) throw new Error(`there is no task ${row.task_id}`);
     return found;
   };
   switch (row.action) {
@@ -221,7 +221,7 @@ function applyRow(tree: Tree, row: GcPlanRow, { reclaimed, verification }: Outco
   }
 }
 
-/** A commit that ends the lease, and so takes the file away that was the lease. */
+/** A commit that ends the lease and so removes its file. */
 function commit(record: Grown, state: TaskState): void {
   const canonical = canonicalLease(record as GcTask);
   record.lease_files = record.lease_files.filter(({ path }) => path !== canonical?.path);
@@ -263,11 +263,11 @@ function onIssue(tree: Tree, id: string, change: Partial<Mutable<TrackerIssue>>)
   for (const each of tree.tracker.issues) if (each.id === id) Object.assign(each, change);
 }
 
-// --- anything at all -------------------------------------------------------------------------------------------------
+// --- random snapshots ------------------------------------------------------------------------------------------------
 
 const WEIRD = ['', '__proto__', 'a/../b', '\u0000', '\u001b[31mred', '\u{1f600}', '\uffee', '\ud800', 'x'.repeat(500)];
 
-/** Few enough to meet again elsewhere. */
+/** Few names, so that they occur in several places. */
 const name = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom('build', 'test', 'ship', 'lint') },
   { weight: 1, arbitrary: fc.constantFrom(...WEIRD) },
@@ -320,7 +320,7 @@ const anyAnswer: fc.Arbitrary<GcAnswer> = fc.record({
   answered_by: text,
 });
 
-/** Where a folder or a service keeps names apart, `distinct` does as well. */
+/** `distinct`: names are unique where a folder or a service makes them so. */
 function listOf<T>(of: fc.Arbitrary<T>, maxLength: number, key: (value: T) => string, distinct: boolean) {
   return distinct ? fc.uniqueArray(of, { maxLength, selector: key }) : fc.array(of, { maxLength });
 }
@@ -349,7 +349,7 @@ const anyTask = (distinct: boolean): fc.Arbitrary<GcTask> =>
     identity: fc.record({ version: fc.nat(9), digest: short('d') }),
     adopted: fc.boolean(),
     problem: fc.oneof({ weight: 9, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: text }),
-    // What only some state leads to is met as often as the rest.
+    // Special states are drawn as often as the rest.
     state: orNull(
       fc.constantFrom(...TASK_STATES, 'claimed', 'claimed', 'blocked_on_question', 'ready_for_review', 'shipped'),
       9,
@@ -395,7 +395,7 @@ const anyWorktree: fc.Arbitrary<GcWorktree> = fc
   })
   .map((fields) => ({ path: `/trees/${fields.name}`, ...fields }));
 
-/** A plan is refused in which two tasks name one issue: all but the first name none. */
+/** Two tasks may not name one issue, so only the first names it. */
 function withIssuesApart(plan: readonly PlannedTask[]): PlannedTask[] {
   const names = plan.map(({ tracker_issue_id }) => tracker_issue_id);
   return plan.map((task, at) =>
@@ -403,7 +403,7 @@ function withIssuesApart(plan: readonly PlannedTask[]): PlannedTask[] {
   );
 }
 
-/** Any snapshot, sense or none. `distinct`: with the names apart that a disk, git and a tracker keep apart. */
+/** Any snapshot, even a contradictory one. `distinct`: names are unique where a disk, git or a tracker makes them so. */
 export const anySnapshot = (distinct: boolean): fc.Arbitrary<GcSnapshot> =>
   fc.record({
     now: fc.oneof({ weight: 9, arbitrary: fc.constant(isoTime(T0)) }, { weight: 1, arbitrary: time }),

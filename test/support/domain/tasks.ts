@@ -12,7 +12,7 @@ export const BOOT = 'boot-a';
 export const TTL_MS = 60_000;
 export const GRACE_MS = 5_000;
 
-/** A UUID that says its number: `id(7)`. */
+/** A UUID with a readable number: `id(7)`. */
 export function id(n: number): string {
   return `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
 }
@@ -22,7 +22,7 @@ export function instant(ms = 0, bootId = BOOT): Instant {
   return { nowMs: T0 + ms, monoMs: 1_000_000 + ms, bootId };
 }
 
-/** Somebody who looks at a lease `ms` after T0 and knows nothing about its owner. */
+/** An observer of a lease `ms` after T0 that does not know whether its owner lives. */
 export function observer(ms = 0, fields: Partial<LeaseObserver> = {}): LeaseObserver {
   const { nowMs, monoMs } = instant(ms);
   return { nowMs, monoMs, machine: { boot_id: BOOT }, liveness: () => 'unknown', graceMs: GRACE_MS, ...fields };

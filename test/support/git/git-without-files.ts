@@ -1,10 +1,10 @@
-/** Uses up all its file descriptors, runs git, and prints how that was refused. */
+/** Uses up all its file descriptors, runs git, and prints the error. */
 
 import { openSync } from 'node:fs';
 import { git } from '../../../src/git/git.ts';
 
 const cwd: string = JSON.parse(process.argv[2] ?? '');
-// What is loaded on the first use must not be what fails.
+// Loads modules before the descriptors are used up, so that only git fails.
 await git(['--version'], { cwd, env: process.env });
 try {
   for (;;) openSync('/dev/null', 'r');

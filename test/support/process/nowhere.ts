@@ -1,4 +1,4 @@
-/** Asks for the context from a working directory that does not exist and prints what it is told. */
+/** Makes the context in a working directory that does not exist, and prints the error. */
 
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { systemContext } from '../../../src/process/system-context.ts';

@@ -1,4 +1,4 @@
-/** Stops the group it is given and prints the result. With `self` it gives its own identity, as a worker that takes over its own task. */
+/** Stops the given group and prints the result. With `self` it passes its own identity, like a worker that takes over its own task. */
 
 import type { WorkerIdentity } from '../../../src/domain/task/identity.ts';
 import { stopGroup } from '../../../src/process/groups.ts';

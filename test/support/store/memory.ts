@@ -1,4 +1,4 @@
-/** A backend of the store that keeps everything in memory, and files of attempts where the file backend does. */
+/** A backend of the store in memory; artifacts of attempts are files, as in the file backend. */
 
 import { isDeepStrictEqual } from 'node:util';
 import type { GcAttempt } from '../../../src/domain/gc/gc-plan.ts';
@@ -31,7 +31,7 @@ import type {
 interface Task {
   version: number;
   record: TaskRecord | null;
-  /** When it was last changed: the number of the change. */
+  /** The number of its last change. */
   changed: number;
   documents: Map<string, NewDocument>;
 }
@@ -129,7 +129,7 @@ export class MemoryStore implements TaskStore {
     this.#tasks.set(taskId, { ...task, changed: this.#changes });
   }
 
-  /** All, unless one of them is there with other content: then it is returned. */
+  /** Creates all documents, or none and returns one that exists with other content. */
   #create({ documents: there }: Task, documents: readonly NewDocument[]): StandingDocument | null {
     const named = documents.map((each) => [nameOf(each.kind, each.attemptId, questionOf(each.value)), each] as const);
     for (const [name, { value }] of named) {
@@ -268,7 +268,7 @@ class MemoryLog implements EventLog {
   }
 }
 
-/** Everything that keeps state, for the project in `folder`. */
+/** The stores of the project in `folder`. */
 export function memoryStores(folder: string): Stores {
   const { artifacts } = openStores({ project: folder });
   return { store: new MemoryStore(), artifacts, eventLog: new MemoryLog() };

@@ -1,4 +1,4 @@
-/** One of many that write to a tracker's file at once, or one that dies of it. Told what in its first argument; begins on a line of stdin. */
+/** One of several concurrent writers of a tracker file. Its first argument says what to write; it begins on a line of stdin. */
 
 import fs from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,7 @@ interface Orders {
   project: string;
   name: string;
   rounds: number;
-  /** Dies with its copy written and not yet in place. */
+  /** Exits after its copy is written and before the rename. */
   dies?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** A project in a folder of its own, and what a test does to its state tree. */
+/** A project in a folder of its own, and access to its state tree. */
 
 import fs from 'node:fs';
 import os from 'node:os';
@@ -17,12 +17,12 @@ import type { RecordCommit } from '../../../src/store/port.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00.000Z');
 
-/** A UUID that says its number. */
+/** A UUID with a readable number. */
 export function id(n: number): string {
   return `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
 }
 
-/** An empty folder that goes away with the test. Its path has no symlinks in it. */
+/** An empty folder that is removed with the test. Its path has no symlinks. */
 export function emptyFolder(): string {
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'forge-store-')));
   onTestFinished(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -37,12 +37,12 @@ export class Tree {
   readonly artifacts = new FileArtifacts(this.folders);
   #ops = 0;
 
-  /** Absolute path of something in a task's folder. */
+  /** Absolute path of a name in a task's folder. */
   at(task: string, ...names: string[]): string {
     return path.join(this.layout.tasks, task, ...names);
   }
 
-  /** Writes a file, with the folders above it; JSON of anything that is not text. */
+  /** Writes a file and the folders above it; values other than text as JSON. */
   write(file: string, content: unknown): void {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content, null, 2));
@@ -69,7 +69,7 @@ export class Tree {
     return `op-${++this.#ops}`;
   }
 
-  /** Commits `record` on what is there now. */
+  /** Commits `record` on the newest version. */
   async commit(task: string, record: TaskRecord): Promise<RecordCommit> {
     const { version } = await this.store.read(task, { thorough: true });
     const done = await this.store.commit(task, { expected: version, op: this.op(), record });
@@ -77,7 +77,7 @@ export class Tree {
     return done;
   }
 
-  /** Reads what is there, changes it, commits it: what a changing command does. The new record. */
+  /** Reads, changes and commits the record, as a changing command does. Returns the new record. */
   async change(task: string, edit: (record: TaskRecord) => TaskRecord = (record) => record): Promise<TaskRecord> {
     const read = await this.store.read(task, { thorough: true });
     if (read.problem !== null) throw new ForgeError('SCHEMA_INVALID', read.problem);
@@ -87,7 +87,7 @@ export class Tree {
     return result.record;
   }
 
-  /** Creates a document of attempt `n`; false when another one is there. */
+  /** Creates a document of attempt `n`; false when another one exists. */
   async create(
     kind: DocumentKind,
     value: object,
@@ -98,7 +98,7 @@ export class Tree {
     return (await store.createDocuments('build', [{ kind, attemptId: id(n), value }], op)) === null;
   }
 
-  /** Edits a view the way that an editor does: another text under the same name. */
+  /** Edits a view as an editor does: another text under the same name. */
   editView(task: string, view: 'state.json' | 'lease.json', edit: (view: Record<string, unknown>) => object): void {
     const file = this.at(task, view);
     this.write(file, edit(this.json(file)));
@@ -142,7 +142,7 @@ export async function refusal(act: () => unknown): Promise<string> {
   return 'done';
 }
 
-/** What a run of that id says of itself. */
+/** The manifest of a run with that id. */
 export function runManifest(runId: string, fields: Partial<RunManifest> = {}): RunManifest {
   return { version: 1, run_id: runId, started_at: isoTime(T0), name: null, host: 'mill', ...fields };
 }
