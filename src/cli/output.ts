@@ -2,8 +2,8 @@
  * Standard output and standard error.
  *
  * What is printed goes straight to the file descriptor: nothing is left in a buffer when the process ends, so a long
- * answer reaches a slow reader whole, and a short one does not pay for Node's streams. Only a descriptor that somebody
- * else has made non-blocking and that is full is left to Node's stream, which waits without stopping the event loop.
+ * answer reaches a slow reader whole, and a short one does not pay for Node's streams. Only a full
+ * descriptor that another process has made non-blocking is left to Node's stream, which waits without blocking.
  */
 
 import fs from 'node:fs';

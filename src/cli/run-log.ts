@@ -25,7 +25,7 @@ export interface RunLogOptions {
   line(text: string): void;
   warn(message: string): void;
   look: Look;
-  /** Nobody scrolls sideways in a file: lines are written whole. */
+  /** Whether lines are written uncut, as to a file. */
   whole: boolean;
   /** Path of a log, as the person would write it. */
   logOf(taskId: string, attemptId: string, log: `${string}.log`): string;

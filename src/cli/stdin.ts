@@ -6,7 +6,7 @@ import { ForgeError } from '../lib/errors.ts';
 /** All of stdin. Throws INVALID_ARGS when stdin is a terminal, or can't be read. */
 export function readStdin(flag: string): string {
   const hint = `Such as: printf '%s' "..." | forge orchestrate ... ${flag} -`;
-  // Nobody at a terminal was told that something is waited for.
+  // At a terminal the command would seem to hang.
   if (process.getBuiltinModule('node:tty').isatty(0)) {
     throw new ForgeError('INVALID_ARGS', `${flag} - reads stdin, which is a terminal`, { hint });
   }

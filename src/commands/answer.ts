@@ -80,7 +80,7 @@ async function requireSettled(
 ): Promise<Decision<null>> {
   if (settledQuestion(record, questionId) !== null) return repeated(null);
   if ((await store.readDocument('answer', task_id, attempt_id, questionId)) !== null) return repeated(null);
-  throw new ForgeError('ILLEGAL_TRANSITION', `nobody waits for question ${questionId} any more`, {
+  throw new ForgeError('ILLEGAL_TRANSITION', `no task waits for question ${questionId} any more`, {
     details: { task_id, state: record.state.state },
     hint: `Task ${task_id} is ${record.state.state}; see \`forge orchestrate show ${task_id}\`.`,
   });
@@ -94,9 +94,9 @@ function otherwise(questionId: string, { option_id, answered_by, answered_at }: 
   });
 }
 
-/** `default` and `expiry` are what forge itself answers as. */
+/** Refuses `default` and `expiry`, the names under which forge itself answers. */
 function nameOf({ ctx }: Session, by: string | undefined): string {
-  const name = (by ?? ctx.env['USER'] ?? ctx.env['LOGNAME'] ?? '').trim() || 'somebody';
+  const name = (by ?? ctx.env['USER'] ?? ctx.env['LOGNAME'] ?? '').trim() || 'unknown';
   if (name !== 'default' && name !== 'expiry') return name.slice(0, 200);
   throw new ForgeError('INVALID_ARGS', `--by ${name}: this name means that there was no answer`);
 }

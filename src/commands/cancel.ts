@@ -20,7 +20,7 @@ export const cancel = command({
   run,
 });
 
-/** Ends a task for good, whoever works on it; a runner stops its worker within a second. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
+/** Ends a task for good. A run stops its worker within a second. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
 async function run(
   context: CommandContext,
   { task, reason = null }: { task: string; reason?: string | null | undefined },
@@ -37,8 +37,8 @@ async function run(
 }
 
 /**
- * Whoever merges the task sees the cancel at his next look; but one who is about to move the base does not look any more, and
- * one who was killed clears nothing away. The task is cancelled whatever comes of this.
+ * Stops a merge of the cancelled task: a process about to move the base does not read the record again, and a killed one
+ * leaves its files. A failure here is only a warning.
  */
 async function endMerge(session: Session, record: TaskRecord): Promise<void> {
   const { dropCandidatesOf } = await import('../git/base-branch.ts');

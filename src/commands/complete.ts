@@ -44,7 +44,7 @@ export const complete = command({
 
 /**
  * Throws INVALID_ARGS, SCHEMA_INVALID (the verdict), LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND;
- * PHASES_PARSE_ERROR (a verdict, and nobody can say how it is verified); VERIFICATION_FAILED (the attempt has ended as a
+ * PHASES_PARSE_ERROR (a verdict whose checks are unknown without the plan); VERIFICATION_FAILED (the attempt has ended as a
  * failure; `data` of the error is the result); INTERRUPTED while commands verify the result.
  */
 async function run(context: CommandContext, given: Input): Promise<CompleteResult> {
@@ -71,7 +71,7 @@ async function run(context: CommandContext, given: Input): Promise<CompleteResul
   });
 }
 
-/** The task has moved on all the same; but whoever hands in a result is to notice that it did not count. */
+/** The task has moved; the error says that the result did not pass. */
 async function refuseUnverified(session: Session, result: CompleteResult): Promise<void> {
   const { task_id, attempt_id, state, next_eligible_at } = result;
   if (state !== 'failed' && state !== 'awaiting_respawn') return;

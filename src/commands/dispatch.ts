@@ -68,9 +68,9 @@ async function run(context: CommandContext, options: z.infer<typeof input>): Pro
     });
   let { record: seen } = await requireRecord(session, options.task);
   if (isUnchecked(seen) && seen.lease?.claim_id === claimId && seen.lease.owner_run_id === runId) {
-    seen = await lookedAround(session, options.task, seen);
+    seen = await checkOverlap(session, options.task, seen);
   }
-  // Refused before anybody is stopped: only who holds the task may end what still works on it.
+  // Refuses before the former worker is stopped: only the owner may do that.
   const { record: next } = decide(seen);
   await stopFormerWorker(session, seen);
   // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
@@ -104,8 +104,8 @@ async function run(context: CommandContext, options: z.infer<typeof input>): Pro
   return { task_id: options.task, ...result, phase, worktree_path };
 }
 
-/** Whoever made the claim was killed before he could look who else writes the same files. Throws OVERLAP_CONFLICT. */
-async function lookedAround(session: Session, taskId: string, seen: TaskRecord): Promise<TaskRecord> {
+/** Makes the overlap check of a claim whose process was killed before it. Throws OVERLAP_CONFLICT. */
+async function checkOverlap(session: Session, taskId: string, seen: TaskRecord): Promise<TaskRecord> {
   const { settleClaim } = await import('../engine/attempt/overlap.ts');
   const loaded = requirePlan(session);
   await settleClaim(session, loaded.plan, plannedTask(loaded, taskId), seen);

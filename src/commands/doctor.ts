@@ -160,7 +160,7 @@ async function merges({ ctx }: CommandContext, paths: ProjectPaths, settings: Se
       return { name: 'merges', status: 'fail', message: `${paths.project} is on no branch to merge into`, fix };
     }
     const place = (await listWorktrees(env)).find((each) => each.branch === branch)?.path;
-    const follows = place === undefined ? 'nobody has it checked out' : `the files in ${place} follow`;
+    const follows = place === undefined ? 'it is checked out nowhere' : `the files in ${place} follow`;
     return ok('merges', `what is reviewed is merged into ${branch}; ${follows}`);
   };
   return [await looked('merges', look)];
@@ -190,7 +190,7 @@ async function trackers(
   return [await looked('tracker', look)];
 }
 
-/** Issues and tasks that name what is not there. Without a plan nobody can say so. */
+/** Issues of unknown tasks, and tasks with unknown issues. None without a plan. */
 function straysOf(issues: readonly TrackerIssue[], plan: Plan | null, known: ReadonlySet<string>): string[] {
   if (plan === null) return [];
   const ids = new Set(issues.map(({ id }) => id));

@@ -1,4 +1,4 @@
-/** `event`: note something about an attempt, for whoever reads its log. */
+/** `event`: adds an entry to the log of an attempt. */
 
 import * as z from 'zod/mini';
 import { workedBy } from '../domain/task/operations.ts';

@@ -173,7 +173,7 @@ async function planFor(session: Session, options: GcInput): Promise<{ plan: GcPl
   return { plan: { version: 1, rows: whole.rows.filter(wanted) }, tracker };
 }
 
-/** A name that nobody knows is a slip: asked about, "no divergences" would be taken for an answer. Throws INVALID_ID, TASK_NOT_FOUND. */
+/** Refuses an unknown task: "no divergences" would hide a typing error. Throws INVALID_ID, TASK_NOT_FOUND. */
 async function requireKnown(
   tasks: readonly string[] = [],
   known: () => Iterable<string> | Promise<Iterable<string>>,
@@ -250,7 +250,7 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
       const verified = await reverify(session, {
         taskId,
         attemptId,
-        // Where nobody can say how a result is verified, it does not pass for that.
+        // Without its plan a task has no known checks, and its result does not pass.
         task: loadPlan(session)?.plan.byId.get(taskId) ?? null,
         outcome: CLEAN_EXIT,
         workerGone: false,

@@ -42,7 +42,7 @@ export const home = command({
   run,
 });
 
-/** Reasons of tasks that are over or with somebody, who are counted as such. */
+/** Reasons of tasks that are over or have an owner: these are counted by their state. */
 const NOT_WAITING: readonly WaitCode[] = ['TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'TASK_FAILED', 'TASK_CANCELLED'];
 
 /** Never fails for want of a project: then the next command is `init`. Throws PHASES_PARSE_ERROR, SETTINGS_INVALID. */

@@ -24,7 +24,7 @@ const input = z.object({
   question: option(text(), 'text', 'What is to be decided; `-` reads it from stdin', { stdin: true }),
   options_file: option(text(), 'file', 'What may be answered, JSON or YAML'),
   recommended: option(optionalText(), 'id', 'The option that you would choose'),
-  default: option(optionalText(), 'id', 'The option that applies when nobody answers in time'),
+  default: option(optionalText(), 'id', 'The option that applies when no answer comes in time'),
   deadline: option(
     z.optional(z.union([z.string(), z.int()])),
     'time',
@@ -45,7 +45,7 @@ const output = () =>
     decision_key: z.string(),
     /** Null when it is answered. */
     expires_at: textOrNull(),
-    /** What whoever answered wrote with the answer. */
+    /** The note of the answer. */
     note: textOrNull(),
     warnings: warningsSchema(),
   });

@@ -22,7 +22,7 @@ export const review = command({
     'task has to be worked on again, and with 4 when the review could not be made.',
   examples: [
     ['review build', 'by the command of the settings'],
-    ['review build --file review.json', 'by what somebody has found'],
+    ['review build --file review.json', 'by a review in a file'],
   ],
   input: z.object({
     task: taskField(),

@@ -57,7 +57,7 @@ const attemptSchema = () =>
     current: z.boolean(),
     /** What kind of work it was; reviews and merges have no number. */
     phase: z.enum(PHASES_OF_WORK),
-    /** What came of verifying it; null when nobody did, or it can't be read. */
+    /** The result of its verification; null when there is none, or it cannot be read. */
     verified: z.nullable(VerifiedSchema()),
     /** What a review, or a merge, came to; null for anything else, and when it is not known. */
     review: z.nullable(ReviewedSchema()),
@@ -77,7 +77,7 @@ const output = () =>
     /** Null when nothing has happened to the task. */
     state: z.nullable(TaskStateSchema()),
     lease: z.nullable(LeaseSchema()),
-    /** What was handed in is being verified, or was when whoever verified it died: by which command, since when. */
+    /** The verification under way, or the one that was cut short: its command, and since when. */
     verifying: z.nullable(z.strictObject({ attempt_id: z.string(), command: textOrNull(), since: z.string() })),
     ready: z.boolean(),
     reasons: reasonsSchema(),

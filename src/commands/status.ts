@@ -35,7 +35,7 @@ const rowSchema = () =>
     next_eligible_at: textOrNull(),
     failure_reason: failureReasonSchema(),
     last_error: z.nullable(LastErrorSchema()),
-    /** The command that verifies what was handed in, by name, or was when whoever verified it died. */
+    /** The name of the command that verifies the result, also of a verification that was cut short. */
     verifying: textOrNull(),
   });
 export type StatusRow = z.infer<ReturnType<typeof rowSchema>>;

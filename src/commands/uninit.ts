@@ -1,4 +1,4 @@
-/** `uninit`: takes away what `init` has written, as long as nobody has changed it. */
+/** `uninit`: removes what `init` has written and is unchanged. */
 
 import * as z from 'zod/mini';
 import { pathsOf } from '../domain/project-paths.ts';
@@ -25,8 +25,8 @@ export type UninitData = z.infer<ReturnType<typeof output>>;
 export const uninit = command({
   changes: true,
   notes:
-    'Removes only what is still as `init` writes it, and the section of AGENTS.md. What somebody has changed, and the state of\n' +
-    'tasks, stays and is named. `forge uninit` is the same.',
+    'Removes only what is still as `init` writes it, and the section of AGENTS.md. Files that were changed, and the state of\n' +
+    'tasks, stay and are named. `forge uninit` is the same.',
   examples: [
     ['uninit --dry-run', 'what would go, and what would stay'],
     ['uninit', 'do it'],
@@ -37,8 +37,8 @@ export const uninit = command({
 });
 
 /**
- * Undoes `init`, with --agents or without: every file is again as it was before. What somebody has changed since, and what
- * has happened here, stays and is named. A repeat finds nothing to undo. Throws IO_ERROR.
+ * Undoes `init`, with --agents or without: every file is again as it was before. Files that were changed since, and the
+ * state of tasks, stay and are named. A repeat finds nothing to undo. Throws IO_ERROR.
  */
 async function run(
   context: CommandContext,
@@ -50,7 +50,7 @@ async function run(
   if (!dryRun && section !== null && 'seen' in section) replaceAgentsFile(section.seen, section.text);
   const left = dryRun ? [] : removePlanned(paths, planned);
   const removed = [...planned.files.map(({ file }) => file), ...planned.folders].filter((path) => !left.includes(path));
-  const kept = [...planned.kept, ...left.map((path) => ({ path, reason: 'somebody has changed it just now' }))];
+  const kept = [...planned.kept, ...left.map((path) => ({ path, reason: 'it has changed just now' }))];
   const updated: string[] = [];
   if (section !== null) {
     if ('reason' in section) kept.push({ path: AGENTS_FILE, reason: section.reason });

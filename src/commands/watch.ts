@@ -1,4 +1,4 @@
-/** `status --watch`: how things stand, for as long as somebody looks. */
+/** `status --watch`: the live state of a project until it is stopped. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LiveModel } from '../domain/run/live-model.ts';

@@ -240,7 +240,7 @@ test('doctor reports the base and what blocks merges', async () => {
   play.repo.git('checkout', '--quiet', '--detach');
   expect(await merges()).toMatchObject({ status: 'fail', fix: expect.stringContaining('ship.base') });
   play.repo.write('.forge/settings.yaml', `workspace: worktree\n${TRUNK}\n`);
-  expect((await merges()).message).toContain('into trunk; nobody has it checked out');
+  expect((await merges()).message).toContain('into trunk; it is checked out nowhere');
 });
 
 test('cancel removes what a killed merge left', async () => {

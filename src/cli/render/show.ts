@@ -60,7 +60,7 @@ function standing({ state, lease, verifying, ready, reasons, task }: ShowData, l
   ];
 }
 
-/** Why it can't start. A task that is over, or with somebody, waits for nothing: its state says it all. */
+/** Why it cannot start. The state alone explains a task that is over or has an owner. */
 function waiting(reasons: ShowData['reasons'], look: Look): string[] {
   const shown = reasons.filter(({ code }) => !TOLD_BY_STATE.includes(code));
   return shown.flatMap(({ message }, i) => field(i === 0 ? 'waits because' : '', message, look));

@@ -117,7 +117,7 @@ function detail(row: StatusRow, ownerGone: boolean, look: Look): string {
   return parts.join('; ');
 }
 
-/** What somebody who holds such a task does with it. */
+/** What the owner of a task in such a state does. */
 const FINISHING: Partial<Record<StatusRow['state'], string>> = {
   ready_for_review: 'being reviewed, lease',
   merge_pending: 'being merged, lease',

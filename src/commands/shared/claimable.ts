@@ -46,8 +46,8 @@ export function requireReady(
 }
 
 /**
- * Finishes the verification that the task's last owner left undone: whoever may claim the task does that first. Updates
- * `reads`. Throws what refuses a claim, and INTERRUPTED.
+ * Finishes the verification that the task's last owner left undone, as every claim does first. Updates `reads`. Throws what
+ * refuses a claim, and INTERRUPTED.
  */
 export async function finishVerification(
   session: Session,

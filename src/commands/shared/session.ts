@@ -29,7 +29,7 @@ export interface CommandContext<E = never> {
   signal?: AbortSignal;
   /** Takes the events of a command that goes on over time, as they happen. */
   emit?(event: E): void;
-  /** Told what takes its time. Default: nobody is. */
+  /** Receives notes about slow work. Default: they are dropped. */
   note?(message: string): void;
   /** Told what gc would apply, which is printed whatever form the answer has. Default: it is not printed. */
   say?(warning: Warning): void;
