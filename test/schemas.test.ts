@@ -1,6 +1,8 @@
 import fs from 'node:fs';
 import { expect, test } from 'vitest';
 import * as z from 'zod/mini';
+import { schemaOf } from '../src/cli/help.ts';
+import { COMMANDS, type VerbName } from '../src/commands/registry.ts';
 import { fullPlanSchema } from '../src/domain/plan/schema.ts';
 import { fullSettingsSchema } from '../src/domain/settings/schema.ts';
 import { DEFAULT_SETTINGS } from '../src/domain/settings/settings.ts';
@@ -55,6 +57,14 @@ test('spec/schema has the JSON Schema of settings that the source makes (`npm ru
   );
   await expect(made).toMatchFileSnapshot('../spec/schema/settings.schema.json');
 });
+
+test.each(Object.keys(COMMANDS) as VerbName[])(
+  'the JSON Schemas of the command "%s" are the ones that the source makes; `npm run schemas` writes them anew',
+  async (verb) => {
+    const made = `${JSON.stringify(await schemaOf(verb), null, 2)}\n`;
+    await expect(made).toMatchFileSnapshot(`../spec/schema/commands/${verb.replace(' ', '-') || 'home'}.json`);
+  },
+);
 
 interface JsonSchema {
   description?: string;

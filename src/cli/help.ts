@@ -20,6 +20,12 @@ export async function helpFor(verb: VerbName | null, look: Look): Promise<string
   return parts.map((part) => part.join('\n')).join('\n\n');
 }
 
+/** What `--help --json` prints about a verb. */
+export async function schemaOf(verb: VerbName): Promise<Record<string, unknown>> {
+  const { commandSchema } = await import('../commands/shared/json-schema.ts');
+  return commandSchema(verb, COMMANDS[verb].about, await loadCommand(verb));
+}
+
 function overview(look: Look): string[][] {
   const { bold } = look.palette;
   const groups = [...new Set(VERBS.map((name) => COMMANDS[name].group))];

@@ -38,8 +38,10 @@ async function answer(request: Request, screen: Screen, version: () => string): 
     return EXIT.ok;
   }
   if (request.kind === 'help') {
-    const { helpFor } = await import('./help.ts');
-    screen.output.line('stdout', await helpFor(request.verb, screen.look('stdout')));
+    const { helpFor, schemaOf } = await import('./help.ts');
+    const data = screen.json && request.verb !== null ? await schemaOf(request.verb) : null;
+    if (data !== null) await screen.give(data, () => '');
+    else screen.output.line('stdout', await helpFor(request.verb, screen.look('stdout')));
     return EXIT.ok;
   }
   const { verb, command, dir } = request;

@@ -79,6 +79,12 @@ describe('general help', () => {
     },
   );
 
+  it('the help of one verb with --json is its JSON Schemas', async () => {
+    const file = new URL('../../spec/schema/commands/run-start.json', import.meta.url);
+    const result = await cli(['orchestrate', 'run', 'start', '--help', '--json'], { cwd: folder() });
+    expect(result.json()).toEqual({ ok: true, data: JSON.parse(readFileSync(file, 'utf8')) });
+  });
+
   it('help and version need no project', async () => {
     const cwd = folder();
     expect(await cli(['--version'], { cwd })).toMatchObject({
