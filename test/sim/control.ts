@@ -1,6 +1,6 @@
 /**
  * The positive control: a lock file alone, by the rules of proper-lockfile. `mkdir` takes the lock, its time keeps it, age
- * makes it stale, `rmdir` takes it over or gives it back and asks nobody. The state is one file that is replaced.
+ * makes it stale, `rmdir` takes it over or releases it without a check. The state is one file that is replaced.
  *
  * The harness must find what is wrong with it; a harness that can't would prove nothing about the protocol.
  */
@@ -39,7 +39,7 @@ function* quiet(call: { call: 'rmdir' | 'touch'; path: string }): Doing<void> {
   try {
     yield call;
   } catch {
-    // Released or taken over by somebody else: proper-lockfile goes on as well.
+    // Released or taken over by another process: proper-lockfile goes on as well.
   }
 }
 

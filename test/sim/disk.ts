@@ -63,7 +63,7 @@ export interface PersonEdit {
   view: string;
   file: File;
   text: string;
-  /** When it was complete, in turns; whoever looked at the file before could not know of it. */
+  /** When it was complete, in turns; a process that looked at the file before could not know of it. */
   writtenAt: number;
   /** A process that looked at the file before the edit was written over it: nothing can prevent that. */
   overtaken: boolean;

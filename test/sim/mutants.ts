@@ -18,7 +18,7 @@ export interface Mutant {
   schedules?: number;
   /** The one schedule, with its focus, that shows it where hardly any other does; it is the only one that is run. */
   seed?: number;
-  /** Why no schedule tells it from the protocol. Whoever can't say that has found a hole in the harness. */
+  /** Why no schedule tells it from the protocol. Without a reason it shows a hole in the harness. */
   survives?: string;
 }
 

@@ -45,11 +45,11 @@ export interface Trying {
   record: TaskRecord;
   request: Request;
   nowMs: number;
-  /** Somebody else removed its reservation. */
+  /** Another process removed its reservation. */
   swept: boolean;
   /** The link was made and reported as failed. */
   lied: boolean;
-  /** After that lie the look at the version failed too, or came too late: nobody can know what happened. */
+  /** After that lie the look at the version failed too, or came too late: what happened is unknown. */
   blind: boolean;
 }
 
@@ -216,7 +216,7 @@ export class Oracle {
       if (this.#anyRoot || this.#roots.includes(trying.base)) return;
       throw new Violation('lost update', `version ${n} builds on ${trying.base}, not on ${this.#roots.join(' or ')}`);
     }
-    // A version that rotted after it was read may be built on; whoever reads later builds on the one before it.
+    // A version that rotted after it was read may be built on; a later reader builds on the one before it.
     for (let base = this.latest; base >= before; base--) if (this.#chain.get(base)?.op === trying.base) return;
     throw new Violation(
       'lost update',
@@ -272,7 +272,10 @@ export class Oracle {
       throw new Violation('reported as failed, but there', `${trying.op} is version ${n}`);
     }
     if (kind === 'conflict' && this.latest <= trying.expected && !trying.swept) {
-      throw new Violation('conflict without a cause', `${trying.op}: nobody was first at ${trying.expected + 1}`);
+      throw new Violation(
+        'conflict without a cause',
+        `${trying.op}: no other commit was first at ${trying.expected + 1}`,
+      );
     }
   }
 
@@ -342,7 +345,7 @@ export class Oracle {
     for (const edit of this.edits) if (edit.version === n) edit.version = 0;
   }
 
-  /** Generations that only lost versions had given out are free again: nobody was told about them. */
+  /** Generations that only lost versions had given out are free again: they were never reported. */
   #forgetOwners(whole: number): void {
     this.#generationOf.clear();
     const held = new Set<string>();
@@ -354,7 +357,7 @@ export class Oracle {
 
   // --- edits ---------------------------------------------------------------------------------------------------------
 
-  /** Whether somebody's edit of a view waits for the next change. `inPlace` says where a file is now. */
+  /** Whether a person's edit of a view waits for the next change. `inPlace` says where a file is now. */
   waiting(inPlace: (view: string) => File | null): PersonEdit[] {
     return this.edits.filter((edit) => edit.version === 0 && !edit.overtaken && inPlace(edit.view) === edit.file);
   }
@@ -364,7 +367,7 @@ export class Oracle {
     this.stats.edits++;
   }
 
-  /** The last name of a file with a person's content is gone. `lookedAt`: when whoever removed it last read the view. */
+  /** The last name of a file with a person's content is gone. `lookedAt`: when its remover last read the view. */
   dropped(edit: PersonEdit, by: string, lookedAt: number): void {
     if (edit.version > 0 || edit.overtaken) return;
     if (lookedAt >= edit.writtenAt) {
@@ -394,7 +397,7 @@ export class OnceOracle {
     this.#created ||= mine !== null;
   }
 
-  /** What the file says after a power cut; it may be gone only if nobody was told about it. */
+  /** What the file says after a power cut; it may be gone only if no process was told about it. */
   survived(text: string | null): void {
     if (this.#text !== null && text !== this.#text) {
       throw new Violation('acknowledged, then lost', `the answer was ${this.#text} and is ${text}`);

@@ -107,7 +107,7 @@ function judge(world: World, self: Process, trying: Trying, result: RecordCommit
   return 'done';
 }
 
-/** An edit that nobody can obey stops changes, and nothing else may. */
+/** An invalid edit stops changes, and nothing else may. */
 function refusedByEdit(world: World, problem: string): Outcome {
   world.oracle.stats.refusedByEdit++;
   if (!world.personWasHere) throw new Violation('blocked', problem);
@@ -161,7 +161,7 @@ function* decided(world: World, self: Process): Life<{ question: string; answer:
   return answer === null ? 'again' : { question: open.question_id, answer };
 }
 
-/** Whatever a record says of its questions is what their answer files say; and nobody works on a parked task. */
+/** Whatever a record says of its questions is what their answer files say; and a parked task has no lease. */
 function checkAnswers({ answers, personWasHere }: World, record: TaskRecord): void {
   for (const { question_id, option_id } of ledgerOf(record).settled) {
     const text = answers.get(`${question_id}.json`)?.text ?? null;

@@ -7,7 +7,7 @@
 const LIMIT = 24;
 
 export interface Memory<T> {
-  /** The answer for a text; one that was given lately is not worked out again. Nobody can change it. */
+  /** The answer for a text; one that was given lately is not worked out again. It is frozen. */
   answer(text: string): T;
   /** Takes note of an answer that is known from elsewhere. */
   know(text: string, value: T): void;

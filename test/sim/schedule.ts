@@ -144,7 +144,7 @@ function add(world: World, name: string, attempt: Attempt, requests: number): Pr
   return process;
 }
 
-/** All processes have stopped, one way or another. Whoever comes next must find everything in order. */
+/** All processes have stopped. The next one must find everything in order. */
 function conclude(world: World): void {
   const { random, oracle } = world;
   if (!world.disturbed && !world.personWasHere) checkViews(world);
@@ -155,8 +155,8 @@ function conclude(world: World): void {
   const obeyable = world.personWasHere ? editsToObey(world) : [];
   let outcome = visit(world, 'later');
   if (outcome === 'refused' && world.personWasHere) {
-    mend(world);
-    outcome = visit(world, 'mended');
+    removeInvalidViews(world);
+    outcome = visit(world, 'fixed');
   }
   if (outcome !== 'done') throw new Violation('blocked', `a fresh process could not commit: ${outcome}`);
   checkViews(world);
@@ -203,8 +203,8 @@ function editsToObey(world: World) {
   });
 }
 
-/** What a person does about views that nobody can obey: takes them away. */
-function mend(world: World): void {
+/** A person removes invalid views. */
+function removeInvalidViews(world: World): void {
   world.current = null;
   for (const name of VIEW_NAMES) {
     const file = world.disk.file(`${DIR}/${name}`);

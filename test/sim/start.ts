@@ -48,7 +48,7 @@ export function prepare(world: World): void {
   if (kind === 1) return;
   if (kind < 4) writeByHand(world, folder);
   else writeVersions(world, folder, random.between(1, world.retention.compactAt));
-  // What somebody left who was killed long ago.
+  // Left by a process that was killed long ago.
   if (random.chance(0.3)) put(world, folder, '.tmp-killed', 'half a rec');
 }
 

@@ -125,18 +125,18 @@ export class World {
   weather: Weather;
   readonly retention: Retention;
   processes: Process[] = [];
-  /** One line a call, when somebody will read it. */
+  /** One line a call; only recorded for a replay. */
   readonly trace: string[] | null;
   readonly layer: Layer;
   readonly focus: Focus | null;
   /** Whose call it is. */
   current: Process | null = null;
   turn = 0;
-  /** A person may have left a view that nobody can obey. */
+  /** A person may have left an invalid view. */
   personWasHere = false;
   /** A folder could not be synced: a power cut may then undo what was reported with that warning. */
   syncFailed = false;
-  /** Somebody died or failed in the middle of something. */
+  /** A process was killed or failed within an operation. */
   disturbed = false;
   /** It ended with processes killed in their sleep. */
   stopped = false;
@@ -413,7 +413,7 @@ export class World {
     return [...folder.settled].some(([name, entry]) => entry === file && counts(name));
   }
 
-  /** A name of `file` in the task's folder that nobody will sweep away; null when there is none. */
+  /** A name of `file` in the task's folder that is never swept; null when there is none. */
   nameOf(file: File): string | null {
     if (!this.disk.root.entries.has('a')) return null;
     for (const [name, entry] of this.disk.folder(DIR).entries) {
@@ -422,7 +422,7 @@ export class World {
     return null;
   }
 
-  /** Damages the newest version on the disk, once, when there is another one to fall back to and nobody's edits to follow. */
+  /** Damages the newest version on the disk, once, when there is an older one and no pending edit. */
   rot(): void {
     const n = this.oracle.newestWhole();
     if (

@@ -1,4 +1,4 @@
-/** What must hold after a command was cut short or refused, wherever that was. */
+/** What must hold after a command was cut short or refused at any point. */
 
 import fs from 'node:fs';
 import { expect } from 'vitest';
@@ -68,24 +68,24 @@ async function readersWork(dir: string, { record }: TaskFiles): Promise<boolean>
 }
 
 /**
- * Somebody else comes before the caller does: he gets the task properly, or is refused and changes nothing. Returns
- * whether he got it.
+ * Another owner claims before the caller repeats: it gets the task, or is refused and changes nothing. Returns
+ * whether it got the task.
  */
 async function strangerFirst({ dir, args, scenario }: Cut, before: TaskFiles): Promise<boolean> {
-  const his = await asked(claim.run(callOn(dir), { task: TASK, claim_id: OTHER }));
+  const theirs = await asked(claim.run(callOn(dir), { task: TASK, claim_id: OTHER }));
   const now = auditTask(dir, TASK);
-  if (his.ok) {
+  if (theirs.ok) {
     // A question that is settled is a change of its own: the task moves on before it is claimed.
     const parked = before.record !== null && openQuestion(before.record) !== null;
     expect(now.newest).toBe(before.newest + (parked ? 1 : 0) + (scenario.claims ?? 1));
-    expect(his.data.generation).toBeGreaterThan(before.record?.memo.generation ?? 0);
+    expect(theirs.data.generation).toBeGreaterThan(before.record?.memo.generation ?? 0);
     expect(now.record?.lease?.claim_id).toBe(OTHER);
   } else {
-    expect(['LEASE_EXISTS', 'NOT_READY']).toContain(his.code);
+    expect(['LEASE_EXISTS', 'NOT_READY']).toContain(theirs.code);
     expect(now.newest).toBe(before.newest);
   }
   const mine = await asked(repeat(dir, args));
-  if (!his.ok) return false;
+  if (!theirs.ok) return false;
   if (!mine.ok) expect(['LEASE_EXISTS', 'LEASE_STOLEN', 'STALE_ATTEMPT', 'NOT_READY']).toContain(mine.code);
   const after = auditTask(dir, TASK);
   expect(after.newest, 'a late caller changes nothing').toBe(now.newest);
@@ -93,7 +93,7 @@ async function strangerFirst({ dir, args, scenario }: Cut, before: TaskFiles): P
   return true;
 }
 
-/** The caller asks again, gets his answer, and the task can be brought to its end. */
+/** The caller repeats its request and gets its answer, and the task can be completed. */
 async function callerRepeats({ dir, args, scenario, before }: Cut): Promise<void> {
   const { changes = 1 } = scenario;
   const answer = await repeat(dir, args);

@@ -1,4 +1,4 @@
-/** Looks at the files of a task from outside: what must hold whatever was killed. */
+/** Checks of a task's files that hold after any kill. */
 
 import fs from 'node:fs';
 import { expect } from 'vitest';
@@ -58,7 +58,7 @@ export function expectViewsOf(dir: string, taskId: string, record: TaskRecord): 
   }
 }
 
-/** Views that nobody has brought up to date since a crash: as forge once wrote them, and not ahead of the record. */
+/** Views left behind by a crash: as forge once wrote them, and not ahead of the record. */
 export function expectOlderViews(dir: string, taskId: string, record: TaskRecord): void {
   for (const name of ['state.json', 'lease.json'] as const) {
     const file = `${taskDir(dir, taskId)}/${name}`;

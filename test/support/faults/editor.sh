@@ -12,7 +12,7 @@ save() {
   git diff --cached --quiet || git commit --quiet --message "$FORGE_TASK_ID: $1"
 }
 
-# Asks once; ends when nobody has answered yet. Prints the option that was chosen.
+# Asks once; ends when there is no answer yet. Prints the chosen option.
 asked() {
   answer=$(forge question --decision-key "$FORGE_TASK_ID" --question "Which?" \
     --options-file "$FAULT_PLAY/options.json" --json "$@") || exit 4
@@ -23,7 +23,7 @@ asked() {
 echo "$FORGE_TASK_ID $FORGE_ATTEMPT_ID $FORGE_ATTEMPT_NUMBER $$" >> "$FAULT_PLAY/started"
 test "$(git branch --show-current)" = "forge/$FORGE_TASK_ID"
 test -s "$FORGE_PROMPT_FILE"
-# The work of what it depends on is here.
+# The work of its dependencies is here.
 for before in $FAULT_AFTER; do grep -q done "$before.txt" || { echo "$FORGE_TASK_ID lacks $before" >> "$FAULT_PLAY/violations"; exit 9; }; done
 
 case $FAULT_KIND in

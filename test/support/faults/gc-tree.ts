@@ -1,4 +1,4 @@
-/** A tree for gc: some task for every row that needs neither git nor a tracker, by hand and by verbs, and what must come of it. */
+/** A tree for gc: tasks for every row that needs neither git nor a tracker, by hand and by verbs, and the expected result. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -31,7 +31,7 @@ import { callOn } from './forge.ts';
 import { LOGS, listing, makeProject, planOf } from './project.ts';
 
 const HOUR_MS = 3_600_000;
-/** Nobody who reads the tree during a test sees these pass. */
+/** Times too far away to be reached during a test. */
 const LONG_AGO = { updated_at: '2020-01-01T00:00:00Z' };
 const STALE = { acquired_at: '2020-01-01T00:00:00Z', expires_at: '2020-01-01T00:30:00Z' };
 const LIVE = { acquired_at: '2020-01-01T00:00:00Z', expires_at: '2120-01-01T00:30:00Z' };
@@ -222,7 +222,7 @@ export function shortly(items: readonly { row: number; task_id: string; action: 
   return items.map(({ row, task_id, action }) => `${row} ${task_id} ${action}`);
 }
 
-/** Whoever was killed holds a lock for a while; here it runs out at once. */
+/** Makes the lock of a killed process stale at once. */
 export function letLockRunOut(dir: string): void {
   const lock = `${dir}/.forge/orchestrator/.gc.lock`;
   if (fs.existsSync(lock)) fs.utimesSync(lock, 1, 1);

@@ -1,4 +1,4 @@
-/** Tasks in a real repository, whose workers play in worktrees of their own: who is started there, asked, and left behind. */
+/** Tasks in a real repository whose workers run in worktrees of their own, with their questions and leftover processes. */
 
 import fs from 'node:fs';
 import { FORGE } from '../cli.ts';
@@ -70,7 +70,7 @@ export class GitPlay {
     }
   }
 
-  /** Answers whatever is open, with both options at once; the first counts. Nobody answers for `unanswered`. */
+  /** Answers every open question with both options at once, the first counts; but not the task `unanswered`. */
   async answerAll(unanswered: string | null = null): Promise<void> {
     const open = await this.#open();
     await Promise.all(

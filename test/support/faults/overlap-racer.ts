@@ -29,7 +29,7 @@ for (;;) {
     const held = `${dir}/held-${task.split('-')[0]}`;
     try {
       fs.mkdirSync(held);
-      // Whoever else would take a task with these files is given a chance to.
+      // Another process gets a chance to take a task with these files.
       await status.run(call, {});
       fs.rmdirSync(held);
     } catch {

@@ -1,4 +1,4 @@
-/** Projects whose workers watch over themselves (`worker.sh`), and what they have seen. */
+/** Projects whose workers check that they work alone (`worker.sh`), and their complaints. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -95,7 +95,7 @@ export class Play {
       expect({ id, state: state.state, lease }).toEqual({ id, state: 'shipped', lease: null });
       expect(memo.completion?.attempt_id, `task ${id} is shipped by its last attempt`).toBe(state.current_attempt_id);
       expect(this.has(`finished-${state.current_attempt_id}`), `the attempt that shipped ${id} was done`).toBe(true);
-      // Whoever was killed right after a commit has left the views behind; readers know better.
+      // A process killed right after its commit leaves views behind; readers use the record.
       expectOlderViews(this.dir, id, record);
     }
     const started = this.started();

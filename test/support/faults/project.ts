@@ -10,7 +10,7 @@ let home: string | undefined;
 let made = 0;
 
 /**
- * Puts the projects of this test file into memory where Linux offers that. Whoever is killed loses nothing there that he
+ * Puts the projects of this test file into memory where Linux offers that. A killed process loses nothing there that it
  * would keep on a disk, and thousands of projects are made and removed quickly.
  */
 export function inMemory(): void {

@@ -1,4 +1,4 @@
-/** Questions that a fault is put into: asked, answered, and settled by their deadline. */
+/** Questions under faults: asked, answered, and settled by their deadline. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -129,7 +129,7 @@ async function firstAnswerCounts(dir: string, args: readonly string[], before: T
   await nextIsTold(dir, option);
 }
 
-/** An answer comes after the deadline: it counts if nobody has asked for the default before, and is refused otherwise. */
+/** An answer after the deadline counts if the default was not applied before, and is refused otherwise. */
 function lateAnswerCounts(byDeadline: string | null) {
   return async (dir: string): Promise<void> => {
     const [first] = await rows(dir);

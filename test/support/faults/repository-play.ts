@@ -1,4 +1,4 @@
-/** A real repository, ten tasks whose workers edit and commit in worktrees of their own, and what must come of it. */
+/** A real repository with ten tasks whose workers edit and commit in worktrees of their own, and the expected result. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -29,7 +29,7 @@ const TASKS: Record<string, { kind: Kind; after?: readonly string[] }>[] = [
   },
 ];
 
-/** The one that nobody answers. */
+/** The task whose question is never answered. */
 export const UNANSWERED = 'ignored';
 
 export class RepositoryPlay extends GitPlay {

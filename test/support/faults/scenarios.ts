@@ -1,4 +1,4 @@
-/** Commands that a fault is put into: the tree that each is started on, and what each may leave behind. */
+/** Commands under faults: the tree that each starts on, and what each may leave behind. */
 
 import fs from 'node:fs';
 import { expect } from 'vitest';
@@ -69,7 +69,7 @@ export async function worked(dir: string, steps: { beats: number }): Promise<str
   return attempt_id;
 }
 
-/** A tree that somebody wrote by hand: in flight, its lease long past. */
+/** A tree written by hand: a task in flight with an expired lease. */
 async function handWritten(): Promise<string> {
   const dir = project();
   const folder = `${dir}/.forge/orchestrator/tasks/${TASK}`;
@@ -126,7 +126,7 @@ export const SCENARIOS: readonly Scenario[] = [
     async also(dir, _args, before) {
       const { record, newest } = auditTask(dir, TASK);
       if (record === null || newest === before.newest) return;
-      // Whether the look was made or not: nobody else gets the files, and nothing is dispatched without it.
+      // Checked for overlap or not: no other task gets the files, and nothing is dispatched unchecked.
       fs.writeFileSync(`${dir}/plans/phases.yaml`, overlappingPlan('active'));
       expect(await asked(claim.run(callOn(dir), { task: RIVAL }))).toEqual({ ok: false, code: 'OVERLAP_CONFLICT' });
       expect(record.lease?.overlap_unchecked ?? false).toBe(newest === before.newest + 1);
@@ -243,7 +243,7 @@ async function completed(call: CommandContext, options: VerbInput<'complete'>): 
   }
 }
 
-/** Whoever holds the task, or the next claimer once its question is answered, brings it to its end: the tree can be worked on as if nothing had happened. */
+/** Completes the task as its owner, or as the next claimer once its question is answered. Returns its state. */
 export async function finish(dir: string, holder: string | null): Promise<string> {
   const call = callOn(dir);
   const mine = holder ?? OTHER;
@@ -254,7 +254,7 @@ export async function finish(dir: string, holder: string | null): Promise<string
   const { attempt_id } = await dispatch.run(call, { task: TASK, claim: mine, run: run_id, phase: 'implement' });
   await heartbeat.run(call, { task: TASK, attempt: attempt_id });
   // For a check that waits for it.
-  fs.writeFileSync(`${dir}/mended`, '');
+  fs.writeFileSync(`${dir}/fixed`, '');
   const end = await complete.run(call, { task: TASK, attempt: attempt_id, verdict_file: `${dir}/verdict.json` });
   return end.state;
 }

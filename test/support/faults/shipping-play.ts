@@ -1,4 +1,4 @@
-/** A real repository, ten tasks whose work is verified, reviewed and merged, and what must come of it. */
+/** A real repository with ten tasks whose work is verified, reviewed and merged, and the expected result. */
 
 import fs from 'node:fs';
 import { expect } from 'vitest';
@@ -46,7 +46,7 @@ export class ShippingPlay extends GitPlay {
   readonly #start: string;
   readonly #checkout: Record<string, string>;
 
-  /** `main`: where the main checkout is. `trunk`: a branch that nobody has checked out. */
+  /** `main`: the branch of the main checkout. `trunk`: a branch that is not checked out. */
   constructor(base: 'main' | 'trunk') {
     super();
     this.base = base;

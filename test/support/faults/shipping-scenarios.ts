@@ -43,7 +43,7 @@ echo '{"verdict": "pass"}' > "$FORGE_REVIEW_FILE"
 `;
 
 export interface Waiting {
-  /** `main`: where the main checkout is. `trunk`: a branch that nobody has checked out. */
+  /** `main`: the branch of the main checkout. `trunk`: a branch that is not checked out. */
   base?: 'main' | 'trunk';
   /** It waits for a review; otherwise to be merged. */
   review?: boolean;
@@ -131,7 +131,7 @@ export class ShipPlay extends GitPlay {
     return ['env', '-i', ...variables, ...commandLine(this.dir, args)];
   }
 
-  /** Ten seconds pass: whoever was killed has lost his turn by then. */
+  /** Lets ten seconds pass, after which the locks of a killed process are stale. */
   endLocks(): void {
     const locks = [`${this.dir}/.git/forge-landing.lock`];
     const folder = `${this.dir}/.forge/worktrees`;
@@ -188,7 +188,7 @@ export class ShipPlay extends GitPlay {
     return `Merge branch 'forge/${TASK}' into ${this.base}`;
   }
 
-  /** Fails unless the task stands so, held by nobody, and nothing of a review or a merge is left. */
+  /** Fails unless the task is in `state` without a lease, and nothing of a review or a merge is left. */
   expectStanding(state: TaskState, failures = 0): void {
     const { record } = this;
     expect({ state: record.state.state, failures: record.state.failure_count, lease: record.lease }).toEqual({

@@ -1,4 +1,4 @@
-/** Results that are verified, put through faults: by a check that agrees and by one that doesn't. */
+/** Verification under faults, by a check that passes and by one that fails. */
 
 import fs from 'node:fs';
 import { expect } from 'vitest';
@@ -17,7 +17,7 @@ const LATER_MS = 2 * 60 * 60 * 1000;
 
 /**
  * Notes that it runs, leaves something in the background that must be stopped with it, and agrees once there is a file
- * `mended`. Where there is a file `kill` it kills the forge that has started it: before its own end, or right at it.
+ * `fixed`. Where there is a file `kill` it kills the forge that has started it: before its own end, or right at it.
  */
 const CHECK = `
 echo $$ >> checks
@@ -28,7 +28,7 @@ if test -e kill; then
   kill -9 $PPID
   test "$when" = 'at its end' || wait
 fi
-test -e mended
+test -e fixed
 `;
 
 export const MOMENTS = ['before its end', 'at its end'] as const;
@@ -48,7 +48,7 @@ function handingIn(name: string, agrees: boolean, says: Scenario['says']): Scena
         '.forge/settings.yaml': SETTINGS,
         'verdict.json': VERDICT,
         'check.sh': CHECK,
-        ...(agrees ? { mended: '' } : {}),
+        ...(agrees ? { fixed: '' } : {}),
       });
       const attempt = await worked(dir, { beats: 1 });
       const file = `${makeProject({ 'verdict.json': VERDICT })}/verdict.json`;
@@ -123,8 +123,8 @@ async function callerGoesOn(dir: string, args: readonly string[], agrees: boolea
 }
 
 /**
- * The lease has run out, and somebody else claims the task. What was handed in is checked first, without another attempt;
- * where nothing was, the work is his.
+ * The lease has expired, and another owner claims the task. A submitted result is verified first, without another attempt;
+ * without one the new owner gets the task.
  */
 async function nextClaimerGoesOn(dir: string, args: readonly string[], agrees: boolean): Promise<void> {
   const before = look(dir);

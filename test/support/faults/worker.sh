@@ -1,5 +1,5 @@
 #!/bin/sh
-# A worker that watches over itself. It holds a lock that names its process for as long as it works; whoever finds the
+# A worker that checks that it works alone. It holds a lock that names its process while it works; a worker that finds the
 # lock of a living process of another attempt writes that down, because then two worked on one task at once.
 #
 # FAULT_PLAY   the folder for locks, marks and complaints
@@ -24,7 +24,7 @@ alive() {
   tr '\0' '\n' < "/proc/$1/environ" 2> /dev/null | grep -qx "FORGE_ATTEMPT_ID=$2"
 }
 
-# The lock appears under its name with its content, so nobody ever reads half of one.
+# The lock appears under its name with its content, so it is never read half written.
 take() {
   echo "$$ $attempt" > "$play/locks/$1.$attempt"
   while ! ln "$play/locks/$1.$attempt" "$play/locks/$1" 2> /dev/null; do
