@@ -1,6 +1,7 @@
 /** The live view on this terminal, for `run` and `status --watch`: painted over and over, gone at the end. */
 
 import type { LiveModel } from '../domain/run/live-model.ts';
+import { errorMessage } from '../lib/errors.ts';
 import { inForeground } from '../process/processes.ts';
 import { Painter, type Size } from './painter.ts';
 import { liveLines } from './render/live.ts';
@@ -32,8 +33,7 @@ export class LiveView {
       size: terminalSize,
       put: (name, text) => output.put(name, text),
       lines: (size) => linesOf(options, size, screen),
-      failed: (error) =>
-        screen.warn(`the live view has ended: ${error instanceof Error ? error.message : String(error)}`),
+      failed: (error) => screen.warn(`the live view has ended: ${errorMessage(error)}`),
       now: () => performance.now(),
       later: (callback, ms) => {
         const timer = setTimeout(callback, ms).unref();

@@ -3,6 +3,7 @@
 import * as z from 'zod/mini';
 import { cancelTask, type MoveResult } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
+import { errorMessage } from '../lib/errors.ts';
 import { changeTask } from '../store/change.ts';
 import { command, option, optionalText, taskField } from './shared/command.ts';
 import { moveSchema } from './shared/data.ts';
@@ -49,6 +50,6 @@ async function endMerge(session: Session, record: TaskRecord): Promise<void> {
     await stopFormerWorker(session, record);
     await clearScratches(session);
   } catch (error) {
-    session.warn(error instanceof Error ? error.message : String(error));
+    session.warn(errorMessage(error));
   }
 }

@@ -8,7 +8,7 @@ import { RECORD_MAX_BYTES } from '../domain/task/records.ts';
 import { firstFailed } from '../domain/verify/verification.ts';
 import { endAttempt } from '../engine/attempt/complete-attempt.ts';
 import { parseVerdict } from '../engine/attempt/verdicts.ts';
-import { ForgeError, unlessInvalid } from '../lib/errors.ts';
+import { ForgeError, orNull } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
@@ -75,7 +75,7 @@ async function run(context: CommandContext, given: Input): Promise<CompleteResul
 async function refuseUnverified(session: Session, result: CompleteResult): Promise<void> {
   const { task_id, attempt_id, state, next_eligible_at } = result;
   if (state !== 'failed' && state !== 'awaiting_respawn') return;
-  const twin = await unlessInvalid(() => session.store.readDocument('verified', task_id, attempt_id));
+  const twin = await orNull(() => session.store.readDocument('verified', task_id, attempt_id));
   if (!twin?.failure) return;
   const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
   const failed = firstFailed(twin.commands);

@@ -10,7 +10,7 @@ import { LeaseSchema, PHASES_OF_WORK, type TaskRecord, TaskStateSchema } from '.
 import { pendingVerification, VerifiedSchema } from '../domain/verify/verification.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { schedulingContextOf } from '../engine/env.ts';
-import { unlessInvalid } from '../lib/errors.ts';
+import { orNull } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/port.ts';
@@ -150,9 +150,9 @@ async function attemptRows(session: Session, { task_id, record, problem }: TaskR
       dispatched_at,
       current: attempt_id === record?.state.current_attempt_id,
       phase,
-      verified: await unlessInvalid(() => store.readDocument('verified', task_id, attempt_id)),
-      review: phase === 'review' ? await unlessInvalid(() => store.readDocument('review', task_id, attempt_id)) : null,
-      ship: phase === 'ship' ? await unlessInvalid(() => store.readDocument('ship', task_id, attempt_id)) : null,
+      verified: await orNull(() => store.readDocument('verified', task_id, attempt_id)),
+      review: phase === 'review' ? await orNull(() => store.readDocument('review', task_id, attempt_id)) : null,
+      ship: phase === 'ship' ? await orNull(() => store.readDocument('ship', task_id, attempt_id)) : null,
       path: session.artifacts.folder({ taskId: task_id, attemptId: attempt_id }),
     })),
   );

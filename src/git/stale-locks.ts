@@ -5,7 +5,7 @@
 
 import { rebootedSince, sameMachine } from '../domain/task/identity.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
-import { unlessInvalid } from '../lib/errors.ts';
+import { orNull } from '../lib/errors.ts';
 import { holdingOf } from '../process/holders.ts';
 import { gitOk } from './git.ts';
 import { gitIn, type WorktreeEnv } from './repository.ts';
@@ -44,7 +44,7 @@ async function clearStaleLocks(env: WorktreeEnv, place: string, record: TaskReco
 async function ranOnThisMachine(env: WorktreeEnv, { state }: TaskRecord): Promise<boolean> {
   const { current_attempt_id: last, task_id } = state;
   if (last === null) return false;
-  const { machine } = (await unlessInvalid(() => env.store.readDocument('manifest', task_id, last))) ?? {};
+  const { machine } = (await orNull(() => env.store.readDocument('manifest', task_id, last))) ?? {};
   const here = env.ctx.machine();
   return machine != null && (sameMachine(machine, here) || rebootedSince(machine, here));
 }

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { ProjectPaths } from '../domain/project-paths.ts';
-import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
+import { asIoError, errorCode, ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
 import { isTaskId, isUuid, requireTaskId, requireUuid } from '../lib/ids.ts';
 
@@ -12,32 +12,20 @@ import { isTaskId, isUuid, requireTaskId, requireUuid } from '../lib/ids.ts';
  * project. Null when the folder above it does not exist.
  */
 export function worktreePlace(paths: ProjectPaths, root: string, taskId: string): string | null {
-  try {
-    return `${fs.realpathSync(path.resolve(paths.project, root))}/${requireTaskId(taskId)}`;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
-    throw asIoError(error, `looking for ${root}`);
-  }
+  const dir = worktreesFolder(paths, root);
+  return dir === null ? null : `${dir}/${requireTaskId(taskId)}`;
 }
 
 /** The folder directly above the worktrees of tasks, every symlink resolved; null when there is none. Throws IO_ERROR. */
 export function worktreesFolder(paths: ProjectPaths, root: string): string | null {
-  const place = worktreePlace(paths, root, 'any');
-  return place === null ? null : path.dirname(place);
+  return ifThere(`looking for ${root}`, () => fs.realpathSync(path.resolve(paths.project, root)), NO_PATH);
 }
 
 /** The names of the folders directly below `dir`, sorted, without symlinks and folders of forge or git. */
 export function foldersBelow(dir: string): string[] {
-  try {
-    const entries = fs.readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    return entries
-      .map(({ name }) => name)
-      .filter((name) => name !== '.git' && !isOwnName(name))
-      .sort();
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
-    throw asIoError(error, `listing ${dir}`);
-  }
+  const entries = ifThere(`listing ${dir}`, () => fs.readdirSync(dir, { withFileTypes: true }), NO_PATH) ?? [];
+  const names = entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  return names.filter((name) => name !== '.git' && !isOwnName(name)).sort();
 }
 
 /** Whether forge gives such a name to its own files beside worktrees. */
@@ -54,15 +42,13 @@ export function nameBelow(dir: string, place: string): string | null {
 /** `worktreePlace`, with the folder above it made. Throws IO_ERROR. */
 export function makeWorktreePlace(paths: ProjectPaths, root: string, taskId: string): string {
   const dir = path.resolve(paths.project, root);
-  try {
+  return whileDoing(`making ${dir}`, () => {
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
     // It may be in a checkout, and worktrees must not be committed. Its maker may have been killed before it wrote this; a folder
     // with other content is left alone.
     if (fs.readdirSync(dir).every((name) => name.startsWith('.gitignore'))) writeNew(`${dir}/.gitignore`, '*\n');
     return `${fs.realpathSync(dir)}/${requireTaskId(taskId)}`;
-  } catch (error) {
-    throw asIoError(error, `making ${dir}`);
-  }
+  });
 }
 
 /** A file of forge beside the worktrees. No task has such a name: ids do not begin with a dot. */
@@ -83,18 +69,15 @@ export function scratchesIn(
   dir: string,
   registered: readonly string[],
 ): { path: string; claimId: string; taskId: string }[] {
-  try {
-    const known = registered.flatMap((place) => nameBelow(dir, place) ?? []);
-    return [...new Set([...fs.readdirSync(dir), ...known])].flatMap((name) => {
-      if (!name.startsWith(SCRATCH)) return [];
-      const rest = name.slice(SCRATCH.length);
-      const claimId = rest.slice(0, UUID_CHARS);
-      const taskId = rest.slice(UUID_CHARS + 1);
-      return isUuid(claimId) && isTaskId(taskId) ? [{ path: `${dir}/${name}`, claimId, taskId }] : [];
-    });
-  } catch (error) {
-    throw asIoError(error, `listing ${dir}`);
-  }
+  const known = registered.flatMap((place) => nameBelow(dir, place) ?? []);
+  const names = whileDoing(`listing ${dir}`, () => fs.readdirSync(dir));
+  return [...new Set([...names, ...known])].flatMap((name) => {
+    if (!name.startsWith(SCRATCH)) return [];
+    const rest = name.slice(SCRATCH.length);
+    const claimId = rest.slice(0, UUID_CHARS);
+    const taskId = rest.slice(UUID_CHARS + 1);
+    return isUuid(claimId) && isTaskId(taskId) ? [{ path: `${dir}/${name}`, claimId, taskId }] : [];
+  });
 }
 
 /** One lock for all worktrees below the same folder. */
@@ -112,7 +95,7 @@ export type PlaceLook =
 
 /** Inspects a path. A symlink is never followed. Throws IO_ERROR. */
 export function lookAtPlace(place: string): PlaceLook {
-  try {
+  return whileDoing(`looking at ${place}`, () => {
     const stat = fs.lstatSync(place, { throwIfNoEntry: false });
     if (stat === undefined) return { kind: 'nothing' };
     if (!stat.isDirectory()) return { kind: 'other' };
@@ -122,18 +105,12 @@ export function lookAtPlace(place: string): PlaceLook {
     const isFile = fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() === true;
     const pointer = isFile ? fs.readFileSync(file, 'utf8').trim() : null;
     return { kind: 'folder', pointer, alone: isFile && names.length === 1 };
-  } catch (error) {
-    throw asIoError(error, `looking at ${place}`);
-  }
+  });
 }
 
 /** Removes a folder with its content. Only for what git made and was never used. Throws IO_ERROR. */
 export function removeFolder(place: string): void {
-  try {
-    fs.rmSync(place, { recursive: true, force: true });
-  } catch (error) {
-    throw asIoError(error, `removing ${place}`);
-  }
+  whileDoing(`removing ${place}`, () => fs.rmSync(place, { recursive: true, force: true }));
 }
 
 /** Renames a folder to a name that must be free; false when there is no such folder. Throws IO_ERROR. */
@@ -149,22 +126,12 @@ export function moveIfThere(from: string, to: string): boolean {
 
 /** Makes an empty file, if there is none. Throws IO_ERROR. */
 export function touchFile(file: string): void {
-  try {
-    fs.closeSync(fs.openSync(file, 'a', 0o600));
-  } catch (error) {
-    throw asIoError(error, `making ${file}`);
-  }
+  whileDoing(`making ${file}`, () => fs.closeSync(fs.openSync(file, 'a', 0o600)));
 }
 
 /** Removes a file; false when there is none. Throws IO_ERROR. */
 export function removeFile(file: string): boolean {
-  try {
-    fs.unlinkSync(file);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
-    throw asIoError(error, `removing ${file}`);
-  }
+  return ifThere(`removing ${file}`, () => fs.unlinkSync(file)) !== null;
 }
 
 export function isThere(file: string): boolean {
@@ -182,13 +149,7 @@ export function textOf(file: string): string | null {
 
 /** Whether the name is taken, also by a dangling symlink. Throws IO_ERROR. */
 export function isTaken(file: string): boolean {
-  try {
-    fs.lstatSync(file);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return false;
-    throw asIoError(error, `looking at ${file}`);
-  }
+  return ifThere(`looking at ${file}`, () => fs.lstatSync(file), NO_PATH) !== null;
 }
 
 /** Every symlink resolved; the path itself where that fails. */

@@ -1,7 +1,7 @@
 /** The disk side of removing a worktree: find what would be lost with it, and move it away at once. */
 
 import fs from 'node:fs';
-import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
+import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 
 /** Folders whose content tools make again. Only ignored ones count. */
 export const PRODUCT_FOLDERS = [
@@ -48,11 +48,7 @@ export function repositoryWithin(dir: string): string | null {
 }
 
 function namesIn(dir: string): fs.Dirent[] {
-  try {
-    return fs.readdirSync(dir, { withFileTypes: true });
-  } catch (error) {
-    throw asIoError(error, `looking at ${dir}`);
-  }
+  return whileDoing(`looking at ${dir}`, () => fs.readdirSync(dir, { withFileTypes: true }));
 }
 
 /** Whether both are regular files with the same bytes. */
@@ -72,40 +68,22 @@ export function isSymlink(file: string): boolean {
 
 /** Moves a folder to a free name on the same file system: all of it, or nothing. Throws IO_ERROR. */
 export function moveFolder(from: string, to: string): void {
-  try {
-    fs.renameSync(from, to);
-  } catch (error) {
-    throw asIoError(error, `moving ${from} to ${to}`);
-  }
+  whileDoing(`moving ${from} to ${to}`, () => fs.renameSync(from, to));
 }
 
 /** Removes an empty folder. Throws IO_ERROR, also when it is not empty. */
 export function removeEmptyFolder(dir: string): void {
-  try {
-    fs.rmdirSync(dir);
-  } catch (error) {
-    throw asIoError(error, `removing ${dir}`);
-  }
+  whileDoing(`removing ${dir}`, () => fs.rmdirSync(dir));
 }
 
 /** Makes a folder that only its owner can read. Throws IO_ERROR. */
 export function makeFolder(dir: string): void {
-  try {
-    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw asIoError(error, `making ${dir}`);
-  }
+  whileDoing(`making ${dir}`, () => fs.mkdirSync(dir, { recursive: true, mode: 0o700 }));
 }
 
 /** Copies a file; false when there is none. Throws IO_ERROR. */
 export function copyIfThere(from: string, to: string): boolean {
-  try {
-    fs.copyFileSync(from, to);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
-    throw asIoError(error, `copying ${from} to ${to}`);
-  }
+  return ifThere(`copying ${from} to ${to}`, () => fs.copyFileSync(from, to)) !== null;
 }
 
 // --- what git notes down while it works on something -----------------------------------------------------------------
@@ -138,10 +116,5 @@ export function branchesUnderWay(commonDir: string): Set<string> {
 }
 
 function firstLine(file: string): string | null {
-  try {
-    return fs.readFileSync(file, 'utf8').split('\n')[0] ?? null;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
-    throw asIoError(error, `reading ${file}`);
-  }
+  return ifThere(`reading ${file}`, () => fs.readFileSync(file, 'utf8'), NO_PATH)?.split('\n')[0] ?? null;
 }

@@ -164,10 +164,10 @@ export function unreachable(value: never): never {
   throw new Error(`unreachable: ${JSON.stringify(value)}`);
 }
 
-/** One damaged file must not hide its neighbours from a listing; `doctor` names it. */
-export async function unlessInvalid<T>(read: () => Promise<T | null>): Promise<T | null> {
+/** What `work` gives, null where it throws a ForgeError: one damaged file must not hide its neighbours. */
+export async function orNull<T>(work: () => Promise<T | null>): Promise<T | null> {
   try {
-    return await read();
+    return await work();
   } catch (error) {
     if (error instanceof ForgeError) return null;
     throw error;

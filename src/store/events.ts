@@ -7,6 +7,7 @@ import { type Answer, openQuestion } from '../domain/question/questions.ts';
 import type { Decision, HistoryEntry } from '../domain/task/operations.ts';
 import type { TaskRecord, TaskStateRecord } from '../domain/task/records.ts';
 import type { Transition } from '../domain/task/states.ts';
+import { errorMessage } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
@@ -32,7 +33,7 @@ export function publisher(subscribers: readonly Subscriber[], warn: (message: st
   return async (events) => {
     if (events.length === 0) return;
     for (const subscriber of subscribers) {
-      await subscriber(events).catch((error) => warn(error instanceof Error ? error.message : String(error)));
+      await subscriber(events).catch((error) => warn(errorMessage(error)));
     }
   };
 }

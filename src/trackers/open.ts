@@ -3,7 +3,7 @@
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import type { TrackerSnapshot } from '../domain/tracker-issues.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { errorMessage, ForgeError } from '../lib/errors.ts';
 import type { Tracker } from './port.ts';
 
 /** Time limit of one tracker call, milliseconds. */
@@ -31,7 +31,7 @@ export async function lookAtTracker(env: TrackerEnv): Promise<TrackerSnapshot> {
   try {
     return { kind: 'up', issues: await within(TRACKER_PATIENCE_MS, tracker.list()) };
   } catch (error) {
-    return { kind: 'down', why: error instanceof Error ? error.message : String(error) };
+    return { kind: 'down', why: errorMessage(error) };
   }
 }
 

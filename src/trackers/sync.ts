@@ -6,7 +6,7 @@
 import type { TaskRecord } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
 import { issuesByTask } from '../domain/tracker-issues.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan, type PlanEnv, readPlanText } from '../project/plan-file.ts';
@@ -173,7 +173,7 @@ export class TrackerKeeper {
   }
 
   async #tell(taskId: string, error: unknown): Promise<void> {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorMessage(error);
     await this.#env.publish([{ type: 'warning', task_id: taskId, message: `tracker: ${why}` }]);
     if (this.#told.has(why)) return;
     this.#told.add(why);

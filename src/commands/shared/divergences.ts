@@ -4,6 +4,7 @@ import { detectCheapDivergences } from '../../domain/gc/plan-gc.ts';
 import type { Plan } from '../../domain/plan/plan.ts';
 import { type Warning, warningOf } from '../../domain/warnings.ts';
 import { buildSnapshot } from '../../engine/gc/snapshot.ts';
+import { errorMessage } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import type { AllRead } from './reads.ts';
 import type { Session } from './session.ts';
@@ -37,7 +38,7 @@ async function detect(session: Session, plan: Plan | null, { reads, runs, seen }
       return [{ task_id, row, action, severity, message: `task ${task_id}: ${reason}`, suggestion: null }];
     });
   } catch (error) {
-    const why = oneLine(error instanceof Error ? error.message : String(error));
+    const why = oneLine(errorMessage(error));
     return [warningOf(`auto-detect failed (continuing): ${why}`)];
   }
 }

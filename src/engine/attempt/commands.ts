@@ -14,7 +14,7 @@ import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gat
 import type { Interrupts } from '../../process/interrupts.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import { type CommandFacts, commandEnvironment } from './environment.ts';
+import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
 import { stopOrphanedGroup } from './takeover.ts';
 
 /** How much of the end of a command's output is kept, bytes. */
@@ -93,7 +93,7 @@ export class Commands {
     const { shell, cwd, facts, output } = request;
     const env = commandEnvironment(this.#env, this.#for.task, { ...this.#for, ...facts });
     const worker = spawnGated({ shell, cwd, env, stdio: { stdin: 'empty', ...output } });
-    const identity = this.#identityOf(worker);
+    const identity = identityOf(this.#env, worker, this.#for);
     try {
       await request.note(identity);
     } catch (error) {
@@ -104,11 +104,6 @@ export class Commands {
     const timedOut = identity === null ? false : await this.#attend(worker, identity, request.timeoutMs);
     const exit = await worker.exited;
     return this.#stopped ? null : { ...exit, timedOut, durationMs: this.#env.ctx.monotonicMs() - startedMs };
-  }
-
-  #identityOf({ identity }: GatedWorker): WorkerIdentity | null {
-    if (identity === null) return null;
-    return { ...this.#env.ctx.machine(), ...identity, claim_id: this.#for.claimId, attempt_id: this.#for.attemptId };
   }
 
   /** Waits for the command's end, and stops what is left of it, also when its time is up. True when it was. */

@@ -10,7 +10,7 @@ import {
   type WrittenNotes,
 } from '../../domain/verify/guardrails.ts';
 import type { WorkFound } from '../../domain/verify/verification.ts';
-import { unlessInvalid } from '../../lib/errors.ts';
+import { orNull } from '../../lib/errors.ts';
 import type { Env } from '../env.ts';
 
 /** `found` is the work as it is to be verified. Nothing is known of work in a place that is not the task's own. */
@@ -42,7 +42,7 @@ export async function notesOn(
 async function checkedBy({ store, eventLog }: Env, taskId: string): Promise<string[]> {
   const checked: string[] = [];
   for (const { attempt_id: attemptId } of await store.listAttempts(taskId)) {
-    const events = await unlessInvalid(() => eventLog.read({ log: 'events', taskId, attemptId }));
+    const events = await orNull(() => eventLog.read({ log: 'events', taskId, attemptId }));
     checked.push(...checkedIn(events ?? []));
   }
   return checked;

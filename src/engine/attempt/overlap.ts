@@ -22,7 +22,7 @@ import { abandonTask } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { repeated } from '../../domain/task/transition.ts';
-import { errorMessage, ForgeError } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { changeTask } from '../../store/change.ts';
 import type { TaskRead } from '../../store/port.ts';
 import { type Env, observerOf, schedulingContextOf } from '../env.ts';
@@ -53,7 +53,9 @@ export async function lookForRivals(
       await wait();
     }
   } catch (error) {
-    await giveWay(env, task.id, claimId, errorMessage(error));
+    const reason = errorMessage(error);
+    // A claim that is lost already, or that expires by itself, stays: what stood in its way is what the caller has to know.
+    await orNull(() => changeTask(env, task.id, (record) => yieldClaim(record, { claimId, reason, nowMs: env.now() })));
     throw error;
   }
 }
@@ -132,13 +134,4 @@ export function overlapConflict(taskId: string, other: string, text: string): Fo
     details: { task_id: taskId, overlaps: other },
     hint: `Wait until ${other} is done, or take another task: \`forge orchestrate claim --next\`.`,
   });
-}
-
-async function giveWay(env: Env, taskId: string, claimId: string, reason: string): Promise<void> {
-  try {
-    await changeTask(env, taskId, (record) => yieldClaim(record, { claimId, reason, nowMs: env.now() }));
-  } catch (error) {
-    // Lost already, or it runs out by itself. What stood in its way is what the caller has to hear of.
-    if (!(error instanceof ForgeError)) throw error;
-  }
 }

@@ -7,8 +7,7 @@ import { asksForChanges, type Reviewed } from '../../domain/review/reviews.ts';
 import { attemptsThatHappened, failuresOf } from '../../domain/task/attempts.ts';
 import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
-import { ForgeError } from '../../lib/errors.ts';
-import { asIoError } from '../../lib/fs/io-errors.ts';
+import { orNull } from '../../lib/errors.ts';
 import { readConventions } from '../../project/user-files.ts';
 import type { Env } from '../env.ts';
 
@@ -45,7 +44,7 @@ export async function gatherPrompt(
     workspace,
     conventions: readConventions([...new Set([workspace.path, env.paths.project])]),
     failures: record === null ? [] : failuresOf(record).filter(({ attempt_number }) => isEarlier(attempt_number)),
-    attempts: record === null ? [] : await orElse([], () => earlierAttempts(env, record, isEarlier)),
+    attempts: record === null ? [] : ((await orNull(() => earlierAttempts(env, record, isEarlier))) ?? []),
     decisions: record === null ? [] : await decisionsOf(env, record),
     protectedGlobs: env.settings.agents.preflight_globs,
     heartbeatMs: env.settings.agents.heartbeat_interval_ms,
@@ -70,8 +69,8 @@ async function earlierAttempts(
   );
   const entries: EarlierAttempt[] = [];
   for (const { attempt_id, number } of happened.slice(-ATTEMPTS_TOLD)) {
-    const verdict = await orElse(null, () => store.readDocument('verdict', task_id, attempt_id));
-    const verified = await orElse(null, () => store.readDocument('verified', task_id, attempt_id));
+    const verdict = await orNull(() => store.readDocument('verdict', task_id, attempt_id));
+    const verified = await orNull(() => store.readDocument('verified', task_id, attempt_id));
     entries.push({
       number,
       verdict: verdict?.verdict ?? null,
@@ -93,7 +92,7 @@ async function reviewOf(
     ({ phase, target_attempt_id }) => phase === 'review' && target_attempt_id === attemptId,
   );
   if (last === undefined) return null;
-  const review = await orElse(null, () => store.readDocument('review', last.task_id, last.attempt_id));
+  const review = await orNull(() => store.readDocument('review', last.task_id, last.attempt_id));
   return review?.verdict != null && asksForChanges({ ...review, verdict: review.verdict }) ? review : null;
 }
 
@@ -119,18 +118,8 @@ function latestByKey(settled: readonly SettledQuestion[]): SettledQuestion[] {
 
 async function decisionOf({ store }: Env, taskId: string, settled: SettledQuestion): Promise<SettledDecision> {
   const { decision_key, option_id, answered_by, attempt_id, question_id } = settled;
-  const question = await orElse(null, () => store.readDocument('question', taskId, attempt_id, question_id));
-  const answer = await orElse(null, () => store.readDocument('answer', taskId, attempt_id, question_id));
+  const question = await orNull(() => store.readDocument('question', taskId, attempt_id, question_id));
+  const answer = await orNull(() => store.readDocument('answer', taskId, attempt_id, question_id));
   const label = question?.options.find(({ id }) => id === option_id)?.label ?? null;
   return { decision_key, option_id, label, note: answer?.note ?? null, answered_by };
-}
-
-/** What `read` gives, or `otherwise` when the file system or the content of a file is in its way. */
-export async function orElse<T>(otherwise: T, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (asIoError(error, 'reading') instanceof ForgeError) return otherwise;
-    throw error;
-  }
 }

@@ -10,7 +10,7 @@ import { type CompleteResult, type Outcome, releaseTask } from '../../domain/tas
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
-import { errorMessage, kindOf, unlessInvalid } from '../../lib/errors.ts';
+import { errorMessage, kindOf, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
@@ -223,9 +223,7 @@ export class RunningAttempt {
 
   /** What the first check that failed has written. */
   async #checkTail(): Promise<OutputTail> {
-    const twin = await unlessInvalid(() =>
-      this.#env.store.readDocument('verified', this.#request.task.id, this.attemptId),
-    );
+    const twin = await orNull(() => this.#env.store.readDocument('verified', this.#request.task.id, this.attemptId));
     const failed = firstFailed(twin?.commands ?? []);
     if (twin === null || failed === undefined) return { stdout: '', stderr: '' };
     const log = checkLog(twin.commands.indexOf(failed) + 1, failed.name);

@@ -20,13 +20,13 @@ import {
 import { freshRecord, type TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, orNull } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { type Env, instantOf, observerOf } from '../env.ts';
-import { commandEnvironment } from './environment.ts';
+import { commandEnvironment, identityOf } from './environment.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
@@ -39,11 +39,13 @@ export interface AttemptRequest extends TaskRequest {
   output: 'logs' | 'inherit';
 }
 
-/** The ids of an attempt that is about to be made, and what its worker is told. */
+/** An attempt that is about to be made: its ids, its place, and the record that it is made on. */
 interface Draft extends AttemptRef {
   claimId: string;
   number: number;
   generation: number;
+  workspace: AttemptWorkspace;
+  seen: TaskRecord;
 }
 
 /**
@@ -63,8 +65,8 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   // A former worker may have to be stopped, a worktree made, or rivals checked: the claim comes first, to keep others out.
   const former = seen.worker !== null || isInFlight(seen.state.state);
   if (!former && !hasWorktrees(env) && !hasRivals(env, request)) {
-    const draft = draftOf(env, task.id, claimId, seen, seen.memo.generation + 1);
-    return launch(env, request, draft, { ...workspaceOf(env), base: null }, seen);
+    const place = { ...workspaceOf(env), base: null };
+    return launch(env, request, draftOf(env, claimId, seen.memo.generation + 1, place, seen));
   }
   const taken = await changeTask(env, task.id, (record) => {
     request.refuse(record);
@@ -77,7 +79,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   try {
     await stopFormerWorker(env, seen);
     const workspace = await resolveWorkspace(env, task, claimId, seen);
-    return await launch(env, request, draftOf(env, task.id, claimId, seen, seen.memo.generation), workspace, seen);
+    return await launch(env, request, draftOf(env, claimId, seen.memo.generation, workspace, seen));
   } catch (error) {
     await giveBack(env, task.id, claimId);
     throw error;
@@ -120,18 +122,16 @@ export async function takeOverVerification(env: Env, request: TaskRequest): Prom
   return new RunningAttempt(env, request, { claimId, attemptId, number, worker: null, identity: null, record });
 }
 
-function draftOf(env: Env, taskId: string, claimId: string, seen: TaskRecord, generation: number): Draft {
-  const attemptId = newId(env.ctx);
-  return { claimId, taskId, attemptId, number: seen.state.attempt_count + 1, generation };
+function draftOf(env: Env, claimId: string, generation: number, workspace: AttemptWorkspace, seen: TaskRecord): Draft {
+  const { task_id: taskId, attempt_count } = seen.state;
+  return { taskId, attemptId: newId(env.ctx), claimId, number: attempt_count + 1, generation, workspace, seen };
 }
 
 /** Releases a claim that is not used, so that the task need not wait for the lease to expire. */
 async function giveBack(env: Env, taskId: string, claimId: string): Promise<void> {
-  try {
-    await changeTask(env, taskId, (record) => releaseTask(record, { claimId, workerGone: false, nowMs: env.now() }));
-  } catch (error) {
-    if (!(error instanceof ForgeError)) throw error;
-  }
+  await orNull(() =>
+    changeTask(env, taskId, (record) => releaseTask(record, { claimId, workerGone: false, nowMs: env.now() })),
+  );
 }
 
 function claimFor(env: Env, request: TaskRequest, claimId: string, record: TaskRecord) {
@@ -148,16 +148,11 @@ function claimFor(env: Env, request: TaskRequest, claimId: string, record: TaskR
   });
 }
 
-async function launch(
-  env: Env,
-  request: AttemptRequest,
-  draft: Draft,
-  workspace: AttemptWorkspace,
-  seen: TaskRecord,
-): Promise<RunningAttempt> {
+async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<RunningAttempt> {
+  const { workspace, seen } = draft;
   let worker: GatedWorker | null = null;
   try {
-    worker = await spawnWorker(env, request, draft, workspace, seen);
+    worker = await spawnWorker(env, request, draft);
     const identity = identityOf(env, worker, draft);
     const manifest = manifestOf(
       {
@@ -190,13 +185,8 @@ async function launch(
   }
 }
 
-async function spawnWorker(
-  env: Env,
-  request: AttemptRequest,
-  draft: Draft,
-  workspace: AttemptWorkspace,
-  seen: TaskRecord,
-): Promise<GatedWorker> {
+async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Promise<GatedWorker> {
+  const { workspace, seen } = draft;
   const told = { record: seen, attemptNumber: draft.number, workspace };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
   const logs = request.output === 'logs' ? env.artifacts.openLogs(draft) : null;
@@ -240,9 +230,4 @@ function startWork(
     dispatchTask(next, { claimId, runId: request.runId, attemptId, worker, ttlMs, instant, looked: true }),
   );
   return andThen(record, dispatched, (next) => heartbeatTask(next, { attemptId, ttlMs, instant }));
-}
-
-function identityOf(env: Env, worker: GatedWorker, draft: Draft): WorkerIdentity | null {
-  if (worker.identity === null) return null;
-  return { ...env.ctx.machine(), ...worker.identity, claim_id: draft.claimId, attempt_id: draft.attemptId };
 }

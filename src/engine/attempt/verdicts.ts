@@ -4,7 +4,7 @@ import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
-import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
+import { ForgeError, orNull } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { ChangeEnv } from '../../store/change-env.ts';
 import type { StandingDocument } from '../../store/port.ts';
@@ -16,18 +16,26 @@ export const CLEAN_EXIT: Outcome = {
   written: false,
 };
 
+/** Reads JSON that a worker or a reviewer hands in as a `what`. Throws SCHEMA_INVALID, naming `where`. */
+export function parseHandedIn<T>(
+  schema: Parameters<typeof parseRecord<T>>[0],
+  text: string,
+  where: string,
+  { what, hint }: { what: string; hint: string },
+): T {
+  const value = parseJson(text);
+  const parsed = parseRecord(schema, value ?? null);
+  if (parsed.ok) return parsed.value;
+  const why = value === undefined ? 'it is not JSON' : parsed.why;
+  throw new ForgeError('SCHEMA_INVALID', `${where} is not a ${what}: ${why}`, { hint });
+}
+
 /** Reads a worker's verdict. Throws SCHEMA_INVALID, naming `where`. */
 export function parseVerdict(text: string, where: string): Verdict {
-  const value = parseJson(text);
-  const parsed = parseRecord(VerdictSchema, value ?? null);
-  if (parsed.ok) return parsed.value;
-  throw new ForgeError(
-    'SCHEMA_INVALID',
-    `${where} is not a verdict: ${value === undefined ? 'it is not JSON' : parsed.why}`,
-    {
-      hint: 'A verdict is JSON like {"verdict": "ready_for_review", "summary": "..."}; others are changes_needed and blocked.',
-    },
-  );
+  return parseHandedIn(VerdictSchema, text, where, {
+    what: 'verdict',
+    hint: 'A verdict is JSON like {"verdict": "ready_for_review", "summary": "..."}; others are changes_needed and blocked.',
+  });
 }
 
 /** Throws STALE_ATTEMPT when the verdict that was to be handed in found another one there. */
@@ -46,7 +54,7 @@ export async function handedIn(
   const pending = pendingVerification(record);
   if (pending?.attempt_id !== attemptId) return null;
   if (!pending.written) return { outcome: CLEAN_EXIT, unreadable: false };
-  const verdict = await unlessInvalid(() => env.store.readDocument('verdict', record.state.task_id, attemptId));
+  const verdict = await orNull(() => env.store.readDocument('verdict', record.state.task_id, attemptId));
   if (verdict !== null) {
     const outcome: Outcome = { kind: 'verdict', verdict, written: true };
     if (outcomeKey(outcome) === pending.outcome) return { outcome, unreadable: false };

@@ -8,7 +8,7 @@ import type { TaskCommand } from '../../domain/plan/task-command.ts';
 import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
 import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.ts';
-import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
+import { ForgeError, orNull } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
 import type { Env } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
@@ -81,7 +81,7 @@ export async function resolveWorkspace(
 /** The branch that the task was begun for: what its last attempt has noted, else the base of now. Throws SETTINGS_INVALID. */
 export async function begunFor(env: Env, { state }: TaskRecord): Promise<string | null> {
   const { task_id, current_attempt_id: last } = state;
-  const before = last === null ? null : await unlessInvalid(() => env.store.readDocument('manifest', task_id, last));
+  const before = last === null ? null : await orNull(() => env.store.readDocument('manifest', task_id, last));
   if (before?.base_branch) return before.base_branch;
   const { baseOf } = await import('../../git/repository.ts');
   return (await baseOf(env)).branch;

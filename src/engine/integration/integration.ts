@@ -6,7 +6,7 @@
 import { newId } from '../../domain/context.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
-import { type Finished, noteWorker, sendBack, takeUp } from '../../domain/review/integration.ts';
+import { type Finished, noteWorker, passReview, sendBack, shipTask, takeUp } from '../../domain/review/integration.ts';
 import { movedError } from '../../domain/review/reviews.ts';
 import { manifestOf } from '../../domain/task/attempts.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
@@ -17,7 +17,7 @@ import { branchFor, isCommitId } from '../../domain/task/workspaces.ts';
 import type { Verified } from '../../domain/verify/verification.ts';
 import { baseOf, branchCommit, commitOf, headOf, isAncestor } from '../../git/repository.ts';
 import { isThere } from '../../git/worktree-files.ts';
-import { type ErrorKind, errorMessage, ForgeError, kindOf, unlessInvalid } from '../../lib/errors.ts';
+import { type ErrorKind, errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
@@ -25,7 +25,7 @@ import { Commands } from '../attempt/commands.ts';
 import { taskPolicy } from '../attempt/completion.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { stopFormerWorker } from '../attempt/takeover.ts';
-import { type Env, instantOf, observerOf } from '../env.ts';
+import { doesItself, type Env, instantOf, observerOf } from '../env.ts';
 
 export interface IntegrationRequest {
   taskId: string;
@@ -77,7 +77,7 @@ export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target>
   const { task_id, current_attempt_id: attemptId } = state;
   const { project } = env.paths;
   const read = <T>(look: (id: string) => Promise<T | null>) =>
-    attemptId === null ? null : unlessInvalid(() => look(attemptId));
+    attemptId === null ? null : orNull(() => look(attemptId));
   const manifest = await read((id) => env.store.readDocument('manifest', task_id, id));
   const verified = await read((id) => env.store.readDocument('verified', task_id, id));
   const expected = await commitNamed(env, verified?.target_sha ?? null);
@@ -113,16 +113,6 @@ async function movedCheckout(env: Env, expected: string): Promise<Target['moved'
   return { branch: here?.branch ?? 'the checkout', expected, found: here?.head ?? null };
 }
 
-/** Null also where there is no git to ask. */
-async function orNull(look: () => Promise<string | null>): Promise<string | null> {
-  try {
-    return await look();
-  } catch (error) {
-    if (error instanceof ForgeError) return null;
-    throw error;
-  }
-}
-
 /** The failure of a task whose branch has moved since it was verified; null when it hasn't. */
 export function movedFailure(phase: IntegrationPhase, { moved }: Target): ClassifiedError | null {
   return moved === null ? null : movedError(phase, moved);
@@ -143,18 +133,14 @@ export interface IntegrationLease {
   commands: Commands;
 }
 
-/** What a step came to: null when it was stopped. */
-type StepEnd = { kind: 'done'; result: Finished } | SentBack | null;
-
-/** `documents`: what says so. */
-interface SentBack {
-  kind: 'sent_back';
-  error: ClassifiedError;
+/** What the work came to: `error` is null when it is done, else why the task is sent back. `documents` say so. */
+export interface StepEnd {
+  error: ClassifiedError | null;
   documents?: readonly NewDocument[];
 }
 
 /**
- * Takes the lease of a task that waits for `phase`, does `work` under it, and sees the task on. What `work` throws as
+ * Takes the lease of a task that waits for `phase`, does `work` under it (null: it was stopped), and sees the task on. What `work` throws as
  * NOT_READY, SETTINGS_INVALID or IO_ERROR holds the task where it is.
  * Throws what refuses to begin: that of `request.refuse`, ILLEGAL_TRANSITION, LEASE_EXISTS, LEASE_NOT_EXPIRED,
  * STATE_VERSION_CONFLICT; IO_ERROR when the tree can't be written.
@@ -163,7 +149,7 @@ export async function integrate(
   env: Env,
   request: IntegrationRequest,
   phase: IntegrationPhase,
-  work: (held: IntegrationLease) => Promise<StepEnd>,
+  work: (held: IntegrationLease) => Promise<StepEnd | null>,
 ): Promise<IntegrationEnd> {
   const startedMs = env.ctx.monotonicMs();
   const held = await open(env, request, phase);
@@ -179,9 +165,11 @@ export async function integrate(
   try {
     await stopFormerWorker(env, held.record);
     const end = await work(held);
-    if (end?.kind === 'done') return { ...timing(), ...end };
-    if (end?.kind === 'sent_back')
-      return { ...timing(), kind: end.kind, error: end.error, result: await charge(held, end) };
+    if (end !== null) {
+      const result = await settle(held, end);
+      if (end.error === null) return { ...timing(), kind: 'done', result };
+      return { ...timing(), kind: 'sent_back', error: end.error, result };
+    }
     const gone = await release(held, 'interrupted');
     const state = await stateNow(held);
     if (gone !== null || lost) return { ...timing(), kind: 'lost', why: gone ?? 'its lease was lost', state };
@@ -273,22 +261,25 @@ function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
     throw new ForgeError('STATE_VERSION_CONFLICT', `another process was first at task ${record.state.task_id}`);
 }
 
-async function charge(
-  { env, request, claimId, target, attemptId }: IntegrationLease,
-  { error, documents = [] }: SentBack,
+/** Moves the task by what the work came to. */
+async function settle(
+  { env, request, phase, claimId, target, attemptId }: IntegrationLease,
+  { error, documents = [] }: StepEnd,
 ): Promise<Finished> {
-  const { result } = await changeTask(env, request.taskId, (record) => ({
-    ...sendBack(record, {
-      claimId,
-      error,
-      // Whose work it was is what the next attempt is told.
-      attemptId: target.attemptId ?? attemptId,
-      policy: taskPolicy(env.settings, request.task),
-      nowMs: env.now(),
-      random: env.ctx.random,
-    }),
-    documents,
-  }));
+  const { result } = await changeTask(env, request.taskId, (record) => {
+    const nowMs = env.now();
+    if (error === null) {
+      const shipped = !doesItself(env.settings).ship;
+      const done =
+        phase === 'ship' ? shipTask(record, { claimId, nowMs }) : passReview(record, { claimId, shipped, nowMs });
+      return { ...done, documents };
+    }
+    // Whose work it was is what the next attempt is told.
+    const whose = target.attemptId ?? attemptId;
+    const policy = taskPolicy(env.settings, request.task);
+    const charged = sendBack(record, { claimId, error, attemptId: whose, policy, nowMs, random: env.ctx.random });
+    return { ...charged, documents };
+  });
   return result;
 }
 

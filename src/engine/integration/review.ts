@@ -2,21 +2,18 @@
 
 import { reviewPrompt } from '../../domain/prompt/review-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
-import { type Finished, passReview } from '../../domain/review/integration.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
-import { parseRecord } from '../../domain/task/parse-record.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { repeated } from '../../domain/task/transition.ts';
-import { errorMessage, ForgeError } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
-import { parseJson } from '../../lib/json.ts';
 import { isoTime } from '../../lib/time.ts';
 import { readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
 import { failureOf, tailOf } from '../attempt/output.ts';
-import { orElse } from '../attempt/prompt.ts';
-import { doesItself, type Env } from '../env.ts';
+import { parseHandedIn } from '../attempt/verdicts.ts';
+import type { Env } from '../env.ts';
 import {
   type IntegrationEnd,
   type IntegrationLease,
@@ -37,23 +34,17 @@ const REVIEW_MAX_BYTES = RECORD_MAX_BYTES - 8 * 1024;
 
 /** Reads what a reviewer says. Throws SCHEMA_INVALID, naming `where`. */
 export function parseReview(text: string, where: string): Review {
-  const value = parseJson(text);
-  const parsed = parseRecord(ReviewSchema, value ?? null);
-  if (parsed.ok) return parsed.value;
-  throw new ForgeError(
-    'SCHEMA_INVALID',
-    `${where} is not a review: ${value === undefined ? 'it is not JSON' : parsed.why}`,
-    {
-      hint: 'A review is JSON like {"verdict": "changes_requested", "findings": [{"severity": "block", "path": "src/a.ts", "line": 3, "message": "..."}]}; the other verdict is pass.',
-    },
-  );
+  return parseHandedIn(ReviewSchema, text, where, {
+    what: 'review',
+    hint: 'A review is JSON like {"verdict": "changes_requested", "findings": [{"severity": "block", "path": "src/a.ts", "line": 3, "message": "..."}]}; the other verdict is pass.',
+  });
 }
 
 /** Reviews a task. A review that could not be made holds it where it is. Throws as `integrate` does. */
 export function reviewTask(env: Env, request: ReviewRequest): Promise<IntegrationEnd> {
   return integrate(env, request, 'review', async (held) => {
     const moved = movedFailure('review', held.target);
-    if (moved !== null) return { kind: 'sent_back', error: moved };
+    if (moved !== null) return { error: moved };
     const answer = request.handedIn === null ? await askReviewer(held) : { review: request.handedIn };
     if (answer === null) return null;
     if ('error' in answer) {
@@ -68,19 +59,9 @@ export function reviewTask(env: Env, request: ReviewRequest): Promise<Integratio
     // The reviewer saw one commit; the branch may have moved since.
     const since = movedFailure('review', await targetOf(env, held.record));
     const documents = [reviewOf(held, answer.review, since)];
-    if (since !== null) return { kind: 'sent_back', error: since, documents };
-    if (asksForChanges(answer.review)) return { kind: 'sent_back', error: changesError(answer.review), documents };
-    return { kind: 'done', result: await pass(held, documents) };
+    const error = since ?? (asksForChanges(answer.review) ? changesError(answer.review) : null);
+    return { error, documents };
   });
-}
-
-async function pass({ env, request, claimId }: IntegrationLease, documents: readonly NewDocument[]): Promise<Finished> {
-  const shipped = !doesItself(env.settings).ship;
-  const { result } = await changeTask(env, request.taskId, (record) => ({
-    ...passReview(record, { claimId, shipped, nowMs: env.now() }),
-    documents,
-  }));
-  return result;
 }
 
 /** What came of it, for the commit that moves the task by it. */
@@ -159,8 +140,7 @@ function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef): Answer {
 async function gatherReviewPrompt({ env, request, target, base }: IntegrationLease): Promise<string> {
   const { taskId, task } = request;
   const { attemptId, cwd: path, branch, head, verified } = target;
-  const verdict =
-    attemptId === null ? null : await orElse(null, () => env.store.readDocument('verdict', taskId, attemptId));
+  const verdict = attemptId === null ? null : await orNull(() => env.store.readDocument('verdict', taskId, attemptId));
   return reviewPrompt({
     task: task ?? { id: taskId, title: 'not in the plan any more', description: null, acceptance: [] },
     workspace: { path, branch },

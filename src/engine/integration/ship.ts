@@ -4,7 +4,6 @@
  */
 
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
-import { type Finished, shipTask } from '../../domain/review/integration.ts';
 import { conflictError, mergeVerifyError, type Shipped } from '../../domain/review/reviews.ts';
 import { nulSeparated } from '../../domain/task/workspaces.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
@@ -23,7 +22,6 @@ import { clearScratches, inScratch } from '../../git/scratch.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
-import { changeTask } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
 import { runCheck } from '../attempt/commands.ts';
 import { doesItself, type Env } from '../env.ts';
@@ -34,29 +32,28 @@ import {
   integrate,
   movedFailure,
   note,
+  type StepEnd,
   targetOf,
 } from './integration.ts';
 
 /** Ships a task. One that can't be merged for a reason that is not its own stays where it is. Throws as `integrate` does. */
 export function shipOne(env: Env, request: IntegrationRequest): Promise<IntegrationEnd> {
   return integrate(env, request, 'ship', async (held) => {
-    if (!doesItself(env.settings).ship) return { kind: 'done', result: await shipped(held) };
+    if (!doesItself(env.settings).ship) return { error: null };
     if (held.target.head !== null) {
       // A former owner may only be paused before it moves the base; without its ref it cannot.
       await clearCandidates(env, request.taskId);
       await clearScratches(env);
     }
     const moved = movedFailure('ship', held.target);
-    return moved === null ? merge(held) : { kind: 'sent_back', error: moved };
+    return moved === null ? merge(held) : { error: moved };
   });
 }
-
-type MergeEnd = Awaited<ReturnType<Parameters<typeof integrate>[3]>>;
 
 /** What is known of a merge, as it goes into the attempt's file. */
 type Facts = Pick<Shipped, 'base' | 'base_sha' | 'merge_sha' | 'commands' | 'conflicts'>;
 
-async function merge(held: IntegrationLease): Promise<MergeEnd> {
+async function merge(held: IntegrationLease): Promise<StepEnd | null> {
   const { env, request, target } = held;
   const { head } = target;
   if (head === null) {
@@ -67,27 +64,26 @@ async function merge(held: IntegrationLease): Promise<MergeEnd> {
   for (;;) {
     const base = await requireBase(env, target.base);
     const facts: Facts = { base: base.branch, base_sha: base.sha, merge_sha: null, commands: [], conflicts: [] };
-    if (await isAncestor(env, head, base.sha)) return { kind: 'done', result: await merged(held, facts) };
+    if (await isAncestor(env, head, base.sha)) return { error: null, documents: [shipOf(held, facts, null)] };
     const tree = await mergeTrees(env, base.sha, head);
     if (tree.kind === 'unknown') throw new ForgeError('IO_ERROR', `merging task ${request.taskId}: ${tree.why}`);
     if (tree.kind === 'conflicts') {
       const error = conflictError(target.branch ?? head, base.branch, tree.files);
-      return { kind: 'sent_back', error, documents: [shipOf(held, { ...facts, conflicts: tree.files }, error)] };
+      return { error, documents: [shipOf(held, { ...facts, conflicts: tree.files }, error)] };
     }
     const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
     const checks = await verifyMerge(held, merge_sha);
     if (checks === null) return null;
+    const made = { ...facts, merge_sha, commands: checks.results };
     const failed = checkFailure(checks.results) ?? checks.changed;
     if (failed !== null) {
       const error = mergeVerifyError(base.branch, failed);
-      const document = shipOf(held, { ...facts, merge_sha, commands: checks.results }, error);
-      return { kind: 'sent_back', error, documents: [document] };
+      return { error, documents: [shipOf(held, made, error)] };
     }
     const end = await land(held, base, merge_sha);
     if (end === null) return null;
-    if (typeof end === 'object') return { kind: 'sent_back', error: end };
-    if (end === 'done')
-      return { kind: 'done', result: await merged(held, { ...facts, merge_sha, commands: checks.results }) };
+    if (typeof end === 'object') return { error: end };
+    if (end === 'done') return { error: null, documents: [shipOf(held, made, null)] };
     // The base is elsewhere, or one who is late has cleared away what names the merge: it is made and verified anew.
   }
 }
@@ -171,21 +167,6 @@ async function changedIn(env: Env, cwd: string, commit: string): Promise<Classif
   const modified = nulSeparated(stdout).map((line) => line.slice(3));
   const found = { ...NO_WORK_FOUND, files_changed: [] };
   return movedFault({ ...found, head: commit }, { ...found, head, modified });
-}
-
-function merged(held: IntegrationLease, facts: Facts): Promise<Finished> {
-  return shipped(held, [shipOf(held, facts, null)]);
-}
-
-async function shipped(
-  { env, request, claimId }: IntegrationLease,
-  documents: readonly NewDocument[] = [],
-): Promise<Finished> {
-  const { result } = await changeTask(env, request.taskId, (record) => ({
-    ...shipTask(record, { claimId, nowMs: env.now() }),
-    documents,
-  }));
-  return result;
 }
 
 /** What came of it, for the commit that moves the task by it. */

@@ -51,6 +51,19 @@ export function whileDoing<T>(doing: string, work: () => T): T {
   }
 }
 
+/** Codes of a path that does not exist, or that leads through something that is no folder. */
+export const NO_PATH: readonly string[] = ['ENOENT', 'ENOTDIR'];
+
+/** `whileDoing`, but null where `work` fails with one of `codes`: by default where a file or folder does not exist. */
+export function ifThere<T>(doing: string, work: () => T, codes: readonly string[] = ['ENOENT']): T | null {
+  try {
+    return work();
+  } catch (error) {
+    if (codes.includes(errorCode(error))) return null;
+    throw asIoError(error, doing);
+  }
+}
+
 /** The `code` of a failed call (`ENOENT`, `EEXIST`, ...), or '' for anything else that was thrown. */
 export function errorCode(error: unknown): string {
   if (typeof error !== 'object' || error === null || !('code' in error)) return '';

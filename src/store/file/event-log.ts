@@ -1,6 +1,6 @@
 /** The append-only logs of tasks, attempts and runs, as files of JSON lines. */
 
-import { asIoError, errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
+import { ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import type { EventLog, LogStream } from '../port.ts';
@@ -18,12 +18,7 @@ export class FileEventLog implements EventLog {
 
   async read(stream: LogStream): Promise<Record<string, unknown>[]> {
     const path = this.#path(stream);
-    try {
-      return readLines(readCapped(path, LOG_MAX_BYTES));
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return [];
-      throw asIoError(error, `reading ${path}`);
-    }
+    return readLines(ifThere(`reading ${path}`, () => readCapped(path, LOG_MAX_BYTES)) ?? '');
   }
 
   async append(stream: LogStream, entry: object): Promise<void> {

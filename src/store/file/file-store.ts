@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import type { Question } from '../../domain/question/records.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
 import { type AttemptManifest, type RunManifest, RunManifestSchema } from '../../domain/task/records.ts';
-import { ForgeError, unlessInvalid } from '../../lib/errors.ts';
+import { ForgeError, orNull } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
 import { refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
@@ -164,7 +164,7 @@ export class FileStore implements TaskStore {
       for (const name of fs.readdirSync(folder).sort()) {
         const id = name.replace(/\.json$/, '');
         if (!isUuid(id)) continue;
-        const question = await unlessInvalid(() => this.readDocument('question', taskId, attemptId, id));
+        const question = await orNull(() => this.readDocument('question', taskId, attemptId, id));
         if (question !== null) found.push({ attemptId, question });
       }
     }
@@ -193,7 +193,7 @@ export class FileStore implements TaskStore {
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
     const manifests: AttemptManifest[] = [];
     for (const id of await this.#attempts(taskId)) {
-      const manifest = await unlessInvalid(() => this.readDocument('manifest', taskId, id));
+      const manifest = await orNull(() => this.readDocument('manifest', taskId, id));
       if (manifest !== null) manifests.push(manifest);
     }
     return manifests;
@@ -226,19 +226,17 @@ export class FileStore implements TaskStore {
     await this.#run(`ending run ${runId}`, function* () {
       yield* createOnce(`${dir}/manifest.${op}.json`, asText(ended), op);
     });
-    try {
+    whileDoing(`ending run ${runId}`, () => {
       fs.renameSync(`${dir}/manifest.${op}.json`, `${dir}/manifest.json`);
       syncDir(dir);
-    } catch (error) {
-      throw asIoError(error, `ending run ${runId}`);
-    }
+    });
     return ended;
   }
 
   async listRuns(): Promise<RunManifest[]> {
     const runs: RunManifest[] = [];
     for (const id of this.#tree.foldersIn(this.layout.runs).filter(isUuid).sort()) {
-      const manifest = await unlessInvalid(() => this.readRun(id));
+      const manifest = await orNull(() => this.readRun(id));
       if (manifest !== null) runs.push(manifest);
     }
     return runs;

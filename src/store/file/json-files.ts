@@ -3,7 +3,7 @@
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
-import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
+import { ifThere } from '../../lib/fs/io-errors.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
 
@@ -12,13 +12,8 @@ export function asText(value: object): string {
 }
 
 export function readValid<T>(file: string, schema: Parameters<typeof parseRecord<T>>[0]): T | null {
-  let text: string;
-  try {
-    text = readCapped(file, RECORD_MAX_BYTES);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    throw asIoError(error, `reading ${file}`);
-  }
+  const text = ifThere(`reading ${file}`, () => readCapped(file, RECORD_MAX_BYTES));
+  if (text === null) return null;
   const parsed = parseRecord(schema, parseJson(text) ?? null);
   if (parsed.ok) return parsed.value;
   throw new ForgeError('SCHEMA_INVALID', `${file}: ${parsed.why}`);
