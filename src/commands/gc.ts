@@ -13,11 +13,9 @@ import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
 import { buildSnapshot } from '../engine/gc/snapshot.ts';
 import type { GitLook } from '../git/gc-look.ts';
 import { lookForRepository } from '../git/repository-look.ts';
-import { worktreesFolder } from '../git/worktree-files.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
-import { once } from '../lib/once.ts';
 import { closest } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { loadPlan } from '../project/plan-file.ts';
@@ -225,13 +223,10 @@ async function trackerSeen(session: Session): Promise<TrackerSnapshot> {
 
 /** What asks git is loaded only where there is something to ask about: it would be felt. */
 async function gitLook(session: Session): Promise<GitLook> {
-  const { paths, settings } = session;
-  const look = once(async () => (await import('../git/gc-look.ts')).lookAtGit(session));
-  const found = lookForRepository(paths.project);
-  if (found === null) return { branches: [], worktrees: [], mergedSha: async () => null };
-  if (found.branches || found.worktrees || worktreesFolder(paths, settings.agents.worktree_root) !== null)
-    return look();
-  return { branches: [], worktrees: [], mergedSha: async (...asked) => (await look()).mergedSha(...asked) };
+  if (lookForRepository(session.paths.project) === null) {
+    return { branches: [], worktrees: [], mergedSha: async () => null };
+  }
+  return (await import('../git/gc-look.ts')).lookAtGit(session);
 }
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */

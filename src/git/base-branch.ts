@@ -7,6 +7,7 @@ import { checkoutRollback } from './checkout-rollback.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitResult, git, gitOk, lastWords } from './git.ts';
 import {
   branchCommit,
+  commitOf,
   type GitEnv,
   gitIn,
   isAncestor,
@@ -95,7 +96,7 @@ export async function advance(
   const now = await branchCommit(env, base.branch);
   if (now !== null && (await isAncestor(env, merge, now))) return 'done';
   if (now !== base.sha) return 'moved';
-  if ((await refAt(env, ref)) !== merge) return 'fenced';
+  if ((await commitOf(env, ref)) !== merge) return 'fenced';
   // The base was moved and moved back.
   if (result === null) return 'moved';
   throw place === null ? notMoved(base, result) : inTheWay(base, taskId, place, result);
@@ -110,7 +111,11 @@ interface Step {
 async function step(env: WorktreeEnv, base: BaseBranch, ref: string, merge: string): Promise<Step> {
   const { commonDir } = await repositoryOf(env);
   if ((await checkoutOf(env, base)) === undefined) {
-    if (branchesUnderWay(commonDir).has(base.branch)) throw underWay(base);
+    if (branchesUnderWay(commonDir).has(base.branch)) {
+      throw new ForgeError('NOT_READY', `a rebase or a bisect of ${base.branch} is not finished, so it can't move`, {
+        hint: 'Finish it, or give it up; then repeat the command.',
+      });
+    }
     return { place: null, result: await moveRef(env, base, ref, merge) };
   }
   // Two git commands that update one checkout at once would mix their files.
@@ -175,11 +180,6 @@ function moveRef(env: GitEnv, { branch, sha }: BaseBranch, ref: string, merge: s
   return git(['update-ref', '-m', 'forge: ship', '--stdin'], { ...gitIn(env), input });
 }
 
-async function refAt(env: GitEnv, ref: string): Promise<string | null> {
-  const { code, stdout } = await git(['rev-parse', '--verify', '--quiet', ref], gitIn(env));
-  return code === 0 ? stdout.trim() : null;
-}
-
 function notMoved({ branch }: BaseBranch, result: GitResult): ForgeError {
   return new ForgeError('IO_ERROR', `moving branch ${branch}: ${lastWords(result)}`, {
     hint: 'See what git says above. Fix it, then repeat the command.',
@@ -190,12 +190,6 @@ function notMoved({ branch }: BaseBranch, result: GitResult): ForgeError {
 function filesNamed(stderr: string): string {
   const names = [...stderr.matchAll(/^\t(.+)$/gm)].map(([, name]) => name ?? '');
   return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
-}
-
-function underWay({ branch }: BaseBranch): ForgeError {
-  return new ForgeError('NOT_READY', `a rebase or a bisect of ${branch} is not finished, so it can't move`, {
-    hint: 'Finish it, or give it up; then repeat the command.',
-  });
 }
 
 function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result: GitResult): ForgeError {

@@ -37,16 +37,13 @@ async function withDependency(
   if (await isAncestor(env, tip, point)) return point;
   if (await isAncestor(env, point, tip)) return tip;
   const merged = await mergeTrees(env, point, tip);
-  if (merged.kind === 'clean') return mergeCommit(env, merged.tree, [point, tip], messageOf(taskId, dependency));
+  const branch = branchFor(dependency);
+  if (merged.kind === 'clean') {
+    return mergeCommit(env, merged.tree, [point, tip], `Merge branch '${branch}' into ${branchFor(taskId)}`);
+  }
   const why = merged.kind === 'conflicts' ? `it conflicts in ${merged.files.join(', ')}` : merged.why;
-  env.warn(
-    `the worktree of task ${taskId} starts without the work of ${dependency} (branch ${branchFor(dependency)}): ${why}`,
-  );
+  env.warn(`the worktree of task ${taskId} starts without the work of ${dependency} (branch ${branch}): ${why}`);
   return point;
-}
-
-function messageOf(taskId: string, dependency: string): string {
-  return `Merge branch '${branchFor(dependency)}' into ${branchFor(taskId)}`;
 }
 
 /** Makes a merge commit of a merged tree. Throws IO_ERROR. */

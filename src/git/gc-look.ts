@@ -1,7 +1,7 @@
 /** What gc sees of git: branches and worktrees of tasks, and whether their work is in the base. Changes nothing. */
 
 import type { GcBranch, GcWorktree } from '../domain/gc/gc-plan.ts';
-import { branchFor, isCommitId, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
+import { branchFor, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { once } from '../lib/once.ts';
 import { gitOk } from './git.ts';
@@ -10,7 +10,7 @@ import { branchUses } from './removal.ts';
 import {
   baseOf,
   branchCommit,
-  commitOf,
+  commitNamed,
   type GitEnv,
   gitIn,
   listWorktrees,
@@ -116,11 +116,6 @@ async function workOn(env: GitEnv, branch: string): Promise<string | null> {
   if (sha === null) return null;
   const { stdout } = await gitOk(['reflog', 'show', '--format=%gs', `refs/heads/${branch}`, '--'], gitIn(env));
   return /^branch: Created from [^\n]*\n?$/.test(stdout) ? null : sha;
-}
-
-/** Only a full commit id is looked up: a worker wrote it, and any other name could mean anything. */
-async function commitNamed(env: GitEnv, sha: string): Promise<string | null> {
-  return isCommitId(sha) ? commitOf(env, sha) : null;
 }
 
 async function branchesSeen(env: GitEnv, all: readonly TaskBranch[], look: Look): Promise<GcBranch[]> {

@@ -158,7 +158,12 @@ export async function gitOk(
 ): Promise<GitResult> {
   const result = await git(args, options);
   if (expected.includes(result.code)) return result;
-  throw new ForgeError('IO_ERROR', `${named(args)}: ${lastWords(result)}`, {
+  throw gitFailed(named(args), result);
+}
+
+/** That `what` failed, with git's own words. */
+export function gitFailed(what: string, result: GitResult): ForgeError {
+  return new ForgeError('IO_ERROR', `${what}: ${lastWords(result)}`, {
     hint: 'See what git says above. Fix it, then repeat the command.',
     details: { exit_code: result.code },
   });

@@ -58,6 +58,7 @@ export async function inspectWorkspace(
   const here = await headOf(env, path);
   if (here === null) return null;
   const { branch: base, sha: base_sha } = await baseOf(env, begunFor);
+  const merged = await mergeTrees(env, base_sha, here.head);
   const own = branchFor(taskId);
   return {
     path,
@@ -66,7 +67,7 @@ export async function inspectWorkspace(
     base,
     base_sha,
     files_changed: await filesChanged(env, base_sha, here.head),
-    conflicts: await conflictsOf(env, base_sha, here.head),
+    conflicts: merged.kind === 'unknown' ? null : merged.kind === 'clean' ? [] : merged.files,
     ...(await uncommittedIn(env, path, prefix)),
     own_branch: { name: own, sha: await branchCommit(env, own) },
   };
@@ -84,12 +85,6 @@ async function filesChanged(env: GitEnv, base: string, head: string): Promise<st
   const from = code === 0 ? stdout.trim() : base;
   const args = ['diff-tree', '-r', '--name-only', '--no-renames', '-z', from, head];
   return nulSeparated((await gitOk(args, gitIn(env))).stdout).sort();
-}
-
-async function conflictsOf(env: GitEnv, base: string, head: string): Promise<string[] | null> {
-  const merged = await mergeTrees(env, base, head);
-  if (merged.kind === 'clean') return [];
-  return merged.kind === 'conflicts' ? merged.files : null;
 }
 
 async function uncommittedIn(

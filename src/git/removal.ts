@@ -5,9 +5,8 @@
 
 import type { GcPayload } from '../domain/gc/gc-plan.ts';
 import { type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
-import { ForgeError } from '../lib/errors.ts';
 import { exclusively } from '../lib/fs/locks.ts';
-import { type GitResult, git, gitOk, lastWords } from './git.ts';
+import { git, gitFailed, gitOk } from './git.ts';
 import {
   branchCommit,
   commitOf,
@@ -110,14 +109,7 @@ async function deleteBranch(
   if (result.code === 0) return { kind: 'done', rescued };
   const at = await branchCommit(env, branch);
   if (at !== sha) return skipped(at === null ? `there is no branch ${branch}` : `${branch} is at ${at} by now`);
-  throw failed(`deleting branch ${branch}`, result);
-}
-
-function failed(what: string, result: GitResult): ForgeError {
-  return new ForgeError('IO_ERROR', `${what}: ${lastWords(result)}`, {
-    hint: 'See what git says above. Fix it, then repeat the command.',
-    details: { exit_code: result.code },
-  });
+  throw gitFailed(`deleting branch ${branch}`, result);
 }
 
 // --- worktrees -------------------------------------------------------------------------------------------------------
@@ -252,6 +244,6 @@ async function unregister(env: GitEnv, place: string): Promise<void> {
   const result = await git(['worktree', 'remove', '--force', '--', place], gitIn(env));
   if (result.code === 0) return;
   if ((await listWorktrees(env)).some(({ path }) => path === place)) {
-    throw failed(`removing worktree ${place}`, result);
+    throw gitFailed(`removing worktree ${place}`, result);
   }
 }

@@ -3,7 +3,7 @@
 import type { Context } from '../domain/context.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
-import { type ListedWorktree, nulSeparated, parseWorktrees } from '../domain/task/workspaces.ts';
+import { isCommitId, type ListedWorktree, nulSeparated, parseWorktrees } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { TaskStore } from '../store/port.ts';
 import { type GitOptions, type GitResult, git, gitOk, lastWords } from './git.ts';
@@ -74,6 +74,11 @@ function noRepository(project: string, answer: GitResult): ForgeError {
 export async function commitOf(env: GitEnv, name: string, dir?: string): Promise<string | null> {
   const { code, stdout } = await git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], gitIn(env, dir));
   return code === 0 ? stdout.trim() : null;
+}
+
+/** Null unless `sha` is the full id of a known commit: other text in a record could be an option of git. */
+export async function commitNamed(env: GitEnv, sha: string): Promise<string | null> {
+  return isCommitId(sha) ? commitOf(env, sha) : null;
 }
 
 /** The commit of a branch; null when there is no such branch. */
@@ -178,12 +183,8 @@ export async function mergeTrees(env: GitEnv, ours: string, theirs: string): Pro
   const [tree, ...files] = nulSeparated(result.stdout);
   if (result.code === 0 && tree !== undefined) return { kind: 'clean', tree };
   if (result.code === 1 && tree !== undefined) return { kind: 'conflicts', files: [...new Set(files)].sort() };
-  return { kind: 'unknown', why: whyUnmerged(result) };
-}
-
-function whyUnmerged(result: GitResult): string {
   // Git's exit code for unknown arguments.
-  return result.code === 129
-    ? 'this git is older than 2.38, which is needed to merge without a checkout'
-    : lastWords(result);
+  const isOld = result.code === 129;
+  const why = isOld ? 'this git is older than 2.38, which is needed to merge without a checkout' : lastWords(result);
+  return { kind: 'unknown', why };
 }

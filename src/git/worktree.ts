@@ -143,12 +143,10 @@ async function isWhole(env: WorktreeEnv, repository: Repository, place: string):
   const look = lookAtPlace(place);
   const hasIndex = look.kind === 'folder' && isThere(`${gitDirOf(place, look.pointer ?? '')}/index`);
   // Its git was killed, and may have left locks in it. It was never handed out; but a person may have used it.
-  if (isThere(beganAt(place))) return hasIndex && (await hasChanges(env, place));
+  if (isThere(beganAt(place))) {
+    return hasIndex && (await gitOk(['status', '--porcelain'], gitIn(env, place))).stdout !== '';
+  }
   return hasIndex || look.kind !== 'folder' || !look.alone;
-}
-
-async function hasChanges(env: WorktreeEnv, place: string): Promise<boolean> {
-  return (await gitOk(['status', '--porcelain'], gitIn(env, place))).stdout !== '';
 }
 
 /** A file that exists from before git starts to make a worktree until forge has checked that it is complete. */
@@ -223,7 +221,11 @@ async function reportFailedAdd(env: WorktreeEnv, taskId: string, place: string, 
   if (!made) {
     // Git has removed what it had begun; what appears there now is not its own.
     removeFile(beganAt(place));
-    throw new ForgeError('IO_ERROR', words, { hint: hintFor(await branchCommit(env, 'forge')) });
+    const hint =
+      (await branchCommit(env, 'forge')) === null
+        ? 'See what git says above. Fix it, then repeat the command.'
+        : 'Rename the branch `forge`: git cannot have it beside branches such as forge/<task>.';
+    throw new ForgeError('IO_ERROR', words, { hint });
   }
   env.warn(`${words} (exit code ${result.code}; the worktree is there)`);
 }
@@ -232,12 +234,6 @@ function checkedOut(taskId: string, branch: string, where: string): ForgeError {
   return new ForgeError('IO_ERROR', `the branch of task ${taskId}, ${branch}, is checked out in ${where}`, {
     hint: `Check out another branch there, or remove that worktree with \`git worktree remove ${where}\`.`,
   });
-}
-
-function hintFor(branchForge: string | null): string {
-  return branchForge === null
-    ? 'See what git says above. Fix it, then repeat the command.'
-    : 'Rename the branch `forge`: git cannot have it beside branches such as forge/<task>.';
 }
 
 /** Milliseconds between two checks of a killed process, and the number of checks. */

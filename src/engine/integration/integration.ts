@@ -13,9 +13,9 @@ import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.t
 import { releaseTask } from '../../domain/task/operations.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
-import { branchFor, isCommitId } from '../../domain/task/workspaces.ts';
+import { branchFor } from '../../domain/task/workspaces.ts';
 import type { Verified } from '../../domain/verify/verification.ts';
-import { baseOf, branchCommit, commitOf, headOf, isAncestor } from '../../git/repository.ts';
+import { baseOf, branchCommit, commitNamed, headOf, isAncestor } from '../../git/repository.ts';
 import { isThere } from '../../git/worktree-files.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
@@ -80,7 +80,7 @@ export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target>
     attemptId === null ? null : orNull(() => look(attemptId));
   const manifest = await read((id) => env.store.readDocument('manifest', task_id, id));
   const verified = await read((id) => env.store.readDocument('verified', task_id, id));
-  const expected = await commitNamed(env, verified?.target_sha ?? null);
+  const expected = await orNull(async () => commitNamed(env, verified?.target_sha ?? ''));
   const place = manifest?.worktree_path ?? null;
   const base = manifest?.base_branch ?? null;
   // What was done in the project itself has a commit, but no branch of its own.
@@ -99,11 +99,6 @@ export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target>
   const found = [at, checkedOut].find((sha) => sha !== head);
   const moved = head === null || found === undefined ? null : { branch, expected: head, found };
   return { attemptId, cwd: there ? place : project, branch, head, base, verified, moved };
-}
-
-/** Null unless `sha` is the full name of a known commit: other text in a record could be an option of git. */
-async function commitNamed(env: Env, sha: string | null): Promise<string | null> {
-  return sha === null || !isCommitId(sha) ? null : orNull(() => commitOf(env, sha));
 }
 
 /** In the project itself others commit as well; but what was verified has to be in what is checked out there. */

@@ -5,6 +5,8 @@
  * file system (`drivers.ts`) and, in tests, on a simulated one that pauses, crashes and loses unsynced data between any two calls.
  */
 
+import { errorCode } from './io-errors.ts';
+
 export type FsCall =
   /** Names in a folder. */
   | { call: 'list'; path: string }
@@ -47,6 +49,17 @@ export const link = (from: string, to: string): Step<void> => send({ call: 'link
 export const rename = (from: string, to: string): Step<void> => send({ call: 'rename', from, to });
 export const unlink = (path: string): Step<void> => send({ call: 'unlink', path });
 export const modified = (path: string): Step<number | null> => send({ call: 'modified', path });
+
+/** Runs a step; false where it fails with `code`. Throws any other error. */
+export function* unless(code: string, step: Step<unknown>): Step<boolean> {
+  try {
+    yield* step;
+    return true;
+  } catch (error) {
+    if (errorCode(error) === code) return false;
+    throw error;
+  }
+}
 
 /** Runs a step whose failure does not matter: cleanup, or what a later call does again. */
 export function* quietly(step: Step<unknown>): Step<boolean> {

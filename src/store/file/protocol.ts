@@ -29,7 +29,7 @@
 import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
-import { quietly, type Step } from '../../lib/fs/operations.ts';
+import { quietly, type Step, unless } from '../../lib/fs/operations.ts';
 import {
   COMPACTED,
   decodeVersion,
@@ -227,10 +227,6 @@ function* marked(path: string): Step<void> {
 }
 
 /** Makes sure that `path` is gone; failing to remove a reservation must stop a compaction. */
-function* removed(path: string): Step<void> {
-  try {
-    yield* io.unlink(path);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  }
+export function removed(path: string): Step<boolean> {
+  return unless('ENOENT', io.unlink(path));
 }

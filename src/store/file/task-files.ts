@@ -13,7 +13,7 @@ import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
-import { type Handle, quietly, type Step } from '../../lib/fs/operations.ts';
+import { type Handle, quietly, type Step, unless } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { RecordCommit, TaskRead } from '../port.ts';
 import {
@@ -158,11 +158,7 @@ function stamped(record: TaskRecord, n: number): TaskRecord {
 
 /** The folder's own name must be durable before anything in it may count as committed. */
 function* ensureFolder(dir: string): Step<void> {
-  try {
-    yield* io.mkdir(dir);
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error;
-  }
+  yield* unless('EEXIST', io.mkdir(dir));
   yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));
 }
 

@@ -8,12 +8,11 @@
 import { parseRecord } from '../../domain/task/parse-record.ts';
 import { LeaseSchema, type Memo, type TaskRecord, TaskStateSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
-import { errorCode } from '../../lib/fs/io-errors.ts';
 import * as io from '../../lib/fs/operations.ts';
-import { quietly, type Step } from '../../lib/fs/operations.ts';
+import { quietly, type Step, unless } from '../../lib/fs/operations.ts';
 import { parseJson } from '../../lib/json.ts';
 import { fromIso } from '../../lib/time.ts';
-import { type Head, newestOf, readHead, readText } from './protocol.ts';
+import { type Head, newestOf, readHead, readText, removed } from './protocol.ts';
 import { isSealedView, TMP_PREFIX, VIEW_NAMES, type ViewName, viewsOf } from './record-file.ts';
 
 /** Edits found in the views of a committed record. */
@@ -171,27 +170,13 @@ function* publishView(
   // Where there is no file, another publisher may have moved one aside and not have synced yet.
   const moved = missing ? (yield* io.list(dir)).some((found) => found.startsWith(ASIDE_PREFIX)) : !ours;
   if (moved) yield* io.syncDir(dir);
-  if (wanted === null) yield* removedQuietly(path);
+  if (wanted === null) yield* removed(path);
   else yield* replace(dir, path, wanted, fromIso(record.state.updated_at), op);
   return aside;
 }
 
-function* renamed(from: string, to: string): Step<boolean> {
-  try {
-    yield* io.rename(from, to);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
-
-function* removedQuietly(path: string): Step<void> {
-  try {
-    yield* io.unlink(path);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  }
+function renamed(from: string, to: string): Step<boolean> {
+  return unless('ENOENT', io.rename(from, to));
 }
 
 /** How often an unfinished view may be swept away by a compaction before its writer gives up. */
