@@ -14,8 +14,6 @@ import { build } from 'rolldown';
 
 const repo = path.resolve(import.meta.dirname, '..');
 const dist = path.join(repo, 'dist');
-/** Loaded only when it is called; see `lazyParsers`. */
-const PARSERS = 'src/domain/parsers.ts';
 /** Which code lies in one file: each file costs a start its share. */
 const GROUPS = [
   // What the command line needs before it knows the verb.
@@ -62,13 +60,10 @@ function writeCodeCache(dir) {
 
 async function bundleCommand(dir) {
   const { output } = await build({
-    input: { main: path.join(repo, 'src/cli/main.ts'), parsers: path.join(repo, PARSERS) },
-    external: ['./parsers.cjs'],
-    makeAbsoluteExternalsRelative: false,
+    input: { main: path.join(repo, 'src/cli/main.ts') },
     platform: 'node',
     logLevel: 'warn',
     write: false,
-    plugins: [lazyParsers()],
     transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()) } },
     output: {
       format: 'cjs',
@@ -82,12 +77,6 @@ async function bundleCommand(dir) {
       },
     },
   });
-  const base = output.find(({ name }) => name === 'base');
-  if (base === undefined || Object.keys(base.modules).some((id) => id.includes('js-yaml'))) {
-    throw new Error(
-      'what every verb needs has js-yaml in it, or is gone: see GROUPS and lazyParsers in scripts/build.mjs',
-    );
-  }
   fs.mkdirSync(dir, { recursive: true });
   for (const { fileName, code } of output) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
 }
@@ -108,21 +97,4 @@ function sumOfSources() {
 function asFunction(code) {
   const ascii = code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `(function (exports, require, module, __filename, __dirname) {${ascii}\n})`;
-}
-
-/**
- * Calls of parsers load them. Reading, compiling and running them and js-yaml would take a fifth of what a start may cost,
- * and most commands find what they need kept by an earlier one.
- */
-function lazyParsers() {
-  return {
-    name: 'lazy-parsers',
-    transform: {
-      filter: { id: /[\\/]src[\\/].*\.ts$/ },
-      handler: (code) =>
-        code.replace(/^import \{ (\w+) \} from '[./]*domain\/parsers\.ts';$/gm, (_, parser) => {
-          return `const ${parser} = (...args) => require('./parsers.cjs').${parser}(...args);`;
-        }),
-    },
-  };
 }

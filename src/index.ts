@@ -1,6 +1,6 @@
 /** What the package exports: the functions that the product itself decides with. */
 
-/** What `buildSnapshot` and `adminReleaseLeaseByIdentity` work on: `openSession({ ctx: systemContext(), dir, warn })`. */
+/** What `buildSnapshot` and `adminReleaseLeaseByIdentity` work on: `await openSession({ ctx: systemContext(), dir, warn })`. */
 export { type CommandContext, openSession, type Session } from './commands/shared/session.ts';
 export {
   assertNeverGcRow,

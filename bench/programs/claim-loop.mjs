@@ -18,7 +18,7 @@ import { changeTask } from '../../src/store/change.ts';
 import { taskId } from '../lib/plans.mjs';
 
 const [project, count] = process.argv.slice(2);
-const session = openSession({ ctx: systemContext(), dir: project, warn: (message) => console.error(message) });
+const session = await openSession({ ctx: systemContext(), dir: project, warn: (message) => console.error(message) });
 const owner = identifyOwner(process.pid);
 const runId = newId(session.ctx);
 const policy = coercePolicy(undefined, TASK_RETRY_DEFAULT);

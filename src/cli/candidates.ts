@@ -46,7 +46,7 @@ async function candidates(before: readonly string[], dashed: boolean): Promise<C
   }
   if (operands > 0) return [];
   const operand = fields.find(({ form }) => form === 'operand');
-  return [...verbsBehind(before, verb, args), ...(operand === undefined ? [] : valuesOf(operand, before))];
+  return [...verbsBehind(before, verb, args), ...(operand === undefined ? [] : await valuesOf(operand, before))];
 }
 
 function verbsBehind(before: readonly string[], verb: VerbName | null, args: readonly string[]): Candidate[] {
@@ -58,9 +58,9 @@ function verbsBehind(before: readonly string[], verb: VerbName | null, args: rea
   return namesBelow(above).map((name) => [name, COMMANDS[`${above}${name}` as VerbName].about]);
 }
 
-function valuesOf({ key, choices }: FieldInfo, before: readonly string[]): Candidate[] {
+async function valuesOf({ key, choices }: FieldInfo, before: readonly string[]): Promise<Candidate[]> {
   if (!TASK_FIELDS.includes(key)) return choices.map((choice) => [choice, '']);
   const dir = before.includes('--dir') ? before[before.indexOf('--dir') + 1] : process.env['FORGE_DIR'];
-  const plan = loadPlan(openSession({ ctx: systemContext(), dir: dir || undefined, warn: () => {} }))?.plan;
-  return (plan?.tasks ?? []).map(({ id, title }) => [id, title]);
+  const session = await openSession({ ctx: systemContext(), dir: dir || undefined, warn: () => {} });
+  return ((await loadPlan(session))?.plan.tasks ?? []).map(({ id, title }) => [id, title]);
 }

@@ -40,7 +40,7 @@ export const answer = command({
 /** Throws QUESTION_NOT_FOUND, INVALID_ARGS (no such option), ILLEGAL_TRANSITION (settled otherwise before, or given up). */
 async function run(context: CommandContext, options: z.infer<typeof input>): Promise<AnswerData> {
   const questionId = requireUuid(options.question, 'question');
-  const session = openSession(context);
+  const session = await openSession(context);
   const place = await session.store.findQuestion(questionId, session.newOp());
   const question = place && (await session.store.readDocument('question', place.task_id, place.attempt_id, questionId));
   if (place === null || question === null) {

@@ -30,7 +30,7 @@ export const attach = command({
 /** Emits a run's questions, those that are open first, until the run is over or the signal is aborted. Throws RUN_NOT_FOUND. */
 async function run(context: CommandContext<AttachEvent>, options: { run: string }) {
   const run_id = requireUuid(options.run, '--run');
-  const session = openSession(context);
+  const session = await openSession(context);
   const open = new Set<string>();
   for (;;) {
     const manifest = await session.store.readRun(run_id);

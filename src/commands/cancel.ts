@@ -26,7 +26,7 @@ async function run(
   context: CommandContext,
   { task, reason = null }: { task: string; reason?: string | null | undefined },
 ): Promise<MoveResult> {
-  const session = openSession(context);
+  const session = await openSession(context);
   await requireKnown(session, task);
   let merging = false;
   const { result, record } = await changeTask(session, task, (seen) => {

@@ -64,9 +64,9 @@ export const claim = command({
 
 /** Throws NOT_READY, OVERLAP_CONFLICT, LEASE_EXISTS, LEASE_NOT_EXPIRED, LEASE_STOLEN, TASK_NOT_FOUND, RUN_NOT_FOUND, INVALID_ARGS. */
 async function run(context: CommandContext, options: Input): Promise<ClaimResult> {
-  const session = openSession(context);
+  const session = await openSession(context);
   const chosen = oneTaskOrNext('claim', options);
-  const loaded = requirePlan(session);
+  const loaded = await requirePlan(session);
   const owner = options.owner_pid === undefined ? null : requireOwner(options.owner_pid);
   const claimId = options.claim_id === undefined ? newId(session.ctx) : requireUuid(options.claim_id, '--claim-id');
   const { candidates, reads } = await candidatesOf(session, loaded, chosen, claimId);

@@ -51,11 +51,11 @@ async function run(context: CommandContext, given: Input): Promise<CompleteResul
   const options = { ...given, verdict_file: given.verdict_file ?? leftVerdict(context, given) };
   const attemptId = requireUuid(options.attempt, '--attempt');
   const outcome = outcomeOf(options);
-  const session = openSession(context);
+  const session = await openSession(context);
   await requireRecord(session, options.task);
   const ended = await endAttempt(session, {
     taskId: options.task,
-    task: plannedFor(session, options.task, outcome),
+    task: await plannedFor(session, options.task, outcome),
     attemptId,
     outcome,
     workerGone: false,
@@ -91,9 +91,9 @@ async function refuseUnverified(session: Session, result: CompleteResult): Promi
 }
 
 /** A plan that can't be read must not keep a failure from being told, but a result does not pass unverified for it. */
-function plannedFor(session: Session, taskId: string, outcome: Outcome): PlanTask | null {
+async function plannedFor(session: Session, taskId: string, outcome: Outcome): Promise<PlanTask | null> {
   if (outcome.kind === 'failed') return plannedOrNull(session, taskId);
-  return loadPlan(session)?.plan.byId.get(taskId) ?? null;
+  return (await loadPlan(session))?.plan.byId.get(taskId) ?? null;
 }
 
 /** Where `run` told the worker to leave its verdict, when it has left one. */

@@ -53,7 +53,7 @@ export const dispatch = command({
  */
 async function run(context: CommandContext, options: z.infer<typeof input>): Promise<DispatchData> {
   const kind = options.phase ?? 'implement';
-  const session = openSession(context);
+  const session = await openSession(context);
   const claimId = requireUuid(options.claim, '--claim');
   const runId = requireUuid(options.run, '--run');
   const fresh = newId(session.ctx);
@@ -107,7 +107,7 @@ async function run(context: CommandContext, options: z.infer<typeof input>): Pro
 /** Makes the overlap check of a claim whose process was killed before it. Throws OVERLAP_CONFLICT. */
 async function checkOverlap(session: Session, taskId: string, seen: TaskRecord): Promise<TaskRecord> {
   const { settleClaim } = await import('../engine/attempt/overlap.ts');
-  const loaded = requirePlan(session);
+  const loaded = await requirePlan(session);
   await settleClaim(session, loaded.plan, plannedTask(loaded, taskId), seen);
   return (await requireRecord(session, taskId)).record;
 }
@@ -118,7 +118,7 @@ async function worktreeOf(session: Session, record: TaskRecord): Promise<{ cwd: 
   const { workspaceForNext } = await import('../git/stale-locks.ts');
   const { begunFor } = await import('../engine/attempt/workspace.ts');
   const { task_id: id } = record.state;
-  const depends_on = plannedOrNull(session, id)?.depends_on ?? [];
+  const depends_on = (await plannedOrNull(session, id))?.depends_on ?? [];
   const { cwd } = await workspaceForNext(session, { id, depends_on }, record);
   return { cwd, base: await begunFor(session, record) };
 }

@@ -50,8 +50,8 @@ export const doctor = command({
 /** Throws PHASES_NOT_FOUND when there is nothing to look at. */
 async function run(context: CommandContext): Promise<DoctorData> {
   const paths = requireProject(context.ctx.cwd, context.dir);
-  const settings = attempt('settings', () => loadSettings(paths), 'settings are fine');
-  const plan = attempt(
+  const settings = await attempt('settings', () => loadSettings(paths), 'settings are fine');
+  const plan = await attempt(
     'plan',
     () => loadPlan({ paths, settings: settings.value ?? DEFAULT_SETTINGS }),
     'the plan is fine',
@@ -80,9 +80,13 @@ function ok(name: string, message: string): HealthCheck {
   return { name, status: 'ok', message, fix: null };
 }
 
-function attempt<T>(name: string, read: () => T, fine: string): { value: T | null; check: HealthCheck } {
+async function attempt<T>(
+  name: string,
+  read: () => Promise<T>,
+  fine: string,
+): Promise<{ value: T | null; check: HealthCheck }> {
   try {
-    return { value: read(), check: ok(name, fine) };
+    return { value: await read(), check: ok(name, fine) };
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
     const [first] = error.problems;

@@ -29,8 +29,8 @@ export const ensureWorktree = command({
   output,
   /** Throws TASK_NOT_FOUND, SETTINGS_INVALID when the project is in no repository, IO_ERROR when something is in the way. */
   async run(context, { task }) {
-    const session = openSession(context);
-    const planned = plannedTask(requirePlan(session), task);
+    const session = await openSession(context);
+    const planned = plannedTask(await requirePlan(session), task);
     const { cwd, branch, created } = await ensureWorkspace(session, planned);
     return { task_id: planned.id, worktree_path: cwd, branch, created };
   },

@@ -36,7 +36,7 @@ const DATA_MAX_CHARS = 16_384;
 
 /** Appends to the attempt's `events.jsonl`. Throws INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND. */
 async function run(context: CommandContext, options: z.infer<typeof input>): Promise<EventData> {
-  const session = openSession(context);
+  const session = await openSession(context);
   const attempt_id = requireUuid(options.attempt, '--attempt');
   if (!TYPE_PATTERN.test(options.type)) {
     throw new ForgeError(

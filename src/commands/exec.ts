@@ -87,7 +87,7 @@ async function work(
   chosen: string | null,
   interrupts: Interrupts,
 ): Promise<ExecData> {
-  const session = openSession(context, yielding);
+  const session = await openSession(context, yielding);
   const trackerSettled = session.background();
   const { task, attempt, runId } = await start(session, options, chosen);
   const stopListening = interrupts.listen(() => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt()));
@@ -109,7 +109,7 @@ interface Started {
 }
 
 async function start(session: Session, options: Input, chosen: string | null): Promise<Started> {
-  const loaded = requirePlan(session);
+  const loaded = await requirePlan(session);
   const { reads } = await readAll(session);
   await resumeSettled(session, reads);
   const candidates = candidatesOf(session, loaded, reads, chosen);

@@ -25,7 +25,7 @@ import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
 import { command, flag, option, optionalText } from './shared/command.ts';
 import { SEVERITIES } from './shared/data.ts';
-import { unlessPlanInvalid } from './shared/reads.ts';
+import { planUnlessInvalid } from './shared/reads.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
@@ -116,12 +116,12 @@ const PLAN_MAX_BYTES = 256 * 1024 * 1024;
 
 /** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
 async function run(context: CommandContext, options: GcInput): Promise<GcData> {
-  const session = openSession(context);
+  const session = await openSession(context);
   const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
   const moves = options.plan === undefined ? await session.store.gc.legacyMoves(stamp) : [];
   if (isPreview(options)) return answer(session, options, moves, false);
   if (moves.length === 0 && (await session.store.gc.identity()) === null) {
-    await requireKnown(options.task, () => plannedTasks(session)?.map(({ id }) => id) ?? []);
+    await requireKnown(options.task, async () => (await plannedTasks(session))?.map(({ id }) => id) ?? []);
     return emptyAnswer();
   }
   session.store.ensureTree();
@@ -192,7 +192,7 @@ async function freshPlan(session: Session, options: GcInput): Promise<GcPlan> {
   const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
     trackerSeen(session),
     gitLook(session),
-    soon().then(async () => [plannedTasks(session), await session.store.snapshot()] as const),
+    soon().then(async () => [await plannedTasks(session), await session.store.snapshot()] as const),
   ]);
   const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
   seen.keep();
@@ -209,7 +209,7 @@ async function savedPlan(session: Session, { plan: file = '', task: tasks }: GcI
   await requireKnown(tasks, async () => [
     ...plan.rows.map(({ task_id }) => task_id),
     ...(await session.store.list()),
-    ...(plannedTasks(session)?.map(({ id }) => id) ?? []),
+    ...((await plannedTasks(session))?.map(({ id }) => id) ?? []),
   ]);
   return plan;
 }
@@ -230,8 +230,8 @@ async function gitLook(session: Session): Promise<GitLook> {
 }
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */
-function plannedTasks(session: Session): readonly PlannedTask[] | null {
-  return unlessPlanInvalid(session, 'going on without a plan', () => loadPlan(session)?.plan.tasks ?? null);
+async function plannedTasks(session: Session): Promise<readonly PlannedTask[] | null> {
+  return (await planUnlessInvalid(session, 'going on without a plan'))?.tasks ?? null;
 }
 
 function portsOf(session: Session, tracker: Tracker | null): GcPorts {
@@ -246,7 +246,7 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
         taskId,
         attemptId,
         // Without its plan a task has no known checks, and its result does not pass.
-        task: loadPlan(session)?.plan.byId.get(taskId) ?? null,
+        task: (await loadPlan(session))?.plan.byId.get(taskId) ?? null,
         outcome: CLEAN_EXIT,
         workerGone: false,
         unheld: observerOf(session),

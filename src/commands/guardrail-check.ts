@@ -72,7 +72,7 @@ const PATH_MAX_CHARS = 1000;
 async function run(context: CommandContext, options: z.infer<typeof input>): Promise<GuardrailData> {
   if (options.path.length === 0)
     throw new ForgeError('INVALID_ARGS', 'say which files: --path <path>, as often as need be');
-  const session = openSession(context);
+  const session = await openSession(context);
   const { task, attempt } = options;
   const attemptId = attempt === undefined ? null : requireUuid(attempt, '--attempt');
   if (attemptId !== null && task === undefined)
@@ -91,7 +91,7 @@ async function run(context: CommandContext, options: z.infer<typeof input>): Pro
 async function recordOf(session: Session, task: string, attemptId: string | null): Promise<TaskRecord | null> {
   if (attemptId === null) {
     const { record } = await session.store.read(requireTaskId(task));
-    if (record === null) plannedTask(requirePlan(session), task);
+    if (record === null) plannedTask(await requirePlan(session), task);
     return record;
   }
   const { record } = await requireRecord(session, task);

@@ -20,7 +20,7 @@ export const heartbeat = command({
     z.strictObject({ task_id: z.string(), attempt_id: z.string(), generation: countSchema(), expires_at: z.string() }),
   /** Renews the lease of the attempt. Throws LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND. */
   async run(context, { task, attempt }) {
-    const session = openSession(context);
+    const session = await openSession(context);
     const attemptId = requireUuid(attempt, '--attempt');
     const { result } = await changeKnown(session, task, (record) =>
       heartbeatTask(record, { attemptId, ttlMs: ttlOf(session, record), instant: instantOf(session) }),

@@ -52,12 +52,12 @@ async function run(context: CommandContext): Promise<HomeData> {
   if (findProject(context.ctx.cwd, context.dir) === null) return start;
   let session: Session;
   try {
-    session = openSession(context);
+    session = await openSession(context);
   } catch (error) {
     if (error instanceof ForgeError && error.code === 'PHASES_NOT_FOUND') return start;
     throw error;
   }
-  const loaded = loadPlan(session);
+  const loaded = await loadPlan(session);
   if (loaded === null) return { ...start, project: session.paths.project };
   const { reads } = await readAll(session);
   const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));

@@ -58,7 +58,7 @@ async function run(
     text[chunk.stream] += chunk.text;
   };
   const emit = context.emit ?? keep;
-  const session = openSession(context);
+  const session = await openSession(context);
   const { record } = await requireRecord(session, options.task);
   const current = record.state.current_attempt_id;
   const attemptId = options.attempt ?? current;

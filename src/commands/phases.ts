@@ -79,8 +79,8 @@ export const phases = command({
 
 /** Throws PHASES_NOT_FOUND, PHASES_PARSE_ERROR, INVALID_ARGS. */
 async function run(context: CommandContext, options: z.infer<typeof input>): Promise<PhasesData> {
-  const session = openSession(context);
-  const loaded = requirePlan(session);
+  const session = await openSession(context);
+  const loaded = await requirePlan(session);
   const all = await readAll(session);
   const { reads } = all;
   const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));

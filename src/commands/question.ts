@@ -78,10 +78,10 @@ export const question = command({
 async function run(context: CommandContext, options: Input): Promise<QuestionData> {
   const attemptId = requireUuid(options.attempt, '--attempt');
   const list = readOptions(options);
-  const session = openSession(context);
+  const session = await openSession(context);
   const asked = await ask(session, attemptId, options, list);
   const { status, question_id, option_id } = asked.result;
-  const budget = budgetOf(session, options.task);
+  const budget = await budgetOf(session, options.task);
   if (status === 'budget_exhausted') throw exhausted(options, asked.record);
   const base = { question_id, option_id, task_id: options.task, decision_key: options.decision_key };
   if (status === 'answered') {
@@ -133,7 +133,7 @@ async function ask(
   const nowMs = session.now();
   const questionId = newId(session.ctx);
   const expiresAt = isoTime(nowMs + (durationOf(options.deadline) ?? agents.question_timeout_ms));
-  const budget = budgetOf(session, options.task);
+  const budget = await budgetOf(session, options.task);
   const decide = (record: TaskRecord) =>
     askQuestion(record, {
       attemptId,
@@ -176,9 +176,9 @@ async function ask(
   return { result, record, expiresAt: openQuestion(record)?.expires_at ?? expiresAt };
 }
 
-function budgetOf(session: Session, taskId: string) {
+async function budgetOf(session: Session, taskId: string) {
   const { question_max_attempts: perKey, question_budget: general } = session.settings.agents;
-  const own = plannedOrNull(session, taskId)?.question_budget;
+  const own = (await plannedOrNull(session, taskId))?.question_budget;
   return { perKey, soft: own?.soft ?? general.soft, hard: own?.hard ?? general.hard };
 }
 

@@ -24,6 +24,6 @@ export const questions = command({
   /** All questions, oldest first. Throws INVALID_ID. */
   async run(context, { open, run: asking }) {
     const run = asking === undefined ? undefined : requireUuid(asking, '--run');
-    return { questions: await questionRows(openSession(context), { open, run }), warnings: [] };
+    return { questions: await questionRows(await openSession(context), { open, run }), warnings: [] };
   },
 });

@@ -18,7 +18,7 @@ export const release = command({
   output: moveSchema,
   /** Throws LEASE_STOLEN, STATE_NOT_FOUND, TASK_NOT_FOUND. */
   async run(context, { task, claim }) {
-    const session = openSession(context);
+    const session = await openSession(context);
     const claimId = requireUuid(claim, '--claim');
     const { result } = await changeKnown(session, task, (record) =>
       releaseTask(record, { claimId, workerGone: false, nowMs: session.now() }),

@@ -44,8 +44,8 @@ async function run(
   context: CommandContext,
   options: z.infer<typeof input>,
 ): Promise<z.infer<ReturnType<typeof output>>> {
-  const session = openSession(context);
-  const loaded = requirePlan(session);
+  const session = await openSession(context);
+  const loaded = await requirePlan(session);
   const task = plannedTask(loaded, options.task);
   const { record, problem } = await session.store.read(task.id);
   if (problem !== null) context.warn(`${problem}; the prompt is without what came before`);

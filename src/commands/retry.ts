@@ -18,7 +18,7 @@ export const retry = command({
   output: moveSchema,
   /** Tries a failed or cancelled task again from the start, or one in backoff now. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
   async run(context, { task }) {
-    const session = openSession(context);
+    const session = await openSession(context);
     await requireKnown(session, task);
     const { result } = await changeTask(session, task, (record) => retryTask(record, session.now()));
     return result;

@@ -20,7 +20,7 @@ export const runEnd = command({
   output,
   /** Throws RUN_NOT_FOUND. */
   async run(context, { run }) {
-    const session = openSession(context);
+    const session = await openSession(context);
     const runId = requireUuid(run, '--run');
     const manifest = await endRun(session, runId);
     if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);

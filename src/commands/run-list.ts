@@ -14,7 +14,7 @@ export const runList = command({
   input: z.object({}),
   output: () => z.strictObject({ runs: z.array(runRowSchema()) }),
   async run(context) {
-    const session = openSession(context);
+    const session = await openSession(context);
     const manifests = await session.store.listRuns();
     return { runs: manifests.map((manifest) => runRow(session, manifest)) };
   },

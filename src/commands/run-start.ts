@@ -19,7 +19,7 @@ export const runStart = command({
   output,
   async run(context, input) {
     const name = input.name === undefined ? null : oneLine(input.name, 200);
-    const { run_id, started_at } = await openRun(openSession(context), { name });
+    const { run_id, started_at } = await openRun(await openSession(context), { name });
     return { run_id, name, started_at };
   },
 });

@@ -128,8 +128,8 @@ async function work(
   interrupts: Interrupts,
   emit: (event: RunEvent) => void,
 ): Promise<RunFinished> {
-  const session = openSession({ ...context, warn: (message) => emit({ type: 'warning', message }) }, yielding);
-  const loaded = requirePlan(session);
+  const session = await openSession({ ...context, warn: (message) => emit({ type: 'warning', message }) }, yielding);
+  const loaded = await requirePlan(session);
   for (const id of options.task ?? []) plannedTask(loaded, id);
   await requireWorktrees(session);
   const owner = ownIdentity(session);
@@ -202,8 +202,8 @@ type Shown = Pick<Reason, 'message'> & { code: string };
 
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */
 export async function dryRun(context: CommandContext, options: Input): Promise<DryRunData> {
-  const session = openSession(context);
-  const loaded = requirePlan(session);
+  const session = await openSession(context);
+  const loaded = await requirePlan(session);
   for (const id of options.task ?? []) plannedTask(loaded, id);
   await requireWorktrees(session);
   const { reads } = await readAll(session);

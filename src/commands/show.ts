@@ -101,8 +101,8 @@ export const show = command({
 
 /** Throws INVALID_ID, TASK_NOT_FOUND, SCHEMA_INVALID. */
 async function run(context: CommandContext, options: { task: string }): Promise<ShowData> {
-  const session = openSession(context);
-  const loaded = loadPlan(session);
+  const session = await openSession(context);
+  const loaded = await loadPlan(session);
   const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
   const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
   const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);

@@ -70,8 +70,8 @@ export const status = command({
 
 /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
 async function run(context: CommandContext, options: { run?: string | undefined }): Promise<StatusData> {
-  const session = openSession(context);
-  const loaded = loadPlan(session);
+  const session = await openSession(context);
+  const loaded = await loadPlan(session);
   const all = await readAll(session);
   const { reads, runs } = all;
   const chosen = options.run === undefined ? null : requireUuid(options.run, '--run');

@@ -26,8 +26,8 @@ export async function watch(
   show: (look: () => LiveModel) => void,
   stop: AbortSignal,
 ): Promise<void> {
-  const session = openSession(context);
-  const plans = new PlanSource(session, requirePlan(session));
+  const session = await openSession(context);
+  const plans = new PlanSource(session, await requirePlan(session));
   const run = options.run === undefined ? null : requireUuid(options.run, '--run');
   if (run !== null && (await session.store.readRun(run)) === null) {
     throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
@@ -46,7 +46,7 @@ export async function watch(
     });
   for (let shown = false; !stop.aborted; shown = true) {
     const began = session.ctx.monotonicMs();
-    plans.refresh();
+    await plans.refresh();
     await seen.refresh();
     if (!shown) show(look);
     const pauseMs = Math.max(POLL_MS, POLL_TIMES * (session.ctx.monotonicMs() - began));

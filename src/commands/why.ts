@@ -22,8 +22,8 @@ export const why = command({
   output,
   /** Every reason why a task can't start now; none when it can. Throws TASK_NOT_FOUND. */
   async run(context, options) {
-    const session = openSession(context);
-    const loaded = requirePlan(session);
+    const session = await openSession(context);
+    const loaded = await requirePlan(session);
     const task = plannedTask(loaded, options.task);
     const reads = await withSettledQuestions(session, await readFor(session, loaded, task));
     const reasons = reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));

@@ -4,7 +4,6 @@
  */
 
 import path from 'node:path';
-import { parsePlan } from '../domain/parsers.ts';
 import { indexed, type Plan, type PlanData } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
@@ -31,7 +30,7 @@ export interface LoadedPlan {
 }
 
 /** The plan; null when the project has none. Throws PHASES_PARSE_ERROR with all problems, PHASES_NOT_FOUND when the settings name a missing file. */
-export function loadPlan(env: PlanEnv): LoadedPlan | null {
+export async function loadPlan(env: PlanEnv): Promise<LoadedPlan | null> {
   const source = readPlanText(env);
   return source === null ? null : parsePlanText(source, env.cache);
 }
@@ -43,9 +42,11 @@ export interface PlanText {
 }
 
 /** Throws PHASES_PARSE_ERROR with all problems. */
-export function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE): LoadedPlan {
+export async function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE): Promise<LoadedPlan> {
   const cached = cachedFor<{ plan: PlanData; warnings: string[] }>(cache, 'plan', text);
   if (cached !== null) return { plan: indexed(cached.plan), file, text, warnings: cached.warnings };
+  // With the YAML parser it is loaded only for a text that is not cached.
+  const { parsePlan } = await import('../domain/plan/parse.ts');
   const parsed = parsePlan(text, file);
   if (!parsed.ok) {
     throw new ForgeError('PHASES_PARSE_ERROR', countProblems(parsed.problems.length, file), {
@@ -88,8 +89,8 @@ export function planPlaceOf(paths: ProjectPaths): string {
 }
 
 /** `loadPlan`, for commands that need one. Throws PHASES_NOT_FOUND when there is none. */
-export function requirePlan(env: PlanEnv): LoadedPlan {
-  const loaded = loadPlan(env);
+export async function requirePlan(env: PlanEnv): Promise<LoadedPlan> {
+  const loaded = await loadPlan(env);
   if (loaded !== null) return loaded;
   throw new ForgeError(
     'PHASES_NOT_FOUND',

@@ -105,7 +105,7 @@ export class TrackerKeeper {
   /** False when there was nothing to do. */
   async #bring(record: TaskRecord, moves: readonly Move[], issues: readonly TrackerIssue[]): Promise<boolean> {
     const { task_id } = record.state;
-    const issue = this.#issueOf(task_id, issues);
+    const issue = await this.#issueOf(task_id, issues);
     if (issue === null) return false;
     const { steps, conflict } = trackerSteps({ record, moves, issue, ours: await this.#isOurs(issue, record) });
     if (conflict !== null) throw new ForgeError('TRACKER_ERROR', conflict);
@@ -114,8 +114,8 @@ export class TrackerKeeper {
   }
 
   /** Throws TRACKER_ERROR when the plan names an issue that is not there. */
-  #issueOf(taskId: string, issues: readonly TrackerIssue[]): TrackerIssue | null {
-    const planned = this.#planned().get(taskId) ?? null;
+  async #issueOf(taskId: string, issues: readonly TrackerIssue[]): Promise<TrackerIssue | null> {
+    const planned = (await this.#planned()).get(taskId) ?? null;
     const own = [{ id: taskId, tracker_issue_id: planned }];
     const issue = issuesByTask(own, issues).get(taskId) ?? null;
     if (issue !== null || planned === null) return issue;
@@ -156,11 +156,11 @@ export class TrackerKeeper {
   }
 
   /** The issues that the plan names, by task. A plan that is being edited names none. */
-  #planned(): ReadonlyMap<string, string> {
+  async #planned(): Promise<ReadonlyMap<string, string>> {
     try {
       const text = readPlanText(this.#env)?.text ?? '';
       if (this.#plan?.text === text) return this.#plan.issueIds;
-      const tasks = loadPlan(this.#env)?.plan.tasks ?? [];
+      const tasks = (await loadPlan(this.#env))?.plan.tasks ?? [];
       const named = tasks.flatMap(({ id, tracker_issue_id }): [string, string][] =>
         tracker_issue_id === null ? [] : [[id, tracker_issue_id]],
       );

@@ -131,3 +131,19 @@ it('forge starts through a symlink, from any folder', () => {
   const { version } = JSON.parse(readFileSync(join(REPO, 'package.json'), 'utf8'));
   expect(start(link, ['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
 });
+
+it('a command that finds plan and settings in the cache does not load the YAML parser', () => {
+  const cwd = project(['id: a, title: A, run: "true"'], { '.forge/settings.yaml': 'version: 1\n' });
+  const env = { ...environment(), XDG_CACHE_HOME: folder() };
+  const program = `
+    const scripts = new Map();
+    const { loader, version } = require(${JSON.stringify(join(built, 'bin/forge.cjs'))});
+    loader(${JSON.stringify(join(built, 'dist/cli'))}, scripts)('./main.cjs')
+      .main({ argv: ['orchestrate', 'why', 'a'], version })
+      .then(() => console.error(JSON.stringify([...scripts.keys()])));`;
+  const loadsYaml = () => {
+    const { stderr } = spawnSync(process.execPath, ['-e', program], { cwd, encoding: 'utf8', env });
+    return (JSON.parse(stderr) as string[]).some((file) => readFileSync(file, 'utf8').includes('YAMLException'));
+  };
+  expect([loadsYaml(), loadsYaml()]).toEqual([true, false]);
+});

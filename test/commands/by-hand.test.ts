@@ -151,7 +151,7 @@ describe('dispatch', () => {
     for (let step = 1, refusals = 0; ; step++) {
       world = new World(planOf('build'));
       const { claim_id, run_id } = await claim.run(world.context, { task: 'build' });
-      const { store, newOp } = world.session();
+      const { store, newOp } = await world.session();
       const { version } = await store.read('build', { thorough: true });
       const cancelled = cancelTask(await world.record('build'), { reason: null, nowMs: T0 }).record;
       const change = { expected: version, op: newOp(), record: cancelled as TaskRecord };

@@ -37,7 +37,7 @@ describe('claim', () => {
 
   test('claim under an unknown run is refused', async () => {
     expect(await code(() => claim.run(world.context, { task: 'build', run: STRANGER }))).toBe('RUN_NOT_FOUND');
-    expect(await world.session().store.list()).toEqual([]);
+    expect(await (await world.session()).store.list()).toEqual([]);
   });
 
   test('a refused claim leaves no run', async () => {

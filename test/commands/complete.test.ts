@@ -41,7 +41,7 @@ describe('complete', () => {
 
   test('complete is refused for another verdict than one that was cut short before its commit', async () => {
     const { attempt } = await world.start('build');
-    const { store } = world.session();
+    const { store } = await world.session();
     const value = { version: 1, verdict: 'blocked', summary: 'first' };
     await store.createDocuments('build', [{ kind: 'verdict', attemptId: attempt, value }], 'x');
     expect(await code(() => world.finish('build', attempt))).toBe('STALE_ATTEMPT');

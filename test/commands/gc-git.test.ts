@@ -17,12 +17,12 @@ let world: World;
 let repo: Repository;
 let call: CommandContext;
 
-beforeEach(() => {
+beforeEach(async () => {
   world = new World(planOf('build', 'other'), 'workspace: worktree\n');
   repo = new Repository(world.project);
   world.write('.git/info/exclude', '/.forge\n/plans\n/*.json\n');
   repo.commit({ 'code.txt': 'one\n' });
-  world.session().store.ensureTree();
+  (await world.session()).store.ensureTree();
   call = { ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } };
 });
 

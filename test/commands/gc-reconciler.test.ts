@@ -528,15 +528,15 @@ describe('adminReleaseLeaseByIdentity', () => {
     [{ expectedExpiresAt: '2029-06-01T00:00:01.000Z' }, { kind: 'skipped', code: 'LEASE_IDENTITY_MISMATCH' }],
     [{ expectedPath: 'lease.json.bak' }, { kind: 'skipped', code: 'LEASE_NOT_FOUND' }],
   ])('adminReleaseLeaseByIdentity with %j answers %j', async (more, expected) => {
-    expect(await adminReleaseLeaseByIdentity(world.session(), request(more))).toEqual(expected);
+    expect(await adminReleaseLeaseByIdentity(await world.session(), request(more))).toEqual(expected);
     expect((await world.record('build')).lease === null).toBe(expected.kind === 'released');
   });
 
   test('adminReleaseLeaseByIdentity keeps the lease of a task that is not terminal', async () => {
     handState(world, 'build', 'running');
-    const result = await adminReleaseLeaseByIdentity(world.session(), request());
+    const result = await adminReleaseLeaseByIdentity(await world.session(), request());
     expect(result).toEqual({ kind: 'skipped', code: 'LEASE_STATE_NOT_TERMINAL' });
-    const loose = await adminReleaseLeaseByIdentity(world.session(), request({ requireTerminalState: false }));
+    const loose = await adminReleaseLeaseByIdentity(await world.session(), request({ requireTerminalState: false }));
     expect(loose).toEqual({ kind: 'skipped', code: 'LEASE_STATE_NOT_TERMINAL' });
   });
 });

@@ -51,7 +51,7 @@ function setIssues(build: Partial<TrackerIssue>, other: Partial<TrackerIssue> = 
 }
 
 async function issue(id = 'M-1'): Promise<TrackerIssue | undefined> {
-  const seen = await lookAtTracker(world.session());
+  const seen = await lookAtTracker(await world.session());
   if (seen.kind !== 'up') throw new Error(`the tracker is ${JSON.stringify(seen)}`);
   return seen.issues.find((each) => each.id === id);
 }
@@ -358,7 +358,7 @@ describe('row 3: claimed here, not in the tracker', () => {
 test('row 3 leaves no claim in the tracker for a task that is released while its issue is being claimed', async () => {
   const { claim_id } = await claim.run(call, { task: 'build' });
   await editIssue({ claimed_by: null, state: 'open' });
-  const session = openSession(call);
+  const session = await openSession(call);
   const tracker = await openTracker(session);
   if (tracker === null) throw new Error('there is no tracker');
   const out = world.path('plan.json');

@@ -75,7 +75,7 @@ describe('cancel and retry', () => {
 
 describe('event', () => {
   const events = async (task: string, attempt: string) =>
-    world.session().eventLog.read({ log: 'events', taskId: task, attemptId: attempt });
+    (await world.session()).eventLog.read({ log: 'events', taskId: task, attemptId: attempt });
 
   test("event adds a line to the attempt's log", async () => {
     const { attempt } = await world.start('build');
@@ -133,7 +133,7 @@ describe('runs', () => {
   });
 
   test('dead runs are distinguished from open ones', async () => {
-    const { store, newOp } = world.session();
+    const { store, newOp } = await world.session();
     const owner = { host: 'mill', boot_id: 'boot-a', pid_ns: '', pid: 7, started_at: 'ticks:1' };
     const manifest = {
       version: 1,

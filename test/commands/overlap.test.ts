@@ -124,8 +124,8 @@ describe('a claim that was cut short before its overlap check', () => {
   });
 
   /** The claim as a process leaves it that is killed right after its commit. */
-  const cutShort = (task: string, claimId = CLAIM) => {
-    const session = world.session();
+  const cutShort = async (task: string, claimId = CLAIM) => {
+    const session = await world.session();
     return changeTask(session, task, (record) =>
       claimTask(record, {
         claimId,

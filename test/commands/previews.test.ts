@@ -34,7 +34,7 @@ async function park(defaultOption?: string): Promise<{ attempt: string; question
 
 /** The answer as a process leaves it that is killed right after writing it. */
 async function answerFile(attempt: string, question_id: string, text?: string): Promise<void> {
-  const { store, newOp } = world.session();
+  const { store, newOp } = await world.session();
   const answer = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
   await store.createDocuments('build', [{ kind: 'answer', attemptId: attempt, value: answer }], newOp());
   if (text !== undefined)

@@ -34,8 +34,8 @@ async function failed(message: string): Promise<string> {
 
 /** The facts of build's next attempt. */
 async function facts(attemptNumber: number | null = null) {
-  const session = world.session();
-  const { plan } = loadedPlan(session);
+  const session = await world.session();
+  const { plan } = await loadedPlan(session);
   const task = plan.byId.get('build');
   if (task === undefined) throw new Error('no task build');
   const { record } = await session.store.read('build');
@@ -173,8 +173,8 @@ describe('earlier attempts in the prompt', () => {
   });
 
   test('the prompt of a first attempt reads no attempt files', async () => {
-    const session = world.session();
-    const { plan } = loadedPlan(session);
+    const session = await world.session();
+    const { plan } = await loadedPlan(session);
     const [task] = plan.tasks;
     if (task === undefined) throw new Error('no task');
     const refuse = () => Promise.reject(new TypeError('it was read'));
@@ -205,8 +205,8 @@ describe('conventions in the prompt', () => {
   });
 
   test('conventions come from the workspace, else from the project', async () => {
-    const session = world.session();
-    const { plan } = loadedPlan(session);
+    const session = await world.session();
+    const { plan } = await loadedPlan(session);
     const [task] = plan.tasks;
     if (task === undefined) throw new Error('no task');
     const workspace = { path: world.path('tree'), branch: 'forge/build' };
@@ -243,8 +243,8 @@ describe('conventions in the prompt', () => {
 describe("an attempt's prompt.md", () => {
   const ATTEMPT = { taskId: 'build', attemptId: STRANGER };
 
-  test('the prompt.md of an attempt is readable by its owner only', () => {
-    const { artifacts } = world.session();
+  test('the prompt.md of an attempt is readable by its owner only', async () => {
+    const { artifacts } = await world.session();
     const file = artifacts.writePrompt(ATTEMPT, '# Task\n');
     expect(file).toBe(path.join(artifacts.folder(ATTEMPT), 'prompt.md'));
     expect(fs.readFileSync(file, 'utf8')).toBe('# Task\n');
@@ -253,7 +253,7 @@ describe("an attempt's prompt.md", () => {
 
   test('the prompt.md of an attempt is never written through a symlink', async () => {
     const target = world.write('target', 'mine');
-    const { artifacts } = world.session();
+    const { artifacts } = await world.session();
     fs.mkdirSync(artifacts.folder(ATTEMPT), { recursive: true });
     fs.symlinkSync(target, path.join(artifacts.folder(ATTEMPT), 'prompt.md'));
     expect(await code(() => artifacts.writePrompt(ATTEMPT, 'theirs'))).toBe('IO_ERROR');

@@ -85,7 +85,7 @@ describe('question', () => {
     await answer.run(world.context, { question: question_id, option: 'drop' });
     expect(world.json(...file)).toMatchObject({ status: 'answered' });
     const { run_id } = world.json(...file) as { run_id: string };
-    const log = await world.session().eventLog.read({ log: 'notifications', runId: run_id });
+    const log = await (await world.session()).eventLog.read({ log: 'notifications', runId: run_id });
     expect(log.map(({ type }) => type)).toEqual(['question_opened', 'question_settled']);
   });
 
@@ -183,7 +183,7 @@ describe('answer', () => {
 
   test('an answer that was cut short is finished by the next claim', async () => {
     const { question_id, attempt } = await ask();
-    const { store, newOp } = world.session();
+    const { store, newOp } = await world.session();
     const file = { version: 1, question_id, answered_at: world.at(0), answered_by: 'ada', option_id: 'keep' };
     await store.createDocuments('build', [{ kind: 'answer', attemptId: attempt, value: file }], newOp());
     expect((await claim.run(world.context, { next: true })).task_id).toBe('build');

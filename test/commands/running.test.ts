@@ -250,7 +250,7 @@ describe('worker of a lost claim', () => {
     if (identity === null) throw new Error('the worker did not start');
     onTestFinished(() => killGroup(identity.pgid));
     worker.open();
-    const { store, newOp } = world.session();
+    const { store, newOp } = await world.session();
     const { version, record } = await store.read('a', { thorough: true });
     if (record === null) throw new Error('no record');
     const named = {

@@ -33,7 +33,7 @@ function world(issues: string | null = ISSUES, settings = SETTINGS): World {
 }
 
 async function issue(at: World, id: string): Promise<TrackerIssue | undefined> {
-  const seen = await lookAtTracker(at.session());
+  const seen = await lookAtTracker(await at.session());
   if (seen.kind !== 'up') throw new Error(`the tracker is ${JSON.stringify(seen)}`);
   return seen.issues.find((each) => each.id === id);
 }
@@ -167,7 +167,10 @@ describe('tracker that is down', () => {
     expect(await at.finish('build', attempt)).toMatchObject({ state: 'shipped' });
     expect(at.warnings).toHaveLength(2);
     for (const warning of at.warnings) expect(warning).toMatch(why);
-    const log = fs.readFileSync(at.session().paths.log, 'utf8').split('\n').filter(Boolean);
+    const log = fs
+      .readFileSync((await at.session()).paths.log, 'utf8')
+      .split('\n')
+      .filter(Boolean);
     const lines = log.map((line) => JSON.parse(line) as { type: string; task_id: string; message: string });
     expect(lines.filter(({ type }) => type === 'warning')).toMatchObject([
       { task_id: 'build', message: expect.stringMatching(/^tracker: /) },
@@ -203,11 +206,11 @@ it('a tracker is not read when the settings have none', async () => {
   const { attempt } = await at.start('build');
   expect(await at.finish('build', attempt)).toMatchObject({ state: 'shipped' });
   expect(at.warnings).toEqual([]);
-  expect(await lookAtTracker(at.session())).toEqual({ kind: 'none' });
+  expect(await lookAtTracker(await at.session())).toEqual({ kind: 'none' });
 });
 
 it('read verbs do not fail when the tracker is down', async () => {
-  expect(await lookAtTracker(world(null).session())).toEqual({
+  expect(await lookAtTracker(await world(null).session())).toEqual({
     kind: 'down',
     why: 'reading plans/tracker.yaml: there is no such file',
   });

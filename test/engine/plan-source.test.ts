@@ -6,10 +6,10 @@ import { planOf, World } from '../support/commands/world.ts';
 
 let world: World;
 let source: PlanSource;
-beforeEach(() => {
+beforeEach(async () => {
   world = new World(planOf('a'));
-  const session = world.session();
-  source = new PlanSource(session, requirePlan(session));
+  const session = await world.session();
+  source = new PlanSource(session, await requirePlan(session));
 });
 
 const ids = () => source.current.plan.tasks.map((task) => task.id);
@@ -20,73 +20,73 @@ const edit = (text: string) => {
 };
 
 describe('plan of a run', () => {
-  test('a run keeps its plan while the file is unchanged', () => {
+  test('a run keeps its plan while the file is unchanged', async () => {
     const before = source.current;
-    expect(source.refresh()).toBe(false);
+    expect(await source.refresh()).toBe(false);
     expect(source.current).toBe(before);
   });
 
-  test('a run follows an edit of its plan once', () => {
+  test('a run follows an edit of its plan once', async () => {
     edit(planOf('a', 'b'));
-    expect(source.refresh()).toBe(true);
+    expect(await source.refresh()).toBe(true);
     expect(ids()).toEqual(['a', 'b']);
-    expect(source.refresh()).toBe(false);
+    expect(await source.refresh()).toBe(false);
   });
 
-  test('a run ignores a plan file with only a new time', () => {
+  test('a run ignores a plan file with only a new time', async () => {
     edit(planOf('a'));
     const before = source.current;
-    expect(source.refresh()).toBe(false);
+    expect(await source.refresh()).toBe(false);
     expect(source.current).toBe(before);
   });
 
-  test('an edit that does not parse leaves the last good plan in force, with a warning that names the place', () => {
+  test('an edit that does not parse leaves the last good plan in force, with a warning that names the place', async () => {
     edit(planOf('a', 'b').replace('title', 'titel'));
-    expect(source.refresh()).toBe(false);
+    expect(await source.refresh()).toBe(false);
     expect(ids()).toEqual(['a']);
     expect(world.warnings).toEqual([
       expect.stringMatching(/phases\.yaml \(line 6: .*"title" is missing\); going on with the plan as it was before/),
     ]);
-    expect(source.refresh()).toBe(false);
+    expect(await source.refresh()).toBe(false);
     expect(world.warnings).toHaveLength(1);
   });
 
-  test('a missing plan is reported once, not at every look', () => {
+  test('a missing plan is reported once, not at every look', async () => {
     world = new World(null, 'plan: docs/plan.yaml\n');
     world.write('docs/plan.yaml', planOf('a'));
-    const session = world.session();
-    source = new PlanSource(session, requirePlan(session));
+    const session = await world.session();
+    source = new PlanSource(session, await requirePlan(session));
     fs.rmSync(world.path('docs/plan.yaml'));
-    for (let look = 0; look < 3; look++) expect(source.refresh()).toBe(false);
+    for (let look = 0; look < 3; look++) expect(await source.refresh()).toBe(false);
     expect(world.warnings).toEqual([expect.stringContaining('there is no plan at docs/plan.yaml')]);
     world.write('docs/plan.yaml', planOf('a', 'b'));
-    expect(source.refresh()).toBe(true);
+    expect(await source.refresh()).toBe(true);
   });
 
-  test('a run follows its plan again once it is fixed', () => {
+  test('a run follows its plan again once it is fixed', async () => {
     edit('project: [');
-    source.refresh();
+    await source.refresh();
     edit(planOf('a', 'c'));
-    expect(source.refresh()).toBe(true);
+    expect(await source.refresh()).toBe(true);
     expect(ids()).toEqual(['a', 'c']);
   });
 
-  test('a plan restored after an error is in force', () => {
+  test('a plan restored after an error is in force', async () => {
     edit('project: [');
-    source.refresh();
+    await source.refresh();
     edit(planOf('a'));
-    source.refresh();
+    await source.refresh();
     expect(ids()).toEqual(['a']);
     edit(planOf('a', 'b'));
-    expect(source.refresh()).toBe(true);
+    expect(await source.refresh()).toBe(true);
   });
 
-  test('a deleted plan leaves the last one in force until there is one again', () => {
+  test('a deleted plan leaves the last one in force until there is one again', async () => {
     fs.rmSync(world.path('plans/phases.yaml'));
-    expect(source.refresh()).toBe(false);
+    expect(await source.refresh()).toBe(false);
     expect(ids()).toEqual(['a']);
     edit(planOf('d'));
-    expect(source.refresh()).toBe(true);
+    expect(await source.refresh()).toBe(true);
     expect(ids()).toEqual(['d']);
   });
 });

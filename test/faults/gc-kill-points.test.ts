@@ -25,7 +25,7 @@ beforeEach(() => {
   repo.commit({ 'code.txt': 'one\n' });
 });
 
-const session = (): Session => openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+const session = (): Promise<Session> => openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
 const trees = () => repo.path('.forge/worktrees');
 const lines = (...args: string[]) =>
   repo
@@ -73,7 +73,7 @@ test('the removal of a branch survives SIGKILL before every git command', async 
     const sha = repo.branch('forge/lib', { 'lib.txt': `${points}` });
     const branch = { branch: 'forge/lib', sha, merged: false };
     killed = await killedAt(1 + points * STEP, { branch });
-    expect((await pruneBranch(session(), branch)).kind, at).toBe(killed ? 'done' : 'skipped');
+    expect((await pruneBranch(await session(), branch)).kind, at).toBe(killed ? 'done' : 'skipped');
     expect(lines('for-each-ref', 'refs/heads/forge'), at).toEqual([]);
     expect(rescues().map(shaOf), at).toEqual([sha]);
     repo.git('update-ref', '-d', rescues()[0] as string);
@@ -86,7 +86,7 @@ test('the removal of a worktree survives SIGKILL before every git command', asyn
   let points = 0;
   for (let killed = true; killed; ) {
     const at = `killed before git ${1 + points * STEP}`;
-    const place = (await ensureWorkspace(session(), { id: 'build', depends_on: [] })).path;
+    const place = (await ensureWorkspace(await session(), { id: 'build', depends_on: [] })).path;
     const head = repo.commit({ 'work.txt': `${points}` }, place);
     repo.write('code.txt', `half ${points}\n`, place);
     repo.write('staged.txt', `${points}\n`, place);
@@ -94,7 +94,7 @@ test('the removal of a worktree survives SIGKILL before every git command', asyn
     fs.rmSync(`${place}/staged.txt`);
     const worktree = { path: place, branch: 'forge/build', head };
     killed = await killedAt(1 + points * STEP, { worktree });
-    expect((await removeWorktree(session(), worktree)).kind, at).toBe(killed ? 'done' : 'skipped');
+    expect((await removeWorktree(await session(), worktree)).kind, at).toBe(killed ? 'done' : 'skipped');
     expect(fs.readdirSync(trees()), at).toEqual(['.gitignore']);
     expect(rescues(), at).toHaveLength(1);
     const [ref] = rescues() as [string];

@@ -22,7 +22,7 @@ test.skipIf(noStrace() !== null)(
     const repo = new Repository(world.project);
     repo.write('.forge/.gitignore', '*\n');
     repo.commit({ 'a.txt': 'a', 'b.txt': 'b' });
-    const env = openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+    const env = await openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
     const place = repo.path('.forge/worktrees/build');
     fs.mkdirSync(repo.path('.forge/worktrees'));
     let killed = 0;

@@ -18,12 +18,12 @@ function project(settings = 'version: 1\n'): void {
   repo.commit({ 'code.txt': 'one\n' });
 }
 
-function session(env: Record<string, string> = {}): Session {
+function session(env: Record<string, string> = {}): Promise<Session> {
   return openSession({ ...world.context, ctx: { ...world.context.ctx, env: { ...GIT_ENV, ...env } } });
 }
 
-const look = (env: Record<string, string> = {}): Promise<GitLook> => lookAtGit(session(env));
-const ensure = async (id = 'build') => (await ensureWorkspace(session(), { id, depends_on: [] })).path;
+const look = async (env: Record<string, string> = {}): Promise<GitLook> => lookAtGit(await session(env));
+const ensure = async (id = 'build') => (await ensureWorkspace(await session(), { id, depends_on: [] })).path;
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);
 
 beforeEach(() => project());

@@ -21,13 +21,13 @@ function project(settings = 'version: 1\n', prefix = ''): void {
   repo.commit({ [`${prefix}code.txt`]: 'one\ntwo\nthree\n', [`${prefix}plans/phases.yaml`]: planOf('build') });
 }
 
-function session(env: Record<string, string> = {}, dir = ''): Session {
+function session(env: Record<string, string> = {}, dir = ''): Promise<Session> {
   const ctx = { ...world.context.ctx, env: { ...GIT_ENV, ...env }, cwd: repo.path(dir) };
   return openSession({ ...world.context, ctx });
 }
 
-function ensure(depends_on: string[] = [], dir = ''): Promise<Workspace> {
-  return ensureWorkspace(session({}, dir), { id: 'build', depends_on });
+async function ensure(depends_on: string[] = [], dir = ''): Promise<Workspace> {
+  return ensureWorkspace(await session({}, dir), { id: 'build', depends_on });
 }
 
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);
@@ -106,7 +106,7 @@ describe('branch base', () => {
       `#!/bin/sh\n[ "$1" = merge-tree ] && exit 129\ncase "$*" in *"worktree list"*-z) exit 129;; esac\nexec ${real}/git "$@"\n`,
     );
     fs.chmodSync(repo.path('old/git'), 0o755);
-    const old = session({ PATH: `${repo.path('old')}:${GIT_ENV.PATH}` });
+    const old = await session({ PATH: `${repo.path('old')}:${GIT_ENV.PATH}` });
     expect((await ensureWorkspace(old, { id: 'build', depends_on: ['lib'] })).created).toBe(true);
     expect(world.warnings).toEqual([expect.stringContaining('older than 2.38')]);
     expect(await inspectWorkspace(old, 'build')).toMatchObject({ conflicts: null });
@@ -213,16 +213,16 @@ describe('copied files', () => {
 
 describe('inspectWorkspace', () => {
   test('inspectWorkspace is null without a complete worktree', async () => {
-    expect(await inspectWorkspace(session(), 'build')).toBeNull();
+    expect(await inspectWorkspace(await session(), 'build')).toBeNull();
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'initializing', at);
-    expect(await inspectWorkspace(session(), 'build')).toBeNull();
+    expect(await inspectWorkspace(await session(), 'build')).toBeNull();
     repo.git('worktree', 'unlock', at);
     fs.rmSync(at, { recursive: true });
-    expect(await inspectWorkspace(session(), 'build')).toBeNull();
+    expect(await inspectWorkspace(await session(), 'build')).toBeNull();
     // In this folder git would answer for the main checkout.
     repo.write('notes.txt', 'mine', at);
-    expect(await inspectWorkspace(session(), 'build')).toBeNull();
+    expect(await inspectWorkspace(await session(), 'build')).toBeNull();
   });
 
   test('inspectWorkspace reports committed and uncommitted changes and changes nothing', async () => {
@@ -237,7 +237,7 @@ describe('inspectWorkspace', () => {
     repo.write('a.txt', 'changed', at);
     repo.write('x.log', 'ignored', at);
     const before = repo.standing();
-    const seen = await inspectWorkspace(session(), 'build');
+    const seen = await inspectWorkspace(await session(), 'build');
     expect(seen).toEqual({
       path: at,
       prefix: '',
@@ -259,7 +259,7 @@ describe('inspectWorkspace', () => {
     const { path: at } = await ensure();
     repo.commit({ 'code.txt': 'worker\n', 'b.txt': 'b' }, at);
     repo.commit({ 'code.txt': 'person\n', 'c.txt': 'c' });
-    expect(await inspectWorkspace(session(), 'build')).toMatchObject({
+    expect(await inspectWorkspace(await session(), 'build')).toMatchObject({
       files_changed: ['b.txt', 'code.txt'],
       conflicts: ['code.txt'],
       uncommitted: [],
@@ -272,9 +272,11 @@ describe('inspectWorkspace', () => {
     const sha = headIn(at);
     repo.commit({ 'b.txt': 'b' }, at);
     const own_branch = { name: 'forge/build', sha };
-    expect(await inspectWorkspace(session(), 'build')).toMatchObject({ branch: null, base: null, own_branch });
+    expect(await inspectWorkspace(await session(), 'build')).toMatchObject({ branch: null, base: null, own_branch });
     repo.git('branch', '--delete', '--force', 'forge/build');
-    expect(await inspectWorkspace(session(), 'build')).toMatchObject({ own_branch: { ...own_branch, sha: null } });
+    expect(await inspectWorkspace(await session(), 'build')).toMatchObject({
+      own_branch: { ...own_branch, sha: null },
+    });
   });
 
   test('inspectWorkspace names files from the top of the repository', async () => {
@@ -284,7 +286,7 @@ describe('inspectWorkspace', () => {
     const made = await ensure([], 'apps/one');
     repo.commit({ 'top.txt': 't', 'apps/one/in.txt': 'i' }, made.path);
     repo.write('apps/one/new.txt', 'n', made.path);
-    expect(await inspectWorkspace(session({}, 'apps/one'), 'build')).toMatchObject({
+    expect(await inspectWorkspace(await session({}, 'apps/one'), 'build')).toMatchObject({
       prefix: 'apps/one/',
       base: 'trunk',
       files_changed: ['apps/one/in.txt', 'top.txt'],
@@ -295,12 +297,12 @@ describe('inspectWorkspace', () => {
 
 test('headOf is known for a folder with a commit', async () => {
   const main = repo.git('rev-parse', 'main');
-  expect(await headOf(session(), repo.root)).toEqual({ head: main, branch: 'main' });
+  expect(await headOf(await session(), repo.root)).toEqual({ head: main, branch: 'main' });
   repo.git('checkout', '--quiet', '--detach');
-  expect(await headOf(session(), repo.root)).toEqual({ head: main, branch: null });
-  expect(await headOf(session({ PATH: '/nonexistent' }), repo.root)).toBeNull();
+  expect(await headOf(await session(), repo.root)).toEqual({ head: main, branch: null });
+  expect(await headOf(await session({ PATH: '/nonexistent' }), repo.root)).toBeNull();
   fs.rmSync(repo.path('.git'), { recursive: true });
-  expect(await headOf(session(), repo.root)).toBeNull();
+  expect(await headOf(await session(), repo.root)).toBeNull();
   new Repository(repo.root);
-  expect(await headOf(session(), repo.root)).toBeNull();
+  expect(await headOf(await session(), repo.root)).toBeNull();
 });

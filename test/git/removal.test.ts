@@ -18,12 +18,12 @@ function project(settings = 'version: 1\n'): void {
   repo.commit({ 'code.txt': 'one\n', 'gone.txt': 'g\n', 'kept.txt': 'k\n' });
 }
 
-function session(env: Record<string, string> = {}, cwd = repo.root): Session {
+function session(env: Record<string, string> = {}, cwd = repo.root): Promise<Session> {
   return openSession({ ...world.context, ctx: { ...world.context.ctx, cwd, env: { ...GIT_ENV, ...env } } });
 }
 
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);
-const ensure = async (id = 'build') => (await ensureWorkspace(session(), { id, depends_on: [] })).path;
+const ensure = async (id = 'build') => (await ensureWorkspace(await session(), { id, depends_on: [] })).path;
 const rescues = () => repo.git('for-each-ref', '--format=%(refname)', 'refs/forge').split('\n').filter(Boolean);
 const shaOf = (name: string) => repo.git('rev-parse', '--verify', name);
 const has = (ref: string) => repo.git('for-each-ref', ref) !== '';
@@ -33,8 +33,8 @@ const NOW = '20300101T000000Z';
 beforeEach(() => project());
 
 describe('branch removal', () => {
-  const prune = (branch: string, sha = shaOf(`refs/heads/${branch}`), merged = false): Promise<Removal> =>
-    pruneBranch(session(), { branch, sha, merged });
+  const prune = async (branch: string, sha = shaOf(`refs/heads/${branch}`), merged = false): Promise<Removal> =>
+    pruneBranch(await session(), { branch, sha, merged });
 
   test('a merged branch is removed without a rescue', async () => {
     repo.branch('forge/lib', { 'lib.txt': 'l' });
@@ -183,8 +183,8 @@ describe('worktree removal', () => {
     return { path, branch: branch === '' ? null : branch, head: repo.in(path, 'rev-parse', 'HEAD') };
   }
 
-  const remove = (what: Seen | string, env: Record<string, string> = {}): Promise<Removal> =>
-    removeWorktree(session(env), typeof what === 'string' ? seen(what) : what);
+  const remove = async (what: Seen | string, env: Record<string, string> = {}): Promise<Removal> =>
+    removeWorktree(await session(env), typeof what === 'string' ? seen(what) : what);
 
   const isGone = (at: string) => {
     expect(fs.existsSync(at)).toBe(false);
@@ -399,7 +399,7 @@ describe('worktree removal', () => {
 
     test('a worktree stays when the command runs in it', async () => {
       const at = await ensure();
-      const result = await removeWorktree(session({}, at), seen(at));
+      const result = await removeWorktree(await session({}, at), seen(at));
       expect(result).toMatchObject({ kind: 'skipped', why: expect.stringContaining('started') });
     });
 

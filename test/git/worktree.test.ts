@@ -26,9 +26,9 @@ function project(settings = 'version: 1\n', prefix = ''): void {
   repo.commit({ [`${prefix}code.txt`]: 'one\n' });
 }
 
-function ensure(id = 'build', depends_on: string[] = [], { env = {}, dir = '' } = {}): Promise<Workspace> {
+async function ensure(id = 'build', depends_on: string[] = [], { env = {}, dir = '' } = {}): Promise<Workspace> {
   const ctx = { ...world.context.ctx, env: { ...GIT_ENV, ...env }, cwd: repo.path(dir) };
-  return ensureWorkspace(openSession({ ...world.context, ctx }), { id, depends_on });
+  return ensureWorkspace(await openSession({ ...world.context, ctx }), { id, depends_on });
 }
 
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);

@@ -145,26 +145,26 @@ const planWith = (title: string) =>
 describe('cached plan', () => {
   const file = 'plans/phases.yaml';
 
-  test('a plan is the same whether it comes from the cache or from parsing', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary', minLength: 1 }), (title) => {
+  test('a plan is the same whether it comes from the cache or from parsing', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'binary', minLength: 1 }), async (title) => {
         const text = planWith(`t${title.replace(/[\p{C}\p{Z}]/gu, '_')}`);
         const kept = cache();
-        const first = parsePlanText({ file, text }, kept);
+        const first = await parsePlanText({ file, text }, kept);
         const reads: string[] = [];
         const counted: Cache = { ...kept, write: (name) => void reads.push(name) };
-        expect(parsePlanText({ file, text }, counted)).toEqual(first);
+        expect(await parsePlanText({ file, text }, counted)).toEqual(first);
         // What was kept was used.
         expect(reads).toEqual([]);
-        expect(first).toEqual(parsePlanText({ file, text }, NO_CACHE));
+        expect(first).toEqual(await parsePlanText({ file, text }, NO_CACHE));
       }),
       { numRuns: 50 },
     );
   });
 
-  test('a plan is parsed again when its cache file is incomplete', () => {
+  test('a plan is parsed again when its cache file is incomplete', async () => {
     const text = planWith('One');
-    const first = parsePlanText({ file, text }, cache());
+    const first = await parsePlanText({ file, text }, cache());
     const whole = fs.readFileSync(onlyFile());
     const half = Math.trunc(whole.length / 2);
     for (const [begin, end] of [
@@ -176,24 +176,24 @@ describe('cached plan', () => {
       const zeros = Buffer.from(whole).fill(0, begin, end);
       for (const left of [zeros, whole.subarray(0, begin)]) {
         fs.writeFileSync(onlyFile(), left);
-        expect(parsePlanText({ file, text }, cache())).toEqual(first);
+        expect(await parsePlanText({ file, text }, cache())).toEqual(first);
       }
     }
   });
 
-  test('any other plan text is parsed again, and an invalid plan is not cached', () => {
-    parsePlanText({ file, text: planWith('One') }, cache());
-    const edited = parsePlanText({ file, text: planWith('Two') }, cache());
+  test('any other plan text is parsed again, and an invalid plan is not cached', async () => {
+    await parsePlanText({ file, text: planWith('One') }, cache());
+    const edited = await parsePlanText({ file, text: planWith('Two') }, cache());
     expect(edited.plan.byId.get('other')?.title).toBe('Two');
     const renamed = planWith('Two').replace('id: other', 'id: another').replace('[other]', '[another]');
-    const { plan } = parsePlanText({ file, text: renamed }, cache());
+    const { plan } = await parsePlanText({ file, text: renamed }, cache());
     expect(plan.tasks.map(({ id, tracker_issue_id }) => [id, tracker_issue_id])).toEqual([
       ['another', null],
       ['build', '12'],
     ]);
     const wrong = planWith('One').replace('id: other', 'id: ../other');
     for (let i = 0; i < 2; i++)
-      expect(() => parsePlanText({ file, text: wrong }, cache())).toThrow('in plans/phases.yaml');
+      await expect(parsePlanText({ file, text: wrong }, cache())).rejects.toThrow('in plans/phases.yaml');
     expect(kept(cache())).toContain('Two');
   });
 });
@@ -209,7 +209,7 @@ describe('cached settings', () => {
   ];
 
   /** As a command finds them in the project; and whether anything was kept for the next one. */
-  function settings(text: string, from: Cache) {
+  async function settings(text: string, from: Cache) {
     fs.mkdirSync(path.join(project, '.forge'), { recursive: true });
     fs.writeFileSync(path.join(project, '.forge/settings.yaml'), text);
     let keeps = false;
@@ -217,16 +217,16 @@ describe('cached settings', () => {
       keeps = true;
       from.write(name, parts);
     };
-    return { read: loadSettings(pathsOf(project), { ...from, write }), keeps };
+    return { read: await loadSettings(pathsOf(project), { ...from, write }), keeps };
   }
 
-  test('settings are the same from the cache and from parsing, and any other text is parsed again', () => {
-    fc.assert(
-      fc.property(fc.array(fc.constantFrom(...TEXTS), { minLength: 2, maxLength: 6 }), (texts) => {
+  test('settings are the same from the cache and from parsing, and any other text is parsed again', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.constantFrom(...TEXTS), { minLength: 2, maxLength: 6 }), async (texts) => {
         let last: string | null = null;
         for (const text of texts) {
-          const { read, keeps } = settings(text, cache());
-          expect(read).toEqual(settings(text, NO_CACHE).read);
+          const { read, keeps } = await settings(text, cache());
+          expect(read).toEqual((await settings(text, NO_CACHE)).read);
           if (last !== null) expect(keeps).toBe(text !== last);
           last = text;
         }
@@ -235,9 +235,9 @@ describe('cached settings', () => {
     );
   });
 
-  test('settings are parsed again when their cache file is incomplete', () => {
+  test('settings are parsed again when their cache file is incomplete', async () => {
     const text = TEXTS[3] ?? '';
-    const { read } = settings(text, cache());
+    const { read } = await settings(text, cache());
     const whole = fs.readFileSync(onlyFile());
     for (let begin = 0; begin < whole.length; begin += 7) {
       for (const left of [
@@ -245,17 +245,17 @@ describe('cached settings', () => {
         whole.subarray(0, begin),
       ]) {
         fs.writeFileSync(onlyFile(), left);
-        expect(settings(text, cache()).read).toEqual(read);
+        expect((await settings(text, cache())).read).toEqual(read);
       }
     }
   });
 
-  test('settings that JSON cannot express, or that are invalid, are not cached', () => {
+  test('settings that JSON cannot express, or that are invalid, are not cached', async () => {
     const endless = 'tracker: { type: file, patience: .inf }\n';
     for (let i = 0; i < 2; i++) {
-      const { read, keeps } = settings(endless, cache());
+      const { read, keeps } = await settings(endless, cache());
       expect([read.tracker.options['patience'], keeps]).toEqual([Number.POSITIVE_INFINITY, false]);
-      expect(() => settings('agents: { workers: 2 }\n', cache())).toThrow('.forge/settings.yaml');
+      await expect(settings('agents: { workers: 2 }\n', cache())).rejects.toThrow('.forge/settings.yaml');
     }
     expect(kept(cache(), 'settings')).toBeNull();
   });

@@ -192,19 +192,19 @@ describe('settings file', () => {
     return loadSettings(pathsOf(root));
   };
 
-  test('settings are the defaults when there is no file', () => {
-    expect(loadSettings(pathsOf(root))).toBe(DEFAULT_SETTINGS);
+  test('settings are the defaults when there is no file', async () => {
+    expect(await loadSettings(pathsOf(root))).toBe(DEFAULT_SETTINGS);
   });
 
-  test('settings are read with their defaults filled in', () => {
-    const { agents } = settings('agents:\n  steal_grace_ms: 1s\n');
+  test('settings are read with their defaults filled in', async () => {
+    const { agents } = await settings('agents:\n  steal_grace_ms: 1s\n');
     expect(agents).toEqual({ ...DEFAULT_SETTINGS.agents, steal_grace_ms: 1000 });
   });
 
-  test('invalid settings are refused with every place', () => {
+  test('invalid settings are refused with every place', async () => {
     let thrown: unknown;
     try {
-      settings('agents:\n  steal_grace: 1s\nworkspace: here\n');
+      await settings('agents:\n  steal_grace: 1s\nworkspace: here\n');
     } catch (error) {
       thrown = error;
     }
@@ -219,13 +219,13 @@ describe('settings file', () => {
 describe('plan file', () => {
   const settings = (plan: string | null) => ({ ...DEFAULT_SETTINGS, plan });
 
-  test('the plan is found in its usual places, in order', () => {
+  test('the plan is found in its usual places, in order', async () => {
     const paths = pathsOf(root);
-    expect(loadPlan({ paths, settings: settings(null) })).toBeNull();
+    expect(await loadPlan({ paths, settings: settings(null) })).toBeNull();
     expect(planPlaceOf(paths)).toBe(PLAN_PLACES[0]);
     for (const place of [...PLAN_PLACES].reverse()) {
       make(place);
-      expect(loadPlan({ paths, settings: settings(null) })?.file).toBe(place);
+      expect((await loadPlan({ paths, settings: settings(null) }))?.file).toBe(place);
       expect(planPlaceOf(paths)).toBe(place);
     }
   });
@@ -233,7 +233,7 @@ describe('plan file', () => {
   test('a plan place in the settings excludes all others', async () => {
     make('plans/phases.yaml', 'docs/plan.yaml');
     const paths = pathsOf(root);
-    expect(loadPlan({ paths, settings: settings('docs/plan.yaml') })?.file).toBe('docs/plan.yaml');
+    expect((await loadPlan({ paths, settings: settings('docs/plan.yaml') }))?.file).toBe('docs/plan.yaml');
     expect(await refusal(() => loadPlan({ paths, settings: settings('docs/gone.yaml') }))).toBe('PHASES_NOT_FOUND');
   });
 
@@ -244,10 +244,10 @@ describe('plan file', () => {
     );
   });
 
-  test('an invalid plan is refused with every place', () => {
+  test('an invalid plan is refused with every place', async () => {
     let thrown: unknown;
     try {
-      parsePlanText({
+      await parsePlanText({
         file: 'plans/phases.yaml',
         text: PLAN.replace('title', 'titel').replace('id: build', 'id: ../build'),
       });

@@ -20,7 +20,7 @@ test('a commit publishes its events to every subscriber, and a failing subscribe
     throw new Error('the disk is full');
   };
   const keeping = async (events: readonly TaskEvent[]) => void got.push(...events);
-  const env = { ...world.session(), publish: publisher([failing, keeping], world.context.warn) };
+  const env = { ...(await world.session()), publish: publisher([failing, keeping], world.context.warn) };
   const decide = (reason: string) =>
     changeTask(env, 'build', (record) =>
       releaseTask(record, { claimId: claim_id, reason, workerGone: true, nowMs: env.now() }),

@@ -58,7 +58,7 @@ describe('unresponsive tracker', () => {
     await claim.run(at.context, { task: 'build' });
     const board = new Board();
     board.gate = FOREVER;
-    const keeper = new TrackerKeeper(at.session(), board, 10);
+    const keeper = new TrackerKeeper(await at.session(), board, 10);
     await keeper.follow(CLAIMED);
     await keeper.follow(CLAIMED);
     await keeper.follow(CLAIMED);
@@ -77,7 +77,7 @@ describe('unresponsive tracker', () => {
     board.gate = new Promise<void>((resolve) => {
       open = resolve;
     });
-    const keeper = new TrackerKeeper(at.session(), board, 10);
+    const keeper = new TrackerKeeper(await at.session(), board, 10);
     await keeper.follow(CLAIMED);
     open();
     await board.gate;
@@ -91,7 +91,7 @@ describe('unresponsive tracker', () => {
     await claim.run(at.context, { task: 'build' });
     const board = new Board();
     board.gate = FOREVER;
-    const keeper = new TrackerKeeper(at.session(), board, 10);
+    const keeper = new TrackerKeeper(await at.session(), board, 10);
     void keeper.follow(CLAIMED);
     await keeper.settled();
     expect(at.warnings.length).toBeGreaterThan(0);
@@ -100,7 +100,7 @@ describe('unresponsive tracker', () => {
 
 it('moves that no tracker shows make no call', async () => {
   const board = new Board();
-  const keeper = new TrackerKeeper(world().session(), board);
+  const keeper = new TrackerKeeper(await world().session(), board);
   await keeper.follow(moved('build', 'dispatch', 'start'));
   expect(board.calls).toEqual([]);
 });
@@ -109,7 +109,7 @@ it("the issue is set to the task's current state, not to that of the move", asyn
   const at = world();
   const { claim_id } = await claim.run(at.context, { task: 'build' });
   const board = new Board();
-  const keeper = new TrackerKeeper(at.session(), board);
+  const keeper = new TrackerKeeper(await at.session(), board);
   const take = board.claim.bind(board);
   // The task is released while its claim is on the way to the tracker.
   board.claim = async (id, run) => {
@@ -125,7 +125,7 @@ it('several changes of a task during a call cause one further call', async () =>
   const at = world();
   await claim.run(at.context, { task: 'build' });
   const board = new Board();
-  const keeper = new TrackerKeeper(at.session(), board);
+  const keeper = new TrackerKeeper(await at.session(), board);
   const first = keeper.follow(CLAIMED);
   for (let i = 0; i < 20; i++) void keeper.follow(moved(i % 2 === 0 ? 'build' : 'test', 'claim'));
   await first;

@@ -31,9 +31,9 @@ export async function integrate(
   phase: IntegrationPhase,
   work: (session: Session, request: IntegrationRequest) => Promise<IntegrationEnd>,
 ): Promise<{ session: Session; data: EndData }> {
-  const session = openSession(context, yielding);
+  const session = await openSession(context, yielding);
   const taskId = requireTaskId(task);
-  const loaded = loadPlan(session);
+  const loaded = await loadPlan(session);
   const { record: seen } = await requireRecord(session, taskId);
   // What is not in the plan is kept, and taken nowhere.
   const planned = loaded === null ? null : plannedTask(loaded, taskId);

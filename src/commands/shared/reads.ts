@@ -1,6 +1,6 @@
 /** What a command reads before it decides: the plan, the records that the decision needs, or all of them. */
 
-import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { neededFor } from '../../domain/schedule/readiness.ts';
 import type { Decision } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
@@ -24,18 +24,14 @@ export function plannedTask({ plan, file }: LoadedPlan, taskId: string): PlanTas
 }
 
 /** A plan that is being edited must not keep a worker from its task: then the settings decide alone. */
-export function plannedOrNull(session: Session, taskId: string): PlanTask | null {
-  return unlessPlanInvalid(
-    session,
-    'the settings decide alone',
-    () => loadPlan(session)?.plan.byId.get(taskId) ?? null,
-  );
+export async function plannedOrNull(session: Session, taskId: string): Promise<PlanTask | null> {
+  return (await planUnlessInvalid(session, 'the settings decide alone'))?.byId.get(taskId) ?? null;
 }
 
-/** Null where the plan can't be read, with a warning that ends in `then`. */
-export function unlessPlanInvalid<T>(session: Session, then: string, load: () => T): T | null {
+/** Null when there is no plan, or it can't be read: then with a warning that ends in `then`. */
+export async function planUnlessInvalid(session: Session, then: string): Promise<Plan | null> {
   try {
-    return load();
+    return (await loadPlan(session))?.plan ?? null;
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
     session.warn(`${error.message}; ${then}`);
@@ -108,11 +104,11 @@ export async function requireRecord(session: Session, taskId: string): Promise<T
   const read = await session.store.read(requireTaskId(taskId), { thorough: true });
   refuseUnreadable(read);
   if (read.record !== null) return { ...read, record: read.record };
-  throw unknownTask(session, taskId);
+  throw await unknownTask(session, taskId);
 }
 
-function unknownTask(session: Session, taskId: string): ForgeError {
-  const loaded = loadPlan(session);
+async function unknownTask(session: Session, taskId: string): Promise<ForgeError> {
+  const loaded = await loadPlan(session);
   if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.place}`);
   plannedTask(loaded, taskId);
   return new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
@@ -124,14 +120,14 @@ export async function changeKnown<R>(
   taskId: string,
   decide: (record: TaskRecord) => Decision<R> | Promise<Decision<R>>,
 ): Promise<Changed<R>> {
-  return changeTask(session, requireTaskId(taskId), (record, read) => {
-    if (read.record === null) throw unknownTask(session, taskId);
+  return changeTask(session, requireTaskId(taskId), async (record, read) => {
+    if (read.record === null) throw await unknownTask(session, taskId);
     return decide(record);
   });
 }
 
 /** A planned task that nothing has happened to is known too. */
 export async function requireKnown(session: Session, taskId: string): Promise<void> {
-  if (loadPlan(session)?.plan.byId.has(taskId) === true) return;
+  if ((await loadPlan(session))?.plan.byId.has(taskId) === true) return;
   await requireRecord(session, taskId);
 }

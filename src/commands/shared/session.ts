@@ -45,11 +45,11 @@ export type Session = Env & {
 };
 
 /** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
-export function openSession(context: CommandContext, driver?: Driver): Session {
+export async function openSession(context: CommandContext, driver?: Driver): Promise<Session> {
   const paths = requireProject(context.ctx.cwd, context.dir);
   const { ctx } = context;
   const cache = cacheOf(paths.project, ctx.env, BUILD);
-  const settings = loadSettings(paths, cache);
+  const settings = await loadSettings(paths, cache);
   const env = { ...(context.stores ?? openStores(paths, driver, cache)), now: ctx.now, newOp: () => newId(ctx) };
   const journal = new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes);
   const subscribers = [claimHistory(env), journal.write, questionNotices(env)];

@@ -22,7 +22,7 @@ export class PlanSource {
   }
 
   /** Looks for an edit; true when there is a new plan. */
-  refresh(): boolean {
+  async refresh(): Promise<boolean> {
     const stamp = this.#stampOf();
     if (stamp === this.#stamp) return false;
     this.#stamp = stamp;
@@ -30,7 +30,7 @@ export class PlanSource {
       const source = readPlanText(this.#env);
       if (source === null || source.text === this.#text) return false;
       this.#text = source.text;
-      this.#current = parsePlanText(source, this.#env.cache);
+      this.#current = await parsePlanText(source, this.#env.cache);
       return true;
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;

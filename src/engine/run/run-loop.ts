@@ -124,7 +124,7 @@ export class RunLoop {
 
   /** One round: start what can be started. False when nothing is left to wait for. */
   async #step(): Promise<boolean> {
-    if (this.#plans.refresh()) {
+    if (await this.#plans.refresh()) {
       this.#selected = selectedTasks(this.#options.tasks, this.#plan());
       this.#refused.clear();
       this.#integrations.forget();

@@ -67,7 +67,7 @@ export class World {
     };
   }
 
-  session(): Session {
+  session(): Promise<Session> {
     return openSession(this.context);
   }
 
@@ -101,14 +101,14 @@ export class World {
 
   /** The task's record as a reader sees it. Fails when there is none. */
   async record(task: string): Promise<TaskRecord> {
-    const { record } = await this.session().store.read(task, { thorough: true });
+    const { record } = await (await this.session()).store.read(task, { thorough: true });
     if (record === null) throw new Error(`no record of ${task}`);
     return record;
   }
 
   /** Puts a task into a state without the moves that lead there. */
   async put(task: string, state: Partial<TaskRecord['state']>): Promise<void> {
-    const { store, newOp } = this.session();
+    const { store, newOp } = await this.session();
     const { version, record } = await store.read(task, { thorough: true });
     const before = record ?? freshRecord(task, this.at(this.clock));
     const after = { ...before, lease: null, state: { ...before.state, ...state } };

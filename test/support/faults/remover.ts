@@ -10,7 +10,7 @@ const { project, env, branch, worktree } = JSON.parse(process.argv[2] ?? '') as 
   branch?: Parameters<typeof pruneBranch>[1];
   worktree?: Parameters<typeof removeWorktree>[1];
 };
-const session = openSession({ ctx: { ...systemContext(), env, cwd: project }, warn: () => {} });
+const session = await openSession({ ctx: { ...systemContext(), env, cwd: project }, warn: () => {} });
 if (branch !== undefined) console.log(JSON.stringify(await pruneBranch(session, branch)));
 if (worktree !== undefined) console.log(JSON.stringify(await removeWorktree(session, worktree)));
 process.exit(0);
