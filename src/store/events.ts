@@ -87,7 +87,7 @@ export function claimHistory({ store, eventLog, now }: LogEnv): Subscriber {
   };
 }
 
-/** Shows in a question's file that it is settled, and tells the run that it was asked under when it is asked and settled. */
+/** Updates the file of a settled question, and notifies its run when it is asked and when it is settled. */
 export function questionNotices({ store, eventLog, now, newOp }: LogEnv): Subscriber {
   return async (events) => {
     for (const event of events) {

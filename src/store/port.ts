@@ -9,7 +9,7 @@ import type { AttemptManifest, Lease, RunManifest, TaskRecord, Verdict } from '.
 import type { TaskSummary } from '../domain/task/summary.ts';
 import type { Verified } from '../domain/verify/verification.ts';
 
-/** What a reader sees of a task: all of its record, or the summary of it that a look at every task takes. */
+/** A task as it was read: its whole record, or the summary that a snapshot holds. */
 export interface TaskRead<R extends TaskSummary = TaskRecord> {
   task_id: string;
   /** Names the version for a commit; 0 when nothing has been committed yet. */
@@ -133,7 +133,7 @@ export interface AttemptArtifacts {
    * where there is none.
    */
   readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number };
-  /** Writes what the worker is told, once; returns a path for the worker. Throws IO_ERROR. */
+  /** Writes the worker's prompt, once; returns a path for the worker. Throws IO_ERROR. */
   writePrompt(attempt: AttemptRef, text: string): string;
   /** Path at which the worker may leave a draft. */
   draftPath(attempt: AttemptRef, draft: Draft): string;
@@ -194,10 +194,7 @@ export interface GcStore {
   moveLegacy(moves: readonly LegacyMove[]): Promise<LegacyMove[]>;
   /** Which tree this is: a copy of it is another. Null when there is none yet. */
   identity(): Promise<TreeIdentity | null>;
-  /**
-   * Runs `work` while no other gc is at work, or after a few seconds beside it: then `onBusy` is told what the other said of
-   * itself. `me` is what this one says.
-   */
+  /** Runs `work` once no other gc runs, or after a few seconds: then `onBusy` gets the `me` of the other first. */
   takeTurn<T>(me: string, onBusy: (holder: string) => void, work: () => Promise<T>): Promise<T>;
 }
 
@@ -258,7 +255,7 @@ export interface TaskStore {
   findQuestion(questionId: string, op: string): Promise<QuestionPlace | null>;
   /** The questions of all attempts of a task, oldest first; those that can't be read are left out. */
   listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]>;
-  /** Writes a question's file anew: its `status` is a view of the record. */
+  /** Writes a question's file again: its `status` is a view of the record. */
   showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void>;
   /** Manifests of the task's attempts, oldest first; those that can't be read are left out. */
   listAttempts(taskId: string): Promise<AttemptManifest[]>;

@@ -50,7 +50,7 @@ export async function dueAnswer(
   return answer === null ? null : { open, answer, given: false };
 }
 
-/** The record as the next change will find it, for those who only look. Throws SCHEMA_INVALID for a damaged answer. */
+/** The record as the next change will find it, without a commit. Throws SCHEMA_INVALID for a damaged answer. */
 export async function withSettledQuestion(
   env: Pick<ChangeEnv, 'store' | 'now'>,
   record: TaskRecord,

@@ -34,7 +34,7 @@ export interface CommandRequest {
   shell: string;
   /** Absolute path. */
   cwd: string;
-  /** What it is told besides the task and the claim. */
+  /** Variables besides those of the task and the claim. */
   facts: Omit<CommandFacts, 'taskId' | 'claimId'>;
   /** File descriptors; they stay open here. */
   output: { stdout: number; stderr: number };
@@ -70,7 +70,7 @@ export class Commands {
     return this.#env.artifacts;
   }
 
-  /** Whether it was told to end before the end. */
+  /** Whether it was stopped. */
   get stopped(): boolean {
     return this.#stopped;
   }

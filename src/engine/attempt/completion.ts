@@ -37,8 +37,8 @@ export interface Completion extends Checker {
   yields?: boolean;
   /** Whether the caller keeps the lease while commands run. Default: false, then it is kept here. */
   leaseKept?: boolean;
-  /** Told when a command begins. */
+  /** Called when a command begins. */
   onCheck?(command: VerifyCommand): void;
-  /** What stops the verification. It is asked for when one begins, and told when it is over. */
+  /** Opens the interrupts of a verification; `stop` is called when it is over. */
   interrupts(): Interrupts & { stop(): void };
 }

@@ -7,7 +7,7 @@ import type { GatedWorker, WorkerOptions } from '../../process/gated-worker.ts';
 import { workerEnvironment } from '../../process/programs.ts';
 import type { Env } from '../env.ts';
 
-/** What a command is told. spec/ORCHESTRATOR.md has the table of the variables that each kind of command gets. */
+/** The FORGE_* variables of a command. spec/ORCHESTRATOR.md has the table of the variables that each kind of command gets. */
 export interface CommandFacts {
   taskId: string;
   /** By it a process group is recognised once its leader is gone. */

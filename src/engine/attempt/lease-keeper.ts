@@ -9,7 +9,7 @@ import { changeTask } from '../../store/change.ts';
 import type { ChangeCursor } from '../../store/port.ts';
 import { type Env, instantOf } from '../env.ts';
 
-/** How often the record is looked at for a cancel or a theft, milliseconds. */
+/** Interval of checks for a cancel or a stolen lease, milliseconds. */
 const LOOK_MS = 500;
 
 export class LeaseKeeper {

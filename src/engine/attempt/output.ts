@@ -7,7 +7,7 @@ import type { WorkerExit } from '../../process/gated-worker.ts';
 import { type AttemptArtifacts, type AttemptRef, STREAMS, type StreamName } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 
-/** How much of each stream's end is looked at for error rules and shown after a failure, bytes. */
+/** The end of each stream that error rules match and a failure shows, bytes. */
 const TAIL_BYTES = 16 * 1024;
 
 /** The end of both logs, made safe to show; empty where there are none. */

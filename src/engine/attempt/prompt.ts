@@ -1,4 +1,4 @@
-/** Gathers what a worker is told. Nothing that can't be read keeps a worker from starting: it is left out. */
+/** Gathers the facts of a worker's prompt. What cannot be read is left out, so that the worker starts all the same. */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { EarlierAttempt, PromptFacts, SettledDecision, Workspace } from '../../domain/prompt/worker-prompt.ts';
@@ -14,7 +14,7 @@ import type { Env } from '../env.ts';
 export interface PromptRequest {
   /** Null when nothing has happened to the task. */
   record: TaskRecord | null;
-  /** Of the attempt that is told; null before it is claimed, then all that have happened came earlier. */
+  /** The attempt that the prompt is for; null before the claim: then every attempt is an earlier one. */
   attemptNumber: number | null;
   /** Where the work is done; default: the project's folder, on no branch of its own. */
   workspace?: Workspace | undefined;

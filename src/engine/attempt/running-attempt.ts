@@ -29,7 +29,7 @@ import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 /** What is wanted of a task, whatever is left to be done about it. */
 export interface TaskRequest {
   task: PlanTask;
-  /** Where the task belongs: what its worker is told of it, and the tasks that it overlaps with. */
+  /** The plan of the task, for the worker's prompt and the overlap check. */
   plan: Plan;
   runId: string;
   owner: OwnerIdentity;
@@ -44,7 +44,7 @@ export type AttemptEnd =
   | { kind: 'completed'; result: CompleteResult; error: ClassifiedError | null }
   /** The worker asked a question: the task is parked, or has failed because it asked too often. */
   | { kind: 'asked'; state: TaskState; error: ClassifiedError | null }
-  /** Given back uncharged because we were told to stop. */
+  /** Given back uncharged after an interrupt. */
   | { kind: 'released'; state: TaskState }
   /** The task was cancelled or taken over. */
   | { kind: 'lost'; why: string };

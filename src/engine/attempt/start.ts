@@ -206,7 +206,7 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
   return worker;
 }
 
-/** The worker has been told its attempt number and generation, so the commit must be on the record that they came from. */
+/** The worker already has its attempt number and generation, so the record that they came from must not have changed. */
 function refuseIfMoved(record: TaskRecord, seen: TaskRecord): void {
   if (record.memo.generation === seen.memo.generation && record.state.attempt_count === seen.state.attempt_count)
     return;

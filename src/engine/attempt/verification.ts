@@ -313,8 +313,7 @@ class Verification {
     const { ctx, settings } = this.#env;
     if (verifier.pid === ctx.pid && verifier.started_at === ownIdentity(this.#env).started_at) return false;
     const liveness = ctx.liveness(verifier);
-    // He may be paused for good. Who has claimed the task since then need not wait: his commands are stopped, and he may
-    // begin no other.
+    // A live verifier may be paused for good. A new claim need not wait: its commands are stopped, and it starts no more.
     if (liveness === 'alive') return this.#completion.claimId === undefined;
     if (liveness === 'dead') return false;
     // Nothing is known of a process on another machine, but how long its command may take.

@@ -72,7 +72,7 @@ export interface Target {
   moved: { branch: string; expected: string; found: string | null } | null;
 }
 
-/** Looks what the task has come to, and whether that is still what was verified. Throws IO_ERROR. */
+/** The result of the task, and whether it is still the verified one. Throws IO_ERROR. */
 export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target> {
   const { task_id, current_attempt_id: attemptId } = state;
   const { project } = env.paths;

@@ -136,7 +136,7 @@ function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef): Answer {
   }
 }
 
-/** What a reviewer is told. Never throws for what it finds on disk. */
+/** The reviewer's prompt. Unreadable files are left out, not thrown. */
 async function gatherReviewPrompt({ env, request, target, base }: IntegrationLease): Promise<string> {
   const { taskId, task } = request;
   const { attemptId, cwd: path, branch, head, verified } = target;

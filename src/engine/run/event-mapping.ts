@@ -15,7 +15,7 @@ interface Base {
   duration_ms: number;
 }
 
-/** Where a task has come to, and by what failure; null when by none. */
+/** The state that a task reached, and the failure that caused it; null when none did. */
 interface Moved {
   state: TaskState;
   attempts: number;

@@ -15,7 +15,7 @@ import type { Env } from '../env.ts';
 
 /** How many of each list are looked up; a view shows no more. */
 const LOOKED_UP = 12;
-/** How much of a log's end is looked at for its last line, bytes. */
+/** The end of a log that is read for its last line, bytes. */
 const TAIL_BYTES = 4096;
 
 export class LiveDetails {

@@ -21,7 +21,7 @@ export class OverlapWatch {
     return planned(own, plan).some((other) => holdsBack(task, other, this.#env.settings.agents) !== null);
   }
 
-  /** Warns of what `task` may come to conflict with, this run's own or others'; of each once. */
+  /** Warns once of each task, of this run or others, whose files may conflict with those of `task`. */
   tell(task: PlanTask, own: Iterable<string>, scheduling: SchedulingContext): void {
     for (const message of overlapWarnings([task], scheduling, planned(own, scheduling.plan))) {
       if (!this.#reported.has(message)) this.#emit({ type: 'warning', message });

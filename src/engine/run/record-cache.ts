@@ -1,4 +1,4 @@
-/** Records that are looked at again and again: each is read anew only when it may have changed. */
+/** The records of a run's tasks; each is read again only when it may have changed. */
 
 import type { ChangeCursor, TaskRead, TaskStore } from '../../store/port.ts';
 
@@ -18,7 +18,7 @@ export class RecordCache {
     this.#cursor = cursor;
   }
 
-  /** Reads one task anew. Throws IO_ERROR. */
+  /** Reads one task again. Throws IO_ERROR. */
   async read(taskId: string): Promise<void> {
     this.reads.set(taskId, await this.#store.read(taskId));
   }

@@ -1,4 +1,4 @@
-/** The files of an attempt that are no records: what its worker is told and leaves, its logs, and those of its checks. */
+/** The files of an attempt that are no records: prompts, drafts, its logs and those of its checks. */
 
 import fs from 'node:fs';
 import { whileDoing } from '../../lib/fs/io-errors.ts';

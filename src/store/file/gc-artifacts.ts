@@ -98,7 +98,7 @@ interface FoundFile {
   text: string | null;
 }
 
-/** Whether the folder is there at all is told by that of its attempt. */
+/** A missing folder needs no stamp: creating it changes that of its attempt. */
 function filesIn(task: string, folder: string, places: string[]): FoundFile[] {
   if (!isRealEntry(task + folder)) return [];
   places.push(folder);

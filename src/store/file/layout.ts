@@ -7,7 +7,7 @@ export interface Layout extends ProjectPaths {
   orchestrator: string;
   tasks: string;
   runs: string;
-  /** Where every question is, for those who only have its id. Derived; see `question-index.ts`. */
+  /** The location of each question by its id. Derived; see `question-index.ts`. */
   questionIndex: string;
   task(taskId: string): string;
   attempt(taskId: string, attemptId: string): string;

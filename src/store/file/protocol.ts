@@ -183,7 +183,7 @@ export function* commit(dir: string, { expected, op, record }: CommitRequest): S
   return { kind: 'committed', n, durable, versions };
 }
 
-/** Whether the link stands as ours. An error that the call reports is believed only after a look at what is there. */
+/** Whether the link is ours. After an error the target is read, since the call may have succeeded. */
 function* linkVersion(tmp: string, target: string, op: string): Step<boolean> {
   try {
     yield* io.link(tmp, target);

@@ -14,7 +14,7 @@ import type { Layout } from './layout.ts';
 /** What the index is made from. */
 type Source = Pick<TaskStore, 'list' | 'listQuestions' | 'readDocument'> & { layout: Layout };
 
-/** Some 60,000 questions. A larger index is made anew at every look. */
+/** Bytes; about 60,000 questions. A larger index is rebuilt at every search. */
 const INDEX_MAX_BYTES = 16 * 1024 * 1024;
 
 type Places = Record<string, QuestionPlace>;
