@@ -160,7 +160,7 @@ async function merges({ ctx }: CommandContext, paths: ProjectPaths, settings: Se
     }
     const { branch } = await baseOf(env);
     if (branch === null) {
-      const fix = 'HealthCheck out the branch that tasks are merged into, or name it in ship.base.';
+      const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';
       return { name: 'merges', status: 'fail', message: `${paths.project} is on no branch to merge into`, fix };
     }
     const place = (await listWorktrees(env)).find((each) => each.branch === branch)?.path;
