@@ -12,8 +12,7 @@ import { instantOf, observerOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { identifyOwner } from '../process/processes.ts';
-import type { LoadedPlan } from '../project/plan-file.ts';
-import { requirePlan } from '../project/plan-file.ts';
+import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
 import {

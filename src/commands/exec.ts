@@ -13,8 +13,7 @@ import { EXIT, ForgeError, unreachable } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import type { WorkerExit } from '../process/gated-worker.ts';
 import { type Interrupts, UNINTERRUPTED } from '../process/interrupts.ts';
-import type { LoadedPlan } from '../project/plan-file.ts';
-import { requirePlan } from '../project/plan-file.ts';
+import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
 import {
   claimFirstAvailable,

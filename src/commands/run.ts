@@ -16,8 +16,7 @@ import { RunLoop } from '../engine/run/run-loop.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import { type Interrupts, UNINTERRUPTED } from '../process/interrupts.ts';
 import { missingProgram } from '../process/programs.ts';
-import type { LoadedPlan } from '../project/plan-file.ts';
-import { requirePlan } from '../project/plan-file.ts';
+import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { command, flag, option } from './shared/command.ts';
 import {
   commandSourceSchema,
