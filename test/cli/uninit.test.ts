@@ -257,7 +257,7 @@ describe('what the section tells an agent', () => {
 
   it('every command in the section of AGENTS.md does what the section says', async () => {
     const used = new Set<string>();
-    const cwd = project(['id: a, title: A', 'id: b, title: B, depends_on: [a]'], {
+    const cwd = project(['id: a, title: A, retry: {base: 1h}', 'id: b, title: B, depends_on: [a]'], {
       '.forge/settings.yaml': 'workspace: worktree\n',
       '.gitignore': '.forge/\n',
     });
