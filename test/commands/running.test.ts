@@ -26,6 +26,7 @@ class Button implements Interrupts {
 
   listen(callback: () => void): () => void {
     this.#listeners.add(callback);
+    if (this.level > 0) callback();
     return () => this.#listeners.delete(callback);
   }
 
