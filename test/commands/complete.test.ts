@@ -101,7 +101,7 @@ describe('complete', () => {
     expect((await world.record('build')).state.state).toBe('dispatched');
   });
 
-  test.each([{ error_class: 'tests.flaky' }, { message: 'no' }, { exitCode: 1 }])(
+  test.each([{ error_class: 'tests.flaky' }, { message: 'no' }, { exit_code: 1 }])(
     'complete with a verdict and %j is refused, since it may be a failure without its flag',
     async (slip) => {
       const { attempt } = await world.start('build');

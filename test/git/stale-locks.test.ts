@@ -63,7 +63,7 @@ function living(cwd: string, file = '/dev/null'): ChildProcess {
   return child;
 }
 
-const MINE = 'if no git runs there any more, remove it';
+const MINE = 'if none is running there, remove it';
 
 describe.runIf(process.platform === 'linux')('stale git locks', () => {
   test('an attempt after a killed git commit can commit all that was left', async () => {
