@@ -85,8 +85,8 @@ const COMMITTING: Mutant[] = [
   mutant(
     'no fsync of the folder above',
     FILES,
-    "'EEXIST') throw error;\n  }\n  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));\n",
-    "'EEXIST') throw error;\n  }\n",
+    "io.mkdir(dir));\n  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));\n",
+    'io.mkdir(dir));\n',
   ),
   {
     ...mutant(
@@ -142,8 +142,8 @@ const COMPACTION: Mutant[] = [
     ...mutant(
       'compaction goes on after a sweep that failed',
       PROTOCOL,
-      "    if (errorCode(error) !== 'ENOENT') throw error;\n  }\n}\n",
-      '  }\n}\n',
+      'if (name.startsWith(TMP_PREFIX)) yield* removed(`${dir}/${name}`);',
+      'if (name.startsWith(TMP_PREFIX)) yield* quietly(removed(`${dir}/${name}`));',
     ),
     focus: 'failures',
     schedules: 60_000,
