@@ -67,7 +67,8 @@ export class Play {
   /** The workers that were let through their gates, in order. */
   started(): { task: string; attempt: string; number: number; generation: number; pid: number }[] {
     const file = `${this.#folder}/started`;
-    const lines = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim().split('\n') : [];
+    // A worker may be in the middle of its line, and an empty file is none.
+    const lines = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
     return lines.map((line) => {
       const [task = '', attempt = '', number, generation, pid] = line.split(' ');
       return { task, attempt, number: Number(number), generation: Number(generation), pid: Number(pid) };
