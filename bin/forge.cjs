@@ -37,11 +37,7 @@ function loader(dir, scripts = new Map()) {
  * commander loads node:child_process with itself, and uses it for a kind of subcommand that forge has none of. Loading it
  * takes a fifth of what a start takes beyond Node's own, so that waits until something is started.
  */
-const CHILD_PROCESS = {
-  get spawn() {
-    return require('node:child_process').spawn;
-  },
-};
+const CHILD_PROCESS = new Proxy({}, { get: (_, name) => require('node:child_process')[name] });
 
 function readOptional(file) {
   try {

@@ -47,7 +47,7 @@ export async function watch(
   for (let shown = false; !stop.aborted; shown = true) {
     const began = session.ctx.monotonicMs();
     await plans.refresh();
-    await seen.refresh();
+    await seen.refresh(plans.current.plan.tasks);
     if (!shown) show(look);
     const pauseMs = Math.max(POLL_MS, POLL_TIMES * (session.ctx.monotonicMs() - began));
     // Rejects when `stop` says so.

@@ -11,9 +11,10 @@ export class RecordCache {
     this.#store = store;
   }
 
-  /** Reads what has changed since the last call. Throws IO_ERROR; what was not read then is read by the next call. */
-  async refresh(): Promise<void> {
-    const { cursor, changed } = await this.#store.changesSince(this.#cursor);
+  /** Reads what has changed of `tasks` since the last call. Throws IO_ERROR; what was not read then is read by the next call. */
+  async refresh(tasks: readonly { id: string }[]): Promise<void> {
+    const ids = tasks.map(({ id }) => id);
+    const { cursor, changed } = await this.#store.changesSince(this.#cursor, ids);
     for (const taskId of changed) await this.read(taskId);
     this.#cursor = cursor;
   }

@@ -305,7 +305,7 @@ export class RunLoop {
   /** Reads every task that may have changed since the last look. */
   async #look(): Promise<void> {
     this.#lastLook = this.#env.ctx.monotonicMs();
-    await this.#seen.refresh();
+    await this.#seen.refresh(this.#plan().tasks);
     for (const task of this.#plan().tasks) await this.#lookAt(task.id, true);
   }
 
