@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parsePlan } from '../src/domain/plan/parse.ts';
 import { parseSettings } from '../src/domain/settings/parse.ts';
-import { parseRecord } from '../src/domain/task/parse-record.ts';
 import {
   AttemptManifestSchema,
+  parseRecord,
   RunManifestSchema,
   type TaskStateRecord,
   TaskStateSchema,

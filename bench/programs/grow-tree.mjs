@@ -17,8 +17,8 @@ import { appendLines } from '../../src/lib/fs/json-lines.ts';
 import { isoTime } from '../../src/lib/time.ts';
 import { identifyOwner } from '../../src/process/processes.ts';
 import { systemContext } from '../../src/process/system-context.ts';
-import { layoutOf } from '../../src/store/file/layout.ts';
 import { commitTask, createOnce } from '../../src/store/file/task-files.ts';
+import { layoutOf } from '../../src/store/file/tree.ts';
 import { taskId } from '../lib/plans.mjs';
 
 const [project, count, kind] = process.argv.slice(2);

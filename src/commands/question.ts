@@ -2,8 +2,16 @@
 
 import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
-import { type AskResult, askQuestion, openQuestion, requireOption } from '../domain/question/questions.ts';
-import { OptionsSchema, QUESTION_LIMITS, type Question, type QuestionOption } from '../domain/question/records.ts';
+import {
+  type AskResult,
+  askQuestion,
+  OptionsSchema,
+  openQuestion,
+  QUESTION_LIMITS,
+  type Question,
+  type QuestionOption,
+  requireOption,
+} from '../domain/question/questions.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';

@@ -7,12 +7,11 @@ import type { SchedulingContext } from '../domain/schedule/readiness.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
 import type { Instant, LeaseObserver } from '../domain/task/leases.ts';
-import type { RunManifest } from '../domain/task/records.ts';
-import type { TaskSummary } from '../domain/task/summary.ts';
+import type { RunManifest, TaskSummary } from '../domain/task/records.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Cache } from '../lib/fs/cache.ts';
 import { identifyOwner } from '../process/processes.ts';
-import type { ChangeEnv } from '../store/change-env.ts';
+import type { ChangeEnv } from '../store/change.ts';
 import type { AttemptArtifacts, EventLog, TaskSummaryRead } from '../store/port.ts';
 
 export interface Env extends ChangeEnv {

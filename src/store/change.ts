@@ -1,15 +1,32 @@
 /** Changes one task over any `TaskStore`: read, decide, commit, and again after a conflict. */
 
-import { type Answer, settleQuestion } from '../domain/question/questions.ts';
-import { andThen, type Decision } from '../domain/task/operations.ts';
-import { freshRecord, type TaskRecord } from '../domain/task/records.ts';
-import { repeated } from '../domain/task/transition.ts';
+import {
+  type Answer,
+  lacksQuestion,
+  lateAnswer,
+  type OpenQuestion,
+  openQuestion,
+  settleQuestion,
+  withQuestion,
+} from '../domain/question/questions.ts';
+import { freshRecord, type TaskRecord, type TaskSummary } from '../domain/task/records.ts';
+import { andThen, type Decision, repeated } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { isoTime } from '../lib/time.ts';
-import type { ChangeEnv } from './change-env.ts';
-import { eventsOf } from './events.ts';
-import type { StandingDocument, TaskRead, TaskSummaryRead } from './port.ts';
-import { type DueAnswer, dueAnswer, withOpenQuestion } from './settle-question.ts';
+import { eventsOf, type Subscriber } from './events.ts';
+import type { StandingDocument, TaskRead, TaskStore, TaskSummaryRead } from './port.ts';
+
+/** What a change of a task is made with. */
+export interface ChangeEnv {
+  store: TaskStore;
+  now(): number;
+  /** A fresh name for a commit. */
+  newOp(): string;
+  /** Gets what a person should know although nothing failed. */
+  warn(message: string): void;
+  /** Gives what a commit has changed to every subscriber. Never rejects. */
+  publish: Subscriber;
+}
 
 export interface Changed<R> {
   result: R;
@@ -51,9 +68,10 @@ export async function changeTask<R>(
     const record = read.record ?? freshRecord(taskId, isoTime(env.now()));
     const known = await withOpenQuestion(env.store, record);
     const due = await dueAnswer(env, known, offered);
-    const decision: Decision<R> = await decidedAfter(due, known, env.now(), (current) =>
-      decide(current, read, standing),
-    );
+    // A parked task whose question is settled is resumed first, in the same commit, so that any change finishes a cut-off move.
+    const resumed = due && settlingBy(due, known, env.now());
+    const decided = await decide(resumed?.record ?? known, read, standing);
+    const decision = resumed === null ? decided : andThen(known, resumed, () => decided);
     const { record: next, documents = [] } = decision;
     if (next === null) {
       if (documents.length > 0) {
@@ -73,19 +91,65 @@ export async function changeTask<R>(
   throw new ForgeError('STATE_VERSION_CONFLICT', `task ${taskId} was changed by others ${CHANGE_TRIES} times in a row`);
 }
 
-/** A parked task whose question is settled is resumed first, in the same commit, so that any change finishes a cut-off move. */
-async function decidedAfter<R>(
-  due: DueAnswer | null,
-  record: TaskRecord,
-  nowMs: number,
-  decide: (record: TaskRecord) => Decision<R> | Promise<Decision<R>>,
-): Promise<Decision<R>> {
-  if (due === null) return decide(record);
-  const { answer, open, given } = due;
+export function refuseUnreadable(read: TaskRead): void {
+  if (read.problem === null) return;
+  throw new ForgeError('SCHEMA_INVALID', `task ${read.task_id}: ${read.problem}`, {
+    details: { task_id: read.task_id },
+    hint: `Look at the files in .forge/orchestrator/tasks/${read.task_id}; spec/STATE.md says what they hold. Nothing was changed.`,
+  });
+}
+
+// --- parked tasks ----------------------------------------------------------------------------------------------------
+
+/** The record with the question that a tree written by hand keeps only in a file. */
+export async function withOpenQuestion<R extends TaskSummary>(store: TaskStore, record: R): Promise<R> {
+  const { task_id, current_attempt_id } = record.state;
+  if (!lacksQuestion(record)) return record;
+  const open = (await store.listQuestions(task_id)).filter(
+    ({ attemptId, question }) =>
+      (current_attempt_id === null || attemptId === current_attempt_id) && question.status === 'open',
+  );
+  const last = open.at(-1);
+  return last === undefined ? record : withQuestion(record, last.attemptId, last.question);
+}
+
+interface DueAnswer {
+  open: OpenQuestion;
+  answer: Answer;
+  /** Whether it is there already; otherwise the commit creates it. */
+  given: boolean;
+}
+
+/**
+ * What settles the question that the task is parked on: the answer that is there, else `offered`, else what its deadline
+ * makes of it. Null while it waits, and for a task that is not parked.
+ */
+async function dueAnswer(
+  env: Pick<ChangeEnv, 'store' | 'now'>,
+  record: TaskSummary,
+  offered: Answer | null = null,
+): Promise<DueAnswer | null> {
+  const open = openQuestion(record);
+  if (open === null) return null;
+  const first = await env.store.readDocument('answer', record.state.task_id, open.attempt_id, open.question_id);
+  if (first !== null) return { open, answer: first, given: true };
+  const answer = offered?.question_id === open.question_id ? offered : lateAnswer(open, env.now());
+  return answer === null ? null : { open, answer, given: false };
+}
+
+function settlingBy({ answer, open, given }: DueAnswer, record: TaskRecord, nowMs: number): Decision<unknown> {
   const documents = given ? [] : [{ kind: 'answer' as const, attemptId: open.attempt_id, value: answer }];
-  const settled = { ...settleQuestion(record, answer, nowMs), documents };
-  const decision = await decide(settled.record ?? record);
-  return andThen(record, settled, () => decision);
+  return { ...settleQuestion(record, answer, nowMs), documents };
+}
+
+/** The record as the next change will find it, without a commit. Throws SCHEMA_INVALID for a damaged answer. */
+export async function withSettledQuestion(
+  env: Pick<ChangeEnv, 'store' | 'now'>,
+  record: TaskRecord,
+): Promise<TaskRecord> {
+  const known = await withOpenQuestion(env.store, record);
+  const due = await dueAnswer(env, known);
+  return (due && settleQuestion(known, due.answer, env.now()).record) ?? known;
 }
 
 /** Resumes a parked task whose question is settled. Returns the new record; null while it waits, and for one not parked. */
@@ -94,12 +158,4 @@ export async function resumeIfSettled(env: ChangeEnv, read: TaskSummaryRead): Pr
   const record = await withOpenQuestion(env.store, read.record);
   if ((await dueAnswer(env, record)) === null) return null;
   return (await changeTask(env, read.task_id, () => repeated(null))).record;
-}
-
-export function refuseUnreadable(read: TaskRead): void {
-  if (read.problem === null) return;
-  throw new ForgeError('SCHEMA_INVALID', `task ${read.task_id}: ${read.problem}`, {
-    details: { task_id: read.task_id },
-    hint: `Look at the files in .forge/orchestrator/tasks/${read.task_id}; spec/STATE.md says what they hold. Nothing was changed.`,
-  });
 }

@@ -3,11 +3,9 @@
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Cache } from '../lib/fs/cache.ts';
 import type { Driver } from '../lib/fs/drivers.ts';
-import { FileArtifacts } from './file/artifacts.ts';
-import { FileEventLog } from './file/event-log.ts';
 import { FileStore } from './file/file-store.ts';
-import { layoutOf } from './file/layout.ts';
-import { StateTree } from './file/tree.ts';
+import { FileArtifacts, FileEventLog } from './file/logs.ts';
+import { layoutOf, StateTree } from './file/tree.ts';
 import type { AttemptArtifacts, EventLog, TaskStore } from './port.ts';
 
 /** Everything that keeps state. */

@@ -2,11 +2,18 @@
 
 import type { GcAttempt, GcLeaseFile } from '../domain/gc/gc-plan.ts';
 import type { TreeIdentity } from '../domain/gc/saved-plan.ts';
-import type { Answer, Question } from '../domain/question/records.ts';
+import type { Answer, Question } from '../domain/question/questions.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
-import type { DocumentKind, NewDocument } from '../domain/task/documents.ts';
-import type { AttemptManifest, Lease, RunManifest, TaskRecord, Verdict } from '../domain/task/records.ts';
-import type { TaskSummary } from '../domain/task/summary.ts';
+import type {
+  AttemptManifest,
+  DocumentKind,
+  Lease,
+  NewDocument,
+  RunManifest,
+  TaskRecord,
+  TaskSummary,
+  Verdict,
+} from '../domain/task/records.ts';
 import type { Verified } from '../domain/verify/verification.ts';
 
 /** A task as it was read: its whole record, or the summary that a snapshot holds. */
@@ -53,7 +60,7 @@ export interface CommitRequest {
   documents?: readonly NewDocument[];
 }
 
-export type { DocumentKind, NewDocument } from '../domain/task/documents.ts';
+export type { DocumentKind, NewDocument } from '../domain/task/records.ts';
 
 /** What each kind of document is. */
 export interface Documents {

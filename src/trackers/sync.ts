@@ -10,7 +10,7 @@ import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan, type PlanEnv, readPlanText } from '../project/plan-file.ts';
-import type { ChangeEnv } from '../store/change-env.ts';
+import type { ChangeEnv } from '../store/change.ts';
 import type { TaskEvent } from '../store/events.ts';
 import { openTracker, TRACKER_PATIENCE_MS, type TrackerEnv, within } from './open.ts';
 import type { Tracker, TrackerIssue } from './port.ts';

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { appendLines, readLines } from '../../src/lib/fs/json-lines.ts';
-import { layoutOf } from '../../src/store/file/layout.ts';
+import { layoutOf } from '../../src/store/file/tree.ts';
 import { Journal } from '../../src/store/journal.ts';
 import { bundle } from '../support/bundle.ts';
 import { answerIn, commandLine } from '../support/faults/forge.ts';

@@ -3,8 +3,8 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { classifyTasks, type Reason, reasonsToWait, type WaitCode } from '../../domain/schedule/readiness.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
+import type { TaskSummary } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
-import type { TaskSummary } from '../../domain/task/summary.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { overlapConflict } from '../../engine/attempt/overlap.ts';
 import { ownIdentity, schedulingContextOf, withRecord } from '../../engine/env.ts';

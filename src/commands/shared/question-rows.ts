@@ -1,10 +1,9 @@
 /** Questions as `questions` and `attach` show them. */
 
 import * as z from 'zod/mini';
-import { openQuestion, type Question, settledQuestion } from '../../domain/question/questions.ts';
-import { OptionsSchema } from '../../domain/question/records.ts';
-import type { TaskSummary } from '../../domain/task/summary.ts';
-import { withOpenQuestion } from '../../store/settle-question.ts';
+import { OptionsSchema, openQuestion, type Question, settledQuestion } from '../../domain/question/questions.ts';
+import type { TaskSummary } from '../../domain/task/records.ts';
+import { withOpenQuestion } from '../../store/change.ts';
 import { textOrNull } from './data.ts';
 import { readAll } from './reads.ts';
 import type { Session } from './session.ts';

@@ -8,9 +8,14 @@ import { ForgeError } from '../../lib/errors.ts';
 import { requireTaskId } from '../../lib/ids.ts';
 import { closest } from '../../lib/text.ts';
 import { type LoadedPlan, loadPlan } from '../../project/plan-file.ts';
-import { type Changed, changeTask, refuseUnreadable, resumeIfSettled } from '../../store/change.ts';
+import {
+  type Changed,
+  changeTask,
+  refuseUnreadable,
+  resumeIfSettled,
+  withSettledQuestion,
+} from '../../store/change.ts';
 import type { Snapshot, TaskRead, TaskSummaryRead } from '../../store/port.ts';
-import { withSettledQuestion } from '../../store/settle-question.ts';
 import type { Session } from './session.ts';
 
 /** The task of that id in the plan. Throws INVALID_ID, TASK_NOT_FOUND. */

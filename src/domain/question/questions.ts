@@ -1,35 +1,110 @@
 /**
- * Questions and answers in a task's record. Pure, like `domain/task/operations.ts`.
+ * Questions and answers: their two files, and what a task's record remembers of them. Pure, like `domain/task/operations.ts`.
  *
  * A task that asks is parked: it gives up its lease, charges nothing and waits until the question is settled by an answer, by
  * its default, or by expiry. Which of the three it is, the create-once answer file decides; the moves here follow from it.
  */
 
+import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
-import { fromIso, isoTime } from '../../lib/time.ts';
-import { parseRecord } from '../task/parse-record.ts';
-import type { Memo, TaskRecord } from '../task/records.ts';
+import { once } from '../../lib/once.ts';
+import { fromIso, isoTime, isTime } from '../../lib/time.ts';
+import { type Memo, parseRecord, type TaskRecord, type TaskSummary } from '../task/records.ts';
 import type { Move } from '../task/states.ts';
-import type { TaskSummary } from '../task/summary.ts';
 import { changed, type Decision, endedClaim, historyOf, repeated, workedBy } from '../task/transition.ts';
-import {
-  type Answer,
-  LedgerSchema,
-  type OpenQuestion,
-  type Question,
-  type QuestionLedger,
-  type QuestionOption,
-  type SettledQuestion,
-} from './records.ts';
 
-export {
-  type Answer,
-  type OpenQuestion,
-  QUESTION_LIMITS,
-  type Question,
-  type QuestionOption,
-  type SettledQuestion,
-} from './records.ts';
+// --- as data ---------------------------------------------------------------------------------------------------------
+
+export const QUESTION_LIMITS = {
+  key: 200,
+  question: 4000,
+  context: 8000,
+  note: 4000,
+  optionId: 64,
+  label: 200,
+  description: 1000,
+  options: { min: 2, max: 10 },
+} as const;
+
+/** `duplicate` is written by other tools: in forge a repeated key gets the first answer, and no file of its own. */
+const QUESTION_STATUSES = ['open', 'answered', 'expired', 'budget_exhausted', 'duplicate'] as const;
+
+const time = () => z.string().check(z.refine(isTime, 'expected an ISO 8601 time'));
+const short = (max: number) => z.string().check(z.minLength(1), z.maxLength(max));
+const optionalText = () => z.optional(z.nullable(z.string()));
+
+/** From 2 to 10 options with unique ids. */
+export const OptionsSchema = once(() => {
+  const { options, optionId, label, description } = QUESTION_LIMITS;
+  const option = z.strictObject({
+    id: z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/), z.maxLength(optionId)),
+    label: short(label),
+    description: z.optional(z.nullable(z.string().check(z.maxLength(description)))),
+  });
+  return z
+    .array(option)
+    .check(z.minLength(options.min), z.maxLength(options.max))
+    .check(z.refine((list) => new Set(list.map(({ id }) => id)).size === list.length, 'two options have the same id'));
+});
+export type QuestionOption = z.infer<ReturnType<typeof OptionsSchema>>[number];
+
+/** `attempts/<attempt>/questions/<question>.json`. Its `status` is a view of the task's record. */
+export const QuestionSchema = once(() =>
+  z.looseObject({
+    version: z.literal(1),
+    question_id: z.string(),
+    run_id: z.string(),
+    task_id: z.string(),
+    agent_id: optionalText(),
+    decision_key: short(QUESTION_LIMITS.key),
+    attempt: z.int(),
+    max_attempts: z.int(),
+    created_at: time(),
+    expires_at: time(),
+    status: z.enum(QUESTION_STATUSES),
+    question: short(QUESTION_LIMITS.question),
+    context: z.optional(z.nullable(z.string().check(z.maxLength(QUESTION_LIMITS.context)))),
+    options: OptionsSchema(),
+    recommended_option_id: optionalText(),
+    default_option_id: optionalText(),
+    what_happens_if_unanswered: optionalText(),
+    classification: optionalText(),
+  }),
+);
+export type Question = z.infer<ReturnType<typeof QuestionSchema>>;
+
+/** `attempts/<attempt>/answers/<question>.json`: created once, so it decides between an answer, the default and expiry. */
+export const AnswerSchema = once(() =>
+  z.looseObject({
+    version: z.literal(1),
+    question_id: z.string(),
+    answered_at: time(),
+    /** A name, or `default`, or `expiry`. */
+    answered_by: z.string(),
+    /** Null when the question expired. */
+    option_id: z.nullable(z.string()),
+    note: optionalText(),
+  }),
+);
+export type Answer = z.infer<ReturnType<typeof AnswerSchema>>;
+
+/** What a task's record remembers about its questions: `memo.questions`. */
+export const LedgerSchema = once(() => {
+  const ids = { question_id: z.string(), attempt_id: z.string(), decision_key: z.string() };
+  return z.looseObject({
+    /** The one that the task is parked on. */
+    open: z.nullable(z.looseObject({ ...ids, expires_at: time(), default_option_id: z.nullable(z.string()) })),
+    /** Answered or expired ones, oldest first. */
+    settled: z.array(z.looseObject({ ...ids, option_id: z.nullable(z.string()), answered_by: z.string() })),
+    /** How often each decision key was asked since `retry` last cleared the budgets. */
+    asked: z.array(z.looseObject({ decision_key: z.string(), count: z.int() })),
+  });
+});
+type QuestionLedger = z.infer<ReturnType<typeof LedgerSchema>>;
+export type OpenQuestion = NonNullable<QuestionLedger['open']>;
+export type SettledQuestion = QuestionLedger['settled'][number];
+
+// --- what happened ---------------------------------------------------------------------------------------------------
 
 const NOTHING_ASKED: QuestionLedger = { open: null, settled: [], asked: [] };
 

@@ -7,8 +7,7 @@ import { criticalPath } from '../schedule/critical-path.ts';
 import { classifyTasks, hasWork, type Reason, type SchedulingContext, type WaitCode } from '../schedule/readiness.ts';
 import type { Liveness, OwnerIdentity } from '../task/identity.ts';
 import { leaseStanding } from '../task/leases.ts';
-import type { PhaseOfWork } from '../task/records.ts';
-import type { TaskSummary } from '../task/summary.ts';
+import type { PhaseOfWork, TaskSummary } from '../task/records.ts';
 import { pendingVerification } from '../verify/verification.ts';
 
 /** An attempt of the process that shows the view; its record may not have been read since. */

@@ -8,9 +8,8 @@ import { oneLine } from '../../lib/text.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import type { AgentSettings } from '../settings/settings.ts';
 import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
-import type { TaskRecord } from '../task/records.ts';
+import type { TaskRecord, TaskSummary } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
-import type { TaskSummary } from '../task/summary.ts';
 import { changed, type Decision, endedClaim, heldBy, historyOf, repeated } from '../task/transition.ts';
 
 /** Which overlap excludes. */

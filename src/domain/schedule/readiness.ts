@@ -7,8 +7,8 @@ import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/pl
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
+import type { TaskSummary } from '../task/records.ts';
 import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
-import type { TaskSummary } from '../task/summary.ts';
 import { pendingVerification } from '../verify/verification.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
 

@@ -7,8 +7,7 @@ import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import type { MachineIdentity, WorkerIdentity } from './identity.ts';
-import type { AttemptManifest, TaskRecord, TaskStateRecord } from './records.ts';
-import type { TaskSummary } from './summary.ts';
+import type { AttemptManifest, TaskRecord, TaskStateRecord, TaskSummary } from './records.ts';
 
 /** What the caller knows of an attempt that is about to start; `worker` is null where forge does not start it. */
 export type AttemptStart = Pick<

@@ -10,9 +10,8 @@ import { isoTime } from '../../lib/time.ts';
 import { clearedLedger, closedLedger } from '../question/questions.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
-import type { Lease, TaskRecord, TaskState } from './records.ts';
+import type { Lease, TaskRecord, TaskState, TaskSummary } from './records.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
-import type { TaskSummary } from './summary.ts';
 import {
   changed,
   type Decision,

@@ -6,6 +6,7 @@
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
+import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { isTime } from '../../lib/time.ts';
 import { MachineIdentitySchema, OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
 
@@ -36,47 +37,34 @@ export type FailureReason = (typeof FAILURE_REASONS)[number];
 export const PHASES_OF_WORK = ['implement', 'review', 'ship'] as const;
 export type PhaseOfWork = (typeof PHASES_OF_WORK)[number];
 
-/** Shared parts. Building a schema costs time at start, so each is built once. */
-const parts = once(() => {
-  const text = z.string();
-  const time = z.string().check(z.refine(isTime, 'expected an ISO 8601 time'));
-  const count = z.int().check(z.gte(0));
-  const nullableText = z.nullable(text);
-  const nullableTime = z.nullable(time);
-  const reason = z.nullable(z.enum(FAILURE_REASONS));
-  return {
-    version: z.literal(1),
-    text,
-    time,
-    count,
-    state: z.enum(TASK_STATES),
-    reason,
-    nullableText,
-    nullableTime,
-    textOrNull: z._default(nullableText, null),
-    countOrZero: z._default(count, 0),
-    optionalText: z.optional(nullableText),
-    optionalTime: z.optional(nullableTime),
-    optionalCount: z.optional(count),
-    optionalFlag: z.optional(z.boolean()),
-    optionalReason: z.optional(reason),
-  };
-});
+// Shared parts. Building the objects that are made of them costs time at start, so each is built at its first use.
+const version = z.literal(1);
+const text = z.string();
+const time = z.string().check(z.refine(isTime, 'expected an ISO 8601 time'));
+const count = z.int().check(z.gte(0));
+const state = z.enum(TASK_STATES);
+const reason = z.nullable(z.enum(FAILURE_REASONS));
+const nullableText = z.nullable(text);
+const nullableTime = z.nullable(time);
+const textOrNull = z._default(nullableText, null);
+const countOrZero = z._default(count, 0);
+const optionalText = z.optional(nullableText);
+const optionalTime = z.optional(nullableTime);
+const optionalCount = z.optional(count);
+const optionalFlag = z.optional(z.boolean());
 
-export const LastErrorSchema = once(() => {
-  const { text, optionalText } = parts();
-  return z.looseObject({
+export const LastErrorSchema = once(() =>
+  z.looseObject({
     class: text,
     message: text,
     exit_code: z.optional(z.nullable(z.int())),
     signal: optionalText,
-  });
-});
+  }),
+);
 export type LastError = z.infer<ReturnType<typeof LastErrorSchema>>;
 
 /** `state.json`. A tree written by hand may omit what has a default here. */
 export const TaskStateSchema = once(() => {
-  const { version, text, time, count, state, textOrNull, countOrZero, optionalTime, optionalReason } = parts();
   const updatedBy = z.looseObject({ run_id: textOrNull, claim_id: textOrNull, generation: countOrZero });
   return z.looseObject({
     version,
@@ -87,7 +75,7 @@ export const TaskStateSchema = once(() => {
     current_attempt_id: textOrNull,
     failure_count: countOrZero,
     retry_counts: z.optional(z.record(text, count)),
-    failure_reason: optionalReason,
+    failure_reason: z.optional(reason),
     last_error: z.optional(z.nullable(LastErrorSchema())),
     last_failed_at: optionalTime,
     next_eligible_at: optionalTime,
@@ -99,7 +87,6 @@ export type TaskStateRecord = z.infer<ReturnType<typeof TaskStateSchema>>;
 
 /** `lease.json`. */
 export const LeaseSchema = once(() => {
-  const { version, text, time, count, nullableTime, textOrNull, countOrZero, optionalText } = parts();
   /**
    * The monotonic twin of `expires_at`: `mono_ms` on the clock of boot `boot_id`. It counts only while `expires_at` is unchanged, so
    * an edit of `expires_at` by a person counts.
@@ -130,7 +117,6 @@ export type Lease = z.infer<ReturnType<typeof LeaseSchema>>;
 
 /** What forge remembers about a task beside its public views. */
 export const MemoSchema = once(() => {
-  const { text, count, state, reason, nullableText } = parts();
   const endedClaim = z.looseObject({ claim_id: text, how: text, state });
   /** The answer of `complete`, kept for repeats of the same call. */
   const completion = z.looseObject({
@@ -173,7 +159,6 @@ export type TaskRecord = z.infer<ReturnType<typeof TaskRecordSchema>>;
 
 /** `attempts/<attempt>/manifest.json`. */
 export const AttemptManifestSchema = once(() => {
-  const { version, text, time, count, nullableText, optionalText, optionalCount } = parts();
   const pid = z.int();
   return z.looseObject({
     version,
@@ -201,9 +186,8 @@ export const AttemptManifestSchema = once(() => {
 export type AttemptManifest = z.infer<ReturnType<typeof AttemptManifestSchema>>;
 
 /** `runs/<run>/manifest.json`. */
-export const RunManifestSchema = once(() => {
-  const { version, text, time, textOrNull, optionalTime } = parts();
-  return z.looseObject({
+export const RunManifestSchema = once(() =>
+  z.looseObject({
     version,
     run_id: text,
     started_at: time,
@@ -211,13 +195,12 @@ export const RunManifestSchema = once(() => {
     host: text,
     owner: z.optional(z.nullable(OwnerIdentitySchema())),
     ended_at: optionalTime,
-  });
-});
+  }),
+);
 export type RunManifest = z.infer<ReturnType<typeof RunManifestSchema>>;
 
 /** A worker's verdict, `attempts/<attempt>/verdict.json`. */
 export const VerdictSchema = once(() => {
-  const { version, text, optionalText, optionalCount, optionalFlag } = parts();
   const tests = z.looseObject({
     ran: optionalFlag,
     passed: optionalCount,
@@ -263,4 +246,47 @@ export function freshRecord(taskId: string, nowIso: string): TaskRecord {
     worker: null,
     memo: { generation: 0, abandons: 0, ended_claim: null, completion: null, absorbed: [] },
   };
+}
+
+/**
+ * What of a task's record says where the task stands: all that a look at a whole tree reads, and keeps for the next one.
+ * Every record is one, too.
+ */
+export interface TaskSummary {
+  state: Pick<TaskStateRecord, 'task_id' | 'state' | 'attempt_count' | 'current_attempt_id'> &
+    Pick<TaskStateRecord, 'next_eligible_at' | 'failure_reason' | 'last_error'> & {
+      updated_by: { run_id: string | null };
+    };
+  lease: Lease | null;
+  memo: Pick<Memo, 'generation' | 'abandons' | 'questions' | 'verification'> & {
+    absorbed: readonly string[];
+    completion: { attempt_id: string } | null;
+  };
+}
+
+/** The documents of an attempt. `verified`: what verifying the verdict came to. A question and its answer carry the `question_id` that they are found by. */
+export type DocumentKind = 'manifest' | 'question' | 'answer' | 'verdict' | 'verified' | 'review' | 'ship';
+
+/** A document that a decision creates, once, with the commit that refers to it. */
+export interface NewDocument {
+  kind: DocumentKind;
+  attemptId: string;
+  value: object;
+}
+
+/** Reads what people and other tools write too: `value` by the schema that `schemaOf` gives; a mismatch comes back as one sentence that names the field. */
+export function parseRecord<T>(
+  schemaOf: () => z.ZodMiniType<T>,
+  value: unknown,
+): { ok: true; value: T } | { ok: false; why: string } {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    const found = Array.isArray(value) ? 'a list' : value === null ? 'null' : `a ${typeof value}`;
+    return { ok: false, why: `expected an object, found ${found}` };
+  }
+  const version = (value as { version?: unknown }).version;
+  if (typeof version === 'number' && version > 1) {
+    return { ok: false, why: `version ${version} was written by a newer forge; this one knows version 1` };
+  }
+  const parsed = schemaOf().safeParse(value, WITHOUT_WORDS);
+  return parsed.success ? { ok: true, value: parsed.data } : { ok: false, why: issueText(parsed.error.issues, value) };
 }

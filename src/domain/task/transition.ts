@@ -2,9 +2,8 @@
 
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { NewDocument } from './documents.ts';
 import type { WorkerIdentity } from './identity.ts';
-import type { Lease, TaskRecord, TaskState, TaskStateRecord } from './records.ts';
+import type { Lease, NewDocument, TaskRecord, TaskState, TaskStateRecord } from './records.ts';
 import { isInFlight, type Move, phaseDue, type Transition, transitions } from './states.ts';
 
 /** A line of `claim-history.jsonl`, without its time. */

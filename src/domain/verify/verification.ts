@@ -14,9 +14,8 @@ import type { ClassifiedError } from '../retry/classify.ts';
 import { ReviewFindingSchema } from '../review/findings.ts';
 import { OwnerIdentitySchema, WorkerIdentitySchema } from '../task/identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, renewed } from '../task/leases.ts';
-import type { Lease, TaskRecord, Verdict } from '../task/records.ts';
+import type { Lease, TaskRecord, TaskSummary, Verdict } from '../task/records.ts';
 import { isInFlight, type Move } from '../task/states.ts';
-import type { TaskSummary } from '../task/summary.ts';
 import { changed, type Decision, heldBy, workedBy } from '../task/transition.ts';
 import type { WrittenNotes } from './guardrails.ts';
 

@@ -1,12 +1,11 @@
 /** What a worker hands in: how its verdict is read, and that there is one. */
 
 import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
-import { parseRecord } from '../../domain/task/parse-record.ts';
-import { type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';
+import { parseRecord, type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
-import type { ChangeEnv } from '../../store/change-env.ts';
+import type { ChangeEnv } from '../../store/change.ts';
 import type { StandingDocument } from '../../store/port.ts';
 
 /** What a clean exit means. */

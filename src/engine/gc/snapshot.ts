@@ -10,8 +10,8 @@ import { isTerminal } from '../../domain/task/states.ts';
 import type { TrackerSnapshot } from '../../domain/tracker-issues.ts';
 import type { GitLook } from '../../git/gc-look.ts';
 import { isoTime } from '../../lib/time.ts';
+import { withOpenQuestion } from '../../store/change.ts';
 import type { GcArtifacts, Snapshot, TaskSummaryRead } from '../../store/port.ts';
-import { withOpenQuestion } from '../../store/settle-question.ts';
 import { type Env, observerOf, runStanding } from '../env.ts';
 
 /** What a snapshot is made from. */

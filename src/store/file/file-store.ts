@@ -1,16 +1,30 @@
 /** Tasks, their documents and runs, as files of the state tree. */
 
 import fs from 'node:fs';
-import type { Question } from '../../domain/question/records.ts';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { AnswerSchema, type Question, QuestionSchema } from '../../domain/question/questions.ts';
+import { ReviewedSchema, ShippedSchema } from '../../domain/review/reviews.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
-import { type AttemptManifest, type RunManifest, RunManifestSchema } from '../../domain/task/records.ts';
+import {
+  type AttemptManifest,
+  AttemptManifestSchema,
+  parseRecord,
+  RECORD_MAX_BYTES,
+  type RunManifest,
+  RunManifestSchema,
+  VerdictSchema,
+} from '../../domain/task/records.ts';
+import { VerifiedSchema } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
 import { refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
-import { asIoError, whileDoing } from '../../lib/fs/io-errors.ts';
+import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import type { Step } from '../../lib/fs/operations.ts';
-import { isTaskId, isUuid } from '../../lib/ids.ts';
+import { readCapped } from '../../lib/fs/read.ts';
+import { isTaskId, isUuid, requireUuid } from '../../lib/ids.ts';
+import { parseJson } from '../../lib/json.ts';
 import type {
   ChangeCursor,
   Changes,
@@ -26,28 +40,29 @@ import type {
   TaskStore,
 } from '../port.ts';
 import { treeChecks } from './checks.ts';
-import { FileDocuments } from './documents.ts';
-import { GcFileStore } from './gc-store.ts';
-import { asText, readValid } from './json-files.ts';
-import type { Layout } from './layout.ts';
+import { GcFileStore } from './gc-files.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { SnapshotCache, TICK_MS } from './snapshot-cache.ts';
-import { commitTask, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
-import type { StateTree } from './tree.ts';
+import { commitTask, createFirst, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
+import { type Layout, replaceFile, type StateTree } from './tree.ts';
 
-/** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
-function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
-  return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
-}
+type Schema<T> = Parameters<typeof parseRecord<T>>[0];
 
-/** When each folder was last changed. */
-class StampCursor {
-  readonly stamps: ReadonlyMap<string, string>;
+const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]> } } = {
+  manifest: { file: 'manifest.json', schema: AttemptManifestSchema },
+  question: { file: 'questions', schema: QuestionSchema },
+  answer: { file: 'answers', schema: AnswerSchema },
+  verdict: { file: 'verdict.json', schema: VerdictSchema },
+  verified: { file: 'verdict.verified.json', schema: VerifiedSchema },
+  review: { file: 'review.json', schema: ReviewedSchema },
+  ship: { file: 'ship.json', schema: ShippedSchema },
+};
 
-  constructor(stamps: ReadonlyMap<string, string>) {
-    this.stamps = stamps;
-  }
-}
+/** What others may have acted on although the commit that it was created for has lost. It stays, and is the one that counts. */
+const SHARED: readonly DocumentKind[] = ['answer', 'verdict', 'verified'];
+
+/** The times at which the folders of tasks were last changed, by task. */
+type Stamps = ChangeCursor & ReadonlyMap<string, string>;
 
 export class FileStore implements TaskStore {
   readonly layout: Layout;
@@ -55,7 +70,6 @@ export class FileStore implements TaskStore {
   readonly gc: GcFileStore;
   readonly #tree: StateTree;
   readonly #driver: Driver;
-  readonly #documents: FileDocuments;
   readonly #cache: Cache;
   #unsettled = 0;
 
@@ -69,13 +83,12 @@ export class FileStore implements TaskStore {
     this.place = tree.layout.tasks;
     this.gc = new GcFileStore(tree.layout);
     this.#driver = driver;
-    this.#documents = new FileDocuments(tree, driver);
     this.#cache = cache;
   }
 
-  async #run<T>(doing: string, step: () => Step<T>): Promise<T> {
+  async #run<T>(doing: string, step: Step<T>): Promise<T> {
     try {
-      return await this.#driver(step());
+      return await this.#driver(step);
     } catch (error) {
       throw asIoError(error, doing);
     }
@@ -84,6 +97,12 @@ export class FileStore implements TaskStore {
   healthChecks(): ReturnType<TaskStore['healthChecks']> {
     return treeChecks(this.layout);
   }
+
+  ensureTree(): void {
+    this.#tree.ensure();
+  }
+
+  // --- records -------------------------------------------------------------------------------------------------------
 
   async list(): Promise<string[]> {
     return this.#tree.foldersIn(this.layout.tasks).filter(isTaskId).sort();
@@ -94,11 +113,11 @@ export class FileStore implements TaskStore {
   }
 
   async changesSince(cursor: ChangeCursor | null, taskIds?: readonly string[]): Promise<Changes> {
-    const before = cursor instanceof StampCursor ? cursor.stamps : new Map<string, string>();
+    const before = (cursor ?? new Map()) as Stamps;
     const stamps = new Map((taskIds ?? (await this.list())).map((taskId) => [taskId, this.#stamp(taskId)]));
     const gone = [...before.keys()].filter((taskId) => !stamps.has(taskId));
     const changed = [...stamps.keys()].filter((taskId) => stamps.get(taskId) !== before.get(taskId));
-    return { cursor: new StampCursor(stamps), changed: [...changed, ...gone] };
+    return { cursor: stamps, changed: [...changed, ...gone] };
   }
 
   /** A commit changes the time of the folder. Two within the same tick would not, so a time of just now matches nothing. */
@@ -113,32 +132,85 @@ export class FileStore implements TaskStore {
     const { documents = [], op } = request;
     if (request.expected === 0) this.ensureTree();
     const dir = this.#tree.taskFolder(taskId);
-    const result = await this.#documents.createFor(taskId, documents, op, () =>
-      this.#run(`changing task ${taskId}`, () => commitTask(dir, request)),
+    const result = await this.#createFor(taskId, documents, op, () =>
+      this.#run(`changing task ${taskId}`, commitTask(dir, request)),
     );
-    if (result.kind === 'committed') this.#index(taskId, documents, op);
+    if (result.kind !== 'committed') return result;
+    for (const { kind, attemptId: attempt_id, value } of documents) {
+      if (kind === 'question')
+        addToIndex(this.layout, (value as Question).question_id, { task_id: taskId, attempt_id }, op);
+    }
     return result;
   }
+
+  async settle(taskId: string, op: string): Promise<void> {
+    await this.#run(`settling task ${taskId}`, settleTask(this.#tree.taskFolder(taskId), op));
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    const seen = new SnapshotCache(this.layout, this.#cache, Date.now());
+    const runs = await seen.runs(() => this.listRuns());
+    refuseSymlink(this.layout.orchestrator);
+    const ids = seen.taskIds() ?? (await this.list());
+    const tasks = seen.read(ids, (id) => readNow(`${this.layout.tasks}/${id}`, id, false));
+    return { tasks, runs, seen };
+  }
+
+  // --- documents -----------------------------------------------------------------------------------------------------
 
   async createDocuments(
     taskId: string,
     documents: readonly NewDocument[],
     op: string,
   ): Promise<StandingDocument | null> {
-    const done = async () => ({ kind: 'committed', document: null });
-    return (await this.#documents.createFor(taskId, documents, op, done)).document;
+    const result = await this.#createFor(taskId, documents, op, async () => ({ kind: 'committed' as const }));
+    return result.kind === 'standing' ? result.document : null;
   }
 
-  #index(taskId: string, documents: readonly NewDocument[], op: string): void {
-    for (const { kind, attemptId, value } of documents) {
-      if (kind === 'question')
-        addToIndex(this, (value as Question).question_id, { task_id: taskId, attempt_id: attemptId }, op);
+  /**
+   * Creates all of `documents` for what `then` commits; what was created is taken back unless that succeeds. Returns a
+   * document that is there already with other content; then `then` is not called. Throws IO_ERROR, and what `then` throws.
+   */
+  async #createFor<T extends { kind: 'committed' | 'conflict' }>(
+    taskId: string,
+    documents: readonly NewDocument[],
+    op: string,
+    then: () => Promise<T>,
+  ): Promise<T | { kind: 'standing'; document: StandingDocument }> {
+    const created: string[] = [];
+    let done = false;
+    try {
+      for (const { kind, attemptId, value } of documents) {
+        this.#tree.ensureAttempt(taskId, attemptId);
+        const { question_id: questionId } = value as { question_id?: string };
+        const file = this.#documentPath(kind, taskId, attemptId, questionId);
+        if (kind === 'question' || kind === 'answer') this.#tree.make([path.dirname(file)]);
+        const text = asText(value);
+        const create = kind === 'manifest' ? createFirst(file, text) : createOnce(file, text, op);
+        if (await this.#run(`writing the ${kind} of attempt ${attemptId}`, create)) {
+          if (!SHARED.includes(kind)) created.push(file);
+          continue;
+        }
+        const there = await this.readDocument(kind, taskId, attemptId, questionId);
+        const document = { kind, attemptId, value: there } as StandingDocument;
+        // What was read has its keys in the order of the schema.
+        if (!isDeepStrictEqual(there, JSON.parse(JSON.stringify(value)))) return { kind: 'standing', document };
+      }
+      const result = await then();
+      done = result.kind === 'committed';
+      return result;
+    } finally {
+      if (!done) for (const file of created) takeBack(file);
     }
   }
 
-  async settle(taskId: string, op: string): Promise<void> {
-    const dir = this.#tree.taskFolder(taskId);
-    await this.#run(`settling task ${taskId}`, () => settleTask(dir, op));
+  #documentPath(kind: DocumentKind, taskId: string, attemptId: string, questionId = ''): string {
+    const attempt = this.#tree.attemptFolder(taskId, attemptId);
+    const { file } = FORMS[kind];
+    if (kind !== 'question' && kind !== 'answer') return `${attempt}/${file}`;
+    const document = `${attempt}/${file}/${requireUuid(questionId, 'question')}.json`;
+    this.#tree.guard([`${attempt}/${file}`, document]);
+    return document;
   }
 
   async readDocument<K extends DocumentKind>(
@@ -147,40 +219,7 @@ export class FileStore implements TaskStore {
     attemptId: string,
     questionId?: string,
   ): Promise<Documents[K] | null> {
-    return this.#documents.read(kind, taskId, attemptId, questionId);
-  }
-
-  findQuestion(questionId: string, op: string): Promise<QuestionPlace | null> {
-    return findQuestion(this, questionId, op);
-  }
-
-  async listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]> {
-    const found: { attemptId: string; question: Question }[] = [];
-    for (const attemptId of await this.#attempts(taskId)) {
-      const names = fs.readdirSync(this.#tree.attemptFolder(taskId, attemptId));
-      if (!names.includes('questions')) continue;
-      const folder = `${this.#tree.attemptFolder(taskId, attemptId)}/questions`;
-      this.#tree.guard([folder]);
-      for (const name of fs.readdirSync(folder).sort()) {
-        const id = name.replace(/\.json$/, '');
-        if (!isUuid(id)) continue;
-        const question = await orNull(() => this.readDocument('question', taskId, attemptId, id));
-        if (question !== null) found.push({ attemptId, question });
-      }
-    }
-    return found;
-  }
-
-  async showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void> {
-    const path = this.#documents.path('question', taskId, attemptId, question.question_id);
-    const tmp = `${path.slice(0, path.lastIndexOf('/'))}/.tmp-${op}`;
-    try {
-      fs.writeFileSync(tmp, asText(question), { flag: 'wx', mode: 0o600 });
-      fs.renameSync(tmp, path);
-    } catch (error) {
-      fs.rmSync(tmp, { force: true });
-      throw asIoError(error, `writing ${path}`);
-    }
+    return readValid(this.#documentPath(kind, taskId, attemptId, questionId), FORMS[kind].schema);
   }
 
   /** Ids of a task's attempts, oldest first. The record is only asked about folders of other names than forge gives. */
@@ -191,22 +230,41 @@ export class FileStore implements TaskStore {
   }
 
   async listAttempts(taskId: string): Promise<AttemptManifest[]> {
-    const manifests: AttemptManifest[] = [];
-    for (const id of await this.#attempts(taskId)) {
-      const manifest = await orNull(() => this.readDocument('manifest', taskId, id));
-      if (manifest !== null) manifests.push(manifest);
-    }
-    return manifests;
+    return readable(await this.#attempts(taskId), (id) => this.readDocument('manifest', taskId, id));
   }
+
+  findQuestion(questionId: string, op: string): Promise<QuestionPlace | null> {
+    return findQuestion(this, questionId, op);
+  }
+
+  async listQuestions(taskId: string): Promise<{ attemptId: string; question: Question }[]> {
+    const found: { attemptId: string; question: Question }[] = [];
+    for (const attemptId of await this.#attempts(taskId)) {
+      const attempt = this.#tree.attemptFolder(taskId, attemptId);
+      if (!fs.readdirSync(attempt).includes('questions')) continue;
+      this.#tree.guard([`${attempt}/questions`]);
+      const names = fs.readdirSync(`${attempt}/questions`).map((name) => name.replace(/\.json$/, ''));
+      const questions = await readable(names.filter(isUuid).sort(), (id) =>
+        this.readDocument('question', taskId, attemptId, id),
+      );
+      found.push(...questions.map((question) => ({ attemptId, question })));
+    }
+    return found;
+  }
+
+  async showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void> {
+    replaceFile(this.#documentPath('question', taskId, attemptId, question.question_id), asText(question), op);
+  }
+
+  // --- runs ----------------------------------------------------------------------------------------------------------
 
   async createRun(manifest: RunManifest, op: string): Promise<void> {
     this.ensureTree();
     const dir = this.#tree.runFolder(manifest.run_id);
     this.#tree.make([dir]);
-    const created = await this.#run(`opening run ${manifest.run_id}`, () =>
-      createOnce(`${dir}/manifest.json`, asText(manifest), op),
-    );
-    if (!created) throw new ForgeError('DUPLICATE_ID', `there is a run ${manifest.run_id} already`);
+    const create = createOnce(`${dir}/manifest.json`, asText(manifest), op);
+    if (await this.#run(`opening run ${manifest.run_id}`, create)) return;
+    throw new ForgeError('DUPLICATE_ID', `there is a run ${manifest.run_id} already`);
   }
 
   async discardRun(runId: string): Promise<void> {
@@ -223,9 +281,7 @@ export class FileStore implements TaskStore {
     if (manifest.ended_at) return { ...manifest, ended_at: manifest.ended_at };
     const ended = { ...manifest, ended_at: endedAt };
     const dir = this.layout.run(runId);
-    await this.#run(`ending run ${runId}`, function* () {
-      yield* createOnce(`${dir}/manifest.${op}.json`, asText(ended), op);
-    });
+    await this.#run(`ending run ${runId}`, createOnce(`${dir}/manifest.${op}.json`, asText(ended), op));
     whileDoing(`ending run ${runId}`, () => {
       fs.renameSync(`${dir}/manifest.${op}.json`, `${dir}/manifest.json`);
       syncDir(dir);
@@ -234,24 +290,42 @@ export class FileStore implements TaskStore {
   }
 
   async listRuns(): Promise<RunManifest[]> {
-    const runs: RunManifest[] = [];
-    for (const id of this.#tree.foldersIn(this.layout.runs).filter(isUuid).sort()) {
-      const manifest = await orNull(() => this.readRun(id));
-      if (manifest !== null) runs.push(manifest);
-    }
-    return runs;
+    const ids = this.#tree.foldersIn(this.layout.runs).filter(isUuid).sort();
+    return readable(ids, (id) => this.readRun(id));
   }
+}
 
-  async snapshot(): Promise<Snapshot> {
-    const seen = new SnapshotCache(this.layout, this.#cache, Date.now());
-    const runs = await seen.runs(() => this.listRuns());
-    refuseSymlink(this.layout.orchestrator);
-    const ids = seen.taskIds() ?? (await this.list());
-    const tasks = seen.read(ids, (id) => readNow(`${this.layout.tasks}/${id}`, id, false));
-    return { tasks, runs, seen };
-  }
+/** Reading never waits for the disk to confirm anything, so it needs no driver. Throws IO_ERROR. */
+function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
+  return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
+}
 
-  ensureTree(): void {
-    this.#tree.ensure();
+function asText(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** Null when there is no file. Throws SCHEMA_INVALID, IO_ERROR. */
+function readValid<T>(file: string, schema: Schema<T>): T | null {
+  const text = ifThere(`reading ${file}`, () => readCapped(file, RECORD_MAX_BYTES));
+  if (text === null) return null;
+  const parsed = parseRecord(schema, parseJson(text) ?? null);
+  if (parsed.ok) return parsed.value;
+  throw new ForgeError('SCHEMA_INVALID', `${file}: ${parsed.why}`);
+}
+
+/** What `read` gives for each of `ids`, without those that can't be read. */
+async function readable<T>(ids: readonly string[], read: (id: string) => Promise<T | null>): Promise<T[]> {
+  const found = await Promise.all(ids.map((id) => orNull(() => read(id))));
+  return found.filter((each) => each !== null);
+}
+
+/** A document that stays did not happen all the same: no commit refers to it. */
+function takeBack(file: string): void {
+  try {
+    fs.rmSync(file, { force: true });
+    // Only of an attempt that nothing else has been written for.
+    fs.rmdirSync(path.dirname(file));
+  } catch {
+    // It is not empty.
   }
 }

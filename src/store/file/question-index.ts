@@ -4,12 +4,11 @@
  */
 
 import fs from 'node:fs';
-import { errorCode } from '../../lib/fs/io-errors.ts';
-import { advised } from '../../lib/fs/locks.ts';
+import path from 'node:path';
 import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { QuestionPlace, TaskStore } from '../port.ts';
-import type { Layout } from './layout.ts';
+import { type Layout, replaceFile } from './tree.ts';
 
 /** What the index is made from. */
 type Source = Pick<TaskStore, 'list' | 'listQuestions' | 'readDocument'> & { layout: Layout };
@@ -21,57 +20,41 @@ type Places = Record<string, QuestionPlace>;
 
 /** Finds a question by its id; null when there is none. */
 export async function findQuestion(store: Source, questionId: string, op: string): Promise<QuestionPlace | null> {
-  const known = readIndex(store)[questionId];
-  if (known !== undefined && (await isThere(store, known, questionId))) return known;
-  // Two that look for the same question would do the same work; it does no harm.
-  let places: Places = {};
-  await advised(store.layout.orchestrator, async () => {
-    places = await gather(store);
-    writeIndex(store, places, op);
-  });
-  return places[questionId] ?? null;
-}
-
-/** Adds a question. Nothing is lost when it fails, or when two do it at once. */
-export function addToIndex(store: Pick<Source, 'layout'>, questionId: string, place: QuestionPlace, op: string): void {
-  writeIndex(store, { ...readIndex(store), [questionId]: place }, op);
-}
-
-async function isThere(store: Source, place: QuestionPlace, questionId: string): Promise<boolean> {
-  const { task_id, attempt_id } = place;
-  return (await store.readDocument('question', task_id, attempt_id, questionId).catch(() => null)) !== null;
-}
-
-async function gather(store: Source): Promise<Places> {
+  const known = readIndex(store.layout)[questionId];
+  if (known !== undefined) {
+    const { task_id, attempt_id } = known;
+    const question = await store.readDocument('question', task_id, attempt_id, questionId).catch(() => null);
+    if (question !== null) return known;
+  }
   const places: Places = {};
   for (const task_id of await store.list()) {
     for (const { attemptId, question } of await store.listQuestions(task_id)) {
       places[question.question_id] = { task_id, attempt_id: attemptId };
     }
   }
-  return places;
+  writeIndex(store.layout, places, op);
+  return places[questionId] ?? null;
 }
 
-function readIndex(store: Pick<Source, 'layout'>): Places {
+/** Adds a question. Nothing is lost when it fails, or when two do it at once. */
+export function addToIndex(layout: Layout, questionId: string, place: QuestionPlace, op: string): void {
+  writeIndex(layout, { ...readIndex(layout), [questionId]: place }, op);
+}
+
+function readIndex({ questionIndex }: Layout): Places {
   try {
-    const value = parseJson(readCapped(store.layout.questionIndex, INDEX_MAX_BYTES)) as
-      | { version?: unknown; questions?: unknown }
-      | undefined;
-    if (value?.version !== 1 || typeof value.questions !== 'object' || value.questions === null) return {};
-    return value.questions as Places;
+    const index = parseJson(readCapped(questionIndex, INDEX_MAX_BYTES)) as { version?: unknown; questions?: Places };
+    return (index.version === 1 && index.questions) || {};
   } catch {
     return {};
   }
 }
 
-function writeIndex(store: Pick<Source, 'layout'>, questions: Places, op: string): void {
-  const file = store.layout.questionIndex;
-  const tmp = `${file}.${op}.tmp`;
+function writeIndex({ questionIndex }: Layout, questions: Places, op: string): void {
   try {
-    fs.mkdirSync(file.slice(0, file.lastIndexOf('/')), { recursive: true, mode: 0o700 });
-    fs.writeFileSync(tmp, `${JSON.stringify({ version: 1, questions })}\n`, { flag: 'wx', mode: 0o600 });
-    fs.renameSync(tmp, file);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') fs.rmSync(tmp, { force: true });
+    fs.mkdirSync(path.dirname(questionIndex), { recursive: true, mode: 0o700 });
+    replaceFile(questionIndex, `${JSON.stringify({ version: 1, questions })}\n`, op);
+  } catch {
+    // See the top of this file.
   }
 }

@@ -1,7 +1,6 @@
 /** How records look as files: versions, which only forge reads, and views, which people read and may edit. */
 
-import { parseRecord } from '../../domain/task/parse-record.ts';
-import { type TaskRecord, TaskRecordSchema } from '../../domain/task/records.ts';
+import { parseRecord, type TaskRecord, TaskRecordSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { parseJson } from '../../lib/json.ts';
 

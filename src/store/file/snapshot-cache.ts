@@ -9,13 +9,12 @@
  */
 
 import fs from 'node:fs';
-import type { RunManifest } from '../../domain/task/records.ts';
+import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import type { Cache } from '../../lib/fs/cache.ts';
 import type { GcArtifacts, TaskSummaryRead } from '../port.ts';
-import { artifactsOf, LEASE_FILE } from './gc-artifacts.ts';
-import type { Layout } from './layout.ts';
-import { type PackedSummary, packSummary, unpackSummary } from './packed-summary.ts';
+import { artifactsOf, LEASE_FILE } from './gc-files.ts';
 import { type FolderRead, HISTORY } from './task-files.ts';
+import type { Layout } from './tree.ts';
 
 /** More than the granularity of times in any file system, milliseconds. */
 export const TICK_MS = 2000;
@@ -58,7 +57,7 @@ type Line = [
   stamps: Stamp[],
   version: number,
   origin: TaskSummaryRead['origin'],
-  record: PackedSummary,
+  record: TaskSummary,
   artifacts?: GcArtifacts,
 ];
 
@@ -122,10 +121,10 @@ export class SnapshotCache {
       const line = jsonIn(text) as Line | null;
       // A partly written file may lack a line break, which shifts its lines.
       if (line?.[0] === taskId && line[1].every((stamp) => this.#isAsItWas(`${this.#layout.tasks}/${taskId}`, stamp))) {
-        const [, , version, origin, packed, artifacts] = line;
+        const [, , version, origin, record, artifacts] = line;
         this.#asBefore.set(taskId, text);
         if (artifacts !== undefined) this.#artifacts.set(taskId, artifacts);
-        return { task_id: taskId, version, origin, record: unpackSummary(packed), problem: null, warnings: [] };
+        return { task_id: taskId, version, origin, record, problem: null, warnings: [] };
       }
       const read = readAnew(taskId);
       this.#anew.set(taskId, { read });
@@ -187,7 +186,7 @@ export class SnapshotCache {
       stamps.push(stamp);
     }
     const { artifacts } = looked;
-    const line: Line = [task_id, stamps, version, origin, packSummary(record)];
+    const line: Line = [task_id, stamps, version, origin, summaryOf(record)];
     if (artifacts.lease_files.length > 0 || artifacts.attempts.length > 0) line[5] = artifacts;
     return line;
   }
@@ -221,4 +220,26 @@ function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof a
   const edited = (name: string) =>
     name === 'state.json' || LEASE_FILE.test(name) || (name === HISTORY && origin === 'files');
   return ['', ...names.filter(edited).map((name) => `/${name}`), ...places];
+}
+
+/** Drops all fields that are not in a summary. */
+export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
+  const { task_id, attempt_count, current_attempt_id, next_eligible_at, failure_reason, last_error } = state;
+  const { generation, abandons, absorbed, questions, verification, completion } = memo;
+  const updated_by = { run_id: state.updated_by.run_id };
+  const completed = completion && { attempt_id: completion.attempt_id };
+  return {
+    state: {
+      task_id,
+      state: state.state,
+      attempt_count,
+      current_attempt_id,
+      next_eligible_at,
+      failure_reason,
+      last_error,
+      updated_by,
+    },
+    lease,
+    memo: { generation, abandons, absorbed, questions, verification, completion: completed },
+  };
 }

@@ -1,9 +1,9 @@
 /** A task's folder as a whole: reading it with what people did to it, adopting it, and committing to it. */
 
-import { parseRecord } from '../../domain/task/parse-record.ts';
 import {
   freshRecord,
   LeaseSchema,
+  parseRecord,
   RECORD_MAX_BYTES,
   type TaskRecord,
   type TaskStateRecord,

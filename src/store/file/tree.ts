@@ -1,10 +1,33 @@
-/** The folders of the state tree: where they are, how they are made, and that none of them is a symlink. */
+/** The folders of the state tree: where everything is, how they are made, and that none of them is a symlink. */
 
 import fs from 'node:fs';
-import { GITIGNORE } from '../../domain/project-paths.ts';
+import path from 'node:path';
+import { GITIGNORE, pathsOf } from '../../domain/project-paths.ts';
 import { makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
-import type { Layout } from './layout.ts';
+import { requireAttemptId, requireTaskId, requireUuid } from '../../lib/ids.ts';
+
+export type Layout = ReturnType<typeof layoutOf>;
+
+/** Where everything in a state tree is. Ids are checked before they become part of a path. */
+export function layoutOf(project: string) {
+  const paths = pathsOf(project);
+  const orchestrator = `${paths.forge}/orchestrator`;
+  const tasks = `${orchestrator}/tasks`;
+  const runs = `${orchestrator}/runs`;
+  const task = (taskId: string) => `${tasks}/${requireTaskId(taskId)}`;
+  return {
+    ...paths,
+    orchestrator,
+    tasks,
+    runs,
+    /** The location of each question by its id. Derived; see `question-index.ts`. */
+    questionIndex: `${orchestrator}/index/questions.json`,
+    task,
+    attempt: (taskId: string, attemptId: string) => `${task(taskId)}/attempts/${requireAttemptId(attemptId)}`,
+    run: (runId: string) => `${runs}/${requireUuid(runId, 'run')}`,
+  };
+}
 
 export class StateTree {
   readonly layout: Layout;
@@ -21,7 +44,7 @@ export class StateTree {
 
   attemptFolder(taskId: string, attemptId: string): string {
     const dir = this.layout.attempt(taskId, attemptId);
-    this.guard([this.taskFolder(taskId), dir.slice(0, dir.lastIndexOf('/')), dir]);
+    this.guard([this.taskFolder(taskId), path.dirname(dir), dir]);
     return dir;
   }
 
@@ -55,7 +78,7 @@ export class StateTree {
   ensure(): void {
     const { forge, orchestrator, tasks, runs } = this.layout;
     // A tree that was copied from elsewhere may come without its .gitignore.
-    if ([tasks, runs, `${forge}/.gitignore`].every((path) => fs.existsSync(path))) return;
+    if ([tasks, runs, `${forge}/.gitignore`].every((each) => fs.existsSync(each))) return;
     this.make([forge]);
     try {
       const file = `${forge}/.gitignore`;
@@ -80,7 +103,19 @@ export class StateTree {
   /** Makes each folder that is missing, and its name durable in its parent. */
   make(dirs: readonly string[]): void {
     for (const dir of dirs) {
-      if (makeFolder(dir)) syncDir(dir.slice(0, dir.lastIndexOf('/')));
+      if (makeFolder(dir)) syncDir(path.dirname(dir));
     }
+  }
+}
+
+/** Puts a file in the place of the one of that name, or of none: whole at every moment, but not durable. Throws IO_ERROR. */
+export function replaceFile(file: string, text: string, op: string): void {
+  const tmp = `${path.dirname(file)}/.tmp-${op}`;
+  try {
+    fs.writeFileSync(tmp, text, { flag: 'wx', mode: 0o600 });
+    fs.renameSync(tmp, file);
+  } catch (error) {
+    fs.rmSync(tmp, { force: true });
+    throw asIoError(error, `writing ${file}`);
   }
 }

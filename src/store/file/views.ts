@@ -5,8 +5,7 @@
  * newest version is committed by the next changing command; one on an older version, or unreadable, is moved aside.
  */
 
-import { parseRecord } from '../../domain/task/parse-record.ts';
-import { LeaseSchema, type Memo, type TaskRecord, TaskStateSchema } from '../../domain/task/records.ts';
+import { LeaseSchema, type Memo, parseRecord, type TaskRecord, TaskStateSchema } from '../../domain/task/records.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import * as io from '../../lib/fs/operations.ts';
 import { quietly, type Step, unless } from '../../lib/fs/operations.ts';

@@ -9,7 +9,7 @@ import {
   type Review,
   ReviewSchema,
 } from '../../../src/domain/review/reviews.ts';
-import { parseRecord } from '../../../src/domain/task/parse-record.ts';
+import { parseRecord } from '../../../src/domain/task/records.ts';
 
 const review = (fields: object = {}): Review => {
   const parsed = parseRecord(ReviewSchema, { verdict: 'pass', ...fields });

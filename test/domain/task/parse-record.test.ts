@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type * as z from 'zod/mini';
-import { AnswerSchema, LedgerSchema, QuestionSchema } from '../../../src/domain/question/records.ts';
-import { parseRecord } from '../../../src/domain/task/parse-record.ts';
+import { AnswerSchema, LedgerSchema, QuestionSchema } from '../../../src/domain/question/questions.ts';
 import {
   AttemptManifestSchema,
   LeaseSchema,
+  parseRecord,
   RunManifestSchema,
   TaskRecordSchema,
   TaskStateSchema,

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { doubtfulFileSystem, openToOthers, symlinksIn, writableTree } from '../../../src/store/file/checks.ts';
+import { treeChecks } from '../../../src/store/file/checks.ts';
+import type { Layout } from '../../../src/store/file/tree.ts';
 import { emptyFolder, record, Tree } from '../../support/store/tree.ts';
 
 let tree: Tree;
@@ -8,26 +9,30 @@ beforeEach(() => {
   tree = new Tree();
 });
 
-describe("doctor's checks of the tree", () => {
-  test('without a tree the project folder must be writable', () => {
-    expect(writableTree(tree.layout)).toEqual({ ok: true, path: tree.layout.project });
-    expect(symlinksIn(tree.layout)).toEqual([]);
-    expect(openToOthers(tree.layout)).toEqual([]);
-  });
+/** What the check of that name says. */
+function saidOf(name: string, layout: Layout = tree.layout) {
+  const check = treeChecks(layout).find((each) => each.name === name);
+  if (check === undefined) throw new Error(`there is no check ${name}`);
+  return check.look();
+}
 
-  test('the deepest existing folder of the tree must be writable', async () => {
-    fs.mkdirSync(tree.layout.forge);
-    expect(writableTree(tree.layout).path).toBe(tree.layout.forge);
-    await tree.commit('build', record('build'));
-    expect(writableTree(tree.layout).path).toBe(tree.layout.tasks);
+describe("doctor's checks of the tree", () => {
+  test('a project without a tree passes every check', () => {
+    for (const name of ['writable', 'symlinks', 'permissions', 'file system']) {
+      expect(saidOf(name)).toMatchObject({ name, status: 'ok', fix: null });
+    }
   });
 
   // Root may write everywhere.
-  test.skipIf(process.getuid?.() === 0)('a folder without permission is told', async () => {
+  test.skipIf(process.getuid?.() === 0)('the deepest existing folder of the tree must be writable', async () => {
+    fs.mkdirSync(tree.layout.forge, { mode: 0o500 });
+    expect(saidOf('writable')).toMatchObject({ status: 'fail', message: `${tree.layout.forge} cannot be written` });
+    fs.chmodSync(tree.layout.forge, 0o700);
     await tree.commit('build', record('build'));
     fs.chmodSync(tree.layout.tasks, 0o500);
-    expect(writableTree(tree.layout)).toEqual({ ok: false, path: tree.layout.tasks });
+    expect(saidOf('writable')).toMatchObject({ status: 'fail', message: `${tree.layout.tasks} cannot be written` });
     fs.chmodSync(tree.layout.tasks, 0o700);
+    expect(saidOf('writable').status).toBe('ok');
   });
 
   test('symlinks in the tree are reported, wherever they lead', async () => {
@@ -36,21 +41,28 @@ describe("doctor's checks of the tree", () => {
     fs.symlinkSync('/nowhere/at/all', tree.at('broken'));
     fs.rmSync(tree.layout.runs, { recursive: true });
     fs.symlinkSync(emptyFolder(), tree.layout.runs);
-    expect(symlinksIn(tree.layout).sort()).toEqual([tree.layout.runs, tree.at('broken'), tree.at('linked')].sort());
+    const { status, message } = saidOf('symlinks');
+    expect(status).toBe('fail');
+    expect(message.replace(/: .*/, '').split(', ').sort()).toEqual(
+      [tree.layout.runs, tree.at('broken'), tree.at('linked')].sort(),
+    );
   });
 
   test.each([
-    [0o700, false],
-    [0o755, false],
-    [0o770, true],
-    [0o702, true],
-  ])('a folder of mode %o is open to others: %s', async (mode, open) => {
+    [0o700, 'ok'],
+    [0o755, 'ok'],
+    [0o770, 'warn'],
+    [0o702, 'warn'],
+  ])('a folder of mode %o is open to others: %s', async (mode, status) => {
     await tree.commit('build', record('build'));
     fs.chmodSync(tree.layout.tasks, mode);
-    expect(openToOthers(tree.layout)).toEqual(open ? [tree.layout.tasks] : []);
+    expect(saidOf('permissions')).toMatchObject({
+      status,
+      fix: status === 'ok' ? null : `chmod go-w ${tree.layout.tasks}`,
+    });
   });
 
   test('a missing file system is not reported as doubtful', () => {
-    expect(doubtfulFileSystem({ ...tree.layout, project: '/nowhere/at/all' })).toBeNull();
+    expect(saidOf('file system', { ...tree.layout, project: '/nowhere/at/all' }).status).toBe('ok');
   });
 });

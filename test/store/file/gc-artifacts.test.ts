@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { freshRecord } from '../../../src/domain/task/records.ts';
-import { attemptsOf } from '../../../src/store/file/gc-artifacts.ts';
+import { attemptsOf } from '../../../src/store/file/gc-files.ts';
 import { emptyFolder, id, refusal, Tree } from '../../support/store/tree.ts';
 
 const CURRENT = id(1);

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Cache, NO_CACHE } from '../../../src/lib/fs/cache.ts';
 import { runSync } from '../../../src/lib/fs/drivers.ts';
-import { artifactsOf } from '../../../src/store/file/gc-artifacts.ts';
+import { artifactsOf } from '../../../src/store/file/gc-files.ts';
 import { SnapshotCache } from '../../../src/store/file/snapshot-cache.ts';
 import { readTask } from '../../../src/store/file/task-files.ts';
 import type { TaskSummaryRead } from '../../../src/store/port.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { RunManifest } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
-import { symlinksIn } from '../../../src/store/file/checks.ts';
+import { treeChecks } from '../../../src/store/file/checks.ts';
 import { Journal } from '../../../src/store/journal.ts';
 import { emptyFolder, held, id, refusal, T0, Tree } from '../../support/store/tree.ts';
 
@@ -119,7 +119,10 @@ describe('symlinked task', () => {
   test('a symlinked task is not listed, and doctor reports it', async () => {
     moveOut(tree.at('build'));
     expect(await tree.store.list()).toEqual([]);
-    expect(symlinksIn(tree.layout)).toEqual([tree.at('build')]);
+    const found = treeChecks(tree.layout).map(({ look }) => look());
+    expect(found.find(({ name }) => name === 'symlinks')?.message).toBe(
+      `${tree.at('build')}: symlinks are never followed`,
+    );
   });
 });
 

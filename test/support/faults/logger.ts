@@ -1,7 +1,7 @@
 /** Writes lines to a project's log when it is told to. Its first argument names the project, itself and the size to rotate at. */
 
 import { createInterface } from 'node:readline';
-import { layoutOf } from '../../../src/store/file/layout.ts';
+import { layoutOf } from '../../../src/store/file/tree.ts';
 import { Journal } from '../../../src/store/journal.ts';
 
 const { dir, name, maxBytes } = JSON.parse(process.argv[2] ?? '') as { dir: string; name: string; maxBytes: number };

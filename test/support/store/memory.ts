@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { GcAttempt } from '../../../src/domain/gc/gc-plan.ts';
-import type { Question } from '../../../src/domain/question/records.ts';
+import type { Question } from '../../../src/domain/question/questions.ts';
 import type { AttemptManifest, RunManifest, TaskRecord, Verdict } from '../../../src/domain/task/records.ts';
 import { crc32 } from '../../../src/lib/checksum.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';

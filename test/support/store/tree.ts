@@ -4,15 +4,18 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { DocumentKind } from '../../../src/domain/task/documents.ts';
-import { freshRecord, type RunManifest, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
+import {
+  type DocumentKind,
+  freshRecord,
+  type RunManifest,
+  type TaskRecord,
+  type TaskState,
+} from '../../../src/domain/task/records.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
-import { FileArtifacts } from '../../../src/store/file/artifacts.ts';
-import { FileEventLog } from '../../../src/store/file/event-log.ts';
 import { FileStore } from '../../../src/store/file/file-store.ts';
-import { type Layout, layoutOf } from '../../../src/store/file/layout.ts';
-import { StateTree } from '../../../src/store/file/tree.ts';
+import { FileArtifacts, FileEventLog } from '../../../src/store/file/logs.ts';
+import { type Layout, layoutOf, StateTree } from '../../../src/store/file/tree.ts';
 import type { RecordCommit } from '../../../src/store/port.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00.000Z');

@@ -1,10 +1,55 @@
-/** The files of an attempt that are no records: prompts, drafts, its logs and those of its checks. */
+/** Files that are no part of a commit: logs of tasks, attempts and runs; prompts and drafts. */
 
 import fs from 'node:fs';
-import { whileDoing } from '../../lib/fs/io-errors.ts';
+import path from 'node:path';
+import { ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
+import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { readCapped, readFrom } from '../../lib/fs/read.ts';
-import type { AttemptArtifacts, AttemptRef, Draft, LogName, OpenLog, WorkerLogs } from '../port.ts';
+import type {
+  AttemptArtifacts,
+  AttemptRef,
+  Draft,
+  EventLog,
+  LogName,
+  LogStream,
+  OpenLog,
+  WorkerLogs,
+} from '../port.ts';
 import type { StateTree } from './tree.ts';
+
+/** Largest log that is read as a whole, bytes. */
+const LOG_MAX_BYTES = 16 * 1024 * 1024;
+
+export class FileEventLog implements EventLog {
+  readonly #tree: StateTree;
+
+  constructor(tree: StateTree) {
+    this.#tree = tree;
+  }
+
+  async read(stream: LogStream): Promise<Record<string, unknown>[]> {
+    const file = this.#file(stream);
+    return readLines(ifThere(`reading ${file}`, () => readCapped(file, LOG_MAX_BYTES)) ?? '');
+  }
+
+  async append(stream: LogStream, entry: object): Promise<void> {
+    // The attempt of a tree written by hand may have no folder yet.
+    if (stream.log === 'events') this.#tree.ensureAttempt(stream.taskId, stream.attemptId);
+    const file = this.#file(stream);
+    whileDoing(`appending to ${file}`, () => appendLines(file, [entry]));
+  }
+
+  #file(stream: LogStream): string {
+    switch (stream.log) {
+      case 'claim-history':
+        return `${this.#tree.taskFolder(stream.taskId)}/claim-history.jsonl`;
+      case 'events':
+        return `${this.#tree.attemptFolder(stream.taskId, stream.attemptId)}/events.jsonl`;
+      case 'notifications':
+        return `${this.#tree.runFolder(stream.runId)}/notifications.jsonl`;
+    }
+  }
+}
 
 export class FileArtifacts implements AttemptArtifacts {
   readonly #tree: StateTree;
@@ -26,7 +71,7 @@ export class FileArtifacts implements AttemptArtifacts {
   }
 
   openLogs(attempt: AttemptRef): WorkerLogs {
-    const dir = `${this.#ensure(attempt)}/logs`;
+    const dir = `${this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId)}/logs`;
     const open = (log: LogName) => fs.openSync(`${dir}/${log}`, 'ax', 0o600);
     return whileDoing(`making the logs in ${dir}`, () => {
       fs.mkdirSync(dir, { mode: 0o700 });
@@ -38,7 +83,7 @@ export class FileArtifacts implements AttemptArtifacts {
   openLog(attempt: AttemptRef, log: LogName): OpenLog {
     const file = this.logPath(attempt, log);
     return whileDoing(`opening ${file}`, () => {
-      fs.mkdirSync(file.slice(0, file.lastIndexOf('/')), { recursive: true, mode: 0o700 });
+      fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
       fs.rmSync(file, { force: true });
       const fd = fs.openSync(file, 'ax', 0o600);
       return { fd, close: () => fs.closeSync(fd) };
@@ -50,7 +95,7 @@ export class FileArtifacts implements AttemptArtifacts {
   }
 
   writePrompt(attempt: AttemptRef, text: string): string {
-    const file = `${this.#ensure(attempt)}/prompt.md`;
+    const file = `${this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId)}/prompt.md`;
     whileDoing(`writing ${file}`, () => fs.writeFileSync(file, text, { flag: 'wx', mode: 0o600 }));
     return file;
   }
@@ -65,9 +110,5 @@ export class FileArtifacts implements AttemptArtifacts {
     } catch {
       // An attempt that nothing refers to did not happen, also where its files stay.
     }
-  }
-
-  #ensure({ taskId, attemptId }: AttemptRef): string {
-    return this.#tree.ensureAttempt(taskId, attemptId);
   }
 }

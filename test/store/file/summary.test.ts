@@ -1,13 +1,12 @@
 /** The cached summary of a record: its state, and nothing else. */
 
 import { expect, test } from 'vitest';
-import { TASK_STATES, type TaskRecord } from '../../../src/domain/task/records.ts';
-import type { TaskSummary } from '../../../src/domain/task/summary.ts';
-import { packSummary, unpackSummary } from '../../../src/store/file/packed-summary.ts';
+import { TASK_STATES, type TaskRecord, type TaskSummary } from '../../../src/domain/task/records.ts';
+import { summaryOf } from '../../../src/store/file/snapshot-cache.ts';
 import { id, record } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
 
-const kept = (whole: TaskSummary) => unpackSummary(JSON.parse(JSON.stringify(packSummary(whole))));
+const kept = (whole: TaskSummary): TaskSummary => JSON.parse(JSON.stringify(summaryOf(whole)));
 
 const nothingOr = <T>(value: T) => fc.constantFrom(value, null, undefined);
 const attempt = fc.constantFrom(id(11), id(12), null);

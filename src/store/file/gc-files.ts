@@ -1,0 +1,283 @@
+/** What gc looks at and changes beside the records of tasks: leases, questions, answers and verdicts as files, and the first version's layout. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion } from '../../domain/gc/gc-plan.ts';
+import type { TreeIdentity } from '../../domain/gc/saved-plan.ts';
+import { AnswerSchema, QuestionSchema } from '../../domain/question/questions.ts';
+import { isAttemptOf } from '../../domain/task/attempts.ts';
+import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';
+import { crc32 } from '../../lib/checksum.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
+import { asIoError, errorCode, ifThere } from '../../lib/fs/io-errors.ts';
+import { takingTurns } from '../../lib/fs/locks.ts';
+import { readCapped } from '../../lib/fs/read.ts';
+import { isUuid, requireUuid } from '../../lib/ids.ts';
+import { parseJson } from '../../lib/json.ts';
+import type { GcArtifacts, GcStore, LegacyMove } from '../port.ts';
+import type { FolderRead } from './task-files.ts';
+import type { Layout } from './tree.ts';
+
+/** What most looks are answered with is that there is nothing. */
+const NO_EXCEPTION = { throwIfNoEntry: false } as const;
+
+/** `lease.json`, and what a person or another tool has put beside it under a name like that. */
+export const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
+
+/**
+ * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in,
+ * as paths below the task's folder. Throws IO_ERROR.
+ */
+export function artifactsOf(
+  layout: Layout,
+  { task_id, names, record }: FolderRead,
+): { artifacts: GcArtifacts; places: string[] } {
+  const places: string[] = [];
+  const all = names.includes('attempts') ? attemptsOf(layout, task_id, record, places) : [];
+  const attempts = all.filter(
+    ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
+  );
+  return { artifacts: { lease_files: leaseFilesOf(layout, task_id, names), attempts }, places };
+}
+
+/**
+ * The attempts of a task with what they asked and handed in. The verdict of the record's current attempt matters, no other.
+ * What they were found in goes to `places`.
+ */
+export function attemptsOf(
+  layout: Layout,
+  taskId: string,
+  record: Parameters<typeof isAttemptOf>[0],
+  places: string[] = [],
+): GcAttempt[] {
+  const task = layout.task(taskId);
+  const current = record?.state.current_attempt_id ?? null;
+  const isAttempt = isAttemptOf(record);
+  places.push('/attempts');
+  const folders = entriesIn(`${task}/attempts`).filter((entry) => entry.isDirectory());
+  return folders.map(({ name: attempt_id }) => {
+    if (!isAttempt(attempt_id)) {
+      const verdict_path = `attempts/${attempt_id}`;
+      return { attempt_id, verdict: 'stray', verdict_path, verified: false, questions: [], answers: [] };
+    }
+    const attempt = `/attempts/${attempt_id}`;
+    places.push(attempt);
+    // Asking for the few names that matter takes less than listing all.
+    const has = (name: string) => fs.lstatSync(`${task}${attempt}/${name}`, NO_EXCEPTION) !== undefined;
+    const handedIn = attempt_id === current && has('verdict.json');
+    const verified = handedIn && has('verdict.verified.json');
+    const isOpen = handedIn && !verified;
+    if (isOpen) places.push(`${attempt}/verdict.json`);
+    return {
+      attempt_id,
+      verdict: isOpen ? verdictIn(`${task}${attempt}/verdict.json`) : null,
+      verdict_path: `attempts/${attempt_id}/verdict.json`,
+      verified,
+      questions: filesIn(task, `${attempt}/questions`, places).map(asQuestion),
+      answers: filesIn(task, `${attempt}/answers`, places).map(asAnswer),
+    };
+  });
+}
+
+interface FoundFile {
+  id: string;
+  path: string;
+  /** Null: it can't be read. */
+  text: string | null;
+}
+
+/** A missing folder needs no stamp: creating it changes that of its attempt. */
+function filesIn(task: string, folder: string, places: string[]): FoundFile[] {
+  if (!isRealEntry(task + folder)) return [];
+  places.push(folder);
+  return entriesIn(task + folder).flatMap(({ name }) => {
+    const id = name.replace(/\.json$/, '');
+    const path = `${folder}/${name}`;
+    const text = isUuid(id) && id !== name ? textOf(task + path) : undefined;
+    if (text === undefined) return [];
+    places.push(path);
+    return [{ id, path: path.slice(1), text }];
+  });
+}
+
+/** The content of a file that anyone may have written; null: it can't be read. */
+function parsed<T>(
+  schema: Parameters<typeof parseRecord<T>>[0],
+  text: string | null,
+): ReturnType<typeof parseRecord<T>> {
+  if (text === null) return { ok: false, why: 'it is no regular file of at most 64 KiB' };
+  return parseRecord(schema, parseJson(text) ?? null);
+}
+
+function asQuestion({ id, path, text }: FoundFile): GcQuestion {
+  const question = parsed(QuestionSchema, text);
+  const said = question.ok ? { status: question.value.status, why: '' } : { status: null, why: question.why };
+  return { question_id: id, path, digest: crc32(text ?? ''), ...said };
+}
+
+function asAnswer({ id, path, text }: FoundFile): GcAnswer {
+  const answer = parsed(AnswerSchema, text);
+  const { option_id, answered_by } = answer.ok ? answer.value : { option_id: undefined, answered_by: '' };
+  return { question_id: id, path, digest: crc32(text ?? ''), option_id, answered_by };
+}
+
+function verdictIn(file: string): GcAttempt['verdict'] {
+  const verdict = parsed(VerdictSchema, textOf(file) ?? null);
+  return verdict.ok ? verdict.value.verdict : 'unreadable';
+}
+
+/**
+ * The files among `names` of a task's folder that look like leases. Nothing is read where there is nothing to tell apart,
+ * no file but `lease.json`. What a kill has left aside is found so.
+ */
+function leaseFilesOf(layout: Layout, taskId: string, names: readonly string[]): GcLeaseFile[] {
+  const found = names.filter((name) => LEASE_FILE.test(name));
+  if (found.every((name) => name === 'lease.json')) return [];
+  const dir = layout.task(taskId);
+  return found.sort().flatMap((path): GcLeaseFile[] => {
+    // A folder is a lock, and no lease.
+    if (fs.lstatSync(`${dir}/${path}`, NO_EXCEPTION)?.isDirectory() !== false) return [];
+    const lease = leaseIn(`${dir}/${path}`);
+    if (lease === null) return [];
+    if (!lease.ok) return [{ kind: 'unreadable', path, why: lease.why }];
+    const { claim_id, generation, owner_run_id, expires_at } = lease.value;
+    return [{ kind: 'read', path, claim_id, generation, owner_run_id, expires_at }];
+  });
+}
+
+/** Null: there is none. */
+function leaseIn(file: string): ReturnType<typeof parseRecord<Lease>> | null {
+  const text = textOf(file);
+  return text === undefined ? null : parsed(LeaseSchema, text);
+}
+
+/** Undefined: there is none, or none any more, since another gc may be at work. Null: it can't be read. */
+function textOf(file: string): string | null | undefined {
+  try {
+    return readCapped(file, RECORD_MAX_BYTES);
+  } catch (error) {
+    return errorCode(error) === 'ENOENT' ? undefined : null;
+  }
+}
+
+export class GcFileStore implements GcStore {
+  readonly #layout: Layout;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  async leaseFiles(taskId: string): Promise<GcLeaseFile[]> {
+    const names = entriesIn(this.#layout.task(taskId)).map(({ name }) => name);
+    return leaseFilesOf(this.#layout, taskId, names);
+  }
+
+  async readLease(taskId: string, name: string): Promise<Lease | null> {
+    const file = this.#leasePath(taskId, name);
+    const lease = leaseIn(file);
+    if (lease?.ok === false) throw asIoError(new Error(lease.why), `reading ${file}`);
+    return lease?.value ?? null;
+  }
+
+  #leasePath(taskId: string, name: string): string {
+    if (LEASE_FILE.test(name)) return `${this.#layout.task(taskId)}/${name}`;
+    throw new ForgeError('INVALID_ARGS', `${name} is no name of a lease file`);
+  }
+
+  /**
+   * The file is taken aside first, so that what is checked is what is removed. Its name aside is a lease file's too: after a
+   * kill the next gc finds it.
+   */
+  async removeLease(taskId: string, name: string, op: string, holds: (lease: Lease) => boolean): Promise<boolean> {
+    const file = this.#leasePath(taskId, name);
+    const aside = `${this.#layout.task(taskId)}/lease.json.${requireUuid(op, 'commit')}`;
+    const removed = ifThere(`removing ${file}`, () => {
+      fs.renameSync(file, aside);
+      const lease = leaseIn(aside);
+      const isIt = lease?.ok === true && holds(lease.value);
+      // A link does not overwrite what was put there meanwhile.
+      if (!isIt) fs.linkSync(aside, file);
+      fs.unlinkSync(aside);
+      return isIt;
+    });
+    return removed ?? false;
+  }
+
+  async archive(
+    taskId: string,
+    kind: 'questions' | 'answers',
+    { attempt_id, question_id, digest }: { attempt_id: string; question_id: string; digest: string },
+  ): Promise<boolean> {
+    const attempt = this.#layout.attempt(taskId, attempt_id);
+    const name = `${requireUuid(question_id, 'question')}.json`;
+    const from = `${attempt}/${kind}/${name}`;
+    const folder = `${attempt}/archived/${kind}`;
+    // Where it is gone another gc was faster.
+    const archived = ifThere(`archiving ${from}`, () => {
+      refuseSymlink(`${attempt}/${kind}`);
+      const text = textOf(from);
+      if (typeof text !== 'string' || crc32(text) !== digest) return false;
+      makeFolder(`${attempt}/archived`);
+      makeFolder(folder);
+      linkUnlessThere(from, `${folder}/${name}`, text);
+      syncDir(folder);
+      fs.unlinkSync(from);
+      return true;
+    });
+    return archived ?? false;
+  }
+
+  async legacyMoves(stamp: string): Promise<LegacyMove[]> {
+    return ['questions', 'answers'].flatMap((folder) =>
+      entriesIn(`${this.#layout.forge}/${folder}`)
+        .flatMap((entry) => (entry.isFile() && /^[^.].*\.json$/.test(entry.name) ? [entry.name] : []))
+        .sort()
+        .map((name) => ({
+          from: `.forge/${folder}/${name}`,
+          to: `.forge/orchestrator/legacy/${stamp}/${folder}/${name}`,
+        })),
+    );
+  }
+
+  /** Each is renamed, so that it has one name at every moment, and one of several processes moves it. */
+  async moveLegacy(moves: readonly LegacyMove[]): Promise<LegacyMove[]> {
+    const { project } = this.#layout;
+    const isMoved = ({ from, to }: LegacyMove) => {
+      const [source, target] = [`${project}/${from}`, `${project}/${to}`];
+      const folder = path.dirname(target);
+      const stamped = path.dirname(folder);
+      return ifThere(`moving ${from}`, () => {
+        for (const dir of [path.dirname(stamped), stamped, folder]) makeFolder(dir);
+        // Nothing is overwritten; another time has another folder.
+        if (fs.lstatSync(target, NO_EXCEPTION) !== undefined) return false;
+        fs.renameSync(source, target);
+        for (const dir of [folder, path.dirname(source)]) syncDir(dir);
+        return true;
+      });
+    };
+    return moves.filter((move) => isMoved(move) === true);
+  }
+
+  async identity(): Promise<TreeIdentity | null> {
+    const { orchestrator } = this.#layout;
+    const stat = fs.lstatSync(orchestrator, { throwIfNoEntry: false });
+    return stat?.isDirectory() === true ? { path: fs.realpathSync(orchestrator), inode: stat.ino } : null;
+  }
+
+  takeTurn<T>(me: string, onBusy: (holder: string) => void, work: () => Promise<T>): Promise<T> {
+    return takingTurns(`${this.#layout.orchestrator}/.gc.lock`, me, onBusy, work);
+  }
+}
+
+/** A process that was killed between the two names has left both; another file of that name is kept, and gets company. */
+function linkUnlessThere(from: string, to: string, text: string): void {
+  try {
+    fs.linkSync(from, to);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    if (textOf(to) === text) return;
+    const next = (_: string, n: string | undefined) => `.${Number(n?.slice(1) ?? 0) + 1}.json`;
+    linkUnlessThere(from, to.replace(/(\.\d+)?\.json$/, next), text);
+  }
+}
