@@ -10,8 +10,10 @@
 import fs from 'node:fs';
 import { newId } from '../../src/domain/context.ts';
 import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/domain/retry/retry.ts';
-import { andThen, claimTask, completeTask, dispatchTask, heartbeatTask } from '../../src/domain/task/operations.ts';
+import { completeTask } from '../../src/domain/task/complete-attempt.ts';
+import { claimTask, dispatchTask, heartbeatTask } from '../../src/domain/task/operations.ts';
 import { freshRecord } from '../../src/domain/task/records.ts';
+import { andThen } from '../../src/domain/task/transition.ts';
 import { performSync } from '../../src/lib/fs/drivers.ts';
 import { appendLines } from '../../src/lib/fs/json-lines.ts';
 import { isoTime } from '../../src/lib/time.ts';

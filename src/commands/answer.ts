@@ -2,8 +2,8 @@
 
 import * as z from 'zod/mini';
 import { type Answer, QUESTION_LIMITS, requireOption, settledQuestion } from '../domain/question/questions.ts';
-import type { Decision } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
+import type { Decision } from '../domain/task/transition.ts';
 import { repeated } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';

@@ -3,7 +3,7 @@
 import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { type ClassifiedError, errorClassSchema } from '../domain/retry/classify.ts';
-import type { CompleteResult, Outcome } from '../domain/task/operations.ts';
+import type { CompleteResult, Outcome } from '../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES } from '../domain/task/records.ts';
 import { firstFailed } from '../domain/verify/verification.ts';
 import { endAttempt } from '../engine/attempt/complete-attempt.ts';

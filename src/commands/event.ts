@@ -1,7 +1,7 @@
 /** `event`: adds an entry to the log of an attempt. */
 
 import * as z from 'zod/mini';
-import { workedBy } from '../domain/task/operations.ts';
+import { workedBy } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';

@@ -3,8 +3,8 @@
 import path from 'node:path';
 import * as z from 'zod/mini';
 import { QUESTION_LIMITS } from '../domain/question/questions.ts';
-import { workedBy } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
+import { workedBy } from '../domain/task/transition.ts';
 import { CHECKED_EVENT, DENY_OPTION, decisionOn, guardrailKey, protectingGlob } from '../domain/verify/guardrails.ts';
 import { hasWorktrees } from '../engine/attempt/workspace.ts';
 import { ForgeError } from '../lib/errors.ts';

@@ -4,9 +4,9 @@
  */
 
 import { type Answer, openQuestion } from '../domain/question/questions.ts';
-import type { Decision, HistoryEntry } from '../domain/task/operations.ts';
 import type { TaskRecord, TaskStateRecord } from '../domain/task/records.ts';
 import type { Transition } from '../domain/task/states.ts';
+import type { Decision, HistoryEntry } from '../domain/task/transition.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';

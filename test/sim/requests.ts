@@ -2,15 +2,9 @@
 
 import { askQuestion, settleQuestion } from '../../src/domain/question/questions.ts';
 import type { LeaseObserver } from '../../src/domain/task/leases.ts';
-import {
-  andThen,
-  claimTask,
-  type Decision,
-  dispatchTask,
-  heartbeatTask,
-  releaseTask,
-} from '../../src/domain/task/operations.ts';
+import { claimTask, dispatchTask, heartbeatTask, releaseTask } from '../../src/domain/task/operations.ts';
 import type { TaskRecord } from '../../src/domain/task/records.ts';
+import { andThen, type Decision } from '../../src/domain/task/transition.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { isoTime } from '../../src/lib/time.ts';
 

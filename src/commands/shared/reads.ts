@@ -2,8 +2,8 @@
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { neededFor } from '../../domain/schedule/readiness.ts';
-import type { Decision } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
+import type { Decision } from '../../domain/task/transition.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { requireTaskId } from '../../lib/ids.ts';
 import { closest } from '../../lib/text.ts';

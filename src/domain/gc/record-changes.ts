@@ -4,7 +4,7 @@ import type { LeaseObserver } from '../task/leases.ts';
 import { abandonTask, cancelTask } from '../task/operations.ts';
 import type { Lease, TaskRecord, TaskState } from '../task/records.ts';
 import type { Move } from '../task/states.ts';
-import { changed, type Decision, endedClaim, historyOf, repeated } from '../task/transition.ts';
+import { changed, type Decision, repeated } from '../task/transition.ts';
 
 /** The moves that lead from a state to `shipped`. */
 const TO_SHIPPED: Partial<Record<TaskState, readonly Move[]>> = {
@@ -21,7 +21,7 @@ export function markTerminal(
 ): Decision<null> {
   if (state === 'cancelled') return { ...cancelTask(record, { reason, nowMs }), result: null };
   const moves = TO_SHIPPED[record.state.state] ?? ['ship'];
-  return { ...letGo(record, moves, reason, nowMs), result: null };
+  return letGo(record, moves, reason, nowMs);
 }
 
 /** Takes a task from an owner that is gone. Changes nothing when its lease counts again. */
@@ -38,22 +38,21 @@ export function markUnclaimed(
   record: TaskRecord,
   { reason, nowMs }: { reason: string; nowMs: number },
 ): Decision<null> {
-  return { ...letGo(record, ['unclaim'], reason, nowMs), result: null };
+  return letGo(record, ['unclaim'], reason, nowMs);
 }
 
 /** Takes the lease off a task that is over. */
 export function releaseLease(record: TaskRecord, { reason, nowMs }: { reason: string; nowMs: number }): Decision<null> {
-  return { ...letGo(record, [], reason, nowMs), result: null };
+  return letGo(record, [], reason, nowMs);
 }
 
 /** Adopts a task as it stands, with a stray as its own lease, or without one. */
 export function adoptTask(record: TaskRecord, lease: Lease | null, nowMs: number): Decision<null> {
-  return { ...changed(record, { moves: [], lease, by: null, nowMs }), history: [], result: null };
+  return { ...changed(record, { moves: [], lease, by: null, nowMs }), result: null };
 }
 
-function letGo(record: TaskRecord, moves: readonly Move[], reason: string, nowMs: number) {
-  const held = record.lease;
-  const next = changed(record, { moves, lease: null, state: { next_eligible_at: null }, by: null, nowMs });
-  if (held !== null) next.record.memo.ended_claim = endedClaim(held, 'released', next.record.state.state);
-  return { ...next, history: held === null ? [] : [historyOf(held, 'admin_released', reason)] };
+function letGo(record: TaskRecord, moves: readonly Move[], reason: string, nowMs: number): Decision<null> {
+  const ends = { how: 'released', reason };
+  const state = { next_eligible_at: null };
+  return { ...changed(record, { moves, lease: null, state, ends, by: null, nowMs }), result: null };
 }

@@ -10,8 +10,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { fromIso, isoTime, isTime } from '../../lib/time.ts';
 import { type Memo, parseRecord, type TaskRecord, type TaskSummary } from '../task/records.ts';
-import type { Move } from '../task/states.ts';
-import { changed, type Decision, endedClaim, historyOf, repeated, workedBy } from '../task/transition.ts';
+import { changed, type Decision, repeated, starting, workedBy } from '../task/transition.ts';
 
 // --- as data ---------------------------------------------------------------------------------------------------------
 
@@ -196,9 +195,8 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
     });
   }
   const lease = workedBy(record, attemptId);
-  const start: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
-  const ended = { by: lease, lease: null, nowMs: request.nowMs };
-  const history = [historyOf(lease, 'released', 'it asked a question')];
+  const ends = { how: 'asked', reason: 'it asked a question' };
+  const ended = { by: lease, lease: null, nowMs: request.nowMs, ends };
   const { perKey, hard } = request.budget;
   if (before.key >= perKey || before.task >= hard) {
     const message =
@@ -207,7 +205,7 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
         : `asked ${before.task} questions, which is all that it may ask`;
     const next = changed(record, {
       ...ended,
-      moves: [...start, 'fail'],
+      moves: [...starting(record), 'fail'],
       state: {
         failure_count: record.state.failure_count + 1,
         failure_reason: 'decision_key_budget',
@@ -215,9 +213,9 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
         last_failed_at: isoTime(request.nowMs),
         next_eligible_at: null,
       },
-      memo: { abandons: 0, ended_claim: endedClaim(lease, 'asked', 'failed') },
+      memo: { abandons: 0 },
     });
-    return { ...next, history, result: { status: 'budget_exhausted', question_id, option_id: null, asked: before } };
+    return { ...next, result: { status: 'budget_exhausted', question_id, option_id: null, asked: before } };
   }
   const asked = { task: before.task + 1, key: before.key + 1 };
   const questions: QuestionLedger = {
@@ -233,11 +231,11 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
   };
   const next = changed(record, {
     ...ended,
-    moves: [...start, 'ask'],
+    moves: [...starting(record), 'ask'],
     state: { next_eligible_at: null },
-    memo: { abandons: 0, questions, ended_claim: endedClaim(lease, 'asked', 'blocked_on_question') },
+    memo: { abandons: 0, questions },
   });
-  return { ...next, history, result: { status: 'open', question_id, option_id: null, asked } };
+  return { ...next, result: { status: 'open', question_id, option_id: null, asked } };
 }
 
 function askedBefore({ asked }: QuestionLedger, key: string): { task: number; key: number } {
@@ -276,7 +274,7 @@ export function settleQuestion(record: TaskRecord, answer: Answer, nowMs: number
   const settled: SettledQuestion = { question_id, attempt_id, decision_key, option_id, answered_by };
   const questions: QuestionLedger = { ...ledger, open: null, settled: [...ledger.settled, settled] };
   const next = changed(record, { moves: ['resume'], lease: null, memo: { questions }, by: null, nowMs });
-  return { ...next, history: [], result: settled };
+  return { ...next, result: settled };
 }
 
 /** The memo after `retry`: answers stay, the counts of questions are cleared. */

@@ -11,7 +11,7 @@ import { type Instant, type LeaseObserver, newLease, renewed } from '../task/lea
 import { refuseHeld } from '../task/operations.ts';
 import type { FailureReason, Lease, TaskRecord, TaskState } from '../task/records.ts';
 import { type IntegrationPhase, type Move, phaseDue } from '../task/states.ts';
-import { changed, type Decision, endedClaim, type HistoryEntry, heldBy, historyOf } from '../task/transition.ts';
+import { changed, type Decision, heldBy } from '../task/transition.ts';
 
 export interface TakeUpRequest {
   phase: IntegrationPhase;
@@ -35,21 +35,17 @@ export function takeUp(record: TaskRecord, request: TakeUpRequest): Decision<Lea
   const { task_id, state } = record.state;
   if (phaseDue(state) !== phase) throw notDue(task_id, state, phase);
   refuseHeld(record, request.observer);
-  const held = record.lease;
   const generation = record.memo.generation + 1;
   const claimed = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner }, instant);
   const lease = { ...claimed, attempt_id: attemptId };
-  const acquired = historyOf(lease, 'acquired');
-  const entry: HistoryEntry =
-    held === null ? acquired : { ...acquired, event: 'stolen', from_generation: held.generation };
   const next = changed(record, {
     moves: state === 'reviewed' ? ['queue_merge'] : [],
     lease,
-    memo: held === null ? {} : { ended_claim: endedClaim(held, 'stolen', state) },
+    ends: { how: 'stolen', state },
     by: lease,
     nowMs: instant.nowMs,
   });
-  return { ...next, history: [entry], result: lease };
+  return { ...next, result: lease };
 }
 
 function notDue(task_id: string, state: TaskState, phase: IntegrationPhase): ForgeError {
@@ -72,11 +68,7 @@ export function noteWorker(
 ): Decision<null> {
   const held = heldBy(record, claimId);
   const lease = renewed(held, ttlMs, instant);
-  return {
-    ...changed(record, { moves: [], lease, worker, by: held, nowMs: instant.nowMs }),
-    history: [],
-    result: null,
-  };
+  return { ...changed(record, { moves: [], lease, worker, by: held, nowMs: instant.nowMs }), result: null };
 }
 
 /** How a review or a merge ended. */
@@ -131,11 +123,11 @@ function putDown(
     worker: null,
     state: { next_eligible_at: null, ...state },
     memo: { ...memo },
+    ends: { how },
     by: lease,
     nowMs,
   });
   const { task_id, state: now, next_eligible_at = null, failure_reason = null, attempt_count } = next.record.state;
-  next.record.memo.ended_claim = endedClaim(lease, how, now);
   const result = { task_id, state: now, next_eligible_at, failure_reason, attempts: attempt_count };
-  return { ...next, history: [historyOf(lease, 'released')], result };
+  return { ...next, result };
 }

@@ -10,7 +10,7 @@ import type { AgentSettings } from '../settings/settings.ts';
 import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
 import type { TaskRecord, TaskSummary } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
-import { changed, type Decision, endedClaim, heldBy, historyOf, repeated } from '../task/transition.ts';
+import { changed, type Decision, heldBy, repeated } from '../task/transition.ts';
 
 /** Which overlap excludes. */
 export type OverlapRules = Pick<AgentSettings, 'overlap' | 'hard_lock_globs'>;
@@ -105,7 +105,7 @@ export function isUnchecked(record: TaskRecord): boolean {
 export function clearClaim(record: TaskRecord, { claimId, nowMs }: { claimId: string; nowMs: number }): Decision<null> {
   const { overlap_unchecked: unchecked, ...lease } = heldBy(record, claimId);
   if (unchecked !== true) return repeated(null);
-  return { ...changed(record, { moves: [], lease, by: lease, nowMs }), history: [], result: null };
+  return { ...changed(record, { moves: [], lease, by: lease, nowMs }), result: null };
 }
 
 /**
@@ -117,7 +117,6 @@ export function yieldClaim(
   { claimId, reason, nowMs }: { claimId: string; reason: string; nowMs: number },
 ): Decision<null> {
   const lease = heldBy(record, claimId);
-  const memo = { ended_claim: endedClaim(lease, 'yielded', 'unclaimed') };
-  const next = changed(record, { moves: ['unclaim'], lease: null, memo, by: lease, nowMs });
-  return { ...next, history: [historyOf(lease, 'released', reason)], result: null };
+  const ends = { how: 'yielded', reason };
+  return { ...changed(record, { moves: ['unclaim'], lease: null, ends, by: lease, nowMs }), result: null };
 }

@@ -10,7 +10,7 @@ import { type Holder, pendingVerification, type Verified, workFor } from '../ver
 import { withFailure } from './attempts.ts';
 import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
 import type { Move } from './states.ts';
-import { changed, type Decision, endedClaim, historyOf, repeated } from './transition.ts';
+import { changed, type Decision, repeated, starting } from './transition.ts';
 
 /** How an attempt ended, by its worker's verdict or by its exit. */
 export type Outcome =
@@ -68,13 +68,13 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
   }
   const ending =
     outcome.kind === 'failed' ? failing(record, request, outcome.error) : judging(record, request, outcome.verdict);
-  const start: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
   const next = changed(record, {
-    moves: [...start, ...ending.moves],
+    moves: [...starting(record), ...ending.moves],
     lease: null,
     state: ending.state,
     memo: { abandons: 0, ...ending.memo },
     ...(request.workerGone ? { worker: null } : {}),
+    ends: { how: 'completed' },
     by: lease,
     nowMs: request.nowMs,
   });
@@ -86,8 +86,7 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
     failure_reason: ending.state.failure_reason ?? null,
   };
   next.record.memo.completion = completion;
-  next.record.memo.ended_claim = endedClaim(lease, 'completed', completion.state);
-  return { ...next, history: [historyOf(lease, 'released')], result: resultOf(record.state.task_id, completion) };
+  return { ...next, result: resultOf(record.state.task_id, completion) };
 }
 
 function resultOf(task_id: string, completion: Omit<CompleteResult, 'task_id'>): CompleteResult {

@@ -12,25 +12,7 @@ import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
 import type { Lease, TaskRecord, TaskState, TaskSummary } from './records.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
-import {
-  changed,
-  type Decision,
-  endedClaim,
-  type HistoryEntry,
-  heldBy,
-  historyOf,
-  repeated,
-  workedBy,
-} from './transition.ts';
-
-export {
-  type CompleteRequest,
-  type CompleteResult,
-  completeTask,
-  type Outcome,
-  outcomeKey,
-} from './complete-attempt.ts';
-export { andThen, type Decision, type HistoryEntry, workedBy } from './transition.ts';
+import { changed, type Decision, heldBy, repeated, starting, workedBy } from './transition.ts';
 
 // --- claim -----------------------------------------------------------------------------------------------------------
 
@@ -76,23 +58,21 @@ export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<C
   refuseHeld(record, request.observer);
   const abandoning = isInFlight(state);
   const abandons = record.memo.abandons + (abandoning ? 1 : 0);
-  const history: HistoryEntry[] = [];
   if (abandoning && abandons >= request.abandonLimit) return giveUp(record, abandons, instant.nowMs);
 
   const generation = record.memo.generation + 1;
   const { ttlMs, owner, unchecked = false } = request;
   const lease = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner, unchecked }, instant);
-  const acquired = historyOf(lease, 'acquired');
-  history.push(held === null ? acquired : { ...acquired, event: 'stolen', from_generation: held.generation });
   const next = changed(record, {
     moves: abandoning ? ['abandon', 'claim'] : ['claim'],
     lease,
     state: { next_eligible_at: null },
-    memo: { abandons, ...(held === null ? {} : { ended_claim: endedClaim(held, 'stolen', 'abandoned') }) },
+    memo: { abandons },
+    ends: { how: 'stolen', state: 'abandoned' },
     by: lease,
     nowMs: instant.nowMs,
   });
-  return { ...next, history, result: claimResult(task_id, lease) };
+  return { ...next, result: claimResult(task_id, lease) };
 }
 
 function claimResult(task_id: string, lease: Lease): ClaimResult {
@@ -133,16 +113,16 @@ export function abandonTask(
   const next = changed(record, {
     moves: ['abandon'],
     lease: null,
-    memo: { abandons, ...(held === null ? {} : { ended_claim: endedClaim(held, 'abandoned', 'abandoned') }) },
+    memo: { abandons },
+    ends: { how: 'abandoned', reason },
     by: null,
     nowMs: observer.nowMs,
   });
-  return { ...next, history: held === null ? [] : [historyOf(held, 'admin_released', reason)], result: null };
+  return { ...next, result: null };
 }
 
 /** Fails a task whose every owner vanishes. */
 function giveUp(record: TaskRecord, abandons: number, nowMs: number): Decision<null> {
-  const held = record.lease;
   const message = `abandoned ${abandons} times in a row: its owners vanish`;
   const next = changed(record, {
     moves: ['fail'],
@@ -153,12 +133,12 @@ function giveUp(record: TaskRecord, abandons: number, nowMs: number): Decision<n
       last_failed_at: isoTime(nowMs),
       next_eligible_at: null,
     },
-    memo: { abandons, ...(held === null ? {} : { ended_claim: endedClaim(held, 'abandoned', 'failed') }) },
+    memo: { abandons },
+    ends: { how: 'abandoned', reason: message },
     by: null,
     nowMs,
   });
-  const history = held === null ? [] : [historyOf(held, 'admin_released', message)];
-  return { ...next, history, result: null };
+  return { ...next, result: null };
 }
 
 // --- dispatch and heartbeat ------------------------------------------------------------------------------------------
@@ -216,7 +196,7 @@ export function dispatchTask(record: TaskRecord, request: DispatchRequest): Deci
     by: lease,
     nowMs: request.instant.nowMs,
   });
-  return { ...next, history: [], result: { attempt_id: request.attemptId, attempt_number } };
+  return { ...next, result: { attempt_id: request.attemptId, attempt_number } };
 }
 
 export interface HeartbeatResult {
@@ -241,14 +221,9 @@ export function heartbeatTask(
 ): Decision<HeartbeatResult> {
   const held = claimId === undefined ? workedBy(record, attemptId) : heldBy(record, claimId);
   const lease = renewed(held, ttlMs, instant);
-  const moves: Move[] = record.state.state === 'dispatched' ? ['start'] : [];
-  const next = changed(record, { moves, lease, by: held, nowMs: instant.nowMs });
+  const next = changed(record, { moves: starting(record), lease, by: held, nowMs: instant.nowMs });
   const { generation, expires_at } = lease;
-  return {
-    ...next,
-    history: [],
-    result: { task_id: record.state.task_id, attempt_id: attemptId, generation, expires_at },
-  };
+  return { ...next, result: { task_id: record.state.task_id, attempt_id: attemptId, generation, expires_at } };
 }
 
 // --- release, cancel, retry ------------------------------------------------------------------------------------------
@@ -282,11 +257,11 @@ export function releaseTask(
     moves: phaseDue(state) !== null ? [] : [move],
     lease: null,
     ...(request.workerGone ? { worker: null } : {}),
+    ends: { how: 'released', reason: request.reason },
     by: lease,
     nowMs: request.nowMs,
   });
-  next.record.memo.ended_claim = endedClaim(lease, 'released', next.record.state.state);
-  return { ...next, history: [historyOf(lease, 'released', request.reason)], result: here(next.record) };
+  return { ...next, result: here(next.record) };
 }
 
 /** Ends a task for good, also one in flight. Cancelling a cancelled task changes nothing. */
@@ -302,18 +277,16 @@ export function cancelTask(
       hint: 'See where it stands with `forge orchestrate show <task>`.',
     });
   }
-  const held = record.lease;
   const next = changed(record, {
     moves: ['cancel'],
     lease: null,
-    by: null,
-    nowMs,
     state: { next_eligible_at: null },
     memo: closedLedger(record),
+    ends: { how: 'cancelled', reason: reason ?? 'cancelled' },
+    by: null,
+    nowMs,
   });
-  const history = held === null ? [] : [historyOf(held, 'admin_released', reason ?? 'cancelled')];
-  if (held !== null) next.record.memo.ended_claim = endedClaim(held, 'cancelled', 'cancelled');
-  return { ...next, history, result: here(next.record) };
+  return { ...next, result: here(next.record) };
 }
 
 /**
@@ -325,7 +298,7 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
   if (isClaimable(state)) {
     if ((next_eligible_at ?? null) === null) return repeated(here(record));
     const next = changed(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null } });
-    return { ...next, history: [], result: here(next.record) };
+    return { ...next, result: here(next.record) };
   }
   if (state !== 'failed' && state !== 'cancelled') {
     throw new ForgeError(
@@ -348,5 +321,5 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
     nowMs,
   });
   delete next.record.state.retry_counts;
-  return { ...next, history: [], result: here(next.record) };
+  return { ...next, result: here(next.record) };
 }

@@ -56,6 +56,8 @@ export interface Change {
   state?: Partial<TaskStateRecord>;
   memo?: Partial<TaskRecord['memo']>;
   worker?: WorkerIdentity | null;
+  /** How and why the claim ends that holds the task. `state`: default: the new one. Default: it does not end, or none holds it. */
+  ends?: { how: string; state?: TaskState; reason?: string | undefined };
   /** The claim that makes the change; null for a person's request. */
   by: Lease | null;
   nowMs: number;
@@ -64,34 +66,50 @@ export interface Change {
 /** A verification survives these moves. Any other move ends it. */
 const KEEPS_VERIFICATION: readonly Move[] = ['start', 'unclaim', 'interrupt', 'abandon', 'claim'];
 
-/** Makes the next record: applies the moves by the table, and sets who changed it and when. */
-export function changed(record: TaskRecord, change: Change): { record: TaskRecord; moves: Transition[] } {
-  const taken = transitions(record.state.task_id, record.state.state, change.moves);
-  const generation = Math.max(record.memo.generation, change.lease?.generation ?? 0);
+/** Makes the next record: applies the moves by the table, and sets who changed it, when, and which claim has ended. */
+export function changed(
+  record: TaskRecord,
+  change: Change,
+): Pick<Decision<unknown>, 'moves' | 'history'> & { record: TaskRecord } {
+  const { lease, by, ends } = change;
+  const moves = transitions(record.state.task_id, record.state.state, change.moves);
+  const generation = Math.max(record.memo.generation, lease?.generation ?? 0);
   const state: TaskStateRecord = {
     ...record.state,
     ...change.state,
-    state: taken.at(-1)?.to ?? record.state.state,
+    state: moves.at(-1)?.to ?? record.state.state,
     updated_at: isoTime(change.nowMs),
     updated_by: {
-      run_id: change.by?.owner_run_id ?? null,
-      claim_id: change.by?.claim_id ?? null,
-      generation: change.by?.generation ?? generation,
+      run_id: by?.owner_run_id ?? null,
+      claim_id: by?.claim_id ?? null,
+      generation: by?.generation ?? generation,
     },
   };
   const worker = change.worker === undefined ? record.worker : change.worker;
   const memo = { ...record.memo, ...change.memo, generation };
+  if (record.lease !== null && ends !== undefined) {
+    memo.ended_claim = { claim_id: record.lease.claim_id, how: ends.how, state: ends.state ?? state.state };
+  }
   if (!change.moves.every((move) => KEEPS_VERIFICATION.includes(move))) delete memo.verification;
-  return { record: { ...record, state, lease: change.lease, worker, memo }, moves: taken };
+  return { record: { ...record, state, lease, worker, memo }, moves, history: historyOf(record.lease, change) };
 }
 
-export function endedClaim(lease: Lease, how: string, state: TaskState): TaskRecord['memo']['ended_claim'] {
-  return { claim_id: lease.claim_id, how, state };
+/** What the history says of a change: that a claim has taken the task, or that the one that had it has ended. */
+function historyOf(held: Lease | null, { lease, by, ends }: Change): HistoryEntry[] {
+  const entry = ({ claim_id, owner_run_id: run_id, generation }: Lease) => ({ claim_id, run_id, generation });
+  if (by !== null && by === lease && by.claim_id !== held?.claim_id) {
+    if (held === null) return [{ event: 'acquired', ...entry(by) }];
+    return [{ event: 'stolen', ...entry(by), from_generation: held.generation }];
+  }
+  if (held === null || ends === undefined) return [];
+  const { reason } = ends;
+  const event = by === null ? 'admin_released' : 'released';
+  return [{ event, ...entry(held), ...(reason === undefined ? {} : { reason }) }];
 }
 
-export function historyOf(lease: Lease, event: HistoryEntry['event'], reason?: string): HistoryEntry {
-  const { claim_id, owner_run_id: run_id, generation } = lease;
-  return { event, claim_id, run_id, generation, ...(reason === undefined ? {} : { reason }) };
+/** What begins the work of a task that is only dispatched. */
+export function starting({ state }: TaskRecord): Move[] {
+  return state.state === 'dispatched' ? ['start'] : [];
 }
 
 /** The lease, when `claimId` holds it. Throws LEASE_STOLEN. */

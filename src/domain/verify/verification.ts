@@ -15,8 +15,8 @@ import { ReviewFindingSchema } from '../review/findings.ts';
 import { OwnerIdentitySchema, WorkerIdentitySchema } from '../task/identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, renewed } from '../task/leases.ts';
 import type { Lease, TaskRecord, TaskSummary, Verdict } from '../task/records.ts';
-import { isInFlight, type Move } from '../task/states.ts';
-import { changed, type Decision, heldBy, workedBy } from '../task/transition.ts';
+import { isInFlight } from '../task/states.ts';
+import { changed, type Decision, heldBy, starting, workedBy } from '../task/transition.ts';
 import type { WrittenNotes } from './guardrails.ts';
 
 // --- what was found --------------------------------------------------------------------------------------------------
@@ -360,9 +360,9 @@ export function beginCheck(
   request: { holder: Checker; pending: PendingVerification; ttlMs: number; instant: Instant },
 ): Decision<null> {
   const held = checkedFor(record, request.holder);
-  const moves: Move[] = held !== null && record.state.state === 'dispatched' ? ['start'] : [];
+  const moves = held === null ? [] : starting(record);
   const lease = held === null ? record.lease : renewed(held, request.ttlMs, request.instant);
   const memo = { verification: request.pending };
   const next = changed(record, { moves, lease, memo, by: held, nowMs: request.instant.nowMs });
-  return { ...next, history: [], result: null };
+  return { ...next, result: null };
 }

@@ -1,7 +1,7 @@
 /** Ending an attempt: shared by `complete`, `run` and `exec`. */
 
 import type { Settings } from '../../domain/settings/settings.ts';
-import { type CompleteResult, completeTask } from '../../domain/task/operations.ts';
+import { type CompleteResult, completeTask } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';

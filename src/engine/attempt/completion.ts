@@ -8,7 +8,7 @@ import {
   TASK_RETRY_DEFAULT,
 } from '../../domain/retry/retry.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
-import type { Outcome } from '../../domain/task/operations.ts';
+import type { Outcome } from '../../domain/task/complete-attempt.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import type { Checker } from '../../domain/verify/verification.ts';
 import type { Interrupts } from '../../process/interrupts.ts';

@@ -9,9 +9,7 @@ import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
 import { manifestOf } from '../../domain/task/attempts.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import {
-  andThen,
   claimTask,
-  type Decision,
   dispatchTask,
   type HeartbeatResult,
   heartbeatTask,
@@ -19,6 +17,7 @@ import {
 } from '../../domain/task/operations.ts';
 import { freshRecord, type TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
+import { andThen, type Decision } from '../../domain/task/transition.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';

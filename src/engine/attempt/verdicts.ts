@@ -1,6 +1,6 @@
 /** What a worker hands in: how its verdict is read, and that there is one. */
 
-import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
+import { type Outcome, outcomeKey } from '../../domain/task/complete-attempt.ts';
 import { parseRecord, type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';

@@ -4,8 +4,8 @@
  */
 
 import { newId } from '../../domain/context.ts';
+import { type Outcome, outcomeKey } from '../../domain/task/complete-attempt.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
-import { type Outcome, outcomeKey } from '../../domain/task/operations.ts';
 import { type AttemptManifest, type Lease, RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
 import { isClaimable, isInFlight } from '../../domain/task/states.ts';
 import { repeated } from '../../domain/task/transition.ts';

@@ -8,8 +8,8 @@ import { type GcPayload, OWN_LEASE, type TaskIdentity } from '../../domain/gc/gc
 import { assertNeverGcRow, type GcAction, type GcPlan, type GcPlanRow, plannedRows } from '../../domain/gc/plan-gc.ts';
 import { adoptTask, markAbandoned, markTerminal, markUnclaimed } from '../../domain/gc/record-changes.ts';
 import { turnOf } from '../../domain/gc/rules.ts';
-import type { Decision } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
+import type { Decision } from '../../domain/task/transition.ts';
 import { repeated } from '../../domain/task/transition.ts';
 import type { Removal } from '../../git/gc-look.ts';
 import { type ErrorCode, ForgeError } from '../../lib/errors.ts';

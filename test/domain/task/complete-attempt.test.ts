@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ClassifiedError } from '../../../src/domain/retry/classify.ts';
 import { coercePolicy, RetryPolicy } from '../../../src/domain/retry/retry.ts';
-import type { Outcome } from '../../../src/domain/task/operations.ts';
+import type { Outcome } from '../../../src/domain/task/complete-attempt.ts';
 import type { TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import {

@@ -5,19 +5,18 @@
 
 import { expect, test } from 'vitest';
 import { coercePolicy } from '../../../src/domain/retry/retry.ts';
+import { completeTask, type Outcome } from '../../../src/domain/task/complete-attempt.ts';
 import {
   cancelTask,
   claimTask,
-  completeTask,
-  type Decision,
   dispatchTask,
   heartbeatTask,
-  type Outcome,
   releaseTask,
   retryTask,
 } from '../../../src/domain/task/operations.ts';
 import { freshRecord, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
 import { isClaimable, isInFlight, MOVES } from '../../../src/domain/task/states.ts';
+import type { Decision } from '../../../src/domain/task/transition.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { frozen, GRACE_MS, id, instant, OWNER, observer, TTL_MS } from '../../support/domain/tasks.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { andThen, cancelTask, heartbeatTask, retryTask, workedBy } from '../../../src/domain/task/operations.ts';
+import { cancelTask, heartbeatTask, retryTask } from '../../../src/domain/task/operations.ts';
 import { TASK_STATES, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
 import { CLAIMABLE_STATES, IN_FLIGHT_STATES } from '../../../src/domain/task/states.ts';
+import { andThen, workedBy } from '../../../src/domain/task/transition.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import {
   ATTEMPT,

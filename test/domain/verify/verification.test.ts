@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { ERROR_CLASS_PATTERN } from '../../../src/domain/retry/classify.ts';
-import { cancelTask, outcomeKey } from '../../../src/domain/task/operations.ts';
+import { outcomeKey } from '../../../src/domain/task/complete-attempt.ts';
+import { cancelTask } from '../../../src/domain/task/operations.ts';
 import type { TaskRecord, Verdict } from '../../../src/domain/task/records.ts';
 import { verifyCommands } from '../../../src/domain/verify/commands.ts';
 import { NOTHING_NOTED } from '../../../src/domain/verify/guardrails.ts';

@@ -1,20 +1,18 @@
 /** Requests by claimant 1 and by its rival, with defaults for most fields. */
 
 import { RetryPolicy } from '../../../src/domain/retry/retry.ts';
+import { type CompleteRequest, completeTask, type Outcome } from '../../../src/domain/task/complete-attempt.ts';
 import type { WorkerIdentity } from '../../../src/domain/task/identity.ts';
 import {
   type ClaimRequest,
-  type CompleteRequest,
   claimTask,
-  completeTask,
-  type Decision,
   type DispatchRequest,
   dispatchTask,
   heartbeatTask,
-  type Outcome,
   releaseTask,
 } from '../../../src/domain/task/operations.ts';
 import type { TaskRecord, Verdict } from '../../../src/domain/task/records.ts';
+import type { Decision } from '../../../src/domain/task/transition.ts';
 import { frozen, GRACE_MS, id, instant, OWNER, observer, T0, TTL_MS } from './tasks.ts';
 
 export const CLAIM = id(1);
