@@ -1,13 +1,13 @@
 /** `forge __complete -- WORDS`, which the scripts of `completion` call: what the last word may become. */
 
 import { COMMANDS, HOME, loadCommand, type VerbName } from '../commands/registry.ts';
-import { type FieldInfo, fieldsOf, flagName } from '../commands/shared/command.ts';
+import { fieldsOf } from '../commands/shared/command.ts';
 import { openSession } from '../commands/shared/session.ts';
 import { oneLine } from '../lib/text.ts';
 import { systemContext } from '../process/system-context.ts';
 import { loadPlan } from '../project/plan-file.ts';
-import { findVerb, namesBelow, SHORT } from './find-verb.ts';
-import { GLOBAL } from './help.ts';
+import { findVerb, nameOf, namesBelow, SHORT } from './find-verb.ts';
+import { type Flag, flagsOf, takesValue, tokensOf } from './program.ts';
 
 type Candidate = readonly [word: string, about: string];
 
@@ -27,24 +27,17 @@ async function candidates(before: readonly string[], dashed: boolean): Promise<C
   if (before.includes('--')) return [];
   const { verb, args } = findVerb(before);
   const fields = verb === null ? [] : fieldsOf((await loadCommand(verb)).input);
-  const options = fields.filter(({ form }) => form === undefined);
-  const optionOf = (word: string) => options.find((field) => word === `--${flagName(field)}`);
-  let operands = 0;
-  let open: FieldInfo | 'dir' | undefined;
-  for (const word of args) {
-    if (open !== undefined) open = undefined;
-    else if (word === '--dir') open = 'dir';
-    else if (!word.startsWith('-')) operands++;
-    else if (optionOf(word)?.kind !== 'flag') open = optionOf(word);
-  }
-  if (open === 'dir') return [];
-  if (open !== undefined) return valuesOf(open, before);
+  const flags = flagsOf(fields);
+  const tokens = tokensOf(args, flags);
+  const last = tokens.at(-1);
+  const open = last?.kind === 'option' && last.value === undefined ? last.rawName : null;
+  const unfinished = flags.find((flag) => takesValue(flag) && nameOf(flag) === open);
+  if (unfinished !== undefined) return valuesOf(unfinished, before);
   if (dashed) {
-    const own = options.map((field) => [`--${flagName(field)}`, field.description] as const);
-    const all = [...own, ...GLOBAL.map(([flag, about]) => [flag.replace(/ .*/, ''), about] as const)];
-    return all.filter(([flag]) => optionOf(flag)?.many || !args.includes(flag));
+    const left = flags.filter((flag) => flag.many || !args.includes(nameOf(flag)));
+    return left.map((flag) => [nameOf(flag), flag.description]);
   }
-  if (operands > 0) return [];
+  if (tokens.some(({ kind }) => kind === 'positional')) return [];
   const operand = fields.find(({ form }) => form === 'operand');
   return [...verbsBehind(before, verb, args), ...(operand === undefined ? [] : await valuesOf(operand, before))];
 }
@@ -58,8 +51,8 @@ function verbsBehind(before: readonly string[], verb: VerbName | null, args: rea
   return namesBelow(above).map((name) => [name, COMMANDS[`${above}${name}` as VerbName].about]);
 }
 
-async function valuesOf({ key, choices }: FieldInfo, before: readonly string[]): Promise<Candidate[]> {
-  if (!TASK_FIELDS.includes(key)) return choices.map((choice) => [choice, '']);
+async function valuesOf({ key, choices = [] }: Flag, before: readonly string[]): Promise<Candidate[]> {
+  if (!TASK_FIELDS.includes(key ?? '')) return choices.map((choice) => [choice, '']);
   const dir = before.includes('--dir') ? before[before.indexOf('--dir') + 1] : process.env['FORGE_DIR'];
   const session = await openSession({ ctx: systemContext(), dir: dir || undefined, warn: () => {} });
   return ((await loadPlan(session))?.plan.tasks ?? []).map(({ id, title }) => [id, title]);

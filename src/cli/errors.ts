@@ -3,7 +3,7 @@
 import { EXIT, ForgeError, type Problem } from '../lib/errors.ts';
 import { oneLine, plainText } from '../lib/text.ts';
 import { hang, widthOf } from './layout.ts';
-import type { Look } from './look.ts';
+import type { RenderContext } from './render-context.ts';
 
 /** A slip on the command line; `guess` is a sentence that comes before where to look. */
 export function usageError(verb: string | null, message: string, guess?: string): ForgeError {
@@ -40,7 +40,7 @@ export function jsonError(error: unknown, verb: string | null): string {
 }
 
 export interface ErrorView {
-  look: Look;
+  context: RenderContext;
   sources: Sources;
   /** The verb that was called, as far as it is known. */
   verb: string | null;
@@ -49,23 +49,25 @@ export interface ErrorView {
 }
 
 /** Lines for stderr. */
-export function humanError(error: unknown, { look, sources, verb, stack }: ErrorView): string {
-  if (!(error instanceof ForgeError)) return bug(error, look, stack);
-  const lines = headline(error.code, error.message, look);
+export function humanError(error: unknown, { context, sources, verb, stack }: ErrorView): string {
+  const { palette, width } = context;
+  const headline = (code: string, message: string) =>
+    hang(`error[${code}]: `, message, width, (text) => palette.bold(palette.red(text)));
+  const hint = (text: string) => hang('hint: ', text, width, palette.cyan);
+  if (!(error instanceof ForgeError)) {
+    const lines = [...headline('BUG', bugMessage(error)), ...hint(BUG_HINT)];
+    if (stack && error instanceof Error && error.stack !== undefined) lines.push(plainText(error.stack));
+    return lines.join('\n');
+  }
+  const lines = headline(error.code, error.message);
   const shown = error.problems.slice(0, SHOWN);
-  const read = memo(sources);
-  for (const problem of shown) lines.push('', ...problemLines(problem, look, read));
+  const files = new Set(shown.map(({ place }) => place.file));
+  const texts = new Map([...files].map((file) => [file, sources(file)]));
+  for (const problem of shown) lines.push('', ...problemLines(problem, context, texts.get(problem.place.file)));
   const more = error.problems.length - shown.length;
   if (more > 0) lines.push('', `  and ${more} more`);
   if (shown.length > 0) lines.push('');
-  lines.push(...hint(hintOf(error, verb), look));
-  return lines.join('\n');
-}
-
-function headline(code: string, message: string, { palette, width }: Look): string[] {
-  const tag = `error[${code}]:`;
-  const [first = '', ...more] = hang(`${tag} `, message, width);
-  return [palette.bold(palette.red(tag)) + first.slice(tag.length), ...more];
+  return [...lines, ...hint(hintOf(error, verb))].join('\n');
 }
 
 /** The catalogue's hints hold `<verb>` and `<task>`; here it is mostly known which. */
@@ -74,33 +76,22 @@ function hintOf({ hint: text, details }: ForgeError, verb: string | null): strin
   return text.replace('<verb>', verb ?? '<verb>').replace('<task>', typeof task === 'string' ? task : '<task>');
 }
 
-function hint(text: string, { palette, width }: Look): string[] {
-  const [first = '', ...more] = hang('hint: ', text, width);
-  return [palette.cyan('hint:') + first.slice('hint:'.length), ...more];
-}
-
-function bug(error: unknown, look: Look, stack: boolean): string {
-  const lines = [...headline('BUG', bugMessage(error), look), ...hint(BUG_HINT, look)];
-  if (stack && error instanceof Error && error.stack !== undefined) lines.push(plainText(error.stack));
-  return lines.join('\n');
-}
-
 function bugMessage(error: unknown): string {
   return oneLine(error instanceof Error ? `${error.name}: ${error.message}` : String(error), 500);
 }
 
-function problemLines({ message, place, suggestion }: Problem, look: Look, sources: Sources): string[] {
-  const { palette, width } = look;
+function problemLines(problem: Problem, context: RenderContext, source: string | null | undefined): string[] {
+  const { message, place, suggestion } = problem;
   const where = [place.file, place.line, place.column].filter((part) => part !== undefined).join(':');
   const text = suggestion === undefined ? message : `${message}. ${suggestion}`;
-  const source = excerpt(place, look, sources);
-  return [`  ${palette.bold(oneLine(where))}`, ...hang('    ', text, width), ...source];
+  const lines = hang('    ', text, context.width);
+  return [`  ${context.palette.bold(oneLine(where))}`, ...lines, ...excerpt(place, context, source)];
 }
 
 /** The line of the file with a caret under the column. */
-function excerpt({ file, line, column }: Problem['place'], { palette, width }: Look, sources: Sources): string[] {
+function excerpt({ line, column }: Problem['place'], { palette, width }: RenderContext, source: string | null = null) {
   if (line === undefined || column === undefined) return [];
-  const text = sources(file)?.split('\n')[line - 1];
+  const text = source?.split('\n')[line - 1];
   if (text === undefined) return [];
   const show = (part: string) => plainText(part.replaceAll('\t', ' '));
   const before = show(text.slice(0, column - 1));
@@ -116,14 +107,6 @@ function excerpt({ file, line, column }: Problem['place'], { palette, width }: L
   ];
 }
 
-function memo(sources: Sources): Sources {
-  const known = new Map<string, string | null>();
-  return (file) => {
-    if (!known.has(file)) known.set(file, sources(file));
-    return known.get(file) ?? null;
-  };
-}
-
-export function warningLine(message: string, { palette }: Look): string {
+export function warningLine(message: string, { palette }: RenderContext): string {
   return `${palette.yellow('warning:')} ${oneLine(message, 1000)}`;
 }

@@ -4,8 +4,20 @@ import { HOME, VERBS, type VerbName } from '../commands/registry.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
 
-/** Options that may stand in front of a verb. The value of `--dir` may also be joined to it. */
-const GLOBAL_OPTIONS = ['--json', '--no-color', '--help', '-h', '--version', '--dir'];
+/** The flags of every verb. */
+export const GLOBAL: readonly (readonly [written: string, about: string])[] = [
+  ['--json', 'One line of JSON on stdout instead of text'],
+  ['--dir <dir>', 'The project folder or its .forge (or FORGE_DIR)'],
+  ['--no-color', 'No colours, as with NO_COLOR'],
+  ['--help', 'This help'],
+  ['--version', 'The version of forge'],
+];
+
+/** `--limit`, of `--limit <n>`. */
+export function nameOf({ written }: { written: string }): string {
+  return written.replace(/ .*/, '');
+}
+
 /** Verbs that also stand right behind `forge`, for who comes to set a project up. */
 export const SHORT = ['init', 'uninit', 'completion'] as const;
 
@@ -18,65 +30,43 @@ interface Found {
   help: boolean;
 }
 
-/**
- * The verb is found before commander sees anything, so that only this verb's options are set up: making all commands, one
- * below the other, would take longer than most verbs. Throws UNKNOWN_VERB.
- */
+/** The verb is found before anything else is read, so that only this verb's code is loaded. Throws UNKNOWN_VERB. */
 export function findVerb(argv: readonly string[]): Found {
-  const words = new Words(argv);
-  const helpFirst = words.take('help');
-  const word = words.next();
-  if (word === null) return { verb: null, args: words.rest(), help: helpFirst };
-  if (!words.take('orchestrate') && !SHORT.some((name) => name === word))
+  const words = leadingWords(argv);
+  const args = new Map(argv.entries());
+  const next = () => words[0]?.word;
+  const take = (word: string | undefined) => word === next() && args.delete(words.shift()?.at ?? -1);
+  const takeVerb = (before: string): VerbName => {
+    const word = next() ?? '';
+    const verb = VERBS.find((name) => name === `${before}${word}`);
+    if (verb === undefined) throw unknownVerb(word, `forge orchestrate ${before}`.trimEnd(), namesBelow(before));
+    take(word);
+    return verb;
+  };
+  const found = (verb: VerbName | null, help: boolean): Found => ({ verb, args: [...args.values()], help });
+
+  const helpFirst = take('help');
+  const word = next();
+  if (word === undefined) return found(null, helpFirst);
+  if (!take('orchestrate') && !SHORT.some((name) => name === word))
     throw unknownVerb(word, 'forge', ['orchestrate', ...namesBelow('')]);
-  const help = words.take('help') || helpFirst;
-  if (words.next() === null) return { verb: help ? null : HOME, args: words.rest(), help };
-  const above = takeVerb(words, '');
-  const below = namesBelow(`${above} `);
-  const verb = below.length === 0 || words.next() === null ? above : takeVerb(words, `${above} `);
-  return { verb, args: words.rest(), help };
+  const help = take('help') || helpFirst;
+  if (next() === undefined) return found(help ? null : HOME, help);
+  const verb = takeVerb('');
+  const hasMore = namesBelow(`${verb} `).length > 0 && next() !== undefined;
+  return found(hasMore ? takeVerb(`${verb} `) : verb, help);
 }
 
-function takeVerb(words: Words, before: string): VerbName {
-  const word = words.next() ?? '';
-  const verb = VERBS.find((name) => name === `${before}${word}`);
-  if (verb === undefined) throw unknownVerb(word, `forge orchestrate ${before}`.trimEnd(), namesBelow(before));
-  words.take(word);
-  return verb;
-}
-
-/** The words at the beginning of a command line that may name a verb. Only options of all verbs may stand between them. */
-class Words {
-  readonly #argv: readonly string[];
-  readonly #taken = new Set<number>();
-  #at = 0;
-
-  constructor(argv: readonly string[]) {
-    this.#argv = argv;
+/** The words that may name a verb, and where they stand: only flags of every verb may come between them. */
+function leadingWords(argv: readonly string[]): { word: string; at: number }[] {
+  const words: { word: string; at: number }[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at] ?? '';
+    if (!word.startsWith('-')) words.push({ word, at });
+    else if (word === '--dir') at++;
+    else if (word !== '-h' && !word.startsWith('--dir=') && !GLOBAL.some(([written]) => written === word)) break;
   }
-
-  /** The next word; null when an option of a verb, `--` or the end comes first. */
-  next(): string | null {
-    let word = this.#argv[this.#at];
-    while (word !== undefined && (GLOBAL_OPTIONS.includes(word) || word.startsWith('--dir='))) {
-      this.#at += word === '--dir' ? 2 : 1;
-      word = this.#argv[this.#at];
-    }
-    return word === undefined || word.startsWith('-') ? null : word;
-  }
-
-  /** Takes the next word when it is this one. */
-  take(word: string): boolean {
-    if (this.next() !== word) return false;
-    this.#taken.add(this.#at);
-    this.#at++;
-    return true;
-  }
-
-  /** The command line without what was taken. */
-  rest(): string[] {
-    return this.#argv.filter((_, index) => !this.#taken.has(index));
-  }
+  return words;
 }
 
 /** The verbs below `before`, such as `start` below `run `; with '', those that stand right behind `orchestrate`. */

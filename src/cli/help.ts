@@ -2,22 +2,14 @@
 
 import { COMMANDS, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
 import type { FieldInfo } from '../commands/shared/command.ts';
-import { columnOf, hang, pad, wrap } from './layout.ts';
-import type { Look } from './look.ts';
+import { GLOBAL } from './find-verb.ts';
+import { columnOf, hang, pad, paragraphs, wrap } from './layout.ts';
+import type { RenderContext } from './render-context.ts';
 
 const COMMAND = 'forge orchestrate';
 
-export const GLOBAL: readonly [flag: string, about: string][] = [
-  ['--json', 'One line of JSON on stdout instead of text'],
-  ['--dir <dir>', 'The project folder or its .forge (or FORGE_DIR)'],
-  ['--no-color', 'No colours, as with NO_COLOR'],
-  ['--help', 'This help'],
-  ['--version', 'The version of forge'],
-];
-
-export async function helpFor(verb: VerbName | null, look: Look): Promise<string> {
-  const parts = verb === null ? overview(look) : await verbHelp(verb, look);
-  return parts.map((part) => part.join('\n')).join('\n\n');
+export async function helpFor(verb: VerbName | null, context: RenderContext): Promise<string> {
+  return paragraphs(verb === null ? overview(context) : await verbHelp(verb, context));
 }
 
 /** What `--help --json` prints about a verb. */
@@ -26,69 +18,59 @@ export async function schemaOf(verb: VerbName): Promise<Record<string, unknown>>
   return commandSchema(verb, COMMANDS[verb].about, await loadCommand(verb));
 }
 
-function overview(look: Look): string[][] {
-  const { bold } = look.palette;
+function overview(context: RenderContext): string[][] {
+  const { bold } = context.palette;
   const groups = [...new Set(VERBS.map((name) => COMMANDS[name].group))];
-  const rows = (group: string | null) =>
-    VERBS.filter((name) => COMMANDS[name].group === group).map((name) => [name, COMMANDS[name].about] as const);
-  const column = columnOf(VERBS, 20);
+  const verbs = VERBS.map((name) => [name, COMMANDS[name].about] as const);
+  const column = columnOf(20, verbs, 0);
+  const ofGroup = (group: string | null) => verbs.filter(([name]) => COMMANDS[name].group === group);
   return [
     wrap(
       'forge works through a plan of tasks with many workers and no server. All state is plain files under .forge/.',
-      look.width,
+      context.width,
     ),
     [
       `${bold('Usage:')} ${COMMAND} <verb> [options]`,
       `       ${COMMAND}            where things stand, and the next command`,
     ],
-    ...groups.map((group) => [bold(`${group}:`), ...table(rows(group), look, column)]),
-    [bold('Options:'), ...table(GLOBAL, look)],
+    ...groups.map((group) => table(`${group}:`, ofGroup(group), column, context)),
+    table('Options:', GLOBAL, columnOf(32, GLOBAL, 0), context),
     [`\`${COMMAND} <verb> --help\` says more about a verb and has examples.`],
   ];
 }
 
-async function verbHelp(verb: VerbName, look: Look): Promise<string[][]> {
-  const { bold } = look.palette;
+async function verbHelp(verb: VerbName, context: RenderContext): Promise<string[][]> {
+  const { palette, width } = context;
   const command = await loadCommand(verb);
-  const { fieldsOf, flagOf } = await import('../commands/shared/command.ts');
-  const fields = fieldsOf(command.input);
-  const operands = fields
-    .filter(({ form }) => form === 'operand')
-    .map((field) => [`<${field.key}>`, withEnv(field)] as const);
-  const flags = fields.filter(({ form }) => form === undefined);
-  const options = flags.map((field) => [flagOf(field), withEnv(field)] as const);
-  const column = columnOf(
-    [...operands, ...options, ...GLOBAL].map(([flag]) => flag),
-    32,
-  );
-  const examples = command.examples.map(([line, about]) => [
-    `  ${look.palette.dim(`# ${about}`)}`,
+  const fields = (await import('../commands/shared/command.ts')).fieldsOf(command.input);
+  const rows = (of: FieldInfo['form']) =>
+    fields.filter(({ form }) => form === of).map((field) => [field.written, withEnv(field)] as const);
+  const operands = rows('operand');
+  const options = rows(undefined);
+  const column = columnOf(32, [...operands, ...options, ...GLOBAL], 0);
+  const examples = command.examples.flatMap(([line, about]) => [
+    `  ${palette.dim(`# ${about}`)}`,
     `  ${[COMMAND, line].join(' ').trimEnd()}`,
   ]);
-  const usage = command.usage ?? usageOf(fields, flagOf);
+  const usage = [COMMAND, verb, command.usage ?? usageOf(fields)].filter((part) => part !== '').join(' ');
   return [
-    [COMMANDS[verb].about, ...(command.notes === undefined ? [] : ['', ...wrap(command.notes, look.width)])],
-    usageLines([COMMAND, verb, usage].filter((part) => part !== '').join(' '), look),
-    ...(operands.length === 0 ? [] : [[bold('Arguments:'), ...table(operands, look, column)]]),
-    ...(options.length === 0 ? [] : [[bold('Options:'), ...table(options, look, column)]]),
-    [bold('For every verb:'), ...table(GLOBAL, look, column)],
-    [bold('Examples:'), ...examples.flat()],
+    [COMMANDS[verb].about, ...(command.notes === undefined ? [] : ['', ...wrap(command.notes, width)])],
+    hang('Usage: ', usage, width, palette.bold),
+    table('Arguments:', operands, column, context),
+    table('Options:', options, column, context),
+    table('For every verb:', GLOBAL, column, context),
+    [palette.bold('Examples:'), ...examples],
   ];
 }
 
-function usageLines(usage: string, { palette, width }: Look): string[] {
-  const [first = '', ...more] = hang('Usage: ', usage, width);
-  return [palette.bold('Usage:') + first.slice('Usage:'.length), ...more];
-}
-
 /** Operands, the flags that it can't do without, and `[options]` where there are others. */
-function usageOf(fields: readonly FieldInfo[], flagOf: (field: FieldInfo) => string): string {
-  const parts = fields.map((field) => {
-    if (field.form === 'operand') return field.required ? `<${field.key}>` : `[<${field.key}>]`;
-    return field.required ? `${flagOf(field)}${field.many ? '...' : ''}` : null;
+function usageOf(fields: readonly FieldInfo[]): string {
+  const parts = fields.flatMap(({ form, written, required, many }) => {
+    if (required) return [many ? `${written}...` : written];
+    return form === 'operand' ? [`[${written}]`] : [];
   });
   const more = fields.some(({ form, required }) => form === undefined && !required);
-  return [...parts.filter((part) => part !== null), ...(more ? ['[options]'] : [])].join(' ');
+  return [...parts, ...(more ? ['[options]'] : [])].join(' ');
 }
 
 function withEnv({ description, env }: FieldInfo): string {
@@ -98,17 +80,17 @@ function withEnv({ description, env }: FieldInfo): string {
     : `${description} (or ${env})`;
 }
 
-/** Two columns; what does not fit beside its name goes below it. */
+/** Two columns below a title; what does not fit beside its name goes below it. */
 function table(
+  title: string,
   rows: readonly (readonly [string, string])[],
-  look: Look,
-  column = columnOf(
-    rows.map(([name]) => name),
-    32,
-  ),
+  column: number,
+  { palette, width }: RenderContext,
 ): string[] {
-  return rows.flatMap(([name, about]) => {
-    const [first = '', ...more] = wrap(about, Math.max(24, look.width - column - 4));
+  if (rows.length === 0) return [];
+  const lines = rows.flatMap(([name, about]) => {
+    const [first = '', ...more] = wrap(about, Math.max(24, width - column - 4));
     return [`  ${pad(name, column)}  ${first}`, ...more.map((line) => ' '.repeat(column + 4) + line)];
   });
+  return [palette.bold(title), ...lines];
 }

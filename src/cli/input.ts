@@ -1,14 +1,16 @@
 /** The input of a command as it stands on the command line, and in FORGE_* where that says nothing. */
 
+import fs from 'node:fs';
 import * as z from 'zod/mini';
-import { type Command, type FieldInfo, fieldsOf, flagName, flagOf } from '../commands/shared/command.ts';
-import type { ForgeError } from '../lib/errors.ts';
+import { type Command, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
+import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
 import { usageError } from './errors.ts';
+import { nameOf } from './find-verb.ts';
 
 export interface Given {
-  operands: readonly string[];
-  /** By the names that commander makes of flags: `maxParallel`. */
+  operand: string | undefined;
+  /** By the names of the flags: `--max-parallel`. */
   options: Readonly<Record<string, unknown>>;
   /** What stood behind `--`, as it was. */
   rest: readonly string[];
@@ -17,41 +19,27 @@ export interface Given {
 
 export type Input = Record<string, unknown>;
 
-/** What the command's schema makes of it. Throws INVALID_ARGS. */
-export function readInput(verb: string, { input }: Command, given: Given): Input {
-  const fields = fieldsOf(input);
+/** What the schema of a command with these fields makes of it. Throws INVALID_ARGS. */
+export function readInput(verb: string, schema: Command['input'], fields: readonly FieldInfo[], given: Given): Input {
   const values: Input = {};
   for (const field of fields) {
     const value = givenValue(field, given, values);
     if (value !== undefined) values[field.key] = value;
   }
-  const parsed = z.safeParse(input, values, { jitless: true });
+  const parsed = z.safeParse(schema, values, { jitless: true });
   if (parsed.success) return parsed.data as Input;
   const [key, at] = parsed.error.issues[0]?.path ?? [];
   const field = fields.find((each) => each.key === key);
   if (field === undefined) throw parsed.error;
   const value = values[field.key];
   throw value === undefined
-    ? usageError(verb, `${verb} needs ${form(field)}${field.env === undefined ? '' : ` (or ${field.env})`}`)
+    ? usageError(verb, `${verb} needs ${field.written}${field.env === undefined ? '' : ` (or ${field.env})`}`)
     : invalid(verb, field, Array.isArray(value) ? value[Number(at)] : value);
-}
-
-/** `input` with the text of stdin where `-` stands for it. Throws INVALID_ARGS. */
-export async function withStdin({ input: schema }: Command, input: Input): Promise<Input> {
-  if (!Object.values(input).includes('-')) return input;
-  const { readStdin } = await import('./stdin.ts');
-  const from = fieldsOf(schema).filter(({ key, stdin }) => stdin && input[key] === '-');
-  return { ...input, ...Object.fromEntries(from.map(({ key }) => [key, readStdin(`--${key}`)])) };
-}
-
-/** `<task>`, `--run <id>`. */
-function form(field: FieldInfo): string {
-  return field.form === 'operand' ? `<${field.key}>` : flagOf(field);
 }
 
 function givenValue(field: FieldInfo, given: Given, before: Input): unknown {
   if (field.form === 'rest') return given.rest;
-  const written = field.form === 'operand' ? given.operands[0] : given.options[attributeOf(field)];
+  const written = field.form === 'operand' ? given.operand : given.options[nameOf(field)];
   const value = written ?? fromEnv(field, given, before);
   if (value === undefined) return field.many && field.required ? [] : undefined;
   if (field.kind === 'integer') return Array.isArray(value) ? value.map(wholeNumber) : wholeNumber(value);
@@ -71,8 +59,8 @@ function wholeNumber(text: unknown): unknown {
 }
 
 function invalid(verb: string, field: FieldInfo, value: unknown): ForgeError {
-  const { key, kind, choices, min, max, expected } = field;
-  const what = `${field.form === 'operand' ? `<${key}>` : `--${flagName(field)}`} ${JSON.stringify(String(value))}`;
+  const { kind, choices, min, max, expected } = field;
+  const what = `${nameOf(field)} ${JSON.stringify(String(value))}`;
   if (kind === 'choice') {
     const near = closest(String(value), choices);
     const guess = near === null ? undefined : `Did you mean ${near}?`;
@@ -82,7 +70,22 @@ function invalid(verb: string, field: FieldInfo, value: unknown): ForgeError {
   return usageError(verb, `${what}: expected ${expected ?? `a whole number ${range}`}`);
 }
 
-/** The name under which commander keeps a flag's value. */
-function attributeOf({ key }: FieldInfo): string {
-  return key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+/** `input` with the text of stdin where `-` stands for it. Throws INVALID_ARGS when stdin is a terminal, or can't be read. */
+export function withStdin(schema: Command['input'], input: Input): Input {
+  if (!Object.values(input).includes('-')) return input;
+  const from = fieldsOf(schema).filter(({ key, stdin }) => stdin && input[key] === '-');
+  return { ...input, ...Object.fromEntries(from.map((field) => [field.key, readStdin(nameOf(field))])) };
+}
+
+function readStdin(flag: string): string {
+  const hint = `Such as: printf '%s' "..." | forge orchestrate ... ${flag} -`;
+  // At a terminal the command would seem to hang.
+  if (process.getBuiltinModule('node:tty').isatty(0)) {
+    throw new ForgeError('INVALID_ARGS', `${flag} - reads stdin, which is a terminal`, { hint });
+  }
+  try {
+    return fs.readFileSync(0, 'utf8').trimEnd();
+  } catch (cause) {
+    throw new ForgeError('INVALID_ARGS', `${flag} -: stdin cannot be read`, { hint, cause });
+  }
 }

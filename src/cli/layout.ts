@@ -38,10 +38,14 @@ export function pad(text: string, width: number): string {
 }
 
 /** The width of a column that holds all of `texts`, at most `max`. */
-export function columnOf(texts: Iterable<string>, max: number): number {
-  let width = 0;
-  for (const text of texts) width = Math.max(width, widthOf(oneLine(text, max + 1)));
-  return Math.min(width, max);
+export function widest(max: number, texts: readonly string[]): number {
+  return texts.reduce((width, text) => Math.max(width, Math.min(max, widthOf(oneLine(text, max + 1)))), 0);
+}
+
+/** The width of the column that shows `key` of the rows, at most `max`. */
+export function columnOf<K extends PropertyKey>(max: number, rows: readonly Readonly<Record<K, string>>[], key: K) {
+  const texts = rows.map((row) => row[key]);
+  return widest(max, texts);
 }
 
 /** `text` broken at spaces into lines of at most `width` columns. A longer word stays whole, and so does a command in backquotes. */
@@ -57,10 +61,17 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** `wrap`, with `first` before the first line and as much space before the others. */
-export function hang(first: string, text: string, width: number): string[] {
+/** `wrap`, with `first` (in a colour) before the first line and as much space before the others. */
+export function hang(first: string, text: string, width: number, colour = (plain: string) => plain): string[] {
   const indent = widthOf(first);
-  return wrap(text, Math.max(20, width - indent)).map((line, i) => (i === 0 ? first : ' '.repeat(indent)) + line);
+  const lines = wrap(text, Math.max(20, width - indent));
+  return lines.map((line, i) => (i === 0 ? colour(first) : ' '.repeat(indent)) + line);
+}
+
+/** Those that have lines, with an empty line between them. */
+export function paragraphs(parts: readonly (readonly string[])[]): string {
+  const filled = parts.filter((lines) => lines.length > 0);
+  return filled.map((lines) => lines.join('\n')).join('\n\n');
 }
 
 /** `1 task`, `2 tasks`. */

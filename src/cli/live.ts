@@ -17,62 +17,52 @@ export interface LiveOptions {
   note(): string | null;
 }
 
-export class LiveView {
-  readonly #painter: Painter;
-  readonly #screen: Screen;
-  readonly #tick: NodeJS.Timeout;
-  readonly #touch = () => this.#painter.touch();
-  readonly #resume = () => this.#painter.resume();
-  readonly #close = () => this.close();
-
-  /** Whether the screen may be drawn on is for the caller to ask. */
-  constructor(screen: Screen, options: LiveOptions) {
-    this.#screen = screen;
-    const { output } = screen;
-    this.#painter = new Painter({
-      size: terminalSize,
-      put: (name, text) => output.put(name, text),
-      lines: (size) => linesOf(options, size, screen),
-      failed: (error) => screen.warn(`the live view has ended: ${errorMessage(error)}`),
-      now: () => performance.now(),
-      later: (callback, ms) => {
-        const timer = setTimeout(callback, ms).unref();
-        return () => clearTimeout(timer);
-      },
-    });
-    output.detour = (name, text) => this.#painter.above(name, text);
-    this.#tick = setInterval(this.#touch, TICK_MS).unref();
-    process.stdout.on('resize', this.#touch);
-    process.on('SIGTSTP', this.#suspend);
-    process.on('SIGCONT', this.#resume);
-    process.on('exit', this.#close);
-    this.#painter.touch();
-  }
-
-  /** Nothing of it is left on the screen then. */
-  close(): void {
-    this.#painter.close();
-    this.#screen.output.detour = () => false;
-    clearInterval(this.#tick);
-    process.stdout.off('resize', this.#touch);
-    process.off('SIGTSTP', this.#suspend);
-    process.off('SIGCONT', this.#resume);
-    process.off('exit', this.#close);
-  }
-
-  /** Ctrl-Z: the shell writes where the window was. */
-  readonly #suspend = () => {
-    this.#painter.pause();
+/** Shows it until what this returns is called. Whether the screen may be drawn on is for the caller to ask. */
+export function showLive(screen: Screen, options: LiveOptions): () => void {
+  const { output } = screen;
+  const painter = new Painter({
+    size: terminalSize,
+    put: (name, text) => output.put(name, text),
+    lines: (size) => linesOf(options, size, screen),
+    failed: (error) => screen.warn(`the live view has ended: ${errorMessage(error)}`),
+    now: () => performance.now(),
+    later: (callback, ms) => {
+      const timer = setTimeout(callback, ms).unref();
+      return () => clearTimeout(timer);
+    },
+  });
+  const touch = () => painter.touch();
+  const resume = () => painter.resume();
+  // Ctrl-Z: the shell writes where the window was.
+  const suspend = () => {
+    painter.pause();
     // What the signal does to a process that does not listen to it.
     process.kill(process.pid, 'SIGSTOP');
   };
+  const close = () => {
+    painter.close();
+    output.detour = () => false;
+    clearInterval(tick);
+    process.stdout.off('resize', touch);
+    process.off('SIGTSTP', suspend);
+    process.off('SIGCONT', resume);
+    process.off('exit', close);
+  };
+  output.detour = (name, text) => painter.above(name, text);
+  const tick = setInterval(touch, TICK_MS).unref();
+  process.stdout.on('resize', touch);
+  process.on('SIGTSTP', suspend);
+  process.on('SIGCONT', resume);
+  process.on('exit', close);
+  touch();
+  return close;
 }
 
 function linesOf({ look, note }: LiveOptions, size: Size, screen: Screen): string[] {
   // The shell has the terminal, and the person types there.
   if (!inForeground()) return [];
   const model = look();
-  const { palette, nowMs } = screen.look('stdout');
+  const { palette, nowMs } = screen.renderContext('stdout');
   return model === null ? [] : liveLines(model, { ...size, nowMs, palette, note: note() });
 }
 

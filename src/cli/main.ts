@@ -1,5 +1,6 @@
 /** The way through one command: read the command line, ask the verb, print its answer. */
 
+import type { VerbName } from '../commands/registry.ts';
 import type { Warning } from '../domain/warnings.ts';
 import { EXIT } from '../lib/errors.ts';
 import { Output } from './output.ts';
@@ -40,8 +41,8 @@ async function answer(request: Request, screen: Screen, version: () => string): 
   if (request.kind === 'help') {
     const { helpFor, schemaOf } = await import('./help.ts');
     const data = screen.json && request.verb !== null ? await schemaOf(request.verb) : null;
-    if (data !== null) await screen.give(data, () => '');
-    else screen.output.line('stdout', await helpFor(request.verb, screen.look('stdout')));
+    if (data !== null) screen.give(data, () => '');
+    else screen.output.line('stdout', await helpFor(request.verb, screen.renderContext('stdout')));
     return EXIT.ok;
   }
   const { verb, command, dir } = request;
@@ -56,7 +57,7 @@ async function answer(request: Request, screen: Screen, version: () => string): 
   ]);
   try {
     const { withStdin } = await import('./input.ts');
-    const input = await withStdin(command, request.input);
+    const input = withStdin(command.input, request.input);
     const context = {
       ctx: systemContext(),
       interrupts: listenToSignals,
@@ -65,12 +66,13 @@ async function answer(request: Request, screen: Screen, version: () => string): 
       note: (message: string) => screen.note(message),
       say: (warning: Warning) => screen.say(warning),
     };
-    const view: View<unknown, unknown> = VIEWS[verb];
-    const followed = view.follow?.({ context, screen }, input) ?? null;
+    const view = VIEWS[verb] as View<VerbName>;
+    const followed = view.follow?.({ context, screen }, input as never) ?? null;
     if (followed !== null) return await followed;
     const data = await command.run(context, input as never);
-    await screen.give(data, (look) => view.text(data, look, input), view.to);
-    return (await view.exitCode?.(data, input)) ?? EXIT.ok;
+    const render = (await view.text?.())?.[verb] as ((...given: unknown[]) => string) | undefined;
+    screen.give(data, (renderContext) => render?.(data, renderContext, input) ?? '', view.to);
+    return (await view.exitCode?.(data as never, input as never)) ?? EXIT.ok;
   } catch (error) {
     throw asIoError(error, verb || 'forge orchestrate');
   }

@@ -1,15 +1,15 @@
 /** Reads a command line: which verb, with what. Nothing is run and nothing is printed here. */
 
-import { Command, CommanderError, Option } from 'commander';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { HOME, loadCommand, type VerbName } from '../commands/registry.ts';
-import type { Command as ForgeCommand } from '../commands/shared/command.ts';
-import type { ForgeError } from '../lib/errors.ts';
+import type { Command, FieldInfo } from '../commands/shared/command.ts';
+import { closest } from '../lib/text.ts';
 import { usageError } from './errors.ts';
-import { findVerb } from './find-verb.ts';
+import { findVerb, GLOBAL, nameOf } from './find-verb.ts';
 import type { Input } from './input.ts';
 
 export type Request =
-  | { kind: 'verb'; verb: VerbName; command: ForgeCommand; input: Input; dir: string | undefined }
+  | { kind: 'verb'; verb: VerbName; command: Command; input: Input; dir: string | undefined }
   /** Of one verb, or of all when it is null. */
   | { kind: 'help'; verb: VerbName | null }
   | { kind: 'version' };
@@ -20,74 +20,76 @@ type Env = Readonly<Record<string, string | undefined>>;
 export async function parseArgv(argv: readonly string[], env: Env): Promise<Request> {
   const { verb, args, help } = findVerb(argv);
   const command = verb === null ? null : await loadCommand(verb);
-  const parser = await parserFor(verb, command);
-  const helped = verb === HOME ? null : verb;
-  try {
-    parser.parse([...args], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.code === 'commander.version') return { kind: 'version' };
-    if (error.code.startsWith('commander.help')) return { kind: 'help', verb: helped };
-    throw slip(error, verb);
-  }
-  if (verb === null || command === null || help) return { kind: 'help', verb: helped };
+  const fields = command === null ? [] : (await import('../commands/shared/command.ts')).fieldsOf(command.input);
+  const flags = flagsOf(fields);
+  const tokens = tokensOf(args, flags);
+  const asksFor = (name: string) => tokens.some((token) => token.kind === 'option' && token.name === name);
+  if (asksFor('version')) return { kind: 'version' };
+  const helped: Request = { kind: 'help', verb: verb === HOME ? null : verb };
+  if (asksFor('help')) return helped;
+  const { '--dir': dir = env['FORGE_DIR'], ...options } = optionsOf(verb, tokens, flags);
+  if (verb === null || command === null || help) return helped;
   const { readInput } = await import('./input.ts');
-  const { dir = env['FORGE_DIR'], ...options } = parser.opts();
-  const input = readInput(verb, command, { ...operandsOf(verb, parser.args, argv), options, env });
-  return { kind: 'verb', verb, command, input, dir: dir || undefined };
+  const input = readInput(verb, command.input, fields, { ...operandsOf(verb, tokens, fields), options, env });
+  return { kind: 'verb', verb, command, input, dir: typeof dir === 'string' && dir !== '' ? dir : undefined };
 }
 
-/** Commander, set up for one verb. It neither prints nor exits. */
-async function parserFor(verb: VerbName | null, command: ForgeCommand | null): Promise<Command> {
-  const parser = new Command(verb || 'forge');
-  parser.exitOverride().configureOutput({ writeOut: () => {}, writeErr: () => {} });
-  parser.configureHelp({ formatHelp: () => '' });
-  parser.option('--json').option('--dir <dir>').option('--no-color').version('-', '--version');
-  if (command === null) return parser;
-  const { fieldsOf, flagOf } = await import('../commands/shared/command.ts');
-  for (const field of fieldsOf(command.input)) {
-    if (field.form === 'operand') parser.argument(`[${field.key}]`);
-    else if (field.form === 'rest') parser.argument(`[${field.key}...]`);
-    else {
-      const option = new Option(flagOf(field));
-      if (field.many) option.argParser((text: string, before: string[] = []) => [...before, text]);
-      parser.addOption(option);
+/** A flag as it is written: `--limit <n>`. */
+export type Flag = Pick<FieldInfo, 'written' | 'description'> & Partial<FieldInfo>;
+
+/** The flags of a verb with these fields. */
+export function flagsOf(fields: readonly FieldInfo[]): Flag[] {
+  const ofAll = GLOBAL.map(([written, description]) => ({ written, description }));
+  return [...fields.filter(({ form }) => form === undefined), ...ofAll];
+}
+
+export function takesValue({ written }: Flag): boolean {
+  return written.includes(' ');
+}
+
+export type Token = ReturnType<typeof tokensOf>[number];
+
+/** The parts of a command line, as Node tells flags, their values and operands apart. */
+export function tokensOf(args: readonly string[], flags: readonly Flag[]) {
+  const options: ParseArgsConfig['options'] = {};
+  for (const flag of flags) options[nameOf(flag).slice(2)] = { type: takesValue(flag) ? 'string' : 'boolean' };
+  options['help'] = { type: 'boolean', short: 'h' };
+  return parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true }).tokens;
+}
+
+/** The values of the flags by their names; `true` for a flag that takes none, a list for one that takes several. */
+function optionsOf(verb: VerbName | null, tokens: readonly Token[], flags: readonly Flag[]): Record<string, unknown> {
+  const options: Record<string, unknown> = {};
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const { rawName, value } = token;
+    const flag = flags.find((each) => nameOf(each) === rawName);
+    if (flag === undefined) {
+      const near = closest(rawName, flags.map(nameOf));
+      throw usageError(verb, `unknown option ${rawName}`, near === null ? undefined : `Did you mean ${near}?`);
     }
+    if (takesValue(flag) !== (value !== undefined))
+      throw usageError(verb, `${flag.written} ${takesValue(flag) ? 'needs a' : 'takes no'} value`);
+    const before = (options[rawName] ?? []) as unknown[];
+    options[rawName] = flag.many ? [...before, value] : (value ?? true);
   }
-  return parser;
+  return options;
 }
 
-/** The command behind `--` is the user's own. Commander has left it as it is, but without the `--`. */
-function operandsOf(
-  verb: VerbName,
-  args: readonly string[],
-  argv: readonly string[],
-): { operands: readonly string[]; rest: readonly string[] } {
-  if (verb !== 'exec') return { operands: args, rest: [] };
-  const at = argv.indexOf('--');
-  const rest = at === -1 ? [] : argv.slice(at + 1);
-  const operands = args.slice(0, args.length - rest.length);
-  if (operands.length <= 1) return { operands, rest };
-  throw usageError(
-    verb,
-    'the command of exec stands behind `--`',
-    `Such as \`exec ${operands[0]} -- ${operands[1]}\`.`,
-  );
-}
-
-/** Commander's complaint in our words: its message is a sentence, with its guess in brackets on a second line. */
-function slip(error: CommanderError, verb: VerbName | null): ForgeError {
-  const [first = '', guess] = error.message
-    .replace(/^error: /, '')
-    .replaceAll("'", '')
-    .split('\n');
-  const near = /^\(Did you mean (.*)\?\)$/.exec(guess ?? '')?.[1];
-  const message = first
-    .replace(/^option (.*) argument missing$/, '$1 needs a value')
-    .replace(
-      /^too many arguments\. Expected (\d+) arguments? but got (\d+)\.$/,
-      (_, most: string, got: string) =>
-        `${verb || 'forge'} takes ${most === '0' ? 'no arguments' : `one argument, not ${got}`}`,
-    );
-  return usageError(verb, message, near === undefined ? undefined : `Did you mean ${near}?`);
+/** The operands, and what stands behind `--` for a verb that starts it. */
+function operandsOf(verb: VerbName, tokens: readonly Token[], fields: readonly FieldInfo[]) {
+  const takesCommand = fields.some(({ form }) => form === 'rest');
+  const end = takesCommand ? tokens.findIndex(({ kind }) => kind === 'option-terminator') : -1;
+  const values = (part: readonly Token[]) =>
+    part.flatMap((token) => (token.kind === 'positional' ? [token.value] : []));
+  const operands = values(end === -1 ? tokens : tokens.slice(0, end));
+  const rest = end === -1 ? [] : values(tokens.slice(end));
+  const most = fields.filter(({ form }) => form === 'operand').length;
+  if (operands.length <= most) return { operand: operands[0], rest };
+  if (takesCommand) {
+    const guess = `Such as \`${verb} ${operands[0]} -- ${operands[1]}\`.`;
+    throw usageError(verb, `the command of ${verb} stands behind \`--\``, guess);
+  }
+  const takes = most === 0 ? 'no arguments' : `one argument, not ${operands.length}`;
+  throw usageError(verb, `${verb || 'forge'} takes ${takes}`);
 }

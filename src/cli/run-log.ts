@@ -2,12 +2,13 @@
 
 import { classCovers } from '../domain/retry/classify.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
+import { EXIT } from '../lib/errors.ts';
 import { oneLine, plainText } from '../lib/text.ts';
 import { formatDuration } from '../lib/time.ts';
-import { cut, hang, pad, plural, widthOf } from './layout.ts';
-import type { Look } from './look.ts';
+import { columnOf, cut, hang, pad, plural, widthOf } from './layout.ts';
+import { countsText, inColourOf, signFor } from './render/parts.ts';
 import { optionMarks } from './render/questions.ts';
-import { countsText, inColourOf, signFor } from './render/states.ts';
+import type { Palette, RenderContext } from './render-context.ts';
 
 type EventOf<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;
 type Blocked = EventOf<'task_blocked'>;
@@ -21,10 +22,18 @@ const LIST_LENGTH = 15;
 /** Columns of task ids; they grow with the longest id seen so far. */
 const ID_COLUMNS = { min: 8, max: 24 };
 
+/** What is said of a run by its exit code, in the colour of a state. */
+const OUTCOMES: Partial<Record<number, readonly [said: string, colour: string]>> = {
+  [EXIT.ok]: ['✓ all done', 'shipped'],
+  [EXIT.failed]: ['✗ failed', 'failed'],
+  [EXIT.nothingToDo]: ['· not finished', 'ready_for_review'],
+  [EXIT.interrupted]: ['■ interrupted', 'ready_for_review'],
+};
+
 export interface RunLogOptions {
   line(text: string): void;
   warn(message: string): void;
-  look: Look;
+  context: RenderContext;
   /** Whether lines are written uncut, as to a file. */
   whole: boolean;
   /** Path of a log, as the person would write it. */
@@ -43,152 +52,113 @@ export class RunLog {
     this.#options = options;
   }
 
-  readonly #handlers: { [T in RunEvent['type']]: (event: EventOf<T>) => void } = {
-    run_started: (event) => this.#started(event),
-    task_started: (event) => this.#taskStarted(event),
-    // The logs have it; the end of it is printed where a task has failed.
-    task_output: () => {},
-    task_retry: (event) => this.#retry(event),
-    task_finished: (event) => this.#finished(event),
-    task_verifying: (event) => this.#verifying(event),
-    task_finishing: (event) => this.#finishing(event),
-    task_held: (event) => this.#held(event),
-    task_interrupted: (event) => this.#interrupted(event),
-    task_parked: (event) => this.#parked(event),
-    question_opened: (event) => this.#asked(event),
-    question_settled: (event) => this.#settled(event),
-    task_blocked: (event) => void this.#blocked.push(event),
-    still_running: (event) => this.#stillRunning(event),
-    waiting: (event) => this.#waiting(event),
-    warning: ({ message }) => this.#options.warn(message),
-    run_finished: (event) => this.#summary(event),
-  };
-
   /** Prints what there is to say about it. */
   event(event: RunEvent): void {
-    (this.#handlers[event.type] as (event: RunEvent) => void)(event);
+    (this.#say[event.type] as (event: RunEvent) => void)(event);
   }
 
-  #started({ run_id, tasks, max_parallel }: EventOf<'run_started'>): void {
-    const { bold, dim } = this.#options.look.palette;
-    this.#print(`${bold('run')} ${dim(run_id)}  ${plural(tasks, 'task')}, ${max_parallel} at a time`, '');
-  }
+  readonly #say: { [T in RunEvent['type']]: (event: EventOf<T>) => void } = {
+    run_started: ({ run_id, tasks, max_parallel }) => {
+      const { bold, dim } = this.#options.context.palette;
+      this.#print(`${bold('run')} ${dim(run_id)}  ${plural(tasks, 'task')}, ${max_parallel} at a time`, '');
+    },
 
-  #taskStarted({ task_id, title, attempt_number }: EventOf<'task_started'>): void {
-    const text = attempt_number > 1 ? `attempt ${attempt_number}: ${title}` : title;
-    this.#task(this.#options.look.palette.cyan('▸'), task_id, text);
-  }
+    task_started: ({ task_id, title, attempt_number }) => {
+      this.#task('▸', 'cyan', task_id, attempt_number > 1 ? `attempt ${attempt_number}: ${title}` : title);
+    },
 
-  #retry({ task_id, attempts, error, delay_ms, duration_ms }: EventOf<'task_retry'>): void {
-    const when = delay_ms > 0 ? `in ${formatDuration(delay_ms)}` : 'now';
-    // Work that was fine by itself, until others looked at it or at what it was merged with.
-    const isSentBack = classCovers('review', error.class) || classCovers('ship', error.class);
-    const how = isSentBack ? 'sent back' : `failed after ${formatDuration(duration_ms)}`;
-    const text = `${how}, attempt ${attempts + 1} ${when}: ${errorText(error)}`;
-    this.#task(signFor('awaiting_respawn', this.#options.look), task_id, text);
-  }
+    // The logs have it; the end of it is printed where a task has failed.
+    task_output: () => {},
 
-  #finished(event: EventOf<'task_finished'>): void {
-    const { task_id, state, attempts, duration_ms, error, failure_reason } = event;
-    if (state === 'failed') this.#failures.push(event);
-    const took = `${state === 'failed' ? 'after' : 'in'} ${formatDuration(duration_ms)}`;
-    const facts = [
-      ...(attempts > 1 ? [`${attempts} attempts`] : []),
-      ...(failure_reason === null ? [] : [failure_reason]),
-    ];
-    const inBrackets = facts.length === 0 ? '' : ` (${facts.join(', ')})`;
-    const text = `${state} ${took}${inBrackets}${error === null ? '' : `: ${errorText(error)}`}`;
-    this.#task(signFor(state, this.#options.look), task_id, text);
-  }
+    task_retry: ({ task_id, attempts, error, delay_ms, duration_ms }) => {
+      const when = delay_ms > 0 ? `in ${formatDuration(delay_ms)}` : 'now';
+      // Work that was fine by itself, until others looked at it or at what it was merged with.
+      const isSentBack = classCovers('review', error.class) || classCovers('ship', error.class);
+      const how = isSentBack ? 'sent back' : `failed after ${formatDuration(duration_ms)}`;
+      this.#state('awaiting_respawn', task_id, `${how}, attempt ${attempts + 1} ${when}: ${errorText(error)}`);
+    },
 
-  #verifying({ task_id, command }: EventOf<'task_verifying'>): void {
-    this.#task(this.#options.look.palette.cyan('▹'), task_id, `verifying: ${command}`);
-  }
+    task_finished: (event) => {
+      const { task_id, state, attempts, duration_ms, error, failure_reason } = event;
+      if (state === 'failed') this.#failures.push(event);
+      const took = `${state === 'failed' ? 'after' : 'in'} ${formatDuration(duration_ms)}`;
+      const facts = [attempts > 1 ? `${attempts} attempts` : null, failure_reason].filter((fact) => fact !== null);
+      const inBrackets = facts.length === 0 ? '' : ` (${facts.join(', ')})`;
+      this.#state(state, task_id, `${state} ${took}${inBrackets}${error === null ? '' : `: ${errorText(error)}`}`);
+    },
 
-  #finishing({ task_id, phase }: EventOf<'task_finishing'>): void {
-    this.#task(this.#options.look.palette.cyan('▹'), task_id, phase === 'review' ? 'reviewing' : 'merging');
-  }
+    task_verifying: ({ task_id, command }) => this.#task('▹', 'cyan', task_id, `verifying: ${command}`),
 
-  #held({ task_id, phase, error, delay_ms }: EventOf<'task_held'>): void {
-    const { look } = this.#options;
-    const what = phase === 'review' ? 'not reviewed' : 'not merged';
-    const when = delay_ms === null ? '' : `, again in ${formatDuration(delay_ms)}`;
-    this.#task(look.palette.yellow('·'), task_id, `${what}${when}: ${oneLine(error.message, 500)}`);
-    if (delay_ms === null) this.#print(...hang('    ', oneLine(error.hint, 500), look.width));
-  }
+    task_finishing: ({ task_id, phase }) =>
+      this.#task('▹', 'cyan', task_id, phase === 'review' ? 'reviewing' : 'merging'),
 
-  #interrupted({ task_id, why, state, duration_ms }: EventOf<'task_interrupted'>): void {
-    const text = `stopped after ${formatDuration(duration_ms)}: ${why}; it is ${state}`;
-    this.#task(this.#options.look.palette.yellow('■'), task_id, text);
-  }
+    task_held: ({ task_id, phase, error, delay_ms }) => {
+      const what = phase === 'review' ? 'not reviewed' : 'not merged';
+      const when = delay_ms === null ? '' : `, again in ${formatDuration(delay_ms)}`;
+      this.#task('·', 'yellow', task_id, `${what}${when}: ${oneLine(error.message, 500)}`);
+      if (delay_ms === null) this.#print(...hang('    ', oneLine(error.hint, 500), this.#options.context.width));
+    },
 
-  #parked({ task_id, state, duration_ms }: EventOf<'task_parked'>): void {
-    this.#task(signFor(state, this.#options.look), task_id, `stopped to ask after ${formatDuration(duration_ms)}`);
-  }
+    task_interrupted: ({ task_id, why, state, duration_ms }) =>
+      this.#task('■', 'yellow', task_id, `stopped after ${formatDuration(duration_ms)}: ${why}; it is ${state}`),
 
-  #asked({ task_id, question_id, decision_key, expires_at, question }: EventOf<'question_opened'>): void {
-    const { look } = this.#options;
-    this.#task(look.palette.yellow('?'), task_id, `asks: ${question?.question ?? decision_key}`);
-    const room = ' '.repeat(4);
-    for (const { id, label } of question?.options ?? []) {
-      this.#print(
-        `${room}${cut(`${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, look.width - 4)}`,
-      );
-    }
-    const otherwise = question?.default_option_id
-      ? `then ${question.default_option_id}`
-      : 'then it is tried again without';
-    this.#print(
-      `${room}forge orchestrate answer ${question_id} --option ${question?.options.map(({ id }) => id).join('|') ?? 'ID'}`,
-    );
-    this.#print(look.palette.dim(`${room}open until ${expires_at}, ${otherwise}`));
-  }
+    task_parked: ({ task_id, state, duration_ms }) =>
+      this.#state(state, task_id, `stopped to ask after ${formatDuration(duration_ms)}`),
 
-  #settled({ task_id, decision_key, option_id, answered_by }: EventOf<'question_settled'>): void {
-    const what = oneLine(decision_key, 60);
-    const text = option_id === null ? `${what}: no answer in time` : `${what}: ${option_id} (${answered_by})`;
-    this.#task(this.#options.look.palette.yellow('?'), task_id, text);
-  }
+    question_opened: ({ task_id, question_id, decision_key, expires_at, question }) => {
+      const { palette, width } = this.#options.context;
+      this.#task('?', 'yellow', task_id, `asks: ${question?.question ?? decision_key}`);
+      const options = question?.options ?? [];
+      for (const { id, label } of options)
+        this.#print(`    ${cut(`${id} — ${label}${question === null ? '' : optionMarks(id, question)}`, width - 4)}`);
+      const ids = options.map(({ id }) => id).join('|') || 'ID';
+      this.#print(`    forge orchestrate answer ${question_id} --option ${ids}`);
+      const otherwise = question?.default_option_id || 'it is tried again without';
+      this.#print(palette.dim(`    open until ${expires_at}, then ${otherwise}`));
+    },
 
-  #stillRunning({ tasks, waiting }: EventOf<'still_running'>): void {
-    const running = tasks.map(({ task_id, duration_ms }) => `${task_id} ${formatDuration(duration_ms)}`).join(', ');
-    this.#dim(`… running: ${running}${waiting > 0 ? `; ${plural(waiting, 'task waits', 'tasks wait')}` : ''}`);
-  }
+    question_settled: ({ task_id, decision_key, option_id, answered_by }) => {
+      const answer = option_id === null ? 'no answer in time' : `${option_id} (${answered_by})`;
+      this.#task('?', 'yellow', task_id, `${oneLine(decision_key, 60)}: ${answer}`);
+    },
 
-  #waiting(event: EventOf<'waiting'>): void {
-    const tasks = event.for.slice(0, 3).map(({ task_id, reason }) => `${task_id} (${reason})`);
-    const more = event.for.length - tasks.length;
-    this.#dim(`… waiting for ${tasks.join(', ')}${more > 0 ? ` and ${more} more` : ''}`);
-  }
+    task_blocked: (event) => void this.#blocked.push(event),
+
+    still_running: ({ tasks, waiting }) => {
+      const running = tasks.map(({ task_id, duration_ms }) => `${task_id} ${formatDuration(duration_ms)}`).join(', ');
+      this.#dim(`… running: ${running}${waiting > 0 ? `; ${plural(waiting, 'task waits', 'tasks wait')}` : ''}`);
+    },
+
+    waiting: ({ for: tasks }) => {
+      const shown = tasks.slice(0, 3).map(({ task_id, reason }) => `${task_id} (${reason})`);
+      const more = tasks.length - shown.length;
+      this.#dim(`… waiting for ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`);
+    },
+
+    warning: ({ message }) => this.#options.warn(message),
+
+    run_finished: (event) => this.#summary(event),
+  };
 
   // -------------------------------------------------------------------------------------------- at the end
 
   #summary(finished: RunFinished): void {
-    const { look } = this.#options;
-    const { interrupted, exit_code, duration_ms, counts } = finished;
-    const [sign, word] = interrupted
-      ? ['■', 'interrupted']
-      : exit_code === 0
-        ? ['✓', 'all done']
-        : exit_code === 1
-          ? ['✗', 'failed']
-          : ['·', 'not finished'];
-    const colour = exit_code === 0 ? 'shipped' : exit_code === 1 ? 'failed' : 'ready_for_review';
-    const head = inColourOf(colour, `${sign} ${word}`, look);
-    this.#print(
-      '',
-      `${look.palette.bold(head)} in ${formatDuration(duration_ms)}: ${countsText(counts, look) || 'no tasks'}`,
-    );
+    const { context } = this.#options;
+    const { exit_code, duration_ms, counts } = finished;
+    const [said, colour] = OUTCOMES[exit_code] ?? ['', ''];
+    const head = inColourOf(colour, context, said);
+    const tasks = countsText(counts, context) || 'no tasks';
+    this.#print('', `${context.palette.bold(head)} in ${formatDuration(duration_ms)}: ${tasks}`);
     this.#failureList(finished.failed);
     this.#blockedList();
     const next = this.#next(finished);
-    if (next.length > 0) this.#print('', look.palette.bold('Next'), ...next.map((command) => `  ${command}`));
+    if (next.length > 0) this.#print('', context.palette.bold('Next'), ...next.map((command) => `  ${command}`));
   }
 
   /** Those of this run with the end of their output, then those that had failed before. */
   #failureList(all: RunFinished['failed']): void {
     if (all.length === 0) return;
-    const { palette, width } = this.#options.look;
+    const { palette, width } = this.#options.context;
     this.#print('', palette.bold('Failed'));
     const own = new Set(this.#failures.map(({ task_id }) => task_id));
     const before = all.filter(({ task_id }) => !own.has(task_id));
@@ -203,7 +173,7 @@ export class RunLog {
 
   #tail({ task_id, attempt_id, tail }: EventOf<'task_finished'>): void {
     if (attempt_id === null) return;
-    const { palette, width } = this.#options.look;
+    const { palette, width } = this.#options.context;
     const stderr = lastLines(tail.stderr, TAIL_LINES);
     const stdout = lastLines(tail.stdout, TAIL_LINES - stderr.length);
     for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, width - 6)}`);
@@ -214,12 +184,12 @@ export class RunLog {
   /** What waits for a person or an agent first, then what waits for those. */
   #blockedList(): void {
     if (this.#blocked.length === 0) return;
-    const { palette, width } = this.#options.look;
+    const { palette, width } = this.#options.context;
     this.#print('', palette.bold('Left'));
     const own = ({ reasons }: Blocked) => reasons.every(({ on }) => on === null);
     const ordered = [...this.#blocked.filter(own), ...this.#blocked.filter((event) => !own(event))];
     const shown = ordered.slice(0, LIST_LENGTH);
-    const column = Math.min(ID_COLUMNS.max, Math.max(...shown.map(({ task_id }) => widthOf(task_id))));
+    const column = columnOf(ID_COLUMNS.max, shown, 'task_id');
     for (const { task_id, reasons } of shown) {
       const text = reasons.map(({ message }) => message).join('; ');
       this.#print(...hang(`  ${pad(task_id, column)}  `, text, width));
@@ -244,17 +214,24 @@ export class RunLog {
 
   // -------------------------------------------------------------------------------------------- lines
 
+  #task(sign: string, colour: keyof Palette, taskId: string, text: string): void {
+    this.#line(this.#options.context.palette[colour](sign), taskId, text);
+  }
+
+  #state(state: string, taskId: string, text: string): void {
+    this.#line(signFor(state, this.#options.context), taskId, text);
+  }
+
   /** `✓ build     shipped in 2.1s` */
-  #task(sign: string, taskId: string, text: string): void {
+  #line(sign: string, taskId: string, text: string): void {
     this.#idColumn = Math.min(ID_COLUMNS.max, Math.max(this.#idColumn, widthOf(taskId)));
-    const room = Math.max(20, this.#options.look.width - this.#idColumn - 4);
-    this.#print(
-      `${sign} ${pad(taskId, this.#idColumn)}  ${this.#options.whole ? oneLine(text, 1000) : cut(text, room)}`,
-    );
+    const room = Math.max(20, this.#options.context.width - this.#idColumn - 4);
+    const shown = this.#options.whole ? oneLine(text, 1000) : cut(text, room);
+    this.#print(`${sign} ${pad(taskId, this.#idColumn)}  ${shown}`);
   }
 
   #dim(text: string): void {
-    this.#print(this.#options.look.palette.dim(cut(text, this.#options.look.width)));
+    this.#print(this.#options.context.palette.dim(cut(text, this.#options.context.width)));
   }
 
   #print(...lines: string[]): void {

@@ -10,7 +10,6 @@ import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import { findProject } from '../project/find-project.ts';
 import { openStores } from '../store/open.ts';
-import type { LiveView } from './live.ts';
 import { RunLog } from './run-log.ts';
 import type { Screen } from './screen.ts';
 import type { Cli } from './view.ts';
@@ -26,14 +25,14 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
   screen.output.onClosed = () => process.kill(process.pid, 'SIGHUP');
   const log = screen.json ? jsonLines(context, screen) : humanLog(context, screen);
   const live = screen.whyNotDrawn() === null ? await import('./live.ts') : null;
-  let view = null as LiveView | null;
+  let close: (() => void) | undefined;
   const watched = (look: () => LiveModel | null) => {
-    view = live && new live.LiveView(screen, { look, note: () => STOPPING[interrupts.level] ?? null });
+    close = live?.showLive(screen, { look, note: () => STOPPING[interrupts.level] ?? null });
   };
   const emit = (event: RunEvent) => {
     // The view says so all the time.
-    if (view !== null && event.type === 'still_running') return;
-    if (event.type === 'run_finished') view?.close();
+    if (close !== undefined && event.type === 'still_running') return;
+    if (event.type === 'run_finished') close?.();
     log(event);
   };
   try {
@@ -41,7 +40,7 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
     const { exit_code } = await runPlan({ ...context, interrupts: () => interrupts, emit, ...more }, input);
     return exit_code;
   } finally {
-    view?.close();
+    close?.();
     screen.output.onClosed = () => {};
     interrupts.stop();
   }
@@ -53,17 +52,14 @@ function jsonLines({ ctx }: CommandContext, { output }: Screen): (event: RunEven
 }
 
 function humanLog({ ctx, dir }: CommandContext, screen: Screen): (event: RunEvent) => void {
-  const project = findProject(ctx.cwd, dir)?.project;
+  const project = findProject(ctx.cwd, dir)?.project ?? ctx.cwd;
   const log = new RunLog({
     line: (text) => screen.output.line('stdout', text),
     warn: (message) => screen.warn(message),
-    look: screen.look('stdout'),
+    context: screen.renderContext('stdout'),
     whole: !process.stdout.isTTY,
-    logOf: (taskId, attemptId, log) =>
-      path.relative(
-        ctx.cwd,
-        project === undefined ? '' : openStores({ project }).artifacts.logPath({ taskId, attemptId }, log),
-      ),
+    logOf: (taskId, attemptId, name) =>
+      path.relative(ctx.cwd, openStores({ project }).artifacts.logPath({ taskId, attemptId }, name)),
   });
   return (event) => log.event(event);
 }

@@ -1,13 +1,17 @@
 /** Where answers go, and in what form. Opened before the command line is understood, because that may fail too. */
 
+import path from 'node:path';
 import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { exitCodeOf, humanError, jsonError, type Sources, warningLine } from './errors.ts';
-import { type Look, type Palette, paletteFor } from './look.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';
+import { type Palette, paletteFor, type RenderContext } from './render-context.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
+
+/** Larger files are pointed into without showing the line. */
+const SOURCE_MAX_BYTES = 16 * 1024 * 1024;
 
 export class Screen {
   readonly output = new Output();
@@ -39,7 +43,7 @@ export class Screen {
     return new Screen(json, { stdout: await paletteOf('stdout'), stderr: await paletteOf('stderr') }, env);
   }
 
-  look(name: StreamName): Look {
+  renderContext(name: StreamName): RenderContext {
     return { palette: this.#palettes[name], width: columns(), nowMs: Date.now() };
   }
 
@@ -57,7 +61,7 @@ export class Screen {
   }
 
   warn(message: string): void {
-    this.output.line('stderr', warningLine(message, this.look('stderr')));
+    this.output.line('stderr', warningLine(message, this.renderContext('stderr')));
   }
 
   /** Prints what gc would apply, also with --json. */
@@ -70,16 +74,16 @@ export class Screen {
 
   /** Says what goes on while the answer is on its way. Nothing with --json. */
   note(message: string): void {
-    if (!this.json) this.output.line('stderr', this.look('stderr').palette.dim(oneLine(message, 1000)));
+    if (!this.json) this.output.line('stderr', this.renderContext('stderr').palette.dim(oneLine(message, 1000)));
   }
 
   /** Prints an answer, and what it warns of that was not printed before. */
-  async give(data: unknown, text: (look: Look) => string | Promise<string>, to: StreamName = 'stdout'): Promise<void> {
+  give(data: unknown, text: (context: RenderContext) => string, to: StreamName = 'stdout'): void {
     if (this.json) {
       this.output.line('stdout', JSON.stringify({ ok: true, data }));
       return;
     }
-    const shown = await text(this.look(to));
+    const shown = text(this.renderContext(to));
     if (shown !== '') this.output.line(to, shown);
     const { warnings = [] } = data as { warnings?: readonly Warning[] };
     for (const warning of warnings) if (!this.#said.has(warning)) this.warn(warning.message);
@@ -90,7 +94,7 @@ export class Screen {
     if (this.json) this.output.line('stdout', jsonError(error, this.verb));
     else {
       const sources = error instanceof ForgeError && error.problems.length > 0 ? await this.#sources() : () => null;
-      const view = { look: this.look('stderr'), sources, verb: this.verb, stack: this.#debug };
+      const view = { context: this.renderContext('stderr'), sources, verb: this.verb, stack: this.#debug };
       this.output.line('stderr', humanError(error, view));
     }
     return exitCodeOf(error);
@@ -98,8 +102,16 @@ export class Screen {
 
   /** Problems name files as they are seen from the project's folder. */
   async #sources(): Promise<Sources> {
-    const { sourceReader } = await import('./sources.ts');
-    return sourceReader(process.cwd(), this.dir);
+    const { findProject } = await import('../project/find-project.ts');
+    const { readUserFile } = await import('../project/user-files.ts');
+    return (file) => {
+      try {
+        const project = findProject(process.cwd(), this.dir)?.project ?? process.cwd();
+        return readUserFile(path.resolve(project, file), 'file', SOURCE_MAX_BYTES);
+      } catch {
+        return null;
+      }
+    };
   }
 }
 

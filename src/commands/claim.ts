@@ -29,7 +29,7 @@ import { underRun } from './shared/runs.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
-  task: optionalTaskField({ unless: 'next' }),
+  task: optionalTaskField({ unless: '--next' }),
   next: flag('The first task that is ready'),
   run: optionalRunField(),
   claim_id: option(optionalText(), 'id', 'A UUID of your own: a repeat gets the same lease'),

@@ -29,7 +29,7 @@ import { endRun, underRun } from './shared/runs.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
-  task: optionalTaskField({ unless: 'next' }),
+  task: optionalTaskField({ unless: '--next' }),
   next: flag('The first task that is ready'),
   run: optionalRunField(),
   command: rest('The command and its arguments; no shell is in between'),

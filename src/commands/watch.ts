@@ -17,15 +17,15 @@ const POLL_MS = 500;
 const POLL_TIMES = 10;
 
 /**
- * Hands `show` a function that says how things stand whenever it is asked, and keeps what it knows fresh until `stop` says so.
+ * Hands `show` a function that says how things stand whenever it is asked, and keeps what it knows fresh until the signal.
  * Throws PHASES_*, SETTINGS_INVALID, INVALID_ID, RUN_NOT_FOUND, IO_ERROR.
  */
 export async function watch(
   context: CommandContext,
   options: { run?: string | undefined },
   show: (look: () => LiveModel) => void,
-  stop: AbortSignal,
 ): Promise<void> {
+  const { signal } = context;
   const session = await openSession(context);
   const plans = new PlanSource(session, await requirePlan(session));
   const run = options.run === undefined ? null : requireUuid(options.run, '--run');
@@ -44,13 +44,13 @@ export async function watch(
       selected: selected(),
       own: new Map(),
     });
-  for (let shown = false; !stop.aborted; shown = true) {
+  for (let shown = false; signal?.aborted !== true; shown = true) {
     const began = session.ctx.monotonicMs();
     await plans.refresh();
     await seen.refresh(plans.current.plan.tasks);
     if (!shown) show(look);
     const pauseMs = Math.max(POLL_MS, POLL_TIMES * (session.ctx.monotonicMs() - began));
-    // Rejects when `stop` says so.
-    await sleep(pauseMs, undefined, { signal: stop }).catch(() => {});
+    // Rejects when it is aborted.
+    await sleep(pauseMs, undefined, { signal }).catch(() => {});
   }
 }

@@ -3,12 +3,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type ErrorView, exitCodeOf, humanError, jsonError } from '../../src/cli/errors.ts';
-import { PLAIN } from '../../src/cli/look.ts';
+import { PLAIN } from '../../src/cli/render-context.ts';
 import { ERROR_CODES, ERROR_KINDS, ForgeError, type Problem } from '../../src/lib/errors.ts';
 import { folder, orchestrate } from '../support/cli.ts';
 
 const VIEW: ErrorView = {
-  look: { palette: PLAIN, width: 80, nowMs: 0 },
+  context: { palette: PLAIN, width: 80, nowMs: 0 },
   sources: () => null,
   verb: null,
   stack: false,

@@ -3,10 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { helpFor } from '../../src/cli/help.ts';
-import { PLAIN } from '../../src/cli/look.ts';
 import { parseArgv } from '../../src/cli/program.ts';
+import { PLAIN } from '../../src/cli/render-context.ts';
 import { COMMANDS, loadCommand, VERBS } from '../../src/commands/registry.ts';
-import { fieldsOf, flagName } from '../../src/commands/shared/command.ts';
+import { fieldsOf } from '../../src/commands/shared/command.ts';
 import { cli, folder } from '../support/cli.ts';
 
 /** A worker's environment, for the examples that rely on it. */
@@ -56,13 +56,13 @@ describe.each(LOADED)('help of %s', (name, verb, help) => {
 
   it('the usage of a verb names its required options', () => {
     const usage = help.slice(help.indexOf('Usage:'), help.indexOf('\n\n', help.indexOf('Usage:')));
-    for (const field of flags) if (field.required) expect(usage).toContain(`--${flagName(field)} <`);
+    for (const field of flags) if (field.required) expect(usage).toContain(field.written);
   });
 
   it('spec/VERBS.md describes a verb with all its options', () => {
     const spec = readFileSync(new URL('../../spec/VERBS.md', import.meta.url), 'utf8');
     const section = spec.split(/^(?=###? )/m).find((part) => part.startsWith(`### \`${name}\``));
-    for (const field of flags) expect(section).toContain(`--${flagName(field)}`);
+    for (const field of flags) expect(section).toContain(field.written.replace(/ .*/, ''));
     expect(section).toMatch(/Data:\s|prints an event a line/);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { columnOf, cut, hang, pad, plural, widthOf, wrap } from '../../src/cli/layout.ts';
+import { columnOf, cut, hang, pad, plural, widest, widthOf, wrap } from '../../src/cli/layout.ts';
 import fc from '../support/properties.ts';
 
 describe('widthOf', () => {
@@ -75,10 +75,11 @@ it('hang puts the first words before the first line and aligns the others', () =
   expect(hang('hint: ', 'one two three four five six', 26)).toEqual(['hint: one two three four', '      five six']);
 });
 
-it('columnOf is as wide as the widest, up to a limit', () => {
-  expect(columnOf(['a', 'abc', '宽宽'], 10)).toBe(4);
-  expect(columnOf(['a'.repeat(30)], 10)).toBe(10);
-  expect(columnOf([], 10)).toBe(0);
+it('a column is as wide as the widest text in it, up to a limit', () => {
+  expect(widest(10, ['a', 'abc', '宽宽'])).toBe(4);
+  expect(widest(10, ['a'.repeat(30)])).toBe(10);
+  expect(widest(10, [])).toBe(0);
+  expect(columnOf(10, [{ id: 'a' }, { id: 'abc' }], 'id')).toBe(3);
 });
 
 it('plural counts', () => {

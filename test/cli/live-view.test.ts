@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';
-import { PLAIN } from '../../src/cli/look.ts';
 import { type Frame, liveLines } from '../../src/cli/render/live.ts';
+import { PLAIN } from '../../src/cli/render-context.ts';
 import type { LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../src/domain/run/live-model.ts';
 import { plainText } from '../../src/lib/text.ts';
 import fc from '../support/properties.ts';

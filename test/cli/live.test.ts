@@ -3,8 +3,8 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { LiveView } from '../../src/cli/live.ts';
-import { PLAIN } from '../../src/cli/look.ts';
+import { showLive } from '../../src/cli/live.ts';
+import { PLAIN } from '../../src/cli/render-context.ts';
 import type { Screen } from '../../src/cli/screen.ts';
 import { FORGE, orchestrate, project, startCli } from '../support/cli.ts';
 import { until } from '../support/processes.ts';
@@ -338,13 +338,13 @@ describe('the view', () => {
   function view(): { looks: () => number; close: () => void } {
     let looks = 0;
     const output = { put: () => {}, detour: () => false };
-    const screen = { output, look: () => ({ palette: PLAIN, width: 80, nowMs: 0 }), warn: () => {} };
+    const screen = { output, renderContext: () => ({ palette: PLAIN, width: 80, nowMs: 0 }), warn: () => {} };
     const look = () => {
       looks++;
       return null;
     };
-    const made = new LiveView(screen as unknown as Screen, { look, note: () => null });
-    return { looks: () => looks, close: () => made.close() };
+    const close = showLive(screen as unknown as Screen, { look, note: () => null });
+    return { looks: () => looks, close };
   }
 
   it('the watcher reads a few times a second, and at once after a resize', () => {

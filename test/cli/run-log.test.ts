@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { widthOf } from '../../src/cli/layout.ts';
-import { PLAIN } from '../../src/cli/look.ts';
+import { PLAIN } from '../../src/cli/render-context.ts';
 import { RunLog } from '../../src/cli/run-log.ts';
 import type { RunEvent } from '../../src/domain/run/events.ts';
 import fc from '../support/properties.ts';
@@ -26,7 +26,7 @@ function linesOf(...events: RunEvent[]): { lines: string[]; warnings: string[] }
     whole: false,
     line: (text) => void lines.push(text),
     warn: (message) => void warnings.push(message),
-    look: { palette: PLAIN, width: 80, nowMs: 0 },
+    context: { palette: PLAIN, width: 80, nowMs: 0 },
     logOf: (task, attempt, log) => `${task}/${attempt}/${log}`,
   });
   for (const event of events) log.event(event);

@@ -27,18 +27,13 @@ const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 /** Two looks at everything, and what is shown of it. */
 async function watched(): Promise<void> {
   const stop = new AbortController();
-  await watch(
-    world.context,
-    {},
-    (look) => {
+  await watch({ ...world.context, signal: stop.signal }, {}, (look) => {
+    look();
+    setImmediate(() => {
       look();
-      setImmediate(() => {
-        look();
-        stop.abort();
-      });
-    },
-    stop.signal,
-  );
+      stop.abort();
+    });
+  });
 }
 
 const ready = async (options = {}) => (await phases.run(world.context, { ready: true, ...options })) as ReadyData;

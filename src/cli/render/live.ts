@@ -3,8 +3,8 @@
 import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../domain/run/live-model.ts';
 import { plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { columnOf, cut, pad, plural, widthOf } from '../layout.ts';
-import type { Palette } from '../look.ts';
+import { columnOf, cut, pad, plural, widest, widthOf } from '../layout.ts';
+import type { Palette } from '../render-context.ts';
 
 export interface Frame {
   /** Of the terminal. */
@@ -89,11 +89,8 @@ function ruleLine(frame: Frame): string {
 
 function runLines(running: readonly LiveRun[], lines: number, frame: Frame): string[] {
   const shown = running.slice(0, lines);
-  const idColumn = columnOf(
-    shown.map(({ task_id }) => task_id),
-    Math.min(ID_COLUMNS, Math.floor(frame.columns / 4)),
-  );
-  const titleColumn = columnOf(shown.map(titleOf), Math.floor((frame.columns - idColumn - 12) * 0.45));
+  const idColumn = columnOf(Math.min(ID_COLUMNS, Math.floor(frame.columns / 4)), shown, 'task_id');
+  const titleColumn = widest(Math.floor((frame.columns - idColumn - 12) * 0.45), shown.map(titleOf));
   const { cyan, dim } = frame.palette;
   return listed(
     running,

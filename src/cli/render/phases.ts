@@ -1,95 +1,96 @@
-/** `phases`, `phases --ready` and `why`. */
+/** `phases`, `why` and `run --dry-run`: how far the plan is, what can start now, and what the rest waits for. */
 
-import type { PhaseRow, PhasesData, ReadyData } from '../../commands/phases.ts';
-import type { WhyData } from '../../commands/why.ts';
+import type { VerbData } from '../../commands/registry.ts';
+import { settingOf } from '../../domain/plan/task-command.ts';
 import { oneLine } from '../../lib/text.ts';
-import { columnOf, cut, hang, pad } from '../layout.ts';
-import type { Look } from '../look.ts';
+import { columnOf, cut, hang, pad, paragraphs } from '../layout.ts';
+import type { RenderContext } from '../render-context.ts';
+import type { Renderers } from '../view.ts';
+import { taskList } from './parts.ts';
 
-export function renderPhases(data: PhasesData, look: Look): string {
-  return 'phases' in data ? phaseTable(data.phases, look) : readyLists(data, look);
-}
+type Phase = Extract<VerbData<'phases'>, { phases: unknown }>['phases'][number];
+type Ready = Extract<VerbData<'phases'>, { ready: unknown }>['ready'][number];
+type DryRun = Extract<VerbData<'run'>, { would_start: unknown }>;
 
-function phaseTable(phases: readonly PhaseRow[], look: Look): string {
+export const PHASES = {
+  phases(data, context) {
+    if ('phases' in data) return phaseTable(data.phases, context);
+    return paragraphs([
+      readyList(data.ready, context),
+      taskList('Waiting', data.waiting, context),
+      taskList('For a person', data.human, context),
+    ]);
+  },
+
+  why({ task_id, ready, reasons }, { palette, width }) {
+    const { bold, green, yellow } = palette;
+    if (ready) return `${bold(task_id)} is ${green('ready')}`;
+    const column = columnOf(24, reasons, 'code');
+    const lines = reasons.flatMap(({ code, message }) => hang(`  ${pad(code, column)}  `, message, width));
+    return [`${bold(task_id)} is ${yellow('not ready')}`, ...lines].join('\n');
+  },
+
+  run(data, context) {
+    if (!('would_start' in data)) return '';
+    const finish = (phase: string) => data.would_finish.filter((row) => row.phase === phase);
+    return paragraphs([
+      [...taskList('Would merge', finish('ship'), context), ...taskList('Would review', finish('review'), context)],
+      startList(data, context),
+      taskList('Ready for an agent', data.for_agents, context),
+      taskList('Would wait', data.waiting, context),
+      taskList('For a person', data.human, context),
+      ['Nothing was changed.'],
+    ]);
+  },
+} satisfies Partial<Renderers>;
+
+function phaseTable(phases: readonly Phase[], { palette, width }: RenderContext): string {
   if (phases.length === 0) return 'No such phase.';
-  const id = columnOf(
-    phases.map(({ phase_id }) => phase_id),
-    20,
-  );
-  const name = columnOf(
-    phases.map((phase) => phase.name),
-    Math.max(16, look.width - id - 42),
-  );
-  return phases.map((phase) => phaseLine(phase, id, name, look)).join('\n');
-}
-
-function phaseLine(phase: PhaseRow, id: number, name: number, { palette }: Look): string {
   const { green, dim, yellow, cyan } = palette;
-  const sign = phase.finished ? green('✓') : phase.status === 'active' ? cyan('●') : yellow('‖');
-  const status = phase.finished ? 'finished' : phase.status;
-  const shipped = `${phase.shipped}/${phase.tasks} shipped`;
-  const after = phase.blocked_by === null || phase.finished ? '' : dim(`after ${oneLine(phase.blocked_by, 20)}`);
-  return `${sign} ${pad(phase.phase_id, id)}  ${pad(phase.name, name)}  ${pad(status, 8)}  ${pad(shipped, 13)} ${after}`.trimEnd();
+  const idWidth = columnOf(20, phases, 'phase_id');
+  const nameWidth = columnOf(Math.max(16, width - idWidth - 42), phases, 'name');
+  const lines = phases.map(({ phase_id, name, status, blocked_by, finished, tasks, shipped }) => {
+    const sign = finished ? green('✓') : status === 'active' ? cyan('●') : yellow('‖');
+    const texts = [
+      pad(phase_id, idWidth),
+      pad(name, nameWidth),
+      pad(finished ? 'finished' : status, 8),
+      pad(`${shipped}/${tasks} shipped`, 13),
+    ];
+    const after = blocked_by === null || finished ? '' : dim(`after ${oneLine(blocked_by, 20)}`);
+    return `${sign} ${texts.join('  ')} ${after}`.trimEnd();
+  });
+  return lines.join('\n');
 }
 
-function readyLists(data: ReadyData, look: Look): string {
-  const lists = [readyList(data, look), waitingList(data, look), humanList(data, look)].filter(
-    (list) => list.length > 0,
-  );
-  return lists.map((list) => list.join('\n')).join('\n\n');
-}
-
-function readyList({ ready }: ReadyData, { palette, width }: Look): string[] {
+function readyList(ready: readonly Ready[], { palette, width }: RenderContext): string[] {
   if (ready.length === 0) return [palette.bold('Nothing is ready')];
-  const id = columnOf(
-    ready.map(({ task_id }) => task_id),
-    24,
-  );
-  const phase = columnOf(
-    ready.map(({ phase_id }) => phase_id),
-    16,
-  );
-  const room = Math.max(16, width - id - phase - 10);
+  const id = columnOf(24, ready, 'task_id');
+  const phase = columnOf(16, ready, 'phase_id');
+  const lines = ready.map(({ priority, task_id, phase_id, title }) => {
+    const texts = [palette.green(priority), pad(task_id, id), palette.dim(pad(phase_id, phase))];
+    return `  ${texts.join('  ')}  ${cut(title, Math.max(16, width - id - phase - 10))}`;
+  });
+  return [palette.bold(`Ready (${ready.length})`), ...lines];
+}
+
+function startList({ would_start: rows, max_parallel }: DryRun, { palette, width }: RenderContext): string[] {
+  if (rows.length === 0) return [palette.bold('Nothing would start now')];
+  const id = columnOf(24, rows, 'task_id');
+  const room = Math.max(16, width - id - 4);
+  const indent = ' '.repeat(id + 4);
   return [
-    palette.bold(`Ready (${ready.length})`),
-    ...ready.map(
-      (row) =>
-        `  ${palette.green(row.priority)}  ${pad(row.task_id, id)}  ${palette.dim(pad(row.phase_id, phase))}  ${cut(row.title, room)}`,
-    ),
+    palette.bold(`Would start now (${rows.length}, ${max_parallel} at a time)`),
+    ...rows.flatMap(({ task_id, title, command, command_from }) => [
+      `  ${pad(task_id, id)}  ${cut(title, room)}`,
+      ...hang(`${indent}$ `, firstLine(command), width).map(palette.dim),
+      ...(command_from === 'run' ? [] : [`${indent}${palette.dim(`(${settingOf(command_from)})`)}`]),
+    ]),
   ];
 }
 
-function waitingList({ waiting }: ReadyData, { palette, width }: Look): string[] {
-  if (waiting.length === 0) return [];
-  const id = columnOf(
-    waiting.map(({ task_id }) => task_id),
-    24,
-  );
-  return [
-    palette.bold(`Waiting (${waiting.length})`),
-    ...waiting.flatMap(({ task_id, reason }) => hang(`  ${pad(task_id, id)}  `, reason, width)),
-  ];
-}
-
-function humanList({ human }: ReadyData, { palette, width }: Look): string[] {
-  if (human.length === 0) return [];
-  const id = columnOf(
-    human.map(({ task_id }) => task_id),
-    24,
-  );
-  return [
-    palette.bold(`For a person (${human.length})`),
-    ...human.map(({ task_id, title }) => `  ${pad(task_id, id)}  ${cut(title, Math.max(16, width - id - 4))}`),
-  ];
-}
-
-export function renderWhy({ task_id, ready, reasons }: WhyData, look: Look): string {
-  const { bold, green, yellow } = look.palette;
-  if (ready) return `${bold(task_id)} is ${green('ready')}`;
-  const code = columnOf(
-    reasons.map((reason) => reason.code),
-    24,
-  );
-  const lines = reasons.flatMap((reason) => hang(`  ${pad(reason.code, code)}  `, reason.message, look.width));
-  return [`${bold(task_id)} is ${yellow('not ready')}`, ...lines].join('\n');
+/** Lines of a script run together would read as one command. */
+function firstLine(command: string): string {
+  const [first = '', ...more] = command.trim().split('\n');
+  return more.length === 0 ? oneLine(first, 1000) : `${oneLine(first, 1000)} …`;
 }

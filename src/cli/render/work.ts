@@ -1,109 +1,99 @@
 /** The answers of the verbs that an agent, or an operator, works with: what is so now, and what comes next. */
 
-import type { DispatchData } from '../../commands/dispatch.ts';
-import type { EnsureWorktreeData } from '../../commands/ensure-worktree.ts';
-import type { EventData } from '../../commands/event.ts';
-import type { ExecData } from '../../commands/exec.ts';
-import type { GuardrailData } from '../../commands/guardrail-check.ts';
-import type { CompleteResult } from '../../domain/task/complete-attempt.ts';
-import type { ClaimResult, HeartbeatResult, MoveResult } from '../../domain/task/operations.ts';
+import { findingText } from '../../domain/review/findings.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
-import { formatDuration, fromIso } from '../../lib/time.ts';
-import type { Look } from '../look.ts';
-import { nextCommands } from './next.ts';
-import { inColourOf } from './states.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { hang } from '../layout.ts';
+import type { RenderContext } from '../render-context.ts';
+import type { Renderers } from '../view.ts';
+import { inColourOf, nextCommands, timeLeft } from './parts.ts';
 
-function name(taskId: string, { palette }: Look): string {
-  return palette.bold(taskId);
-}
+export const WORK = {
+  claim({ task_id, claim_id, run_id, generation, expires_at }, context) {
+    const left = formatDuration(timeLeft(expires_at, context));
+    return [
+      `Claimed ${context.palette.bold(task_id)} (generation ${generation}). The lease runs for ${left}.`,
+      '',
+      ...nextCommands([`forge orchestrate dispatch ${task_id} --claim ${claim_id} --run ${run_id}`], context),
+      '',
+      ...nextCommands([`forge orchestrate release ${task_id} --claim ${claim_id}`], context, 'Or give it back'),
+    ].join('\n');
+  },
 
-export function renderClaim({ task_id, claim_id, run_id, generation, expires_at }: ClaimResult, look: Look): string {
-  const { nowMs } = look;
-  const left = formatDuration(fromIso(expires_at) - nowMs);
-  return [
-    `Claimed ${name(task_id, look)} (generation ${generation}). The lease runs for ${left}.`,
-    '',
-    ...nextCommands([`forge orchestrate dispatch ${task_id} --claim ${claim_id} --run ${run_id}`], look),
-    '',
-    ...nextCommands([`forge orchestrate release ${task_id} --claim ${claim_id}`], look, 'Or give it back'),
-  ].join('\n');
-}
+  dispatch({ task_id, attempt_id, attempt_number, worktree_path }, context) {
+    const attempt = `${task_id} --attempt ${attempt_id}`;
+    const next = (title: string, command: string) => ['', ...nextCommands([command], context, title)];
+    return [
+      `Attempt ${attempt_number} of ${context.palette.bold(task_id)} is open.`,
+      ...(worktree_path === null ? [] : [`Work in ${plainText(worktree_path)}`]),
+      ...next('While you work, to keep the lease', `forge orchestrate heartbeat ${attempt}`),
+      ...next('When it is done', `forge orchestrate complete ${attempt} --verdict-file verdict.json`),
+      ...next('When it failed', `forge orchestrate complete ${attempt} --failed --error-class tests`),
+    ].join('\n');
+  },
 
-export function renderDispatch(
-  { task_id, attempt_id, attempt_number, worktree_path }: DispatchData,
-  look: Look,
-): string {
-  const attempt = `${task_id} --attempt ${attempt_id}`;
-  return [
-    `Attempt ${attempt_number} of ${name(task_id, look)} is open.`,
-    ...(worktree_path === null ? [] : [`Work in ${plainText(worktree_path)}`]),
-    '',
-    ...nextCommands([`forge orchestrate heartbeat ${attempt}`], look, 'While you work, to keep the lease'),
-    '',
-    ...nextCommands([`forge orchestrate complete ${attempt} --verdict-file verdict.json`], look, 'When it is done'),
-    '',
-    ...nextCommands([`forge orchestrate complete ${attempt} --failed --error-class tests`], look, 'When it failed'),
-  ].join('\n');
-}
+  'ensure-worktree'({ task_id, worktree_path, branch, created }, { palette }) {
+    const what = created ? 'has a new worktree' : 'has its worktree';
+    return `${palette.bold(task_id)} ${what}, branch ${branch}, in ${plainText(worktree_path)}`;
+  },
 
-export function renderEnsureWorktree(
-  { task_id, worktree_path, branch, created }: EnsureWorktreeData,
-  look: Look,
-): string {
-  const what = created ? 'has a new worktree' : 'has its worktree';
-  return `${name(task_id, look)} ${what}, branch ${branch}, in ${plainText(worktree_path)}`;
-}
+  heartbeat: ({ task_id, expires_at }, context) =>
+    `${context.palette.bold(task_id)} is yours for ${formatDuration(timeLeft(expires_at, context))} more.`,
 
-export function renderHeartbeat({ task_id, expires_at }: HeartbeatResult, look: Look): string {
-  return `${name(task_id, look)} is yours for ${formatDuration(fromIso(expires_at) - look.nowMs)} more.`;
-}
+  event: ({ task_id, type }, { palette }) => `Noted ${oneLine(type)} of ${palette.bold(task_id)}.`,
 
-export function renderEvent({ task_id, type }: EventData, look: Look): string {
-  return `Noted ${oneLine(type)} of ${name(task_id, look)}.`;
-}
-
-export function renderGuardrails({ paths }: GuardrailData, { palette }: Look): string {
-  return paths
-    .map(({ path, glob, option_id, decision_key }) => {
+  'guardrail-check'({ paths }, { palette }) {
+    const lines = paths.map(({ path, glob, option_id, decision_key }) => {
       const decided = `${oneLine(option_id ?? '')}, as asked under ${oneLine(decision_key ?? '')}`;
       return `${palette.bold(plainText(path))} ${glob === null ? 'is not protected' : `is protected by ${glob}: ${decided}`}.`;
-    })
-    .join('\n');
+    });
+    return lines.join('\n');
+  },
+
+  complete({ task_id, state, next_eligible_at, failure_reason }, context) {
+    const reason = failure_reason === null ? '' : ` (${failure_reason})`;
+    const lines = [`${isNow(task_id, state, context)}${reason}.`];
+    if (state === 'awaiting_respawn') lines.push(againText(next_eligible_at, context));
+    if (state === 'failed') lines.push('', ...nextCommands([`forge orchestrate retry ${task_id}`], context));
+    return lines.join('\n');
+  },
+
+  release: ({ task_id, state }, context) =>
+    `${context.palette.bold(task_id)} is given back: ${inColourOf(state, context)}.`,
+
+  cancel: ({ task_id, state }, context) => `${isNow(task_id, state, context)}.`,
+
+  retry: ({ task_id, state }, context) => `${isNow(task_id, state, context)} and may be claimed.`,
+
+  exec({ task_id, state, attempt_number, next_eligible_at, why }, context) {
+    const because = why === null ? '' : `: ${oneLine(why)}`;
+    const again = state === 'awaiting_respawn' ? ` ${againText(next_eligible_at, context)}` : '';
+    return `${isNow(task_id, state, context)} after attempt ${attempt_number}${because}.${again}`;
+  },
+
+  review({ task_id, state, findings }, context) {
+    const lines = findings.flatMap((finding) => hang(`  ${finding.severity}  `, findingText(finding), context.width));
+    const next = state === 'reviewed' ? ['', ...nextCommands([`forge orchestrate ship ${task_id}`], context)] : [];
+    const first = `${context.palette.bold(task_id)} passed: it is ${inColourOf(state, context)}.`;
+    return [first, ...lines, ...next].join('\n');
+  },
+
+  ship({ task_id, state, base, merge_sha }, context) {
+    const now = isNow(task_id, state, context);
+    if (base === null) return `${now}.`;
+    if (merge_sha === null) return `${now}; ${oneLine(base)} has its work already.`;
+    return `${now}: merged into ${oneLine(base)} by ${merge_sha.slice(0, 12)}.`;
+  },
+
+  'render-worker-prompt': ({ prompt }) => prompt.trimEnd(),
+} satisfies Partial<Renderers>;
+
+/** `build is shipped` */
+function isNow(taskId: string, state: string, context: RenderContext): string {
+  return `${context.palette.bold(taskId)} is ${inColourOf(state, context)}`;
 }
 
-export function renderComplete(
-  { task_id, state, next_eligible_at, failure_reason }: CompleteResult,
-  look: Look,
-): string {
-  const lines = [`${name(task_id, look)} is ${inColourOf(state, state, look)}${reasonText(failure_reason)}.`];
-  if (state === 'awaiting_respawn') lines.push(againText(next_eligible_at, look));
-  if (state === 'failed') lines.push('', ...nextCommands([`forge orchestrate retry ${task_id}`], look));
-  return lines.join('\n');
-}
-
-function reasonText(reason: string | null): string {
-  return reason === null ? '' : ` (${reason})`;
-}
-
-function againText(nextEligibleAt: string | null, { nowMs }: Look): string {
-  const left = nextEligibleAt === null ? 0 : fromIso(nextEligibleAt) - nowMs;
+function againText(nextEligibleAt: string | null, context: RenderContext): string {
+  const left = timeLeft(nextEligibleAt, context);
   return left > 0 ? `It may be claimed again in ${formatDuration(left)}.` : 'It may be claimed again now.';
-}
-
-export function renderRelease({ task_id, state }: MoveResult, look: Look): string {
-  return `${name(task_id, look)} is given back: ${inColourOf(state, state, look)}.`;
-}
-
-export function renderCancel({ task_id, state }: MoveResult, look: Look): string {
-  return `${name(task_id, look)} is ${inColourOf(state, state, look)}.`;
-}
-
-export function renderRetry({ task_id, state }: MoveResult, look: Look): string {
-  return `${name(task_id, look)} is ${inColourOf(state, state, look)} and may be claimed.`;
-}
-
-export function renderExec({ task_id, state, attempt_number, next_eligible_at, why }: ExecData, look: Look): string {
-  const because = why === null ? '' : `: ${oneLine(why)}`;
-  const again = state === 'awaiting_respawn' ? ` ${againText(next_eligible_at, look)}` : '';
-  return `${name(task_id, look)} is ${inColourOf(state, state, look)} after attempt ${attempt_number}${because}.${again}`;
 }

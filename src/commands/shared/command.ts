@@ -50,7 +50,7 @@ export interface Field {
   value?: string;
   /** The environment variable that stands in for the field. Empty counts as not set. */
   env?: string;
-  /** A flag with which `env` does not count. */
+  /** A flag with which `env` does not count: `--next`. */
   unless?: string;
   /** Like `env`, but only for the task of FORGE_TASK_ID, and not named by the help. */
   ownEnv?: string;
@@ -119,6 +119,8 @@ export const SAMPLE = {
 export interface FieldInfo extends Field {
   /** Of the input: `max_parallel`. */
   key: string;
+  /** On the command line: `<task>`, `--max-parallel <n>`. */
+  written: string;
   kind: 'flag' | 'text' | 'integer' | 'choice';
   /** Takes several values. */
   many: boolean;
@@ -157,17 +159,10 @@ export function fieldsOf(input: z.ZodMiniObject): FieldInfo[] {
     const limit = (check: string) =>
       (def.checks?.find(({ _zod }) => _zod.def.check === check)?._zod.def.value as number | undefined) ?? null;
     const choices = kind === 'choice' ? Object.values(def.entries ?? {}) : [];
-    const info = { key, kind, many, required, choices, min: limit('greater_than'), max: limit('less_than') };
-    return { ...info, ...field, ...(choices.length > 0 ? { value: field.value ?? choices.join('|') } : {}) };
+    const value = field.value ?? (choices.join('|') || undefined);
+    const flag = `--${key.replaceAll('_', '-')}${value === undefined ? '' : ` <${value}>`}`;
+    const written = field.form === 'operand' ? `<${key}>` : flag;
+    const limits = { min: limit('greater_than'), max: limit('less_than') };
+    return { ...field, ...limits, key, written, kind, many, required, choices };
   });
-}
-
-/** `max-parallel`, of `max_parallel`. */
-export function flagName({ key }: Pick<FieldInfo, 'key'>): string {
-  return key.replaceAll('_', '-');
-}
-
-/** `--limit <n>`, as commander and people read it. */
-export function flagOf(field: Pick<FieldInfo, 'key' | 'value'>): string {
-  return `--${flagName(field)}${field.value === undefined ? '' : ` <${field.value}>`}`;
 }

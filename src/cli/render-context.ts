@@ -1,4 +1,4 @@
-/** How text is to look: colours or none, how wide the screen is, and what time it is. */
+/** What a renderer needs beside the answer: colours or none, how wide the screen is, and what time it is. */
 
 export interface Palette {
   bold(text: string): string;
@@ -9,7 +9,7 @@ export interface Palette {
   cyan(text: string): string;
 }
 
-export interface Look {
+export interface RenderContext {
   palette: Palette;
   /** Columns of the screen; 80 when there is none. */
   width: number;

@@ -1,0 +1,109 @@
+/** Verbs that print while they go on, until they are told to stop: `attach`, `logs` and `status --watch`. */
+
+import { type AttachEvent, attach } from '../commands/attach.ts';
+import { type LogChunk, logs } from '../commands/logs.ts';
+import type { VerbInput } from '../commands/registry.ts';
+import { ForgeError } from '../lib/errors.ts';
+import { plainText } from '../lib/text.ts';
+import { isoTime } from '../lib/time.ts';
+import { listenToSignals } from '../process/interrupts.ts';
+import { questionLines, settledLine } from './render/questions.ts';
+import type { Screen } from './screen.ts';
+import type { Cli } from './view.ts';
+
+/** Does `work` until a signal says stop, or nothing reads stdout any more: neither is a failure. Returns the exit code. */
+async function untilStopped(screen: Screen, work: (signal: AbortSignal) => Promise<void>): Promise<number> {
+  const stop = new AbortController();
+  const interrupts = listenToSignals();
+  interrupts.listen(() => stop.abort());
+  screen.output.onClosed = () => stop.abort();
+  try {
+    await work(stop.signal);
+    return 0;
+  } finally {
+    interrupts.stop();
+  }
+}
+
+/** A run's questions as they come, until it is over. */
+export function attachTo({ context, screen }: Cli, input: VerbInput<'attach'>): Promise<number> {
+  const print = (text: string) => screen.output.line('stdout', text);
+  const emit = ({ type, question }: AttachEvent) => {
+    const rendering = screen.renderContext('stdout');
+    if (screen.json) print(JSON.stringify({ type, ts: isoTime(context.ctx.now()), ...question }));
+    else if (type === 'question_opened') print(`${questionLines(question, rendering).join('\n')}\n`);
+    else print(settledLine(question, rendering));
+  };
+  return untilStopped(screen, async (signal) => {
+    const data = await attach.run({ ...context, emit, signal }, input);
+    if (!screen.json) screen.output.line('stderr', data.ended ? `run ${data.run_id} is over` : 'the run goes on');
+  });
+}
+
+/** The live view of `run`, from another terminal, until Ctrl-C. Throws INVALID_ARGS where nothing may be drawn. */
+export async function watchStatus({ context, screen }: Cli, input: VerbInput<'status'>): Promise<number> {
+  const why = screen.whyNotDrawn();
+  if (why !== null) {
+    throw new ForgeError('INVALID_ARGS', `status --watch draws on a terminal, and ${why}`, {
+      hint: 'To see it once: `forge orchestrate status`, or for a script `forge orchestrate status --json`.',
+    });
+  }
+  const { watch } = await import('../commands/watch.ts');
+  const { showLive } = await import('./live.ts');
+  screen.output.patient = true;
+  const note = () => 'Ctrl-C ends the watching, and nothing else';
+  let close = () => {};
+  try {
+    return await untilStopped(screen, (signal) =>
+      watch({ ...context, signal }, input, (look) => {
+        close = showLive(screen, { look, note });
+      }),
+    );
+  } finally {
+    close();
+  }
+}
+
+/** The text of logs as it comes. Ctrl-C ends the process, as it does for `tail`. */
+export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'>): Promise<number> {
+  const stop = new AbortController();
+  screen.output.onClosed = () => stop.abort();
+  const print = new LogPrinter((text) => screen.output.write('stdout', text), input.stream === undefined);
+  const emit = (chunk: LogChunk) => print.chunk(chunk);
+  const data = await logs.run({ ...context, emit, signal: stop.signal }, input);
+  print.end();
+  if (!print.printed) screen.output.line('stderr', `nothing in ${data.files.stdout} or ${data.files.stderr}`);
+  return 0;
+}
+
+/** Both logs on one screen, each part under its name as `tail` does it. */
+class LogPrinter {
+  printed = false;
+  readonly #write: (text: string) => void;
+  readonly #named: boolean;
+  #stream: string | null = null;
+  #open = false;
+
+  constructor(write: (text: string) => void, named: boolean) {
+    this.#write = write;
+    this.#named = named;
+  }
+
+  chunk({ stream, text }: LogChunk): void {
+    if (this.#named && stream !== this.#stream) {
+      this.end();
+      this.#write(`${this.printed ? '\n' : ''}==> ${stream} <==\n`);
+      this.#stream = stream;
+    }
+    this.printed = true;
+    const plain = plainText(text);
+    this.#write(plain);
+    if (plain !== '') this.#open = !plain.endsWith('\n');
+  }
+
+  /** Ends a line that the worker has not ended. */
+  end(): void {
+    if (this.#open) this.#write('\n');
+    this.#open = false;
+  }
+}
