@@ -3,7 +3,7 @@
 import { type AttachEvent, attach } from '../commands/attach.ts';
 import { type LogChunk, logs } from '../commands/logs.ts';
 import type { VerbInput } from '../commands/registry.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { invalidArgs } from '../commands/shared/command.ts';
 import { plainText } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
@@ -44,9 +44,10 @@ export function attachTo({ context, screen }: Cli, input: VerbInput<'attach'>): 
 export async function watchStatus({ context, screen }: Cli, input: VerbInput<'status'>): Promise<number> {
   const why = screen.whyNotDrawn();
   if (why !== null) {
-    throw new ForgeError('INVALID_ARGS', `status --watch draws on a terminal, and ${why}`, {
-      hint: 'To see it once: `forge orchestrate status`, or for a script `forge orchestrate status --json`.',
-    });
+    throw invalidArgs(
+      `status --watch draws on a terminal, and ${why}`,
+      'To see it once: `forge orchestrate status`, or for a script `forge orchestrate status --json`.',
+    );
   }
   const { watch } = await import('../commands/watch.ts');
   const { showLive } = await import('./live.ts');

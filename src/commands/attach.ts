@@ -24,29 +24,27 @@ export const attach = command({
   ],
   input: z.object({ run: runField('The run to watch') }),
   output: () => z.strictObject({ run_id: z.string(), ended: z.boolean() }),
-  run,
-});
-
-/** Emits a run's questions, those that are open first, until the run is over or the signal is aborted. Throws RUN_NOT_FOUND. */
-async function run(context: CommandContext<AttachEvent>, options: { run: string }) {
-  const run_id = requireUuid(options.run, '--run');
-  const session = await openSession(context);
-  const open = new Set<string>();
-  for (;;) {
-    const manifest = await session.store.readRun(run_id);
-    if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run_id}`);
-    // Asked before looking: what was asked until the run's end is still told.
-    const { standing } = runRow(session, manifest);
-    for (const question of await questionRows(session, { run: run_id })) {
-      if (question.status === 'open' && !open.has(question.question_id)) {
-        open.add(question.question_id);
-        context.emit?.({ type: 'question_opened', question });
-      } else if (question.status !== 'open' && open.delete(question.question_id)) {
-        context.emit?.({ type: 'question_settled', question });
+  /** Emits a run's questions, those that are open first, until the run is over or the signal is aborted. Throws RUN_NOT_FOUND. */
+  async run(context: CommandContext<AttachEvent>, options) {
+    const run_id = requireUuid(options.run, '--run');
+    const session = await openSession(context);
+    const open = new Set<string>();
+    for (;;) {
+      const manifest = await session.store.readRun(run_id);
+      if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run_id}`);
+      // Asked before looking: what was asked until the run's end is still told.
+      const { standing } = runRow(session, manifest);
+      for (const question of await questionRows(session, { run: run_id })) {
+        if (question.status === 'open' && !open.has(question.question_id)) {
+          open.add(question.question_id);
+          context.emit?.({ type: 'question_opened', question });
+        } else if (question.status !== 'open' && open.delete(question.question_id)) {
+          context.emit?.({ type: 'question_settled', question });
+        }
       }
+      if (standing !== 'open') return { run_id, ended: true };
+      if (context.signal?.aborted) return { run_id, ended: false };
+      await new Promise((resolve) => setTimeout(resolve, ATTACH_MS));
     }
-    if (standing !== 'open') return { run_id, ended: true };
-    if (context.signal?.aborted) return { run_id, ended: false };
-    await new Promise((resolve) => setTimeout(resolve, ATTACH_MS));
-  }
-}
+  },
+});

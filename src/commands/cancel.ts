@@ -1,14 +1,14 @@
 /** `cancel`: end a task for good. */
 
 import * as z from 'zod/mini';
-import { cancelTask, type MoveResult } from '../domain/task/operations.ts';
+import { cancelTask } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { changeTask } from '../store/change.ts';
 import { command, option, optionalText, taskField } from './shared/command.ts';
 import { moveSchema } from './shared/data.ts';
 import { requireKnown } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 export const cancel = command({
   changes: true,
@@ -18,24 +18,19 @@ export const cancel = command({
   ],
   input: z.object({ task: taskField(), reason: option(optionalText(), 'text', 'Why, for the history') }),
   output: moveSchema,
-  run,
+  /** Ends a task for good. A run stops its worker within a second. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
+  async run(context, { task, reason = null }) {
+    const session = await openSession(context);
+    await requireKnown(session, task);
+    let merging = false;
+    const { result, record } = await changeTask(session, task, (seen) => {
+      merging = seen.state.state === 'merge_pending' && seen.lease !== null;
+      return cancelTask(seen, { reason, nowMs: session.now() });
+    });
+    if (merging) await endMerge(session, record);
+    return result;
+  },
 });
-
-/** Ends a task for good. A run stops its worker within a second. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
-async function run(
-  context: CommandContext,
-  { task, reason = null }: { task: string; reason?: string | null | undefined },
-): Promise<MoveResult> {
-  const session = await openSession(context);
-  await requireKnown(session, task);
-  let merging = false;
-  const { result, record } = await changeTask(session, task, (seen) => {
-    merging = seen.state.state === 'merge_pending' && seen.lease !== null;
-    return cancelTask(seen, { reason, nowMs: session.now() });
-  });
-  if (merging) await endMerge(session, record);
-  return result;
-}
 
 /**
  * Stops a merge of the cancelled task: a process about to move the base does not read the record again, and a killed one

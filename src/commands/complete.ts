@@ -13,7 +13,7 @@ import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { isThere, readUserFile } from '../project/user-files.ts';
-import { attemptField, command, flag, option, optionalText, SAMPLE, taskField } from './shared/command.ts';
+import { attemptField, command, flag, invalidArgs, option, optionalText, SAMPLE, taskField } from './shared/command.ts';
 import { endFields } from './shared/data.ts';
 import { plannedOrNull, requireRecord } from './shared/reads.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
@@ -39,37 +39,39 @@ export const complete = command({
   ],
   input,
   output: () => z.strictObject(endFields()),
-  run,
+  /**
+   * Throws INVALID_ARGS, SCHEMA_INVALID (the verdict), LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND;
+   * PHASES_PARSE_ERROR (a verdict whose checks are unknown without the plan); VERIFICATION_FAILED (the attempt has ended as a
+   * failure; `data` of the error is the result); INTERRUPTED while commands verify the result.
+   */
+  async run(context, given) {
+    const options = { ...given, verdict_file: given.verdict_file ?? leftVerdict(context, given) };
+    const attemptId = requireUuid(options.attempt, '--attempt');
+    const outcome = outcomeOf(options);
+    const session = await openSession(context);
+    await requireRecord(session, options.task);
+    const ended = await endAttempt(session, {
+      taskId: options.task,
+      task: await plannedFor(session, options.task, outcome),
+      attemptId,
+      outcome,
+      workerGone: false,
+      onCheck: ({ command }) => session.note(`verifying: ${command}`),
+      interrupts: session.interrupts,
+    });
+    if (ended !== null) {
+      await refuseUnverified(session, ended.result);
+      return ended.result;
+    }
+    throw new ForgeError(
+      'INTERRUPTED',
+      `the result of task ${options.task} is handed in, and not verified to the end`,
+      {
+        hint: 'Repeat the command to go on; otherwise the next claim of the task does.',
+      },
+    );
+  },
 });
-
-/**
- * Throws INVALID_ARGS, SCHEMA_INVALID (the verdict), LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND;
- * PHASES_PARSE_ERROR (a verdict whose checks are unknown without the plan); VERIFICATION_FAILED (the attempt has ended as a
- * failure; `data` of the error is the result); INTERRUPTED while commands verify the result.
- */
-async function run(context: CommandContext, given: Input): Promise<CompleteResult> {
-  const options = { ...given, verdict_file: given.verdict_file ?? leftVerdict(context, given) };
-  const attemptId = requireUuid(options.attempt, '--attempt');
-  const outcome = outcomeOf(options);
-  const session = await openSession(context);
-  await requireRecord(session, options.task);
-  const ended = await endAttempt(session, {
-    taskId: options.task,
-    task: await plannedFor(session, options.task, outcome),
-    attemptId,
-    outcome,
-    workerGone: false,
-    onCheck: ({ command }) => session.note(`verifying: ${command}`),
-    interrupts: session.interrupts,
-  });
-  if (ended !== null) {
-    await refuseUnverified(session, ended.result);
-    return ended.result;
-  }
-  throw new ForgeError('INTERRUPTED', `the result of task ${options.task} is handed in, and not verified to the end`, {
-    hint: 'Repeat the command to go on; otherwise the next claim of the task does.',
-  });
-}
 
 /** The task has moved; the error says that the result did not pass. */
 async function refuseUnverified(session: Session, result: CompleteResult): Promise<void> {
@@ -106,17 +108,15 @@ function outcomeOf(options: Input): Outcome {
   refuseBoth(options);
   if (options.failed === true) {
     if (options.error_class === undefined) {
-      throw new ForgeError('INVALID_ARGS', '--failed needs --error-class', {
-        hint: 'For example: --failed --error-class tests.flaky --message "..."',
-      });
+      throw invalidArgs(
+        '--failed needs --error-class',
+        'For example: --failed --error-class tests.flaky --message "..."',
+      );
     }
     return { kind: 'failed', error: failureOf(options.error_class, options) };
   }
   if (options.verdict_file === undefined) {
-    throw new ForgeError(
-      'INVALID_ARGS',
-      'say how the attempt ended: --verdict-file FILE, or --failed --error-class CLASS',
-    );
+    throw invalidArgs('say how the attempt ended: --verdict-file FILE, or --failed --error-class CLASS');
   }
   const text = readUserFile(options.verdict_file, '--verdict-file', RECORD_MAX_BYTES);
   return { kind: 'verdict', verdict: parseVerdict(text, options.verdict_file), written: true };
@@ -126,18 +126,19 @@ function outcomeOf(options: Input): Outcome {
 function refuseBoth({ failed, verdict_file, error_class, message, exit_code }: Input): void {
   const ofFailure = error_class !== undefined || message !== undefined || exit_code !== undefined;
   if (failed === true && verdict_file !== undefined) {
-    throw new ForgeError('INVALID_ARGS', '--failed and --verdict-file exclude each other');
+    throw invalidArgs('--failed and --verdict-file exclude each other');
   }
   if (failed !== true && ofFailure) {
-    throw new ForgeError('INVALID_ARGS', '--error-class, --message and --exit-code are for an attempt that --failed');
+    throw invalidArgs('--error-class, --message and --exit-code are for an attempt that --failed');
   }
 }
 
 function failureOf(errorClass: string, { message, exit_code }: Input): ClassifiedError {
   if (!errorClassSchema().safeParse(errorClass).success) {
-    throw new ForgeError('INVALID_ARGS', `--error-class ${JSON.stringify(errorClass)} is not an error class`, {
-      hint: 'A class is words joined by dots, such as network.timeout.',
-    });
+    throw invalidArgs(
+      `--error-class ${JSON.stringify(errorClass)} is not an error class`,
+      'A class is words joined by dots, such as network.timeout.',
+    );
   }
   return {
     class: errorClass,

@@ -14,27 +14,7 @@ import { changeTask } from '../store/change.ts';
 import { claimField, command, option, runField, SAMPLE, taskField } from './shared/command.ts';
 import { countSchema, textOrNull } from './shared/data.ts';
 import { plannedOrNull, plannedTask, requireRecord } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
-
-const input = z.object({
-  task: taskField(),
-  claim: claimField(),
-  run: runField(),
-  phase: option(z.optional(z.enum(PHASES_OF_WORK)), PHASES_OF_WORK.join('|'), 'The kind of work (default: implement)', {
-    env: 'FORGE_PHASE',
-  }),
-});
-
-const output = () =>
-  z.strictObject({
-    task_id: z.string(),
-    attempt_id: z.string(),
-    attempt_number: countSchema(),
-    phase: z.enum(PHASES_OF_WORK),
-    /** Where the work is to be done; null: in the project folder. */
-    worktree_path: textOrNull(),
-  });
-export type DispatchData = z.infer<ReturnType<typeof output>>;
+import { openSession, type Session } from './shared/session.ts';
 
 export const dispatch = command({
   changes: true,
@@ -42,67 +22,85 @@ export const dispatch = command({
     [`dispatch build --claim ${SAMPLE.claim} --run ${SAMPLE.run}`, 'begin with build'],
     ['dispatch --json', 'the task, claim and run in FORGE_*'],
   ],
-  input,
-  output,
-  run,
-});
-
-/**
- * Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; OVERLAP_CONFLICT for a claim that was cut
- * short; SETTINGS_INVALID, IO_ERROR over a worktree.
- */
-async function run(context: CommandContext, options: z.infer<typeof input>): Promise<DispatchData> {
-  const kind = options.phase ?? 'implement';
-  const session = await openSession(context);
-  const claimId = requireUuid(options.claim, '--claim');
-  const runId = requireUuid(options.run, '--run');
-  const fresh = newId(session.ctx);
-  const decide = (record: TaskRecord) =>
-    dispatchTask(record, {
-      claimId,
-      runId,
-      attemptId: fresh,
-      worker: null,
-      ttlMs: ttlOf(session, record),
-      instant: instantOf(session),
-    });
-  let { record: seen } = await requireRecord(session, options.task);
-  if (isUnchecked(seen) && seen.lease?.claim_id === claimId && seen.lease.owner_run_id === runId) {
-    seen = await checkOverlap(session, options.task, seen);
-  }
-  // Refuses before the former worker is stopped: only the owner may do that.
-  const { record: next } = decide(seen);
-  await stopFormerWorker(session, seen);
-  // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
-  const worktree = next === null ? null : await worktreeOf(session, seen);
-  const openAttempt = (record: TaskRecord) => {
-    const decision = decide(record);
-    if (decision.record === null) return decision;
-    const manifest = manifestOf(
+  input: z.object({
+    task: taskField(),
+    claim: claimField(),
+    run: runField(),
+    phase: option(
+      z.optional(z.enum(PHASES_OF_WORK)),
+      PHASES_OF_WORK.join('|'),
+      'The kind of work (default: implement)',
       {
-        attempt_id: fresh,
-        task_id: options.task,
-        run_id: runId,
-        claim_id: claimId,
-        generation: decision.record.lease?.generation ?? 0,
-        phase: kind,
-        worktree_path: worktree?.cwd ?? null,
-        ...(worktree?.base ? { base_branch: worktree.base } : {}),
-        attempt_number: decision.result.attempt_number,
-        worker: null,
+        env: 'FORGE_PHASE',
       },
-      session.ctx.machine(),
-      session.now(),
-    );
-    return { ...decision, documents: [{ kind: 'manifest' as const, attemptId: fresh, value: manifest }] };
-  };
-  const { result } = await changeTask(session, options.task, openAttempt);
-  const opened = result.attempt_id;
-  // What was committed just now is known; a look at the disk could only fail, and the commit stands.
-  const manifest = opened === fresh ? null : await session.store.readDocument('manifest', options.task, opened);
-  const { phase, worktree_path } = manifest ?? { phase: kind, worktree_path: worktree?.cwd ?? null };
-  return { task_id: options.task, ...result, phase, worktree_path };
-}
+    ),
+  }),
+  output: () =>
+    z.strictObject({
+      task_id: z.string(),
+      attempt_id: z.string(),
+      attempt_number: countSchema(),
+      phase: z.enum(PHASES_OF_WORK),
+      /** Where the work is to be done; null: in the project folder. */
+      worktree_path: textOrNull(),
+    }),
+  /**
+   * Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; OVERLAP_CONFLICT for a claim that was cut
+   * short; SETTINGS_INVALID, IO_ERROR over a worktree.
+   */
+  async run(context, options) {
+    const kind = options.phase ?? 'implement';
+    const session = await openSession(context);
+    const claimId = requireUuid(options.claim, '--claim');
+    const runId = requireUuid(options.run, '--run');
+    const fresh = newId(session.ctx);
+    const decide = (record: TaskRecord) =>
+      dispatchTask(record, {
+        claimId,
+        runId,
+        attemptId: fresh,
+        worker: null,
+        ttlMs: ttlOf(session, record),
+        instant: instantOf(session),
+      });
+    let { record: seen } = await requireRecord(session, options.task);
+    if (isUnchecked(seen) && seen.lease?.claim_id === claimId && seen.lease.owner_run_id === runId) {
+      seen = await checkOverlap(session, options.task, seen);
+    }
+    // Refuses before the former worker is stopped: only the owner may do that.
+    const { record: next } = decide(seen);
+    await stopFormerWorker(session, seen);
+    // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
+    const worktree = next === null ? null : await worktreeOf(session, seen);
+    const openAttempt = (record: TaskRecord) => {
+      const decision = decide(record);
+      if (decision.record === null) return decision;
+      const manifest = manifestOf(
+        {
+          attempt_id: fresh,
+          task_id: options.task,
+          run_id: runId,
+          claim_id: claimId,
+          generation: decision.record.lease?.generation ?? 0,
+          phase: kind,
+          worktree_path: worktree?.cwd ?? null,
+          ...(worktree?.base ? { base_branch: worktree.base } : {}),
+          attempt_number: decision.result.attempt_number,
+          worker: null,
+        },
+        session.ctx.machine(),
+        session.now(),
+      );
+      return { ...decision, documents: [{ kind: 'manifest' as const, attemptId: fresh, value: manifest }] };
+    };
+    const { result } = await changeTask(session, options.task, openAttempt);
+    const opened = result.attempt_id;
+    // What was committed just now is known; a look at the disk could only fail, and the commit stands.
+    const manifest = opened === fresh ? null : await session.store.readDocument('manifest', options.task, opened);
+    const { phase, worktree_path } = manifest ?? { phase: kind, worktree_path: worktree?.cwd ?? null };
+    return { task_id: options.task, ...result, phase, worktree_path };
+  },
+});
 
 /** Makes the overlap check of a claim whose process was killed before it. Throws OVERLAP_CONFLICT. */
 async function checkOverlap(session: Session, taskId: string, seen: TaskRecord): Promise<TaskRecord> {

@@ -1,7 +1,7 @@
 /** `doctor`: is everything here as it should be? Looks only; never writes. */
 
 import * as z from 'zod/mini';
-import { newId } from '../domain/context.ts';
+import { type Context, newId } from '../domain/context.ts';
 import type { Plan } from '../domain/plan/plan.ts';
 import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
@@ -18,23 +18,23 @@ import { loadSettings } from '../project/settings-file.ts';
 import { openStores } from '../store/open.ts';
 import type { HealthCheck, TaskStore } from '../store/port.ts';
 import { command } from './shared/command.ts';
-import { textOrNull } from './shared/data.ts';
-import { notEnforced } from './shared/not-enforced.ts';
-import type { CommandContext } from './shared/session.ts';
+import { notEnforced, textOrNull } from './shared/data.ts';
 
-const output = () =>
-  z.strictObject({
-    checks: z.array(
-      z.strictObject({
-        name: z.string(),
-        status: z.enum(['ok', 'warn', 'fail']),
-        message: z.string(),
-        /** What to do about it; null when all is well. */
-        fix: textOrNull(),
-      }),
-    ),
-  });
-export type DoctorData = z.infer<ReturnType<typeof output>>;
+/** What the checks look at. */
+interface Facts {
+  ctx: Context;
+  paths: ProjectPaths;
+  /** The defaults where they can't be read, and no plan. */
+  settings: Settings;
+  plan: Plan | null;
+  store: TaskStore;
+}
+
+type Finding = Omit<HealthCheck, 'name'>;
+
+const ok = (message: string): Finding => ({ status: 'ok', message, fix: null });
+const warn = (message: string, fix: string): Finding => ({ status: 'warn', message, fix });
+const fail = (message: string, fix: string): Finding => ({ status: 'fail', message, fix });
 
 export const doctor = command({
   changes: false,
@@ -43,155 +43,128 @@ export const doctor = command({
     ['doctor --json', 'the same for a script'],
   ],
   input: z.object({}),
-  output,
-  run,
+  output: () =>
+    z.strictObject({
+      checks: z.array(
+        z.strictObject({
+          name: z.string(),
+          status: z.enum(['ok', 'warn', 'fail']),
+          message: z.string(),
+          /** What to do about it; null when all is well. */
+          fix: textOrNull(),
+        }),
+      ),
+    }),
+  /** Throws PHASES_NOT_FOUND when there is nothing to look at. */
+  async run({ ctx, dir }) {
+    const paths = requireProject(ctx.cwd, dir);
+    const facts: Facts = { ctx, paths, settings: DEFAULT_SETTINGS, plan: null, ...openStores(paths) };
+    const first = [await checked('settings', facts, readSettings), await checked('plan', facts, readPlan)];
+    const others = await Promise.all([
+      checked('worker', facts, worker),
+      checked('support', facts, supported),
+      ...facts.store.healthChecks().map(({ name, look }) => checked(name, facts, look)),
+      checked('workspaces', facts, workspaces),
+      checked('merges', facts, merges),
+      checked('tracker', facts, tracker),
+      checked('processes', facts, boot),
+      checked('tasks', facts, tasks),
+    ]);
+    return { checks: [...first, ...others].filter((check) => check !== null) };
+  },
 });
 
-/** Throws PHASES_NOT_FOUND when there is nothing to look at. */
-async function run(context: CommandContext): Promise<DoctorData> {
-  const paths = requireProject(context.ctx.cwd, context.dir);
-  const settings = await attempt('settings', () => loadSettings(paths), 'settings are fine');
-  const plan = await attempt(
-    'plan',
-    () => loadPlan({ paths, settings: settings.value ?? DEFAULT_SETTINGS }),
-    'the plan is fine',
-  );
-  if (plan.value === null && plan.check.status === 'ok') {
-    plan.check = { name: 'plan', status: 'warn', message: 'there is no plan', fix: 'forge orchestrate init' };
-  }
-  const { store } = openStores(paths);
-  return {
-    checks: [
-      settings.check,
-      plan.check,
-      ...worker(context, paths, settings.value ?? DEFAULT_SETTINGS),
-      supported(settings.value ?? DEFAULT_SETTINGS),
-      ...(await Promise.all(store.healthChecks().map(({ name, look }) => looked(name, look)))),
-      ...(await workspaces(context, paths, settings.value ?? DEFAULT_SETTINGS)),
-      ...(await merges(context, paths, settings.value ?? DEFAULT_SETTINGS)),
-      ...(await trackers(context, paths, settings.value ?? DEFAULT_SETTINGS, plan.value?.plan ?? null)),
-      boot(context),
-      await looked('tasks', () => tasks(store)),
-    ],
-  };
-}
-
-function ok(name: string, message: string): HealthCheck {
-  return { name, status: 'ok', message, fix: null };
-}
-
-async function attempt<T>(
+/** What can't even be looked at has failed; the other checks go on. Null where there is nothing to look at. */
+async function checked(
   name: string,
-  read: () => Promise<T>,
-  fine: string,
-): Promise<{ value: T | null; check: HealthCheck }> {
+  facts: Facts,
+  look: (facts: Facts) => Finding | null | Promise<Finding | null>,
+): Promise<HealthCheck | null> {
   try {
-    return { value: await read(), check: ok(name, fine) };
-  } catch (error) {
-    if (!(error instanceof ForgeError)) throw error;
-    const [first] = error.problems;
-    const where =
-      first === undefined ? '' : `; the first, at ${first.place.file}:${first.place.line ?? 1}: ${first.message}`;
-    return { value: null, check: { name, status: 'fail', message: `${error.message}${where}`, fix: error.hint } };
-  }
-}
-
-/** What can't even be looked at has failed; the other checks go on. */
-async function looked(name: string, look: () => HealthCheck | Promise<HealthCheck>): Promise<HealthCheck> {
-  try {
-    return await look();
+    const finding = await look(facts);
+    return finding && { name, ...finding };
   } catch (error) {
     const known = asIoError(error, 'looking at the state tree');
     if (!(known instanceof ForgeError)) throw error;
-    return { name, status: 'fail', message: known.message, fix: known.hint };
+    const [first] = known.problems;
+    const where =
+      first === undefined ? '' : `; the first, at ${first.place.file}:${first.place.line ?? 1}: ${first.message}`;
+    return { name, status: 'fail', message: `${known.message}${where}`, fix: known.hint };
   }
 }
 
-/** The agent that the settings choose can be called; looked at only where they choose one. */
-function worker({ ctx }: CommandContext, paths: ProjectPaths, { agents }: Settings): HealthCheck[] {
-  const preset = presetOf(agents);
-  if (preset === null) return [];
-  const missing = missingProgram(agents, ctx.env, paths.project);
-  if (missing === null) return [ok('worker', `tasks without run are done by ${PRESETS[preset].program}`)];
-  const message = `agents.worker is ${preset}, and there is no ${missing} on PATH`;
-  return [
-    {
-      name: 'worker',
-      status: 'fail',
-      message,
-      fix: `Install ${missing}, put it on PATH, or set agents.worker_command.`,
-    },
-  ];
+async function readSettings(facts: Facts): Promise<Finding> {
+  facts.settings = await loadSettings(facts.paths);
+  return ok('settings are fine');
 }
 
-function supported(settings: Settings): HealthCheck {
+async function readPlan(facts: Facts): Promise<Finding> {
+  const loaded = await loadPlan(facts);
+  facts.plan = loaded?.plan ?? null;
+  return loaded === null ? warn('there is no plan', 'forge orchestrate init') : ok('the plan is fine');
+}
+
+/** The agent that the settings choose can be called; looked at only where they choose one. */
+function worker({ ctx, paths, settings: { agents } }: Facts): Finding | null {
+  const preset = presetOf(agents);
+  if (preset === null) return null;
+  const missing = missingProgram(agents, ctx.env, paths.project);
+  if (missing === null) return ok(`tasks without run are done by ${PRESETS[preset].program}`);
+  return fail(
+    `agents.worker is ${preset}, and there is no ${missing} on PATH`,
+    `Install ${missing}, put it on PATH, or set agents.worker_command.`,
+  );
+}
+
+function supported({ settings }: Facts): Finding {
   const missing = notEnforced(settings);
-  if (missing.length === 0) return ok('support', 'everything that plan and settings ask for is done');
-  return {
-    name: 'support',
-    status: 'warn',
-    message: missing.join('; '),
-    fix: 'Leave it out, or do it by hand for now.',
-  };
+  if (missing.length === 0) return ok('everything that plan and settings ask for is done');
+  return warn(missing.join('; '), 'Leave it out, or do it by hand for now.');
 }
 
 /** Worktrees can be had; asked only where the settings want them. */
-async function workspaces({ ctx }: CommandContext, paths: ProjectPaths, settings: Settings): Promise<HealthCheck[]> {
-  if (settings.workspace !== 'worktree') return [];
+async function workspaces(facts: Facts): Promise<Finding | null> {
+  if (facts.settings.workspace !== 'worktree') return null;
   const { baseOf, repositoryOf } = await import('../git/repository.ts');
-  const look = async () => {
-    const { root } = await repositoryOf({ ctx, paths, settings });
-    const { branch, sha } = await baseOf({ ctx, paths, settings });
-    return ok('workspaces', `worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
-  };
-  return [await looked('workspaces', look)];
+  const { root } = await repositoryOf(facts);
+  const { branch, sha } = await baseOf(facts);
+  return ok(`worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
 }
 
 /** What is reviewed can be merged; asked only where the settings want that. */
-async function merges({ ctx }: CommandContext, paths: ProjectPaths, settings: Settings): Promise<HealthCheck[]> {
-  if (settings.ship.policy !== 'merge') return [];
+async function merges(facts: Facts): Promise<Finding | null> {
+  const { settings, paths } = facts;
+  if (settings.ship.policy !== 'merge') return null;
+  if (settings.workspace === 'none') {
+    return warn(
+      'with workspace: none tasks have no branch to merge, and what they did is shipped where it stands',
+      'Set workspace: worktree in .forge/settings.yaml.',
+    );
+  }
   const { baseOf, listWorktrees } = await import('../git/repository.ts');
-  const look = async (): Promise<HealthCheck> => {
-    const env = { ctx, paths, settings };
-    if (settings.workspace === 'none') {
-      const message =
-        'with workspace: none tasks have no branch to merge, and what they did is shipped where it stands';
-      return { name: 'merges', status: 'warn', message, fix: 'Set workspace: worktree in .forge/settings.yaml.' };
-    }
-    const { branch } = await baseOf(env);
-    if (branch === null) {
-      const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';
-      return { name: 'merges', status: 'fail', message: `${paths.project} is on no branch to merge into`, fix };
-    }
-    const place = (await listWorktrees(env)).find((each) => each.branch === branch)?.path;
-    const follows = place === undefined ? 'it is checked out nowhere' : `the files in ${place} follow`;
-    return ok('merges', `what is reviewed is merged into ${branch}; ${follows}`);
-  };
-  return [await looked('merges', look)];
+  const { branch } = await baseOf(facts);
+  if (branch === null) {
+    const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';
+    return fail(`${paths.project} is on no branch to merge into`, fix);
+  }
+  const place = (await listWorktrees(facts)).find((each) => each.branch === branch)?.path;
+  const follows = place === undefined ? 'it is checked out nowhere' : `the files in ${place} follow`;
+  return ok(`what is reviewed is merged into ${branch}; ${follows}`);
 }
 
 /** The tracker answers, and names tasks that there are; asked only where the settings have one. */
-async function trackers(
-  { ctx }: CommandContext,
-  paths: ProjectPaths,
-  settings: Settings,
-  plan: Plan | null,
-): Promise<HealthCheck[]> {
-  if (settings.tracker.type !== 'file') return [];
+async function tracker({ ctx, paths, settings, plan, store }: Facts): Promise<Finding | null> {
+  if (settings.tracker.type !== 'file') return null;
   const { lookAtTracker } = await import('../trackers/open.ts');
-  const look = async (): Promise<HealthCheck> => {
-    const seen = await lookAtTracker({ paths, settings, now: ctx.now, newOp: () => newId(ctx) });
-    if (seen.kind !== 'up') {
-      const message = seen.kind === 'down' ? seen.why : 'it is not supported';
-      return { name: 'tracker', status: 'fail', message, fix: `Fix ${settings.tracker.path}; see spec/PLAN.md.` };
-    }
-    const tasks = (await openStores(paths).store.snapshot()).tasks.map(({ task_id }) => task_id);
-    const strays = straysOf(seen.issues, plan, new Set(tasks));
-    if (strays.length === 0) return ok('tracker', `${seen.issues.length} issues can be read`);
-    const fix = `Fix task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`;
-    return { name: 'tracker', status: 'warn', message: strays.join('; '), fix };
-  };
-  return [await looked('tracker', look)];
+  const seen = await lookAtTracker({ paths, settings, now: ctx.now, newOp: () => newId(ctx) });
+  if (seen.kind !== 'up') {
+    const why = seen.kind === 'down' ? seen.why : 'it is not supported';
+    return fail(why, `Fix ${settings.tracker.path}; see spec/PLAN.md.`);
+  }
+  const known = (await store.snapshot()).tasks.map(({ task_id }) => task_id);
+  const strays = straysOf(seen.issues, plan, new Set(known));
+  if (strays.length === 0) return ok(`${seen.issues.length} issues can be read`);
+  return warn(strays.join('; '), `Fix task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`);
 }
 
 /** Issues of unknown tasks, and tasks with unknown issues. None without a plan. */
@@ -208,31 +181,24 @@ function straysOf(issues: readonly TrackerIssue[], plan: Plan | null, known: Rea
   return [...ofIssues, ...ofTasks];
 }
 
-function boot({ ctx }: CommandContext): HealthCheck {
-  if (ctx.machine().boot_id !== '') return ok('processes', 'dead owners are noticed at once');
-  const message = 'this boot has no id, so a dead owner is only noticed when its lease runs out';
-  return { name: 'processes', status: 'warn', message, fix: 'Nothing to do; leases still run out in time.' };
+function boot({ ctx }: Facts): Finding {
+  if (ctx.machine().boot_id !== '') return ok('dead owners are noticed at once');
+  return warn(
+    'this boot has no id, so a dead owner is only noticed when its lease runs out',
+    'Nothing to do; leases still run out in time.',
+  );
 }
 
-async function tasks(store: TaskStore): Promise<HealthCheck> {
+async function tasks({ store }: Facts): Promise<Finding> {
   const snapshot = await store.snapshot();
   const problems = snapshot.tasks.flatMap(({ task_id, problem }) => {
     const strays = snapshot.seen.artifacts(task_id).attempts.filter(({ verdict }) => verdict === 'stray');
     const found = [...(problem === null ? [] : [problem]), ...strays.map(({ attempt_id }) => strayAttempt(attempt_id))];
     return found.map((text) => `${task_id}: ${text}`);
   });
+  if (problems.length > 0)
+    return fail(problems.join('; '), `Fix the named files in ${store.place}; spec/STATE.md says what they hold.`);
   const warnings = snapshot.tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
-  if (problems.length > 0) {
-    const fix = `Fix the named files in ${store.place}; spec/STATE.md says what they hold.`;
-    return { name: 'tasks', status: 'fail', message: problems.join('; '), fix };
-  }
-  if (warnings.length > 0) {
-    return {
-      name: 'tasks',
-      status: 'warn',
-      message: warnings.join('; '),
-      fix: 'The next change of each task puts it right.',
-    };
-  }
-  return ok('tasks', `${snapshot.tasks.length} task records can be read`);
+  if (warnings.length > 0) return warn(warnings.join('; '), 'The next change of each task puts it right.');
+  return ok(`${snapshot.tasks.length} task records can be read`);
 }

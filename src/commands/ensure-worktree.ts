@@ -7,18 +7,6 @@ import { command, taskField } from './shared/command.ts';
 import { plannedTask } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 
-const output = () =>
-  z.strictObject({
-    task_id: z.string(),
-    /** Where in the worktree the project is. */
-    worktree_path: z.string(),
-    /** The task's own; what is checked out may be another. */
-    branch: z.string(),
-    /** False when it was there already. */
-    created: z.boolean(),
-  });
-export type EnsureWorktreeData = z.infer<ReturnType<typeof output>>;
-
 export const ensureWorktree = command({
   changes: true,
   examples: [
@@ -26,7 +14,16 @@ export const ensureWorktree = command({
     ['ensure-worktree --json', 'the task in FORGE_TASK_ID'],
   ],
   input: z.object({ task: taskField() }),
-  output,
+  output: () =>
+    z.strictObject({
+      task_id: z.string(),
+      /** Where in the worktree the project is. */
+      worktree_path: z.string(),
+      /** The task's own; what is checked out may be another. */
+      branch: z.string(),
+      /** False when it was there already. */
+      created: z.boolean(),
+    }),
   /** Throws TASK_NOT_FOUND, SETTINGS_INVALID when the project is in no repository, IO_ERROR when something is in the way. */
   async run(context, { task }) {
     const session = await openSession(context);

@@ -6,7 +6,6 @@ import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
 import { type GcPlan, planGc, plannedRows, reportedRows } from '../domain/gc/plan-gc.ts';
 import { parseSavedPlan, type SavedPlan } from '../domain/gc/saved-plan.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
-import type { TrackerSnapshot } from '../domain/tracker-issues.ts';
 import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
 import { observerOf } from '../engine/env.ts';
 import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
@@ -23,10 +22,10 @@ import { readUserFile, writeUserFile } from '../project/user-files.ts';
 import type { LegacyMove } from '../store/port.ts';
 import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
-import { command, flag, option, optionalText } from './shared/command.ts';
+import { command, flag, invalidArgs, option, optionalText } from './shared/command.ts';
 import { SEVERITIES } from './shared/data.ts';
 import { planUnlessInvalid } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
   dry_run: flag('Only show what would be done'),
@@ -43,6 +42,9 @@ const input = z.object({
   detailed_exitcode: flag('Exit with 10 when something is left to do', { terminal: true }),
 });
 export type GcInput = z.infer<typeof input>;
+
+/** Most of a saved plan that is read, bytes. */
+const PLAN_MAX_BYTES = 256 * 1024 * 1024;
 
 const SKIP_CODES = [
   'LEASE_IDENTITY_MISMATCH',
@@ -91,8 +93,27 @@ export const gc = command({
   ],
   input,
   output,
-  run,
+  /** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
+  async run(context, options) {
+    const session = await openSession(context);
+    const { gc: store } = session.store;
+    const now = isoTime(session.now());
+    const moves = options.plan === undefined ? await store.legacyMoves(now.replace(/[:.]/g, '-')) : [];
+    if (isPreview(options)) return preview(session, options, moves);
+    if (moves.length === 0 && (await store.identity()) === null) {
+      await requireKnown(options.task, async () => ((await plannedTasks(session)) ?? []).map(({ id }) => id));
+      return NOTHING;
+    }
+    session.store.ensureTree();
+    return store.takeTurn(
+      `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${now}`,
+      (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
+      () => apply(session, options, moves),
+    );
+  },
 });
+
+const NOTHING: GcData = { planned: [], applied: [], skipped: [], failed: [], reported: [], legacy: { moved: [] } };
 
 /** Something is to be done, or is left to be done: a claim that the tracker has taken again is put right by that. */
 export function isDivergent(data: GcData, input: GcInput): boolean {
@@ -111,45 +132,17 @@ function withoutReclaimed<T extends { code: string }>(skipped: readonly T[]): T[
   return skipped.filter(({ code }) => code !== 'reclaimed');
 }
 
-/** Most of a saved plan that is read, bytes. */
-const PLAN_MAX_BYTES = 256 * 1024 * 1024;
-
-/** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
-async function run(context: CommandContext, options: GcInput): Promise<GcData> {
-  const session = await openSession(context);
-  const stamp = isoTime(session.now()).replace(/[:.]/g, '-');
-  const moves = options.plan === undefined ? await session.store.gc.legacyMoves(stamp) : [];
-  if (isPreview(options)) return answer(session, options, moves, false);
-  if (moves.length === 0 && (await session.store.gc.identity()) === null) {
-    await requireKnown(options.task, async () => (await plannedTasks(session))?.map(({ id }) => id) ?? []);
-    return emptyAnswer();
-  }
-  session.store.ensureTree();
-  return session.store.gc.takeTurn(
-    `process ${session.ctx.pid} on ${session.ctx.machine().host}, since ${isoTime(session.now())}`,
-    (holder) => session.warn(`another gc is at work${holder === '' ? '' : ` (${holder})`}; going on beside it`),
-    () => answer(session, options, moves, true),
-  );
+async function preview(session: Session, options: GcInput, moved: LegacyMove[]): Promise<GcData> {
+  await openTracker(session);
+  const plan = await planFor(session, options);
+  if (options.out !== undefined) await writePlan(session, options.out, plan);
+  return { ...NOTHING, ...shownRows(plan), legacy: { moved } };
 }
 
-function emptyAnswer(): GcData {
-  return { planned: [], applied: [], skipped: [], failed: [], reported: [], legacy: { moved: [] } };
-}
-
-/** `changes`: the plan is applied, not only shown. */
-async function answer(session: Session, options: GcInput, moves: LegacyMove[], changes: boolean): Promise<GcData> {
+async function apply(session: Session, options: GcInput, moves: LegacyMove[]): Promise<GcData> {
   // What is refused is refused before anything has changed.
-  const { plan, tracker } = await planFor(session, options);
-  const planned = plannedRows(plan);
-  const shown = {
-    ...emptyAnswer(),
-    planned: planned.map(shownItem),
-    reported: reportedRows(plan).map(shownItem),
-  };
-  if (!changes) {
-    if (options.out !== undefined) await writePlan(session, options.out, plan);
-    return { ...shown, legacy: { moved: moves } };
-  }
+  const tracker = await openTracker(session);
+  const plan = await planFor(session, options);
   const moved = await session.store.gc.moveLegacy(moves);
   const result = await applyGc(session, plan, portsOf(session, tracker));
   const left = withoutReclaimed(result.skipped);
@@ -158,17 +151,20 @@ async function answer(session: Session, options: GcInput, moves: LegacyMove[], c
       details: { skipped: result.skipped },
     });
   }
-  return { ...shown, ...result, legacy: { moved } };
+  return { ...shownRows(plan), ...result, legacy: { moved } };
 }
 
-async function planFor(session: Session, options: GcInput): Promise<{ plan: GcPlan; tracker: Tracker | null }> {
-  const tracker = await openTracker(session);
+function shownRows(plan: GcPlan) {
+  return { planned: plannedRows(plan).map(shownItem), reported: reportedRows(plan).map(shownItem) };
+}
+
+async function planFor(session: Session, options: GcInput): Promise<GcPlan> {
   const whole = options.plan === undefined ? await freshPlan(session, options) : await savedPlan(session, options);
   const tasks = new Set(options.task ?? []);
   const rows = new Set<number>(options.row ?? []);
   const wanted = ({ task_id, row }: GcPlanRow) =>
     (tasks.size === 0 || tasks.has(task_id)) && (rows.size === 0 || rows.has(row));
-  return { plan: { version: 1, rows: whole.rows.filter(wanted) }, tracker };
+  return { version: 1, rows: whole.rows.filter(wanted) };
 }
 
 /** Refuses an unknown task: "no divergences" would hide a typing error. Throws INVALID_ID, TASK_NOT_FOUND. */
@@ -190,35 +186,38 @@ async function requireKnown(
 async function freshPlan(session: Session, options: GcInput): Promise<GcPlan> {
   // git is started first, and works while this process reads the plan and the tree, which leaves it no time for anything else.
   const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
-    trackerSeen(session),
+    lookAtTracker(session),
     gitLook(session),
-    soon().then(async () => [await plannedTasks(session), await session.store.snapshot()] as const),
+    new Promise((resolve) => setImmediate(resolve)).then(
+      async () => [await plannedTasks(session), await session.store.snapshot()] as const,
+    ),
   ]);
+  if (tracker.kind === 'down') session.warn(`${tracker.why}; going on without the tracker`);
   const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
   seen.keep();
   await requireKnown(options.task, () => tasksNamedIn(snapshot));
   return planGc(snapshot, { removeOrphanWorktrees: options.remove_orphan_worktrees === true });
 }
 
-function soon(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
+/** Throws STALE_PLAN when the plan belongs to another tree, INVALID_ARGS when it is none. */
 async function savedPlan(session: Session, { plan: file = '', task: tasks }: GcInput): Promise<GcPlan> {
-  const plan = await readPlan(session, file);
+  const saved = parseSavedPlan(parseJson(readUserFile(file, '--plan', PLAN_MAX_BYTES)));
+  if (saved === null) {
+    throw invalidArgs(
+      `--plan ${file}: it is no plan that gc has written`,
+      'Make one with `forge orchestrate gc --dry-run --out plan.json`.',
+    );
+  }
+  const tree = await session.store.gc.identity();
+  if (tree?.path !== saved.tree.path || tree.inode !== saved.tree.inode) {
+    throw new ForgeError('STALE_PLAN', `${file} was made for another tree, ${saved.tree.path}`);
+  }
   await requireKnown(tasks, async () => [
-    ...plan.rows.map(({ task_id }) => task_id),
+    ...saved.rows.map(({ task_id }) => task_id),
     ...(await session.store.list()),
-    ...((await plannedTasks(session))?.map(({ id }) => id) ?? []),
+    ...((await plannedTasks(session)) ?? []).map(({ id }) => id),
   ]);
-  return plan;
-}
-
-/** gc works without a tracker; one that is down is told, and its rows find nothing. */
-async function trackerSeen(session: Session): Promise<TrackerSnapshot> {
-  const tracker = await lookAtTracker(session);
-  if (tracker.kind === 'down') session.warn(`${tracker.why}; going on without the tracker`);
-  return tracker;
+  return { version: 1, rows: saved.rows };
 }
 
 /** What asks git is loaded only where there is something to ask about: it would be felt. */
@@ -260,22 +259,7 @@ function portsOf(session: Session, tracker: Tracker | null): GcPorts {
 
 async function writePlan(session: Session, file: string, { rows }: GcPlan): Promise<void> {
   const tree = await session.store.gc.identity();
-  if (tree === null) throw new ForgeError('INVALID_ARGS', `--out ${file}: there is no tree to make a plan of`);
+  if (tree === null) throw invalidArgs(`--out ${file}: there is no tree to make a plan of`);
   const saved: SavedPlan = { version: 1, made_at: isoTime(session.now()), tree, rows: [...rows] };
   writeUserFile(file, '--out', `${JSON.stringify(saved, null, 2)}\n`);
-}
-
-/** Throws STALE_PLAN when the plan belongs to another tree, INVALID_ARGS when it is none. */
-async function readPlan(session: Session, file: string): Promise<GcPlan> {
-  const saved = parseSavedPlan(parseJson(readUserFile(file, '--plan', PLAN_MAX_BYTES)));
-  if (saved === null) {
-    throw new ForgeError('INVALID_ARGS', `--plan ${file}: it is no plan that gc has written`, {
-      hint: 'Make one with `forge orchestrate gc --dry-run --out plan.json`.',
-    });
-  }
-  const tree = await session.store.gc.identity();
-  if (tree?.path !== saved.tree.path || tree.inode !== saved.tree.inode) {
-    throw new ForgeError('STALE_PLAN', `${file} was made for another tree, ${saved.tree.path}`);
-  }
-  return { version: 1, rows: saved.rows };
 }

@@ -14,10 +14,10 @@ import { isoTime } from '../lib/time.ts';
 import { isFolder } from '../project/find-project.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { realPlace } from '../project/user-files.ts';
-import { command, option, optionalTaskField, ownAttemptField } from './shared/command.ts';
+import { command, invalidArgs, option, optionalTaskField, ownAttemptField } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
 import { plannedTask, requireRecord } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
   /** Whose decisions count. Without it nothing is decided. */
@@ -59,33 +59,29 @@ export const guardrailCheck = command({
   ],
   input,
   output,
-  run,
+  /**
+   * Throws PATH_PROTECTED (with the answer as `data`) unless every path may be changed; INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND;
+   * STATE_NOT_FOUND, LEASE_STOLEN and STALE_ATTEMPT for an attempt that is over.
+   */
+  async run(context, options) {
+    if (options.path.length === 0) throw invalidArgs('say which files: --path <path>, as often as need be');
+    const session = await openSession(context);
+    const { task, attempt } = options;
+    const attemptId = attempt === undefined ? null : requireUuid(attempt, '--attempt');
+    if (attemptId !== null && task === undefined) throw invalidArgs('--attempt needs the task that it belongs to');
+    const record = task === undefined ? null : await recordOf(session, task, attemptId);
+    const roots = await rootsOf(session, task, attemptId);
+    const rows: GuardrailRow[] = [];
+    for (const given of options.path) rows.push(rowOf(session, await namedBy(session, roots, given), record));
+    if (task !== undefined && attemptId !== null) await note(session, task, attemptId, rows);
+    const data: GuardrailData = { task_id: task ?? null, attempt_id: attemptId, paths: rows };
+    refuseUncleared(data);
+    return data;
+  },
 });
 
 /** Longest path that is taken, in characters. */
 const PATH_MAX_CHARS = 1000;
-
-/**
- * Throws PATH_PROTECTED (with the answer as `data`) unless every path may be changed; INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND;
- * STATE_NOT_FOUND, LEASE_STOLEN and STALE_ATTEMPT for an attempt that is over.
- */
-async function run(context: CommandContext, options: z.infer<typeof input>): Promise<GuardrailData> {
-  if (options.path.length === 0)
-    throw new ForgeError('INVALID_ARGS', 'say which files: --path <path>, as often as need be');
-  const session = await openSession(context);
-  const { task, attempt } = options;
-  const attemptId = attempt === undefined ? null : requireUuid(attempt, '--attempt');
-  if (attemptId !== null && task === undefined)
-    throw new ForgeError('INVALID_ARGS', '--attempt needs the task that it belongs to');
-  const record = task === undefined ? null : await recordOf(session, task, attemptId);
-  const roots = await rootsOf(session, task, attemptId);
-  const rows: GuardrailRow[] = [];
-  for (const given of options.path) rows.push(rowOf(session, await namedBy(session, roots, given), record));
-  if (task !== undefined && attemptId !== null) await note(session, task, attemptId, rows);
-  const data: GuardrailData = { task_id: task ?? null, attempt_id: attemptId, paths: rows };
-  refuseUncleared(data);
-  return data;
-}
 
 /** Null when nothing has happened to the task, so nothing was decided either. */
 async function recordOf(session: Session, task: string, attemptId: string | null): Promise<TaskRecord | null> {
@@ -166,9 +162,10 @@ async function namedBy(session: Session, roots: readonly string[], given: string
   const root = all.filter((each) => place.startsWith(`${each}/`)).toSorted((a, b) => b.length - a.length)[0];
   const why = given.trim() === '' ? 'it is empty' : root === undefined ? 'it is no file below the project' : null;
   if (why !== null || root === undefined || given.length > PATH_MAX_CHARS) {
-    throw new ForgeError('INVALID_ARGS', `--path ${JSON.stringify(oneLine(given, 200))}: ${why ?? 'it is too long'}`, {
-      hint: 'A path is relative to the current folder, and leads to a file or a folder in the project or in a worktree of it.',
-    });
+    throw invalidArgs(
+      `--path ${JSON.stringify(oneLine(given, 200))}: ${why ?? 'it is too long'}`,
+      'A path is relative to the current folder, and leads to a file or a folder in the project or in a worktree of it.',
+    );
   }
   return { name: place.slice(root.length + 1), folder: given.endsWith('/') || isFolder(place) };
 }

@@ -1,16 +1,16 @@
 /** Bare `forge orchestrate`: where things stand, and the exact next command. */
 
 import * as z from 'zod/mini';
-import type { PlanTask } from '../domain/plan/plan.ts';
 import {
   classifyTasks,
   hasWork,
   queueFor,
   type SchedulingContext,
+  type TaskClasses,
   type WaitCode,
 } from '../domain/schedule/readiness.ts';
 import { mayStillRun } from '../domain/schedule/run-selection.ts';
-import { type IntegrationPhase, isInFlight } from '../domain/task/states.ts';
+import { isInFlight } from '../domain/task/states.ts';
 import { schedulingContextOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { findProject } from '../project/find-project.ts';
@@ -20,132 +20,105 @@ import { countSchema, countsSchema, textOrNull } from './shared/data.ts';
 import { readAll, withSettledQuestions } from './shared/reads.ts';
 import { type CommandContext, openSession, type Session } from './shared/session.ts';
 
-const output = () =>
-  z.strictObject({
-    /** Null when there is no project here. */
-    project: textOrNull(),
-    plan: textOrNull(),
-    counts: countsSchema(),
-    ready: countSchema(),
-    in_flight: countSchema(),
-    waiting: countSchema(),
-    human: countSchema(),
-    next: z.strictObject({ command: z.string(), why: z.string() }),
-  });
-export type HomeData = z.infer<ReturnType<typeof output>>;
-
 export const home = command({
   changes: false,
   examples: [['', 'where things stand, and the next command']],
   input: z.object({}),
-  output,
-  run,
+  output: () =>
+    z.strictObject({
+      /** Null when there is no project here. */
+      project: textOrNull(),
+      plan: textOrNull(),
+      counts: countsSchema(),
+      ready: countSchema(),
+      in_flight: countSchema(),
+      waiting: countSchema(),
+      human: countSchema(),
+      next: z.strictObject({ command: z.string(), why: z.string() }),
+    }),
+  /** Never fails for want of a project: then the next command is `init`. Throws PHASES_PARSE_ERROR, SETTINGS_INVALID. */
+  async run(context) {
+    const session = await sessionIfAny(context);
+    const loaded = session && (await loadPlan(session));
+    if (session === null || loaded === null) {
+      const next = { command: 'forge orchestrate init', why: 'there is no plan here yet' };
+      const project = session?.paths.project ?? null;
+      return { project, plan: null, counts: {}, ready: 0, in_flight: 0, waiting: 0, human: 0, next };
+    }
+    const { plan, file } = loaded;
+    const { reads } = await readAll(session);
+    const scheduling = schedulingContextOf(session, plan, await withSettledQuestions(session, reads));
+    const classes = classifyTasks(scheduling);
+    // Counted as `status` counts them: as they are, not as the next claim will find them.
+    const now = schedulingContextOf(session, plan, reads);
+    const counts: Record<string, number> = {};
+    let in_flight = 0;
+    for (const { id, status } of plan.tasks) {
+      const known = stateOf(id, now);
+      const state = status === 'done' || status === 'dropped' ? status : known;
+      counts[state] = (counts[state] ?? 0) + 1;
+      if (known !== 'unreadable' && isInFlight(known)) in_flight++;
+    }
+    return {
+      project: plan.project,
+      plan: file,
+      counts,
+      ready: classes.ready.length,
+      in_flight,
+      waiting: reallyWaiting(classes).length,
+      human: classes.human.length,
+      next: nextCommand(scheduling, classes, file),
+    };
+  },
 });
+
+/** Null where there is no project, or nothing in it. */
+async function sessionIfAny(context: CommandContext): Promise<Session | null> {
+  if (findProject(context.ctx.cwd, context.dir) === null) return null;
+  try {
+    return await openSession(context);
+  } catch (error) {
+    if (error instanceof ForgeError && error.code === 'PHASES_NOT_FOUND') return null;
+    throw error;
+  }
+}
+
+function stateOf(taskId: string, { recordOf }: SchedulingContext) {
+  const record = recordOf(taskId);
+  return record === 'unreadable' ? record : (record?.state.state ?? 'unclaimed');
+}
 
 /** Reasons of tasks that are over or have an owner: these are counted by their state. */
 const NOT_WAITING: readonly WaitCode[] = ['TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'TASK_FAILED', 'TASK_CANCELLED'];
 
-/** Never fails for want of a project: then the next command is `init`. Throws PHASES_PARSE_ERROR, SETTINGS_INVALID. */
-async function run(context: CommandContext): Promise<HomeData> {
-  const empty = { project: null, plan: null, counts: {}, ready: 0, in_flight: 0, waiting: 0, human: 0 };
-  const start = { ...empty, next: { command: 'forge orchestrate init', why: 'there is no plan here yet' } };
-  if (findProject(context.ctx.cwd, context.dir) === null) return start;
-  let session: Session;
-  try {
-    session = await openSession(context);
-  } catch (error) {
-    if (error instanceof ForgeError && error.code === 'PHASES_NOT_FOUND') return start;
-    throw error;
-  }
-  const loaded = await loadPlan(session);
-  if (loaded === null) return { ...start, project: session.paths.project };
-  const { reads } = await readAll(session);
-  const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
-  const { ready, waiting: unready, human } = classifyTasks(scheduling);
-  const waiting = unready.filter(({ reasons }) => !reasons.some(({ code }) => NOT_WAITING.includes(code)));
-  // Counted as `status` counts them: as they are, not as the next claim will find them.
-  const { recordOf } = schedulingContextOf(session, loaded.plan, reads);
-  const counts: Record<string, number> = {};
-  let in_flight = 0;
-  for (const task of loaded.plan.tasks) {
-    const record = recordOf(task.id);
-    const known = record === 'unreadable' ? 'unreadable' : (record?.state.state ?? 'unclaimed');
-    const state = task.status === 'done' || task.status === 'dropped' ? task.status : known;
-    counts[state] = (counts[state] ?? 0) + 1;
-    if (known !== 'unreadable' && isInFlight(known)) in_flight++;
-  }
-  const ids = new Set(loaded.plan.tasks.map((task) => task.id));
-  const facts = {
-    asked: unready.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')),
-    failed: loaded.plan.tasks.find((task) => stateOf(scheduling.recordOf(task.id)) === 'failed')?.id ?? null,
-    runnable: mayStillRun(scheduling, ids).length > 0,
-    forAgents: ready.find((task) => !hasWork(task, scheduling))?.id ?? null,
-    waiting: (waiting[0] ?? unready[0])?.task.id ?? null,
-    due: nextIntegration(scheduling),
-    empty: loaded.plan.tasks.length === 0,
-    human: human[0]?.id ?? null,
-  };
-  return {
-    project: loaded.plan.project,
-    plan: loaded.file,
-    counts,
-    ready: ready.length,
-    in_flight,
-    waiting: waiting.length,
-    human: human.length,
-    next: nextCommand(facts, loaded.file),
-  };
-}
-
-function nextIntegration(scheduling: SchedulingContext): Facts['due'] {
-  const first = (phase: IntegrationPhase) => queueFor(phase, scheduling).ready.map((task) => ({ task, phase }))[0];
-  return first('ship') ?? first('review') ?? null;
-}
-
-function stateOf(record: ReturnType<ReturnType<typeof schedulingContextOf>['recordOf']>): string {
-  return record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
-}
-
-interface Facts {
-  /** A worker has asked something. */
-  asked: boolean;
-  failed: string | null;
-  runnable: boolean;
-  forAgents: string | null;
-  waiting: string | null;
-  /** A task that is verified, and waits for a person to have it reviewed or merged. */
-  due: { task: PlanTask; phase: IntegrationPhase } | null;
-  human: string | null;
-  empty: boolean;
+function reallyWaiting({ waiting }: TaskClasses): TaskClasses['waiting'] {
+  return waiting.filter(({ reasons }) => !reasons.some(({ code }) => NOT_WAITING.includes(code)));
 }
 
 /** What moves the plan on, most useful first. */
-function nextCommand(facts: Facts, planFile: string): HomeData['next'] {
-  if (facts.asked) return { command: 'forge orchestrate questions --open', why: 'a worker waits for an answer' };
-  if (facts.runnable) return { command: 'forge orchestrate run', why: 'tasks are ready, or will be' };
-  if (facts.failed !== null) {
-    return {
-      command: `forge orchestrate logs ${facts.failed}`,
-      why: `it failed; then \`forge orchestrate retry ${facts.failed}\``,
-    };
+function nextCommand(scheduling: SchedulingContext, classes: TaskClasses, file: string) {
+  const { ready, waiting, human } = classes;
+  const { tasks } = scheduling.plan;
+  const next = (command: string, why: string) => ({ command: `forge orchestrate ${command}`, why });
+
+  if (waiting.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')))
+    return next('questions --open', 'a worker waits for an answer');
+  if (mayStillRun(scheduling, new Set(tasks.map(({ id }) => id))).length > 0)
+    return next('run', 'tasks are ready, or will be');
+  const failed = tasks.find(({ id }) => stateOf(id, scheduling) === 'failed');
+  if (failed !== undefined)
+    return next(`logs ${failed.id}`, `it failed; then \`forge orchestrate retry ${failed.id}\``);
+  if (ready.some((task) => !hasWork(task, scheduling))) return next('claim --next', 'what is ready waits for an agent');
+  const [toShip] = queueFor('ship', scheduling).ready;
+  if (toShip !== undefined) return next(`ship ${toShip.id}`, 'it is reviewed');
+  const [toReview] = queueFor('review', scheduling).ready;
+  if (toReview !== undefined) {
+    const why = 'it waits for a review, and review.command is not set; `review --help` has the file';
+    return next(`review ${toReview.id} --file review.json`, why);
   }
-  if (facts.forAgents !== null)
-    return { command: 'forge orchestrate claim --next', why: 'what is ready waits for an agent' };
-  if (facts.due !== null) {
-    const { task, phase } = facts.due;
-    if (phase === 'ship') return { command: `forge orchestrate ship ${task.id}`, why: 'it is reviewed' };
-    return {
-      command: `forge orchestrate review ${task.id} --file review.json`,
-      why: 'it waits for a review, and review.command is not set; `review --help` has the file',
-    };
-  }
-  if (facts.human !== null)
-    return {
-      command: `forge orchestrate show ${facts.human}`,
-      why: `a person does it; then set \`status: done\` in ${planFile}`,
-    };
-  if (facts.waiting !== null)
-    return { command: `forge orchestrate why ${facts.waiting}`, why: 'nothing can start now' };
-  const why = facts.empty ? `there are no tasks in ${planFile} yet` : 'everything is done';
-  return { command: 'forge orchestrate status', why };
+  const [person] = human;
+  if (person !== undefined) return next(`show ${person.id}`, `a person does it; then set \`status: done\` in ${file}`);
+  const blocked = reallyWaiting(classes)[0] ?? waiting[0];
+  if (blocked !== undefined) return next(`why ${blocked.task.id}`, 'nothing can start now');
+  return next('status', tasks.length === 0 ? `there are no tasks in ${file} yet` : 'everything is done');
 }

@@ -11,7 +11,6 @@ import { findProject } from '../project/find-project.ts';
 import { initFiles } from '../project/init.ts';
 import { openStores } from '../store/open.ts';
 import { command, flag } from './shared/command.ts';
-import type { CommandContext } from './shared/session.ts';
 
 const output = () =>
   z.strictObject({
@@ -35,31 +34,29 @@ export const init = command({
   ],
   input: z.object({ agents: flag('Also tell agents in AGENTS.md how to take part') }),
   output,
-  run,
+  /**
+   * Writes what is missing of: a plan that runs as it is, settings with every key explained, and the JSON Schemas that
+   * editors check both with. Works in the current folder, or in --dir. A second time it changes nothing.
+   * Throws SCHEMA_INVALID, IO_ERROR when AGENTS.md can't take the section; nothing is written then.
+   */
+  async run(context, { agents = false }) {
+    const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
+    const forAgents = agents ? sectionFor(paths.project) : null;
+    openStores(paths).store.ensureTree();
+    const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
+    for (const { file, text } of initFiles(paths)) {
+      const written = writeNew(path.join(paths.project, file), text());
+      (written ? data.created : data.kept).push(file);
+    }
+    if (forAgents !== null) {
+      const { seen, text } = forAgents;
+      if (text !== seen.text) replaceAgentsFile(seen, text);
+      const list = seen.text === null ? data.created : text === seen.text ? data.kept : data.updated;
+      list.push(AGENTS_FILE);
+    }
+    return data;
+  },
 });
-
-/**
- * Writes what is missing of: a plan that runs as it is, settings with every key explained, and the JSON Schemas that
- * editors check both with. Works in the current folder, or in --dir. A second time it changes nothing.
- * Throws SCHEMA_INVALID, IO_ERROR when AGENTS.md can't take the section; nothing is written then.
- */
-async function run(context: CommandContext, { agents = false }: { agents?: boolean | undefined }): Promise<InitData> {
-  const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
-  const forAgents = agents ? sectionFor(paths.project) : null;
-  openStores(paths).store.ensureTree();
-  const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
-  for (const { file, text } of initFiles(paths)) {
-    const written = writeNew(path.join(paths.project, file), text());
-    (written ? data.created : data.kept).push(file);
-  }
-  if (forAgents !== null) {
-    const { seen, text } = forAgents;
-    if (text !== seen.text) replaceAgentsFile(seen, text);
-    const list = seen.text === null ? data.created : text === seen.text ? data.kept : data.updated;
-    list.push(AGENTS_FILE);
-  }
-  return data;
-}
 
 function sectionFor(project: string): { seen: AgentsFile; text: string } {
   const seen = readAgentsFile(project);

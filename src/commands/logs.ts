@@ -17,23 +17,6 @@ export interface LogChunk {
 /** How often a followed log is looked at, milliseconds. */
 const FOLLOW_MS = 200;
 
-const input = z.object({
-  task: taskField(),
-  attempt: ownAttemptField('This attempt instead of the current or last one'),
-  follow: flag('Go on until the attempt is over'),
-  stream: option(z.optional(z.enum(STREAMS)), STREAMS.join('|'), 'Only this one'),
-});
-
-const output = () =>
-  z.strictObject({
-    task_id: z.string(),
-    attempt_id: z.string(),
-    files: z.strictObject({ stdout: z.string(), stderr: z.string() }),
-    /** Empty where the text was emitted as it came. */
-    stdout: z.string(),
-    stderr: z.string(),
-  });
-
 export const logs = command({
   changes: false,
   examples: [
@@ -42,52 +25,61 @@ export const logs = command({
     ['logs build --stream stderr', 'only the errors'],
     [`logs build --attempt ${SAMPLE.attempt}`, 'an earlier attempt'],
   ],
-  input,
-  output,
-  run,
+  input: z.object({
+    task: taskField(),
+    attempt: ownAttemptField('This attempt instead of the current or last one'),
+    follow: flag('Go on until the attempt is over'),
+    stream: option(z.optional(z.enum(STREAMS)), STREAMS.join('|'), 'Only this one'),
+  }),
+  output: () =>
+    z.strictObject({
+      task_id: z.string(),
+      attempt_id: z.string(),
+      files: z.strictObject({ stdout: z.string(), stderr: z.string() }),
+      /** Empty where the text was emitted as it came. */
+      stdout: z.string(),
+      stderr: z.string(),
+    }),
+  /** Emits the logs, from their beginning. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
+  async run(context: CommandContext<LogChunk>, options) {
+    const { signal } = context;
+    const text = { stdout: '', stderr: '' };
+    const keep = (chunk: LogChunk) => {
+      text[chunk.stream] += chunk.text;
+    };
+    const emit = context.emit ?? keep;
+    const session = await openSession(context);
+    const { record } = await requireRecord(session, options.task);
+    const current = record.state.current_attempt_id;
+    const attemptId = options.attempt ?? current;
+    if (attemptId === null) throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`);
+    const id = attemptId === current ? current : requireUuid(attemptId, '--attempt');
+    if ((await session.store.readDocument('manifest', options.task, id)) === null) {
+      throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has no attempt ${id}`, {
+        hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,
+      });
+    }
+    const attempt = { taskId: options.task, attemptId: id };
+    const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
+    for (;;) {
+      // Asked before reading: what the worker wrote until its end is still read after it.
+      const goesOn =
+        options.follow === true && signal?.aborted !== true && (await isCurrent(session, options.task, id));
+      reader.drain(emit);
+      if (!goesOn) break;
+      await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
+    }
+    return {
+      task_id: options.task,
+      attempt_id: id,
+      files: {
+        stdout: session.artifacts.logPath(attempt, 'stdout.log'),
+        stderr: session.artifacts.logPath(attempt, 'stderr.log'),
+      },
+      ...text,
+    };
+  },
 });
-
-/** Emits the logs, from their beginning. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
-async function run(
-  context: CommandContext<LogChunk>,
-  options: z.infer<typeof input>,
-): Promise<z.infer<ReturnType<typeof output>>> {
-  const { signal } = context;
-  const text = { stdout: '', stderr: '' };
-  const keep = (chunk: LogChunk) => {
-    text[chunk.stream] += chunk.text;
-  };
-  const emit = context.emit ?? keep;
-  const session = await openSession(context);
-  const { record } = await requireRecord(session, options.task);
-  const current = record.state.current_attempt_id;
-  const attemptId = options.attempt ?? current;
-  if (attemptId === null) throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`);
-  const id = attemptId === current ? current : requireUuid(attemptId, '--attempt');
-  if ((await session.store.readDocument('manifest', options.task, id)) === null) {
-    throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has no attempt ${id}`, {
-      hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,
-    });
-  }
-  const attempt = { taskId: options.task, attemptId: id };
-  const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
-  for (;;) {
-    // Asked before reading: what the worker wrote until its end is still read after it.
-    const goesOn = options.follow === true && signal?.aborted !== true && (await isCurrent(session, options.task, id));
-    reader.drain(emit);
-    if (!goesOn) break;
-    await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
-  }
-  return {
-    task_id: options.task,
-    attempt_id: id,
-    files: {
-      stdout: session.artifacts.logPath(attempt, 'stdout.log'),
-      stderr: session.artifacts.logPath(attempt, 'stderr.log'),
-    },
-    ...text,
-  };
-}
 
 async function isCurrent(session: Session, taskId: string, attemptId: string): Promise<boolean> {
   const { record } = await session.store.read(taskId);

@@ -2,16 +2,7 @@
 
 import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
-import {
-  type AskResult,
-  askQuestion,
-  OptionsSchema,
-  openQuestion,
-  QUESTION_LIMITS,
-  type Question,
-  type QuestionOption,
-  requireOption,
-} from '../domain/question/questions.ts';
+import * as questions from '../domain/question/questions.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -20,10 +11,12 @@ import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
 import { isoTime, parseDuration } from '../lib/time.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import { readUserFile } from '../project/user-files.ts';
-import { attemptField, command, option, optionalText, SAMPLE, taskField, text } from './shared/command.ts';
+import { attemptField, command, invalidArgs, option, optionalText, SAMPLE, taskField, text } from './shared/command.ts';
 import { textOrNull, warningsSchema } from './shared/data.ts';
-import { changeKnown, plannedOrNull, requireRecord } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { changeKnown, plannedOrNull } from './shared/reads.ts';
+import { openSession, type Session } from './shared/session.ts';
+
+const OPTIONS_FILE = 'options.json';
 
 const input = z.object({
   task: taskField(),
@@ -44,23 +37,6 @@ const input = z.object({
 });
 type Input = z.infer<typeof input>;
 
-const output = () =>
-  z.strictObject({
-    question_id: z.string(),
-    status: z.enum(['open', 'answered']),
-    option_id: textOrNull(),
-    task_id: z.string(),
-    decision_key: z.string(),
-    /** Null when it is answered. */
-    expires_at: textOrNull(),
-    /** The note of the answer. */
-    note: textOrNull(),
-    warnings: warningsSchema(),
-  });
-export type QuestionData = z.infer<ReturnType<typeof output>>;
-
-const OPTIONS_FILE = 'options.json';
-
 export const question = command({
   changes: true,
   notes:
@@ -78,116 +54,101 @@ export const question = command({
     ],
   ],
   input,
-  output,
-  run,
+  output: () =>
+    z.strictObject({
+      question_id: z.string(),
+      status: z.enum(['open', 'answered']),
+      option_id: textOrNull(),
+      task_id: z.string(),
+      decision_key: z.string(),
+      /** Null when it is answered. */
+      expires_at: textOrNull(),
+      /** The note of the answer. */
+      note: textOrNull(),
+      warnings: warningsSchema(),
+    }),
+  /** Throws INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, DECISION_KEY_EXHAUSTED (then the task has failed), STATE_NOT_FOUND, TASK_NOT_FOUND. */
+  async run(context, options) {
+    const attemptId = requireUuid(options.attempt, '--attempt');
+    const list = readOptions(options);
+    const session = await openSession(context);
+    const { task: task_id, decision_key } = options;
+    const budget = await budgetOf(session, task_id);
+    const { result, record } = await ask(session, options, attemptId, list, budget);
+    const { status, question_id, option_id } = result;
+    if (status === 'budget_exhausted') throw exhausted(options, record);
+    const base = { question_id, option_id, task_id, decision_key };
+    if (status === 'answered') {
+      const asked = questions.settledQuestion(record, question_id);
+      const answer = asked && (await session.store.readDocument('answer', task_id, asked.attempt_id, question_id));
+      return { ...base, status, expires_at: null, note: answer?.note ?? null, warnings: [] };
+    }
+    // A repeat is told the deadline that the question was given first.
+    const expires_at = questions.openQuestion(record)?.expires_at ?? null;
+    const { task: count } = result.asked;
+    const advice = `after ${budget.hard} it fails: decide by yourself where you can`;
+    const warnings =
+      count < budget.soft ? [] : [warningOf(`this is question ${count} of task ${task_id}; ${advice}`, task_id)];
+    return { ...base, status, expires_at, note: null, warnings };
+  },
 });
 
-/** Throws INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, DECISION_KEY_EXHAUSTED (then the task has failed), STATE_NOT_FOUND, TASK_NOT_FOUND. */
-async function run(context: CommandContext, options: Input): Promise<QuestionData> {
-  const attemptId = requireUuid(options.attempt, '--attempt');
-  const list = readOptions(options);
-  const session = await openSession(context);
-  const asked = await ask(session, attemptId, options, list);
-  const { status, question_id, option_id } = asked.result;
-  const budget = await budgetOf(session, options.task);
-  if (status === 'budget_exhausted') throw exhausted(options, asked.record);
-  const base = { question_id, option_id, task_id: options.task, decision_key: options.decision_key };
-  if (status === 'answered') {
-    const [settled] = (await session.store.listQuestions(options.task)).filter(
-      (entry) => entry.question.question_id === question_id,
-    );
-    const answer =
-      settled === undefined
-        ? null
-        : await session.store.readDocument('answer', options.task, settled.attemptId, question_id);
-    return { ...base, status, expires_at: null, note: answer?.note ?? null, warnings: [] };
-  }
-  const { task: count } = asked.result.asked;
-  const warnings =
-    count < budget.soft
-      ? []
-      : [
-          warningOf(
-            `this is question ${count} of task ${options.task}; after ${budget.hard} it fails: decide by yourself where you can`,
-            options.task,
-          ),
-        ];
-  return { ...base, status, expires_at: asked.expiresAt, note: null, warnings };
+interface Budget {
+  perKey: number;
+  soft: number;
+  hard: number;
+}
+
+async function budgetOf(session: Session, taskId: string): Promise<Budget> {
+  const { question_max_attempts: perKey, question_budget: general } = session.settings.agents;
+  const own = (await plannedOrNull(session, taskId))?.question_budget;
+  return { perKey, soft: own?.soft ?? general.soft, hard: own?.hard ?? general.hard };
+}
+
+function ask(
+  session: Session,
+  options: Input,
+  attemptId: string,
+  list: readonly questions.QuestionOption[],
+  budget: Budget,
+) {
+  const nowMs = session.now();
+  const questionId = newId(session.ctx);
+  const expiresAt = isoTime(nowMs + (durationOf(options.deadline) ?? session.settings.agents.question_timeout_ms));
+  const decisionKey = options.decision_key;
+  const defaultOptionId = options.default ?? null;
+  return changeKnown(session, options.task, (record) => {
+    const request = { attemptId, questionId, decisionKey, options: list, defaultOptionId, expiresAt, budget, nowMs };
+    const decision = questions.askQuestion(record, request);
+    if (decision.record === null) return decision;
+    const value: questions.Question = {
+      version: 1,
+      question_id: questionId,
+      run_id: record.lease?.owner_run_id ?? '',
+      task_id: options.task,
+      agent_id: options.agent ?? null,
+      decision_key: decisionKey,
+      attempt: decision.result.asked.key,
+      max_attempts: budget.perKey,
+      created_at: isoTime(nowMs),
+      expires_at: expiresAt,
+      status: decision.result.status === 'open' ? 'open' : 'budget_exhausted',
+      question: options.question,
+      context: options.context ?? null,
+      options: [...list],
+      recommended_option_id: options.recommended ?? null,
+      default_option_id: defaultOptionId,
+      what_happens_if_unanswered: options.if_unanswered ?? null,
+    };
+    return { ...decision, documents: [{ kind: 'question' as const, attemptId, value }] };
+  });
 }
 
 function durationOf(deadline: Input['deadline']): number | undefined {
   if (deadline === undefined) return undefined;
   const ms = parseDuration(deadline);
   if (ms !== null && ms > 0) return ms;
-  throw new ForgeError(
-    'INVALID_ARGS',
-    `--deadline ${JSON.stringify(deadline)}: expected a time such as 90s, 30m or 2h`,
-  );
-}
-
-interface Asked {
-  result: AskResult;
-  record: TaskRecord;
-  expiresAt: string;
-}
-
-async function ask(
-  session: Session,
-  attemptId: string,
-  options: Input,
-  list: readonly QuestionOption[],
-): Promise<Asked> {
-  const { agents } = session.settings;
-  const nowMs = session.now();
-  const questionId = newId(session.ctx);
-  const expiresAt = isoTime(nowMs + (durationOf(options.deadline) ?? agents.question_timeout_ms));
-  const budget = await budgetOf(session, options.task);
-  const decide = (record: TaskRecord) =>
-    askQuestion(record, {
-      attemptId,
-      questionId,
-      decisionKey: options.decision_key,
-      options: list,
-      defaultOptionId: options.default ?? null,
-      expiresAt,
-      budget,
-      nowMs,
-    });
-  const { record: seen } = await requireRecord(session, options.task);
-  const runId = seen.lease?.owner_run_id ?? '';
-  const { result, record } = await changeKnown(session, options.task, (current) => {
-    const decision = decide(current);
-    if (decision.record === null) return decision;
-    const status = decision.result.status === 'open' ? 'open' : 'budget_exhausted';
-    const file: Question = {
-      version: 1,
-      question_id: questionId,
-      run_id: runId,
-      task_id: options.task,
-      agent_id: options.agent ?? null,
-      decision_key: options.decision_key,
-      attempt: decision.result.asked.key,
-      max_attempts: budget.perKey,
-      created_at: isoTime(nowMs),
-      expires_at: expiresAt,
-      status,
-      question: options.question,
-      context: options.context ?? null,
-      options: [...list],
-      recommended_option_id: options.recommended ?? null,
-      default_option_id: options.default ?? null,
-      what_happens_if_unanswered: options.if_unanswered ?? null,
-    };
-    return { ...decision, documents: [{ kind: 'question' as const, attemptId, value: file }] };
-  });
-  // A repeat is told the deadline that the question was given first.
-  return { result, record, expiresAt: openQuestion(record)?.expires_at ?? expiresAt };
-}
-
-async function budgetOf(session: Session, taskId: string) {
-  const { question_max_attempts: perKey, question_budget: general } = session.settings.agents;
-  const own = (await plannedOrNull(session, taskId))?.question_budget;
-  return { perKey, soft: own?.soft ?? general.soft, hard: own?.hard ?? general.hard };
+  throw invalidArgs(`--deadline ${JSON.stringify(deadline)}: expected a time such as 90s, 30m or 2h`);
 }
 
 function exhausted({ task, decision_key }: Input, record: TaskRecord): ForgeError {
@@ -198,29 +159,29 @@ function exhausted({ task, decision_key }: Input, record: TaskRecord): ForgeErro
   });
 }
 
-function readOptions(options: Input): readonly QuestionOption[] {
-  requireLength('--decision-key', options.decision_key, QUESTION_LIMITS.key);
-  requireLength('--question', options.question, QUESTION_LIMITS.question);
-  if (options.context !== undefined) requireLength('--context', options.context, QUESTION_LIMITS.context);
+function readOptions(options: Input): readonly questions.QuestionOption[] {
+  requireLength('--decision-key', options.decision_key, questions.QUESTION_LIMITS.key);
+  requireLength('--question', options.question, questions.QUESTION_LIMITS.question);
+  if (options.context !== undefined) requireLength('--context', options.context, questions.QUESTION_LIMITS.context);
   const where = `--options-file ${options.options_file}`;
   const yaml = parseYaml(readUserFile(options.options_file, '--options-file', 64 * 1024), options.options_file);
   const [problem] = yaml.ok ? [] : yaml.problems;
   if (!yaml.ok) throw notOptions(`${where}: ${problem?.message ?? 'it cannot be read'}`);
-  const parsed = OptionsSchema().safeParse(yaml.value, WITHOUT_WORDS);
+  const parsed = questions.OptionsSchema().safeParse(yaml.value, WITHOUT_WORDS);
   if (!parsed.success) throw notOptions(`${where}: ${issueText(parsed.error.issues, yaml.value)}`);
-  if (options.recommended !== undefined) requireOption(parsed.data, options.recommended, '--recommended');
-  if (options.default !== undefined) requireOption(parsed.data, options.default, '--default');
+  if (options.recommended !== undefined) questions.requireOption(parsed.data, options.recommended, '--recommended');
+  if (options.default !== undefined) questions.requireOption(parsed.data, options.default, '--default');
   return parsed.data;
 }
 
 function notOptions(message: string): ForgeError {
-  return new ForgeError('INVALID_ARGS', message, {
-    hint: 'The file holds a list of 2 to 10 options, such as [{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}].',
-  });
+  return invalidArgs(
+    message,
+    'The file holds a list of 2 to 10 options, such as [{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}].',
+  );
 }
 
 function requireLength(flag: string, text: string, max: number): void {
-  if (text.trim() === '') throw new ForgeError('INVALID_ARGS', `${flag} is empty`);
-  if (text.length > max)
-    throw new ForgeError('INVALID_ARGS', `${flag} has ${text.length} characters; at most ${max} are taken`);
+  if (text.trim() === '') throw invalidArgs(`${flag} is empty`);
+  if (text.length > max) throw invalidArgs(`${flag} has ${text.length} characters; at most ${max} are taken`);
 }

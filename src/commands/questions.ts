@@ -7,9 +7,6 @@ import { warningsSchema } from './shared/data.ts';
 import { questionRowSchema, questionRows } from './shared/question-rows.ts';
 import { openSession } from './shared/session.ts';
 
-const output = () => z.strictObject({ questions: z.array(questionRowSchema()), warnings: warningsSchema() });
-export type QuestionsData = z.infer<ReturnType<typeof output>>;
-
 export const questions = command({
   changes: false,
   examples: [
@@ -20,7 +17,7 @@ export const questions = command({
     open: flag('Only what waits for an answer'),
     run: optionalRunField('Only what this run asked'),
   }),
-  output,
+  output: () => z.strictObject({ questions: z.array(questionRowSchema()), warnings: warningsSchema() }),
   /** All questions, oldest first. Throws INVALID_ID. */
   async run(context, { open, run: asking }) {
     const run = asking === undefined ? undefined : requireUuid(asking, '--run');

@@ -10,21 +10,7 @@ import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, ownAttemptField, taskField } from './shared/command.ts';
 import { plannedTask } from './shared/reads.ts';
-import { type CommandContext, openSession } from './shared/session.ts';
-
-const input = z.object({
-  task: taskField(),
-  attempt: ownAttemptField('The current attempt (default: FORGE_ATTEMPT_ID, for its own task)'),
-});
-
-const output = () =>
-  z.strictObject({
-    task_id: z.string(),
-    /** Null for an attempt that is still to come. */
-    attempt_number: z.nullable(z.int()),
-    /** Markdown; ends with a newline. */
-    prompt: z.string(),
-  });
+import { openSession } from './shared/session.ts';
 
 export const renderWorkerPrompt = command({
   changes: false,
@@ -34,26 +20,31 @@ export const renderWorkerPrompt = command({
     ['render-worker-prompt', 'the task and attempt in FORGE_*'],
     ['render-worker-prompt build --json', 'the same for a script'],
   ],
-  input,
-  output,
-  run,
+  input: z.object({
+    task: taskField(),
+    attempt: ownAttemptField('The current attempt (default: FORGE_ATTEMPT_ID, for its own task)'),
+  }),
+  output: () =>
+    z.strictObject({
+      task_id: z.string(),
+      /** Null for an attempt that is still to come. */
+      attempt_number: z.nullable(z.int()),
+      /** Markdown; ends with a newline. */
+      prompt: z.string(),
+    }),
+  /** Writes nothing. Throws INVALID_ID, TASK_NOT_FOUND, STALE_ATTEMPT when `attempt` is not the current one. */
+  async run(context, options) {
+    const session = await openSession(context);
+    const loaded = await requirePlan(session);
+    const task = plannedTask(loaded, options.task);
+    const { record, problem } = await session.store.read(task.id);
+    if (problem !== null) context.warn(`${problem}; the prompt is without what came before`);
+    const attemptNumber = options.attempt === undefined ? null : numberOf(record, task.id, options.attempt);
+    const workspace = await expectedWorkspace(session, task.id);
+    const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });
+    return { task_id: task.id, attempt_number: attemptNumber, prompt: workerPrompt(facts) };
+  },
 });
-
-/** Writes nothing. Throws INVALID_ID, TASK_NOT_FOUND, STALE_ATTEMPT when `attempt` is not the current one. */
-async function run(
-  context: CommandContext,
-  options: z.infer<typeof input>,
-): Promise<z.infer<ReturnType<typeof output>>> {
-  const session = await openSession(context);
-  const loaded = await requirePlan(session);
-  const task = plannedTask(loaded, options.task);
-  const { record, problem } = await session.store.read(task.id);
-  if (problem !== null) context.warn(`${problem}; the prompt is without what came before`);
-  const attemptNumber = options.attempt === undefined ? null : numberOf(record, task.id, options.attempt);
-  const workspace = await expectedWorkspace(session, task.id);
-  const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });
-  return { task_id: task.id, attempt_number: attemptNumber, prompt: workerPrompt(facts) };
-}
 
 function numberOf(record: TaskRecord | null, taskId: string, attempt: string): number {
   const id = requireUuid(attempt, '--attempt');

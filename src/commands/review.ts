@@ -10,10 +10,6 @@ import { command, option, optionalRunField, optionalText, taskField } from './sh
 import { endFields } from './shared/data.ts';
 import { integrate } from './shared/integrate.ts';
 
-const output = () =>
-  z.strictObject({ ...endFields(), verdict: z.enum(REVIEW_VERDICTS), findings: z.array(ReviewFindingSchema()) });
-export type ReviewData = z.infer<ReturnType<typeof output>>;
-
 export const review = command({
   changes: true,
   notes:
@@ -29,7 +25,8 @@ export const review = command({
     file: option(optionalText(), 'file', 'A review that is done already, instead of running the command'),
     run: optionalRunField(),
   }),
-  output,
+  output: () =>
+    z.strictObject({ ...endFields(), verdict: z.enum(REVIEW_VERDICTS), findings: z.array(ReviewFindingSchema()) }),
   /** Throws what `integrate` throws, and SCHEMA_INVALID (the file). */
   async run(context, input) {
     const { file } = input;

@@ -7,9 +7,6 @@ import { command, runField, SAMPLE } from './shared/command.ts';
 import { endRun, runFields } from './shared/runs.ts';
 import { openSession } from './shared/session.ts';
 
-const output = () => z.strictObject({ ...runFields(), ended_at: z.string() });
-export type RunEndData = z.infer<ReturnType<typeof output>>;
-
 export const runEnd = command({
   changes: true,
   examples: [
@@ -17,7 +14,7 @@ export const runEnd = command({
     ['run end', 'the run in FORGE_RUN_ID'],
   ],
   input: z.object({ run: runField('The run that is over') }),
-  output,
+  output: () => z.strictObject({ ...runFields(), ended_at: z.string() }),
   /** Throws RUN_NOT_FOUND. */
   async run(context, { run }) {
     const session = await openSession(context);

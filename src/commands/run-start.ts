@@ -6,9 +6,6 @@ import { command, option, optionalText } from './shared/command.ts';
 import { openRun, runFields } from './shared/runs.ts';
 import { openSession } from './shared/session.ts';
 
-const output = () => z.strictObject(runFields());
-export type RunStartData = z.infer<ReturnType<typeof output>>;
-
 export const runStart = command({
   changes: true,
   examples: [
@@ -16,7 +13,7 @@ export const runStart = command({
     ['run start --name nightly --json', 'with a name; its id for a script'],
   ],
   input: z.object({ name: option(optionalText(), 'text', 'What to call it') }),
-  output,
+  output: () => z.strictObject(runFields()),
   async run(context, input) {
     const name = input.name === undefined ? null : oneLine(input.name, 200);
     const { run_id, started_at } = await openRun(await openSession(context), { name });

@@ -6,7 +6,7 @@ import type { PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, type TaskCommand } from '../domain/plan/task-command.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
-import { classifyTasks, overlapReason, type Reason } from '../domain/schedule/readiness.ts';
+import { classifyTasks, overlapReason } from '../domain/schedule/readiness.ts';
 import { selectedTasks } from '../domain/schedule/run-selection.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
@@ -14,24 +14,13 @@ import { ownIdentity, schedulingContextOf } from '../engine/env.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RunLoop } from '../engine/run/run-loop.ts';
 import { yielding } from '../lib/fs/drivers.ts';
-import { type Interrupts, UNINTERRUPTED } from '../process/interrupts.ts';
 import { missingProgram } from '../process/programs.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
 import { command, flag, option } from './shared/command.ts';
-import {
-  commandSourceSchema,
-  countSchema,
-  countsSchema,
-  errorSchema,
-  humanSchema,
-  plannedFields,
-  waitingSchema,
-  warningsSchema,
-} from './shared/data.ts';
-import { notEnforced } from './shared/not-enforced.ts';
+import * as data from './shared/data.ts';
 import { plannedTask, readAll, withSettledQuestions } from './shared/reads.ts';
 import { endRun, openRun } from './shared/runs.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { type CommandContext, interruptible, openSession, type Session } from './shared/session.ts';
 
 const input = z.object({
   max_parallel: option(
@@ -54,20 +43,20 @@ const dryRunSchema = () =>
     /** In the order in which they would be started. */
     would_start: z.array(
       z.strictObject({
-        ...plannedFields(),
+        ...data.plannedFields(),
         /** The command line, and whether it is the task's own `run`, the settings' `worker_command` or a preset by that name. */
         command: z.string(),
-        command_from: commandSourceSchema(),
+        command_from: data.commandSourceSchema(),
       }),
     ),
     /** What would be done first about tasks that are verified. */
-    would_finish: z.array(z.strictObject({ ...plannedFields(), phase: z.enum(['review', 'ship']) })),
+    would_finish: z.array(z.strictObject({ ...data.plannedFields(), phase: z.enum(['review', 'ship']) })),
     /** Ready, but without a command: they wait for an agent. */
-    for_agents: z.array(z.strictObject(plannedFields())),
-    waiting: waitingSchema(),
-    human: humanSchema(),
-    max_parallel: countSchema(),
-    warnings: warningsSchema(),
+    for_agents: z.array(z.strictObject(data.plannedFields())),
+    waiting: data.waitingSchema(),
+    human: data.humanSchema(),
+    max_parallel: data.countSchema(),
+    warnings: data.warningsSchema(),
   });
 export type DryRunData = z.infer<ReturnType<typeof dryRunSchema>>;
 
@@ -76,8 +65,8 @@ const finishedSchema = () =>
   z.strictObject({
     type: z.literal('run_finished'),
     run_id: z.string(),
-    counts: countsSchema(),
-    failed: z.readonly(z.array(z.strictObject({ task_id: z.string(), error: z.nullable(errorSchema()) }))),
+    counts: data.countsSchema(),
+    failed: z.readonly(z.array(z.strictObject({ task_id: z.string(), error: z.nullable(data.errorSchema()) }))),
     exit_code: z.int(),
     duration_ms: z.number(),
     interrupted: z.boolean(),
@@ -111,58 +100,62 @@ export const run = command({
 });
 
 /** Runs to the end and returns how it ended; `emit` is told everything on the way. Throws PHASES_*, SETTINGS_INVALID, TASK_NOT_FOUND, IO_ERROR. */
-export async function runPlan(context: RunContext, options: Input): Promise<RunFinished> {
+export function runPlan(context: RunContext, options: Input): Promise<RunFinished> {
   const emit = (event: RunEvent) => context.emit?.(event);
-  const interrupts = context.interrupts?.() ?? UNINTERRUPTED;
-  try {
-    return await work(context, options, interrupts, emit);
-  } finally {
-    interrupts.stop();
-  }
+  const warn = (message: string) => emit({ type: 'warning', message });
+  return interruptible(context, async (interrupts) => {
+    const session = await openSession({ ...context, warn }, yielding);
+    const loaded = await planFor(session, options);
+    const owner = ownIdentity(session);
+    const manifest = await openRun(session, { owner });
+    for (const message of warningsOf(session, loaded)) warn(message);
+    const trackerSettled = session.background();
+    const loop = new RunLoop(
+      session,
+      {
+        runId: manifest.run_id,
+        owner,
+        maxParallel: maxParallelOf(session, options),
+        tasks: wantedOf(options),
+        onFailure: options.on_failure ?? 'continue',
+        output: context.output ?? false,
+      },
+      new PlanSource(session, loaded),
+      interrupts,
+      // The last word comes when there is nothing left to warn of.
+      (event) => event.type !== 'run_finished' && emit(event),
+    );
+    if (context.watched !== undefined) {
+      const { LiveDetails } = await import('../engine/run/live-details.ts');
+      const live = new LiveDetails(session);
+      context.watched(() => {
+        const standing = loop.standing();
+        return standing && live.model(standing);
+      });
+    }
+    const finished = await loop.run();
+    await trackerSettled();
+    emit(finished);
+    await endRun(session, manifest.run_id);
+    return finished;
+  });
 }
 
-async function work(
-  context: RunContext,
-  options: Input,
-  interrupts: Interrupts,
-  emit: (event: RunEvent) => void,
-): Promise<RunFinished> {
-  const session = await openSession({ ...context, warn: (message) => emit({ type: 'warning', message }) }, yielding);
+/** The plan, in which every task that is asked for must be. Refuses what could not be done in any case. */
+async function planFor(session: Session, { task: ids = [] }: Input): Promise<LoadedPlan> {
   const loaded = await requirePlan(session);
-  for (const id of options.task ?? []) plannedTask(loaded, id);
+  for (const id of ids) plannedTask(loaded, id);
   await requireWorktrees(session);
-  const owner = ownIdentity(session);
-  const manifest = await openRun(session, { owner });
-  for (const message of warningsOf(session, loaded)) emit({ type: 'warning', message });
-  const trackerSettled = session.background();
-  const loop = new RunLoop(
-    session,
-    {
-      runId: manifest.run_id,
-      owner,
-      maxParallel: options.max_parallel ?? session.settings.agents.max_parallel ?? os.availableParallelism(),
-      tasks: options.task === undefined || options.task.length === 0 ? null : options.task,
-      onFailure: options.on_failure ?? 'continue',
-      output: context.output ?? false,
-    },
-    new PlanSource(session, loaded),
-    interrupts,
-    // The last word comes when there is nothing left to warn of.
-    (event) => event.type !== 'run_finished' && emit(event),
-  );
-  if (context.watched !== undefined) {
-    const { LiveDetails } = await import('../engine/run/live-details.ts');
-    const live = new LiveDetails(session);
-    context.watched(() => {
-      const standing = loop.standing();
-      return standing && live.model(standing);
-    });
-  }
-  const finished = await loop.run();
-  await trackerSettled();
-  emit(finished);
-  await endRun(session, manifest.run_id);
-  return finished;
+  return loaded;
+}
+
+function maxParallelOf({ settings }: Session, { max_parallel }: Input): number {
+  return max_parallel ?? settings.agents.max_parallel ?? os.availableParallelism();
+}
+
+/** Null: all. */
+function wantedOf({ task }: Input): readonly string[] | null {
+  return task === undefined || task.length === 0 ? null : task;
 }
 
 /** What a person should know before anything is started. */
@@ -170,63 +163,46 @@ function warningsOf({ settings, ctx, paths }: Session, { plan, warnings }: Loade
   const missing = missingProgram(settings.agents, ctx.env, paths.project);
   const needed = missing !== null && plan.tasks.some((task) => task.run === null && !task.human);
   const agent = `agents.worker is ${settings.agents.worker}, and there is no ${missing} on PATH; see \`forge orchestrate doctor\``;
-  return [...warnings, ...notEnforced(settings), ...(needed ? [agent] : [])];
+  return [...warnings, ...data.notEnforced(settings), ...(needed ? [agent] : [])];
 }
-
-/**
- * Of what is ready and has a command, in its order: what starts, and what waits for its agent to be there, or for one of those
- * that start first and write the same.
- */
-function startsOf(
-  session: Session,
-  ready: readonly PlanTask[],
-  maxParallel: number,
-): { starts: ({ task: PlanTask } & TaskCommand)[]; waits: { task: PlanTask; reasons: Shown[] }[] } {
-  const { agents } = session.settings;
-  const starts: ({ task: PlanTask } & TaskCommand)[] = [];
-  const waits: { task: PlanTask; reasons: Shown[] }[] = [];
-  for (const task of ready) {
-    const own = commandFor(task, agents);
-    if (own === null) continue;
-    const missing = missingAgent(session, task.id, own.from);
-    const overlaps = starts.slice(0, maxParallel).flatMap((other) => overlapReason(task, other.task, agents) ?? []);
-    const reasons: Shown[] = missing === null ? overlaps : [missing];
-    if (reasons.length === 0) starts.push({ task, ...own });
-    else waits.push({ task, reasons });
-  }
-  return { starts, waits };
-}
-
-type Shown = Pick<Reason, 'message'> & { code: string };
 
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */
 export async function dryRun(context: CommandContext, options: Input): Promise<DryRunData> {
   const session = await openSession(context);
-  const loaded = await requirePlan(session);
-  for (const id of options.task ?? []) plannedTask(loaded, id);
-  await requireWorktrees(session);
-  const { reads } = await readAll(session);
-  const selected = selectedTasks(options.task?.length ? options.task : null, loaded.plan);
-  const { ready, due, waiting, human } = classifyTasks(
-    schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads)),
-  );
-  const chosen = ready.filter(({ id }) => selected.has(id));
-  const row = ({ id, phase_id, title }: (typeof ready)[number]) => ({ task_id: id, phase_id, title });
+  const loaded = await planFor(session, options);
   const { agents } = session.settings;
-  const max_parallel = options.max_parallel ?? agents.max_parallel ?? os.availableParallelism();
-  const { starts, waits } = startsOf(session, chosen, max_parallel);
+  const { reads } = await readAll(session);
+  const selected = selectedTasks(wantedOf(options), loaded.plan);
+  const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
+  const { ready, due, waiting, human } = classifyTasks(scheduling);
+  const max_parallel = maxParallelOf(session, options);
+  const starts: ({ task: PlanTask } & TaskCommand)[] = [];
+  const forAgents: PlanTask[] = [];
+  const waits: { task: PlanTask; reasons: readonly data.ShownReason[] }[] = [];
+  for (const task of ready.filter(({ id }) => selected.has(id))) {
+    const own = commandFor(task, agents);
+    if (own === null) {
+      forAgents.push(task);
+      continue;
+    }
+    // It waits for its agent to be there, or for one of those that start first and write the same.
+    const missing = missingAgent(session, task.id, own.from);
+    const overlaps = starts.slice(0, max_parallel).flatMap((other) => overlapReason(task, other.task, agents) ?? []);
+    const reasons: data.ShownReason[] = missing === null ? overlaps : [missing];
+    if (reasons.length === 0) starts.push({ task, ...own });
+    else waits.push({ task, reasons });
+  }
+  const dueTasks = new Set(due.map(({ task }) => task));
   return {
-    would_start: starts.map(({ task, command, from }) => ({ ...row(task), command, command_from: from })),
-    would_finish: due.filter(({ task }) => selected.has(task.id)).map(({ task, phase }) => ({ ...row(task), phase })),
-    for_agents: chosen.filter((task) => commandFor(task, agents) === null).map(row),
+    would_start: starts.map(({ task, command, from }) => ({ ...data.plannedRow(task), command, command_from: from })),
+    would_finish: due
+      .filter(({ task }) => selected.has(task.id))
+      .map(({ task, phase }) => ({ ...data.plannedRow(task), phase })),
+    for_agents: forAgents.map(data.plannedRow),
     waiting: [...waits, ...waiting]
-      .filter(({ task }) => selected.has(task.id) && !due.some((other) => other.task === task))
-      .map(({ task, reasons }) => ({
-        task_id: task.id,
-        code: reasons[0]?.code ?? '',
-        reason: reasons.map(({ message }) => message).join('; '),
-      })),
-    human: human.filter(({ id }) => selected.has(id)).map(({ id, title }) => ({ task_id: id, title })),
+      .filter(({ task }) => selected.has(task.id) && !dueTasks.has(task))
+      .map(data.waitingRow),
+    human: human.filter(({ id }) => selected.has(id)).map(data.humanRow),
     max_parallel,
     warnings: warningsOf(session, loaded).map((text) => warningOf(text)),
   };

@@ -6,15 +6,6 @@ import { command, optionalRunField, taskField } from './shared/command.ts';
 import { endFields, textOrNull } from './shared/data.ts';
 import { integrate } from './shared/integrate.ts';
 
-const output = () =>
-  z.strictObject({
-    ...endFields(),
-    /** The branch that has the work now, and the commit by which it was merged; null where nothing was to be merged. */
-    base: textOrNull(),
-    merge_sha: textOrNull(),
-  });
-export type ShipData = z.infer<ReturnType<typeof output>>;
-
 export const ship = command({
   changes: true,
   notes:
@@ -26,7 +17,13 @@ export const ship = command({
     ['ship build --json', 'the same for a script'],
   ],
   input: z.object({ task: taskField(), run: optionalRunField() }),
-  output,
+  output: () =>
+    z.strictObject({
+      ...endFields(),
+      /** The branch that has the work now, and the commit by which it was merged; null where nothing was to be merged. */
+      base: textOrNull(),
+      merge_sha: textOrNull(),
+    }),
   /** Throws what `integrate` throws. */
   async run(context, input) {
     const { session, data } = await integrate(context, input, 'ship', shipOne);

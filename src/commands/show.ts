@@ -17,7 +17,7 @@ import type { TaskRead } from '../store/port.ts';
 import { command, taskField } from './shared/command.ts';
 import { commandSourceSchema, reasonsSchema, textOrNull, warningsSchema } from './shared/data.ts';
 import { readFor, requireRecord, withSettledQuestions } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 /** The plan's part of a task. */
 const plannedTaskSchema = () => {
@@ -96,35 +96,33 @@ export const show = command({
   ],
   input: z.object({ task: taskField() }),
   output,
-  run,
+  /** Throws INVALID_ID, TASK_NOT_FOUND, SCHEMA_INVALID. */
+  async run(context, options) {
+    const session = await openSession(context);
+    const loaded = await loadPlan(session);
+    const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
+    const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
+    const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);
+    const warnings = read.warnings.map((text) => warningOf(text, options.task));
+    if (read.problem !== null) warnings.push(warningOf(read.problem, options.task, 'error'));
+    if (task === null) {
+      warnings.push(warningOf('the task is not in the plan; it is kept and cannot be claimed', options.task));
+    }
+    return {
+      task_id: options.task,
+      task,
+      command: task === null || task.human ? null : commandFor(task, session.settings.agents),
+      state: read.record?.state ?? null,
+      lease: read.record?.lease ?? null,
+      verifying: read.record && verifyingOf(read.record),
+      ready: task !== null && reasons.length === 0,
+      reasons: reasons.map(({ code, message }) => ({ code, message })),
+      attempts: await attemptRows(session, read),
+      history: await session.eventLog.read({ log: 'claim-history', taskId: options.task }),
+      warnings,
+    };
+  },
 });
-
-/** Throws INVALID_ID, TASK_NOT_FOUND, SCHEMA_INVALID. */
-async function run(context: CommandContext, options: { task: string }): Promise<ShowData> {
-  const session = await openSession(context);
-  const loaded = await loadPlan(session);
-  const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
-  const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
-  const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);
-  const warnings = read.warnings.map((text) => warningOf(text, options.task));
-  if (read.problem !== null) warnings.push(warningOf(read.problem, options.task, 'error'));
-  if (task === null) {
-    warnings.push(warningOf('the task is not in the plan; it is kept and cannot be claimed', options.task));
-  }
-  return {
-    task_id: options.task,
-    task,
-    command: task === null || task.human ? null : commandFor(task, session.settings.agents),
-    state: read.record?.state ?? null,
-    lease: read.record?.lease ?? null,
-    verifying: read.record && verifyingOf(read.record),
-    ready: task !== null && reasons.length === 0,
-    reasons: reasons.map(({ code, message }) => ({ code, message })),
-    attempts: await attemptRows(session, read),
-    history: await session.eventLog.read({ log: 'claim-history', taskId: options.task }),
-    warnings,
-  };
-}
 
 function verifyingOf(record: TaskRecord): ShowData['verifying'] {
   const pending = pendingVerification(record);

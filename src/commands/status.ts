@@ -10,12 +10,18 @@ import { requireUuid } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
-import { countSchema, countsSchema, failureReasonSchema, textOrNull, warningsSchema } from './shared/data.ts';
+import {
+  countSchema,
+  countsSchema,
+  failureReasonSchema,
+  notEnforced,
+  textOrNull,
+  warningsSchema,
+} from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
-import { notEnforced } from './shared/not-enforced.ts';
 import { readAll } from './shared/reads.ts';
 import { isOfRun, runRow, runRowSchema } from './shared/runs.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { openSession, type Session } from './shared/session.ts';
 
 const rowSchema = () =>
   z.strictObject({
@@ -41,17 +47,6 @@ const rowSchema = () =>
 export type StatusRow = z.infer<ReturnType<typeof rowSchema>>;
 export type ShownState = StatusRow['state'];
 
-const output = () =>
-  z.strictObject({
-    project: z.string(),
-    counts: countsSchema(),
-    tasks: z.array(rowSchema()),
-    runs: z.array(runRowSchema()),
-    open_questions: countSchema(),
-    warnings: warningsSchema(),
-  });
-export type StatusData = z.infer<ReturnType<typeof output>>;
-
 export const status = command({
   changes: false,
   examples: [
@@ -64,41 +59,48 @@ export const status = command({
     run: optionalRunField('Only the tasks of this run'),
     watch: flag('What runs and what waits, kept up to date until Ctrl-C; needs a terminal', { terminal: true }),
   }),
-  output,
-  run,
+  output: () =>
+    z.strictObject({
+      project: z.string(),
+      counts: countsSchema(),
+      tasks: z.array(rowSchema()),
+      runs: z.array(runRowSchema()),
+      open_questions: countSchema(),
+      warnings: warningsSchema(),
+    }),
+  /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
+  async run(context, options) {
+    const session = await openSession(context);
+    const loaded = await loadPlan(session);
+    const all = await readAll(session);
+    const { reads, runs } = all;
+    const chosen = options.run === undefined ? null : requireUuid(options.run, '--run');
+    if (chosen !== null && !runs.some((manifest) => manifest.run_id === chosen)) {
+      throw new ForgeError('RUN_NOT_FOUND', `there is no run ${chosen}`);
+    }
+    const mine = (read: TaskSummaryRead | undefined) =>
+      chosen === null || (read !== undefined && isOfRun(read, chosen));
+    const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
+    const others = [...reads.values()].filter(
+      (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',
+    );
+    const noticed = await divergences(session, loaded?.plan ?? null, all);
+    const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
+    const tasks = shown.map(({ task, read }) => row(task, read));
+    const counts: Record<string, number> = {};
+    for (const { state } of tasks) counts[state] = (counts[state] ?? 0) + 1;
+    return {
+      project: loaded?.plan.project ?? session.settings.project.name ?? projectName(session),
+      counts,
+      tasks,
+      runs: runs
+        .filter((manifest) => chosen === null || manifest.run_id === chosen)
+        .map((manifest) => runRow(session, manifest)),
+      open_questions: tasks.filter((task) => task.state === 'blocked_on_question').length,
+      warnings: [...warningsOf(session, loaded, shown), ...noticed],
+    };
+  },
 });
-
-/** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
-async function run(context: CommandContext, options: { run?: string | undefined }): Promise<StatusData> {
-  const session = await openSession(context);
-  const loaded = await loadPlan(session);
-  const all = await readAll(session);
-  const { reads, runs } = all;
-  const chosen = options.run === undefined ? null : requireUuid(options.run, '--run');
-  if (chosen !== null && !runs.some((manifest) => manifest.run_id === chosen)) {
-    throw new ForgeError('RUN_NOT_FOUND', `there is no run ${chosen}`);
-  }
-  const mine = (read: TaskSummaryRead | undefined) => chosen === null || (read !== undefined && isOfRun(read, chosen));
-  const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
-  const others = [...reads.values()].filter(
-    (read) => loaded?.plan.byId.has(read.task_id) !== true && read.origin !== 'none',
-  );
-  const noticed = await divergences(session, loaded?.plan ?? null, all);
-  const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
-  const tasks = shown.map(({ task, read }) => row(task, read));
-  const counts: Record<string, number> = {};
-  for (const { state } of tasks) counts[state] = (counts[state] ?? 0) + 1;
-  return {
-    project: loaded?.plan.project ?? session.settings.project.name ?? projectName(session),
-    counts,
-    tasks,
-    runs: runs
-      .filter((manifest) => chosen === null || manifest.run_id === chosen)
-      .map((manifest) => runRow(session, manifest)),
-    open_questions: tasks.filter((task) => task.state === 'blocked_on_question').length,
-    warnings: [...warningsOf(session, loaded, shown), ...noticed],
-  };
-}
 
 function projectName(session: Session): string {
   return session.paths.project.slice(session.paths.project.lastIndexOf('/') + 1);

@@ -8,19 +8,6 @@ import { locateSection, withoutSection } from '../project/agents-section.ts';
 import { findProject } from '../project/find-project.ts';
 import { planRemoval, removePlanned } from '../project/init.ts';
 import { command, flag } from './shared/command.ts';
-import type { CommandContext } from './shared/session.ts';
-
-const output = () =>
-  z.strictObject({
-    project: z.string(),
-    /** Files and folders that were removed, as seen from the project's folder; with --dry-run, that would be. */
-    removed: z.array(z.string()),
-    /** Files from which forge's own section was taken out, or would be. */
-    updated: z.array(z.string()),
-    /** What stays although `init`, or what came after it, may have made it. */
-    kept: z.array(z.strictObject({ path: z.string(), reason: z.string() })),
-  });
-export type UninitData = z.infer<ReturnType<typeof output>>;
 
 export const uninit = command({
   changes: true,
@@ -32,32 +19,38 @@ export const uninit = command({
     ['uninit', 'do it'],
   ],
   input: z.object({ dry_run: flag('Only show what would go') }),
-  output,
-  run,
+  output: () =>
+    z.strictObject({
+      project: z.string(),
+      /** Files and folders that were removed, as seen from the project's folder; with --dry-run, that would be. */
+      removed: z.array(z.string()),
+      /** Files from which forge's own section was taken out, or would be. */
+      updated: z.array(z.string()),
+      /** What stays although `init`, or what came after it, may have made it. */
+      kept: z.array(z.strictObject({ path: z.string(), reason: z.string() })),
+    }),
+  /**
+   * Undoes `init`, with --agents or without: every file is again as it was before. Files that were changed since, and the
+   * state of tasks, stay and are named. A repeat finds nothing to undo. Throws IO_ERROR.
+   */
+  async run(context, { dry_run: dryRun = false }) {
+    const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
+    const section = sectionOf(paths.project);
+    const planned = planRemoval(paths);
+    if (!dryRun && section !== null && 'seen' in section) replaceAgentsFile(section.seen, section.text);
+    const left = dryRun ? [] : removePlanned(paths, planned);
+    const removed = [...planned.files.map(({ file }) => file), ...planned.folders].filter(
+      (path) => !left.includes(path),
+    );
+    const kept = [...planned.kept, ...left.map((path) => ({ path, reason: 'it has changed just now' }))];
+    const updated: string[] = [];
+    if (section !== null) {
+      if ('reason' in section) kept.push({ path: AGENTS_FILE, reason: section.reason });
+      else (section.text === null ? removed : updated).push(AGENTS_FILE);
+    }
+    return { project: paths.project, removed, updated, kept };
+  },
 });
-
-/**
- * Undoes `init`, with --agents or without: every file is again as it was before. Files that were changed since, and the
- * state of tasks, stay and are named. A repeat finds nothing to undo. Throws IO_ERROR.
- */
-async function run(
-  context: CommandContext,
-  { dry_run: dryRun = false }: { dry_run?: boolean | undefined },
-): Promise<UninitData> {
-  const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
-  const section = sectionOf(paths.project);
-  const planned = planRemoval(paths);
-  if (!dryRun && section !== null && 'seen' in section) replaceAgentsFile(section.seen, section.text);
-  const left = dryRun ? [] : removePlanned(paths, planned);
-  const removed = [...planned.files.map(({ file }) => file), ...planned.folders].filter((path) => !left.includes(path));
-  const kept = [...planned.kept, ...left.map((path) => ({ path, reason: 'it has changed just now' }))];
-  const updated: string[] = [];
-  if (section !== null) {
-    if ('reason' in section) kept.push({ path: AGENTS_FILE, reason: section.reason });
-    else (section.text === null ? removed : updated).push(AGENTS_FILE);
-  }
-  return { project: paths.project, removed, updated, kept };
-}
 
 /** The file without its section, or why that has to stay; null when there is none. */
 function sectionOf(project: string): { seen: AgentsFile; text: string | null } | { reason: string } | null {

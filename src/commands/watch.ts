@@ -6,10 +6,8 @@ import { schedulingContextOf } from '../engine/env.ts';
 import { LiveDetails } from '../engine/run/live-details.ts';
 import { PlanSource } from '../engine/run/plan-source.ts';
 import { RecordCache } from '../engine/run/record-cache.ts';
-import { ForgeError } from '../lib/errors.ts';
-import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
-import { isOfRun } from './shared/runs.ts';
+import { isOfRun, requireRun } from './shared/runs.ts';
 import { type CommandContext, openSession } from './shared/session.ts';
 
 /** How often the tree is looked at, milliseconds; and at least, in times of what the last look took. */
@@ -28,16 +26,13 @@ export async function watch(
   const { signal } = context;
   const session = await openSession(context);
   const plans = new PlanSource(session, await requirePlan(session));
-  const run = options.run === undefined ? null : requireUuid(options.run, '--run');
-  if (run !== null && (await session.store.readRun(run)) === null) {
-    throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
-  }
+  const run = options.run === undefined ? null : (await requireRun(session, options.run)).run_id;
   const seen = new RecordCache(session.store);
   const live = new LiveDetails(session);
-  const selected = () => {
-    if (run === null) return null;
-    return new Set([...seen.reads.values()].flatMap((read) => (isOfRun(read, run) ? [read.task_id] : [])));
-  };
+  const selected = () =>
+    run === null
+      ? null
+      : new Set([...seen.reads.values()].flatMap((read) => (isOfRun(read, run) ? [read.task_id] : [])));
   const look = () =>
     live.model({
       scheduling: schedulingContextOf(session, plans.current.plan, seen.reads),

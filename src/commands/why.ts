@@ -9,9 +9,6 @@ import { reasonsSchema } from './shared/data.ts';
 import { plannedTask, readFor, withSettledQuestions } from './shared/reads.ts';
 import { openSession } from './shared/session.ts';
 
-const output = () => z.strictObject({ task_id: z.string(), ready: z.boolean(), reasons: reasonsSchema() });
-export type WhyData = z.infer<ReturnType<typeof output>>;
-
 export const why = command({
   changes: false,
   examples: [
@@ -19,7 +16,7 @@ export const why = command({
     ['why build --json', 'the same with codes, for a script'],
   ],
   input: z.object({ task: taskField() }),
-  output,
+  output: () => z.strictObject({ task_id: z.string(), ready: z.boolean(), reasons: reasonsSchema() }),
   /** Every reason why a task can't start now; none when it can. Throws TASK_NOT_FOUND. */
   async run(context, options) {
     const session = await openSession(context);

@@ -1,38 +1,86 @@
-/** Which tasks may be claimed now, and why the others may not. */
+/** How `claim` and `exec` come to a task, and why they may not have one. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { classifyTasks, type Reason, reasonsToWait, type WaitCode } from '../../domain/schedule/readiness.ts';
+import { classifyTasks, type Reason, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
-import type { TaskSummary } from '../../domain/task/records.ts';
+import type { RunManifest, TaskSummary } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
-import { overlapConflict } from '../../engine/attempt/overlap.ts';
+import { overlapConflict, softOverlaps } from '../../engine/attempt/overlap.ts';
+import type { TaskRequest } from '../../engine/attempt/running-attempt.ts';
 import { ownIdentity, schedulingContextOf, withRecord } from '../../engine/env.ts';
 import { ForgeError, kindOf } from '../../lib/errors.ts';
-import type { LoadedPlan } from '../../project/plan-file.ts';
+import { type LoadedPlan, requirePlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
-import type { Session } from './session.ts';
+import { invalidArgs } from './command.ts';
+import { plannedTask, readAll, readFor, resumeSettled } from './reads.ts';
+import { underRun } from './runs.ts';
+import { interruptible, type Session } from './session.ts';
 
-/** The task that is named; null: the next. Throws INVALID_ARGS unless it is one of both. */
-export function oneTaskOrNext(
+interface Choice {
+  task?: string | undefined;
+  next?: boolean | undefined;
+  run?: string | undefined;
+  /** The claim that is made; one that the task has already is a repeat. */
+  claimId?: string;
+}
+
+/**
+ * What `take` makes of the task that is named, or with `next` of the first that can be had, under the run that is named or a
+ * new one with `fields`. `take` returns null when it has failed the task instead. Throws what refuses a claim, TASK_NOT_FOUND,
+ * RUN_NOT_FOUND, INVALID_ARGS, INTERRUPTED.
+ */
+export async function takeTask<T>(
+  session: Session,
   verb: string,
-  { task, next = false }: { task?: string | undefined; next?: boolean | undefined },
-) {
-  if (task !== undefined && next) {
-    throw new ForgeError('INVALID_ARGS', `both a task (${task}) and --next are given`, { hint: 'Leave one out.' });
-  }
-  if (task === undefined && !next) {
-    throw new ForgeError('INVALID_ARGS', `${verb} needs <task> or --next (or FORGE_TASK_ID)`);
-  }
-  return task ?? null;
+  { task: named, next = false, run, claimId }: Choice,
+  fields: Partial<RunManifest>,
+  take: (wanted: Pick<TaskRequest, 'task' | 'plan' | 'runId' | 'refuse'>) => Promise<T | null>,
+): Promise<T> {
+  if (named !== undefined && next) throw invalidArgs(`both a task (${named}) and --next are given`, 'Leave one out.');
+  if (named === undefined && !next) throw invalidArgs(`${verb} needs <task> or --next (or FORGE_TASK_ID)`);
+
+  const loaded = await requirePlan(session);
+  const { plan } = loaded;
+  const one = named === undefined ? undefined : plannedTask(loaded, named);
+  const reads: Map<string, TaskSummaryRead> =
+    one === undefined ? (await readAll(session)).reads : await readFor(session, loaded, one);
+  await resumeSettled(session, reads);
+  const recordOf = ({ id }: PlanTask) => reads.get(id)?.record ?? null;
+  const isRepeat = (record: TaskSummary | null) => record?.lease != null && record.lease.claim_id === claimId;
+  const refuse = (task: PlanTask, record: TaskSummary | null) => {
+    if (!isRepeat(record)) refuseUnlessReady(session, loaded, task, reads, record);
+  };
+
+  // What is known not to be ready is refused before a run is opened for nothing.
+  const chosen = one ?? plan.tasks.find((task) => isRepeat(recordOf(task)));
+  if (chosen !== undefined) refuse(chosen, recordOf(chosen));
+  const candidates = chosen === undefined ? requireReady(session, loaded, reads) : [chosen];
+  const held = chosen !== undefined && isRepeat(recordOf(chosen)) ? recordOf(chosen)?.lease?.owner_run_id : undefined;
+  return underRun(session, held ?? run, fields, async (runId) => {
+    let refusal: unknown;
+    for (const task of candidates) {
+      try {
+        await finishVerification(session, loaded, task, reads, runId);
+        const taken = await take({ task, plan, runId, refuse: (record) => refuse(task, record) });
+        if (taken === null) throw new ForgeError('NOT_READY', `task ${task.id} was abandoned too often and has failed`);
+        for (const warning of await softOverlaps(session, plan, task)) session.warn(warning);
+        return taken;
+      } catch (error) {
+        refusal = error;
+        // Others may be quicker at any of them.
+        if (!next || !['contention', 'deferred'].includes(kindOf(error))) throw error;
+      }
+    }
+    throw new ForgeError('NOT_READY', `others were quicker: none of the ${candidates.length} ready tasks is left`, {
+      hint: 'See what the others wait for with `forge orchestrate phases --ready`.',
+      cause: refusal,
+    });
+  });
 }
 
 /** The tasks that are ready, in order. Throws NOT_READY when there is none. */
-export function requireReady(
-  session: Session,
-  loaded: LoadedPlan,
-  reads: ReadonlyMap<string, TaskSummaryRead>,
-): PlanTask[] {
+function requireReady(session: Session, loaded: LoadedPlan, reads: ReadonlyMap<string, TaskSummaryRead>): PlanTask[] {
   const { ready, waiting, human } = classifyTasks(schedulingContextOf(session, loaded.plan, reads));
   if (ready.length > 0) return ready;
   const left = waiting.length + human.length;
@@ -49,7 +97,7 @@ export function requireReady(
  * Finishes the verification that the task's last owner left undone, as every claim does first. Updates `reads`. Throws what
  * refuses a claim, and INTERRUPTED.
  */
-export async function finishVerification(
+async function finishVerification(
   session: Session,
   loaded: LoadedPlan,
   task: PlanTask,
@@ -60,8 +108,7 @@ export async function finishVerification(
   if (record === null || pendingVerification(record) === null) return;
   // What starts processes is not loaded for the many claims that start none.
   const { takeOverVerification } = await import('../../engine/attempt/start.ts');
-  const interrupts = session.interrupts();
-  try {
+  await interruptible(session, async (interrupts) => {
     const attempt = await takeOverVerification(session, {
       task,
       plan: loaded.plan,
@@ -74,57 +121,31 @@ export async function finishVerification(
     const finished = await attempt?.finished;
     stopListening();
     if (finished?.end.kind === 'released') throw new ForgeError('INTERRUPTED', `task ${task.id} is not verified yet`);
-  } finally {
-    interrupts.stop();
-  }
+  });
   reads.set(task.id, await session.store.read(task.id));
 }
 
-/** Takes the first of `tasks` that can be had; others may be quicker at any of them. Throws NOT_READY when they were at all. */
-export async function claimFirstAvailable<T>(
-  tasks: readonly PlanTask[],
-  orNext: boolean,
-  take: (task: PlanTask) => Promise<T>,
-): Promise<T> {
-  let refusal: unknown;
-  for (const task of tasks) {
-    try {
-      return await take(task);
-    } catch (error) {
-      refusal = error;
-      if (!orNext || !['contention', 'deferred'].includes(kindOf(error))) throw error;
-    }
-  }
-  throw new ForgeError('NOT_READY', `others were quicker: none of the ${tasks.length} ready tasks is left`, {
-    hint: 'See what the others wait for with `forge orchestrate phases --ready`.',
-    cause: refusal,
-  });
-}
-
 export function notReady(taskId: string, reasons: readonly Reason[]): ForgeError {
-  return new ForgeError(
-    'NOT_READY',
-    `task ${taskId} is not ready: ${reasons.map((reason) => reason.message).join('; ')}`,
-    {
-      details: { task_id: taskId, reasons },
-      ...hintFor(reasons[0]?.code),
-    },
-  );
-}
-
-/** What is over waits for nothing that `why` could name. */
-function hintFor(code: WaitCode | undefined): { hint?: string } {
-  if (code === 'TASK_FINISHED') return { hint: 'Take another: `forge orchestrate claim --next`.' };
-  if (code === 'TASK_FAILED' || code === 'TASK_CANCELLED')
-    return { hint: 'Have it tried again with `forge orchestrate retry <task>`.' };
-  return {};
+  const why = reasons.map(({ message }) => message).join('; ');
+  const [first] = reasons;
+  // What is over waits for nothing that `why` could name.
+  const hint =
+    first?.code === 'TASK_FINISHED'
+      ? { hint: 'Take another: `forge orchestrate claim --next`.' }
+      : first?.code === 'TASK_FAILED' || first?.code === 'TASK_CANCELLED'
+        ? { hint: 'Have it tried again with `forge orchestrate retry <task>`.' }
+        : {};
+  return new ForgeError('NOT_READY', `task ${taskId} is not ready: ${why}`, {
+    details: { task_id: taskId, reasons },
+    ...hint,
+  });
 }
 
 /**
  * Throws unless `record` may be claimed: LEASE_EXISTS and LEASE_NOT_EXPIRED when it is a lease, OVERLAP_CONFLICT when all
  * that it waits for is a task that writes the same files, else NOT_READY with every reason.
  */
-export function refuseUnlessReady(
+function refuseUnlessReady(
   session: Session,
   loaded: LoadedPlan,
   task: PlanTask,

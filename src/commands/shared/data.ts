@@ -1,7 +1,10 @@
 /** Parts of the answers of several commands. */
 
 import * as z from 'zod/mini';
+import type { PlanTask } from '../../domain/plan/plan.ts';
 import { PRESETS } from '../../domain/plan/task-command.ts';
+import type { Reason } from '../../domain/schedule/readiness.ts';
+import type { Settings } from '../../domain/settings/settings.ts';
 import { FAILURE_REASONS, TASK_STATES } from '../../domain/task/records.ts';
 
 export const textOrNull = () => z.nullable(z.string());
@@ -25,9 +28,20 @@ export const endFields = () => ({
 export const reasonsSchema = () => z.array(z.strictObject({ code: z.string(), message: z.string() }));
 
 export const plannedFields = () => ({ task_id: z.string(), phase_id: z.string(), title: z.string() });
+export const plannedRow = ({ id, phase_id, title }: PlanTask) => ({ task_id: id, phase_id, title });
+
+/** Tasks that can't be given out, each with the code of the first reason. */
 export const waitingSchema = () =>
   z.array(z.strictObject({ task_id: z.string(), code: z.string(), reason: z.string() }));
+export const waitingRow = ({ task, reasons }: { task: PlanTask; reasons: readonly ShownReason[] }) => ({
+  task_id: task.id,
+  code: reasons[0]?.code ?? '',
+  reason: reasons.map(({ message }) => message).join('; '),
+});
+export type ShownReason = Pick<Reason, 'message'> & { code: string };
+
 export const humanSchema = () => z.array(z.strictObject({ task_id: z.string(), title: z.string() }));
+export const humanRow = ({ id, title }: PlanTask) => ({ task_id: id, title });
 
 export const SEVERITIES = ['info', 'warning', 'error'] as const;
 
@@ -55,3 +69,8 @@ export const errorSchema = () =>
     exit_code: z.optional(z.int()),
     signal: z.optional(z.string()),
   });
+
+/** What settings may say that this version accepts but does not act on yet. Said aloud, never passed over. */
+export function notEnforced({ tracker }: Settings): string[] {
+  return tracker.type === 'github' ? ['not supported yet: tracker.type: github is not kept in step'] : [];
+}

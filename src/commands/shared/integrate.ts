@@ -1,7 +1,7 @@
 /** What `review` and `ship` share: take a verified task one step further by hand. */
 
-import * as z from 'zod/mini';
 import { dueNow, reasonsToWait } from '../../domain/schedule/readiness.ts';
+import type { CompleteResult } from '../../domain/task/complete-attempt.ts';
 import { refuseHeld } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
@@ -12,13 +12,9 @@ import { yielding } from '../../lib/fs/drivers.ts';
 import { requireTaskId } from '../../lib/ids.ts';
 import { loadPlan } from '../../project/plan-file.ts';
 import { notReady } from './claimable.ts';
-import { endFields } from './data.ts';
 import { plannedTask, readFor, requireRecord } from './reads.ts';
 import { endRun, underRun } from './runs.ts';
-import { type CommandContext, openSession, type Session } from './session.ts';
-
-const endSchema = () => z.strictObject(endFields());
-type EndData = z.infer<ReturnType<typeof endSchema>>;
+import { type CommandContext, interruptible, openSession, type Session } from './session.ts';
 
 /**
  * Throws TASK_NOT_FOUND, STATE_NOT_FOUND, RUN_NOT_FOUND; ILLEGAL_TRANSITION when the task does not wait for this;
@@ -30,7 +26,7 @@ export async function integrate(
   { task, run }: { task: string; run?: string | undefined },
   phase: IntegrationPhase,
   work: (session: Session, request: IntegrationRequest) => Promise<IntegrationEnd>,
-): Promise<{ session: Session; data: EndData }> {
+): Promise<{ session: Session; data: CompleteResult }> {
   const session = await openSession(context, yielding);
   const taskId = requireTaskId(task);
   const loaded = await loadPlan(session);
@@ -49,8 +45,7 @@ export async function integrate(
   };
   refuse(seen);
   const owner = ownIdentity(session);
-  const interrupts = session.interrupts();
-  try {
+  return interruptible(session, async (interrupts) => {
     const end = await underRun(session, run, { owner }, async (runId) => {
       const onCommand = (command: string) =>
         session.note(`${phase === 'review' ? 'reviewing' : 'verifying'}: ${command}`);
@@ -59,12 +54,10 @@ export async function integrate(
       return ended;
     });
     return { session, data: outcome(taskId, phase, end) };
-  } finally {
-    interrupts.stop();
-  }
+  });
 }
 
-function outcome(taskId: string, phase: IntegrationPhase, end: IntegrationEnd): EndData {
+function outcome(taskId: string, phase: IntegrationPhase, end: IntegrationEnd): CompleteResult {
   const what = phase === 'review' ? 'reviewed' : 'shipped';
   switch (end.kind) {
     case 'deferred':

@@ -25,6 +25,13 @@ export async function openRun(session: Session, fields: Partial<RunManifest> = {
   return manifest;
 }
 
+/** Throws INVALID_ID, RUN_NOT_FOUND. */
+export async function requireRun(session: Session, runId: string): Promise<RunManifest> {
+  const manifest = await session.store.readRun(requireUuid(runId, '--run'));
+  if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
+  return manifest;
+}
+
 /** Notes that a run is over. One that ended before keeps its time. Null when there is no such run. */
 export function endRun(session: Session, runId: string): Promise<EndedRun | null> {
   return session.store.endRun(runId, isoTime(session.now()), session.newOp());
@@ -40,10 +47,7 @@ export async function underRun<T>(
   fields: Partial<RunManifest>,
   work: (runId: string) => Promise<T>,
 ): Promise<T> {
-  if (runId !== undefined) {
-    if ((await session.store.readRun(requireUuid(runId, '--run'))) !== null) return work(runId);
-    throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
-  }
+  if (runId !== undefined) return work((await requireRun(session, runId)).run_id);
   const { run_id } = await openRun(session, fields);
   try {
     return await work(run_id);

@@ -70,6 +70,19 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
   return session;
 }
 
+/** What `work` makes of it while it is told of interruptions, as the caller has them. */
+export async function interruptible<T>(
+  { interrupts: open }: Pick<CommandContext, 'interrupts'>,
+  work: (interrupts: Interrupts) => Promise<T>,
+): Promise<T> {
+  const interrupts = open?.() ?? UNINTERRUPTED;
+  try {
+    return await work(interrupts);
+  } finally {
+    interrupts.stop();
+  }
+}
+
 /** Keeps the tracker in step with what is committed. Nothing is loaded before something is. */
 function syncTracker(session: Session): Subscriber {
   let keeper: Promise<TrackerKeeper | null> | undefined;
