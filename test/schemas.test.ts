@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { schemaOf } from '../src/cli/help.ts';
 import { COMMANDS, type VerbName } from '../src/commands/registry.ts';
-import { fullPlanSchema } from '../src/domain/plan/schema.ts';
-import { fullSettingsSchema } from '../src/domain/settings/schema.ts';
+import { planSchema } from '../src/domain/plan/schema.ts';
+import { settingsSchema } from '../src/domain/settings/schema.ts';
 import { DEFAULT_SETTINGS } from '../src/domain/settings/settings.ts';
 
 interface Head {
@@ -18,12 +18,22 @@ function dropSafeLimits(json: Record<string, unknown>): void {
   if (json['maximum'] === Number.MAX_SAFE_INTEGER) delete json['maximum'];
 }
 
+/** zod leaves the default and the examples out of a value that is transformed when it is read. */
+function restoreDefaults(json: Record<string, unknown>, meta: Record<string, unknown>): void {
+  const lost = Object.keys(meta).filter((key) => meta[key] !== undefined && json[key] === undefined);
+  if (lost.length === 0) return;
+  const rest = Object.entries(json).filter(([key]) => meta[key] === undefined);
+  for (const [key] of rest) delete json[key];
+  Object.assign(json, meta, Object.fromEntries(rest));
+}
+
 /** Draft 7 is what the YAML language servers of editors read best. */
 function jsonSchema(schema: z.ZodMiniType, head: Head, override: (json: Record<string, unknown>) => void = () => {}) {
   const { $schema, ...body } = z.toJSONSchema(schema, {
     target: 'draft-07',
     io: 'input',
-    override: ({ jsonSchema: json }) => {
+    override: ({ zodSchema, jsonSchema: json }) => {
+      restoreDefaults(json as Record<string, unknown>, z.globalRegistry.get(zodSchema) ?? {});
       dropSafeLimits(json as Record<string, unknown>);
       override(json as Record<string, unknown>);
     },
@@ -37,7 +47,7 @@ function allowExtensions(json: Record<string, unknown>): void {
 }
 
 test('spec/schema has the JSON Schema of plans that the source makes (`npm run schemas` updates it)', async () => {
-  const made = jsonSchema(fullPlanSchema(), {
+  const made = jsonSchema(planSchema, {
     $id: 'phases.schema.json',
     title: 'A plan for forge',
     description: 'plans/phases.yaml: phases of tasks, what they depend on, and how each is run.',
@@ -47,7 +57,7 @@ test('spec/schema has the JSON Schema of plans that the source makes (`npm run s
 
 test('spec/schema has the JSON Schema of settings that the source makes (`npm run schemas` updates it)', async () => {
   const made = jsonSchema(
-    fullSettingsSchema(),
+    settingsSchema,
     {
       $id: 'settings.schema.json',
       title: 'Settings of forge',

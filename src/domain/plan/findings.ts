@@ -9,9 +9,7 @@ import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-i
 import { closest, oneLine } from '../../lib/text.ts';
 import { UNIT_MS } from '../../lib/time.ts';
 import { positionsOf, type YamlPath } from '../../lib/yaml.ts';
-import { durationSchema } from '../retry/schema.ts';
-
-export { inWords, pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import { durationSchema, retryProblems, retrySchema } from '../retry/schema.ts';
 
 /** A problem with its path in the value instead of a line. */
 export interface Finding {
@@ -57,9 +55,20 @@ export function shapeFindings(
   issues: readonly z.core.$ZodIssue[],
   label: Label,
 ): Finding[] {
+  const told = new Set<string>();
   return issues.flatMap((issue) => {
     const path = issue.path.filter((key) => typeof key !== 'symbol');
-    return findingsOf(issue, { schema, value, path, label });
+    const site = { schema, value, path, label };
+    const policy = path.slice(0, path.indexOf('retry') + 1);
+    if (!schemasAt(schema, policy).includes(retrySchema())) return findingsOf(issue, site);
+    // It is told as a whole: its own checks know which of several forms is meant.
+    const place = JSON.stringify(policy);
+    if (told.has(place)) return [];
+    told.add(place);
+    return retryProblems(valueAt(value, policy)).map(({ path: inside, message, ...rest }) => ({
+      ...finding({ ...site, path: [...policy, ...inside] }, message),
+      ...rest,
+    }));
   });
 }
 
@@ -75,6 +84,10 @@ interface Site {
 function findingsOf(issue: z.core.$ZodIssue, site: Site): Finding[] {
   if (issue.code === 'unrecognized_keys') return unknownKeys(issue.keys, site);
   const found = valueAt(site.value, site.path);
+  if (issue.code === 'custom' && issue.params !== undefined) {
+    const { suggestion } = issue.params;
+    return [{ ...finding(site, issue.message), ...(suggestion === undefined ? {} : { suggestion }) }];
+  }
   if (found === undefined && site.path.length > 0) return [missing(site)];
   if (issue.code === 'invalid_key')
     return [{ ...finding(site, issue.issues[0]?.message ?? 'not a legal name'), at: 'key' }];
@@ -177,9 +190,10 @@ function schemasAt(schema: z.core.$ZodType, path: YamlPath): z.core.$ZodType[] {
 }
 
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType[] {
-  if (schema === durationSchema()) return [schema];
+  if (schema === durationSchema() || schema === retrySchema()) return [schema];
   const def = (schema as z.core.$ZodTypes)._zod.def;
   if (def.type === 'optional' || def.type === 'nullable') return unwrap(def.innerType);
+  if (def.type === 'pipe') return unwrap(def.in);
   return def.type === 'union' ? def.options.flatMap(unwrap) : [schema];
 }
 

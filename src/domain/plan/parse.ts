@@ -1,13 +1,14 @@
 /** Parses the text of a plan file, or finds everything that is wrong with it. `spec/PLAN.md` describes the file. */
 
 import type { Problem } from '../../lib/errors.ts';
-import { parseDuration } from '../../lib/time.ts';
+import { isTaskId } from '../../lib/ids.ts';
+import { pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import { oneLine } from '../../lib/text.ts';
 import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
 import { checkOutline, outlineOf } from './checks.ts';
-import { shapeFindings, toProblems, WITHOUT_WORDS } from './findings.ts';
-import { indexed, type Plan, type PlanPhase, type PlanSource, type PlanTask } from './plan.ts';
-import { DEFERRED_STATUS, type PhaseYaml, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
-import { checkTasks, planLabel, suggestIds } from './value-checks.ts';
+import { type Finding, shapeFindings, toProblems } from './findings.ts';
+import { indexed, type Plan, type PlanTask } from './plan.ts';
+import { DEFERRED_STATUS, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
 
 type PlanResult = { ok: true; plan: Plan; warnings: string[] } | { ok: false; problems: Problem[] };
 
@@ -20,14 +21,12 @@ export function parsePlan(text: string, file: string): PlanResult {
   const yaml = parseYaml(text, file);
   if (!yaml.ok) return yaml;
   if (yaml.value === null) return { ok: false, problems: [emptyFile(file)] };
-  const outline = outlineOf(yaml.value);
   const spell = spellingIn(text);
-  const shape = planSchema().safeParse(yaml.value, WITHOUT_WORDS);
+  const shape = planSchema.safeParse(yaml.value, WITHOUT_WORDS);
   const issues = shape.success ? [] : shape.error.issues;
   const findings = [
-    ...suggestIds(shapeFindings(planSchema(), yaml.value, issues, planLabel(yaml.value)), yaml.value),
-    ...checkOutline(outline, spell),
-    ...checkTasks(yaml.value, outline),
+    ...suggestIds(shapeFindings(planSchema, yaml.value, issues, labelIn(yaml.value)), yaml.value),
+    ...checkOutline(outlineOf(yaml.value), spell),
   ];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
   const plan = buildPlan(shape.data, spell);
@@ -44,66 +43,29 @@ function emptyFile(file: string): Problem {
 
 // ---------------------------------------------------------------------------------------------- the plan itself
 
-function buildPlan(yaml: PlanYaml, spell: Spelling): Plan {
-  const tasks = yaml.phases.flatMap((phase, i) =>
-    phase.tasks.map((task, j) => buildTask(task, phase.id, ['phases', i, 'tasks', j], spell)),
-  );
-  const phases = yaml.phases.map(buildPhase);
+function buildPlan({ source, ...yaml }: PlanYaml, spell: Spelling): Plan {
+  const spelled = (key: 'project_id' | 'spec_revision') => spell(source?.[key] ?? '', ['source', key]) || null;
   return indexed({
-    project: yaml.project,
-    tracker_url: yaml.tracker_url || null,
-    gate_check_command: yaml.gate_check_command || null,
-    source: yaml.source ? buildSource(yaml.source, spell) : null,
-    phases,
-    tasks,
+    ...yaml,
+    source: source && { ...source, project_id: spelled('project_id'), spec_revision: spelled('spec_revision') },
+    phases: yaml.phases.map(({ tasks, ...phase }) => ({ ...phase, task_ids: tasks.map(({ id }) => id) })),
+    tasks: yaml.phases.flatMap((phase, i) =>
+      phase.tasks.map((task, j) => buildTask(task, phase.id, ['phases', i, 'tasks', j], spell)),
+    ),
   });
 }
 
-function buildSource(source: NonNullable<PlanYaml['source']>, spell: Spelling): PlanSource {
+function buildTask({ timeout, ...task }: TaskYaml, phase_id: string, path: YamlPath, spell: Spelling): PlanTask {
+  const env = Object.entries(task.env).map(([name, value]) => [name, spell(value, [...path, 'env', name])]);
   return {
-    tracker: source.tracker || null,
-    project_id: spell(source.project_id ?? '', ['source', 'project_id']) || null,
-    synced_at: source.synced_at || null,
-    spec_revision: spell(source.spec_revision ?? '', ['source', 'spec_revision']) || null,
-  };
-}
-
-function buildPhase(phase: PhaseYaml): PlanPhase {
-  return {
-    id: phase.id,
-    name: phase.name,
-    status: phase.status ?? 'active',
-    blocked_by: phase.blocked_by || null,
-    goal: phase.goal || null,
-    gate_criteria: phase.gate_criteria ?? [],
-    task_ids: phase.tasks.map((task) => task.id),
-  };
-}
-
-function buildTask(task: TaskYaml, phaseId: string, path: YamlPath, spell: Spelling): PlanTask {
-  const env = Object.entries(task.env ?? {}).map(([name, value]) => [name, spell(value, [...path, 'env', name])]);
-  const budget = task.question_budget;
-  return {
-    id: task.id,
-    phase_id: phaseId,
-    title: task.title,
-    description: task.description || null,
-    type: task.type || null,
-    priority: task.priority ?? 'P1',
-    estimate: task.estimate ?? null,
-    owner_type: task.owner_type || null,
+    ...task,
+    phase_id,
     human: task.owner_type === 'human',
     depends_on: [...new Set(task.depends_on)],
-    acceptance: task.acceptance ?? [],
-    write_globs: task.write_globs ?? [],
     tracker_issue_id: spell(task.tracker_issue_id ?? '', [...path, 'tracker_issue_id']) || null,
-    status: task.status === DEFERRED_STATUS ? 'paused' : (task.status ?? 'active'),
-    question_budget: budget ? { soft: budget.soft ?? null, hard: budget.hard ?? null } : null,
-    run: task.run ?? null,
-    verify: task.verify ?? [],
-    timeout_ms: parseDuration(task.timeout),
+    status: task.status === DEFERRED_STATUS ? 'paused' : task.status,
+    timeout_ms: timeout,
     env: Object.fromEntries(env),
-    retry: task.retry ?? null,
   };
 }
 
@@ -127,4 +89,33 @@ function warningsOf({ phases, tasks, byId }: Plan): string[] {
       ];
     }),
   ];
+}
+
+// ---------------------------------------------------------------------------------------------- what is wrong
+
+/** `task "build": timeout`: tasks and phases by their names, the rest by its path. */
+function labelIn(value: unknown): (path: YamlPath) => string {
+  return (path) => {
+    const [, phase, , task] = path;
+    if (path[0] !== 'phases' || typeof phase !== 'number') return pathText(path);
+    const isTask = path[2] === 'tasks' && typeof task === 'number';
+    const end = isTask ? 4 : 2;
+    const id = valueAt(value, [...path.slice(0, end), 'id']);
+    const name = typeof id === 'string' && id !== '' ? `"${oneLine(id, 64)}"` : `number ${Number(path[end - 1]) + 1}`;
+    const rest = pathText(path.slice(end));
+    return `${isTask ? 'task' : 'phase'} ${name}${rest === '' ? '' : `: ${rest}`}`;
+  };
+}
+
+/** Adds to findings about ids how the id could be written instead. */
+function suggestIds(findings: readonly Finding[], value: unknown): Finding[] {
+  return findings.map((finding) => {
+    const id = finding.path.at(-1) === 'id' ? valueAt(value, finding.path) : null;
+    if (typeof id !== 'string' || finding.suggestion !== undefined) return finding;
+    const legal = id
+      .replace(/[^A-Za-z0-9._-]+/g, '-')
+      .replace(/^[^A-Za-z0-9]+|-+$/g, '')
+      .slice(0, 64);
+    return isTaskId(legal) && legal !== id ? { ...finding, suggestion: `Write ${legal}.` } : finding;
+  });
 }

@@ -16,7 +16,8 @@ import {
   budgetKeyOf,
   EMPTY_COMPOSITE,
   type PolicyYaml,
-  policyProblems,
+  policySchema,
+  problemsBy,
   type RetryDefault,
   type RetryProblem,
   shapeProblems,
@@ -74,7 +75,7 @@ export class RetryPolicy implements Required<BackoffCurve> {
    * Throws INVALID_ARGS when the declaration is malformed.
    */
   constructor(declaration: PolicyDeclaration | null, site: RetryDefault = TASK_RETRY_DEFAULT) {
-    if (declaration !== null) refuse(policyProblems(asWritten(declaration)));
+    if (declaration !== null) refuse(problemsBy(policySchema(), asWritten(declaration)));
     const { name, retry_on, max_attempts, base, cap, factor, jitter } = declaration ?? { retry_on: site.retryOn };
     this.name = name ?? null;
     this.retryOn = retry_on ? [...retry_on] : null;

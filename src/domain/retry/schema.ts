@@ -91,11 +91,15 @@ const compositeFields = once(() => ({
 
 const compositeSchema = once(() => z.strictObject(compositeFields()));
 
-/** What `retry:` may hold: one policy, a list, or a list with a cap on the sum. */
-export const retrySchema = once(() => z.union([policySchema(), listSchema(), compositeSchema()], { error: POLICY }));
+const formSchema = once(() => z.union([policySchema(), listSchema(), compositeSchema()], { error: POLICY }));
+
+/** What `retry:` may hold: one policy, a list, or a list with a cap on the sum. `retryProblems` says what is wrong with it. */
+export const retrySchema = once(() =>
+  formSchema().check(z.refine((declaration) => policyProblems(declaration).length === 0)),
+);
 
 export type PolicyYaml = z.infer<ReturnType<typeof policySchema>>;
-export type RetryYaml = z.infer<ReturnType<typeof retrySchema>>;
+export type RetryYaml = z.infer<ReturnType<typeof formSchema>>;
 
 /** The default of a retry site: what applies when nothing is declared, and the source of omitted fields. */
 export interface RetryDefault extends Required<BackoffCurve> {
@@ -146,7 +150,7 @@ export interface RetryProblem {
   message: string;
   /** It is about the key at `path`, not about its value. */
   at?: 'key';
-  /** What was probably meant, when a key is close to a known one. */
+  /** What to do about it, a sentence. */
   suggestion?: string;
 }
 
@@ -156,21 +160,20 @@ export interface RetryProblem {
  */
 export function retryProblems(declaration: unknown): RetryProblem[] {
   const shape = shapeProblems(declaration);
-  if (shape.length > 0) return shape;
-  const value = declaration as RetryYaml;
-  if (Array.isArray(value)) return listProblems(value, []);
-  return 'policies' in value ? listProblems(value.policies, ['policies']) : [];
+  return shape.length > 0 ? shape : policyProblems(declaration as RetryYaml);
+}
+
+function policyProblems(declaration: RetryYaml): RetryProblem[] {
+  if (Array.isArray(declaration)) return listProblems(declaration, []);
+  return 'policies' in declaration ? listProblems(declaration.policies, ['policies']) : [];
 }
 
 /** The shape problems of a value, by the one form that it is meant to be: a union would name none of them. */
 export function shapeProblems(value: unknown): RetryProblem[] {
-  if (Array.isArray(value)) return check(listSchema(), value);
-  return isCompositeForm(value) ? check(compositeSchema(), value) : check(policySchema(), value);
-}
-
-/** The shape problems of a value that can only be a single policy. */
-export function policyProblems(value: unknown): RetryProblem[] {
-  return check(policySchema(), value);
+  if (Array.isArray(value)) return problemsBy(listSchema(), value);
+  const isObject = typeof value === 'object' && value !== null;
+  const isComposite = isObject && ['policies', 'max_total_attempts'].some((key) => Object.hasOwn(value, key));
+  return problemsBy(isComposite ? compositeSchema() : policySchema(), value);
 }
 
 /**
@@ -181,12 +184,8 @@ export function budgetKeyOf(name: string | null | undefined, classes: readonly s
   return name ?? classes?.toSorted().join(',') ?? '*';
 }
 
-function isCompositeForm(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.hasOwn(value, 'policies') || Object.hasOwn(value, 'max_total_attempts');
-}
-
-function check(
+/** The shape problems of a value that can only be of that form. */
+export function problemsBy(
   schema: ReturnType<typeof policySchema> | ReturnType<typeof listSchema> | ReturnType<typeof compositeSchema>,
   value: unknown,
 ): RetryProblem[] {
@@ -205,8 +204,9 @@ function unknownKey(key: string, path: (string | number)[], besidePolicies: bool
     return { path: at, message: `write one policy or a list under policies, not both: ${key} belongs to a policy` };
   }
   const known = Object.keys(besidePolicies ? compositeFields() : policyFields());
-  const suggestion = closest(key, known);
-  return { path: at, at: 'key', message: `unknown key "${key}"`, ...(suggestion === null ? {} : { suggestion }) };
+  const near = closest(key, known);
+  const suggestion = near === null ? {} : { suggestion: `Did you mean "${near}"?` };
+  return { path: at, at: 'key', message: `unknown key "${key}"`, ...suggestion };
 }
 
 function listProblems(policies: readonly PolicyYaml[], base: (string | number)[]): RetryProblem[] {

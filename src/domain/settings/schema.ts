@@ -4,19 +4,21 @@
  */
 
 import * as z from 'zod/mini';
-import { once } from '../../lib/once.ts';
-import { described, optional } from '../plan/schema.ts';
-import { errorRulesSchema } from '../retry/classify.ts';
-import { durationSchema, type RetryYaml, retrySchema } from '../retry/schema.ts';
 import {
-  type AgentSettings,
-  DEFAULT_SETTINGS,
-  OVERLAP_MODES,
-  SHIP_POLICIES,
-  TRACKER_TYPES,
-  WORKERS,
-  WORKSPACES,
-} from './settings.ts';
+  command,
+  described,
+  duration,
+  durationAboveZero,
+  filledText,
+  globs,
+  ignored,
+  key,
+  must,
+  questionBudget,
+} from '../plan/declare.ts';
+import { errorRulesSchema } from '../retry/classify.ts';
+import { retrySchema } from '../retry/schema.ts';
+import { DEFAULT_SETTINGS, OVERLAP_MODES, SHIP_POLICIES, TRACKER_TYPES, WORKERS, WORKSPACES } from './settings.ts';
 
 /** Top-level keys of the older tool's settings. Accepted, without effect. */
 export const IGNORED_BLOCKS = {
@@ -47,207 +49,214 @@ export const IGNORED_AGENT_KEYS = {
   question_budget_hard: 'set question_budget.hard instead',
 } as const;
 
-/** Shared parts. */
-const parts = once(() => {
-  const filled = z.string().check(z.minLength(1));
-  return {
-    filled,
-    globs: z.array(filled),
-    fromOne: z.int().check(z.minimum(1)),
-    fromZero: z.int().check(z.minimum(0)),
-    anything: z.unknown(),
-  };
+const ignoredKeys = (keys: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(keys).map(([name, why]) => [name, ignored(`Accepted and ignored (${why}).`)]));
+
+const fromOne = z.int().check(z.minimum(1));
+
+/** Git would refuse a pattern that leads out of the repository, but only when the first worktree is made. */
+const copied = command.check(
+  must((glob: string) => {
+    if (!glob.startsWith('/') && !glob.split('/').includes('..')) return null;
+    return {
+      message: 'must name files below the project',
+      suggestion: 'Leave out / at the start, and every `..`.',
+    };
+  }),
+);
+
+const { agents, verify, review, ship, tracker } = DEFAULT_SETTINGS;
+
+const agentsSchema = z.strictObject({
+  max_parallel: key(fromOne, 'How many tasks one run works on at once. Left out: one for each core.', null),
+  lease_ttl_ms: key(durationAboveZero(), 'How long a claim holds without a heartbeat.', agents.lease_ttl_ms),
+  heartbeat_interval_ms: key(
+    durationAboveZero(),
+    'How often an agent is asked to send a heartbeat. Less than lease_ttl_ms.',
+    agents.heartbeat_interval_ms,
+  ),
+  steal_grace_ms: key(
+    duration,
+    'How long after its end a lease is still left alone, for clocks that differ.',
+    agents.steal_grace_ms,
+  ),
+  self_lease_ttl_ms: key(
+    durationAboveZero(),
+    'lease_ttl_ms for workers whose heartbeat forge sends itself, under run and exec.',
+    agents.self_lease_ttl_ms,
+  ),
+  self_heartbeat_ms: key(
+    durationAboveZero(),
+    'How often forge sends that heartbeat. Less than self_lease_ttl_ms.',
+    agents.self_heartbeat_ms,
+  ),
+  kill_grace_ms: key(
+    duration,
+    'How long a worker may take to end after SIGTERM before it gets SIGKILL.',
+    agents.kill_grace_ms,
+  ),
+  retry_attempts: key(
+    fromOne,
+    'Attempts of a task, the first included, where no retry policy says otherwise.',
+    agents.retry_attempts,
+  ),
+  retry_backoff_ms_max: key(
+    duration,
+    'The longest delay between attempts, where no retry policy says otherwise.',
+    agents.retry_backoff_ms_max,
+  ),
+  question_timeout_ms: key(
+    durationAboveZero(),
+    'How long a question waits before its default answer applies, or it expires.',
+    agents.question_timeout_ms,
+  ),
+  question_max_attempts: key(fromOne, 'How often one decision may be asked about.', agents.question_max_attempts),
+  question_budget: key(
+    questionBudget(agents.question_budget.soft, agents.question_budget.hard, [
+      'Questions of a task after which its worker is asked to decide by itself.',
+      'Questions of a task after which no more are taken.',
+    ]),
+    'How many questions one task may ask, over all attempts.',
+    agents.question_budget,
+  ),
+  worktree_root: key(command, 'Where git worktrees of tasks are made, relative to the project.', agents.worktree_root),
+  worktree_copy: key(
+    z.array(copied),
+    'Files of the project that git does not track and that every worktree gets a copy of. Replaces the default list.',
+    agents.worktree_copy,
+  ),
+  hard_lock_globs: key(
+    globs,
+    'Files that only one task at a time may write. Replaces the default list.',
+    agents.hard_lock_globs,
+  ),
+  preflight_globs: key(
+    globs,
+    'Files that a worker should ask about before it writes them; see guardrail-check.',
+    agents.preflight_globs,
+  ),
+  overlap: key(
+    z.enum(OVERLAP_MODES),
+    'lenient: only locked files keep tasks with overlapping write_globs apart. strict: any overlap does.',
+    agents.overlap,
+  ),
+  worker: key(
+    z.enum(WORKERS),
+    'The coding agent that does tasks without run: one with a preset, or custom, which needs worker_command. Left out: they wait for an agent.',
+    null,
+  ),
+  worker_command: key(
+    command,
+    'The command line, for /bin/sh, that does tasks without run, also in place of the preset of worker. Left out: that of worker.',
+    null,
+  ),
+  log_rotate_max_bytes: key(fromOne, 'Size in bytes at which a log file is rotated.', agents.log_rotate_max_bytes),
+  ...ignoredKeys(IGNORED_AGENT_KEYS),
 });
 
-const ignored = (keys: Readonly<Record<string, string>>) =>
-  Object.fromEntries(
-    Object.entries(keys).map(([key, why]) => [key, optional(parts().anything, `Accepted and ignored (${why}).`)]),
-  );
-
-const { agents } = DEFAULT_SETTINGS;
-
-/** A key of `agents`, described with its default. */
-function agentKey<T extends z.ZodMiniType>(key: keyof AgentSettings, schema: T, description: string) {
-  return optional(schema, description, { default: agents[key] });
-}
-
-const agentsSchema = once(() => {
-  const { filled, globs, fromOne, fromZero } = parts();
-  const duration = durationSchema();
-  return z.strictObject({
-    max_parallel: optional(fromOne, 'How many tasks one run works on at once. Left out: one for each core.'),
-    lease_ttl_ms: agentKey('lease_ttl_ms', duration, 'How long a claim holds without a heartbeat.'),
-    heartbeat_interval_ms: agentKey(
-      'heartbeat_interval_ms',
-      duration,
-      'How often an agent is asked to send a heartbeat. Less than lease_ttl_ms.',
-    ),
-    steal_grace_ms: agentKey(
-      'steal_grace_ms',
-      duration,
-      'How long after its end a lease is still left alone, for clocks that differ.',
-    ),
-    self_lease_ttl_ms: agentKey(
-      'self_lease_ttl_ms',
-      duration,
-      'lease_ttl_ms for workers whose heartbeat forge sends itself, under run and exec.',
-    ),
-    self_heartbeat_ms: agentKey(
-      'self_heartbeat_ms',
-      duration,
-      'How often forge sends that heartbeat. Less than self_lease_ttl_ms.',
-    ),
-    kill_grace_ms: agentKey(
-      'kill_grace_ms',
-      duration,
-      'How long a worker may take to end after SIGTERM before it gets SIGKILL.',
-    ),
-    retry_attempts: agentKey(
-      'retry_attempts',
-      fromOne,
-      'Attempts of a task, the first included, where no retry policy says otherwise.',
-    ),
-    retry_backoff_ms_max: agentKey(
-      'retry_backoff_ms_max',
-      duration,
-      'The longest delay between attempts, where no retry policy says otherwise.',
-    ),
-    question_timeout_ms: agentKey(
-      'question_timeout_ms',
-      duration,
-      'How long a question waits before its default answer applies, or it expires.',
-    ),
-    question_max_attempts: agentKey('question_max_attempts', fromOne, 'How often one decision may be asked about.'),
-    question_budget: agentKey(
-      'question_budget',
-      z.strictObject({
-        soft: optional(fromZero, 'Questions of a task after which its worker is asked to decide by itself.', {
-          default: agents.question_budget.soft,
-        }),
-        hard: optional(fromZero, 'Questions of a task after which no more are taken.', {
-          default: agents.question_budget.hard,
-        }),
-      }),
-      'How many questions one task may ask, over all attempts.',
-    ),
-    worktree_root: agentKey('worktree_root', filled, 'Where git worktrees of tasks are made, relative to the project.'),
-    worktree_copy: agentKey(
-      'worktree_copy',
-      globs,
-      'Files of the project that git does not track and that every worktree gets a copy of. Replaces the default list.',
-    ),
-    hard_lock_globs: agentKey(
-      'hard_lock_globs',
-      globs,
-      'Files that only one task at a time may write. Replaces the default list.',
-    ),
-    preflight_globs: agentKey(
-      'preflight_globs',
-      globs,
-      'Files that a worker should ask about before it writes them; see guardrail-check.',
-    ),
-    overlap: agentKey(
-      'overlap',
-      z.enum(OVERLAP_MODES),
-      'lenient: only locked files keep tasks with overlapping write_globs apart. strict: any overlap does.',
-    ),
-    worker: optional(
-      z.enum(WORKERS),
-      'The coding agent that does tasks without run: one with a preset, or custom, which needs worker_command. Left out: they wait for an agent.',
-    ),
-    worker_command: optional(
-      filled,
-      'The command line, for /bin/sh, that does tasks without run, also in place of the preset of worker. Left out: that of worker.',
-    ),
-    log_rotate_max_bytes: agentKey('log_rotate_max_bytes', fromOne, 'Size in bytes at which a log file is rotated.'),
-    ...ignored(IGNORED_AGENT_KEYS),
-  });
+const verifySchema = z.strictObject({
+  commands: key(
+    z.array(command),
+    'Command lines that must succeed for every task, besides its own verify.',
+    verify.commands,
+  ),
+  timeout: key(
+    durationAboveZero(),
+    "How long each of these commands, and of a task's own verify, may take.",
+    verify.timeout_ms,
+  ),
 });
 
-const settingsWith = (retry: z.ZodMiniType<RetryYaml>) => {
-  const { filled, globs } = parts();
-  return z.strictObject({
-    version: optional(
-      z.literal(1, { error: 'forge reads settings of version 1 only' }),
-      'The version of this format.',
-      {
-        default: 1,
-      },
-    ),
-    project: optional(
-      z.strictObject({
-        name: optional(filled, 'What the project is called.'),
-        description: optional(z.string(), 'What the project is.'),
-      }),
-      'About the project, for people.',
-    ),
-    plan: optional(
-      filled,
-      'Where the plan is, relative to the project. Left out: plans/phases.yaml, phases.yaml or .forge/plans/phases.yaml.',
-    ),
-    agents: optional(
-      agentsSchema(),
-      'How workers are run, watched and limited. Durations are milliseconds, or text such as 30s, 5m, 2h.',
-    ),
-    retry: optional(retry, 'When a failed attempt is tried again, for tasks that say nothing themselves.'),
-    errors: optional(errorRulesSchema(), 'Rules that give failures a class to retry on; the first that matches wins.', {
-      default: [],
+const reviewSchema = z.strictObject({
+  command: key(command, 'A command line that reviews a verified result. Left out: no review.', null),
+  timeout: key(durationAboveZero(), 'How long a review may take.', review.timeout_ms),
+});
+
+/** A block of keys: left out, each has its default, so editors need not be told one. */
+const NO_DEFAULT = { default: undefined };
+
+export const settingsSchema = z.strictObject({
+  version: key(
+    z.literal(1, { error: 'forge reads settings of version 1 only' }),
+    'The version of this format.',
+    DEFAULT_SETTINGS.version,
+  ),
+  project: key(
+    z.strictObject({
+      name: key(filledText, 'What the project is called.', null),
+      description: key(z.string(), 'What the project is.', null),
     }),
-    verify: optional(
-      z.strictObject({
-        commands: optional(globs, 'Command lines that must succeed for every task, besides its own verify.', {
-          default: [],
-        }),
-        timeout: optional(durationSchema(), "How long each of these commands, and of a task's own verify, may take.", {
-          default: DEFAULT_SETTINGS.verify.timeout_ms,
-        }),
-      }),
-      'What every result must pass.',
+    'About the project, for people.',
+    DEFAULT_SETTINGS.project,
+    NO_DEFAULT,
+  ),
+  plan: key(
+    filledText,
+    'Where the plan is, relative to the project. Left out: plans/phases.yaml, phases.yaml or .forge/plans/phases.yaml.',
+    null,
+  ),
+  agents: key(
+    agentsSchema,
+    'How workers are run, watched and limited. Durations are milliseconds, or text such as 30s, 5m, 2h.',
+    agents,
+    NO_DEFAULT,
+  ),
+  retry: key(retrySchema(), 'When a failed attempt is tried again, for tasks that say nothing themselves.', null),
+  errors: key(
+    errorRulesSchema(),
+    'Rules that give failures a class to retry on; the first that matches wins.',
+    DEFAULT_SETTINGS.errors,
+  ),
+  verify: key(
+    z.pipe(
+      verifySchema,
+      z.transform(({ commands, timeout: timeout_ms }) => ({ commands, timeout_ms })),
     ),
-    workspace: optional(
-      z.enum(WORKSPACES),
-      'none: workers run in the project folder. worktree: each task gets a git worktree and a branch.',
-      { default: 'none' },
+    'What every result must pass.',
+    verify,
+    NO_DEFAULT,
+  ),
+  workspace: key(
+    z.enum(WORKSPACES),
+    'none: workers run in the project folder. worktree: each task gets a git worktree and a branch.',
+    DEFAULT_SETTINGS.workspace,
+  ),
+  review: key(
+    z.pipe(
+      reviewSchema,
+      z.transform(({ command, timeout: timeout_ms }) => ({ command, timeout_ms })),
     ),
-    review: optional(
-      z.strictObject({
-        command: optional(filled, 'A command line that reviews a verified result. Left out: no review.'),
-        timeout: optional(durationSchema(), 'How long a review may take.', {
-          default: DEFAULT_SETTINGS.review.timeout_ms,
-        }),
-      }),
-      'The review of verified results.',
-    ),
-    ship: optional(
-      z.strictObject({
-        policy: optional(z.enum(SHIP_POLICIES), 'none: reviewed is shipped. merge: the branch of the task is merged.', {
-          default: 'none',
-        }),
-        base: optional(filled, 'The branch that is merged into. Left out: the branch of the main checkout.'),
-      }),
-      'What happens to reviewed results.',
-    ),
-    tracker: optional(
+    'The review of verified results.',
+    review,
+    NO_DEFAULT,
+  ),
+  ship: key(
+    z.strictObject({
+      policy: key(
+        z.enum(SHIP_POLICIES),
+        'none: reviewed is shipped. merge: the branch of the task is merged.',
+        ship.policy,
+      ),
+      base: key(command, 'The branch that is merged into. Left out: the branch of the main checkout.', null),
+    }),
+    'What happens to reviewed results.',
+    ship,
+    NO_DEFAULT,
+  ),
+  tracker: key(
+    z.pipe(
       z.looseObject({
         type: described(
           z.enum(TRACKER_TYPES),
           'none, file (a YAML file in the project) or github (issues, by the gh command).',
         ),
-        path: optional(filled, 'The file of a file tracker, relative to the project.', {
-          default: DEFAULT_SETTINGS.tracker.path,
-        }),
+        path: key(filledText, 'The file of a file tracker, relative to the project.', tracker.path),
       }),
-      'Where issues are tracked outside of forge.',
-      { default: { type: 'none' } },
+      z.transform(({ type, path, ...options }) => ({ type, path, options })),
     ),
-    ...ignored(IGNORED_BLOCKS),
-  });
-};
-
-/** The schema that settings are read by. It accepts any `retry`, which `retryProblems` checks. */
-export const settingsSchema = once(() => settingsWith(z.custom<RetryYaml>()));
-
-/** The same with the full schema of `retry`, for editors. */
-export const fullSettingsSchema = once(() => settingsWith(retrySchema()));
-
-export type SettingsYaml = z.infer<ReturnType<typeof settingsSchema>>;
+    'Where issues are tracked outside of forge.',
+    tracker,
+    { default: { type: 'none' } },
+  ),
+  ...ignoredKeys(IGNORED_BLOCKS),
+});

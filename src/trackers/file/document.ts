@@ -1,9 +1,10 @@
 /** The file of a file tracker: its shape, its issues, and the result that a change of one issue must have. */
 
 import * as z from 'zod/mini';
-import { type Finding, pathText, shapeFindings, toProblems, WITHOUT_WORDS } from '../../domain/plan/findings.ts';
+import { type Finding, shapeFindings, toProblems } from '../../domain/plan/findings.ts';
 import type { Problem } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
+import { pathText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { parseYaml, spellingIn } from '../../lib/yaml.ts';
 import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../port.ts';

@@ -5,13 +5,13 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { valueAt } from '../../domain/plan/findings.ts';
 import { isClosed } from '../../domain/tracker-issues.ts';
 import { ForgeError, type Problem } from '../../lib/errors.ts';
 import { syncDir, synced } from '../../lib/fs/folders.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { exclusivelySoon } from '../../lib/fs/locks.ts';
 import { readCapped } from '../../lib/fs/read.ts';
+import { valueAt } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { IssueState, Tracker, TrackerIssue } from '../port.ts';

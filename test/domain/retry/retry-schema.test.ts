@@ -95,17 +95,27 @@ describe('refused retry policies', () => {
 
   test('unknown keys of retry are all reported, with suggestions', () => {
     expect(retryProblems({ max_attemps: 3, bsae: 1, colour: 'red' })).toEqual([
-      { path: ['max_attemps'], at: 'key', message: 'unknown key "max_attemps"', suggestion: 'max_attempts' },
-      { path: ['bsae'], at: 'key', message: 'unknown key "bsae"', suggestion: 'base' },
+      {
+        path: ['max_attemps'],
+        at: 'key',
+        message: 'unknown key "max_attemps"',
+        suggestion: 'Did you mean "max_attempts"?',
+      },
+      { path: ['bsae'], at: 'key', message: 'unknown key "bsae"', suggestion: 'Did you mean "base"?' },
       { path: ['colour'], at: 'key', message: 'unknown key "colour"' },
     ]);
     expect(retryProblems({ policies: [{ retryon: [] }], max_total_attempt: 1 })).toEqual([
-      { path: ['policies', 0, 'retryon'], at: 'key', message: 'unknown key "retryon"', suggestion: 'retry_on' },
+      {
+        path: ['policies', 0, 'retryon'],
+        at: 'key',
+        message: 'unknown key "retryon"',
+        suggestion: 'Did you mean "retry_on"?',
+      },
       {
         path: ['max_total_attempt'],
         at: 'key',
         message: 'unknown key "max_total_attempt"',
-        suggestion: 'max_total_attempts',
+        suggestion: 'Did you mean "max_total_attempts"?',
       },
     ]);
   });

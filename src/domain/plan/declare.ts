@@ -1,0 +1,100 @@
+/**
+ * How a key of a plan or of the settings is declared: with its description, what stands for it where it is left out, and what
+ * its value must be. `findings.ts` puts what a value fails into words.
+ */
+
+import * as z from 'zod/mini';
+import { globFault } from '../../lib/globs/syntax.ts';
+import { inWords } from '../../lib/schema-issues.ts';
+import { parseDuration } from '../../lib/time.ts';
+import type { YamlPath } from '../../lib/yaml.ts';
+import { durationSchema } from '../retry/schema.ts';
+
+interface Meta {
+  /** What editors show as the value of an omitted key. */
+  default?: unknown;
+  examples?: unknown[];
+}
+
+/** Adds the text that an editor shows. `register` changes the schema in place, where `check` would build it twice. */
+export function described<T extends z.ZodMiniType>(schema: T, description: string, meta: Meta = {}): T {
+  z.globalRegistry.add(schema, { description, ...meta });
+  return schema;
+}
+
+/**
+ * An optional key. Left out, empty, or `key:` without a value, which is null in YAML, it is `fallback`, which editors show
+ * unless it is null or `meta` has another default.
+ */
+export function key<T extends z.ZodMiniType, const F>(schema: T, description: string, fallback: F, meta: Meta = {}) {
+  const given = z.optional(z.nullable(schema));
+  const filled = z.transform((value: z.output<typeof given>): NonNullable<z.output<T>> | F =>
+    value === undefined || value === null || value === '' ? fallback : (value as NonNullable<z.output<T>>),
+  );
+  return described(z.pipe(given, filled), description, {
+    ...(fallback === null ? {} : { default: fallback }),
+    ...meta,
+  });
+}
+
+/** A key that is accepted so that existing files load; it has no effect. */
+export function ignored(description: string) {
+  const nothing = z.transform((): undefined => undefined);
+  return described(z.pipe(z.optional(z.nullable(z.unknown())), nothing), description);
+}
+
+interface Fault {
+  message: string;
+  suggestion?: string | undefined;
+  /** From the checked value to the part that is wrong. */
+  path?: YamlPath;
+}
+
+/** A check that reports what `faultOf` finds wrong with a value. */
+export function must<T>(faultOf: (value: T) => Fault | null): z.core.CheckFn<T> {
+  return ({ value, issues }) => {
+    const fault = faultOf(value);
+    if (fault === null) return;
+    const { message, path = [], suggestion } = fault;
+    issues.push({ code: 'custom', input: value, message, path: [...path], params: { suggestion }, continue: true });
+  };
+}
+
+/** A process can be passed no command line or variable with a NUL. */
+const withoutNul = must((text: string) => (text.includes('\0') ? { message: 'may not hold a NUL character' } : null));
+
+export const text = z.string();
+export const texts = z.array(text);
+export const filledText = z.string().check(z.minLength(1));
+export const passedText = z.string().check(withoutNul);
+export const command = filledText.check(withoutNul);
+
+const glob = filledText.check(
+  must((source) => {
+    const fault = source === '' ? null : globFault(source);
+    return fault && { ...fault, message: `${inWords(source)} ${fault.message}` };
+  }),
+);
+export const globs = z.array(glob);
+
+/** Read as milliseconds. */
+export const duration = z.pipe(
+  durationSchema(),
+  z.transform((value) => parseDuration(value) ?? 0),
+);
+
+export function durationAboveZero(suggestion?: string) {
+  return duration.check(must((ms) => (ms === 0 ? { message: 'must be more than 0', suggestion } : null)));
+}
+
+/** Limits of questions, by what stands for those that are left out. A soft limit above the hard one would never be reached. */
+export function questionBudget<F extends number | null>(soft: F, hard: F, [softly, firmly]: [string, string]) {
+  const limit = z.int().check(z.minimum(0));
+  return z.strictObject({ soft: key(limit, softly, soft), hard: key(limit, firmly, hard) }).check(
+    must((budget) => {
+      if (budget.soft === null || budget.hard === null || budget.soft <= budget.hard) return null;
+      const message = `the soft limit (${budget.soft}) is above the hard one (${budget.hard})`;
+      return { path: ['soft'], message };
+    }),
+  );
+}
