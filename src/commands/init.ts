@@ -5,8 +5,14 @@ import * as z from 'zod/mini';
 import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
-import { AGENTS_FILE, type AgentsFile, readAgentsFile, replaceAgentsFile } from '../project/agents-file.ts';
-import { locateSection, withSection } from '../project/agents-section.ts';
+import {
+  AGENTS_FILE,
+  type AgentsFile,
+  locateSection,
+  readAgentsFile,
+  replaceAgentsFile,
+  withSection,
+} from '../project/agents-file.ts';
 import { findProject } from '../project/find-project.ts';
 import { initFiles } from '../project/init.ts';
 import { openStores } from '../store/open.ts';

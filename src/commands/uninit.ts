@@ -3,8 +3,14 @@
 import * as z from 'zod/mini';
 import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { AGENTS_FILE, type AgentsFile, readAgentsFile, replaceAgentsFile } from '../project/agents-file.ts';
-import { locateSection, withoutSection } from '../project/agents-section.ts';
+import {
+  AGENTS_FILE,
+  type AgentsFile,
+  locateSection,
+  readAgentsFile,
+  replaceAgentsFile,
+  withoutSection,
+} from '../project/agents-file.ts';
 import { findProject } from '../project/find-project.ts';
 import { planRemoval, removePlanned } from '../project/init.ts';
 import { command, flag } from './shared/command.ts';

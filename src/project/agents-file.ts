@@ -1,9 +1,13 @@
-/** AGENTS.md, a person's file that forge adds a section to: read and written whole, byte for byte. */
+/**
+ * AGENTS.md, a person's file that forge adds a section to, which tells an agent how to take part. It is read and written whole, and
+ * handled as text of one character a byte (latin1), so that any content survives.
+ */
 
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
 import { asIoError, errorCode, whileDoing } from '../lib/fs/io-errors.ts';
+import { shippedText } from './build.ts';
 
 export const AGENTS_FILE = 'AGENTS.md';
 
@@ -14,7 +18,7 @@ export interface AgentsFile {
   /** Its real path: AGENTS.md may be a symlink, often to CLAUDE.md. */
   path: string;
   linked: boolean;
-  /** One character a byte (latin1); null when there is no file. */
+  /** Null when there is no file. */
   text: string | null;
 }
 
@@ -87,4 +91,60 @@ function writeBeside(tmp: string, { path: file, text: before }: AgentsFile, text
   } finally {
     fs.closeSync(fd);
   }
+}
+
+// --- the section -----------------------------------------------------------------------------------------------------
+
+type Eol = '\n' | '\r\n';
+
+/** The section with these line ends, including the last line's. It is ASCII, so that it fits into any encoding but UTF-16. */
+export function agentsSection(eol: Eol): string {
+  return shippedText('templates/AGENTS.md').replaceAll('\n', eol);
+}
+
+/** Where a file has the section. */
+export type Located =
+  | { kind: 'none' }
+  /** From the first character of its first line to the end of its last line; `own`: it is exactly as forge writes it. */
+  | { kind: 'found'; start: number; end: number; eol: Eol; own: boolean }
+  /** The markers are not one pair. Lines count from 1. */
+  | { kind: 'unclear'; why: string };
+
+/** A marker counts only on a line of its own. */
+export function locateSection(text: string): Located {
+  const marks = [...text.matchAll(/^<!-- forge:(begin|end) -->[ \t]*(\r?\n|\r?(?![\s\S]))/gm)];
+  const [begin, end, more] = marks;
+  if (begin === undefined) return { kind: 'none' };
+  if (begin[1] !== 'begin' || end === undefined || end[1] !== 'end' || more !== undefined) {
+    const lines = marks.map((mark) => `forge:${mark[1]} in line ${text.slice(0, mark.index).split('\n').length}`);
+    return { kind: 'unclear', why: lines.join(', ') };
+  }
+  const eol = begin[2] === '\r\n' ? '\r\n' : '\n';
+  const stop = end.index + end[0].length;
+  const found = text.slice(begin.index, stop);
+  const section = agentsSection(eol);
+  const own = found === section || found === section.slice(0, -eol.length);
+  return { kind: 'found', start: begin.index, end: stop, eol, own };
+}
+
+/**
+ * `text` with the section: in its place, or else at the end, after an empty line. A file that is all section has nothing before
+ * it, so `withoutSection` can tell a file that did not exist (null) from an empty one.
+ */
+export function withSection(text: string | null, located: Located): string {
+  if (text === null) return agentsSection('\n');
+  if (located.kind === 'found') {
+    return text.slice(0, located.start) + agentsSection(located.eol) + text.slice(located.end);
+  }
+  const eol = /^[^\n]*\r\n/.test(text) ? '\r\n' : '\n';
+  return text + eol + agentsSection(eol);
+}
+
+/** The text before `withSection`; null when there was no file. Text that was added around the section since stays. */
+export function withoutSection(text: string, located: Located): string | null {
+  if (located.kind !== 'found') return text;
+  const before = text.slice(0, located.start);
+  const after = text.slice(located.end);
+  if (before === '' && after === '') return null;
+  return (before.endsWith(located.eol) ? before.slice(0, -located.eol.length) : before) + after;
 }

@@ -4,13 +4,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { GITIGNORE, type ProjectPaths } from '../domain/project-paths.ts';
 import { entriesIn } from '../lib/fs/folders.ts';
-import { errorCode, whileDoing } from '../lib/fs/io-errors.ts';
+import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
+import { oneLine } from '../lib/text.ts';
+import { shippedText } from './build.ts';
 import { PLAN_PLACES } from './find-project.ts';
 import { planPlaceOf } from './plan-file.ts';
-import { firstPlan, firstSettings } from './templates.ts';
-
-// The same relative path from src/project and from the bundle in dist/cli.
-const SCHEMAS = new URL('../../spec/schema/', import.meta.url);
 
 export interface InitFile {
   /** Relative to the project folder. */
@@ -20,16 +18,20 @@ export interface InitFile {
 
 /** All files that `init` writes, except the state tree. */
 export function initFiles(paths: ProjectPaths): InitFile[] {
-  const shipped = (name: string) => fs.readFileSync(new URL(name, SCHEMAS), 'utf8');
   return [
-    { file: '.forge/schema/phases.schema.json', text: () => shipped('phases.schema.json') },
-    { file: '.forge/schema/settings.schema.json', text: () => shipped('settings.schema.json') },
-    { file: '.forge/settings.yaml', text: () => firstSettings('schema/settings.schema.json') },
-    {
-      file: planPlaceOf(paths),
-      text: () => firstPlan(path.basename(paths.project), '../.forge/schema/phases.schema.json'),
-    },
+    ...['phases.schema.json', 'settings.schema.json'].map((name) => ({
+      file: `.forge/schema/${name}`,
+      text: () => shippedText(`spec/schema/${name}`),
+    })),
+    { file: '.forge/settings.yaml', text: () => shippedText('templates/settings.yaml') },
+    { file: planPlaceOf(paths), text: () => firstPlan(path.basename(paths.project)) },
   ];
+}
+
+/** The plan of a new project. Its tasks need only /bin/sh and write only below `.forge/scratch`. */
+export function firstPlan(projectName: string): string {
+  const name = JSON.stringify(oneLine(projectName, 100) || 'my-project');
+  return shippedText('templates/phases.yaml').replace('my-project', () => name);
 }
 
 /** Which of those files are unchanged. Paths are relative to the project folder. */
@@ -50,77 +52,55 @@ const HISTORY: Readonly<Record<string, string>> = {
 
 /** What `uninit` removes: only files with exactly the bytes that `init` writes, and folders that are empty then. Throws IO_ERROR. */
 export function planRemoval(paths: ProjectPaths): Removal {
-  return whileDoing(`looking at ${paths.project}`, () => {
-    const removal = new Planned(paths);
-    for (const file of initFiles(paths)) removal.file(file);
-    for (const folder of ['schema', 'orchestrator/tasks', 'orchestrator/runs', 'orchestrator']) {
-      removal.folder(`.forge/${folder}`);
-    }
-    // It keeps these out of git.
-    const ignored = GITIGNORE.split('\n').flatMap((line) =>
-      line.endsWith('/') ? [`.forge/${line.slice(0, -1)}`] : [],
-    );
-    const left = ignored.filter((folder) => removal.leaves(folder));
-    for (const folder of left) removal.keep(folder, HISTORY[folder]);
-    if (left.length === 0) removal.file({ file: '.forge/.gitignore', text: () => GITIGNORE });
-    removal.folder('.forge');
-    // A folder that was empty before may belong to the user.
-    if (removal.files.some(({ file }) => file === PLAN_PLACES[0])) removal.folder('plans');
-    return removal;
-  });
-}
-
-class Planned implements Removal {
-  readonly files: InitFile[] = [];
-  readonly folders: string[] = [];
-  readonly kept: { path: string; reason: string }[] = [];
-  readonly #paths: ProjectPaths;
-
-  constructor(paths: ProjectPaths) {
-    this.#paths = paths;
-  }
-
-  file(file: InitFile): void {
-    if (isAsWritten(this.#paths, file)) this.files.push(file);
-    else if (this.leaves(file.file)) this.keep(file.file, 'it is not, or no longer, as init writes it');
-  }
-
-  folder(folder: string): void {
-    if (!isFolder(this.#paths, folder)) return;
-    const entries = entriesIn(path.join(this.#paths.project, folder));
-    if (entries.every(({ name }) => !this.leaves(`${folder}/${name}`))) this.folders.push(folder);
-  }
-
+  const files: InitFile[] = [];
+  const folders: string[] = [];
+  const kept: Removal['kept'] = [];
   /** Something is there and stays afterwards. */
-  leaves(name: string): boolean {
-    if (this.folders.includes(name) || this.files.some(({ file }) => file === name)) return false;
-    return fs.lstatSync(path.join(this.#paths.project, name), { throwIfNoEntry: false }) !== undefined;
-  }
-
-  keep(name: string, reason: string | undefined): void {
-    if (reason !== undefined) this.kept.push({ path: name, reason });
-  }
+  const leaves = (name: string) => {
+    if (folders.includes(name) || files.some(({ file }) => file === name)) return false;
+    return fs.lstatSync(path.join(paths.project, name), { throwIfNoEntry: false }) !== undefined;
+  };
+  const takeFile = (file: InitFile) => {
+    if (isAsWritten(paths, file)) files.push(file);
+    else if (leaves(file.file)) kept.push({ path: file.file, reason: 'it is not, or no longer, as init writes it' });
+  };
+  const takeFolder = (folder: string) => {
+    if (!isFolder(paths, folder)) return;
+    const entries = entriesIn(path.join(paths.project, folder));
+    if (entries.every(({ name }) => !leaves(`${folder}/${name}`))) folders.push(folder);
+  };
+  return whileDoing(`looking at ${paths.project}`, () => {
+    initFiles(paths).forEach(takeFile);
+    for (const name of ['schema', 'orchestrator/tasks', 'orchestrator/runs', 'orchestrator'])
+      takeFolder(`.forge/${name}`);
+    const ignored = GITIGNORE.split('\n').filter((line) => line.endsWith('/'));
+    const left = ignored.map((line) => `.forge/${line.slice(0, -1)}`).filter(leaves);
+    kept.push(...left.flatMap((folder) => (HISTORY[folder] ? [{ path: folder, reason: HISTORY[folder] }] : [])));
+    // It keeps these out of git.
+    if (left.length === 0) takeFile({ file: '.forge/.gitignore', text: () => GITIGNORE });
+    takeFolder('.forge');
+    // A folder that was empty before may belong to the user.
+    if (files.some(({ file }) => file === PLAN_PLACES[0])) takeFolder('plans');
+    return { files, folders, kept };
+  });
 }
 
 /** Removes it, except what has changed since it was planned, which is returned. Throws IO_ERROR. */
 export function removePlanned(paths: ProjectPaths, { files, folders }: Removal): string[] {
   const left: string[] = [];
+  const doing = `removing what init wrote in ${paths.project}`;
   const at = (file: string) => path.join(paths.project, file);
-  whileDoing(`removing what init wrote in ${paths.project}`, () => {
+  return whileDoing(doing, () => {
     for (const file of files) {
       if (isAsWritten(paths, file)) fs.unlinkSync(at(file.file));
       else left.push(file.file);
     }
     for (const folder of folders) {
-      try {
-        fs.rmdirSync(at(folder));
-      } catch (error) {
-        if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR'].includes(errorCode(error))) throw error;
-        left.push(folder);
-      }
+      const isGone = ifThere(doing, () => fs.rmdirSync(at(folder)), ['ENOTEMPTY', 'EEXIST', ...NO_PATH]) !== null;
+      if (!isGone) left.push(folder);
     }
+    return left;
   });
-  return left;
 }
 
 /** Not through a symlink, which may lead out of the project. `folder` is relative to the project folder. */

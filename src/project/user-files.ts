@@ -5,7 +5,7 @@ import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
 import { errorCode, whyUnread } from '../lib/fs/io-errors.ts';
 import { readCapped, readFrom } from '../lib/fs/read.ts';
-import { locateSection, withoutSection } from './agents-section.ts';
+import { locateSection, withoutSection } from './agents-file.ts';
 
 /** Text of a file named by `flag`. Throws INVALID_ARGS when it cannot be read or has more than `maxBytes`. */
 export function readUserFile(path: string, flag: string, maxBytes: number): string {

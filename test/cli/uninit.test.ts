@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { agentsSection, SECTION_BEGIN } from '../../src/project/agents-section.ts';
+import { agentsSection } from '../../src/project/agents-file.ts';
 import { cli, folder, orchestrate, project } from '../support/cli.ts';
 import { Repository } from '../support/repository.ts';
 
@@ -19,6 +19,7 @@ function tree(cwd: string): Record<string, string> {
 }
 
 const section = agentsSection('\n');
+const SECTION_BEGIN = '<!-- forge:begin -->';
 const read = (cwd: string, name = 'AGENTS.md') => fs.readFileSync(join(cwd, name), 'latin1');
 const init = (cwd: string, ...args: string[]) => cli(['init', '--agents', '--json', ...args], { cwd });
 const uninit = (cwd: string, ...args: string[]) => cli(['uninit', '--json', ...args], { cwd });

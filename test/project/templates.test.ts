@@ -6,9 +6,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parsePlan } from '../../src/domain/plan/parse.ts';
 import { parseSettings } from '../../src/domain/settings/parse.ts';
 import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';
-import { firstPlan, firstSettings } from '../../src/project/templates.ts';
+import { shippedText } from '../../src/project/build.ts';
+import { firstPlan } from '../../src/project/init.ts';
 
-const SCHEMA = '../spec/schema/x.schema.json';
+const settings = shippedText('templates/settings.yaml');
 
 /** The same text with its commented-out YAML in force: lines like `# key: ...`, `# - ...` and what belongs to them. */
 function uncommented(text: string, indent: string): string {
@@ -21,15 +22,15 @@ function uncommented(text: string, indent: string): string {
 
 describe('first plan', () => {
   test('the first plan is valid and names its schema for editors', () => {
-    const text = firstPlan('demo', SCHEMA);
-    expect(text.split('\n')[0]).toBe(`# yaml-language-server: $schema=${SCHEMA}`);
+    const text = firstPlan('demo');
+    expect(text.split('\n')[0]).toBe('# yaml-language-server: $schema=../.forge/schema/phases.schema.json');
     const result = parsePlan(text, 'f');
     expect(result).toMatchObject({ ok: true, warnings: [], plan: { project: 'demo' } });
     expect(result.ok && result.plan.tasks.map((task) => task.run === null)).toEqual([false, false, false, false]);
   });
 
   test('the first plan is valid with the task that it shows in a comment', () => {
-    const text = firstPlan('demo', SCHEMA).replace(/^ {6}# (?=- id| {2})/gm, '      ');
+    const text = firstPlan('demo').replace(/^ {6}# (?=- id| {2})/gm, '      ');
     const result = parsePlan(text, 'f');
     expect(result.ok && result.plan.tasks.map(({ id, run }) => [id, run === null])).toContainEqual([
       'improve-readme',
@@ -40,7 +41,7 @@ describe('first plan', () => {
   test.each(['it\'s "so": #1', '', 'a\u0007b', '- x', 'ünïcode ✓'])(
     'the first plan accepts any project name: %j',
     (name) => {
-      const result = parsePlan(firstPlan(name, 'with blanks/x.json'), 'f');
+      const result = parsePlan(firstPlan(name), 'f');
       expect(result.ok).toBe(true);
     },
   );
@@ -54,7 +55,7 @@ describe('first plan', () => {
     afterEach(() => fs.rmSync(dir, { recursive: true }));
 
     test('the first plan runs with /bin/sh alone', () => {
-      const result = parsePlan(firstPlan('demo', SCHEMA), 'f');
+      const result = parsePlan(firstPlan('demo'), 'f');
       const outputs = (result.ok ? result.plan.tasks : []).map((task) => {
         for (const command of [task.run ?? 'false', ...task.verify]) {
           const output = execFileSync('/bin/sh', ['-c', command], { cwd: dir, encoding: 'utf8' });
@@ -70,11 +71,11 @@ describe('first plan', () => {
 
 describe('first settings', () => {
   test('the first settings change nothing', () => {
-    expect(parseSettings(firstSettings(SCHEMA), 'f')).toEqual({ ok: true, settings: DEFAULT_SETTINGS, warnings: [] });
+    expect(parseSettings(settings, 'f')).toEqual({ ok: true, settings: DEFAULT_SETTINGS, warnings: [] });
   });
 
   test('the first settings show existing keys with their real defaults', () => {
-    const [head, body] = firstSettings(SCHEMA).split('version: 1\n');
+    const [head, body] = settings.split('version: 1\n');
     const result = parseSettings(`${head}version: 1\n${uncommented(body ?? '', '')}`, 'f');
     expect(result).toMatchObject({ ok: true, warnings: [] });
     if (!result.ok) return;

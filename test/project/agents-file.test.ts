@@ -1,13 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import {
-  agentsSection,
-  locateSection,
-  SECTION_BEGIN,
-  SECTION_END,
-  withoutSection,
-  withSection,
-} from '../../src/project/agents-section.ts';
+import { agentsSection, locateSection, withoutSection, withSection } from '../../src/project/agents-file.ts';
 import fc from '../support/properties.ts';
+
+const SECTION_BEGIN = '<!-- forge:begin -->';
+const SECTION_END = '<!-- forge:end -->';
 
 const put = (text: string | null) => withSection(text, locateSection(text ?? ''));
 const take = (text: string) => withoutSection(text, locateSection(text));
