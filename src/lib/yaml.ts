@@ -26,7 +26,7 @@ import { oneLine } from './text.ts';
 export type YamlPath = readonly (string | number)[];
 
 /** Line and column in a text, both from 1; columns count UTF-16 units, as editors do. */
-export interface Position {
+interface Position {
   line: number;
   column: number;
 }
@@ -59,7 +59,7 @@ export function parseYaml(
   const source = withoutBom(text);
   try {
     const events = parseEvents(source, { maxDepth: MAX_DEPTH });
-    refuseAliasBombs(events, source);
+    if (events.some(({ type }) => type === EVENT_ID.ALIAS)) nodesOf(events, source);
     const documents = constructFromEvents(events, { source, schema: SCHEMA, maxTotalMergeKeys: MAX_MERGED_KEYS });
     if (documents.length > 1) YAMLException.throwAt(source, secondDocument(events), SECOND_DOCUMENT);
     return { ok: true, value: documents[0] ?? null };
@@ -68,7 +68,7 @@ export function parseYaml(
   }
 }
 
-export interface Positions {
+interface Positions {
   /**
    * The place of the value at `path`, or of its key. When there is no such part (a key that is missing), the place of the nearest part around it.
    * What came through an alias or a `<<` merge is placed where it is spelled out. Null for a text without any content.
@@ -81,16 +81,27 @@ export interface Positions {
 /** An index of the places in `text`, for many look-ups. A text that is not YAML has no places. */
 export function positionsOf(text: string): Positions {
   const source = withoutBom(text);
-  const root = buildIndex(source);
-  const lines = lineStarts(source);
+  const root = nodesIn(source);
+  const lines = [0, ...Array.from(source.matchAll(/\r\n?|\n/g), ({ index, 0: end }) => index + end.length)];
   return {
     place(path, target = 'value') {
-      const found = root === null ? null : follow(root, path, target);
-      return found === null ? null : positionOf(lines, found);
+      const way = wayTo(root, path);
+      const offsets = way.flatMap(({ keyStart, node }) => [keyStart, node.start]);
+      if (target === 'key' && way.length > path.length) offsets.pop();
+      // A value that is not spelled out has no place.
+      const offset = offsets.findLast((start) => start >= 0);
+      if (offset === undefined) return null;
+      // Halving: a plan may have thousands of problems.
+      let line = 0;
+      for (let step = 2 ** 30; step >= 1; step /= 2) {
+        if ((lines[line + step] ?? Number.POSITIVE_INFINITY) <= offset) line += step;
+      }
+      return { line: line + 1, column: offset - (lines[line] ?? 0) + 1 };
     },
     spelling(path) {
-      const node = root === null ? null : descend(root, path);
-      return node?.scalar === undefined ? null : getScalarValue(source, node.scalar);
+      const way = wayTo(root, path);
+      const scalar = way.length > path.length ? way.at(-1)?.node.scalar : undefined;
+      return scalar === undefined ? null : getScalarValue(source, scalar);
     },
   };
 }
@@ -169,53 +180,23 @@ function secondDocument(events: readonly Event[]): number {
   return Math.max(0, startOf(events[second + 1]));
 }
 
-/**
- * Refuses aliases that stand for more than `MAX_ALIASED_NODES` nodes, and aliases inside the very node that they name.
- * The parsed value shares aliased parts and stays small, but walking it would take exponential time.
- */
-function refuseAliasBombs(events: readonly Event[], source: string): void {
-  if (!events.some((event) => event.type === EVENT_ID.ALIAS)) return;
-  const anchors = new Map<string, { size: number; open: boolean }>();
-  const open: { size: number; anchor: { size: number; open: boolean } | null }[] = [];
-  let aliased = 0;
-  for (const event of events) {
-    let size = 1;
-    if (event.type === EVENT_ID.ALIAS) {
-      const anchor = anchors.get(source.slice(event.anchorStart, event.anchorEnd));
-      if (anchor?.open) YAMLException.throwAt(source, startOf(event), RECURSIVE_ALIAS);
-      aliased += anchor?.size ?? 0;
-      size = anchor?.size ?? 0;
-      if (aliased > MAX_ALIASED_NODES) YAMLException.throwAt(source, startOf(event), TOO_MANY_ALIASES);
-    } else if (event.type === EVENT_ID.POP) {
-      const closed = open.pop();
-      size = closed?.size ?? 0;
-      if (closed?.anchor) Object.assign(closed.anchor, { size, open: false });
-    } else {
-      const isScalar = event.type === EVENT_ID.SCALAR;
-      const named = event.type !== EVENT_ID.DOCUMENT && event.anchorStart >= 0;
-      const anchor = named ? { size, open: !isScalar } : null;
-      if (named && anchor) anchors.set(source.slice(event.anchorStart, event.anchorEnd), anchor);
-      if (event.type === EVENT_ID.DOCUMENT) anchors.clear();
-      if (!isScalar) {
-        open.push({ size, anchor });
-        continue;
-      }
-    }
-    const parent = open.at(-1);
-    if (parent !== undefined) parent.size += size;
-  }
-}
+// ---------------------------------------------------------------------------------------------- the nodes of a text
 
-// ---------------------------------------------------------------------------------------------- the index of places
-
-interface IndexNode {
+interface TextNode {
   /** Offset of the first character, or -1 for a value that is not spelled out (`key:`). */
   start: number;
+  /** How many nodes it stands for, aliases followed; null until its end. */
+  size: number | null;
   scalar?: ScalarEvent;
-  items?: IndexNode[];
-  entries?: Map<string, { keyStart: number; node: IndexNode }>;
+  items?: TextNode[];
+  entries?: Map<string, TextEntry>;
   /** Where the `<<` of a mapping point to. */
-  merged?: IndexNode[];
+  merged?: TextNode[];
+}
+
+interface TextEntry {
+  keyStart: number;
+  node: TextNode;
 }
 
 function startOf(event: Event | undefined): number {
@@ -228,59 +209,65 @@ function startOf(event: Event | undefined): number {
   return event.type === EVENT_ID.SEQUENCE || event.type === EVENT_ID.MAPPING ? event.start : -1;
 }
 
-function buildIndex(source: string): IndexNode | null {
-  let events: readonly Event[];
+/** The nodes of the first document; null for a text that is empty or not YAML. */
+function nodesIn(source: string): TextNode | null {
   try {
-    events = parseEvents(source, { maxDepth: MAX_DEPTH });
-    refuseAliasBombs(events, source);
+    return nodesOf(parseEvents(source, { maxDepth: MAX_DEPTH }), source);
   } catch {
     return null;
   }
-  const anchors = new Map<string, IndexNode>();
-  const open: { node: IndexNode; key: IndexNode | null }[] = [];
-  let root: IndexNode | null = null;
-  for (const event of events) {
-    if (event.type === EVENT_ID.DOCUMENT) continue;
-    if (event.type === EVENT_ID.POP) {
-      open.pop();
-      continue;
+}
+
+/**
+ * The nodes of the first document, null without any. Refuses aliases that stand for more than `MAX_ALIASED_NODES` nodes, and aliases
+ * inside the very node that they name: the parsed value shares aliased parts and stays small, but walking it would take
+ * exponential time.
+ */
+function nodesOf(events: readonly Event[], source: string): TextNode | null {
+  const anchors = new Map<string, TextNode>();
+  /** Nodes so far, aliases followed; and how many of them aliases stand for. */
+  let total = 0;
+  let aliased = 0;
+  // The first event begins the document.
+  let at = 1;
+  const isOver = () => events[at] === undefined || events[at]?.type === EVENT_ID.POP;
+  const next = (): TextNode => {
+    const event = events[at++] as Exclude<Event, { type: 1 | 6 }>;
+    const start = startOf(event);
+    const anchor = source.slice(event.anchorStart, event.anchorEnd);
+    if (event.type === EVENT_ID.ALIAS) {
+      const named = anchors.get(anchor) ?? { start, size: 0 };
+      if (named.size === null) YAMLException.throwAt(source, start, RECURSIVE_ALIAS);
+      total += named.size;
+      aliased += named.size;
+      if (aliased > MAX_ALIASED_NODES) YAMLException.throwAt(source, start, TOO_MANY_ALIASES);
+      return named;
     }
-    const node = indexNode(event, source, anchors);
-    const parent = open.at(-1);
-    if (parent === undefined) root ??= node;
-    else addChild(parent, node, source);
-    if (event.type === EVENT_ID.SEQUENCE || event.type === EVENT_ID.MAPPING) open.push({ node, key: null });
-  }
-  return root;
+    const node: TextNode = { start, size: null };
+    if (event.anchorStart >= 0) anchors.set(anchor, node);
+    const before = total;
+    total += 1;
+    if (event.type === EVENT_ID.SCALAR) {
+      node.scalar = event;
+    } else {
+      if (event.type === EVENT_ID.SEQUENCE) for (node.items = []; !isOver(); ) node.items.push(next());
+      else for (node.entries = new Map(); !isOver(); ) addEntry(node, next(), next(), source);
+      at += 1;
+    }
+    node.size = total - before;
+    return node;
+  };
+  return isOver() ? null : next();
 }
 
-function indexNode(event: Exclude<Event, { type: 1 | 6 }>, source: string, anchors: Map<string, IndexNode>): IndexNode {
-  const name = event.anchorStart < 0 ? null : source.slice(event.anchorStart, event.anchorEnd);
-  const node: IndexNode = { start: startOf(event) };
-  if (event.type === EVENT_ID.ALIAS) return anchors.get(name ?? '') ?? node;
-  if (event.type === EVENT_ID.SCALAR) node.scalar = event;
-  if (event.type === EVENT_ID.SEQUENCE) node.items = [];
-  if (event.type === EVENT_ID.MAPPING) node.entries = new Map();
-  if (name !== null) anchors.set(name, node);
-  return node;
+function addEntry(node: TextNode, key: TextNode, value: TextNode, source: string): void {
+  const name = key.scalar === undefined ? '' : getScalarValue(source, key.scalar);
+  const isMerge = name === '<<' && key.scalar?.style === SCALAR_STYLE.PLAIN;
+  if (isMerge) node.merged = [...(node.merged ?? []), ...(value.items ?? [value])];
+  else node.entries?.set(name, { keyStart: key.start, node: value });
 }
 
-function addChild(parent: { node: IndexNode; key: IndexNode | null }, child: IndexNode, source: string): void {
-  const { node, key } = parent;
-  if (node.items) {
-    node.items.push(child);
-  } else if (key === null) {
-    parent.key = child;
-  } else {
-    parent.key = null;
-    const name = key.scalar === undefined ? '' : getScalarValue(source, key.scalar);
-    const isMerge = name === '<<' && key.scalar?.style === SCALAR_STYLE.PLAIN;
-    if (isMerge) node.merged = [...(node.merged ?? []), ...(child.items ?? [child])];
-    else node.entries?.set(name, { keyStart: key.start, node: child });
-  }
-}
-
-function entryOf(node: IndexNode, key: string | number): { keyStart: number; node: IndexNode } | null {
+function entryOf(node: TextNode, key: string | number): TextEntry | null {
   const item = typeof key === 'number' ? node.items?.[key] : undefined;
   if (item !== undefined) return { keyStart: item.start, node: item };
   const own = node.entries?.get(String(key));
@@ -292,40 +279,14 @@ function entryOf(node: IndexNode, key: string | number): { keyStart: number; nod
   return null;
 }
 
-function descend(root: IndexNode, path: YamlPath): IndexNode | null {
-  let node: IndexNode | null = root;
-  for (const key of path) node = node === null ? null : (entryOf(node, key)?.node ?? null);
-  return node;
-}
-
-/** Offset of the part at `path`, else of the last part on the way that has one. */
-function follow(root: IndexNode, path: YamlPath, target: 'key' | 'value'): number | null {
-  let node = root;
-  let best = root.start;
-  for (const [i, key] of path.entries()) {
-    const entry = entryOf(node, key);
-    if (entry === null) break;
-    node = entry.node;
-    const wantsKey = target === 'key' && i === path.length - 1;
-    if (entry.keyStart >= 0) best = entry.keyStart;
-    if (!wantsKey && node.start >= 0) best = node.start;
+/** The root and the parts below it that `path` leads through, as far as they are there. */
+function wayTo(root: TextNode | null, path: YamlPath): TextEntry[] {
+  const way: TextEntry[] = [];
+  let entry = root && { keyStart: root.start, node: root };
+  for (let depth = 0; entry !== null; depth++) {
+    way.push(entry);
+    const key = path[depth];
+    entry = key === undefined ? null : entryOf(entry.node, key);
   }
-  return best < 0 ? null : best;
-}
-
-function lineStarts(source: string): number[] {
-  const starts = [0];
-  for (const match of source.matchAll(/\r\n?|\n/g)) starts.push(match.index + match[0].length);
-  return starts;
-}
-
-function positionOf(lines: readonly number[], offset: number): Position {
-  let low = 0;
-  let high = lines.length - 1;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if ((lines[middle] ?? 0) <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return { line: low + 1, column: offset - (lines[low] ?? 0) + 1 };
+  return way;
 }

@@ -59,54 +59,48 @@ export function globOfFolder(path: string): Glob {
 
 // ---------------------------------------------------------------------------------------------- the automaton
 
-class Builder {
-  readonly edges: Edge[][] = [[]];
-  readonly accepting = new Set<number>();
-  at = 0;
-
-  edge(from: number, on: CharSet, to: number): void {
-    this.edges[from]?.push({ on, to });
-  }
-
-  state(): number {
-    return this.edges.push([]) - 1;
-  }
-
-  /** Adds a transition to a new state. */
-  next(on: CharSet): void {
-    const to = this.state();
-    this.edge(this.at, on, to);
-    this.at = to;
-  }
-
-  /** `**` before a slash: any number of folders. */
-  folders(): void {
-    const start = this.at;
-    this.next(NOT_SLASH);
-    this.edge(this.at, NOT_SLASH, this.at);
-    this.edge(this.at, single('/'), start);
-    this.at = start;
-  }
-
-  /** `**` at the end: everything below. */
-  everything(): void {
-    this.next(ANY);
-    this.edge(this.at, ANY, this.at);
-    this.accepting.add(this.at);
-  }
-}
-
 function automatonOf(globs: readonly PlainGlob[]): Automaton {
-  const builder = new Builder();
-  const starts = globs.map((glob) => {
-    // A new start state, which no transition of the part leads back to.
-    const start = builder.state();
-    builder.at = start;
-    add(builder, glob);
-    return start;
-  });
-  for (const start of starts) builder.edges[0]?.push(...(builder.edges[start] ?? []));
-  return { edges: builder.edges, accepts: builder.edges.map((_, state) => builder.accepting.has(state)) };
+  const edges: Edge[][] = [[]];
+  const accepting = new Set<number>();
+  const connect = (from: number, on: CharSet, to: number) => edges[from]?.push({ on, to });
+  /** A new state that `from` leads to. */
+  const next = (from: number, on: CharSet) => {
+    const to = edges.push([]) - 1;
+    connect(from, on, to);
+    return to;
+  };
+  const everythingBelow = (from: number) => {
+    const below = next(from, ANY);
+    connect(below, ANY, below);
+    accepting.add(below);
+  };
+  for (const { parts, folder } of globs) {
+    // A start of its own, since folders lead back to it.
+    const start = edges.push([]) - 1;
+    let at = start;
+    for (const [i, part] of parts.entries()) {
+      const isLast = i === parts.length - 1;
+      if (part === '**') {
+        if (isLast) everythingBelow(at);
+        else {
+          const name = next(at, NOT_SLASH);
+          connect(name, NOT_SLASH, name);
+          connect(name, single('/'), at);
+        }
+        continue;
+      }
+      for (const token of part) {
+        if (typeof token === 'string') connect(at, NOT_SLASH, at);
+        else at = next(at, token);
+      }
+      if (isLast && !folder) accepting.add(at);
+      const goesOn = !isLast || folder || mayBeFolder(part);
+      if (goesOn) at = next(at, single('/'));
+      if (goesOn && isLast) everythingBelow(at);
+    }
+    edges[0]?.push(...(edges[start] ?? []));
+  }
+  return { edges, accepts: edges.map((_, state) => accepting.has(state)) };
 }
 
 /**
@@ -116,25 +110,6 @@ function automatonOf(globs: readonly PlainGlob[]): Automaton {
 function mayBeFolder(part: Part): boolean {
   const name = nameOf(part);
   return name !== null && !name.slice(1).includes('.');
-}
-
-function add(builder: Builder, { parts, folder }: PlainGlob): void {
-  for (const [i, part] of parts.entries()) {
-    const isLast = i === parts.length - 1;
-    if (part === 'deep') {
-      if (isLast) builder.everything();
-      else builder.folders();
-      continue;
-    }
-    for (const token of part) {
-      if ('on' in token) builder.next(token.on);
-      else builder.edge(builder.at, NOT_SLASH, builder.at);
-    }
-    if (isLast && !folder) builder.accepting.add(builder.at);
-    const goesOn = !isLast || folder || mayBeFolder(part);
-    if (goesOn) builder.next(single('/'));
-    if (goesOn && isLast) builder.everything();
-  }
 }
 
 // ---------------------------------------------------------------------------------------------- the two questions
@@ -175,13 +150,48 @@ const PATHS: Automaton = {
   accepts: [false, false, false, true],
 };
 
+/** A combination of states, one of each automaton, and how it was reached: from which one, by which character. */
+interface Reached {
+  states: readonly number[];
+  from: Reached | null;
+  code: number;
+}
+
 /**
  * A shortest path that all globs match; null when there is none. Searches the product of their automata breadth first and
  * visits each combination of states at most once.
  */
 export function commonPath(globs: readonly Glob[]): string | null {
   if (!mayMeet(globs)) return null;
-  return new Search([...globs.map((glob) => glob.automaton()), PATHS]).path();
+  const all = [...globs.map((glob) => glob.automaton()), PATHS];
+  const queue: Reached[] = [{ states: all.map(() => 0), from: null, code: 0 }];
+  // A combination is known by a number that has the states as its digits.
+  const known = new Set([0]);
+  for (const reached of queue) {
+    if (all.every(({ accepts }, i) => accepts[reached.states[i] ?? 0])) return pathTo(reached);
+    /** Every transition of the automata from number `states.length` on by one character of `on`. */
+    const step = (states: readonly number[], number: number, on: CharSet) => {
+      const i = states.length;
+      const automaton = all[i];
+      if (automaton === undefined) {
+        if (!known.has(number)) queue.push({ states, from: reached, code: sample(on) });
+        known.add(number);
+        return;
+      }
+      for (const edge of automaton.edges[reached.states[i] ?? 0] ?? []) {
+        const both = intersection(on, edge.on);
+        if (both.length > 0) step([...states, edge.to], number * automaton.edges.length + edge.to, both);
+      }
+    };
+    step([], 0, ANY);
+  }
+  return null;
+}
+
+function pathTo(end: Reached): string {
+  const codes: number[] = [];
+  for (let at = end; at.from !== null; at = at.from) codes.push(at.code);
+  return String.fromCodePoint(...codes.reverse());
 }
 
 /** False when the prefixes alone exclude a common path, as for most globs. */
@@ -190,76 +200,4 @@ export function mayMeet(globs: readonly Glob[]): boolean {
     for (const { prefix: b } of globs) if (!a.startsWith(b) && !b.startsWith(a)) return false;
   }
   return true;
-}
-
-/** A state of each automaton, as the digits of one number. There may be millions, so no object is made for each. */
-type Combination = number;
-
-class Search {
-  readonly #all: readonly Automaton[];
-  /** What a step of each automaton's state adds to the number of a combination. */
-  readonly #weights: readonly number[];
-  /** The visited combinations: for each state of the first automaton a set of bits, made on first use. */
-  readonly #met: (Uint32Array | undefined)[] = [];
-  /** In visiting order: the combination, the index of its predecessor, and the character in between. */
-  readonly #combinations: Combination[] = [];
-  readonly #from: number[] = [];
-  readonly #codes: number[] = [];
-
-  constructor(all: readonly Automaton[]) {
-    this.#all = all;
-    this.#weights = all.map((_, i) => all.slice(i + 1).reduce((product, { edges }) => product * edges.length, 1));
-  }
-
-  path(): string | null {
-    this.#meet(0, -1, 0);
-    for (let at = 0; at < this.#combinations.length; at++) {
-      const combination = this.#combinations[at] ?? 0;
-      if (this.#all.every(({ accepts }, i) => accepts[this.#state(combination, i)])) return this.#pathTo(at);
-      this.#step(at, combination, 0, 0, ANY);
-    }
-    return null;
-  }
-
-  #state(combination: Combination, i: number): number {
-    const size = this.#all[i]?.edges.length ?? 1;
-    return Math.floor(combination / (this.#weights[i] ?? 1)) % size;
-  }
-
-  /** Every transition of the automata from number `i` on by one character of `on`. */
-  #step(at: number, combination: Combination, i: number, next: Combination, on: CharSet): void {
-    const automaton = this.#all[i];
-    if (automaton === undefined) {
-      this.#meet(next, at, sample(on));
-      return;
-    }
-    for (const edge of automaton.edges[this.#state(combination, i)] ?? []) {
-      const both = intersection(on, edge.on);
-      if (both.length > 0) this.#step(at, combination, i + 1, next + edge.to * (this.#weights[i] ?? 1), both);
-    }
-  }
-
-  #meet(combination: Combination, from: number, code: number): void {
-    const size = this.#weights[0] ?? 1;
-    const first = Math.floor(combination / size);
-    let bits = this.#met[first];
-    if (bits === undefined) {
-      bits = new Uint32Array(Math.ceil(size / 32));
-      this.#met[first] = bits;
-    }
-    const rest = combination % size;
-    const [word, bit] = [rest >>> 5, 1 << (rest & 31)];
-    const before = bits[word] ?? 0;
-    if ((before & bit) !== 0) return;
-    bits[word] = before | bit;
-    this.#combinations.push(combination);
-    this.#from.push(from);
-    this.#codes.push(code);
-  }
-
-  #pathTo(end: number): string {
-    const codes: number[] = [];
-    for (let at = end; at > 0; at = this.#from[at] ?? 0) codes.push(this.#codes[at] ?? 0);
-    return String.fromCodePoint(...codes.reverse());
-  }
 }

@@ -12,12 +12,12 @@ interface GlobFault {
   suggestion?: string;
 }
 
-/** `stars` is a run of that many asterisks. */
-type Token = { on: CharSet } | { stars: number };
-type Node = Token | 'slash' | { either: Node[][] };
+/** One character of a set, or a run of asterisks: one, or more. */
+type Token = CharSet | '*' | '**';
+type Node = Token | '/' | { either: Node[][] };
 
-/** What is between two slashes; `deep` is `**`. */
-export type Part = 'deep' | readonly Token[];
+/** What is between two slashes. */
+export type Part = '**' | readonly Token[];
 
 /** A glob without braces. */
 export interface PlainGlob {
@@ -64,13 +64,13 @@ export function readGlob(source: string): PlainGlob[] {
   if (/[\u0000-\u001f\u007f-\u009f]/.test(source)) throw new Fault('may not hold control characters');
   if (source.startsWith('!'))
     throw new Fault('cannot be negated', 'List what is meant. For a name that begins with !, write \\!.');
-  const nodes = new Reader(source.replace(START, '')).all();
+  const nodes = new Reader(source.replace(START, '')).sequence(false);
   return expanded(nodes).map(partsOf);
 }
 
 /** A glob without wildcards for a path, whatever its characters. */
 export function plainGlobOf(path: string): PlainGlob {
-  return partsOf([...path].map((char) => (char === '/' ? 'slash' : { on: single(char) })));
+  return partsOf([...path].map((char) => (char === '/' ? char : single(char))));
 }
 
 class Reader {
@@ -81,16 +81,12 @@ class Reader {
     this.#chars = [...text];
   }
 
-  all(): Node[] {
-    return this.#sequence(false);
-  }
-
   #peek(ahead = 0): string {
     return this.#chars[this.#at + ahead] ?? '';
   }
 
   /** Up to the end, or within braces to the next comma or closing brace. */
-  #sequence(inBraces: boolean): Node[] {
+  sequence(inBraces: boolean): Node[] {
     const nodes: Node[] = [];
     while (this.#at < this.#chars.length) {
       const char = this.#peek();
@@ -106,26 +102,23 @@ class Reader {
     this.#at += 1;
     switch (char) {
       case '/':
-        return 'slash';
-      case '*':
-        return { stars: this.#stars() };
+        return char;
+      case '*': {
+        const first = this.#at;
+        while (this.#peek() === '*') this.#at += 1;
+        return this.#at === first ? '*' : '**';
+      }
       case '?':
-        return { on: NOT_SLASH };
+        return NOT_SLASH;
       case '[':
-        return { on: this.#class() };
+        return this.#class();
       case '{':
         return { either: this.#braces() };
       case '\\':
-        return { on: single(this.#escaped()) };
+        return single(this.#escaped());
       default:
-        return { on: single(char) };
+        return single(char);
     }
-  }
-
-  #stars(): number {
-    let count = 1;
-    for (; this.#peek() === '*'; this.#at += 1) count += 1;
-    return count;
   }
 
   #escaped(): string {
@@ -140,7 +133,7 @@ class Reader {
   #braces(): Node[][] {
     const branches: Node[][] = [];
     for (;;) {
-      branches.push(this.#sequence(true));
+      branches.push(this.sequence(true));
       const end = this.#peek();
       this.#at += 1;
       if (end === '') throw new Fault('has a { that is not closed', 'For the character itself, write \\{.');
@@ -187,8 +180,8 @@ class Reader {
 }
 
 /** Every brace expansion. */
-function expanded(nodes: readonly Node[]): (Token | 'slash')[][] {
-  let ways: (Token | 'slash')[][] = [[]];
+function expanded(nodes: readonly Node[]): (Token | '/')[][] {
+  let ways: (Token | '/')[][] = [[]];
   for (const node of nodes) {
     const choices = typeof node === 'object' && 'either' in node ? node.either.flatMap(expanded) : [[node]];
     ways = ways.flatMap((way) => choices.map((choice) => [...way, ...choice]));
@@ -198,10 +191,10 @@ function expanded(nodes: readonly Node[]): (Token | 'slash')[][] {
   return ways;
 }
 
-function partsOf(tokens: readonly (Token | 'slash')[]): PlainGlob {
+function partsOf(tokens: readonly (Token | '/')[]): PlainGlob {
   const parts: Token[][] = [[]];
   for (const token of tokens) {
-    if (token === 'slash') parts.push([]);
+    if (token === '/') parts.push([]);
     else parts.at(-1)?.push(token);
   }
   if (tokens.length === 0) throw new Fault('has braces that may come to nothing', 'Name a file in every alternative.');
@@ -209,7 +202,7 @@ function partsOf(tokens: readonly (Token | 'slash')[]): PlainGlob {
   const endsWithSlash = parts.at(-1)?.length === 0;
   if (endsWithSlash) parts.pop();
   const read = parts.map(partOf);
-  return { parts: read, folder: endsWithSlash && read.at(-1) !== 'deep' };
+  return { parts: read, folder: endsWithSlash && read.at(-1) !== '**' };
 }
 
 function partOf(tokens: readonly Token[]): Part {
@@ -217,13 +210,13 @@ function partOf(tokens: readonly Token[]): Part {
   const name = nameOf(tokens);
   if (name === '..') throw new Fault('must name files below the project', 'Leave out every `..`.');
   if (name === '.') throw new Fault('has a part that is only a dot', 'Leave it out.');
-  const stars = tokens.reduce((sum, token) => sum + ('stars' in token ? token.stars : Number.NaN), 0);
-  return stars >= 2 ? 'deep' : tokens;
+  const isDeep = tokens.every((token) => typeof token === 'string') && tokens.join('') !== '*';
+  return isDeep ? '**' : tokens;
 }
 
 /** The name that a part matches; null when it has a wildcard. */
 export function nameOf(part: Part): string | null {
-  if (part === 'deep') return null;
-  const chars = part.map((token) => ('on' in token ? onlyOne(token.on) : null));
+  if (part === '**') return null;
+  const chars = part.map((token) => (typeof token === 'string' ? null : onlyOne(token)));
   return chars.every((char) => char !== null) ? chars.join('') : null;
 }
