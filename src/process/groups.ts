@@ -41,9 +41,9 @@ export type StopResult = 'gone' | 'stopped' | 'unverified';
  */
 export async function stopGroup(worker: WorkerIdentity, options: StopOptions): Promise<StopResult> {
   const witnesses = new Set<string>();
-  const look = await firstLook(worker, witnesses);
-  if (look.standing !== 'proven') return look.standing;
-  if (look.members.length === 0) return 'gone';
+  const members = await firstLook(worker, witnesses);
+  if (typeof members === 'string') return members;
+  if (members.length === 0) return 'gone';
   const graceEnd = performance.now() + options.graceMs;
   send(worker.pgid, 'SIGTERM');
   let left = await emptied(worker, witnesses, () => performance.now() >= graceEnd || options.signal?.aborted === true);
@@ -55,42 +55,30 @@ export async function stopGroup(worker: WorkerIdentity, options: StopOptions): P
   throw stuck(worker);
 }
 
-/** Whether the worker's group provably has a live member. False when that cannot be known from here. */
-export function groupAlive(worker: WorkerIdentity): boolean {
-  const look = lookAt(worker, new Set());
-  return look.standing === 'proven' && look.members.length > 0;
-}
-
-interface Look {
-  standing: 'gone' | 'proven' | 'unverified';
-  /** The live members of a proven group. */
-  members: ProcessEntry[];
-}
-
-const GONE: Look = { standing: 'gone', members: [] };
-const UNVERIFIED: Look = { standing: 'unverified', members: [] };
+/** The live members of a proven group. */
+type Look = ProcessEntry[] | 'gone' | 'unverified';
 
 /** Looks at the group once. `witnesses` holds the members of the last proven look, and afterwards those of this one. */
 function lookAt(worker: WorkerIdentity, witnesses: Set<string>): Look {
   const machine = thisMachine();
-  if (!sameMachine(worker, machine)) return rebootedSince(worker, machine) ? GONE : UNVERIFIED;
-  if (worker.pid !== worker.pgid || !Number.isSafeInteger(worker.pgid) || worker.pgid < 2) return UNVERIFIED;
+  if (!sameMachine(worker, machine)) return rebootedSince(worker, machine) ? 'gone' : 'unverified';
+  if (worker.pid !== worker.pgid || !Number.isSafeInteger(worker.pgid) || worker.pgid < 2) return 'unverified';
   const leader = lookUp(worker.pid);
   const members = groupMembers(worker.pgid);
-  if (leader === 'missing' && members.length === 0) return GONE;
-  if (!proven(worker, leader, members, witnesses)) return UNVERIFIED;
+  if (leader === 'missing' && members.length === 0) return 'gone';
+  if (!proven(worker, leader, members, witnesses)) return 'unverified';
   // A worker that takes its own task over must not stop itself half way through.
-  if (members.some((member) => member.pid === process.pid)) return UNVERIFIED;
+  if (members.some((member) => member.pid === process.pid)) return 'unverified';
   witnesses.clear();
   for (const member of members) witnesses.add(witness(member));
-  return { standing: 'proven', members };
+  return members;
 }
 
 /** During exec a process shows no environment, so one look without proof is not enough. */
 async function firstLook(worker: WorkerIdentity, witnesses: Set<string>): Promise<Look> {
   for (const ms of PAUSES_MS) {
     const look = lookAt(worker, witnesses);
-    if (look.standing !== 'unverified') return look;
+    if (look !== 'unverified') return look;
     await pause(ms);
   }
   return lookAt(worker, witnesses);
@@ -115,8 +103,8 @@ async function emptied(
 ): Promise<'stopped' | 'unverified' | 'timeout'> {
   for (let turn = 0; ; turn++) {
     const look = lookAt(worker, witnesses);
-    if (look.standing === 'unverified') return 'unverified';
-    if (look.standing === 'gone' || look.members.length === 0) return 'stopped';
+    if (look === 'unverified') return look;
+    if (look === 'gone' || look.length === 0) return 'stopped';
     if (over()) return 'timeout';
     await pause(PAUSES_MS[Math.min(turn, PAUSES_MS.length - 1)] ?? 50);
   }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { rebootedSince, type WorkerIdentity } from '../../src/domain/task/identity.ts';
 import { spawnGated, type WorkerExit, type WorkerProcess } from '../../src/process/gated-worker.ts';
-import { groupAlive, stopGroup } from '../../src/process/groups.ts';
+import { stopGroup } from '../../src/process/groups.ts';
 import { thisMachine } from '../../src/process/machine.ts';
 import { groupMembers, lookUp } from '../../src/process/processes.ts';
 import { bundle } from '../support/bundle.ts';
@@ -131,10 +131,9 @@ describe('stopGroup', () => {
     await until('the grandchild runs', () => existsSync(ready));
     helper.kill('SIGKILL');
     await helper.ended;
-    expect(groupAlive(worker)).toBe(true);
+    expect(groupMembers(worker.pgid)).not.toEqual([]);
     expect(await startHelper(stopper, { worker, graceMs: 100 }).next()).toBe('stopped');
     expect(groupMembers(worker.pgid)).toEqual([]);
-    expect(groupAlive(worker)).toBe(false);
   });
 
   test('stopGroup stops members that were seen beside the leader after the leader is gone', async () => {
@@ -154,7 +153,6 @@ describe('stopGroup', () => {
     await exited;
     await until('it has left the process table', () => lookUp(worker.pid) === 'missing');
     expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('gone');
-    expect(groupAlive(worker)).toBe(false);
   });
 
   test('stopGroup reports a group with only a zombie left as gone', async () => {
@@ -164,7 +162,6 @@ describe('stopGroup', () => {
     process.kill(worker.pid, 'SIGKILL');
     await until('it has become a zombie', () => groupMembers(worker.pgid).length === 0);
     expect(lookUp(worker.pid)).toMatchObject({ live: false, startedAt: worker.started_at });
-    expect(groupAlive(worker)).toBe(false);
     expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('gone');
     helper.kill('SIGKILL');
     await helper.ended;
@@ -174,7 +171,7 @@ describe('stopGroup', () => {
     'stopGroup recognizes a group without its leader by the claim in a member',
     async () => {
       const worker = await orphaned();
-      expect(groupAlive(worker)).toBe(true);
+      expect(groupMembers(worker.pgid)).not.toEqual([]);
       expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
       expect(groupMembers(worker.pgid)).toEqual([]);
     },
@@ -233,7 +230,6 @@ describe("groups that are not provably the worker's", () => {
     const kill = vi.spyOn(process, 'kill');
     const changed = { ...worker, ...change(worker) };
     expect(await stopGroup(changed, { graceMs: 0 })).toBe(result);
-    expect(groupAlive(changed)).toBe(false);
     // Signal 0 only checks for existence.
     expect(kill.mock.calls.filter(([, signal]) => signal !== 0)).toEqual([]);
     expect(groupMembers(worker.pgid).map((member) => member.pid)).toContain(worker.pid);
@@ -242,7 +238,6 @@ describe("groups that are not provably the worker's", () => {
   test('stopGroup signals no process when the leader is gone and no member carries the claim', async () => {
     const worker = await orphaned('env -i');
     expect(await stopGroup(worker, { graceMs: 0 })).toBe('unverified');
-    expect(groupAlive(worker)).toBe(false);
     expect(groupMembers(worker.pgid)).toHaveLength(1);
   });
 
