@@ -113,7 +113,7 @@ async function checkOverlap(session: Session, taskId: string, seen: TaskRecord):
 /** Where the task is to be worked on, made if need be, and for which branch; null when the settings ask for no worktrees. */
 async function worktreeOf(session: Session, record: TaskRecord): Promise<{ cwd: string; base: string | null } | null> {
   if (session.settings.workspace !== 'worktree') return null;
-  const { workspaceForNext } = await import('../git/stale-locks.ts');
+  const { workspaceForNext } = await import('../git/worktree.ts');
   const { begunFor } = await import('../engine/attempt/workspace.ts');
   const { task_id: id } = record.state;
   const depends_on = (await plannedOrNull(session, id))?.depends_on ?? [];

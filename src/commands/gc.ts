@@ -11,12 +11,12 @@ import { observerOf } from '../engine/env.ts';
 import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
 import { buildSnapshot } from '../engine/gc/snapshot.ts';
 import type { GitLook } from '../git/gc-look.ts';
-import { lookForRepository } from '../git/repository-look.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { closest } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
+import { isInRepository } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { readUserFile, writeUserFile } from '../project/user-files.ts';
 import type { LegacyMove } from '../store/port.ts';
@@ -220,11 +220,9 @@ async function savedPlan(session: Session, { plan: file = '', task: tasks }: GcI
   return { version: 1, rows: saved.rows };
 }
 
-/** What asks git is loaded only where there is something to ask about: it would be felt. */
-async function gitLook(session: Session): Promise<GitLook> {
-  if (lookForRepository(session.paths.project) === null) {
-    return { branches: [], worktrees: [], mergedSha: async () => null };
-  }
+/** What asks git is loaded only where there is a repository: it would be felt. */
+async function gitLook(session: Session): Promise<GitLook | undefined> {
+  if (!isInRepository(session.paths.project)) return undefined;
   return (await import('../git/gc-look.ts')).lookAtGit(session);
 }
 

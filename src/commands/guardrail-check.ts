@@ -175,7 +175,7 @@ async function worktreeAround(session: Session, place: string): Promise<string[]
   if (!hasWorktrees(session)) return [];
   const worktrees = realPlace(path.resolve(session.paths.project, session.settings.agents.worktree_root));
   if (!place.startsWith(`${worktrees}/`)) return [];
-  const { repositoryOf } = await import('../git/worktree.ts');
+  const { repositoryOf } = await import('../git/repository.ts');
   const [name = ''] = place.slice(worktrees.length + 1).split('/');
   const { prefix } = await repositoryOf(session);
   return [`${worktrees}/${name}${prefix === '' ? '' : `/${prefix.slice(0, -1)}`}`];

@@ -1,22 +1,34 @@
 /** The only place that moves the branch that tasks are merged into: never backwards, never over uncommitted changes. */
 
+import fs from 'node:fs';
 import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
-import { checkoutRollback } from './checkout-rollback.ts';
-import { CHECKOUT_TIMEOUT_MS, type GitResult, git, gitOk, lastWords } from './git.ts';
+import {
+  CHECKOUT_TIMEOUT_MS,
+  type GitEnv,
+  type GitOptions,
+  type GitResult,
+  git,
+  gitFailed,
+  gitIn,
+  gitLines,
+  gitNames,
+  gitOk,
+  gitText,
+  lastWords,
+} from './git.ts';
 import {
   branchCommit,
+  branchesUnderWay,
   commitOf,
-  type GitEnv,
-  gitIn,
   isAncestor,
   listWorktrees,
   repositoryOf,
   type WorktreeEnv,
 } from './repository.ts';
-import { isThere } from './worktree-files.ts';
-import { branchesUnderWay } from './worktree-removal.ts';
+import { removeFile } from './worktree-files.ts';
 
 export interface BaseBranch {
   branch: string;
@@ -29,19 +41,19 @@ const LOCK_WAIT = { mostMs: 3000, lookMs: 100 };
 
 const CANDIDATES = 'refs/forge/ship/';
 
+/** A merge that is about to be shipped, and its claim. */
+interface Candidate {
+  taskId: string;
+  claimId: string;
+  sha: string;
+}
+
 /**
  * The ref that names the merge that a claim is about to ship. A process that takes a task over deletes such refs first, and the
  * base moves only while the ref exists; so a process that continues after a pause moves nothing.
  */
 function candidateRef({ taskId, claimId }: Candidate): string {
   return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}/${claimId}`;
-}
-
-/** A merge that is about to be shipped, and its claim. */
-export interface Candidate {
-  taskId: string;
-  claimId: string;
-  sha: string;
 }
 
 export async function keepCandidate(env: GitEnv, candidate: Candidate): Promise<void> {
@@ -73,8 +85,7 @@ export async function clearCandidates(env: WorktreeEnv, taskId: string): Promise
 
 /** `of`: the task; null for a name that forge does not give. */
 async function candidates(env: GitEnv): Promise<{ ref: string; of: string | null }[]> {
-  const { stdout } = await gitOk(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env));
-  const refs = stdout.split('\n').filter((line) => line !== '');
+  const refs = await gitLines(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env));
   return refs.map((ref) => ({ ref, of: taskOfBranch(`forge/${ref.slice(CANDIDATES.length, ref.lastIndexOf('/'))}`) }));
 }
 
@@ -99,7 +110,7 @@ export async function advance(
   if ((await commitOf(env, ref)) !== merge) return 'fenced';
   // The base was moved and moved back.
   if (result === null) return 'moved';
-  throw place === null ? notMoved(base, result) : inTheWay(base, taskId, place, result);
+  throw place === null ? gitFailed(`moving branch ${base.branch}`, result) : inTheWay(base, taskId, place, result);
 }
 
 /** `place`: the checkout that has the base, null when there is none. `result`: git's result; null when it was not run. */
@@ -116,7 +127,9 @@ async function step(env: WorktreeEnv, base: BaseBranch, ref: string, merge: stri
         hint: 'Finish it, or give it up; then repeat the command.',
       });
     }
-    return { place: null, result: await moveRef(env, base, ref, merge) };
+    // Both refs in one transaction: the base moves only while the candidate's ref exists.
+    const input = `start\nverify ${ref} ${merge}\nupdate refs/heads/${base.branch} ${merge} ${base.sha}\nprepare\ncommit\n`;
+    return { place: null, result: await git(['update-ref', '-m', 'forge: ship', '--stdin'], { ...gitIn(env), input }) };
   }
   // Two git commands that update one checkout at once would mix their files.
   return exclusively(`${commonDir}/forge-landing.lock`, async (held) => {
@@ -129,7 +142,7 @@ async function step(env: WorktreeEnv, base: BaseBranch, ref: string, merge: stri
 
 async function checkoutOf(env: WorktreeEnv, { branch }: BaseBranch) {
   const checkout = (await listWorktrees(env)).find((each) => each.branch === branch);
-  if (checkout === undefined || isThere(checkout.path)) return checkout;
+  if (checkout === undefined || fs.existsSync(checkout.path)) return checkout;
   throw new ForgeError('NOT_READY', `${branch} is checked out in ${checkout.path}, which is not there`, {
     hint: 'Bring that folder back; or have git forget it with `git worktree prune`.',
   });
@@ -174,26 +187,10 @@ const FOLLOW = [
   '--quiet',
 ];
 
-/** Both refs in one transaction: the base moves only while the candidate's ref exists. */
-function moveRef(env: GitEnv, { branch, sha }: BaseBranch, ref: string, merge: string): Promise<GitResult> {
-  const input = `start\nverify ${ref} ${merge}\nupdate refs/heads/${branch} ${merge} ${sha}\nprepare\ncommit\n`;
-  return git(['update-ref', '-m', 'forge: ship', '--stdin'], { ...gitIn(env), input });
-}
-
-function notMoved({ branch }: BaseBranch, result: GitResult): ForgeError {
-  return new ForgeError('IO_ERROR', `moving branch ${branch}: ${lastWords(result)}`, {
-    hint: 'See what git says above. Fix it, then repeat the command.',
-  });
-}
-
-/** Names of files that git lists one a line, after a tab. */
-function filesNamed(stderr: string): string {
-  const names = [...stderr.matchAll(/^\t(.+)$/gm)].map(([, name]) => name ?? '');
-  return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
-}
-
 function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result: GitResult): ForgeError {
-  const files = filesNamed(result.stderr);
+  // Git lists them one a line, after a tab.
+  const names = [...result.stderr.matchAll(/^\t(.+)$/gm)].map(([, name]) => name ?? '');
+  const files = names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
   const why = files === '' ? lastWords(result) : `what is not committed there would be overwritten: ${files}`;
   const fix = isLocked(result)
     ? 'Let that git end, or remove the lock if none runs there any more'
@@ -201,4 +198,49 @@ function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result:
   return new ForgeError('NOT_READY', `${branch} is checked out in ${place}, and can't move: ${why}`, {
     hint: `${fix}. Then: \`forge orchestrate ship ${taskId}\`.`,
   });
+}
+
+// --- undoing half of it ----------------------------------------------------------------------------------------------
+
+/**
+ * Inspects a checkout before git updates it from `base` to `merge`, and returns how to undo an update that could not finish: a full
+ * disk stops it in the middle, a lock on the branch at the very end. What was changed there meanwhile stays. If uncommitted changes
+ * were in the way before, nothing is undone: git refuses by itself. Throws IO_ERROR.
+ */
+async function checkoutRollback(env: GitEnv, place: string, base: string, merge: string): Promise<() => Promise<void>> {
+  const options = { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS };
+  const names = (filter: string) =>
+    gitNames(['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge], options);
+  const top = await gitText(['rev-parse', '--show-toplevel'], options);
+  const added = await names('A');
+  const dryRun = await git(['read-tree', '-m', '-u', '--dry-run', base, merge], options);
+  // Ignored files would not stop that git.
+  if (dryRun.code !== 0 || added.some((name) => isTaken(`${top}/${name}`))) return async () => {};
+  return async () => {
+    // If it got as far as the index, git itself goes back, and touches nothing that was changed since.
+    await git(['read-tree', '-m', '-u', merge, base], options);
+    // New files first: it makes room.
+    for (const name of added) if (await isGits(options, top, merge, name)) removeFile(`${top}/${name}`);
+    let input = '';
+    for (const name of await names('a')) {
+      if (!isTaken(`${top}/${name}`) || (await isGits(options, top, merge, name))) input += `${name}\0`;
+    }
+    await git(['checkout-index', '--force', '--index', '-z', '--stdin'], { ...options, input });
+  };
+}
+
+/** Whether the name is taken, also by a dangling symlink. Throws IO_ERROR. */
+function isTaken(file: string): boolean {
+  return ifThere(`looking at ${file}`, () => fs.lstatSync(file), NO_PATH) !== null;
+}
+
+/** Whether a file is as git wrote it: that of the merge, or as much of it as the disk had room for. No symlink is followed. */
+async function isGits(options: GitOptions, top: string, merge: string, name: string): Promise<boolean> {
+  try {
+    if (!fs.lstatSync(`${top}/${name}`).isFile()) return false;
+    const blob = await git(['cat-file', '--filters', `${merge}:${name}`], options);
+    return blob.code === 0 && blob.stdout.startsWith(fs.readFileSync(`${top}/${name}`, 'utf8'));
+  } catch {
+    return false;
+  }
 }

@@ -1,24 +1,25 @@
 /** What gc sees of git: branches and worktrees of tasks, and whether their work is in the base. Changes nothing. */
 
+import fs from 'node:fs';
 import type { GcBranch, GcWorktree } from '../domain/gc/gc-plan.ts';
 import { branchFor, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, orNull } from '../lib/errors.ts';
+import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { once } from '../lib/once.ts';
-import { gitOk } from './git.ts';
-import { isMerged } from './merged.ts';
+import { type GitEnv, gitIn, gitLines, gitText } from './git.ts';
 import { branchUses } from './removal.ts';
 import {
   baseOf,
   branchCommit,
   commitNamed,
-  type GitEnv,
-  gitIn,
+  isAncestor,
   listWorktrees,
+  makeCommit,
+  mergeBase,
   type Repository,
   repositoryOf,
 } from './repository.ts';
-import { lookForRepository } from './repository-look.ts';
-import { foldersBelow, isOwnName, nameBelow, worktreesFolder } from './worktree-files.ts';
+import { isOwnName, nameBelow, worktreesFolder } from './worktree-files.ts';
 
 export { pruneBranch, type Removal, removeWorktree } from './removal.ts';
 
@@ -34,7 +35,7 @@ export interface GitLook {
   mergedSha(taskId: string, targetSha: string | null): Promise<string | null>;
 }
 
-const NOTHING: GitLook = { branches: [], worktrees: [], mergedSha: async () => null };
+const NO_GIT: GitLook = { branches: [], worktrees: [], mergedSha: async () => null };
 
 /**
  * Reads the project's repository; without one, or without git, the result is empty. A branch whose commits are not in the base is
@@ -42,61 +43,32 @@ const NOTHING: GitLook = { branches: [], worktrees: [], mergedSha: async () => n
  * needed and is no branch, IO_ERROR when git fails.
  */
 export async function lookAtGit(env: GitEnv): Promise<GitLook> {
-  const here = await seenHere(env);
-  if (here === null) return NOTHING;
+  // Every git process costs time: what is not needed is not asked.
+  const repository = once(() => repositoryIfAny(env));
+  const base = once(() => baseOf(env).then(({ sha }) => sha));
   const known = new Map<string, Promise<boolean>>();
-  const look: Look = {
-    repository: once(() => repositoryIfAny(env)),
-    base: once(() => baseOf(env).then(({ sha }) => sha)),
-    isMerged(sha) {
-      const answer = known.get(sha) ?? look.base().then((base) => isMerged(env, base, sha));
-      known.set(sha, answer);
-      return answer;
-    },
+  const isMerged = (sha: string) => {
+    const answer = known.get(sha) ?? base().then((commit) => isIn(env, commit, sha));
+    known.set(sha, answer);
+    return answer;
   };
-  return {
-    branches: await branchesSeen(env, here.branches, look),
-    worktrees: worktreesSeen(env, here.worktrees),
-    async mergedSha(taskId, targetSha) {
-      if ((await look.repository()) === null) return null;
-      const sha = targetSha === null ? await workOn(env, branchFor(taskId)) : await commitNamed(env, targetSha);
-      return sha !== null && (await look.isMerged(sha)) ? sha : null;
-    },
-  };
-}
-
-/** The repository, the base, and what is in it, at the time of the look. Computed on first use: every git process costs time. */
-interface Look {
-  repository(): Promise<Repository | null>;
-  base(): Promise<string>;
-  isMerged(sha: string): Promise<boolean>;
-}
-
-interface TaskBranch {
-  name: string;
-  task_id: string;
-  sha: string;
-}
-
-/**
- * Branches of tasks, and the worktrees with the main checkout first. git runs only for what may exist. Null where there is no
- * repository that can have worktrees, and where there is no git. Throws IO_ERROR for any other failure.
- */
-async function seenHere(
-  env: GitEnv,
-): Promise<{ branches: TaskBranch[]; worktrees: Pick<ListedWorktree, 'path' | 'branch' | 'head'>[] } | null> {
-  const found = lookForRepository(env.paths.project);
-  if (found === null) return null;
+  let found: [TaskBranch[], ListedWorktree[]];
   try {
-    const [branches, worktrees] = await Promise.all([
-      found.branches ? branchesOf(env) : [],
-      found.worktrees ? listWorktrees(env) : [{ path: found.top, branch: null, head: null }],
-    ]);
-    return { branches, worktrees };
+    found = await Promise.all([branchesOf(env), listWorktrees(env)]);
   } catch (error) {
-    if (!(error instanceof ForgeError) || (await repositoryIfAny(env)) !== null) throw error;
-    return null;
+    if (!(error instanceof ForgeError) || (await repository()) !== null) throw error;
+    return NO_GIT;
   }
+  const [branches, worktrees] = found;
+  return {
+    branches: await branchesSeen(env, branches, { repository, base, isMerged }),
+    worktrees: worktreesSeen(env, worktrees),
+    async mergedSha(taskId, targetSha) {
+      if ((await repository()) === null) return null;
+      const sha = targetSha === null ? await workOn(env, branchFor(taskId)) : await commitNamed(env, targetSha);
+      return sha !== null && (await isMerged(sha)) ? sha : null;
+    },
+  };
 }
 
 async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {
@@ -110,15 +82,33 @@ async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {
   }
 }
 
-/** The commit of a branch. Null without the branch, and while it is where it started: that commit is in every base. */
-async function workOn(env: GitEnv, branch: string): Promise<string | null> {
-  const sha = await branchCommit(env, branch);
-  if (sha === null) return null;
-  const { stdout } = await gitOk(['reflog', 'show', '--format=%gs', `refs/heads/${branch}`, '--'], gitIn(env));
-  return /^branch: Created from [^\n]*\n?$/.test(stdout) ? null : sha;
+interface TaskBranch {
+  name: string;
+  task_id: string;
+  sha: string;
 }
 
-async function branchesSeen(env: GitEnv, all: readonly TaskBranch[], look: Look): Promise<GcBranch[]> {
+/** Symbolic refs are left out. */
+async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]> {
+  const format = '--format=%(objectname) %(refname) %(symref)';
+  const lines = await gitLines(['for-each-ref', format, ...only, '--', 'refs/heads/forge/'], gitIn(env));
+  return lines.flatMap((line) => {
+    const [sha = '', ref = '', symref = ''] = line.split(' ');
+    const name = ref.replace(/^refs\/heads\//, '');
+    const task_id = taskOfBranch(name);
+    return task_id === null || symref !== '' ? [] : [{ name, task_id, sha }];
+  });
+}
+
+async function branchesSeen(
+  env: GitEnv,
+  all: readonly TaskBranch[],
+  look: {
+    repository(): Promise<Repository | null>;
+    base(): Promise<string>;
+    isMerged(sha: string): Promise<boolean>;
+  },
+): Promise<GcBranch[]> {
   const repository = all.length === 0 ? null : await look.repository();
   if (repository === null) return [];
   const inBase = new Set((await branchesOf(env, `--merged=${await look.base()}`)).map(({ name }) => name));
@@ -132,30 +122,59 @@ async function branchesSeen(env: GitEnv, all: readonly TaskBranch[], look: Look)
   return seen;
 }
 
-/** Symbolic refs are left out. */
-async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]> {
-  const format = '--format=%(objectname) %(refname) %(symref)';
-  const { stdout } = await gitOk(['for-each-ref', format, ...only, '--', 'refs/heads/forge/'], gitIn(env));
-  return stdout.split('\n').flatMap((line) => {
-    const [sha = '', ref = '', symref = ''] = line.split(' ');
-    const name = ref.replace(/^refs\/heads\//, '');
-    const task_id = taskOfBranch(name);
-    return task_id === null || symref !== '' ? [] : [{ name, task_id, sha }];
-  });
-}
-
-function worktreesSeen(
-  env: GitEnv,
-  [main, ...linked]: readonly Pick<ListedWorktree, 'path' | 'branch' | 'head'>[],
-): GcWorktree[] {
-  const root = worktreesFolder(env.paths, env.settings.agents.worktree_root);
+function worktreesSeen(env: GitEnv, [main, ...linked]: readonly ListedWorktree[]): GcWorktree[] {
+  const root = worktreesFolder(env);
   if (root === null) return [];
   const registered = linked.flatMap(({ path, branch, head }): GcWorktree[] => {
     const name = nameBelow(root, path);
     return name === null || isOwnName(name) ? [] : [{ path, name, branch, head: head ?? '', registered: true }];
   });
   const known = new Set([main?.path, ...registered.map(({ path }) => path)]);
-  const others = foldersBelow(root).filter((name) => !known.has(`${root}/${name}`));
-  const unknown = others.map((name) => ({ path: `${root}/${name}`, name, branch: null, head: '', registered: false }));
+  const entries = ifThere(`listing ${root}`, () => fs.readdirSync(root, { withFileTypes: true }), NO_PATH) ?? [];
+  const unknown = entries.flatMap((entry): GcWorktree[] => {
+    const { name } = entry;
+    const isOther = entry.isDirectory() && name !== '.git' && !isOwnName(name) && !known.has(`${root}/${name}`);
+    return isOther ? [{ path: `${root}/${name}`, name, branch: null, head: '', registered: false }] : [];
+  });
   return [...registered, ...unknown].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+// --- whether work is in the base -------------------------------------------------------------------------------------
+
+/** The commit of a branch. Null without the branch, and while it is where it started: that commit is in every base. */
+async function workOn(env: GitEnv, branch: string): Promise<string | null> {
+  const sha = await branchCommit(env, branch);
+  if (sha === null) return null;
+  const reflog = await gitText(['reflog', 'show', '--format=%gs', `refs/heads/${branch}`, '--'], gitIn(env));
+  return /^branch: Created from [^\n]*$/.test(reflog) ? null : sha;
+}
+
+/**
+ * Whether all of a commit's work is in the base: as the commit itself; as other commits with the same changes, after a rebase or
+ * cherry-picks; or squashed into one. Both commits exist. Throws IO_ERROR.
+ */
+async function isIn(env: GitEnv, base: string, sha: string): Promise<boolean> {
+  if (await isAncestor(env, sha, base)) return true;
+  const fork = await mergeBase(env, base, sha);
+  if (fork === null) return false;
+  // A merge has no patch, since its resolution could not be found: it proves nothing.
+  const merges = await gitText(['rev-list', '--min-parents=2', '--max-count=1', sha, `^${base}`], gitIn(env));
+  if (merges === '' && (await hasPatches(env, base, sha))) return true;
+  const message = 'all of a branch';
+  // With a fixed date it is the same object at every look. A read-only repository gives no proof.
+  const all = {
+    tree: `${sha}^{tree}`,
+    parents: [fork],
+    message,
+    date: '2000-01-01T00:00:00Z',
+    by: 'fallback',
+  } as const;
+  const squashed = await orNull(() => makeCommit(env, all));
+  return squashed !== null && (await hasPatches(env, base, squashed));
+}
+
+/** Whether the base has the patch of every commit that leads to `sha`; an empty commit has none. */
+async function hasPatches(env: GitEnv, base: string, sha: string): Promise<boolean> {
+  const lines = await gitLines(['cherry', base, sha], gitIn(env));
+  return lines.length > 0 && lines.every((line) => line.startsWith('- '));
 }

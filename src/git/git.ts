@@ -1,7 +1,10 @@
 /** Runs git: without a prompt, only in the repository of its folder, and with a time limit. */
 
 import { existsSync } from 'node:fs';
-import { withoutGitLocals } from '../domain/task/workspaces.ts';
+import type { Context } from '../domain/context.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
+import type { Settings } from '../domain/settings/settings.ts';
+import { nulSeparated, withoutGitLocals } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 
@@ -17,6 +20,13 @@ const OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
 /** Milliseconds that background processes of a hook may hold stderr open after git has ended. It has only messages. */
 const STDERR_WAIT_MS = 500;
 
+/** What is needed to ask git about the project. */
+export interface GitEnv {
+  ctx: Context;
+  paths: ProjectPaths;
+  settings: Settings;
+}
+
 export interface GitOptions {
   /** The folder that it runs in. */
   cwd: string;
@@ -28,6 +38,11 @@ export interface GitOptions {
   indexFile?: string;
   /** Its stdin. Default: empty. */
   input?: string;
+}
+
+/** The options that git runs with in `dir`. */
+export function gitIn(env: GitEnv, dir: string = env.paths.project): GitOptions {
+  return { cwd: dir, env: env.ctx.env };
 }
 
 export interface GitResult {
@@ -51,11 +66,9 @@ const UNASKING = {
   LC_ALL: 'C',
 };
 
-/** The environment that git runs in. */
 function environment({ env, indexFile }: GitOptions): Record<string, string | undefined> {
   const own = Object.entries(withoutGitLocals(env)).filter(([name]) => !PATHSPEC_SWITCHES.test(name));
-  const index = indexFile === undefined ? {} : { GIT_INDEX_FILE: indexFile };
-  return { ...Object.fromEntries(own), ...UNASKING, ...index };
+  return { ...Object.fromEntries(own), ...UNASKING, GIT_INDEX_FILE: indexFile };
 }
 
 /** The command as a person writes it, shortened to what identifies it. */
@@ -88,7 +101,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     let killedFor: string | null = null;
     const kill = (why: string) => {
       killedFor ??= why;
-      killGroup(child.pid);
+      if (child.pid !== undefined) killNow(-child.pid);
       streams.stdout.destroy();
     };
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
@@ -101,7 +114,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
       clearTimeout(timer);
       // Hooks write to stderr only, so git's own stdout is complete when git has ended.
       await stdout.ended;
-      await Promise.race([stderr.ended, pause(STDERR_WAIT_MS)]);
+      await Promise.race([stderr.ended, new Promise((end) => setTimeout(end, STDERR_WAIT_MS).unref())]);
       streams.stderr.destroy();
       const failure = killedFor ?? (code === null ? `was ended by ${signal}` : null);
       if (failure !== null) reject(new ForgeError('IO_ERROR', `${named(args)}: ${failure}`, { hint: SLOW_HINT }));
@@ -112,10 +125,10 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
 
 const SLOW_HINT = 'Run the command yourself in the repository to see what it waits for; then repeat this one.';
 
-function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
+/** SIGKILL for a process, or for a group by its negative number. */
+export function killNow(pid: number): void {
   try {
-    process.kill(-pid, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
   } catch {
     // It has just ended.
   }
@@ -134,10 +147,6 @@ function gathered(stream: NodeJS.ReadableStream, tooMuch: () => void): { text():
   return { text: () => Buffer.concat(parts).toString('utf8'), ended };
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
-}
-
 function notStarted(error: Error, args: readonly string[], cwd: string): ForgeError {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== 'ENOENT') return new ForgeError('IO_ERROR', `${named(args)}: ${error.message}`, { cause: error });
@@ -150,7 +159,7 @@ function notStarted(error: Error, args: readonly string[], cwd: string): ForgeEr
   });
 }
 
-/** Runs git and returns its stdout. Throws IO_ERROR with git's own words unless its exit code is one of `expected`. */
+/** Runs git. Throws IO_ERROR with git's own words unless its exit code is one of `expected`. */
 export async function gitOk(
   args: readonly string[],
   options: GitOptions,
@@ -159,6 +168,21 @@ export async function gitOk(
   const result = await git(args, options);
   if (expected.includes(result.code)) return result;
   throw gitFailed(named(args), result);
+}
+
+/** The text that git prints, without the line end. Throws as `gitOk` does. */
+export async function gitText(args: readonly string[], options: GitOptions): Promise<string> {
+  return (await gitOk(args, options)).stdout.trimEnd();
+}
+
+/** The lines that git prints. Throws as `gitOk` does. */
+export async function gitLines(args: readonly string[], options: GitOptions): Promise<string[]> {
+  return (await gitOk(args, options)).stdout.split('\n').filter((line) => line !== '');
+}
+
+/** The names that git prints with `-z`. Throws as `gitOk` does. */
+export async function gitNames(args: readonly string[], options: GitOptions): Promise<string[]> {
+  return nulSeparated((await gitOk(args, options)).stdout);
 }
 
 /** That `what` failed, with git's own words. */

@@ -3,16 +3,18 @@
  * plan, or cannot be rescued, stays. Every call can be repeated, wherever the last one was killed.
  */
 
+import fs from 'node:fs';
 import type { GcPayload } from '../domain/gc/gc-plan.ts';
-import { type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
+import { taskOfBranch } from '../domain/task/workspaces.ts';
+import { whileDoing } from '../lib/fs/io-errors.ts';
 import { exclusively } from '../lib/fs/locks.ts';
-import { git, gitFailed, gitOk } from './git.ts';
+import { type GitEnv, git, gitFailed, gitIn, gitLines } from './git.ts';
 import {
   branchCommit,
+  branchesUnderWay,
   commitOf,
-  type GitEnv,
-  gitIn,
   headOf,
+  listedAt,
   listWorktrees,
   type Repository,
   repositoryOf,
@@ -20,19 +22,17 @@ import {
 } from './repository.ts';
 import { rescueCommit, rescueWork, type WorktreeFiles } from './rescue.ts';
 import {
-  absolutePath,
   besideWorktree,
   isOwnName,
-  isThere,
   lookAtPlace,
   makeWorktreePlace,
+  moveFolder,
   nameBelow,
   realPath,
   removeFile,
   removeFolder,
   worktreesFolder,
 } from './worktree-files.ts';
-import { branchesUnderWay, moveFolder, removeEmptyFolder, repositoryWithin, underWay } from './worktree-removal.ts';
 
 export type Removal =
   /** `rescued`: the rescue ref of what was removed; null when other refs lead to all of it. */
@@ -44,14 +44,17 @@ const skipped = (why: string): Removal => ({ kind: 'skipped', why });
 
 // --- branches --------------------------------------------------------------------------------------------------------
 
-/** Why a branch must stay: it is checked out, or a rebase or bisect will return to it. Null when it is free. */
-export type BranchUses = (branch: string, taskId: string) => string | null;
-
-/** Reads the uses of all branches. Throws IO_ERROR. */
-export async function branchUses(env: GitEnv, { commonDir }: Repository): Promise<BranchUses> {
+/**
+ * Reads the uses of all branches. The result says why a branch must stay: it is checked out, or a rebase or bisect will return to it;
+ * null when it is free. Throws IO_ERROR.
+ */
+export async function branchUses(
+  env: GitEnv,
+  { commonDir }: Repository,
+): Promise<(branch: string, taskId: string) => string | null> {
   const worktrees = await listWorktrees(env);
   const pending = branchesUnderWay(commonDir);
-  const root = worktreesFolder(env.paths, env.settings.agents.worktree_root);
+  const root = worktreesFolder(env);
   return (branch, taskId) => {
     const holder = worktrees.find((each) => each.branch === branch);
     if (holder !== undefined) return `${branch} is checked out in ${holder.path}`;
@@ -69,47 +72,35 @@ export async function pruneBranch(env: GitEnv, { branch, sha }: GcPayload<'prune
   const taskId = taskOfBranch(branch);
   if (taskId === null) return skipped(`${JSON.stringify(branch)} is the branch of no task`);
   const repository = await repositoryOf(env);
-  const place = makeWorktreePlace(env.paths, env.settings.agents.worktree_root, taskId);
+  const place = makeWorktreePlace(env, taskId);
   // One at a time in the repository: of two branches at the same commit, each would count as keeping the other's.
   return exclusively(besideWorktree(place, 'lock'), () =>
     exclusively(`${repository.commonDir}/forge-pruning.lock`, async () => {
       await settleRemoval(env, place);
-      const why = await whyBranchStays(env, repository, { branch, sha, taskId });
+      const ref = `refs/heads/${branch}`;
+      const { code, stdout } = await git(['symbolic-ref', '--quiet', ref], gitIn(env));
+      if (code === 0) return skipped(`${branch} is another name of ${stdout.trim()}`);
+      const why = (await whyElsewhere(env, branch, sha)) ?? (await branchUses(env, repository))(branch, taskId);
       if (why !== null) return skipped(why);
-      const rescued = await rescueCommit(env, taskId, sha, `refs/heads/${branch}`);
-      return deleteBranch(env, repository, { branch, sha, rescued });
+      const rescued = await rescueCommit(env, taskId, sha, ref);
+      const attempt = () => git(['update-ref', '--no-deref', '-d', ref, sha], gitIn(env));
+      let result = await attempt();
+      // Git has waited for that lock in vain: a git that was killed while it deleted this very branch left it.
+      const lock = `${repository.commonDir}/${ref}.lock`;
+      if (result.stderr.includes(`${ref}.lock'`) && removeFile(lock)) result = await attempt();
+      if (result.code === 0) return { kind: 'done', rescued };
+      const since = await whyElsewhere(env, branch, sha);
+      if (since !== null) return skipped(since);
+      throw gitFailed(`deleting branch ${branch}`, result);
     }),
   );
 }
 
-async function whyBranchStays(
-  env: GitEnv,
-  repository: Repository,
-  { branch, sha, taskId }: { branch: string; sha: string; taskId: string },
-): Promise<string | null> {
-  const ref = `refs/heads/${branch}`;
-  const { code, stdout } = await git(['symbolic-ref', '--quiet', ref], gitIn(env));
-  if (code === 0) return `${branch} is another name of ${stdout.trim()}`;
+/** Where a branch is, if not at `sha`; null when it is there. */
+async function whyElsewhere(env: GitEnv, branch: string, sha: string): Promise<string | null> {
   const at = await branchCommit(env, branch);
   if (at === null) return `there is no branch ${branch}`;
-  if (at !== sha) return `${branch} is at ${at} by now`;
-  return (await branchUses(env, repository))(branch, taskId);
-}
-
-async function deleteBranch(
-  env: GitEnv,
-  { commonDir }: Repository,
-  { branch, sha, rescued }: { branch: string; sha: string; rescued: string | null },
-): Promise<Removal> {
-  const ref = `refs/heads/${branch}`;
-  const attempt = () => git(['update-ref', '--no-deref', '-d', ref, sha], gitIn(env));
-  let result = await attempt();
-  // Git has waited for that lock in vain: a git that was killed while it deleted this very branch left it.
-  if (result.stderr.includes(`${ref}.lock'`) && removeFile(`${commonDir}/${ref}.lock`)) result = await attempt();
-  if (result.code === 0) return { kind: 'done', rescued };
-  const at = await branchCommit(env, branch);
-  if (at !== sha) return skipped(at === null ? `there is no branch ${branch}` : `${branch} is at ${at} by now`);
-  throw gitFailed(`deleting branch ${branch}`, result);
+  return at === sha ? null : `${branch} is at ${at} by now`;
 }
 
 // --- worktrees -------------------------------------------------------------------------------------------------------
@@ -121,39 +112,29 @@ async function deleteBranch(
  */
 export async function removeWorktree(env: GitEnv, payload: GcPayload<'remove_worktree'>): Promise<Removal> {
   const repository = await repositoryOf(env);
-  const root = worktreesFolder(env.paths, env.settings.agents.worktree_root);
+  const root = worktreesFolder(env);
   const name = root === null ? null : nameBelow(root, payload.path);
   if (name === null || isOwnName(name)) return skipped(`${payload.path} is not directly below the worktree root`);
   const place = payload.path;
   return exclusively(besideWorktree(place, 'lock'), async () => {
     await settleRemoval(env, place);
-    const listed = await listWorktrees(env);
-    const why = whyWorktreeStays(env, listed, payload) ?? (await whyFolderStays(env, repository, payload));
+    const why = (await whyWorktreeStays(env, payload)) ?? (await whyFolderStays(env, repository, payload));
     if (why !== null) return skipped(why);
-    const pointer = pointerAt(place);
-    if (pointer === null) {
-      // Only git still lists it: the folder is gone, or empty.
-      const rescued = await rescueCommit(env, name, payload.head);
-      if (lookAtPlace(place).kind === 'empty') removeEmptyFolder(place);
-      await unregister(env, place);
-      return { kind: 'done', rescued };
-    }
-    const gitDir = absolutePath(place, pointer);
-    return takeAway(env, repository, name, { place, files: place, gitDir, head: payload.head });
+    const { kind, gitDir } = lookAtPlace(place);
+    if (gitDir !== null) return takeAway(env, repository, name, { place, files: place, gitDir, head: payload.head });
+    // Only git still lists it: the folder is gone, or empty.
+    const rescued = await rescueCommit(env, name, payload.head);
+    if (kind === 'empty') whileDoing(`removing ${place}`, () => fs.rmdirSync(place));
+    await unregister(env, place);
+    return { kind: 'done', rescued };
   });
 }
 
-/** The text of the file `.git` in a worktree, a path; null when there is no such file. */
-function pointerAt(dir: string): string | null {
-  const look = lookAtPlace(dir);
-  return look.kind === 'folder' && look.pointer !== null ? look.pointer.replace(/^gitdir: /, '') : null;
-}
-
-function whyWorktreeStays(
+async function whyWorktreeStays(
   env: GitEnv,
-  listed: readonly ListedWorktree[],
   { path, branch, head }: GcPayload<'remove_worktree'>,
-): string | null {
+): Promise<string | null> {
+  const listed = await listWorktrees(env);
   const index = listed.findIndex((each) => each.path === path);
   const entry = listed[index];
   if (entry === undefined) return `git knows no worktree ${path}`;
@@ -170,20 +151,45 @@ async function whyFolderStays(
   { path, branch, head }: GcPayload<'remove_worktree'>,
 ): Promise<string | null> {
   if ((await commitOf(env, head)) === null) return `nothing is committed in ${path}`;
-  const { kind } = lookAtPlace(path);
+  const { kind, gitDir } = lookAtPlace(path);
   if (kind === 'nothing' || kind === 'empty') return null;
-  const pointer = pointerAt(path);
-  if (pointer === null || (await worktreeAt(env, repository, path)) === null) {
+  const here = (await worktreeAt(env, repository, path)) && (await headOf(env, path));
+  if (gitDir === null || here?.head !== head || here.branch !== branch) {
     return `what is at ${path} is not the worktree that git knows`;
   }
-  const here = await headOf(env, path);
-  if (here?.head !== head || here.branch !== branch) return `what is at ${path} is not the worktree that git knows`;
-  const pending = underWay(absolutePath(path, pointer));
-  if (pending !== null) return `${pending} is not finished in ${path}`;
-  const { stdout } = await gitOk(['ls-files', '--unmerged'], gitIn(env, path));
-  if (stdout !== '') return `there are unresolved conflicts in ${path}`;
+  const pending = UNDER_WAY.find(([note]) => fs.existsSync(`${gitDir}/${note}`));
+  if (pending !== undefined) return `${pending[1]} is not finished in ${path}`;
+  const unmerged = await gitLines(['ls-files', '--unmerged'], gitIn(env, path));
+  if (unmerged.length > 0) return `there are unresolved conflicts in ${path}`;
   const within = repositoryWithin(path);
   return within === null ? null : `${path}/${within} is a repository of its own`;
+}
+
+/** By what git records an unfinished operation in a checkout, and what a person calls it. */
+const UNDER_WAY = [
+  ['rebase-merge', 'a rebase'],
+  ['rebase-apply', 'a rebase'],
+  ['MERGE_HEAD', 'a merge'],
+  ['CHERRY_PICK_HEAD', 'a cherry-pick'],
+  ['REVERT_HEAD', 'a revert'],
+  ['BISECT_LOG', 'a bisect'],
+] as const;
+
+/**
+ * The first nested repository within a folder, relative to it: anything further down with a `.git`. Its commits may be in no other.
+ * Symlinks are not followed. Null when there is none. Throws IO_ERROR.
+ */
+function repositoryWithin(dir: string): string | null {
+  const waiting = [''];
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    const place = `${dir}/${at}`;
+    const entries = whileDoing(`looking at ${place}`, () => fs.readdirSync(place, { withFileTypes: true }));
+    if (at !== '' && entries.some(({ name }) => name === '.git')) return at.slice(0, -1);
+    for (const entry of entries) {
+      if (entry.isDirectory() && entry.name !== '.git') waiting.push(`${at}${entry.name}/`);
+    }
+  }
+  return null;
 }
 
 async function takeAway(env: GitEnv, repository: Repository, name: string, at: WorktreeFiles): Promise<Removal> {
@@ -227,23 +233,20 @@ function ignoredFilesText(place: string, left: readonly string[]): string {
  */
 export async function settleRemoval(env: GitEnv, place: string): Promise<void> {
   const away = awayFrom(place);
-  if (lookAtPlace(away).kind === 'nothing') return;
-  const known = (await listWorktrees(env)).some(({ path }) => path === place);
-  const isFree = lookAtPlace(place).kind === 'nothing';
-  if (known && isFree && isThere(`${absolutePath(place, pointerAt(away) ?? '')}/HEAD`)) {
-    moveFolder(away, place);
-    return;
+  const { kind, gitDir } = lookAtPlace(away, place);
+  if (kind === 'nothing') return;
+  if (lookAtPlace(place).kind === 'nothing' && (await listedAt(env, place)) !== undefined) {
+    if (gitDir !== null && fs.existsSync(`${gitDir}/HEAD`)) return void moveFolder(away, place);
+    // A git that was killed while it forgot the worktree.
+    await unregister(env, place);
   }
-  // A git that was killed while it forgot the worktree.
-  if (known && isFree) await unregister(env, place);
   removeFolder(away);
 }
 
 /** Makes git forget a worktree whose folder is gone. Throws IO_ERROR when it cannot. */
 async function unregister(env: GitEnv, place: string): Promise<void> {
   const result = await git(['worktree', 'remove', '--force', '--', place], gitIn(env));
-  if (result.code === 0) return;
-  if ((await listWorktrees(env)).some(({ path }) => path === place)) {
+  if (result.code !== 0 && (await listedAt(env, place)) !== undefined) {
     throw gitFailed(`removing worktree ${place}`, result);
   }
 }

@@ -1,20 +1,13 @@
 /** The git repository of a project: where it is, what its branches point at, and how two of them merge. */
 
-import type { Context } from '../domain/context.ts';
-import type { ProjectPaths } from '../domain/project-paths.ts';
-import type { Settings } from '../domain/settings/settings.ts';
+import fs from 'node:fs';
+import path from 'node:path';
 import { isCommitId, type ListedWorktree, nulSeparated, parseWorktrees } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import type { TaskStore } from '../store/port.ts';
-import { type GitOptions, type GitResult, git, gitOk, lastWords } from './git.ts';
-import { absolutePath, lookAtPlace, realPath } from './worktree-files.ts';
-
-/** What is needed to ask git about the project. */
-export interface GitEnv {
-  ctx: Context;
-  paths: ProjectPaths;
-  settings: Settings;
-}
+import { type GitEnv, type GitResult, git, gitIn, gitNames, gitOk, gitText, lastWords } from './git.ts';
+import { lookAtPlace, realPath } from './worktree-files.ts';
 
 /** What is needed to make and remove worktrees of tasks. */
 export interface WorktreeEnv extends GitEnv {
@@ -30,11 +23,6 @@ export interface Repository {
   prefix: string;
   /** The folder that all worktrees of the repository share. */
   commonDir: string;
-}
-
-/** The options that git runs with in `dir`. */
-export function gitIn(env: GitEnv, dir: string = env.paths.project): GitOptions {
-  return { cwd: dir, env: env.ctx.env };
 }
 
 /**
@@ -55,7 +43,7 @@ export async function repositoryOf(env: GitEnv): Promise<Repository> {
       },
     );
   }
-  return { root, prefix, commonDir: realPath(absolutePath(project, common)) };
+  return { root, prefix, commonDir: realPath(path.resolve(project, common)) };
 }
 
 function noRepository(project: string, answer: GitResult): ForgeError {
@@ -99,32 +87,27 @@ export async function headOf(env: GitEnv, dir: string): Promise<{ head: string; 
   }
 }
 
-/** What tasks start from and are merged into. */
-export interface Base {
-  /** Null when HEAD of the main checkout is detached. */
-  branch: string | null;
-  sha: string;
-}
-
 /**
- * `ship.base`, else the branch that a task was started for, if known, else the head of the project's checkout.
+ * What tasks start from and are merged into: `ship.base`, else the branch that a task was started for, if known, else the head of the
+ * project's checkout, whose branch is null when it is detached.
  * Throws SETTINGS_INVALID when there is no such branch; NOT_READY when the one that the task was started for is gone.
  */
-export async function baseOf(env: GitEnv, begunFor: string | null = null): Promise<Base> {
+export async function baseOf(
+  env: GitEnv,
+  begunFor: string | null = null,
+): Promise<{ branch: string | null; sha: string }> {
   const { base } = env.settings.ship;
-  if (base === null && begunFor !== null) {
-    const sha = await branchCommit(env, begunFor);
-    if (sha !== null) return { branch: begunFor, sha };
-    throw new ForgeError('NOT_READY', `the branch ${begunFor}, which the task was started for, is gone`, {
-      hint: 'Bring it back, or name another in .forge/settings.yaml: `ship: {base: main}`.',
-    });
-  }
-  if (base !== null) {
-    const sha = await branchCommit(env, base);
-    if (sha !== null) return { branch: base, sha };
-    throw new ForgeError('SETTINGS_INVALID', `ship.base: there is no branch ${base}`, {
-      hint: 'Make that branch, or fix ship.base in .forge/settings.yaml.',
-    });
+  const branch = base ?? begunFor;
+  if (branch !== null) {
+    const sha = await branchCommit(env, branch);
+    if (sha !== null) return { branch, sha };
+    throw base === null
+      ? new ForgeError('NOT_READY', `the branch ${branch}, which the task was started for, is gone`, {
+          hint: 'Bring it back, or name another in .forge/settings.yaml: `ship: {base: main}`.',
+        })
+      : new ForgeError('SETTINGS_INVALID', `ship.base: there is no branch ${base}`, {
+          hint: 'Make that branch, or fix ship.base in .forge/settings.yaml.',
+        });
   }
   const here = await headOf(env, env.paths.project);
   if (here !== null) return { branch: here.branch, sha: here.head };
@@ -142,36 +125,62 @@ export async function listWorktrees(env: GitEnv): Promise<ListedWorktree[]> {
   return parseWorktrees((await gitOk(list, gitIn(env))).stdout);
 }
 
+/** What git lists for a path, whatever is there; undefined for nothing. */
+export async function listedAt(env: GitEnv, place: string): Promise<ListedWorktree | undefined> {
+  return (await listWorktrees(env)).find(({ path }) => path === place);
+}
+
 /** Git's entry for the worktree at a path; null when there is none, or something else is there. */
 export async function worktreeAt(
   env: GitEnv,
   { commonDir }: Repository,
   place: string,
 ): Promise<ListedWorktree | null> {
-  const entry = (await listWorktrees(env)).find(({ path }) => path === place);
+  const entry = await listedAt(env, place);
   if (entry === undefined || lookAtPlace(place).kind !== 'folder') return null;
   // In a folder that only lies in a checkout, git would answer for that checkout.
   const { code, stdout } = await git(['rev-parse', '--show-toplevel', '--git-common-dir'], gitIn(env, place));
   const [top = '', common = ''] = stdout.split('\n');
-  return code === 0 && top === place && realPath(absolutePath(place, common)) === commonDir ? entry : null;
+  return code === 0 && top === place && realPath(path.resolve(place, common)) === commonDir ? entry : null;
+}
+
+/**
+ * Branches that a rebase or a bisect in any checkout will return to. Meanwhile git reports them as not checked out. Throws IO_ERROR.
+ */
+export function branchesUnderWay(commonDir: string): Set<string> {
+  const worktrees = `${commonDir}/worktrees`;
+  const linked = ifThere(`looking at ${worktrees}`, () => fs.readdirSync(worktrees)) ?? [];
+  const notes = ['rebase-merge/head-name', 'rebase-apply/head-name', 'BISECT_START'];
+  const files = ['', ...linked.map((name) => `worktrees/${name}/`)].flatMap((dir) =>
+    notes.map((note) => `${commonDir}/${dir}${note}`),
+  );
+  const texts = files.map((file) => ifThere(`reading ${file}`, () => fs.readFileSync(file, 'utf8'), NO_PATH));
+  const names = texts.map((text) => text?.split('\n')[0]?.replace(/^refs\/heads\//, ''));
+  return new Set(names.filter((name) => name !== undefined));
 }
 
 /** Files below a folder that `agents.worktree_copy` names and git does not track, ignored or not. */
 export async function untracked(env: GitEnv, dir: string): Promise<string[]> {
   const globs = env.settings.agents.worktree_copy.map((glob) => `:(glob)${glob}`);
   // Without any pattern git would list everything.
-  if (globs.length === 0) return [];
-  const { stdout } = await gitOk(['ls-files', '--others', '-z', '--', ...globs], gitIn(env, dir));
-  return nulSeparated(stdout);
+  return globs.length === 0 ? [] : gitNames(['ls-files', '--others', '-z', '--', ...globs], gitIn(env, dir));
 }
+
+// --- commits ---------------------------------------------------------------------------------------------------------
 
 export async function isAncestor(env: GitEnv, older: string, newer: string): Promise<boolean> {
   const { code } = await gitOk(['merge-base', '--is-ancestor', older, newer], gitIn(env), [0, 1]);
   return code === 0;
 }
 
+/** The commit that two have last in common; null when there is none. */
+export async function mergeBase(env: GitEnv, one: string, other: string): Promise<string | null> {
+  const { code, stdout } = await gitOk(['merge-base', one, other], gitIn(env), [0, 1]);
+  return code === 0 ? stdout.trim() : null;
+}
+
 /** `conflicts`: the files, relative to the top of the repository. `unknown`: git could not tell, in its words. */
-export type MergeResult =
+type MergeResult =
   | { kind: 'clean'; tree: string }
   | { kind: 'conflicts'; files: string[] }
   | { kind: 'unknown'; why: string };
@@ -187,4 +196,34 @@ export async function mergeTrees(env: GitEnv, ours: string, theirs: string): Pro
   const isOld = result.code === 129;
   const why = isOld ? 'this git is older than 2.38, which is needed to merge without a checkout' : lastWords(result);
   return { kind: 'unknown', why };
+}
+
+/** The identity of commits where git has none. */
+const FALLBACK = { NAME: 'forge', EMAIL: 'forge@localhost' };
+
+interface NewCommit {
+  tree: string;
+  parents: readonly string[];
+  message: string;
+  /** As git reads a date. Default: now. */
+  date?: string;
+  /** Default: git's own identity, or the fallback where it has none. */
+  by?: 'fallback';
+  /** Options before the command. */
+  options?: readonly string[];
+}
+
+/** Makes a commit, which no ref leads to. Throws IO_ERROR. */
+export async function makeCommit(
+  env: GitEnv,
+  { tree, parents, message, date, by, options = [] }: NewCommit,
+): Promise<string> {
+  const variables: Record<string, string> = {};
+  for (const role of ['AUTHOR', 'COMMITTER']) {
+    if (date !== undefined) variables[`GIT_${role}_DATE`] = date;
+    if (by === undefined && (await git(['var', `GIT_${role}_IDENT`], gitIn(env))).code === 0) continue;
+    for (const [part, value] of Object.entries(FALLBACK)) variables[`GIT_${role}_${part}`] = value;
+  }
+  const args = [...options, 'commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', message];
+  return gitText(args, { ...gitIn(env), env: { ...env.ctx.env, ...variables } });
 }

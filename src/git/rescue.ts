@@ -3,15 +3,55 @@
  * `refs/forge/rescue/<task>/<time>`. Only objects and that ref are written; no branch, index or file changes.
  */
 
+import fs from 'node:fs';
 import { newId } from '../domain/context.ts';
 import { nulSeparated, RESCUE_REFS, rescueFolder } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { ifThere, whileDoing } from '../lib/fs/io-errors.ts';
 import { isoTime } from '../lib/time.ts';
-import { identity } from './branch-base.ts';
-import { CHECKOUT_TIMEOUT_MS, type GitOptions, type GitResult, gitOk } from './git.ts';
-import { type GitEnv, gitIn, type Repository, untracked } from './repository.ts';
+import {
+  CHECKOUT_TIMEOUT_MS,
+  type GitEnv,
+  type GitOptions,
+  type GitResult,
+  gitIn,
+  gitLines,
+  gitOk,
+  gitText,
+} from './git.ts';
+import { makeCommit, type Repository, untracked } from './repository.ts';
 import { besideWorktree, removeFolder } from './worktree-files.ts';
-import { copyIfThere, isSymlink, makeFolder, PRODUCT_FILES, PRODUCT_FOLDERS, sameFile } from './worktree-removal.ts';
+
+/** Folders whose content tools make again, and such files, as patterns of git. Only ignored ones count. */
+const PRODUCTS = [
+  'node_modules/',
+  'bower_components/',
+  '__pycache__/',
+  '.venv/',
+  'venv/',
+  '.tox/',
+  '.nox/',
+  '.pytest_cache/',
+  '.mypy_cache/',
+  '.ruff_cache/',
+  '.gradle/',
+  '.next/',
+  '.nuxt/',
+  '.svelte-kit/',
+  '.turbo/',
+  '.parcel-cache/',
+  '.nyc_output/',
+  'build/',
+  'coverage/',
+  'dist/',
+  'target/',
+  '*.pyc',
+  '*.class',
+  '*.o',
+  '*.tsbuildinfo',
+  '.eslintcache',
+  '.DS_Store',
+];
 
 /** Settings against which git would skip files, or end before they are on disk. */
 const THOROUGH = [
@@ -29,12 +69,12 @@ const THOROUGH = [
  * A branch, tag, remote branch or rescue ref that leads to a commit, other than `but`, a full name. Rescue refs come last.
  * Null when there is none. Throws IO_ERROR, also when there is no such commit.
  */
-export async function keeperOf(env: GitEnv, sha: string, but: string | null = null): Promise<string | null> {
+async function keeperOf(env: GitEnv, sha: string, but: string | null): Promise<string | null> {
   const places = ['refs/heads', 'refs/tags', 'refs/remotes', RESCUE_REFS];
   const args = ['for-each-ref', `--contains=${sha}`, '--format=%(refname) %(symref)', '--', ...places];
-  const { stdout } = await gitOk(args, gitIn(env));
+  const lines = await gitLines(args, gitIn(env));
   // A symbolic ref keeps nothing when its target is deleted.
-  const names = stdout.split('\n').flatMap((line) => (line.endsWith(' ') ? [line.slice(0, -1)] : []));
+  const names = lines.flatMap((line) => (line.endsWith(' ') ? [line.slice(0, -1)] : []));
   const kept = names.filter((name) => name !== but);
   return kept.find((name) => !isRescueRef(name)) ?? kept[0] ?? null;
 }
@@ -63,8 +103,7 @@ export async function rescueCommit(
 
 async function freeRef(env: GitEnv, name: string): Promise<string> {
   const folder = rescueFolder(name);
-  const { stdout } = await gitOk(['for-each-ref', '--format=%(refname)', '--', folder], gitIn(env));
-  const taken = new Set(stdout.split('\n'));
+  const taken = new Set(await gitLines(['for-each-ref', '--format=%(refname)', '--', folder], gitIn(env)));
   // To the second, as in 20300131T235959Z.
   const first = `${folder}${isoTime(env.ctx.now()).replace(/\.\d+|[-:]/g, '')}`;
   let ref = first;
@@ -85,7 +124,7 @@ export interface WorktreeFiles {
   head: string;
 }
 
-export interface Rescue {
+interface Rescue {
   /** The rescue ref that leads to the work; null when other refs have it all. */
   ref: string | null;
   /** Ignored files, which cannot be rescued, and that no tool makes again. Sorted. With any, no ref was made. */
@@ -106,19 +145,23 @@ export async function rescueWork(
   const scratch = besideWorktree(at.place, 'rescue');
   // Left by a killed rescue.
   removeFolder(scratch);
-  makeFolder(scratch);
+  whileDoing(`making ${scratch}`, () => fs.mkdirSync(scratch, { recursive: true, mode: 0o700 }));
   try {
     const { tree, left } = await workTree(env, repository, at, `${scratch}/${newId(env.ctx)}`);
     if (left.length > 0) return { ref: null, left };
     const staged = await stagedTree(env, at, `${scratch}/${newId(env.ctx)}`);
-    const head = (await gitOk(['rev-parse', '--verify', `${at.head}^{tree}`], gitIn(env))).stdout.trim();
+    const head = await gitText(['rev-parse', '--verify', `${at.head}^{tree}`], gitIn(env));
+    // With the date of `head` a repeat makes the same commits; the ref has the time of the rescue.
+    const date = `@${await gitText(['show', '--no-patch', '--date=raw', '--format=%cd', at.head], gitIn(env))}`;
+    const commitOn = (parents: string[], content: string, message: string) =>
+      makeCommit(env, { tree: content, parents, message, date, options: THOROUGH });
     let commit = at.head;
     if (tree !== head || (staged !== null && staged !== head)) {
       const parents = [at.head];
       if (staged !== null && staged !== head && staged !== tree) {
-        parents.push(await commitOn(env, at.head, staged, [at.head], `Staged in worktree ${name}`));
+        parents.push(await commitOn(parents, staged, `Staged in worktree ${name}`));
       }
-      commit = await commitOn(env, at.head, tree, parents, `Uncommitted work in worktree ${name}`);
+      commit = await commitOn(parents, tree, `Uncommitted work in worktree ${name}`);
     }
     return { ref: await rescueCommit(env, name, commit), left: [] };
   } finally {
@@ -154,10 +197,11 @@ async function workTree(
     });
   }
   const tree = (await run('write-tree')).stdout.trim();
-  const products = [...PRODUCT_FOLDERS.map((name) => `${name}/`), ...PRODUCT_FILES];
-  const others = await run('ls-files', '--others', '-z', ...products.map((each) => `--exclude=${each}`));
+  const others = await run('ls-files', '--others', '-z', ...PRODUCTS.map((each) => `--exclude=${each}`));
   const known = new Set(copies);
-  const left = nulSeparated(others.stdout).filter((name) => !known.has(name) && !isSymlink(`${files}/${name}`));
+  const isSymlink = (name: string) =>
+    fs.lstatSync(`${files}/${name}`, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  const left = nulSeparated(others.stdout).filter((name) => !known.has(name) && !isSymlink(name));
   return { tree, left: left.sort() };
 }
 
@@ -175,21 +219,22 @@ async function copiesIn(env: GitEnv, dir: string): Promise<string[]> {
   return (await untracked(env, project)).filter((name) => sameFile(`${project}/${name}`, `${dir}/${name}`));
 }
 
+/** Whether both are regular files with the same bytes. */
+function sameFile(one: string, other: string): boolean {
+  try {
+    const stats = [fs.lstatSync(one), fs.lstatSync(other)] as const;
+    if (!stats.every((stat) => stat.isFile()) || stats[0].size !== stats[1].size) return false;
+    return fs.readFileSync(one).equals(fs.readFileSync(other));
+  } catch {
+    return false;
+  }
+}
+
 /** What is staged in a worktree, as a tree; null when it has no index. */
 async function stagedTree(env: GitEnv, { files, gitDir }: WorktreeFiles, index: string): Promise<string | null> {
   // Git would write to the index itself: it caches tree names there.
-  if (!copyIfThere(`${gitDir}/index`, index)) return null;
-  const options = { ...gitIn(env, files), indexFile: index };
+  const from = `${gitDir}/index`;
+  if (ifThere(`copying ${from} to ${index}`, () => fs.copyFileSync(from, index)) === null) return null;
   const args = [...THOROUGH, `--git-dir=${gitDir}`, `--work-tree=${files}`, 'write-tree'];
-  return (await gitOk(args, options)).stdout.trim();
-}
-
-/** A commit with the date of `head`, so that a repeat makes the same commit; the ref has the time of the rescue. */
-async function commitOn(env: GitEnv, head: string, tree: string, parents: string[], message: string): Promise<string> {
-  const options = gitIn(env);
-  const date = (await gitOk(['show', '--no-patch', '--date=raw', '--format=%cd', head], options)).stdout.trim();
-  const dates = { GIT_AUTHOR_DATE: `@${date}`, GIT_COMMITTER_DATE: `@${date}` };
-  const args = [...THOROUGH, 'commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', message];
-  const named = { ...options, env: { ...options.env, ...(await identity(env)), ...dates } };
-  return (await gitOk(args, named)).stdout.trim();
+  return gitText(args, { ...gitIn(env, files), indexFile: index });
 }

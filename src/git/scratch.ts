@@ -1,17 +1,17 @@
 /** Temporary worktrees: a commit is checked out beside all other checkouts, used, and removed. */
 
+import fs from 'node:fs';
+import path from 'node:path';
+import { whileDoing } from '../lib/fs/io-errors.ts';
 import { exclusively } from '../lib/fs/locks.ts';
-import { CHECKOUT_TIMEOUT_MS, git, gitOk } from './git.ts';
-import { gitIn, listWorktrees, repositoryOf, type WorktreeEnv } from './repository.ts';
+import { isTaskId, isUuid, requireUuid } from '../lib/ids.ts';
+import { git, gitIn, gitOk } from './git.ts';
+import { listWorktrees, repositoryOf, type WorktreeEnv } from './repository.ts';
 import { cwdIn, furnish, making, stopMakers } from './worktree.ts';
-import {
-  makeWorktreePlace,
-  removeFolder,
-  scratchesIn,
-  scratchPlace,
-  worktreesFolder,
-  worktreesLock,
-} from './worktree-files.ts';
+import { makeWorktreePlace, removeFolder, worktreesFolder, worktreesLock } from './worktree-files.ts';
+
+const SCRATCH = '.forge-scratch-';
+const UUID_CHARS = 36;
 
 /**
  * Runs `work` in a checkout of `commit`, in the project's folder of it, with the same copied files as a task's worktree. Throws what
@@ -23,12 +23,11 @@ export async function inScratch<T>(
   work: (cwd: string) => Promise<T>,
 ): Promise<T> {
   const repository = await repositoryOf(env);
-  const place = scratchPlace(makeWorktreePlace(env.paths, env.settings.agents.worktree_root, taskId), claimId);
+  const dir = path.dirname(makeWorktreePlace(env, taskId));
+  const place = `${dir}/${SCRATCH}${requireUuid(claimId, 'claim')}-${taskId}`;
   const add = ['worktree', 'add', '--detach', '--force', place, commit];
   try {
-    await exclusively(worktreesLock(place), () =>
-      gitOk(add, { ...making(gitIn(env), place), timeoutMs: CHECKOUT_TIMEOUT_MS }),
-    );
+    await exclusively(worktreesLock(place), () => gitOk(add, making(gitIn(env), place)));
     await furnish(env, repository, place);
     return await work(cwdIn(place, repository));
   } finally {
@@ -38,16 +37,21 @@ export async function inScratch<T>(
 
 /** Removes the checkouts of killed processes: those whose claim no longer holds its task. Throws IO_ERROR. */
 export async function clearScratches(env: WorktreeEnv): Promise<void> {
-  const dir = worktreesFolder(env.paths, env.settings.agents.worktree_root);
+  const dir = worktreesFolder(env);
   if (dir === null) return;
+  const names = whileDoing(`listing ${dir}`, () => fs.readdirSync(dir));
   // A process that was killed while it removed its checkout may have left only git's entry.
-  const registered = (await listWorktrees(env)).map(({ path }) => path);
-  for (const { path, taskId, claimId } of scratchesIn(dir, registered)) {
+  const places = (await listWorktrees(env)).flatMap(({ path: place }) => (path.dirname(place) === dir ? [place] : []));
+  for (const place of new Set([...names.map((name) => `${dir}/${name}`), ...places])) {
+    const name = path.basename(place);
+    const claimId = name.slice(SCRATCH.length, SCRATCH.length + UUID_CHARS);
+    const taskId = name.slice(SCRATCH.length + UUID_CHARS + 1);
+    if (!name.startsWith(SCRATCH) || !isUuid(claimId) || !isTaskId(taskId)) continue;
     const { record, problem } = await env.store.read(taskId);
     // The owner of an unreadable task is unknown.
     if (problem !== null || record?.lease?.claim_id === claimId) continue;
-    await stopMakers(path);
-    await remove(env, path);
+    await stopMakers(place);
+    await remove(env, place);
   }
 }
 

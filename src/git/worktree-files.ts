@@ -2,46 +2,25 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import type { ProjectPaths } from '../domain/project-paths.ts';
-import { asIoError, errorCode, ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
+import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
-import { isTaskId, isUuid, requireTaskId, requireUuid } from '../lib/ids.ts';
+import { requireTaskId } from '../lib/ids.ts';
+import type { GitEnv } from './git.ts';
 
-/**
- * The path of a task's worktree, with every symlink above it resolved, as git names it. `root` as in the settings, relative to the
- * project. Null when the folder above it does not exist.
- */
-export function worktreePlace(paths: ProjectPaths, root: string, taskId: string): string | null {
-  const dir = worktreesFolder(paths, root);
-  return dir === null ? null : `${dir}/${requireTaskId(taskId)}`;
+/** `agents.worktree_root`, the folder directly above the worktrees of tasks, as an absolute path. */
+export function worktreeRoot({ paths, settings }: GitEnv): string {
+  return path.resolve(paths.project, settings.agents.worktree_root);
 }
 
-/** The folder directly above the worktrees of tasks, every symlink resolved; null when there is none. Throws IO_ERROR. */
-export function worktreesFolder(paths: ProjectPaths, root: string): string | null {
-  return ifThere(`looking for ${root}`, () => fs.realpathSync(path.resolve(paths.project, root)), NO_PATH);
+/** The same with every symlink resolved, as git names it; null when there is none. Throws IO_ERROR. */
+export function worktreesFolder(env: GitEnv): string | null {
+  const root = worktreeRoot(env);
+  return ifThere(`looking for ${root}`, () => fs.realpathSync(root), NO_PATH);
 }
 
-/** The names of the folders directly below `dir`, sorted, without symlinks and folders of forge or git. */
-export function foldersBelow(dir: string): string[] {
-  const entries = ifThere(`listing ${dir}`, () => fs.readdirSync(dir, { withFileTypes: true }), NO_PATH) ?? [];
-  const names = entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
-  return names.filter((name) => name !== '.git' && !isOwnName(name)).sort();
-}
-
-/** Whether forge gives such a name to its own files beside worktrees. */
-export function isOwnName(name: string): boolean {
-  return name.startsWith('.forge-');
-}
-
-/** The name of a path directly below `dir`; null for any other path. */
-export function nameBelow(dir: string, place: string): string | null {
-  const name = path.basename(place);
-  return place === `${dir}/${name}` && name !== '.' && name !== '..' ? name : null;
-}
-
-/** `worktreePlace`, with the folder above it made. Throws IO_ERROR. */
-export function makeWorktreePlace(paths: ProjectPaths, root: string, taskId: string): string {
-  const dir = path.resolve(paths.project, root);
+/** The path of a task's worktree, as git names it; the folder above it is made. Throws IO_ERROR. */
+export function makeWorktreePlace(env: GitEnv, taskId: string): string {
+  const dir = worktreeRoot(env);
   return whileDoing(`making ${dir}`, () => {
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
     // It may be in a checkout, and worktrees must not be committed. Its maker may have been killed before it wrote this; a folder
@@ -51,33 +30,14 @@ export function makeWorktreePlace(paths: ProjectPaths, root: string, taskId: str
   });
 }
 
+/** Whether forge gives such a name to its own files beside worktrees. */
+export function isOwnName(name: string): boolean {
+  return name.startsWith('.forge-');
+}
+
 /** A file of forge beside the worktrees. No task has such a name: ids do not begin with a dot. */
 export function besideWorktree(place: string, name: string): string {
   return `${path.dirname(place)}/.forge-${name}-${path.basename(place)}`;
-}
-
-const SCRATCH = '.forge-scratch-';
-const UUID_CHARS = 36;
-
-/** Path of a claim's temporary checkout, for the task whose worktree is at `place`. */
-export function scratchPlace(place: string, claimId: string): string {
-  return `${path.dirname(place)}/${SCRATCH}${requireUuid(claimId, 'claim')}-${path.basename(place)}`;
-}
-
-/** All such checkouts that exist, or that git knows: `registered` are the paths of its worktrees. Throws IO_ERROR. */
-export function scratchesIn(
-  dir: string,
-  registered: readonly string[],
-): { path: string; claimId: string; taskId: string }[] {
-  const known = registered.flatMap((place) => nameBelow(dir, place) ?? []);
-  const names = whileDoing(`listing ${dir}`, () => fs.readdirSync(dir));
-  return [...new Set([...names, ...known])].flatMap((name) => {
-    if (!name.startsWith(SCRATCH)) return [];
-    const rest = name.slice(SCRATCH.length);
-    const claimId = rest.slice(0, UUID_CHARS);
-    const taskId = rest.slice(UUID_CHARS + 1);
-    return isUuid(claimId) && isTaskId(taskId) ? [{ path: `${dir}/${name}`, claimId, taskId }] : [];
-  });
 }
 
 /** One lock for all worktrees below the same folder. */
@@ -85,26 +45,36 @@ export function worktreesLock(place: string): string {
   return `${path.dirname(place)}/.forge-adding.lock`;
 }
 
-/**
- * What is at a path: `other` is anything but a folder. `pointer` is the text of the file `.git` in a folder, null without one;
- * `alone`: nothing else is in there.
- */
-export type PlaceLook =
-  | { kind: 'nothing' | 'empty' | 'other' }
-  | { kind: 'folder'; pointer: string | null; alone: boolean };
+/** The name of a path directly below `dir`; null for any other path. */
+export function nameBelow(dir: string, place: string): string | null {
+  const name = path.basename(place);
+  return place === `${dir}/${name}` && name !== '.' && name !== '..' ? name : null;
+}
 
-/** Inspects a path. A symlink is never followed. Throws IO_ERROR. */
-export function lookAtPlace(place: string): PlaceLook {
-  return whileDoing(`looking at ${place}`, () => {
-    const stat = fs.lstatSync(place, { throwIfNoEntry: false });
-    if (stat === undefined) return { kind: 'nothing' };
-    if (!stat.isDirectory()) return { kind: 'other' };
-    const names = fs.readdirSync(place);
-    if (names.length === 0) return { kind: 'empty' };
-    const file = `${place}/.git`;
-    const isFile = fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() === true;
-    const pointer = isFile ? fs.readFileSync(file, 'utf8').trim() : null;
-    return { kind: 'folder', pointer, alone: isFile && names.length === 1 };
+export interface PlaceLook {
+  /** `other` is anything but a folder. */
+  kind: 'nothing' | 'empty' | 'other' | 'folder';
+  /** The folder that the file `.git` in it leads to, '' where that file is empty; null without one. */
+  gitDir: string | null;
+  /** Nothing else is in there. */
+  alone: boolean;
+}
+
+/** Inspects a path. A symlink is never followed. `place`: where git knows a worktree that was moved to `at`. Throws IO_ERROR. */
+export function lookAtPlace(at: string, place = at): PlaceLook {
+  return whileDoing(`looking at ${at}`, () => {
+    const stat = fs.lstatSync(at, { throwIfNoEntry: false });
+    const names = stat?.isDirectory() ? fs.readdirSync(at) : [];
+    const file = `${at}/.git`;
+    if (names.length === 0 || fs.lstatSync(file, { throwIfNoEntry: false })?.isFile() !== true) {
+      const kind =
+        stat === undefined ? 'nothing' : !stat.isDirectory() ? 'other' : names.length === 0 ? 'empty' : 'folder';
+      return { kind, gitDir: null, alone: false };
+    }
+    // Newer versions of git can write relative paths.
+    const pointer = fs.readFileSync(file, 'utf8').trim();
+    const gitDir = pointer === '' ? '' : path.resolve(place, pointer.replace(/^gitdir: /, ''));
+    return { kind: 'folder', gitDir, alone: names.length === 1 };
   });
 }
 
@@ -113,43 +83,14 @@ export function removeFolder(place: string): void {
   whileDoing(`removing ${place}`, () => fs.rmSync(place, { recursive: true, force: true }));
 }
 
-/** Renames a folder to a name that must be free; false when there is no such folder. Throws IO_ERROR. */
-export function moveIfThere(from: string, to: string): boolean {
-  try {
-    fs.renameSync(from, to);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
-    throw asIoError(error, `moving ${from}`);
-  }
-}
-
-/** Makes an empty file, if there is none. Throws IO_ERROR. */
-export function touchFile(file: string): void {
-  whileDoing(`making ${file}`, () => fs.closeSync(fs.openSync(file, 'a', 0o600)));
+/** Moves a folder to a free name on the same file system, all of it or nothing; false when there is none. Throws IO_ERROR. */
+export function moveFolder(from: string, to: string): boolean {
+  return ifThere(`moving ${from} to ${to}`, () => fs.renameSync(from, to)) !== null;
 }
 
 /** Removes a file; false when there is none. Throws IO_ERROR. */
 export function removeFile(file: string): boolean {
   return ifThere(`removing ${file}`, () => fs.unlinkSync(file)) !== null;
-}
-
-export function isThere(file: string): boolean {
-  return fs.existsSync(file);
-}
-
-/** The text of a regular file, as UTF-8; null when there is none, or it cannot be read. No symlink is followed. */
-export function textOf(file: string): string | null {
-  try {
-    return fs.lstatSync(file).isFile() ? fs.readFileSync(file, 'utf8') : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Whether the name is taken, also by a dangling symlink. Throws IO_ERROR. */
-export function isTaken(file: string): boolean {
-  return ifThere(`looking at ${file}`, () => fs.lstatSync(file), NO_PATH) !== null;
 }
 
 /** Every symlink resolved; the path itself where that fails. */
@@ -159,9 +100,4 @@ export function realPath(place: string): string {
   } catch {
     return place;
   }
-}
-
-/** `name` relative to the folder `dir`, as an absolute path. */
-export function absolutePath(dir: string, name: string): string {
-  return path.resolve(dir, name);
 }

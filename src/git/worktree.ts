@@ -3,18 +3,39 @@
  * people are never touched; what a killed git left is removed.
  */
 
+import fs from 'node:fs';
+import { rebootedSince, sameMachine } from '../domain/task/identity.ts';
+import type { TaskRecord } from '../domain/task/records.ts';
 import { branchFor, INITIALIZING, type ListedWorktree } from '../domain/task/workspaces.ts';
-import { ForgeError } from '../lib/errors.ts';
-import { copyMissing, makeFolders } from '../lib/fs/copy-missing.ts';
+import { ForgeError, orNull } from '../lib/errors.ts';
+
+import { whileDoing } from '../lib/fs/io-errors.ts';
 import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
+import { copyMissing, makeFolders } from '../lib/fs/new-file.ts';
+import { requireTaskId } from '../lib/ids.ts';
+import { holdingOf } from '../process/holders.ts';
 import { allStartedWith } from '../process/processes.ts';
-import { branchBase, type WorkspaceTask } from './branch-base.ts';
-import { CHECKOUT_TIMEOUT_MS, type GitOptions, type GitResult, git, gitOk, lastWords } from './git.ts';
+import {
+  CHECKOUT_TIMEOUT_MS,
+  type GitOptions,
+  type GitResult,
+  git,
+  gitFailed,
+  gitIn,
+  gitOk,
+  gitText,
+  killNow,
+  lastWords,
+} from './git.ts';
 import { settleRemoval } from './removal.ts';
 import {
+  baseOf,
   branchCommit,
-  gitIn,
+  isAncestor,
+  listedAt,
   listWorktrees,
+  makeCommit,
+  mergeTrees,
   type Repository,
   repositoryOf,
   untracked,
@@ -22,22 +43,22 @@ import {
   worktreeAt,
 } from './repository.ts';
 import {
-  absolutePath,
   besideWorktree,
-  isThere,
   lookAtPlace,
   makeWorktreePlace,
-  moveIfThere,
+  moveFolder,
   removeFile,
   removeFolder,
-  touchFile,
-  worktreePlace,
+  worktreeRoot,
+  worktreesFolder,
   worktreesLock,
 } from './worktree-files.ts';
 
-export type { WorkspaceTask } from './branch-base.ts';
-export { inspectWorkspace, type WorkspaceLook } from './inspect-worktree.ts';
-export { headOf, type Repository, repositoryOf } from './repository.ts';
+/** The part of a task that its workspace depends on. */
+export interface WorkspaceTask {
+  id: string;
+  depends_on: readonly string[];
+}
 
 export interface Workspace {
   /** The top of the worktree. */
@@ -61,11 +82,11 @@ const MARK = 'FORGE_MAKES_WORKTREE';
 export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Promise<Workspace> {
   const repository = await repositoryOf(env);
   env.store.ensureTree();
-  const place = makeWorktreePlace(env.paths, env.settings.agents.worktree_root, task.id);
+  const place = makeWorktreePlace(env, task.id);
   return exclusively(besideWorktree(place, 'lock'), async (held) => {
     await settleRemoval(env, place);
     // Left aside by a process that was killed before the second check.
-    if (!isThere(place)) moveIfThere(clearedAt(place), place);
+    if (!fs.existsSync(place)) moveFolder(clearedAt(place), place);
     const created = !(await standsAlready(env, repository, place, held));
     if (created) await add(env, repository, task, place);
     await furnish(env, repository, place);
@@ -77,8 +98,7 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
 /** The workspace that `ensureWorkspace` would return. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
 export async function expectedWorktree(env: WorktreeEnv, taskId: string): Promise<{ path: string; branch: string }> {
   const repository = await repositoryOf(env);
-  const { worktree_root: root } = env.settings.agents;
-  const place = worktreePlace(env.paths, root, taskId) ?? absolutePath(env.paths.project, `${root}/${taskId}`);
+  const place = `${worktreesFolder(env) ?? worktreeRoot(env)}/${requireTaskId(taskId)}`;
   return { path: cwdIn(place, repository), branch: branchFor(taskId) };
 }
 
@@ -98,7 +118,7 @@ async function standsAlready(
   // The lock is ours, so the forge of any git that still makes it is gone.
   await stopMakers(place);
   if (await isWhole(env, repository, place)) return true;
-  const entry = (await listWorktrees(env)).find(({ path }) => path === place);
+  const entry = await listedAt(env, place);
   if (!isLeftover(repository, place, place, entry)) throw inTheWay(place);
   if (entry !== undefined) refuseLocked(entry);
   await clearAway(env, repository, place, held);
@@ -108,15 +128,13 @@ async function standsAlready(
 }
 
 /** Whether `at`, meant for `place`, has nothing, or what a killed git left. */
-function isLeftover(repository: Repository, place: string, at: string, entry: ListedWorktree | undefined): boolean {
-  const look = lookAtPlace(at);
-  if (look.kind === 'nothing' || look.kind === 'empty') return true;
-  // It was never handed out. A `.git` file is the first that git writes.
-  return (
-    look.kind === 'folder' &&
-    leadsInto(repository, place, look.pointer) &&
-    (look.alone || entry?.locked === INITIALIZING || isThere(beganAt(place)))
-  );
+function isLeftover({ commonDir }: Repository, place: string, at: string, entry: ListedWorktree | undefined): boolean {
+  const { kind, gitDir, alone } = lookAtPlace(at, place);
+  if (kind === 'nothing' || kind === 'empty') return true;
+  // A `.git` file is the first that git writes, and may be incomplete.
+  if (gitDir === null || !(gitDir === '' || gitDir.startsWith(`${commonDir}/worktrees/`))) return false;
+  // It was never handed out.
+  return alone || entry?.locked === INITIALIZING || fs.existsSync(beganAt(place));
 }
 
 /**
@@ -126,13 +144,13 @@ function isLeftover(repository: Repository, place: string, at: string, entry: Li
 async function clearAway(env: WorktreeEnv, repository: Repository, place: string, held: StillHeld): Promise<void> {
   const aside = clearedAt(place);
   removeFolder(aside);
-  const moved = moveIfThere(place, aside);
-  const entry = (await listWorktrees(env)).find(({ path }) => path === place);
+  const moved = moveFolder(place, aside);
+  const entry = await listedAt(env, place);
   if (held() && isLeftover(repository, place, aside, entry)) {
     removeFolder(aside);
     return;
   }
-  if (moved) moveIfThere(aside, place);
+  if (moved) moveFolder(aside, place);
   throw new ForgeError('IO_ERROR', `another process has made ${place} meanwhile`, { hint: 'Repeat the command.' });
 }
 
@@ -140,13 +158,13 @@ async function isWhole(env: WorktreeEnv, repository: Repository, place: string):
   const entry = await worktreeAt(env, repository, place);
   if (entry === null || entry.locked === INITIALIZING) return false;
   if (entry.locked !== null) return true;
-  const look = lookAtPlace(place);
-  const hasIndex = look.kind === 'folder' && isThere(`${gitDirOf(place, look.pointer ?? '')}/index`);
+  const { gitDir, alone } = lookAtPlace(place);
+  const hasIndex = gitDir !== null && fs.existsSync(`${gitDir}/index`);
   // Its git was killed, and may have left locks in it. It was never handed out; but a person may have used it.
-  if (isThere(beganAt(place))) {
-    return hasIndex && (await gitOk(['status', '--porcelain'], gitIn(env, place))).stdout !== '';
+  if (fs.existsSync(beganAt(place))) {
+    return hasIndex && (await gitText(['status', '--porcelain'], gitIn(env, place))) !== '';
   }
-  return hasIndex || look.kind !== 'folder' || !look.alone;
+  return hasIndex || !alone;
 }
 
 /** A file that exists from before git starts to make a worktree until forge has checked that it is complete. */
@@ -163,17 +181,6 @@ function inTheWay(place: string): ForgeError {
   return new ForgeError('IO_ERROR', `${place} is no worktree of this repository, so it was left alone`, {
     hint: `Move it away. If the project was moved, repair it with \`git worktree repair ${place}\` instead.`,
   });
-}
-
-/** Whether the text of the `.git` file there points to a worktree of this repository, or is incomplete. */
-function leadsInto({ commonDir }: Repository, place: string, pointer: string | null): boolean {
-  if (pointer === null || pointer === '') return pointer === '';
-  return gitDirOf(place, pointer).startsWith(`${commonDir}/worktrees/`);
-}
-
-/** The folder that a `.git` file points to. Newer versions of git can write relative paths. */
-function gitDirOf(place: string, pointer: string): string {
-  return absolutePath(place, pointer.replace(/^gitdir: /, ''));
 }
 
 /** A worktree that a person has locked may be on a removable disk. */
@@ -195,39 +202,38 @@ async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceT
       (await branchCommit(env, branch)) === null
         ? ['--no-track', '-b', branch, place, await branchBase(env, task)]
         : [place, branch];
-    let result = await gitAdd(env, place, target);
+    const attempt = () => {
+      const began = beganAt(place);
+      whileDoing(`making ${began}`, () => fs.writeFileSync(began, '', { mode: 0o600 }));
+      return git(['worktree', 'add', ...target], making(gitIn(env), place));
+    };
+    let result = await attempt();
     // Git has waited for that lock in vain: a git that was killed while it made this very branch left it.
     if (result.stderr.includes(`${branch}.lock'`) && removeFile(`${commonDir}/refs/heads/${branch}.lock`)) {
-      result = await gitAdd(env, place, target);
+      result = await attempt();
     }
     if (result.code !== 0) await reportFailedAdd(env, task.id, place, result);
   });
 }
 
-function gitAdd(env: WorktreeEnv, place: string, target: readonly string[]): Promise<GitResult> {
-  touchFile(beganAt(place));
-  return git(['worktree', 'add', ...target], { ...making(gitIn(env), place), timeoutMs: CHECKOUT_TIMEOUT_MS });
-}
-
 /** The options of a git that makes a worktree, so that `stopMakers` finds it. */
 export function making(options: GitOptions, place: string): GitOptions {
-  return { ...options, env: { ...options.env, [MARK]: place } };
+  return { ...options, env: { ...options.env, [MARK]: place }, timeoutMs: CHECKOUT_TIMEOUT_MS };
 }
 
 /** A failing hook makes git fail although the worktree exists: that is a warning. Anything else is thrown as IO_ERROR. */
 async function reportFailedAdd(env: WorktreeEnv, taskId: string, place: string, result: GitResult): Promise<void> {
   const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
-  const words = `making the worktree of task ${taskId}: ${lastWords(result)}`;
+  const what = `making the worktree of task ${taskId}`;
   if (!made) {
     // Git has removed what it had begun; what appears there now is not its own.
     removeFile(beganAt(place));
-    const hint =
-      (await branchCommit(env, 'forge')) === null
-        ? 'See what git says above. Fix it, then repeat the command.'
-        : 'Rename the branch `forge`: git cannot have it beside branches such as forge/<task>.';
-    throw new ForgeError('IO_ERROR', words, { hint });
+    if ((await branchCommit(env, 'forge')) === null) throw gitFailed(what, result);
+    throw new ForgeError('IO_ERROR', `${what}: ${lastWords(result)}`, {
+      hint: 'Rename the branch `forge`: git cannot have it beside branches such as forge/<task>.',
+    });
   }
-  env.warn(`${words} (exit code ${result.code}; the worktree is there)`);
+  env.warn(`${what}: ${lastWords(result)} (exit code ${result.code}; the worktree is there)`);
 }
 
 function checkedOut(taskId: string, branch: string, where: string): ForgeError {
@@ -247,13 +253,7 @@ export async function stopMakers(place: string): Promise<void> {
   for (let look = 0; look < LOOK.times; look++) {
     const makers = allStartedWith(MARK, place).filter(({ pid }) => pid !== process.pid);
     if (makers.length === 0) return;
-    for (const { pid } of makers) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It has ended just now.
-      }
-    }
+    for (const { pid } of makers) killNow(pid);
     await new Promise((resolve) => setTimeout(resolve, LOOK.pauseMs));
   }
   throw new ForgeError('IO_ERROR', `a git that was left behind still makes ${place}, and can't be stopped`, {
@@ -271,4 +271,70 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
   }
   const names = await untracked(env, env.paths.project);
   copyMissing({ from: env.paths.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
+}
+
+// --- the commit that a task's branch starts at -----------------------------------------------------------------------
+
+/**
+ * The base, with the work of the task's dependencies. Branches of dependencies that are not in the base yet are merged in, in plan
+ * order, without a checkout; one that conflicts is left out with a warning.
+ * Throws SETTINGS_INVALID when the base is no branch, IO_ERROR.
+ */
+async function branchBase(env: WorktreeEnv, task: WorkspaceTask): Promise<string> {
+  let point = (await baseOf(env)).sha;
+  for (const dependency of new Set(task.depends_on)) {
+    const branch = branchFor(dependency);
+    const tip = await branchCommit(env, branch);
+    if (tip === null || (await isAncestor(env, tip, point))) continue;
+    if (await isAncestor(env, point, tip)) {
+      point = tip;
+      continue;
+    }
+    const merged = await mergeTrees(env, point, tip);
+    if (merged.kind === 'clean') {
+      const message = `Merge branch '${branch}' into ${branchFor(task.id)}`;
+      point = await makeCommit(env, { tree: merged.tree, parents: [point, tip], message });
+      continue;
+    }
+    const why = merged.kind === 'conflicts' ? `it conflicts in ${merged.files.join(', ')}` : merged.why;
+    env.warn(`the worktree of task ${task.id} starts without the work of ${dependency} (branch ${branch}): ${why}`);
+  }
+  return point;
+}
+
+// --- handing a worktree to the next attempt --------------------------------------------------------------------------
+
+/** What git locks in a worktree of its own: the index, and HEAD. */
+const LOCKS = ['index.lock', 'HEAD.lock'];
+
+/**
+ * `ensureWorkspace` for an attempt that is about to start; `record` is the task's before it. The previous worker must be stopped by
+ * then. One that was killed during a git command has left a lock on which every later git fails; it is removed if it provably has no
+ * holder. Throws as `ensureWorkspace` does.
+ */
+export async function workspaceForNext(env: WorktreeEnv, task: WorkspaceTask, record: TaskRecord): Promise<Workspace> {
+  const workspace = await ensureWorkspace(env, task);
+  if (workspace.created) return workspace;
+  const { path: place } = workspace;
+  const gitDir = await gitText(['rev-parse', '--absolute-git-dir'], gitIn(env, place));
+  const locks = LOCKS.map((name) => `${gitDir}/${name}`).filter((lock) => fs.existsSync(lock));
+  const isVisible = locks.length > 0 && (await ranOnThisMachine(env, record));
+  for (const lock of locks) {
+    if (isVisible && holdingOf(lock, [place, gitDir]) === 'free') {
+      removeFile(lock);
+      env.warn(`removed ${lock}, which a git that was killed has left`);
+    } else {
+      env.warn(`${lock} blocks every git command in ${place}; if none is running there, remove it`);
+    }
+  }
+  return workspace;
+}
+
+/** Only processes of this machine are visible, not those of another one or of a container. */
+async function ranOnThisMachine(env: WorktreeEnv, { state }: TaskRecord): Promise<boolean> {
+  const { current_attempt_id: last, task_id } = state;
+  if (last === null) return false;
+  const { machine } = (await orNull(() => env.store.readDocument('manifest', task_id, last))) ?? {};
+  const here = env.ctx.machine();
+  return machine != null && (sameMachine(machine, here) || rebootedSince(machine, here));
 }

@@ -38,15 +38,10 @@ export function requireUuid(id: string, what: string): string {
  * Source: RFC 9562, section 5.7. `random` must hold at least 10 bytes.
  */
 export function uuidv7(nowMs: number, random: Uint8Array): string {
-  const bytes = new Uint8Array(16);
-  let rest = Math.floor(nowMs);
-  for (let i = 5; i >= 0; i--) {
-    bytes[i] = rest % 256;
-    rest = Math.floor(rest / 256);
-  }
-  bytes.set(random.subarray(0, 10), 6);
-  bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);
-  bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  const bytes = random.slice(0, 10);
+  bytes[0] = 0x70 | ((bytes[0] ?? 0) & 0x0f);
+  bytes[2] = 0x80 | ((bytes[2] ?? 0) & 0x3f);
+  const tail = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const hex = Math.floor(nowMs).toString(16).padStart(12, '0') + tail;
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

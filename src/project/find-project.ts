@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type ProjectPaths, pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { asIoError, errorCode } from '../lib/fs/io-errors.ts';
+import { asIoError, errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 
 /** Where a plan is searched, in this order, below the project folder. */
 export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
@@ -91,12 +91,13 @@ function inMainCheckout(cwd: string): string {
 }
 
 export function readOptional(file: string): string | null {
-  try {
-    return fs.readFileSync(file, 'utf8');
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
-    throw asIoError(error, `reading ${file}`);
-  }
+  return ifThere(`reading ${file}`, () => fs.readFileSync(file, 'utf8'), NO_PATH);
+}
+
+/** Whether `dir` seems to be in a git repository. */
+export function isInRepository(dir: string): boolean {
+  const above = path.dirname(dir);
+  return lookAt(`${dir}/.git`) !== undefined || (above !== dir && isInRepository(above));
 }
 
 /** `file` as a person in the project writes it. */

@@ -2,8 +2,6 @@
 
 import type { IssueState, TrackerIssue } from '../domain/tracker-issues.ts';
 
-export { ISSUE_STATES, type IssueState, type TrackerIssue } from '../domain/tracker-issues.ts';
-
 /**
  * Every method may throw TRACKER_ERROR, and may be repeated. A change is read back, so that the result is what the tracker has.
  * `list` reads all pages, and waits as a rate limit asks, within reason.

@@ -5,7 +5,7 @@
 
 import type { TaskRecord } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
-import { issuesByTask } from '../domain/tracker-issues.ts';
+import { issuesByTask, type TrackerIssue } from '../domain/tracker-issues.ts';
 import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
@@ -13,7 +13,7 @@ import { loadPlan, type PlanEnv, readPlanText } from '../project/plan-file.ts';
 import type { ChangeEnv } from '../store/change.ts';
 import type { TaskEvent } from '../store/events.ts';
 import { openTracker, TRACKER_PATIENCE_MS, type TrackerEnv, within } from './open.ts';
-import type { Tracker, TrackerIssue } from './port.ts';
+import type { Tracker } from './port.ts';
 import { concernsTracker, type TrackerStep, trackerSteps } from './steps.ts';
 
 /** How often an issue is brought to where its task stands while others move that task on. */

@@ -10,8 +10,8 @@ import { doctor } from '../../src/commands/doctor.ts';
 import { question } from '../../src/commands/question.ts';
 import { release } from '../../src/commands/release.ts';
 import { retry } from '../../src/commands/retry.ts';
+import type { TrackerIssue } from '../../src/domain/tracker-issues.ts';
 import { lookAtTracker } from '../../src/trackers/open.ts';
-import type { TrackerIssue } from '../../src/trackers/port.ts';
 import { GRACE_MS, planOf, TTL_MS, World } from '../support/commands/world.ts';
 
 const FILE = 'plans/tracker.yaml';

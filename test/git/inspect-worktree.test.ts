@@ -4,7 +4,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openSession, type Session } from '../../src/commands/shared/session.ts';
-import { ensureWorkspace, headOf, inspectWorkspace, type Workspace } from '../../src/git/worktree.ts';
+import { inspectWorkspace } from '../../src/git/inspect-worktree.ts';
+import { headOf } from '../../src/git/repository.ts';
+import { ensureWorkspace, type Workspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
@@ -109,7 +111,7 @@ describe('branch base', () => {
     const old = await session({ PATH: `${repo.path('old')}:${GIT_ENV.PATH}` });
     expect((await ensureWorkspace(old, { id: 'build', depends_on: ['lib'] })).created).toBe(true);
     expect(world.warnings).toEqual([expect.stringContaining('older than 2.38')]);
-    expect(await inspectWorkspace(old, 'build')).toMatchObject({ conflicts: null });
+    expect(await inspectWorkspace(old, 'build', tree('build'))).toMatchObject({ conflicts: null });
   });
 });
 
@@ -213,16 +215,16 @@ describe('copied files', () => {
 
 describe('inspectWorkspace', () => {
   test('inspectWorkspace is null without a complete worktree', async () => {
-    expect(await inspectWorkspace(await session(), 'build')).toBeNull();
+    expect(await inspectWorkspace(await session(), 'build', tree('build'))).toBeNull();
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'initializing', at);
-    expect(await inspectWorkspace(await session(), 'build')).toBeNull();
+    expect(await inspectWorkspace(await session(), 'build', tree('build'))).toBeNull();
     repo.git('worktree', 'unlock', at);
     fs.rmSync(at, { recursive: true });
-    expect(await inspectWorkspace(await session(), 'build')).toBeNull();
+    expect(await inspectWorkspace(await session(), 'build', tree('build'))).toBeNull();
     // In this folder git would answer for the main checkout.
     repo.write('notes.txt', 'mine', at);
-    expect(await inspectWorkspace(await session(), 'build')).toBeNull();
+    expect(await inspectWorkspace(await session(), 'build', tree('build'))).toBeNull();
   });
 
   test('inspectWorkspace reports committed and uncommitted changes and changes nothing', async () => {
@@ -237,9 +239,8 @@ describe('inspectWorkspace', () => {
     repo.write('a.txt', 'changed', at);
     repo.write('x.log', 'ignored', at);
     const before = repo.standing();
-    const seen = await inspectWorkspace(await session(), 'build');
+    const seen = await inspectWorkspace(await session(), 'build', tree('build'));
     expect(seen).toEqual({
-      path: at,
       prefix: '',
       branch: 'forge/build',
       head: headIn(at),
@@ -259,7 +260,7 @@ describe('inspectWorkspace', () => {
     const { path: at } = await ensure();
     repo.commit({ 'code.txt': 'worker\n', 'b.txt': 'b' }, at);
     repo.commit({ 'code.txt': 'person\n', 'c.txt': 'c' });
-    expect(await inspectWorkspace(await session(), 'build')).toMatchObject({
+    expect(await inspectWorkspace(await session(), 'build', tree('build'))).toMatchObject({
       files_changed: ['b.txt', 'code.txt'],
       conflicts: ['code.txt'],
       uncommitted: [],
@@ -272,9 +273,13 @@ describe('inspectWorkspace', () => {
     const sha = headIn(at);
     repo.commit({ 'b.txt': 'b' }, at);
     const own_branch = { name: 'forge/build', sha };
-    expect(await inspectWorkspace(await session(), 'build')).toMatchObject({ branch: null, base: null, own_branch });
+    expect(await inspectWorkspace(await session(), 'build', tree('build'))).toMatchObject({
+      branch: null,
+      base: null,
+      own_branch,
+    });
     repo.git('branch', '--delete', '--force', 'forge/build');
-    expect(await inspectWorkspace(await session(), 'build')).toMatchObject({
+    expect(await inspectWorkspace(await session(), 'build', tree('build'))).toMatchObject({
       own_branch: { ...own_branch, sha: null },
     });
   });
@@ -286,7 +291,7 @@ describe('inspectWorkspace', () => {
     const made = await ensure([], 'apps/one');
     repo.commit({ 'top.txt': 't', 'apps/one/in.txt': 'i' }, made.path);
     repo.write('apps/one/new.txt', 'n', made.path);
-    expect(await inspectWorkspace(await session({}, 'apps/one'), 'build')).toMatchObject({
+    expect(await inspectWorkspace(await session({}, 'apps/one'), 'build', made.cwd)).toMatchObject({
       prefix: 'apps/one/',
       base: 'trunk',
       files_changed: ['apps/one/in.txt', 'top.txt'],

@@ -10,8 +10,7 @@ import {
 } from '../../src/domain/task/records.ts';
 import type { Move } from '../../src/domain/task/states.ts';
 import { isInFlight } from '../../src/domain/task/states.ts';
-import { issuesByTask } from '../../src/domain/tracker-issues.ts';
-import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../../src/trackers/port.ts';
+import { ISSUE_STATES, type IssueState, issuesByTask, type TrackerIssue } from '../../src/domain/tracker-issues.ts';
 import { concernsTracker, type TrackerStep, trackerSteps } from '../../src/trackers/steps.ts';
 
 const T0 = '2030-01-01T00:00:00.000Z';

@@ -4,8 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { release } from '../../src/commands/release.ts';
 import type { Move } from '../../src/domain/task/states.ts';
+import type { TrackerIssue } from '../../src/domain/tracker-issues.ts';
 import type { TaskEvent } from '../../src/store/events.ts';
-import type { Tracker, TrackerIssue } from '../../src/trackers/port.ts';
+import type { Tracker } from '../../src/trackers/port.ts';
 import { TrackerKeeper } from '../../src/trackers/sync.ts';
 import { planOf, World } from '../support/commands/world.ts';
 

@@ -27,7 +27,7 @@ export function hasWorktrees(env: Pick<Env, 'settings'>): boolean {
 /** Throws SETTINGS_INVALID where settings ask for worktrees and the project is in no repository; IO_ERROR. */
 export async function requireWorktrees(env: Env): Promise<void> {
   if (!hasWorktrees(env)) return;
-  const { repositoryOf } = await import('../../git/worktree.ts');
+  const { repositoryOf } = await import('../../git/repository.ts');
   await repositoryOf(env);
 }
 
@@ -65,7 +65,7 @@ export async function resolveWorkspace(
   record: TaskRecord,
 ): Promise<AttemptWorkspace> {
   if (!hasWorktrees(env)) return { ...workspaceOf(env), base: null };
-  const { workspaceForNext } = await import('../../git/stale-locks.ts');
+  const { workspaceForNext } = await import('../../git/worktree.ts');
   // A lost lease shows when the attempt begins.
   const keeper = new LeaseKeeper(env, { taskId: task.id, attemptId: '', claimId }, record.lease);
   try {
@@ -100,10 +100,11 @@ export async function inspectAttempt(
   taskId: string,
   { worktree_path: worktreePath, base_branch }: Partial<Pick<AttemptManifest, 'worktree_path' | 'base_branch'>>,
 ): Promise<{ cwd: string; found: WorkFound } | string> {
-  const { headOf, inspectWorkspace } = await import('../../git/worktree.ts');
+  const { headOf } = await import('../../git/repository.ts');
   const { project } = env.paths;
   if (worktreePath != null) {
     try {
+      const { inspectWorkspace } = await import('../../git/inspect-worktree.ts');
       const look = await inspectWorkspace(env, taskId, worktreePath, base_branch ?? null);
       if (look === null) return `${worktreePath} is gone, or no worktree with a commit any more`;
       return { cwd: worktreePath, found: look };

@@ -22,7 +22,7 @@ export interface GcSources {
   seen: Pick<Snapshot['seen'], 'artifacts'>;
   /** Default: none; the rows that need it find nothing. */
   tracker?: TrackerSnapshot;
-  git?: GitLook;
+  git?: GitLook | undefined;
 }
 
 /** The snapshot that gc plans on. Throws IO_ERROR when a folder can't be listed. */

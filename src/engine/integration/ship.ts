@@ -5,7 +5,6 @@
 
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { conflictError, mergeVerifyError, type Shipped } from '../../domain/review/reviews.ts';
-import { nulSeparated } from '../../domain/task/workspaces.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
 import {
   type CheckResult,
@@ -15,9 +14,8 @@ import {
   NO_WORK_FOUND,
 } from '../../domain/verify/verification.ts';
 import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from '../../git/base-branch.ts';
-import { mergeCommit } from '../../git/branch-base.ts';
-import { gitOk } from '../../git/git.ts';
-import { baseOf, gitIn, headOf, isAncestor, mergeTrees } from '../../git/repository.ts';
+import { gitIn, gitNames } from '../../git/git.ts';
+import { baseOf, headOf, isAncestor, makeCommit, mergeTrees } from '../../git/repository.ts';
 import { clearScratches, inScratch } from '../../git/scratch.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
@@ -71,7 +69,11 @@ async function merge(held: IntegrationLease): Promise<StepEnd | null> {
       const error = conflictError(target.branch ?? head, base.branch, tree.files);
       return { error, documents: [shipOf(held, { ...facts, conflicts: tree.files }, error)] };
     }
-    const merge_sha = await mergeCommit(env, tree.tree, [base.sha, head], messageOf(held, base));
+    const merge_sha = await makeCommit(env, {
+      tree: tree.tree,
+      parents: [base.sha, head],
+      message: messageOf(held, base),
+    });
     const checks = await verifyMerge(held, merge_sha);
     if (checks === null) return null;
     const made = { ...facts, merge_sha, commands: checks.results };
@@ -160,11 +162,8 @@ async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<M
 
 async function changedIn(env: Env, cwd: string, commit: string): Promise<ClassifiedError | null> {
   const head = (await headOf(env, cwd))?.head ?? null;
-  const { stdout } = await gitOk(
-    ['status', '--porcelain', '-z', '--untracked-files=no', '--no-renames'],
-    gitIn(env, cwd),
-  );
-  const modified = nulSeparated(stdout).map((line) => line.slice(3));
+  const status = ['status', '--porcelain', '-z', '--untracked-files=no', '--no-renames'];
+  const modified = (await gitNames(status, gitIn(env, cwd))).map((line) => line.slice(3));
   const found = { ...NO_WORK_FOUND, files_changed: [] };
   return movedFault({ ...found, head: commit }, { ...found, head, modified });
 }

@@ -1,7 +1,7 @@
 /** Runs protocol steps on the real file system. */
 
 import fs from 'node:fs';
-import { synced } from './folders.ts';
+import { openFolder, syncDir, synced } from './folders.ts';
 import type { FsCall, Step } from './operations.ts';
 import { readCapped } from './read.ts';
 
@@ -12,10 +12,6 @@ function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text, 'utf8');
   let done = 0;
   while (done < bytes.length) done += fs.writeSync(fd, bytes, done);
-}
-
-function openDir(path: string): number {
-  return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
 }
 
 export function performSync(call: FsCall): unknown {
@@ -34,14 +30,8 @@ export function performSync(call: FsCall): unknown {
       return fs.fsyncSync(call.handle);
     case 'close':
       return fs.closeSync(call.handle);
-    case 'syncDir': {
-      const fd = openDir(call.path);
-      try {
-        return fs.fsyncSync(fd);
-      } finally {
-        fs.closeSync(fd);
-      }
-    }
+    case 'syncDir':
+      return syncDir(call.path);
     case 'mkdir':
       return fs.mkdirSync(call.path, { mode: 0o700 });
     case 'link':
@@ -57,7 +47,7 @@ export function performSync(call: FsCall): unknown {
 
 async function sync(call: FsCall & { call: 'syncFile' | 'syncDir' }): Promise<void> {
   if (call.call === 'syncFile') return synced(call.handle);
-  const fd = openDir(call.path);
+  const fd = openFolder(call.path);
   try {
     await synced(fd);
   } finally {

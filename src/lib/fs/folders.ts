@@ -1,22 +1,22 @@
 /** Folders: made, listed and synced by Node's own calls, never through a symlink. */
 
 import fs from 'node:fs';
-import { asIoError, errorCode } from './io-errors.ts';
+import { asIoError, ifThere, NO_PATH } from './io-errors.ts';
 
 /** False when it exists. */
 export function makeFolder(dir: string): boolean {
-  try {
-    fs.mkdirSync(dir, { mode: 0o700 });
-    return true;
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw asIoError(error, `making ${dir}`);
-    refuseSymlink(dir);
-    return false;
-  }
+  const made = ifThere(`making ${dir}`, () => fs.mkdirSync(dir, { mode: 0o700 }), ['EEXIST']) !== null;
+  if (!made) refuseSymlink(dir);
+  return made;
+}
+
+/** A descriptor of a folder, for fsync. */
+export function openFolder(dir: string): number {
+  return fs.openSync(dir, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
 }
 
 export function syncDir(dir: string): void {
-  const fd = fs.openSync(dir, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  const fd = openFolder(dir);
   try {
     fs.fsyncSync(fd);
   } finally {
@@ -31,13 +31,9 @@ export function synced(fd: number): Promise<void> {
 
 /** The entries of `dir`; none when it does not exist. A symlink in its place is refused. Throws IO_ERROR. */
 export function entriesIn(dir: string): fs.Dirent[] {
-  try {
-    // Most of these folders do not exist, and an exception costs more than the check.
-    return isRealEntry(dir) ? fs.readdirSync(dir, { withFileTypes: true }) : [];
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
-    throw asIoError(error, `reading ${dir}`);
-  }
+  // Most of these folders do not exist, and an exception costs more than the check.
+  const read = () => (isRealEntry(dir) ? fs.readdirSync(dir, { withFileTypes: true }) : []);
+  return ifThere(`reading ${dir}`, read, NO_PATH) ?? [];
 }
 
 export function refuseSymlink(path: string): void {

@@ -16,7 +16,6 @@ interface Terms {
 const ADVISED: Terms = { staleMs: 5000, waitMs: 200 };
 const TURN: Terms = { staleMs: 10_000, waitMs: 3000 };
 const EXCLUSIVE: Terms = { staleMs: 10_000, waitMs: 3_600_000 };
-const SOON_STALE_MS = 3000;
 
 /** Between two checks of a lock that is held: short at first, then five a second. Milliseconds. */
 const LOOK_MS = { first: 10, most: 200 };
@@ -70,23 +69,15 @@ export type StillHeld = () => boolean;
 
 /**
  * Runs `work` while no other process runs work under the same `lock`, a path whose folder is made. Waits for its turn; a killed
- * holder keeps a lock for ten more seconds.
- * Throws what `work` throws; IO_ERROR when the lock cannot be made, and after an hour of waiting.
+ * holder keeps a lock for `staleMs` more. Default: ten seconds, and an hour of waiting.
+ * Throws what `work` throws; IO_ERROR when the lock cannot be made, and when its turn does not come in time.
  */
-export async function exclusively<T>(lock: string, work: (held: StillHeld) => Promise<T>): Promise<T> {
+export async function exclusively<T>(
+  lock: string,
+  work: (held: StillHeld) => Promise<T>,
+  terms: Terms = EXCLUSIVE,
+): Promise<T> {
   whileDoing(`locking ${lock}`, () => fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 }));
-  return locked(lock, EXCLUSIVE, work);
-}
-
-/**
- * The same for short work that can be done another time: waits for `waitMs` at most, and the folder must exist. A killed holder
- * keeps the lock for three more seconds. Throws what `work` throws, IO_ERROR.
- */
-export async function exclusivelySoon<T>(lock: string, waitMs: number, work: () => Promise<T>): Promise<T> {
-  return locked(lock, { staleMs: SOON_STALE_MS, waitMs }, work);
-}
-
-async function locked<T>(lock: string, terms: Terms, work: (held: StillHeld) => Promise<T>): Promise<T> {
   const release = await taken(lock, terms);
   if (release === null) {
     throw new ForgeError('IO_ERROR', `another process has held ${lock} for ${formatDuration(terms.waitMs)}`, {

@@ -2,12 +2,12 @@
 
 import * as z from 'zod/mini';
 import { type Finding, shapeFindings, toProblems } from '../../domain/plan/findings.ts';
+import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../../domain/tracker-issues.ts';
 import type { Problem } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { pathText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { parseYaml, spellingIn } from '../../lib/yaml.ts';
-import { ISSUE_STATES, type IssueState, type TrackerIssue } from '../port.ts';
 
 /** A change of an issue; omitted fields stay. */
 export interface IssueChange {

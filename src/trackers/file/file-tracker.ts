@@ -5,23 +5,23 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { isClosed } from '../../domain/tracker-issues.ts';
+import { type IssueState, isClosed, type TrackerIssue } from '../../domain/tracker-issues.ts';
 import { ForgeError, type Problem } from '../../lib/errors.ts';
 import { syncDir, synced } from '../../lib/fs/folders.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
-import { exclusivelySoon } from '../../lib/fs/locks.ts';
+import { exclusively } from '../../lib/fs/locks.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { valueAt } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
-import type { IssueState, Tracker, TrackerIssue } from '../port.ts';
+import type { Tracker } from '../port.ts';
 import { type IssueChange, isChangedTo, parseTrackerFile } from './document.ts';
 
 /** Limit of the file, bytes. Everything on disk is untrusted. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** How long to wait for the lock, milliseconds. Longer than the lock of a killed holder lasts. */
-const WAIT_MS = 4000;
+/** How long the lock of a killed holder lasts, and, longer than that, how long to wait for the lock, milliseconds. */
+const LOCK = { staleMs: 3000, waitMs: 4000 };
 
 /** How often a change is made again because an editor saved the file at that moment. */
 const TRIES = 5;
@@ -47,22 +47,19 @@ interface Read {
   stamp: string;
 }
 
-/** The decision on an issue: `change` null for nothing. */
-interface Decided<T> {
-  change: IssueChange | null;
-  result: T;
-}
-
 export class FileTracker implements Tracker {
   readonly #file: string;
   /** As a person writes it. */
   readonly #shown: string;
+  /** What the names of temporary copies begin with. */
+  readonly #copyName: string;
   readonly #options: FileTrackerOptions;
 
   constructor(options: FileTrackerOptions) {
     this.#options = options;
     this.#shown = options.file;
     this.#file = path.resolve(options.project, options.file);
+    this.#copyName = `.${path.basename(this.#file)}.`;
   }
 
   async list(): Promise<TrackerIssue[]> {
@@ -71,67 +68,69 @@ export class FileTracker implements Tracker {
 
   claim(issueId: string, runId: string): Promise<boolean> {
     return this.#change(issueId, (issue) => {
-      if (issue === null || isClosed(issue)) return { change: null, result: false };
-      if (issue.claimed_by !== null && issue.claimed_by !== runId) return { change: null, result: false };
-      return { change: { claimed_by: runId, state: 'in_progress' }, result: true };
+      const isFree = issue !== null && !isClosed(issue) && (issue.claimed_by ?? runId) === runId;
+      return isFree ? { claimed_by: runId, state: 'in_progress' } : null;
     });
   }
 
-  release(issueId: string, runId: string): Promise<void> {
-    return this.#change(issueId, (issue) => {
-      if (issue === null || issue.claimed_by !== runId) return { change: null, result: undefined };
-      return { change: { claimed_by: null, ...(isClosed(issue) ? {} : { state: 'open' }) }, result: undefined };
+  async release(issueId: string, runId: string): Promise<void> {
+    await this.#change(issueId, (issue) => {
+      if (issue?.claimed_by !== runId) return null;
+      return { claimed_by: null, ...(isClosed(issue) ? {} : { state: 'open' }) };
     });
   }
 
-  setState(issueId: string, state: IssueState): Promise<void> {
-    return this.#change(issueId, (issue) => {
+  async setState(issueId: string, state: IssueState): Promise<void> {
+    await this.#change(issueId, (issue) => {
       this.#refuseGone(issueId, issue);
-      return { change: { state }, result: undefined };
+      return { state };
     });
   }
 
-  comment(issueId: string, text: string): Promise<void> {
-    return this.#change(issueId, (issue, raw) => {
+  async comment(issueId: string, text: string): Promise<void> {
+    await this.#change(issueId, (issue, raw) => {
       this.#refuseGone(issueId, issue);
       const last = (valueAt(raw, ['comments']) as unknown[] | null | undefined)?.at(-1);
-      if (valueAt(last, ['text']) === text) return { change: null, result: undefined };
-      return { change: { comment: { ts: isoTime(this.#options.now()), text } }, result: undefined };
+      return valueAt(last, ['text']) === text ? null : { comment: { ts: isoTime(this.#options.now()), text } };
     });
   }
 
   #refuseGone(issueId: string, issue: TrackerIssue | null): void {
-    if (issue === null) throw this.#error(`${this.#shown} has no issue ${oneLine(issueId, 80)}`);
+    if (issue === null) throw refusal(`${this.#shown} has no issue ${oneLine(issueId, 80)}`);
   }
 
-  /** Reads, decides and writes under the lock. `decide` gets null when there is no such issue. */
-  async #change<T>(issueId: string, decide: (issue: TrackerIssue | null, raw: unknown) => Decided<T>): Promise<T> {
+  /**
+   * Reads, decides and writes under the lock. `decide` gets null when there is no such issue. False when it decides on no change.
+   */
+  async #change(
+    issueId: string,
+    decide: (issue: TrackerIssue | null, raw: unknown) => IssueChange | null,
+  ): Promise<boolean> {
     // An invalid file is reported without waiting for the lock.
     await this.#read();
-    const { waitMs = WAIT_MS } = this.#options;
-    return this.#told(`locking ${this.#shown}`, () =>
-      exclusivelySoon(`${this.#file}.lock`, waitMs, async () => {
-        this.#clearTemporary();
-        for (let tries = 0; tries < TRIES; tries++) {
-          const read = await this.#read();
-          const index = read.issues.findIndex(({ id }) => id === issueId);
-          const issue = read.issues[index] ?? null;
-          const { change, result } = decide(issue, valueAt(read.value, ['issues', index]));
-          const needed = change === null || issue === null ? null : difference(issue, change);
-          if (needed === null) return result;
-          if (await this.#write(read, index, needed)) return result;
-        }
-        throw this.#error(`${this.#shown} was changed by others ${TRIES} times in a row`);
-      }),
-    );
+    const work = async () => {
+      this.#clearTemporary();
+      for (let tries = 0; tries < TRIES; tries++) {
+        const read = await this.#read();
+        const index = read.issues.findIndex(({ id }) => id === issueId);
+        const issue = read.issues[index] ?? null;
+        const change = decide(issue, valueAt(read.value, ['issues', index]));
+        if (change === null || issue === null) return false;
+        const needed = difference(issue, change);
+        if (needed === null || (await this.#write(read, index, needed))) return true;
+      }
+      throw refusal(`${this.#shown} was changed by others ${TRIES} times in a row`);
+    };
+    const terms = { ...LOCK, waitMs: this.#options.waitMs ?? LOCK.waitMs };
+    return told(`locking ${this.#shown}`, () => exclusively(`${this.#file}.lock`, work, terms));
   }
 
   /** False when a program that takes no lock, such as an editor, has changed the file meanwhile. */
   async #write(read: Read, index: number, change: IssueChange): Promise<boolean> {
     const text = await this.#edited(read, index, change);
-    const temporary = path.join(path.dirname(this.#file), `${this.#temporaryPrefix()}${this.#options.newOp()}.tmp`);
+    const temporary = path.join(path.dirname(this.#file), `${this.#copyName}${this.#options.newOp()}.tmp`);
     try {
-      const renamed = await this.#told(`writing ${this.#shown}`, async () => {
+      const renamed = await told(`writing ${this.#shown}`, async () => {
         if ((read.mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
         await writeSynced(temporary, text, read.mode);
         // Nothing may come between this check and the rename.
@@ -146,7 +145,7 @@ export class FileTracker implements Tracker {
     }
     const after = await this.#read();
     if (after.text !== text && !isChangedTo(after.value, read.value, index, change)) {
-      throw this.#error(`${this.#shown} does not have what was written to it; another program has changed it since`);
+      throw refusal(`${this.#shown} does not have what was written to it; another program has changed it since`);
     }
     return true;
   }
@@ -157,18 +156,18 @@ export class FileTracker implements Tracker {
     const after = text === null ? null : parseTrackerFile(text, this.#shown);
     if (text === null || after?.ok !== true || !isChangedTo(after.value, read.value, index, change)) {
       const id = oneLine(read.issues[index]?.id ?? '', 80);
-      throw this.#error(
+      throw refusal(
         `${this.#shown}: issue ${id} is written in a way that cannot be changed in place`,
         'Write the issue out, without anchors, aliases or tags.',
       );
     }
     if (Buffer.byteLength(text) > MAX_BYTES)
-      throw this.#error(`${this.#shown} would become larger than ${MAX_BYTES} bytes`);
+      throw refusal(`${this.#shown} would become larger than ${MAX_BYTES} bytes`);
     return text;
   }
 
   #read(): Promise<Read> {
-    return this.#told(`reading ${this.#shown}`, () => {
+    return told(`reading ${this.#shown}`, () => {
       this.#refuseLinks();
       const stamp = this.#stamp();
       const { mode } = fs.lstatSync(this.#file);
@@ -187,7 +186,7 @@ export class FileTracker implements Tracker {
     if (inside[0] === '..') return;
     inside.reduce((folder, name) => {
       const place = path.join(folder, name);
-      if (fs.lstatSync(place).isSymbolicLink()) throw this.#error(`${this.#shown}: ${place} is a symlink`, NO_LINKS);
+      if (fs.lstatSync(place).isSymbolicLink()) throw refusal(`${this.#shown}: ${place} is a symlink`, NO_LINKS);
       return place;
     }, this.#options.project);
   }
@@ -195,7 +194,7 @@ export class FileTracker implements Tracker {
   /** Invalid UTF-8 would be written back as something else. */
   #refuseOtherEncodings(text: string): void {
     if (!text.includes('\ufffd') || fs.readFileSync(this.#file).equals(Buffer.from(text))) return;
-    throw this.#error(`${this.#shown} is not UTF-8`, 'Save it as UTF-8.');
+    throw refusal(`${this.#shown} is not UTF-8`, 'Save it as UTF-8.');
   }
 
   #stamp(): string {
@@ -203,47 +202,37 @@ export class FileTracker implements Tracker {
     return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
   }
 
-  #temporaryPrefix(): string {
-    return `.${path.basename(this.#file)}.`;
-  }
-
   /** The writer of such a copy is dead, or has lost the lock and must not rename the copy any more. */
   #clearTemporary(): void {
     const folder = path.dirname(this.#file);
-    const left = fs
-      .readdirSync(folder)
-      .filter((name) => name.startsWith(this.#temporaryPrefix()) && name.endsWith('.tmp'));
-    for (const name of left) fs.rmSync(path.join(folder, name), { force: true });
+    const isCopy = (name: string) => name.startsWith(this.#copyName) && name.endsWith('.tmp');
+    for (const name of fs.readdirSync(folder).filter(isCopy)) fs.rmSync(path.join(folder, name), { force: true });
   }
+}
 
-  async #told<T>(doing: string, work: () => T | Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw this.#asTrackerError(error, doing);
-    }
-  }
-
-  #asTrackerError(error: unknown, doing: string): unknown {
+/** Runs `work`. Throws system errors and IO_ERROR as TRACKER_ERROR, with the operation `doing`; any other unchanged. */
+async function told<T>(doing: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
     if (error instanceof ForgeError) {
-      return error.code === 'IO_ERROR'
-        ? new ForgeError('TRACKER_ERROR', error.message, { hint: error.hint, cause: error })
-        : error;
+      if (error.code !== 'IO_ERROR') throw error;
+      throw new ForgeError('TRACKER_ERROR', error.message, { hint: error.hint, cause: error });
     }
-    const code = errorCode(error);
-    if (!(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
+    const errno = errorCode(error);
+    if (!(error instanceof Error) || !/^E[A-Z0-9]+$/.test(errno)) throw error;
     // An unwritable file is reported by its own error.
-    const words = code === 'EACCES' ? null : whyUnread(error, MAX_BYTES);
-    return new ForgeError('TRACKER_ERROR', `${doing}: ${words ?? error.message}`, {
-      ...(code === 'ENOENT' ? { hint: 'Write the file, or fix tracker.path in .forge/settings.yaml.' } : {}),
-      details: { errno: code },
+    const words = errno === 'EACCES' ? null : whyUnread(error, MAX_BYTES);
+    throw new ForgeError('TRACKER_ERROR', `${doing}: ${words ?? error.message}`, {
+      ...(errno === 'ENOENT' ? { hint: 'Write the file, or fix tracker.path in .forge/settings.yaml.' } : {}),
+      details: { errno },
       cause: error,
     });
   }
+}
 
-  #error(message: string, hint?: string): ForgeError {
-    return new ForgeError('TRACKER_ERROR', message, hint === undefined ? {} : { hint });
-  }
+function refusal(message: string, hint?: string): ForgeError {
+  return new ForgeError('TRACKER_ERROR', message, hint === undefined ? {} : { hint });
 }
 
 const NO_LINKS = 'Symlinks are never followed. Put the real file or folder there.';
