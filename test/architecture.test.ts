@@ -139,6 +139,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
     isBelow('lib/fs')(file) ||
     file in FS_EXCEPTIONS,
   'node:child_process': (file) => layerOf(file) === 'process' || file === 'src/git/git.ts',
+  'node:crypto': (file) => file === 'src/engine/attempt/verdicts.ts',
   'node:path': () => true,
   'node:os': (file) => ['process', 'commands'].includes(layerOf(file)),
   'node:timers/promises': (file) => layerOf(file) === 'commands',

@@ -5,14 +5,16 @@ import type { PlanTask } from '../domain/plan/plan.ts';
 import { type ClassifiedError, errorClassSchema } from '../domain/retry/classify.ts';
 import type { CompleteResult, Outcome } from '../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES } from '../domain/task/records.ts';
+import { evidenceOf } from '../domain/verify/evidence.ts';
 import { firstFailed } from '../domain/verify/verification.ts';
 import { endAttempt } from '../engine/attempt/complete-attempt.ts';
-import { parseVerdict } from '../engine/attempt/verdicts.ts';
-import { ForgeError, orNull } from '../lib/errors.ts';
+import { parseVerdict, twinOf } from '../engine/attempt/verdicts.ts';
+import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { isThere, readUserFile } from '../project/user-files.ts';
+import type { Changed } from '../store/change.ts';
 import { attemptField, command, flag, invalidArgs, option, optionalText, SAMPLE, taskField } from './shared/command.ts';
 import { endFields } from './shared/data.ts';
 import { plannedOrNull, requireRecord } from './shared/reads.ts';
@@ -60,7 +62,7 @@ export const complete = command({
       interrupts: session.interrupts,
     });
     if (ended !== null) {
-      await refuseUnverified(session, ended.result);
+      await refuseUnverified(session, ended);
       return ended.result;
     }
     throw new ForgeError(
@@ -74,17 +76,18 @@ export const complete = command({
 });
 
 /** The task has moved; the error says that the result did not pass. */
-async function refuseUnverified(session: Session, result: CompleteResult): Promise<void> {
+async function refuseUnverified(session: Session, { result, record }: Changed<CompleteResult>): Promise<void> {
   const { task_id, attempt_id, state, next_eligible_at } = result;
   if (state !== 'failed' && state !== 'awaiting_respawn') return;
-  const twin = await orNull(() => session.store.readDocument('verified', task_id, attempt_id));
-  if (!twin?.failure) return;
+  const twin = await twinOf(session, record, attempt_id);
+  const failure = evidenceOf(record, attempt_id)?.verified?.failure ?? twin?.failure;
+  if (!failure) return;
   const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
-  const failed = firstFailed(twin.commands);
-  throw new ForgeError('VERIFICATION_FAILED', `task ${task_id} is not done: ${twin.failure.message}; ${next}`, {
+  const failed = firstFailed(twin?.commands ?? []);
+  throw new ForgeError('VERIFICATION_FAILED', `task ${task_id} is not done: ${failure.message}; ${next}`, {
     details: {
       ...result,
-      class: twin.failure.class,
+      class: failure.class,
       command: failed?.command ?? null,
       output_tail: failed?.output_tail ?? null,
     },

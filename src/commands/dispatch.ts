@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import { isUnchecked } from '../domain/schedule/overlap.ts';
 import { manifestOf } from '../domain/task/attempts.ts';
-import { dispatchTask } from '../domain/task/operations.ts';
+import { type DispatchRequest, dispatchTask } from '../domain/task/operations.ts';
 import { PHASES_OF_WORK, type TaskRecord } from '../domain/task/records.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, ttlOf } from '../engine/env.ts';
@@ -54,8 +54,9 @@ export const dispatch = command({
     const claimId = requireUuid(options.claim, '--claim');
     const runId = requireUuid(options.run, '--run');
     const fresh = newId(session.ctx);
-    const decide = (record: TaskRecord) =>
+    const decide = (record: TaskRecord, work?: DispatchRequest['work']) =>
       dispatchTask(record, {
+        ...(work === undefined ? {} : { work }),
         claimId,
         runId,
         attemptId: fresh,
@@ -72,8 +73,9 @@ export const dispatch = command({
     await stopFormerWorker(session, seen);
     // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
     const worktree = next === null ? null : await worktreeOf(session, seen);
+    const work = { worktree_path: worktree?.cwd ?? null, ...(worktree?.base ? { base_branch: worktree.base } : {}) };
     const openAttempt = (record: TaskRecord) => {
-      const decision = decide(record);
+      const decision = decide(record, work);
       if (decision.record === null) return decision;
       const manifest = manifestOf(
         {
@@ -83,8 +85,7 @@ export const dispatch = command({
           claim_id: claimId,
           generation: decision.record.lease?.generation ?? 0,
           phase: kind,
-          worktree_path: worktree?.cwd ?? null,
-          ...(worktree?.base ? { base_branch: worktree.base } : {}),
+          ...work,
           attempt_number: decision.result.attempt_number,
           worker: null,
         },

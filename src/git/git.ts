@@ -153,11 +153,14 @@ function notStarted(error: Error, args: readonly string[], cwd: string): ForgeEr
   // A missing program and a missing folder look the same from here.
   if (!existsSync(cwd))
     return new ForgeError('IO_ERROR', `${named(args)}: there is no folder ${cwd}`, { cause: error });
-  return new ForgeError('IO_ERROR', 'git is not installed, or not in PATH', {
+  return new NoGit('IO_ERROR', 'git is not installed, or not in PATH', {
     hint: 'Install git, or set `workspace: none` in .forge/settings.yaml.',
     cause: error,
   });
 }
+
+/** There is no git on this machine, so no folder is in a repository. */
+export class NoGit extends ForgeError {}
 
 /** Runs git. Throws IO_ERROR with git's own words unless its exit code is one of `expected`. */
 export async function gitOk(

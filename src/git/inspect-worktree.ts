@@ -35,20 +35,24 @@ export async function inspectWorkspace(
   if (here === null) return null;
   const { branch: base, sha: base_sha } = await baseOf(env, begunFor);
   const merged = await mergeTrees(env, base_sha, here.head);
-  // Without a common ancestor everything that differs was changed.
-  const from = (await mergeBase(env, base_sha, here.head)) ?? base_sha;
-  const diff = ['diff-tree', '-r', '--name-only', '--no-renames', '-z', from, here.head];
   const own = branchFor(taskId);
   return {
     prefix,
     ...here,
     base,
     base_sha,
-    files_changed: (await gitNames(diff, gitIn(env))).sort(),
+    files_changed: await filesChanged(env, base_sha, here.head),
     conflicts: merged.kind === 'unknown' ? null : merged.kind === 'clean' ? [] : merged.files,
     ...(await uncommittedIn(env, top, prefix)),
     own_branch: { name: own, sha: await branchCommit(env, own) },
   };
+}
+
+/** Names, from the top of the repository, of what `head` has changed since it left `base`. Throws IO_ERROR. */
+export async function filesChanged(env: GitEnv, base: string, head: string): Promise<string[]> {
+  // Without a common ancestor everything that differs was changed.
+  const from = (await mergeBase(env, base, head)) ?? base;
+  return (await gitNames(['diff-tree', '-r', '--name-only', '--no-renames', '-z', from, head], gitIn(env))).sort();
 }
 
 async function uncommittedIn(

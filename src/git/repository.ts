@@ -6,7 +6,18 @@ import { isCommitId, type ListedWorktree, nulSeparated, parseWorktrees } from '.
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import type { TaskStore } from '../store/port.ts';
-import { type GitEnv, type GitResult, git, gitIn, gitNames, gitOk, gitText, lastWords } from './git.ts';
+import {
+  type GitEnv,
+  type GitResult,
+  git,
+  gitFailed,
+  gitIn,
+  gitNames,
+  gitOk,
+  gitText,
+  lastWords,
+  NoGit,
+} from './git.ts';
 import { lookAtPlace, realPath } from './worktree-files.ts';
 
 /** What is needed to make and remove worktrees of tasks. */
@@ -58,10 +69,20 @@ function noRepository(project: string, answer: GitResult): ForgeError {
   );
 }
 
-/** The commit of a name; null when there is none. */
+/** The commit of a name; null when there is none, no repository or no git. Throws IO_ERROR when that can't be known. */
 export async function commitOf(env: GitEnv, name: string, dir?: string): Promise<string | null> {
-  const { code, stdout } = await git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], gitIn(env, dir));
-  return code === 0 ? stdout.trim() : null;
+  const args = ['rev-parse', '--verify', '--quiet', `${name}^{commit}`];
+  const result = await git(args, gitIn(env, dir)).catch((error: unknown) => {
+    if (error instanceof NoGit) return null;
+    throw error;
+  });
+  if (result === null || result.code === 1 || isOutside(result)) return null;
+  if (result.code === 0) return result.stdout.trim();
+  throw gitFailed(`looking for ${name}`, result);
+}
+
+function isOutside({ code, stderr }: GitResult): boolean {
+  return code === 128 && stderr.includes('not a git repository');
 }
 
 /** Null unless `sha` is the full id of a known commit: other text in a record could be an option of git. */
@@ -69,22 +90,23 @@ export async function commitNamed(env: GitEnv, sha: string): Promise<string | nu
   return isCommitId(sha) ? commitOf(env, sha) : null;
 }
 
+/** Text of a file as a commit has it, unfiltered; null when it has none. `path`: from the project's folder. Throws IO_ERROR. */
+export async function textAt(env: GitEnv, commit: string, path: string): Promise<string | null> {
+  const { code, stdout } = await git(['cat-file', 'blob', `${commit}:./${path}`], gitIn(env));
+  return code === 0 ? stdout : null;
+}
+
 /** The commit of a branch; null when there is no such branch. */
 export function branchCommit(env: GitEnv, branch: string): Promise<string | null> {
   return commitOf(env, `refs/heads/${branch}`);
 }
 
-/** The head of a folder. Null when it is in no repository, when nothing is committed there, or when git cannot run. */
+/** The head of a folder; null when it is in no repository, or nothing is committed there. Throws IO_ERROR. */
 export async function headOf(env: GitEnv, dir: string): Promise<{ head: string; branch: string | null } | null> {
-  try {
-    const head = await commitOf(env, 'HEAD', dir);
-    if (head === null) return null;
-    const { code, stdout } = await git(['symbolic-ref', '--quiet', 'HEAD'], gitIn(env, dir));
-    return { head, branch: code === 0 ? stdout.trim().replace(/^refs\/heads\//, '') : null };
-  } catch (error) {
-    if (error instanceof ForgeError) return null;
-    throw error;
-  }
+  const head = await commitOf(env, 'HEAD', dir);
+  if (head === null) return null;
+  const { stdout } = await gitOk(['symbolic-ref', '--quiet', 'HEAD'], gitIn(env, dir), [0, 1]);
+  return { head, branch: stdout.trim().replace(/^refs\/heads\//, '') || null };
 }
 
 /**

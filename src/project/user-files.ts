@@ -18,22 +18,32 @@ export function readUserFile(path: string, flag: string, maxBytes: number): stri
 }
 
 /** Files with conventions, in order; the first with content counts. */
-const CONVENTION_FILES = ['AGENTS.md', 'CLAUDE.md'] as const;
+export const CONVENTION_FILES = ['AGENTS.md', 'CLAUDE.md'] as const;
 
 /**
  * The conventions of the first of `roots` that has any: the file's name and its text, at most the first 64 KiB. Null when there
  * are none, or none can be read. A symlink is followed only to a regular file below the same root.
  */
-export function readConventions(roots: readonly string[]): { file: string; text: string } | null {
+export function readConventions(roots: readonly string[]): Conventions | null {
   for (const root of roots) {
     for (const file of CONVENTION_FILES) {
-      const whole = textBelow(root, file);
-      // Forge's section is for agents without a task; a worker's prompt has the same instructions for its own task.
-      const text = withoutSection(whole, locateSection(whole)) ?? '';
-      if (text.trim() !== '') return { file, text };
+      const found = conventionsIn(file, textBelow(root, file));
+      if (found !== null) return found;
     }
   }
   return null;
+}
+
+export interface Conventions {
+  /** Its name. */
+  file: string;
+  text: string;
+}
+
+/** Null when there is nothing in it but forge's section, which is for agents without a task: prompts have the same for their own. */
+export function conventionsIn(file: string, whole: string): Conventions | null {
+  const text = withoutSection(whole, locateSection(whole)) ?? '';
+  return text.trim() === '' ? null : { file, text };
 }
 
 /** Empty when it cannot be read, or is not below `root`. */

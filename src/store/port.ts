@@ -243,7 +243,8 @@ export interface TaskStore {
   /**
    * Commits a record on the version that it was decided on, and creates the documents that it refers to: all, or nothing
    * happens. A document that is there with the same content counts as created. One of a commit that lost is not there
-   * afterwards, but for answers, verdicts and what verifies them: of those one may stay, and is the one that counts.
+   * afterwards, but for answers and verdicts: of those one may stay, and is the one that counts. What verifies a verdict is
+   * written over whatever is there: the record has what counts of it.
    * Throws IO_ERROR, only when nothing has changed; SCHEMA_INVALID for a record that is too large.
    */
   commit(taskId: string, request: CommitRequest): Promise<TaskCommit>;

@@ -337,19 +337,16 @@ describe('interrupted verification', () => {
     expect(existsSync(join(cwd, 'done-again'))).toBe(false);
   });
 
-  it('an existing twin decides, and no command runs again', async () => {
+  it('a twin that forge did not write decides nothing, and is replaced', async () => {
     const cwd = verifiedBy([GATED]);
     const attempt = await leftBehind(cwd);
-    const twin = {
-      version: 1,
-      attempt_id: attempt.attempt,
-      verdict: 'ready_for_review',
-      verified_at: '2030-01-01T00:00:00.000Z',
-    };
-    writeFileSync(join(cwd, TASK, 'attempts', attempt.attempt, 'verdict.verified.json'), JSON.stringify(twin));
+    const file = join(cwd, TASK, 'attempts', attempt.attempt, 'verdict.verified.json');
+    const forged = { version: 1, attempt_id: attempt.attempt, verdict: 'ready_for_review', verified_at: '2030-01-01' };
+    writeFileSync(file, JSON.stringify(forged));
+    openGate(cwd);
     expect((await orchestrate(['run', '--json'], { cwd })).code).toBe(0);
-    expect(await row(cwd)).toMatchObject({ state: 'shipped' });
-    expect(linesOf(cwd, 'checks')).toHaveLength(1);
+    expect(linesOf(cwd, 'checks')).toHaveLength(2);
+    expect(twinOf(cwd, attempt)).toMatchObject({ failure: null, commands: [{ exit_code: 0 }] });
   });
 
   it('a verdict that was deleted meanwhile counts as a failure', async () => {

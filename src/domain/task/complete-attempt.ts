@@ -6,7 +6,8 @@ import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type CompositeRetryPolicy, nextRetryState, type RetryPolicy } from '../retry/retry.ts';
-import { type Holder, pendingVerification, type Verified, workFor } from '../verify/verification.ts';
+import type { Finding } from '../verify/evidence.ts';
+import { type Holder, pendingVerification, workFor } from '../verify/verification.ts';
 import { withFailure } from './attempts.ts';
 import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
 import type { Move } from './states.ts';
@@ -20,7 +21,7 @@ export type Outcome =
 export interface CompleteRequest extends Holder {
   outcome: Outcome;
   /** The result of verification. Default: null, nothing was to be verified. */
-  verified?: Verified | null;
+  verified?: Pick<Finding, 'failure'> | null;
   /** The verdict that is being verified cannot be read any more, so another outcome may replace it. Default: false. */
   unreadable?: boolean;
   policy: RetryPolicy | CompositeRetryPolicy;

@@ -142,6 +142,8 @@ export const MemoSchema = once(() => {
     failures: z.optional(z.unknown()),
     /** The running verification; parsed by `verification.ts`. */
     verification: z.optional(z.unknown()),
+    /** What decides about the current attempt's work; parsed by `evidence.ts`. */
+    evidence: z.optional(z.unknown()),
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;

@@ -4,6 +4,7 @@ import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
+import { evidenceOf, findingOf, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
 import { NO_WORK_FOUND, type Verified, verifiedOf } from '../../domain/verify/verification.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -11,7 +12,7 @@ import { type Changed, changeTask } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
 import { doesItself, type Env } from '../env.ts';
 import { type Completion, taskPolicy } from './completion.ts';
-import { refuseOtherVerdict } from './verdicts.ts';
+import { refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
 import type { Settled } from './verification.ts';
 
 /**
@@ -29,8 +30,8 @@ export async function endAttempt(env: Env, completion: Completion): Promise<Chan
   const settled = await settleVerdict(env, completion, commands);
   if (settled === null) return null;
   const changed = await commit(env, { ...completion, outcome: settled.outcome }, settled);
-  if (settled.verified !== null)
-    for (const text of writtenTexts(settled.verified)) env.warn(`task ${completion.taskId}: ${text}`);
+  const twin = settled.verified && (await twinOf(env, changed.record, completion.attemptId));
+  for (const text of twin ? writtenTexts(twin) : []) env.warn(`task ${completion.taskId}: ${text}`);
   return changed;
 }
 
@@ -59,11 +60,11 @@ async function commit(
     if (outcome.kind !== 'verdict' || !outcome.written || decision.record === null) return decision;
     refuseOtherVerdict(standing, taskId);
     const documents: NewDocument[] = isHandedIn ? [] : [{ kind: 'verdict', attemptId, value: outcome.verdict }];
-    // Of two calls that hand in the same verdict, the twin that was first counts.
-    const isChecked = verified !== null || standing?.kind === 'verified';
-    if (outcome.verdict.verdict === 'ready_for_review' && !isChecked)
-      documents.push({ kind: 'verified', attemptId, value: unchecked(env, attemptId, outcome.verdict) });
-    return { ...decision, documents };
+    if (outcome.verdict.verdict !== 'ready_for_review' || verified !== null) return { ...decision, documents };
+    const twin = unchecked(env, attemptId, outcome.verdict);
+    const work = evidenceOf(record, attemptId) ?? { worktree_path: null, base_branch: null };
+    Object.assign(decision.record.memo, verifiedEvidence(attemptId, work, findingOf(twin, twinDigest(twin))));
+    return { ...decision, documents: [...documents, { kind: 'verified', attemptId, value: twin }] };
   });
 }
 

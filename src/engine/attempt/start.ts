@@ -7,9 +7,9 @@ import { newId } from '../../domain/context.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
 import { manifestOf } from '../../domain/task/attempts.ts';
-import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import {
   claimTask,
+  type DispatchRequest,
   dispatchTask,
   type HeartbeatResult,
   heartbeatTask,
@@ -153,6 +153,10 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
   try {
     worker = await spawnWorker(env, request, draft);
     const identity = identityOf(env, worker, draft);
+    const work = {
+      worktree_path: workspace.branch === null ? null : workspace.path,
+      ...(workspace.base === null ? {} : { base_branch: workspace.base }),
+    };
     const manifest = manifestOf(
       {
         attempt_id: draft.attemptId,
@@ -161,8 +165,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
         claim_id: draft.claimId,
         generation: draft.generation,
         phase: 'implement',
-        worktree_path: workspace.branch === null ? null : workspace.path,
-        ...(workspace.base === null ? {} : { base_branch: workspace.base }),
+        ...work,
         attempt_number: draft.number,
         worker: identity,
       },
@@ -172,7 +175,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
     const started = await changeTask(env, request.task.id, (record) => {
       refuseIfMoved(record, seen);
       const documents = [{ kind: 'manifest' as const, attemptId: draft.attemptId, value: manifest }];
-      return { ...startWork(env, request, draft, identity, record), documents };
+      return { ...startWork(env, request, draft, { worker: identity, work }, record), documents };
     });
     worker.open();
     return new RunningAttempt(env, request, { ...draft, worker, identity, record: started.record });
@@ -217,7 +220,7 @@ function startWork(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
-  worker: WorkerIdentity | null,
+  started: Pick<DispatchRequest, 'worker' | 'work'>,
   record: TaskRecord,
 ): Decision<HeartbeatResult> {
   const instant = instantOf(env);
@@ -226,7 +229,7 @@ function startWork(
   if (record.lease?.claim_id !== claimId) request.refuse(record);
   const claimed = claimFor(env, request, claimId, record);
   const dispatched = andThen(record, claimed, (next) =>
-    dispatchTask(next, { claimId, runId: request.runId, attemptId, worker, ttlMs, instant, looked: true }),
+    dispatchTask(next, { claimId, runId: request.runId, attemptId, ...started, ttlMs, instant, looked: true }),
   );
   return andThen(record, dispatched, (next) => heartbeatTask(next, { attemptId, ttlMs, instant }));
 }

@@ -1,8 +1,9 @@
-/** What a worker hands in: how its verdict is read, and that there is one. */
+/** What a worker hands in: how its verdict is read, that there is one, and what verifying it came to. */
 
 import { type Outcome, outcomeKey } from '../../domain/task/complete-attempt.ts';
 import { parseRecord, type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';
-import { pendingVerification } from '../../domain/verify/verification.ts';
+import { evidenceOf } from '../../domain/verify/evidence.ts';
+import { pendingVerification, type Verified, VerifiedSchema } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { ChangeEnv } from '../../store/change.ts';
@@ -35,6 +36,25 @@ export function parseVerdict(text: string, where: string): Verdict {
     what: 'verdict',
     hint: 'A verdict is JSON like {"verdict": "ready_for_review", "summary": "..."}; others are changes_needed and blocked.',
   });
+}
+
+/** Hexadecimal SHA-256 of a twin; the same of one that was read from its file. */
+export function twinDigest(twin: Verified): string {
+  // Loaded where it is used: most starts need no more than the ids that they make.
+  const { createHash } = process.getBuiltinModule('node:crypto');
+  const text = JSON.stringify(VerifiedSchema().parse(twin));
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** The twin of an attempt's verdict for people to see; null when there is none, or none that forge has written. */
+export async function twinOf(
+  { store }: Pick<ChangeEnv, 'store'>,
+  record: TaskRecord,
+  attemptId: string,
+): Promise<Verified | null> {
+  const twin = await orNull(() => store.readDocument('verified', record.state.task_id, attemptId));
+  const evidence = evidenceOf(record, attemptId);
+  return twin === null || evidence === null || evidence.verified?.digest === twinDigest(twin) ? twin : null;
 }
 
 /** Throws STALE_ATTEMPT when the verdict that was to be handed in found another one there. */

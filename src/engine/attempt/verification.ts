@@ -6,10 +6,11 @@
 import { newId } from '../../domain/context.ts';
 import { type Outcome, outcomeKey } from '../../domain/task/complete-attempt.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
-import { type AttemptManifest, type Lease, RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
+import { type Lease, RECORD_MAX_BYTES, type TaskRecord, type Verdict } from '../../domain/task/records.ts';
 import { isClaimable, isInFlight } from '../../domain/task/states.ts';
-import { repeated } from '../../domain/task/transition.ts';
+import { changed, repeated } from '../../domain/task/transition.ts';
 import { type VerifyCommand, verifyCommands } from '../../domain/verify/commands.ts';
+import { type Evidence, evidenceOf, type Finding, findingOf, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import {
   beginCheck,
   type CheckResult,
@@ -19,7 +20,6 @@ import {
   NO_WORK_FOUND,
   type PendingVerification,
   pendingVerification,
-  type Verified,
   verifiedOf,
   workFault,
   workFor,
@@ -33,18 +33,18 @@ import type { Completion } from './completion.ts';
 import { notesOn } from './guardrails.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { stopOrphanedGroup } from './takeover.ts';
-import { handedIn, refuseOtherVerdict } from './verdicts.ts';
+import { handedIn, refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
 import { inspectAttempt } from './workspace.ts';
 
 /** Interval of checks on a verification by another process, milliseconds. */
 const OTHER_MS = 100;
 
-/** What is known once a verdict is settled. `verified` is null when there was nothing to verify. */
+/** What is known once a verdict is settled. `verified`: as the record has it; null when there was nothing to verify. */
 export interface Settled {
   outcome: Outcome;
   /** The attempt had handed in a verdict that can't be read any more. */
   unreadable: boolean;
-  verified: Verified | null;
+  verified: Finding | null;
   /** The verdict is there already, and need not be created. */
   isHandedIn: boolean;
 }
@@ -71,7 +71,7 @@ export async function settleVerdict(
   const lease = workFor(record, completion);
   const pending = pendingVerification(record);
   if (pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome)) return nothing;
-  const done = await env.store.readDocument('verified', taskId, attemptId);
+  const done = await findingOn(env, record, completion);
   if (done !== null) return { ...nothing, verified: done };
   const interrupts = completion.interrupts();
   try {
@@ -94,6 +94,19 @@ export async function settleVerdict(
   }
 }
 
+/**
+ * What the verification of the attempt came to; null before its end. Where the record says nothing of the attempt, which an earlier
+ * version started, its twin counts. gc verifies again what has a result but no twin. Throws IO_ERROR, SCHEMA_INVALID.
+ */
+async function findingOn(env: Env, record: TaskRecord, { attemptId, unheld }: Completion): Promise<Finding | null> {
+  const evidence = evidenceOf(record, attemptId);
+  if (evidence === null) {
+    const twin = await env.store.readDocument('verified', record.state.task_id, attemptId);
+    return twin && findingOf(twin, twinDigest(twin));
+  }
+  return unheld !== undefined && (await twinOf(env, record, attemptId)) === null ? null : evidence.verified;
+}
+
 /** Throws LEASE_STOLEN, STALE_ATTEMPT when another owner has the lease by now. */
 async function refuseLost(env: Env, completion: Completion): Promise<void> {
   const { record } = await env.store.read(completion.taskId, { thorough: true });
@@ -105,7 +118,7 @@ async function refuseLost(env: Env, completion: Completion): Promise<void> {
  * stopped, when the verdict is gone, or when another process has verified it meanwhile. Throws LEASE_EXISTS and
  * STALE_ATTEMPT when the task was claimed.
  */
-export async function reverify(env: Env, completion: Completion): Promise<Verified | null> {
+export async function reverify(env: Env, completion: Completion): Promise<Finding | null> {
   const { taskId, attemptId, task } = completion;
   const verdict = await env.store.readDocument('verdict', taskId, attemptId);
   if (verdict === null) return null;
@@ -122,7 +135,7 @@ export async function reverify(env: Env, completion: Completion): Promise<Verifi
     });
     const verified = await check.run(commands, interrupts);
     if (verified === null && interrupts.level === 0) await refuseLost(env, completion);
-    return check.wroteTwin ? verified : null;
+    return check.isOwn ? verified : null;
   } finally {
     interrupts.stop();
   }
@@ -143,8 +156,8 @@ class Verification {
   readonly #completion: Completion;
   readonly #handedIn: HandedIn;
   readonly #commands: Commands;
-  /** Whether the twin is this one's, and not another's who was first. */
-  wroteTwin = false;
+  /** Whether the result is this one's, and not another's who was first. */
+  isOwn = false;
   /** The verdict is still to be created. */
   isNew: boolean;
 
@@ -171,7 +184,7 @@ class Verification {
   }
 
   /** Null when it was stopped before its end. */
-  async run(commands: readonly VerifyCommand[], interrupts: Interrupts): Promise<Verified | null> {
+  async run(commands: readonly VerifyCommand[], interrupts: Interrupts): Promise<Finding | null> {
     const stopListening = this.#commands.heed(interrupts);
     const keeper = this.#completion.leaseKept
       ? null
@@ -188,13 +201,12 @@ class Verification {
     }
   }
 
-  async #check(commands: readonly VerifyCommand[]): Promise<Verified | null> {
+  async #check(commands: readonly VerifyCommand[]): Promise<Finding | null> {
     const { taskId, attemptId } = this.#completion;
     const { verdict } = this.#handedIn;
     const startedMs = this.#env.ctx.monotonicMs();
-    const workspace: Partial<AttemptManifest> =
-      (await this.#env.store.readDocument('manifest', taskId, attemptId)) ?? {};
-    const worktreePath = workspace.worktree_path ?? null;
+    const workspace = await this.#workspace();
+    const worktreePath = workspace.worktree_path;
     // Inspecting a worktree takes long: a crash meanwhile must not lose the result.
     if (worktreePath !== null) await this.#begin(null, null);
     const place = await inspectAttempt(this.#env, taskId, workspace);
@@ -228,13 +240,27 @@ class Verification {
       durationMs: this.#env.ctx.monotonicMs() - startedMs,
     };
     const twin = verifiedOf(finding, RECORD_MAX_BYTES);
-    const { result } = await changeTask(this.#env, taskId, (record, _, standing) => {
-      checkedFor(record, this.#completion);
-      if (standing?.kind === 'verified') return repeated(standing.value);
-      return { ...repeated(twin), documents: [{ kind: 'verified', attemptId, value: twin }] };
+    const own = findingOf(twin, twinDigest(twin));
+    const { result } = await changeTask(this.#env, taskId, async (record) => {
+      const held = checkedFor(record, this.#completion);
+      const before = await findingOn(this.#env, record, this.#completion);
+      if (before !== null) return repeated(before);
+      const memo = verifiedEvidence(attemptId, workspace, own);
+      const next = changed(record, { moves: [], lease: record.lease, memo, by: held, nowMs: this.#env.now() });
+      return { ...next, documents: [{ kind: 'verified', attemptId, value: twin }], history: [], result: own };
     });
-    this.wroteTwin = result === twin;
+    this.isOwn = result === own;
     return result;
+  }
+
+  /** Where the attempt has worked: as its record says, else, in a tree of an earlier version, its manifest. */
+  async #workspace(): Promise<Pick<Evidence, 'worktree_path' | 'base_branch'>> {
+    const { taskId, attemptId } = this.#completion;
+    const { record } = await this.#env.store.read(taskId, { thorough: true });
+    const evidence = record && evidenceOf(record, attemptId);
+    if (evidence) return evidence;
+    const manifest = await this.#env.store.readDocument('manifest', taskId, attemptId);
+    return { worktree_path: manifest?.worktree_path ?? null, base_branch: manifest?.base_branch ?? null };
   }
 
   /** Runs one command to its end. Null when it was stopped before. */
@@ -287,11 +313,11 @@ class Verification {
   }
 
   /**
-   * Waits for another process that verifies the same verdict, such as a worker's own `complete`, and returns the twin. When
+   * Waits for another process that verifies the same verdict, such as a worker's own `complete`, and returns its result. When
    * that process dies its checks are stopped. Null when there is none.
    */
-  async #awaitOther(): Promise<Verified | null> {
-    const { taskId, attemptId } = this.#completion;
+  async #awaitOther(): Promise<Finding | null> {
+    const { taskId } = this.#completion;
     // A takeover has stopped the former verifier's checks, so there is nothing to wait for.
     const alone = this.#completion.claimId !== undefined;
     for (;;) {
@@ -299,8 +325,8 @@ class Verification {
       if (record === null || this.#commands.stopped) return null;
       checkedFor(record, this.#completion);
       const pending = pendingVerification(record);
-      const twin = await this.#env.store.readDocument('verified', taskId, attemptId);
-      if (twin !== null) return twin;
+      const done = await findingOn(this.#env, record, this.#completion);
+      if (done !== null) return done;
       if (pending === null || alone || !this.#isAtWork(pending)) {
         if (pending?.worker) await stopOrphanedGroup(this.#env, taskId, pending.worker);
         return null;

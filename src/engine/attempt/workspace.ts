@@ -7,6 +7,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { TaskCommand } from '../../domain/plan/task-command.ts';
 import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
 import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
+import { evidenceOf } from '../../domain/verify/evidence.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
@@ -78,10 +79,14 @@ export async function resolveWorkspace(
   }
 }
 
-/** The branch that the task was begun for: what its last attempt has noted, else the base of now. Throws SETTINGS_INVALID. */
-export async function begunFor(env: Env, { state }: TaskRecord): Promise<string | null> {
-  const { task_id, current_attempt_id: last } = state;
-  const before = last === null ? null : await orNull(() => env.store.readDocument('manifest', task_id, last));
+/**
+ * The branch that the task was begun for: that of its last attempt, else the base of now. Throws SETTINGS_INVALID, and
+ * SCHEMA_INVALID where only the manifest of an earlier version could say, and can't be read.
+ */
+export async function begunFor(env: Env, record: TaskRecord): Promise<string | null> {
+  const { task_id, current_attempt_id: last } = record.state;
+  const before =
+    evidenceOf(record, last) ?? (last === null ? null : await env.store.readDocument('manifest', task_id, last));
   if (before?.base_branch) return before.base_branch;
   const { baseOf } = await import('../../git/repository.ts');
   return (await baseOf(env)).branch;
@@ -112,12 +117,12 @@ export async function inspectAttempt(
       // What a worker has broken in its own worktree is its failure, and keeps no other task from going on. Where git does
       // not work in the project either, it is not the worker's.
       const isItsOwn =
-        error instanceof ForgeError && error.code === 'IO_ERROR' && (await headOf(env, project)) !== null;
+        error instanceof ForgeError && error.code === 'IO_ERROR' && (await orNull(() => headOf(env, project))) !== null;
       if (isItsOwn) return error.message;
       throw error;
     }
   }
   // A folder that is in no repository, or where there is no git at all, is verified as it stands.
-  const head = await headOf(env, project).catch(() => null);
+  const head = await headOf(env, project);
   return { cwd: project, found: { ...NO_WORK_FOUND, ...head } };
 }

@@ -8,6 +8,7 @@ import { type LeaseObserver, leaseStanding } from '../../domain/task/leases.ts';
 import type { Lease, RunManifest } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import type { TrackerSnapshot } from '../../domain/tracker-issues.ts';
+import { evidenceOf } from '../../domain/verify/evidence.ts';
 import type { GitLook } from '../../git/gc-look.ts';
 import { isoTime } from '../../lib/time.ts';
 import { withOpenQuestion } from '../../store/change.ts';
@@ -64,6 +65,9 @@ function doneTasks(tracker: TrackerSnapshot, plan: GcSnapshot['plan']): Set<stri
 
 async function mergedSha(env: Env, git: GitLook, { task_id, record }: TaskSummaryRead): Promise<string | null> {
   const attempt = record?.state.current_attempt_id ?? null;
+  const { record: whole } = await env.store.read(task_id);
+  const evidence = whole && evidenceOf(whole, attempt);
+  if (evidence) return git.mergedSha(task_id, evidence.verified?.target_sha ?? null);
   const twin = attempt === null ? null : await env.store.readDocument('verified', task_id, attempt).catch(() => null);
   return git.mergedSha(task_id, twin?.target_sha ?? null);
 }

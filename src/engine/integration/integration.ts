@@ -14,9 +14,9 @@ import { releaseTask } from '../../domain/task/operations.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import { branchFor } from '../../domain/task/workspaces.ts';
-import type { Verified } from '../../domain/verify/verification.ts';
+import { evidenceOf } from '../../domain/verify/evidence.ts';
 import { baseOf, branchCommit, commitNamed, headOf, isAncestor } from '../../git/repository.ts';
-import { type ErrorKind, errorMessage, ForgeError, kindOf, orNull } from '../../lib/errors.ts';
+import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { isThere } from '../../project/user-files.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
@@ -67,38 +67,55 @@ export interface Target {
   head: string | null;
   /** The branch that the attempt began for; null where that is not recorded. */
   base: string | null;
-  verified: Verified | null;
   /** The branch, or the worktree, is not at that commit any more. */
   moved: { branch: string; expected: string; found: string | null } | null;
 }
 
-/** The result of the task, and whether it is still the verified one. Throws IO_ERROR. */
-export async function targetOf(env: Env, { state }: TaskRecord): Promise<Target> {
-  const { task_id, current_attempt_id: attemptId } = state;
+/**
+ * The result of the task, and whether it is still the verified one. What can't be read is never taken for absent: then this throws
+ * IO_ERROR, or SCHEMA_INVALID where only files of an earlier version could say. NOT_READY when the verified commit is gone.
+ */
+export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
+  const { task_id, current_attempt_id: attemptId } = record.state;
   const { project } = env.paths;
-  const read = <T>(look: (id: string) => Promise<T | null>) =>
-    attemptId === null ? null : orNull(() => look(attemptId));
-  const manifest = await read((id) => env.store.readDocument('manifest', task_id, id));
-  const verified = await read((id) => env.store.readDocument('verified', task_id, id));
-  const expected = await orNull(async () => commitNamed(env, verified?.target_sha ?? ''));
-  const place = manifest?.worktree_path ?? null;
-  const base = manifest?.base_branch ?? null;
+  const { worktree_path: place, base_branch: base, target_sha } = await workOf(env, record);
+  const expected = target_sha === null ? null : await commitNamed(env, target_sha);
+  if (target_sha !== null && expected === null) {
+    throw new ForgeError(
+      'NOT_READY',
+      `the verified commit of task ${task_id}, ${target_sha}, is not in the repository`,
+      {
+        hint: 'Bring that commit back, for example with `git fetch`; or cancel the task and retry it.',
+      },
+    );
+  }
   // What was done in the project itself has a commit, but no branch of its own.
   if (place === null && expected !== null) {
     const moved = await movedCheckout(env, expected);
-    return { attemptId, cwd: project, branch: null, head: expected, base, verified, moved };
+    return { attemptId, cwd: project, branch: null, head: expected, base, moved };
   }
   const branch = branchFor(task_id);
-  const at = await orNull(() => branchCommit(env, branch));
+  const at = await branchCommit(env, branch);
   if (place === null && at === null) {
-    return { attemptId, cwd: project, branch: null, head: null, base, verified, moved: null };
+    return { attemptId, cwd: project, branch: null, head: null, base, moved: null };
   }
   const there = place !== null && isThere(place);
   const head = expected ?? at;
   const checkedOut = there ? ((await headOf(env, place))?.head ?? null) : at;
   const found = [at, checkedOut].find((sha) => sha !== head);
   const moved = head === null || found === undefined ? null : { branch, expected: head, found };
-  return { attemptId, cwd: there ? place : project, branch, head, base, verified, moved };
+  return { attemptId, cwd: there ? place : project, branch, head, base, moved };
+}
+
+/** The record says what the work is. In a tree that an earlier version has written only files of the attempt do. */
+async function workOf({ store }: Env, record: TaskRecord) {
+  const { task_id, current_attempt_id: attemptId } = record.state;
+  const evidence = evidenceOf(record, attemptId);
+  if (evidence !== null) return { ...evidence, target_sha: evidence.verified?.target_sha ?? null };
+  const manifest = attemptId === null ? null : await store.readDocument('manifest', task_id, attemptId);
+  const twin = attemptId === null ? null : await store.readDocument('verified', task_id, attemptId);
+  const { worktree_path = null, base_branch = null } = manifest ?? {};
+  return { worktree_path, base_branch, target_sha: twin?.target_sha ?? null };
 }
 
 /** In the project itself others commit as well; but what was verified has to be in what is checked out there. */

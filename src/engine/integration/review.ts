@@ -5,14 +5,16 @@ import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { repeated } from '../../domain/task/transition.ts';
+import { filesChanged } from '../../git/inspect-worktree.ts';
+import { textAt } from '../../git/repository.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { isoTime } from '../../lib/time.ts';
-import { readConventions } from '../../project/user-files.ts';
+import { CONVENTION_FILES, type Conventions, conventionsIn, readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
 import { failureOf, tailOf } from '../attempt/output.ts';
-import { parseHandedIn } from '../attempt/verdicts.ts';
+import { parseHandedIn, twinOf } from '../attempt/verdicts.ts';
 import type { Env } from '../env.ts';
 import {
   type IntegrationEnd,
@@ -28,6 +30,9 @@ export interface ReviewRequest extends IntegrationRequest {
   /** A review that is handed in; null: the settings' command reviews. */
   handedIn: Review | null;
 }
+
+/** Most of the conventions that a prompt repeats, characters. */
+const CONVENTIONS_MAX_CHARS = 64 * 1024;
 
 /** Most of a reviewer's file, bytes: a record has to have room for it. */
 const REVIEW_MAX_BYTES = RECORD_MAX_BYTES - 8 * 1024;
@@ -136,17 +141,28 @@ function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef): Answer {
   }
 }
 
+/** The rules of the base, and never those of the work that is under review: its worker could have written them. */
+async function conventionsOf(env: Env, base: string | null): Promise<Conventions | null> {
+  for (const file of base === null ? [] : CONVENTION_FILES) {
+    const found = conventionsIn(file, ((await textAt(env, base ?? '', file)) ?? '').slice(0, CONVENTIONS_MAX_CHARS));
+    if (found !== null) return found;
+  }
+  return readConventions([env.paths.project]);
+}
+
 /** The reviewer's prompt. Unreadable files are left out, not thrown. */
-async function gatherReviewPrompt({ env, request, target, base }: IntegrationLease): Promise<string> {
+async function gatherReviewPrompt({ env, request, target, base, record }: IntegrationLease): Promise<string> {
   const { taskId, task } = request;
-  const { attemptId, cwd: path, branch, head, verified } = target;
+  const { attemptId, cwd: path, branch, head } = target;
+  const verified = attemptId === null ? null : await twinOf(env, record, attemptId);
   const verdict = attemptId === null ? null : await orNull(() => env.store.readDocument('verdict', taskId, attemptId));
   return reviewPrompt({
     task: task ?? { id: taskId, title: 'not in the plan any more', description: null, acceptance: [] },
     workspace: { path, branch },
-    conventions: readConventions([...new Set([path, env.paths.project])]),
+    conventions: await conventionsOf(env, base),
     head,
     base,
+    changed: head === null || base === null ? [] : await filesChanged(env, base, head),
     passed: verified?.commands.map(({ command }) => command) ?? [],
     summary: verdict?.summary ?? '',
     findings: verified?.findings ?? [],

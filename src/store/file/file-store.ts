@@ -16,7 +16,7 @@ import {
   VerdictSchema,
 } from '../../domain/task/records.ts';
 import { VerifiedSchema } from '../../domain/verify/verification.ts';
-import { ForgeError, orNull } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../../lib/fs/cache.ts';
 import { blocking, type Driver, runSync } from '../../lib/fs/drivers.ts';
 import { refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
@@ -59,7 +59,7 @@ const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]>
 };
 
 /** What others may have acted on although the commit that it was created for has lost. It stays, and is the one that counts. */
-const SHARED: readonly DocumentKind[] = ['answer', 'verdict', 'verified'];
+const SHARED: readonly DocumentKind[] = ['answer', 'verdict'];
 
 /** The times at which the folders of tasks were last changed, by task. */
 type Stamps = ChangeCursor & ReadonlyMap<string, string>;
@@ -171,13 +171,14 @@ export class FileStore implements TaskStore {
    * Creates all of `documents` for what `then` commits; what was created is taken back unless that succeeds. Returns a
    * document that is there already with other content; then `then` is not called. Throws IO_ERROR, and what `then` throws.
    */
-  async #createFor<T extends { kind: 'committed' | 'conflict' }>(
+  async #createFor<T extends { kind: 'committed' | 'conflict'; warnings?: string[] }>(
     taskId: string,
     documents: readonly NewDocument[],
     op: string,
     then: () => Promise<T>,
   ): Promise<T | { kind: 'standing'; document: StandingDocument }> {
     const created: string[] = [];
+    let unwritten: string | null = null;
     let done = false;
     try {
       for (const { kind, attemptId, value } of documents) {
@@ -186,6 +187,11 @@ export class FileStore implements TaskStore {
         const file = this.#documentPath(kind, taskId, attemptId, questionId);
         if (kind === 'question' || kind === 'answer') this.#tree.make([path.dirname(file)]);
         const text = asText(value);
+        if (kind === 'verified') {
+          // The record has what counts of it, and anything may stand there: what a worker or a killed verifier has left.
+          unwritten = failureOf(() => replaceFile(file, text, op));
+          continue;
+        }
         const create = kind === 'manifest' ? createFirst(file, text) : createOnce(file, text, op);
         if (await this.#run(`writing the ${kind} of attempt ${attemptId}`, create)) {
           if (!SHARED.includes(kind)) created.push(file);
@@ -198,6 +204,7 @@ export class FileStore implements TaskStore {
       }
       const result = await then();
       done = result.kind === 'committed';
+      if (done && unwritten !== null) result.warnings?.push(unwritten);
       return result;
     } finally {
       if (!done) for (const file of created) takeBack(file);
@@ -317,6 +324,16 @@ function readValid<T>(file: string, schema: Schema<T>): T | null {
 async function readable<T>(ids: readonly string[], read: (id: string) => Promise<T | null>): Promise<T[]> {
   const found = await Promise.all(ids.map((id) => orNull(() => read(id))));
   return found.filter((each) => each !== null);
+}
+
+/** Why `work` failed; null when it did not. */
+function failureOf(work: () => void): string | null {
+  try {
+    work();
+    return null;
+  } catch (error) {
+    return errorMessage(error);
+  }
 }
 
 /** A document that stays did not happen all the same: no commit refers to it. */

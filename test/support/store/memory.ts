@@ -132,8 +132,8 @@ export class MemoryStore implements TaskStore {
   /** Creates all documents, or none and returns one that exists with other content. */
   #create({ documents: there }: Task, documents: readonly NewDocument[]): StandingDocument | null {
     const named = documents.map((each) => [nameOf(each.kind, each.attemptId, questionOf(each.value)), each] as const);
-    for (const [name, { value }] of named) {
-      const found = there.get(name);
+    for (const [name, { kind, value }] of named) {
+      const found = kind === 'verified' ? undefined : there.get(name);
       if (found !== undefined && !isDeepStrictEqual(found.value, copy(value))) return found as StandingDocument;
     }
     for (const [name, document] of named) there.set(name, copy(document));

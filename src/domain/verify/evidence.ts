@@ -1,0 +1,64 @@
+/**
+ * What decides about the work of a task's current attempt, in the task's record. A worker can write to every file of its attempt,
+ * so the manifest and the twin there only show people what happened. Pure.
+ */
+
+import * as z from 'zod/mini';
+import { once } from '../../lib/once.ts';
+import type { AttemptManifest, TaskRecord } from '../task/records.ts';
+import type { Verified } from './verification.ts';
+
+const EvidenceSchema = once(() => {
+  const text = z.string();
+  const textOrNull = z.nullable(text);
+  const failure = z.looseObject({
+    class: text,
+    message: text,
+    exit_code: z.optional(z.int()),
+    signal: z.optional(text),
+  });
+  return z.looseObject({
+    attempt_id: text,
+    /** As in its manifest. */
+    worktree_path: textOrNull,
+    base_branch: textOrNull,
+    /** What verification came to; null until then. `digest`: of the twin, hexadecimal SHA-256. */
+    verified: z.nullable(
+      z.looseObject({ failure: z.nullable(failure), target_sha: textOrNull, verified_at: text, digest: text }),
+    ),
+  });
+});
+
+export type Evidence = z.infer<ReturnType<typeof EvidenceSchema>>;
+export type Finding = NonNullable<Evidence['verified']>;
+
+/** Null for an attempt that is not the current one, and for one that was started by a version of forge that kept no evidence. */
+export function evidenceOf(record: TaskRecord, attemptId: string | null): Evidence | null {
+  if (record.memo.evidence === undefined) return null;
+  const parsed = EvidenceSchema().safeParse(record.memo.evidence);
+  return parsed.success && parsed.data.attempt_id === attemptId ? parsed.data : null;
+}
+
+/** For the commit that starts an attempt at the task's own work. */
+export function startEvidence(
+  attempt_id: string,
+  { worktree_path, base_branch = null }: Pick<AttemptManifest, 'worktree_path' | 'base_branch'> = {
+    worktree_path: null,
+  },
+): { evidence: Evidence } {
+  return { evidence: { attempt_id, worktree_path, base_branch, verified: null } };
+}
+
+/** What the twin says that decides. `digest`: of the twin. */
+export function findingOf({ failure, target_sha, verified_at }: Verified, digest: string): Finding {
+  return { failure: failure && { ...failure }, target_sha, verified_at, digest };
+}
+
+/** For the commit that ends a verification. `work`: where it was done. */
+export function verifiedEvidence(
+  attempt_id: string,
+  { worktree_path, base_branch }: Pick<Evidence, 'worktree_path' | 'base_branch'>,
+  verified: Finding,
+): { evidence: Evidence } {
+  return { evidence: { attempt_id, worktree_path, base_branch, verified } };
+}
