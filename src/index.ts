@@ -2,17 +2,9 @@
 
 /** What `buildSnapshot` and `adminReleaseLeaseByIdentity` work on: `await openSession({ ctx: systemContext(), dir, warn })`. */
 export { type CommandContext, openSession, type Session } from './commands/shared/session.ts';
-export {
-  assertNeverGcRow,
-  CHEAP_ROW_IDS,
-  detectCheapDivergences,
-  type GcOptions,
-  type GcPlan,
-  type GcPlanRow,
-  type GcRowId,
-  type GcSnapshot,
-  planGc,
-} from './domain/gc/plan-gc.ts';
+export { assertNeverGcRow, type GcPlan, type GcPlanRow, type GcRowId, type GcSnapshot } from './domain/gc/gc-plan.ts';
+export { CHEAP_ROW_IDS, detectCheapDivergences, planGc } from './domain/gc/plan-gc.ts';
+export type { GcOptions } from './domain/gc/projection.ts';
 export { parsePlan } from './domain/plan/parse.ts';
 export type { Plan, PlanPhase, PlanTask } from './domain/plan/plan.ts';
 export { type ClassifiedError, classifyError, type ErrorRule, type WorkerEnd } from './domain/retry/classify.ts';

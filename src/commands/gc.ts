@@ -1,10 +1,9 @@
 /** `gc`: find where the tree disagrees with itself, with git or with the tracker, and put it right. */
 
 import * as z from 'zod/mini';
-import { tasksNamedIn } from '../domain/gc/context.ts';
 import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
-import { type GcPlan, planGc, plannedRows, reportedRows } from '../domain/gc/plan-gc.ts';
-import { parseSavedPlan, type SavedPlan } from '../domain/gc/saved-plan.ts';
+import { type GcPlan, parseSavedPlan, plannedRows, reportedRows, type SavedPlan } from '../domain/gc/gc-plan.ts';
+import { planGc, tasksNamedIn } from '../domain/gc/plan-gc.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
 import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
 import { observerOf } from '../engine/env.ts';

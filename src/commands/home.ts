@@ -4,12 +4,12 @@ import * as z from 'zod/mini';
 import {
   classifyTasks,
   hasWork,
+  mayStillRun,
   queueFor,
   type SchedulingContext,
   type TaskClasses,
   type WaitCode,
 } from '../domain/schedule/readiness.ts';
-import { mayStillRun } from '../domain/schedule/run-selection.ts';
 import { isInFlight } from '../domain/task/states.ts';
 import { schedulingContextOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';

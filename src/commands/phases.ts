@@ -4,10 +4,10 @@ import * as z from 'zod/mini';
 import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/plan.ts';
 import {
   classifyTasks,
-  isPhaseOver,
   overlapWarnings,
   queueFor,
   type SchedulingContext,
+  surveyOf,
 } from '../domain/schedule/readiness.ts';
 import { PHASES_OF_WORK } from '../domain/task/records.ts';
 import { recordWarnings, warningOf } from '../domain/warnings.ts';
@@ -118,7 +118,7 @@ function phaseRows(scheduling: SchedulingContext, blockedBy: string | undefined)
     name: phase.name,
     status: phase.status,
     blocked_by: phase.blocked_by,
-    finished: isPhaseOver(phase, scheduling),
+    finished: surveyOf(scheduling).finished(phase),
     tasks: phase.task_ids.length,
     shipped: phase.task_ids.filter(isShipped).length,
   }));

@@ -1,7 +1,6 @@
 /** What everything else knows of the state tree, and what another backend would implement. */
 
-import type { GcAttempt, GcLeaseFile } from '../domain/gc/gc-plan.ts';
-import type { TreeIdentity } from '../domain/gc/saved-plan.ts';
+import type { GcAttempt, GcLeaseFile, TreeIdentity } from '../domain/gc/gc-plan.ts';
 import type { Answer, Question } from '../domain/question/questions.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
 import type {

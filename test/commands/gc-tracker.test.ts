@@ -9,7 +9,7 @@ import { type GcData, type GcInput, gc, isDivergent } from '../../src/commands/g
 import { heartbeat } from '../../src/commands/heartbeat.ts';
 import { release } from '../../src/commands/release.ts';
 import { type CommandContext, openSession } from '../../src/commands/shared/session.ts';
-import { parseSavedPlan } from '../../src/domain/gc/saved-plan.ts';
+import { parseSavedPlan } from '../../src/domain/gc/gc-plan.ts';
 import type { TrackerIssue } from '../../src/domain/tracker-issues.ts';
 import { applyGc } from '../../src/engine/gc/apply.ts';
 import { lookAtTracker, openTracker } from '../../src/trackers/open.ts';

@@ -1,4 +1,4 @@
-/** What gc looks at, and what it may plan to do, as plain data. `rules.ts` has the table. */
+/** What gc looks at, and what it may plan to do, as plain data. `plan-gc.ts` has the table of rules. */
 
 import * as z from 'zod/mini';
 import { ID_PATTERN, isUuid } from '../../lib/ids.ts';
@@ -131,10 +131,11 @@ export interface GcSnapshot {
 
 // --- plan ------------------------------------------------------------------------------------------------------------
 
-export type GcRowId = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14;
+export const GC_ROW_IDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] as const;
+export type GcRowId = (typeof GC_ROW_IDS)[number];
 
 /** `info`: tidying up. `warning`: work stands still, or two places disagree. `error`: something can't be read. */
-export const GC_SEVERITIES = ['info', 'warning', 'error'] as const;
+const GC_SEVERITIES = ['info', 'warning', 'error'] as const;
 export type GcSeverity = (typeof GC_SEVERITIES)[number];
 
 const ORPHAN_KINDS = [
@@ -149,7 +150,7 @@ const ORPHAN_KINDS = [
 export type OrphanKind = (typeof ORPHAN_KINDS)[number];
 
 /** What each action is about. A plan may come from a file: ids are checked, since they become part of paths. */
-export const gcPayloads = once(() => {
+const gcPayloads = once(() => {
   const text = z.string().check(z.maxLength(4000));
   const textOrNull = z.nullable(text);
   // In a tree written by hand it may be any name that a folder may have.
@@ -222,4 +223,47 @@ export function reportedRows({ rows }: GcPlan): GcPlanRow[] {
 /** Closes a switch over the actions: one that is not handled becomes a type error here. */
 export function assertNeverGcRow(row: never): never {
   throw new Error(`no such gc action: ${JSON.stringify(row)}`);
+}
+
+// --- saved plan ------------------------------------------------------------------------------------------------------
+
+/** Which tree a plan was made on. */
+export interface TreeIdentity {
+  /** Absolute path of `.forge/orchestrator`. */
+  path: string;
+  /** Number of that folder in its file system. */
+  inode: number;
+}
+
+export interface SavedPlan {
+  version: 1;
+  made_at: string;
+  tree: TreeIdentity;
+  rows: GcPlanRow[];
+}
+
+const SavedPlanSchema = once(() => {
+  const text = z.string().check(z.maxLength(4000));
+  const base = {
+    row: z.literal(GC_ROW_IDS),
+    task_id: z.string().check(z.regex(ID_PATTERN)),
+    severity: z.enum(GC_SEVERITIES),
+    reason: text,
+    identity: z.nullable(z.looseObject({ version: z.int(), digest: text })),
+  };
+  const rows = Object.entries(gcPayloads()).map(([action, payload]) =>
+    z.looseObject({ ...base, action: z.literal(action), payload: z.looseObject(payload) }),
+  );
+  return z.looseObject({
+    version: z.literal(1),
+    made_at: text,
+    tree: z.looseObject({ path: text, inode: z.number() }),
+    rows: z.array(z.union(rows)),
+  });
+});
+
+/** Reads a plan from a file, in which nothing is trusted: every payload is checked. Null when `value` is no plan. */
+export function parseSavedPlan(value: unknown): SavedPlan | null {
+  const parsed = SavedPlanSchema().safeParse(value);
+  return parsed.success ? (parsed.data as unknown as SavedPlan) : null;
 }

@@ -7,36 +7,55 @@
  */
 
 import { compareCodePoints } from '../../lib/text.ts';
-import { type GcContext, gcContext } from './context.ts';
-import type { GcPlan, GcPlanRow, GcSnapshot } from './gc-plan.ts';
-import { CHEAP_ROW_IDS, GC_RULES } from './rules.ts';
-import { shortName, TaskProjection } from './task-projection.ts';
-import { type GcOptions, type LostClaim, lostClaims } from './tree-rules.ts';
+import type { GcAction, GcPlan, GcPlanRow, GcRowId, GcSnapshot } from './gc-plan.ts';
+import { type GcOptions, issuesOf, shortName, type TaskProjection, TreeProjection } from './projection.ts';
+import * as task from './task-rules.ts';
+import * as tree from './tree-rules.ts';
 
-export {
-  assertNeverGcRow,
-  type GcAction,
-  type GcPlan,
-  type GcPlanRow,
-  type GcRowId,
-  type GcSnapshot,
-  plannedRows,
-  reportedRows,
-} from './gc-plan.ts';
-export { CHEAP_ROW_IDS } from './rules.ts';
-export type { GcOptions } from './tree-rules.ts';
+type GcRule = {
+  row: GcRowId;
+  name: string;
+  /** Needs neither git nor a tracker: read verbs look for it by themselves. */
+  cheap: boolean;
+  actions: readonly GcAction[];
+} & ({ of: 'task'; detect: task.DetectInTask } | { of: 'tree'; detect: tree.DetectInTree });
+
+/** A worktree is removed before its branch, which git would not give up before. */
+// biome-ignore format: a table
+export const GC_RULES: readonly GcRule[] = [
+  { row: 1, name: 'closed issue', cheap: false, of: 'task', detect: task.closedIssue, actions: ['mark_terminal', 'report_orphan'] },
+  { row: 2, name: 'stale lease', cheap: true, of: 'task', detect: task.staleLease, actions: ['mark_abandoned'] },
+  { row: 3, name: 'unclaimed issue', cheap: false, of: 'task', detect: task.unclaimedIssue, actions: ['mark_unclaimed'] },
+  { row: 4, name: 'lost claim', cheap: false, of: 'tree', detect: tree.lostClaim, actions: ['recover', 'report_orphan'] },
+  { row: 5, name: 'settled question', cheap: true, of: 'task', detect: task.settledQuestion, actions: ['resume_answered', 'apply_default_answer', 'expire_question'] },
+  { row: 6, name: 'accepted issue', cheap: false, of: 'task', detect: task.acceptedIssue, actions: ['mark_terminal', 'report_orphan'] },
+  { row: 7, name: 'open issue of a shipped task', cheap: false, of: 'task', detect: task.shippedButOpen, actions: ['close_tracker_issue', 'report_orphan'] },
+  { row: 8, name: 'unverified verdict', cheap: true, of: 'task', detect: task.unverifiedVerdict, actions: ['reverify_verdict'] },
+  { row: 10, name: 'orphan worktree', cheap: false, of: 'tree', detect: tree.orphanWorktree, actions: ['report_orphan', 'remove_worktree'] },
+  { row: 9, name: 'finished branch', cheap: false, of: 'tree', detect: tree.finishedBranch, actions: ['prune_branch'] },
+  { row: 11, name: 'unneeded question', cheap: true, of: 'task', detect: task.unneededQuestion, actions: ['archive_question'] },
+  { row: 12, name: 'stray answer', cheap: true, of: 'task', detect: task.strayAnswer, actions: ['archive_answer'] },
+  { row: 13, name: 'stray lease', cheap: true, of: 'task', detect: task.strayLease, actions: ['release_lease_admin'] },
+  { row: 14, name: 'lease of a finished task', cheap: true, of: 'task', detect: task.leaseOfFinishedTask, actions: ['release_lease_admin'] },
+];
+
+/** Rows that need neither git nor a tracker. */
+export const CHEAP_ROW_IDS: readonly GcRowId[] = GC_RULES.flatMap(({ row, cheap }) => (cheap ? [row] : []));
+
+/** When an item is applied, as a number to sort by. */
+export function turnOf(row: GcRowId): number {
+  return GC_RULES.findIndex((rule) => rule.row === row);
+}
 
 const TASK_RULES = GC_RULES.flatMap((rule) => (rule.of === 'task' ? [rule] : []));
 const TREE_RULES = GC_RULES.flatMap((rule) => (rule.of === 'tree' ? [rule] : []));
 
 /** What is to be done about a tree. Never throws. */
 export function planGc(snapshot: GcSnapshot, options: GcOptions = {}): GcPlan {
-  const context = gcContext(snapshot);
-  const rows: GcPlanRow[] = [];
-  const lost = lostClaims(context);
-  const tree = { context, options, lost, tasks: planTasks(context, lost, rows), freed: new Set<string>(), rows };
-  for (const { row, detect } of TREE_RULES) detect(tree, row);
-  return { version: 1, rows: rows.sort(byOrder) };
+  const projection = new TreeProjection(snapshot, options);
+  for (const each of projection.tasks.values()) planTask(each);
+  for (const { row, detect } of TREE_RULES) detect(projection, row);
+  return { version: 1, rows: projection.rows.sort(byOrder) };
 }
 
 /** What read verbs look for by themselves. */
@@ -44,32 +63,25 @@ export function detectCheapDivergences(snapshot: GcSnapshot): GcPlanRow[] {
   return planGc(snapshot).rows.filter(({ row }) => CHEAP_ROW_IDS.includes(row));
 }
 
-/** Plans for each task. Returns those that a lost claim, a branch or a worktree names; of a large tree they are few. */
-function planTasks(
-  context: GcContext,
-  lost: readonly LostClaim[],
-  rows: GcPlanRow[],
-): ReadonlyMap<string, TaskProjection> {
-  const { tasks, branches, worktrees } = context.snapshot;
-  const names = new Set([...lost, ...branches].map(({ task_id }) => task_id));
-  for (const { name } of worktrees) names.add(name);
-  const named = new Map<string, TaskProjection>();
-  for (const each of tasks) {
-    const task = new TaskProjection(each, context, rows);
-    planTask(task);
-    if (names.has(each.task_id)) named.set(each.task_id, task);
+function planTask(projection: TaskProjection): void {
+  const { problem, task_id } = projection.task;
+  if (projection.tree.planned?.has(task_id) === false && projection.isKnown) {
+    const reason = `${shortName(task_id)} is not in the plan; it is kept and cannot be claimed`;
+    projection.report(4, 'info', 'unplanned_task', reason);
   }
-  return named;
+  if (problem === null) for (const { row, detect } of TASK_RULES) detect(projection, row);
+  else projection.report(2, 'error', 'unreadable', `its record cannot be read: ${problem}`, { why: problem });
 }
 
-function planTask(task: TaskProjection): void {
-  const { problem, task_id } = task.task;
-  if (task.context.planned?.has(task_id) === false && task.isKnown) {
-    const reason = `${shortName(task_id)} is not in the plan; it is kept and cannot be claimed`;
-    task.report(4, 'info', 'unplanned_task', reason);
-  }
-  if (problem === null) for (const { row, detect } of TASK_RULES) detect(task, row);
-  else task.report(2, 'error', 'unreadable', `its record cannot be read: ${problem}`, { why: problem });
+/** Every task that a snapshot names. */
+export function tasksNamedIn(snapshot: GcSnapshot): Set<string> {
+  return new Set([
+    ...(snapshot.plan ?? []).map(({ id }) => id),
+    ...snapshot.tasks.map(({ task_id }) => task_id),
+    ...snapshot.branches.map(({ task_id }) => task_id),
+    ...snapshot.worktrees.map(({ name }) => name),
+    ...issuesOf(snapshot).keys(),
+  ]);
 }
 
 /** Row, task, path; then whatever else tells two items apart, so that the order does not depend on that of the snapshot. */

@@ -21,7 +21,7 @@ export function markTerminal(
 ): Decision<null> {
   if (state === 'cancelled') return { ...cancelTask(record, { reason, nowMs }), result: null };
   const moves = TO_SHIPPED[record.state.state] ?? ['ship'];
-  return letGo(record, moves, reason, nowMs);
+  return letGo(record, moves, { reason, nowMs });
 }
 
 /** Takes a task from an owner that is gone. Changes nothing when its lease counts again. */
@@ -33,25 +33,17 @@ export function markAbandoned(
   return decision === null ? repeated(false) : { ...decision, result: true };
 }
 
-/** Gives up a claim under which no work was done. */
-export function markUnclaimed(
-  record: TaskRecord,
-  { reason, nowMs }: { reason: string; nowMs: number },
-): Decision<null> {
-  return letGo(record, ['unclaim'], reason, nowMs);
-}
-
-/** Takes the lease off a task that is over. */
-export function releaseLease(record: TaskRecord, { reason, nowMs }: { reason: string; nowMs: number }): Decision<null> {
-  return letGo(record, [], reason, nowMs);
-}
-
 /** Adopts a task as it stands, with a stray as its own lease, or without one. */
 export function adoptTask(record: TaskRecord, lease: Lease | null, nowMs: number): Decision<null> {
   return { ...changed(record, { moves: [], lease, by: null, nowMs }), result: null };
 }
 
-function letGo(record: TaskRecord, moves: readonly Move[], reason: string, nowMs: number): Decision<null> {
+/** Takes the lease off a task, by `moves`: by none where it is over. */
+export function letGo(
+  record: TaskRecord,
+  moves: readonly Move[],
+  { reason, nowMs }: { reason: string; nowMs: number },
+): Decision<null> {
   const ends = { how: 'released', reason };
   const state = { next_eligible_at: null };
   return { ...changed(record, { moves, lease: null, state, ends, by: null, nowMs }), result: null };

@@ -1,4 +1,4 @@
-/** The gc rules about one task: what each finds, and what it leads to for the rules after it. `rules.ts` has the table. */
+/** The gc rules about one task: what each finds, and what it leads to for the rules after it. `plan-gc.ts` has the table. */
 
 import { compareCodePoints, oneLine } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
@@ -14,7 +14,7 @@ import {
   type OrphanKind,
   OWN_LEASE,
 } from './gc-plan.ts';
-import { shortName, type TaskProjection } from './task-projection.ts';
+import { shortName, type TaskProjection } from './projection.ts';
 
 export type DetectInTask = (task: TaskProjection, row: GcRowId) => void;
 
@@ -29,7 +29,7 @@ export const staleLease: DetectInTask = (task, row) => {
   const { lease, abandons } = task.task;
   if (task.state === null || !isInFlight(task.state) || task.isHeld) return;
   const why = lease === null ? 'it has no lease' : `its lease is stale: ${lease.why}`;
-  const fails = abandons + 1 >= task.context.snapshot.abandon_limit;
+  const fails = abandons + 1 >= task.tree.snapshot.abandon_limit;
   const end = fails ? `; abandoned ${abandons + 1} times in a row, it fails` : '';
   task.add(row, 'mark_abandoned', 'warning', `it is ${task.state}, and ${why}${end}`, {
     claim_id: lease?.claim_id ?? null,
@@ -55,7 +55,7 @@ export const settledQuestion: DetectInTask = (task, row) => {
   if (waits === null || task.isHeld) return;
   const ids = { question_id: waits.question_id, attempt_id: waits.attempt_id };
   const answer = firstAnswer(task, waits);
-  const isLate = task.context.nowMs >= fromIso(waits.expires_at);
+  const isLate = task.tree.nowMs >= fromIso(waits.expires_at);
   if (answer?.option_id === null) {
     const reason = 'its question has expired, and the task still waits';
     task.add(row, 'resume_answered', 'warning', reason, { ...ids, option_id: null });

@@ -59,21 +59,35 @@ export interface SchedulingContext {
 
 /** What is the same for all tasks, computed once. */
 export interface Survey {
+  /** Whether the plan says so, or all tasks of the phase are shipped, done or dropped. */
   finished(phase: PlanPhase): boolean;
   /** Tasks in flight that have `write_globs`. */
   writing(): readonly PlanTask[];
 }
 
 export function surveyOf(scheduling: SchedulingContext): Survey {
-  const writing = once(() =>
-    scheduling.plan.tasks.filter(({ id, write_globs }) => write_globs.length > 0 && isHeld(id, scheduling)),
-  );
-  return { finished: finishedPhases(scheduling), writing };
+  const isHeld = ({ id }: PlanTask) => {
+    const record = readableRecord(id, scheduling);
+    return record !== null && isWorkedOn(record, scheduling.observer);
+  };
+  const writing = once(() => scheduling.plan.tasks.filter((task) => task.write_globs.length > 0 && isHeld(task)));
+  const known = new Map<string, boolean>();
+  const isOver = (id: string): boolean => {
+    const status = scheduling.plan.byId.get(id)?.status;
+    return status === 'done' || status === 'dropped' || isShipped(id, scheduling);
+  };
+  const finished = (phase: PlanPhase) => {
+    const answer = known.get(phase.id) ?? (phase.status === 'done' || phase.task_ids.every(isOver));
+    known.set(phase.id, answer);
+    return answer;
+  };
+  return { finished, writing };
 }
 
-function isHeld(taskId: string, scheduling: SchedulingContext): boolean {
-  const record = scheduling.recordOf(taskId);
-  return record !== null && record !== 'unreadable' && isWorkedOn(record, scheduling.observer);
+/** The record of a task; null where it has none that can be read. */
+function readableRecord(taskId: string, { recordOf }: Pick<SchedulingContext, 'recordOf'>): TaskSummary | null {
+  const record = recordOf(taskId);
+  return record === 'unreadable' ? null : record;
 }
 
 /** Codes beside which the plan's own order is reported as well. */
@@ -89,18 +103,15 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
     ...phaseReasons(task, scheduling, survey),
     ...task.depends_on.flatMap((id) => dependencyReason(id, scheduling) ?? []),
     // A review or a merge writes none of its files.
-    ...(own.some(isFinishWait) ? [] : overlapReasons(task, scheduling, survey)),
+    ...(own.some(isFinishWait) || task.write_globs.length === 0
+      ? []
+      : survey.writing().flatMap((other) => overlapReason(task, other, scheduling.rules) ?? [])),
   ];
-}
-
-function overlapReasons(task: PlanTask, { rules }: SchedulingContext, { writing }: Survey): Reason[] {
-  if (task.write_globs.length === 0) return [];
-  return writing().flatMap((other) => (other.id === task.id ? [] : (overlapReason(task, other, rules) ?? [])));
 }
 
 /** Why `task` waits for another in flight; null when it does not. */
 export function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRules): Reason | null {
-  const overlap = holdsBack(task, other, rules);
+  const overlap = other.id === task.id ? null : holdsBack(task, other, rules);
   return overlap && reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id);
 }
 
@@ -163,10 +174,12 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
 }
 
 function finishReason(due: IntegrationPhase, record: TaskSummary, observer: LeaseObserver): Reason {
-  const by = heldReason(record, observer) === null ? null : `by run ${record.lease?.owner_run_id}`;
-  if (due === 'review')
-    return reason(WAIT_CODES.review, by === null ? 'it waits for a review' : `it is being reviewed ${by}`);
-  return reason(WAIT_CODES.ship, by === null ? 'it waits to be merged' : `it is being merged ${by}`);
+  const by = heldReason(record, observer) && `by run ${record.lease?.owner_run_id}`;
+  const [waits, goesOn] =
+    due === 'review'
+      ? ['it waits for a review', 'it is being reviewed']
+      : ['it waits to be merged', 'it is being merged'];
+  return reason(WAIT_CODES[due], by === null ? waits : `${goesOn} ${by}`);
 }
 
 function waitsForAnswer(record: TaskSummary): string {
@@ -197,15 +210,13 @@ function doing(record: TaskSummary, observer: LeaseObserver): string {
   return pending.command === null ? 'being verified' : `being verified (${pending.command})`;
 }
 
-/**
- * Whether a runner has anything to do for the task: its command, its verification, its review, its merge.
- */
-export function hasWork(task: PlanTask, { recordOf, does, workers }: SchedulingContext): boolean {
-  if (commandFor(task, workers) !== null) return true;
-  const record = recordOf(task.id);
-  if (record === null || record === 'unreadable') return false;
+/** Whether a runner has anything to do for the task: its command, its verification, its review, its merge. */
+export function hasWork(task: PlanTask, scheduling: SchedulingContext): boolean {
+  if (commandFor(task, scheduling.workers) !== null) return true;
+  const record = readableRecord(task.id, scheduling);
+  if (record === null) return false;
   const due = phaseDue(record.state.state);
-  return due === null ? pendingVerification(record) !== null : does[due];
+  return due === null ? pendingVerification(record) !== null : scheduling.does[due];
 }
 
 /** What may be done now about a verified task; null when nothing, or when it has an owner. */
@@ -214,10 +225,9 @@ export function dueNow(
   scheduling: SchedulingContext,
   survey = surveyOf(scheduling),
 ): IntegrationPhase | null {
-  const record = scheduling.recordOf(task.id);
-  if (record === null || record === 'unreadable') return null;
-  const due = phaseDue(record.state.state);
-  if (due === null || heldReason(record, scheduling.observer) !== null) return null;
+  const record = readableRecord(task.id, scheduling);
+  const due = record && phaseDue(record.state.state);
+  if (record === null || due === null || heldReason(record, scheduling.observer) !== null) return null;
   const [wait, ...others] = reasonsToWait(task, scheduling, survey);
   return others.length === 0 && wait !== undefined && isFinishWait(wait) ? due : null;
 }
@@ -236,8 +246,8 @@ export function queueFor(
   const survey = surveyOf(scheduling);
   const queue: Pick<TaskClasses, 'ready' | 'waiting'> = { ready: [], waiting: [] };
   for (const task of scheduling.plan.tasks) {
-    const record = scheduling.recordOf(task.id);
-    if (record === null || record === 'unreadable' || phaseDue(record.state.state) !== phase) continue;
+    const record = readableRecord(task.id, scheduling);
+    if (record === null || phaseDue(record.state.state) !== phase) continue;
     const reasons = reasonsToWait(task, scheduling, survey);
     if (reasons[0]?.code === 'TASK_FINISHED') continue;
     if (dueNow(task, scheduling, survey) === phase) queue.ready.push(task);
@@ -255,23 +265,8 @@ function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { finished 
   return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}`, before.id)];
 }
 
-/** A phase is finished when the plan says so, or when nothing in it is left to do. Computed once for each phase. */
-function finishedPhases(scheduling: SchedulingContext): Survey['finished'] {
-  const known = new Map<string, boolean>();
-  const isOver = (id: string): boolean => {
-    const status = scheduling.plan.byId.get(id)?.status;
-    return status === 'done' || status === 'dropped' || isShipped(id, scheduling);
-  };
-  return (phase) => {
-    const finished = known.get(phase.id) ?? (phase.status === 'done' || phase.task_ids.every(isOver));
-    known.set(phase.id, finished);
-    return finished;
-  };
-}
-
 function isShipped(taskId: string, scheduling: SchedulingContext): boolean {
-  const record = scheduling.recordOf(taskId);
-  return record !== null && record !== 'unreadable' && record.state.state === 'shipped';
+  return readableRecord(taskId, scheduling)?.state.state === 'shipped';
 }
 
 function dependencyReason(id: string, scheduling: SchedulingContext): Reason | null {
@@ -280,10 +275,8 @@ function dependencyReason(id: string, scheduling: SchedulingContext): Reason | n
   if (status === 'dropped') return reason('DEPENDENCY_DROPPED', `it depends on ${id}, which was dropped`, id);
   const record = scheduling.recordOf(id);
   const state = record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
-  if (state === 'failed' || state === 'cancelled') {
-    return reason('DEPENDENCY_FAILED', `it depends on ${id}, which is ${state}`, id);
-  }
-  return reason('DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
+  const isLost = state === 'failed' || state === 'cancelled';
+  return reason(isLost ? 'DEPENDENCY_FAILED' : 'DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
 }
 
 /** All tasks of a plan by what can happen to them now. */
@@ -335,14 +328,64 @@ export function orderedBefore(task: PlanTask, plan: Plan): string[] {
   return [task.id, ...task.depends_on, ...before];
 }
 
-/** Whether it is under review or merge. */
-export function isBeingFinished(taskId: string, { recordOf, observer }: SchedulingContext): boolean {
-  const record = recordOf(taskId);
-  if (record === null || record === 'unreadable') return false;
-  return phaseDue(record.state.state) !== null && heldReason(record, observer) !== null;
+// --- what a run selects ----------------------------------------------------------------------------------------------
+
+/** Reasons that time or work in flight removes. */
+const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
+
+/**
+ * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
+ * obstacle is in flight, in backoff, or can still start itself.
+ */
+export function mayStillRun(scheduling: SchedulingContext, selected: ReadonlySet<string>): PlanTask[] {
+  const survey = surveyOf(scheduling);
+  const known = new Map<string, boolean>();
+  const progresses = (id: string): boolean => {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    // The plan has no cycles; the entry only prevents an endless loop.
+    known.set(id, false);
+    const task = scheduling.plan.byId.get(id);
+    const answer = task !== undefined && judge(task);
+    known.set(id, answer);
+    return answer;
+  };
+  const judge = (task: PlanTask): boolean => {
+    const reasons = reasonsToWait(task, scheduling, survey);
+    if (reasons[0]?.code === 'TASK_FINISHED') return true;
+    if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
+    const record = readableRecord(task.id, scheduling);
+    const isUnderWay = record !== null && phaseDue(record.state.state) !== null;
+    if (isUnderWay && heldReason(record, scheduling.observer) !== null) return true;
+    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
+    return reasons.every(({ code, on }) => {
+      if (PASSING.includes(code)) return true;
+      // Its deadline settles a question that the record names.
+      if (code === 'TASK_WAITS_FOR_ANSWER') return record !== null && openQuestion(record) !== null;
+      if (code === WAIT_CODES.review) return scheduling.does.review;
+      if (code === WAIT_CODES.ship) return scheduling.does.ship;
+      if (code === 'DEPENDENCY_PENDING' && on !== null) return progresses(on);
+      if (code === 'PHASE_BLOCKED' && on !== null)
+        return (scheduling.plan.phaseById.get(on)?.task_ids ?? []).every(progresses);
+      return false;
+    });
+  };
+  return scheduling.plan.tasks.filter((task) => {
+    if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
+    return progresses(task.id) && reasonsToWait(task, scheduling, survey)[0]?.code !== 'TASK_FINISHED';
+  });
 }
 
-/** Whether a phase is finished: the plan says so, or all its tasks are shipped, done or dropped. */
-export function isPhaseOver(phase: PlanPhase, scheduling: SchedulingContext): boolean {
-  return finishedPhases(scheduling)(phase);
+/** `taskIds` with everything they depend on, directly, through others, and through the phases before theirs; null: the whole plan. */
+export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
+  if (taskIds === null) return new Set(plan.byId.keys());
+  const selected = new Set<string>();
+  const queue = [...taskIds];
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    const task = plan.byId.get(id);
+    if (selected.has(id) || task === undefined) continue;
+    selected.add(id);
+    queue.push(...orderedBefore(task, plan));
+  }
+  return selected;
 }

@@ -1,7 +1,7 @@
 /** Releases a stray or needless lease if it still is the one that was seen. One that was renewed meanwhile stays. */
 
 import { OWN_LEASE } from '../../domain/gc/gc-plan.ts';
-import { adoptTask, releaseLease } from '../../domain/gc/record-changes.ts';
+import { adoptTask, letGo } from '../../domain/gc/record-changes.ts';
 import { strayThatCounts } from '../../domain/gc/task-rules.ts';
 import type { Lease, TaskRecord } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
@@ -87,7 +87,7 @@ async function releaseOwn(env: Env, request: AdminRelease): Promise<void> {
     refuseOther(record.lease, request);
     // Its owner would go on without one.
     if (!isTerminal(record.state.state)) throw new Skipped('LEASE_STATE_NOT_TERMINAL');
-    return releaseLease(record, { reason: request.reason, nowMs: env.now() });
+    return letGo(record, [], { reason: request.reason, nowMs: env.now() });
   });
 }
 

@@ -4,10 +4,18 @@
  * anywhere, it can be run again.
  */
 
-import { type GcPayload, OWN_LEASE, type TaskIdentity } from '../../domain/gc/gc-plan.ts';
-import { assertNeverGcRow, type GcAction, type GcPlan, type GcPlanRow, plannedRows } from '../../domain/gc/plan-gc.ts';
-import { adoptTask, markAbandoned, markTerminal, markUnclaimed } from '../../domain/gc/record-changes.ts';
-import { turnOf } from '../../domain/gc/rules.ts';
+import {
+  assertNeverGcRow,
+  type GcAction,
+  type GcPayload,
+  type GcPlan,
+  type GcPlanRow,
+  OWN_LEASE,
+  plannedRows,
+  type TaskIdentity,
+} from '../../domain/gc/gc-plan.ts';
+import { turnOf } from '../../domain/gc/plan-gc.ts';
+import { adoptTask, letGo, markAbandoned, markTerminal } from '../../domain/gc/record-changes.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { Decision } from '../../domain/task/transition.ts';
 import { repeated } from '../../domain/task/transition.ts';
@@ -240,7 +248,9 @@ class Applier {
       await tracker.release(issue_id, owner_run_id);
       throw movedOn();
     }
-    return this.#change(row, (current) => markUnclaimed(current, { reason: reasonOf(row), nowMs: this.#env.now() }));
+    return this.#change(row, (current) =>
+      letGo(current, ['unclaim'], { reason: reasonOf(row), nowMs: this.#env.now() }),
+    );
   }
 
   /** Here first, then in the tracker: should that fail, the next plan finds a task that is unclaimed here and not there. */

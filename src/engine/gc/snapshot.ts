@@ -1,7 +1,7 @@
 /** What gc looks at: one pass over the tree, the plan, git and the tracker, as plain data. What can't be read is in it as such. */
 
-import { issuesOf } from '../../domain/gc/context.ts';
 import type { GcLease, GcSnapshot, GcTask, TaskIdentity } from '../../domain/gc/gc-plan.ts';
+import { issuesOf } from '../../domain/gc/projection.ts';
 import { strayThatCounts } from '../../domain/gc/task-rules.ts';
 import { lacksQuestion, openQuestion } from '../../domain/question/questions.ts';
 import { type LeaseObserver, leaseStanding } from '../../domain/task/leases.ts';

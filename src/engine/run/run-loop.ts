@@ -8,8 +8,14 @@ import { commandFor } from '../../domain/plan/task-command.ts';
 import { openQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
-import { classifyTasks, dueNow, hasWork, reasonsToWait } from '../../domain/schedule/readiness.ts';
-import { mayStillRun, selectedTasks } from '../../domain/schedule/run-selection.ts';
+import {
+  classifyTasks,
+  dueNow,
+  hasWork,
+  mayStillRun,
+  reasonsToWait,
+  selectedTasks,
+} from '../../domain/schedule/readiness.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';

@@ -2,8 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion } from '../../domain/gc/gc-plan.ts';
-import type { TreeIdentity } from '../../domain/gc/saved-plan.ts';
+import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion, TreeIdentity } from '../../domain/gc/gc-plan.ts';
 import { AnswerSchema, QuestionSchema } from '../../domain/question/questions.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
 import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';

@@ -2,7 +2,9 @@
 
 import { describe, expect, test } from 'vitest';
 import type { GcAttempt, GcTask } from '../../../src/domain/gc/gc-plan.ts';
-import { type GcOptions, type GcPlanRow, planGc, plannedRows } from '../../../src/domain/gc/plan-gc.ts';
+import { type GcPlanRow, plannedRows } from '../../../src/domain/gc/gc-plan.ts';
+import { planGc } from '../../../src/domain/gc/plan-gc.ts';
+import type { GcOptions } from '../../../src/domain/gc/projection.ts';
 import { TASK_STATES } from '../../../src/domain/task/records.ts';
 import { IN_FLIGHT_STATES, isTerminal, TERMINAL_TASK_STATES } from '../../../src/domain/task/states.ts';
 import {

@@ -3,16 +3,9 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { GcTask } from '../../../src/domain/gc/gc-plan.ts';
-import {
-  CHEAP_ROW_IDS,
-  detectCheapDivergences,
-  type GcOptions,
-  type GcPlanRow,
-  type GcSnapshot,
-  planGc,
-  plannedRows,
-} from '../../../src/domain/gc/plan-gc.ts';
-import { GC_ROW_IDS, GC_RULES } from '../../../src/domain/gc/rules.ts';
+import { GC_ROW_IDS, type GcPlanRow, type GcSnapshot, plannedRows } from '../../../src/domain/gc/gc-plan.ts';
+import { CHEAP_ROW_IDS, detectCheapDivergences, GC_RULES, planGc } from '../../../src/domain/gc/plan-gc.ts';
+import type { GcOptions } from '../../../src/domain/gc/projection.ts';
 import { isTerminal } from '../../../src/domain/task/states.ts';
 import * as make from '../../support/domain/snapshots.ts';
 import { frozen } from '../../support/domain/tasks.ts';

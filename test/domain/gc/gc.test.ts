@@ -2,15 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import type { GcAttempt } from '../../../src/domain/gc/gc-plan.ts';
-import {
-  assertNeverGcRow,
-  CHEAP_ROW_IDS,
-  detectCheapDivergences,
-  type GcSnapshot,
-  planGc,
-  plannedRows,
-  reportedRows,
-} from '../../../src/domain/gc/plan-gc.ts';
+import { assertNeverGcRow, type GcSnapshot, plannedRows, reportedRows } from '../../../src/domain/gc/gc-plan.ts';
+import { CHEAP_ROW_IDS, detectCheapDivergences, planGc } from '../../../src/domain/gc/plan-gc.ts';
 import { TASK_STATES } from '../../../src/domain/task/records.ts';
 import { IN_FLIGHT_STATES, isTerminal } from '../../../src/domain/task/states.ts';
 import { isoTime } from '../../../src/lib/time.ts';

@@ -2,12 +2,13 @@ import { describe, expect, test } from 'vitest';
 import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
 import {
   classifyTasks,
-  isPhaseOver,
+  mayStillRun,
   neededFor,
   reasonsToWait,
   type SchedulingContext,
+  selectedTasks,
+  surveyOf,
 } from '../../../src/domain/schedule/readiness.ts';
-import { mayStillRun, selectedTasks } from '../../../src/domain/schedule/run-selection.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
@@ -188,7 +189,7 @@ describe('readiness and phases', () => {
   ])('a task waits for the phase before it: %s', (_what, entries, records, over) => {
     const seen = scheduling(two(entries), records);
     expect(reasons('b', seen)).toEqual(over ? [] : ['PHASE_BLOCKED phase-1']);
-    expect(isPhaseOver(seen.plan.phases[0] as Plan['phases'][number], seen)).toBe(over);
+    expect(surveyOf(seen).finished(seen.plan.phases[0] as Plan['phases'][number])).toBe(over);
   });
 
   test('a phase that the plan calls done is finished, whatever is left in it', () => {

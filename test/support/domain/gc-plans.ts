@@ -1,8 +1,9 @@
 /** Short forms of the gc plan of a snapshot and of its items. */
 
 import { expect } from 'vitest';
-import type { GcTask } from '../../../src/domain/gc/gc-plan.ts';
-import { type GcOptions, type GcPlanRow, planGc } from '../../../src/domain/gc/plan-gc.ts';
+import type { GcPlanRow, GcTask } from '../../../src/domain/gc/gc-plan.ts';
+import { planGc } from '../../../src/domain/gc/plan-gc.ts';
+import type { GcOptions } from '../../../src/domain/gc/projection.ts';
 import { TASK_STATES, type TaskState } from '../../../src/domain/task/records.ts';
 import { IN_FLIGHT_STATES } from '../../../src/domain/task/states.ts';
 import type { TrackerIssue } from '../../../src/domain/tracker-issues.ts';

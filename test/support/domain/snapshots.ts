@@ -10,7 +10,7 @@ import type {
   GcTask,
   GcWorktree,
 } from '../../../src/domain/gc/gc-plan.ts';
-import { assertNeverGcRow, type GcPlan, type GcPlanRow, type GcSnapshot } from '../../../src/domain/gc/plan-gc.ts';
+import { assertNeverGcRow, type GcPlan, type GcPlanRow, type GcSnapshot } from '../../../src/domain/gc/gc-plan.ts';
 import { canonicalLease } from '../../../src/domain/gc/task-rules.ts';
 import type { PlannedTask } from '../../../src/domain/plan/plan.ts';
 import { TASK_STATES, type TaskState } from '../../../src/domain/task/records.ts';

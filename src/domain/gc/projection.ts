@@ -1,10 +1,10 @@
-/** A task as the gc rules that have looked at it so far would leave it, and the items that they have planned for it. */
+/** A tree and its tasks as the gc rules that have looked at them so far would leave them, and the items that they have planned. */
 
 import { oneLine } from '../../lib/text.ts';
+import { fromIso } from '../../lib/time.ts';
 import type { TaskState } from '../task/records.ts';
 import { isTerminal } from '../task/states.ts';
-import type { TrackerIssue } from '../tracker-issues.ts';
-import type { GcContext } from './context.ts';
+import { issuesByTask, type TrackerIssue } from '../tracker-issues.ts';
 import type {
   GcAction,
   GcAttempt,
@@ -13,30 +13,71 @@ import type {
   GcPlanRow,
   GcRowId,
   GcSeverity,
+  GcSnapshot,
   GcTask,
   OrphanKind,
-  TaskIdentity,
 } from './gc-plan.ts';
+
+export interface GcOptions {
+  /** Worktrees without a task are removed instead of only reported. Default: false. */
+  removeOrphanWorktrees?: boolean;
+}
+
+export class TreeProjection {
+  readonly snapshot: GcSnapshot;
+  readonly options: GcOptions;
+  readonly nowMs: number;
+  /** The issue of each task. */
+  readonly issues: ReadonlyMap<string, TrackerIssue>;
+  /** Null: the project has no plan. */
+  readonly planned: ReadonlySet<string> | null;
+  readonly tasks: ReadonlyMap<string, TaskProjection>;
+  /** Branches of worktrees that are removed. */
+  readonly freed = new Set<string>();
+  readonly rows: GcPlanRow[] = [];
+
+  constructor(snapshot: GcSnapshot, options: GcOptions) {
+    this.snapshot = snapshot;
+    this.options = options;
+    this.nowMs = fromIso(snapshot.now);
+    this.issues = issuesOf(snapshot);
+    this.planned = snapshot.plan === null ? null : new Set(snapshot.plan.map(({ id }) => id));
+    this.tasks = new Map(snapshot.tasks.map((task) => [task.task_id, new TaskProjection(task, this)]));
+  }
+
+  add<A extends GcAction>(
+    row: GcRowId,
+    task_id: string,
+    action: A,
+    severity: GcSeverity,
+    reason: string,
+    payload: GcPayload<A>,
+  ): void {
+    const identity = this.tasks.get(task_id)?.task.identity ?? null;
+    this.rows.push({ row, task_id, action, severity, reason: oneLine(reason, 400), payload, identity } as GcPlanRow);
+  }
+}
+
+export function issuesOf({ plan, tracker }: Pick<GcSnapshot, 'plan' | 'tracker'>): TreeProjection['issues'] {
+  return issuesByTask(plan ?? [], tracker.kind === 'up' ? tracker.issues : []);
+}
 
 export class TaskProjection {
   /** As it was read. */
   readonly task: GcTask;
-  readonly context: GcContext;
+  readonly tree: TreeProjection;
   readonly issue: TrackerIssue | undefined;
   state: TaskState | null;
   lease: GcLease | null;
   /** The question that row 5 settles; null: none. */
   settled: GcTask['waits_for'] = null;
-  readonly #rows: GcPlanRow[];
 
-  /** Items are added to `rows`. */
-  constructor(task: GcTask, context: GcContext, rows: GcPlanRow[]) {
+  constructor(task: GcTask, tree: TreeProjection) {
     this.task = task;
-    this.context = context;
-    this.issue = context.issues.get(task.task_id);
+    this.tree = tree;
+    this.issue = tree.issues.get(task.task_id);
     this.state = task.state;
     this.lease = task.lease;
-    this.#rows = rows;
   }
 
   /** Whether only its owner may touch it. The lease of a task that is over counts for nothing. */
@@ -73,25 +114,12 @@ export class TaskProjection {
   }
 
   add<A extends GcAction>(row: GcRowId, action: A, severity: GcSeverity, reason: string, payload: GcPayload<A>): void {
-    const { task_id, identity } = this.task;
-    this.#rows.push(planRow(row, task_id, action, severity, reason, payload as GcPlanRow['payload'], identity));
+    this.tree.add(row, this.task.task_id, action, severity, reason, payload);
   }
 
   report(row: GcRowId, severity: GcSeverity, kind: OrphanKind, reason: string, more: object = {}): void {
     this.add(row, 'report_orphan', severity, reason, { kind, ...more });
   }
-}
-
-export function planRow(
-  row: GcRowId,
-  task_id: string,
-  action: GcAction,
-  severity: GcSeverity,
-  reason: string,
-  payload: GcPlanRow['payload'],
-  identity: TaskIdentity | null,
-): GcPlanRow {
-  return { row, task_id, action, severity, reason: oneLine(reason, 400), payload, identity } as GcPlanRow;
 }
 
 /** A name in a reason, cut so that the reason stays readable. */
