@@ -8,14 +8,7 @@ import { commandFor } from '../../domain/plan/task-command.ts';
 import { openQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
-import {
-  classifyTasks,
-  dueNow,
-  hasWork,
-  mayStillRun,
-  reasonsToWait,
-  selectedTasks,
-} from '../../domain/schedule/readiness.ts';
+import * as readiness from '../../domain/schedule/readiness.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
@@ -99,7 +92,7 @@ export class RunLoop {
     this.#integrations = new Integrations(env, options, interrupts, emit);
     this.#seen = new RecordCache(env.store);
     this.#overlaps = new OverlapWatch(env, emit);
-    this.#selected = selectedTasks(options.tasks, plans.current.plan);
+    this.#selected = readiness.selectedTasks(options.tasks, plans.current.plan);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -131,7 +124,7 @@ export class RunLoop {
   /** One round: start what can be started. False when nothing is left to wait for. */
   async #step(): Promise<boolean> {
     if (await this.#plans.refresh()) {
-      this.#selected = selectedTasks(this.#options.tasks, this.#plan());
+      this.#selected = readiness.selectedTasks(this.#options.tasks, this.#plan());
       this.#refused.clear();
       this.#integrations.forget();
     }
@@ -143,7 +136,7 @@ export class RunLoop {
     this.#sayStillRunning();
     if (this.#active.size + this.#integrations.size > 0) return true;
     if (!open || this.#broken !== null) return false;
-    const hopeful = mayStillRun(this.#scheduling(), this.#hopefuls());
+    const hopeful = readiness.mayStillRun(this.#scheduling(), this.#hopefuls());
     if (hopeful.length > 0) this.#sayWaiting(hopeful);
     return hopeful.length > 0;
   }
@@ -179,7 +172,7 @@ export class RunLoop {
     if (!hasSlot()) return;
     const selected = this.#selected;
     const scheduling = this.#scheduling();
-    const { due, ready } = classifyTasks(scheduling);
+    const { due, ready } = readiness.classifyTasks(scheduling);
     const refused = this.#refusals();
     for (const { task, phase } of due) {
       if (!hasSlot()) return;
@@ -188,7 +181,7 @@ export class RunLoop {
     }
     for (const task of ready) {
       if (!hasSlot()) return;
-      if (!selected.has(task.id) || !hasWork(task, scheduling)) continue;
+      if (!selected.has(task.id) || !readiness.hasWork(task, scheduling)) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
       this.#active.set(task.id, null);
@@ -210,7 +203,7 @@ export class RunLoop {
   }
 
   #refuseUnlessDue(task: PlanTask, phase: IntegrationPhase, record: TaskRecord): void {
-    const due = dueNow(task, withRecord(this.#scheduling(), task.id, record));
+    const due = readiness.dueNow(task, withRecord(this.#scheduling(), task.id, record));
     if (due !== phase || this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'it has moved on');
   }
 
@@ -268,7 +261,7 @@ export class RunLoop {
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {
-    const [reason] = reasonsToWait(task, withRecord(this.#scheduling(), task.id, record));
+    const [reason] = readiness.reasonsToWait(task, withRecord(this.#scheduling(), task.id, record));
     if (reason !== undefined) throw new ForgeError('NOT_READY', reason.message);
     if (this.#interrupts.level > 0) throw new ForgeError('NOT_READY', 'the run is being stopped');
   }
@@ -368,7 +361,7 @@ export class RunLoop {
     if (tasks.length === 0) return;
     this.#lastSaid = now;
     const busy = new Set(tasks.map(({ task_id }) => task_id));
-    const waiting = classifyTasks(this.#scheduling()).waiting.filter(({ task }) => !busy.has(task.id)).length;
+    const waiting = readiness.classifyTasks(this.#scheduling()).waiting.filter(({ task }) => !busy.has(task.id)).length;
     this.#emit({ type: 'still_running', tasks, waiting });
   }
 
