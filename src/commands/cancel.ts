@@ -37,10 +37,11 @@ export const cancel = command({
  * leaves its files. A failure here is only a warning.
  */
 async function endMerge(session: Session, record: TaskRecord): Promise<void> {
-  const { dropCandidatesOf } = await import('../git/base-branch.ts');
+  const { clearCandidates } = await import('../git/base-branch.ts');
   const { clearScratches } = await import('../git/scratch.ts');
   const { stopFormerWorker } = await import('../engine/attempt/takeover.ts');
-  await dropCandidatesOf(session, record.state.task_id);
+  // Without git there are no merges.
+  await clearCandidates(session, record.state.task_id).catch(() => {});
   try {
     await stopFormerWorker(session, record);
     await clearScratches(session);

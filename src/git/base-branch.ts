@@ -66,27 +66,14 @@ export async function dropCandidate(env: GitEnv, candidate: Candidate): Promise<
   await git(['update-ref', '-d', candidateRef(candidate), candidate.sha], gitIn(env));
 }
 
-/** Deletes the refs that name merges of the task, whichever process made them. Never rejects. */
-export async function dropCandidatesOf(env: GitEnv, taskId: string): Promise<void> {
-  // Without git there are no merges.
-  const named = await candidates(env).catch(() => []);
-  for (const { ref, of } of named) {
-    if (of === taskId) await git(['update-ref', '-d', ref], gitIn(env)).catch(() => {});
-  }
-}
-
 /** Deletes the refs that name merges of `taskId`, and those of tasks without an owner, left by killed processes. */
 export async function clearCandidates(env: WorktreeEnv, taskId: string): Promise<void> {
-  for (const { ref, of } of await candidates(env)) {
+  for (const ref of await gitLines(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env))) {
+    // Null for a name that forge does not give.
+    const of = taskOfBranch(`forge/${ref.slice(CANDIDATES.length, ref.lastIndexOf('/'))}`);
     if (of !== null && of !== taskId && (await env.store.read(of)).record?.lease != null) continue;
     await gitOk(['update-ref', '-d', ref], gitIn(env));
   }
-}
-
-/** `of`: the task; null for a name that forge does not give. */
-async function candidates(env: GitEnv): Promise<{ ref: string; of: string | null }[]> {
-  const refs = await gitLines(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env));
-  return refs.map((ref) => ({ ref, of: taskOfBranch(`forge/${ref.slice(CANDIDATES.length, ref.lastIndexOf('/'))}`) }));
 }
 
 /**
@@ -103,7 +90,11 @@ export async function advance(
 ): Promise<'done' | 'moved' | 'fenced'> {
   const { taskId, sha: merge } = candidate;
   const ref = candidateRef(candidate);
-  const { place, result } = await step(env, base, ref, merge);
+  const { commonDir } = await repositoryOf(env);
+  const { place, result } =
+    (await checkoutOf(env, base)) === undefined
+      ? { place: null, result: await moveRef(env, commonDir, base, ref, merge) }
+      : await moveCheckout(env, commonDir, base, ref, merge);
   const now = await branchCommit(env, base.branch);
   if (now !== null && (await isAncestor(env, merge, now))) return 'done';
   if (now !== base.sha) return 'moved';
@@ -113,24 +104,20 @@ export async function advance(
   throw place === null ? gitFailed(`moving branch ${base.branch}`, result) : inTheWay(base, taskId, place, result);
 }
 
-/** `place`: the checkout that has the base, null when there is none. `result`: git's result; null when it was not run. */
-interface Step {
-  place: string | null;
-  result: GitResult | null;
+function moveRef(env: GitEnv, commonDir: string, base: BaseBranch, ref: string, merge: string): Promise<GitResult> {
+  const { branch, sha } = base;
+  if (branchesUnderWay(commonDir).has(branch)) {
+    throw new ForgeError('NOT_READY', `a rebase or a bisect of ${branch} is not finished, so it can't move`, {
+      hint: 'Finish it, or give it up; then repeat the command.',
+    });
+  }
+  // Both refs in one transaction: the base moves only while the candidate's ref exists.
+  const input = `start\nverify ${ref} ${merge}\nupdate refs/heads/${branch} ${merge} ${sha}\nprepare\ncommit\n`;
+  return git(['update-ref', '-m', 'forge: ship', '--stdin'], { ...gitIn(env), input });
 }
 
-async function step(env: WorktreeEnv, base: BaseBranch, ref: string, merge: string): Promise<Step> {
-  const { commonDir } = await repositoryOf(env);
-  if ((await checkoutOf(env, base)) === undefined) {
-    if (branchesUnderWay(commonDir).has(base.branch)) {
-      throw new ForgeError('NOT_READY', `a rebase or a bisect of ${base.branch} is not finished, so it can't move`, {
-        hint: 'Finish it, or give it up; then repeat the command.',
-      });
-    }
-    // Both refs in one transaction: the base moves only while the candidate's ref exists.
-    const input = `start\nverify ${ref} ${merge}\nupdate refs/heads/${base.branch} ${merge} ${base.sha}\nprepare\ncommit\n`;
-    return { place: null, result: await git(['update-ref', '-m', 'forge: ship', '--stdin'], { ...gitIn(env), input }) };
-  }
+/** `place`: the checkout, null when it is elsewhere by now. `result`: null when git was not run. */
+function moveCheckout(env: WorktreeEnv, commonDir: string, base: BaseBranch, ref: string, merge: string) {
   // Two git commands that update one checkout at once would mix their files.
   return exclusively(`${commonDir}/forge-landing.lock`, async (held) => {
     const checkout = await checkoutOf(env, base);

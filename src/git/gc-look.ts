@@ -60,8 +60,9 @@ export async function lookAtGit(env: GitEnv): Promise<GitLook> {
     return NO_GIT;
   }
   const [branches, worktrees] = found;
+  const here = branches.length === 0 ? null : await repository();
   return {
-    branches: await branchesSeen(env, branches, { repository, base, isMerged }),
+    branches: here === null ? [] : await branchesSeen(env, here, branches, await base(), isMerged),
     worktrees: worktreesSeen(env, worktrees),
     async mergedSha(taskId, targetSha) {
       if ((await repository()) === null) return null;
@@ -102,22 +103,18 @@ async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]>
 
 async function branchesSeen(
   env: GitEnv,
+  repository: Repository,
   all: readonly TaskBranch[],
-  look: {
-    repository(): Promise<Repository | null>;
-    base(): Promise<string>;
-    isMerged(sha: string): Promise<boolean>;
-  },
+  base: string,
+  isMerged: (sha: string) => Promise<boolean>,
 ): Promise<GcBranch[]> {
-  const repository = all.length === 0 ? null : await look.repository();
-  if (repository === null) return [];
-  const inBase = new Set((await branchesOf(env, `--merged=${await look.base()}`)).map(({ name }) => name));
+  const inBase = new Set((await branchesOf(env, `--merged=${base}`)).map(({ name }) => name));
   const useOf = await branchUses(env, repository);
   const seen: GcBranch[] = [];
-  for (const { name, task_id, sha } of all) {
-    const has_worktree = useOf(name, task_id) !== null;
-    const merged = inBase.has(name) || (!has_worktree && (await look.isMerged(sha)));
-    seen.push({ name, task_id, sha, has_worktree, merged });
+  for (const branch of all) {
+    const has_worktree = useOf(branch.name, branch.task_id) !== null;
+    const merged = inBase.has(branch.name) || (!has_worktree && (await isMerged(branch.sha)));
+    seen.push({ ...branch, has_worktree, merged });
   }
   return seen;
 }

@@ -119,8 +119,19 @@ async function standsAlready(
   await stopMakers(place);
   if (await isWhole(env, repository, place)) return true;
   const entry = await listedAt(env, place);
-  if (!isLeftover(repository, place, place, entry)) throw inTheWay(place);
-  if (entry !== undefined) refuseLocked(entry);
+  if (!isLeftover(repository, place, place, entry)) {
+    throw new ForgeError('IO_ERROR', `${place} is no worktree of this repository, so it was left alone`, {
+      hint: `Move it away. If the project was moved, repair it with \`git worktree repair ${place}\` instead.`,
+    });
+  }
+  // One that a person has locked may be on a removable disk.
+  const locked = entry?.locked ?? INITIALIZING;
+  if (locked !== INITIALIZING) {
+    const why = locked === '' ? '' : ` (${locked})`;
+    throw new ForgeError('IO_ERROR', `the worktree ${place} is locked${why}, but its folder is gone or empty`, {
+      hint: `Bring the folder back, or give it up with \`git worktree unlock ${place}\`.`,
+    });
+  }
   await clearAway(env, repository, place, held);
   // Only this one: other missing worktrees are for a person to prune.
   if (entry !== undefined) await gitOk(['worktree', 'remove', '--force', '--force', place], gitIn(env));
@@ -177,27 +188,17 @@ function clearedAt(place: string): string {
   return besideWorktree(place, 'cleared');
 }
 
-function inTheWay(place: string): ForgeError {
-  return new ForgeError('IO_ERROR', `${place} is no worktree of this repository, so it was left alone`, {
-    hint: `Move it away. If the project was moved, repair it with \`git worktree repair ${place}\` instead.`,
-  });
-}
-
-/** A worktree that a person has locked may be on a removable disk. */
-function refuseLocked({ path, locked }: ListedWorktree): void {
-  if (locked === null || locked === INITIALIZING) return;
-  const why = locked === '' ? '' : ` (${locked})`;
-  throw new ForgeError('IO_ERROR', `the worktree ${path} is locked${why}, but its folder is gone or empty`, {
-    hint: `Bring the folder back, or give it up with \`git worktree unlock ${path}\`.`,
-  });
-}
-
 async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceTask, place: string): Promise<void> {
   const branch = branchFor(task.id);
   // Two that are made at the same moment can make git fail: each reads what the other has not written yet.
   await exclusively(worktreesLock(place), async () => {
     const elsewhere = (await listWorktrees(env)).find((each) => each.branch === branch && each.path !== place);
-    if (elsewhere !== undefined) throw checkedOut(task.id, branch, elsewhere.path);
+    if (elsewhere !== undefined) {
+      const { path } = elsewhere;
+      throw new ForgeError('IO_ERROR', `the branch of task ${task.id}, ${branch}, is checked out in ${path}`, {
+        hint: `Check out another branch there, or remove that worktree with \`git worktree remove ${path}\`.`,
+      });
+    }
     const target =
       (await branchCommit(env, branch)) === null
         ? ['--no-track', '-b', branch, place, await branchBase(env, task)]
@@ -234,12 +235,6 @@ async function reportFailedAdd(env: WorktreeEnv, taskId: string, place: string, 
     });
   }
   env.warn(`${what}: ${lastWords(result)} (exit code ${result.code}; the worktree is there)`);
-}
-
-function checkedOut(taskId: string, branch: string, where: string): ForgeError {
-  return new ForgeError('IO_ERROR', `the branch of task ${taskId}, ${branch}, is checked out in ${where}`, {
-    hint: `Check out another branch there, or remove that worktree with \`git worktree remove ${where}\`.`,
-  });
 }
 
 /** Milliseconds between two checks of a killed process, and the number of checks. */
