@@ -67,21 +67,46 @@ const GATE = `IFS= read -r _forge_gate <&3 && [ "$_forge_gate" = go ] || exit ${
 
 /** Starts a worker that waits behind its gate. Never throws: `exited` reports what went wrong. */
 export function spawnGated(options: WorkerOptions): GatedWorker {
+  const { cwd, env, stdio } = options;
   const fault = commandFault(options);
   if (fault !== null) return notStarted(fault);
+  const [script, argv] =
+    'shell' in options ? ['exec /bin/sh -c -- "$1"', [options.shell]] : ['exec "$@"', options.argv];
   let child: ChildProcess;
   try {
-    child = startGate(options);
+    child = spawn('/bin/sh', ['-c', GATE + script, 'sh', ...argv], {
+      cwd,
+      env,
+      detached: true,
+      stdio: [stdio.stdin === 'empty' ? 'ignore' : 'inherit', stdio.stdout, stdio.stderr, 'pipe'],
+    });
   } catch (error) {
-    return notStarted(describe(error, options.cwd));
+    return notStarted(describe(error, cwd));
   }
+  const { pid } = child;
   // A child that ends right now stays in the process table, as a zombie, until this function has returned.
-  const identity = child.pid === undefined ? null : identify(child.pid);
-  const gate = gateOf(child);
-  if (identity === null) gate.close();
-  const unidentified =
-    child.pid !== undefined && identity === null ? `the start time of process ${child.pid} cannot be read` : null;
-  return { identity, open: gate.open, abandon: gate.close, exited: exitOf(child, options.cwd, unidentified) };
+  const found = lookUp(pid ?? 0);
+  const identity = typeof found === 'string' ? null : { pid: found.pid, pgid: found.pgid, started_at: found.startedAt };
+  // There is no stdio when this process had no file descriptor left for it.
+  const gate = child.stdio?.[3] as Writable | null | undefined;
+  // The worker may be gone already; its exit reports that, not the broken pipe.
+  gate?.on('error', () => {});
+  if (identity === null) gate?.destroy();
+  const unknown = identity === null ? `the start time of process ${pid} cannot be read` : null;
+  return {
+    identity,
+    // The kernel has the word before `end` returns, so closing right after it loses nothing.
+    open: () => gate?.end('go\n', () => gate.destroy()),
+    abandon: () => gate?.destroy(),
+    exited: new Promise((resolve) => {
+      const failed = (spawnError: string) => resolve({ code: null, signal: null, spawnError });
+      child.once('exit', (code, signal) => {
+        if (unknown === null) resolve({ code, signal, spawnError: null });
+        else failed(unknown);
+      });
+      child.on('error', (error) => failed(describe(error, cwd)));
+    }),
+  };
 }
 
 function commandFault(options: WorkerCommand): string | null {
@@ -92,54 +117,10 @@ function commandFault(options: WorkerCommand): string | null {
   return program.startsWith('-') ? `a command cannot start with a dash: ${program}` : null;
 }
 
-function startGate(options: WorkerOptions): ChildProcess {
-  const { stdin, stdout, stderr } = options.stdio;
-  const script =
-    'shell' in options
-      ? (['exec /bin/sh -c -- "$1"', [options.shell]] as const)
-      : (['exec "$@"', options.argv] as const);
-  return spawn('/bin/sh', ['-c', GATE + script[0], 'sh', ...script[1]], {
-    cwd: options.cwd,
-    env: options.env,
-    detached: true,
-    stdio: [stdin === 'empty' ? 'ignore' : 'inherit', stdout, stderr, 'pipe'],
-  });
-}
-
-function identify(pid: number): WorkerProcess | null {
-  const found = lookUp(pid);
-  return typeof found === 'string' ? null : { pid, pgid: found.pgid, started_at: found.startedAt };
-}
-
-function gateOf(child: ChildProcess): { open(): void; close(): void } {
-  // There is no stdio when this process had no file descriptor left for it.
-  const stream = child.stdio?.[3] as Writable | null | undefined;
-  // The worker may be gone already; its exit reports that, not the broken pipe.
-  stream?.on('error', () => {});
-  return {
-    // The kernel has the word before `end` returns, so closing right after it loses nothing.
-    open: () => stream?.end('go\n', () => stream.destroy()),
-    close: () => stream?.destroy(),
-  };
-}
-
-function exitOf(child: ChildProcess, cwd: string, spawnError: string | null): Promise<WorkerExit> {
-  return new Promise((resolve) => {
-    child.once('exit', (code, signal) =>
-      resolve(spawnError === null ? { code, signal, spawnError } : { code: null, signal: null, spawnError }),
-    );
-    child.on('error', (error) => resolve({ code: null, signal: null, spawnError: describe(error, cwd) }));
-  });
-}
-
 function notStarted(spawnError: string): GatedWorker {
   const nothing = () => {};
-  return {
-    identity: null,
-    open: nothing,
-    abandon: nothing,
-    exited: Promise.resolve({ code: null, signal: null, spawnError }),
-  };
+  const exited = Promise.resolve({ code: null, signal: null, spawnError });
+  return { identity: null, open: nothing, abandon: nothing, exited };
 }
 
 const REASONS: Record<string, string> = {

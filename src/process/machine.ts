@@ -15,17 +15,12 @@ export function thisMachine(): MachineIdentity {
 }
 
 function bootId(): string {
-  return process.platform === 'darwin'
-    ? bootSession()
-    : orEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
-}
-
-function bootSession(): string {
+  if (process.platform !== 'darwin') {
+    return orEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
+  }
   const { spawnSync } = process.getBuiltinModule('node:child_process');
-  const { stdout } = spawnSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], {
-    encoding: 'latin1',
-    timeout: 5_000,
-  });
+  const options = { encoding: 'latin1', timeout: 5_000 } as const;
+  const { stdout } = spawnSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], options);
   return (stdout ?? '').trim();
 }
 

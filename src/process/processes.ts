@@ -156,11 +156,10 @@ export function parseStat(text: string): ProcessEntry | null {
 
 function ps(selection: string[]): ProcessEntry[] | null {
   const { spawnSync } = process.getBuiltinModule('node:child_process');
-  // The start time is printed by locale and time zone; it must read the same from every shell.
-  const env = { LC_ALL: 'C', TZ: 'UTC' };
   const { stdout, error } = spawnSync('/bin/ps', [...selection, '-o', 'pid=,pgid=,stat=,lstart='], {
     encoding: 'latin1',
-    env,
+    // The start time is printed by locale and time zone; it must read the same from every shell.
+    env: { LC_ALL: 'C', TZ: 'UTC' },
     maxBuffer: 64 * 1024 * 1024,
     timeout: 10_000,
   });
@@ -170,16 +169,9 @@ function ps(selection: string[]): ProcessEntry[] | null {
 /** Reads what `ps -o pid=,pgid=,stat=,lstart=` printed. */
 export function parsePs(text: string): ProcessEntry[] {
   return text.split('\n').flatMap((line) => {
-    const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(\S.*?)\s*$/.exec(line);
-    if (match === null) return [];
-    const [, pid = '', pgid = '', state = '', started = ''] = match;
-    return [
-      {
-        pid: Number(pid),
-        pgid: Number(pgid),
-        live: !state.startsWith('Z'),
-        startedAt: `lstart:${started.replace(/\s+/g, ' ')}`,
-      },
-    ];
+    const [, pid, pgid, state = '', started = ''] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(\S.*?)\s*$/.exec(line) ?? [];
+    if (pid === undefined) return [];
+    const startedAt = `lstart:${started.replace(/\s+/g, ' ')}`;
+    return [{ pid: Number(pid), pgid: Number(pgid), live: !state.startsWith('Z'), startedAt }];
   });
 }
