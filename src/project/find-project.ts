@@ -104,7 +104,3 @@ export function isInRepository(dir: string): boolean {
 export function shown(paths: ProjectPaths, file: string): string {
   return path.relative(paths.project, file) || file;
 }
-
-export function countProblems(count: number, file: string): string {
-  return `${count === 1 ? 'one problem' : `${count} problems`} in ${file}`;
-}

@@ -1,15 +1,36 @@
-/** Caches what was parsed from a text, with that exact text: any other text is parsed again. */
+/** Parses a file that a person wrote, and caches the result with that exact text: any other text is parsed again. */
 
+import { type ErrorCode, ForgeError, type Problem } from '../lib/errors.ts';
 import type { Cache, CacheName } from '../lib/fs/cache.ts';
 
-/** Caches `value`, which JSON can hold, as the result of parsing `text`. */
-export function cacheParsed(cache: Cache, name: CacheName, text: string, value: unknown): void {
-  cache.write(name, [JSON.stringify(value), '\n', text]);
+export interface SourceText {
+  /** As a person writes it. */
+  file: string;
+  text: string;
+}
+
+/** `parse` gives a value that JSON can hold, unless `isJson` denies that. Throws `code` with all problems. */
+export async function parsedText<T extends object>(
+  { file, text }: SourceText,
+  cache: Cache,
+  [name, code]: readonly [CacheName, ErrorCode],
+  parse: () => Promise<({ ok: true } & T) | { ok: false; problems: readonly Problem[] }>,
+  isJson: (value: T) => boolean = () => true,
+): Promise<T> {
+  const cached = cachedFor<T>(cache.read(name), text);
+  if (cached !== null) return cached;
+  const parsed = await parse();
+  if (!parsed.ok) {
+    const { problems } = parsed;
+    const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+    throw new ForgeError(code, `${count} in ${file}`, { problems });
+  }
+  if (isJson(parsed)) cache.write(name, [JSON.stringify(parsed), '\n', text]);
+  return parsed;
 }
 
 /** The value cached for `text`; null when there is none, or the file is incomplete. */
-export function cachedFor<T>(cache: Cache, name: CacheName, text: string): T | null {
-  const cached = cache.read(name);
+function cachedFor<T>(cached: string | null, text: string): T | null {
   if (!cached?.endsWith(text)) return null;
   const [json = '', ...more] = cached.slice(0, cached.length - text.length).split('\n');
   // With more lines it is the end of a longer text.

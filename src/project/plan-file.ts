@@ -1,16 +1,13 @@
-/**
- * Reads the plan of a project. Parsing takes longer than anything else in most commands, so the result is cached with the exact
- * text that it came from.
- */
+/** Reads the plan of a project. Parsing takes longer than anything else in most commands, so the result is cached. */
 
 import path from 'node:path';
-import { indexed, type Plan, type PlanData } from '../domain/plan/plan.ts';
+import { indexed, type Plan } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
-import { countProblems, isFile, lookAt, PLAN_PLACES, readOptional, shown } from './find-project.ts';
-import { cachedFor, cacheParsed } from './parse-cache.ts';
+import { isFile, lookAt, PLAN_PLACES, readOptional, shown } from './find-project.ts';
+import { parsedText, type SourceText } from './parse-cache.ts';
 
 /** What is needed to find a plan. */
 export interface PlanEnv {
@@ -20,12 +17,9 @@ export interface PlanEnv {
   cache?: Cache;
 }
 
-export interface LoadedPlan {
+/** A plan with the text that was read, to notice an edit. */
+export interface LoadedPlan extends SourceText {
   plan: Plan;
-  /** As a person writes it. */
-  file: string;
-  /** The text that was read, to notice an edit. */
-  text: string;
   warnings: string[];
 }
 
@@ -35,31 +29,16 @@ export async function loadPlan(env: PlanEnv): Promise<LoadedPlan | null> {
   return source === null ? null : parsePlanText(source, env.cache);
 }
 
-/** Text of a plan, and its file as a person writes it. */
-export interface PlanText {
-  file: string;
-  text: string;
-}
-
 /** Throws PHASES_PARSE_ERROR with all problems. */
-export async function parsePlanText({ file, text }: PlanText, cache: Cache = NO_CACHE): Promise<LoadedPlan> {
-  const cached = cachedFor<{ plan: PlanData; warnings: string[] }>(cache, 'plan', text);
-  if (cached !== null) return { plan: indexed(cached.plan), file, text, warnings: cached.warnings };
+export async function parsePlanText(source: SourceText, cache: Cache = NO_CACHE): Promise<LoadedPlan> {
+  const { file, text } = source;
   // With the YAML parser it is loaded only for a text that is not cached.
-  const { parsePlan } = await import('../domain/plan/parse.ts');
-  const parsed = parsePlan(text, file);
-  if (!parsed.ok) {
-    throw new ForgeError('PHASES_PARSE_ERROR', countProblems(parsed.problems.length, file), {
-      problems: parsed.problems,
-    });
-  }
-  const { plan, warnings } = parsed;
-  const { byId: _, phaseById: __, ...data } = plan;
-  cacheParsed(cache, 'plan', text, { plan: data, warnings });
-  return { plan, file, text, warnings };
+  const parse = async () => (await import('../domain/plan/parse.ts')).parsePlan(text, file);
+  const { plan, warnings } = await parsedText(source, cache, ['plan', 'PHASES_PARSE_ERROR'], parse);
+  return { plan: indexed(plan), file, text, warnings };
 }
 
-export function readPlanText({ paths, settings }: Omit<PlanEnv, 'cache'>): PlanText | null {
+export function readPlanText({ paths, settings }: Omit<PlanEnv, 'cache'>): SourceText | null {
   const places = settings.plan === null ? PLAN_PLACES : [settings.plan];
   for (const place of places) {
     const file = path.resolve(paths.project, place);

@@ -67,17 +67,12 @@ export function realPlace(absolute: string, links = LINKS_MAX): string {
     const above = path.dirname(absolute);
     if (above === absolute) return absolute;
     const place = path.join(realPlace(above, links), path.basename(absolute));
-    const target = links === 0 ? null : linkAt(place);
-    return target === null ? place : realPlace(path.resolve(path.dirname(place), target), links - 1);
-  }
-}
-
-/** The target of a symlink as it is written; null when there is none. */
-function linkAt(place: string): string | null {
-  try {
-    return fs.readlinkSync(place);
-  } catch {
-    return null;
+    try {
+      if (links > 0) return realPlace(path.resolve(path.dirname(place), fs.readlinkSync(place)), links - 1);
+    } catch {
+      // It is no symlink.
+    }
+    return place;
   }
 }
 
