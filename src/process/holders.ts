@@ -16,37 +16,25 @@ export function holdingOf(lock: string, folders: readonly string[]): Holding {
     const owner = statSync(lock).uid;
     // The processes of other users may be hidden altogether.
     if (owner !== process.geteuid?.() && process.geteuid?.() !== 0) return 'unknown';
-    const places = { folders, ids: [lock, ...folders].map((place) => idOf(statSync(place))) };
+    const ids = [lock, ...folders].map((place) => idOf(statSync(place)));
     const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
-    const seen = new Set(pids.map((pid) => holdingBy(pid, owner, places)));
+    const seen = new Set(pids.map((pid) => holdingBy(pid, owner, folders, ids)));
     return seen.has('held') ? 'held' : seen.has('unknown') ? 'unknown' : 'free';
   } catch {
     return 'unknown';
   }
 }
 
-interface Places {
-  folders: readonly string[];
-  /** Of the folders and the lock: a process with other mounts has other paths for them. */
-  ids: readonly string[];
-}
-
-function holdingBy(pid: string, owner: number, places: Places): Holding {
+/** `ids`: of the folders and the lock, since a process with other mounts has other paths for them. */
+function holdingBy(pid: string, owner: number, folders: readonly string[], ids: readonly string[]): Holding {
+  let isGit = false;
   try {
     // The name of a thread that makes files, and its user: both are readable for every process.
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
     if (/^Uid:(?:\s+\d+){3}\s+(\d+)/m.exec(status)?.[1] !== String(owner)) return 'free';
-    return isIn(pid, places, /^Name:\s+git/.test(status));
-  } catch {
-    // It has ended.
-    return 'free';
-  }
-}
-
-function isIn(pid: string, places: Places, isGit: boolean): Holding {
-  try {
+    isGit = /^Name:\s+git/.test(status);
     const links = ['cwd', ...readdirSync(`/proc/${pid}/fd`).map((fd) => `fd/${fd}`)];
-    return links.some((link) => leadsInto(`/proc/${pid}/${link}`, places)) ? 'held' : 'free';
+    return links.some((link) => leadsInto(`/proc/${pid}/${link}`, folders, ids)) ? 'held' : 'free';
   } catch (error) {
     // Agents that protect their memory cannot be inspected. Only git makes these locks, and a git process has that name.
     const { code } = error as NodeJS.ErrnoException;
@@ -54,7 +42,7 @@ function isIn(pid: string, places: Places, isGit: boolean): Holding {
   }
 }
 
-function leadsInto(link: string, { folders, ids }: Places): boolean {
+function leadsInto(link: string, folders: readonly string[], ids: readonly string[]): boolean {
   try {
     const path = readlinkSync(link);
     if (folders.some((folder) => path === folder || path.startsWith(`${folder}/`))) return true;

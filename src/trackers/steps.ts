@@ -57,27 +57,21 @@ const ISSUE_STATE_OF: Record<TaskState, IssueState> = {
   cancelled: 'cancelled',
 };
 
+const NOTHING: TrackerSteps = { steps: [], conflict: null };
+
 /** The steps that bring the issue to the task's state. A closed issue stays closed, unless the task was reopened. */
 export function trackerSteps({ record, moves, issue, ours }: TrackerQuestion): TrackerSteps {
   const { task_id, state } = record.state;
   const wanted = ISSUE_STATE_OF[state];
-  const closed = isClosed(issue);
-  const reopened = closed && moves.includes('reopen');
-  if (closed && !reopened) {
-    const agree = wanted === issue.state;
-    return {
-      steps: [],
-      conflict: agree ? null : `issue ${shown(issue.id)} is ${issue.state}, and task ${task_id} is ${state}`,
-    };
-  }
+  const disputed = (how: string) => ({
+    steps: [],
+    conflict: `issue ${shown(issue.id)} is ${how}, and task ${task_id} is ${state}`,
+  });
+  const reopened = isClosed(issue) && moves.includes('reopen');
+  if (isClosed(issue) && !reopened) return wanted === issue.state ? NOTHING : disputed(issue.state);
   const foreign = issue.claimed_by !== null && !ours;
   // A shipped task is done, whatever claim the issue has.
-  if (foreign && wanted !== 'done' && wanted !== 'open') {
-    return {
-      steps: [],
-      conflict: `issue ${shown(issue.id)} is claimed by ${shown(issue.claimed_by ?? '')}, and task ${task_id} is ${state}`,
-    };
-  }
+  if (foreign && wanted !== 'done' && wanted !== 'open') return disputed(`claimed by ${shown(issue.claimed_by ?? '')}`);
   const seen: TrackerIssue = reopened ? { ...issue, state: 'open' } : issue;
   return {
     steps: [

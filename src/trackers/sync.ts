@@ -3,13 +3,14 @@
  * task stands now, and brings the issue there. Whatever goes wrong is a warning; the commit stands.
  */
 
+import type { PlannedTask } from '../domain/plan/plan.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
 import { issuesByTask, type TrackerIssue } from '../domain/tracker-issues.ts';
 import { errorMessage, ForgeError } from '../lib/errors.ts';
 import { isUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
-import { loadPlan, type PlanEnv, readPlanText } from '../project/plan-file.ts';
+import { loadPlan, type PlanEnv } from '../project/plan-file.ts';
 import type { ChangeEnv } from '../store/change.ts';
 import type { TaskEvent } from '../store/events.ts';
 import { openTracker, TRACKER_PATIENCE_MS, type TrackerEnv, within } from './open.ts';
@@ -34,7 +35,7 @@ export class TrackerKeeper {
   #busy = false;
   /** A run tells every trouble once, however many tasks meet it. */
   readonly #told = new Set<string>();
-  #plan: { text: string; issueIds: ReadonlyMap<string, string> } | null = null;
+  #tasks: readonly PlannedTask[] = [];
 
   /** `patienceMs` bounds each call of the tracker. */
   constructor(env: SyncEnv, tracker: Tracker, patienceMs: number = TRACKER_PATIENCE_MS) {
@@ -115,9 +116,9 @@ export class TrackerKeeper {
 
   /** Throws TRACKER_ERROR when the plan names an issue that is not there. */
   async #issueOf(taskId: string, issues: readonly TrackerIssue[]): Promise<TrackerIssue | null> {
-    const planned = (await this.#planned()).get(taskId) ?? null;
-    const own = [{ id: taskId, tracker_issue_id: planned }];
-    const issue = issuesByTask(own, issues).get(taskId) ?? null;
+    const task = (await this.#planned()).find(({ id }) => id === taskId);
+    const planned = task?.tracker_issue_id ?? null;
+    const issue = issuesByTask([{ id: taskId, tracker_issue_id: planned }], issues).get(taskId) ?? null;
     if (issue !== null || planned === null) return issue;
     throw new ForgeError('TRACKER_ERROR', `the plan names issue ${oneLine(planned, 80)} for it, which is not there`);
   }
@@ -155,21 +156,14 @@ export class TrackerKeeper {
     return within(this.#patienceMs, answer);
   }
 
-  /** The issues that the plan names, by task. A plan that is being edited names none. */
-  async #planned(): Promise<ReadonlyMap<string, string>> {
+  /** The tasks of the plan; those of before while it is being edited and cannot be read. */
+  async #planned(): Promise<readonly PlannedTask[]> {
     try {
-      const text = readPlanText(this.#env)?.text ?? '';
-      if (this.#plan?.text === text) return this.#plan.issueIds;
-      const tasks = (await loadPlan(this.#env))?.plan.tasks ?? [];
-      const named = tasks.flatMap(({ id, tracker_issue_id }): [string, string][] =>
-        tracker_issue_id === null ? [] : [[id, tracker_issue_id]],
-      );
-      this.#plan = { text, issueIds: new Map(named) };
-      return this.#plan.issueIds;
+      this.#tasks = (await loadPlan(this.#env))?.plan.tasks ?? [];
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;
-      return this.#plan?.issueIds ?? new Map();
     }
+    return this.#tasks;
   }
 
   async #tell(taskId: string, error: unknown): Promise<void> {

@@ -60,14 +60,12 @@ class IssueEditor {
   }
 
   splicesFor({ state, claimed_by, comment }: IssueChange): Splice[] | null {
-    const wanted = [
-      ...(state === undefined ? [] : [this.#put('state', state)]),
-      ...(claimed_by === undefined
-        ? []
-        : [claimed_by === null ? this.#drop('claimed_by') : this.#put('claimed_by', plain(claimed_by))]),
-      ...(comment === undefined ? [] : [this.#comment(comment)]),
-    ];
-    return wanted.includes(null) ? null : wanted.flatMap((splice) => (splice === null ? [] : [splice]));
+    const wanted: (Splice | null)[] = [];
+    if (state !== undefined) wanted.push(this.#put('state', state));
+    if (claimed_by === null) wanted.push(this.#drop('claimed_by'));
+    else if (claimed_by !== undefined) wanted.push(this.#put('claimed_by', plain(claimed_by)));
+    if (comment !== undefined) wanted.push(this.#comment(comment));
+    return wanted.every((splice) => splice !== null) ? wanted : null;
   }
 
   #pair(name: string): Pair<ParsedNode, ParsedNode | null> | undefined {
