@@ -132,6 +132,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'js-yaml': (file) => file === 'src/lib/yaml.ts',
   // Changes a file and keeps its comments; loaded only where a project has a file tracker.
   yaml: (file) => file === 'src/trackers/file/edit.ts',
+  commander: (file) => file === 'src/cli/program.ts',
   picocolors: (file) => layerOf(file) === 'cli',
   'proper-lockfile': (file) => file === 'src/lib/fs/locks.ts',
   'node:fs': (file) =>
@@ -146,9 +147,8 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:url': (file) => layerOf(file) === 'process',
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/process/gated-worker.ts',
-  // Compares values, and reads command lines.
-  'node:util': (file) =>
-    ['src/project/settings-file.ts', 'src/store/file/file-store.ts', 'src/cli/program.ts'].includes(file),
+  // Compares values.
+  'node:util': (file) => ['src/project/settings-file.ts', 'src/store/file/file-store.ts'].includes(file),
   'node:tty': (file) => layerOf(file) === 'cli',
 };
 

@@ -7,7 +7,7 @@ import { oneLine } from '../lib/text.ts';
 import { systemContext } from '../process/system-context.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { findVerb, nameOf, namesBelow, SHORT } from './find-verb.ts';
-import { type Flag, flagsOf, takesValue, tokensOf } from './program.ts';
+import { type Flag, flagsOf, wordsOf } from './program.ts';
 
 type Candidate = readonly [word: string, about: string];
 
@@ -28,16 +28,14 @@ async function candidates(before: readonly string[], dashed: boolean): Promise<C
   const { verb, args } = findVerb(before);
   const fields = verb === null ? [] : fieldsOf((await loadCommand(verb)).input);
   const flags = flagsOf(fields);
-  const tokens = tokensOf(args, flags);
-  const last = tokens.at(-1);
-  const open = last?.kind === 'option' && last.value === undefined ? last.rawName : null;
-  const unfinished = flags.find((flag) => takesValue(flag) && nameOf(flag) === open);
-  if (unfinished !== undefined) return valuesOf(unfinished, before);
+  const { unfinished, operands } = wordsOf(args, flags);
+  const open = flags.find((flag) => nameOf(flag) === unfinished);
+  if (open !== undefined) return valuesOf(open, before);
   if (dashed) {
     const left = flags.filter((flag) => flag.many || !args.includes(nameOf(flag)));
     return left.map((flag) => [nameOf(flag), flag.description]);
   }
-  if (tokens.some(({ kind }) => kind === 'positional')) return [];
+  if (operands.length > 0) return [];
   const operand = fields.find(({ form }) => form === 'operand');
   return [...verbsBehind(before, verb, args), ...(operand === undefined ? [] : await valuesOf(operand, before))];
 }

@@ -1,15 +1,15 @@
 /** Reads a command line: which verb, with what. Nothing is run and nothing is printed here. */
 
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { Command, CommanderError, Option } from 'commander';
 import { HOME, loadCommand, type VerbName } from '../commands/registry.ts';
-import type { Command, FieldInfo } from '../commands/shared/command.ts';
+import type { FieldInfo, Command as ForgeCommand } from '../commands/shared/command.ts';
 import { closest } from '../lib/text.ts';
 import { usageError } from './errors.ts';
 import { findVerb, GLOBAL, nameOf } from './find-verb.ts';
 import type { Input } from './input.ts';
 
 export type Request =
-  | { kind: 'verb'; verb: VerbName; command: Command; input: Input; dir: string | undefined }
+  | { kind: 'verb'; verb: VerbName; command: ForgeCommand; input: Input; dir: string | undefined }
   /** Of one verb, or of all when it is null. */
   | { kind: 'help'; verb: VerbName | null }
   | { kind: 'version' };
@@ -22,15 +22,19 @@ export async function parseArgv(argv: readonly string[], env: Env): Promise<Requ
   const command = verb === null ? null : await loadCommand(verb);
   const fields = command === null ? [] : (await import('../commands/shared/command.ts')).fieldsOf(command.input);
   const flags = flagsOf(fields);
-  const tokens = tokensOf(args, flags);
-  const asksFor = (name: string) => tokens.some((token) => token.kind === 'option' && token.name === name);
-  if (asksFor('version')) return { kind: 'version' };
+  // What stands behind `--` is the command that such a verb starts.
+  const end = fields.some(({ form }) => form === 'rest') ? args.indexOf('--') : -1;
+  const words = wordsOf(end === -1 ? args : args.slice(0, end), flags);
+  if (words.options['--version']) return { kind: 'version' };
   const helped: Request = { kind: 'help', verb: verb === HOME ? null : verb };
-  if (asksFor('help')) return helped;
-  const { '--dir': dir = env['FORGE_DIR'], ...options } = optionsOf(verb, tokens, flags);
+  if (words.options['--help']) return helped;
+  refuseWrongFlags(verb, words, flags);
   if (verb === null || command === null || help) return helped;
+  const operand = onlyOperand(verb, words.operands, fields);
+  const { '--dir': dir = env['FORGE_DIR'], ...options } = words.options;
   const { readInput } = await import('./input.ts');
-  const input = readInput(verb, command.input, fields, { ...operandsOf(verb, tokens, fields), options, env });
+  const rest = end === -1 ? [] : args.slice(end + 1);
+  const input = readInput(verb, command.input, fields, { operand, rest, options, env });
   return { kind: 'verb', verb, command, input, dir: typeof dir === 'string' && dir !== '' ? dir : undefined };
 }
 
@@ -43,50 +47,57 @@ export function flagsOf(fields: readonly FieldInfo[]): Flag[] {
   return [...fields.filter(({ form }) => form === undefined), ...ofAll];
 }
 
-export function takesValue({ written }: Flag): boolean {
-  return written.includes(' ');
+/** What a command line is made of. */
+export interface Words {
+  /** By the names of the flags: the value, `true` for a flag that takes none, a list for one that takes several. */
+  options: Readonly<Record<string, unknown>>;
+  operands: readonly string[];
+  /** The first word that is no flag of this verb, and looks like one; null when there is none. */
+  unknown: string | null;
+  /** The flag at the end whose value is missing; null when there is none. */
+  unfinished: string | null;
 }
 
-export type Token = ReturnType<typeof tokensOf>[number];
-
-/** The parts of a command line, as Node tells flags, their values and operands apart. */
-export function tokensOf(args: readonly string[], flags: readonly Flag[]) {
-  const options: ParseArgsConfig['options'] = {};
-  for (const flag of flags) options[nameOf(flag).slice(2)] = { type: takesValue(flag) ? 'string' : 'boolean' };
-  options['help'] = { type: 'boolean', short: 'h' };
-  return parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true }).tokens;
-}
-
-/** The values of the flags by their names; `true` for a flag that takes none, a list for one that takes several. */
-function optionsOf(verb: VerbName | null, tokens: readonly Token[], flags: readonly Flag[]): Record<string, unknown> {
-  const options: Record<string, unknown> = {};
-  for (const token of tokens) {
-    if (token.kind !== 'option') continue;
-    const { rawName, value } = token;
-    const flag = flags.find((each) => nameOf(each) === rawName);
-    if (flag === undefined) {
-      const near = closest(rawName, flags.map(nameOf));
-      throw usageError(verb, `unknown option ${rawName}`, near === null ? undefined : `Did you mean ${near}?`);
-    }
-    if (takesValue(flag) !== (value !== undefined))
-      throw usageError(verb, `${flag.written} ${takesValue(flag) ? 'needs a' : 'takes no'} value`);
-    const before = (options[rawName] ?? []) as unknown[];
-    options[rawName] = flag.many ? [...before, value] : (value ?? true);
+/** Reads the words behind a verb. */
+export function wordsOf(args: readonly string[], flags: readonly Flag[]): Words {
+  const parser = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+  const names = new Map<string, string>();
+  for (const flag of flags) {
+    const name = nameOf(flag);
+    const option = new Option(name === '--help' ? '-h, --help' : flag.written);
+    if (flag.many) option.argParser((text: string, before: string[] = []) => [...before, text]);
+    parser.addOption(option);
+    names.set(option.attributeName(), name);
   }
-  return options;
+  const given = () => {
+    const all = Object.entries(parser.opts()).filter(([key]) => parser.getOptionValueSource(key) === 'cli');
+    return Object.fromEntries(all.map(([key, value]) => [names.get(key) ?? key, value]));
+  };
+  try {
+    const { operands, unknown } = parser.parseOptions([...args]);
+    return { options: given(), operands, unknown: unknown[0] ?? null, unfinished: null };
+  } catch (error) {
+    if (!(error instanceof CommanderError) || error.code !== 'commander.optionMissingArgument') throw error;
+    return { options: given(), operands: [], unknown: null, unfinished: args.at(-1) ?? null };
+  }
 }
 
-/** The operands, and what stands behind `--` for a verb that starts it. */
-function operandsOf(verb: VerbName, tokens: readonly Token[], fields: readonly FieldInfo[]) {
-  const takesCommand = fields.some(({ form }) => form === 'rest');
-  const end = takesCommand ? tokens.findIndex(({ kind }) => kind === 'option-terminator') : -1;
-  const values = (part: readonly Token[]) =>
-    part.flatMap((token) => (token.kind === 'positional' ? [token.value] : []));
-  const operands = values(end === -1 ? tokens : tokens.slice(0, end));
-  const rest = end === -1 ? [] : values(tokens.slice(end));
+/** Throws INVALID_ARGS. */
+function refuseWrongFlags(verb: VerbName | null, { unknown, unfinished }: Words, flags: readonly Flag[]): void {
+  const written = (word: string | undefined) => flags.find((flag) => nameOf(flag) === word)?.written;
+  if (unfinished !== null) throw usageError(verb, `${written(unfinished)} needs a value`);
+  if (unknown === null) return;
+  const [name = ''] = unknown.split('=');
+  if (written(name) !== undefined) throw usageError(verb, `${name} takes no value`);
+  const near = closest(name, flags.map(nameOf));
+  throw usageError(verb, `unknown option ${name}`, near === null ? undefined : `Did you mean ${near}?`);
+}
+
+/** Throws INVALID_ARGS for more operands than the verb takes. */
+function onlyOperand(verb: VerbName, operands: readonly string[], fields: readonly FieldInfo[]): string | undefined {
   const most = fields.filter(({ form }) => form === 'operand').length;
-  if (operands.length <= most) return { operand: operands[0], rest };
-  if (takesCommand) {
+  if (operands.length <= most) return operands[0];
+  if (fields.some(({ form }) => form === 'rest')) {
     const guess = `Such as \`${verb} ${operands[0]} -- ${operands[1]}\`.`;
     throw usageError(verb, `the command of ${verb} stands behind \`--\``, guess);
   }
