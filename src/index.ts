@@ -16,10 +16,8 @@ export {
   nextEligibleAt,
   nextRetryState,
   RetryPolicy,
-  STEP_RETRY_DEFAULT,
-  TASK_RETRY_DEFAULT,
-  WAIT_RETRY_DEFAULT,
 } from './domain/retry/retry.ts';
+export { STEP_RETRY_DEFAULT, TASK_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from './domain/retry/schema.ts';
 export type { RunEvent } from './domain/run/events.ts';
 export {
   classifyTasks,

@@ -8,7 +8,8 @@
 
 import { openSession } from '../../src/commands/shared/session.ts';
 import { newId } from '../../src/domain/context.ts';
-import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/domain/retry/retry.ts';
+import { coercePolicy } from '../../src/domain/retry/retry.ts';
+import { TASK_RETRY_DEFAULT } from '../../src/domain/retry/schema.ts';
 import { completeTask } from '../../src/domain/task/complete-attempt.ts';
 import { claimTask, dispatchTask } from '../../src/domain/task/operations.ts';
 import { instantOf, observerOf } from '../../src/engine/env.ts';

@@ -9,7 +9,8 @@
 
 import fs from 'node:fs';
 import { newId } from '../../src/domain/context.ts';
-import { coercePolicy, TASK_RETRY_DEFAULT } from '../../src/domain/retry/retry.ts';
+import { coercePolicy } from '../../src/domain/retry/retry.ts';
+import { TASK_RETRY_DEFAULT } from '../../src/domain/retry/schema.ts';
 import { completeTask } from '../../src/domain/task/complete-attempt.ts';
 import { claimTask, dispatchTask, heartbeatTask } from '../../src/domain/task/operations.ts';
 import { freshRecord } from '../../src/domain/task/records.ts';

@@ -1,6 +1,7 @@
 /** Tries again what a disk, or git, has refused: by the policy for steps. */
 
-import { coercePolicy, STEP_RETRY_DEFAULT } from '../domain/retry/retry.ts';
+import { coercePolicy } from '../domain/retry/retry.ts';
+import { STEP_RETRY_DEFAULT } from '../domain/retry/schema.ts';
 import { kindOf } from '../lib/errors.ts';
 import type { Env } from './env.ts';
 

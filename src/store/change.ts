@@ -16,11 +16,9 @@ import { isoTime } from '../lib/time.ts';
 import { eventsOf, type Subscriber } from './events.ts';
 import type { StandingDocument, TaskRead, TaskStore, TaskSummaryRead } from './port.ts';
 
-/** What a change of a task is made with. */
 export interface ChangeEnv {
   store: TaskStore;
   now(): number;
-  /** A fresh name for a commit. */
   newOp(): string;
   /** Gets what a person should know although nothing failed. */
   warn(message: string): void;

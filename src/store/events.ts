@@ -15,7 +15,6 @@ import type { EventLog, TaskStore } from './port.ts';
 
 export type TaskEvent = { task_id: string } & (
   | ({ type: 'transition' } & Transition & TaskStateRecord['updated_by'])
-  /** A claim was acquired, stolen or released. */
   | { type: 'claim'; entry: HistoryEntry }
   | { type: 'question_opened'; attempt_id: string; question_id: string }
   /** `option_id` is null when the question has expired. */
@@ -25,7 +24,6 @@ export type TaskEvent = { task_id: string } & (
   | { type: 'warning'; message: string }
 );
 
-/** Gets the events of one commit, in order. */
 export type Subscriber = (events: readonly TaskEvent[]) => Promise<void>;
 
 /** Gives events to each subscriber in turn. What it returns never rejects. */

@@ -22,7 +22,6 @@ function lineOf(event: TaskEvent): object | null {
 /** Rotated logs that are kept beside the current one. */
 const KEPT = 5;
 
-/** Rotations by this process. */
 let rotations = 0;
 
 export class Journal {

@@ -8,7 +8,6 @@ import { FileArtifacts, FileEventLog } from './file/logs.ts';
 import { layoutOf, StateTree } from './file/tree.ts';
 import type { AttemptArtifacts, EventLog, TaskStore } from './port.ts';
 
-/** Everything that keeps state. */
 export interface Stores {
   store: TaskStore;
   artifacts: AttemptArtifacts;

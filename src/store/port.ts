@@ -162,7 +162,6 @@ export interface GcArtifacts {
   attempts: readonly GcAttempt[];
 }
 
-/** Everything at one look. */
 export interface Snapshot {
   tasks: TaskSummaryRead[];
   runs: RunManifest[];

@@ -16,7 +16,6 @@ export interface TaskIdentity {
   digest: string;
 }
 
-/** What tells one lease from another. */
 type LeaseIdentity = Pick<Lease, 'claim_id' | 'generation' | 'owner_run_id' | 'expires_at'>;
 
 export interface GcLease extends LeaseIdentity {
@@ -42,7 +41,6 @@ export interface GcQuestion {
   question_id: string;
   /** How the backend names it to people. Plans show it; it is never used to find the question. */
   path: string;
-  /** Checksum of the content. */
   digest: string;
   /** Null: it can't be read, and `why` says so. */
   status: string | null;
@@ -84,7 +82,6 @@ export interface GcTask {
   /** The attempt whose end the record has last answered for. */
   completed_attempt_id: string | null;
   abandons: number;
-  /** What it is parked on. */
   waits_for: { question_id: string; attempt_id: string; expires_at: string; default_option_id: string | null } | null;
   lease_files: readonly GcLeaseFile[];
   attempts: readonly GcAttempt[];
@@ -98,7 +95,6 @@ export interface GcBranch {
   task_id: string;
   sha: string;
   has_worktree: boolean;
-  /** Whether all of it is in the base. */
   merged: boolean;
 }
 
@@ -113,7 +109,6 @@ export interface GcWorktree {
   registered: boolean;
 }
 
-/** Everything at one look. */
 export interface GcSnapshot {
   /** ISO 8601. */
   now: string;
@@ -122,7 +117,6 @@ export interface GcSnapshot {
   /** Null: the project has no plan, so no task counts as unplanned. */
   plan: readonly PlannedTask[] | null;
   tasks: readonly GcTask[];
-  /** Runs of this tree. */
   runs: readonly { run_id: string; standing: 'open' | 'ended' | 'dead' }[];
   tracker: TrackerSnapshot;
   branches: readonly GcBranch[];
@@ -211,7 +205,6 @@ export interface GcPlan {
   rows: readonly GcPlanRow[];
 }
 
-/** What is to be done, without what is only told. */
 export function plannedRows({ rows }: GcPlan): GcPlanRow[] {
   return rows.filter(({ action }) => action !== 'report_orphan');
 }
@@ -227,7 +220,6 @@ export function assertNeverGcRow(row: never): never {
 
 // --- saved plan ------------------------------------------------------------------------------------------------------
 
-/** Which tree a plan was made on. */
 export interface TreeIdentity {
   /** Absolute path of `.forge/orchestrator`. */
   path: string;

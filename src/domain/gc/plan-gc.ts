@@ -39,7 +39,6 @@ export const GC_RULES: readonly GcRule[] = [
   { row: 14, name: 'lease of a finished task', cheap: true, of: 'task', detect: task.leaseOfFinishedTask, actions: ['release_lease_admin'] },
 ];
 
-/** Rows that need neither git nor a tracker. */
 export const CHEAP_ROW_IDS: readonly GcRowId[] = GC_RULES.flatMap(({ row, cheap }) => (cheap ? [row] : []));
 
 /** When an item is applied, as a number to sort by. */
@@ -50,7 +49,6 @@ export function turnOf(row: GcRowId): number {
 const TASK_RULES = GC_RULES.flatMap((rule) => (rule.of === 'task' ? [rule] : []));
 const TREE_RULES = GC_RULES.flatMap((rule) => (rule.of === 'tree' ? [rule] : []));
 
-/** What is to be done about a tree. Never throws. */
 export function planGc(snapshot: GcSnapshot, options: GcOptions = {}): GcPlan {
   const projection = new TreeProjection(snapshot, options);
   for (const each of projection.tasks.values()) planTask(each);
@@ -58,7 +56,6 @@ export function planGc(snapshot: GcSnapshot, options: GcOptions = {}): GcPlan {
   return { version: 1, rows: projection.rows.sort(byOrder) };
 }
 
-/** What read verbs look for by themselves. */
 export function detectCheapDivergences(snapshot: GcSnapshot): GcPlanRow[] {
   return planGc(snapshot).rows.filter(({ row }) => CHEAP_ROW_IDS.includes(row));
 }
@@ -73,7 +70,6 @@ function planTask(projection: TaskProjection): void {
   else projection.report(2, 'error', 'unreadable', `its record cannot be read: ${problem}`, { why: problem });
 }
 
-/** Every task that a snapshot names. */
 export function tasksNamedIn(snapshot: GcSnapshot): Set<string> {
   return new Set([
     ...(snapshot.plan ?? []).map(({ id }) => id),

@@ -27,7 +27,6 @@ export class TreeProjection {
   readonly snapshot: GcSnapshot;
   readonly options: GcOptions;
   readonly nowMs: number;
-  /** The issue of each task. */
   readonly issues: ReadonlyMap<string, TrackerIssue>;
   /** Null: the project has no plan. */
   readonly planned: ReadonlySet<string> | null;

@@ -6,7 +6,6 @@ import type { Lease, TaskRecord, TaskState } from '../task/records.ts';
 import type { Move } from '../task/states.ts';
 import { changed, type Decision, repeated } from '../task/transition.ts';
 
-/** The moves that lead from a state to `shipped`. */
 const TO_SHIPPED: Partial<Record<TaskState, readonly Move[]>> = {
   claimed: ['verify', 'pass_review', 'ship'],
   dispatched: ['start', 'verify', 'pass_review', 'ship'],

@@ -66,7 +66,6 @@ export function outlineOf(value: unknown): Outline {
   return outline;
 }
 
-/** The path of a task, or of a part of it. */
 export function taskPath(task: TaskOutline, ...rest: (string | number)[]): YamlPath {
   return ['phases', task.phase.index, 'tasks', task.index, ...rest];
 }

@@ -11,13 +11,11 @@ import { UNIT_MS } from '../../lib/time.ts';
 import { positionsOf, type YamlPath } from '../../lib/yaml.ts';
 import { durationSchema, retryProblems, retrySchema } from '../retry/schema.ts';
 
-/** A problem with its path in the value instead of a line. */
 export interface Finding {
   path: YamlPath;
   message: string;
   /** Point at the key instead of the value. Default: value. */
   at?: 'key' | 'value';
-  /** What to do about it, a sentence. */
   suggestion?: string;
   /** The earlier part, for duplicates: its line is added to the message. */
   first?: YamlPath;
@@ -48,7 +46,6 @@ export function didYouMean(word: string, candidates: Iterable<string>): { sugges
   return best === null ? {} : { suggestion: `Did you mean "${best}"?` };
 }
 
-/** All issues that `schema` finds in `value`, as findings; empty when it is valid. */
 export function shapeFindings(
   schema: z.ZodMiniType,
   value: unknown,

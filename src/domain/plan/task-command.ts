@@ -38,7 +38,6 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
   },
 };
 
-/** The settings for tasks without a command of their own. */
 export type WorkerSettings = Pick<AgentSettings, 'worker' | 'worker_command'>;
 
 export interface TaskCommand {

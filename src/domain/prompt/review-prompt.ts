@@ -13,7 +13,6 @@ export interface ReviewFacts extends Pick<PromptFacts, 'workspace' | 'convention
   base: string | null;
   /** Names of the files that it changes, from the top of the repository. */
   changed: readonly string[];
-  /** The command lines that the work has passed. */
   passed: readonly string[];
   /** The worker's own summary; '' when there is none. */
   summary: string;

@@ -54,7 +54,6 @@ export interface EarlierAttempt {
   review: Pick<Review, 'summary' | 'findings'> | null;
 }
 
-/** A settled question of an earlier attempt. */
 export interface SettledDecision {
   decision_key: string;
   /** Null when it expired. */
@@ -67,7 +66,6 @@ export interface SettledDecision {
 export interface PromptFacts {
   task: Pick<PlanTask, 'id' | 'title' | 'priority' | 'type' | 'description' | 'acceptance' | 'write_globs' | 'run'>;
   phase: { name: string; goal: string | null };
-  /** The verification commands, in order. */
   verify: readonly string[];
   /** Null before the task is claimed. */
   attemptNumber: number | null;
@@ -78,7 +76,6 @@ export interface PromptFacts {
   failures: readonly AttemptFailure[];
   attempts: readonly EarlierAttempt[];
   decisions: readonly SettledDecision[];
-  /** Globs of protected files. */
   protectedGlobs: readonly string[];
   /** The heartbeat interval of an agent, milliseconds. */
   heartbeatMs: number;

@@ -32,7 +32,6 @@ const time = () => z.string().check(z.refine(isTime, 'expected an ISO 8601 time'
 const short = (max: number) => z.string().check(z.minLength(1), z.maxLength(max));
 const optionalText = () => z.optional(z.nullable(z.string()));
 
-/** From 2 to 10 options with unique ids. */
 export const OptionsSchema = once(() => {
   const { options, optionId, label, description } = QUESTION_LIMITS;
   const option = z.strictObject({
@@ -107,7 +106,6 @@ export type SettledQuestion = QuestionLedger['settled'][number];
 
 const NOTHING_ASKED: QuestionLedger = { open: null, settled: [], asked: [] };
 
-/** The record's memory of the task's questions. */
 export function ledgerOf(record: TaskSummary): QuestionLedger {
   if (record.memo.questions === undefined) return NOTHING_ASKED;
   const parsed = parseRecord(LedgerSchema, record.memo.questions);
@@ -124,7 +122,6 @@ export function settledQuestion(record: TaskSummary, questionId: string): Settle
   return ledgerOf(record).settled.find(({ question_id }) => question_id === questionId) ?? null;
 }
 
-/** Whether the attempt has ended with a question. */
 export function hasAsked(record: TaskRecord, attemptId: string): boolean {
   const { open, settled } = ledgerOf(record);
   return open?.attempt_id === attemptId || settled.some((question) => question.attempt_id === attemptId);

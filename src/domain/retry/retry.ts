@@ -9,12 +9,12 @@
  */
 
 import { ForgeError } from '../../lib/errors.ts';
-import { parseDuration } from '../../lib/time.ts';
-import { type BackoffCurve, backoffMs, type Jitter, nextEligibleAt, type Random } from './backoff.ts';
+import { isoTime, parseDuration } from '../../lib/time.ts';
 import { type ClassifiedError, classCovers } from './classify.ts';
 import {
   budgetKeyOf,
   EMPTY_COMPOSITE,
+  type Jitter,
   type PolicyYaml,
   policySchema,
   problemsBy,
@@ -24,15 +24,34 @@ import {
   TASK_RETRY_DEFAULT,
 } from './schema.ts';
 
-export { type BackoffCurve, backoffMs, type Jitter, nextEligibleAt, type Random } from './backoff.ts';
-export {
-  type RetryDefault,
-  STEP_RETRY_DEFAULT,
-  TASK_RETRY_DEFAULT,
-  WAIT_RETRY_DEFAULT,
-} from './schema.ts';
-
 const HINT = 'See spec/RETRY.md for what a retry policy may hold.';
+
+/** A source of numbers from 0 up to but not including 1. */
+export type Random = () => number;
+
+/** How delays grow. Default: factor 2, no jitter. */
+export type BackoffCurve = Pick<RetryDefault, 'baseMs' | 'capMs'> & Partial<Pick<RetryDefault, 'factor' | 'jitter'>>;
+
+/**
+ * The delay after attempt `attempt` (from 1) has failed, in whole ms: min(cap, base * factor^(attempt - 1)), then
+ * jitter, then rounded down. Source of equal and full jitter: AWS Architecture Blog, "Exponential Backoff And Jitter".
+ * Throws INVALID_ARGS when the curve has jitter and `random` is missing.
+ */
+export function backoffMs(attempt: number, curve: BackoffCurve, random?: Random): number {
+  const { baseMs, capMs, factor = 2, jitter = 'none' } = curve;
+  // A base of 0 stays 0: times a power that has overflowed to Infinity it would be NaN.
+  const delay = baseMs === 0 ? 0 : Math.min(capMs, baseMs * factor ** Math.max(0, attempt - 1));
+  if (jitter === 'none') return Math.floor(delay);
+  if (random === undefined) {
+    throw new ForgeError('INVALID_ARGS', `a backoff with ${jitter} jitter needs a random source`);
+  }
+  return Math.floor(jitter === 'full' ? random() * delay : delay / 2 + random() * (delay / 2));
+}
+
+/** When the next attempt may start, as ISO 8601 UTC with ms; never later than the end of the year 9999. */
+export function nextEligibleAt(nowMs: number, delayMs: number): string {
+  return isoTime(nowMs + delayMs);
+}
 
 /** What failed, as policies see it: an error class, an object that carries one, or any other thrown value, which has no class. */
 export type RetryError = unknown;
@@ -98,7 +117,6 @@ export class RetryPolicy implements Required<BackoffCurve> {
     return this.retryOn === null || this.retryOn.some((entry) => covers(entry, error));
   }
 
-  /** Whether the error is retried after `attempts` attempts. */
   retryable(error: RetryError, attempts: number): boolean {
     return this.matches(error) && (this.maxAttempts === null || attempts < this.maxAttempts);
   }
@@ -119,7 +137,6 @@ export class RetryPolicy implements Required<BackoffCurve> {
   }
 }
 
-/** The attempts that a retry site has made. */
 export interface AttemptsMade {
   /** Failed attempts in all, the last one included. */
   readonly attempts: number;

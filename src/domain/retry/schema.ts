@@ -7,7 +7,6 @@ import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { closest } from '../../lib/text.ts';
 import { parseDuration } from '../../lib/time.ts';
-import type { BackoffCurve } from './backoff.ts';
 import { classCovers, errorClassSchema } from './classify.ts';
 
 export const EMPTY_COMPOSITE = 'a composite retry policy needs at least one policy';
@@ -69,7 +68,6 @@ const policyFields = once(() => ({
   ),
 }));
 
-/** One policy. */
 export const policySchema = once(() =>
   z.strictObject(policyFields(), {
     error: (issue) => (issue.code === 'invalid_type' ? POLICY : undefined),
@@ -101,10 +99,17 @@ export const retrySchema = once(() =>
 export type PolicyYaml = z.infer<ReturnType<typeof policySchema>>;
 export type RetryYaml = z.infer<ReturnType<typeof formSchema>>;
 
-/** The default of a retry site: what applies when nothing is declared, and the source of omitted fields. */
-export interface RetryDefault extends Required<BackoffCurve> {
+/** How a delay is drawn. `equal` keeps half and draws the rest, `full` draws it all. */
+export type Jitter = 'none' | 'equal' | 'full';
+
+/** The default of a retry site: what applies when nothing is declared, and the source of omitted fields. Delays are in ms. */
+export interface RetryDefault {
   /** null: no cap. */
   readonly maxAttempts: number | null;
+  readonly baseMs: number;
+  readonly capMs: number;
+  readonly factor: number;
+  readonly jitter: Jitter;
   /** null: any class, []: none. Only for a site where nothing is declared: a policy without `retry_on` retries any. */
   readonly retryOn: readonly string[] | null;
   /** Whether the site falls back to the task and then the settings. */
@@ -124,22 +129,16 @@ export const TASK_RETRY_DEFAULT: RetryDefault = {
 
 /** Steps and repeats inside a task. */
 export const STEP_RETRY_DEFAULT: RetryDefault = {
+  ...TASK_RETRY_DEFAULT,
   maxAttempts: 3,
-  baseMs: 1000,
   capMs: 30_000,
-  factor: 2,
   jitter: 'equal',
-  retryOn: null,
-  inherits: true,
 };
 
 /** Waits retry nothing unless they declare it; their own timeout limits them, so attempts are not capped. */
 export const WAIT_RETRY_DEFAULT: RetryDefault = {
+  ...STEP_RETRY_DEFAULT,
   maxAttempts: null,
-  baseMs: 1000,
-  capMs: 30_000,
-  factor: 2,
-  jitter: 'equal',
   retryOn: [],
   inherits: false,
 };
@@ -150,7 +149,6 @@ export interface RetryProblem {
   message: string;
   /** It is about the key at `path`, not about its value. */
   at?: 'key';
-  /** What to do about it, a sentence. */
   suggestion?: string;
 }
 

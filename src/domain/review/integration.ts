@@ -71,7 +71,6 @@ export function noteWorker(
   return { ...changed(record, { moves: [], lease, worker, by: held, nowMs: instant.nowMs }), result: null };
 }
 
-/** How a review or a merge ended. */
 export interface Finished {
   task_id: string;
   state: TaskState;

@@ -12,7 +12,6 @@ import { findingText, ReviewFindingSchema } from './findings.ts';
 
 export const REVIEW_VERDICTS = ['pass', 'changes_requested'] as const;
 
-/** Limit of findings of one review. */
 const FINDINGS_MAX = 200;
 
 const shapes = once(() => {
@@ -85,7 +84,6 @@ export function asksForChanges({ verdict, findings }: Pick<Review, 'verdict' | '
 /** Findings in an error message; all are in the review's file and in the next attempt's prompt. */
 const FINDINGS_SHOWN = 3;
 
-/** The failure of a task whose review requests changes. */
 export function changesError(review: Review): ClassifiedError {
   const blocking = review.findings.filter(({ severity }) => severity === 'block');
   const shown = (blocking.length > 0 ? blocking : review.findings).slice(0, FINDINGS_SHOWN).map(findingText);
@@ -111,7 +109,6 @@ export function movedError(
   };
 }
 
-/** The failure of a task that conflicts with the base. */
 export function conflictError(branch: string, base: string, files: readonly string[]): ClassifiedError {
   const shown = files.slice(0, 5).join(', ') + (files.length > 5 ? ` and ${files.length - 5} more` : '');
   const message = `${branch} conflicts with ${base} in ${shown}; merge ${base} into ${branch}, resolve that, and commit`;

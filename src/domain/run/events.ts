@@ -6,7 +6,6 @@ import type { Reason } from '../schedule/readiness.ts';
 import type { FailureReason, TaskState } from '../task/records.ts';
 import type { IntegrationPhase } from '../task/states.ts';
 
-/** The end of a worker's output, made safe to show. */
 export interface OutputTail {
   stdout: string;
   stderr: string;

@@ -4,7 +4,14 @@ import { fromIso } from '../../lib/time.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { openQuestion, type Question } from '../question/questions.ts';
 import { criticalPath } from '../schedule/critical-path.ts';
-import { classifyTasks, hasWork, type Reason, type SchedulingContext, type WaitCode } from '../schedule/readiness.ts';
+import {
+  hasWork,
+  type Reason,
+  reasonsToWait,
+  type SchedulingContext,
+  surveyOf,
+  type WaitCode,
+} from '../schedule/readiness.ts';
 import type { Liveness, OwnerIdentity } from '../task/identity.ts';
 import { leaseStanding } from '../task/leases.ts';
 import type { PhaseOfWork, TaskSummary } from '../task/records.ts';
@@ -18,7 +25,6 @@ export interface OwnAttempt {
   age_ms: number;
 }
 
-/** What is known at one moment. */
 export interface Standing {
   scheduling: SchedulingContext;
   /** The tasks that count; null: all of the plan. */
@@ -42,12 +48,9 @@ export interface LiveRun {
   line: string;
 }
 
-/** Tasks that wait for the same thing. */
 export interface LiveWait {
   code: WaitCode;
-  /** Of the first of them, in words. */
   message: string;
-  /** The tasks, or the phase, that they wait for. */
   on: string[];
   /** When the first of them is tried again, milliseconds since the epoch; null unless they are in backoff. */
   until_ms: number | null;
@@ -64,29 +67,18 @@ export interface LiveQuestion {
 }
 
 /** Each task counts once; dropped ones do not count. `over`: shipped, or done in the plan. */
-export type LiveCount =
-  | 'over'
-  | 'running'
-  | 'ready'
-  | 'waiting'
-  | 'asked'
-  | 'human'
-  | 'failed'
-  | 'cancelled'
-  | 'unreadable';
+const COUNTS = ['over', 'running', 'ready', 'waiting', 'asked', 'human', 'failed', 'cancelled', 'unreadable'] as const;
+export type LiveCount = (typeof COUNTS)[number];
 
 export interface LiveModel {
   counts: Record<LiveCount, number>;
-  /** The longest running first. */
   running: LiveRun[];
   /** First what time or work in flight will free, then what waits for those, then what is paused. */
   waiting: LiveWait[];
   asked: LiveQuestion[];
-  /** Ids of the critical path left. */
   path: string[];
 }
 
-/** Reasons that have a count of their own. */
 const COUNTED: Partial<Record<WaitCode, LiveCount>> = {
   TASK_FINISHED: 'over',
   TASK_FAILED: 'failed',
@@ -111,26 +103,27 @@ const RANKS: Partial<Record<WaitCode, number>> = {
 export function liveModel({ scheduling: asked, selected, own }: Standing): LiveModel {
   const scheduling = askingOnce(asked);
   const model: LiveModel = {
-    counts: { over: 0, running: 0, ready: 0, waiting: 0, asked: 0, human: 0, failed: 0, cancelled: 0, unreadable: 0 },
+    counts: Object.fromEntries(COUNTS.map((count) => [count, 0])) as LiveModel['counts'],
     running: [],
     waiting: [],
     asked: [],
     path: [],
   };
-  const reasons = reasonsOf(scheduling);
+  const survey = surveyOf(scheduling);
   const waits = new Map<string, LiveWait>();
   const left = new Set<string>();
   for (const task of scheduling.plan.tasks) {
     if (task.status === 'dropped' || selected?.has(task.id) === false) continue;
     const read = scheduling.recordOf(task.id);
     const record = read === 'unreadable' ? null : read;
-    const why = reasons.get(task.id) ?? [];
+    const why = reasonsToWait(task, scheduling, survey);
     const count = own.has(task.id) ? 'running' : countOf(why, record, scheduling);
     model.counts[count]++;
     if (count !== 'over' && count !== 'cancelled') left.add(task.id);
     if (count === 'running') model.running.push(runOf(task, record, own.get(task.id), scheduling));
     else if (count === 'asked') model.asked.push(...questionOf(record));
-    else if (count === 'waiting' || count === 'human') addWait(waits, task, why, record);
+    else if (count === 'waiting') addWait(waits, task, why, record);
+    else if (count === 'human') addWait(waits, task, [FOR_A_PERSON], record);
     else if (count === 'ready' && !hasWork(task, scheduling)) addWait(waits, task, [FOR_AN_AGENT], record);
   }
   model.running.sort((a, b) => a.since_ms - b.since_ms);
@@ -154,18 +147,7 @@ function askingOnce(scheduling: SchedulingContext): SchedulingContext {
 }
 
 const FOR_AN_AGENT: Reason = { code: 'NO_COMMAND', message: 'an agent may claim it', on: null };
-
-/** Every task's reasons to wait, as readiness decides them. A task that has none, or is over, is left out. */
-function reasonsOf(scheduling: SchedulingContext): Map<string, Reason[]> {
-  const { waiting, human, ready } = classifyTasks(scheduling);
-  const known = new Map<string, Reason[]>(waiting.map(({ task, reasons }) => [task.id, reasons]));
-  for (const { id } of human) known.set(id, [{ code: 'TASK_HUMAN', message: 'a person does it', on: null }]);
-  for (const { id } of ready) known.set(id, []);
-  for (const { id } of scheduling.plan.tasks) {
-    if (!known.has(id)) known.set(id, [{ code: 'TASK_FINISHED', message: '', on: null }]);
-  }
-  return known;
-}
+const FOR_A_PERSON: Reason = { code: 'TASK_HUMAN', message: 'a person does it', on: null };
 
 function countOf(reasons: readonly Reason[], record: TaskSummary | null, scheduling: SchedulingContext): LiveCount {
   const said = reasons.flatMap(({ code }) => COUNTED[code] ?? [])[0];

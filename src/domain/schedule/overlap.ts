@@ -12,7 +12,6 @@ import type { TaskRecord, TaskSummary } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
 import { changed, type Decision, heldBy, repeated } from '../task/transition.ts';
 
-/** Which overlap excludes. */
 export type OverlapRules = Pick<AgentSettings, 'overlap' | 'hard_lock_globs'>;
 
 export interface Overlap {
@@ -55,7 +54,6 @@ export function overlapOf(mine: Writer, theirs: Writer): Overlap | null {
   return null;
 }
 
-/** Whether any file that the task may write is locked. */
 function writesLocked({ write_globs }: Writer, { hard_lock_globs }: OverlapRules): boolean {
   const locks = globsOf(hard_lock_globs);
   return globsOf(write_globs).some((glob) => locks.some((lock) => shared(lock, glob) !== null));
@@ -88,7 +86,6 @@ export function isWorkedOn({ state, lease }: TaskSummary, observer: LeaseObserve
   return isInFlight(state.state) && lease !== null && leaseStanding(lease, observer).kind !== 'stale';
 }
 
-/** Why the task has to wait for `other`. */
 export function overlapText(other: string, { mine, theirs, path, lock }: Overlap): string {
   const globs = mine === theirs ? mine : `here ${mine}, there ${theirs}`;
   return oneLine(`task ${other} may write ${path}${lock === null ? '' : ', a locked file,'} too (${globs})`, 600);
@@ -96,7 +93,6 @@ export function overlapText(other: string, { mine, theirs, path, lock }: Overlap
 
 // --- a claim that is still to be looked at ---------------------------------------------------------------------------
 
-/** Whether the overlap check of this claim is still to be made. */
 export function isUnchecked(record: TaskRecord): boolean {
   return record.lease?.overlap_unchecked === true;
 }

@@ -44,7 +44,6 @@ export interface Reason {
   on: string | null;
 }
 
-/** What readiness is decided on. */
 export interface SchedulingContext {
   plan: Plan;
   /** The record of a task; null for one without state. */
@@ -52,7 +51,6 @@ export interface SchedulingContext {
   observer: LeaseObserver;
   /** Whether forge itself reviews and merges, by the settings. */
   does: Readonly<Record<IntegrationPhase, boolean>>;
-  /** The command for tasks without their own. */
   workers: WorkerSettings;
   rules: OverlapRules;
 }
@@ -61,7 +59,6 @@ export interface SchedulingContext {
 export interface Survey {
   /** Whether the plan says so, or all tasks of the phase are shipped, done or dropped. */
   finished(phase: PlanPhase): boolean;
-  /** Tasks in flight that have `write_globs`. */
   writing(): readonly PlanTask[];
 }
 
@@ -90,7 +87,6 @@ function readableRecord(taskId: string, { recordOf }: Pick<SchedulingContext, 'r
   return record === 'unreadable' ? null : record;
 }
 
-/** Codes beside which the plan's own order is reported as well. */
 const NOT_FINAL: readonly WaitCode[] = ['BACKOFF', 'TASK_PAUSED', 'TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE'];
 
 /** Every reason why the task cannot be given out now, its own first. Empty: it is ready. */
@@ -115,7 +111,6 @@ export function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRul
   return overlap && reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id);
 }
 
-/** Overlaps that are reported at once. */
 const OVERLAPS_SHOWN = 10;
 
 /**
@@ -279,7 +274,6 @@ function dependencyReason(id: string, scheduling: SchedulingContext): Reason | n
   return reason(isLost ? 'DEPENDENCY_FAILED' : 'DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
 }
 
-/** All tasks of a plan by what can happen to them now. */
 export interface TaskClasses {
   /** Ready tasks in the order in which they are given out: phase, priority, place in the plan. */
   ready: PlanTask[];
@@ -321,7 +315,6 @@ export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules): stri
   return [...new Set([...orderedBefore(task, plan), ...rivalsOf(task, plan, rules).map(({ id }) => id)])];
 }
 
-/** The task, its dependencies, and the phase before its own. */
 export function orderedBefore(task: PlanTask, plan: Plan): string[] {
   const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
   const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);

@@ -55,7 +55,6 @@ export function failuresOf(record: TaskRecord): AttemptFailure[] {
   return parsed.success ? parsed.data : [];
 }
 
-/** The memo with one more failure, of the current attempt. */
 export function withFailure(
   record: TaskRecord,
   attempt_id: string,

@@ -120,9 +120,7 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
   return { moves, state: { next_eligible_at: null, failure_reason: null } };
 }
 
-/** What the charge of a failure is decided on. */
 export interface Charge {
-  /** The attempt whose work failed. */
   attemptId: string;
   policy: RetryPolicy | CompositeRetryPolicy;
   nowMs: number;

@@ -6,7 +6,6 @@ import { once } from '../../lib/once.ts';
 const shapes = once(() => {
   const text = z.string();
   const machine = {
-    /** Host name. */
     host: text,
     /** Changes with every boot; '' when unknown. */
     boot_id: text,
@@ -25,7 +24,6 @@ const shapes = once(() => {
   return { machine, owner, worker: { ...owner, pgid: owner.pid, claim_id: text, attempt_id: text } };
 });
 
-/** Where a pid is valid. */
 export const MachineIdentitySchema = once(() => z.looseObject(shapes().machine));
 export type MachineIdentity = z.infer<ReturnType<typeof MachineIdentitySchema>>;
 

@@ -4,7 +4,6 @@ import { fromIso, isoTime } from '../../lib/time.ts';
 import type { Liveness, MachineIdentity, OwnerIdentity } from './identity.ts';
 import type { Lease } from './records.ts';
 
-/** What is known at the moment a lease is judged. */
 export interface LeaseObserver {
   /** Wall clock, milliseconds since the epoch. */
   nowMs: number;
@@ -48,7 +47,6 @@ function remainingMs(lease: Lease, observer: LeaseObserver): number {
   return fromIso(lease.expires_at) - observer.nowMs;
 }
 
-/** Which claim takes a lease, and for how long. */
 export interface LeaseRequest {
   taskId: string;
   claimId: string;
@@ -91,7 +89,6 @@ export function newLease(request: LeaseRequest, instant: Instant): Lease {
   );
 }
 
-/** The same lease, renewed for `ttlMs` from now. */
 export function renewed(lease: Lease, ttlMs: number, { nowMs, monoMs, bootId }: Instant): Lease {
   const expires_at = isoTime(nowMs + ttlMs);
   const clock = { boot_id: bootId, mono_ms: Math.round(monoMs + ttlMs), expires_at };

@@ -115,7 +115,6 @@ export const LeaseSchema = once(() => {
 });
 export type Lease = z.infer<ReturnType<typeof LeaseSchema>>;
 
-/** What forge remembers about a task beside its public views. */
 export const MemoSchema = once(() => {
   const endedClaim = z.looseObject({ claim_id: text, how: text, state });
   /** The answer of `complete`, kept for repeats of the same call. */
@@ -230,7 +229,6 @@ export const VerdictSchema = once(() => {
 });
 export type Verdict = z.infer<ReturnType<typeof VerdictSchema>>;
 
-/** The record of a task without state. */
 export function freshRecord(taskId: string, nowIso: string): TaskRecord {
   return {
     state: {

@@ -8,7 +8,6 @@ export const TERMINAL_TASK_STATES = ['shipped', 'cancelled', 'failed'] as const 
 /** The task has an owner, so a lease exists. */
 export const IN_FLIGHT_STATES = ['claimed', 'dispatched', 'running'] as const satisfies readonly TaskState[];
 
-/** States from which a task may be claimed. */
 export const CLAIMABLE_STATES = ['unclaimed', 'abandoned', 'awaiting_respawn'] as const satisfies readonly TaskState[];
 
 /** What remains for a task whose own work is done; a lease may exist meanwhile. */

@@ -6,17 +6,11 @@
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import type { AttemptManifest, TaskRecord } from '../task/records.ts';
-import type { Verified } from './verification.ts';
+import { FailureSchema, type Verified } from './verification.ts';
 
 const EvidenceSchema = once(() => {
   const text = z.string();
   const textOrNull = z.nullable(text);
-  const failure = z.looseObject({
-    class: text,
-    message: text,
-    exit_code: z.optional(z.int()),
-    signal: z.optional(text),
-  });
   return z.looseObject({
     attempt_id: text,
     /** As in its manifest. */
@@ -24,7 +18,7 @@ const EvidenceSchema = once(() => {
     base_branch: textOrNull,
     /** What verification came to; null until then. `digest`: of the twin, hexadecimal SHA-256. */
     verified: z.nullable(
-      z.looseObject({ failure: z.nullable(failure), target_sha: textOrNull, verified_at: text, digest: text }),
+      z.looseObject({ failure: z.nullable(FailureSchema()), target_sha: textOrNull, verified_at: text, digest: text }),
     ),
   });
 });

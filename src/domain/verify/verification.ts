@@ -21,35 +21,30 @@ import type { WrittenNotes } from './guardrails.ts';
 
 // --- what was found --------------------------------------------------------------------------------------------------
 
-const shapes = once(() => {
-  const text = z.string();
-  const textOrNull = z._default(z.nullable(text), null);
-  const names = z._default(z.nullable(z.array(text)), null);
-  const check = z.looseObject({
+const text = z.string();
+const textOrNull = z._default(z.nullable(text), null);
+const count = z._default(z.nullable(z.int()), null);
+const names = z._default(z.nullable(z.array(text)), null);
+
+export const CheckResultSchema = once(() =>
+  z.looseObject({
     name: text,
     command: text,
-    exit_code: z._default(z.nullable(z.int()), null),
+    exit_code: count,
     signal: textOrNull,
     timed_out: z._default(z.boolean(), false),
     duration_ms: z._default(z.number(), 0),
     output_tail: z._default(text, ''),
-  });
-  const failure = z.looseObject({
-    class: text,
-    message: text,
-    exit_code: z.optional(z.int()),
-    signal: z.optional(text),
-  });
-  return { text, textOrNull, names, check, failure };
-});
+  }),
+);
 
-/** The result of one command. */
-export const CheckResultSchema = () => shapes().check;
+export const FailureSchema = once(() =>
+  z.looseObject({ class: text, message: text, exit_code: z.optional(z.int()), signal: z.optional(text) }),
+);
 
 /** `attempts/<attempt>/verdict.verified.json`, the twin of a verdict. */
-export const VerifiedSchema = once(() => {
-  const { text, textOrNull, names, check, failure } = shapes();
-  return z.looseObject({
+export const VerifiedSchema = once(() =>
+  z.looseObject({
     version: z.literal(1),
     attempt_id: text,
     /** The verdict that counts: `ready_for_review` when every command succeeded, else `changes_needed`. */
@@ -58,9 +53,9 @@ export const VerifiedSchema = once(() => {
     verified_at: text,
     duration_ms: z._default(z.number(), 0),
     /** Why it is not ready; null when it is. */
-    failure: z._default(z.nullable(failure), null),
+    failure: z._default(z.nullable(FailureSchema()), null),
     /** In the order in which they ran. */
-    commands: z._default(z.array(check), () => []),
+    commands: z._default(z.array(CheckResultSchema()), () => []),
     /** Where they ran; null: in the project folder. */
     worktree_path: textOrNull,
     branch: textOrNull,
@@ -72,17 +67,17 @@ export const VerifiedSchema = once(() => {
     base_sha: textOrNull,
     /** Changed since the merge base, the first of `files_changed_count`. */
     files_changed: names,
-    files_changed_count: z._default(z.nullable(z.int()), null),
+    files_changed_count: count,
     /** Files that conflict with the base as it was; null: not known. */
     conflicts: names,
     /** Changed outside of the task's `write_globs`; null: not known, or it has none. */
     outside_globs: names,
-    outside_globs_count: z._default(z.nullable(z.int()), null),
+    outside_globs_count: count,
     /** Findings for the reviewer. */
     findings: z._default(z.array(ReviewFindingSchema()), () => []),
     findings_count: z._default(z.int(), 0),
-  });
-});
+  }),
+);
 export type Verified = z.infer<ReturnType<typeof VerifiedSchema>>;
 export type CheckResult = Verified['commands'][number];
 
@@ -121,26 +116,31 @@ export const NO_WORK_FOUND: WorkFound = {
 /** How many names an error message lists. */
 const NAMES_SHOWN = 3;
 
+function fault(what: string, message: string): ClassifiedError {
+  return { class: `verify.${what}`, message: oneLine(message, 500) };
+}
+
 /** Why verification fails before any command runs; null when commands are to run. */
 export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError | null {
   const { own_branch: own } = found;
   if (found.uncommitted.length > 0) {
     const on = own === null ? 'its branch' : own.name;
-    const message = `not committed: ${firstOf(found.uncommitted)}; only what is committed to ${on} counts`;
-    return { class: 'verify.uncommitted', message: oneLine(message, 500) };
+    return fault('uncommitted', `not committed: ${firstOf(found.uncommitted)}; only what is committed to ${on} counts`);
   }
   // Tasks that depend on this one start from its branch, and would start without the work.
   if (own !== null && own.sha !== found.head) {
     const where = found.branch === null ? 'no branch' : `branch ${found.branch}`;
-    const message = `the workspace is at ${found.head ?? 'no commit'} on ${where}, and ${own.name} at ${own.sha ?? 'none'}; only what is committed to ${own.name} counts`;
-    return { class: 'verify.branch', message: oneLine(message, 500) };
+    const here = `the workspace is at ${found.head ?? 'no commit'} on ${where}`;
+    return fault(
+      'branch',
+      `${here}, and ${own.name} at ${own.sha ?? 'none'}; only what is committed to ${own.name} counts`,
+    );
   }
   const named = verdict.target_sha ?? null;
   // In a shared workspace others commit as well, so its head says nothing about this work.
   if (found.files_changed === null || named === null || found.head === null || sameCommit(named, found.head))
     return null;
-  const message = `the verdict is about commit ${oneLine(named, 40)}, and the workspace is at ${found.head}`;
-  return { class: 'verify.commit', message };
+  return fault('commit', `the verdict is about commit ${oneLine(named, 40)}, and the workspace is at ${found.head}`);
 }
 
 /** The first few names, and how many more there are. */
@@ -156,12 +156,11 @@ function firstOf(names: readonly string[]): string {
 export function movedFault(before: WorkFound, after: WorkFound): ClassifiedError | null {
   if (before.files_changed === null) return null;
   if (after.modified.length > 0) {
-    const message = `the checks have changed ${firstOf(after.modified)}, so it is not the commit that passed them`;
-    return { class: 'verify.uncommitted', message: oneLine(message, 500) };
+    const what = firstOf(after.modified);
+    return fault('uncommitted', `the checks have changed ${what}, so it is not the commit that passed them`);
   }
   if (before.head === after.head) return null;
-  const message = `it moved from commit ${before.head} to ${after.head ?? 'none'} while it was verified`;
-  return { class: 'verify.commit', message };
+  return fault('commit', `it moved from commit ${before.head} to ${after.head ?? 'none'} while it was verified`);
 }
 
 /** A verdict may abbreviate its commit. */
@@ -173,7 +172,6 @@ export function hasFailed({ exit_code, timed_out }: CheckResult): boolean {
   return exit_code !== 0 || timed_out;
 }
 
-/** Undefined when all succeeded. */
 export function firstFailed(checks: readonly CheckResult[]): CheckResult | undefined {
   return checks.find(hasFailed);
 }
@@ -192,8 +190,7 @@ export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | 
         : `exited with code ${failed.exit_code}`;
   const what = `${oneLine(failed.command, 120)} ${how}`;
   return {
-    class: `verify.${failed.name}`,
-    message: oneLine(lastLine === '' ? what : `${what}: ${lastLine}`, 500),
+    ...fault(failed.name, lastLine === '' ? what : `${what}: ${lastLine}`),
     ...(failed.exit_code === null || failed.timed_out ? {} : { exit_code: failed.exit_code }),
     ...(failed.signal === null || failed.timed_out ? {} : { signal: failed.signal }),
   };
@@ -266,9 +263,8 @@ function bytesOf(value: object): number {
 
 // --- what the record says --------------------------------------------------------------------------------------------
 
-const PendingSchema = once(() => {
-  const { text, textOrNull } = shapes();
-  return z.looseObject({
+const PendingSchema = once(() =>
+  z.looseObject({
     attempt_id: text,
     /** Identifies the verdict, as in `memo.completion`. */
     outcome: text,
@@ -280,8 +276,8 @@ const PendingSchema = once(() => {
     /** The name of the running command, and its process group. */
     command: textOrNull,
     worker: z._default(z.nullable(WorkerIdentitySchema()), null),
-  });
-});
+  }),
+);
 
 /** A verdict that was handed in and is being verified, or was when its verifier died. */
 export type PendingVerification = z.infer<ReturnType<typeof PendingSchema>>;

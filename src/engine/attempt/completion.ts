@@ -1,12 +1,8 @@
 /** What the end of an attempt is decided by: what is asked for, and the policy in force. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import {
-  type CompositeRetryPolicy,
-  type RetryPolicy,
-  resolveRetry,
-  TASK_RETRY_DEFAULT,
-} from '../../domain/retry/retry.ts';
+import { type CompositeRetryPolicy, type RetryPolicy, resolveRetry } from '../../domain/retry/retry.ts';
+import { TASK_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { Outcome } from '../../domain/task/complete-attempt.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';

@@ -1,7 +1,8 @@
 /** The part of `run` that takes verified tasks further: reviews and merges, each tried again when it could not be done. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { resolveRetry, STEP_RETRY_DEFAULT } from '../../domain/retry/retry.ts';
+import { resolveRetry } from '../../domain/retry/retry.ts';
+import { STEP_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';

@@ -61,7 +61,6 @@ const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]>
 /** What others may have acted on although the commit that it was created for has lost. It stays, and is the one that counts. */
 const SHARED: readonly DocumentKind[] = ['answer', 'verdict'];
 
-/** The times at which the folders of tasks were last changed, by task. */
 type Stamps = ChangeCursor & ReadonlyMap<string, string>;
 
 export class FileStore implements TaskStore {

@@ -44,13 +44,11 @@ import {
 export interface Retention {
   /** Versions that a compaction leaves, the newest included. */
   kept: number;
-  /** Compaction starts when a folder holds this many versions. */
   compactAt: number;
 }
 
 export const RETENTION: Retention = { kept: 16, compactAt: 64 };
 
-/** What a task's folder holds. */
 export interface Head {
   /** Number of the newest version file; 0 when there is none. A commit names it as `expected`. */
   n: number;
@@ -142,9 +140,7 @@ export type CommitResult =
    * The change holds. `durable` is false when the folder could not be synced: then a power cut may undo it. `versions`
    * counts the version files that were there before.
    */
-  | { kind: 'committed'; n: number; durable: boolean; versions: number }
-  /** Another writer was first; nothing has changed. */
-  | { kind: 'conflict' };
+  { kind: 'committed'; n: number; durable: boolean; versions: number } | { kind: 'conflict' };
 
 /**
  * Commits `record` as the version after `expected` in the existing folder `dir`.

@@ -23,7 +23,6 @@ export const TMP_PREFIX = '.tmp-';
 /** An empty file in the task's folder, there before the first old version is removed, and from then on: see `compact`. */
 export const COMPACTED = '.compacted';
 
-/** The two public views of a record. */
 export const VIEW_NAMES = ['state.json', 'lease.json'] as const;
 export type ViewName = (typeof VIEW_NAMES)[number];
 

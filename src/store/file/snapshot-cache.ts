@@ -43,9 +43,7 @@ function stampOf(folder: string, path: string): Stamp | null {
 interface Head {
   /** The folder of the tasks; null: the list of tasks cannot be reused. */
   tasks: Stamp | null;
-  /** Ids without a line. */
   others: string[];
-  /** Ids with a line, in order. */
   ids: string[];
   /** The runs, valid by the stamps of their folder and of each manifest; null: not known. */
   runs: { stamps: Stamp[]; manifests: RunManifest[] } | null;
@@ -75,7 +73,6 @@ export class SnapshotCache {
   readonly #startedMs: number;
   readonly #worthKeeping: number;
   readonly #head: Head;
-  /** The line of each task, as text. */
   readonly #lines: ReadonlyMap<string, string>;
   /** Lines of the unchanged tasks, and the artifacts of those that have any. */
   readonly #asBefore = new Map<string, string>();
@@ -197,7 +194,6 @@ export class SnapshotCache {
   }
 }
 
-/** Number of entries in a folder; -1 when it cannot be read. */
 function countIn(folder: string): number {
   try {
     return fs.readdirSync(folder).length;
@@ -222,7 +218,6 @@ function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof a
   return ['', ...names.filter(edited).map((name) => `/${name}`), ...places];
 }
 
-/** Drops all fields that are not in a summary. */
 export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
   const { task_id, attempt_count, current_attempt_id, next_eligible_at, failure_reason, last_error } = state;
   const { generation, abandons, absorbed, questions, verification, completion } = memo;

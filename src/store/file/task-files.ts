@@ -28,7 +28,6 @@ import {
 } from './protocol.ts';
 import { findEdits, publish } from './views.ts';
 
-/** A task with the names in its folder. */
 export interface FolderRead extends TaskRead {
   names: readonly string[];
 }

@@ -100,7 +100,6 @@ export class StateTree {
     return dir;
   }
 
-  /** Makes each folder that is missing, and its name durable in its parent. */
   make(dirs: readonly string[]): void {
     for (const dir of dirs) {
       if (makeFolder(dir)) syncDir(path.dirname(dir));

@@ -14,7 +14,6 @@ import { fromIso } from '../../lib/time.ts';
 import { type Head, newestOf, readHead, readText, removed } from './protocol.ts';
 import { isSealedView, TMP_PREFIX, VIEW_NAMES, type ViewName, viewsOf } from './record-file.ts';
 
-/** Edits found in the views of a committed record. */
 export interface ViewEdits {
   /** The record with the edits in it; null when there are none. */
   edited: TaskRecord | null;
@@ -119,7 +118,6 @@ function stateVersion(value: unknown): number | null {
   return typeof value.state_version === 'number' ? value.state_version : null;
 }
 
-/** Names that edits are moved to. */
 const ASIDE_PREFIX = 'aside-';
 
 /** Limit of rounds in which the record moves on; then the views are left to the process that moves it. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { parsePlan } from '../../../src/domain/plan/parse.ts';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
-import { coercePolicy, RetryPolicy, TASK_RETRY_DEFAULT } from '../../../src/domain/retry/retry.ts';
+import { coercePolicy, RetryPolicy } from '../../../src/domain/retry/retry.ts';
+import { TASK_RETRY_DEFAULT } from '../../../src/domain/retry/schema.ts';
 import fc from '../../support/properties.ts';
 
 const FILE = 'plans/phases.yaml';

@@ -7,9 +7,8 @@ import {
   type RetryDecision,
   RetryPolicy,
   resolveRetry,
-  STEP_RETRY_DEFAULT,
-  TASK_RETRY_DEFAULT,
 } from '../../../src/domain/retry/retry.ts';
+import { STEP_RETRY_DEFAULT, TASK_RETRY_DEFAULT } from '../../../src/domain/retry/schema.ts';
 import fc from '../../support/properties.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00.000Z');

@@ -7,10 +7,8 @@ import {
   type RetryError,
   RetryPolicy,
   resolveRetry,
-  STEP_RETRY_DEFAULT,
-  TASK_RETRY_DEFAULT,
-  WAIT_RETRY_DEFAULT,
 } from '../../../src/domain/retry/retry.ts';
+import { STEP_RETRY_DEFAULT, TASK_RETRY_DEFAULT, WAIT_RETRY_DEFAULT } from '../../../src/domain/retry/schema.ts';
 
 describe('retry_on', () => {
   class HttpError extends Error {}

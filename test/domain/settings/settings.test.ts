@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { coercePolicy, TASK_RETRY_DEFAULT } from '../../../src/domain/retry/retry.ts';
+import { coercePolicy } from '../../../src/domain/retry/retry.ts';
+import { TASK_RETRY_DEFAULT } from '../../../src/domain/retry/schema.ts';
 import { parseSettings } from '../../../src/domain/settings/parse.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../../src/domain/settings/settings.ts';
 import fc from '../../support/properties.ts';
