@@ -15,7 +15,7 @@ import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { closest } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
-import { isInRepository } from '../project/find-project.ts';
+import { checkoutAround } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { readUserFile, writeUserFile } from '../project/user-files.ts';
 import type { LegacyMove } from '../store/port.ts';
@@ -221,8 +221,8 @@ async function savedPlan(session: Session, { plan: file = '', task: tasks }: GcI
 
 /** What asks git is loaded only where there is a repository: it would be felt. */
 async function gitLook(session: Session): Promise<GitLook | undefined> {
-  if (!isInRepository(session.paths.project)) return undefined;
-  return (await import('../git/gc-look.ts')).lookAtGit(session);
+  const checkout = checkoutAround(session.paths.project);
+  return checkout === null ? undefined : (await import('../git/gc-look.ts')).lookAtGit(session, checkout);
 }
 
 /** gc works without a plan; one that can't be read is told, and then counts as none. */

@@ -4,7 +4,8 @@ import fs from 'node:fs';
 import type { GcBranch, GcWorktree } from '../domain/gc/gc-plan.ts';
 import { branchFor, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError, orNull } from '../lib/errors.ts';
-import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
+import { errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
+import { readCapped } from '../lib/fs/read.ts';
 import { once } from '../lib/once.ts';
 import { type GitEnv, gitIn, gitLines, gitText } from './git.ts';
 import { branchUses } from './removal.ts';
@@ -19,7 +20,7 @@ import {
   type Repository,
   repositoryOf,
 } from './repository.ts';
-import { isOwnName, nameBelow, worktreesFolder } from './worktree-files.ts';
+import { isOwnName, nameBelow, realPath, worktreesFolder } from './worktree-files.ts';
 
 export { pruneBranch, type Removal, removeWorktree } from './removal.ts';
 
@@ -38,11 +39,11 @@ export interface GitLook {
 const NO_GIT: GitLook = { branches: [], worktrees: [], mergedSha: async () => null };
 
 /**
- * Reads the project's repository; without one, or without git, the result is empty. A branch whose commits are not in the base is
- * compared by its changes, which takes several processes: only if it has no worktree. Throws SETTINGS_INVALID when `ship.base` is
- * needed and is no branch, IO_ERROR when git fails.
+ * Reads the project's repository; without one, or without git, the result is empty. `checkout`: where its `.git` is. A branch whose
+ * commits are not in the base is compared by its changes, which takes several processes: only if it has no worktree.
+ * Throws SETTINGS_INVALID when `ship.base` is needed and is no branch, IO_ERROR when git fails.
  */
-export async function lookAtGit(env: GitEnv): Promise<GitLook> {
+export async function lookAtGit(env: GitEnv, checkout: string): Promise<GitLook> {
   // Every git process costs time: what is not needed is not asked.
   const repository = once(() => repositoryIfAny(env));
   const base = once(() => baseOf(env).then(({ sha }) => sha));
@@ -52,9 +53,12 @@ export async function lookAtGit(env: GitEnv): Promise<GitLook> {
     known.set(sha, answer);
     return answer;
   };
-  let found: [TaskBranch[], ListedWorktree[]];
+  let found: [TaskBranch[], ListedWorktree[]] = [
+    [],
+    [{ path: realPath(checkout), head: null, branch: null, locked: null }],
+  ];
   try {
-    found = await Promise.all([branchesOf(env), listWorktrees(env)]);
+    if (mayHaveTasks(`${checkout}/.git`)) found = await Promise.all([branchesOf(env), listWorktrees(env)]);
   } catch (error) {
     if (!(error instanceof ForgeError) || (await repository()) !== null) throw error;
     return NO_GIT;
@@ -70,6 +74,25 @@ export async function lookAtGit(env: GitEnv): Promise<GitLook> {
       return sha !== null && (await isMerged(sha)) ? sha : null;
     },
   };
+}
+
+/** Read limit of `packed-refs`, bytes. */
+const PACKED_MAX_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Whether a repository may have branches of tasks, or worktrees, as far as its files tell. Each branch is a file below `refs/heads`,
+ * or a line of `packed-refs`; there may be anything where git is a file, as in a linked worktree, and in another ref storage.
+ * Source: gitrepository-layout(5).
+ */
+export function mayHaveTasks(git: string): boolean {
+  const heads = `${git}/refs/heads`;
+  const isFolder = (place: string) => fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (!isFolder(git) || !isFolder(heads) || [`${git}/worktrees`, `${heads}/forge`].some(isFolder)) return true;
+  try {
+    return readCapped(`${git}/packed-refs`, PACKED_MAX_BYTES).includes(' refs/heads/forge/');
+  } catch (error) {
+    return errorCode(error) !== 'ENOENT';
+  }
 }
 
 async function repositoryIfAny(env: GitEnv): Promise<Repository | null> {

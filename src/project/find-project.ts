@@ -78,26 +78,22 @@ export function requireProject(cwd: string, dir: string | undefined): ProjectPat
  * linked worktree `.git` is a file that names `<main>/.git/worktrees/<name>`. Source: gitrepository-layout(5).
  */
 function inMainCheckout(cwd: string): string {
-  for (let at = cwd; ; at = path.dirname(at)) {
-    const git = fs.lstatSync(`${at}/.git`, { throwIfNoEntry: false });
-    if (git?.isFile()) {
-      const target = /^gitdir: (.+)$/m.exec(fs.readFileSync(`${at}/.git`, 'utf8'))?.[1];
-      const main =
-        target === undefined ? null : /^(.*)\/\.git\/worktrees\/[^/]+$/.exec(path.resolve(at, target.trim()));
-      return main?.[1] === undefined || !isFolder(main[1]) ? cwd : path.join(main[1], path.relative(at, cwd));
-    }
-    if (git !== undefined || at === path.dirname(at)) return cwd;
-  }
+  const at = checkoutAround(cwd);
+  if (at === null || !isFile(`${at}/.git`)) return cwd;
+  const target = /^gitdir: (.+)$/m.exec(fs.readFileSync(`${at}/.git`, 'utf8'))?.[1] ?? '';
+  const main = /^(.*)\/\.git\/worktrees\/[^/]+$/.exec(path.resolve(at, target.trim()))?.[1];
+  return main === undefined || !isFolder(main) ? cwd : path.join(main, path.relative(at, cwd));
 }
 
 export function readOptional(file: string): string | null {
   return ifThere(`reading ${file}`, () => fs.readFileSync(file, 'utf8'), NO_PATH);
 }
 
-/** Whether `dir` seems to be in a git repository. */
-export function isInRepository(dir: string): boolean {
+/** The nearest folder from `dir` upwards that seems to be a checkout of git; null when there is none. */
+export function checkoutAround(dir: string): string | null {
+  if (lookAt(`${dir}/.git`) !== undefined) return dir;
   const above = path.dirname(dir);
-  return lookAt(`${dir}/.git`) !== undefined || (above !== dir && isInRepository(above));
+  return above === dir ? null : checkoutAround(above);
 }
 
 /** `file` as a person in the project writes it. */

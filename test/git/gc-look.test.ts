@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openSession, type Session } from '../../src/commands/shared/session.ts';
-import { type GitLook, lookAtGit } from '../../src/git/gc-look.ts';
+import { type GitLook, lookAtGit, mayHaveTasks } from '../../src/git/gc-look.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
@@ -22,7 +22,7 @@ function session(env: Record<string, string> = {}): Promise<Session> {
   return openSession({ ...world.context, ctx: { ...world.context.ctx, env: { ...GIT_ENV, ...env } } });
 }
 
-const look = async (env: Record<string, string> = {}): Promise<GitLook> => lookAtGit(await session(env));
+const look = async (env: Record<string, string> = {}): Promise<GitLook> => lookAtGit(await session(env), repo.root);
 const ensure = async (id = 'build') => (await ensureWorkspace(await session(), { id, depends_on: [] })).path;
 const tree = (...names: string[]) => repo.path('.forge/worktrees', ...names);
 
@@ -297,5 +297,53 @@ describe('worktrees seen by gc', () => {
   test('gc never sees the main checkout as a worktree', async () => {
     project('agents: {worktree_root: ..}\n');
     expect((await look()).worktrees.map(({ path }) => path)).not.toContain(repo.root);
+  });
+});
+
+describe('files of a repository', () => {
+  const may = (dir = repo.root) => mayHaveTasks(`${dir}/.git`);
+
+  test('a repository without task branches and worktrees has nothing of tasks', () => {
+    expect(may()).toBe(false);
+    repo.git('branch', 'forget-me-not');
+    repo.git('branch', 'feature/forge');
+    repo.git('tag', 'forge/a');
+    repo.git('pack-refs', '--all');
+    expect(may()).toBe(false);
+  });
+
+  test.each<[string, () => void]>([
+    ['loose', () => {}],
+    ['packed', () => repo.git('pack-refs', '--all')],
+    [
+      'packed, beside others',
+      () => {
+        repo.git('branch', 'zebra');
+        repo.git('pack-refs', '--all', '--prune');
+        repo.git('branch', 'loose');
+      },
+    ],
+  ])('a task branch that is %s is found in the files of a repository', (_, pack) => {
+    repo.git('branch', 'forge/build');
+    pack();
+    expect(may()).toBe(true);
+    repo.git('branch', '-D', 'forge/build');
+    expect(repo.git('for-each-ref', 'refs/heads/forge/')).toBe('');
+  });
+
+  test('a worktree is found in the files of the main checkout and in its own', () => {
+    repo.git('worktree', 'add', '--quiet', '--detach', repo.path('linked'));
+    expect([may(), may(repo.path('linked'))]).toEqual([true, true]);
+  });
+
+  test('a repository that cannot be read as files may have anything', () => {
+    fs.renameSync(repo.path('.git/refs/heads'), repo.path('.git/refs/other'));
+    // As where refs are kept in tables.
+    repo.write('.git/refs/heads', 'this repository uses another format\n');
+    expect(may()).toBe(true);
+    fs.rmSync(repo.path('.git/refs/heads'));
+    fs.renameSync(repo.path('.git/refs/other'), repo.path('.git/refs/heads'));
+    fs.mkdirSync(repo.path('.git/packed-refs'));
+    expect(may()).toBe(true);
   });
 });
