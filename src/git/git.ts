@@ -7,6 +7,7 @@ import type { Settings } from '../domain/settings/settings.ts';
 import { nulSeparated, withoutGitLocals } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
+import { send } from '../process/groups.ts';
 
 /** Time limit of a git command, milliseconds. */
 const TIMEOUT_MS = 60_000;
@@ -101,7 +102,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     let killedFor: string | null = null;
     const kill = (why: string) => {
       killedFor ??= why;
-      if (child.pid !== undefined) killNow(-child.pid);
+      if (child.pid !== undefined) send(-child.pid, 'SIGKILL');
       streams.stdout.destroy();
     };
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
@@ -124,15 +125,6 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
 }
 
 const SLOW_HINT = 'Run the command yourself in the repository to see what it waits for; then repeat this one.';
-
-/** SIGKILL for a process, or for a group by its negative number. */
-export function killNow(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has just ended.
-  }
-}
 
 /** Collects a stream, up to `OUTPUT_MAX_BYTES`. */
 function gathered(stream: NodeJS.ReadableStream, tooMuch: () => void): { text(): string; ended: Promise<void> } {

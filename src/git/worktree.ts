@@ -13,6 +13,7 @@ import { whileDoing } from '../lib/fs/io-errors.ts';
 import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
 import { copyMissing, makeFolders } from '../lib/fs/new-file.ts';
 import { requireTaskId } from '../lib/ids.ts';
+import { send } from '../process/groups.ts';
 import { holdingOf } from '../process/holders.ts';
 import { allStartedWith } from '../process/processes.ts';
 import {
@@ -24,7 +25,6 @@ import {
   gitIn,
   gitOk,
   gitText,
-  killNow,
   lastWords,
 } from './git.ts';
 import { settleRemoval } from './removal.ts';
@@ -248,7 +248,7 @@ export async function stopMakers(place: string): Promise<void> {
   for (let look = 0; look < LOOK.times; look++) {
     const makers = allStartedWith(MARK, place).filter(({ pid }) => pid !== process.pid);
     if (makers.length === 0) return;
-    for (const { pid } of makers) killNow(pid);
+    for (const { pid } of makers) send(pid, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, LOOK.pauseMs));
   }
   throw new ForgeError('IO_ERROR', `a git that was left behind still makes ${place}, and can't be stopped`, {

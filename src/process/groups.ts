@@ -45,11 +45,11 @@ export async function stopGroup(worker: WorkerIdentity, options: StopOptions): P
   if (typeof members === 'string') return members;
   if (members.length === 0) return 'gone';
   const graceEnd = performance.now() + options.graceMs;
-  send(worker.pgid, 'SIGTERM');
+  send(-worker.pgid, 'SIGTERM');
   let left = await emptied(worker, witnesses, () => performance.now() >= graceEnd || options.signal?.aborted === true);
   if (left !== 'timeout') return left;
   const killEnd = performance.now() + KILL_WAIT_MS;
-  send(worker.pgid, 'SIGKILL');
+  send(-worker.pgid, 'SIGKILL');
   left = await emptied(worker, witnesses, () => performance.now() >= killEnd);
   if (left !== 'timeout') return left;
   throw stuck(worker);
@@ -114,11 +114,13 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-// The next look shows whether it arrived: ESRCH means that they have just ended, EPERM that they belong to another user.
-function send(pgid: number, signal: NodeJS.Signals): void {
+/** Signals a process, or a group by its negative number. It may have just ended, or belong to another user. */
+export function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(-pgid, signal);
-  } catch {}
+    process.kill(pid, signal);
+  } catch {
+    // The next look at it shows that.
+  }
 }
 
 function stuck(worker: WorkerIdentity): ForgeError {

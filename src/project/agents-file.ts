@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
-import { asIoError, errorCode, whileDoing } from '../lib/fs/io-errors.ts';
+import { errorCode, whileDoing } from '../lib/fs/io-errors.ts';
 import { shippedText } from './build.ts';
 
 export const AGENTS_FILE = 'AGENTS.md';
@@ -67,30 +67,25 @@ function unfit(message: string, hint: string): ForgeError {
  */
 export function replaceAgentsFile(seen: AgentsFile, text: string | null): void {
   const tmp = `${seen.path}.${process.pid}.tmp`;
-  try {
-    if (text !== null) writeBeside(tmp, seen, text);
-    const now = fs.existsSync(seen.path) ? textOf(seen.path) : null;
-    if (now !== seen.text)
-      throw unfit(`${seen.path} was changed meanwhile`, 'Repeat the command; nothing was changed by it.');
-    if (text === null) fs.unlinkSync(seen.path);
-    else fs.renameSync(tmp, seen.path);
-  } catch (error) {
-    throw asIoError(error, `writing ${seen.path}`);
-  } finally {
-    fs.rmSync(tmp, { force: true });
-  }
-}
-
-function writeBeside(tmp: string, { path: file, text: before }: AgentsFile, text: string): void {
-  fs.rmSync(tmp, { force: true });
-  const fd = fs.openSync(tmp, 'wx');
-  try {
-    if (before !== null) fs.fchmodSync(fd, fs.statSync(file).mode & 0o7777);
-    fs.writeFileSync(fd, text, 'latin1');
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  whileDoing(`writing ${seen.path}`, () => {
+    try {
+      if (text !== null) {
+        fs.rmSync(tmp, { force: true });
+        const mode = seen.text === null ? null : fs.statSync(seen.path).mode & 0o7777;
+        fs.writeFileSync(tmp, text, { encoding: 'latin1', mode: mode ?? 0o666, flag: 'wx', flush: true });
+        // That of a new file is less what the umask takes away.
+        if (mode !== null) fs.chmodSync(tmp, mode);
+      }
+      const now = fs.existsSync(seen.path) ? textOf(seen.path) : null;
+      if (now !== seen.text) {
+        throw unfit(`${seen.path} was changed meanwhile`, 'Repeat the command; nothing was changed by it.');
+      }
+      if (text === null) fs.unlinkSync(seen.path);
+      else fs.renameSync(tmp, seen.path);
+    } finally {
+      fs.rmSync(tmp, { force: true });
+    }
+  });
 }
 
 // --- the section -----------------------------------------------------------------------------------------------------

@@ -90,13 +90,11 @@ function replace(folder: string, name: string, text: string): void {
   try {
     fs.writeFileSync(tmp, text, { mode: 0o600 });
     fs.renameSync(tmp, `${folder}/${name}`);
-  } catch (error) {
-    fs.rmSync(tmp, { force: true });
-    throw error;
+  } finally {
+    // Those of killed processes too. If one is still being written, only its writer misses it and caches nothing.
+    const left = fs.readdirSync(folder).filter((other) => other.startsWith(`${name}.`));
+    for (const other of left) fs.rmSync(`${folder}/${other}`, { force: true });
   }
-  // Temporary files of killed processes. If one is still being written, only its writer misses it and caches nothing.
-  const left = fs.readdirSync(folder).filter((other) => other.startsWith(`${name}.`));
-  for (const other of left) fs.rmSync(`${folder}/${other}`, { force: true });
 }
 
 /** Removes the caches of projects that no longer exist. */

@@ -1,18 +1,12 @@
 /** Runs protocol steps on the real file system. */
 
 import fs from 'node:fs';
-import { openFolder, syncDir, synced } from './folders.ts';
+import { folderSynced, syncDir, synced } from './folders.ts';
 import type { FsCall, Step } from './operations.ts';
 import { readCapped } from './read.ts';
 
 /** A driver runs a step to its end. */
 export type Driver = <T>(step: Step<T>) => Promise<T>;
-
-function writeAll(fd: number, text: string): void {
-  const bytes = Buffer.from(text, 'utf8');
-  let done = 0;
-  while (done < bytes.length) done += fs.writeSync(fd, bytes, done);
-}
 
 export function performSync(call: FsCall): unknown {
   switch (call.call) {
@@ -23,7 +17,7 @@ export function performSync(call: FsCall): unknown {
     case 'create':
       return fs.openSync(call.path, 'wx', 0o600);
     case 'write':
-      return writeAll(call.handle, call.text);
+      return fs.writeFileSync(call.handle, call.text);
     case 'setTime':
       return fs.futimesSync(call.handle, call.ms / 1000, call.ms / 1000);
     case 'syncFile':
@@ -42,16 +36,6 @@ export function performSync(call: FsCall): unknown {
       return fs.unlinkSync(call.path);
     case 'modified':
       return fs.lstatSync(call.path, { throwIfNoEntry: false })?.mtimeMs ?? null;
-  }
-}
-
-async function sync(call: FsCall & { call: 'syncFile' | 'syncDir' }): Promise<void> {
-  if (call.call === 'syncFile') return synced(call.handle);
-  const fd = openFolder(call.path);
-  try {
-    await synced(fd);
-  } finally {
-    fs.closeSync(fd);
   }
 }
 
@@ -81,7 +65,9 @@ export const yielding: Driver = async (step) => {
     const { value } = next;
     let result: unknown;
     try {
-      result = value.call === 'syncFile' || value.call === 'syncDir' ? await sync(value) : performSync(value);
+      if (value.call === 'syncFile') await synced(value.handle);
+      else if (value.call === 'syncDir') await folderSynced(value.path);
+      else result = performSync(value);
     } catch (error) {
       next = step.throw(error);
       continue;

@@ -10,8 +10,7 @@ export function makeFolder(dir: string): boolean {
   return made;
 }
 
-/** A descriptor of a folder, for fsync. */
-export function openFolder(dir: string): number {
+function openFolder(dir: string): number {
   return fs.openSync(dir, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
 }
 
@@ -27,6 +26,12 @@ export function syncDir(dir: string): void {
 /** fsync, without blocking the process. */
 export function synced(fd: number): Promise<void> {
   return new Promise((resolve, reject) => fs.fsync(fd, (error) => (error === null ? resolve() : reject(error))));
+}
+
+/** `syncDir`, without blocking the process. */
+export async function folderSynced(dir: string): Promise<void> {
+  const fd = openFolder(dir);
+  await synced(fd).finally(() => fs.closeSync(fd));
 }
 
 /** The entries of `dir`; none when it does not exist. A symlink in its place is refused. Throws IO_ERROR. */
