@@ -65,46 +65,29 @@ export async function watchStatus({ context, screen }: Cli, input: VerbInput<'st
   }
 }
 
-/** The text of logs as it comes. Ctrl-C ends the process, as it does for `tail`. */
+/**
+ * The text of logs as it comes; of two, each part under its name as `tail` does it. Ctrl-C ends the process, as it does for
+ * `tail`.
+ */
 export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'>): Promise<number> {
   const stop = new AbortController();
   screen.output.onClosed = () => stop.abort();
-  const print = new LogPrinter((text) => screen.output.write('stdout', text), input.stream === undefined);
-  const emit = (chunk: LogChunk) => print.chunk(chunk);
-  const data = await logs.run({ ...context, emit, signal: stop.signal }, input);
-  print.end();
-  if (!print.printed) screen.output.line('stderr', `nothing in ${data.files.stdout} or ${data.files.stderr}`);
-  return 0;
-}
-
-/** Both logs on one screen, each part under its name as `tail` does it. */
-class LogPrinter {
-  printed = false;
-  readonly #write: (text: string) => void;
-  readonly #named: boolean;
-  #stream: string | null = null;
-  #open = false;
-
-  constructor(write: (text: string) => void, named: boolean) {
-    this.#write = write;
-    this.#named = named;
-  }
-
-  chunk({ stream, text }: LogChunk): void {
-    if (this.#named && stream !== this.#stream) {
-      this.end();
-      this.#write(`${this.printed ? '\n' : ''}==> ${stream} <==\n`);
-      this.#stream = stream;
+  const write = (text: string) => screen.output.write('stdout', text);
+  let shown: string | null = null;
+  /** What ends a line that the worker has not ended. */
+  let end = '';
+  const emit = ({ stream, text }: LogChunk) => {
+    if (input.stream === undefined && stream !== shown) {
+      write(`${end}${shown === null ? '' : '\n'}==> ${stream} <==\n`);
+      end = '';
     }
-    this.printed = true;
+    shown = stream;
     const plain = plainText(text);
-    this.#write(plain);
-    if (plain !== '') this.#open = !plain.endsWith('\n');
-  }
-
-  /** Ends a line that the worker has not ended. */
-  end(): void {
-    if (this.#open) this.#write('\n');
-    this.#open = false;
-  }
+    write(plain);
+    if (plain !== '') end = plain.endsWith('\n') ? '' : '\n';
+  };
+  const { files } = await logs.run({ ...context, emit, signal: stop.signal }, input);
+  write(end);
+  if (shown === null) screen.output.line('stderr', `nothing in ${files.stdout} or ${files.stderr}`);
+  return 0;
 }

@@ -18,12 +18,17 @@ export interface LiveOptions {
 }
 
 /** Shows it until what this returns is called. Whether the screen may be drawn on is for the caller to ask. */
-export function showLive(screen: Screen, options: LiveOptions): () => void {
+export function showLive(screen: Screen, { look, note }: LiveOptions): () => void {
   const { output } = screen;
   const painter = new Painter({
     size: terminalSize,
     put: (name, text) => output.put(name, text),
-    lines: (size) => linesOf(options, size, screen),
+    lines: (size) => {
+      // Elsewhere the shell has the terminal, and the person types there.
+      const model = inForeground() ? look() : null;
+      const { palette, nowMs } = screen.renderContext('stdout');
+      return model === null ? [] : liveLines(model, { ...size, nowMs, palette, note: note() });
+    },
     failed: (error) => screen.warn(`the live view has ended: ${errorMessage(error)}`),
     now: () => performance.now(),
     later: (callback, ms) => {
@@ -56,14 +61,6 @@ export function showLive(screen: Screen, options: LiveOptions): () => void {
   process.on('exit', close);
   touch();
   return close;
-}
-
-function linesOf({ look, note }: LiveOptions, size: Size, screen: Screen): string[] {
-  // The shell has the terminal, and the person types there.
-  if (!inForeground()) return [];
-  const model = look();
-  const { palette, nowMs } = screen.renderContext('stdout');
-  return model === null ? [] : liveLines(model, { ...size, nowMs, palette, note: note() });
 }
 
 /** Asked of the terminal itself: what the stream knows may be older than the last change. */

@@ -1,13 +1,8 @@
 /** What a renderer needs beside the answer: colours or none, how wide the screen is, and what time it is. */
 
-export interface Palette {
-  bold(text: string): string;
-  dim(text: string): string;
-  red(text: string): string;
-  green(text: string): string;
-  yellow(text: string): string;
-  cyan(text: string): string;
-}
+const STYLES = ['bold', 'dim', 'red', 'green', 'yellow', 'cyan'] as const;
+
+export type Palette = Record<(typeof STYLES)[number], (text: string) => string>;
 
 export interface RenderContext {
   palette: Palette;
@@ -17,9 +12,7 @@ export interface RenderContext {
   nowMs: number;
 }
 
-const same = (text: string) => text;
-
-export const PLAIN: Palette = { bold: same, dim: same, red: same, green: same, yellow: same, cyan: same };
+export const PLAIN = Object.fromEntries(STYLES.map((style) => [style, (text: string) => text])) as Palette;
 
 // Picocolors looks at process.stdout when it is loaded, which costs more than the rest of a small verb's printing. So it
 // is only loaded for a screen that shows colours.

@@ -20,16 +20,14 @@ export class Screen {
   dir: string | undefined;
   /** The verb that was called, once it is known. */
   verb: string | null = null;
-  readonly #palettes: Record<StreamName, Palette>;
-  readonly #debug: boolean;
-  readonly #said = new Set<Warning>();
   readonly #env: Env;
+  readonly #palettes: Record<StreamName, Palette>;
+  readonly #said = new Set<Warning>();
 
   private constructor(json: boolean, palettes: Record<StreamName, Palette>, env: Env) {
     this.json = json;
     this.#palettes = palettes;
     this.#env = env;
-    this.#debug = Boolean(env['FORGE_DEBUG']);
     this.dir = env['FORGE_DIR'] || undefined;
   }
 
@@ -94,7 +92,12 @@ export class Screen {
     if (this.json) this.output.line('stdout', jsonError(error, this.verb));
     else {
       const sources = error instanceof ForgeError && error.problems.length > 0 ? await this.#sources() : () => null;
-      const view = { context: this.renderContext('stderr'), sources, verb: this.verb, stack: this.#debug };
+      const view = {
+        context: this.renderContext('stderr'),
+        sources,
+        verb: this.verb,
+        stack: Boolean(this.#env['FORGE_DEBUG']),
+      };
       this.output.line('stderr', humanError(error, view));
     }
     return exitCodeOf(error);

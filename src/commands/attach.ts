@@ -1,12 +1,10 @@
 /** `attach`: the questions of a run as they come. */
 
 import * as z from 'zod/mini';
-import { ForgeError } from '../lib/errors.ts';
-import { requireUuid } from '../lib/ids.ts';
+import { runStanding } from '../engine/env.ts';
 import { command, runField, SAMPLE } from './shared/command.ts';
 import { type QuestionRow, questionRows } from './shared/question-rows.ts';
-import { runRow } from './shared/runs.ts';
-import { type CommandContext, openSession } from './shared/session.ts';
+import { type CommandContext, openSession, requireRun } from './shared/session.ts';
 
 /** How often an attached run is looked at, milliseconds. */
 const ATTACH_MS = 500;
@@ -25,15 +23,14 @@ export const attach = command({
   input: z.object({ run: runField('The run to watch') }),
   output: () => z.strictObject({ run_id: z.string(), ended: z.boolean() }),
   /** Emits a run's questions, those that are open first, until the run is over or the signal is aborted. Throws RUN_NOT_FOUND. */
-  async run(context: CommandContext<AttachEvent>, options) {
-    const run_id = requireUuid(options.run, '--run');
+  async run(context: CommandContext<AttachEvent>, { run }) {
     const session = await openSession(context);
     const open = new Set<string>();
     for (;;) {
-      const manifest = await session.store.readRun(run_id);
-      if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run_id}`);
+      const manifest = await requireRun(session, run);
+      const { run_id } = manifest;
       // Asked before looking: what was asked until the run's end is still told.
-      const { standing } = runRow(session, manifest);
+      const standing = runStanding(session, manifest);
       for (const question of await questionRows(session, { run: run_id })) {
         if (question.status === 'open' && !open.has(question.question_id)) {
           open.add(question.question_id);

@@ -5,10 +5,9 @@ import { cancelTask } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { changeTask } from '../store/change.ts';
-import { command, option, optionalText, taskField } from './shared/command.ts';
+import { command, optional, taskField } from './shared/command.ts';
 import { moveSchema } from './shared/data.ts';
-import { requireKnown } from './shared/reads.ts';
-import { openSession, type Session } from './shared/session.ts';
+import { openSession, requireKnown, type Session } from './shared/session.ts';
 
 export const cancel = command({
   changes: true,
@@ -16,7 +15,7 @@ export const cancel = command({
     ['cancel docs', 'docs is not needed'],
     ['cancel docs --reason "moved to the wiki"', 'and why'],
   ],
-  input: z.object({ task: taskField(), reason: option(optionalText(), 'text', 'Why, for the history') }),
+  input: z.object({ task: taskField(), reason: optional.text('text', 'Why, for the history') }),
   output: moveSchema,
   /** Ends a task for good. A run stops its worker within a second. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
   async run(context, { task, reason = null }) {

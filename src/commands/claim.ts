@@ -12,16 +12,7 @@ import { requireUuid } from '../lib/ids.ts';
 import { identifyOwner } from '../process/processes.ts';
 import { changeTask } from '../store/change.ts';
 import { takeTask } from './shared/claimable.ts';
-import {
-  command,
-  flag,
-  invalidArgs,
-  option,
-  optionalRunField,
-  optionalTaskField,
-  optionalText,
-  SAMPLE,
-} from './shared/command.ts';
+import { command, flag, invalidArgs, optional, optionalRunField, optionalTaskField, SAMPLE } from './shared/command.ts';
 import { countSchema } from './shared/data.ts';
 import { openSession } from './shared/session.ts';
 
@@ -37,12 +28,8 @@ export const claim = command({
     task: optionalTaskField({ unless: '--next' }),
     next: flag('The first task that is ready'),
     run: optionalRunField(),
-    claim_id: option(optionalText(), 'id', 'A UUID of your own: a repeat gets the same lease'),
-    owner_pid: option(
-      z.optional(z.int().check(z.gte(1))),
-      'pid',
-      'A process that lives as long as the work; its death frees the task',
-    ),
+    claim_id: optional.text('id', 'A UUID of your own: a repeat gets the same lease'),
+    owner_pid: optional.integer('pid', [1], 'A process that lives as long as the work; its death frees the task'),
   }),
   output: () =>
     z.strictObject({

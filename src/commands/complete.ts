@@ -1,8 +1,7 @@
 /** `complete`: end an attempt, by the worker's verdict or as a failure. */
 
 import * as z from 'zod/mini';
-import type { PlanTask } from '../domain/plan/plan.ts';
-import { type ClassifiedError, errorClassSchema } from '../domain/retry/classify.ts';
+import { errorClassSchema } from '../domain/retry/classify.ts';
 import type { CompleteResult, Outcome } from '../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES } from '../domain/task/records.ts';
 import { evidenceOf } from '../domain/verify/evidence.ts';
@@ -15,19 +14,18 @@ import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { isThere, readUserFile } from '../project/user-files.ts';
 import type { Changed } from '../store/change.ts';
-import { attemptField, command, flag, invalidArgs, option, optionalText, SAMPLE, taskField } from './shared/command.ts';
-import { endFields } from './shared/data.ts';
-import { plannedOrNull, requireRecord } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { attemptField, command, flag, invalidArgs, optional, SAMPLE, taskField } from './shared/command.ts';
+import { endFields, notPassed } from './shared/data.ts';
+import { openSession, plannedOrNull, requireRecord, type Session } from './shared/session.ts';
 
 const input = z.object({
   task: taskField(),
   attempt: attemptField(),
-  verdict_file: option(optionalText(), 'file', 'The verdict (default: FORGE_VERDICT_FILE, where that file exists)'),
+  verdict_file: optional.text('file', 'The verdict (default: FORGE_VERDICT_FILE, where that file exists)'),
   failed: flag('The attempt failed'),
-  error_class: option(optionalText(), 'class', 'How it failed, such as network.timeout; decides about a retry'),
-  message: option(optionalText(), 'text', 'What happened, for people'),
-  exit_code: option(z.optional(z.int().check(z.gte(0), z.lte(255))), 'n', 'The exit code of what failed'),
+  error_class: optional.text('class', 'How it failed, such as network.timeout; decides about a retry'),
+  message: optional.text('text', 'What happened, for people'),
+  exit_code: optional.integer('n', [0, 255], 'The exit code of what failed'),
 });
 type Input = z.infer<typeof input>;
 
@@ -47,105 +45,69 @@ export const complete = command({
    * failure; `data` of the error is the result); INTERRUPTED while commands verify the result.
    */
   async run(context, given) {
-    const options = { ...given, verdict_file: given.verdict_file ?? leftVerdict(context, given) };
+    // Where `run` told the worker to leave its verdict, when it has left one.
+    const left = context.ctx.env['FORGE_VERDICT_FILE'];
+    const isLeft = given.failed !== true && left !== undefined && left !== '' && isThere(left);
+    const options = { ...given, verdict_file: given.verdict_file ?? (isLeft ? left : undefined) };
     const attemptId = requireUuid(options.attempt, '--attempt');
     const outcome = outcomeOf(options);
     const session = await openSession(context);
     await requireRecord(session, options.task);
+    // A plan that can't be read must not keep a failure from being told, but a result does not pass unverified for it.
+    const planned =
+      outcome.kind === 'failed'
+        ? await plannedOrNull(session, options.task)
+        : ((await loadPlan(session))?.plan.byId.get(options.task) ?? null);
     const ended = await endAttempt(session, {
       taskId: options.task,
-      task: await plannedFor(session, options.task, outcome),
+      task: planned,
       attemptId,
       outcome,
       workerGone: false,
       onCheck: ({ command }) => session.note(`verifying: ${command}`),
       interrupts: session.interrupts,
     });
-    if (ended !== null) {
-      await refuseUnverified(session, ended);
-      return ended.result;
+    if (ended === null) {
+      const message = `the result of task ${options.task} is handed in, and not verified to the end`;
+      const hint = 'Repeat the command to go on; otherwise the next claim of the task does.';
+      throw new ForgeError('INTERRUPTED', message, { hint });
     }
-    throw new ForgeError(
-      'INTERRUPTED',
-      `the result of task ${options.task} is handed in, and not verified to the end`,
-      {
-        hint: 'Repeat the command to go on; otherwise the next claim of the task does.',
-      },
-    );
+    await refuseUnverified(session, ended);
+    return ended.result;
   },
 });
 
 /** The task has moved; the error says that the result did not pass. */
 async function refuseUnverified(session: Session, { result, record }: Changed<CompleteResult>): Promise<void> {
-  const { task_id, attempt_id, state, next_eligible_at } = result;
+  const { attempt_id, state } = result;
   if (state !== 'failed' && state !== 'awaiting_respawn') return;
   const twin = await twinOf(session, record, attempt_id);
   const failure = evidenceOf(record, attempt_id)?.verified?.failure ?? twin?.failure;
   if (!failure) return;
-  const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
-  const failed = firstFailed(twin?.commands ?? []);
-  throw new ForgeError('VERIFICATION_FAILED', `task ${task_id} is not done: ${failure.message}; ${next}`, {
-    details: {
-      ...result,
-      class: failure.class,
-      command: failed?.command ?? null,
-      output_tail: failed?.output_tail ?? null,
-    },
-    data: result,
-  });
+  const { command = null, output_tail = null } = firstFailed(twin?.commands ?? []) ?? {};
+  throw notPassed('done', result, failure, { command, output_tail });
 }
 
-/** A plan that can't be read must not keep a failure from being told, but a result does not pass unverified for it. */
-async function plannedFor(session: Session, taskId: string, outcome: Outcome): Promise<PlanTask | null> {
-  if (outcome.kind === 'failed') return plannedOrNull(session, taskId);
-  return (await loadPlan(session))?.plan.byId.get(taskId) ?? null;
-}
-
-/** Where `run` told the worker to leave its verdict, when it has left one. */
-function leftVerdict({ ctx }: CommandContext, { failed }: Input): string | undefined {
-  const file = ctx.env['FORGE_VERDICT_FILE'];
-  return failed !== true && file && isThere(file) ? file : undefined;
-}
-
-function outcomeOf(options: Input): Outcome {
-  refuseBoth(options);
-  if (options.failed === true) {
-    if (options.error_class === undefined) {
-      throw invalidArgs(
-        '--failed needs --error-class',
-        'For example: --failed --error-class tests.flaky --message "..."',
-      );
-    }
-    return { kind: 'failed', error: failureOf(options.error_class, options) };
-  }
-  if (options.verdict_file === undefined) {
-    throw invalidArgs('say how the attempt ended: --verdict-file FILE, or --failed --error-class CLASS');
-  }
-  const text = readUserFile(options.verdict_file, '--verdict-file', RECORD_MAX_BYTES);
-  return { kind: 'verdict', verdict: parseVerdict(text, options.verdict_file), written: true };
-}
-
-/** A slip must not turn a failure into a success, nor the other way round: with FORGE_VERDICT_FILE one flag would do. */
-function refuseBoth({ failed, verdict_file, error_class, message, exit_code }: Input): void {
-  const ofFailure = error_class !== undefined || message !== undefined || exit_code !== undefined;
-  if (failed === true && verdict_file !== undefined) {
-    throw invalidArgs('--failed and --verdict-file exclude each other');
-  }
-  if (failed !== true && ofFailure) {
+function outcomeOf({ failed = false, verdict_file, error_class, message, exit_code }: Input): Outcome {
+  // A slip must not turn a failure into a success, nor the other way round: with FORGE_VERDICT_FILE one flag would do.
+  if (failed && verdict_file !== undefined) throw invalidArgs('--failed and --verdict-file exclude each other');
+  if (!failed && (error_class !== undefined || message !== undefined || exit_code !== undefined))
     throw invalidArgs('--error-class, --message and --exit-code are for an attempt that --failed');
+  if (!failed && verdict_file === undefined)
+    throw invalidArgs('say how the attempt ended: --verdict-file FILE, or --failed --error-class CLASS');
+  if (verdict_file !== undefined) {
+    const text = readUserFile(verdict_file, '--verdict-file', RECORD_MAX_BYTES);
+    return { kind: 'verdict', verdict: parseVerdict(text, verdict_file), written: true };
   }
-}
-
-function failureOf(errorClass: string, { message, exit_code }: Input): ClassifiedError {
-  if (!errorClassSchema().safeParse(errorClass).success) {
-    throw invalidArgs(
-      `--error-class ${JSON.stringify(errorClass)} is not an error class`,
-      'A class is words joined by dots, such as network.timeout.',
-    );
+  if (error_class === undefined) {
+    const hint = 'For example: --failed --error-class tests.flaky --message "..."';
+    throw invalidArgs('--failed needs --error-class', hint);
   }
-  return {
-    class: errorClass,
-    message: oneLine(message ?? `the worker reported ${errorClass}`, 2000),
-    ...(exit_code === undefined ? {} : { exit_code }),
-  };
+  if (!errorClassSchema().safeParse(error_class).success) {
+    const hint = 'A class is words joined by dots, such as network.timeout.';
+    throw invalidArgs(`--error-class ${JSON.stringify(error_class)} is not an error class`, hint);
+  }
+  const text = oneLine(message ?? `the worker reported ${error_class}`, 2000);
+  const code = exit_code === undefined ? {} : { exit_code };
+  return { kind: 'failed', error: { class: error_class, message: text, ...code } };
 }

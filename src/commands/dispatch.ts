@@ -11,10 +11,9 @@ import { instantOf, ttlOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
-import { claimField, command, option, runField, SAMPLE, taskField } from './shared/command.ts';
+import { claimField, command, optional, runField, SAMPLE, taskField } from './shared/command.ts';
 import { countSchema, textOrNull } from './shared/data.ts';
-import { plannedOrNull, plannedTask, requireRecord } from './shared/reads.ts';
-import { openSession, type Session } from './shared/session.ts';
+import { openSession, plannedOrNull, plannedTask, requireRecord, type Session } from './shared/session.ts';
 
 export const dispatch = command({
   changes: true,
@@ -26,14 +25,7 @@ export const dispatch = command({
     task: taskField(),
     claim: claimField(),
     run: runField(),
-    phase: option(
-      z.optional(z.enum(PHASES_OF_WORK)),
-      PHASES_OF_WORK.join('|'),
-      'The kind of work (default: implement)',
-      {
-        env: 'FORGE_PHASE',
-      },
-    ),
+    phase: optional.choice(PHASES_OF_WORK, 'The kind of work (default: implement)', { env: 'FORGE_PHASE' }),
   }),
   output: () =>
     z.strictObject({

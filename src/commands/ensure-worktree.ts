@@ -4,8 +4,7 @@ import * as z from 'zod/mini';
 import { ensureWorkspace } from '../git/worktree.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, taskField } from './shared/command.ts';
-import { plannedTask } from './shared/reads.ts';
-import { openSession } from './shared/session.ts';
+import { openSession, plannedTask } from './shared/session.ts';
 
 export const ensureWorktree = command({
   changes: true,

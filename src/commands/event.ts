@@ -5,9 +5,8 @@ import { workedBy } from '../domain/task/transition.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { isoTime } from '../lib/time.ts';
-import { attemptField, command, invalidArgs, option, optionalText, SAMPLE, taskField, text } from './shared/command.ts';
-import { requireRecord } from './shared/reads.ts';
-import { openSession } from './shared/session.ts';
+import { attemptField, command, invalidArgs, option, optional, SAMPLE, taskField } from './shared/command.ts';
+import { openSession, requireRecord } from './shared/session.ts';
 
 export const event = command({
   changes: true,
@@ -18,8 +17,8 @@ export const event = command({
   input: z.object({
     task: taskField(),
     attempt: attemptField(),
-    type: option(text(), 'name', 'What kind of event, such as tests.passed'),
-    data: option(optionalText(), 'json', 'Anything more about it'),
+    type: option(z.string(), 'name', 'What kind of event, such as tests.passed'),
+    data: optional.text('json', 'Anything more about it'),
   }),
   output: () => z.strictObject({ task_id: z.string(), attempt_id: z.string(), type: z.string(), ts: z.string() }),
   /** Appends to the attempt's `events.jsonl`. Throws INVALID_ARGS, LEASE_STOLEN, STALE_ATTEMPT, STATE_NOT_FOUND, TASK_NOT_FOUND. */

@@ -12,8 +12,7 @@ import type { WorkerExit } from '../process/gated-worker.ts';
 import { takeTask } from './shared/claimable.ts';
 import { command, flag, invalidArgs, optionalRunField, optionalTaskField, rest } from './shared/command.ts';
 import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
-import { endRun } from './shared/runs.ts';
-import { interruptible, openSession } from './shared/session.ts';
+import { endRun, interruptible, openSession } from './shared/session.ts';
 
 export const exec = command({
   changes: true,

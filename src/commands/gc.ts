@@ -13,7 +13,6 @@ import type { GitLook } from '../git/gc-look.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
-import { closest } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { checkoutAround } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
@@ -21,16 +20,15 @@ import { readUserFile, writeUserFile } from '../project/user-files.ts';
 import type { LegacyMove } from '../store/port.ts';
 import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
-import { command, flag, invalidArgs, option, optionalText } from './shared/command.ts';
+import { command, flag, invalidArgs, option, optional } from './shared/command.ts';
 import { SEVERITIES } from './shared/data.ts';
-import { planUnlessInvalid } from './shared/reads.ts';
-import { openSession, type Session } from './shared/session.ts';
+import { nearest, openSession, planUnlessInvalid, type Session } from './shared/session.ts';
 
 const input = z.object({
   dry_run: flag('Only show what would be done'),
-  out: option(optionalText(), 'file', 'Only write the plan to a file, to apply it later'),
-  plan: option(optionalText(), 'file', 'Apply this plan; what has changed since is skipped'),
-  task: option(z.optional(z.array(z.string())), 'id', 'Only this task; may be repeated'),
+  out: optional.text('file', 'Only write the plan to a file, to apply it later'),
+  plan: optional.text('file', 'Apply this plan; what has changed since is skipped'),
+  task: optional.texts('id', 'Only this task; may be repeated'),
   row: option(
     z.optional(z.array(z.int().check(z.gte(1), z.lte(14)))),
     'n',
@@ -68,7 +66,7 @@ const output = () => {
     planned: items,
     applied: items,
     /** `why` says more than the code, where there is more to say. */
-    skipped: z.array(z.strictObject({ ...itemFields(), code: z.enum(SKIP_CODES), why: optionalText() })),
+    skipped: z.array(z.strictObject({ ...itemFields(), code: z.enum(SKIP_CODES), why: z.optional(z.string()) })),
     failed: z.array(z.strictObject({ ...itemFields(), code: z.string(), message: z.string() })),
     reported: items,
     /** Files of the first layout that were moved, or with `dry_run` would be; as seen from the project. */
@@ -175,10 +173,8 @@ async function requireKnown(
   const all = new Set(await known());
   for (const id of tasks) {
     if (all.has(requireTaskId(id))) continue;
-    const near = closest(id, all);
-    throw new ForgeError('TASK_NOT_FOUND', `there is no task ${id}, neither in the plan nor anywhere else`, {
-      ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
-    });
+    const message = `there is no task ${id}, neither in the plan nor anywhere else`;
+    throw new ForgeError('TASK_NOT_FOUND', message, nearest(id, all));
   }
 }
 

@@ -1,24 +1,15 @@
 /** Bare `forge orchestrate`: where things stand, and the exact next command. */
 
 import * as z from 'zod/mini';
-import {
-  classifyTasks,
-  hasWork,
-  mayStillRun,
-  queueFor,
-  type SchedulingContext,
-  type TaskClasses,
-  type WaitCode,
-} from '../domain/schedule/readiness.ts';
+import * as readiness from '../domain/schedule/readiness.ts';
 import { isInFlight } from '../domain/task/states.ts';
 import { schedulingContextOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { findProject } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { command } from './shared/command.ts';
-import { countSchema, countsSchema, textOrNull } from './shared/data.ts';
-import { readAll, withSettledQuestions } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { countBy, countSchema, countsSchema, textOrNull } from './shared/data.ts';
+import { type CommandContext, openSession, readAll, type Session, withSettledQuestions } from './shared/session.ts';
 
 export const home = command({
   changes: false,
@@ -48,23 +39,18 @@ export const home = command({
     const { plan, file } = loaded;
     const { reads } = await readAll(session);
     const scheduling = schedulingContextOf(session, plan, await withSettledQuestions(session, reads));
-    const classes = classifyTasks(scheduling);
+    const classes = readiness.classifyTasks(scheduling);
     // Counted as `status` counts them: as they are, not as the next claim will find them.
     const now = schedulingContextOf(session, plan, reads);
-    const counts: Record<string, number> = {};
-    let in_flight = 0;
-    for (const { id, status } of plan.tasks) {
-      const known = stateOf(id, now);
-      const state = status === 'done' || status === 'dropped' ? status : known;
-      counts[state] = (counts[state] ?? 0) + 1;
-      if (known !== 'unreadable' && isInFlight(known)) in_flight++;
-    }
+    const states = plan.tasks.map(({ id }) => stateOf(id, now));
+    const isOver = (status: string) => status === 'done' || status === 'dropped';
+    const shown = plan.tasks.map(({ status }, i) => (isOver(status) ? status : (states[i] ?? '')));
     return {
       project: plan.project,
       plan: file,
-      counts,
+      counts: countBy(shown),
       ready: classes.ready.length,
-      in_flight,
+      in_flight: states.filter((state) => state !== 'unreadable' && isInFlight(state)).length,
       waiting: reallyWaiting(classes).length,
       human: classes.human.length,
       next: nextCommand(scheduling, classes, file),
@@ -83,35 +69,41 @@ async function sessionIfAny(context: CommandContext): Promise<Session | null> {
   }
 }
 
-function stateOf(taskId: string, { recordOf }: SchedulingContext) {
+function stateOf(taskId: string, { recordOf }: readiness.SchedulingContext) {
   const record = recordOf(taskId);
   return record === 'unreadable' ? record : (record?.state.state ?? 'unclaimed');
 }
 
 /** Reasons of tasks that are over or have an owner: these are counted by their state. */
-const NOT_WAITING: readonly WaitCode[] = ['TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'TASK_FAILED', 'TASK_CANCELLED'];
+const NOT_WAITING: readonly readiness.WaitCode[] = [
+  'TASK_IN_FLIGHT',
+  'LEASE_IN_GRACE',
+  'TASK_FAILED',
+  'TASK_CANCELLED',
+];
 
-function reallyWaiting({ waiting }: TaskClasses): TaskClasses['waiting'] {
+function reallyWaiting({ waiting }: readiness.TaskClasses): readiness.TaskClasses['waiting'] {
   return waiting.filter(({ reasons }) => !reasons.some(({ code }) => NOT_WAITING.includes(code)));
 }
 
 /** What moves the plan on, most useful first. */
-function nextCommand(scheduling: SchedulingContext, classes: TaskClasses, file: string) {
+function nextCommand(scheduling: readiness.SchedulingContext, classes: readiness.TaskClasses, file: string) {
   const { ready, waiting, human } = classes;
   const { tasks } = scheduling.plan;
   const next = (command: string, why: string) => ({ command: `forge orchestrate ${command}`, why });
 
   if (waiting.some(({ reasons }) => reasons.some(({ code }) => code === 'TASK_WAITS_FOR_ANSWER')))
     return next('questions --open', 'a worker waits for an answer');
-  if (mayStillRun(scheduling, new Set(tasks.map(({ id }) => id))).length > 0)
+  if (readiness.mayStillRun(scheduling, new Set(tasks.map(({ id }) => id))).length > 0)
     return next('run', 'tasks are ready, or will be');
   const failed = tasks.find(({ id }) => stateOf(id, scheduling) === 'failed');
   if (failed !== undefined)
     return next(`logs ${failed.id}`, `it failed; then \`forge orchestrate retry ${failed.id}\``);
-  if (ready.some((task) => !hasWork(task, scheduling))) return next('claim --next', 'what is ready waits for an agent');
-  const [toShip] = queueFor('ship', scheduling).ready;
+  if (ready.some((task) => !readiness.hasWork(task, scheduling)))
+    return next('claim --next', 'what is ready waits for an agent');
+  const [toShip] = readiness.queueFor('ship', scheduling).ready;
   if (toShip !== undefined) return next(`ship ${toShip.id}`, 'it is reviewed');
-  const [toReview] = queueFor('review', scheduling).ready;
+  const [toReview] = readiness.queueFor('review', scheduling).ready;
   if (toReview !== undefined) {
     const why = 'it waits for a review, and review.command is not set; `review --help` has the file';
     return next(`review ${toReview.id} --file review.json`, why);

@@ -5,14 +5,7 @@ import * as z from 'zod/mini';
 import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
-import {
-  AGENTS_FILE,
-  type AgentsFile,
-  locateSection,
-  readAgentsFile,
-  replaceAgentsFile,
-  withSection,
-} from '../project/agents-file.ts';
+import * as agents from '../project/agents-file.ts';
 import { findProject } from '../project/find-project.ts';
 import { initFiles } from '../project/init.ts';
 import { openStores } from '../store/open.ts';
@@ -45,29 +38,29 @@ export const init = command({
    * editors check both with. Works in the current folder, or in --dir. A second time it changes nothing.
    * Throws SCHEMA_INVALID, IO_ERROR when AGENTS.md can't take the section; nothing is written then.
    */
-  async run(context, { agents = false }) {
+  async run(context, { agents: forAgents = false }) {
     const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
-    const forAgents = agents ? sectionFor(paths.project) : null;
+    const section = forAgents ? sectionFor(paths.project) : null;
     openStores(paths).store.ensureTree();
     const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
     for (const { file, text } of initFiles(paths)) {
       const written = writeNew(path.join(paths.project, file), text());
       (written ? data.created : data.kept).push(file);
     }
-    if (forAgents !== null) {
-      const { seen, text } = forAgents;
-      if (text !== seen.text) replaceAgentsFile(seen, text);
+    if (section !== null) {
+      const { seen, text } = section;
+      if (text !== seen.text) agents.replaceAgentsFile(seen, text);
       const list = seen.text === null ? data.created : text === seen.text ? data.kept : data.updated;
-      list.push(AGENTS_FILE);
+      list.push(agents.AGENTS_FILE);
     }
     return data;
   },
 });
 
-function sectionFor(project: string): { seen: AgentsFile; text: string } {
-  const seen = readAgentsFile(project);
-  const located = locateSection(seen.text ?? '');
-  if (located.kind !== 'unclear') return { seen, text: withSection(seen.text, located) };
+function sectionFor(project: string): { seen: agents.AgentsFile; text: string } {
+  const seen = agents.readAgentsFile(project);
+  const located = agents.locateSection(seen.text ?? '');
+  if (located.kind !== 'unclear') return { seen, text: agents.withSection(seen.text, located) };
   throw new ForgeError('SCHEMA_INVALID', `${seen.path} does not have forge's markers once, in order: ${located.why}`, {
     hint: 'Remove these lines, and what is left of the section between them, by hand. Then repeat the command.',
   });

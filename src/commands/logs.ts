@@ -5,9 +5,8 @@ import { LogReader } from '../engine/attempt/output.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { STREAMS, type StreamName } from '../store/port.ts';
-import { command, flag, option, ownAttemptField, SAMPLE, taskField } from './shared/command.ts';
-import { requireRecord } from './shared/reads.ts';
-import { type CommandContext, openSession, type Session } from './shared/session.ts';
+import { command, flag, optional, ownAttemptField, SAMPLE, taskField } from './shared/command.ts';
+import { type CommandContext, openSession, requireRecord } from './shared/session.ts';
 
 export interface LogChunk {
   stream: StreamName;
@@ -29,7 +28,7 @@ export const logs = command({
     task: taskField(),
     attempt: ownAttemptField('This attempt instead of the current or last one'),
     follow: flag('Go on until the attempt is over'),
-    stream: option(z.optional(z.enum(STREAMS)), STREAMS.join('|'), 'Only this one'),
+    stream: optional.choice(STREAMS, 'Only this one'),
   }),
   output: () =>
     z.strictObject({
@@ -61,10 +60,10 @@ export const logs = command({
     }
     const attempt = { taskId: options.task, attemptId: id };
     const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
+    const isCurrent = async () => (await session.store.read(options.task)).record?.lease?.attempt_id === id;
     for (;;) {
       // Asked before reading: what the worker wrote until its end is still read after it.
-      const goesOn =
-        options.follow === true && signal?.aborted !== true && (await isCurrent(session, options.task, id));
+      const goesOn = options.follow === true && signal?.aborted !== true && (await isCurrent());
       reader.drain(emit);
       if (!goesOn) break;
       await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
@@ -80,8 +79,3 @@ export const logs = command({
     };
   },
 });
-
-async function isCurrent(session: Session, taskId: string, attemptId: string): Promise<boolean> {
-  const { record } = await session.store.read(taskId);
-  return record?.lease?.attempt_id === attemptId;
-}

@@ -2,24 +2,15 @@
 
 import * as z from 'zod/mini';
 import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/plan.ts';
-import {
-  classifyTasks,
-  overlapWarnings,
-  queueFor,
-  type SchedulingContext,
-  surveyOf,
-} from '../domain/schedule/readiness.ts';
+import * as readiness from '../domain/schedule/readiness.ts';
 import { PHASES_OF_WORK } from '../domain/task/records.ts';
 import { recordWarnings, warningOf } from '../domain/warnings.ts';
 import { schedulingContextOf } from '../engine/env.ts';
-import { ForgeError } from '../lib/errors.ts';
-import { closest } from '../lib/text.ts';
-import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
-import { command, flag, option, optionalText } from './shared/command.ts';
+import { requirePlan } from '../project/plan-file.ts';
+import { command, flag, invalidArgs, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
-import { readAll, withSettledQuestions } from './shared/reads.ts';
-import { openSession } from './shared/session.ts';
+import { nearest, openSession, readAll, withSettledQuestions } from './shared/session.ts';
 
 const readySchema = () =>
   z.strictObject({
@@ -57,13 +48,9 @@ export const phases = command({
   ],
   input: z.object({
     ready: flag('What can start now, and what the rest waits for'),
-    phase: option(
-      z.optional(z.enum(PHASES_OF_WORK)),
-      PHASES_OF_WORK.join('|'),
-      'With --ready, the kind of work (default: implement)',
-    ),
-    blocked_by: option(optionalText(), 'id', 'Only what waits for this task or phase'),
-    limit: option(z.optional(z.int().check(z.gte(1))), 'n', 'At most this many ready tasks'),
+    phase: optional.choice(PHASES_OF_WORK, 'With --ready, the kind of work (default: implement)'),
+    blocked_by: optional.text('id', 'Only what waits for this task or phase'),
+    limit: optional.integer('n', [1], 'At most this many ready tasks'),
   }),
   output: () => z.union([phasesSchema(), readySchema()]),
   /** Throws PHASES_NOT_FOUND, PHASES_PARSE_ERROR, INVALID_ARGS. */
@@ -73,7 +60,11 @@ export const phases = command({
     const all = await readAll(session);
     const { reads } = all;
     const scheduling = schedulingContextOf(session, loaded.plan, await withSettledQuestions(session, reads));
-    if (by !== undefined) requireName(loaded, by);
+    const { byId, phaseById } = loaded.plan;
+    if (by !== undefined && !byId.has(by) && !phaseById.has(by)) {
+      const message = `--blocked-by ${by}: there is no such task or phase in ${loaded.file}`;
+      throw invalidArgs(message, nearest(by, [...byId.keys(), ...phaseById.keys()]).hint);
+    }
     const warnings = [
       ...loaded.warnings.map((text) => warningOf(text)),
       ...[...reads.values()].flatMap(recordWarnings),
@@ -82,10 +73,10 @@ export const phases = command({
     warnings.push(...(await divergences(session, loaded.plan, all)));
     const view =
       phase === 'review' || phase === 'ship'
-        ? { ...queueFor(phase, scheduling), human: [] }
-        : classifyTasks(scheduling);
+        ? { ...readiness.queueFor(phase, scheduling), human: [] }
+        : readiness.classifyTasks(scheduling);
     if (phase === undefined || phase === 'implement')
-      warnings.push(...overlapWarnings(view.ready, scheduling).map((text) => warningOf(text)));
+      warnings.push(...readiness.overlapWarnings(view.ready, scheduling).map((text) => warningOf(text)));
     if (by !== undefined) {
       const waiting = view.waiting.filter(({ reasons }) => reasons.some(({ on }) => on === by));
       return { ready: [], waiting: waiting.map(data.waitingRow), human: [], warnings };
@@ -99,26 +90,19 @@ export const phases = command({
   },
 });
 
-function requireName({ plan, file }: LoadedPlan, name: string): void {
-  if (plan.byId.has(name) || plan.phaseById.has(name)) return;
-  const near = closest(name, [...plan.byId.keys(), ...plan.phaseById.keys()]);
-  throw new ForgeError('INVALID_ARGS', `--blocked-by ${name}: there is no such task or phase in ${file}`, {
-    ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
-  });
-}
-
-function phaseRows(scheduling: SchedulingContext, blockedBy: string | undefined): PhaseRow[] {
+function phaseRows(scheduling: readiness.SchedulingContext, blockedBy: string | undefined): PhaseRow[] {
   const isShipped = (id: string) => {
     const record = scheduling.recordOf(id);
     return record !== null && record !== 'unreadable' && record.state.state === 'shipped';
   };
+  const survey = readiness.surveyOf(scheduling);
   const wanted = scheduling.plan.phases.filter((phase) => blockedBy === undefined || phase.blocked_by === blockedBy);
   return wanted.map((phase) => ({
     phase_id: phase.id,
     name: phase.name,
     status: phase.status,
     blocked_by: phase.blocked_by,
-    finished: surveyOf(scheduling).finished(phase),
+    finished: survey.finished(phase),
     tasks: phase.task_ids.length,
     shipped: phase.task_ids.filter(isShipped).length,
   }));

@@ -11,29 +11,35 @@ import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
 import { isoTime, parseDuration } from '../lib/time.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import { readUserFile } from '../project/user-files.ts';
-import { attemptField, command, invalidArgs, option, optionalText, SAMPLE, taskField, text } from './shared/command.ts';
+import {
+  attemptField,
+  command,
+  invalidArgs,
+  option,
+  optional,
+  requireLength,
+  SAMPLE,
+  taskField,
+} from './shared/command.ts';
 import { textOrNull, warningsSchema } from './shared/data.ts';
-import { changeKnown, plannedOrNull } from './shared/reads.ts';
-import { openSession, type Session } from './shared/session.ts';
-
-const OPTIONS_FILE = 'options.json';
+import { changeKnown, openSession, plannedOrNull, type Session } from './shared/session.ts';
 
 const input = z.object({
   task: taskField(),
   attempt: attemptField(),
-  decision_key: option(text(), 'key', 'Names the decision, the same in every attempt'),
-  question: option(text(), 'text', 'What is to be decided; `-` reads it from stdin', { stdin: true }),
-  options_file: option(text(), 'file', 'What may be answered, JSON or YAML'),
-  recommended: option(optionalText(), 'id', 'The option that you would choose'),
-  default: option(optionalText(), 'id', 'The option that applies when no answer comes in time'),
+  decision_key: option(z.string(), 'key', 'Names the decision, the same in every attempt'),
+  question: option(z.string(), 'text', 'What is to be decided; `-` reads it from stdin', { stdin: true }),
+  options_file: option(z.string(), 'file', 'What may be answered, JSON or YAML'),
+  recommended: optional.text('id', 'The option that you would choose'),
+  default: optional.text('id', 'The option that applies when no answer comes in time'),
   deadline: option(
     z.optional(z.union([z.string(), z.int()])),
     'time',
     'How long it stays open, such as 2h (default: the settings, else 30m)',
   ),
-  context: option(optionalText(), 'text', 'What one should know to decide'),
-  if_unanswered: option(optionalText(), 'text', 'What happens then, for people'),
-  agent: option(optionalText(), 'name', 'Who asks'),
+  context: optional.text('text', 'What one should know to decide'),
+  if_unanswered: optional.text('text', 'What happens then, for people'),
+  agent: optional.text('name', 'Who asks'),
 });
 type Input = z.infer<typeof input>;
 
@@ -45,11 +51,11 @@ export const question = command({
     'again under the same key and gets the answer. With `answered` the decision was taken before: go on with option_id.',
   examples: [
     [
-      `question --decision-key format --question "Keep the old format?" --options-file ${OPTIONS_FILE} --default keep`,
+      `question --decision-key format --question "Keep the old format?" --options-file options.json --default keep`,
       'the task and attempt in FORGE_*',
     ],
     [
-      `question build --attempt ${SAMPLE.attempt} --decision-key format --question - --options-file ${OPTIONS_FILE} --deadline 2h`,
+      `question build --attempt ${SAMPLE.attempt} --decision-key format --question - --options-file options.json --deadline 2h`,
       'the text from stdin',
     ],
   ],
@@ -165,8 +171,7 @@ function readOptions(options: Input): readonly questions.QuestionOption[] {
   if (options.context !== undefined) requireLength('--context', options.context, questions.QUESTION_LIMITS.context);
   const where = `--options-file ${options.options_file}`;
   const yaml = parseYaml(readUserFile(options.options_file, '--options-file', 64 * 1024), options.options_file);
-  const [problem] = yaml.ok ? [] : yaml.problems;
-  if (!yaml.ok) throw notOptions(`${where}: ${problem?.message ?? 'it cannot be read'}`);
+  if (!yaml.ok) throw notOptions(`${where}: ${yaml.problems[0]?.message ?? 'it cannot be read'}`);
   const parsed = questions.OptionsSchema().safeParse(yaml.value, WITHOUT_WORDS);
   if (!parsed.success) throw notOptions(`${where}: ${issueText(parsed.error.issues, yaml.value)}`);
   if (options.recommended !== undefined) questions.requireOption(parsed.data, options.recommended, '--recommended');
@@ -179,9 +184,4 @@ function notOptions(message: string): ForgeError {
     message,
     'The file holds a list of 2 to 10 options, such as [{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}].',
   );
-}
-
-function requireLength(flag: string, text: string, max: number): void {
-  if (text.trim() === '') throw invalidArgs(`${flag} is empty`);
-  if (text.length > max) throw invalidArgs(`${flag} has ${text.length} characters; at most ${max} are taken`);
 }

@@ -2,15 +2,13 @@
 
 import * as z from 'zod/mini';
 import { workerPrompt } from '../domain/prompt/worker-prompt.ts';
-import type { TaskRecord } from '../domain/task/records.ts';
 import { gatherPrompt } from '../engine/attempt/prompt.ts';
 import { expectedWorkspace } from '../engine/attempt/workspace.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, ownAttemptField, taskField } from './shared/command.ts';
-import { plannedTask } from './shared/reads.ts';
-import { openSession } from './shared/session.ts';
+import { openSession, plannedTask } from './shared/session.ts';
 
 export const renderWorkerPrompt = command({
   changes: false,
@@ -39,15 +37,12 @@ export const renderWorkerPrompt = command({
     const task = plannedTask(loaded, options.task);
     const { record, problem } = await session.store.read(task.id);
     if (problem !== null) context.warn(`${problem}; the prompt is without what came before`);
-    const attemptNumber = options.attempt === undefined ? null : numberOf(record, task.id, options.attempt);
+    const attempt = options.attempt === undefined ? null : requireUuid(options.attempt, '--attempt');
+    if (attempt !== null && record?.state.current_attempt_id !== attempt)
+      throw new ForgeError('STALE_ATTEMPT', `attempt ${attempt} is not the current attempt of task ${task.id}`);
+    const attemptNumber = attempt === null ? null : (record?.state.attempt_count ?? null);
     const workspace = await expectedWorkspace(session, task.id);
     const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });
     return { task_id: task.id, attempt_number: attemptNumber, prompt: workerPrompt(facts) };
   },
 });
-
-function numberOf(record: TaskRecord | null, taskId: string, attempt: string): number {
-  const id = requireUuid(attempt, '--attempt');
-  if (record?.state.current_attempt_id === id) return record.state.attempt_count;
-  throw new ForgeError('STALE_ATTEMPT', `attempt ${id} is not the current attempt of task ${taskId}`);
-}

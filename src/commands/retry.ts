@@ -5,8 +5,7 @@ import { retryTask } from '../domain/task/operations.ts';
 import { changeTask } from '../store/change.ts';
 import { command, taskField } from './shared/command.ts';
 import { moveSchema } from './shared/data.ts';
-import { requireKnown } from './shared/reads.ts';
-import { openSession } from './shared/session.ts';
+import { openSession, requireKnown } from './shared/session.ts';
 
 export const retry = command({
   changes: true,

@@ -6,7 +6,7 @@ import { REVIEW_VERDICTS } from '../domain/review/reviews.ts';
 import { RECORD_MAX_BYTES } from '../domain/task/records.ts';
 import { parseReview, reviewTask } from '../engine/integration/review.ts';
 import { readUserFile } from '../project/user-files.ts';
-import { command, option, optionalRunField, optionalText, taskField } from './shared/command.ts';
+import { command, optional, optionalRunField, taskField } from './shared/command.ts';
 import { endFields } from './shared/data.ts';
 import { integrate } from './shared/integrate.ts';
 
@@ -22,7 +22,7 @@ export const review = command({
   ],
   input: z.object({
     task: taskField(),
-    file: option(optionalText(), 'file', 'A review that is done already, instead of running the command'),
+    file: optional.text('file', 'A review that is done already, instead of running the command'),
     run: optionalRunField(),
   }),
   output: () =>

@@ -1,11 +1,9 @@
 /** `run end`: note that a run is over. Its leases go on until they are completed, released or run out. */
 
 import * as z from 'zod/mini';
-import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { command, runField, SAMPLE } from './shared/command.ts';
-import { endRun, runFields } from './shared/runs.ts';
-import { openSession } from './shared/session.ts';
+import { endRun, openSession, runFields } from './shared/session.ts';
 
 export const runEnd = command({
   changes: true,
@@ -18,10 +16,7 @@ export const runEnd = command({
   /** Throws RUN_NOT_FOUND. */
   async run(context, { run }) {
     const session = await openSession(context);
-    const runId = requireUuid(run, '--run');
-    const manifest = await endRun(session, runId);
-    if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
-    const { run_id, name, started_at, ended_at } = manifest;
+    const { run_id, name, started_at, ended_at } = await endRun(session, requireUuid(run, '--run'));
     return { run_id, name, started_at, ended_at };
   },
 });

@@ -2,8 +2,7 @@
 
 import * as z from 'zod/mini';
 import { command } from './shared/command.ts';
-import { runRow, runRowSchema } from './shared/runs.ts';
-import { openSession } from './shared/session.ts';
+import { openSession, runRow, runRowSchema } from './shared/session.ts';
 
 export const runList = command({
   changes: false,

@@ -2,9 +2,8 @@
 
 import * as z from 'zod/mini';
 import { oneLine } from '../lib/text.ts';
-import { command, option, optionalText } from './shared/command.ts';
-import { openRun, runFields } from './shared/runs.ts';
-import { openSession } from './shared/session.ts';
+import { command, optional } from './shared/command.ts';
+import { openRun, openSession, runFields } from './shared/session.ts';
 
 export const runStart = command({
   changes: true,
@@ -12,7 +11,7 @@ export const runStart = command({
     ['run start', 'open a run'],
     ['run start --name nightly --json', 'with a name; its id for a script'],
   ],
-  input: z.object({ name: option(optionalText(), 'text', 'What to call it') }),
+  input: z.object({ name: optional.text('text', 'What to call it') }),
   output: () => z.strictObject(runFields()),
   async run(context, input) {
     const name = input.name === undefined ? null : oneLine(input.name, 200);

@@ -4,7 +4,7 @@ import os from 'node:os';
 import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, type TaskCommand } from '../domain/plan/task-command.ts';
-import type { RunEvent, RunFinished } from '../domain/run/events.ts';
+import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { classifyTasks, overlapReason, selectedTasks } from '../domain/schedule/readiness.ts';
 import { warningOf } from '../domain/warnings.ts';
@@ -15,24 +15,24 @@ import { RunLoop } from '../engine/run/run-loop.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import { missingProgram } from '../process/programs.ts';
 import { type LoadedPlan, requirePlan } from '../project/plan-file.ts';
-import { command, flag, option } from './shared/command.ts';
+import { command, flag, optional } from './shared/command.ts';
 import * as data from './shared/data.ts';
-import { plannedTask, readAll, withSettledQuestions } from './shared/reads.ts';
-import { endRun, openRun } from './shared/runs.ts';
-import { type CommandContext, interruptible, openSession, type Session } from './shared/session.ts';
+import {
+  type CommandContext,
+  endRun,
+  interruptible,
+  openRun,
+  openSession,
+  plannedTask,
+  readAll,
+  type Session,
+  withSettledQuestions,
+} from './shared/session.ts';
 
 const input = z.object({
-  max_parallel: option(
-    z.optional(z.int().check(z.gte(1), z.lte(1000))),
-    'n',
-    'Workers at a time (default: the settings, else the cores)',
-  ),
-  task: option(z.optional(z.array(z.string())), 'id', 'Only this task and what it depends on; may be repeated'),
-  on_failure: option(
-    z.optional(z.enum(['continue', 'stop'])),
-    'continue|stop',
-    'stop: start nothing new after a failure (default: continue)',
-  ),
+  max_parallel: optional.integer('n', [1, 1000], 'Workers at a time (default: the settings, else the cores)'),
+  task: optional.texts('id', 'Only this task and what it depends on; may be repeated'),
+  on_failure: optional.choice(['continue', 'stop'], 'stop: start nothing new after a failure (default: continue)'),
   dry_run: flag('Show what would be started now; change nothing'),
 });
 type Input = z.infer<typeof input>;
@@ -59,18 +59,6 @@ const dryRunSchema = () =>
   });
 export type DryRunData = z.infer<ReturnType<typeof dryRunSchema>>;
 
-/** How a run ended: also its last event. */
-const finishedSchema = () =>
-  z.strictObject({
-    type: z.literal('run_finished'),
-    run_id: z.string(),
-    counts: data.countsSchema(),
-    failed: z.readonly(z.array(z.strictObject({ task_id: z.string(), error: z.nullable(data.errorSchema()) }))),
-    exit_code: z.int(),
-    duration_ms: z.number(),
-    interrupted: z.boolean(),
-  });
-
 /** What a run that is watched needs beyond its events. */
 export interface RunContext extends CommandContext<RunEvent> {
   /** Emit `task_output` as workers write. Default: false; their logs keep it anyway. */
@@ -93,7 +81,7 @@ export const run = command({
     ['run --dry-run', 'only show what would be started'],
   ],
   input,
-  output: () => z.union([dryRunSchema(), finishedSchema()]),
+  output: () => z.union([dryRunSchema(), RunFinishedSchema()]),
   run: async (context: RunContext, options): Promise<DryRunData | RunFinished> =>
     options.dry_run === true ? dryRun(context, options) : runPlan(context, options),
 });

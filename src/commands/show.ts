@@ -1,52 +1,20 @@
 /** `show`: everything about one task. */
 
 import * as z from 'zod/mini';
-import { ESTIMATES, type Plan, type PlanTask, PRIORITIES, TASK_STATUSES } from '../domain/plan/plan.ts';
+import { PlanTaskSchema } from '../domain/plan/plan.ts';
 import { commandFor } from '../domain/plan/task-command.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
-import { type Reason, reasonsToWait } from '../domain/schedule/readiness.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
-import { LeaseSchema, PHASES_OF_WORK, type TaskRecord, TaskStateSchema } from '../domain/task/records.ts';
+import { LeaseSchema, PHASES_OF_WORK, TaskStateSchema } from '../domain/task/records.ts';
 import { pendingVerification, VerifiedSchema } from '../domain/verify/verification.ts';
 import { warningOf } from '../domain/warnings.ts';
-import { schedulingContextOf } from '../engine/env.ts';
 import { orNull } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
-import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
+import { loadPlan } from '../project/plan-file.ts';
 import type { TaskRead } from '../store/port.ts';
 import { command, taskField } from './shared/command.ts';
 import { commandSourceSchema, reasonsSchema, textOrNull, warningsSchema } from './shared/data.ts';
-import { readFor, requireRecord, withSettledQuestions } from './shared/reads.ts';
-import { openSession, type Session } from './shared/session.ts';
-
-/** The plan's part of a task. */
-const plannedTaskSchema = () => {
-  const texts = z.readonly(z.array(z.string()));
-  const limit = z.nullable(z.int());
-  return z.strictObject({
-    id: z.string(),
-    phase_id: z.string(),
-    title: z.string(),
-    description: textOrNull(),
-    type: textOrNull(),
-    priority: z.enum(PRIORITIES),
-    estimate: z.nullable(z.enum(ESTIMATES)),
-    owner_type: textOrNull(),
-    human: z.boolean(),
-    depends_on: texts,
-    acceptance: texts,
-    write_globs: texts,
-    tracker_issue_id: textOrNull(),
-    status: z.enum(TASK_STATUSES),
-    question_budget: z.nullable(z.strictObject({ soft: limit, hard: limit })),
-    run: textOrNull(),
-    verify: texts,
-    timeout_ms: limit,
-    env: z.readonly(z.record(z.string(), z.string())),
-    /** As written in the plan. */
-    retry: z.unknown(),
-  });
-};
+import { openSession, reasonsFor, requireRecord, type Session } from './shared/session.ts';
 
 const attemptSchema = () =>
   z.strictObject({
@@ -65,28 +33,6 @@ const attemptSchema = () =>
     /** Folder of the attempt's logs. */
     path: z.string(),
   });
-export type AttemptRow = z.infer<ReturnType<typeof attemptSchema>>;
-
-const output = () =>
-  z.strictObject({
-    task_id: z.string(),
-    /** Null when the task is not in the plan. */
-    task: z.nullable(plannedTaskSchema()),
-    /** What `run` starts for it, and where that stands; null when it is not in the plan, a person's, or waits for an agent. */
-    command: z.nullable(z.strictObject({ command: z.string(), from: commandSourceSchema() })),
-    /** Null when nothing has happened to the task. */
-    state: z.nullable(TaskStateSchema()),
-    lease: z.nullable(LeaseSchema()),
-    /** The verification under way, or the one that was cut short: its command, and since when. */
-    verifying: z.nullable(z.strictObject({ attempt_id: z.string(), command: textOrNull(), since: z.string() })),
-    ready: z.boolean(),
-    reasons: reasonsSchema(),
-    attempts: z.array(attemptSchema()),
-    /** Of its claims, oldest first. */
-    history: z.array(z.record(z.string(), z.unknown())),
-    warnings: warningsSchema(),
-  });
-export type ShowData = z.infer<ReturnType<typeof output>>;
 
 export const show = command({
   changes: false,
@@ -95,7 +41,25 @@ export const show = command({
     ['show build --json', 'the same for a script'],
   ],
   input: z.object({ task: taskField() }),
-  output,
+  output: () =>
+    z.strictObject({
+      task_id: z.string(),
+      /** Null when the task is not in the plan. */
+      task: z.nullable(PlanTaskSchema()),
+      /** What `run` starts for it, and where that stands; null when it is not in the plan, a person's, or waits for an agent. */
+      command: z.nullable(z.strictObject({ command: z.string(), from: commandSourceSchema() })),
+      /** Null when nothing has happened to the task. */
+      state: z.nullable(TaskStateSchema()),
+      lease: z.nullable(LeaseSchema()),
+      /** The verification under way, or the one that was cut short: its command, and since when. */
+      verifying: z.nullable(z.strictObject({ attempt_id: z.string(), command: textOrNull(), since: z.string() })),
+      ready: z.boolean(),
+      reasons: reasonsSchema(),
+      attempts: z.array(attemptSchema()),
+      /** Of its claims, oldest first. */
+      history: z.array(z.record(z.string(), z.unknown())),
+      warnings: warningsSchema(),
+    }),
   /** Throws INVALID_ID, TASK_NOT_FOUND, SCHEMA_INVALID. */
   async run(context, options) {
     const session = await openSession(context);
@@ -103,6 +67,7 @@ export const show = command({
     const task = loaded?.plan.byId.get(requireTaskId(options.task)) ?? null;
     const read = task === null ? await requireRecord(session, options.task) : await session.store.read(options.task);
     const reasons = task === null || loaded === null ? [] : await reasonsFor(session, loaded, task);
+    const pending = read.record && pendingVerification(read.record);
     const warnings = read.warnings.map((text) => warningOf(text, options.task));
     if (read.problem !== null) warnings.push(warningOf(read.problem, options.task, 'error'));
     if (task === null) {
@@ -114,9 +79,9 @@ export const show = command({
       command: task === null || task.human ? null : commandFor(task, session.settings.agents),
       state: read.record?.state ?? null,
       lease: read.record?.lease ?? null,
-      verifying: read.record && verifyingOf(read.record),
+      verifying: pending && { attempt_id: pending.attempt_id, command: pending.command, since: pending.since },
       ready: task !== null && reasons.length === 0,
-      reasons: reasons.map(({ code, message }) => ({ code, message })),
+      reasons,
       attempts: await attemptRows(session, read),
       history: await session.eventLog.read({ log: 'claim-history', taskId: options.task }),
       warnings,
@@ -124,18 +89,11 @@ export const show = command({
   },
 });
 
-function verifyingOf(record: TaskRecord): ShowData['verifying'] {
-  const pending = pendingVerification(record);
-  return pending && { attempt_id: pending.attempt_id, command: pending.command, since: pending.since };
-}
-
-async function reasonsFor(session: Session, loaded: LoadedPlan & { plan: Plan }, task: PlanTask): Promise<Reason[]> {
-  const reads = await withSettledQuestions(session, await readFor(session, loaded, task));
-  return reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
-}
-
 /** All that have left a manifest when no record can be read that says which of them happened. */
-async function attemptRows(session: Session, { task_id, record, problem }: TaskRead): Promise<AttemptRow[]> {
+async function attemptRows(
+  session: Session,
+  { task_id, record, problem }: TaskRead,
+): Promise<z.infer<ReturnType<typeof attemptSchema>>[]> {
   const manifests = await session.store.listAttempts(task_id);
   const none = { attempt_count: 0, current_attempt_id: null };
   const happened = problem === null ? attemptsThatHappened(manifests, record?.state ?? none) : manifests;

@@ -1,51 +1,39 @@
 /** `status`: where every task stands. */
 
+import path from 'node:path';
 import * as z from 'zod/mini';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
-import { type FailureReason, LastErrorSchema, TASK_STATES, type TaskState } from '../domain/task/records.ts';
+import { LastErrorSchema, TASK_STATES } from '../domain/task/records.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
-import { ForgeError } from '../lib/errors.ts';
-import { requireUuid } from '../lib/ids.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
-import {
-  countSchema,
-  countsSchema,
-  failureReasonSchema,
-  notEnforced,
-  textOrNull,
-  warningsSchema,
-} from './shared/data.ts';
+import * as data from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
-import { readAll } from './shared/reads.ts';
-import { isOfRun, runRow, runRowSchema } from './shared/runs.ts';
-import { openSession, type Session } from './shared/session.ts';
+import { isOfRun, openSession, readAll, requireRun, runRow, runRowSchema, type Session } from './shared/session.ts';
 
 const rowSchema = () =>
   z.strictObject({
     task_id: z.string(),
     /** Null for a task that is not in the plan. */
-    phase_id: textOrNull(),
-    title: textOrNull(),
+    phase_id: data.textOrNull(),
+    title: data.textOrNull(),
     /** `unreadable`: the record can't be read; `warnings` says why. */
     state: z.enum([...TASK_STATES, 'unreadable']),
     /** The plan's word; null for a task that is not in the plan. */
     planned: z.nullable(z.enum(TASK_STATUSES)),
     human: z.boolean(),
-    attempt_count: countSchema(),
-    generation: countSchema(),
-    run_id: textOrNull(),
-    lease_expires_at: textOrNull(),
-    next_eligible_at: textOrNull(),
-    failure_reason: failureReasonSchema(),
+    attempt_count: data.countSchema(),
+    generation: data.countSchema(),
+    run_id: data.textOrNull(),
+    lease_expires_at: data.textOrNull(),
+    next_eligible_at: data.textOrNull(),
+    failure_reason: data.failureReasonSchema(),
     last_error: z.nullable(LastErrorSchema()),
     /** The name of the command that verifies the result, also of a verification that was cut short. */
-    verifying: textOrNull(),
+    verifying: data.textOrNull(),
   });
-export type StatusRow = z.infer<ReturnType<typeof rowSchema>>;
-export type ShownState = StatusRow['state'];
 
 export const status = command({
   changes: false,
@@ -62,11 +50,11 @@ export const status = command({
   output: () =>
     z.strictObject({
       project: z.string(),
-      counts: countsSchema(),
+      counts: data.countsSchema(),
       tasks: z.array(rowSchema()),
       runs: z.array(runRowSchema()),
-      open_questions: countSchema(),
-      warnings: warningsSchema(),
+      open_questions: data.countSchema(),
+      warnings: data.warningsSchema(),
     }),
   /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
   async run(context, options) {
@@ -74,10 +62,7 @@ export const status = command({
     const loaded = await loadPlan(session);
     const all = await readAll(session);
     const { reads, runs } = all;
-    const chosen = options.run === undefined ? null : requireUuid(options.run, '--run');
-    if (chosen !== null && !runs.some((manifest) => manifest.run_id === chosen)) {
-      throw new ForgeError('RUN_NOT_FOUND', `there is no run ${chosen}`);
-    }
+    const chosen = options.run === undefined ? null : (await requireRun(session, options.run)).run_id;
     const mine = (read: TaskSummaryRead | undefined) =>
       chosen === null || (read !== undefined && isOfRun(read, chosen));
     const planned = (loaded?.plan.tasks ?? []).map((task) => ({ task, read: reads.get(task.id) }));
@@ -87,11 +72,9 @@ export const status = command({
     const noticed = await divergences(session, loaded?.plan ?? null, all);
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
     const tasks = shown.map(({ task, read }) => row(task, read));
-    const counts: Record<string, number> = {};
-    for (const { state } of tasks) counts[state] = (counts[state] ?? 0) + 1;
     return {
-      project: loaded?.plan.project ?? session.settings.project.name ?? projectName(session),
-      counts,
+      project: loaded?.plan.project ?? session.settings.project.name ?? path.basename(session.paths.project),
+      counts: data.countBy(tasks.map(({ state }) => state)),
       tasks,
       runs: runs
         .filter((manifest) => chosen === null || manifest.run_id === chosen)
@@ -102,36 +85,26 @@ export const status = command({
   },
 });
 
-function projectName(session: Session): string {
-  return session.paths.project.slice(session.paths.project.lastIndexOf('/') + 1);
-}
-
-function row(task: PlanTask | null, read: TaskSummaryRead | undefined): StatusRow {
+function row(task: PlanTask | null, read: TaskSummaryRead | undefined): z.infer<ReturnType<typeof rowSchema>> {
   const record = read?.record ?? null;
+  const { state, lease, memo } = record ?? {};
   return {
     task_id: task?.id ?? read?.task_id ?? '',
     phase_id: task?.phase_id ?? null,
     title: task?.title ?? null,
-    state: record?.state.state ?? (read?.problem ? 'unreadable' : 'unclaimed'),
+    state: state?.state ?? (read?.problem ? 'unreadable' : 'unclaimed'),
     planned: task?.status ?? null,
     human: task?.human ?? false,
-    attempt_count: record?.state.attempt_count ?? 0,
-    generation: record?.memo.generation ?? 0,
-    run_id: record?.lease?.owner_run_id ?? null,
-    lease_expires_at: record?.lease?.expires_at ?? null,
-    next_eligible_at: record?.state.next_eligible_at ?? null,
-    failure_reason: failureReason(record?.state),
-    last_error: record?.state.last_error ?? null,
-    verifying: record === null ? null : (pendingVerification(record)?.command ?? null),
+    attempt_count: state?.attempt_count ?? 0,
+    generation: memo?.generation ?? 0,
+    run_id: lease?.owner_run_id ?? null,
+    lease_expires_at: lease?.expires_at ?? null,
+    next_eligible_at: state?.next_eligible_at ?? null,
+    // A failed state that names no reason reads as `fatal`.
+    failure_reason: state?.state === 'failed' ? (state.failure_reason ?? 'fatal') : null,
+    last_error: state?.last_error ?? null,
+    verifying: record && (pendingVerification(record)?.command ?? null),
   };
-}
-
-/** A failed state that names no reason reads as `fatal`. */
-function failureReason(
-  state: { state: TaskState; failure_reason?: FailureReason | null | undefined } | undefined,
-): FailureReason | null {
-  if (state?.state !== 'failed') return null;
-  return state.failure_reason ?? 'fatal';
 }
 
 function warningsOf(
@@ -139,7 +112,7 @@ function warningsOf(
   loaded: LoadedPlan | null,
   shown: { task: PlanTask | null; read: TaskSummaryRead | undefined }[],
 ): Warning[] {
-  const warnings = [...(loaded?.warnings ?? []), ...notEnforced(session.settings)].map((text) => warningOf(text));
+  const warnings = [...(loaded?.warnings ?? []), ...data.notEnforced(session.settings)].map((text) => warningOf(text));
   for (const { task, read } of shown) {
     if (read === undefined) continue;
     const { task_id } = read;

@@ -3,14 +3,7 @@
 import * as z from 'zod/mini';
 import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
-import {
-  AGENTS_FILE,
-  type AgentsFile,
-  locateSection,
-  readAgentsFile,
-  replaceAgentsFile,
-  withoutSection,
-} from '../project/agents-file.ts';
+import * as agents from '../project/agents-file.ts';
 import { findProject } from '../project/find-project.ts';
 import { planRemoval, removePlanned } from '../project/init.ts';
 import { command, flag } from './shared/command.ts';
@@ -43,7 +36,7 @@ export const uninit = command({
     const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
     const section = sectionOf(paths.project);
     const planned = planRemoval(paths);
-    if (!dryRun && section !== null && 'seen' in section) replaceAgentsFile(section.seen, section.text);
+    if (!dryRun && section !== null && 'seen' in section) agents.replaceAgentsFile(section.seen, section.text);
     const left = dryRun ? [] : removePlanned(paths, planned);
     const removed = [...planned.files.map(({ file }) => file), ...planned.folders].filter(
       (path) => !left.includes(path),
@@ -51,29 +44,29 @@ export const uninit = command({
     const kept = [...planned.kept, ...left.map((path) => ({ path, reason: 'it has changed just now' }))];
     const updated: string[] = [];
     if (section !== null) {
-      if ('reason' in section) kept.push({ path: AGENTS_FILE, reason: section.reason });
-      else (section.text === null ? removed : updated).push(AGENTS_FILE);
+      if ('reason' in section) kept.push({ path: agents.AGENTS_FILE, reason: section.reason });
+      else (section.text === null ? removed : updated).push(agents.AGENTS_FILE);
     }
     return { project: paths.project, removed, updated, kept };
   },
 });
 
 /** The file without its section, or why that has to stay; null when there is none. */
-function sectionOf(project: string): { seen: AgentsFile; text: string | null } | { reason: string } | null {
-  let seen: AgentsFile;
+function sectionOf(project: string): { seen: agents.AgentsFile; text: string | null } | { reason: string } | null {
+  let seen: agents.AgentsFile;
   try {
-    seen = readAgentsFile(project);
+    seen = agents.readAgentsFile(project);
   } catch (error) {
     if (!(error instanceof ForgeError)) throw error;
     return { reason: error.message };
   }
-  const located = locateSection(seen.text ?? '');
+  const located = agents.locateSection(seen.text ?? '');
   if (seen.text === null || located.kind === 'none') return null;
   if (located.kind === 'unclear') return { reason: `its markers are not there once, in order: ${located.why}` };
   if (!located.own) {
     return { reason: 'its section is not as init writes it; `forge init --agents` writes it anew, then it can go' };
   }
-  const text = withoutSection(seen.text, located);
+  const text = agents.withoutSection(seen.text, located);
   // What a symlink leads to was there before.
   return { seen, text: text === null && seen.linked ? '' : text };
 }

@@ -24,15 +24,6 @@ const ID_COLUMNS = 20;
 /** Ids that are named of those that wait for the same, and of those that they wait for. */
 const NAMES_SHOWN = 4;
 
-/** What is shown at most, and of each the lines that it gets. */
-interface Shares {
-  rule: number;
-  running: number;
-  waiting: number;
-  asked: number;
-  path: number;
-}
-
 /**
  * The lines from the top down, none wider than the terminal less a column, at most twelve and a third of its rows. None at
  * all on a terminal that is too narrow.
@@ -51,8 +42,8 @@ export function liveLines(model: LiveModel, frame: Frame): string[] {
   ];
 }
 
-/** Something of everything first, then of what there is most to say of. */
-function share({ running, waiting, asked, path }: LiveModel, lines: number): Shares {
+/** The lines that each part gets: something of everything first, then of what there is most to say of. */
+function share({ running, waiting, asked, path }: LiveModel, lines: number) {
   let left = lines;
   const take = (wanted: number) => {
     const got = Math.max(0, Math.min(wanted, left));
@@ -73,10 +64,15 @@ function share({ running, waiting, asked, path }: LiveModel, lines: number): Sha
   return shares;
 }
 
-/** The first of `items`, and on the last line how many more there are. */
-function listed<T>(items: readonly T[], lines: number, line: (item: T) => string, more: (count: number) => string) {
+/** The first of `items`, and on the last line what there is of the others. */
+function listed<T>(
+  items: readonly T[],
+  lines: number,
+  line: (item: T) => string,
+  more: (rest: readonly T[]) => string,
+) {
   if (items.length <= lines || lines < 2) return items.slice(0, lines).map(line);
-  return [...items.slice(0, lines - 1).map(line), more(items.length - lines + 1)];
+  return [...items.slice(0, lines - 1).map(line), more(items.slice(lines - 1))];
 }
 
 function ruleLine(frame: Frame): string {
@@ -85,30 +81,19 @@ function ruleLine(frame: Frame): string {
   return frame.palette.dim(`──${note}${'─'.repeat(Math.max(0, width - 2 - widthOf(note)))}`);
 }
 
-// ---------------------------------------------------------------------------------------------- what runs
-
 function runLines(running: readonly LiveRun[], lines: number, frame: Frame): string[] {
   const shown = running.slice(0, lines);
   const idColumn = columnOf(Math.min(ID_COLUMNS, Math.floor(frame.columns / 4)), shown, 'task_id');
   const titleColumn = widest(Math.floor((frame.columns - idColumn - 12) * 0.45), shown.map(titleOf));
   const { cyan, dim } = frame.palette;
-  return listed(
-    running,
-    lines,
-    (run) => {
-      const took = elapsed(frame.nowMs - run.since_ms).padStart(6);
-      const output = run.checking === null ? run.line : `verifying: ${run.checking}`;
-      return row(frame, [
-        ['● ', cyan],
-        [pad(run.task_id, idColumn)],
-        [` ${took}  `],
-        // On a narrow screen, what it does says more than what it is called.
-        ...(frame.columns < 60 ? [] : [[`${pad(titleOf(run), titleColumn)}  `] as const]),
-        [output, dim],
-      ]);
-    },
-    (count) => row(frame, [[`  +${count} more`, dim]]),
-  );
+  const line = (run: LiveRun) => {
+    const took = elapsed(frame.nowMs - run.since_ms).padStart(6);
+    // On a narrow screen, what it does says more than what it is called.
+    const title = frame.columns < 60 ? '' : `${pad(titleOf(run), titleColumn)}  `;
+    const output = run.checking === null ? run.line : `verifying: ${run.checking}`;
+    return row(frame, [['● ', cyan], [pad(run.task_id, idColumn)], [` ${took}  `], [title], [output, dim]]);
+  };
+  return listed(running, lines, line, (rest) => row(frame, [[`  +${rest.length} more`, dim]]));
 }
 
 /** With what is not obvious of it: the kind of work, or that it is not the first try. */
@@ -122,19 +107,13 @@ function elapsed(ms: number): string {
   return ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1000))}s` : formatDuration(ms);
 }
 
-// ---------------------------------------------------------------------------------------------- what waits
-
 function waitLines(waiting: readonly LiveWait[], lines: number, frame: Frame): string[] {
   const { dim } = frame.palette;
-  return listed(
-    waiting,
-    lines,
-    (wait) => row(frame, [['· ', dim], [`${names(wait.tasks)}${waitText(wait, frame)}`]]),
-    () => {
-      const rest = waiting.slice(lines - 1).reduce((sum, { tasks }) => sum + tasks.length, 0);
-      return row(frame, [[`  +${plural(rest, 'more waits', 'more wait')}`, dim]]);
-    },
-  );
+  const line = (wait: LiveWait) => row(frame, [['· ', dim], [`${names(wait.tasks)}${waitText(wait, frame)}`]]);
+  return listed(waiting, lines, line, (rest) => {
+    const count = rest.reduce((sum, { tasks }) => sum + tasks.length, 0);
+    return row(frame, [[`  +${plural(count, 'more waits', 'more wait')}`, dim]]);
+  });
 }
 
 function waitText({ code, message, on, until_ms, tasks }: LiveWait, { nowMs }: Frame): string {
@@ -149,8 +128,6 @@ function names(ids: readonly string[]): string {
   const more = ids.length - NAMES_SHOWN;
   return `${ids.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
-
-// ---------------------------------------------------------------------------------------------- what was asked
 
 const ALL_QUESTIONS = 'forge orchestrate questions --open';
 
@@ -171,8 +148,6 @@ function questionLines(asked: readonly LiveQuestion[], lines: number, frame: Fra
   ].slice(0, more > 0 ? lines : Math.min(2, lines));
 }
 
-// ---------------------------------------------------------------------------------------------- how much is left
-
 const COUNTS: readonly [count: LiveCount, word: string, colour: keyof Palette | null][] = [
   ['failed', 'failed', 'red'],
   ['unreadable', 'unreadable', 'red'],
@@ -185,14 +160,12 @@ const COUNTS: readonly [count: LiveCount, word: string, colour: keyof Palette | 
 ];
 
 function countsLine({ counts }: LiveModel, frame: Frame): string {
+  const { palette } = frame;
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
   const shown = COUNTS.filter(([count]) => counts[count] > 0);
   return row(frame, [
-    [`${counts.over}/${total} shipped`, frame.palette.green],
-    ...shown.map(([count, word, colour]) => {
-      const text = `, ${counts[count]} ${word}`;
-      return colour === null ? ([text] as const) : ([text, frame.palette[colour]] as const);
-    }),
+    [`${counts.over}/${total} shipped`, palette.green],
+    ...shown.map(([count, word, colour]): Part => [`, ${counts[count]} ${word}`, colour ? palette[colour] : undefined]),
   ]);
 }
 
@@ -202,9 +175,7 @@ function pathLine(path: readonly string[], frame: Frame): string {
   ]);
 }
 
-// ---------------------------------------------------------------------------------------------- a line
-
-type Part = readonly [text: string, colour?: (text: string) => string];
+type Part = readonly [text: string, colour?: ((text: string) => string) | undefined];
 
 /** The parts one after the other, as far as they fit and made safe to show; colours are put on after the cut. */
 function row({ columns }: Frame, parts: readonly Part[]): string {

@@ -1,6 +1,7 @@
 /** `status`: a line a task, by phase; a second line where there is more to say. */
 
 import type { VerbData } from '../../commands/registry.ts';
+import { countBy } from '../../commands/shared/data.ts';
 import { oneLine } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { columnOf, cut, pad, plural, widest } from '../layout.ts';
@@ -24,7 +25,7 @@ export const STATUS = {
     const { bold } = context.palette;
     const columns = { id: columnOf(24, data.tasks, 'task_id'), state: widest(19, data.tasks.map(shownState)) };
     const head = `${bold(oneLine(data.project))}  ${plural(data.tasks.length, 'task')}`;
-    const counts = countsText(countsOf(data.tasks), context);
+    const counts = countsText(countBy(data.tasks.map(shownState)), context);
     const lines = [counts === '' ? head : `${head}: ${counts}`];
     const dead = new Set<string | null>(data.runs.flatMap((run) => (run.standing === 'dead' ? [run.run_id] : [])));
     for (const phase of new Set(data.tasks.map(({ phase_id }) => phase_id))) {
@@ -58,12 +59,6 @@ function openRuns({ runs, tasks }: Data, context: RenderContext): string[] {
 /** What the plan calls done or dropped is over, whatever its record says: `run` counts the same way. */
 function shownState({ state, planned }: Row): ShownState {
   return planned === 'done' || planned === 'dropped' ? planned : state;
-}
-
-function countsOf(rows: readonly Row[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const state of rows.map(shownState)) counts[state] = (counts[state] ?? 0) + 1;
-  return counts;
 }
 
 function taskLines(row: Row, columns: Columns, ownerGone: boolean, context: RenderContext): string[] {

@@ -13,9 +13,7 @@ import { ForgeError, kindOf } from '../../lib/errors.ts';
 import { type LoadedPlan, requirePlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
 import { invalidArgs } from './command.ts';
-import { plannedTask, readAll, readFor, resumeSettled } from './reads.ts';
-import { underRun } from './runs.ts';
-import { interruptible, type Session } from './session.ts';
+import { interruptible, plannedTask, readAll, readFor, resumeSettled, type Session, underRun } from './session.ts';
 
 interface Choice {
   task?: string | undefined;

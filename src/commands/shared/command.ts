@@ -44,6 +44,12 @@ export function invalidArgs(message: string, hint?: string): ForgeError {
   return new ForgeError('INVALID_ARGS', message, hint === undefined ? {} : { hint });
 }
 
+/** Throws INVALID_ARGS when a text is empty or too long. */
+export function requireLength(flag: string, text: string, max: number): void {
+  if (text.trim() === '') throw invalidArgs(`${flag} is empty`);
+  if (text.length > max) throw invalidArgs(`${flag} has ${text.length} characters; at most ${max} are taken`);
+}
+
 // --- fields ----------------------------------------------------------------------------------------------------------
 
 /** What the command line knows of a field beyond its schema. The flag is the field's name with dashes. */
@@ -52,7 +58,7 @@ export interface Field {
   description: string;
   /** `rest`: everything after `--`. Default: a flag. */
   form?: 'operand' | 'rest';
-  /** What stands for the value in the help; default for an enum: its values. */
+  /** What stands for the value in the help. */
   value?: string;
   /** The environment variable that stands in for the field. Empty counts as not set. */
   env?: string;
@@ -83,6 +89,16 @@ export function option<T extends z.ZodMiniType>(schema: T, value: string, descri
   return schema;
 }
 
+/** `--<name> <value>`, which may be left out. */
+export const optional = {
+  text: (value: string, description: string, more?: More) => option(z.optional(z.string()), value, description, more),
+  texts: (value: string, description: string) => option(z.optional(z.array(z.string())), value, description),
+  integer: (value: string, [min, max]: [number, number?], description: string) =>
+    option(z.optional(z.int().check(z.gte(min), ...(max === undefined ? [] : [z.lte(max)]))), value, description),
+  choice: <const T extends readonly string[]>(choices: T, description: string, more?: More) =>
+    option(z.optional(z.enum(choices)), choices.join('|'), description, more),
+};
+
 /** `--<name>`. */
 export function flag(description: string, more: More = {}): z.ZodMiniOptional<z.ZodMiniBoolean> {
   return z.optional(z.boolean()).register(FIELDS, { description, ...more });
@@ -94,23 +110,20 @@ export function rest(description: string): z.ZodMiniArray<z.ZodMiniString> {
 
 // --- fields of several commands --------------------------------------------------------------------------------------
 
-export const text = () => z.string();
-export const optionalText = () => z.optional(z.string());
-
 const TASK = ['Id of a task', { env: 'FORGE_TASK_ID' }] as const;
 export const taskField = () => operand(z.string(), ...TASK);
-export const optionalTaskField = (more: More = {}) => operand(optionalText(), TASK[0], { ...TASK[1], ...more });
+export const optionalTaskField = (more: More = {}) => operand(z.optional(z.string()), TASK[0], { ...TASK[1], ...more });
 
-export const runField = (description = 'The run to work under') =>
-  option(z.string(), 'id', description, { env: 'FORGE_RUN_ID' });
+const RUN_ENV = { env: 'FORGE_RUN_ID' };
+export const runField = (description = 'The run to work under') => option(z.string(), 'id', description, RUN_ENV);
 export const optionalRunField = (description = 'The run to work under (default: a new one)') =>
-  option(optionalText(), 'id', description, { env: 'FORGE_RUN_ID' });
+  optional.text('id', description, RUN_ENV);
 
 export const claimField = () => option(z.string(), 'id', 'The claim that you hold', { env: 'FORGE_CLAIM_ID' });
 export const attemptField = () => option(z.string(), 'id', 'The attempt that you work on', { env: 'FORGE_ATTEMPT_ID' });
 /** A worker's own attempt is not one of another task that it looks at. */
 export const ownAttemptField = (description: string) =>
-  option(optionalText(), 'id', description, { ownEnv: 'FORGE_ATTEMPT_ID' });
+  optional.text('id', description, { ownEnv: 'FORGE_ATTEMPT_ID' });
 
 /** Ids for the examples. */
 export const SAMPLE = {
@@ -165,8 +178,7 @@ export function fieldsOf(input: z.ZodMiniObject): FieldInfo[] {
     const limit = (check: string) =>
       (def.checks?.find(({ _zod }) => _zod.def.check === check)?._zod.def.value as number | undefined) ?? null;
     const choices = kind === 'choice' ? Object.values(def.entries ?? {}) : [];
-    const value = field.value ?? (choices.join('|') || undefined);
-    const flag = `--${key.replaceAll('_', '-')}${value === undefined ? '' : ` <${value}>`}`;
+    const flag = `--${key.replaceAll('_', '-')}${field.value === undefined ? '' : ` <${field.value}>`}`;
     const written = field.form === 'operand' ? `<${key}>` : flag;
     const limits = { min: limit('greater_than'), max: limit('less_than') };
     return { ...field, ...limits, key, written, kind, many, required, choices };

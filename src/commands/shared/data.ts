@@ -3,15 +3,25 @@
 import * as z from 'zod/mini';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { PRESETS } from '../../domain/plan/task-command.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { Reason } from '../../domain/schedule/readiness.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
+import type { CompleteResult } from '../../domain/task/complete-attempt.ts';
 import { FAILURE_REASONS, TASK_STATES } from '../../domain/task/records.ts';
+import { ForgeError } from '../../lib/errors.ts';
 
 export const textOrNull = () => z.nullable(z.string());
 export const countSchema = () => z.int().check(z.gte(0));
 export const stateSchema = () => z.enum(TASK_STATES);
 export const failureReasonSchema = () => z.nullable(z.enum(FAILURE_REASONS));
+
+/** How many there are of each word. */
 export const countsSchema = () => z.record(z.string(), countSchema());
+export function countBy(words: Iterable<string>): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const word of words) counts[word] = (counts[word] ?? 0) + 1;
+  return counts;
+}
 
 /** What became of a task. */
 export const moveSchema = () => z.strictObject({ task_id: z.string(), state: stateSchema() });
@@ -24,6 +34,16 @@ export const endFields = () => ({
   next_eligible_at: textOrNull(),
   failure_reason: failureReasonSchema(),
 });
+
+/** The error of a verb whose work is done, and has found that the task is not `what` it was to be. */
+export function notPassed(what: string, data: CompleteResult, error: ClassifiedError, more: object = {}): ForgeError {
+  const { task_id, state, next_eligible_at } = data;
+  const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
+  return new ForgeError('VERIFICATION_FAILED', `task ${task_id} is not ${what}: ${error.message}; ${next}`, {
+    details: { ...data, class: error.class, ...more },
+    data,
+  });
+}
 
 export const reasonsSchema = () => z.array(z.strictObject({ code: z.string(), message: z.string() }));
 
@@ -60,15 +80,6 @@ export const warningsSchema = () =>
 /** Where the command line of a task was found: in the task, in the settings, or the name of a preset. */
 export const commandSourceSchema = () =>
   z.enum(['run', 'worker_command', ...(Object.keys(PRESETS) as (keyof typeof PRESETS)[])]);
-
-/** Why an attempt failed. */
-export const errorSchema = () =>
-  z.strictObject({
-    class: z.string(),
-    message: z.string(),
-    exit_code: z.optional(z.int()),
-    signal: z.optional(z.string()),
-  });
 
 /** What settings may say that this version accepts but does not act on yet. Said aloud, never passed over. */
 export function notEnforced({ tracker }: Settings): string[] {

@@ -12,9 +12,18 @@ import { yielding } from '../../lib/fs/drivers.ts';
 import { requireTaskId } from '../../lib/ids.ts';
 import { loadPlan } from '../../project/plan-file.ts';
 import { notReady } from './claimable.ts';
-import { plannedTask, readFor, requireRecord } from './reads.ts';
-import { endRun, underRun } from './runs.ts';
-import { type CommandContext, interruptible, openSession, type Session } from './session.ts';
+import { notPassed } from './data.ts';
+import {
+  type CommandContext,
+  endRun,
+  interruptible,
+  openSession,
+  plannedTask,
+  readFor,
+  requireRecord,
+  type Session,
+  underRun,
+} from './session.ts';
 
 /**
  * Throws TASK_NOT_FOUND, STATE_NOT_FOUND, RUN_NOT_FOUND; ILLEGAL_TRANSITION when the task does not wait for this;
@@ -32,8 +41,8 @@ export async function integrate(
   const loaded = await loadPlan(session);
   const { record: seen } = await requireRecord(session, taskId);
   // What is not in the plan is kept, and taken nowhere.
-  const planned = loaded === null ? null : plannedTask(loaded, taskId);
-  const reads = loaded === null || planned === null ? null : await readFor(session, loaded, planned);
+  const planned = loaded && plannedTask(loaded, taskId);
+  const reads = loaded && planned && (await readFor(session, loaded, planned));
   const refuse = (record: TaskRecord) => {
     // The table of moves has a word for what does not wait for this at all.
     if (phaseDue(record.state.state) !== phase) return;
@@ -69,13 +78,8 @@ function outcome(taskId: string, phase: IntegrationPhase, end: IntegrationEnd): 
     default: {
       const { attempts: _, ...result } = end.result;
       const data = { ...result, attempt_id: end.attemptId };
-      if (end.kind === 'done') return data;
-      const { state, next_eligible_at } = result;
-      const next = state === 'failed' ? 'it has failed' : `it is tried again ${next_eligible_at ?? 'now'}`;
-      throw new ForgeError('VERIFICATION_FAILED', `task ${taskId} is not ${what}: ${end.error.message}; ${next}`, {
-        details: { ...data, class: end.error.class },
-        data,
-      });
+      if (end.kind === 'sent_back') throw notPassed(what, data, end.error);
+      return data;
     }
   }
 }

@@ -5,8 +5,7 @@ import { OptionsSchema, openQuestion, type Question, settledQuestion } from '../
 import type { TaskSummary } from '../../domain/task/records.ts';
 import { withOpenQuestion } from '../../store/change.ts';
 import { textOrNull } from './data.ts';
-import { readAll } from './reads.ts';
-import type { Session } from './session.ts';
+import { readAll, type Session } from './session.ts';
 
 export const questionRowSchema = () =>
   z.strictObject({
@@ -55,15 +54,15 @@ function mayHaveAsked({ state, memo }: TaskSummary): boolean {
 }
 
 async function rowOf(
-  session: Session,
+  { store }: Session,
   record: TaskSummary,
   task_id: string,
   attempt_id: string,
   question: Question,
 ): Promise<QuestionRow> {
-  const { question_id, run_id, decision_key, created_at, expires_at } = question;
+  const { question_id, run_id, decision_key, options, created_at, expires_at } = question;
   const settled = settledQuestion(record, question_id);
-  const answer = settled === null ? null : await session.store.readDocument('answer', task_id, attempt_id, question_id);
+  const answer = settled && (await store.readDocument('answer', task_id, attempt_id, question_id));
   return {
     question_id,
     task_id,
@@ -73,7 +72,7 @@ async function rowOf(
     status: statusOf(record, question),
     question: question.question,
     context: question.context ?? null,
-    options: question.options,
+    options,
     recommended_option_id: question.recommended_option_id ?? null,
     default_option_id: question.default_option_id ?? null,
     what_happens_if_unanswered: question.what_happens_if_unanswered ?? null,
@@ -85,9 +84,9 @@ async function rowOf(
   };
 }
 
-function statusOf(record: TaskSummary, question: Question): QuestionRow['status'] {
-  const settled = settledQuestion(record, question.question_id);
+function statusOf(record: TaskSummary, { question_id, status }: Question): QuestionRow['status'] {
+  const settled = settledQuestion(record, question_id);
   if (settled !== null) return settled.option_id === null ? 'expired' : 'answered';
-  if (openQuestion(record)?.question_id === question.question_id) return 'open';
-  return question.status === 'budget_exhausted' ? 'budget_exhausted' : 'withdrawn';
+  if (openQuestion(record)?.question_id === question_id) return 'open';
+  return status === 'budget_exhausted' ? status : 'withdrawn';
 }

@@ -1,18 +1,31 @@
-/** What every verb works with: the project, its settings, the store, and the clocks. Opened once per command. */
+/** What a command works with: the project and its settings, opened once per command, what it reads there, and its runs. */
 
+import * as z from 'zod/mini';
 import { type Context, newId } from '../../domain/context.ts';
+import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
+import { neededFor, reasonsToWait } from '../../domain/schedule/readiness.ts';
+import type { RunManifest, TaskRecord } from '../../domain/task/records.ts';
+import type { Decision } from '../../domain/task/transition.ts';
 import type { Warning } from '../../domain/warnings.ts';
-import type { Env } from '../../engine/env.ts';
+import { type Env, runStanding, schedulingContextOf } from '../../engine/env.ts';
+import { ForgeError } from '../../lib/errors.ts';
 import { cacheOf } from '../../lib/fs/cache.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
+import { requireTaskId, requireUuid } from '../../lib/ids.ts';
+import { closest } from '../../lib/text.ts';
+import { isoTime } from '../../lib/time.ts';
 import { type Interrupts, UNINTERRUPTED } from '../../process/interrupts.ts';
 import { BUILD } from '../../project/build.ts';
 import { requireProject } from '../../project/find-project.ts';
+import { type LoadedPlan, loadPlan } from '../../project/plan-file.ts';
 import { loadSettings } from '../../project/settings-file.ts';
+import * as change from '../../store/change.ts';
 import { claimHistory, publisher, questionNotices, type Subscriber } from '../../store/events.ts';
 import { Journal } from '../../store/journal.ts';
 import { openStores, type Stores } from '../../store/open.ts';
+import type { EndedRun, Snapshot, TaskRead, TaskSummaryRead } from '../../store/port.ts';
 import type { TrackerKeeper } from '../../trackers/sync.ts';
+import { textOrNull } from './data.ts';
 
 /** How a command is called: the outside, and what holds for every command. */
 export interface CommandContext<E = never> {
@@ -100,4 +113,207 @@ function syncTracker(session: Session): Subscriber {
       .catch((error) => session.warn(`the tracker is not in step: ${String(error)}`));
     if (waits) await done;
   };
+}
+
+// --- what is read before a decision ----------------------------------------------------------------------------------
+
+/** The task of that id in the plan. Throws INVALID_ID, TASK_NOT_FOUND. */
+export function plannedTask({ plan, file }: LoadedPlan, taskId: string): PlanTask {
+  const task = plan.byId.get(requireTaskId(taskId));
+  if (task !== undefined) return task;
+  throw new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${file}`, nearest(taskId, plan.byId.keys()));
+}
+
+/** A hint at what was probably meant; none where nothing is close. */
+export function nearest(word: string, known: Iterable<string>): { hint?: string } {
+  const near = closest(word, known);
+  return near === null ? {} : { hint: `Did you mean ${near}?` };
+}
+
+/** A plan that is being edited must not keep a worker from its task: then the settings decide alone. */
+export async function plannedOrNull(session: Session, taskId: string): Promise<PlanTask | null> {
+  return (await planUnlessInvalid(session, 'the settings decide alone'))?.byId.get(taskId) ?? null;
+}
+
+/** Null when there is no plan, or it can't be read: then with a warning that ends in `then`. */
+export async function planUnlessInvalid(session: Session, then: string): Promise<Plan | null> {
+  try {
+    return (await loadPlan(session))?.plan ?? null;
+  } catch (error) {
+    if (!(error instanceof ForgeError)) throw error;
+    session.warn(`${error.message}; ${then}`);
+    return null;
+  }
+}
+
+/** The records that a question about `task` may need, and no others. */
+export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
+  const reads = new Map<string, TaskRead>();
+  const needed = neededFor(task, loaded.plan, session.settings.agents);
+  // Of many most may be still to come, and a list tells that of all of them.
+  const there = needed.length > 10 ? new Set(await session.store.list()) : null;
+  for (const id of needed) if (there?.has(id) ?? true) reads.set(id, await session.store.read(id));
+  return reads;
+}
+
+/** Everything in the tree at one look, the tasks by their ids. */
+export type AllRead = Omit<Snapshot, 'tasks'> & { reads: Map<string, TaskSummaryRead> };
+
+export async function readAll(session: Session): Promise<AllRead> {
+  const { tasks, ...rest } = await session.store.snapshot();
+  const reads = new Map<string, TaskSummaryRead>();
+  for (const read of tasks) reads.set(read.task_id, read);
+  return { reads, ...rest };
+}
+
+/** Moves the tasks on whose questions are settled, as every command does that may give them out. Updates `reads`. */
+export async function resumeSettled(session: Session, reads: Map<string, TaskSummaryRead>): Promise<void> {
+  for (const [id, read] of reads) {
+    const resumed = await unlessDamaged(session, () => change.resumeIfSettled(session, read));
+    if (resumed !== null) reads.set(id, await session.store.read(id));
+  }
+}
+
+/** `reads` as `resumeSettled` would leave them, for those who only look: what they show is what the next claim sees. */
+export async function withSettledQuestions(
+  session: Session,
+  reads: ReadonlyMap<string, TaskSummaryRead>,
+): Promise<ReadonlyMap<string, TaskSummaryRead>> {
+  const parked = [...reads.values()].filter(({ record }) => record?.state.state === 'blocked_on_question');
+  if (parked.length === 0) return reads;
+  const next = new Map(reads);
+  for (const { task_id: id } of parked) {
+    const read = await session.store.read(id);
+    const { record, problem } = read;
+    if (record === null || problem !== null) continue;
+    const seen = await unlessDamaged(session, () => change.withSettledQuestion(session, record));
+    if (seen !== null) next.set(id, { ...read, record: seen });
+  }
+  return next;
+}
+
+/** Every reason why a task can't start now; none when it can. */
+export async function reasonsFor(session: Session, loaded: LoadedPlan, task: PlanTask) {
+  const reads = await withSettledQuestions(session, await readFor(session, loaded, task));
+  const reasons = reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
+  return reasons.map(({ code, message }) => ({ code, message }));
+}
+
+/** A damaged answer stops its own task and no other. Throws IO_ERROR. */
+async function unlessDamaged<T>(session: Session, look: () => Promise<T>): Promise<T | null> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof ForgeError) || error.code === 'IO_ERROR') throw error;
+    session.warn(error.message);
+    return null;
+  }
+}
+
+/**
+ * The record of a task that something has happened to, with its version. Throws INVALID_ID; STATE_NOT_FOUND when it is
+ * planned but untouched, TASK_NOT_FOUND when it is neither planned nor known.
+ */
+export async function requireRecord(session: Session, taskId: string): Promise<TaskRead & { record: TaskRecord }> {
+  const read = await session.store.read(requireTaskId(taskId), { thorough: true });
+  change.refuseUnreadable(read);
+  if (read.record !== null) return { ...read, record: read.record };
+  throw await unknownTask(session, taskId);
+}
+
+async function unknownTask(session: Session, taskId: string): Promise<ForgeError> {
+  const loaded = await loadPlan(session);
+  if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.place}`);
+  plannedTask(loaded, taskId);
+  return new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
+}
+
+/** Changes a task that something has happened to. Throws like `requireRecord`, and what `decide` throws. */
+export async function changeKnown<R>(
+  session: Session,
+  taskId: string,
+  decide: (record: TaskRecord) => Decision<R> | Promise<Decision<R>>,
+): Promise<change.Changed<R>> {
+  return change.changeTask(session, requireTaskId(taskId), async (record, read) => {
+    if (read.record === null) throw await unknownTask(session, taskId);
+    return decide(record);
+  });
+}
+
+/** A planned task that nothing has happened to is known too. */
+export async function requireKnown(session: Session, taskId: string): Promise<void> {
+  if ((await loadPlan(session))?.plan.byId.has(taskId) === true) return;
+  await requireRecord(session, taskId);
+}
+
+// --- runs ------------------------------------------------------------------------------------------------------------
+
+/** Opens a run. Throws IO_ERROR. */
+export async function openRun(session: Session, fields: Partial<RunManifest> = {}): Promise<RunManifest> {
+  const manifest: RunManifest = {
+    version: 1,
+    run_id: newId(session.ctx),
+    started_at: isoTime(session.now()),
+    name: null,
+    host: session.ctx.machine().host,
+    ...fields,
+  };
+  await session.store.createRun(manifest, session.newOp());
+  return manifest;
+}
+
+/** Throws INVALID_ID, RUN_NOT_FOUND. */
+export async function requireRun(session: Session, runId: string): Promise<RunManifest> {
+  const manifest = await session.store.readRun(requireUuid(runId, '--run'));
+  if (manifest === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
+  return manifest;
+}
+
+/** Notes that a run is over. One that ended before keeps its time. Throws RUN_NOT_FOUND. */
+export async function endRun(session: Session, runId: string): Promise<EndedRun> {
+  const ended = await session.store.endRun(runId, isoTime(session.now()), session.newOp());
+  if (ended === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
+  return ended;
+}
+
+/**
+ * Does `work` under the run that is named, which must exist, else under a new one. A run that was opened for work that was
+ * then refused is taken back. Throws RUN_NOT_FOUND, and what `work` throws.
+ */
+export async function underRun<T>(
+  session: Session,
+  runId: string | undefined,
+  fields: Partial<RunManifest>,
+  work: (runId: string) => Promise<T>,
+): Promise<T> {
+  if (runId !== undefined) return work((await requireRun(session, runId)).run_id);
+  const { run_id } = await openRun(session, fields);
+  try {
+    return await work(run_id);
+  } catch (error) {
+    await session.store.discardRun(run_id);
+    throw error;
+  }
+}
+
+export const runFields = () => ({ run_id: z.string(), name: textOrNull(), started_at: z.string() });
+
+export const runRowSchema = () =>
+  z.strictObject({
+    ...runFields(),
+    host: z.string(),
+    ended_at: textOrNull(),
+    standing: z.enum(['open', 'ended', 'dead']),
+  });
+export type RunRow = z.infer<ReturnType<typeof runRowSchema>>;
+
+export function runRow(session: Session, manifest: RunManifest): RunRow {
+  const { run_id, name, host, started_at } = manifest;
+  const ended_at = manifest.ended_at ?? null;
+  return { run_id, name, host, started_at, ended_at, standing: runStanding(session, manifest) };
+}
+
+/** Whether the run works on the task, or touched it last. */
+export function isOfRun({ record }: Pick<TaskSummaryRead, 'record'>, runId: string): boolean {
+  return record?.lease?.owner_run_id === runId || record?.state.updated_by.run_id === runId;
 }

@@ -1,5 +1,6 @@
 /** The plan: what to do, in what order, and how. `parse.ts` reads a plan file, which `spec/PLAN.md` describes. */
 
+import * as z from 'zod/mini';
 import type { RetryYaml } from '../retry/schema.ts';
 
 export const PRIORITIES = ['P0', 'P1', 'P2'] as const;
@@ -44,34 +45,42 @@ export interface PlanPhase {
   task_ids: readonly string[];
 }
 
-export interface PlanTask {
-  id: string;
-  phase_id: string;
-  title: string;
-  description: string | null;
-  type: string | null;
-  /** Default: P1. */
-  priority: Priority;
-  estimate: (typeof ESTIMATES)[number] | null;
-  owner_type: string | null;
-  /** `owner_type` is `human`: never given to a worker. */
-  human: boolean;
-  /** Without repeats. */
-  depends_on: readonly string[];
-  acceptance: readonly string[];
-  write_globs: readonly string[];
-  tracker_issue_id: string | null;
-  /** Default: active. */
-  status: PlannedStatus;
-  /** A null limit comes from the settings; null: both do. */
-  question_budget: { soft: number | null; hard: number | null } | null;
-  /** A command line for /bin/sh; null: the task waits for an agent. */
-  run: string | null;
-  verify: readonly string[];
-  /** Milliseconds for one attempt, more than 0; null: no limit. */
-  timeout_ms: number | null;
-  env: Readonly<Record<string, string>>;
-  /** As written; null: as the settings say. */
+export const PlanTaskSchema = () => {
+  const texts = z.readonly(z.array(z.string()));
+  const limit = z.nullable(z.int());
+  const textOrNull = z.nullable(z.string());
+  return z.strictObject({
+    id: z.string(),
+    phase_id: z.string(),
+    title: z.string(),
+    description: textOrNull,
+    type: textOrNull,
+    /** Default: P1. */
+    priority: z.enum(PRIORITIES),
+    estimate: z.nullable(z.enum(ESTIMATES)),
+    owner_type: textOrNull,
+    /** `owner_type` is `human`: never given to a worker. */
+    human: z.boolean(),
+    /** Without repeats. */
+    depends_on: texts,
+    acceptance: texts,
+    write_globs: texts,
+    tracker_issue_id: textOrNull,
+    /** Default: active. */
+    status: z.enum(TASK_STATUSES),
+    /** A null limit comes from the settings; null: both do. */
+    question_budget: z.nullable(z.strictObject({ soft: limit, hard: limit })),
+    /** A command line for /bin/sh; null: the task waits for an agent. */
+    run: textOrNull,
+    verify: texts,
+    /** Milliseconds for one attempt, more than 0; null: no limit. */
+    timeout_ms: limit,
+    env: z.readonly(z.record(z.string(), z.string())),
+    /** As written; null: as the settings say. */
+    retry: z.unknown(),
+  });
+};
+export interface PlanTask extends z.infer<ReturnType<typeof PlanTaskSchema>> {
   retry: RetryYaml | null;
 }
 

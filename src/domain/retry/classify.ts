@@ -78,13 +78,15 @@ export const errorRulesSchema = once(() => z.array(errorRuleSchema(), { error: '
 export type ErrorRule = z.infer<ReturnType<typeof errorRuleSchema>>;
 
 /** A classified failure. The state keeps it in this form as `last_error`. */
-export interface ClassifiedError {
-  class: string;
-  /** One line for a person. */
-  message: string;
-  exit_code?: number | undefined;
-  signal?: string | undefined;
-}
+export const ClassifiedErrorSchema = () =>
+  z.strictObject({
+    class: z.string(),
+    /** One line for a person. */
+    message: z.string(),
+    exit_code: z.optional(z.int()),
+    signal: z.optional(z.string()),
+  });
+export type ClassifiedError = z.infer<ReturnType<typeof ClassifiedErrorSchema>>;
 
 /** How a worker ended. Either `exitCode` or `signal` is set, or neither when it never ran or vanished. */
 export interface WorkerEnd {

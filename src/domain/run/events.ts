@@ -1,7 +1,8 @@
 /** What happens during a run, as typed events. Loggers render them; `run --json` prints one a line. */
 
+import * as z from 'zod/mini';
 import type { Question } from '../question/questions.ts';
-import type { ClassifiedError } from '../retry/classify.ts';
+import { type ClassifiedError, ClassifiedErrorSchema } from '../retry/classify.ts';
 import type { Reason } from '../schedule/readiness.ts';
 import type { FailureReason, TaskState } from '../task/records.ts';
 import type { IntegrationPhase } from '../task/states.ts';
@@ -97,14 +98,16 @@ export type RunEvent =
   | { type: 'warning'; message: string }
   | RunFinished;
 
-export interface RunFinished {
-  type: 'run_finished';
-  run_id: string;
-  /** How many of the selected tasks are in each state; `done` and `dropped` are statuses of the plan. */
-  counts: Record<string, number>;
-  /** Selected tasks that have failed, in this run or before, in plan order. */
-  failed: readonly { task_id: string; error: ClassifiedError | null }[];
-  exit_code: number;
-  duration_ms: number;
-  interrupted: boolean;
-}
+export const RunFinishedSchema = () =>
+  z.strictObject({
+    type: z.literal('run_finished'),
+    run_id: z.string(),
+    /** How many of the selected tasks are in each state; `done` and `dropped` are statuses of the plan. */
+    counts: z.record(z.string(), z.int().check(z.gte(0))),
+    /** Selected tasks that have failed, in this run or before, in plan order. */
+    failed: z.readonly(z.array(z.strictObject({ task_id: z.string(), error: z.nullable(ClassifiedErrorSchema()) }))),
+    exit_code: z.int(),
+    duration_ms: z.number(),
+    interrupted: z.boolean(),
+  });
+export type RunFinished = z.infer<ReturnType<typeof RunFinishedSchema>>;
