@@ -147,7 +147,7 @@ async function follow(
   const end = env.ctx.monotonicMs() + LOCK_WAIT.mostMs;
   for (;;) {
     const putBack = await checkoutRollback(env, place, base.sha, merge);
-    const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS });
+    const result = await git([...FOLLOW, ref], { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS, acts: true });
     const isBusy = result.stderr.includes('index.lock') && isLocked(result);
     const isHalfDone = result.code !== 0 && !isBusy && (await branchCommit(env, base.branch)) === base.sha;
     // A process that continues after a pause would undo what others have done there.
@@ -195,7 +195,7 @@ function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result:
  * were in the way before, nothing is undone: git refuses by itself. Throws IO_ERROR.
  */
 async function checkoutRollback(env: GitEnv, place: string, base: string, merge: string): Promise<() => Promise<void>> {
-  const options = { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS };
+  const options = { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS, acts: true };
   const names = (filter: string) =>
     gitNames(['diff-tree', '-r', '-z', '--name-only', '--no-renames', `--diff-filter=${filter}`, base, merge], options);
   const top = await gitText(['rev-parse', '--show-toplevel'], options);

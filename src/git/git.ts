@@ -35,6 +35,11 @@ export interface GitOptions {
   env: Readonly<Record<string, string | undefined>>;
   /** Milliseconds after which it is killed. Default: a minute. */
   timeoutMs?: number;
+  /**
+   * It makes or updates a checkout, or merges: then the hooks of the repository run, and what a partial clone lacks is fetched.
+   * Default: it starts nothing.
+   */
+  acts?: boolean;
   /** An index instead of the checkout's. */
   indexFile?: string;
   /** Its stdin. Default: empty. */
@@ -67,9 +72,23 @@ const UNASKING = {
   LC_ALL: 'C',
 };
 
-function environment({ env, indexFile }: GitOptions): Record<string, string | undefined> {
+/**
+ * Objects are what they are named by, whatever `refs/replace` says; and nothing is fetched: a remote's settings name programs, and a
+ * clone may bring a repository of its own along.
+ */
+const STARTING_NOTHING = { GIT_NO_LAZY_FETCH: '1', GIT_ALLOW_PROTOCOL: '' };
+
+function environment({ env, indexFile, acts }: GitOptions): Record<string, string | undefined> {
   const own = Object.entries(withoutGitLocals(env)).filter(([name]) => !PATHSPEC_SWITCHES.test(name));
-  return { ...Object.fromEntries(own), ...UNASKING, GIT_INDEX_FILE: indexFile };
+  const limits = { GIT_NO_REPLACE_OBJECTS: '1', ...(acts === true ? {} : STARTING_NOTHING) };
+  return { ...Object.fromEntries(own), ...UNASKING, ...limits, GIT_INDEX_FILE: indexFile };
+}
+
+/** Settings that count more than those of a repository. A bare one that lies in a folder of the project is not taken for its own. */
+function hardened({ acts }: GitOptions): string[] {
+  const settings = ['safe.bareRepository=explicit', 'core.fsmonitor=false'];
+  if (acts !== true) settings.push('core.hooksPath=/dev/null');
+  return settings.flatMap((setting) => ['-c', setting]);
 }
 
 /** The command as a person writes it, shortened to what identifies it. */
@@ -85,7 +104,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
   const { spawn } = process.getBuiltinModule('node:child_process');
   return new Promise((resolve, reject) => {
     // A session of its own has no terminal to prompt on, and is killed as a whole, with hooks and filters.
-    const child = spawn('git', args, {
+    const child = spawn('git', [...hardened(options), ...args], {
       cwd: options.cwd,
       env: environment(options),
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

@@ -210,7 +210,7 @@ type MergeResult =
 /** Merges two commits into a tree, without touching any checkout. Throws IO_ERROR when git cannot run. */
 export async function mergeTrees(env: GitEnv, ours: string, theirs: string): Promise<MergeResult> {
   const args = ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', ours, theirs];
-  const result = await git(args, gitIn(env));
+  const result = await git(args, { ...gitIn(env), acts: true });
   const [tree, ...files] = nulSeparated(result.stdout);
   if (result.code === 0 && tree !== undefined) return { kind: 'clean', tree };
   if (result.code === 1 && tree !== undefined) return { kind: 'conflicts', files: [...new Set(files)].sort() };

@@ -219,7 +219,7 @@ async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceT
 
 /** The options of a git that makes a worktree, so that `stopMakers` finds it. */
 export function making(options: GitOptions, place: string): GitOptions {
-  return { ...options, env: { ...options.env, [MARK]: place }, timeoutMs: CHECKOUT_TIMEOUT_MS };
+  return { ...options, env: { ...options.env, [MARK]: place }, timeoutMs: CHECKOUT_TIMEOUT_MS, acts: true };
 }
 
 /** A failing hook makes git fail although the worktree exists: that is a warning. Anything else is thrown as IO_ERROR. */
