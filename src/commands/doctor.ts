@@ -55,9 +55,9 @@ export const doctor = command({
         }),
       ),
     }),
-  /** Throws PHASES_NOT_FOUND when there is nothing to look at. */
+  /** Throws PHASES_NOT_FOUND when there is nothing to look at, FOREIGN_PROJECT. */
   async run({ ctx, dir }) {
-    const paths = requireProject(ctx.cwd, dir);
+    const paths = requireProject(ctx.cwd, dir, ctx.env);
     const facts: Facts = { ctx, paths, settings: DEFAULT_SETTINGS, plan: null, ...openStores(paths) };
     const first = [await checked('settings', facts, readSettings), await checked('plan', facts, readPlan)];
     const others = await Promise.all([

@@ -2,11 +2,10 @@
 
 import path from 'node:path';
 import * as z from 'zod/mini';
-import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
 import * as agents from '../project/agents-file.ts';
-import { findProject } from '../project/find-project.ts';
+import { projectToBe } from '../project/find-project.ts';
 import { initFiles } from '../project/init.ts';
 import { openStores } from '../store/open.ts';
 import { command, flag } from './shared/command.ts';
@@ -39,7 +38,7 @@ export const init = command({
    * Throws SCHEMA_INVALID, IO_ERROR when AGENTS.md can't take the section; nothing is written then.
    */
   async run(context, { agents: forAgents = false }) {
-    const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
+    const paths = projectToBe(context.ctx.cwd, context.dir, context.ctx.env);
     const section = forAgents ? sectionFor(paths.project) : null;
     openStores(paths).store.ensureTree();
     const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };

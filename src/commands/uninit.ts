@@ -1,10 +1,9 @@
 /** `uninit`: removes what `init` has written and is unchanged. */
 
 import * as z from 'zod/mini';
-import { pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import * as agents from '../project/agents-file.ts';
-import { findProject } from '../project/find-project.ts';
+import { projectToBe } from '../project/find-project.ts';
 import { planRemoval, removePlanned } from '../project/init.ts';
 import { command, flag } from './shared/command.ts';
 
@@ -33,7 +32,7 @@ export const uninit = command({
    * state of tasks, stay and are named. A repeat finds nothing to undo. Throws IO_ERROR.
    */
   async run(context, { dry_run: dryRun = false }) {
-    const paths = findProject(context.ctx.cwd, context.dir ?? context.ctx.cwd) ?? pathsOf(context.ctx.cwd);
+    const paths = projectToBe(context.ctx.cwd, context.dir, context.ctx.env);
     const section = sectionOf(paths.project);
     const planned = planRemoval(paths);
     if (!dryRun && section !== null && 'seen' in section) agents.replaceAgentsFile(section.seen, section.text);

@@ -66,6 +66,10 @@ export const ERROR_CODES = {
   RUN_NOT_FOUND: entry('usage', 'List the runs with `forge orchestrate run list`.'),
   QUESTION_NOT_FOUND: entry('usage', 'List the questions with `forge orchestrate questions`.'),
   PHASES_NOT_FOUND: entry('usage', 'Write a first plan with `forge orchestrate init`, or point --dir at a project.'),
+  FOREIGN_PROJECT: entry(
+    'usage',
+    'If you trust who can write there: set FORGE_SAFE_DIRECTORY to the project folder, and repeat the command.',
+  ),
   PHASES_PARSE_ERROR: entry('usage', 'Fix the plan at the places named above; nothing was started.'),
   SETTINGS_INVALID: entry('usage', 'Fix .forge/settings.yaml at the places named above.'),
   LEASE_EXISTS: entry('contention', 'This task has an owner. Take another: `forge orchestrate claim --next`.'),

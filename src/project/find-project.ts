@@ -60,8 +60,41 @@ export function findProject(cwd: string, dir: string | undefined): ProjectPaths 
   }
 }
 
-/** `findProject`, for commands that need a project. Throws PHASES_NOT_FOUND. */
-export function requireProject(cwd: string, dir: string | undefined): ProjectPaths {
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** What of a project says what is run, and where. */
+const DECISIVE = ['', 'plans', '.forge', '.forge/plans', ...PLAN_PLACES, '.forge/settings.yaml', '.forge/orchestrator'];
+
+/**
+ * Throws FOREIGN_PROJECT when a part of the project that decides belongs to another user than the one who asks (under sudo: than
+ * either), unless FORGE_SAFE_DIRECTORY names the project. As git does; source: safe.directory in git-config(1).
+ */
+export function refuseForeign({ project }: ProjectPaths, env: Variables): void {
+  const own = process.geteuid?.();
+  const safe = env['FORGE_SAFE_DIRECTORY']?.split(':') ?? [];
+  if (own === undefined || safe.includes('*') || safe.some((folder) => folder !== '' && isSame(folder, project)))
+    return;
+  const allowed = [own, ...(own === 0 && env['SUDO_UID'] ? [Number(env['SUDO_UID'])] : [])];
+  for (const part of DECISIVE) {
+    const place = part === '' ? project : `${project}/${part}`;
+    // A link is as foreign as what it leads to.
+    const found = [fs.lstatSync(place, { throwIfNoEntry: false }), lookAt(place)];
+    const owner = found.find((stat) => stat !== undefined && !allowed.includes(stat.uid))?.uid;
+    if (owner === undefined) continue;
+    throw new ForgeError('FOREIGN_PROJECT', `${place} belongs to another user (uid ${owner}; you are ${own})`, {
+      hint: `If you trust who can write there: FORGE_SAFE_DIRECTORY=${project}`,
+      details: { project, path: place, owner },
+    });
+  }
+}
+
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [lookAt(one), lookAt(other)];
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** `findProject`, for commands that need a project. Throws PHASES_NOT_FOUND, FOREIGN_PROJECT. */
+export function requireProject(cwd: string, dir: string | undefined, env: Variables): ProjectPaths {
   const found = findProject(cwd, dir);
   if (found === null || !isProject(found.project)) {
     const where = found === null ? `${cwd} or any folder above it` : found.project;
@@ -70,6 +103,14 @@ export function requireProject(cwd: string, dir: string | undefined): ProjectPat
       `there is neither a plan (${PLAN_PLACES[0]}) nor a .forge folder in ${where}`,
     );
   }
+  refuseForeign(found, env);
+  return found;
+}
+
+/** The project to set up, or to take forge out of: the one that there is, else the current folder. Throws FOREIGN_PROJECT. */
+export function projectToBe(cwd: string, dir: string | undefined, env: Variables): ProjectPaths {
+  const found = findProject(cwd, dir ?? cwd) ?? pathsOf(cwd);
+  refuseForeign(found, env);
   return found;
 }
 

@@ -105,7 +105,7 @@ describe('branch base', () => {
     const real = repo.git('--exec-path');
     repo.write(
       'old/git',
-      `#!/bin/sh\n[ "$1" = merge-tree ] && exit 129\ncase "$*" in *"worktree list"*-z) exit 129;; esac\nexec ${real}/git "$@"\n`,
+      `#!/bin/sh\ncase "$*" in *" merge-tree "* | *"worktree list"*-z) exit 129;; esac\nexec ${real}/git "$@"\n`,
     );
     fs.chmodSync(repo.path('old/git'), 0o755);
     const old = await session({ PATH: `${repo.path('old')}:${GIT_ENV.PATH}` });

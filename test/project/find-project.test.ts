@@ -69,7 +69,7 @@ describe('project without --dir', () => {
   test('there is no project without .forge and plan', () => {
     make('src/');
     expect(found('src')).toBeNull();
-    expect(() => requireProject(at('src'), undefined)).toThrow(`${at('src')} or any folder above it`);
+    expect(() => requireProject(at('src'), undefined, {})).toThrow(`${at('src')} or any folder above it`);
   });
 });
 
@@ -90,7 +90,7 @@ describe('project with --dir or FORGE_DIR', () => {
   test('--dir is used as it is, without a search of the folders above', () => {
     make('.forge/', 'app/');
     expect(found('', at('app'))).toBe('app');
-    expect(() => requireProject(root, at('app'))).toThrow('neither a plan');
+    expect(() => requireProject(root, at('app'), {})).toThrow('neither a plan');
   });
 
   test('an empty --dir counts as not given', () => {
@@ -107,12 +107,61 @@ describe('project with --dir or FORGE_DIR', () => {
 test('a missing project is PHASES_NOT_FOUND with a hint to create one', () => {
   let thrown: unknown;
   try {
-    requireProject(root, undefined);
+    requireProject(root, undefined, {});
   } catch (error) {
     thrown = error;
   }
   expect(thrown).toBeInstanceOf(ForgeError);
   expect(thrown).toMatchObject({ code: 'PHASES_NOT_FOUND', hint: expect.stringContaining('init') });
+});
+
+// Only root can give files away.
+describe.runIf(process.geteuid?.() === 0)('project of another user', () => {
+  const NOBODY = 65534;
+  const give = (place: string) => fs.lchownSync(at(place), NOBODY, NOBODY);
+  const refused = (env: Record<string, string> = {}) => refusal(() => requireProject(at('app/mine'), undefined, env));
+
+  beforeEach(() => {
+    make('app/plans/phases.yaml', 'app/.forge/orchestrator/', 'app/mine/');
+    fs.writeFileSync(at('app/.forge/settings.yaml'), '');
+  });
+
+  test('a project whose every part is own is used', async () => {
+    expect(await refused()).toBe('done');
+  });
+
+  test.each([
+    'app',
+    'app/plans',
+    'app/plans/phases.yaml',
+    'app/.forge',
+    'app/.forge/settings.yaml',
+    'app/.forge/orchestrator',
+  ])('a project is refused when %s belongs to another user', async (place) => {
+    give(place);
+    expect(await refused()).toBe('FOREIGN_PROJECT');
+    expect(() => requireProject(at('app'), at('app'), {})).toThrow(/belongs to another user \(uid 65534; you are 0\)/);
+  });
+
+  test('a project is refused when its plan is an own link to a file of another user', async () => {
+    fs.renameSync(at('app/plans/phases.yaml'), at('theirs.yaml'));
+    fs.symlinkSync(at('theirs.yaml'), at('app/plans/phases.yaml'));
+    give('theirs.yaml');
+    expect(await refused()).toBe('FOREIGN_PROJECT');
+  });
+
+  test('a project is used when FORGE_SAFE_DIRECTORY names it, or all', async () => {
+    give('app/plans');
+    expect(await refused({ FORGE_SAFE_DIRECTORY: `/elsewhere:${at('app')}/` })).toBe('done');
+    expect(await refused({ FORGE_SAFE_DIRECTORY: '*' })).toBe('done');
+    expect(await refused({ FORGE_SAFE_DIRECTORY: `${at('app/mine')}:` })).toBe('FOREIGN_PROJECT');
+  });
+
+  test('under sudo a project of the user who called it is used', async () => {
+    give('app/plans');
+    expect(await refused({ SUDO_UID: String(NOBODY) })).toBe('done');
+    expect(await refused({ SUDO_UID: '1000' })).toBe('FOREIGN_PROJECT');
+  });
 });
 
 describe('project in a git worktree', () => {

@@ -57,9 +57,9 @@ export type Session = Env & {
   background(): () => Promise<void>;
 };
 
-/** Opens the project that the call is about. Throws PHASES_NOT_FOUND, SETTINGS_INVALID. */
+/** Opens the project that the call is about. Throws PHASES_NOT_FOUND, FOREIGN_PROJECT, SETTINGS_INVALID. */
 export async function openSession(context: CommandContext, driver?: Driver): Promise<Session> {
-  const paths = requireProject(context.ctx.cwd, context.dir);
+  const paths = requireProject(context.ctx.cwd, context.dir, context.ctx.env);
   const { ctx } = context;
   const cache = cacheOf(paths.project, ctx.env, BUILD);
   const settings = await loadSettings(paths, cache);

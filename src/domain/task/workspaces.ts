@@ -36,11 +36,12 @@ export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<st
 }
 
 /**
- * What workers and verification commands inherit of forge's environment: nothing that leads to a surrounding forge or git. Both get
- * the same, so that a worker can run the verification itself.
+ * What workers and verification commands inherit of forge's environment: nothing that leads to a surrounding forge or git, but whom
+ * a person trusts. Both get the same, so that a worker can run the verification itself.
  */
 export function inherited<T>(env: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(withoutGitLocals(env)).filter(([name]) => !name.startsWith('FORGE_')));
+  const passed = (name: string) => name === 'FORGE_SAFE_DIRECTORY' || !name.startsWith('FORGE_');
+  return Object.fromEntries(Object.entries(withoutGitLocals(env)).filter(([name]) => passed(name)));
 }
 
 /**
