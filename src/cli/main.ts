@@ -49,14 +49,12 @@ async function answer(request: Request, screen: Screen, version: () => string): 
   screen.dir = dir;
   screen.verb = verb || null;
   // Only now: neither help nor a slip on the command line needs them.
-  const [{ systemContext }, { listenToSignals }, { asIoError }, { VIEWS }] = await Promise.all([
-    import('../process/system-context.ts'),
-    import('../process/interrupts.ts'),
-    import('../lib/fs/io-errors.ts'),
-    import('./views.ts'),
-  ]);
+  const { systemContext } = await import('../process/system-context.ts');
+  const { listenToSignals } = await import('../process/interrupts.ts');
+  const { asIoError } = await import('../lib/fs/io-errors.ts');
+  const { VIEWS } = await import('./views.ts');
+  const { withStdin } = await import('./input.ts');
   try {
-    const { withStdin } = await import('./input.ts');
     const input = withStdin(command.input, request.input);
     const context = {
       ctx: systemContext(),

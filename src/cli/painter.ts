@@ -126,10 +126,11 @@ export class Painter {
   #write(lines: readonly string[], size: Size): void {
     // Without a window, before or after, what is written is written as it is.
     const [begin, end] = this.#shown.length + lines.length > 0 ? TOGETHER : ['', ''];
+    const drawn = lines.length === 0 ? '' : `${UNWRAPPED[0]}${lines.join('\r\n')}${UNWRAPPED[1]}\r`;
     const parts: { name: StreamName; text: string }[] = [
       { name: 'stdout', text: begin + this.#erased(size) },
       ...this.#held,
-      { name: 'stdout', text: drawn(lines) + end },
+      { name: 'stdout', text: drawn + end },
     ];
     this.#held = [];
     this.#shown = [...lines];
@@ -154,8 +155,4 @@ export class Painter {
     const up = this.#shown.slice(0, -1).reduce((sum, line) => sum + rows(line), 0);
     return `\r${up === 0 ? '' : `\x1b[${up}A`}${CLEAR_BELOW}`;
   }
-}
-
-function drawn(lines: readonly string[]): string {
-  return lines.length === 0 ? '' : `${UNWRAPPED[0]}${lines.join('\r\n')}${UNWRAPPED[1]}\r`;
 }

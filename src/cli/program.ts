@@ -61,17 +61,15 @@ export interface Words {
 /** Reads the words behind a verb. */
 export function wordsOf(args: readonly string[], flags: readonly Flag[]): Words {
   const parser = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-  const names = new Map<string, string>();
-  for (const flag of flags) {
-    const name = nameOf(flag);
-    const option = new Option(name === '--help' ? '-h, --help' : flag.written);
+  const keys = flags.map((flag) => {
+    const option = new Option(nameOf(flag) === '--help' ? '-h, --help' : flag.written);
     if (flag.many) option.argParser((text: string, before: string[] = []) => [...before, text]);
     parser.addOption(option);
-    names.set(option.attributeName(), name);
-  }
+    return [nameOf(flag), option.attributeName()] as const;
+  });
   const given = () => {
-    const all = Object.entries(parser.opts()).filter(([key]) => parser.getOptionValueSource(key) === 'cli');
-    return Object.fromEntries(all.map(([key, value]) => [names.get(key) ?? key, value]));
+    const set = keys.filter(([, key]) => parser.getOptionValueSource(key) === 'cli');
+    return Object.fromEntries(set.map(([name, key]) => [name, parser.getOptionValue(key)]));
   };
   try {
     const { operands, unknown } = parser.parseOptions([...args]);

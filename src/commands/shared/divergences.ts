@@ -13,31 +13,23 @@ import type { AllRead, Session } from './session.ts';
  * read beside the records. Never throws.
  */
 export async function divergences(session: Session, plan: Plan | null, all: AllRead): Promise<Warning[]> {
-  const found = await detect(session, plan, all);
-  for (const warning of found) if (warning.action !== 'report_orphan') session.say(warning);
-  return found;
-}
-
-async function detect(session: Session, plan: Plan | null, { reads, runs, seen }: AllRead): Promise<Warning[]> {
+  const { reads, runs, seen } = all;
   try {
-    const snapshot = await buildSnapshot(session, {
-      plan: plan?.tasks ?? null,
-      tasks: reads.values(),
-      runs,
-      seen,
-    });
+    const snapshot = await buildSnapshot(session, { plan: plan?.tasks ?? null, tasks: reads.values(), runs, seen });
     seen.keep();
     return detectCheapDivergences(snapshot).flatMap(({ task_id, row, action, severity, reason }): Warning[] => {
-      if (action !== 'report_orphan') {
-        const suggestion = 'run `forge orchestrate gc` to apply';
-        return [{ task_id, row, action, severity, message: reason, suggestion }];
-      }
       // Row 2 reports records, which have a warning of their own.
-      if (row === 2) return [];
-      return [{ task_id, row, action, severity, message: `task ${task_id}: ${reason}`, suggestion: null }];
+      if (action === 'report_orphan' && row === 2) return [];
+      if (action === 'report_orphan')
+        return [{ task_id, row, action, severity, message: `task ${task_id}: ${reason}`, suggestion: null }];
+      const suggestion = 'run `forge orchestrate gc` to apply';
+      const warning: Warning = { task_id, row, action, severity, message: reason, suggestion };
+      session.say(warning);
+      return [warning];
     });
   } catch (error) {
-    const why = oneLine(errorMessage(error));
-    return [warningOf(`auto-detect failed (continuing): ${why}`)];
+    const warning = warningOf(`auto-detect failed (continuing): ${oneLine(errorMessage(error))}`);
+    session.say(warning);
+    return [warning];
   }
 }
