@@ -5,6 +5,7 @@ import path from 'node:path';
 import { type ProjectPaths, pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { asIoError, errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
+import { readCapped } from '../lib/fs/read.ts';
 
 /** Where a plan is searched, in this order, below the project folder. */
 export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
@@ -126,8 +127,12 @@ function inMainCheckout(cwd: string): string {
   return main === undefined || !isFolder(main) ? cwd : path.join(main, path.relative(at, cwd));
 }
 
+/** Largest plan or settings file, bytes: a hundred times a plan of 10,000 tasks. */
+const MAX_BYTES = 256 * 1024 * 1024;
+
+/** Text of a plan or of settings; null when there is none. Throws IO_ERROR, also for anything but a regular file of that size. */
 export function readOptional(file: string): string | null {
-  return ifThere(`reading ${file}`, () => fs.readFileSync(file, 'utf8'), NO_PATH);
+  return ifThere(`reading ${file}`, () => readCapped(file, MAX_BYTES, { follow: true }), NO_PATH);
 }
 
 /** The nearest folder from `dir` upwards that seems to be a checkout of git; null when there is none. */

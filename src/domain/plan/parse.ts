@@ -22,7 +22,7 @@ export function parsePlan(text: string, file: string): PlanResult {
   if (!yaml.ok) return yaml;
   if (yaml.value === null) return { ok: false, problems: [emptyFile(file)] };
   const spell = spellingIn(text);
-  const shape = planSchema.safeParse(yaml.value, WITHOUT_WORDS);
+  const shape = shapeOf(yaml.value);
   const issues = shape.success ? [] : shape.error.issues;
   const findings = [
     ...suggestIds(shapeFindings(planSchema, yaml.value, issues, labelIn(yaml.value)), yaml.value),
@@ -31,6 +31,23 @@ export function parsePlan(text: string, file: string): PlanResult {
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
   const plan = buildPlan(shape.data, spell);
   return { ok: true, plan, warnings: warningsOf(plan) };
+}
+
+/** Tasks of a phase that are looked at where all of them are too many to say what is wrong with each. */
+const TASKS_SAMPLED = 100;
+
+/** zod collects issues as arguments of a call; tens of thousands of them are more than a stack has room for. */
+function shapeOf(value: unknown) {
+  try {
+    return planSchema.safeParse(value, WITHOUT_WORDS);
+  } catch (error) {
+    const { phases } = (value ?? {}) as { phases?: unknown };
+    if (!(error instanceof RangeError) || !Array.isArray(phases)) throw error;
+    const sample = phases.map((phase) =>
+      Array.isArray(phase?.tasks) ? { ...phase, tasks: phase.tasks.slice(0, TASKS_SAMPLED) } : phase,
+    );
+    return planSchema.safeParse({ ...(value as object), phases: sample }, WITHOUT_WORDS);
+  }
 }
 
 function emptyFile(file: string): Problem {

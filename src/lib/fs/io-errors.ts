@@ -14,6 +14,8 @@ const HINTS: Record<string, string> = {
   ENOTDIR: 'Something that should be a folder is a file. Look at the path above.',
   ELOOP:
     'There is a symlink where forge keeps its own files. It is never followed: remove it, or put a real folder there.',
+  ESTALE: 'The network file system has lost the file. Mount it again, or move the project to a local disk.',
+  EUCLEAN: 'The file system is damaged. Check it with fsck, then repeat.',
   EMFILE: 'Too many files are open. Raise `ulimit -n`, then repeat.',
 };
 
@@ -22,7 +24,8 @@ export function asIoError(error: unknown, doing: string): unknown {
   const code = errorCode(error);
   if (error instanceof ForgeError || !(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
   const hint = HINTS[code];
-  return new ForgeError('IO_ERROR', `${doing}: ${error.message}`, {
+  const message = error.message.replace(/^(Unknown system error -\d+): \1/, code);
+  return new ForgeError('IO_ERROR', `${doing}: ${message}`, {
     ...(hint === undefined ? {} : { hint }),
     details: { errno: code },
     cause: error,
@@ -67,5 +70,14 @@ export function ifThere<T>(doing: string, work: () => T, codes: readonly string[
 /** The `code` of a failed call (`ENOENT`, `EEXIST`, ...), or '' for anything else that was thrown. */
 export function errorCode(error: unknown): string {
   if (typeof error !== 'object' || error === null || !('code' in error)) return '';
-  return String(error.code);
+  const { code, errno } = error as { code: unknown; errno?: unknown };
+  // For some numbers libuv has no name.
+  const isUnnamed = String(code).startsWith('Unknown system error') && typeof errno === 'number';
+  return isUnnamed ? (UNNAMED[process.platform]?.[-errno] ?? `E${-errno}`) : String(code);
 }
+
+/** Source: errno.h of Linux and macOS. */
+const UNNAMED: Record<string, Record<number, string>> = {
+  linux: { 116: 'ESTALE', 117: 'EUCLEAN', 122: 'EDQUOT' },
+  darwin: { 69: 'EDQUOT', 70: 'ESTALE' },
+};

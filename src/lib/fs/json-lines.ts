@@ -17,9 +17,12 @@ export function appendLines(path: string, entries: readonly object[]): void {
     return `\n${open},"sum":"${crc32(open)}"}`;
   });
   const bytes = Buffer.from(lines.join(''), 'utf8');
-  const flags = fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW;
-  const fd = fs.openSync(path, flags, 0o600);
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+  const fd = fs.openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
+    // A pipe takes what is written, and keeps whoever writes to it waiting.
+    if (!fs.fstatSync(fd).isFile())
+      throw Object.assign(new Error(`EINVAL: ${path} is not a regular file`), { code: 'EINVAL' });
     const written = fs.writeSync(fd, bytes);
     const message = `ENOSPC: only ${written} of ${bytes.length} bytes were written to ${path}`;
     if (written !== bytes.length) throw Object.assign(new Error(message), { code: 'ENOSPC' });

@@ -48,7 +48,13 @@ export async function takingTurns<T>(
   const release = await taken(lock, TURN);
   if (release === null) onBusy(holderIn(says));
   try {
-    if (release !== null) whileDoing(`locking ${lock}`, () => fs.writeFileSync(says, me, { mode: 0o600 }));
+    if (release !== null) {
+      whileDoing(`locking ${lock}`, () => {
+        // Never through a symlink or into a pipe that stands there.
+        fs.rmSync(says, { force: true });
+        fs.writeFileSync(says, me, { flag: 'wx', mode: 0o600 });
+      });
+    }
     return await work();
   } finally {
     if (release !== null) fs.rmSync(says, { force: true });

@@ -7,9 +7,15 @@ function refused(code: string, message: string): Error {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 
-/** Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. */
-export function readCapped(path: string, max: number): string {
-  const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+/**
+ * Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. `follow`: whether
+ * a symlink may lead to it, as people use them. Default: no.
+ */
+export function readCapped(path: string, max: number, { follow = false } = {}): string {
+  const fd = fs.openSync(
+    path,
+    fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | (follow ? 0 : fs.constants.O_NOFOLLOW),
+  );
   try {
     const stat = fs.fstatSync(fd);
     if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);

@@ -9,7 +9,7 @@ import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema }
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
-import { asIoError, errorCode, ifThere } from '../../lib/fs/io-errors.ts';
+import { errorCode, ifThere } from '../../lib/fs/io-errors.ts';
 import { takingTurns } from '../../lib/fs/locks.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { isUuid, requireUuid } from '../../lib/ids.ts';
@@ -23,6 +23,8 @@ const NO_EXCEPTION = { throwIfNoEntry: false } as const;
 
 /** `lease.json`, and what a person or another tool has put beside it under a name like that. */
 export const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
+/** Longest name of a file, characters. Source: NAME_MAX of Linux and macOS. */
+const NAME_MAX_CHARS = 255;
 
 /**
  * What lies beside the record of a task that was just read, and the folders and files of its attempts that it was found in,
@@ -175,12 +177,12 @@ export class GcFileStore implements GcStore {
   async readLease(taskId: string, name: string): Promise<Lease | null> {
     const file = this.#leasePath(taskId, name);
     const lease = leaseIn(file);
-    if (lease?.ok === false) throw asIoError(new Error(lease.why), `reading ${file}`);
+    if (lease?.ok === false) throw new ForgeError('IO_ERROR', `reading ${file}: ${lease.why}`);
     return lease?.value ?? null;
   }
 
   #leasePath(taskId: string, name: string): string {
-    if (LEASE_FILE.test(name)) return `${this.#layout.task(taskId)}/${name}`;
+    if (LEASE_FILE.test(name) && name.length <= NAME_MAX_CHARS) return `${this.#layout.task(taskId)}/${name}`;
     throw new ForgeError('INVALID_ARGS', `${name} is no name of a lease file`);
   }
 

@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../../lib/fs/folders.ts';
 import { ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { readCapped, readFrom } from '../../lib/fs/read.ts';
@@ -82,8 +83,12 @@ export class FileArtifacts implements AttemptArtifacts {
 
   openLog(attempt: AttemptRef, log: LogName): OpenLog {
     const file = this.logPath(attempt, log);
+    this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId);
     return whileDoing(`opening ${file}`, () => {
-      fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+      // What a worker has put in the place of the folder makes way.
+      const dir = path.dirname(file);
+      if (fs.lstatSync(dir, { throwIfNoEntry: false })?.isDirectory() === false) fs.rmSync(dir);
+      makeFolder(dir);
       fs.rmSync(file, { force: true });
       const fd = fs.openSync(file, 'ax', 0o600);
       return { fd, close: () => fs.closeSync(fd) };
@@ -91,7 +96,9 @@ export class FileArtifacts implements AttemptArtifacts {
   }
 
   readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number } {
-    return readFrom(this.logPath(attempt, log), offset);
+    const file = this.logPath(attempt, log);
+    const isReal = fs.lstatSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory() === true;
+    return isReal ? readFrom(file, offset) : { text: '', next: Math.max(0, offset) };
   }
 
   writePrompt(attempt: AttemptRef, text: string): string {

@@ -3,8 +3,8 @@
  * question is where it points, and for a question that it lacks the tree is read and the index rebuilt.
  */
 
-import fs from 'node:fs';
 import path from 'node:path';
+import { makeFolder, refuseSymlink } from '../../lib/fs/folders.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { QuestionPlace, TaskStore } from '../port.ts';
@@ -43,6 +43,7 @@ export function addToIndex(layout: Layout, questionId: string, place: QuestionPl
 
 function readIndex({ questionIndex }: Layout): Places {
   try {
+    refuseSymlink(path.dirname(questionIndex));
     const index = parseJson(readCapped(questionIndex, INDEX_MAX_BYTES)) as { version?: unknown; questions?: Places };
     return (index.version === 1 && index.questions) || {};
   } catch {
@@ -52,7 +53,7 @@ function readIndex({ questionIndex }: Layout): Places {
 
 function writeIndex({ questionIndex }: Layout, questions: Places, op: string): void {
   try {
-    fs.mkdirSync(path.dirname(questionIndex), { recursive: true, mode: 0o700 });
+    makeFolder(path.dirname(questionIndex));
     replaceFile(questionIndex, `${JSON.stringify({ version: 1, questions })}\n`, op);
   } catch {
     // See the top of this file.

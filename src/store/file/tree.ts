@@ -54,16 +54,16 @@ export class StateTree {
     return dir;
   }
 
-  /** No component below `.forge` may be a symlink: what planted one would choose where forge writes. */
+  /** No component from `.forge` on may be a symlink: what planted one would choose where forge writes. */
   guard(components: readonly string[]): void {
-    whileDoing(`opening ${components.at(-1)}`, () => [this.layout.orchestrator, ...components].forEach(refuseSymlink));
+    const { forge, orchestrator } = this.layout;
+    whileDoing(`opening ${components.at(-1)}`, () => [forge, orchestrator, ...components].forEach(refuseSymlink));
   }
 
   /** Names of the real folders in `dir`: a symlink is never followed. */
   foldersIn(dir: string): string[] {
     try {
-      refuseSymlink(this.layout.orchestrator);
-      refuseSymlink(dir);
+      [this.layout.forge, this.layout.orchestrator, dir].forEach(refuseSymlink);
       return fs
         .readdirSync(dir, { withFileTypes: true })
         .filter((entry) => entry.isDirectory())

@@ -195,8 +195,45 @@ describe('symlinked files', () => {
   );
 });
 
-test('the project and its .forge may be reached through a symlink', async () => {
-  moveOut(tree.layout.forge);
-  expect(await tree.store.read('build')).toMatchObject({ version: 1, problem: null });
-  expect((await tree.change('build')).state.state_version).toBe(2);
+describe('symlinked .forge', () => {
+  test.each([...ON_TASKS, ...ON_RUNS, ...ON_ALL])('%s is refused when .forge is a symlink', async (_what, request) => {
+    moveOut(tree.layout.forge);
+    const before = contents(outside);
+    expect(await refusal(() => request(tree))).toBe('IO_ERROR');
+    expect(contents(outside)).toEqual(before);
+  });
+});
+
+describe('symlinked folders of an attempt and of the tree', () => {
+  const attempt = { taskId: 'build', attemptId: id(11) };
+
+  test('a symlink in place of the logs is not read through, and makes way for a log', () => {
+    tree.artifacts.openLog(attempt, 'stdout.log').close();
+    const logs = moveOut(tree.at('build', 'attempts', id(11), 'logs'));
+    fs.writeFileSync(path.join(logs, 'stdout.log'), 'precious');
+    expect(tree.artifacts.readLog(attempt, 'stdout.log', 0).text).toBe('');
+    tree.artifacts.openLog(attempt, 'stdout.log').close();
+    expect(fs.readFileSync(path.join(logs, 'stdout.log'), 'utf8')).toBe('precious');
+  });
+
+  test('a symlink in place of the index is neither read nor written through', async () => {
+    const index = path.dirname(tree.layout.questionIndex);
+    fs.mkdirSync(index, { recursive: true });
+    fs.writeFileSync(tree.layout.questionIndex, 'precious');
+    const target = moveOut(index);
+    expect(await tree.store.findQuestion(id(12), tree.op())).toBeNull();
+    expect(fs.readFileSync(path.join(target, 'questions.json'), 'utf8')).toBe('precious');
+  });
+
+  test('a symlink in place of what names the holder of the lock of gc is replaced, and its target kept', async () => {
+    const target = path.join(outside, 'precious');
+    fs.writeFileSync(target, 'precious');
+    fs.symlinkSync(target, path.join(tree.layout.orchestrator, '.gc.lock.holder'));
+    await tree.store.gc.takeTurn(
+      'me',
+      () => {},
+      async () => {},
+    );
+    expect(fs.readFileSync(target, 'utf8')).toBe('precious');
+  });
 });
