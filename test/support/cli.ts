@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll } from 'vitest';
+import * as z from 'zod/mini';
 import { withoutForge } from './processes.ts';
 
 export const FORGE = join(import.meta.dirname, '../../bin/forge.cjs');
@@ -44,7 +45,10 @@ export function startCli(args: readonly string[], { cwd, env = {}, input }: CliO
   child.stdin.end(input ?? '');
   const ended = new Promise<CliResult>((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code, signal) => resolve({ code, signal, ...out, json: () => onlyLine(out) }));
+    child.on('close', (code, signal) => {
+      const result = { code, signal, ...out, json: () => onlyLine(out) };
+      checkAnswer(args, result).then(() => resolve(result), reject);
+    });
   });
   return { process: child, ended };
 }
@@ -64,6 +68,22 @@ function onlyLine({ stdout, stderr }: { stdout: string; stderr: string }): unkno
   if (lines.length !== 2 || lines[1] !== '')
     throw new Error(`expected one line on stdout: ${stdout}\nstderr: ${stderr}`);
   return JSON.parse(lines[0] ?? '');
+}
+
+/** The data of an answer must be what the command's schema says, and no more. */
+async function checkAnswer(args: readonly string[], { stdout, json }: CliResult): Promise<void> {
+  // A verb that goes on over time prints an event a line.
+  if (!stdout.startsWith('{"ok":true,"data":') || stdout.indexOf('\n') !== stdout.length - 1) return;
+  if (args.includes('--help')) return;
+  const [{ findVerb }, { loadCommand }] = await Promise.all([
+    import('../../src/cli/find-verb.ts'),
+    import('../../src/commands/registry.ts'),
+  ]);
+  const { verb } = findVerb(args);
+  if (verb === null) throw new Error(`an answer without a verb: ${stdout}`);
+  const { error } = z.safeParse((await loadCommand(verb)).output(), json().data);
+  if (error !== undefined)
+    throw new Error(`the answer of ${verb} is not of its schema: ${z.prettifyError(error)}\n${stdout}`);
 }
 
 /** This process's environment without variables that change the output of forge. */
