@@ -59,7 +59,7 @@ export const answer = command({
         hint: `Task ${task_id} is ${state}; see \`forge orchestrate show ${task_id}\`.`,
       });
     };
-    const { record } = await changeTask(session, task_id, decide, mine);
+    const { record } = await changeTask(session, task_id, decide, { offered: mine });
     const first = await read('answer');
     if (first !== null && first.option_id !== option_id) throw otherwise(questionId, first);
     return { question_id: questionId, option_id, task_id, state: record.state.state };

@@ -46,23 +46,30 @@ type Decider<R> = (
 /** Limit of conflicts in a row. */
 const CHANGE_TRIES = 200;
 
+interface ChangeOptions {
+  /** An answer to the question that the task waits on; one that is there already has precedence. */
+  offered?: Answer;
+  /** The error for a task that nothing has happened to. Default: it is changed too. */
+  unknown?: () => Promise<ForgeError>;
+}
+
 /**
  * Decides on the newest record and commits the decision with its documents; decides again when the record has changed, or
  * one of the documents exists with other content. The decider gets a fresh record for a task without one, and refuses by
- * throwing. `offered`: an answer to the question that the task waits on; an existing answer has precedence.
- * Throws what `decide` throws, SCHEMA_INVALID for an unreadable record, IO_ERROR, and STATE_VERSION_CONFLICT after
+ * throwing. Throws what `decide` throws, SCHEMA_INVALID for an unreadable record, IO_ERROR, and STATE_VERSION_CONFLICT after
  * `CHANGE_TRIES` conflicts.
  */
 export async function changeTask<R>(
   env: ChangeEnv,
   taskId: string,
   decide: Decider<R>,
-  offered: Answer | null = null,
+  { offered, unknown }: ChangeOptions = {},
 ): Promise<Changed<R>> {
   let standing: StandingDocument | null = null;
   for (let attempt = 0; attempt < CHANGE_TRIES; attempt++) {
     const read = await env.store.read(taskId, { thorough: true });
     refuseUnreadable(read);
+    if (read.record === null && unknown !== undefined) throw await unknown();
     const record = read.record ?? freshRecord(taskId, isoTime(env.now()));
     const known = await withOpenQuestion(env.store, record);
     const due = await dueAnswer(env, known, offered);
@@ -125,7 +132,7 @@ interface DueAnswer {
 async function dueAnswer(
   env: Pick<ChangeEnv, 'store' | 'now'>,
   record: TaskSummary,
-  offered: Answer | null = null,
+  offered?: Answer,
 ): Promise<DueAnswer | null> {
   const open = openQuestion(record);
   if (open === null) return null;

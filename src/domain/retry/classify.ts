@@ -20,47 +20,34 @@ const RULE_MESSAGE = 'an error rule is a mapping of class, exit, signal and outp
 const EXIT_MESSAGE = 'exit is a list of exit codes from 0 to 255: [75]';
 const SIGNAL_MESSAGE = 'signal is a list of signal names: [SIGKILL]';
 
-/** A class as policies and workers may name it; at most 200 characters. */
-export const errorClassSchema = once(() =>
+const classText = (pattern: RegExp) =>
   z
     .string({ error: CLASS_MESSAGE })
-    .check(
-      z.maxLength(200, { error: CLASS_MESSAGE, abort: true }),
-      z.regex(ERROR_CLASS_PATTERN, { error: CLASS_MESSAGE }),
-    ),
-);
+    .check(z.maxLength(200, { error: CLASS_MESSAGE, abort: true }), z.regex(pattern, { error: CLASS_MESSAGE }));
+
+/** A class as policies and workers may name it; at most 200 characters. */
+export const errorClassSchema = once(() => classText(ERROR_CLASS_PATTERN));
+
+/** A condition of a rule: a list of at least one. */
+const listOf = <T extends z.ZodMiniType>(item: T, error: string, description: string) =>
+  z.optional(z.array(item, { error }).check(z.minLength(1, { error }), z.describe(description)));
 
 const errorRuleSchema = once(() => {
   const exitCode = z
     .int({ error: EXIT_MESSAGE })
     .check(z.minimum(0, { error: EXIT_MESSAGE }), z.maximum(255, { error: EXIT_MESSAGE }));
   const signal = z.string({ error: SIGNAL_MESSAGE }).check(z.regex(/^SIG[A-Z0-9]+$/, { error: SIGNAL_MESSAGE }));
+  const output = z
+    .string({ error: 'output is a regular expression, as a string' })
+    .check(
+      z.refine(compiles, { error: 'output is not a regular expression that JavaScript can read' }),
+      z.describe('A regular expression, looked for in the end of the output; ^ and $ match at every line.'),
+    );
   const fields = {
-    class: z
-      .string({ error: CLASS_MESSAGE })
-      .check(
-        z.maxLength(200, { error: CLASS_MESSAGE, abort: true }),
-        z.regex(RULE_CLASS_PATTERN, { error: CLASS_MESSAGE }),
-        z.describe('The class that a matching failure gets.'),
-      ),
-    exit: z.optional(
-      z
-        .array(exitCode, { error: EXIT_MESSAGE })
-        .check(z.minLength(1, { error: EXIT_MESSAGE }), z.describe('Holds when the worker exited with one of these.')),
-    ),
-    signal: z.optional(
-      z
-        .array(signal, { error: SIGNAL_MESSAGE })
-        .check(z.minLength(1, { error: SIGNAL_MESSAGE }), z.describe('Holds when one of these ended the worker.')),
-    ),
-    output: z.optional(
-      z
-        .string({ error: 'output is a regular expression, as a string' })
-        .check(
-          z.refine(compiles, { error: 'output is not a regular expression that JavaScript can read' }),
-          z.describe('A regular expression, looked for in the end of the output; ^ and $ match at every line.'),
-        ),
-    ),
+    class: classText(RULE_CLASS_PATTERN).check(z.describe('The class that a matching failure gets.')),
+    exit: listOf(exitCode, EXIT_MESSAGE, 'Holds when the worker exited with one of these.'),
+    signal: listOf(signal, SIGNAL_MESSAGE, 'Holds when one of these ended the worker.'),
+    output: z.optional(output),
   };
   return z.strictObject(fields, { error: (issue) => (issue.code === 'invalid_type' ? RULE_MESSAGE : undefined) }).check(
     z.refine((rule) => rule.exit !== undefined || rule.signal !== undefined || rule.output !== undefined, {

@@ -103,7 +103,10 @@ export class RetryPolicy implements Required<BackoffCurve> {
     this.capMs = parseDuration(cap) ?? site.capMs;
     this.factor = factor ?? site.factor;
     this.jitter = readJitter(jitter, site.jitter);
-    this.budgetKey = budgetKeyOf(this.name, this.retryOn?.map(labelOf));
+    this.budgetKey = budgetKeyOf(
+      this.name,
+      this.retryOn?.map((entry) => (typeof entry === 'function' ? entry.name : entry)),
+    );
   }
 
   /** An ordered list of policies as one: the first that matches an error decides. Throws INVALID_ARGS for none. */
@@ -199,12 +202,10 @@ export function coercePolicy(
   if (value === undefined) return new RetryPolicy(null, site);
   if (value instanceof RetryPolicy || value instanceof CompositeRetryPolicy) return value;
   refuse(shapeProblems(asWritten(value)));
-  if (isList(value)) return new CompositeRetryPolicy(toPolicies(value, site));
-  if ('policies' in value) {
-    const maxTotalAttempts = readAttempts(value.max_total_attempts, null);
-    return new CompositeRetryPolicy(toPolicies(value.policies, site), { maxTotalAttempts });
-  }
-  return new RetryPolicy(value, site);
+  const list = isList(value) ? { policies: value, max_total_attempts: undefined } : value;
+  if (!('policies' in list)) return new RetryPolicy(list, site);
+  const policies = list.policies.map((each) => (each instanceof RetryPolicy ? each : new RetryPolicy(each, site)));
+  return new CompositeRetryPolicy(policies, { maxTotalAttempts: readAttempts(list.max_total_attempts, null) });
 }
 
 /**
@@ -243,21 +244,11 @@ export interface FailedAttempt {
 }
 
 /** How the task goes on. The counts include this failure; `retry_counts` is absent for a single policy. */
-export type RetryDecision =
-  | {
-      outcome: 'retry';
-      failure_count: number;
-      retry_counts?: Record<string, number>;
-      delay_ms: number;
-      next_eligible_at: string;
-    }
-  | {
-      outcome: 'failed';
-      /** A question was asked too often | the budget or the sum is used up | never retried, or no policy matches. */
-      failure_reason: 'decision_key_budget' | 'retries_exhausted' | 'fatal';
-      failure_count: number;
-      retry_counts?: Record<string, number>;
-    };
+export type RetryDecision = { failure_count: number; retry_counts?: Record<string, number> } & (
+  | { outcome: 'retry'; delay_ms: number; next_eligible_at: string }
+  /** A question was asked too often | the budget or the sum is used up | never retried, or no policy matches. */
+  | { outcome: 'failed'; failure_reason: 'decision_key_budget' | 'retries_exhausted' | 'fatal' }
+);
 
 /** Decides what follows a failed task attempt. A failure that no policy matches is charged to no budget of a composite. */
 export function nextRetryState(attempt: FailedAttempt): RetryDecision {
@@ -295,10 +286,6 @@ function covers(entry: RetryOn, error: RetryError): boolean {
   return name !== null && classCovers(entry, name);
 }
 
-function labelOf(entry: RetryOn): string {
-  return typeof entry === 'function' ? entry.name : entry;
-}
-
 function countsAfter(attempt: FailedAttempt, decider: RetryPolicy | null): Record<string, number> | undefined {
   if (attempt.policy instanceof RetryPolicy) return undefined;
   if (decider !== null) return bumpRetryCount(attempt.retryCounts, decider.budgetKey);
@@ -319,10 +306,6 @@ function readAttempts(value: PolicyYaml['max_attempts'], otherwise: number | nul
 function readJitter(value: PolicyYaml['jitter'], otherwise: Jitter): Jitter {
   if (value === undefined) return otherwise;
   return typeof value === 'boolean' ? (value ? 'equal' : 'none') : value;
-}
-
-function toPolicies(list: readonly (PolicyDeclaration | RetryPolicy)[], site: RetryDefault): RetryPolicy[] {
-  return list.map((entry) => (entry instanceof RetryPolicy ? entry : new RetryPolicy(entry, site)));
 }
 
 // Array.isArray does not narrow a readonly array in a union.

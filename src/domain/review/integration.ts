@@ -3,7 +3,7 @@
  * `domain/task/operations.ts`.
  */
 
-import { ForgeError } from '../../lib/errors.ts';
+import type { ForgeError } from '../../lib/errors.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type Charge, type Ending, failing } from '../task/complete-attempt.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../task/identity.ts';
@@ -11,7 +11,7 @@ import { type Instant, type LeaseObserver, newLease, renewed } from '../task/lea
 import { refuseHeld } from '../task/operations.ts';
 import type { FailureReason, Lease, TaskRecord, TaskState } from '../task/records.ts';
 import { type IntegrationPhase, type Move, phaseDue } from '../task/states.ts';
-import { changed, type Decision, heldBy } from '../task/transition.ts';
+import { changed, type Decision, heldBy, refusal } from '../task/transition.ts';
 
 export interface TakeUpRequest {
   phase: IntegrationPhase;
@@ -33,7 +33,7 @@ export interface TakeUpRequest {
 export function takeUp(record: TaskRecord, request: TakeUpRequest): Decision<Lease> {
   const { phase, claimId, attemptId, runId, ttlMs, owner, instant } = request;
   const { task_id, state } = record.state;
-  if (phaseDue(state) !== phase) throw notDue(task_id, state, phase);
+  if (phaseDue(state) !== phase) throw notDue(record, phase);
   refuseHeld(record, request.observer);
   const generation = record.memo.generation + 1;
   const claimed = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner }, instant);
@@ -48,12 +48,17 @@ export function takeUp(record: TaskRecord, request: TakeUpRequest): Decision<Lea
   return { ...next, result: lease };
 }
 
-function notDue(task_id: string, state: TaskState, phase: IntegrationPhase): ForgeError {
+function notDue(record: TaskRecord, phase: IntegrationPhase): ForgeError {
+  const { task_id, state } = record.state;
   const what = phase === 'review' ? 'reviewed' : 'merged';
-  return new ForgeError('ILLEGAL_TRANSITION', `task ${task_id} is ${state}, so there is nothing to be ${what}`, {
-    details: { task_id, state },
-    hint: `See what waits with \`forge orchestrate phases --ready --phase ${phase}\`.`,
-  });
+  const hint = `See what waits with \`forge orchestrate phases --ready --phase ${phase}\`.`;
+  return refusal(
+    'ILLEGAL_TRANSITION',
+    record,
+    `task ${task_id} is ${state}, so there is nothing to be ${what}`,
+    {},
+    hint,
+  );
 }
 
 /** Records the process group that is about to work under `claimId`, and renews the lease. Throws LEASE_STOLEN. */

@@ -14,29 +14,24 @@ export const REVIEW_VERDICTS = ['pass', 'changes_requested'] as const;
 
 const FINDINGS_MAX = 200;
 
-const shapes = once(() => {
-  const text = z.string();
-  const textOrNull = z._default(z.nullable(text), null);
-  return { text, textOrNull, findings: z.array(ReviewFindingSchema()).check(z.maxLength(FINDINGS_MAX)) };
-});
+const text = z.string();
+const textOrNull = z._default(z.nullable(text), null);
+const findings = once(() => z._default(z.array(ReviewFindingSchema()).check(z.maxLength(FINDINGS_MAX)), () => []));
+const error = once(() => z._default(z.nullable(z.looseObject({ class: text, message: text })), null));
 
 /** The file that a reviewer writes, named by `FORGE_REVIEW_FILE`. */
-export const ReviewSchema = once(() => {
-  const { text, findings } = shapes();
-  return z.looseObject({
+export const ReviewSchema = once(() =>
+  z.looseObject({
     verdict: z.enum(REVIEW_VERDICTS),
     summary: z._default(text, ''),
-    findings: z._default(findings, () => []),
-  });
-});
+    findings: findings(),
+  }),
+);
 export type Review = z.infer<ReturnType<typeof ReviewSchema>>;
 
-const ErrorSchema = once(() => z.nullable(z.looseObject({ class: z.string(), message: z.string() })));
-
 /** `attempts/<attempt>/review.json`, of an attempt of phase `review`. */
-export const ReviewedSchema = once(() => {
-  const { text, textOrNull, findings } = shapes();
-  return z.looseObject({
+export const ReviewedSchema = once(() =>
+  z.looseObject({
     version: z.literal(1),
     attempt_id: text,
     /** The attempt whose work was reviewed; null in a tree that does not say. */
@@ -44,20 +39,19 @@ export const ReviewedSchema = once(() => {
     /** Null: there is none, `error` says why. */
     verdict: z.nullable(z.enum(REVIEW_VERDICTS)),
     summary: z._default(text, ''),
-    findings: z._default(findings, () => []),
+    findings: findings(),
     /** The range: commits, null where there is no repository. */
     head: textOrNull,
     base: textOrNull,
-    error: z._default(ErrorSchema(), null),
+    error: error(),
     reviewed_at: text,
-  });
-});
+  }),
+);
 export type Reviewed = z.infer<ReturnType<typeof ReviewedSchema>>;
 
 /** `attempts/<attempt>/ship.json`, of an attempt of phase `ship`. */
-export const ShippedSchema = once(() => {
-  const { text, textOrNull } = shapes();
-  return z.looseObject({
+export const ShippedSchema = once(() =>
+  z.looseObject({
     version: z.literal(1),
     attempt_id: text,
     /** Whether the base has the work now. */
@@ -70,10 +64,10 @@ export const ShippedSchema = once(() => {
     merge_sha: textOrNull,
     commands: z._default(z.array(CheckResultSchema()), () => []),
     conflicts: z._default(z.array(text), () => []),
-    error: z._default(ErrorSchema(), null),
+    error: error(),
     shipped_at: text,
-  });
-});
+  }),
+);
 export type Shipped = z.infer<ReturnType<typeof ShippedSchema>>;
 
 /** Whether the task needs another attempt. A blocking finding overrides a verdict of `pass`. */

@@ -29,34 +29,33 @@ type Writer = Pick<PlanTask, 'write_globs'>;
 /** Whether, and where, one of the two has to wait for the other. A task without `write_globs` overlaps with none. */
 export function holdsBack(mine: Writer, theirs: Writer, rules: OverlapRules): Overlap | null {
   if (rules.overlap === 'strict') return overlapOf(mine, theirs);
+  const locks = globsOf(rules.hard_lock_globs);
   // Most tasks write nothing that is locked, and need no comparison.
-  if (!writesLocked(theirs, rules) || !writesLocked(mine, rules)) return null;
-  for (const glob of globsOf(mine.write_globs)) {
-    for (const other of globsOf(theirs.write_globs)) {
-      if (shared(glob, other) === null) continue;
-      for (const lock of globsOf(rules.hard_lock_globs)) {
-        const path = shared(lock, glob, other);
-        if (path !== null) return { mine: glob.source, theirs: other.source, path, lock: lock.source };
-      }
-    }
-  }
-  return null;
+  const writesLocked = ({ write_globs }: Writer) =>
+    globsOf(write_globs).some((glob) => locks.some((lock) => shared(lock, glob) !== null));
+  return writesLocked(theirs) && writesLocked(mine) ? overlapIn(mine, theirs, locks) : null;
 }
 
 /** Any overlap, whether it excludes or not. */
 export function overlapOf(mine: Writer, theirs: Writer): Overlap | null {
+  return overlapIn(mine, theirs, null);
+}
+
+/** The first overlap, in a file that one of `locks` locks; null: in any file. */
+function overlapIn(mine: Writer, theirs: Writer, locks: readonly Glob[] | null): Overlap | null {
   for (const glob of globsOf(mine.write_globs)) {
     for (const other of globsOf(theirs.write_globs)) {
-      const path = shared(glob, other);
-      if (path !== null) return { mine: glob.source, theirs: other.source, path, lock: null };
+      const anywhere = shared(glob, other);
+      if (anywhere === null) continue;
+      const globs = { mine: glob.source, theirs: other.source };
+      if (locks === null) return { ...globs, path: anywhere, lock: null };
+      for (const lock of locks) {
+        const path = shared(lock, glob, other);
+        if (path !== null) return { ...globs, path, lock: lock.source };
+      }
     }
   }
   return null;
-}
-
-function writesLocked({ write_globs }: Writer, { hard_lock_globs }: OverlapRules): boolean {
-  const locks = globsOf(hard_lock_globs);
-  return globsOf(write_globs).some((glob) => locks.some((lock) => shared(lock, glob) !== null));
 }
 
 const found = new Map<string, string | null>();

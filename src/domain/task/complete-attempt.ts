@@ -1,7 +1,6 @@
 /** How an attempt ends: forward by its verdict, back for another attempt, or failed. */
 
 import { crc32 } from '../../lib/checksum.ts';
-import { ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
@@ -11,7 +10,7 @@ import { type Holder, pendingVerification, workFor } from '../verify/verificatio
 import { withFailure } from './attempts.ts';
 import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
 import type { Move } from './states.ts';
-import { changed, type Decision, repeated, starting } from './transition.ts';
+import { changed, type Decision, refusal, repeated, starting } from './transition.ts';
 
 /** How an attempt ended, by its worker's verdict or by its exit. */
 export type Outcome =
@@ -55,17 +54,15 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
   const before = record.memo.completion;
   if (before?.attempt_id === attemptId) {
     if (before.outcome === outcomeKey(outcome)) return repeated(resultOf(record.state.task_id, before));
-    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} has already completed with another outcome`, {
-      details: { task_id: record.state.task_id, attempt_id: attemptId, state: before.state },
-    });
+    const message = `attempt ${attemptId} has already completed with another outcome`;
+    throw refusal('STALE_ATTEMPT', record, message, { attempt_id: attemptId, state: before.state });
   }
   const lease = workFor(record, request);
   const pending = pendingVerification(record);
   const other = pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome);
   if (other && request.unreadable !== true) {
-    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} has handed in a verdict, which is being verified`, {
-      details: { task_id: record.state.task_id, attempt_id: attemptId, state: record.state.state },
-    });
+    const message = `attempt ${attemptId} has handed in a verdict, which is being verified`;
+    throw refusal('STALE_ATTEMPT', record, message, { attempt_id: attemptId });
   }
   const ending =
     outcome.kind === 'failed' ? failing(record, request, outcome.error) : judging(record, request, outcome.verdict);

@@ -3,36 +3,37 @@
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 
-const shapes = once(() => {
-  const text = z.string();
-  const machine = {
-    host: text,
-    /** Changes with every boot; '' when unknown. */
-    boot_id: text,
-    /** The pid namespace, `pid:[4026531836]`; '' where there are none (macOS). */
-    pid_ns: text,
-  };
-  const owner = {
-    ...machine,
-    pid: z.int(),
-    /**
-     * When the process started, by the kernel: `ticks:<n>` (clock ticks since boot) or `lstart:<date>`. It is compared for equality
-     * and never read as a time: a wall clock time would change when the clock is set.
-     */
-    started_at: text,
-  };
-  return { machine, owner, worker: { ...owner, pgid: owner.pid, claim_id: text, attempt_id: text } };
-});
+const text = z.string();
 
-export const MachineIdentitySchema = once(() => z.looseObject(shapes().machine));
+const machine = {
+  host: text,
+  /** Changes with every boot; '' when unknown. */
+  boot_id: text,
+  /** The pid namespace, `pid:[4026531836]`; '' where there are none (macOS). */
+  pid_ns: text,
+};
+
+const owner = {
+  ...machine,
+  pid: z.int(),
+  /**
+   * When the process started, by the kernel: `ticks:<n>` (clock ticks since boot) or `lstart:<date>`. It is compared for equality
+   * and never read as a time: a wall clock time would change when the clock is set.
+   */
+  started_at: text,
+};
+
+export const MachineIdentitySchema = once(() => z.looseObject(machine));
 export type MachineIdentity = z.infer<ReturnType<typeof MachineIdentitySchema>>;
 
 /** A process that renews a lease by itself. */
-export const OwnerIdentitySchema = once(() => z.looseObject(shapes().owner));
+export const OwnerIdentitySchema = once(() => z.looseObject(owner));
 export type OwnerIdentity = z.infer<ReturnType<typeof OwnerIdentitySchema>>;
 
 /** A worker's process group. `pid` leads the group, so the two numbers are equal in everything that forge writes. */
-export const WorkerIdentitySchema = once(() => z.looseObject(shapes().worker));
+export const WorkerIdentitySchema = once(() =>
+  z.looseObject({ ...owner, pgid: owner.pid, claim_id: text, attempt_id: text }),
+);
 export type WorkerIdentity = z.infer<ReturnType<typeof WorkerIdentitySchema>>;
 
 /** `unknown`: it cannot be known from here, so only the lease's expiry counts. */

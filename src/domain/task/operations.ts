@@ -13,7 +13,7 @@ import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
 import type { AttemptManifest, Lease, TaskRecord, TaskState, TaskSummary } from './records.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
-import { changed, type Decision, heldBy, repeated, starting, workedBy } from './transition.ts';
+import { changed, type Decision, heldBy, refusal, repeated, starting, workedBy } from './transition.ts';
 
 // --- claim -----------------------------------------------------------------------------------------------------------
 
@@ -276,10 +276,9 @@ export function cancelTask(
   const { task_id, state } = record.state;
   if (state === 'cancelled') return repeated(here(record));
   if (isTerminal(state)) {
-    throw new ForgeError('ILLEGAL_TRANSITION', `task ${task_id} is ${state} already: there is nothing to cancel`, {
-      details: { task_id, state, move: 'cancel' },
-      hint: 'See where it stands with `forge orchestrate show <task>`.',
-    });
+    const message = `task ${task_id} is ${state} already: there is nothing to cancel`;
+    const hint = 'See where it stands with `forge orchestrate show <task>`.';
+    throw refusal('ILLEGAL_TRANSITION', record, message, { move: 'cancel' }, hint);
   }
   const next = changed(record, {
     moves: ['cancel'],
@@ -305,16 +304,11 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
     return { ...next, result: here(next.record) };
   }
   if (state !== 'failed' && state !== 'cancelled') {
-    throw new ForgeError(
-      'ILLEGAL_TRANSITION',
-      `task ${task_id} is ${state}: only one that has failed, was cancelled or waits out a backoff can be tried again`,
-      {
-        details: { task_id, state, move: 'reopen' },
-        hint: isTerminal(state)
-          ? 'To have it done once more, give it another id in the plan.'
-          : 'To start again, end it first with `forge orchestrate cancel <task>`.',
-      },
-    );
+    const message = `task ${task_id} is ${state}: only one that has failed, was cancelled or waits out a backoff can be tried again`;
+    const hint = isTerminal(state)
+      ? 'To have it done once more, give it another id in the plan.'
+      : 'To start again, end it first with `forge orchestrate cancel <task>`.';
+    throw refusal('ILLEGAL_TRANSITION', record, message, { move: 'reopen' }, hint);
   }
   const next = changed(record, {
     moves: ['reopen'],

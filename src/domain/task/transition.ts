@@ -1,6 +1,6 @@
 /** What every decision about a task's record is made of: the owner of the task, and the change from a record to the next. */
 
-import { ForgeError } from '../../lib/errors.ts';
+import { type ErrorCode, ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { WorkerIdentity } from './identity.ts';
 import type { Lease, NewDocument, TaskRecord, TaskState, TaskStateRecord } from './records.ts';
@@ -112,31 +112,38 @@ export function starting({ state }: TaskRecord): Move[] {
   return state.state === 'dispatched' ? ['start'] : [];
 }
 
+/** An error about a task, whose id and state are among the details. */
+export function refusal(code: ErrorCode, { state }: TaskRecord, message: string, details: object = {}, hint?: string) {
+  return new ForgeError(code, message, {
+    details: { task_id: state.task_id, state: state.state, ...details },
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
 /** The lease, when `claimId` holds it. Throws LEASE_STOLEN. */
 export function heldBy(record: TaskRecord, claimId: string): Lease {
-  const { lease } = record;
+  const { lease, state } = record;
   if (lease?.claim_id === claimId) return lease;
   const now =
-    lease === null
-      ? `it is ${record.state.state}`
-      : `run ${lease.owner_run_id} has it (generation ${lease.generation})`;
-  throw new ForgeError('LEASE_STOLEN', `claim ${claimId} no longer holds task ${record.state.task_id}: ${now}`, {
-    details: { task_id: record.state.task_id, claim_id: claimId, state: record.state.state },
-  });
+    lease === null ? `it is ${state.state}` : `run ${lease.owner_run_id} has it (generation ${lease.generation})`;
+  const message = `claim ${claimId} no longer holds task ${state.task_id}: ${now}`;
+  throw refusal('LEASE_STOLEN', record, message, { claim_id: claimId });
 }
 
 /** The lease, when `attemptId` works under it, on the task, its review or its merge. Throws STALE_ATTEMPT (another attempt is current) or LEASE_STOLEN. */
 export function workedBy(record: TaskRecord, attemptId: string): Lease {
   const { state, lease } = record;
   if (lease?.attempt_id === attemptId && (isInFlight(state.state) || phaseDue(state.state) !== null)) return lease;
-  const details = { task_id: state.task_id, attempt_id: attemptId, state: state.state };
+  const details = { attempt_id: attemptId };
   if (state.current_attempt_id !== attemptId) {
-    throw new ForgeError('STALE_ATTEMPT', `attempt ${attemptId} is not the current attempt of task ${state.task_id}`, {
-      details,
-    });
+    const message = `attempt ${attemptId} is not the current attempt of task ${state.task_id}`;
+    throw refusal('STALE_ATTEMPT', record, message, details);
   }
   const now = lease === null ? `the task is ${state.state}` : `run ${lease.owner_run_id} has claimed the task`;
-  throw new ForgeError('LEASE_STOLEN', `attempt ${attemptId} of task ${state.task_id} has lost its lease: ${now}`, {
+  throw refusal(
+    'LEASE_STOLEN',
+    record,
+    `attempt ${attemptId} of task ${state.task_id} has lost its lease: ${now}`,
     details,
-  });
+  );
 }

@@ -16,7 +16,7 @@ import { OwnerIdentitySchema, WorkerIdentitySchema } from '../task/identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, renewed } from '../task/leases.ts';
 import type { Lease, TaskRecord, TaskSummary, Verdict } from '../task/records.ts';
 import { isInFlight } from '../task/states.ts';
-import { changed, type Decision, heldBy, starting, workedBy } from '../task/transition.ts';
+import { changed, type Decision, heldBy, refusal, starting, workedBy } from '../task/transition.ts';
 import type { WrittenNotes } from './guardrails.ts';
 
 // --- what was found --------------------------------------------------------------------------------------------------
@@ -303,13 +303,8 @@ export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lea
   if (claimId === undefined) return workedBy(record, attemptId);
   const lease = heldBy(record, claimId);
   if (lease.attempt_id === attemptId || pendingVerification(record)?.attempt_id === attemptId) return lease;
-  throw new ForgeError(
-    'STALE_ATTEMPT',
-    `attempt ${attemptId} of task ${lease.task_id} has nothing left to be verified`,
-    {
-      details: { task_id: lease.task_id, attempt_id: attemptId, state: record.state.state },
-    },
-  );
+  const message = `attempt ${attemptId} of task ${lease.task_id} has nothing left to be verified`;
+  throw refusal('STALE_ATTEMPT', record, message, { attempt_id: attemptId });
 }
 
 /**
@@ -318,16 +313,10 @@ export function heldFor(record: TaskRecord, { attemptId, claimId }: Holder): Lea
  */
 export function workFor(record: TaskRecord, holder: Holder): Lease {
   const lease = heldFor(record, holder);
-  const { state } = record.state;
-  if (isInFlight(state)) return lease;
-  throw new ForgeError(
-    'ILLEGAL_TRANSITION',
-    `attempt ${holder.attemptId} has no say in how task ${lease.task_id} ends`,
-    {
-      details: { task_id: lease.task_id, attempt_id: holder.attemptId, state },
-      hint: 'A reviewer answers in the file that FORGE_REVIEW_FILE names, and ends.',
-    },
-  );
+  if (isInFlight(record.state.state)) return lease;
+  const message = `attempt ${holder.attemptId} has no say in how task ${lease.task_id} ends`;
+  const hint = 'A reviewer answers in the file that FORGE_REVIEW_FILE names, and ends.';
+  throw refusal('ILLEGAL_TRANSITION', record, message, { attempt_id: holder.attemptId }, hint);
 }
 
 /** A process that verifies an attempt's result: its holder, or gc without a lease. `unheld` judges a leftover lease. */
@@ -361,4 +350,27 @@ export function beginCheck(
   const memo = { verification: request.pending };
   const next = changed(record, { moves, lease, memo, by: held, nowMs: request.instant.nowMs });
   return { ...next, result: null };
+}
+
+// --- which commands --------------------------------------------------------------------------------------------------
+
+export interface VerifyCommand {
+  /** Names its failure: class `verify.<name>`. */
+  name: string;
+  /** A command line for /bin/sh. */
+  command: string;
+}
+
+const NAME_MAX_CHARS = 40;
+
+/** The settings' commands, then the task's own; a duplicate runs once. */
+export function verifyCommands(settings: readonly string[], task: readonly string[]): VerifyCommand[] {
+  return [...new Set([...settings, ...task])].map((command, at) => ({ name: nameOf(command, at), command }));
+}
+
+/** The command in lower case, with a dash for what an error class cannot have: `npm run lint` is `npm-run-lint`. */
+function nameOf(command: string, at: number): string {
+  const words = command.toLowerCase().replace(/[^a-z0-9_]+/g, '-');
+  const name = words.replace(/^-+/, '').slice(0, NAME_MAX_CHARS).replace(/-+$/, '');
+  return name === '' ? `command-${at + 1}` : name;
 }

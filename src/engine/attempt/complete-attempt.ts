@@ -3,10 +3,9 @@
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
-import { verifyCommands } from '../../domain/verify/commands.ts';
 import { evidenceOf, findingOf, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
-import { NO_WORK_FOUND, type Verified, verifiedOf } from '../../domain/verify/verification.ts';
+import { NO_WORK_FOUND, type Verified, verifiedOf, verifyCommands } from '../../domain/verify/verification.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type Changed, changeTask } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';

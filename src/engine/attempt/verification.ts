@@ -9,7 +9,6 @@ import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Lease, RECORD_MAX_BYTES, type TaskRecord, type Verdict } from '../../domain/task/records.ts';
 import { isClaimable, isInFlight } from '../../domain/task/states.ts';
 import { changed, repeated } from '../../domain/task/transition.ts';
-import { type VerifyCommand, verifyCommands } from '../../domain/verify/commands.ts';
 import { type Evidence, evidenceOf, type Finding, findingOf, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import {
   beginCheck,
@@ -20,7 +19,9 @@ import {
   NO_WORK_FOUND,
   type PendingVerification,
   pendingVerification,
+  type VerifyCommand,
   verifiedOf,
+  verifyCommands,
   workFault,
   workFor,
 } from '../../domain/verify/verification.ts';

@@ -5,7 +5,6 @@ import { ERROR_CLASS_PATTERN } from '../../../src/domain/retry/classify.ts';
 import { outcomeKey } from '../../../src/domain/task/complete-attempt.ts';
 import { cancelTask } from '../../../src/domain/task/operations.ts';
 import type { TaskRecord, Verdict } from '../../../src/domain/task/records.ts';
-import { verifyCommands } from '../../../src/domain/verify/commands.ts';
 import { NOTHING_NOTED } from '../../../src/domain/verify/guardrails.ts';
 import {
   beginCheck,
@@ -16,6 +15,7 @@ import {
   pendingVerification,
   type Verified,
   verifiedOf,
+  verifyCommands,
   workFault,
 } from '../../../src/domain/verify/verification.ts';
 import {
