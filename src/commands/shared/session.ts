@@ -234,10 +234,7 @@ export async function changeKnown<R>(
   taskId: string,
   decide: (record: TaskRecord) => Decision<R> | Promise<Decision<R>>,
 ): Promise<change.Changed<R>> {
-  return change.changeTask(session, requireTaskId(taskId), async (record, read) => {
-    if (read.record === null) throw await unknownTask(session, taskId);
-    return decide(record);
-  });
+  return change.changeTask(session, requireTaskId(taskId), decide, { unknown: () => unknownTask(session, taskId) });
 }
 
 /** A planned task that nothing has happened to is known too. */
