@@ -85,7 +85,7 @@ const COMMITTING: Mutant[] = [
   mutant(
     'no fsync of the folder above',
     FILES,
-    "io.mkdir(dir));\n  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));\n",
+    'io.mkdir(dir));\n  yield* io.syncDir(path.dirname(dir));\n',
     'io.mkdir(dir));\n',
   ),
   {
@@ -274,17 +274,12 @@ const PUBLISHING: Mutant[] = [
 ];
 
 const CREATING: Mutant[] = [
-  mutant(
-    'create once: no fsync of the file',
-    FILES,
-    '      yield* io.syncFile(handle);\n    } finally {\n      yield* io.close(handle);\n    }\n    yield* io.link(tmp, path);',
-    '    } finally {\n      yield* io.close(handle);\n    }\n    yield* io.link(tmp, path);',
-  ),
+  mutant('create once: no fsync of the file', FILES, '    yield* io.syncFile(handle);\n  } finally {', '  } finally {'),
   mutant(
     'create once: rename in place of link',
     FILES,
-    '    yield* io.link(tmp, path);',
-    '    yield* io.rename(tmp, path);',
+    '    yield* io.link(tmp, file);',
+    '    yield* io.rename(tmp, file);',
   ),
   mutant(
     'create once: no fsync of the folder',
@@ -320,7 +315,7 @@ const ASKING: Mutant[] = [
     focus: 'questions',
   },
   {
-    ...mutant('an answer is written over', FILES, '    yield* io.link(tmp, path);', '    yield* io.rename(tmp, path);'),
+    ...mutant('an answer is written over', FILES, '    yield* io.link(tmp, file);', '    yield* io.rename(tmp, file);'),
     focus: 'questions',
   },
 ];

@@ -1,5 +1,6 @@
 /** A task's folder as a whole: reading it with what people did to it, adopting it, and committing to it. */
 
+import path from 'node:path';
 import {
   freshRecord,
   LeaseSchema,
@@ -158,7 +159,7 @@ function stamped(record: TaskRecord, n: number): TaskRecord {
 /** The folder's own name must be durable before anything in it may count as committed. */
 function* ensureFolder(dir: string): Step<void> {
   yield* unless('EEXIST', io.mkdir(dir));
-  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));
+  yield* io.syncDir(path.dirname(dir));
 }
 
 /** Makes an earlier commit durable and visible: the process that made it may have died between the link and the fsync. */
@@ -167,22 +168,27 @@ export function* settleTask(dir: string, op: string): Step<void> {
   yield* quietly(publish(dir, op));
 }
 
+/** Writes a new file to its end and closes it; then its content is durable, and its name may not be. */
+function* fill(handle: Handle, text: string): Step<void> {
+  try {
+    yield* io.write(handle, text);
+    yield* io.syncFile(handle);
+  } finally {
+    yield* io.close(handle);
+  }
+}
+
 /**
- * Creates `path` with `text`, once. Returns false when it exists already; then nothing is changed. The file is whole and
+ * Creates `file` with `text`, once. Returns false when it exists already; then nothing is changed. The file is whole and
  * durable before it has its name; a repeat by a writer that died in between finds the first one's content.
  */
-export function* createOnce(path: string, text: string, op: string): Step<boolean> {
-  const dir = path.slice(0, path.lastIndexOf('/'));
+export function* createOnce(file: string, text: string, op: string): Step<boolean> {
+  const dir = path.dirname(file);
   const tmp = `${dir}/.tmp-${op}`;
   const handle = yield* io.create(tmp);
   try {
-    try {
-      yield* io.write(handle, text);
-      yield* io.syncFile(handle);
-    } finally {
-      yield* io.close(handle);
-    }
-    yield* io.link(tmp, path);
+    yield* fill(handle, text);
+    yield* io.link(tmp, file);
   } catch (error) {
     yield* quietly(io.unlink(tmp));
     if (errorCode(error) !== 'EEXIST') throw error;
@@ -200,22 +206,17 @@ export function* createOnce(path: string, text: string, op: string): Step<boolea
  *
  * The file is not read before that commit, so it needs no link to appear whole.
  */
-export function* createFirst(path: string, text: string): Step<boolean> {
-  const dir = path.slice(0, path.lastIndexOf('/'));
+export function* createFirst(file: string, text: string): Step<boolean> {
+  const dir = path.dirname(file);
   let handle: Handle;
   try {
-    handle = yield* io.create(path);
+    handle = yield* io.create(file);
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false;
     throw error;
   }
-  try {
-    yield* io.write(handle, text);
-    yield* io.syncFile(handle);
-  } finally {
-    yield* io.close(handle);
-  }
+  yield* fill(handle, text);
   yield* io.syncDir(dir);
-  yield* io.syncDir(dir.slice(0, dir.lastIndexOf('/')));
+  yield* io.syncDir(path.dirname(dir));
   return true;
 }
