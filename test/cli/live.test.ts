@@ -240,9 +240,11 @@ describe.skipIf(noTerminal !== null)(`where a live view is painted ${title}`, ()
     ['CI=false', { CI: 'false' }],
     ['CI=0', { CI: '0' }],
   ])('a live view is painted where %s', async (_why, env) => {
-    const seen = run({ cwd: plan(), env });
+    const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
+    const seen = run({ cwd, env });
+    await until('the view is painted', () => seen.raw.includes(PAINTING));
+    go(cwd, 'a');
     expect(await seen.ended).toEqual({ code: 0 });
-    expect(seen.raw).toContain(PAINTING);
   });
 
   it.each([
