@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 import { claim } from '../../../src/commands/claim.ts';
 import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
+import { evidenceOf } from '../../../src/domain/verify/evidence.ts';
 import { pendingVerification } from '../../../src/domain/verify/verification.ts';
 import { groupMembers } from '../../../src/process/processes.ts';
 import { auditTask, taskDir } from './audit.ts';
@@ -57,8 +58,8 @@ function handingIn(name: string, agrees: boolean, says: Scenario['says']): Scena
     says,
     // A check that was cut short begins anew, which is a change too.
     repeatable: false,
-    // That it is being checked, and what came of it.
-    changes: 2,
+    // That it is being checked, what that came to, and what becomes of the task.
+    changes: 3,
     steady: true,
     async also(dir, args) {
       for (const bringOn of [callerGoesOn, nextClaimerGoesOn]) {
@@ -161,8 +162,9 @@ function expectCounted(dir: string, before: Standing, agrees: boolean): Standing
   if (agrees) expect(now.record.state.state).toBe('shipped');
   else expect(now.record.state.last_error?.class).toBe('verify.check-sh');
   expect(now.twins).toHaveLength(1);
-  const found = before.twins.length > 0;
-  if (found) expect(now.twins, 'a twin that is there decides').toEqual(before.twins);
+  const { current_attempt_id: attempt } = before.record.state;
+  const found = (evidenceOf(before.record, attempt)?.verified ?? null) !== null;
+  if (found) expect(now.twins, 'a result that is recorded decides').toEqual(before.twins);
   expect(now.checks).toHaveLength(before.checks.length + (found ? 0 : 1));
   for (const group of now.checks) expect(groupMembers(group), `check ${group} is gone`).toEqual([]);
   return now;
