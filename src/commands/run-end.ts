@@ -1,6 +1,7 @@
 /** `run end`: note that a run is over. Its leases go on until they are completed, released or run out. */
 
 import * as z from 'zod/mini';
+import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { command, runField, SAMPLE } from './shared/command.ts';
 import { endRun, openSession, runFields } from './shared/session.ts';
@@ -16,7 +17,9 @@ export const runEnd = command({
   /** Throws RUN_NOT_FOUND. */
   async run(context, { run }) {
     const session = await openSession(context);
-    const { run_id, name, started_at, ended_at } = await endRun(session, requireUuid(run, '--run'));
+    const ended = await endRun(session, requireUuid(run, '--run'));
+    if (ended === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${run}`);
+    const { run_id, name, started_at, ended_at } = ended;
     return { run_id, name, started_at, ended_at };
   },
 });

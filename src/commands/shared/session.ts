@@ -266,11 +266,9 @@ export async function requireRun(session: Session, runId: string): Promise<RunMa
   return manifest;
 }
 
-/** Notes that a run is over. One that ended before keeps its time. Throws RUN_NOT_FOUND. */
-export async function endRun(session: Session, runId: string): Promise<EndedRun> {
-  const ended = await session.store.endRun(runId, isoTime(session.now()), session.newOp());
-  if (ended === null) throw new ForgeError('RUN_NOT_FOUND', `there is no run ${runId}`);
-  return ended;
+/** Notes that a run is over. One that ended before keeps its time. Null when there is no such run, or it is gone with its tree. */
+export function endRun(session: Session, runId: string): Promise<EndedRun | null> {
+  return session.store.endRun(runId, isoTime(session.now()), session.newOp());
 }
 
 /**

@@ -39,6 +39,7 @@ export function whyUnread(error: unknown, maxBytes: number): string | null {
     ENOTDIR: 'something on the way to it is no folder',
     EFBIG: `it is larger than ${maxBytes} bytes`,
     EINVAL: 'it is not a regular file',
+    EISDIR: 'it is not a regular file',
     EACCES: 'it may not be read',
     ELOOP: 'it is a symlink',
   };

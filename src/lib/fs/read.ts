@@ -8,8 +8,8 @@ function refused(code: string, message: string): Error {
 }
 
 /**
- * Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EINVAL for anything but a file. `follow`: whether
- * a symlink may lead to it, as people use them. Default: no.
+ * Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EISDIR for a folder, EINVAL for anything else.
+ * `follow`: whether a symlink may lead to it, as people use them. Default: no.
  */
 export function readCapped(path: string, max: number, { follow = false } = {}): string {
   const fd = fs.openSync(
@@ -18,6 +18,7 @@ export function readCapped(path: string, max: number, { follow = false } = {}): 
   );
   try {
     const stat = fs.fstatSync(fd);
+    if (stat.isDirectory()) throw refused('EISDIR', `${path} is a folder`);
     if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
     if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
     return fs.readFileSync(fd, 'utf8');
