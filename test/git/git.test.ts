@@ -88,10 +88,19 @@ describe('git without prompts', () => {
     repo.commit({ a: '1' });
     repo.write('.git/hooks/post-checkout', '#!/bin/sh\ncat >stdin\n(: </dev/tty) 2>/dev/null && touch tty\nexit 0\n');
     fs.chmodSync(repo.path('.git/hooks/post-checkout'), 0o755);
-    expect((await git(['checkout', '-b', 'x'], options())).code).toBe(0);
+    expect((await git(['checkout', '-b', 'x'], { ...options(), acts: true })).code).toBe(0);
     expect(fs.readFileSync(repo.path('stdin'), 'utf8')).toBe('');
     expect(fs.existsSync(repo.path('tty'))).toBe(false);
   });
+});
+
+test('git that only looks runs no hook of the repository', async () => {
+  repo.commit({ a: '1' });
+  repo.write('.git/hooks/reference-transaction', '#!/bin/sh\ntouch ran\n');
+  fs.chmodSync(repo.path('.git/hooks/reference-transaction'), 0o755);
+  const { stdout: head } = await git(['rev-parse', 'HEAD'], options());
+  expect((await git(['update-ref', 'refs/forge/x', head.trim()], options())).code).toBe(0);
+  expect(fs.existsSync(repo.path('ran'))).toBe(false);
 });
 
 describe('limits of git', () => {
@@ -119,7 +128,7 @@ describe('limits of git', () => {
     repo.write('.git/hooks/post-checkout', '#!/bin/sh\nmkfifo .git/fifo\n(cat .git/fifo; :) &\n');
     fs.chmodSync(repo.path('.git/hooks/post-checkout'), 0o755);
     try {
-      expect((await git(['checkout', '-b', 'x'], options())).code).toBe(0);
+      expect((await git(['checkout', '-b', 'x'], { ...options(), acts: true })).code).toBe(0);
     } finally {
       fs.writeFileSync(repo.path('.git/fifo'), '', { flag: 'r+' });
     }
