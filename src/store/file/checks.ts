@@ -31,10 +31,10 @@ function writable({ tasks, orchestrator, forge, project }: Layout): Omit<HealthC
 }
 
 /** Symlinks among forge's own folders, which every command refuses to follow. */
-function symlinks({ orchestrator, tasks, runs }: Layout): Omit<HealthCheck, 'name'> {
+function symlinks({ forge, orchestrator, tasks, runs }: Layout): Omit<HealthCheck, 'name'> {
   const isLink = (path: string) => fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
   const names = fs.existsSync(tasks) ? fs.readdirSync(tasks) : [];
-  const found = [orchestrator, tasks, runs, ...names.map((name) => `${tasks}/${name}`)].filter(isLink);
+  const found = [forge, orchestrator, tasks, runs, ...names.map((name) => `${tasks}/${name}`)].filter(isLink);
   if (found.length === 0) return ok('no symlinks among the folders of the state tree');
   const message = `${found.join(', ')}: symlinks are never followed`;
   return { status: 'fail', message, fix: 'Put the real folder in place of the symlink.' };

@@ -204,6 +204,15 @@ describe('symlinked .forge', () => {
   });
 });
 
+test('doctor reports a .forge that is a symlink', () => {
+  moveOut(tree.layout.forge);
+  const found = treeChecks(tree.layout).map(({ look }) => look());
+  expect(found.find(({ name }) => name === 'symlinks')).toMatchObject({
+    status: 'fail',
+    message: `${tree.layout.forge}: symlinks are never followed`,
+  });
+});
+
 describe('symlinked folders of an attempt and of the tree', () => {
   const attempt = { taskId: 'build', attemptId: id(11) };
 
