@@ -68,16 +68,17 @@ const DECISIVE = ['', 'plans', '.forge', '.forge/plans', ...PLAN_PLACES, '.forge
 
 /**
  * Throws FOREIGN_PROJECT when a part of the project that decides belongs to another user than the one who asks (under sudo: than
- * either), unless FORGE_SAFE_DIRECTORY names the project. As git does; source: safe.directory in git-config(1).
+ * either), unless FORGE_SAFE_DIRECTORY names the project. As git does; source: safe.directory in git-config(1). `parts`: as paths from
+ * the project; default: those that every project has.
  */
-export function refuseForeign({ project }: ProjectPaths, env: Variables): void {
+export function refuseForeign({ project }: ProjectPaths, env: Variables, parts: readonly string[] = DECISIVE): void {
   const own = process.geteuid?.();
   const safe = env['FORGE_SAFE_DIRECTORY']?.split(':') ?? [];
   if (own === undefined || safe.includes('*') || safe.some((folder) => folder !== '' && isSame(folder, project)))
     return;
   const allowed = [own, ...(own === 0 && env['SUDO_UID'] ? [Number(env['SUDO_UID'])] : [])];
-  for (const part of DECISIVE) {
-    const place = part === '' ? project : `${project}/${part}`;
+  for (const part of parts) {
+    const place = path.resolve(project, part);
     // A link is as foreign as what it leads to.
     const found = [fs.lstatSync(place, { throwIfNoEntry: false }), lookAt(place)];
     const owner = found.find((stat) => stat !== undefined && !allowed.includes(stat.uid))?.uid;

@@ -4,10 +4,12 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { openSession } from '../../src/commands/shared/session.ts';
 import { pathsOf } from '../../src/domain/project-paths.ts';
 import { DEFAULT_SETTINGS } from '../../src/domain/settings/settings.ts';
 import { ForgeError } from '../../src/lib/errors.ts';
 import { writeNew } from '../../src/lib/fs/new-file.ts';
+import { systemContext } from '../../src/process/system-context.ts';
 import { findProject, PLAN_PLACES, requireProject } from '../../src/project/find-project.ts';
 import { loadPlan, parsePlanText, planPlaceOf, planStamp, requirePlan } from '../../src/project/plan-file.ts';
 import { loadSettings } from '../../src/project/settings-file.ts';
@@ -155,6 +157,15 @@ describe.runIf(process.geteuid?.() === 0)('project of another user', () => {
     expect(await refused({ FORGE_SAFE_DIRECTORY: `/elsewhere:${at('app')}/` })).toBe('done');
     expect(await refused({ FORGE_SAFE_DIRECTORY: '*' })).toBe('done');
     expect(await refused({ FORGE_SAFE_DIRECTORY: `${at('app/mine')}:` })).toBe('FOREIGN_PROJECT');
+  });
+
+  test('a project is refused when the plan that its settings name belongs to another user', async () => {
+    fs.writeFileSync(at('app/.forge/settings.yaml'), 'plan: mine/other.yaml\n');
+    make('app/mine/other.yaml');
+    const open = () => openSession({ ctx: { ...systemContext(), cwd: at('app') }, warn: () => {} });
+    expect(await refusal(open)).toBe('done');
+    give('app/mine/other.yaml');
+    expect(await refusal(open)).toBe('FOREIGN_PROJECT');
   });
 
   test('under sudo a project of the user who called it is used', async () => {

@@ -16,7 +16,7 @@ import { closest } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type Interrupts, UNINTERRUPTED } from '../../process/interrupts.ts';
 import { BUILD } from '../../project/build.ts';
-import { requireProject } from '../../project/find-project.ts';
+import { refuseForeign, requireProject } from '../../project/find-project.ts';
 import { type LoadedPlan, loadPlan } from '../../project/plan-file.ts';
 import { loadSettings } from '../../project/settings-file.ts';
 import * as change from '../../store/change.ts';
@@ -63,6 +63,7 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
   const { ctx } = context;
   const cache = cacheOf(paths.project, ctx.env, BUILD);
   const settings = await loadSettings(paths, cache);
+  if (settings.plan !== null) refuseForeign(paths, ctx.env, [settings.plan]);
   const env = { ...(context.stores ?? openStores(paths, driver, cache)), now: ctx.now, newOp: () => newId(ctx) };
   const journal = new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes);
   const subscribers = [claimHistory(env), journal.write, questionNotices(env)];
