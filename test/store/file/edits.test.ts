@@ -48,6 +48,19 @@ describe('edit of the newest version', () => {
     expect(tree.read(file)).not.toContain('"checksum": "checksum"');
   });
 
+  test.each(['state.json', 'lease.json'] as const)(
+    'a %s without its last line end is no edit, and is written again',
+    async (name) => {
+      const file = tree.at('build', name);
+      fs.writeFileSync(file, tree.read(file).trimEnd());
+      expect((await read()).warnings).toEqual([]);
+      await tree.change('build');
+      expect(tree.read(file)).toMatch(/\}\n$/);
+      expect(tree.json(file)).toMatchObject({ state_version: 3 });
+      expect(asides()).toEqual([]);
+    },
+  );
+
   test('an edit of the state ends a running verification, another edit does not', async () => {
     const verification = { attempt_id: id(11) };
     await tree.change('build', (before) => ({ ...before, memo: { ...before.memo, verification } }));
