@@ -87,6 +87,30 @@ describe('an incomplete listing', () => {
   );
 });
 
+test('a reader finds the record although a listing shows only the damaged version before it', () => {
+  const { disk, folder } = diskWithFolder();
+  run(disk, commit(DIR, { expected: 0, op: 'op-1', record: RECORD }));
+  disk.place(folder, 'v000000002.json', new File('spoiled', 'spoiled', 0));
+  let listings = 0;
+  const reader = new Process(readHead(DIR));
+  reader.run((call) => {
+    if (call.call !== 'list' || ++listings !== 2) return disk.perform(call);
+    const before = [...folder.entries.keys()];
+    run(disk, commit(DIR, { expected: 2, op: 'op-3', record: RECORD }));
+    run(disk, compact(DIR, 3, { kept: 2, compactAt: 1 }));
+    return before.filter((name) => folder.entries.has(name));
+  });
+  expect(reader.result).toMatchObject({ n: 3, version: { op: 'op-3' } });
+  expect(listings).toBe(3);
+});
+
+test('a folder with the mark of a compaction and damaged versions alone is read as having none that is whole', () => {
+  const { disk, folder } = diskWithFolder();
+  disk.place(folder, COMPACTED, new File('', '', 0));
+  disk.place(folder, 'v000000017.json', new File('spoiled', 'spoiled', 0));
+  expect(run(disk, readHead(DIR))).toMatchObject({ n: 17, version: null, voided: ['v000000017.json'] });
+});
+
 test('a folder with the mark of a compaction and no version is read as having no version', () => {
   const { disk, folder } = diskWithFolder();
   disk.place(folder, COMPACTED, new File('', '', 0));

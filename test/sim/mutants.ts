@@ -200,16 +200,20 @@ const READING: Mutant[] = [
     '    voided.push(versionName(number));\n    break;\n',
   ),
   {
-    ...mutant('a listing without a version is believed', PROTOCOL, 'if (head.n === 0 &&', 'if (head.n < 0 &&'),
+    ...mutant('a listing without a version is believed', PROTOCOL, 'if (!found &&', 'if (!found && head.n > 0 &&'),
     focus: 'stillness',
+  },
+  {
+    ...mutant('a listing of damaged versions is believed', PROTOCOL, 'if (!found &&', 'if (head.n === 0 &&'),
+    seed: 104_801_809,
   },
   {
     name: 'two listings without a version are believed',
     file: PROTOCOL,
     changes: [
       [
-        '++empty < EMPTY_LISTINGS && (yield* io.modified(`${dir}/${COMPACTED}`)) !== null) continue;',
-        '++empty < 2) continue;',
+        '++fruitless < FRUITLESS_LISTINGS && (yield* io.modified(`${dir}/${COMPACTED}`)) !== null) continue;',
+        '++fruitless < 2) continue;',
       ],
       ['  if (old.length > 0 && !names.includes(COMPACTED)) yield* marked(`${dir}/${COMPACTED}`);\n', ''],
     ],

@@ -10,7 +10,7 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const SCHEDULES = 250_000;
 const QUESTION_SCHEDULES = 30_000;
 /** Seeds of schedules that once broke a promise. */
-const FOUND = [7_374_811, 11_028_804, 104_232_074];
+const FOUND = [7_374_811, 11_028_804, 104_232_074, 104_801_809];
 /** A mutant must be noticed within so many schedules, unless it says otherwise. */
 const MUTANT_SCHEDULES = 12_000;
 

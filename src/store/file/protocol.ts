@@ -17,10 +17,10 @@
  * version when H exists, sees at least H, and gives up at step 2. If H is removed while it looks, a process that has
  * committed a newer version removes it, and has swept the reservation away before. Neither test needs a clock or a lock.
  *
- * A listing is no snapshot: it has every name that is there from its beginning to its end. One without any version means
- * that there was none when it began, or that all of them were removed while it went on. The mark, `.compacted`, tells the
- * two apart. It is created before the first version is removed, and stays. A reader asks for it after the listing: without
- * it nothing was removed meanwhile, so there was no version; with it there is one, and the reader lists again.
+ * A listing is no snapshot: it has every name that is there from its beginning to its end. One without any whole version
+ * means that there was none when it began, or that all of them were removed while it went on. The mark, `.compacted`, tells
+ * the two apart. It is created before the first version is removed, and stays. A reader asks for it after the listing: without
+ * it nothing was removed meanwhile, so there was no whole version; with it there is one, and the reader lists again.
  *
  * Every version is a whole record, so a hole in the numbers (a power cut may lose an entry that was not synced) means
  * nothing, and a version that fails its checksum is void: the one before it stands.
@@ -84,15 +84,16 @@ export function newestOf(names: readonly string[]): number {
 }
 
 /**
- * Listings without a version after which a marked folder has none: a person may remove the versions and leave the mark.
- * A listing misses every version only when as many commits as a compaction keeps versions come while it goes on.
+ * Listings without a whole version after which a marked folder has none: a person may remove the versions and leave the
+ * mark, a disk may spoil all of them. A listing misses every whole version only when as many commits as a compaction keeps
+ * versions come while it goes on.
  */
-const EMPTY_LISTINGS = 100;
+const FRUITLESS_LISTINGS = 100;
 
 /** Finds the record of the task whose folder is `dir`: one listing, then the newest version. */
 export function* readHead(dir: string): Step<Head> {
   let damaged = 0;
-  let empty = 0;
+  let fruitless = 0;
   for (;;) {
     let names: string[];
     try {
@@ -104,7 +105,8 @@ export function* readHead(dir: string): Step<Head> {
     const head = yield* newestWhole(dir, names);
     // A version that was listed and is needed is gone: it has been compacted, so there are newer ones.
     if (head === null) continue;
-    if (head.n === 0 && ++empty < EMPTY_LISTINGS && (yield* io.modified(`${dir}/${COMPACTED}`)) !== null) continue;
+    const found = head.version !== null || head.unknown !== null;
+    if (!found && ++fruitless < FRUITLESS_LISTINGS && (yield* io.modified(`${dir}/${COMPACTED}`)) !== null) continue;
     // Where the newest one is damaged, those before it count. A listing that went on while they came may have missed them;
     // one that begins now does not.
     if (head.voided.length === 0 || head.n === damaged) return head;
