@@ -141,6 +141,9 @@ const MODULES: Record<string, (file: string) => boolean> = {
     file in FS_EXCEPTIONS,
   'node:child_process': (file) => layerOf(file) === 'process' || file === 'src/git/git.ts',
   'node:crypto': (file) => file === 'src/engine/attempt/verdicts.ts',
+  // Of linear time; loaded with the first pattern of a project.
+  re2js: (file) => file === 'src/lib/patterns.ts',
+  'node:module': (file) => file === 'src/lib/patterns.ts',
   'node:path': () => true,
   'node:os': (file) => ['process', 'commands'].includes(layerOf(file)),
   'node:timers/promises': (file) => layerOf(file) === 'commands',

@@ -43,7 +43,7 @@ export const FENCE_BYTES = 128;
  * of it can end the block. Source: CommonMark 0.31.2, section 4.5.
  */
 export function fenced(text: string, { info, max, keep = 'head' }: FenceOptions): string {
-  const plain = plainText(text).replace(/\s+$/, '');
+  const plain = plainText(text).trimEnd();
   const block = (most: number) => {
     const kept = cut(plain, most, keep);
     const fence = '`'.repeat(Math.max(3, longestRun(kept) + 1));

@@ -33,8 +33,12 @@ export function compareCodePoints(a: string, b: string): number {
   return (a.codePointAt(at) ?? 0) - (b.codePointAt(at) ?? 0);
 }
 
+/** Of a word that `closest` compares, in UTF-16 units: comparing takes time in proportion to the product of both lengths. */
+const MAX_WORD = 100;
+
 /** The candidate that `word` probably is a misspelling of, or null when none is close. */
 export function closest(word: string, candidates: Iterable<string>): string | null {
+  if (word.length > MAX_WORD) return null;
   const limit = Math.max(1, Math.floor(word.length / 3));
   let best: string | null = null;
   let bestDistance = limit + 1;

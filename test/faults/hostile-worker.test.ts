@@ -54,6 +54,21 @@ describe('a worker that writes what forge writes', () => {
   });
 });
 
+describe('a worker that prints what a pattern of the settings could be stuck in', () => {
+  test('is classified at once, and the next task goes on', async () => {
+    const { state, forge } = finishing(
+      [
+        'id: a, title: A, run: "printf %030000d; exit 1", retry: {max_attempts: 1}',
+        'id: b, title: B, run: "printf 00y; exit 1", retry: {max_attempts: 1}',
+      ],
+      "errors: [{class: rate_limit, output: '(0+0+)+y'}]",
+    );
+    expect((await forge('run')).code).toBe(1);
+    expect((await state('a'))['last_error']).toMatchObject({ class: 'exit.1' });
+    expect((await state('b'))['last_error']).toMatchObject({ class: 'rate_limit' });
+  });
+});
+
 describe('a commit that was verified', () => {
   const reviewed = async (settings = '') => {
     const made = finishing(

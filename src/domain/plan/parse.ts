@@ -131,8 +131,9 @@ function suggestIds(findings: readonly Finding[], value: unknown): Finding[] {
     if (typeof id !== 'string' || finding.suggestion !== undefined) return finding;
     const legal = id
       .replace(/[^A-Za-z0-9._-]+/g, '-')
-      .replace(/^[^A-Za-z0-9]+|-+$/g, '')
-      .slice(0, 64);
+      .replace(/^[^A-Za-z0-9]+/, '')
+      .slice(0, 64)
+      .replace(/-+$/, '');
     return isTaskId(legal) && legal !== id ? { ...finding, suggestion: `Write ${legal}.` } : finding;
   });
 }

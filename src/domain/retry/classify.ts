@@ -7,6 +7,7 @@
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
+import { matchesIn, patternFault } from '../../lib/patterns.ts';
 import { oneLine } from '../../lib/text.ts';
 
 /** Any error class. Words after the first may have capitals, because signals do: `signal.SIGKILL`. */
@@ -18,6 +19,8 @@ const RULE_CLASS_PATTERN = /^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*$/;
 const CLASS_MESSAGE = 'an error class is words joined by dots, in lower case: network.timeout';
 const RULE_MESSAGE = 'an error rule is a mapping of class, exit, signal and output';
 const EXIT_MESSAGE = 'exit is a list of exit codes from 0 to 255: [75]';
+const OUTPUT_HINT =
+  'Write it in the syntax of RE2, without look-around and back-references: spec/RETRY.md, "Error rules".';
 const SIGNAL_MESSAGE = 'signal is a list of signal names: [SIGKILL]';
 
 const classText = (pattern: RegExp) =>
@@ -37,12 +40,15 @@ const errorRuleSchema = once(() => {
     .int({ error: EXIT_MESSAGE })
     .check(z.minimum(0, { error: EXIT_MESSAGE }), z.maximum(255, { error: EXIT_MESSAGE }));
   const signal = z.string({ error: SIGNAL_MESSAGE }).check(z.regex(/^SIG[A-Z0-9]+$/, { error: SIGNAL_MESSAGE }));
-  const output = z
-    .string({ error: 'output is a regular expression, as a string' })
-    .check(
-      z.refine(compiles, { error: 'output is not a regular expression that JavaScript can read' }),
-      z.describe('A regular expression, looked for in the end of the output; ^ and $ match at every line.'),
-    );
+  const output = z.string({ error: 'output is a regular expression, as a string' }).check(
+    z.refine((pattern) => patternFault(pattern) === null, {
+      error: ({ input }) => `output ${patternFault(String(input))}`,
+      params: { suggestion: OUTPUT_HINT },
+    }),
+    z.describe(
+      'A regular expression of RE2 (no look-around, no back-references), looked for in the end of the output; ^ and $ match at every line.',
+    ),
+  );
   const fields = {
     class: classText(RULE_CLASS_PATTERN).check(z.describe('The class that a matching failure gets.')),
     exit: listOf(exitCode, EXIT_MESSAGE, 'Holds when the worker exited with one of these.'),
@@ -86,7 +92,7 @@ export interface WorkerEnd {
   spawnError?: string | null;
   /** The end of the worker's output, stripped of control sequences and cut to size by the caller. Default: empty. */
   outputTail?: string;
-  /** First match wins. Default: none, the built-in classes only. */
+  /** First match wins. Default: none, the built-in classes only. An `output` that settings would refuse throws. */
   rules?: readonly ErrorRule[];
 }
 
@@ -127,18 +133,5 @@ function ruleHolds(rule: ErrorRule, end: WorkerEnd): boolean {
   const stopped = end.timedOut === true;
   if (rule.exit !== undefined && (stopped || end.exitCode === null || !rule.exit.includes(end.exitCode))) return false;
   if (rule.signal !== undefined && (stopped || end.signal === null || !rule.signal.includes(end.signal))) return false;
-  return rule.output === undefined || outputPattern(rule.output).test(end.outputTail ?? '');
-}
-
-function compiles(pattern: string): boolean {
-  try {
-    outputPattern(pattern);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function outputPattern(pattern: string): RegExp {
-  return new RegExp(pattern, 'm');
+  return rule.output === undefined || matchesIn(rule.output, end.outputTail ?? '');
 }

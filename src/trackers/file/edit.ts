@@ -165,5 +165,5 @@ class IssueEditor {
 
 /** As it is where YAML reads it as text, in quotes otherwise. */
 function plain(text: string): string {
-  return /^[A-Za-z0-9][\w-]*-[\w-]*$/.test(text) ? text : JSON.stringify(text);
+  return /^[A-Za-z0-9][\w-]*$/.test(text) && text.includes('-') ? text : JSON.stringify(text);
 }

@@ -67,6 +67,12 @@ describe('error rules', () => {
     expect(ended({ ...end, rules }).class).toBe(expected);
   });
 
+  test('a pattern that a search that backtracks never ends with decides at once', () => {
+    const slow: ErrorRule[] = [{ class: 'rate_limit', output: '(x+x+)+y' }];
+    expect(ended({ exitCode: 1, outputTail: 'x'.repeat(32_768), rules: slow }).class).toBe('exit.1');
+    expect(ended({ exitCode: 1, outputTail: `${'x'.repeat(32_768)}y`, rules: slow }).class).toBe('rate_limit');
+  });
+
   test('error rules do not apply to a worker that never started', () => {
     expect(ended({ spawnError: 'no shell', rules: [{ class: 'network', output: '' }] }).class).toBe('spawn');
   });
@@ -82,6 +88,8 @@ describe('error rule schema', () => {
     [{ class: 'network.dns', output: 'ENOTFOUND' }],
     [{ class: 'rate_limit', exit: [0, 255], output: '429' }],
     [{ class: 'oom', signal: ['SIGKILL'] }],
+    [{ class: 'rate_limit', output: '(?i)\\brate (?<what>limit\\w*?)|^\\d{3}[^\\s/]+$|\\p{Lu}' }],
+    [{ class: 'slow', output: '.{0,400}' }],
   ];
   test.each(accepted.map((value) => [JSON.stringify(value), value]))(
     'the error rule %s is accepted',
@@ -101,10 +109,16 @@ describe('error rule schema', () => {
     [[{ class: 'network', exit: [256] }], [0, 'exit', 0], /list of exit codes/],
     [[{ class: 'network', signal: ['KILL'] }], [0, 'signal', 0], /list of signal names/],
     [[{ class: 'network', output: '(' }], [0, 'output'], /not a regular expression/],
+    [[{ class: 'network', output: 'a(?=b)' }], [0, 'output'], /uses look-around \(\(\?=\), which RE2 has not/],
+    [[{ class: 'network', output: '(?<!a)b' }], [0, 'output'], /uses look-around/],
+    [[{ class: 'network', output: '(a)\\1' }], [0, 'output'], /uses a back-reference \(\\1\), which RE2 has not/],
+    [[{ class: 'network', output: '(?<x>a)\\k<x>' }], [0, 'output'], /uses a back-reference/],
+    [[{ class: 'network', output: 'x'.repeat(1001) }], [0, 'output'], /longer than 1000 characters/],
+    [[{ class: 'network', output: '.{0,999}' }], [0, 'output'], /repeats too much: it takes \d+ steps/],
     [[{ class: 'network' }], [0], /needs a condition/],
     [[{ class: 'network', exit: [1], signal: ['SIGKILL'] }], [0], /never by both/],
   ];
-  test.each(refused.map(([value, ...rest]) => [JSON.stringify(value), value, ...rest] as const))(
+  test.each(refused.map(([value, ...rest]) => [JSON.stringify(value).slice(0, 80), value, ...rest] as const))(
     'the error rule %s is refused',
     (_text, value, path, message) => {
       const issues = z.safeParse(errorRulesSchema(), value).error?.issues ?? [];

@@ -267,6 +267,13 @@ describe('invalid settings', () => {
         '1:21 errors[0]: unknown key "exits" | Did you mean "exit"?',
       ],
     ],
+    [
+      'a pattern with look-around',
+      "errors:\n  - class: a\n    output: 'x(?!y)'",
+      [
+        '3:13 errors[0].output: output uses look-around ((?!), which RE2 has not | Write it in the syntax of RE2, without look-around and back-references: spec/RETRY.md, "Error rules".',
+      ],
+    ],
     ['no YAML', 'a: [', [expect.stringContaining('not valid YAML')]],
   ])('settings are refused for: %s', (_, text, expected) => {
     expect(linesOf(text)).toEqual(expected);
