@@ -23,8 +23,8 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof ForgeError ? error.exitCode : EXIT.failed;
 }
 
-/** One line of JSON. What is not a ForgeError is a bug and says so: its code is BUG. */
-export function jsonError(error: unknown, verb: string | null): string {
+/** What is printed as JSON. What is not a ForgeError is a bug and says so: its code is BUG. */
+export function jsonError(error: unknown, verb: string | null): object {
   const body =
     error instanceof ForgeError
       ? {
@@ -36,7 +36,7 @@ export function jsonError(error: unknown, verb: string | null): string {
         }
       : { code: 'BUG', message: bugMessage(error), hint: BUG_HINT, retriable: false, details: {} };
   const data = error instanceof ForgeError && error.data !== null ? { data: error.data } : {};
-  return JSON.stringify({ ok: false, error: body, ...data });
+  return { ok: false, error: body, ...data };
 }
 
 export interface ErrorView {

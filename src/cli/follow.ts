@@ -30,7 +30,7 @@ export function attachTo({ context, screen }: Cli, input: VerbInput<'attach'>): 
   const print = (text: string) => screen.output.line('stdout', text);
   const emit = ({ type, question }: AttachEvent) => {
     const rendering = screen.renderContext('stdout');
-    if (screen.json) print(JSON.stringify({ type, ts: isoTime(context.ctx.now()), ...question }));
+    if (screen.json) screen.output.json({ type, ts: isoTime(context.ctx.now()), ...question });
     else if (type === 'question_opened') print(`${questionLines(question, rendering).join('\n')}\n`);
     else print(settledLine(question, rendering));
   };

@@ -7,6 +7,7 @@
  */
 
 import fs from 'node:fs';
+import { plainJson } from '../lib/text.ts';
 
 export type StreamName = 'stdout' | 'stderr';
 
@@ -40,6 +41,11 @@ export class Output {
 
   line(name: StreamName, text: string): void {
     this.write(name, `${text}\n`);
+  }
+
+  /** The only way of JSON to stdout. */
+  json(value: object): void {
+    this.line('stdout', plainJson(value));
   }
 
   #direct(name: StreamName, bytes: Buffer): void {

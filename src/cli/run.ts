@@ -48,7 +48,7 @@ export async function watchRun({ context, screen }: Cli, input: VerbInput<'run'>
 
 /** One event a line; `run_finished` is the last. */
 function jsonLines({ ctx }: CommandContext, { output }: Screen): (event: RunEvent) => void {
-  return ({ type, ...rest }) => output.line('stdout', JSON.stringify({ type, ts: isoTime(ctx.now()), ...rest }));
+  return ({ type, ...rest }) => output.json({ type, ts: isoTime(ctx.now()), ...rest });
 }
 
 function humanLog({ ctx, dir }: CommandContext, screen: Screen): (event: RunEvent) => void {

@@ -78,7 +78,7 @@ export class Screen {
   /** Prints an answer, and what it warns of that was not printed before. */
   give(data: unknown, text: (context: RenderContext) => string, to: StreamName = 'stdout'): void {
     if (this.json) {
-      this.output.line('stdout', JSON.stringify({ ok: true, data }));
+      this.output.json({ ok: true, data });
       return;
     }
     const shown = text(this.renderContext(to));
@@ -89,7 +89,7 @@ export class Screen {
 
   /** Prints what went wrong: on stdout as JSON, else on stderr. Returns the exit code. */
   async fail(error: unknown): Promise<number> {
-    if (this.json) this.output.line('stdout', jsonError(error, this.verb));
+    if (this.json) this.output.json(jsonError(error, this.verb));
     else {
       const sources = error instanceof ForgeError && error.problems.length > 0 ? await this.#sources() : () => null;
       const view = {

@@ -11,6 +11,11 @@ export function plainText(text: string): string {
   return text.replace(/\r\n/g, '\n').replace(ESCAPES, '').replace(UNSAFE, '');
 }
 
+/** `value` as JSON on one line. What `plainText` removes is escaped: the value is the same, and a terminal shows it as it is. */
+export function plainJson(value: unknown): string {
+  return JSON.stringify(value).replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** `plainText` on one line, cut to `max` characters with an ellipsis. */
 export function oneLine(text: string, max = 200): string {
   const flat = plainText(text).replace(/\s+/g, ' ').trim();

@@ -98,6 +98,37 @@ describe('text output', () => {
   });
 });
 
+describe('--json', () => {
+  const NASTY = 'C1 \u009b31m DEL \u007f bidi \u202e\u2066\u2069\u200f\u061c hidden \u200b\u2028\ufeff end';
+  const RAW = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
+
+  it('escapes controls and what reorders or hides text, and the values stay the same', async () => {
+    const cwd = project([`id: a, title: ${JSON.stringify(NASTY)}, run: ${JSON.stringify(`printf '${NASTY}'`)}`]);
+    const show = await orchestrate(['show', 'a', '--json'], { cwd });
+    expect(show.stdout).not.toMatch(RAW);
+    expect(show.stdout).toContain('C1 \\u009b31m DEL \\u007f bidi \\u202e\\u2066');
+    expect(JSON.stringify(show.json().data)).toContain(JSON.stringify(NASTY));
+    const run = await orchestrate(['run', '--json'], { cwd });
+    expect(run.stdout).not.toMatch(RAW);
+    const events = run.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(
+      events
+        .filter(({ type }) => type === 'task_output')
+        .map(({ text }) => text)
+        .join(''),
+    ).toBe(NASTY);
+    const logs = await orchestrate(['logs', 'a', '--json'], { cwd });
+    expect(logs.stdout).not.toMatch(RAW);
+    expect(logs.json().data.stdout).toBe(NASTY);
+    const error = await orchestrate(['show', NASTY, '--json'], { cwd });
+    expect(error.stdout).not.toMatch(RAW);
+    expect(error.json().ok).toBe(false);
+  });
+});
+
 const HAS_SCRIPT = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
 
 describe.skipIf(!HAS_SCRIPT)('colours', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { closest, lastLine, oneLine, plainText } from '../../src/lib/text.ts';
+import { closest, lastLine, oneLine, plainJson, plainText } from '../../src/lib/text.ts';
 import fc from '../support/properties.ts';
 
 const ESC = '\u001b';
@@ -50,6 +50,17 @@ describe('plainText', () => {
         expect(plainText(text)).not.toMatch(
           /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/,
         );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('plainJson has nothing that plainText would remove, and is the same value', () => {
+    fc.assert(
+      fc.property(nasty, (text) => {
+        const json = plainJson({ [text]: text });
+        expect(plainText(json)).toBe(json);
+        expect(JSON.parse(json)).toEqual({ [text]: text });
       }),
       { numRuns: 500 },
     );
