@@ -1,12 +1,13 @@
 /** Verbs that print while they go on, until they are told to stop: `attach`, `logs` and `status --watch`. */
 
 import { type AttachEvent, attach } from '../commands/attach.ts';
-import { type LogChunk, logs } from '../commands/logs.ts';
+import { type LogEvent, logs } from '../commands/logs.ts';
 import type { VerbInput } from '../commands/registry.ts';
 import { invalidArgs } from '../commands/shared/command.ts';
-import { plainText } from '../lib/text.ts';
+import { plainJson, plainText } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
+import type { StreamName } from './output.ts';
 import { questionLines, settledLine } from './render/questions.ts';
 import type { Screen } from './screen.ts';
 import type { Cli } from './view.ts';
@@ -76,7 +77,9 @@ export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'
   let shown: string | null = null;
   /** What ends a line that the worker has not ended. */
   let end = '';
-  const emit = ({ stream, text }: LogChunk) => {
+  const emit = (event: LogEvent) => {
+    if (event.type === 'opened') return;
+    const { stream, text } = event;
     if (input.stream === undefined && stream !== shown) {
       write(`${end}${shown === null ? '' : '\n'}==> ${stream} <==\n`);
       end = '';
@@ -85,9 +88,43 @@ export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'
     const plain = plainText(text);
     write(plain);
     if (plain !== '') end = plain.endsWith('\n') ? '' : '\n';
+    return screen.output.taken('stdout');
   };
   const { files } = await logs.run({ ...context, emit, signal: stop.signal }, input);
   write(end);
   if (shown === null) screen.output.line('stderr', `nothing in ${files.stdout} or ${files.stderr}`);
+  return 0;
+}
+
+/** The logs as one line of JSON, printed while they are read: they may be larger than memory. With `--follow` at the end. */
+export async function printLogs({ context, screen }: Cli, input: VerbInput<'logs'>): Promise<number> {
+  const stop = new AbortController();
+  screen.output.onClosed = () => stop.abort();
+  const write = (text: string) => screen.output.write('stdout', text);
+  const { signal } = stop;
+  const over = input.follow ? await logs.run({ ...context, emit: () => {}, signal }, input) : null;
+  /** The field whose text is being printed. */
+  let field: StreamName | null = null;
+  const emit = (event: LogEvent) => {
+    if (event.type === 'opened') {
+      const { type: _, ...head } = event;
+      write(`${plainJson({ ok: true, data: head }).slice(0, -2)},"stdout":"`);
+      field = 'stdout';
+      return;
+    }
+    if (event.stream !== field) write('","stderr":"');
+    field = event.stream;
+    write(plainJson(event.text).slice(1, -1));
+    return screen.output.taken('stdout');
+  };
+  const attempt = over === null ? {} : { attempt: over.attempt_id };
+  try {
+    await logs.run({ ...context, emit, signal }, { ...input, ...attempt, follow: false });
+  } catch (error) {
+    // The error has a line of its own, behind one that is no JSON.
+    if (field !== null) write('\n');
+    throw error;
+  }
+  write(field === 'stderr' ? '"}}\n' : '","stderr":""}}\n');
   return 0;
 }

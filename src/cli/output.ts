@@ -43,7 +43,7 @@ export class Output {
     this.write(name, `${text}\n`);
   }
 
-  /** The only way of JSON to stdout. */
+  /** The way of JSON to stdout, but for that of `logs`, which is printed in pieces. */
   json(value: object): void {
     this.line('stdout', plainJson(value));
   }
@@ -69,6 +69,21 @@ export class Output {
       stream.on('error', (error) => this.#close(name, error));
     }
     stream.write(data);
+  }
+
+  /** Waits until a slow reader has taken what was written: for what may be larger than memory. */
+  async taken(name: StreamName): Promise<void> {
+    if (!this.#streaming.has(name)) return;
+    const stream = process[name];
+    while (stream.writableNeedDrain && !this.#closed.has(name)) {
+      await new Promise((resolve) => {
+        const go = () => {
+          for (const event of ['drain', 'close', 'error']) stream.off(event, go);
+          resolve(null);
+        };
+        for (const event of ['drain', 'close', 'error']) stream.on(event, go);
+      });
+    }
   }
 
   /** A reader or a terminal that has gone, or a descriptor that was closed before we started, is no failure of the command. */

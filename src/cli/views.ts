@@ -32,7 +32,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   show: { text: show },
   logs: {
     follow: (cli, input) =>
-      cli.screen.json ? null : import('./follow.ts').then(({ showLogs }) => showLogs(cli, input)),
+      import('./follow.ts').then(({ printLogs, showLogs }) => (cli.screen.json ? printLogs : showLogs)(cli, input)),
   },
   'render-worker-prompt': { text: work },
   'run list': { text: runs },

@@ -8,10 +8,15 @@ import { STREAMS, type StreamName } from '../store/port.ts';
 import { command, flag, optional, ownAttemptField, SAMPLE, taskField } from './shared/command.ts';
 import { type CommandContext, openSession, requireRecord } from './shared/session.ts';
 
-export interface LogChunk {
-  stream: StreamName;
-  text: string;
+/** Which logs are printed: emitted once, before any of their text. */
+interface LogsOpened {
+  task_id: string;
+  attempt_id: string;
+  /** Their paths. */
+  files: Record<StreamName, string>;
 }
+
+export type LogEvent = ({ type: 'opened' } & LogsOpened) | { type: 'text'; stream: StreamName; text: string };
 
 /** How often a followed log is looked at, milliseconds. */
 const FOLLOW_MS = 200;
@@ -39,12 +44,12 @@ export const logs = command({
       stdout: z.string(),
       stderr: z.string(),
     }),
-  /** Emits the logs, from their beginning. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
-  async run(context: CommandContext<LogChunk>, options) {
+  /** Emits the logs, from their beginning, each piece once the last one is taken. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
+  async run(context: CommandContext<LogEvent>, options) {
     const { signal } = context;
     const text = { stdout: '', stderr: '' };
-    const keep = (chunk: LogChunk) => {
-      text[chunk.stream] += chunk.text;
+    const keep = (event: LogEvent) => {
+      if (event.type === 'text') text[event.stream] += event.text;
     };
     const emit = context.emit ?? keep;
     const session = await openSession(context);
@@ -59,23 +64,27 @@ export const logs = command({
       });
     }
     const attempt = { taskId: options.task, attemptId: id };
-    const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
-    const isCurrent = async () => (await session.store.read(options.task)).record?.lease?.attempt_id === id;
-    for (;;) {
-      // Asked before reading: what the worker wrote until its end is still read after it.
-      const goesOn = options.follow === true && signal?.aborted !== true && (await isCurrent());
-      reader.drain(emit);
-      if (!goesOn) break;
-      await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
-    }
-    return {
+    const opened: LogsOpened = {
       task_id: options.task,
       attempt_id: id,
       files: {
         stdout: session.artifacts.logPath(attempt, 'stdout.log'),
         stderr: session.artifacts.logPath(attempt, 'stderr.log'),
       },
-      ...text,
     };
+    await emit({ type: 'opened', ...opened });
+    const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
+    const isCurrent = async () => (await session.store.read(options.task)).record?.lease?.attempt_id === id;
+    for (;;) {
+      // Asked before reading: what the worker wrote until its end is still read after it.
+      const goesOn = options.follow === true && signal?.aborted !== true && (await isCurrent());
+      for (const chunk of reader.chunks()) {
+        if (signal?.aborted === true) break;
+        await emit({ type: 'text', ...chunk });
+      }
+      if (!goesOn) break;
+      await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
+    }
+    return { ...opened, ...text };
   },
 });

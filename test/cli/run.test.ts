@@ -1,6 +1,6 @@
 /** `run`, `exec` and `logs` by the real command. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { orchestrate, project, shell, startCli } from '../support/cli.ts';
@@ -292,6 +292,46 @@ describe('logs', () => {
     const { data } = (await orchestrate(['logs', 'a', '--json'], { cwd })).json();
     expect(data).toMatchObject({ task_id: 'a', stdout: '\u001b[31mout\n', stderr: 'err\n' });
     expect(readFileSync(data.files.stdout, 'utf8')).toBe(data.stdout);
+  });
+
+  /** A task that ran, and the paths of its logs. */
+  async function ran(command: string) {
+    const cwd = project([`id: a, title: A, run: '${command}'`]);
+    await orchestrate(['run'], { cwd });
+    const { data } = (await orchestrate(['logs', 'a', '--json'], { cwd })).json();
+    return { cwd, data, files: data.files as Record<'stdout' | 'stderr', string> };
+  }
+
+  it('logs --json of many pieces is the text of both files', async () => {
+    const { cwd, data, files } = await ran('true');
+    writeFileSync(files.stdout, 'é漢😀"\\\n\u001b[0m'.repeat(20_000));
+    writeFileSync(files.stderr, 'x'.repeat(200_000));
+    const both = { ...data, stdout: readFileSync(files.stdout, 'utf8'), stderr: readFileSync(files.stderr, 'utf8') };
+    const json = async (...more: string[]) =>
+      (await orchestrate(['logs', 'a', '--json', ...more], { cwd })).json().data;
+    expect(await json()).toEqual(both);
+    expect(await json('--follow')).toEqual(both);
+    expect(await json('--stream', 'stderr')).toEqual({ ...both, stdout: '' });
+    expect(await json('--stream', 'stdout')).toEqual({ ...both, stderr: '' });
+  });
+
+  it.each(['', '--json'])('logs (%s) of a log larger than its memory prints all of it', async (form) => {
+    const { cwd, files } = await ran('printf end >&2');
+    const size = 128 << 20;
+    truncateSync(files.stdout, size);
+    const peak = join(cwd, 'peak');
+    const hook = join(cwd, 'hook.cjs');
+    writeFileSync(
+      hook,
+      `process.on('exit', () => require('fs').writeFileSync(${JSON.stringify(peak)}, String(process.resourceUsage().maxRSS)))`,
+    );
+    const { stdout } = shell(`forge orchestrate logs a ${form} | tail -c 20`, {
+      cwd,
+      env: { NODE_OPTIONS: `--max-old-space-size=32 --require ${hook}` },
+    });
+    expect(stdout).toMatch(/end("}})?\n$/);
+    // In KiB.
+    expect(Number(readFileSync(peak, 'utf8'))).toBeLessThan(size / 1024);
   });
 
   it('logs names the files when there is no output', async () => {

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { complete } from '../../src/commands/complete.ts';
 import { home } from '../../src/commands/home.ts';
-import { type LogChunk, logs } from '../../src/commands/logs.ts';
+import { type LogEvent, logs } from '../../src/commands/logs.ts';
 import { runList } from '../../src/commands/run-list.ts';
 import { show } from '../../src/commands/show.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
@@ -129,29 +129,29 @@ describe('run list', () => {
 });
 
 describe('logs', () => {
-  async function written(): Promise<{ attempt: string; emitted: LogChunk[]; emit: (chunk: LogChunk) => void }> {
+  async function written(): Promise<{ attempt: string; emitted: LogEvent[]; emit: (event: LogEvent) => void }> {
     const { attempt } = await world.start('build');
     world.write(`${dir('build')}/attempts/${attempt}/logs/stdout.log`, 'out '.repeat(20_000));
     world.write(`${dir('build')}/attempts/${attempt}/logs/stderr.log`, 'err');
-    const emitted: LogChunk[] = [];
-    return { attempt, emitted, emit: (chunk) => emitted.push(chunk) };
+    const emitted: LogEvent[] = [];
+    return { attempt, emitted, emit: (event) => void emitted.push(event) };
   }
-  const textOf = (chunks: LogChunk[], stream: string) =>
-    chunks.flatMap((chunk) => (chunk.stream === stream ? [chunk.text] : [])).join('');
+  const textOf = (events: LogEvent[], stream: string) =>
+    events.flatMap((event) => (event.type === 'text' && event.stream === stream ? [event.text] : [])).join('');
 
   test('logs prints both streams of the current attempt in pieces', async () => {
     const { attempt, emitted, emit } = await written();
     const data = await logs.run({ ...world.context, emit }, { task: 'build' });
-    expect(data).toEqual({
+    const opened = {
       task_id: 'build',
       attempt_id: attempt,
       files: {
         stdout: world.path(dir('build'), 'attempts', attempt, 'logs/stdout.log'),
         stderr: world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log'),
       },
-      stdout: '',
-      stderr: '',
-    });
+    };
+    expect(data).toEqual({ ...opened, stdout: '', stderr: '' });
+    expect(emitted[0]).toEqual({ type: 'opened', ...opened });
     expect(textOf(emitted, 'stdout')).toBe('out '.repeat(20_000));
     expect(textOf(emitted, 'stderr')).toBe('err');
     expect(emitted.length).toBeGreaterThan(2);
@@ -160,7 +160,7 @@ describe('logs', () => {
   test('logs prints one stream, and that of a named attempt', async () => {
     const { attempt, emitted, emit } = await written();
     await logs.run({ ...world.context, emit }, { task: 'build', attempt: attempt.toUpperCase(), stream: 'stderr' });
-    expect(emitted).toEqual([{ stream: 'stderr', text: 'err' }]);
+    expect(emitted.slice(1)).toEqual([{ type: 'text', stream: 'stderr', text: 'err' }]);
   });
 
   test('logs --follow continues until the attempt is over and loses nothing', async () => {
@@ -169,10 +169,10 @@ describe('logs', () => {
     let over = false;
     let done: Promise<unknown> = Promise.reject(new Error('nothing was read'));
     done.catch(() => {});
-    const emit = (chunk: LogChunk) => {
-      emitted.push(chunk);
+    const emit = (event: LogEvent) => {
+      emitted.push(event);
       // The worker writes its last word and completes once its first one was seen.
-      if (over || chunk.stream !== 'stderr') return;
+      if (over || event.type !== 'text' || event.stream !== 'stderr') return;
       over = true;
       fs.appendFileSync(more, ' and the end');
       done = complete.run(world.context, { task: 'build', attempt, failed: true, error_class: 'exit.1' });
@@ -182,10 +182,15 @@ describe('logs', () => {
     expect(textOf(emitted, 'stderr')).toBe('err and the end');
   });
 
-  test('logs --follow ends when its reader stops', async () => {
-    const { emit, emitted } = await written();
-    await logs.run({ ...world.context, emit, signal: AbortSignal.abort() }, { task: 'build', follow: true });
-    expect(textOf(emitted, 'stderr')).toBe('err');
+  test.each([true, false])('logs ends where its reader stops, with --follow: %s', async (follow) => {
+    const { emitted } = await written();
+    const stop = new AbortController();
+    const emit = (event: LogEvent) => {
+      emitted.push(event);
+      if (event.type === 'text') stop.abort();
+    };
+    await logs.run({ ...world.context, emit, signal: stop.signal }, { task: 'build', follow });
+    expect(emitted.map(({ type }) => type)).toEqual(['opened', 'text']);
   });
 
   test('logs of an unknown task or attempt are refused or empty', async () => {
@@ -198,9 +203,9 @@ describe('logs', () => {
 
   test('logs of an agent without output are empty', async () => {
     await world.start('build');
-    const emitted: LogChunk[] = [];
-    await logs.run({ ...world.context, emit: (chunk) => void emitted.push(chunk) }, { task: 'build' });
-    expect(emitted).toEqual([]);
+    const types: string[] = [];
+    await logs.run({ ...world.context, emit: ({ type }) => void types.push(type) }, { task: 'build' });
+    expect(types).toEqual(['opened']);
   });
 });
 

@@ -40,8 +40,8 @@ export interface CommandContext<E = never> {
   interrupts?(): Interrupts & { stop(): void };
   /** Aborted when the caller wants no more; for commands that follow what others do. */
   signal?: AbortSignal;
-  /** Takes the events of a command that goes on over time, as they happen. */
-  emit?(event: E): void;
+  /** Takes the events of a command that goes on over time, as they happen. `logs` waits for what it returns. */
+  emit?(event: E): void | Promise<void>;
   /** Receives notes about slow work. Default: they are dropped. */
   note?(message: string): void;
   /** Told what gc would apply, which is printed whatever form the answer has. Default: it is not printed. */

@@ -40,14 +40,14 @@ export class LogReader {
     this.#streams = streams;
   }
 
-  /** Hands over what has been written since, as it was written. */
-  drain(emit: (chunk: { stream: StreamName; text: string }) => void): void {
+  /** What has been written since, as it was written, one stream after the other; whole characters, at most 64 KiB at once. */
+  *chunks(): Generator<{ stream: StreamName; text: string }> {
     for (const stream of this.#streams) {
       for (;;) {
         const { text, next } = this.#artifacts.readLog(this.#attempt, `${stream}.log`, this.#offsets.get(stream) ?? 0);
         this.#offsets.set(stream, next);
         if (text === '') break;
-        emit({ stream, text });
+        yield { stream, text };
       }
     }
   }

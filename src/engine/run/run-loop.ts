@@ -345,9 +345,8 @@ export class RunLoop {
       new LogReader(this.#env.artifacts, { taskId: task_id, attemptId: attempt.attemptId });
     this.#readers.set(attempt, reader);
     const attempt_id = attempt.attemptId;
-    reader.drain(({ stream, text }) =>
-      this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: plainText(text) }),
-    );
+    for (const { stream, text } of reader.chunks())
+      this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: plainText(text) });
   }
 
   #sayStillRunning(): void {
