@@ -5,9 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { dispatch } from '../../src/commands/dispatch.ts';
 import { ask, callOn } from '../support/faults/forge.ts';
-import { type Files, inMemory, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
-
-inMemory();
+import { type Files, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
 
 const MINE = '01a00000-0000-7000-8000-00000000000a';
 const UNKNOWN = '01a00000-0000-7000-8000-0000000000ff';

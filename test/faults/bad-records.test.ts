@@ -11,9 +11,7 @@ import { run } from '../../src/commands/run.ts';
 import { why } from '../../src/commands/why.ts';
 import { auditTask, expectViewsOf, taskDir } from '../support/faults/audit.ts';
 import { ask, callOn } from '../support/faults/forge.ts';
-import { freshPlace, inMemory, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
-
-inMemory();
+import { freshPlace, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
 
 const MINE = '01a00000-0000-7000-8000-00000000000a';
 

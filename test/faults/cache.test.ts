@@ -4,10 +4,8 @@ import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { answerIn, commandLine } from '../support/faults/forge.ts';
 import { pooled } from '../support/faults/knobs.ts';
-import { freshPlace, inMemory, makeProject, planOf } from '../support/faults/project.ts';
+import { freshPlace, makeProject, planOf } from '../support/faults/project.ts';
 import { cleanRun, type Fault, faultyRun, noStrace } from '../support/faults/strace.ts';
-
-inMemory();
 
 const missing = noStrace();
 const title = missing === null ? 'what is kept' : `what is kept (skipped: ${missing})`;

@@ -17,20 +17,10 @@ import { why } from '../../src/commands/why.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { callOn, commandLine } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import {
-  copyProject,
-  dropProject,
-  freshPlace,
-  inMemory,
-  listing,
-  makeProject,
-  planOf,
-} from '../support/faults/project.ts';
+import { copyProject, dropProject, freshPlace, listing, makeProject, planOf } from '../support/faults/project.ts';
 import { MINE, TASK, VERDICT } from '../support/faults/scenarios.ts';
 import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
-
-inMemory();
 
 /** Points of forge in the normal run. */
 const SAMPLE = 8;

@@ -4,10 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { answerIn, commandLine } from '../support/faults/forge.ts';
 import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf, shortly } from '../support/faults/gc-tree.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { copyProject, dropProject, inMemory, makeProject } from '../support/faults/project.ts';
+import { copyProject, dropProject, makeProject } from '../support/faults/project.ts';
 import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
-
-inMemory();
 
 /** Calls that are killed at, and calls that fail, in the normal run. */
 const KILLS = 10;

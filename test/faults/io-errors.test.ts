@@ -5,13 +5,11 @@ import { expectUsable } from '../support/faults/aftermath.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { answerIn, commandLine, doneBy } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { copyProject, inMemory, makeProject, planOf } from '../support/faults/project.ts';
+import { copyProject, makeProject, planOf } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { SCENARIOS, TASK } from '../support/faults/scenarios.ts';
 import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
 import { VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
-
-inMemory();
 
 /** Failing calls of one command in the normal run. */
 const SAMPLE = 12;

@@ -5,13 +5,11 @@ import { expectUsable } from '../support/faults/aftermath.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { answerIn, commandLine, doneBy, LiveForge } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { copyProject, inMemory } from '../support/faults/project.ts';
+import { copyProject } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 import { killAt, MOMENTS, VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
-
-inMemory();
 
 /** Points of one command in the normal run. */
 const SAMPLE = 16;

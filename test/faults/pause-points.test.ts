@@ -16,12 +16,10 @@ import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
 import { answerIn, asked, callOn, commandLine } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { pausedRun } from '../support/faults/pause.ts';
-import { copyProject, dropProject, inMemory, makeProject, planOf } from '../support/faults/project.ts';
+import { copyProject, dropProject, makeProject, planOf } from '../support/faults/project.ts';
 import { ledgerIn, nextIsTold, parked } from '../support/faults/question-scenarios.ts';
 import { MINE, OTHER, TASK } from '../support/faults/scenarios.ts';
 import { cleanRun, noStrace, type TracedCall } from '../support/faults/strace.ts';
-
-inMemory();
 
 /** Points in the normal run. */
 const SAMPLE = 12;

@@ -3,12 +3,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
-import { inMemory } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
-
-inMemory();
 
 const SETTINGS = 'agents: {kill_grace_ms: 300}';
 /** Longer than a test may take, so a test that waits for it fails. */

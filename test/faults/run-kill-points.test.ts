@@ -4,10 +4,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { commandLine } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
-import { dropProject, inMemory } from '../support/faults/project.ts';
+import { dropProject } from '../support/faults/project.ts';
 import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
-
-inMemory();
 
 /** Points of one command in the normal run. */
 const SAMPLE = 12;

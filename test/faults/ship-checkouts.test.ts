@@ -4,12 +4,10 @@ import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { LiveForge } from '../support/faults/forge.ts';
 import { LONG } from '../support/faults/knobs.ts';
-import { freshPlace, inMemory, listing } from '../support/faults/project.ts';
+import { freshPlace, listing } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
-
-inMemory();
 
 async function newPlay(waiting: Waiting = {}): Promise<ShipPlay> {
   const play = new ShipPlay(waiting);

@@ -11,12 +11,10 @@ import { status } from '../../src/commands/status.ts';
 import { why } from '../../src/commands/why.ts';
 import { answerIn } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { dropProject, inMemory, LOGS, listing } from '../support/faults/project.ts';
+import { dropProject, LOGS, listing } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
 import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
-
-inMemory();
 
 /** Points of one command in the normal run. */
 const SAMPLE = 6;

@@ -4,13 +4,10 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
 import { LONG } from '../support/faults/knobs.ts';
-import { inMemory } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
 import { GIT_ENV } from '../support/repository.ts';
-
-inMemory();
 
 /** A lease that is lost two seconds after the last heartbeat. */
 const SETTINGS = 'agents: {self_lease_ttl_ms: 1500, self_heartbeat_ms: 300, steal_grace_ms: 500, kill_grace_ms: 300}';

@@ -5,17 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll } from 'vitest';
 
-let base = tmpdir();
 let home: string | undefined;
 let made = 0;
-
-/**
- * Puts the projects of this test file into memory where Linux offers that. A killed process loses nothing there that it
- * would keep on a disk, and thousands of projects are made and removed quickly.
- */
-export function inMemory(): void {
-  if (home === undefined && fs.existsSync('/dev/shm')) base = '/dev/shm';
-}
 
 // Registered for the test file that imports this module.
 afterAll(() => {
@@ -24,7 +15,7 @@ afterAll(() => {
 
 /** A fresh path for a project; nothing is there yet. No two of them begin with one another. */
 export function freshPlace(): string {
-  home ??= fs.realpathSync(fs.mkdtempSync(path.join(base, 'forge-faults-')));
+  home ??= fs.realpathSync(fs.mkdtempSync(path.join(tmpdir(), 'forge-faults-')));
   made += 1;
   return `${home}/p${String(made).padStart(6, '0')}`;
 }
