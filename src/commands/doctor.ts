@@ -10,15 +10,17 @@ import { strayAttempt } from '../domain/task/attempts.ts';
 import type { TrackerIssue } from '../domain/tracker-issues.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
+import { once } from '../lib/once.ts';
 import { oneLine } from '../lib/text.ts';
 import { missingProgram } from '../process/programs.ts';
 import { requireProject } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { loadSettings } from '../project/settings-file.ts';
 import { openStores } from '../store/open.ts';
-import type { HealthCheck, TaskStore } from '../store/port.ts';
+import type { HealthCheck, Snapshot, TaskStore } from '../store/port.ts';
 import { command } from './shared/command.ts';
 import { notEnforced, textOrNull } from './shared/data.ts';
+import { allLitter } from './shared/litter.ts';
 
 /** What the checks look at. */
 interface Facts {
@@ -28,6 +30,8 @@ interface Facts {
   settings: Settings;
   plan: Plan | null;
   store: TaskStore;
+  /** Made once, for all checks. */
+  snapshot(): Promise<Snapshot>;
 }
 
 type Finding = Omit<HealthCheck, 'name'>;
@@ -58,7 +62,9 @@ export const doctor = command({
   /** Throws PHASES_NOT_FOUND when there is nothing to look at, FOREIGN_PROJECT. */
   async run({ ctx, dir }) {
     const paths = requireProject(ctx.cwd, dir, ctx.env);
-    const facts: Facts = { ctx, paths, settings: DEFAULT_SETTINGS, plan: null, ...openStores(paths) };
+    const { store } = openStores(paths);
+    const snapshot = once(() => store.snapshot());
+    const facts: Facts = { ctx, paths, settings: DEFAULT_SETTINGS, plan: null, store, snapshot };
     const first = [await checked('settings', facts, readSettings), await checked('plan', facts, readPlan)];
     const others = await Promise.all([
       checked('worker', facts, worker),
@@ -69,6 +75,7 @@ export const doctor = command({
       checked('tracker', facts, tracker),
       checked('processes', facts, boot),
       checked('tasks', facts, tasks),
+      checked('unfinished files', facts, unfinished),
     ]);
     return { checks: [...first, ...others].filter((check) => check !== null) };
   },
@@ -153,7 +160,7 @@ async function merges(facts: Facts): Promise<Finding | null> {
 }
 
 /** The tracker answers, and names tasks that there are; asked only where the settings have one. */
-async function tracker({ ctx, paths, settings, plan, store }: Facts): Promise<Finding | null> {
+async function tracker({ ctx, paths, settings, plan, snapshot }: Facts): Promise<Finding | null> {
   if (settings.tracker.type !== 'file') return null;
   const { lookAtTracker } = await import('../trackers/open.ts');
   const seen = await lookAtTracker({ paths, settings, now: ctx.now, newOp: () => newId(ctx) });
@@ -161,7 +168,7 @@ async function tracker({ ctx, paths, settings, plan, store }: Facts): Promise<Fi
     const why = seen.kind === 'down' ? seen.why : 'it is not supported';
     return fail(why, `Fix ${settings.tracker.path}; see spec/PLAN.md.`);
   }
-  const known = (await store.snapshot()).tasks.map(({ task_id }) => task_id);
+  const known = (await snapshot()).tasks.map(({ task_id }) => task_id);
   const strays = straysOf(seen.issues, plan, new Set(known));
   if (strays.length === 0) return ok(`${seen.issues.length} issues can be read`);
   return warn(strays.join('; '), `Fix task_id in ${settings.tracker.path}, or tracker_issue_id in the plan.`);
@@ -189,16 +196,23 @@ function boot({ ctx }: Facts): Finding {
   );
 }
 
-async function tasks({ store }: Facts): Promise<Finding> {
-  const snapshot = await store.snapshot();
-  const problems = snapshot.tasks.flatMap(({ task_id, problem }) => {
-    const strays = snapshot.seen.artifacts(task_id).attempts.filter(({ verdict }) => verdict === 'stray');
+async function tasks({ store, snapshot }: Facts): Promise<Finding> {
+  const { tasks, seen } = await snapshot();
+  const problems = tasks.flatMap(({ task_id, problem }) => {
+    const strays = seen.artifacts(task_id).attempts.filter(({ verdict }) => verdict === 'stray');
     const found = [...(problem === null ? [] : [problem]), ...strays.map(({ attempt_id }) => strayAttempt(attempt_id))];
     return found.map((text) => `${task_id}: ${text}`);
   });
   if (problems.length > 0)
     return fail(problems.join('; '), `Fix the named files in ${store.place}; spec/STATE.md says what they hold.`);
-  const warnings = snapshot.tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
+  const warnings = tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
   if (warnings.length > 0) return warn(warnings.join('; '), 'The next change of each task puts it right.');
-  return ok(`${snapshot.tasks.length} task records can be read`);
+  return ok(`${tasks.length} task records can be read`);
+}
+
+/** What killed processes were writing. Whoever writes such a file removes it, so there is rarely one. */
+async function unfinished({ ctx, paths, store, snapshot }: Facts): Promise<Finding | null> {
+  const litter = await allLitter({ paths, store }, await snapshot(), ctx.now());
+  if (litter.length === 0) return null;
+  return warn(`killed processes left unfinished files: ${litter.join(', ')}`, 'forge orchestrate gc');
 }

@@ -22,6 +22,7 @@ import { lookAtTracker, openTracker } from '../trackers/open.ts';
 import type { Tracker } from '../trackers/port.ts';
 import { command, flag, invalidArgs, option, optional } from './shared/command.ts';
 import { SEVERITIES } from './shared/data.ts';
+import { allLitter, litterOfInit, removeLitter } from './shared/litter.ts';
 import { nearest, openSession, planUnlessInvalid, type Session } from './shared/session.ts';
 
 const input = z.object({
@@ -71,6 +72,8 @@ const output = () => {
     reported: items,
     /** Files of the first layout that were moved, or with `dry_run` would be; as seen from the project. */
     legacy: z.strictObject({ moved: z.array(z.strictObject({ from: z.string(), to: z.string() })) }),
+    /** Files that killed processes left unfinished and that were removed, or with `dry_run` would be; as seen from the project. */
+    litter: z.strictObject({ removed: z.array(z.string()) }),
   });
 };
 export type GcData = z.infer<ReturnType<typeof output>>;
@@ -97,7 +100,8 @@ export const gc = command({
     const now = isoTime(session.now());
     const moves = options.plan === undefined ? await store.legacyMoves(now.replace(/[:.]/g, '-')) : [];
     if (isPreview(options)) return preview(session, options, moves);
-    if (moves.length === 0 && (await store.identity()) === null) {
+    const isClean = moves.length === 0 && litterOfInit(session.paths, session.now()).length === 0;
+    if (isClean && (await store.identity()) === null) {
       await requireKnown(options.task, async () => ((await plannedTasks(session)) ?? []).map(({ id }) => id));
       return NOTHING;
     }
@@ -110,12 +114,20 @@ export const gc = command({
   },
 });
 
-const NOTHING: GcData = { planned: [], applied: [], skipped: [], failed: [], reported: [], legacy: { moved: [] } };
+const NOTHING: GcData = {
+  planned: [],
+  applied: [],
+  skipped: [],
+  failed: [],
+  reported: [],
+  legacy: { moved: [] },
+  litter: { removed: [] },
+};
 
 /** Something is to be done, or is left to be done: a claim that the tracker has taken again is put right by that. */
 export function isDivergent(data: GcData, input: GcInput): boolean {
   const left = isPreview(input)
-    ? [...data.planned, ...data.legacy.moved]
+    ? [...data.planned, ...data.legacy.moved, ...data.litter.removed]
     : [...data.failed, ...withoutReclaimed(data.skipped)];
   return left.length > 0;
 }
@@ -131,15 +143,15 @@ function withoutReclaimed<T extends { code: string }>(skipped: readonly T[]): T[
 
 async function preview(session: Session, options: GcInput, moved: LegacyMove[]): Promise<GcData> {
   await openTracker(session);
-  const plan = await planFor(session, options);
+  const { plan, litter: removed } = await planFor(session, options);
   if (options.out !== undefined) await writePlan(session, options.out, plan);
-  return { ...NOTHING, ...shownRows(plan), legacy: { moved } };
+  return { ...NOTHING, ...shownRows(plan), legacy: { moved }, litter: { removed } };
 }
 
 async function apply(session: Session, options: GcInput, moves: LegacyMove[]): Promise<GcData> {
   // What is refused is refused before anything has changed.
   const tracker = await openTracker(session);
-  const plan = await planFor(session, options);
+  const { plan, litter } = await planFor(session, options);
   const moved = await session.store.gc.moveLegacy(moves);
   const result = await applyGc(session, plan, portsOf(session, tracker));
   const left = withoutReclaimed(result.skipped);
@@ -148,20 +160,25 @@ async function apply(session: Session, options: GcInput, moves: LegacyMove[]): P
       details: { skipped: result.skipped },
     });
   }
-  return { ...shownRows(plan), ...result, legacy: { moved } };
+  const removed = removeLitter(session.paths, litter);
+  return { ...shownRows(plan), ...result, legacy: { moved }, litter: { removed } };
 }
 
 function shownRows(plan: GcPlan) {
   return { planned: plannedRows(plan).map(shownItem), reported: reportedRows(plan).map(shownItem) };
 }
 
-async function planFor(session: Session, options: GcInput): Promise<GcPlan> {
-  const whole = options.plan === undefined ? await freshPlan(session, options) : await savedPlan(session, options);
+/** What is to be done, and what to be cleared away; a saved plan has nothing of the latter. */
+async function planFor(session: Session, options: GcInput): Promise<{ plan: GcPlan; litter: string[] }> {
+  const { plan: whole, litter } =
+    options.plan === undefined
+      ? await freshPlan(session, options)
+      : { plan: await savedPlan(session, options), litter: [] };
   const tasks = new Set(options.task ?? []);
   const rows = new Set<number>(options.row ?? []);
   const wanted = ({ task_id, row }: GcPlanRow) =>
     (tasks.size === 0 || tasks.has(task_id)) && (rows.size === 0 || rows.has(row));
-  return { version: 1, rows: whole.rows.filter(wanted) };
+  return { plan: { version: 1, rows: whole.rows.filter(wanted) }, litter };
 }
 
 /** Refuses an unknown task: "no divergences" would hide a typing error. Throws INVALID_ID, TASK_NOT_FOUND. */
@@ -178,9 +195,9 @@ async function requireKnown(
   }
 }
 
-async function freshPlan(session: Session, options: GcInput): Promise<GcPlan> {
+async function freshPlan(session: Session, options: GcInput): Promise<{ plan: GcPlan; litter: string[] }> {
   // git is started first, and works while this process reads the plan and the tree, which leaves it no time for anything else.
-  const [tracker, git, [plan, { tasks, runs, seen }]] = await Promise.all([
+  const [tracker, git, [plan, found]] = await Promise.all([
     lookAtTracker(session),
     gitLook(session),
     new Promise((resolve) => setImmediate(resolve)).then(
@@ -188,10 +205,12 @@ async function freshPlan(session: Session, options: GcInput): Promise<GcPlan> {
     ),
   ]);
   if (tracker.kind === 'down') session.warn(`${tracker.why}; going on without the tracker`);
+  const { tasks, runs, seen } = found;
   const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
+  const litter = await allLitter(session, found, session.now());
   seen.keep();
   await requireKnown(options.task, () => tasksNamedIn(snapshot));
-  return planGc(snapshot, { removeOrphanWorktrees: options.remove_orphan_worktrees === true });
+  return { plan: planGc(snapshot, { removeOrphanWorktrees: options.remove_orphan_worktrees === true }), litter };
 }
 
 /** Throws STALE_PLAN when the plan belongs to another tree, INVALID_ARGS when it is none. */

@@ -5,7 +5,9 @@ import path from 'node:path';
 import { GITIGNORE, type ProjectPaths } from '../domain/project-paths.ts';
 import { entriesIn } from '../lib/fs/folders.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
+import { isLeft } from '../lib/fs/litter.ts';
 import { oneLine } from '../lib/text.ts';
+import { AGENTS_FILE } from './agents-file.ts';
 import { shippedText } from './build.ts';
 import { PLAN_PLACES } from './find-project.ts';
 import { planPlaceOf } from './plan-file.ts';
@@ -26,6 +28,25 @@ export function initFiles(paths: ProjectPaths): InitFile[] {
     { file: '.forge/settings.yaml', text: () => shippedText('templates/settings.yaml') },
     { file: planPlaceOf(paths), text: () => firstPlan(path.basename(paths.project)) },
   ];
+}
+
+/**
+ * Files that an `init` was writing when it was killed, relative to the project folder. `isGone`: whether there is no process with
+ * this pid. Throws IO_ERROR.
+ */
+export function initLitter(paths: ProjectPaths, nowMs: number, isGone: (pid: number) => boolean): string[] {
+  const files = [...initFiles(paths).map(({ file }) => file), '.forge/.gitignore', AGENTS_FILE];
+  return files.flatMap((file) => {
+    const dir = path.dirname(file);
+    const names = ifThere(`reading ${dir}`, () => fs.readdirSync(path.join(paths.project, dir)), NO_PATH) ?? [];
+    const pidIn = (name: string) =>
+      name.startsWith(`${path.basename(file)}.`) && name.endsWith('.tmp') ? name.split('.').at(-2) : undefined;
+    return names.flatMap((name) => {
+      const pid = Number(pidIn(name));
+      const isLitter = pid > 0 && isLeft(path.join(paths.project, dir, name), nowMs, isGone(pid));
+      return isLitter ? [path.join(dir, name)] : [];
+    });
+  });
 }
 
 /** The plan of a new project. Its tasks need only /bin/sh and write only below `.forge/scratch`. */

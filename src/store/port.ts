@@ -160,6 +160,8 @@ export interface GcArtifacts {
   lease_files: readonly GcLeaseFile[];
   /** Those that have asked, were answered, or whose verdict is not verified. */
   attempts: readonly GcAttempt[];
+  /** Files that were being written, as paths below the task's folder. */
+  litter: readonly string[];
 }
 
 export interface Snapshot {
@@ -197,6 +199,11 @@ export interface GcStore {
   legacyMoves(stamp: string): Promise<LegacyMove[]>;
   /** Returns those that this call has moved. Can be repeated after a kill. */
   moveLegacy(moves: readonly LegacyMove[]): Promise<LegacyMove[]>;
+  /**
+   * Files of tasks and runs that were being written when their writer was killed, as paths from the project: those of tasks that
+   * are over, and any that have not changed for an hour.
+   */
+  litter(snapshot: Snapshot, nowMs: number): Promise<string[]>;
   /** Which tree this is: a copy of it is another. Null when there is none yet. */
   identity(): Promise<TreeIdentity | null>;
   /** Runs `work` once no other gc runs, or after a few seconds: then `onBusy` gets the `me` of the other first. */

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { doctor } from '../../src/commands/doctor.ts';
+import { gc } from '../../src/commands/gc.ts';
 import { code, keysOf, planOf, TWO_PHASES, World } from '../support/commands/world.ts';
 
 let world: World;
@@ -33,6 +34,19 @@ describe('doctor', () => {
       // Where the tests run may be a file system that nothing can be promised on.
       if (check.name !== 'file system') expect(check, check.name).toMatchObject({ status: 'ok', fix: null });
     }
+  });
+
+  test('doctor names unfinished files of killed processes, which gc removes', async () => {
+    const { attempt } = await world.start('build');
+    await world.finish('build', attempt);
+    world.write(`${dir('build')}/.tmp-a`, 'half');
+    expect((await checks()).get('unfinished files')).toMatchObject({
+      status: 'warn',
+      message: expect.stringContaining(`${dir('build')}/.tmp-a`),
+      fix: 'forge orchestrate gc',
+    });
+    await gc.run(world.context, {});
+    expect((await checks()).has('unfinished files')).toBe(false);
   });
 
   test.each<[what: string, spoil: () => unknown, name: string, status: string, message: RegExp]>([

@@ -1,5 +1,6 @@
 /** gc applies every divergence, alone and together, and only if it is unchanged since the plan. */
 
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -499,6 +500,66 @@ describe('layout of the first version', () => {
     ]);
     expect(fs.readdirSync(world.path('.forge/questions'))).toEqual(['q1.json.tmp']);
     expect((await run()).legacy.moved).toEqual([]);
+  });
+});
+
+describe('unfinished files of killed processes', () => {
+  /** Last changed `minutes` ago. */
+  const leave = (file: string, minutes = 0) => {
+    world.write(file, 'half');
+    const at = (world.context.ctx.now() - minutes * 60_000) / 1000;
+    fs.utimesSync(world.path(file), at, at);
+    return file;
+  };
+  const removed = async (options?: GcInput) => (await run(options)).litter.removed.sort();
+
+  test('gc removes them from tasks that are over, and elsewhere once they are an hour old', async () => {
+    const { attempt } = await world.start('build');
+    await world.finish('build', attempt);
+    const { attempt: young } = await world.start('other');
+    const over = [
+      leave(`${dirOf('build')}/.tmp-a`),
+      leave(`${dirOf('build')}/attempts/${attempt}/.tmp-b`),
+      leave(`${dirOf('build')}/attempts/${attempt}/questions/.tmp-c`),
+    ];
+    const old = [
+      leave(`${dirOf('other')}/.tmp-d`, 61),
+      leave('.forge/orchestrator/runs/r/.tmp-e', 61),
+      leave('.forge/orchestrator/index/.tmp-f', 61),
+    ];
+    const kept = [
+      leave(`${dirOf('other')}/.tmp-g`, 59),
+      leave(`${dirOf('other')}/attempts/${young}/.tmp-h`, 59),
+      leave(`${dirOf('build')}/tmp-i`, 61),
+    ];
+    const all = [...over, ...old].sort();
+    const before = world.footprint();
+    expect(await removed({ dry_run: true })).toEqual(all);
+    expect(world.footprint()).toEqual(before);
+    expect(await removed()).toEqual(all);
+    expect(await removed()).toEqual([]);
+    expect(all.filter((file) => fs.existsSync(world.path(file)))).toEqual([]);
+    expect(kept.filter((file) => !fs.existsSync(world.path(file)))).toEqual([]);
+  });
+
+  test('gc removes what a killed init left, also before there is any state', async () => {
+    const gone = spawnSync('true').pid;
+    const left = [`plans/phases.yaml.${gone}.tmp`, `.forge/settings.yaml.${gone}.tmp`, `AGENTS.md.${gone}.tmp`];
+    left.forEach((file) => void leave(file));
+    const kept = [`plans/phases.yaml.${process.pid}.tmp`, 'plans/phases.yaml.tmp', `plans/other.${gone}.tmp`];
+    kept.forEach((file) => void leave(file));
+    expect(await removed({ dry_run: true })).toEqual([...left].sort());
+    expect(await removed()).toEqual([...left].sort());
+    expect(left.filter((file) => fs.existsSync(world.path(file)))).toEqual([]);
+    expect(kept.filter((file) => !fs.existsSync(world.path(file)))).toEqual([]);
+  });
+
+  test('gc leaves folders and symlinks of such names alone', async () => {
+    const { attempt } = await world.start('build');
+    await world.finish('build', attempt);
+    fs.mkdirSync(world.path(dirOf('build'), '.tmp-folder'));
+    fs.symlinkSync('/etc/passwd', world.path(dirOf('build'), '.tmp-link'));
+    expect(await removed()).toEqual([]);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { isPreview } from '../../commands/gc.ts';
 import type { VerbData } from '../../commands/registry.ts';
-import { oneLine } from '../../lib/text.ts';
+import { oneLine, plainText } from '../../lib/text.ts';
 import { columnOf, hang, pad, plural } from '../layout.ts';
 import type { Renderers } from '../view.ts';
 
@@ -21,12 +21,17 @@ export const GC = {
     const dryRun = isPreview(input);
     const lines = dryRun ? previewLines(data) : outcomeLines(data);
     const { moved } = data.legacy;
-    if (lines.length + moved.length === 0) return 'no divergences found';
+    const { removed } = data.litter;
+    if (lines.length + moved.length + removed.length === 0) return 'no divergences found';
     const task = columnOf(24, lines, 'task');
     const what = columnOf(28, lines, 'what');
     return [
       ...(moved.length === 0 ? [] : [palette.bold(dryRun ? 'Old layout, to be moved' : 'Old layout, moved')]),
       ...moved.map(({ from, to }) => `  ${from} -> ${to}`),
+      ...(removed.length === 0
+        ? []
+        : [palette.bold(`Unfinished files of killed processes, ${dryRun ? 'to be ' : ''}removed`)]),
+      ...removed.map((file) => `  ${plainText(file)}`),
       ...lines.flatMap((line) =>
         hang(`${line.sign} ${pad(line.task, task)}  ${pad(line.what, what)}  `, line.why, width),
       ),

@@ -6,15 +6,18 @@ import type { GcAnswer, GcAttempt, GcLeaseFile, GcQuestion, TreeIdentity } from 
 import { AnswerSchema, QuestionSchema } from '../../domain/question/questions.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
 import { type Lease, LeaseSchema, parseRecord, RECORD_MAX_BYTES, VerdictSchema } from '../../domain/task/records.ts';
+import { isTerminal } from '../../domain/task/states.ts';
 import { crc32 } from '../../lib/checksum.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { entriesIn, isRealEntry, makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { errorCode, ifThere } from '../../lib/fs/io-errors.ts';
+import { isLeft } from '../../lib/fs/litter.ts';
 import { takingTurns } from '../../lib/fs/locks.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { isUuid, requireUuid } from '../../lib/ids.ts';
 import { parseJson } from '../../lib/json.ts';
-import type { GcArtifacts, GcStore, LegacyMove } from '../port.ts';
+import type { GcArtifacts, GcStore, LegacyMove, Snapshot } from '../port.ts';
+import { TMP_PREFIX } from './record-file.ts';
 import type { FolderRead } from './task-files.ts';
 import type { Layout } from './tree.ts';
 
@@ -23,6 +26,8 @@ const NO_EXCEPTION = { throwIfNoEntry: false } as const;
 
 /** `lease.json`, and what a person or another tool has put beside it under a name like that. */
 export const LEASE_FILE = /^lease[^/]*\.json[^/]*$/;
+const isTemporary = (name: string) => name.startsWith(TMP_PREFIX);
+
 /** Longest name of a file, characters. Source: NAME_MAX of Linux and macOS. */
 const NAME_MAX_CHARS = 255;
 
@@ -35,23 +40,25 @@ export function artifactsOf(
   { task_id, names, record }: FolderRead,
 ): { artifacts: GcArtifacts; places: string[] } {
   const places: string[] = [];
-  const all = names.includes('attempts') ? attemptsOf(layout, task_id, record, places) : [];
+  const litter = names.filter(isTemporary);
+  const all = names.includes('attempts') ? attemptsOf(layout, task_id, record, { places, litter }) : [];
   const attempts = all.filter(
     ({ verdict, questions, answers }) => verdict !== null || questions.length > 0 || answers.length > 0,
   );
-  return { artifacts: { lease_files: leaseFilesOf(layout, task_id, names), attempts }, places };
+  return { artifacts: { lease_files: leaseFilesOf(layout, task_id, names), attempts, litter }, places };
 }
 
 /**
  * The attempts of a task with what they asked and handed in. The verdict of the record's current attempt matters, no other.
- * What they were found in goes to `places`.
+ * What they were found in goes to `places`, temporary files among it to `litter`; both as paths below the task's folder.
  */
 export function attemptsOf(
   layout: Layout,
   taskId: string,
   record: Parameters<typeof isAttemptOf>[0],
-  places: string[] = [],
+  found: Found = { places: [], litter: [] },
 ): GcAttempt[] {
+  const { places, litter } = found;
   const task = layout.task(taskId);
   const current = record?.state.current_attempt_id ?? null;
   const isAttempt = isAttemptOf(record);
@@ -64,10 +71,10 @@ export function attemptsOf(
     }
     const attempt = `/attempts/${attempt_id}`;
     places.push(attempt);
-    // Asking for the few names that matter takes less than listing all.
-    const has = (name: string) => fs.lstatSync(`${task}${attempt}/${name}`, NO_EXCEPTION) !== undefined;
-    const handedIn = attempt_id === current && has('verdict.json');
-    const verified = handedIn && has('verdict.verified.json');
+    const names = new Set(entriesIn(task + attempt).map(({ name }) => name));
+    litter.push(...[...names].filter(isTemporary).map((name) => `${attempt.slice(1)}/${name}`));
+    const handedIn = attempt_id === current && names.has('verdict.json');
+    const verified = handedIn && names.has('verdict.verified.json');
     const isOpen = handedIn && !verified;
     if (isOpen) places.push(`${attempt}/verdict.json`);
     return {
@@ -75,10 +82,16 @@ export function attemptsOf(
       verdict: isOpen ? verdictIn(`${task}${attempt}/verdict.json`) : null,
       verdict_path: `attempts/${attempt_id}/verdict.json`,
       verified,
-      questions: filesIn(task, `${attempt}/questions`, places).map(asQuestion),
-      answers: filesIn(task, `${attempt}/answers`, places).map(asAnswer),
+      questions: names.has('questions') ? filesIn(task, `${attempt}/questions`, found).map(asQuestion) : [],
+      answers: names.has('answers') ? filesIn(task, `${attempt}/answers`, found).map(asAnswer) : [],
     };
   });
+}
+
+/** What a look at a task came by, as paths below its folder. */
+interface Found {
+  places: string[];
+  litter: string[];
 }
 
 interface FoundFile {
@@ -89,12 +102,13 @@ interface FoundFile {
 }
 
 /** A missing folder needs no stamp: creating it changes that of its attempt. */
-function filesIn(task: string, folder: string, places: string[]): FoundFile[] {
+function filesIn(task: string, folder: string, { places, litter }: Found): FoundFile[] {
   if (!isRealEntry(task + folder)) return [];
   places.push(folder);
   return entriesIn(task + folder).flatMap(({ name }) => {
     const id = name.replace(/\.json$/, '');
     const path = `${folder}/${name}`;
+    if (isTemporary(name)) litter.push(path.slice(1));
     const text = isUuid(id) && id !== name ? textOf(task + path) : undefined;
     if (text === undefined) return [];
     places.push(path);
@@ -258,6 +272,24 @@ export class GcFileStore implements GcStore {
       });
     };
     return moves.filter((move) => isMoved(move) === true);
+  }
+
+  async litter({ tasks, seen }: Snapshot, nowMs: number): Promise<string[]> {
+    const { project, runs, questionIndex } = this.#layout;
+    const ofTasks = tasks.flatMap(({ task_id, record }) => {
+      const isOver = record !== null && isTerminal(record.state.state);
+      const { litter } = seen.artifacts(task_id);
+      return litter
+        .map((name) => `${this.#layout.task(task_id)}/${name}`)
+        .filter((file) => isLeft(file, nowMs, isOver));
+    });
+    const folders = entriesIn(runs).flatMap((entry) => (entry.isDirectory() ? [`${runs}/${entry.name}`] : []));
+    const others = [...folders, path.dirname(questionIndex)].flatMap((folder) =>
+      entriesIn(folder).flatMap(({ name }) => (isTemporary(name) ? [`${folder}/${name}`] : [])),
+    );
+    return [...ofTasks, ...others.filter((file) => isLeft(file, nowMs, false))].map((file) =>
+      path.relative(project, file),
+    );
   }
 
   async identity(): Promise<TreeIdentity | null> {

@@ -59,7 +59,7 @@ type Line = [
   artifacts?: GcArtifacts,
 ];
 
-const NOTHING: GcArtifacts = { lease_files: [], attempts: [] };
+const NOTHING: GcArtifacts = { lease_files: [], attempts: [], litter: [] };
 
 /** A task that was read for this snapshot; `artifacts` once they were asked for. */
 interface Anew {
@@ -184,7 +184,7 @@ export class SnapshotCache {
     }
     const { artifacts } = looked;
     const line: Line = [task_id, stamps, version, origin, summaryOf(record)];
-    if (artifacts.lease_files.length > 0 || artifacts.attempts.length > 0) line[5] = artifacts;
+    if (artifacts.lease_files.length + artifacts.attempts.length + artifacts.litter.length > 0) line[5] = artifacts;
     return line;
   }
 

@@ -69,6 +69,7 @@ export class MemoryStore implements TaskStore {
     },
     legacyMoves: async () => [],
     moveLegacy: async () => [],
+    litter: async () => [],
     identity: async () => ({ path: 'memory', inode: 0 }),
     takeTurn: (_me, _onBusy, work) => work(),
   };
@@ -225,6 +226,7 @@ export class MemoryStore implements TaskStore {
       this.#all(taskId, kind).filter((each) => each.attemptId === attemptId);
     return {
       lease_files: [],
+      litter: [],
       attempts: attempts.map((attempt_id): GcAttempt => {
         const isCurrent = attempt_id === record?.state.current_attempt_id;
         const [verdict] = isCurrent ? of(attempt_id, 'verdict') : [];
