@@ -5,6 +5,8 @@ import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { claim } from '../../src/commands/claim.ts';
 import { dispatch } from '../../src/commands/dispatch.ts';
+import { doctor } from '../../src/commands/doctor.ts';
+import type { HealthCheck } from '../../src/store/port.ts';
 import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
 import { ask, callOn } from '../support/faults/forge.ts';
 import { makeReadOnly, noMounts, smallDisk } from '../support/faults/mounts.ts';
@@ -34,6 +36,12 @@ async function worked(disk: { kilobytes: number; inodes: number }) {
   const { run_id } = await claim.run(callOn(dir), { task: 'a', claim_id: MINE });
   const { attempt_id } = await dispatch.run(callOn(dir), { task: 'a', claim: MINE, run: run_id, phase: 'implement' });
   return { dir, attempt: attempt_id };
+}
+
+/** What `doctor` says about writing. */
+async function writable(dir: string): Promise<HealthCheck | undefined> {
+  const { checks } = await doctor.run(callOn(dir), {});
+  return checks.find(({ name }) => name === 'writable');
 }
 
 async function expectReadable(dir: string): Promise<void> {
@@ -67,6 +75,7 @@ describe.skipIf(missing !== null)(`a read-only disk${because}`, () => {
       });
       if (!answer.ok) expect(answer.error.hint).toContain('read-only');
     }
+    expect(await writable(dir)).toMatchObject({ status: 'fail', fix: expect.stringContaining('read-only') });
     expect(listing(dir)).toEqual(before);
   });
 
@@ -119,6 +128,9 @@ describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${be
     const before = auditTask(dir, 'a');
     const free = fill(dir, left);
     const full = listing(`${dir}/.forge`, LOGS);
+    // There may be room for a smaller record than the largest.
+    if (left === 0) expect(await writable(dir)).toMatchObject({ status: 'fail', fix: expect.stringContaining('full') });
+    expect(listing(`${dir}/.forge`, LOGS)).toEqual(full);
     const complete = ['complete', 'a', '--attempt', attempt, '--verdict-file', `${dir}/verdict.json`];
     const first = await ask(dir, ...complete);
     if (left === lefts[0]) expect(first.answer.ok, 'the disk is full').toBe(false);
@@ -137,6 +149,7 @@ describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${be
       expect(Object.fromEntries(left)).toEqual(full);
     }
     free();
+    if (left === 0) expect(await writable(dir)).toMatchObject({ status: 'ok' });
     const again = await ask(dir, ...complete);
     expect(again).toMatchObject({ code: 0, answer: { ok: true, data: { state: 'shipped' } } });
     const { newest: last, record } = auditTask(dir, 'a');

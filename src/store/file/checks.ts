@@ -1,12 +1,17 @@
-/** What `doctor` looks at on disk. Nothing here writes. */
+/** What `doctor` looks at on disk. Nothing here changes the state tree. */
 
 import fs from 'node:fs';
+import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
 import type { HealthCheck, TaskStore } from '../port.ts';
+import { TMP_PREFIX } from './record-file.ts';
 import type { Layout } from './tree.ts';
 
-export function treeChecks(layout: Layout): ReturnType<TaskStore['healthChecks']> {
+/** `unnamed`: the flags that open a file without a name; null where there are none. */
+export function treeChecks(layout: Layout, unnamed = UNNAMED): ReturnType<TaskStore['healthChecks']> {
   const looks: Record<string, () => Omit<HealthCheck, 'name'>> = {
-    writable: () => writable(layout),
+    writable: () => writable(layout, unnamed),
     symlinks: () => symlinks(layout),
     permissions: () => permissions(layout),
     'file system': () => fileSystem(layout),
@@ -18,15 +23,59 @@ function ok(message: string): Omit<HealthCheck, 'name'> {
   return { status: 'ok', message, fix: null };
 }
 
-/** Whether this user may write to the folder that state goes to, or to the nearest one above it that exists. */
-function writable({ tasks, orchestrator, forge, project }: Layout): Omit<HealthCheck, 'name'> {
-  const path = [tasks, orchestrator, forge].find((dir) => fs.existsSync(dir)) ?? project;
+/** As much as the largest record, which a commit has to find room for. */
+const PROBE = new Uint8Array(RECORD_MAX_BYTES);
+
+/** Makes a file that never has a name, so that a folder stays as it was. Source: open(2). */
+const UNNAMED = process.platform === 'linux' ? fs.constants.O_DIRECTORY | 0o20000000 : null;
+
+/** Whether state can be written to the folder that it goes to, or to the nearest one above it that exists: a file is made there. */
+function writable({ tasks, orchestrator, forge, project }: Layout, unnamed: number | null): Omit<HealthCheck, 'name'> {
+  const isFolder = (dir: string) => fs.lstatSync(dir, { throwIfNoEntry: false })?.isDirectory() === true;
+  const folders = [forge, orchestrator, tasks];
+  const missing = folders.findIndex((dir) => !isFolder(dir));
+  const path = (missing < 0 ? tasks : folders[missing - 1]) ?? project;
   try {
-    fs.accessSync(path, fs.constants.W_OK | fs.constants.X_OK);
+    // What has a name is made outside of the state tree, which a look never changes.
+    if (unnamed === null || !wroteUnnamed(path, unnamed)) writeNamed(isFolder(forge) ? forge : project);
     return ok('the state tree can be written');
-  } catch {
-    const fix = `Give yourself write permission on ${path}.`;
-    return { status: 'fail', message: `${path} cannot be written`, fix };
+  } catch (error) {
+    const known = asIoError(error, `writing to ${path}`);
+    if (!(known instanceof ForgeError)) throw error;
+    return { status: 'fail', message: `${path} cannot be written (${errorCode(error)})`, fix: known.hint };
+  }
+}
+
+/** False where the file system has no such files. */
+function wroteUnnamed(dir: string, flags: number): boolean {
+  let fd: number;
+  try {
+    fd = fs.openSync(dir, flags | fs.constants.O_WRONLY, 0o600);
+  } catch (error) {
+    if (['EOPNOTSUPP', 'ENOTSUP', 'EISDIR', 'EINVAL'].includes(errorCode(error))) return false;
+    throw error;
+  }
+  writeProbe(fd);
+  return true;
+}
+
+function writeNamed(dir: string): void {
+  const file = `${dir}/${TMP_PREFIX}doctor-${process.pid}`;
+  const fd = fs.openSync(file, 'wx', 0o600);
+  try {
+    writeProbe(fd);
+  } finally {
+    fs.unlinkSync(file);
+  }
+}
+
+function writeProbe(fd: number): void {
+  try {
+    fs.writeFileSync(fd, PROBE);
+    // Some file systems only find out now that there is no room.
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 

@@ -26,13 +26,33 @@ describe("doctor's checks of the tree", () => {
   // Root may write everywhere.
   test.skipIf(process.getuid?.() === 0)('the deepest existing folder of the tree must be writable', async () => {
     fs.mkdirSync(tree.layout.forge, { mode: 0o500 });
-    expect(saidOf('writable')).toMatchObject({ status: 'fail', message: `${tree.layout.forge} cannot be written` });
+    expect(saidOf('writable')).toMatchObject({
+      status: 'fail',
+      message: `${tree.layout.forge} cannot be written (EACCES)`,
+    });
     fs.chmodSync(tree.layout.forge, 0o700);
     await tree.commit('build', record('build'));
     fs.chmodSync(tree.layout.tasks, 0o500);
-    expect(saidOf('writable')).toMatchObject({ status: 'fail', message: `${tree.layout.tasks} cannot be written` });
+    expect(saidOf('writable')).toMatchObject({
+      status: 'fail',
+      message: `${tree.layout.tasks} cannot be written (EACCES)`,
+    });
     fs.chmodSync(tree.layout.tasks, 0o700);
     expect(saidOf('writable').status).toBe('ok');
+  });
+
+  test.each([
+    ['a file without a name', undefined],
+    ['a file that is removed at once, where others are not to be had', null],
+  ])('the write that is tried makes %s', (_what, unnamed) => {
+    tree.folders.ensure();
+    const before = fs.readdirSync(tree.layout.project, { recursive: true });
+    const times = (dir: string) => fs.statSync(dir).mtimeMs;
+    const changed = times(tree.layout.tasks);
+    const [check] = treeChecks(tree.layout, unnamed);
+    expect(check?.look()).toMatchObject({ name: 'writable', status: 'ok' });
+    expect(fs.readdirSync(tree.layout.project, { recursive: true })).toEqual(before);
+    expect(times(tree.layout.tasks)).toBe(changed);
   });
 
   test('symlinks in the tree are reported, wherever they lead', async () => {
