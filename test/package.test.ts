@@ -1,0 +1,67 @@
+/** What `npm pack` puts into the package, and that it works by itself. */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { environment, folder } from './support/cli.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+
+function run(command: string, args: readonly string[], cwd: string): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8', env: environment() });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+describe('the package', () => {
+  let files: string[] = [];
+  /** What is unpacked where it is installed. */
+  let unpacked = '';
+
+  beforeAll(() => {
+    const place = folder();
+    // The build that the tests use is packed: another would take it from under them.
+    const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', place, '--cache', join(place, 'cache')];
+    const [packed] = JSON.parse(run('npm', args, ROOT));
+    files = packed.files.map(({ path }: { path: string }) => path);
+    run('tar', ['-xf', packed.filename], place);
+    unpacked = join(place, 'package');
+  });
+
+  test('has the command, the library with its types, and what both read', () => {
+    const { types, default: library } = manifest.exports['.'];
+    const named = [manifest.bin.forge, library, types].map((path: string) => path.replace('./', ''));
+    const read = ['dist/cli/main.cjs', 'spec/schema/phases.schema.json', 'templates/AGENTS.md', 'LICENSE', 'README.md'];
+    expect(files).toEqual(expect.arrayContaining([...named, ...read]));
+  });
+
+  test('has no compiled cache, which could run other code than the source beside it shows', () => {
+    expect(existsSync(join(ROOT, 'dist/cli/main.cjs.cache'))).toBe(true);
+    expect(files.filter((file) => file.endsWith('.cache'))).toEqual([]);
+  });
+
+  test('has nothing but what is listed: no source, no test, no state, nothing unfinished', () => {
+    expect(
+      files.filter((file) => /^(src|test|scripts|bench|node_modules|\.git|\.forge|\.scratch)\//.test(file)),
+    ).toEqual([]);
+    expect(files.filter((file) => /\.(tmp|tgz|log)$/.test(file) && !file.startsWith('.forge.example/'))).toEqual([]);
+  });
+
+  test('is built before it is packed', () => {
+    expect(manifest.scripts.prepack).toBe('npm run build');
+  });
+
+  test('installs without running anything', () => {
+    expect(Object.keys(manifest.scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
+  });
+
+  test('works where it is unpacked', () => {
+    const project = folder();
+    const forge = (...args: string[]) => run(process.execPath, [join(unpacked, 'bin/forge.cjs'), ...args], project);
+    expect(forge('--version').trim()).toBe(manifest.version);
+    forge('orchestrate', 'init');
+    expect(JSON.parse(forge('orchestrate', 'status', '--json'))).toMatchObject({ ok: true });
+  });
+});
