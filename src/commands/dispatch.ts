@@ -6,8 +6,9 @@ import { isUnchecked } from '../domain/schedule/overlap.ts';
 import { manifestOf } from '../domain/task/attempts.ts';
 import { type DispatchRequest, dispatchTask } from '../domain/task/operations.ts';
 import { PHASES_OF_WORK, type TaskRecord } from '../domain/task/records.ts';
+import { NO_WORKTREE, toldOf, type Work } from '../domain/verify/evidence.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
-import { instantOf, ttlOf } from '../engine/env.ts';
+import { instantOf, looksAtGit, ttlOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
@@ -64,10 +65,9 @@ export const dispatch = command({
     const { record: next } = decide(seen);
     await stopFormerWorker(session, seen);
     // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
-    const worktree = next === null ? null : await worktreeOf(session, seen);
-    const work = { worktree_path: worktree?.cwd ?? null, ...(worktree?.base ? { base_branch: worktree.base } : {}) };
+    const begun = next === null ? NO_WORKTREE : await workOf(session, seen);
     const openAttempt = (record: TaskRecord) => {
-      const decision = decide(record, work);
+      const decision = decide(record, begun);
       if (decision.record === null) return decision;
       const manifest = manifestOf(
         {
@@ -77,7 +77,7 @@ export const dispatch = command({
           claim_id: claimId,
           generation: decision.record.lease?.generation ?? 0,
           phase: kind,
-          ...work,
+          ...toldOf(begun),
           attempt_number: decision.result.attempt_number,
           worker: null,
         },
@@ -90,7 +90,7 @@ export const dispatch = command({
     const opened = result.attempt_id;
     // What was committed just now is known; a look at the disk could only fail, and the commit stands.
     const manifest = opened === fresh ? null : await session.store.readDocument('manifest', options.task, opened);
-    const { phase, worktree_path } = manifest ?? { phase: kind, worktree_path: worktree?.cwd ?? null };
+    const { phase, worktree_path } = manifest ?? { phase: kind, worktree_path: begun.worktree_path };
     return { task_id: options.task, ...result, phase, worktree_path };
   },
 });
@@ -103,13 +103,14 @@ async function checkOverlap(session: Session, taskId: string, seen: TaskRecord):
   return (await requireRecord(session, taskId)).record;
 }
 
-/** Where the task is to be worked on, made if need be, and for which branch; null when the settings ask for no worktrees. */
-async function worktreeOf(session: Session, record: TaskRecord): Promise<{ cwd: string; base: string | null } | null> {
-  if (session.settings.workspace !== 'worktree') return null;
+/** Where the task is to be worked on: its worktree, made if need be, where the settings ask for one. */
+async function workOf(session: Session, record: TaskRecord): Promise<Work> {
+  if (!looksAtGit(session)) return NO_WORKTREE;
+  const { workAt } = await import('../engine/attempt/workspace.ts');
+  if (session.settings.workspace !== 'worktree') return workAt(session, record, null);
   const { workspaceForNext } = await import('../git/worktree.ts');
-  const { begunFor } = await import('../engine/attempt/workspace.ts');
   const { task_id: id } = record.state;
   const depends_on = (await plannedOrNull(session, id))?.depends_on ?? [];
   const { cwd } = await workspaceForNext(session, { id, depends_on }, record);
-  return { cwd, base: await begunFor(session, record) };
+  return workAt(session, record, cwd);
 }

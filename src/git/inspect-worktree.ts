@@ -1,8 +1,9 @@
 /** Inspects the workspace of a task: its commit, its changes, and what is not committed. Changes nothing. */
 
+import { newId } from '../domain/context.ts';
 import { branchFor, INITIALIZING } from '../domain/task/workspaces.ts';
 import type { WorkFound } from '../domain/verify/verification.ts';
-import { type GitEnv, git, gitIn, gitNames } from './git.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitEnv, git, gitIn, gitNames, gitOk, gitText } from './git.ts';
 import {
   baseOf,
   branchCommit,
@@ -13,6 +14,7 @@ import {
   untracked,
   worktreeAt,
 } from './repository.ts';
+import { removeFile, topOf } from './worktree-files.ts';
 
 /**
  * Inspects the worktree of a task whose project folder is `cwd`. File names are relative to the top of the repository, and sorted; a
@@ -27,8 +29,7 @@ export async function inspectWorkspace(
 ): Promise<WorkFound | null> {
   const repository = await repositoryOf(env);
   const { prefix } = repository;
-  const below = prefix === '' ? '' : `/${prefix.slice(0, -1)}`;
-  const top = cwd.endsWith(below) ? cwd.slice(0, cwd.length - below.length) : cwd;
+  const top = topOf(cwd, prefix);
   const entry = await worktreeAt(env, repository, top);
   if (entry === null || entry.locked === INITIALIZING) return null;
   const here = await headOf(env, top);
@@ -60,13 +61,37 @@ async function uncommittedIn(
   top: string,
   prefix: string,
 ): Promise<Pick<WorkFound, 'uncommitted' | 'modified'>> {
-  // Inspection must not take a lock that the worker's own git would hit.
-  const options = { ...gitIn(env, top), env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' } };
-  const status = ['status', '--porcelain', '-z', '--untracked-files=all', '--no-renames'];
   const copies = new Set((await copiedIn(env, `${top}/${prefix}`)).map((name) => `?? ${prefix}${name}`));
-  const lines = (await gitNames(status, options)).filter((line) => !copies.has(line));
+  const lines = (await changesIn(env, top, 'all')).filter((line) => !copies.has(line));
   const names = (some: readonly string[]) => [...new Set(some.map((line) => line.slice(3)))].sort();
   return { uncommitted: names(lines), modified: names(lines.filter((line) => !line.startsWith('??'))) };
+}
+
+/**
+ * What in the worktree around `dir` differs from its commit, as `git status` tells it. The index that is there is not asked: it
+ * can say of any file that it has not changed, or is not to be looked at. Throws IO_ERROR.
+ */
+export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' | 'no'): Promise<string[]> {
+  // Inspection must not take a lock that the worker's own git would hit.
+  const options = {
+    ...gitIn(env, dir),
+    env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' },
+    timeoutMs: CHECKOUT_TIMEOUT_MS,
+  };
+  const status = ['status', '--porcelain', '-z', `--untracked-files=${untrackedFiles}`, '--no-renames'];
+  const gitDir = await gitText(['rev-parse', '--absolute-git-dir'], options);
+  // A sparse index names what is left out of the checkout.
+  const sparse = await git(['config', '--type=bool', '--get', 'core.sparseCheckout'], options);
+  if (sparse.stdout.trim() === 'true') return gitNames(status, options);
+  // With the worktree it goes, should this process be killed.
+  const indexFile = `${gitDir}/forge-index-${newId(env.ctx)}`;
+  try {
+    await gitOk(['-c', 'core.splitIndex=false', 'read-tree', 'HEAD'], { ...options, indexFile });
+    return await gitNames(status, { ...options, indexFile });
+  } finally {
+    removeFile(indexFile);
+    removeFile(`${indexFile}.lock`);
+  }
 }
 
 /** Copied files in the project's folder of a worktree, by name; none when a worker has removed that folder. */

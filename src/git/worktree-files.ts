@@ -35,6 +35,12 @@ export function isOwnName(name: string): boolean {
   return name.startsWith('.forge-');
 }
 
+/** The top of the worktree whose project folder is `cwd`. `prefix`: the project's folder in its repository, '' or with a slash at its end. */
+export function topOf(cwd: string, prefix: string): string {
+  const below = prefix === '' ? '' : `/${prefix.slice(0, -1)}`;
+  return cwd.endsWith(below) ? cwd.slice(0, cwd.length - below.length) : cwd;
+}
+
 /** A file of forge beside the worktrees. No task has such a name: ids do not begin with a dot. */
 export function besideWorktree(place: string, name: string): string {
   return `${path.dirname(place)}/.forge-${name}-${path.basename(place)}`;

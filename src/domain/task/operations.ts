@@ -8,10 +8,10 @@
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { clearedLedger, closedLedger } from '../question/questions.ts';
-import { startEvidence } from '../verify/evidence.ts';
+import { NO_WORKTREE, startEvidence, type Work } from '../verify/evidence.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type Instant, type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
-import type { AttemptManifest, Lease, TaskRecord, TaskState, TaskSummary } from './records.ts';
+import type { Lease, TaskRecord, TaskState, TaskSummary } from './records.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
 import { changed, type Decision, heldBy, refusal, repeated, starting, workedBy } from './transition.ts';
 
@@ -155,7 +155,7 @@ export interface DispatchRequest {
   /** Whether the overlap check of an unchecked claim has passed. Default: false. */
   looked?: boolean;
   /** Where the work is done, and for which branch. Default: in the project, for none. */
-  work?: Pick<AttemptManifest, 'worktree_path' | 'base_branch'>;
+  work?: Work;
 }
 
 export interface DispatchResult {
@@ -195,7 +195,7 @@ export function dispatchTask(record: TaskRecord, request: DispatchRequest): Deci
     moves: ['dispatch'],
     lease: { ...renewed(checked, request.ttlMs, request.instant), attempt_id: request.attemptId },
     state: { attempt_count: attempt_number, current_attempt_id: request.attemptId },
-    memo: startEvidence(request.attemptId, request.work),
+    memo: startEvidence(request.attemptId, request.work ?? NO_WORKTREE),
     worker: request.worker,
     by: lease,
     nowMs: request.instant.nowMs,

@@ -16,6 +16,8 @@ const EvidenceSchema = once(() => {
     /** As in its manifest. */
     worktree_path: textOrNull,
     base_branch: textOrNull,
+    /** The setup of git before the worker began, see `git-setup.ts`; null where it was not looked at. */
+    git_setup: z._default(z.nullable(z.record(text, text)), null),
     /** What verification came to; null until then. `digest`: of the twin, hexadecimal SHA-256. */
     verified: z.nullable(
       z.looseObject({ failure: z.nullable(FailureSchema()), target_sha: textOrNull, verified_at: text, digest: text }),
@@ -25,6 +27,11 @@ const EvidenceSchema = once(() => {
 
 export type Evidence = z.infer<ReturnType<typeof EvidenceSchema>>;
 export type Finding = NonNullable<Evidence['verified']>;
+/** Where an attempt works and what for, as it began. */
+export type Work = Pick<Evidence, 'worktree_path' | 'base_branch' | 'git_setup'>;
+
+/** Work in the project itself. */
+export const NO_WORKTREE: Work = { worktree_path: null, base_branch: null, git_setup: null };
 
 /** Null for an attempt that is not the current one, and for one that was started by a version of forge that kept no evidence. */
 export function evidenceOf(record: TaskRecord, attemptId: string | null): Evidence | null {
@@ -33,14 +40,14 @@ export function evidenceOf(record: TaskRecord, attemptId: string | null): Eviden
   return parsed.success && parsed.data.attempt_id === attemptId ? parsed.data : null;
 }
 
+/** What the manifest of an attempt shows of it. */
+export function toldOf({ worktree_path, base_branch }: Work): Pick<AttemptManifest, 'worktree_path' | 'base_branch'> {
+  return { worktree_path, ...(base_branch === null ? {} : { base_branch }) };
+}
+
 /** For the commit that starts an attempt at the task's own work. */
-export function startEvidence(
-  attempt_id: string,
-  { worktree_path, base_branch = null }: Pick<AttemptManifest, 'worktree_path' | 'base_branch'> = {
-    worktree_path: null,
-  },
-): { evidence: Evidence } {
-  return { evidence: { attempt_id, worktree_path, base_branch, verified: null } };
+export function startEvidence(attempt_id: string, work: Work): { evidence: Evidence } {
+  return { evidence: { attempt_id, ...work, verified: null } };
 }
 
 /** What the twin says that decides. `digest`: of the twin. */
@@ -48,11 +55,11 @@ export function findingOf({ failure, target_sha, verified_at }: Verified, digest
   return { failure: failure && { ...failure }, target_sha, verified_at, digest };
 }
 
-/** For the commit that ends a verification. `work`: where it was done. */
+/** For the commit that ends a verification. */
 export function verifiedEvidence(
   attempt_id: string,
-  { worktree_path, base_branch }: Pick<Evidence, 'worktree_path' | 'base_branch'>,
+  { worktree_path, base_branch, git_setup }: Work,
   verified: Finding,
 ): { evidence: Evidence } {
-  return { evidence: { attempt_id, worktree_path, base_branch, verified } };
+  return { evidence: { attempt_id, worktree_path, base_branch, git_setup, verified } };
 }

@@ -3,7 +3,7 @@
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
-import { evidenceOf, findingOf, verifiedEvidence } from '../../domain/verify/evidence.ts';
+import { evidenceOf, findingOf, NO_WORKTREE, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
 import { NO_WORK_FOUND, type Verified, verifiedOf, verifyCommands } from '../../domain/verify/verification.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -61,7 +61,7 @@ async function commit(
     const documents: NewDocument[] = isHandedIn ? [] : [{ kind: 'verdict', attemptId, value: outcome.verdict }];
     if (outcome.verdict.verdict !== 'ready_for_review' || verified !== null) return { ...decision, documents };
     const twin = unchecked(env, attemptId, outcome.verdict);
-    const work = evidenceOf(record, attemptId) ?? { worktree_path: null, base_branch: null };
+    const work = evidenceOf(record, attemptId) ?? NO_WORKTREE;
     Object.assign(decision.record.memo, verifiedEvidence(attemptId, work, findingOf(twin, twinDigest(twin))));
     return { ...decision, documents: [...documents, { kind: 'verified', attemptId, value: twin }] };
   });

@@ -18,24 +18,27 @@ import {
 import { freshRecord, type TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { andThen, type Decision } from '../../domain/task/transition.ts';
+import { NO_WORKTREE, toldOf, type Work } from '../../domain/verify/evidence.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
-import { type Env, instantOf, observerOf } from '../env.ts';
+import { type Env, instantOf, looksAtGit, observerOf } from '../env.ts';
 import { commandEnvironment, identityOf } from './environment.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
-import { type AttemptWorkspace, hasWorktrees, resolveWorkspace } from './workspace.ts';
+import { type AttemptWorkspace, resolveWorkspace } from './workspace.ts';
 
 export interface AttemptRequest extends TaskRequest {
   command: WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: the terminal's. */
   output: 'logs' | 'inherit';
+  /** Told where the worker is about to begin. Throws CanNotStart to keep it from that. */
+  onWork?(work: Work): Promise<void>;
 }
 
 /** An attempt that is about to be made: its ids, its place, and the record that it is made on. */
@@ -63,8 +66,8 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   const claimId = newId(env.ctx);
   // A former worker may have to be stopped, a worktree made, or rivals checked: the claim comes first, to keep others out.
   const former = seen.worker !== null || isInFlight(seen.state.state);
-  if (!former && !hasWorktrees(env) && !hasRivals(env, request)) {
-    const place = { ...workspaceOf(env), base: null };
+  if (!former && !looksAtGit(env) && !hasRivals(env, request)) {
+    const place = { ...workspaceOf(env), work: NO_WORKTREE };
     return launch(env, request, draftOf(env, claimId, seen.memo.generation + 1, place, seen));
   }
   const taken = await changeTask(env, task.id, (record) => {
@@ -78,6 +81,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   try {
     await stopFormerWorker(env, seen);
     const workspace = await resolveWorkspace(env, task, claimId, seen);
+    await request.onWork?.(workspace.work);
     return await launch(env, request, draftOf(env, claimId, seen.memo.generation, workspace, seen));
   } catch (error) {
     await giveBack(env, task.id, claimId);
@@ -153,10 +157,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
   try {
     worker = await spawnWorker(env, request, draft);
     const identity = identityOf(env, worker, draft);
-    const work = {
-      worktree_path: workspace.branch === null ? null : workspace.path,
-      ...(workspace.base === null ? {} : { base_branch: workspace.base }),
-    };
+    const { work } = workspace;
     const manifest = manifestOf(
       {
         attempt_id: draft.attemptId,
@@ -165,7 +166,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
         claim_id: draft.claimId,
         generation: draft.generation,
         phase: 'implement',
-        ...work,
+        ...toldOf(work),
         attempt_number: draft.number,
         worker: identity,
       },

@@ -4,6 +4,7 @@ import { type Outcome, outcomeKey } from '../../domain/task/complete-attempt.ts'
 import { parseRecord, type TaskRecord, type Verdict, VerdictSchema } from '../../domain/task/records.ts';
 import { evidenceOf } from '../../domain/verify/evidence.ts';
 import { pendingVerification, type Verified, VerifiedSchema } from '../../domain/verify/verification.ts';
+import { sha256 } from '../../lib/digest.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { ChangeEnv } from '../../store/change.ts';
@@ -40,10 +41,7 @@ export function parseVerdict(text: string, where: string): Verdict {
 
 /** Hexadecimal SHA-256 of a twin; the same of one that was read from its file. */
 export function twinDigest(twin: Verified): string {
-  // Loaded where it is used: most starts need no more than the ids that they make.
-  const { createHash } = process.getBuiltinModule('node:crypto');
-  const text = JSON.stringify(VerifiedSchema().parse(twin));
-  return createHash('sha256').update(text).digest('hex');
+  return sha256(JSON.stringify(VerifiedSchema().parse(twin)));
 }
 
 /** The twin of an attempt's verdict for people to see; null when there is none, or none that forge has written. */

@@ -9,7 +9,14 @@ import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Lease, RECORD_MAX_BYTES, type TaskRecord, type Verdict } from '../../domain/task/records.ts';
 import { isClaimable, isInFlight } from '../../domain/task/states.ts';
 import { changed, repeated } from '../../domain/task/transition.ts';
-import { type Evidence, evidenceOf, type Finding, findingOf, verifiedEvidence } from '../../domain/verify/evidence.ts';
+import {
+  evidenceOf,
+  type Finding,
+  findingOf,
+  NO_WORKTREE,
+  verifiedEvidence,
+  type Work,
+} from '../../domain/verify/evidence.ts';
 import {
   beginCheck,
   type CheckResult,
@@ -211,18 +218,20 @@ class Verification {
     // Inspecting a worktree takes long: a crash meanwhile must not lose the result.
     if (worktreePath !== null) await this.#begin(null, null);
     const place = await inspectAttempt(this.#env, taskId, workspace);
-    const found = typeof place === 'string' ? NO_WORK_FOUND : place.found;
-    let failure = typeof place === 'string' ? { class: 'verify.workspace', message: place } : workFault(found, verdict);
+    const found = 'found' in place ? place.found : NO_WORK_FOUND;
+    let failure = 'found' in place ? workFault(found, verdict) : place;
     const checks: CheckResult[] = [];
-    if (typeof place !== 'string' && failure === null) {
+    if ('found' in place && failure === null) {
       for (const command of commands) {
         const check = await this.#runOne(command, checks.length + 1, place.cwd);
         if (check === null) return null;
         checks.push(check);
       }
-      const after = worktreePath === null ? place : await inspectAttempt(this.#env, taskId, workspace);
-      const then = typeof after === 'string' ? NO_WORK_FOUND : after.found;
-      failure = checkFailure(checks) ?? movedFault(found, then);
+      failure = checkFailure(checks);
+      if (failure === null && worktreePath !== null) {
+        const after = await inspectAttempt(this.#env, taskId, workspace);
+        failure = 'found' in after ? movedFault(found, after.found) : after;
+      }
     }
     // A takeover commits its claim before it stops our commands, so the record shows it.
     if (this.#commands.stopped) {
@@ -255,13 +264,14 @@ class Verification {
   }
 
   /** Where the attempt has worked: as its record says, else, in a tree of an earlier version, its manifest. */
-  async #workspace(): Promise<Pick<Evidence, 'worktree_path' | 'base_branch'>> {
+  async #workspace(): Promise<Work> {
     const { taskId, attemptId } = this.#completion;
     const { record } = await this.#env.store.read(taskId, { thorough: true });
     const evidence = record && evidenceOf(record, attemptId);
     if (evidence) return evidence;
     const manifest = await this.#env.store.readDocument('manifest', taskId, attemptId);
-    return { worktree_path: manifest?.worktree_path ?? null, base_branch: manifest?.base_branch ?? null };
+    const { worktree_path = null, base_branch = null } = manifest ?? {};
+    return { ...NO_WORKTREE, worktree_path, base_branch };
   }
 
   /** Runs one command to its end. Null when it was stopped before. */

@@ -6,19 +6,20 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { TaskCommand } from '../../domain/plan/task-command.ts';
 import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
-import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
-import { evidenceOf } from '../../domain/verify/evidence.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { evidenceOf, NO_WORKTREE, type Work } from '../../domain/verify/evidence.ts';
+import { setupFault } from '../../domain/verify/git-setup.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
-import type { Env } from '../env.ts';
+import { type Env, looksAtGit } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { workspaceOf } from './prompt.ts';
 
 export interface AttemptWorkspace extends Workspace {
-  /** The branch that the work is for; null where there is no worktree, or HEAD is detached. */
-  base: string | null;
+  work: Work;
 }
 
 export function hasWorktrees(env: Pick<Env, 'settings'>): boolean {
@@ -65,13 +66,13 @@ export async function resolveWorkspace(
   claimId: string,
   record: TaskRecord,
 ): Promise<AttemptWorkspace> {
-  if (!hasWorktrees(env)) return { ...workspaceOf(env), base: null };
-  const { workspaceForNext } = await import('../../git/worktree.ts');
   // A lost lease shows when the attempt begins.
   const keeper = new LeaseKeeper(env, { taskId: task.id, attemptId: '', claimId }, record.lease);
   try {
+    if (!hasWorktrees(env)) return { ...workspaceOf(env), work: await workAt(env, record, null) };
+    const { workspaceForNext } = await import('../../git/worktree.ts');
     const { cwd, branch } = await retryIo(env, () => workspaceForNext(env, task, record));
-    return { path: cwd, branch, base: await begunFor(env, record) };
+    return { path: cwd, branch, work: await workAt(env, record, cwd) };
   } catch (error) {
     throw error instanceof ForgeError && error.code === 'IO_ERROR' ? noPlace(task.id, error) : error;
   } finally {
@@ -80,10 +81,19 @@ export async function resolveWorkspace(
 }
 
 /**
- * The branch that the task was begun for: that of its last attempt, else the base of now. Throws SETTINGS_INVALID, and
- * SCHEMA_INVALID where only the manifest of an earlier version could say, and can't be read.
+ * What the record of an attempt keeps of its beginning. `cwd`: its worktree; null: it works in the project. Throws SETTINGS_INVALID,
+ * IO_ERROR, and SCHEMA_INVALID where only the manifest of an earlier version could say what the task was begun for.
  */
-export async function begunFor(env: Env, record: TaskRecord): Promise<string | null> {
+export async function workAt(env: Env, record: TaskRecord, cwd: string | null): Promise<Work> {
+  if (!looksAtGit(env)) return NO_WORKTREE;
+  const { gitSetup } = await import('../../git/setup.ts');
+  const git_setup = (await gitSetup(env, cwd))?.digests ?? null;
+  const base_branch = cwd === null ? null : await begunFor(env, record);
+  return { worktree_path: cwd, base_branch, git_setup: git_setup && { ...git_setup } };
+}
+
+/** The branch that the task was begun for: that of its last attempt, else the base of now. */
+async function begunFor(env: Env, record: TaskRecord): Promise<string | null> {
   const { task_id, current_attempt_id: last } = record.state;
   const before =
     evidenceOf(record, last) ?? (last === null ? null : await env.store.readDocument('manifest', task_id, last));
@@ -99,30 +109,42 @@ export async function expectedWorkspace(env: Env, taskId: string): Promise<Works
   return expectedWorktree(env, taskId);
 }
 
-/** Where an attempt is verified, and what is found there. A string says why that can't be known. Throws IO_ERROR. */
+/**
+ * Where an attempt is verified, and what is found there; or why that can't be told. Git is asked nothing about the work when its setup is not
+ * the one that the attempt began on. Throws IO_ERROR.
+ */
 export async function inspectAttempt(
   env: Env,
   taskId: string,
-  { worktree_path: worktreePath, base_branch }: Partial<Pick<AttemptManifest, 'worktree_path' | 'base_branch'>>,
-): Promise<{ cwd: string; found: WorkFound } | string> {
+  { worktree_path: worktreePath, base_branch, git_setup }: Work,
+): Promise<{ cwd: string; found: WorkFound } | ClassifiedError> {
   const { headOf } = await import('../../git/repository.ts');
   const { project } = env.paths;
-  if (worktreePath != null) {
+  if (git_setup !== null) {
+    const { setupChange } = await import('../../git/setup.ts');
+    const change = await setupChange(env, worktreePath, git_setup);
+    if (change !== null) return setupFault(change.text);
+  }
+  if (worktreePath !== null) {
     try {
       const { inspectWorkspace } = await import('../../git/inspect-worktree.ts');
-      const look = await inspectWorkspace(env, taskId, worktreePath, base_branch ?? null);
-      if (look === null) return `${worktreePath} is gone, or no worktree with a commit any more`;
-      return { cwd: worktreePath, found: look };
+      const look = await inspectWorkspace(env, taskId, worktreePath, base_branch);
+      if (look !== null) return { cwd: worktreePath, found: look };
+      return noWorkspace(`${worktreePath} is gone, or no worktree with a commit any more`);
     } catch (error) {
       // What a worker has broken in its own worktree is its failure, and keeps no other task from going on. Where git does
       // not work in the project either, it is not the worker's.
       const isItsOwn =
         error instanceof ForgeError && error.code === 'IO_ERROR' && (await orNull(() => headOf(env, project))) !== null;
-      if (isItsOwn) return error.message;
+      if (isItsOwn) return noWorkspace(error.message);
       throw error;
     }
   }
   // A folder that is in no repository, or where there is no git at all, is verified as it stands.
   const head = await headOf(env, project);
   return { cwd: project, found: { ...NO_WORK_FOUND, ...head } };
+}
+
+function noWorkspace(message: string): ClassifiedError {
+  return { class: 'verify.workspace', message };
 }

@@ -14,8 +14,10 @@ import { releaseTask } from '../../domain/task/operations.ts';
 import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import { branchFor } from '../../domain/task/workspaces.ts';
-import { evidenceOf } from '../../domain/verify/evidence.ts';
+import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
+import type { SetupDigests } from '../../domain/verify/git-setup.ts';
 import { baseOf, branchCommit, commitNamed, headOf, isAncestor } from '../../git/repository.ts';
+import { setupChange } from '../../git/setup.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { isThere } from '../../project/user-files.ts';
@@ -26,6 +28,7 @@ import { taskPolicy } from '../attempt/completion.ts';
 import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { stopFormerWorker } from '../attempt/takeover.ts';
 import { doesItself, type Env, instantOf, observerOf } from '../env.ts';
+import { CanNotIntegrate } from './can-not-integrate.ts';
 
 export interface IntegrationRequest {
   taskId: string;
@@ -78,7 +81,9 @@ export interface Target {
 export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
   const { task_id, current_attempt_id: attemptId } = record.state;
   const { project } = env.paths;
-  const { worktree_path: place, base_branch: base, target_sha } = await workOf(env, record);
+  const { worktree_path: place, base_branch: base, git_setup, target_sha } = await workOf(env, record);
+  const there = place !== null && isThere(place);
+  if (git_setup !== null) await refuseOtherSetup(env, task_id, there ? place : null, git_setup);
   const expected = target_sha === null ? null : await commitNamed(env, target_sha);
   if (target_sha !== null && expected === null) {
     throw new ForgeError(
@@ -99,7 +104,6 @@ export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
   if (place === null && at === null) {
     return { attemptId, cwd: project, branch: null, head: null, base, moved: null };
   }
-  const there = place !== null && isThere(place);
   const head = expected ?? at;
   const checkedOut = there ? ((await headOf(env, place))?.head ?? null) : at;
   const found = [at, checkedOut].find((sha) => sha !== head);
@@ -115,7 +119,19 @@ async function workOf({ store }: Env, record: TaskRecord) {
   const manifest = attemptId === null ? null : await store.readDocument('manifest', task_id, attemptId);
   const twin = attemptId === null ? null : await store.readDocument('verified', task_id, attemptId);
   const { worktree_path = null, base_branch = null } = manifest ?? {};
-  return { worktree_path, base_branch, target_sha: twin?.target_sha ?? null };
+  return { ...NO_WORKTREE, worktree_path, base_branch, target_sha: twin?.target_sha ?? null };
+}
+
+/** Names a setup of git that a person takes for their own, as the refusal below gives it. */
+const ACCEPTED = 'FORGE_ACCEPT_GIT_SETUP';
+
+/** Throws NOT_READY when git would not show, check and merge the work as it did before it was begun. */
+async function refuseOtherSetup(env: Env, taskId: string, cwd: string | null, before: SetupDigests): Promise<void> {
+  const change = await setupChange(env, cwd, before);
+  if (change === null || env.ctx.env[ACCEPTED] === change.id) return;
+  throw new ForgeError('NOT_READY', `git's own files have changed since task ${taskId} was begun: ${change.text}`, {
+    hint: `Undo what is not yours. To keep it all: repeat the command with ${ACCEPTED}=${change.id} in its environment.`,
+  });
 }
 
 /** In the project itself others commit as well; but what was verified has to be in what is checked out there. */
@@ -216,8 +232,7 @@ async function open(env: Env, request: IntegrationRequest, phase: IntegrationPha
   if (read.record === null) throw new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
   const seen = read.record;
   request.refuse(seen);
-  const target = await targetOf(env, seen);
-  const base = target.head === null ? null : (await baseOf(env, target.base)).sha;
+  const { target, base } = await lookAtWork(env, seen);
   const claimId = newId(env.ctx);
   const attemptId = newId(env.ctx);
   const generation = seen.memo.generation + 1;
@@ -261,6 +276,18 @@ async function open(env: Env, request: IntegrationRequest, phase: IntegrationPha
     // Nothing refers to this attempt, so it did not happen.
     env.artifacts.discard({ taskId, attemptId });
     throw error;
+  }
+}
+
+/** Throws CanNotIntegrate where the work, or what it is merged into, can't be had. */
+async function lookAtWork(env: Env, record: TaskRecord): Promise<Pick<IntegrationLease, 'target' | 'base'>> {
+  try {
+    const target = await targetOf(env, record);
+    return { target, base: target.head === null ? null : (await baseOf(env, target.base)).sha };
+  } catch (error) {
+    if (!(error instanceof ForgeError && HOLDS.includes(kindOf(error)))) throw error;
+    const { code, message, hint, details } = error;
+    throw new CanNotIntegrate(code, message, { hint, details, cause: error });
   }
 }
 

@@ -5,10 +5,11 @@ import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { repeated } from '../../domain/task/transition.ts';
-import { filesChanged } from '../../git/inspect-worktree.ts';
+import { changesIn, filesChanged } from '../../git/inspect-worktree.ts';
 import { textAt } from '../../git/repository.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
+import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { CONVENTION_FILES, type Conventions, conventionsIn, readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
@@ -92,6 +93,16 @@ function reviewOf(
 
 type Answer = { review: Review } | { error: ClassifiedError };
 
+/** Throws NOT_READY when files of the worktree are not those of the verified commit, which a reviewer may read there. */
+async function requireClean({ env, target: { branch, cwd } }: IntegrationLease): Promise<void> {
+  if (branch === null) return;
+  const changed = (await changesIn(env, cwd, 'no')).map((line) => line.slice(3));
+  if (changed.length === 0) return;
+  throw new ForgeError('NOT_READY', `in ${cwd} ${oneLine(changed.join(', '), 200)} is not as it was verified`, {
+    hint: 'Look at what has changed there, and take it back, for example with `git restore`.',
+  });
+}
+
 /** Runs the settings' command. Null when it was stopped; an error when it gave no answer. Throws NOT_READY without one. */
 async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
   const { env, request, target, base, commands } = held;
@@ -103,6 +114,7 @@ async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
       hint: `Set one, or hand a review in: \`forge orchestrate review ${request.taskId} --file review.json\`.`,
     });
   }
+  await requireClean(held);
   const file = artifacts.draftPath(attempt, 'review');
   const promptFile = artifacts.writePrompt(attempt, await gatherReviewPrompt(held));
   const logs = artifacts.openLogs(attempt);

@@ -14,7 +14,7 @@ import {
   verifyCommands,
 } from '../../domain/verify/verification.ts';
 import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from '../../git/base-branch.ts';
-import { gitIn, gitNames } from '../../git/git.ts';
+import { changesIn } from '../../git/inspect-worktree.ts';
 import { baseOf, headOf, isAncestor, makeCommit, mergeTrees } from '../../git/repository.ts';
 import { clearScratches, inScratch } from '../../git/scratch.ts';
 import { ForgeError } from '../../lib/errors.ts';
@@ -162,8 +162,7 @@ async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<M
 
 async function changedIn(env: Env, cwd: string, commit: string): Promise<ClassifiedError | null> {
   const head = (await headOf(env, cwd))?.head ?? null;
-  const status = ['status', '--porcelain', '-z', '--untracked-files=no', '--no-renames'];
-  const modified = (await gitNames(status, gitIn(env, cwd))).map((line) => line.slice(3));
+  const modified = (await changesIn(env, cwd, 'no')).map((line) => line.slice(3));
   const found = { ...NO_WORK_FOUND, files_changed: [] };
   return movedFault({ ...found, head: commit }, { ...found, head, modified });
 }

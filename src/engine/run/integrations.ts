@@ -8,10 +8,11 @@ import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
-import { ForgeError, kindOf } from '../../lib/errors.ts';
+import type { ForgeError } from '../../lib/errors.ts';
 import { type Interrupts, RaisedInterrupts } from '../../process/interrupts.ts';
 import type { TaskRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
+import { CanNotIntegrate } from '../integration/can-not-integrate.ts';
 import type { IntegrationEnd } from '../integration/integration.ts';
 import { movedEvent } from './event-mapping.ts';
 
@@ -141,7 +142,7 @@ export class Integrations {
       return this.#report(task, running, await this.#finish(phase, request));
     } catch (error) {
       // The base is gone, say. That is no reason to stop what others work on.
-      if (error instanceof ForgeError && kindOf(error) === 'usage') return this.#defer(task, running, error);
+      if (error instanceof CanNotIntegrate) return this.#defer(task, running, error);
       throw error;
     } finally {
       interrupts.stop();

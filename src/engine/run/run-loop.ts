@@ -12,6 +12,7 @@ import * as readiness from '../../domain/schedule/readiness.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
+import type { Work } from '../../domain/verify/evidence.ts';
 import { pendingVerification, type VerifyCommand } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import { plainText } from '../../lib/text.ts';
@@ -28,6 +29,7 @@ import { inTheWay, OverlapWatch } from './overlap-watch.ts';
 import type { PlanSource } from './plan-source.ts';
 import { QuestionWatch } from './question-watch.ts';
 import { RecordCache } from './record-cache.ts';
+import { SetupBaseline } from './setup-baseline.ts';
 
 /** The longest pause between two looks at the store, milliseconds. */
 const POLL_MS = 500;
@@ -65,6 +67,7 @@ export class RunLoop {
   /** Reviews and merges. */
   readonly #integrations: Integrations;
   readonly #overlaps: OverlapWatch;
+  readonly #setup: SetupBaseline;
   /** Ids of the tasks to work on; made anew when the plan changes. */
   #selected: ReadonlySet<string>;
   /** Whether a task has failed for good during this run. */
@@ -91,6 +94,7 @@ export class RunLoop {
     this.#integrations = new Integrations(env, options, interrupts, emit);
     this.#seen = new RecordCache(env.store);
     this.#overlaps = new OverlapWatch(env, emit);
+    this.#setup = new SetupBaseline(env);
     this.#selected = readiness.selectedTasks(options.tasks, plans.current.plan);
   }
 
@@ -256,7 +260,8 @@ export class RunLoop {
     if (unverified || own === null) return takeOverVerification(this.#env, request);
     const missing = missingAgent(this.#env, task.id, own.from);
     if (missing !== null) throw missing;
-    return startAttempt(this.#env, { ...request, command: { shell: own.command }, output: 'logs' });
+    const onWork = (work: Work) => this.#setup.check(task.id, work, this.#seen.reads.values());
+    return startAttempt(this.#env, { ...request, command: { shell: own.command }, output: 'logs', onWork });
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {

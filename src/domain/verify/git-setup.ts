@@ -1,0 +1,92 @@
+/**
+ * What makes git show, run or merge something else than what is committed: its configuration, attributes, hooks, replacements and
+ * borrowed objects. All worktrees of a repository share them, and every worker can write there. Pure.
+ */
+
+import { oneLine } from '../../lib/text.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+
+/** A digest of each part of the setup that is there, by the name of the part. */
+export type SetupDigests = Readonly<Record<string, string>>;
+
+export interface GitSetup {
+  digests: SetupDigests;
+  /** What a part consists of now, for people: keys, hooks, refs. */
+  contents: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The part that a worktree has alone; the others are shared. */
+export const OWN_PART = 'config.worktree';
+
+/** Settings of a repository that run nothing and change no bytes. Agents and git itself write them. */
+const HARMLESS =
+  /^(advice|branch|color|column|gui|help|init|maintenance|pull|push|safe|status|user)\.|^lfs\.(.*\.)?(access|locksverify|repositoryformatversion)$|^remote\..*\.(url|pushurl|fetch|gh-resolved)$/;
+
+/** Options of `git merge`, although their section is harmless. */
+const MERGE_OPTIONS = /^branch\..*\.mergeoptions$/;
+
+/** What counts of the settings of a user or a machine, which change for other reasons as well: what works in a checkout. */
+const IN_CHECKOUTS =
+  /^(filter|include|includeif)\.|^(diff|merge)\..+\.|^core\.(attributesfile|autocrlf|eol|excludesfile|fsmonitor|hookspath|symlinks|worktree)$/;
+
+/** A setting: `key` in lower case but for a subsection, `filter.lfs.clean`. */
+export interface GitSetting {
+  key: string;
+  /** Where it stands, and its value. */
+  text: string;
+}
+
+/** The settings in what `git config --list --show-scope -z` prints that count, in their order. */
+export function settingsIn(listing: string): GitSetting[] {
+  const fields = listing.split('\0');
+  const settings: GitSetting[] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const [scope = '', setting = ''] = fields.slice(at, at + 2);
+    const key = setting.split('\n', 1)[0] ?? '';
+    if (counts(scope, key)) settings.push({ key, text: `${scope} ${setting}` });
+  }
+  return settings;
+}
+
+function counts(scope: string, key: string): boolean {
+  if (scope === 'local' || scope === 'worktree') return !HARMLESS.test(key) || MERGE_OPTIONS.test(key);
+  // Options of the command itself are forge's own.
+  return scope !== 'command' && IN_CHECKOUTS.test(key);
+}
+
+/** The part that a setting belongs to. */
+export function partOf({ key }: GitSetting): string {
+  return `config ${key.slice(0, key.indexOf('.'))}`;
+}
+
+/** The names of parts that were added, changed or removed. A worktree that is gone has taken its own part along. */
+export function setupChanges(before: SetupDigests, now: SetupDigests): string[] {
+  const parts = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort();
+  return parts.filter((part) => before[part] !== now[part] && !(part === OWN_PART && now[part] === undefined));
+}
+
+/** The digests of what all worktrees share. */
+export function sharedPart({ [OWN_PART]: _, ...shared }: SetupDigests): SetupDigests {
+  return shared;
+}
+
+const SHOWN = 6;
+
+/** The changed parts with what is in them now, in one line. */
+export function changesText(changes: readonly string[], { contents }: GitSetup): string {
+  const told = changes.map((part) => {
+    const now = contents[part] ?? [];
+    const more = now.length > SHOWN ? ', ...' : '';
+    return now.length === 0 ? part : `${part} (now ${now.slice(0, SHOWN).join(', ')}${more})`;
+  });
+  return oneLine(told.join('; '), 300);
+}
+
+/** The class of work that was done while the setup changed; never retried, since a next attempt would start on that setup. */
+export const SETUP_CLASS = 'fatal.git';
+
+/** The failure of an attempt during which the setup has changed. */
+export function setupFault(changes: string): ClassifiedError {
+  const message = `git's own files have changed since the attempt began: ${changes}; what it has committed was not looked at. Undo that, or keep it, and retry the task`;
+  return { class: SETUP_CLASS, message };
+}

@@ -1,0 +1,115 @@
+/** Reads what makes git show, run or merge something else than what is committed; `domain/verify/git-setup.ts` says what counts. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import {
+  changesText,
+  type GitSetting,
+  type GitSetup,
+  OWN_PART,
+  partOf,
+  type SetupDigests,
+  settingsIn,
+  setupChanges,
+} from '../domain/verify/git-setup.ts';
+import { sha256 } from '../lib/digest.ts';
+import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
+import { readCapped } from '../lib/fs/read.ts';
+import { type GitEnv, git, gitIn, gitLines, gitText } from './git.ts';
+import { lookAtPlace, topOf } from './worktree-files.ts';
+
+/** Most of a file, bytes. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** Files below the folder that all worktrees share. */
+const SHARED_FILES = ['info/attributes', 'info/grafts', 'objects/info/alternates'];
+
+/**
+ * The setup of the project's repository, and of the worktree whose project folder is `cwd`, if one is named. Starts nothing but git, and no
+ * program that the setup names. Null when the project is in no repository. Throws IO_ERROR.
+ */
+export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetup | null> {
+  const found = await git(['rev-parse', '--git-common-dir', '--show-prefix'], gitIn(env));
+  if (found.code !== 0) return null;
+  const [commonDir = '', prefix = ''] = found.stdout.split('\n');
+  const common = path.resolve(env.paths.project, commonDir);
+  const [listing, replaced] = await Promise.all([
+    gitText(['config', '--list', '--show-scope', '-z'], gitIn(env)),
+    gitLines(['for-each-ref', '--format=%(refname) %(objectname)', 'refs/replace/'], gitIn(env)),
+  ]);
+  const settings = settingsIn(listing);
+  const contents: Record<string, string[]> = {};
+  const texts: Record<string, string[]> = {};
+  const add = (part: string, name: string | null, text: string) => {
+    texts[part] = [...(texts[part] ?? []), text];
+    if (name !== null) contents[part] = [...new Set([...(contents[part] ?? []), name])];
+  };
+  for (const setting of settings) add(partOf(setting), setting.key, setting.text);
+  for (const ref of replaced) add('refs/replace', ref.split(' ', 1)[0] ?? ref, ref);
+  for (const folder of hookFolders(env, common, settings)) {
+    for (const { name, text } of hooksIn(folder)) add('hooks', name, `${folder}/${text}`);
+  }
+  for (const file of [...SHARED_FILES.map((name) => `${common}/${name}`), ...userAttributes(env, settings)]) {
+    const text = textOf(file);
+    if (text !== null) add(file.startsWith(`${common}/`) ? file.slice(common.length + 1) : file, null, text);
+  }
+  const gitDir = cwd === null ? null : lookAtPlace(topOf(cwd, prefix)).gitDir;
+  const own = gitDir === null ? null : textOf(`${gitDir}/config.worktree`);
+  if (own !== null) add(OWN_PART, null, own);
+  const digests = Object.fromEntries(
+    Object.entries(texts).map(([part, all]) => [part, sha256(JSON.stringify(all)).slice(0, 16)]),
+  );
+  return { digests, contents };
+}
+
+/** How the setup differs from what it was; null when it does not. `id`: of the setup of now. Throws as `gitSetup` does. */
+export async function setupChange(
+  env: GitEnv,
+  cwd: string | null,
+  before: SetupDigests,
+): Promise<{ text: string; id: string } | null> {
+  const now = (await gitSetup(env, cwd)) ?? { digests: {}, contents: {} };
+  const changes = setupChanges(before, now.digests);
+  if (changes.length === 0) return null;
+  return { text: changesText(changes, now), id: sha256(JSON.stringify(now.digests)).slice(0, 16) };
+}
+
+/** The value that counts of a setting that names a path, made absolute; null when there is none, or one inside of checkouts. */
+function pathIn({ ctx }: GitEnv, settings: readonly GitSetting[], key: string): string | null {
+  const last = settings.findLast((setting) => setting.key === key)?.text;
+  const value = last?.slice(last.indexOf('\n') + 1).replace(/^~(?=\/)/, ctx.env['HOME'] ?? '~');
+  return value !== undefined && path.isAbsolute(value) ? value : null;
+}
+
+/** Where hooks are. A relative `core.hooksPath` is in the checkout, and so in what is committed and reviewed. */
+function hookFolders(env: GitEnv, common: string, settings: readonly GitSetting[]): string[] {
+  const named = pathIn(env, settings, 'core.hookspath');
+  return [`${common}/hooks`, ...(named === null ? [] : [named])];
+}
+
+function hooksIn(folder: string): { name: string; text: string }[] {
+  const entries = ifThere(`listing ${folder}`, () => fs.readdirSync(folder), NO_PATH) ?? [];
+  return entries
+    .filter((name) => !name.endsWith('.sample'))
+    .sort()
+    .flatMap((name) => {
+      const stat = ifThere(`looking at ${folder}/${name}`, () => fs.statSync(`${folder}/${name}`), NO_PATH);
+      // Only what can be started is a hook.
+      if (stat === null || !stat.isFile() || (stat.mode & 0o111) === 0) return [];
+      return [{ name, text: `${name}\n${textOf(`${folder}/${name}`)}` }];
+    });
+}
+
+/** The user's own attributes, which count in every repository. Source: gitattributes(5). */
+function userAttributes(env: GitEnv, settings: readonly GitSetting[]): string[] {
+  const named = pathIn(env, settings, 'core.attributesfile');
+  if (named !== null) return [named];
+  const { XDG_CONFIG_HOME: xdg, HOME: home } = env.ctx.env;
+  const folder = xdg || (home === undefined ? null : `${home}/.config`);
+  return folder === null ? [] : [`${folder}/git/attributes`];
+}
+
+/** Null when there is no such file. Throws IO_ERROR when it can't be read. */
+function textOf(file: string): string | null {
+  return ifThere(`reading ${file}`, () => readCapped(file, MAX_BYTES, { follow: true }), NO_PATH);
+}

@@ -1,0 +1,8 @@
+/** SHA-256, for what nobody else may be able to forge. */
+
+/** Hexadecimal SHA-256 of the UTF-8 form of `text`. */
+export function sha256(text: string): string {
+  // Loaded where it is used: most starts need no more than the ids that they make.
+  const { createHash } = process.getBuiltinModule('node:crypto');
+  return createHash('sha256').update(text).digest('hex');
+}

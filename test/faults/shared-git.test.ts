@@ -1,0 +1,141 @@
+/** What a worker writes into the files of git that all worktrees share holds its work for a person. */
+
+import fs from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { orchestrate } from '../support/cli.ts';
+import { finishing, WORK } from '../support/finishing.ts';
+import { GIT_ENV } from '../support/repository.ts';
+
+/** `$C` is the folder that all worktrees share. */
+const INTO = 'C=$(git rev-parse --path-format=absolute --git-common-dir)';
+const SETTINGS = 'verify: {commands: ["true"]}\nship: {policy: merge}';
+/** Held work is not tried again, so that a run ends. */
+const REVIEWED = `retry: {max_attempts: 1}\nreview: {command: ./review.sh}\n${SETTINGS}`;
+
+const task = (run: string, id = 'build') =>
+  `id: ${id}, title: Build, run: '${run.replaceAll("'", "''")}', retry: {max_attempts: 3}`;
+
+describe('a worker that writes into .git', () => {
+  test.each([
+    ['a filter', 'git config filter.x.clean cat', 'config filter (now filter.x.clean)'],
+    ['a hook', `${INTO}; echo > $C/hooks/post-checkout; chmod +x $C/hooks/post-checkout`, 'hooks (now post-checkout)'],
+  ])('has its work neither verified nor merged when it leaves %s', async (_, change, named) => {
+    const { repo, state, forge } = finishing([task(`${WORK}; ${change}`)], SETTINGS);
+    const before = repo.git('rev-parse', 'main');
+    expect((await forge('run')).code).toBe(1);
+    const { state: now, attempt_count, last_error } = await state('build');
+    expect({ now, attempt_count }).toEqual({ now: 'failed', attempt_count: 1 });
+    expect(last_error).toMatchObject({ class: 'fatal.git', message: expect.stringContaining(named) });
+    expect(repo.git('rev-parse', 'main')).toBe(before);
+  });
+
+  test('shows in what it changed to a command that verifies it', async () => {
+    const { state, forge } = finishing(
+      [task(WORK)],
+      'verify: {commands: ["git config filter.x.clean cat"]}\nship: {policy: merge}',
+    );
+    await forge('run');
+    expect((await state('build'))['last_error']).toMatchObject({ class: 'fatal.git' });
+  });
+
+  test('keeps a run from starting other tasks until what it left is undone', async () => {
+    const { repo, state, forge } = finishing(
+      [task(`${WORK}; git config filter.x.clean cat`), task(WORK, 'next')],
+      SETTINGS,
+    );
+    const first = await forge('run', '--max-parallel', '1');
+    expect(first.code).toBe(1);
+    expect(first.stdout + first.stderr).toContain('task next is not started: git');
+    expect((await state('next')).state).toBe('unclaimed');
+    // Another run finds the same, as long as the task that failed over it is not seen to.
+    expect((await forge('run')).stdout).toContain('config filter');
+    expect((await state('next')).state).toBe('unclaimed');
+    repo.git('config', '--remove-section', 'filter.x');
+    await forge('run');
+    expect((await state('next')).state).toBe('shipped');
+  });
+
+  test('is taken for the user by a run that starts after a person has retried its task', async () => {
+    const { state, forge } = finishing([task(`${WORK}; git config filter.x.clean cat`)], SETTINGS);
+    await forge('run');
+    await forge('retry', 'build');
+    expect((await forge('run')).code).toBe(0);
+    expect((await state('build')).state).toBe('shipped');
+  });
+});
+
+test('a filter that the project had before its workers keeps working', async () => {
+  const { repo, state, forge } = finishing([task(WORK)], SETTINGS, { '.gitattributes': '*.txt filter=upper\n' });
+  repo.git('config', 'filter.upper.clean', 'tr a-z A-Z');
+  repo.git('config', 'filter.upper.smudge', 'tr A-Z a-z');
+  expect((await forge('run')).code).toBe(0);
+  expect((await state('build')).state).toBe('shipped');
+  expect(repo.git('cat-file', 'blob', 'main:build.txt')).toBe('DONE');
+});
+
+describe('work that was verified', () => {
+  /** Verified, waiting for a review that the reviewer has not made, and then touched by what was left running. */
+  const reviewed = async () => {
+    const made = finishing([task(WORK)], REVIEWED);
+    made.answers('no review yet');
+    await made.forge('run');
+    made.answers({ verdict: 'pass', findings: [] });
+    return made;
+  };
+
+  test.each(['run', 'review build'])('is held for a person by %s when .git has changed since', async (verb) => {
+    const { repo, forge, state } = await reviewed();
+    const before = await state('build');
+    repo.git('config', 'filter.x.clean', 'cat');
+    const held = await forge(...verb.split(' '));
+    expect(held.code).not.toBe(0);
+    expect(held.stdout + held.stderr).toContain('config filter');
+    expect((await state('build')).state).toBe(before.state);
+    repo.git('config', '--remove-section', 'filter.x');
+    expect((await forge('run')).code).toBe(0);
+    expect((await state('build')).state).toBe('shipped');
+  });
+
+  test('goes on when a person takes the change of .git for their own', async () => {
+    const { repo, at, forge, state } = await reviewed();
+    repo.git('config', 'filter.x.clean', 'cat');
+    const { stdout, stderr } = await forge('run');
+    const [, id = ''] = /FORGE_ACCEPT_GIT_SETUP=([0-9a-f]+)/.exec(stdout + stderr) ?? [];
+    const accepted = () => orchestrate(['run'], { cwd: at, env: { ...GIT_ENV, FORGE_ACCEPT_GIT_SETUP: id } });
+    repo.git('config', 'filter.x.smudge', 'cat');
+    expect((await accepted()).code).not.toBe(0);
+    repo.git('config', '--unset', 'filter.x.smudge');
+    expect((await accepted()).code).toBe(0);
+    expect((await state('build')).state).toBe('shipped');
+  });
+
+  test('is not shown to a reviewer while its worktree has other bytes', async () => {
+    const { repo, at, forge, state } = await reviewed();
+    const before = await state('build');
+    const file = `${at}/.forge/worktrees/build/build.txt`;
+    fs.writeFileSync(file, 'other');
+    repo.in(`${at}/.forge/worktrees/build`, 'update-index', '--assume-unchanged', 'build.txt');
+    expect((await forge('run')).stdout).toContain('build.txt is not as it was verified');
+    expect((await state('build')).state).toBe(before.state);
+  });
+});
+
+test.each(['--assume-unchanged', '--skip-worktree'])(
+  'a file that a worker has changed and hidden by %s is not committed, and says so',
+  async (flag) => {
+    const { state, forge } = finishing(
+      [
+        task(`${WORK}; git update-index ${flag} build.txt; echo other > build.txt`).replace(
+          'max_attempts: 3',
+          'max_attempts: 1',
+        ),
+      ],
+      SETTINGS,
+    );
+    expect((await forge('run')).code).toBe(1);
+    expect((await state('build'))['last_error']).toMatchObject({
+      class: 'verify.uncommitted',
+      message: expect.stringContaining('build.txt'),
+    });
+  },
+);

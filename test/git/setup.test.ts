@@ -1,0 +1,119 @@
+/** What counts of git's own files, which every worker can write: `gitSetup`, and how a change of it is named. */
+
+import fs from 'node:fs';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { openSession, type Session } from '../../src/commands/shared/session.ts';
+import { gitSetup, setupChange } from '../../src/git/setup.ts';
+import { ensureWorkspace } from '../../src/git/worktree.ts';
+import { World } from '../support/commands/world.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+
+let world: World;
+let repo: Repository;
+let home: string;
+
+beforeEach(() => {
+  world = new World(null, null);
+  repo = new Repository(world.project);
+  repo.write('.forge/.gitignore', '*\n');
+  repo.commit({ 'code.txt': 'one\n' });
+  home = repo.path('.forge/home');
+  fs.mkdirSync(`${home}/.config/git`, { recursive: true });
+  fs.writeFileSync(`${home}/.gitconfig`, '[alias]\n\tst = status\n');
+});
+
+function session(): Promise<Session> {
+  const { GIT_CONFIG_GLOBAL: _, ...env } = GIT_ENV;
+  const ctx = { ...world.context.ctx, env: { ...env, HOME: home }, cwd: repo.root };
+  return openSession({ ...world.context, ctx });
+}
+
+/** What is told of the change that the shell script `change` makes, in the project or in a worktree; null for none. */
+async function told(change: string, inWorktree = false): Promise<string | null> {
+  const env = await session();
+  const place = inWorktree ? (await ensureWorkspace(env, { id: 'build', depends_on: [] })).cwd : null;
+  const before = await gitSetup(env, place);
+  repo.write('.forge/change.sh', `set -e\nexport HOME=${home}\nunset GIT_CONFIG_GLOBAL\n${change}\n`);
+  repo.sh(repo.path('.forge/change.sh'), place ?? repo.root);
+  return (await setupChange(env, place, before?.digests ?? {}))?.text ?? null;
+}
+
+describe('the setup of git', () => {
+  test.each([
+    ['a filter', 'git config filter.x.clean cat', 'config filter (now filter.x.clean)'],
+    ['a text conversion', 'git config diff.x.textconv cat', 'config diff (now diff.x.textconv)'],
+    ['a merge driver', 'git config merge.x.driver true', 'config merge (now merge.x.driver)'],
+    ['an included file', 'git config include.path /dev/null', 'config include (now include.path)'],
+    [
+      'a conditional include',
+      'git config includeIf.onbranch:x.path /a',
+      'config includeif (now includeif.onbranch:x.path)',
+    ],
+    [
+      'options of a merge',
+      'git config branch.main.mergeOptions --strategy=ours',
+      'config branch (now branch.main.mergeoptions)',
+    ],
+    ['a program of a remote', 'git config remote.o.uploadpack /bin/x', 'config remote (now remote.o.uploadpack)'],
+    ['an alias', 'git config alias.st "!x"', 'config alias (now alias.st)'],
+    ['attributes', 'mkdir -p .git/info; echo "*.txt -diff" > .git/info/attributes', 'info/attributes'],
+    ['a graft', 'mkdir -p .git/info; git rev-parse HEAD > .git/info/grafts', 'info/grafts'],
+    ['borrowed objects', 'echo /tmp > .git/objects/info/alternates', 'objects/info/alternates'],
+    ['a hook', 'mkdir -p .git/hooks; echo > .git/hooks/pre-push; chmod +x .git/hooks/pre-push', 'hooks (now pre-push)'],
+    ["the user's filter", 'git config --global filter.x.smudge cat', 'config filter (now filter.x.smudge)'],
+  ])('has changed with %s', async (_, change, text) => {
+    expect(await told(change)).toBe(text);
+  });
+
+  test('has changed with a replaced commit, named by its ref', async () => {
+    const head = repo.git('rev-parse', 'HEAD');
+    const other = repo.commit({ 'code.txt': 'two\n' });
+    expect(await told(`git replace ${head} ${other}`)).toBe(`refs/replace (now refs/replace/${head})`);
+  });
+
+  test('has changed with another folder of hooks and with what is in that folder', async () => {
+    expect(await told(`git config core.hooksPath ${home}`)).toMatch(/^config core \(now .*core\.hookspath/);
+    expect(await told(`echo > ${home}/pre-commit; chmod +x ${home}/pre-commit`)).toBe('hooks (now pre-commit)');
+    expect(await told(`echo other > ${home}/pre-commit`)).toBe('hooks (now pre-commit)');
+  });
+
+  test("has changed with the user's own attributes", async () => {
+    const file = `${home}/.config/git/attributes`;
+    expect(await told(`echo "*.txt -diff" > ${file}`)).toBe(file);
+  });
+
+  test('has changed with settings that a worktree has alone', async () => {
+    repo.git('config', 'extensions.worktreeConfig', 'true');
+    expect(await told('git config --worktree filter.x.smudge cat', true)).toBe('config.worktree');
+  });
+
+  test('has changed with a setting that is gone', async () => {
+    repo.git('config', 'filter.x.clean', 'cat');
+    expect(await told('git config --remove-section filter.x')).toBe('config filter');
+  });
+
+  test('is the same after changes that run nothing and change no bytes', async () => {
+    const changes = [
+      'git config user.name w',
+      'git config branch.forge/build.remote origin',
+      'git remote add fork https://example.org/x.git',
+      'git config lfs.repositoryformatversion 0',
+      'git config lfs.https://example.org/x.git/info/lfs.access basic',
+      'git config --global alias.co checkout',
+      'git config --global --add safe.directory /x',
+      'mkdir -p .git/hooks; echo > .git/hooks/pre-push.sample',
+      'git branch other; git tag t; git gc --quiet',
+    ];
+    expect(await told(changes.join('\n'))).toBeNull();
+  });
+
+  test('can be read where an attributes file is unreadable only as an error', async () => {
+    fs.mkdirSync(repo.path('.git/info/attributes'), { recursive: true });
+    await expect(session().then((env) => gitSetup(env, null))).rejects.toMatchObject({ code: 'IO_ERROR' });
+  });
+
+  test('is null outside of a repository', async () => {
+    fs.rmSync(repo.path('.git'), { recursive: true });
+    expect(await gitSetup(await session(), null)).toBeNull();
+  });
+});
