@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
-import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
+import type { StillHeld } from '../lib/fs/locks.ts';
 import {
   CHECKOUT_TIMEOUT_MS,
   type GitEnv,
@@ -19,6 +19,7 @@ import {
   gitText,
   lastWords,
 } from './git.ts';
+import { inTurn } from './in-turn.ts';
 import {
   branchCommit,
   branchesUnderWay,
@@ -119,7 +120,7 @@ function moveRef(env: GitEnv, commonDir: string, base: BaseBranch, ref: string, 
 /** `place`: the checkout, null when it is elsewhere by now. `result`: null when git was not run. */
 function moveCheckout(env: WorktreeEnv, commonDir: string, base: BaseBranch, ref: string, merge: string) {
   // Two git commands that update one checkout at once would mix their files.
-  return exclusively(`${commonDir}/forge-landing.lock`, async (held) => {
+  return inTurn(env, `${commonDir}/forge-landing.lock`, async (held) => {
     const checkout = await checkoutOf(env, base);
     // A fast-forward only requires an ancestor: it would restore a commit that a person has just removed from the branch.
     if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };

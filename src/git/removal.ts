@@ -7,8 +7,8 @@ import fs from 'node:fs';
 import type { GcPayload } from '../domain/gc/gc-plan.ts';
 import { taskOfBranch } from '../domain/task/workspaces.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
-import { exclusively } from '../lib/fs/locks.ts';
 import { type GitEnv, git, gitFailed, gitIn, gitLines } from './git.ts';
+import { inTurn } from './in-turn.ts';
 import {
   branchCommit,
   branchesUnderWay,
@@ -74,8 +74,8 @@ export async function pruneBranch(env: GitEnv, { branch, sha }: GcPayload<'prune
   const repository = await repositoryOf(env);
   const place = makeWorktreePlace(env, taskId);
   // One at a time in the repository: of two branches at the same commit, each would count as keeping the other's.
-  return exclusively(besideWorktree(place, 'lock'), () =>
-    exclusively(`${repository.commonDir}/forge-pruning.lock`, async () => {
+  return inTurn(env, besideWorktree(place, 'lock'), () =>
+    inTurn(env, `${repository.commonDir}/forge-pruning.lock`, async () => {
       await settleRemoval(env, place);
       const ref = `refs/heads/${branch}`;
       const { code, stdout } = await git(['symbolic-ref', '--quiet', ref], gitIn(env));
@@ -116,7 +116,7 @@ export async function removeWorktree(env: GitEnv, payload: GcPayload<'remove_wor
   const name = root === null ? null : nameBelow(root, payload.path);
   if (name === null || isOwnName(name)) return skipped(`${payload.path} is not directly below the worktree root`);
   const place = payload.path;
-  return exclusively(besideWorktree(place, 'lock'), async () => {
+  return inTurn(env, besideWorktree(place, 'lock'), async () => {
     await settleRemoval(env, place);
     const why = (await whyWorktreeStays(env, payload)) ?? (await whyFolderStays(env, repository, payload));
     if (why !== null) return skipped(why);

@@ -3,9 +3,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { whileDoing } from '../lib/fs/io-errors.ts';
-import { exclusively } from '../lib/fs/locks.ts';
 import { isTaskId, isUuid, requireUuid } from '../lib/ids.ts';
 import { git, gitIn, gitOk } from './git.ts';
+import { inTurn } from './in-turn.ts';
 import { listWorktrees, repositoryOf, type WorktreeEnv } from './repository.ts';
 import { cwdIn, furnish, making, stopMakers } from './worktree.ts';
 import { makeWorktreePlace, removeFolder, worktreesFolder, worktreesLock } from './worktree-files.ts';
@@ -27,7 +27,7 @@ export async function inScratch<T>(
   const place = `${dir}/${SCRATCH}${requireUuid(claimId, 'claim')}-${taskId}`;
   const add = ['worktree', 'add', '--detach', '--force', place, commit];
   try {
-    await exclusively(worktreesLock(place), () => gitOk(add, making(gitIn(env), place)));
+    await inTurn(env, worktreesLock(place), () => gitOk(add, making(gitIn(env), place)));
     await furnish(env, repository, place);
     return await work(cwdIn(place, repository));
   } finally {

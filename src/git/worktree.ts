@@ -10,7 +10,7 @@ import { branchFor, INITIALIZING, type ListedWorktree } from '../domain/task/wor
 import { ForgeError, orNull } from '../lib/errors.ts';
 
 import { whileDoing } from '../lib/fs/io-errors.ts';
-import { exclusively, type StillHeld } from '../lib/fs/locks.ts';
+import type { StillHeld } from '../lib/fs/locks.ts';
 import { copyMissing, makeFolders } from '../lib/fs/new-file.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { send } from '../process/groups.ts';
@@ -27,6 +27,7 @@ import {
   gitText,
   lastWords,
 } from './git.ts';
+import { inTurn } from './in-turn.ts';
 import { settleRemoval } from './removal.ts';
 import {
   baseOf,
@@ -83,7 +84,7 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
   const repository = await repositoryOf(env);
   env.store.ensureTree();
   const place = makeWorktreePlace(env, task.id);
-  return exclusively(besideWorktree(place, 'lock'), async (held) => {
+  return inTurn(env, besideWorktree(place, 'lock'), async (held) => {
     await settleRemoval(env, place);
     // Left aside by a process that was killed before the second check.
     if (!fs.existsSync(place)) moveFolder(clearedAt(place), place);
@@ -191,7 +192,7 @@ function clearedAt(place: string): string {
 async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceTask, place: string): Promise<void> {
   const branch = branchFor(task.id);
   // Two that are made at the same moment can make git fail: each reads what the other has not written yet.
-  await exclusively(worktreesLock(place), async () => {
+  await inTurn(env, worktreesLock(place), async () => {
     const elsewhere = (await listWorktrees(env)).find((each) => each.branch === branch && each.path !== place);
     if (elsewhere !== undefined) {
       const { path } = elsewhere;

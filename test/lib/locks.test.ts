@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { exclusively } from '../../src/lib/fs/locks.ts';
 import { refused } from '../support/commands/world.ts';
 import { emptyFolder } from '../support/store/tree.ts';
@@ -45,4 +45,41 @@ test('a holder that lost its lock during a pause finds out when it asks', async 
     return { before, gone, taken: held() };
   });
   expect(seen).toEqual({ before: true, gone: false, taken: false });
+});
+
+describe('a lock that names its owner', () => {
+  const gone = { me: 'gone', isGone: (line: string) => line === 'gone' };
+  const alive = { me: 'alive', isGone: (line: string) => line === 'gone' };
+
+  /** A lock as a killed process leaves it. */
+  async function leftLock(owner: typeof gone): Promise<string> {
+    const lock = path.join(emptyFolder(), 'lock');
+    const kept = `${lock}.kept`;
+    await exclusively(lock, async () => fs.copyFileSync(`${lock}.owner`, kept), { owner });
+    fs.mkdirSync(lock);
+    const { ino, birthtimeNs } = fs.lstatSync(lock, { bigint: true });
+    const [, line] = fs.readFileSync(kept, 'utf8').split('\n');
+    fs.writeFileSync(`${lock}.owner`, `${ino} ${birthtimeNs}\n${line}`);
+    return lock;
+  }
+
+  /** Too short for a lock to become stale. */
+  const terms = { staleMs: 60_000, waitMs: 300 };
+
+  test('is taken over without a wait when its process is gone', async () => {
+    const lock = await leftLock(gone);
+    expect(await exclusively(lock, async (held) => held(), { owner: alive, terms })).toBe(true);
+    expect(fs.readdirSync(path.dirname(lock))).toEqual(['lock.kept']);
+  });
+
+  test.each([
+    ['is waited for while its process lives', alive, ''],
+    ['is waited for when what names its owner is about another lock', gone, '1 '],
+  ])('%s', async (_, owner, other) => {
+    const lock = await leftLock(owner);
+    if (other !== '') fs.writeFileSync(`${lock}.owner`, `${other}\ngone`);
+    const error = await refused(() => exclusively(lock, async () => 'never', { owner: alive, terms }));
+    expect(error).toMatchObject({ code: 'IO_ERROR' });
+    expect(fs.existsSync(lock)).toBe(true);
+  });
 });

@@ -73,28 +73,71 @@ function holderIn(file: string): string {
 /** Whether the lock still belongs to this holder. A holder that was paused for long has lost it, and others may be at work. */
 export type StillHeld = () => boolean;
 
+/** Tells which process holds a lock, so that nobody waits for one that is gone. */
+export interface LockOwner {
+  /** One line that names this process. */
+  me: string;
+  /** Whether the process that such a line names has certainly ended. */
+  isGone(line: string): boolean;
+}
+
+export interface ExclusiveOptions {
+  /** Default: ten seconds, and an hour of waiting. */
+  terms?: Terms;
+  /** Default: null, then a killed holder keeps the lock for `staleMs` more. */
+  owner?: LockOwner | null;
+}
+
 /**
- * Runs `work` while no other process runs work under the same `lock`, a path whose folder is made. Waits for its turn; a killed
- * holder keeps a lock for `staleMs` more. Default: ten seconds, and an hour of waiting.
+ * Runs `work` while no other process runs work under the same `lock`, a path whose folder is made. Waits for its turn.
  * Throws what `work` throws; IO_ERROR when the lock cannot be made, and when its turn does not come in time.
  */
 export async function exclusively<T>(
   lock: string,
   work: (held: StillHeld) => Promise<T>,
-  terms: Terms = EXCLUSIVE,
+  { terms = EXCLUSIVE, owner = null }: ExclusiveOptions = {},
 ): Promise<T> {
   whileDoing(`locking ${lock}`, () => fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 }));
-  const release = await taken(lock, terms);
+  const release = await taken(lock, terms, () => {
+    if (owner !== null) freeLock(lock, owner);
+  });
   if (release === null) {
     throw new ForgeError('IO_ERROR', `another process has held ${lock} for ${formatDuration(terms.waitMs)}`, {
       hint: 'See which forge still runs. When none does, remove that folder.',
     });
   }
   const mine = nameOf(lock);
+  if (owner !== null && mine !== null) nameOwner(lock, `${mine}\n${owner.me}`);
   try {
     return await work(() => mine !== null && nameOf(lock) === mine);
   } finally {
+    if (owner !== null && nameOf(lock) === mine) fs.rmSync(ownerFile(lock), { force: true });
     await release();
+  }
+}
+
+/** Says whose a lock is; beside it, since the lock is a folder that has to be empty to be removed. */
+const ownerFile = (lock: string) => `${lock}.owner`;
+
+function nameOwner(lock: string, text: string): void {
+  whileDoing(`locking ${lock}`, () => {
+    fs.rmSync(ownerFile(lock), { force: true });
+    fs.writeFileSync(ownerFile(lock), text, { flag: 'wx', mode: 0o600 });
+  });
+}
+
+/** Removes a lock whose holder is gone. */
+function freeLock(lock: string, owner: LockOwner): void {
+  const [held, line] = holderIn(ownerFile(lock)).split('\n');
+  if (line === undefined || held !== nameOf(lock) || !owner.isGone(line)) return;
+  // Another process may have freed it meanwhile, and taken it: then it is moved back.
+  const aside = `${lock}.gone`;
+  try {
+    fs.renameSync(lock, aside);
+    if (nameOf(aside) === held) fs.rmdirSync(aside);
+    else fs.renameSync(aside, lock);
+  } catch {
+    // Whatever is there now is looked at again.
   }
 }
 
@@ -104,8 +147,15 @@ function nameOf(lock: string): string | null {
   return stat === undefined ? null : `${stat.ino} ${stat.birthtimeNs}`;
 }
 
-/** Takes a lock, and returns what releases it; null when another process holds it all that time. Throws IO_ERROR. */
-async function taken(lock: string, { staleMs, waitMs }: Terms): Promise<(() => Promise<void>) | null> {
+/**
+ * Takes a lock, and returns what releases it; null when another process holds it all that time. `onHeld` is called before each wait. Throws
+ * IO_ERROR.
+ */
+async function taken(
+  lock: string,
+  { staleMs, waitMs }: Terms,
+  onHeld = () => {},
+): Promise<(() => Promise<void>) | null> {
   const { default: lockfile } = await import('proper-lockfile');
   const end = performance.now() + waitMs;
   for (let pauseMs = LOOK_MS.first; ; pauseMs = Math.min(pauseMs * 2, LOOK_MS.most)) {
@@ -124,6 +174,7 @@ async function taken(lock: string, { staleMs, waitMs }: Terms): Promise<(() => P
     } catch (error) {
       if (errorCode(error) !== 'ELOCKED') throw asIoError(error, `locking ${lock}`);
       if (performance.now() >= end) return null;
+      onHeld();
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }

@@ -122,7 +122,7 @@ export class FileTracker implements Tracker {
       throw refusal(`${this.#shown} was changed by others ${TRIES} times in a row`);
     };
     const terms = { ...LOCK, waitMs: this.#options.waitMs ?? LOCK.waitMs };
-    return told(`locking ${this.#shown}`, () => exclusively(`${this.#file}.lock`, work, terms));
+    return told(`locking ${this.#shown}`, () => exclusively(`${this.#file}.lock`, work, { terms }));
   }
 
   /** False when a program that takes no lock, such as an editor, has changed the file meanwhile. */
