@@ -131,7 +131,8 @@ describe('blocked merges', () => {
     const main = play.repo.git('rev-parse', 'main');
     const result = await play.forge('ship', 'build');
     expect(result.code).toBe(4);
-    expect(result.stderr).toContain('would be overwritten: build.txt');
+    // Where its lines end depends on the length of the path.
+    expect(result.stderr.replaceAll(/\s+/g, ' ')).toContain('would be overwritten: build.txt');
     expect(fs.readFileSync(play.repo.path('build.txt'), 'utf8')).toBe('mine\n');
     expect(play.repo.git('rev-parse', 'main')).toBe(main);
     expect(await play.state('build')).toMatchObject({ state: 'merge_pending', failure_count: 0 });
