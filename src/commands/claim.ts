@@ -9,7 +9,7 @@ import { settleClaim } from '../engine/attempt/overlap.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, observerOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { identifyOwner } from '../process/processes.ts';
+import { identifyOwner, tableFault } from '../process/processes.ts';
 import { changeTask } from '../store/change.ts';
 import { takeTask } from './shared/claimable.ts';
 import { command, flag, invalidArgs, optional, optionalRunField, optionalTaskField, SAMPLE } from './shared/command.ts';
@@ -69,6 +69,6 @@ export const claim = command({
 
 function requireOwner(pid: number): OwnerIdentity {
   const owner = identifyOwner(pid);
-  if (owner === null) throw invalidArgs(`--owner-pid ${pid}: there is no such process`);
+  if (owner === null) throw tableFault() ?? invalidArgs(`--owner-pid ${pid}: there is no such process`);
   return owner;
 }

@@ -12,6 +12,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import { once } from '../lib/once.ts';
 import { oneLine } from '../lib/text.ts';
+import { tableFault } from '../process/processes.ts';
 import { missingProgram } from '../process/programs.ts';
 import { requireProject } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
@@ -189,6 +190,9 @@ function straysOf(issues: readonly TrackerIssue[], plan: Plan | null, known: Rea
 }
 
 function boot({ ctx }: Facts): Finding {
+  const fault = tableFault();
+  if (fault !== null)
+    return warn(`${fault.message}, so no owner's death is noticed and no worker can be started`, fault.hint);
   if (ctx.machine().boot_id !== '') return ok('dead owners are noticed at once');
   return warn(
     'this boot has no id, so a dead owner is only noticed when its lease runs out',

@@ -10,7 +10,7 @@ import type { Instant, LeaseObserver } from '../domain/task/leases.ts';
 import type { RunManifest, TaskSummary } from '../domain/task/records.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Cache } from '../lib/fs/cache.ts';
-import { identifyOwner } from '../process/processes.ts';
+import { identifyOwner, tableFault } from '../process/processes.ts';
 import type { ChangeEnv } from '../store/change.ts';
 import type { AttemptArtifacts, EventLog, TaskSummaryRead } from '../store/port.ts';
 
@@ -42,7 +42,10 @@ export function observerOf({ ctx, settings }: Env): LeaseObserver {
 export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
   const owner = identifyOwner(ctx.pid);
   if (owner !== null) return owner;
-  throw new ForgeError('IO_ERROR', 'the process table cannot be read, so leases could not be tied to this process');
+  throw (
+    tableFault() ??
+    new ForgeError('IO_ERROR', 'the process table cannot be read, so leases could not be tied to this process')
+  );
 }
 
 /** Whether forge itself reviews and merges verified tasks. */

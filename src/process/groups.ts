@@ -13,7 +13,7 @@
 import { rebootedSince, sameMachine, type WorkerIdentity } from '../domain/task/identity.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { thisMachine } from './machine.ts';
-import { groupMembers, lookUp, type ProcessEntry, type ProcessLook, startedWith } from './processes.ts';
+import { groupMembers, lookUp, type ProcessEntry, type ProcessLook, startedWith, tableFault } from './processes.ts';
 
 /** How long to wait for a killed group to end, milliseconds. Only a process stuck inside the kernel takes longer. */
 const KILL_WAIT_MS = 5_000;
@@ -62,6 +62,7 @@ type Look = ProcessEntry[] | 'gone' | 'unverified';
 function lookAt(worker: WorkerIdentity, witnesses: Set<string>): Look {
   const machine = thisMachine();
   if (!sameMachine(worker, machine)) return rebootedSince(worker, machine) ? 'gone' : 'unverified';
+  if (tableFault() !== null) return 'unverified';
   if (worker.pid !== worker.pgid || !Number.isSafeInteger(worker.pgid) || worker.pgid < 2) return 'unverified';
   const leader = lookUp(worker.pid);
   const members = groupMembers(worker.pgid);

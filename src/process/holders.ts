@@ -1,6 +1,7 @@
 /** Which processes work in a folder. Linux only; elsewhere the answer is unknown. Nothing here changes anything. */
 
 import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { tableFault } from './processes.ts';
 
 /** Whether a process may hold a lock file. `unknown`: it cannot be seen from here. */
 export type Holding = 'held' | 'free' | 'unknown';
@@ -11,7 +12,7 @@ export type Holding = 'held' | 'free' | 'unknown';
  * is enough; and it belongs to the lock's owner. This process does not count.
  */
 export function holdingOf(lock: string, folders: readonly string[]): Holding {
-  if (process.platform !== 'linux') return 'unknown';
+  if (process.platform !== 'linux' || tableFault() !== null) return 'unknown';
   try {
     const owner = statSync(lock).uid;
     // The processes of other users may be hidden altogether.

@@ -1,8 +1,9 @@
 /** The process table: which processes live, since when, and in which group. Nothing here changes anything. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type Liveness, type OwnerIdentity, sameMachine } from '../domain/task/identity.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { once } from '../lib/once.ts';
 import { thisMachine } from './machine.ts';
 
 /** One line of the process table. */
@@ -18,9 +19,30 @@ export interface ProcessEntry {
 /** `hidden`: the process exists, but this user may not inspect it. */
 export type ProcessLook = ProcessEntry | 'missing' | 'hidden';
 
+/**
+ * Whether /proc is not that of this process's pid namespace, or cannot be read. `unshare --pid` alone leaves the /proc of the
+ * outer namespace, whose numbers mean other processes. Source: pid_namespaces(7), "/proc and PID namespaces".
+ */
+const tableIsForeign = once(() => {
+  try {
+    return { yes: process.platform !== 'darwin' && readlinkSync('/proc/self') !== String(process.pid) };
+  } catch {
+    return { yes: true };
+  }
+});
+
+/** Why no process can be identified here, with what to do; null when it can be. */
+export function tableFault(): ForgeError | null {
+  if (!tableIsForeign().yes) return null;
+  return new ForgeError('IO_ERROR', '/proc does not show the processes of this pid namespace', {
+    hint: 'Mount it with `mount -t proc proc /proc`, or make the namespace with `unshare --pid --fork --mount-proc`, then repeat.',
+  });
+}
+
 /** Looks one process up. An invalid pid is `missing`. */
 export function lookUp(pid: number): ProcessLook {
   if (!Number.isSafeInteger(pid) || pid < 1) return 'missing';
+  if (tableIsForeign().yes) return exists(pid) ? 'hidden' : 'missing';
   return readEntry(pid) ?? (exists(pid) ? (readEntry(pid) ?? 'hidden') : 'missing');
 }
 
@@ -30,7 +52,7 @@ export function processStart(pid: number): string | null {
   return typeof found === 'string' || !found.live ? null : found.startedAt;
 }
 
-/** The identity under which process `pid` may own a lease; null for none or a zombie. */
+/** The identity under which process `pid` may own a lease; null for none or a zombie, and where `tableFault` finds a fault. */
 export function identifyOwner(pid: number): OwnerIdentity | null {
   const started_at = processStart(pid);
   return started_at === null ? null : { ...thisMachine(), pid, started_at };
@@ -38,11 +60,12 @@ export function identifyOwner(pid: number): OwnerIdentity | null {
 
 /**
  * Whether the owner's process still lives. `dead` only when that is certain: no such process, a zombie, or another process with
- * the same pid. `unknown` on another machine or boot, for a process hidden from this user, and for a start time in a form that
- * this system does not use.
+ * the same pid. `unknown` on another machine or boot, for a process hidden from this user, for a start time in a form that
+ * this system does not use, and where the process table is not that of this pid namespace.
  */
 export function ownerLiveness(owner: OwnerIdentity): Liveness {
   if (!sameMachine(owner, thisMachine()) || !Number.isSafeInteger(owner.pid) || owner.pid < 1) return 'unknown';
+  if (tableIsForeign().yes) return 'unknown';
   const found = lookUp(owner.pid);
   if (found === 'hidden') return 'unknown';
   if (found === 'missing' || !found.live) return 'dead';
@@ -71,7 +94,7 @@ export function groupMembers(pgid: number): ProcessEntry[] {
  * process of another user or one that has overwritten its environment.
  */
 export function startedWith(pid: number, name: string, value: string): boolean {
-  if (process.platform === 'darwin') return false;
+  if (process.platform === 'darwin' || tableIsForeign().yes) return false;
   try {
     return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${name}=${value}`);
   } catch {
@@ -119,6 +142,8 @@ function readEntry(pid: number): ProcessEntry | null {
 }
 
 function allEntries(): ProcessEntry[] {
+  const fault = tableFault();
+  if (fault !== null) throw fault;
   const entries = process.platform === 'darwin' ? ps(['-ax']) : readProc();
   if (entries !== null) return entries;
   throw new ForgeError('IO_ERROR', 'the table of running processes cannot be read', {

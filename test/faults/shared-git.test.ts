@@ -18,7 +18,11 @@ const task = (run: string, id = 'build') =>
 describe('a worker that writes into .git', () => {
   test.each([
     ['a filter', 'git config filter.x.clean cat', 'config filter (now filter.x.clean)'],
-    ['a hook', `${INTO}; mkdir -p $C/hooks; echo > $C/hooks/post-checkout; chmod +x $C/hooks/post-checkout`, 'hooks (now post-checkout)'],
+    [
+      'a hook',
+      `${INTO}; mkdir -p $C/hooks; echo > $C/hooks/post-checkout; chmod +x $C/hooks/post-checkout`,
+      'hooks (now post-checkout)',
+    ],
   ])('has its work neither verified nor merged when it leaves %s', async (_, change, named) => {
     const { repo, state, forge } = finishing([task(`${WORK}; ${change}`)], SETTINGS);
     const before = repo.git('rev-parse', 'main');
