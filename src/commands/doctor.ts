@@ -72,6 +72,7 @@ export const doctor = command({
       checked('support', facts, supported),
       ...facts.store.healthChecks().map(({ name, look }) => checked(name, facts, look)),
       checked('workspaces', facts, workspaces),
+      checked('copies', facts, copies),
       checked('merges', facts, merges),
       checked('tracker', facts, tracker),
       checked('processes', facts, boot),
@@ -137,6 +138,19 @@ async function workspaces(facts: Facts): Promise<Finding | null> {
   const { root } = await repositoryOf(facts);
   const { branch, sha } = await baseOf(facts);
   return ok(`worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
+}
+
+/** What worktrees get copies of is not committed with everything else; asked only where the settings want worktrees. */
+async function copies(facts: Facts): Promise<Finding | null> {
+  if (facts.settings.workspace !== 'worktree') return null;
+  const { untracked } = await import('../git/repository.ts');
+  const open = await untracked(facts, facts.paths.project, { ignored: false });
+  if (open.length === 0) return ok('git ignores what worktrees get copies of');
+  const what = `${oneLine(open.slice(0, 3).join(', '), 200)}${open.length > 3 ? ` and ${open.length - 3} more` : ''}`;
+  return warn(
+    `${what}: copied into worktrees and not ignored by git, so a worker that commits everything commits it, and fails`,
+    'Add it to .gitignore, commit it, or leave it out of agents.worktree_copy.',
+  );
 }
 
 /** What is reviewed can be merged; asked only where the settings want that. */

@@ -2,8 +2,10 @@
 
 import * as z from 'zod/mini';
 import { workerPrompt } from '../domain/prompt/worker-prompt.ts';
+import { masked } from '../domain/secrets.ts';
 import { gatherPrompt } from '../engine/attempt/prompt.ts';
 import { expectedWorkspace } from '../engine/attempt/workspace.ts';
+import { secretsOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
@@ -43,6 +45,10 @@ export const renderWorkerPrompt = command({
     const attemptNumber = attempt === null ? null : (record?.state.attempt_count ?? null);
     const workspace = await expectedWorkspace(session, task.id);
     const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });
-    return { task_id: task.id, attempt_number: attemptNumber, prompt: workerPrompt(facts) };
+    return {
+      task_id: task.id,
+      attempt_number: attemptNumber,
+      prompt: masked(workerPrompt(facts), secretsOf(session, task)),
+    };
   },
 });

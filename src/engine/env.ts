@@ -1,9 +1,10 @@
 /** The environment that engine functions get, and what is derived from it. */
 
 import type { Context } from '../domain/context.ts';
-import type { Plan } from '../domain/plan/plan.ts';
+import type { Plan, PlanTask } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { SchedulingContext } from '../domain/schedule/readiness.ts';
+import { secretsIn } from '../domain/secrets.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
 import type { Instant, LeaseObserver } from '../domain/task/leases.ts';
@@ -46,6 +47,11 @@ export function ownIdentity({ ctx }: Pick<Env, 'ctx'>): OwnerIdentity {
     tableFault() ??
     new ForgeError('IO_ERROR', 'the process table cannot be read, so leases could not be tied to this process')
   );
+}
+
+/** Values that are masked wherever they come up: of forge's own environment, and of a task's variables. */
+export function secretsOf({ ctx, settings }: Pick<Env, 'ctx' | 'settings'>, task: PlanTask | null = null): string[] {
+  return secretsIn({ ...ctx.env, ...task?.env }, settings.redact);
 }
 
 /** Whether forge itself reviews and merges verified tasks. */

@@ -45,6 +45,7 @@ export async function inspectWorkspace(
     files_changed: await filesChanged(env, base_sha, here.head),
     conflicts: merged.kind === 'unknown' ? null : merged.kind === 'clean' ? [] : merged.files,
     ...(await uncommittedIn(env, top, prefix)),
+    copied: await copiesCommitted(env, prefix, base_sha, here.head),
     own_branch: { name: own, sha: await branchCommit(env, own) },
   };
 }
@@ -92,6 +93,21 @@ export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' 
     removeFile(indexFile);
     removeFile(`${indexFile}.lock`);
   }
+}
+
+/**
+ * Names, from the top of the repository, of files that the project has without git knowing them, that worktrees get copies of, and
+ * that a commit of `head` has all the same: also one that a later commit takes back, since it stays in the history.
+ */
+async function copiesCommitted(env: GitEnv, prefix: string, base: string, head: string): Promise<string[]> {
+  const copies = (await untracked(env, env.paths.project)).map((name) => `${prefix}${name}`);
+  if (copies.length === 0) return [];
+  const paths = ['--', ...copies.map((name) => `:(top,literal)${name}`)];
+  const commits = ['log', '--format=', '--name-only', '-z', '--no-renames', '-m', `${base}..${head}`];
+  const committed = new Set(await gitNames([...commits, ...paths], gitIn(env)));
+  if (committed.size === 0) return [];
+  const known = new Set(await gitNames(['ls-tree', '-r', '--full-tree', '--name-only', '-z', base], gitIn(env)));
+  return [...committed].filter((name) => !known.has(name)).sort();
 }
 
 /** Copied files in the project's folder of a worktree, by name; none when a worker has removed that folder. */

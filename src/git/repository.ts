@@ -181,11 +181,13 @@ export function branchesUnderWay(commonDir: string): Set<string> {
   return new Set(names.filter((name) => name !== undefined));
 }
 
-/** Files below a folder that `agents.worktree_copy` names and git does not track, ignored or not. */
-export async function untracked(env: GitEnv, dir: string): Promise<string[]> {
+/** Files below a folder that `agents.worktree_copy` names and git does not track, ignored or not; or only those not ignored. */
+export async function untracked(env: GitEnv, dir: string, { ignored = true } = {}): Promise<string[]> {
   const globs = env.settings.agents.worktree_copy.map((glob) => `:(glob)${glob}`);
   // Without any pattern git would list everything.
-  return globs.length === 0 ? [] : gitNames(['ls-files', '--others', '-z', '--', ...globs], gitIn(env, dir));
+  if (globs.length === 0) return [];
+  const which = ignored ? [] : ['--exclude-standard'];
+  return gitNames(['ls-files', '--others', ...which, '-z', '--', ...globs], gitIn(env, dir));
 }
 
 // --- commits ---------------------------------------------------------------------------------------------------------

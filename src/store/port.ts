@@ -139,6 +139,8 @@ export interface AttemptArtifacts {
    * where there is none.
    */
   readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number };
+  /** Overwrites `secrets` in a log whose writer has ended, each with as many asterisks. Throws IO_ERROR. */
+  maskLog(attempt: AttemptRef, log: LogName, secrets: readonly string[]): Promise<void>;
   /** Writes the worker's prompt, once; returns a path for the worker. Throws IO_ERROR. */
   writePrompt(attempt: AttemptRef, text: string): string;
   /** Path at which the worker may leave a draft. */

@@ -250,6 +250,7 @@ describe('inspectWorkspace', () => {
       conflicts: [],
       uncommitted: ['a.txt', 'new/one.txt'],
       modified: ['a.txt'],
+      copied: [],
       own_branch: { name: 'forge/build', sha: headIn(at) },
     });
     expect(seen?.base_sha).not.toBe(base);

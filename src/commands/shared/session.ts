@@ -7,7 +7,7 @@ import { neededFor, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import type { RunManifest, TaskRecord } from '../../domain/task/records.ts';
 import type { Decision } from '../../domain/task/transition.ts';
 import type { Warning } from '../../domain/warnings.ts';
-import { type Env, runStanding, schedulingContextOf } from '../../engine/env.ts';
+import { type Env, runStanding, schedulingContextOf, secretsOf } from '../../engine/env.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { cacheOf } from '../../lib/fs/cache.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
@@ -22,6 +22,7 @@ import { loadSettings } from '../../project/settings-file.ts';
 import * as change from '../../store/change.ts';
 import { claimHistory, publisher, questionNotices, type Subscriber } from '../../store/events.ts';
 import { Journal } from '../../store/journal.ts';
+import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import { openStores, type Stores } from '../../store/open.ts';
 import type { EndedRun, Snapshot, TaskRead, TaskSummaryRead } from '../../store/port.ts';
 import type { TrackerKeeper } from '../../trackers/sync.ts';
@@ -64,7 +65,9 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
   const cache = cacheOf(paths.project, ctx.env, BUILD);
   const settings = await loadSettings(paths, cache);
   if (settings.plan !== null) refuseForeign(paths, ctx.env, [settings.plan]);
-  const env = { ...(context.stores ?? openStores(paths, driver, cache)), now: ctx.now, newOp: () => newId(ctx) };
+  const stores = context.stores ?? openStores(paths, driver, cache);
+  const artifacts = maskedArtifacts(stores.artifacts, secretsOf({ ctx, settings }));
+  const env = { ...stores, artifacts, now: ctx.now, newOp: () => newId(ctx) };
   const journal = new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes);
   const subscribers = [claimHistory(env), journal.write, questionNotices(env)];
   const session: Session = {

@@ -207,6 +207,11 @@ export const settingsSchema = z.strictObject({
     'Rules that give failures a class to retry on; the first that matches wins.',
     DEFAULT_SETTINGS.errors,
   ),
+  redact: key(
+    z.array(filledText),
+    'Names of variables whose values are masked in logs, prompts and messages, besides those whose names look like secrets.',
+    DEFAULT_SETTINGS.redact,
+  ),
   verify: key(
     z.pipe(
       verifySchema,

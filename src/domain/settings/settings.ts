@@ -22,6 +22,8 @@ export interface Settings {
   /** For tasks without their own; null: the built-in policy, with `retry_attempts` and `retry_backoff_ms_max`. */
   retry: RetryYaml | null;
   errors: readonly ErrorRule[];
+  /** Names of variables whose values are masked besides those that look like secrets. */
+  redact: readonly string[];
   /** `timeout_ms` limits each command. */
   verify: { commands: readonly string[]; timeout_ms: number };
   workspace: (typeof WORKSPACES)[number];
@@ -130,6 +132,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   },
   retry: null,
   errors: [],
+  redact: [],
   verify: { commands: [], timeout_ms: 600_000 },
   workspace: 'none',
   review: { command: null, timeout_ms: 1_800_000 },

@@ -96,6 +96,8 @@ export interface WorkFound {
   /** What is not in the commit `head`; and which of that git tracks. */
   uncommitted: readonly string[];
   modified: readonly string[];
+  /** What forge has copied into the worktree, and a commit of the work has. */
+  copied: readonly string[];
   /** The branch by which others get the work, and its commit; null where the task has none. */
   own_branch: { name: string; sha: string | null } | null;
 }
@@ -110,6 +112,7 @@ export const NO_WORK_FOUND: WorkFound = {
   conflicts: null,
   uncommitted: [],
   modified: [],
+  copied: [],
   own_branch: null,
 };
 
@@ -126,6 +129,10 @@ export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError |
   if (found.uncommitted.length > 0) {
     const on = own === null ? 'its branch' : own.name;
     return fault('uncommitted', `not committed: ${firstOf(found.uncommitted)}; only what is committed to ${on} counts`);
+  }
+  if (found.copied.length > 0) {
+    const what = `${firstOf(found.copied)}, which forge copied into the worktree and git does not track,`;
+    return fault('copied-file', `${what} is in a commit; take it out of every commit, since it may hold secrets`);
   }
   // Tasks that depend on this one start from its branch, and would start without the work.
   if (own !== null && own.sha !== found.head) {

@@ -11,8 +11,8 @@ import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import { type AttemptArtifacts, type AttemptRef, checkLog } from '../../store/port.ts';
-import type { Env } from '../env.ts';
+import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName } from '../../store/port.ts';
+import { type Env, secretsOf } from '../env.ts';
 import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
 import { stopOrphanedGroup } from './takeover.ts';
 
@@ -67,6 +67,12 @@ export class Commands {
 
   get artifacts(): AttemptArtifacts {
     return this.#env.artifacts;
+  }
+
+  /** Takes secrets out of a log that a command has left. */
+  async maskLog(log: LogName): Promise<void> {
+    const secrets = secretsOf(this.#env, this.#for.task);
+    await this.artifacts.maskLog(this.attempt, log, secrets).catch((error) => this.#env.warn(errorMessage(error)));
   }
 
   /** Whether it was stopped. */
@@ -160,6 +166,7 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
   } finally {
     log.close();
   }
+  await commands.maskLog(name);
   if (end === null) return null;
   return {
     name: command.name,

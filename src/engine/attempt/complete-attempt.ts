@@ -1,7 +1,8 @@
 /** Ending an attempt: shared by `complete`, `run` and `exec`. */
 
+import { masked } from '../../domain/secrets.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
-import { type CompleteResult, completeTask } from '../../domain/task/complete-attempt.ts';
+import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
 import { evidenceOf, findingOf, NO_WORKTREE, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
@@ -9,7 +10,7 @@ import { NO_WORK_FOUND, type Verified, verifiedOf, verifyCommands } from '../../
 import { isoTime } from '../../lib/time.ts';
 import { type Changed, changeTask } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
-import { doesItself, type Env } from '../env.ts';
+import { doesItself, type Env, secretsOf } from '../env.ts';
 import { type Completion, taskPolicy } from './completion.ts';
 import { refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
 import type { Settled } from './verification.ts';
@@ -19,7 +20,8 @@ import type { Settled } from './verification.ts';
  * Returns null when the verification was stopped: the task is unchanged, and its next owner finishes it.
  * Throws STALE_ATTEMPT, LEASE_STOLEN, IO_ERROR.
  */
-export async function endAttempt(env: Env, completion: Completion): Promise<Changed<CompleteResult> | null> {
+export async function endAttempt(env: Env, given: Completion): Promise<Changed<CompleteResult> | null> {
+  const completion = { ...given, outcome: maskedOutcome(env, given) };
   const commands = verifyCommands(env.settings.verify.commands, completion.task?.verify ?? []);
   // Most tasks have nothing to be checked, and loading what checks would be felt.
   const { reviewed, shipped } = routeOf(env.settings);
@@ -32,6 +34,14 @@ export async function endAttempt(env: Env, completion: Completion): Promise<Chan
   const twin = settled.verified && (await twinOf(env, changed.record, completion.attemptId));
   for (const text of twin ? writtenTexts(twin) : []) env.warn(`task ${completion.taskId}: ${text}`);
   return changed;
+}
+
+/** What a worker says in its own words is kept without secrets. */
+function maskedOutcome(env: Env, { task, outcome }: Completion): Outcome {
+  const text = (words: string) => masked(words, secretsOf(env, task));
+  if (outcome.kind === 'failed')
+    return { kind: 'failed', error: { ...outcome.error, message: text(outcome.error.message) } };
+  return { ...outcome, verdict: { ...outcome.verdict, summary: text(outcome.verdict.summary) } };
 }
 
 const NOTHING_TO_CHECK = { verified: null, unreadable: false, isHandedIn: false };

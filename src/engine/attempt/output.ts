@@ -1,14 +1,20 @@
 /** What workers have written to their logs. */
 
+import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import { plainText } from '../../lib/text.ts';
 import type { WorkerExit } from '../../process/gated-worker.ts';
 import { type AttemptArtifacts, type AttemptRef, STREAMS, type StreamName } from '../../store/port.ts';
-import type { Env } from '../env.ts';
+import { type Env, secretsOf } from '../env.ts';
 
 /** The end of each stream that error rules match and a failure shows, bytes. */
 const TAIL_BYTES = 16 * 1024;
+
+/** Takes secrets out of both logs of a worker that has ended. Throws IO_ERROR. */
+export async function maskLogs(env: Env, attempt: AttemptRef, task: PlanTask | null): Promise<void> {
+  for (const stream of STREAMS) await env.artifacts.maskLog(attempt, `${stream}.log`, secretsOf(env, task));
+}
 
 /** The end of both logs, made safe to show; empty where there are none. */
 export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef): OutputTail {

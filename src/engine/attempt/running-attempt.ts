@@ -22,7 +22,7 @@ import type { Env } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { failureOf, tailOf } from './output.ts';
+import { failureOf, maskLogs, tailOf } from './output.ts';
 import { stopOrphanedGroup } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 
@@ -150,6 +150,7 @@ export class RunningAttempt {
       const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
       clearTimeout(timeout);
       await this.#clearGroup();
+      await maskLogs(this.#env, this.#holder, this.#request.task).catch((error) => this.#env.warn(errorMessage(error)));
       const tail = tailOf(this.#env.artifacts, this.#holder);
       return { exit, tail, ...(await this.#end(exit, tail)), durationMs: this.ageMs };
     } finally {

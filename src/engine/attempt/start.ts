@@ -6,6 +6,7 @@
 import { newId } from '../../domain/context.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
+import { masked } from '../../domain/secrets.ts';
 import { manifestOf } from '../../domain/task/attempts.ts';
 import {
   claimTask,
@@ -25,7 +26,7 @@ import { isoTime } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/gated-worker.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
-import { type Env, instantOf, looksAtGit, observerOf } from '../env.ts';
+import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
 import { commandEnvironment, identityOf } from './environment.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
@@ -200,7 +201,11 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
       taskId: request.task.id,
       claimId: draft.claimId,
       phase: 'implement',
-      attempt: { ...draft, runId: request.runId, promptFile: env.artifacts.writePrompt(draft, prompt) },
+      attempt: {
+        ...draft,
+        runId: request.runId,
+        promptFile: env.artifacts.writePrompt(draft, masked(prompt, secretsOf(env, request.task))),
+      },
       worker: { lastError: seen.state.last_error, verdictFile: env.artifacts.draftPath(draft, 'verdict') },
     }),
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },

@@ -2,10 +2,12 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { maskOf } from '../../domain/secrets.ts';
 import { makeFolder } from '../../lib/fs/folders.ts';
-import { ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
+import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { readCapped, readFrom } from '../../lib/fs/read.ts';
+import { replaceInPlace } from '../../lib/fs/replace.ts';
 import type {
   AttemptArtifacts,
   AttemptRef,
@@ -99,6 +101,17 @@ export class FileArtifacts implements AttemptArtifacts {
     const file = this.logPath(attempt, log);
     const isReal = fs.lstatSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory() === true;
     return isReal ? readFrom(file, offset) : { text: '', next: Math.max(0, offset) };
+  }
+
+  async maskLog(attempt: AttemptRef, log: LogName, secrets: readonly string[]): Promise<void> {
+    const file = this.logPath(attempt, log);
+    const isReal = fs.lstatSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory() === true;
+    if (!isReal || secrets.length === 0) return;
+    try {
+      await replaceInPlace(file, new Map(secrets.map((secret) => [secret, maskOf(secret)])));
+    } catch (error) {
+      throw asIoError(error, `masking secrets in ${file}`);
+    }
   }
 
   writePrompt(attempt: AttemptRef, text: string): string {

@@ -1,0 +1,28 @@
+/** Values of variables that no log, prompt or message may show: which they are, and what stands in their place. Pure. */
+
+/** Names that people and services give to secrets: GITHUB_TOKEN, AWS_SECRET_ACCESS_KEY, ANTHROPIC_API_KEY, DB_PASSWORD. */
+const LOOKS_SECRET = /SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|(API|ACCESS|PRIVATE|SIGNING|ENCRYPTION)_?KEY/i;
+
+/** Shorter values, such as `true` or a number, would mask text that is no secret. Characters. */
+const LEAST = { looksSecret: 8, listed: 4 };
+
+/** The values of variables whose name looks like a secret, or is one of `redact`; the longest first. */
+export function secretsIn(env: Readonly<Record<string, string | undefined>>, redact: readonly string[]): string[] {
+  const values = Object.entries(env).flatMap(([name, value = '']) => {
+    const least = redact.includes(name) ? LEAST.listed : LOOKS_SECRET.test(name) ? LEAST.looksSecret : null;
+    // A file that ends in a line end is often read into a variable with it, and printed without.
+    const secret = value.trim();
+    return least !== null && secret.length >= least ? [secret] : [];
+  });
+  return [...new Set(values)].sort((a, b) => b.length - a.length);
+}
+
+/** What stands in the place of a secret: as many bytes, so that a log can be masked where it is. */
+export function maskOf(secret: string): string {
+  return '*'.repeat(new TextEncoder().encode(secret).length);
+}
+
+/** The text without secrets. */
+export function masked(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, maskOf(secret)), text);
+}

@@ -1,0 +1,24 @@
+/** Keeps secrets out of what is shown of attempts, and of what is written for them. */
+
+import { masked } from '../domain/secrets.ts';
+import type { AttemptArtifacts } from './port.ts';
+
+/** The same artifacts; logs and drafts are read, and prompts written, without `secrets`. */
+export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly string[]): AttemptArtifacts {
+  if (secrets.length === 0) return artifacts;
+  return {
+    folder: (attempt) => artifacts.folder(attempt),
+    logPath: (attempt, log) => artifacts.logPath(attempt, log),
+    openLogs: (attempt) => artifacts.openLogs(attempt),
+    openLog: (attempt, log) => artifacts.openLog(attempt, log),
+    readLog: (attempt, log, offset) => {
+      const { text, next } = artifacts.readLog(attempt, log, offset);
+      return { text: masked(text, secrets), next };
+    },
+    maskLog: (attempt, log, more) => artifacts.maskLog(attempt, log, [...secrets, ...more]),
+    writePrompt: (attempt, text) => artifacts.writePrompt(attempt, masked(text, secrets)),
+    draftPath: (attempt, draft) => artifacts.draftPath(attempt, draft),
+    readDraft: (attempt, draft, maxBytes) => masked(artifacts.readDraft(attempt, draft, maxBytes), secrets),
+    discard: (attempt) => artifacts.discard(attempt),
+  };
+}

@@ -1,0 +1,58 @@
+/** Which values are secrets, and how text looks without them. */
+
+import { describe, expect, test } from 'vitest';
+import { masked, maskOf, secretsIn } from '../../src/domain/secrets.ts';
+import fc from '../support/properties.ts';
+
+describe('the value of a variable is a secret', () => {
+  test.each([
+    ['GITHUB_TOKEN', 'ghp_0123456789'],
+    ['npm_config__authToken', 'npm_0123456789'],
+    ['AWS_SECRET_ACCESS_KEY', 'wJalrXUtnFEMI'],
+    ['ANTHROPIC_API_KEY', 'sk-ant-0123'],
+    ['DB_PASSWORD', 'correct horse'],
+    ['GPG_PASSPHRASE', 'battery staple'],
+  ])('when its name looks like one: %s', (name, value) => {
+    expect(secretsIn({ [name]: value }, [])).toEqual([value]);
+  });
+
+  test('when its name is listed, also when it is short', () => {
+    expect(secretsIn({ DATABASE_URL: 'pg:/', HOME: '/home/x' }, ['DATABASE_URL'])).toEqual(['pg:/']);
+  });
+
+  test.each([
+    ['HOME', '/home/someone'],
+    ['PWD', '/home/someone'],
+    ['SSH_AUTH_SOCK', '/run/agent.sock'],
+    ['TOKENIZERS_PARALLELISM', 'false'],
+    ['MAX_TOKENS', '4096'],
+    ['API_TOKEN', ''],
+    ['API_TOKEN', '   '],
+  ])('but not that of %s=%s', (name, value) => {
+    expect(secretsIn({ [name]: value }, [])).toEqual([]);
+  });
+});
+
+describe('a masked text', () => {
+  test('shows as many bytes as the secret has, and every occurrence masked', () => {
+    expect(masked('a geheimnís b geheimnís', ['geheimnís'])).toBe('a ********** b **********');
+  });
+
+  test('shows nothing of a secret that contains another', () => {
+    const secrets = secretsIn({ A_TOKEN: 'abcdefgh', B_TOKEN: 'abcdefgh-and-more' }, []);
+    expect(masked('abcdefgh-and-more', secrets)).toBe(maskOf('abcdefgh-and-more'));
+  });
+
+  test('contains no secret, and keeps its length in bytes', () => {
+    const secret = fc.string({ minLength: 8, maxLength: 12, unit: fc.constantFrom('a', 'b', 'é') });
+    fc.assert(
+      fc.property(fc.array(secret, { maxLength: 3 }), fc.string(), (values, text) => {
+        const secrets = secretsIn(Object.fromEntries(values.map((value, at) => [`TOKEN_${at}`, value])), []);
+        const whole = [text, ...values].join(text);
+        const shown = masked(whole, secrets);
+        for (const value of secrets) expect(shown).not.toContain(value);
+        expect(Buffer.byteLength(shown)).toBe(Buffer.byteLength(whole));
+      }),
+    );
+  });
+});
