@@ -8,7 +8,15 @@ import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject, makeProject, planOf } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { SCENARIOS, TASK } from '../support/faults/scenarios.ts';
-import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import {
+  cleanRun,
+  DISK_FAULTS,
+  type DiskFault,
+  faultyRun,
+  isSteady,
+  noStrace,
+  type TracedCall,
+} from '../support/faults/strace.ts';
 import { VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
 
 /** Failing calls of one command in the normal run. */
@@ -22,14 +30,14 @@ function mayFail(call: TracedCall): boolean {
   return call.name !== 'close' || /\.tmp-|\.jsonl/.test(call.shape);
 }
 
-/** Each changing call fails in both ways; in the normal run, which takes a few of them, in turn. */
-function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Fault }[] {
-  const changing = calls.filter((call) => call.changes);
-  if (!LONG) return sampled(changing, SAMPLE).map((call, at) => ({ call, fault: at % 2 === 0 ? 'EIO' : 'ENOSPC' }));
-  return [
-    ...calls.filter(mayFail).map((call) => ({ call, fault: 'EIO' as const })),
-    ...changing.map((call) => ({ call, fault: 'ENOSPC' as const })),
-  ];
+/** Each call fails in every way; in the normal run a few of those that change something, in one way each. */
+function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: DiskFault }[] {
+  if (LONG) return DISK_FAULTS.flatMap((fault) => calls.filter(mayFail).map((call) => ({ call, fault })));
+  const some = sampled(
+    calls.filter((call) => call.changes),
+    SAMPLE,
+  );
+  return some.map((call, at) => ({ call, fault: DISK_FAULTS[at % DISK_FAULTS.length] ?? 'EIO' }));
 }
 
 describe.skipIf(missing !== null)(title, () => {

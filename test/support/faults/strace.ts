@@ -119,7 +119,11 @@ export async function cleanRun(command: readonly string[], root: string): Promis
 }
 
 /** `kill`: SIGKILL in the place of the call. Otherwise the call fails with this error without having been made. */
-export type Fault = 'kill' | 'EIO' | 'ENOSPC' | 'ENOENT';
+export type Fault = 'kill' | 'ENOENT' | DiskFault;
+
+/** How a disk, a quota, a limit of the process or a permission makes a call fail. */
+export const DISK_FAULTS = ['EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'EROFS', 'EACCES'] as const;
+export type DiskFault = (typeof DISK_FAULTS)[number];
 
 /** How often a run is repeated whose fault has hit another call than the one that was meant. */
 const TRIES = 10;
