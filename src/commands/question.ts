@@ -5,6 +5,7 @@ import { newId } from '../domain/context.ts';
 import * as questions from '../domain/question/questions.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { warningOf } from '../domain/warnings.ts';
+import { instantOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
@@ -118,13 +119,13 @@ function ask(
   list: readonly questions.QuestionOption[],
   budget: Budget,
 ) {
-  const nowMs = session.now();
+  const instant = instantOf(session);
   const questionId = newId(session.ctx);
-  const expiresAt = isoTime(nowMs + (durationOf(options.deadline) ?? session.settings.agents.question_timeout_ms));
+  const timeoutMs = durationOf(options.deadline) ?? session.settings.agents.question_timeout_ms;
   const decisionKey = options.decision_key;
   const defaultOptionId = options.default ?? null;
   return changeKnown(session, options.task, (record) => {
-    const request = { attemptId, questionId, decisionKey, options: list, defaultOptionId, expiresAt, budget, nowMs };
+    const request = { attemptId, questionId, decisionKey, options: list, defaultOptionId, timeoutMs, budget, instant };
     const decision = questions.askQuestion(record, request);
     if (decision.record === null) return decision;
     const value: questions.Question = {
@@ -136,8 +137,8 @@ function ask(
       decision_key: decisionKey,
       attempt: decision.result.asked.key,
       max_attempts: budget.perKey,
-      created_at: isoTime(nowMs),
-      expires_at: expiresAt,
+      created_at: isoTime(instant.nowMs),
+      expires_at: isoTime(instant.nowMs + timeoutMs),
       status: decision.result.status === 'open' ? 'open' : 'budget_exhausted',
       question: options.question,
       context: options.context ?? null,

@@ -6,8 +6,9 @@ import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { SchedulingContext } from '../domain/schedule/readiness.ts';
 import { secretsIn } from '../domain/secrets.ts';
 import type { Settings } from '../domain/settings/settings.ts';
+import type { Instant } from '../domain/task/deadlines.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
-import type { Instant, LeaseObserver } from '../domain/task/leases.ts';
+import type { LeaseObserver } from '../domain/task/leases.ts';
 import type { RunManifest, TaskSummary } from '../domain/task/records.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Cache } from '../lib/fs/cache.ts';
@@ -25,7 +26,7 @@ export interface Env extends ChangeEnv {
   cache: Cache;
 }
 
-export function instantOf({ ctx }: Env): Instant {
+export function instantOf({ ctx }: Pick<Env, 'ctx'>): Instant {
   return { nowMs: ctx.now(), monoMs: ctx.monotonicMs(), bootId: ctx.machine().boot_id };
 }
 

@@ -9,6 +9,7 @@ import {
   settleQuestion,
   withQuestion,
 } from '../domain/question/questions.ts';
+import type { Instant } from '../domain/task/deadlines.ts';
 import { freshRecord, type TaskRecord, type TaskSummary } from '../domain/task/records.ts';
 import { andThen, type Decision, repeated } from '../domain/task/transition.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -19,6 +20,7 @@ import type { StandingDocument, TaskRead, TaskStore, TaskSummaryRead } from './p
 export interface ChangeEnv {
   store: TaskStore;
   now(): number;
+  instant(): Instant;
   newOp(): string;
   /** Gets what a person should know although nothing failed. */
   warn(message: string): void;
@@ -130,7 +132,7 @@ interface DueAnswer {
  * makes of it. Null while it waits, and for a task that is not parked.
  */
 async function dueAnswer(
-  env: Pick<ChangeEnv, 'store' | 'now'>,
+  env: Pick<ChangeEnv, 'store' | 'now' | 'instant'>,
   record: TaskSummary,
   offered?: Answer,
 ): Promise<DueAnswer | null> {
@@ -138,7 +140,7 @@ async function dueAnswer(
   if (open === null) return null;
   const first = await env.store.readDocument('answer', record.state.task_id, open.attempt_id, open.question_id);
   if (first !== null) return { open, answer: first, given: true };
-  const answer = offered?.question_id === open.question_id ? offered : lateAnswer(open, env.now());
+  const answer = offered?.question_id === open.question_id ? offered : lateAnswer(open, env.instant());
   return answer === null ? null : { open, answer, given: false };
 }
 
@@ -149,7 +151,7 @@ function settlingBy({ answer, open, given }: DueAnswer, record: TaskRecord, nowM
 
 /** The record as the next change will find it, without a commit. Throws SCHEMA_INVALID for a damaged answer. */
 export async function withSettledQuestion(
-  env: Pick<ChangeEnv, 'store' | 'now'>,
+  env: Pick<ChangeEnv, 'store' | 'now' | 'instant'>,
   record: TaskRecord,
 ): Promise<TaskRecord> {
   const known = await withOpenQuestion(env.store, record);

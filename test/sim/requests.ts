@@ -110,9 +110,9 @@ function decideByKind(
           decisionKey: op,
           options: [],
           defaultOptionId: null,
-          expiresAt: isoTime(nowMs),
+          timeoutMs: 0,
           budget: { perKey: 1, soft: 1000, hard: 1000 },
-          nowMs,
+          instant,
         });
       case 'settle': {
         if (settles === null) return null;

@@ -7,7 +7,7 @@ import { neededFor, reasonsToWait } from '../../domain/schedule/readiness.ts';
 import type { RunManifest, TaskRecord } from '../../domain/task/records.ts';
 import type { Decision } from '../../domain/task/transition.ts';
 import type { Warning } from '../../domain/warnings.ts';
-import { type Env, runStanding, schedulingContextOf, secretsOf } from '../../engine/env.ts';
+import { type Env, instantOf, runStanding, schedulingContextOf, secretsOf } from '../../engine/env.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { cacheOf } from '../../lib/fs/cache.ts';
 import type { Driver } from '../../lib/fs/drivers.ts';
@@ -67,7 +67,7 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
   if (settings.plan !== null) refuseForeign(paths, ctx.env, [settings.plan]);
   const stores = context.stores ?? openStores(paths, driver, cache);
   const artifacts = maskedArtifacts(stores.artifacts, secretsOf({ ctx, settings }));
-  const env = { ...stores, artifacts, now: ctx.now, newOp: () => newId(ctx) };
+  const env = { ...stores, artifacts, now: ctx.now, instant: () => instantOf({ ctx }), newOp: () => newId(ctx) };
   const journal = new Journal(paths, ctx.now, settings.agents.log_rotate_max_bytes);
   const subscribers = [claimHistory(env), journal.write, questionNotices(env)];
   const session: Session = {

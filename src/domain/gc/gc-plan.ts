@@ -82,7 +82,13 @@ export interface GcTask {
   /** The attempt whose end the record has last answered for. */
   completed_attempt_id: string | null;
   abandons: number;
-  waits_for: { question_id: string; attempt_id: string; expires_at: string; default_option_id: string | null } | null;
+  waits_for: {
+    question_id: string;
+    attempt_id: string;
+    expires_at: string;
+    late: boolean;
+    default_option_id: string | null;
+  } | null;
   lease_files: readonly GcLeaseFile[];
   attempts: readonly GcAttempt[];
   /** The commit of the task that is in the base; null when none is, or it was not looked up. */

@@ -1,7 +1,6 @@
 /** The gc rules about one task: what each finds, and what it leads to for the rules after it. `plan-gc.ts` has the table. */
 
 import { compareCodePoints, oneLine } from '../../lib/text.ts';
-import { fromIso } from '../../lib/time.ts';
 import { strayAttempt } from '../task/attempts.ts';
 import { isInFlight } from '../task/states.ts';
 import { isClosed, type TrackerIssue } from '../tracker-issues.ts';
@@ -55,7 +54,6 @@ export const settledQuestion: DetectInTask = (task, row) => {
   if (waits === null || task.isHeld) return;
   const ids = { question_id: waits.question_id, attempt_id: waits.attempt_id };
   const answer = firstAnswer(task, waits);
-  const isLate = task.tree.nowMs >= fromIso(waits.expires_at);
   if (answer?.option_id === null) {
     const reason = 'its question has expired, and the task still waits';
     task.add(row, 'resume_answered', 'warning', reason, { ...ids, option_id: null });
@@ -64,11 +62,11 @@ export const settledQuestion: DetectInTask = (task, row) => {
     if (option_id === undefined) return;
     const reason = `its question is answered with ${oneLine(option_id, 64)} by ${oneLine(answered_by, 64)}, and the task still waits`;
     task.add(row, 'resume_answered', 'warning', reason, { ...ids, option_id });
-  } else if (isLate && waits.default_option_id !== null) {
+  } else if (waits.late && waits.default_option_id !== null) {
     const option_id = waits.default_option_id;
     const reason = `no answer until ${waits.expires_at}; the default is ${oneLine(option_id, 64)}`;
     task.add(row, 'apply_default_answer', 'warning', reason, { ...ids, option_id });
-  } else if (isLate) {
+  } else if (waits.late) {
     const reason = `no answer until ${waits.expires_at}, and there is no default`;
     task.add(row, 'expire_question', 'warning', reason, ids);
   } else return;

@@ -8,7 +8,8 @@
 import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
-import { fromIso, isoTime, isTime } from '../../lib/time.ts';
+import { isoTime, isTime } from '../../lib/time.ts';
+import { DeadlineClockSchema, deadlineIn, type Instant, msUntil } from '../task/deadlines.ts';
 import { type Memo, parseRecord, type TaskRecord, type TaskSummary } from '../task/records.ts';
 import { changed, type Decision, repeated, starting, workedBy } from '../task/transition.ts';
 
@@ -91,7 +92,15 @@ export const LedgerSchema = once(() => {
   const ids = { question_id: z.string(), attempt_id: z.string(), decision_key: z.string() };
   return z.looseObject({
     /** The one that the task is parked on. */
-    open: z.nullable(z.looseObject({ ...ids, expires_at: time(), default_option_id: z.nullable(z.string()) })),
+    open: z.nullable(
+      z.looseObject({
+        ...ids,
+        expires_at: time(),
+        /** Of `expires_at`. */
+        clock: z.optional(DeadlineClockSchema()),
+        default_option_id: z.nullable(z.string()),
+      }),
+    ),
     /** Answered or expired ones, oldest first. */
     settled: z.array(z.looseObject({ ...ids, option_id: z.nullable(z.string()), answered_by: z.string() })),
     /** How often each decision key was asked since `retry` last cleared the budgets. */
@@ -153,10 +162,11 @@ export interface AskRequest {
   decisionKey: string;
   options: readonly QuestionOption[];
   defaultOptionId: string | null;
-  expiresAt: string;
+  /** Milliseconds that it waits for an answer. */
+  timeoutMs: number;
   /** How often one decision key may be asked, and how many questions the task may ask in all. */
   budget: { perKey: number; soft: number; hard: number };
-  nowMs: number;
+  instant: Instant;
 }
 
 export interface AskResult {
@@ -193,7 +203,7 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
   }
   const lease = workedBy(record, attemptId);
   const ends = { how: 'asked', reason: 'it asked a question' };
-  const ended = { by: lease, lease: null, nowMs: request.nowMs, ends };
+  const ended = { by: lease, lease: null, nowMs: request.instant.nowMs, ends };
   const { perKey, hard } = request.budget;
   if (before.key >= perKey || before.task >= hard) {
     const message =
@@ -207,7 +217,7 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
         failure_count: record.state.failure_count + 1,
         failure_reason: 'decision_key_budget',
         last_error: { class: 'question.exhausted', message },
-        last_failed_at: isoTime(request.nowMs),
+        last_failed_at: isoTime(request.instant.nowMs),
         next_eligible_at: null,
       },
       memo: { abandons: 0 },
@@ -215,13 +225,15 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
     return { ...next, result: { status: 'budget_exhausted', question_id, option_id: null, asked: before } };
   }
   const asked = { task: before.task + 1, key: before.key + 1 };
+  const deadline = deadlineIn(request.timeoutMs, request.instant);
   const questions: QuestionLedger = {
     ...ledger,
     open: {
       question_id,
       attempt_id: attemptId,
       decision_key,
-      expires_at: request.expiresAt,
+      expires_at: deadline.at,
+      clock: deadline.clock,
       default_option_id: request.defaultOptionId,
     },
     asked: [...ledger.asked.filter((entry) => entry.decision_key !== decision_key), { decision_key, count: asked.key }],
@@ -247,13 +259,18 @@ function decided({ settled }: QuestionLedger, key: string): SettledQuestion | nu
   return settled.findLast((question) => question.decision_key === key && question.option_id !== null) ?? null;
 }
 
+/** Whether the deadline of a question has passed. */
+export function isLate({ expires_at, clock }: OpenQuestion, instant: Instant): boolean {
+  return msUntil(expires_at, clock, instant) <= 0;
+}
+
 /** The answer for a question past its deadline: its default, or expiry. Null before the deadline. */
-export function lateAnswer(question: OpenQuestion, nowMs: number): Answer | null {
-  if (nowMs < fromIso(question.expires_at)) return null;
+export function lateAnswer(question: OpenQuestion, instant: Instant): Answer | null {
+  if (!isLate(question, instant)) return null;
   return {
     version: 1,
     question_id: question.question_id,
-    answered_at: isoTime(nowMs),
+    answered_at: isoTime(instant.nowMs),
     answered_by: question.default_option_id === null ? 'expiry' : 'default',
     option_id: question.default_option_id,
   };

@@ -6,8 +6,9 @@
 import type { ForgeError } from '../../lib/errors.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type Charge, type Ending, failing } from '../task/complete-attempt.ts';
+import type { Instant } from '../task/deadlines.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../task/identity.ts';
-import { type Instant, type LeaseObserver, newLease, renewed } from '../task/leases.ts';
+import { type LeaseObserver, newLease, renewed } from '../task/leases.ts';
 import { refuseHeld } from '../task/operations.ts';
 import type { FailureReason, Lease, TaskRecord, TaskState } from '../task/records.ts';
 import { type IntegrationPhase, type Move, phaseDue } from '../task/states.ts';
@@ -112,7 +113,7 @@ export function sendBack(
 ): Decision<Finished> {
   const ending = failing(record, request, request.error);
   const moves = ending.moves.map((move): Move => (move === 'retry_later' ? 'send_back' : move));
-  return putDown(record, request.claimId, { ...ending, moves, how: 'sent back', nowMs: request.nowMs });
+  return putDown(record, request.claimId, { ...ending, moves, how: 'sent back', nowMs: request.instant.nowMs });
 }
 
 function putDown(

@@ -2,11 +2,11 @@
 
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
-import { fromIso } from '../../lib/time.ts';
 import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
-import { type LeaseObserver, leaseStanding } from '../task/leases.ts';
+import { msUntil } from '../task/deadlines.ts';
+import { instantFor, type LeaseObserver, leaseStanding } from '../task/leases.ts';
 import type { TaskSummary } from '../task/records.ts';
 import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
@@ -162,7 +162,8 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
   if (due !== null) return [finishReason(due, record, observer)];
   const held = heldReason(record, observer);
   if (held !== null) return [held];
-  if (isClaimable(state) && next_eligible_at && fromIso(next_eligible_at) > observer.nowMs) {
+  const waits = next_eligible_at && msUntil(next_eligible_at, record.memo.backoff, instantFor(observer)) > 0;
+  if (isClaimable(state) && waits) {
     return [reason('BACKOFF', `it is tried again at ${next_eligible_at}`)];
   }
   return [];

@@ -8,6 +8,7 @@ import { type CompositeRetryPolicy, nextRetryState, type RetryPolicy } from '../
 import type { Finding } from '../verify/evidence.ts';
 import { type Holder, pendingVerification, workFor } from '../verify/verification.ts';
 import { withFailure } from './attempts.ts';
+import { deadlineIn, type Instant } from './deadlines.ts';
 import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
 import type { Move } from './states.ts';
 import { changed, type Decision, refusal, repeated, starting } from './transition.ts';
@@ -28,7 +29,7 @@ export interface CompleteRequest extends Holder {
   route: { reviewed: boolean; shipped: boolean };
   /** The caller has seen the worker's process group end. */
   workerGone: boolean;
-  nowMs: number;
+  instant: Instant;
   random: () => number;
 }
 
@@ -74,7 +75,7 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
     ...(request.workerGone ? { worker: null } : {}),
     ends: { how: 'completed' },
     by: lease,
-    nowMs: request.nowMs,
+    nowMs: request.instant.nowMs,
   });
   const completion = {
     attempt_id: attemptId,
@@ -120,13 +121,14 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
 export interface Charge {
   attemptId: string;
   policy: RetryPolicy | CompositeRetryPolicy;
-  nowMs: number;
+  instant: Instant;
   random: () => number;
 }
 
 /** Charges a failure to the task: another attempt by the policy, or failed. */
 export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
-  const { policy, nowMs, random } = request;
+  const { policy, instant, random } = request;
+  const { nowMs } = instant;
   const { failure_count: failureCount, retry_counts: retryCounts } = record.state;
   const decision = nextRetryState({ policy, error, failureCount, retryCounts, nowMs, random });
   const state: Partial<TaskStateRecord> = {
@@ -139,7 +141,7 @@ export function failing(record: TaskRecord, request: Charge, error: ClassifiedEr
   if (decision.outcome === 'retry') {
     return {
       moves: ['retry_later'],
-      memo,
+      memo: { ...memo, backoff: deadlineIn(decision.delay_ms, instant).clock },
       state: { ...state, next_eligible_at: decision.next_eligible_at, failure_reason: null },
     };
   }

@@ -1,6 +1,7 @@
 /** Leases: how long one holds, when it is stale, and how one is made and renewed. */
 
-import { fromIso, isoTime } from '../../lib/time.ts';
+import { isoTime } from '../../lib/time.ts';
+import { deadlineIn, type Instant, msUntil } from './deadlines.ts';
 import type { Liveness, MachineIdentity, OwnerIdentity } from './identity.ts';
 import type { Lease } from './records.ts';
 
@@ -25,26 +26,20 @@ export type LeaseStanding =
 
 /**
  * Judges a lease. Readiness, `claim` and gc share this one predicate.
- *
- * On the boot that wrote the lease the monotonic clock decides, so setting the wall clock neither frees a live lease nor keeps a
- * dead one.
  */
 export function leaseStanding(lease: Lease, observer: LeaseObserver): LeaseStanding {
   if (lease.owner && observer.liveness(lease.owner) === 'dead') {
     return { kind: 'stale', why: `its owner (pid ${lease.owner.pid} on ${lease.owner.host}) is dead` };
   }
-  const leftMs = remainingMs(lease, observer);
+  const leftMs = msUntil(lease.expires_at, lease.clock, instantFor(observer));
   if (leftMs > 0) return { kind: 'live', until: lease.expires_at };
   if (leftMs > -observer.graceMs) return { kind: 'grace', until: isoTime(observer.nowMs + leftMs + observer.graceMs) };
   return { kind: 'stale', why: `it ran out at ${lease.expires_at} and its grace is over` };
 }
 
-function remainingMs(lease: Lease, observer: LeaseObserver): number {
-  const { clock } = lease;
-  // With an unknown boot ('') the clock may have restarted since.
-  const sameBoot = clock && clock.boot_id !== '' && clock.boot_id === observer.machine.boot_id;
-  if (sameBoot && clock.expires_at === lease.expires_at) return clock.mono_ms - observer.monoMs;
-  return fromIso(lease.expires_at) - observer.nowMs;
+/** The moment at which an observer looks. */
+export function instantFor({ nowMs, monoMs, machine }: LeaseObserver): Instant {
+  return { nowMs, monoMs, bootId: machine.boot_id };
 }
 
 export interface LeaseRequest {
@@ -58,13 +53,6 @@ export interface LeaseRequest {
   owner: OwnerIdentity | null;
   /** Whether the overlap check is still to be made. Default: false. */
   unchecked?: boolean;
-}
-
-/** The moment on both clocks, and the boot that the second one belongs to. */
-export interface Instant {
-  nowMs: number;
-  monoMs: number;
-  bootId: string;
 }
 
 export function newLease(request: LeaseRequest, instant: Instant): Lease {
@@ -89,8 +77,7 @@ export function newLease(request: LeaseRequest, instant: Instant): Lease {
   );
 }
 
-export function renewed(lease: Lease, ttlMs: number, { nowMs, monoMs, bootId }: Instant): Lease {
-  const expires_at = isoTime(nowMs + ttlMs);
-  const clock = { boot_id: bootId, mono_ms: Math.round(monoMs + ttlMs), expires_at };
-  return { ...lease, last_heartbeat_at: isoTime(nowMs), expires_at, clock };
+export function renewed(lease: Lease, ttlMs: number, instant: Instant): Lease {
+  const { at, clock } = deadlineIn(ttlMs, instant);
+  return { ...lease, last_heartbeat_at: isoTime(instant.nowMs), expires_at: at, clock };
 }

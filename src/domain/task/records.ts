@@ -8,6 +8,7 @@ import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { isTime } from '../../lib/time.ts';
+import { DeadlineClockSchema } from './deadlines.ts';
 import { MachineIdentitySchema, OwnerIdentitySchema, WorkerIdentitySchema } from './identity.ts';
 
 /** Largest record that is read, in bytes. Everything on disk is untrusted. */
@@ -87,11 +88,6 @@ export type TaskStateRecord = z.infer<ReturnType<typeof TaskStateSchema>>;
 
 /** `lease.json`. */
 export const LeaseSchema = once(() => {
-  /**
-   * The monotonic twin of `expires_at`: `mono_ms` on the clock of boot `boot_id`. It counts only while `expires_at` is unchanged, so
-   * an edit of `expires_at` by a person counts.
-   */
-  const clock = z.looseObject({ boot_id: text, mono_ms: z.number(), expires_at: text });
   return z.looseObject({
     version,
     claim_id: text,
@@ -104,7 +100,8 @@ export const LeaseSchema = once(() => {
     last_heartbeat_at: z._default(nullableTime, null),
     /** The process that renews the lease by itself: `run`, `exec`, `claim --owner-pid`. */
     owner: z.optional(z.nullable(OwnerIdentitySchema())),
-    clock: z.optional(z.nullable(clock)),
+    /** Of `expires_at`. */
+    clock: z.optional(z.nullable(DeadlineClockSchema())),
     /** How long a heartbeat renews the lease for, milliseconds. */
     ttl_ms: z.optional(z.nullable(z.number().check(z.positive()))),
     spec_revision: optionalText,
@@ -137,6 +134,8 @@ export const MemoSchema = once(() => {
     absorbed: z._default(z.array(text), () => []),
     /** The task's questions; parsed by `questions.ts`, since most tasks have none. */
     questions: z.optional(z.unknown()),
+    /** The twin of `next_eligible_at`. */
+    backoff: z.optional(z.nullable(DeadlineClockSchema())),
     /** The last few failures; parsed by `attempts.ts`. */
     failures: z.optional(z.unknown()),
     /** The running verification; parsed by `verification.ts`. */
@@ -258,7 +257,7 @@ export interface TaskSummary {
       updated_by: { run_id: string | null };
     };
   lease: Lease | null;
-  memo: Pick<Memo, 'generation' | 'abandons' | 'questions' | 'verification'> & {
+  memo: Pick<Memo, 'generation' | 'abandons' | 'questions' | 'backoff' | 'verification'> & {
     absorbed: readonly string[];
     completion: { attempt_id: string } | null;
   };

@@ -10,7 +10,7 @@ import { NO_WORK_FOUND, type Verified, verifiedOf, verifyCommands } from '../../
 import { isoTime } from '../../lib/time.ts';
 import { type Changed, changeTask } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
-import { doesItself, type Env, secretsOf } from '../env.ts';
+import { doesItself, type Env, instantOf, secretsOf } from '../env.ts';
 import { type Completion, taskPolicy } from './completion.ts';
 import { refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
 import type { Settled } from './verification.ts';
@@ -65,7 +65,7 @@ async function commit(
     random: env.ctx.random,
   };
   return changeTask(env, taskId, (record, _, standing) => {
-    const decision = completeTask(record, { ...request, nowMs: env.now() });
+    const decision = completeTask(record, { ...request, instant: instantOf(env) });
     if (outcome.kind !== 'verdict' || !outcome.written || decision.record === null) return decision;
     refuseOtherVerdict(standing, taskId);
     const documents: NewDocument[] = isHandedIn ? [] : [{ kind: 'verdict', attemptId, value: outcome.verdict }];

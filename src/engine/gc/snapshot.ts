@@ -3,8 +3,9 @@
 import type { GcLease, GcSnapshot, GcTask, TaskIdentity } from '../../domain/gc/gc-plan.ts';
 import { issuesOf } from '../../domain/gc/projection.ts';
 import { strayThatCounts } from '../../domain/gc/task-rules.ts';
-import { lacksQuestion, openQuestion } from '../../domain/question/questions.ts';
-import { type LeaseObserver, leaseStanding } from '../../domain/task/leases.ts';
+import { isLate, lacksQuestion, openQuestion } from '../../domain/question/questions.ts';
+import type { Instant } from '../../domain/task/deadlines.ts';
+import { instantFor, type LeaseObserver, leaseStanding } from '../../domain/task/leases.ts';
 import type { Lease, RunManifest } from '../../domain/task/records.ts';
 import { isTerminal } from '../../domain/task/states.ts';
 import type { TrackerSnapshot } from '../../domain/tracker-issues.ts';
@@ -40,7 +41,7 @@ export async function buildSnapshot(env: Env, sources: GcSources): Promise<GcSna
     const read = isUnclear ? { ...found, record: await withOpenQuestion(env.store, record) } : found;
     const stray = record && strayThatCounts({ adopted: read.origin === 'record', ...artifacts });
     const lease = stray === null ? (record?.lease ?? null) : await env.store.gc.readLease(task_id, stray);
-    const task = gcTask(read, lease && gcLease(lease, observer), artifacts);
+    const task = gcTask(read, lease && gcLease(lease, observer), artifacts, instantFor(observer));
     // Proof is only looked for where the tracker says that a task is done: it is slow.
     const isAsked = done.has(task_id) && task.state !== null && !isTerminal(task.state);
     tasks.push(isAsked && git !== undefined ? { ...task, merged_sha: await mergedSha(env, git, read) } : task);
@@ -77,7 +78,7 @@ export function identityOf({ version, record }: Pick<TaskSummaryRead, 'version' 
   return { version, digest: record?.memo.absorbed.join(' ') ?? '' };
 }
 
-function gcTask(read: TaskSummaryRead, lease: GcLease | null, artifacts: GcArtifacts): GcTask {
+function gcTask(read: TaskSummaryRead, lease: GcLease | null, artifacts: GcArtifacts, now: Instant): GcTask {
   const { task_id, problem, record, origin } = read;
   const state = origin === 'none' ? null : (record?.state ?? null);
   const waits = record && openQuestion(record);
@@ -95,6 +96,7 @@ function gcTask(read: TaskSummaryRead, lease: GcLease | null, artifacts: GcArtif
       question_id: waits.question_id,
       attempt_id: waits.attempt_id,
       expires_at: waits.expires_at,
+      late: isLate(waits, now),
       default_option_id: waits.default_option_id,
     },
     lease_files: artifacts.lease_files,

@@ -306,7 +306,8 @@ async function settle(
   { error, documents = [] }: StepEnd,
 ): Promise<Finished> {
   const { result } = await changeTask(env, request.taskId, (record) => {
-    const nowMs = env.now();
+    const instant = instantOf(env);
+    const { nowMs } = instant;
     if (error === null) {
       const shipped = !doesItself(env.settings).ship;
       const done =
@@ -316,7 +317,7 @@ async function settle(
     // Whose work it was is what the next attempt is told.
     const whose = target.attemptId ?? attemptId;
     const policy = taskPolicy(env.settings, request.task);
-    const charged = sendBack(record, { claimId, error, attemptId: whose, policy, nowMs, random: env.ctx.random });
+    const charged = sendBack(record, { claimId, error, attemptId: whose, policy, instant, random: env.ctx.random });
     return { ...charged, documents };
   });
   return result;

@@ -328,7 +328,6 @@ describe('row 5', () => {
       expect(of(parked(until))).toEqual([]);
       expect(of(parked(until, {}, 'drop'))).toEqual([]);
     }
-    expect(rows({ tasks: [parked(EARLIER)], now: 'no time' })).toEqual([]);
   });
 
   test('row 5 ignores answers to another question or in another attempt', () => {

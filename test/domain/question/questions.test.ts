@@ -14,10 +14,11 @@ import { cancelTask, retryTask } from '../../../src/domain/task/operations.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { ATTEMPT, chain, next, OTHER_ATTEMPT } from '../../support/domain/requests.ts';
-import { frozen, record, refusal, T0 } from '../../support/domain/tasks.ts';
+import { frozen, instant, record, refusal, T0 } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
 
 const MINUTE = 60_000;
+const DAY = 86_400_000;
 const OPTIONS = [
   { id: 'keep', label: 'Keep it' },
   { id: 'drop', label: 'Drop it' },
@@ -30,9 +31,9 @@ function ask(before: TaskRecord, given: Partial<AskRequest> = {}) {
     decisionKey: 'format',
     options: OPTIONS,
     defaultOptionId: null,
-    expiresAt: isoTime(T0 + MINUTE),
+    timeoutMs: MINUTE,
     budget: { perKey: 3, soft: 3, hard: 6 },
-    nowMs: T0,
+    instant: instant(0),
     ...given,
   });
 }
@@ -196,12 +197,22 @@ describe('settle', () => {
   test('a question past its deadline takes its default or expires, and not before', () => {
     const open = openQuestion(parked);
     if (open === null) throw new Error('it is not parked');
-    expect(lateAnswer(open, T0 + MINUTE - 1)).toBeNull();
-    expect(lateAnswer(open, T0 + MINUTE)).toMatchObject({ answered_by: 'default', option_id: 'drop' });
-    expect(lateAnswer({ ...open, default_option_id: null }, T0 + MINUTE)).toMatchObject({
+    expect(lateAnswer(open, instant(MINUTE - 1))).toBeNull();
+    expect(lateAnswer(open, instant(MINUTE))).toMatchObject({ answered_by: 'default', option_id: 'drop' });
+    expect(lateAnswer({ ...open, default_option_id: null }, instant(MINUTE))).toMatchObject({
       answered_by: 'expiry',
       option_id: null,
     });
+  });
+
+  test('a wall clock that is set brings no deadline of a question forward and puts none off', () => {
+    const open = openQuestion(parked);
+    if (open === null) throw new Error('it is not parked');
+    const ahead = { ...instant(MINUTE - 1), nowMs: T0 + 2 * DAY };
+    const behind = { ...instant(MINUTE), nowMs: T0 - 2 * DAY };
+    expect([lateAnswer(open, ahead), lateAnswer(open, behind)?.option_id]).toEqual([null, 'drop']);
+    // After another boot only the wall clock can tell.
+    expect(lateAnswer(open, { ...ahead, bootId: 'another' })?.option_id).toBe('drop');
   });
 
   test('a question of a cancelled task is not settled', () => {

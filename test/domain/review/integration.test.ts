@@ -42,7 +42,7 @@ function take(before: TaskRecord, phase: 'review' | 'ship', ms = 100, fields: Pa
 const error = { class: 'review.changes', message: 'say more' };
 
 function back(before: TaskRecord, policy = THREE_TRIES) {
-  const charge = { attemptId: ATTEMPT, policy, nowMs: T0 + 200, random: () => 0.5 };
+  const charge = { attemptId: ATTEMPT, policy, instant: instant(200), random: () => 0.5 };
   return sendBack(frozen(before), { ...charge, claimId: OTHER_CLAIM, error });
 }
 

@@ -86,6 +86,7 @@ agents:
   log_rotate_max_bytes: 1000
 retry: {max_attempts: unlimited, base: 2s}
 errors: [{class: network, exit: [7], output: 'ECONN'}]
+redact: [DATABASE_URL]
 verify: {commands: [npm test]}
 workspace: worktree
 review: {command: ./review.sh, timeout: 10m}
@@ -119,6 +120,7 @@ tracker: {type: github, config: {repo: acme/demo}}
         log_rotate_max_bytes: 1000,
       },
       retry: { max_attempts: 'unlimited', base: '2s' },
+      redact: ['DATABASE_URL'],
       errors: [{ class: 'network', exit: [7], output: 'ECONN' }],
       verify: { commands: ['npm test'], timeout_ms: 600_000 },
       workspace: 'worktree',

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ClassifiedError } from '../../../src/domain/retry/classify.ts';
 import { coercePolicy, RetryPolicy } from '../../../src/domain/retry/retry.ts';
 import type { Outcome } from '../../../src/domain/task/complete-attempt.ts';
+import { type Instant, msUntil } from '../../../src/domain/task/deadlines.ts';
 import type { TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import {
@@ -22,7 +23,7 @@ import {
   STALE_MS,
   WORKER,
 } from '../../support/domain/requests.ts';
-import { lease, record, refusal, T0 } from '../../support/domain/tasks.ts';
+import { instant, lease, record, refusal, T0 } from '../../support/domain/tasks.ts';
 
 describe('complete', () => {
   const routes: [reviewed: boolean, shipped: boolean, moves: string[], state: TaskState][] = [
@@ -164,7 +165,10 @@ describe('complete', () => {
     ];
     test.each(outcomes)('a repeated complete with the same outcome (%s) returns the first result', (_what, outcome) => {
       const first = complete(record('running'), outcome);
-      const again = complete(next(first), outcome, { nowMs: T0 + 99_999, policy: new RetryPolicy({ retry_on: [] }) });
+      const again = complete(next(first), outcome, {
+        instant: instant(99_999),
+        policy: new RetryPolicy({ retry_on: [] }),
+      });
       expect(again).toEqual({ record: null, moves: [], history: [], result: first.result });
     });
 
@@ -206,7 +210,18 @@ describe('complete', () => {
     expect(refusal(() => complete(record('claimed'), GOOD))).toBe('STALE_ATTEMPT');
   });
 
+  test('a backoff lasts as long as it was set for, whatever the wall clock is set to meanwhile', () => {
+    const { state, memo } = next(complete(record('running'), failure('exit.1')));
+    const { next_eligible_at: until } = state;
+    if (!until) throw new Error('it is not in backoff');
+    const left = (at: Instant) => msUntil(until, memo.backoff, at);
+    expect([left(instant(20)), left({ ...instant(520), nowMs: T0 - 172_800_000 })]).toEqual([1000, 500]);
+    // A person has edited the time, or this is another boot.
+    expect(msUntil(isoTime(T0 + 5000), memo.backoff, instant(20))).toBe(4980);
+    expect(left(instant(20, 'another'))).toBe(1000);
+  });
+
   test('a complete after expiry counts until another claim takes the task', () => {
-    expect(complete(record('running'), GOOD, { nowMs: T0 + STALE_MS * 5 }).result.state).toBe('shipped');
+    expect(complete(record('running'), GOOD, { instant: instant(STALE_MS * 5) }).result.state).toBe('shipped');
   });
 });

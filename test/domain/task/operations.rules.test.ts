@@ -206,7 +206,7 @@ function take(model: Model, at: Step): void {
       const attemptId = pick(model.attempts[who] ?? [], at.back);
       if (attemptId === undefined) return;
       const { outcome, policy, route, chance } = at;
-      const request = { attemptId, outcome, policy, route, workerGone: true, nowMs: now.nowMs, random: () => chance };
+      const request = { attemptId, outcome, policy, route, workerGone: true, instant: now, random: () => chance };
       answer = ask(() => completeTask(before, request));
       if (holder?.attemptId === attemptId) {
         expect(changes(answer)).toBe(true);

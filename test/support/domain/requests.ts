@@ -52,7 +52,7 @@ export function complete(before: TaskRecord, outcome: Outcome, fields: Partial<C
     policy: THREE_TRIES,
     route: { reviewed: true, shipped: true },
     workerGone: true,
-    nowMs: T0 + 20,
+    instant: instant(20),
     random: () => 0.5,
     ...fields,
   });

@@ -79,7 +79,8 @@ export function attempt(attempt_id = 'a1', fields: Partial<GcAttempt> = {}): GcA
 
 /** Parked on `q1` of attempt `a1` until `expires_at`. */
 export function parked(expires_at = LATER, fields: Partial<GcTask> = {}, default_option_id: string | null = null) {
-  const waits_for = { question_id: 'q1', attempt_id: 'a1', expires_at, default_option_id };
+  const late = Date.parse(expires_at) <= T0;
+  const waits_for = { question_id: 'q1', attempt_id: 'a1', expires_at, late, default_option_id };
   const attempts = [attempt('a1', { questions: [question()] })];
   return task('blocked_on_question', { waits_for, attempts, ...fields });
 }
@@ -363,6 +364,7 @@ const anyTask = (distinct: boolean): fc.Arbitrary<GcTask> =>
         question_id: short('q'),
         attempt_id: short('a'),
         expires_at: time,
+        late: fc.boolean(),
         default_option_id: orNull(short('o')),
       }),
       3,

@@ -1,7 +1,8 @@
 /** Records, leases and observers in the states that tests of the decisions start from. */
 
+import type { Instant } from '../../../src/domain/task/deadlines.ts';
 import type { OwnerIdentity } from '../../../src/domain/task/identity.ts';
-import { type Instant, type LeaseObserver, newLease } from '../../../src/domain/task/leases.ts';
+import { type LeaseObserver, newLease } from '../../../src/domain/task/leases.ts';
 import { freshRecord, type Lease, type TaskRecord, type TaskState } from '../../../src/domain/task/records.ts';
 import { isInFlight } from '../../../src/domain/task/states.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
