@@ -26,3 +26,14 @@ export function maskOf(secret: string): string {
 export function masked(text: string, secrets: readonly string[]): string {
   return secrets.reduce((rest, secret) => rest.replaceAll(secret, maskOf(secret)), text);
 }
+
+/** The text up to where a secret begins that may go on behind its end; all of it where that would leave nothing. */
+export function beforeCutSecret(text: string, secrets: readonly string[]): string {
+  const cuts = secrets.flatMap((secret) => {
+    for (let length = Math.min(secret.length, text.length) - 1; length > 0; length--) {
+      if (text.endsWith(secret.slice(0, length))) return [length];
+    }
+    return [];
+  });
+  return text.slice(0, text.length - Math.max(0, ...cuts)) || text;
+}

@@ -1,6 +1,6 @@
 /** Keeps secrets out of what is shown of attempts, and of what is written for them. */
 
-import { masked } from '../domain/secrets.ts';
+import { beforeCutSecret, masked } from '../domain/secrets.ts';
 import type { AttemptArtifacts } from './port.ts';
 
 /** The same artifacts; logs and drafts are read, and prompts written, without `secrets`. */
@@ -13,7 +13,9 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
     openLog: (attempt, log) => artifacts.openLog(attempt, log),
     readLog: (attempt, log, offset) => {
       const { text, next } = artifacts.readLog(attempt, log, offset);
-      return { text: masked(text, secrets), next };
+      const whole = beforeCutSecret(text, secrets);
+      const rest = new TextEncoder().encode(text.slice(whole.length)).length;
+      return { text: masked(whole, secrets), next: next - rest };
     },
     maskLog: (attempt, log, more) => artifacts.maskLog(attempt, log, [...secrets, ...more]),
     writePrompt: (attempt, text) => artifacts.writePrompt(attempt, masked(text, secrets)),

@@ -53,6 +53,20 @@ describe('a secret', () => {
     expect(leaks(cwd, TOKEN, URL, 'hunter2hunter2')).toEqual([]);
   });
 
+  test('that lies across the pieces in which a log is read is masked', async () => {
+    const pad = 'x'.repeat(64 * 1024 - 5);
+    const cwd = project([
+      `id: build, title: Build, run: 'printf %s%s ${pad} "$SERVICE_TOKEN"; until [ -e gate ]; do sleep 0.05; done'`,
+    ]);
+    const run = startCli(['orchestrate', 'run'], { cwd, env: ENV });
+    const log = () => texts(path.join(cwd, '.forge')).find(([name]) => name.endsWith('stdout.log'));
+    await until('the worker has written', () => log()?.[1].endsWith(TOKEN));
+    const { stdout } = await orchestrate(['logs', 'build'], { cwd, env: ENV });
+    expect(stdout.trimEnd().slice(-20)).toBe('*'.repeat(TOKEN.length).padStart(20, 'x'));
+    fs.writeFileSync(path.join(cwd, 'gate'), '');
+    await run.ended;
+  });
+
   test('that a worker prints is masked while the log is followed', async () => {
     const cwd = project([
       'id: build, title: Build, run: \'echo "with $SERVICE_TOKEN"; until [ -e gate ]; do sleep 0.05; done\'',

@@ -1,7 +1,7 @@
 /** Which values are secrets, and how text looks without them. */
 
 import { describe, expect, test } from 'vitest';
-import { masked, maskOf, secretsIn } from '../../src/domain/secrets.ts';
+import { beforeCutSecret, masked, maskOf, secretsIn } from '../../src/domain/secrets.ts';
 import fc from '../support/properties.ts';
 
 describe('the value of a variable is a secret', () => {
@@ -54,5 +54,17 @@ describe('a masked text', () => {
         expect(Buffer.byteLength(shown)).toBe(Buffer.byteLength(whole));
       }),
     );
+  });
+});
+
+describe('a text that ends within a secret', () => {
+  test.each([
+    ['shown up to it', 'say tok_12', 'say '],
+    ['shown whole when no secret begins at its end', 'say token', 'say token'],
+    ['shown whole when nothing else would be left', 'tok_', 'tok_'],
+    ['shown with a secret that is whole', 'say tok_1234', 'say tok_1234'],
+    ['shown up to the longer of two', 'say tok_1234-mo', 'say '],
+  ])('is %s', (_, text, shown) => {
+    expect(beforeCutSecret(text, text.includes('-') ? ['tok_1234-more', 'ore'] : ['tok_1234'])).toBe(shown);
   });
 });
