@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type ProjectPaths, pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { asIoError, errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
+import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
 
 /** Where a plan is searched, in this order, below the project folder. */
@@ -18,15 +18,12 @@ export function isFile(place: string): boolean {
   return lookAt(place)?.isFile() ?? false;
 }
 
-/** What is at `place`; undefined also when it cannot be seen, as below a file or in another user's folder. */
+/** Codes of a path that leads nowhere, or that this user may not see: a search upwards passes it. */
+const UNSEEN = [...NO_PATH, 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG'];
+
+/** What is at `place`; undefined also when it cannot be seen, as in another user's folder. Throws IO_ERROR when that can't be known. */
 export function lookAt(place: string): fs.Stats | undefined {
-  try {
-    return fs.statSync(place, { throwIfNoEntry: false });
-  } catch (error) {
-    // A failing disk does not prove that nothing is there.
-    if (errorCode(error) === 'EIO') throw asIoError(error, `looking at ${place}`);
-    return undefined;
-  }
+  return ifThere(`looking at ${place}`, () => fs.statSync(place, { throwIfNoEntry: false }), UNSEEN) ?? undefined;
 }
 
 function isProject(dir: string): boolean {
@@ -80,7 +77,8 @@ export function refuseForeign({ project }: ProjectPaths, env: Variables, parts: 
   for (const part of parts) {
     const place = path.resolve(project, part);
     // A link is as foreign as what it leads to.
-    const found = [fs.lstatSync(place, { throwIfNoEntry: false }), lookAt(place)];
+    const link = whileDoing(`looking at ${place}`, () => fs.lstatSync(place, { throwIfNoEntry: false }));
+    const found = [link, lookAt(place)];
     const owner = found.find((stat) => stat !== undefined && !allowed.includes(stat.uid))?.uid;
     if (owner === undefined) continue;
     throw new ForgeError('FOREIGN_PROJECT', `${place} belongs to another user (uid ${owner}; you are ${own})`, {
