@@ -42,10 +42,12 @@ export interface Repository {
  */
 export async function repositoryOf(env: GitEnv): Promise<Repository> {
   const { project } = env.paths;
-  const found = await git(['rev-parse', '--show-toplevel', '--show-prefix', '--git-common-dir'], gitIn(env));
-  if (found.code !== 0) throw noRepository(project, found);
+  const places = ['--show-toplevel', '--show-prefix', '--git-common-dir'];
+  const found = await git(['rev-parse', ...places, '--quiet', '--verify', 'HEAD^{commit}'], gitIn(env));
+  // With 1 it has named the places, and found no commit.
+  if (found.code > 1) throw noRepository(project, found);
   const [root = '', prefix = '', common = ''] = found.stdout.split('\n');
-  if ((await commitOf(env, 'HEAD')) === null) {
+  if (found.code === 1) {
     throw new ForgeError(
       'SETTINGS_INVALID',
       `nothing is committed in ${root}, so worktrees have nothing to start from`,
@@ -72,13 +74,15 @@ function noRepository(project: string, answer: GitResult): ForgeError {
 /** The commit of a name; null when there is none, no repository or no git. Throws IO_ERROR when that can't be known. */
 export async function commitOf(env: GitEnv, name: string, dir?: string): Promise<string | null> {
   const args = ['rev-parse', '--verify', '--quiet', `${name}^{commit}`];
-  const result = await git(args, gitIn(env, dir)).catch((error: unknown) => {
-    if (error instanceof NoGit) return null;
-    throw error;
-  });
+  const result = await git(args, gitIn(env, dir)).catch(orNoGit);
   if (result === null || result.code === 1 || isOutside(result)) return null;
   if (result.code === 0) return result.stdout.trim();
   throw gitFailed(`looking for ${name}`, result);
+}
+
+function orNoGit(error: unknown): null {
+  if (error instanceof NoGit) return null;
+  throw error;
 }
 
 function isOutside({ code, stderr }: GitResult): boolean {
@@ -103,10 +107,16 @@ export function branchCommit(env: GitEnv, branch: string): Promise<string | null
 
 /** The head of a folder; null when it is in no repository, or nothing is committed there. Throws IO_ERROR. */
 export async function headOf(env: GitEnv, dir: string): Promise<{ head: string; branch: string | null } | null> {
-  const head = await commitOf(env, 'HEAD', dir);
-  if (head === null) return null;
-  const { stdout } = await gitOk(['symbolic-ref', '--quiet', 'HEAD'], gitIn(env, dir), [0, 1]);
-  return { head, branch: stdout.trim().replace(/^refs\/heads\//, '') || null };
+  const both = await git(['rev-parse', 'HEAD^{commit}', '--symbolic-full-name', 'HEAD'], gitIn(env, dir)).catch(
+    orNoGit,
+  );
+  if (both?.code === 0) {
+    const [head = '', name = ''] = both.stdout.split('\n');
+    return { head, branch: name === 'HEAD' ? null : name.replace(/^refs\/heads\//, '') };
+  }
+  // There git ends with 128, whatever the reason.
+  if (both === null || (await commitOf(env, 'HEAD', dir)) === null) return null;
+  throw gitFailed('looking for HEAD', both);
 }
 
 /**
