@@ -11,7 +11,7 @@ import { status } from '../../src/commands/status.ts';
 import { why } from '../../src/commands/why.ts';
 import { answerIn } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
-import { dropProject, LOGS, listing } from '../support/faults/project.ts';
+import { dropProject, freshPlace, LOGS, listing } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
 import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
@@ -168,12 +168,13 @@ describe.skipIf(missing !== null)(`a system call that fails${skipped}`, () => {
 
 describe('merge killed with its git', () => {
   test('a ship killed with its git during the checkout names the lock, and works once that is removed', async () => {
-    const play = new ShipPlay({ settings: SETTINGS });
+    // Its git is set up before there is work, which is held when that changes later.
+    const play = new ShipPlay({ settings: SETTINGS }, freshPlace());
     onTestFinished(() => play.cleanUp());
-    await play.prepare();
     fs.writeFileSync(`${play.dir}/.git/info/attributes`, 'new.txt filter=fault\n');
     const kill = `test "$PWD" != "${play.dir}" || test -e "$FAULT_PLAY/killed" || { : > "$FAULT_PLAY/killed"; kill -9 $(cat "$FAULT_PLAY/forge") 0; }; cat`;
     play.git('config', 'filter.fault.smudge', kill);
+    await play.prepare();
     const ship = play.forge('ship', TASK);
     play.mark('forge', String(ship.pid));
     expect(await ship.ended).toMatchObject({ signal: 'SIGKILL' });
