@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { FORGE, startCli } from '../support/cli.ts';
-import { type Finishing, finishing, WORK } from '../support/finishing.ts';
+import { again, type Finishing, finishing, WORK } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
 
 const BUILD = `id: build, title: Build it, description: What it is., run: '${WORK}'`;
@@ -19,8 +19,11 @@ const CHANGES = {
 
 /** A project whose only task is worked on and waits for its review. */
 async function waiting(settings = REVIEWED, task = BUILD): Promise<Finishing> {
-  const play = finishing([task], 'review: {command: "false"}\nretry: {max_attempts: 1}');
-  expect((await play.forge('run')).code).toBe(4);
+  const play = await again(task, async () => {
+    const made = finishing([task], 'review: {command: "false"}\nretry: {max_attempts: 1}');
+    expect((await made.forge('run')).code).toBe(4);
+    return made;
+  });
   play.repo.write('.forge/settings.yaml', `workspace: worktree\n${settings}\n`);
   return play;
 }

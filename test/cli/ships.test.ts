@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { startCli } from '../support/cli.ts';
-import { type Finishing, finishing, WORK } from '../support/finishing.ts';
+import { again, type Finishing, finishing, WORK } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
 
 const BUILD = `id: build, title: Build it, run: '${WORK}'`;
@@ -24,15 +24,18 @@ function expectClean({ repo }: Finishing): void {
 /** A project with a task that is reviewed, and whose merge is up to the test. */
 async function reviewed(settings = MERGE, tasks = [BUILD]): Promise<Finishing> {
   const base = settings.includes('base: trunk') ? ', base: trunk' : '';
-  const first = `review: {command: "false"}\nship: {policy: merge${base}}\nretry: {max_attempts: 1}`;
-  const play = finishing(tasks, first);
-  play.repo.git('branch', 'trunk');
-  await play.forge('run');
-  play.repo.write('.forge/pass.json', '{"verdict": "pass"}');
-  for (const task of tasks) {
-    const id = /id: ([^,]+)/.exec(task)?.[1] ?? '';
-    await play.data('review', id, '--file', '.forge/pass.json');
-  }
+  const play = await again(`${base} ${tasks}`, async () => {
+    const first = `review: {command: "false"}\nship: {policy: merge${base}}\nretry: {max_attempts: 1}`;
+    const made = finishing(tasks, first);
+    made.repo.git('branch', 'trunk');
+    await made.forge('run');
+    made.repo.write('.forge/pass.json', '{"verdict": "pass"}');
+    for (const task of tasks) {
+      const id = /id: ([^,]+)/.exec(task)?.[1] ?? '';
+      await made.data('review', id, '--file', '.forge/pass.json');
+    }
+    return made;
+  });
   play.repo.write('.forge/settings.yaml', `workspace: worktree\n${settings}\n`);
   return play;
 }

@@ -39,8 +39,8 @@ const shaOf = (name: string) => repo.git('rev-parse', '--verify', name);
 function deadly(nth: number): Record<string, string> {
   const [real, dir] = [repo.git('--exec-path'), repo.path('.git/odd')];
   fs.rmSync(dir, { recursive: true, force: true });
-  // A folder is made by one process alone, so that two at the same moment are counted as two.
-  const count = `n=1; until mkdir ${dir}/$n 2>/dev/null; do n=$((n + 1)); done`;
+  // A file is made by one process alone, so that two at the same moment are counted as two.
+  const count = `set -C; n=1; until true >${dir}/$n; do n=$((n + 1)); done 2>/dev/null`;
   repo.write(
     '.git/odd/git',
     `#!/bin/sh\n${count}\n[ $n = ${nth} ] && kill -9 $PPID && exit 9\nexec ${real}/git "$@"\n`,

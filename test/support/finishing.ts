@@ -2,7 +2,8 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { type CliResult, orchestrate, project } from './cli.ts';
+import { type CliResult, folder, orchestrate, project } from './cli.ts';
+import { copyProject, dropProject } from './faults/project.ts';
 import { GIT_ENV, Repository } from './repository.ts';
 
 const { PATH: _, ...env } = GIT_ENV;
@@ -61,4 +62,22 @@ export function finishing(tasks: readonly string[], settings: string, files: Rec
   };
   made.answers({ verdict: 'pass' });
   return made;
+}
+
+const kept = new Map<string, { play: Finishing; copy: string }>();
+
+/**
+ * What `make` makes, once a test file for each `key`. Later calls put it back as it was, in the same place, since git and
+ * forge name paths. So only one test at a time can have it.
+ */
+export async function again(key: string, make: () => Promise<Finishing>): Promise<Finishing> {
+  const known = kept.get(key);
+  if (known === undefined) {
+    const play = await make();
+    kept.set(key, { play, copy: copyProject(play.at, folder()) });
+    return play;
+  }
+  dropProject(known.play.at);
+  copyProject(known.copy, known.play.at);
+  return known.play;
 }

@@ -32,10 +32,24 @@ export function makeProject(files: Files, dir: string = freshPlace()): string {
   return dir;
 }
 
-export function copyProject(from: string): string {
-  const to = freshPlace();
-  fs.cpSync(from, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+export function copyProject(from: string, to: string = freshPlace()): string {
+  copyFolder(from, to);
   return to;
+}
+
+/** With times and links as they are. The fault tests do it thousands of times, and `fs.cpSync` takes four times as long. */
+function copyFolder(from: string, to: string): void {
+  fs.mkdirSync(to, { recursive: true, mode: fs.statSync(from).mode });
+  for (const entry of fs.readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [`${from}/${entry.name}`, `${to}/${entry.name}`];
+    if (entry.isDirectory()) copyFolder(source, target);
+    else if (entry.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(source), target);
+    else {
+      fs.copyFileSync(source, target);
+      const { atime, mtime } = fs.statSync(source);
+      fs.utimesSync(target, atime, mtime);
+    }
+  }
 }
 
 /** Removes a project before its test file is done. */

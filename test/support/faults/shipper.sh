@@ -22,7 +22,7 @@ save() {
 # Works at the same time as the other: neither has the other's work.
 meet() {
   : > "$FAULT_PLAY/here-$id"
-  until test -e "$FAULT_PLAY/here-$FAULT_WITH"; do sleep 0.05; done
+  until test -e "$FAULT_PLAY/here-$FAULT_WITH"; do sleep 0.1; done
 }
 
 # Brings the work of others in, and settles what it is in conflict about.

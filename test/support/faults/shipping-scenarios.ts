@@ -11,7 +11,7 @@ import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts'
 import { auditTask, taskDir } from './audit.ts';
 import { type Answer, callOn, commandLine, type LiveForge } from './forge.ts';
 import { GitPlay } from './git-play.ts';
-import { copyProject, listing, planOf } from './project.ts';
+import { copyProject, dropProject, listing, planOf } from './project.ts';
 import { MINE, TASK, VERDICT } from './scenarios.ts';
 
 /** What the task has changed, and made. */
@@ -25,7 +25,7 @@ const CHECK = `test "$FORGE_PHASE" = ship || exit 0
 test ! -e "$FAULT_PLAY/deaf" || trap ': > "$FAULT_PLAY/termed"' TERM
 echo $$ >> "$FAULT_PLAY/checks"
 cat file.txt > "$FAULT_PLAY/checked"
-until test ! -e "$FAULT_PLAY/wait" || test -e "$FAULT_PLAY/gate"; do sleep 0.05; done
+until test ! -e "$FAULT_PLAY/wait" || test -e "$FAULT_PLAY/gate"; do sleep 0.1; done
 `;
 
 /**
@@ -38,7 +38,7 @@ for other in $(cat "$FAULT_PLAY/reviews" 2> /dev/null); do
 done
 sleep 1000 &
 echo $$ >> "$FAULT_PLAY/reviews"
-until test ! -e "$FAULT_PLAY/wait" || test -e "$FAULT_PLAY/gate"; do sleep 0.05; done
+until test ! -e "$FAULT_PLAY/wait" || test -e "$FAULT_PLAY/gate"; do sleep 0.1; done
 echo '{"verdict": "pass"}' > "$FORGE_REVIEW_FILE"
 `;
 
@@ -55,6 +55,9 @@ export interface Waiting {
   worktrees?: string;
 }
 
+/** Plays that are copied, by what they wait for. */
+const waitingPlays = new Map<string, Promise<ShipPlay>>();
+
 export class ShipPlay extends GitPlay {
   readonly base: string;
   readonly waiting: Waiting;
@@ -63,14 +66,30 @@ export class ShipPlay extends GitPlay {
   /** The work of the task. */
   head = '';
 
+  readonly #place: string | undefined;
+
   constructor(waiting: Waiting = {}, place?: string) {
     super(place);
+    this.#place = place;
     this.waiting = waiting;
     this.base = waiting.base ?? 'main';
   }
 
-  /** The task worked on, up to where it waits. */
+  /** The task worked on, up to where it waits: once in a test file, of which the others get copies. */
   async prepare(): Promise<this> {
+    // A disk or worktrees of its own are part of what is tested.
+    if (this.#place !== undefined || this.waiting.worktrees !== undefined) return this.#workedOn();
+    const key = JSON.stringify(this.waiting);
+    let first = waitingPlays.get(key);
+    if (first === undefined) {
+      first = new ShipPlay(this.waiting).#workedOn();
+      waitingPlays.set(key, first);
+    }
+    this.#become(await first);
+    return this;
+  }
+
+  async #workedOn(): Promise<this> {
     const { review = false, settings = '', worktrees } = this.waiting;
     fs.writeFileSync(`${this.folder}/review.sh`, REVIEW);
     fs.writeFileSync(`${this.folder}/check.sh`, CHECK);
@@ -107,10 +126,18 @@ export class ShipPlay extends GitPlay {
     return this;
   }
 
-  /** The same in another place. Git, and the attempt, name the worktree by its path. */
+  /** The same in another place. */
   copy(): ShipPlay {
-    const from = path.dirname(this.dir);
-    const to = copyProject(from);
+    const play = new ShipPlay(this.waiting);
+    play.#become(this);
+    return play;
+  }
+
+  /** Git, and the attempt, name the worktree by its path. */
+  #become(other: ShipPlay): void {
+    const [from, to] = [path.dirname(other.dir), path.dirname(this.dir)];
+    dropProject(to);
+    copyProject(from, to);
     const attempts = `${taskDir(`${to}/repository`, TASK)}/attempts`;
     for (const file of [
       `${to}/repository/.git/worktrees/${TASK}/gitdir`,
@@ -119,10 +146,8 @@ export class ShipPlay extends GitPlay {
     ]) {
       fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replaceAll(from, to));
     }
-    const play = new ShipPlay(this.waiting, to);
-    play.start = this.start;
-    play.head = this.head;
-    return play;
+    this.start = other.start;
+    this.head = other.head;
   }
 
   /** The command line of a verb, with all that it is given. */

@@ -59,7 +59,7 @@ fi
 echo "$task $attempt $FORGE_ATTEMPT_NUMBER $FORGE_GENERATION $$" >> "$play/started"
 
 if [ -n "$FAULT_GATE" ]; then
-  until [ -e "$play/gate-$FAULT_GATE" ]; do sleep 0.05; done
+  until [ -e "$play/gate-$FAULT_GATE" ]; do sleep 0.1; done
 else
   sleep "${FAULT_WORK:-0}"
 fi
