@@ -9,11 +9,15 @@ import { doctor } from '../../src/commands/doctor.ts';
 import type { HealthCheck } from '../../src/store/port.ts';
 import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
 import { ask, callOn } from '../support/faults/forge.ts';
+import { sampled } from '../support/faults/knobs.ts';
 import { makeReadOnly, noMounts, smallDisk } from '../support/faults/mounts.ts';
 import { type Files, LOGS, listing, makeProject, planOf } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
+
+/** Amounts of room in the normal run. */
+const SAMPLE = 4;
 
 const MINE = '01a00000-0000-7000-8000-00000000000a';
 const FILES: Files = {
@@ -123,40 +127,44 @@ const SHORTAGES: Shortage[] = [
 ];
 
 describe.skipIf(missing !== null).each(SHORTAGES)(`a disk with no more $name${because}`, ({ disk, fill, lefts }) => {
-  test.each(lefts)('on a full disk with %i left a completion is done or refused, never partly', async (left) => {
-    const { dir, attempt } = await worked(disk);
-    const before = auditTask(dir, 'a');
-    const free = fill(dir, left);
-    const full = listing(`${dir}/.forge`, LOGS);
-    // There may be room for a smaller record than the largest.
-    if (left === 0) expect(await writable(dir)).toMatchObject({ status: 'fail', fix: expect.stringContaining('full') });
-    expect(listing(`${dir}/.forge`, LOGS)).toEqual(full);
-    const complete = ['complete', 'a', '--attempt', attempt, '--verdict-file', `${dir}/verdict.json`];
-    const first = await ask(dir, ...complete);
-    if (left === lefts[0]) expect(first.answer.ok, 'the disk is full').toBe(false);
-    if (left === lefts.at(-1)) expect(first.answer.ok, 'there is room').toBe(true);
-    expect((await ask(dir, 'status')).code).toBe(0);
-    expect((await ask(dir, 'show', 'a')).code).toBe(0);
-    const { newest } = auditTask(dir, 'a');
-    if (first.answer.ok) expect(newest).toBe(before.newest + 1);
-    else {
-      expect(first).toMatchObject({ code: 1, answer: { error: { code: 'IO_ERROR', details: { errno: 'ENOSPC' } } } });
-      expect(first.answer.error.hint).toContain('full');
-      expect(newest).toBe(before.newest);
-      // The verdict and its twin may be there already; nothing refers to them, and the repeat takes them up.
-      const handedIn = /verdict(\.verified)?\.json$/;
-      const left = Object.entries(listing(`${dir}/.forge`, LOGS)).filter(([file]) => !handedIn.test(file));
-      expect(Object.fromEntries(left)).toEqual(full);
-    }
-    free();
-    if (left === 0) expect(await writable(dir)).toMatchObject({ status: 'ok' });
-    const again = await ask(dir, ...complete);
-    expect(again).toMatchObject({ code: 0, answer: { ok: true, data: { state: 'shipped' } } });
-    const { newest: last, record } = auditTask(dir, 'a');
-    expect(last, 'one completion').toBe(before.newest + 1);
-    if (record !== null) expectViewsOf(dir, 'a', record);
-    expect((await ask(dir, 'claim', 'b')).code).toBe(0);
-  });
+  test.each(sampled(lefts, SAMPLE))(
+    'on a full disk with %i left a completion is done or refused, never partly',
+    async (left) => {
+      const { dir, attempt } = await worked(disk);
+      const before = auditTask(dir, 'a');
+      const free = fill(dir, left);
+      const full = listing(`${dir}/.forge`, LOGS);
+      // There may be room for a smaller record than the largest.
+      if (left === 0)
+        expect(await writable(dir)).toMatchObject({ status: 'fail', fix: expect.stringContaining('full') });
+      expect(listing(`${dir}/.forge`, LOGS)).toEqual(full);
+      const complete = ['complete', 'a', '--attempt', attempt, '--verdict-file', `${dir}/verdict.json`];
+      const first = await ask(dir, ...complete);
+      if (left === lefts[0]) expect(first.answer.ok, 'the disk is full').toBe(false);
+      if (left === lefts.at(-1)) expect(first.answer.ok, 'there is room').toBe(true);
+      expect((await ask(dir, 'status')).code).toBe(0);
+      expect((await ask(dir, 'show', 'a')).code).toBe(0);
+      const { newest } = auditTask(dir, 'a');
+      if (first.answer.ok) expect(newest).toBe(before.newest + 1);
+      else {
+        expect(first).toMatchObject({ code: 1, answer: { error: { code: 'IO_ERROR', details: { errno: 'ENOSPC' } } } });
+        expect(first.answer.error.hint).toContain('full');
+        expect(newest).toBe(before.newest);
+        // The verdict and its twin may be there already; nothing refers to them, and the repeat takes them up.
+        const handedIn = /verdict(\.verified)?\.json$/;
+        const left = Object.entries(listing(`${dir}/.forge`, LOGS)).filter(([file]) => !handedIn.test(file));
+        expect(Object.fromEntries(left)).toEqual(full);
+      }
+      free();
+      if (left === 0) expect(await writable(dir)).toMatchObject({ status: 'ok' });
+      const again = await ask(dir, ...complete);
+      expect(again).toMatchObject({ code: 0, answer: { ok: true, data: { state: 'shipped' } } });
+      const { newest: last, record } = auditTask(dir, 'a');
+      expect(last, 'one completion').toBe(before.newest + 1);
+      if (record !== null) expectViewsOf(dir, 'a', record);
+      expect((await ask(dir, 'claim', 'b')).code).toBe(0);
+    },
+  );
 
   test('on a full disk a first claim is refused, and works once there is room', async () => {
     const dir = makeProject(FILES, smallDisk(disk));

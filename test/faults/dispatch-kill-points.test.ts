@@ -23,7 +23,7 @@ import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strac
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 /** Points of forge in the normal run. */
-const SAMPLE = 8;
+const SAMPLE = 5;
 /** Of the points that git reaches, every `STEP`th is tried. */
 const STEP = LONG ? 1 : 17;
 /** Calls of git that change something, or that come right before one that does. */
@@ -137,9 +137,9 @@ describe.skipIf(missing !== null)(title, () => {
     const clean = copyProject(dir);
     const { calls } = await cleanRun(command(clean, args), clean);
     await expectWhole(clean, `${clean}/.forge/worktrees/${TASK}`);
-    const points = sampled(calls.filter(isSteady), SAMPLE);
-    expect(points.length).toBeGreaterThan(7);
-    await pooled(points, async (point) => {
+    const steady = calls.filter(isSteady);
+    expect(steady.length).toBeGreaterThan(7);
+    await pooled(sampled(steady, SAMPLE), async (point) => {
       const killed = await faultyRun(
         () => copyProject(dir),
         (copy) => command(copy, args),

@@ -22,7 +22,7 @@ import { MINE, OTHER, TASK } from '../support/faults/scenarios.ts';
 import { cleanRun, noStrace, type TracedCall } from '../support/faults/strace.ts';
 
 /** Points in the normal run. */
-const SAMPLE = 12;
+const SAMPLE = 6;
 /** Long enough for others to do what they do, on a machine that is busy too. */
 const PAUSE_MS = 4000;
 /** Pauses at a time; they cost nothing but time. */

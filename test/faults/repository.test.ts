@@ -9,7 +9,7 @@ import { LONG, ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
 import { RepositoryPlay, UNANSWERED } from '../support/faults/repository-play.ts';
 
 /** Kills in one test. */
-const KILLS = LONG ? 20 : 6;
+const KILLS = LONG ? 20 : 4;
 /** The longest that a run lives before it is killed, milliseconds. All of the work takes a few seconds. */
 const LIFE_MS = 2000;
 

@@ -8,7 +8,7 @@ import { dropProject } from '../support/faults/project.ts';
 import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 
 /** Points of one command in the normal run. */
-const SAMPLE = 12;
+const SAMPLE = 6;
 
 const missing = noStrace();
 const title =
@@ -38,9 +38,9 @@ describe.skipIf(missing !== null)(title, () => {
       const clean = fresh();
       const { calls } = await cleanRun(command(clean), clean);
       plays.get(clean)?.expectAllDone();
-      const points = sampled(calls.filter(isSteady), SAMPLE);
-      expect(points.length).toBeGreaterThan(10);
-      await pooled(points, async (point) => {
+      const steady = calls.filter(isSteady);
+      expect(steady.length).toBeGreaterThan(10);
+      await pooled(sampled(steady, SAMPLE), async (point) => {
         const { dir } = await faultyRun(fresh, command, point, 'kill');
         const play = plays.get(dir);
         if (play === undefined) throw new Error(`there is no play in ${dir}`);

@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { status } from '../../src/commands/status.ts';
 import { callOn } from '../support/faults/forge.ts';
-import { ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
+import { LONG, ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
 
 /** Kills in one test. */
-const KILLS = 20;
+const KILLS = LONG ? 20 : 12;
 /** The longest that a run lives before it is killed, milliseconds. Half of it is a few tasks long. */
 const LIFE_MS = 900;
 

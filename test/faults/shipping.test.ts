@@ -10,7 +10,7 @@ import { LONG, ROUNDS, SEED, seeded } from '../support/faults/knobs.ts';
 import { ShippingPlay } from '../support/faults/shipping-play.ts';
 
 /** Kills in one test. */
-const KILLS = LONG ? 25 : 5;
+const KILLS = LONG ? 25 : 3;
 /** The longest that a run lives before it is killed, milliseconds. All of the work takes some twenty seconds. */
 const LIFE_MS = 4000;
 

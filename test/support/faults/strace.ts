@@ -88,13 +88,13 @@ export function callsAbout(root: string, trace: string): TracedCall[] {
 /** How a command is started. Its calls about its cache depend on what others have put there; a test of its own is about those. */
 export const UNCACHED = { ...process.env, XDG_CACHE_HOME: '/dev/null' };
 
+function traced(command: readonly string[], log: string, options: readonly string[]): Promise<Ran> {
+  return run(['strace', '-y', '-o', log, ...options, '--', ...command]);
+}
+
 /** The working directory is none of the project's, since strace names it beside every relative path. */
-async function traced(command: readonly string[], log: string, options: readonly string[]): Promise<Ran> {
-  const child = spawn('strace', ['-y', '-o', log, ...options, '--', ...command], {
-    cwd: '/',
-    env: UNCACHED,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+export function run([program = '', ...args]: readonly string[]): Promise<Ran> {
+  const child = spawn(program, args, { cwd: '/', env: UNCACHED, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data) => {
