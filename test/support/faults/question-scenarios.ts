@@ -31,7 +31,9 @@ function optionsFile(): string {
 
 function hourAgo(dir: string): CommandContext {
   const call = callOn(dir);
-  return { ...call, ctx: { ...call.ctx, now: () => Date.now() - 60 * MINUTE_MS } };
+  const { ctx } = call;
+  const now = () => ctx.now() - 60 * MINUTE_MS;
+  return { ...call, ctx: { ...ctx, now, monotonicMs: () => ctx.monotonicMs() - 60 * MINUTE_MS } };
 }
 
 /** A tree whose task has asked, an hour ago, for longer than a test takes or until long ago. */
