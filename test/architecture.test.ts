@@ -161,6 +161,9 @@ const FS_EXCEPTIONS: Record<string, string> = {
   'src/cli/input.ts': 'reads what a flag takes from file descriptor 0',
 };
 
+/** What reads files that no person, worker or clone has put there: /proc and devices, the package, file descriptor 0. */
+const OWN_READS = ['src/process/', 'src/project/build.ts', 'src/cli/input.ts'];
+
 const MAX_LINES = 400;
 
 /** Names that make a decision depend on something that was not passed in. */
@@ -224,6 +227,12 @@ const RULES: Record<string, Rule> = {
     isPure(file)
       ? imports.filter((named) => isBelow('lib/fs')(target(file, named))).map((named) => `${file} imports ${named}`)
       : [],
+  'files are opened for reading by lib/fs alone': ({ file, globals }) =>
+    isBelow('lib/fs')(file) || OWN_READS.some((own) => file.startsWith(own))
+      ? []
+      : ['readFileSync', 'createReadStream', 'openAsBlob', 'readSync'].flatMap((name) =>
+          globals.has(name) || globals.has(`fs.${name}`) ? [`${file} uses ${name}`] : [],
+        ),
   'only cli prints': ({ file, globals }) =>
     layerOf(file) !== 'cli' &&
     (globals.has('console') || globals.has('process.stdout') || globals.has('process.stderr'))
@@ -323,6 +332,7 @@ const OFFENDERS: [rule: string, file: string, text: string][] = [
   ['other modules are imported only where they are listed', 'src/lib/yaml.ts', "await import('yaml');"],
   ['other modules are imported only where they are listed', 'src/lib/time.ts', "import * as z from 'zod';"],
   ['other modules are imported only where they are listed', 'src/engine/env.ts', "import fs from 'node:fs';"],
+  ['files are opened for reading by lib/fs alone', 'src/git/git.ts', "fs.readFileSync('x');"],
   [
     'other modules are imported only where they are listed',
     'src/commands/run.ts',

@@ -5,6 +5,7 @@ import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import type { StillHeld } from '../lib/fs/locks.ts';
+import { readCapped } from '../lib/fs/read.ts';
 import {
   CHECKOUT_TIMEOUT_MS,
   type GitEnv,
@@ -227,7 +228,7 @@ async function isGits(options: GitOptions, top: string, merge: string, name: str
   try {
     if (!fs.lstatSync(`${top}/${name}`).isFile()) return false;
     const blob = await git(['cat-file', '--filters', `${merge}:${name}`], options);
-    return blob.code === 0 && blob.stdout.startsWith(fs.readFileSync(`${top}/${name}`, 'utf8'));
+    return blob.code === 0 && blob.stdout.startsWith(readCapped(`${top}/${name}`, Buffer.byteLength(blob.stdout)));
   } catch {
     return false;
   }

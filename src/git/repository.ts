@@ -5,6 +5,7 @@ import path from 'node:path';
 import { isCommitId, type ListedWorktree, nulSeparated, parseWorktrees } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
+import { readCapped } from '../lib/fs/read.ts';
 import type { TaskStore } from '../store/port.ts';
 import {
   type GitEnv,
@@ -176,6 +177,9 @@ export async function worktreeAt(
   return code === 0 && top === place && realPath(path.resolve(place, common)) === commonDir ? entry : null;
 }
 
+/** Most of a file in which git notes what is under way, bytes. */
+const NOTE_MAX_BYTES = 64 * 1024;
+
 /**
  * Branches that a rebase or a bisect in any checkout will return to. Meanwhile git reports them as not checked out. Throws IO_ERROR.
  */
@@ -186,7 +190,7 @@ export function branchesUnderWay(commonDir: string): Set<string> {
   const files = ['', ...linked.map((name) => `worktrees/${name}/`)].flatMap((dir) =>
     notes.map((note) => `${commonDir}/${dir}${note}`),
   );
-  const texts = files.map((file) => ifThere(`reading ${file}`, () => fs.readFileSync(file, 'utf8'), NO_PATH));
+  const texts = files.map((file) => ifThere(`reading ${file}`, () => readCapped(file, NOTE_MAX_BYTES), NO_PATH));
   const names = texts.map((text) => text?.split('\n')[0]?.replace(/^refs\/heads\//, ''));
   return new Set(names.filter((name) => name !== undefined));
 }

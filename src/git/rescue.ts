@@ -8,6 +8,7 @@ import { newId } from '../domain/context.ts';
 import { nulSeparated, RESCUE_REFS, rescueFolder } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, whileDoing } from '../lib/fs/io-errors.ts';
+import { readBytes } from '../lib/fs/read.ts';
 import { isoTime } from '../lib/time.ts';
 import {
   CHECKOUT_TIMEOUT_MS,
@@ -222,9 +223,8 @@ async function copiesIn(env: GitEnv, dir: string): Promise<string[]> {
 /** Whether both are regular files with the same bytes. */
 function sameFile(one: string, other: string): boolean {
   try {
-    const stats = [fs.lstatSync(one), fs.lstatSync(other)] as const;
-    if (!stats.every((stat) => stat.isFile()) || stats[0].size !== stats[1].size) return false;
-    return fs.readFileSync(one).equals(fs.readFileSync(other));
+    const { size } = fs.lstatSync(one);
+    return size === fs.lstatSync(other).size && readBytes(one, size).equals(readBytes(other, size));
   } catch {
     return false;
   }

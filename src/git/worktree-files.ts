@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
+import { readCapped } from '../lib/fs/read.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import type { GitEnv } from './git.ts';
 
@@ -66,6 +67,9 @@ export interface PlaceLook {
   alone: boolean;
 }
 
+/** Most of a file `.git`, bytes. */
+const POINTER_MAX_BYTES = 64 * 1024;
+
 /** Inspects a path. A symlink is never followed. `place`: where git knows a worktree that was moved to `at`. Throws IO_ERROR. */
 export function lookAtPlace(at: string, place = at): PlaceLook {
   return whileDoing(`looking at ${at}`, () => {
@@ -78,7 +82,7 @@ export function lookAtPlace(at: string, place = at): PlaceLook {
       return { kind, gitDir: null, alone: false };
     }
     // Newer versions of git can write relative paths.
-    const pointer = fs.readFileSync(file, 'utf8').trim();
+    const pointer = readCapped(file, POINTER_MAX_BYTES).trim();
     const gitDir = pointer === '' ? '' : path.resolve(place, pointer.replace(/^gitdir: /, ''));
     return { kind: 'folder', gitDir, alone: names.length === 1 };
   });

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
 import { errorCode, whileDoing } from '../lib/fs/io-errors.ts';
+import { readBytes } from '../lib/fs/read.ts';
 import { shippedText } from './build.ts';
 
 export const AGENTS_FILE = 'AGENTS.md';
@@ -52,7 +53,7 @@ function textOf(file: string): string {
   // Replacing a file with hard links would leave the other names with the old text.
   if (stat.nlink > 1) throw unfit(`${file} has another name (a hard link)`, 'Make it a file of its own, or a symlink.');
   if (stat.size > MAX_BYTES) throw unfit(`${file} has ${stat.size} bytes; at most ${MAX_BYTES} are read`, hint);
-  const text = fs.readFileSync(file, 'latin1');
+  const text = readBytes(file, MAX_BYTES, { follow: true }).toString('latin1');
   if (!/^(\xff\xfe|\xfe\xff)/.test(text)) return text;
   throw unfit(`${file} is in UTF-16`, 'Save it as UTF-8, then repeat the command.');
 }

@@ -121,10 +121,13 @@ export function projectToBe(cwd: string, dir: string | undefined, env: Variables
 function inMainCheckout(cwd: string): string {
   const at = checkoutAround(cwd);
   if (at === null || !isFile(`${at}/.git`)) return cwd;
-  const target = /^gitdir: (.+)$/m.exec(fs.readFileSync(`${at}/.git`, 'utf8'))?.[1] ?? '';
+  const target = /^gitdir: (.+)$/m.exec(readCapped(`${at}/.git`, POINTER_MAX_BYTES, { follow: true }))?.[1] ?? '';
   const main = /^(.*)\/\.git\/worktrees\/[^/]+$/.exec(path.resolve(at, target.trim()))?.[1];
   return main === undefined || !isFolder(main) ? cwd : path.join(main, path.relative(at, cwd));
 }
+
+/** Most of a file `.git`, bytes. */
+const POINTER_MAX_BYTES = 64 * 1024;
 
 /** Largest plan or settings file, bytes: a hundred times a plan of 10,000 tasks. */
 const MAX_BYTES = 256 * 1024 * 1024;

@@ -6,6 +6,7 @@ import { GITIGNORE, type ProjectPaths } from '../domain/project-paths.ts';
 import { entriesIn } from '../lib/fs/folders.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { isLeft } from '../lib/fs/litter.ts';
+import { readBytes } from '../lib/fs/read.ts';
 import { oneLine } from '../lib/text.ts';
 import { AGENTS_FILE } from './agents-file.ts';
 import { shippedText } from './build.ts';
@@ -139,5 +140,5 @@ function isAsWritten(paths: ProjectPaths, { file, text }: InitFile): boolean {
   const stat = fs.lstatSync(place, { throwIfNoEntry: false });
   const wanted = Buffer.from(text());
   if (stat?.isFile() !== true || stat.size !== wanted.length) return false;
-  return fs.readFileSync(place).equals(wanted);
+  return readBytes(place, wanted.length).equals(wanted);
 }

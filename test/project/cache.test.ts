@@ -88,6 +88,23 @@ describe('cache', () => {
     expect(fs.readFileSync(onlyFile(), 'utf8')).toMatch(/text$/);
   });
 
+  test('the cache is neither read nor written below a folder in which others may put another one', () => {
+    cache().write('plan', ['text']);
+    fs.chmodSync(home, 0o777);
+    expect(kept(cache())).toBeNull();
+    // A sticky one, such as /tmp, lets only the owner move what is there.
+    fs.chmodSync(home, 0o1777);
+    expect(kept(cache())).toBe('text');
+  });
+
+  test('a cache file that others may write is not read', () => {
+    cache().write('plan', ['text']);
+    fs.chmodSync(onlyFile(), 0o666);
+    expect(kept(cache())).toBeNull();
+    fs.chmodSync(onlyFile(), 0o600);
+    expect(kept(cache())).toBe('text');
+  });
+
   test('the cache is below the home folder by default, and does not create a home', () => {
     cacheOf(project, { HOME: home, XDG_CACHE_HOME: 'relative' }, 'b1').write('plan', ['text']);
     expect(onlyFile()).toContain(path.join(home, '.cache', 'forge'));

@@ -46,12 +46,17 @@ export function cacheOf(
   if (build === null || base === null) return NO_CACHE;
   const above = path.join(base, 'forge');
   const folder = path.join(above, crc32(project));
+  let safe: boolean | undefined;
+  const isSafe = () => {
+    safe ??= isSafeFolder(folder);
+    return safe;
+  };
   const header = `${build} ${JSON.stringify(project)}\n`;
   return {
     read(name) {
       try {
-        if (!isOwn(folder)) return null;
-        const text = readCapped(`${folder}/${name}`, MAX_BYTES);
+        if (!isSafe()) return null;
+        const text = readCapped(`${folder}/${name}`, MAX_BYTES, { accepts: isOwn });
         return text.startsWith(header) ? text.slice(header.length) : null;
       } catch {
         return null;
@@ -61,7 +66,7 @@ export function cacheOf(
       try {
         for (const dir of [base, above]) makeDir(dir);
         if (makeDir(folder)) forgetGone(above);
-        if (isOwn(folder)) replace(folder, name, [header, ...parts].join(''));
+        if (isSafe()) replace(folder, name, [header, ...parts].join(''));
       } catch {
         // Then the next process computes it again.
       }
@@ -79,10 +84,23 @@ function makeDir(dir: string): boolean {
   }
 }
 
-/** Files that another user may have written, as in a shared base folder, are not trusted. */
-function isOwn(folder: string): boolean {
+/** What another user may have written, as in a shared base folder, is not trusted. */
+function isOwn({ uid, mode }: fs.Stats): boolean {
+  return uid === process.getuid?.() && (mode & 0o022) === 0;
+}
+
+/** Whether nobody else can put another folder in this place: it is the user's own, and only the user and root write above it. */
+function isSafeFolder(folder: string): boolean {
   const stat = fs.lstatSync(folder);
-  return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
+  if (!stat.isDirectory() || !isOwn(stat)) return false;
+  for (let at = path.dirname(fs.realpathSync(folder)); ; at = path.dirname(at)) {
+    const { uid, gid, mode } = fs.lstatSync(at);
+    const others = (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== process.getgid?.() && gid !== 0);
+    // In a sticky folder only the owner of an entry can move it.
+    const isSticky = (mode & 0o1000) !== 0;
+    if ((uid !== 0 && uid !== process.getuid?.()) || (others && !isSticky)) return false;
+    if (at === path.dirname(at)) return true;
+  }
 }
 
 function replace(folder: string, name: string, text: string): void {

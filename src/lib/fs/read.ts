@@ -7,11 +7,20 @@ function refused(code: string, message: string): Error {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 
-/**
- * Text of a regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EISDIR for a folder, EINVAL for anything else.
- * `follow`: whether a symlink may lead to it, as people use them. Default: no.
- */
-export function readCapped(path: string, max: number, { follow = false } = {}): string {
+export interface ReadOptions {
+  /** Whether a symlink may lead to the file, as people use them. Default: no. */
+  follow?: boolean;
+  /** Asked of the open file; where it says no, the read fails with EPERM. Default: any file will do. */
+  accepts?(stat: fs.Stats): boolean;
+}
+
+/** Text of a regular file, as UTF-8. Fails as `readBytes` does. */
+export function readCapped(path: string, max: number, options?: ReadOptions): string {
+  return readBytes(path, max, options).toString('utf8');
+}
+
+/** A regular file. Fails with ELOOP on a symlink, EFBIG above `max` bytes, EISDIR for a folder, EINVAL for anything else. */
+export function readBytes(path: string, max: number, { follow = false, accepts }: ReadOptions = {}): Buffer {
   const fd = fs.openSync(
     path,
     fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | (follow ? 0 : fs.constants.O_NOFOLLOW),
@@ -21,7 +30,8 @@ export function readCapped(path: string, max: number, { follow = false } = {}): 
     if (stat.isDirectory()) throw refused('EISDIR', `${path} is a folder`);
     if (!stat.isFile()) throw refused('EINVAL', `${path} is not a regular file`);
     if (stat.size > max) throw refused('EFBIG', `${path} has ${stat.size} bytes; at most ${max} are read`);
-    return fs.readFileSync(fd, 'utf8');
+    if (accepts?.(stat) === false) throw refused('EPERM', `${path} belongs to another user, or others may write it`);
+    return fs.readFileSync(fd);
   } finally {
     fs.closeSync(fd);
   }

@@ -10,7 +10,7 @@ import { ForgeError, type Problem } from '../../lib/errors.ts';
 import { syncDir, synced } from '../../lib/fs/folders.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { exclusively } from '../../lib/fs/locks.ts';
-import { readCapped } from '../../lib/fs/read.ts';
+import { readBytes, readCapped } from '../../lib/fs/read.ts';
 import { valueAt } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -193,7 +193,7 @@ export class FileTracker implements Tracker {
 
   /** Invalid UTF-8 would be written back as something else. */
   #refuseOtherEncodings(text: string): void {
-    if (!text.includes('\ufffd') || fs.readFileSync(this.#file).equals(Buffer.from(text))) return;
+    if (!text.includes('\ufffd') || readBytes(this.#file, MAX_BYTES).equals(Buffer.from(text))) return;
     throw refusal(`${this.#shown} is not UTF-8`, 'Save it as UTF-8.');
   }
 
