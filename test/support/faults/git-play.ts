@@ -23,8 +23,8 @@ export class GitPlay {
     fs.mkdirSync(this.folder, { recursive: true });
     fs.writeFileSync(`${this.folder}/options.json`, '[{"id":"keep","label":"Keep"},{"id":"drop","label":"Drop"}]');
     this.repository = new Repository(this.dir);
-    this.repository.git('config', 'user.name', 'Ann');
-    this.repository.git('config', 'user.email', 'ann@example.org');
+    // For what workers commit.
+    fs.appendFileSync(this.repository.path('.git/config'), '[user]\n\tname = Ann\n\temail = ann@example.org\n');
   }
 
   git(...args: string[]): string {
