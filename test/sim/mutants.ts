@@ -173,6 +173,9 @@ const COMPACTION: Mutant[] = [
   },
 ];
 
+const VANISHED =
+  'What a compaction has removed, all before it are gone too, so no whole version is found, and the mark makes the reader list again all the same. Only versions that a person removes at that moment would be noticed.';
+
 const READING: Mutant[] = [
   {
     ...mutant(
@@ -181,7 +184,7 @@ const READING: Mutant[] = [
       'if (text === null && !foreign) return null;',
       'if (text === null && !foreign) continue;',
     ),
-    focus: 'stillness',
+    survives: VANISHED,
   },
   {
     ...mutant(
@@ -190,8 +193,7 @@ const READING: Mutant[] = [
       'if (text === null && !foreign) return null;',
       'if (text === null && !foreign) {\n      if (number === n) return null;\n      continue;\n    }',
     ),
-    focus: 'stillness',
-    schedules: 60_000,
+    survives: VANISHED,
   },
   mutant(
     'a damaged version ends the search',
