@@ -1,9 +1,10 @@
 /** Inspects the workspace of a task: its commit, its changes, and what is not committed. Changes nothing. */
 
+import fs from 'node:fs';
 import { newId } from '../domain/context.ts';
 import { branchFor, INITIALIZING } from '../domain/task/workspaces.ts';
 import type { WorkFound } from '../domain/verify/verification.ts';
-import { CHECKOUT_TIMEOUT_MS, type GitEnv, git, gitIn, gitNames, gitOk, gitText } from './git.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitEnv, type GitOptions, git, gitIn, gitNames, gitOk } from './git.ts';
 import {
   baseOf,
   branchCommit,
@@ -14,7 +15,7 @@ import {
   untracked,
   worktreeAt,
 } from './repository.ts';
-import { removeFile, topOf } from './worktree-files.ts';
+import { gitDirAround, removeFile, topOf } from './worktree-files.ts';
 
 /**
  * Inspects the worktree of a task whose project folder is `cwd`. File names are relative to the top of the repository, and sorted; a
@@ -80,10 +81,9 @@ export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' 
     timeoutMs: CHECKOUT_TIMEOUT_MS,
   };
   const status = ['status', '--porcelain', '-z', `--untracked-files=${untrackedFiles}`, '--no-renames'];
-  const gitDir = await gitText(['rev-parse', '--absolute-git-dir'], options);
+  const gitDir = gitDirAround(dir);
   // A sparse index names what is left out of the checkout.
-  const sparse = await git(['config', '--type=bool', '--get', 'core.sparseCheckout'], options);
-  if (sparse.stdout.trim() === 'true') return gitNames(status, options);
+  if (gitDir === null || (await isSparse(gitDir, options))) return gitNames(status, options);
   // With the worktree it goes, should this process be killed.
   const indexFile = `${gitDir}/forge-index-${newId(env.ctx)}`;
   try {
@@ -93,6 +93,11 @@ export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' 
     removeFile(indexFile);
     removeFile(`${indexFile}.lock`);
   }
+}
+
+async function isSparse(gitDir: string, options: GitOptions): Promise<boolean> {
+  if (!fs.existsSync(`${gitDir}/info/sparse-checkout`)) return false;
+  return (await git(['config', '--type=bool', '--get', 'core.sparseCheckout'], options)).stdout.trim() === 'true';
 }
 
 /**

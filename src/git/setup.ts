@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import type { ProjectPaths } from '../domain/project-paths.ts';
 import {
   changesText,
   type GitSetting,
@@ -21,6 +22,11 @@ import { lookAtPlace, topOf } from './worktree-files.ts';
 /** Most of a file, bytes. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
+/** Most of packed refs, bytes: a hundred times those of a large project. */
+const PACKED_MAX_BYTES = 256 * 1024 * 1024;
+
+const REPLACE = 'refs/replace/';
+
 /** Files below the folder that all worktrees share. */
 const SHARED_FILES = ['info/attributes', 'info/grafts', 'objects/info/alternates'];
 
@@ -29,14 +35,10 @@ const SHARED_FILES = ['info/attributes', 'info/grafts', 'objects/info/alternates
  * program that the setup names. Null when the project is in no repository. Throws IO_ERROR.
  */
 export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetup | null> {
-  const found = await git(['rev-parse', '--git-common-dir', '--show-prefix'], gitIn(env));
-  if (found.code !== 0) return null;
-  const [commonDir = '', prefix = ''] = found.stdout.split('\n');
-  const common = path.resolve(env.paths.project, commonDir);
-  const [listing, replaced] = await Promise.all([
-    gitText(['config', '--list', '--show-scope', '-z'], gitIn(env)),
-    gitLines(['for-each-ref', '--format=%(refname) %(objectname)', 'refs/replace/'], gitIn(env)),
-  ]);
+  const places = await placesOf(env);
+  if (places === null) return null;
+  const { common, prefix } = places;
+  const listing = await gitText(['config', '--list', '--show-scope', '-z'], gitIn(env));
   const settings = settingsIn(listing);
   const contents: Record<string, string[]> = {};
   const texts: Record<string, string[]> = {};
@@ -45,7 +47,7 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
     if (name !== null) contents[part] = [...new Set([...(contents[part] ?? []), name])];
   };
   for (const setting of settings) add(partOf(setting), setting.key, setting.text);
-  for (const ref of replaced) add('refs/replace', ref.split(' ', 1)[0] ?? ref, ref);
+  for (const ref of await replacements(env, common, settings)) add('refs/replace', ref.split(' ', 1)[0] ?? ref, ref);
   for (const folder of hookFolders(env, common, settings)) {
     for (const { name, text } of hooksIn(folder)) add('hooks', name, `${folder}/${text}`);
   }
@@ -60,6 +62,44 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
     Object.entries(texts).map(([part, all]) => [part, sha256(JSON.stringify(all)).slice(0, 16)]),
   );
   return { digests, contents };
+}
+
+interface Places {
+  /** The folder that all worktrees share. */
+  common: string;
+  /** The project's folder in the repository, '' or with a slash at its end. */
+  prefix: string;
+}
+
+/** Asked once: a project does not move to another repository while a command runs. */
+const known = new WeakMap<ProjectPaths, Places>();
+
+/** Null when the project is in no repository. */
+async function placesOf(env: GitEnv): Promise<Places | null> {
+  const before = known.get(env.paths);
+  if (before !== undefined) return before;
+  const { code, stdout } = await git(['rev-parse', '--git-common-dir', '--show-prefix'], gitIn(env));
+  if (code !== 0) return null;
+  const [common = '', prefix = ''] = stdout.split('\n');
+  const places = { common: path.resolve(env.paths.project, common), prefix };
+  known.set(env.paths, places);
+  return places;
+}
+
+/** The refs below `refs/replace`, with what they replace it by. */
+async function replacements(env: GitEnv, common: string, settings: readonly GitSetting[]): Promise<string[]> {
+  // Another format of refs than files is git's to read.
+  if (settings.some(({ key }) => key === 'extensions.refstorage'))
+    return gitLines(['for-each-ref', '--format=%(refname) %(objectname)', REPLACE], gitIn(env));
+  const folder = `${common}/${REPLACE}`;
+  const loose = ifThere(`listing ${folder}`, () => fs.readdirSync(folder), NO_PATH) ?? [];
+  const packed = textOf(`${common}/packed-refs`, PACKED_MAX_BYTES)?.match(/^.* refs\/replace\/.*$/gm) ?? [];
+  // A ref of its own file counts before a packed one.
+  const refs = new Map([
+    ...packed.map((line) => line.split(' ').reverse() as [string, string]),
+    ...loose.map((name): [string, string] => [`${REPLACE}${name}`, textOf(`${folder}/${name}`)?.trim() ?? '']),
+  ]);
+  return [...refs].map(([ref, sha]) => `${ref} ${sha}`).sort();
 }
 
 /** How the setup differs from what it was; null when it does not. `id`: of the setup of now. Throws as `gitSetup` does. */
@@ -110,6 +150,6 @@ function userAttributes(env: GitEnv, settings: readonly GitSetting[]): string[] 
 }
 
 /** Null when there is no such file. Throws IO_ERROR when it can't be read. */
-function textOf(file: string): string | null {
-  return ifThere(`reading ${file}`, () => readCapped(file, MAX_BYTES, { follow: true }), NO_PATH);
+function textOf(file: string, max = MAX_BYTES): string | null {
+  return ifThere(`reading ${file}`, () => readCapped(file, max, { follow: true }), NO_PATH);
 }

@@ -88,6 +88,14 @@ export function lookAtPlace(at: string, place = at): PlaceLook {
   });
 }
 
+/** The git folder of the worktree that `dir` is in; null in no linked worktree. Throws IO_ERROR. */
+export function gitDirAround(dir: string): string | null {
+  for (let at = dir; ; at = path.dirname(at)) {
+    const { gitDir } = lookAtPlace(at);
+    if (gitDir !== null || at === path.dirname(at)) return gitDir || null;
+  }
+}
+
 /** Removes a folder with its content. Only for what git made and was never used. Throws IO_ERROR. */
 export function removeFolder(place: string): void {
   whileDoing(`removing ${place}`, () => fs.rmSync(place, { recursive: true, force: true }));

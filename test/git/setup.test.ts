@@ -55,6 +55,7 @@ describe('the setup of git', () => {
       'config branch (now branch.main.mergeoptions)',
     ],
     ['a program of a remote', 'git config remote.o.uploadpack /bin/x', 'config remote (now remote.o.uploadpack)'],
+    ['a command of a submodule', 'git config submodule.lib.update "!x"', 'config submodule (now submodule.lib.update)'],
     ['an alias', 'git config alias.st "!x"', 'config alias (now alias.st)'],
     ['attributes', 'mkdir -p .git/info; echo "*.txt -diff" > .git/info/attributes', 'info/attributes'],
     ['a graft', 'mkdir -p .git/info; git rev-parse HEAD > .git/info/grafts', 'info/grafts'],
@@ -69,6 +70,12 @@ describe('the setup of git', () => {
     const head = repo.git('rev-parse', 'HEAD');
     const other = repo.commit({ 'code.txt': 'two\n' });
     expect(await told(`git replace ${head} ${other}`)).toBe(`refs/replace (now refs/replace/${head})`);
+  });
+
+  test('is the same when git packs the refs that replace objects', async () => {
+    repo.git('replace', repo.git('rev-parse', 'HEAD'), repo.commit({ 'code.txt': 'two\n' }));
+    expect(await told('git pack-refs --all')).toBeNull();
+    expect(await told('git replace -d $(git replace)')).toBe('refs/replace');
   });
 
   test('has changed with another folder of hooks and with what is in that folder', async () => {
@@ -97,6 +104,7 @@ describe('the setup of git', () => {
       'git config user.name w',
       'git config branch.forge/build.remote origin',
       'git remote add fork https://example.org/x.git',
+      'git config submodule.lib.url https://example.org/lib.git; git config submodule.lib.active true',
       'git config lfs.repositoryformatversion 0',
       'git config lfs.https://example.org/x.git/info/lfs.access basic',
       'git config --global alias.co checkout',

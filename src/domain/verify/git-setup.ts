@@ -20,7 +20,7 @@ export const OWN_PART = 'config.worktree';
 
 /** Settings of a repository that run nothing and change no bytes. Agents and git itself write them. */
 const HARMLESS =
-  /^(advice|branch|color|column|gui|help|init|maintenance|pull|push|safe|status|user)\.|^lfs\.(.*\.)?(access|locksverify|repositoryformatversion)$|^remote\..*\.(url|pushurl|fetch|gh-resolved)$/;
+  /^(advice|branch|color|column|gui|help|init|maintenance|pull|push|safe|status|user)\.|^lfs\.(.*\.)?(access|locksverify|repositoryformatversion)$|^remote\..*\.(url|pushurl|fetch|gh-resolved)$|^submodule\..*\.(active|branch|url)$/;
 
 /** Options of `git merge`, although their section is harmless. */
 const MERGE_OPTIONS = /^branch\..*\.mergeoptions$/;
@@ -87,6 +87,6 @@ export const SETUP_CLASS = 'fatal.git';
 
 /** The failure of an attempt during which the setup has changed. */
 export function setupFault(changes: string): ClassifiedError {
-  const message = `git's own files have changed since the attempt began: ${changes}; what it has committed was not looked at. Undo that, or keep it, and retry the task`;
+  const message = `git's own files have changed since the attempt began: ${changes}; so nothing of it counts. Undo that, or keep it, and retry the task`;
   return { class: SETUP_CLASS, message };
 }

@@ -6,7 +6,8 @@ import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema 
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { repeated } from '../../domain/task/transition.ts';
 import { changesIn, filesChanged } from '../../git/inspect-worktree.ts';
-import { textAt } from '../../git/repository.ts';
+import { repositoryOf, textAt } from '../../git/repository.ts';
+import { topOf } from '../../git/worktree-files.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { oneLine } from '../../lib/text.ts';
@@ -96,7 +97,8 @@ type Answer = { review: Review } | { error: ClassifiedError };
 /** Throws NOT_READY when files of the worktree are not those of the verified commit, which a reviewer may read there. */
 async function requireClean({ env, target: { branch, cwd } }: IntegrationLease): Promise<void> {
   if (branch === null) return;
-  const changed = (await changesIn(env, cwd, 'no')).map((line) => line.slice(3));
+  const { prefix } = await repositoryOf(env);
+  const changed = (await changesIn(env, topOf(cwd, prefix), 'no')).map((line) => line.slice(3));
   if (changed.length === 0) return;
   throw new ForgeError('NOT_READY', `in ${cwd} ${oneLine(changed.join(', '), 200)} is not as it was verified`, {
     hint: 'Look at what has changed there, and take it back, for example with `git restore`.',

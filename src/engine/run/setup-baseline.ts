@@ -27,8 +27,7 @@ export class SetupBaseline {
     if (changes.length === 0) return;
     throw new CanNotStart(
       'NOT_READY',
-      `task ${taskId} is not started: git's own files are not as they were before the workers: ${changes.join('; ')}`,
-      { hint: 'Undo that; or keep it, see to the task that failed over it, and start another run.' },
+      `task ${taskId} is not started: git's own files are not as they were before the workers: ${changes.join('; ')}; undo that, or retry the task that failed over it and start another run`,
     );
   }
 
