@@ -38,6 +38,8 @@ export async function inspectWorkspace(
   const { branch: base, sha: base_sha } = await baseOf(env, begunFor);
   const merged = await mergeTrees(env, base_sha, here.head);
   const own = branchFor(taskId);
+  /** What worktrees get copies of. */
+  const sources = await untracked(env, env.paths.project);
   return {
     prefix,
     ...here,
@@ -45,8 +47,12 @@ export async function inspectWorkspace(
     base_sha,
     files_changed: await filesChanged(env, base_sha, here.head),
     conflicts: merged.kind === 'unknown' ? null : merged.kind === 'clean' ? [] : merged.files,
-    ...(await uncommittedIn(env, top, prefix)),
-    copied: await copiesCommitted(env, prefix, base_sha, here.head),
+    ...(await uncommittedIn(env, top, prefix, sources)),
+    copied: await copiesCommitted(
+      env,
+      sources.map((name) => `${prefix}${name}`),
+      { base: base_sha, head: here.head },
+    ),
     own_branch: { name: own, sha: await branchCommit(env, own) },
   };
 }
@@ -62,8 +68,9 @@ async function uncommittedIn(
   env: GitEnv,
   top: string,
   prefix: string,
+  sources: readonly string[],
 ): Promise<Pick<WorkFound, 'uncommitted' | 'modified'>> {
-  const copies = new Set((await copiedIn(env, `${top}/${prefix}`)).map((name) => `?? ${prefix}${name}`));
+  const copies = new Set((await copiedIn(env, `${top}/${prefix}`, sources)).map((name) => `?? ${prefix}${name}`));
   const lines = (await changesIn(env, top, 'all')).filter((line) => !copies.has(line));
   const names = (some: readonly string[]) => [...new Set(some.map((line) => line.slice(3)))].sort();
   return { uncommitted: names(lines), modified: names(lines.filter((line) => !line.startsWith('??'))) };
@@ -101,11 +108,14 @@ async function isSparse(gitDir: string, options: GitOptions): Promise<boolean> {
 }
 
 /**
- * Names, from the top of the repository, of files that the project has without git knowing them, that worktrees get copies of, and
- * that a commit of `head` has all the same: also one that a later commit takes back, since it stays in the history.
+ * Those of `copies`, files that git does not track in the project, that a commit of `head` has all the same: also one that a later
+ * commit takes back, since it stays in the history. All names are from the top of the repository.
  */
-async function copiesCommitted(env: GitEnv, prefix: string, base: string, head: string): Promise<string[]> {
-  const copies = (await untracked(env, env.paths.project)).map((name) => `${prefix}${name}`);
+async function copiesCommitted(
+  env: GitEnv,
+  copies: readonly string[],
+  { base, head }: { base: string; head: string },
+): Promise<string[]> {
   if (copies.length === 0) return [];
   const paths = ['--', ...copies.map((name) => `:(top,literal)${name}`)];
   const commits = ['log', '--format=', '--name-only', '-z', '--no-renames', '-m', `${base}..${head}`];
@@ -116,10 +126,10 @@ async function copiesCommitted(env: GitEnv, prefix: string, base: string, head: 
 }
 
 /** Copied files in the project's folder of a worktree, by name; none when a worker has removed that folder. */
-async function copiedIn(env: GitEnv, dir: string): Promise<string[]> {
+async function copiedIn(env: GitEnv, dir: string, sources: readonly string[]): Promise<string[]> {
   const { code } = await git(['rev-parse', '--git-dir'], gitIn(env, dir)).catch(() => ({ code: 1 }));
   if (code !== 0) return [];
   // A file without a source is the worker's own.
-  const there = new Set(await untracked(env, env.paths.project));
+  const there = new Set(sources);
   return (await untracked(env, dir)).filter((name) => there.has(name));
 }
