@@ -46,7 +46,7 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
     texts[part] = [...(texts[part] ?? []), text];
     if (name !== null) contents[part] = [...new Set([...(contents[part] ?? []), name])];
   };
-  for (const setting of settings) add(partOf(setting), setting.key, setting.text);
+  for (const setting of settings) add(partOf(setting, settings.length), setting.key, setting.text);
   for (const ref of await replacements(env, common, settings)) add('refs/replace', ref.split(' ', 1)[0] ?? ref, ref);
   for (const folder of hookFolders(env, common, settings)) {
     for (const { name, text } of hooksIn(folder)) add('hooks', name, `${folder}/${text}`);
@@ -102,16 +102,16 @@ async function replacements(env: GitEnv, common: string, settings: readonly GitS
   return [...refs].map(([ref, sha]) => `${ref} ${sha}`).sort();
 }
 
-/** How the setup differs from what it was; null when it does not. `id`: of the setup of now. Throws as `gitSetup` does. */
+/** How the setup differs from what it was; null when it does not. Throws as `gitSetup` does. */
 export async function setupChange(
   env: GitEnv,
   cwd: string | null,
   before: SetupDigests,
-): Promise<{ text: string; id: string } | null> {
+): Promise<{ text: string; digests: SetupDigests } | null> {
   const now = (await gitSetup(env, cwd)) ?? { digests: {}, contents: {} };
   const changes = setupChanges(before, now.digests);
   if (changes.length === 0) return null;
-  return { text: changesText(changes, now), id: sha256(JSON.stringify(now.digests)).slice(0, 16) };
+  return { text: changesText(changes, now), digests: now.digests };
 }
 
 /** The value that counts of a setting that names a path, made absolute; null when there is none, or one inside of checkouts. */

@@ -12,12 +12,14 @@ const SETTINGS = 'verify: {commands: ["true"]}\nship: {policy: merge}';
 /** Held work is not tried again, so that a run ends. */
 const REVIEWED = `retry: {max_attempts: 1}\nreview: {command: ./review.sh}\n${SETTINGS}`;
 
+const BLOCKED = `echo '{"verdict":"blocked","summary":"no key"}' > $FORGE_VERDICT_FILE`;
+
 const task = (run: string, id = 'build') =>
   `id: ${id}, title: Build, run: '${run.replaceAll("'", "''")}', retry: {max_attempts: 3}`;
 
 describe('a worker that writes into .git', () => {
   test.each([
-    ['a filter', 'git config filter.x.clean cat', 'config filter (now filter.x.clean)'],
+    ['a filter', 'git config filter.x.clean cat', 'config filter.x.clean'],
     [
       'a hook',
       `${INTO}; mkdir -p $C/hooks; echo > $C/hooks/post-checkout; chmod +x $C/hooks/post-checkout`,
@@ -41,6 +43,38 @@ describe('a worker that writes into .git', () => {
     await forge('run');
     expect((await state('build'))['last_error']).toMatchObject({ class: 'fatal.git' });
   });
+
+  test.each([
+    ['fails', 'git config filter.x.clean cat; echo broken >&2; exit 7', 'broken'],
+    ['says that it is blocked', `git config filter.x.clean cat; ${BLOCKED}`, 'no key'],
+  ])('is not tried again, and named, when it %s', async (_, run, own) => {
+    const { state, forge } = finishing([task(run)], SETTINGS);
+    expect((await forge('run')).code).toBe(1);
+    const { state: now, attempt_count, last_error } = await state('build');
+    expect({ now, attempt_count }).toEqual({ now: 'failed', attempt_count: 1 });
+    expect(last_error).toMatchObject({ class: 'fatal.git', message: expect.stringContaining('config filter.x.clean') });
+    expect((last_error as { message: string }).message).toContain(own);
+  });
+
+  test.each(['KILL', 'INT'])(
+    'keeps the next run from starting anything until that is undone or accepted when its own run has ended by SIG%s',
+    async (signal) => {
+      const stop = `if [ $FORGE_ATTEMPT_NUMBER = 1 ]; then git config filter.x.clean cat; kill -${signal} $PPID; sleep 60; fi`;
+      const { repo, at, state, forge } = finishing([task(`${stop}; ${WORK}`), task(WORK, 'next')], SETTINGS);
+      await forge('run', '--max-parallel', '1');
+      const held = await forge('run');
+      expect(held.code).toBe(4);
+      expect(held.stdout).toContain('config filter.x.clean');
+      expect((await state('next')).state).toBe('unclaimed');
+      const [, id = ''] = /FORGE_ACCEPT_GIT_SETUP=([0-9a-f]+)/.exec(held.stdout) ?? [];
+      repo.git('config', 'filter.x.smudge', 'cat');
+      const accepted = () => orchestrate(['run'], { cwd: at, env: { ...GIT_ENV, FORGE_ACCEPT_GIT_SETUP: id } });
+      expect((await accepted()).code).toBe(4);
+      repo.git('config', '--unset', 'filter.x.smudge');
+      expect((await accepted()).code).toBe(0);
+      expect((await state('next')).state).toBe('shipped');
+    },
+  );
 
   test('keeps a run from starting other tasks until what it left is undone', async () => {
     const { repo, state, forge } = finishing(

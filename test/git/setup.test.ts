@@ -40,28 +40,20 @@ async function told(change: string, inWorktree = false): Promise<string | null> 
 
 describe('the setup of git', () => {
   test.each([
-    ['a filter', 'git config filter.x.clean cat', 'config filter (now filter.x.clean)'],
-    ['a text conversion', 'git config diff.x.textconv cat', 'config diff (now diff.x.textconv)'],
-    ['a merge driver', 'git config merge.x.driver true', 'config merge (now merge.x.driver)'],
-    ['an included file', 'git config include.path /dev/null', 'config include (now include.path)'],
-    [
-      'a conditional include',
-      'git config includeIf.onbranch:x.path /a',
-      'config includeif (now includeif.onbranch:x.path)',
-    ],
-    [
-      'options of a merge',
-      'git config branch.main.mergeOptions --strategy=ours',
-      'config branch (now branch.main.mergeoptions)',
-    ],
-    ['a program of a remote', 'git config remote.o.uploadpack /bin/x', 'config remote (now remote.o.uploadpack)'],
-    ['a command of a submodule', 'git config submodule.lib.update "!x"', 'config submodule (now submodule.lib.update)'],
-    ['an alias', 'git config alias.st "!x"', 'config alias (now alias.st)'],
+    ['a filter', 'git config filter.x.clean cat', 'config filter.x.clean'],
+    ['a text conversion', 'git config diff.x.textconv cat', 'config diff.x.textconv'],
+    ['a merge driver', 'git config merge.x.driver true', 'config merge.x.driver'],
+    ['an included file', 'git config include.path /dev/null', 'config include.path'],
+    ['a conditional include', 'git config includeIf.onbranch:x.path /a', 'config includeif.onbranch:x.path'],
+    ['options of a merge', 'git config branch.main.mergeOptions --strategy=ours', 'config branch.main.mergeoptions'],
+    ['a program of a remote', 'git config remote.o.uploadpack /bin/x', 'config remote.o.uploadpack'],
+    ['a command of a submodule', 'git config submodule.lib.update "!x"', 'config submodule.lib.update'],
+    ['an alias', 'git config alias.st "!x"', 'config alias.st'],
     ['attributes', 'mkdir -p .git/info; echo "*.txt -diff" > .git/info/attributes', 'info/attributes'],
     ['a graft', 'mkdir -p .git/info; git rev-parse HEAD > .git/info/grafts', 'info/grafts'],
     ['borrowed objects', 'echo /tmp > .git/objects/info/alternates', 'objects/info/alternates'],
     ['a hook', 'mkdir -p .git/hooks; echo > .git/hooks/pre-push; chmod +x .git/hooks/pre-push', 'hooks (now pre-push)'],
-    ["the user's filter", 'git config --global filter.x.smudge cat', 'config filter (now filter.x.smudge)'],
+    ["the user's filter", 'git config --global filter.x.smudge cat', 'config filter.x.smudge'],
   ])('has changed with %s', async (_, change, text) => {
     expect(await told(change)).toBe(text);
   });
@@ -79,7 +71,7 @@ describe('the setup of git', () => {
   });
 
   test('has changed with another folder of hooks and with what is in that folder', async () => {
-    expect(await told(`git config core.hooksPath ${home}`)).toMatch(/^config core \(now .*core\.hookspath/);
+    expect(await told(`git config core.hooksPath ${home}`)).toMatch(/^config core\.hookspath/);
     expect(await told(`echo > ${home}/pre-commit; chmod +x ${home}/pre-commit`)).toBe('hooks (now pre-commit)');
     expect(await told(`echo other > ${home}/pre-commit`)).toBe('hooks (now pre-commit)');
   });
@@ -96,7 +88,7 @@ describe('the setup of git', () => {
 
   test('has changed with a setting that is gone', async () => {
     repo.git('config', 'filter.x.clean', 'cat');
-    expect(await told('git config --remove-section filter.x')).toBe('config filter');
+    expect(await told('git config --remove-section filter.x')).toBe('config filter.x.clean');
   });
 
   test('is the same after changes that run nothing and change no bytes', async () => {

@@ -24,6 +24,8 @@ export interface CompleteRequest extends Holder {
   verified?: Pick<Finding, 'failure'> | null;
   /** The verdict that is being verified cannot be read any more, so another outcome may replace it. Default: false. */
   unreadable?: boolean;
+  /** What the attempt fails with instead of its own failure. Default: null. */
+  fault?: ClassifiedError | null;
   policy: RetryPolicy | CompositeRetryPolicy;
   /** How far a verified task goes without a person. */
   route: { reviewed: boolean; shipped: boolean };
@@ -66,7 +68,9 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
     throw refusal('STALE_ATTEMPT', record, message, { attempt_id: attemptId });
   }
   const ending =
-    outcome.kind === 'failed' ? failing(record, request, outcome.error) : judging(record, request, outcome.verdict);
+    outcome.kind === 'failed'
+      ? failing(record, request, request.fault ?? outcome.error)
+      : judging(record, request, outcome.verdict);
   const next = changed(record, {
     moves: [...starting(record), ...ending.moves],
     lease: null,
@@ -108,7 +112,7 @@ function judging(record: TaskRecord, request: CompleteRequest, verdict: Verdict)
     // A file of its own keeps the whole verdict; a record has no room for a summary of any length.
     const summary = oneLine(verdict.summary, MESSAGE_MAX_CHARS);
     const message = summary === '' ? `the worker's verdict is ${verdict.verdict}` : summary;
-    return failing(record, request, { class: `verdict.${verdict.verdict}`, message });
+    return failing(record, request, request.fault ?? { class: `verdict.${verdict.verdict}`, message });
   }
   const failure = request.verified?.failure ?? null;
   if (failure !== null) return failing(record, request, failure);

@@ -3,6 +3,7 @@
  * borrowed objects. All worktrees of a repository share them, and every worker can write there. Pure.
  */
 
+import { sha256 } from '../../lib/digest.ts';
 import { oneLine } from '../../lib/text.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 
@@ -54,9 +55,24 @@ function counts(scope: string, key: string): boolean {
   return scope !== 'command' && IN_CHECKOUTS.test(key);
 }
 
-/** The part that a setting belongs to. */
-export function partOf({ key }: GitSetting): string {
-  return `config ${key.slice(0, key.indexOf('.'))}`;
+/** Most settings of which each is a part of its own. Digests stand in the record of every task, so more are summed up by section. */
+const MAX_KEYS = 64;
+
+/** The part that a setting belongs to. `all`: how many there are. */
+export function partOf({ key }: GitSetting, all: number): string {
+  return `config ${all > MAX_KEYS ? key.slice(0, key.indexOf('.')) : key}`;
+}
+
+/** Names a setup in a refusal, and in FORGE_ACCEPT_GIT_SETUP when a person takes it for their own. */
+export function setupId(digests: SetupDigests): string {
+  return sha256(JSON.stringify(digests)).slice(0, 16);
+}
+
+/** What to do about a setup that is not accepted; null when `env` accepts it. */
+export function acceptHint(digests: SetupDigests, env: Readonly<Record<string, string | undefined>>): string | null {
+  const id = setupId(digests);
+  if (env['FORGE_ACCEPT_GIT_SETUP'] === id) return null;
+  return `Undo what is not yours. To keep it all: repeat the command with FORGE_ACCEPT_GIT_SETUP=${id} in its environment.`;
 }
 
 /** The names of parts that were added, changed or removed. A worktree that is gone has taken its own part along. */
@@ -77,7 +93,9 @@ export function changesText(changes: readonly string[], { contents }: GitSetup):
   const told = changes.map((part) => {
     const now = contents[part] ?? [];
     const more = now.length > SHOWN ? ', ...' : '';
-    return now.length === 0 ? part : `${part} (now ${now.slice(0, SHOWN).join(', ')}${more})`;
+    return now.length === 0 || part === `config ${now[0]}`
+      ? part
+      : `${part} (now ${now.slice(0, SHOWN).join(', ')}${more})`;
   });
   return oneLine(told.join('; '), 300);
 }
@@ -85,8 +103,9 @@ export function changesText(changes: readonly string[], { contents }: GitSetup):
 /** The class of work that was done while the setup changed; never retried, since a next attempt would start on that setup. */
 export const SETUP_CLASS = 'fatal.git';
 
-/** The failure of an attempt during which the setup has changed. */
-export function setupFault(changes: string): ClassifiedError {
-  const message = `git's own files have changed since the attempt began: ${changes}; so nothing of it counts. Undo that, or keep it, and retry the task`;
+/** The failure of an attempt during which the setup has changed. `own`: what it has failed with itself, null for nothing. */
+export function setupFault(changes: string, own: string | null = null): ClassifiedError {
+  const told = own === null ? '' : ` (it failed itself: ${oneLine(own, 300)})`;
+  const message = `git's own files have changed since the attempt began: ${changes}; so nothing of it counts${told}. Undo that, or keep it, and retry the task`;
   return { class: SETUP_CLASS, message };
 }

@@ -44,13 +44,13 @@ function maskedOutcome(env: Env, { task, outcome }: Completion): Outcome {
   return { ...outcome, verdict: { ...outcome.verdict, summary: text(outcome.verdict.summary) } };
 }
 
-const NOTHING_TO_CHECK = { verified: null, unreadable: false, isHandedIn: false };
+const NOTHING_TO_CHECK = { verified: null, unreadable: false, isHandedIn: false, fault: null };
 
 /** A verdict is created with the commit, once: another one for the same attempt is refused. */
 async function commit(
   env: Env,
   completion: Completion,
-  { verified, unreadable, isHandedIn }: Pick<Settled, 'verified' | 'unreadable' | 'isHandedIn'>,
+  { verified, unreadable, isHandedIn, fault }: Omit<Settled, 'outcome'>,
 ): Promise<Changed<CompleteResult>> {
   const { taskId, attemptId, claimId, outcome, workerGone } = completion;
   const request = {
@@ -59,6 +59,7 @@ async function commit(
     outcome,
     verified,
     unreadable,
+    fault,
     policy: taskPolicy(env.settings, completion.task),
     route: routeOf(env.settings),
     workerGone,

@@ -4,6 +4,7 @@
  */
 
 import { newId } from '../../domain/context.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { type Outcome, outcomeKey } from '../../domain/task/complete-attempt.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Lease, RECORD_MAX_BYTES, type TaskRecord, type Verdict } from '../../domain/task/records.ts';
@@ -42,7 +43,7 @@ import { notesOn } from './guardrails.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { stopOrphanedGroup } from './takeover.ts';
 import { handedIn, refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
-import { inspectAttempt } from './workspace.ts';
+import { inspectAttempt, setupFaultOf } from './workspace.ts';
 
 /** Interval of checks on a verification by another process, milliseconds. */
 const OTHER_MS = 100;
@@ -55,6 +56,8 @@ export interface Settled {
   verified: Finding | null;
   /** The verdict is there already, and need not be created. */
   isHandedIn: boolean;
+  /** What the attempt fails with whatever its outcome says; null for nothing. */
+  fault: ClassifiedError | null;
 }
 
 /**
@@ -72,10 +75,13 @@ export async function settleVerdict(
   const { record } = read;
   const before = record === null || completion.yields !== true ? null : await handedIn(env, record, attemptId);
   const { outcome, unreadable } = before ?? { outcome: completion.outcome, unreadable: false };
-  const nothing = { outcome, unreadable, verified: null, isHandedIn: before !== null };
-  if (record === null || outcome.kind !== 'verdict' || outcome.verdict.verdict !== 'ready_for_review') return nothing;
+  const nothing = { outcome, unreadable, verified: null, isHandedIn: before !== null, fault: null };
   // A repeat of what is done gets its answer from the record.
-  if (record.memo.completion?.attempt_id === attemptId) return nothing;
+  if (record === null || record.memo.completion?.attempt_id === attemptId) return nothing;
+  if (outcome.kind !== 'verdict' || outcome.verdict.verdict !== 'ready_for_review') {
+    const own = outcome.kind === 'failed' ? outcome.error.message : outcome.verdict.summary;
+    return { ...nothing, fault: await setupFaultOf(env, evidenceOf(record, attemptId) ?? NO_WORKTREE, own) };
+  }
   const lease = workFor(record, completion);
   const pending = pendingVerification(record);
   if (pending?.attempt_id === attemptId && pending.outcome !== outcomeKey(outcome)) return nothing;

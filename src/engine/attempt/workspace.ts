@@ -109,6 +109,18 @@ export async function expectedWorkspace(env: Env, taskId: string): Promise<Works
   return expectedWorktree(env, taskId);
 }
 
+/** What is wrong with an attempt whose setup of git is not the one that it began on. `own`: as `setupFault` has it. Throws IO_ERROR. */
+export async function setupFaultOf(
+  env: Env,
+  { worktree_path, git_setup }: Pick<Work, 'worktree_path' | 'git_setup'>,
+  own: string | null = null,
+): Promise<ClassifiedError | null> {
+  if (git_setup === null) return null;
+  const { setupChange } = await import('../../git/setup.ts');
+  const change = await setupChange(env, worktree_path, git_setup);
+  return change && setupFault(change.text, own);
+}
+
 /**
  * Where an attempt is verified, and what is found there; or why that can't be told. Git is asked nothing about the work when its setup is not
  * the one that the attempt began on. Throws IO_ERROR.
@@ -120,11 +132,8 @@ export async function inspectAttempt(
 ): Promise<{ cwd: string; found: WorkFound } | ClassifiedError> {
   const { headOf } = await import('../../git/repository.ts');
   const { project } = env.paths;
-  if (git_setup !== null) {
-    const { setupChange } = await import('../../git/setup.ts');
-    const change = await setupChange(env, worktreePath, git_setup);
-    if (change !== null) return setupFault(change.text);
-  }
+  const fault = await setupFaultOf(env, { worktree_path: worktreePath, git_setup });
+  if (fault !== null) return fault;
   if (worktreePath !== null) {
     try {
       const { inspectWorkspace } = await import('../../git/inspect-worktree.ts');

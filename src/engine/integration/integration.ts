@@ -15,7 +15,7 @@ import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import { branchFor } from '../../domain/task/workspaces.ts';
 import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
-import type { SetupDigests } from '../../domain/verify/git-setup.ts';
+import { acceptHint, type SetupDigests } from '../../domain/verify/git-setup.ts';
 import { baseOf, branchCommit, commitNamed, headOf, isAncestor } from '../../git/repository.ts';
 import { setupChange } from '../../git/setup.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
@@ -122,15 +122,13 @@ async function workOf({ store }: Env, record: TaskRecord) {
   return { ...NO_WORKTREE, worktree_path, base_branch, target_sha: twin?.target_sha ?? null };
 }
 
-/** Names a setup of git that a person takes for their own, as the refusal below gives it. */
-const ACCEPTED = 'FORGE_ACCEPT_GIT_SETUP';
-
 /** Throws NOT_READY when git would not show, check and merge the work as it did before it was begun. */
 async function refuseOtherSetup(env: Env, taskId: string, cwd: string | null, before: SetupDigests): Promise<void> {
   const change = await setupChange(env, cwd, before);
-  if (change === null || env.ctx.env[ACCEPTED] === change.id) return;
+  const hint = change && acceptHint(change.digests, env.ctx.env);
+  if (change === null || hint === null) return;
   throw new ForgeError('NOT_READY', `git's own files have changed since task ${taskId} was begun: ${change.text}`, {
-    hint: `Undo what is not yours. To keep it all: repeat the command with ${ACCEPTED}=${change.id} in its environment.`,
+    hint,
   });
 }
 
