@@ -4,7 +4,7 @@ import { type AttachEvent, attach } from '../commands/attach.ts';
 import { type LogEvent, logs } from '../commands/logs.ts';
 import type { VerbInput } from '../commands/registry.ts';
 import { invalidArgs } from '../commands/shared/command.ts';
-import { plainJson, plainText } from '../lib/text.ts';
+import { outputText, plainJson } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
 import type { StreamName } from './output.ts';
@@ -66,8 +66,33 @@ export async function watchStatus({ context, screen }: Cli, input: VerbInput<'st
   }
 }
 
+/** Longest line that is held back until its end, UTF-16 units. */
+const MAX_LINE = 64 * 1024;
+
+/** Text that comes in pieces as `outputText` of whole lines: what the rest of a line does to its beginning is not known before. */
+class OutputLines {
+  #open = '';
+
+  /** What can be shown now. */
+  add(piece: string): string {
+    const text = this.#open + piece;
+    const end = text.lastIndexOf('\n') + 1;
+    const rest = text.slice(end);
+    // Of what is drawn over and over the last is enough.
+    this.#open = rest.slice(rest.lastIndexOf('\r', rest.length - 2) + 1);
+    return outputText(text.slice(0, end)) + (this.#open.length > MAX_LINE ? this.end() : '');
+  }
+
+  /** What is left without the end of a line. */
+  end(): string {
+    const rest = outputText(this.#open);
+    this.#open = '';
+    return rest;
+  }
+}
+
 /**
- * The text of logs as it comes; of two, each part under its name as `tail` does it. Ctrl-C ends the process, as it does for
+ * The text of logs line by line; of two, each part under its name as `tail` does it. Ctrl-C ends the process, as it does for
  * `tail`.
  */
 export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'>): Promise<number> {
@@ -75,23 +100,30 @@ export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'
   screen.output.onClosed = () => stop.abort();
   const write = (text: string) => screen.output.write('stdout', text);
   let shown: string | null = null;
-  /** What ends a line that the worker has not ended. */
-  let end = '';
+  const lines = new OutputLines();
+  let isOpen = false;
+  const print = (text: string) => {
+    write(text);
+    if (text !== '') isOpen = !text.endsWith('\n');
+  };
+  /** Also ends a line that the worker has not ended. */
+  const endPart = () => {
+    print(lines.end());
+    if (isOpen) print('\n');
+  };
   const emit = (event: LogEvent) => {
     if (event.type === 'opened') return;
     const { stream, text } = event;
     if (input.stream === undefined && stream !== shown) {
-      write(`${end}${shown === null ? '' : '\n'}==> ${stream} <==\n`);
-      end = '';
+      endPart();
+      write(`${shown === null ? '' : '\n'}==> ${stream} <==\n`);
     }
     shown = stream;
-    const plain = plainText(text);
-    write(plain);
-    if (plain !== '') end = plain.endsWith('\n') ? '' : '\n';
+    print(lines.add(text));
     return screen.output.taken('stdout');
   };
   const { files } = await logs.run({ ...context, emit, signal: stop.signal }, input);
-  write(end);
+  endPart();
   if (shown === null) screen.output.line('stderr', `nothing in ${files.stdout} or ${files.stderr}`);
   return 0;
 }

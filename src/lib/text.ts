@@ -11,6 +11,22 @@ export function plainText(text: string): string {
   return text.replace(/\r\n/g, '\n').replace(ESCAPES, '').replace(UNSAFE, '');
 }
 
+// `\r`, and the escape sequence for "to the first column", which some tools write in its place.
+const LINE_STARTS = /\r|\u001b\[[01]?G/;
+
+/**
+ * What a terminal shows of a command's output, as `plainText`: of a line that was drawn again and again, as progress is, what it showed
+ * last. Only for output: in other text a carriage return would hide what is before it.
+ */
+export function outputText(output: string): string {
+  return plainText(output.split('\n').map(shownLast).join('\n'));
+}
+
+function shownLast(line: string): string {
+  if (!LINE_STARTS.test(line)) return line;
+  return line.split(LINE_STARTS).findLast((state) => plainText(state).trim() !== '') ?? '';
+}
+
 /** `value` as JSON on one line. What `plainText` removes is escaped: the value is the same, and a terminal shows it as it is. */
 export function plainJson(value: unknown): string {
   return JSON.stringify(value).replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);

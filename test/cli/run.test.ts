@@ -334,6 +334,18 @@ describe('logs', () => {
     expect(Number(readFileSync(peak, 'utf8'))).toBeLessThan(size / 1024);
   });
 
+  it('logs shows of a line that was drawn again and again what it showed last, and --json all of it', async () => {
+    const cwd = project([
+      `id: a, title: A, run: 'for i in $(seq 1 9000); do printf "at %d%%\\r" $i; done; printf "done\\nat 1\\rat 2"; echo err >&2'`,
+    ]);
+    await orchestrate(['run'], { cwd });
+    expect((await orchestrate(['logs', 'a'], { cwd })).stdout).toBe(
+      '==> stdout <==\ndone\nat 2\n\n==> stderr <==\nerr\n',
+    );
+    const { data } = (await orchestrate(['logs', 'a', '--json'], { cwd })).json();
+    expect(data.stdout).toMatch(/^at 1%\rat 2%\r[\s\S]*at 9000%\rdone\nat 1\rat 2$/);
+  });
+
   it('logs names the files when there is no output', async () => {
     const cwd = project(['id: a, title: A, run: "true"']);
     await orchestrate(['run'], { cwd });

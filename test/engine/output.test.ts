@@ -25,6 +25,13 @@ test('the tail of an attempt has each stream separately, without control charact
   expect(tailOf(artifacts, ATTEMPT)).toEqual({ stdout: 'out\nred\n', stderr: 'err' });
 });
 
+test('the tail of an attempt has of a line that was drawn again and again what it showed last', () => {
+  const clear = '\u001b[2K\u001b[1G';
+  fs.writeFileSync(artifacts.logPath(ATTEMPT, 'stdout.log'), `10%\r20%\rdone\r\r\n${clear}| a${clear}/ a${clear}ok\n`);
+  fs.writeFileSync(artifacts.logPath(ATTEMPT, 'stderr.log'), 'one\r\n1%\r2%\r');
+  expect(tailOf(artifacts, ATTEMPT)).toEqual({ stdout: 'done\nok\n', stderr: 'one\n2%' });
+});
+
 test('the tail of a long log is its last 16 KiB', () => {
   const text = `${'a'.repeat(20_000)}${'b'.repeat(16 * 1024)}`;
   fs.writeFileSync(artifacts.logPath(ATTEMPT, 'stdout.log'), text);

@@ -8,6 +8,7 @@ import * as z from 'zod/mini';
 import { cut, widest, wrap } from '../../src/cli/layout.ts';
 import { parsePlan } from '../../src/domain/plan/parse.ts';
 import { classifyError, errorClassSchema } from '../../src/domain/retry/classify.ts';
+import { errorLine } from '../../src/domain/retry/error-line.ts';
 import { parseSettings } from '../../src/domain/settings/parse.ts';
 import { verifyCommands } from '../../src/domain/verify/verification.ts';
 import { readLines } from '../../src/lib/fs/json-lines.ts';
@@ -16,7 +17,7 @@ import { globFault } from '../../src/lib/globs/syntax.ts';
 import { parseJson } from '../../src/lib/json.ts';
 import { codeSpan, fenced, ownMarkdown } from '../../src/lib/markdown.ts';
 import { matchesIn } from '../../src/lib/patterns.ts';
-import { closest, lastLine, oneLine, plainText } from '../../src/lib/text.ts';
+import { closest, lastLine, oneLine, outputText, plainText } from '../../src/lib/text.ts';
 import { parseDuration } from '../../src/lib/time.ts';
 import { parseYaml, positionsOf } from '../../src/lib/yaml.ts';
 import { locateSection } from '../../src/project/agents-file.ts';
@@ -37,6 +38,16 @@ const PATHS = [many('./'), many('a/'), many('a'), many('*'), many('{')];
 const RECORDS = [many('['), many('{'), many('"'), many(',"sum":"'), many(',\n  "checksum": "')];
 const MARKS = [many('<!-- forge:'), `<!-- forge:begin -->${many(' ')}`, `<!-- forge:begin -->${many('\r')}`];
 
+const OUTPUTS = [
+  ...SPACES,
+  ...NAMES,
+  many(' at x {\n'),
+  many('  error: |-\n'),
+  many('Error'),
+  many(' a.go:1'),
+  many('1 failed, '),
+];
+
 const settings = (value: object) => parseSettings(JSON.stringify(value), 'f').ok;
 
 /** What reads text from elsewhere, and a part of what it makes of it. */
@@ -44,6 +55,8 @@ const READERS: [name: string, runs: readonly string[], read: (text: string) => u
   ['plainText', [...SPACES, ...ESCAPES], (text) => plainText(text).includes(ESC), false],
   ['oneLine', [...SPACES, ...ESCAPES], (text) => oneLine(text).length <= 200, true],
   ['lastLine', [...SPACES, ...ESCAPES], (text) => lastLine(text).length <= 200, true],
+  ['outputText', [...SPACES, ...ESCAPES, many('\r')], (text) => outputText(text).includes(ESC), false],
+  ['errorLine', OUTPUTS, (text) => errorLine([text, `${text}\n# duration_ms 1`]).length <= 500, true],
   ['closest', NAMES, (text) => closest(text, [text, `${text}x`, 'status']), null],
   ['fenced', [...SPACES, ...MARKDOWN], (text) => fenced(text, { info: '', max: 9000 }).length <= 9128, true],
   ['codeSpan', [...SPACES, ...MARKDOWN], (text) => codeSpan(text).length <= 700, true],

@@ -9,6 +9,7 @@ import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { matchesIn, patternFault } from '../../lib/patterns.ts';
 import { oneLine } from '../../lib/text.ts';
+import { errorLine } from './error-line.ts';
 
 /** Any error class. Words after the first may have capitals, because signals do: `signal.SIGKILL`. */
 export const ERROR_CLASS_PATTERN = /^[a-z][a-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
@@ -90,14 +91,17 @@ export interface WorkerEnd {
   timedOut?: boolean;
   /** Why the worker could not be started. Default: null, it was. */
   spawnError?: string | null;
-  /** The end of the worker's output, stripped of control sequences and cut to size by the caller. Default: empty. */
-  outputTail?: string;
+  /**
+   * The end of the worker's output, stripped of control sequences and cut to size by the caller; of several streams, that for errors
+   * first. Default: empty.
+   */
+  outputTail?: string | readonly string[];
   /** First match wins. Default: none, the built-in classes only. An `output` that settings would refuse throws. */
   rules?: readonly ErrorRule[];
 }
 
 /**
- * The class of a worker's end: that of the first rule whose every condition holds, else a built-in one: `spawn`, `timeout`,
+ * What a worker's end means; its message names the line of the output that says what is wrong. Its class: that of the first rule whose every condition holds, else a built-in one: `spawn`, `timeout`,
  * `signal.<NAME>`, `exit.<code>`, or `worker.lost` when nothing is known of the end.
  *
  * After a timeout, exit code and signal come from the stop, so only a rule on output alone can change the class. A worker that
@@ -106,13 +110,17 @@ export interface WorkerEnd {
 export function classifyError(end: WorkerEnd): ClassifiedError {
   const builtIn = builtInEnd(end);
   const rule = builtIn.class === 'spawn' ? undefined : end.rules?.find((candidate) => ruleHolds(candidate, end));
-  const lastLine = end.outputTail?.trimEnd().split('\n').at(-1) ?? '';
+  const said = errorLine(outputsOf(end));
   return {
     class: rule?.class ?? builtIn.class,
-    message: oneLine(lastLine === '' ? builtIn.message : `${builtIn.message}: ${lastLine}`),
+    message: oneLine(said === '' ? builtIn.message : `${builtIn.message}: ${said}`),
     ...(end.exitCode === null ? {} : { exit_code: end.exitCode }),
     ...(end.signal === null ? {} : { signal: end.signal }),
   };
+}
+
+function outputsOf({ outputTail = [] }: WorkerEnd): readonly string[] {
+  return typeof outputTail === 'string' ? [outputTail] : outputTail;
 }
 
 /** True when `parent` is `child` or one of the classes above it: `network` is above `network.timeout`. */
@@ -133,5 +141,5 @@ function ruleHolds(rule: ErrorRule, end: WorkerEnd): boolean {
   const stopped = end.timedOut === true;
   if (rule.exit !== undefined && (stopped || end.exitCode === null || !rule.exit.includes(end.exitCode))) return false;
   if (rule.signal !== undefined && (stopped || end.signal === null || !rule.signal.includes(end.signal))) return false;
-  return rule.output === undefined || matchesIn(rule.output, end.outputTail ?? '');
+  return rule.output === undefined || matchesIn(rule.output, outputsOf(end).join('\n'));
 }

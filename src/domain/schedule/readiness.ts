@@ -155,7 +155,8 @@ function ownReasons(task: PlanTask, scheduling: SchedulingContext): Reason[] {
 
 function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
   const { state, next_eligible_at, failure_reason } = record.state;
-  if (state === 'failed') return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})`)];
+  if (state === 'failed')
+    return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})${lastFailure(record, ': ')}`)];
   if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
   if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record))];
   const due = phaseDue(state);
@@ -164,9 +165,14 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
   if (held !== null) return [held];
   const waits = next_eligible_at && msUntil(next_eligible_at, record.memo.backoff, instantFor(observer)) > 0;
   if (isClaimable(state) && waits) {
-    return [reason('BACKOFF', `it is tried again at ${next_eligible_at}`)];
+    return [reason('BACKOFF', `it is tried again at ${next_eligible_at}${lastFailure(record, ', after ')}`)];
   }
   return [];
+}
+
+/** What went wrong last, behind `joint`; empty where that is not known. */
+function lastFailure({ state: { last_error } }: TaskSummary, joint: string): string {
+  return last_error ? joint + oneLine(`${last_error.class}: ${last_error.message}`, 500) : '';
 }
 
 function finishReason(due: IntegrationPhase, record: TaskSummary, observer: LeaseObserver): Reason {

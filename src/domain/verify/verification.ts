@@ -11,6 +11,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
+import { errorLine } from '../retry/error-line.ts';
 import { ReviewFindingSchema } from '../review/findings.ts';
 import type { Instant } from '../task/deadlines.ts';
 import { OwnerIdentitySchema, WorkerIdentitySchema } from '../task/identity.ts';
@@ -188,7 +189,7 @@ export function firstFailed(checks: readonly CheckResult[]): CheckResult | undef
 export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | null {
   const failed = firstFailed(checks);
   if (failed === undefined) return null;
-  const lastLine = failed.output_tail.trimEnd().split('\n').at(-1) ?? '';
+  const said = errorLine([failed.output_tail]);
   const how = failed.timed_out
     ? 'ran out of time'
     : failed.signal !== null
@@ -198,7 +199,7 @@ export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | 
         : `exited with code ${failed.exit_code}`;
   const what = `${oneLine(failed.command, 120)} ${how}`;
   return {
-    ...fault(failed.name, lastLine === '' ? what : `${what}: ${lastLine}`),
+    ...fault(failed.name, said === '' ? what : `${what}: ${said}`),
     ...(failed.exit_code === null || failed.timed_out ? {} : { exit_code: failed.exit_code }),
     ...(failed.signal === null || failed.timed_out ? {} : { signal: failed.signal }),
   };

@@ -7,7 +7,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { CheckResult, VerifyCommand } from '../../domain/verify/verification.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { plainText } from '../../lib/text.ts';
+import { outputText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
@@ -175,6 +175,6 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
     signal: end.signal,
     timed_out: end.timedOut,
     duration_ms: end.durationMs,
-    output_tail: end.spawnError ?? plainText(artifacts.readLog(attempt, name, -TAIL_BYTES).text),
+    output_tail: end.spawnError ?? outputText(artifacts.readLog(attempt, name, -TAIL_BYTES).text),
   };
 }

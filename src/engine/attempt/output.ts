@@ -3,7 +3,7 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
-import { plainText } from '../../lib/text.ts';
+import { outputText } from '../../lib/text.ts';
 import type { WorkerExit } from '../../process/gated-worker.ts';
 import { type AttemptArtifacts, type AttemptRef, STREAMS, type StreamName } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
@@ -16,9 +16,9 @@ export async function maskLogs(env: Env, attempt: AttemptRef, task: PlanTask | n
   for (const stream of STREAMS) await env.artifacts.maskLog(attempt, `${stream}.log`, secretsOf(env, task));
 }
 
-/** The end of both logs, made safe to show; empty where there are none. */
+/** The end of both logs as `outputText`; empty where there are none. */
 export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef): OutputTail {
-  const tail = (stream: StreamName) => plainText(artifacts.readLog(attempt, `${stream}.log`, -TAIL_BYTES).text);
+  const tail = (stream: StreamName) => outputText(artifacts.readLog(attempt, `${stream}.log`, -TAIL_BYTES).text);
   return { stdout: tail('stdout'), stderr: tail('stderr') };
 }
 
@@ -29,7 +29,7 @@ export function failureOf(
   timedOut: boolean,
   tail: OutputTail,
 ): ClassifiedError {
-  const outputTail = `${tail.stdout}\n${tail.stderr}`;
+  const outputTail = [tail.stderr, tail.stdout];
   return classifyError({ exitCode, signal, spawnError, timedOut, outputTail, rules: settings.errors });
 }
 

@@ -15,7 +15,7 @@ import type { IntegrationPhase } from '../../domain/task/states.ts';
 import type { Work } from '../../domain/verify/evidence.ts';
 import { pendingVerification, type VerifyCommand } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
-import { plainText } from '../../lib/text.ts';
+import { outputText } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { LogReader } from '../attempt/output.ts';
@@ -351,7 +351,7 @@ export class RunLoop {
     this.#readers.set(attempt, reader);
     const attempt_id = attempt.attemptId;
     for (const { stream, text } of reader.chunks())
-      this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: plainText(text) });
+      this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: outputText(text) });
   }
 
   #sayStillRunning(): void {

@@ -32,7 +32,20 @@ describe('built-in error classes', () => {
     expect(ended(end)).toEqual(expected);
   });
 
-  test('the message of an error ends with the last line of output, safe for a terminal', () => {
+  test('the message of an error ends with the line of output that says what is wrong', () => {
+    const crash = 'x.js:1\n\nError: no such account\n    at find (x.js:1:9)\n\nNode.js v20.20.2\n';
+    expect(ended({ exitCode: 1, outputTail: crash }).message).toBe('exited with code 1: Error: no such account');
+    const both = ended({ exitCode: 1, outputTail: [crash, 'checked 3 files\n'] });
+    expect(both.message).toBe('exited with code 1: Error: no such account');
+  });
+
+  test('an error rule on output looks into all streams', () => {
+    const rules = [{ class: 'network', output: '^fatal: early EOF$' }];
+    expect(ended({ exitCode: 1, outputTail: ['fatal: early EOF', 'one'], rules }).class).toBe('network');
+    expect(ended({ exitCode: 1, outputTail: ['one', 'fatal: early EOF'], rules }).class).toBe('network');
+  });
+
+  test('the message of an error is safe for a terminal', () => {
     const { message } = ended({ exitCode: 1, outputTail: 'starting\n\u001b[31mno space left\u001b[0m on /tmp\n\n' });
     expect(message).toBe('exited with code 1: no space left on /tmp');
   });

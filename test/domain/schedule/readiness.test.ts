@@ -113,6 +113,20 @@ describe('readiness of one task', () => {
     expect(messages('build', { build: { ...record('failed'), state: bare } })).toEqual(['it failed (fatal)']);
     expect(messages('test', { build: record('running') })).toEqual(['it depends on build, which is running']);
   });
+
+  test('a reason names what went wrong last', () => {
+    const made = onePhase(BUILD);
+    const last_error = { class: 'exit.1', message: 'exited with code 1: no space left' };
+    const message = (seen: TaskRecord) =>
+      reasonsToWait(
+        task(made, 'build'),
+        scheduling(made, { build: { ...seen, state: { ...seen.state, last_error } } }),
+      )[0]?.message;
+    expect(message(record('failed'))).toBe('it failed (fatal): exit.1: exited with code 1: no space left');
+    expect(message(inBackoff(500))).toBe(
+      `it is tried again at ${isoTime(T0 + 500)}, after exit.1: exited with code 1: no space left`,
+    );
+  });
 });
 
 describe('readiness and dependencies', () => {
