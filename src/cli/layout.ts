@@ -17,7 +17,7 @@ export function widthOf(text: string): number {
   return width;
 }
 
-/** `text` from somewhere else on one line, in at most `width` columns. */
+/** `text` from somewhere else on one line, in at most `width` columns; broken between words unless one is long. */
 export function cut(text: string, width: number): string {
   const flat = oneLine(text, 10_000);
   if (widthOf(flat) <= width) return flat;
@@ -28,7 +28,14 @@ export function cut(text: string, width: number): string {
     if (used > width - 1) break;
     kept += character;
   }
-  return `${kept.trimEnd()}…`;
+  const words = flat[kept.length] === ' ' ? kept : kept.slice(0, kept.lastIndexOf(' ') + 1);
+  // A long word is broken all the same, where leaving it out would leave little.
+  return `${(widthOf(words) > width / 2 ? words : kept).trimEnd()}…`;
+}
+
+/** The first of `texts`, from the longest on, that `width` columns have room for; the last of them cut where none fits. */
+export function fitting(texts: readonly string[], width: number): string {
+  return cut(texts.find((text) => widthOf(oneLine(text, 10_000)) <= width) ?? texts.at(-1) ?? '', width);
 }
 
 /** `text` in exactly `width` columns. */

@@ -1,11 +1,11 @@
 /** A run for a person who watches it, or who reads a CI log afterwards: a line for what happens, a summary at the end. */
 
-import { classCovers } from '../domain/retry/classify.ts';
+import { classCovers, errorText, shortErrorText } from '../domain/retry/classify.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
 import { EXIT } from '../lib/errors.ts';
 import { oneLine, plainText } from '../lib/text.ts';
 import { formatDuration } from '../lib/time.ts';
-import { columnOf, cut, hang, pad, plural, widthOf } from './layout.ts';
+import { columnOf, cut, fitting, hang, pad, plural, widthOf } from './layout.ts';
 import { countsText, inColourOf, signFor } from './render/parts.ts';
 import { optionMarks } from './render/questions.ts';
 import type { Palette, RenderContext } from './render-context.ts';
@@ -59,8 +59,11 @@ export class RunLog {
 
   readonly #say: { [T in RunEvent['type']]: (event: EventOf<T>) => void } = {
     run_started: ({ run_id, tasks, max_parallel }) => {
-      const { bold, dim } = this.#options.context.palette;
-      this.#print(`${bold('run')} ${dim(run_id)}  ${plural(tasks, 'task')}, ${max_parallel} at a time`, '');
+      const { palette, width } = this.#options.context;
+      const work = `${plural(tasks, 'task')}, ${max_parallel} at a time`;
+      const head = `${palette.bold('run')} ${palette.dim(run_id)}`;
+      const fits = widthOf(`run ${run_id}  ${work}`) <= width;
+      this.#print(...(fits ? [`${head}  ${work}`] : [head, `  ${work}`]), '');
     },
 
     task_started: ({ task_id, title, attempt_number }) => {
@@ -75,7 +78,15 @@ export class RunLog {
       // Work that was fine by itself, until others looked at it or at what it was merged with.
       const isSentBack = classCovers('review', error.class) || classCovers('ship', error.class);
       const how = isSentBack ? 'sent back' : `failed after ${formatDuration(duration_ms)}`;
-      this.#state('awaiting_respawn', task_id, `${how}, attempt ${attempts + 1} ${when}: ${errorText(error)}`);
+      const [why, next] = [errorText(error), `attempt ${attempts + 1} ${when}`];
+      this.#state(
+        'awaiting_respawn',
+        task_id,
+        `${how}, ${next}: ${why}`,
+        `${next}: ${why}`,
+        why,
+        shortErrorText(error),
+      );
     },
 
     task_finished: (event) => {
@@ -83,8 +94,11 @@ export class RunLog {
       if (state === 'failed') this.#failures.push(event);
       const took = `${state === 'failed' ? 'after' : 'in'} ${formatDuration(duration_ms)}`;
       const facts = [attempts > 1 ? `${attempts} attempts` : null, failure_reason].filter((fact) => fact !== null);
-      const inBrackets = facts.length === 0 ? '' : ` (${facts.join(', ')})`;
-      this.#state(state, task_id, `${state} ${took}${inBrackets}${error === null ? '' : `: ${errorText(error)}`}`);
+      const said = `${state} ${took}`;
+      const whole = facts.length === 0 ? said : `${said} (${facts.join(', ')})`;
+      if (error === null) return this.#state(state, task_id, whole);
+      const why = errorText(error);
+      this.#state(state, task_id, `${whole}: ${why}`, `${said}: ${why}`, why, shortErrorText(error));
     },
 
     task_verifying: ({ task_id, command }) => this.#task('▹', 'cyan', task_id, `verifying: ${command}`),
@@ -218,15 +232,15 @@ export class RunLog {
     this.#line(this.#options.context.palette[colour](sign), taskId, text);
   }
 
-  #state(state: string, taskId: string, text: string): void {
-    this.#line(signFor(state, this.#options.context), taskId, text);
+  #state(state: string, taskId: string, ...texts: [string, ...string[]]): void {
+    this.#line(signFor(state, this.#options.context), taskId, ...texts);
   }
 
-  /** `✓ build     shipped in 2.1s` */
-  #line(sign: string, taskId: string, text: string): void {
+  /** `✓ build     shipped in 2.1s`. Of several texts that which there is room for: what went wrong stays, where the rest does not fit. */
+  #line(sign: string, taskId: string, ...texts: [string, ...string[]]): void {
     this.#idColumn = Math.min(ID_COLUMNS.max, Math.max(this.#idColumn, widthOf(taskId)));
     const room = Math.max(20, this.#options.context.width - this.#idColumn - 4);
-    const shown = this.#options.whole ? oneLine(text, 1000) : cut(text, room);
+    const shown = this.#options.whole ? oneLine(texts[0], 1000) : fitting(texts, room);
     this.#print(`${sign} ${pad(taskId, this.#idColumn)}  ${shown}`);
   }
 
@@ -241,10 +255,6 @@ export class RunLog {
       this.#options.line(line);
     }
   }
-}
-
-function errorText(error: { class: string; message: string }): string {
-  return oneLine(`${error.class}: ${error.message}`, 500);
 }
 
 function lastLines(text: string, count: number): string[] {

@@ -49,6 +49,8 @@ export interface WorkerExit {
   signal: string | null;
   /** Why nothing was started; null when something was. */
   spawnError: string | null;
+  /** Nothing was, because command and environment are longer than the system allows. Absent: no. */
+  tooLong?: true;
 }
 
 export interface GatedWorker {
@@ -69,7 +71,7 @@ const GATE = `IFS= read -r _forge_gate <&3 && [ "$_forge_gate" = go ] || exit ${
 export function spawnGated(options: WorkerOptions): GatedWorker {
   const { cwd, env, stdio } = options;
   const fault = commandFault(options);
-  if (fault !== null) return notStarted(fault);
+  if (fault !== null) return notStarted({ spawnError: fault });
   const [script, argv] =
     'shell' in options ? ['exec /bin/sh -c -- "$1"', [options.shell]] : ['exec "$@"', options.argv];
   let child: ChildProcess;
@@ -99,10 +101,10 @@ export function spawnGated(options: WorkerOptions): GatedWorker {
     open: () => gate?.end('go\n', () => gate.destroy()),
     abandon: () => gate?.destroy(),
     exited: new Promise((resolve) => {
-      const failed = (spawnError: string) => resolve({ code: null, signal: null, spawnError });
+      const failed = (fault: Fault) => resolve({ code: null, signal: null, ...fault });
       child.once('exit', (code, signal) => {
         if (unknown === null) resolve({ code, signal, spawnError: null });
-        else failed(unknown);
+        else failed({ spawnError: unknown });
       });
       child.on('error', (error) => failed(describe(error, cwd)));
     }),
@@ -117,9 +119,11 @@ function commandFault(options: WorkerCommand): string | null {
   return program.startsWith('-') ? `a command cannot start with a dash: ${program}` : null;
 }
 
-function notStarted(spawnError: string): GatedWorker {
+type Fault = Pick<WorkerExit, 'tooLong'> & { spawnError: string };
+
+function notStarted(fault: Fault): GatedWorker {
   const nothing = () => {};
-  const exited = Promise.resolve({ code: null, signal: null, spawnError });
+  const exited = Promise.resolve({ code: null, signal: null, ...fault });
   return { identity: null, open: nothing, abandon: nothing, exited };
 }
 
@@ -135,7 +139,8 @@ const REASONS: Record<string, string> = {
 };
 
 // The only program started here is /bin/sh, so a missing file is a missing working directory.
-function describe(error: unknown, cwd: string): string {
+function describe(error: unknown, cwd: string): Fault {
   const { code, message } = error as NodeJS.ErrnoException;
-  return `cannot start a worker in ${cwd}: ${REASONS[code ?? ''] ?? message}${code === undefined ? '' : ` (${code})`}`;
+  const why = `${REASONS[code ?? ''] ?? message}${code === undefined ? '' : ` (${code})`}`;
+  return { spawnError: `cannot start a worker in ${cwd}: ${why}`, ...(code === 'E2BIG' ? { tooLong: true } : {}) };
 }

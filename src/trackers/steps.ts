@@ -3,6 +3,7 @@
  * late calls lead to the same issue.
  */
 
+import { errorText } from '../domain/retry/classify.ts';
 import type { TaskRecord, TaskState } from '../domain/task/records.ts';
 import type { Move } from '../domain/task/states.ts';
 import { type IssueState, isClosed, type TrackerIssue } from '../domain/tracker-issues.ts';
@@ -103,7 +104,7 @@ function stepsTo(wanted: IssueState, issue: TrackerIssue, { state, lease }: Task
 function failureOf({ state }: TaskRecord, moves: readonly Move[]): TrackerStep[] {
   if (!moves.includes('fail') || state.state !== 'failed') return [];
   const error = state.last_error;
-  const why = error === undefined || error === null ? '' : `: ${error.class}: ${error.message}`;
+  const why = error === undefined || error === null ? '' : `: ${errorText(error)}`;
   const text = oneLine(`task ${state.task_id} has failed at attempt ${state.attempt_count}${why}`, COMMENT_MAX_CHARS);
   return [{ call: 'comment', text }];
 }

@@ -23,7 +23,9 @@ describe('cut', () => {
   it.each([
     ['short', 10, 'short'],
     ['exactly ten', 11, 'exactly ten'],
-    ['one too many', 11, 'one too ma…'],
+    ['one too many', 11, 'one too…'],
+    ['a_word_longer_than_the_line', 11, 'a_word_lon…'],
+    ['in a_word_longer', 11, 'in a_word_…'],
     ['no space at the end', 4, 'no…'],
     ['two\nlines\tand tabs', 30, 'two lines and tabs'],
     ['宽宽宽', 5, '宽宽…'],

@@ -19,14 +19,16 @@ const FINISHED = {
   failed: [],
 } as const;
 
-function linesOf(...events: RunEvent[]): { lines: string[]; warnings: string[] } {
+const linesOf = (...events: RunEvent[]) => printed(80, events);
+
+function printed(width: number, events: readonly RunEvent[]): { lines: string[]; warnings: string[] } {
   const lines: string[] = [];
   const warnings: string[] = [];
   const log = new RunLog({
     whole: false,
     line: (text) => void lines.push(text),
     warn: (message) => void warnings.push(message),
-    context: { palette: PLAIN, width: 80, nowMs: 0 },
+    context: { palette: PLAIN, width, nowMs: 0 },
     logOf: (task, attempt, log) => `${task}/${attempt}/${log}`,
   });
   for (const event of events) log.event(event);
@@ -111,6 +113,21 @@ describe('a line', () => {
     [FINISHED, ['', '✓ all done in 1.0s: no tasks']],
   ])('run prints the event %j as a line', (event, expected) => {
     expect(linesOf(event).lines).toEqual(expected);
+  });
+
+  it.each([
+    [
+      125,
+      '✗ a         failed after 12m 05s (10 attempts, retries_exhausted): verify.npm-test: npm test exited with code 1: no space',
+    ],
+    [90, '✗ a         failed after 12m 05s: verify.npm-test: npm test exited with code 1: no space'],
+    [80, '✗ a         verify.npm-test: npm test exited with code 1: no space'],
+    [40, '✗ a         verify.npm-test: no space'],
+    [32, '✗ a         verify.npm-test: no…'],
+  ])('of a failure what went wrong stays, where %i columns have no room for the rest', (width, line) => {
+    const error = { class: 'verify.npm-test', message: 'npm test exited with code 1: no space' };
+    const event = failure('a', { error, attempts: 10, failure_reason: 'retries_exhausted', duration_ms: 725_000 });
+    expect(printed(width, [event]).lines).toEqual([line]);
   });
 
   it('run prints a warning on stderr', () => {

@@ -266,6 +266,7 @@ describe('commands that cannot be started', () => {
     const exit = await worker.exited;
     expect(exit).toMatchObject({ code: null, signal: null });
     expect(exit.spawnError).toMatch(message);
+    expect(exit.tooLong === true).toBe(String(message).includes('E2BIG'));
   });
 
   test('a worker is not started when this process has no file descriptor left', async () => {

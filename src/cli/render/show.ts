@@ -2,6 +2,7 @@
 
 import type { VerbData } from '../../commands/registry.ts';
 import { settingOf } from '../../domain/plan/task-command.ts';
+import { errorText } from '../../domain/retry/classify.ts';
 import { findingText } from '../../domain/review/findings.ts';
 import { writtenTexts } from '../../domain/verify/guardrails.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
@@ -53,7 +54,7 @@ function standing({ state, lease, verifying, ready, reasons, task }: Data, conte
     [
       ['state', shown],
       ['failed as', state?.failure_reason],
-      ['last error', error !== null && showsLastError(shown) ? `${error.class}: ${error.message}` : null],
+      ['last error', error !== null && showsLastError(shown) ? errorText(error) : null],
       ['tried again', wait > 0 ? `in ${formatDuration(wait)}` : null],
       ['lease', lease && `${leaseText(lease.expires_at, context)}, generation ${lease.generation}`],
       ['verified by', verifying && `${verifying.command ?? '?'}, since ${ago(verifying.since, context)}`],
@@ -106,17 +107,17 @@ function outcomes({ verified, review, ship }: Attempt): string[] {
   if (review !== null) {
     const { error, verdict, summary, findings } = review;
     const said = summary === '' ? '' : `: ${summary}`;
-    const first = error === null ? `${verdict ?? '?'}${said}` : `${error.class}: ${error.message}`;
+    const first = error === null ? `${verdict ?? '?'}${said}` : errorText(error);
     return [first, ...findings.map((finding) => `${finding.severity}  ${findingText(finding)}`)];
   }
   if (ship === null) return [];
-  if (ship.error !== null) return [`${ship.error.class}: ${ship.error.message}`];
+  if (ship.error !== null) return [errorText(ship.error)];
   const how = ship.merge_sha === null ? 'had its work already' : `has it by ${ship.merge_sha.slice(0, 12)}`;
   return [`${ship.base ?? 'the base'} ${how}`];
 }
 
 function verifiedText({ failure, commands, target_sha }: NonNullable<Attempt['verified']>): string {
-  if (failure !== null) return `${failure.class}: ${failure.message}`;
+  if (failure !== null) return errorText(failure);
   const at = target_sha === null ? '' : ` at ${target_sha.slice(0, 12)}`;
   if (commands.length === 0) return `handed in${at}`;
   return `verified${at} by ${commands.map(({ command }) => oneLine(command, 60)).join('; ')}`;

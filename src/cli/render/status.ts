@@ -2,9 +2,10 @@
 
 import type { VerbData } from '../../commands/registry.ts';
 import { countBy } from '../../commands/shared/data.ts';
-import { oneLine } from '../../lib/text.ts';
+import { errorText, shortErrorText } from '../../domain/retry/classify.ts';
+import { oneLine, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { columnOf, cut, pad, plural, widest } from '../layout.ts';
+import { columnOf, cut, fitting, pad, plural, widest, widthOf } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { ago, countsText, inColourOf, leaseText, type ShownState, showsLastError, signFor, timeLeft } from './parts.ts';
@@ -14,6 +15,9 @@ type Row = Data['tasks'][number];
 
 /** Open runs that are listed. */
 const RUNS_SHOWN = 5;
+
+/** Columns below which a title is left out, and the second line of a task begins further left. */
+const NARROWEST = { title: 16, detail: 30 };
 
 interface Columns {
   id: number;
@@ -26,7 +30,8 @@ export const STATUS = {
     const columns = { id: columnOf(24, data.tasks, 'task_id'), state: widest(19, data.tasks.map(shownState)) };
     const head = `${bold(oneLine(data.project))}  ${plural(data.tasks.length, 'task')}`;
     const counts = countsText(countBy(data.tasks.map(shownState)), context);
-    const lines = [counts === '' ? head : `${head}: ${counts}`];
+    const fits = widthOf(plainText(`${head}: ${counts}`)) <= context.width;
+    const lines = counts === '' ? [head] : fits ? [`${head}: ${counts}`] : [head, `  ${counts}`];
     const dead = new Set<string | null>(data.runs.flatMap((run) => (run.standing === 'dead' ? [run.run_id] : [])));
     for (const phase of new Set(data.tasks.map(({ phase_id }) => phase_id))) {
       lines.push('', bold(phase === null ? 'not in the plan' : oneLine(phase)));
@@ -66,16 +71,18 @@ function taskLines(row: Row, columns: Columns, ownerGone: boolean, context: Rend
   const state = shownState(row);
   const tries = row.attempt_count === 0 ? '' : `${row.attempt_count}x`;
   const start = 4 + columns.id + 2;
-  const title = cut(row.title ?? '', Math.max(16, width - start - columns.state - 6));
+  const room = width - start - columns.state - 6;
+  const title = room < NARROWEST.title ? '' : cut(row.title ?? '', room);
   const id = `${signFor(state, context)} ${pad(row.task_id, columns.id)}`;
   const first = `  ${id}  ${inColourOf(state, context, pad(state, columns.state))} ${tries.padStart(3)}  ${title}`;
   const more = detail(row, ownerGone, context);
-  if (more === '') return [first.trimEnd()];
-  return [first.trimEnd(), `${' '.repeat(start)}${palette.dim(cut(more, Math.max(20, width - start)))}`];
+  if (more.length === 0) return [first.trimEnd()];
+  const indent = width - start < NARROWEST.detail ? 4 : start;
+  return [first.trimEnd(), `${' '.repeat(indent)}${palette.dim(fitting(more, width - indent))}`];
 }
 
-/** Who works on it, or when and why it is tried again. */
-function detail(row: Row, ownerGone: boolean, context: RenderContext): string {
+/** Who works on it, or when and why it is tried again: at length, then, if there is one, its error alone. Empty for nothing. */
+function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] {
   const { state, verifying, lease_expires_at: expires, last_error: error } = row;
   const parts: string[] = [];
   if (verifying !== null) parts.push(expires === null ? 'handed in, still to be verified' : `verified by ${verifying}`);
@@ -85,10 +92,13 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string {
   if (row.failure_reason !== null) parts.push(row.failure_reason);
   const left = timeLeft(row.next_eligible_at, context);
   if (left > 0) parts.push(`again in ${formatDuration(left)}`);
-  if (error !== null && showsLastError(state)) parts.push(`${error.class}: ${error.message}`);
+  const shown = error !== null && showsLastError(state) ? error : null;
+  if (shown !== null) parts.push(errorText(shown));
   if (parts.length === 0 && row.human && row.planned === 'active') parts.push('for a person');
   if (parts.length === 0 && row.planned === 'paused') parts.push('paused in the plan');
-  return parts.join('; ');
+  return parts.length === 0
+    ? []
+    : [parts.join('; '), ...(shown === null ? [] : [errorText(shown), shortErrorText(shown)])];
 }
 
 /** What the owner of a task in such a state does. */

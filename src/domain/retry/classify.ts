@@ -91,6 +91,8 @@ export interface WorkerEnd {
   timedOut?: boolean;
   /** Why the worker could not be started. Default: null, it was. */
   spawnError?: string | null;
+  /** It could not, because command and environment are longer than the system allows (E2BIG). Default: false. */
+  tooLong?: boolean;
   /**
    * The end of the worker's output, stripped of control sequences and cut to size by the caller; of several streams, that for errors
    * first. Default: empty.
@@ -101,15 +103,18 @@ export interface WorkerEnd {
 }
 
 /**
- * What a worker's end means; its message names the line of the output that says what is wrong. Its class: that of the first rule whose every condition holds, else a built-in one: `spawn`, `timeout`,
- * `signal.<NAME>`, `exit.<code>`, or `worker.lost` when nothing is known of the end.
+ * The class of a worker's end: that of the first rule whose every condition holds, else a built-in one: `spawn`, `timeout`,
+ * `signal.<NAME>`, `exit.<code>`, or `worker.lost` when nothing is known of the end. The message names the line of the output that
+ * says what is wrong.
  *
  * After a timeout, exit code and signal come from the stop, so only a rule on output alone can change the class. A worker that
  * never started is always `spawn`.
  */
 export function classifyError(end: WorkerEnd): ClassifiedError {
   const builtIn = builtInEnd(end);
-  const rule = builtIn.class === 'spawn' ? undefined : end.rules?.find((candidate) => ruleHolds(candidate, end));
+  const rule = classCovers('spawn', builtIn.class)
+    ? undefined
+    : end.rules?.find((candidate) => ruleHolds(candidate, end));
   const said = errorLine(outputsOf(end));
   return {
     class: rule?.class ?? builtIn.class,
@@ -123,6 +128,20 @@ function outputsOf({ outputTail = [] }: WorkerEnd): readonly string[] {
   return typeof outputTail === 'string' ? [outputTail] : outputTail;
 }
 
+/** How a worker or a command that checks has ended, in front of the line of its output that says why. */
+const HOW_ENDED = /^(?:.{1,120} )?(?:exited with code \d+|(?:was )?ended by SIG\w+): /;
+
+/** `exit.1: the disk is full`: the class and what went wrong, without what the class of a worker's end says already. */
+export function errorText({ class: name, message }: Pick<ClassifiedError, 'class' | 'message'>): string {
+  const toldByClass = classCovers('exit', name) || classCovers('signal', name);
+  return oneLine(`${name}: ${toldByClass ? message.replace(HOW_ENDED, '') : message}`, 500);
+}
+
+/** The same where there is little room: without the command that has failed. */
+export function shortErrorText({ class: name, message }: Pick<ClassifiedError, 'class' | 'message'>): string {
+  return oneLine(`${name}: ${message.replace(HOW_ENDED, '')}`, 500);
+}
+
 /** True when `parent` is `child` or one of the classes above it: `network` is above `network.timeout`. */
 export function classCovers(parent: string, child: string): boolean {
   return child === parent || child.startsWith(`${parent}.`);
@@ -130,7 +149,10 @@ export function classCovers(parent: string, child: string): boolean {
 
 function builtInEnd(end: WorkerEnd): { class: string; message: string } {
   const spawnError = end.spawnError ?? null;
-  if (spawnError !== null) return { class: 'spawn', message: `could not be started: ${spawnError}` };
+  if (spawnError !== null) {
+    const name = end.tooLong === true ? 'spawn.E2BIG' : 'spawn';
+    return { class: name, message: `could not be started: ${spawnError}` };
+  }
   if (end.timedOut === true) return { class: 'timeout', message: 'ran out of time and was stopped' };
   if (end.signal !== null) return { class: `signal.${end.signal}`, message: `ended by ${end.signal}` };
   if (end.exitCode !== null) return { class: `exit.${end.exitCode}`, message: `exited with code ${end.exitCode}` };

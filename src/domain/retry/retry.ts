@@ -26,6 +26,9 @@ import {
 
 const HINT = 'See spec/RETRY.md for what a retry policy may hold.';
 
+/** Delays of a policy without a cap on attempts that would never get this long are this long, so that it does not spin. */
+const UNLIMITED_LEAST_MS = 1000;
+
 /** A source of numbers from 0 up to but not including 1. */
 export type Random = () => number;
 
@@ -78,7 +81,7 @@ export type RetryDeclaration =
 /** One policy: which errors it retries, how often, and with what delay. Immutable. */
 export class RetryPolicy implements Required<BackoffCurve> {
   readonly name: string | null;
-  /** null: any error but the two classes that are never retried. []: none. */
+  /** null: any error but those that are never retried, or only where a policy names them. []: none. */
   readonly retryOn: readonly RetryOn[] | null;
   /** null: no cap. */
   readonly maxAttempts: number | null;
@@ -103,6 +106,8 @@ export class RetryPolicy implements Required<BackoffCurve> {
     this.capMs = parseDuration(cap) ?? site.capMs;
     this.factor = factor ?? site.factor;
     this.jitter = readJitter(jitter, site.jitter);
+    if (this.maxAttempts === null && longestMs(this) < UNLIMITED_LEAST_MS)
+      this.baseMs = this.capMs = UNLIMITED_LEAST_MS;
     this.budgetKey = budgetKeyOf(
       this.name,
       this.retryOn?.map((entry) => (typeof entry === 'function' ? entry.name : entry)),
@@ -117,7 +122,7 @@ export class RetryPolicy implements Required<BackoffCurve> {
   /** Whether this policy decides about the error, whatever the number of attempts. */
   matches(error: RetryError): boolean {
     if (neverRetried(error) !== null) return false;
-    return this.retryOn === null || this.retryOn.some((entry) => covers(entry, error));
+    return this.retryOn === null ? !isHopeless(error) : this.retryOn.some((entry) => covers(entry, error));
   }
 
   retryable(error: RetryError, attempts: number): boolean {
@@ -273,6 +278,15 @@ function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal' | null
   return classCovers('fatal', name) ? 'fatal' : null;
 }
 
+/** Failures that waiting does not mend: a command that is not found or may not be executed, a command line that is too long. */
+const HOPELESS = ['exit.126', 'exit.127', 'spawn.E2BIG'];
+
+/** Whether only a policy that names its class retries the error. */
+function isHopeless(error: RetryError): boolean {
+  const name = classOf(error);
+  return name !== null && HOPELESS.some((parent) => classCovers(parent, name));
+}
+
 /** The error's class; null where it has none: then only Error classes and a catch-all can match it. */
 function classOf(error: RetryError): string | null {
   if (typeof error === 'string') return error;
@@ -296,6 +310,11 @@ function countOf(counts: Readonly<Record<string, number>> | undefined, key: stri
   // An inherited value, as of `constructor`, is no number, so it counts as 0.
   const count = counts?.[key];
   return count !== undefined && Number.isSafeInteger(count) && count > 0 ? count : 0;
+}
+
+/** The delay that attempts without end come to, without jitter. */
+function longestMs({ baseMs, capMs, factor }: RetryPolicy): number {
+  return factor > 1 && baseMs > 0 ? capMs : Math.min(baseMs, capMs);
 }
 
 function readAttempts(value: PolicyYaml['max_attempts'], otherwise: number | null): number | null {

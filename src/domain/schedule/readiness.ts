@@ -5,6 +5,7 @@ import { oneLine } from '../../lib/text.ts';
 import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/plan.ts';
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
+import { errorText } from '../retry/classify.ts';
 import { msUntil } from '../task/deadlines.ts';
 import { instantFor, type LeaseObserver, leaseStanding } from '../task/leases.ts';
 import type { TaskSummary } from '../task/records.ts';
@@ -172,7 +173,7 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
 
 /** What went wrong last, behind `joint`; empty where that is not known. */
 function lastFailure({ state: { last_error } }: TaskSummary, joint: string): string {
-  return last_error ? joint + oneLine(`${last_error.class}: ${last_error.message}`, 500) : '';
+  return last_error ? joint + errorText(last_error) : '';
 }
 
 function finishReason(due: IntegrationPhase, record: TaskSummary, observer: LeaseObserver): Reason {

@@ -25,12 +25,20 @@ export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef): Output
 /** What the end of a command that did not succeed means, by the settings' rules. */
 export function failureOf(
   { settings }: Pick<Env, 'settings'>,
-  { code: exitCode, signal, spawnError }: WorkerExit,
+  { code: exitCode, signal, spawnError, tooLong }: WorkerExit,
   timedOut: boolean,
   tail: OutputTail,
 ): ClassifiedError {
   const outputTail = [tail.stderr, tail.stdout];
-  return classifyError({ exitCode, signal, spawnError, timedOut, outputTail, rules: settings.errors });
+  return classifyError({
+    exitCode,
+    signal,
+    spawnError,
+    tooLong: tooLong === true,
+    timedOut,
+    outputTail,
+    rules: settings.errors,
+  });
 }
 
 /** Reads an attempt's logs, each time on from where it stopped before. */

@@ -7,6 +7,8 @@ import {
   type ErrorRule,
   errorClassSchema,
   errorRulesSchema,
+  errorText,
+  shortErrorText,
   type WorkerEnd,
 } from '../../../src/domain/retry/classify.ts';
 
@@ -25,6 +27,11 @@ describe('built-in error classes', () => {
       'a worker that never started',
       { spawnError: 'no such folder: /srv/app' },
       { class: 'spawn', message: 'could not be started: no such folder: /srv/app' },
+    ],
+    [
+      'a worker whose command is too long',
+      { spawnError: 'too long', tooLong: true },
+      { class: 'spawn.E2BIG', message: 'could not be started: too long' },
     ],
     ['an end without exit code or signal', {}, { class: 'worker.lost', message: 'vanished without an exit code' }],
   ];
@@ -52,6 +59,25 @@ describe('built-in error classes', () => {
 
   test('the last line of output in an error message is cut', () => {
     expect(ended({ exitCode: 1, outputTail: 'x'.repeat(5000) }).message).toHaveLength(200);
+  });
+});
+
+describe('the text of an error', () => {
+  test.each([
+    ['exit.1', 'exited with code 1: no space left', 'exit.1: no space left', 'exit.1: no space left'],
+    ['exit.1', 'exited with code 1', 'exit.1: exited with code 1', 'exit.1: exited with code 1'],
+    ['signal.SIGKILL', 'ended by SIGKILL: cut off', 'signal.SIGKILL: cut off', 'signal.SIGKILL: cut off'],
+    ['oom', 'ended by SIGKILL: cut off', 'oom: ended by SIGKILL: cut off', 'oom: cut off'],
+    [
+      'verify.npm-test',
+      'npm test exited with code 2: 1 failed',
+      'verify.npm-test: npm test exited with code 2: 1 failed',
+      'verify.npm-test: 1 failed',
+    ],
+    ['rate_limit', 'wait: an hour', 'rate_limit: wait: an hour', 'rate_limit: wait: an hour'],
+  ])('an error %s (%s) says once how it ended', (name, message, long, short) => {
+    expect(errorText({ class: name, message })).toBe(long);
+    expect(shortErrorText({ class: name, message })).toBe(short);
   });
 });
 

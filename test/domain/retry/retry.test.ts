@@ -39,6 +39,13 @@ describe('retry_on', () => {
     ['question.exhausted is not retried when its parent is named', ['question'], 'question.exhausted', false],
     ['a sibling of question.exhausted is retried', ['question'], 'question.unclear', true],
     ['a class that only begins like fatal is retried', null, 'fatality', true],
+    ['a command that is not found is not retried by a catch-all', null, 'exit.127', false],
+    ['a command that may not be executed is not retried by a catch-all', null, { class: 'exit.126' }, false],
+    ['a command that is too long is not retried by a catch-all', null, 'spawn.E2BIG', false],
+    ['a command that is not found is retried where it is named', ['exit.127'], 'exit.127', true],
+    ['a command that is not found is retried where its parent is named', ['exit'], 'exit.127', true],
+    ['a worker that could not be started is retried', null, 'spawn', true],
+    ['another exit code is retried', null, 'exit.128', true],
     ['an Error class matches itself', [HttpError], new HttpError(), true],
     ['an Error class matches its subclasses', [HttpError], new RateLimited(), true],
     ['a subclass does not match its parent', [RateLimited], new HttpError(), false],
@@ -85,6 +92,20 @@ describe('single policy', () => {
 
   test('max_attempts of 1 never retries', () => {
     expect(new RetryPolicy({ max_attempts: 1 }).retryBackoff('exit.1', { attempts: 1 })).toBeNull();
+  });
+
+  test.each<[string, PolicyDeclaration, number[]]>([
+    ['no base', { base: 0 }, [1000, 1000, 1000]],
+    ['a cap below a second', { base: 10, cap: '500ms' }, [1000, 1000, 1000]],
+    ['a base that never grows', { base: '1ms', factor: 1 }, [1000, 1000, 1000]],
+    ['a short base that grows', { base: '10ms' }, [10, 20, 40]],
+  ])('a policy without a cap on attempts and with %s does not spin', (_name, declaration, delays) => {
+    const policy = new RetryPolicy({ max_attempts: 'unlimited', ...declaration });
+    expect([1, 2, 3].map((attempts) => policy.retryBackoff('exit.1', { attempts }))).toEqual(delays);
+  });
+
+  test('a policy with a cap on attempts may retry at once', () => {
+    expect(new RetryPolicy({ max_attempts: 3, base: 0 }).retryBackoff('exit.1', { attempts: 1 })).toBe(0);
   });
 
   test.each([null, 'unlimited'] as const)('max_attempts %s has no cap', (max_attempts) => {
