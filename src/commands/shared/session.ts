@@ -277,7 +277,8 @@ export function endRun(session: Session, runId: string): Promise<EndedRun | null
 
 /**
  * Does `work` under the run that is named, which must exist, else under a new one. A run that was opened for work that was
- * then refused is taken back. Throws RUN_NOT_FOUND, and what `work` throws.
+ * then refused is taken back; after IO_ERROR something may be done under it all the same. Throws RUN_NOT_FOUND, and what `work`
+ * throws.
  */
 export async function underRun<T>(
   session: Session,
@@ -290,7 +291,7 @@ export async function underRun<T>(
   try {
     return await work(run_id);
   } catch (error) {
-    await session.store.discardRun(run_id);
+    if (!(error instanceof ForgeError && error.code === 'IO_ERROR')) await session.store.discardRun(run_id);
     throw error;
   }
 }
