@@ -1,5 +1,6 @@
 /**
- * The long version of the fault tests: a fault at every point instead of a sample, and the random ones with many seeds.
+ * More of the fault tests, and of the simulator, than `npm test` has. One round is a sample; from two on there is a fault at
+ * every point, and the random ones have that many seeds.
  *
  *   npm run faults -- --rounds 50 --seed 7
  */
@@ -16,8 +17,9 @@ const { values, positionals } = parseArgs({
 
 console.log(`${values.rounds} rounds from seed ${values.seed} on`);
 const vitest = path.join(repo, 'node_modules/vitest/vitest.mjs');
-// One file at a time: they keep every core busy by themselves.
-const args = [vitest, 'run', '--no-file-parallelism', ...(positionals.length > 0 ? positionals : ['test/faults'])];
+const files = positionals.length > 0 ? positionals : ['test/sim', 'test/faults'];
+// With every point, a file keeps every core busy by itself.
+const args = [vitest, 'run', ...(values.rounds === '1' ? [] : ['--no-file-parallelism']), ...files];
 const { status } = spawnSync(process.execPath, args, {
   cwd: repo,
   stdio: 'inherit',

@@ -7,7 +7,7 @@ import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { freshPlace, makeProject, planOf } from '../support/faults/project.ts';
 import { cleanRun, type Fault, faultyRun, noStrace, run } from '../support/faults/strace.ts';
 
-/** Faulty calls of one command in the normal run. */
+/** Faulty calls of one command in the sample. */
 const SAMPLE = 10;
 
 const missing = noStrace();
@@ -46,11 +46,12 @@ describe.skipIf(missing !== null)(title, () => {
       // Closing what was only read does not fail on any disk.
       const points = calls.filter(({ name, changes }) => changes || (reads && name !== 'close'));
       const each = points.flatMap((call, at) => {
-        // In the normal run they take turns.
+        // Where not all of them are taken, they take turns.
         const turns = LONG ? faults : [faults[at % faults.length] as Fault];
         return turns.map((fault) => ({ call, fault }));
       });
-      await pooled(sampled(each, SAMPLE), async ({ call, fault }) => {
+      const renames = each.filter(({ call }) => call.name.startsWith('rename'));
+      await pooled(sampled(each, SAMPLE, renames), async ({ call, fault }) => {
         const where = `${fault} at ${call.shape}`;
         const { ran, dir } = await faultyRun(() => copyOf(start), status, call, fault);
         if (fault !== 'kill')

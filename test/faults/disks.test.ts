@@ -16,7 +16,7 @@ import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
 
-/** Amounts of room in the normal run. */
+/** Amounts of room in the sample. */
 const SAMPLE = 4;
 
 const MINE = '01a00000-0000-7000-8000-00000000000a';

@@ -16,16 +16,16 @@ import { status } from '../../src/commands/status.ts';
 import { why } from '../../src/commands/why.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { callOn, commandLine } from '../support/faults/forge.ts';
-import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import { LONG, pooled, sampled, sized } from '../support/faults/knobs.ts';
 import { copyProject, dropProject, freshPlace, listing, makeProject, planOf } from '../support/faults/project.ts';
 import { MINE, TASK, VERDICT } from '../support/faults/scenarios.ts';
-import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
-/** Points of forge in the normal run. */
+/** Points of forge in the sample. */
 const SAMPLE = 5;
 /** Of the points that git reaches, every `STEP`th is tried. */
-const STEP = LONG ? 1 : 17;
+const STEP = sized(34, 17, 1);
 /** Calls of git that change something, or that come right before one that does. */
 const GIT_CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';
 const STAND_IN = path.join(import.meta.dirname, '../support/faults/bin');
@@ -139,7 +139,7 @@ describe.skipIf(missing !== null)(title, () => {
     await expectWhole(clean, `${clean}/.forge/worktrees/${TASK}`);
     const steady = calls.filter(isSteady);
     expect(steady.length).toBeGreaterThan(7);
-    await pooled(sampled(steady, SAMPLE), async (point) => {
+    await pooled(sampled(steady, SAMPLE, aroundCommits(steady).slice(-2)), async (point) => {
       const killed = await faultyRun(
         () => copyProject(dir),
         (copy) => command(copy, args),
@@ -169,7 +169,7 @@ describe.skipIf(missing !== null)(title, () => {
       });
       dropProject(copy);
     }
-    expect(point).toBeGreaterThan(LONG ? 50 : 3 * STEP);
+    expect(point).toBeGreaterThan(51);
   });
 });
 

@@ -7,7 +7,7 @@ import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject, dropProject, makeProject } from '../support/faults/project.ts';
 import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
 
-/** Calls that are killed at, and calls that fail, in the normal run. */
+/** Calls that are killed at, and calls that fail, in the sample. */
 const KILLS = 10;
 const FAILURES = 8;
 
@@ -61,7 +61,7 @@ async function hurt({ tree, outcome }: Tried, call: TracedCall, fault: Fault) {
   }
 }
 
-/** Points at which a person's file has two names or another name, one of each kind; always in the sample. */
+/** Points at which a person's file has two names or another name, one of each kind. */
 function betweenNames(calls: readonly TracedCall[]): TracedCall[] {
   return [/\/legacy\//, /\/archived\//, /\/lease\.json\.(old|orig|bak|a|b)\b/].map((moved) => {
     const at = calls.findIndex(({ name, shape }) => /^(link|rename)/.test(name) && moved.test(shape));
@@ -76,7 +76,7 @@ describe.skipIf(missing !== null)(title, () => {
     timeout: LONG ? 1_800_000 : 120_000,
   }, async () => {
     const tried = await untouched();
-    const points = [...new Set([...sampled(tried.changing, KILLS), ...betweenNames(tried.changing)])];
+    const points = sampled(tried.changing, KILLS, betweenNames(tried.changing));
     const lefts = await pooled(points, async (point) => (await hurt(tried, point, 'kill')).left);
     // Some were killed before the first item, some among them, some behind the last.
     expect(Math.max(...lefts)).toBe(tried.tree.planned.length);
@@ -87,7 +87,7 @@ describe.skipIf(missing !== null)(title, () => {
   test('gc survives a failing system call', { timeout: LONG ? 1_800_000 : 120_000 }, async () => {
     const tried = await untouched();
     const { planned } = tried.tree;
-    const points = sampled(tried.changing, FAILURES);
+    const points = sampled(tried.changing, FAILURES, betweenNames(tried.changing).slice(-1));
     const failed = await pooled(points, async (point, at = points.indexOf(point)) => {
       const { where, ran, answer } = await hurt(tried, point, at % 2 === 0 ? 'EIO' : 'ENOSPC');
       if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);

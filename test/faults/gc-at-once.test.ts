@@ -14,13 +14,13 @@ import { handState, OPTIONS } from '../support/commands/divergences.ts';
 import { auditTask, taskDir } from '../support/faults/audit.ts';
 import { type Answer, ask, callOn, LiveForge } from '../support/faults/forge.ts';
 import { expectAtOnce, expectPutRight, finishedGc, type GcTree, gcTree, shortly } from '../support/faults/gc-tree.ts';
-import { LONG } from '../support/faults/knobs.ts';
+import { sized } from '../support/faults/knobs.ts';
 import { Play } from '../support/faults/play.ts';
 import { makeProject } from '../support/faults/project.ts';
 import { VERDICT } from '../support/faults/scenarios.ts';
 import { killGroup, until } from '../support/processes.ts';
 
-const ROUNDS = LONG ? 10 : 3;
+const ROUNDS = sized(1, 3, 10);
 
 function startGc(dir: string): LiveForge {
   const live = new LiveForge(dir, ['gc']);

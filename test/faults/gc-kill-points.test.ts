@@ -8,12 +8,12 @@ import { pruneBranch, removeWorktree } from '../../src/git/gc-look.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { bundle } from '../support/bundle.ts';
 import { planOf, World } from '../support/commands/world.ts';
-import { LONG } from '../support/faults/knobs.ts';
+import { sized } from '../support/faults/knobs.ts';
 import { startHelper } from '../support/processes.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 /** Of the points that are reached, every so manieth is tried. */
-const STEP = LONG ? 1 : 4;
+const STEP = sized(8, 4, 1);
 
 let world: World;
 let repo: Repository;
@@ -79,7 +79,7 @@ test('the removal of a branch survives SIGKILL before every git command', async 
     repo.git('update-ref', '-d', rescues()[0] as string);
     points++;
   }
-  expect(points).toBeGreaterThan(LONG ? 8 : 2);
+  expect(points).toBeGreaterThan(sized(1, 2, 8));
 }, 600_000);
 
 test('the removal of a worktree survives SIGKILL before every git command', async () => {
@@ -105,5 +105,5 @@ test('the removal of a worktree survives SIGKILL before every git command', asyn
     repo.git('update-ref', '-d', 'refs/heads/forge/build');
     points++;
   }
-  expect(points).toBeGreaterThan(LONG ? 30 : 7);
+  expect(points).toBeGreaterThan(sized(3, 7, 30));
 }, 600_000);

@@ -9,6 +9,7 @@ import { copyProject, makeProject, planOf } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { SCENARIOS, TASK } from '../support/faults/scenarios.ts';
 import {
+  aroundCommits,
   cleanRun,
   DISK_FAULTS,
   type DiskFault,
@@ -19,7 +20,7 @@ import {
 } from '../support/faults/strace.ts';
 import { VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
 
-/** Failing calls of one command in the normal run. */
+/** Failing calls of one command in the sample. */
 const SAMPLE = 7;
 
 const missing = noStrace();
@@ -30,7 +31,7 @@ function mayFail(call: TracedCall): boolean {
   return call.name !== 'close' || /\.tmp-|\.jsonl/.test(call.shape);
 }
 
-/** Each call fails in every way; in the normal run a few of those that change something, in one way each. */
+/** Each call fails in every way; otherwise a few of those that change something, in one way each. */
 function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: DiskFault }[] {
   // What only reads fails for a broken disk or too many open files.
   const happens = (call: TracedCall, fault: DiskFault) => call.changes || fault === 'EIO' || fault === 'EMFILE';
@@ -40,7 +41,7 @@ function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Disk
     const all = DISK_FAULTS.flatMap((fault) => calls.filter(mayFail).map((call) => ({ call, fault })));
     return all.filter(({ call, fault }) => happens(call, fault));
   }
-  return sampled(changing, SAMPLE).map((call, at) => ({
+  return sampled(changing, SAMPLE, aroundCommits(changing).slice(-2)).map((call, at) => ({
     call,
     fault: DISK_FAULTS[at % DISK_FAULTS.length] ?? 'EIO',
   }));

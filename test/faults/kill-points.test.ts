@@ -8,10 +8,10 @@ import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { TASK } from '../support/faults/scenarios.ts';
-import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 import { killAt, MOMENTS, VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios.ts';
 
-/** Points of one command in the normal run. */
+/** Points of one command in the sample. */
 const SAMPLE = 9;
 
 const missing = noStrace();
@@ -35,7 +35,7 @@ describe.skipIf(missing !== null)(title, () => {
       const telling = LONG ? aimable : aimable.filter((call) => call.changes);
       expect(new Set(calls.map((call) => call.name))).toContain('fsync');
       expect(telling.length).toBeGreaterThan(10);
-      const points = sampled(telling, SAMPLE);
+      const points = sampled(telling, SAMPLE, aroundCommits(telling));
       const made = await pooled(points, async (point) => {
         const killed = await faultyRun(
           () => copyProject(dir),

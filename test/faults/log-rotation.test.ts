@@ -12,14 +12,14 @@ import { layoutOf } from '../../src/store/file/tree.ts';
 import { Journal } from '../../src/store/journal.ts';
 import { bundle } from '../support/bundle.ts';
 import { answerIn, commandLine } from '../support/faults/forge.ts';
-import { LONG } from '../support/faults/knobs.ts';
+import { sized } from '../support/faults/knobs.ts';
 import { copyProject, makeProject, planOf } from '../support/faults/project.ts';
 import { cleanRun, faultyRun, noStrace } from '../support/faults/strace.ts';
 import { startHelper } from '../support/processes.ts';
 
 const MAX_BYTES = 2000;
 const WRITERS = 4;
-const ROTATIONS = LONG ? 200 : 20;
+const ROTATIONS = sized(7, 20, 200);
 
 /** The log and its rotated files. */
 function logs(dir: string): string[] {

@@ -8,12 +8,14 @@ import { status } from '../../src/commands/status.ts';
 import { bundle } from '../support/bundle.ts';
 import { auditTask, expectViewsOf } from '../support/faults/audit.ts';
 import { callOn, LiveForge } from '../support/faults/forge.ts';
-import { LONG } from '../support/faults/knobs.ts';
+import { sized } from '../support/faults/knobs.ts';
 import { makeProject, planOf } from '../support/faults/project.ts';
 import { startHelper } from '../support/processes.ts';
 
 const RACERS = 16;
-const TASKS = LONG ? 1000 : 200;
+const TASKS = sized(60, 200, 1000);
+/** Commands that are started at once. */
+const COMMANDS = sized(4, 8, 8);
 
 interface Won {
   task_id: string;
@@ -54,8 +56,8 @@ test(`${RACERS} processes race for ${TASKS} tasks: each is claimed once`, { time
 });
 
 test('more concurrent claims than tasks claim each task once', async () => {
-  const { dir, ids } = project(6);
-  const commands = Array.from({ length: 9 }, () => new LiveForge(dir, ['claim', '--next']));
+  const { dir, ids } = project(COMMANDS - 2);
+  const commands = Array.from({ length: COMMANDS + 1 }, () => new LiveForge(dir, ['claim', '--next']));
   const codes = await Promise.all(commands.map(async (each) => (await each.ended).code));
   const answers = commands.map((each) => each.events[0] as unknown as { ok: boolean; data: Won });
   expect(codes.sort()).toEqual([...ids.map(() => 0), 4, 4, 4]);
@@ -65,11 +67,11 @@ test('more concurrent claims than tasks claim each task once', async () => {
 
 test('of concurrent claims of one task exactly one succeeds', async () => {
   const { dir } = project(1);
-  const commands = Array.from({ length: 8 }, () => new LiveForge(dir, ['claim', 't0000']));
+  const commands = Array.from({ length: COMMANDS }, () => new LiveForge(dir, ['claim', 't0000']));
   const codes = await Promise.all(commands.map(async (each) => (await each.ended).code));
   expect(codes.filter((code) => code === 0)).toHaveLength(1);
   // Refused as held, whether that was seen before the commit or at it.
-  expect(codes.filter((code) => code === 3)).toHaveLength(7);
+  expect(codes.filter((code) => code === 3)).toHaveLength(COMMANDS - 1);
   expect(auditTask(dir, 't0000').newest).toBe(1);
 });
 
@@ -78,7 +80,7 @@ test('processes that share overlapping tasks never work on two of them at once',
 }, async () => {
   const globs = { deps: ['[package.json]', '["*.json"]', '["package*"]'], go: ['[go.sum]', '["go.*", "src/**"]'] };
   const ids = Object.entries(globs).flatMap(([group, lists]) =>
-    Array.from({ length: LONG ? 60 : 12 }, (_, at) => ({
+    Array.from({ length: sized(6, 12, 60) }, (_, at) => ({
       id: `${group}-${at}`,
       more: `write_globs: ${lists[at % lists.length]}`,
     })),
@@ -106,7 +108,7 @@ test('processes that share overlapping tasks never work on two of them at once',
 });
 
 test('of concurrent claims of overlapping tasks at most one goes on, and the others are refused', async () => {
-  const ids = Array.from({ length: 8 }, (_, at) => `t${at}`);
+  const ids = Array.from({ length: COMMANDS }, (_, at) => `t${at}`);
   const dir = makeProject({
     'plans/phases.yaml': planOf(ids.map((id) => ({ id, more: 'write_globs: [package.json]' }))),
   });

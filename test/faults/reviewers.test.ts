@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay } from '../support/faults/shipping-scenarios.ts';
 import { until } from '../support/processes.ts';
@@ -33,24 +34,27 @@ describe.concurrent('reviewer', () => {
     play.expectStanding('reviewed');
   });
 
-  test.each([false, true])('a reviewer that takes too long is stopped (deaf: %s), and the task waits', async (deaf) => {
-    const play = new ShipPlay({ review: true, settings: SETTINGS });
-    try {
-      await play.prepare();
-      const file = play.repository.path('.forge/settings.yaml');
-      writeFileSync(file, readFileSync(file, 'utf8').replace('timeout: 5m', 'timeout: 300ms'));
-      play.mark('wait');
-      if (deaf) play.mark('deaf');
-      const error = await refusal(play.forge('review', TASK), 4);
-      expect(error).toMatchObject({ code: 'NOT_READY', details: { class: 'timeout' } });
-      expect(groupMembers(await running(play, 'reviews'))).toEqual([]);
-      play.expectStanding('ready_for_review');
-    } finally {
-      play.cleanUp();
-    }
-  });
+  test.each(varied([true, false]))(
+    'a reviewer that takes too long is stopped (deaf: %s), and the task waits',
+    async (deaf) => {
+      const play = new ShipPlay({ review: true, settings: SETTINGS });
+      try {
+        await play.prepare();
+        const file = play.repository.path('.forge/settings.yaml');
+        writeFileSync(file, readFileSync(file, 'utf8').replace('timeout: 5m', 'timeout: 300ms'));
+        play.mark('wait');
+        if (deaf) play.mark('deaf');
+        const error = await refusal(play.forge('review', TASK), 4);
+        expect(error).toMatchObject({ code: 'NOT_READY', details: { class: 'timeout' } });
+        expect(groupMembers(await running(play, 'reviews'))).toEqual([]);
+        play.expectStanding('ready_for_review');
+      } finally {
+        play.cleanUp();
+      }
+    },
+  );
 
-  test.each([false, true])(
+  test.each(varied([true, false]))(
     'a reviewer whose forge was killed is stopped before the next begins (deaf: %s)',
     async (deaf) => {
       const play = new ShipPlay({ review: true, settings: SETTINGS });
@@ -92,12 +96,12 @@ describe.concurrent('reviewer', () => {
 /** What runs when Ctrl-C comes: by which verb, noted where, and how the task waits. */
 const STEPS = [
   { what: 'a review', verb: 'review', review: true, notes: 'reviews', waits: 'ready_for_review' },
+  { what: 'a merge of a run', verb: 'run', review: false, notes: 'checks', waits: 'merge_pending' },
   { what: 'a review of a run', verb: 'run', review: true, notes: 'reviews', waits: 'ready_for_review' },
   { what: 'a merge', verb: 'ship', review: false, notes: 'checks', waits: 'merge_pending' },
-  { what: 'a merge of a run', verb: 'run', review: false, notes: 'checks', waits: 'merge_pending' },
 ] as const;
 
-describe.concurrent.each(STEPS)('Ctrl-C at $what', ({ verb, review, notes, waits }) => {
+describe.concurrent.each(varied(STEPS, 2))('Ctrl-C at $what', ({ verb, review, notes, waits }) => {
   const args = verb === 'run' ? ['run'] : [verb, TASK];
 
   test('Ctrl-C during a review or merge ends its command, and the task waits as before', async ({ onTestFinished }) => {

@@ -5,9 +5,9 @@ import { commandLine } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
 import { dropProject } from '../support/faults/project.ts';
-import { cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
+import { aroundCommits, cleanRun, faultyRun, isSteady, noStrace } from '../support/faults/strace.ts';
 
-/** Points of one command in the normal run. */
+/** Points of one command in the sample. */
 const SAMPLE = 6;
 
 const missing = noStrace();
@@ -40,7 +40,7 @@ describe.skipIf(missing !== null)(title, () => {
       plays.get(clean)?.expectAllDone();
       const steady = calls.filter(isSteady);
       expect(steady.length).toBeGreaterThan(10);
-      await pooled(sampled(steady, SAMPLE), async (point) => {
+      await pooled(sampled(steady, SAMPLE, aroundCommits(steady).slice(-2)), async (point) => {
         const { dir } = await faultyRun(fresh, command, point, 'kill');
         const play = plays.get(dir);
         if (play === undefined) throw new Error(`there is no play in ${dir}`);

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { orchestrate } from '../support/cli.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { finishing, WORK } from '../support/finishing.ts';
 import { GIT_ENV } from '../support/repository.ts';
 
@@ -121,7 +122,7 @@ describe('work that was verified', () => {
     return made;
   };
 
-  test.each(['run', 'review build'])('is held for a person by %s when .git has changed since', async (verb) => {
+  test.each(varied(['run', 'review build']))('is held for a person by %s when .git has changed since', async (verb) => {
     const { repo, forge, state } = await reviewed();
     const before = await state('build');
     repo.git('config', 'filter.x.clean', 'cat');
@@ -158,7 +159,7 @@ describe('work that was verified', () => {
   });
 });
 
-test.each(['--assume-unchanged', '--skip-worktree'])(
+test.each(varied(['--assume-unchanged', '--skip-worktree']))(
   'a file that a worker has changed and hidden by %s is not committed, and says so',
   async (flag) => {
     const { state, forge } = finishing(

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { LiveForge } from '../support/faults/forge.ts';
-import { LONG } from '../support/faults/knobs.ts';
+import { LONG, SHORT, varied } from '../support/faults/knobs.ts';
 import { freshPlace, listing } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
@@ -27,6 +27,8 @@ interface InTheWay {
   exit?: number;
   /** A run meets it too. Default: only in the long run. */
   run?: boolean;
+  /** It varies another of these, and is left out of the short run. */
+  varies?: boolean;
   fix(play: ShipPlay): void;
 }
 
@@ -40,6 +42,7 @@ const IN_THE_WAY: InTheWay[] = [
   },
   {
     name: 'a file with staged changes',
+    varies: true,
     begin(play) {
       play.repository.write('file.txt', 'mine\n');
       play.git('add', 'file.txt');
@@ -61,6 +64,7 @@ const IN_THE_WAY: InTheWay[] = [
   },
   {
     name: 'a link that git ignores and that leads nowhere',
+    varies: true,
     begin: (play) => fs.symlinkSync('nowhere', play.repository.path('ignored.txt')),
     says: /ignored\.txt/,
     fix: (play) => fs.rmSync(play.repository.path('ignored.txt')),
@@ -96,6 +100,7 @@ const IN_THE_WAY: InTheWay[] = [
   },
   {
     name: 'a rebase of ship.base that is not finished',
+    varies: true,
     waiting: { base: 'trunk' },
     begin(play) {
       play.repository.branch('side', { 'other.txt': 'side\n' });
@@ -114,6 +119,7 @@ const IN_THE_WAY: InTheWay[] = [
   },
   {
     name: 'a lock on the branch of the main checkout',
+    varies: true,
     begin: (play) => fs.writeFileSync(play.repository.path('.git/refs/heads/main.lock'), ''),
     says: /main\.lock/,
     fix: (play) => fs.rmSync(play.repository.path('.git/refs/heads/main.lock')),
@@ -145,7 +151,7 @@ const IN_THE_WAY: InTheWay[] = [
     says: /there is no branch trunk/,
     code: 'SETTINGS_INVALID',
     exit: 2,
-    run: true,
+    run: !SHORT,
     fix: (play) => play.git('branch', 'trunk', play.start),
   },
 ];
@@ -159,31 +165,34 @@ async function expectHeld(play: ShipPlay, code: string): Promise<void> {
   expect(held[0]).toMatchObject({ task_id: TASK, phase: 'ship', error: { code } });
 }
 
-describe.concurrent.each(IN_THE_WAY)('$name where merges land', (way) => {
-  const { waiting, begin, says, fix, code = 'NOT_READY', exit = 4, run = LONG } = way;
+describe.concurrent.each(IN_THE_WAY.filter(({ varies = false }) => !(SHORT && varies)))(
+  '$name where merges land',
+  (way) => {
+    const { waiting, begin, says, fix, code = 'NOT_READY', exit = 4, run = LONG } = way;
 
-  test('ship reports what is in the way in the checkout of the base, and moves nothing until it is fixed', async ({
-    onTestFinished,
-  }) => {
-    const play = new ShipPlay(waiting);
-    onTestFinished(() => play.cleanUp());
-    await play.prepare();
-    begin(play);
-    const before = play.checkout();
-    const refs = play.git('for-each-ref');
-    const error = await refusal(play.forge('ship', TASK), exit);
-    expect(error).toMatchObject({ code, message: expect.stringMatching(says), hint: expect.stringMatching(/./) });
-    if (run) await expectHeld(play, code);
-    expect(play.checkout()).toEqual(before);
-    expect(play.git('for-each-ref')).toBe(refs);
-    expect(play.record).toMatchObject({ lease: null, state: { failure_count: 0 } });
-    expect(['reviewed', 'merge_pending']).toContain(play.record.state.state);
-    fix(play);
-    const next = play.forge('ship', TASK);
-    expect(await ended(next), next.stderr).toMatchObject({ code: 0 });
-    play.expectShipped();
-  });
-});
+    test('ship reports what is in the way in the checkout of the base, and moves nothing until it is fixed', async ({
+      onTestFinished,
+    }) => {
+      const play = new ShipPlay(waiting);
+      onTestFinished(() => play.cleanUp());
+      await play.prepare();
+      begin(play);
+      const before = play.checkout();
+      const refs = play.git('for-each-ref');
+      const error = await refusal(play.forge('ship', TASK), exit);
+      expect(error).toMatchObject({ code, message: expect.stringMatching(says), hint: expect.stringMatching(/./) });
+      if (run) await expectHeld(play, code);
+      expect(play.checkout()).toEqual(before);
+      expect(play.git('for-each-ref')).toBe(refs);
+      expect(play.record).toMatchObject({ lease: null, state: { failure_count: 0 } });
+      expect(['reviewed', 'merge_pending']).toContain(play.record.state.state);
+      fix(play);
+      const next = play.forge('ship', TASK);
+      expect(await ended(next), next.stderr).toMatchObject({ code: 0 });
+      play.expectShipped();
+    });
+  },
+);
 
 /** A merge that is being verified; `open` lets it go on. */
 async function verifying(waiting: Waiting = {}): Promise<{ play: ShipPlay; ship: LiveForge; open(): void }> {
@@ -213,7 +222,7 @@ describe('unrelated files of a person', () => {
   });
 });
 
-describe.each(['main', 'trunk'] as const)('while a merge into %s is verified', (base) => {
+describe.each(varied(['main', 'trunk'] as const))('while a merge into %s is verified', (base) => {
   /** Where the person works on the base. */
   const place = (play: ShipPlay): string => {
     if (base === 'main') return play.dir;

@@ -6,14 +6,14 @@ import { expect, test } from 'vitest';
 import { openSession } from '../../src/commands/shared/session.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, World } from '../support/commands/world.ts';
-import { LONG } from '../support/faults/knobs.ts';
+import { sized } from '../support/faults/knobs.ts';
 import { noStrace } from '../support/faults/strace.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 /** Calls that change something, or that come right before one that does. */
 const CALLS = 'openat,mkdir,rename,unlink,rmdir,link,write';
 /** Of the points that are reached, every so manieth is tried. */
-const STEP = LONG ? 1 : 7;
+const STEP = sized(21, 7, 1);
 
 test.skipIf(noStrace() !== null)(
   'a worktree is made without a person, whatever system call git is killed at',
@@ -38,7 +38,7 @@ test.skipIf(noStrace() !== null)(
       repo.git('worktree', 'remove', place);
       repo.git('branch', '-D', 'forge/build');
     }
-    expect(killed).toBeGreaterThan(LONG ? 50 : 7);
+    expect(killed).toBeGreaterThan(sized(2, 7, 50));
     expect(world.warnings).toEqual([]);
   },
   600_000,

@@ -18,6 +18,8 @@ export interface Mutant {
   schedules?: number;
   /** The one schedule, with its focus, that shows it where hardly any other does; it is the only one that is run. */
   seed?: number;
+  /** It takes seconds to notice, unlike others of its kind; the short run leaves it out. */
+  late?: boolean;
   /** Why no schedule tells it from the protocol. Without a reason it shows a hole in the harness. */
   survives?: string;
 }
@@ -116,6 +118,7 @@ const COMPACTION: Mutant[] = [
   {
     name: 'reservations are swept after the versions',
     focus: 'failures',
+    late: true,
     file: PROTOCOL,
     changes: [
       [
@@ -147,6 +150,7 @@ const COMPACTION: Mutant[] = [
     ),
     focus: 'failures',
     schedules: 60_000,
+    late: true,
   },
   {
     ...mutant('compaction leaves no mark', PROTOCOL, 'if (old.length > 0 &&', 'if (old.length < 0 &&'),
@@ -164,6 +168,7 @@ const COMPACTION: Mutant[] = [
       ],
     ],
     schedules: 60_000,
+    late: true,
   },
   mutant('compaction removes the newest version', PROTOCOL, '<= newest - kept)', '<= newest - kept + 1)'),
   {
@@ -204,6 +209,7 @@ const READING: Mutant[] = [
   {
     ...mutant('a listing without a version is believed', PROTOCOL, 'if (!found &&', 'if (!found && head.n > 0 &&'),
     focus: 'stillness',
+    late: true,
   },
   {
     ...mutant('a listing of damaged versions is believed', PROTOCOL, 'if (!found &&', 'if (head.n === 0 &&'),
@@ -258,6 +264,7 @@ const PUBLISHING: Mutant[] = [
       '',
     ),
     focus: 'edits',
+    late: true,
   },
   {
     ...mutant(
@@ -267,6 +274,7 @@ const PUBLISHING: Mutant[] = [
       'yield* renamed(tmp, path);\n      return;',
     ),
     focus: 'failures',
+    late: true,
   },
   mutant(
     'an edit of an older version is obeyed',
@@ -275,7 +283,7 @@ const PUBLISHING: Mutant[] = [
     'if (madeOn > record.state.state_version) {',
   ),
   mutant('an edit may take the generation back', VIEWS, '    before.memo.generation + (given ? 1 : 0),\n', ''),
-  mutant('a claim by hand shares the generation of the last one', VIEWS, '(given ? 1 : 0)', '0'),
+  { ...mutant('a claim by hand shares the generation of the last one', VIEWS, '(given ? 1 : 0)', '0'), late: true },
   mutant('a quick look trusts any time', VIEWS, '> 1) return false', '> Number.MAX_VALUE) return false'),
 ];
 

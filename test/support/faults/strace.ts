@@ -66,6 +66,14 @@ export function isSteady({ name, changes }: TracedCall): boolean {
   return changes && !/^(open|write)/.test(name);
 }
 
+/** The calls that commit a version of a task, and the one right after the last of them, when all is committed. */
+export function aroundCommits(calls: readonly TracedCall[]): TracedCall[] {
+  const isCommit = ({ name, shape }: TracedCall) => name.startsWith('link') && shape.includes('/v0');
+  const last = calls.findLastIndex(isCommit);
+  if (last < 0) throw new Error('the command has committed nothing');
+  return calls.filter((call, at) => isCommit(call) || at === last + 1);
+}
+
 /** The calls about `root` in a trace, in order. A call that was cut off by a signal counts: it was made. */
 export function callsAbout(root: string, trace: string): TracedCall[] {
   const counts = new Map<string, number>();
