@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type CliResult, folder, orchestrate, project } from '../support/cli.ts';
+import { type CliResult, folder, orchestrate, project, within } from '../support/cli.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 const { PATH: _, ...GIT } = GIT_ENV;
@@ -35,6 +35,10 @@ class Agent {
     return JSON.parse(stdout || stderr);
   }
 
+  step(...args: string[]) {
+    return within(args, { cwd: this.work || this.at, env: this.env });
+  }
+
   ask(...args: string[]): Promise<CliResult> {
     return orchestrate(args, { cwd: this.work || this.at, env: this.env });
   }
@@ -42,8 +46,8 @@ class Agent {
   /** Claims the task and opens its attempt. */
   async begin(): Promise<this> {
     this.env = GIT;
-    const claimed = (await this.json('claim', 'build')).data;
-    const opened = (await this.json('dispatch', 'build', '--claim', claimed.claim_id, '--run', claimed.run_id)).data;
+    const { claim_id, run_id } = await this.step('claim', 'build');
+    const opened = await this.step('dispatch', 'build', '--claim', claim_id, '--run', run_id);
     this.work = opened.worktree_path;
     this.attempt = opened.attempt_id;
     this.env = { ...GIT, FORGE_TASK_ID: 'build', FORGE_ATTEMPT_ID: this.attempt };
@@ -62,8 +66,8 @@ class Agent {
   async decide(key: string, option: string): Promise<void> {
     const options = path.join(this.at, 'options.json');
     const asking = ['question', '--decision-key', key, '--question', 'May I?', '--options-file', options];
-    const { question_id } = (await this.json(...asking)).data;
-    await this.json('answer', question_id, '--option', option);
+    const { question_id } = await this.step(...asking);
+    await this.step('answer', question_id, '--option', option);
     await this.begin();
   }
 
@@ -243,8 +247,8 @@ describe('guardrail-check', () => {
     const agent = await new Agent().begin();
     // Not there yet, and written as a folder.
     expect((await agent.check('migrations/')).data.paths).toMatchObject([{ path: 'migrations', protected: true }]);
-    await agent.ask('complete', '--failed', '--error-class', 'tests');
-    await agent.ask('retry', 'build');
+    await agent.step('complete', '--failed', '--error-class', 'tests');
+    await agent.step('retry', 'build');
     await agent.begin();
     agent.repo.commit(FILES, agent.work);
     await agent.complete();

@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { FORGE, startCli } from '../support/cli.ts';
+import { FORGE } from '../support/cli.ts';
 import { again, type Finishing, finishing, WORK } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
 
@@ -236,7 +236,7 @@ describe('moved branch', () => {
 
 test('a task under review is shown as such and can be cancelled', async () => {
   const play = await waiting('review: {command: touch .reviewing; sleep 60}\nagents: {kill_grace_ms: 0}');
-  const review = startCli(['orchestrate', 'review', 'build'], { cwd: play.at });
+  const review = play.start('review', 'build');
   await until('the review has begun', () => fs.existsSync(play.repo.path('.forge/worktrees/build/.reviewing')));
   expect((await play.data('why', 'build')).reasons[0].message).toMatch(/^it is being reviewed by run /);
   expect((await play.data('phases', '--ready', '--phase', 'review')).ready).toEqual([]);
@@ -271,7 +271,7 @@ test('run goes on with a task that a person moved on', async () => {
   const slow = 'id: slow, title: S, run: "while [ ! -e .go ]; do sleep 0.05; done"';
   const next = `id: next, title: N, depends_on: [build], run: '${WORK}'`;
   const play = finishing([BUILD, slow, next], 'review: {command: exit 7}\nretry: {max_attempts: 1}');
-  const run = startCli(['orchestrate', 'run', '--json', '--max-parallel', '2'], { cwd: play.at });
+  const run = play.start('run', '--json', '--max-parallel', '2');
   let seen = '';
   run.process.stdout?.on('data', (text: string) => {
     seen += text;
@@ -289,7 +289,7 @@ test('new work is reviewed even after the review of earlier work was given up', 
   const work = 'echo more >> build.txt; git add -A; git -c user.name=w -c user.email=w@x commit -qm more';
   const build = `id: build, title: B, run: "${work}"`;
   const play = finishing([build, slow], 'review: {command: exit 7}\nretry: {max_attempts: 2, base: 1ms}');
-  const run = startCli(['orchestrate', 'run', '--json', '--max-parallel', '2'], { cwd: play.at });
+  const run = play.start('run', '--json', '--max-parallel', '2');
   let seen = '';
   run.process.stdout?.on('data', (text: string) => {
     seen += text;

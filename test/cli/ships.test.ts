@@ -2,7 +2,6 @@
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { startCli } from '../support/cli.ts';
 import { again, type Finishing, finishing, WORK } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
 
@@ -251,7 +250,7 @@ test('cancel removes what a killed merge left', async () => {
   const verify = 'case $FORGE_PHASE in ship) echo $$ > $FORGE_DIR/.forge/pid; exec sleep 600;; esac';
   const play = finishing([`id: build, title: B, run: '${WORK}', verify: ["${verify}"]`], TRUNK);
   play.repo.git('branch', 'trunk');
-  const run = startCli(['orchestrate', 'run'], { cwd: play.at });
+  const run = play.start('run');
   const pid = () => Number(fs.existsSync(play.repo.path('.forge/pid')) ? play.read('pid') : 0);
   await until('the merge is being verified', () => pid() > 0);
   run.process.kill('SIGKILL');

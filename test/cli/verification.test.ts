@@ -8,7 +8,7 @@ import { claim } from '../../src/commands/claim.ts';
 import { release } from '../../src/commands/release.ts';
 import { groupMembers } from '../../src/process/processes.ts';
 import { systemContext } from '../../src/process/system-context.ts';
-import { type CliResult, orchestrate, project, type StartedCli, startCli } from '../support/cli.ts';
+import { type CliResult, orchestrate, project, type StartedCli, startCli, within } from '../support/cli.ts';
 import { killGroup, until } from '../support/processes.ts';
 
 const TASK = '.forge/orchestrator/tasks/a';
@@ -40,10 +40,9 @@ function linesOf(cwd: string, name: string): string[] {
 }
 
 async function begin(cwd: string, more: readonly string[] = []): Promise<Attempt> {
-  const claimed = (await orchestrate(['claim', 'a', '--json', ...more], { cwd })).json().data;
-  const args = ['dispatch', 'a', '--claim', claimed.claim_id, '--run', claimed.run_id, '--json'];
-  const { attempt_id } = (await orchestrate(args, { cwd })).json().data;
-  return { claim: claimed.claim_id, run: claimed.run_id, attempt: attempt_id };
+  const { claim_id, run_id } = await within(['claim', 'a', ...more], { cwd });
+  const { attempt_id } = await within(['dispatch', 'a', '--claim', claim_id, '--run', run_id], { cwd });
+  return { claim: claim_id, run: run_id, attempt: attempt_id };
 }
 
 function completing(cwd: string, { attempt }: Attempt, verdict = 'verdict.json'): StartedCli {
@@ -57,7 +56,7 @@ function twinOf(cwd: string, { attempt }: Attempt) {
 }
 
 async function row(cwd: string) {
-  return (await orchestrate(['status', '--json'], { cwd })).json().data.tasks[0];
+  return (await within(['status'], { cwd })).tasks[0];
 }
 
 const checkRuns = (cwd: string, times: number) =>

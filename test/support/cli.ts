@@ -63,6 +63,22 @@ export function orchestrate(args: readonly string[], options: CliOptions): Promi
   return cli(['orchestrate', ...args], options);
 }
 
+/** What a verb answers, given within this process: for steps of a test that are not about the command. Throws its error. */
+export async function within(
+  args: readonly string[],
+  { cwd, env = {} }: CliOptions,
+): Promise<ReturnType<CliResult['json']>> {
+  const [{ parseArgv }, { systemContext }] = await Promise.all([
+    import('../../src/cli/program.ts'),
+    import('../../src/process/system-context.ts'),
+  ]);
+  const all = environment(env);
+  const request = await parseArgv(['orchestrate', ...args], all);
+  if (request.kind !== 'verb') throw new Error(`no verb: ${args.join(' ')}`);
+  const context = { ctx: { ...systemContext(), env: all, cwd }, dir: request.dir, warn: () => {} };
+  return JSON.parse(JSON.stringify(await request.command.run(context, request.input as never)));
+}
+
 function onlyLine({ stdout, stderr }: { stdout: string; stderr: string }): unknown {
   const lines = stdout.split('\n');
   if (lines.length !== 2 || lines[1] !== '')

@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { type CliResult, folder, orchestrate, project } from './cli.ts';
+import { type CliResult, folder, orchestrate, project, type StartedCli, startCli, within } from './cli.ts';
 import { copyProject, dropProject } from './faults/project.ts';
 import { GIT_ENV, Repository } from './repository.ts';
 
@@ -23,6 +23,7 @@ export interface Finishing {
   repo: Repository;
   at: string;
   forge(...args: string[]): Promise<CliResult>;
+  start(...args: string[]): StartedCli;
   /** `data` of a verb that must succeed. */
   data(...args: string[]): ReturnType<CliResult['json']>;
   /** What the reviewer answers from now on. */
@@ -54,11 +55,12 @@ export function finishing(tasks: readonly string[], settings: string, files: Rec
     repo,
     at,
     forge,
+    start: (...args: string[]) => startCli(['orchestrate', ...args], { cwd: at, env }),
     data,
     answers: (review: object | string) =>
       fs.writeFileSync(repo.path('.forge/answer.json'), typeof review === 'string' ? review : JSON.stringify(review)),
     read: (name: string) => fs.readFileSync(repo.path('.forge', name), 'utf8'),
-    state: async (task: string) => (await data('show', task)).state,
+    state: async (task: string) => (await within(['show', task], { cwd: at, env })).state,
   };
   made.answers({ verdict: 'pass' });
   return made;

@@ -267,7 +267,7 @@ describe('prompt limits', () => {
   test.each(['x', '\u20ac', '`', '\ud800', '```\n', '<!--'])(
     'a prompt full of %j still fits into one argument',
     (unit) => {
-      const long = unit.repeat(100_000 / unit.length);
+      const long = unit.repeat(PROMPT_MAX_BYTES / 4 / unit.length);
       const verification = Array.from({ length: 9 }, () => command({ command: long, output_tail: long }));
       const finding = { severity: 'block' as const, path: long, line: 1, message: long };
       const review = { summary: long, findings: Array.from({ length: 200 }, () => finding) };
