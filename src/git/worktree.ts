@@ -247,7 +247,7 @@ const LOOK = { pauseMs: 20, times: 250 };
  */
 export async function stopMakers(place: string): Promise<void> {
   for (let look = 0; look < LOOK.times; look++) {
-    const makers = allStartedWith(MARK, place).filter(({ pid }) => pid !== process.pid);
+    const makers = allStartedWith({ [MARK]: place }).found.filter(({ pid }) => pid !== process.pid);
     if (makers.length === 0) return;
     for (const { pid } of makers) send(pid, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, LOOK.pauseMs));

@@ -7,7 +7,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Writable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { lookUp } from './processes.ts';
 
 /** The exit code of a worker that was never let through its gate. A command may use the same code; the caller knows whether it opened. */
@@ -20,7 +20,7 @@ export type WorkerOptions = WorkerCommand & {
   /** Absolute path. */
   cwd: string;
   /**
-   * The whole environment of the worker. With `FORGE_CLAIM_ID` in it, `stopGroup` recognizes the group after its leader is gone.
+   * The whole environment of the worker. With `FORGE_CLAIM_ID` in it, `stopWorker` recognizes the group after its leader is gone.
    * Variables whose names are invalid in a shell do not get through `/bin/sh`.
    */
   env: Record<string, string | undefined>;
@@ -41,8 +41,8 @@ export interface WorkerProcess {
 }
 
 /**
- * How a worker ended: with an exit code, by a signal (`SIGKILL`), or without a start. A command that cannot be found or
- * executed ends as in any shell, with code 127 or 126.
+ * How a worker ended: with an exit code, by a signal (`SIGKILL`, `SIG40`), or without a start. A command that cannot be found or
+ * executed ends as in any shell, with code 127 or 126. Neither code nor signal: nobody can say how, which is no success.
  */
 export interface WorkerExit {
   code: number | null;
@@ -60,12 +60,26 @@ export interface GatedWorker {
   open(): void;
   /** Closes the gate for good: the worker exits without running. No effect once the gate is open. */
   abandon(): void;
-  /** Resolves once, when the group's leader has ended; never rejects. Other members of the group may still live. */
+  /** Resolves once, when the command has ended; never rejects. What it has left behind may still live. */
   exited: Promise<WorkerExit>;
 }
 
-// The command sees neither the gate nor the variable.
-const GATE = `IFS= read -r _forge_gate <&3 && [ "$_forge_gate" = go ] || exit ${UNRUN_EXIT_CODE}; unset _forge_gate; exec 3<&-; `;
+/** A variable with the pid of the gate, by which everything that descends from a worker is known. */
+export const OWN_PID = 'FORGE_COMMAND_PID';
+
+/*
+ * The gate stays as the command's parent and leader of the group, and says how the command ended: `$?`, after the shell's own words
+ * when a signal ended it. Node cannot say that: a death by a signal that it has no name for (34 to 64) looks to it like success.
+ * Signals to the group reach the command as well, so the gate waits for that. The command sees neither the gate's files nor its variable.
+ */
+const GATE = [
+  `IFS= read -r _forge_gate <&3 && [ "$_forge_gate" = go ] || exit ${UNRUN_EXIT_CODE}`,
+  'unset _forge_gate',
+  `export ${OWN_PID}=$$`,
+  'trap : HUP INT QUIT TERM USR1 USR2',
+  'exec 4>&2 2>&3',
+].join('; ');
+const END = '2>&4 3>&- 4>&-); echo "$?" >&3';
 
 /** Starts a worker that waits behind its gate. Never throws: `exited` reports what went wrong. */
 export function spawnGated(options: WorkerOptions): GatedWorker {
@@ -73,10 +87,10 @@ export function spawnGated(options: WorkerOptions): GatedWorker {
   const fault = commandFault(options);
   if (fault !== null) return notStarted({ spawnError: fault });
   const [script, argv] =
-    'shell' in options ? ['exec /bin/sh -c -- "$1"', [options.shell]] : ['exec "$@"', options.argv];
+    'shell' in options ? ['(exec /bin/sh -c -- "$1"', [options.shell]] : ['(exec "$@"', options.argv];
   let child: ChildProcess;
   try {
-    child = spawn('/bin/sh', ['-c', GATE + script, 'sh', ...argv], {
+    child = spawn('/bin/sh', ['-c', `${GATE}; ${script} ${END}`, 'sh', ...argv], {
       cwd,
       env,
       detached: true,
@@ -90,25 +104,55 @@ export function spawnGated(options: WorkerOptions): GatedWorker {
   const found = lookUp(pid ?? 0);
   const identity = typeof found === 'string' ? null : { pid: found.pid, pgid: found.pgid, started_at: found.startedAt };
   // There is no stdio when this process had no file descriptor left for it.
-  const gate = child.stdio?.[3] as Writable | null | undefined;
+  const gate = child.stdio?.[3] as Duplex | null | undefined;
   // The worker may be gone already; its exit reports that, not the broken pipe.
   gate?.on('error', () => {});
+  let told = '';
+  gate?.on('data', (bytes: Buffer) => {
+    told += bytes.toString('latin1');
+  });
   if (identity === null) gate?.destroy();
   const unknown = identity === null ? `the start time of process ${pid} cannot be read` : null;
   return {
     identity,
-    // The kernel has the word before `end` returns, so closing right after it loses nothing.
-    open: () => gate?.end('go\n', () => gate.destroy()),
-    abandon: () => gate?.destroy(),
+    open: () => gate?.writable && gate.end('go\n'),
+    abandon: () => gate?.writable && gate.destroy(),
     exited: new Promise((resolve) => {
       const failed = (fault: Fault) => resolve({ code: null, signal: null, ...fault });
-      child.once('exit', (code, signal) => {
-        if (unknown === null) resolve({ code, signal, spawnError: null });
+      // Then the gate has ended, and what it said is here.
+      child.once('close', (code, signal) => {
+        if (unknown === null) resolve({ ...endOf(told, code, signal), spawnError: null });
         else failed({ spawnError: unknown });
       });
       child.on('error', (error) => failed(describe(error, cwd)));
     }),
   };
+}
+
+/** Signals that end a command without a word of the shell. */
+const SILENT = ['SIGINT', 'SIGPIPE'];
+
+/** Most of a status that stands for an exit code; above it is 128 + the number of a signal. Source: POSIX, XCU 2.8.2. */
+const MAX_CODE = 128;
+
+/**
+ * How the command ended. `told`: by its gate, as `GATE` has it. A gate that is gone before it could say so has ended by `signal`, or left by
+ * `code` before it ran anything. No word of it is never success. An exit code of 128 + n that is a silent signal's counts as that.
+ */
+function endOf(told: string, code: number | null, signal: string | null): Pick<WorkerExit, 'code' | 'signal'> {
+  const status = /(?:^|\n)(\d+)\n$/.exec(told)?.[1];
+  if (status === undefined) return code === UNRUN_EXIT_CODE ? { code, signal } : { code: null, signal };
+  const name = signalName(Number(status) - MAX_CODE);
+  const words = told.slice(0, -status.length - 1).trim();
+  const isSignal = name !== '' && (words !== '' || SILENT.includes(name));
+  return isSignal ? { code: null, signal: name } : { code: Number(status), signal: null };
+}
+
+/** `SIGKILL` for 9, `SIG40` for one without a name, '' for none. */
+function signalName(number: number): string {
+  const { signals } = process.getBuiltinModule('node:os').constants;
+  const known = Object.entries(signals).find(([, value]) => value === number)?.[0];
+  return known ?? (number > 0 && number <= 64 ? `SIG${number}` : '');
 }
 
 function commandFault(options: WorkerCommand): string | null {

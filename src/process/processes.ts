@@ -1,10 +1,21 @@
 /** The process table: which processes live, since when, and in which group. Nothing here changes anything. */
 
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { type Liveness, type OwnerIdentity, sameMachine } from '../domain/task/identity.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { once } from '../lib/once.ts';
+import { oneLine } from '../lib/text.ts';
 import { thisMachine } from './machine.ts';
+
+/** What a process is called, for people; '' when that cannot be read. */
+export function nameOf(pid: number): string {
+  if (process.platform === 'darwin') return '';
+  try {
+    return oneLine(readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' '), 60).trim();
+  } catch {
+    return '';
+  }
+}
 
 /** One line of the process table. */
 export interface ProcessEntry {
@@ -89,23 +100,92 @@ export function groupMembers(pgid: number): ProcessEntry[] {
   return [];
 }
 
+/** Variables by name. */
+export type Variables = Readonly<Record<string, string>>;
+
 /**
- * Whether process `pid` was started with `NAME=value` in its environment. False when it cannot be read: always on macOS, and for a
+ * Whether process `pid` was started with all of these in its environment. False when that cannot be read: always on macOS, and for a
  * process of another user or one that has overwritten its environment.
  */
-export function startedWith(pid: number, name: string, value: string): boolean {
+export function startedWith(pid: number, variables: Variables): boolean {
   if (process.platform === 'darwin' || tableIsForeign().yes) return false;
+  const environment = environmentOf(pid);
+  return typeof environment !== 'string' && holds(environment, variables);
+}
+
+/** What a look for processes by their environment has found, and what it may have missed. */
+export interface Carriers {
+  found: ProcessEntry[];
+  /**
+   * Processes ended during the look, and may have started others, or show no environment, as in the middle of exec. Another look, with the
+   * same `known`, takes less time and so misses less.
+   */
+  unsure: boolean;
+}
+
+/**
+ * The live processes for which `startedWith` holds. `known`: those that were seen not to be, just now; the look adds to it. `since`: those
+ * that show no environment count only when they were started no earlier (a `started_at`). Throws IO_ERROR when the process table cannot be
+ * read.
+ */
+export function allStartedWith(variables: Variables, known: Set<number> = new Set(), since = 'ticks:0'): Carriers {
+  const found: ProcessEntry[] = [];
+  let unsure = false;
+  if (process.platform === 'darwin') return { found, unsure };
+  const fault = tableFault();
+  if (fault !== null) throw fault;
+  for (const pid of numbersInProc()) {
+    if (known.has(pid)) continue;
+    const environment = environmentOf(pid);
+    if (environment === 'gone') unsure = true;
+    if (
+      environment === 'hidden' ||
+      (environment !== 'gone' && environment.length > 0 && !holds(environment, variables))
+    )
+      known.add(pid);
+    else if (environment !== 'gone') {
+      const entry = readEntry(pid);
+      // Threads of the kernel have no environment and no group.
+      if (entry?.pgid === 0) known.add(pid);
+      if (entry === null || !entry.live || entry.pgid === 0) continue;
+      if (environment.length > 0) found.push(entry);
+      else if (ticksOf(entry.startedAt) >= ticksOf(since)) unsure = true;
+    }
+  }
+  return { found, unsure };
+}
+
+function ticksOf(startedAt: string): number {
+  return Number(/^ticks:(\d+)$/.exec(startedAt)?.[1] ?? 0);
+}
+
+let buffer = Buffer.alloc(64 * 1024);
+
+/** Valid until the next call. Many processes are asked in a row, so this is faster than `readFileSync`. */
+function environmentOf(pid: number): Buffer | 'gone' | 'hidden' {
+  let fd: number | undefined;
   try {
-    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${name}=${value}`);
-  } catch {
-    return false;
+    fd = openSync(`/proc/${pid}/environ`, 'r');
+    for (let filled = 0; ; ) {
+      const count = readSync(fd, buffer, filled, buffer.length - filled, null);
+      filled += count;
+      if (filled < buffer.length) return buffer.subarray(0, filled);
+      buffer = Buffer.concat([buffer], 2 * buffer.length);
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' || code === 'ESRCH' ? 'gone' : 'hidden';
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
 
-/** The live processes for which `startedWith` holds. Throws IO_ERROR when the process table cannot be read. */
-export function allStartedWith(name: string, value: string): ProcessEntry[] {
-  if (process.platform === 'darwin') return [];
-  return allEntries().filter((entry) => entry.live && startedWith(entry.pid, name, value));
+/** Compares bytes: every process of the machine is asked, and few have what is looked for. */
+function holds(environment: Buffer, variables: Variables): boolean {
+  return Object.entries(variables).every(([name, value]) => {
+    const text = `${name}=${value}\0`;
+    return environment.subarray(0, text.length).equals(Buffer.from(text)) || environment.includes(`\0${text}`);
+  });
 }
 
 /**
@@ -144,23 +224,24 @@ function readEntry(pid: number): ProcessEntry | null {
 function allEntries(): ProcessEntry[] {
   const fault = tableFault();
   if (fault !== null) throw fault;
-  const entries = process.platform === 'darwin' ? ps(['-ax']) : readProc();
-  if (entries !== null) return entries;
-  throw new ForgeError('IO_ERROR', 'the table of running processes cannot be read', {
-    hint:
-      process.platform === 'darwin'
-        ? 'Check that /bin/ps can be started, then repeat the command.'
-        : 'Check that /proc is mounted and readable, then repeat the command.',
-  });
+  if (process.platform !== 'darwin') return numbersInProc().flatMap((pid) => readEntry(pid) ?? []);
+  const entries = ps(['-ax']);
+  if (entries === null) throw unreadable('Check that /bin/ps can be started, then repeat the command.');
+  return entries;
 }
 
-function readProc(): ProcessEntry[] | null {
+function numbersInProc(): number[] {
   try {
-    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-    return pids.map((pid) => readEntry(Number(pid))).filter((entry) => entry !== null);
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number);
   } catch {
-    return null;
+    throw unreadable('Check that /proc is mounted and readable, then repeat the command.');
   }
+}
+
+function unreadable(hint: string): ForgeError {
+  return new ForgeError('IO_ERROR', 'the table of running processes cannot be read', { hint });
 }
 
 /** Fields of a `/proc/<pid>/stat` from the third on. The command name before them may contain spaces and parentheses. */

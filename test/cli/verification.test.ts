@@ -13,7 +13,7 @@ import { killGroup, until } from '../support/processes.ts';
 
 const TASK = '.forge/orchestrator/tasks/a';
 /** Notes that it was run, with its process group, and goes on when there is a file `gate`. */
-const GATED = 'echo $$ >> checks; until test -e gate; do sleep 0.02; done';
+const GATED = 'echo $FORGE_COMMAND_PID >> checks; until test -e gate; do sleep 0.02; done';
 
 interface Attempt {
   claim: string;
@@ -122,18 +122,18 @@ describe('complete', () => {
 
   it('complete stops a command at its time limit, with its children', async () => {
     const cwd = verifiedBy(
-      ['echo $$ >> checks; sleep 1000 & sleep 1000'],
+      ['echo $FORGE_COMMAND_PID >> checks; sleep 1000 & sleep 1000'],
       ', retry: {max_attempts: 1}',
       'verify: {timeout: 300ms}',
     );
     const { json } = await complete(cwd, await begin(cwd));
     expect(json().error.message).toContain('ran out of time');
-    expect(json().error.details.class).toMatch(/^verify\.echo-checks-sleep/);
+    expect(json().error.details.class).toMatch(/^verify\.echo-forge_command_pid-checks-sleep/);
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
   });
 
   it('complete runs no command for a verdict that is not ready_for_review, or for a failure', async () => {
-    const cwd = verifiedBy(['echo $$ >> checks'], ', retry: {max_attempts: 9, base: 0}');
+    const cwd = verifiedBy(['echo $FORGE_COMMAND_PID >> checks'], ', retry: {max_attempts: 9, base: 0}');
     writeFileSync(join(cwd, 'verdict.json'), '{"verdict":"blocked"}');
     expect((await complete(cwd, await begin(cwd))).json().data.state).toBe('awaiting_respawn');
     const { attempt } = await begin(cwd);
@@ -159,8 +159,13 @@ describe('complete', () => {
     const attempt = await begin(cwd);
     const running = completing(cwd, attempt);
     await checkRuns(cwd, 1);
-    expect(await row(cwd)).toMatchObject({ state: 'running', verifying: expect.stringMatching(/^echo-checks-until/) });
-    expect((await orchestrate(['why', 'a'], { cwd })).stdout).toContain('being verified (echo-checks-until');
+    expect(await row(cwd)).toMatchObject({
+      state: 'running',
+      verifying: expect.stringMatching(/^echo-forge_command_pid-checks-until/),
+    });
+    expect((await orchestrate(['why', 'a'], { cwd })).stdout).toContain(
+      'being verified (echo-forge_command_pid-checks-until',
+    );
     expect((await orchestrate(['claim', 'a', '--json'], { cwd })).json().error.code).toBe('LEASE_EXISTS');
     expect((await complete(cwd, attempt, 'other.json')).json().error.code).toBe('STALE_ATTEMPT');
     const fail = ['complete', 'a', '--attempt', attempt.attempt, '--failed', '--error-class', 'x', '--json'];

@@ -91,7 +91,7 @@ const LATE_ITEM = `2 ${LATE} mark_abandoned`;
 
 /** The first of two is in the middle of its work, at a check that waits; the second has waited for it in vain. */
 async function caughtInTheMiddle() {
-  const check = 'echo $$ >> checks; until test -e gate; do sleep 0.05; done';
+  const check = 'echo $FORGE_COMMAND_PID >> checks; until test -e gate; do sleep 0.05; done';
   const tree = await gcTree({ more: `verify: ${JSON.stringify([check])}` });
   const checks = () => {
     const file = `${tree.dir}/checks`;

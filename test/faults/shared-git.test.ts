@@ -60,7 +60,7 @@ describe('a worker that writes into .git', () => {
   test.each(['KILL', 'INT'])(
     'keeps the next run from starting anything until that is undone or accepted when its own run has ended by SIG%s',
     async (signal) => {
-      const stop = `if [ $FORGE_ATTEMPT_NUMBER = 1 ]; then git config filter.x.clean cat; kill -${signal} $PPID; sleep 60; fi`;
+      const stop = `if [ $FORGE_ATTEMPT_NUMBER = 1 ]; then git config filter.x.clean cat; kill -${signal} $(ps -o ppid= -p $PPID); sleep 60; fi`;
       const { repo, at, state, forge } = finishing([task(`${stop}; ${WORK}`), task(WORK, 'next')], SETTINGS);
       await forge('run', '--max-parallel', '1');
       const held = await forge('run');

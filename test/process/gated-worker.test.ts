@@ -150,10 +150,38 @@ describe('worker gate', () => {
   });
 });
 
+describe("a command's end", () => {
+  test.each<[string, { code: number | null; signal: string | null }]>([
+    ['true', { code: 0, signal: null }],
+    ['exit 3', { code: 3, signal: null }],
+    ['exit 128', { code: 128, signal: null }],
+    ['exit 137', { code: 137, signal: null }],
+    ['exit 143', { code: 143, signal: null }],
+    ['exit 168', { code: 168, signal: null }],
+    ['exit 255', { code: 255, signal: null }],
+    ['/nowhere/to/be/found', { code: 127, signal: null }],
+    ['kill -KILL $$', { code: null, signal: 'SIGKILL' }],
+    ['kill -TERM $$', { code: null, signal: 'SIGTERM' }],
+    ['kill -INT $$', { code: null, signal: 'SIGINT' }],
+    ['kill -PIPE $$', { code: null, signal: 'SIGPIPE' }],
+    ['kill -USR1 $$', { code: null, signal: 'SIGUSR1' }],
+    ['kill -34 $$', { code: null, signal: 'SIG34' }],
+    ['kill -40 $$; sleep 1', { code: null, signal: 'SIG40' }],
+    ['kill -64 $$', { code: null, signal: 'SIG64' }],
+    // The whole group, and so the gate that would say how it ended.
+    ['kill -KILL 0', { code: null, signal: 'SIGKILL' }],
+    ['kill -40 0', { code: null, signal: null }],
+  ])('%s', async (shell, end) => {
+    const worker = start({ shell });
+    worker.open();
+    expect(await worker.exited).toEqual({ ...end, spawnError: null });
+  });
+});
+
 describe('started command', () => {
-  test("a worker's identity is that of the recorded process, in a process group of its own", async () => {
+  test("a worker's identity is that of its gate, in a process group of its own", async () => {
     const ready = newPath();
-    const worker = start({ shell: `echo $$ > ${ready}.tmp; mv ${ready}.tmp ${ready}; exec sleep 1000` });
+    const worker = start({ shell: `echo $PPID > ${ready}.tmp; mv ${ready}.tmp ${ready}; exec sleep 1000` });
     const recorded = worker.identity;
     worker.open();
     await until('the worker runs', () => existsSync(ready));
@@ -175,12 +203,12 @@ describe('started command', () => {
     );
   });
 
-  test('a worker gets exactly the given environment', async () => {
+  test('a worker gets the given environment, and the pid that it is known by', async () => {
     const names =
       'Object.keys(process.env).filter((name) => !["PWD", "SHLVL", "_", "OLDPWD", "__CF_USER_TEXT_ENCODING"].includes(name))';
     const env = { PATH: '/usr/bin:/bin', FORGE_CLAIM_ID: 'claim', _forge_gate: 'mine', UNSET: undefined };
     const text = await output({ argv: [process.execPath, '-p', `JSON.stringify(${names}.sort())`] }, { env });
-    expect(JSON.parse(text)).toEqual(['FORGE_CLAIM_ID', 'PATH']);
+    expect(JSON.parse(text)).toEqual(['FORGE_CLAIM_ID', 'FORGE_COMMAND_PID', 'PATH']);
   });
 
   test('a worker starts in the given working directory', async () => {

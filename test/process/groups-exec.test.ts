@@ -2,7 +2,7 @@
 
 import { expect, test, vi } from 'vitest';
 import { spawnGated } from '../../src/process/gated-worker.ts';
-import { stopGroup } from '../../src/process/groups.ts';
+import { stopWorker } from '../../src/process/groups.ts';
 import { thisMachine } from '../../src/process/machine.ts';
 import { groupMembers } from '../../src/process/processes.ts';
 import { killGroup } from '../support/processes.ts';
@@ -19,7 +19,7 @@ vi.mock('../../src/process/processes.ts', async (original) => {
 });
 
 test.runIf(process.platform === 'linux')(
-  'stopGroup checks again a process whose environment is empty during exec, and stops its group',
+  'stopWorker checks again a process whose environment is empty during exec, and stops its group',
   async () => {
     const env = { PATH: process.env['PATH'], FORGE_CLAIM_ID: 'c' };
     const stdio = { stdin: 'empty', stdout: 'inherit', stderr: 'inherit' } as const;
@@ -30,7 +30,7 @@ test.runIf(process.platform === 'linux')(
     const { pgid } = worker.identity;
     try {
       const identity = { ...thisMachine(), ...worker.identity, claim_id: 'c', attempt_id: 'a' };
-      expect(await stopGroup(identity, { graceMs: 1000 })).toBe('stopped');
+      expect(await stopWorker(identity, { graceMs: 1000 })).toBe('stopped');
       expect(looks.count).toBeGreaterThan(1);
       expect(groupMembers(pgid)).toEqual([]);
     } finally {

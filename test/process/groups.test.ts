@@ -1,11 +1,11 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { rebootedSince, type WorkerIdentity } from '../../src/domain/task/identity.ts';
 import { spawnGated, type WorkerExit, type WorkerProcess } from '../../src/process/gated-worker.ts';
-import { stopGroup } from '../../src/process/groups.ts';
+import { stopWorker } from '../../src/process/groups.ts';
 import { thisMachine } from '../../src/process/machine.ts';
 import { groupMembers, lookUp } from '../../src/process/processes.ts';
 import { bundle } from '../support/bundle.ts';
@@ -80,50 +80,50 @@ async function orphaned(prefix = ''): Promise<WorkerIdentity> {
   return worker;
 }
 
-describe('stopGroup', () => {
-  test('stopGroup stops an obedient worker without waiting for the grace to end', async () => {
+describe('stopWorker', () => {
+  test('stopWorker stops an obedient worker without waiting for the grace to end', async () => {
     const bye = newPath();
     const { worker, exited } = await running(
       (ready) => `exec 2>/dev/null; trap 'touch ${bye}; exit 7' TERM; touch ${ready}; while :; do sleep 0.01; done`,
     );
-    expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
+    expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('stopped');
     expect(await exited).toEqual({ code: 7, signal: null, spawnError: null });
     expect(existsSync(bye)).toBe(true);
   });
 
-  test('stopGroup kills a worker that ignores SIGTERM after the grace', async () => {
+  test('stopWorker kills a worker that ignores SIGTERM after the grace', async () => {
     const { worker, exited } = await running(deaf);
-    expect(await stopGroup(worker, { graceMs: 20 })).toBe('stopped');
+    expect(await stopWorker(worker, { graceMs: 20 })).toBe('stopped');
     expect(await exited).toEqual({ code: null, signal: 'SIGKILL', spawnError: null });
     expect(groupMembers(worker.pgid)).toEqual([]);
   });
 
-  test('an abort ends the grace of stopGroup', async () => {
+  test('an abort ends the grace of stopWorker', async () => {
     const { worker, exited } = await running(deaf);
     const abort = new AbortController();
-    const stopping = stopGroup(worker, { graceMs: LONG_MS, signal: abort.signal });
+    const stopping = stopWorker(worker, { graceMs: LONG_MS, signal: abort.signal });
     abort.abort();
     expect(await stopping).toBe('stopped');
     expect(await exited).toMatchObject({ signal: 'SIGKILL' });
   });
 
-  test('stopGroup kills a paused worker after the grace', async () => {
+  test('stopWorker kills a paused worker after the grace', async () => {
     const { worker } = await running(sleeping);
     process.kill(worker.pid, 'SIGSTOP');
-    expect(await stopGroup(worker, { graceMs: 20 })).toBe('stopped');
+    expect(await stopWorker(worker, { graceMs: 20 })).toBe('stopped');
   });
 
-  test('stopGroup stops a worker that still waits behind its gate, without running it', async () => {
+  test('stopWorker stops a worker that still waits behind its gate, without running it', async () => {
     const path = newPath();
     const started = spawnGated(workerOptions(`touch ${path}`));
     if (started.identity === null) throw new Error('not started');
-    expect(await stopGroup(identify(started.identity), { graceMs: LONG_MS })).toBe('stopped');
+    expect(await stopWorker(identify(started.identity), { graceMs: LONG_MS })).toBe('stopped');
     started.open();
     await started.exited;
     expect(existsSync(path)).toBe(false);
   });
 
-  test("stopGroup stops a killed starter's group, with grandchildren that ignore SIGTERM and hide their claim", async () => {
+  test("stopWorker stops a killed starter's group, with grandchildren that ignore SIGTERM and hide their claim", async () => {
     const ready = newPath();
     const grandchild = `trap '' TERM; touch ${ready}; while :; do sleep 0.05; done`;
     const { helper, worker } = await startedElsewhere(`env -i /bin/sh -c "${grandchild}" & wait`);
@@ -136,7 +136,7 @@ describe('stopGroup', () => {
     expect(groupMembers(worker.pgid)).toEqual([]);
   });
 
-  test('stopGroup stops members that were seen beside the leader after the leader is gone', async () => {
+  test('stopWorker stops members that were seen beside the leader after the leader is gone', async () => {
     const member = (ready: string) => `env -i /bin/sh -c "trap '' TERM; touch ${ready}; exec sleep 1000"`;
     const { worker } = await running((ready) => `${member(ready)} & wait`);
     const leaderGone = {
@@ -144,41 +144,41 @@ describe('stopGroup', () => {
         return lookUp(worker.pid) === 'missing';
       },
     };
-    expect(await stopGroup(worker, { graceMs: LONG_MS, signal: leaderGone })).toBe('stopped');
+    expect(await stopWorker(worker, { graceMs: LONG_MS, signal: leaderGone })).toBe('stopped');
     expect(groupMembers(worker.pgid)).toEqual([]);
   });
 
-  test('stopGroup reports a group that has ended as gone', async () => {
+  test('stopWorker reports a group that has ended as gone', async () => {
     const { worker, exited } = await running((ready) => `touch ${ready}`);
     await exited;
     await until('it has left the process table', () => lookUp(worker.pid) === 'missing');
-    expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('gone');
+    expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('gone');
   });
 
-  test('stopGroup reports a group with only a zombie left as gone', async () => {
+  test('stopWorker reports a group with only a zombie left as gone', async () => {
     const { helper, worker } = await startedElsewhere('true');
     // A paused starter does not ask how its worker has ended.
     helper.kill('SIGSTOP');
     process.kill(worker.pid, 'SIGKILL');
     await until('it has become a zombie', () => groupMembers(worker.pgid).length === 0);
     expect(lookUp(worker.pid)).toMatchObject({ live: false, startedAt: worker.started_at });
-    expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('gone');
+    expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('gone');
     helper.kill('SIGKILL');
     await helper.ended;
   });
 
   test.skipIf(process.platform === 'darwin')(
-    'stopGroup recognizes a group without its leader by the claim in a member',
+    'stopWorker recognizes a group without its leader by the claim in a member',
     async () => {
       const worker = await orphaned();
       expect(groupMembers(worker.pgid)).not.toEqual([]);
-      expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
+      expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('stopped');
       expect(groupMembers(worker.pgid)).toEqual([]);
     },
   );
 
   test.skipIf(process.platform === 'darwin')(
-    'stopGroup accepts one member with the claim as proof for members that hide it',
+    'stopWorker accepts one member with the claim as proof for members that hide it',
     async () => {
       const { worker, exited } = await running(
         (ready) => `sleep 1000 & env -i /bin/sh -c 'touch ${ready}; exec sleep 1000' &`,
@@ -188,18 +188,103 @@ describe('stopGroup', () => {
         'only the members are left',
         () => lookUp(worker.pid) === 'missing' && groupMembers(worker.pgid).length === 2,
       );
-      expect(await stopGroup(worker, { graceMs: LONG_MS })).toBe('stopped');
+      expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('stopped');
       expect(groupMembers(worker.pgid)).toEqual([]);
     },
   );
 
-  test('stopGroup reports members that outlive SIGKILL by name', async () => {
+  describe.skipIf(process.platform === 'darwin')('what a worker has started in sessions of its own', () => {
+    const dead = (pid: number) => {
+      const found = lookUp(pid);
+      return found === 'missing' || (typeof found !== 'string' && !found.live);
+    };
+    const pidIn = async (path: string) => {
+      await until('the process is there', () => existsSync(path) && readFileSync(path, 'utf8').endsWith('\n'));
+      return Number(readFileSync(path, 'utf8'));
+    };
+
+    test.each([
+      ['ends with it', '', 'exec sleep 1000'],
+      ['is killed when it ignores SIGTERM', "trap '' TERM HUP;", 'while :; do sleep 0.05; done'],
+    ])('%s', async (_, before, work) => {
+      const path = newPath();
+      const { worker } = await running(
+        (ready) =>
+          `setsid sh -c '${before.replaceAll("'", `'"'"'`)} echo $$ > ${path}; ${work}' & touch ${ready}; wait`,
+      );
+      const pid = await pidIn(path);
+      expect(await stopWorker(worker, { graceMs: 100 })).toBe('stopped');
+      expect(dead(pid)).toBe(true);
+    });
+
+    test('is stopped after the worker itself has ended', async () => {
+      const path = newPath();
+      const { worker, exited } = await running(
+        (ready) =>
+          `setsid sh -c 'echo $$ > ${path}; exec sleep 1000' & until [ -s ${path} ]; do :; done; touch ${ready}`,
+      );
+      await exited;
+      expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('stopped');
+      expect(dead(await pidIn(path))).toBe(true);
+      expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('gone');
+    });
+
+    test('is stopped although it goes on starting others', async () => {
+      const path = newPath();
+      const breed = `${path}.sh`;
+      writeFileSync(breed, `trap '' TERM\necho $$ >> ${path}\nsleep 0.02\nsetsid sh ${breed} &\n`);
+      const { worker } = await running((ready) => `setsid sh ${breed} & touch ${ready}; wait`);
+      await until('some were born', () => existsSync(path) && readFileSync(path, 'utf8').split('\n').length > 3);
+      expect(await stopWorker(worker, { graceMs: 50 })).toBe('stopped');
+      expect(
+        readFileSync(path, 'utf8')
+          .trim()
+          .split('\n')
+          .filter((pid) => !dead(Number(pid))),
+      ).toEqual([]);
+    });
+
+    test('is left alone when it belongs to another command of the same claim', async () => {
+      const path = newPath();
+      const other = await running(
+        (ready) => `setsid sh -c 'echo $$ > ${path}; exec sleep 1000' & touch ${ready}; wait`,
+      );
+      const { worker } = await running(sleeping);
+      const pid = await pidIn(path);
+      expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('stopped');
+      expect(dead(pid)).toBe(false);
+      await stopWorker(other.worker, { graceMs: LONG_MS });
+    });
+
+    test('is named when it does not end', async () => {
+      const { worker } = await running((ready) => `trap '' TERM; touch ${ready}; while :; do sleep 0.05; done`);
+      const abort = new AbortController();
+      const told: number[] = [];
+      const onWait = (left: readonly { pid: number }[]) => {
+        told.push(...left.map(({ pid }) => pid));
+        abort.abort();
+      };
+      expect(await stopWorker(worker, { graceMs: LONG_MS, signal: abort.signal, onWait })).toBe('stopped');
+      expect(told).toContain(worker.pid);
+    });
+  });
+
+  test('stopWorker lets a worker that is stopped end by itself', async () => {
+    const done = newPath();
+    const { worker } = await running(
+      (ready) => `trap 'touch ${done}; exit 0' TERM; touch ${ready}; kill -STOP $$; sleep 1`,
+    );
+    expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('stopped');
+    expect(existsSync(done)).toBe(true);
+  });
+
+  test('stopWorker reports members that outlive SIGKILL by name', async () => {
     const { worker } = await running(sleeping);
     const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
-    await expect(stopGroup(worker, { graceMs: 0 })).rejects.toMatchObject({
+    await expect(stopWorker(worker, { graceMs: 0 })).rejects.toMatchObject({
       code: 'IO_ERROR',
       message: expect.stringContaining(`pid ${worker.pid}`),
-      details: { pgid: worker.pgid, pids: [worker.pid] },
+      details: { pgid: worker.pgid, pids: expect.arrayContaining([worker.pid]) },
     });
     expect(kill.mock.calls).toContainEqual([-worker.pgid, 'SIGKILL']);
   });
@@ -225,31 +310,31 @@ describe("groups that are not provably the worker's", () => {
     ['when the group is not led by the recorded process', (worker) => ({ pid: worker.pid + 1 }), 'unverified'],
     ['when the group is 0', () => ({ pid: 0, pgid: 0, started_at: 'ticks:1' }), 'unverified'],
     ['when the group is no number that a group can have', () => ({ pid: 1.5, pgid: 1.5 }), 'unverified'],
-  ])('stopGroup signals no process %s', async (_, change, result) => {
+  ])('stopWorker signals no process %s', async (_, change, result) => {
     const { worker } = await running(sleeping);
     const kill = vi.spyOn(process, 'kill');
     const changed = { ...worker, ...change(worker) };
-    expect(await stopGroup(changed, { graceMs: 0 })).toBe(result);
+    expect(await stopWorker(changed, { graceMs: 0 })).toBe(result);
     // Signal 0 only checks for existence.
     expect(kill.mock.calls.filter(([, signal]) => signal !== 0)).toEqual([]);
     expect(groupMembers(worker.pgid).map((member) => member.pid)).toContain(worker.pid);
   });
 
-  test('stopGroup signals no process when the leader is gone and no member carries the claim', async () => {
+  test('stopWorker signals no process when the leader is gone and no member carries the claim', async () => {
     const worker = await orphaned('env -i');
-    expect(await stopGroup(worker, { graceMs: 0 })).toBe('unverified');
+    expect(await stopWorker(worker, { graceMs: 0 })).toBe('unverified');
     expect(groupMembers(worker.pgid)).toHaveLength(1);
   });
 
-  test('stopGroup signals no process when the leader is gone and the members carry another claim', async () => {
+  test('stopWorker signals no process when the leader is gone and the members carry another claim', async () => {
     const worker = await orphaned();
-    expect(await stopGroup({ ...worker, claim_id: '01920000-0000-7000-8000-000000000002' }, { graceMs: 0 })).toBe(
+    expect(await stopWorker({ ...worker, claim_id: '01920000-0000-7000-8000-000000000002' }, { graceMs: 0 })).toBe(
       'unverified',
     );
     expect(groupMembers(worker.pgid)).toHaveLength(1);
   });
 
-  test("stopGroup signals no process when the group is the caller's own", async () => {
+  test("stopWorker signals no process when the group is the caller's own", async () => {
     const helper = startHelper(stopper, { self: true, graceMs: 0 }, { detached: true });
     expect(await helper.next()).toBe('unverified');
     expect(await helper.ended).toEqual({ code: 0, signal: null });

@@ -173,14 +173,14 @@ describe('groupMembers', () => {
 describe.skipIf(process.platform === 'darwin')('startedWith (environments cannot be read on macOS)', () => {
   test('startedWith compares the whole variable', () => {
     const pid = sleeper({ env: { FORGE_CLAIM_ID: 'claim-1', OTHER: 'FORGE_CLAIM_ID=claim-2' } });
-    expect(startedWith(pid, 'FORGE_CLAIM_ID', 'claim-1')).toBe(true);
-    expect(startedWith(pid, 'FORGE_CLAIM_ID', 'claim')).toBe(false);
-    expect(startedWith(pid, 'FORGE_CLAIM_ID', 'claim-2')).toBe(false);
-    expect(startedWith(pid, 'CLAIM_ID', 'claim-1')).toBe(false);
+    expect(startedWith(pid, { FORGE_CLAIM_ID: 'claim-1' })).toBe(true);
+    expect(startedWith(pid, { FORGE_CLAIM_ID: 'claim' })).toBe(false);
+    expect(startedWith(pid, { FORGE_CLAIM_ID: 'claim-2' })).toBe(false);
+    expect(startedWith(pid, { CLAIM_ID: 'claim-1' })).toBe(false);
   });
 
   test('startedWith is false for a process that has ended', () => {
-    expect(startedWith(endedPid(), 'PATH', process.env['PATH'] ?? '')).toBe(false);
+    expect(startedWith(endedPid(), { PATH: process.env['PATH'] ?? '' })).toBe(false);
   });
 });
 

@@ -14,7 +14,7 @@ import type { Interrupts } from '../../process/interrupts.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
-import { stopOrphanedGroup } from './takeover.ts';
+import { stopOrphan } from './takeover.ts';
 
 /** How much of the end of a command's output is kept, bytes. */
 const TAIL_BYTES = 4000;
@@ -120,7 +120,7 @@ export class Commands {
     const end = (graceMs: number) => {
       if (graceMs === 0) kill.abort();
       const options = { graceMs, signal: kill.signal };
-      stopping ??= stopOrphanedGroup(this.#env, this.#for.taskId, identity, options).catch((error: unknown) => {
+      stopping ??= stopOrphan(this.#env, this.#for.taskId, identity, options).catch((error: unknown) => {
         this.#env.warn(errorMessage(error));
       });
     };

@@ -23,7 +23,7 @@ import { retryIo } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { failureOf, maskLogs, tailOf } from './output.ts';
-import { stopOrphanedGroup } from './takeover.ts';
+import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
@@ -94,7 +94,7 @@ export class RunningAttempt {
   readonly #interrupts = new RaisedInterrupts();
   readonly #lease: LeaseKeeper;
   #stopReason: StopReason | null = null;
-  #stopping: Promise<void> | null = null;
+  #stopping: Promise<boolean> | null = null;
   #lostWhy = '';
   #overstays: NodeJS.Timeout | undefined;
 
@@ -149,10 +149,10 @@ export class RunningAttempt {
     try {
       const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
       clearTimeout(timeout);
-      await this.#clearGroup();
+      const workerGone = await this.#clearGroup();
       await maskLogs(this.#env, this.#holder, this.#request.task).catch((error) => this.#env.warn(errorMessage(error)));
       const tail = tailOf(this.#env.artifacts, this.#holder);
-      return { exit, tail, ...(await this.#end(exit, tail)), durationMs: this.ageMs };
+      return { exit, tail, ...(await this.#end(exit, tail, workerGone)), durationMs: this.ageMs };
     } finally {
       clearTimeout(timeout);
       this.#lease.stop();
@@ -166,14 +166,15 @@ export class RunningAttempt {
     this.#interrupts.raise(this.#kill.signal.aborted ? 2 : 1);
   }
 
-  /** Stops whatever is left of the group; children that outlive their leader too. */
-  async #clearGroup(): Promise<void> {
+  /** Stops what is left of the worker; children that outlive it too. False when some of it may still be there. */
+  async #clearGroup(): Promise<boolean> {
     const { identity } = this.#started;
     if (this.#stopping !== null) return this.#stopping;
-    if (identity === null) return;
+    if (identity === null) return true;
     const options = { graceMs: this.#env.settings.agents.kill_grace_ms, signal: this.#kill.signal };
-    await stopOrphanedGroup(this.#env, this.#request.task.id, identity, options).catch((error: unknown) => {
+    return stopOrphan(this.#env, this.#request.task.id, identity, options).catch((error: unknown) => {
       this.#env.warn(errorMessage(error));
+      return false;
     });
   }
 
@@ -187,13 +188,13 @@ export class RunningAttempt {
   }
 
   /** Null unless the attempt was interrupted. */
-  async #cutShort(): Promise<Ended | null> {
-    if (this.#stopReason === 'interrupt') return this.#release();
+  async #cutShort(workerGone: boolean): Promise<Ended | null> {
+    if (this.#stopReason === 'interrupt') return this.#release(workerGone);
     return this.#stopReason === 'lost' ? this.#lostEnd(this.#lostWhy) : null;
   }
 
-  async #end(exit: WorkerExit, tail: OutputTail): Promise<Ended> {
-    const cut = await this.#cutShort();
+  async #end(exit: WorkerExit, tail: OutputTail, workerGone: boolean): Promise<Ended> {
+    const cut = await this.#cutShort(workerGone);
     if (cut !== null) return cut;
     const outcome = this.#started.worker === null ? CLEAN_EXIT : this.#outcome(exit, tail);
     const { task, onCheck } = this.#request;
@@ -205,14 +206,14 @@ export class RunningAttempt {
           claimId: this.resumed ? this.#holder.claimId : undefined,
           task,
           outcome,
-          workerGone: true,
+          workerGone,
           yields: true,
           leaseKept: true,
           ...(onCheck === undefined ? {} : { onCheck }),
           interrupts: () => this.#interrupts,
         }),
       );
-      if (changed === null) return (await this.#cutShort()) ?? this.#lostEnd('its verification was stopped');
+      if (changed === null) return (await this.#cutShort(workerGone)) ?? this.#lostEnd('its verification was stopped');
       const end = completed(changed.result, changed.record);
       const tail = end.error?.class.startsWith('verify.') ? { tail: await this.#checkTail() } : {};
       return { end, record: changed.record, ...tail };
@@ -249,12 +250,12 @@ export class RunningAttempt {
     }
   }
 
-  async #release(): Promise<Ended> {
+  async #release(workerGone: boolean): Promise<Ended> {
     const { claimId } = this.#started;
     try {
       const { result, record } = await retryIo(this.#env, () =>
         changeTask(this.#env, this.#request.task.id, (current) =>
-          releaseTask(current, { claimId, reason: 'interrupted', workerGone: true, nowMs: this.#env.now() }),
+          releaseTask(current, { claimId, reason: 'interrupted', workerGone, nowMs: this.#env.now() }),
         ),
       );
       return { end: { kind: 'released', state: result.state }, record };

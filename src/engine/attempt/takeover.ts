@@ -3,10 +3,14 @@
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
-import { type StopOptions, stopGroup } from '../../process/groups.ts';
+import { type StopOptions, stopWorker } from '../../process/groups.ts';
+import { nameOf } from '../../process/processes.ts';
 
 /** How long a worker whose owner is gone may take to end after SIGTERM, milliseconds. */
 export const TAKEOVER_GRACE_MS = 1000;
+
+/** Most processes that a message names. */
+const MAX_NAMED = 5;
 
 /**
  * Stops the process groups that the record still names, a worker's and that of a check, unless they belong to the present
@@ -15,20 +19,29 @@ export const TAKEOVER_GRACE_MS = 1000;
 export async function stopFormerWorker(env: { warn(message: string): void }, record: TaskRecord): Promise<void> {
   for (const worker of [record.worker, pendingVerification(record)?.worker ?? null]) {
     if (worker === null || worker.attempt_id === record.lease?.attempt_id) continue;
-    await stopOrphanedGroup(env, record.state.task_id, worker);
+    await stopOrphan(env, record.state.task_id, worker);
   }
 }
 
-/** A group that can't be proven to be the worker is never signalled: then a warning says so. Throws IO_ERROR. */
-export async function stopOrphanedGroup(
+/**
+ * Stops a worker, and says so when that takes long. False when nobody can tell: a group that can't be proven to be the worker's is
+ * never signalled, and a warning says so. Throws IO_ERROR when processes survive SIGKILL.
+ */
+export async function stopOrphan(
   env: { warn(message: string): void },
   taskId: string,
   worker: WorkerIdentity,
   options: StopOptions = { graceMs: TAKEOVER_GRACE_MS },
-): Promise<void> {
-  const result = await stopGroup(worker, options);
-  if (result !== 'unverified') return;
+): Promise<boolean> {
+  const onWait: StopOptions['onWait'] = (left) => {
+    const named = left.slice(0, MAX_NAMED).map(({ pid }) => `${pid} (${nameOf(pid)})`);
+    const more = left.length > MAX_NAMED ? ` and ${left.length - MAX_NAMED} more` : '';
+    env.warn(`task ${taskId} waits for the end of processes that its attempt has started: ${named.join(', ')}${more}`);
+  };
+  const result = await stopWorker(worker, { onWait, ...options });
+  if (result !== 'unverified') return true;
   env.warn(
     `process group ${worker.pgid} on ${worker.host} may still work on task ${taskId} (attempt ${worker.attempt_id}); it cannot be verified from here, so it was left alone`,
   );
+  return false;
 }

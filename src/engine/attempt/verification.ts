@@ -33,6 +33,7 @@ import {
   workFault,
   workFor,
 } from '../../domain/verify/verification.ts';
+import { kindOf } from '../../lib/errors.ts';
 import { fromIso, isoTime } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
@@ -41,7 +42,7 @@ import { Commands, runCheck } from './commands.ts';
 import type { Completion } from './completion.ts';
 import { notesOn } from './guardrails.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { stopOrphanedGroup } from './takeover.ts';
+import { stopOrphan } from './takeover.ts';
 import { handedIn, refuseOtherVerdict, twinDigest, twinOf } from './verdicts.ts';
 import { inspectAttempt, setupFaultOf } from './workspace.ts';
 
@@ -103,6 +104,11 @@ export async function settleVerdict(
     if (interrupts.level === 0) await refuseLost(env, completion);
     else if (check.isNew) await check.handIn();
     return null;
+  } catch (error) {
+    // Another process has completed the attempt meanwhile: the commit gives its answer again, or refuses.
+    const now = kindOf(error) === 'lost' ? (await env.store.read(taskId, { thorough: true })).record : null;
+    if (now?.memo.completion?.attempt_id !== attemptId) throw error;
+    return nothing;
   } finally {
     interrupts.stop();
   }
@@ -345,7 +351,7 @@ class Verification {
       const done = await findingOn(this.#env, record, this.#completion);
       if (done !== null) return done;
       if (pending === null || alone || !this.#isAtWork(pending)) {
-        if (pending?.worker) await stopOrphanedGroup(this.#env, taskId, pending.worker);
+        if (pending?.worker) await stopOrphan(this.#env, taskId, pending.worker);
         return null;
       }
       await new Promise((resolve) => setTimeout(resolve, OTHER_MS));

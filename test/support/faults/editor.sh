@@ -20,7 +20,7 @@ asked() {
   case $answer in *'"option_id":"keep"'*) echo keep ;; *) echo drop ;; esac
 }
 
-echo "$FORGE_TASK_ID $FORGE_ATTEMPT_ID $FORGE_ATTEMPT_NUMBER $$" >> "$FAULT_PLAY/started"
+echo "$FORGE_TASK_ID $FORGE_ATTEMPT_ID $FORGE_ATTEMPT_NUMBER ${FORGE_COMMAND_PID:-$$}" >> "$FAULT_PLAY/started"
 test "$(git branch --show-current)" = "forge/$FORGE_TASK_ID"
 test -s "$FORGE_PROMPT_FILE"
 # The work of its dependencies is here.

@@ -148,5 +148,5 @@ function lineOf(task: PlayTask): string {
 }
 
 function checkOf(gate: string): string {
-  return `echo $$ >> $FAULT_PLAY/checks; until test -e $FAULT_PLAY/gate-${gate}; do sleep 0.1; done`;
+  return `echo $FORGE_COMMAND_PID >> $FAULT_PLAY/checks; until test -e $FAULT_PLAY/gate-${gate}; do sleep 0.1; done`;
 }

@@ -23,7 +23,7 @@ export const FILES = { 'file.txt': 'work\n', 'new.txt': 'work\n', 'ignored.txt':
  */
 const CHECK = `test "$FORGE_PHASE" = ship || exit 0
 test ! -e "$FAULT_PLAY/deaf" || trap ': > "$FAULT_PLAY/termed"' TERM
-echo $$ >> "$FAULT_PLAY/checks"
+echo $FORGE_COMMAND_PID >> "$FAULT_PLAY/checks"
 cat file.txt > "$FAULT_PLAY/checked"
 until test ! -e "$FAULT_PLAY/wait" || test -e "$FAULT_PLAY/gate"; do sleep 0.1; done
 `;
@@ -37,7 +37,7 @@ for other in $(cat "$FAULT_PLAY/reviews" 2> /dev/null); do
   if tr -d "\\\\0" < "/proc/$other/cmdline" 2> /dev/null | grep -q .; then echo "reviewer $other still works" >> "$FAULT_PLAY/violations"; fi
 done
 sleep 1000 &
-echo $$ >> "$FAULT_PLAY/reviews"
+echo $FORGE_COMMAND_PID >> "$FAULT_PLAY/reviews"
 until test ! -e "$FAULT_PLAY/wait" || test -e "$FAULT_PLAY/gate"; do sleep 0.1; done
 echo '{"verdict": "pass"}' > "$FORGE_REVIEW_FILE"
 `;

@@ -21,12 +21,12 @@ const LATER_MS = 2 * 60 * 60 * 1000;
  * `fixed`. Where there is a file `kill` it kills the forge that has started it: before its own end, or right at it.
  */
 const CHECK = `
-echo $$ >> checks
+echo $FORGE_COMMAND_PID >> checks
 sleep 1000 &
 if test -e kill; then
   when=$(cat kill)
   rm kill
-  kill -9 $PPID
+  kill -9 $(ps -o ppid= -p $PPID)
   test "$when" = 'at its end' || wait
 fi
 test -e fixed

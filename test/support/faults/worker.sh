@@ -56,7 +56,7 @@ if [ "$FAULT_KIND" = parent ]; then
   # The child has its lock before this attempt can end.
   until [ "$(cut -d' ' -f2 "$play/locks/$task.child" 2> /dev/null)" = "$attempt" ]; do sleep 0.01; done
 fi
-echo "$task $attempt $FORGE_ATTEMPT_NUMBER $FORGE_GENERATION $$" >> "$play/started"
+echo "$task $attempt $FORGE_ATTEMPT_NUMBER $FORGE_GENERATION ${FORGE_COMMAND_PID:-$$}" >> "$play/started"
 
 if [ -n "$FAULT_GATE" ]; then
   until [ -e "$play/gate-$FAULT_GATE" ]; do sleep 0.1; done

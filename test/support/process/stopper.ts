@@ -1,7 +1,7 @@
 /** Stops the given group and prints the result. With `self` it passes its own identity, like a worker that takes over its own task. */
 
 import type { WorkerIdentity } from '../../../src/domain/task/identity.ts';
-import { stopGroup } from '../../../src/process/groups.ts';
+import { stopWorker } from '../../../src/process/groups.ts';
 import { thisMachine } from '../../../src/process/machine.ts';
 import { processStart } from '../../../src/process/processes.ts';
 
@@ -13,6 +13,6 @@ const own = {
   claim_id: 'own',
   attempt_id: 'own',
 };
-const result = await stopGroup(input.worker ?? { ...thisMachine(), ...own }, { graceMs: input.graceMs });
+const result = await stopWorker(input.worker ?? { ...thisMachine(), ...own }, { graceMs: input.graceMs });
 process.stdout.write(`${JSON.stringify(result)}\n`);
 process.exit(0);
