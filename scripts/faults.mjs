@@ -1,6 +1,6 @@
 /**
- * More of the fault tests, and of the simulator, than `npm test` has. One round is a sample; from two on there is a fault at
- * every point, and the random ones have that many seeds.
+ * More of the fault tests than `npm test` has. One round is a sample, also of the simulator and of what varies in other tests;
+ * from two on there is a fault at every point, and the random ones have that many seeds.
  *
  *   npm run faults -- --rounds 50 --seed 7
  */
@@ -17,7 +17,9 @@ const { values, positionals } = parseArgs({
 
 console.log(`${values.rounds} rounds from seed ${values.seed} on`);
 const vitest = path.join(repo, 'node_modules/vitest/vitest.mjs');
-const files = positionals.length > 0 ? positionals : ['test/sim', 'test/faults'];
+// Every folder whose tests have a short run, or those whose tests have a long one.
+const all = values.rounds === '1' ? ['test/sim', 'test/faults', 'test/git', 'test/cli'] : ['test/faults'];
+const files = positionals.length > 0 ? positionals : all;
 // With every point, a file keeps every core busy by itself.
 const args = [vitest, 'run', ...(values.rounds === '1' ? [] : ['--no-file-parallelism']), ...files];
 const { status } = spawnSync(process.execPath, args, {

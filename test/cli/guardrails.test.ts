@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type CliResult, folder, orchestrate, project, within } from '../support/cli.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 const { PATH: _, ...GIT } = GIT_ENV;
@@ -199,12 +200,17 @@ describe('guardrail-check', () => {
     expect(agent.found()).toEqual(['migrations/deep/2.sql']);
   });
 
-  test.each([
-    ['the file', 'guardrail:migrations/1.sql', ['migrations/deep/2.sql']],
-    ['a folder that it is in', 'guardrail:migrations', []],
-    ['the glob that protects it', 'guardrail:migrations/**', []],
-    ['something else', 'format', ['migrations/1.sql', 'migrations/deep/2.sql']],
-  ])('guardrail-check follows a decision on %s', async (_what, key, left) => {
+  test.each(
+    varied(
+      [
+        ['the file', 'guardrail:migrations/1.sql', ['migrations/deep/2.sql']],
+        ['something else', 'format', ['migrations/1.sql', 'migrations/deep/2.sql']],
+        ['a folder that it is in', 'guardrail:migrations', []],
+        ['the glob that protects it', 'guardrail:migrations/**', []],
+      ],
+      2,
+    ),
+  )('guardrail-check follows a decision on %s', async (_what, key, left) => {
     const agent = await new Agent().begin();
     await agent.decide(key, 'allow');
     const cleared = !left.includes('migrations/1.sql');
@@ -281,13 +287,18 @@ describe('guardrail-check', () => {
     expect(await paths(src, 'a.ts')).toEqual(['src/a.ts']);
   });
 
-  test.each([
-    ['outside of the project', '../x', 'it is no file below the project'],
-    ['the project itself', '.', 'it is no file below the project'],
-    ['far away', '/etc/passwd', 'it is no file below the project'],
-    ['nothing', ' ', 'it is empty'],
-    ['too long', 'a/'.repeat(600), 'it is too long'],
-  ])('guardrail-check refuses a path that is %s', async (_what, name, why) => {
+  test.each(
+    varied(
+      [
+        ['outside of the project', '../x', 'it is no file below the project'],
+        ['the project itself', '.', 'it is no file below the project'],
+        ['far away', '/etc/passwd', 'it is no file below the project'],
+        ['nothing', ' ', 'it is empty'],
+        ['too long', 'a/'.repeat(600), 'it is too long'],
+      ],
+      2,
+    ),
+  )('guardrail-check refuses a path that is %s', async (_what, name, why) => {
     const { error } = await new Agent().json('guardrail-check', '--path', name);
     expect(error).toMatchObject({ code: 'INVALID_ARGS' });
     expect(error.message).toContain(why);

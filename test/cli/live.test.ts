@@ -7,6 +7,7 @@ import { showLive } from '../../src/cli/live.ts';
 import { PLAIN } from '../../src/cli/render-context.ts';
 import type { Screen } from '../../src/cli/screen.ts';
 import { FORGE, orchestrate, project, startCli } from '../support/cli.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { until } from '../support/processes.ts';
 import { noTerminal, Terminal, type TerminalOptions } from '../support/terminal.ts';
 
@@ -158,15 +159,18 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     expect(seen.text).toMatch(/^■ interrupted in /m);
   });
 
-  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('the live view of run is removed after %s', async (signal) => {
-    const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
-    const seen = run({ cwd });
-    await seen.sees(/● a .*a works/);
-    process.kill(await seen.pid(), signal);
-    expect(await seen.ended).toEqual({ code: 130 });
-    expect(seen.text).not.toMatch(WINDOW);
-    expect(seen.text).toMatch(/^■ interrupted in [\s\S]*forge orchestrate run$/m);
-  });
+  it.each(varied(['SIGTERM', 'SIGINT', 'SIGHUP'] as const))(
+    'the live view of run is removed after %s',
+    async (signal) => {
+      const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
+      const seen = run({ cwd });
+      await seen.sees(/● a .*a works/);
+      process.kill(await seen.pid(), signal);
+      expect(await seen.ended).toEqual({ code: 130 });
+      expect(seen.text).not.toMatch(WINDOW);
+      expect(seen.text).toMatch(/^■ interrupted in [\s\S]*forge orchestrate run$/m);
+    },
+  );
 
   it('the live view of run is removed when the run ends with an error, which is shown below the log', async () => {
     const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
@@ -223,23 +227,30 @@ function processState(pid: number): string {
 describe.skipIf(noTerminal !== null)(`where a live view is painted ${title}`, () => {
   const plan = () => project(['id: a, title: A, run: "echo hi; sleep 0.3"']);
 
-  it.each<[why: string, args: string[], env: Record<string, string>]>([
-    ['with --json', ['--json'], {}],
-    ['in CI', [], { CI: 'true' }],
-    ['with CI=1', [], { CI: '1' }],
-    ['on a dumb terminal', [], { TERM: 'dumb' }],
-    ['on a terminal of no type', [], { TERM: '' }],
-  ])('no live view is painted %s', async (_why, args, env) => {
+  it.each<[why: string, args: string[], env: Record<string, string>]>(
+    varied(
+      [
+        ['with --json', ['--json'], {}],
+        ['in CI', [], { CI: 'true' }],
+        ['with CI=1', [], { CI: '1' }],
+        ['on a dumb terminal', [], { TERM: 'dumb' }],
+        ['on a terminal of no type', [], { TERM: '' }],
+      ],
+      2,
+    ),
+  )('no live view is painted %s', async (_why, args, env) => {
     const seen = run({ cwd: plan(), env }, ...args);
     expect(await seen.ended).toEqual({ code: 0 });
     expect(seen.raw).not.toMatch(/\x1b\[(\?|\d*[A-L])/);
   });
 
-  it.each<[why: string, env: Record<string, string>]>([
-    ['CI is empty', { CI: '' }],
-    ['CI=false', { CI: 'false' }],
-    ['CI=0', { CI: '0' }],
-  ])('a live view is painted where %s', async (_why, env) => {
+  it.each<[why: string, env: Record<string, string>]>(
+    varied([
+      ['CI is empty', { CI: '' }],
+      ['CI=false', { CI: 'false' }],
+      ['CI=0', { CI: '0' }],
+    ]),
+  )('a live view is painted where %s', async (_why, env) => {
     const cwd = project([`id: a, title: A, run: "${worker('a')}"`]);
     const seen = run({ cwd, env });
     await until('the view is painted', () => seen.raw.includes(PAINTING));
@@ -247,10 +258,12 @@ describe.skipIf(noTerminal !== null)(`where a live view is painted ${title}`, ()
     expect(await seen.ended).toEqual({ code: 0 });
   });
 
-  it.each([
-    ['stdout goes through a pipe', '| cat'],
-    ['stdout goes to a file', '> out; cat out'],
-  ])('no live view is painted where %s', async (_how, rest) => {
+  it.each(
+    varied([
+      ['stdout goes through a pipe', '| cat'],
+      ['stdout goes to a file', '> out; cat out'],
+    ]),
+  )('no live view is painted where %s', async (_how, rest) => {
     const line = `set -m; ${process.execPath} ${FORGE} orchestrate run ${rest}`;
     const seen = terminal(['-c', line], { cwd: plan() }, ['/bin/sh']);
     await seen.ended;

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { orchestrate, project, shell, startCli } from '../support/cli.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { until } from '../support/processes.ts';
 
 /** Says that it runs by making a file, and then goes on until it is stopped. */
@@ -315,7 +316,7 @@ describe('logs', () => {
     expect(await json('--stream', 'stdout')).toEqual({ ...both, stderr: '' });
   });
 
-  it.each(['', '--json'])('logs (%s) of a log larger than its memory prints all of it', async (form) => {
+  it.each(varied(['--json', '']))('logs (%s) of a log larger than its memory prints all of it', async (form) => {
     const { cwd, files } = await ran('printf end >&2');
     const size = 128 << 20;
     writeFileSync(files.stdout, Buffer.alloc(size, 'x'));

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { agentsSection } from '../../src/project/agents-file.ts';
 import { cli, folder, orchestrate, project } from '../support/cli.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { Repository } from '../support/repository.ts';
 
 /** Every file below `cwd` with its bytes and permissions, every folder, every symlink. */
@@ -35,7 +36,7 @@ describe('init and then uninit', () => {
     ['a plan of its own', { 'phases.yaml': 'project: p\nphases: [{id: phase-1, name: A, tasks: []}]\n' }],
     ['settings of its own', { '.forge/settings.yaml': 'version: 1\n', '.forge/plans/notes.md': 'mine' }],
   ];
-  it.each(cases)('init and then uninit leave %s unchanged', async (_what, files) => {
+  it.each(varied(cases, 3))('init and then uninit leave %s unchanged', async (_what, files) => {
     const cwd = folder(files);
     const before = tree(cwd);
     expect(await init(cwd)).toMatchObject({ code: 0, stderr: '' });
@@ -215,18 +216,21 @@ describe('AGENTS.md', () => {
       (cwd) => fs.writeFileSync(join(cwd, 'AGENTS.md'), '\ufeffRules', 'utf16le'),
     ],
   ];
-  it.each(bad)('AGENTS.md with %s is refused, and nothing is written', async (_what, code, message, make) => {
-    const cwd = folder();
-    make(cwd);
-    const before = tree(cwd);
-    const refused = await init(cwd);
-    expect(refused.json().error).toMatchObject({ code, message: expect.stringMatching(message) });
-    expect(refused.code).toBe(1);
-    const { kept, removed } = (await uninit(cwd)).json().data;
-    expect(kept).toContainEqual({ path: 'AGENTS.md', reason: expect.stringMatching(message) });
-    expect(removed).toEqual([]);
-    expect(tree(cwd)).toEqual(before);
-  });
+  it.each(varied(bad, 4))(
+    'AGENTS.md with %s is refused, and nothing is written',
+    async (_what, code, message, make) => {
+      const cwd = folder();
+      make(cwd);
+      const before = tree(cwd);
+      const refused = await init(cwd);
+      expect(refused.json().error).toMatchObject({ code, message: expect.stringMatching(message) });
+      expect(refused.code).toBe(1);
+      const { kept, removed } = (await uninit(cwd)).json().data;
+      expect(kept).toContainEqual({ path: 'AGENTS.md', reason: expect.stringMatching(message) });
+      expect(removed).toEqual([]);
+      expect(tree(cwd)).toEqual(before);
+    },
+  );
 
   it("forge's section of AGENTS.md is not in a worker's conventions", async () => {
     const cwd = project(['id: a, title: A'], { 'CLAUDE.md': 'Be kind.\n' });

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { killGroup, until } from '../support/processes.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
@@ -169,10 +170,12 @@ describe('what a worker does to its worktree', () => {
     return { code, stderr, states, error: shown.json().data.tasks[0].last_error };
   }
 
-  test.each([
-    ['another branch', 'git checkout --quiet -b other'],
-    ['no branch', 'git checkout --quiet --detach'],
-  ])('work that is committed to %s does not count', async (_what, checkout) => {
+  test.each(
+    varied([
+      ['another branch', 'git checkout --quiet -b other'],
+      ['no branch', 'git checkout --quiet --detach'],
+    ]),
+  )('work that is committed to %s does not count', async (_what, checkout) => {
     const { code, states, error } = await run(
       `id: broken, run: '${checkout}; echo w >w.txt; git add .; git commit --quiet -m w'`,
       'id: after, depends_on: [broken], run: test -f w.txt',
@@ -200,11 +203,13 @@ describe('what a worker does to its worktree', () => {
     expect(error).toMatchObject({ class: 'verify.uncommitted', message: expect.stringContaining('AGENTS.md') });
   });
 
-  test.each([
-    ['an index that git cannot read', 'echo x >"$(git rev-parse --git-dir)/index"', 'index'],
-    ['no .git', 'rm .git', 'no worktree'],
-    ['nothing committed', 'git checkout --quiet --orphan other', 'no worktree with a commit'],
-  ])('a broken worktree fails only its own task: %s', async (_what, command, words) => {
+  test.each(
+    varied([
+      ['an index that git cannot read', 'echo x >"$(git rev-parse --git-dir)/index"', 'index'],
+      ['no .git', 'rm .git', 'no worktree'],
+      ['nothing committed', 'git checkout --quiet --orphan other', 'no worktree with a commit'],
+    ]),
+  )('a broken worktree fails only its own task: %s', async (_what, command, words) => {
     const { code, stderr, states, error } = await run(`id: broken, run: '${command}'`, 'id: fine, run: "true"');
     expect({ code, stderr, states }).toEqual({ code: 1, stderr: '', states: ['failed', 'shipped'] });
     expect(error).toMatchObject({ class: 'verify.workspace', message: expect.stringContaining(words) });

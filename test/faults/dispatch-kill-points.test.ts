@@ -139,7 +139,7 @@ describe.skipIf(missing !== null)(title, () => {
     await expectWhole(clean, `${clean}/.forge/worktrees/${TASK}`);
     const steady = calls.filter(isSteady);
     expect(steady.length).toBeGreaterThan(7);
-    await pooled(sampled(steady, SAMPLE, aroundCommits(steady).slice(-2)), async (point) => {
+    await pooled(sampled(steady, SAMPLE, aroundCommits(steady).slice(-1)), async (point) => {
       const killed = await faultyRun(
         () => copyProject(dir),
         (copy) => command(copy, args),

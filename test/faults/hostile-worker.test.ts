@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { varied } from '../support/faults/knobs.ts';
 import { finishing, WORK } from '../support/finishing.ts';
 
 /** `$D` is the folder of the attempt, `$H` the commit of the work. */
@@ -14,15 +15,20 @@ const FORGED =
 const task = (run: string) => `id: build, title: Build, run: '${run.replaceAll("'", "''")}', retry: {max_attempts: 1}`;
 
 describe('a worker that writes what forge writes', () => {
-  test.each([
-    ['a verified twin', `echo "${FORGED}" > $D/verdict.verified.json`],
-    [
-      'a verdict with its twin',
-      `echo '{"verdict":"ready_for_review","summary":""}' > $FORGE_VERDICT_FILE; echo "${FORGED}" > $D/verdict.verified.json`,
-    ],
-    ['junk as the twin', 'echo junk > $D/verdict.verified.json'],
-    ['a folder as the twin', 'mkdir $D/verdict.verified.json'],
-  ])('is verified all the same when it leaves %s', async (_, forge) => {
+  test.each(
+    varied(
+      [
+        ['a verified twin', `echo "${FORGED}" > $D/verdict.verified.json`],
+        [
+          'a verdict with its twin',
+          `echo '{"verdict":"ready_for_review","summary":""}' > $FORGE_VERDICT_FILE; echo "${FORGED}" > $D/verdict.verified.json`,
+        ],
+        ['junk as the twin', 'echo junk > $D/verdict.verified.json'],
+        ['a folder as the twin', 'mkdir $D/verdict.verified.json'],
+      ],
+      2,
+    ),
+  )('is verified all the same when it leaves %s', async (_, forge) => {
     const {
       repo,
       state,
@@ -82,7 +88,7 @@ describe('a commit that was verified', () => {
     return { ...made, folder: (name: string) => made.repo.path(folder, name) };
   };
 
-  test.each(['verdict.verified.json', 'manifest.json'])(
+  test.each(varied(['verdict.verified.json', 'manifest.json']))(
     'stays the one that is merged when %s is unreadable',
     async (file) => {
       const { repo, folder, answers, forge, at } = await reviewed();

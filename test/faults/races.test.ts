@@ -12,7 +12,7 @@ import { sized } from '../support/faults/knobs.ts';
 import { makeProject, planOf } from '../support/faults/project.ts';
 import { startHelper } from '../support/processes.ts';
 
-const RACERS = 16;
+const RACERS = sized(8, 16, 16);
 const TASKS = sized(60, 200, 1000);
 /** Commands that are started at once. */
 const COMMANDS = sized(4, 8, 8);

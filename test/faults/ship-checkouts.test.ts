@@ -80,6 +80,7 @@ const IN_THE_WAY: InTheWay[] = [
   },
   {
     name: 'a cherry-pick that is not finished',
+    varies: true,
     begin(play) {
       play.repository.branch('side', { 'other.txt': 'side\n' });
       play.repository.commit({ 'other.txt': 'here\n' });

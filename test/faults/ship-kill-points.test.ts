@@ -10,7 +10,7 @@ import { show } from '../../src/commands/show.ts';
 import { status } from '../../src/commands/status.ts';
 import { why } from '../../src/commands/why.ts';
 import { answerIn } from '../support/faults/forge.ts';
-import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
+import { LONG, pooled, sampled, varied } from '../support/faults/knobs.ts';
 import { dropProject, freshPlace, LOGS, listing } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
 import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
@@ -30,8 +30,8 @@ const SAMPLE = 6;
 const SETTINGS = 'agents: {kill_grace_ms: 300}';
 
 const CASES: { name: string; verb: 'review' | 'ship'; waiting: Waiting; to: string }[] = [
-  { name: 'a review', verb: 'review', waiting: { review: true, settings: SETTINGS }, to: 'reviewed' },
   { name: 'a ship into the branch of the main checkout', verb: 'ship', waiting: { settings: SETTINGS }, to: 'shipped' },
+  { name: 'a review', verb: 'review', waiting: { review: true, settings: SETTINGS }, to: 'reviewed' },
   {
     name: 'a ship into a branch that is not checked out',
     verb: 'ship',
@@ -115,7 +115,7 @@ const missing = noStrace();
 const skipped = missing === null ? '' : ` (skipped: ${missing})`;
 
 describe.skipIf(missing !== null)(`SIGKILL in place of a system call${skipped}`, () => {
-  test.each(CASES)(
+  test.each(varied(CASES, 2))(
     '$name survives SIGKILL in place of any system call',
     { timeout: LONG ? 1_800_000 : 180_000 },
     async (scenario) => {
@@ -148,7 +148,7 @@ function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Faul
 }
 
 describe.skipIf(missing !== null)(`a system call that fails${skipped}`, () => {
-  test.each(CASES)(
+  test.each(varied(CASES))(
     '$name survives a failing system call',
     { timeout: LONG ? 1_800_000 : 180_000 },
     async (scenario) => {

@@ -80,7 +80,8 @@ const ALL: Case[] = (['main', 'trunk'] as const).flatMap((base) =>
 const isTelling = ({ at, when }: Case) =>
   at === 'the move of the base' || (at === 'the name of the merge' && when === 'after');
 /** One of each kind: what the others do matters most where the checkout is about to move. */
-const isShort = ({ base, when, others }: Case) => others === 'ships it' || (base === 'main' && when === 'before');
+const isShort = ({ base, at, when, others }: Case) =>
+  at === 'the move of the base' && (others === 'ships it' || (base === 'main' && when === 'before'));
 const CASES = LONG ? ALL : ALL.filter(isTelling).filter((each) => !SHORT || isShort(each));
 
 describe.concurrent.each(CASES)('a ship into $base that is paused $when $at', ({ base, at, pattern, when, others }) => {

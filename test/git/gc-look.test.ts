@@ -6,6 +6,7 @@ import { openSession, type Session } from '../../src/commands/shared/session.ts'
 import { type GitLook, lookAtGit, mayHaveTasks } from '../../src/git/gc-look.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;
@@ -251,14 +252,13 @@ describe('merged tasks', () => {
       expect(await proof(null, 'odd')).toBeNull();
     });
 
-    test.each(['HEAD', 'main', '--all', '-h', 'refs/heads/main', '', '^main', 'a'.repeat(40), 'A'.repeat(40)])(
-      'a task is not merged when its verdict calls its commit %j',
-      async (sha) => {
-        diverged();
-        repo.git('merge', '--quiet', '--no-edit', 'forge/lib');
-        expect(await proof(sha)).toBeNull();
-      },
-    );
+    test.each(
+      varied(['HEAD', 'main', '--all', '-h', 'refs/heads/main', '', '^main', 'a'.repeat(40), 'A'.repeat(40)], 3),
+    )('a task is not merged when its verdict calls its commit %j', async (sha) => {
+      diverged();
+      repo.git('merge', '--quiet', '--no-edit', 'forge/lib');
+      expect(await proof(sha)).toBeNull();
+    });
   });
 });
 

@@ -6,6 +6,7 @@ import { openSession, type Session } from '../../src/commands/shared/session.ts'
 import { pruneBranch, type Removal, removeWorktree } from '../../src/git/gc-look.ts';
 import { ensureWorkspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;
@@ -146,7 +147,7 @@ describe('branch removal', () => {
       expect(await stays('forge/lib', sha)).toContain('by now');
     });
 
-    test.each(['refs/forge', 'refs/forge/rescue'])('a branch stays when %s blocks the rescue', async (ref) => {
+    test.each(varied(['refs/forge', 'refs/forge/rescue']))('a branch stays when %s blocks the rescue', async (ref) => {
       const sha = repo.branch('forge/lib', { 'lib.txt': 'l' });
       repo.git('update-ref', ref, 'main');
       const before = repo.standing();
@@ -413,7 +414,7 @@ describe('worktree removal', () => {
       expect(await stays(seen(repo.root))).toContain('main checkout');
     });
 
-    test.each(['refs/forge', 'refs/forge/rescue', 'refs/forge/rescue/build'])(
+    test.each(varied(['refs/forge', 'refs/forge/rescue', 'refs/forge/rescue/build']))(
       'a worktree stays when %s blocks the rescue',
       async (ref) => {
         const at = await ensure();

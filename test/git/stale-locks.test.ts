@@ -11,6 +11,7 @@ import type { VerbInput } from '../../src/commands/registry.ts';
 import { release } from '../../src/commands/release.ts';
 import type { CommandContext } from '../../src/commands/shared/session.ts';
 import { planOf, World } from '../support/commands/world.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
 let world: World;
@@ -92,13 +93,18 @@ describe.runIf(process.platform === 'linux')('stale git locks', () => {
     expect(world.warnings).toEqual([]);
   });
 
-  test.each<[string, () => ChildProcess]>([
-    ['runs in the worktree', () => living(tree)],
-    ['runs in a folder of it', () => living(fs.mkdtempSync(`${tree}/deep-`))],
-    ['runs where git keeps it', () => living(path.dirname(lock))],
-    ['has a file of it open', () => living('/', `${tree}/code.txt`)],
-    ['has the lock itself open', () => living('/', lock)],
-  ])('a stale lock stays while a process of its owner %s', async (_what, start) => {
+  test.each<[string, () => ChildProcess]>(
+    varied(
+      [
+        ['runs in the worktree', () => living(tree)],
+        ['runs in a folder of it', () => living(fs.mkdtempSync(`${tree}/deep-`))],
+        ['runs where git keeps it', () => living(path.dirname(lock))],
+        ['has a file of it open', () => living('/', `${tree}/code.txt`)],
+        ['has the lock itself open', () => living('/', lock)],
+      ],
+      2,
+    ),
+  )('a stale lock stays while a process of its owner %s', async (_what, start) => {
     const first = await attempted();
     killCommit();
     const child = start();
@@ -120,7 +126,7 @@ describe.runIf(process.platform === 'linux')('stale git locks', () => {
     expect(world.warnings).toEqual([]);
   });
 
-  test.each(['host', 'boot_id', 'pid_ns'])(
+  test.each(varied(['host', 'boot_id', 'pid_ns']))(
     'a stale lock stays when the last attempt was on another machine, by its %s',
     async (name) => {
       const first = await attempted();

@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { openSession } from '../../src/commands/shared/session.ts';
 import { ensureWorkspace, type Workspace } from '../../src/git/worktree.ts';
 import { planOf, refused, World } from '../support/commands/world.ts';
+import { varied } from '../support/faults/knobs.ts';
 import { until } from '../support/processes.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
 
@@ -104,10 +105,12 @@ describe('new worktree', () => {
     expect(repo.in(again.path, 'rev-parse', 'HEAD')).toBe(work);
   });
 
-  test.each([
-    [{ GIT_DIR: '/nowhere', GIT_WORK_TREE: '/nowhere', GIT_INDEX_FILE: '/nowhere/index' }],
-    [{ GIT_CONFIG_PARAMETERS: "'core.bare'='true'" }],
-  ])('a worktree is made whatever repository the environment names: %j', async (env) => {
+  test.each(
+    varied([
+      [{ GIT_DIR: '/nowhere', GIT_WORK_TREE: '/nowhere', GIT_INDEX_FILE: '/nowhere/index' }],
+      [{ GIT_CONFIG_PARAMETERS: "'core.bare'='true'" }],
+    ]),
+  )('a worktree is made whatever repository the environment names: %j', async (env) => {
     expect((await ensure('build', [], { env })).created).toBe(true);
   });
 });
@@ -124,10 +127,12 @@ describe('existing worktree', () => {
     expect(world.warnings).toEqual([]);
   });
 
-  test.each([
-    ['a detached HEAD', ['--detach']],
-    ['another branch', ['-b', 'other']],
-  ])('a worktree is kept with %s', async (_what, how) => {
+  test.each(
+    varied([
+      ['a detached HEAD', ['--detach']],
+      ['another branch', ['-b', 'other']],
+    ]),
+  )('a worktree is kept with %s', async (_what, how) => {
     const { path: at } = await ensure();
     repo.in(at, 'checkout', '--quiet', ...how);
     expect(await ensure()).toMatchObject({ created: false, branch: 'forge/build' });
@@ -229,21 +234,29 @@ describe('incomplete worktrees', () => {
     expect((await ensure()).created).toBe(true);
   });
 
-  test.each(['missing', 'empty'])('a registered worktree whose folder is %s is made complete', async (how) => {
-    const { path: at } = await ensure();
-    const work = repo.commit({ 'work.txt': 'w' }, at);
-    fs.rmSync(at, { recursive: true });
-    if (how === 'empty') fs.mkdirSync(at);
-    expect((await ensure()).created).toBe(true);
-    expect(repo.in(at, 'rev-parse', 'HEAD')).toBe(work);
-  });
+  test.each(varied(['missing', 'empty']))(
+    'a registered worktree whose folder is %s is made complete',
+    async (how) => {
+      const { path: at } = await ensure();
+      const work = repo.commit({ 'work.txt': 'w' }, at);
+      fs.rmSync(at, { recursive: true });
+      if (how === 'empty') fs.mkdirSync(at);
+      expect((await ensure()).created).toBe(true);
+      expect(repo.in(at, 'rev-parse', 'HEAD')).toBe(work);
+    },
+  );
 
-  test.each<[string, (at: string) => void]>([
-    ['whole', () => {}],
-    ['half full', (at) => fs.rmSync(`${at}/code.txt`)],
-    ['empty', (at) => fs.readdirSync(at).map((name) => fs.rmSync(`${at}/${name}`))],
-    ['missing', (at) => fs.rmSync(at, { recursive: true })],
-  ])('an unfinished worktree whose folder is %s is made complete', async (_what, spoil) => {
+  test.each<[string, (at: string) => void]>(
+    varied<[string, (at: string) => void]>(
+      [
+        ['whole', () => {}],
+        ['half full', (at) => fs.rmSync(`${at}/code.txt`)],
+        ['empty', (at) => fs.readdirSync(at).map((name) => fs.rmSync(`${at}/${name}`))],
+        ['missing', (at) => fs.rmSync(at, { recursive: true })],
+      ],
+      2,
+    ),
+  )('an unfinished worktree whose folder is %s is made complete', async (_what, spoil) => {
     const { path: at } = await ensure();
     repo.git('worktree', 'lock', '--reason', 'initializing', at);
     spoil(at);
@@ -252,7 +265,7 @@ describe('incomplete worktrees', () => {
     expect(repo.git('worktree', 'list', '--porcelain')).not.toContain('locked');
   });
 
-  test.each(['', 'gitdir: $COMMON/worktrees/build\n', 'gitdir: ../../../.git/worktrees/build\n'])(
+  test.each(varied(['', 'gitdir: $COMMON/worktrees/build\n', 'gitdir: ../../../.git/worktrees/build\n']))(
     'a folder with only a .git file is made complete: %j',
     async (pointer) => {
       repo.write('.git', pointer.replace('$COMMON', repo.path('.git')), tree('build'));

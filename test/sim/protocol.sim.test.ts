@@ -9,7 +9,7 @@ import { explain, simulate } from './pool.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** The long version is `npm run simulate`. */
-const SCHEDULES = sized(60_000, 170_000, 170_000);
+const SCHEDULES = sized(40_000, 170_000, 170_000);
 const QUESTION_SCHEDULES = sized(4_000, 10_000, 10_000);
 /** In how many schedules each thing happens once at least; more often in those of questions. */
 const EVERY = 170;
