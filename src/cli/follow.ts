@@ -122,8 +122,10 @@ export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'
     print(lines.add(text));
     return screen.output.taken('stdout');
   };
-  const { files } = await logs.run({ ...context, emit, signal: stop.signal }, input);
+  const { files, truncated } = await logs.run({ ...context, emit, signal: stop.signal }, input);
   endPart();
+  if (truncated && input.tail === undefined)
+    screen.output.line('stderr', 'the middle of the output was cut: `logs: max_bytes` of the settings is its limit');
   if (shown === null) screen.output.line('stderr', `nothing in ${files.stdout} or ${files.stderr}`);
   return 0;
 }
@@ -150,13 +152,14 @@ export async function printLogs({ context, screen }: Cli, input: VerbInput<'logs
     return screen.output.taken('stdout');
   };
   const attempt = over === null ? {} : { attempt: over.attempt_id };
+  let truncated = false;
   try {
-    await logs.run({ ...context, emit, signal }, { ...input, ...attempt, follow: false });
+    ({ truncated } = await logs.run({ ...context, emit, signal }, { ...input, ...attempt, follow: false }));
   } catch (error) {
     // The error has a line of its own, behind one that is no JSON.
     if (field !== null) write('\n');
     throw error;
   }
-  write(field === 'stderr' ? '"}}\n' : '","stderr":""}}\n');
+  write(`${field === 'stderr' ? '' : '","stderr":"'}","truncated":${truncated}}}\n`);
   return 0;
 }

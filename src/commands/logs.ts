@@ -1,6 +1,7 @@
 /** `logs`: what a task's worker wrote. */
 
 import * as z from 'zod/mini';
+import { isCut, MARK_MAX } from '../domain/log-cuts.ts';
 import { LogReader } from '../engine/attempt/output.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
@@ -26,6 +27,7 @@ export const logs = command({
   examples: [
     ['logs build', 'both logs of the current or last attempt'],
     ['logs build --follow', 'go on while the worker writes'],
+    ['logs build --tail 20', 'only the last lines'],
     ['logs build --stream stderr', 'only the errors'],
     [`logs build --attempt ${SAMPLE.attempt}`, 'an earlier attempt'],
   ],
@@ -34,6 +36,7 @@ export const logs = command({
     attempt: ownAttemptField('This attempt instead of the current or last one'),
     follow: flag('Go on until the attempt is over'),
     stream: optional.choice(STREAMS, 'Only this one'),
+    tail: optional.integer('lines', [0], 'Only so many of the last lines of each'),
   }),
   output: () =>
     z.strictObject({
@@ -43,11 +46,14 @@ export const logs = command({
       /** Empty where the text was emitted as it came. */
       stdout: z.string(),
       stderr: z.string(),
+      /** Something is missing: before the lines of `tail`, or where the text has the mark of a cut. */
+      truncated: z.boolean(),
     }),
   /** Emits the logs, from their beginning, each piece once the last one is taken. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
   async run(context: CommandContext<LogEvent>, options) {
     const { signal } = context;
     const text = { stdout: '', stderr: '' };
+    const cuts = { stdout: new CutWatch(), stderr: new CutWatch() };
     const keep = (event: LogEvent) => {
       if (event.type === 'text') text[event.stream] += event.text;
     };
@@ -74,17 +80,31 @@ export const logs = command({
     };
     await emit({ type: 'opened', ...opened });
     const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
+    const skipped = options.tail !== undefined && reader.skipTo(options.tail);
     const isCurrent = async () => (await session.store.read(options.task)).record?.lease?.attempt_id === id;
     for (;;) {
       // Asked before reading: what the worker wrote until its end is still read after it.
       const goesOn = options.follow === true && signal?.aborted !== true && (await isCurrent());
       for (const chunk of reader.chunks()) {
         if (signal?.aborted === true) break;
+        cuts[chunk.stream].see(chunk.text);
         await emit({ type: 'text', ...chunk });
       }
       if (!goesOn) break;
       await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
     }
-    return { ...opened, ...text };
+    return { ...opened, ...text, truncated: skipped || cuts.stdout.found || cuts.stderr.found };
   },
 });
+
+/** Looks for the mark of a cut in a text that comes in pieces. */
+class CutWatch {
+  found = false;
+  #end = '';
+
+  see(piece: string): void {
+    if (this.found) return;
+    this.found = isCut(this.#end + piece);
+    this.#end = piece.slice(-MARK_MAX);
+  }
+}

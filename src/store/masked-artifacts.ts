@@ -17,6 +17,8 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
       const rest = new TextEncoder().encode(text.slice(whole.length)).length;
       return { text: masked(whole, secrets), next: next - rest };
     },
+    tailOffset: (attempt, log, lines) => artifacts.tailOffset(attempt, log, lines),
+    cutLog: (attempt, log, cut) => artifacts.cutLog(attempt, log, { ...cut, secrets: [...secrets, ...cut.secrets] }),
     maskLog: (attempt, log, more) => artifacts.maskLog(attempt, log, [...secrets, ...more]),
     writePrompt: (attempt, text) => artifacts.writePrompt(attempt, masked(text, secrets)),
     draftPath: (attempt, draft) => artifacts.draftPath(attempt, draft),

@@ -108,6 +108,12 @@ export function checkLog(index: number, name: string): LogName {
   return `verify-${index}-${name}.log`;
 }
 
+export interface LogCut {
+  maxBytes: number;
+  before: number;
+  secrets: readonly string[];
+}
+
 /** What a worker may leave before it ends; what counts is the document that is made of it. */
 export type Draft = 'verdict' | 'review';
 
@@ -135,10 +141,17 @@ export interface AttemptArtifacts {
   /** Opens a log from its beginning: what an earlier process has written there is dropped. Throws IO_ERROR. */
   openLog(attempt: AttemptRef, log: LogName): OpenLog;
   /**
-   * Text of a log from byte `offset` on (from its end when negative), at most 64 KiB, and the offset to go on from. Empty
-   * where there is none.
+   * Text of a log from byte `offset` on (from its end when negative), at most 64 KiB, and the offset to go on from: its end, where it
+   * has been cut to less. Empty where there is none.
    */
   readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number };
+  /** Byte at which the last `lines` of a log begin; 0 where it has no more, and where there is none. */
+  tailOffset(attempt: AttemptRef, log: LogName, lines: number): number;
+  /**
+   * Takes the middle out of a log that has got larger than `maxBytes`, and says so in its place; its writer goes on. `before`: what was cut
+   * of it before; returns what is missing in all, bytes. A secret that a cut would part is masked first. Throws IO_ERROR.
+   */
+  cutLog(attempt: AttemptRef, log: LogName, cut: LogCut): Promise<number>;
   /** Overwrites `secrets` in a log whose writer has ended, each with as many asterisks. Throws IO_ERROR. */
   maskLog(attempt: AttemptRef, log: LogName, secrets: readonly string[]): Promise<void>;
   /** Writes the worker's prompt, once; returns a path for the worker. Throws IO_ERROR. */

@@ -150,11 +150,45 @@ describe('logs', () => {
         stderr: world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log'),
       },
     };
-    expect(data).toEqual({ ...opened, stdout: '', stderr: '' });
+    expect(data).toEqual({ ...opened, stdout: '', stderr: '', truncated: false });
     expect(emitted[0]).toEqual({ type: 'opened', ...opened });
     expect(textOf(emitted, 'stdout')).toBe('out '.repeat(20_000));
     expect(textOf(emitted, 'stderr')).toBe('err');
     expect(emitted.length).toBeGreaterThan(2);
+  });
+
+  test('logs --tail prints the last lines of each stream and says what is missing', async () => {
+    const { attempt } = await world.start('build');
+    world.write(`${dir('build')}/attempts/${attempt}/logs/stdout.log`, 'one\ntwo\nthree\n');
+    world.write(`${dir('build')}/attempts/${attempt}/logs/stderr.log`, 'err');
+    const at = (tail: number) => logs.run(world.context, { task: 'build', tail });
+    expect(await at(2)).toMatchObject({ stdout: 'two\nthree\n', stderr: 'err', truncated: true });
+    expect(await at(3)).toMatchObject({ stdout: 'one\ntwo\nthree\n', stderr: 'err', truncated: false });
+    expect(await at(0)).toMatchObject({ stdout: '', stderr: '', truncated: true });
+  });
+
+  test.each([0, 1, 30])('logs says that a log was cut, also where the mark is parted (%i)', async (more) => {
+    const { attempt } = await world.start('build');
+    const text = `${'x'.repeat(65_536 - more - 1)}\n[forge: 1200 bytes cut here]\nend\n`;
+    world.write(`${dir('build')}/attempts/${attempt}/logs/stdout.log`, text);
+    expect(await logs.run(world.context, { task: 'build' })).toMatchObject({ stdout: text, truncated: true });
+  });
+
+  test('logs --tail --follow begins with the last lines and continues until the attempt is over', async () => {
+    const { attempt } = await world.start('build');
+    const file = `${dir('build')}/attempts/${attempt}/logs/stdout.log`;
+    world.write(file, 'one\ntwo\n');
+    const emitted: LogEvent[] = [];
+    let done: Promise<unknown> | null = null;
+    const emit = (event: LogEvent) => {
+      emitted.push(event);
+      if (event.type !== 'text' || done !== null) return;
+      fs.appendFileSync(world.path(file), 'three\n');
+      done = complete.run(world.context, { task: 'build', attempt, failed: true, error_class: 'exit.1' });
+    };
+    await logs.run({ ...world.context, emit }, { task: 'build', tail: 1, follow: true });
+    await done;
+    expect(textOf(emitted, 'stdout')).toBe('two\nthree\n');
   });
 
   test('logs prints one stream, and that of a named attempt', async () => {

@@ -6,6 +6,7 @@
 import * as z from 'zod/mini';
 import { globFault } from '../../lib/globs/syntax.ts';
 import { inWords } from '../../lib/schema-issues.ts';
+import { parseSize, SIZE_PATTERN } from '../../lib/size.ts';
 import { parseDuration } from '../../lib/time.ts';
 import type { YamlPath } from '../../lib/yaml.ts';
 import { durationSchema } from '../retry/schema.ts';
@@ -85,6 +86,21 @@ export const duration = z.pipe(
 
 export function durationAboveZero(suggestion?: string) {
   return duration.check(must((ms) => (ms === 0 ? { message: 'must be more than 0', suggestion } : null)));
+}
+
+const SIZE = 'expected a size such as 500kB, 50MB or 1GB, or unlimited';
+
+/** Bytes, at least `min`. */
+export function size(min: number) {
+  const enough = must((value: string | number) => {
+    const bytes = value === 'unlimited' ? null : parseSize(value);
+    return bytes !== null && bytes < min ? { message: `must be at least ${min} bytes, or unlimited` } : null;
+  });
+  const written = z.string().check(z.regex(new RegExp(`${SIZE_PATTERN.source}|^unlimited$`), { error: SIZE }));
+  return z.pipe(
+    z.union([z.int({ error: SIZE }), written], { error: SIZE }).check(enough),
+    z.transform((value) => (value === 'unlimited' ? value : (parseSize(value) ?? min))),
+  );
 }
 
 /** Limits of questions, by what stands for those that are left out. A soft limit above the hard one would never be reached. */

@@ -26,9 +26,23 @@ export function parseSettings(text: string, file: string): SettingsResult {
     ...checkAgents(valueAt(value, ['agents'])),
   ];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
-  const { version, project, plan, retry, errors, redact, verify, workspace, review, ship, tracker } = shape.data;
+  const { version, project, plan, retry, errors, redact, verify, workspace, review, logs, ship, tracker } = shape.data;
   const agents = withoutIgnored(shape.data.agents);
-  const settings = { version, project, plan, agents, retry, errors, redact, verify, workspace, review, ship, tracker };
+  const settings = {
+    version,
+    project,
+    plan,
+    agents,
+    retry,
+    errors,
+    redact,
+    verify,
+    workspace,
+    review,
+    logs,
+    ship,
+    tracker,
+  };
   return { ok: true, settings, warnings: warningsOf(value) };
 }
 

@@ -15,6 +15,7 @@ import {
   key,
   must,
   questionBudget,
+  size,
 } from '../plan/declare.ts';
 import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
@@ -65,7 +66,7 @@ const copied = command.check(
   }),
 );
 
-const { agents, verify, review, ship, tracker } = DEFAULT_SETTINGS;
+const { agents, verify, review, logs, ship, tracker } = DEFAULT_SETTINGS;
 
 const agentsSchema = z.strictObject({
   max_parallel: key(fromOne, 'How many tasks one run works on at once. Left out: one for each core.', null),
@@ -172,6 +173,18 @@ const reviewSchema = z.strictObject({
   timeout: key(durationAboveZero(), 'How long a review may take.', review.timeout_ms),
 });
 
+/** Less than this would not hold an error message, bytes. */
+const LOG_LEAST_BYTES = 1000;
+
+const logsSchema = z.strictObject({
+  max_bytes: key(
+    size(LOG_LEAST_BYTES),
+    'How large each log of a worker, a check or a reviewer may get, such as 500kB, 50MB, 1GB; above it its middle is cut. unlimited: no limit.',
+    logs.max_bytes ?? 'unlimited',
+    { default: '50MB', examples: ['1GB'] },
+  ),
+});
+
 /** A block of keys: left out, each has its default, so editors need not be told one. */
 const NO_DEFAULT = { default: undefined };
 
@@ -233,6 +246,15 @@ export const settingsSchema = z.strictObject({
     ),
     'The review of verified results.',
     review,
+    NO_DEFAULT,
+  ),
+  logs: key(
+    z.pipe(
+      logsSchema,
+      z.transform(({ max_bytes: bytes }) => ({ max_bytes: bytes === 'unlimited' ? null : bytes })),
+    ),
+    'The output that is kept.',
+    logs,
     NO_DEFAULT,
   ),
   ship: key(

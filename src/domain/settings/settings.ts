@@ -29,6 +29,8 @@ export interface Settings {
   workspace: (typeof WORKSPACES)[number];
   /** Null command: no review. `timeout_ms` limits a review. */
   review: { command: string | null; timeout_ms: number };
+  /** The limit of each log of a command; null: none. */
+  logs: { max_bytes: number | null };
   /** Null base: the branch of the main checkout. */
   ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null };
   /** `path` is for `file`, relative to the project; `options` is the rest of the block. */
@@ -136,6 +138,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   verify: { commands: [], timeout_ms: 600_000 },
   workspace: 'none',
   review: { command: null, timeout_ms: 1_800_000 },
+  logs: { max_bytes: 50_000_000 },
   ship: { policy: 'none', base: null },
   tracker: { type: 'none', path: 'plans/tracker.yaml', options: {} },
 });

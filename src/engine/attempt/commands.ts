@@ -12,8 +12,9 @@ import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName } from '../../store/port.ts';
-import { type Env, secretsOf } from '../env.ts';
+import type { Env } from '../env.ts';
 import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
+import { LogKeeper } from './output.ts';
 import { stopOrphan } from './takeover.ts';
 
 /** How much of the end of a command's output is kept, bytes. */
@@ -35,8 +36,9 @@ export interface CommandRequest {
   cwd: string;
   /** Variables besides those of the task and the claim. */
   facts: Omit<CommandFacts, 'taskId' | 'claimId'>;
-  /** File descriptors; they stay open here. */
+  /** File descriptors; they stay open here. `logs`: those of the attempt that they lead to. */
   output: { stdout: number; stderr: number };
+  logs: readonly LogName[];
   timeoutMs: number;
   /** Writes down who is about to begin; when it throws, nothing begins. Null: nothing could be started. */
   note(worker: WorkerIdentity | null): Promise<void>;
@@ -69,12 +71,6 @@ export class Commands {
     return this.#env.artifacts;
   }
 
-  /** Takes secrets out of a log that a command has left. */
-  async maskLog(log: LogName): Promise<void> {
-    const secrets = secretsOf(this.#env, this.#for.task);
-    await this.artifacts.maskLog(this.attempt, log, secrets).catch((error) => this.#env.warn(errorMessage(error)));
-  }
-
   /** Whether it was stopped. */
   get stopped(): boolean {
     return this.#stopped;
@@ -94,6 +90,15 @@ export class Commands {
   /** Runs one command to its end. Null when it was stopped before. Throws what `note` throws. */
   async run(request: CommandRequest): Promise<CommandEnd | null> {
     if (this.#stopped) return null;
+    const logs = new LogKeeper(this.#env, this.#for, this.#for.task, request.logs).start();
+    try {
+      return await this.#run(request);
+    } finally {
+      await logs.end();
+    }
+  }
+
+  async #run(request: CommandRequest): Promise<CommandEnd | null> {
     const startedMs = this.#env.ctx.monotonicMs();
     const { shell, cwd, facts, output } = request;
     const env = commandEnvironment(this.#env, this.#for.task, { ...this.#for, ...facts });
@@ -162,11 +167,15 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
   const log = artifacts.openLog(attempt, name);
   let end: CommandEnd | null;
   try {
-    end = await commands.run({ ...rest, shell: command.command, output: { stdout: log.fd, stderr: log.fd } });
+    end = await commands.run({
+      ...rest,
+      shell: command.command,
+      output: { stdout: log.fd, stderr: log.fd },
+      logs: [name],
+    });
   } finally {
     log.close();
   }
-  await commands.maskLog(name);
   if (end === null) return null;
   return {
     name: command.name,

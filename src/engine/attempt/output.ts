@@ -3,17 +3,76 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
+import { errorMessage } from '../../lib/errors.ts';
 import { outputText } from '../../lib/text.ts';
 import type { WorkerExit } from '../../process/gated-worker.ts';
-import { type AttemptArtifacts, type AttemptRef, STREAMS, type StreamName } from '../../store/port.ts';
+import { type AttemptArtifacts, type AttemptRef, type LogName, STREAMS, type StreamName } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 
 /** The end of each stream that error rules match and a failure shows, bytes. */
 const TAIL_BYTES = 16 * 1024;
 
-/** Takes secrets out of both logs of a worker that has ended. Throws IO_ERROR. */
-export async function maskLogs(env: Env, attempt: AttemptRef, task: PlanTask | null): Promise<void> {
-  for (const stream of STREAMS) await env.artifacts.maskLog(attempt, `${stream}.log`, secretsOf(env, task));
+/** How often logs are looked at while they are written, milliseconds: a worker may write a gigabyte in a second. */
+const LOOK_MS = 25;
+
+export const WORKER_LOGS: readonly LogName[] = STREAMS.map((stream) => `${stream}.log` as const);
+
+/** Keeps the logs of a command within `logs.max_bytes` while it writes them. What fails is a warning, and ends that. */
+export class LogKeeper {
+  readonly #env: Env;
+  readonly #attempt: AttemptRef;
+  readonly #secrets: readonly string[];
+  /** By log, the bytes that were cut. */
+  readonly #logs: Map<LogName, number>;
+  #looking: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `task`: as planned; null for one that is not in the plan. */
+  constructor(env: Env, attempt: AttemptRef, task: PlanTask | null, logs: readonly LogName[]) {
+    this.#env = env;
+    this.#attempt = attempt;
+    this.#secrets = secretsOf(env, task);
+    this.#logs = new Map(logs.map((log) => [log, 0]));
+  }
+
+  start(): this {
+    if (this.#env.settings.logs.max_bytes !== null) this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref();
+    return this;
+  }
+
+  /** To be called when the command has ended: cuts its logs once more, and takes secrets out of them. */
+  async end(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#looking;
+    await this.#look();
+    for (const log of this.#logs.keys())
+      await this.#env.artifacts.maskLog(this.#attempt, log, this.#secrets).catch((error) => this.#warn(error));
+  }
+
+  #look(): Promise<void> {
+    this.#looking ??= this.#cut()
+      .catch((error) => {
+        clearInterval(this.#timer);
+        this.#warn(error);
+      })
+      .finally(() => {
+        this.#looking = null;
+      });
+    return this.#looking;
+  }
+
+  async #cut(): Promise<void> {
+    const { max_bytes: maxBytes } = this.#env.settings.logs;
+    if (maxBytes === null) return;
+    for (const [log, before] of this.#logs) {
+      const cut = { maxBytes, before, secrets: this.#secrets };
+      this.#logs.set(log, await this.#env.artifacts.cutLog(this.#attempt, log, cut));
+    }
+  }
+
+  #warn(error: unknown): void {
+    this.#env.warn(errorMessage(error));
+  }
 }
 
 /** The end of both logs as `outputText`; empty where there are none. */
@@ -52,6 +111,13 @@ export class LogReader {
     this.#artifacts = artifacts;
     this.#attempt = attempt;
     this.#streams = streams;
+  }
+
+  /** Goes on from the last `lines` of each log; returns whether that leaves anything out. */
+  skipTo(lines: number): boolean {
+    for (const stream of this.#streams)
+      this.#offsets.set(stream, this.#artifacts.tailOffset(this.#attempt, `${stream}.log`, lines));
+    return [...this.#offsets.values()].some((offset) => offset > 0);
   }
 
   /** What has been written since, as it was written, one stream after the other; whole characters, at most 64 KiB at once. */

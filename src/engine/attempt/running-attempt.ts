@@ -17,12 +17,13 @@ import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import { RaisedInterrupts } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
+import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import { checkLog } from '../../store/port.ts';
-import type { Env } from '../env.ts';
+import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { failureOf, maskLogs, tailOf } from './output.ts';
+import { failureOf, LogKeeper, LogReader, tailOf, WORKER_LOGS } from './output.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 
@@ -126,6 +127,12 @@ export class RunningAttempt {
     return { attempt_id: this.attemptId, attempt_number: this.number, age_ms: this.ageMs };
   }
 
+  /** Of its worker's logs; it gives them without secrets of the task too, which stand in the files while the worker runs. */
+  logReader(): LogReader {
+    const secrets = secretsOf(this.#env, this.#request.task);
+    return new LogReader(maskedArtifacts(this.#env.artifacts, secrets), this.#holder);
+  }
+
   /** The last renewal of the lease failed; claiming more on such a disk makes no sense. */
   get leaseFails(): boolean {
     return this.#lease.failing;
@@ -146,11 +153,12 @@ export class RunningAttempt {
     const { timeout_ms } = this.#request.task;
     const timeout =
       timeout_ms === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeout_ms, TIMER_MAX_MS));
+    const logs = new LogKeeper(this.#env, this.#holder, this.#request.task, WORKER_LOGS).start();
     try {
       const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
       clearTimeout(timeout);
       const workerGone = await this.#clearGroup();
-      await maskLogs(this.#env, this.#holder, this.#request.task).catch((error) => this.#env.warn(errorMessage(error)));
+      await logs.end();
       const tail = tailOf(this.#env.artifacts, this.#holder);
       return { exit, tail, ...(await this.#end(exit, tail, workerGone)), durationMs: this.ageMs };
     } finally {

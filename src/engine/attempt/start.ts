@@ -28,6 +28,7 @@ import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
 import { commandEnvironment, identityOf } from './environment.ts';
+import { LogKeeper, WORKER_LOGS } from './output.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
@@ -81,6 +82,8 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   if (isUnchecked(seen)) await lookForRivals(env, request.plan, task, claimId);
   try {
     await stopFormerWorker(env, seen);
+    if (seen.worker !== null)
+      await new LogKeeper(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS).end();
     const workspace = await resolveWorkspace(env, task, claimId, seen);
     await request.onWork?.(workspace.work);
     return await launch(env, request, draftOf(env, claimId, seen.memo.generation, workspace, seen));

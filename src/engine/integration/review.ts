@@ -14,8 +14,8 @@ import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import { CONVENTION_FILES, type Conventions, conventionsIn, readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
-import { type AttemptArtifacts, type AttemptRef, type NewDocument, STREAMS } from '../../store/port.ts';
-import { failureOf, tailOf } from '../attempt/output.ts';
+import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
+import { failureOf, tailOf, WORKER_LOGS } from '../attempt/output.ts';
 import { parseHandedIn, twinOf } from '../attempt/verdicts.ts';
 import type { Env } from '../env.ts';
 import {
@@ -130,13 +130,13 @@ async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
         review: { base, head: target.head, file },
       },
       output: logs,
+      logs: WORKER_LOGS,
       timeoutMs: timeout_ms,
       note: async (worker) => {
         await note(held, worker);
         request.onCommand?.(command);
       },
     });
-    for (const stream of STREAMS) await commands.maskLog(`${stream}.log`);
     if (end === null) return null;
     if (end.code === 0 && !end.timedOut) return readReview(artifacts, attempt);
     return { error: failureOf(env, end, end.timedOut, tailOf(artifacts, attempt)) };

@@ -18,7 +18,7 @@ import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/erro
 import { outputText } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import { LogReader } from '../attempt/output.ts';
+import type { LogReader } from '../attempt/output.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
@@ -345,9 +345,7 @@ export class RunLoop {
   /** Emits what the worker wrote since the last call. */
   #sayOutput(task_id: string, attempt: RunningAttempt): void {
     if (!this.#options.output) return;
-    const reader =
-      this.#readers.get(attempt) ??
-      new LogReader(this.#env.artifacts, { taskId: task_id, attemptId: attempt.attemptId });
+    const reader = this.#readers.get(attempt) ?? attempt.logReader();
     this.#readers.set(attempt, reader);
     const attempt_id = attempt.attemptId;
     for (const { stream, text } of reader.chunks())

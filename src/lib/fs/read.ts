@@ -41,26 +41,56 @@ export function readBytes(path: string, max: number, { follow = false, accepts }
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Text of a file from byte `offset` on (from the end when negative), at most 64 KiB, and the next offset. A character that is
- * not written completely stays for the next read. Empty for anything but a regular file: workers may put anything there, and a
+ * Text of a file from byte `offset` on (from the end when negative), at most 64 KiB, and the next offset: the end of a file that has got
+ * shorter than that. A character that is not written completely stays for the next read. Empty for anything but a regular file: workers may put anything there, and a
  * pipe would block its reader.
  */
 export function readFrom(file: string, offset: number): { text: string; next: number } {
-  const nothing = { text: '', next: Math.max(0, offset) };
+  const read = ofRegularFile(file, (fd, size) => {
+    const start = offset < 0 ? Math.max(0, size + offset) : Math.min(size, offset);
+    const buffer = Buffer.alloc(Math.min(size - start, CHUNK_BYTES));
+    const got = fs.readSync(fd, buffer, 0, buffer.length, start);
+    const whole = wholeCharacters(buffer.subarray(0, got));
+    return { text: buffer.toString('utf8', 0, whole), next: start + whole };
+  });
+  return read ?? { text: '', next: Math.max(0, offset) };
+}
+
+/** Byte at which the last `count` lines of a file begin; 0 where there are no more, and for anything but a regular file. */
+export function lastLinesAt(file: string, count: number): number {
+  const found = ofRegularFile(file, (fd, size) => {
+    const buffer = Buffer.alloc(Math.min(size, CHUNK_BYTES));
+    // The end of the last line begins no other.
+    let left = count + 1;
+    for (let end = size; end > 0; ) {
+      const start = Math.max(0, end - buffer.length);
+      const piece = buffer.subarray(0, fs.readSync(fd, buffer, 0, end - start, start));
+      if (end === size && piece.at(-1) !== LINE_FEED) left -= 1;
+      if (left === 0) return size;
+      for (let at = piece.lastIndexOf(LINE_FEED); at >= 0; at = at === 0 ? -1 : piece.lastIndexOf(LINE_FEED, at - 1)) {
+        left -= 1;
+        if (left === 0) return start + at + 1;
+      }
+      end = start;
+    }
+    return 0;
+  });
+  return found ?? 0;
+}
+
+const LINE_FEED = 0x0a;
+
+/** Null for anything but a regular file that can be read. */
+function ofRegularFile<T>(file: string, read: (fd: number, size: number) => T): T | null {
   let fd: number;
   try {
     fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
   } catch {
-    return nothing;
+    return null;
   }
   try {
     const stat = fs.fstatSync(fd);
-    if (!stat.isFile()) return nothing;
-    const start = offset < 0 ? Math.max(0, stat.size + offset) : offset;
-    const buffer = Buffer.alloc(Math.max(0, Math.min(stat.size - start, CHUNK_BYTES)));
-    const got = fs.readSync(fd, buffer, 0, buffer.length, start);
-    const whole = wholeCharacters(buffer.subarray(0, got));
-    return { text: buffer.toString('utf8', 0, whole), next: start + whole };
+    return stat.isFile() ? read(fd, stat.size) : null;
   } finally {
     fs.closeSync(fd);
   }

@@ -2,17 +2,20 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { cutMark, partsOf } from '../../domain/log-cuts.ts';
 import { maskOf } from '../../domain/secrets.ts';
+import { cutMiddle } from '../../lib/fs/cut-middle.ts';
 import { makeFolder } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
-import { readCapped, readFrom } from '../../lib/fs/read.ts';
+import { lastLinesAt, readCapped, readFrom } from '../../lib/fs/read.ts';
 import { replaceInPlace } from '../../lib/fs/replace.ts';
 import type {
   AttemptArtifacts,
   AttemptRef,
   Draft,
   EventLog,
+  LogCut,
   LogName,
   LogStream,
   OpenLog,
@@ -99,16 +102,32 @@ export class FileArtifacts implements AttemptArtifacts {
 
   readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number } {
     const file = this.logPath(attempt, log);
-    const isReal = fs.lstatSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory() === true;
-    return isReal ? readFrom(file, offset) : { text: '', next: Math.max(0, offset) };
+    return hasRealFolder(file) ? readFrom(file, offset) : { text: '', next: Math.max(0, offset) };
+  }
+
+  tailOffset(attempt: AttemptRef, log: LogName, lines: number): number {
+    const file = this.logPath(attempt, log);
+    return hasRealFolder(file) ? lastLinesAt(file, lines) : 0;
+  }
+
+  async cutLog(attempt: AttemptRef, log: LogName, { maxBytes, before, secrets }: LogCut): Promise<number> {
+    const file = this.logPath(attempt, log);
+    if (!hasRealFolder(file)) return before;
+    const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+    if (stat === undefined || !stat.isFile() || stat.size <= maxBytes) return before;
+    const prepare = (start: number, end: number) => replaceInPlace(file, masksOf(secrets), { start, end });
+    try {
+      return await cutMiddle(file, { max: maxBytes, ...partsOf(maxBytes), before, mark: cutMark, prepare });
+    } catch (error) {
+      throw asIoError(error, `cutting ${file}`);
+    }
   }
 
   async maskLog(attempt: AttemptRef, log: LogName, secrets: readonly string[]): Promise<void> {
     const file = this.logPath(attempt, log);
-    const isReal = fs.lstatSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory() === true;
-    if (!isReal || secrets.length === 0) return;
+    if (!hasRealFolder(file)) return;
     try {
-      await replaceInPlace(file, new Map(secrets.map((secret) => [secret, maskOf(secret)])));
+      await replaceInPlace(file, masksOf(secrets));
     } catch (error) {
       throw asIoError(error, `masking secrets in ${file}`);
     }
@@ -131,4 +150,13 @@ export class FileArtifacts implements AttemptArtifacts {
       // An attempt that nothing refers to did not happen, also where its files stay.
     }
   }
+}
+
+/** A worker may have put a symlink in the place of the folder of its logs. */
+function hasRealFolder(file: string): boolean {
+  return fs.lstatSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+function masksOf(secrets: readonly string[]): Map<string, string> {
+  return new Map(secrets.map((secret) => [secret, maskOf(secret)]));
 }

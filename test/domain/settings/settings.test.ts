@@ -90,6 +90,7 @@ redact: [DATABASE_URL]
 verify: {commands: [npm test]}
 workspace: worktree
 review: {command: ./review.sh, timeout: 10m}
+logs: {max_bytes: 1GB}
 ship: {policy: merge, base: trunk}
 tracker: {type: github, config: {repo: acme/demo}}
 `);
@@ -125,10 +126,33 @@ tracker: {type: github, config: {repo: acme/demo}}
       verify: { commands: ['npm test'], timeout_ms: 600_000 },
       workspace: 'worktree',
       review: { command: './review.sh', timeout_ms: 600_000 },
+      logs: { max_bytes: 1_000_000_000 },
       ship: { policy: 'merge', base: 'trunk' },
       tracker: { type: 'github', path: 'plans/tracker.yaml', options: { config: { repo: 'acme/demo' } } },
     });
     expect(coercePolicy(settings.retry ?? {}, TASK_RETRY_DEFAULT).maxAttempts).toBeNull();
+  });
+
+  test.each([
+    ['unlimited', null],
+    ['64KiB', 65_536],
+    ['2000', 2000],
+  ])('logs.max_bytes %s is %s bytes', (written, max_bytes) => {
+    const parsed = parseSettings(`logs: {max_bytes: ${written}}`, FILE);
+    expect(parsed).toMatchObject({ ok: true, settings: { logs: { max_bytes } } });
+  });
+
+  test.each([
+    ['50TB', 'expected a size such as 500kB, 50MB or 1GB, or unlimited'],
+    ['[1]', 'expected a size such as 500kB, 50MB or 1GB, or unlimited'],
+    ['1.5', 'expected a size such as 500kB, 50MB or 1GB, or unlimited'],
+    ['10', 'must be at least 1000 bytes, or unlimited'],
+  ])('logs.max_bytes %s is refused', (written, why) => {
+    const parsed = parseSettings(`logs: {max_bytes: ${written}}`, FILE);
+    expect(parsed).toMatchObject({
+      ok: false,
+      problems: [{ message: `logs.max_bytes: ${why}`, place: { line: 1, column: 19 } }],
+    });
   });
 
   test('keys that start with x- are ignored at every level', () => {

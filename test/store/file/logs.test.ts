@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { crc32 } from '../../../src/lib/checksum.ts';
 import { appendLines, readLines } from '../../../src/lib/fs/json-lines.ts';
 import { advised } from '../../../src/lib/fs/locks.ts';
-import { readFrom } from '../../../src/lib/fs/read.ts';
+import { lastLinesAt, readFrom } from '../../../src/lib/fs/read.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import type { TaskEvent } from '../../../src/store/events.ts';
 import { Journal } from '../../../src/store/journal.ts';
@@ -260,15 +260,33 @@ describe('worker logs', () => {
     }
   });
 
+  test.each([
+    ['', 3, ''],
+    ['one\n', 3, 'one\n'],
+    ['one\ntwo\nthree\n', 2, 'two\nthree\n'],
+    ['one\ntwo\nthree', 2, 'two\nthree'],
+    ['one\ntwo\n\n', 1, '\n'],
+    ['\n\n\n', 2, '\n\n'],
+    ['one\ntwo', 0, ''],
+    ['one\n', 0, ''],
+    [`${'x'.repeat(200_000)}\n${'y'.repeat(70_000)}\n`, 1, `${'y'.repeat(70_000)}\n`],
+    [`one\n${'y\n'.repeat(70_000)}`, 69_999, 'y\n'.repeat(69_999)],
+  ])('the last lines of a worker log are found (%#)', (content, count, expected) => {
+    const file = written(content);
+    expect(content.slice(lastLinesAt(file, count))).toBe(expected);
+  });
+
   test('binary worker logs are read to their end', () => {
     const file = written(Buffer.from([0xff, 0xfe, 0x80, 0x80, 0x80, 0x80, 0x00]));
     expect(readFrom(file, 0).next).toBe(7);
   });
 
-  test('worker logs that were truncated return nothing until they have grown again', () => {
+  test('a worker log that has got shorter is read on from its new end', () => {
     const file = written('0123456789');
     fs.truncateSync(file, 2);
-    expect(readFrom(file, 10)).toEqual({ text: '', next: 10 });
+    expect(readFrom(file, 10)).toEqual({ text: '', next: 2 });
+    fs.appendFileSync(file, 'x');
+    expect(readFrom(file, 2)).toEqual({ text: 'x', next: 3 });
   });
 
   test.each<[what: string, make: (file: string) => void]>([

@@ -1,0 +1,84 @@
+/** Takes the middle out of a file that others append to. */
+
+import fs from 'node:fs';
+
+/** How much is moved at once, and how far from where it is due a cut may be, for the end of a line. Bytes. */
+const CHUNK_BYTES = 1024 * 1024;
+const LINE_BYTES = 64 * 1024;
+
+/** How many times the tail is moved, to catch up with what is written meanwhile. */
+const FOLLOWED_TAILS = 8;
+
+export interface MiddleCut {
+  /** A file that is not larger is left alone, bytes. */
+  max: number;
+  /** Bytes that are left at its beginning and at its end, at most; less than `max` together. */
+  head: number;
+  tail: number;
+  /** Bytes that were cut before: the mark counts them too. */
+  before: number;
+  /** What stands in a line of its own where so many bytes are missing. */
+  mark(bytes: number): string;
+  /** Told of a range around each end of what is cut, while all of it is there. */
+  prepare(start: number, end: number): Promise<void>;
+}
+
+/**
+ * Cuts a file to its head, a mark and its tail, at ends of lines where there are any near; returns the bytes that are missing in all.
+ * Another process may go on appending (O_APPEND): what comes faster than it can be moved is cut too, and marked; a write in the very
+ * moment of the cut may be lost. A process that is killed meanwhile leaves head, mark and all of the tail, a part of it twice. Nothing
+ * happens to anything but a regular file. Throws a system error.
+ */
+export async function cutMiddle(path: string, cut: MiddleCut): Promise<number> {
+  const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+  const file = await fs.promises.open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile() || stat.size <= cut.max) return cut.before;
+    const from = await lineEndBefore(file, cut.head);
+    const start = await lineEndAfter(file, stat.size - cut.tail, cut.tail);
+    for (const at of [from, start]) await cut.prepare(Math.max(0, at - LINE_BYTES), at + LINE_BYTES);
+    const missing = cut.before + start - from;
+    let to = from;
+    const put = (bytes: Buffer) => {
+      to += fs.writeSync(file.fd, bytes, 0, bytes.length, to);
+    };
+    const isMidLine = from === cut.head && (await pieceAt(file, from - 1, from)).toString() !== '\n';
+    put(Buffer.from(`${isMidLine ? '\n' : ''}${cut.mark(missing)}\n`));
+    const buffer = Buffer.alloc(Math.min(CHUNK_BYTES, cut.tail));
+    // A writer that is faster than this is not followed for ever. Nothing else of this process may run meanwhile, to be faster.
+    const limit = start + FOLLOWED_TAILS * cut.tail;
+    let at = start;
+    while (at < limit) {
+      const bytesRead = fs.readSync(file.fd, buffer, 0, buffer.length, at);
+      if (bytesRead === 0) break;
+      put(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+    const lost = fs.fstatSync(file.fd).size - at;
+    if (lost > 0) put(Buffer.from(`\n${cut.mark(lost)}\n`));
+    fs.ftruncateSync(file.fd, to);
+    return missing + Math.max(0, lost);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Behind the last line end before `at`, not far from it; else `at`. */
+async function lineEndBefore(file: fs.promises.FileHandle, at: number): Promise<number> {
+  const piece = await pieceAt(file, at - Math.min(LINE_BYTES, at), at);
+  const end = piece.lastIndexOf('\n');
+  return end < 0 ? at : at - piece.length + end + 1;
+}
+
+/** Behind the first line end from `at` on, not far from it; else `at`. `most`: how much may follow. */
+async function lineEndAfter(file: fs.promises.FileHandle, at: number, most: number): Promise<number> {
+  const piece = await pieceAt(file, at, at + Math.min(LINE_BYTES, Math.floor(most / 2)));
+  return at + piece.indexOf('\n') + 1;
+}
+
+async function pieceAt(file: fs.promises.FileHandle, start: number, end: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(end - start);
+  const { bytesRead } = await file.read(buffer, 0, buffer.length, start);
+  return buffer.subarray(0, bytesRead);
+}
