@@ -68,7 +68,7 @@ export function parseYaml(
   }
 }
 
-interface Positions {
+export interface Positions {
   /**
    * The place of the value at `path`, or of its key. When there is no such part (a key that is missing), the place of the nearest part around it.
    * What came through an alias or a `<<` merge is placed where it is spelled out. Null for a text without any content.

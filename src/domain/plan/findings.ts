@@ -8,7 +8,7 @@ import type { Problem } from '../../lib/errors.ts';
 import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-issues.ts';
 import { closest, oneLine } from '../../lib/text.ts';
 import { UNIT_MS } from '../../lib/time.ts';
-import { positionsOf, type YamlPath } from '../../lib/yaml.ts';
+import { type Positions, positionsOf, type YamlPath } from '../../lib/yaml.ts';
 import { durationSchema, retryProblems, retrySchema } from '../retry/schema.ts';
 
 export interface Finding {
@@ -17,6 +17,8 @@ export interface Finding {
   /** Point at the key instead of the value. Default: value. */
   at?: 'key' | 'value';
   suggestion?: string;
+  /** The suggestion is to put the value in quotes, as it is spelled. */
+  quoted?: true;
   /** The earlier part, for duplicates: its line is added to the message. */
   first?: YamlPath;
 }
@@ -32,12 +34,18 @@ export function toProblems(findings: readonly Finding[], text: string, file: str
     return {
       message: first === null ? finding.message : `${finding.message} (first in line ${first.line})`,
       place: { file, ...positions.place(finding.path, finding.at) },
-      ...(finding.suggestion === undefined ? {} : { suggestion: finding.suggestion }),
+      ...suggestionFor(finding, positions),
     };
   });
   return problems.sort(
     ({ place: a }, { place: b }) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
   );
+}
+
+function suggestionFor({ path, suggestion, quoted }: Finding, { spelling }: Positions): Pick<Problem, 'suggestion'> {
+  const spelled = quoted === true ? spelling(path) : null;
+  if (spelled !== null) return { suggestion: `Put it in quotes: "${oneLine(spelled, 60)}".` };
+  return suggestion === undefined ? {} : { suggestion };
 }
 
 /** `Did you mean "x"?` as the suggestion of a finding, or nothing when no candidate is close. */
@@ -166,13 +174,13 @@ function isAboutContent(issue: z.core.$ZodIssue): boolean {
 }
 
 /** Common mistakes: a list of one without the dash, a number where text is meant, a sentence that became a mapping. */
-function remedy(issue: z.core.$ZodIssue, found: unknown): { suggestion?: string } {
+function remedy(issue: z.core.$ZodIssue, found: unknown): Pick<Finding, 'suggestion' | 'quoted'> {
   if (issue.code !== 'invalid_type') return {};
   if (issue.expected === 'array' && typeof found === 'string' && found !== '') {
     return { suggestion: `Write it as a list: [${oneLine(JSON.stringify(found), 60)}].` };
   }
   if (issue.expected !== 'string') return {};
-  if (typeof found === 'number' || typeof found === 'boolean') return { suggestion: `Put it in quotes: "${found}".` };
+  if (typeof found === 'number' || typeof found === 'boolean') return { suggestion: 'Put it in quotes.', quoted: true };
   if (typeof found === 'object' && found !== null && !Array.isArray(found)) {
     return { suggestion: 'Put the text in quotes: a colon and a space in it start a mapping.' };
   }

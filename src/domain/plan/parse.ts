@@ -22,15 +22,54 @@ export function parsePlan(text: string, file: string): PlanResult {
   if (!yaml.ok) return yaml;
   if (yaml.value === null) return { ok: false, problems: [emptyFile(file)] };
   const spell = spellingIn(text);
-  const shape = shapeOf(yaml.value);
+  const value = withSpelledIds(yaml.value, spell);
+  const shape = shapeOf(value);
   const issues = shape.success ? [] : shape.error.issues;
   const findings = [
-    ...suggestIds(shapeFindings(planSchema, yaml.value, issues, labelIn(yaml.value)), yaml.value),
-    ...checkOutline(outlineOf(yaml.value), spell),
+    ...suggestIds(shapeFindings(planSchema, value, issues, labelIn(value)), value),
+    ...checkOutline(outlineOf(value), spell),
   ];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
   const plan = buildPlan(shape.data, spell);
   return { ok: true, plan, warnings: warningsOf(plan) };
+}
+
+/** Ids that YAML reads as numbers or booleans are text, as they are spelled: `1.10` is not `1.1`. */
+function withSpelledIds(value: unknown, spell: Spelling): unknown {
+  const spelled = (part: unknown, path: YamlPath): unknown => {
+    if (typeof part === 'number' || typeof part === 'boolean') return spell(part, path);
+    return Array.isArray(part) ? each(part, path, spelled) : part;
+  };
+  return keysOf(value, [], {
+    phases: (phases, path) =>
+      each(phases, path, (phase, at) =>
+        keysOf(phase, at, {
+          id: spelled,
+          blocked_by: spelled,
+          tasks: (tasks, below) =>
+            each(tasks, below, (task, place) => keysOf(task, place, { id: spelled, depends_on: spelled })),
+        }),
+      ),
+  });
+}
+
+type Change = (part: unknown, path: YamlPath) => unknown;
+
+/** The same list where nothing changes, as in most plans. */
+function each(list: unknown, path: YamlPath, change: Change): unknown {
+  if (!Array.isArray(list)) return list;
+  const items = list.map((item, i) => change(item, [...path, i]));
+  return items.every((item, i) => item === list[i]) ? list : items;
+}
+
+function keysOf(mapping: unknown, path: YamlPath, changes: Readonly<Record<string, Change>>): unknown {
+  if (typeof mapping !== 'object' || mapping === null || Array.isArray(mapping)) return mapping;
+  const parts = mapping as Record<string, unknown>;
+  const changed = Object.entries(changes).flatMap(([key, change]) => {
+    const part = Object.hasOwn(parts, key) ? change(parts[key], [...path, key]) : parts[key];
+    return part === parts[key] ? [] : [[key, part]];
+  });
+  return changed.length === 0 ? mapping : { ...mapping, ...Object.fromEntries(changed) };
 }
 
 /** Tasks of a phase that are looked at where all of them are too many to say what is wrong with each. */

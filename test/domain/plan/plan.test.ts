@@ -37,6 +37,26 @@ function withKeys(keys: string): string {
 }
 
 describe('valid plan', () => {
+  test('an id that YAML reads as a number or a boolean is the text that stands there', () => {
+    const plan = planOf(
+      withTasks(
+        'id: 1.10\ntitle: A',
+        'id: 1.1\ntitle: B',
+        'id: 0x1F\ntitle: C',
+        'id: true\ntitle: D',
+        'id: e\ntitle: E\ndepends_on: [1.10, 0x1F, true, "1.1"]',
+      )
+        .replace('id: phase-1', 'id: 2.0')
+        .concat('  - {id: 3, name: Three, blocked_by: 2.0, tasks: []}\n'),
+    );
+    expect(plan.tasks.map(({ id }) => id)).toEqual(['1.10', '1.1', '0x1F', 'true', 'e']);
+    expect(plan.byId.get('e')?.depends_on).toEqual(['1.10', '0x1F', 'true', '1.1']);
+    expect(plan.phases.map(({ id, blocked_by }) => [id, blocked_by])).toEqual([
+      ['2.0', null],
+      ['3', '2.0'],
+    ]);
+  });
+
   test('an omitted key of a plan is null, empty or its default', () => {
     const plan = planOf(withTasks('id: a\ntitle: A'));
     expect(plan).toMatchObject({ project: 'demo', tracker_url: null, gate_check_command: null, source: null });
@@ -273,8 +293,8 @@ describe('invalid task', () => {
     ],
     [
       'a number for text',
-      'depends_on: [1]',
-      ['8:22 task "a": depends_on[0]: expected text, found the number 1 | Put it in quotes: "1".'],
+      'acceptance: [1.10]',
+      ['8:22 task "a": acceptance[0]: expected text, found the number 1.1 | Put it in quotes: "1.10".'],
     ],
     [
       'a sentence that became a mapping',
@@ -356,9 +376,21 @@ describe('invalid ids and references', () => {
       ],
     ],
     [
-      'a number as id',
-      withTasks('id: 12\ntitle: A'),
-      ['6:13 task number 1: id: expected text, found the number 12 | Put it in quotes: "12".'],
+      'a number as id that is no id as it is spelled',
+      withTasks('id: -12\ntitle: A'),
+      [
+        '6:13 task "-12": id: an id is at most 64 letters, digits, ".", "_" and "-", and starts with a letter or digit | Write 12.',
+      ],
+    ],
+    [
+      'a dependency that is spelled otherwise than the number of its id',
+      withTasks('id: 1.10\ntitle: A', 'id: b\ntitle: B\ndepends_on: [1.1]'),
+      ['10:22 task "b": unknown dependency "1.1" | Did you mean "1.10"?'],
+    ],
+    [
+      'two ids of one spelling, one of them in quotes',
+      withTasks('id: 1.10\ntitle: A', 'id: "1.10"\ntitle: B'),
+      ['8:13 duplicate task id "1.10" (first in line 6)'],
     ],
     [
       'duplicate id',
