@@ -23,6 +23,7 @@ export function showLive(screen: Screen, { look, note }: LiveOptions): () => voi
   const painter = new Painter({
     size: terminalSize,
     put: (name, text) => output.put(name, text),
+    isFull: () => output.isFull('stdout'),
     lines: (size) => {
       // Elsewhere the shell has the terminal, and the person types there.
       const model = inForeground() ? look() : null;

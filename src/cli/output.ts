@@ -67,15 +67,22 @@ export class Output {
     if (!this.#streaming.has(name)) {
       this.#streaming.add(name);
       stream.on('error', (error) => this.#close(name, error));
+      // Node writes to terminals synchronously. One that was stopped by Ctrl-S, or whose other end is frozen, would stop all else.
+      if (stream.isTTY) (stream as { _handle?: { setBlocking?(on: boolean): void } })._handle?.setBlocking?.(false);
     }
     stream.write(data);
+  }
+
+  /** A reader, or a terminal, that takes nothing at present has left much to be written. */
+  isFull(name: StreamName): boolean {
+    return this.#streaming.has(name) && process[name].writableNeedDrain;
   }
 
   /** Waits until a slow reader has taken what was written: for what may be larger than memory. */
   async taken(name: StreamName): Promise<void> {
     if (!this.#streaming.has(name)) return;
     const stream = process[name];
-    while (stream.writableNeedDrain && !this.#closed.has(name)) {
+    while (this.isFull(name) && !this.#closed.has(name)) {
       await new Promise((resolve) => {
         const go = () => {
           for (const event of ['drain', 'close', 'error']) stream.off(event, go);

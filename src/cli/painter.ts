@@ -20,6 +20,8 @@ export interface PainterOptions {
   /** Asked right before each painting. */
   size(): Size;
   put(name: StreamName, text: string): void;
+  /** The terminal takes nothing at present: what is painted would only pile up. */
+  isFull(): boolean;
   /** What the window is to show now, a line each; none: no window. Must fit into `size`. */
   lines(size: Size): string[];
   /** Told what `lines` threw; the window is gone then. */
@@ -58,7 +60,7 @@ export class Painter {
 
   /** What the window shows may have changed, or the terminal's size. Paints now, or as soon as it may be painted again. */
   touch(): void {
-    if (this.#state !== 'on' || this.#cancel !== null) return;
+    if (this.#state !== 'on' || this.#cancel !== null || this.#options.isFull()) return;
     const wait = this.#paintedMs + this.#gapMs - this.#options.now();
     if (wait <= 0) {
       this.#paint();

@@ -6,8 +6,10 @@ import type { Plan } from '../domain/plan/plan.ts';
 import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
+import { aheadTexts } from '../domain/task/ahead.ts';
 import { strayAttempt } from '../domain/task/attempts.ts';
 import type { TrackerIssue } from '../domain/tracker-issues.ts';
+import { instantOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { asIoError } from '../lib/fs/io-errors.ts';
 import { once } from '../lib/once.ts';
@@ -214,7 +216,7 @@ function boot({ ctx }: Facts): Finding {
   );
 }
 
-async function tasks({ store, snapshot }: Facts): Promise<Finding> {
+async function tasks({ ctx, store, snapshot }: Facts): Promise<Finding> {
   const { tasks, seen } = await snapshot();
   const problems = tasks.flatMap(({ task_id, problem }) => {
     const strays = seen.artifacts(task_id).attempts.filter(({ verdict }) => verdict === 'stray');
@@ -224,6 +226,11 @@ async function tasks({ store, snapshot }: Facts): Promise<Finding> {
   if (problems.length > 0)
     return fail(problems.join('; '), `Fix the named files in ${store.place}; spec/STATE.md says what they hold.`);
   const warnings = tasks.flatMap((read) => read.warnings.map((warning) => `${read.task_id}: ${warning}`));
+  const ahead = tasks.flatMap(({ task_id, record }) =>
+    record === null ? [] : aheadTexts(record, instantOf({ ctx })).map((text) => `${task_id}: ${text}`),
+  );
+  if (ahead.length > 0)
+    return warn([...ahead, ...warnings].join('; '), 'Check that the clock of this machine is right.');
   if (warnings.length > 0) return warn(warnings.join('; '), 'The next change of each task puts it right.');
   return ok(`${tasks.length} task records can be read`);
 }

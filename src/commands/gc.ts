@@ -5,8 +5,9 @@ import type { GcPlanRow } from '../domain/gc/gc-plan.ts';
 import { type GcPlan, parseSavedPlan, plannedRows, reportedRows, type SavedPlan } from '../domain/gc/gc-plan.ts';
 import { planGc, tasksNamedIn } from '../domain/gc/plan-gc.ts';
 import type { PlannedTask } from '../domain/plan/plan.ts';
+import { aheadTexts } from '../domain/task/ahead.ts';
 import { CLEAN_EXIT } from '../engine/attempt/verdicts.ts';
-import { observerOf } from '../engine/env.ts';
+import { instantOf, observerOf } from '../engine/env.ts';
 import { applyGc, type GcPorts, shownItem } from '../engine/gc/apply.ts';
 import { buildSnapshot } from '../engine/gc/snapshot.ts';
 import type { GitLook } from '../git/gc-look.ts';
@@ -206,6 +207,9 @@ async function freshPlan(session: Session, options: GcInput): Promise<{ plan: Gc
   ]);
   if (tracker.kind === 'down') session.warn(`${tracker.why}; going on without the tracker`);
   const { tasks, runs, seen } = found;
+  for (const { task_id, record } of tasks)
+    if (record !== null)
+      for (const text of aheadTexts(record, instantOf(session))) session.warn(`task ${task_id}: ${text}`);
   const snapshot = await buildSnapshot(session, { plan, tasks, runs, seen, tracker, git });
   const litter = await allLitter(session, found, session.now());
   seen.keep();

@@ -1,5 +1,7 @@
 /** Ctrl-C and similar signals: once to stop in order, twice to stop at once. */
 
+import { readFileSync } from 'node:fs';
+
 export interface Interrupts {
   /** 0: go on. 1: stop, and give back the tasks in hand. 2: stop at once. */
   readonly level: number;
@@ -35,10 +37,27 @@ export class RaisedInterrupts implements Interrupts {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/**
+ * Whether a closed terminal is to be ignored: by nohup(1), or by a shell (`trap '' HUP`). Node forgets that SIGHUP was ignored when it
+ * starts, so it is told by what shells note of the command that they start, and by the parent.
+ */
+function ignoresHangup(): boolean {
+  if (/(?:^|\/)nohup$/.test(process.env['_'] ?? '')) return true;
+  try {
+    const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${process.ppid}/status`, 'latin1'))?.[1];
+    return ignored !== undefined && (BigInt(`0x${ignored}`) & 1n) === 1n;
+  } catch {
+    return false;
+  }
+}
+
 /** Listens to this process's signals. `stop` ends that and restores the default effect of signals. */
 export function listenToSignals(): Interrupts & { stop(): void } {
   const interrupts = new RaisedInterrupts();
+  let deaf: boolean | null = null;
   const raise = (signal: string) => {
+    if (signal === 'SIGHUP') deaf ??= ignoresHangup();
+    if (signal === 'SIGHUP' && deaf === true) return;
     // A closed terminal is one interrupt, however many signals and errors report it: of the shell, the system, a failed write.
     if (signal !== 'SIGHUP' || interrupts.level === 0) interrupts.raise(interrupts.level + 1);
   };

@@ -1,7 +1,7 @@
 /** The process table: which processes live, since when, and in which group. Nothing here changes anything. */
 
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
-import { type Liveness, type OwnerIdentity, sameMachine } from '../domain/task/identity.ts';
+import { type Liveness, type OwnerIdentity, rebootedSince, sameMachine } from '../domain/task/identity.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { once } from '../lib/once.ts';
 import { oneLine } from '../lib/text.ts';
@@ -70,11 +70,12 @@ export function identifyOwner(pid: number): OwnerIdentity | null {
 }
 
 /**
- * Whether the owner's process still lives. `dead` only when that is certain: no such process, a zombie, or another process with
- * the same pid. `unknown` on another machine or boot, for a process hidden from this user, for a start time in a form that
+ * Whether the owner's process still lives. `dead` only when that is certain: no such process, a zombie, another process with the
+ * same pid, or an earlier boot of this machine. `unknown` on another machine, for a process hidden from this user, for a start time in a form that
  * this system does not use, and where the process table is not that of this pid namespace.
  */
 export function ownerLiveness(owner: OwnerIdentity): Liveness {
+  if (rebootedSince(owner, thisMachine())) return 'dead';
   if (!sameMachine(owner, thisMachine()) || !Number.isSafeInteger(owner.pid) || owner.pid < 1) return 'unknown';
   if (tableIsForeign().yes) return 'unknown';
   const found = lookUp(owner.pid);

@@ -42,6 +42,27 @@ const WINDOW = /shipped, .*running|critical path left|^──/m;
 const title = noTerminal === null ? 'on a terminal' : `on a terminal (skipped: ${noTerminal})`;
 
 describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
+  it('run goes on while its terminal is stopped by Ctrl-S, and shows all of it after Ctrl-Q', async () => {
+    const many = Array.from({ length: 40 }, (_, i) => `id: t${i}, title: ${'A long title '.repeat(12)}, run: "true"`);
+    const cwd = project([
+      `id: a, title: First, run: "${worker('a')}"`,
+      ...many.map((task) => `${task}, depends_on: [a]`),
+    ]);
+    const seen = run({ cwd }, '--max-parallel', '8');
+    await seen.sees(/^▸ a/m);
+    seen.type('\x13');
+    go(cwd, 'a');
+    const shipped = async () => {
+      const { tasks } = (await orchestrate(['status', '--json'], { cwd })).json().data;
+      return tasks.every(({ state }: { state: string }) => state === 'shipped');
+    };
+    while (!(await shipped())) expect(seen.text).not.toContain('all done');
+    seen.type('\x11');
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(seen.text).toContain('✓ t39');
+    expect(seen.text).toContain('all done');
+  });
+
   it('run shows what runs and waits below its log, and removes it at the end', async () => {
     const cwd = project([
       `id: a, title: First, run: "${worker('a', 'a is at \\u65e5\\u672c')}"`,
@@ -352,7 +373,7 @@ describe('the view', () => {
 
   function view(): { looks: () => number; close: () => void } {
     let looks = 0;
-    const output = { put: () => {}, detour: () => false };
+    const output = { put: () => {}, isFull: () => false, detour: () => false };
     const screen = { output, renderContext: () => ({ palette: PLAIN, width: 80, nowMs: 0 }), warn: () => {} };
     const look = () => {
       looks++;

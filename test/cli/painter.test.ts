@@ -22,6 +22,7 @@ class Stage {
   #timers: { at: number; callback: () => void }[] = [];
 
   readonly painter = new Painter({
+    isFull: () => false,
     size: () => ({ columns: this.columns, rows: this.rows }),
     put: (name, text) => void this.written.push({ ms: this.ms, name, text }),
     lines: () => {

@@ -1,5 +1,6 @@
 /** `run`, `exec` and `logs` by the real command. */
 
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -168,6 +169,33 @@ describe('tasks that write the same files', () => {
     expect(new Set(warnings.map(({ message }) => message)).size).toBe(warnings.length);
     expect(warnings.length).toBeGreaterThan(0);
   });
+
+  it('a run that a worker starts does not wait for the task of that worker', async () => {
+    const within = 'forge orchestrate run';
+    const cwd = project([
+      `id: a, title: A, run: "${within} > inner; echo $? > code"`,
+      // Two levels down: neither of the tasks above is waited for.
+      `id: c, title: C, run: "${within} --task b > deep; test $? = 4"`,
+      'id: b, title: B, depends_on: [a, c], run: "true"',
+    ]);
+    expect((await orchestrate(['run', '--max-parallel', '1'], { cwd })).code).toBe(0);
+    expect(readFileSync(join(cwd, 'code'), 'utf8')).toBe('4\n');
+    const said = (file: string) => readFileSync(join(cwd, file), 'utf8').replace(/\s+/g, ' ');
+    expect(said('inner')).toContain('task a is not waited for: its worker has started this run');
+    expect(said('deep')).toContain('task c is not waited for: its worker has started this run');
+  });
+
+  it.each(['git clean -fdxq -e plans', 'rm -rf .forge/orchestrator', 'rm -rf .forge/orchestrator/tasks/a'])(
+    'a run whose worker removes the state by %s ends at once, and says who may have done it',
+    async (clears) => {
+      const cwd = project([`id: a, title: A, run: "${clears}", retry: {max_attempts: 2}`]);
+      execFileSync('git', ['init', '--quiet'], { cwd });
+      const { code, stderr } = await orchestrate(['run'], { cwd });
+      expect(code).toBe(1);
+      expect(stderr).toContain('the state of task a was removed while this run was using it');
+      expect(stderr).toContain('git clean');
+    },
+  );
 
   it('an overlapping task starts only after the worker of a killed run is stopped', async () => {
     const cwd = project([

@@ -1,8 +1,11 @@
 /** Ctrl-C at a run or an exec, and a cancel from another terminal. */
 
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
+import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
+import { environment, FORGE, project } from '../support/cli.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
@@ -63,6 +66,25 @@ describe('Ctrl-C at a run', () => {
     expect(play.has(`termed-${worker?.attempt}`)).toBe(true);
     expectGivenBack(play, 'a');
     expect(play.leftovers() ?? []).toEqual([]);
+  });
+
+  test.each([
+    ['nohup', ['nohup']],
+    ['a shell that ignores it', ['sh', '-c', 'trap "" HUP; "$@"; exit $?', 'sh']],
+  ])('a run under %s goes on when its terminal is closed', async (_, under) => {
+    const cwd = project([`id: a, title: A, run: "touch begun; until test -e go; do sleep 0.02; done"`]);
+    const child = spawn('bash', ['-c', '"$@"', 'bash', ...under, process.execPath, FORGE, 'orchestrate', 'run'], {
+      cwd,
+      env: environment({}),
+      stdio: ['ignore', 'pipe', 'ignore'],
+      detached: true,
+    });
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    await until('the worker runs', () => fs.existsSync(path.join(cwd, 'begun')));
+    // As the kernel does when the terminal goes: to every process of the group.
+    process.kill(-(child.pid ?? 0), 'SIGHUP');
+    fs.writeFileSync(path.join(cwd, 'go'), '');
+    expect(await ended).toBe(0);
   });
 
   test('a second interrupt of a run does not wait for the grace', async () => {
@@ -164,17 +186,20 @@ describe('tree of a working run', () => {
     play.expectAllDone();
   });
 
-  test('a run whose tree is gone stops its worker, and the task starts again', async () => {
+  test('a run whose tree is gone stops its worker and ends, and a new one begins anew', async () => {
     const { play, tree, aside } = newPlay('work');
     const run = play.forge('run');
     const [first] = await working(play, 1);
     fs.renameSync(tree, aside);
-    const lost = await run.event('the loss', ({ type }) => type === 'task_interrupted');
-    expect(lost).toMatchObject({ task_id: 'a', attempt_id: first?.attempt });
+    expect(await run.ended).toEqual({ code: 1, signal: null });
+    expect(JSON.stringify(run.events)).toContain(
+      'the state of task a was removed while this run was using it; at work: a',
+    );
     expect(groupMembers(first?.pid ?? 0)).toEqual([]);
+    const next = play.forge('run');
     await working(play, 2);
     play.open('work');
-    expect(await run.ended).toEqual({ code: 0, signal: null });
+    expect(await next.ended).toEqual({ code: 0, signal: null });
     expect(play.violations()).toBe('');
     expect(play.leftovers() ?? []).toEqual([]);
   });

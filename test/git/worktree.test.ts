@@ -234,17 +234,14 @@ describe('incomplete worktrees', () => {
     expect((await ensure()).created).toBe(true);
   });
 
-  test.each(varied(['missing', 'empty']))(
-    'a registered worktree whose folder is %s is made complete',
-    async (how) => {
-      const { path: at } = await ensure();
-      const work = repo.commit({ 'work.txt': 'w' }, at);
-      fs.rmSync(at, { recursive: true });
-      if (how === 'empty') fs.mkdirSync(at);
-      expect((await ensure()).created).toBe(true);
-      expect(repo.in(at, 'rev-parse', 'HEAD')).toBe(work);
-    },
-  );
+  test.each(varied(['missing', 'empty']))('a registered worktree whose folder is %s is made complete', async (how) => {
+    const { path: at } = await ensure();
+    const work = repo.commit({ 'work.txt': 'w' }, at);
+    fs.rmSync(at, { recursive: true });
+    if (how === 'empty') fs.mkdirSync(at);
+    expect((await ensure()).created).toBe(true);
+    expect(repo.in(at, 'rev-parse', 'HEAD')).toBe(work);
+  });
 
   test.each<[string, (at: string) => void]>(
     varied<[string, (at: string) => void]>(

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import type { OwnerIdentity } from '../../src/domain/task/identity.ts';
+import { type OwnerIdentity, rebootedSince } from '../../src/domain/task/identity.ts';
+import { thisMachine } from '../../src/process/machine.ts';
 import {
   groupMembers,
   identifyOwner,
@@ -120,9 +121,15 @@ describe('ownerLiveness', () => {
     expect(ownerLiveness({ ...identity, started_at: `${identity.started_at}0` })).toBe('dead');
   });
 
+  test('ownerLiveness calls an owner of an earlier boot of this machine dead', () => {
+    const earlier = { ...owner(sleeper()), boot_id: '00000000-0000-0000-0000-000000000000' };
+    const expected = rebootedSince(earlier, thisMachine()) ? 'dead' : 'unknown';
+    expect(ownerLiveness(earlier)).toBe(expected);
+  });
+
   test.each<[string, Partial<OwnerIdentity>]>([
     ['another host', { host: 'elsewhere.invalid' }],
-    ['another boot', { boot_id: '00000000-0000-0000-0000-000000000000' }],
+    ['another boot of a container', { boot_id: '00000000-0000-0000-0000-000000000000', pid_ns: 'pid:[1]' }],
     ['another pid namespace', { pid_ns: 'pid:[1]' }],
     ['an unknown boot', { boot_id: '' }],
     ['a start time in a form of another tool', { started_at: '2026-01-01T00:00:00.000Z' }],

@@ -336,9 +336,13 @@ const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRA
 
 /**
  * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every
- * obstacle is in flight, in backoff, or can still start itself.
+ * obstacle is in flight, in backoff, or can still start itself. `surrounding`: tasks in flight that wait for the runner itself. Default: none.
  */
-export function mayStillRun(scheduling: SchedulingContext, selected: ReadonlySet<string>): PlanTask[] {
+export function mayStillRun(
+  scheduling: SchedulingContext,
+  selected: ReadonlySet<string>,
+  surrounding: ReadonlySet<string> = new Set(),
+): PlanTask[] {
   const survey = surveyOf(scheduling);
   const known = new Map<string, boolean>();
   const progresses = (id: string): boolean => {
@@ -354,6 +358,7 @@ export function mayStillRun(scheduling: SchedulingContext, selected: ReadonlySet
   const judge = (task: PlanTask): boolean => {
     const reasons = reasonsToWait(task, scheduling, survey);
     if (reasons[0]?.code === 'TASK_FINISHED') return true;
+    if (surrounding.has(task.id)) return false;
     if (reasons.some(({ code }) => code === 'TASK_IN_FLIGHT' || code === 'LEASE_IN_GRACE')) return true;
     const record = readableRecord(task.id, scheduling);
     const isUnderWay = record !== null && phaseDue(record.state.state) !== null;

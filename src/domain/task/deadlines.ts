@@ -14,21 +14,40 @@ export interface Instant {
   bootId: string;
 }
 
-/** The monotonic twin of a deadline: `mono_ms` on the clock of boot `boot_id`. It counts only for the deadline `expires_at`. */
+/**
+ * The monotonic twin of a deadline: `mono_ms` on the clock of boot `boot_id`. It counts only for the deadline `expires_at`. `delay_ms`:
+ * how far off the deadline was when it was made; a tree of an earlier version does not say.
+ */
 export const DeadlineClockSchema = once(() =>
-  z.looseObject({ boot_id: z.string(), mono_ms: z.number(), expires_at: z.string() }),
+  z.looseObject({
+    boot_id: z.string(),
+    mono_ms: z.number(),
+    expires_at: z.string(),
+    delay_ms: z.optional(z.number()),
+  }),
 );
 export type DeadlineClock = z.infer<ReturnType<typeof DeadlineClockSchema>>;
 
 /** A deadline `delayMs` from now. */
 export function deadlineIn(delayMs: number, { nowMs, monoMs, bootId }: Instant): { at: string; clock: DeadlineClock } {
   const at = isoTime(nowMs + delayMs);
-  return { at, clock: { boot_id: bootId, mono_ms: Math.round(monoMs + delayMs), expires_at: at } };
+  return { at, clock: { boot_id: bootId, mono_ms: Math.round(monoMs + delayMs), expires_at: at, delay_ms: delayMs } };
 }
 
-/** Milliseconds until the deadline `at`; negative once it has passed. */
+/**
+ * Milliseconds until the deadline `at`; negative once it has passed. Never more than the delay that it was made from: a wall clock that was
+ * ahead then, and is right now, puts nothing off.
+ */
 export function msUntil(at: string, clock: DeadlineClock | null | undefined, now: Instant): number {
+  const byWall = fromIso(at) - now.nowMs;
+  if (!clock || clock.expires_at !== at) return byWall;
   // With an unknown boot the clock may have restarted since.
-  const sameBoot = clock && clock.boot_id !== '' && clock.boot_id === now.bootId;
-  return sameBoot && clock.expires_at === at ? clock.mono_ms - now.monoMs : fromIso(at) - now.nowMs;
+  if (clock.boot_id !== '' && clock.boot_id === now.bootId) return clock.mono_ms - now.monoMs;
+  return Math.min(byWall, clock.delay_ms ?? byWall);
+}
+
+/** By how much a deadline lies further off than it can, milliseconds; 0 for one that does not. Only a clock that was ahead writes such. */
+export function msTooFar(at: string, clock: DeadlineClock | null | undefined, { nowMs }: Instant): number {
+  const bound = clock?.expires_at === at ? clock.delay_ms : undefined;
+  return bound === undefined ? 0 : Math.max(0, fromIso(at) - nowMs - bound);
 }

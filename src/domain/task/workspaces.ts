@@ -44,6 +44,11 @@ export function inherited<T>(env: Readonly<Record<string, T>>): Record<string, T
   return Object.fromEntries(Object.entries(withoutGitLocals(env)).filter(([name]) => passed(name)));
 }
 
+/** The claims that a process works under, the innermost first: its own, and those of the runs that it was started within. */
+export function claimsAround(env: Readonly<Record<string, string | undefined>>): string[] {
+  return `${env['FORGE_CLAIM_ID'] ?? ''} ${env['FORGE_OUTER_CLAIMS'] ?? ''}`.split(' ').filter((claim) => claim !== '');
+}
+
 /**
  * The branch of a task: `forge/<task>`. Ids may have dots where ref names may not (`a..b`, `a.`, `a.lock`); those are written
  * `%2E`. No id has a `%`, so no two tasks share a branch. Source: git-check-ref-format(1).

@@ -3,6 +3,7 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { PhaseOfWork, TaskStateRecord } from '../../domain/task/records.ts';
+import { claimsAround } from '../../domain/task/workspaces.ts';
 import type { GatedWorker, WorkerOptions } from '../../process/gated-worker.ts';
 import { workerEnvironment } from '../../process/programs.ts';
 import type { Env } from '../env.ts';
@@ -25,9 +26,11 @@ export function commandEnvironment(
   task: PlanTask | null,
   { taskId, claimId, phase, attempt, worker, review }: CommandFacts,
 ): WorkerOptions['env'] {
+  const outer = claimsAround(ctx.env).join(' ');
   return {
     ...workerEnvironment(ctx.env, paths.project),
     ...task?.env,
+    ...(outer === '' ? {} : { FORGE_OUTER_CLAIMS: outer }),
     FORGE_DIR: paths.project,
     FORGE_TASK_ID: taskId,
     FORGE_CLAIM_ID: claimId,

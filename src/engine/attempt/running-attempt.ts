@@ -47,8 +47,8 @@ export type AttemptEnd =
   | { kind: 'asked'; state: TaskState; error: ClassifiedError | null }
   /** Given back uncharged after an interrupt. */
   | { kind: 'released'; state: TaskState }
-  /** The task was cancelled or taken over. */
-  | { kind: 'lost'; why: string };
+  /** The task was cancelled or taken over. `gone`: its record is not there any more. */
+  | { kind: 'lost'; why: string; gone?: boolean };
 
 export interface FinishedAttempt {
   end: AttemptEnd;
@@ -276,7 +276,7 @@ export class RunningAttempt {
   /** The record has changed without this process; the attempt's own worker may have completed it. */
   async #lostEnd(why: string): Promise<Ended> {
     const { record } = await this.#env.store.read(this.#request.task.id);
-    if (record === null) return { end: { kind: 'lost', why }, record: this.#started.record };
+    if (record === null) return { end: { kind: 'lost', why, gone: true }, record: this.#started.record };
     const { kind } = holdingOf(record, this.#holder);
     if (kind === 'asked') {
       const { state, last_error } = record.state;

@@ -4,7 +4,7 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail, RunEvent, RunFinished } from '../../domain/run/events.ts';
-import { type Reason, reasonsToWait, type SchedulingContext } from '../../domain/schedule/readiness.ts';
+import { type Reason, reasonsToWait, type SchedulingContext, type WaitCode } from '../../domain/schedule/readiness.ts';
 import type { FailureReason, TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { FinishedAttempt } from '../attempt/running-attempt.ts';
@@ -118,10 +118,13 @@ export function leftovers(
   return left;
 }
 
-/** Adds to a wait for a review or a merge why this run could not make it. */
+const ADDED_TO: readonly WaitCode[] = ['TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE', 'TASK_IN_FLIGHT'];
+
+/** Adds to a wait for what another process does, for a review or a merge, why this run could not make it or does not wait. */
 function withRefusal(reason: Reason, why: string | undefined): Reason {
-  const isOfFinish = reason.code === 'TASK_WAITS_FOR_REVIEW' || reason.code === 'TASK_WAITS_FOR_MERGE';
-  return why === undefined || !isOfFinish ? reason : { ...reason, message: `${reason.message}: ${why}` };
+  return why === undefined || !ADDED_TO.includes(reason.code)
+    ? reason
+    : { ...reason, message: `${reason.message}: ${why}` };
 }
 
 /** Why a task that is ready was not started. */

@@ -12,29 +12,28 @@ import * as readiness from '../../domain/schedule/readiness.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
+import { claimsAround } from '../../domain/task/workspaces.ts';
 import type { Work } from '../../domain/verify/evidence.ts';
 import { pendingVerification, type VerifyCommand } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
-import { outputText } from '../../lib/text.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import type { LogReader } from '../attempt/output.ts';
-import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
+import type { AttemptEnd, FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
 import { type Env, schedulingContextOf, withRecord } from '../env.ts';
-import { attemptEvent, gaveUpEvent, leftovers, ownWaits } from './event-mapping.ts';
+import { attemptEvent, gaveUpEvent, leftovers } from './event-mapping.ts';
 import { Integrations } from './integrations.ts';
+import { Losses } from './losses.ts';
 import { inTheWay, OverlapWatch } from './overlap-watch.ts';
 import type { PlanSource } from './plan-source.ts';
+import { Progress } from './progress.ts';
 import { QuestionWatch } from './question-watch.ts';
-import { RecordCache } from './record-cache.ts';
+import { RecordCache, StateGone } from './record-cache.ts';
 import { SetupBaseline } from './setup-baseline.ts';
 
 /** The longest pause between two looks at the store, milliseconds. */
 const POLL_MS = 500;
-/** Interval of `still_running` events, milliseconds. */
-const STILL_RUNNING_MS = 30_000;
 
 export interface RunOptions {
   runId: string;
@@ -60,7 +59,6 @@ export class RunLoop {
   readonly #seen: RecordCache;
   /** Tasks with a slot; null while the claim is being made. */
   readonly #active = new Map<string, RunningAttempt | null>();
-  readonly #readers = new Map<RunningAttempt, LogReader>();
   /** Tasks that this run cannot start, such as one with an unreadable record, and why. Each is reported once. */
   readonly #refused = new Map<string, string>();
   readonly #questions: QuestionWatch;
@@ -68,6 +66,11 @@ export class RunLoop {
   readonly #integrations: Integrations;
   readonly #overlaps: OverlapWatch;
   readonly #setup: SetupBaseline;
+  readonly #progress: Progress;
+  readonly #losses = new Losses();
+  /** The claims that this run is itself started under, by workers of other runs, and their tasks. */
+  readonly #claims: readonly string[];
+  readonly #surrounding = new Set<string>();
   /** Ids of the tasks to work on; made anew when the plan changes. */
   #selected: ReadonlySet<string>;
   /** Whether a task has failed for good during this run. */
@@ -75,8 +78,6 @@ export class RunLoop {
   #broken: unknown = null;
   #wake: () => void = () => {};
   #lastLook = 0;
-  #lastSaid = 0;
-  #said = '';
 
   constructor(
     env: Env,
@@ -95,13 +96,14 @@ export class RunLoop {
     this.#seen = new RecordCache(env.store);
     this.#overlaps = new OverlapWatch(env, emit);
     this.#setup = new SetupBaseline(env);
+    this.#claims = claimsAround(env.ctx.env);
+    this.#progress = new Progress(env, options.output, emit);
     this.#selected = readiness.selectedTasks(options.tasks, plans.current.plan);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
   async run(): Promise<RunFinished> {
     const startedMs = this.#env.ctx.monotonicMs();
-    this.#lastSaid = startedMs;
     const { runId: run_id, maxParallel: max_parallel } = this.#options;
     this.#emit({ type: 'run_started', run_id, tasks: this.#selected.size, max_parallel });
     const stopListening = this.#interrupts.listen(() => this.#interrupted());
@@ -135,12 +137,12 @@ export class RunLoop {
       await this.#look().catch((error: unknown) => this.#break(error));
     const open = this.#mayStart();
     if (open) this.#startReady();
-    for (const [id, attempt] of this.#active) if (attempt !== null) this.#sayOutput(id, attempt);
-    this.#sayStillRunning();
+    for (const [id, attempt] of this.#active) if (attempt !== null) this.#progress.output(id, attempt);
+    this.#progress.stillRunning(this.#active, this.#integrations.running(), () => this.#scheduling());
     if (this.#active.size + this.#integrations.size > 0) return true;
     if (!open || this.#broken !== null) return false;
-    const hopeful = readiness.mayStillRun(this.#scheduling(), this.#hopefuls());
-    if (hopeful.length > 0) this.#sayWaiting(hopeful);
+    const hopeful = readiness.mayStillRun(this.#scheduling(), this.#hopefuls(), this.#surrounding);
+    if (hopeful.length > 0) this.#progress.waiting(hopeful, this.#scheduling());
     return hopeful.length > 0;
   }
 
@@ -229,15 +231,18 @@ export class RunLoop {
 
   /** A task that cannot start is refused and the run continues; a tree that cannot be written ends the run. */
   #fault(taskId: string, error: unknown): void {
-    if (error instanceof CanNotStart || kindOf(error) === 'failed') {
-      this.#refused.set(taskId, errorMessage(error));
-      this.#emit({ type: 'warning', message: errorMessage(error) });
-    } else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
+    if (error instanceof CanNotStart || kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
+    else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
+  }
+
+  #refuseTask(taskId: string, why: string): void {
+    this.#refused.set(taskId, why);
+    this.#emit({ type: 'warning', message: why });
   }
 
   /** Ends the run with `error` once the workers are stopped. */
   #break(error: unknown): void {
-    this.#broken ??= error;
+    this.#broken ??= error instanceof StateGone ? error.with([...this.#active.keys()]) : error;
     for (const attempt of this.#active.values()) attempt?.interrupt();
     this.#integrations.interrupt();
   }
@@ -283,11 +288,18 @@ export class RunLoop {
 
   #report(task: PlanTask, attempt: RunningAttempt, finished: FinishedAttempt): void {
     const { attemptId: attempt_id } = attempt;
-    this.#sayOutput(task.id, attempt);
-    this.#readers.delete(attempt);
+    this.#progress.output(task.id, attempt);
+    this.#progress.ended(attempt);
     if (finished.record.state.state === 'failed') this.#failed = true;
+    this.#countLoss(task.id, finished.end);
     const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
     this.#emit(attemptEvent(base, finished, this.#env.now()));
+  }
+
+  #countLoss(taskId: string, end: AttemptEnd): void {
+    if (end.kind === 'lost' && end.gone === true) this.#break(new StateGone(taskId));
+    const why = this.#losses.count(taskId, end.kind === 'lost');
+    if (why !== null) this.#refuseTask(taskId, why);
   }
 
   /** The claim has failed the task: its workers were lost too many times in a row. */
@@ -309,7 +321,18 @@ export class RunLoop {
   async #look(): Promise<void> {
     this.#lastLook = this.#env.ctx.monotonicMs();
     await this.#seen.refresh(this.#plan().tasks);
+    this.#refuseSurrounding();
     for (const task of this.#plan().tasks) await this.#lookAt(task.id, true);
+  }
+
+  /** A task whose worker has started this run waits for the run's end, so the run must not wait for it. */
+  #refuseSurrounding(): void {
+    for (const [id, { record }] of this.#seen.reads) {
+      const claim = record?.lease?.claim_id;
+      if (claim === undefined || !this.#claims.includes(claim) || this.#refused.has(id)) continue;
+      this.#surrounding.add(id);
+      this.#refuseTask(id, `task ${id} is not waited for: its worker has started this run`);
+    }
   }
 
   async #lookAt(taskId: string, isRead = false): Promise<void> {
@@ -340,39 +363,6 @@ export class RunLoop {
       if (left > 0) wait = Math.min(wait, left + 1);
     }
     return wait;
-  }
-
-  /** Emits what the worker wrote since the last call. */
-  #sayOutput(task_id: string, attempt: RunningAttempt): void {
-    if (!this.#options.output) return;
-    const reader = this.#readers.get(attempt) ?? attempt.logReader();
-    this.#readers.set(attempt, reader);
-    const attempt_id = attempt.attemptId;
-    for (const { stream, text } of reader.chunks())
-      this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: outputText(text) });
-  }
-
-  #sayStillRunning(): void {
-    const now = this.#env.ctx.monotonicMs();
-    if (now - this.#lastSaid < STILL_RUNNING_MS) return;
-    const tasks = [...this.#active].flatMap(([task_id, attempt]) =>
-      attempt ? { task_id, duration_ms: attempt.ageMs } : [],
-    );
-    tasks.push(...this.#integrations.running());
-    if (tasks.length === 0) return;
-    this.#lastSaid = now;
-    const busy = new Set(tasks.map(({ task_id }) => task_id));
-    const waiting = readiness.classifyTasks(this.#scheduling()).waiting.filter(({ task }) => !busy.has(task.id)).length;
-    this.#emit({ type: 'still_running', tasks, waiting });
-  }
-
-  /** Emits what an idle run waits for, once until that changes. */
-  #sayWaiting(tasks: readonly PlanTask[]): void {
-    const direct = ownWaits(tasks, this.#scheduling());
-    const said = JSON.stringify(direct.map((item) => item.task_id));
-    if (said === this.#said || direct.length === 0) return;
-    this.#said = said;
-    this.#emit({ type: 'waiting', for: direct });
   }
 
   #finish(startedMs: number): RunFinished {
