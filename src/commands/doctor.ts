@@ -105,7 +105,7 @@ async function checked(
 }
 
 async function readSettings(facts: Facts): Promise<Finding> {
-  facts.settings = await loadSettings(facts.paths);
+  facts.settings = (await loadSettings(facts.paths)).settings;
   return ok('settings are fine');
 }
 

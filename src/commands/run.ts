@@ -146,11 +146,11 @@ function wantedOf({ task }: Input): readonly string[] | null {
 }
 
 /** What a person should know before anything is started. */
-function warningsOf({ settings, ctx, paths }: Session, { plan, warnings }: LoadedPlan): string[] {
+function warningsOf({ settings, settingsWarnings, ctx, paths }: Session, { plan, warnings }: LoadedPlan): string[] {
   const missing = missingProgram(settings.agents, ctx.env, paths.project);
   const needed = missing !== null && plan.tasks.some((task) => task.run === null && !task.human);
   const agent = `agents.worker is ${settings.agents.worker}, and there is no ${missing} on PATH; see \`forge orchestrate doctor\``;
-  return [...warnings, ...data.notEnforced(settings), ...(needed ? [agent] : [])];
+  return [...warnings, ...settingsWarnings, ...data.notEnforced(settings), ...(needed ? [agent] : [])];
 }
 
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */

@@ -112,7 +112,9 @@ function warningsOf(
   loaded: LoadedPlan | null,
   shown: { task: PlanTask | null; read: TaskSummaryRead | undefined }[],
 ): Warning[] {
-  const warnings = [...(loaded?.warnings ?? []), ...data.notEnforced(session.settings)].map((text) => warningOf(text));
+  const { settings, settingsWarnings } = session;
+  const texts = [...(loaded?.warnings ?? []), ...settingsWarnings, ...data.notEnforced(settings)];
+  const warnings = texts.map((text) => warningOf(text));
   for (const { task, read } of shown) {
     if (read === undefined) continue;
     const { task_id } = read;

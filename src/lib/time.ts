@@ -6,20 +6,27 @@ export const TIMER_MAX_MS = 2 ** 31 - 1;
 /** Milliseconds in a unit of time. */
 export const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-const DURATION_PATTERN = /^(\d+)(ms|s|m|h|d)$/;
+/** A number of milliseconds in digits, or units from the largest down: `90s`, `1h30m`. */
+export const DURATION_PATTERN = /^(?:\d+|(?=\d)(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?)$/;
 
 /**
- * Reads a duration: an integer in milliseconds (as a number or in digits) or digits with a unit, `500ms` `30s` `5m` `2h` `1d`.
+ * Reads a duration: an integer in milliseconds (as a number or in digits) or digits with units, `500ms` `30s` `5m` `2h` `1d` `1h30m`.
  * Returns milliseconds, or null when it is neither.
  */
 export function parseDuration(value: unknown): number | null {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null;
-  if (typeof value !== 'string') return null;
+  if (typeof value !== 'string' || !DURATION_PATTERN.test(value)) return null;
   if (/^\d+$/.test(value)) return parseDuration(Number(value));
-  const match = DURATION_PATTERN.exec(value);
-  if (match === null) return null;
-  const ms = Number(match[1]) * (UNIT_MS[match[2] ?? ''] ?? Number.NaN);
-  return Number.isSafeInteger(ms) ? ms : null;
+  let sum = 0;
+  for (const [, digits = '', unit = ''] of value.matchAll(/(\d+)([a-z]+)/g))
+    sum += Number(digits) * (UNIT_MS[unit] ?? 0);
+  return Number.isSafeInteger(sum) ? sum : null;
+}
+
+/** Milliseconds as `parseDuration` reads them, in the largest unit of which they are a whole number: `90s`, `2h`. */
+export function durationText(ms: number): string {
+  const unit = ['d', 'h', 'm', 's'].find((name) => ms > 0 && ms % (UNIT_MS[name] ?? 1) === 0) ?? 'ms';
+  return `${ms / (UNIT_MS[unit] ?? 1)}${unit}`;
 }
 
 /** A duration for a person: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `1d 4h`. */

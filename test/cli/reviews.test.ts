@@ -160,7 +160,7 @@ describe('failed reviewer', () => {
     varied(
       [
         ['exits with another code', 'exit 7', 'exited with code 7'],
-        ['takes too long', 'sleep 60', 'ran out of time'],
+        ['takes too long', 'sleep 60', 'took longer than its'],
         ['leaves no answer', 'true', 'left no review'],
         ['leaves half an answer', 'echo "{" > $FORGE_REVIEW_FILE', 'is not a review: it is not JSON'],
         ['leaves another word', `echo '{"verdict": "fine"}' > $FORGE_REVIEW_FILE`, 'is not a review: verdict'],

@@ -87,6 +87,13 @@ describe('run', () => {
     expect(stdout).toContain(`\nNext\n  forge orchestrate ${next}\n`);
   });
 
+  it('run names the limit that a worker reached, and its place', async () => {
+    const cwd = project(['id: a, title: A, run: "echo begun; sleep 60", timeout: 300, retry: {max_attempts: 1}']);
+    const { stdout, stderr } = await orchestrate(['run'], { cwd });
+    expect(stdout).toContain('timeout: took longer than its timeout of 300ms (plans/phases.yaml:6): begun');
+    expect(stderr).toContain('plans/phases.yaml:6:66 task "a": timeout: 300 is 300 ms; for 300 seconds write 300s');
+  });
+
   it('run --json prints an event a line, run_finished last', async () => {
     const cwd = project(['id: a, title: A, run: "echo hi"', 'id: b, title: B']);
     const { code, stdout, stderr } = await orchestrate(['run', '--json'], { cwd });

@@ -127,7 +127,7 @@ describe('complete', () => {
       'verify: {timeout: 300ms}',
     );
     const { json } = await complete(cwd, await begin(cwd));
-    expect(json().error.message).toContain('ran out of time');
+    expect(json().error.message).toContain('took longer than its timeout of ');
     expect(json().error.details.class).toMatch(/^verify\.echo-forge_command_pid-checks-sleep/);
     expect(groupMembers(Number(linesOf(cwd, 'checks')[0]))).toEqual([]);
   });

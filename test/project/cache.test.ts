@@ -271,7 +271,7 @@ describe('cached settings', () => {
     const endless = 'tracker: { type: file, patience: .inf }\n';
     for (let i = 0; i < 2; i++) {
       const { read, keeps } = await settings(endless, cache());
-      expect([read.tracker.options['patience'], keeps]).toEqual([Number.POSITIVE_INFINITY, false]);
+      expect([read.settings.tracker.options['patience'], keeps]).toEqual([Number.POSITIVE_INFINITY, false]);
       await expect(settings('agents: { workers: 2 }\n', cache())).rejects.toThrow('.forge/settings.yaml');
     }
     expect(kept(cache(), 'settings')).toBeNull();

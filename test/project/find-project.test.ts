@@ -246,14 +246,14 @@ describe('project in a git worktree', () => {
 });
 
 describe('settings file', () => {
-  const settings = (text: string) => {
+  const settings = async (text: string) => {
     make('.forge/');
     fs.writeFileSync(at('.forge/settings.yaml'), text);
-    return loadSettings(pathsOf(root));
+    return (await loadSettings(pathsOf(root))).settings;
   };
 
   test('settings are the defaults when there is no file', async () => {
-    expect(await loadSettings(pathsOf(root))).toBe(DEFAULT_SETTINGS);
+    expect((await loadSettings(pathsOf(root))).settings).toBe(DEFAULT_SETTINGS);
   });
 
   test('settings are read with their defaults filled in', async () => {

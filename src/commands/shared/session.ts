@@ -50,6 +50,8 @@ export interface CommandContext<E = never> {
 }
 
 export type Session = Env & {
+  /** What a person should know of the settings file. */
+  settingsWarnings: readonly string[];
   /** As in `CommandContext`. */
   note(message: string): void;
   say(warning: Warning): void;
@@ -63,7 +65,7 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
   const paths = requireProject(context.ctx.cwd, context.dir, context.ctx.env);
   const { ctx } = context;
   const cache = cacheOf(paths.project, ctx.env, BUILD);
-  const settings = await loadSettings(paths, cache);
+  const { settings, warnings: settingsWarnings } = await loadSettings(paths, cache);
   if (settings.plan !== null) refuseForeign(paths, ctx.env, [settings.plan]);
   const stores = context.stores ?? openStores(paths, driver, cache);
   const artifacts = maskedArtifacts(stores.artifacts, secretsOf({ ctx, settings }));
@@ -74,6 +76,7 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
     ctx,
     paths,
     settings,
+    settingsWarnings,
     cache,
     ...env,
     publish: publisher(subscribers, context.warn),

@@ -7,7 +7,7 @@ import type * as z from 'zod/mini';
 import type { Problem } from '../../lib/errors.ts';
 import { inWords, orList, sentence, typeWord, valueAt } from '../../lib/schema-issues.ts';
 import { closest, oneLine } from '../../lib/text.ts';
-import { UNIT_MS } from '../../lib/time.ts';
+import { durationText, parseDuration, UNIT_MS } from '../../lib/time.ts';
 import { type Positions, positionsOf, type YamlPath } from '../../lib/yaml.ts';
 import { durationSchema, retryProblems, retrySchema } from '../retry/schema.ts';
 
@@ -139,17 +139,13 @@ function missing({ path, label }: Site): Finding {
 const DURATION_WORDS = /^(\d+(?:\.\d+)?)\s*(ms|milli|s|m|h|d)[a-z]*$/i;
 
 function badDuration(found: unknown, site: Site): Finding {
-  const message = `expected a duration such as 500ms, 30s, 5m, 2h or 1d, found ${inWords(found)}`;
+  const message = `expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found ${inWords(found)}`;
+  const joined = typeof found === 'string' ? found.replaceAll(' ', '').toLowerCase() : '';
+  if (parseDuration(joined) !== null) return { ...finding(site, message), suggestion: `Write ${joined}.` };
   const match = typeof found === 'string' ? DURATION_WORDS.exec(found.trim()) : null;
   const ms = Number(match?.[1]) * (UNIT_MS[(match?.[2] ?? '').toLowerCase().replace('milli', 'ms')] ?? Number.NaN);
   const suggestion = Number.isSafeInteger(ms) ? { suggestion: `Write ${durationText(ms)}.` } : {};
   return { ...finding(site, message), ...suggestion };
-}
-
-/** Milliseconds in the largest unit of which they are a whole number. */
-export function durationText(ms: number): string {
-  const unit = ['d', 'h', 'm', 's'].find((name) => ms > 0 && ms % (UNIT_MS[name] ?? 1) === 0) ?? 'ms';
-  return `${ms / (UNIT_MS[unit] ?? 1)}${unit}`;
 }
 
 /** A union says only "none of these". When one member is clearly meant, that member's own issues say more. */
@@ -185,6 +181,46 @@ function remedy(issue: z.core.$ZodIssue, found: unknown): Pick<Finding, 'suggest
     return { suggestion: 'Put the text in quotes: a colon and a space in it start a mapping.' };
   }
   return {};
+}
+
+// ---------------------------------------------------------------------------------------------- what is probably not meant
+
+/** Below it a number of milliseconds is probably one of seconds. */
+const SURELY_MS = 1000;
+
+/** Warnings of durations without a unit that are probably meant in another one, each with its place. */
+export function unitWarnings(
+  schema: z.ZodMiniType,
+  value: unknown,
+  text: string,
+  file: string,
+  label: Label,
+): string[] {
+  const found = shortNumbers(value, []).filter(({ path }) => isDuration(schema, path));
+  if (found.length === 0) return [];
+  const positions = positionsOf(text);
+  return found.map(({ path, ms }) => {
+    const { line, column } = positions.place(path) ?? { line: 1, column: 1 };
+    const what = `${ms} is ${ms} ms; for ${ms} ${ms === 1 ? 'second' : 'seconds'} write ${ms}s`;
+    return `${file}:${line}:${column} ${withLabel(label(path), what)}`;
+  });
+}
+
+function shortNumbers(value: unknown, path: YamlPath): { path: YamlPath; ms: number }[] {
+  if (Array.isArray(value)) return value.flatMap((item, i) => shortNumbers(item, [...path, i]));
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value).flatMap(([key, part]) => shortNumbers(part, [...path, key]));
+  const isBare = typeof value === 'number' || (typeof value === 'string' && /^\d{1,3}$/.test(value));
+  const ms = isBare ? Number(value) : 0;
+  return Number.isInteger(ms) && ms > 0 && ms < SURELY_MS ? [{ path, ms }] : [];
+}
+
+function isDuration(schema: z.ZodMiniType, path: YamlPath): boolean {
+  // A policy is one schema for several forms; its delays are known by name.
+  const retry = path.indexOf('retry') + 1;
+  if (retry > 0 && schemasAt(schema, path.slice(0, retry)).includes(retrySchema()))
+    return ['base', 'cap'].includes(String(path.at(-1)));
+  return schemasAt(schema, path).includes(durationSchema());
 }
 
 // ---------------------------------------------------------------------------------------------- finding one's way in a schema

@@ -6,7 +6,7 @@ import { pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
 import { parseYaml, type Spelling, spellingIn, type YamlPath } from '../../lib/yaml.ts';
 import { checkOutline, outlineOf } from './checks.ts';
-import { type Finding, shapeFindings, toProblems } from './findings.ts';
+import { type Finding, shapeFindings, toProblems, unitWarnings } from './findings.ts';
 import { indexed, type Plan, type PlanTask } from './plan.ts';
 import { DEFERRED_STATUS, type PlanYaml, planSchema, type TaskYaml } from './schema.ts';
 
@@ -31,7 +31,8 @@ export function parsePlan(text: string, file: string): PlanResult {
   ];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
   const plan = buildPlan(shape.data, spell);
-  return { ok: true, plan, warnings: warningsOf(plan) };
+  const units = unitWarnings(planSchema, value, text, file, labelIn(value));
+  return { ok: true, plan, warnings: [...units, ...warningsOf(plan)] };
 }
 
 /** Ids that YAML reads as numbers or booleans are text, as they are spelled: `1.10` is not `1.1`. */

@@ -89,6 +89,8 @@ export interface WorkerEnd {
   signal: string | null;
   /** The worker was stopped at its timeout. Default: false. */
   timedOut?: boolean;
+  /** The timeout, and where it stands: `30s (plans/phases.yaml:7)`. Default: null, not known. */
+  limit?: string | null;
   /** Why the worker could not be started. Default: null, it was. */
   spawnError?: string | null;
   /** It could not, because command and environment are longer than the system allows (E2BIG). Default: false. */
@@ -147,13 +149,18 @@ export function classCovers(parent: string, child: string): boolean {
   return child === parent || child.startsWith(`${parent}.`);
 }
 
+/** `took longer than its timeout of 30s (plans/phases.yaml:7)`. `limit` as in `WorkerEnd`. */
+export function overLimit(limit: string | null | undefined): string {
+  return limit ? `took longer than its timeout of ${limit}` : 'ran out of time and was stopped';
+}
+
 function builtInEnd(end: WorkerEnd): { class: string; message: string } {
   const spawnError = end.spawnError ?? null;
   if (spawnError !== null) {
     const name = end.tooLong === true ? 'spawn.E2BIG' : 'spawn';
     return { class: name, message: `could not be started: ${spawnError}` };
   }
-  if (end.timedOut === true) return { class: 'timeout', message: 'ran out of time and was stopped' };
+  if (end.timedOut === true) return { class: 'timeout', message: overLimit(end.limit) };
   if (end.signal !== null) return { class: `signal.${end.signal}`, message: `ended by ${end.signal}` };
   if (end.exitCode !== null) return { class: `exit.${end.exitCode}`, message: `exited with code ${end.exitCode}` };
   return { class: 'worker.lost', message: 'vanished without an exit code' };

@@ -6,12 +6,12 @@
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { closest } from '../../lib/text.ts';
-import { parseDuration } from '../../lib/time.ts';
+import { DURATION_PATTERN, parseDuration } from '../../lib/time.ts';
 import { classCovers, errorClassSchema } from './classify.ts';
 
 export const EMPTY_COMPOSITE = 'a composite retry policy needs at least one policy';
 
-const DURATION = 'a duration is a whole number of milliseconds or has a unit: 500ms, 30s, 5m, 2h, 1d';
+const DURATION = 'a duration is a whole number of milliseconds or has units: 500ms, 30s, 5m, 2h, 1d, 1h30m';
 const ATTEMPTS = 'a number of attempts is 1 or more, or "unlimited"';
 const POLICY = 'a retry policy is a mapping, or a list of mappings';
 
@@ -21,7 +21,7 @@ export const durationSchema = once(() =>
     [
       z.int({ error: DURATION }).check(z.nonnegative({ error: DURATION })),
       z.string().check(
-        z.regex(/^\d+(ms|s|m|h|d)?$/, { error: DURATION, abort: true }),
+        z.regex(DURATION_PATTERN, { error: DURATION, abort: true }),
         z.refine((text) => parseDuration(text) !== null, { error: DURATION }),
       ),
     ],

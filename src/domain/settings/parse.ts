@@ -2,9 +2,9 @@
 
 import type { Problem } from '../../lib/errors.ts';
 import { pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
-import { parseDuration } from '../../lib/time.ts';
+import { durationText, parseDuration } from '../../lib/time.ts';
 import { parseYaml } from '../../lib/yaml.ts';
-import { durationText, type Finding, shapeFindings, toProblems } from '../plan/findings.ts';
+import { type Finding, shapeFindings, toProblems, unitWarnings } from '../plan/findings.ts';
 import { IGNORED_AGENT_KEYS, IGNORED_BLOCKS, settingsSchema } from './schema.ts';
 import { type AgentSettings, DEFAULT_SETTINGS, type Settings } from './settings.ts';
 
@@ -43,7 +43,8 @@ export function parseSettings(text: string, file: string): SettingsResult {
     ship,
     tracker,
   };
-  return { ok: true, settings, warnings: warningsOf(value) };
+  const units = unitWarnings(settingsSchema, value, text, file, pathText);
+  return { ok: true, settings, warnings: [...units, ...warningsOf(value)] };
 }
 
 function withoutExtensions(value: unknown): unknown {

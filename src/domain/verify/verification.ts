@@ -10,7 +10,7 @@ import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
-import type { ClassifiedError } from '../retry/classify.ts';
+import { type ClassifiedError, overLimit } from '../retry/classify.ts';
 import { errorLine } from '../retry/error-line.ts';
 import { ReviewFindingSchema } from '../review/findings.ts';
 import type { Instant } from '../task/deadlines.ts';
@@ -35,6 +35,8 @@ export const CheckResultSchema = once(() =>
     exit_code: count,
     signal: textOrNull,
     timed_out: z._default(z.boolean(), false),
+    /** The time limit that it reached, and where that stands; absent: none. */
+    limit: z.optional(text),
     duration_ms: z._default(z.number(), 0),
     output_tail: z._default(text, ''),
   }),
@@ -191,7 +193,7 @@ export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | 
   if (failed === undefined) return null;
   const said = errorLine([failed.output_tail]);
   const how = failed.timed_out
-    ? 'ran out of time'
+    ? overLimit(failed.limit)
     : failed.signal !== null
       ? `was ended by ${failed.signal}`
       : failed.exit_code === null

@@ -11,6 +11,7 @@ import { outputText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
+import { settingLimit } from '../../project/limits.ts';
 import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
@@ -69,6 +70,11 @@ export class Commands {
 
   get artifacts(): AttemptArtifacts {
     return this.#env.artifacts;
+  }
+
+  /** The timeout of the settings for `block`, in words. */
+  limitOf(block: 'verify' | 'review'): Promise<string> {
+    return settingLimit(this.#env, block);
   }
 
   /** Whether it was stopped. */
@@ -183,6 +189,7 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
     exit_code: end.code,
     signal: end.signal,
     timed_out: end.timedOut,
+    ...(end.timedOut ? { limit: await commands.limitOf('verify') } : {}),
     duration_ms: end.durationMs,
     output_tail: end.spawnError ?? outputText(artifacts.readLog(attempt, name, -TAIL_BYTES).text),
   };

@@ -81,11 +81,11 @@ export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef): Output
   return { stdout: tail('stdout'), stderr: tail('stderr') };
 }
 
-/** What the end of a command that did not succeed means, by the settings' rules. */
+/** What the end of a command that did not succeed means, by the settings' rules. `limit`: the timeout at which it was stopped; else null. */
 export function failureOf(
   { settings }: Pick<Env, 'settings'>,
   { code: exitCode, signal, spawnError, tooLong }: WorkerExit,
-  timedOut: boolean,
+  limit: string | null,
   tail: OutputTail,
 ): ClassifiedError {
   const outputTail = [tail.stderr, tail.stdout];
@@ -94,7 +94,8 @@ export function failureOf(
     signal,
     spawnError,
     tooLong: tooLong === true,
-    timedOut,
+    timedOut: limit !== null,
+    limit,
     outputTail,
     rules: settings.errors,
   });

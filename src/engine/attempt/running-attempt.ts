@@ -16,6 +16,7 @@ import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import { RaisedInterrupts } from '../../process/interrupts.ts';
+import { taskLimit } from '../../project/limits.ts';
 import { changeTask } from '../../store/change.ts';
 import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import { checkLog } from '../../store/port.ts';
@@ -204,7 +205,7 @@ export class RunningAttempt {
   async #end(exit: WorkerExit, tail: OutputTail, workerGone: boolean): Promise<Ended> {
     const cut = await this.#cutShort(workerGone);
     if (cut !== null) return cut;
-    const outcome = this.#started.worker === null ? CLEAN_EXIT : this.#outcome(exit, tail);
+    const outcome = this.#started.worker === null ? CLEAN_EXIT : await this.#outcome(exit, tail);
     const { task, onCheck } = this.#request;
     try {
       const changed = await retryIo(this.#env, () =>
@@ -241,9 +242,9 @@ export class RunningAttempt {
   }
 
   /** The worker's own word, if it left one, else what its exit means. */
-  #outcome(exit: WorkerExit, tail: OutputTail): Outcome {
-    const timedOut = this.#stopReason === 'timeout';
-    if (exit.code !== 0 || timedOut) return { kind: 'failed', error: failureOf(this.#env, exit, timedOut, tail) };
+  async #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {
+    const limit = this.#stopReason === 'timeout' ? await taskLimit(this.#env, this.#request.task) : null;
+    if (exit.code !== 0 || limit !== null) return { kind: 'failed', error: failureOf(this.#env, exit, limit, tail) };
     const { artifacts } = this.#env;
     try {
       const text = artifacts.readDraft(this.#holder, 'verdict', RECORD_MAX_BYTES);

@@ -139,7 +139,8 @@ async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
     });
     if (end === null) return null;
     if (end.code === 0 && !end.timedOut) return readReview(artifacts, attempt);
-    return { error: failureOf(env, end, end.timedOut, tailOf(artifacts, attempt)) };
+    const limit = end.timedOut ? await commands.limitOf('review') : null;
+    return { error: failureOf(env, end, limit, tailOf(artifacts, attempt)) };
   } finally {
     logs.close();
   }

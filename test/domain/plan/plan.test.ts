@@ -36,6 +36,37 @@ function withKeys(keys: string): string {
   return withTasks(`id: a\ntitle: A\n${keys}`);
 }
 
+describe('a duration without a unit', () => {
+  const warningsOf = (text: string) => {
+    const result = parsePlan(text, FILE);
+    return result.ok ? result.warnings : linesOf(text);
+  };
+
+  test('a plan warns of a short duration without a unit, with its place and both readings', () => {
+    expect(warningsOf(withKeys('timeout: 30'))).toEqual([
+      'plans/phases.yaml:8:18 task "a": timeout: 30 is 30 ms; for 30 seconds write 30s',
+    ]);
+    expect(
+      warningsOf(withKeys('timeout: "1"\nretry: [{retry_on: [x], base: 5}, {cap: 999, max_attempts: 3}]')),
+    ).toEqual([
+      'plans/phases.yaml:8:18 task "a": timeout: 1 is 1 ms; for 1 second write 1s',
+      'plans/phases.yaml:9:39 task "a": retry[0].base: 5 is 5 ms; for 5 seconds write 5s',
+      'plans/phases.yaml:9:49 task "a": retry[1].cap: 999 is 999 ms; for 999 seconds write 999s',
+    ]);
+  });
+
+  test.each([
+    'timeout: 1000',
+    'timeout: 30ms',
+    'timeout: 30s',
+    'retry: {max_attempts: 5, base: 0, factor: 3}',
+    'question_budget: {soft: 1, hard: 2}',
+    'env: {TIMEOUT: 30, retry: 5}\ntracker_issue_id: 30',
+  ])('a plan does not warn of %s', (keys) => {
+    expect(warningsOf(withKeys(keys))).toEqual([]);
+  });
+});
+
 describe('valid plan', () => {
   test('an id that YAML reads as a number or a boolean is the text that stands there', () => {
     const plan = planOf(
@@ -263,18 +294,20 @@ describe('invalid task', () => {
       'bad duration',
       'timeout: 5 minutes',
       [
-        '8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h or 1d, found text "5 minutes" | Write 5m.',
+        '8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "5 minutes" | Write 5m.',
       ],
     ],
     [
       'fraction of a duration',
       'timeout: 1.5h',
-      ['8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h or 1d, found text "1.5h" | Write 90m.'],
+      [
+        '8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "1.5h" | Write 90m.',
+      ],
     ],
     [
       'negative duration',
       'timeout: -1',
-      ['8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h or 1d, found the number -1'],
+      ['8:18 task "a": timeout: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found the number -1'],
     ],
     [
       'globs with faults',

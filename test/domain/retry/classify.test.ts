@@ -24,6 +24,15 @@ describe('built-in error classes', () => {
       { class: 'timeout', message: 'ran out of time and was stopped', signal: 'SIGTERM' },
     ],
     [
+      'a timeout of which the limit is known',
+      { timedOut: true, signal: 'SIGTERM', limit: '30s (plans/phases.yaml:7)' },
+      {
+        class: 'timeout',
+        message: 'took longer than its timeout of 30s (plans/phases.yaml:7)',
+        signal: 'SIGTERM',
+      },
+    ],
+    [
       'a worker that never started',
       { spawnError: 'no such folder: /srv/app' },
       { class: 'spawn', message: 'could not be started: no such folder: /srv/app' },

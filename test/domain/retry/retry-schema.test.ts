@@ -42,7 +42,7 @@ describe('accepted retry policies', () => {
 });
 
 describe('refused retry policies', () => {
-  const DURATION = 'a duration is a whole number of milliseconds or has a unit: 500ms, 30s, 5m, 2h, 1d';
+  const DURATION = 'a duration is a whole number of milliseconds or has units: 500ms, 30s, 5m, 2h, 1d, 1h30m';
   const shapes: [unknown, (string | number)[], string][] = [
     [[], [], 'a composite retry policy needs at least one policy'],
     [{ policies: [] }, ['policies'], 'a composite retry policy needs at least one policy'],

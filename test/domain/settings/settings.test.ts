@@ -133,6 +133,18 @@ tracker: {type: github, config: {repo: acme/demo}}
     expect(coercePolicy(settings.retry ?? {}, TASK_RETRY_DEFAULT).maxAttempts).toBeNull();
   });
 
+  test('settings warn of short durations without a unit, with their places and both readings', () => {
+    const text =
+      'agents: {kill_grace_ms: 10, retry_attempts: 3}\nverify: {timeout: 90}\nretry: {base: 2, max_attempts: 3}\n';
+    expect(parseSettings(text, FILE)).toMatchObject({
+      warnings: [
+        `${FILE}:1:25 agents.kill_grace_ms: 10 is 10 ms; for 10 seconds write 10s`,
+        `${FILE}:2:19 verify.timeout: 90 is 90 ms; for 90 seconds write 90s`,
+        `${FILE}:3:15 retry.base: 2 is 2 ms; for 2 seconds write 2s`,
+      ],
+    });
+  });
+
   test.each([
     ['unlimited', null],
     ['64KiB', 65_536],
@@ -208,7 +220,9 @@ describe('invalid settings', () => {
     [
       'bad duration',
       'agents: {kill_grace_ms: ten seconds}',
-      ['1:25 agents.kill_grace_ms: expected a duration such as 500ms, 30s, 5m, 2h or 1d, found text "ten seconds"'],
+      [
+        '1:25 agents.kill_grace_ms: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "ten seconds"',
+      ],
     ],
     ['no time at all', 'agents: {lease_ttl_ms: 0}', ['1:24 agents.lease_ttl_ms: must be more than 0']],
     [

@@ -117,12 +117,12 @@ describe('verification failures', () => {
     [
       'its time limit',
       { exit_code: null, signal: 'SIGTERM', timed_out: true },
-      { message: 'npm test ran out of time' },
+      { message: 'npm test ran out of time and was stopped' },
     ],
     [
       'its time limit, whatever its exit code',
       { exit_code: 0, timed_out: true },
-      { message: 'npm test ran out of time' },
+      { message: 'npm test ran out of time and was stopped' },
     ],
     [
       'not starting',

@@ -1,0 +1,78 @@
+/** Says of a time limit how long it is and where it stands, for a failure that reached it. */
+
+import type { PlanTask } from '../domain/plan/plan.ts';
+import type { ProjectPaths } from '../domain/project-paths.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
+import { orNull } from '../lib/errors.ts';
+import { durationText, parseDuration } from '../lib/time.ts';
+import type { Positions, YamlPath } from '../lib/yaml.ts';
+import { readOptional, shown } from './find-project.ts';
+import type { SourceText } from './parse-cache.ts';
+import { readPlanText } from './plan-file.ts';
+
+interface LimitEnv {
+  paths: ProjectPaths;
+  settings: Pick<Settings, 'plan' | 'verify' | 'review'>;
+}
+
+/** `30s (plans/phases.yaml:7)`; without a place where the plan says something else by now. */
+export async function taskLimit(env: LimitEnv, { id, timeout_ms }: PlanTask): Promise<string> {
+  const ms = timeout_ms ?? 0;
+  const place = await orNull(async () => {
+    const source = readPlanText(env);
+    return source && (await placeIn(source, ms, (value, positions) => timeoutOf(value, id, positions)));
+  });
+  return withPlace(ms, place);
+}
+
+/** `10m (.forge/settings.yaml:3)`, or `10m (verify.timeout, by default)`. */
+export async function settingLimit({ paths, settings }: LimitEnv, block: 'verify' | 'review'): Promise<string> {
+  const ms = settings[block].timeout_ms;
+  const text = await orNull(async () => readOptional(paths.settings));
+  const source = { file: shown(paths, paths.settings), text: text ?? '' };
+  const place = await placeIn(source, ms, () => [block, 'timeout']);
+  const isDefault = ms === DEFAULT_SETTINGS[block].timeout_ms;
+  return withPlace(ms, place ?? (isDefault ? `${block}.timeout, by default` : `${block}.timeout`));
+}
+
+function withPlace(ms: number, place: string | null): string {
+  return place === null ? durationText(ms) : `${durationText(ms)} (${place})`;
+}
+
+/** `file:line` of that part of the text; null where it is not this duration. */
+async function placeIn(
+  { file, text }: SourceText,
+  ms: number,
+  pathIn: (value: unknown, positions: Positions) => YamlPath | null,
+): Promise<string | null> {
+  const { parseYaml, positionsOf } = await import('../lib/yaml.ts');
+  const yaml = parseYaml(text, file);
+  if (!yaml.ok) return null;
+  const positions = positionsOf(text);
+  const path = pathIn(yaml.value, positions);
+  if (path === null) return null;
+  const place = parseDuration(positions.spelling(path)) === ms ? positions.place(path) : null;
+  return place && `${file}:${place.line}`;
+}
+
+/** Where the timeout of a task stands in a plan; null without such a task. */
+function timeoutOf(plan: unknown, id: string, { spelling }: Positions): YamlPath | null {
+  for (const [i, phase] of listIn(plan, 'phases').entries()) {
+    const tasks = listIn(phase, 'tasks');
+    const j = tasks.findIndex((task, at) => {
+      const named = partOf(task, 'id');
+      return (typeof named === 'string' ? named : spelling(['phases', i, 'tasks', at, 'id'])) === id;
+    });
+    if (j >= 0) return ['phases', i, 'tasks', j, 'timeout'];
+  }
+  return null;
+}
+
+function partOf(holder: unknown, key: string): unknown {
+  return typeof holder === 'object' && holder !== null ? (holder as Record<string, unknown>)[key] : undefined;
+}
+
+function listIn(holder: unknown, key: string): unknown[] {
+  const list = partOf(holder, key);
+  return Array.isArray(list) ? list : [];
+}
