@@ -22,7 +22,7 @@ export async function taskLimit(env: LimitEnv, { id, timeout_ms }: PlanTask): Pr
     const source = readPlanText(env);
     return source && (await placeIn(source, ms, (value, positions) => timeoutOf(value, id, positions)));
   });
-  return withPlace(ms, place);
+  return place ?? durationText(ms);
 }
 
 /** `10m (.forge/settings.yaml:3)`, or `10m (verify.timeout, by default)`. */
@@ -32,14 +32,10 @@ export async function settingLimit({ paths, settings }: LimitEnv, block: 'verify
   const source = { file: shown(paths, paths.settings), text: text ?? '' };
   const place = await placeIn(source, ms, () => [block, 'timeout']);
   const isDefault = ms === DEFAULT_SETTINGS[block].timeout_ms;
-  return withPlace(ms, place ?? (isDefault ? `${block}.timeout, by default` : `${block}.timeout`));
+  return place ?? `${durationText(ms)} (${block}.timeout${isDefault ? ', by default' : ''})`;
 }
 
-function withPlace(ms: number, place: string | null): string {
-  return place === null ? durationText(ms) : `${durationText(ms)} (${place})`;
-}
-
-/** `file:line` of that part of the text; null where it is not this duration. */
+/** The duration as it stands in that part of the text, and its place; null where it is not this duration. */
 async function placeIn(
   { file, text }: SourceText,
   ms: number,
@@ -51,8 +47,10 @@ async function placeIn(
   const positions = positionsOf(text);
   const path = pathIn(yaml.value, positions);
   if (path === null) return null;
-  const place = parseDuration(positions.spelling(path)) === ms ? positions.place(path) : null;
-  return place && `${file}:${place.line}`;
+  const spelled = positions.spelling(path);
+  const place = spelled !== null && parseDuration(spelled) === ms ? positions.place(path) : null;
+  // Bare digits would be taken for seconds.
+  return place && `${/^\d+$/.test(spelled ?? '') ? durationText(ms) : spelled} (${file}:${place.line})`;
 }
 
 /** Where the timeout of a task stands in a plan; null without such a task. */

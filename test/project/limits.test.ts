@@ -42,6 +42,11 @@ test('the timeout of a task is named with its place in the plan', async () => {
   expect(await taskLimit(env, taskOf(PLAN, '1.10'))).toBe('30s (plans/phases.yaml:9)');
 });
 
+test('a timeout without a unit is named with one', async () => {
+  const bare = PLAN.replaceAll('30s', '30000');
+  expect(await taskLimit(projectWith(bare, ''), taskOf(bare, '1.1'))).toBe('30s (plans/phases.yaml:6)');
+});
+
 test.each([
   ['says something else', PLAN.replaceAll('30s', '1m')],
   ['is broken', '{'],
@@ -52,6 +57,6 @@ test.each([
 
 test('the timeouts of the settings are named with their place, or as defaults', async () => {
   const env = projectWith(PLAN, 'workspace: none\nverify: {timeout: 1h30m}\n');
-  expect(await settingLimit(env, 'verify')).toBe('90m (.forge/settings.yaml:2)');
+  expect(await settingLimit(env, 'verify')).toBe('1h30m (.forge/settings.yaml:2)');
   expect(await settingLimit(env, 'review')).toBe('30m (review.timeout, by default)');
 });

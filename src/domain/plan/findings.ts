@@ -196,7 +196,7 @@ export function unitWarnings(
   file: string,
   label: Label,
 ): string[] {
-  const found = shortNumbers(value, []).filter(({ path }) => isDuration(schema, path));
+  const found = shortNumbers(value).filter(({ path }) => isDuration(schema, path));
   if (found.length === 0) return [];
   const positions = positionsOf(text);
   return found.map(({ path, ms }) => {
@@ -206,20 +206,35 @@ export function unitWarnings(
   });
 }
 
-function shortNumbers(value: unknown, path: YamlPath): { path: YamlPath; ms: number }[] {
-  if (Array.isArray(value)) return value.flatMap((item, i) => shortNumbers(item, [...path, i]));
-  if (typeof value === 'object' && value !== null)
-    return Object.entries(value).flatMap(([key, part]) => shortNumbers(part, [...path, key]));
+interface ShortNumber {
+  path: YamlPath;
+  ms: number;
+}
+
+/** Adds to `found` what could be a duration. `path` leads to `value`; a plan has too many values for a path of each. */
+function shortNumbers(value: unknown, path: (string | number)[] = [], found: ShortNumber[] = []): ShortNumber[] {
+  if (typeof value === 'object' && value !== null) {
+    const isList = Array.isArray(value);
+    for (const [key, part] of Object.entries(value)) {
+      path.push(isList ? Number(key) : key);
+      shortNumbers(part, path, found);
+      path.pop();
+    }
+    return found;
+  }
   const isBare = typeof value === 'number' || (typeof value === 'string' && /^\d{1,3}$/.test(value));
   const ms = isBare ? Number(value) : 0;
-  return Number.isInteger(ms) && ms > 0 && ms < SURELY_MS ? [{ path, ms }] : [];
+  if (Number.isInteger(ms) && ms > 0 && ms < SURELY_MS) found.push({ path: [...path], ms });
+  return found;
 }
 
 function isDuration(schema: z.ZodMiniType, path: YamlPath): boolean {
   // A policy is one schema for several forms; its delays are known by name.
   const retry = path.indexOf('retry') + 1;
-  if (retry > 0 && schemasAt(schema, path.slice(0, retry)).includes(retrySchema()))
-    return ['base', 'cap'].includes(String(path.at(-1)));
+  if (retry > 0 && retry < path.length)
+    return (
+      ['base', 'cap'].includes(String(path.at(-1))) && schemasAt(schema, path.slice(0, retry)).includes(retrySchema())
+    );
   return schemasAt(schema, path).includes(durationSchema());
 }
 
