@@ -106,11 +106,11 @@ async function checkOverlap(session: Session, taskId: string, seen: TaskRecord):
 /** Where the task is to be worked on: its worktree, made if need be, where the settings ask for one. */
 async function workOf(session: Session, record: TaskRecord): Promise<Work> {
   if (!looksAtGit(session)) return NO_WORKTREE;
-  const { workAt } = await import('../engine/attempt/workspace.ts');
+  const { begunFor, workAt } = await import('../engine/attempt/workspace.ts');
   if (session.settings.workspace !== 'worktree') return workAt(session, record, null);
   const { workspaceForNext } = await import('../git/worktree.ts');
   const { task_id: id } = record.state;
   const depends_on = (await plannedOrNull(session, id))?.depends_on ?? [];
-  const { cwd } = await workspaceForNext(session, { id, depends_on }, record);
+  const { cwd } = await workspaceForNext(session, { id, depends_on }, record, await begunFor(session, record));
   return workAt(session, record, cwd);
 }

@@ -43,7 +43,7 @@ export const renderWorkerPrompt = command({
     if (attempt !== null && record?.state.current_attempt_id !== attempt)
       throw new ForgeError('STALE_ATTEMPT', `attempt ${attempt} is not the current attempt of task ${task.id}`);
     const attemptNumber = attempt === null ? null : (record?.state.attempt_count ?? null);
-    const workspace = await expectedWorkspace(session, task.id);
+    const workspace = await expectedWorkspace(session, task.id, record);
     const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });
     return {
       task_id: task.id,

@@ -1,10 +1,13 @@
 /** `why`: what a task waits for. */
 
 import * as z from 'zod/mini';
+import type { Reason } from '../domain/schedule/readiness.ts';
+import { behindText } from '../domain/task/workspaces.ts';
+import { orNull } from '../lib/errors.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, taskField } from './shared/command.ts';
 import { reasonsSchema } from './shared/data.ts';
-import { openSession, plannedTask, reasonsFor } from './shared/session.ts';
+import { openSession, plannedTask, reasonsFor, type Session } from './shared/session.ts';
 
 export const why = command({
   changes: false,
@@ -13,13 +16,23 @@ export const why = command({
     ['why build --json', 'the same with codes, for a script'],
   ],
   input: z.object({ task: taskField() }),
-  output: () => z.strictObject({ task_id: z.string(), ready: z.boolean(), reasons: reasonsSchema() }),
+  output: () =>
+    z.strictObject({ task_id: z.string(), ready: z.boolean(), reasons: reasonsSchema(), notes: z.array(z.string()) }),
   /** Throws TASK_NOT_FOUND. */
   async run(context, options) {
     const session = await openSession(context);
     const loaded = await requirePlan(session);
     const task = plannedTask(loaded, options.task);
     const reasons = await reasonsFor(session, loaded, task);
-    return { task_id: task.id, ready: reasons.length === 0, reasons };
+    return { task_id: task.id, ready: reasons.length === 0, reasons, notes: await notesOn(session, task.id, reasons) };
   },
 });
+
+/** What a worker of the task meets, for people; nothing for a task that is over. */
+async function notesOn(session: Session, taskId: string, reasons: readonly Pick<Reason, 'code'>[]): Promise<string[]> {
+  if (reasons.some(({ code }) => code === 'TASK_FINISHED' || code === 'TASK_CANCELLED')) return [];
+  const { record } = await session.store.read(taskId);
+  const { behindNow } = await import('../engine/attempt/workspace.ts');
+  const behind = await orNull(() => behindNow(session, taskId, record));
+  return behind === null ? [] : [behindText(behind)];
+}

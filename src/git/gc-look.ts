@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import type { GcBranch, GcWorktree } from '../domain/gc/gc-plan.ts';
-import { branchFor, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
+import { branchFor, FOLLOWS, type ListedWorktree, taskOfBranch } from '../domain/task/workspaces.ts';
 import { ForgeError, orNull } from '../lib/errors.ts';
 import { errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
@@ -161,12 +161,13 @@ function worktreesSeen(env: GitEnv, [main, ...linked]: readonly ListedWorktree[]
 
 // --- whether work is in the base -------------------------------------------------------------------------------------
 
-/** The commit of a branch. Null without the branch, and while it is where it started: that commit is in every base. */
+/** The commit of a branch. Null without the branch, and while it is where it started or forge has moved it: that commit is in every base. */
 async function workOn(env: GitEnv, branch: string): Promise<string | null> {
   const sha = await branchCommit(env, branch);
   if (sha === null) return null;
   const reflog = await gitText(['reflog', 'show', '--format=%gs', `refs/heads/${branch}`, '--'], gitIn(env));
-  return /^branch: Created from [^\n]*$/.test(reflog) ? null : sha;
+  const isStart = (line: string) => line.startsWith('branch: Created from ') || line.startsWith(FOLLOWS);
+  return reflog.split('\n').every(isStart) ? null : sha;
 }
 
 /**

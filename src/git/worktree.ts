@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import { rebootedSince, sameMachine } from '../domain/task/identity.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
-import { branchFor, INITIALIZING, type ListedWorktree } from '../domain/task/workspaces.ts';
+import { type Behind, behindText, branchFor, INITIALIZING, type ListedWorktree } from '../domain/task/workspaces.ts';
 import { ForgeError, orNull } from '../lib/errors.ts';
 
 import { whileDoing } from '../lib/fs/io-errors.ts';
@@ -16,6 +16,7 @@ import { requireTaskId } from '../lib/ids.ts';
 import { send } from '../process/groups.ts';
 import { holdingOf } from '../process/holders.ts';
 import { allStartedWith } from '../process/processes.ts';
+import { branchBase, followBase, type WorkspaceTask } from './branch-start.ts';
 import {
   CHECKOUT_TIMEOUT_MS,
   type GitOptions,
@@ -32,11 +33,8 @@ import { settleRemoval } from './removal.ts';
 import {
   baseOf,
   branchCommit,
-  isAncestor,
   listedAt,
   listWorktrees,
-  makeCommit,
-  mergeTrees,
   type Repository,
   repositoryOf,
   untracked,
@@ -54,12 +52,6 @@ import {
   worktreesFolder,
   worktreesLock,
 } from './worktree-files.ts';
-
-/** The part of a task that its workspace depends on. */
-export interface WorkspaceTask {
-  id: string;
-  depends_on: readonly string[];
-}
 
 export interface Workspace {
   /** The top of the worktree. */
@@ -202,7 +194,7 @@ async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceT
     }
     const target =
       (await branchCommit(env, branch)) === null
-        ? ['--no-track', '-b', branch, place, await branchBase(env, task)]
+        ? ['--no-track', '-b', branch, place, await branchBase(env, task, (await baseOf(env)).sha)]
         : [place, branch];
     const attempt = () => {
       const began = beganAt(place);
@@ -269,35 +261,6 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
   copyMissing({ from: env.paths.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
 }
 
-// --- the commit that a task's branch starts at -----------------------------------------------------------------------
-
-/**
- * The base, with the work of the task's dependencies. Branches of dependencies that are not in the base yet are merged in, in plan
- * order, without a checkout; one that conflicts is left out with a warning.
- * Throws SETTINGS_INVALID when the base is no branch, IO_ERROR.
- */
-async function branchBase(env: WorktreeEnv, task: WorkspaceTask): Promise<string> {
-  let point = (await baseOf(env)).sha;
-  for (const dependency of new Set(task.depends_on)) {
-    const branch = branchFor(dependency);
-    const tip = await branchCommit(env, branch);
-    if (tip === null || (await isAncestor(env, tip, point))) continue;
-    if (await isAncestor(env, point, tip)) {
-      point = tip;
-      continue;
-    }
-    const merged = await mergeTrees(env, point, tip);
-    if (merged.kind === 'clean') {
-      const message = `Merge branch '${branch}' into ${branchFor(task.id)}`;
-      point = await makeCommit(env, { tree: merged.tree, parents: [point, tip], message });
-      continue;
-    }
-    const why = merged.kind === 'conflicts' ? `it conflicts in ${merged.files.join(', ')}` : merged.why;
-    env.warn(`the worktree of task ${task.id} starts without the work of ${dependency} (branch ${branch}): ${why}`);
-  }
-  return point;
-}
-
 // --- handing a worktree to the next attempt --------------------------------------------------------------------------
 
 /** What git locks in a worktree of its own: the index, and HEAD. */
@@ -306,12 +269,23 @@ const LOCKS = ['index.lock', 'HEAD.lock'];
 /**
  * `ensureWorkspace` for an attempt that is about to start; `record` is the task's before it. The previous worker must be stopped by
  * then. One that was killed during a git command has left a lock on which every later git fails; it is removed if it provably has no
- * holder. Throws as `ensureWorkspace` does.
+ * holder. A branch without commits of its own is moved to the base of now, `begunFor` as in `baseOf`; `behind`: one that has some and
+ * lacks commits of the base. Throws as `ensureWorkspace` does.
  */
-export async function workspaceForNext(env: WorktreeEnv, task: WorkspaceTask, record: TaskRecord): Promise<Workspace> {
+export async function workspaceForNext(
+  env: WorktreeEnv,
+  task: WorkspaceTask,
+  record: TaskRecord,
+  begunFor: string | null,
+): Promise<Workspace & { behind: Behind | null }> {
   const workspace = await ensureWorkspace(env, task);
-  if (workspace.created) return workspace;
-  const { path: place } = workspace;
+  if (!workspace.created) await clearLocks(env, workspace.path, record);
+  const behind = await followBase(env, task, workspace.path, begunFor);
+  if (behind !== null) env.warn(behindText(behind));
+  return { ...workspace, behind };
+}
+
+async function clearLocks(env: WorktreeEnv, place: string, record: TaskRecord): Promise<void> {
   const gitDir = await gitText(['rev-parse', '--absolute-git-dir'], gitIn(env, place));
   const locks = LOCKS.map((name) => `${gitDir}/${name}`).filter((lock) => fs.existsSync(lock));
   const isVisible = locks.length > 0 && (await ranOnThisMachine(env, record));
@@ -323,7 +297,6 @@ export async function workspaceForNext(env: WorktreeEnv, task: WorkspaceTask, re
       env.warn(`${lock} blocks every git command in ${place}; if none is running there, remove it`);
     }
   }
-  return workspace;
 }
 
 /** Only processes of this machine are visible, not those of another one or of a container. */

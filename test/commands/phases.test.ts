@@ -110,7 +110,12 @@ describe('phases', () => {
 
 describe('why', () => {
   test('why gives no reason for a ready task', async () => {
-    expect(await why.run(world.context, { task: 'build' })).toEqual({ task_id: 'build', ready: true, reasons: [] });
+    expect(await why.run(world.context, { task: 'build' })).toEqual({
+      task_id: 'build',
+      ready: true,
+      reasons: [],
+      notes: [],
+    });
   });
 
   test('why gives all reasons of a waiting task', async () => {
@@ -122,6 +127,7 @@ describe('why', () => {
         { code: 'BACKOFF', message: `it is tried again at ${world.at(1)}` },
         { code: 'PHASE_BLOCKED', message: 'phase phase-2 waits for phase phase-1' },
       ],
+      notes: [],
     });
   });
 

@@ -22,12 +22,12 @@ export const PHASES = {
     ]);
   },
 
-  why({ task_id, ready, reasons }, { palette, width }) {
+  why({ task_id, ready, reasons, notes }, { palette, width }) {
     const { bold, green, yellow } = palette;
-    if (ready) return `${bold(task_id)} is ${green('ready')}`;
     const column = columnOf(24, reasons, 'code');
     const lines = reasons.flatMap(({ code, message }) => hang(`  ${pad(code, column)}  `, message, width));
-    return [`${bold(task_id)} is ${yellow('not ready')}`, ...lines].join('\n');
+    const more = notes.flatMap((note) => hang('  ', note, width));
+    return [`${bold(task_id)} is ${ready ? green('ready') : yellow('not ready')}`, ...lines, ...more].join('\n');
   },
 
   run(data, context) {

@@ -13,6 +13,7 @@ import type { PlanTask } from '../plan/plan.ts';
 import { findingText } from '../review/findings.ts';
 import type { Review } from '../review/reviews.ts';
 import type { AttemptFailure } from '../task/attempts.ts';
+import { type Behind, behindText } from '../task/workspaces.ts';
 import { type CheckResult, hasFailed } from '../verify/verification.ts';
 
 /** Limit of a prompt, bytes. Linux accepts no longer argument (MAX_ARG_STRLEN), and many workers get it as one. */
@@ -42,6 +43,8 @@ const COMMANDS_SHOWN = 3;
 export interface Workspace {
   path: string;
   branch: string | null;
+  /** Left out: the branch lacks nothing of its base. */
+  behind?: Behind | null;
 }
 
 /** An earlier attempt. What it did not leave is null or empty. */
@@ -145,7 +148,10 @@ function judgingSection({ verify, workspace }: PromptFacts): Section {
     workspace.branch === null
       ? []
       : [`Commit your work on branch ${codeSpan(workspace.branch)}. What is not committed does not count.`];
-  return ['## How the result is judged', ...commands, ...branch];
+  const { behind = null } = workspace;
+  const lacks =
+    behind === null ? [] : [`${oneLine(behindText(behind))}. Merge ${codeSpan(behind.base)} into it before you go on.`];
+  return ['## How the result is judged', ...commands, ...branch, ...lacks];
 }
 
 function protectedSection({ protectedGlobs }: PromptFacts): Section {

@@ -67,6 +67,21 @@ export function taskOfBranch(name: string): string | null {
   return isTaskId(id) && branchFor(id) === name ? id : null;
 }
 
+/** The action in the reflog of a task's branch where forge moves it to the base of now. */
+export const FOLLOWS = 'forge: follow';
+
+/** Commits of the base that the branch of a task lacks. */
+export interface Behind {
+  branch: string;
+  commits: number;
+  /** The branch that it lacks them of, or the beginning of a commit's name. */
+  base: string;
+}
+
+export function behindText({ branch, commits, base }: Behind): string {
+  return `${branch} is ${commits} ${commits === 1 ? 'commit' : 'commits'} behind ${base}`;
+}
+
 /** Whether this is the full name of an object: 40 hexadecimal digits, or 64 in a repository of SHA-256. */
 export function isCommitId(name: string): boolean {
   return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(name);

@@ -8,6 +8,7 @@ import type { TaskCommand } from '../../domain/plan/task-command.ts';
 import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
+import type { Behind } from '../../domain/task/workspaces.ts';
 import { evidenceOf, NO_WORKTREE, type Work } from '../../domain/verify/evidence.ts';
 import { setupFault } from '../../domain/verify/git-setup.ts';
 import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.ts';
@@ -71,8 +72,10 @@ export async function resolveWorkspace(
   try {
     if (!hasWorktrees(env)) return { ...workspaceOf(env), work: await workAt(env, record, null) };
     const { workspaceForNext } = await import('../../git/worktree.ts');
-    const { cwd, branch } = await retryIo(env, () => workspaceForNext(env, task, record));
-    return { path: cwd, branch, work: await workAt(env, record, cwd) };
+    const { cwd, branch, behind } = await retryIo(env, async () =>
+      workspaceForNext(env, task, record, await begunFor(env, record)),
+    );
+    return { path: cwd, branch, behind, work: await workAt(env, record, cwd) };
   } catch (error) {
     throw error instanceof ForgeError && error.code === 'IO_ERROR' ? noPlace(task.id, error) : error;
   } finally {
@@ -93,7 +96,7 @@ export async function workAt(env: Env, record: TaskRecord, cwd: string | null): 
 }
 
 /** The branch that the task was begun for: that of its last attempt, else the base of now. */
-async function begunFor(env: Env, record: TaskRecord): Promise<string | null> {
+export async function begunFor(env: Env, record: TaskRecord): Promise<string | null> {
   const { task_id, current_attempt_id: last } = record.state;
   const before =
     evidenceOf(record, last) ?? (last === null ? null : await env.store.readDocument('manifest', task_id, last));
@@ -102,11 +105,19 @@ async function begunFor(env: Env, record: TaskRecord): Promise<string | null> {
   return (await baseOf(env)).branch;
 }
 
-/** The place that a task has, or would get. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
-export async function expectedWorkspace(env: Env, taskId: string): Promise<Workspace> {
+/** The place that a task has, or would get. `record` null: nothing has happened to it. Makes nothing. Throws SETTINGS_INVALID, IO_ERROR. */
+export async function expectedWorkspace(env: Env, taskId: string, record: TaskRecord | null): Promise<Workspace> {
   if (!hasWorktrees(env)) return workspaceOf(env);
   const { expectedWorktree } = await import('../../git/worktree.ts');
-  return expectedWorktree(env, taskId);
+  return { ...(await expectedWorktree(env, taskId)), behind: await behindNow(env, taskId, record) };
+}
+
+/** How far a branch that forge does not move is behind its base; null where it is not, and without worktrees. Throws IO_ERROR. */
+export async function behindNow(env: Env, taskId: string, record: TaskRecord | null): Promise<Behind | null> {
+  if (!hasWorktrees(env)) return null;
+  const { behindBase } = await import('../../git/branch-start.ts');
+  const behind = await behindBase(env, taskId, record && (await orNull(() => begunFor(env, record))));
+  return behind?.own === true ? behind : null;
 }
 
 /** What is wrong with an attempt whose setup of git is not the one that it began on. `own`: as `setupFault` has it. Throws IO_ERROR. */

@@ -1,0 +1,85 @@
+/** The commit that the branch of a task starts at, and how the branch follows the base until it has commits of its own. */
+
+import { type Behind, branchFor, FOLLOWS } from '../domain/task/workspaces.ts';
+import { orNull } from '../lib/errors.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitEnv, git, gitIn, gitText, lastWords } from './git.ts';
+import { baseOf, branchCommit, headOf, isAncestor, makeCommit, mergeTrees, type WorktreeEnv } from './repository.ts';
+
+/** The part of a task that its workspace depends on. */
+export interface WorkspaceTask {
+  id: string;
+  depends_on: readonly string[];
+}
+
+/**
+ * The base, with the work of the task's dependencies. Branches of dependencies that are not in the base yet are merged in, in plan
+ * order, without a checkout; one that conflicts is left out with a warning. Throws IO_ERROR.
+ */
+export async function branchBase(env: WorktreeEnv, task: WorkspaceTask, base: string): Promise<string> {
+  let point = base;
+  for (const dependency of new Set(task.depends_on)) {
+    const branch = branchFor(dependency);
+    const tip = await branchCommit(env, branch);
+    if (tip === null || (await isAncestor(env, tip, point))) continue;
+    if (await isAncestor(env, point, tip)) {
+      point = tip;
+      continue;
+    }
+    const merged = await mergeTrees(env, point, tip);
+    if (merged.kind === 'clean') {
+      const message = `Merge branch '${branch}' into ${branchFor(task.id)}`;
+      point = await makeCommit(env, { tree: merged.tree, parents: [point, tip], message });
+      continue;
+    }
+    const why = merged.kind === 'conflicts' ? `it conflicts in ${merged.files.join(', ')}` : merged.why;
+    env.warn(`the worktree of task ${task.id} starts without the work of ${dependency} (branch ${branch}): ${why}`);
+  }
+  return point;
+}
+
+/**
+ * How far the branch of a task is behind its base. Null: it lacks nothing, there is no branch, or its base can't be told. `own`: it
+ * has commits that the base lacks. `begunFor`: as in `baseOf`. Throws IO_ERROR.
+ */
+export async function behindBase(
+  env: GitEnv,
+  taskId: string,
+  begunFor: string | null,
+): Promise<(Behind & { own: boolean; sha: string }) | null> {
+  const branch = branchFor(taskId);
+  const tip = await branchCommit(env, branch);
+  const base = await orNull(() => baseOf(env, begunFor));
+  if (tip === null || base === null || tip === base.sha) return null;
+  const counts = await gitText(['rev-list', '--left-right', '--count', `${tip}...${base.sha}`], gitIn(env));
+  const [own = 0, commits = 0] = counts.split('\t').map(Number);
+  if (commits === 0) return null;
+  return { branch, commits, base: base.branch ?? base.sha.slice(0, 12), own: own > 0, sha: base.sha };
+}
+
+/**
+ * Moves a branch without commits of its own to the base of now, with the work of its dependencies; its files follow, as after a pull. A
+ * worktree on another branch, and changes that a move would overwrite, stay. Returns how far the branch is behind after that.
+ * Throws IO_ERROR.
+ */
+export async function followBase(
+  env: WorktreeEnv,
+  task: WorkspaceTask,
+  place: string,
+  begunFor: string | null,
+): Promise<Behind | null> {
+  const behind = await behindBase(env, task.id, begunFor);
+  if (behind === null) return null;
+  const { own, sha, ...told } = behind;
+  if (own || (await headOf(env, place))?.branch !== told.branch) return told;
+  const target = await branchBase(env, task, sha);
+  const options = { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS, acts: true };
+  // The reflog tells this move from a worker's.
+  const variables = { ...env.ctx.env, GIT_REFLOG_ACTION: FOLLOWS };
+  const moved = await git(['merge', '--ff-only', '--no-autostash', '--no-stat', '--quiet', target], {
+    ...options,
+    env: variables,
+  });
+  if (moved.code === 0) return null;
+  env.warn(`${told.branch} can't follow ${told.base}: ${lastWords(moved)}`);
+  return told;
+}
