@@ -31,54 +31,54 @@ export interface MiddleCut {
  */
 export async function cutMiddle(path: string, cut: MiddleCut): Promise<number> {
   const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
-  const file = await fs.promises.open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  // Synchronous, since a writer that is fast writes megabytes in the time that one call on another thread takes.
+  const fd = fs.openSync(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   try {
-    const stat = await file.stat();
+    const stat = fs.fstatSync(fd);
     if (!stat.isFile() || stat.size <= cut.max) return cut.before;
-    const from = await lineEndBefore(file, cut.head);
-    const start = await lineEndAfter(file, stat.size - cut.tail, cut.tail);
+    const from = lineEndBefore(fd, cut.head);
+    const start = lineEndAfter(fd, stat.size - cut.tail, cut.tail);
     for (const at of [from, start]) await cut.prepare(Math.max(0, at - LINE_BYTES), at + LINE_BYTES);
     const missing = cut.before + start - from;
     let to = from;
     const put = (bytes: Buffer) => {
-      to += fs.writeSync(file.fd, bytes, 0, bytes.length, to);
+      to += fs.writeSync(fd, bytes, 0, bytes.length, to);
     };
-    const isMidLine = from === cut.head && (await pieceAt(file, from - 1, from)).toString() !== '\n';
+    const isMidLine = from === cut.head && pieceAt(fd, from - 1, from).toString() !== '\n';
     put(Buffer.from(`${isMidLine ? '\n' : ''}${cut.mark(missing)}\n`));
     const buffer = Buffer.alloc(Math.min(CHUNK_BYTES, cut.tail));
     // A writer that is faster than this is not followed for ever. Nothing else of this process may run meanwhile, to be faster.
     const limit = start + FOLLOWED_TAILS * cut.tail;
     let at = start;
     while (at < limit) {
-      const bytesRead = fs.readSync(file.fd, buffer, 0, buffer.length, at);
+      const bytesRead = fs.readSync(fd, buffer, 0, buffer.length, at);
       if (bytesRead === 0) break;
       put(buffer.subarray(0, bytesRead));
       at += bytesRead;
     }
-    const lost = fs.fstatSync(file.fd).size - at;
+    const lost = fs.fstatSync(fd).size - at;
     if (lost > 0) put(Buffer.from(`\n${cut.mark(lost)}\n`));
-    fs.ftruncateSync(file.fd, to);
+    fs.ftruncateSync(fd, to);
     return missing + Math.max(0, lost);
   } finally {
-    await file.close();
+    fs.closeSync(fd);
   }
 }
 
 /** Behind the last line end before `at`, not far from it; else `at`. */
-async function lineEndBefore(file: fs.promises.FileHandle, at: number): Promise<number> {
-  const piece = await pieceAt(file, at - Math.min(LINE_BYTES, at), at);
+function lineEndBefore(fd: number, at: number): number {
+  const piece = pieceAt(fd, at - Math.min(LINE_BYTES, at), at);
   const end = piece.lastIndexOf('\n');
   return end < 0 ? at : at - piece.length + end + 1;
 }
 
 /** Behind the first line end from `at` on, not far from it; else `at`. `most`: how much may follow. */
-async function lineEndAfter(file: fs.promises.FileHandle, at: number, most: number): Promise<number> {
-  const piece = await pieceAt(file, at, at + Math.min(LINE_BYTES, Math.floor(most / 2)));
+function lineEndAfter(fd: number, at: number, most: number): number {
+  const piece = pieceAt(fd, at, at + Math.min(LINE_BYTES, Math.floor(most / 2)));
   return at + piece.indexOf('\n') + 1;
 }
 
-async function pieceAt(file: fs.promises.FileHandle, start: number, end: number): Promise<Buffer> {
+function pieceAt(fd: number, start: number, end: number): Buffer {
   const buffer = Buffer.alloc(end - start);
-  const { bytesRead } = await file.read(buffer, 0, buffer.length, start);
-  return buffer.subarray(0, bytesRead);
+  return buffer.subarray(0, fs.readSync(fd, buffer, 0, buffer.length, start));
 }
