@@ -3,7 +3,7 @@
 import os from 'node:os';
 import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
-import { commandFor, type TaskCommand } from '../domain/plan/task-command.ts';
+import { commandFor, hasLines, type TaskCommand } from '../domain/plan/task-command.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { classifyTasks, overlapReason, selectedTasks } from '../domain/schedule/readiness.ts';
@@ -94,8 +94,9 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
     const session = await openSession({ ...context, warn }, yielding);
     const loaded = await planFor(session, options);
     const owner = ownIdentity(session);
-    const manifest = await openRun(session, { owner });
-    for (const message of warningsOf(session, loaded)) warn(message);
+    const changed = await otherMeaning(session, loaded);
+    const manifest = await openRun(session, { owner, stops_at_failure: true });
+    for (const message of [...warningsOf(session, loaded), ...changed]) warn(message);
     const trackerSettled = session.background();
     const loop = new RunLoop(
       session,
@@ -151,6 +152,17 @@ function warningsOf({ settings, settingsWarnings, ctx, paths }: Session, { plan,
   const needed = missing !== null && plan.tasks.some((task) => task.run === null && !task.human);
   const agent = `agents.worker is ${settings.agents.worker}, and there is no ${missing} on PATH; see \`forge orchestrate doctor\``;
   return [...warnings, ...settingsWarnings, ...data.notEnforced(settings), ...(needed ? [agent] : [])];
+}
+
+/** Told by the first run of a project whose earlier runs went on after a line that failed. */
+async function otherMeaning({ store }: Session, { plan }: LoadedPlan): Promise<string[]> {
+  const task = plan.tasks.find(({ run, verify, shell }) => shell === null && [run ?? '', ...verify].some(hasLines));
+  if (task === undefined) return [];
+  const runs = await store.listRuns();
+  if (runs.length === 0 || runs.some(({ stops_at_failure }) => stops_at_failure === true)) return [];
+  return [
+    `scripts of several lines now end at the first line that fails, such as those of task ${task.id}; before, only the last line counted. \`shell: sh\` in the plan keeps that`,
+  ];
 }
 
 /** What `run` would start now, by the decision that `run` itself starts with. Changes nothing. */

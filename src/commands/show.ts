@@ -47,7 +47,13 @@ export const show = command({
       /** Null when the task is not in the plan. */
       task: z.nullable(PlanTaskSchema()),
       /** What `run` starts for it, and where that stands; null when it is not in the plan, a person's, or waits for an agent. */
-      command: z.nullable(z.strictObject({ command: z.string(), from: commandSourceSchema() })),
+      command: z.nullable(
+        z.strictObject({
+          command: z.string(),
+          shell: z.nullable(z.readonly(z.array(z.string()))),
+          from: commandSourceSchema(),
+        }),
+      ),
       /** Null when nothing has happened to the task. */
       state: z.nullable(TaskStateSchema()),
       lease: z.nullable(LeaseSchema()),

@@ -13,8 +13,8 @@ import { lookUp } from './processes.ts';
 /** The exit code of a worker that was never let through its gate. A command may use the same code; the caller knows whether it opened. */
 export const UNRUN_EXIT_CODE = 97;
 
-/** `argv` runs as it is; `shell` is one command line for `/bin/sh -c`. */
-export type WorkerCommand = { argv: readonly string[] } | { shell: string };
+/** `argv` runs as it is; `shell` is a script for `by`, a shell and its options. Default: `/bin/sh`. */
+export type WorkerCommand = { argv: readonly string[] } | { shell: string; by?: readonly string[] };
 
 export type WorkerOptions = WorkerCommand & {
   /** Absolute path. */
@@ -86,11 +86,10 @@ export function spawnGated(options: WorkerOptions): GatedWorker {
   const { cwd, env, stdio } = options;
   const fault = commandFault(options);
   if (fault !== null) return notStarted({ spawnError: fault });
-  const [script, argv] =
-    'shell' in options ? ['(exec /bin/sh -c -- "$1"', [options.shell]] : ['(exec "$@"', options.argv];
+  const argv = 'shell' in options ? scriptBy(options.by ?? ['/bin/sh'], options.shell) : options.argv;
   let child: ChildProcess;
   try {
-    child = spawn('/bin/sh', ['-c', `${GATE}; ${script} ${END}`, 'sh', ...argv], {
+    child = spawn('/bin/sh', ['-c', `${GATE}; (exec "$@" ${END}`, 'sh', ...argv], {
       cwd,
       env,
       detached: true,
@@ -153,6 +152,11 @@ function signalName(number: number): string {
   const { signals } = process.getBuiltinModule('node:os').constants;
   const known = Object.entries(signals).find(([, value]) => value === number)?.[0];
   return known ?? (number > 0 && number <= 64 ? `SIG${number}` : '');
+}
+
+/** Not every shell takes `--` before its script, so one that looks like an option is moved away from that. */
+function scriptBy(shell: readonly string[], script: string): string[] {
+  return [...shell, '-c', script.startsWith('-') ? ` ${script}` : script];
 }
 
 function commandFault(options: WorkerCommand): string | null {

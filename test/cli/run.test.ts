@@ -1,7 +1,7 @@
 /** `run`, `exec` and `logs` by the real command. */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { orchestrate, project, shell, startCli } from '../support/cli.ts';
@@ -203,6 +203,40 @@ describe('tasks that write the same files', () => {
       expect(stderr).toContain('git clean');
     },
   );
+
+  it('a script ends at the first line that fails, and a shell of the plan runs it as that shell does', async () => {
+    const script = (first: string) => `"${first}\\necho on >> $FORGE_TASK_ID.log"`;
+    const once = 'retry: {max_attempts: 1}';
+    const cwd = project([
+      `id: a, title: A, run: ${script('false')}, ${once}`,
+      `id: b, title: B, run: "true", verify: [${script('test -f report.xml')}], ${once}`,
+      `id: c, title: C, run: ${script('false')}, shell: sh, ${once}`,
+      `id: d, title: D, run: ${script('false | true')}, ${once}`,
+      `id: e, title: E, run: ${script('false | true')}, shell: bash -euo pipefail, ${once}`,
+      `id: f, title: F, run: "true", verify: [${script('false | true')}], shell: /bin/bash -eo pipefail, ${once}`,
+    ]);
+    await orchestrate(['run'], { cwd });
+    const { tasks } = (await orchestrate(['status', '--json'], { cwd })).json().data;
+    const states = Object.fromEntries(tasks.map(({ task_id, state }: Record<string, string>) => [task_id, state]));
+    expect(states).toEqual({ a: 'failed', b: 'failed', c: 'shipped', d: 'shipped', e: 'failed', f: 'failed' });
+    const ran = ['a', 'b', 'c', 'd', 'e', 'f'].filter((id) => existsSync(join(cwd, `${id}.log`)));
+    expect(ran).toEqual(['c', 'd']);
+  });
+
+  it('a project whose earlier runs went on after a line that failed is told once that scripts end there', async () => {
+    const cwd = project(['id: a, title: A, run: "true\\ntrue"']);
+    expect((await orchestrate(['run'], { cwd })).stderr).toBe('');
+    const runs = join(cwd, '.forge/orchestrator/runs');
+    for (const run of readdirSync(runs)) {
+      const manifest = join(runs, run, 'manifest.json');
+      const { stops_at_failure: _, ...rest } = JSON.parse(readFileSync(manifest, 'utf8'));
+      writeFileSync(manifest, JSON.stringify(rest));
+    }
+    expect((await orchestrate(['run'], { cwd })).stderr.replace(/\s+/g, ' ')).toContain(
+      'end at the first line that fails',
+    );
+    expect((await orchestrate(['run'], { cwd })).stderr).toBe('');
+  });
 
   it('an overlapping task starts only after the worker of a killed run is stopped', async () => {
     const cwd = project([

@@ -70,7 +70,7 @@ const READERS: [name: string, runs: readonly string[], read: (text: string) => u
   ['isSealedView', RECORDS, isSealedView, false],
   ['parseDuration', NAMES, parseDuration, null],
   ['the schema of error classes', NAMES, (text) => z.safeParse(errorClassSchema(), text).success, false],
-  ['verifyCommands', NAMES, (text) => verifyCommands([text], []).length, 1],
+  ['verifyCommands', NAMES, (text) => verifyCommands([text], null).length, 1],
   ['globFault', PATHS, (text) => globFault(text)?.message, 'has more than 200 characters'],
   ['matches', [many('a/'), many('a')], (text) => matches(globOf('**/*a*{a,?}*b'), text), false],
   ['locateSection', [...SPACES, ...MARKS], (text) => locateSection(text).kind === 'found', false],

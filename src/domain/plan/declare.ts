@@ -70,6 +70,23 @@ export const filledText = z.string().check(z.minLength(1));
 export const passedText = z.string().check(withoutNul);
 export const command = filledText.check(withoutNul);
 
+const NO_SHELL = 'must be a program and its options, such as bash -euo pipefail, without quotes or variables';
+
+/** A shell and its options, as words. */
+const shell = z.pipe(
+  command.check(must((words) => (/^[\w./+:=,@ -]*[\w./][\w./+:=,@ -]*$/.test(words) ? null : { message: NO_SHELL }))),
+  z.transform((words) => words.trim().split(/ +/)),
+);
+
+/** The key `shell`, wherever it may stand. */
+export const shellKey = (where: string) =>
+  key(
+    shell,
+    `The shell of run and verify ${where}, with its options: it is started with these, -c and the command. Left out: /bin/sh, and for commands of several lines /bin/sh -e, which ends at the first line that fails.`,
+    null,
+    { examples: ['bash -euo pipefail'] },
+  );
+
 const glob = filledText.check(
   must((source) => {
     const fault = source === '' ? null : globFault(source);

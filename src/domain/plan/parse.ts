@@ -100,14 +100,16 @@ function emptyFile(file: string): Problem {
 
 // ---------------------------------------------------------------------------------------------- the plan itself
 
-function buildPlan({ source, ...yaml }: PlanYaml, spell: Spelling): Plan {
+function buildPlan({ source, shell, ...yaml }: PlanYaml, spell: Spelling): Plan {
   const spelled = (key: 'project_id' | 'spec_revision') => spell(source?.[key] ?? '', ['source', key]) || null;
   return indexed({
     ...yaml,
     source: source && { ...source, project_id: spelled('project_id'), spec_revision: spelled('spec_revision') },
-    phases: yaml.phases.map(({ tasks, ...phase }) => ({ ...phase, task_ids: tasks.map(({ id }) => id) })),
+    phases: yaml.phases.map(({ tasks, shell: _, ...phase }) => ({ ...phase, task_ids: tasks.map(({ id }) => id) })),
     tasks: yaml.phases.flatMap((phase, i) =>
-      phase.tasks.map((task, j) => buildTask(task, phase.id, ['phases', i, 'tasks', j], spell)),
+      phase.tasks.map((task, j) =>
+        buildTask({ ...task, shell: task.shell ?? phase.shell ?? shell }, phase.id, ['phases', i, 'tasks', j], spell),
+      ),
     ),
   });
 }

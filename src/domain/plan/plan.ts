@@ -70,8 +70,10 @@ export const PlanTaskSchema = () => {
     status: z.enum(TASK_STATUSES),
     /** A null limit comes from the settings; null: both do. */
     question_budget: z.nullable(z.strictObject({ soft: limit, hard: limit })),
-    /** A command line for /bin/sh; null: the task waits for an agent. */
+    /** A command line; null: the task waits for an agent. */
     run: textOrNull,
+    /** The shell of `run` and `verify` with its options, its own, its phase's or the plan's; null: /bin/sh, see `shellOf`. */
+    shell: z.nullable(texts),
     verify: texts,
     /** Milliseconds for one attempt, more than 0; null: no limit. */
     timeout_ms: limit,

@@ -18,6 +18,7 @@ import {
   must,
   passedText,
   questionBudget,
+  shellKey,
   text,
   texts,
 } from './declare.ts';
@@ -95,10 +96,11 @@ const taskSchema = described(
     ),
     run: key(
       command,
-      "A command line for /bin/sh, started in the task's workspace or else in the project folder. Without it the task waits for an agent to claim it.",
+      "A command line, or a script of several lines, started in the task's workspace or else in the project folder. Without it the task waits for an agent to claim it.",
       null,
       { examples: ['npm test'] },
     ),
+    shell: shellKey('of this task'),
     verify: key(
       z.array(command),
       'Command lines that must succeed before the result counts. Run in order, after run.',
@@ -145,6 +147,7 @@ const phaseSchema = described(
     ),
     blocked_by: key(text, 'Id of a phase that must be finished first.', null),
     goal: key(text, 'What the phase is for.', null),
+    shell: shellKey('of the tasks of this phase'),
     gate_criteria: key(texts, 'When the phase counts as reached, in prose. Never executed.', []),
     tasks: described(
       z.array(taskSchema),
@@ -169,6 +172,7 @@ export const planSchema = z.strictObject({
     'The phases, in the order of work.',
   ),
   tracker_url: key(text, 'Where people find the tracker.', null),
+  shell: shellKey('of all tasks'),
   source: key(sourceSchema, 'Where the plan was generated from.', null),
   gate_check_command: key(text, 'A command that checks a phase gate. Accepted, never executed.', null),
 });

@@ -8,7 +8,7 @@ import type { AgentSettings, WorkerName } from '../settings/settings.ts';
 export interface Preset {
   /** The program that must be on PATH. */
   program: string;
-  /** For `/bin/sh -c`, like any `run:`. */
+  /** A command line for /bin/sh. */
   command: string;
 }
 
@@ -40,19 +40,40 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
 
 export type WorkerSettings = Pick<AgentSettings, 'worker' | 'worker_command'>;
 
-export interface TaskCommand {
-  /** For `/bin/sh -c`. */
+/** A command line or a script, and the shell that the plan wants for it; null: the default. */
+export interface Script {
   command: string;
+  shell: readonly string[] | null;
+}
+
+/**
+ * The shell that runs a script, with its options. A script of several lines ends at the first line that fails, as people expect of it;
+ * where the plan names a shell, its options count alone.
+ */
+export function shellOf({ command, shell }: Script): readonly string[] {
+  return shell ?? (hasLines(command) ? ['/bin/sh', '-e'] : ['/bin/sh']);
+}
+
+/** Whether a command is a script of several lines. */
+export function hasLines(command: string): boolean {
+  return command.trim().includes('\n');
+}
+
+export interface TaskCommand extends Script {
   /** Its source: the task, the settings, or the name of a preset. */
   from: 'run' | 'worker_command' | keyof typeof PRESETS;
 }
 
 /** The command that a runner starts for a task; null: the task waits for an agent to claim it. */
-export function commandFor(task: { run: string | null }, settings: WorkerSettings): TaskCommand | null {
-  if (task.run !== null) return { command: task.run, from: 'run' };
-  if (settings.worker_command !== null) return { command: settings.worker_command, from: 'worker_command' };
+export function commandFor(
+  task: { run: string | null; shell: readonly string[] | null },
+  settings: WorkerSettings,
+): TaskCommand | null {
+  if (task.run !== null) return { command: task.run, shell: task.shell, from: 'run' };
+  if (settings.worker_command !== null)
+    return { command: settings.worker_command, shell: null, from: 'worker_command' };
   const name = presetOf(settings);
-  return name && { command: PRESETS[name].command, from: name };
+  return name && { command: PRESETS[name].command, shell: null, from: name };
 }
 
 /** The setting that a command line comes from, when it is not the task's own. */

@@ -195,6 +195,8 @@ export const RunManifestSchema = once(() =>
     host: text,
     owner: z.optional(z.nullable(OwnerIdentitySchema())),
     ended_at: optionalTime,
+    /** Scripts of several lines end at the first line that fails. Runs of earlier versions do not say so. */
+    stops_at_failure: z.optional(z.boolean()),
   }),
 );
 export type RunManifest = z.infer<ReturnType<typeof RunManifestSchema>>;

@@ -10,6 +10,7 @@ import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
+import type { Script } from '../plan/task-command.ts';
 import { type ClassifiedError, overLimit } from '../retry/classify.ts';
 import { errorLine } from '../retry/error-line.ts';
 import { ReviewFindingSchema } from '../review/findings.ts';
@@ -365,18 +366,24 @@ export function beginCheck(
 
 // --- which commands --------------------------------------------------------------------------------------------------
 
-export interface VerifyCommand {
+export interface VerifyCommand extends Script {
   /** Names its failure: class `verify.<name>`. */
   name: string;
-  /** A command line for /bin/sh. */
-  command: string;
 }
 
 const NAME_MAX_CHARS = 40;
 
-/** The settings' commands, then the task's own; a duplicate runs once. */
-export function verifyCommands(settings: readonly string[], task: readonly string[]): VerifyCommand[] {
-  return [...new Set([...settings, ...task])].map((command, at) => ({ name: nameOf(command, at), command }));
+/** The settings' commands, then the task's own; a duplicate runs once. `task` is null for one that is not in the plan. */
+export function verifyCommands(
+  settings: readonly string[],
+  task: { verify: readonly string[]; shell: readonly string[] | null } | null,
+): VerifyCommand[] {
+  const own = (task?.verify ?? []).filter((command) => !settings.includes(command));
+  return [...new Set([...settings, ...own])].map((command, at) => ({
+    name: nameOf(command, at),
+    command,
+    shell: own.includes(command) ? (task?.shell ?? null) : null,
+  }));
 }
 
 /** The command in lower case, with a dash for what an error class cannot have: `npm run lint` is `npm-run-lint`. */

@@ -4,6 +4,7 @@
  */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
+import { type Script, shellOf } from '../../domain/plan/task-command.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { CheckResult, VerifyCommand } from '../../domain/verify/verification.ts';
 import { errorMessage } from '../../lib/errors.ts';
@@ -31,8 +32,7 @@ export interface CommandsFor {
 }
 
 export interface CommandRequest {
-  /** A command line for /bin/sh. */
-  shell: string;
+  script: Script;
   /** Absolute path. */
   cwd: string;
   /** Variables besides those of the task and the claim. */
@@ -106,9 +106,15 @@ export class Commands {
 
   async #run(request: CommandRequest): Promise<CommandEnd | null> {
     const startedMs = this.#env.ctx.monotonicMs();
-    const { shell, cwd, facts, output } = request;
+    const { script, cwd, facts, output } = request;
     const env = commandEnvironment(this.#env, this.#for.task, { ...this.#for, ...facts });
-    const worker = spawnGated({ shell, cwd, env, stdio: { stdin: 'empty', ...output } });
+    const worker = spawnGated({
+      shell: script.command,
+      by: shellOf(script),
+      cwd,
+      env,
+      stdio: { stdin: 'empty', ...output },
+    });
     const identity = identityOf(this.#env, worker, this.#for);
     try {
       await request.note(identity);
@@ -175,7 +181,7 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
   try {
     end = await commands.run({
       ...rest,
-      shell: command.command,
+      script: command,
       output: { stdout: log.fd, stderr: log.fd },
       logs: [name],
     });

@@ -22,7 +22,7 @@ import type { Settled } from './verification.ts';
  */
 export async function endAttempt(env: Env, given: Completion): Promise<Changed<CompleteResult> | null> {
   const completion = { ...given, outcome: maskedOutcome(env, given) };
-  const commands = verifyCommands(env.settings.verify.commands, completion.task?.verify ?? []);
+  const commands = verifyCommands(env.settings.verify.commands, completion.task);
   // Most tasks have nothing to be checked, and loading what checks would be felt.
   const { reviewed, shipped } = routeOf(env.settings);
   const isEnd = reviewed && shipped && env.settings.workspace === 'none';

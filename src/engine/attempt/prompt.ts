@@ -39,7 +39,7 @@ export async function gatherPrompt(
   return {
     task,
     phase: { name: phase?.name ?? task.phase_id, goal: phase?.goal ?? null },
-    verify: verifyCommands(env.settings.verify.commands, task.verify).map(({ command }) => command),
+    verify: verifyCommands(env.settings.verify.commands, task).map(({ command }) => command),
     attemptNumber,
     workspace,
     conventions: readConventions([...new Set([workspace.path, env.paths.project])]),

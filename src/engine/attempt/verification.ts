@@ -143,7 +143,7 @@ export async function reverify(env: Env, completion: Completion): Promise<Findin
   const verdict = await env.store.readDocument('verdict', taskId, attemptId);
   if (verdict === null) return null;
   const outcome: Outcome = { kind: 'verdict', verdict, written: true };
-  const commands = verifyCommands(env.settings.verify.commands, task?.verify ?? []);
+  const commands = verifyCommands(env.settings.verify.commands, task);
   const interrupts = completion.interrupts();
   try {
     const check = new Verification(env, completion, {

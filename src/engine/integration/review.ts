@@ -122,7 +122,7 @@ async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
   const logs = artifacts.openLogs(attempt);
   try {
     const end = await commands.run({
-      shell: command,
+      script: { command, shell: null },
       cwd: target.cwd,
       facts: {
         phase: 'review',

@@ -137,7 +137,7 @@ interface MergeChecks {
 /** Runs what verifies the task on the result of the merge. Null when it was stopped. */
 async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<MergeChecks | null> {
   const { env, request } = held;
-  const commands = verifyCommands(env.settings.verify.commands, request.task?.verify ?? []);
+  const commands = verifyCommands(env.settings.verify.commands, request.task);
   if (commands.length === 0) return { results: [], changed: null };
   return inScratch(env, { taskId: request.taskId, claimId: held.claimId, commit: merge_sha }, async (cwd) => {
     const results: CheckResult[] = [];

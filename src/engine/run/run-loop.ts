@@ -4,7 +4,7 @@
  */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
-import { commandFor } from '../../domain/plan/task-command.ts';
+import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import { openQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
@@ -266,7 +266,12 @@ export class RunLoop {
     const missing = missingAgent(this.#env, task.id, own.from);
     if (missing !== null) throw missing;
     const onWork = (work: Work) => this.#setup.check(task.id, work, this.#seen.reads.values());
-    return startAttempt(this.#env, { ...request, command: { shell: own.command }, output: 'logs', onWork });
+    return startAttempt(this.#env, {
+      ...request,
+      command: { shell: own.command, by: shellOf(own) },
+      output: 'logs',
+      onWork,
+    });
   }
 
   #refuse(task: PlanTask, record: TaskRecord): void {

@@ -120,6 +120,7 @@ describe('valid plan', () => {
         status: 'active',
         question_budget: null,
         run: null,
+        shell: null,
         verify: [],
         timeout_ms: null,
         env: {},
@@ -159,6 +160,7 @@ phases:
         status: done
         question_budget: {hard: 4}
         run: make b
+        shell: bash  -eu
         verify: [make check, 'true']
         timeout: 2h
         env: {PLAIN: text, VERSION: 1.10, HEX: 0x1F, FLAG: True, EMPTY: ''}
@@ -199,6 +201,7 @@ phases:
       status: 'done',
       question_budget: { soft: null, hard: 4 },
       run: 'make b',
+      shell: ['bash', '-eu'],
       verify: ['make check', 'true'],
       timeout_ms: 7_200_000,
       env: { PLAIN: 'text', VERSION: '1.10', HEX: '0x1F', FLAG: 'True', EMPTY: '' },

@@ -83,17 +83,19 @@ describe('verify commands', () => {
     [`make ${'x'.repeat(80)}`, `make-${'x'.repeat(35)}`],
     ['öä', 'command-1'],
   ])('the verify command %s is called %s', (command, name) => {
-    expect(verifyCommands([command], [])).toEqual([{ name, command }]);
+    expect(verifyCommands([command], null)).toEqual([{ name, command, shell: null }]);
   });
 
   test("commands of the settings run before the task's own, and none runs twice", () => {
-    expect(verifyCommands(['a', 'b'], ['c', 'a']).map(({ command }) => command)).toEqual(['a', 'b', 'c']);
+    const commands = verifyCommands(['a', 'b'], { verify: ['c', 'a'], shell: ['bash'] });
+    expect(commands.map(({ command }) => command)).toEqual(['a', 'b', 'c']);
+    expect(commands.map(({ shell }) => shell)).toEqual([null, null, ['bash']]);
   });
 
   test('every verify command has an error class that policies can name', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ minLength: 1 }), { maxLength: 4 }), (commands) => {
-        for (const { name } of verifyCommands(commands, [])) {
+        for (const { name } of verifyCommands(commands, null)) {
           expect(`verify.${name}`).toMatch(ERROR_CLASS_PATTERN);
           expect(name).not.toContain('.');
         }
