@@ -8,6 +8,7 @@ import type { ProjectPaths } from '../domain/project-paths.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
 import { strayAttempt } from '../domain/task/attempts.ts';
+import { branchFor, inTheWayText } from '../domain/task/workspaces.ts';
 import type { TrackerIssue } from '../domain/tracker-issues.ts';
 import { instantOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -74,6 +75,7 @@ export const doctor = command({
       checked('support', facts, supported),
       ...facts.store.healthChecks().map(({ name, look }) => checked(name, facts, look)),
       checked('workspaces', facts, workspaces),
+      checked('branches', facts, branches),
       checked('copies', facts, copies),
       checked('merges', facts, merges),
       checked('tracker', facts, tracker),
@@ -140,6 +142,20 @@ async function workspaces(facts: Facts): Promise<Finding | null> {
   const { root } = await repositoryOf(facts);
   const { branch, sha } = await baseOf(facts);
   return ok(`worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
+}
+
+/** Git can make the branches of tasks; asked only where the settings want worktrees. */
+async function branches(facts: Facts): Promise<Finding | null> {
+  const { settings, plan } = facts;
+  if (settings.workspace !== 'worktree') return null;
+  const { takenNames } = await import('../git/repository.ts');
+  const ids = plan?.tasks.map(({ id }) => id) ?? [];
+  const wanted = (ids.length === 0 ? ['task'] : ids).map((id) => branchFor(settings, id));
+  const taken = await takenNames(facts, wanted);
+  const [first] = taken;
+  if (first === undefined) return ok(`the branches of tasks are ${settings.agents.branch_prefix}/<task>`);
+  const { message, hint } = inTheWayText(first, `${settings.agents.branch_prefix}/<task>`);
+  return fail(taken.length === 1 ? message : `${message}; and so are ${oneLine(taken.slice(1).join(', '), 200)}`, hint);
 }
 
 /** What worktrees get copies of is not committed with everything else; asked only where the settings want worktrees. */

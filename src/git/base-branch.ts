@@ -1,7 +1,7 @@
 /** The only place that moves the branch that tasks are merged into: never backwards, never over uncommitted changes. */
 
 import fs from 'node:fs';
-import { branchFor, taskOfBranch } from '../domain/task/workspaces.ts';
+import { refPart, taskOfRefPart } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import type { StillHeld } from '../lib/fs/locks.ts';
@@ -55,7 +55,7 @@ interface Candidate {
  * base moves only while the ref exists; so a process that continues after a pause moves nothing.
  */
 function candidateRef({ taskId, claimId }: Candidate): string {
-  return `${CANDIDATES}${branchFor(taskId).replace(/^forge\//, '')}/${claimId}`;
+  return `${CANDIDATES}${refPart(taskId)}/${claimId}`;
 }
 
 export async function keepCandidate(env: GitEnv, candidate: Candidate): Promise<void> {
@@ -72,7 +72,7 @@ export async function dropCandidate(env: GitEnv, candidate: Candidate): Promise<
 export async function clearCandidates(env: WorktreeEnv, taskId: string): Promise<void> {
   for (const ref of await gitLines(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env))) {
     // Null for a name that forge does not give.
-    const of = taskOfBranch(`forge/${ref.slice(CANDIDATES.length, ref.lastIndexOf('/'))}`);
+    const of = taskOfRefPart(ref.slice(CANDIDATES.length, ref.lastIndexOf('/')));
     if (of !== null && of !== taskId && (await env.store.read(of)).record?.lease != null) continue;
     await gitOk(['update-ref', '-d', ref], gitIn(env));
   }

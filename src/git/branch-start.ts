@@ -18,7 +18,7 @@ export interface WorkspaceTask {
 export async function branchBase(env: WorktreeEnv, task: WorkspaceTask, base: string): Promise<string> {
   let point = base;
   for (const dependency of new Set(task.depends_on)) {
-    const branch = branchFor(dependency);
+    const branch = branchFor(env.settings, dependency);
     const tip = await branchCommit(env, branch);
     if (tip === null || (await isAncestor(env, tip, point))) continue;
     if (await isAncestor(env, point, tip)) {
@@ -27,7 +27,7 @@ export async function branchBase(env: WorktreeEnv, task: WorkspaceTask, base: st
     }
     const merged = await mergeTrees(env, point, tip);
     if (merged.kind === 'clean') {
-      const message = `Merge branch '${branch}' into ${branchFor(task.id)}`;
+      const message = `Merge branch '${branch}' into ${branchFor(env.settings, task.id)}`;
       point = await makeCommit(env, { tree: merged.tree, parents: [point, tip], message });
       continue;
     }
@@ -46,7 +46,7 @@ export async function behindBase(
   taskId: string,
   begunFor: string | null,
 ): Promise<(Behind & { own: boolean; sha: string }) | null> {
-  const branch = branchFor(taskId);
+  const branch = branchFor(env.settings, taskId);
   const tip = await branchCommit(env, branch);
   const base = await orNull(() => baseOf(env, begunFor));
   if (tip === null || base === null || tip === base.sha) return null;

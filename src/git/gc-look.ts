@@ -58,7 +58,8 @@ export async function lookAtGit(env: GitEnv, checkout: string): Promise<GitLook>
     [{ path: realPath(checkout), head: null, branch: null, locked: null }],
   ];
   try {
-    if (mayHaveTasks(`${checkout}/.git`)) found = await Promise.all([branchesOf(env), listWorktrees(env)]);
+    if (mayHaveTasks(`${checkout}/.git`, env.settings.agents.branch_prefix))
+      found = await Promise.all([branchesOf(env), listWorktrees(env)]);
   } catch (error) {
     if (!(error instanceof ForgeError) || (await repository()) !== null) throw error;
     return NO_GIT;
@@ -70,7 +71,8 @@ export async function lookAtGit(env: GitEnv, checkout: string): Promise<GitLook>
     worktrees: worktreesSeen(env, worktrees),
     async mergedSha(taskId, targetSha) {
       if ((await repository()) === null) return null;
-      const sha = targetSha === null ? await workOn(env, branchFor(taskId)) : await commitNamed(env, targetSha);
+      const sha =
+        targetSha === null ? await workOn(env, branchFor(env.settings, taskId)) : await commitNamed(env, targetSha);
       return sha !== null && (await isMerged(sha)) ? sha : null;
     },
   };
@@ -84,12 +86,12 @@ const PACKED_MAX_BYTES = 16 * 1024 * 1024;
  * or a line of `packed-refs`; there may be anything where git is a file, as in a linked worktree, and in another ref storage.
  * Source: gitrepository-layout(5).
  */
-export function mayHaveTasks(git: string): boolean {
+export function mayHaveTasks(git: string, prefix: string): boolean {
   const heads = `${git}/refs/heads`;
   const isFolder = (place: string) => fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
-  if (!isFolder(git) || !isFolder(heads) || [`${git}/worktrees`, `${heads}/forge`].some(isFolder)) return true;
+  if (!isFolder(git) || !isFolder(heads) || [`${git}/worktrees`, `${heads}/${prefix}`].some(isFolder)) return true;
   try {
-    return readCapped(`${git}/packed-refs`, PACKED_MAX_BYTES).includes(' refs/heads/forge/');
+    return readCapped(`${git}/packed-refs`, PACKED_MAX_BYTES).includes(` refs/heads/${prefix}/`);
   } catch (error) {
     return errorCode(error) !== 'ENOENT';
   }
@@ -115,11 +117,14 @@ interface TaskBranch {
 /** Symbolic refs are left out. */
 async function branchesOf(env: GitEnv, ...only: string[]): Promise<TaskBranch[]> {
   const format = '--format=%(objectname) %(refname) %(symref)';
-  const lines = await gitLines(['for-each-ref', format, ...only, '--', 'refs/heads/forge/'], gitIn(env));
+  const lines = await gitLines(
+    ['for-each-ref', format, ...only, '--', `refs/heads/${env.settings.agents.branch_prefix}/`],
+    gitIn(env),
+  );
   return lines.flatMap((line) => {
     const [sha = '', ref = '', symref = ''] = line.split(' ');
     const name = ref.replace(/^refs\/heads\//, '');
-    const task_id = taskOfBranch(name);
+    const task_id = taskOfBranch(env.settings, name);
     return task_id === null || symref !== '' ? [] : [{ name, task_id, sha }];
   });
 }

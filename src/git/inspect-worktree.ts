@@ -37,7 +37,7 @@ export async function inspectWorkspace(
   if (here === null) return null;
   const { branch: base, sha: base_sha } = await baseOf(env, begunFor);
   const merged = await mergeTrees(env, base_sha, here.head);
-  const own = branchFor(taskId);
+  const own = branchFor(env.settings, taskId);
   /** What worktrees get copies of. */
   const sources = await untracked(env, env.paths.project);
   return {

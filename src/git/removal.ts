@@ -69,7 +69,7 @@ export async function branchUses(
  * first, merged or not. Throws SETTINGS_INVALID without a repository, IO_ERROR when git fails.
  */
 export async function pruneBranch(env: GitEnv, { branch, sha }: GcPayload<'prune_branch'>): Promise<Removal> {
-  const taskId = taskOfBranch(branch);
+  const taskId = taskOfBranch(env.settings, branch);
   if (taskId === null) return skipped(`${JSON.stringify(branch)} is the branch of no task`);
   const repository = await repositoryOf(env);
   const place = makeWorktreePlace(env, taskId);

@@ -2,7 +2,13 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { isCommitId, type ListedWorktree, nulSeparated, parseWorktrees } from '../domain/task/workspaces.ts';
+import {
+  branchesInTheWay,
+  isCommitId,
+  type ListedWorktree,
+  nulSeparated,
+  parseWorktrees,
+} from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
@@ -13,6 +19,7 @@ import {
   git,
   gitFailed,
   gitIn,
+  gitLines,
   gitNames,
   gitOk,
   gitText,
@@ -104,6 +111,14 @@ export async function textAt(env: GitEnv, commit: string, path: string): Promise
 /** The commit of a branch; null when there is no such branch. */
 export function branchCommit(env: GitEnv, branch: string): Promise<string | null> {
   return commitOf(env, `refs/heads/${branch}`);
+}
+
+/** Branches that git cannot have beside one of `branches`, sorted. Throws IO_ERROR. */
+export async function takenNames(env: GitEnv, branches: readonly string[]): Promise<string[]> {
+  const folders = [...new Set(branches.map((branch) => branch.split('/')[0] ?? branch))];
+  const list = ['for-each-ref', '--format=%(refname:lstrip=2)', '--', ...folders.map((name) => `refs/heads/${name}`)];
+  const names = await gitLines(list, gitIn(env));
+  return branchesInTheWay(branches, names).sort();
 }
 
 /** The head of a folder; null when it is in no repository, or nothing is committed there. Throws IO_ERROR. */

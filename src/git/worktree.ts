@@ -6,7 +6,14 @@
 import fs from 'node:fs';
 import { rebootedSince, sameMachine } from '../domain/task/identity.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
-import { type Behind, behindText, branchFor, INITIALIZING, type ListedWorktree } from '../domain/task/workspaces.ts';
+import {
+  type Behind,
+  behindText,
+  branchFor,
+  INITIALIZING,
+  inTheWayText,
+  type ListedWorktree,
+} from '../domain/task/workspaces.ts';
 import { ForgeError, orNull } from '../lib/errors.ts';
 
 import { whileDoing } from '../lib/fs/io-errors.ts';
@@ -37,6 +44,7 @@ import {
   listWorktrees,
   type Repository,
   repositoryOf,
+  takenNames,
   untracked,
   type WorktreeEnv,
   worktreeAt,
@@ -84,7 +92,7 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
     if (created) await add(env, repository, task, place);
     await furnish(env, repository, place);
     removeFile(beganAt(place));
-    return { path: place, cwd: cwdIn(place, repository), branch: branchFor(task.id), created };
+    return { path: place, cwd: cwdIn(place, repository), branch: branchFor(env.settings, task.id), created };
   });
 }
 
@@ -92,7 +100,7 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
 export async function expectedWorktree(env: WorktreeEnv, taskId: string): Promise<{ path: string; branch: string }> {
   const repository = await repositoryOf(env);
   const place = `${worktreesFolder(env) ?? worktreeRoot(env)}/${requireTaskId(taskId)}`;
-  return { path: cwdIn(place, repository), branch: branchFor(taskId) };
+  return { path: cwdIn(place, repository), branch: branchFor(env.settings, taskId) };
 }
 
 /** The folder of a worktree that workers run in. */
@@ -182,7 +190,7 @@ function clearedAt(place: string): string {
 }
 
 async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceTask, place: string): Promise<void> {
-  const branch = branchFor(task.id);
+  const branch = branchFor(env.settings, task.id);
   // Two that are made at the same moment can make git fail: each reads what the other has not written yet.
   await inTurn(env, worktreesLock(place), async () => {
     const elsewhere = (await listWorktrees(env)).find((each) => each.branch === branch && each.path !== place);
@@ -215,17 +223,18 @@ export function making(options: GitOptions, place: string): GitOptions {
   return { ...options, env: { ...options.env, [MARK]: place }, timeoutMs: CHECKOUT_TIMEOUT_MS, acts: true };
 }
 
-/** A failing hook makes git fail although the worktree exists: that is a warning. Anything else is thrown as IO_ERROR. */
+/** A failing hook makes git fail although the worktree exists: that is a warning. Anything else is thrown: NOT_READY when a branch is in the way, else IO_ERROR. */
 async function reportFailedAdd(env: WorktreeEnv, taskId: string, place: string, result: GitResult): Promise<void> {
   const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
   const what = `making the worktree of task ${taskId}`;
   if (!made) {
     // Git has removed what it had begun; what appears there now is not its own.
     removeFile(beganAt(place));
-    if ((await branchCommit(env, 'forge')) === null) throw gitFailed(what, result);
-    throw new ForgeError('IO_ERROR', `${what}: ${lastWords(result)}`, {
-      hint: 'Rename the branch `forge`: git cannot have it beside branches such as forge/<task>.',
-    });
+    const branch = branchFor(env.settings, taskId);
+    const [taken] = await takenNames(env, [branch]);
+    if (taken === undefined) throw gitFailed(what, result);
+    const { message, hint } = inTheWayText(taken, branch);
+    throw new ForgeError('NOT_READY', message, { hint });
   }
   env.warn(`${what}: ${lastWords(result)} (exit code ${result.code}; the worktree is there)`);
 }
@@ -254,7 +263,7 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
   const { prefix } = repository;
   if (!makeFolders(place, prefix)) {
     throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is no folder, so no worker can run there`, {
-      hint: `Put a folder at ${prefix} on branch ${branchFor(place.slice(place.lastIndexOf('/') + 1))}.`,
+      hint: `Put a folder at ${prefix} on branch ${branchFor(env.settings, place.slice(place.lastIndexOf('/') + 1))}.`,
     });
   }
   const names = await untracked(env, env.paths.project);

@@ -216,6 +216,15 @@ describe('what a worker does to its worktree', () => {
   });
 });
 
+test('run names a branch that is in the way, and the way out, at once', async () => {
+  const { at, repo } = repository();
+  repo.git('branch', 'forge/build/old');
+  const { code, stderr } = await orchestrate(['run'], { cwd: at, env });
+  expect(code).toBe(4);
+  expect(stderr.match(/warning: there is no place to work on task build: .*forge\/build\/old/g)).toHaveLength(1);
+  expect(stderr).toContain('git branch -m forge/build/old forge-build-old-old');
+});
+
 test('a task without a worktree waits for a person, uncharged, and the others go on', async () => {
   const { at } = repository();
   fs.mkdirSync(path.join(at, '.forge/worktrees/build'), { recursive: true });

@@ -128,6 +128,18 @@ describe('doctor', () => {
     });
   });
 
+  test.each([
+    ['other', 'ok'],
+    ['forge/build', 'ok'],
+    ['forge', 'fail'],
+    ['forge/test/x', 'fail'],
+  ])('doctor looks for branches in the way of those of tasks: with %s it says %s', async (name, status) => {
+    repo.branch(name, { 'x.txt': 'x' });
+    const found = (await doctor.run(call, {})).checks.find((each) => each.name === 'branches');
+    expect(found).toMatchObject({ status });
+    if (status === 'fail') expect(found?.message).toContain(`the branch ${name} `);
+  });
+
   test('doctor does not run git when the settings want no worktrees', async () => {
     project('version: 1\n');
     expect(await check()).toBeUndefined();

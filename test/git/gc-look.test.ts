@@ -301,7 +301,7 @@ describe('worktrees seen by gc', () => {
 });
 
 describe('files of a repository', () => {
-  const may = (dir = repo.root) => mayHaveTasks(`${dir}/.git`);
+  const may = (dir = repo.root) => mayHaveTasks(`${dir}/.git`, 'forge');
 
   test('a repository without task branches and worktrees has nothing of tasks', () => {
     expect(may()).toBe(false);

@@ -214,9 +214,22 @@ describe('files of people', () => {
     );
   });
 
-  test('a branch that blocks task branches is left alone', async () => {
+  test.each(['forge', 'forge/build/old'])(
+    'a branch that blocks that of a task is left alone and named: %s',
+    async (name) => {
+      repo.git('branch', name);
+      const { code, message, hint } = await refusal();
+      expect(code).toBe('NOT_READY');
+      expect(message).toContain(`the branch ${name} (refs/heads/${name}) is in the way`);
+      expect(hint).toContain(`git branch -m ${name} ${name.replaceAll('/', '-')}-old`);
+    },
+  );
+
+  test('another prefix makes branches where one blocks the default', async () => {
+    project('agents: {branch_prefix: ai/work}\n');
     repo.git('branch', 'forge');
-    expect((await refusal()).hint).toContain('Rename the branch `forge`');
+    const { path: at, branch } = await ensure();
+    expect([branch, repo.in(at, 'rev-parse', '--abbrev-ref', 'HEAD')]).toEqual(['ai/work/build', 'ai/work/build']);
   });
 
   test('other worktrees whose folders are gone stay registered', async () => {

@@ -19,6 +19,7 @@ import {
 } from '../plan/declare.ts';
 import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
+import { isBranchPrefix } from '../task/workspaces.ts';
 import { DEFAULT_SETTINGS, OVERLAP_MODES, SHIP_POLICIES, TRACKER_TYPES, WORKERS, WORKSPACES } from './settings.ts';
 
 /** Top-level keys of the older tool's settings. Accepted, without effect. */
@@ -62,6 +63,16 @@ const copied = command.check(
     return {
       message: 'must name files below the project',
       suggestion: 'Leave out / at the start, and every `..`.',
+    };
+  }),
+);
+
+const branchPrefix = filledText.check(
+  must((prefix: string) => {
+    if (isBranchPrefix(prefix)) return null;
+    return {
+      message: 'is no name that git allows for branches',
+      suggestion: 'Write a word, or several with a slash between them.',
     };
   }),
 );
@@ -121,6 +132,11 @@ const agentsSchema = z.strictObject({
     agents.question_budget,
   ),
   worktree_root: key(command, 'Where git worktrees of tasks are made, relative to the project.', agents.worktree_root),
+  branch_prefix: key(
+    branchPrefix,
+    'What the branches of tasks begin with: the branch of task build is forge/build. It may have slashes.',
+    agents.branch_prefix,
+  ),
   worktree_copy: key(
     z.array(copied),
     'Files of the project that git does not track and that every worktree gets a copy of. Replaces the default list.',

@@ -52,6 +52,7 @@ export interface AgentSettings {
   question_max_attempts: number;
   question_budget: { soft: number; hard: number };
   worktree_root: string;
+  branch_prefix: string;
   worktree_copy: readonly string[];
   hard_lock_globs: readonly string[];
   preflight_globs: readonly string[];
@@ -81,6 +82,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
     question_max_attempts: 3,
     question_budget: { soft: 3, hard: 6 },
     worktree_root: '.forge/worktrees',
+    branch_prefix: 'forge',
     // What tools need and people often keep out of git: secrets, and instructions to agents.
     worktree_copy: [
       '.env',

@@ -49,22 +49,63 @@ export function claimsAround(env: Readonly<Record<string, string | undefined>>):
   return `${env['FORGE_CLAIM_ID'] ?? ''} ${env['FORGE_OUTER_CLAIMS'] ?? ''}`.split(' ').filter((claim) => claim !== '');
 }
 
-/**
- * The branch of a task: `forge/<task>`. Ids may have dots where ref names may not (`a..b`, `a.`, `a.lock`); those are written
- * `%2E`. No id has a `%`, so no two tasks share a branch. Source: git-check-ref-format(1).
- */
-export function branchFor(taskId: string): string {
-  return `forge/${withoutDots(taskId)}`;
+/** The part of the settings that names branches: `agents.branch_prefix`. */
+export interface BranchSettings {
+  agents: { branch_prefix: string };
 }
 
-function withoutDots(name: string): string {
-  return name.replace(/\.(?=\.|$|lock$)/gi, '%2E');
+/** The branch of a task: `<branch_prefix>/<task>`, `forge/<task>` by default. */
+export function branchFor({ agents }: BranchSettings, taskId: string): string {
+  return `${agents.branch_prefix}/${refPart(taskId)}`;
 }
 
 /** The task of this branch; null when it is no task's. */
-export function taskOfBranch(name: string): string | null {
-  const id = name.replace(/^forge\//, '').replaceAll('%2E', '.');
-  return isTaskId(id) && branchFor(id) === name ? id : null;
+export function taskOfBranch({ agents }: BranchSettings, name: string): string | null {
+  const folder = `${agents.branch_prefix}/`;
+  return name.startsWith(folder) ? taskOfRefPart(name.slice(folder.length)) : null;
+}
+
+/**
+ * The id of a task as the last part of a ref. Ids may have dots where ref names may not (`a..b`, `a.`, `a.lock`); those are written
+ * `%2E`. No id has a `%`, so no two tasks share a ref. Source: git-check-ref-format(1).
+ */
+export function refPart(taskId: string): string {
+  return taskId.replace(/\.(?=\.|$|lock$)/gi, '%2E');
+}
+
+/** The task that a ref's last part stands for; null when none does. */
+export function taskOfRefPart(part: string): string | null {
+  const id = part.replaceAll('%2E', '.');
+  return isTaskId(id) && refPart(id) === part ? id : null;
+}
+
+/**
+ * Whether branches can be named so: one or more parts with a slash between them, none that git refuses. Source: git-check-ref-format(1).
+ */
+export function isBranchPrefix(prefix: string): boolean {
+  if (prefix.startsWith('-') || /[\0-\x20\x7f~^:?*[\\]|\.\.|@\{/.test(prefix)) return false;
+  return prefix.split('/').every((part) => part !== '' && part !== '@' && !/^\.|\.$|\.lock$/.test(part));
+}
+
+/** Of the branches `names`, those that git cannot have beside one of `wanted`: one ends where the other has a folder. */
+export function branchesInTheWay(wanted: readonly string[], names: readonly string[]): string[] {
+  const own = new Set(wanted);
+  const above = new Set(wanted.flatMap(foldersOf));
+  return names.filter((name) => above.has(name) || foldersOf(name).some((folder) => own.has(folder)));
+}
+
+/** `a` and `a/b` of `a/b/c`. */
+function foldersOf(branch: string): string[] {
+  const parts = branch.split('/');
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'));
+}
+
+/** What is said of a branch that is in the way of a task's; `where`: such as its own name, or `the branches of tasks`. */
+export function inTheWayText(inTheWay: string, where: string): { message: string; hint: string } {
+  return {
+    message: `the branch ${inTheWay} (refs/heads/${inTheWay}) is in the way: git cannot have it beside ${where}`,
+    hint: `Rename it, \`git branch -m ${inTheWay} ${inTheWay.replaceAll('/', '-')}-old\`, or set agents.branch_prefix to another name.`,
+  };
 }
 
 /** The action in the reflog of a task's branch where forge moves it to the base of now. */
@@ -98,7 +139,7 @@ export function rescueFolder(name: string): string {
   const escaped = (char: string) =>
     Array.from(new TextEncoder().encode(char), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`);
   const plain = name.replace(/[^A-Za-z0-9._-]/gu, (char) => escaped(char).join(''));
-  return `${RESCUE_REFS}/${withoutDots(plain).replace(/^\./, '%2E')}/`;
+  return `${RESCUE_REFS}/${refPart(plain).replace(/^\./, '%2E')}/`;
 }
 
 /** One worktree in the output of `git worktree list`. */

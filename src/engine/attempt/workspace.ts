@@ -77,7 +77,8 @@ export async function resolveWorkspace(
     );
     return { path: cwd, branch, behind, work: await workAt(env, record, cwd) };
   } catch (error) {
-    throw error instanceof ForgeError && error.code === 'IO_ERROR' ? noPlace(task.id, error) : error;
+    const needsPerson = error instanceof ForgeError && (error.code === 'IO_ERROR' || error.code === 'NOT_READY');
+    throw needsPerson ? noPlace(task.id, error) : error;
   } finally {
     keeper.stop();
   }

@@ -99,7 +99,7 @@ export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
     const moved = await movedCheckout(env, expected);
     return { attemptId, cwd: project, branch: null, head: expected, base, moved };
   }
-  const branch = branchFor(task_id);
+  const branch = branchFor(env.settings, task_id);
   const at = await branchCommit(env, branch);
   if (place === null && at === null) {
     return { attemptId, cwd: project, branch: null, head: null, base, moved: null };

@@ -231,13 +231,14 @@ export class RunLoop {
 
   /** A task that cannot start is refused and the run continues; a tree that cannot be written ends the run. */
   #fault(taskId: string, error: unknown): void {
-    if (error instanceof CanNotStart || kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
+    if (error instanceof CanNotStart) this.#refuseTask(taskId, error.message, error.hint);
+    else if (kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
     else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
   }
 
-  #refuseTask(taskId: string, why: string): void {
+  #refuseTask(taskId: string, why: string, hint: string | null = null): void {
     this.#refused.set(taskId, why);
-    this.#emit({ type: 'warning', message: why });
+    this.#emit({ type: 'warning', message: hint === null ? why : `${why}. ${hint}` });
   }
 
   /** Ends the run with `error` once the workers are stopped. */

@@ -77,6 +77,7 @@ agents:
   question_max_attempts: 2
   question_budget: {hard: 4}
   worktree_root: ../trees
+  branch_prefix: ai/work
   worktree_copy: ['.env', 'config/*.local']
   hard_lock_globs: []
   preflight_globs: ['src/api/**']
@@ -112,6 +113,7 @@ tracker: {type: github, config: {repo: acme/demo}}
         question_max_attempts: 2,
         question_budget: { soft: 3, hard: 4 },
         worktree_root: '../trees',
+        branch_prefix: 'ai/work',
         worktree_copy: ['.env', 'config/*.local'],
         hard_lock_globs: [],
         preflight_globs: ['src/api/**'],
@@ -222,6 +224,13 @@ describe('invalid settings', () => {
       'agents: {kill_grace_ms: ten seconds}',
       [
         '1:25 agents.kill_grace_ms: expected a duration such as 500ms, 30s, 5m, 2h, 1d or 1h30m, found text "ten seconds"',
+      ],
+    ],
+    [
+      'a prefix that git refuses',
+      'agents: {branch_prefix: a..b}',
+      [
+        '1:25 agents.branch_prefix: is no name that git allows for branches | Write a word, or several with a slash between them.',
       ],
     ],
     ['no time at all', 'agents: {lease_ttl_ms: 0}', ['1:24 agents.lease_ttl_ms: must be more than 0']],

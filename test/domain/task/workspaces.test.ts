@@ -2,9 +2,12 @@
 
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
+import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import {
+  branchesInTheWay,
   branchFor,
   GIT_LOCAL_VARIABLES,
+  isBranchPrefix,
   parseWorktrees,
   rescueFolder,
   taskOfBranch,
@@ -19,7 +22,7 @@ describe('branch names', () => {
   test('every task has a branch of its own', () => {
     fc.assert(
       fc.property(ids, ids, (one, other) => {
-        expect(branchFor(one) === branchFor(other)).toBe(one === other);
+        expect(branchFor(DEFAULT_SETTINGS, one) === branchFor(DEFAULT_SETTINGS, other)).toBe(one === other);
       }),
     );
   });
@@ -27,7 +30,7 @@ describe('branch names', () => {
   test('a branch name identifies its task', () => {
     fc.assert(
       fc.property(ids, (id) => {
-        expect(branchFor(id).replaceAll('%2E', '.')).toBe(`forge/${id}`);
+        expect(branchFor(DEFAULT_SETTINGS, id).replaceAll('%2E', '.')).toBe(`forge/${id}`);
       }),
     );
   });
@@ -35,14 +38,14 @@ describe('branch names', () => {
   test('the task of a branch name is read back, and other names belong to no task', () => {
     fc.assert(
       fc.property(ids, (id) => {
-        expect(taskOfBranch(branchFor(id))).toBe(id);
+        expect(taskOfBranch(DEFAULT_SETTINGS, branchFor(DEFAULT_SETTINGS, id))).toBe(id);
       }),
     );
     const names = fc.stringMatching(/^(forge\/)?([a./]|%2E|%2e|%25|\.lock|-|~){0,8}$/);
     fc.assert(
       fc.property(names, (name) => {
-        const id = taskOfBranch(name);
-        if (id !== null) expect([isTaskId(id), branchFor(id)]).toEqual([true, name]);
+        const id = taskOfBranch(DEFAULT_SETTINGS, name);
+        if (id !== null) expect([isTaskId(id), branchFor(DEFAULT_SETTINGS, id)]).toEqual([true, name]);
       }),
     );
   });
@@ -50,7 +53,7 @@ describe('branch names', () => {
   test.each(['main', 'forge', 'forge/', 'build', 'forge/a/b', 'forge/a%2Eb', 'forge/a%2e', 'forge/-x', 'x/forge/a'])(
     'branch %s belongs to no task',
     (name) => {
-      expect(taskOfBranch(name)).toBeNull();
+      expect(taskOfBranch(DEFAULT_SETTINGS, name)).toBeNull();
     },
   );
 
@@ -67,14 +70,66 @@ describe('branch names', () => {
     ['a.locked', 'forge/a.locked'],
     ['a-', 'forge/a-'],
   ])('the branch of task %s is %s, which git accepts', (id, branch) => {
-    expect(branchFor(id)).toBe(branch);
+    expect(branchFor(DEFAULT_SETTINGS, id)).toBe(branch);
     expect(() => execFileSync('git', ['check-ref-format', '--branch', branch], { stdio: 'pipe' })).not.toThrow();
   });
 
   test('the branch of any task id is a name that git accepts', () => {
     // Some dozen processes; the table above has the hard ones.
     for (const id of fc.sample(ids, { numRuns: 30, seed: 7 }))
-      expect(() => execFileSync('git', ['check-ref-format', `refs/heads/${branchFor(id)}`])).not.toThrow();
+      expect(() =>
+        execFileSync('git', ['check-ref-format', `refs/heads/${branchFor(DEFAULT_SETTINGS, id)}`]),
+      ).not.toThrow();
+  });
+});
+
+describe('branch prefixes', () => {
+  test.each(['forge', 'ai/forge', 'a.b', 'a@b', 'ä', 'a{b', '@@'])(
+    'branches may begin with %j, as git has it',
+    (prefix) => {
+      expect(isBranchPrefix(prefix)).toBe(true);
+      expect(() =>
+        execFileSync('git', ['check-ref-format', '--branch', `${prefix}/x`], { stdio: 'pipe' }),
+      ).not.toThrow();
+    },
+  );
+
+  test.each([
+    '',
+    '/',
+    'a/',
+    '/a',
+    'a//b',
+    '.a',
+    'a/.b',
+    'a..b',
+    'a.lock',
+    'a.',
+    'a b',
+    'a~',
+    'a^',
+    'a:',
+    'a?',
+    'a*',
+    'a[',
+    'a\\',
+    'a@{',
+    '-a',
+    'a\nb',
+  ])('branches may not begin with %j', (prefix) => {
+    expect(isBranchPrefix(prefix)).toBe(false);
+  });
+
+  test('with another prefix branches are named and found by it', () => {
+    const settings = { agents: { branch_prefix: 'ai/work' } };
+    expect(branchFor(settings, 'a.lock')).toBe('ai/work/a%2Elock');
+    expect(taskOfBranch(settings, 'ai/work/a%2Elock')).toBe('a.lock');
+    expect(taskOfBranch(settings, 'forge/a')).toBeNull();
+  });
+
+  test('a branch is in the way where it ends in a folder of another, or has it for a folder', () => {
+    const names = ['a', 'a/b', 'a/b/c', 'a/b/c/d', 'a/bc', 'ab', 'x'];
+    expect(branchesInTheWay(['a/b/c'], names)).toEqual(['a', 'a/b', 'a/b/c/d']);
   });
 });
 
