@@ -30,6 +30,9 @@ const OUTCOMES: Partial<Record<number, readonly [said: string, colour: string]>>
   [EXIT.interrupted]: ['■ interrupted', 'ready_for_review'],
 };
 
+/** Of a run that has left nothing to be done, but has not done everything. */
+const WITHOUT_CANCELLED = ['· done but for what was cancelled', 'ready_for_review'] as const;
+
 export interface RunLogOptions {
   line(text: string): void;
   warn(message: string): void;
@@ -159,7 +162,8 @@ export class RunLog {
   #summary(finished: RunFinished): void {
     const { context } = this.#options;
     const { exit_code, duration_ms, counts } = finished;
-    const [said, colour] = OUTCOMES[exit_code] ?? ['', ''];
+    const isPart = exit_code === EXIT.ok && (counts['cancelled'] ?? 0) > 0;
+    const [said, colour] = isPart ? WITHOUT_CANCELLED : (OUTCOMES[exit_code] ?? ['', '']);
     const head = inColourOf(colour, context, said);
     const tasks = countsText(counts, context) || 'no tasks';
     this.#print('', `${context.palette.bold(head)} in ${formatDuration(duration_ms)}: ${tasks}`);

@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
+import { definitionOf } from '../domain/plan/definition.ts';
 import { rivalsOf } from '../domain/schedule/overlap.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
 import { claimTask } from '../domain/task/operations.ts';
@@ -57,6 +58,7 @@ export const claim = command({
           observer: observerOf(session),
           abandonLimit: agents.retry_attempts,
           unchecked: rivalsOf(task, plan, agents).length > 0,
+          definition: definitionOf(task),
         });
       });
       if (result === null) return null;

@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import * as z from 'zod/mini';
+import { changedSince } from '../domain/plan/definition.ts';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
 import { LastErrorSchema, TASK_STATES } from '../domain/task/records.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
@@ -112,9 +113,12 @@ function warningsOf(
   loaded: LoadedPlan | null,
   shown: { task: PlanTask | null; read: TaskSummaryRead | undefined }[],
 ): Warning[] {
+  const records = new Map(shown.map(({ read }) => [read?.task_id, read?.record ?? null]));
+  const recordOf = (taskId: string) => records.get(taskId);
   const { settings, settingsWarnings } = session;
   const texts = [...(loaded?.warnings ?? []), ...settingsWarnings, ...data.notEnforced(settings)];
-  const warnings = texts.map((text) => warningOf(text));
+  const changed = loaded && changedSince(loaded.plan, recordOf);
+  const warnings = [...texts, ...(changed === null ? [] : [changed])].map((text) => warningOf(text));
   for (const { task, read } of shown) {
     if (read === undefined) continue;
     const { task_id } = read;

@@ -111,6 +111,11 @@ describe('a line', () => {
     [blocked('a', null), []],
     [{ ...FINISHED, counts: { shipped: 2 } }, ['', '✓ all done in 1.0s: 2 shipped']],
     [FINISHED, ['', '✓ all done in 1.0s: no tasks']],
+    [{ ...FINISHED, counts: { cancelled: 1 } }, ['', '· done but for what was cancelled in 1.0s: 1 cancelled']],
+    [
+      { ...FINISHED, counts: { shipped: 2, cancelled: 1 } },
+      ['', '· done but for what was cancelled in 1.0s: 2 shipped, 1 cancelled'],
+    ],
   ])('run prints the event %j as a line', (event, expected) => {
     expect(linesOf(event).lines).toEqual(expected);
   });

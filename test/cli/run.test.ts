@@ -238,6 +238,17 @@ describe('tasks that write the same files', () => {
     expect((await orchestrate(['run'], { cwd })).stderr).toBe('');
   });
 
+  it('a shipped task whose command has changed since is named by run and status', async () => {
+    const cwd = project(['id: a, title: A, run: "true"', 'id: b, title: B, run: "true"']);
+    await orchestrate(['run'], { cwd });
+    const plan = join(cwd, 'plans/phases.yaml');
+    writeFileSync(plan, readFileSync(plan, 'utf8').replace('title: B, run: "true"', 'title: B, run: "exit 0"'));
+    const named = /shipped, and not done again although .* since: b\b/;
+    const said = ({ stdout, stderr }: { stdout: string; stderr: string }) => (stdout + stderr).replace(/\s+/g, ' ');
+    expect(said(await orchestrate(['run'], { cwd }))).toMatch(named);
+    expect(said(await orchestrate(['status'], { cwd }))).toMatch(named);
+  });
+
   it('an overlapping task starts only after the worker of a killed run is stopped', async () => {
     const cwd = project([
       `id: a, title: A, run: "echo $$ >a.pid; ${ENDLESS}", write_globs: [go.sum]`,

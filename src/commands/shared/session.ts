@@ -3,7 +3,8 @@
 import * as z from 'zod/mini';
 import { type Context, newId } from '../../domain/context.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
-import { neededFor, reasonsToWait } from '../../domain/schedule/readiness.ts';
+import { reasonsToWait } from '../../domain/schedule/readiness.ts';
+import { neededFor } from '../../domain/schedule/selection.ts';
 import type { RunManifest, TaskRecord } from '../../domain/task/records.ts';
 import type { Decision } from '../../domain/task/transition.ts';
 import type { Warning } from '../../domain/warnings.ts';

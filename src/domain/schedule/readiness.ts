@@ -11,7 +11,8 @@ import { instantFor, type LeaseObserver, leaseStanding } from '../task/leases.ts
 import type { TaskSummary } from '../task/records.ts';
 import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
-import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText, rivalsOf } from './overlap.ts';
+import { lostTasks } from './lost.ts';
+import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText } from './overlap.ts';
 
 export type WaitCode =
   | 'TASK_FINISHED'
@@ -58,6 +59,7 @@ export interface SchedulingContext {
 
 /** What is the same for all tasks, computed once. */
 export interface Survey {
+  lost(): ReadonlyMap<string, string>;
   /** Whether the plan says so, or all tasks of the phase are shipped, done or dropped. */
   finished(phase: PlanPhase): boolean;
   writing(): readonly PlanTask[];
@@ -79,7 +81,7 @@ export function surveyOf(scheduling: SchedulingContext): Survey {
     known.set(phase.id, answer);
     return answer;
   };
-  return { finished, writing };
+  return { finished, lost: once(() => lostTasks(scheduling)), writing };
 }
 
 /** The record of a task; null where it has none that can be read. */
@@ -98,7 +100,7 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
   return [
     ...own,
     ...phaseReasons(task, scheduling, survey),
-    ...task.depends_on.flatMap((id) => dependencyReason(id, scheduling) ?? []),
+    ...task.depends_on.flatMap((id) => dependencyReason(id, scheduling, survey) ?? []),
     // A review or a merge writes none of its files.
     ...(own.some(isFinishWait) || task.write_globs.length === 0
       ? []
@@ -259,27 +261,38 @@ export function queueFor(
   return queue;
 }
 
-function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { finished }: Pick<Survey, 'finished'>): Reason[] {
+function phaseReasons(task: PlanTask, scheduling: SchedulingContext, { finished, lost }: Survey): Reason[] {
   const phase = scheduling.plan.phaseById.get(task.phase_id);
   if (phase === undefined) return [];
   if (phase.status !== 'active') return [reason('PHASE_NOT_ACTIVE', `phase ${phase.id} is ${phase.status}`, phase.id)];
   const before = phase.blocked_by === null ? undefined : scheduling.plan.phaseById.get(phase.blocked_by);
   if (before === undefined || finished(before)) return [];
-  return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}`, before.id)];
+  const over = lost().get(task.id);
+  const why = over === undefined ? '' : `, and ${standing(over, scheduling)}`;
+  return [reason('PHASE_BLOCKED', `phase ${phase.id} waits for phase ${before.id}${why}`, before.id)];
 }
 
 function isShipped(taskId: string, scheduling: SchedulingContext): boolean {
   return readableRecord(taskId, scheduling)?.state.state === 'shipped';
 }
 
-function dependencyReason(id: string, scheduling: SchedulingContext): Reason | null {
+function dependencyReason(id: string, scheduling: SchedulingContext, { lost }: Survey): Reason | null {
   const status = scheduling.plan.byId.get(id)?.status;
   if (status === 'done' || isShipped(id, scheduling)) return null;
   if (status === 'dropped') return reason('DEPENDENCY_DROPPED', `it depends on ${id}, which was dropped`, id);
   const record = scheduling.recordOf(id);
   const state = record === null ? 'unclaimed' : record === 'unreadable' ? 'unreadable' : record.state.state;
   const isLost = state === 'failed' || state === 'cancelled';
-  return reason(isLost ? 'DEPENDENCY_FAILED' : 'DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
+  if (isLost) return reason('DEPENDENCY_FAILED', `it depends on ${id}, which is ${state}`, id);
+  const over = lost().get(id);
+  if (over === undefined) return reason('DEPENDENCY_PENDING', `it depends on ${id}, which is ${state}`, id);
+  return reason('DEPENDENCY_FAILED', `it depends on ${id}, which can't start: ${standing(over, scheduling)}`, id);
+}
+
+/** How the task stands over which others are lost. */
+function standing(id: string, scheduling: SchedulingContext): string {
+  const isDropped = scheduling.plan.byId.get(id)?.status === 'dropped';
+  return `${id} is ${isDropped ? 'dropped' : readableRecord(id, scheduling)?.state.state}`;
 }
 
 export interface TaskClasses {
@@ -316,17 +329,6 @@ function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
   return (a, b) =>
     (phases.get(a.phase_id) ?? 0) - (phases.get(b.phase_id) ?? 0) ||
     PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority);
-}
-
-/** The tasks whose records decide whether `task` is ready: itself, what it waits for by plan, and what it overlaps with. */
-export function neededFor(task: PlanTask, plan: Plan, rules: OverlapRules): string[] {
-  return [...new Set([...orderedBefore(task, plan), ...rivalsOf(task, plan, rules).map(({ id }) => id)])];
-}
-
-export function orderedBefore(task: PlanTask, plan: Plan): string[] {
-  const blockedBy = plan.phaseById.get(task.phase_id)?.blocked_by ?? null;
-  const before = blockedBy === null ? [] : (plan.phaseById.get(blockedBy)?.task_ids ?? []);
-  return [task.id, ...task.depends_on, ...before];
 }
 
 // --- what a run selects ----------------------------------------------------------------------------------------------
@@ -380,18 +382,4 @@ export function mayStillRun(
     if (!selected.has(task.id) || !hasWork(task, scheduling)) return false;
     return progresses(task.id) && reasonsToWait(task, scheduling, survey)[0]?.code !== 'TASK_FINISHED';
   });
-}
-
-/** `taskIds` with everything they depend on, directly, through others, and through the phases before theirs; null: the whole plan. */
-export function selectedTasks(taskIds: readonly string[] | null, plan: Plan): ReadonlySet<string> {
-  if (taskIds === null) return new Set(plan.byId.keys());
-  const selected = new Set<string>();
-  const queue = [...taskIds];
-  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
-    const task = plan.byId.get(id);
-    if (selected.has(id) || task === undefined) continue;
-    selected.add(id);
-    queue.push(...orderedBefore(task, plan));
-  }
-  return selected;
 }

@@ -31,6 +31,8 @@ export interface ClaimRequest {
   abandonLimit: number;
   /** Whether the claim may not be dispatched before its overlap check. Default: false. */
   unchecked?: boolean;
+  /** The task's `definitionOf`, for a claim whose owner is to do the work. Default: as it was. */
+  definition?: string;
 }
 
 export interface ClaimResult {
@@ -63,13 +65,13 @@ export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<C
   if (abandoning && abandons >= request.abandonLimit) return giveUp(record, abandons, instant.nowMs);
 
   const generation = record.memo.generation + 1;
-  const { ttlMs, owner, unchecked = false } = request;
+  const { ttlMs, owner, definition, unchecked = false } = request;
   const lease = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner, unchecked }, instant);
   const next = changed(record, {
     moves: abandoning ? ['abandon', 'claim'] : ['claim'],
     lease,
     state: { next_eligible_at: null },
-    memo: { abandons },
+    memo: { abandons, ...(definition === undefined ? {} : { definition }) },
     ends: { how: 'stolen', state: 'abandoned' },
     by: lease,
     nowMs: instant.nowMs,

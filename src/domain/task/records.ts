@@ -142,6 +142,8 @@ export const MemoSchema = once(() => {
     verification: z.optional(z.unknown()),
     /** What decides about the current attempt's work; parsed by `evidence.ts`. */
     evidence: z.optional(z.unknown()),
+    /** What the plan said of the task when its work was last given out, see `plan/definition.ts`. */
+    definition: optionalText,
   });
 });
 export type Memo = z.infer<ReturnType<typeof MemoSchema>>;
@@ -259,7 +261,7 @@ export interface TaskSummary {
       updated_by: { run_id: string | null };
     };
   lease: Lease | null;
-  memo: Pick<Memo, 'generation' | 'abandons' | 'questions' | 'backoff' | 'verification'> & {
+  memo: Pick<Memo, 'generation' | 'abandons' | 'questions' | 'backoff' | 'verification' | 'definition'> & {
     absorbed: readonly string[];
     completion: { attempt_id: string } | null;
   };

@@ -4,6 +4,7 @@
  */
 
 import { newId } from '../../domain/context.ts';
+import { definitionOf } from '../../domain/plan/definition.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
 import { masked } from '../../domain/secrets.ts';
@@ -152,6 +153,8 @@ function claimFor(env: Env, request: TaskRequest, claimId: string, record: TaskR
     observer: observerOf(env),
     abandonLimit: env.settings.agents.retry_attempts,
     unchecked: hasRivals(env, request),
+    // What is only to be verified was done by what the plan said before.
+    ...(pendingVerification(record) === null ? { definition: definitionOf(request.task) } : {}),
   });
 }
 

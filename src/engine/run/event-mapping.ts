@@ -4,7 +4,13 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor } from '../../domain/plan/task-command.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail, RunEvent, RunFinished } from '../../domain/run/events.ts';
-import { type Reason, reasonsToWait, type SchedulingContext, type WaitCode } from '../../domain/schedule/readiness.ts';
+import {
+  type Reason,
+  reasonsToWait,
+  type SchedulingContext,
+  surveyOf,
+  type WaitCode,
+} from '../../domain/schedule/readiness.ts';
 import type { FailureReason, TaskRecord, TaskState } from '../../domain/task/records.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { FinishedAttempt } from '../attempt/running-attempt.ts';
@@ -74,8 +80,9 @@ export function ownWaits(
   tasks: readonly PlanTask[],
   scheduling: SchedulingContext,
 ): { task_id: string; reason: string }[] {
+  const survey = surveyOf(scheduling);
   return tasks.flatMap((task) => {
-    const [reason] = reasonsToWait(task, scheduling);
+    const [reason] = reasonsToWait(task, scheduling, survey);
     const isOwn = reason?.on === null || reason?.code === 'OVERLAP_CONFLICT';
     return reason !== undefined && isOwn ? { task_id: task.id, reason: reason.message } : [];
   });
@@ -98,6 +105,7 @@ export function leftovers(
   refused: ReadonlyMap<string, string>,
 ): Leftovers {
   const left: Leftovers = { counts: {}, blocked: [], failed: [] };
+  const survey = surveyOf(scheduling);
   for (const task of scheduling.plan.tasks) {
     if (!selected.has(task.id)) continue;
     const record = scheduling.recordOf(task.id);
@@ -111,7 +119,7 @@ export function leftovers(
       continue;
     }
     const why = refused.get(task.id);
-    const reasons = reasonsToWait(task, scheduling).map((reason) => withRefusal(reason, why));
+    const reasons = reasonsToWait(task, scheduling, survey).map((reason) => withRefusal(reason, why));
     const shown = reasons.length > 0 ? reasons : [unstarted(commandFor(task, scheduling.workers) !== null, why)];
     left.blocked.push({ type: 'task_blocked', task_id: task.id, title: task.title, reasons: shown });
   }

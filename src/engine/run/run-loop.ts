@@ -3,12 +3,14 @@
  * that can start without a person. It decides only by what the store holds, which other runs, agents and people change too.
  */
 
+import { changedSince } from '../../domain/plan/definition.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import { openQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
+import { selectedTasks } from '../../domain/schedule/selection.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
@@ -98,7 +100,7 @@ export class RunLoop {
     this.#setup = new SetupBaseline(env);
     this.#claims = claimsAround(env.ctx.env);
     this.#progress = new Progress(env, options.output, emit);
-    this.#selected = readiness.selectedTasks(options.tasks, plans.current.plan);
+    this.#selected = selectedTasks(options.tasks, plans.current.plan);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
@@ -109,6 +111,8 @@ export class RunLoop {
     const stopListening = this.#interrupts.listen(() => this.#interrupted());
     try {
       await this.#look();
+      const changed = changedSince(this.#plan(), (id) => this.#seen.reads.get(id)?.record);
+      if (changed !== null) this.#emit({ type: 'warning', message: changed });
       while (await this.#step()) await this.#pause();
     } finally {
       stopListening();
@@ -129,7 +133,7 @@ export class RunLoop {
   /** One round: start what can be started. False when nothing is left to wait for. */
   async #step(): Promise<boolean> {
     if (await this.#plans.refresh()) {
-      this.#selected = readiness.selectedTasks(this.#options.tasks, this.#plan());
+      this.#selected = selectedTasks(this.#options.tasks, this.#plan());
       this.#refused.clear();
       this.#integrations.forget();
     }

@@ -7,8 +7,8 @@ import {
   mayStillRun,
   reasonsToWait,
   type SchedulingContext,
-  selectedTasks,
 } from '../../../src/domain/schedule/readiness.ts';
+import { selectedTasks } from '../../../src/domain/schedule/selection.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { plan, scheduling } from '../../support/domain/plans.ts';

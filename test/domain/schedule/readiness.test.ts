@@ -3,12 +3,11 @@ import type { Plan, PlanTask } from '../../../src/domain/plan/plan.ts';
 import {
   classifyTasks,
   mayStillRun,
-  neededFor,
   reasonsToWait,
   type SchedulingContext,
-  selectedTasks,
   surveyOf,
 } from '../../../src/domain/schedule/readiness.ts';
+import { neededFor, selectedTasks } from '../../../src/domain/schedule/selection.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
@@ -237,6 +236,65 @@ describe('all tasks of a plan', () => {
       'late',
       'other',
     ]);
+  });
+
+  describe('a task that waits for one that has failed for good is told so through the whole chain', () => {
+    const messages = (taskId: string, seen: SchedulingContext) =>
+      reasonsToWait(task(seen.plan, taskId), seen).map(({ code, message }) => `${code}: ${message}`);
+    const chain = onePhase(
+      { id: 'a' },
+      { id: 'b', depends_on: ['a'] },
+      { id: 'c', depends_on: ['b'] },
+      { id: 'd', depends_on: ['c'] },
+    );
+
+    test.each(['failed', 'cancelled'] as const)('where the first is %s', (state) => {
+      const seen = scheduling(chain, { a: record(state) });
+      expect(messages('b', seen)).toEqual([`DEPENDENCY_FAILED: it depends on a, which is ${state}`]);
+      expect(messages('d', seen)).toEqual([`DEPENDENCY_FAILED: it depends on c, which can't start: a is ${state}`]);
+      expect(mayStillRun(seen, new Set(['a', 'b', 'c', 'd']))).toEqual([]);
+    });
+
+    test('where the first is dropped', () => {
+      const made = onePhase(
+        { id: 'a', status: 'dropped' },
+        { id: 'b', depends_on: ['a'] },
+        { id: 'c', depends_on: ['b'] },
+      );
+      expect(messages('c', scheduling(made))).toEqual([
+        "DEPENDENCY_FAILED: it depends on b, which can't start: a is dropped",
+      ]);
+    });
+
+    test('and through phases', () => {
+      const made = plan([
+        { id: 'one', tasks: [{ id: 'a' }, { id: 'x', status: 'dropped' }] },
+        { id: 'two', blocked_by: 'one', tasks: [{ id: 'b' }] },
+        { id: 'three', blocked_by: 'two', tasks: [{ id: 'c' }] },
+      ]);
+      const failed = scheduling(made, { a: record('failed') });
+      expect(messages('b', failed)).toEqual(['PHASE_BLOCKED: phase two waits for phase one, and a is failed']);
+      expect(messages('c', failed)).toEqual(['PHASE_BLOCKED: phase three waits for phase two, and a is failed']);
+      expect(messages('b', scheduling(made))).toEqual(['PHASE_BLOCKED: phase two waits for phase one']);
+    });
+
+    test('but not where another way is shipped, done or tried again', () => {
+      expect(messages('c', scheduling(chain, { a: record('failed'), b: record('shipped') }))).toEqual([]);
+      expect(messages('c', scheduling(chain, { a: record('awaiting_respawn') }))).toEqual([
+        'DEPENDENCY_PENDING: it depends on b, which is unclaimed',
+      ]);
+    });
+
+    test('of ten thousand tasks', () => {
+      const many = Array.from({ length: 10_000 }, (_, i) => ({
+        id: `t${i}`,
+        depends_on: i === 0 ? [] : [`t${i - 1}`],
+      }));
+      const seen = scheduling(onePhase(...many), { t0: record('failed') });
+      expect(messages('t9999', seen)).toEqual([
+        "DEPENDENCY_FAILED: it depends on t9998, which can't start: t0 is failed",
+      ]);
+    });
   });
 
   test('every task that is not over is in one group: ready, waiting or human', () => {

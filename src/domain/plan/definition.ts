@@ -1,0 +1,33 @@
+/** Whether the plan still says of a task what it said when the task was done. Pure. */
+
+import { crc32 } from '../../lib/checksum.ts';
+import type { TaskSummary } from '../task/records.ts';
+import type { Plan, PlanTask } from './plan.ts';
+
+/** A checksum of what a worker is given and its result is checked by. It guards against nobody, so a quick one will do. */
+export function definitionOf({ run, shell, verify, env, description, acceptance }: PlanTask): string {
+  return crc32(JSON.stringify([run, shell, verify, env, description, acceptance]));
+}
+
+/** Most tasks that are named. */
+const SHOWN = 10;
+
+/**
+ * Names the shipped tasks of which the plan says something else since their last attempt began; null where there are none. Tasks in a tree
+ * of an earlier version do not say what they were done for.
+ */
+export function changedSince(
+  plan: Pick<Plan, 'tasks'>,
+  recordOf: (taskId: string) => TaskSummary | null | 'unreadable' | undefined,
+): string | null {
+  const changed = plan.tasks.filter((task) => {
+    const record = recordOf(task.id);
+    if (!record || record === 'unreadable' || record.state.state !== 'shipped') return false;
+    const { definition } = record.memo;
+    return !!definition && definition !== definitionOf(task);
+  });
+  if (changed.length === 0) return null;
+  const more = changed.length > SHOWN ? ` and ${changed.length - SHOWN} more` : '';
+  const named = changed.slice(0, SHOWN).map(({ id }) => id);
+  return `shipped, and not done again although the plan gives another command, check, variable or description since: ${named.join(', ')}${more}`;
+}
