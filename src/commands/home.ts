@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import * as readiness from '../domain/schedule/readiness.ts';
+import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { isInFlight } from '../domain/task/states.ts';
 import { schedulingContextOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -25,6 +26,8 @@ export const home = command({
       in_flight: countSchema(),
       waiting: countSchema(),
       human: countSchema(),
+      /** What runs have given up, and why. */
+      held: z.array(z.strictObject({ task_id: z.string(), ...HeldSchema().shape })),
       next: z.strictObject({ command: z.string(), why: z.string() }),
     }),
   /** Never fails for want of a project: then the next command is `init`. Throws PHASES_PARSE_ERROR, SETTINGS_INVALID. */
@@ -34,7 +37,7 @@ export const home = command({
     if (session === null || loaded === null) {
       const next = { command: 'forge orchestrate init', why: 'there is no plan here yet' };
       const project = session?.paths.project ?? null;
-      return { project, plan: null, counts: {}, ready: 0, in_flight: 0, waiting: 0, human: 0, next };
+      return { project, plan: null, counts: {}, ready: 0, in_flight: 0, waiting: 0, human: 0, held: [], next };
     }
     const { plan, file } = loaded;
     const { reads } = await readAll(session);
@@ -53,6 +56,7 @@ export const home = command({
       in_flight: states.filter((state) => state !== 'unreadable' && isInFlight(state)).length,
       waiting: reallyWaiting(classes).length,
       human: classes.human.length,
+      held: plan.tasks.flatMap(({ id }) => heldNow(id, now)),
       next: nextCommand(scheduling, classes, file),
     };
   },
@@ -67,6 +71,12 @@ async function sessionIfAny(context: CommandContext): Promise<Session | null> {
     if (error instanceof ForgeError && error.code === 'PHASES_NOT_FOUND') return null;
     throw error;
   }
+}
+
+function heldNow(task_id: string, { recordOf }: readiness.SchedulingContext) {
+  const record = recordOf(task_id);
+  const held = record === null || record === 'unreadable' ? null : heldOf(record);
+  return held === null ? [] : [{ task_id, ...held }];
 }
 
 function stateOf(taskId: string, { recordOf }: readiness.SchedulingContext) {

@@ -5,6 +5,7 @@ import { PlanTaskSchema } from '../domain/plan/plan.ts';
 import { commandFor } from '../domain/plan/task-command.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
+import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LeaseSchema, PHASES_OF_WORK, TaskStateSchema } from '../domain/task/records.ts';
 import { pendingVerification, VerifiedSchema } from '../domain/verify/verification.ts';
 import { warningOf } from '../domain/warnings.ts';
@@ -61,6 +62,8 @@ export const show = command({
       verifying: z.nullable(z.strictObject({ attempt_id: z.string(), command: textOrNull(), since: z.string() })),
       ready: z.boolean(),
       reasons: reasonsSchema(),
+      /** Why a run has given it up; null when none has, or it has moved on since. */
+      held: z.nullable(HeldSchema()),
       attempts: z.array(attemptSchema()),
       /** Of its claims, oldest first. */
       history: z.array(z.record(z.string(), z.unknown())),
@@ -88,6 +91,7 @@ export const show = command({
       verifying: pending && { attempt_id: pending.attempt_id, command: pending.command, since: pending.since },
       ready: task !== null && reasons.length === 0,
       reasons,
+      held: read.record && heldOf(read.record),
       attempts: await attemptRows(session, read),
       history: await session.eventLog.read({ log: 'claim-history', taskId: options.task }),
       warnings,

@@ -4,6 +4,7 @@ import path from 'node:path';
 import * as z from 'zod/mini';
 import { changedSince } from '../domain/plan/definition.ts';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
+import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LastErrorSchema, TASK_STATES } from '../domain/task/records.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
@@ -34,6 +35,8 @@ const rowSchema = () =>
     last_error: z.nullable(LastErrorSchema()),
     /** The name of the command that verifies the result, also of a verification that was cut short. */
     verifying: data.textOrNull(),
+    /** Why a run has given it up; null when none has, or it has moved on since. */
+    held: z.nullable(HeldSchema()),
   });
 
 export const status = command({
@@ -105,6 +108,7 @@ function row(task: PlanTask | null, read: TaskSummaryRead | undefined): z.infer<
     failure_reason: state?.state === 'failed' ? (state.failure_reason ?? 'fatal') : null,
     last_error: state?.last_error ?? null,
     verifying: record && (pendingVerification(record)?.command ?? null),
+    held: record && heldOf(record),
   };
 }
 

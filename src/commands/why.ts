@@ -1,7 +1,8 @@
 /** `why`: what a task waits for. */
 
 import * as z from 'zod/mini';
-import type { Reason } from '../domain/schedule/readiness.ts';
+import { HeldSchema, heldOf } from '../domain/task/held.ts';
+import type { TaskRecord } from '../domain/task/records.ts';
 import { behindText } from '../domain/task/workspaces.ts';
 import { orNull } from '../lib/errors.ts';
 import { requirePlan } from '../project/plan-file.ts';
@@ -17,21 +18,33 @@ export const why = command({
   ],
   input: z.object({ task: taskField() }),
   output: () =>
-    z.strictObject({ task_id: z.string(), ready: z.boolean(), reasons: reasonsSchema(), notes: z.array(z.string()) }),
+    z.strictObject({
+      task_id: z.string(),
+      ready: z.boolean(),
+      reasons: reasonsSchema(),
+      held: z.nullable(HeldSchema()),
+      notes: z.array(z.string()),
+    }),
   /** Throws TASK_NOT_FOUND. */
   async run(context, options) {
     const session = await openSession(context);
     const loaded = await requirePlan(session);
     const task = plannedTask(loaded, options.task);
     const reasons = await reasonsFor(session, loaded, task);
-    return { task_id: task.id, ready: reasons.length === 0, reasons, notes: await notesOn(session, task.id, reasons) };
+    const { record } = await session.store.read(task.id);
+    const isOver = reasons.some(({ code }) => code === 'TASK_FINISHED' || code === 'TASK_CANCELLED');
+    return {
+      task_id: task.id,
+      ready: reasons.length === 0,
+      reasons,
+      held: record && heldOf(record),
+      notes: isOver ? [] : await notesOn(session, task.id, record),
+    };
   },
 });
 
-/** What a worker of the task meets, for people; nothing for a task that is over. */
-async function notesOn(session: Session, taskId: string, reasons: readonly Pick<Reason, 'code'>[]): Promise<string[]> {
-  if (reasons.some(({ code }) => code === 'TASK_FINISHED' || code === 'TASK_CANCELLED')) return [];
-  const { record } = await session.store.read(taskId);
+/** What a worker of the task meets, for people. */
+async function notesOn(session: Session, taskId: string, record: TaskRecord | null): Promise<string[]> {
   const { behindNow } = await import('../engine/attempt/workspace.ts');
   const behind = await orNull(() => behindNow(session, taskId, record));
   return behind === null ? [] : [behindText(behind)];

@@ -142,6 +142,20 @@ describe('blocked merges', () => {
     expect(await play.data('ship', 'build')).toMatchObject({ state: 'shipped' });
   });
 
+  test('why a run has given a merge up is kept until it is merged', async () => {
+    const play = await reviewed();
+    play.repo.write('.git/index.lock', '');
+    expect((await play.forge('run')).code).toBe(4);
+    const { held } = await play.data('why', 'build');
+    expect(held).toMatchObject({
+      message: expect.stringContaining('index.lock'),
+      hint: expect.stringContaining('remove the lock'),
+    });
+    fs.rmSync(play.repo.path('.git/index.lock'));
+    await play.data('ship', 'build');
+    expect((await play.data('why', 'build')).held).toBeNull();
+  });
+
   test('a main checkout with a detached HEAD keeps the task waiting, uncharged', async () => {
     const play = finishing([BUILD], `${MERGE}\nreview: {command: ./review.sh}`);
     play.repo.git('checkout', '--quiet', '--detach');

@@ -240,6 +240,23 @@ test('a task without a worktree waits for a person, uncharged, and the others go
   ]);
 });
 
+test('why a run has given a task up is told by why, show, status and the bare command until the task moves on', async () => {
+  const { at } = repository();
+  const place = path.join(at, '.forge/worktrees/build');
+  fs.mkdirSync(place, { recursive: true });
+  fs.writeFileSync(path.join(place, 'mine.txt'), 'mine');
+  await orchestrate(['run', '--task', 'build'], { cwd: at, env });
+  const said = async (...args: string[]) => (await orchestrate(args, { cwd: at, env })).stdout.replaceAll(/\s+/g, ' ');
+  for (const verb of [['why', 'build'], ['show', 'build'], []])
+    expect(await said(...verb)).toContain(`there is no place to work on task build: ${place} is no worktree`);
+  expect(await said('why', 'build')).toContain('Move it away.');
+  expect(await said('status')).toContain('given up');
+  fs.rmSync(place, { recursive: true });
+  await orchestrate(['run', '--task', 'build'], { cwd: at, env });
+  const { tasks } = (await orchestrate(['status', '--json'], { cwd: at, env })).json().data;
+  expect(tasks[0]).toMatchObject({ state: 'shipped', held: null });
+});
+
 test('a worktree is verified where it was made, even after the settings changed', async () => {
   const { at } = repository();
   const claimed = (await orchestrate(['claim', 'build', '--json'], { cwd: at, env })).json().data;

@@ -114,6 +114,7 @@ describe('why', () => {
       task_id: 'build',
       ready: true,
       reasons: [],
+      held: null,
       notes: [],
     });
   });
@@ -127,6 +128,7 @@ describe('why', () => {
         { code: 'BACKOFF', message: `it is tried again at ${world.at(1)}` },
         { code: 'PHASE_BLOCKED', message: 'phase phase-2 waits for phase phase-1' },
       ],
+      held: null,
       notes: [],
     });
   });

@@ -34,6 +34,7 @@ describe('show', () => {
       'verifying',
       'ready',
       'reasons',
+      'held',
       'attempts',
       'history',
       'warnings',
@@ -256,6 +257,7 @@ describe('bare command', () => {
       in_flight: 0,
       waiting: 0,
       human: 0,
+      held: [],
       next: { command: 'forge orchestrate init', why: 'there is no plan here yet' },
     });
     const planless = new World(null, '');

@@ -39,6 +39,7 @@ describe('status', () => {
       failure_reason: null,
       last_error: null,
       verifying: null,
+      held: null,
     });
     expect(world.has('.forge')).toBe(false);
   });

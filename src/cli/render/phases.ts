@@ -2,11 +2,12 @@
 
 import type { VerbData } from '../../commands/registry.ts';
 import { settingOf } from '../../domain/plan/task-command.ts';
+import { heldText } from '../../domain/task/held.ts';
 import { oneLine } from '../../lib/text.ts';
 import { columnOf, cut, hang, pad, paragraphs } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
-import { taskList } from './parts.ts';
+import { ago, taskList } from './parts.ts';
 
 type Phase = Extract<VerbData<'phases'>, { phases: unknown }>['phases'][number];
 type Ready = Extract<VerbData<'phases'>, { ready: unknown }>['ready'][number];
@@ -22,11 +23,13 @@ export const PHASES = {
     ]);
   },
 
-  why({ task_id, ready, reasons, notes }, { palette, width }) {
+  why({ task_id, ready, reasons, held, notes }, context) {
+    const { palette, width } = context;
     const { bold, green, yellow } = palette;
     const column = columnOf(24, reasons, 'code');
     const lines = reasons.flatMap(({ code, message }) => hang(`  ${pad(code, column)}  `, message, width));
-    const more = notes.flatMap((note) => hang('  ', note, width));
+    const gaveUp = held === null ? [] : [`given up ${ago(held.at, context)}: ${heldText(held)}`];
+    const more = [...gaveUp, ...notes].flatMap((note) => hang('  ', note, width));
     return [`${bold(task_id)} is ${ready ? green('ready') : yellow('not ready')}`, ...lines, ...more].join('\n');
   },
 

@@ -1,9 +1,10 @@
 /** The answers of the verbs that are about a project as a whole. */
 
+import { heldText } from '../../domain/task/held.ts';
 import { oneLine } from '../../lib/text.ts';
 import { columnOf, hang, pad, plural } from '../layout.ts';
 import type { Renderers } from '../view.ts';
-import { countsText, nextCommands } from './parts.ts';
+import { ago, countsText, nextCommands } from './parts.ts';
 
 const SIGNS = {
   ok: ['✓', 'green'],
@@ -11,8 +12,11 @@ const SIGNS = {
   fail: ['✗', 'red'],
 } as const;
 
+/** Tasks that runs have given up that the bare command shows. */
+const HELD_SHOWN = 3;
+
 export const PROJECT = {
-  ''({ project, plan, counts, ready, in_flight, waiting, human, next }, context) {
+  ''({ project, plan, counts, ready, in_flight, waiting, human, held, next }, context) {
     const { bold, cyan } = context.palette;
     const lines: string[] = [];
     if (project === null) lines.push('There is no project here yet.');
@@ -24,6 +28,12 @@ export const PROJECT = {
       if (total > 0) lines.push(`  ${countsText(counts, context)}`);
       lines.push(`  ${ready} ready, ${in_flight} in flight, ${waiting} waiting${people}`);
     }
+    for (const { task_id, ...why } of held.slice(0, HELD_SHOWN))
+      lines.push(
+        ...hang(`  ${oneLine(task_id)}  `, `given up ${ago(why.at, context)}: ${heldText(why)}`, context.width),
+      );
+    if (held.length > HELD_SHOWN)
+      lines.push(`  and ${held.length - HELD_SHOWN} more; see \`forge orchestrate status\``);
     const why = hang('  ', next.why, context.width);
     return [...lines, '', bold('Next'), `  ${cyan(oneLine(next.command))}`, ...why].join('\n');
   },

@@ -4,6 +4,7 @@ import type { VerbData } from '../../commands/registry.ts';
 import { settingOf } from '../../domain/plan/task-command.ts';
 import { errorText } from '../../domain/retry/classify.ts';
 import { findingText } from '../../domain/review/findings.ts';
+import { heldText } from '../../domain/task/held.ts';
 import { writtenTexts } from '../../domain/verify/guardrails.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
 import { formatDuration, fromIso } from '../../lib/time.ts';
@@ -44,7 +45,7 @@ function fields(rows: readonly (readonly [name: string, value: Value | readonly 
   );
 }
 
-function standing({ state, lease, verifying, ready, reasons, task }: Data, context: RenderContext): string[] {
+function standing({ state, lease, verifying, ready, reasons, held, task }: Data, context: RenderContext): string[] {
   const shown = state?.state ?? 'unclaimed';
   const error = state?.last_error ?? null;
   const wait = timeLeft(state?.next_eligible_at, context);
@@ -62,6 +63,7 @@ function standing({ state, lease, verifying, ready, reasons, task }: Data, conte
       ['claim', lease?.claim_id],
       ['ready', ready ? 'yes' : null],
       ['waits because', task === null ? [] : waits],
+      ['given up', held && `${ago(held.at, context)}: ${heldText(held)}`],
     ],
     context.width,
   );

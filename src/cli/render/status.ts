@@ -3,6 +3,7 @@
 import type { VerbData } from '../../commands/registry.ts';
 import { countBy } from '../../commands/shared/data.ts';
 import { errorText, shortErrorText } from '../../domain/retry/classify.ts';
+import { heldText } from '../../domain/task/held.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { columnOf, cut, fitting, pad, plural, widest, widthOf } from '../layout.ts';
@@ -93,6 +94,7 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   const left = timeLeft(row.next_eligible_at, context);
   if (left > 0) parts.push(`again in ${formatDuration(left)}`);
   const shown = error !== null && showsLastError(state) ? error : null;
+  if (row.held !== null) parts.push(`given up ${ago(row.held.at, context)}: ${heldText(row.held)}`);
   if (shown !== null) parts.push(errorText(shown));
   if (parts.length === 0 && row.human && row.planned === 'active') parts.push('for a person');
   if (parts.length === 0 && row.planned === 'paused') parts.push('paused in the plan');

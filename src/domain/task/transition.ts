@@ -66,6 +66,9 @@ export interface Change {
 /** A verification survives these moves. Any other move ends it. */
 const KEEPS_VERIFICATION: readonly Move[] = ['start', 'unclaim', 'interrupt', 'abandon', 'claim'];
 
+/** What held a task holds it still after these moves. */
+const KEEPS_HELD: readonly Move[] = ['claim', 'unclaim'];
+
 /** Makes the next record: applies the moves by the table, and sets who changed it, when, and which claim has ended. */
 export function changed(
   record: TaskRecord,
@@ -91,6 +94,7 @@ export function changed(
     memo.ended_claim = { claim_id: record.lease.claim_id, how: ends.how, state: ends.state ?? state.state };
   }
   if (!change.moves.every((move) => KEEPS_VERIFICATION.includes(move))) delete memo.verification;
+  if (!change.moves.every((move) => KEEPS_HELD.includes(move))) delete memo.held;
   return { record: { ...record, state, lease, worker, memo }, moves, history: historyOf(record.lease, change) };
 }
 

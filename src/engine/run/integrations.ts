@@ -15,6 +15,7 @@ import type { Env } from '../env.ts';
 import { CanNotIntegrate } from '../integration/can-not-integrate.ts';
 import type { IntegrationEnd } from '../integration/integration.ts';
 import { movedEvent } from './event-mapping.ts';
+import { keepHeld } from './hold.ts';
 
 interface Running {
   phase: IntegrationPhase;
@@ -139,10 +140,10 @@ export class Integrations {
       },
     };
     try {
-      return this.#report(task, running, await this.#finish(phase, request));
+      return await this.#report(task, running, await this.#finish(phase, request));
     } catch (error) {
       // The base is gone, say. That is no reason to stop what others work on.
-      if (error instanceof CanNotIntegrate) return this.#defer(task, running, error);
+      if (error instanceof CanNotIntegrate) return await this.#defer(task, running, error);
       throw error;
     } finally {
       interrupts.stop();
@@ -159,7 +160,7 @@ export class Integrations {
     return (await import('../integration/review.ts')).reviewTask(this.#env, { ...request, handedIn: null });
   }
 
-  #report(task: PlanTask, running: Running, end: IntegrationEnd): IntegrationOutcome {
+  async #report(task: PlanTask, running: Running, end: IntegrationEnd): Promise<IntegrationOutcome> {
     const base = { task_id: task.id, attempt_id: end.attemptId, duration_ms: end.durationMs };
     if (end.kind === 'deferred') return this.#defer(task, running, end.error);
     this.#deferred.delete(task.id);
@@ -175,7 +176,7 @@ export class Integrations {
   }
 
   /** By the policy for steps: what keeps it from being done may pass. */
-  #defer(task: PlanTask, { phase, work }: Running, error: ForgeError): IntegrationOutcome {
+  async #defer(task: PlanTask, { phase, work }: Running, error: ForgeError): Promise<IntegrationOutcome> {
     const { retry: settings } = this.#env.settings;
     const policy = resolveRetry({
       task: task.retry ?? undefined,
@@ -197,6 +198,7 @@ export class Integrations {
     this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: delay });
     const untilMs = this.#env.ctx.monotonicMs() + (delay ?? 0);
     this.#deferred.set(task.id, { ...deferred, untilMs, givenUp: delay === null ? message : null });
+    if (delay === null) await keepHeld(this.#env, task.id, error);
     return 'moved';
   }
 }

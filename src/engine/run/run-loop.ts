@@ -25,6 +25,7 @@ import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
 import { type Env, schedulingContextOf, withRecord } from '../env.ts';
 import { attemptEvent, gaveUpEvent, leftovers } from './event-mapping.ts';
+import { keepHeld } from './hold.ts';
 import { Integrations } from './integrations.ts';
 import { Losses } from './losses.ts';
 import { inTheWay, OverlapWatch } from './overlap-watch.ts';
@@ -204,7 +205,7 @@ export class RunLoop {
       const end = await this.#integrations.finish(task, phase, (record) => this.#refuseUnlessDue(task, phase, record));
       if (end === 'failed') this.#failed = true;
     } catch (error) {
-      this.#fault(task.id, error);
+      await this.#fault(task.id, error);
     } finally {
       await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
       this.#wake();
@@ -225,7 +226,7 @@ export class RunLoop {
     } catch (error) {
       // Without the newer records the same claim would be tried again at once.
       for (const id of inTheWay(error)) await this.#lookAt(id).catch(() => {});
-      this.#fault(task.id, error);
+      await this.#fault(task.id, error);
     } finally {
       await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
       this.#active.delete(task.id);
@@ -234,9 +235,11 @@ export class RunLoop {
   }
 
   /** A task that cannot start is refused and the run continues; a tree that cannot be written ends the run. */
-  #fault(taskId: string, error: unknown): void {
-    if (error instanceof CanNotStart) this.#refuseTask(taskId, error.message, error.hint);
-    else if (kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
+  async #fault(taskId: string, error: unknown): Promise<void> {
+    if (error instanceof CanNotStart) {
+      this.#refuseTask(taskId, error.message, error.hint);
+      await keepHeld(this.#env, taskId, error);
+    } else if (kindOf(error) === 'failed') this.#refuseTask(taskId, errorMessage(error));
     else if (!NOT_OURS.includes(kindOf(error))) this.#break(error);
   }
 
