@@ -12,8 +12,10 @@ import { branchFor, inTheWayText } from '../domain/task/workspaces.ts';
 import type { TrackerIssue } from '../domain/tracker-issues.ts';
 import { instantOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { asIoError } from '../lib/fs/io-errors.ts';
+import { diskUse } from '../lib/fs/folders.ts';
+import { asIoError, whileDoing } from '../lib/fs/io-errors.ts';
 import { once } from '../lib/once.ts';
+import { sizeText } from '../lib/size.ts';
 import { oneLine } from '../lib/text.ts';
 import { tableFault } from '../process/processes.ts';
 import { missingProgram } from '../process/programs.ts';
@@ -76,6 +78,7 @@ export const doctor = command({
       ...facts.store.healthChecks().map(({ name, look }) => checked(name, facts, look)),
       checked('workspaces', facts, workspaces),
       checked('branches', facts, branches),
+      checked('worktrees', facts, finishedWorktrees),
       checked('copies', facts, copies),
       checked('merges', facts, merges),
       checked('tracker', facts, tracker),
@@ -156,6 +159,32 @@ async function branches(facts: Facts): Promise<Finding | null> {
   if (first === undefined) return ok(`the branches of tasks are ${settings.agents.branch_prefix}/<task>`);
   const { message, hint } = inTheWayText(first, `${settings.agents.branch_prefix}/<task>`);
   return fail(taken.length === 1 ? message : `${message}; and so are ${oneLine(taken.slice(1).join(', '), 200)}`, hint);
+}
+
+/** Most entries of worktrees that are looked at to say how much room they take. */
+const ENTRIES_SEEN = 200_000;
+
+/** Room that worktrees nobody needs may take without a warning, bytes. */
+const ROOM_TO_WARN_OF = 1e9;
+
+/** Worktrees of shipped tasks, and the room that they take; asked only where the settings want worktrees. */
+async function finishedWorktrees(facts: Facts): Promise<Finding | null> {
+  if (facts.settings.workspace !== 'worktree') return null;
+  const { listWorktrees } = await import('../git/repository.ts');
+  const { nameBelow, worktreesFolder } = await import('../git/worktree-files.ts');
+  const root = worktreesFolder(facts);
+  const { tasks: reads } = await facts.snapshot();
+  const shipped = new Set(reads.flatMap(({ task_id, record }) => (record?.state.state === 'shipped' ? [task_id] : [])));
+  const places = (await listWorktrees(facts)).map(({ path }) => path);
+  const finished = places.filter((place) => root !== null && shipped.has(nameBelow(root, place) ?? ''));
+  if (finished.length === 0) return ok('there are no worktrees of shipped tasks');
+  const room = whileDoing(`looking at ${root}`, () => finished.map((place) => diskUse(place, ENTRIES_SEEN)));
+  const bytes = room.reduce((sum, each) => sum + each.bytes, 0);
+  const least = room.every(({ all }) => all) ? '' : 'at least ';
+  const found = `shipped tasks have ${finished.length} ${finished.length === 1 ? 'worktree' : 'worktrees'}, which take ${least}${sizeText(bytes)}`;
+  if (facts.settings.worktrees.keep_ms !== null) return ok(`${found}; a run removes them when their time is over`);
+  if (bytes < ROOM_TO_WARN_OF) return ok(`${found}; \`forge orchestrate gc --shipped\` removes them`);
+  return warn(found, 'Remove them with `forge orchestrate gc --shipped`, or set `worktrees: {keep: 3d}`.');
 }
 
 /** What worktrees get copies of is not committed with everything else; asked only where the settings want worktrees. */

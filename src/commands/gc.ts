@@ -14,7 +14,7 @@ import type { GitLook } from '../git/gc-look.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
-import { isoTime } from '../lib/time.ts';
+import { isoTime, parseDuration } from '../lib/time.ts';
 import { checkoutAround } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { readUserFile, writeUserFile } from '../project/user-files.ts';
@@ -38,6 +38,8 @@ const input = z.object({
     { expected: 'a row of the table, 1 to 14' },
   ),
   remove_orphan_worktrees: flag('Also remove worktrees that belong to no task'),
+  shipped: flag('Also remove worktrees of shipped tasks'),
+  older_than: optional.text('duration', 'With --shipped: only of tasks that were shipped so long ago, such as 3d'),
   detailed_exitcode: flag('Exit with 10 when something is left to do', { terminal: true }),
 });
 export type GcInput = z.infer<typeof input>;
@@ -88,6 +90,7 @@ export const gc = command({
   examples: [
     ['gc --dry-run', 'what would be done, and why'],
     ['gc', 'do it'],
+    ['gc --shipped --older-than 3d', 'also remove worktrees of tasks that were shipped three days ago or before'],
     ['gc --out plan.json', 'keep the plan'],
     ['gc --plan plan.json', 'apply exactly that'],
     ['gc --dry-run --detailed-exitcode --json', 'for CI: 10 when there is something to do'],
@@ -96,6 +99,7 @@ export const gc = command({
   output,
   /** Throws STALE_PLAN, INVALID_ARGS, INVALID_ID, TASK_NOT_FOUND, SETTINGS_INVALID, IO_ERROR. */
   async run(context, options) {
+    removeAfterOf(options);
     const session = await openSession(context);
     const { gc: store } = session.store;
     const now = isoTime(session.now());
@@ -124,6 +128,15 @@ const NOTHING: GcData = {
   legacy: { moved: [] },
   litter: { removed: [] },
 };
+
+/** How long after they were shipped tasks lose their worktrees, milliseconds; null: never. Throws INVALID_ARGS. */
+function removeAfterOf({ shipped, older_than: text }: GcInput): number | null {
+  if (text === undefined) return shipped === true ? 0 : null;
+  if (shipped !== true) throw invalidArgs('--older-than says which worktrees --shipped removes', 'Add --shipped.');
+  const ms = parseDuration(text);
+  if (ms === null) throw invalidArgs(`--older-than ${text}: it is no duration`, 'Write one such as 12h or 3d.');
+  return ms;
+}
 
 /** Something is to be done, or is left to be done: a claim that the tracker has taken again is put right by that. */
 export function isDivergent(data: GcData, input: GcInput): boolean {
@@ -214,7 +227,9 @@ async function freshPlan(session: Session, options: GcInput): Promise<{ plan: Gc
   const litter = await allLitter(session, found, session.now());
   seen.keep();
   await requireKnown(options.task, () => tasksNamedIn(snapshot));
-  return { plan: planGc(snapshot, { removeOrphanWorktrees: options.remove_orphan_worktrees === true }), litter };
+  const removeShippedAfterMs = removeAfterOf(options);
+  const removeOrphanWorktrees = options.remove_orphan_worktrees === true;
+  return { plan: planGc(snapshot, { removeOrphanWorktrees, removeShippedAfterMs }), litter };
 }
 
 /** Throws STALE_PLAN when the plan belongs to another tree, INVALID_ARGS when it is none. */

@@ -123,6 +123,8 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
       });
     }
     const finished = await loop.run();
+    if (!finished.interrupted && session.settings.worktrees.keep_ms !== null)
+      await (await import('./shared/shipped-worktrees.ts')).removeShippedWorktrees(session);
     await trackerSettled();
     emit(finished);
     await endRun(session, manifest.run_id);

@@ -14,6 +14,15 @@ const UNIT_BYTES: Record<string, number> = {
 /** A size as text; capitals do not matter. */
 export const SIZE_PATTERN = /^\d{1,15} ?([kKmMgG]i?)?[bB]?$/;
 
+/** As people read it: `3 B`, `14 kB`, `3.1 MB`, `11 GB`. */
+export function sizeText(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1000;
+  return `${unit > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
 /** Bytes of `500kB`, `50MB`, `1GB`, `64KiB` or bare digits, as text or as a number; null for anything else. */
 export function parseSize(value: unknown): number | null {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null;

@@ -284,3 +284,27 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+describe('worktrees after the merge', () => {
+  const tree = (play: Finishing, task = 'build') => play.repo.path('.forge/worktrees', task);
+
+  test.each([
+    ['worktrees: {keep: 0}', false],
+    ['worktrees: {keep: 1d}', true],
+    ['', true],
+  ])('a run keeps the worktree of a shipped task as the settings say: %j', async (settings, kept) => {
+    const play = finishing([`id: build, title: B, run: '${WORK}'`], `${MERGE}\n${settings}`);
+    expect((await play.forge('run')).code).toBe(0);
+    expect(fs.existsSync(tree(play))).toBe(kept);
+    expect(play.repo.git('for-each-ref', 'refs/heads/forge') !== '').toBe(kept);
+    const { checks } = await play.data('doctor');
+    const { message } = checks.find(({ name }: { name: string }) => name === 'worktrees');
+    expect(message).toMatch(kept ? /^shipped tasks have 1 worktree, which take \d/ : /^there are no worktrees/);
+  });
+
+  test('a run removes nothing of a task whose branch is not merged', async () => {
+    const play = finishing([`id: build, title: B, run: '${WORK}'`], 'worktrees: {keep: 0}');
+    expect((await play.forge('run')).code).toBe(0);
+    expect(fs.existsSync(tree(play))).toBe(true);
+  });
+});

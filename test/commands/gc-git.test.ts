@@ -250,3 +250,49 @@ test('gc shows the rescue ref of a removed worktree', async () => {
   const again = await orchestrate(['gc', '--remove-orphan-worktrees', '--detailed-exitcode'], options);
   expect(again).toMatchObject({ code: 0, stdout: 'no divergences found\n' });
 });
+
+describe('worktrees of shipped tasks', () => {
+  /** A shipped task with a worktree at its merged branch. */
+  async function shippedTask(name: string): Promise<void> {
+    worktree(name);
+    fs.rmSync(tree(name, 'half.txt'));
+    merge(`forge/${name}`);
+    await world.put(name, { state: 'shipped', updated_at: world.at(0) });
+  }
+
+  test('--shipped removes them with their merged branches, and nothing of other tasks', async () => {
+    await shippedTask('build');
+    worktree('other');
+    await world.put('other', { state: 'reviewed' });
+    await stays();
+    await putRight(['9 build prune_branch', '10 build remove_worktree'], { shipped: true });
+    expect([fs.existsSync(tree('build')), fs.existsSync(tree('other')), branches()]).toEqual([
+      false,
+      true,
+      ['forge/other'],
+    ]);
+  });
+
+  test('--older-than keeps those that were shipped since', async () => {
+    await shippedTask('build');
+    await stays({ shipped: true, older_than: '3d' });
+    world.wait(3 * 86_400_000);
+    expect(shortly((await run({ shipped: true, older_than: '3d' })).applied)).toContain('10 build remove_worktree');
+  });
+
+  test.each([
+    ['without --shipped', { older_than: '3d' }],
+    ['no duration', { shipped: true, older_than: 'soon' }],
+  ])('--older-than is refused: %s', async (_, options) => {
+    expect(await code(() => run(options))).toBe('INVALID_ARGS');
+  });
+
+  test('one with ignored files that would be lost stays, and gc names them', async () => {
+    await shippedTask('build');
+    repo.write('.git/info/exclude', '/.forge\n/plans\n/*.json\n*.log\n');
+    repo.write('run.log', 'mine', tree('build'));
+    const { skipped } = await run({ shipped: true });
+    expect(skipped[0]?.why).toContain('run.log');
+    expect(fs.existsSync(tree('build', 'run.log'))).toBe(true);
+  });
+});

@@ -77,6 +77,8 @@ export interface GcTask {
   problem: string | null;
   /** Null: nothing has happened to the task, or its record can't be read. */
   state: TaskState | null;
+  /** When its record was last changed, in ISO 8601; null like `state`. */
+  updated_at: string | null;
   lease: GcLease | null;
   current_attempt_id: string | null;
   /** The attempt whose end the record has last answered for. */

@@ -21,6 +21,8 @@ import type {
 export interface GcOptions {
   /** Worktrees without a task are removed instead of only reported. Default: false. */
   removeOrphanWorktrees?: boolean;
+  /** Worktrees of tasks that were shipped so long ago, milliseconds, are removed. Null: they stay. Default: null. */
+  removeShippedAfterMs?: number | null;
 }
 
 export class TreeProjection {

@@ -1,5 +1,6 @@
 /** The gc rules that start from git or the tracker instead of a task: lost claims, worktrees and branches. */
 
+import { fromIso } from '../../lib/time.ts';
 import { isClosed } from '../tracker-issues.ts';
 import type { GcRowId } from './gc-plan.ts';
 import { shortName, type TreeProjection } from './projection.ts';
@@ -31,15 +32,27 @@ export const orphanWorktree: DetectInTree = (tree, row) => {
   const inUse = new Set<string>();
   for (const { path, name, branch, head, registered } of snapshot.worktrees) {
     const isOrphan = planned !== null && !planned.has(name) && tree.tasks.get(name)?.isKnown !== true;
-    const isRemoved = isOrphan && registered && options.removeOrphanWorktrees === true;
+    const isDone = isShippedLongAgo(tree, name);
+    const isRemoved = registered && (isDone || (isOrphan && options.removeOrphanWorktrees === true));
     if (branch !== null) (isRemoved ? freed : inUse).add(branch);
-    if (!isOrphan) continue;
-    const reason = `${shortName(path)} is ${registered ? 'the worktree of no task' : 'no worktree that git knows'}`;
+    if (!isOrphan && !isRemoved) continue;
+    const whose = isDone ? 'the worktree of a shipped task' : 'the worktree of no task';
+    const reason = `${shortName(path)} is ${registered ? whose : 'no worktree that git knows'}`;
     if (isRemoved) tree.add(row, name, 'remove_worktree', 'info', reason, { path, branch, head });
     else tree.add(row, name, 'report_orphan', 'info', reason, { kind: 'worktree', path });
   }
   for (const branch of inUse) freed.delete(branch);
 };
+
+/** Whether the worktree of this task may go by now. */
+function isShippedLongAgo({ tasks, options, nowMs }: TreeProjection, taskId: string): boolean {
+  const task = tasks.get(taskId);
+  const afterMs = options.removeShippedAfterMs ?? null;
+  if (afterMs === null || task?.state !== 'shipped' || task.task.problem !== null) return false;
+  // One that this plan ships was shipped just now.
+  const ageMs = task.task.state === 'shipped' ? nowMs - fromIso(task.task.updated_at ?? '') : 0;
+  return ageMs >= afterMs;
+}
 
 /** A task that is in flight, or may be claimed, goes on from its branch. */
 export const finishedBranch: DetectInTree = (tree, row) => {
@@ -47,7 +60,7 @@ export const finishedBranch: DetectInTree = (tree, row) => {
     const task = tree.tasks.get(task_id);
     const inUse = has_worktree && !tree.freed.has(name);
     if (inUse || task?.keepsBranch === true || !(merged || task?.state === 'shipped')) continue;
-    const where = has_worktree ? 'has the worktree of no task' : 'has no worktree';
+    const where = has_worktree ? 'loses its worktree' : 'has no worktree';
     const reason = `${shortName(name)} ${where}, and ${merged ? 'all of it is merged' : 'its task is shipped'}`;
     tree.add(row, task_id, 'prune_branch', 'info', reason, { branch: name, sha, merged });
   }

@@ -26,7 +26,8 @@ export function parseSettings(text: string, file: string): SettingsResult {
     ...checkAgents(valueAt(value, ['agents'])),
   ];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
-  const { version, project, plan, retry, errors, redact, verify, workspace, review, logs, ship, tracker } = shape.data;
+  const { version, project, plan, retry, errors, redact, verify, workspace, worktrees, review, logs, ship, tracker } =
+    shape.data;
   const agents = withoutIgnored(shape.data.agents);
   const settings = {
     version,
@@ -38,6 +39,7 @@ export function parseSettings(text: string, file: string): SettingsResult {
     redact,
     verify,
     workspace,
+    worktrees,
     review,
     logs,
     ship,

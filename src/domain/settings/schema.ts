@@ -184,6 +184,14 @@ const verifySchema = z.strictObject({
   ),
 });
 
+const worktreesSchema = z.strictObject({
+  keep: key(
+    duration,
+    'How long the worktree and the merged branch of a shipped task are kept, such as 3d; then a run removes them at its end. Left out: for ever.',
+    null,
+  ),
+});
+
 const reviewSchema = z.strictObject({
   command: key(command, 'A command line that reviews a verified result. Left out: no review.', null),
   timeout: key(durationAboveZero(), 'How long a review may take.', review.timeout_ms),
@@ -254,6 +262,15 @@ export const settingsSchema = z.strictObject({
     z.enum(WORKSPACES),
     'none: workers run in the project folder. worktree: each task gets a git worktree and a branch.',
     DEFAULT_SETTINGS.workspace,
+  ),
+  worktrees: key(
+    z.pipe(
+      worktreesSchema,
+      z.transform(({ keep: keep_ms }) => ({ keep_ms })),
+    ),
+    'What becomes of worktrees.',
+    DEFAULT_SETTINGS.worktrees,
+    NO_DEFAULT,
   ),
   review: key(
     z.pipe(

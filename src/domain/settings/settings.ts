@@ -27,6 +27,8 @@ export interface Settings {
   /** `timeout_ms` limits each command. */
   verify: { commands: readonly string[]; timeout_ms: number };
   workspace: (typeof WORKSPACES)[number];
+  /** How long the worktree of a task is kept after it was shipped; null: for ever. */
+  worktrees: { keep_ms: number | null };
   /** Null command: no review. `timeout_ms` limits a review. */
   review: { command: string | null; timeout_ms: number };
   /** The limit of each log of a command; null: none. */
@@ -139,6 +141,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   redact: [],
   verify: { commands: [], timeout_ms: 600_000 },
   workspace: 'none',
+  worktrees: { keep_ms: null },
   review: { command: null, timeout_ms: 1_800_000 },
   logs: { max_bytes: 50_000_000 },
   ship: { policy: 'none', base: null },

@@ -258,7 +258,7 @@ export function freshRecord(taskId: string, nowIso: string): TaskRecord {
  * Every record is one, too.
  */
 export interface TaskSummary {
-  state: Pick<TaskStateRecord, 'task_id' | 'state' | 'attempt_count' | 'current_attempt_id'> &
+  state: Pick<TaskStateRecord, 'task_id' | 'state' | 'attempt_count' | 'current_attempt_id' | 'updated_at'> &
     Pick<TaskStateRecord, 'next_eligible_at' | 'failure_reason' | 'last_error'> & {
       updated_by: { run_id: string | null };
     };

@@ -88,6 +88,7 @@ function gcTask(read: TaskSummaryRead, lease: GcLease | null, artifacts: GcArtif
     adopted: origin === 'record',
     problem: record === null ? problem : null,
     state: state?.state ?? null,
+    updated_at: state?.updated_at ?? null,
     lease,
     current_attempt_id: state?.current_attempt_id ?? null,
     completed_attempt_id: record?.memo.completion?.attempt_id ?? null,

@@ -41,6 +41,24 @@ export function entriesIn(dir: string): fs.Dirent[] {
   return ifThere(`reading ${dir}`, read, NO_PATH) ?? [];
 }
 
+/** Room that files below `dir` take on the disk, bytes, of at most `most` entries; `all`: there are no more. Symlinks are not followed. */
+export function diskUse(dir: string, most: number): { bytes: number; all: boolean } {
+  const waiting = [dir];
+  let [bytes, entries] = [0, 0];
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    for (const entry of fs.readdirSync(at, { withFileTypes: true })) {
+      if (++entries > most) return { bytes, all: false };
+      const place = `${at}/${entry.name}`;
+      if (entry.isDirectory()) waiting.push(place);
+      bytes += (fs.lstatSync(place, { throwIfNoEntry: false })?.blocks ?? 0) * BLOCK_BYTES;
+    }
+  }
+  return { bytes, all: true };
+}
+
+/** The unit of `blocks` in stat(2), bytes. */
+const BLOCK_BYTES = 512;
+
 export function refuseSymlink(path: string): void {
   isRealEntry(path);
 }

@@ -35,6 +35,7 @@ import {
   task,
   worktree,
 } from '../../support/domain/snapshots.ts';
+import { TTL_MS } from '../../support/domain/tasks.ts';
 
 describe('row 8', () => {
   const handedIn = (fields: Partial<GcAttempt> = {}) => ({
@@ -195,6 +196,24 @@ describe('row 10', () => {
     expect(acts(orphan({}, { tasks: broken }, REMOVE))).toEqual(['2 report_orphan', '4 report_orphan']);
   });
 
+  const shipped = (fields = {}, removeShippedAfterMs: number | null = 0) =>
+    acts(orphan({}, { tasks: [task('shipped', { task_id: 'gone', ...fields })] }, { removeShippedAfterMs })).filter(
+      (act) => act.startsWith('10'),
+    );
+
+  test('row 10 removes the worktree of a task that was shipped long enough ago, on request', () => {
+    expect(shipped({}, null)).toEqual([]);
+    expect(shipped({}, TTL_MS)).toEqual(['10 remove_worktree']);
+    expect(shipped({}, TTL_MS + 1)).toEqual([]);
+  });
+
+  test.each([
+    ['it is not shipped', { state: 'reviewed' }],
+    ['it is not known when it was shipped', { updated_at: null }],
+  ])('row 10 keeps the worktree of a task where %s', (_, fields) => {
+    expect(shipped(fields)).toEqual([]);
+  });
+
   test('row 10 treats an empty task folder as no state', () => {
     const tasks = [task(null, { task_id: 'gone' })];
     expect(only(orphan({}, { tasks }, REMOVE))).toMatchObject({ action: 'remove_worktree', identity: IDENTITY });
@@ -203,7 +222,7 @@ describe('row 10', () => {
   test('row 10 frees a merged branch for row 9, unless another worktree has it', () => {
     const branches = [branch({ name: 'forge/gone', task_id: 'gone', has_worktree: true, merged: true })];
     expect(orphan({}, { branches }, REMOVE)).toMatchObject([
-      { action: 'prune_branch', reason: 'forge/gone has the worktree of no task, and all of it is merged' },
+      { action: 'prune_branch', reason: 'forge/gone loses its worktree, and all of it is merged' },
       { action: 'remove_worktree' },
     ]);
     expect(acts(orphan({}, { branches }))).toEqual(['10 report_orphan']);

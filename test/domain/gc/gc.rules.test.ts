@@ -11,7 +11,10 @@ import * as make from '../../support/domain/snapshots.ts';
 import { frozen } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
 
-const options: fc.Arbitrary<GcOptions> = fc.record({ removeOrphanWorktrees: fc.boolean() });
+const options: fc.Arbitrary<GcOptions> = fc.record({
+  removeOrphanWorktrees: fc.boolean(),
+  removeShippedAfterMs: fc.constantFrom(null, 0, 1e12),
+});
 const apart = make.anySnapshot(true);
 const RUNS = { numRuns: 1000 };
 

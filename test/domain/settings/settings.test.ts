@@ -90,6 +90,7 @@ errors: [{class: network, exit: [7], output: 'ECONN'}]
 redact: [DATABASE_URL]
 verify: {commands: [npm test]}
 workspace: worktree
+worktrees: {keep: 3d}
 review: {command: ./review.sh, timeout: 10m}
 logs: {max_bytes: 1GB}
 ship: {policy: merge, base: trunk}
@@ -127,6 +128,7 @@ tracker: {type: github, config: {repo: acme/demo}}
       errors: [{ class: 'network', exit: [7], output: 'ECONN' }],
       verify: { commands: ['npm test'], timeout_ms: 600_000 },
       workspace: 'worktree',
+      worktrees: { keep_ms: 259_200_000 },
       review: { command: './review.sh', timeout_ms: 600_000 },
       logs: { max_bytes: 1_000_000_000 },
       ship: { policy: 'merge', base: 'trunk' },

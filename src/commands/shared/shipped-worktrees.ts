@@ -1,0 +1,49 @@
+/** Takes away the worktrees of tasks that were shipped long enough ago, and their merged branches, as `gc --shipped` does. */
+
+import { planGc } from '../../domain/gc/plan-gc.ts';
+import { applyGc } from '../../engine/gc/apply.ts';
+import { buildSnapshot } from '../../engine/gc/snapshot.ts';
+import { errorMessage } from '../../lib/errors.ts';
+import { checkoutAround } from '../../project/find-project.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Does nothing unless `worktrees.keep` says how long they are kept. A branch that is not merged keeps its worktree: other tasks start
+ * from it. Never throws: what stays, and why, is a warning.
+ */
+export async function removeShippedWorktrees(session: Session): Promise<void> {
+  const { keep_ms: removeShippedAfterMs } = session.settings.worktrees;
+  const checkout = removeShippedAfterMs === null ? null : checkoutAround(session.paths.project);
+  if (checkout === null) return;
+  try {
+    const { lookAtGit, pruneBranch, removeWorktree } = await import('../../git/gc-look.ts');
+    const git = await lookAtGit(session, checkout);
+    const { tasks, runs, seen } = await session.store.snapshot();
+    const snapshot = await buildSnapshot(session, { plan: null, tasks, runs, seen, git });
+    const { rows } = planGc(snapshot, { removeShippedAfterMs });
+    const merged = new Set(
+      rows.flatMap((row) => (row.action === 'prune_branch' && row.payload.merged ? [row.task_id] : [])),
+    );
+    const wanted = rows.filter(
+      ({ action, task_id }) => (action === 'remove_worktree' || action === 'prune_branch') && merged.has(task_id),
+    );
+    const { skipped, failed } = await applyGc(
+      session,
+      { version: 1, rows: wanted },
+      {
+        tracker: null,
+        pruneBranch: (payload) => pruneBranch(session, payload),
+        removeWorktree: (payload) => removeWorktree(session, payload),
+        reverify: async () => false,
+      },
+    );
+    const stays = [
+      ...skipped.map((item) => [item, item.why ?? item.code] as const),
+      ...failed.map((item) => [item, item.message] as const),
+    ];
+    for (const [{ task_id, action }, why] of stays)
+      if (action === 'remove_worktree') session.warn(`the worktree of shipped task ${task_id} stays: ${why}`);
+  } catch (error) {
+    session.warn(`worktrees of shipped tasks stay: ${errorMessage(error)}`);
+  }
+}
