@@ -10,7 +10,7 @@ import { parsePlan } from '../../src/domain/plan/parse.ts';
 import { classifyError, errorClassSchema } from '../../src/domain/retry/classify.ts';
 import { errorLine } from '../../src/domain/retry/error-line.ts';
 import { parseSettings } from '../../src/domain/settings/parse.ts';
-import { verifyCommands } from '../../src/domain/verify/verification.ts';
+import { verifyCommands } from '../../src/domain/verify/commands.ts';
 import { readLines } from '../../src/lib/fs/json-lines.ts';
 import { globOf, matches } from '../../src/lib/globs/globs.ts';
 import { globFault } from '../../src/lib/globs/syntax.ts';

@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import type { RetryYaml } from '../retry/schema.ts';
+import { CHANGES } from '../settings/settings.ts';
 
 export const PRIORITIES = ['P0', 'P1', 'P2'] as const;
 export const ESTIMATES = ['S', 'M', 'L', 'XL'] as const;
@@ -75,6 +76,8 @@ export const PlanTaskSchema = () => {
     /** The shell of `run` and `verify` with its options, its own, its phase's or the plan's; null: /bin/sh, see `shellOf`. */
     shell: z.nullable(texts),
     verify: texts,
+    /** Null: as the settings say. */
+    changes: z.nullable(z.enum(CHANGES)),
     /** Milliseconds for one attempt, more than 0; null: no limit. */
     timeout_ms: limit,
     env: z.readonly(z.record(z.string(), z.string())),

@@ -8,6 +8,7 @@ import { ID_PATTERN } from '../../lib/ids.ts';
 import { inWords } from '../../lib/schema-issues.ts';
 import { closest } from '../../lib/text.ts';
 import { retrySchema } from '../retry/schema.ts';
+import { CHANGES } from '../settings/settings.ts';
 import {
   command,
   described,
@@ -99,6 +100,11 @@ const taskSchema = described(
       "A command line, or a script of several lines, started in the task's workspace or else in the project folder. Without it the task waits for an agent to claim it.",
       null,
       { examples: ['npm test'] },
+    ),
+    changes: key(
+      z.enum(CHANGES),
+      'Whether the work must change a file, where it is done in a worktree. Left out: as the settings say.',
+      null,
     ),
     shell: shellKey('of this task'),
     verify: key(

@@ -307,7 +307,7 @@ function reportingSection({ heartbeatMs }: PromptFacts): Section {
       '`forge orchestrate question --decision-key KEY --question "TEXT" --options-file FILE --json`. ' +
       'With status `answered`, go on with that option. With `open`, end at once: the task waits, and a later attempt is told the answer.',
     'Done: write `{"verdict": "ready_for_review", "summary": "what you did"}` to the file that `FORGE_VERDICT_FILE` names, then ' +
-      '`forge orchestrate complete --verdict-file "$FORGE_VERDICT_FILE"`.',
+      '`forge orchestrate complete --verdict-file "$FORGE_VERDICT_FILE"`. Where nothing had to change, add `"changes": "none"`.',
     'It cannot be done: `forge orchestrate complete --failed --error-class CLASS --message "TEXT"`, with a class such as `tests.flaky`.',
     'Under `forge orchestrate run` it is enough to end. Exit code 0 means done; a verdict in `FORGE_VERDICT_FILE` may say more, or ' +
       'otherwise. Any other exit code is a failure.',

@@ -26,8 +26,22 @@ export function parseSettings(text: string, file: string): SettingsResult {
     ...checkAgents(valueAt(value, ['agents'])),
   ];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
-  const { version, project, plan, retry, errors, redact, verify, workspace, worktrees, review, logs, ship, tracker } =
-    shape.data;
+  const {
+    version,
+    project,
+    plan,
+    retry,
+    errors,
+    redact,
+    verify,
+    workspace,
+    worktrees,
+    changes,
+    review,
+    logs,
+    ship,
+    tracker,
+  } = shape.data;
   const agents = withoutIgnored(shape.data.agents);
   const settings = {
     version,
@@ -40,6 +54,7 @@ export function parseSettings(text: string, file: string): SettingsResult {
     verify,
     workspace,
     worktrees,
+    changes,
     review,
     logs,
     ship,

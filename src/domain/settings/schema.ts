@@ -20,7 +20,15 @@ import {
 import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
 import { isBranchPrefix } from '../task/workspaces.ts';
-import { DEFAULT_SETTINGS, OVERLAP_MODES, SHIP_POLICIES, TRACKER_TYPES, WORKERS, WORKSPACES } from './settings.ts';
+import {
+  CHANGES,
+  DEFAULT_SETTINGS,
+  OVERLAP_MODES,
+  SHIP_POLICIES,
+  TRACKER_TYPES,
+  WORKERS,
+  WORKSPACES,
+} from './settings.ts';
 
 /** Top-level keys of the older tool's settings. Accepted, without effect. */
 export const IGNORED_BLOCKS = {
@@ -271,6 +279,11 @@ export const settingsSchema = z.strictObject({
     'What becomes of worktrees.',
     DEFAULT_SETTINGS.worktrees,
     NO_DEFAULT,
+  ),
+  changes: key(
+    z.enum(CHANGES),
+    "required: work in a worktree that changes no file fails. none: that is as good. Left out: required of agents, unless their verdict says that nothing had to change; of commands not. A task's own changes key takes precedence.",
+    DEFAULT_SETTINGS.changes,
   ),
   review: key(
     z.pipe(

@@ -10,6 +10,10 @@ export type WorkerName = (typeof WORKERS)[number];
 export const OVERLAP_MODES = ['lenient', 'strict'] as const;
 export const WORKSPACES = ['none', 'worktree'] as const;
 export const SHIP_POLICIES = ['none', 'merge'] as const;
+/** Whether a task's work must change a file. */
+export const CHANGES = ['required', 'none'] as const;
+export type Changes = (typeof CHANGES)[number];
+
 export const TRACKER_TYPES = ['none', 'file', 'github'] as const;
 
 /** Durations are milliseconds. Null: see the key. */
@@ -29,6 +33,8 @@ export interface Settings {
   workspace: (typeof WORKSPACES)[number];
   /** How long the worktree of a task is kept after it was shipped; null: for ever. */
   worktrees: { keep_ms: number | null };
+  /** For tasks that do not say so themselves; null: required of agents. Looked at in worktrees alone. */
+  changes: Changes | null;
   /** Null command: no review. `timeout_ms` limits a review. */
   review: { command: string | null; timeout_ms: number };
   /** The limit of each log of a command; null: none. */
@@ -142,6 +148,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   verify: { commands: [], timeout_ms: 600_000 },
   workspace: 'none',
   worktrees: { keep_ms: null },
+  changes: null,
   review: { command: null, timeout_ms: 1_800_000 },
   logs: { max_bytes: 50_000_000 },
   ship: { policy: 'none', base: null },

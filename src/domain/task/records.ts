@@ -230,6 +230,8 @@ export const VerdictSchema = once(() => {
     branch: optionalText,
     save_point: optionalText,
     target_sha: optionalText,
+    /** `none`: nothing had to change. */
+    changes: optionalText,
   });
 });
 export type Verdict = z.infer<ReturnType<typeof VerdictSchema>>;

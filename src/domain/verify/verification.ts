@@ -10,10 +10,12 @@ import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { oneLine } from '../../lib/text.ts';
-import type { Script } from '../plan/task-command.ts';
+import type { PlanTask } from '../plan/plan.ts';
+import { commandFor } from '../plan/task-command.ts';
 import { type ClassifiedError, overLimit } from '../retry/classify.ts';
 import { errorLine } from '../retry/error-line.ts';
 import { ReviewFindingSchema } from '../review/findings.ts';
+import type { Changes, Settings } from '../settings/settings.ts';
 import type { Instant } from '../task/deadlines.ts';
 import { OwnerIdentitySchema, WorkerIdentitySchema } from '../task/identity.ts';
 import { type LeaseObserver, leaseStanding, renewed } from '../task/leases.ts';
@@ -129,7 +131,7 @@ function fault(what: string, message: string): ClassifiedError {
 }
 
 /** Why verification fails before any command runs; null when commands are to run. */
-export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError | null {
+export function workFault(found: WorkFound, verdict: Verdict, changes: Changes): ClassifiedError | null {
   const { own_branch: own } = found;
   if (found.uncommitted.length > 0) {
     const on = own === null ? 'its branch' : own.name;
@@ -148,11 +150,29 @@ export function workFault(found: WorkFound, verdict: Verdict): ClassifiedError |
       `${here}, and ${own.name} at ${own.sha ?? 'none'}; only what is committed to ${own.name} counts`,
     );
   }
+  if (changes === 'required' && isUnchanged(found) && verdict.changes !== 'none') {
+    const base = found.base ?? 'its base';
+    return fault(
+      'unchanged',
+      `nothing was changed: ${own?.name ?? 'its branch'} has the files of ${base}. Where nothing had to change, the verdict says \`"changes": "none"\`, or the task \`changes: none\``,
+    );
+  }
   const named = verdict.target_sha ?? null;
   // In a shared workspace others commit as well, so its head says nothing about this work.
   if (found.files_changed === null || named === null || found.head === null || sameCommit(named, found.head))
     return null;
   return fault('commit', `the verdict is about commit ${oneLine(named, 40)}, and the workspace is at ${found.head}`);
+}
+
+/** Whether the work is known to have changed no file. */
+export function isUnchanged({ files_changed }: Pick<WorkFound, 'files_changed'>): boolean {
+  return files_changed !== null && files_changed.length === 0;
+}
+
+/** Whether a task's work must change a file.. */
+export function changesWanted(task: PlanTask | null, settings: Pick<Settings, 'changes' | 'agents'>): Changes {
+  const byCommand = task !== null && commandFor(task, settings.agents)?.from === 'run';
+  return task?.changes ?? settings.changes ?? (byCommand ? 'none' : 'required');
 }
 
 /** The first few names, and how many more there are. */
@@ -362,33 +382,4 @@ export function beginCheck(
   const memo = { verification: request.pending };
   const next = changed(record, { moves, lease, memo, by: held, nowMs: request.instant.nowMs });
   return { ...next, result: null };
-}
-
-// --- which commands --------------------------------------------------------------------------------------------------
-
-export interface VerifyCommand extends Script {
-  /** Names its failure: class `verify.<name>`. */
-  name: string;
-}
-
-const NAME_MAX_CHARS = 40;
-
-/** The settings' commands, then the task's own; a duplicate runs once. `task` is null for one that is not in the plan. */
-export function verifyCommands(
-  settings: readonly string[],
-  task: { verify: readonly string[]; shell: readonly string[] | null } | null,
-): VerifyCommand[] {
-  const own = (task?.verify ?? []).filter((command) => !settings.includes(command));
-  return [...new Set([...settings, ...own])].map((command, at) => ({
-    name: nameOf(command, at),
-    command,
-    shell: own.includes(command) ? (task?.shell ?? null) : null,
-  }));
-}
-
-/** The command in lower case, with a dash for what an error class cannot have: `npm run lint` is `npm-run-lint`. */
-function nameOf(command: string, at: number): string {
-  const words = command.toLowerCase().replace(/[^a-z0-9_]+/g, '-');
-  const name = words.replace(/^-+/, '').slice(0, NAME_MAX_CHARS).replace(/-+$/, '');
-  return name === '' ? `command-${at + 1}` : name;
 }

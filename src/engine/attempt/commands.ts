@@ -6,7 +6,8 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type Script, shellOf } from '../../domain/plan/task-command.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
-import type { CheckResult, VerifyCommand } from '../../domain/verify/verification.ts';
+import type { VerifyCommand } from '../../domain/verify/commands.ts';
+import type { CheckResult } from '../../domain/verify/verification.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { outputText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';

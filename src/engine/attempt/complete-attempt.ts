@@ -4,9 +4,10 @@ import { masked } from '../../domain/secrets.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import { type CompleteResult, completeTask, type Outcome } from '../../domain/task/complete-attempt.ts';
 import { RECORD_MAX_BYTES, type Verdict } from '../../domain/task/records.ts';
+import { verifyCommands } from '../../domain/verify/commands.ts';
 import { evidenceOf, findingOf, NO_WORKTREE, verifiedEvidence } from '../../domain/verify/evidence.ts';
 import { NOTHING_NOTED, writtenTexts } from '../../domain/verify/guardrails.ts';
-import { NO_WORK_FOUND, type Verified, verifiedOf, verifyCommands } from '../../domain/verify/verification.ts';
+import { isUnchanged, NO_WORK_FOUND, type Verified, verifiedOf } from '../../domain/verify/verification.ts';
 import { isoTime } from '../../lib/time.ts';
 import { type Changed, changeTask } from '../../store/change.ts';
 import type { NewDocument } from '../../store/port.ts';
@@ -32,8 +33,16 @@ export async function endAttempt(env: Env, given: Completion): Promise<Changed<C
   if (settled === null) return null;
   const changed = await commit(env, { ...completion, outcome: settled.outcome }, settled);
   const twin = settled.verified && (await twinOf(env, changed.record, completion.attemptId));
-  for (const text of twin ? writtenTexts(twin) : []) env.warn(`task ${completion.taskId}: ${text}`);
+  for (const text of twin ? toldTexts(env, completion, twin) : []) env.warn(`task ${completion.taskId}: ${text}`);
   return changed;
+}
+
+/** What people should know of work that counts. */
+function toldTexts({ settings }: Env, { task }: Completion, twin: Verified): string[] {
+  // Where nobody has said that it may be so.
+  const isOdd = twin.failure === null && isUnchanged(twin) && (task?.changes ?? settings.changes) !== 'none';
+  const unchanged = `nothing was changed: its branch has the files of ${twin.base ?? 'its base'}`;
+  return [...(isOdd ? [unchanged] : []), ...writtenTexts(twin)];
 }
 
 /** What a worker says in its own words is kept without secrets. */

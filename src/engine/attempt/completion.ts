@@ -5,7 +5,8 @@ import { type CompositeRetryPolicy, type RetryPolicy, resolveRetry } from '../..
 import { TASK_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { Outcome } from '../../domain/task/complete-attempt.ts';
-import type { Checker, VerifyCommand } from '../../domain/verify/verification.ts';
+import type { VerifyCommand } from '../../domain/verify/commands.ts';
+import type { Checker } from '../../domain/verify/verification.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 
 /** The policy that decides on a task's failures: the task's own, else the settings', else the default as settings tune it. */

@@ -6,7 +6,7 @@ import { ledgerOf, type SettledQuestion } from '../../domain/question/questions.
 import { asksForChanges, type Reviewed } from '../../domain/review/reviews.ts';
 import { attemptsThatHappened, failuresOf } from '../../domain/task/attempts.ts';
 import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
-import { verifyCommands } from '../../domain/verify/verification.ts';
+import { verifyCommands } from '../../domain/verify/commands.ts';
 import { orNull } from '../../lib/errors.ts';
 import { readConventions } from '../../project/user-files.ts';
 import type { Env } from '../env.ts';

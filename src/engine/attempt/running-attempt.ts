@@ -9,7 +9,8 @@ import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.t
 import { type Holding, holdingOf } from '../../domain/task/lease-loss.ts';
 import { releaseTask } from '../../domain/task/operations.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
-import { firstFailed, type VerifyCommand } from '../../domain/verify/verification.ts';
+import type { VerifyCommand } from '../../domain/verify/commands.ts';
+import { firstFailed } from '../../domain/verify/verification.ts';
 import { errorMessage, kindOf, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { plainText } from '../../lib/text.ts';

@@ -10,6 +10,7 @@ import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Lease, RECORD_MAX_BYTES, type TaskRecord, type Verdict } from '../../domain/task/records.ts';
 import { isClaimable, isInFlight } from '../../domain/task/states.ts';
 import { changed, repeated } from '../../domain/task/transition.ts';
+import { type VerifyCommand, verifyCommands } from '../../domain/verify/commands.ts';
 import {
   evidenceOf,
   type Finding,
@@ -21,15 +22,14 @@ import {
 import {
   beginCheck,
   type CheckResult,
+  changesWanted,
   checkedFor,
   checkFailure,
   movedFault,
   NO_WORK_FOUND,
   type PendingVerification,
   pendingVerification,
-  type VerifyCommand,
   verifiedOf,
-  verifyCommands,
   workFault,
   workFor,
 } from '../../domain/verify/verification.ts';
@@ -231,7 +231,8 @@ class Verification {
     if (worktreePath !== null) await this.#begin(null, null);
     const place = await inspectAttempt(this.#env, taskId, workspace);
     const found = 'found' in place ? place.found : NO_WORK_FOUND;
-    let failure = 'found' in place ? workFault(found, verdict) : place;
+    let failure =
+      'found' in place ? workFault(found, verdict, changesWanted(this.#completion.task, this.#env.settings)) : place;
     const checks: CheckResult[] = [];
     if ('found' in place && failure === null) {
       for (const command of commands) {

@@ -5,13 +5,13 @@
 
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { conflictError, mergeVerifyError, type Shipped } from '../../domain/review/reviews.ts';
+import { verifyCommands } from '../../domain/verify/commands.ts';
 import {
   type CheckResult,
   checkFailure,
   heldFor,
   movedFault,
   NO_WORK_FOUND,
-  verifyCommands,
 } from '../../domain/verify/verification.ts';
 import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from '../../git/base-branch.ts';
 import { changesIn } from '../../git/inspect-worktree.ts';

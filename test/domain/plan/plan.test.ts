@@ -121,6 +121,7 @@ describe('valid plan', () => {
         question_budget: null,
         run: null,
         shell: null,
+        changes: null,
         verify: [],
         timeout_ms: null,
         env: {},
@@ -161,6 +162,7 @@ phases:
         question_budget: {hard: 4}
         run: make b
         shell: bash  -eu
+        changes: none
         verify: [make check, 'true']
         timeout: 2h
         env: {PLAIN: text, VERSION: 1.10, HEX: 0x1F, FLAG: True, EMPTY: ''}
@@ -202,6 +204,7 @@ phases:
       question_budget: { soft: null, hard: 4 },
       run: 'make b',
       shell: ['bash', '-eu'],
+      changes: 'none',
       verify: ['make check', 'true'],
       timeout_ms: 7_200_000,
       env: { PLAIN: 'text', VERSION: '1.10', HEX: '0x1F', FLAG: 'True', EMPTY: '' },

@@ -91,6 +91,7 @@ redact: [DATABASE_URL]
 verify: {commands: [npm test]}
 workspace: worktree
 worktrees: {keep: 3d}
+changes: required
 review: {command: ./review.sh, timeout: 10m}
 logs: {max_bytes: 1GB}
 ship: {policy: merge, base: trunk}
@@ -129,6 +130,7 @@ tracker: {type: github, config: {repo: acme/demo}}
       verify: { commands: ['npm test'], timeout_ms: 600_000 },
       workspace: 'worktree',
       worktrees: { keep_ms: 259_200_000 },
+      changes: 'required',
       review: { command: './review.sh', timeout_ms: 600_000 },
       logs: { max_bytes: 1_000_000_000 },
       ship: { policy: 'merge', base: 'trunk' },

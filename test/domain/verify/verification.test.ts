@@ -2,22 +2,25 @@
 
 import { describe, expect, test } from 'vitest';
 import { ERROR_CLASS_PATTERN } from '../../../src/domain/retry/classify.ts';
+import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import { outcomeKey } from '../../../src/domain/task/complete-attempt.ts';
 import { cancelTask } from '../../../src/domain/task/operations.ts';
 import type { TaskRecord, Verdict } from '../../../src/domain/task/records.ts';
+import { verifyCommands } from '../../../src/domain/verify/commands.ts';
 import { NOTHING_NOTED } from '../../../src/domain/verify/guardrails.ts';
 import {
   beginCheck,
   type CheckResult,
+  changesWanted,
   checkFailure,
   heldFor,
   NO_WORK_FOUND,
   pendingVerification,
   type Verified,
   verifiedOf,
-  verifyCommands,
   workFault,
 } from '../../../src/domain/verify/verification.ts';
+import { onePhase } from '../../support/domain/plans.ts';
 import {
   ATTEMPT,
   CLAIM,
@@ -146,7 +149,7 @@ describe('verification failures', () => {
   test('uncommitted files fail verification, and the first few are named', () => {
     const own_branch = { name: 'forge/build', sha: HEAD };
     const found = { ...NO_WORK_FOUND, head: HEAD, branch: 'other', own_branch, uncommitted: ['a', 'b', 'c', 'd', 'e'] };
-    expect(workFault(found, READY)).toEqual({
+    expect(workFault(found, READY, 'none')).toEqual({
       class: 'verify.uncommitted',
       message: 'not committed: a, b, c and 2 more; only what is committed to forge/build counts',
     });
@@ -161,9 +164,11 @@ describe('verification failures', () => {
     ['f'.repeat(40), 'verify.commit'],
   ])('a verdict about commit %s is compared with the workspace', (target_sha, expected) => {
     const verdict: Verdict = { ...READY, target_sha };
-    expect(workFault({ ...NO_WORK_FOUND, head: HEAD, files_changed: [] }, verdict)?.class ?? null).toBe(expected);
+    expect(workFault({ ...NO_WORK_FOUND, head: HEAD, files_changed: [] }, verdict, 'none')?.class ?? null).toBe(
+      expected,
+    );
     // Where others commit as well, the head says nothing about this work.
-    expect(workFault({ ...NO_WORK_FOUND, head: HEAD }, verdict)).toBeNull();
+    expect(workFault({ ...NO_WORK_FOUND, head: HEAD }, verdict, 'none')).toBeNull();
   });
 
   test.each([
@@ -178,7 +183,11 @@ describe('verification failures', () => {
     ['ahead, on no branch', null, 'f'.repeat(40), /on no branch/],
     ['on another branch, with its own deleted', 'other', null, /forge\/build at none/],
   ])("work that is %s is compared with the task's branch", (_where, branch, sha, expected) => {
-    const fault = workFault({ ...NO_WORK_FOUND, head: HEAD, branch, own_branch: { name: 'forge/build', sha } }, READY);
+    const fault = workFault(
+      { ...NO_WORK_FOUND, head: HEAD, branch, own_branch: { name: 'forge/build', sha } },
+      READY,
+      'none',
+    );
     if (expected === null) expect(fault).toBeNull();
     else expect(fault).toEqual({ class: 'verify.branch', message: expect.stringMatching(expected) });
   });
@@ -318,5 +327,36 @@ describe('end of a verification', () => {
     expect(refusal(() => heldFor(takenOver(), { attemptId: ATTEMPT, claimId: CLAIM }))).toBe('LEASE_STOLEN');
     const claimed = next(claim(record('running'), STALE_MS + 10));
     expect(refusal(() => heldFor(claimed, { attemptId: ATTEMPT, claimId: OTHER_CLAIM }))).toBe('STALE_ATTEMPT');
+  });
+
+  test.each<[string, 'required' | 'none', string[] | null, string | undefined, string | null]>([
+    ['that changed nothing, where changes are required', 'required', [], undefined, 'verify.unchanged'],
+    ['that changed nothing, where they are not', 'none', [], undefined, null],
+    ['that changed a file', 'required', ['a'], undefined, null],
+    ['whose verdict says that nothing had to change', 'required', [], 'none', null],
+    ['in a workspace of all', 'required', null, undefined, null],
+  ])('work %s', (_what, changes, files_changed, said, expected) => {
+    const own_branch = { name: 'forge/build', sha: HEAD };
+    const verdict: Verdict = { ...READY, ...(said === undefined ? {} : { changes: said }) };
+    const fault = workFault(
+      { ...NO_WORK_FOUND, head: HEAD, base: 'main', own_branch, files_changed },
+      verdict,
+      changes,
+    );
+    expect(fault?.class ?? null).toBe(expected);
+    if (fault !== null) expect(fault.message).toContain('forge/build has the files of main');
+  });
+
+  test.each<['required' | 'none' | null, 'required' | 'none' | null, string | null, 'required' | 'none']>([
+    [null, null, null, 'required'],
+    [null, null, 'make', 'none'],
+    [null, 'required', 'make', 'required'],
+    [null, 'none', null, 'none'],
+    ['none', 'required', null, 'none'],
+    ['required', 'none', 'make', 'required'],
+  ])('with changes: %s of the task and %s of the settings, and run: %s, changes are %s', (own, all, run, expected) => {
+    const planned = onePhase({ id: 'a', ...(own === null ? {} : { changes: own }), ...(run === null ? {} : { run }) });
+    const task = planned.tasks[0] ?? null;
+    expect(changesWanted(task, { ...DEFAULT_SETTINGS, changes: all })).toBe(expected);
   });
 });
