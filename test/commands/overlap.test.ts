@@ -42,6 +42,8 @@ describe('a task in flight', () => {
       task_id: 'tools',
       ready: false,
       reasons: [{ code: 'OVERLAP_CONFLICT', message: CONFLICT }],
+      notes: [],
+      held: null,
     });
     expect((await phases.run(world.context, { ready: true, blocked_by: 'deps' })) as ReadyData).toMatchObject({
       waiting: [{ task_id: 'tools' }],
