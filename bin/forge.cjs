@@ -10,16 +10,25 @@ const CLI = path.join(__dirname, '../dist/cli');
 /**
  * Loads files of the bundle in `dir`, each with the code cache that the build has put beside it. Compiling would take a
  * third of what a start takes beyond Node's own; a cache that another version of V8 has written is rejected by V8, which
- * then compiles as usual. `scripts` collects what was compiled, by file.
+ * then compiles as usual. `scripts` collects what was compiled, by file. `keep` reads all that may still be loaded, for
+ * commands that go on for long: meanwhile the files may be replaced by those of another version, or removed.
  */
 function loader(dir, scripts = new Map()) {
   const loaded = new Map();
-  return function load(name) {
+  const kept = new Map();
+  load.keep = () => {
+    for (const name of fs.readdirSync(dir)) {
+      const filename = path.join(dir, name);
+      if (name.endsWith('.cjs')) kept.set(filename, textOf(filename));
+    }
+  };
+  return load;
+
+  function load(name) {
     const known = loaded.get(name);
     if (known !== undefined) return known.exports;
     const filename = path.join(dir, name);
-    // All of it is ASCII; of the encodings that hold for it, Node reads this one quickest.
-    const source = fs.readFileSync(filename, 'utf8');
+    const source = kept.get(filename) ?? textOf(filename);
     const script = new vm.Script(source, { filename, cachedData: readOptional(`${filename}.cache`) });
     const module = { exports: {} };
     loaded.set(name, module);
@@ -30,7 +39,18 @@ function loader(dir, scripts = new Map()) {
     };
     script.runInThisContext()(module.exports, requireFrom, module, filename, dir);
     return module.exports;
-  };
+  }
+}
+
+function textOf(filename) {
+  try {
+    // All of it is ASCII; of the encodings that hold for it, Node reads this one quickest.
+    return fs.readFileSync(filename, 'utf8');
+  } catch (error) {
+    if (error.code === 'ENOENT')
+      error.message = `${filename}, a file of forge itself, is gone: forge was replaced or removed while it ran. Start the command again.`;
+    throw error;
+  }
 }
 
 /**
@@ -60,8 +80,10 @@ function obstacle() {
 
 if (require.main === module) {
   const why = obstacle();
-  if (why === null) loader(CLI)('./main.cjs').main({ argv: process.argv.slice(2), version });
-  else {
+  if (why === null) {
+    const load = loader(CLI);
+    load('./main.cjs').main({ argv: process.argv.slice(2), version, keep: load.keep });
+  } else {
     process.stderr.write(`${why}\n`);
     process.exitCode = 1;
   }

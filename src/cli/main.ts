@@ -12,10 +12,12 @@ export interface MainOptions {
   /** Without node and script. */
   argv: readonly string[];
   version(): string;
+  /** Reads into memory what may still be loaded, before a command that goes on for long. Default: nothing. */
+  keep?: (() => void) | undefined;
 }
 
 /** Never rejects. The exit code is left in `process.exitCode`, so that what is still being written can go out. */
-export async function main({ argv, version }: MainOptions): Promise<void> {
+export async function main({ argv, version, keep }: MainOptions): Promise<void> {
   if (argv[0] === '__complete') {
     const { candidateLines } = await import('./candidates.ts');
     return new Output().write('stdout', await candidateLines(argv.slice(2)));
@@ -26,14 +28,14 @@ export async function main({ argv, version }: MainOptions): Promise<void> {
     void screen.fail(error).then((code) => process.exit(code));
   });
   try {
-    process.exitCode = await answer(await parseArgv(argv, process.env), screen, version);
+    process.exitCode = await answer(await parseArgv(argv, process.env), screen, { version, keep });
   } catch (error) {
     process.exitCode = await screen.fail(error);
   }
   if (screen.output.failed) process.exitCode = EXIT.failed;
 }
 
-async function answer(request: Request, screen: Screen, version: () => string): Promise<number> {
+async function answer(request: Request, screen: Screen, { version, keep }: Omit<MainOptions, 'argv'>): Promise<number> {
   if (request.kind === 'version') {
     screen.output.line('stdout', version());
     return EXIT.ok;
@@ -65,6 +67,7 @@ async function answer(request: Request, screen: Screen, version: () => string): 
       say: (warning: Warning) => screen.say(warning),
     };
     const view = VIEWS[verb] as View<VerbName>;
+    if (view.lasts === true) keep?.();
     const followed = view.follow?.({ context, screen }, input as never) ?? null;
     if (followed !== null) return await followed;
     const data = await command.run(context, input as never);

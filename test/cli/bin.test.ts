@@ -1,10 +1,11 @@
 /** The installed entry point, in copies of it: whatever is beside the bundle, forge starts or says why it cannot. */
 
-import { spawnSync } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { environment, folder, project } from '../support/cli.ts';
+import { until } from '../support/processes.ts';
 
 const REPO = join(import.meta.dirname, '../..');
 let built: string;
@@ -146,4 +147,40 @@ it('a command that finds plan and settings in the cache does not load the YAML p
     return (JSON.parse(stderr) as string[]).some((file) => readFileSync(file, 'utf8').includes('YAMLException'));
   };
   expect([loadsYaml(), loadsYaml()]).toEqual([true, false]);
+});
+
+it('a run goes on with what it was started with when forge is removed meanwhile, and any other command says so', async () => {
+  const dir = copy();
+  const cwd = project([
+    `id: a, title: A, run: "touch begun; until test -e go; do sleep 0.02; done", verify: ["true"]`,
+    'id: b, title: B, run: "exit 3", retry: {max_attempts: 1}',
+  ]);
+  const run = spawn(process.execPath, [join(dir, 'bin/forge.cjs'), 'orchestrate', 'run'], {
+    cwd,
+    env: environment(),
+  });
+  const ended = new Promise((resolve) => run.once('close', resolve));
+  await until('the worker runs', () => existsSync(join(cwd, 'begun')));
+  rmSync(join(dir, 'dist'), { recursive: true });
+  writeFileSync(join(cwd, 'go'), '');
+  let said = '';
+  run.stdout.on('data', (text) => {
+    said += text;
+  });
+  expect(await ended).toBe(1);
+  expect(said).toContain('✓ a');
+  expect(said).toContain('✗ failed');
+});
+
+it('a file of forge that is gone is named as one', () => {
+  const dir = copy();
+  for (const name of readdirSync(join(dir, 'dist/cli')))
+    if (/^show-.*\.cjs$/.test(name)) rmSync(join(dir, 'dist/cli', name));
+  const { status, stderr } = start(join(dir, 'bin/forge.cjs'), ['orchestrate', 'show', 'a'], {
+    cwd: project(['id: a, title: A']),
+  });
+  expect(status).toBe(1);
+  expect(stderr.replace(/\s+/g, ' ')).toContain(
+    'a file of forge itself, is gone: forge was replaced or removed while it ran',
+  );
 });
