@@ -56,6 +56,12 @@ export async function behindBase(
   return { branch, commits, base: base.branch ?? base.sha.slice(0, 12), own: own > 0, sha: base.sha };
 }
 
+/** Whether the branch of a task has commits that its base lacks. `begunFor`: as in `baseOf`. Throws SETTINGS_INVALID, NOT_READY, IO_ERROR. */
+export async function hasOwnCommits(env: GitEnv, taskId: string, begunFor: string | null): Promise<boolean> {
+  const tip = await branchCommit(env, branchFor(env.settings, taskId));
+  return tip !== null && !(await isAncestor(env, tip, (await baseOf(env, begunFor)).sha));
+}
+
 /**
  * Moves a branch without commits of its own to the base of now, with the work of its dependencies; its files follow, as after a pull. A
  * worktree on another branch, and changes that a move would overwrite, stay. Returns how far the branch is behind after that.

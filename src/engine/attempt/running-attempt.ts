@@ -9,7 +9,9 @@ import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.t
 import { type Holding, holdingOf } from '../../domain/task/lease-loss.ts';
 import { releaseTask } from '../../domain/task/operations.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
+import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
+import { evidenceOf } from '../../domain/verify/evidence.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
 import { errorMessage, kindOf, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
@@ -23,6 +25,7 @@ import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import { checkLog } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
+import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { failureOf, LogKeeper, LogReader, tailOf, WORKER_LOGS } from './output.ts';
@@ -100,6 +103,8 @@ export class RunningAttempt {
   #stopping: Promise<boolean> | null = null;
   #lostWhy = '';
   #overstays: NodeJS.Timeout | undefined;
+  /** Files that were changed in the main checkout while its worker was at work. */
+  #elsewhere: readonly string[] = [];
 
   constructor(env: Env, request: TaskRequest, started: Started) {
     this.#env = env;
@@ -160,6 +165,7 @@ export class RunningAttempt {
       const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
       clearTimeout(timeout);
       const workerGone = await this.#clearGroup();
+      this.#elsewhere = (await checkoutWatch(this.#env)?.end(this.#request.task.id)) ?? [];
       await logs.end();
       const tail = tailOf(this.#env.artifacts, this.#holder);
       return { exit, tail, ...(await this.#end(exit, tail, workerGone)), durationMs: this.ageMs };
@@ -246,6 +252,8 @@ export class RunningAttempt {
   async #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {
     const limit = this.#stopReason === 'timeout' ? await taskLimit(this.#env, this.#request.task) : null;
     if (exit.code !== 0 || limit !== null) return { kind: 'failed', error: failureOf(this.#env, exit, limit, tail) };
+    const elsewhere = await this.#onlyElsewhere();
+    if (elsewhere !== null) return { kind: 'failed', error: elsewhere };
     const { artifacts } = this.#env;
     try {
       const text = artifacts.readDraft(this.#holder, 'verdict', RECORD_MAX_BYTES);
@@ -258,6 +266,19 @@ export class RunningAttempt {
       if (errorCode(error) === 'ENOENT') return CLEAN_EXIT;
       return { kind: 'failed', error: { class: 'verdict.invalid', message: errorMessage(error) } };
     }
+  }
+
+  /** The fault of a worker that has left its own branch empty while the main checkout was changed; null for any other. */
+  async #onlyElsewhere(): Promise<ClassifiedError | null> {
+    // Of a task that is to change nothing an empty branch says nothing.
+    const wanted = this.#request.task.changes ?? this.#env.settings.changes;
+    if (this.#elsewhere.length === 0 || wanted === 'none') return null;
+    const { hasOwnCommits } = await import('../../git/branch-start.ts');
+    const work = evidenceOf(this.#started.record, this.attemptId);
+    const isEmpty = await orNull(
+      async () => !(await hasOwnCommits(this.#env, this.#request.task.id, work?.base_branch ?? null)),
+    );
+    return isEmpty === true ? elsewhereFault(this.#elsewhere) : null;
   }
 
   async #release(workerGone: boolean): Promise<Ended> {

@@ -28,6 +28,7 @@ import { type GatedWorker, spawnGated, type WorkerCommand } from '../../process/
 import { changeTask, refuseUnreadable } from '../../store/change.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { type Env, instantOf, looksAtGit, observerOf, secretsOf } from '../env.ts';
+import { checkoutWatch } from './checkout-watch.ts';
 import { commandEnvironment, identityOf } from './environment.ts';
 import { LogKeeper, WORKER_LOGS } from './output.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
@@ -162,6 +163,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
   const { workspace, seen } = draft;
   let worker: GatedWorker | null = null;
   try {
+    await checkoutWatch(env)?.begin(request.task.id);
     worker = await spawnWorker(env, request, draft);
     const identity = identityOf(env, worker, draft);
     const { work } = workspace;
@@ -189,6 +191,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
     return new RunningAttempt(env, request, { ...draft, worker, identity, record: started.record });
   } catch (error) {
     worker?.abandon();
+    await checkoutWatch(env)?.end(request.task.id);
     // Nothing refers to this attempt, so it did not happen.
     env.artifacts.discard(draft);
     throw error;

@@ -1,0 +1,51 @@
+/** Looks at the checkout that the project is in. Changes nothing. */
+
+import fs from 'node:fs';
+import type { CheckoutState } from '../domain/verify/checkout-changes.ts';
+import { CHECKOUT_TIMEOUT_MS, gitIn, gitLines, gitNames } from './git.ts';
+import { inTurn } from './in-turn.ts';
+import { headOf, repositoryOf, type WorktreeEnv } from './repository.ts';
+
+/** `leaveOut`: paths from the project that are not looked at; a folder ends with a slash. Null where nothing is committed. Throws SETTINGS_INVALID without a checkout, IO_ERROR. */
+export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly string[]): Promise<CheckoutState | null> {
+  const { root, prefix, commonDir } = await repositoryOf(env);
+  // A merge that is just landing there would look like somebody's changes.
+  return inTurn(env, `${commonDir}/forge-landing.lock`, async () => {
+    const here = await headOf(env, root);
+    if (here === null) return null;
+    const options = {
+      ...gitIn(env, root),
+      env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' },
+      timeoutMs: CHECKOUT_TIMEOUT_MS,
+    };
+    const lines = await gitNames(
+      [
+        'status',
+        '--porcelain',
+        '-z',
+        '--no-renames',
+        '--',
+        ':(top)',
+        ...leaveOut.map((place) => `:(top,exclude,literal)${prefix}${place}`),
+      ],
+      options,
+    );
+    const files = new Map(
+      lines.map((line) => [line.slice(3), `${line.slice(0, 2)} ${markOf(`${root}/${line.slice(3)}`)}`]),
+    );
+    return { ...here, files };
+  });
+}
+
+/** What tells a file from an earlier one at the same place. */
+function markOf(file: string): string {
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  return stat === undefined || stat.isDirectory() ? '' : `${stat.size} ${stat.mtimeMs} ${stat.ino}`;
+}
+
+/** The first lines of commits that are on the branch of the checkout since `before`, and are no merges. Throws IO_ERROR. */
+export async function plainCommits(env: WorktreeEnv, before: string, now: string): Promise<string[]> {
+  if (before === now) return [];
+  const log = ['log', '--first-parent', '--no-merges', '--max-count=20', '--format=%h %s', `${before}..${now}`];
+  return gitLines(log, gitIn(env));
+}

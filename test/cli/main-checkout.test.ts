@@ -1,0 +1,72 @@
+/** What workers in worktrees do to the main checkout is noticed and named. */
+
+import { expect, test } from 'vitest';
+import { type Finishing, finishing, WORK } from '../support/finishing.ts';
+
+const SETTINGS = 'ship: {policy: merge}\nretry: {max_attempts: 1}';
+
+/** A run whose workers do this, besides work of their own. */
+async function run(tasks: Record<string, string>, settings = SETTINGS, before: (play: Finishing) => void = () => {}) {
+  const plan = Object.entries(tasks).map(([id, command]) => `id: ${id}, title: T, run: '${command}'`);
+  const play = finishing(plan, settings);
+  before(play);
+  const { code, stderr, stdout } = await play.forge('run');
+  return { play, code, warning: stderr.replaceAll(/\s+/g, ' '), stdout };
+}
+
+const MEANWHILE = 'the main checkout has changed while the worker of build was at work: ';
+
+test.each([
+  ['a new file', 'echo x > "$FORGE_DIR/stray.txt"', 'not committed there, and not so before: stray.txt'],
+  ['another branch', 'git -C "$FORGE_DIR" checkout -q -b side', 'it is on branch side now, and was on branch main'],
+  [
+    'a commit',
+    'git -C "$FORGE_DIR" -c user.name=w -c user.email=w@x commit -q --allow-empty -m direct',
+    'commits there that are no merge of a task: ',
+  ],
+])('a worker that leaves the main checkout with %s is named in a warning', async (_what, command, words) => {
+  const { code, warning } = await run({ build: `${command}; ${WORK}` });
+  expect(warning).toContain(`${MEANWHILE}${words}`);
+  expect(code).toBe(0);
+});
+
+test('a file that was changed before counts only where it is changed again', async () => {
+  const dirty = (play: Finishing) => play.repo.write('notes.txt', 'mine\n');
+  expect((await run({ build: WORK }, SETTINGS, dirty)).warning).toBe('');
+  const again = await run({ build: `echo more >> "$FORGE_DIR/notes.txt"; ${WORK}` }, SETTINGS, dirty);
+  expect(again.warning).toContain(
+    `${MEANWHILE}not committed there, and not so before: notes.txt (not for the first time)`,
+  );
+});
+
+test('merges of tasks, the state tree, the plan and the file of the tracker are no strange changes', async () => {
+  const tracker = 'tracker: {type: file}';
+  const issues = (play: Finishing) =>
+    play.repo.commit({ 'plans/tracker.yaml': 'issues:\n  - {id: I-1, task_id: build, state: open}\n' });
+  const edit = 'echo "# by hand" >> "$FORGE_DIR/plans/phases.yaml"';
+  const { code, warning } = await run({ build: WORK, next: `${edit}; ${WORK}` }, `${SETTINGS}\n${tracker}`, issues);
+  expect([code, warning]).toEqual([0, '']);
+});
+
+test('a worker that has changed only the main checkout fails', async () => {
+  const { play, code, warning } = await run({ build: 'echo x > "$FORGE_DIR/stray.txt"' });
+  expect(code).toBe(1);
+  expect(warning).toContain('stray.txt');
+  expect(await play.state('build')).toMatchObject({
+    state: 'failed',
+    last_error: { class: 'verify.elsewhere', message: expect.stringContaining('stray.txt') },
+  });
+});
+
+test('of several workers all that were at work are named', async () => {
+  // Each waits for the other to be at work.
+  const meet = (own: string, other: string) =>
+    `touch "$FORGE_DIR/.forge/${own}"; until test -e "$FORGE_DIR/.forge/${other}"; do sleep 0.05; done`;
+  const { warning } = await run({
+    build: `${meet('a', 'b')}; echo x > "$FORGE_DIR/stray.txt"; ${WORK}`,
+    next: `${meet('b', 'a')}; until test -e "$FORGE_DIR/stray.txt"; do sleep 0.05; done; ${WORK}`,
+  });
+  expect(warning).toContain(
+    'while the workers of build, next were at work: not committed there, and not so before: stray.txt',
+  );
+});
