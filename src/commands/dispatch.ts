@@ -111,6 +111,6 @@ async function workOf(session: Session, record: TaskRecord): Promise<Work> {
   const { workspaceForNext } = await import('../git/worktree.ts');
   const { task_id: id } = record.state;
   const depends_on = (await plannedOrNull(session, id))?.depends_on ?? [];
-  const { cwd } = await workspaceForNext(session, { id, depends_on }, record, await begunFor(session, record));
-  return workAt(session, record, cwd);
+  const { cwd, created } = await workspaceForNext(session, { id, depends_on }, record, await begunFor(session, record));
+  return workAt(session, record, cwd, created);
 }

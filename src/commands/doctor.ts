@@ -79,6 +79,7 @@ export const doctor = command({
       checked('workspaces', facts, workspaces),
       checked('branches', facts, branches),
       checked('worktrees', facts, finishedWorktrees),
+      checked('filters', facts, filters),
       checked('copies', facts, copies),
       checked('merges', facts, merges),
       checked('tracker', facts, tracker),
@@ -185,6 +186,14 @@ async function finishedWorktrees(facts: Facts): Promise<Finding | null> {
   if (facts.settings.worktrees.keep_ms !== null) return ok(`${found}; a run removes them when their time is over`);
   if (bytes < ROOM_TO_WARN_OF) return ok(`${found}; \`forge orchestrate gc --shipped\` removes them`);
   return warn(found, 'Remove them with `forge orchestrate gc --shipped`, or set `worktrees: {keep: 3d}`.');
+}
+
+/** Files that git has stored by LFS are there in worktrees; asked only where the settings want worktrees. */
+async function filters(facts: Facts): Promise<Finding | null> {
+  if (facts.settings.workspace !== 'worktree') return null;
+  const { LFS_HINT, lfsFault } = await import('../git/filters.ts');
+  const fault = await lfsFault(facts);
+  return fault && (fault.fails ? fail : warn)(fault.message, LFS_HINT);
 }
 
 /** What worktrees get copies of is not committed with everything else; asked only where the settings want worktrees. */

@@ -1,10 +1,9 @@
 /** Inspects the workspace of a task: its commit, its changes, and what is not committed. Changes nothing. */
 
-import fs from 'node:fs';
-import { newId } from '../domain/context.ts';
 import { branchFor, INITIALIZING } from '../domain/task/workspaces.ts';
 import type { WorkFound } from '../domain/verify/verification.ts';
-import { CHECKOUT_TIMEOUT_MS, type GitEnv, type GitOptions, git, gitIn, gitNames, gitOk } from './git.ts';
+import { changesIn, sinceStart } from './changes.ts';
+import { type GitEnv, git, gitIn, gitNames } from './git.ts';
 import {
   baseOf,
   branchCommit,
@@ -15,11 +14,12 @@ import {
   untracked,
   worktreeAt,
 } from './repository.ts';
-import { gitDirAround, removeFile, topOf } from './worktree-files.ts';
+import { topOf } from './worktree-files.ts';
 
 /**
  * Inspects the worktree of a task whose project folder is `cwd`. File names are relative to the top of the repository, and sorted; a
- * renamed file is listed under both names, ignored files and copies made by forge are not. `begunFor`: as in `baseOf`.
+ * renamed file is listed under both names, ignored files and copies made by forge are not. `begunFor`: as in `baseOf`; `fromStart`: as
+ * in `sinceStart`.
  * Null when there is no such worktree, or an incomplete one. Throws SETTINGS_INVALID, IO_ERROR.
  */
 export async function inspectWorkspace(
@@ -27,6 +27,7 @@ export async function inspectWorkspace(
   taskId: string,
   cwd: string,
   begunFor: string | null = null,
+  fromStart: readonly string[] = [],
 ): Promise<WorkFound | null> {
   const repository = await repositoryOf(env);
   const { prefix } = repository;
@@ -47,7 +48,7 @@ export async function inspectWorkspace(
     base_sha,
     files_changed: await filesChanged(env, base_sha, here.head),
     conflicts: merged.kind === 'unknown' ? null : merged.kind === 'clean' ? [] : merged.files,
-    ...(await uncommittedIn(env, top, prefix, sources)),
+    ...(await uncommittedIn(env, top, { prefix, sources, fromStart })),
     copied: await copiesCommitted(
       env,
       sources.map((name) => `${prefix}${name}`),
@@ -67,44 +68,13 @@ export async function filesChanged(env: GitEnv, base: string, head: string): Pro
 async function uncommittedIn(
   env: GitEnv,
   top: string,
-  prefix: string,
-  sources: readonly string[],
+  { prefix, sources, fromStart }: { prefix: string; sources: readonly string[]; fromStart: readonly string[] },
 ): Promise<Pick<WorkFound, 'uncommitted' | 'modified'>> {
   const copies = new Set((await copiedIn(env, `${top}/${prefix}`, sources)).map((name) => `?? ${prefix}${name}`));
-  const lines = (await changesIn(env, top, 'all')).filter((line) => !copies.has(line));
+  const all = (await changesIn(env, top, 'all')).filter((line) => !copies.has(line));
+  const lines = await sinceStart(env, top, all, fromStart);
   const names = (some: readonly string[]) => [...new Set(some.map((line) => line.slice(3)))].sort();
   return { uncommitted: names(lines), modified: names(lines.filter((line) => !line.startsWith('??'))) };
-}
-
-/**
- * What in the worktree around `dir` differs from its commit, as `git status` tells it. The index that is there is not asked: it
- * can say of any file that it has not changed, or is not to be looked at. Throws IO_ERROR.
- */
-export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' | 'no'): Promise<string[]> {
-  // Inspection must not take a lock that the worker's own git would hit.
-  const options = {
-    ...gitIn(env, dir),
-    env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' },
-    timeoutMs: CHECKOUT_TIMEOUT_MS,
-  };
-  const status = ['status', '--porcelain', '-z', `--untracked-files=${untrackedFiles}`, '--no-renames'];
-  const gitDir = gitDirAround(dir);
-  // A sparse index names what is left out of the checkout.
-  if (gitDir === null || (await isSparse(gitDir, options))) return gitNames(status, options);
-  // With the worktree it goes, should this process be killed.
-  const indexFile = `${gitDir}/forge-index-${newId(env.ctx)}`;
-  try {
-    await gitOk(['-c', 'core.splitIndex=false', 'read-tree', 'HEAD'], { ...options, indexFile });
-    return await gitNames(status, { ...options, indexFile });
-  } finally {
-    removeFile(indexFile);
-    removeFile(`${indexFile}.lock`);
-  }
-}
-
-async function isSparse(gitDir: string, options: GitOptions): Promise<boolean> {
-  if (!fs.existsSync(`${gitDir}/info/sparse-checkout`)) return false;
-  return (await git(['config', '--type=bool', '--get', 'core.sparseCheckout'], options)).stdout.trim() === 'true';
 }
 
 /**

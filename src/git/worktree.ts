@@ -24,6 +24,7 @@ import { send } from '../process/groups.ts';
 import { holdingOf } from '../process/holders.ts';
 import { allStartedWith } from '../process/processes.ts';
 import { branchBase, followBase, type WorkspaceTask } from './branch-start.ts';
+import { filterFailed } from './filters.ts';
 import {
   CHECKOUT_TIMEOUT_MS,
   type GitOptions,
@@ -223,7 +224,8 @@ export function making(options: GitOptions, place: string): GitOptions {
   return { ...options, env: { ...options.env, [MARK]: place }, timeoutMs: CHECKOUT_TIMEOUT_MS, acts: true };
 }
 
-/** A failing hook makes git fail although the worktree exists: that is a warning. Anything else is thrown: NOT_READY when a branch is in the way, else IO_ERROR. */
+/** A failing hook makes git fail although the worktree exists: that is a warning. Anything else is thrown: NOT_READY when a branch is in the way, or a filter
+ * can't run, else IO_ERROR. */
 async function reportFailedAdd(env: WorktreeEnv, taskId: string, place: string, result: GitResult): Promise<void> {
   const made = (await listWorktrees(env)).some(({ path, locked }) => path === place && locked === null);
   const what = `making the worktree of task ${taskId}`;
@@ -232,7 +234,7 @@ async function reportFailedAdd(env: WorktreeEnv, taskId: string, place: string, 
     removeFile(beganAt(place));
     const branch = branchFor(env.settings, taskId);
     const [taken] = await takenNames(env, [branch]);
-    if (taken === undefined) throw gitFailed(what, result);
+    if (taken === undefined) throw filterFailed(what, result) ?? gitFailed(what, result);
     const { message, hint } = inTheWayText(taken, branch);
     throw new ForgeError('NOT_READY', message, { hint });
   }

@@ -18,6 +18,8 @@ const EvidenceSchema = once(() => {
     base_branch: textOrNull,
     /** The setup of git before the worker began, see `git-setup.ts`; null where it was not looked at. */
     git_setup: z._default(z.nullable(z.record(text, text)), null),
+    /** What differed from its commit before anybody worked there, as digests; see `git/changes.ts`. */
+    from_start: z._default(z.array(text), () => []),
     /** What verification came to; null until then. `digest`: of the twin, hexadecimal SHA-256. */
     verified: z.nullable(
       z.looseObject({ failure: z.nullable(FailureSchema()), target_sha: textOrNull, verified_at: text, digest: text }),
@@ -28,10 +30,10 @@ const EvidenceSchema = once(() => {
 export type Evidence = z.infer<ReturnType<typeof EvidenceSchema>>;
 export type Finding = NonNullable<Evidence['verified']>;
 /** Where an attempt works and what for, as it began. */
-export type Work = Pick<Evidence, 'worktree_path' | 'base_branch' | 'git_setup'>;
+export type Work = Pick<Evidence, 'worktree_path' | 'base_branch' | 'git_setup' | 'from_start'>;
 
 /** Work in the project itself. */
-export const NO_WORKTREE: Work = { worktree_path: null, base_branch: null, git_setup: null };
+export const NO_WORKTREE: Work = { worktree_path: null, base_branch: null, git_setup: null, from_start: [] };
 
 /** Null for an attempt that is not the current one, and for one that was started by a version of forge that kept no evidence. */
 export function evidenceOf(record: TaskRecord, attemptId: string | null): Evidence | null {
@@ -58,8 +60,8 @@ export function findingOf({ failure, target_sha, verified_at }: Verified, digest
 /** For the commit that ends a verification. */
 export function verifiedEvidence(
   attempt_id: string,
-  { worktree_path, base_branch, git_setup }: Work,
+  { worktree_path, base_branch, git_setup, from_start }: Work,
   verified: Finding,
 ): { evidence: Evidence } {
-  return { evidence: { attempt_id, worktree_path, base_branch, git_setup, verified } };
+  return { evidence: { attempt_id, worktree_path, base_branch, git_setup, from_start, verified } };
 }

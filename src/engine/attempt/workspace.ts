@@ -72,10 +72,10 @@ export async function resolveWorkspace(
   try {
     if (!hasWorktrees(env)) return { ...workspaceOf(env), work: await workAt(env, record, null) };
     const { workspaceForNext } = await import('../../git/worktree.ts');
-    const { cwd, branch, behind } = await retryIo(env, async () =>
+    const { cwd, branch, behind, created } = await retryIo(env, async () =>
       workspaceForNext(env, task, record, await begunFor(env, record)),
     );
-    return { path: cwd, branch, behind, work: await workAt(env, record, cwd) };
+    return { path: cwd, branch, behind, work: await workAt(env, record, cwd, created) };
   } catch (error) {
     const needsPerson = error instanceof ForgeError && (error.code === 'IO_ERROR' || error.code === 'NOT_READY');
     throw needsPerson ? noPlace(task.id, error) : error;
@@ -85,15 +85,32 @@ export async function resolveWorkspace(
 }
 
 /**
- * What the record of an attempt keeps of its beginning. `cwd`: its worktree; null: it works in the project. Throws SETTINGS_INVALID,
+ * What the record of an attempt keeps of its beginning. `cwd`: its worktree; null: it works in the project. `created`: the worktree is
+ * new. Throws SETTINGS_INVALID,
  * IO_ERROR, and SCHEMA_INVALID where only the manifest of an earlier version could say what the task was begun for.
  */
-export async function workAt(env: Env, record: TaskRecord, cwd: string | null): Promise<Work> {
+export async function workAt(env: Env, record: TaskRecord, cwd: string | null, created = false): Promise<Work> {
   if (!looksAtGit(env)) return NO_WORKTREE;
   const { gitSetup } = await import('../../git/setup.ts');
   const git_setup = (await gitSetup(env, cwd))?.digests ?? null;
   const base_branch = cwd === null ? null : await begunFor(env, record);
-  return { worktree_path: cwd, base_branch, git_setup: git_setup && { ...git_setup } };
+  const from_start = cwd === null ? [] : await fromStart(env, record, cwd, created);
+  return { worktree_path: cwd, base_branch, git_setup: git_setup && { ...git_setup }, from_start };
+}
+
+/** Changes of the worktree that are nobody's work: those of a new one, and of one before its first attempt; else as they were then. */
+async function fromStart(env: Env, record: TaskRecord, cwd: string, created: boolean): Promise<string[]> {
+  const { task_id, current_attempt_id: last } = record.state;
+  if (!created && last !== null) return evidenceOf(record, last)?.from_start ?? [];
+  const { changesFromStart } = await import('../../git/changes.ts');
+  const { repositoryOf } = await import('../../git/repository.ts');
+  const { topOf } = await import('../../git/worktree-files.ts');
+  const { digests, more } = await changesFromStart(env, topOf(cwd, (await repositoryOf(env)).prefix));
+  if (more > 0)
+    env.warn(
+      `in the worktree of task ${task_id} ${more} files differ from its commit before anybody has worked there; commit them first`,
+    );
+  return digests;
 }
 
 /** The branch that the task was begun for: that of its last attempt, else the base of now. */
@@ -140,7 +157,7 @@ export async function setupFaultOf(
 export async function inspectAttempt(
   env: Env,
   taskId: string,
-  { worktree_path: worktreePath, base_branch, git_setup }: Work,
+  { worktree_path: worktreePath, base_branch, git_setup, from_start }: Work,
 ): Promise<{ cwd: string; found: WorkFound } | ClassifiedError> {
   const { headOf } = await import('../../git/repository.ts');
   const { project } = env.paths;
@@ -149,7 +166,7 @@ export async function inspectAttempt(
   if (worktreePath !== null) {
     try {
       const { inspectWorkspace } = await import('../../git/inspect-worktree.ts');
-      const look = await inspectWorkspace(env, taskId, worktreePath, base_branch);
+      const look = await inspectWorkspace(env, taskId, worktreePath, base_branch, from_start);
       if (look !== null) return { cwd: worktreePath, found: look };
       return noWorkspace(`${worktreePath} is gone, or no worktree with a commit any more`);
     } catch (error) {

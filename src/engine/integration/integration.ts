@@ -72,6 +72,8 @@ export interface Target {
   base: string | null;
   /** The branch, or the worktree, is not at that commit any more. */
   moved: { branch: string; expected: string; found: string | null } | null;
+  /** As in its evidence. */
+  from_start: readonly string[];
 }
 
 /**
@@ -81,7 +83,7 @@ export interface Target {
 export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
   const { task_id, current_attempt_id: attemptId } = record.state;
   const { project } = env.paths;
-  const { worktree_path: place, base_branch: base, git_setup, target_sha } = await workOf(env, record);
+  const { worktree_path: place, base_branch: base, git_setup, target_sha, from_start } = await workOf(env, record);
   const there = place !== null && isThere(place);
   if (git_setup !== null) await refuseOtherSetup(env, task_id, there ? place : null, git_setup);
   const expected = target_sha === null ? null : await commitNamed(env, target_sha);
@@ -97,18 +99,18 @@ export async function targetOf(env: Env, record: TaskRecord): Promise<Target> {
   // What was done in the project itself has a commit, but no branch of its own.
   if (place === null && expected !== null) {
     const moved = await movedCheckout(env, expected);
-    return { attemptId, cwd: project, branch: null, head: expected, base, moved };
+    return { attemptId, cwd: project, branch: null, head: expected, base, moved, from_start };
   }
   const branch = branchFor(env.settings, task_id);
   const at = await branchCommit(env, branch);
   if (place === null && at === null) {
-    return { attemptId, cwd: project, branch: null, head: null, base, moved: null };
+    return { attemptId, cwd: project, branch: null, head: null, base, moved: null, from_start };
   }
   const head = expected ?? at;
   const checkedOut = there ? ((await headOf(env, place))?.head ?? null) : at;
   const found = [at, checkedOut].find((sha) => sha !== head);
   const moved = head === null || found === undefined ? null : { branch, expected: head, found };
-  return { attemptId, cwd: there ? place : project, branch, head, base, moved };
+  return { attemptId, cwd: there ? place : project, branch, head, base, moved, from_start };
 }
 
 /** The record says what the work is. In a tree that an earlier version has written only files of the attempt do. */

@@ -5,7 +5,8 @@ import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { repeated } from '../../domain/task/transition.ts';
-import { changesIn, filesChanged } from '../../git/inspect-worktree.ts';
+import { changesIn, sinceStart } from '../../git/changes.ts';
+import { filesChanged } from '../../git/inspect-worktree.ts';
 import { repositoryOf, textAt } from '../../git/repository.ts';
 import { topOf } from '../../git/worktree-files.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
@@ -95,10 +96,12 @@ function reviewOf(
 type Answer = { review: Review } | { error: ClassifiedError };
 
 /** Throws NOT_READY when files of the worktree are not those of the verified commit, which a reviewer may read there. */
-async function requireClean({ env, target: { branch, cwd } }: IntegrationLease): Promise<void> {
+async function requireClean({ env, target: { branch, cwd, from_start } }: IntegrationLease): Promise<void> {
   if (branch === null) return;
   const { prefix } = await repositoryOf(env);
-  const changed = (await changesIn(env, topOf(cwd, prefix), 'no')).map((line) => line.slice(3));
+  const top = topOf(cwd, prefix);
+  const lines = await sinceStart(env, top, await changesIn(env, top, 'no'), from_start);
+  const changed = lines.map((line) => line.slice(3));
   if (changed.length === 0) return;
   throw new ForgeError('NOT_READY', `in ${cwd} ${oneLine(changed.join(', '), 200)} is not as it was verified`, {
     hint: 'Look at what has changed there, and take it back, for example with `git restore`.',

@@ -14,9 +14,10 @@ import {
   NO_WORK_FOUND,
 } from '../../domain/verify/verification.ts';
 import { advance, type BaseBranch, clearCandidates, dropCandidate, keepCandidate } from '../../git/base-branch.ts';
-import { changesIn } from '../../git/inspect-worktree.ts';
-import { baseOf, headOf, isAncestor, makeCommit, mergeTrees } from '../../git/repository.ts';
+import { changesFromStart, changesIn, sinceStart } from '../../git/changes.ts';
+import { baseOf, headOf, isAncestor, makeCommit, mergeTrees, repositoryOf } from '../../git/repository.ts';
 import { clearScratches, inScratch } from '../../git/scratch.ts';
+import { topOf } from '../../git/worktree-files.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -140,6 +141,8 @@ async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<M
   const commands = verifyCommands(env.settings.verify.commands, request.task);
   if (commands.length === 0) return { results: [], changed: null };
   return inScratch(env, { taskId: request.taskId, claimId: held.claimId, commit: merge_sha }, async (cwd) => {
+    const { prefix } = await repositoryOf(env);
+    const { digests } = await changesFromStart(env, topOf(cwd, prefix));
     const results: CheckResult[] = [];
     for (const command of commands) {
       const check = await runCheck(held.commands, {
@@ -156,13 +159,20 @@ async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<M
       if (check === null) return null;
       results.push(check);
     }
-    return { results, changed: await changedIn(env, cwd, merge_sha) };
+    return { results, changed: await changedIn(env, cwd, merge_sha, digests) };
   });
 }
 
-async function changedIn(env: Env, cwd: string, commit: string): Promise<ClassifiedError | null> {
+async function changedIn(
+  env: Env,
+  cwd: string,
+  commit: string,
+  fromStart: readonly string[],
+): Promise<ClassifiedError | null> {
   const head = (await headOf(env, cwd))?.head ?? null;
-  const modified = (await changesIn(env, cwd, 'no')).map((line) => line.slice(3));
+  const { prefix } = await repositoryOf(env);
+  const lines = await sinceStart(env, topOf(cwd, prefix), await changesIn(env, cwd, 'no'), fromStart);
+  const modified = lines.map((line) => line.slice(3));
   const found = { ...NO_WORK_FOUND, files_changed: [] };
   return movedFault({ ...found, head: commit }, { ...found, head, modified });
 }

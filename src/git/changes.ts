@@ -1,0 +1,95 @@
+/**
+ * What differs from its commit in a checkout. In one that nobody has worked in line endings, a hook or a filter can make a difference: that
+ * is nobody's work.
+ */
+
+import fs from 'node:fs';
+import { newId } from '../domain/context.ts';
+import { sha256 } from '../lib/digest.ts';
+import { CHECKOUT_TIMEOUT_MS, type GitEnv, type GitOptions, git, gitIn, gitLines, gitNames, gitOk } from './git.ts';
+import { gitDirAround, removeFile } from './worktree-files.ts';
+
+/**
+ * What in the worktree around `dir` differs from its commit, as `git status` tells it. The index that is there is not asked: it
+ * can say of any file that it has not changed, or is not to be looked at. Throws IO_ERROR.
+ */
+export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' | 'no'): Promise<string[]> {
+  // Inspection must not take a lock that the worker's own git would hit.
+  const options = {
+    ...gitIn(env, dir),
+    env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' },
+    timeoutMs: CHECKOUT_TIMEOUT_MS,
+  };
+  const status = ['status', '--porcelain', '-z', `--untracked-files=${untrackedFiles}`, '--no-renames'];
+  const gitDir = gitDirAround(dir);
+  // A sparse index names what is left out of the checkout.
+  if (gitDir === null || (await isSparse(gitDir, options))) return gitNames(status, options);
+  // With the worktree it goes, should this process be killed.
+  const indexFile = `${gitDir}/forge-index-${newId(env.ctx)}`;
+  try {
+    await gitOk(['-c', 'core.splitIndex=false', 'read-tree', 'HEAD'], { ...options, indexFile });
+    return await gitNames(status, { ...options, indexFile });
+  } finally {
+    removeFile(indexFile);
+    removeFile(`${indexFile}.lock`);
+  }
+}
+
+async function isSparse(gitDir: string, options: GitOptions): Promise<boolean> {
+  if (!fs.existsSync(`${gitDir}/info/sparse-checkout`)) return false;
+  return (await git(['config', '--type=bool', '--get', 'core.sparseCheckout'], options)).stdout.trim() === 'true';
+}
+
+// --- changes from the start ------------------------------------------------------------------------------------------
+
+/** A record has room for so many. */
+const MOST = 1000;
+
+/** Digits of a digest that are kept. */
+const DIGITS = 16;
+
+/**
+ * A digest for each change in the worktree around `top`, sorted: of what `git status` says of the file, and of its content. `more`: there are
+ * more than a record has room for, and none is returned. Throws IO_ERROR.
+ */
+export async function changesFromStart(env: GitEnv, top: string): Promise<{ digests: string[]; more: number }> {
+  const lines = await changesIn(env, top, 'all');
+  if (lines.length > MOST) return { digests: [], more: lines.length };
+  return { digests: [...(await digestsOf(env, top, lines)).values()].sort(), more: 0 };
+}
+
+/** `lines` of `git status` without those that were the same from the start. Throws IO_ERROR. */
+export async function sinceStart(
+  env: GitEnv,
+  top: string,
+  lines: readonly string[],
+  fromStart: readonly string[],
+): Promise<string[]> {
+  if (fromStart.length === 0 || lines.length === 0) return [...lines];
+  const known = new Set(fromStart);
+  const now = await digestsOf(env, top, lines);
+  return lines.filter((line) => !known.has(now.get(line) ?? ''));
+}
+
+async function digestsOf(env: GitEnv, top: string, lines: readonly string[]): Promise<Map<string, string>> {
+  const places = new Map(lines.map((line) => [line, `${top}/${line.slice(3)}`]));
+  const kinds = new Map([...places].map(([line, place]) => [line, kindOf(place)]));
+  // Git reads names from lines.
+  const files = lines.filter((line) => kinds.get(line) === 'file' && !line.includes('\n'));
+  const options = { ...gitIn(env, top), timeoutMs: CHECKOUT_TIMEOUT_MS };
+  const input = files.map((line) => `${places.get(line)}\n`).join('');
+  const hash = ['hash-object', '--no-filters', '--stdin-paths'];
+  const hashes = files.length === 0 ? [] : await gitLines(hash, { ...options, input });
+  const contents = new Map(files.map((line, index) => [line, hashes[index] ?? '']));
+  return new Map(
+    lines.map((line) => [line, sha256(`${line}\0${contents.get(line) ?? kinds.get(line)}`).slice(0, DIGITS)]),
+  );
+}
+
+/** `file`, or what else is there; a symlink with where it leads. */
+function kindOf(place: string): string {
+  const stat = fs.lstatSync(place, { throwIfNoEntry: false });
+  if (stat === undefined) return 'nothing';
+  if (stat.isSymbolicLink()) return `link to ${fs.readlinkSync(place)}`;
+  return stat.isFile() ? 'file' : 'other';
+}
