@@ -91,7 +91,8 @@ export async function ensureWorkspace(env: WorktreeEnv, task: WorkspaceTask): Pr
     if (!fs.existsSync(place)) moveFolder(clearedAt(place), place);
     const created = !(await standsAlready(env, repository, place, held));
     if (created) await add(env, repository, task, place);
-    await furnish(env, repository, place);
+    const left = await furnish(env, repository, place);
+    if (created && left.length > 0) env.warn(leftOutText(task.id, left));
     removeFile(beganAt(place));
     return { path: place, cwd: cwdIn(place, repository), branch: branchFor(env.settings, task.id), created };
   });
@@ -260,8 +261,11 @@ export async function stopMakers(place: string): Promise<void> {
   });
 }
 
-/** Makes the project's folder in the worktree if no commit has it, and copies the untracked files that workers need. */
-export async function furnish(env: WorktreeEnv, repository: Repository, place: string): Promise<void> {
+/**
+ * Makes the project's folder in the worktree if no commit has it, and copies the untracked files that workers need. Returns those that were
+ * left out.
+ */
+export async function furnish(env: WorktreeEnv, repository: Repository, place: string): Promise<string[]> {
   const { prefix } = repository;
   if (!makeFolders(place, prefix)) {
     throw new ForgeError('IO_ERROR', `${cwdIn(place, repository)} is no folder, so no worker can run there`, {
@@ -269,7 +273,16 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
     });
   }
   const names = await untracked(env, env.paths.project);
-  copyMissing({ from: env.paths.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
+  return copyMissing({ from: env.paths.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
+}
+
+/** How many files that were left out are named. */
+const LEFT_SHOWN = 3;
+
+function leftOutText(taskId: string, left: readonly string[]): string {
+  const more = left.length > LEFT_SHOWN ? ` and ${left.length - LEFT_SHOWN} more` : '';
+  const names = left.slice(0, LEFT_SHOWN).join(', ');
+  return `not copied into the worktree of task ${taskId}: ${names}${more}; of links only those are copied that stay in the project`;
 }
 
 // --- handing a worktree to the next attempt --------------------------------------------------------------------------

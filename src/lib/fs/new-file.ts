@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { ifThere, whileDoing } from './io-errors.ts';
+import { ifThere, NO_PATH, whileDoing } from './io-errors.ts';
 
 /** Writes a new file, with the folders above it; false when it exists, which leaves it unchanged. Throws IO_ERROR. */
 export function writeNew(file: string, text: string): boolean {
@@ -23,25 +23,47 @@ export interface CopyRequest {
   within: string;
   /** The target folder in `within`: '' or a path that ends with a slash. */
   prefix: string;
-  /** Files, relative to `from`. One that is not a regular file, or that leads out of `from`, is skipped. */
+  /** Files and symlinks, relative to `from`. One that leads out of `from` is left out, and anything else. */
   names: readonly string[];
   /** A path on the same file system for an incomplete copy. The caller must have exclusive use of it. */
   scratch: string;
 }
 
-/** Copies the files of a project that a workspace lacks, with their modes. Throws IO_ERROR. */
-export function copyMissing({ from, within, prefix, names, scratch }: CopyRequest): void {
+/**
+ * Copies the files of a project that a workspace lacks, with their modes, and the symlinks that stay in the project. Returns what was left
+ * out. Throws IO_ERROR.
+ */
+export function copyMissing({ from, within, prefix, names, scratch }: CopyRequest): string[] {
   const flags = fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE;
+  const left: string[] = [];
   for (const name of names) {
     const source = `${from}/${name}`;
     whileDoing(`copying ${source} to ${within}`, () => {
       if (name.split('/').some((part) => KEPT_OUT.includes(part))) return;
-      if (fs.lstatSync(source, { throwIfNoEntry: false })?.isFile() !== true) return;
+      const stat = fs.lstatSync(source, { throwIfNoEntry: false });
+      if (stat === undefined) return;
+      const leadsTo = stat.isSymbolicLink() ? linkWithin(from, name) : null;
+      if (!stat.isFile() && leadsTo === null) return void left.push(name);
       const target = `${within}/${prefix}${name}`;
       if (!makeFolders(within, path.dirname(`${prefix}${name}`)) || exists(target)) return;
-      placed(target, scratch, (tmp) => fs.copyFileSync(source, tmp, flags));
+      if (leadsTo === null) placed(target, scratch, (tmp) => fs.copyFileSync(source, tmp, flags));
+      // A symlink is made whole; to link it by another name would follow it on macOS.
+      else ifThere(`linking ${target}`, () => fs.symlinkSync(leadsTo, target), ['EEXIST']);
     });
   }
+  return left;
+}
+
+/** Where the symlink `name` in `from` leads, as it says it; null where that is an absolute path, is out of `from` or is kept out. */
+function linkWithin(from: string, name: string): string | null {
+  const leadsTo = fs.readlinkSync(`${from}/${name}`);
+  // In `a/../b` the first may be a link that leads out.
+  if (path.isAbsolute(leadsTo) || path.normalize(leadsTo) !== leadsTo) return null;
+  const isWithin = (place: string) => !place.split('/').some((part) => KEPT_OUT.includes(part));
+  if (!isWithin(path.join(path.dirname(name), leadsTo.replace(/\/+$/, '')))) return null;
+  // So may one on the way. What leads nowhere does no harm.
+  const real = ifThere(`following ${from}/${name}`, () => fs.realpathSync(`${from}/${name}`), NO_PATH);
+  return real === null || isWithin(path.relative(fs.realpathSync(from), real)) ? leadsTo : null;
 }
 
 /** Makes the folders of `name` below `within`. False, with nothing made behind it, where one is not a real folder. Throws IO_ERROR. */
