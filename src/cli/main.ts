@@ -3,7 +3,7 @@
 import type { VerbName } from '../commands/registry.ts';
 import type { Warning } from '../domain/warnings.ts';
 import { EXIT } from '../lib/errors.ts';
-import { Output } from './output.ts';
+import { isTerminal, Output } from './output.ts';
 import { parseArgv, type Request } from './program.ts';
 import { Screen } from './screen.ts';
 import type { View } from './view.ts';
@@ -61,6 +61,7 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
     const context = {
       ctx: systemContext(),
       interrupts: listenToSignals,
+      terminal: verb === 'exec' && isTerminal('stdin'),
       dir,
       warn: (message: string) => screen.warn(message),
       note: (message: string) => screen.note(message),

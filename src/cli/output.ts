@@ -108,12 +108,13 @@ export class Output {
 }
 
 /** Whether the descriptor is a terminal. */
-export function isTerminal(name: StreamName): boolean {
+export function isTerminal(name: StreamName | 'stdin'): boolean {
+  const fd = name === 'stdin' ? 0 : FD[name];
   try {
     // node:tty takes long to load, and most of what is no terminal is no character device either, or it is /dev/null.
-    const stat = fs.fstatSync(FD[name]);
+    const stat = fs.fstatSync(fd);
     if (!stat.isCharacterDevice() || stat.rdev === fs.statSync('/dev/null').rdev) return false;
-    return process.getBuiltinModule('node:tty').isatty(FD[name]);
+    return process.getBuiltinModule('node:tty').isatty(fd);
   } catch {
     return false;
   }

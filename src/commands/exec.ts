@@ -9,6 +9,7 @@ import { ownIdentity } from '../engine/env.ts';
 import { EXIT, unreachable } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
 import type { WorkerExit } from '../process/gated-worker.ts';
+import { UNINTERRUPTED } from '../process/interrupts.ts';
 import { takeTask } from './shared/claimable.ts';
 import { command, flag, invalidArgs, optionalRunField, optionalTaskField, rest } from './shared/command.ts';
 import { countSchema, stateSchema, textOrNull } from './shared/data.ts';
@@ -46,14 +47,28 @@ export const exec = command({
     if (options.command.length === 0) {
       throw invalidArgs('say which command does the work', 'forge orchestrate exec <task> -- make report');
     }
-    return interruptible(context, async (interrupts) => {
+    const { terminal = false } = context;
+    // Until the command has ended; its verification has no terminal.
+    let leavesKeys = terminal;
+    const heard = { interrupts: () => context.interrupts?.({ leavesKeys: () => leavesKeys }) ?? UNINTERRUPTED };
+    return interruptible(heard, async (interrupts) => {
       const session = await openSession(context, yielding);
       const trackerSettled = session.background();
       await requireWorktrees(session);
       const owner = ownIdentity(session);
       const { task, runId, attempt } = await takeTask(session, 'exec', options, { owner }, async (wanted) => {
         const command = { argv: [...options.command] };
-        const started = await startAttempt(session, { ...wanted, owner, command, output: 'inherit' });
+        const started = await startAttempt(session, {
+          ...wanted,
+          owner,
+          command,
+          output: terminal ? 'terminal' : 'inherit',
+          // A program that takes Ctrl-C for something else goes on.
+          isInterrupt: (exit) => {
+            leavesKeys = false;
+            return interrupts.wasLeft && codeOf(exit) === EXIT.interrupted;
+          },
+        });
         return started && { ...wanted, attempt: started };
       });
       const stopListening = interrupts.listen(() => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt()));
@@ -89,5 +104,6 @@ function outcomeOf({ end, exit, record }: FinishedAttempt) {
 /** The command's own code, 128 + n for signal n. */
 function codeOf({ code, signal }: WorkerExit): number {
   if (code !== null) return code;
-  return signal === null ? EXIT.failed : 128 + (os.constants.signals[signal as NodeJS.Signals] ?? 0);
+  if (signal === null) return EXIT.failed;
+  return 128 + (os.constants.signals[signal as NodeJS.Signals] ?? Number(signal.slice('SIG'.length)));
 }

@@ -31,6 +31,11 @@ export type WorkerOptions = WorkerCommand & {
     stdout: number | 'inherit';
     stderr: number | 'inherit';
   };
+  /**
+   * In the session and the group of this process, as a shell starts a command: it has the terminal, its size and its keys, and is stopped and
+   * continued by the shell's job control. Its group is then not its own. Default: false.
+   */
+  inTerminal?: boolean;
 };
 
 /** The part of a worker's identity that comes from the kernel. `started_at` as in `domain/task/identity.ts`. */
@@ -83,7 +88,7 @@ const END = '2>&4 3>&- 4>&-); echo "$?" >&3';
 
 /** Starts a worker that waits behind its gate. Never throws: `exited` reports what went wrong. */
 export function spawnGated(options: WorkerOptions): GatedWorker {
-  const { cwd, env, stdio } = options;
+  const { cwd, env, stdio, inTerminal = false } = options;
   const fault = commandFault(options);
   if (fault !== null) return notStarted({ spawnError: fault });
   const argv = 'shell' in options ? scriptBy(options.by ?? ['/bin/sh'], options.shell) : options.argv;
@@ -92,7 +97,7 @@ export function spawnGated(options: WorkerOptions): GatedWorker {
     child = spawn('/bin/sh', ['-c', `${GATE}; (exec "$@" ${END}`, 'sh', ...argv], {
       cwd,
       env,
-      detached: true,
+      detached: !inTerminal,
       stdio: [stdio.stdin === 'empty' ? 'ignore' : 'inherit', stdio.stdout, stdio.stderr, 'pipe'],
     });
   } catch (error) {

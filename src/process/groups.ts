@@ -68,10 +68,11 @@ export async function stopWorker(worker: WorkerIdentity, options: StopOptions): 
   const begun = performance.now();
   const signalled = new Set<string>();
   const terminate = (entries: ProcessEntry[]) => {
+    const isInGroup = ({ pgid }: ProcessEntry) => hasGroup(worker) && pgid === worker.pgid;
     // A new member of the group has the signal of its parent to thank for its end, or gets SIGKILL.
-    if (signalled.size === 0) signal(-worker.pgid);
+    if (signalled.size === 0 && hasGroup(worker)) signal(-worker.pgid);
     for (const entry of entries) {
-      if (entry.pgid !== worker.pgid && !signalled.has(witness(entry))) signal(entry.pid);
+      if (!isInGroup(entry) && !signalled.has(witness(entry))) signal(entry.pid);
       signalled.add(witness(entry));
     }
   };
@@ -89,8 +90,8 @@ export async function stopWorker(worker: WorkerIdentity, options: StopOptions): 
   if (left !== 'timeout') return left;
   const killEnd = performance.now() + KILL_WAIT_MS;
   left = await emptied(worker, witnesses, (entries) => {
-    send(-worker.pgid, 'SIGKILL');
-    for (const { pid, pgid } of entries) if (pgid !== worker.pgid) send(pid, 'SIGKILL');
+    if (hasGroup(worker)) send(-worker.pgid, 'SIGKILL');
+    for (const { pid } of entries) send(pid, 'SIGKILL');
     return performance.now() >= killEnd;
   });
   if (left !== 'timeout') return left;
@@ -112,19 +113,29 @@ function lookAt(worker: WorkerIdentity, witnesses: Set<string>, known: Set<numbe
   const machine = thisMachine();
   if (!sameMachine(worker, machine)) return rebootedSince(worker, machine) ? 'gone' : 'unverified';
   if (tableFault() !== null) return 'unverified';
-  if (worker.pid !== worker.pgid || !Number.isSafeInteger(worker.pgid) || worker.pgid < 2) return 'unverified';
+  if (!Number.isSafeInteger(worker.pid) || worker.pid < 2) return 'unverified';
   const leader = lookUp(worker.pid);
-  const members = groupMembers(worker.pgid);
+  const members = hasGroup(worker) ? groupMembers(worker.pgid) : aloneIn(worker, leader);
   const isGone = leader === 'missing' && members.length === 0;
-  if (!isGone && !proven(worker, leader, members, witnesses)) return 'unverified';
+  if (hasGroup(worker) && !isGone && !proven(worker, leader, members, witnesses)) return 'unverified';
   const { found, unsure } = allStartedWith(carriedBy(worker), known, worker.started_at);
-  const all = [...members, ...found.filter(({ pgid }) => pgid !== worker.pgid)];
+  const all = [...members, ...found.filter(({ pid }) => !members.some((member) => member.pid === pid))];
   // A worker that takes its own task over must not stop itself half way through.
   if (all.some(({ pid }) => pid === process.pid)) return 'unverified';
   witnesses.clear();
   for (const entry of all) witnesses.add(witness(entry));
   if (all.length > 0) return all;
   return unsure ? 'unsure' : 'gone';
+}
+
+/** Whether the group is the worker's own, so that one signal reaches all of it. */
+function hasGroup({ pid, pgid }: WorkerIdentity): boolean {
+  return pid === pgid;
+}
+
+/** The first process of a worker that shares its group with others. */
+function aloneIn(worker: WorkerIdentity, first: ProcessLook): ProcessEntry[] {
+  return typeof first !== 'string' && first.live && first.startedAt === worker.started_at ? [first] : [];
 }
 
 /** What every process of a worker has in its environment, unless it has put it off. */

@@ -7,14 +7,22 @@ export interface Interrupts {
   readonly level: number;
   /** Calls back at once if there was an interrupt, and at every further one until the returned function is called. */
   listen(callback: () => void): () => void;
+  /** Whether Ctrl-C was pressed, and its effect left to the command that has the terminal. */
+  readonly wasLeft: boolean;
 }
 
 /** For work that nothing interrupts. */
-export const UNINTERRUPTED: Interrupts & { stop(): void } = { level: 0, listen: () => () => {}, stop: () => {} };
+export const UNINTERRUPTED: Interrupts & { stop(): void } = {
+  level: 0,
+  wasLeft: false,
+  listen: () => () => {},
+  stop: () => {},
+};
 
 /** Interrupts that the caller raises, or `outer` does. `stop` ends the subscription to `outer`. */
 export class RaisedInterrupts implements Interrupts {
   level = 0;
+  wasLeft = false;
   readonly #callbacks = new Set<() => void>();
   readonly stop: () => void;
 
@@ -51,13 +59,20 @@ function ignoresHangup(): boolean {
   }
 }
 
-/** Listens to this process's signals. `stop` ends that and restores the default effect of signals. */
-export function listenToSignals(): Interrupts & { stop(): void } {
+/**
+ * Listens to this process's signals. `stop` ends that and restores the default effect of signals. `leavesKeys`: a command has the same
+ * terminal, gets SIGINT as well when Ctrl-C is pressed, and decides by itself; asked at every SIGINT. Default: never.
+ */
+export function listenToSignals({ leavesKeys = (): boolean => false } = {}): Interrupts & { stop(): void } {
   const interrupts = new RaisedInterrupts();
   let deaf: boolean | null = null;
   const raise = (signal: string) => {
     if (signal === 'SIGHUP') deaf ??= ignoresHangup();
     if (signal === 'SIGHUP' && deaf === true) return;
+    if (signal === 'SIGINT' && leavesKeys()) {
+      interrupts.wasLeft = true;
+      return;
+    }
     // A closed terminal is one interrupt, however many signals and errors report it: of the shell, the system, a failed write.
     if (signal !== 'SIGHUP' || interrupts.level === 0) interrupts.raise(interrupts.level + 1);
   };

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { showLive } from '../../src/cli/live.ts';
 import { PLAIN } from '../../src/cli/render-context.ts';
 import type { Screen } from '../../src/cli/screen.ts';
+import { lookUp } from '../../src/process/processes.ts';
 import { FORGE, orchestrate, project, startCli } from '../support/cli.ts';
 import { varied } from '../support/faults/knobs.ts';
 import { until } from '../support/processes.ts';
@@ -364,6 +365,54 @@ describe.skipIf(noTerminal !== null)(`status --watch ${title}`, () => {
     const seen = watch({ cwd, env: { CI: 'true' } });
     expect(await seen.ended).toEqual({ code: 2 });
     expect(seen.text.replace(/\s+/g, ' ')).toMatch(/^error\[INVALID_ARGS\]: status --watch .*CI is set.*status --json/);
+  });
+});
+
+describe.skipIf(noTerminal !== null)(`exec ${title}`, () => {
+  const exec = (cwd: string, script: string) =>
+    terminal(['orchestrate', 'exec', 'a', '--', 'sh', '-c', script], { cwd });
+  const standing = async (cwd: string) => (await orchestrate(['show', 'a', '--json'], { cwd })).json().data.state;
+
+  it('exec gives its command the terminal: its size, its keys, and /dev/tty', async () => {
+    const cwd = project(['id: a, title: A']);
+    const seen = exec(cwd, 'test -t 0 && stty size < /dev/tty; read line < /dev/tty; echo "got $line"');
+    await seen.sees(/^24 80$/m);
+    seen.type('hello\r');
+    await seen.sees(/^got hello$/m);
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(await standing(cwd)).toMatchObject({ state: 'shipped' });
+  });
+
+  it('exec leaves Ctrl-C to its command', async () => {
+    const cwd = project(['id: a, title: A']);
+    const seen = exec(cwd, "trap 'echo caught' INT; echo ready; until test -e go; do sleep 0.02; done; echo over");
+    await seen.sees(/^ready$/m);
+    seen.type('\x03');
+    await seen.sees(/caught$/m);
+    writeFileSync(join(cwd, 'go'), '');
+    expect(await seen.ended).toEqual({ code: 0 });
+    expect(await standing(cwd)).toMatchObject({ state: 'shipped' });
+  });
+
+  it('exec gives the task back uncharged when Ctrl-C ends its command', async () => {
+    const cwd = project(['id: a, title: A']);
+    // No shell: dash forgets a SIGINT that comes while it is about to start something.
+    const seen = terminal(['orchestrate', 'exec', 'a', '--', 'cat'], { cwd });
+    seen.type('hello\r');
+    await seen.sees(/^hello\nhello$/m);
+    seen.type('\x03');
+    expect(await seen.ended).toEqual({ code: 130 });
+    expect(await standing(cwd)).toMatchObject({ state: 'awaiting_respawn', failure_count: 0 });
+  });
+
+  it('the command of an exec that was killed is stopped before the task is given out again', async () => {
+    const cwd = project(['id: a, title: A']);
+    const seen = exec(cwd, 'trap "" HUP; echo $$ > pid; echo ready; while :; do sleep 1; done');
+    await seen.sees(/^ready$/m);
+    process.kill(await seen.pid(), 'SIGKILL');
+    expect((await orchestrate(['claim', 'a'], { cwd })).code).toBe(0);
+    const found = lookUp(Number(readFileSync(join(cwd, 'pid'), 'utf8')));
+    expect(found === 'missing' || (typeof found !== 'string' && !found.live)).toBe(true);
   });
 });
 

@@ -307,7 +307,11 @@ describe("groups that are not provably the worker's", () => {
       () => otherBoot,
       rebootedSince({ ...machine, ...otherBoot }, machine) ? 'gone' : 'unverified',
     ],
-    ['when the group is not led by the recorded process', (worker) => ({ pid: worker.pid + 1 }), 'unverified'],
+    [
+      'when the recorded process shares a group with others, and is gone',
+      (worker) => ({ pid: worker.pid + 1 }),
+      'gone',
+    ],
     ['when the group is 0', () => ({ pid: 0, pgid: 0, started_at: 'ticks:1' }), 'unverified'],
     ['when the group is no number that a group can have', () => ({ pid: 1.5, pgid: 1.5 }), 'unverified'],
   ])('stopWorker signals no process %s', async (_, change, result) => {

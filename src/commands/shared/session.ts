@@ -39,7 +39,9 @@ export interface CommandContext<E = never> {
   /** Told what a person should know although nothing failed. */
   warn(message: string): void;
   /** Begins to listen for interruptions of this call; `stop` of what it returns ends that. Default: there are none. */
-  interrupts?(): Interrupts & { stop(): void };
+  interrupts?(options?: { leavesKeys(): boolean }): Interrupts & { stop(): void };
+  /** Whether there is a terminal that a command can be given. Default: false. */
+  terminal?: boolean;
   /** Aborted when the caller wants no more; for commands that follow what others do. */
   signal?: AbortSignal;
   /** Takes the events of a command that goes on over time, as they happen. `logs` waits for what it returns. */

@@ -30,7 +30,7 @@ export type MachineIdentity = z.infer<ReturnType<typeof MachineIdentitySchema>>;
 export const OwnerIdentitySchema = once(() => z.looseObject(owner));
 export type OwnerIdentity = z.infer<ReturnType<typeof OwnerIdentitySchema>>;
 
-/** A worker's process group. `pid` leads the group, so the two numbers are equal in everything that forge writes. */
+/** A worker's process group. `pid` leads the group; where the numbers differ it has none of its own, since it has a terminal with others. */
 export const WorkerIdentitySchema = once(() =>
   z.looseObject({ ...owner, pgid: owner.pid, claim_id: text, attempt_id: text }),
 );

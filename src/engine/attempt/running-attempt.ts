@@ -41,6 +41,8 @@ export interface TaskRequest {
   owner: OwnerIdentity;
   /** Throws NOT_READY (or why else it can't be had) unless the task may be given out as this record says. */
   refuse(record: TaskRecord): void;
+  /** Whether the worker's end was an interruption, which is not charged. Default: none is. */
+  isInterrupt?: (exit: WorkerExit) => boolean;
   /** Told when a command that verifies the result begins. */
   onCheck?: (command: VerifyCommand) => void;
 }
@@ -164,6 +166,7 @@ export class RunningAttempt {
     try {
       const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
       clearTimeout(timeout);
+      if (this.#request.isInterrupt?.(exit) === true) this.#stopReason ??= 'interrupt';
       const workerGone = await this.#clearGroup();
       this.#elsewhere = (await checkoutWatch(this.#env)?.end(this.#request.task.id)) ?? [];
       await logs.end();

@@ -39,8 +39,8 @@ import { type AttemptWorkspace, resolveWorkspace } from './workspace.ts';
 
 export interface AttemptRequest extends TaskRequest {
   command: WorkerCommand;
-  /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: the terminal's. */
-  output: 'logs' | 'inherit';
+  /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: to this process's. `terminal`: so, in its session. */
+  output: 'logs' | 'inherit' | 'terminal';
   /** Told where the worker is about to begin. Throws CanNotStart to keep it from that. */
   onWork?(work: Work): Promise<void>;
 }
@@ -217,6 +217,7 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
       },
       worker: { lastError: seen.state.last_error, verdictFile: env.artifacts.draftPath(draft, 'verdict') },
     }),
+    inTerminal: request.output === 'terminal',
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },
   });
   logs?.close();

@@ -105,9 +105,10 @@ export async function settleVerdict(
     else if (check.isNew) await check.handIn();
     return null;
   } catch (error) {
-    // Another process has completed the attempt meanwhile: the commit gives its answer again, or refuses.
+    // Another process has completed the attempt under the same claim meanwhile: the commit gives its answer again, or refuses.
     const now = kindOf(error) === 'lost' ? (await env.store.read(taskId, { thorough: true })).record : null;
-    if (now?.memo.completion?.attempt_id !== attemptId) throw error;
+    const { completion: done, ended_claim: ended } = now?.memo ?? {};
+    if (done?.attempt_id !== attemptId || ended?.claim_id !== lease.claim_id) throw error;
     return nothing;
   } finally {
     interrupts.stop();
