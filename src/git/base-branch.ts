@@ -125,8 +125,21 @@ function moveCheckout(env: WorktreeEnv, commonDir: string, base: BaseBranch, ref
     const checkout = await checkoutOf(env, base);
     // A fast-forward only requires an ancestor: it would restore a commit that a person has just removed from the branch.
     if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };
-    return { place: checkout.path, result: await follow(env, checkout.path, base, ref, merge, held) };
+    const result = await follow(env, checkout.path, base, ref, merge, held);
+    if (result.code === 0) await tellOfSubmodules(env, checkout.path, base.sha, merge);
+    return { place: checkout.path, result };
   });
+}
+
+/** Git leaves submodules of a checkout where they are, as after any pull. */
+async function tellOfSubmodules(env: WorktreeEnv, place: string, before: string, now: string): Promise<void> {
+  const lines = await gitLines(['diff-tree', '-r', '--no-renames', before, now], gitIn(env));
+  const paths = lines.flatMap((line) => (/^:\d+ 160000 /.test(line) ? [line.slice(line.indexOf('\t') + 1)] : []));
+  if (paths.length === 0) return;
+  const names = paths.join(', ');
+  env.warn(
+    `the merge moves submodules (${names}) that stay as they are in ${place}; \`git submodule update --init\` there follows`,
+  );
 }
 
 async function checkoutOf(env: WorktreeEnv, { branch }: BaseBranch) {

@@ -3,7 +3,17 @@
 import { type Behind, branchFor, FOLLOWS } from '../domain/task/workspaces.ts';
 import { orNull } from '../lib/errors.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitEnv, git, gitIn, gitText, lastWords } from './git.ts';
-import { baseOf, branchCommit, headOf, isAncestor, makeCommit, mergeTrees, type WorktreeEnv } from './repository.ts';
+import {
+  baseOf,
+  branchCommit,
+  headOf,
+  isAncestor,
+  makeCommit,
+  mergeTrees,
+  repositoryOf,
+  type WorktreeEnv,
+} from './repository.ts';
+import { fillSubmodules, sourceOf } from './submodules.ts';
 
 /** The part of a task that its workspace depends on. */
 export interface WorkspaceTask {
@@ -85,7 +95,12 @@ export async function followBase(
     ...options,
     env: variables,
   });
-  if (moved.code === 0) return null;
+  if (moved.code === 0) {
+    const source = sourceOf(await repositoryOf(env));
+    for (const why of await fillSubmodules(env, place, source, { run: options, again: true }))
+      env.warn(`a submodule of ${place} can't follow: ${why}`);
+    return null;
+  }
   env.warn(`${told.branch} can't follow ${told.base}: ${lastWords(moved)}`);
   return told;
 }

@@ -50,6 +50,7 @@ import {
   type WorktreeEnv,
   worktreeAt,
 } from './repository.ts';
+import { fillSubmodules, sourceOf } from './submodules.ts';
 import {
   besideWorktree,
   lookAtPlace,
@@ -262,7 +263,8 @@ export async function stopMakers(place: string): Promise<void> {
 }
 
 /**
- * Makes the project's folder in the worktree if no commit has it, and copies the untracked files that workers need. Returns those that were
+ * Makes the project's folder in the worktree if no commit has it, and fills the submodules, and copies the untracked files that workers need.
+ * Returns those that were
  * left out.
  */
 export async function furnish(env: WorktreeEnv, repository: Repository, place: string): Promise<string[]> {
@@ -272,6 +274,8 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
       hint: `Put a folder at ${prefix} on branch ${branchFor(env.settings, place.slice(place.lastIndexOf('/') + 1))}.`,
     });
   }
+  for (const why of await fillSubmodules(env, place, sourceOf(repository), { run: making(gitIn(env), place) }))
+    env.warn(`a submodule is empty in ${place}: ${why}`);
   const names = await untracked(env, env.paths.project);
   return copyMissing({ from: env.paths.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
 }

@@ -1,0 +1,90 @@
+/** Submodules in worktrees: filled as those of the main checkout are, from what it has already, so that no network is needed as a rule. */
+
+import fs from 'node:fs';
+import { nulSeparated } from '../domain/task/workspaces.ts';
+import { type GitEnv, type GitOptions, type GitResult, git, gitIn, gitNames, lastWords } from './git.ts';
+import type { Repository } from './repository.ts';
+
+/** A checkout that has a submodule already, and where its own submodules are kept. */
+interface Source {
+  checkout: string;
+  modules: string;
+}
+
+/** The main checkout, as the source of submodules. */
+export function sourceOf({ root, commonDir }: Repository): Source {
+  return { checkout: root, modules: `${commonDir}/modules` };
+}
+
+/**
+ * Fills the submodules of the checkout `dir`, with those within them. One that the main checkout has left empty stays empty; one that is
+ * there already stays as it is, unless `again`. `run`: the options that git runs with. Returns what could not be filled, and why.
+ * Throws IO_ERROR.
+ */
+export async function fillSubmodules(
+  env: GitEnv,
+  dir: string,
+  source: Source,
+  { run, again = false }: { run: GitOptions; again?: boolean },
+): Promise<string[]> {
+  if (!fs.existsSync(`${dir}/.gitmodules`)) return [];
+  const failed: string[] = [];
+  for (const { name, path, sha } of await submodulesIn(env, dir)) {
+    const [there, inMain] = [`${dir}/${path}`, `${source.checkout}/${path}`];
+    const isEmptyInMain = fs.existsSync(inMain) && !fs.existsSync(`${inMain}/.git`);
+    if (isEmptyInMain || (!again && fs.existsSync(`${there}/.git`))) continue;
+    const local = [`${source.modules}/${name}`, `${inMain}/.git`].find((place) => fs.existsSync(`${place}/HEAD`));
+    const result = await fill(env, { ...run, cwd: dir }, { name, path, sha, local });
+    if (result.code !== 0) failed.push(`${path}: ${lastWords(result)}`);
+    else {
+      const within = { checkout: inMain, modules: `${local ?? source.modules}/modules` };
+      failed.push(...(await fillSubmodules(env, there, within, { run, again })).map((each) => `${path}/${each}`));
+    }
+  }
+  return failed;
+}
+
+interface Submodule {
+  name: string;
+  path: string;
+  /** The commit that its checkout is to be at. */
+  sha: string;
+}
+
+/** Of the index of a checkout, by the names that `.gitmodules` has for them. */
+async function submodulesIn(env: GitEnv, dir: string): Promise<Submodule[]> {
+  const links = (await gitNames(['ls-files', '--stage', '-z'], gitIn(env, dir))).flatMap((line) =>
+    line.startsWith('160000 ') ? [{ sha: line.split(' ')[1] ?? '', path: line.slice(line.indexOf('\t') + 1) }] : [],
+  );
+  if (links.length === 0) return [];
+  const list = ['config', '--file', `${dir}/.gitmodules`, '-z', '--get-regexp', '^submodule\\..*\\.path$'];
+  const names = new Map<string, string>();
+  for (const entry of nulSeparated((await git(list, gitIn(env, dir))).stdout)) {
+    const [key = '', path = ''] = entry.split('\n');
+    const name = key.replace(/^submodule\.|\.path$/g, '');
+    // It becomes part of a path.
+    if (!name.split('/').includes('..')) names.set(path, name);
+  }
+  return links.flatMap((link) => {
+    const name = names.get(link.path);
+    return name === undefined ? [] : [{ name, ...link }];
+  });
+}
+
+/** From `local`, a repository on this disk, while its remote stays the one that the project names; else, and where that lacks the commit, from there. */
+async function fill(
+  env: GitEnv,
+  run: GitOptions,
+  { name, path, sha, local }: Submodule & { local: string | undefined },
+): Promise<GitResult> {
+  const update = ['submodule', 'update', '--init', '--', path];
+  if (local === undefined) return git(update, run);
+  const url = (await git(['config', '--file', `${local}/config`, '--get', 'remote.origin.url'], run)).stdout.trim();
+  const there = `${run.cwd}/${path}`;
+  const onDisk = ['-c', 'protocol.file.allow=always'];
+  // It is there already: an update would ask its remote.
+  if (fs.existsSync(`${there}/.git`)) await git([...onDisk, 'fetch', '--quiet', local, sha], { ...run, cwd: there });
+  const result = await git([...onDisk, '-c', `submodule.${name}.url=${local}`, ...update], run);
+  if (url !== '' && fs.existsSync(`${there}/.git`)) await git(['remote', 'set-url', 'origin', url], gitIn(env, there));
+  return result.code === 0 ? result : git(update, run);
+}

@@ -1,0 +1,89 @@
+/** Submodules are there in worktrees, from what the main checkout has. */
+
+import fs from 'node:fs';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { openSession } from '../../src/commands/shared/session.ts';
+import { freshRecord } from '../../src/domain/task/records.ts';
+import { workspaceForNext } from '../../src/git/worktree.ts';
+import { planOf, World } from '../support/commands/world.ts';
+import { GIT_ENV, Repository } from '../support/repository.ts';
+
+let world: World;
+let repo: Repository;
+/** What the submodule is cloned from, and what that has as a submodule itself. */
+let [lib, inner]: Repository[] = [];
+
+const FILE = ['-c', 'protocol.file.allow=always'];
+
+function another(name: string): Repository {
+  const root = `${world.project}-${name}`;
+  fs.mkdirSync(root);
+  onTestFinished(() => fs.rmSync(root, { recursive: true, force: true }));
+  return new Repository(root);
+}
+
+beforeEach(() => {
+  world = new World(planOf('build'), 'workspace: worktree\n');
+  inner = another('inner');
+  inner.commit({ 'deep.txt': 'deep\n' });
+  lib = another('lib');
+  lib.commit({ 'tool.sh': 'one\n' });
+  lib.git(...FILE, 'submodule', '--quiet', 'add', inner.root, 'inner');
+  lib.git('commit', '--quiet', '--message', 'inner');
+  repo = new Repository(world.project);
+  repo.write('.forge/.gitignore', '*\n');
+  repo.git(...FILE, 'submodule', '--quiet', 'add', lib.root, 'vendor/lib');
+  repo.git(...FILE, 'submodule', '--quiet', 'update', '--init', '--recursive');
+  repo.git('commit', '--quiet', '--message', 'lib');
+});
+
+async function next() {
+  const session = await openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+  const record = freshRecord('build', '2030-01-01T00:00:00.000Z');
+  return (await workspaceForNext(session, { id: 'build', depends_on: [] }, record, null)).path;
+}
+
+const tool = (at: string) => fs.readFileSync(`${at}/vendor/lib/tool.sh`, 'utf8');
+
+test('a worktree has the submodules of the main checkout and those within them, although their remotes are gone', async () => {
+  const url = lib?.root;
+  for (const gone of [lib, inner]) fs.renameSync(String(gone?.root), `${gone?.root}-gone`);
+  const at = await next();
+  for (const gone of [lib, inner]) fs.renameSync(`${gone?.root}-gone`, String(gone?.root));
+  expect([tool(at), fs.existsSync(`${at}/vendor/lib/inner/deep.txt`)]).toEqual(['one\n', true]);
+  expect(repo.in(`${at}/vendor/lib`, 'remote', 'get-url', 'origin')).toBe(url);
+  expect(repo.in(at, 'status', '--porcelain')).toBe('');
+  expect(world.warnings).toEqual([]);
+});
+
+test('a submodule that a worker has moved stays where it is', async () => {
+  const at = await next();
+  const moved = repo.commit({ 'tool.sh': 'mine\n' }, `${at}/vendor/lib`);
+  await next();
+  expect(repo.in(`${at}/vendor/lib`, 'rev-parse', 'HEAD')).toBe(moved);
+});
+
+test('a branch that follows its base takes its submodules along', async () => {
+  const at = await next();
+  repo.commit({ 'tool.sh': 'two\n' }, repo.path('vendor/lib'));
+  repo.git('commit', '--quiet', '--all', '--message', 'bump');
+  await next();
+  expect([tool(at), repo.in(at, 'status', '--porcelain')]).toEqual(['two\n', '']);
+});
+
+test('a submodule that is empty in the main checkout stays empty', async () => {
+  repo.git('submodule', '--quiet', 'deinit', 'vendor/lib');
+  expect(fs.readdirSync(`${await next()}/vendor/lib`)).toEqual([]);
+  expect(world.warnings).toEqual([]);
+});
+
+test('a submodule that can not be filled is named', async () => {
+  // The main checkout has another branch by now, without the submodule and its repository.
+  repo.git('branch', 'forge/build');
+  repo.git('rm', '--quiet', 'vendor/lib');
+  fs.rmSync(repo.path('.git/modules'), { recursive: true });
+  fs.rmSync(repo.path('vendor'), { recursive: true, force: true });
+  fs.rmSync(String(lib?.root), { recursive: true });
+  await next();
+  expect(world.warnings).toContainEqual(expect.stringMatching(/^a submodule is empty in .*\/build: vendor\/lib: /));
+});
