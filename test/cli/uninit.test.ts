@@ -263,7 +263,8 @@ describe('what the section tells an agent', () => {
   it('every command in the section of AGENTS.md does what the section says', async () => {
     const used = new Set<string>();
     const cwd = project(['id: a, title: A, retry: {base: 1h}', 'id: b, title: B, depends_on: [a]'], {
-      '.forge/settings.yaml': 'workspace: worktree\n',
+      // Nothing is done here but to call the commands.
+      '.forge/settings.yaml': 'workspace: worktree\nchanges: none\n',
       '.gitignore': '.forge/\n',
     });
     const repository = new Repository(cwd);

@@ -6,8 +6,14 @@ import fs from 'node:fs';
 const CHUNK_BYTES = 1024 * 1024;
 const LINE_BYTES = 64 * 1024;
 
+/** How far before the end of what was moved a second cut is made, at least: few secrets are longer. Bytes. */
+const PARTED_BYTES = 4096;
+
 /** How many times the tail is moved, to catch up with what is written meanwhile. */
 const FOLLOWED_TAILS = 8;
+
+/** And how much is moved at least, bytes: what a writer manages in the time that `prepare` takes. */
+const FOLLOWED_BYTES = 64 * 1024 * 1024;
 
 export interface MiddleCut {
   /** A file that is not larger is left alone, bytes. */
@@ -46,28 +52,36 @@ export async function cutMiddle(path: string, cut: MiddleCut): Promise<number> {
     };
     const isMidLine = from === cut.head && pieceAt(fd, from - 1, from).toString() !== '\n';
     put(Buffer.from(`${isMidLine ? '\n' : ''}${cut.mark(missing)}\n`));
+    const behindMark = to;
     const buffer = Buffer.alloc(Math.min(CHUNK_BYTES, cut.tail));
     // A writer that is faster than this is not followed for ever. Nothing else of this process may run meanwhile, to be faster.
-    const limit = start + FOLLOWED_TAILS * cut.tail;
+    const limit = start + Math.max(FOLLOWED_BYTES, FOLLOWED_TAILS * cut.tail);
     let at = start;
-    while (at < limit) {
+    // Asked of the size last of all, so that hardly anything can come between that and the cut.
+    while (at < limit && at < fs.fstatSync(fd).size) {
       const bytesRead = fs.readSync(fd, buffer, 0, buffer.length, at);
-      if (bytesRead === 0) break;
       put(buffer.subarray(0, bytesRead));
       at += bytesRead;
     }
-    const lost = fs.fstatSync(fd).size - at;
-    if (lost > 0) put(Buffer.from(`\n${cut.mark(lost)}\n`));
+    let lost = 0;
+    if (at >= limit) {
+      // What a cut right here would part may not be there as a whole any more: so the cut is made a little before.
+      const end = lineEndBefore(fd, Math.max(behindMark, to - PARTED_BYTES), behindMark);
+      await cut.prepare(Math.max(behindMark, end - LINE_BYTES), to);
+      lost = fs.fstatSync(fd).size - at + to - end;
+      to = end;
+      put(Buffer.from(`${end === behindMark ? '' : '\n'}${cut.mark(lost)}\n`));
+    }
     fs.ftruncateSync(fd, to);
-    return missing + Math.max(0, lost);
+    return missing + lost;
   } finally {
     fs.closeSync(fd);
   }
 }
 
-/** Behind the last line end before `at`, not far from it; else `at`. */
-function lineEndBefore(fd: number, at: number): number {
-  const piece = pieceAt(fd, at - Math.min(LINE_BYTES, at), at);
+/** Behind the last line end before `at`, not far from it and not before `first`; else `at`. */
+function lineEndBefore(fd: number, at: number, first = 0): number {
+  const piece = pieceAt(fd, at - Math.min(LINE_BYTES, at - first), at);
   const end = piece.lastIndexOf('\n');
   return end < 0 ? at : at - piece.length + end + 1;
 }
