@@ -17,6 +17,7 @@ function loader(dir, scripts = new Map()) {
   const loaded = new Map();
   const kept = new Map();
   load.keep = () => {
+    if (kept.size > 0) return;
     for (const name of fs.readdirSync(dir)) {
       const filename = path.join(dir, name);
       if (name.endsWith('.cjs')) kept.set(filename, textOf(filename));

@@ -61,6 +61,7 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
     const context = {
       ctx: systemContext(),
       interrupts: listenToSignals,
+      ...(keep === undefined ? {} : { lasts: keep }),
       terminal: verb === 'exec' && isTerminal('stdin'),
       dir,
       warn: (message: string) => screen.warn(message),
@@ -68,7 +69,6 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
       say: (warning: Warning) => screen.say(warning),
     };
     const view = VIEWS[verb] as View<VerbName>;
-    if (view.lasts === true) keep?.();
     const followed = view.follow?.({ context, screen }, input as never) ?? null;
     if (followed !== null) return await followed;
     const data = await command.run(context, input as never);

@@ -17,8 +17,6 @@ export interface View<N extends VerbName> {
   exitCode?(data: VerbData<N>, input: VerbInput<N>): number | Promise<number>;
   /** Where the text goes; default: stdout. `exec` leaves stdout to its command. */
   to?: 'stderr';
-  /** It may go on for long, so all of the program that it may need is read before. Default: false. */
-  lasts?: true;
   /** Prints while the command goes on, instead of its answer, and returns the exit code; null: the answer is printed as usual. */
   follow?(cli: Cli, input: VerbInput<N>): Promise<number> | null;
 }

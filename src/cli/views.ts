@@ -17,10 +17,9 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   init: { text: project },
   run: {
     text: phases,
-    lasts: true,
     follow: (cli, input) => (input.dry_run ? null : import('./run.ts').then(({ watchRun }) => watchRun(cli, input))),
   },
-  exec: { text: work, lasts: true, exitCode: ({ exit_code }) => exit_code, to: 'stderr' },
+  exec: { text: work, exitCode: ({ exit_code }) => exit_code, to: 'stderr' },
   'run start': { text: runs },
   'run end': { text: runs },
   status: {
@@ -47,18 +46,17 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   heartbeat: { text: work },
   event: { text: work },
   'guardrail-check': { text: work },
-  complete: { text: work, lasts: true },
+  complete: { text: work },
   release: { text: work },
-  review: { text: work, lasts: true },
-  ship: { text: work, lasts: true },
+  review: { text: work },
+  ship: { text: work },
   question: { text: questions },
   answer: { text: questions },
   questions: { text: questions },
-  attach: { lasts: true, follow: (cli, input) => import('./follow.ts').then(({ attachTo }) => attachTo(cli, input)) },
+  attach: { follow: (cli, input) => import('./follow.ts').then(({ attachTo }) => attachTo(cli, input)) },
   cancel: { text: work },
   retry: { text: work },
   gc: {
-    lasts: true,
     text: async () => (await import('./render/gc.ts')).GC,
     exitCode: async (data, input) => {
       if (data.failed.length > 0) return EXIT.failed;

@@ -25,6 +25,7 @@ export const attach = command({
   /** Emits a run's questions, those that are open first, until the run is over or the signal is aborted. Throws RUN_NOT_FOUND. */
   async run(context: CommandContext<AttachEvent>, { run }) {
     const session = await openSession(context);
+    session.lasts();
     const open = new Set<string>();
     for (;;) {
       const manifest = await requireRun(session, run);

@@ -165,7 +165,7 @@ async function branches(facts: Facts): Promise<Finding | null> {
 /** Most entries of worktrees that are looked at to say how much room they take. */
 const ENTRIES_SEEN = 200_000;
 
-/** Room that worktrees nobody needs may take without a warning, bytes. */
+/** Room that worktrees of shipped tasks may take without a warning, bytes. */
 const ROOM_TO_WARN_OF = 1e9;
 
 /** Worktrees of shipped tasks, and the room that they take; asked only where the settings want worktrees. */
@@ -289,7 +289,7 @@ async function tasks({ ctx, store, snapshot }: Facts): Promise<Finding> {
   return ok(`${tasks.length} task records can be read`);
 }
 
-/** What killed processes were writing. Whoever writes such a file removes it, so there is rarely one. */
+/** What killed processes were writing. The writer of such a file removes it, so there is rarely one. */
 async function unfinished({ ctx, paths, store, snapshot }: Facts): Promise<Finding | null> {
   const litter = await allLitter({ paths, store }, await snapshot(), ctx.now());
   if (litter.length === 0) return null;

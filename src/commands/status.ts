@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import * as z from 'zod/mini';
-import { changedSince } from '../domain/plan/definition.ts';
+import { redefinedText } from '../domain/plan/definition.ts';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LastErrorSchema, TASK_STATES } from '../domain/task/records.ts';
@@ -121,7 +121,7 @@ function warningsOf(
   const recordOf = (taskId: string) => records.get(taskId);
   const { settings, settingsWarnings } = session;
   const texts = [...(loaded?.warnings ?? []), ...settingsWarnings, ...data.notEnforced(settings)];
-  const changed = loaded && changedSince(loaded.plan, recordOf);
+  const changed = loaded && redefinedText(loaded.plan, recordOf);
   const warnings = [...texts, ...(changed === null ? [] : [changed])].map((text) => warningOf(text));
   for (const { task, read } of shown) {
     if (read === undefined) continue;

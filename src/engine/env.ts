@@ -24,6 +24,8 @@ export interface Env extends ChangeEnv {
   eventLog: EventLog;
   /** Results that earlier processes have computed. */
   cache: Cache;
+  /** To be called before what may take long: while it goes on, the files of the program may be replaced or removed. */
+  lasts(): void;
 }
 
 export function instantOf({ ctx }: Pick<Env, 'ctx'>): Instant {

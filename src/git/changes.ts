@@ -1,6 +1,6 @@
 /**
- * What differs from its commit in a checkout. In one that nobody has worked in line endings, a hook or a filter can make a difference: that
- * is nobody's work.
+ * What differs from its commit in a checkout. In a new one, line endings, a hook or a filter can make a difference: that
+ * is no work.
  */
 
 import fs from 'node:fs';

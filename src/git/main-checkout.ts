@@ -9,7 +9,7 @@ import { headOf, repositoryOf, type WorktreeEnv } from './repository.ts';
 /** `leaveOut`: paths from the project that are not looked at; a folder ends with a slash. Null where nothing is committed. Throws SETTINGS_INVALID without a checkout, IO_ERROR. */
 export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly string[]): Promise<CheckoutState | null> {
   const { root, prefix, commonDir } = await repositoryOf(env);
-  // A merge that is just landing there would look like somebody's changes.
+  // A merge that is just landing there would look like changes by a worker.
   return inTurn(env, `${commonDir}/forge-landing.lock`, async () => {
     const here = await headOf(env, root);
     if (here === null) return null;

@@ -1,4 +1,4 @@
-/** SHA-256, for what nobody else may be able to forge. */
+/** SHA-256, for what must not be forged. */
 
 /** Hexadecimal SHA-256 of the UTF-8 form of `text`. */
 export function sha256(text: string): string {

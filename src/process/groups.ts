@@ -115,6 +115,7 @@ function lookAt(worker: WorkerIdentity, witnesses: Set<string>, known: Set<numbe
   if (tableFault() !== null) return 'unverified';
   if (!Number.isSafeInteger(worker.pid) || worker.pid < 2) return 'unverified';
   const leader = lookUp(worker.pid);
+  if (leader === 'hidden') return 'unverified';
   const members = hasGroup(worker) ? groupMembers(worker.pgid) : aloneIn(worker, leader);
   const isGone = leader === 'missing' && members.length === 0;
   if (hasGroup(worker) && !isGone && !proven(worker, leader, members, witnesses)) return 'unverified';
@@ -164,8 +165,12 @@ async function calmLook(worker: WorkerIdentity, witnesses: Set<string>): Promise
   return 'gone';
 }
 
-function proven(worker: WorkerIdentity, leader: ProcessLook, members: ProcessEntry[], witnesses: Set<string>): boolean {
-  if (leader === 'hidden') return false;
+function proven(
+  worker: WorkerIdentity,
+  leader: ProcessEntry | 'missing',
+  members: ProcessEntry[],
+  witnesses: Set<string>,
+): boolean {
   if (leader !== 'missing') return leader.startedAt === worker.started_at && leader.pgid === worker.pgid;
   return members.some(
     (member) => witnesses.has(witness(member)) || startedWith(member.pid, { FORGE_CLAIM_ID: worker.claim_id }),

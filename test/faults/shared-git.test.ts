@@ -13,6 +13,9 @@ const SETTINGS = 'verify: {commands: ["true"]}\nship: {policy: merge}';
 /** Held work is not tried again, so that a run ends. */
 const REVIEWED = `retry: {max_attempts: 1}\nreview: {command: ./review.sh}\n${SETTINGS}`;
 
+/** A filter that any look at the main checkout starts, since one of its files looks changed. */
+const TRAP = `${INTO}; mkdir -p $C/info; echo "trap.txt filter=x" > $C/info/attributes; git config filter.x.clean "touch $FORGE_DIR/.forge/trapped; cat"; touch -d 2001-01-01 $FORGE_DIR/trap.txt`;
+
 const BLOCKED = `echo '{"verdict":"blocked","summary":"no key"}' > $FORGE_VERDICT_FILE`;
 
 const task = (run: string, id = 'build') =>
@@ -43,6 +46,17 @@ describe('a worker that writes into .git', () => {
     );
     await forge('run');
     expect((await state('build'))['last_error']).toMatchObject({ class: 'fatal.git' });
+  });
+
+  test('has nothing that it leaves there started by forge when its worker has ended', async () => {
+    const { at, repo, state, forge } = finishing([task(`${WORK}; ${TRAP}`)], SETTINGS, { 'trap.txt': 'one\n' });
+    const trapped = `${at}/.forge/trapped`;
+    expect((await forge('run')).code).toBe(1);
+    expect((await state('build'))['last_error']).toMatchObject({ class: 'fatal.git' });
+    expect(fs.existsSync(trapped)).toBe(false);
+    // It would have worked.
+    repo.git('status', '--short');
+    expect(fs.existsSync(trapped)).toBe(true);
   });
 
   test.each([

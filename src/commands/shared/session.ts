@@ -42,6 +42,8 @@ export interface CommandContext<E = never> {
   interrupts?(options?: { leavesKeys(): boolean }): Interrupts & { stop(): void };
   /** Whether there is a terminal that a command can be given. Default: false. */
   terminal?: boolean;
+  /** Told before what may take long, when the program can still read what it may need. Default: nothing is. */
+  lasts?(): void;
   /** Aborted when the caller wants no more; for commands that follow what others do. */
   signal?: AbortSignal;
   /** Takes the events of a command that goes on over time, as they happen. `logs` waits for what it returns. */
@@ -86,6 +88,7 @@ export async function openSession(context: CommandContext, driver?: Driver): Pro
     warn: context.warn,
     note: (message) => context.note?.(message),
     say: (warning) => context.say?.(warning),
+    lasts: () => context.lasts?.(),
     interrupts: () => context.interrupts?.() ?? UNINTERRUPTED,
     background: () => async () => {},
   };

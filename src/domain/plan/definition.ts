@@ -4,7 +4,7 @@ import { crc32 } from '../../lib/checksum.ts';
 import type { TaskSummary } from '../task/records.ts';
 import type { Plan, PlanTask } from './plan.ts';
 
-/** A checksum of what a worker is given and its result is checked by. It guards against nobody, so a quick one will do. */
+/** A checksum of what a worker is given and its result is checked by. It is no defence against forgery, so a quick one will do. */
 export function definitionOf({ run, shell, verify, env, description, acceptance }: PlanTask): string {
   return crc32(JSON.stringify([run, shell, verify, env, description, acceptance]));
 }
@@ -16,7 +16,7 @@ const SHOWN = 10;
  * Names the shipped tasks of which the plan says something else since their last attempt began; null where there are none. Tasks in a tree
  * of an earlier version do not say what they were done for.
  */
-export function changedSince(
+export function redefinedText(
   plan: Pick<Plan, 'tasks'>,
   recordOf: (taskId: string) => TaskSummary | null | 'unreadable' | undefined,
 ): string | null {

@@ -6,7 +6,7 @@ import { durationText, parseDuration } from '../../lib/time.ts';
 import { parseYaml } from '../../lib/yaml.ts';
 import { type Finding, shapeFindings, toProblems, unitWarnings } from '../plan/findings.ts';
 import { IGNORED_AGENT_KEYS, IGNORED_BLOCKS, settingsSchema } from './schema.ts';
-import { type AgentSettings, DEFAULT_SETTINGS, type Settings } from './settings.ts';
+import { DEFAULT_SETTINGS, type Settings } from './settings.ts';
 
 type SettingsResult = { ok: true; settings: Settings; warnings: string[] } | { ok: false; problems: Problem[] };
 
@@ -26,40 +26,10 @@ export function parseSettings(text: string, file: string): SettingsResult {
     ...checkAgents(valueAt(value, ['agents'])),
   ];
   if (findings.length > 0 || !shape.success) return { ok: false, problems: toProblems(findings, text, file) };
-  const {
-    version,
-    project,
-    plan,
-    retry,
-    errors,
-    redact,
-    verify,
-    workspace,
-    worktrees,
-    changes,
-    review,
-    logs,
-    ship,
-    tracker,
-  } = shape.data;
-  const agents = withoutIgnored(shape.data.agents);
-  const settings = {
-    version,
-    project,
-    plan,
-    agents,
-    retry,
-    errors,
-    redact,
-    verify,
-    workspace,
-    worktrees,
-    changes,
-    review,
-    logs,
-    ship,
-    tracker,
-  };
+  const settings = known(DEFAULT_SETTINGS, {
+    ...shape.data,
+    agents: known(DEFAULT_SETTINGS.agents, shape.data.agents),
+  });
   const units = unitWarnings(settingsSchema, value, text, file, pathText);
   return { ok: true, settings, warnings: [...units, ...warningsOf(value)] };
 }
@@ -71,9 +41,9 @@ function withoutExtensions(value: unknown): unknown {
   return Object.fromEntries(own.map(([key, part]) => [key, withoutExtensions(part)]));
 }
 
-function withoutIgnored(agents: AgentSettings): AgentSettings {
-  const known = Object.keys(DEFAULT_SETTINGS.agents) as (keyof AgentSettings)[];
-  return Object.fromEntries(known.map((key) => [key, agents[key]])) as unknown as AgentSettings;
+/** The keys of `value` that have a default, and so an effect. */
+function known<T extends object>(defaults: T, value: T): T {
+  return Object.fromEntries(Object.keys(defaults).map((key) => [key, value[key as keyof T]])) as T;
 }
 
 /** A heartbeat at or after the end of its lease is always too late. */

@@ -1,4 +1,4 @@
-/** Why a run could not go on with a task, kept in its record until the task moves on: a day later nobody has the run's output. Pure. */
+/** Why a run could not go on with a task, kept in its record until the task moves on: the run's output may be gone a day later. Pure. */
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
@@ -20,7 +20,7 @@ export const HeldSchema = once(() =>
 );
 export type Held = z.infer<ReturnType<typeof HeldSchema>>;
 
-/** Null where nothing holds the task, and while somebody works on it. */
+/** Null where nothing holds the task, and while it has an owner. */
 export function heldOf({ memo, lease }: TaskSummary): Held | null {
   if (memo.held === undefined || lease !== null) return null;
   const parsed = HeldSchema().safeParse(memo.held);
@@ -31,7 +31,7 @@ export function heldText({ message, hint }: Held): string {
   return /[.!?]$/.test(message) ? `${message} ${hint}` : `${message}. ${hint}`;
 }
 
-/** Notes why a run has given the task up. Changes nothing when somebody works on it by now, or it is over. */
+/** Notes why a run has given the task up. Changes nothing when it has an owner by now, or it is over. */
 export function holdTask(record: TaskRecord, why: { message: string; hint: string }, nowMs: number): Decision<null> {
   const { state } = record.state;
   if (record.lease !== null || !(isClaimable(state) || phaseDue(state) !== null)) return repeated(null);

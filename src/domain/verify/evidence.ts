@@ -18,7 +18,7 @@ const EvidenceSchema = once(() => {
     base_branch: textOrNull,
     /** The setup of git before the worker began, see `git-setup.ts`; null where it was not looked at. */
     git_setup: z._default(z.nullable(z.record(text, text)), null),
-    /** What differed from its commit before anybody worked there, as digests; see `git/changes.ts`. */
+    /** What differed from its commit before the first attempt, as digests; see `git/changes.ts`. */
     from_start: z._default(z.array(text), () => []),
     /** What verification came to; null until then. `digest`: of the twin, hexadecimal SHA-256. */
     verified: z.nullable(

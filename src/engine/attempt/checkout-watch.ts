@@ -28,12 +28,12 @@ class CheckoutWatch {
     });
   }
 
-  /** Once that worker is gone: the files that were changed there meanwhile, by whomever. Never throws. */
-  async end(taskId: string): Promise<string[]> {
+  /** Once that worker is gone: the files that are known to have changed there meanwhile. `look` at it for that. Never throws. */
+  async end(taskId: string, { look }: { look: boolean }): Promise<string[]> {
     const changed = this.#atWork.get(taskId);
     if (changed === undefined) return [];
     await this.#next(async () => {
-      await this.#look();
+      if (look) await this.#look();
       this.#atWork.delete(taskId);
     });
     return [...changed].sort();

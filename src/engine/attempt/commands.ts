@@ -60,6 +60,7 @@ export class Commands {
   #halt: (graceMs: number) => void = () => {};
 
   constructor(env: Env, whom: CommandsFor) {
+    env.lasts();
     this.#env = env;
     this.#for = whom;
   }

@@ -39,7 +39,7 @@ export async function endAttempt(env: Env, given: Completion): Promise<Changed<C
 
 /** What people should know of work that counts. */
 function toldTexts({ settings }: Env, { task }: Completion, twin: Verified): string[] {
-  // Where nobody has said that it may be so.
+  // Where neither plan nor settings allow that.
   const isOdd = twin.failure === null && isUnchanged(twin) && (task?.changes ?? settings.changes) !== 'none';
   const unchanged = `nothing was changed: its branch has the files of ${twin.base ?? 'its base'}`;
   return [...(isOdd ? [unchanged] : []), ...writtenTexts(twin)];

@@ -11,7 +11,7 @@ import { releaseTask } from '../../domain/task/operations.ts';
 import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
 import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
-import { evidenceOf } from '../../domain/verify/evidence.ts';
+import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
 import { errorMessage, kindOf, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
@@ -31,6 +31,7 @@ import { LeaseKeeper } from './lease-keeper.ts';
 import { failureOf, LogKeeper, LogReader, tailOf, WORKER_LOGS } from './output.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
+import { setupFaultOf } from './workspace.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
 export interface TaskRequest {
@@ -168,7 +169,7 @@ export class RunningAttempt {
       clearTimeout(timeout);
       if (this.#request.isInterrupt?.(exit) === true) this.#stopReason ??= 'interrupt';
       const workerGone = await this.#clearGroup();
-      this.#elsewhere = (await checkoutWatch(this.#env)?.end(this.#request.task.id)) ?? [];
+      this.#elsewhere = await this.#changedElsewhere();
       await logs.end();
       const tail = tailOf(this.#env.artifacts, this.#holder);
       return { exit, tail, ...(await this.#end(exit, tail, workerGone)), durationMs: this.ageMs };
@@ -177,6 +178,18 @@ export class RunningAttempt {
       this.#lease.stop();
       clearTimeout(this.#overstays);
     }
+  }
+
+  /** A look at the main checkout starts its filters, so there is none where the worker may have made one. */
+  async #changedElsewhere(): Promise<readonly string[]> {
+    const watch = checkoutWatch(this.#env);
+    if (watch === null) return [];
+    const begun = evidenceOf(this.#started.record, this.attemptId) ?? NO_WORKTREE;
+    const isOther = await setupFaultOf(this.#env, begun).then(
+      (fault) => fault !== null,
+      () => true,
+    );
+    return watch.end(this.#request.task.id, { look: !isOther });
   }
 
   #stop(reason: StopReason): void {

@@ -35,14 +35,17 @@ import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
-import { type AttemptWorkspace, resolveWorkspace } from './workspace.ts';
+import { type AttemptWorkspace, CanNotStart, resolveWorkspace, setupNow } from './workspace.ts';
 
 export interface AttemptRequest extends TaskRequest {
   command: WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: to this process's. `terminal`: so, in its session. */
   output: 'logs' | 'inherit' | 'terminal';
-  /** Told where the worker is about to begin. Throws CanNotStart to keep it from that. */
-  onWork?(work: Work): Promise<void>;
+  /**
+   * Told the setup of git before anything of the repository is used for the attempt, and again before its worker begins; null where it is not
+   * looked at. Throws CanNotStart to keep it from that.
+   */
+  onSetup?(setup: Work['git_setup']): Promise<void>;
 }
 
 /** An attempt that is about to be made: its ids, its place, and the record that it is made on. */
@@ -62,6 +65,7 @@ interface Draft extends AttemptRef {
  */
 export async function startAttempt(env: Env, request: AttemptRequest): Promise<RunningAttempt | null> {
   const { task } = request;
+  env.lasts();
   const read = await env.store.read(task.id, { thorough: true });
   refuseUnreadable(read);
   let seen = read.record ?? freshRecord(task.id, isoTime(env.now()));
@@ -83,16 +87,24 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   seen = taken.record;
   if (isUnchecked(seen)) await lookForRivals(env, request.plan, task, claimId);
   try {
-    await stopFormerWorker(env, seen);
+    await stopFormerWorker(env, seen).catch((error: unknown) => {
+      throw error instanceof ForgeError && error.code === 'IO_ERROR' ? notGone(task.id, error) : error;
+    });
     if (seen.worker !== null)
       await new LogKeeper(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS).end();
+    await request.onSetup?.(await setupNow(env));
     const workspace = await resolveWorkspace(env, task, claimId, seen);
-    await request.onWork?.(workspace.work);
+    await request.onSetup?.(workspace.work.git_setup);
     return await launch(env, request, draftOf(env, claimId, seen.memo.generation, workspace, seen));
   } catch (error) {
     await giveBack(env, task.id, claimId);
     throw error;
   }
+}
+
+/** Other tasks may be started although one has processes that can't be stopped. */
+function notGone(taskId: string, cause: ForgeError): CanNotStart {
+  return new CanNotStart('IO_ERROR', `task ${taskId} is not started: ${cause.message}`, { hint: cause.hint, cause });
 }
 
 function hasRivals(env: Env, { task, plan }: TaskRequest): boolean {
@@ -191,7 +203,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
     return new RunningAttempt(env, request, { ...draft, worker, identity, record: started.record });
   } catch (error) {
     worker?.abandon();
-    await checkoutWatch(env)?.end(request.task.id);
+    await checkoutWatch(env)?.end(request.task.id, { look: false });
     // Nothing refers to this attempt, so it did not happen.
     env.artifacts.discard(draft);
     throw error;

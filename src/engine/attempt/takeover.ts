@@ -24,7 +24,7 @@ export async function stopFormerWorker(env: { warn(message: string): void }, rec
 }
 
 /**
- * Stops a worker, and says so when that takes long. False when nobody can tell: a group that can't be proven to be the worker's is
+ * Stops a worker, and says so when that takes long. False when that is not known: a group that can't be proven to be the worker's is
  * never signalled, and a warning says so. Throws IO_ERROR when processes survive SIGKILL.
  */
 export async function stopOrphan(

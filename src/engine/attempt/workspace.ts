@@ -98,7 +98,15 @@ export async function workAt(env: Env, record: TaskRecord, cwd: string | null, c
   return { worktree_path: cwd, base_branch, git_setup: git_setup && { ...git_setup }, from_start };
 }
 
-/** Changes of the worktree that are nobody's work: those of a new one, and of one before its first attempt; else as they were then. */
+/** The setup of git that all worktrees share; null where it is not looked at. Throws IO_ERROR. */
+export async function setupNow(env: Env): Promise<Work['git_setup']> {
+  if (!looksAtGit(env)) return null;
+  const { gitSetup } = await import('../../git/setup.ts');
+  const setup = await gitSetup(env, null);
+  return setup && { ...setup.digests };
+}
+
+/** Changes of the worktree that are no work of the attempt: those of a new one, and of one before its first attempt; else as they were then. */
 async function fromStart(env: Env, record: TaskRecord, cwd: string, created: boolean): Promise<string[]> {
   const { task_id, current_attempt_id: last } = record.state;
   if (!created && last !== null) return evidenceOf(record, last)?.from_start ?? [];
@@ -108,7 +116,7 @@ async function fromStart(env: Env, record: TaskRecord, cwd: string, created: boo
   const { digests, more } = await changesFromStart(env, topOf(cwd, (await repositoryOf(env)).prefix));
   if (more > 0)
     env.warn(
-      `in the worktree of task ${task_id} ${more} files differ from its commit before anybody has worked there; commit them first`,
+      `in the worktree of task ${task_id} ${more} files differ from its commit before the first attempt; commit them first`,
     );
   return digests;
 }

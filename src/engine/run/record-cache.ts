@@ -3,31 +3,24 @@
 import { ForgeError } from '../../lib/errors.ts';
 import type { ChangeCursor, TaskRead, TaskStore } from '../../store/port.ts';
 
-/** State that was committed is not there any more. */
-export class StateGone extends ForgeError {
-  readonly #taskId: string;
-
-  /** `suspects`: what was being worked on. */
-  constructor(taskId: string, suspects: readonly string[] = []) {
-    const by = suspects.length === 0 ? '' : `; at work: ${suspects.join(', ')}`;
-    super('IO_ERROR', `the state of task ${taskId} was removed while this run was using it${by}`, {
-      hint: 'Commands that clear a folder remove it too, such as `git clean -fdx` or `rm -rf .forge`. Keep workers from that, then run again; what was removed is not known to have been done.',
-    });
-    this.#taskId = taskId;
-  }
-
-  with(suspects: readonly string[]): StateGone {
-    return new StateGone(this.#taskId, suspects);
-  }
+/** State that was committed is not there any more. `atWork`: tasks whose workers may have removed it. */
+export function stateGone(taskId: string, atWork: readonly string[]): ForgeError {
+  const by = atWork.length === 0 ? '' : `; at work: ${atWork.join(', ')}`;
+  return new ForgeError('IO_ERROR', `the state of task ${taskId} was removed while this run was using it${by}`, {
+    hint: 'Commands that clear a folder remove it too, such as `git clean -fdx` or `rm -rf .forge`. Keep workers from that, then run again; what was removed is not known to have been done.',
+  });
 }
 
 export class RecordCache {
   readonly reads = new Map<string, TaskRead>();
   readonly #store: TaskStore;
+  readonly #gone: ((taskId: string) => ForgeError) | null;
   #cursor: ChangeCursor | null = null;
 
-  constructor(store: TaskStore) {
+  /** `gone`: what is thrown where a record was removed since it was read. Default: nothing, the task is read as it is. */
+  constructor(store: TaskStore, gone: ((taskId: string) => ForgeError) | null = null) {
     this.#store = store;
+    this.#gone = gone;
   }
 
   /** Reads what has changed of `tasks` since the last call. Throws IO_ERROR; what was not read then is read by the next call. */
@@ -38,12 +31,12 @@ export class RecordCache {
     this.#cursor = cursor;
   }
 
-  /** Reads one task again. Throws IO_ERROR, StateGone. */
+  /** Reads one task again. Throws IO_ERROR, and what `gone` gives. */
   async read(taskId: string): Promise<void> {
     const before = this.reads.get(taskId);
     const read = await this.#store.read(taskId);
     // Versions only grow. A record that is gone is not one that never was: taken for new, the task would start over and over.
-    if (before !== undefined && read.version < before.version) throw new StateGone(taskId);
+    if (this.#gone !== null && before !== undefined && read.version < before.version) throw this.#gone(taskId);
     this.reads.set(taskId, read);
   }
 }

@@ -3,7 +3,7 @@
  * that can start without a person. It decides only by what the store holds, which other runs, agents and people change too.
  */
 
-import { changedSince } from '../../domain/plan/definition.ts';
+import { redefinedText } from '../../domain/plan/definition.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
 import { openQuestion } from '../../domain/question/questions.ts';
@@ -21,7 +21,7 @@ import { pendingVerification } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import type { AttemptEnd, FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
+import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
 import { type Env, schedulingContextOf, withRecord } from '../env.ts';
@@ -33,7 +33,7 @@ import { inTheWay, OverlapWatch } from './overlap-watch.ts';
 import type { PlanSource } from './plan-source.ts';
 import { Progress } from './progress.ts';
 import { QuestionWatch } from './question-watch.ts';
-import { RecordCache, StateGone } from './record-cache.ts';
+import { RecordCache, stateGone } from './record-cache.ts';
 import { SetupBaseline } from './setup-baseline.ts';
 
 /** The longest pause between two looks at the store, milliseconds. */
@@ -72,8 +72,7 @@ export class RunLoop {
   readonly #setup: SetupBaseline;
   readonly #progress: Progress;
   readonly #losses = new Losses();
-  /** The claims that this run is itself started under, by workers of other runs, and their tasks. */
-  readonly #claims: readonly string[];
+  /** Tasks whose workers have started this run, or a run around it. */
   readonly #surrounding = new Set<string>();
   /** Ids of the tasks to work on; made anew when the plan changes. */
   #selected: ReadonlySet<string>;
@@ -97,10 +96,9 @@ export class RunLoop {
     this.#emit = emit;
     this.#questions = new QuestionWatch(env, emit);
     this.#integrations = new Integrations(env, options, interrupts, emit);
-    this.#seen = new RecordCache(env.store);
+    this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
     this.#overlaps = new OverlapWatch(env, emit);
     this.#setup = new SetupBaseline(env);
-    this.#claims = claimsAround(env.ctx.env);
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = selectedTasks(options.tasks, plans.current.plan);
   }
@@ -113,7 +111,7 @@ export class RunLoop {
     const stopListening = this.#interrupts.listen(() => this.#interrupted());
     try {
       await this.#look();
-      const changed = changedSince(this.#plan(), (id) => this.#seen.reads.get(id)?.record);
+      const changed = redefinedText(this.#plan(), (id) => this.#seen.reads.get(id)?.record);
       if (changed !== null) this.#emit({ type: 'warning', message: changed });
       while (await this.#step()) await this.#pause();
     } finally {
@@ -251,7 +249,7 @@ export class RunLoop {
 
   /** Ends the run with `error` once the workers are stopped. */
   #break(error: unknown): void {
-    this.#broken ??= error instanceof StateGone ? error.with([...this.#active.keys()]) : error;
+    this.#broken ??= error;
     for (const attempt of this.#active.values()) attempt?.interrupt();
     this.#integrations.interrupt();
   }
@@ -274,12 +272,12 @@ export class RunLoop {
     if (unverified || own === null) return takeOverVerification(this.#env, request);
     const missing = missingAgent(this.#env, task.id, own.from);
     if (missing !== null) throw missing;
-    const onWork = (work: Work) => this.#setup.check(task.id, work, this.#seen.reads.values());
+    const onSetup = (setup: Work['git_setup']) => this.#setup.check(task.id, setup, this.#seen.reads.values());
     return startAttempt(this.#env, {
       ...request,
       command: { shell: own.command, by: shellOf(own) },
       output: 'logs',
-      onWork,
+      onSetup,
     });
   }
 
@@ -305,15 +303,15 @@ export class RunLoop {
     this.#progress.output(task.id, attempt);
     this.#progress.ended(attempt);
     if (finished.record.state.state === 'failed') this.#failed = true;
-    this.#countLoss(task.id, finished.end);
+    if (finished.end.kind === 'lost' && finished.end.gone === true) this.#break(this.#gone(task.id));
+    const why = this.#losses.count(task.id, finished.end.kind === 'lost');
+    if (why !== null) this.#refuseTask(task.id, why);
     const base = { task_id: task.id, attempt_id, duration_ms: finished.durationMs };
     this.#emit(attemptEvent(base, finished, this.#env.now()));
   }
 
-  #countLoss(taskId: string, end: AttemptEnd): void {
-    if (end.kind === 'lost' && end.gone === true) this.#break(new StateGone(taskId));
-    const why = this.#losses.count(taskId, end.kind === 'lost');
-    if (why !== null) this.#refuseTask(taskId, why);
+  #gone(taskId: string): ForgeError {
+    return stateGone(taskId, [...this.#active.keys()]);
   }
 
   /** The claim has failed the task: its workers were lost too many times in a row. */
@@ -341,9 +339,10 @@ export class RunLoop {
 
   /** A task whose worker has started this run waits for the run's end, so the run must not wait for it. */
   #refuseSurrounding(): void {
+    const claims = claimsAround(this.#env.ctx.env);
     for (const [id, { record }] of this.#seen.reads) {
       const claim = record?.lease?.claim_id;
-      if (claim === undefined || !this.#claims.includes(claim) || this.#refused.has(id)) continue;
+      if (claim === undefined || !claims.includes(claim) || this.#refused.has(id)) continue;
       this.#surrounding.add(id);
       this.#refuseTask(id, `task ${id} is not waited for: its worker has started this run`);
     }

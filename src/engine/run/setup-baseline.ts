@@ -17,8 +17,8 @@ interface Baseline {
 }
 
 /**
- * A new run takes the setup that it finds for the user's. Where an attempt has failed because the setup had changed, or has ended without
- * that anybody has compared it, the one before that attempt counts.
+ * A new run takes the setup that it finds for the user's. Where an attempt has failed because the setup had changed, or has ended and was
+ * not compared, the one before that attempt counts.
  */
 export class SetupBaseline {
   readonly #env: Env;
@@ -28,10 +28,10 @@ export class SetupBaseline {
     this.#env = env;
   }
 
-  /** Throws CanNotStart when the setup that `work` begins on is not that of the run. `reads`: the tasks of the run. */
-  async check(taskId: string, { git_setup }: Work, reads: Iterable<TaskSummaryRead>): Promise<void> {
-    if (git_setup === null) return;
-    const now = sharedPart(git_setup);
+  /** Throws CanNotStart when `setup`, that an attempt is to begin on, is not that of the run. `reads`: the tasks of the run. */
+  async check(taskId: string, setup: Work['git_setup'], reads: Iterable<TaskSummaryRead>): Promise<void> {
+    if (setup === null) return;
+    const now = sharedPart(setup);
     this.#before ??= (await this.#suspect(now, reads)) ?? { digests: now, since: RUN_BEGAN };
     const { digests, since } = this.#before;
     const changes = setupChanges(digests, now);

@@ -89,7 +89,7 @@ function isOwn({ uid, mode }: fs.Stats): boolean {
   return uid === process.getuid?.() && (mode & 0o022) === 0;
 }
 
-/** Whether nobody else can put another folder in this place: it is the user's own, and only the user and root write above it. */
+/** Whether no other user can put another folder in this place: it is the user's own, and only the user and root write above it. */
 function isSafeFolder(folder: string): boolean {
   const stat = fs.lstatSync(folder);
   if (!stat.isDirectory() || !isOwn(stat)) return false;

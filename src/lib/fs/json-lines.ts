@@ -20,7 +20,7 @@ export function appendLines(path: string, entries: readonly object[]): void {
   const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   const fd = fs.openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
-    // A pipe takes what is written, and keeps whoever writes to it waiting.
+    // A pipe takes what is written, and keeps its writer waiting.
     if (!fs.fstatSync(fd).isFile())
       throw Object.assign(new Error(`EINVAL: ${path} is not a regular file`), { code: 'EINVAL' });
     const written = fs.writeSync(fd, bytes);

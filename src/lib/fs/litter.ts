@@ -6,7 +6,7 @@ import { ifThere, NO_PATH } from './io-errors.ts';
 /** No writer needs that long for one file, milliseconds. */
 const ABANDONED_MS = 3_600_000;
 
-/** Whether the temporary file at `path` is nobody's any more: its writer `isGone`, or it has not changed for an hour. */
+/** Whether the temporary file at `path` is left over: its writer `isGone`, or it has not changed for an hour. */
 export function isLeft(path: string, nowMs: number, isGone: boolean): boolean {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   return stat?.isFile() === true && (isGone || stat.mtimeMs < nowMs - ABANDONED_MS);

@@ -73,7 +73,7 @@ function holderIn(file: string): string {
 /** Whether the lock still belongs to this holder. A holder that was paused for long has lost it, and others may be at work. */
 export type StillHeld = () => boolean;
 
-/** Tells which process holds a lock, so that nobody waits for one that is gone. */
+/** Tells which process holds a lock, so that no process waits for one that is gone. */
 export interface LockOwner {
   /** One line that names this process. */
   me: string;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { changedSince, definitionOf } from '../../../src/domain/plan/definition.ts';
+import { definitionOf, redefinedText } from '../../../src/domain/plan/definition.ts';
 import { onePhase } from '../../support/domain/plans.ts';
 import { record } from '../../support/domain/tasks.ts';
 
@@ -24,7 +24,7 @@ test.each<[string, object, boolean]>([
   ['another variable', { env: { A: '2' } }, true],
   ['another description', { description: 'Half of it' }, true],
 ])('a shipped task of which the plan says %s is named or not', (_, change, named) => {
-  const text = changedSince(onePhase({ ...PLANNED, ...change }), () => done);
+  const text = redefinedText(onePhase({ ...PLANNED, ...change }), () => done);
   expect(text !== null).toBe(named);
   if (named) expect(text).toContain('since: a');
 });
@@ -32,10 +32,10 @@ test.each<[string, object, boolean]>([
 test('a task is not named that has not shipped, has no readable record, or was done by an earlier version', () => {
   const other = onePhase({ ...PLANNED, run: 'x' });
   for (const read of [shipped('other', 'failed'), null, undefined, 'unreadable', shipped(undefined)] as const)
-    expect(changedSince(other, () => read)).toBeNull();
+    expect(redefinedText(other, () => read)).toBeNull();
 });
 
 test('of many changed tasks ten are named', () => {
   const many = Array.from({ length: 12 }, (_, i) => ({ ...PLANNED, id: `t${i}`, run: 'x' }));
-  expect(changedSince(onePhase(...many), () => done)).toMatch(/since: t0, .*t9 and 2 more$/);
+  expect(redefinedText(onePhase(...many), () => done)).toMatch(/since: t0, .*t9 and 2 more$/);
 });

@@ -119,9 +119,9 @@ npm error A complete log of this run can be found in: /srv/.npm/_logs/2026-01-29
   ],
   [
     'npm: a package that is not there',
-    '404 Not Found - GET https://registry.npmjs.org/nosuch-package - Not found',
+    '404 Not Found - GET https://packages.example/nosuch-package - Not found',
     `npm error code E404
-npm error 404 Not Found - GET https://registry.npmjs.org/nosuch-package - Not found
+npm error 404 Not Found - GET https://packages.example/nosuch-package - Not found
 npm error 404
 npm error 404  'nosuch-package@*' is not in this registry.
 npm error A complete log of this run can be found in: /srv/.npm/_logs/2026-01-29T05_57_07_532Z-debug-0.log
