@@ -59,6 +59,17 @@ describe('a worker that writes into .git', () => {
     expect(fs.existsSync(trapped)).toBe(true);
   });
 
+  test('has no hook that it leaves started for the worktree of another task', async () => {
+    const hook = `${INTO}; mkdir -p $C/hooks; printf '#!/bin/sh\\ntouch %s/.forge/hooked\\n' "$FORGE_DIR" > $C/hooks/post-checkout; chmod +x $C/hooks/post-checkout`;
+    const { at, state, forge } = finishing([task(`${WORK}; ${hook}`), task(WORK, 'next')], SETTINGS);
+    await forge('run', '--max-parallel', '1');
+    expect((await state('build'))['last_error']).toMatchObject({ class: 'fatal.git' });
+    expect((await state('next')).state).toBe('unclaimed');
+    expect(fs.readFileSync(`${at}/.git/hooks/post-checkout`, 'utf8')).toContain('/.forge/hooked');
+    expect(fs.existsSync(`${at}/.forge/hooked`)).toBe(false);
+    expect(fs.existsSync(`${at}/.forge/worktrees/next`)).toBe(false);
+  });
+
   test.each([
     ['fails', 'git config filter.x.clean cat; echo broken >&2; exit 7', 'broken'],
     ['says that it is blocked', `git config filter.x.clean cat; ${BLOCKED}`, 'no key'],
