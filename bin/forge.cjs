@@ -79,19 +79,21 @@ function obstacle() {
   return null;
 }
 
-if (require.main === module) {
+function start(argv) {
   const why = obstacle();
   if (why === null) {
     const load = loader(CLI);
-    load('./main.cjs').main({ argv: process.argv.slice(2), version, keep: load.keep });
+    load('./main.cjs').main({ argv, version, keep: load.keep });
   } else {
     process.stderr.write(`${why}\n`);
     process.exitCode = 1;
   }
 }
 
+if (require.main === module) start(process.argv.slice(2));
+
 function version() {
   return require('../package.json').version;
 }
 
-module.exports = { loader, version };
+module.exports = { loader, start, version };

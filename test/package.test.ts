@@ -32,7 +32,9 @@ describe('the package', () => {
 
   test('has the command, the library with its types, and what both read', () => {
     const { types, default: library } = manifest.exports['.'];
-    const named = [manifest.bin.forge, library, types].map((path: string) => path.replace('./', ''));
+    const named = [...Object.values<string>(manifest.bin), library, types].map((path: string) =>
+      path.replace('./', ''),
+    );
     const read = ['dist/cli/main.cjs', 'spec/schema/phases.schema.json', 'templates/AGENTS.md', 'LICENSE', 'README.md'];
     expect(files).toEqual(expect.arrayContaining([...named, ...read]));
   });

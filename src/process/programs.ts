@@ -1,6 +1,7 @@
 /** Programs that can be called by name. They are searched as by a shell, and never executed. */
 
 import fs from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PRESETS, presetOf, type WorkerSettings } from '../domain/plan/task-command.ts';
 import { inherited } from '../domain/task/workspaces.ts';
@@ -12,6 +13,9 @@ const USUAL_PATH = '/usr/bin:/bin';
 
 /** The folder with an executable `forge`; the same relative path from src/process and from the bundle in dist/cli. */
 const OWN_FOLDER = fileURLToPath(new URL('../../bin', import.meta.url));
+
+/** This forge, as one executable file. */
+export const OWN_PROGRAM = `${OWN_FOLDER}/forge.cjs`;
 
 /** Where PATH has `name`, relative to `cwd`; null when it does not. */
 export function findProgram(name: string, env: Environment, cwd: string): string | null {
@@ -38,11 +42,14 @@ export function missingProgram(settings: WorkerSettings, env: Environment, cwd: 
 }
 
 /**
- * The inherited environment, with a `forge` on PATH, since a worker is told to call it by that name. An existing one counts,
- * because the worker's own commands may rely on it.
+ * The inherited environment, in which FORGE_CLI calls this forge. PATH gets a `forge` if it has none; an existing one stays the first,
+ * because the worker's own commands may rely on it. FORGE_CLI needs a `node`.
  */
 export function workerEnvironment(env: Environment, cwd: string): Record<string, string | undefined> {
-  const own = inherited(env);
-  if (findProgram('forge', env, cwd) !== null) return own;
-  return { ...own, PATH: `${env['PATH'] ?? USUAL_PATH}:${OWN_FOLDER}` };
+  const missing = [
+    ...(findProgram('forge', env, cwd) === null ? [OWN_FOLDER] : []),
+    ...(findProgram('node', env, cwd) === null ? [path.dirname(process.execPath)] : []),
+  ];
+  const added = missing.length === 0 ? {} : { PATH: [env['PATH'] ?? USUAL_PATH, ...missing].join(':') };
+  return { ...inherited(env), ...added, FORGE_CLI: OWN_PROGRAM };
 }

@@ -1,7 +1,7 @@
 /** The installed entry point, in copies of it: whatever is beside the bundle, forge starts or says why it cannot. */
 
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { environment, folder, project } from '../support/cli.ts';
@@ -131,6 +131,20 @@ it('forge starts through a symlink, from any folder', () => {
   symlinkSync(join(built, 'bin/forge.cjs'), link);
   const { version } = JSON.parse(readFileSync(join(REPO, 'package.json'), 'utf8'));
   expect(start(link, ['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+it('forge-orchestrate is forge orchestrate, and FORGE_CLI calls it where another forge is first on PATH', () => {
+  const place = join(folder(), 'a place');
+  cpSync(built, place, { recursive: true });
+  const cwd = project([`id: a, title: A, run: 'forge; "$FORGE_CLI" --version > version'`], {
+    'other/forge': '#!/bin/sh\necho other > called\n',
+  });
+  chmodSync(join(cwd, 'other/forge'), 0o755);
+  const env = { ...environment(), PATH: `${join(cwd, 'other')}:${process.env['PATH']}` };
+  const args = [join(place, 'bin/forge-orchestrate.cjs'), 'run', '--json'];
+  expect(spawnSync(process.execPath, args, { cwd, encoding: 'utf8', env }).status).toBe(0);
+  expect(readFileSync(join(cwd, 'called'), 'utf8')).toBe('other\n');
+  expect(readFileSync(join(cwd, 'version'), 'utf8')).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 
 it('a command that finds plan and settings in the cache does not load the YAML parser', () => {

@@ -31,10 +31,12 @@ describe('findProgram', () => {
   });
 });
 
-test("a worker's PATH gets forge's own folder at its end unless it already has a forge", () => {
+test("a worker's PATH gets forge's own folder, and that of its node, where it has no such programs", () => {
+  const own = path.join(import.meta.dirname, '../../bin');
   const told = workerEnvironment({ PATH: `${dir}/a`, FORGE_TASK_ID: 'x', HOME: '/h' }, dir);
-  expect(told).toEqual({ PATH: expect.stringMatching(new RegExp(`^${dir}/a:.+/bin$`)), HOME: '/h' });
-  expect(findProgram('forge', told, dir)).toBe(path.join(import.meta.dirname, '../../bin/forge'));
-  file('e/forge', 0o755);
-  expect(workerEnvironment({ PATH: `${dir}/e` }, dir)).toEqual({ PATH: `${dir}/e` });
+  const PATH = `${dir}/a:${own}:${path.dirname(process.execPath)}`;
+  expect(told).toEqual({ PATH, HOME: '/h', FORGE_CLI: `${own}/forge.cjs` });
+  expect(findProgram('forge', told, dir)).toBe(`${own}/forge`);
+  for (const name of ['forge', 'node']) file(`e/${name}`, 0o755);
+  expect(workerEnvironment({ PATH: `${dir}/e` }, dir)).toMatchObject({ PATH: `${dir}/e` });
 });

@@ -26,7 +26,7 @@ export const MAX = {
   command: 2048,
   verify: 6 * 1024,
   protectedGlobs: 2000,
-  conventions: 28 * 1024,
+  conventions: 27 * 1024,
   attempts: 28 * 1024,
   decisions: 12 * 1024,
   summary: 2000,
@@ -160,7 +160,7 @@ function protectedSection({ protectedGlobs }: PromptFacts): Section {
   return [
     '## Protected files',
     `Do not change these without asking: ${oneLine(list, MAX.protectedGlobs)}.`,
-    'Before you change, make or delete one, run `forge orchestrate guardrail-check --path PATH`. With exit code 0 go on. With ' +
+    'Before you change, make or delete one, run `"$FORGE_CLI" orchestrate guardrail-check --path PATH`. With exit code 0 go on. With ' +
       '4, ask under the decision key that it names, with options such as `allow` and `deny`, and follow the answer. A change ' +
       'without asking is reported to the reviewer of your work.',
   ];
@@ -301,22 +301,23 @@ const OPTIONS = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "D
 
 function reportingSection({ heartbeatMs }: PromptFacts): Section {
   const lines = [
-    'While you work: `forge orchestrate heartbeat`, about every ' +
+    'While you work: `"$FORGE_CLI" orchestrate heartbeat`, about every ' +
       `${formatDuration(heartbeatMs)}. Under \`forge orchestrate run\` and \`exec\` forge does that for you.`,
     `A decision that is not yours to take: write its options to a file, such as \`${OPTIONS}\`, then ` +
-      '`forge orchestrate question --decision-key KEY --question "TEXT" --options-file FILE --json`. ' +
+      '`"$FORGE_CLI" orchestrate question --decision-key KEY --question "TEXT" --options-file FILE --json`. ' +
       'With status `answered`, go on with that option. With `open`, end at once: the task waits, and a later attempt is told the answer.',
     'Done: write `{"verdict": "ready_for_review", "summary": "what you did"}` to the file that `FORGE_VERDICT_FILE` names, then ' +
-      '`forge orchestrate complete --verdict-file "$FORGE_VERDICT_FILE"`. Where nothing had to change, add `"changes": "none"`.',
-    'It cannot be done: `forge orchestrate complete --failed --error-class CLASS --message "TEXT"`, with a class such as `tests.flaky`.',
+      '`"$FORGE_CLI" orchestrate complete --verdict-file "$FORGE_VERDICT_FILE"`. Where nothing had to change, add `"changes": "none"`.',
+    'It cannot be done: `"$FORGE_CLI" orchestrate complete --failed --error-class CLASS --message "TEXT"`, with a class such as `tests.flaky`.',
     'Under `forge orchestrate run` it is enough to end. Exit code 0 means done; a verdict in `FORGE_VERDICT_FILE` may say more, or ' +
       'otherwise. Any other exit code is a failure.',
     'Exit code 3 of any of these commands means that the task is no longer yours: stop, and change nothing more.',
   ];
   return [
     '## How to report',
-    'These commands find your task and attempt in `FORGE_TASK_ID` and `FORGE_ATTEMPT_ID`. Where those are not set, give ' +
-      'them yourself: `forge orchestrate heartbeat TASK --attempt ID`.',
+    'These commands find your task and attempt in `FORGE_TASK_ID` and `FORGE_ATTEMPT_ID`, and `FORGE_CLI` is the forge that gave ' +
+      'you the task: another `forge` may be first on PATH. Where those are not set, give them yourself: ' +
+      '`forge orchestrate heartbeat TASK --attempt ID`.',
     lines.map((line) => `- ${line}`).join('\n'),
   ];
 }

@@ -153,10 +153,10 @@ describe('worker prompt', () => {
   test('the prompt explains the protocol with its exact commands', () => {
     const text = prompt({ heartbeatMs: 90_000 });
     const told = [
-      '`forge orchestrate heartbeat`, about every 1m 30s',
-      'forge orchestrate question --decision-key KEY --question "TEXT" --options-file FILE',
-      'forge orchestrate complete --verdict-file "$FORGE_VERDICT_FILE"',
-      'forge orchestrate complete --failed --error-class CLASS',
+      '`"$FORGE_CLI" orchestrate heartbeat`, about every 1m 30s',
+      '"$FORGE_CLI" orchestrate question --decision-key KEY --question "TEXT" --options-file FILE',
+      '"$FORGE_CLI" orchestrate complete --verdict-file "$FORGE_VERDICT_FILE"',
+      '"$FORGE_CLI" orchestrate complete --failed --error-class CLASS',
       '`FORGE_TASK_ID` and `FORGE_ATTEMPT_ID`',
       'Exit code 0 means done',
       'Exit code 3 of any of these commands means that the task is no longer yours',
@@ -231,8 +231,8 @@ describe('prompt limits', () => {
     const text = prompt({ conventions: { file: 'AGENTS.md', text: rule.repeat(4000) } });
     const [block] = parsed(text).blocks;
     expect(block?.info).toBe('markdown');
-    expect(bytes(block?.text ?? '')).toBeLessThanOrEqual(28 * 1024);
-    expect(bytes(block?.text ?? '')).toBeGreaterThan(28 * 1024 - 10);
+    expect(bytes(block?.text ?? '')).toBeLessThanOrEqual(27 * 1024);
+    expect(bytes(block?.text ?? '')).toBeGreaterThan(27 * 1024 - 10);
     expect(rule.repeat(4000).startsWith(block?.text ?? '')).toBe(true);
     expect(parsed(text).outside).toContain('(Cut: this is only its beginning.)');
   });
