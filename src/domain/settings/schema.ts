@@ -19,6 +19,7 @@ import {
 } from '../plan/declare.ts';
 import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
+import { LAST_PORT, PORTS_PER_SLOT } from '../run/slots.ts';
 import { isBranchPrefix } from '../task/workspaces.ts';
 import {
   CHANGES,
@@ -61,6 +62,9 @@ export const IGNORED_AGENT_KEYS = {
 
 const ignoredKeys = (keys: Readonly<Record<string, string>>) =>
   Object.fromEntries(Object.entries(keys).map(([name, why]) => [name, ignored(`Accepted and ignored (${why}).`)]));
+
+/** Below 1024 ports are for the superuser; slot 1 has to have all of its own. */
+const portBase = z.int().check(z.minimum(1024), z.maximum(LAST_PORT - PORTS_PER_SLOT + 1));
 
 const fromOne = z.int().check(z.minimum(1));
 
@@ -144,6 +148,11 @@ const agentsSchema = z.strictObject({
     branchPrefix,
     'What the branches of tasks begin with: the branch of task build is forge/build. It may have slashes.',
     agents.branch_prefix,
+  ),
+  port_base: key(
+    portBase,
+    'The first port of the workers of a run: slot 1 has 100 ports from here on, slot 2 the next 100. FORGE_PORT_BASE names the first of a slot.',
+    agents.port_base,
   ),
   worktree_copy: key(
     z.array(copied),

@@ -61,6 +61,8 @@ export interface AgentSettings {
   question_budget: { soft: number; hard: number };
   worktree_root: string;
   branch_prefix: string;
+  /** The first port of slot 1 of a run. */
+  port_base: number;
   worktree_copy: readonly string[];
   hard_lock_globs: readonly string[];
   preflight_globs: readonly string[];
@@ -91,6 +93,8 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
     question_budget: { soft: 3, hard: 6 },
     worktree_root: '.forge/worktrees',
     branch_prefix: 'forge',
+    // Linux and macOS give outgoing connections ports from 32768 and 49152 on.
+    port_base: 20_000,
     // What tools need and people often keep out of git: secrets, and instructions to agents.
     worktree_copy: [
       '.env',

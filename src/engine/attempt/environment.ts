@@ -7,6 +7,7 @@ import { claimsAround } from '../../domain/task/workspaces.ts';
 import type { GatedWorker, WorkerOptions } from '../../process/gated-worker.ts';
 import { workerEnvironment } from '../../process/programs.ts';
 import type { Env } from '../env.ts';
+import { slotVariables } from './slots.ts';
 
 /** The FORGE_* variables of a command. spec/ORCHESTRATOR.md has the table of the variables that each kind of command gets. */
 export interface CommandFacts {
@@ -22,10 +23,11 @@ export interface CommandFacts {
 
 /** `task` is null for one that is not in the plan. */
 export function commandEnvironment(
-  { ctx, paths }: Env,
+  env: Env,
   task: PlanTask | null,
   { taskId, claimId, phase, attempt, worker, review }: CommandFacts,
 ): WorkerOptions['env'] {
+  const { ctx, paths } = env;
   const outer = claimsAround(ctx.env).join(' ');
   return {
     ...workerEnvironment(ctx.env, paths.project),
@@ -35,6 +37,7 @@ export function commandEnvironment(
     FORGE_TASK_ID: taskId,
     FORGE_CLAIM_ID: claimId,
     FORGE_PHASE: phase,
+    ...slotVariables(env, taskId),
     ...(attempt && {
       FORGE_RUN_ID: attempt.runId,
       FORGE_ATTEMPT_ID: attempt.attemptId,

@@ -1,6 +1,8 @@
 /** The records of a run's tasks; each is read again only when it may have changed. */
 
+import { openQuestion } from '../../domain/question/questions.ts';
 import { ForgeError } from '../../lib/errors.ts';
+import { fromIso } from '../../lib/time.ts';
 import type { ChangeCursor, TaskRead, TaskStore } from '../../store/port.ts';
 
 /** State that was committed is not there any more. `atWork`: tasks whose workers may have removed it. */
@@ -29,6 +31,15 @@ export class RecordCache {
     const { cursor, changed } = await this.#store.changesSince(this.#cursor, ids);
     for (const taskId of changed) await this.read(taskId);
     this.#cursor = cursor;
+  }
+
+  /** Milliseconds until the first backoff or question ends by its time. */
+  pauseMs(nowMs: number): number {
+    const ends = [...this.reads.values()].flatMap(({ record }) => {
+      const until = record && (openQuestion(record)?.expires_at ?? record.state.next_eligible_at);
+      return until ? [fromIso(until)] : [];
+    });
+    return Math.min(Number.POSITIVE_INFINITY, ...ends.filter((end) => end > nowMs).map((end) => end - nowMs + 1));
   }
 
   /** Reads one task again. Throws IO_ERROR, and what `gone` gives. */

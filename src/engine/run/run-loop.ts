@@ -6,7 +6,6 @@
 import { redefinedText } from '../../domain/plan/definition.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { commandFor, shellOf } from '../../domain/plan/task-command.ts';
-import { openQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent, RunFinished } from '../../domain/run/events.ts';
 import type { Standing } from '../../domain/run/live-model.ts';
 import * as readiness from '../../domain/schedule/readiness.ts';
@@ -19,9 +18,9 @@ import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import type { Work } from '../../domain/verify/evidence.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
-import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
+import { Slots } from '../attempt/slots.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
 import { type Env, schedulingContextOf, withRecord } from '../env.ts';
@@ -61,7 +60,9 @@ export class RunLoop {
   readonly #interrupts: Interrupts;
   readonly #emit: (event: RunEvent) => void;
   readonly #seen: RecordCache;
-  /** Tasks with a slot; null while the claim is being made. */
+  /** Of tasks that are worked on, reviewed or merged. */
+  readonly #slots: Slots;
+  /** Tasks that are worked on; null while the claim is being made. */
   readonly #active = new Map<string, RunningAttempt | null>();
   /** Tasks that this run cannot start, such as one with an unreadable record, and why. Each is reported once. */
   readonly #refused = new Map<string, string>();
@@ -98,6 +99,7 @@ export class RunLoop {
     this.#integrations = new Integrations(env, options, interrupts, emit);
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
     this.#overlaps = new OverlapWatch(env, emit);
+    this.#slots = new Slots(env, options.maxParallel);
     this.#setup = new SetupBaseline(env);
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = selectedTasks(options.tasks, plans.current.plan);
@@ -177,19 +179,18 @@ export class RunLoop {
   #startReady(): void {
     // Where leases cannot be renewed, no more are taken.
     if ([...this.#active.values()].some((attempt) => attempt?.leaseFails === true)) return;
-    const hasSlot = () => this.#active.size + this.#integrations.size < this.#options.maxParallel;
-    if (!hasSlot()) return;
+    if (!this.#slots.anyFree) return;
     const selected = this.#selected;
     const scheduling = this.#scheduling();
     const { due, ready } = readiness.classifyTasks(scheduling);
     const refused = this.#refusals();
     for (const { task, phase } of due) {
-      if (!hasSlot()) return;
+      if (!this.#slots.anyFree) return;
       if (!selected.has(task.id) || this.#active.has(task.id) || refused.has(task.id)) continue;
       if (this.#integrations.mayBegin(task.id, phase)) void this.#integrateOne(task, phase);
     }
     for (const task of ready) {
-      if (!hasSlot()) return;
+      if (!this.#slots.anyFree) return;
       if (!selected.has(task.id) || !readiness.hasWork(task, scheduling)) continue;
       if (this.#active.has(task.id) || this.#refused.has(task.id)) continue;
       if (this.#overlaps.waits(task, this.#active.keys(), this.#plan())) continue;
@@ -200,6 +201,7 @@ export class RunLoop {
 
   /** A review or a merge, from its claim to its end. Never rejects. */
   async #integrateOne(task: PlanTask, phase: IntegrationPhase): Promise<void> {
+    const freeSlot = this.#slots.take(task.id);
     try {
       const end = await this.#integrations.finish(task, phase, (record) => this.#refuseUnlessDue(task, phase, record));
       if (end === 'failed') this.#failed = true;
@@ -207,6 +209,7 @@ export class RunLoop {
       await this.#fault(task.id, error);
     } finally {
       await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
+      freeSlot();
       this.#wake();
     }
   }
@@ -218,6 +221,7 @@ export class RunLoop {
 
   /** One task, from its claim to the end of the attempt. Never rejects. */
   async #work(task: PlanTask): Promise<void> {
+    const freeSlot = this.#slots.take(task.id);
     try {
       const attempt = await this.#start(task);
       if (attempt === null) await this.#gaveUp(task.id);
@@ -229,6 +233,7 @@ export class RunLoop {
     } finally {
       await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
       this.#active.delete(task.id);
+      freeSlot();
       this.#wake();
     }
   }
@@ -368,14 +373,7 @@ export class RunLoop {
   }
 
   #pauseMs(): number {
-    const now = this.#env.now();
-    let wait = Math.min(POLL_MS, this.#integrations.pauseMs());
-    for (const read of this.#seen.reads.values()) {
-      const until = read.record && (openQuestion(read.record)?.expires_at ?? read.record.state.next_eligible_at);
-      const left = until ? fromIso(until) - now : 0;
-      if (left > 0) wait = Math.min(wait, left + 1);
-    }
-    return wait;
+    return Math.min(POLL_MS, this.#integrations.pauseMs(), this.#seen.pauseMs(this.#env.now()));
   }
 
   #finish(startedMs: number): RunFinished {

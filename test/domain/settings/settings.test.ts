@@ -78,6 +78,7 @@ agents:
   question_budget: {hard: 4}
   worktree_root: ../trees
   branch_prefix: ai/work
+  port_base: 30000
   worktree_copy: ['.env', 'config/*.local']
   hard_lock_globs: []
   preflight_globs: ['src/api/**']
@@ -116,6 +117,7 @@ tracker: {type: github, config: {repo: acme/demo}}
         question_budget: { soft: 3, hard: 4 },
         worktree_root: '../trees',
         branch_prefix: 'ai/work',
+        port_base: 30_000,
         worktree_copy: ['.env', 'config/*.local'],
         hard_lock_globs: [],
         preflight_globs: ['src/api/**'],
