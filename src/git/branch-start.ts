@@ -38,7 +38,7 @@ export async function branchBase(env: WorktreeEnv, task: WorkspaceTask, base: st
     const merged = await mergeTrees(env, point, tip);
     if (merged.kind === 'clean') {
       const message = `Merge branch '${branch}' into ${branchFor(env.settings, task.id)}`;
-      point = await makeCommit(env, { tree: merged.tree, parents: [point, tip], message });
+      point = await makeCommit(env, { tree: merged.tree, parents: [point, tip], message, merge: true });
       continue;
     }
     const why = merged.kind === 'conflicts' ? `it conflicts in ${merged.files.join(', ')}` : merged.why;

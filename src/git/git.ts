@@ -60,8 +60,9 @@ export interface GitResult {
 /** Removed for every git command: they change how file names and patterns are read. */
 const PATHSPEC_SWITCHES = /^GIT_(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS$/;
 
-/** Prompts fail: on the terminal, in a window, in an editor. */
+/** Prompts fail: on the terminal, also of a program that signs, in a window, in an editor. */
 const UNASKING = {
+  GPG_TTY: undefined,
   GIT_TERMINAL_PROMPT: '0',
   GIT_ASKPASS: 'true',
   SSH_ASKPASS: 'true',
@@ -84,9 +85,12 @@ function environment({ env, indexFile, acts }: GitOptions): Record<string, strin
   return { ...Object.fromEntries(own), ...UNASKING, ...limits, GIT_INDEX_FILE: indexFile };
 }
 
-/** Settings that count more than those of a repository. A bare one that lies in a folder of the project is not taken for its own. */
+/**
+ * Settings that count more than those of a repository. A bare one that lies in a folder of the project is not taken for its own; a log
+ * starts nothing that checks signatures.
+ */
 function hardened({ acts }: GitOptions): string[] {
-  const settings = ['safe.bareRepository=explicit', 'core.fsmonitor=false'];
+  const settings = ['safe.bareRepository=explicit', 'core.fsmonitor=false', 'log.showSignature=false'];
   if (acts !== true) settings.push('core.hooksPath=/dev/null');
   return settings.flatMap((setting) => ['-c', setting]);
 }

@@ -26,6 +26,7 @@ import {
   lastWords,
   NoGit,
 } from './git.ts';
+import { notSigned, signingWords, signsMerges } from './signing.ts';
 import { lookAtPlace, realPath } from './worktree-files.ts';
 
 /** What is needed to make and remove worktrees of tasks. */
@@ -262,14 +263,16 @@ interface NewCommit {
   date?: string;
   /** Default: git's own identity, or the fallback where it has none. */
   by?: 'fallback';
+  /** It is a merge that others get to see: signed where the settings say so. Default: not signed. */
+  merge?: boolean;
   /** Options before the command. */
   options?: readonly string[];
 }
 
-/** Makes a commit, which no ref leads to. Throws IO_ERROR. */
+/** Makes a commit, which no ref leads to. Throws IO_ERROR; NOT_READY when it can't be signed. */
 export async function makeCommit(
   env: GitEnv,
-  { tree, parents, message, date, by, options = [] }: NewCommit,
+  { tree, parents, message, date, by, merge = false, options = [] }: NewCommit,
 ): Promise<string> {
   const variables: Record<string, string> = {};
   for (const role of ['AUTHOR', 'COMMITTER']) {
@@ -277,6 +280,13 @@ export async function makeCommit(
     if (by === undefined && (await git(['var', `GIT_${role}_IDENT`], gitIn(env))).code === 0) continue;
     for (const [part, value] of Object.entries(FALLBACK)) variables[`GIT_${role}_${part}`] = value;
   }
-  const args = [...options, 'commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', message];
-  return gitText(args, { ...gitIn(env), env: { ...env.ctx.env, ...variables } });
+  const args = [tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', message];
+  const run = { ...gitIn(env), env: { ...env.ctx.env, ...variables } };
+  if (!merge || !(await signsMerges(env))) return gitText([...options, 'commit-tree', ...args], run);
+  const signed = await git([...options, 'commit-tree', '-S', ...args], run).catch((error) => {
+    // What signs may wait for a passphrase, until its time is over.
+    throw error instanceof ForgeError && !(error instanceof NoGit) ? notSigned(error.message) : error;
+  });
+  if (signed.code !== 0) throw notSigned(signingWords(signed));
+  return signed.stdout.trimEnd();
 }

@@ -53,6 +53,11 @@ test('git ignores the repository that the environment names', async () => {
 });
 
 describe('git without prompts', () => {
+  test('git is told of no terminal that what signs could prompt on', async () => {
+    const shown = await git(['-c', 'alias.shown=!echo "<$GPG_TTY>"', 'shown'], options({ GPG_TTY: '/dev/tty' }));
+    expect(shown.stdout).toBe('<>\n');
+  });
+
   test('git does not prompt for a password, not even by a helper of the user', async () => {
     const asked = path.join(emptyFolder(), 'asked');
     const asker = path.join(path.dirname(asked), 'asker');

@@ -53,6 +53,10 @@ describe('the setup of git', () => {
     ['a graft', 'mkdir -p .git/info; git rev-parse HEAD > .git/info/grafts', 'info/grafts'],
     ['borrowed objects', 'echo /tmp > .git/objects/info/alternates', 'objects/info/alternates'],
     ['a hook', 'mkdir -p .git/hooks; echo > .git/hooks/pre-push; chmod +x .git/hooks/pre-push', 'hooks (now pre-push)'],
+    ['another program that signs', 'git config gpg.program /bin/x', 'config gpg.program'],
+    ['another key that signs', 'git config user.signingKey x', 'config user.signingkey'],
+    ["the user's signing", 'git config --global commit.gpgsign false', 'config commit.gpgsign'],
+    ["the user's program that signs", 'git config --global gpg.ssh.program /bin/x', 'config gpg.ssh.program'],
     ["the user's filter", 'git config --global filter.x.smudge cat', 'config filter.x.smudge'],
   ])('has changed with %s', async (_, change, text) => {
     expect(await told(change)).toBe(text);

@@ -10,6 +10,7 @@ export type WorkerName = (typeof WORKERS)[number];
 export const OVERLAP_MODES = ['lenient', 'strict'] as const;
 export const WORKSPACES = ['none', 'worktree'] as const;
 export const SHIP_POLICIES = ['none', 'merge'] as const;
+export const SHIP_SIGN = ['git', 'never'] as const;
 /** Whether a task's work must change a file. */
 export const CHANGES = ['required', 'none'] as const;
 export type Changes = (typeof CHANGES)[number];
@@ -39,8 +40,8 @@ export interface Settings {
   review: { command: string | null; timeout_ms: number };
   /** The limit of each log of a command; null: none. */
   logs: { max_bytes: number | null };
-  /** Null base: the branch of the main checkout. */
-  ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null };
+  /** Null base: the branch of the main checkout. `sign`: merges, where git signs commits; or never. */
+  ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null; sign: (typeof SHIP_SIGN)[number] };
   /** `path` is for `file`, relative to the project; `options` is the rest of the block. */
   tracker: { type: (typeof TRACKER_TYPES)[number]; path: string; options: Readonly<Record<string, unknown>> };
 }
@@ -155,7 +156,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   changes: null,
   review: { command: null, timeout_ms: 1_800_000 },
   logs: { max_bytes: 50_000_000 },
-  ship: { policy: 'none', base: null },
+  ship: { policy: 'none', base: null, sign: 'git' },
   tracker: { type: 'none', path: 'plans/tracker.yaml', options: {} },
 });
 

@@ -23,12 +23,12 @@ export const OWN_PART = 'config.worktree';
 const HARMLESS =
   /^(advice|branch|color|column|gui|help|init|maintenance|pull|push|safe|status|user)\.|^lfs\.(.*\.)?(access|locksverify|repositoryformatversion)$|^remote\..*\.(url|pushurl|fetch|gh-resolved)$|^submodule\..*\.(active|branch|url)$/;
 
-/** Options of `git merge`, although their section is harmless. */
-const MERGE_OPTIONS = /^branch\..*\.mergeoptions$/;
+/** Options of `git merge`, and whose key signs merges, although their sections are harmless. */
+const NOT_HARMLESS = /^branch\..*\.mergeoptions$|^user\.signingkey$/;
 
-/** What counts of the settings of a user or a machine, which change for other reasons as well: what works in a checkout. */
-const IN_CHECKOUTS =
-  /^(filter|include|includeif)\.|^(diff|merge)\..+\.|^core\.(attributesfile|autocrlf|eol|excludesfile|fsmonitor|hookspath|symlinks|worktree)$/;
+/** What counts of the settings of a user or a machine, which change for other reasons as well: what works in a checkout, and what signs. */
+const OF_USERS =
+  /^(filter|gpg|include|includeif)\.|^(diff|merge)\..+\.|^core\.(attributesfile|autocrlf|eol|excludesfile|fsmonitor|hookspath|symlinks|worktree)$|^commit\.gpgsign$|^user\.signingkey$/;
 
 /** A setting: `key` in lower case but for a subsection, `filter.lfs.clean`. */
 export interface GitSetting {
@@ -50,9 +50,9 @@ export function settingsIn(listing: string): GitSetting[] {
 }
 
 function counts(scope: string, key: string): boolean {
-  if (scope === 'local' || scope === 'worktree') return !HARMLESS.test(key) || MERGE_OPTIONS.test(key);
+  if (scope === 'local' || scope === 'worktree') return !HARMLESS.test(key) || NOT_HARMLESS.test(key);
   // Options of the command itself are forge's own.
-  return scope !== 'command' && IN_CHECKOUTS.test(key);
+  return scope !== 'command' && OF_USERS.test(key);
 }
 
 /** Most settings of which each is a part of its own. Digests stand in the record of every task, so more are summed up by section. */

@@ -74,6 +74,7 @@ async function merge(held: IntegrationLease): Promise<StepEnd | null> {
       tree: tree.tree,
       parents: [base.sha, head],
       message: messageOf(held, base),
+      merge: true,
     });
     const checks = await verifyMerge(held, merge_sha);
     if (checks === null) return null;

@@ -95,7 +95,7 @@ worktrees: {keep: 3d}
 changes: required
 review: {command: ./review.sh, timeout: 10m}
 logs: {max_bytes: 1GB}
-ship: {policy: merge, base: trunk}
+ship: {policy: merge, base: trunk, sign: never}
 tracker: {type: github, config: {repo: acme/demo}}
 `);
     expect(settings).toEqual({
@@ -135,7 +135,7 @@ tracker: {type: github, config: {repo: acme/demo}}
       changes: 'required',
       review: { command: './review.sh', timeout_ms: 600_000 },
       logs: { max_bytes: 1_000_000_000 },
-      ship: { policy: 'merge', base: 'trunk' },
+      ship: { policy: 'merge', base: 'trunk', sign: 'never' },
       tracker: { type: 'github', path: 'plans/tracker.yaml', options: { config: { repo: 'acme/demo' } } },
     });
     expect(coercePolicy(settings.retry ?? {}, TASK_RETRY_DEFAULT).maxAttempts).toBeNull();
