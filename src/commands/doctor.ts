@@ -1,50 +1,28 @@
 /** `doctor`: is everything here as it should be? Looks only; never writes. */
 
 import * as z from 'zod/mini';
-import { type Context, newId } from '../domain/context.ts';
+import { newId } from '../domain/context.ts';
 import type { Plan } from '../domain/plan/plan.ts';
-import { PRESETS, presetOf } from '../domain/plan/task-command.ts';
-import type { ProjectPaths } from '../domain/project-paths.ts';
-import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
+import { DEFAULT_SETTINGS } from '../domain/settings/settings.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
 import { strayAttempt } from '../domain/task/attempts.ts';
-import { branchFor, inTheWayText } from '../domain/task/workspaces.ts';
 import type { TrackerIssue } from '../domain/tracker-issues.ts';
 import { instantOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
-import { diskUse } from '../lib/fs/folders.ts';
-import { asIoError, whileDoing } from '../lib/fs/io-errors.ts';
+import { asIoError } from '../lib/fs/io-errors.ts';
 import { once } from '../lib/once.ts';
-import { sizeText } from '../lib/size.ts';
 import { oneLine } from '../lib/text.ts';
 import { tableFault } from '../process/processes.ts';
-import { missingProgram } from '../process/programs.ts';
-import { requireProject } from '../project/find-project.ts';
+import { requireProject, shown } from '../project/find-project.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { loadSettings } from '../project/settings-file.ts';
 import { openStores } from '../store/open.ts';
-import type { HealthCheck, Snapshot, TaskStore } from '../store/port.ts';
+import type { HealthCheck } from '../store/port.ts';
+import { type Check, type Facts, type Finding, fail, ok, warn } from './shared/checks.ts';
 import { command } from './shared/command.ts';
 import { notEnforced, textOrNull } from './shared/data.ts';
 import { allLitter } from './shared/litter.ts';
-
-/** What the checks look at. */
-interface Facts {
-  ctx: Context;
-  paths: ProjectPaths;
-  /** The defaults where they can't be read, and no plan. */
-  settings: Settings;
-  plan: Plan | null;
-  store: TaskStore;
-  /** Made once, for all checks. */
-  snapshot(): Promise<Snapshot>;
-}
-
-type Finding = Omit<HealthCheck, 'name'>;
-
-const ok = (message: string): Finding => ({ status: 'ok', message, fix: null });
-const warn = (message: string, fix: string): Finding => ({ status: 'warn', message, fix });
-const fail = (message: string, fix: string): Finding => ({ status: 'fail', message, fix });
+import { forge, publishers, worker } from './shared/program-checks.ts';
 
 export const doctor = command({
   changes: false,
@@ -74,14 +52,11 @@ export const doctor = command({
     const first = [await checked('settings', facts, readSettings), await checked('plan', facts, readPlan)];
     const others = await Promise.all([
       checked('worker', facts, worker),
+      checked('publishers', facts, publishers),
+      checked('forge', facts, forge),
       checked('support', facts, supported),
       ...facts.store.healthChecks().map(({ name, look }) => checked(name, facts, look)),
-      checked('workspaces', facts, workspaces),
-      checked('branches', facts, branches),
-      checked('worktrees', facts, finishedWorktrees),
-      checked('filters', facts, filters),
-      checked('copies', facts, copies),
-      checked('merges', facts, merges),
+      ...(await forGit(facts)).map(([name, look]) => checked(name, facts, look)),
       checked('tracker', facts, tracker),
       checked('processes', facts, boot),
       checked('tasks', facts, tasks),
@@ -91,12 +66,14 @@ export const doctor = command({
   },
 });
 
+async function forGit(facts: Facts): Promise<[name: string, check: Check][]> {
+  const { settings } = facts;
+  if (settings.workspace !== 'worktree' && settings.ship.policy !== 'merge') return [];
+  return (await import('./shared/git-checks.ts')).gitChecks(facts);
+}
+
 /** What can't even be looked at has failed; the other checks go on. Null where there is nothing to look at. */
-async function checked(
-  name: string,
-  facts: Facts,
-  look: (facts: Facts) => Finding | null | Promise<Finding | null>,
-): Promise<HealthCheck | null> {
+async function checked(name: string, facts: Facts, look: Check): Promise<HealthCheck | null> {
   try {
     const finding = await look(facts);
     return finding && { name, ...finding };
@@ -111,123 +88,29 @@ async function checked(
 }
 
 async function readSettings(facts: Facts): Promise<Finding> {
-  facts.settings = (await loadSettings(facts.paths)).settings;
-  return ok('settings are fine');
+  const { settings, warnings } = await loadSettings(facts.paths);
+  facts.settings = settings;
+  return warned(warnings, shown(facts.paths, facts.paths.settings)) ?? ok('settings are fine');
 }
 
 async function readPlan(facts: Facts): Promise<Finding> {
   const loaded = await loadPlan(facts);
   facts.plan = loaded?.plan ?? null;
-  return loaded === null ? warn('there is no plan', 'forge orchestrate init') : ok('the plan is fine');
+  if (loaded === null) return warn('there is no plan', 'forge orchestrate init');
+  return warned(loaded.warnings, loaded.file) ?? ok('the plan is fine');
 }
 
-/** The agent that the settings choose can be called; looked at only where they choose one. */
-function worker({ ctx, paths, settings: { agents } }: Facts): Finding | null {
-  const preset = presetOf(agents);
-  if (preset === null) return null;
-  const missing = missingProgram(agents, ctx.env, paths.project);
-  if (missing === null) return ok(`tasks without run are done by ${PRESETS[preset].program}`);
-  return fail(
-    `agents.worker is ${preset}, and there is no ${missing} on PATH`,
-    `Install ${missing}, put it on PATH, or set agents.worker_command.`,
-  );
+/** What other commands warn of as well. */
+function warned(warnings: readonly string[], file: string): Finding | null {
+  return warnings.length === 0
+    ? null
+    : warn(warnings.join('; '), `Change that in ${file}, or leave it if it is meant.`);
 }
 
 function supported({ settings }: Facts): Finding {
   const missing = notEnforced(settings);
   if (missing.length === 0) return ok('everything that plan and settings ask for is done');
   return warn(missing.join('; '), 'Leave it out, or do it by hand for now.');
-}
-
-/** Worktrees can be had; asked only where the settings want them. */
-async function workspaces(facts: Facts): Promise<Finding | null> {
-  if (facts.settings.workspace !== 'worktree') return null;
-  const { baseOf, repositoryOf } = await import('../git/repository.ts');
-  const { root } = await repositoryOf(facts);
-  const { branch, sha } = await baseOf(facts);
-  return ok(`worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
-}
-
-/** Git can make the branches of tasks; asked only where the settings want worktrees. */
-async function branches(facts: Facts): Promise<Finding | null> {
-  const { settings, plan } = facts;
-  if (settings.workspace !== 'worktree') return null;
-  const { takenNames } = await import('../git/repository.ts');
-  const ids = plan?.tasks.map(({ id }) => id) ?? [];
-  const wanted = (ids.length === 0 ? ['task'] : ids).map((id) => branchFor(settings, id));
-  const taken = await takenNames(facts, wanted);
-  const [first] = taken;
-  if (first === undefined) return ok(`the branches of tasks are ${settings.agents.branch_prefix}/<task>`);
-  const { message, hint } = inTheWayText(first, `${settings.agents.branch_prefix}/<task>`);
-  return fail(taken.length === 1 ? message : `${message}; and so are ${oneLine(taken.slice(1).join(', '), 200)}`, hint);
-}
-
-/** Most entries of worktrees that are looked at to say how much room they take. */
-const ENTRIES_SEEN = 200_000;
-
-/** Room that worktrees of shipped tasks may take without a warning, bytes. */
-const ROOM_TO_WARN_OF = 1e9;
-
-/** Worktrees of shipped tasks, and the room that they take; asked only where the settings want worktrees. */
-async function finishedWorktrees(facts: Facts): Promise<Finding | null> {
-  if (facts.settings.workspace !== 'worktree') return null;
-  const { listWorktrees } = await import('../git/repository.ts');
-  const { nameBelow, worktreesFolder } = await import('../git/worktree-files.ts');
-  const root = worktreesFolder(facts);
-  const { tasks: reads } = await facts.snapshot();
-  const shipped = new Set(reads.flatMap(({ task_id, record }) => (record?.state.state === 'shipped' ? [task_id] : [])));
-  const places = (await listWorktrees(facts)).map(({ path }) => path);
-  const finished = places.filter((place) => root !== null && shipped.has(nameBelow(root, place) ?? ''));
-  if (finished.length === 0) return ok('there are no worktrees of shipped tasks');
-  const room = whileDoing(`looking at ${root}`, () => finished.map((place) => diskUse(place, ENTRIES_SEEN)));
-  const bytes = room.reduce((sum, each) => sum + each.bytes, 0);
-  const least = room.every(({ all }) => all) ? '' : 'at least ';
-  const found = `shipped tasks have ${finished.length} ${finished.length === 1 ? 'worktree' : 'worktrees'}, which take ${least}${sizeText(bytes)}`;
-  if (facts.settings.worktrees.keep_ms !== null) return ok(`${found}; a run removes them when their time is over`);
-  if (bytes < ROOM_TO_WARN_OF) return ok(`${found}; \`forge orchestrate gc --shipped\` removes them`);
-  return warn(found, 'Remove them with `forge orchestrate gc --shipped`, or set `worktrees: {keep: 3d}`.');
-}
-
-/** Files that git has stored by LFS are there in worktrees; asked only where the settings want worktrees. */
-async function filters(facts: Facts): Promise<Finding | null> {
-  if (facts.settings.workspace !== 'worktree') return null;
-  const { LFS_HINT, lfsFault } = await import('../git/filters.ts');
-  const fault = await lfsFault(facts);
-  return fault && (fault.fails ? fail : warn)(fault.message, LFS_HINT);
-}
-
-/** What worktrees get copies of is not committed with everything else; asked only where the settings want worktrees. */
-async function copies(facts: Facts): Promise<Finding | null> {
-  if (facts.settings.workspace !== 'worktree') return null;
-  const { untracked } = await import('../git/repository.ts');
-  const open = await untracked(facts, facts.paths.project, { ignored: false });
-  if (open.length === 0) return ok('git ignores what worktrees get copies of');
-  const what = `${oneLine(open.slice(0, 3).join(', '), 200)}${open.length > 3 ? ` and ${open.length - 3} more` : ''}`;
-  return warn(
-    `${what}: copied into worktrees and not ignored by git, so a worker that commits everything commits it, and fails`,
-    'Add it to .gitignore, commit it, or leave it out of agents.worktree_copy.',
-  );
-}
-
-/** What is reviewed can be merged; asked only where the settings want that. */
-async function merges(facts: Facts): Promise<Finding | null> {
-  const { settings, paths } = facts;
-  if (settings.ship.policy !== 'merge') return null;
-  if (settings.workspace === 'none') {
-    return warn(
-      'with workspace: none tasks have no branch to merge, and what they did is shipped where it stands',
-      'Set workspace: worktree in .forge/settings.yaml.',
-    );
-  }
-  const { baseOf, listWorktrees } = await import('../git/repository.ts');
-  const { branch } = await baseOf(facts);
-  if (branch === null) {
-    const fix = 'Check out the branch that tasks are merged into, or name it in ship.base.';
-    return fail(`${paths.project} is on no branch to merge into`, fix);
-  }
-  const place = (await listWorktrees(facts)).find((each) => each.branch === branch)?.path;
-  const follows = place === undefined ? 'it is checked out nowhere' : `the files in ${place} follow`;
-  return ok(`what is reviewed is merged into ${branch}; ${follows}`);
 }
 
 /** The tracker answers, and names tasks that there are; asked only where the settings have one. */

@@ -255,6 +255,17 @@ export async function mergeTrees(env: GitEnv, ours: string, theirs: string): Pro
 /** The identity of commits where git has none. */
 const FALLBACK = { NAME: 'forge', EMAIL: 'forge@localhost' };
 
+export const FALLBACK_IDENTITY = `${FALLBACK.NAME} <${FALLBACK.EMAIL}>`;
+
+/** Why git can't say who commits, in its words; null when it can. Throws IO_ERROR. */
+export async function noIdentity(env: GitEnv): Promise<string | null> {
+  for (const role of ['AUTHOR', 'COMMITTER']) {
+    const result = await git(['var', `GIT_${role}_IDENT`], gitIn(env));
+    if (result.code !== 0) return lastWords(result);
+  }
+  return null;
+}
+
 interface NewCommit {
   tree: string;
   parents: readonly string[];

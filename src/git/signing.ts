@@ -1,8 +1,13 @@
 /** Signatures of the merges that forge makes: as git's own settings want them for commits (`commit.gpgsign`). */
 
+import fs from 'node:fs';
+import path from 'node:path';
+import { type SigningFault, signingFault } from '../domain/verify/signing.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { readCapped } from '../lib/fs/read.ts';
 import { oneLine } from '../lib/text.ts';
-import { type GitEnv, type GitResult, gitIn, gitOk, lastWords } from './git.ts';
+import { findProgram } from '../process/programs.ts';
+import { type GitEnv, type GitResult, gitIn, gitNames, gitOk, lastWords } from './git.ts';
 
 export const SIGN_HINT =
   'Make `git commit -S` work here without a prompt: unlock the key in its agent. Or leave merges unsigned: `ship: {sign: never}` in .forge/settings.yaml.';
@@ -28,4 +33,45 @@ export function signingWords(result: GitResult): string {
   const lines = result.stderr.split('\n').map((line) => /^(?:fatal|error): (.*)/.exec(line)?.[1]?.trim() ?? '');
   const told = lines.filter((line) => line !== '');
   return told.length === 0 ? lastWords(result) : oneLine(told.join('; '), 300);
+}
+
+// --- whether it can work ---------------------------------------------------------------------------------------------
+
+/** What speaks against signing, as far as files tell; null for nothing, undefined where git signs no commits. Throws IO_ERROR. */
+export async function signingTrouble(env: GitEnv): Promise<SigningFault | null | undefined> {
+  if (!(await gitSigns(env))) return undefined;
+  const entries = await gitNames(['config', '--list', '-z'], gitIn(env));
+  // The last one counts.
+  const settings = new Map(entries.map((entry) => entry.split('\n') as [string, string]));
+  const { project } = env.paths;
+  return signingFault({
+    setting: (key) => settings.get(key) ?? null,
+    isProgram: (name) =>
+      name.includes('/')
+        ? fs.existsSync(path.resolve(project, atHome(env, name)))
+        : findProgram(name, env.ctx.env, project) !== null,
+    key: (file) => keyState(path.resolve(project, atHome(env, file))),
+    hasAgent: (env.ctx.env['SSH_AUTH_SOCK'] ?? '') !== '',
+  });
+}
+
+function atHome({ ctx }: GitEnv, file: string): string {
+  return file.replace(/^~(?=\/)/, ctx.env['HOME'] ?? '~');
+}
+
+/** Most of a key, bytes. */
+const KEY_MAX_BYTES = 64 * 1024;
+
+/** How the data of an OpenSSH key begins that is not encrypted, in base64. Source: PROTOCOL.key of OpenSSH. */
+const OPEN_KEY = 'b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZ';
+
+/** The settings may name the public key beside it. What can't be read counts as absent: nor can what signs read it. */
+function keyState(file: string): 'absent' | 'locked' | 'open' {
+  try {
+    const text = readCapped(file.replace(/\.pub$/, ''), KEY_MAX_BYTES, { follow: true });
+    const isOpen = text.includes('OPENSSH PRIVATE KEY') ? text.includes(OPEN_KEY) : !text.includes('ENCRYPTED');
+    return isOpen ? 'open' : 'locked';
+  } catch {
+    return 'absent';
+  }
 }

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { nulSeparated } from '../domain/task/workspaces.ts';
 import { type GitEnv, type GitOptions, type GitResult, git, gitIn, gitNames, lastWords } from './git.ts';
-import type { Repository } from './repository.ts';
+import { type Repository, repositoryOf } from './repository.ts';
 
 /** A checkout that has a submodule already, and where its own submodules are kept. */
 interface Source {
@@ -42,6 +42,16 @@ export async function fillSubmodules(
     }
   }
   return failed;
+}
+
+/** How many submodules the main checkout has, and which it has left empty; null for none. Throws IO_ERROR. */
+export async function submodulesOf(env: GitEnv): Promise<{ all: number; empty: string[] } | null> {
+  const { root } = await repositoryOf(env);
+  if (!fs.existsSync(`${root}/.gitmodules`)) return null;
+  const paths = (await submodulesIn(env, root)).map(({ path }) => path);
+  return paths.length === 0
+    ? null
+    : { all: paths.length, empty: paths.filter((each) => !fs.existsSync(`${root}/${each}/.git`)) };
 }
 
 interface Submodule {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PRESETS, presetOf, type WorkerSettings } from '../domain/plan/task-command.ts';
 import { inherited } from '../domain/task/workspaces.ts';
+import { readCapped } from '../lib/fs/read.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -52,4 +53,43 @@ export function workerEnvironment(env: Environment, cwd: string): Record<string,
   ];
   const added = missing.length === 0 ? {} : { PATH: [env['PATH'] ?? USUAL_PATH, ...missing].join(':') };
   return { ...inherited(env), ...added, FORGE_CLI: OWN_PROGRAM };
+}
+
+/** Most of a package.json, or of a script that starts a program, bytes. */
+const TEXT_MAX_BYTES = 256 * 1024;
+
+function textOf(file: string): string | null {
+  try {
+    return readCapped(file, TEXT_MAX_BYTES, { follow: true });
+  } catch {
+    return null;
+  }
+}
+
+/** A path without symlinks; the path itself where that can't be had. */
+function realPath(file: string): string {
+  try {
+    return fs.realpathSync(file);
+  } catch {
+    return file;
+  }
+}
+
+/** The npm package that has installed a program, as far as its files tell; null for any other. */
+export function packageOf(program: string): { name: string; version: string } | null {
+  // A package.json further up, such as that of a home folder, says nothing of what lies below it.
+  const folder = /^.*\/node_modules\/(?:@[^/]+\/)?[^/@]+(?=\/)/.exec(realPath(program))?.[0];
+  try {
+    const { name, version } = JSON.parse((folder && textOf(`${folder}/package.json`)) ?? 'null');
+    return typeof name === 'string' ? { name, version: String(version ?? '') } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a program starts this forge: a symlink to it, or a script of a package manager that names it. */
+export function isThisForge(program: string): boolean {
+  const place = realPath(program);
+  if (path.dirname(place) === realPath(OWN_FOLDER)) return true;
+  return textOf(place)?.includes('forge-orchestrate/bin/forge.cjs') === true;
 }

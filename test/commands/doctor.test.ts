@@ -16,8 +16,10 @@ describe('doctor', () => {
   const NAMES = [
     'settings',
     'plan',
+    'forge',
     'support',
     'writable',
+    'room',
     'symlinks',
     'permissions',
     'file system',

@@ -3,6 +3,7 @@
  * ask for them: most projects have none, and every start would pay for git.
  */
 
+import { installHint } from '../../domain/plan/agent-programs.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { TaskCommand } from '../../domain/plan/task-command.ts';
 import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
@@ -53,7 +54,7 @@ export function missingAgent(
   const missing = from === 'run' ? null : missingProgram(settings.agents, ctx.env, paths.project);
   if (missing === null) return null;
   return new CanNotStart('SETTINGS_INVALID', `there is no ${missing} on PATH to do task ${taskId}`, {
-    hint: `Install ${missing}, put it on PATH, or set agents.worker_command.`,
+    hint: `${installHint(missing)}; put it on PATH; or set agents.worker_command.`,
   });
 }
 

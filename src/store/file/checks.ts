@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { asIoError, errorCode } from '../../lib/fs/io-errors.ts';
+import { sizeText } from '../../lib/size.ts';
 import type { HealthCheck, TaskStore } from '../port.ts';
 import { TMP_PREFIX } from './record-file.ts';
 import type { Layout } from './tree.ts';
@@ -12,6 +13,7 @@ import type { Layout } from './tree.ts';
 export function treeChecks(layout: Layout, unnamed = UNNAMED): ReturnType<TaskStore['healthChecks']> {
   const looks: Record<string, () => Omit<HealthCheck, 'name'>> = {
     writable: () => writable(layout, unnamed),
+    room: () => room(layout),
     symlinks: () => symlinks(layout),
     permissions: () => permissions(layout),
     'file system': () => fileSystem(layout),
@@ -44,6 +46,31 @@ function writable({ tasks, orchestrator, forge, project }: Layout, unnamed: numb
     if (!(known instanceof ForgeError)) throw error;
     return { status: 'fail', message: `${path} cannot be written (${errorCode(error)})`, fix: known.hint };
   }
+}
+
+/** With less free bytes, and less free files, a disk is about to be full. */
+const LEAST_BYTES = 100e6;
+const LEAST_FILES = 1000;
+
+/** How much room the disk of the project has left. */
+function room({ project }: Layout): Omit<HealthCheck, 'name'> {
+  let disk: fs.StatsFs;
+  try {
+    disk = fs.statfsSync(project);
+  } catch {
+    return ok('how full the disk is can not be asked');
+  }
+  const bytes = disk.bavail * disk.bsize;
+  // Some file systems count no files.
+  const files = disk.files === 0 ? Number.POSITIVE_INFINITY : disk.ffree;
+  if (bytes >= LEAST_BYTES && files >= LEAST_FILES) return ok(`the disk has ${sizeText(bytes)} left`);
+  const left = bytes < LEAST_BYTES ? sizeText(bytes) : `room for ${files} more files`;
+  const message = `the disk of ${project} has only ${left} left; when it is full nothing more is recorded, and workers fail`;
+  return {
+    status: 'warn',
+    message,
+    fix: 'Free some space; `forge orchestrate gc --shipped` removes worktrees that are done.',
+  };
 }
 
 /** False where the file system has no such files. */

@@ -1,0 +1,52 @@
+/** Checks of `doctor` on the programs that workers call. They are judged by their files; none is started. */
+
+import { agentsIn, installHint, otherMaker } from '../../domain/plan/agent-programs.ts';
+import { commandFor, PRESETS, presetOf } from '../../domain/plan/task-command.ts';
+import { oneLine } from '../../lib/text.ts';
+import { findProgram, isThisForge, missingProgram, packageOf } from '../../process/programs.ts';
+import { type Facts, type Finding, fail, ok, warn } from './checks.ts';
+
+/** The agent that the settings choose can be called; looked at only where they choose one. */
+export function worker({ ctx, paths, settings: { agents } }: Facts): Finding | null {
+  const preset = presetOf(agents);
+  if (preset === null) return null;
+  const missing = missingProgram(agents, ctx.env, paths.project);
+  if (missing === null) return ok(`tasks without run are done by ${PRESETS[preset].program}`);
+  return fail(
+    `agents.worker is ${preset}, and there is no ${missing} on PATH`,
+    `${installHint(missing)}; put it on PATH; or set agents.worker_command.`,
+  );
+}
+
+/** The agents that plan and settings call by name are those of their makers; looked at only where they call any. */
+export function publishers({ ctx, paths, settings, plan }: Facts): Finding | null {
+  const { agents, review } = settings;
+  const none = { run: null, shell: null };
+  const commands = [none, ...(plan?.tasks ?? [])].map((task) => commandFor(task, agents)?.command ?? '');
+  const called = [...new Set([...commands, review.command ?? ''].flatMap(agentsIn))].sort();
+  const found = called.flatMap((program) => {
+    const file = findProgram(program, ctx.env, paths.project);
+    const from = file === null ? null : packageOf(file);
+    const maker = from === null ? null : otherMaker(program, from.name);
+    return file === null || from === null || maker === null ? [] : [{ program, file, from, maker }];
+  });
+  if (found.length === 0) return called.length === 0 ? null : ok(`nothing speaks against ${called.join(', ')} on PATH`);
+  const told = found.map(({ program, file, from, maker }) => {
+    return `${program} on PATH (${file}) is of the package ${oneLine(from.name, 80)}, not by ${maker}`;
+  });
+  const fixes = found.map(({ program, from }) => `npm uninstall -g ${oneLine(from.name, 80)}. ${installHint(program)}`);
+  return fail(`${told.join('; ')}: workers would start it, with your rights`, `${fixes.join('. ')}.`);
+}
+
+/** The `forge` that workers may call by name is this one. */
+export function forge({ ctx, paths }: Facts): Finding {
+  const file = findProgram('forge', ctx.env, paths.project);
+  if (file === null) return ok('there is no forge on PATH; workers find this one');
+  if (isThisForge(file)) return ok('the forge on PATH is this one');
+  const from = packageOf(file);
+  const of = from === null ? '' : ` (of the package ${oneLine(`${from.name} ${from.version}`.trim(), 80)})`;
+  return warn(
+    `the first forge on PATH is ${file}${of}, not this one: an agent that calls \`forge\` starts that one`,
+    'Call `"$FORGE_CLI" orchestrate` in commands of workers, as prompts do, and `forge-orchestrate` elsewhere; or put this one first on PATH.',
+  );
+}

@@ -1,0 +1,43 @@
+/** Programs of coding agents by their names, and the npm packages of those who make them. Others publish programs of the same names. */
+
+interface Publisher {
+  /** The package; null: it is on no registry. */
+  package: string | null;
+  maker: string;
+}
+
+const PUBLISHERS: Readonly<Record<string, Publisher>> = {
+  claude: { package: '@anthropic-ai/claude-code', maker: 'Anthropic' },
+  codex: { package: '@openai/codex', maker: 'OpenAI' },
+  copilot: { package: '@github/copilot', maker: 'GitHub' },
+  'cursor-agent': { package: null, maker: 'Cursor' },
+  gemini: { package: '@google/gemini-cli', maker: 'Google' },
+  opencode: { package: 'opencode-ai', maker: 'OpenCode' },
+  qwen: { package: '@qwen-code/qwen-code', maker: 'Qwen' },
+};
+
+/** How to get a program: its package where it is known. */
+export function installHint(program: string): string {
+  const publisher = PUBLISHERS[program];
+  if (publisher === undefined) return `Install ${program}`;
+  const { package: name, maker } = publisher;
+  return name === null ? `Install ${program} as ${maker} says, not from npm` : `Install it: \`npm install -g ${name}\``;
+}
+
+/** The maker that `program` is expected from, when a package of this name is another's; else null. */
+export function otherMaker(program: string, packageName: string): string | null {
+  const publisher = PUBLISHERS[program];
+  if (publisher === undefined) return null;
+  const { package: own, maker } = publisher;
+  // Platforms and nightly versions have packages of their own, in the scope of the maker.
+  const scope = own?.startsWith('@') ? `${own.split('/')[0]}/` : null;
+  return packageName === own || (scope !== null && packageName.startsWith(scope)) ? null : maker;
+}
+
+/** The agents that a command line calls by name: as the first word of a command, behind variables. */
+export function agentsIn(command: string): string[] {
+  const words = command
+    .split(/[\n;&|()]+/)
+    .map((part) => /^\s*(?:\w+=\S*\s+)*(?:exec\s+)?([\w-]+)(?=\s|$)/.exec(part)?.[1] ?? '');
+  return [...new Set(words)].filter((word) => Object.hasOwn(PUBLISHERS, word));
+}
