@@ -15,7 +15,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { isoTime, parseDuration } from '../lib/time.ts';
-import { checkoutAround } from '../project/find-project.ts';
+import { checkoutAround } from '../project/look.ts';
 import { loadPlan } from '../project/plan-file.ts';
 import { readUserFile, writeUserFile } from '../project/user-files.ts';
 import type { LegacyMove } from '../store/port.ts';

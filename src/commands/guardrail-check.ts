@@ -11,7 +11,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { requireTaskId, requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
-import { isFolder } from '../project/find-project.ts';
+import { isFolder } from '../project/look.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { realPlace } from '../project/user-files.ts';
 import type { AttemptRef } from '../store/port.ts';

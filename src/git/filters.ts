@@ -4,6 +4,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { findProgram } from '../process/programs.ts';
 import { type GitEnv, type GitResult, git, gitIn, gitNames, lastWords } from './git.ts';
+import { repositoryOf } from './repository.ts';
 
 export const LFS_HINT =
   'Install git-lfs and run `git lfs install`; or leave pointers in place of the files: `git config filter.lfs.required false`.';
@@ -20,7 +21,9 @@ export function filterFailed(what: string, result: GitResult): ForgeError | null
 
 /** What is wrong with files that are stored by LFS; null where there are none, or all is well. Throws IO_ERROR. */
 export async function lfsFault(env: GitEnv): Promise<{ message: string; fails: boolean } | null> {
-  const [first, ...more] = await gitNames(['ls-files', '-z', '--', ':(top,attr:filter=lfs)'], gitIn(env));
+  const { root } = await repositoryOf(env);
+  if (root === null) return null;
+  const [first, ...more] = await gitNames(['ls-files', '-z', '--', ':(top,attr:filter=lfs)'], gitIn(env, root));
   if (first === undefined) return null;
   const files = `${oneLine(first, 100)}${more.length === 0 ? ' is' : ` and ${more.length} more are`} stored by LFS`;
   const setting = async (key: string) =>

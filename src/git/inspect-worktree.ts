@@ -7,6 +7,7 @@ import { type GitEnv, git, gitIn, gitNames } from './git.ts';
 import {
   baseOf,
   branchCommit,
+  copySources,
   headOf,
   mergeBase,
   mergeTrees,
@@ -40,7 +41,7 @@ export async function inspectWorkspace(
   const merged = await mergeTrees(env, base_sha, here.head);
   const own = branchFor(env.settings, taskId);
   /** What worktrees get copies of. */
-  const sources = await untracked(env, env.paths.project);
+  const sources = await copySources(env, repository);
   return {
     prefix,
     ...here,

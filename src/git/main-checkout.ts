@@ -6,9 +6,10 @@ import { CHECKOUT_TIMEOUT_MS, gitIn, gitLines, gitNames } from './git.ts';
 import { inTurn } from './in-turn.ts';
 import { headOf, repositoryOf, type WorktreeEnv } from './repository.ts';
 
-/** `leaveOut`: paths from the project that are not looked at; a folder ends with a slash. Null where nothing is committed. Throws SETTINGS_INVALID without a checkout, IO_ERROR. */
+/** `leaveOut`: paths from the project that are not looked at; a folder ends with a slash. Null where nothing is committed, and beside a bare repository without a checkout of its branch. Throws SETTINGS_INVALID without a repository, IO_ERROR. */
 export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly string[]): Promise<CheckoutState | null> {
   const { root, prefix, commonDir } = await repositoryOf(env);
+  if (root === null) return null;
   // A merge that is just landing there would look like changes by a worker.
   return inTurn(env, `${commonDir}/forge-landing.lock`, async () => {
     const here = await headOf(env, root);

@@ -37,8 +37,11 @@ export interface WorktreeEnv extends GitEnv {
 }
 
 export interface Repository {
-  /** The top folder of the checkout that the project is in, without symlinks. */
-  root: string;
+  /**
+   * The top folder of the main checkout, which the project is in, without symlinks. Beside a bare repository: the worktree of its branch;
+   * null when there is none.
+   */
+  root: string | null;
   /** The project's folder in it: '' or a path that ends with a slash. */
   prefix: string;
   /** The folder that all worktrees of the repository share. */
@@ -46,26 +49,38 @@ export interface Repository {
 }
 
 /**
- * The repository of the project. Throws SETTINGS_INVALID when the project is not in a work tree, or nothing was committed there
- * yet; IO_ERROR when git cannot run.
+ * The repository of the project, which may be in a folder with a bare one. Throws SETTINGS_INVALID when the project is in none, or
+ * nothing was committed there yet; IO_ERROR when git cannot run.
  */
 export async function repositoryOf(env: GitEnv): Promise<Repository> {
   const { project } = env.paths;
-  const places = ['--show-toplevel', '--show-prefix', '--git-common-dir'];
-  const found = await git(['rev-parse', ...places, '--quiet', '--verify', 'HEAD^{commit}'], gitIn(env));
-  // With 1 it has named the places, and found no commit.
-  if (found.code > 1) throw noRepository(project, found);
-  const [root = '', prefix = '', common = ''] = found.stdout.split('\n');
-  if (found.code === 1) {
+  const head = ['--quiet', '--verify', 'HEAD^{commit}'];
+  const found = await git(['rev-parse', '--show-prefix', '--git-common-dir', '--show-toplevel', ...head], gitIn(env));
+  const [prefix = '', common = '', root = ''] = found.stdout.split('\n');
+  // With 128 after it has named the repository, there is no checkout here.
+  const isBare = found.code > 1 && common !== '';
+  if (found.code > 1 && !isBare) throw noRepository(project, found);
+  if (found.code === 1 || (isBare && (await headOf(env, project)) === null)) {
     throw new ForgeError(
       'SETTINGS_INVALID',
-      `nothing is committed in ${root}, so worktrees have nothing to start from`,
+      `nothing is committed in ${root || project}, so worktrees have nothing to start from`,
       {
         hint: 'Commit what tasks start from; or set `workspace: none` in .forge/settings.yaml.',
       },
     );
   }
-  return { root, prefix, commonDir: realPath(path.resolve(project, common)) };
+  return {
+    root: isBare ? await checkoutOfHead(env) : root,
+    prefix,
+    commonDir: realPath(path.resolve(project, common)),
+  };
+}
+
+/** The worktree that the branch of a bare repository is checked out in; null when there is none. */
+async function checkoutOfHead(env: GitEnv): Promise<string | null> {
+  const branch = (await headOf(env, env.paths.project))?.branch ?? null;
+  if (branch === null) return null;
+  return (await listWorktrees(env)).find((each) => each.branch === branch)?.path ?? null;
 }
 
 function noRepository(project: string, answer: GitResult): ForgeError {
@@ -103,9 +118,9 @@ export async function commitNamed(env: GitEnv, sha: string): Promise<string | nu
   return isCommitId(sha) ? commitOf(env, sha) : null;
 }
 
-/** Text of a file as a commit has it, unfiltered; null when it has none. `path`: from the project's folder. Throws IO_ERROR. */
+/** Text of a file as a commit has it, unfiltered; null when it has none. `path`: from the top of the repository. Throws IO_ERROR. */
 export async function textAt(env: GitEnv, commit: string, path: string): Promise<string | null> {
-  const { code, stdout } = await git(['cat-file', 'blob', `${commit}:./${path}`], gitIn(env));
+  const { code, stdout } = await git(['cat-file', 'blob', `${commit}:${path}`], gitIn(env));
   return code === 0 ? stdout : null;
 }
 
@@ -165,13 +180,22 @@ export async function baseOf(
   });
 }
 
-/** The worktrees of the project's repository, the main checkout first. */
+/** The worktrees of the project's repository, the main checkout first; before a bare one's worktrees its own folder. Throws IO_ERROR. */
 export async function listWorktrees(env: GitEnv): Promise<ListedWorktree[]> {
   const list = ['worktree', 'list', '--porcelain'];
   const result = await git([...list, '-z'], gitIn(env));
-  if (result.code === 0) return parseWorktrees(result.stdout);
   // Before 2.36 git has no -z here.
-  return parseWorktrees((await gitOk(list, gitIn(env))).stdout);
+  const text = result.code === 0 ? result.stdout : (await gitOk(list, gitIn(env))).stdout;
+  const [main, ...linked] = parseWorktrees(text);
+  return main === undefined ? [] : [{ ...main, path: await mainPath(env, main.path) }, ...linked];
+}
+
+/** Where the main checkout is. Of a submodule, and of a repository apart from its checkout, git lists the folder of the repository. */
+async function mainPath(env: GitEnv, listed: string): Promise<string> {
+  if (!fs.existsSync(`${listed}/HEAD`) || fs.existsSync(`${listed}/.git`)) return listed;
+  const { code, stdout } = await git(['rev-parse', '--absolute-git-dir', '--show-toplevel'], gitIn(env));
+  const [gitDir, top] = stdout.split('\n');
+  return code === 0 && gitDir === listed && top !== undefined ? top : listed;
 }
 
 /** What git lists for a path, whatever is there; undefined for nothing. */
@@ -209,6 +233,21 @@ export function branchesUnderWay(commonDir: string): Set<string> {
   const texts = files.map((file) => ifThere(`reading ${file}`, () => readCapped(file, NOTE_MAX_BYTES), NO_PATH));
   const names = texts.map((text) => text?.split('\n')[0]?.replace(/^refs\/heads\//, ''));
   return new Set(names.filter((name) => name !== undefined));
+}
+
+/** The project's folder in the main checkout, where worktrees get copies of untracked files from; null beside a bare repository without one. */
+export function projectIn({ root, prefix }: Repository): string | null {
+  return root && path.join(root, prefix).replace(/\/$/, '');
+}
+
+/** `untracked`, in the project's folder of the main checkout. */
+export async function copySources(
+  env: GitEnv,
+  repository: Repository,
+  options?: { ignored: boolean },
+): Promise<string[]> {
+  const from = projectIn(repository);
+  return from === null ? [] : untracked(env, from, options);
 }
 
 /** Files below a folder that `agents.worktree_copy` names and git does not track, ignored or not; or only those not ignored. */

@@ -20,7 +20,7 @@ import {
   gitOk,
   gitText,
 } from './git.ts';
-import { makeCommit, type Repository, untracked } from './repository.ts';
+import { copySources, makeCommit, projectIn, type Repository } from './repository.ts';
 import { besideWorktree, removeFolder } from './worktree-files.ts';
 
 /** Folders whose content tools make again, and such files, as patterns of git. Only ignored ones count. */
@@ -173,16 +173,17 @@ export async function rescueWork(
 /** All files of a worktree as a tree, tracked and untracked, without ignored ones. */
 async function workTree(
   env: GitEnv,
-  { commonDir, prefix }: Repository,
+  repository: Repository,
   { files, head }: WorktreeFiles,
   index: string,
 ): Promise<{ tree: string; left: string[] }> {
+  const { commonDir, prefix } = repository;
   // The index of the worktree may have flags by which git skips files. A fresh one has none.
   const options: GitOptions = { ...gitIn(env, files), indexFile: index, timeoutMs: CHECKOUT_TIMEOUT_MS };
   const run = (...args: string[]) =>
     gitOk([...THOROUGH, `--git-dir=${commonDir}`, `--work-tree=${files}`, ...args], options);
   await run('read-tree', head);
-  const copies = (await copiesIn(env, `${files}/${prefix}`)).map((name) => `${prefix}${name}`);
+  const copies = (await copiesIn(env, repository, `${files}/${prefix}`)).map((name) => `${prefix}${name}`);
   const untaken = await notIgnored(copies, run);
   const { stderr } = await run(
     'add',
@@ -215,9 +216,9 @@ async function notIgnored(names: readonly string[], run: (...args: string[]) => 
 }
 
 /** Copied files in the project's folder of a worktree that still equal those of the main checkout. */
-async function copiesIn(env: GitEnv, dir: string): Promise<string[]> {
-  const { project } = env.paths;
-  return (await untracked(env, project)).filter((name) => sameFile(`${project}/${name}`, `${dir}/${name}`));
+async function copiesIn(env: GitEnv, repository: Repository, dir: string): Promise<string[]> {
+  const from = projectIn(repository);
+  return (await copySources(env, repository)).filter((name) => sameFile(`${from}/${name}`, `${dir}/${name}`));
 }
 
 /** Whether both are regular files with the same bytes. */

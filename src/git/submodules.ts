@@ -11,9 +11,9 @@ interface Source {
   modules: string;
 }
 
-/** The main checkout, as the source of submodules. */
+/** The main checkout, as the source of submodules. Beside a bare repository there may be none, and nothing is found in it. */
 export function sourceOf({ root, commonDir }: Repository): Source {
-  return { checkout: root, modules: `${commonDir}/modules` };
+  return { checkout: root ?? commonDir, modules: `${commonDir}/modules` };
 }
 
 /**
@@ -47,7 +47,7 @@ export async function fillSubmodules(
 /** How many submodules the main checkout has, and which it has left empty; null for none. Throws IO_ERROR. */
 export async function submodulesOf(env: GitEnv): Promise<{ all: number; empty: string[] } | null> {
   const { root } = await repositoryOf(env);
-  if (!fs.existsSync(`${root}/.gitmodules`)) return null;
+  if (root === null || !fs.existsSync(`${root}/.gitmodules`)) return null;
   const paths = (await submodulesIn(env, root)).map(({ path }) => path);
   return paths.length === 0
     ? null

@@ -41,12 +41,13 @@ import { settleRemoval } from './removal.ts';
 import {
   baseOf,
   branchCommit,
+  copySources,
   listedAt,
   listWorktrees,
+  projectIn,
   type Repository,
   repositoryOf,
   takenNames,
-  untracked,
   type WorktreeEnv,
   worktreeAt,
 } from './repository.ts';
@@ -276,8 +277,10 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
   }
   for (const why of await fillSubmodules(env, place, sourceOf(repository), { run: making(gitIn(env), place) }))
     env.warn(`a submodule is empty in ${place}: ${why}`);
-  const names = await untracked(env, env.paths.project);
-  return copyMissing({ from: env.paths.project, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
+  const from = projectIn(repository);
+  if (from === null) return [];
+  const names = await copySources(env, repository);
+  return copyMissing({ from, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
 }
 
 /** How many files that were left out are named. */

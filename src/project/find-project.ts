@@ -6,25 +6,11 @@ import { type ProjectPaths, pathsOf } from '../domain/project-paths.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
+import { inMainCheckout } from './linked-worktree.ts';
+import { isFile, isFolder, lookAt } from './look.ts';
 
 /** Where a plan is searched, in this order, below the project folder. */
 export const PLAN_PLACES = ['plans/phases.yaml', 'phases.yaml', '.forge/plans/phases.yaml'] as const;
-
-export function isFolder(place: string): boolean {
-  return lookAt(place)?.isDirectory() ?? false;
-}
-
-export function isFile(place: string): boolean {
-  return lookAt(place)?.isFile() ?? false;
-}
-
-/** Codes of a path that leads nowhere, or that this user may not see: a search upwards passes it. */
-const UNSEEN = [...NO_PATH, 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG'];
-
-/** What is at `place`; undefined also when it cannot be seen, as in another user's folder. Throws IO_ERROR when that can't be known. */
-export function lookAt(place: string): fs.Stats | undefined {
-  return ifThere(`looking at ${place}`, () => fs.statSync(place, { throwIfNoEntry: false }), UNSEEN) ?? undefined;
-}
 
 function isProject(dir: string): boolean {
   if (isFolder(`${dir}/.forge`)) return true;
@@ -114,34 +100,12 @@ export function projectToBe(cwd: string, dir: string | undefined, env: Variables
   return found;
 }
 
-/**
- * The folder that corresponds to `cwd` in the main checkout when `cwd` is in a linked git worktree, else `cwd`. In a
- * linked worktree `.git` is a file that names `<main>/.git/worktrees/<name>`. Source: gitrepository-layout(5).
- */
-function inMainCheckout(cwd: string): string {
-  const at = checkoutAround(cwd);
-  if (at === null || !isFile(`${at}/.git`)) return cwd;
-  const target = /^gitdir: (.+)$/m.exec(readCapped(`${at}/.git`, POINTER_MAX_BYTES, { follow: true }))?.[1] ?? '';
-  const main = /^(.*)\/\.git\/worktrees\/[^/]+$/.exec(path.resolve(at, target.trim()))?.[1];
-  return main === undefined || !isFolder(main) ? cwd : path.join(main, path.relative(at, cwd));
-}
-
-/** Most of a file `.git`, bytes. */
-const POINTER_MAX_BYTES = 64 * 1024;
-
 /** Largest plan or settings file, bytes: a hundred times a plan of 10,000 tasks. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
 /** Text of a plan or of settings; null when there is none. Throws IO_ERROR, also for anything but a regular file of that size. */
 export function readOptional(file: string): string | null {
   return ifThere(`reading ${file}`, () => readCapped(file, MAX_BYTES, { follow: true }), NO_PATH);
-}
-
-/** The nearest folder from `dir` upwards that seems to be a checkout of git; null when there is none. */
-export function checkoutAround(dir: string): string | null {
-  if (lookAt(`${dir}/.git`) !== undefined) return dir;
-  const above = path.dirname(dir);
-  return above === dir ? null : checkoutAround(above);
 }
 
 /** `file` as a person in the project writes it. */

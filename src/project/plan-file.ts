@@ -6,7 +6,8 @@ import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { type Cache, NO_CACHE } from '../lib/fs/cache.ts';
-import { isFile, lookAt, PLAN_PLACES, readOptional, shown } from './find-project.ts';
+import { PLAN_PLACES, readOptional, shown } from './find-project.ts';
+import { isFile, lookAt } from './look.ts';
 import { parsedText, type SourceText } from './parse-cache.ts';
 
 /** What is needed to find a plan. */

@@ -4,12 +4,12 @@ import { branchFor, inTheWayText } from '../../domain/task/workspaces.ts';
 import { LFS_HINT, lfsFault } from '../../git/filters.ts';
 import {
   baseOf,
+  copySources,
   FALLBACK_IDENTITY,
   listWorktrees,
   noIdentity,
   repositoryOf,
   takenNames,
-  untracked,
 } from '../../git/repository.ts';
 import { signingTrouble } from '../../git/signing.ts';
 import { submodulesOf } from '../../git/submodules.ts';
@@ -22,9 +22,9 @@ import { type Check, type Facts, type Finding, fail, ok, warn } from './checks.t
 
 /** Worktrees can be had. */
 async function workspaces(facts: Facts): Promise<Finding> {
-  const { root } = await repositoryOf(facts);
+  const { root, commonDir } = await repositoryOf(facts);
   const { branch, sha } = await baseOf(facts);
-  return ok(`worktrees are made of ${root}, from ${branch ?? sha.slice(0, 12)}`);
+  return ok(`worktrees are made of ${root ?? commonDir}, from ${branch ?? sha.slice(0, 12)}`);
 }
 
 /** Git can make the branches of tasks. */
@@ -70,7 +70,7 @@ async function filters(facts: Facts): Promise<Finding | null> {
 
 /** What worktrees get copies of is not committed with everything else. */
 async function copies(facts: Facts): Promise<Finding> {
-  const open = await untracked(facts, facts.paths.project, { ignored: false });
+  const open = await copySources(facts, await repositoryOf(facts), { ignored: false });
   if (open.length === 0) return ok('git ignores what worktrees get copies of');
   const what = `${oneLine(open.slice(0, 3).join(', '), 200)}${open.length > 3 ? ` and ${open.length - 3} more` : ''}`;
   return warn(

@@ -4,7 +4,7 @@ import { planGc } from '../../domain/gc/plan-gc.ts';
 import { applyGc } from '../../engine/gc/apply.ts';
 import { buildSnapshot } from '../../engine/gc/snapshot.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { checkoutAround } from '../../project/find-project.ts';
+import { checkoutAround } from '../../project/look.ts';
 import type { Session } from './session.ts';
 
 /**

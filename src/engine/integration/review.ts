@@ -162,9 +162,13 @@ function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef): Answer {
 
 /** The rules of the base, and never those of the work that is under review: its worker could have written them. */
 async function conventionsOf(env: Env, base: string | null): Promise<Conventions | null> {
-  for (const file of base === null ? [] : CONVENTION_FILES) {
-    const found = conventionsIn(file, ((await textAt(env, base ?? '', file)) ?? '').slice(0, CONVENTIONS_MAX_CHARS));
-    if (found !== null) return found;
+  if (base !== null) {
+    const { prefix } = await repositoryOf(env);
+    for (const file of CONVENTION_FILES) {
+      const text = (await textAt(env, base, `${prefix}${file}`)) ?? '';
+      const found = conventionsIn(file, text.slice(0, CONVENTIONS_MAX_CHARS));
+      if (found !== null) return found;
+    }
   }
   return readConventions([env.paths.project]);
 }
