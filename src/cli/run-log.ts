@@ -3,7 +3,7 @@
 import { classCovers, errorText, shortErrorText } from '../domain/retry/classify.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
 import { EXIT } from '../lib/errors.ts';
-import { oneLine, plainText } from '../lib/text.ts';
+import { firstOf, oneLine, plainText } from '../lib/text.ts';
 import { formatDuration } from '../lib/time.ts';
 import { columnOf, cut, fitting, hang, pad, plural, widthOf } from './layout.ts';
 import { countsText, inColourOf, signFor } from './render/parts.ts';
@@ -147,9 +147,8 @@ export class RunLog {
     },
 
     waiting: ({ for: tasks }) => {
-      const shown = tasks.slice(0, 3).map(({ task_id, reason }) => `${task_id} (${reason})`);
-      const more = tasks.length - shown.length;
-      this.#dim(`… waiting for ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`);
+      const named = tasks.map(({ task_id, reason }) => `${task_id} (${reason})`);
+      this.#dim(`… waiting for ${firstOf(named, 3)}`);
     },
 
     warning: ({ message }) => this.#options.warn(message),

@@ -6,6 +6,7 @@ import { ForgeError } from '../lib/errors.ts';
 import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import type { StillHeld } from '../lib/fs/locks.ts';
 import { readCapped } from '../lib/fs/read.ts';
+import { firstOf } from '../lib/text.ts';
 import {
   CHECKOUT_TIMEOUT_MS,
   type GitEnv,
@@ -191,8 +192,7 @@ const FOLLOW = [
 
 function inTheWay({ branch }: BaseBranch, taskId: string, place: string, result: GitResult): ForgeError {
   // Git lists them one a line, after a tab.
-  const names = [...result.stderr.matchAll(/^\t(.+)$/gm)].map(([, name]) => name ?? '');
-  const files = names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
+  const files = firstOf([...result.stderr.matchAll(/^\t(.+)$/gm)].map(([, name]) => name ?? ''));
   const why = files === '' ? lastWords(result) : `what is not committed there would be overwritten: ${files}`;
   const fix = isLocked(result)
     ? 'Let that git end, or remove the lock if none runs there any more'

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import type { GcPayload } from '../domain/gc/gc-plan.ts';
 import { taskOfBranch } from '../domain/task/workspaces.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
+import { firstOf } from '../lib/text.ts';
 import { type GitEnv, git, gitFailed, gitIn, gitLines } from './git.ts';
 import { inTurn } from './in-turn.ts';
 import {
@@ -218,13 +219,9 @@ function awayFrom(place: string): string {
   return besideWorktree(place, 'removed');
 }
 
-/** How many of the files that keep a worktree are shown. */
-const SHOWN = 5;
-
 function ignoredFilesText(place: string, left: readonly string[]): string {
-  const more = left.length > SHOWN ? ` and ${left.length - SHOWN} more` : '';
   const files = left.length === 1 ? '1 file' : `${left.length} files`;
-  return `git ignores ${files} in ${place} that would be lost: ${left.slice(0, SHOWN).join(', ')}${more}`;
+  return `git ignores ${files} in ${place} that would be lost: ${firstOf(left)}`;
 }
 
 /**

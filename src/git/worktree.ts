@@ -15,11 +15,11 @@ import {
   type ListedWorktree,
 } from '../domain/task/workspaces.ts';
 import { ForgeError, orNull } from '../lib/errors.ts';
-
 import { whileDoing } from '../lib/fs/io-errors.ts';
 import type { StillHeld } from '../lib/fs/locks.ts';
 import { copyMissing, makeFolders } from '../lib/fs/new-file.ts';
 import { requireTaskId } from '../lib/ids.ts';
+import { firstOf } from '../lib/text.ts';
 import { send } from '../process/groups.ts';
 import { holdingOf } from '../process/holders.ts';
 import { allStartedWith } from '../process/processes.ts';
@@ -283,13 +283,8 @@ export async function furnish(env: WorktreeEnv, repository: Repository, place: s
   return copyMissing({ from, within: place, prefix, names, scratch: besideWorktree(place, 'copy') });
 }
 
-/** How many files that were left out are named. */
-const LEFT_SHOWN = 3;
-
 function leftOutText(taskId: string, left: readonly string[]): string {
-  const more = left.length > LEFT_SHOWN ? ` and ${left.length - LEFT_SHOWN} more` : '';
-  const names = left.slice(0, LEFT_SHOWN).join(', ');
-  return `not copied into the worktree of task ${taskId}: ${names}${more}; of links only those are copied that stay in the project`;
+  return `not copied into the worktree of task ${taskId}: ${firstOf(left)}; of links only those are copied that stay in the project`;
 }
 
 // --- handing a worktree to the next attempt --------------------------------------------------------------------------

@@ -44,6 +44,12 @@ export function lastLine(text: string, max = 200): string {
   return oneLine(lines.findLast((line) => oneLine(line) !== '') ?? '', max);
 }
 
+/** The first of some names, 5 by default, and how many more of `all` there are: `a, b and 3 more`. */
+export function firstOf(names: readonly string[], most = 5, all = names.length): string {
+  const shown = names.slice(0, most);
+  return `${shown.join(', ')}${all > shown.length ? ` and ${all - shown.length} more` : ''}`;
+}
+
 /** Order by code points. Strings compare by UTF-16 units, which sorts surrogate pairs before U+E000 to U+FFFF. */
 export function compareCodePoints(a: string, b: string): number {
   if (a === b) return 0;

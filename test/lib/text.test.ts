@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { closest, lastLine, oneLine, plainJson, plainText } from '../../src/lib/text.ts';
+import { closest, firstOf, lastLine, oneLine, plainJson, plainText } from '../../src/lib/text.ts';
 import fc from '../support/properties.ts';
 
 const ESC = '\u001b';
@@ -175,4 +175,15 @@ describe('closest', () => {
   ])('closest finds a longer word behind two typing errors: %s', (word, near) => {
     expect(closest(word, KEYS)).toBe(near);
   });
+});
+
+test.each([
+  [[], 2, undefined, ''],
+  [['a'], 2, undefined, 'a'],
+  [['a', 'b'], 2, undefined, 'a, b'],
+  [['a', 'b', 'c'], 2, undefined, 'a, b and 1 more'],
+  [['a', 'b'], 2, 7, 'a, b and 5 more'],
+  [['a', 'b', 'c', 'd', 'e', 'f'], undefined, undefined, 'a, b, c, d, e and 1 more'],
+])('the first of %j, at most %s of %s, are listed as "%s"', (names, most, all, text) => {
+  expect(firstOf(names, most, all)).toBe(text);
 });

@@ -1,7 +1,7 @@
 /** The live view: a few lines that say what runs, what waits and for what, what was asked, and how much is left. */
 
 import type { LiveCount, LiveModel, LiveQuestion, LiveRun, LiveWait } from '../../domain/run/live-model.ts';
-import { plainText } from '../../lib/text.ts';
+import { firstOf, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { columnOf, cut, pad, plural, widest, widthOf } from '../layout.ts';
 import type { Palette } from '../render-context.ts';
@@ -109,7 +109,8 @@ function elapsed(ms: number): string {
 
 function waitLines(waiting: readonly LiveWait[], lines: number, frame: Frame): string[] {
   const { dim } = frame.palette;
-  const line = (wait: LiveWait) => row(frame, [['· ', dim], [`${names(wait.tasks)}${waitText(wait, frame)}`]]);
+  const line = (wait: LiveWait) =>
+    row(frame, [['· ', dim], [`${firstOf(wait.tasks, NAMES_SHOWN)}${waitText(wait, frame)}`]]);
   return listed(waiting, lines, line, (rest) => {
     const count = rest.reduce((sum, { tasks }) => sum + tasks.length, 0);
     return row(frame, [[`  +${plural(count, 'more waits', 'more wait')}`, dim]]);
@@ -118,15 +119,10 @@ function waitLines(waiting: readonly LiveWait[], lines: number, frame: Frame): s
 
 function waitText({ code, message, on, until_ms, tasks }: LiveWait, { nowMs }: Frame): string {
   const verb = tasks.length === 1 ? 'waits' : 'wait';
-  if (code === 'DEPENDENCY_PENDING') return ` ${verb} for ${names(on)}`;
-  if (code === 'PHASE_BLOCKED') return ` ${verb} for phase ${names(on)}`;
+  if (code === 'DEPENDENCY_PENDING') return ` ${verb} for ${firstOf(on, NAMES_SHOWN)}`;
+  if (code === 'PHASE_BLOCKED') return ` ${verb} for phase ${firstOf(on, NAMES_SHOWN)}`;
   if (until_ms !== null) return `: tried again in ${elapsed(until_ms - nowMs)}`;
   return `: ${message}`;
-}
-
-function names(ids: readonly string[]): string {
-  const more = ids.length - NAMES_SHOWN;
-  return `${ids.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 const ALL_QUESTIONS = 'forge orchestrate questions --open';

@@ -17,7 +17,7 @@ import { nameBelow, worktreesFolder } from '../../git/worktree-files.ts';
 import { diskUse } from '../../lib/fs/folders.ts';
 import { whileDoing } from '../../lib/fs/io-errors.ts';
 import { sizeText } from '../../lib/size.ts';
-import { oneLine } from '../../lib/text.ts';
+import { firstOf, oneLine } from '../../lib/text.ts';
 import { type Check, type Facts, type Finding, fail, ok, warn } from './checks.ts';
 
 /** Worktrees can be had. */
@@ -72,9 +72,8 @@ async function filters(facts: Facts): Promise<Finding | null> {
 async function copies(facts: Facts): Promise<Finding> {
   const open = await copySources(facts, await repositoryOf(facts), { ignored: false });
   if (open.length === 0) return ok('git ignores what worktrees get copies of');
-  const what = `${oneLine(open.slice(0, 3).join(', '), 200)}${open.length > 3 ? ` and ${open.length - 3} more` : ''}`;
   return warn(
-    `${what}: copied into worktrees and not ignored by git, so a worker that commits everything commits it, and fails`,
+    `${oneLine(firstOf(open, 3), 200)}: copied into worktrees and not ignored by git, so a worker that commits everything commits it, and fails`,
     'Add it to .gitignore, commit it, or leave it out of agents.worktree_copy.',
   );
 }

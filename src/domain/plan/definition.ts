@@ -1,6 +1,7 @@
 /** Whether the plan still says of a task what it said when the task was done. Pure. */
 
 import { crc32 } from '../../lib/checksum.ts';
+import { firstOf } from '../../lib/text.ts';
 import type { TaskSummary } from '../task/records.ts';
 import type { Plan, PlanTask } from './plan.ts';
 
@@ -27,7 +28,6 @@ export function redefinedText(
     return !!definition && definition !== definitionOf(task);
   });
   if (changed.length === 0) return null;
-  const more = changed.length > SHOWN ? ` and ${changed.length - SHOWN} more` : '';
-  const named = changed.slice(0, SHOWN).map(({ id }) => id);
-  return `shipped, and not done again although the plan gives another command, check, variable or description since: ${named.join(', ')}${more}`;
+  const ids = changed.map(({ id }) => id);
+  return `shipped, and not done again although the plan gives another command, check, variable or description since: ${firstOf(ids, SHOWN)}`;
 }

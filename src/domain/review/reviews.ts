@@ -5,7 +5,7 @@
 
 import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
-import { oneLine } from '../../lib/text.ts';
+import { firstOf, oneLine } from '../../lib/text.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { CheckResultSchema } from '../verify/verification.ts';
 import { findingText, ReviewFindingSchema } from './findings.ts';
@@ -104,8 +104,7 @@ export function movedError(
 }
 
 export function conflictError(branch: string, base: string, files: readonly string[]): ClassifiedError {
-  const shown = files.slice(0, 5).join(', ') + (files.length > 5 ? ` and ${files.length - 5} more` : '');
-  const message = `${branch} conflicts with ${base} in ${shown}; merge ${base} into ${branch}, resolve that, and commit`;
+  const message = `${branch} conflicts with ${base} in ${firstOf(files)}; merge ${base} into ${branch}, resolve that, and commit`;
   return { class: 'ship.conflict', message: oneLine(message, 500) };
 }
 

@@ -1,6 +1,6 @@
 /** What has changed in the main checkout while workers were at work in worktrees of their own. Pure. */
 
-import { oneLine } from '../../lib/text.ts';
+import { firstOf, oneLine } from '../../lib/text.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 
 /** A checkout at one moment. */
@@ -11,9 +11,6 @@ export interface CheckoutState {
   /** What git calls changed or untracked there, with a mark that changes whenever the file does. */
   files: ReadonlyMap<string, string>;
 }
-
-/** Most names in a text. */
-const SHOWN = 5;
 
 /**
  * What is new in `now`, for people; null for nothing. `tasks`: those whose workers were at work in between. `strange`: commits since
@@ -29,8 +26,8 @@ export function checkoutChanges(
   );
   const said = [
     ...(now.branch === before.branch ? [] : [`it is on ${at(now)} now, and was on ${at(before)}`]),
-    ...(dirty.length === 0 ? [] : [`not committed there, and not so before: ${listOf(dirty)}`]),
-    ...(strange.length === 0 ? [] : [`commits there that are no merge of a task: ${listOf(strange)}`]),
+    ...(dirty.length === 0 ? [] : [`not committed there, and not so before: ${firstOf(dirty)}`]),
+    ...(strange.length === 0 ? [] : [`commits there that are no merge of a task: ${firstOf(strange)}`]),
   ];
   if (said.length === 0) return null;
   const whose = tasks.length === 1 ? `the worker of ${tasks[0]} was` : `the workers of ${tasks.join(', ')} were`;
@@ -45,15 +42,10 @@ export function changedSince(before: CheckoutState, now: CheckoutState): string[
 /** Why an attempt has failed whose worker has committed nothing, while `names` were changed in the main checkout; null without any. */
 export function elsewhereFault(names: readonly string[]): ClassifiedError | null {
   if (names.length === 0) return null;
-  const message = `nothing is committed to its branch, and the main checkout was changed meanwhile: ${listOf(names)}`;
+  const message = `nothing is committed to its branch, and the main checkout was changed meanwhile: ${firstOf(names)}`;
   return { class: 'verify.elsewhere', message: oneLine(message, 500) };
 }
 
 function at({ branch, head }: CheckoutState): string {
   return branch === null ? `commit ${head.slice(0, 12)}` : `branch ${branch}`;
-}
-
-function listOf(names: readonly string[]): string {
-  const more = names.length - SHOWN;
-  return `${names.slice(0, SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -4,7 +4,7 @@
  */
 
 import { sha256 } from '../../lib/digest.ts';
-import { oneLine } from '../../lib/text.ts';
+import { firstOf, oneLine } from '../../lib/text.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 
 /** A digest of each part of the setup that is there, by the name of the part. */
@@ -92,10 +92,7 @@ const SHOWN = 6;
 export function changesText(changes: readonly string[], { contents }: GitSetup): string {
   const told = changes.map((part) => {
     const now = contents[part] ?? [];
-    const more = now.length > SHOWN ? ', ...' : '';
-    return now.length === 0 || part === `config ${now[0]}`
-      ? part
-      : `${part} (now ${now.slice(0, SHOWN).join(', ')}${more})`;
+    return now.length === 0 || part === `config ${now[0]}` ? part : `${part} (now ${firstOf(now, SHOWN)})`;
   });
   return oneLine(told.join('; '), 300);
 }

@@ -4,7 +4,7 @@
  */
 
 import { commonPath, type Glob, globOfFolder, globsOf, matches } from '../../lib/globs/globs.ts';
-import { oneLine } from '../../lib/text.ts';
+import { firstOf, oneLine } from '../../lib/text.ts';
 import { ledgerOf } from '../question/questions.ts';
 import { findingText, type ReviewFinding } from '../review/findings.ts';
 import type { TaskRecord } from '../task/records.ts';
@@ -134,9 +134,8 @@ export function writtenTexts(verified: {
   const more = verified.findings_count - texts.length;
   if (more > 0) texts.push(`${more} more findings`);
   if (outside !== null && outside.length > 0) {
-    const named = outside.slice(0, TOLD.files);
-    const left = (verified.outside_globs_count ?? outside.length) - named.length;
-    texts.push(`changed outside of its write_globs: ${named.join(', ')}${left > 0 ? ` and ${left} more` : ''}`);
+    const named = firstOf(outside, TOLD.files, verified.outside_globs_count ?? outside.length);
+    texts.push(`changed outside of its write_globs: ${named}`);
   }
   return texts.map((text) => oneLine(text, 600));
 }

@@ -9,7 +9,7 @@
 import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
-import { oneLine } from '../../lib/text.ts';
+import { firstOf, oneLine } from '../../lib/text.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { commandFor } from '../plan/task-command.ts';
 import { type ClassifiedError, overLimit } from '../retry/classify.ts';
@@ -135,10 +135,13 @@ export function workFault(found: WorkFound, verdict: Verdict, changes: Changes):
   const { own_branch: own } = found;
   if (found.uncommitted.length > 0) {
     const on = own === null ? 'its branch' : own.name;
-    return fault('uncommitted', `not committed: ${firstOf(found.uncommitted)}; only what is committed to ${on} counts`);
+    return fault(
+      'uncommitted',
+      `not committed: ${firstOf(found.uncommitted, NAMES_SHOWN)}; only what is committed to ${on} counts`,
+    );
   }
   if (found.copied.length > 0) {
-    const what = `${firstOf(found.copied)}, which forge copied into the worktree and git does not track,`;
+    const what = `${firstOf(found.copied, NAMES_SHOWN)}, which forge copied into the worktree and git does not track,`;
     return fault('copied-file', `${what} is in a commit; take it out of every commit, since it may hold secrets`);
   }
   // Tasks that depend on this one start from its branch, and would start without the work.
@@ -175,12 +178,6 @@ export function changesWanted(task: PlanTask | null, settings: Pick<Settings, 'c
   return task?.changes ?? settings.changes ?? (byCommand ? 'none' : 'required');
 }
 
-/** The first few names, and how many more there are. */
-function firstOf(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN;
-  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
 /**
  * The fault of a commit that no command has verified, because a command or the worker committed; or of a command that changed
  * committed files, so that later commands verified something else.
@@ -188,7 +185,7 @@ function firstOf(names: readonly string[]): string {
 export function movedFault(before: WorkFound, after: WorkFound): ClassifiedError | null {
   if (before.files_changed === null) return null;
   if (after.modified.length > 0) {
-    const what = firstOf(after.modified);
+    const what = firstOf(after.modified, NAMES_SHOWN);
     return fault('uncommitted', `the checks have changed ${what}, so it is not the commit that passed them`);
   }
   if (before.head === after.head) return null;

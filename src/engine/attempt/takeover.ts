@@ -3,6 +3,7 @@
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
+import { firstOf } from '../../lib/text.ts';
 import { type StopOptions, stopWorker } from '../../process/groups.ts';
 import { nameOf } from '../../process/processes.ts';
 
@@ -34,9 +35,10 @@ export async function stopOrphan(
   options: StopOptions = { graceMs: TAKEOVER_GRACE_MS },
 ): Promise<boolean> {
   const onWait: StopOptions['onWait'] = (left) => {
-    const named = left.slice(0, MAX_NAMED).map(({ pid }) => `${pid} (${nameOf(pid)})`);
-    const more = left.length > MAX_NAMED ? ` and ${left.length - MAX_NAMED} more` : '';
-    env.warn(`task ${taskId} waits for the end of processes that its attempt has started: ${named.join(', ')}${more}`);
+    const named = left.map(({ pid }, at) => (at < MAX_NAMED ? `${pid} (${nameOf(pid)})` : ''));
+    env.warn(
+      `task ${taskId} waits for the end of processes that its attempt has started: ${firstOf(named, MAX_NAMED)}`,
+    );
   };
   const result = await stopWorker(worker, { onWait, ...options });
   if (result !== 'unverified') return true;
