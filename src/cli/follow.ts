@@ -7,7 +7,7 @@ import { invalidArgs } from '../commands/shared/command.ts';
 import { outputText, plainJson } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import { listenToSignals } from '../process/interrupts.ts';
-import type { StreamName } from './output.ts';
+import { SHOWN_LOGS, type ShownLog } from '../store/port.ts';
 import { questionLines, settledLine } from './render/questions.ts';
 import type { Screen } from './screen.ts';
 import type { Cli } from './view.ts';
@@ -126,7 +126,8 @@ export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'
   endPart();
   if (truncated && input.tail === undefined)
     screen.output.line('stderr', 'the middle of the output was cut: `logs: max_bytes` of the settings is its limit');
-  if (shown === null) screen.output.line('stderr', `nothing in ${files.stdout} or ${files.stderr}`);
+  const places = input.stream === undefined ? `${files.stdout} or ${files.stderr}` : files[input.stream];
+  if (shown === null) screen.output.line('stderr', `nothing in ${places}`);
   return 0;
 }
 
@@ -138,16 +139,21 @@ export async function printLogs({ context, screen }: Cli, input: VerbInput<'logs
   const { signal } = stop;
   const over = input.follow ? await logs.run({ ...context, emit: () => {}, signal }, input) : null;
   /** The field whose text is being printed. */
-  let field: StreamName | null = null;
+  let field: ShownLog | null = null;
+  /** Ends it and those before `next`, which have no text, and begins `next`. */
+  const begin = (next: ShownLog) => {
+    const open = SHOWN_LOGS.slice(field === null ? 0 : SHOWN_LOGS.indexOf(field) + 1, SHOWN_LOGS.indexOf(next) + 1);
+    write(open.map((name) => `${name === SHOWN_LOGS[0] ? ',' : '",'}"${name}":"`).join(''));
+    field = next;
+  };
   const emit = (event: LogEvent) => {
     if (event.type === 'opened') {
       const { type: _, ...head } = event;
-      write(`${plainJson({ ok: true, data: head }).slice(0, -2)},"stdout":"`);
-      field = 'stdout';
+      write(plainJson({ ok: true, data: head }).slice(0, -2));
+      begin(SHOWN_LOGS[0]);
       return;
     }
-    if (event.stream !== field) write('","stderr":"');
-    field = event.stream;
+    begin(event.stream);
     write(plainJson(event.text).slice(1, -1));
     return screen.output.taken('stdout');
   };
@@ -160,6 +166,7 @@ export async function printLogs({ context, screen }: Cli, input: VerbInput<'logs
     if (field !== null) write('\n');
     throw error;
   }
-  write(`${field === 'stderr' ? '' : '","stderr":"'}","truncated":${truncated}}}\n`);
+  begin('stderr');
+  write(`","truncated":${truncated}}}\n`);
   return 0;
 }

@@ -104,6 +104,8 @@ export class RunLog {
       this.#state(state, task_id, `${whole}: ${why}`, `${said}: ${why}`, why, shortErrorText(error));
     },
 
+    task_setup: ({ task_id, command }) => this.#task('▹', 'cyan', task_id, `setting up: ${command}`),
+
     task_verifying: ({ task_id, command }) => this.#task('▹', 'cyan', task_id, `verifying: ${command}`),
 
     task_finishing: ({ task_id, phase }) =>

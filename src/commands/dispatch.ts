@@ -9,12 +9,21 @@ import { PHASES_OF_WORK, type TaskRecord } from '../domain/task/records.ts';
 import { NO_WORKTREE, toldOf, type Work } from '../domain/verify/evidence.ts';
 import { stopFormerWorker } from '../engine/attempt/takeover.ts';
 import { instantOf, looksAtGit, ttlOf } from '../engine/env.ts';
+import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { changeTask } from '../store/change.ts';
+import { SETUP_LOG } from '../store/port.ts';
 import { claimField, command, optional, runField, SAMPLE, taskField } from './shared/command.ts';
 import { countSchema, textOrNull } from './shared/data.ts';
-import { openSession, plannedOrNull, plannedTask, requireRecord, type Session } from './shared/session.ts';
+import {
+  interruptible,
+  openSession,
+  plannedOrNull,
+  plannedTask,
+  requireRecord,
+  type Session,
+} from './shared/session.ts';
 
 export const dispatch = command({
   changes: true,
@@ -39,7 +48,7 @@ export const dispatch = command({
     }),
   /**
    * Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; OVERLAP_CONFLICT for a claim that was cut
-   * short; SETTINGS_INVALID, IO_ERROR over a worktree.
+   * short; SETTINGS_INVALID, IO_ERROR, SETUP_FAILED, INTERRUPTED over a worktree.
    */
   async run(context, options) {
     const kind = options.phase ?? 'implement';
@@ -65,7 +74,7 @@ export const dispatch = command({
     const { record: next } = decide(seen);
     await stopFormerWorker(session, seen);
     // Before the attempt is open, so that the claim stands and this may be repeated when it fails.
-    const begun = next === null ? NO_WORKTREE : await workOf(session, seen);
+    const begun = next === null ? NO_WORKTREE : await workOf(session, seen, { claimId, attemptId: fresh });
     const openAttempt = (record: TaskRecord) => {
       const decision = decide(record, begun);
       if (decision.record === null) return decision;
@@ -103,14 +112,29 @@ async function checkOverlap(session: Session, taskId: string, seen: TaskRecord):
   return (await requireRecord(session, taskId)).record;
 }
 
-/** Where the task is to be worked on: its worktree, made if need be, where the settings ask for one. */
-async function workOf(session: Session, record: TaskRecord): Promise<Work> {
+/** Where the task is to be worked on: its worktree, made and prepared if need be, where the settings ask for one. */
+async function workOf(
+  session: Session,
+  record: TaskRecord,
+  attempt: { claimId: string; attemptId: string },
+): Promise<Work> {
   if (!looksAtGit(session)) return NO_WORKTREE;
   const { begunFor, workAt } = await import('../engine/attempt/workspace.ts');
   if (session.settings.workspace !== 'worktree') return workAt(session, record, null);
+  const { beginWork } = await import('../engine/attempt/resolve-workspace.ts');
   const { workspaceForNext } = await import('../git/worktree.ts');
   const { task_id: id } = record.state;
-  const depends_on = (await plannedOrNull(session, id))?.depends_on ?? [];
-  const { cwd, created } = await workspaceForNext(session, { id, depends_on }, record, await begunFor(session, record));
-  return workAt(session, record, cwd, created);
+  const task = await plannedOrNull(session, id);
+  const { depends_on = [] } = task ?? {};
+  const place = await workspaceForNext(session, { id, depends_on }, record, await begunFor(session, record));
+  return interruptible(session, async (interrupts) => {
+    const onSetup = (line: string) => session.note(`setting up: ${line}`);
+    const whom = { ...attempt, taskId: id, task };
+    const { work, fault } = await beginWork(session, whom, record, place, { interrupts, onSetup });
+    if (fault === null) return work;
+    throw new ForgeError('SETUP_FAILED', `the worktree of task ${id} could not be prepared: ${fault.message}`, {
+      details: { class: fault.class },
+      hint: `See ${session.artifacts.logPath(whom, SETUP_LOG)}. The claim stands: fix what failed, or agents.setup in .forge/settings.yaml, and repeat the command.`,
+    });
+  });
 }

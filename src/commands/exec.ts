@@ -48,8 +48,8 @@ export const exec = command({
       throw invalidArgs('say which command does the work', 'forge orchestrate exec <task> -- make report');
     }
     const { terminal = false } = context;
-    // Until the command has ended; its verification has no terminal.
-    let leavesKeys = terminal;
+    // While the command runs; setup and verification have no terminal.
+    let leavesKeys = false;
     const heard = { interrupts: () => context.interrupts?.({ leavesKeys: () => leavesKeys }) ?? UNINTERRUPTED };
     return interruptible(heard, async (interrupts) => {
       const session = await openSession(context, yielding);
@@ -63,12 +63,15 @@ export const exec = command({
           owner,
           command,
           output: terminal ? 'terminal' : 'inherit',
+          interrupts,
+          onSetup: (line) => session.note(`setting up: ${line}`),
           // A program that takes Ctrl-C for something else goes on.
           isInterrupt: (exit) => {
             leavesKeys = false;
             return interrupts.wasLeft && codeOf(exit) === EXIT.interrupted;
           },
         });
+        leavesKeys = terminal && started?.hasWorker === true;
         return started && { ...wanted, attempt: started };
       });
       const stopListening = interrupts.listen(() => (interrupts.level > 1 ? attempt.kill() : attempt.interrupt()));

@@ -5,19 +5,19 @@ import { isCut, MARK_MAX } from '../domain/log-cuts.ts';
 import { LogReader } from '../engine/attempt/output.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
-import { STREAMS, type StreamName } from '../store/port.ts';
+import { type AttemptRef, SETUP_LOG, SHOWN_LOGS, type ShownLog, STREAMS } from '../store/port.ts';
 import { command, flag, optional, ownAttemptField, SAMPLE, taskField } from './shared/command.ts';
-import { type CommandContext, openSession, requireRecord } from './shared/session.ts';
+import { type CommandContext, openSession, requireRecord, type Session } from './shared/session.ts';
 
 /** Which logs are printed: emitted once, before any of their text. */
 interface LogsOpened {
   task_id: string;
   attempt_id: string;
   /** Their paths. */
-  files: Record<StreamName, string>;
+  files: Record<ShownLog, string>;
 }
 
-export type LogEvent = ({ type: 'opened' } & LogsOpened) | { type: 'text'; stream: StreamName; text: string };
+export type LogEvent = ({ type: 'opened' } & LogsOpened) | { type: 'text'; stream: ShownLog; text: string };
 
 /** How often a followed log is looked at, milliseconds. */
 const FOLLOW_MS = 200;
@@ -29,21 +29,23 @@ export const logs = command({
     ['logs build --follow', 'go on while the worker writes'],
     ['logs build --tail 20', 'only the last lines'],
     ['logs build --stream stderr', 'only the errors'],
+    ['logs build --stream setup', 'what has prepared its worktree'],
     [`logs build --attempt ${SAMPLE.attempt}`, 'an earlier attempt'],
   ],
   input: z.object({
     task: taskField(),
     attempt: ownAttemptField('This attempt instead of the current or last one'),
     follow: flag('Go on until the attempt is over'),
-    stream: optional.choice(STREAMS, 'Only this one'),
+    stream: optional.choice(SHOWN_LOGS, 'Only this one'),
     tail: optional.integer('lines', [0], 'Only so many of the last lines of each'),
   }),
   output: () =>
     z.strictObject({
       task_id: z.string(),
       attempt_id: z.string(),
-      files: z.strictObject({ stdout: z.string(), stderr: z.string() }),
-      /** Empty where the text was emitted as it came. */
+      files: z.strictObject({ setup: z.string(), stdout: z.string(), stderr: z.string() }),
+      /** Empty where the text was emitted as it came, and where it was not asked for. */
+      setup: z.string(),
       stdout: z.string(),
       stderr: z.string(),
       /** Something is missing: before the lines of `tail`, or where the text has the mark of a cut. */
@@ -52,8 +54,8 @@ export const logs = command({
   /** Emits the logs, from their beginning, each piece once the last one is taken. Throws TASK_NOT_FOUND, STATE_NOT_FOUND when there was no such attempt. */
   async run(context: CommandContext<LogEvent>, options) {
     const { signal } = context;
-    const text = { stdout: '', stderr: '' };
-    const cuts = { stdout: new CutWatch(), stderr: new CutWatch() };
+    const text = { setup: '', stdout: '', stderr: '' };
+    const cuts = { setup: new CutWatch(), stdout: new CutWatch(), stderr: new CutWatch() };
     const keep = (event: LogEvent) => {
       if (event.type === 'text') text[event.stream] += event.text;
     };
@@ -74,12 +76,19 @@ export const logs = command({
       task_id: options.task,
       attempt_id: id,
       files: {
+        setup: session.artifacts.logPath(attempt, SETUP_LOG),
         stdout: session.artifacts.logPath(attempt, 'stdout.log'),
         stderr: session.artifacts.logPath(attempt, 'stderr.log'),
       },
     };
     await emit({ type: 'opened', ...opened });
-    const reader = new LogReader(session.artifacts, attempt, options.stream === undefined ? STREAMS : [options.stream]);
+    // Where it has failed there was no worker, so it is all there is.
+    const asked = hasWorkerLogs(session, attempt) ? STREAMS : SHOWN_LOGS;
+    const reader = new LogReader<ShownLog>(
+      session.artifacts,
+      attempt,
+      options.stream === undefined ? asked : [options.stream],
+    );
     const skipped = options.tail !== undefined && reader.skipTo(options.tail);
     const isCurrent = async () => (await session.store.read(options.task)).record?.lease?.attempt_id === id;
     for (;;) {
@@ -93,9 +102,13 @@ export const logs = command({
       if (!goesOn) break;
       await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
     }
-    return { ...opened, ...text, truncated: skipped || cuts.stdout.found || cuts.stderr.found };
+    return { ...opened, ...text, truncated: skipped || SHOWN_LOGS.some((log) => cuts[log].found) };
   },
 });
+
+function hasWorkerLogs({ artifacts }: Pick<Session, 'artifacts'>, attempt: AttemptRef): boolean {
+  return STREAMS.some((stream) => artifacts.readLog(attempt, `${stream}.log`, -1).next > 0);
+}
 
 /** Looks for the mark of a cut in a text that comes in pieces. */
 class CutWatch {

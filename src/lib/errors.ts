@@ -54,6 +54,7 @@ export const ERROR_CODES = {
     'failed',
     'The attempt is over. The next one is told what failed; see `forge orchestrate show <task>`.',
   ),
+  SETUP_FAILED: entry('failed', 'The task is as it was. Fix what failed, or agents.setup, then repeat the command.'),
   TRACKER_ERROR: entry('io', 'Local state is committed. Run `forge orchestrate gc` once the tracker answers.'),
   IO_ERROR: entry('io', 'Nothing was changed. Check free space and permissions of the state tree, then repeat.'),
   INVALID_ARGS: entry('usage', 'See `forge orchestrate <verb> --help`.'),

@@ -12,7 +12,7 @@ import { readPlanText } from './plan-file.ts';
 
 interface LimitEnv {
   paths: ProjectPaths;
-  settings: Pick<Settings, 'plan' | 'verify' | 'review'>;
+  settings: Pick<Settings, 'plan' | 'verify' | 'review' | 'agents'>;
 }
 
 /** `30s (plans/phases.yaml:7)`; without a place where the plan says something else by now. */
@@ -25,14 +25,23 @@ export async function taskLimit(env: LimitEnv, { id, timeout_ms }: PlanTask): Pr
   return place ?? durationText(ms);
 }
 
+/** The limits of the settings: where each stands, and what it is. */
+const LIMITS = {
+  verify: { path: ['verify', 'timeout'], ms: ({ verify }: LimitEnv['settings']) => verify.timeout_ms },
+  review: { path: ['review', 'timeout'], ms: ({ review }: LimitEnv['settings']) => review.timeout_ms },
+  setup: { path: ['agents', 'setup_timeout_ms'], ms: ({ agents }: LimitEnv['settings']) => agents.setup_timeout_ms },
+};
+export type LimitName = keyof typeof LIMITS;
+
 /** `10m (.forge/settings.yaml:3)`, or `10m (verify.timeout, by default)`. */
-export async function settingLimit({ paths, settings }: LimitEnv, block: 'verify' | 'review'): Promise<string> {
-  const ms = settings[block].timeout_ms;
+export async function settingLimit({ paths, settings }: LimitEnv, name: LimitName): Promise<string> {
+  const { path, ms: limitIn } = LIMITS[name];
+  const ms = limitIn(settings);
   const text = await orNull(async () => readOptional(paths.settings));
   const source = { file: shown(paths, paths.settings), text: text ?? '' };
-  const place = await placeIn(source, ms, () => [block, 'timeout']);
-  const isDefault = ms === DEFAULT_SETTINGS[block].timeout_ms;
-  return place ?? `${durationText(ms)} (${block}.timeout${isDefault ? ', by default' : ''})`;
+  const place = await placeIn(source, ms, () => path);
+  const isDefault = ms === limitIn(DEFAULT_SETTINGS);
+  return place ?? `${durationText(ms)} (${path.join('.')}${isDefault ? ', by default' : ''})`;
 }
 
 /** The duration as it stands in that part of the text, and its place; null where it is not this duration. */

@@ -100,13 +100,20 @@ export interface AttemptRef {
 export const STREAMS = ['stdout', 'stderr'] as const;
 export type StreamName = (typeof STREAMS)[number];
 
-/** A log of an attempt: that of a stream of its worker, or `checkLog`. */
+/** The logs that `logs` shows: of what has prepared the checkout, and of the worker. */
+export const SHOWN_LOGS = ['setup', ...STREAMS] as const;
+export type ShownLog = (typeof SHOWN_LOGS)[number];
+
+/** A log of an attempt: that of a stream of its worker, `SETUP_LOG`, or `checkLog`. */
 export type LogName = `${string}.log`;
 
 /** The log of the check that runs as number `index` (from 1) of its attempt, stdout and stderr as they come. */
 export function checkLog(index: number, name: string): LogName {
   return `verify-${index}-${name}.log`;
 }
+
+/** The log of what has prepared the attempt's checkout. */
+export const SETUP_LOG: LogName = 'setup.log';
 
 export interface LogCut {
   maxBytes: number;

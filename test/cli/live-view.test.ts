@@ -34,6 +34,7 @@ function run(task_id: string, more: Partial<LiveRun> = {}): LiveRun {
     attempt_id: 'x',
     attempt_number: 1,
     since_ms,
+    setup: null,
     checking: null,
     phase: null,
     line: '',

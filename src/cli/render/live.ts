@@ -90,7 +90,8 @@ function runLines(running: readonly LiveRun[], lines: number, frame: Frame): str
     const took = elapsed(frame.nowMs - run.since_ms).padStart(6);
     // On a narrow screen, what it does says more than what it is called.
     const title = frame.columns < 60 ? '' : `${pad(titleOf(run), titleColumn)}  `;
-    const output = run.checking === null ? run.line : `verifying: ${run.checking}`;
+    const checks = run.checking === null ? run.line : `verifying: ${run.checking}`;
+    const output = run.setup === null ? checks : `setting up: ${run.setup}`;
     return row(frame, [['● ', cyan], [pad(run.task_id, idColumn)], [` ${took}  `], [title], [output, dim]]);
   };
   return listed(running, lines, line, (rest) => row(frame, [[`  +${rest.length} more`, dim]]));

@@ -82,6 +82,12 @@ export const commandSourceSchema = () =>
   z.enum(['run', 'worker_command', ...(Object.keys(PRESETS) as (keyof typeof PRESETS)[])]);
 
 /** What settings may say that this version accepts but does not act on yet. Said aloud, never passed over. */
-export function notEnforced({ tracker }: Settings): string[] {
-  return tracker.type === 'github' ? ['not supported yet: tracker.type: github is not kept in step'] : [];
+export function notEnforced({ tracker, agents, workspace, ship }: Settings): string[] {
+  const isUnused = agents.setup.length > 0 && workspace === 'none' && ship.policy === 'none';
+  return [
+    ...(tracker.type === 'github' ? ['not supported yet: tracker.type: github is not kept in step'] : []),
+    ...(isUnused
+      ? ['agents.setup is not run: it prepares worktrees, and there are none without `workspace: worktree`']
+      : []),
+  ];
 }

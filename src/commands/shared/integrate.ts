@@ -58,7 +58,9 @@ export async function integrate(
     const end = await underRun(session, run, { owner }, async (runId) => {
       const onCommand = (command: string) =>
         session.note(`${phase === 'review' ? 'reviewing' : 'verifying'}: ${command}`);
-      const ended = await work(session, { taskId, task: planned, runId, owner, refuse, interrupts, onCommand });
+      const onSetup = (command: string) => session.note(`setting up: ${command}`);
+      const told = { interrupts, onSetup, onCommand };
+      const ended = await work(session, { taskId, task: planned, runId, owner, refuse, ...told });
       if (run === undefined) await endRun(session, runId);
       return ended;
     });

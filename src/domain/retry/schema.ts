@@ -11,6 +11,9 @@ import { classCovers, errorClassSchema } from './classify.ts';
 
 export const EMPTY_COMPOSITE = 'a composite retry policy needs at least one policy';
 
+/** The class of work whose checkout could not be prepared: `agents.setup` has failed. */
+export const SETUP_FAILED = 'setup';
+
 const DURATION = 'a duration is a whole number of milliseconds or has units: 500ms, 30s, 5m, 2h, 1d, 1h30m';
 const ATTEMPTS = 'a number of attempts is 1 or more, or "unlimited"';
 const POLICY = 'a retry policy is a mapping, or a list of mappings';

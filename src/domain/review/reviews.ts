@@ -7,6 +7,7 @@ import * as z from 'zod/mini';
 import { once } from '../../lib/once.ts';
 import { firstOf, oneLine } from '../../lib/text.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
+import { SETUP_FAILED } from '../retry/schema.ts';
 import { CheckResultSchema } from '../verify/verification.ts';
 import { findingText, ReviewFindingSchema } from './findings.ts';
 
@@ -108,7 +109,8 @@ export function conflictError(branch: string, base: string, files: readonly stri
   return { class: 'ship.conflict', message: oneLine(message, 500) };
 }
 
-/** The failure of a task whose merge with the base fails verification by `failed`. */
+/** The failure of a task whose merge with the base fails verification, or its setup, by `failed`. */
 export function mergeVerifyError(base: string, failed: ClassifiedError): ClassifiedError {
-  return { ...failed, class: 'ship.verify', message: oneLine(`merged with ${base}, ${failed.message}`, 500) };
+  const name = failed.class === SETUP_FAILED ? SETUP_FAILED : 'ship.verify';
+  return { ...failed, class: name, message: oneLine(`merged with ${base}, ${failed.message}`, 500) };
 }

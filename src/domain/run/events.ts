@@ -25,6 +25,8 @@ export type RunEvent =
       pid: number | null;
     }
   | { type: 'task_output'; task_id: string; attempt_id: string; stream: 'stdout' | 'stderr'; text: string }
+  /** A command of `agents.setup` starts: in the worktree of the task, or where its merge is verified. */
+  | { type: 'task_setup'; task_id: string; command: string }
   /** A verification command of the attempt starts. */
   | { type: 'task_verifying'; task_id: string; name: string; command: string }
   /** A verified task is being reviewed or merged: an attempt of its own. */

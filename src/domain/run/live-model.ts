@@ -30,6 +30,8 @@ export interface Standing {
   /** The tasks that count; null: all of the plan. */
   selected: ReadonlySet<string> | null;
   own: ReadonlyMap<string, OwnAttempt>;
+  /** Commands of the process that shows the view and that prepare worktrees, by task. Default: none. */
+  setups?: ReadonlyMap<string, string>;
 }
 
 export interface LiveRun {
@@ -40,6 +42,8 @@ export interface LiveRun {
   attempt_number: number;
   /** When it began, milliseconds since the epoch. */
   since_ms: number;
+  /** The command that prepares its worktree; null: none. */
+  setup: string | null;
   /** The running verification command; null: none. */
   checking: string | null;
   /** Null while it is not known. */
@@ -100,7 +104,7 @@ const RANKS: Partial<Record<WaitCode, number>> = {
 };
 
 /** The live view of `standing`. The caller looks up `phase`, `line` and `question`. */
-export function liveModel({ scheduling: asked, selected, own }: Standing): LiveModel {
+export function liveModel({ scheduling: asked, selected, own, setups }: Standing): LiveModel {
   const scheduling = askingOnce(asked);
   const model: LiveModel = {
     counts: Object.fromEntries(COUNTS.map((count) => [count, 0])) as LiveModel['counts'],
@@ -120,7 +124,8 @@ export function liveModel({ scheduling: asked, selected, own }: Standing): LiveM
     const count = own.has(task.id) ? 'running' : countOf(why, record, scheduling);
     model.counts[count]++;
     if (count !== 'over' && count !== 'cancelled') left.add(task.id);
-    if (count === 'running') model.running.push(runOf(task, record, own.get(task.id), scheduling));
+    if (count === 'running')
+      model.running.push({ ...runOf(task, record, own.get(task.id), scheduling), setup: setups?.get(task.id) ?? null });
     else if (count === 'asked') model.asked.push(...questionOf(record));
     else if (count === 'waiting') addWait(waits, task, why, record);
     else if (count === 'human') addWait(waits, task, [FOR_A_PERSON], record);
@@ -162,7 +167,7 @@ function runOf(
   record: TaskSummary | null,
   own: OwnAttempt | undefined,
   { observer }: SchedulingContext,
-): LiveRun {
+): Omit<LiveRun, 'setup'> {
   const lease = record?.lease ?? null;
   const checked = record === null ? null : pendingVerification(record);
   const since = own === undefined ? fromIso(lease?.acquired_at ?? '') : observer.nowMs - own.age_ms;

@@ -69,6 +69,13 @@ const portBase = z.int().check(z.minimum(1024), z.maximum(LAST_PORT - PORTS_PER_
 
 const fromOne = z.int().check(z.minimum(1));
 
+const COMMANDS = 'expected a command line, or a list of them';
+
+const commands = z.pipe(
+  z.union([command, z.array(command)], { error: COMMANDS }),
+  z.transform((written) => (typeof written === 'string' ? [written] : written)),
+);
+
 /** Git would refuse a pattern that leads out of the repository, but only when the first worktree is made. */
 const copied = command.check(
   must((glob: string) => {
@@ -160,6 +167,13 @@ const agentsSchema = z.strictObject({
     'Files of the project that git does not track and that every worktree gets a copy of. Replaces the default list.',
     agents.worktree_copy,
   ),
+  setup: key(
+    commands,
+    'A command line, or a list of them, that prepares each worktree before a worker starts there, and each checkout of a merge before it is verified: npm ci. Done again when a lock file has changed.',
+    agents.setup,
+    { examples: [['npm ci']] },
+  ),
+  setup_timeout_ms: key(durationAboveZero(), 'How long each command of setup may take.', agents.setup_timeout_ms),
   hard_lock_globs: key(
     globs,
     'Files that only one task at a time may write. Replaces the default list.',

@@ -65,6 +65,9 @@ export interface AgentSettings {
   /** The first port of slot 1 of a run. */
   port_base: number;
   worktree_copy: readonly string[];
+  /** Command lines that prepare each worktree and each checkout of a merge. */
+  setup: readonly string[];
+  setup_timeout_ms: number;
   hard_lock_globs: readonly string[];
   preflight_globs: readonly string[];
   overlap: (typeof OVERLAP_MODES)[number];
@@ -109,6 +112,8 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
       '.npmrc',
       '.tool-versions',
     ],
+    setup: [],
+    setup_timeout_ms: 1_800_000,
     // Files that two branches can hardly change independently: what a package manager reads and writes, what is numbered in
     // sequence or generated as a whole, and build configuration. Only at the top of the project: `**/package.json` would exclude
     // any two tasks below `src/`, since both might write one there.

@@ -20,6 +20,8 @@ const EvidenceSchema = once(() => {
     git_setup: z._default(z.nullable(z.record(text, text)), null),
     /** What differed from its commit before the first attempt, as digests; see `git/changes.ts`. */
     from_start: z._default(z.array(text), () => []),
+    /** No worker has been in its worktree: nothing has happened there but setups that failed. */
+    untouched: z.optional(z.boolean()),
     /** What verification came to; null until then. `digest`: of the twin, hexadecimal SHA-256. */
     verified: z.nullable(
       z.looseObject({ failure: z.nullable(FailureSchema()), target_sha: textOrNull, verified_at: text, digest: text }),
@@ -30,7 +32,7 @@ const EvidenceSchema = once(() => {
 export type Evidence = z.infer<ReturnType<typeof EvidenceSchema>>;
 export type Finding = NonNullable<Evidence['verified']>;
 /** Where an attempt works and what for, as it began. */
-export type Work = Pick<Evidence, 'worktree_path' | 'base_branch' | 'git_setup' | 'from_start'>;
+export type Work = Pick<Evidence, 'worktree_path' | 'base_branch' | 'git_setup' | 'from_start' | 'untouched'>;
 
 /** Work in the project itself. */
 export const NO_WORKTREE: Work = { worktree_path: null, base_branch: null, git_setup: null, from_start: [] };

@@ -182,11 +182,11 @@ export function changesWanted(task: PlanTask | null, settings: Pick<Settings, 'c
  * The fault of a commit that no command has verified, because a command or the worker committed; or of a command that changed
  * committed files, so that later commands verified something else.
  */
-export function movedFault(before: WorkFound, after: WorkFound): ClassifiedError | null {
+export function movedFault(before: WorkFound, after: WorkFound, who = 'the checks have'): ClassifiedError | null {
   if (before.files_changed === null) return null;
   if (after.modified.length > 0) {
     const what = firstOf(after.modified, NAMES_SHOWN);
-    return fault('uncommitted', `the checks have changed ${what}, so it is not the commit that passed them`);
+    return fault('uncommitted', `${who} changed ${what}, so it is not the commit that is checked`);
   }
   if (before.head === after.head) return null;
   return fault('commit', `it moved from commit ${before.head} to ${after.head ?? 'none'} while it was verified`);
@@ -209,6 +209,12 @@ export function firstFailed(checks: readonly CheckResult[]): CheckResult | undef
 export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | null {
   const failed = firstFailed(checks);
   if (failed === undefined) return null;
+  const { message, ...codes } = endOf(failed);
+  return { ...fault(failed.name, message), ...codes };
+}
+
+/** How a command that did not succeed has ended, and what it said. */
+export function endOf(failed: CheckResult): Omit<ClassifiedError, 'class'> {
   const said = errorLine([failed.output_tail]);
   const how = failed.timed_out
     ? overLimit(failed.limit)
@@ -219,7 +225,7 @@ export function checkFailure(checks: readonly CheckResult[]): ClassifiedError | 
         : `exited with code ${failed.exit_code}`;
   const what = `${oneLine(failed.command, 120)} ${how}`;
   return {
-    ...fault(failed.name, said === '' ? what : `${what}: ${said}`),
+    message: oneLine(said === '' ? what : `${what}: ${said}`, 500),
     ...(failed.exit_code === null || failed.timed_out ? {} : { exit_code: failed.exit_code }),
     ...(failed.signal === null || failed.timed_out ? {} : { signal: failed.signal }),
   };

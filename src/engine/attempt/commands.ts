@@ -5,16 +5,18 @@
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type Script, shellOf } from '../../domain/plan/task-command.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
-import type { CheckResult } from '../../domain/verify/verification.ts';
+import { type CheckResult, hasFailed } from '../../domain/verify/verification.ts';
+import { setupFailure } from '../../domain/verify/worktree-setup.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { outputText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import { type GatedWorker, spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
-import { settingLimit } from '../../project/limits.ts';
-import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName } from '../../store/port.ts';
+import { type LimitName, settingLimit } from '../../project/limits.ts';
+import { type AttemptArtifacts, type AttemptRef, checkLog, type LogName, SETUP_LOG } from '../../store/port.ts';
 import type { Env } from '../env.ts';
 import { type CommandFacts, commandEnvironment, identityOf } from './environment.ts';
 import { LogKeeper } from './output.ts';
@@ -74,9 +76,15 @@ export class Commands {
     return this.#env.artifacts;
   }
 
-  /** The timeout of the settings for `block`, in words. */
-  limitOf(block: 'verify' | 'review'): Promise<string> {
-    return settingLimit(this.#env, block);
+  /** `agents.setup` of the settings. */
+  get setup(): { commands: readonly string[]; timeoutMs: number } {
+    const { setup, setup_timeout_ms } = this.#env.settings.agents;
+    return { commands: setup, timeoutMs: setup_timeout_ms };
+  }
+
+  /** A time limit of the settings, in words. */
+  limitOf(name: LimitName): Promise<string> {
+    return settingLimit(this.#env, name);
   }
 
   /** Whether it was stopped. */
@@ -190,15 +198,63 @@ export async function runCheck(commands: Commands, request: CheckRequest): Promi
   } finally {
     log.close();
   }
-  if (end === null) return null;
+  return end && resultOf(commands, end, command, { log: name, from: 0, limit: 'verify' });
+}
+
+/** `log`: what it has written stands there from byte `from` on. */
+async function resultOf(
+  commands: Commands,
+  end: CommandEnd,
+  { name, command }: Pick<VerifyCommand, 'name' | 'command'>,
+  { log, from, limit }: { log: LogName; from: number; limit: LimitName },
+): Promise<CheckResult> {
+  const { artifacts, attempt } = commands;
+  const size = artifacts.readLog(attempt, log, -1).next;
   return {
-    name: command.name,
-    command: command.command,
+    name,
+    command,
     exit_code: end.code,
     signal: end.signal,
     timed_out: end.timedOut,
-    ...(end.timedOut ? { limit: await commands.limitOf('verify') } : {}),
+    ...(end.timedOut ? { limit: await commands.limitOf(limit) } : {}),
     duration_ms: end.durationMs,
-    output_tail: end.spawnError ?? outputText(artifacts.readLog(attempt, name, -TAIL_BYTES).text),
+    output_tail: end.spawnError ?? outputText(artifacts.readLog(attempt, log, Math.max(from, size - TAIL_BYTES)).text),
   };
+}
+
+export interface SetupRequest extends Pick<CommandRequest, 'cwd' | 'facts' | 'note'> {
+  /** Told when a command begins. */
+  onCommand?: ((command: string) => void) | undefined;
+}
+
+/** Prepares a checkout by `agents.setup`: what the first command that fails comes to, else `done`. Null when it was stopped. Throws as `runCheck`. */
+export async function runSetup(
+  commands: Commands,
+  { onCommand, note, ...rest }: SetupRequest,
+): Promise<ClassifiedError | 'done' | null> {
+  if (commands.stopped) return null;
+  const { artifacts, attempt, setup } = commands;
+  const log = artifacts.openLog(attempt, SETUP_LOG);
+  try {
+    for (const command of setup.commands) {
+      const from = artifacts.readLog(attempt, SETUP_LOG, -1).next;
+      const end = await commands.run({
+        ...rest,
+        script: { command, shell: null },
+        output: { stdout: log.fd, stderr: log.fd },
+        logs: [SETUP_LOG],
+        timeoutMs: setup.timeoutMs,
+        note: async (worker) => {
+          await note(worker);
+          onCommand?.(command);
+        },
+      });
+      if (end === null) return null;
+      const check = await resultOf(commands, end, { name: 'setup', command }, { log: SETUP_LOG, from, limit: 'setup' });
+      if (hasFailed(check)) return setupFailure(check);
+    }
+    return 'done';
+  } finally {
+    log.close();
+  }
 }

@@ -4,9 +4,17 @@ import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { outputText } from '../../lib/text.ts';
+import { outputText, plainText } from '../../lib/text.ts';
 import type { WorkerExit } from '../../process/gated-worker.ts';
-import { type AttemptArtifacts, type AttemptRef, type LogName, STREAMS, type StreamName } from '../../store/port.ts';
+import {
+  type AttemptArtifacts,
+  type AttemptRef,
+  type LogName,
+  SETUP_LOG,
+  type ShownLog,
+  STREAMS,
+  type StreamName,
+} from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 
 /** The end of each stream that error rules match and a failure shows, bytes. */
@@ -81,6 +89,12 @@ export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef): Output
   return { stdout: tail('stdout'), stderr: tail('stderr') };
 }
 
+/** The end of what has prepared its checkout. */
+export function setupTail({ artifacts }: Pick<Env, 'artifacts'>, attempt: AttemptRef): OutputTail {
+  const { text } = artifacts.readLog(attempt, SETUP_LOG, -TAIL_BYTES);
+  return { stdout: plainText(outputText(text)), stderr: '', log: SETUP_LOG };
+}
+
 /** What the end of a command that did not succeed means, by the settings' rules. `limit`: the timeout at which it was stopped; else null. */
 export function failureOf(
   { settings }: Pick<Env, 'settings'>,
@@ -102,13 +116,13 @@ export function failureOf(
 }
 
 /** Reads an attempt's logs, each time on from where it stopped before. */
-export class LogReader {
+export class LogReader<S extends ShownLog = StreamName> {
   readonly #artifacts: AttemptArtifacts;
   readonly #attempt: AttemptRef;
-  readonly #streams: readonly StreamName[];
-  readonly #offsets = new Map<StreamName, number>();
+  readonly #streams: readonly S[];
+  readonly #offsets = new Map<S, number>();
 
-  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef, streams: readonly StreamName[] = STREAMS) {
+  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef, streams: readonly S[]) {
     this.#artifacts = artifacts;
     this.#attempt = attempt;
     this.#streams = streams;
@@ -122,7 +136,7 @@ export class LogReader {
   }
 
   /** What has been written since, as it was written, one stream after the other; whole characters, at most 64 KiB at once. */
-  *chunks(): Generator<{ stream: StreamName; text: string }> {
+  *chunks(): Generator<{ stream: S; text: string }> {
     for (const stream of this.#streams) {
       for (;;) {
         const { text, next } = this.#artifacts.readLog(this.#attempt, `${stream}.log`, this.#offsets.get(stream) ?? 0);

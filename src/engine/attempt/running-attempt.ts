@@ -22,13 +22,13 @@ import { RaisedInterrupts } from '../../process/interrupts.ts';
 import { taskLimit } from '../../project/limits.ts';
 import { changeTask } from '../../store/change.ts';
 import { maskedArtifacts } from '../../store/masked-artifacts.ts';
-import { checkLog } from '../../store/port.ts';
+import { checkLog, STREAMS } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { failureOf, LogKeeper, LogReader, tailOf, WORKER_LOGS } from './output.ts';
+import { failureOf, LogKeeper, LogReader, setupTail, tailOf, WORKER_LOGS } from './output.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 import { setupFaultOf } from './workspace.ts';
@@ -76,6 +76,8 @@ interface Started {
   worker: GatedWorker | null;
   identity: WorkerIdentity | null;
   record: TaskRecord;
+  /** What kept its worker from starting. Default: nothing. */
+  fault?: ClassifiedError;
 }
 
 /** `tail` where another output than the worker's says what went wrong. */
@@ -86,6 +88,7 @@ interface Ended {
 }
 
 const NOTHING_RAN: WorkerExit = { code: 0, signal: null, spawnError: null };
+const COULD_NOT_RUN: WorkerExit = { ...NOTHING_RAN, code: null };
 
 export class RunningAttempt {
   readonly attemptId: string;
@@ -123,9 +126,9 @@ export class RunningAttempt {
     this.finished = this.#live();
   }
 
-  /** Whether it only verifies the verdict of an owner that is gone. */
-  get resumed(): boolean {
-    return this.#started.worker === null;
+  /** False where it only verifies the verdict of an owner that is gone, and where its setup has failed. */
+  get hasWorker(): boolean {
+    return this.#started.worker !== null;
   }
 
   /** Milliseconds since the worker was started. */
@@ -140,7 +143,7 @@ export class RunningAttempt {
   /** Of its worker's logs; it gives them without secrets of the task too, which stand in the files while the worker runs. */
   logReader(): LogReader {
     const secrets = secretsOf(this.#env, this.#request.task);
-    return new LogReader(maskedArtifacts(this.#env.artifacts, secrets), this.#holder);
+    return new LogReader(maskedArtifacts(this.#env.artifacts, secrets), this.#holder, STREAMS);
   }
 
   /** The last renewal of the lease failed; claiming more on such a disk makes no sense. */
@@ -165,7 +168,8 @@ export class RunningAttempt {
       timeout_ms === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeout_ms, TIMER_MAX_MS));
     const logs = new LogKeeper(this.#env, this.#holder, this.#request.task, WORKER_LOGS).start();
     try {
-      const exit = await (this.#started.worker?.exited ?? NOTHING_RAN);
+      const { worker, fault } = this.#started;
+      const exit = await (worker?.exited ?? (fault === undefined ? NOTHING_RAN : COULD_NOT_RUN));
       clearTimeout(timeout);
       if (this.#request.isInterrupt?.(exit) === true) this.#stopReason ??= 'interrupt';
       const workerGone = await this.#clearGroup();
@@ -228,14 +232,17 @@ export class RunningAttempt {
   async #end(exit: WorkerExit, tail: OutputTail, workerGone: boolean): Promise<Ended> {
     const cut = await this.#cutShort(workerGone);
     if (cut !== null) return cut;
-    const outcome = this.#started.worker === null ? CLEAN_EXIT : await this.#outcome(exit, tail);
+    const { fault } = this.#started;
+    const isOver = !this.hasWorker && fault === undefined;
+    const outcome: Outcome =
+      fault !== undefined ? { kind: 'failed', error: fault } : isOver ? CLEAN_EXIT : await this.#outcome(exit, tail);
     const { task, onCheck } = this.#request;
     try {
       const changed = await retryIo(this.#env, () =>
         endAttempt(this.#env, {
           ...this.#holder,
           // Only the claim speaks for an attempt that it took over.
-          claimId: this.resumed ? this.#holder.claimId : undefined,
+          claimId: isOver ? this.#holder.claimId : undefined,
           task,
           outcome,
           workerGone,
@@ -247,8 +254,9 @@ export class RunningAttempt {
       );
       if (changed === null) return (await this.#cutShort(workerGone)) ?? this.#lostEnd('its verification was stopped');
       const end = completed(changed.result, changed.record);
-      const tail = end.error?.class.startsWith('verify.') ? { tail: await this.#checkTail() } : {};
-      return { end, record: changed.record, ...tail };
+      if (fault !== undefined) return { end, record: changed.record, tail: setupTail(this.#env, this.#holder) };
+      const other = end.error?.class.startsWith('verify.') ? { tail: await this.#checkTail() } : {};
+      return { end, record: changed.record, ...other };
     } catch (error) {
       if (kindOf(error) !== 'lost') throw error;
       return this.#lostEnd(errorMessage(error));

@@ -6,9 +6,11 @@
 import { newId } from '../../domain/context.ts';
 import { definitionOf } from '../../domain/plan/definition.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
 import { masked } from '../../domain/secrets.ts';
 import { manifestOf } from '../../domain/task/attempts.ts';
+import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import {
   claimTask,
   type DispatchRequest,
@@ -33,19 +35,21 @@ import { commandEnvironment, identityOf } from './environment.ts';
 import { LogKeeper, WORKER_LOGS } from './output.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt, workspaceOf } from './prompt.ts';
+import { type AttemptWorkspace, resolveWorkspace } from './resolve-workspace.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
-import { type AttemptWorkspace, CanNotStart, resolveWorkspace, setupNow } from './workspace.ts';
+import { CanNotStart, setupNow } from './workspace.ts';
+import type { Prepared, SetupHeard } from './worktree-setup.ts';
 
-export interface AttemptRequest extends TaskRequest {
+export interface AttemptRequest extends TaskRequest, SetupHeard {
   command: WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: to this process's. `terminal`: so, in its session. */
   output: 'logs' | 'inherit' | 'terminal';
   /**
    * Told the setup of git before anything of the repository is used for the attempt, and again before its worker begins; null where it is not
-   * looked at. Throws CanNotStart to keep it from that.
+   * looked at. `prepared`: what was done to its worktree in between. Throws CanNotStart to keep it from that.
    */
-  onSetup?(setup: Work['git_setup']): Promise<void>;
+  onGitSetup?(setup: Work['git_setup'], prepared?: Pick<Prepared, 'trusted'>): Promise<void>;
 }
 
 /** An attempt that is about to be made: its ids, its place, and the record that it is made on. */
@@ -71,12 +75,12 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
   let seen = read.record ?? freshRecord(task.id, isoTime(env.now()));
   request.refuse(seen);
   refuseUnverified(seen);
-  const claimId = newId(env.ctx);
+  const [claimId, attemptId] = [newId(env.ctx), newId(env.ctx)];
   // A former worker may have to be stopped, a worktree made, or rivals checked: the claim comes first, to keep others out.
   const former = seen.worker !== null || isInFlight(seen.state.state);
   if (!former && !looksAtGit(env) && !hasRivals(env, request)) {
-    const place = { ...workspaceOf(env), work: NO_WORKTREE };
-    return launch(env, request, draftOf(env, claimId, seen.memo.generation + 1, place, seen));
+    const place = { ...workspaceOf(env), work: NO_WORKTREE, fault: null, trusted: false };
+    return launch(env, request, draftOf({ claimId, attemptId }, seen.memo.generation + 1, place, seen));
   }
   const taken = await changeTask(env, task.id, (record) => {
     request.refuse(record);
@@ -92,11 +96,14 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     });
     if (seen.worker !== null)
       await new LogKeeper(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS).end();
-    await request.onSetup?.(await setupNow(env));
-    const workspace = await resolveWorkspace(env, task, claimId, seen);
-    await request.onSetup?.(workspace.work.git_setup);
-    return await launch(env, request, draftOf(env, claimId, seen.memo.generation, workspace, seen));
+    await request.onGitSetup?.(await setupNow(env));
+    const workspace = await resolveWorkspace(env, task, { claimId, attemptId }, seen, request);
+    const draft = draftOf({ claimId, attemptId }, seen.memo.generation, workspace, seen);
+    if (workspace.fault !== null) return await openFailed(env, request, draft, workspace.fault);
+    await request.onGitSetup?.(workspace.work.git_setup, workspace);
+    return await launch(env, request, draft);
   } catch (error) {
+    env.artifacts.discard({ taskId: task.id, attemptId });
     await giveBack(env, task.id, claimId);
     throw error;
   }
@@ -143,9 +150,14 @@ export async function takeOverVerification(env: Env, request: TaskRequest): Prom
   return new RunningAttempt(env, request, { claimId, attemptId, number, worker: null, identity: null, record });
 }
 
-function draftOf(env: Env, claimId: string, generation: number, workspace: AttemptWorkspace, seen: TaskRecord): Draft {
+function draftOf(
+  ids: Pick<Draft, 'claimId' | 'attemptId'>,
+  generation: number,
+  workspace: AttemptWorkspace,
+  seen: TaskRecord,
+): Draft {
   const { task_id: taskId, attempt_count } = seen.state;
-  return { taskId, attemptId: newId(env.ctx), claimId, number: attempt_count + 1, generation, workspace, seen };
+  return { taskId, ...ids, number: attempt_count + 1, generation, workspace, seen };
 }
 
 /** Releases a claim that is not used, so that the task need not wait for the lease to expire. */
@@ -172,35 +184,14 @@ function claimFor(env: Env, request: TaskRequest, claimId: string, record: TaskR
 }
 
 async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<RunningAttempt> {
-  const { workspace, seen } = draft;
   let worker: GatedWorker | null = null;
   try {
     await checkoutWatch(env)?.begin(request.task.id);
     worker = await spawnWorker(env, request, draft);
     const identity = identityOf(env, worker, draft);
-    const { work } = workspace;
-    const manifest = manifestOf(
-      {
-        attempt_id: draft.attemptId,
-        task_id: request.task.id,
-        run_id: request.runId,
-        claim_id: draft.claimId,
-        generation: draft.generation,
-        phase: 'implement',
-        ...toldOf(work),
-        attempt_number: draft.number,
-        worker: identity,
-      },
-      env.ctx.machine(),
-      env.now(),
-    );
-    const started = await changeTask(env, request.task.id, (record) => {
-      refuseIfMoved(record, seen);
-      const documents = [{ kind: 'manifest' as const, attemptId: draft.attemptId, value: manifest }];
-      return { ...startWork(env, request, draft, { worker: identity, work }, record), documents };
-    });
+    const record = await open(env, request, draft, identity);
     worker.open();
-    return new RunningAttempt(env, request, { ...draft, worker, identity, record: started.record });
+    return new RunningAttempt(env, request, { ...draft, worker, identity, record });
   } catch (error) {
     worker?.abandon();
     await checkoutWatch(env)?.end(request.task.id, { look: false });
@@ -208,6 +199,49 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
     env.artifacts.discard(draft);
     throw error;
   }
+}
+
+/** An attempt that has failed before its worker could start. */
+async function openFailed(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  fault: ClassifiedError,
+): Promise<RunningAttempt> {
+  const record = await open(env, request, draft, null);
+  return new RunningAttempt(env, request, { ...draft, worker: null, identity: null, record, fault });
+}
+
+/** Commits the beginning of an attempt; from then on the record names its worker. */
+async function open(
+  env: Env,
+  request: AttemptRequest,
+  draft: Draft,
+  worker: WorkerIdentity | null,
+): Promise<TaskRecord> {
+  const { workspace, seen, attemptId } = draft;
+  const { work } = workspace;
+  const manifest = manifestOf(
+    {
+      attempt_id: attemptId,
+      task_id: request.task.id,
+      run_id: request.runId,
+      claim_id: draft.claimId,
+      generation: draft.generation,
+      phase: 'implement',
+      ...toldOf(work),
+      attempt_number: draft.number,
+      worker,
+    },
+    env.ctx.machine(),
+    env.now(),
+  );
+  const { record } = await changeTask(env, request.task.id, (current) => {
+    refuseIfMoved(current, seen);
+    const documents = [{ kind: 'manifest' as const, attemptId, value: manifest }];
+    return { ...startWork(env, request, draft, { worker, work }, current), documents };
+  });
+  return record;
 }
 
 async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Promise<GatedWorker> {

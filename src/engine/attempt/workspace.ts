@@ -4,7 +4,6 @@
  */
 
 import { installHint } from '../../domain/plan/agent-programs.ts';
-import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { TaskCommand } from '../../domain/plan/task-command.ts';
 import type { Workspace } from '../../domain/prompt/worker-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
@@ -16,13 +15,7 @@ import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
 import { type Env, looksAtGit } from '../env.ts';
-import { retryIo } from '../retry-io.ts';
-import { LeaseKeeper } from './lease-keeper.ts';
 import { workspaceOf } from './prompt.ts';
-
-export interface AttemptWorkspace extends Workspace {
-  work: Work;
-}
 
 export function hasWorktrees(env: Pick<Env, 'settings'>): boolean {
   return env.settings.workspace === 'worktree';
@@ -38,13 +31,6 @@ export async function requireWorktrees(env: Env): Promise<void> {
 /** The task can't be worked on, and trying again would not help: a person has to look. */
 export class CanNotStart extends ForgeError {}
 
-function noPlace(taskId: string, cause: ForgeError): CanNotStart {
-  return new CanNotStart('IO_ERROR', `there is no place to work on task ${taskId}: ${cause.message}`, {
-    hint: cause.hint,
-    cause,
-  });
-}
-
 /** What is said where the settings name an agent that is not there to do the task; null where it is, and where none is asked. */
 export function missingAgent(
   { ctx, paths, settings }: Pick<Env, 'ctx' | 'paths' | 'settings'>,
@@ -58,31 +44,10 @@ export function missingAgent(
   });
 }
 
-/**
- * The place for the next attempt at a task that `claimId` holds, made if need be, and the lease renewed for as long as that
- * takes. A failure is tried again like any step. Throws CanNotStart, SETTINGS_INVALID.
- */
-export async function resolveWorkspace(
-  env: Env,
-  task: PlanTask,
-  claimId: string,
-  record: TaskRecord,
-): Promise<AttemptWorkspace> {
-  // A lost lease shows when the attempt begins.
-  const keeper = new LeaseKeeper(env, { taskId: task.id, attemptId: '', claimId }, record.lease);
-  try {
-    if (!hasWorktrees(env)) return { ...workspaceOf(env), work: await workAt(env, record, null) };
-    const { workspaceForNext } = await import('../../git/worktree.ts');
-    const { cwd, branch, behind, created } = await retryIo(env, async () =>
-      workspaceForNext(env, task, record, await begunFor(env, record)),
-    );
-    return { path: cwd, branch, behind, work: await workAt(env, record, cwd, created) };
-  } catch (error) {
-    const needsPerson = error instanceof ForgeError && (error.code === 'IO_ERROR' || error.code === 'NOT_READY');
-    throw needsPerson ? noPlace(task.id, error) : error;
-  } finally {
-    keeper.stop();
-  }
+/** Whether no worker has been in the worktree of a task. `created`: it is new. */
+export function isUntouched(record: TaskRecord, created: boolean): boolean {
+  const { current_attempt_id: last } = record.state;
+  return created || last === null || evidenceOf(record, last)?.untouched === true;
 }
 
 /**
@@ -110,7 +75,7 @@ export async function setupNow(env: Env): Promise<Work['git_setup']> {
 /** Changes of the worktree that are no work of the attempt: those of a new one, and of one before its first attempt; else as they were then. */
 async function fromStart(env: Env, record: TaskRecord, cwd: string, created: boolean): Promise<string[]> {
   const { task_id, current_attempt_id: last } = record.state;
-  if (!created && last !== null) return evidenceOf(record, last)?.from_start ?? [];
+  if (!isUntouched(record, created)) return evidenceOf(record, last)?.from_start ?? [];
   const { changesFromStart } = await import('../../git/changes.ts');
   const { repositoryOf } = await import('../../git/repository.ts');
   const { topOf } = await import('../../git/worktree-files.ts');

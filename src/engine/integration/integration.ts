@@ -41,7 +41,9 @@ export interface IntegrationRequest {
   interrupts: Interrupts;
   /** Told when it begins, with the attempt that it is. */
   onBegin?(begun: { attemptId: string }): void;
-  /** Told when a command begins. */
+  /** Told when a command of `agents.setup` begins. */
+  onSetup?(command: string): void;
+  /** Told when another command begins. */
   onCommand?(command: string): void;
 }
 

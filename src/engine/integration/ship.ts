@@ -4,7 +4,9 @@
  */
 
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { SETUP_FAILED } from '../../domain/retry/schema.ts';
 import { conflictError, mergeVerifyError, type Shipped } from '../../domain/review/reviews.ts';
+import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
 import {
   type CheckResult,
@@ -22,7 +24,7 @@ import { ForgeError } from '../../lib/errors.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { NewDocument } from '../../store/port.ts';
-import { runCheck } from '../attempt/commands.ts';
+import { runCheck, runSetup } from '../attempt/commands.ts';
 import { doesItself, type Env } from '../env.ts';
 import {
   type IntegrationEnd,
@@ -79,7 +81,7 @@ async function merge(held: IntegrationLease): Promise<StepEnd | null> {
     const checks = await verifyMerge(held, merge_sha);
     if (checks === null) return null;
     const made = { ...facts, merge_sha, commands: checks.results };
-    const failed = checkFailure(checks.results) ?? checks.changed;
+    const failed = checks.setup ?? checkFailure(checks.results) ?? checks.changed;
     if (failed !== null) {
       const error = mergeVerifyError(base.branch, failed);
       return { error, documents: [shipOf(held, made, error)] };
@@ -134,17 +136,21 @@ function messageOf({ request, target }: IntegrationLease, { branch }: BaseBranch
 interface MergeChecks {
   results: CheckResult[];
   changed: ClassifiedError | null;
+  /** Why there was nothing to run them in; null: there was. */
+  setup: ClassifiedError | null;
 }
 
 /** Runs what verifies the task on the result of the merge. Null when it was stopped. */
 async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<MergeChecks | null> {
   const { env, request } = held;
   const commands = verifyCommands(env.settings.verify.commands, request.task);
-  if (commands.length === 0) return { results: [], changed: null };
+  if (commands.length === 0) return { results: [], changed: null, setup: null };
   return inScratch(env, { taskId: request.taskId, claimId: held.claimId, commit: merge_sha }, async (cwd) => {
     const { prefix } = await repositoryOf(env);
     const { digests } = await changesFromStart(env, topOf(cwd, prefix));
     const results: CheckResult[] = [];
+    const setup = await prepare(held, cwd, (who) => changedIn(env, cwd, merge_sha, digests, who));
+    if (setup !== 'done') return setup && { results, changed: null, setup };
     for (const command of commands) {
       const check = await runCheck(held.commands, {
         command,
@@ -160,8 +166,26 @@ async function verifyMerge(held: IntegrationLease, merge_sha: string): Promise<M
       if (check === null) return null;
       results.push(check);
     }
-    return { results, changed: await changedIn(env, cwd, merge_sha, digests) };
+    return { results, changed: await changedIn(env, cwd, merge_sha, digests), setup: null };
   });
+}
+
+/**
+ * Null when it was stopped. What is installed is installed by what the branch says: like a check, that may not change what is checked;
+ * `changedBy` looks for it.
+ */
+async function prepare(
+  held: IntegrationLease,
+  cwd: string,
+  changedBy: (who: string) => Promise<ClassifiedError | null>,
+): Promise<ClassifiedError | 'done' | null> {
+  const { commands, request } = held;
+  if (commands.setup.commands.length === 0) return 'done';
+  const onCommand = request.onSetup;
+  const noted = (worker: WorkerIdentity | null) => note(held, worker);
+  const end = await runSetup(commands, { cwd, facts: { phase: 'ship' }, note: noted, onCommand });
+  const changed = end === 'done' ? await changedBy('agents.setup has') : null;
+  return changed === null ? end : { ...changed, class: SETUP_FAILED };
 }
 
 async function changedIn(
@@ -169,13 +193,14 @@ async function changedIn(
   cwd: string,
   commit: string,
   fromStart: readonly string[],
+  who?: string,
 ): Promise<ClassifiedError | null> {
   const head = (await headOf(env, cwd))?.head ?? null;
   const { prefix } = await repositoryOf(env);
   const lines = await sinceStart(env, topOf(cwd, prefix), await changesIn(env, cwd, 'no'), fromStart);
   const modified = lines.map((line) => line.slice(3));
   const found = { ...NO_WORK_FOUND, files_changed: [] };
-  return movedFault({ ...found, head: commit }, { ...found, head, modified });
+  return movedFault({ ...found, head: commit }, { ...found, head, modified }, who);
 }
 
 /** What came of it, for the commit that moves the task by it. */

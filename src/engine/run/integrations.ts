@@ -2,15 +2,16 @@
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { resolveRetry } from '../../domain/retry/retry.ts';
-import { STEP_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
+import { SETUP_FAILED, STEP_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
 import type { ForgeError } from '../../lib/errors.ts';
-import { type Interrupts, RaisedInterrupts } from '../../process/interrupts.ts';
+import type { Interrupts } from '../../process/interrupts.ts';
 import type { TaskRead } from '../../store/port.ts';
+import { setupTail } from '../attempt/output.ts';
 import type { Env } from '../env.ts';
 import { CanNotIntegrate } from '../integration/can-not-integrate.ts';
 import type { IntegrationEnd } from '../integration/integration.ts';
@@ -24,7 +25,6 @@ interface Running {
   sinceMs: number;
   /** The attempt whose work it is about; null until its record is read. */
   work: string | null;
-  stop: RaisedInterrupts;
 }
 
 /** What could not be done: a review or a merge of the work of one attempt. Work that is done anew has its own budget. */
@@ -110,20 +110,15 @@ export class Integrations {
     });
   }
 
-  /** Stops what is under way, and gives it back. */
-  interrupt(): void {
-    for (const { stop } of this.#running.values()) stop.raise(1);
-  }
-
   /** Reviews or merges one task. Throws what refuses to begin, and IO_ERROR when the tree can't be written. */
   async finish(
     task: PlanTask,
     phase: IntegrationPhase,
     refuse: (record: TaskRecord) => void,
   ): Promise<IntegrationOutcome> {
-    const interrupts = new RaisedInterrupts(this.#interrupts);
+    const interrupts = this.#interrupts;
     const sinceMs = this.#env.ctx.monotonicMs();
-    const running: Running = { phase, attemptId: null, sinceMs, work: null, stop: interrupts };
+    const running: Running = { phase, attemptId: null, sinceMs, work: null };
     this.#running.set(task.id, running);
     const request = {
       ...this.#run,
@@ -134,6 +129,7 @@ export class Integrations {
         refuse(record);
       },
       interrupts,
+      onSetup: (command: string) => this.#emit({ type: 'task_setup', task_id: task.id, command }),
       onBegin: ({ attemptId }: { attemptId: string }) => {
         running.attemptId = attemptId;
         this.#emit({ type: 'task_finishing', task_id: task.id, phase, attempt_id: attemptId });
@@ -146,7 +142,6 @@ export class Integrations {
       if (error instanceof CanNotIntegrate) return await this.#defer(task, running, error);
       throw error;
     } finally {
-      interrupts.stop();
       this.#running.delete(task.id);
     }
   }
@@ -170,7 +165,9 @@ export class Integrations {
       return end.state === 'failed' ? 'failed' : 'moved';
     }
     const error = end.kind === 'sent_back' ? end.error : null;
-    const tail = { stdout: '', stderr: '' };
+    const isSetup = error?.class === SETUP_FAILED;
+    const attempt = { taskId: task.id, attemptId: end.attemptId };
+    const tail = isSetup ? setupTail(this.#env, attempt) : { stdout: '', stderr: '' };
     this.#emit(movedEvent(base, { ...end.result, error, tail }, this.#env.now()));
     return end.result.state === 'failed' ? 'failed' : 'moved';
   }

@@ -17,6 +17,8 @@ export class Progress {
   readonly #withOutput: boolean;
   readonly #emit: (event: RunEvent) => void;
   readonly #readers = new Map<RunningAttempt, LogReader>();
+  /** Commands that prepare the worktrees of tasks. */
+  readonly #setups = new Map<string, { command: string; sinceMs: number }>();
   #lastSaid: number;
   #said = '';
 
@@ -37,6 +39,23 @@ export class Progress {
       this.#emit({ type: 'task_output', task_id, attempt_id, stream, text: outputText(text) });
   }
 
+  /** Emits that a command prepares the worktree of a task. */
+  setUp(task_id: string, command: string): void {
+    const sinceMs = this.#setups.get(task_id)?.sinceMs ?? this.#env.ctx.monotonicMs();
+    this.#setups.set(task_id, { command, sinceMs });
+    this.#emit({ type: 'task_setup', task_id, command });
+  }
+
+  /** Its worktree is prepared, or the task is given back. */
+  settled(task_id: string): void {
+    this.#setups.delete(task_id);
+  }
+
+  /** The commands that prepare worktrees now, by task. */
+  get setups(): ReadonlyMap<string, string> {
+    return new Map([...this.#setups].map(([id, { command }]) => [id, command]));
+  }
+
   ended(attempt: RunningAttempt): void {
     this.#readers.delete(attempt);
   }
@@ -52,7 +71,8 @@ export class Progress {
     const attempts = [...active].flatMap(([task_id, attempt]) =>
       attempt ? { task_id, duration_ms: attempt.ageMs } : [],
     );
-    const tasks = [...attempts, ...integrations];
+    const setups = [...this.#setups].map(([task_id, { sinceMs }]) => ({ task_id, duration_ms: now - sinceMs }));
+    const tasks = [...setups, ...attempts, ...integrations];
     if (tasks.length === 0) return;
     this.#lastSaid = now;
     const busy = new Set(tasks.map(({ task_id }) => task_id));

@@ -15,10 +15,9 @@ import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
 import { claimsAround } from '../../domain/task/workspaces.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
-import type { Work } from '../../domain/verify/evidence.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
-import type { Interrupts } from '../../process/interrupts.ts';
+import { type Interrupts, RaisedInterrupts } from '../../process/interrupts.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
 import { Slots } from '../attempt/slots.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
@@ -51,13 +50,14 @@ export interface RunOptions {
 }
 
 /** Kinds of errors after which the store is read again: another process was first, or the task has moved on. */
-const NOT_OURS: readonly ErrorKind[] = ['contention', 'lost', 'deferred'];
+const NOT_OURS: readonly ErrorKind[] = ['contention', 'lost', 'deferred', 'interrupted'];
 
 export class RunLoop {
   readonly #env: Env;
   readonly #options: RunOptions;
   readonly #plans: PlanSource;
-  readonly #interrupts: Interrupts;
+  /** Raised by a signal, and where the run can't go on. */
+  readonly #interrupts: RaisedInterrupts;
   readonly #emit: (event: RunEvent) => void;
   readonly #seen: RecordCache;
   /** Of tasks that are worked on, reviewed or merged. */
@@ -93,14 +93,14 @@ export class RunLoop {
     this.#env = env;
     this.#options = options;
     this.#plans = plans;
-    this.#interrupts = interrupts;
+    this.#interrupts = new RaisedInterrupts(interrupts);
     this.#emit = emit;
     this.#questions = new QuestionWatch(env, emit);
-    this.#integrations = new Integrations(env, options, interrupts, emit);
+    this.#integrations = new Integrations(env, options, this.#interrupts, emit);
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
     this.#overlaps = new OverlapWatch(env, emit);
     this.#slots = new Slots(env, options.maxParallel);
-    this.#setup = new SetupBaseline(env);
+    this.#setup = new SetupBaseline(env, this.#seen, () => this.#plan().tasks);
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = selectedTasks(options.tasks, plans.current.plan);
   }
@@ -118,6 +118,7 @@ export class RunLoop {
       while (await this.#step()) await this.#pause();
     } finally {
       stopListening();
+      this.#interrupts.stop();
     }
     if (this.#broken !== null) throw this.#broken;
     await this.#look();
@@ -129,7 +130,7 @@ export class RunLoop {
     if (this.#lastLook === 0) return null;
     const own = new Map(this.#integrations.own());
     for (const [id, attempt] of this.#active) if (attempt !== null) own.set(id, attempt.standing);
-    return { scheduling: this.#scheduling(), selected: this.#selected, own };
+    return { scheduling: this.#scheduling(), selected: this.#selected, own, setups: this.#progress.setups };
   }
 
   /** One round: start what can be started. False when nothing is left to wait for. */
@@ -233,6 +234,7 @@ export class RunLoop {
     } finally {
       await this.#lookAt(task.id).catch((error: unknown) => this.#break(error));
       this.#active.delete(task.id);
+      this.#progress.settled(task.id);
       freeSlot();
       this.#wake();
     }
@@ -255,8 +257,7 @@ export class RunLoop {
   /** Ends the run with `error` once the workers are stopped. */
   #break(error: unknown): void {
     this.#broken ??= error;
-    for (const attempt of this.#active.values()) attempt?.interrupt();
-    this.#integrations.interrupt();
+    this.#interrupts.raise(1);
   }
 
   /** Starts the task's command, or verifies the result that its last attempt has left unverified. */
@@ -277,12 +278,13 @@ export class RunLoop {
     if (unverified || own === null) return takeOverVerification(this.#env, request);
     const missing = missingAgent(this.#env, task.id, own.from);
     if (missing !== null) throw missing;
-    const onSetup = (setup: Work['git_setup']) => this.#setup.check(task.id, setup, this.#seen.reads.values());
     return startAttempt(this.#env, {
       ...request,
       command: { shell: own.command, by: shellOf(own) },
       output: 'logs',
-      onSetup,
+      interrupts: this.#interrupts,
+      onSetup: (command) => this.#progress.setUp(task.id, command),
+      onGitSetup: (setup, prepared) => this.#setup.check(task.id, setup, prepared?.trusted),
     });
   }
 
@@ -294,8 +296,9 @@ export class RunLoop {
 
   async #attend(task: PlanTask, attempt: RunningAttempt): Promise<void> {
     this.#active.set(task.id, attempt);
+    this.#progress.settled(task.id);
     const { attemptId: attempt_id, number: attempt_number, pid } = attempt;
-    if (!attempt.resumed)
+    if (attempt.hasWorker)
       this.#emit({ type: 'task_started', task_id: task.id, title: task.title, attempt_id, attempt_number, pid });
     this.#overlaps.tell(task, this.#active.keys(), this.#scheduling());
     // The interruption may have come while the claim was being made.

@@ -4,9 +4,9 @@ import type { TaskSummary } from '../../domain/task/records.ts';
 import { phaseDue } from '../../domain/task/states.ts';
 import { evidenceOf, type Work } from '../../domain/verify/evidence.ts';
 import { acceptHint, SETUP_CLASS, type SetupDigests, setupChanges, sharedPart } from '../../domain/verify/git-setup.ts';
-import type { TaskSummaryRead } from '../../store/port.ts';
 import { CanNotStart } from '../attempt/workspace.ts';
 import type { Env } from '../env.ts';
+import type { RecordCache } from './record-cache.ts';
 
 const RUN_BEGAN = 'this run began';
 
@@ -22,17 +22,29 @@ interface Baseline {
  */
 export class SetupBaseline {
   readonly #env: Env;
+  /** The records of the run's tasks. */
+  readonly #seen: RecordCache;
+  readonly #tasks: () => readonly { id: string }[];
   #before: Baseline | null = null;
 
-  constructor(env: Env) {
+  constructor(env: Env, seen: RecordCache, tasks: () => readonly { id: string }[]) {
     this.#env = env;
+    this.#seen = seen;
+    this.#tasks = tasks;
   }
 
-  /** Throws CanNotStart when `setup`, that an attempt is to begin on, is not that of the run. `reads`: the tasks of the run. */
-  async check(taskId: string, setup: Work['git_setup'], reads: Iterable<TaskSummaryRead>): Promise<void> {
+  /**
+   * Throws CanNotStart when `setup`, that an attempt is to begin on, is not that of the run. `trusted`: commands of the user may have
+   * changed it, so it counts as if the run began with it; where a worker is at work as well it is not known which of the two it was.
+   */
+  async check(taskId: string, setup: Work['git_setup'], trusted = false): Promise<void> {
     if (setup === null) return;
     const now = sharedPart(setup);
-    this.#before ??= (await this.#suspect(now, reads)) ?? { digests: now, since: RUN_BEGAN };
+    if (trusted) {
+      await this.#seen.refresh(this.#tasks());
+      this.#before = null;
+    }
+    this.#before ??= (await this.#suspect(now)) ?? { digests: now, since: RUN_BEGAN };
     const { digests, since } = this.#before;
     const changes = setupChanges(digests, now);
     if (changes.length === 0) return;
@@ -48,8 +60,8 @@ export class SetupBaseline {
   }
 
   /** The setup before an attempt that may have changed it; null where each such attempt began on the one of now. */
-  async #suspect(now: SetupDigests, reads: Iterable<TaskSummaryRead>): Promise<Baseline | null> {
-    for (const { task_id, record } of reads) {
+  async #suspect(now: SetupDigests): Promise<Baseline | null> {
+    for (const { task_id, record } of this.#seen.reads.values()) {
       if (record === null || !isSuspect(record)) continue;
       const whole = (await this.#env.store.read(task_id)).record;
       const before = whole && evidenceOf(whole, whole.state.current_attempt_id)?.git_setup;

@@ -80,7 +80,7 @@ export class FileArtifacts implements AttemptArtifacts {
     const dir = `${this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId)}/logs`;
     const open = (log: LogName) => fs.openSync(`${dir}/${log}`, 'ax', 0o600);
     return whileDoing(`making the logs in ${dir}`, () => {
-      fs.mkdirSync(dir, { mode: 0o700 });
+      makeFolder(dir);
       const [stdout, stderr] = [open('stdout.log'), open('stderr.log')];
       return { stdout, stderr, close: () => [stdout, stderr].forEach((fd) => void fs.closeSync(fd)) };
     });

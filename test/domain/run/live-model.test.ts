@@ -64,8 +64,16 @@ describe('running tasks of the live view', () => {
   test('running tasks show attempt, number and age, the longest running first', () => {
     const young = { ...record('running'), lease: lease({ attempt_id: id(12), acquired_at: isoTime(T0 + 1000) }) };
     expect(model(made, { a: young, b: record('running') }).running).toMatchObject([
-      { task_id: 'b', title: 'B', attempt_id: id(11), attempt_number: 1, since_ms: T0, checking: null },
-      { task_id: 'a', title: 'A', attempt_id: id(12), attempt_number: 1, since_ms: T0 + 1000, checking: null },
+      { task_id: 'b', title: 'B', attempt_id: id(11), attempt_number: 1, since_ms: T0, setup: null, checking: null },
+      {
+        task_id: 'a',
+        title: 'A',
+        attempt_id: id(12),
+        attempt_number: 1,
+        since_ms: T0 + 1000,
+        setup: null,
+        checking: null,
+      },
     ]);
   });
 

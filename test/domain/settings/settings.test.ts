@@ -80,6 +80,8 @@ agents:
   branch_prefix: ai/work
   port_base: 30000
   worktree_copy: ['.env', 'config/*.local']
+  setup: npm ci
+  setup_timeout_ms: 5m
   hard_lock_globs: []
   preflight_globs: ['src/api/**']
   overlap: strict
@@ -119,6 +121,8 @@ tracker: {type: github, config: {repo: acme/demo}}
         branch_prefix: 'ai/work',
         port_base: 30_000,
         worktree_copy: ['.env', 'config/*.local'],
+        setup: ['npm ci'],
+        setup_timeout_ms: 300_000,
         hard_lock_globs: [],
         preflight_globs: ['src/api/**'],
         overlap: 'strict',
@@ -239,6 +243,7 @@ describe('invalid settings', () => {
         '1:25 agents.branch_prefix: is no name that git allows for branches | Write a word, or several with a slash between them.',
       ],
     ],
+    ['a number as a command', 'agents: {setup: 3}', ['1:17 agents.setup: expected a command line, or a list of them']],
     ['no time at all', 'agents: {lease_ttl_ms: 0}', ['1:24 agents.lease_ttl_ms: must be more than 0']],
     [
       'no attempt',
