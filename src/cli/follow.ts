@@ -28,7 +28,7 @@ async function untilStopped(screen: Screen, work: (signal: AbortSignal) => Promi
 
 /** A run's questions as they come, until it is over. */
 export function attachTo({ context, screen }: Cli, input: VerbInput<'attach'>): Promise<number> {
-  const print = (text: string) => screen.output.line('stdout', text);
+  const print = (text: string) => screen.print('stdout', text);
   const emit = ({ type, question }: AttachEvent) => {
     const rendering = screen.renderContext('stdout');
     if (screen.json) screen.output.json({ type, ts: isoTime(context.ctx.now()), ...question });

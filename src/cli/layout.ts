@@ -68,11 +68,51 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** `wrap`, with `first` (in a colour) before the first line and as much space before the others. */
+/** Columns that text has at least beside other text. */
+const ROOM = 20;
+
+/** `wrap`, with `first` (in a colour) before the first line and as much space before the others; below it where there is no room beside it. */
 export function hang(first: string, text: string, width: number, colour = (plain: string) => plain): string[] {
   const indent = widthOf(first);
-  const lines = wrap(text, Math.max(20, width - indent));
+  const room = width - indent;
+  // Text in a narrow column is hard to read.
+  if (room < ROOM && widthOf(text) > room) {
+    const below = ' '.repeat(widthOf(/^ */.exec(first)?.[0] ?? '') + 4);
+    return [colour(first.trimEnd()), ...wrap(text, width - below.length).map((line) => below + line)];
+  }
+  const lines = wrap(text, Math.max(ROOM, room));
   return lines.map((line, i) => (i === 0 ? colour(first) : ' '.repeat(indent)) + line);
+}
+
+/** Colours, which take no columns. */
+const COLOURS = /\x1b\[[\d;]*m/g;
+
+/** Commands to copy stay on one line: a newline would run the first half of one. */
+const COMMAND = /^[ $]*forge /;
+
+/**
+ * The text with every line that is wider than the terminal broken between words; the rest of it is indented by 2 more. A longer word stays
+ * whole, and so does a command.
+ */
+export function fold(text: string, width: number): string {
+  const wide = (part: string) => widthOf(part.replaceAll(COLOURS, ''));
+  const foldLine = (line: string): string => {
+    if (wide(line) <= width || COMMAND.test(line.replaceAll(COLOURS, ''))) return line;
+    const [, indent = '', rest = ''] = /^( *)(.*)$/.exec(line) ?? [];
+    const lines: string[] = [];
+    let last = '';
+    for (const [, space = '', word = ''] of rest.matchAll(/( *)((?:`[^`]*`|[^ `])+|`)/g)) {
+      if (last !== '' && wide(last + space + word) <= width) last += space + word;
+      else {
+        if (last !== '') lines.push(last);
+        // A word that has too much before it begins further left.
+        const before = Math.min(indent.length + (last === '' ? 0 : 2), width - wide(word));
+        last = ' '.repeat(Math.max(0, before)) + word;
+      }
+    }
+    return [...lines, last].join('\n');
+  };
+  return text.split('\n').map(foldLine).join('\n');
 }
 
 /** Those that have lines, with an empty line between them. */

@@ -44,7 +44,7 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
     const { helpFor, schemaOf } = await import('./help.ts');
     const data = screen.json && request.verb !== null ? await schemaOf(request.verb) : null;
     if (data !== null) screen.give(data, () => '');
-    else screen.output.line('stdout', await helpFor(request.verb, screen.renderContext('stdout')));
+    else screen.print('stdout', await helpFor(request.verb, screen.renderContext('stdout')));
     return EXIT.ok;
   }
   const { verb, command, dir } = request;
@@ -73,7 +73,7 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
     if (followed !== null) return await followed;
     const data = await command.run(context, input as never);
     const render = (await view.text?.())?.[verb] as ((...given: unknown[]) => string) | undefined;
-    screen.give(data, (renderContext) => render?.(data, renderContext, input) ?? '', view.to);
+    screen.give(data, (renderContext) => render?.(data, renderContext, input) ?? '', view);
     return (await view.exitCode?.(data as never, input as never)) ?? EXIT.ok;
   } catch (error) {
     throw asIoError(error, verb || 'forge orchestrate');

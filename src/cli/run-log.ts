@@ -197,7 +197,10 @@ export class RunLog {
     const stdout = lastLines(tail.stdout, TAIL_LINES - stderr.length);
     for (const line of [...stderr, ...stdout]) this.#print(`    ${palette.dim('│')} ${fitLine(line, width - 6)}`);
     const log = tail.log ?? `${stderr.length > 0 || stdout.length === 0 ? 'stderr' : 'stdout'}.log`;
-    this.#print(`    ${palette.dim(`log: ${this.#options.logOf(task_id, attempt_id, log)}`)}`);
+    const file = `log: ${this.#options.logOf(task_id, attempt_id, log)}`;
+    // A path that the end of the line breaks can't be copied.
+    const fits = this.#options.whole || widthOf(file) + 4 <= width;
+    this.#print(`    ${palette.dim(fits ? file : `log: forge orchestrate logs ${task_id}`)}`);
   }
 
   /** What waits for a person or an agent first, then what waits for those. */

@@ -54,7 +54,7 @@ function jsonLines({ ctx }: CommandContext, { output }: Screen): (event: RunEven
 function humanLog({ ctx, dir }: CommandContext, screen: Screen): (event: RunEvent) => void {
   const project = findProject(ctx.cwd, dir)?.project ?? ctx.cwd;
   const log = new RunLog({
-    line: (text) => screen.output.line('stdout', text),
+    line: (text) => screen.print('stdout', text),
     warn: (message) => screen.warn(message),
     context: screen.renderContext('stdout'),
     whole: !process.stdout.isTTY,

@@ -5,6 +5,7 @@ import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { exitCodeOf, humanError, jsonError, type Sources, warningLine } from './errors.ts';
+import { fold } from './layout.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';
 import { type Palette, paletteFor, type RenderContext } from './render-context.ts';
 
@@ -59,7 +60,12 @@ export class Screen {
   }
 
   warn(message: string): void {
-    this.output.line('stderr', warningLine(message, this.renderContext('stderr')));
+    this.print('stderr', warningLine(message, this.renderContext('stderr')));
+  }
+
+  /** Prints text for a person; on a terminal no word of it is broken by its end. */
+  print(name: StreamName, text: string): void {
+    this.output.line(name, isTerminal(name) ? fold(text, columns()) : text);
   }
 
   /** Prints what gc would apply, also with --json. */
@@ -67,22 +73,27 @@ export class Screen {
     this.#said.add(warning);
     const { task_id, row, action, message, suggestion } = warning;
     const text = row === null ? message : `${task_id}: row ${row} (${action}) — ${suggestion}`;
-    this.output.line('stderr', `[gc] ${text}`);
+    this.print('stderr', `[gc] ${text}`);
   }
 
   /** Says what goes on while the answer is on its way. Nothing with --json. */
   note(message: string): void {
-    if (!this.json) this.output.line('stderr', this.renderContext('stderr').palette.dim(oneLine(message, 1000)));
+    if (!this.json) this.print('stderr', this.renderContext('stderr').palette.dim(oneLine(message, 1000)));
   }
 
   /** Prints an answer, and what it warns of that was not printed before. */
-  give(data: unknown, text: (context: RenderContext) => string, to: StreamName = 'stdout'): void {
+  give(
+    data: unknown,
+    text: (context: RenderContext) => string,
+    { to = 'stdout', asIs = false }: { to?: StreamName; asIs?: boolean } = {},
+  ): void {
     if (this.json) {
       this.output.json({ ok: true, data });
       return;
     }
     const shown = text(this.renderContext(to));
-    if (shown !== '') this.output.line(to, shown);
+    if (shown !== '' && asIs) this.output.line(to, shown);
+    else if (shown !== '') this.print(to, shown);
     const { warnings = [] } = data as { warnings?: readonly Warning[] };
     for (const warning of warnings) if (!this.#said.has(warning)) this.warn(warning.message);
   }
@@ -98,7 +109,7 @@ export class Screen {
         verb: this.verb,
         stack: Boolean(this.#env['FORGE_DEBUG']),
       };
-      this.output.line('stderr', humanError(error, view));
+      this.print('stderr', humanError(error, view));
     }
     return exitCodeOf(error);
   }

@@ -17,6 +17,8 @@ export interface View<N extends VerbName> {
   exitCode?(data: VerbData<N>, input: VerbInput<N>): number | Promise<number>;
   /** Where the text goes; default: stdout. `exec` leaves stdout to its command. */
   to?: 'stderr';
+  /** It is for a program to read, or to be copied: no line of it is broken. */
+  asIs?: true;
   /** Prints while the command goes on, instead of its answer, and returns the exit code; null: the answer is printed as usual. */
   follow?(cli: Cli, input: VerbInput<N>): Promise<number> | null;
 }

@@ -34,7 +34,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
     follow: (cli, input) =>
       import('./follow.ts').then(({ printLogs, showLogs }) => (cli.screen.json ? printLogs : showLogs)(cli, input)),
   },
-  'render-worker-prompt': { text: work },
+  'render-worker-prompt': { text: work, asIs: true },
   'run list': { text: runs },
   doctor: {
     text: project,
@@ -64,6 +64,6 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
       return input.detailed_exitcode && isDivergent(data, input) ? EXIT.divergences : EXIT.ok;
     },
   },
-  completion: { text: project },
+  completion: { text: project, asIs: true },
   uninit: { text: project },
 };

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { columnOf, cut, hang, pad, plural, widest, widthOf, wrap } from '../../src/cli/layout.ts';
+import { columnOf, cut, fold, hang, pad, plural, widest, widthOf, wrap } from '../../src/cli/layout.ts';
+import { project } from '../support/cli.ts';
 import fc from '../support/properties.ts';
+import { noTerminal, Terminal } from '../support/terminal.ts';
 
 describe('widthOf', () => {
   it.each([
@@ -86,4 +88,60 @@ it('a column is as wide as the widest text in it, up to a limit', () => {
 
 it('plural counts', () => {
   expect([plural(1, 'task'), plural(2, 'task'), plural(2, 'is', 'are')]).toEqual(['1 task', '2 tasks', '2 are']);
+});
+
+it('hang puts the text below the first words where there is little room beside them', () => {
+  expect(hang('  DEPENDENCY_FAILED  ', 'it depends on build, which is failed', 36)).toEqual([
+    '  DEPENDENCY_FAILED',
+    '      it depends on build, which is',
+    '      failed',
+  ]);
+});
+
+describe('fold', () => {
+  it.each([
+    ['a line that fits', 'one two', 7, 'one two'],
+    ['columns of a table', '  ● build    done   1x  now', 17, '  ● build    done\n    1x  now'],
+    ['a word that is longer than the terminal', 'see plans/phases.yaml now', 10, 'see\nplans/phases.yaml\n  now'],
+    ['a command in backquotes', 'try `forge orchestrate why a` now', 20, 'try\n`forge orchestrate why a`\n  now'],
+    ['a command to copy', '  forge orchestrate retry build', 20, '  forge orchestrate retry build'],
+    ['colours', '\u001b[1mone\u001b[22m two three', 7, '\u001b[1mone\u001b[22m two\n  three'],
+    ['several lines', 'one two\n\nthree', 5, 'one\n  two\n\nthree'],
+  ])('%s', (_what, text, width, folded) => {
+    expect(fold(text, width)).toBe(folded);
+  });
+
+  it('no line is wider than the terminal but for one word, and no word is lost or broken', () => {
+    const words = fc.array(fc.stringMatching(/^[a-z]{1,12}$/), { maxLength: 12 });
+    fc.assert(
+      fc.property(words, fc.integer({ min: 0, max: 8 }), fc.integer({ min: 10, max: 30 }), (all, indent, width) => {
+        const lines = fold(' '.repeat(indent) + all.join('  '), width).split('\n');
+        expect(
+          lines
+            .join(' ')
+            .split(' ')
+            .filter((word) => word !== ''),
+        ).toEqual(all);
+        for (const line of lines) expect(line.trim().includes(' ') && widthOf(line) > width).toBe(false);
+      }),
+    );
+  });
+});
+
+it.skipIf(noTerminal)('on a terminal of 40 columns no word is broken by the end of a line', async () => {
+  const cwd = project([
+    'id: compile-everything-once, title: Compile everything once, run: exit 3, retry: {max_attempts: 1}',
+    'id: after, title: What comes after it, depends_on: [compile-everything-once]',
+  ]);
+  for (const args of [['run'], ['status'], ['why', 'after'], ['phases', '--ready'], []]) {
+    const terminal = new Terminal(['orchestrate', ...args], { cwd, columns: 40, env: { CI: '1' } });
+    await terminal.ended;
+    for (const line of Buffer.from(terminal.raw, 'latin1')
+      .toString()
+      .replaceAll(/\u001b\[[\d;?]*[A-Za-z]/g, '')
+      .split('\r\n')) {
+      const isCommand = /^ *(log: |`)?forge orchestrate /.test(line);
+      expect(isCommand || !line.trim().includes(' ') || widthOf(line) <= 40, line).toBe(true);
+    }
+  }
 });
