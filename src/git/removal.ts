@@ -7,7 +7,6 @@ import fs from 'node:fs';
 import type { GcPayload } from '../domain/gc/gc-plan.ts';
 import { taskOfBranch } from '../domain/task/workspaces.ts';
 import { whileDoing } from '../lib/fs/io-errors.ts';
-import { firstOf } from '../lib/text.ts';
 import { type GitEnv, git, gitFailed, gitIn, gitLines } from './git.ts';
 import { inTurn } from './in-turn.ts';
 import {
@@ -21,7 +20,8 @@ import {
   repositoryOf,
   worktreeAt,
 } from './repository.ts';
-import { rescueCommit, rescueWork, type WorktreeFiles } from './rescue.ts';
+import { ignoredFilesText, rescueCommit, rescueWork, type WorktreeFiles } from './rescue.ts';
+import { rescueSubmodules, submoduleTwins } from './submodule-rescue.ts';
 import {
   besideWorktree,
   isOwnName,
@@ -36,7 +36,7 @@ import {
 } from './worktree-files.ts';
 
 export type Removal =
-  /** `rescued`: the rescue ref of what was removed; null when other refs lead to all of it. */
+  /** `rescued`: the rescue refs of what was removed; null when other refs lead to all of it. */
   | { kind: 'done'; rescued: string | null }
   /** Nothing was removed; `why` is for a person. */
   | { kind: 'skipped'; why: string };
@@ -162,8 +162,10 @@ async function whyFolderStays(
   if (pending !== undefined) return `${pending[1]} is not finished in ${path}`;
   const unmerged = await gitLines(['ls-files', '--unmerged'], gitIn(env, path));
   if (unmerged.length > 0) return `there are unresolved conflicts in ${path}`;
-  const within = repositoryWithin(path);
-  return within === null ? null : `${path}/${within} is a repository of its own`;
+  const twins = submoduleTwins(repository, { place: path, files: path, gitDir });
+  if (typeof twins === 'string') return twins;
+  const busy = twins.find(({ own }) => UNDER_WAY.some(([note]) => fs.existsSync(`${own}/${note}`)));
+  return busy === undefined ? null : `what was begun in its submodule ${busy.path} is not finished`;
 }
 
 /** By what git records an unfinished operation in a checkout, and what a person calls it. */
@@ -176,52 +178,39 @@ const UNDER_WAY = [
   ['BISECT_LOG', 'a bisect'],
 ] as const;
 
-/**
- * The first nested repository within a folder, relative to it: anything further down with a `.git`. Its commits may be in no other.
- * Symlinks are not followed. Null when there is none. Throws IO_ERROR.
- */
-function repositoryWithin(dir: string): string | null {
-  const waiting = [''];
-  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
-    const place = `${dir}/${at}`;
-    const entries = whileDoing(`looking at ${place}`, () => fs.readdirSync(place, { withFileTypes: true }));
-    if (at !== '' && entries.some(({ name }) => name === '.git')) return at.slice(0, -1);
-    for (const entry of entries) {
-      if (entry.isDirectory() && entry.name !== '.git') waiting.push(`${at}${entry.name}/`);
-    }
-  }
-  return null;
-}
-
 async function takeAway(env: GitEnv, repository: Repository, name: string, at: WorktreeFiles): Promise<Removal> {
-  const first = await rescueWork(env, repository, name, at);
-  if (first.left.length > 0) return skipped(ignoredFilesText(at.place, first.left));
+  const first = await rescueAll(env, repository, name, at);
+  if (first.why !== null) return skipped(first.why);
   // All of it is moved at once, so that a killed removal leaves no partial folder.
   const away = awayFrom(at.place);
   moveFolder(at.place, away);
   try {
     // It has no known name any more, so what was written until now is complete.
-    const last = await rescueWork(env, repository, name, { ...at, files: away });
-    if (last.left.length > 0) {
+    const last = await rescueAll(env, repository, name, { ...at, files: away });
+    if (last.why !== null) {
       moveFolder(away, at.place);
-      return skipped(ignoredFilesText(at.place, last.left));
+      return skipped(last.why);
     }
     await unregister(env, at.place);
     removeFolder(away);
-    return { kind: 'done', rescued: last.ref };
+    return { kind: 'done', rescued: last.refs.length === 0 ? null : last.refs.join(', ') };
   } catch (error) {
     await settleRemoval(env, at.place);
     throw error;
   }
 }
 
-function awayFrom(place: string): string {
-  return besideWorktree(place, 'removed');
+/** The work in a worktree and in its submodules. `refs` lead to what was rescued; `why` something could not be. */
+async function rescueAll(env: GitEnv, repository: Repository, name: string, at: WorktreeFiles) {
+  const within = await rescueSubmodules(env, repository, name, at);
+  if (within.why !== null) return within;
+  const { ref, left } = await rescueWork(env, repository, name, { ...at, submodules: within.submodules });
+  const refs = [...(ref === null ? [] : [ref]), ...within.refs];
+  return { refs, why: left.length === 0 ? null : ignoredFilesText(at.place, left) };
 }
 
-function ignoredFilesText(place: string, left: readonly string[]): string {
-  const files = left.length === 1 ? '1 file' : `${left.length} files`;
-  return `git ignores ${files} in ${place} that would be lost: ${firstOf(left)}`;
+function awayFrom(place: string): string {
+  return besideWorktree(place, 'removed');
 }
 
 /**

@@ -9,6 +9,7 @@ import { nulSeparated, RESCUE_REFS, rescueFolder } from '../domain/task/workspac
 import { ForgeError } from '../lib/errors.ts';
 import { ifThere, whileDoing } from '../lib/fs/io-errors.ts';
 import { readBytes } from '../lib/fs/read.ts';
+import { firstOf } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
 import {
   CHECKOUT_TIMEOUT_MS,
@@ -122,7 +123,11 @@ export interface WorktreeFiles {
   files: string;
   /** Its own folder within `.git`. */
   gitDir: string;
+  /** Its index. Default: that in `gitDir`. */
+  index?: string;
   head: string;
+  /** The submodules in it, which are left to others, by their paths: the commits that they are at. Default: none. */
+  submodules?: ReadonlyMap<string, string>;
 }
 
 interface Rescue {
@@ -170,11 +175,16 @@ export async function rescueWork(
   }
 }
 
+export function ignoredFilesText(place: string, left: readonly string[]): string {
+  const files = left.length === 1 ? '1 file' : `${left.length} files`;
+  return `git ignores ${files} in ${place} that would be lost: ${firstOf(left)}`;
+}
+
 /** All files of a worktree as a tree, tracked and untracked, without ignored ones. */
 async function workTree(
   env: GitEnv,
   repository: Repository,
-  { files, head }: WorktreeFiles,
+  { files, head, submodules = new Map() }: WorktreeFiles,
   index: string,
 ): Promise<{ tree: string; left: string[] }> {
   const { commonDir, prefix } = repository;
@@ -190,8 +200,11 @@ async function workTree(
     '--all',
     '--',
     ':(top)',
-    ...untaken.map((name) => `:(top,exclude,literal)${name}`),
+    // Git would start another git in each submodule, with the settings of that.
+    ...[...untaken, ...submodules.keys()].map((name) => `:(top,exclude,literal)${name}`),
   );
+  const links = [...submodules].flatMap(([name, sha]) => ['--cacheinfo', `160000,${sha},${name}`]);
+  if (links.length > 0) await run('update-index', '--add', ...links);
   // Git reports it, and goes on.
   if (stderr.includes('could not open directory')) {
     throw new ForgeError('IO_ERROR', `a folder in ${files} cannot be read, so it was left alone: ${stderr.trim()}`, {
@@ -232,9 +245,9 @@ function sameFile(one: string, other: string): boolean {
 }
 
 /** What is staged in a worktree, as a tree; null when it has no index. */
-async function stagedTree(env: GitEnv, { files, gitDir }: WorktreeFiles, index: string): Promise<string | null> {
+async function stagedTree(env: GitEnv, at: WorktreeFiles, index: string): Promise<string | null> {
+  const { files, gitDir, index: from = `${gitDir}/index` } = at;
   // Git would write to the index itself: it caches tree names there.
-  const from = `${gitDir}/index`;
   if (ifThere(`copying ${from} to ${index}`, () => fs.copyFileSync(from, index)) === null) return null;
   const args = [...THOROUGH, `--git-dir=${gitDir}`, `--work-tree=${files}`, 'write-tree'];
   return gitText(args, { ...gitIn(env, files), indexFile: index });

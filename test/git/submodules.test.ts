@@ -1,9 +1,10 @@
-/** Submodules are there in worktrees, from what the main checkout has. */
+/** Submodules are there in worktrees, from what the main checkout has, and what they have alone outlives the worktree. */
 
 import fs from 'node:fs';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { openSession } from '../../src/commands/shared/session.ts';
 import { freshRecord } from '../../src/domain/task/records.ts';
+import { removeWorktree } from '../../src/git/gc-look.ts';
 import { workspaceForNext } from '../../src/git/worktree.ts';
 import { planOf, World } from '../support/commands/world.ts';
 import { GIT_ENV, Repository } from '../support/repository.ts';
@@ -37,8 +38,10 @@ beforeEach(() => {
   repo.git('commit', '--quiet', '--message', 'lib');
 });
 
+const opened = () => openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+
 async function next() {
-  const session = await openSession({ ...world.context, ctx: { ...world.context.ctx, env: GIT_ENV } });
+  const session = await opened();
   const record = freshRecord('build', '2030-01-01T00:00:00.000Z');
   return (await workspaceForNext(session, { id: 'build', depends_on: [] }, record, null)).path;
 }
@@ -86,4 +89,74 @@ test('a submodule that can not be filled is named', async () => {
   fs.rmSync(String(lib?.root), { recursive: true });
   await next();
   expect(world.warnings).toContainEqual(expect.stringMatching(/^a submodule is empty in .*\/build: vendor\/lib: /));
+});
+
+describe('removal of a worktree with submodules', () => {
+  const remove = async (at: string) => {
+    const head = repo.in(at, 'rev-parse', 'HEAD');
+    return removeWorktree(await opened(), { path: at, branch: 'forge/build', head });
+  };
+  const rescued = (dir: string) =>
+    repo.in(dir, 'for-each-ref', '--format=%(refname)', 'refs/forge').split('\n').filter(Boolean);
+  const NOW = 'refs/forge/rescue/build/20300101T000000Z';
+
+  test('a worktree whose submodules are as they were is removed without a rescue', async () => {
+    const at = await next();
+    expect(await remove(at)).toEqual({ kind: 'done', rescued: null });
+    expect(fs.existsSync(at)).toBe(false);
+    expect(repo.git('worktree', 'list', '--porcelain')).not.toContain('build');
+    expect([rescued(repo.path('vendor/lib')), rescued(repo.path('vendor/lib/inner'))]).toEqual([[], []]);
+  });
+
+  test("commits and files of submodules are kept in the main checkout's, by refs that are named", async () => {
+    const at = await next();
+    const side = repo.commit({ 'side.txt': 'side\n' }, `${at}/vendor/lib`);
+    repo.in(`${at}/vendor/lib`, 'branch', 'side');
+    repo.in(`${at}/vendor/lib`, 'reset', '--quiet', '--hard', 'HEAD~1');
+    repo.write('inner/deep.txt', 'deeper\n', `${at}/vendor/lib`);
+    repo.write('inner/new.txt', 'new\n', `${at}/vendor/lib`);
+    repo.in(`${at}/vendor/lib/inner`, 'add', 'new.txt');
+    expect(await remove(at)).toEqual({
+      kind: 'done',
+      rescued: `${NOW} in the submodule vendor/lib, ${NOW} in the submodule vendor/lib/inner`,
+    });
+    expect(repo.in(repo.path('vendor/lib'), 'rev-parse', NOW)).toBe(side);
+    const files = repo.in(repo.path('vendor/lib/inner'), 'grep', '-h', '', NOW);
+    expect(files).toBe('deeper\nnew');
+    expect(repo.git('status', '--porcelain', '--untracked-files=no')).toBe('');
+  });
+
+  test.each<[what: string, spoil: (at: string) => void, why: string]>([
+    [
+      'ignored files in a submodule',
+      (at) => {
+        repo.write('.gitignore', 'secret\n', `${at}/vendor/lib`);
+        repo.write('secret', 's', `${at}/vendor/lib`);
+      },
+      'vendor/lib that would be lost: secret',
+    ],
+    [
+      'a merge under way in a submodule',
+      (at) => repo.write('MERGE_HEAD', '', moduleOf(at)),
+      'submodule vendor/lib is not finished',
+    ],
+    [
+      'a submodule that the main checkout lacks',
+      () => repo.git('submodule', '--quiet', 'deinit', '--force', 'vendor/lib'),
+      'the main checkout has no submodule vendor/lib',
+    ],
+    ['a repository that is no submodule', (at) => void new Repository(`${at}/own`), 'own is a repository of its own'],
+    [
+      'a submodule whose files are gone',
+      (at) => repo.in(at, 'submodule', '--quiet', 'deinit', '--force', 'vendor/lib'),
+      'is the repository of a submodule without files',
+    ],
+  ])('a worktree with %s stays, and the reason is named', async (_, spoil, why) => {
+    const at = await next();
+    spoil(at);
+    expect(await remove(at)).toEqual({ kind: 'skipped', why: expect.stringContaining(why) });
+    expect(fs.existsSync(`${at}/.git`)).toBe(true);
+  });
+
+  const moduleOf = (at: string) => repo.in(`${at}/vendor/lib`, 'rev-parse', '--absolute-git-dir');
 });
