@@ -89,12 +89,13 @@ describe('the live view', () => {
       ],
     ],
     [
-      'says what kind of work it is, which try, and what is checked',
+      'says what kind of work it is, which try, and what is set up or checked',
       {
         running: [
           run('a', { phase: 'review', line: 'reading' }),
           run('b', { phase: 'implement', attempt_number: 2 }),
           run('c', { checking: 'npm-test', line: 'done' }),
+          run('d', { setup: 'npm ci' }),
         ],
       },
       {},
@@ -103,6 +104,7 @@ describe('the live view', () => {
         '● a    12s  review: Do it     reading',
         '● b    12s  attempt 2: Do it',
         '● c    12s  Do it             verifying: npm-test',
+        '● d    12s  Do it             setting up: npm ci',
         '0/0 shipped',
       ],
     ],

@@ -160,6 +160,16 @@ describe('a setup that fails', () => {
     expect(await state('a')).toMatchObject({ state: 'shipped' });
   });
 
+  test('may have changed the setup of git before, and is tried again', async () => {
+    const { forge, state } = prepared(
+      'git config core.hooksPath .husky/_; test -e "$FORGE_DIR/.forge/up" || { : > "$FORGE_DIR/.forge/up"; exit 7; }',
+      `retry: {${NOW}}\nverify: {commands: ["true"]}`,
+    )([`id: a, title: A, run: '${WORK}'`]);
+    const { code, stderr } = await forge('run');
+    expect(code, stderr).toBe(0);
+    expect(await state('a')).toMatchObject({ state: 'shipped', attempt_count: 2 });
+  });
+
   test('sends back a merge, with class setup', async () => {
     const { forge, state, repo } = prepared(
       'test $FORGE_PHASE != ship || { echo "locks differ" >&2; exit 3; }',

@@ -99,8 +99,8 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     await request.onGitSetup?.(await setupNow(env));
     const workspace = await resolveWorkspace(env, task, { claimId, attemptId }, seen, request);
     const draft = draftOf({ claimId, attemptId }, seen.memo.generation, workspace, seen);
-    if (workspace.fault !== null) return await openFailed(env, request, draft, workspace.fault);
     await request.onGitSetup?.(workspace.work.git_setup, workspace);
+    if (workspace.fault !== null) return await openFailed(env, request, draft, workspace.fault);
     return await launch(env, request, draft);
   } catch (error) {
     env.artifacts.discard({ taskId: task.id, attemptId });

@@ -84,6 +84,13 @@ describe('running tasks of the live view', () => {
     expect(seen.running).toMatchObject([{ task_id: 'a', attempt_id: id(7), attempt_number: 3, since_ms: T0 + 1500 }]);
   });
 
+  test('a running task names the command that prepares its worktree', () => {
+    const setups = new Map([['a', 'npm ci']]);
+    const claimed = { ...record('claimed'), lease: lease({ attempt_id: null }) };
+    const seen = liveModel({ scheduling: scheduling(made, { a: claimed }), selected: null, own: NONE, setups });
+    expect(seen.running).toMatchObject([{ task_id: 'a', setup: 'npm ci' }]);
+  });
+
   test('a running task names its verification command', () => {
     const checked = record('running');
     const since = isoTime(T0);
