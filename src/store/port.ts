@@ -163,9 +163,11 @@ export interface AttemptArtifacts {
   maskLog(attempt: AttemptRef, log: LogName, secrets: readonly string[]): Promise<void>;
   /** Writes the worker's prompt, once; returns a path for the worker. Throws IO_ERROR. */
   writePrompt(attempt: AttemptRef, text: string): string;
+  /** Makes the folder for drafts, in which a worker may write what it likes; returns `draftPath`. Throws IO_ERROR. */
+  placeForDraft(attempt: AttemptRef, draft: Draft): string;
   /** Path at which the worker may leave a draft. */
   draftPath(attempt: AttemptRef, draft: Draft): string;
-  /** Text of a draft. Throws a system error: ENOENT when there is none, EFBIG above `maxBytes`. */
+  /** Text of a draft. Throws a system error: ENOENT when there is none, EFBIG above `maxBytes`, ELOOP for a symlink; IO_ERROR where one is in place of the folder. */
   readDraft(attempt: AttemptRef, draft: Draft, maxBytes: number): string;
   /** Removes all files of an attempt that no commit refers to. Never throws. */
   discard(attempt: AttemptRef): void;

@@ -91,7 +91,7 @@ describe('a secret', () => {
     const run = await orchestrate(['run'], { cwd, env: ENV });
     expect([run.code, run.stdout.includes(TOKEN)]).toEqual([1, false]);
     // The worker's own draft is its own.
-    expect(leaks(cwd, TOKEN).filter((name) => !name.endsWith('verdict.draft.json'))).toEqual([]);
+    expect(leaks(cwd, TOKEN).filter((name) => !name.endsWith('drafts/verdict.json'))).toEqual([]);
   });
 
   test('that stands in the plan is not in the prompt', async () => {

@@ -6,7 +6,7 @@ import { varied } from '../support/faults/knobs.ts';
 import { finishing, WORK } from '../support/finishing.ts';
 
 /** `$D` is the folder of the attempt, `$H` the commit of the work. */
-const INTO = `${WORK}; D=$(dirname "$FORGE_VERDICT_FILE"); H=$(git rev-parse HEAD)`;
+const INTO = `${WORK}; D=$(dirname "$(dirname "$FORGE_VERDICT_FILE")"); H=$(git rev-parse HEAD)`;
 
 /** A twin that says that everything has passed. */
 const FORGED =
@@ -58,6 +58,19 @@ describe('a worker that writes what forge writes', () => {
     expect((await forge('run')).code).toBe(0);
     expect((await state('build')).state).toBe('shipped');
   });
+});
+
+test('a verdict behind a symlink in place of the folder for drafts is none', async () => {
+  const { state, forge } = finishing(
+    [
+      task(
+        `${INTO}; echo '{"verdict":"ready_for_review","summary":""}' > $D/verdict.json; rm -r $D/drafts; ln -s . $D/drafts`,
+      ),
+    ],
+    'verify: {commands: ["true"]}',
+  );
+  expect((await forge('run')).code).toBe(1);
+  expect((await state('build'))['last_error']).toMatchObject({ class: 'verdict.invalid' });
 });
 
 describe('a worker that prints what a pattern of the settings could be stuck in', () => {

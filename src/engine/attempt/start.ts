@@ -261,7 +261,7 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
         runId: request.runId,
         promptFile: env.artifacts.writePrompt(draft, masked(prompt, secretsOf(env, request.task))),
       },
-      worker: { lastError: seen.state.last_error, verdictFile: env.artifacts.draftPath(draft, 'verdict') },
+      worker: { lastError: seen.state.last_error, verdictFile: env.artifacts.placeForDraft(draft, 'verdict') },
     }),
     inTerminal: request.output === 'terminal',
     stdio: logs === null ? { stdin: 'inherit', stdout: 'inherit', stderr: 'inherit' } : { stdin: 'empty', ...logs },

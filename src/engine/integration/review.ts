@@ -120,7 +120,7 @@ async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
     });
   }
   await requireClean(held);
-  const file = artifacts.draftPath(attempt, 'review');
+  const file = artifacts.placeForDraft(attempt, 'review');
   const promptFile = artifacts.writePrompt(attempt, await gatherReviewPrompt(held));
   const logs = artifacts.openLogs(attempt);
   try {

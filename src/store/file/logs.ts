@@ -5,7 +5,7 @@ import path from 'node:path';
 import { cutMark, partsOf } from '../../domain/log-cuts.ts';
 import { maskOf } from '../../domain/secrets.ts';
 import { cutMiddle } from '../../lib/fs/cut-middle.ts';
-import { makeFolder } from '../../lib/fs/folders.ts';
+import { makeFolder, refuseSymlink } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { lastLinesAt, readCapped, readFrom } from '../../lib/fs/read.ts';
@@ -72,8 +72,15 @@ export class FileArtifacts implements AttemptArtifacts {
     return `${this.folder(attempt)}/logs/${log}`;
   }
 
+  placeForDraft(attempt: AttemptRef, draft: Draft): string {
+    this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId);
+    const file = this.draftPath(attempt, draft);
+    makeFolder(path.dirname(file));
+    return file;
+  }
+
   draftPath(attempt: AttemptRef, draft: Draft): string {
-    return `${this.folder(attempt)}/${draft}.draft.json`;
+    return `${this.folder(attempt)}/drafts/${draft}.json`;
   }
 
   openLogs(attempt: AttemptRef): WorkerLogs {
@@ -140,7 +147,9 @@ export class FileArtifacts implements AttemptArtifacts {
   }
 
   readDraft(attempt: AttemptRef, draft: Draft, maxBytes: number): string {
-    return readCapped(this.draftPath(attempt, draft), maxBytes);
+    const file = this.draftPath(attempt, draft);
+    refuseSymlink(path.dirname(file));
+    return readCapped(file, maxBytes);
   }
 
   discard(attempt: AttemptRef): void {
