@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
+import { orchestrate, project } from '../support/cli.ts';
 import { finishing, WORK } from '../support/finishing.ts';
 import { killGroup, until } from '../support/processes.ts';
 
@@ -225,18 +226,18 @@ describe('a setup that is stopped', () => {
   const hanging = () =>
     prepared(`test ! -e "$FORGE_DIR/.forge/hang" || { mkfifo "$FORGE_DIR/.forge/pipe"; ${HANGS}; }`);
 
-  /** A run whose setup goes on until it is stopped. */
-  async function started() {
+  /** A run, or what is named, whose setup goes on until it is stopped. */
+  async function started(...args: string[]) {
     const play = hanging()([`id: a, title: A, run: '${WORK}'`]);
     fs.writeFileSync(`${play.at}/.forge/hang`, '');
-    const run = play.start('run');
+    const run = play.start(...(args.length === 0 ? ['run'] : args));
     const pid = Number(await until('setup', () => fs.existsSync(`${play.at}/.forge/pid`) && play.read('pid').trim()));
     return { ...play, run, pid };
   }
   const isGone = (group: number) => groupMembers(group).length === 0;
 
-  test('by Ctrl-C leaves the task as it was', async () => {
-    const { run, pid, state } = await started();
+  test.each([[['run']], [['exec', 'a', '--', 'true']]])('by Ctrl-C at %j leaves the task as it was', async (args) => {
+    const { run, pid, state } = await started(...args);
     run.process.kill('SIGINT');
     expect(await run.ended).toMatchObject({ code: 130 });
     expect(isGone(pid)).toBe(true);
@@ -249,6 +250,19 @@ describe('a setup that is stopped', () => {
     expect((await run.ended).code).toBe(0);
     expect(isGone(pid)).toBe(true);
     expect(await state('a')).toMatchObject({ state: 'cancelled', attempt_count: 0 });
+  });
+
+  test('by a cancel may have changed the setup of git, and other tasks go on', async () => {
+    const { start, data, state, at } = prepared(
+      'git config core.hooksPath .husky/_; test $FORGE_TASK_ID != a || { : > "$FORGE_DIR/.forge/hangs"; exec sleep 1000; }',
+      'verify: {commands: ["true"]}',
+      ', max_parallel: 1',
+    )([`id: a, title: A, run: '${WORK}'`, `id: b, title: B, run: '${WORK}'`]);
+    const run = start('run');
+    await until('setup', () => fs.existsSync(`${at}/.forge/hangs`));
+    await data('cancel', 'a');
+    expect(await run.ended).toMatchObject({ code: 0 });
+    expect(await state('b')).toMatchObject({ state: 'shipped' });
   });
 
   test('is ended by the next run when its own was killed', async () => {
@@ -264,4 +278,10 @@ describe('a setup that is stopped', () => {
       killGroup(pid);
     }
   });
+});
+
+test('a run without worktrees says that it prepares nothing', async () => {
+  const at = project(['id: a, title: A, run: "true"'], { '.forge/settings.yaml': 'agents: {setup: npm ci}\n' });
+  const { warnings } = (await orchestrate(['run', '--dry-run', '--json'], { cwd: at })).json().data;
+  expect(warnings).toMatchObject([{ message: expect.stringMatching(/^agents\.setup is not run: /) }]);
 });

@@ -22,7 +22,7 @@ import {
 import { freshRecord, type TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { andThen, type Decision } from '../../domain/task/transition.ts';
-import { NO_WORKTREE, toldOf, type Work } from '../../domain/verify/evidence.ts';
+import { NO_WORKTREE, toldOf } from '../../domain/verify/evidence.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
@@ -39,17 +39,12 @@ import { type AttemptWorkspace, resolveWorkspace } from './resolve-workspace.ts'
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
 import { CanNotStart, setupNow } from './workspace.ts';
-import type { Prepared, SetupHeard } from './worktree-setup.ts';
+import type { SetupHeard } from './worktree-setup.ts';
 
 export interface AttemptRequest extends TaskRequest, SetupHeard {
   command: WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: to this process's. `terminal`: so, in its session. */
   output: 'logs' | 'inherit' | 'terminal';
-  /**
-   * Told the setup of git before anything of the repository is used for the attempt, and again before its worker begins; null where it is not
-   * looked at. `prepared`: what was done to its worktree in between. Throws CanNotStart to keep it from that.
-   */
-  onGitSetup?(setup: Work['git_setup'], prepared?: Pick<Prepared, 'trusted'>): Promise<void>;
 }
 
 /** An attempt that is about to be made: its ids, its place, and the record that it is made on. */

@@ -8,19 +8,24 @@ import { heldBy } from '../../domain/task/transition.ts';
 import type { Work } from '../../domain/verify/evidence.ts';
 import { hasOwnCommits } from '../../git/branch-start.ts';
 import { isSetUp, noteSetUp } from '../../git/setup-mark.ts';
-import { ForgeError } from '../../lib/errors.ts';
+import { ForgeError, orNull } from '../../lib/errors.ts';
 import { type Interrupts, UNINTERRUPTED } from '../../process/interrupts.ts';
 import { changeTask } from '../../store/change.ts';
 import { type Env, instantOf, ttlOf } from '../env.ts';
 import { Commands, type CommandsFor, runSetup } from './commands.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { begunFor, isUntouched, setupFaultOf, workAt } from './workspace.ts';
+import { begunFor, isUntouched, setupFaultOf, setupNow, workAt } from './workspace.ts';
 
 export interface SetupHeard {
   /** Stops it. Default: nothing does. */
   interrupts?: Interrupts;
   /** Told when a command begins. */
   onSetup?: ((command: string) => void) | undefined;
+  /**
+   * Told the setup of git before anything of the repository is used for the attempt, and again before its worker begins; null where it is not
+   * looked at. `prepared`: what was done to its worktree in between. Throws CanNotStart to keep it from that.
+   */
+  onGitSetup?(setup: Work['git_setup'], prepared?: Pick<Prepared, 'trusted'>): Promise<void>;
 }
 
 export interface Prepared {
@@ -48,7 +53,11 @@ export async function prepareWorktree(
   const trusted = untouched && !(await hasOwnCommits(env, whom.taskId, await begunFor(env, record)));
   const before = trusted ? null : await begin();
   await noteSetUp(env, cwd, false);
-  const end = await run(env, whom, record, cwd, heard);
+  const end = await run(env, whom, record, cwd, heard).catch(async (error: unknown) => {
+    // What it has changed before it was stopped is the user's, too.
+    if (trusted) await orNull(async () => (await heard.onGitSetup?.(await setupNow(env), { trusted })) ?? null);
+    throw error;
+  });
   if (end === 'done') await noteSetUp(env, cwd, true);
   const failure = end === 'done' ? null : end;
   const after = { ...(await begin()), ...(failure === null ? {} : { untouched }) };
