@@ -48,7 +48,7 @@ export const dispatch = command({
     }),
   /**
    * Throws LEASE_STOLEN, LEASE_IDENTITY_MISMATCH, STATE_NOT_FOUND, TASK_NOT_FOUND; OVERLAP_CONFLICT for a claim that was cut
-   * short; SETTINGS_INVALID, IO_ERROR, SETUP_FAILED, INTERRUPTED over a worktree.
+   * short; SETTINGS_INVALID, NOT_READY, IO_ERROR, SETUP_FAILED, INTERRUPTED over a worktree.
    */
   async run(context, options) {
     const kind = options.phase ?? 'implement';
@@ -119,18 +119,22 @@ async function workOf(
   attempt: { claimId: string; attemptId: string },
 ): Promise<Work> {
   if (!looksAtGit(session)) return NO_WORKTREE;
-  const { begunFor, workAt } = await import('../engine/attempt/workspace.ts');
+  const { begunFor, setupNow, workAt } = await import('../engine/attempt/workspace.ts');
+  const { SetupBaseline } = await import('../engine/attempt/setup-baseline.ts');
+  const { task_id: id } = record.state;
+  const baseline = new SetupBaseline(session);
+  await baseline.check(id, await setupNow(session));
   if (session.settings.workspace !== 'worktree') return workAt(session, record, null);
   const { beginWork } = await import('../engine/attempt/resolve-workspace.ts');
   const { workspaceForNext } = await import('../git/worktree.ts');
-  const { task_id: id } = record.state;
   const task = await plannedOrNull(session, id);
   const { depends_on = [] } = task ?? {};
   const place = await workspaceForNext(session, { id, depends_on }, record, await begunFor(session, record));
   return interruptible(session, async (interrupts) => {
     const onSetup = (line: string) => session.note(`setting up: ${line}`);
     const whom = { ...attempt, taskId: id, task };
-    const { work, fault } = await beginWork(session, whom, record, place, { interrupts, onSetup });
+    const { work, fault, trusted } = await beginWork(session, whom, record, place, { interrupts, onSetup });
+    await baseline.check(id, work.git_setup, trusted);
     if (fault === null) return work;
     throw new ForgeError('SETUP_FAILED', `the worktree of task ${id} could not be prepared: ${fault.message}`, {
       details: { class: fault.class },

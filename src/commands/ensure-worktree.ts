@@ -1,6 +1,8 @@
 /** `ensure-worktree`: make the git worktree of a task, whatever `workspace` says. A repeat finds it. */
 
 import * as z from 'zod/mini';
+import { SetupBaseline } from '../engine/attempt/setup-baseline.ts';
+import { setupNow } from '../engine/attempt/workspace.ts';
 import { ensureWorkspace } from '../git/worktree.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, taskField } from './shared/command.ts';
@@ -23,10 +25,11 @@ export const ensureWorktree = command({
       /** False when it was there already. */
       created: z.boolean(),
     }),
-  /** Throws TASK_NOT_FOUND, SETTINGS_INVALID when the project is in no repository, IO_ERROR when something is in the way. */
+  /** Throws TASK_NOT_FOUND, SETTINGS_INVALID when the project is in no repository, NOT_READY on a changed setup of git, IO_ERROR when something is in the way. */
   async run(context, { task }) {
     const session = await openSession(context);
     const planned = plannedTask(await requirePlan(session), task);
+    await new SetupBaseline(session).check(planned.id, await setupNow(session));
     const { cwd, branch, created } = await ensureWorkspace(session, planned);
     return { task_id: planned.id, worktree_path: cwd, branch, created };
   },

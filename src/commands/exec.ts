@@ -3,6 +3,7 @@
 import os from 'node:os';
 import * as z from 'zod/mini';
 import type { FinishedAttempt } from '../engine/attempt/running-attempt.ts';
+import { SetupBaseline } from '../engine/attempt/setup-baseline.ts';
 import { startAttempt } from '../engine/attempt/start.ts';
 import { requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity } from '../engine/env.ts';
@@ -58,6 +59,7 @@ export const exec = command({
       const owner = ownIdentity(session);
       const { task, runId, attempt } = await takeTask(session, 'exec', options, { owner }, async (wanted) => {
         const command = { argv: [...options.command] };
+        const baseline = new SetupBaseline(session);
         const started = await startAttempt(session, {
           ...wanted,
           owner,
@@ -65,6 +67,7 @@ export const exec = command({
           output: terminal ? 'terminal' : 'inherit',
           interrupts,
           onSetup: (line) => session.note(`setting up: ${line}`),
+          onGitSetup: (setup, prepared) => baseline.check(wanted.task.id, setup, prepared?.trusted),
           // A program that takes Ctrl-C for something else goes on.
           isInterrupt: (exit) => {
             leavesKeys = false;

@@ -149,9 +149,10 @@ describe('logs', () => {
       files: {
         stdout: world.path(dir('build'), 'attempts', attempt, 'logs/stdout.log'),
         stderr: world.path(dir('build'), 'attempts', attempt, 'logs/stderr.log'),
+        setup: world.path(dir('build'), 'attempts', attempt, 'logs/setup.log'),
       },
     };
-    expect(data).toEqual({ ...opened, stdout: '', stderr: '', truncated: false });
+    expect(data).toEqual({ ...opened, stdout: '', stderr: '', setup: '', truncated: false });
     expect(emitted[0]).toEqual({ type: 'opened', ...opened });
     expect(textOf(emitted, 'stdout')).toBe('out '.repeat(20_000));
     expect(textOf(emitted, 'stderr')).toBe('err');

@@ -61,13 +61,27 @@ describe('a worker that writes into .git', () => {
 
   test('has no hook that it leaves started for the worktree of another task', async () => {
     const hook = `${INTO}; mkdir -p $C/hooks; printf '#!/bin/sh\\ntouch %s/.forge/hooked\\n' "$FORGE_DIR" > $C/hooks/post-checkout; chmod +x $C/hooks/post-checkout`;
-    const { at, state, forge } = finishing([task(`${WORK}; ${hook}`), task(WORK, 'next')], SETTINGS);
+    const { at, state, forge, data } = finishing([task(`${WORK}; ${hook}`), task(WORK, 'next')], SETTINGS);
     await forge('run', '--max-parallel', '1');
     expect((await state('build'))['last_error']).toMatchObject({ class: 'fatal.git' });
     expect((await state('next')).state).toBe('unclaimed');
     expect(fs.readFileSync(`${at}/.git/hooks/post-checkout`, 'utf8')).toContain('/.forge/hooked');
     expect(fs.existsSync(`${at}/.forge/hooked`)).toBe(false);
     expect(fs.existsSync(`${at}/.forge/worktrees/next`)).toBe(false);
+    const { claim_id, run_id } = await data('claim', 'next');
+    const dispatched = ['dispatch', 'next', '--claim', claim_id, '--run', run_id];
+    for (const args of [dispatched, ['ensure-worktree', 'next'], ['release', 'next', '--claim', claim_id]]) {
+      const { code, stderr } = await forge(...args);
+      expect({ code, said: stderr.includes('hooks') }).toEqual(
+        args[0] === 'release' ? { code: 0, said: false } : { code: 4, said: true },
+      );
+    }
+    expect(await forge('exec', 'next', '--', 'true')).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining('hooks'),
+    });
+    expect((await state('next')).state).toBe('unclaimed');
+    expect(fs.existsSync(`${at}/.forge/hooked`)).toBe(false);
   });
 
   test.each([

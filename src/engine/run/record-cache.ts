@@ -33,6 +33,12 @@ export class RecordCache {
     this.#cursor = cursor;
   }
 
+  /** What is known of `tasks` now. Throws as `refresh` does. */
+  async all(tasks: readonly { id: string }[]): Promise<Iterable<TaskRead>> {
+    await this.refresh(tasks);
+    return this.reads.values();
+  }
+
   /** Milliseconds until the first backoff or question ends by its time. */
   pauseMs(nowMs: number): number {
     const ends = [...this.reads.values()].flatMap(({ record }) => {

@@ -19,6 +19,7 @@ import { pendingVerification } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import { type Interrupts, RaisedInterrupts } from '../../process/interrupts.ts';
 import type { FinishedAttempt, RunningAttempt } from '../attempt/running-attempt.ts';
+import { SetupBaseline } from '../attempt/setup-baseline.ts';
 import { Slots } from '../attempt/slots.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
@@ -32,7 +33,6 @@ import type { PlanSource } from './plan-source.ts';
 import { Progress } from './progress.ts';
 import { QuestionWatch } from './question-watch.ts';
 import { RecordCache, stateGone } from './record-cache.ts';
-import { SetupBaseline } from './setup-baseline.ts';
 
 /** The longest pause between two looks at the store, milliseconds. */
 const POLL_MS = 500;
@@ -100,7 +100,7 @@ export class RunLoop {
     this.#seen = new RecordCache(env.store, (taskId) => this.#gone(taskId));
     this.#overlaps = new OverlapWatch(env, emit);
     this.#slots = new Slots(env, options.maxParallel);
-    this.#setup = new SetupBaseline(env, this.#seen, () => this.#plan().tasks);
+    this.#setup = new SetupBaseline(env, () => this.#seen.all(this.#plan().tasks));
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = selectedTasks(options.tasks, plans.current.plan);
   }

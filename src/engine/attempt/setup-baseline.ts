@@ -1,14 +1,14 @@
-/** Keeps a run from starting work on a setup of git that a worker may have changed. */
+/** Keeps a command from starting work on a setup of git that a worker may have changed. */
 
 import type { TaskSummary } from '../../domain/task/records.ts';
 import { phaseDue } from '../../domain/task/states.ts';
 import { evidenceOf, type Work } from '../../domain/verify/evidence.ts';
 import { acceptHint, SETUP_CLASS, type SetupDigests, setupChanges, sharedPart } from '../../domain/verify/git-setup.ts';
-import { CanNotStart } from '../attempt/workspace.ts';
+import type { TaskSummaryRead } from '../../store/port.ts';
 import type { Env } from '../env.ts';
-import type { RecordCache } from './record-cache.ts';
+import { CanNotStart } from './workspace.ts';
 
-const RUN_BEGAN = 'this run began';
+const BEGAN = 'this command began';
 
 interface Baseline {
   digests: SetupDigests;
@@ -17,40 +17,35 @@ interface Baseline {
 }
 
 /**
- * A new run takes the setup that it finds for the user's. Where an attempt has failed because the setup had changed, or has ended and was
+ * A new command takes the setup that it finds for the user's. Where an attempt has failed because the setup had changed, or has ended and was
  * not compared, the one before that attempt counts.
  */
 export class SetupBaseline {
   readonly #env: Env;
-  /** The records of the run's tasks. */
-  readonly #seen: RecordCache;
-  readonly #tasks: () => readonly { id: string }[];
+  readonly #reads: () => Promise<Iterable<TaskSummaryRead>>;
   #before: Baseline | null = null;
 
-  constructor(env: Env, seen: RecordCache, tasks: () => readonly { id: string }[]) {
+  /** `reads`: the records of all tasks, as they are now. Default: the store is asked. */
+  constructor(env: Env, reads?: () => Promise<Iterable<TaskSummaryRead>>) {
     this.#env = env;
-    this.#seen = seen;
-    this.#tasks = tasks;
+    this.#reads = reads ?? (async () => (await env.store.snapshot()).tasks);
   }
 
   /**
-   * Throws CanNotStart when `setup`, that an attempt is to begin on, is not that of the run. `trusted`: commands of the user may have
-   * changed it, so it counts as if the run began with it; where a worker is at work as well it is not known which of the two it was.
+   * Throws CanNotStart when `setup`, that an attempt is to begin on, is not that of the command. `trusted`: commands of the user may have
+   * changed it, so it counts as if the command began with it; where a worker is at work as well it is not known which of the two it was.
    */
   async check(taskId: string, setup: Work['git_setup'], trusted = false): Promise<void> {
     if (setup === null) return;
     const now = sharedPart(setup);
-    if (trusted) {
-      await this.#seen.refresh(this.#tasks());
-      this.#before = null;
-    }
-    this.#before ??= (await this.#suspect(now)) ?? { digests: now, since: RUN_BEGAN };
+    if (trusted) this.#before = null;
+    this.#before ??= (await this.#suspect(now)) ?? { digests: now, since: BEGAN };
     const { digests, since } = this.#before;
     const changes = setupChanges(digests, now);
     if (changes.length === 0) return;
     const hint = acceptHint(now, this.#env.ctx.env);
     if (hint === null) {
-      this.#before = { digests: now, since: RUN_BEGAN };
+      this.#before = { digests: now, since: BEGAN };
       return;
     }
     throw new CanNotStart(
@@ -61,7 +56,7 @@ export class SetupBaseline {
 
   /** The setup before an attempt that may have changed it; null where each such attempt began on the one of now. */
   async #suspect(now: SetupDigests): Promise<Baseline | null> {
-    for (const { task_id, record } of this.#seen.reads.values()) {
+    for (const { task_id, record } of await this.#reads()) {
       if (record === null || !isSuspect(record)) continue;
       const whole = (await this.#env.store.read(task_id)).record;
       const before = whole && evidenceOf(whole, whole.state.current_attempt_id)?.git_setup;
