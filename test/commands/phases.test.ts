@@ -148,6 +148,16 @@ describe('why', () => {
     expect((await claim.run(world.context, { task: 'build' })).generation).toBe(2);
   });
 
+  test('why and a refused claim name what has failed at the beginning of a chain', async () => {
+    const chain = ['b, depends_on: [a]', 'c, depends_on: [b]', 'd, depends_on: [c]'];
+    world = new World(planOf('a', ...chain, 'e, depends_on: [f]', 'f, status: done, depends_on: [a]'));
+    await world.put('a', { state: 'failed', failure_reason: 'fatal' });
+    const expected = { code: 'DEPENDENCY_FAILED', message: "it depends on c, which can't start: a is failed" };
+    expect((await why.run(world.context, { task: 'd' })).reasons).toEqual([expected]);
+    expect((await refused(() => claim.run(world.context, { task: 'd' }))).message).toContain(expected.message);
+    expect((await why.run(world.context, { task: 'e' })).ready).toBe(true);
+  });
+
   test('why of an unknown task is refused', async () => {
     expect(await code(() => why.run(world.context, { task: 'gone' }))).toBe('TASK_NOT_FOUND');
     expect(await code(() => why.run(world.context, { task: '' }))).toBe('INVALID_ID');

@@ -4,8 +4,9 @@ import * as z from 'zod/mini';
 import { type Context, newId } from '../../domain/context.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { reasonsToWait } from '../../domain/schedule/readiness.ts';
-import { neededFor } from '../../domain/schedule/selection.ts';
+import { neededFor, orderedBefore } from '../../domain/schedule/selection.ts';
 import type { RunManifest, TaskRecord } from '../../domain/task/records.ts';
+import { isTerminal } from '../../domain/task/states.ts';
 import type { Decision } from '../../domain/task/transition.ts';
 import type { Warning } from '../../domain/warnings.ts';
 import { type Env, instantOf, runStanding, schedulingContextOf, secretsOf } from '../../engine/env.ts';
@@ -159,13 +160,24 @@ export async function planUnlessInvalid(session: Session, then: string): Promise
   }
 }
 
-/** The records that a question about `task` may need, and no others. */
-export async function readFor(session: Session, loaded: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
+/** The records that a question about `task` may need, and no others. What it waits for may wait for others that have failed. */
+export async function readFor(session: Session, { plan }: LoadedPlan, task: PlanTask): Promise<Map<string, TaskRead>> {
   const reads = new Map<string, TaskRead>();
-  const needed = neededFor(task, loaded.plan, session.settings.agents);
-  // Of many most may be still to come, and a list tells that of all of them.
-  const there = needed.length > 10 ? new Set(await session.store.list()) : null;
-  for (const id of needed) if (there?.has(id) ?? true) reads.set(id, await session.store.read(id));
+  const needed = new Set(neededFor(task, plan, session.settings.agents));
+  const before = new Set(orderedBefore(task, plan));
+  let there: Set<string> | null = null;
+  for (const id of needed) {
+    // Of many most may be still to come, and a list tells that of all of them.
+    if (needed.size > 10) there ??= new Set(await session.store.list());
+    if (there?.has(id) ?? true) reads.set(id, await session.store.read(id));
+    const planned = plan.byId.get(id);
+    const state = reads.get(id)?.record?.state.state ?? 'unclaimed';
+    if (planned === undefined || planned.status === 'done' || isTerminal(state) || !before.has(id)) continue;
+    for (const other of orderedBefore(planned, plan)) {
+      before.add(other);
+      needed.add(other);
+    }
+  }
   return reads;
 }
 

@@ -7,7 +7,8 @@ import type { Plan, PlanTask } from './plan.ts';
 
 /** A checksum of what a worker is given and its result is checked by. It is no defence against forgery, so a quick one will do. */
 export function definitionOf({ run, shell, verify, env, description, acceptance }: PlanTask): string {
-  return crc32(JSON.stringify([run, shell, verify, env, description, acceptance]));
+  const variables = env && Object.fromEntries(Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return crc32(JSON.stringify([run, shell, verify, variables, description, acceptance]));
 }
 
 /** Most tasks that are named. */

@@ -3,7 +3,7 @@ import { definitionOf, redefinedText } from '../../../src/domain/plan/definition
 import { onePhase } from '../../support/domain/plans.ts';
 import { record } from '../../support/domain/tasks.ts';
 
-const PLANNED = { id: 'a', run: 'make', verify: ['make check'], env: { A: '1' }, description: 'All of it' };
+const PLANNED = { id: 'a', run: 'make', verify: ['make check'], env: { A: '1', B: '2' }, description: 'All of it' };
 const before = onePhase(PLANNED);
 
 function shipped(definition: string | undefined, state: 'shipped' | 'failed' = 'shipped') {
@@ -15,6 +15,7 @@ const done = shipped(definitionOf(before.tasks[0] as (typeof before.tasks)[0]));
 
 test.each<[string, object, boolean]>([
   ['nothing else', {}, false],
+  ['the same variables in another order', { env: { B: '2', A: '1' } }, false],
   ['another title', { title: 'B' }, false],
   ['another priority', { priority: 'P0' }, false],
   ['another retry policy', { retry: { max_attempts: 2 } }, false],
