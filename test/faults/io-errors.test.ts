@@ -24,7 +24,8 @@ import { VERIFICATION_SCENARIOS } from '../support/faults/verification-scenarios
 const SAMPLE = 7;
 
 /** Commits of these fail like those of the others. */
-const ALIKE = /^(heartbeat|complete as a failure|release|claim --next, past a deadline without one)$/;
+const ALIKE =
+  /^(heartbeat|complete as a failure|release|cancel .*|retry .*|claim --next, past a deadline without one)$/;
 const CASES = [...ALL_SCENARIOS, ...VERIFICATION_SCENARIOS].filter(({ name }) => !(SHORT && ALIKE.test(name)));
 
 const missing = noStrace();

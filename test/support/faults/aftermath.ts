@@ -86,7 +86,8 @@ async function strangerFirst({ dir, args, scenario }: Cut, before: TaskFiles): P
   }
   const mine = await asked(repeat(dir, args));
   if (!theirs.ok) return false;
-  if (!mine.ok) expect(['LEASE_EXISTS', 'LEASE_STOLEN', 'STALE_ATTEMPT', 'NOT_READY']).toContain(mine.code);
+  if (!mine.ok)
+    expect(['LEASE_EXISTS', 'LEASE_STOLEN', 'STALE_ATTEMPT', 'NOT_READY', 'ILLEGAL_TRANSITION']).toContain(mine.code);
   const after = auditTask(dir, TASK);
   expect(after.newest, 'a late caller changes nothing').toBe(now.newest);
   expect(after.record?.lease?.claim_id).toBe(OTHER);

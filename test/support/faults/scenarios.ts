@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import { expect } from 'vitest';
 import { answer } from '../../../src/commands/answer.ts';
+import { cancel } from '../../../src/commands/cancel.ts';
 import { claim } from '../../../src/commands/claim.ts';
 import { complete } from '../../../src/commands/complete.ts';
 import { dispatch } from '../../../src/commands/dispatch.ts';
@@ -10,6 +11,7 @@ import { heartbeat } from '../../../src/commands/heartbeat.ts';
 import { question } from '../../../src/commands/question.ts';
 import type { VerbInput } from '../../../src/commands/registry.ts';
 import { release } from '../../../src/commands/release.ts';
+import { retry } from '../../../src/commands/retry.ts';
 import type { CommandContext } from '../../../src/commands/shared/session.ts';
 import { openQuestion } from '../../../src/domain/question/questions.ts';
 import { ForgeError } from '../../../src/lib/errors.ts';
@@ -195,6 +197,27 @@ export const SCENARIOS: readonly Scenario[] = [
     says: { task_id: TASK, state: 'awaiting_respawn' },
     repeatable: true,
   },
+  {
+    name: 'cancel of a task in flight',
+    async prepare() {
+      const dir = project();
+      await worked(dir, { beats: 1 });
+      return { dir, args: ['cancel', TASK] };
+    },
+    says: { task_id: TASK, state: 'cancelled' },
+    repeatable: true,
+  },
+  {
+    name: 'retry of a task that has failed',
+    async prepare() {
+      const dir = project({ '.forge/settings.yaml': 'retry: { max_attempts: 1 }\n' });
+      const attempt = await worked(dir, { beats: 1 });
+      await complete.run(callOn(dir), { task: TASK, attempt, failed: true, error_class: 'network' });
+      return { dir, args: ['retry', TASK] };
+    },
+    says: { task_id: TASK, state: 'unclaimed' },
+    repeatable: true,
+  },
 ];
 
 /** The request of `args`, made within this process: what the caller does who got no answer. */
@@ -220,6 +243,10 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
       return answer.run(call, { question: args[1] ?? '', option: value('--option'), by: value('--by') });
     case 'release':
       return release.run(call, { task: TASK, claim: MINE });
+    case 'cancel':
+      return cancel.run(call, { task: TASK });
+    case 'retry':
+      return retry.run(call, { task: TASK });
     case 'complete':
       return completed(call, {
         task: TASK,
@@ -248,6 +275,7 @@ export async function finish(dir: string, holder: string | null): Promise<string
   const call = callOn(dir);
   const mine = holder ?? OTHER;
   const { record } = auditTask(dir, TASK);
+  if (record?.state.state === 'cancelled') await retry.run(call, { task: TASK });
   const open = record && openQuestion(record);
   if (open) await answer.run(call, { question: open.question_id, option: 'keep' });
   const { run_id } = await claim.run(call, { task: TASK, claim_id: mine });
