@@ -62,7 +62,11 @@ export const doctor = command({
       checked('tasks', facts, tasks),
       checked('unfinished files', facts, unfinished),
     ]);
-    return { checks: [...first, ...others].filter((check) => check !== null) };
+    const checks = [...first, ...others].filter((check) => check !== null);
+    // What keeps several checks from looking, as a missing repository does, is said once.
+    const isNew = ({ status, message }: HealthCheck, at: number) =>
+      status !== 'fail' || checks.findIndex((other) => other.message === message) === at;
+    return { checks: checks.filter(isNew) };
   },
 });
 

@@ -1,6 +1,7 @@
 /** Runs git: without a prompt, only in the repository of its folder, and with a time limit. */
 
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import type { Context } from '../domain/context.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
@@ -101,10 +102,25 @@ function named(args: readonly string[]): string {
 }
 
 /**
+ * The bare repository that git would find from `dir` before the one of the checkout around it; null for none. A clone may bring one along.
+ * Git refuses it by itself since 2.38 (`safe.bareRepository`). Source: what setup.c of git takes for a repository.
+ */
+function bareAround(dir: string): string | null {
+  for (let at = dir; ; at = path.dirname(at)) {
+    if (existsSync(`${at}/.git`)) return null;
+    if (['HEAD', 'objects', 'refs'].every((name) => existsSync(`${at}/${name}`))) return at;
+    if (at === path.dirname(at)) return null;
+  }
+}
+
+/**
  * Runs git with these arguments; any exit code is a result. Throws IO_ERROR when there is no git, and when it is ended by a signal,
  * takes too long or prints too much.
  */
 export function git(args: readonly string[], options: GitOptions): Promise<GitResult> {
+  const bare = bareAround(options.cwd);
+  if (bare !== null)
+    return Promise.resolve({ code: 128, stdout: '', stderr: `fatal: cannot use bare repository '${bare}'` });
   const { spawn } = process.getBuiltinModule('node:child_process');
   return new Promise((resolve, reject) => {
     // A session of its own has no terminal to prompt on, and is killed as a whole, with hooks and filters.

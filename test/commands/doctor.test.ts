@@ -103,6 +103,13 @@ describe('doctor', () => {
     expect(list.find((check) => check.name === 'processes')).toMatchObject({ status: 'warn' });
   });
 
+  test('doctor says once that there is no repository, which several checks need', async () => {
+    world.write('.forge/settings.yaml', 'workspace: worktree\nship: {policy: merge}\n');
+    const failed = (await doctor.run(world.context, {})).checks.filter(({ status }) => status === 'fail');
+    expect(failed.map(({ name }) => name)).toContain('workspaces');
+    expect(failed.filter(({ message }) => message.includes('in no git repository'))).toHaveLength(1);
+  });
+
   test('doctor outside of a project is refused', async () => {
     expect(await code(() => doctor.run(new World().context, {}))).toBe('PHASES_NOT_FOUND');
   });

@@ -86,6 +86,18 @@ describe('a clone with a repository inside it', () => {
   );
 });
 
+test('a repository inside a clone is not taken for that of the project by a git that knows no safe.bareRepository', async () => {
+  const { project, started } = embedded();
+  const bin = folder({
+    git: '#!/bin/bash\nfor arg; do shift; [ "$arg" = safe.bareRepository=explicit ] && arg=a.b=c; set -- "$@" "$arg"; done\nPATH=$OWN exec git "$@"\n',
+  });
+  fs.chmodSync(path.join(bin, 'git'), 0o755);
+  const own = process.env['PATH'] ?? '';
+  const { stdout } = await orchestrate(['doctor'], { cwd: project, env: { PATH: `${bin}:${own}`, OWN: own } });
+  expect(stdout.replaceAll(/\s+/g, ' ')).toContain('cannot use bare repository');
+  expect(fs.existsSync(started)).toBe(false);
+});
+
 describe.runIf(spawnSync('strace', ['-V']).status === 0)('what a look starts', () => {
   test.each(LOOKS.map((verb) => [verb.join(' ') || 'the bare command', verb] as const))(
     '%s starts no program but node and git',
