@@ -5,10 +5,12 @@ import { PlanTaskSchema } from '../domain/plan/plan.ts';
 import { commandFor } from '../domain/plan/task-command.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
+import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
-import { LeaseSchema, PHASES_OF_WORK, TaskStateSchema } from '../domain/task/records.ts';
+import { LeaseSchema, PHASES_OF_WORK, type TaskRecord, TaskStateSchema } from '../domain/task/records.ts';
 import { pendingVerification, VerifiedSchema } from '../domain/verify/verification.ts';
 import { warningOf } from '../domain/warnings.ts';
+import { instantOf } from '../engine/env.ts';
 import { orNull } from '../lib/errors.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { loadPlan } from '../project/plan-file.ts';
@@ -86,8 +88,7 @@ export const show = command({
       task_id: options.task,
       task,
       command: task === null || task.human ? null : commandFor(task, session.settings.agents),
-      state: read.record?.state ?? null,
-      lease: read.record?.lease ?? null,
+      ...(read.record === null ? { state: null, lease: null } : asTheyHold(read.record, instantOf(session))),
       verifying: pending && { attempt_id: pending.attempt_id, command: pending.command, since: pending.since },
       ready: task !== null && reasons.length === 0,
       reasons,
@@ -98,6 +99,15 @@ export const show = command({
     };
   },
 });
+
+/** State and lease with the deadlines that count, where the clock was set since. */
+function asTheyHold({ state, lease, memo }: TaskRecord, now: Instant): Pick<TaskRecord, 'state' | 'lease'> {
+  const { next_eligible_at: at } = state;
+  return {
+    state: at ? { ...state, next_eligible_at: dueAt(at, memo.backoff, now) } : state,
+    lease: lease && { ...lease, expires_at: dueAt(lease.expires_at, lease.clock, now) },
+  };
+}
 
 /** All that have left a manifest when no record can be read that says which of them happened. */
 async function attemptRows(

@@ -4,10 +4,12 @@ import path from 'node:path';
 import * as z from 'zod/mini';
 import { redefinedText } from '../domain/plan/definition.ts';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
+import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LastErrorSchema, TASK_STATES } from '../domain/task/records.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
+import { instantOf } from '../engine/env.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
@@ -75,7 +77,7 @@ export const status = command({
     );
     const noticed = await divergences(session, loaded?.plan ?? null, all);
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
-    const tasks = shown.map(({ task, read }) => row(task, read));
+    const tasks = shown.map(({ task, read }) => row(task, read, instantOf(session)));
     return {
       project: loaded?.plan.project ?? session.settings.project.name ?? path.basename(session.paths.project),
       counts: data.countBy(tasks.map(({ state }) => state)),
@@ -89,7 +91,11 @@ export const status = command({
   },
 });
 
-function row(task: PlanTask | null, read: TaskSummaryRead | undefined): z.infer<ReturnType<typeof rowSchema>> {
+function row(
+  task: PlanTask | null,
+  read: TaskSummaryRead | undefined,
+  now: Instant,
+): z.infer<ReturnType<typeof rowSchema>> {
   const record = read?.record ?? null;
   const { state, lease, memo } = record ?? {};
   return {
@@ -102,8 +108,8 @@ function row(task: PlanTask | null, read: TaskSummaryRead | undefined): z.infer<
     attempt_count: state?.attempt_count ?? 0,
     generation: memo?.generation ?? 0,
     run_id: lease?.owner_run_id ?? null,
-    lease_expires_at: lease?.expires_at ?? null,
-    next_eligible_at: state?.next_eligible_at ?? null,
+    lease_expires_at: lease ? dueAt(lease.expires_at, lease.clock, now) : null,
+    next_eligible_at: state?.next_eligible_at ? dueAt(state.next_eligible_at, memo?.backoff, now) : null,
     // A failed state that names no reason reads as `fatal`.
     failure_reason: state?.state === 'failed' ? (state.failure_reason ?? 'fatal') : null,
     last_error: state?.last_error ?? null,

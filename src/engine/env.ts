@@ -8,7 +8,7 @@ import { secretsIn } from '../domain/secrets.ts';
 import type { Settings } from '../domain/settings/settings.ts';
 import type { Instant } from '../domain/task/deadlines.ts';
 import type { OwnerIdentity } from '../domain/task/identity.ts';
-import type { LeaseObserver } from '../domain/task/leases.ts';
+import { instantFor, type LeaseObserver } from '../domain/task/leases.ts';
 import type { RunManifest, TaskSummary } from '../domain/task/records.ts';
 import { ForgeError } from '../lib/errors.ts';
 import type { Cache } from '../lib/fs/cache.ts';
@@ -29,7 +29,7 @@ export interface Env extends ChangeEnv {
 }
 
 export function instantOf({ ctx }: Pick<Env, 'ctx'>): Instant {
-  return { nowMs: ctx.now(), monoMs: ctx.monotonicMs(), bootId: ctx.machine().boot_id };
+  return instantFor({ nowMs: ctx.now(), monoMs: ctx.monotonicMs(), machine: ctx.machine() });
 }
 
 export function observerOf({ ctx, settings }: Env): LeaseObserver {

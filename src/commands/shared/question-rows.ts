@@ -2,7 +2,9 @@
 
 import * as z from 'zod/mini';
 import { OptionsSchema, openQuestion, type Question, settledQuestion } from '../../domain/question/questions.ts';
+import { dueAt } from '../../domain/task/deadlines.ts';
 import type { TaskSummary } from '../../domain/task/records.ts';
+import { instantOf } from '../../engine/env.ts';
 import { withOpenQuestion } from '../../store/change.ts';
 import { textOrNull } from './data.ts';
 import { readAll, type Session } from './session.ts';
@@ -54,15 +56,16 @@ function mayHaveAsked({ state, memo }: TaskSummary): boolean {
 }
 
 async function rowOf(
-  { store }: Session,
+  session: Session,
   record: TaskSummary,
   task_id: string,
   attempt_id: string,
   question: Question,
 ): Promise<QuestionRow> {
   const { question_id, run_id, decision_key, options, created_at, expires_at } = question;
+  const asked = openQuestion(record);
   const settled = settledQuestion(record, question_id);
-  const answer = settled && (await store.readDocument('answer', task_id, attempt_id, question_id));
+  const answer = settled && (await session.store.readDocument('answer', task_id, attempt_id, question_id));
   return {
     question_id,
     task_id,
@@ -77,7 +80,7 @@ async function rowOf(
     default_option_id: question.default_option_id ?? null,
     what_happens_if_unanswered: question.what_happens_if_unanswered ?? null,
     created_at,
-    expires_at,
+    expires_at: asked?.question_id === question_id ? dueAt(expires_at, asked.clock, instantOf(session)) : expires_at,
     option_id: settled?.option_id ?? null,
     answered_by: settled?.answered_by ?? null,
     note: answer?.note ?? null,

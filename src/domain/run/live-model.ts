@@ -12,8 +12,9 @@ import {
   surveyOf,
   type WaitCode,
 } from '../schedule/readiness.ts';
+import { dueAt } from '../task/deadlines.ts';
 import type { Liveness, OwnerIdentity } from '../task/identity.ts';
-import { leaseStanding } from '../task/leases.ts';
+import { instantFor, leaseStanding } from '../task/leases.ts';
 import type { PhaseOfWork, TaskSummary } from '../task/records.ts';
 import { pendingVerification } from '../verify/verification.ts';
 
@@ -127,9 +128,9 @@ export function liveModel({ scheduling: asked, selected, own, setups }: Standing
     if (count === 'running')
       model.running.push({ ...runOf(task, record, own.get(task.id), scheduling), setup: setups?.get(task.id) ?? null });
     else if (count === 'asked') model.asked.push(...questionOf(record));
-    else if (count === 'waiting') addWait(waits, task, why, record);
-    else if (count === 'human') addWait(waits, task, [FOR_A_PERSON], record);
-    else if (count === 'ready' && !hasWork(task, scheduling)) addWait(waits, task, [FOR_AN_AGENT], record);
+    else if (count === 'waiting') addWait(waits, task, why, backoffEnd(record, scheduling));
+    else if (count === 'human') addWait(waits, task, [FOR_A_PERSON]);
+    else if (count === 'ready' && !hasWork(task, scheduling)) addWait(waits, task, [FOR_AN_AGENT]);
   }
   model.running.sort((a, b) => a.since_ms - b.since_ms);
   const running = new Set(model.running.map(({ task_id }) => task_id));
@@ -190,13 +191,23 @@ function questionOf(record: TaskSummary | null): LiveQuestion[] {
   return [{ task_id: record.state.task_id, question_id, attempt_id, decision_key, question: null }];
 }
 
-function addWait(waits: Map<string, LiveWait>, task: PlanTask, reasons: Reason[], record: TaskSummary | null): void {
+/** Milliseconds since the epoch; null where there is no backoff. */
+function backoffEnd(record: TaskSummary | null, { observer }: SchedulingContext): number | null {
+  const at = record?.state.next_eligible_at;
+  return at ? fromIso(dueAt(at, record.memo.backoff, instantFor(observer))) : null;
+}
+
+function addWait(
+  waits: Map<string, LiveWait>,
+  task: PlanTask,
+  reasons: Reason[],
+  backoffEnd: number | null = null,
+): void {
   const [first] = reasons;
   if (first === undefined) return;
   const { code, message } = first;
   const on = reasons.flatMap((reason) => (reason.code === code && reason.on !== null ? [reason.on] : []));
-  const until = code === 'BACKOFF' ? fromIso(record?.state.next_eligible_at ?? '') : Number.NaN;
-  const until_ms = Number.isNaN(until) ? null : until;
+  const until_ms = code === 'BACKOFF' ? backoffEnd : null;
   const key = [code, ...on].join(' ');
   const wait = waits.get(key);
   if (wait === undefined) waits.set(key, { code, message, on, until_ms, tasks: [task.id] });

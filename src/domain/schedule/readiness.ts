@@ -6,7 +6,7 @@ import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/pl
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
-import { msUntil } from '../task/deadlines.ts';
+import { dueAt, msUntil } from '../task/deadlines.ts';
 import { instantFor, type LeaseObserver, leaseStanding } from '../task/leases.ts';
 import type { TaskSummary } from '../task/records.ts';
 import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
@@ -161,14 +161,16 @@ function recordReasons(record: TaskSummary, observer: LeaseObserver): Reason[] {
   if (state === 'failed')
     return [reason('TASK_FAILED', `it failed (${failure_reason ?? 'fatal'})${lastFailure(record, ': ')}`)];
   if (state === 'cancelled') return [reason('TASK_CANCELLED', 'it was cancelled')];
-  if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record))];
+  if (state === 'blocked_on_question') return [reason('TASK_WAITS_FOR_ANSWER', waitsForAnswer(record, observer))];
   const due = phaseDue(state);
   if (due !== null) return [finishReason(due, record, observer)];
   const held = heldReason(record, observer);
   if (held !== null) return [held];
-  const waits = next_eligible_at && msUntil(next_eligible_at, record.memo.backoff, instantFor(observer)) > 0;
-  if (isClaimable(state) && waits) {
-    return [reason('BACKOFF', `it is tried again at ${next_eligible_at}${lastFailure(record, ', after ')}`)];
+  const { backoff } = record.memo;
+  const instant = instantFor(observer);
+  if (isClaimable(state) && next_eligible_at && msUntil(next_eligible_at, backoff, instant) > 0) {
+    const at = dueAt(next_eligible_at, backoff, instant);
+    return [reason('BACKOFF', `it is tried again at ${at}${lastFailure(record, ', after ')}`)];
   }
   return [];
 }
@@ -187,11 +189,12 @@ function finishReason(due: IntegrationPhase, record: TaskSummary, observer: Leas
   return reason(WAIT_CODES[due], by === null ? waits : `${goesOn} ${by}`);
 }
 
-function waitsForAnswer(record: TaskSummary): string {
+function waitsForAnswer(record: TaskSummary, observer: LeaseObserver): string {
   const open = openQuestion(record);
   if (open === null) return 'it asked a question that is not answered';
-  const { decision_key, question_id, expires_at } = open;
-  return `it asked about ${oneLine(decision_key, 60)} (question ${question_id}), open until ${expires_at}`;
+  const { decision_key, question_id } = open;
+  const until = dueAt(open.expires_at, open.clock, instantFor(observer));
+  return `it asked about ${oneLine(decision_key, 60)} (question ${question_id}), open until ${until}`;
 }
 
 /** A lease that still counts. A task in flight whose lease was deleted has no owner. */

@@ -47,6 +47,11 @@ export function sameMachine(a: MachineIdentity, b: MachineIdentity): boolean {
 /** PROC_PID_INIT_INO in the kernel's `include/linux/proc_ns.h`: the first pid namespace has this number on every boot. */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 
+/** The name of a machine, where one name is one machine: outside of containers, which often share one. */
+export function soleName({ host, pid_ns }: Partial<MachineIdentity>): string | undefined {
+  return pid_ns === '' || pid_ns === FIRST_PID_NAMESPACE ? host || undefined : undefined;
+}
+
 /**
  * Whether every process of `then` has ended because the machine was restarted.
  *
@@ -54,12 +59,11 @@ const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
  * they run on different kernels, so inside of one nothing follows.
  */
 export function rebootedSince(then: MachineIdentity, now: MachineIdentity): boolean {
-  const outsideContainers = now.pid_ns === '' || now.pid_ns === FIRST_PID_NAMESPACE;
+  const name = soleName(now);
   return (
-    outsideContainers &&
+    name !== undefined &&
+    name === soleName(then) &&
     then.pid_ns === now.pid_ns &&
-    then.host !== '' &&
-    then.host === now.host &&
     then.boot_id !== '' &&
     now.boot_id !== '' &&
     then.boot_id !== now.boot_id

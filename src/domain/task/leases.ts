@@ -1,8 +1,8 @@
 /** Leases: how long one holds, when it is stale, and how one is made and renewed. */
 
 import { isoTime } from '../../lib/time.ts';
-import { deadlineIn, type Instant, msUntil } from './deadlines.ts';
-import type { Liveness, MachineIdentity, OwnerIdentity } from './identity.ts';
+import { deadlineIn, dueAt, type Instant, msUntil } from './deadlines.ts';
+import { type Liveness, type MachineIdentity, type OwnerIdentity, soleName } from './identity.ts';
 import type { Lease } from './records.ts';
 
 export interface LeaseObserver {
@@ -10,7 +10,7 @@ export interface LeaseObserver {
   nowMs: number;
   /** The monotonic clock of this boot, milliseconds. */
   monoMs: number;
-  machine: Pick<MachineIdentity, 'boot_id'>;
+  machine: Pick<MachineIdentity, 'boot_id'> & Partial<MachineIdentity>;
   liveness(owner: OwnerIdentity): Liveness;
   /** How long after `expires_at` the lease cannot be taken, milliseconds. */
   graceMs: number;
@@ -31,15 +31,16 @@ export function leaseStanding(lease: Lease, observer: LeaseObserver): LeaseStand
   if (lease.owner && observer.liveness(lease.owner) === 'dead') {
     return { kind: 'stale', why: `its owner (pid ${lease.owner.pid} on ${lease.owner.host}) is dead` };
   }
-  const leftMs = msUntil(lease.expires_at, lease.clock, instantFor(observer));
-  if (leftMs > 0) return { kind: 'live', until: lease.expires_at };
+  const instant = instantFor(observer);
+  const leftMs = msUntil(lease.expires_at, lease.clock, instant);
+  if (leftMs > 0) return { kind: 'live', until: dueAt(lease.expires_at, lease.clock, instant) };
   if (leftMs > -observer.graceMs) return { kind: 'grace', until: isoTime(observer.nowMs + leftMs + observer.graceMs) };
   return { kind: 'stale', why: `it ran out at ${lease.expires_at} and its grace is over` };
 }
 
 /** The moment at which an observer looks. */
-export function instantFor({ nowMs, monoMs, machine }: LeaseObserver): Instant {
-  return { nowMs, monoMs, bootId: machine.boot_id };
+export function instantFor({ nowMs, monoMs, machine }: Omit<LeaseObserver, 'liveness' | 'graceMs'>): Instant {
+  return { nowMs, monoMs, bootId: machine.boot_id, host: soleName(machine) };
 }
 
 export interface LeaseRequest {

@@ -2,10 +2,11 @@
 
 import { openQuestion, settledQuestion } from '../../domain/question/questions.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
+import { dueAt } from '../../domain/task/deadlines.ts';
 import { ForgeError } from '../../lib/errors.ts';
 import { resumeIfSettled } from '../../store/change.ts';
 import type { TaskRead } from '../../store/port.ts';
-import type { Env } from '../env.ts';
+import { type Env, instantOf } from '../env.ts';
 
 export class QuestionWatch {
   readonly #env: Env;
@@ -56,7 +57,8 @@ export class QuestionWatch {
     }
     if (open === null) return;
     this.#shown.set(task_id, open.question_id);
-    const { question_id, attempt_id, decision_key, expires_at } = open;
+    const { question_id, attempt_id, decision_key } = open;
+    const expires_at = dueAt(open.expires_at, open.clock, instantOf(this.#env));
     const question = await this.#env.store.readDocument('question', task_id, attempt_id, question_id).catch(() => null);
     this.#emit({ type: 'question_opened', task_id, question_id, decision_key, expires_at, question });
   }

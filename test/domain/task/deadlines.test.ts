@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { deadlineIn, type Instant, msTooFar, msUntil } from '../../../src/domain/task/deadlines.ts';
+import { deadlineIn, dueAt, type Instant, msTooFar, msUntil } from '../../../src/domain/task/deadlines.ts';
+import { isoTime } from '../../../src/lib/time.ts';
 import fc from '../../support/properties.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const made: Instant = { nowMs: Date.UTC(2030, 0, 1), monoMs: 1_000, bootId: 'b1' };
+const made: Instant = { nowMs: Date.UTC(2030, 0, 1), monoMs: 1_000, bootId: 'b1', host: 'mill' };
 
 describe('msUntil', () => {
   test.each<[string, Instant, number]>([
@@ -18,6 +19,16 @@ describe('msUntil', () => {
       4_000,
     ],
     ['on a boot without an id whose clock is behind', { nowMs: made.nowMs - DAY_MS, monoMs: 5, bootId: '' }, 4_000],
+    [
+      'after a restart of its machine, whose clock was a year ahead before',
+      { nowMs: made.nowMs - 365 * DAY_MS, monoMs: 3_000, bootId: 'b2', host: 'mill' },
+      1_000,
+    ],
+    [
+      'on another machine whose clock is a year behind',
+      { nowMs: made.nowMs - 365 * DAY_MS, monoMs: 3_000, bootId: 'b2', host: 'barn' },
+      4_000,
+    ],
   ])('of a deadline in 4 s, %s', (_, now, left) => {
     const { at, clock } = deadlineIn(4_000, made);
     expect(msUntil(at, clock, now)).toBe(left);
@@ -47,6 +58,14 @@ describe('msUntil', () => {
     expect(msUntil(at, clock, made)).toBe(DAY_MS);
     expect(msTooFar(at, clock, made)).toBe(0);
   });
+});
+
+test('dueAt is the deadline as it is written, unless the clock was set since by more than a second', () => {
+  const { at, clock } = deadlineIn(4_000, made);
+  const setTo = (nowMs: number) => dueAt(at, clock, { ...made, nowMs });
+  expect(setTo(made.nowMs + 900)).toBe(at);
+  expect(setTo(made.nowMs - DAY_MS)).toBe(isoTime(made.nowMs - DAY_MS + 4_000));
+  expect(setTo(made.nowMs + DAY_MS)).toBe(isoTime(made.nowMs + DAY_MS + 4_000));
 });
 
 test('msTooFar says by how much the clock was ahead when a deadline was written', () => {
