@@ -1,8 +1,10 @@
 /** `cancel`: end a task for good. */
 
 import * as z from 'zod/mini';
+import { leaseStanding } from '../domain/task/leases.ts';
 import { cancelTask } from '../domain/task/operations.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
+import { observerOf } from '../engine/env.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { changeTask } from '../store/change.ts';
 import { command, optional, taskField } from './shared/command.ts';
@@ -17,16 +19,19 @@ export const cancel = command({
   ],
   input: z.object({ task: taskField(), reason: optional.text('text', 'Why, for the history') }),
   output: moveSchema,
-  /** Ends a task for good. A run stops its worker within a second. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
+  /** Ends a task for good. A run stops its worker within a second; what a dead run has left is stopped here. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
   async run(context, { task, reason = null }) {
     const session = await openSession(context);
     await requireKnown(session, task);
     let merging = false;
+    let unowned = false;
     const { result, record } = await changeTask(session, task, (seen) => {
       merging = seen.state.state === 'merge_pending' && seen.lease !== null;
+      unowned = seen.lease === null || leaseStanding(seen.lease, observerOf(session)).kind === 'stale';
       return cancelTask(seen, { reason, nowMs: session.now() });
     });
     if (merging) await endMerge(session, record);
+    else if (unowned) await stopWhatIsLeft(session, record);
     return result;
   },
 });
@@ -38,12 +43,21 @@ export const cancel = command({
 async function endMerge(session: Session, record: TaskRecord): Promise<void> {
   const { clearCandidates } = await import('../git/base-branch.ts');
   const { clearScratches } = await import('../git/scratch.ts');
-  const { stopFormerWorker } = await import('../engine/attempt/takeover.ts');
   // Without git there are no merges.
   await clearCandidates(session, record.state.task_id).catch(() => {});
+  await stopWhatIsLeft(session, record);
   try {
-    await stopFormerWorker(session, record);
     await clearScratches(session);
+  } catch (error) {
+    session.warn(errorMessage(error));
+  }
+}
+
+/** Stops processes that the record names and no owner looks after. A failure here is only a warning. */
+async function stopWhatIsLeft(session: Session, record: TaskRecord): Promise<void> {
+  try {
+    const { stopFormerWorker } = await import('../engine/attempt/takeover.ts');
+    await stopFormerWorker(session, record);
   } catch (error) {
     session.warn(errorMessage(error));
   }

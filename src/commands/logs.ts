@@ -63,10 +63,12 @@ export const logs = command({
     const session = await openSession(context);
     const { record } = await requireRecord(session, options.task);
     const current = record.state.current_attempt_id;
-    const attemptId = options.attempt ?? current;
+    // What prepares the worktree of the next attempt.
+    const preparing = record.state.state === 'claimed' ? (record.worker?.attempt_id ?? null) : null;
+    const attemptId = options.attempt ?? preparing ?? current;
     if (attemptId === null) throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`);
-    const id = attemptId === current ? current : requireUuid(attemptId, '--attempt');
-    if ((await session.store.readDocument('manifest', options.task, id)) === null) {
+    const id = attemptId === current || attemptId === preparing ? attemptId : requireUuid(attemptId, '--attempt');
+    if (id !== preparing && (await session.store.readDocument('manifest', options.task, id)) === null) {
       throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has no attempt ${id}`, {
         hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,
       });
@@ -90,7 +92,10 @@ export const logs = command({
       options.stream === undefined ? asked : [options.stream],
     );
     const skipped = options.tail !== undefined && reader.skipTo(options.tail);
-    const isCurrent = async () => (await session.store.read(options.task)).record?.lease?.attempt_id === id;
+    const isCurrent = async () => {
+      const { lease, worker } = (await session.store.read(options.task)).record ?? {};
+      return (lease?.attempt_id ?? (lease && worker?.attempt_id)) === id;
+    };
     for (;;) {
       // Asked before reading: what the worker wrote until its end is still read after it.
       const goesOn = options.follow === true && signal?.aborted !== true && (await isCurrent());

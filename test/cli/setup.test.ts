@@ -222,7 +222,7 @@ describe('a setup that fails', () => {
 });
 
 describe('a setup that is stopped', () => {
-  const HANGS = 'echo $FORGE_COMMAND_PID > "$FORGE_DIR/.forge/pid"; exec cat "$FORGE_DIR/.forge/pipe"';
+  const HANGS = 'echo installing; echo $FORGE_COMMAND_PID > "$FORGE_DIR/.forge/pid"; exec cat "$FORGE_DIR/.forge/pipe"';
   const hanging = () =>
     prepared(`test ! -e "$FORGE_DIR/.forge/hang" || { mkfifo "$FORGE_DIR/.forge/pipe"; ${HANGS}; }`);
 
@@ -263,6 +263,19 @@ describe('a setup that is stopped', () => {
     await data('cancel', 'a');
     expect(await run.ended).toMatchObject({ code: 0 });
     expect(await state('b')).toMatchObject({ state: 'shipped' });
+  });
+
+  test('is shown by logs while it is at work, and ended by a cancel when its run was killed', async () => {
+    const { run, pid, data } = await started();
+    try {
+      expect(await data('logs', 'a')).toMatchObject({ setup: 'installing\n', stdout: '' });
+      run.process.kill('SIGKILL');
+      await run.ended;
+      expect(await data('cancel', 'a')).toMatchObject({ state: 'cancelled' });
+      expect(isGone(pid)).toBe(true);
+    } finally {
+      killGroup(pid);
+    }
   });
 
   test('is ended by the next run when its own was killed', async () => {
