@@ -8,6 +8,7 @@ import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/ru
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { classifyTasks, overlapReason } from '../domain/schedule/readiness.ts';
 import { selectedTasks } from '../domain/schedule/selection.ts';
+import { claimsAround } from '../domain/task/workspaces.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { missingAgent, requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity, schedulingContextOf } from '../engine/env.ts';
@@ -96,7 +97,8 @@ export function runPlan(context: RunContext, options: Input): Promise<RunFinishe
     const loaded = await planFor(session, options);
     const owner = ownIdentity(session);
     const changed = await otherMeaning(session, loaded);
-    const manifest = await openRun(session, { owner, stops_at_failure: true });
+    const within = claimsAround(session.ctx.env);
+    const manifest = await openRun(session, { owner, stops_at_failure: true, ...(within.length > 0 && { within }) });
     for (const message of [...warningsOf(session, loaded), ...changed]) warn(message);
     const trackerSettled = session.background();
     const loop = new RunLoop(

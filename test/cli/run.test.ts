@@ -192,6 +192,16 @@ describe('tasks that write the same files', () => {
     expect(said('deep')).toContain('task c is not waited for: its worker has started this run');
   });
 
+  it('two runs that workers of one run start at once do not wait for each other', async () => {
+    const meet = (own: string, other: string) => `touch ${own}; until test -e ${other}; do sleep 0.02; done`;
+    const inner = (own: string, other: string) =>
+      `${meet(own, other)}; forge orchestrate run > ${own}.said; test $? = 4`;
+    const cwd = project([`id: a, title: A, run: "${inner('a', 'b')}"`, `id: b, title: B, run: "${inner('b', 'a')}"`]);
+    expect((await orchestrate(['run', '--max-parallel', '2'], { cwd })).code).toBe(0);
+    const said = ['a', 'b'].map((id) => readFileSync(join(cwd, `${id}.said`), 'utf8')).join('');
+    expect(said.replace(/\s+/g, ' ')).toMatch(/task [ab] is not waited for: its worker has started a run too/);
+  });
+
   it.each(['git clean -fdxq -e plans', 'rm -rf .forge/orchestrator', 'rm -rf .forge/orchestrator/tasks/a'])(
     'a run whose worker removes the state by %s ends at once, and says who may have done it',
     async (clears) => {

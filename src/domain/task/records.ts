@@ -201,6 +201,8 @@ export const RunManifestSchema = once(() =>
     ended_at: optionalTime,
     /** Scripts of several lines end at the first line that fails. Runs of earlier versions do not say so. */
     stops_at_failure: z.optional(z.boolean()),
+    /** The claims of the workers that have started it, the innermost first. Absent: none has. */
+    within: z.optional(z.array(text)),
   }),
 );
 export type RunManifest = z.infer<ReturnType<typeof RunManifestSchema>>;

@@ -13,7 +13,6 @@ import { selectedTasks } from '../../domain/schedule/selection.ts';
 import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import type { IntegrationPhase } from '../../domain/task/states.ts';
-import { claimsAround } from '../../domain/task/workspaces.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { pendingVerification } from '../../domain/verify/verification.ts';
 import { type ErrorKind, errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
@@ -33,6 +32,7 @@ import type { PlanSource } from './plan-source.ts';
 import { Progress } from './progress.ts';
 import { QuestionWatch } from './question-watch.ts';
 import { RecordCache, stateGone } from './record-cache.ts';
+import { waitingForRun } from './surrounding.ts';
 
 /** The longest pause between two looks at the store, milliseconds. */
 const POLL_MS = 500;
@@ -73,7 +73,7 @@ export class RunLoop {
   readonly #setup: SetupBaseline;
   readonly #progress: Progress;
   readonly #losses = new Losses();
-  /** Tasks whose workers have started this run, or a run around it. */
+  /** Tasks whose workers wait for this run, or may do so. */
   readonly #surrounding = new Set<string>();
   /** Ids of the tasks to work on; made anew when the plan changes. */
   #selected: ReadonlySet<string>;
@@ -319,7 +319,10 @@ export class RunLoop {
   }
 
   #gone(taskId: string): ForgeError {
-    return stateGone(taskId, [...this.#active.keys()]);
+    // Whatever else has failed meanwhile has failed for that reason.
+    const gone = stateGone(taskId, [...this.#active.keys()]);
+    this.#broken = gone;
+    return gone;
   }
 
   /** The claim has failed the task: its workers were lost too many times in a row. */
@@ -341,18 +344,16 @@ export class RunLoop {
   async #look(): Promise<void> {
     this.#lastLook = this.#env.ctx.monotonicMs();
     await this.#seen.refresh(this.#plan().tasks);
-    this.#refuseSurrounding();
+    await this.#refuseSurrounding();
     for (const task of this.#plan().tasks) await this.#lookAt(task.id, true);
   }
 
-  /** A task whose worker has started this run waits for the run's end, so the run must not wait for it. */
-  #refuseSurrounding(): void {
-    const claims = claimsAround(this.#env.ctx.env);
-    for (const [id, { record }] of this.#seen.reads) {
-      const claim = record?.lease?.claim_id;
-      if (claim === undefined || !claims.includes(claim) || this.#refused.has(id)) continue;
+  async #refuseSurrounding(): Promise<void> {
+    const { reads } = this.#seen;
+    for (const [id, why] of await waitingForRun(this.#env, this.#options.runId, reads.values())) {
+      if (this.#refused.has(id)) continue;
       this.#surrounding.add(id);
-      this.#refuseTask(id, `task ${id} is not waited for: its worker has started this run`);
+      this.#refuseTask(id, why);
     }
   }
 
