@@ -18,7 +18,8 @@ const SAYS_NOTHING: readonly RegExp[] = [
   /^(?:stack backtrace:|\s+\d+: \S+::)/,
   // How a command below has ended.
   /^Node\.js v\d/,
-  /^(?:make|gmake)(?:\[\d+\])?: (?:\*\*\* \[.*\] Error \d+|Target .* not remade|(?:Entering|Leaving) directory)/,
+  /^(?:make|gmake)(?:\[\d+\])?: (?:\*\*\* \[.*\] Error \d+|Target .* not remade|(?:Entering|Leaving) directory|\*\*\* Waiting for unfinished jobs)/,
+  /^ninja: build stopped: subcommand failed/,
   /^(?:exit status \d+|FAIL|FAIL\t.*|ok {2}\t.*)$/,
   /^(?:compilation terminated\.|collect2: error: ld returned|\d+ (?:errors?|warnings?)(?: and .*)? generated\.)/,
   /^(?:error: could not compile|error: aborting due to|error: test failed|error: process didn't exit successfully)/,
@@ -34,6 +35,10 @@ const SAYS_NOTHING: readonly RegExp[] = [
   /^(?:hint|note|help|info): |^info Visit /i,
   /^\s+= (?:note|help):/,
   /\bnote: each undeclared identifier/,
+  /^\s+go (?:get|install|mod|work) /,
+  /^\[notice\] |^Note that in CI environments /,
+  /^(?:Please make sure you have the correct access rights|and the repository exists\.)$/,
+  /^\s+Is the server running /,
   /^(?:for (?:more|further|full|additional) |(?:re-?)?run (?:with |['"`])|try ['"`]|see (?:https?:|['"`]|the |also )|use ['"`]|to see |usage: )/i,
   // Where a log is.
   /\blogs?\b.*\b(?:can be found|(?:written|saved|available) (?:to|in|at))\b/i,
@@ -55,12 +60,19 @@ const CRASH = /^((?:Uncaught )?[\w.$]*(?:Error|Exception|Rejection)\b.*)$/gm;
 
 /** Tools that say more behind their error, in the order in which they are looked for. */
 const TOOLS: Readonly<Record<string, Tool>> = {
-  node: { ends: /^Node\.js v\d/, says: [CRASH], last: true },
+  node: {
+    ends: /^Node\.js v\d/,
+    says: [/(The promise rejected with the reason ".+"\.)\]?(?: \{)?$/gm, CRASH],
+    last: true,
+  },
+  'heap of node': { ends: /^ *\d+: 0x/, says: [/^(FATAL ERROR: .+)$/gm] },
   npm: { ends: /^npm (?:error|ERR!)/, says: [/^npm (?:error|ERR!) +(.+)$/gm] },
   pytest: {
     ends: /^=*\s*(?:\d+ \w+, )*\d+ (?:failed|errors?)\b.* in [\d.]+s/,
     says: [/^((?:FAILED|ERROR) .+ - .+)$/gm, /^E {2,}(.+)$/gm, /^((?:FAILED|ERROR) .+)$/gm],
   },
+  'coverage of pytest': { ends: /^=*\s*\d+ passed\b.* in [\d.]+s/, says: [/^((?:FAIL|ERROR:?) .+)$/gm] },
+  'usage of pytest': { ends: /^ +rootdir: /, says: [/^\S+: (error: .+)$/gm] },
   unittest: { ends: /^FAILED \((?:failures|errors)=/, says: [NAMED_ERROR] },
   tsc: { ends: /^Found \d+ errors?\b|\berror TS\d+: /, says: [/^(.*\berror TS\d+: .+)$/gm] },
   eslint: { ends: /^✖ \d+ problem|potentially fixable with/, says: [/^ +(\d+:\d+ +error +.+)$/gm] },

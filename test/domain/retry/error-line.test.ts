@@ -502,6 +502,83 @@ The full log is in /var/tmp/deploy-7.log
   ['a line about logs that is the error', 'logs/a.txt: Permission denied', 'logs/a.txt: Permission denied\n'],
   ['an output in which nothing counts', 'hint: see the manual', 'hint: see the manual\n'],
   ['no output', '', '', '\n \n'],
+  [
+    'node: a promise that is rejected with no error',
+    'The promise rejected with the reason "no disk".',
+    `node:internal/process/promises:288
+            triggerUncaughtException(err, true /* fromPromise */);
+            ^
+
+[UnhandledPromiseRejection: This error originated either by throwing inside of an async function without a catch block, or by rejecting a promise which was not handled with .catch(). The promise rejected with the reason "no disk".] {
+  code: 'ERR_UNHANDLED_REJECTION'
+}
+
+Node.js v20.20.2
+`,
+  ],
+  [
+    'node: a heap that is full',
+    'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory',
+    `<--- JS stacktrace --->
+
+FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory
+ 1: 0xb0 node::Abort() [node]
+----- Native stack trace -----
+
+ 1: 0xca5580 node::OnFatalError [node]
+`,
+  ],
+  [
+    'make: with other jobs at work',
+    'a.c:1:10: fatal error: nope.h: No such file or directory',
+    `a.c:1:10: fatal error: nope.h: No such file or directory
+    1 | #include <nope.h>
+      |          ^~~~~~~~
+compilation terminated.
+make: *** [Makefile:3: a.o] Error 1
+make: *** Waiting for unfinished jobs....
+`,
+  ],
+  [
+    'pytest: too little coverage',
+    'FAIL Required test coverage of 80% not reached. Total coverage: 50.00%',
+    '',
+    `FAIL Required test coverage of 80% not reached. Total coverage: 50.00%
+============ 4 passed in 0.12s ============
+`,
+  ],
+  [
+    'pytest: an option that it does not know',
+    'error: unrecognized arguments: --nope',
+    `ERROR: usage: pytest [options] [file_or_dir] [...]
+pytest: error: unrecognized arguments: --nope
+  inifile: None
+  rootdir: /srv/app
+`,
+  ],
+  [
+    'go: a module that is missing',
+    'go: example.com/x@v1: no required module provides package',
+    'go: example.com/x@v1: no required module provides package\n\tgo get example.com/x\n',
+  ],
+  [
+    'git: a repository that cannot be read',
+    'fatal: Could not read from remote repository.',
+    `fatal: Could not read from remote repository.
+
+Please make sure you have the correct access rights
+and the repository exists.
+`,
+  ],
+  [
+    'pip: a package that is missing',
+    'ERROR: No matching distribution found for nope==9',
+    `ERROR: No matching distribution found for nope==9
+
+[notice] A new release of pip is available: 23.0.1 -> 24.0
+[notice] To update, run: pip install --upgrade pip
+`,
+  ],
 ];
 
 describe('the error line of an output', () => {
