@@ -221,19 +221,6 @@ describe('a setup that fails', () => {
   });
 });
 
-test('a run whose state is removed while another task is being started names that, and not what failed to start', async () => {
-  const { forge } = prepared('test $FORGE_TASK_ID = a || { . "$FORGE_DIR/clear.sh"; }', 'retry: {max_attempts: 1}')(
-    [`id: a, title: A, run: 'touch "$FORGE_DIR/.forge/begun"; exec sleep 600'`, 'id: b, title: B, run: "true"'],
-    {
-      'clear.sh':
-        'until test -e "$FORGE_DIR/.forge/begun"; do sleep 0.02; done; rm -rf "$FORGE_DIR/.forge/orchestrator"',
-    },
-  );
-  const { code, stderr } = await forge('run', '--max-parallel', '2');
-  expect(code).toBe(1);
-  expect(stderr).toContain('the state of task a was removed while this run was using it');
-});
-
 describe('a setup that is stopped', () => {
   const HANGS = 'echo installing; echo $FORGE_COMMAND_PID > "$FORGE_DIR/.forge/pid"; exec cat "$FORGE_DIR/.forge/pipe"';
   const hanging = () =>

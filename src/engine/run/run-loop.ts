@@ -80,6 +80,8 @@ export class RunLoop {
   /** Whether a task has failed for good during this run. */
   #failed = false;
   #broken: unknown = null;
+  /** That state was removed, which is why other things fail as well. */
+  #removed: ForgeError | null = null;
   #wake: () => void = () => {};
   #lastLook = 0;
 
@@ -120,7 +122,7 @@ export class RunLoop {
       stopListening();
       this.#interrupts.stop();
     }
-    if (this.#broken !== null) throw this.#broken;
+    if (this.#broken !== null) throw this.#removed ?? this.#broken;
     await this.#look();
     return this.#finish(startedMs);
   }
@@ -319,10 +321,8 @@ export class RunLoop {
   }
 
   #gone(taskId: string): ForgeError {
-    // Whatever else has failed meanwhile has failed for that reason.
-    const gone = stateGone(taskId, [...this.#active.keys()]);
-    this.#broken = gone;
-    return gone;
+    this.#removed ??= stateGone(taskId, [...this.#active.keys()]);
+    return this.#removed;
   }
 
   /** The claim has failed the task: its workers were lost too many times in a row. */
