@@ -47,23 +47,35 @@ export async function branchBase(env: WorktreeEnv, task: WorkspaceTask, base: st
   return point;
 }
 
-/**
- * How far the branch of a task is behind its base. Null: it lacks nothing, there is no branch, or its base can't be told. `own`: it
- * has commits that the base lacks. `begunFor`: as in `baseOf`. Throws IO_ERROR.
- */
-export async function behindBase(
-  env: GitEnv,
-  taskId: string,
-  begunFor: string | null,
-): Promise<(Behind & { own: boolean; sha: string }) | null> {
+interface BranchStanding {
+  /** The commit of the branch. */
+  tip: string;
+  /** That of its base. */
+  sha: string;
+  /** It has commits that the base lacks. */
+  own: boolean;
+  /** Null: it lacks nothing of the base. */
+  behind: Behind | null;
+}
+
+/** The branch of a task beside its base; null where there is no branch, or its base can't be told. `begunFor`: as in `baseOf`. Throws IO_ERROR. */
+async function besideBase(env: GitEnv, taskId: string, begunFor: string | null): Promise<BranchStanding | null> {
   const branch = branchFor(env.settings, taskId);
   const tip = await branchCommit(env, branch);
   const base = await orNull(() => baseOf(env, begunFor));
-  if (tip === null || base === null || tip === base.sha) return null;
-  const counts = await gitText(['rev-list', '--left-right', '--count', `${tip}...${base.sha}`], gitIn(env));
+  if (tip === null || base === null) return null;
+  const { sha } = base;
+  if (tip === sha) return { tip, sha, own: false, behind: null };
+  const counts = await gitText(['rev-list', '--left-right', '--count', `${tip}...${sha}`], gitIn(env));
   const [own = 0, commits = 0] = counts.split('\t').map(Number);
-  if (commits === 0) return null;
-  return { branch, commits, base: base.branch ?? base.sha.slice(0, 12), own: own > 0, sha: base.sha };
+  const behind = commits === 0 ? null : { branch, commits, base: base.branch ?? sha.slice(0, 12) };
+  return { tip, sha, own: own > 0, behind };
+}
+
+/** How far a branch with commits of its own is behind its base; null where it is not. `begunFor`: as in `baseOf`. Throws IO_ERROR. */
+export async function ownBehindBase(env: GitEnv, taskId: string, begunFor: string | null): Promise<Behind | null> {
+  const standing = await besideBase(env, taskId, begunFor);
+  return standing?.own === true ? standing.behind : null;
 }
 
 /** Whether the branch of a task has commits that its base lacks. `begunFor`: as in `baseOf`. Throws SETTINGS_INVALID, NOT_READY, IO_ERROR. */
@@ -83,11 +95,13 @@ export async function followBase(
   place: string,
   begunFor: string | null,
 ): Promise<Behind | null> {
-  const behind = await behindBase(env, task.id, begunFor);
-  if (behind === null) return null;
-  const { own, sha, ...told } = behind;
-  if (own || (await headOf(env, place))?.branch !== told.branch) return told;
+  const standing = await besideBase(env, task.id, begunFor);
+  if (standing === null || standing.own) return standing?.behind ?? null;
+  const { tip, sha, behind } = standing;
+  const branch = branchFor(env.settings, task.id);
+  if ((await headOf(env, place))?.branch !== branch) return behind;
   const target = await branchBase(env, task, sha);
+  if (target === tip) return null;
   const options = { ...gitIn(env, place), timeoutMs: CHECKOUT_TIMEOUT_MS, acts: true };
   // The reflog tells this move from a worker's.
   const variables = { ...env.ctx.env, GIT_REFLOG_ACTION: FOLLOWS };
@@ -101,6 +115,6 @@ export async function followBase(
       env.warn(`a submodule of ${place} can't follow: ${why}`);
     return null;
   }
-  env.warn(`${told.branch} can't follow ${told.base}: ${lastWords(moved)}`);
-  return told;
+  env.warn(`${branch} can't follow ${behind?.base ?? 'the tasks that it depends on'}: ${lastWords(moved)}`);
+  return behind;
 }

@@ -193,7 +193,10 @@ describe('a setup that fails', () => {
       'retry: {max_attempts: 1}',
       ', setup_timeout_ms: 200ms',
     )([`id: a, title: A, run: '${WORK}'`]);
-    expect(await forge('run')).toMatchObject({ code: 1 });
+    const { code, stdout } = await forge('run', '--json');
+    expect(code).toBe(1);
+    const finished = stdout.split('\n').find((line) => line.includes('"task_finished"'));
+    expect(JSON.parse(finished ?? '').duration_ms).toBeGreaterThanOrEqual(200);
     expect((await state('a'))['last_error']).toMatchObject({
       class: 'setup',
       message: 'sh "$FORGE_DIR/setup.sh" took longer than its timeout of 200ms (.forge/settings.yaml:2)',

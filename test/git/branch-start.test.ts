@@ -55,6 +55,14 @@ test('a branch that follows the base gets the work of its dependencies', async (
   expect(repo.in(at, 'rev-parse', 'HEAD^1', 'HEAD^2')).toBe(`${main}\n${lib}`);
 });
 
+test('a branch that is at the base gets the work of dependencies that was done since', async () => {
+  await next({ depends_on: ['lib'] });
+  const lib = repo.branch('forge/lib', { 'lib.txt': 'l' });
+  const { path: at, behind } = await next({ depends_on: ['lib'] });
+  expect([head(at), behind]).toEqual([lib, null]);
+  expect(fs.readFileSync(`${at}/lib.txt`, 'utf8')).toBe('l');
+});
+
 test('a branch with commits of its own stays, and how far it is behind is told to the run, its worker and why', async () => {
   const { path: at } = await next();
   const work = repo.commit({ 'work.txt': 'w' }, at);

@@ -39,6 +39,7 @@ const SAYS_NOTHING: readonly RegExp[] = [
   /^\[notice\] |^Note that in CI environments /,
   /^(?:Please make sure you have the correct access rights|and the repository exists\.)$/,
   /^\s+Is the server running /,
+  /^fatal: failed to write commit object$/,
   /^(?:for (?:more|further|full|additional) |(?:re-?)?run (?:with |['"`])|try ['"`]|see (?:https?:|['"`]|the |also )|use ['"`]|to see |usage: )/i,
   // Where a log is.
   /\blogs?\b.*\b(?:can be found|(?:written|saved|available) (?:to|in|at))\b/i,

@@ -69,6 +69,8 @@ export interface FinishedAttempt {
 type StopReason = 'interrupt' | 'timeout' | 'lost';
 
 interface Started {
+  /** When a setup that has failed began, on the monotonic clock. */
+  setupMs?: number;
   claimId: string;
   attemptId: string;
   number: number;
@@ -116,7 +118,7 @@ export class RunningAttempt {
     this.#env = env;
     this.#request = request;
     this.#started = started;
-    this.#startedMs = env.ctx.monotonicMs();
+    this.#startedMs = started.setupMs ?? env.ctx.monotonicMs();
     this.attemptId = started.attemptId;
     this.number = started.number;
     this.pid = started.identity?.pid ?? null;

@@ -92,10 +92,11 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     if (seen.worker !== null)
       await new LogKeeper(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS).end();
     await request.onGitSetup?.(await setupNow(env));
+    const setupMs = env.ctx.monotonicMs();
     const workspace = await resolveWorkspace(env, task, { claimId, attemptId }, seen, request);
     const draft = draftOf({ claimId, attemptId }, seen.memo.generation, workspace, seen);
     await request.onGitSetup?.(workspace.work.git_setup, workspace);
-    if (workspace.fault !== null) return await openFailed(env, request, draft, workspace.fault);
+    if (workspace.fault !== null) return await openFailed(env, request, draft, { fault: workspace.fault, setupMs });
     return await launch(env, request, draft);
   } catch (error) {
     env.artifacts.discard({ taskId: task.id, attemptId });
@@ -201,10 +202,10 @@ async function openFailed(
   env: Env,
   request: AttemptRequest,
   draft: Draft,
-  fault: ClassifiedError,
+  failure: { fault: ClassifiedError; setupMs: number },
 ): Promise<RunningAttempt> {
   const record = await open(env, request, draft, null);
-  return new RunningAttempt(env, request, { ...draft, worker: null, identity: null, record, fault });
+  return new RunningAttempt(env, request, { ...draft, worker: null, identity: null, record, ...failure });
 }
 
 /** Commits the beginning of an attempt; from then on the record names its worker. */

@@ -82,7 +82,7 @@ async function fromStart(env: Env, record: TaskRecord, cwd: string, created: boo
   const { digests, more } = await changesFromStart(env, topOf(cwd, (await repositoryOf(env)).prefix));
   if (more > 0)
     env.warn(
-      `in the worktree of task ${task_id} ${more} files differ from its commit before the first attempt; commit them first`,
+      `in the worktree of task ${task_id} ${more} files differ from its commit before the first attempt; commit them first, or have git ignore them`,
     );
   return digests;
 }
@@ -107,9 +107,8 @@ export async function expectedWorkspace(env: Env, taskId: string, record: TaskRe
 /** How far a branch that forge does not move is behind its base; null where it is not, and without worktrees. Throws IO_ERROR. */
 export async function behindNow(env: Env, taskId: string, record: TaskRecord | null): Promise<Behind | null> {
   if (!hasWorktrees(env)) return null;
-  const { behindBase } = await import('../../git/branch-start.ts');
-  const behind = await behindBase(env, taskId, record && (await orNull(() => begunFor(env, record))));
-  return behind?.own === true ? behind : null;
+  const { ownBehindBase } = await import('../../git/branch-start.ts');
+  return ownBehindBase(env, taskId, record && (await orNull(() => begunFor(env, record))));
 }
 
 /** What is wrong with an attempt whose setup of git is not the one that it began on. `own`: as `setupFault` has it. Throws IO_ERROR. */

@@ -571,6 +571,11 @@ and the repository exists.
 `,
   ],
   [
+    'git: a commit that cannot be signed',
+    'error: gpg failed to sign the data',
+    'error: gpg failed to sign the data\nfatal: failed to write commit object\n',
+  ],
+  [
     'pip: a package that is missing',
     'ERROR: No matching distribution found for nope==9',
     `ERROR: No matching distribution found for nope==9
