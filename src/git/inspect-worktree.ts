@@ -19,8 +19,8 @@ import { topOf } from './worktree-files.ts';
 
 /**
  * Inspects the worktree of a task whose project folder is `cwd`. File names are relative to the top of the repository, and sorted; a
- * renamed file is listed under both names, ignored files and copies made by forge are not. `begunFor`: as in `baseOf`; `fromStart`: as
- * in `sinceStart`.
+ * renamed file is listed under both names, ignored files and copies made by forge are not, nor what it has from the branches of the tasks
+ * that it depends on. `begunFor`: as in `baseOf`; `fromStart`: as in `sinceStart`.
  * Null when there is no such worktree, or an incomplete one. Throws SETTINGS_INVALID, IO_ERROR.
  */
 export async function inspectWorkspace(
@@ -29,6 +29,7 @@ export async function inspectWorkspace(
   cwd: string,
   begunFor: string | null = null,
   fromStart: readonly string[] = [],
+  dependsOn: readonly string[] = [],
 ): Promise<WorkFound | null> {
   const repository = await repositoryOf(env);
   const { prefix } = repository;
@@ -47,7 +48,7 @@ export async function inspectWorkspace(
     ...here,
     base,
     base_sha,
-    files_changed: await filesChanged(env, base_sha, here.head),
+    files_changed: await ownChanges(env, base_sha, here.head, dependsOn),
     conflicts: merged.kind === 'unknown' ? null : merged.kind === 'clean' ? [] : merged.files,
     ...(await uncommittedIn(env, top, { prefix, sources, fromStart })),
     copied: await copiesCommitted(
@@ -64,6 +65,18 @@ export async function filesChanged(env: GitEnv, base: string, head: string): Pro
   // Without a common ancestor everything that differs was changed.
   const from = (await mergeBase(env, base, head)) ?? base;
   return (await gitNames(['diff-tree', '-r', '--name-only', '--no-renames', '-z', from, head], gitIn(env))).sort();
+}
+
+/** What `head` has changed since it left `base`, and since it left each branch of the tasks that it depends on. Throws IO_ERROR. */
+async function ownChanges(env: GitEnv, base: string, head: string, dependsOn: readonly string[]): Promise<string[]> {
+  let own = await filesChanged(env, base, head);
+  for (const dependency of dependsOn) {
+    const tip = own.length === 0 ? null : await branchCommit(env, branchFor(env.settings, dependency));
+    if (tip === null) continue;
+    const since = new Set(await filesChanged(env, tip, head));
+    own = own.filter((name) => since.has(name));
+  }
+  return own;
 }
 
 async function uncommittedIn(

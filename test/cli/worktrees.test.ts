@@ -212,7 +212,7 @@ describe('what a worker does to its worktree', () => {
   )('a broken worktree fails only its own task: %s', async (_what, command, words) => {
     const { code, stderr, states, error } = await run(`id: broken, run: '${command}'`, 'id: fine, run: "true"');
     expect({ code, states }).toEqual({ code: 1, states: ['failed', 'shipped'] });
-    expect(stderr).toBe('warning: task fine: nothing was changed: its branch has the files of main\n');
+    expect(stderr).toBe('warning: task fine: nothing was changed: its branch has no change of its own to main\n');
     expect(error).toMatchObject({ class: 'verify.workspace', message: expect.stringContaining(words) });
   });
 });

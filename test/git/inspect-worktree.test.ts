@@ -268,6 +268,18 @@ describe('inspectWorkspace', () => {
     });
   });
 
+  test('inspectWorkspace leaves out what the work has from the branches that it depends on', async () => {
+    repo.branch('forge/lib', { 'lib.txt': 'l' });
+    repo.branch('forge/app', { 'app.txt': 'a', 'both.txt': 'a' });
+    const { path: at } = await ensure(['lib', 'app']);
+    const changedFiles = async () =>
+      (await inspectWorkspace(await session(), 'build', tree('build'), null, [], ['lib', 'app', 'none']))
+        ?.files_changed;
+    expect(await changedFiles()).toEqual([]);
+    repo.commit({ 'own.txt': 'o', 'both.txt': 'b' }, at);
+    expect(await changedFiles()).toEqual(['both.txt', 'own.txt']);
+  });
+
   test("inspectWorkspace reports a detached HEAD, on either side, and the task's branch", async () => {
     const { path: at } = await ensure();
     for (const dir of [repo.root, at]) repo.in(dir, 'checkout', '--quiet', '--detach');

@@ -157,7 +157,7 @@ export function workFault(found: WorkFound, verdict: Verdict, changes: Changes):
     const base = found.base ?? 'its base';
     return fault(
       'unchanged',
-      `nothing was changed: ${own?.name ?? 'its branch'} has the files of ${base}. Where nothing had to change, the verdict says \`"changes": "none"\`, or the task \`changes: none\``,
+      `nothing was changed: ${own?.name ?? 'its branch'} has no change of its own to ${base}. Where nothing had to change, the verdict says \`"changes": "none"\`, or the task \`changes: none\``,
     );
   }
   const named = verdict.target_sha ?? null;

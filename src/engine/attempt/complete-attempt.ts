@@ -41,7 +41,7 @@ export async function endAttempt(env: Env, given: Completion): Promise<Changed<C
 function toldTexts({ settings }: Env, { task }: Completion, twin: Verified): string[] {
   // Where neither plan nor settings allow that.
   const isOdd = twin.failure === null && isUnchanged(twin) && (task?.changes ?? settings.changes) !== 'none';
-  const unchanged = `nothing was changed: its branch has the files of ${twin.base ?? 'its base'}`;
+  const unchanged = `nothing was changed: its branch has no change of its own to ${twin.base ?? 'its base'}`;
   return [...(isOdd ? [unchanged] : []), ...writtenTexts(twin)];
 }
 

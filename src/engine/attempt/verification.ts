@@ -230,7 +230,8 @@ class Verification {
     const worktreePath = workspace.worktree_path;
     // Inspecting a worktree takes long: a crash meanwhile must not lose the result.
     if (worktreePath !== null) await this.#begin(null, null);
-    const place = await inspectAttempt(this.#env, taskId, workspace);
+    const dependsOn = this.#completion.task?.depends_on;
+    const place = await inspectAttempt(this.#env, taskId, workspace, dependsOn);
     const found = 'found' in place ? place.found : NO_WORK_FOUND;
     let failure =
       'found' in place ? workFault(found, verdict, changesWanted(this.#completion.task, this.#env.settings)) : place;
@@ -243,7 +244,7 @@ class Verification {
       }
       failure = checkFailure(checks);
       if (failure === null && worktreePath !== null) {
-        const after = await inspectAttempt(this.#env, taskId, workspace);
+        const after = await inspectAttempt(this.#env, taskId, workspace, dependsOn);
         failure = 'found' in after ? movedFault(found, after.found) : after;
       }
     }

@@ -131,6 +131,7 @@ export async function inspectAttempt(
   env: Env,
   taskId: string,
   { worktree_path: worktreePath, base_branch, git_setup, from_start }: Work,
+  dependsOn: readonly string[] = [],
 ): Promise<{ cwd: string; found: WorkFound } | ClassifiedError> {
   const { headOf } = await import('../../git/repository.ts');
   const { project } = env.paths;
@@ -139,7 +140,7 @@ export async function inspectAttempt(
   if (worktreePath !== null) {
     try {
       const { inspectWorkspace } = await import('../../git/inspect-worktree.ts');
-      const look = await inspectWorkspace(env, taskId, worktreePath, base_branch, from_start);
+      const look = await inspectWorkspace(env, taskId, worktreePath, base_branch, from_start, dependsOn);
       if (look !== null) return { cwd: worktreePath, found: look };
       return noWorkspace(`${worktreePath} is gone, or no worktree with a commit any more`);
     } catch (error) {

@@ -344,7 +344,7 @@ describe('end of a verification', () => {
       changes,
     );
     expect(fault?.class ?? null).toBe(expected);
-    if (fault !== null) expect(fault.message).toContain('forge/build has the files of main');
+    if (fault !== null) expect(fault.message).toContain('forge/build has no change of its own to main');
   });
 
   test.each<['required' | 'none' | null, 'required' | 'none' | null, string | null, 'required' | 'none']>([
