@@ -19,8 +19,8 @@ import { endRun, interruptible, openSession } from './shared/session.ts';
 export const exec = command({
   changes: true,
   notes:
-    'The command has this terminal. Exits with what the command exits with (128 + n when signal n ended it), with 3 when\n' +
-    'the lease was lost, with 130 when interrupted.',
+    'The command has this terminal. Exits with what the command exits with (128 + n when signal n ended it), with 1 when\n' +
+    'that is 0 and the result does not count, with 3 when the lease was lost, with 130 when interrupted.',
   usage: '[<task>|--next] [options] -- <command...>',
   examples: [
     ['exec build -- make all', 'do build by make'],
@@ -39,7 +39,7 @@ export const exec = command({
       attempt_number: countSchema(),
       state: stateSchema(),
       next_eligible_at: textOrNull(),
-      /** The command's own code (128 + n for signal n), 3 when the lease was lost, 130 when interrupted. */
+      /** The command's own code (128 + n for signal n), 1 where that is 0 and the result does not count, 3 when the lease was lost, 130 when interrupted. */
       exit_code: z.int(),
       why: textOrNull(),
     }),
@@ -95,7 +95,11 @@ export const exec = command({
 function outcomeOf({ end, exit, record }: FinishedAttempt) {
   switch (end.kind) {
     case 'completed':
-      return { state: end.result.state, exit_code: codeOf(exit), why: end.error?.message ?? null };
+      return {
+        state: end.result.state,
+        exit_code: codeOf(exit) || (end.error === null ? EXIT.ok : EXIT.failed),
+        why: end.error?.message ?? null,
+      };
     case 'asked':
       return { state: end.state, exit_code: codeOf(exit), why: end.error?.message ?? 'it asked a question' };
     case 'released':

@@ -85,7 +85,7 @@ describe('a value that is missing or wrong', () => {
     [['run', '--max-parallel', '1.5'], /"1.5": expected a whole number/],
     [['run', '--on-failure', 'stpo'], /"stpo": expected continue or stop/],
     [['phases', '--limit', '-1'], /"-1": expected a whole number/],
-    [['logs', 'a', '--stream', 'both'], /"both": expected stdout or stderr/],
+    [['logs', 'a', '--stream', 'both'], /"both": expected setup or stdout or stderr/],
     [['exec', 'a', '--'], /which command/],
     [['exec', '--', 'true'], /exec needs <task> or --next/],
     [['run', 'end'], /run end needs --run <id>/],

@@ -215,6 +215,19 @@ describe('exec', () => {
     expect(data.why).toBeTruthy();
   });
 
+  test.each([
+    ['whose verification fails', 'a, verify: ["false"]', 'true'],
+    [
+      'whose verdict says that it is blocked',
+      'a',
+      `echo '{"verdict": "blocked", "summary": "no key"}' > "$FORGE_VERDICT_FILE"`,
+    ],
+  ])('exec ends with 1 after a command that succeeds, %s', async (_what, planned, script) => {
+    const world = new World(planOf(`${planned}, retry: {max_attempts: 1}`));
+    const data = await execute(world, { task: 'a', command: ['sh', '-c', script] });
+    expect(data).toMatchObject({ state: 'failed', exit_code: 1, why: expect.any(String) });
+  });
+
   test('an interrupted exec gives the task back and ends with 130', async () => {
     const world = new World(planOf('a'));
     const button = new Button();
