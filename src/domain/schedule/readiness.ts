@@ -7,7 +7,7 @@ import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
 import { dueAt, msUntil } from '../task/deadlines.ts';
-import { instantFor, type LeaseObserver, leaseStanding } from '../task/leases.ts';
+import { instantFor, type LeaseObserver, leaseStanding, unseenOwner } from '../task/leases.ts';
 import type { TaskSummary } from '../task/records.ts';
 import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
@@ -201,13 +201,12 @@ function waitsForAnswer(record: TaskSummary, observer: LeaseObserver): string {
 function heldReason(record: TaskSummary, observer: LeaseObserver): Reason | null {
   if (record.lease === null) return null;
   const standing = leaseStanding(record.lease, observer);
+  if (standing.kind === 'stale') return null;
   const by = `run ${record.lease.owner_run_id}`;
-  if (standing.kind === 'live')
-    return reason('TASK_IN_FLIGHT', `${doing(record, observer)} by ${by} until ${standing.until}`);
-  if (standing.kind === 'grace') {
-    return reason('LEASE_IN_GRACE', `the lease of ${by} has run out; it may be taken from ${standing.until} on`);
-  }
-  return null;
+  const unseen = unseenOwner(record.lease, observer);
+  return standing.kind === 'live'
+    ? reason('TASK_IN_FLIGHT', `${doing(record, observer)} by ${by} until ${standing.until}${unseen}`)
+    : reason('LEASE_IN_GRACE', `the lease of ${by} has run out; it may be taken from ${standing.until} on${unseen}`);
 }
 
 function doing(record: TaskSummary, observer: LeaseObserver): string {

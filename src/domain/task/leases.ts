@@ -38,6 +38,13 @@ export function leaseStanding(lease: Lease, observer: LeaseObserver): LeaseStand
   return { kind: 'stale', why: `it ran out at ${lease.expires_at} and its grace is over` };
 }
 
+/** Says, behind a clause, that nothing is known of the owner, and how to take the task from one that is gone. Empty where its death would show. */
+export function unseenOwner({ owner, task_id, claim_id }: Lease, observer: LeaseObserver): string {
+  if (!owner || observer.liveness(owner) !== 'unknown') return '';
+  const command = `forge orchestrate release ${task_id} --claim ${claim_id}`;
+  return `; its owner (pid ${owner.pid} on ${owner.host}) can't be seen from here: if it is gone, run \`${command}\``;
+}
+
 /** The moment at which an observer looks. */
 export function instantFor({ nowMs, monoMs, machine }: Omit<LeaseObserver, 'liveness' | 'graceMs'>): Instant {
   return { nowMs, monoMs, bootId: machine.boot_id, host: soleName(machine) };

@@ -11,7 +11,7 @@ import { clearedLedger, closedLedger } from '../question/questions.ts';
 import { NO_WORKTREE, startEvidence, type Work } from '../verify/evidence.ts';
 import type { Instant } from './deadlines.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
-import { type LeaseObserver, leaseStanding, newLease, renewed } from './leases.ts';
+import { type LeaseObserver, leaseStanding, newLease, renewed, unseenOwner } from './leases.ts';
 import type { Lease, TaskRecord, TaskState, TaskSummary } from './records.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
 import { changed, type Decision, heldBy, refusal, repeated, starting, workedBy } from './transition.ts';
@@ -90,15 +90,14 @@ export function refuseHeld(record: TaskSummary, observer: LeaseObserver): void {
   const { claim_id, owner_run_id, expires_at, task_id } = record.lease;
   const standing = leaseStanding(record.lease, observer);
   const details = { task_id, claim_id, run_id: owner_run_id, expires_at };
+  if (standing.kind === 'stale') return;
+  const unseen = unseenOwner(record.lease, observer);
   if (standing.kind === 'live') {
-    throw new ForgeError('LEASE_EXISTS', `task ${task_id} is claimed by run ${owner_run_id} until ${standing.until}`, {
-      details,
-    });
+    const message = `task ${task_id} is claimed by run ${owner_run_id} until ${standing.until}${unseen}`;
+    throw new ForgeError('LEASE_EXISTS', message, { details });
   }
-  if (standing.kind === 'grace') {
-    const message = `the lease of task ${task_id} ran out at ${expires_at}; it may be taken from ${standing.until} on`;
-    throw new ForgeError('LEASE_NOT_EXPIRED', message, { details });
-  }
+  const message = `the lease of task ${task_id} ran out at ${expires_at}; it may be taken from ${standing.until} on`;
+  throw new ForgeError('LEASE_NOT_EXPIRED', message + unseen, { details });
 }
 
 /**

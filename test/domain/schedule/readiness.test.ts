@@ -12,7 +12,7 @@ import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { onePhase, plan, scheduling } from '../../support/domain/plans.ts';
-import { GRACE_MS, id, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
+import { GRACE_MS, id, lease, OWNER, record, T0, TTL_MS } from '../../support/domain/tasks.ts';
 
 const STALE_MS = TTL_MS + GRACE_MS;
 
@@ -107,6 +107,10 @@ describe('readiness of one task', () => {
     expect(messages('build', { build: record('running') }, TTL_MS)).toEqual([
       `the lease of run ${id(100)} has run out; it may be taken from ${isoTime(T0 + STALE_MS)} on`,
     ]);
+    const owned = record('running', { lease: lease({ owner: OWNER }) });
+    expect(messages('build', { build: owned })[0]).toMatch(
+      /; its owner \(pid 4242 on mill\) can't be seen from here: /,
+    );
     expect(messages('build', { build: inBackoff(500) })).toEqual([`it is tried again at ${isoTime(T0 + 500)}`]);
     const { failure_reason: _reason, ...bare } = record('failed').state;
     expect(messages('build', { build: { ...record('failed'), state: bare } })).toEqual(['it failed (fatal)']);

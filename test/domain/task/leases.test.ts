@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Liveness, OwnerIdentity } from '../../../src/domain/task/identity.ts';
-import { type LeaseObserver, leaseStanding, newLease, renewed } from '../../../src/domain/task/leases.ts';
+import { type LeaseObserver, leaseStanding, newLease, renewed, unseenOwner } from '../../../src/domain/task/leases.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { BOOT, GRACE_MS, instant, lease, OWNER, observer, T0, TTL_MS } from '../../support/domain/tasks.ts';
 import fc from '../../support/properties.ts';
@@ -49,6 +49,15 @@ describe('lease expiry', () => {
     const seen = leaseStanding(lease(), observer(TTL_MS + 1000, { nowMs: T0 + TTL_MS + 1000 + set }));
     expect(seen).toEqual({ kind: 'grace', until: isoTime(T0 + TTL_MS + set + GRACE_MS) });
   });
+});
+
+test('of an owner whose death would not show it is said how to take its task, and of no other', () => {
+  const held = lease({ owner: OWNER });
+  const seen = (liveness: Liveness) => observer(0, { liveness: () => liveness });
+  expect(unseenOwner(held, seen('unknown'))).toBe(
+    `; its owner (pid 4242 on mill) can't be seen from here: if it is gone, run \`forge orchestrate release build --claim ${held.claim_id}\``,
+  );
+  expect([unseenOwner(held, seen('alive')), unseenOwner(lease(), seen('unknown'))]).toEqual(['', '']);
 });
 
 describe('lease owner', () => {
