@@ -3,6 +3,7 @@
  * from two on there is a fault at every point, and the random ones have that many seeds.
  *
  *   npm run faults -- --rounds 50 --seed 7
+ *   npm run faults -- --other ../forge-0.1/bin/forge.cjs test/faults/two-versions.test.ts
  */
 
 import { spawnSync } from 'node:child_process';
@@ -12,7 +13,12 @@ import { parseArgs } from 'node:util';
 const repo = path.resolve(import.meta.dirname, '..');
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '10' }, seed: { type: 'string', default: String(Date.now() % 1e6) } },
+  options: {
+    rounds: { type: 'string', default: '10' },
+    seed: { type: 'string', default: String(Date.now() % 1e6) },
+    /** Another build, for the tests in which two share a tree. */
+    other: { type: 'string' },
+  },
 });
 
 console.log(`${values.rounds} rounds from seed ${values.seed} on`);
@@ -25,6 +31,11 @@ const args = [vitest, 'run', ...(values.rounds === '1' ? [] : ['--no-file-parall
 const { status } = spawnSync(process.execPath, args, {
   cwd: repo,
   stdio: 'inherit',
-  env: { ...process.env, FAULT_ROUNDS: values.rounds, FAULT_SEED: values.seed },
+  env: {
+    ...process.env,
+    FAULT_ROUNDS: values.rounds,
+    FAULT_SEED: values.seed,
+    FAULT_OTHER: values.other === undefined ? '' : path.resolve(values.other),
+  },
 });
 process.exitCode = status ?? 1;

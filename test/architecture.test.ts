@@ -164,6 +164,9 @@ const FS_EXCEPTIONS: Record<string, string> = {
 /** What reads files that no person, worker or clone has put there: /proc and devices, the package, file descriptor 0. */
 const OWN_READS = ['src/process/', 'src/project/build.ts', 'src/cli/input.ts'];
 
+/** What opens /proc, a device or file descriptor 1; or tries what a disk allows. */
+const OWN_WRITES = ['src/process/', 'src/cli/output.ts', 'src/store/file/checks.ts'];
+
 const MAX_LINES = 400;
 
 /** Names that make a decision depend on something that was not passed in. */
@@ -232,6 +235,12 @@ const RULES: Record<string, Rule> = {
       ? []
       : ['readFileSync', 'createReadStream', 'openAsBlob', 'readSync'].flatMap((name) =>
           globals.has(name) || globals.has(`fs.${name}`) ? [`${file} uses ${name}`] : [],
+        ),
+  'files are created by lib/fs alone': ({ file, globals }) =>
+    isBelow('lib/fs')(file) || OWN_WRITES.some((own) => file.startsWith(own))
+      ? []
+      : ['writeFileSync', 'appendFileSync', 'openSync', 'createWriteStream', 'copyFileSync', 'cpSync'].flatMap(
+          (name) => (globals.has(name) || globals.has(`fs.${name}`) ? [`${file} uses ${name}`] : []),
         ),
   'only cli prints': ({ file, globals }) =>
     layerOf(file) !== 'cli' &&
@@ -333,6 +342,7 @@ const OFFENDERS: [rule: string, file: string, text: string][] = [
   ['other modules are imported only where they are listed', 'src/lib/time.ts', "import * as z from 'zod';"],
   ['other modules are imported only where they are listed', 'src/engine/env.ts', "import fs from 'node:fs';"],
   ['files are opened for reading by lib/fs alone', 'src/git/git.ts', "fs.readFileSync('x');"],
+  ['files are created by lib/fs alone', 'src/git/git.ts', "fs.writeFileSync('x', '');"],
   [
     'other modules are imported only where they are listed',
     'src/commands/run.ts',

@@ -3,10 +3,10 @@
  * its own worktree from being prepared again.
  */
 
-import fs from 'node:fs';
 import { LOCK_FILES, setupMark } from '../domain/verify/worktree-setup.ts';
 import { sha256 } from '../lib/digest.ts';
 import { errorCode, ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
+import { createFile } from '../lib/fs/new-file.ts';
 import { readBytes, readCapped } from '../lib/fs/read.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitEnv, gitIn, gitNames } from './git.ts';
 import { repositoryOf } from './repository.ts';
@@ -31,7 +31,7 @@ export async function noteSetUp(env: GitEnv, cwd: string, done: boolean): Promis
   removeFolder(file);
   const mark = done ? await markNow(env, cwd) : null;
   // Never through a link that a worker has put there.
-  if (mark !== null) whileDoing(`writing ${file}`, () => fs.writeFileSync(file, mark, { flag: 'wx', mode: 0o600 }));
+  if (mark !== null) whileDoing(`writing ${file}`, () => createFile(file, mark));
 }
 
 /** What a worker has put in its place is no mark. */

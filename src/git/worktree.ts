@@ -15,9 +15,9 @@ import {
   type ListedWorktree,
 } from '../domain/task/workspaces.ts';
 import { ForgeError, orNull } from '../lib/errors.ts';
-import { whileDoing } from '../lib/fs/io-errors.ts';
+import { ifThere } from '../lib/fs/io-errors.ts';
 import type { StillHeld } from '../lib/fs/locks.ts';
-import { copyMissing, makeFolders } from '../lib/fs/new-file.ts';
+import { copyMissing, createFile, makeFolders } from '../lib/fs/new-file.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import { firstOf } from '../lib/text.ts';
 import { send } from '../process/groups.ts';
@@ -210,7 +210,7 @@ async function add(env: WorktreeEnv, { commonDir }: Repository, task: WorkspaceT
         : [place, branch];
     const attempt = () => {
       const began = beganAt(place);
-      whileDoing(`making ${began}`, () => fs.writeFileSync(began, '', { mode: 0o600 }));
+      ifThere(`making ${began}`, () => createFile(began, ''), ['EEXIST']);
       return git(['worktree', 'add', ...target], making(gitIn(env), place));
     };
     let result = await attempt();

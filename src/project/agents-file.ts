@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
 import { errorCode, whileDoing } from '../lib/fs/io-errors.ts';
+import { createFile } from '../lib/fs/new-file.ts';
 import { readBytes } from '../lib/fs/read.ts';
 import { shippedText } from './build.ts';
 
@@ -73,7 +74,7 @@ export function replaceAgentsFile(seen: AgentsFile, text: string | null): void {
       if (text !== null) {
         fs.rmSync(tmp, { force: true });
         const mode = seen.text === null ? null : fs.statSync(seen.path).mode & 0o7777;
-        fs.writeFileSync(tmp, text, { encoding: 'latin1', mode: mode ?? 0o666, flag: 'wx', flush: true });
+        createFile(tmp, Buffer.from(text, 'latin1'), { mode: mode ?? 0o666, flush: true });
         // That of a new file is less what the umask takes away.
         if (mode !== null) fs.chmodSync(tmp, mode);
       }

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../lib/errors.ts';
 import { errorCode, whyUnread } from '../lib/fs/io-errors.ts';
+import { replaceFile } from '../lib/fs/new-file.ts';
 import { readCapped, readFrom } from '../lib/fs/read.ts';
 import { locateSection, withoutSection } from './agents-file.ts';
 
@@ -82,12 +83,9 @@ export function isThere(path: string): boolean {
 
 /** Writes a file named by `flag`, and overwrites it. Throws INVALID_ARGS when it cannot be written. */
 export function writeUserFile(path: string, flag: string, text: string): void {
-  const tmp = `${path}.${process.pid}.tmp`;
   try {
-    fs.writeFileSync(tmp, text, { flag: 'wx' });
-    fs.renameSync(tmp, path);
+    replaceFile(path, text, `${path}.${process.pid}.tmp`, 0o666);
   } catch (error) {
-    fs.rmSync(tmp, { force: true });
     throw new ForgeError('INVALID_ARGS', `${flag} ${path}: it cannot be written (${errorCode(error)})`, {
       cause: error,
     });

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { ForgeError } from '../errors.ts';
 import { formatDuration } from '../time.ts';
 import { asIoError, errorCode, whileDoing } from './io-errors.ts';
+import { createFile } from './new-file.ts';
 import { readCapped } from './read.ts';
 
 /** How long a lock lasts after the last sign of its holder, which gives two in that time, and how long it is waited for. */
@@ -52,7 +53,7 @@ export async function takingTurns<T>(
       whileDoing(`locking ${lock}`, () => {
         // Never through a symlink or into a pipe that stands there.
         fs.rmSync(says, { force: true });
-        fs.writeFileSync(says, me, { flag: 'wx', mode: 0o600 });
+        createFile(says, me);
       });
     }
     return await work();
@@ -122,7 +123,7 @@ const ownerFile = (lock: string) => `${lock}.owner`;
 function nameOwner(lock: string, text: string): void {
   whileDoing(`locking ${lock}`, () => {
     fs.rmSync(ownerFile(lock), { force: true });
-    fs.writeFileSync(ownerFile(lock), text, { flag: 'wx', mode: 0o600 });
+    createFile(ownerFile(lock), text);
   });
 }
 

@@ -2,14 +2,51 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { synced } from './folders.ts';
 import { ifThere, NO_PATH, whileDoing } from './io-errors.ts';
+
+/** For the user alone. */
+const PRIVATE = 0o600;
+
+/** Creates a file with this text; `flush`: durably. Fails with EEXIST where there is anything, also a symlink. */
+export function createFile(file: string, text: string | Buffer, { mode = PRIVATE, flush = false } = {}): void {
+  fs.writeFileSync(file, text, { flag: 'wx', mode, flush });
+}
+
+/** Creates an empty file, and opens it to be appended to. Fails with EEXIST where there is anything, also a symlink. */
+export function createLog(file: string): number {
+  return fs.openSync(file, 'ax', PRIVATE);
+}
+
+/** Creates a file whose content is durable, and its name not yet; what the umask takes away stays. Fails as `createFile` does. */
+export async function createDurable(file: string, text: string | Buffer, mode: number): Promise<void> {
+  const fd = fs.openSync(file, 'wx', PRIVATE);
+  try {
+    fs.writeFileSync(fd, text);
+    fs.fchmodSync(fd, mode);
+    await synced(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Puts a file in the place of the one of that name, or of none: whole at every moment, but not durable. `tmp`: a free name beside it. */
+export function replaceFile(file: string, text: string, tmp: string, mode = PRIVATE): void {
+  try {
+    createFile(tmp, text, { mode });
+    fs.renameSync(tmp, file);
+  } catch (error) {
+    fs.rmSync(tmp, { force: true });
+    throw error;
+  }
+}
 
 /** Writes a new file, with the folders above it; false when it exists, which leaves it unchanged. Throws IO_ERROR. */
 export function writeNew(file: string, text: string): boolean {
   return whileDoing(`writing ${file}`, () => {
     if (exists(file)) return false;
     fs.mkdirSync(path.dirname(file), { recursive: true });
-    return placed(file, `${file}.${process.pid}.tmp`, (tmp) => fs.writeFileSync(tmp, text, { flag: 'wx' }));
+    return placed(file, `${file}.${process.pid}.tmp`, (tmp) => createFile(tmp, text, { mode: 0o666 }));
   });
 }
 

@@ -44,7 +44,7 @@ import { GcFileStore } from './gc-files.ts';
 import { addToIndex, findQuestion } from './question-index.ts';
 import { SnapshotCache, TICK_MS } from './snapshot-cache.ts';
 import { commitTask, createFirst, createOnce, type FolderRead, readTask, settleTask } from './task-files.ts';
-import { type Layout, replaceFile, type StateTree } from './tree.ts';
+import { type Layout, replaceIn, type StateTree } from './tree.ts';
 
 type Schema<T> = Parameters<typeof parseRecord<T>>[0];
 
@@ -188,7 +188,7 @@ export class FileStore implements TaskStore {
         const text = asText(value);
         if (kind === 'verified') {
           // The record has what counts of it, and anything may stand there: what a worker or a killed verifier has left.
-          unwritten = failureOf(() => replaceFile(file, text, op));
+          unwritten = failureOf(() => replaceIn(file, text, op));
           continue;
         }
         const create = kind === 'manifest' ? createFirst(file, text) : createOnce(file, text, op);
@@ -259,7 +259,7 @@ export class FileStore implements TaskStore {
   }
 
   async showQuestion(taskId: string, attemptId: string, question: Question, op: string): Promise<void> {
-    replaceFile(this.#documentPath('question', taskId, attemptId, question.question_id), asText(question), op);
+    replaceIn(this.#documentPath('question', taskId, attemptId, question.question_id), asText(question), op);
   }
 
   // --- runs ----------------------------------------------------------------------------------------------------------

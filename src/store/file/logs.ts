@@ -8,6 +8,7 @@ import { cutMiddle } from '../../lib/fs/cut-middle.ts';
 import { makeFolder, refuseSymlink } from '../../lib/fs/folders.ts';
 import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
+import { createFile, createLog } from '../../lib/fs/new-file.ts';
 import { lastLinesAt, readCapped, readFrom } from '../../lib/fs/read.ts';
 import { replaceInPlace } from '../../lib/fs/replace.ts';
 import type {
@@ -85,7 +86,7 @@ export class FileArtifacts implements AttemptArtifacts {
 
   openLogs(attempt: AttemptRef): WorkerLogs {
     const dir = `${this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId)}/logs`;
-    const open = (log: LogName) => fs.openSync(`${dir}/${log}`, 'ax', 0o600);
+    const open = (log: LogName) => createLog(`${dir}/${log}`);
     return whileDoing(`making the logs in ${dir}`, () => {
       makeFolder(dir);
       const [stdout, stderr] = [open('stdout.log'), open('stderr.log')];
@@ -102,7 +103,7 @@ export class FileArtifacts implements AttemptArtifacts {
       if (fs.lstatSync(dir, { throwIfNoEntry: false })?.isDirectory() === false) fs.rmSync(dir);
       makeFolder(dir);
       fs.rmSync(file, { force: true });
-      const fd = fs.openSync(file, 'ax', 0o600);
+      const fd = createLog(file);
       return { fd, close: () => fs.closeSync(fd) };
     });
   }
@@ -142,7 +143,7 @@ export class FileArtifacts implements AttemptArtifacts {
 
   writePrompt(attempt: AttemptRef, text: string): string {
     const file = `${this.#tree.ensureAttempt(attempt.taskId, attempt.attemptId)}/prompt.md`;
-    whileDoing(`writing ${file}`, () => fs.writeFileSync(file, text, { flag: 'wx', mode: 0o600 }));
+    whileDoing(`writing ${file}`, () => createFile(file, text));
     return file;
   }
 

@@ -8,7 +8,7 @@ import { makeFolder, refuseSymlink } from '../../lib/fs/folders.ts';
 import { readCapped } from '../../lib/fs/read.ts';
 import { parseJson } from '../../lib/json.ts';
 import type { QuestionPlace, TaskStore } from '../port.ts';
-import { type Layout, replaceFile } from './tree.ts';
+import { type Layout, replaceIn } from './tree.ts';
 
 /** What the index is made from. */
 type Source = Pick<TaskStore, 'list' | 'listQuestions' | 'readDocument'> & { layout: Layout };
@@ -54,7 +54,7 @@ function readIndex({ questionIndex }: Layout): Places {
 function writeIndex({ questionIndex }: Layout, questions: Places, op: string): void {
   try {
     makeFolder(path.dirname(questionIndex));
-    replaceFile(questionIndex, `${JSON.stringify({ version: 1, questions })}\n`, op);
+    replaceIn(questionIndex, `${JSON.stringify({ version: 1, questions })}\n`, op);
   } catch {
     // See the top of this file.
   }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { GITIGNORE, pathsOf } from '../../domain/project-paths.ts';
 import { makeFolder, refuseSymlink, syncDir } from '../../lib/fs/folders.ts';
 import { asIoError, errorCode, whileDoing } from '../../lib/fs/io-errors.ts';
+import { createFile, replaceFile } from '../../lib/fs/new-file.ts';
 import { requireAttemptId, requireTaskId, requireUuid } from '../../lib/ids.ts';
 
 export type Layout = ReturnType<typeof layoutOf>;
@@ -84,7 +85,7 @@ export class StateTree {
       const file = `${forge}/.gitignore`;
       // A process that was killed between making the file and writing it has left it empty.
       if (fs.lstatSync(file, { throwIfNoEntry: false })?.size === 0) fs.rmSync(file, { force: true });
-      fs.writeFileSync(file, GITIGNORE, { flag: 'wx', mode: 0o600 });
+      createFile(file, GITIGNORE);
     } catch (error) {
       if (errorCode(error) !== 'EEXIST') throw asIoError(error, `writing ${forge}/.gitignore`);
     }
@@ -107,14 +108,7 @@ export class StateTree {
   }
 }
 
-/** Puts a file in the place of the one of that name, or of none: whole at every moment, but not durable. Throws IO_ERROR. */
-export function replaceFile(file: string, text: string, op: string): void {
-  const tmp = `${path.dirname(file)}/.tmp-${op}`;
-  try {
-    fs.writeFileSync(tmp, text, { flag: 'wx', mode: 0o600 });
-    fs.renameSync(tmp, file);
-  } catch (error) {
-    fs.rmSync(tmp, { force: true });
-    throw asIoError(error, `writing ${file}`);
-  }
+/** `replaceFile`, by a name that gc clears away when this process is killed. Throws IO_ERROR. */
+export function replaceIn(file: string, text: string, op: string): void {
+  whileDoing(`writing ${file}`, () => replaceFile(file, text, `${path.dirname(file)}/.tmp-${op}`));
 }

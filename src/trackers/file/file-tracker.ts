@@ -7,9 +7,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type IssueState, isClosed, type TrackerIssue } from '../../domain/tracker-issues.ts';
 import { ForgeError, type Problem } from '../../lib/errors.ts';
-import { syncDir, synced } from '../../lib/fs/folders.ts';
+import { syncDir } from '../../lib/fs/folders.ts';
 import { errorCode, whyUnread } from '../../lib/fs/io-errors.ts';
 import { exclusively } from '../../lib/fs/locks.ts';
+import { createDurable } from '../../lib/fs/new-file.ts';
 import { readBytes, readCapped } from '../../lib/fs/read.ts';
 import { valueAt } from '../../lib/schema-issues.ts';
 import { oneLine } from '../../lib/text.ts';
@@ -132,7 +133,7 @@ export class FileTracker implements Tracker {
     try {
       const renamed = await told(`writing ${this.#shown}`, async () => {
         if ((read.mode & 0o222) === 0) throw Object.assign(new Error('it is write-protected'), { code: 'EACCES' });
-        await writeSynced(temporary, text, read.mode);
+        await createDurable(temporary, text, read.mode);
         // Nothing may come between this check and the rename.
         if (this.#stamp() !== read.stamp) return false;
         fs.renameSync(temporary, this.#file);
@@ -255,16 +256,4 @@ function difference(issue: TrackerIssue, { state, claimed_by, comment }: IssueCh
     ...(comment === undefined ? {} : { comment }),
   };
   return Object.keys(needed).length === 0 ? null : needed;
-}
-
-/** Writes a file that must not exist, durably. */
-async function writeSynced(file: string, text: string, mode: number): Promise<void> {
-  const fd = fs.openSync(file, 'wx', 0o600);
-  try {
-    fs.writeFileSync(fd, text);
-    fs.fchmodSync(fd, mode);
-    await synced(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
 }
