@@ -3,7 +3,7 @@
 import type { VerbName } from '../commands/registry.ts';
 import type { Warning } from '../domain/warnings.ts';
 import { EXIT } from '../lib/errors.ts';
-import { isTerminal, Output } from './output.ts';
+import { isTerminal, leaveTerminal, Output } from './output.ts';
 import { parseArgv, type Request } from './program.ts';
 import { Screen } from './screen.ts';
 import type { View } from './view.ts';
@@ -48,6 +48,7 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
     return EXIT.ok;
   }
   const { verb, command, dir } = request;
+  process.once('exit', leaveTerminal);
   screen.dir = dir;
   screen.verb = verb || null;
   // Only now: neither help nor a slip on the command line needs them.

@@ -119,3 +119,17 @@ export function isTerminal(name: StreamName | 'stdin'): boolean {
     return false;
   }
 }
+
+/**
+ * Node aborts at its end when it cannot reset a terminal that is gone, and skips descriptors that are closed. A terminal that is gone is a
+ * device that is no terminal, as is /dev/null.
+ */
+export function leaveTerminal(): void {
+  for (const [fd, name] of (['stdin', 'stdout', 'stderr'] as const).entries()) {
+    try {
+      if (fs.fstatSync(fd).isCharacterDevice() && !isTerminal(name)) fs.closeSync(fd);
+    } catch {
+      // It was closed before.
+    }
+  }
+}

@@ -1,6 +1,6 @@
 /** Ctrl-C and similar signals: once to stop in order, twice to stop at once. */
 
-import { readFileSync } from 'node:fs';
+import { constants, readFileSync, readlinkSync } from 'node:fs';
 
 export interface Interrupts {
   /** 0: go on. 1: stop, and give back the tasks in hand. 2: stop at once. */
@@ -47,11 +47,18 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Whether a closed terminal is to be ignored: by nohup(1), or by a shell (`trap '' HUP`). Node forgets that SIGHUP was ignored when it
- * starts, so it is told by what shells note of the command that they start, and by the parent.
+ * starts, so it is told by what some shells note of the command that they start, by the stdin that nohup gives in place of a terminal
+ * (a /dev/null that can only be written), and by the parent.
  */
 function ignoresHangup(): boolean {
   if (/(?:^|\/)nohup$/.test(process.env['_'] ?? '')) return true;
   try {
+    const stdin = /^flags:\s*0([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'latin1'))?.[1] ?? '0';
+    if (
+      readlinkSync('/proc/self/fd/0') === '/dev/null' &&
+      (Number.parseInt(stdin, 8) & O_ACCMODE) === constants.O_WRONLY
+    )
+      return true;
     const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${process.ppid}/status`, 'latin1'))?.[1];
     return ignored !== undefined && (BigInt(`0x${ignored}`) & 1n) === 1n;
   } catch {
@@ -59,16 +66,19 @@ function ignoresHangup(): boolean {
   }
 }
 
+/** Bits of the flags of an open file that say whether it is read or written. Source: open(2). */
+const O_ACCMODE = 3;
+
 /**
  * Listens to this process's signals. `stop` ends that and restores the default effect of signals. `leavesKeys`: a command has the same
  * terminal, gets SIGINT as well when Ctrl-C is pressed, and decides by itself; asked at every SIGINT. Default: never.
  */
 export function listenToSignals({ leavesKeys = (): boolean => false } = {}): Interrupts & { stop(): void } {
   const interrupts = new RaisedInterrupts();
-  let deaf: boolean | null = null;
+  // Asked at once: the parent may be gone with the terminal.
+  const deaf = ignoresHangup();
   const raise = (signal: string) => {
-    if (signal === 'SIGHUP') deaf ??= ignoresHangup();
-    if (signal === 'SIGHUP' && deaf === true) return;
+    if (signal === 'SIGHUP' && deaf) return;
     if (signal === 'SIGINT' && leavesKeys()) {
       interrupts.wasLeft = true;
       return;

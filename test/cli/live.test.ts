@@ -224,13 +224,35 @@ describe.skipIf(noTerminal !== null)(`run ${title}`, () => {
     },
   );
 
+  it('run under nohup goes on when the terminal is closed, whatever shell has started it', async () => {
+    const cwd = project(['id: a, title: A, run: "touch begun; until test -e go; do sleep 0.02; done"']);
+    // The shell notes no command in the environment, and ignores no signal. Once it is gone the run has got SIGHUP.
+    const run = `env -u _ nohup ${process.execPath} ${FORGE} orchestrate run > said 2>&1; true`;
+    const seen = terminal(['-c', run], { cwd }, ['/bin/sh']);
+    await until('the worker', () => existsSync(join(cwd, 'begun')));
+    seen.close();
+    await seen.ended;
+    writeFileSync(join(cwd, 'go'), '');
+    await until('its end', () => readFileSync(join(cwd, 'said'), 'utf8').includes('all done'));
+  });
+
+  it('run ends with its own exit code when its terminal is gone, and a shell ignores that', async () => {
+    const cwd = project(['id: a, title: A, run: "touch begun; until test -e go; do sleep 0.02; done"']);
+    const run = `trap '' HUP; ${process.execPath} ${FORGE} orchestrate run > said 2>&1; exit $?`;
+    const seen = terminal(['-c', run], { cwd }, ['/bin/sh']);
+    await until('the worker', () => existsSync(join(cwd, 'begun')));
+    seen.close();
+    writeFileSync(join(cwd, 'go'), '');
+    expect(await seen.ended).toEqual({ code: 0 });
+  });
+
   it('run stops in order when the terminal is closed', async () => {
     const cwd = project([`id: a, title: A, run: "trap 'sleep 0.5; touch told; exit 1' TERM; ${worker('a')}"`]);
     const seen = terminal(['-c', `exec ${process.execPath} ${FORGE} orchestrate run 2> err`], { cwd }, ['/bin/sh']);
     await seen.sees(/● a .*a works/);
     seen.close();
-    // How is not asked: Node itself aborts when it finds its terminal gone.
-    await seen.ended;
+    // Node by itself would abort when it finds its terminal gone.
+    expect(await seen.ended).toMatchObject({ code: 130 });
     expect(readFileSync(join(cwd, 'err'), 'utf8')).not.toContain('error[');
     // Had it not waited for the worker, the worker would not have come to say so.
     expect(existsSync(join(cwd, 'told'))).toBe(true);
