@@ -55,6 +55,11 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
     const text = textOf(file);
     if (text !== null) add(file.startsWith(`${common}/`) ? file.slice(common.length + 1) : file, null, text);
   }
+  for (const module of modulesBelow(`${common}/modules`)) {
+    const part = `submodule ${path.relative(`${common}/modules`, module)}`;
+    for (const { key, text } of await ownSettings(env, common, module)) add(part, key, text);
+    for (const { name, text } of hooksIn(`${module}/hooks`)) add(part, name, text);
+  }
   const gitDir = cwd === null ? null : lookAtPlace(topOf(cwd, prefix)).gitDir;
   const own = gitDir === null ? null : textOf(`${gitDir}/config.worktree`);
   if (own !== null) add(OWN_PART, null, own);
@@ -63,6 +68,32 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
   );
   return { digests, contents };
 }
+
+/** The repositories of the main checkout's submodules, and of those within them. Their names may have slashes. */
+function modulesBelow(folder: string): string[] {
+  const entries = ifThere(`listing ${folder}`, () => fs.readdirSync(folder, { withFileTypes: true }), NO_PATH) ?? [];
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name }) => {
+      const at = `${folder}/${name}`;
+      return fs.existsSync(`${at}/HEAD`) ? [at, ...modulesBelow(`${at}/modules`)] : modulesBelow(at);
+    })
+    .sort();
+}
+
+/** What the repository of a submodule sets and git has not set by itself: one that a person has just had filled has nothing. */
+async function ownSettings(env: GitEnv, common: string, module: string): Promise<GitSetting[]> {
+  const listed = await gitText([`--git-dir=${module}`, 'config', '--list', '--show-scope', '-z'], gitIn(env));
+  const isOrdinary = ({ key, text }: GitSetting) => {
+    if (BY_GIT.test(key)) return true;
+    const checkout = key === 'core.worktree' ? path.resolve(module, text.slice(text.indexOf('\n') + 1)) : null;
+    return [path.dirname(common), env.paths.project].some((around) => checkout?.startsWith(`${around}/`));
+  };
+  return settingsIn(listed).filter((setting) => setting.text.startsWith('local ') && !isOrdinary(setting));
+}
+
+/** Set by git when it makes a repository. */
+const BY_GIT = /^core\.(bare|filemode|ignorecase|logallrefupdates|precomposeunicode|repositoryformatversion)$/;
 
 interface Places {
   /** The folder that all worktrees share. */

@@ -116,6 +116,20 @@ describe('the setup of git', () => {
     await expect(session().then((env) => gitSetup(env, null))).rejects.toMatchObject({ code: 'IO_ERROR' });
   });
 
+  test('has changed with a hook or a setting of a submodule, and not with a submodule that was just filled', async () => {
+    const lib = new Repository(repo.path('.forge/lib'));
+    lib.commit({ 'tool.sh': 'one\n' });
+    const fill = `git -c protocol.file.allow=always submodule --quiet add ${lib.root} vendor/lib`;
+    expect(await told(fill)).toBeNull();
+    expect(
+      await told('echo > .git/modules/vendor/lib/hooks/pre-push; chmod +x .git/modules/vendor/lib/hooks/pre-push'),
+    ).toBe('submodule vendor/lib (now pre-push)');
+    expect(await told('git -C vendor/lib config core.fsmonitor ./x')).toBe(
+      'submodule vendor/lib (now core.fsmonitor, pre-push)',
+    );
+    expect(await told('git -C vendor/lib config core.worktree /tmp')).toContain('core.worktree');
+  });
+
   test('is null outside of a repository', async () => {
     fs.rmSync(repo.path('.git'), { recursive: true });
     expect(await gitSetup(await session(), null)).toBeNull();
