@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import { newId } from '../domain/context.ts';
 import { nulSeparated, RESCUE_REFS, rescueFolder } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
+import { makePath } from '../lib/fs/folders.ts';
 import { ifThere, whileDoing } from '../lib/fs/io-errors.ts';
 import { createFile } from '../lib/fs/new-file.ts';
 import { readBytes } from '../lib/fs/read.ts';
@@ -152,7 +153,7 @@ export async function rescueWork(
   const scratch = besideWorktree(at.place, 'rescue');
   // Left by a killed rescue.
   removeFolder(scratch);
-  whileDoing(`making ${scratch}`, () => fs.mkdirSync(scratch, { recursive: true, mode: 0o700 }));
+  whileDoing(`making ${scratch}`, () => makePath(scratch));
   try {
     const { tree, left } = await workTree(env, repository, at, `${scratch}/${newId(env.ctx)}`);
     if (left.length > 0) return { ref: null, left };

@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { makePath } from '../lib/fs/folders.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
 import { readCapped } from '../lib/fs/read.ts';
@@ -23,7 +24,7 @@ export function worktreesFolder(env: GitEnv): string | null {
 export function makeWorktreePlace(env: GitEnv, taskId: string): string {
   const dir = worktreeRoot(env);
   return whileDoing(`making ${dir}`, () => {
-    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makePath(dir);
     // It may be in a checkout, and worktrees must not be committed. Its maker may have been killed before it wrote this; a folder
     // with other content is left alone.
     if (fs.readdirSync(dir).every((name) => name.startsWith('.gitignore'))) writeNew(`${dir}/.gitignore`, '*\n');

@@ -6,6 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { ProjectPaths } from '../domain/project-paths.ts';
+import { makePath } from '../lib/fs/folders.ts';
 import { appendLines } from '../lib/fs/json-lines.ts';
 import { advised } from '../lib/fs/locks.ts';
 import { isoTime } from '../lib/time.ts';
@@ -43,7 +44,7 @@ export class Journal {
       const dir = path.dirname(this.#file);
       // Before the first change of a project there is no `.forge`, and a refused command must not create one.
       if (!fs.existsSync(path.dirname(dir))) return;
-      fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+      makePath(dir);
       if (fs.lstatSync(dir).isSymbolicLink()) return;
       // Another may rotate at the same moment; what goes wrong then must not cost a line.
       await this.#rotateIfFull().catch(() => {});

@@ -1,13 +1,30 @@
 /** Folders: made, listed and synced by Node's own calls, never through a symlink. */
 
 import fs from 'node:fs';
-import { asIoError, ifThere, NO_PATH } from './io-errors.ts';
+import path from 'node:path';
+import { asIoError, errorCode, ifThere, NO_PATH } from './io-errors.ts';
 
 /** False when it exists. */
 export function makeFolder(dir: string): boolean {
   const made = ifThere(`making ${dir}`, () => fs.mkdirSync(dir, { mode: 0o700 }), ['EEXIST']) !== null;
   if (!made) refuseSymlink(dir);
   return made;
+}
+
+/**
+ * Makes a folder and those above it, unless they exist. Node's own `recursive` never ends in a file system that answers ENOENT in a folder
+ * that is there, such as /proc. Throws what Node throws.
+ */
+export function makePath(dir: string, mode = 0o700): void {
+  if (fs.statSync(dir, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const above = path.dirname(dir);
+  if (above !== dir) makePath(above, mode);
+  try {
+    fs.mkdirSync(dir, { mode });
+  } catch (error) {
+    // Another process was first.
+    if (errorCode(error) !== 'EEXIST' || !fs.statSync(dir).isDirectory()) throw error;
+  }
 }
 
 function openFolder(dir: string): number {
@@ -59,13 +76,13 @@ export function diskUse(dir: string, most: number): { bytes: number; all: boolea
 /** The unit of `blocks` in stat(2), bytes. */
 const BLOCK_BYTES = 512;
 
-export function refuseSymlink(path: string): void {
-  isRealEntry(path);
+export function refuseSymlink(place: string): void {
+  isRealEntry(place);
 }
 
-/** Whether something exists at `path`; a symlink is refused. Throws IO_ERROR. */
-export function isRealEntry(path: string): boolean {
-  const stat = fs.lstatSync(path, { throwIfNoEntry: false });
+/** Whether something exists at `place`; a symlink is refused. Throws IO_ERROR. */
+export function isRealEntry(place: string): boolean {
+  const stat = fs.lstatSync(place, { throwIfNoEntry: false });
   if (stat?.isSymbolicLink() !== true) return stat !== undefined;
-  throw asIoError(Object.assign(new Error(`ELOOP: ${path} is a symlink`), { code: 'ELOOP' }), `opening ${path}`);
+  throw asIoError(Object.assign(new Error(`ELOOP: ${place} is a symlink`), { code: 'ELOOP' }), `opening ${place}`);
 }

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ForgeError } from '../errors.ts';
 import { formatDuration } from '../time.ts';
+import { makePath } from './folders.ts';
 import { asIoError, errorCode, whileDoing } from './io-errors.ts';
 import { createFile } from './new-file.ts';
 import { readCapped } from './read.ts';
@@ -98,7 +99,7 @@ export async function exclusively<T>(
   work: (held: StillHeld) => Promise<T>,
   { terms = EXCLUSIVE, owner = null }: ExclusiveOptions = {},
 ): Promise<T> {
-  whileDoing(`locking ${lock}`, () => fs.mkdirSync(path.dirname(lock), { recursive: true, mode: 0o700 }));
+  whileDoing(`locking ${lock}`, () => makePath(path.dirname(lock)));
   const release = await taken(lock, terms, () => {
     if (owner !== null) freeLock(lock, owner);
   });

@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { synced } from './folders.ts';
+import { makePath, synced } from './folders.ts';
 import { ifThere, NO_PATH, whileDoing } from './io-errors.ts';
 
 /** For the user alone. */
@@ -45,7 +45,7 @@ export function replaceFile(file: string, text: string, tmp: string, mode = PRIV
 export function writeNew(file: string, text: string): boolean {
   return whileDoing(`writing ${file}`, () => {
     if (exists(file)) return false;
-    fs.mkdirSync(path.dirname(file), { recursive: true });
+    makePath(path.dirname(file), 0o777);
     return placed(file, `${file}.${process.pid}.tmp`, (tmp) => createFile(tmp, text, { mode: 0o666 }));
   });
 }
