@@ -313,6 +313,8 @@ describe('worktree removal', () => {
     test('a worktree with files that tools make again is removed', async () => {
       repo.write('node_modules/a/index.js', 'x', at);
       repo.write('pkg/b.pyc', 'x', at);
+      repo.write('web/.husky/_/.gitignore', '*', at);
+      repo.write('web/.husky/_/pre-commit', 'x', at);
       fs.symlinkSync(repo.root, `${at}/target`);
       expect(await remove(at)).toEqual({ kind: 'done', rescued: null });
       expect(fs.existsSync(repo.path('code.txt'))).toBe(true);
