@@ -11,8 +11,9 @@ export function plainText(text: string): string {
   return text.replace(/\r\n/g, '\n').replace(ESCAPES, '').replace(UNSAFE, '');
 }
 
-// `\r`, and the escape sequence for "to the first column", which some tools write in its place.
-const LINE_STARTS = /\r|\u001b\[[01]?G/;
+// `\r`, and the escape sequence for "to the first column", which some tools write in its place. Not the `\r` of a name, as shells report
+// a script with line ends of Windows: `sh: 1: npm\r: not found`.
+const LINE_STARTS = /\r(?!: |['’])|\u001b\[[01]?G/;
 
 /**
  * What a terminal shows of a command's output, as `plainText`: of a line that was drawn again and again, as progress is, what it showed

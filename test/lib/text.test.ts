@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { closest, firstOf, lastLine, oneLine, plainJson, plainText } from '../../src/lib/text.ts';
+import { closest, firstOf, lastLine, oneLine, outputText, plainJson, plainText } from '../../src/lib/text.ts';
 import fc from '../support/properties.ts';
 
 const ESC = '\u001b';
@@ -94,6 +94,16 @@ describe('oneLine', () => {
     expect(oneLine('abcdef', 6)).toBe('abcdef');
     expect(oneLine('abcdefg', 6)).toBe('abcde\u2026');
     expect(oneLine('x'.repeat(500))).toHaveLength(200);
+  });
+});
+
+describe('outputText', () => {
+  test.each([
+    ['10%\r20%\rdone: all\n', 'done: all\n'],
+    ['sh: 1: npm\r: not found\n', 'sh: 1: npm: not found\n'],
+    ["env: 'bash\r': No such file or directory\n", "env: 'bash': No such file or directory\n"],
+  ])('outputText of %j is %j', (output, text) => {
+    expect(outputText(output)).toBe(text);
   });
 });
 
