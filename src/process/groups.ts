@@ -2,7 +2,7 @@
  * Stops the processes of a worker that another process may have started long ago.
  *
  * Most are in its process group. What has left that for a group or a session of its own, as coding agents start their commands, is
- * known by its environment, which only Linux shows.
+ * known by its environment, which only Linux shows; so are the workers of a run that it has started.
  *
  * A process group is only a number, and numbers are reused. What makes it safe to signal one:
  * - the kernel does not give a number to a new process while a group uses it, so a group with members has never been empty since
@@ -14,6 +14,7 @@
  */
 
 import { rebootedSince, sameMachine, type WorkerIdentity } from '../domain/task/identity.ts';
+import { commandMark } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { OWN_PID } from './gated-worker.ts';
 import { thisMachine } from './machine.ts';
@@ -119,10 +120,13 @@ function lookAt(worker: WorkerIdentity, witnesses: Set<string>, known: Set<numbe
   const members = hasGroup(worker) ? groupMembers(worker.pgid) : aloneIn(worker, leader);
   const isGone = leader === 'missing' && members.length === 0;
   if (hasGroup(worker) && !isGone && !proven(worker, leader, members, witnesses)) return 'unverified';
-  const { found, unsure } = allStartedWith(carriedBy(worker), known, worker.started_at);
+  const mark = commandMark(worker.claim_id, worker.pid);
+  const { found, marked, unsure } = allStartedWith(carriedBy(worker), { known, since: worker.started_at, mark });
   const all = [...members, ...found.filter(({ pid }) => !members.some((member) => member.pid === pid))];
   // A worker that takes its own task over must not stop itself half way through.
   if (all.some(({ pid }) => pid === process.pid)) return 'unverified';
+  // A run that it has started stops its own workers. What is left of them is stopped once that run is gone.
+  if (all.length === 0 && !marked.some(({ pid }) => pid === process.pid)) all.push(...marked);
   witnesses.clear();
   for (const entry of all) witnesses.add(witness(entry));
   if (all.length > 0) return all;

@@ -117,6 +117,8 @@ export function startedWith(pid: number, variables: Variables): boolean {
 /** What a look for processes by their environment has found, and what it may have missed. */
 export interface Carriers {
   found: ProcessEntry[];
+  /** Others that have `mark` in their environment. */
+  marked: ProcessEntry[];
   /**
    * Processes ended during the look, and may have started others, or show no environment, as in the middle of exec. Another look, with the
    * same `known`, takes less time and so misses less.
@@ -126,34 +128,41 @@ export interface Carriers {
 
 /**
  * The live processes for which `startedWith` holds. `known`: those that were seen not to be, just now; the look adds to it. `since`: those
- * that show no environment count only when they were started no earlier (a `started_at`). Throws IO_ERROR when the process table cannot be
- * read.
+ * that show no environment count only when they were started no earlier (a `started_at`). `mark`: default none. Throws IO_ERROR when the
+ * process table cannot be read.
  */
-export function allStartedWith(variables: Variables, known: Set<number> = new Set(), since = 'ticks:0'): Carriers {
+export function allStartedWith(
+  variables: Variables,
+  {
+    known = new Set(),
+    since = 'ticks:0',
+    mark = null,
+  }: { known?: Set<number>; since?: string; mark?: string | null } = {},
+): Carriers {
   const found: ProcessEntry[] = [];
+  const marked: ProcessEntry[] = [];
   let unsure = false;
-  if (process.platform === 'darwin') return { found, unsure };
+  if (process.platform === 'darwin') return { found, marked, unsure };
   const fault = tableFault();
   if (fault !== null) throw fault;
   for (const pid of numbersInProc()) {
     if (known.has(pid)) continue;
     const environment = environmentOf(pid);
     if (environment === 'gone') unsure = true;
-    if (
-      environment === 'hidden' ||
-      (environment !== 'gone' && environment.length > 0 && !holds(environment, variables))
-    )
+    const isCarrier = typeof environment !== 'string' && holds(environment, variables);
+    const isMarked = typeof environment !== 'string' && mark !== null && environment.includes(mark);
+    if (environment === 'hidden' || (environment !== 'gone' && environment.length > 0 && !isCarrier && !isMarked))
       known.add(pid);
     else if (environment !== 'gone') {
       const entry = readEntry(pid);
       // Threads of the kernel have no environment and no group.
       if (entry?.pgid === 0) known.add(pid);
       if (entry === null || !entry.live || entry.pgid === 0) continue;
-      if (environment.length > 0) found.push(entry);
+      if (environment.length > 0) (isCarrier ? found : marked).push(entry);
       else if (ticksOf(entry.startedAt) >= ticksOf(since)) unsure = true;
     }
   }
-  return { found, unsure };
+  return { found, marked, unsure };
 }
 
 function ticksOf(startedAt: string): number {

@@ -256,6 +256,21 @@ describe('stopWorker', () => {
       await stopWorker(other.worker, { graceMs: LONG_MS });
     });
 
+    test.each([
+      ['is stopped, but not before that run', '$FORGE_COMMAND_PID', true],
+      ['is left alone when that run belongs to another command of the same claim', '1$FORGE_COMMAND_PID', false],
+    ])('and is the worker of a run that the worker has started %s', async (_what, command, stops) => {
+      const path = newPath();
+      const inner = `trap "ps -o pid= -p $FORGE_COMMAND_PID > ${path}.left; exit" TERM; echo $$ > ${path}; while :; do sleep 0.02; done`;
+      const around = `FORGE_CLAIM_ID=other FORGE_OUTER_CLAIMS="$FORGE_CLAIM_ID:${command}; other:5;"`;
+      const { worker } = await running((ready) => `env ${around} setsid sh -c '${inner}' & touch ${ready}; wait`);
+      const pid = await pidIn(path);
+      groups.push(pid);
+      expect(await stopWorker(worker, { graceMs: LONG_MS })).toBe('stopped');
+      expect(dead(pid)).toBe(stops);
+      if (stops) expect(readFileSync(`${path}.left`, 'utf8')).toBe('');
+    });
+
     test('is named when it does not end', async () => {
       const { worker } = await running((ready) => `trap '' TERM; touch ${ready}; while :; do sleep 0.05; done`);
       const abort = new AbortController();

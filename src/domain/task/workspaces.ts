@@ -44,9 +44,22 @@ export function inherited<T>(env: Readonly<Record<string, T>>): Record<string, T
   return Object.fromEntries(Object.entries(withoutGitLocals(env)).filter(([name]) => passed(name)));
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What everything that runs within a command of a claim has in its FORGE_OUTER_CLAIMS, where a run or an exec is in between. */
+export function commandMark(claimId: string, pid: number | string): string {
+  return `${claimId}:${pid};`;
+}
+
+/** The commands that a process runs within, the innermost first: that of its own claim, and those around it. */
+export function commandsAround(env: Environment): string[] {
+  const { FORGE_CLAIM_ID: own = '', FORGE_COMMAND_PID: pid = '', FORGE_OUTER_CLAIMS: outer = '' } = env;
+  return [...(own === '' ? [] : [commandMark(own, pid)]), ...outer.split(' ').filter((mark) => mark !== '')];
+}
+
 /** The claims that a process works under, the innermost first: its own, and those of the runs that it was started within. */
-export function claimsAround(env: Readonly<Record<string, string | undefined>>): string[] {
-  return `${env['FORGE_CLAIM_ID'] ?? ''} ${env['FORGE_OUTER_CLAIMS'] ?? ''}`.split(' ').filter((claim) => claim !== '');
+export function claimsAround(env: Environment): string[] {
+  return commandsAround(env).map((mark) => mark.replace(/:.*/, ''));
 }
 
 /** The part of the settings that names branches: `agents.branch_prefix`. */

@@ -3,7 +3,7 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { PhaseOfWork, TaskStateRecord } from '../../domain/task/records.ts';
-import { claimsAround } from '../../domain/task/workspaces.ts';
+import { commandsAround } from '../../domain/task/workspaces.ts';
 import type { GatedWorker, WorkerOptions } from '../../process/gated-worker.ts';
 import { workerEnvironment } from '../../process/programs.ts';
 import type { Env } from '../env.ts';
@@ -28,7 +28,7 @@ export function commandEnvironment(
   { taskId, claimId, phase, attempt, worker, review }: CommandFacts,
 ): WorkerOptions['env'] {
   const { ctx, paths } = env;
-  const outer = claimsAround(ctx.env).join(' ');
+  const outer = commandsAround(ctx.env).join(' ');
   return {
     ...workerEnvironment(ctx.env, paths.project),
     ...task?.env,
