@@ -84,7 +84,10 @@ export const ERROR_CODES = {
   STALE_ATTEMPT: entry('lost', 'Another attempt has taken over, or this one has ended. Stop working on the task.'),
   STALE_PLAN: entry('conflict', 'Make a new plan with `forge orchestrate gc --dry-run --out plan.json`.'),
   DUPLICATE_ID: entry('conflict', 'The id is taken. Leave it out to get a new one.'),
-  STATE_NOT_FOUND: entry('conflict', 'Nothing has happened to this task yet. Claim it first.'),
+  STATE_NOT_FOUND: entry(
+    'conflict',
+    'Claim it first. If you were at work on it, stop: its state was removed, as `git clean -fdx` does.',
+  ),
   NOT_READY: entry('deferred', 'Run `forge orchestrate why <task>` to see what it waits for.'),
   OVERLAP_CONFLICT: entry('deferred', 'A task in flight writes the same files. Wait for it, or take another.'),
   PATH_PROTECTED: entry(

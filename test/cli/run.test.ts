@@ -211,6 +211,8 @@ describe('tasks that write the same files', () => {
       expect(code).toBe(1);
       expect(stderr).toContain('the state of task a was removed while this run was using it');
       expect(stderr).toContain('git clean');
+      const exec = await orchestrate(['exec', 'a', '--', 'sh', '-c', clears], { cwd });
+      expect(exec).toMatchObject({ code: 3, stderr: 'a is unclaimed after attempt 1: its record is gone.\n' });
     },
   );
 

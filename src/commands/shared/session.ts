@@ -250,7 +250,10 @@ async function unknownTask(session: Session, taskId: string): Promise<ForgeError
   const loaded = await loadPlan(session);
   if (loaded === null) return new ForgeError('TASK_NOT_FOUND', `there is no task ${taskId} in ${session.store.place}`);
   plannedTask(loaded, taskId);
-  return new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
+  return new ForgeError(
+    'STATE_NOT_FOUND',
+    `task ${taskId} has no state: nothing has happened to it yet, or it was removed`,
+  );
 }
 
 /** Changes a task that something has happened to. Throws like `requireRecord`, and what `decide` throws. */

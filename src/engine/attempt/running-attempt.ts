@@ -325,8 +325,11 @@ export class RunningAttempt {
   /** The record has changed without this process; the attempt's own worker may have completed it. */
   async #lostEnd(why: string): Promise<Ended> {
     const { record } = await this.#env.store.read(this.#request.task.id);
-    if (record === null)
-      return { end: { kind: 'lost', why: 'its record is gone', gone: true }, record: this.#started.record };
+    if (record === null) {
+      const { record: last } = this.#started;
+      const end = { kind: 'lost', why: 'its record is gone', gone: true } as const;
+      return { end, record: { ...last, state: { ...last.state, state: 'unclaimed' } } };
+    }
     const { kind } = holdingOf(record, this.#holder);
     if (kind === 'asked') {
       const { state, last_error } = record.state;

@@ -231,7 +231,11 @@ async function open(env: Env, request: IntegrationRequest, phase: IntegrationPha
   const { taskId, runId, owner } = request;
   const read = await env.store.read(taskId, { thorough: true });
   refuseUnreadable(read);
-  if (read.record === null) throw new ForgeError('STATE_NOT_FOUND', `nothing has happened to task ${taskId} yet`);
+  if (read.record === null)
+    throw new ForgeError(
+      'STATE_NOT_FOUND',
+      `task ${taskId} has no state: nothing has happened to it yet, or it was removed`,
+    );
   const seen = read.record;
   request.refuse(seen);
   const { target, base } = await lookAtWork(env, seen);
