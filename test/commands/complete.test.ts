@@ -128,6 +128,13 @@ describe('complete', () => {
     expect((await world.record('build')).state.state).toBe('dispatched');
   });
 
+  test('complete takes a verdict that lists its changes', async () => {
+    const { attempt } = await world.start('build');
+    const verdict_file = world.verdict('{"verdict":"ready_for_review","changes":["src/a.ts"]}');
+    const { state } = await complete.run(world.context, { task: 'build', attempt, verdict_file });
+    expect(state).toBe('shipped');
+  });
+
   test('complete of a task that is no longer in the plan succeeds', async () => {
     const { attempt } = await world.start('build');
     world.write('plans/phases.yaml', planOf('other'));

@@ -232,8 +232,8 @@ export const VerdictSchema = once(() => {
     branch: optionalText,
     save_point: optionalText,
     target_sha: optionalText,
-    /** `none`: nothing had to change. */
-    changes: optionalText,
+    /** `none`: nothing had to change. Anything else says nothing; agents list there what they have changed. */
+    changes: z.optional(z.unknown()),
   });
 });
 export type Verdict = z.infer<ReturnType<typeof VerdictSchema>>;
