@@ -6,13 +6,11 @@ import { isTaskId } from '../../lib/ids.ts';
 
 /**
  * Variables that bind git to one repository. A process in another checkout must not inherit them: it would work on the wrong one.
- * Source: `git rev-parse --local-env-vars`, and GIT_NAMESPACE, which leads to other refs.
+ * Source: `git rev-parse --local-env-vars`, without SETTINGS; and GIT_NAMESPACE, which leads to other refs.
  */
 export const GIT_LOCAL_VARIABLES = [
   'GIT_ALTERNATE_OBJECT_DIRECTORIES',
   'GIT_CONFIG',
-  'GIT_CONFIG_PARAMETERS',
-  'GIT_CONFIG_COUNT',
   'GIT_OBJECT_DIRECTORY',
   'GIT_DIR',
   'GIT_WORK_TREE',
@@ -30,9 +28,17 @@ export const GIT_LOCAL_VARIABLES = [
 
 const LOCAL: ReadonlySet<string> = new Set(GIT_LOCAL_VARIABLES);
 
-/** An environment in which git finds the repository by the folder that it runs in. */
+/** By these an environment sets what git's files set: an identity, `safe.directory`, a proxy. So does `git -c`. */
+const SETTINGS = /^GIT_CONFIG_(?:PARAMETERS|COUNT|KEY_\d+|VALUE_\d+)$/;
+
+/** A setting that names a repository. */
+const NAMES_REPOSITORY = /\bcore\.(?:worktree|bare)\b/i;
+
+/** An environment in which git finds the repository by the folder that it runs in. Of its settings all go where one of them says otherwise. */
 export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !LOCAL.has(name)));
+  const entries = Object.entries(env).filter(([name]) => !LOCAL.has(name));
+  const leads = entries.some(([name, value]) => SETTINGS.test(name) && NAMES_REPOSITORY.test(String(value)));
+  return Object.fromEntries(leads ? entries.filter(([name]) => !SETTINGS.test(name)) : entries);
 }
 
 /**

@@ -191,10 +191,24 @@ describe('git worktree list', () => {
 });
 
 describe('environment of git', () => {
-  test('the environment loses every variable that git calls local, and no other', () => {
-    const told = execFileSync('git', ['rev-parse', '--local-env-vars'], { encoding: 'utf8' }).trim().split('\n');
+  const SETTINGS = ['GIT_CONFIG_PARAMETERS', 'GIT_CONFIG_COUNT'];
+
+  test('the environment loses every variable that git calls local but settings, and no other', () => {
+    const local = execFileSync('git', ['rev-parse', '--local-env-vars'], { encoding: 'utf8' }).trim().split('\n');
+    const told = local.filter((name) => !SETTINGS.includes(name));
     const env = Object.fromEntries([...told, 'GIT_NAMESPACE', 'PATH', 'GIT_AUTHOR_NAME'].map((name) => [name, 'x']));
     expect(withoutGitLocals(env)).toEqual({ PATH: 'x', GIT_AUTHOR_NAME: 'x' });
     expect(GIT_LOCAL_VARIABLES).toEqual(expect.arrayContaining(told));
+  });
+
+  const counted = (key: string) => ({ GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: key, GIT_CONFIG_VALUE_0: 'x' });
+
+  test.each([
+    [counted('user.name'), true],
+    [{ GIT_CONFIG_PARAMETERS: "'user.name'='x'" }, true],
+    [counted('Core.worktree'), false],
+    [{ GIT_CONFIG_PARAMETERS: "'user.name'='x' 'core.bare=true'" }, false],
+  ])('settings of git in the environment %j are kept, unless they name a repository', (env, kept) => {
+    expect(withoutGitLocals({ ...env, PATH: 'x' })).toEqual({ ...(kept ? env : {}), PATH: 'x' });
   });
 });
