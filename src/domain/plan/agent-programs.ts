@@ -34,10 +34,23 @@ export function otherMaker(program: string, packageName: string): string | null 
   return packageName === own || (scope !== null && packageName.startsWith(scope)) ? null : maker;
 }
 
-/** The agents that a command line calls by name: as the first word of a command, behind variables. */
+/** Words before a program that is started all the same. */
+const BEFORE_PROGRAMS =
+  /^(?:.*\/)?(?:command|env|exec|nice|nohup|setsid|stdbuf|sudo|time|timeout|xargs|if|then|else|while|do|[!{])$/;
+
+/** The agents that a command line calls by name: as the first word of a command, behind variables, `env`, `timeout` and the like. */
 export function agentsIn(command: string): string[] {
-  const words = command
-    .split(/[\n;&|()]+/)
-    .map((part) => /^\s*(?:\w+=\S*\s+)*(?:exec\s+)?([\w-]+)(?=\s|$)/.exec(part)?.[1] ?? '');
+  const words = command.split(/[\n;&|()]+/).map(programOf);
   return [...new Set(words)].filter((word) => Object.hasOwn(PUBLISHERS, word));
+}
+
+function programOf(command: string): string {
+  let isBehind = false;
+  for (const word of command.trim().split(/\s+/)) {
+    const isOption = isBehind && /^[-\d]/.test(word);
+    if (isOption || /^\w+=/.test(word)) continue;
+    if (!BEFORE_PROGRAMS.test(word)) return word.replace(/^(["'])(.*)\1$/, '$2');
+    isBehind = true;
+  }
+  return '';
 }

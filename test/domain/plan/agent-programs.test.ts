@@ -10,6 +10,10 @@ describe('agentsIn', () => {
     ['echo claude; ./claude; claude-mine; npm run codex', []],
     ['constructor', []],
     ['', []],
+    ['/usr/bin/env -i HOME=/x claude -p', ['claude']],
+    ['nohup timeout -k 5 30m "codex" exec -', ['codex']],
+    ['if true; then ! gemini; fi', ['gemini']],
+    ['env claude=1 echo codex', []],
   ])('agentsIn finds in %j the agents that it calls by name', (command, agents) => {
     expect(agentsIn(command)).toEqual(agents);
   });
