@@ -30,5 +30,5 @@ export function redefinedText(
   });
   if (changed.length === 0) return null;
   const ids = changed.map(({ id }) => id);
-  return `shipped, and not done again although the plan gives another command, check, variable or description since: ${firstOf(ids, SHOWN)}`;
+  return `shipped, and not done again although their command, checks, variables or description have changed in the plan since: ${firstOf(ids, SHOWN)}`;
 }
