@@ -108,7 +108,7 @@ export async function rescueSubmodules(
     const tips = await gitLines([...itself(at, twin), ...list], gitIn(env));
     const found: (string | null)[] = [];
     for (const sha of new Set([head, ...tips])) {
-      if ((await commitOf(within, sha)) === null) await fetch(within, own, sha);
+      if ((await commitOf(within, sha)) === null) await fetchCommit(within, own, sha);
       found.push(await rescueCommit(within, name, sha));
     }
     const files = { place: at.place, files: `${at.files}/${path}`, gitDir: kept, index: `${own}/index`, head };
@@ -134,8 +134,8 @@ function directlyIn(heads: ReadonlyMap<string, string>, prefix: string): Readonl
   return new Map(direct.map(([path, head]) => [path.slice(prefix.length), head]));
 }
 
-/** From a repository on this disk; no hook runs. */
-async function fetch(env: GitEnv, from: string, sha: string): Promise<void> {
+/** Fetches a commit from a repository on this disk; no hook runs. Throws IO_ERROR. */
+export async function fetchCommit(env: GitEnv, from: string, sha: string): Promise<void> {
   const options = ['-c', 'core.hooksPath=/dev/null', '-c', 'protocol.file.allow=always'];
   const quiet = ['--quiet', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules', '--no-auto-maintenance'];
   await gitOk([...options, 'fetch', ...quiet, from, sha], { ...gitIn(env), acts: true });

@@ -2,18 +2,26 @@
 
 import fs from 'node:fs';
 import { nulSeparated } from '../domain/task/workspaces.ts';
+import { orNull } from '../lib/errors.ts';
+import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { type GitEnv, type GitOptions, type GitResult, git, gitIn, gitNames, lastWords } from './git.ts';
-import { type Repository, repositoryOf } from './repository.ts';
+import { commitOf, type Repository, repositoryOf } from './repository.ts';
+import { rescueCommit } from './rescue.ts';
+import { fetchCommit } from './submodule-rescue.ts';
 
 /** A checkout that has a submodule already, and where its own submodules are kept. */
 interface Source {
   checkout: string;
   modules: string;
+  /** The same of the worktrees, by their names. */
+  worktrees: ReadonlyMap<string, string>;
 }
 
 /** The main checkout, as the source of submodules. Beside a bare repository there may be none, and nothing is found in it. */
 export function sourceOf({ root, commonDir }: Repository): Source {
-  return { checkout: root ?? commonDir, modules: `${commonDir}/modules` };
+  const own = ifThere('listing worktrees', () => fs.readdirSync(`${commonDir}/worktrees`), NO_PATH) ?? [];
+  const worktrees = new Map(own.map((name) => [name, `${commonDir}/worktrees/${name}/modules`]));
+  return { checkout: root ?? commonDir, modules: `${commonDir}/modules`, worktrees };
 }
 
 /**
@@ -34,10 +42,13 @@ export async function fillSubmodules(
     const isEmptyInMain = fs.existsSync(inMain) && !fs.existsSync(`${inMain}/.git`);
     if (isEmptyInMain || (!again && fs.existsSync(`${there}/.git`))) continue;
     const local = [`${source.modules}/${name}`, `${inMain}/.git`].find((place) => fs.existsSync(`${place}/HEAD`));
+    const own = new Map([...source.worktrees].map(([worktree, modules]) => [worktree, `${modules}/${name}`]));
+    if (fs.existsSync(`${inMain}/.git`)) await bring(env, inMain, own, sha);
     const result = await fill(env, { ...run, cwd: dir }, { name, path, sha, local });
     if (result.code !== 0) failed.push(`${path}: ${lastWords(result)}`);
     else {
-      const within = { checkout: inMain, modules: `${local ?? source.modules}/modules` };
+      const worktrees = new Map([...own].map(([worktree, module]) => [worktree, `${module}/modules`]));
+      const within = { checkout: inMain, modules: `${local ?? source.modules}/modules`, worktrees };
       failed.push(...(await fillSubmodules(env, there, within, { run, again })).map((each) => `${path}/${each}`));
     }
   }
@@ -79,6 +90,22 @@ async function submodulesIn(env: GitEnv, dir: string): Promise<Submodule[]> {
     const name = names.get(link.path);
     return name === undefined ? [] : [{ name, ...link }];
   });
+}
+
+/**
+ * Brings a commit that a worker made in a submodule, and that is in its worktree alone, into the main checkout's, under the ref that would
+ * keep it once the worktree is removed. `own`: the repositories of the submodule, by worktrees. Throws IO_ERROR.
+ */
+async function bring(env: GitEnv, inMain: string, own: ReadonlyMap<string, string>, sha: string): Promise<void> {
+  if ((await commitOf(env, sha, inMain)) !== null) return;
+  const main: GitEnv = { ...env, paths: { ...env.paths, project: inMain } };
+  for (const [worktree, repository] of own) {
+    if (!fs.existsSync(`${repository}/HEAD`)) continue;
+    await orNull(() => fetchCommit(main, repository, sha));
+    if ((await commitOf(env, sha, inMain)) === null) continue;
+    await rescueCommit(main, worktree, sha);
+    return;
+  }
 }
 
 /** From `local`, a repository on this disk, while its remote stays the one that the project names; else, and where that lacks the commit, from there. */

@@ -74,6 +74,23 @@ test('a branch that follows its base takes its submodules along', async () => {
   expect([tool(at), repo.in(at, 'status', '--porcelain')]).toEqual(['two\n', '']);
 });
 
+test('a commit that a worker made in a submodule is there for others, and kept in the main checkout', async () => {
+  const at = `${await next()}/vendor/lib`;
+  repo.in(at, 'remote', 'remove', 'origin');
+  const deep = repo.commit({ 'deep.txt': 'deeper' }, `${at}/inner`);
+  repo.in(at, 'add', 'inner');
+  const moved = repo.commit({ 'tool.sh': 'mine\n' }, at);
+  repo.in(`${at}/../..`, 'commit', '--quiet', '--all', '--message', 'bump');
+  repo.git('merge', '--quiet', 'forge/build');
+  const record = freshRecord('test', '2030-01-01T00:00:00.000Z');
+  const { path: other } = await workspaceForNext(await opened(), { id: 'test', depends_on: [] }, record, null);
+  const head = (place: string) => repo.in(place, 'rev-parse', 'HEAD');
+  expect([head(`${other}/vendor/lib`), head(`${other}/vendor/lib/inner`)]).toEqual([moved, deep]);
+  expect(world.warnings).toEqual([]);
+  repo.git('submodule', '--quiet', 'update', '--init', '--recursive');
+  expect([head(repo.path('vendor/lib')), head(repo.path('vendor/lib/inner'))]).toEqual([moved, deep]);
+});
+
 test('a submodule that is empty in the main checkout stays empty', async () => {
   repo.git('submodule', '--quiet', 'deinit', 'vendor/lib');
   expect(fs.readdirSync(`${await next()}/vendor/lib`)).toEqual([]);
