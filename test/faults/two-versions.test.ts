@@ -159,10 +159,11 @@ class Fleet {
   }
 
   async finish(): Promise<void> {
-    for (const { task, claim } of this.held) await this.verb('release', task, '--claim', claim);
-    const { questions = [] } = ((await this.verb('questions')) ?? {}) as { questions?: { question_id: string }[] };
-    for (const { question_id } of questions) await this.verb('answer', question_id, '--option', 'keep');
-    for (const task of TASKS) await this.verb('retry', task);
+    // Also what is still held, or waits for an answer.
+    for (const task of TASKS) {
+      await this.verb('cancel', task);
+      await this.verb('retry', task);
+    }
     const build = this.pick(BUILDS);
     const child = spawn(process.execPath, [build, 'orchestrate', '--dir', this.dir, 'run'], { stdio: 'ignore' });
     expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0);
