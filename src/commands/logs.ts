@@ -1,6 +1,7 @@
 /** `logs`: what a task's worker wrote. */
 
 import * as z from 'zod/mini';
+import { adapterOf } from '../domain/agents/output.ts';
 import { isCut, MARK_MAX } from '../domain/log-cuts.ts';
 import { LogReader } from '../engine/attempt/output.ts';
 import { ForgeError } from '../lib/errors.ts';
@@ -29,6 +30,7 @@ export const logs = command({
     ['logs build --follow', 'go on while the worker writes'],
     ['logs build --tail 20', 'only the last lines'],
     ['logs build --stream stderr', 'only the errors'],
+    ['logs build --raw', 'the bytes that a coding agent has written'],
     ['logs build --stream setup', 'what has prepared its worktree'],
     [`logs build --attempt ${SAMPLE.attempt}`, 'an earlier attempt'],
   ],
@@ -37,6 +39,7 @@ export const logs = command({
     attempt: ownAttemptField('This attempt instead of the current or last one'),
     follow: flag('Go on until the attempt is over'),
     stream: optional.choice(SHOWN_LOGS, 'Only this one'),
+    raw: flag('As a coding agent has written it, instead of in words'),
     tail: optional.integer('lines', [0], 'Only so many of the last lines of each'),
   }),
   output: () =>
@@ -68,7 +71,8 @@ export const logs = command({
     const attemptId = options.attempt ?? preparing ?? current;
     if (attemptId === null) throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has had no attempt yet`);
     const id = attemptId === current || attemptId === preparing ? attemptId : requireUuid(attemptId, '--attempt');
-    if (id !== preparing && (await session.store.readDocument('manifest', options.task, id)) === null) {
+    const manifest = await session.store.readDocument('manifest', options.task, id);
+    if (id !== preparing && manifest === null) {
       throw new ForgeError('STATE_NOT_FOUND', `task ${options.task} has no attempt ${id}`, {
         hint: `See its attempts with \`forge orchestrate show ${options.task}\`.`,
       });
@@ -90,6 +94,7 @@ export const logs = command({
       session.artifacts,
       attempt,
       options.stream === undefined ? asked : [options.stream],
+      options.raw === true ? null : adapterOf(manifest?.agent),
     );
     const skipped = options.tail !== undefined && reader.skipTo(options.tail);
     const isCurrent = async () => {

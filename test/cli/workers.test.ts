@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { PRESETS } from '../../src/domain/plan/task-command.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
 import { folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { LiveForge } from '../support/faults/forge.ts';
 import { Repository } from '../support/repository.ts';
 
 const SETTINGS = '.forge/settings.yaml';
@@ -33,7 +34,11 @@ const events = (stdout: string) =>
     .map((line) => JSON.parse(line));
 
 describe.each([
-  ['claude', ['-p', '--permission-mode', 'acceptEdits', '--allowedTools', 'Bash'], ''],
+  [
+    'claude',
+    ['-p', '--output-format', 'stream-json', '--verbose', '--permission-mode', 'acceptEdits', '--allowedTools', 'Bash'],
+    '',
+  ],
   [
     'codex',
     ['exec', '--sandbox', 'workspace-write', '--add-dir', 'PROJECT/.forge', '--add-dir', 'PROJECT/.git', '-'],
@@ -205,4 +210,58 @@ it('without a worker a task waits for an agent', async () => {
   const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd })).json().data;
   expect(dry).toMatchObject({ would_start: [], for_agents: [{ task_id: 'a' }] });
   expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 4 });
+});
+
+describe('what an agent says', () => {
+  const recorded = (name: string) => join(import.meta.dirname, '../domain/agents/recordings', name);
+  const played = async (name: string, exit: number, settings = '') => {
+    const { PATH } = programs({ claude: `cat > /dev/null; cat ${recorded(name)}; exit ${exit}` });
+    const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude}\n${settings}` });
+    const run = new LiveForge(cwd, ['run'], { PATH });
+    const over = await run.event('an end', ({ type }) => type === 'task_retry' || type === 'task_finished');
+    run.signal('SIGINT');
+    await run.ended;
+    const { state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+    return { cwd, over, state };
+  };
+
+  it('a plan that is used up is retried when its limit ends, a week from now at most', async () => {
+    const { over, state } = await played('claude-usage.jsonl', 1);
+    expect(over).toMatchObject({ type: 'task_retry', error: { class: 'rate_limit' } });
+    const waitMs = Date.parse(state.next_eligible_at) - Date.parse(state.last_failed_at);
+    expect(waitMs).toBe(7 * 24 * 3_600_000);
+  });
+
+  it('a key that is not valid is not tried again', async () => {
+    const { over } = await played('claude-401.jsonl', 1);
+    expect(over).toMatchObject({ type: 'task_finished', state: 'failed', attempts: 1, error: { class: 'auth' } });
+  });
+
+  it('an agent that gives up and exits with 0 has failed', async () => {
+    const { over } = await played('claude-529.jsonl', 0);
+    expect(over).toMatchObject({
+      type: 'task_retry',
+      error: { class: 'overloaded', message: expect.stringMatching(/^API Error/) },
+    });
+  });
+
+  it('an error rule of the settings comes before what the agent says', async () => {
+    const { over } = await played(
+      'claude-credit.jsonl',
+      1,
+      "errors: [{class: fatal.money, output: 'Credit balance'}]\n",
+    );
+    expect(over).toMatchObject({ type: 'task_finished', error: { class: 'fatal.money' } });
+  });
+
+  it('logs tells it in words, and with --raw as it was written', async () => {
+    const { cwd, over } = await played('claude-ok.jsonl', 0);
+    expect(over).toMatchObject({ state: 'shipped' });
+    const shown = await orchestrate(['logs', 'a'], { cwd });
+    expect(shown.stdout).toMatch(
+      /^session .*\n· runs echo .*\n· runs printf .*\n {2}failed: .*\nhello\.txt is written/m,
+    );
+    const raw = await orchestrate(['logs', 'a', '--raw', '--stream', 'stdout'], { cwd });
+    expect(raw.stdout).toBe(readFileSync(recorded('claude-ok.jsonl'), 'utf8'));
+  });
 });

@@ -19,7 +19,8 @@ export interface Preset {
 export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = {
   claude: {
     program: 'claude',
-    command: 'claude -p --permission-mode acceptEdits --allowedTools Bash < "$FORGE_PROMPT_FILE"',
+    command:
+      'claude -p --output-format stream-json --verbose --permission-mode acceptEdits --allowedTools Bash < "$FORGE_PROMPT_FILE"',
   },
   codex: {
     program: 'codex',

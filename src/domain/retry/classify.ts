@@ -100,6 +100,8 @@ export interface WorkerEnd {
    * first. Default: empty.
    */
   outputTail?: string | readonly string[];
+  /** What the worker itself has given up over, in structured output; null where it has not. Default: null. */
+  said?: Pick<ClassifiedError, 'class' | 'message'> | null;
   /** First match wins. Default: none, the built-in classes only. An `output` that settings would refuse throws. */
   rules?: readonly ErrorRule[];
 }
@@ -113,11 +115,11 @@ export interface WorkerEnd {
  * never started is always `spawn`.
  */
 export function classifyError(end: WorkerEnd): ClassifiedError {
-  const builtIn = builtInEnd(end);
+  const builtIn = end.said ?? builtInEnd(end);
   const rule = classCovers('spawn', builtIn.class)
     ? undefined
     : end.rules?.find((candidate) => ruleHolds(candidate, end));
-  const said = errorLine(outputsOf(end));
+  const said = end.said ? '' : errorLine(outputsOf(end));
   return {
     class: rule?.class ?? builtIn.class,
     message: oneLine(said === '' ? builtIn.message : `${builtIn.message}: ${said}`),

@@ -24,6 +24,7 @@ export type AttemptStart = Pick<
   | 'review_target_sha'
   | 'review_base_sha'
   | 'target_attempt_id'
+  | 'agent'
 > & { worker: WorkerIdentity | null };
 
 export function manifestOf(

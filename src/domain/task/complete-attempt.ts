@@ -4,7 +4,7 @@ import { crc32 } from '../../lib/checksum.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
-import { type CompositeRetryPolicy, nextRetryState, type RetryPolicy } from '../retry/retry.ts';
+import { type CompositeRetryPolicy, nextEligibleAt, nextRetryState, type RetryPolicy } from '../retry/retry.ts';
 import type { Finding } from '../verify/evidence.ts';
 import { type Holder, pendingVerification, workFor } from '../verify/verification.ts';
 import { withFailure } from './attempts.ts';
@@ -16,7 +16,9 @@ import { changed, type Decision, refusal, repeated, starting } from './transitio
 /** How an attempt ended, by its worker's verdict or by its exit. */
 export type Outcome =
   /** `written`: the worker wrote the verdict, which is kept; otherwise a clean exit stands for it. */
-  { kind: 'verdict'; verdict: Verdict; written: boolean } | { kind: 'failed'; error: ClassifiedError };
+  | { kind: 'verdict'; verdict: Verdict; written: boolean }
+  /** `until`: no other attempt is worth its while before that, milliseconds since the epoch. Default: not known. */
+  | { kind: 'failed'; error: ClassifiedError; until?: number };
 
 export interface CompleteRequest extends Holder {
   outcome: Outcome;
@@ -69,7 +71,7 @@ export function completeTask(record: TaskRecord, request: CompleteRequest): Deci
   }
   const ending =
     outcome.kind === 'failed'
-      ? failing(record, request, request.fault ?? outcome.error)
+      ? failing(record, { ...request, notBeforeMs: outcome.until }, request.fault ?? outcome.error)
       : judging(record, request, outcome.verdict);
   const next = changed(record, {
     moves: [...starting(record), ...ending.moves],
@@ -127,7 +129,11 @@ export interface Charge {
   policy: RetryPolicy | CompositeRetryPolicy;
   instant: Instant;
   random: () => number;
+  /** The next attempt waits for it, a week at most. Default: it waits for the policy alone. */
+  notBeforeMs?: number | undefined;
 }
+
+const LONGEST_WAIT_MS = 7 * 86_400_000;
 
 /** Charges a failure to the task: another attempt by the policy, or failed. */
 export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
@@ -143,10 +149,11 @@ export function failing(record: TaskRecord, request: Charge, error: ClassifiedEr
   };
   const memo = withFailure(record, request.attemptId, error, isoTime(nowMs));
   if (decision.outcome === 'retry') {
+    const delayMs = Math.max(decision.delay_ms, Math.min((request.notBeforeMs ?? 0) - nowMs, LONGEST_WAIT_MS));
     return {
       moves: ['retry_later'],
-      memo: { ...memo, backoff: deadlineIn(decision.delay_ms, instant).clock },
-      state: { ...state, next_eligible_at: decision.next_eligible_at, failure_reason: null },
+      memo: { ...memo, backoff: deadlineIn(delayMs, instant).clock },
+      state: { ...state, next_eligible_at: nextEligibleAt(nowMs, delayMs), failure_reason: null },
     };
   }
   return {

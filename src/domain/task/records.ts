@@ -183,6 +183,8 @@ export const AttemptManifestSchema = once(() => {
     base_branch: optionalText,
     /** The attempt whose work is reviewed or merged. */
     target_attempt_id: optionalText,
+    /** The coding agent whose structured output its stdout is. Absent: it is text. */
+    agent: optionalText,
     /** The machine it was started on. */
     machine: z.optional(z.nullable(MachineIdentitySchema())),
   });

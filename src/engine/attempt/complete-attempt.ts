@@ -49,7 +49,7 @@ function toldTexts({ settings }: Env, { task }: Completion, twin: Verified): str
 function maskedOutcome(env: Env, { task, outcome }: Completion): Outcome {
   const text = (words: string) => masked(words, secretsOf(env, task));
   if (outcome.kind === 'failed')
-    return { kind: 'failed', error: { ...outcome.error, message: text(outcome.error.message) } };
+    return { ...outcome, error: { ...outcome.error, message: text(outcome.error.message) } };
   return { ...outcome, verdict: { ...outcome.verdict, summary: text(outcome.verdict.summary) } };
 }
 

@@ -1,5 +1,7 @@
 /** What the end of an attempt is decided by: what is asked for, and the policy in force. */
 
+import { CAUSES, NEEDS_PERSON, TRANSIENT } from '../../domain/agents/events.ts';
+import { agentFor } from '../../domain/agents/output.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type CompositeRetryPolicy, coercePolicy, type RetryPolicy, resolveRetry } from '../../domain/retry/retry.ts';
 import { SETUP_FAILED, TASK_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
@@ -14,15 +16,29 @@ const SETUP_ATTEMPTS = 3;
 
 /**
  * The policy that decides on a task's failures: the task's own, else the settings', else the default as settings tune it. By default setups
- * that fail are counted apart, so that they leave the worker its attempts.
+ * that fail are counted apart, so that they leave the worker its attempts, and so is what a coding agent says that it has given up over.
  */
 export function taskPolicy(settings: Settings, task: PlanTask | null): RetryPolicy | CompositeRetryPolicy {
   const { retry_attempts, retry_backoff_ms_max, setup } = settings.agents;
   const site = { ...TASK_RETRY_DEFAULT, maxAttempts: retry_attempts, capMs: retry_backoff_ms_max };
   const declared = task?.retry ?? settings.retry ?? undefined;
-  if (declared !== undefined || setup.length === 0) return resolveRetry({ task: declared, default: site });
-  const max_attempts = Math.min(SETUP_ATTEMPTS, retry_attempts);
-  return coercePolicy([{ retry_on: [SETUP_FAILED], max_attempts }, {}], site);
+  const most = (attempts: number) => Math.min(attempts, retry_attempts);
+  const policies = [
+    ...(setup.length === 0 ? [] : [{ retry_on: [SETUP_FAILED], max_attempts: most(SETUP_ATTEMPTS) }]),
+    ...(task === null || agentFor(task, settings.agents) === null ? [] : agentPolicies(most)),
+  ];
+  if (declared !== undefined || policies.length === 0) return resolveRetry({ task: declared, default: site });
+  return coercePolicy([...policies, {}], site);
+}
+
+/** What ends by itself is tried as often as anything, from half a minute on; a login or a bill is not mended by another try. */
+function agentPolicies(most: (attempts: number) => number) {
+  const others = CAUSES.filter((cause) => !TRANSIENT.includes(cause) && !NEEDS_PERSON.includes(cause));
+  return [
+    { retry_on: [...TRANSIENT], base: '30s' },
+    { retry_on: [...NEEDS_PERSON], max_attempts: 1 },
+    { retry_on: others, max_attempts: most(2) },
+  ];
 }
 
 export interface Completion extends Checker {

@@ -1,5 +1,7 @@
 /** What workers have written to their logs. */
 
+import { type Adapter, type AgentEvent, type AgentFailure, failureIn } from '../../domain/agents/events.ts';
+import { AgentOutput, saidText } from '../../domain/agents/output.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
@@ -83,10 +85,37 @@ export class LogKeeper {
   }
 }
 
-/** The end of both logs as `outputText`; empty where there are none. */
-export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef): OutputTail {
+/** The end of both logs as `outputText`; empty where there are none. `agent`: whose structured output stdout is; null: it is text. */
+export function tailOf(artifacts: AttemptArtifacts, attempt: AttemptRef, agent: Adapter | null = null): OutputTail {
   const tail = (stream: StreamName) => outputText(artifacts.readLog(attempt, `${stream}.log`, -TAIL_BYTES).text);
-  return { stdout: tail('stdout'), stderr: tail('stderr') };
+  const stdout = agent === null ? tail('stdout') : outputText(saidText(saidLast(artifacts, attempt, agent)));
+  return { stdout: stdout.slice(-TAIL_BYTES), stderr: tail('stderr') };
+}
+
+/** The end of structured output that tells how the agent has ended, bytes: what tools print stands on one line. */
+const AGENT_TAIL_BYTES = 512 * 1024;
+
+function saidLast(artifacts: AttemptArtifacts, attempt: AttemptRef, agent: Adapter): (AgentEvent | string)[] {
+  const output = new AgentOutput(agent);
+  const said: (AgentEvent | string)[] = [];
+  for (let at = -AGENT_TAIL_BYTES; ; ) {
+    const { text, next } = artifacts.readLog(attempt, 'stdout.log', at);
+    // A line that began before is cut.
+    const isCut = at < 0 && next > AGENT_TAIL_BYTES;
+    if (text === '') return [...said, ...output.end()];
+    said.push(...output.read(isCut ? text.slice(text.indexOf('\n') + 1) : text));
+    at = next;
+  }
+}
+
+/** What the agent says that it has given up over; null where it has not, and for a worker whose output is not understood. */
+export function agentFailure(
+  artifacts: AttemptArtifacts,
+  attempt: AttemptRef,
+  agent: Adapter | null,
+): AgentFailure | null {
+  if (agent === null) return null;
+  return failureIn(saidLast(artifacts, attempt, agent).filter((each) => typeof each !== 'string'));
 }
 
 /** The end of what has prepared its checkout. */
@@ -101,6 +130,7 @@ export function failureOf(
   { code: exitCode, signal, spawnError, tooLong }: WorkerExit,
   limit: string | null,
   tail: OutputTail,
+  said: AgentFailure | null = null,
 ): ClassifiedError {
   const outputTail = [tail.stderr, tail.stdout];
   return classifyError({
@@ -111,6 +141,7 @@ export function failureOf(
     timedOut: limit !== null,
     limit,
     outputTail,
+    said: limit === null ? (said?.error ?? null) : null,
     rules: settings.errors,
   });
 }
@@ -121,11 +152,14 @@ export class LogReader<S extends ShownLog = StreamName> {
   readonly #attempt: AttemptRef;
   readonly #streams: readonly S[];
   readonly #offsets = new Map<S, number>();
+  readonly #agent: AgentOutput | null;
 
-  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef, streams: readonly S[]) {
+  /** `agent`: stdout is its structured output, and is told in words. Default: it is given as it was written. */
+  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef, streams: readonly S[], agent: Adapter | null = null) {
     this.#artifacts = artifacts;
     this.#attempt = attempt;
     this.#streams = streams;
+    this.#agent = agent && new AgentOutput(agent);
   }
 
   /** Goes on from the last `lines` of each log; returns whether that leaves anything out. */
@@ -135,14 +169,15 @@ export class LogReader<S extends ShownLog = StreamName> {
     return [...this.#offsets.values()].some((offset) => offset > 0);
   }
 
-  /** What has been written since, as it was written, one stream after the other; whole characters, at most 64 KiB at once. */
+  /** What has been written since, one stream after the other; whole characters, of at most 64 KiB at once. */
   *chunks(): Generator<{ stream: S; text: string }> {
     for (const stream of this.#streams) {
       for (;;) {
         const { text, next } = this.#artifacts.readLog(this.#attempt, `${stream}.log`, this.#offsets.get(stream) ?? 0);
         this.#offsets.set(stream, next);
         if (text === '') break;
-        yield { stream, text };
+        const told = stream === 'stdout' && this.#agent !== null ? saidText(this.#agent.read(text)) : text;
+        if (told !== '') yield { stream, text: told };
       }
     }
   }

@@ -1,5 +1,7 @@
 /** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
 
+import type { Adapter } from '../../domain/agents/events.ts';
+import { adapterOf, agentFor } from '../../domain/agents/output.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
@@ -28,7 +30,7 @@ import { retryIo } from '../retry-io.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { failureOf, LogKeeper, LogReader, setupTail, tailOf, WORKER_LOGS } from './output.ts';
+import { agentFailure, failureOf, LogKeeper, LogReader, setupTail, tailOf, WORKER_LOGS } from './output.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 import { setupFaultOf } from './workspace.ts';
@@ -103,6 +105,7 @@ export class RunningAttempt {
   readonly #started: Started;
   readonly #startedMs: number;
   readonly #holder: { taskId: string; attemptId: string; claimId: string };
+  readonly #agent: Adapter | null;
   readonly #kill = new AbortController();
   /** What stops the attempt stops its verification. */
   readonly #interrupts = new RaisedInterrupts();
@@ -118,6 +121,7 @@ export class RunningAttempt {
     this.#env = env;
     this.#request = request;
     this.#started = started;
+    this.#agent = adapterOf(agentFor(request.task, env.settings.agents));
     this.#startedMs = started.setupMs ?? env.ctx.monotonicMs();
     this.attemptId = started.attemptId;
     this.number = started.number;
@@ -145,7 +149,7 @@ export class RunningAttempt {
   /** Of its worker's logs; it gives them without secrets of the task too, which stand in the files while the worker runs. */
   logReader(): LogReader {
     const secrets = secretsOf(this.#env, this.#request.task);
-    return new LogReader(maskedArtifacts(this.#env.artifacts, secrets), this.#holder, STREAMS);
+    return new LogReader(maskedArtifacts(this.#env.artifacts, secrets), this.#holder, STREAMS, this.#agent);
   }
 
   /** The last renewal of the lease failed; claiming more on such a disk makes no sense. */
@@ -177,7 +181,7 @@ export class RunningAttempt {
       const workerGone = await this.#clearGroup();
       this.#elsewhere = await this.#changedElsewhere();
       await logs.end();
-      const tail = tailOf(this.#env.artifacts, this.#holder);
+      const tail = tailOf(this.#env.artifacts, this.#holder, this.#agent);
       return { exit, tail, ...(await this.#end(exit, tail, workerGone)), durationMs: this.ageMs };
     } finally {
       clearTimeout(timeout);
@@ -277,7 +281,12 @@ export class RunningAttempt {
   /** The worker's own word, if it left one, else what its exit means. */
   async #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {
     const limit = this.#stopReason === 'timeout' ? await taskLimit(this.#env, this.#request.task) : null;
-    if (exit.code !== 0 || limit !== null) return { kind: 'failed', error: failureOf(this.#env, exit, limit, tail) };
+    const said = agentFailure(this.#env.artifacts, this.#holder, this.#agent);
+    // An agent may say that it has failed, and exit with 0.
+    if (exit.code !== 0 || limit !== null || said !== null) {
+      const error = failureOf(this.#env, exit, limit, tail, said);
+      return { kind: 'failed', error, ...(said?.until ? { until: said.until } : {}) };
+    }
     const elsewhere = await this.#onlyElsewhere();
     if (elsewhere !== null) return { kind: 'failed', error: elsewhere };
     const { artifacts } = this.#env;

@@ -3,6 +3,7 @@
  * stands. If this process dies before that, the gate closes by itself.
  */
 
+import { agentFor } from '../../domain/agents/output.ts';
 import { newId } from '../../domain/context.ts';
 import { definitionOf } from '../../domain/plan/definition.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
@@ -217,6 +218,7 @@ async function open(
 ): Promise<TaskRecord> {
   const { workspace, seen, attemptId } = draft;
   const { work } = workspace;
+  const agent = request.output === 'logs' ? agentFor(request.task, env.settings.agents) : null;
   const manifest = manifestOf(
     {
       attempt_id: attemptId,
@@ -227,6 +229,7 @@ async function open(
       phase: 'implement',
       ...toldOf(work),
       attempt_number: draft.number,
+      ...(agent === null ? {} : { agent }),
       worker,
     },
     env.ctx.machine(),

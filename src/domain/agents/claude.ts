@@ -1,0 +1,104 @@
+/** Claude Code: the lines of `claude -p --output-format stream-json --verbose`. Tried with 2.1. Qwen Code writes the same. */
+
+import {
+  type Adapter,
+  type AgentEvent,
+  type Cause,
+  causeOfStatus,
+  countOf,
+  fieldsOf,
+  listOf,
+  textOf,
+  toolText,
+} from './events.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** What its `error` fields name. */
+const CAUSE: Readonly<Record<string, Cause>> = {
+  authentication_failed: 'auth',
+  oauth_org_not_allowed: 'auth',
+  billing_error: 'billing',
+  rate_limit: 'rate_limit',
+  overloaded: 'overloaded',
+};
+
+/** Why a session has ended, where that is a cause. */
+const ENDED: Readonly<Record<string, Cause>> = { prompt_too_long: 'context', max_turns: 'max_turns' };
+
+/** A plan's limit ends with the second at which it is over. */
+const RESET = /\|(\d{10})\b/;
+
+export const claude: Adapter = {
+  events(line) {
+    switch (line['type']) {
+      case 'system':
+        return system(line);
+      case 'assistant':
+        return assistant(line);
+      case 'user':
+        return listOf(fieldsOf(line['message'])['content']).flatMap((part) =>
+          part['type'] === 'tool_result'
+            ? { type: 'tool_result' as const, failed: part['is_error'] === true, text: contentText(part['content']) }
+            : [],
+        );
+      case 'result':
+        return result(line);
+      default:
+        return [];
+    }
+  },
+};
+
+function system(line: Fields): AgentEvent[] {
+  if (line['subtype'] === 'init') {
+    return [{ type: 'session', session_id: textOf(line['session_id']), model: textOf(line['model']) || null }];
+  }
+  if (line['subtype'] !== 'api_retry') return [];
+  const { error_status: status, error } = line;
+  // Without a status there was no answer.
+  const cause = CAUSE[textOf(error)] ?? causeOfStatus(status) ?? (status === null ? 'network' : null);
+  const text =
+    typeof status === 'number' ? `the model's server has answered ${status}` : 'the model can not be reached';
+  return [{ type: 'trouble', cause, text, until: null, ended: false }];
+}
+
+function assistant(line: Fields): AgentEvent[] {
+  const events = listOf(fieldsOf(line['message'])['content']).flatMap((part): AgentEvent[] => {
+    if (part['type'] === 'text') return [{ type: 'message', text: textOf(part['text']) }];
+    if (part['type'] !== 'tool_use') return [];
+    return [{ type: 'tool_call', text: toolText(textOf(part['name']), fieldsOf(part['input'])) }];
+  });
+  const error = textOf(line['error']);
+  if (error === '') return events;
+  // It says in its own words what has gone wrong; the result that follows says whether that was the end.
+  const said = events.flatMap((event) => (event.type === 'message' ? event.text : [])).join(' ');
+  return [{ type: 'trouble', cause: CAUSE[error] ?? null, text: said || error, until: null, ended: false }];
+}
+
+function result(line: Fields): AgentEvent[] {
+  const usage = fieldsOf(line['usage']);
+  const cached = countOf(usage['cache_read_input_tokens']) + countOf(usage['cache_creation_input_tokens']);
+  const used: AgentEvent = {
+    type: 'usage',
+    input_tokens: countOf(usage['input_tokens']) + cached,
+    output_tokens: countOf(usage['output_tokens']),
+    cost: typeof line['total_cost_usd'] === 'number' ? line['total_cost_usd'] : null,
+  };
+  // Also with `subtype: success`, where the server has refused.
+  if (line['is_error'] !== true) return [used];
+  const errors = Array.isArray(line['errors']) ? line['errors'].map(textOf) : [];
+  const text = textOf(line['result']) || errors.join('; ') || textOf(line['subtype']);
+  const cause = ENDED[textOf(line['terminal_reason'])] ?? causeOfStatus(line['api_error_status']);
+  const reset = RESET.exec(text)?.[1];
+  const until = reset === undefined ? null : Number(reset) * 1000;
+  return [used, { type: 'trouble', cause, text: text.replace(RESET, ''), until, ended: true }];
+}
+
+function contentText(content: unknown): string {
+  return typeof content === 'string'
+    ? content
+    : listOf(content)
+        .map(({ text }) => textOf(text))
+        .join('\n');
+}

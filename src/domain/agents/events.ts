@@ -1,0 +1,130 @@
+/** What a coding agent says and does, from its structured output, in one vocabulary for all of them. */
+
+import { oneLine } from '../../lib/text.ts';
+import type { ClassifiedError } from '../retry/classify.ts';
+
+/** Why an agent can't go on; also the class of such a failure. */
+export const CAUSES = [
+  'auth',
+  'billing',
+  'rate_limit',
+  'overloaded',
+  'network',
+  'context',
+  'max_turns',
+  'refused',
+  'crash',
+] as const;
+export type Cause = (typeof CAUSES)[number];
+
+/** What ends by itself, so that another try is worth its while. */
+export const TRANSIENT: readonly Cause[] = ['rate_limit', 'overloaded', 'network'];
+
+/** What only a person can mend. */
+export const NEEDS_PERSON: readonly Cause[] = ['auth', 'billing'];
+
+export type AgentEvent =
+  | { type: 'session'; session_id: string; model: string | null }
+  /** What it tells a person. */
+  | { type: 'message'; text: string }
+  /** What it does, in words: `runs npm test`. */
+  | { type: 'tool_call'; text: string }
+  | { type: 'tool_result'; failed: boolean; text: string }
+  /** Of the whole session so far. `cost`: US dollars; null where it does not say. */
+  | { type: 'usage'; input_tokens: number; output_tokens: number; cost: number | null }
+  /** Something was refused; `ended`: the agent gives up over it. `until`: when it can go on, milliseconds since the epoch; null: not said. */
+  | { type: 'trouble'; cause: Cause | null; text: string; until: number | null; ended: boolean };
+
+/** Reads the output of one agent. */
+export interface Adapter {
+  /** What a line of its output says, decoded. Nothing for what it has no event for. */
+  events(line: Readonly<Record<string, unknown>>): AgentEvent[];
+}
+
+/** The cause that a status of HTTP stands for; null for none. Source: RFC 9110, and 529 as model servers use it. */
+export function causeOfStatus(status: unknown): Cause | null {
+  if (status === 401 || status === 403) return 'auth';
+  if (status === 402) return 'billing';
+  if (status === 429) return 'rate_limit';
+  if (status === 413) return 'context';
+  return typeof status === 'number' && status >= 500 ? 'overloaded' : null;
+}
+
+/** What an agent has given up over. */
+export interface AgentFailure {
+  error: Pick<ClassifiedError, 'class' | 'message'>;
+  /** When it can go on, milliseconds since the epoch; null: not said. */
+  until: number | null;
+}
+
+/** The failure that an agent's output ends with; null where it has not said that it gives up. */
+export function failureIn(events: readonly AgentEvent[]): AgentFailure | null {
+  // What went wrong before it did anything else is over.
+  const since = events.findLastIndex(
+    ({ type }) => type === 'message' || type === 'tool_call' || type === 'tool_result',
+  );
+  const troubles = events.slice(since + 1).filter((event) => event.type === 'trouble');
+  const last = troubles.at(-1);
+  if (last === undefined || !last.ended) return null;
+  // Some name the cause only while they still try.
+  const cause = last.cause ?? troubles.findLast(({ cause }) => cause !== null)?.cause ?? 'crash';
+  return { error: { class: cause, message: oneLine(last.text, 500) }, until: last.until };
+}
+
+/** An event as a line for a person; null for what says nothing new. */
+export function eventText(event: AgentEvent): string | null {
+  switch (event.type) {
+    case 'session':
+      return `session ${event.session_id}${event.model === null ? '' : `, ${event.model}`}`;
+    case 'message':
+      return event.text.trim() === '' ? null : event.text.trim();
+    case 'tool_call':
+      return `· ${event.text}`;
+    case 'tool_result':
+      return event.failed ? `  failed: ${oneLine(event.text, 300)}` : null;
+    case 'usage': {
+      const cost = event.cost === null ? '' : `, $${event.cost.toFixed(2)}`;
+      return `used ${event.input_tokens} tokens, and wrote ${event.output_tokens}${cost}`;
+    }
+    case 'trouble':
+      return `${event.ended ? 'gave up' : 'tries again'}: ${event.cause === null ? '' : `${event.cause}: `}${oneLine(event.text, 300)}`;
+  }
+}
+
+/** Words for what a tool does, by its usual names and inputs. */
+export function toolText(name: string, input: Fields): string {
+  const file = textOf(input['file_path']) || textOf(input['path']) || textOf(input['absolute_path']);
+  const kind = name.toLowerCase();
+  const command = textOf(input['command']);
+  if (command !== '') return `runs ${oneLine(command, 200)}`;
+  if (file !== '' && /edit|replace|patch/.test(kind)) return `edits ${oneLine(file, 200)}`;
+  if (file !== '' && /write|create/.test(kind)) return `writes ${oneLine(file, 200)}`;
+  if (file !== '' && /read|view/.test(kind)) return `reads ${oneLine(file, 200)}`;
+  const what =
+    textOf(input['pattern']) || textOf(input['query']) || textOf(input['url']) || textOf(input['description']) || file;
+  return what === '' ? `uses ${oneLine(name, 60)}` : `uses ${oneLine(name, 60)}: ${oneLine(what, 200)}`;
+}
+
+// --- decoding --------------------------------------------------------------------------------------------------------
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function fieldsOf(value: unknown): Fields {
+  return isFields(value) ? value : {};
+}
+
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+export function listOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? value.filter(isFields) : [];
+}
+
+export function countOf(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
+}

@@ -1,0 +1,84 @@
+/** The output of an agent as events, and as lines for a person. */
+
+import type { PlanTask } from '../plan/plan.ts';
+import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
+import { claude } from './claude.ts';
+import { type Adapter, type AgentEvent, eventText, isFields } from './events.ts';
+
+/** Agents whose output is understood, by the name of their preset. */
+const ADAPTERS: Readonly<Record<string, Adapter>> = { claude };
+
+/** The adapter of a preset; null for one whose output is not understood. */
+export function adapterOf(agent: string | null | undefined): Adapter | null {
+  return (agent && Object.hasOwn(ADAPTERS, agent) && ADAPTERS[agent]) || null;
+}
+
+/** The agent whose structured output a task's worker writes, when a run starts it; null for any other worker. */
+export function agentFor(task: Pick<PlanTask, 'run' | 'shell'>, settings: WorkerSettings): string | null {
+  const from = commandFor(task, settings)?.from;
+  return adapterOf(from) === null ? null : (from ?? null);
+}
+
+/** Most of one line, characters. Tools print whole files on one; what is longer is passed over. */
+const LINE_MAX_CHARS = 4 * 1024 * 1024;
+
+/** Takes output in pieces, and gives what is said in the lines that are whole: events, or the text of one that is no event. */
+export class AgentOutput {
+  readonly #adapter: Adapter;
+  #rest = '';
+  #isLong = false;
+
+  constructor(adapter: Adapter) {
+    this.#adapter = adapter;
+  }
+
+  read(piece: string): (AgentEvent | string)[] {
+    const [first = '', ...others] = piece.split('\n');
+    this.#rest += first;
+    const said: (AgentEvent | string)[] = [];
+    for (const next of others) {
+      if (!this.#isLong) said.push(...this.#line(this.#rest));
+      this.#isLong = false;
+      this.#rest = next;
+    }
+    if (this.#rest.length > LINE_MAX_CHARS) {
+      this.#isLong = true;
+      this.#rest = '';
+    }
+    return said;
+  }
+
+  /** What is left at the end of the output. */
+  end(): (AgentEvent | string)[] {
+    const rest = this.#isLong ? '' : this.#rest;
+    this.#rest = '';
+    return this.#line(rest);
+  }
+
+  #line(line: string): (AgentEvent | string)[] {
+    if (line.trim() === '') return [];
+    const decoded = line.startsWith('{') ? parsed(line) : null;
+    return decoded === null ? [line] : this.#adapter.events(decoded);
+  }
+}
+
+/** Lines for a person, each with its end. */
+export function saidText(said: readonly (AgentEvent | string)[]): string {
+  const lines = said.flatMap((each) => (typeof each === 'string' ? each : (eventText(each) ?? [])));
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** The events in a whole output. */
+export function eventsIn(adapter: Adapter, output: string): AgentEvent[] {
+  const reader = new AgentOutput(adapter);
+  return [...reader.read(output), ...reader.end()].filter((each) => typeof each !== 'string');
+}
+
+function parsed(line: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isFields(value) ? value : null;
+  } catch {
+    return null;
+  }
+}

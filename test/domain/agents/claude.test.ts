@@ -1,0 +1,78 @@
+/** What Claude Code 2.1 wrote, as recorded. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { failureIn } from '../../../src/domain/agents/events.ts';
+import { AgentOutput, adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
+import fc from '../../support/properties.ts';
+
+const claude = adapterOf('claude');
+if (claude === null) throw new Error('there is no adapter for claude');
+
+const recording = (name: string) => fs.readFileSync(path.join(import.meta.dirname, 'recordings', name), 'utf8');
+
+describe('Claude Code', () => {
+  test.each([
+    ['a key that is not valid', 'claude-401.jsonl', 'auth', 'Invalid API key', null],
+    ['an account without access', 'claude-403.jsonl', 'auth', 'does not have access to this model', null],
+    ['a limit of requests', 'claude-429.jsonl', 'rate_limit', 'would exceed your rate limit', null],
+    ['a plan that is used up', 'claude-usage.jsonl', 'rate_limit', 'usage limit reached', 1_900_000_000_000],
+    ['a server at its capacity', 'claude-529.jsonl', 'overloaded', 'Overloaded', null],
+    ['no credit', 'claude-credit.jsonl', 'billing', 'Credit balance is too low', null],
+    ['a context that is full', 'claude-overflow.jsonl', 'context', 'Prompt is too long', null],
+    ['a limit of turns', 'claude-max-turns.jsonl', 'max_turns', 'Reached maximum number of turns (3)', null],
+    ['a server that refuses connections', 'claude-connection-refused.jsonl', 'network', 'Unable to connect', null],
+  ])('%s is recognised by what it has written', (_what, name, cause, words, until) => {
+    const failure = failureIn(eventsIn(claude, recording(name)));
+    expect(failure).toMatchObject({ error: { class: cause, message: expect.stringContaining(words) }, until });
+  });
+
+  test('a session that ends well has no failure, and is told in words', () => {
+    const events = eventsIn(claude, recording('claude-ok.jsonl'));
+    expect(failureIn(events)).toBeNull();
+    expect(saidText(events).split('\n')).toEqual([
+      'session 30da9f3d-6624-4c51-8ac3-719fde7e7707, claude-opus-4-8[1m]',
+      expect.stringMatching(/^· runs echo "hello from \$FORGE_TASK_ID" > hello.txt/),
+      expect.stringMatching(/^· runs printf .*FORGE_VERDICT_FILE/),
+      '  failed: Exit code 1 /bin/bash: line 1: : No such file or directory',
+      'hello.txt is written and committed.',
+      'used 6000 tokens, and wrote 240, $0.03',
+      '',
+    ]);
+  });
+
+  test('trouble that the agent has got over is no failure', () => {
+    const [first = ''] = recording('claude-529.jsonl').split(/(?<=\n)(?=\{"type":"assistant")/);
+    const rest = recording('claude-ok.jsonl');
+    expect(failureIn(eventsIn(claude, first + rest))).toBeNull();
+  });
+
+  test('output in pieces of any size says the same', () => {
+    const whole = recording('claude-529.jsonl');
+    const expected = eventsIn(claude, whole);
+    fc.assert(
+      fc.property(fc.array(fc.nat(whole.length), { maxLength: 20 }), (cuts) => {
+        const output = new AgentOutput(claude);
+        const places = [0, ...cuts.sort((a, b) => a - b), whole.length];
+        const said = places.flatMap((at, n) => output.read(whole.slice(at, places[n + 1])));
+        expect([...said, ...output.end()]).toEqual(expected);
+      }),
+    );
+  });
+
+  test('what is no event stays as it is, and any JSON is read without harm', () => {
+    expect(eventsIn(claude, 'Error: no login\n')).toEqual([]);
+    const output = new AgentOutput(claude);
+    expect(output.read('Error: no login\n{"type":"other"}\n{broken\n')).toEqual(['Error: no login', '{broken']);
+    const line = fc.record(
+      {
+        type: fc.constantFrom('system', 'assistant', 'user', 'result'),
+        message: fc.jsonValue(),
+        usage: fc.jsonValue(),
+      },
+      { requiredKeys: ['type'] },
+    );
+    fc.assert(fc.property(line, (value) => void saidText(eventsIn(claude, `${JSON.stringify(value)}\n`))));
+  });
+});
