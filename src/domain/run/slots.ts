@@ -17,3 +17,8 @@ export function firstPort(slot: number, base: number): number | null {
   const first = base + PORTS_PER_SLOT * (slot - 1);
   return first + PORTS_PER_SLOT - 1 > LAST_PORT ? null : first;
 }
+
+/** How many slots have ports. `base`: as in `firstPort`. */
+export function slotsFrom(base: number): number {
+  return Math.floor((LAST_PORT + 1 - base) / PORTS_PER_SLOT);
+}

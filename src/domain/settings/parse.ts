@@ -5,6 +5,7 @@ import { pathText, valueAt, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
 import { durationText, parseDuration } from '../../lib/time.ts';
 import { parseYaml } from '../../lib/yaml.ts';
 import { type Finding, shapeFindings, toProblems, unitWarnings } from '../plan/findings.ts';
+import { firstPort, slotsFrom } from '../run/slots.ts';
 import { IGNORED_AGENT_KEYS, IGNORED_BLOCKS, settingsSchema } from './schema.ts';
 import { DEFAULT_SETTINGS, type Settings } from './settings.ts';
 
@@ -31,7 +32,7 @@ export function parseSettings(text: string, file: string): SettingsResult {
     agents: known(DEFAULT_SETTINGS.agents, shape.data.agents),
   });
   const units = unitWarnings(settingsSchema, value, text, file, pathText);
-  return { ok: true, settings, warnings: [...units, ...warningsOf(value)] };
+  return { ok: true, settings, warnings: [...units, ...portWarnings(settings), ...warningsOf(value)] };
 }
 
 function withoutExtensions(value: unknown): unknown {
@@ -75,6 +76,14 @@ function checkBeat(agents: unknown, { beat, lease }: (typeof BEATS)[number]): Fi
   const message = `${pathText(path)}: the lease (${lease}: ${durationText(leaseMs)}${origin(written.lease)}) would run out between two heartbeats (${beat}: ${durationText(beatMs)}${origin(written.beat)})`;
   const wanted = durationText(Math.max(1, Math.floor(leaseMs / 4)));
   return [{ path, message, suggestion: `Set ${beat} to less than ${lease}, for example ${wanted}.` }];
+}
+
+function portWarnings({ agents: { port_base, max_parallel } }: Settings): string[] {
+  if (max_parallel === null || firstPort(max_parallel, port_base) !== null) return [];
+  const slots = slotsFrom(port_base);
+  return [
+    `agents.port_base: ${port_base} leaves ports for ${slots} of ${max_parallel} slots; the others have no FORGE_PORT_BASE`,
+  ];
 }
 
 function warningsOf(value: unknown): string[] {

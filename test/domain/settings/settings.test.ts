@@ -179,6 +179,16 @@ tracker: {type: github, config: {repo: acme/demo}}
     });
   });
 
+  test.each([
+    ['{port_base: 64000, max_parallel: 15}', []],
+    [
+      '{port_base: 64000, max_parallel: 16}',
+      ['agents.port_base: 64000 leaves ports for 15 of 16 slots; the others have no FORGE_PORT_BASE'],
+    ],
+  ])('a warning says of agents: %s how many slots have ports, where not all have', (agents, warnings) => {
+    expect(parseSettings(`agents: ${agents}`, FILE)).toMatchObject({ ok: true, warnings });
+  });
+
   test('keys that start with x- are ignored at every level', () => {
     const text =
       'x-mine: {any: thing}\nagents: {x-note: 1, question_budget: {x-y: 2}}\nerrors: [{class: a, exit: [1], x-why: z}]';
