@@ -127,7 +127,7 @@ export async function showLogs({ context, screen }: Cli, input: VerbInput<'logs'
   if (truncated && input.tail === undefined)
     screen.output.line('stderr', 'the middle of the output was cut: `logs: max_bytes` of the settings is its limit');
   const places = input.stream === undefined ? `${files.stdout} or ${files.stderr}` : files[input.stream];
-  if (shown === null) screen.output.line('stderr', `nothing in ${places}`);
+  if (shown === null && input.tail !== 0) screen.output.line('stderr', `nothing in ${places}`);
   return 0;
 }
 
