@@ -68,11 +68,16 @@ export function setupId(digests: SetupDigests): string {
   return sha256(JSON.stringify(digests)).slice(0, 16);
 }
 
-/** What to do about a setup that is not accepted; null when `env` accepts it. */
-export function acceptHint(digests: SetupDigests, env: Readonly<Record<string, string | undefined>>): string | null {
+/** What to do about a setup that is not accepted; null when `env` accepts it. `prepares`: the commands of `agents.setup`, which may have made it. */
+export function acceptHint(
+  digests: SetupDigests,
+  env: Readonly<Record<string, string | undefined>>,
+  prepares: readonly string[],
+): string | null {
   const id = setupId(digests);
   if (env['FORGE_ACCEPT_GIT_SETUP'] === id) return null;
-  return `Undo what is not yours. To keep it all: repeat the command with FORGE_ACCEPT_GIT_SETUP=${id} in its environment.`;
+  const same = prepares.length === 0 ? '' : ' If agents.setup makes it, have it make the same each time.';
+  return `Undo what is not yours.${same} To keep it all: repeat the command with FORGE_ACCEPT_GIT_SETUP=${id} in its environment.`;
 }
 
 /** The names of parts that were added, changed or removed. A worktree that is gone has taken its own part along. */

@@ -43,7 +43,7 @@ export class SetupBaseline {
     const { digests, since } = this.#before;
     const changes = setupChanges(digests, now);
     if (changes.length === 0) return;
-    const hint = acceptHint(now, this.#env.ctx.env);
+    const hint = acceptHint(now, this.#env.ctx.env, this.#env.settings.agents.setup);
     if (hint === null) {
       this.#before = { digests: now, since: BEGAN };
       return;

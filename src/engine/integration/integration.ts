@@ -129,7 +129,7 @@ async function workOf({ store }: Env, record: TaskRecord) {
 /** Throws NOT_READY when git would not show, check and merge the work as it did before it was begun. */
 async function refuseOtherSetup(env: Env, taskId: string, cwd: string | null, before: SetupDigests): Promise<void> {
   const change = await setupChange(env, cwd, before);
-  const hint = change && acceptHint(change.digests, env.ctx.env);
+  const hint = change && acceptHint(change.digests, env.ctx.env, env.settings.agents.setup);
   if (change === null || hint === null) return;
   throw new ForgeError('NOT_READY', `git's own files have changed since task ${taskId} was begun: ${change.text}`, {
     hint,
