@@ -41,7 +41,12 @@ describe.each([
   ],
   [
     'codex',
-    ['exec', '--sandbox', 'workspace-write', '--add-dir', 'PROJECT/.forge', '--add-dir', 'PROJECT/.git', '-'],
+    [
+      'exec',
+      '--json',
+      ...['--sandbox', 'workspace-write', '-c', 'allow_login_shell=false', '--add-dir', 'PROJECT/.forge'],
+      ...['--add-dir', 'PROJECT/.git', '--add-dir', 'PROJECT/.git', '-'],
+    ],
     '',
   ],
   ['cursor', ['-p', '--force', '--trust'], ''],

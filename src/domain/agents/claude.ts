@@ -6,13 +6,12 @@ import {
   type Cause,
   causeOfStatus,
   countOf,
+  type Fields,
   fieldsOf,
   listOf,
   textOf,
   toolText,
 } from './events.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** What its `error` fields name. */
 const CAUSE: Readonly<Record<string, Cause>> = {

@@ -107,7 +107,7 @@ export function toolText(name: string, input: Fields): string {
 
 // --- decoding --------------------------------------------------------------------------------------------------------
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -3,10 +3,11 @@
 import type { PlanTask } from '../plan/plan.ts';
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { claude } from './claude.ts';
+import { codex } from './codex.ts';
 import { type Adapter, type AgentEvent, eventText, isFields } from './events.ts';
 
 /** Agents whose output is understood, by the name of their preset. */
-const ADAPTERS: Readonly<Record<string, Adapter>> = { claude };
+const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex };
 
 /** The adapter of a preset; null for one whose output is not understood. */
 export function adapterOf(agent: string | null | undefined): Adapter | null {

@@ -26,8 +26,9 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
     program: 'codex',
     // Its sandbox would keep the agent from calling forge, and in a worktree from committing.
     command:
-      'codex exec --sandbox workspace-write --add-dir "$FORGE_DIR/.forge" ' +
-      '--add-dir "$(git rev-parse --path-format=absolute --git-common-dir)" - < "$FORGE_PROMPT_FILE"',
+      'codex exec --json --sandbox workspace-write -c allow_login_shell=false --add-dir "$FORGE_DIR/.forge" ' +
+      '--add-dir "$(git rev-parse --path-format=absolute --git-common-dir)" ' +
+      '--add-dir "$(git rev-parse --absolute-git-dir)" - < "$FORGE_PROMPT_FILE"',
   },
   cursor: {
     program: 'cursor-agent',
