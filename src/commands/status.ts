@@ -4,12 +4,13 @@ import path from 'node:path';
 import * as z from 'zod/mini';
 import { redefinedText } from '../domain/plan/definition.ts';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
+import { agentHolds } from '../domain/schedule/agent-holds.ts';
 import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LastErrorSchema, TASK_STATES } from '../domain/task/records.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
-import { instantOf } from '../engine/env.ts';
+import { instantOf, schedulingContextOf } from '../engine/env.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
 import type { TaskSummaryRead } from '../store/port.ts';
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
@@ -60,6 +61,10 @@ export const status = command({
       tasks: z.array(rowSchema()),
       runs: z.array(runRowSchema()),
       open_questions: data.countSchema(),
+      /** What keeps coding agents from being started; `until` null: a person has to mend it. */
+      agents: z.array(
+        z.strictObject({ agent: z.string(), task_id: z.string(), until: data.textOrNull(), message: z.string() }),
+      ),
       warnings: data.warningsSchema(),
     }),
   /** With `run`, only the tasks that the run works on or touched last. Throws RUN_NOT_FOUND. */
@@ -86,6 +91,7 @@ export const status = command({
         .filter((manifest) => chosen === null || manifest.run_id === chosen)
         .map((manifest) => runRow(session, manifest)),
       open_questions: tasks.filter((task) => task.state === 'blocked_on_question').length,
+      agents: loaded === null ? [] : holdsOf(session, loaded, reads),
       warnings: [...warningsOf(session, loaded, shown), ...noticed],
     };
   },
@@ -116,6 +122,11 @@ function row(
     verifying: record && (pendingVerification(record)?.command ?? null),
     held: record && heldOf(record),
   };
+}
+
+function holdsOf(session: Session, { plan }: LoadedPlan, reads: ReadonlyMap<string, TaskSummaryRead>) {
+  const holds = agentHolds(schedulingContextOf(session, plan, reads));
+  return [...holds].map(([agent, hold]) => ({ agent, ...hold }));
 }
 
 function warningsOf(

@@ -269,4 +269,40 @@ describe('what an agent says', () => {
     const raw = await orchestrate(['logs', 'a', '--raw', '--stream', 'stdout'], { cwd });
     expect(raw.stdout).toBe(readFileSync(recorded('claude-ok.jsonl'), 'utf8'));
   });
+
+  it('a login that is not valid keeps the agent from all other tasks, until it is mended and the task retried', async () => {
+    const { bin, PATH } = programs({
+      claude: `cat > /dev/null; echo x >> "$FORGE_DIR/started"; cat ${recorded('claude-401.jsonl')}; exit 1`,
+    });
+    const cwd = project(['id: a, title: A', 'id: b, title: B', 'id: c, title: C, run: "true"'], {
+      [SETTINGS]: 'agents: {worker: claude}\n',
+    });
+    const run = await orchestrate(['run', '--max-parallel', '1'], { cwd, env: { PATH } });
+    expect(run.code).toBe(1);
+    expect(read(cwd, 'started')).toBe('x\n');
+    const words = run.stdout.replaceAll(/\s+/g, ' ');
+    expect(words).toContain("b claude can't be used: auth: Invalid API key");
+    expect(words).toContain('log in with `claude /login`, then `forge orchestrate retry a`');
+    const status = (await orchestrate(['status', '--json'], { cwd })).json().data;
+    expect(status.agents).toMatchObject([{ agent: 'claude', task_id: 'a', until: null }]);
+    expect(status.tasks.map(({ state }: { state: string }) => state)).toEqual(['failed', 'unclaimed', 'shipped']);
+    expect((await orchestrate(['why', 'b'], { cwd })).stdout).toContain('AGENT_REFUSED');
+    writeFileSync(join(bin, 'claude'), `#!/bin/sh\ncat > /dev/null; cat ${recorded('claude-ok.jsonl')}\n`);
+    await orchestrate(['retry', 'a'], { cwd });
+    expect((await orchestrate(['run'], { cwd, env: { PATH } })).code).toBe(0);
+  });
+
+  it('after a limit no other task is started by that agent', async () => {
+    const { PATH } = programs({
+      claude: `cat > /dev/null; echo x >> "$FORGE_DIR/started"; cat ${recorded('claude-usage.jsonl')}; exit 1`,
+    });
+    const cwd = project(['id: a, title: A', 'id: b, title: B'], { [SETTINGS]: 'agents: {worker: claude}\n' });
+    const run = new LiveForge(cwd, ['run', '--max-parallel', '1'], { PATH });
+    const waits = await run.event('a wait', ({ type }) => type === 'waiting');
+    expect(waits).toMatchObject({ for: [{ task_id: 'a', reason: expect.stringContaining('rate_limit') }] });
+    run.signal('SIGINT');
+    await run.ended;
+    expect(read(cwd, 'started')).toBe('x\n');
+    expect((await orchestrate(['status'], { cwd })).stdout).toContain('claude: limit until ');
+  });
 });

@@ -15,7 +15,7 @@ const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 describe('status', () => {
   test('status shows a plan without state', async () => {
     const data = await status.run(world.context, {});
-    expect(keysOf(data)).toEqual(['project', 'counts', 'tasks', 'runs', 'open_questions', 'warnings']);
+    expect(keysOf(data)).toEqual(['project', 'counts', 'tasks', 'runs', 'open_questions', 'agents', 'warnings']);
     expect(data).toMatchObject({
       project: 'mill',
       counts: { unclaimed: 4 },

@@ -6,7 +6,7 @@ import { errorText, shortErrorText } from '../../domain/retry/classify.ts';
 import { heldText } from '../../domain/task/held.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { columnOf, cut, fitting, pad, plural, widest, widthOf } from '../layout.ts';
+import { columnOf, cut, fitting, hang, pad, plural, widest, widthOf } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
 import type { Renderers } from '../view.ts';
 import { ago, countsText, inColourOf, leaseText, type ShownState, showsLastError, signFor, timeLeft } from './parts.ts';
@@ -33,6 +33,7 @@ export const STATUS = {
     const counts = countsText(countBy(data.tasks.map(shownState)), context);
     const fits = widthOf(plainText(`${head}: ${counts}`)) <= context.width;
     const lines = counts === '' ? [head] : fits ? [`${head}: ${counts}`] : [head, `  ${counts}`];
+    for (const { message } of data.agents) lines.push(...hang('  ', oneLine(message, 500), context.width));
     const dead = new Set<string | null>(data.runs.flatMap((run) => (run.standing === 'dead' ? [run.run_id] : [])));
     for (const phase of new Set(data.tasks.map(({ phase_id }) => phase_id))) {
       lines.push('', bold(phase === null ? 'not in the plan' : oneLine(phase)));

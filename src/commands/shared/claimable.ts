@@ -77,9 +77,14 @@ export async function takeTask<T>(
   });
 }
 
+/** Who claims a task does it, whatever agent the settings name. */
+function claimContext(session: Session, { plan }: LoadedPlan, reads: ReadonlyMap<string, TaskSummaryRead>) {
+  return { ...schedulingContextOf(session, plan, reads), bringsWorker: true };
+}
+
 /** The tasks that are ready, in order. Throws NOT_READY when there is none. */
 function requireReady(session: Session, loaded: LoadedPlan, reads: ReadonlyMap<string, TaskSummaryRead>): PlanTask[] {
-  const { ready, waiting, human } = classifyTasks(schedulingContextOf(session, loaded.plan, reads));
+  const { ready, waiting, human } = classifyTasks(claimContext(session, loaded, reads));
   if (ready.length > 0) return ready;
   const left = waiting.length + human.length;
   if (left === 0) {
@@ -150,7 +155,7 @@ function refuseUnlessReady(
   reads: ReadonlyMap<string, TaskSummaryRead>,
   record: TaskSummary | null,
 ): void {
-  const scheduling = withRecord(schedulingContextOf(session, loaded.plan, reads), task.id, record);
+  const scheduling = withRecord(claimContext(session, loaded, reads), task.id, record);
   const reasons = reasonsToWait(task, scheduling);
   if (reasons.length === 0) return;
   if (record !== null && isInFlight(record.state.state)) refuseHeld(record, scheduling.observer);

@@ -1,6 +1,7 @@
 /** What a command works with: the project and its settings, opened once per command, what it reads there, and its runs. */
 
 import * as z from 'zod/mini';
+import { agentFor } from '../../domain/agents/output.ts';
 import { type Context, newId } from '../../domain/context.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { reasonsToWait } from '../../domain/schedule/readiness.ts';
@@ -219,7 +220,10 @@ export async function withSettledQuestions(
 
 /** Every reason why a task can't start now; none when it can. */
 export async function reasonsFor(session: Session, loaded: LoadedPlan, task: PlanTask) {
-  const reads = await withSettledQuestions(session, await readFor(session, loaded, task));
+  // Any task that an agent does may have met a limit of its account.
+  const needsAll = agentFor(task, session.settings.agents) !== null;
+  const known = needsAll ? (await readAll(session)).reads : await readFor(session, loaded, task);
+  const reads = await withSettledQuestions(session, known);
   const reasons = reasonsToWait(task, schedulingContextOf(session, loaded.plan, reads));
   return reasons.map(({ code, message }) => ({ code, message }));
 }

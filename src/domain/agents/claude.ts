@@ -29,6 +29,7 @@ const ENDED: Readonly<Record<string, Cause>> = { prompt_too_long: 'context', max
 const RESET = /\|(\d{10})\b/;
 
 export const claude: Adapter = {
+  login: 'claude /login',
   events(line) {
     switch (line['type']) {
       case 'system':

@@ -37,6 +37,8 @@ export type AgentEvent =
 
 /** Reads the output of one agent. */
 export interface Adapter {
+  /** The command by which a person logs in. */
+  login: string;
   /** What a line of its output says, decoded. Nothing for what it has no event for. */
   events(line: Readonly<Record<string, unknown>>): AgentEvent[];
 }

@@ -11,6 +11,7 @@ import { instantFor, type LeaseObserver, leaseStanding, unseenOwner } from '../t
 import type { TaskSummary } from '../task/records.ts';
 import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
+import { type AgentHold, agentHolds, agentReasons } from './agent-holds.ts';
 import { lostTasks } from './lost.ts';
 import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText } from './overlap.ts';
 
@@ -34,6 +35,9 @@ export type WaitCode =
   | 'DEPENDENCY_DROPPED'
   /** A task in flight writes the same files. */
   | 'OVERLAP_CONFLICT'
+  /** The account of the agent that a run starts for it is at a limit, or needs a person. */
+  | 'AGENT_LIMIT'
+  | 'AGENT_REFUSED'
   /** Ready, but only an agent can do it: it has no command. */
   | 'NO_COMMAND'
   /** Ready, but the run ended before its turn. */
@@ -55,11 +59,14 @@ export interface SchedulingContext {
   does: Readonly<Record<IntegrationPhase, boolean>>;
   workers: WorkerSettings;
   rules: OverlapRules;
+  /** Who asks does the task itself, so that the agent of the settings is not started. Default: false. */
+  bringsWorker?: boolean;
 }
 
 /** What is the same for all tasks, computed once. */
 export interface Survey {
   lost(): ReadonlyMap<string, string>;
+  holds(): ReadonlyMap<string, AgentHold>;
   /** Whether the plan says so, or all tasks of the phase are shipped, done or dropped. */
   finished(phase: PlanPhase): boolean;
   writing(): readonly PlanTask[];
@@ -81,7 +88,7 @@ export function surveyOf(scheduling: SchedulingContext): Survey {
     known.set(phase.id, answer);
     return answer;
   };
-  return { finished, lost: once(() => lostTasks(scheduling)), writing };
+  return { finished, lost: once(() => lostTasks(scheduling)), holds: once(() => agentHolds(scheduling)), writing };
 }
 
 /** The record of a task; null where it has none that can be read. */
@@ -99,6 +106,7 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
   if (own.some((reason) => !NOT_FINAL.includes(reason.code))) return own;
   return [
     ...own,
+    ...agentReasons(task, scheduling, survey.holds),
     ...phaseReasons(task, scheduling, survey),
     ...task.depends_on.flatMap((id) => dependencyReason(id, scheduling, survey) ?? []),
     // A review or a merge writes none of its files.
@@ -336,7 +344,7 @@ function byOrder(plan: Plan): (a: PlanTask, b: PlanTask) => number {
 // --- what a run selects ----------------------------------------------------------------------------------------------
 
 /** Reasons that time or work in flight removes. */
-const PASSING: readonly WaitCode[] = ['BACKOFF', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
+const PASSING: readonly WaitCode[] = ['BACKOFF', 'AGENT_LIMIT', 'TASK_IN_FLIGHT', 'LEASE_IN_GRACE', 'OVERLAP_CONFLICT'];
 
 /**
  * The tasks among `selected` that a runner can still start without a person or an agent: those with a command whose every

@@ -33,6 +33,8 @@ export interface ClaimRequest {
   unchecked?: boolean;
   /** The task's `definitionOf`, for a claim whose owner is to do the work. Default: as it was. */
   definition?: string;
+  /** The coding agent that a run starts for it, for a claim with a definition; absent: another worker. */
+  agent?: string | null;
 }
 
 export interface ClaimResult {
@@ -65,13 +67,15 @@ export function claimTask(record: TaskRecord, request: ClaimRequest): Decision<C
   if (abandoning && abandons >= request.abandonLimit) return giveUp(record, abandons, instant.nowMs);
 
   const generation = record.memo.generation + 1;
-  const { ttlMs, owner, definition, unchecked = false } = request;
+  const { ttlMs, owner, definition, agent = null, unchecked = false } = request;
+  const worker =
+    definition === undefined ? {} : { definition, ...(agent === (record.memo.agent ?? null) ? {} : { agent }) };
   const lease = newLease({ taskId: task_id, claimId, runId, generation, ttlMs, owner, unchecked }, instant);
   const next = changed(record, {
     moves: abandoning ? ['abandon', 'claim'] : ['claim'],
     lease,
     state: { next_eligible_at: null },
-    memo: { abandons, ...(definition === undefined ? {} : { definition }) },
+    memo: { abandons, ...worker },
     ends: { how: 'stolen', state: 'abandoned' },
     by: lease,
     nowMs: instant.nowMs,

@@ -144,6 +144,8 @@ export const MemoSchema = once(() => {
     evidence: z.optional(z.unknown()),
     /** What the plan said of the task when its work was last given out, see `plan/definition.ts`. */
     definition: optionalText,
+    /** The coding agent, by its preset, that it was given out to then; null or absent: another worker. */
+    agent: optionalText,
     /** Why a run has given the task up, until it moves on; parsed by `held.ts`. */
     held: z.optional(z.unknown()),
   });
@@ -269,7 +271,10 @@ export interface TaskSummary {
       updated_by: { run_id: string | null };
     };
   lease: Lease | null;
-  memo: Pick<Memo, 'generation' | 'abandons' | 'questions' | 'backoff' | 'verification' | 'definition' | 'held'> & {
+  memo: Pick<
+    Memo,
+    'generation' | 'abandons' | 'questions' | 'backoff' | 'verification' | 'definition' | 'agent' | 'held'
+  > & {
     absorbed: readonly string[];
     completion: { attempt_id: string } | null;
   };

@@ -164,7 +164,12 @@ async function giveBack(env: Env, taskId: string, claimId: string): Promise<void
   );
 }
 
-function claimFor(env: Env, request: TaskRequest, claimId: string, record: TaskRecord) {
+/** The agent whose structured output the worker writes; null for any other worker. */
+function agentOf({ settings }: Env, request: TaskRequest & Partial<AttemptRequest>): string | null {
+  return request.output === 'logs' ? agentFor(request.task, settings.agents) : null;
+}
+
+function claimFor(env: Env, request: TaskRequest & Partial<AttemptRequest>, claimId: string, record: TaskRecord) {
   const { runId, owner } = request;
   return claimTask(record, {
     claimId,
@@ -176,7 +181,9 @@ function claimFor(env: Env, request: TaskRequest, claimId: string, record: TaskR
     abandonLimit: env.settings.agents.retry_attempts,
     unchecked: hasRivals(env, request),
     // What is only to be verified was done by what the plan said before.
-    ...(pendingVerification(record) === null ? { definition: definitionOf(request.task) } : {}),
+    ...(pendingVerification(record) === null
+      ? { definition: definitionOf(request.task), agent: agentOf(env, request) }
+      : {}),
   });
 }
 
@@ -218,7 +225,7 @@ async function open(
 ): Promise<TaskRecord> {
   const { workspace, seen, attemptId } = draft;
   const { work } = workspace;
-  const agent = request.output === 'logs' ? agentFor(request.task, env.settings.agents) : null;
+  const agent = agentOf(env, request);
   const manifest = manifestOf(
     {
       attempt_id: attemptId,

@@ -221,7 +221,8 @@ function placesOf({ origin, names }: FolderRead, { places }: ReturnType<typeof a
 export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
   const { task_id, attempt_count, current_attempt_id, next_eligible_at, failure_reason, last_error, updated_at } =
     state;
-  const { generation, abandons, absorbed, questions, backoff, verification, definition, held, completion } = memo;
+  const { generation, abandons, absorbed, questions, backoff, verification, definition, agent, held, completion } =
+    memo;
   const updated_by = { run_id: state.updated_by.run_id };
   const completed = completion && { attempt_id: completion.attempt_id };
   return {
@@ -237,6 +238,17 @@ export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
       updated_by,
     },
     lease,
-    memo: { generation, abandons, absorbed, questions, backoff, verification, definition, held, completion: completed },
+    memo: {
+      generation,
+      abandons,
+      absorbed,
+      questions,
+      backoff,
+      verification,
+      definition,
+      agent,
+      held,
+      completion: completed,
+    },
   };
 }

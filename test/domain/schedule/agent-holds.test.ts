@@ -1,0 +1,59 @@
+/** What one task is told of an agent's account counts for all tasks of that agent. */
+
+import { expect, test } from 'vitest';
+import { mayStillRun, reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
+import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
+import { isoTime } from '../../../src/lib/time.ts';
+import { onePhase, scheduling } from '../../support/domain/plans.ts';
+import { record, T0 } from '../../support/domain/tasks.ts';
+
+function met(state: TaskState, cause: string, until: number | null = null): TaskRecord {
+  const met = record(state);
+  met.memo.agent = 'claude';
+  met.state.last_error = { class: cause, message: 'as it was told' };
+  met.state.next_eligible_at = until === null ? null : isoTime(T0 + until);
+  return met;
+}
+
+const CLAUDE = { worker: 'claude', worker_command: null } as const;
+
+test.each<[what: string, code: string | null, found: TaskRecord]>([
+  ['a limit that has not ended', 'AGENT_LIMIT', met('awaiting_respawn', 'rate_limit', 60_000)],
+  ['a limit that has ended', null, met('awaiting_respawn', 'rate_limit', -1)],
+  ['an overloaded server', null, met('awaiting_respawn', 'overloaded', 60_000)],
+  ['a login that is not valid', 'AGENT_REFUSED', met('failed', 'auth')],
+  ['an account without credit', 'AGENT_REFUSED', met('failed', 'billing')],
+  ['a login that was not valid, and was retried', null, met('unclaimed', 'auth')],
+  ['a login that a policy of the project tries again', null, met('awaiting_respawn', 'auth', 60_000)],
+])('after %s of one task others of its agent wait: %s', (_what, code, found) => {
+  const made = onePhase({ id: 'first' }, { id: 'second' }, { id: 'shell', run: 'make' });
+  const seen = { ...scheduling(made, { first: found }), workers: CLAUDE };
+  const codes = (id: string, asked = seen) => {
+    const task = made.byId.get(id);
+    if (task === undefined) throw new Error(id);
+    return reasonsToWait(task, asked).map((reason) => reason.code);
+  };
+  expect(codes('second')).toEqual(code === null ? [] : [code]);
+  expect(codes('shell')).toEqual([]);
+  expect(codes('first')).not.toContain(code);
+  // Who claims it does it, and another agent has another account.
+  expect(codes('second', { ...seen, bringsWorker: true } as typeof seen)).toEqual([]);
+  expect(codes('second', { ...seen, workers: { worker: 'codex', worker_command: null } } as never)).toEqual([]);
+  // A run waits for the end of a limit, and not for a person.
+  const hopeful = mayStillRun(seen, new Set(['second'])).map(({ id }) => id);
+  expect(hopeful).toEqual(code === 'AGENT_REFUSED' ? [] : ['second']);
+});
+
+test('the reason names the agent, what it was told, and the way out', () => {
+  const made = onePhase({ id: 'first' }, { id: 'second' });
+  const [task] = made.tasks.slice(1);
+  if (task === undefined) throw new Error('no task');
+  const said = (found: TaskRecord) =>
+    reasonsToWait(task, { ...scheduling(made, { first: found }), workers: CLAUDE })[0]?.message;
+  expect(said(met('failed', 'auth'))).toBe(
+    "claude can't be used: auth: as it was told (task first); log in with `claude /login`, then `forge orchestrate retry first`",
+  );
+  expect(said(met('awaiting_respawn', 'rate_limit', 60_000))).toBe(
+    `claude: limit until ${isoTime(T0 + 60_000)} (task first)`,
+  );
+});
