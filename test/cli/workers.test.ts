@@ -50,7 +50,7 @@ describe.each([
     '',
   ],
   ['cursor', ['-p', '--force', '--trust'], ''],
-  ['gemini', ['--approval-mode', 'yolo'], 'true'],
+  ['gemini', ['-o', 'stream-json', '--approval-mode', 'yolo'], 'true'],
 ] as const)('agents.worker: %s', (worker, args, trust) => {
   it('a preset starts its program with the prompt on stdin', async () => {
     const { PATH } = programs({ [PRESETS[worker].program]: NOTES });
@@ -247,6 +247,17 @@ describe('what an agent says', () => {
     expect(over).toMatchObject({
       type: 'task_retry',
       error: { class: 'overloaded', message: expect.stringMatching(/^API Error/) },
+    });
+  });
+
+  it('an exit code that the program documents names the cause, and its output says what is wrong', async () => {
+    const { PATH } = programs({ gemini: 'cat > /dev/null; echo "Please set an Auth method" >&2; exit 41' });
+    const cwd = project(['id: a, title: A'], { [SETTINGS]: 'agents: {worker: gemini}\n' });
+    expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 1 });
+    expect((await orchestrate(['show', 'a', '--json'], { cwd })).json().data.state.last_error).toEqual({
+      class: 'auth',
+      message: 'exited with code 41: Please set an Auth method',
+      exit_code: 41,
     });
   });
 

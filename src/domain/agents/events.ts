@@ -25,8 +25,8 @@ export const NEEDS_PERSON: readonly Cause[] = ['auth', 'billing'];
 
 export type AgentEvent =
   | { type: 'session'; session_id: string; model: string | null }
-  /** What it tells a person. */
-  | { type: 'message'; text: string }
+  /** What it tells a person. `partial`: a piece that the next one goes on from. */
+  | { type: 'message'; text: string; partial?: true }
   /** What it does, in words: `runs npm test`. */
   | { type: 'tool_call'; text: string }
   | { type: 'tool_result'; failed: boolean; text: string }
@@ -41,6 +41,8 @@ export interface Adapter {
   login: string;
   /** What a line of its output says, decoded. Nothing for what it has no event for. */
   events(line: Readonly<Record<string, unknown>>): AgentEvent[];
+  /** Causes that its exit codes name, for what its output does not. Default: none. */
+  exits?: Readonly<Record<number, Cause>>;
 }
 
 /** The cause that a status of HTTP stands for; null for none. Source: RFC 9110, and 529 as model servers use it. */
@@ -52,24 +54,40 @@ export function causeOfStatus(status: unknown): Cause | null {
   return typeof status === 'number' && status >= 500 ? 'overloaded' : null;
 }
 
+/** What the servers of models say where a status stands for several causes. */
+const ANSWERS: readonly (readonly [RegExp, Cause])[] = [
+  [
+    /context_length_exceeded|maximum context length|exceeds the maximum number of tokens|prompt is too long/i,
+    'context',
+  ],
+  [/insufficient_quota|exceeded your current quota|credit balance is too low/i, 'billing'],
+  [/API_KEY_INVALID|API key not valid/, 'auth'],
+];
+
+/** The cause that an answer of a model's server names; null for none. `words`: its code and message. */
+export function causeOfAnswer(status: unknown, words: string): Cause | null {
+  return ANSWERS.find(([pattern]) => pattern.test(words))?.[1] ?? causeOfStatus(status);
+}
+
 /** What an agent has given up over. */
 export interface AgentFailure {
-  error: Pick<ClassifiedError, 'class' | 'message'>;
+  /** `message`: left out where only its exit code says so. */
+  error: Pick<ClassifiedError, 'class'> & Partial<Pick<ClassifiedError, 'message'>>;
   /** When it can go on, milliseconds since the epoch; null: not said. */
   until: number | null;
 }
 
-/** The failure that an agent's output ends with; null where it has not said that it gives up. */
-export function failureIn(events: readonly AgentEvent[]): AgentFailure | null {
+/** The failure that an agent ends with; null where neither its output nor its exit code says that it gives up. `exit`: the cause that the code names. */
+export function failureIn(events: readonly AgentEvent[], exit: Cause | null = null): AgentFailure | null {
   // What went wrong before it did anything else is over.
   const since = events.findLastIndex(
     ({ type }) => type === 'message' || type === 'tool_call' || type === 'tool_result',
   );
   const troubles = events.slice(since + 1).filter((event) => event.type === 'trouble');
   const last = troubles.at(-1);
-  if (last === undefined || !last.ended) return null;
+  if (last === undefined || !last.ended) return exit && { error: { class: exit }, until: null };
   // Some name the cause only while they still try.
-  const cause = last.cause ?? troubles.findLast(({ cause }) => cause !== null)?.cause ?? 'crash';
+  const cause = last.cause ?? troubles.findLast(({ cause }) => cause !== null)?.cause ?? exit ?? 'crash';
   return { error: { class: cause, message: oneLine(last.text, 500) }, until: last.until };
 }
 

@@ -5,9 +5,10 @@ import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { claude } from './claude.ts';
 import { codex } from './codex.ts';
 import { type Adapter, type AgentEvent, eventText, isFields } from './events.ts';
+import { gemini } from './gemini.ts';
 
 /** Agents whose output is understood, by the name of their preset. */
-const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex };
+const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex, gemini };
 
 /** The adapter of a preset; null for one whose output is not understood. */
 export function adapterOf(agent: string | null | undefined): Adapter | null {
@@ -28,6 +29,8 @@ export class AgentOutput {
   readonly #adapter: Adapter;
   #rest = '';
   #isLong = false;
+  /** What a message that comes in pieces has said so far. */
+  #message = '';
 
   constructor(adapter: Adapter) {
     this.#adapter = adapter;
@@ -53,13 +56,25 @@ export class AgentOutput {
   end(): (AgentEvent | string)[] {
     const rest = this.#isLong ? '' : this.#rest;
     this.#rest = '';
-    return this.#line(rest);
+    return [...this.#line(rest), ...this.#whole()];
   }
 
   #line(line: string): (AgentEvent | string)[] {
     if (line.trim() === '') return [];
     const decoded = line.startsWith('{') ? parsed(line) : null;
-    return decoded === null ? [line] : this.#adapter.events(decoded);
+    const said = decoded === null ? [line] : this.#adapter.events(decoded);
+    return said.flatMap((each) => {
+      if (typeof each === 'string' || each.type !== 'message' || !each.partial) return [...this.#whole(), each];
+      this.#message += each.text;
+      return [];
+    });
+  }
+
+  /** The message whose pieces have come; nothing where there are none. */
+  #whole(): AgentEvent[] {
+    const text = this.#message;
+    this.#message = '';
+    return text === '' ? [] : [{ type: 'message', text }];
   }
 }
 

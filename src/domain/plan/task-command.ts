@@ -36,7 +36,7 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
   },
   gemini: {
     program: 'gemini',
-    command: 'GEMINI_CLI_TRUST_WORKSPACE=true gemini --approval-mode yolo < "$FORGE_PROMPT_FILE"',
+    command: 'GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode yolo < "$FORGE_PROMPT_FILE"',
   },
 };
 

@@ -100,8 +100,11 @@ export interface WorkerEnd {
    * first. Default: empty.
    */
   outputTail?: string | readonly string[];
-  /** What the worker itself has given up over, in structured output; null where it has not. Default: null. */
-  said?: Pick<ClassifiedError, 'class' | 'message'> | null;
+  /**
+   * What the worker itself says that it has given up over; null where it has not. Without a message its exit code has named the
+   * class. Default: null.
+   */
+  said?: { class: string; message?: string } | null;
   /** First match wins. Default: none, the built-in classes only. An `output` that settings would refuse throws. */
   rules?: readonly ErrorRule[];
 }
@@ -115,11 +118,11 @@ export interface WorkerEnd {
  * never started is always `spawn`.
  */
 export function classifyError(end: WorkerEnd): ClassifiedError {
-  const builtIn = end.said ?? builtInEnd(end);
+  const builtIn = { ...builtInEnd(end), ...end.said };
   const rule = classCovers('spawn', builtIn.class)
     ? undefined
     : end.rules?.find((candidate) => ruleHolds(candidate, end));
-  const said = end.said ? '' : errorLine(outputsOf(end));
+  const said = end.said?.message === undefined ? errorLine(outputsOf(end)) : '';
   return {
     class: rule?.class ?? builtIn.class,
     message: oneLine(said === '' ? builtIn.message : `${builtIn.message}: ${said}`),

@@ -113,9 +113,11 @@ export function agentFailure(
   artifacts: AttemptArtifacts,
   attempt: AttemptRef,
   agent: Adapter | null,
+  exitCode: number | null,
 ): AgentFailure | null {
   if (agent === null) return null;
-  return failureIn(saidLast(artifacts, attempt, agent).filter((each) => typeof each !== 'string'));
+  const events = saidLast(artifacts, attempt, agent).filter((each) => typeof each !== 'string');
+  return failureIn(events, (exitCode !== null && agent.exits?.[exitCode]) || null);
 }
 
 /** The end of what has prepared its checkout. */

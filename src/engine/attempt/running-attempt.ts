@@ -281,7 +281,7 @@ export class RunningAttempt {
   /** The worker's own word, if it left one, else what its exit means. */
   async #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {
     const limit = this.#stopReason === 'timeout' ? await taskLimit(this.#env, this.#request.task) : null;
-    const said = agentFailure(this.#env.artifacts, this.#holder, this.#agent);
+    const said = agentFailure(this.#env.artifacts, this.#holder, this.#agent, exit.code);
     // An agent may say that it has failed, and exit with 0.
     if (exit.code !== 0 || limit !== null || said !== null) {
       const error = failureOf(this.#env, exit, limit, tail, said);
