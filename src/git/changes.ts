@@ -6,7 +6,12 @@
 import fs from 'node:fs';
 import { newId } from '../domain/context.ts';
 import { sha256 } from '../lib/digest.ts';
+import { whileDoing } from '../lib/fs/io-errors.ts';
+import { createFile } from '../lib/fs/new-file.ts';
+import { readBytes } from '../lib/fs/read.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitEnv, type GitOptions, git, gitIn, gitLines, gitNames, gitOk } from './git.ts';
+import { repositoryOf } from './repository.ts';
+import { changedSubmodules, NOT_WITHIN } from './submodule-changes.ts';
 import { gitDirAround, removeFile } from './worktree-files.ts';
 
 /**
@@ -20,20 +25,32 @@ export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' 
     env: { ...env.ctx.env, GIT_OPTIONAL_LOCKS: '0' },
     timeoutMs: CHECKOUT_TIMEOUT_MS,
   };
-  const status = ['status', '--porcelain', '-z', `--untracked-files=${untrackedFiles}`, '--no-renames'];
+  const status = ['status', '--porcelain', '-z', `--untracked-files=${untrackedFiles}`, '--no-renames', NOT_WITHIN];
   const gitDir = gitDirAround(dir);
-  // A sparse index names what is left out of the checkout.
-  if (gitDir === null || (await isSparse(gitDir, options))) return gitNames(status, options);
+  if (gitDir === null) return gitNames(status, options);
   // With the worktree it goes, should this process be killed.
   const indexFile = `${gitDir}/forge-index-${newId(env.ctx)}`;
+  const own = { ...options, indexFile };
   try {
-    await gitOk(['-c', 'core.splitIndex=false', 'read-tree', 'HEAD'], { ...options, indexFile });
-    return await gitNames(status, { ...options, indexFile });
+    if (await isSparse(gitDir, options)) {
+      // A sparse index names what is left out of the checkout.
+      whileDoing(`copying ${gitDir}/index`, () => createFile(indexFile, readBytes(`${gitDir}/index`, INDEX_MAX_BYTES)));
+      await gitOk(['update-index', '-q', '--really-refresh'], own, [0, 1]);
+    } else await gitOk(['-c', 'core.splitIndex=false', 'read-tree', 'HEAD'], own);
+    const lines = await gitNames(status, own);
+    const names = new Set(lines.map((line) => line.slice(3)));
+    const { commonDir } = await repositoryOf(env);
+    const at = { dir, modules: `${commonDir}/modules`, fallback: commonDir, scratch: gitDir };
+    const within = await changedSubmodules(env, { ...at, index: { options: [], indexFile } }, untrackedFiles);
+    return [...lines, ...within.filter((name) => !names.has(name)).map((name) => ` M ${name}`)];
   } finally {
     removeFile(indexFile);
     removeFile(`${indexFile}.lock`);
   }
 }
+
+/** Most of an index, bytes: that of ten million files. */
+const INDEX_MAX_BYTES = 1024 * 1024 * 1024;
 
 async function isSparse(gitDir: string, options: GitOptions): Promise<boolean> {
   if (!fs.existsSync(`${gitDir}/info/sparse-checkout`)) return false;

@@ -43,6 +43,8 @@ export interface GitOptions {
   acts?: boolean;
   /** An index instead of the checkout's. */
   indexFile?: string;
+  /** A folder of objects beside those of the repository. */
+  objects?: string;
   /** Its stdin. Default: empty. */
   input?: string;
 }
@@ -80,10 +82,12 @@ const UNASKING = {
  */
 const STARTING_NOTHING = { GIT_NO_LAZY_FETCH: '1', GIT_ALLOW_PROTOCOL: '' };
 
-function environment({ env, indexFile, acts }: GitOptions): Record<string, string | undefined> {
+function environment({ env, indexFile, objects, acts }: GitOptions): Record<string, string | undefined> {
   const own = Object.entries(withoutGitLocals(env)).filter(([name]) => !PATHSPEC_SWITCHES.test(name));
   const limits = { GIT_NO_REPLACE_OBJECTS: '1', ...(acts === true ? {} : STARTING_NOTHING) };
-  return { ...Object.fromEntries(own), ...UNASKING, ...limits, GIT_INDEX_FILE: indexFile };
+  const other = objects === undefined ? undefined : JSON.stringify(objects);
+  const places = { GIT_INDEX_FILE: indexFile, GIT_ALTERNATE_OBJECT_DIRECTORIES: other };
+  return { ...Object.fromEntries(own), ...UNASKING, ...limits, ...places };
 }
 
 /**

@@ -5,6 +5,7 @@ import type { CheckoutState } from '../domain/verify/checkout-changes.ts';
 import { CHECKOUT_TIMEOUT_MS, gitIn, gitLines, gitNames } from './git.ts';
 import { inTurn } from './in-turn.ts';
 import { headOf, repositoryOf, type WorktreeEnv } from './repository.ts';
+import { changedSubmodules, NOT_WITHIN } from './submodule-changes.ts';
 
 /** `leaveOut`: paths from the project that are not looked at; a folder ends with a slash. Null where nothing is committed, and beside a bare repository without a checkout of its branch. Throws SETTINGS_INVALID without a repository, IO_ERROR. */
 export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly string[]): Promise<CheckoutState | null> {
@@ -25,14 +26,20 @@ export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly st
         '--porcelain',
         '-z',
         '--no-renames',
+        NOT_WITHIN,
         '--',
         ':(top)',
         ...leaveOut.map((place) => `:(top,exclude,literal)${prefix}${place}`),
       ],
       options,
     );
+    const at = { dir: root, modules: `${commonDir}/modules`, fallback: commonDir, scratch: commonDir };
+    const within = await changedSubmodules(env, { ...at, index: { options: [] } }, 'all');
     const files = new Map(
-      lines.map((line) => [line.slice(3), `${line.slice(0, 2)} ${markOf(`${root}/${line.slice(3)}`)}`]),
+      [...lines, ...within.map((name) => ` M ${name}`)].map((line) => [
+        line.slice(3),
+        `${line.slice(0, 2)} ${markOf(`${root}/${line.slice(3)}`)}`,
+      ]),
     );
     return { ...here, files };
   });

@@ -7,6 +7,7 @@ import {
   changesText,
   type GitSetting,
   type GitSetup,
+  OF_WORKTREE,
   OWN_PART,
   partOf,
   type SetupDigests,
@@ -29,6 +30,9 @@ const REPLACE = 'refs/replace/';
 
 /** Files below the folder that all worktrees share. */
 const SHARED_FILES = ['info/attributes', 'info/grafts', 'objects/info/alternates'];
+
+/** Files of the repository of a submodule. A new one may borrow objects. */
+const MODULE_FILES = ['info/attributes', 'info/grafts'];
 
 /**
  * The setup of the project's repository, and of the worktree whose project folder is `cwd`, if one is named. Starts nothing but git, and no
@@ -55,12 +59,20 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
     const text = textOf(file);
     if (text !== null) add(file.startsWith(`${common}/`) ? file.slice(common.length + 1) : file, null, text);
   }
-  for (const module of modulesBelow(`${common}/modules`)) {
-    const part = `submodule ${path.relative(`${common}/modules`, module)}`;
-    for (const { key, text } of await ownSettings(env, common, module)) add(part, key, text);
-    for (const { name, text } of hooksIn(`${module}/hooks`)) add(part, name, text);
+  const top = cwd === null ? null : topOf(cwd, prefix);
+  const gitDir = top === null ? null : lookAtPlace(top).gitDir;
+  const checkouts = [path.dirname(common), env.paths.project, ...(top === null ? [] : [top])];
+  for (const modules of [common, ...(gitDir ? [gitDir] : [])].map((dir) => `${dir}/modules`)) {
+    for (const module of modulesBelow(modules)) {
+      const part = `submodule ${path.relative(modules, module)}${modules.startsWith(`${gitDir}/`) ? OF_WORKTREE : ''}`;
+      for (const { key, text } of await ownSettings(env, module, checkouts)) add(part, key, text);
+      for (const { name, text } of hooksIn(`${module}/hooks`)) add(part, name, text);
+      for (const name of MODULE_FILES) {
+        const text = textOf(`${module}/${name}`);
+        if (text !== null) add(part, name, text);
+      }
+    }
   }
-  const gitDir = cwd === null ? null : lookAtPlace(topOf(cwd, prefix)).gitDir;
   const own = gitDir === null ? null : textOf(`${gitDir}/config.worktree`);
   if (own !== null) add(OWN_PART, null, own);
   const digests = Object.fromEntries(
@@ -69,7 +81,7 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
   return { digests, contents };
 }
 
-/** The repositories of the main checkout's submodules, and of those within them. Their names may have slashes. */
+/** The repositories of the submodules of a checkout, and of those within them. Their names may have slashes. */
 function modulesBelow(folder: string): string[] {
   const entries = ifThere(`listing ${folder}`, () => fs.readdirSync(folder, { withFileTypes: true }), NO_PATH) ?? [];
   return entries
@@ -82,12 +94,12 @@ function modulesBelow(folder: string): string[] {
 }
 
 /** What the repository of a submodule sets and git has not set by itself: one that a person has just had filled has nothing. */
-async function ownSettings(env: GitEnv, common: string, module: string): Promise<GitSetting[]> {
+async function ownSettings(env: GitEnv, module: string, checkouts: readonly string[]): Promise<GitSetting[]> {
   const listed = await gitText([`--git-dir=${module}`, 'config', '--list', '--show-scope', '-z'], gitIn(env));
   const isOrdinary = ({ key, text }: GitSetting) => {
     if (BY_GIT.test(key)) return true;
     const checkout = key === 'core.worktree' ? path.resolve(module, text.slice(text.indexOf('\n') + 1)) : null;
-    return [path.dirname(common), env.paths.project].some((around) => checkout?.startsWith(`${around}/`));
+    return checkouts.some((around) => checkout?.startsWith(`${around}/`));
   };
   return settingsIn(listed).filter((setting) => setting.text.startsWith('local ') && !isOrdinary(setting));
 }

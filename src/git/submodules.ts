@@ -65,16 +65,16 @@ export async function submodulesOf(env: GitEnv): Promise<{ all: number; empty: s
     : { all: paths.length, empty: paths.filter((each) => !fs.existsSync(`${root}/${each}/.git`)) };
 }
 
-interface Submodule {
+export interface Submodule {
   name: string;
   path: string;
   /** The commit that its checkout is to be at. */
   sha: string;
 }
 
-/** Of the index of a checkout, by the names that `.gitmodules` has for them. */
-async function submodulesIn(env: GitEnv, dir: string): Promise<Submodule[]> {
-  const links = (await gitNames(['ls-files', '--stage', '-z'], gitIn(env, dir))).flatMap((line) =>
+/** Of the index of a checkout, or another, by the names that `.gitmodules` has for them. */
+export async function submodulesIn(env: GitEnv, dir: string, run = gitIn(env, dir), options: readonly string[] = []) {
+  const links = (await gitNames([...options, 'ls-files', '--stage', '-z'], run)).flatMap((line) =>
     line.startsWith('160000 ') ? [{ sha: line.split(' ')[1] ?? '', path: line.slice(line.indexOf('\t') + 1) }] : [],
   );
   if (links.length === 0) return [];
@@ -88,7 +88,7 @@ async function submodulesIn(env: GitEnv, dir: string): Promise<Submodule[]> {
   }
   return links.flatMap((link) => {
     const name = names.get(link.path);
-    return name === undefined ? [] : [{ name, ...link }];
+    return name === undefined ? [] : [{ name, ...link } satisfies Submodule];
   });
 }
 

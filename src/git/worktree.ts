@@ -51,6 +51,7 @@ import {
   type WorktreeEnv,
   worktreeAt,
 } from './repository.ts';
+import { NOT_WITHIN } from './submodule-changes.ts';
 import { fillSubmodules, sourceOf } from './submodules.ts';
 import {
   besideWorktree,
@@ -178,7 +179,7 @@ async function isWhole(env: WorktreeEnv, repository: Repository, place: string):
   const hasIndex = gitDir !== null && fs.existsSync(`${gitDir}/index`);
   // Its git was killed, and may have left locks in it. It was never handed out; but a person may have used it.
   if (fs.existsSync(beganAt(place))) {
-    return hasIndex && (await gitText(['status', '--porcelain'], gitIn(env, place))) !== '';
+    return hasIndex && (await gitText(['status', '--porcelain', NOT_WITHIN], gitIn(env, place))) !== '';
   }
   return hasIndex || !alone;
 }

@@ -142,6 +142,29 @@ describe('a worker that writes into .git', () => {
   });
 });
 
+test.each([
+  ['worktree', 'git add sub'],
+  [
+    'main checkout',
+    'env -u GIT_DIR git -C $FORGE_DIR update-index --add --cacheinfo 160000,$(git -C sub rev-parse HEAD),sub; cp -r sub $FORGE_DIR; rm -rf sub',
+  ],
+])('a repository that a worker makes in the %s has none of its programs started by forge', async (_, add) => {
+  const trap =
+    'git -C sub config filter.x.clean "test -n \\"\\$FORGE_TASK_ID\\" || touch $FORGE_DIR/.forge/trapped; cat"; echo "f filter=x" > sub/.git/info/attributes';
+  const make =
+    'git init -q sub; echo > sub/f; git -C sub add f; git -C sub -c user.name=w -c user.email=w@x commit -qm f; mkdir -p sub/.git/info';
+  const { repo, at, state, forge } = finishing(
+    [task(`${make}; ${trap}; ${add}; ${WORK}; touch -cd 2001-01-01 $FORGE_DIR/sub/f sub/f || true`)],
+    SETTINGS,
+  );
+  await forge('run');
+  expect((await state('build')).state).toBe('shipped');
+  expect(fs.existsSync(`${at}/.forge/trapped`)).toBe(false);
+  // It would have worked.
+  repo.in(add === 'git add sub' ? `${at}/.forge/worktrees/build` : at, 'status', '--short');
+  expect(fs.existsSync(`${at}/.forge/trapped`)).toBe(true);
+});
+
 test('a filter that the project had before its workers keeps working', async () => {
   const { repo, state, forge } = finishing([task(WORK)], SETTINGS, { '.gitattributes': '*.txt filter=upper\n' });
   repo.git('config', 'filter.upper.clean', 'tr a-z A-Z');
@@ -196,6 +219,17 @@ describe('work that was verified', () => {
     expect((await forge('run')).stdout).toContain('build.txt is not as it was verified');
     expect((await state('build')).state).toBe(before.state);
   });
+});
+
+test('a file that a worker has changed and hidden in a sparse checkout is not committed', async () => {
+  const hide = 'git update-index --assume-unchanged build.txt; echo other > build.txt';
+  const { repo, state, forge } = finishing(
+    [task(`${WORK}; ${hide}`).replace('max_attempts: 3', 'max_attempts: 1')],
+    SETTINGS,
+  );
+  repo.git('sparse-checkout', 'set', 'plans', '.forge');
+  await forge('run');
+  expect((await state('build'))['last_error']).toMatchObject({ class: 'verify.uncommitted' });
 });
 
 test.each(varied(['--assume-unchanged', '--skip-worktree']))(

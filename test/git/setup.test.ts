@@ -128,6 +128,10 @@ describe('the setup of git', () => {
       'submodule vendor/lib (now core.fsmonitor, pre-push)',
     );
     expect(await told('git -C vendor/lib config core.worktree /tmp')).toContain('core.worktree');
+    expect(await told('echo "* -text" > .git/modules/vendor/lib/info/attributes')).toContain('info/attributes');
+    repo.git('commit', '--quiet', '--message', 'lib');
+    const hook = 'C=$(git -C vendor/lib rev-parse --git-dir); echo > $C/hooks/pre-push; chmod +x $C/hooks/pre-push';
+    expect(await told(hook, true)).toBe('submodule vendor/lib of the worktree (now pre-push)');
   });
 
   test('is null outside of a repository', async () => {

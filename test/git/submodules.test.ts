@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { openSession } from '../../src/commands/shared/session.ts';
 import { freshRecord } from '../../src/domain/task/records.ts';
+import { changesIn } from '../../src/git/changes.ts';
 import { removeWorktree } from '../../src/git/gc-look.ts';
 import { workspaceForNext } from '../../src/git/worktree.ts';
 import { planOf, World } from '../support/commands/world.ts';
@@ -89,6 +90,18 @@ test('a commit that a worker made in a submodule is there for others, and kept i
   expect(world.warnings).toEqual([]);
   repo.git('submodule', '--quiet', 'update', '--init', '--recursive');
   expect([head(repo.path('vendor/lib')), head(repo.path('vendor/lib/inner'))]).toEqual([moved, deep]);
+});
+
+test.each([
+  ['of the submodule, whatever its index says', 'vendor/lib', 'update-index --assume-unchanged tool.sh', 'tool.sh'],
+  ['of the submodule within it', 'vendor/lib/inner', 'status', 'deep.txt'],
+  ['that the submodule does not have', 'vendor/lib', 'status', 'new.txt'],
+])('a change of a file %s is a change of its worktree', async (_, where, git, file) => {
+  const at = await next();
+  expect(await changesIn(await opened(), at, 'all')).toEqual([]);
+  repo.in(`${at}/${where}`, ...git.split(' '));
+  fs.writeFileSync(`${at}/${where}/${file}`, 'other\n');
+  expect(await changesIn(await opened(), at, 'all')).toEqual([' M vendor/lib']);
 });
 
 test('a submodule that is empty in the main checkout stays empty', async () => {

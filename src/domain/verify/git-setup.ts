@@ -19,6 +19,13 @@ export interface GitSetup {
 /** The part that a worktree has alone; the others are shared. */
 export const OWN_PART = 'config.worktree';
 
+/** Ends the names of parts of which the same holds: its submodules have repositories of their own. */
+export const OF_WORKTREE = ' of the worktree';
+
+function isOwn(part: string): boolean {
+  return part === OWN_PART || part.endsWith(OF_WORKTREE);
+}
+
 /** Settings of a repository that run nothing and change no bytes. Agents and git itself write them. */
 const HARMLESS =
   /^(advice|branch|color|column|gui|help|init|maintenance|pull|push|safe|status|user)\.|^lfs\.(.*\.)?(access|locksverify|repositoryformatversion)$|^remote\..*\.(url|pushurl|fetch|gh-resolved)$|^submodule\..*\.(active|branch|url)$/;
@@ -83,12 +90,12 @@ export function acceptHint(
 /** The names of parts that were added, changed or removed. A worktree that is gone has taken its own part along. */
 export function setupChanges(before: SetupDigests, now: SetupDigests): string[] {
   const parts = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort();
-  return parts.filter((part) => before[part] !== now[part] && !(part === OWN_PART && now[part] === undefined));
+  return parts.filter((part) => before[part] !== now[part] && !(isOwn(part) && now[part] === undefined));
 }
 
 /** The digests of what all worktrees share. */
-export function sharedPart({ [OWN_PART]: _, ...shared }: SetupDigests): SetupDigests {
-  return shared;
+export function sharedPart(digests: SetupDigests): SetupDigests {
+  return Object.fromEntries(Object.entries(digests).filter(([part]) => !isOwn(part)));
 }
 
 const SHOWN = 6;
