@@ -15,21 +15,18 @@ import {
   setupChanges,
 } from '../domain/verify/git-setup.ts';
 import { sha256 } from '../lib/digest.ts';
-import { ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
+import { errorCode, ifThere, NO_PATH } from '../lib/fs/io-errors.ts';
 import { readCapped } from '../lib/fs/read.ts';
-import { type GitEnv, git, gitIn, gitLines, gitText } from './git.ts';
+import { type GitEnv, git, gitIn, gitLines, gitText, lastWords } from './git.ts';
 import { lookAtPlace, topOf } from './worktree-files.ts';
 
-/** Most of a file, bytes. */
-const MAX_BYTES = 4 * 1024 * 1024;
-
-/** Most of packed refs, bytes: a hundred times those of a large project. */
-const PACKED_MAX_BYTES = 256 * 1024 * 1024;
+/** Most of a file, bytes: a hundred times the packed refs of a large project, or a hook that is a program. */
+const MAX_BYTES = 256 * 1024 * 1024;
 
 const REPLACE = 'refs/replace/';
 
 /** Files below the folder that all worktrees share. */
-const SHARED_FILES = ['info/attributes', 'info/grafts', 'objects/info/alternates'];
+const SHARED_FILES = ['info/attributes', 'info/grafts', 'objects/info/alternates', 'shallow'];
 
 /** Files of the repository of a submodule. A new one may borrow objects. */
 const MODULE_FILES = ['info/attributes', 'info/grafts'];
@@ -42,14 +39,16 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
   const places = await placesOf(env);
   if (places === null) return null;
   const { common, prefix } = places;
-  const listing = await gitText(['config', '--list', '--show-scope', '-z'], gitIn(env));
-  const settings = settingsIn(listing);
+  const listing = await git(['config', '--list', '--show-scope', '-z'], gitIn(env));
+  const settings = settingsIn(listing.stdout);
   const contents: Record<string, string[]> = {};
   const texts: Record<string, string[]> = {};
   const add = (part: string, name: string | null, text: string) => {
     texts[part] = [...(texts[part] ?? []), text];
     if (name !== null) contents[part] = [...new Set([...(contents[part] ?? []), name])];
   };
+  // A worker can break the file, and that is its change.
+  if (listing.code !== 0) add('config', lastWords(listing), listing.stderr);
   for (const setting of settings) add(partOf(setting, settings.length), setting.key, setting.text);
   for (const ref of await replacements(env, common, settings)) add('refs/replace', ref.split(' ', 1)[0] ?? ref, ref);
   for (const folder of hookFolders(env, common, settings)) {
@@ -136,7 +135,7 @@ async function replacements(env: GitEnv, common: string, settings: readonly GitS
     return gitLines(['for-each-ref', '--format=%(refname) %(objectname)', REPLACE], gitIn(env));
   const folder = `${common}/${REPLACE}`;
   const loose = ifThere(`listing ${folder}`, () => fs.readdirSync(folder), NO_PATH) ?? [];
-  const packed = textOf(`${common}/packed-refs`, PACKED_MAX_BYTES)?.match(/^.* refs\/replace\/.*$/gm) ?? [];
+  const packed = textOf(`${common}/packed-refs`)?.match(/^.* refs\/replace\/.*$/gm) ?? [];
   // A ref of its own file counts before a packed one.
   const refs = new Map([
     ...packed.map((line) => line.split(' ').reverse() as [string, string]),
@@ -176,10 +175,11 @@ function hooksIn(folder: string): { name: string; text: string }[] {
     .filter((name) => !name.endsWith('.sample'))
     .sort()
     .flatMap((name) => {
-      const stat = ifThere(`looking at ${folder}/${name}`, () => fs.statSync(`${folder}/${name}`), NO_PATH);
+      const file = `${folder}/${name}`;
+      const stat = ifThere(`looking at ${file}`, () => fs.statSync(file), [...NO_PATH, 'ELOOP']);
       // Only what can be started is a hook.
       if (stat === null || !stat.isFile() || (stat.mode & 0o111) === 0) return [];
-      return [{ name, text: `${name}\n${textOf(`${folder}/${name}`)}` }];
+      return [{ name, text: `${name}\n${textOf(file)}` }];
     });
 }
 
@@ -192,7 +192,22 @@ function userAttributes(env: GitEnv, settings: readonly GitSetting[]): string[] 
   return folder === null ? [] : [`${folder}/git/attributes`];
 }
 
-/** Null when there is no such file. Throws IO_ERROR when it can't be read. */
-function textOf(file: string, max = MAX_BYTES): string | null {
-  return ifThere(`reading ${file}`, () => readCapped(file, max, { follow: true }), NO_PATH);
+/**
+ * Null when there is no such file. Where a worker has put something else, which no read gets through, it says so. Throws IO_ERROR when it
+ * can't be read for another reason.
+ */
+function textOf(file: string): string | null {
+  return ifThere(`reading ${file}`, () => readOrName(file), NO_PATH);
 }
+
+function readOrName(file: string): string {
+  try {
+    return readCapped(file, MAX_BYTES, { follow: true });
+  } catch (error) {
+    if (NO_FILE.includes(errorCode(error))) return `no file: ${errorCode(error)}`;
+    throw error;
+  }
+}
+
+/** A folder, a pipe or a device, symlinks in a circle, a file without end. */
+const NO_FILE = ['EISDIR', 'EINVAL', 'ENXIO', 'ELOOP', 'EFBIG'];

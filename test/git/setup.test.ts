@@ -51,6 +51,7 @@ describe('the setup of git', () => {
     ['an alias', 'git config alias.st "!x"', 'config alias.st'],
     ['attributes', 'mkdir -p .git/info; echo "*.txt -diff" > .git/info/attributes', 'info/attributes'],
     ['a graft', 'mkdir -p .git/info; git rev-parse HEAD > .git/info/grafts', 'info/grafts'],
+    ['a commit cut from its parents', 'git rev-parse HEAD > .git/shallow', 'shallow'],
     ['borrowed objects', 'echo /tmp > .git/objects/info/alternates', 'objects/info/alternates'],
     ['a hook', 'mkdir -p .git/hooks; echo > .git/hooks/pre-push; chmod +x .git/hooks/pre-push', 'hooks (now pre-push)'],
     ['another program that signs', 'git config gpg.program /bin/x', 'config gpg.program'],
@@ -111,9 +112,23 @@ describe('the setup of git', () => {
     expect(await told(changes.join('\n'))).toBeNull();
   });
 
-  test('can be read where an attributes file is unreadable only as an error', async () => {
-    fs.mkdirSync(repo.path('.git/info/attributes'), { recursive: true });
-    await expect(session().then((env) => gitSetup(env, null))).rejects.toMatchObject({ code: 'IO_ERROR' });
+  test.each([
+    ['a folder in place of attributes', 'mkdir -p .git/info/attributes', 'info/attributes'],
+    ['a pipe in place of attributes', 'mkdir -p .git/info; mkfifo .git/info/attributes', 'info/attributes'],
+    ['attributes without end', 'mkdir -p .git/info; truncate -s 1T .git/info/attributes', 'info/attributes'],
+    ['symlinks in a circle', 'mkdir -p .git/info; ln -s attributes .git/info/attributes', 'info/attributes'],
+    ['a folder among the replaced objects', 'mkdir -p .git/refs/replace/x', 'refs/replace (now refs/replace/x)'],
+    [
+      'settings that git can not read',
+      'echo "[x" >> .git/config',
+      /^config \(now bad config line \d+ in file .git\/config\)/,
+    ],
+  ])('has changed with %s', async (_, change, text) => {
+    expect(await told(change)).toEqual(typeof text === 'string' ? text : expect.stringMatching(text));
+  });
+
+  test('is the same with a hook that can not be started, since it leads nowhere', async () => {
+    expect(await told('mkdir -p .git/hooks; ln -s pre-push .git/hooks/pre-push')).toBeNull();
   });
 
   test('has changed with a hook or a setting of a submodule, and not with a submodule that was just filled', async () => {

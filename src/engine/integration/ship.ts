@@ -67,7 +67,10 @@ async function merge(held: IntegrationLease): Promise<StepEnd | null> {
     const facts: Facts = { base: base.branch, base_sha: base.sha, merge_sha: null, commands: [], conflicts: [] };
     if (await isAncestor(env, head, base.sha)) return { error: null, documents: [shipOf(held, facts, null)] };
     const tree = await mergeTrees(env, base.sha, head);
-    if (tree.kind === 'unknown') throw new ForgeError('IO_ERROR', `merging task ${request.taskId}: ${tree.why}`);
+    if (tree.kind === 'unknown')
+      throw new ForgeError('IO_ERROR', `merging task ${request.taskId}: ${tree.why}`, {
+        hint: `Fix what git says above. Then: \`forge orchestrate ship ${request.taskId}\`.`,
+      });
     if (tree.kind === 'conflicts') {
       const error = conflictError(target.branch ?? head, base.branch, tree.files);
       return { error, documents: [shipOf(held, { ...facts, conflicts: tree.files }, error)] };
