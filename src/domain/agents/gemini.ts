@@ -86,8 +86,8 @@ function result(line: Fields): AgentEvent[] {
   // It calls any limit a quota.
   const ofAnswer = code === 429 ? 'rate_limit' : causeOfAnswer(code, JSON.stringify(answer));
   const cause = CAUSE[textOf(type)] ?? ofAnswer ?? causeSaid(said);
-  const text = textOf(words) || said.replace(/^\[API Error: (.*?)\]/s, '$1');
-  return [used, { type: 'trouble', cause, text, until: retryAt(answer, line['timestamp']), ended: true }];
+  const text = textOf(words) || said.replace(/^\[API Error: (.*?)\](?:\n.*)?$/s, '$1');
+  return [used, { type: 'trouble', cause, text, until: retryAt(answer, said, line['timestamp']), ended: true }];
 }
 
 function causeSaid(text: string): Cause | null {
@@ -104,10 +104,10 @@ function answerIn(message: string): Fields {
   }
 }
 
-/** The answer's `retryDelay`, such as `2s`, from when it was told. */
-function retryAt(answer: Fields, timestamp: unknown): number | null {
-  const delay = listOf(answer['details']).map(({ retryDelay }) => /^([\d.]+)s$/.exec(textOf(retryDelay))?.[1]);
-  const seconds = delay.find((each) => each !== undefined);
-  const at = Date.parse(textOf(timestamp)) + Number(seconds) * 1000;
+/** When to try again, from when it was told: the answer's `retryDelay`, such as `2s`, or where only words are left of it, those. */
+function retryAt(answer: Fields, said: string, timestamp: unknown): number | null {
+  const delays = [...listOf(answer['details']).map(({ retryDelay }) => textOf(retryDelay)), said];
+  const seconds = delays.flatMap((delay) => /^([\d.]+)s$|\nSuggested retry after ([\d.]+)s/.exec(delay) ?? []);
+  const at = Date.parse(textOf(timestamp)) + Number(seconds[1] ?? seconds[2]) * 1000;
   return Number.isNaN(at) ? null : at;
 }

@@ -6,9 +6,10 @@ import { claude } from './claude.ts';
 import { codex } from './codex.ts';
 import { type Adapter, type AgentEvent, eventText, isFields } from './events.ts';
 import { gemini } from './gemini.ts';
+import { qwen } from './qwen.ts';
 
 /** Agents whose output is understood, by the name of their preset. */
-const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex, gemini };
+const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex, gemini, qwen };
 
 /** The adapter of a preset; null for one whose output is not understood. */
 export function adapterOf(agent: string | null | undefined): Adapter | null {

@@ -38,6 +38,10 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
     program: 'gemini',
     command: 'GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode yolo < "$FORGE_PROMPT_FILE"',
   },
+  qwen: {
+    program: 'qwen',
+    command: 'qwen -o stream-json --approval-mode auto-edit --allowed-tools run_shell_command < "$FORGE_PROMPT_FILE"',
+  },
 };
 
 export type WorkerSettings = Pick<AgentSettings, 'worker' | 'worker_command'>;

@@ -24,6 +24,8 @@ describe('Gemini CLI', () => {
   test.each([
     ['a key that is not valid', 'gemini-401.jsonl', 'auth', 'invalid x-api-key'],
     ['an account without access', 'gemini-403.jsonl', 'auth', 'does not have access to this model'],
+    ['a server at its capacity', 'gemini-529.jsonl', 'overloaded', 'Overloaded'],
+    ['a connection that is lost', 'gemini-connection-lost.jsonl', 'network', 'fetch failed'],
     ['a context that is full', 'gemini-overflow.jsonl', 'context', 'prompt is too long'],
     ['a model that does not exist', 'gemini-404.jsonl', 'crash', 'model: no-such-model'],
   ])('%s is recognised by what it has written', (_what, name, cause, words) => {
@@ -39,6 +41,10 @@ describe('Gemini CLI', () => {
     const line = over({ code: 429, status: 'RESOURCE_EXHAUSTED', message, details });
     const until = Date.parse('2030-03-17T18:46:00Z');
     expect(failureIn(gemini.events(line))).toEqual({ error: { class: 'rate_limit', message }, until });
+    expect(failureIn(eventsOf('gemini-429.jsonl'))).toEqual({
+      error: { class: 'rate_limit', message: 'This request would exceed your rate limit. Suggested retry after 2s.' },
+      until: Date.parse('2026-11-29T11:51:44.843Z'),
+    });
   });
 
   test.each([
