@@ -4,6 +4,7 @@ import {
   type Adapter,
   type AgentEvent,
   type Cause,
+  type ClockTime,
   causeOfStatus,
   countOf,
   type Fields,
@@ -25,11 +26,31 @@ const CAUSE: Readonly<Record<string, Cause>> = {
 /** Why a session has ended, where that is a cause. */
 const ENDED: Readonly<Record<string, Cause>> = { prompt_too_long: 'context', max_turns: 'max_turns' };
 
-/** A plan's limit ends with the second at which it is over. */
+/** A plan's limit ends with the second at which it is over, or with the time of day. */
 const RESET = /\|(\d{10})\b/;
+const RESETS_AT = /\bresets (\d{1,2})(?::(\d{2}))?(am|pm) \(([\w/+-]+)\)/;
+
+function resetIn(text: string): number | ClockTime | null {
+  const second = RESET.exec(text)?.[1];
+  if (second !== undefined) return Number(second) * 1000;
+  const [, hour, minute = '0', half, zone] = RESETS_AT.exec(text) ?? [];
+  if (zone === undefined) return null;
+  return { minutes: ((Number(hour) % 12) + (half === 'pm' ? 12 : 0)) * 60 + Number(minute), zone };
+}
+
+/** What it writes as text where it ends before it begins. */
+const PLAIN: readonly (readonly [RegExp, Cause])[] = [
+  [/^(?:You've hit your .*\blimit\b|Claude AI usage limit reached)/, 'rate_limit'],
+  [/^(?:Invalid API key|Please run \/login|Not logged in)/, 'auth'],
+  [/^Credit balance is too low/, 'billing'],
+];
 
 export const claude: Adapter = {
   login: 'claude /login',
+  plain(line) {
+    const cause = PLAIN.find(([words]) => words.test(line))?.[1];
+    return cause === undefined ? [] : [{ type: 'trouble', cause, text: line, until: resetIn(line), ended: true }];
+  },
   events(line) {
     switch (line['type']) {
       case 'system':
@@ -90,9 +111,7 @@ function result(line: Fields): AgentEvent[] {
   const errors = Array.isArray(line['errors']) ? line['errors'].map(textOf) : [];
   const text = textOf(line['result']) || errors.join('; ') || textOf(line['subtype']);
   const cause = ENDED[textOf(line['terminal_reason'])] ?? causeOfStatus(line['api_error_status']);
-  const reset = RESET.exec(text)?.[1];
-  const until = reset === undefined ? null : Number(reset) * 1000;
-  return [used, { type: 'trouble', cause, text: text.replace(RESET, ''), until, ended: true }];
+  return [used, { type: 'trouble', cause, text: text.replace(RESET, ''), until: resetIn(text), ended: true }];
 }
 
 function contentText(content: unknown): string {

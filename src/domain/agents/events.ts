@@ -33,7 +33,32 @@ export type AgentEvent =
   /** Of the whole session so far. `cost`: US dollars; null where it does not say. */
   | { type: 'usage'; input_tokens: number; output_tokens: number; cost: number | null }
   /** Something was refused; `ended`: the agent gives up over it. `until`: when it can go on, milliseconds since the epoch; null: not said. */
-  | { type: 'trouble'; cause: Cause | null; text: string; until: number | null; ended: boolean };
+  | { type: 'trouble'; cause: Cause | null; text: string; until: number | ClockTime | null; ended: boolean };
+
+/** A time of day, as in `10:20pm (America/Edmonton)`. `minutes`: since midnight there. */
+export interface ClockTime {
+  minutes: number;
+  zone: string;
+}
+
+const DAY_MINUTES = 24 * 60;
+
+/** When it is that time the next time, milliseconds since the epoch; null for a zone that is not known. */
+export function nextTime({ minutes, zone }: ClockTime, nowMs: number): number | null {
+  try {
+    const clock = new Intl.DateTimeFormat('en-US', {
+      timeZone: zone,
+      hour: 'numeric',
+      minute: 'numeric',
+      hourCycle: 'h23',
+    });
+    const [hour = 0, minute = 0] = clock.format(nowMs).split(':').map(Number);
+    const left = (minutes - hour * 60 - minute + DAY_MINUTES) % DAY_MINUTES;
+    return nowMs - (nowMs % 60_000) + left * 60_000;
+  } catch {
+    return null;
+  }
+}
 
 /** Reads the output of one agent. */
 export interface Adapter {
@@ -41,6 +66,8 @@ export interface Adapter {
   login: string;
   /** What a line of its output says, decoded. Nothing for what it has no event for. */
   events(line: Readonly<Record<string, unknown>>): AgentEvent[];
+  /** What a line of text means: of the program itself, since what a model says stands in its structured output. Default: nothing. */
+  plain?(line: string): AgentEvent[];
   /** Causes that its exit codes name, for what its output does not. Default: none. */
   exits?: Readonly<Record<number, Cause>>;
 }
@@ -74,7 +101,7 @@ export interface AgentFailure {
   /** `message`: left out where only its exit code says so. */
   error: Pick<ClassifiedError, 'class'> & Partial<Pick<ClassifiedError, 'message'>>;
   /** When it can go on, milliseconds since the epoch; null: not said. */
-  until: number | null;
+  until: number | ClockTime | null;
 }
 
 /** The failure that an agent ends with; null where neither its output nor its exit code says that it gives up. `exit`: the cause that the code names. */

@@ -63,12 +63,17 @@ export class AgentOutput {
   #line(line: string): (AgentEvent | string)[] {
     if (line.trim() === '') return [];
     const decoded = line.startsWith('{') ? parsed(line) : null;
-    const said = decoded === null ? [line] : this.#adapter.events(decoded);
+    const said = decoded === null ? this.#plain(line) : this.#adapter.events(decoded);
     return said.flatMap((each) => {
       if (typeof each === 'string' || each.type !== 'message' || !each.partial) return [...this.#whole(), each];
       this.#message += each.text;
       return [];
     });
+  }
+
+  #plain(line: string): (AgentEvent | string)[] {
+    const meant = this.#adapter.plain?.(line.trim()) ?? [];
+    return meant.length === 0 ? [line] : meant;
   }
 
   /** The message whose pieces have come; nothing where there are none. */

@@ -1,6 +1,6 @@
 /** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
 
-import type { Adapter } from '../../domain/agents/events.ts';
+import { type Adapter, nextTime } from '../../domain/agents/events.ts';
 import { adapterOf, agentFor } from '../../domain/agents/output.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
@@ -285,7 +285,8 @@ export class RunningAttempt {
     // An agent may say that it has failed, and exit with 0.
     if (exit.code !== 0 || limit !== null || said !== null) {
       const error = failureOf(this.#env, exit, limit, tail, said);
-      return { kind: 'failed', error, ...(said?.until ? { until: said.until } : {}) };
+      const until = typeof said?.until === 'object' ? said.until && nextTime(said.until, this.#env.now()) : said?.until;
+      return { kind: 'failed', error, ...(until ? { until } : {}) };
     }
     const elsewhere = await this.#onlyElsewhere();
     if (elsewhere !== null) return { kind: 'failed', error: elsewhere };

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { failureIn } from '../../../src/domain/agents/events.ts';
+import { failureIn, nextTime } from '../../../src/domain/agents/events.ts';
 import { AgentOutput, adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
 import fc from '../../support/properties.ts';
 
@@ -26,6 +26,20 @@ describe('Claude Code', () => {
   ])('%s is recognised by what it has written', (_what, name, cause, words, until) => {
     const failure = failureIn(eventsIn(claude, recording(name)));
     expect(failure).toMatchObject({ error: { class: cause, message: expect.stringContaining(words) }, until });
+  });
+
+  test.each([
+    ["You've hit your session limit · resets 10:20pm (America/Edmonton)", 'rate_limit', '2030-01-02T05:20:00.000Z'],
+    ["You've hit your weekly limit · resets 6am (Europe/Berlin)", 'rate_limit', '2030-01-02T05:00:00.000Z'],
+    ["You've hit your session limit · resets 1pm (Nowhere/None)", 'rate_limit', null],
+    ['Claude AI usage limit reached|1900000000', 'rate_limit', '2030-03-17T17:46:40.000Z'],
+    ['Invalid API key · Please run /login', 'auth', null],
+  ])('the line "%s" is %s', (line, cause, until) => {
+    const failure = failureIn(eventsIn(claude, `${line}\n`));
+    expect(failure?.error).toEqual({ class: cause, message: line });
+    const at = failure?.until ?? null;
+    const time = at === null || typeof at === 'number' ? at : nextTime(at, Date.parse('2030-01-01T12:00:00Z'));
+    expect(time).toBe(until === null ? null : Date.parse(until));
   });
 
   test('a session that ends well has no failure, and is told in words', () => {
