@@ -16,8 +16,8 @@ interface LimitEnv {
 }
 
 /** `30s (plans/phases.yaml:7)`; without a place where the plan says something else by now. */
-export async function taskLimit(env: LimitEnv, { id, timeout_ms }: PlanTask): Promise<string> {
-  const ms = timeout_ms ?? 0;
+export async function taskLimit(env: LimitEnv, { id, timeout_ms: ms }: PlanTask): Promise<string> {
+  if (ms === null) return settingLimit(env, 'worker');
   const place = await orNull(async () => {
     const source = readPlanText(env);
     return source && (await placeIn(source, ms, (value, positions) => timeoutOf(value, id, positions)));
@@ -29,6 +29,7 @@ export async function taskLimit(env: LimitEnv, { id, timeout_ms }: PlanTask): Pr
 const LIMITS = {
   verify: { path: ['verify', 'timeout'], ms: ({ verify }: LimitEnv['settings']) => verify.timeout_ms },
   review: { path: ['review', 'timeout'], ms: ({ review }: LimitEnv['settings']) => review.timeout_ms },
+  worker: { path: ['agents', 'timeout'], ms: ({ agents }: LimitEnv['settings']) => agents.timeout ?? 0 },
   setup: { path: ['agents', 'setup_timeout_ms'], ms: ({ agents }: LimitEnv['settings']) => agents.setup_timeout_ms },
 };
 export type LimitName = keyof typeof LIMITS;

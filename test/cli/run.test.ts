@@ -94,6 +94,19 @@ describe('run', () => {
     expect(stderr).toContain('plans/phases.yaml:6:66 task "a": timeout: 300 is 300 ms; for 300 seconds write 300s');
   });
 
+  it('a task without a timeout has that of the settings, and one that has its own keeps it', async () => {
+    const cwd = project(
+      [
+        'id: a, title: A, run: "sleep 60", retry: {max_attempts: 1}',
+        'id: b, title: B, run: "sleep 0.6", timeout: 1m, retry: {max_attempts: 1}',
+      ],
+      { '.forge/settings.yaml': 'agents: {timeout: 300ms}\n' },
+    );
+    const { stdout } = await orchestrate(['run'], { cwd });
+    expect(stdout).toContain('timeout: took longer than its timeout of 300ms (.forge/settings.yaml:1)');
+    expect(stdout).toMatch(/✓ b +shipped/);
+  });
+
   it('run --json prints an event a line, run_finished last', async () => {
     const cwd = project(['id: a, title: A, run: "echo hi"', 'id: b, title: B']);
     const { code, stdout, stderr } = await orchestrate(['run', '--json'], { cwd });

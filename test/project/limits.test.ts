@@ -60,3 +60,8 @@ test('the timeouts of the settings are named with their place, or as defaults', 
   expect(await settingLimit(env, 'verify')).toBe('1h30m (.forge/settings.yaml:2)');
   expect(await settingLimit(env, 'review')).toBe('30m (review.timeout, by default)');
 });
+
+test('a task without a timeout of its own names that of the settings', async () => {
+  const env = projectWith(PLAN, 'agents:\n  timeout: 2h\n');
+  expect(await taskLimit(env, { ...taskOf(PLAN, '1.1'), timeout_ms: null })).toBe('2h (.forge/settings.yaml:2)');
+});

@@ -174,6 +174,7 @@ const agentsSchema = z.strictObject({
     { examples: [['npm ci']] },
   ),
   setup_timeout_ms: key(durationAboveZero(), 'How long each command of setup may take.', agents.setup_timeout_ms),
+  timeout: key(durationAboveZero(), 'For one attempt at a task that has no timeout of its own.', agents.timeout),
   hard_lock_globs: key(
     globs,
     'Files that only one task at a time may write. Replaces the default list.',

@@ -68,6 +68,8 @@ export interface AgentSettings {
   /** Command lines that prepare each worktree and each checkout of a merge. */
   setup: readonly string[];
   setup_timeout_ms: number;
+  /** Of an attempt at a task that has no timeout of its own, milliseconds; null: none. */
+  timeout: number | null;
   hard_lock_globs: readonly string[];
   preflight_globs: readonly string[];
   overlap: (typeof OVERLAP_MODES)[number];
@@ -114,6 +116,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
     ],
     setup: [],
     setup_timeout_ms: 1_800_000,
+    timeout: null,
     // Files that two branches can hardly change independently: what a package manager reads and writes, what is numbered in
     // sequence or generated as a whole, and build configuration. Only at the top of the project: `**/package.json` would exclude
     // any two tasks below `src/`, since both might write one there.

@@ -169,7 +169,7 @@ export class RunningAttempt {
   }
 
   async #live(): Promise<FinishedAttempt> {
-    const { timeout_ms } = this.#request.task;
+    const timeout_ms = this.#request.task.timeout_ms ?? this.#env.settings.agents.timeout;
     const timeout =
       timeout_ms === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeout_ms, TIMER_MAX_MS));
     const logs = new LogKeeper(this.#env, this.#holder, this.#request.task, WORKER_LOGS).start();

@@ -82,6 +82,7 @@ agents:
   worktree_copy: ['.env', 'config/*.local']
   setup: npm ci
   setup_timeout_ms: 5m
+  timeout: 2h
   hard_lock_globs: []
   preflight_globs: ['src/api/**']
   overlap: strict
@@ -123,6 +124,7 @@ tracker: {type: github, config: {repo: acme/demo}}
         worktree_copy: ['.env', 'config/*.local'],
         setup: ['npm ci'],
         setup_timeout_ms: 300_000,
+        timeout: 7_200_000,
         hard_lock_globs: [],
         preflight_globs: ['src/api/**'],
         overlap: 'strict',
