@@ -30,8 +30,8 @@ export type AgentEvent =
   /** What it does, in words: `runs npm test`. */
   | { type: 'tool_call'; text: string }
   | { type: 'tool_result'; failed: boolean; text: string }
-  /** Of the whole session so far. `cost`: US dollars; null where it does not say. */
-  | { type: 'usage'; input_tokens: number; output_tokens: number; cost: number | null }
+  /** Of the whole session so far; `partial`: of a part, and more will follow. `cost`: US dollars; null where it does not say. */
+  | { type: 'usage'; input_tokens: number; output_tokens: number; cost: number | null; partial?: true }
   /** Something was refused; `ended`: the agent gives up over it. `until`: when it can go on, milliseconds since the epoch; null: not said. */
   | { type: 'trouble'; cause: Cause | null; text: string; until: number | ClockTime | null; ended: boolean };
 
@@ -140,7 +140,8 @@ export function eventText(event: AgentEvent): string | null {
 
 /** Words for what a tool does, by its usual names and inputs. */
 export function toolText(name: string, input: Fields): string {
-  const file = textOf(input['file_path']) || textOf(input['path']) || textOf(input['absolute_path']);
+  const file =
+    textOf(input['file_path']) || textOf(input['filePath']) || textOf(input['path']) || textOf(input['absolute_path']);
   const kind = name.toLowerCase();
   const command = textOf(input['command']);
   if (command !== '') return `runs ${oneLine(command, 200)}`;

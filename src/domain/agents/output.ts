@@ -6,10 +6,11 @@ import { claude } from './claude.ts';
 import { codex } from './codex.ts';
 import { type Adapter, type AgentEvent, eventText, isFields } from './events.ts';
 import { gemini } from './gemini.ts';
+import { opencode } from './opencode.ts';
 import { qwen } from './qwen.ts';
 
 /** Agents whose output is understood, by the name of their preset. */
-const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex, gemini, qwen };
+const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex, gemini, opencode, qwen };
 
 /** The adapter of a preset; null for one whose output is not understood. */
 export function adapterOf(agent: string | null | undefined): Adapter | null {
@@ -30,8 +31,9 @@ export class AgentOutput {
   readonly #adapter: Adapter;
   #rest = '';
   #isLong = false;
-  /** What a message that comes in pieces has said so far. */
-  #message = '';
+  #session = '';
+  /** The sum of what has been used, where each part is told; null: nothing so far. */
+  #used: UsageEvent | null = null;
 
   constructor(adapter: Adapter) {
     this.#adapter = adapter;
@@ -50,38 +52,67 @@ export class AgentOutput {
       this.#isLong = true;
       this.#rest = '';
     }
-    return said;
+    return withWholeMessages(said);
   }
 
   /** What is left at the end of the output. */
   end(): (AgentEvent | string)[] {
     const rest = this.#isLong ? '' : this.#rest;
     this.#rest = '';
-    return [...this.#line(rest), ...this.#whole()];
+    return [...this.#line(rest), ...(this.#used === null ? [] : [this.#used])];
   }
 
   #line(line: string): (AgentEvent | string)[] {
     if (line.trim() === '') return [];
     const decoded = line.startsWith('{') ? parsed(line) : null;
     const said = decoded === null ? this.#plain(line) : this.#adapter.events(decoded);
-    return said.flatMap((each) => {
-      if (typeof each === 'string' || each.type !== 'message' || !each.partial) return [...this.#whole(), each];
-      this.#message += each.text;
-      return [];
-    });
+    return said.flatMap<AgentEvent | string>((each) => (typeof each === 'string' ? each : this.#known(each)));
+  }
+
+  /** An event in the light of those before it: a session is told once, and what was used in parts as their sum. */
+  #known(event: AgentEvent): AgentEvent[] {
+    if (event.type === 'session') {
+      const isNew = event.session_id !== this.#session;
+      this.#session = event.session_id;
+      return isNew ? [event] : [];
+    }
+    if (event.type !== 'usage') return [event];
+    const { partial, ...part } = event;
+    const used = this.#used === null ? part : sumOf(this.#used, part);
+    this.#used = partial ? used : null;
+    return partial ? [] : [used];
   }
 
   #plain(line: string): (AgentEvent | string)[] {
     const meant = this.#adapter.plain?.(line.trim()) ?? [];
     return meant.length === 0 ? [line] : meant;
   }
+}
 
-  /** The message whose pieces have come; nothing where there are none. */
-  #whole(): AgentEvent[] {
-    const text = this.#message;
-    this.#message = '';
-    return text === '' ? [] : [{ type: 'message', text }];
+type UsageEvent = AgentEvent & { type: 'usage' };
+
+function sumOf(one: UsageEvent, other: UsageEvent): UsageEvent {
+  return {
+    type: 'usage',
+    input_tokens: one.input_tokens + other.input_tokens,
+    output_tokens: one.output_tokens + other.output_tokens,
+    cost: one.cost === null && other.cost === null ? null : (one.cost ?? 0) + (other.cost ?? 0),
+  };
+}
+
+/** The pieces of a message that have come together, as one. */
+function withWholeMessages(said: readonly (AgentEvent | string)[]): (AgentEvent | string)[] {
+  const whole: (AgentEvent | string)[] = [];
+  for (const each of said) {
+    const before = whole.at(-1);
+    if (isPiece(each) && isPiece(before)) whole[whole.length - 1] = { ...each, text: before.text + each.text };
+    else whole.push(each);
   }
+  return whole;
+}
+
+function isPiece(said: AgentEvent | string | undefined): said is AgentEvent & { type: 'message' } {
+  return typeof said === 'object' && said.type === 'message' && said.partial === true;
 }
 
 /** Lines for a person, each with its end. */

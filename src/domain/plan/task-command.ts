@@ -38,6 +38,11 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
     program: 'gemini',
     command: 'GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode yolo < "$FORGE_PROMPT_FILE"',
   },
+  opencode: {
+    program: 'opencode',
+    // A request for a permission would end its session, as if all were well.
+    command: 'opencode run --format json --auto < "$FORGE_PROMPT_FILE"',
+  },
   qwen: {
     program: 'qwen',
     command: 'qwen -o stream-json --approval-mode auto-edit --allowed-tools run_shell_command < "$FORGE_PROMPT_FILE"',
