@@ -2,7 +2,7 @@
 
 import type { PlanTask } from '../domain/plan/plan.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
-import { DEFAULT_SETTINGS, type Settings } from '../domain/settings/settings.ts';
+import { DEFAULT_SETTINGS, type Settings, STALL_MS } from '../domain/settings/settings.ts';
 import { orNull } from '../lib/errors.ts';
 import { durationText, parseDuration } from '../lib/time.ts';
 import type { Positions, YamlPath } from '../lib/yaml.ts';
@@ -29,6 +29,10 @@ export async function taskLimit(env: LimitEnv, { id, timeout_ms: ms }: PlanTask)
 const LIMITS = {
   verify: { path: ['verify', 'timeout'], ms: ({ verify }: LimitEnv['settings']) => verify.timeout_ms },
   review: { path: ['review', 'timeout'], ms: ({ review }: LimitEnv['settings']) => review.timeout_ms },
+  stall: {
+    path: ['agents', 'stall_timeout'],
+    ms: ({ agents }: LimitEnv['settings']) => agents.stall_timeout ?? STALL_MS,
+  },
   worker: { path: ['agents', 'timeout'], ms: ({ agents }: LimitEnv['settings']) => agents.timeout ?? 0 },
   setup: { path: ['agents', 'setup_timeout_ms'], ms: ({ agents }: LimitEnv['settings']) => agents.setup_timeout_ms },
 };

@@ -107,6 +107,26 @@ describe('run', () => {
     expect(stdout).toMatch(/✓ b +shipped/);
   });
 
+  it.runIf(process.platform === 'linux')(
+    'a worker that writes and computes nothing is stopped, and one that does either goes on',
+    async () => {
+      const one = 'retry: {max_attempts: 1}';
+      const cwd = project(
+        [
+          `id: silent, title: T, run: "echo begun; setsid sleep 60", ${one}`,
+          `id: writes, title: T, run: "for i in 1 2 3 4 5 6 7 8; do sleep 0.3; echo x; done", ${one}`,
+          `id: computes, title: T, run: "i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done", ${one}`,
+        ],
+        { '.forge/settings.yaml': 'agents: {stall_timeout: 1500ms, max_parallel: 3}\n' },
+      );
+      const { code, stdout } = await orchestrate(['run'], { cwd });
+      expect(code).toBe(1);
+      expect(stdout).toContain('timeout.stall: wrote and computed nothing for 1500ms (.forge/settings.yaml:1)');
+      expect(stdout).toMatch(/✓ writes +shipped/);
+      expect(stdout).toMatch(/✓ computes +shipped/);
+    },
+  );
+
   it('run --json prints an event a line, run_finished last', async () => {
     const cwd = project(['id: a, title: A, run: "echo hi"', 'id: b, title: B']);
     const { code, stdout, stderr } = await orchestrate(['run', '--json'], { cwd });

@@ -175,6 +175,11 @@ const agentsSchema = z.strictObject({
   ),
   setup_timeout_ms: key(durationAboveZero(), 'How long each command of setup may take.', agents.setup_timeout_ms),
   timeout: key(durationAboveZero(), 'For one attempt at a task that has no timeout of its own.', agents.timeout),
+  stall_timeout: key(
+    durationAboveZero(),
+    'How long a worker may write and compute nothing. Left out: 30m for coding agents of worker, no limit for others.',
+    agents.stall_timeout,
+  ),
   hard_lock_globs: key(
     globs,
     'Files that only one task at a time may write. Replaces the default list.',

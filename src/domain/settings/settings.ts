@@ -70,6 +70,8 @@ export interface AgentSettings {
   setup_timeout_ms: number;
   /** Of an attempt at a task that has no timeout of its own, milliseconds; null: none. */
   timeout: number | null;
+  /** How long a worker may do nothing, milliseconds; null: `STALL_MS` for coding agents, and no limit for others. */
+  stall_timeout: number | null;
   hard_lock_globs: readonly string[];
   preflight_globs: readonly string[];
   overlap: (typeof OVERLAP_MODES)[number];
@@ -78,6 +80,9 @@ export interface AgentSettings {
   worker_command: string | null;
   log_rotate_max_bytes: number;
 }
+
+/** How long a coding agent may do nothing where the settings do not say, milliseconds. */
+export const STALL_MS = 1_800_000;
 
 /** The settings without a settings file, deeply frozen. */
 export const DEFAULT_SETTINGS: Settings = deepFreeze({
@@ -117,6 +122,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
     setup: [],
     setup_timeout_ms: 1_800_000,
     timeout: null,
+    stall_timeout: null,
     // Files that two branches can hardly change independently: what a package manager reads and writes, what is numbered in
     // sequence or generated as a whole, and build configuration. Only at the top of the project: `**/package.json` would exclude
     // any two tasks below `src/`, since both might write one there.

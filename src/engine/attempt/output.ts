@@ -132,7 +132,7 @@ export function failureOf(
   { code: exitCode, signal, spawnError, tooLong }: WorkerExit,
   limit: string | null,
   tail: OutputTail,
-  said: AgentFailure | null = null,
+  { said = null, stalled = false }: { said?: AgentFailure | null; stalled?: boolean } = {},
 ): ClassifiedError {
   const outputTail = [tail.stderr, tail.stdout];
   return classifyError({
@@ -141,6 +141,7 @@ export function failureOf(
     spawnError,
     tooLong: tooLong === true,
     timedOut: limit !== null,
+    stalled,
     limit,
     outputTail,
     said: limit === null ? (said?.error ?? null) : null,

@@ -1,11 +1,12 @@
 /** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
 
 import { type Adapter, nextTime } from '../../domain/agents/events.ts';
-import { adapterOf, agentFor } from '../../domain/agents/output.ts';
+import { adapterOf } from '../../domain/agents/output.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
+import { STALL_MS } from '../../domain/settings/settings.ts';
 import type { CompleteResult, Outcome } from '../../domain/task/complete-attempt.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Holding, holdingOf } from '../../domain/task/lease-loss.ts';
@@ -21,7 +22,7 @@ import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import { RaisedInterrupts } from '../../process/interrupts.ts';
-import { taskLimit } from '../../project/limits.ts';
+import { settingLimit, taskLimit } from '../../project/limits.ts';
 import { changeTask } from '../../store/change.ts';
 import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import { checkLog, STREAMS } from '../../store/port.ts';
@@ -31,6 +32,7 @@ import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { agentFailure, failureOf, LogKeeper, LogReader, setupTail, tailOf, WORKER_LOGS } from './output.ts';
+import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
 import { setupFaultOf } from './workspace.ts';
@@ -68,7 +70,7 @@ export interface FinishedAttempt {
   tail: OutputTail;
 }
 
-type StopReason = 'interrupt' | 'timeout' | 'lost';
+type StopReason = 'interrupt' | 'timeout' | 'stall' | 'lost';
 
 interface Started {
   /** When a setup that has failed began, on the monotonic clock. */
@@ -80,6 +82,10 @@ interface Started {
   worker: GatedWorker | null;
   identity: WorkerIdentity | null;
   record: TaskRecord;
+  /** The coding agent whose structured output the worker writes. Default: none, its output is text. */
+  agent?: string | null;
+  /** It writes to logs, and no person talks to it. Default: false. */
+  alone?: boolean;
   /** What kept its worker from starting. Default: nothing. */
   fault?: ClassifiedError;
 }
@@ -121,7 +127,7 @@ export class RunningAttempt {
     this.#env = env;
     this.#request = request;
     this.#started = started;
-    this.#agent = adapterOf(agentFor(request.task, env.settings.agents));
+    this.#agent = adapterOf(started.agent);
     this.#startedMs = started.setupMs ?? env.ctx.monotonicMs();
     this.attemptId = started.attemptId;
     this.number = started.number;
@@ -172,11 +178,13 @@ export class RunningAttempt {
     const timeout_ms = this.#request.task.timeout_ms ?? this.#env.settings.agents.timeout;
     const timeout =
       timeout_ms === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeout_ms, TIMER_MAX_MS));
+    const stopWatching = this.#watch();
     const logs = new LogKeeper(this.#env, this.#holder, this.#request.task, WORKER_LOGS).start();
     try {
       const { worker, fault } = this.#started;
       const exit = await (worker?.exited ?? (fault === undefined ? NOTHING_RAN : COULD_NOT_RUN));
       clearTimeout(timeout);
+      stopWatching();
       if (this.#request.isInterrupt?.(exit) === true) this.#stopReason ??= 'interrupt';
       const workerGone = await this.#clearGroup();
       this.#elsewhere = await this.#changedElsewhere();
@@ -185,9 +193,18 @@ export class RunningAttempt {
       return { exit, tail, ...(await this.#end(exit, tail, workerGone)), durationMs: this.ageMs };
     } finally {
       clearTimeout(timeout);
+      stopWatching();
       this.#lease.stop();
       clearTimeout(this.#overstays);
     }
+  }
+
+  /** Stops a worker that does nothing any more; returns what ends that. */
+  #watch(): () => void {
+    const stallMs = this.#env.settings.agents.stall_timeout ?? (this.#agent === null ? null : STALL_MS);
+    const { identity, alone = false } = this.#started;
+    if (identity === null || stallMs === null || !alone) return () => {};
+    return watchForStall(this.#env, this.#holder, identity, { stallMs, stalled: () => this.#stop('stall') });
   }
 
   /** A look at the main checkout starts its filters, so there is none where the worker may have made one. */
@@ -280,11 +297,17 @@ export class RunningAttempt {
 
   /** The worker's own word, if it left one, else what its exit means. */
   async #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {
-    const limit = this.#stopReason === 'timeout' ? await taskLimit(this.#env, this.#request.task) : null;
+    const stalled = this.#stopReason === 'stall';
+    const limit =
+      this.#stopReason === 'timeout'
+        ? await taskLimit(this.#env, this.#request.task)
+        : stalled
+          ? await settingLimit(this.#env, 'stall')
+          : null;
     const said = agentFailure(this.#env.artifacts, this.#holder, this.#agent, exit.code);
     // An agent may say that it has failed, and exit with 0.
     if (exit.code !== 0 || limit !== null || said !== null) {
-      const error = failureOf(this.#env, exit, limit, tail, said);
+      const error = failureOf(this.#env, exit, limit, tail, { said, stalled });
       const until = typeof said?.until === 'object' ? said.until && nextTime(said.until, this.#env.now()) : said?.until;
       return { kind: 'failed', error, ...(until ? { until } : {}) };
     }

@@ -195,7 +195,15 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
     const identity = identityOf(env, worker, draft);
     const record = await open(env, request, draft, identity);
     worker.open();
-    return new RunningAttempt(env, request, { ...draft, worker, identity, record });
+    const alone = request.output === 'logs';
+    return new RunningAttempt(env, request, {
+      ...draft,
+      worker,
+      identity,
+      record,
+      agent: agentOf(env, request),
+      alone,
+    });
   } catch (error) {
     worker?.abandon();
     await checkoutWatch(env)?.end(request.task.id, { look: false });

@@ -83,6 +83,7 @@ agents:
   setup: npm ci
   setup_timeout_ms: 5m
   timeout: 2h
+  stall_timeout: 20m
   hard_lock_globs: []
   preflight_globs: ['src/api/**']
   overlap: strict
@@ -125,6 +126,7 @@ tracker: {type: github, config: {repo: acme/demo}}
         setup: ['npm ci'],
         setup_timeout_ms: 300_000,
         timeout: 7_200_000,
+        stall_timeout: 1_200_000,
         hard_lock_globs: [],
         preflight_globs: ['src/api/**'],
         overlap: 'strict',
