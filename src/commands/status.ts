@@ -5,14 +5,16 @@ import * as z from 'zod/mini';
 import { redefinedText } from '../domain/plan/definition.ts';
 import { type PlanTask, TASK_STATUSES } from '../domain/plan/plan.ts';
 import { agentHolds } from '../domain/schedule/agent-holds.ts';
-import { dueAt, type Instant } from '../domain/task/deadlines.ts';
+import { dueAt } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
-import { LastErrorSchema, TASK_STATES } from '../domain/task/records.ts';
+import { LastErrorSchema, TASK_STATES, type TaskSummary } from '../domain/task/records.ts';
+import { isInFlight } from '../domain/task/states.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
 import { instantOf, schedulingContextOf } from '../engine/env.ts';
+import { isoTime } from '../lib/time.ts';
 import { type LoadedPlan, loadPlan } from '../project/plan-file.ts';
-import type { TaskSummaryRead } from '../store/port.ts';
+import { STREAMS, type TaskSummaryRead } from '../store/port.ts';
 import { command, flag, optionalRunField, SAMPLE } from './shared/command.ts';
 import * as data from './shared/data.ts';
 import { divergences } from './shared/divergences.ts';
@@ -33,6 +35,8 @@ const rowSchema = () =>
     generation: data.countSchema(),
     run_id: data.textOrNull(),
     lease_expires_at: data.textOrNull(),
+    /** When a running worker last wrote to its logs; null for one that has none, or is not running. */
+    last_output_at: data.textOrNull(),
     next_eligible_at: data.textOrNull(),
     failure_reason: data.failureReasonSchema(),
     last_error: z.nullable(LastErrorSchema()),
@@ -82,7 +86,7 @@ export const status = command({
     );
     const noticed = await divergences(session, loaded?.plan ?? null, all);
     const shown = [...planned, ...others.map((read) => ({ task: null, read }))].filter(({ read }) => mine(read));
-    const tasks = shown.map(({ task, read }) => row(task, read, instantOf(session)));
+    const tasks = shown.map(({ task, read }) => row(task, read, session));
     return {
       project: loaded?.plan.project ?? session.settings.project.name ?? path.basename(session.paths.project),
       counts: data.countBy(tasks.map(({ state }) => state)),
@@ -100,9 +104,10 @@ export const status = command({
 function row(
   task: PlanTask | null,
   read: TaskSummaryRead | undefined,
-  now: Instant,
+  session: Session,
 ): z.infer<ReturnType<typeof rowSchema>> {
   const record = read?.record ?? null;
+  const now = instantOf(session);
   const { state, lease, memo } = record ?? {};
   return {
     task_id: task?.id ?? read?.task_id ?? '',
@@ -115,6 +120,7 @@ function row(
     generation: memo?.generation ?? 0,
     run_id: lease?.owner_run_id ?? null,
     lease_expires_at: lease ? dueAt(lease.expires_at, lease.clock, now) : null,
+    last_output_at: record && lastOutput(session, record),
     next_eligible_at: state?.next_eligible_at ? dueAt(state.next_eligible_at, memo?.backoff, now) : null,
     // A failed state that names no reason reads as `fatal`.
     failure_reason: state?.state === 'failed' ? (state.failure_reason ?? 'fatal') : null,
@@ -122,6 +128,13 @@ function row(
     verifying: record && (pendingVerification(record)?.command ?? null),
     held: record && heldOf(record),
   };
+}
+
+function lastOutput({ artifacts }: Session, { state, lease }: TaskSummary): string | null {
+  const { task_id: taskId, current_attempt_id: attemptId } = state;
+  if (lease === null || attemptId === null || !isInFlight(state.state)) return null;
+  const times = STREAMS.flatMap((stream) => artifacts.writtenAt({ taskId, attemptId }, `${stream}.log`) ?? []);
+  return times.length === 0 ? null : isoTime(Math.max(...times));
 }
 
 function holdsOf(session: Session, { plan }: LoadedPlan, reads: ReadonlyMap<string, TaskSummaryRead>) {

@@ -17,6 +17,7 @@ export function maskedArtifacts(artifacts: AttemptArtifacts, secrets: readonly s
       const rest = new TextEncoder().encode(text.slice(whole.length)).length;
       return { text: masked(whole, secrets), next: next - rest };
     },
+    writtenAt: (attempt, log) => artifacts.writtenAt(attempt, log),
     tailOffset: (attempt, log, lines) => artifacts.tailOffset(attempt, log, lines),
     cutLog: (attempt, log, cut) => artifacts.cutLog(attempt, log, { ...cut, secrets: [...secrets, ...cut.secrets] }),
     maskLog: (attempt, log, more) => artifacts.maskLog(attempt, log, [...secrets, ...more]),

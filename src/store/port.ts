@@ -152,6 +152,8 @@ export interface AttemptArtifacts {
    * has been cut to less. Empty where there is none.
    */
   readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number };
+  /** When something was last written to a log, milliseconds since the epoch; null where there is none. */
+  writtenAt(attempt: AttemptRef, log: LogName): number | null;
   /** Byte at which the last `lines` of a log begin; 0 where it has no more, and where there is none. */
   tailOffset(attempt: AttemptRef, log: LogName, lines: number): number;
   /**

@@ -107,6 +107,18 @@ describe('run', () => {
     expect(stdout).toMatch(/✓ b +shipped/);
   });
 
+  it('status says when a worker has last written', async () => {
+    const cwd = project([`id: a, title: A, run: "${ENDLESS}"`]);
+    const { process: child, ended } = startCli(['orchestrate', 'run'], { cwd });
+    await until('it has begun', () => existsSync(join(cwd, 'begun')));
+    const [row] = (await orchestrate(['status', '--json'], { cwd })).json().data.tasks;
+    expect(Date.parse(row.last_output_at)).toBeLessThanOrEqual(Date.now());
+    expect((await orchestrate(['status'], { cwd })).stdout).toMatch(/last output \d+\.\ds ago; lease for/);
+    child.kill('SIGINT');
+    await ended;
+    expect((await orchestrate(['status', '--json'], { cwd })).json().data.tasks[0].last_output_at).toBeNull();
+  });
+
   it.runIf(process.platform === 'linux')(
     'a worker that writes and computes nothing is stopped, and one that does either goes on',
     async () => {

@@ -35,6 +35,7 @@ describe('status', () => {
       generation: 0,
       run_id: null,
       lease_expires_at: null,
+      last_output_at: null,
       next_eligible_at: null,
       failure_reason: null,
       last_error: null,

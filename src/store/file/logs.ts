@@ -6,7 +6,7 @@ import { cutMark, partsOf } from '../../domain/log-cuts.ts';
 import { maskOf } from '../../domain/secrets.ts';
 import { cutMiddle } from '../../lib/fs/cut-middle.ts';
 import { makeFolder, refuseSymlink } from '../../lib/fs/folders.ts';
-import { asIoError, ifThere, whileDoing } from '../../lib/fs/io-errors.ts';
+import { asIoError, ifThere, NO_PATH, whileDoing } from '../../lib/fs/io-errors.ts';
 import { appendLines, readLines } from '../../lib/fs/json-lines.ts';
 import { createFile, createLog } from '../../lib/fs/new-file.ts';
 import { lastLinesAt, readCapped, readFrom } from '../../lib/fs/read.ts';
@@ -111,6 +111,13 @@ export class FileArtifacts implements AttemptArtifacts {
   readLog(attempt: AttemptRef, log: LogName, offset: number): { text: string; next: number } {
     const file = this.logPath(attempt, log);
     return hasRealFolder(file) ? readFrom(file, offset) : { text: '', next: Math.max(0, offset) };
+  }
+
+  writtenAt(attempt: AttemptRef, log: LogName): number | null {
+    const file = this.logPath(attempt, log);
+    const look = () => fs.lstatSync(file, { throwIfNoEntry: false });
+    const stat = hasRealFolder(file) ? ifThere(`looking at ${file}`, look, NO_PATH) : null;
+    return stat?.isFile() ? Math.floor(stat.mtimeMs) : null;
   }
 
   tailOffset(attempt: AttemptRef, log: LogName, lines: number): number {
