@@ -49,6 +49,14 @@ describe.each([
     ],
     '',
   ],
+  [
+    'copilot',
+    [
+      ...['--output-format', 'json', '--no-ask-user', '--allow-tool=shell', '--allow-tool=write'],
+      ...['--add-dir', 'PROJECT/.forge'],
+    ],
+    '',
+  ],
   ['cursor', ['-p', '--force', '--trust'], ''],
   ['gemini', ['-o', 'stream-json', '--approval-mode', 'yolo'], 'true'],
   ['opencode', ['run', '--format', 'json', '--auto'], ''],
@@ -261,6 +269,15 @@ describe('what an agent says', () => {
       message: 'exited with code 41: Please set an Auth method',
       exit_code: 41,
     });
+  });
+
+  it('an agent that has no session without a login says so on stderr', async () => {
+    const words = 'Error: No authentication information found.';
+    const { PATH } = programs({ copilot: `cat > /dev/null; echo "${words}" >&2; exit 1` });
+    const cwd = project(['id: a, title: A'], { [SETTINGS]: 'agents: {worker: copilot}\n' });
+    expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 1 });
+    const { state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
+    expect(state.last_error).toEqual({ class: 'auth', message: words, exit_code: 1 });
   });
 
   it('an error rule of the settings comes before what the agent says', async () => {

@@ -4,13 +4,14 @@ import type { PlanTask } from '../plan/plan.ts';
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { claude } from './claude.ts';
 import { codex } from './codex.ts';
+import { copilot } from './copilot.ts';
 import { type Adapter, type AgentEvent, eventText, isFields } from './events.ts';
 import { gemini } from './gemini.ts';
 import { opencode } from './opencode.ts';
 import { qwen } from './qwen.ts';
 
 /** Agents whose output is understood, by the name of their preset. */
-const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex, gemini, opencode, qwen };
+const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex, copilot, gemini, opencode, qwen };
 
 /** The adapter of a preset; null for one whose output is not understood. */
 export function adapterOf(agent: string | null | undefined): Adapter | null {

@@ -30,6 +30,12 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
       '--add-dir "$(git rev-parse --path-format=absolute --git-common-dir)" ' +
       '--add-dir "$(git rev-parse --absolute-git-dir)" - < "$FORGE_PROMPT_FILE"',
   },
+  copilot: {
+    program: 'copilot',
+    command:
+      'copilot --output-format json --no-ask-user --allow-tool=shell --allow-tool=write ' +
+      '--add-dir "$FORGE_DIR/.forge" < "$FORGE_PROMPT_FILE"',
+  },
   cursor: {
     program: 'cursor-agent',
     command: 'cursor-agent -p --force --trust < "$FORGE_PROMPT_FILE"',

@@ -4,7 +4,7 @@ import type { ErrorRule } from '../retry/classify.ts';
 import type { RetryYaml } from '../retry/schema.ts';
 
 /** Coding agents with a preset command line. `custom` needs `worker_command`. */
-export const WORKERS = ['claude', 'codex', 'cursor', 'gemini', 'opencode', 'qwen', 'custom'] as const;
+export const WORKERS = ['claude', 'codex', 'copilot', 'cursor', 'gemini', 'opencode', 'qwen', 'custom'] as const;
 export type WorkerName = (typeof WORKERS)[number];
 
 export const OVERLAP_MODES = ['lenient', 'strict'] as const;

@@ -117,6 +117,15 @@ export function agentFailure(
 ): AgentFailure | null {
   if (agent === null) return null;
   const events = saidLast(artifacts, attempt, agent).filter((each) => typeof each !== 'string');
+  if (events.length === 0) {
+    // One that ends before its session has begun says why on stderr.
+    const { text } = artifacts.readLog(attempt, 'stderr.log', -TAIL_BYTES);
+    events.push(
+      ...outputText(text)
+        .split('\n')
+        .flatMap((line) => agent.plain?.(line.trim()) ?? []),
+    );
+  }
   return failureIn(events, (exitCode !== null && agent.exits?.[exitCode]) || null);
 }
 
