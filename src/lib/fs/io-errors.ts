@@ -24,7 +24,7 @@ export function asIoError(error: unknown, doing: string): unknown {
   const code = errorCode(error);
   if (error instanceof ForgeError || !(error instanceof Error) || !/^E[A-Z0-9]+$/.test(code)) return error;
   const hint = HINTS[code];
-  const message = error.message.replace(/^(Unknown system error -\d+): \1/, code);
+  const message = error.message.replace(/^(?:(Unknown system error -\d+): \1|UNKNOWN: unknown error)/, code);
   return new ForgeError('IO_ERROR', `${doing}: ${message}`, {
     ...(hint === undefined ? {} : { hint }),
     details: { errno: code },
@@ -72,8 +72,8 @@ export function ifThere<T>(doing: string, work: () => T, codes: readonly string[
 export function errorCode(error: unknown): string {
   if (typeof error !== 'object' || error === null || !('code' in error)) return '';
   const { code, errno } = error as { code: unknown; errno?: unknown };
-  // For some numbers libuv has no name.
-  const isUnnamed = String(code).startsWith('Unknown system error') && typeof errno === 'number';
+  // For some numbers libuv has no name; Node's two ways to a file say so in words of their own.
+  const isUnnamed = /^(Unknown system error|UNKNOWN$)/.test(String(code)) && typeof errno === 'number';
   return isUnnamed ? (UNNAMED[process.platform]?.[-errno] ?? `E${-errno}`) : String(code);
 }
 
