@@ -28,6 +28,9 @@ const REPLACE = 'refs/replace/';
 /** Files below the folder that all worktrees share. */
 const SHARED_FILES = ['info/attributes', 'info/grafts', 'objects/info/alternates', 'shallow'];
 
+/** Files that every git reads: it waits for what is a pipe. */
+const GIT_FILES = ['HEAD', 'config', 'config.worktree', 'index', 'info/exclude', 'packed-refs'];
+
 /** Files of the repository of a submodule. A new one may borrow objects. */
 const MODULE_FILES = ['info/attributes', 'info/grafts'];
 
@@ -39,14 +42,23 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
   const places = await placesOf(env);
   if (places === null) return null;
   const { common, prefix } = places;
-  const listing = await git(['config', '--list', '--show-scope', '-z'], gitIn(env));
-  const settings = settingsIn(listing.stdout);
   const contents: Record<string, string[]> = {};
   const texts: Record<string, string[]> = {};
   const add = (part: string, name: string | null, text: string) => {
     texts[part] = [...(texts[part] ?? []), text];
     if (name !== null) contents[part] = [...new Set([...(contents[part] ?? []), name])];
   };
+  const top = cwd === null ? null : topOf(cwd, prefix);
+  const gitDir = top === null ? null : lookAtPlace(top).gitDir;
+  for (const name of GIT_FILES) {
+    if (!isFileOrNone(`${common}/${name}`)) add(name, null, 'no file');
+    if (gitDir && !isFileOrNone(`${gitDir}/${name}`)) add(`${name}${OF_WORKTREE}`, null, 'no file');
+  }
+  // Git would wait for ever.
+  if (Object.keys(texts).length > 0) return digested(texts, contents);
+  const list = ['config', '--list', '--show-scope', '-z'];
+  const listing = await git(list, gitIn(env));
+  const settings = settingsIn(listing.stdout);
   // A worker can break the file, and that is its change.
   if (listing.code !== 0) add('config', lastWords(listing), listing.stderr);
   for (const setting of settings) add(partOf(setting, settings.length), setting.key, setting.text);
@@ -58,8 +70,11 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
     const text = textOf(file);
     if (text !== null) add(file.startsWith(`${common}/`) ? file.slice(common.length + 1) : file, null, text);
   }
-  const top = cwd === null ? null : topOf(cwd, prefix);
-  const gitDir = top === null ? null : lookAtPlace(top).gitDir;
+  if (top !== null && gitDir && settings.some(({ key }) => key.startsWith('includeif.'))) {
+    const known = new Set(settings.map(({ text }) => text));
+    const there = settingsIn((await git(list, gitIn(env, top))).stdout).filter(({ text }) => !known.has(text));
+    for (const { key, text } of there) add(`config ${key}${OF_WORKTREE}`, null, text);
+  }
   const checkouts = [path.dirname(common), env.paths.project, ...(top === null ? [] : [top])];
   for (const modules of [common, ...(gitDir ? [gitDir] : [])].map((dir) => `${dir}/modules`)) {
     for (const module of modulesBelow(modules)) {
@@ -74,10 +89,19 @@ export async function gitSetup(env: GitEnv, cwd: string | null): Promise<GitSetu
   }
   const own = gitDir === null ? null : textOf(`${gitDir}/config.worktree`);
   if (own !== null) add(OWN_PART, null, own);
+  return digested(texts, contents);
+}
+
+function digested(texts: Record<string, string[]>, contents: GitSetup['contents']): GitSetup {
   const digests = Object.fromEntries(
     Object.entries(texts).map(([part, all]) => [part, sha256(JSON.stringify(all)).slice(0, 16)]),
   );
   return { digests, contents };
+}
+
+function isFileOrNone(file: string): boolean {
+  const stat = ifThere(`looking at ${file}`, () => fs.statSync(file), [...NO_PATH, 'ELOOP']);
+  return stat === null || stat.isFile();
 }
 
 /** The repositories of the submodules of a checkout, and of those within them. Their names may have slashes. */

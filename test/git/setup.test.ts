@@ -127,6 +127,28 @@ describe('the setup of git', () => {
     expect(await told(change)).toEqual(typeof text === 'string' ? text : expect.stringMatching(text));
   });
 
+  test.each(['config', 'index', 'HEAD'])(
+    'has changed, and git is not asked, with a pipe in place of %s',
+    async (file) => {
+      expect(await told(`rm .git/${file}; mkfifo .git/${file}`)).toMatch(new RegExp(`\\b${file}\\b`));
+    },
+  );
+
+  test('has changed with a pipe in place of the index of a worktree', async () => {
+    const pipe = 'I=$(git rev-parse --absolute-git-dir)/index; rm $I; mkfifo $I';
+    expect(await told(pipe, true)).toContain('index of the worktree');
+  });
+
+  test.each(['gitdir:**/worktrees/**', 'onbranch:forge/**'])(
+    'has changed with what %s includes in a worktree',
+    async (condition) => {
+      repo.git('config', `includeIf.${condition}.path`, `${home}/more`);
+      expect(await told(`echo '[filter "x"] clean = cat' > ${home}/more`, true)).toBe(
+        'config filter.x.clean of the worktree',
+      );
+    },
+  );
+
   test('is the same with a hook that can not be started, since it leads nowhere', async () => {
     expect(await told('mkdir -p .git/hooks; ln -s pre-push .git/hooks/pre-push')).toBeNull();
   });

@@ -101,8 +101,10 @@ export function sharedPart(digests: SetupDigests): SetupDigests {
 const SHOWN = 6;
 
 /** The changed parts with what is in them now, in one line. */
-export function changesText(changes: readonly string[], { contents }: GitSetup): string {
-  const told = changes.map((part) => {
+export function changesText(changes: readonly string[], { contents, digests }: GitSetup): string {
+  // What there is first: where a file can not be read, all that stood in it is gone.
+  const [there, gone] = [changes.filter((part) => part in digests), changes.filter((part) => !(part in digests))];
+  const told = [...there, ...gone].map((part) => {
     const now = contents[part] ?? [];
     return now.length === 0 || part === `config ${now[0]}` ? part : `${part} (now ${firstOf(now, SHOWN)})`;
   });
