@@ -224,7 +224,8 @@ export class RunLog {
     if (exit_code === 0) return [];
     if (interrupted) return ['forge orchestrate run'];
     const failure = this.#failures[0] ?? failed[0];
-    if (failure !== undefined) return [`forge orchestrate retry ${failure.task_id}`, 'forge orchestrate run'];
+    const again = failed.length > 1 ? '--failed' : failure?.task_id;
+    if (again !== undefined) return [`forge orchestrate retry ${again}`, 'forge orchestrate run'];
     if (exit_code === 1) return ['forge orchestrate status'];
     const by = (code: string) => this.#blocked.find(({ reasons }) => reasons[0]?.code === code);
     if (by('NO_COMMAND') !== undefined) return ['forge orchestrate claim --next'];

@@ -1,25 +1,77 @@
-/** `retry`: try a task again from the start. */
+/** `retry`: try a task again from the start, or all that have failed. */
 
 import * as z from 'zod/mini';
+import { classCovers } from '../domain/retry/classify.ts';
 import { retryTask } from '../domain/task/operations.ts';
+import { kindOf } from '../lib/errors.ts';
 import { changeTask } from '../store/change.ts';
-import { command, taskField } from './shared/command.ts';
-import { moveSchema } from './shared/data.ts';
-import { openSession, requireKnown } from './shared/session.ts';
+import { command, flag, invalidArgs, optional, optionalTaskField } from './shared/command.ts';
+import { moveSchema, stateSchema, textOrNull } from './shared/data.ts';
+import { openSession, readAll, requireKnown, type Session } from './shared/session.ts';
 
 export const retry = command({
   changes: true,
+  usage: '<task>|--failed [options]',
   examples: [
     ['retry build', 'give build a fresh start'],
-    ['retry build --json', 'the same for a script'],
+    ['retry --failed', 'the same for all tasks that have failed'],
+    ['retry --failed --class network --json', 'for those that an error of the network has stopped'],
   ],
-  input: z.object({ task: taskField() }),
-  output: moveSchema,
-  /** Tries a failed or cancelled task again from the start, or one in backoff now. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND. */
-  async run(context, { task }) {
+  input: z.object({
+    task: optionalTaskField({ unless: '--failed' }),
+    failed: flag('All tasks that have failed'),
+    class: optional.text('class', 'Of these, only those that failed with this error class, or one below it'),
+  }),
+  output: () =>
+    z.strictObject({
+      /** The task that was named; null with --failed. */
+      task_id: textOrNull(),
+      state: z.nullable(stateSchema()),
+      /** All that may be claimed again now. */
+      tasks: z.array(moveSchema()),
+    }),
+  /**
+   * Tries a failed or cancelled task again from the start, or one in backoff now. Throws ILLEGAL_TRANSITION, TASK_NOT_FOUND,
+   * INVALID_ARGS.
+   */
+  async run(context, { task, failed = false, class: only }) {
+    if (task === undefined && !failed)
+      throw invalidArgs('say which task, or --failed', 'forge orchestrate retry --failed');
+    if (task !== undefined && failed)
+      throw invalidArgs(`both a task (${task}) and --failed are given`, 'Leave one out.');
+    if (only !== undefined && !failed)
+      throw invalidArgs('--class goes with --failed', 'forge orchestrate retry --failed');
     const session = await openSession(context);
+    if (task === undefined) {
+      const tasks = [];
+      for (const id of await failedTasks(session, only)) tasks.push(...(await retriedUnlessMoved(session, id)));
+      return { task_id: null, state: null, tasks };
+    }
     await requireKnown(session, task);
-    const { result } = await changeTask(session, task, (record) => retryTask(record, session.now()));
-    return result;
+    const result = await retried(session, task);
+    return { ...result, tasks: [result] };
   },
 });
+
+async function failedTasks(session: Session, only: string | undefined): Promise<string[]> {
+  const { reads } = await readAll(session);
+  return [...reads.values()].flatMap(({ task_id, record }) => {
+    const { state, last_error: error } = record?.state ?? {};
+    const isMeant = only === undefined || classCovers(only, error?.class ?? '');
+    return state === 'failed' && isMeant ? [task_id] : [];
+  });
+}
+
+async function retried(session: Session, taskId: string) {
+  return (await changeTask(session, taskId, (record) => retryTask(record, session.now()))).result;
+}
+
+/** Of many tasks one may have been retried by another meanwhile, and be at work. */
+async function retriedUnlessMoved(session: Session, taskId: string) {
+  try {
+    return [await retried(session, taskId)];
+  } catch (error) {
+    if (!['contention', 'conflict'].includes(kindOf(error))) throw error;
+    return [];
+  }
+}

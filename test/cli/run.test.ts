@@ -107,6 +107,32 @@ describe('run', () => {
     expect(stdout).toMatch(/✓ b +shipped/);
   });
 
+  it('retry --failed gives all that has failed a fresh start, or what failed with a class', async () => {
+    const one = 'retry: {max_attempts: 1}';
+    const cwd = project([
+      `id: a, title: A, run: "test -e up || exit 3", ${one}`,
+      `id: b, title: B, run: "test -e up || exit 4", ${one}`,
+      `id: c, title: C, run: "test -e up || exit 4", ${one}`,
+      'id: d, title: D, run: "true"',
+    ]);
+    expect((await orchestrate(['run'], { cwd })).code).toBe(1);
+    const retried = async (...args: string[]) =>
+      (await orchestrate(['retry', '--failed', ...args, '--json'], { cwd })).json().data;
+    expect(await retried('--class', 'exit.3')).toEqual({
+      task_id: null,
+      state: null,
+      tasks: [{ task_id: 'a', state: 'unclaimed' }],
+    });
+    const both = await orchestrate(['retry', 'a', '--failed'], { cwd });
+    expect(both).toMatchObject({ code: 2, stderr: expect.stringContaining('both a task (a) and --failed') });
+    expect((await orchestrate(['retry'], { cwd })).code).toBe(2);
+    const { tasks } = await retried();
+    expect(tasks.map(({ task_id }: { task_id: string }) => task_id)).toEqual(['b', 'c']);
+    expect((await orchestrate(['retry', '--failed'], { cwd })).stdout).toBe('No such task has failed.\n');
+    writeFileSync(join(cwd, 'up'), '');
+    expect((await orchestrate(['run'], { cwd })).code).toBe(0);
+  });
+
   it('status says when a worker has last written', async () => {
     const cwd = project([`id: a, title: A, run: "${ENDLESS}"`]);
     const { process: child, ended } = startCli(['orchestrate', 'run'], { cwd });

@@ -63,7 +63,10 @@ export const WORK = {
 
   cancel: ({ task_id, state }, context) => `${isNow(task_id, state, context)}.`,
 
-  retry: ({ task_id, state }, context) => `${isNow(task_id, state, context)} and may be claimed.`,
+  retry({ tasks }, context) {
+    const lines = tasks.map(({ task_id, state }) => `${isNow(task_id, state, context)} and may be claimed.`);
+    return lines.length === 0 ? 'No such task has failed.' : lines.join('\n');
+  },
 
   exec({ task_id, state, attempt_number, next_eligible_at, why }, context) {
     const because = why === null ? '' : `: ${oneLine(why)}`;
