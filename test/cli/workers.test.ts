@@ -220,6 +220,17 @@ describe('a program that is not on PATH', () => {
   });
 });
 
+it('a run within the session of an agent starts agents that do not take it for theirs', async () => {
+  const { PATH } = programs({ claude: 'cat > /dev/null; env > environment' });
+  const cwd = project(['id: a, title: A'], { [SETTINGS]: 'agents: {worker: claude}\n' });
+  const markers = { CLAUDECODE: '1', CLAUDE_CODE_SESSION_ID: 'outer', CODEX_THREAD_ID: 'outer', GEMINI_CLI: '1' };
+  const settings = { CLAUDE_CODE_USE_BEDROCK: '1', CODEX_HOME: '/srv/codex', GEMINI_API_KEY: 'key' };
+  expect(await orchestrate(['run'], { cwd, env: { PATH, ...markers, ...settings } })).toMatchObject({ code: 0 });
+  const names = read(cwd, 'environment').match(/^\w+(?==)/gm);
+  expect(names).toEqual(expect.arrayContaining(Object.keys(settings)));
+  for (const name of Object.keys(markers)) expect(names).not.toContain(name);
+});
+
 it('without a worker a task waits for an agent', async () => {
   const cwd = project(['id: a, title: A']);
   const dry = (await orchestrate(['run', '--dry-run', '--json'], { cwd })).json().data;

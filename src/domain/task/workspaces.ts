@@ -3,6 +3,7 @@
  */
 
 import { isTaskId } from '../../lib/ids.ts';
+import { SESSION_MARKERS } from '../agents/session-markers.ts';
 
 /**
  * Variables that bind git to one repository. A process in another checkout must not inherit them: it would work on the wrong one.
@@ -42,11 +43,12 @@ export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<st
 }
 
 /**
- * What workers and verification commands inherit of forge's environment: nothing that leads to a surrounding forge or git, but whom
- * a person trusts. Both get the same, so that a worker can run the verification itself.
+ * What workers and verification commands inherit of forge's environment: nothing that leads to a surrounding forge, git or agent,
+ * but whom a person trusts. Both get the same, so that a worker can run the verification itself.
  */
 export function inherited<T>(env: Readonly<Record<string, T>>): Record<string, T> {
-  const passed = (name: string) => name === 'FORGE_SAFE_DIRECTORY' || !name.startsWith('FORGE_');
+  const passed = (name: string) =>
+    name === 'FORGE_SAFE_DIRECTORY' || !(name.startsWith('FORGE_') || SESSION_MARKERS.has(name));
   return Object.fromEntries(Object.entries(withoutGitLocals(env)).filter(([name]) => passed(name)));
 }
 
