@@ -87,9 +87,12 @@ export function packageOf(program: string): { name: string; version: string } | 
   }
 }
 
-/** Whether a program starts this forge: a symlink to it, or a script of a package manager that names it. */
+/** Whether a program starts this forge: a symlink to it, or a script that names it. */
 export function isThisForge(program: string): boolean {
   const place = realPath(program);
-  if (path.dirname(place) === realPath(OWN_FOLDER)) return true;
-  return textOf(place)?.includes('forge-orchestrate/bin/forge.cjs') === true;
+  const own = realPath(OWN_FOLDER);
+  if (path.dirname(place) === own) return true;
+  const text = textOf(place) ?? '';
+  // Scripts of package managers name it as it lies beside them.
+  return ['forge-orchestrate/bin/forge.cjs', `${own}/forge.cjs`].some((name) => text.includes(name));
 }

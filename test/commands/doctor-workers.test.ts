@@ -66,6 +66,16 @@ describe('doctor on programs', () => {
     });
   });
 
+  test('doctor takes a script that names this forge for this forge', async () => {
+    const world = new World(planOf('a'));
+    const own = path.join(import.meta.dirname, '../../bin/forge.cjs');
+    world.write('bin/forge', `#!/bin/sh\nexec node ${own} "$@"\n`);
+    fs.chmodSync(world.path('bin/forge'), 0o755);
+    expect(await checkOf(world, 'forge', { PATH: `${world.path('bin')}:/usr/bin:/bin` })).toMatchObject({
+      status: 'ok',
+    });
+  });
+
   test.each(['forge', 'forge.cjs'])('doctor takes a symlink to bin/%s for this forge', async (name) => {
     const world = new World(planOf('a'));
     fs.mkdirSync(world.path('bin'));

@@ -39,7 +39,10 @@ describe('cancel and retry', () => {
   test('retry ends a backoff', async () => {
     await world.fail('build', (await world.start('build')).attempt);
     expect(await code(() => claim.run(world.context, { task: 'build' }))).toBe('NOT_READY');
-    expect(await retry.run(world.context, { task: 'build' })).toMatchObject({ task_id: 'build', state: 'awaiting_respawn' });
+    expect(await retry.run(world.context, { task: 'build' })).toMatchObject({
+      task_id: 'build',
+      state: 'awaiting_respawn',
+    });
     expect((await world.start('build')).attempt).toBeTruthy();
   });
 
