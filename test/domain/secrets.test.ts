@@ -34,6 +34,12 @@ describe('the value of a variable is a secret', () => {
 });
 
 describe('a masked text', () => {
+  test('shows no secret in the form that JSON gives it', () => {
+    const key = '-----BEGIN KEY-----\nMII"\\x\n';
+    const text = masked(JSON.stringify({ said: key }), secretsIn({ PRIVATE_KEY: key }, []));
+    expect(text).toMatch(/^\{"said":"\*+\\n"\}$/);
+  });
+
   test('shows as many bytes as the secret has, and every occurrence masked', () => {
     expect(masked('a geheimnís b geheimnís', ['geheimnís'])).toBe('a ********** b **********');
   });
