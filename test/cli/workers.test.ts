@@ -79,6 +79,22 @@ describe.each([
   });
 });
 
+it('gemini commits as git is configured, although it hides that configuration', async () => {
+  const { PATH } = programs({ gemini: 'cat > /dev/null; env | grep -E "^GIT_(AUTHOR|COMMITTER)_" | sort > identity' });
+  const cwd = project(['id: a, title: A'], { [SETTINGS]: 'agents: {worker: gemini}\n' });
+  const repository = new Repository(cwd);
+  repository.git('config', 'user.name', 'Ada "A" Lovelace');
+  repository.git('config', 'user.email', 'ada@example.com');
+  const own = { GIT_AUTHOR_NAME: 'Own', GIT_AUTHOR_EMAIL: '', GIT_COMMITTER_NAME: '', GIT_COMMITTER_EMAIL: '' };
+  expect(await orchestrate(['run'], { cwd, env: { PATH, ...own } })).toMatchObject({ code: 0 });
+  expect(read(cwd, 'identity').trimEnd().split('\n')).toEqual([
+    'GIT_AUTHOR_EMAIL=ada@example.com',
+    'GIT_AUTHOR_NAME=Own',
+    'GIT_COMMITTER_EMAIL=ada@example.com',
+    'GIT_COMMITTER_NAME=Ada "A" Lovelace',
+  ]);
+});
+
 it('the command of a task or of the settings replaces the preset', async () => {
   const { PATH } = programs({ claude: 'echo claude > who' });
   const tasks = ['id: own, title: A, run: echo own > own', 'id: other, title: B'];

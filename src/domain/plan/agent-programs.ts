@@ -40,7 +40,9 @@ const BEFORE_PROGRAMS =
 
 /** The agents that a command line calls by name: as the first word of a command, behind variables, `env`, `timeout` and the like. */
 export function agentsIn(command: string): string[] {
-  const words = command.split(/[\n;&|()]+/).map(programOf);
+  // What a variable is set to calls nothing, as far as it is quoted.
+  const bare = command.replace(/=(?:"[^"]*"|'[^']*')/g, '=');
+  const words = bare.split(/[\n;&|()]+/).map(programOf);
   return [...new Set(words)].filter((word) => Object.hasOwn(PUBLISHERS, word));
 }
 

@@ -12,6 +12,11 @@ export interface Preset {
   command: string;
 }
 
+/** Variables with the identity for commits, from git's configuration where the environment has none. */
+const IDENTITY = ['AUTHOR_NAME', 'AUTHOR_EMAIL', 'COMMITTER_NAME', 'COMMITTER_EMAIL']
+  .map((name) => `GIT_${name}="\${GIT_${name}:-$(git config user.${name.split('_')[1]?.toLowerCase()})}"`)
+  .join(' ');
+
 /**
  * All get the prompt on stdin: as an argument it could be taken for a flag, and Linux limits its length. Each has the fewest
  * rights with which its unattended agent can edit, run the verification commands, commit and call forge.
@@ -42,7 +47,8 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
   },
   gemini: {
     program: 'gemini',
-    command: 'GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode yolo < "$FORGE_PROMPT_FILE"',
+    // It hides git's global configuration from its commands, which could not commit without the identity there.
+    command: `${IDENTITY} GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode yolo < "$FORGE_PROMPT_FILE"`,
   },
   opencode: {
     program: 'opencode',

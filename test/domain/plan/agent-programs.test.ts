@@ -5,6 +5,7 @@ import { PRESETS } from '../../../src/domain/plan/task-command.ts';
 describe('agentsIn', () => {
   test.each([
     ['claude -p < "$FORGE_PROMPT_FILE"', ['claude']],
+    [`KEY="$(codex; a)" OTHER='x | y' gemini`, ['gemini']],
     ['KEY=1 OTHER= gemini; cd x && exec codex exec', ['gemini', 'codex']],
     ['cat prompt | copilot\nqwen\nqwen', ['copilot', 'qwen']],
     ['echo claude; ./claude; claude-mine; npm run codex', []],

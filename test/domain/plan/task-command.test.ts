@@ -58,7 +58,7 @@ test('every worker of the settings is a preset, or custom', () => {
 
 test('a preset is one line that calls its program with the prompt on stdin', () => {
   for (const { program, command } of Object.values(PRESETS)) {
-    expect(command).toMatch(new RegExp(`^([A-Z_]+=\\w+ )?${program} .* < "\\$FORGE_PROMPT_FILE"$`));
+    expect(command).toMatch(new RegExp(`^([A-Z_]+=(\\w+|"[^"]*") )*${program} .* < "\\$FORGE_PROMPT_FILE"$`));
   }
 });
 
