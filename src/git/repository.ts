@@ -118,10 +118,14 @@ export async function commitNamed(env: GitEnv, sha: string): Promise<string | nu
   return isCommitId(sha) ? commitOf(env, sha) : null;
 }
 
-/** Text of a file as a commit has it, unfiltered; null when it has none. `path`: from the top of the repository. Throws IO_ERROR. */
+/**
+ * Text of a file as a commit has it, unfiltered; null when it has none. `path`: from the top of the repository. A symlink leads to what the
+ * commit has there, and not out of it. Throws IO_ERROR.
+ */
 export async function textAt(env: GitEnv, commit: string, path: string): Promise<string | null> {
-  const { code, stdout } = await git(['cat-file', 'blob', `${commit}:${path}`], gitIn(env));
-  return code === 0 ? stdout : null;
+  const asked = { ...gitIn(env), input: `${commit}:${path}\n` };
+  const { stdout } = await gitOk(['cat-file', '--batch', '--follow-symlinks'], asked);
+  return /^\S+ blob \d+\n(.*)\n$/s.exec(stdout)?.[1] ?? null;
 }
 
 /** The commit of a branch; null when there is no such branch. */
