@@ -117,6 +117,14 @@ function bareAround(dir: string): string | null {
   }
 }
 
+/** Stops every git that only looks. */
+const looks = new Set<() => void>();
+
+/** For work that is to end at once: git may wait for a disk or a pipe that does not answer. */
+export function stopLooks(): void {
+  for (const stop of looks) stop();
+}
+
 /**
  * Runs git with these arguments; any exit code is a result. Throws IO_ERROR when there is no git, and when it is ended by a signal,
  * takes too long or prints too much.
@@ -148,14 +156,20 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
       if (child.pid !== undefined) send(-child.pid, 'SIGKILL');
       streams.stdout.destroy();
     };
+    const stopLook = () => kill('was stopped');
+    if (options.acts !== true) looks.add(stopLook);
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     const timer = setTimeout(() => kill(`took longer than ${timeoutMs / 1000} s and was stopped`), timeoutMs);
     const tooMuch = () => kill(`printed more than ${OUTPUT_MAX_BYTES} bytes and was stopped`);
     const stdout = gathered(streams.stdout, tooMuch);
     const stderr = gathered(streams.stderr, tooMuch);
-    child.on('error', () => clearTimeout(timer));
-    child.on('exit', async (code, signal) => {
+    const over = () => {
       clearTimeout(timer);
+      looks.delete(stopLook);
+    };
+    child.on('error', over);
+    child.on('exit', async (code, signal) => {
+      over();
       // Hooks write to stderr only, so git's own stdout is complete when git has ended.
       await stdout.ended;
       await Promise.race([stderr.ended, new Promise((end) => setTimeout(end, STDERR_WAIT_MS).unref())]);

@@ -5,11 +5,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { groupMembers } from '../../src/process/processes.ts';
-import { environment, FORGE, project } from '../support/cli.ts';
+import { environment, FORGE, folder, project, startCli } from '../support/cli.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 import { Play, type PlayTask } from '../support/faults/play.ts';
+import { finishing } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
+import { GIT_ENV } from '../support/repository.ts';
 
 /** Longer than a test may take, so a test that waits for it fails. */
 const FOREVER_MS = 600_000;
@@ -56,6 +58,22 @@ describe('Ctrl-C at a run', () => {
       expect(play.leftovers() ?? []).toEqual([]);
     },
   );
+
+  test('a second one ends a run that waits for a git that only looks', async () => {
+    const bin = folder({
+      git: '#!/bin/sh\ncase " $* " in *" status "*) [ ! -e "$HANG" ] || { touch "$HANG.on"; exec sleep 600; };; esac\nPATH=$OWN exec git "$@"\n',
+    });
+    fs.chmodSync(path.join(bin, 'git'), 0o755);
+    const hang = path.join(bin, 'hang');
+    const { at, state } = finishing([`id: a, title: A, run: "touch ${hang}"`], '');
+    const own = process.env['PATH'] ?? '';
+    const env = { ...GIT_ENV, PATH: `${bin}:${own}`, OWN: own, HANG: hang };
+    const run = startCli(['orchestrate', 'run'], { cwd: at, env });
+    await until('git hangs', () => fs.existsSync(`${hang}.on`));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) run.process.kill(signal);
+    expect((await run.ended).code).toBe(130);
+    expect((await state('a')).state).toBe('awaiting_respawn');
+  });
 
   test('an interrupted run kills a worker that ignores SIGTERM after the grace', async () => {
     const play = newPlay([{ id: 'a', kind: 'deaf', gate: 'never' }], 300);

@@ -16,6 +16,7 @@ import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
+import { stopLooks } from '../../git/git.ts';
 import { errorMessage, kindOf, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
 import { plainText } from '../../lib/text.ts';
@@ -172,6 +173,7 @@ export class RunningAttempt {
   kill(): void {
     this.#kill.abort();
     this.#stop('interrupt');
+    stopLooks();
   }
 
   async #live(): Promise<FinishedAttempt> {
