@@ -15,7 +15,7 @@ import { changedSubmodules, NOT_WITHIN } from './submodule-changes.ts';
 import { gitDirAround, removeFile } from './worktree-files.ts';
 
 /**
- * What in the worktree around `dir` differs from its commit, as `git status` tells it. The index that is there is not asked: it
+ * What in the worktree with the top `dir` differs from its commit, as `git status` tells it. The index that is there is not asked: it
  * can say of any file that it has not changed, or is not to be looked at. Throws IO_ERROR.
  */
 export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' | 'no'): Promise<string[]> {
@@ -39,6 +39,7 @@ export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' 
     } else await gitOk(['-c', 'core.splitIndex=false', 'read-tree', 'HEAD'], own);
     const lines = await gitNames(status, own);
     const names = new Set(lines.map((line) => line.slice(3)));
+    if (!fs.existsSync(`${dir}/.gitmodules`)) return lines;
     const { commonDir } = await repositoryOf(env);
     const at = { dir, modules: `${commonDir}/modules`, fallback: commonDir, scratch: gitDir };
     const within = await changedSubmodules(env, { ...at, index: { options: [], indexFile } }, untrackedFiles);

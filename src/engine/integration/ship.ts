@@ -200,7 +200,8 @@ async function changedIn(
 ): Promise<ClassifiedError | null> {
   const head = (await headOf(env, cwd))?.head ?? null;
   const { prefix } = await repositoryOf(env);
-  const lines = await sinceStart(env, topOf(cwd, prefix), await changesIn(env, cwd, 'no'), fromStart);
+  const top = topOf(cwd, prefix);
+  const lines = await sinceStart(env, top, await changesIn(env, top, 'no'), fromStart);
   const modified = lines.map((line) => line.slice(3));
   const found = { ...NO_WORK_FOUND, files_changed: [] };
   return movedFault({ ...found, head: commit }, { ...found, head, modified }, who);
