@@ -259,6 +259,7 @@ describe('what an agent says', () => {
   const played = async (name: string, exit: number, settings = '') => {
     const { PATH } = programs({ claude: `cat > /dev/null; cat ${recorded(name)}; exit ${exit}` });
     const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: claude}\n${settings}` });
+    if (settings.includes('worktree')) new Repository(cwd).commit({ 'code.txt': 'one\n' });
     const run = new LiveForge(cwd, ['run'], { PATH });
     const over = await run.event('an end', ({ type }) => type === 'task_retry' || type === 'task_finished');
     run.signal('SIGINT');
@@ -305,6 +306,13 @@ describe('what an agent says', () => {
     expect(await orchestrate(['run'], { cwd, env: { PATH } })).toMatchObject({ code: 1 });
     const { state } = (await orchestrate(['show', 'a', '--json'], { cwd })).json().data;
     expect(state.last_error).toEqual({ class: 'auth', message: words, exit_code: 1 });
+  });
+
+  it('an agent that gives up as if all were well is told to have committed nothing', async () => {
+    const { over } = await played('claude-529.jsonl', 0, 'workspace: worktree\n');
+    expect(over).toMatchObject({
+      error: { class: 'overloaded', message: expect.stringMatching(/; nothing is committed$/) },
+    });
   });
 
   it('an error rule of the settings comes before what the agent says', async () => {

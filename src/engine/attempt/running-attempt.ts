@@ -310,6 +310,8 @@ export class RunningAttempt {
     // An agent may say that it has failed, and exit with 0.
     if (exit.code !== 0 || limit !== null || said !== null) {
       const error = failureOf(this.#env, exit, limit, tail, { said, stalled });
+      // It may have ended as if all were well.
+      if (said !== null && exit.code === 0 && (await this.#isEmpty())) error.message += '; nothing is committed';
       const until = typeof said?.until === 'object' ? said.until && nextTime(said.until, this.#env.now()) : said?.until;
       return { kind: 'failed', error, ...(until ? { until } : {}) };
     }
@@ -334,12 +336,16 @@ export class RunningAttempt {
     // Of a task that is to change nothing an empty branch says nothing.
     const wanted = this.#request.task.changes ?? this.#env.settings.changes;
     if (this.#elsewhere.length === 0 || wanted === 'none') return null;
-    const { hasOwnCommits } = await import('../../git/branch-start.ts');
+    return (await this.#isEmpty()) ? elsewhereFault(this.#elsewhere) : null;
+  }
+
+  /** Whether its worktree's branch has no commit of its own; false also where that can't be known. */
+  async #isEmpty(): Promise<boolean> {
     const work = evidenceOf(this.#started.record, this.attemptId);
-    const isEmpty = await orNull(
-      async () => !(await hasOwnCommits(this.#env, this.#request.task.id, work?.base_branch ?? null)),
-    );
-    return isEmpty === true ? elsewhereFault(this.#elsewhere) : null;
+    if (work === null || work.worktree_path === null) return false;
+    const { hasOwnCommits } = await import('../../git/branch-start.ts');
+    const has = await orNull(() => hasOwnCommits(this.#env, this.#request.task.id, work.base_branch));
+    return has === false;
   }
 
   async #release(workerGone: boolean): Promise<Ended> {
