@@ -148,19 +148,23 @@ export function allStartedWith(
   for (const pid of numbersInProc()) {
     if (known.has(pid)) continue;
     const environment = environmentOf(pid);
-    if (environment === 'gone') unsure = true;
-    const isCarrier = typeof environment !== 'string' && holds(environment, variables);
-    const isMarked = typeof environment !== 'string' && mark !== null && environment.includes(mark);
-    if (environment === 'hidden' || (environment !== 'gone' && environment.length > 0 && !isCarrier && !isMarked))
+    if (environment === 'hidden') {
       known.add(pid);
-    else if (environment !== 'gone') {
-      const entry = readEntry(pid);
-      // Threads of the kernel have no environment and no group.
-      if (entry?.pgid === 0) known.add(pid);
-      if (entry === null || !entry.live || entry.pgid === 0) continue;
-      if (environment.length > 0) (isCarrier ? found : marked).push(entry);
-      else if (ticksOf(entry.startedAt) >= ticksOf(since)) unsure = true;
+      continue;
     }
+    if (environment !== 'gone' && environment.length > 0) {
+      const isCarrier = holds(environment, variables);
+      const isMarked = mark !== null && environment.includes(mark);
+      const entry = isCarrier || isMarked ? readEntry(pid) : null;
+      if (!isCarrier && !isMarked) known.add(pid);
+      if (entry?.live && entry.pgid !== 0) (isCarrier ? found : marked).push(entry);
+      continue;
+    }
+    const entry = readEntry(pid);
+    // Threads of the kernel have no environment and no group; newer kernels say of their environment what they say of a process that is gone.
+    if (entry?.pgid === 0) {
+      known.add(pid);
+    } else if (entry === null || (entry.live && ticksOf(entry.startedAt) >= ticksOf(since))) unsure = true;
   }
   return { found, marked, unsure };
 }

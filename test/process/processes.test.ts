@@ -6,6 +6,7 @@ import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { type OwnerIdentity, rebootedSince } from '../../src/domain/task/identity.ts';
 import { thisMachine } from '../../src/process/machine.ts';
 import {
+  allStartedWith,
   groupMembers,
   identifyOwner,
   lookUp,
@@ -220,3 +221,13 @@ describe('parsePs', () => {
     ]);
   });
 });
+
+test.runIf(process.platform === 'linux')(
+  'a look for processes by their environment settles, whatever threads the kernel has',
+  () => {
+    const known = new Set<number>();
+    // Other processes of the machine come and go.
+    const looks = Array.from({ length: 20 }, () => allStartedWith({ FORGE_CLAIM_ID: 'none' }, { known }));
+    expect(looks.map(({ unsure }) => unsure)).toContain(false);
+  },
+);
