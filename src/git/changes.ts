@@ -6,13 +6,10 @@
 import fs from 'node:fs';
 import { newId } from '../domain/context.ts';
 import { sha256 } from '../lib/digest.ts';
-import { whileDoing } from '../lib/fs/io-errors.ts';
-import { createFile } from '../lib/fs/new-file.ts';
-import { readBytes } from '../lib/fs/read.ts';
 import { CHECKOUT_TIMEOUT_MS, type GitEnv, type GitOptions, git, gitIn, gitLines, gitNames, gitOk } from './git.ts';
 import { repositoryOf } from './repository.ts';
 import { changedSubmodules, NOT_WITHIN } from './submodule-changes.ts';
-import { gitDirAround, removeFile } from './worktree-files.ts';
+import { copyIndex, gitDirAround, removeFile } from './worktree-files.ts';
 
 /**
  * What in the worktree with the top `dir` differs from its commit, as `git status` tells it. The index that is there is not asked: it
@@ -32,9 +29,8 @@ export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' 
   const indexFile = `${gitDir}/forge-index-${newId(env.ctx)}`;
   const own = { ...options, indexFile };
   try {
-    if (await isSparse(gitDir, options)) {
-      // A sparse index names what is left out of the checkout.
-      whileDoing(`copying ${gitDir}/index`, () => createFile(indexFile, readBytes(`${gitDir}/index`, INDEX_MAX_BYTES)));
+    // A sparse index names what is left out of the checkout.
+    if ((await isSparse(gitDir, options)) && copyIndex(`${gitDir}/index`, indexFile)) {
       await gitOk(['update-index', '-q', '--really-refresh'], own, [0, 1]);
     } else await gitOk(['-c', 'core.splitIndex=false', 'read-tree', 'HEAD'], own);
     const lines = await gitNames(status, own);
@@ -49,9 +45,6 @@ export async function changesIn(env: GitEnv, dir: string, untrackedFiles: 'all' 
     removeFile(`${indexFile}.lock`);
   }
 }
-
-/** Most of an index, bytes: that of ten million files. */
-const INDEX_MAX_BYTES = 1024 * 1024 * 1024;
 
 async function isSparse(gitDir: string, options: GitOptions): Promise<boolean> {
   if (!fs.existsSync(`${gitDir}/info/sparse-checkout`)) return false;

@@ -8,8 +8,7 @@ import { newId } from '../domain/context.ts';
 import { nulSeparated, RESCUE_REFS, rescueFolder } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { makePath } from '../lib/fs/folders.ts';
-import { ifThere, whileDoing } from '../lib/fs/io-errors.ts';
-import { createFile } from '../lib/fs/new-file.ts';
+import { whileDoing } from '../lib/fs/io-errors.ts';
 import { readBytes } from '../lib/fs/read.ts';
 import { firstOf } from '../lib/text.ts';
 import { isoTime } from '../lib/time.ts';
@@ -24,7 +23,7 @@ import {
   gitText,
 } from './git.ts';
 import { copySources, makeCommit, projectIn, type Repository } from './repository.ts';
-import { besideWorktree, removeFolder } from './worktree-files.ts';
+import { besideWorktree, copyIndex, removeFolder } from './worktree-files.ts';
 
 /** Folders whose content tools make again, and such files, as patterns of git. Only ignored ones count. */
 const PRODUCTS = [
@@ -257,15 +256,11 @@ function sameFile(one: string, other: string): boolean {
   }
 }
 
-/** Most of an index, bytes: that of some million files. */
-const INDEX_MAX_BYTES = 1024 ** 3;
-
 /** What is staged in a worktree, as a tree; null when it has no index. */
 async function stagedTree(env: GitEnv, at: WorktreeFiles, index: string): Promise<string | null> {
   const { files, gitDir, index: from = `${gitDir}/index` } = at;
   // Git would write to the index itself: it caches tree names there.
-  const copy = () => createFile(index, readBytes(from, INDEX_MAX_BYTES));
-  if (ifThere(`copying ${from} to ${index}`, copy) === null) return null;
+  if (!copyIndex(from, index)) return null;
   const args = [...THOROUGH, `--git-dir=${gitDir}`, `--work-tree=${files}`, 'write-tree'];
   return gitText(args, { ...gitIn(env, files), indexFile: index });
 }

@@ -4,8 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { makePath } from '../lib/fs/folders.ts';
 import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
-import { writeNew } from '../lib/fs/new-file.ts';
-import { readCapped } from '../lib/fs/read.ts';
+import { createFile, writeNew } from '../lib/fs/new-file.ts';
+import { readBytes, readCapped } from '../lib/fs/read.ts';
 import { requireTaskId } from '../lib/ids.ts';
 import type { GitEnv } from './git.ts';
 
@@ -41,6 +41,15 @@ export function isOwnName(name: string): boolean {
 export function topOf(cwd: string, prefix: string): string {
   const below = prefix === '' ? '' : `/${prefix.slice(0, -1)}`;
   return cwd.endsWith(below) ? cwd.slice(0, cwd.length - below.length) : cwd;
+}
+
+/** Most of an index, bytes: that of ten million files. */
+const INDEX_MAX_BYTES = 1024 ** 3;
+
+/** Copies an index to a new file. False where there is none; a link or a pipe that a worker has put in its place is refused. Throws IO_ERROR. */
+export function copyIndex(from: string, to: string): boolean {
+  const copy = () => createFile(to, readBytes(from, INDEX_MAX_BYTES));
+  return ifThere(`copying ${from} to ${to}`, copy) !== null;
 }
 
 /** A file of forge beside the worktrees. No task has such a name: ids do not begin with a dot. */

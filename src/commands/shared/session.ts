@@ -1,7 +1,7 @@
 /** What a command works with: the project and its settings, opened once per command, what it reads there, and its runs. */
 
 import * as z from 'zod/mini';
-import { agentFor } from '../../domain/agents/output.ts';
+import { agentFor } from '../../domain/agents/known.ts';
 import { type Context, newId } from '../../domain/context.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import { reasonsToWait } from '../../domain/schedule/readiness.ts';

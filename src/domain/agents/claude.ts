@@ -46,7 +46,6 @@ const PLAIN: readonly (readonly [RegExp, Cause])[] = [
 ];
 
 export const claude: Adapter = {
-  login: 'claude /login',
   plain(line) {
     const cause = PLAIN.find(([words]) => words.test(line))?.[1];
     return cause === undefined ? [] : [{ type: 'trouble', cause, text: line, until: resetIn(line), ended: true }];

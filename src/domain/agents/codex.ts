@@ -23,7 +23,6 @@ const SAYS: readonly (readonly [RegExp, Cause])[] = [
 ];
 
 export const codex: Adapter = {
-  login: 'codex login',
   events(line) {
     switch (line['type']) {
       case 'thread.started':

@@ -23,7 +23,6 @@ const CAUSE: Readonly<Record<string, Cause>> = {
 const NO_LOGIN = /^Error: (?:No authentication information found|Classic Personal Access Tokens)/;
 
 export const copilot: Adapter = {
-  login: 'copilot login',
   plain(line) {
     return NO_LOGIN.test(line) ? [{ type: 'trouble', cause: 'auth', text: line, until: null, ended: true }] : [];
   },

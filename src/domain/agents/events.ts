@@ -43,8 +43,10 @@ export interface ClockTime {
 
 const DAY_MINUTES = 24 * 60;
 
-/** When it is that time the next time, milliseconds since the epoch; null for a zone that is not known. */
-export function nextTime({ minutes, zone }: ClockTime, nowMs: number): number | null {
+/** When that is, milliseconds since the epoch; of a time of day the next one. Null where it is not said, and for a zone that is not known. */
+export function untilMs(until: number | ClockTime | null, nowMs: number): number | null {
+  if (until === null || typeof until === 'number') return until;
+  const { minutes, zone } = until;
   try {
     const clock = new Intl.DateTimeFormat('en-US', {
       timeZone: zone,
@@ -62,8 +64,6 @@ export function nextTime({ minutes, zone }: ClockTime, nowMs: number): number | 
 
 /** Reads the output of one agent. */
 export interface Adapter {
-  /** The command by which a person logs in. */
-  login: string;
   /** What a line of its output says, decoded. Nothing for what it has no event for. */
   events(line: Readonly<Record<string, unknown>>): AgentEvent[];
   /** What a line of text means: of the program itself, since what a model says stands in its structured output. Default: nothing. */

@@ -27,7 +27,6 @@ const SAYS: readonly (readonly [RegExp, Cause])[] = [
 ];
 
 export const gemini: Adapter = {
-  login: 'gemini',
   events(line) {
     switch (line['type']) {
       case 'init':

@@ -20,7 +20,6 @@ const CAUSE: Readonly<Record<string, Cause>> = {
 };
 
 export const opencode: Adapter = {
-  login: 'opencode auth login',
   events(line) {
     const part = fieldsOf(line['part']);
     switch (line['type']) {

@@ -1,27 +1,19 @@
 /** The output of an agent as events, and as lines for a person. */
 
-import type { PlanTask } from '../plan/plan.ts';
-import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { claude } from './claude.ts';
 import { codex } from './codex.ts';
 import { copilot } from './copilot.ts';
 import { type Adapter, type AgentEvent, eventText, isFields } from './events.ts';
 import { gemini } from './gemini.ts';
+import { type Agent, isAgent } from './known.ts';
 import { opencode } from './opencode.ts';
 import { qwen } from './qwen.ts';
 
-/** Agents whose output is understood, by the name of their preset. */
-const ADAPTERS: Readonly<Record<string, Adapter>> = { claude, codex, copilot, gemini, opencode, qwen };
+const ADAPTERS: Readonly<Record<Agent, Adapter>> = { claude, codex, copilot, gemini, opencode, qwen };
 
 /** The adapter of a preset; null for one whose output is not understood. */
-export function adapterOf(agent: string | null | undefined): Adapter | null {
-  return (agent && Object.hasOwn(ADAPTERS, agent) && ADAPTERS[agent]) || null;
-}
-
-/** The agent whose structured output a task's worker writes, when a run starts it; null for any other worker. */
-export function agentFor(task: Pick<PlanTask, 'run' | 'shell'>, settings: WorkerSettings): string | null {
-  const from = commandFor(task, settings)?.from;
-  return adapterOf(from) === null ? null : (from ?? null);
+export function adapterOf(name: string | null | undefined): Adapter | null {
+  return isAgent(name) ? ADAPTERS[name] : null;
 }
 
 /** Most of one line, characters. Tools print whole files on one; what is longer is passed over. */

@@ -23,7 +23,6 @@ const SAYS: readonly (readonly [RegExp, Cause])[] = [
 ];
 
 export const qwen: Adapter = {
-  login: 'qwen auth',
   events(line) {
     const events = claude.events(line).map((event) => (event.type === 'usage' ? used(event, line) : event));
     if (line['type'] === 'assistant' && isOwnWord(line)) {

@@ -4,7 +4,7 @@
  */
 
 import { NEEDS_PERSON } from '../agents/events.ts';
-import { adapterOf, agentFor } from '../agents/output.ts';
+import { agentFor, isAgent, LOGINS } from '../agents/known.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import type { WorkerSettings } from '../plan/task-command.ts';
 import { errorText } from '../retry/classify.ts';
@@ -39,10 +39,10 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
     if (!isSummary(record) || !record.state.last_error) continue;
     const { state, last_error: error, next_eligible_at: next } = record.state;
     const { agent, backoff } = record.memo;
-    if (!agent) continue;
+    if (!isAgent(agent)) continue;
     const before = holds.get(agent);
     if (state === 'failed' && NEEDS_PERSON.some((cause) => cause === error.class)) {
-      const mend = error.class === 'auth' ? `log in with \`${adapterOf(agent)?.login}\`` : 'see to its account';
+      const mend = error.class === 'auth' ? `log in with \`${LOGINS[agent]}\`` : 'see to its account';
       const message = `${agent} can't be used: ${errorText(error)} (task ${task.id}); ${mend}, then \`forge orchestrate retry ${task.id}\``;
       holds.set(agent, { task_id: task.id, until: null, message });
     } else if (state === 'awaiting_respawn' && error.class === 'rate_limit' && next && before?.until !== null) {

@@ -1,7 +1,7 @@
 /** What the end of an attempt is decided by: what is asked for, and the policy in force. */
 
 import { CAUSES, NEEDS_PERSON, TRANSIENT } from '../../domain/agents/events.ts';
-import { agentFor } from '../../domain/agents/output.ts';
+import { agentFor } from '../../domain/agents/known.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type CompositeRetryPolicy, coercePolicy, type RetryPolicy, resolveRetry } from '../../domain/retry/retry.ts';
 import { SETUP_FAILED, TASK_RETRY_DEFAULT } from '../../domain/retry/schema.ts';

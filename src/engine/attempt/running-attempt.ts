@@ -1,6 +1,6 @@
 /** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
 
-import { type Adapter, nextTime } from '../../domain/agents/events.ts';
+import { type Adapter, untilMs } from '../../domain/agents/events.ts';
 import { adapterOf } from '../../domain/agents/output.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
@@ -312,8 +312,8 @@ export class RunningAttempt {
       const error = failureOf(this.#env, exit, limit, tail, { said, stalled });
       // It may have ended as if all were well.
       if (said !== null && exit.code === 0 && (await this.#isEmpty())) error.message += '; nothing is committed';
-      const until = typeof said?.until === 'object' ? said.until && nextTime(said.until, this.#env.now()) : said?.until;
-      return { kind: 'failed', error, ...(until ? { until } : {}) };
+      const until = untilMs(said?.until ?? null, this.#env.now());
+      return { kind: 'failed', error, ...(until === null ? {} : { until }) };
     }
     const elsewhere = await this.#onlyElsewhere();
     if (elsewhere !== null) return { kind: 'failed', error: elsewhere };

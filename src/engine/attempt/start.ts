@@ -3,7 +3,7 @@
  * stands. If this process dies before that, the gate closes by itself.
  */
 
-import { agentFor } from '../../domain/agents/output.ts';
+import { agentFor } from '../../domain/agents/known.ts';
 import { newId } from '../../domain/context.ts';
 import { definitionOf } from '../../domain/plan/definition.ts';
 import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';

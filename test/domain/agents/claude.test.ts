@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { failureIn, nextTime } from '../../../src/domain/agents/events.ts';
+import { failureIn, untilMs } from '../../../src/domain/agents/events.ts';
 import { AgentOutput, adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
 import fc from '../../support/properties.ts';
 
@@ -37,8 +37,7 @@ describe('Claude Code', () => {
   ])('the line "%s" is %s', (line, cause, until) => {
     const failure = failureIn(eventsIn(claude, `${line}\n`));
     expect(failure?.error).toEqual({ class: cause, message: line });
-    const at = failure?.until ?? null;
-    const time = at === null || typeof at === 'number' ? at : nextTime(at, Date.parse('2030-01-01T12:00:00Z'));
+    const time = untilMs(failure?.until ?? null, Date.parse('2030-01-01T12:00:00Z'));
     expect(time).toBe(until === null ? null : Date.parse(until));
   });
 
