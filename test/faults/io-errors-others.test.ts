@@ -3,11 +3,11 @@
 import { describe, expect, test } from 'vitest';
 import { doctor } from '../../src/commands/doctor.ts';
 import { runStart } from '../../src/commands/run-start.ts';
-import { answerIn, ask, callOn, commandLine } from '../support/faults/forge.ts';
+import { ask, callOn, commandLine } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled, varied } from '../support/faults/knobs.ts';
 import { copyProject, makeProject } from '../support/faults/project.ts';
 import { project, TASK, worked } from '../support/faults/scenarios.ts';
-import { cleanRun, DISK_FAULTS, faultyRun, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import { answered, cleanRun, DISK_FAULTS, noStrace, type TracedCall } from '../support/faults/strace.ts';
 
 const missing = noStrace();
 const title = missing === null ? 'a system call that fails' : `system calls that fail (skipped: ${missing})`;
@@ -79,15 +79,7 @@ describe.skipIf(missing !== null)(title, () => {
         : sampled(changing, SAMPLE).map((call, at) => ({ call, fault: DISK_FAULTS[at % DISK_FAULTS.length] ?? 'EIO' }));
       expect(points.length).toBeGreaterThan(0);
       await pooled(points, async ({ call, fault }) => {
-        const { ran, dir: copy } = await faultyRun(
-          () => copyProject(dir),
-          (fresh) => commandLine(fresh, args),
-          call,
-          fault,
-        );
-        const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
-        const answer = answerIn(ran.stdout);
-        if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
+        const { ran, dir: copy, where, answer } = await answered(dir, args, call, fault);
         if (!answer.ok) {
           expect({ code: ran.code, error: answer.error.code }, where).toEqual({ code: 1, error: 'IO_ERROR' });
           expect(answer.error.hint, where).not.toBe('');

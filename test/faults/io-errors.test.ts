@@ -9,6 +9,7 @@ import { copyProject, makeProject, planOf } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
 import { SCENARIOS, TASK } from '../support/faults/scenarios.ts';
 import {
+  answered,
   aroundCommits,
   cleanRun,
   DISK_FAULTS,
@@ -64,15 +65,7 @@ describe.skipIf(missing !== null)(title, () => {
       const { calls } = await cleanRun(commandLine(clean, args), clean);
       const points = failures(scenario.steady === true ? calls.filter(isSteady) : calls);
       const refused = await pooled(points, async ({ call, fault }) => {
-        const { ran, dir: copy } = await faultyRun(
-          () => copyProject(dir),
-          (fresh) => commandLine(fresh, args),
-          call,
-          fault,
-        );
-        const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
-        const answer = answerIn(ran.stdout);
-        if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
+        const { ran, dir: copy, where, answer } = await answered(dir, args, call, fault);
         const { newest } = auditTask(copy, TASK);
         const done = doneBy(answer);
         if (done !== null) {

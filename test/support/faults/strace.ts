@@ -9,7 +9,8 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import { dropProject, freshPlace } from './project.ts';
+import { answerIn, commandLine } from './forge.ts';
+import { copyProject, dropProject, freshPlace } from './project.ts';
 
 export interface TracedCall {
   /** `link`, `fsync`, ... */
@@ -161,6 +162,20 @@ export async function faultyRun(
     aim = calls.find(({ shape, nth }) => shape === call.shape && nth === call.nth) ?? aim;
   }
   throw new Error(`${TRIES} faults at ${call.name} ${call.count} (${call.shape}) hit ${hits.join(', ')} instead`);
+}
+
+/** `faultyRun` of a command on a copy of the project in `dir`, with its answer. Fails when there is none. `where`: for messages. */
+export async function answered(dir: string, args: readonly string[], call: TracedCall, fault: Fault) {
+  const made = await faultyRun(
+    () => copyProject(dir),
+    (copy) => commandLine(copy, args),
+    call,
+    fault,
+  );
+  const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;
+  const answer = answerIn(made.ran.stdout);
+  if (answer === null) throw new Error(`${where} there was no answer:\n${made.ran.stderr}`);
+  return { ...made, where, answer };
 }
 
 /** `hit`: the call that the fault fired at, if it fired at one about `root`. */
