@@ -3,6 +3,7 @@
 import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import type { Plan } from '../domain/plan/plan.ts';
+import { workerWarnings } from '../domain/plan/task-command.ts';
 import { DEFAULT_SETTINGS } from '../domain/settings/settings.ts';
 import { aheadTexts } from '../domain/task/ahead.ts';
 import { strayAttempt } from '../domain/task/attempts.ts';
@@ -111,8 +112,8 @@ function warned(warnings: readonly string[], file: string): Finding | null {
     : warn(warnings.join('; '), `Change that in ${file}, or leave it if it is meant.`);
 }
 
-function supported({ settings }: Facts): Finding {
-  const missing = notEnforced(settings);
+function supported({ settings, plan }: Facts): Finding {
+  const missing = [...notEnforced(settings), ...workerWarnings(plan?.tasks ?? [], settings.agents)];
   if (missing.length === 0) return ok('everything that plan and settings ask for is done');
   return warn(missing.join('; '), 'Leave it out, or do it by hand for now.');
 }

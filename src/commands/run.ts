@@ -3,7 +3,7 @@
 import os from 'node:os';
 import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
-import { commandFor, hasLines, type TaskCommand } from '../domain/plan/task-command.ts';
+import { commandFor, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { classifyTasks, overlapReason } from '../domain/schedule/readiness.ts';
@@ -153,10 +153,20 @@ function wantedOf({ task }: Input): readonly string[] | null {
 
 /** What a person should know before anything is started. */
 function warningsOf({ settings, settingsWarnings, ctx, paths }: Session, { plan, warnings }: LoadedPlan): string[] {
-  const missing = missingProgram(settings.agents, ctx.env, paths.project);
-  const needed = missing !== null && plan.tasks.some((task) => task.run === null && !task.human);
-  const agent = `agents.worker is ${settings.agents.worker}, and there is no ${missing} on PATH; see \`forge orchestrate doctor\``;
-  return [...warnings, ...settingsWarnings, ...data.notEnforced(settings), ...(needed ? [agent] : [])];
+  const tasks = plan.tasks.filter(({ human }) => !human);
+  const presets = [...new Set(tasks.map((task) => commandFor(task, settings.agents)?.from ?? null))];
+  const missing = presets.filter((from) => missingProgram(from, ctx.env, paths.project) !== null);
+  const needed = missing.map(
+    (from) =>
+      `there is no ${missingProgram(from, ctx.env, paths.project)} on PATH for worker: ${from}; see \`forge orchestrate doctor\``,
+  );
+  return [
+    ...warnings,
+    ...settingsWarnings,
+    ...data.notEnforced(settings),
+    ...workerWarnings(tasks, settings.agents),
+    ...needed,
+  ];
 }
 
 /** Told by the first run of a project whose earlier runs went on after a line that failed. */

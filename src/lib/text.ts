@@ -51,6 +51,11 @@ export function firstOf(names: readonly string[], most = 5, all = names.length):
   return `${shown.join(', ')}${all > shown.length ? ` and ${all - shown.length} more` : ''}`;
 }
 
+/** `words` as a shell reads them back, each as one argument. */
+export function shellWords(words: readonly string[]): string {
+  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');
+}
+
 /** Order by code points. Strings compare by UTF-16 units, which sorts surrogate pairs before U+E000 to U+FFFF. */
 export function compareCodePoints(a: string, b: string): number {
   if (a === b) return 0;

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PRESETS, presetOf, type WorkerSettings } from '../domain/plan/task-command.ts';
+import { PRESETS, type TaskCommand } from '../domain/plan/task-command.ts';
 import { inherited } from '../domain/task/workspaces.ts';
 import { readCapped } from '../lib/fs/read.ts';
 
@@ -34,11 +34,10 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** The program of the preset in force when it is not on PATH; else null. */
-export function missingProgram(settings: WorkerSettings, env: Environment, cwd: string): string | null {
-  const preset = presetOf(settings);
-  if (preset === null) return null;
-  const { program } = PRESETS[preset];
+/** The program of a preset when it is not on PATH; else null. */
+export function missingProgram(from: TaskCommand['from'] | null, env: Environment, cwd: string): string | null {
+  if (from === null || from === 'run' || from === 'worker_command') return null;
+  const { program } = PRESETS[from];
   return findProgram(program, env, cwd) === null ? program : null;
 }
 

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { PRESETS } from '../../src/domain/plan/task-command.ts';
 import { warningOf } from '../../src/domain/warnings.ts';
 import { folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { commandLine } from '../support/domain/plans.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 import { Repository } from '../support/repository.ts';
 
@@ -117,7 +118,7 @@ it('the command line of a task and its source are shown', async () => {
   expect(json).toMatchObject({
     would_start: [
       { task_id: 'own', command: 'make', command_from: 'run' },
-      { task_id: 'other', command: PRESETS.gemini.command, command_from: 'gemini' },
+      { task_id: 'other', command: commandLine('gemini'), command_from: 'gemini' },
     ],
     for_agents: [],
     human: [{ task_id: 'person' }],
@@ -128,8 +129,8 @@ it('the command line of a task and its source are shown', async () => {
     ['show', 'other'],
   ]) {
     const { stdout } = await orchestrate(args, inCwd);
-    expect(stdout.replace(/\s+/g, ' ')).toContain(PRESETS.gemini.command);
-    expect(stdout).toContain('agents.worker: gemini');
+    expect(stdout.replace(/\s+/g, ' ')).toContain(commandLine('gemini'));
+    expect(stdout).toContain('worker: gemini');
   }
   expect((await orchestrate(['show', 'person', '--json'], inCwd)).json().data.command).toBeNull();
   expect((await orchestrate([], inCwd)).stdout).toContain('forge orchestrate run');

@@ -6,22 +6,25 @@ import { oneLine } from '../../lib/text.ts';
 import { findProgram, isThisForge, missingProgram, packageOf } from '../../process/programs.ts';
 import { type Facts, type Finding, fail, ok, warn } from './checks.ts';
 
-/** The agent that the settings choose can be called; looked at only where they choose one. */
-export function worker({ ctx, paths, settings: { agents } }: Facts): Finding | null {
-  const preset = presetOf(agents);
-  if (preset === null) return null;
-  const missing = missingProgram(agents, ctx.env, paths.project);
-  if (missing === null) return ok(`tasks without run are done by ${PRESETS[preset].program}`);
+/** The agents that settings and plan choose can be called; looked at only where they choose any. */
+export function worker({ ctx, paths, settings: { agents }, plan }: Facts): Finding | null {
+  const tasks = plan?.tasks.filter(({ run, human }) => run === null && !human) ?? [];
+  const presets = new Set([{ worker: null }, ...tasks].flatMap((task) => presetOf(task, agents) ?? []));
+  if (presets.size === 0) return null;
+  const missing = [...presets].filter((preset) => missingProgram(preset, ctx.env, paths.project) !== null);
+  if (missing.length === 0)
+    return ok(`tasks without run are done by ${[...presets].map((preset) => PRESETS[preset].program).join(', ')}`);
+  const fixes = missing.map((preset) => installHint(PRESETS[preset].program));
   return fail(
-    `agents.worker is ${preset}, and there is no ${missing} on PATH`,
-    `${installHint(missing)}; put it on PATH; or set agents.worker_command.`,
+    missing.map((preset) => `there is no ${PRESETS[preset].program} on PATH for worker: ${preset}`).join('; '),
+    `${fixes.join('. ')}; put it on PATH; or set agents.worker_command.`,
   );
 }
 
 /** The agents that plan and settings call by name are those of their makers; looked at only where they call any. */
 export function publishers({ ctx, paths, settings, plan }: Facts): Finding | null {
   const { agents, review } = settings;
-  const none = { run: null, shell: null };
+  const none = { run: null, shell: null, worker: null, model: null, args: null };
   const commands = [none, ...(plan?.tasks ?? [])].map((task) => commandFor(task, agents)?.command ?? '');
   const called = [...new Set([...commands, review.command ?? ''].flatMap(agentsIn))].sort();
   const found = called.flatMap((program) => {

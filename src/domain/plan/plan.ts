@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import type { RetryYaml } from '../retry/schema.ts';
-import { CHANGES } from '../settings/settings.ts';
+import { CHANGES, WORKERS } from '../settings/settings.ts';
 
 export const PRIORITIES = ['P0', 'P1', 'P2'] as const;
 export const ESTIMATES = ['S', 'M', 'L', 'XL'] as const;
@@ -71,8 +71,12 @@ export const PlanTaskSchema = () => {
     status: z.enum(TASK_STATUSES),
     /** A null limit comes from the settings; null: both do. */
     question_budget: z.nullable(z.strictObject({ soft: limit, hard: limit })),
-    /** A command line; null: the task waits for an agent. */
+    /** A command line; null: a worker of the settings or of its own does it, else an agent that claims it. */
     run: textOrNull,
+    /** The coding agent, its model and further arguments; null: as the settings say. */
+    worker: z.nullable(z.enum(WORKERS)),
+    model: textOrNull,
+    args: z.nullable(texts),
     /** The shell of `run` and `verify` with its options, its own, its phase's or the plan's; null: /bin/sh, see `shellOf`. */
     shell: z.nullable(texts),
     verify: texts,

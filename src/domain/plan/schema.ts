@@ -8,7 +8,7 @@ import { ID_PATTERN } from '../../lib/ids.ts';
 import { inWords } from '../../lib/schema-issues.ts';
 import { closest } from '../../lib/text.ts';
 import { retrySchema } from '../retry/schema.ts';
-import { CHANGES } from '../settings/settings.ts';
+import { CHANGES, WORKERS } from '../settings/settings.ts';
 import {
   command,
   described,
@@ -55,90 +55,116 @@ const variable = z
   );
 
 const taskSchema = described(
-  z.strictObject({
-    id: id(
-      'Names the task in commands, in depends_on and on disk. Unique in the whole plan, ignoring case. A renamed task is a new task.',
+  z
+    .strictObject({
+      id: id(
+        'Names the task in commands, in depends_on and on disk. Unique in the whole plan, ignoring case. A renamed task is a new task.',
+      ),
+      title: name('What is to be done, in one line.'),
+      description: key(text, 'What the worker needs to know.', null),
+      type: key(text, 'The kind of work, in words of your own.', null),
+      priority: key(z.enum(PRIORITIES), 'Which of the ready tasks of a phase go first: P0, then P1, then P2.', 'P1'),
+      estimate: key(
+        z.enum(ESTIMATES),
+        'Size of the task. It weighs the critical path that the live view shows, and nothing else.',
+        null,
+      ),
+      owner_type: key(
+        owner,
+        'Who does it. "human" makes the task a checkpoint: it is never given to a worker and ends when its status is set to done.',
+        null,
+      ),
+      depends_on: key(texts, 'Ids of tasks that must be shipped, or have the status done, before this one starts.', []),
+      acceptance: key(texts, 'When the task counts as done, in prose. Never executed; see verify.', []),
+      write_globs: key(
+        globs,
+        'The files that the task will write, relative to the project. Tasks that would write the same locked file do not run at once.',
+        [],
+        { examples: [['src/api/**']] },
+      ),
+      tracker_issue_id: key(foreignId, 'The issue of this task in the tracker.', null),
+      status: key(
+        z.enum([...TASK_STATUSES, DEFERRED_STATUS]),
+        'active: to be done. paused: not now. done: finished elsewhere; tasks that depend on it may start. dropped: will never be done; tasks that depend on it never start. deferred-v0.5 is read as paused.',
+        'active',
+      ),
+      question_budget: key(
+        questionBudget(null, null, [
+          'Questions after which the worker is asked to decide by itself.',
+          'Questions after which no more are taken.',
+        ]),
+        'How many questions the worker may ask, over all attempts. What is left out comes from the settings.',
+        null,
+      ),
+      run: key(
+        command,
+        "A command line, or a script of several lines, started in the task's workspace or else in the project folder. Without it the task waits for an agent to claim it.",
+        null,
+        { examples: ['npm test'] },
+      ),
+      worker: key(
+        z.enum(WORKERS),
+        'The coding agent that does the task, when it has no run: one with a preset, or custom, which is agents.worker_command. Left out: as the settings say.',
+        null,
+      ),
+      model: key(
+        command,
+        'The model that its worker uses: passed on as --model. Left out: that of the settings, for the same worker.',
+        null,
+      ),
+      args: key(
+        z.array(passedText),
+        'Further arguments of its worker, a word each. Left out: those of the settings, for the same worker.',
+        null,
+        { examples: [['--max-turns', '50']] },
+      ),
+      changes: key(
+        z.enum(CHANGES),
+        'Whether the work must change a file, where it is done in a worktree. Left out: as the settings say.',
+        null,
+      ),
+      shell: shellKey('of this task'),
+      verify: key(
+        z.array(command),
+        'Command lines that must succeed before the result counts. Run in order, after run.',
+        [],
+        { examples: [['npm test', 'npm run lint']] },
+      ),
+      timeout: key(
+        durationAboveZero('Leave it out for no limit.'),
+        'How long one attempt may take: milliseconds, or text such as 30s, 5m, 2h. Left out: as long as it takes.',
+        null,
+        { examples: ['10m'] },
+      ),
+      env: key(
+        z.record(variable, z.union([passedText, z.number(), z.boolean()])),
+        'Environment variables for run and verify. Numbers are passed as they are spelled. Names that start with FORGE_ are reserved.',
+        {},
+      ),
+      retry: key(
+        retrySchema(),
+        'When a failed attempt is tried again: one policy, a list of them, or a list with a cap on the sum. Left out: as the settings say.',
+        null,
+        { examples: [{ max_attempts: 3, base: '10s' }] },
+      ),
+      split_into: unused('Tasks that this one was split into.'),
+      model_tier: unused('How capable a model the task needs.'),
+      deferred_at: unused('When it was deferred.'),
+      deferred_reason: unused('Why it was deferred.'),
+      dropped_at: unused('When it was dropped.'),
+      dropped_reason: unused('Why it was dropped.'),
+      paused_at: unused('When it was paused.'),
+      paused_reason: unused('Why it was paused.'),
+    })
+    .check(
+      must(({ run, ...task }) => {
+        const key =
+          run === null ? undefined : (['worker', 'model', 'args'] as const).find((name) => task[name] !== null);
+        if (key === undefined) return null;
+        const message = `${key} is for tasks without run: nothing else starts a worker`;
+        return { message, suggestion: `Leave out run or ${key}.`, path: [key] };
+      }),
     ),
-    title: name('What is to be done, in one line.'),
-    description: key(text, 'What the worker needs to know.', null),
-    type: key(text, 'The kind of work, in words of your own.', null),
-    priority: key(z.enum(PRIORITIES), 'Which of the ready tasks of a phase go first: P0, then P1, then P2.', 'P1'),
-    estimate: key(
-      z.enum(ESTIMATES),
-      'Size of the task. It weighs the critical path that the live view shows, and nothing else.',
-      null,
-    ),
-    owner_type: key(
-      owner,
-      'Who does it. "human" makes the task a checkpoint: it is never given to a worker and ends when its status is set to done.',
-      null,
-    ),
-    depends_on: key(texts, 'Ids of tasks that must be shipped, or have the status done, before this one starts.', []),
-    acceptance: key(texts, 'When the task counts as done, in prose. Never executed; see verify.', []),
-    write_globs: key(
-      globs,
-      'The files that the task will write, relative to the project. Tasks that would write the same locked file do not run at once.',
-      [],
-      { examples: [['src/api/**']] },
-    ),
-    tracker_issue_id: key(foreignId, 'The issue of this task in the tracker.', null),
-    status: key(
-      z.enum([...TASK_STATUSES, DEFERRED_STATUS]),
-      'active: to be done. paused: not now. done: finished elsewhere; tasks that depend on it may start. dropped: will never be done; tasks that depend on it never start. deferred-v0.5 is read as paused.',
-      'active',
-    ),
-    question_budget: key(
-      questionBudget(null, null, [
-        'Questions after which the worker is asked to decide by itself.',
-        'Questions after which no more are taken.',
-      ]),
-      'How many questions the worker may ask, over all attempts. What is left out comes from the settings.',
-      null,
-    ),
-    run: key(
-      command,
-      "A command line, or a script of several lines, started in the task's workspace or else in the project folder. Without it the task waits for an agent to claim it.",
-      null,
-      { examples: ['npm test'] },
-    ),
-    changes: key(
-      z.enum(CHANGES),
-      'Whether the work must change a file, where it is done in a worktree. Left out: as the settings say.',
-      null,
-    ),
-    shell: shellKey('of this task'),
-    verify: key(
-      z.array(command),
-      'Command lines that must succeed before the result counts. Run in order, after run.',
-      [],
-      { examples: [['npm test', 'npm run lint']] },
-    ),
-    timeout: key(
-      durationAboveZero('Leave it out for no limit.'),
-      'How long one attempt may take: milliseconds, or text such as 30s, 5m, 2h. Left out: as long as it takes.',
-      null,
-      { examples: ['10m'] },
-    ),
-    env: key(
-      z.record(variable, z.union([passedText, z.number(), z.boolean()])),
-      'Environment variables for run and verify. Numbers are passed as they are spelled. Names that start with FORGE_ are reserved.',
-      {},
-    ),
-    retry: key(
-      retrySchema(),
-      'When a failed attempt is tried again: one policy, a list of them, or a list with a cap on the sum. Left out: as the settings say.',
-      null,
-      { examples: [{ max_attempts: 3, base: '10s' }] },
-    ),
-    split_into: unused('Tasks that this one was split into.'),
-    model_tier: unused('How capable a model the task needs.'),
-    deferred_at: unused('When it was deferred.'),
-    deferred_reason: unused('Why it was deferred.'),
-    dropped_at: unused('When it was dropped.'),
-    dropped_reason: unused('Why it was dropped.'),
-    paused_at: unused('When it was paused.'),
-    paused_reason: unused('Why it was paused.'),
-  }),
   'A piece of work for one worker.',
 );
 

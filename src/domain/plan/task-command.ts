@@ -1,15 +1,19 @@
 /**
- * Which command line does a task: its own, that of the settings, or the settings' preset for a coding agent. `spec/PLAN.md` has
- * the table of presets, and says what each lets its agent do.
+ * Which command line does a task: its own, that of the settings, or the preset of a coding agent. `spec/PLAN.md` has the table of
+ * presets, and says what each lets its agent do.
  */
 
+import { shellWords } from '../../lib/text.ts';
 import type { AgentSettings, WorkerName } from '../settings/settings.ts';
+import type { PlanTask } from './plan.ts';
 
 export interface Preset {
   /** The program that must be on PATH. */
   program: string;
-  /** A command line for /bin/sh. */
+  /** A command line for /bin/sh, in which `"$@"` stands for the arguments that a task or the settings add. */
   command: string;
+  /** The arguments that make it go on with a session, before the id of that. */
+  resume: readonly string[];
 }
 
 /** Variables with the identity for commits, from git's configuration where the environment has none. */
@@ -25,7 +29,8 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
   claude: {
     program: 'claude',
     command:
-      'claude -p --output-format stream-json --verbose --permission-mode acceptEdits --allowedTools Bash < "$FORGE_PROMPT_FILE"',
+      'claude -p --output-format stream-json --verbose --permission-mode acceptEdits --allowedTools Bash "$@" < "$FORGE_PROMPT_FILE"',
+    resume: ['--resume'],
   },
   codex: {
     program: 'codex',
@@ -33,35 +38,45 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
     command:
       'codex exec --json --sandbox workspace-write -c allow_login_shell=false --add-dir "$FORGE_DIR/.forge" ' +
       '--add-dir "$(git rev-parse --path-format=absolute --git-common-dir)" ' +
-      '--add-dir "$(git rev-parse --absolute-git-dir)" - < "$FORGE_PROMPT_FILE"',
+      '--add-dir "$(git rev-parse --absolute-git-dir)" "$@" - < "$FORGE_PROMPT_FILE"',
+    resume: ['resume'],
   },
   copilot: {
     program: 'copilot',
     command:
       'copilot --output-format json --no-ask-user --allow-tool=shell --allow-tool=write ' +
-      '--add-dir "$FORGE_DIR/.forge" < "$FORGE_PROMPT_FILE"',
+      '--add-dir "$FORGE_DIR/.forge" "$@" < "$FORGE_PROMPT_FILE"',
+    resume: ['--resume'],
   },
   cursor: {
     program: 'cursor-agent',
-    command: 'cursor-agent -p --force --trust < "$FORGE_PROMPT_FILE"',
+    command: 'cursor-agent -p --force --trust "$@" < "$FORGE_PROMPT_FILE"',
+    resume: ['--resume'],
   },
   gemini: {
     program: 'gemini',
     // It hides git's global configuration from its commands, which could not commit without the identity there.
-    command: `${IDENTITY} GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode yolo < "$FORGE_PROMPT_FILE"`,
+    command: `${IDENTITY} GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode yolo "$@" < "$FORGE_PROMPT_FILE"`,
+    resume: ['--resume'],
   },
   opencode: {
     program: 'opencode',
     // A request for a permission would end its session, as if all were well.
-    command: 'opencode run --format json --auto < "$FORGE_PROMPT_FILE"',
+    command: 'opencode run --format json --auto "$@" < "$FORGE_PROMPT_FILE"',
+    resume: ['--session'],
   },
   qwen: {
     program: 'qwen',
-    command: 'qwen -o stream-json --approval-mode auto-edit --allowed-tools run_shell_command < "$FORGE_PROMPT_FILE"',
+    command:
+      'qwen -o stream-json --approval-mode auto-edit --allowed-tools run_shell_command "$@" < "$FORGE_PROMPT_FILE"',
+    resume: ['--resume'],
   },
 };
 
-export type WorkerSettings = Pick<AgentSettings, 'worker' | 'worker_command'>;
+export type WorkerSettings = Pick<AgentSettings, 'worker' | 'worker_command' | 'model' | 'args'>;
+
+/** What a task says of its worker; null: as the settings say. */
+export type WorkerChoice = Pick<PlanTask, 'worker' | 'model' | 'args'>;
 
 /** A command line or a script, and the shell that the plan wants for it; null: the default. */
 export interface Script {
@@ -87,24 +102,83 @@ export interface TaskCommand extends Script {
   from: 'run' | 'worker_command' | keyof typeof PRESETS;
 }
 
-/** The command that a runner starts for a task; null: the task waits for an agent to claim it. */
+/**
+ * The command that a runner starts for a task; null: the task waits for an agent to claim it. `session`: of the preset's agent, which goes
+ * on with it; null: it begins a new one.
+ */
 export function commandFor(
-  task: { run: string | null; shell: readonly string[] | null },
+  task: Pick<PlanTask, 'run' | 'shell'> & WorkerChoice,
   settings: WorkerSettings,
+  session: string | null = null,
 ): TaskCommand | null {
   if (task.run !== null) return { command: task.run, shell: task.shell, from: 'run' };
-  if (settings.worker_command !== null)
-    return { command: settings.worker_command, shell: null, from: 'worker_command' };
-  const name = presetOf(settings);
-  return name && { command: PRESETS[name].command, shell: null, from: name };
+  return workerCommand(task, settings, session);
+}
+
+/** The command of a worker that the settings, or `choice` in their place, name; null for none. */
+export function workerCommand(
+  choice: WorkerChoice,
+  settings: WorkerSettings,
+  session: string | null = null,
+): TaskCommand | null {
+  const from = workerOf(choice, settings);
+  if (from === null) return null;
+  const added = argumentsFor(choice, settings);
+  if (from === 'worker_command') {
+    const command = settings.worker_command ?? '';
+    return { command: added.length === 0 ? command : `set -- ${shellWords(added)}; ${command}`, shell: null, from };
+  }
+  const { command, resume } = PRESETS[from];
+  const words = shellWords([...added, ...(session === null ? [] : [...resume, session])]);
+  return { command: command.replace(' "$@"', () => (words === '' ? '' : ` ${words}`)), shell: null, from };
+}
+
+/** `worker_command` stands in place of the worker that the settings name, and of no other. */
+function workerOf(
+  { worker }: Pick<WorkerChoice, 'worker'>,
+  settings: WorkerSettings,
+): Exclude<TaskCommand['from'], 'run'> | null {
+  const name = worker ?? settings.worker;
+  if (settings.worker_command !== null && (name === null || name === 'custom' || name === settings.worker))
+    return 'worker_command';
+  return name === 'custom' ? null : name;
+}
+
+/** Those of the settings are for the worker of the settings. */
+function argumentsFor({ worker, model, args }: WorkerChoice, settings: WorkerSettings): string[] {
+  const from = worker === null || worker === settings.worker ? settings : { model: null, args: [] };
+  const wanted = model ?? from.model;
+  return [...(wanted === null ? [] : ['--model', wanted]), ...(args ?? from.args)];
+}
+
+/** The preset that does a task; null for a task with a command line. */
+export function presetOf(choice: Pick<WorkerChoice, 'worker'>, settings: WorkerSettings): keyof typeof PRESETS | null {
+  const from = workerOf(choice, settings);
+  return from === 'worker_command' ? null : from;
+}
+
+/** What a worker's command makes of what the plan says of its worker, where that is nothing; each as a sentence. */
+export function workerWarnings(tasks: readonly PlanTask[], settings: WorkerSettings): string[] {
+  const { worker_command } = settings;
+  const takesNone = worker_command !== null && !/\$[@*1{]/.test(worker_command);
+  return tasks
+    .filter(({ run, human }) => run === null && !human)
+    .flatMap((task) => {
+      if (task.worker === 'custom' && worker_command === null)
+        return [
+          `task ${task.id} has worker: custom, and the settings have no agents.worker_command: it waits for an agent`,
+        ];
+      const isLost =
+        takesNone && workerOf(task, settings) === 'worker_command' && argumentsFor(task, settings).length > 0;
+      return isLost
+        ? [
+            `task ${task.id}: its model or args have no effect: agents.worker_command takes none (write "$@" where they go)`,
+          ]
+        : [];
+    });
 }
 
 /** The setting that a command line comes from, when it is not the task's own. */
 export function settingOf(from: Exclude<TaskCommand['from'], 'run'>): string {
-  return from === 'worker_command' ? 'agents.worker_command' : `agents.worker: ${from}`;
-}
-
-/** The preset in force; null when none is set, or `worker_command` overrides it. */
-export function presetOf({ worker, worker_command }: WorkerSettings): keyof typeof PRESETS | null {
-  return worker === null || worker === 'custom' || worker_command !== null ? null : worker;
+  return from === 'worker_command' ? 'agents.worker_command' : `worker: ${from}`;
 }

@@ -14,6 +14,7 @@ import {
   ignored,
   key,
   must,
+  passedText,
   questionBudget,
   size,
 } from '../plan/declare.ts';
@@ -205,6 +206,10 @@ const agentsSchema = z.strictObject({
     'The command line, for /bin/sh, that does tasks without run, also in place of the preset of worker. Left out: that of worker.',
     null,
   ),
+  model: key(command, 'The model that worker uses: passed on as --model. Left out: as the agent itself is set.', null),
+  args: key(z.array(passedText), 'Further arguments of worker, a word each.', agents.args, {
+    examples: [['--max-turns', '50']],
+  }),
   log_rotate_max_bytes: key(fromOne, 'Size in bytes at which a log file is rotated.', agents.log_rotate_max_bytes),
   ...ignoredKeys(IGNORED_AGENT_KEYS),
 });

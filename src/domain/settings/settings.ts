@@ -78,6 +78,10 @@ export interface AgentSettings {
   /** The agent for tasks without `run`; `worker_command` overrides `worker`. Both null: an agent that claims them. */
   worker: WorkerName | null;
   worker_command: string | null;
+  /** Of `worker`; null: what the agent itself is set to. */
+  model: string | null;
+  /** Further arguments of `worker`. */
+  args: readonly string[];
   log_rotate_max_bytes: number;
 }
 
@@ -159,6 +163,8 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
     overlap: 'lenient',
     worker: null,
     worker_command: null,
+    model: null,
+    args: [],
     log_rotate_max_bytes: 10_485_760,
   },
   retry: null,

@@ -31,13 +31,13 @@ export async function requireWorktrees(env: Env): Promise<void> {
 /** The task can't be worked on, and trying again would not help: a person has to look. */
 export class CanNotStart extends ForgeError {}
 
-/** What is said where the settings name an agent that is not there to do the task; null where it is, and where none is asked. */
+/** What is said where the agent that is to do the task is not there; null where it is, and where none is asked. */
 export function missingAgent(
-  { ctx, paths, settings }: Pick<Env, 'ctx' | 'paths' | 'settings'>,
+  { ctx, paths }: Pick<Env, 'ctx' | 'paths'>,
   taskId: string,
   from: TaskCommand['from'],
 ): CanNotStart | null {
-  const missing = from === 'run' ? null : missingProgram(settings.agents, ctx.env, paths.project);
+  const missing = missingProgram(from, ctx.env, paths.project);
   if (missing === null) return null;
   return new CanNotStart('SETTINGS_INVALID', `there is no ${missing} on PATH to do task ${taskId}`, {
     hint: `${installHint(missing)}; put it on PATH; or set agents.worker_command.`,

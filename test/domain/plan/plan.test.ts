@@ -120,6 +120,9 @@ describe('valid plan', () => {
         status: 'active',
         question_budget: null,
         run: null,
+        worker: null,
+        model: null,
+        args: null,
         shell: null,
         changes: null,
         verify: [],
@@ -170,8 +173,9 @@ phases:
   - id: phase-1
     name: One
     tasks:
-      - {id: a, title: A}
+      - {id: a, title: A, worker: codex, model: gpt-5.5, args: [--search, '']}
 `);
+    expect(plan.tasks[1]).toMatchObject({ worker: 'codex', model: 'gpt-5.5', args: ['--search', ''] });
     expect(plan).toMatchObject({
       tracker_url: 'https://tracker.example/demo',
       gate_check_command: 'make gate',
@@ -203,6 +207,9 @@ phases:
       status: 'done',
       question_budget: { soft: null, hard: 4 },
       run: 'make b',
+      worker: null,
+      model: null,
+      args: null,
       shell: ['bash', '-eu'],
       changes: 'none',
       verify: ['make check', 'true'],
@@ -359,6 +366,11 @@ describe('invalid task', () => {
       'a variable of forge',
       'env: {FORGE_DIR: x}',
       ['8:15 task "a": env.FORGE_DIR: names that start with FORGE_ are set by forge itself'],
+    ],
+    [
+      'a model for a command line',
+      'id: a, title: A, run: make, model: opus',
+      ['8:41 task "a": model is for tasks without run: nothing else starts a worker | Leave out run or model.'],
     ],
     [
       'a checkpoint that would be none',

@@ -1,6 +1,7 @@
 /** What one task is told of an agent's account counts for all tasks of that agent. */
 
 import { expect, test } from 'vitest';
+import type { WorkerSettings } from '../../../src/domain/plan/task-command.ts';
 import { mayStillRun, reasonsToWait } from '../../../src/domain/schedule/readiness.ts';
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
@@ -15,7 +16,7 @@ function met(state: TaskState, cause: string, until: number | null = null): Task
   return met;
 }
 
-const CLAUDE = { worker: 'claude', worker_command: null } as const;
+const CLAUDE: WorkerSettings = { worker: 'claude', worker_command: null, model: null, args: [] };
 
 test.each<[what: string, code: string | null, found: TaskRecord]>([
   ['a limit that has not ended', 'AGENT_LIMIT', met('awaiting_respawn', 'rate_limit', 60_000)],
@@ -38,7 +39,7 @@ test.each<[what: string, code: string | null, found: TaskRecord]>([
   expect(codes('first')).not.toContain(code);
   // Who claims it does it, and another agent has another account.
   expect(codes('second', { ...seen, bringsWorker: true } as typeof seen)).toEqual([]);
-  expect(codes('second', { ...seen, workers: { worker: 'codex', worker_command: null } } as never)).toEqual([]);
+  expect(codes('second', { ...seen, workers: { ...CLAUDE, worker: 'codex' } })).toEqual([]);
   // A run waits for the end of a limit, and not for a person.
   const hopeful = mayStillRun(seen, new Set(['second'])).map(({ id }) => id);
   expect(hopeful).toEqual(code === 'AGENT_REFUSED' ? [] : ['second']);

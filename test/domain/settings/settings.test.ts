@@ -89,6 +89,8 @@ agents:
   overlap: strict
   worker: codex
   worker_command: codex exec
+  model: gpt-5.5
+  args: [--search]
   log_rotate_max_bytes: 1000
 retry: {max_attempts: unlimited, base: 2s}
 errors: [{class: network, exit: [7], output: 'ECONN'}]
@@ -132,6 +134,8 @@ tracker: {type: github, config: {repo: acme/demo}}
         overlap: 'strict',
         worker: 'codex',
         worker_command: 'codex exec',
+        model: 'gpt-5.5',
+        args: ['--search'],
         log_rotate_max_bytes: 1000,
       },
       retry: { max_attempts: 'unlimited', base: '2s' },

@@ -2,7 +2,7 @@
 
 import { parsePlan } from '../../../src/domain/plan/parse.ts';
 import type { Plan } from '../../../src/domain/plan/plan.ts';
-import type { WorkerSettings } from '../../../src/domain/plan/task-command.ts';
+import { type PRESETS, type WorkerSettings, workerCommand } from '../../../src/domain/plan/task-command.ts';
 import type { SchedulingContext } from '../../../src/domain/schedule/readiness.ts';
 import { DEFAULT_SETTINGS } from '../../../src/domain/settings/settings.ts';
 import type { TaskRecord } from '../../../src/domain/task/records.ts';
@@ -30,6 +30,11 @@ export function plan(phases: readonly PhaseEntry[]): Plan {
   return parsed.plan;
 }
 
+/** The command line of a preset, without model or arguments. */
+export function commandLine(worker: keyof typeof PRESETS): string {
+  return workerCommand({ worker, model: null, args: null }, DEFAULT_SETTINGS.agents)?.command ?? '';
+}
+
 /** A plan of one phase. */
 export function onePhase(...tasks: TaskEntry[]): Plan {
   return plan([{ id: 'phase-1', tasks }]);
@@ -40,7 +45,7 @@ export function scheduling(
   made: Plan,
   records: Record<string, TaskRecord | 'unreadable'> = {},
   ms = 0,
-  workers: WorkerSettings = { worker: null, worker_command: null },
+  workers: WorkerSettings = { worker: null, worker_command: null, model: null, args: [] },
 ): SchedulingContext {
   return {
     plan: made,
