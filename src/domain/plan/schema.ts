@@ -161,7 +161,7 @@ const taskSchema = described(
         const key =
           run === null ? undefined : (['worker', 'model', 'args'] as const).find((name) => task[name] !== null);
         if (key === undefined) return null;
-        const message = `${key} is for tasks without run: nothing else starts a worker`;
+        const message = 'counts for tasks without run: nothing else starts a worker';
         return { message, suggestion: `Leave out run or ${key}.`, path: [key] };
       }),
     ),

@@ -369,8 +369,8 @@ describe('invalid task', () => {
     ],
     [
       'a model for a command line',
-      'id: a, title: A, run: make, model: opus',
-      ['8:41 task "a": model is for tasks without run: nothing else starts a worker | Leave out run or model.'],
+      'run: make\nmodel: opus',
+      ['9:16 task "a": model: counts for tasks without run: nothing else starts a worker | Leave out run or model.'],
     ],
     [
       'a checkpoint that would be none',
