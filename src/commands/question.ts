@@ -109,7 +109,7 @@ interface Budget {
 async function budgetOf(session: Session, taskId: string): Promise<Budget> {
   const { question_max_attempts: perKey, question_budget: general } = session.settings.agents;
   const own = (await plannedOrNull(session, taskId))?.question_budget;
-  return { perKey, soft: own?.soft ?? general.soft, hard: own?.hard ?? general.hard };
+  return { perKey, ...questions.questionBudget(own, general) };
 }
 
 function ask(

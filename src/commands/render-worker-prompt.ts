@@ -1,16 +1,21 @@
 /** `render-worker-prompt`: what the worker of a task is told. */
 
 import * as z from 'zod/mini';
+import { agentFor } from '../domain/agents/known.ts';
+import type { PlanTask } from '../domain/plan/plan.ts';
+import { commandFor } from '../domain/plan/task-command.ts';
+import type { WorkerKind } from '../domain/prompt/reporting.ts';
 import { workerPrompt } from '../domain/prompt/worker-prompt.ts';
 import { masked } from '../domain/secrets.ts';
+import { workerLimits } from '../domain/settings/worker-limits.ts';
 import { gatherPrompt } from '../engine/attempt/prompt.ts';
 import { expectedWorkspace } from '../engine/attempt/workspace.ts';
 import { secretsOf } from '../engine/env.ts';
-import { ForgeError } from '../lib/errors.ts';
+import { ForgeError, orNull } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { requirePlan } from '../project/plan-file.ts';
 import { command, ownAttemptField, taskField } from './shared/command.ts';
-import { openSession, plannedTask } from './shared/session.ts';
+import { openSession, plannedTask, type Session } from './shared/session.ts';
 
 export const renderWorkerPrompt = command({
   changes: false,
@@ -44,7 +49,8 @@ export const renderWorkerPrompt = command({
       throw new ForgeError('STALE_ATTEMPT', `attempt ${attempt} is not the current attempt of task ${task.id}`);
     const attemptNumber = attempt === null ? null : (record?.state.attempt_count ?? null);
     const workspace = await expectedWorkspace(session, task.id, record);
-    const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace });
+    const worker = await workerKind(session, task, attempt);
+    const facts = await gatherPrompt(session, task, loaded.plan, { record, attemptNumber, workspace, worker });
     return {
       task_id: task.id,
       attempt_number: attemptNumber,
@@ -52,3 +58,15 @@ export const renderWorkerPrompt = command({
     };
   },
 });
+
+/** Who works on the attempt; null: who is to work on the next one, as far as plan and settings say. */
+async function workerKind(session: Session, task: PlanTask, attempt: string | null): Promise<WorkerKind> {
+  const { agents } = session.settings;
+  const manifest =
+    attempt === null ? null : await orNull(() => session.store.readDocument('manifest', task.id, attempt));
+  const isStarted =
+    manifest === null ? attempt === null && commandFor(task, agents) !== null : manifest.worker !== null;
+  if (!isStarted) return { kind: 'claims', attemptId: attempt, heartbeatMs: agents.heartbeat_interval_ms };
+  const kind = { agent: agentFor(task, agents) !== null, alone: true };
+  return { kind: 'started', ...workerLimits(task, agents, kind) };
+}

@@ -319,7 +319,7 @@ test('the prompt tells a worker what is protected and how to ask', async () => {
   const agent = new Agent();
   const { prompt } = (await agent.json('render-worker-prompt', 'build')).data;
   expect(prompt).toContain('Do not change these without asking: `migrations/**`, `*.pem`.');
-  expect(prompt).toContain('"$FORGE_CLI" orchestrate guardrail-check --path PATH');
+  expect(prompt).toContain('orchestrate guardrail-check build --attempt ATTEMPT --path PATH');
   const other = new Agent('', 'workspace: worktree\n');
   expect((await other.json('render-worker-prompt', 'build')).data.prompt).not.toContain('guardrail');
 });

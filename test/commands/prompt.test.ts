@@ -12,6 +12,7 @@ import { requirePlan as loadedPlan } from '../../src/project/plan-file.ts';
 import { code, MINUTE_MS, planOf, STRANGER, World } from '../support/commands/world.ts';
 
 const OPTIONS = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
+const STARTED = { kind: 'started', timeoutMs: null, stallMs: null } as const;
 const SETTINGS = 'verify:\n  commands: [make lint]\n';
 
 let world: World;
@@ -39,7 +40,7 @@ async function facts(attemptNumber: number | null = null) {
   const task = plan.byId.get('build');
   if (task === undefined) throw new Error('no task build');
   const { record } = await session.store.read('build');
-  return gatherPrompt(session, task, plan, { record, attemptNumber });
+  return gatherPrompt(session, task, plan, { record, attemptNumber, worker: STARTED });
 }
 
 describe('render-worker-prompt', () => {
@@ -49,7 +50,7 @@ describe('render-worker-prompt', () => {
     expect(data.prompt).toMatch(/^# Task build: Do build\n\n- Phase: Phase 1\n- Priority: P1\n- Workspace: `/);
     expect(data.prompt).toContain(`\`${world.project}\``);
     expect(data.prompt).toContain('```sh\nmake lint\nmake check\n```');
-    expect(data.prompt).toContain('about every 5m 00s');
+    expect(data.prompt).not.toContain('heartbeat');
     expect(data.prompt).not.toContain('## Earlier attempts');
   });
 
@@ -164,7 +165,7 @@ describe('earlier attempts in the prompt', () => {
     const first = await failed('it broke');
     world.write(dir('attempts', first, 'verdict.json'), '{');
     world.write(dir('attempts', first, 'verdict.verified.json'), '[]');
-    expect((await facts()).attempts).toEqual([
+    expect((await facts()).attempts).toMatchObject([
       { number: 1, verdict: null, summary: null, verification: [], review: null },
     ]);
     fs.rmSync(world.path(dir('attempts')), { recursive: true });
@@ -185,7 +186,11 @@ describe('earlier attempts in the prompt', () => {
       readAnswer: refuse,
     });
     const record = freshRecord('build', world.at(0));
-    const { attempts, decisions } = await gatherPrompt(session, task, plan, { record, attemptNumber: 1 });
+    const { attempts, decisions } = await gatherPrompt(session, task, plan, {
+      record,
+      attemptNumber: 1,
+      worker: STARTED,
+    });
     expect([attempts, decisions]).toEqual([[], []]);
   });
 });
@@ -211,7 +216,7 @@ describe('conventions in the prompt', () => {
     if (task === undefined) throw new Error('no task');
     const workspace = { path: world.path('tree'), branch: 'forge/build' };
     const of = async () => {
-      const request = { record: null, attemptNumber: 1, workspace };
+      const request = { record: null, attemptNumber: 1, workspace, worker: STARTED };
       return (await gatherPrompt(session, task, plan, request)).conventions?.text;
     };
     world.write('AGENTS.md', 'project');

@@ -6,6 +6,7 @@ import { renderWorkerPrompt } from '../../src/commands/render-worker-prompt.ts';
 import { openSession } from '../../src/commands/shared/session.ts';
 import { why } from '../../src/commands/why.ts';
 import { freshRecord } from '../../src/domain/task/records.ts';
+import { baseChanges } from '../../src/git/base-changes.ts';
 import { lookAtGit } from '../../src/git/gc-look.ts';
 import { workspaceForNext } from '../../src/git/worktree.ts';
 import { planOf, World } from '../support/commands/world.ts';
@@ -73,6 +74,28 @@ test('a branch with commits of its own stays, and how far it is behind is told t
   expect((await why.run(call(), { task: 'build' })).notes).toEqual(['forge/build is 3 commits behind main']);
   const { prompt } = await renderWorkerPrompt.run(call(), { task: 'build' });
   expect(prompt).toContain('forge/build is 3 commits behind main. Merge `main` into it');
+});
+
+test('a prompt names the commits that the branch lacks, and the files that both sides have changed', async () => {
+  const { path: at } = await next();
+  repo.commit({ 'both.txt': 'mine', 'own.txt': 'o' }, at);
+  const lacked = repo.commit({ 'both.txt': 'theirs', 'new.txt': 'n' });
+  const { prompt } = await renderWorkerPrompt.run(call(), { task: 'build' });
+  expect(prompt).toMatch(new RegExp(`\\n${lacked.slice(0, 7)}\\w* .*\\n\`\`\`\\n`));
+  expect(prompt).toContain('Your branch has changed these files as well:\n\n```data\nboth.txt\n```');
+});
+
+test('what is new on the base since it was at a commit is told where the branch has it', async () => {
+  const before = head(repo.root);
+  await next();
+  const changes = async (since: string | null) => baseChanges(await openSession(call()), 'build', null, since);
+  expect(await changes(before)).toBeNull();
+  const after = repo.commit({ 'new.txt': 'n' });
+  await next();
+  expect(await changes(null)).toBeNull();
+  expect(await changes(before)).toMatchObject({ base: 'main', count: 1, both: [] });
+  expect(await changes(after)).toBeNull();
+  expect(await changes('0'.repeat(40))).toBeNull();
 });
 
 test('a branch follows the branch that its task was begun for, whatever is checked out since', async () => {

@@ -50,6 +50,6 @@ export function forge({ ctx, paths }: Facts): Finding {
   const of = from === null ? '' : ` (of the package ${oneLine(`${from.name} ${from.version}`.trim(), 80)})`;
   return warn(
     `the first forge on PATH is ${file}${of}, not this one: an agent that calls \`forge\` starts that one`,
-    'Call `"$FORGE_CLI" orchestrate` in commands of workers, as prompts do, and `forge-orchestrate` elsewhere; or put this one first on PATH.',
+    'Call `"$FORGE_CLI" orchestrate` in commands of workers, and `forge-orchestrate` elsewhere; or put this one first on PATH.',
   );
 }

@@ -8,27 +8,29 @@
 
 import { byteLength, codeSpan, fenced, ownMarkdown } from '../../lib/markdown.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
-import { formatDuration } from '../../lib/time.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { findingText } from '../review/findings.ts';
 import type { Review } from '../review/reviews.ts';
 import type { AttemptFailure } from '../task/attempts.ts';
 import { type Behind, behindText } from '../task/workspaces.ts';
 import { type CheckResult, hasFailed } from '../verify/verification.ts';
+import { cliWord, ofAttempt, type ReportingFacts, reportingSection } from './reporting.ts';
 
 /** Limit of a prompt, bytes. Linux accepts no longer argument (MAX_ARG_STRLEN), and many workers get it as one. */
 export const PROMPT_MAX_BYTES = 128 * 1024 - 1;
 
 /** Limits of the parts, bytes of UTF-8. With the fixed text they stay below PROMPT_MAX_BYTES. */
 export const MAX = {
-  description: 24 * 1024,
-  acceptance: 8 * 1024,
+  description: 22 * 1024,
+  acceptance: 7 * 1024,
   command: 2048,
   verify: 6 * 1024,
   protectedGlobs: 2000,
   conventions: 27 * 1024,
-  attempts: 28 * 1024,
-  decisions: 12 * 1024,
+  attempts: 26 * 1024,
+  decisions: 11 * 1024,
+  setup: 1500,
+  base: 1500,
   summary: 2000,
   review: 6 * 1024,
   message: 1200,
@@ -66,13 +68,27 @@ export interface SettledDecision {
   answered_by: string;
 }
 
-export interface PromptFacts {
+/** What the base has got since the branch was made, or since the last attempt. */
+export interface NewOnBase {
+  base: string;
+  /** The newest, as `1f2e3d4 Subject`, and how many there are. */
+  commits: readonly string[];
+  count: number;
+  /** Files that both the base and the branch have changed. */
+  both: readonly string[];
+}
+
+export interface PromptFacts extends Pick<ReportingFacts, 'worker' | 'cli' | 'questions'> {
   task: Pick<PlanTask, 'id' | 'title' | 'priority' | 'type' | 'description' | 'acceptance' | 'write_globs' | 'run'>;
   phase: { name: string; goal: string | null };
   verify: readonly string[];
   /** Null before the task is claimed. */
   attemptNumber: number | null;
   workspace: Workspace;
+  /** The commands that have prepared its worktree; null: it has none of its own. */
+  setup: readonly string[] | null;
+  /** Null: nothing. */
+  newOnBase: NewOnBase | null;
   /** Rules of the project, and the name of their file. */
   conventions: { file: string; text: string } | null;
   /** Oldest first, like `attempts` and `decisions`. */
@@ -80,8 +96,6 @@ export interface PromptFacts {
   attempts: readonly EarlierAttempt[];
   decisions: readonly SettledDecision[];
   protectedGlobs: readonly string[];
-  /** The heartbeat interval of an agent, milliseconds. */
-  heartbeatMs: number;
 }
 
 /** The prompt, at most PROMPT_MAX_BYTES, without control characters; it ends with a newline. */
@@ -90,13 +104,16 @@ export function workerPrompt(facts: PromptFacts): string {
     taskSection(facts),
     acceptanceSection(facts),
     judgingSection(facts),
+    setupSection(facts),
+    baseSection(facts),
     protectedSection(facts),
     conventionsSection(facts),
     attemptsSection(facts),
     decisionsSection(facts),
-    reportingSection(facts),
+    reportingSection({ ...facts, taskId: facts.task.id }),
   ];
-  return `${sections.flat().join('\n\n')}\n`;
+  const blocks = sections.flat().filter((block, at, all) => block !== DATA || all.indexOf(DATA) === at);
+  return `${blocks.join('\n\n')}\n`;
 }
 
 /** Blocks with an empty line between them; none when there is nothing to say. */
@@ -148,19 +165,54 @@ function judgingSection({ verify, workspace }: PromptFacts): Section {
     workspace.branch === null
       ? []
       : [`Commit your work on branch ${codeSpan(workspace.branch)}. What is not committed does not count.`];
-  const { behind = null } = workspace;
-  const lacks =
-    behind === null ? [] : [`${oneLine(behindText(behind))}. Merge ${codeSpan(behind.base)} into it before you go on.`];
-  return ['## How the result is judged', ...commands, ...branch, ...lacks];
+  return ['## How the result is judged', ...commands, ...branch];
 }
 
-function protectedSection({ protectedGlobs }: PromptFacts): Section {
+function setupSection({ setup }: PromptFacts): Section {
+  if (setup === null) return [];
+  if (setup.length === 0)
+    return [
+      'Nothing was installed in this worktree: it has what git tracks. Install what you need, such as dependencies.',
+    ];
+  return [
+    'These commands prepare the worktree before you start. Repeat one only when you change what it reads:',
+    fenced(setup.map((command) => command.trim()).join('\n'), { info: 'sh', max: MAX.setup }),
+  ];
+}
+
+function baseSection({ workspace: { behind = null }, newOnBase }: PromptFacts): Section {
+  if (behind === null && newOnBase === null) return [];
+  const lead =
+    behind === null
+      ? `Since the last attempt ${codeSpan(newOnBase?.base ?? '')} has got ${commitsText(newOnBase?.count ?? 0)}, and your branch has them.`
+      : `${oneLine(behindText(behind))}. Merge ${codeSpan(behind.base)} into it before you go on.`;
+  if (newOnBase === null) return ['## What changed on the base', lead];
+  const { commits, count, both } = newOnBase;
+  const more = count - commits.length;
+  const list = [...commits.map((commit) => oneLine(commit, 200)), ...(more > 0 ? [`and ${more} older`] : [])].join(
+    '\n',
+  );
+  const shared = both.map((name) => oneLine(name, 300)).join('\n');
+  return [
+    '## What changed on the base',
+    lead,
+    DATA,
+    data(list, MAX.base),
+    ...(both.length === 0 ? [] : ['Your branch has changed these files as well:', data(shared, MAX.base)]),
+  ];
+}
+
+function commitsText(count: number): string {
+  return `${count} ${count === 1 ? 'commit' : 'commits'}`;
+}
+
+function protectedSection({ protectedGlobs, cli, task, worker }: PromptFacts): Section {
   if (protectedGlobs.length === 0) return [];
   const list = protectedGlobs.map((glob) => codeSpan(glob)).join(', ');
   return [
     '## Protected files',
     `Do not change these without asking: ${oneLine(list, MAX.protectedGlobs)}.`,
-    'Before you change, make or delete one, run `"$FORGE_CLI" orchestrate guardrail-check --path PATH`. With exit code 0 go on. With ' +
+    `Before you change, make or delete one, run \`${cliWord(cli)} orchestrate guardrail-check${ofAttempt(task.id, worker)} --path PATH\`. With exit code 0 go on. With ` +
       '4, ask under the decision key that it names, with options such as `allow` and `deny`, and follow the answer. A change ' +
       'without asking is reported to the reviewer of your work.',
   ];
@@ -293,31 +345,4 @@ function lastWithin(blocks: readonly string[], max: number): string[] {
     if (room < 0) break;
   }
   return [...(from === 0 ? [] : [`(Cut: ${from} older left out.)`]), ...blocks.slice(from)];
-}
-
-// ---------------------------------------------------------------------------------------------- how to report
-
-const OPTIONS = '[{"id": "keep", "label": "Keep it"}, {"id": "drop", "label": "Drop it"}]';
-
-function reportingSection({ heartbeatMs }: PromptFacts): Section {
-  const lines = [
-    'While you work: `"$FORGE_CLI" orchestrate heartbeat`, about every ' +
-      `${formatDuration(heartbeatMs)}. Under \`forge orchestrate run\` and \`exec\` forge does that for you.`,
-    `A decision that is not yours to take: write its options to a file, such as \`${OPTIONS}\`, then ` +
-      '`"$FORGE_CLI" orchestrate question --decision-key KEY --question "TEXT" --options-file FILE --json`. ' +
-      'With status `answered`, go on with that option. With `open`, end at once: the task waits, and a later attempt is told the answer.',
-    'Done: write `{"verdict": "ready_for_review", "summary": "what you did"}` to the file that `FORGE_VERDICT_FILE` names, then ' +
-      '`"$FORGE_CLI" orchestrate complete --verdict-file "$FORGE_VERDICT_FILE"`. Where nothing had to change, add `"changes": "none"`.',
-    'It cannot be done: `"$FORGE_CLI" orchestrate complete --failed --error-class CLASS --message "TEXT"`, with a class such as `tests.flaky`.',
-    'Under `forge orchestrate run` it is enough to end. Exit code 0 means done; a verdict in `FORGE_VERDICT_FILE` may say more, or ' +
-      'otherwise. Any other exit code is a failure.',
-    'Exit code 3 of any of these commands means that the task is no longer yours: stop, and change nothing more.',
-  ];
-  return [
-    '## How to report',
-    'These commands find your task and attempt in `FORGE_TASK_ID` and `FORGE_ATTEMPT_ID`, and `FORGE_CLI` is the forge that gave ' +
-      'you the task: another `forge` may be first on PATH. Where those are not set, give them yourself: ' +
-      '`forge orchestrate heartbeat TASK --attempt ID`.',
-    lines.map((line) => `- ${line}`).join('\n'),
-  ];
 }

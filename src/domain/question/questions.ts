@@ -247,6 +247,19 @@ export function askQuestion(record: TaskRecord, request: AskRequest): Decision<A
   return { ...next, result: { status: 'open', question_id, option_id: null, asked } };
 }
 
+/** Questions of the task since `retry` last cleared the budgets. */
+export function questionsAsked(record: TaskSummary): number {
+  return askedBefore(ledgerOf(record), '').task;
+}
+
+/** The limits of a task's questions. `own`: of the task, as planned; `general`: of the settings. */
+export function questionBudget(
+  own: Readonly<Record<'soft' | 'hard', number | null>> | null | undefined,
+  general: Readonly<Record<'soft' | 'hard', number>>,
+): { soft: number; hard: number } {
+  return { soft: own?.soft ?? general.soft, hard: own?.hard ?? general.hard };
+}
+
 function askedBefore({ asked }: QuestionLedger, key: string): { task: number; key: number } {
   return {
     task: asked.reduce((sum, { count }) => sum + count, 0),

@@ -1,15 +1,24 @@
 /** Gathers the facts of a worker's prompt. What cannot be read is left out, so that the worker starts all the same. */
 
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
-import type { EarlierAttempt, PromptFacts, SettledDecision, Workspace } from '../../domain/prompt/worker-prompt.ts';
-import { ledgerOf, type SettledQuestion } from '../../domain/question/questions.ts';
+import type { WorkerKind } from '../../domain/prompt/reporting.ts';
+import type {
+  EarlierAttempt,
+  NewOnBase,
+  PromptFacts,
+  SettledDecision,
+  Workspace,
+} from '../../domain/prompt/worker-prompt.ts';
+import { ledgerOf, questionBudget, questionsAsked, type SettledQuestion } from '../../domain/question/questions.ts';
 import { asksForChanges, type Reviewed } from '../../domain/review/reviews.ts';
 import { attemptsThatHappened, failuresOf } from '../../domain/task/attempts.ts';
 import type { AttemptManifest, TaskRecord } from '../../domain/task/records.ts';
 import { verifyCommands } from '../../domain/verify/commands.ts';
 import { orNull } from '../../lib/errors.ts';
+import { OWN_PROGRAM } from '../../process/programs.ts';
 import { readConventions } from '../../project/user-files.ts';
 import type { Env } from '../env.ts';
+import { begunFor, workspaceOf } from './workspace.ts';
 
 export interface PromptRequest {
   /** Null when nothing has happened to the task. */
@@ -18,6 +27,7 @@ export interface PromptRequest {
   attemptNumber: number | null;
   /** Where the work is done; default: the project's folder, on no branch of its own. */
   workspace?: Workspace | undefined;
+  worker: WorkerKind;
 }
 
 /** Numbers of attempts and of decisions that the prompt repeats: the newest ones. */
@@ -32,11 +42,18 @@ export async function gatherPrompt(
   env: Env,
   task: PlanTask,
   plan: Pick<Plan, 'phaseById'>,
-  { record, attemptNumber, workspace = workspaceOf(env) }: PromptRequest,
+  { record, attemptNumber, workspace = workspaceOf(env), worker }: PromptRequest,
 ): Promise<PromptFacts> {
   const isEarlier = (number: number) => attemptNumber === null || number < attemptNumber;
   const phase = plan.phaseById.get(task.phase_id);
+  const earlier = record === null ? [] : ((await orNull(() => earlierAttempts(env, record, isEarlier))) ?? []);
+  const { soft, hard } = questionBudget(task.question_budget, env.settings.agents.question_budget);
   return {
+    worker,
+    cli: OWN_PROGRAM,
+    questions: { asked: record === null ? 0 : questionsAsked(record), soft, hard },
+    setup: workspace.branch === null ? null : env.settings.agents.setup,
+    newOnBase: await orNull(() => newOnBase(env, task.id, record, workspace, earlier.at(-1)?.baseSha ?? null)),
     task,
     phase: { name: phase?.name ?? task.phase_id, goal: phase?.goal ?? null },
     verify: verifyCommands(env.settings.verify.commands, task).map(({ command }) => command),
@@ -44,30 +61,42 @@ export async function gatherPrompt(
     workspace,
     conventions: readConventions([...new Set([workspace.path, env.paths.project])]),
     failures: record === null ? [] : failuresOf(record).filter(({ attempt_number }) => isEarlier(attempt_number)),
-    attempts: record === null ? [] : ((await orNull(() => earlierAttempts(env, record, isEarlier))) ?? []),
+    attempts: earlier,
     decisions: record === null ? [] : await decisionsOf(env, record),
     protectedGlobs: env.settings.agents.preflight_globs,
-    heartbeatMs: env.settings.agents.heartbeat_interval_ms,
   };
 }
 
-/** The one place that says where a task is worked on unless the caller does. */
-export function workspaceOf({ paths }: Pick<Env, 'paths'>): Workspace {
-  return { path: paths.project, branch: null };
+/** `baseSha`: what its base was at when it was verified; null where it was not. */
+interface Earlier extends EarlierAttempt {
+  baseSha: string | null;
+}
+
+/** Nothing is looked for where the branch has just been made. */
+async function newOnBase(
+  env: Env,
+  taskId: string,
+  record: TaskRecord | null,
+  { branch, behind = null }: Workspace,
+  since: string | null,
+): Promise<NewOnBase | null> {
+  if (branch === null || (behind === null && since === null)) return null;
+  const { baseChanges } = await import('../../git/base-changes.ts');
+  return baseChanges(env, taskId, record && (await begunFor(env, record)), since);
 }
 
 async function earlierAttempts(
   { store }: Env,
   { state }: TaskRecord,
   isEarlier: (number: number) => boolean,
-): Promise<EarlierAttempt[]> {
+): Promise<Earlier[]> {
   if (state.attempt_count === 0) return [];
   const { task_id } = state;
   const manifests = attemptsThatHappened(await store.listAttempts(task_id), state);
   const happened = manifests.flatMap(({ attempt_id, attempt_number: number }) =>
     number !== undefined && isEarlier(number) ? [{ attempt_id, number }] : [],
   );
-  const entries: EarlierAttempt[] = [];
+  const entries: Earlier[] = [];
   for (const { attempt_id, number } of happened.slice(-ATTEMPTS_TOLD)) {
     const verdict = await orNull(() => store.readDocument('verdict', task_id, attempt_id));
     const verified = await orNull(() => store.readDocument('verified', task_id, attempt_id));
@@ -77,6 +106,7 @@ async function earlierAttempts(
       summary: verdict?.summary ?? null,
       verification: verified?.commands ?? [],
       review: await reviewOf(store, manifests, attempt_id),
+      baseSha: verified?.base_sha ?? null,
     });
   }
   return entries;

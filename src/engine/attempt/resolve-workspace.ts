@@ -8,8 +8,7 @@ import type { Env } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
 import type { CommandsFor } from './commands.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { workspaceOf } from './prompt.ts';
-import { begunFor, CanNotStart, hasWorktrees, workAt } from './workspace.ts';
+import { begunFor, CanNotStart, hasWorktrees, workAt, workspaceOf } from './workspace.ts';
 import type { Prepared, SetupHeard } from './worktree-setup.ts';
 
 export interface AttemptWorkspace extends Workspace, Prepared {}

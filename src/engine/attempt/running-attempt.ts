@@ -6,7 +6,7 @@ import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
-import { STALL_MS } from '../../domain/settings/settings.ts';
+import { type WorkerLimits, workerLimits } from '../../domain/settings/worker-limits.ts';
 import type { CompleteResult, Outcome } from '../../domain/task/complete-attempt.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Holding, holdingOf } from '../../domain/task/lease-loss.ts';
@@ -177,10 +177,10 @@ export class RunningAttempt {
   }
 
   async #live(): Promise<FinishedAttempt> {
-    const timeout_ms = this.#request.task.timeout_ms ?? this.#env.settings.agents.timeout;
+    const { timeoutMs, stallMs } = this.#limits;
     const timeout =
-      timeout_ms === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeout_ms, TIMER_MAX_MS));
-    const stopWatching = this.#watch();
+      timeoutMs === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeoutMs, TIMER_MAX_MS));
+    const stopWatching = this.#watch(stallMs);
     const logs = new LogKeeper(this.#env, this.#holder, this.#request.task, WORKER_LOGS).start();
     try {
       const { worker, fault } = this.#started;
@@ -201,11 +201,15 @@ export class RunningAttempt {
     }
   }
 
+  get #limits(): WorkerLimits {
+    const kind = { agent: this.#agent !== null, alone: this.#started.alone === true };
+    return workerLimits(this.#request.task, this.#env.settings.agents, kind);
+  }
+
   /** Stops a worker that does nothing any more; returns what ends that. */
-  #watch(): () => void {
-    const stallMs = this.#env.settings.agents.stall_timeout ?? (this.#agent === null ? null : STALL_MS);
-    const { identity, alone = false } = this.#started;
-    if (identity === null || stallMs === null || !alone) return () => {};
+  #watch(stallMs: number | null): () => void {
+    const { identity } = this.#started;
+    if (identity === null || stallMs === null) return () => {};
     return watchForStall(this.#env, this.#holder, identity, { stallMs, stalled: () => this.#stop('stall') });
   }
 

@@ -10,6 +10,7 @@ import { workerPrompt } from '../../domain/prompt/worker-prompt.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import { isUnchecked, rivalsOf } from '../../domain/schedule/overlap.ts';
 import { masked } from '../../domain/secrets.ts';
+import { workerLimits } from '../../domain/settings/worker-limits.ts';
 import { manifestOf } from '../../domain/task/attempts.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import {
@@ -35,11 +36,11 @@ import { checkoutWatch } from './checkout-watch.ts';
 import { commandEnvironment, identityOf } from './environment.ts';
 import { LogKeeper, WORKER_LOGS } from './output.ts';
 import { lookForRivals, settleClaim } from './overlap.ts';
-import { gatherPrompt, workspaceOf } from './prompt.ts';
+import { gatherPrompt } from './prompt.ts';
 import { type AttemptWorkspace, resolveWorkspace } from './resolve-workspace.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
 import { stopFormerWorker } from './takeover.ts';
-import { CanNotStart, setupNow } from './workspace.ts';
+import { CanNotStart, setupNow, workspaceOf } from './workspace.ts';
 import type { SetupHeard } from './worktree-setup.ts';
 
 export interface AttemptRequest extends TaskRequest, SetupHeard {
@@ -260,7 +261,14 @@ async function open(
 
 async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Promise<GatedWorker> {
   const { workspace, seen } = draft;
-  const told = { record: seen, attemptNumber: draft.number, workspace };
+  const kind = { agent: agentOf(env, request) !== null, alone: request.output === 'logs' };
+  const limits = workerLimits(request.task, env.settings.agents, kind);
+  const told = {
+    record: seen,
+    attemptNumber: draft.number,
+    workspace,
+    worker: { kind: 'started' as const, ...limits },
+  };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
   const logs = request.output === 'logs' ? env.artifacts.openLogs(draft) : null;
   const worker = spawnGated({

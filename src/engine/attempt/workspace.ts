@@ -15,7 +15,11 @@ import { NO_WORK_FOUND, type WorkFound } from '../../domain/verify/verification.
 import { ForgeError, orNull } from '../../lib/errors.ts';
 import { missingProgram } from '../../process/programs.ts';
 import { type Env, looksAtGit } from '../env.ts';
-import { workspaceOf } from './prompt.ts';
+
+/** The one place that says where a task is worked on unless the caller does. */
+export function workspaceOf({ paths }: Pick<Env, 'paths'>): Workspace {
+  return { path: paths.project, branch: null };
+}
 
 export function hasWorktrees(env: Pick<Env, 'settings'>): boolean {
   return env.settings.workspace === 'worktree';
