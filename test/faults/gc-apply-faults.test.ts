@@ -5,7 +5,15 @@ import { answerIn, commandLine } from '../support/faults/forge.ts';
 import { expectAtOnce, expectPutRight, finishedGc, gcTree, outcomeOf, shortly } from '../support/faults/gc-tree.ts';
 import { LONG, pooled, sampled } from '../support/faults/knobs.ts';
 import { copyProject, dropProject, makeProject } from '../support/faults/project.ts';
-import { cleanRun, type Fault, faultyRun, isSteady, noStrace, type TracedCall } from '../support/faults/strace.ts';
+import {
+  cleanRun,
+  type Fault,
+  failures,
+  faultyRun,
+  isSteady,
+  noStrace,
+  type TracedCall,
+} from '../support/faults/strace.ts';
 
 /** Calls that are killed at, and calls that fail, in the sample. */
 const KILLS = 10;
@@ -87,9 +95,9 @@ describe.skipIf(missing !== null)(title, () => {
   test('gc survives a failing system call', { timeout: LONG ? 1_800_000 : 120_000 }, async () => {
     const tried = await untouched();
     const { planned } = tried.tree;
-    const points = sampled(tried.changing, FAILURES, betweenNames(tried.changing).slice(-1));
-    const failed = await pooled(points, async (point, at = points.indexOf(point)) => {
-      const { where, ran, answer } = await hurt(tried, point, at % 2 === 0 ? 'EIO' : 'ENOSPC');
+    const some = sampled(tried.changing, FAILURES, betweenNames(tried.changing).slice(-1));
+    const failed = await pooled(failures(tried.changing, some), async ({ call, fault }) => {
+      const { where, ran, answer } = await hurt(tried, call, fault);
       if (answer === null) throw new Error(`${where} there was no answer:\n${ran.stderr}`);
       if (!answer.ok) {
         expect({ code: ran.code, error: answer.error }, where).toMatchObject({ code: 1, error: { code: 'IO_ERROR' } });

@@ -12,8 +12,8 @@ import {
   answered,
   aroundCommits,
   cleanRun,
-  DISK_FAULTS,
   type DiskFault,
+  failures,
   faultyRun,
   isSteady,
   noStrace,
@@ -37,20 +37,17 @@ function mayFail(call: TracedCall): boolean {
   return call.name !== 'close' || /\.tmp-|\.jsonl/.test(call.shape);
 }
 
+/** What only reads fails for a broken disk or too many open files. */
+function happens({ call, fault }: { call: TracedCall; fault: DiskFault }): boolean {
+  return call.changes || fault === 'EIO' || fault === 'EMFILE';
+}
+
 /** Each call fails in every way; otherwise a few of those that change something, in one way each. */
-function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: DiskFault }[] {
-  // What only reads fails for a broken disk or too many open files.
-  const happens = (call: TracedCall, fault: DiskFault) => call.changes || fault === 'EIO' || fault === 'EMFILE';
+function failing(calls: readonly TracedCall[]): { call: TracedCall; fault: DiskFault }[] {
   const changing = calls.filter((call) => call.changes);
   expect(changing.length).toBeGreaterThan(10);
-  if (LONG) {
-    const all = DISK_FAULTS.flatMap((fault) => calls.filter(mayFail).map((call) => ({ call, fault })));
-    return all.filter(({ call, fault }) => happens(call, fault));
-  }
-  return sampled(changing, SAMPLE, aroundCommits(changing).slice(-2)).map((call, at) => ({
-    call,
-    fault: DISK_FAULTS[at % DISK_FAULTS.length] ?? 'EIO',
-  }));
+  const some = sampled(changing, SAMPLE, aroundCommits(changing).slice(-2));
+  return failures(calls.filter(mayFail), some).filter(happens);
 }
 
 describe.skipIf(missing !== null)(title, () => {
@@ -63,7 +60,7 @@ describe.skipIf(missing !== null)(title, () => {
       const before = auditTask(dir, TASK);
       const clean = copyProject(dir);
       const { calls } = await cleanRun(commandLine(clean, args), clean);
-      const points = failures(scenario.steady === true ? calls.filter(isSteady) : calls);
+      const points = failing(scenario.steady === true ? calls.filter(isSteady) : calls);
       const refused = await pooled(points, async ({ call, fault }) => {
         const { ran, dir: copy, where, answer } = await answered(dir, args, call, fault);
         const { newest } = auditTask(copy, TASK);

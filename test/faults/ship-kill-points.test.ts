@@ -13,11 +13,18 @@ import { answerIn } from '../support/faults/forge.ts';
 import { LONG, pooled, sampled, varied } from '../support/faults/knobs.ts';
 import { dropProject, freshPlace, LOGS, listing } from '../support/faults/project.ts';
 import { TASK } from '../support/faults/scenarios.ts';
-import { ended, refusal, ShipPlay, type Waiting } from '../support/faults/shipping-scenarios.ts';
+import {
+  ended,
+  refusal,
+  SETTINGS,
+  SHIP_SCENARIOS,
+  ShipPlay,
+  type ShipScenario,
+} from '../support/faults/shipping-scenarios.ts';
 import {
   aroundCommits,
   cleanRun,
-  type Fault,
+  failures,
   faultyRun,
   isSteady,
   noStrace,
@@ -26,19 +33,6 @@ import {
 
 /** Points of one command in the sample. */
 const SAMPLE = 6;
-
-const SETTINGS = 'agents: {kill_grace_ms: 300}';
-
-const CASES: { name: string; verb: 'review' | 'ship'; waiting: Waiting; to: string }[] = [
-  { name: 'a ship into the branch of the main checkout', verb: 'ship', waiting: { settings: SETTINGS }, to: 'shipped' },
-  { name: 'a review', verb: 'review', waiting: { review: true, settings: SETTINGS }, to: 'reviewed' },
-  {
-    name: 'a ship into a branch that is not checked out',
-    verb: 'ship',
-    waiting: { settings: SETTINGS, base: 'trunk' },
-    to: 'shipped',
-  },
-];
 
 interface Prepared {
   play: ShipPlay;
@@ -49,7 +43,7 @@ interface Prepared {
   calls: TracedCall[];
 }
 
-async function prepared({ verb, waiting, to }: (typeof CASES)[number]): Promise<Prepared> {
+async function prepared({ verb, waiting, to }: ShipScenario): Promise<Prepared> {
   const copies = new Map<string, ShipPlay>();
   const play = new ShipPlay(waiting);
   onTestFinished(() => {
@@ -115,7 +109,7 @@ const missing = noStrace();
 const skipped = missing === null ? '' : ` (skipped: ${missing})`;
 
 describe.skipIf(missing !== null)(`SIGKILL in place of a system call${skipped}`, () => {
-  test.each(varied(CASES, 2))(
+  test.each(varied(SHIP_SCENARIOS, 2))(
     '$name survives SIGKILL in place of any system call',
     { timeout: LONG ? 1_800_000 : 180_000 },
     async (scenario) => {
@@ -141,20 +135,14 @@ describe.skipIf(missing !== null)(`SIGKILL in place of a system call${skipped}`,
   );
 });
 
-/** Each call fails in both ways; where only a few of them are taken, in turn. */
-function failures(calls: readonly TracedCall[]): { call: TracedCall; fault: Fault }[] {
-  if (LONG) return (['EIO', 'ENOSPC'] as const).flatMap((fault) => calls.map((call) => ({ call, fault })));
-  return telling(calls).map((call, at) => ({ call, fault: at % 2 === 0 ? 'EIO' : 'ENOSPC' }));
-}
-
 describe.skipIf(missing !== null)(`a system call that fails${skipped}`, () => {
-  test.each(varied(CASES))(
+  test.each(varied(SHIP_SCENARIOS))(
     '$name survives a failing system call',
     { timeout: LONG ? 1_800_000 : 180_000 },
     async (scenario) => {
       const { verb, to } = scenario;
       const { copies, copy, command, calls } = await prepared(scenario);
-      const refused = await pooled(failures(calls), async ({ call, fault }) => {
+      const refused = await pooled(failures(calls, telling(calls)), async ({ call, fault }) => {
         const { ran, dir } = await faultyRun(copy, command, call, fault);
         const play = playIn(copies, dir);
         const where = `after ${fault} from ${call.name} ${call.count} (${call.shape})`;

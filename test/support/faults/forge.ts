@@ -8,9 +8,20 @@ import { systemContext } from '../../../src/process/system-context.ts';
 import { FORGE } from '../cli.ts';
 import { withoutForge } from '../processes.ts';
 
+/** Stands in an argument for the folder of the project, which copies of it have elsewhere. */
+export const PROJECT = '<project>';
+
 /** The command line of a verb for the project in `dir`, answered in JSON. */
 export function commandLine(dir: string, args: readonly string[]): string[] {
-  return [process.execPath, FORGE, 'orchestrate', '--dir', dir, '--json', ...args];
+  return [
+    process.execPath,
+    FORGE,
+    'orchestrate',
+    '--dir',
+    dir,
+    '--json',
+    ...args.map((arg) => arg.replace(PROJECT, dir)),
+  ];
 }
 
 export type Answer =

@@ -63,10 +63,10 @@ function overlappingPlan(rival: 'active' | 'paused'): string {
 }
 
 /** The work on a task as an agent does it, up to some point. */
-export async function worked(dir: string, steps: { beats: number }): Promise<string> {
+export async function worked(dir: string, steps: { beats: number; claim?: string }): Promise<string> {
   const call = callOn(dir);
-  const { run_id } = await claim.run(call, { task: TASK, claim_id: MINE });
-  const { attempt_id } = await dispatch.run(call, { task: TASK, claim: MINE, run: run_id, phase: 'implement' });
+  const { run_id, claim_id } = await claim.run(call, { task: TASK, claim_id: steps.claim ?? MINE });
+  const { attempt_id } = await dispatch.run(call, { task: TASK, claim: claim_id, run: run_id, phase: 'implement' });
   for (let beat = 0; beat < steps.beats; beat++) await heartbeat.run(call, { task: TASK, attempt: attempt_id });
   return attempt_id;
 }

@@ -55,6 +55,28 @@ export interface Waiting {
   worktrees?: string;
 }
 
+/** Reviewers and checks that ignore SIGTERM are killed soon. */
+export const SETTINGS = 'agents: {kill_grace_ms: 300}';
+
+export interface ShipScenario {
+  name: string;
+  verb: 'review' | 'ship';
+  waiting: Waiting;
+  /** The state that it takes the task to. */
+  to: 'reviewed' | 'shipped';
+}
+
+export const SHIP_SCENARIOS: readonly ShipScenario[] = [
+  { name: 'a ship into the branch of the main checkout', verb: 'ship', waiting: { settings: SETTINGS }, to: 'shipped' },
+  { name: 'a review', verb: 'review', waiting: { review: true, settings: SETTINGS }, to: 'reviewed' },
+  {
+    name: 'a ship into a branch that is not checked out',
+    verb: 'ship',
+    waiting: { settings: SETTINGS, base: 'trunk' },
+    to: 'shipped',
+  },
+];
+
 /** Plays that are copied, by what they wait for. */
 const waitingPlays = new Map<string, Promise<ShipPlay>>();
 

@@ -10,6 +10,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { answerIn, commandLine } from './forge.ts';
+import { LONG } from './knobs.ts';
 import { copyProject, dropProject, freshPlace } from './project.ts';
 
 export interface TracedCall {
@@ -133,6 +134,15 @@ export type Fault = 'kill' | 'ENOENT' | DiskFault;
 /** How a disk, a quota, a limit of the process or a permission makes a call fail. */
 export const DISK_FAULTS = ['EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'EROFS', 'EACCES'] as const;
 export type DiskFault = (typeof DISK_FAULTS)[number];
+
+/** Every call of `all` fails in every way in the long run; otherwise those of `some`, in one way each. */
+export function failures(
+  all: readonly TracedCall[],
+  some: readonly TracedCall[],
+): { call: TracedCall; fault: DiskFault }[] {
+  if (LONG) return DISK_FAULTS.flatMap((fault) => all.map((call) => ({ call, fault })));
+  return some.map((call, at) => ({ call, fault: DISK_FAULTS[at % DISK_FAULTS.length] ?? 'EIO' }));
+}
 
 /** How often a run is repeated whose fault has hit another call than the one that was meant. */
 const TRIES = 10;

@@ -1,0 +1,87 @@
+/** The changing commands that commit nothing to a task, under faults: the project that each starts on. */
+
+import { question } from '../../../src/commands/question.ts';
+import type { VerbName } from '../../../src/commands/registry.ts';
+import { runStart } from '../../../src/commands/run-start.ts';
+import { GUARDRAIL_KEY } from '../../../src/domain/verify/guardrails.ts';
+import { Repository } from '../repository.ts';
+import { ask, callOn, PROJECT } from './forge.ts';
+import { makeProject } from './project.ts';
+import { OTHER, project, SETTINGS, TASK, worked } from './scenarios.ts';
+
+export interface OtherCommand {
+  verb: VerbName;
+  /** Makes the project; returns the command line that works on it and on copies of it. */
+  prepare(): Promise<{ dir: string; args: string[] }>;
+  /** It starts processes, so only steady calls can be aimed at. Default: false. */
+  steady?: boolean;
+}
+
+/** An attempt whose question, whether a protected file may be changed, was answered: yes. */
+async function cleared(dir: string): Promise<string> {
+  const options_file = `${dir}/options.json`;
+  const attempt = await worked(dir, { beats: 0 });
+  const asked = { task: TASK, attempt, decision_key: `${GUARDRAIL_KEY}migrations/1.sql`, question: '?', options_file };
+  const { question_id } = await question.run(callOn(dir), asked);
+  await ask(dir, 'answer', question_id ?? '', '--option', 'allow');
+  return worked(dir, { beats: 0, claim: OTHER });
+}
+
+export const OTHER_COMMANDS: readonly OtherCommand[] = [
+  {
+    verb: 'event',
+    async prepare() {
+      const dir = project();
+      const attempt = await worked(dir, { beats: 0 });
+      return { dir, args: ['event', TASK, '--attempt', attempt, '--type', 'note', '--data', '{"half":true}'] };
+    },
+  },
+  {
+    verb: 'ensure-worktree',
+    steady: true,
+    async prepare() {
+      const dir = project({ '.forge/settings.yaml': SETTINGS, '.forge/.gitignore': '*\n' });
+      new Repository(dir).commit({ 'a.txt': 'a' });
+      return { dir, args: ['ensure-worktree', TASK] };
+    },
+  },
+  {
+    verb: 'run start',
+    async prepare() {
+      return { dir: project(), args: ['run', 'start', '--name', 'night'] };
+    },
+  },
+  {
+    verb: 'run end',
+    async prepare() {
+      const dir = project();
+      const { run_id } = await runStart.run(callOn(dir), {});
+      return { dir, args: ['run', 'end', '--run', run_id] };
+    },
+  },
+  {
+    verb: 'init',
+    async prepare() {
+      return { dir: makeProject({ 'README.md': 'x\n' }), args: ['init', '--agents'] };
+    },
+  },
+  {
+    verb: 'uninit',
+    async prepare() {
+      const dir = makeProject({ 'README.md': 'x\n' });
+      await ask(dir, 'init', '--agents');
+      return { dir, args: ['uninit'] };
+    },
+  },
+  {
+    verb: 'guardrail-check',
+    async prepare() {
+      const dir = project({
+        '.forge/settings.yaml': `${SETTINGS}agents: { preflight_globs: ["migrations/**"] }\n`,
+        'options.json': '[{"id": "allow", "label": "Go on"}, {"id": "deny", "label": "Leave it"}]',
+      });
+      const attempt = await cleared(dir);
+      return { dir, args: ['guardrail-check', TASK, '--attempt', attempt, '--path', `${PROJECT}/migrations/1.sql`] };
+    },
+  },
+];
