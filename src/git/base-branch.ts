@@ -21,7 +21,7 @@ import {
   gitText,
   lastWords,
 } from './git.ts';
-import { inTurn } from './in-turn.ts';
+import { clearTurn, inTurn } from './in-turn.ts';
 import {
   branchCommit,
   branchesUnderWay,
@@ -69,7 +69,7 @@ export async function dropCandidate(env: GitEnv, candidate: Candidate): Promise<
   await git(['update-ref', '-d', candidateRef(candidate), candidate.sha], gitIn(env));
 }
 
-/** Deletes the refs that name merges of `taskId`, and those of tasks without an owner, left by killed processes. */
+/** Deletes what killed processes have left of a landing: refs that name merges of `taskId` or of tasks without an owner, and the lock. */
 export async function clearCandidates(env: WorktreeEnv, taskId: string): Promise<void> {
   for (const ref of await gitLines(['for-each-ref', '--format=%(refname)', CANDIDATES], gitIn(env))) {
     // Null for a name that forge does not give.
@@ -77,7 +77,11 @@ export async function clearCandidates(env: WorktreeEnv, taskId: string): Promise
     if (of !== null && of !== taskId && (await env.store.read(of)).record?.lease != null) continue;
     await gitOk(['update-ref', '-d', ref], gitIn(env));
   }
+  clearTurn(env, landingLock((await repositoryOf(env)).commonDir));
 }
+
+/** Held while the files of a checkout of the base are changed, or looked at. */
+export const landingLock = (commonDir: string) => `${commonDir}/forge-landing.lock`;
 
 /**
  * Moves the base to a merge that was made on `base.sha`. If the base is checked out, its files follow as after a fast-forward pull:
@@ -122,7 +126,7 @@ function moveRef(env: GitEnv, commonDir: string, base: BaseBranch, ref: string, 
 /** `place`: the checkout, null when it is elsewhere by now. `result`: null when git was not run. */
 function moveCheckout(env: WorktreeEnv, commonDir: string, base: BaseBranch, ref: string, merge: string) {
   // Two git commands that update one checkout at once would mix their files.
-  return inTurn(env, `${commonDir}/forge-landing.lock`, async (held) => {
+  return inTurn(env, landingLock(commonDir), async (held) => {
     const checkout = await checkoutOf(env, base);
     // A fast-forward only requires an ancestor: it would restore a commit that a person has just removed from the branch.
     if (checkout === undefined || checkout.head !== base.sha) return { place: checkout?.path ?? null, result: null };

@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import type { CheckoutState } from '../domain/verify/checkout-changes.ts';
+import { landingLock } from './base-branch.ts';
 import { CHECKOUT_TIMEOUT_MS, gitIn, gitLines, gitNames } from './git.ts';
 import { inTurn } from './in-turn.ts';
 import { headOf, repositoryOf, type WorktreeEnv } from './repository.ts';
@@ -12,7 +13,7 @@ export async function lookAtMainCheckout(env: WorktreeEnv, leaveOut: readonly st
   const { root, prefix, commonDir } = await repositoryOf(env);
   if (root === null) return null;
   // A merge that is just landing there would look like changes by a worker.
-  return inTurn(env, `${commonDir}/forge-landing.lock`, async () => {
+  return inTurn(env, landingLock(commonDir), async () => {
     const here = await headOf(env, root);
     if (here === null) return null;
     const options = {

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { exclusively } from '../../src/lib/fs/locks.ts';
+import { clearLock, exclusively } from '../../src/lib/fs/locks.ts';
 import { refused } from '../support/commands/world.ts';
 import { emptyFolder } from '../support/store/tree.ts';
 
@@ -70,6 +70,19 @@ describe('a lock that names its owner', () => {
     const lock = await leftLock(gone);
     expect(await exclusively(lock, async (held) => held(), { owner: alive, terms })).toBe(true);
     expect(fs.readdirSync(path.dirname(lock))).toEqual(['lock.kept']);
+  });
+
+  test('is cleared with its owner only when its process is gone', async () => {
+    const lock = await leftLock(gone);
+    clearLock(lock, gone);
+    expect(fs.readdirSync(path.dirname(lock))).toEqual(['lock.kept']);
+    // Killed between the two.
+    fs.copyFileSync(`${lock}.kept`, `${lock}.owner`);
+    clearLock(lock, gone);
+    expect(fs.readdirSync(path.dirname(lock))).toEqual(['lock.kept']);
+    const living = await leftLock(alive);
+    clearLock(living, gone);
+    expect(fs.readdirSync(path.dirname(living)).sort()).toEqual(['lock', 'lock.kept', 'lock.owner']);
   });
 
   test.each([

@@ -101,7 +101,7 @@ export async function exclusively<T>(
 ): Promise<T> {
   whileDoing(`locking ${lock}`, () => makePath(path.dirname(lock)));
   const release = await taken(lock, terms, () => {
-    if (owner !== null) freeLock(lock, owner);
+    if (owner !== null) clearLock(lock, owner);
   });
   if (release === null) {
     throw new ForgeError('IO_ERROR', `another process has held ${lock} for ${formatDuration(terms.waitMs)}`, {
@@ -109,12 +109,14 @@ export async function exclusively<T>(
     });
   }
   const mine = nameOf(lock);
-  if (owner !== null && mine !== null) nameOwner(lock, `${mine}\n${owner.me}`);
+  const named = `${mine}\n${owner?.me}`;
+  if (owner !== null && mine !== null) nameOwner(lock, named);
   try {
     return await work(() => mine !== null && nameOf(lock) === mine);
   } finally {
-    if (owner !== null && nameOf(lock) === mine) fs.rmSync(ownerFile(lock), { force: true });
     await release();
+    // As long as there is a lock it has an owner: nothing waits for one that was killed just here.
+    forgetOwner(lock, named);
   }
 }
 
@@ -128,16 +130,27 @@ function nameOwner(lock: string, text: string): void {
   });
 }
 
-/** Removes a lock whose holder is gone. */
-function freeLock(lock: string, owner: LockOwner): void {
-  const [held, line] = holderIn(ownerFile(lock)).split('\n');
-  if (line === undefined || held !== nameOf(lock) || !owner.isGone(line)) return;
+/** Unless another process has named itself there meanwhile. */
+function forgetOwner(lock: string, named: string): void {
+  if (holderIn(ownerFile(lock)) === named) fs.rmSync(ownerFile(lock), { force: true });
+}
+
+/** Removes a lock whose holder is gone, and what says whose it is. */
+export function clearLock(lock: string, owner: LockOwner): void {
+  const named = holderIn(ownerFile(lock));
+  const [held, line] = named.split('\n');
+  if (line === undefined || !owner.isGone(line)) return;
+  if (nameOf(lock) === null) forgetOwner(lock, named);
+  if (held !== nameOf(lock)) return;
   // Another process may have freed it meanwhile, and taken it: then it is moved back.
   const aside = `${lock}.gone`;
   try {
     fs.renameSync(lock, aside);
-    if (nameOf(aside) === held) fs.rmdirSync(aside);
-    else fs.renameSync(aside, lock);
+    if (nameOf(aside) !== held) fs.renameSync(aside, lock);
+    else {
+      fs.rmdirSync(aside);
+      forgetOwner(lock, named);
+    }
   } catch {
     // Whatever is there now is looked at again.
   }
