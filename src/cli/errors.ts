@@ -1,5 +1,6 @@
 /** What went wrong, for a person or for a program. */
 
+import { BUG_HINT, bugMessage, hintOf } from '../commands/shared/error-body.ts';
 import { EXIT, ForgeError, type Problem } from '../lib/errors.ts';
 import { oneLine, plainText } from '../lib/text.ts';
 import { hang, widthOf } from './layout.ts';
@@ -13,30 +14,12 @@ export function usageError(verb: string | null, message: string, guess?: string)
 
 /** Problems that are shown one by one. */
 const SHOWN = 20;
-const BUG_HINT =
-  'This is a bug in forge, not in what you did. Please report it with the output of the same command under FORGE_DEBUG=1.';
 
 /** Text of a file that a problem is in; null when it can't be read. */
 export type Sources = (file: string) => string | null;
 
 export function exitCodeOf(error: unknown): number {
   return error instanceof ForgeError ? error.exitCode : EXIT.failed;
-}
-
-/** What is printed as JSON. What is not a ForgeError is a bug and says so: its code is BUG. */
-export function jsonError(error: unknown, verb: string | null): object {
-  const body =
-    error instanceof ForgeError
-      ? {
-          code: error.code,
-          message: plainText(error.message),
-          hint: plainText(hintOf(error, verb)),
-          retriable: error.retriable,
-          details: error.details,
-        }
-      : { code: 'BUG', message: bugMessage(error), hint: BUG_HINT, retriable: false, details: {} };
-  const data = error instanceof ForgeError && error.data !== null ? { data: error.data } : {};
-  return { ok: false, error: body, ...data };
 }
 
 export interface ErrorView {
@@ -68,16 +51,6 @@ export function humanError(error: unknown, { context, sources, verb, stack }: Er
   if (more > 0) lines.push('', `  and ${more} more`);
   if (shown.length > 0) lines.push('');
   return [...lines, ...hint(hintOf(error, verb))].join('\n');
-}
-
-/** The catalogue's hints hold `<verb>` and `<task>`; here it is mostly known which. */
-function hintOf({ hint: text, details }: ForgeError, verb: string | null): string {
-  const task = details['task_id'];
-  return text.replace('<verb>', verb ?? '<verb>').replace('<task>', typeof task === 'string' ? task : '<task>');
-}
-
-function bugMessage(error: unknown): string {
-  return oneLine(error instanceof Error ? `${error.name}: ${error.message}` : String(error), 500);
 }
 
 function problemLines(problem: Problem, context: RenderContext, source: string | null | undefined): string[] {

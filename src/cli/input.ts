@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import * as z from 'zod/mini';
 import { type Command, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
+import { type Input, withEnvironment } from '../commands/shared/environment.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { closest } from '../lib/text.ts';
 import { usageError } from './errors.ts';
@@ -17,15 +18,14 @@ export interface Given {
   env: Readonly<Record<string, string | undefined>>;
 }
 
-export type Input = Record<string, unknown>;
-
 /** What the schema of a command with these fields makes of it. Throws INVALID_ARGS. */
 export function readInput(verb: string, schema: Command['input'], fields: readonly FieldInfo[], given: Given): Input {
-  const values: Input = {};
-  for (const field of fields) {
-    const value = givenValue(field, given, values);
-    if (value !== undefined) values[field.key] = value;
-  }
+  const written = fields.map((field) => [field.key, writtenValue(field, given)] as const);
+  const values = withEnvironment(
+    Object.fromEntries(written.filter(([, value]) => value !== undefined)),
+    fields,
+    given.env,
+  );
   const parsed = z.safeParse(schema, values, { jitless: true });
   if (parsed.success) return parsed.data as Input;
   const [key, at] = parsed.error.issues[0]?.path ?? [];
@@ -37,20 +37,12 @@ export function readInput(verb: string, schema: Command['input'], fields: readon
     : invalid(verb, field, Array.isArray(value) ? value[Number(at)] : value);
 }
 
-function givenValue(field: FieldInfo, given: Given, before: Input): unknown {
+function writtenValue(field: FieldInfo, given: Given): unknown {
   if (field.form === 'rest') return given.rest;
-  const written = field.form === 'operand' ? given.operand : given.options[nameOf(field)];
-  const value = written ?? fromEnv(field, given, before);
+  const value = field.form === 'operand' ? given.operand : given.options[nameOf(field)];
   if (value === undefined) return field.many && field.required ? [] : undefined;
   if (field.kind === 'integer') return Array.isArray(value) ? value.map(wholeNumber) : wholeNumber(value);
   return value;
-}
-
-function fromEnv({ env, unless, ownEnv }: FieldInfo, given: Given, before: Input): string | undefined {
-  const variable = (name: string) => given.env[name] || undefined;
-  if (ownEnv !== undefined && before['task'] === variable('FORGE_TASK_ID')) return variable(ownEnv);
-  if (env === undefined || (unless !== undefined && given.options[unless] === true)) return undefined;
-  return variable(env);
 }
 
 /** Text that is no whole number stays what it is, for the schema to refuse. */

@@ -3,10 +3,10 @@
 import { Command, CommanderError, Option } from 'commander';
 import { HOME, loadCommand, type VerbName } from '../commands/registry.ts';
 import type { FieldInfo, Command as ForgeCommand } from '../commands/shared/command.ts';
+import type { Input } from '../commands/shared/environment.ts';
 import { closest } from '../lib/text.ts';
 import { usageError } from './errors.ts';
 import { findVerb, GLOBAL, nameOf } from './find-verb.ts';
-import type { Input } from './input.ts';
 
 export type Request =
   | { kind: 'verb'; verb: VerbName; command: ForgeCommand; input: Input; dir: string | undefined }

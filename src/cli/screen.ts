@@ -1,10 +1,11 @@
 /** Where answers go, and in what form. Opened before the command line is understood, because that may fail too. */
 
 import path from 'node:path';
+import { jsonError } from '../commands/shared/error-body.ts';
 import type { Warning } from '../domain/warnings.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
-import { exitCodeOf, humanError, jsonError, type Sources, warningLine } from './errors.ts';
+import { exitCodeOf, humanError, type Sources, warningLine } from './errors.ts';
 import { fold } from './layout.ts';
 import { isTerminal, Output, type StreamName } from './output.ts';
 import { type Palette, paletteFor, type RenderContext } from './render-context.ts';

@@ -26,7 +26,7 @@ export const claim = command({
     [`claim build --claim-id ${SAMPLE.claim}`, 'safe to repeat'],
   ],
   input: z.object({
-    task: optionalTaskField({ unless: '--next' }),
+    task: optionalTaskField({ unless: 'next' }),
     next: flag('The first task that is ready'),
     run: optionalRunField(),
     claim_id: optional.text('id', 'A UUID of your own: a repeat gets the same lease'),

@@ -27,7 +27,7 @@ export const exec = command({
     ['exec --next -- ./agent.sh', 'do whatever is next'],
   ],
   input: z.object({
-    task: optionalTaskField({ unless: '--next' }),
+    task: optionalTaskField({ unless: 'next' }),
     next: flag('The first task that is ready'),
     run: optionalRunField(),
     command: rest('The command and its arguments; no shell is in between'),

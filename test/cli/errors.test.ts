@@ -2,8 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { type ErrorView, exitCodeOf, humanError, jsonError } from '../../src/cli/errors.ts';
+import { type ErrorView, exitCodeOf, humanError } from '../../src/cli/errors.ts';
 import { PLAIN } from '../../src/cli/render-context.ts';
+import { jsonError } from '../../src/commands/shared/error-body.ts';
 import { ERROR_CODES, ERROR_KINDS, ForgeError, type Problem } from '../../src/lib/errors.ts';
 import { folder, orchestrate } from '../support/cli.ts';
 
