@@ -30,6 +30,10 @@ const GROUPS = [
   },
 ];
 
+/** What src/mcp uses of the SDK of MCP becomes a file of its own, for the reason that is given there. */
+const SDK = path.join(repo, 'src/mcp/sdk.ts');
+const isSdk = (id) => path.join(repo, 'src/mcp', path.basename(id)) === SDK;
+
 // Made beside and put in place whole, so that a forge that is started meanwhile finds one that works.
 const out = path.join(repo, `dist.${process.pid}.tmp`);
 
@@ -59,26 +63,37 @@ function writeCodeCache(dir) {
 }
 
 async function bundleCommand(dir) {
-  const { output } = await build({
-    input: { main: path.join(repo, 'src/cli/main.ts') },
+  const define = { FORGE_BUILD: JSON.stringify(sumOfSources()) };
+  const main = await bundle(path.join(repo, 'src/cli/main.ts'), {
+    external: isSdk,
+    transform: { define },
+    output: { paths: (id) => (isSdk(id) ? './mcp-sdk.cjs' : id), codeSplitting: { groups: GROUPS } },
+  });
+  const [sdk] = await bundle(SDK, { output: { entryFileNames: 'mcp-sdk.cjs', codeSplitting: false } });
+  fs.mkdirSync(dir, { recursive: true });
+  for (const { fileName, code } of [...main, sdk]) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
+}
+
+async function bundle(file, { output, ...more }) {
+  const made = await build({
+    input: { main: file },
     platform: 'node',
     logLevel: 'warn',
     write: false,
-    transform: { define: { FORGE_BUILD: JSON.stringify(sumOfSources()) } },
+    ...more,
     output: {
       format: 'cjs',
       entryFileNames: '[name].cjs',
       chunkFileNames: '[name]-[hash].cjs',
-      codeSplitting: { groups: GROUPS },
       // Names stay, for the stack of a bug that somebody reports.
       minify: {
         compress: { keepNames: { function: true, class: true } },
         mangle: { keepNames: { function: true, class: true } },
       },
+      ...output,
     },
   });
-  fs.mkdirSync(dir, { recursive: true });
-  for (const { fileName, code } of output) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
+  return made.output;
 }
 
 /** Names this build: what another one has put into its cache is not read. */

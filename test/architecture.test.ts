@@ -111,7 +111,9 @@ const LAYERS: Record<string, readonly string[]> = {
   trackers: ['lib', 'domain', 'store', 'project'],
   engine: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers'],
   commands: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine'],
-  cli: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine', 'commands'],
+  mcp: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine', 'commands'],
+  // It starts the other face.
+  cli: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine', 'commands', 'mcp'],
 };
 
 /** The folder below `src` that a file is in. */
@@ -132,6 +134,8 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'js-yaml': (file) => file === 'src/lib/yaml.ts',
   // Changes a file and keeps its comments; loaded only where a project has a file tracker.
   yaml: (file) => file === 'src/trackers/file/edit.ts',
+  '@modelcontextprotocol/server': (file) => file === 'src/mcp/sdk.ts',
+  '@modelcontextprotocol/server/stdio': (file) => file === 'src/mcp/sdk.ts',
   commander: (file) => file === 'src/cli/program.ts',
   picocolors: (file) => layerOf(file) === 'cli',
   'proper-lockfile': (file) => file === 'src/lib/fs/locks.ts',

@@ -19,7 +19,7 @@ export function nameOf({ written }: { written: string }): string {
 }
 
 /** Verbs that also stand right behind `forge`, for who comes to set a project up. */
-export const SHORT = ['init', 'uninit', 'completion'] as const;
+export const SHORT = ['init', 'uninit', 'mcp', 'completion'] as const;
 
 interface Found {
   /** Null: none was asked for; HOME: bare `forge orchestrate`. */

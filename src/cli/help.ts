@@ -1,7 +1,7 @@
 /** The help, as text: of everything, or of one verb. */
 
 import { COMMANDS, loadCommand, VERBS, type VerbName } from '../commands/registry.ts';
-import type { FieldInfo } from '../commands/shared/command.ts';
+import { described, type FieldInfo, fieldsOf } from '../commands/shared/command.ts';
 import { GLOBAL } from './find-verb.ts';
 import { columnOf, hang, pad, paragraphs, wrap } from './layout.ts';
 import type { RenderContext } from './render-context.ts';
@@ -42,7 +42,7 @@ function overview(context: RenderContext): string[][] {
 async function verbHelp(verb: VerbName, context: RenderContext): Promise<string[][]> {
   const { palette, width } = context;
   const command = await loadCommand(verb);
-  const fields = (await import('../commands/shared/command.ts')).fieldsOf(command.input);
+  const fields = fieldsOf(command.input);
   const rows = (of: FieldInfo['form']) =>
     fields.filter(({ form }) => form === of).map((field) => [field.written, withEnv(field)] as const);
   const operands = rows('operand');
@@ -73,7 +73,9 @@ function usageOf(fields: readonly FieldInfo[]): string {
   return [...parts, ...(more ? ['[options]'] : [])].join(' ');
 }
 
-function withEnv({ description, env }: FieldInfo): string {
+function withEnv(field: FieldInfo): string {
+  const description = described(field);
+  const { env } = field;
   if (env === undefined) return description;
   return description.includes(' (default: ')
     ? description.replace(' (default: ', ` (or ${env}; default: `)

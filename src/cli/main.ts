@@ -70,7 +70,7 @@ async function answer(request: Request, screen: Screen, { version, keep }: Omit<
       say: (warning: Warning) => screen.say(warning),
     };
     const view = VIEWS[verb] as View<VerbName>;
-    const followed = view.follow?.({ context, screen }, input as never) ?? null;
+    const followed = view.follow?.({ context, screen, version }, input as never) ?? null;
     if (followed !== null) return await followed;
     const data = await command.run(context, input as never);
     const render = (await view.text?.())?.[verb] as ((...given: unknown[]) => string) | undefined;

@@ -27,4 +27,5 @@ export interface View<N extends VerbName> {
 export interface Cli {
   context: CommandContext;
   screen: Screen;
+  version(): string;
 }

@@ -48,6 +48,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   'guardrail-check': { text: work },
   complete: { text: work },
   release: { text: work },
+  mcp: { follow: (cli) => import('./serve.ts').then(({ serveMcp }) => serveMcp(cli)) },
   review: { text: work },
   ship: { text: work },
   question: { text: questions },

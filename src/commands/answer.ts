@@ -21,7 +21,7 @@ export const answer = command({
   input: z.object({
     question: operand(z.string(), 'Id of a question'),
     option: option(z.string(), 'id', 'The option that you choose'),
-    note: optional.text('text', 'More for the worker that asked; `-` reads it from stdin', { stdin: true }),
+    note: optional.text('text', 'More for the worker that asked', { stdin: true }),
     by: optional.text('name', 'Who answers (default: the user of this terminal)'),
   }),
   output: () =>

@@ -3,7 +3,7 @@
 import * as z from 'zod/mini';
 import { errorClassSchema } from '../domain/retry/classify.ts';
 import type { CompleteResult, Outcome } from '../domain/task/complete-attempt.ts';
-import { RECORD_MAX_BYTES } from '../domain/task/records.ts';
+import { RECORD_MAX_BYTES, VerdictSchema } from '../domain/task/records.ts';
 import { evidenceOf } from '../domain/verify/evidence.ts';
 import { firstFailed } from '../domain/verify/verification.ts';
 import { endAttempt } from '../engine/attempt/complete-attempt.ts';
@@ -12,9 +12,10 @@ import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { oneLine } from '../lib/text.ts';
 import { loadPlan } from '../project/plan-file.ts';
-import { isThere, readUserFile } from '../project/user-files.ts';
+import { isThere } from '../project/user-files.ts';
 import type { Changed } from '../store/change.ts';
-import { attemptField, command, flag, invalidArgs, optional, SAMPLE, taskField } from './shared/command.ts';
+import { attemptField, command, content, flag, invalidArgs, optional, SAMPLE, taskField } from './shared/command.ts';
+import { handedOver } from './shared/contents.ts';
 import { endFields, notPassed } from './shared/data.ts';
 import { openSession, plannedOrNull, requireRecord, type Session } from './shared/session.ts';
 
@@ -22,6 +23,11 @@ const input = z.object({
   task: taskField(),
   attempt: attemptField(),
   verdict_file: optional.text('file', 'The verdict (default: FORGE_VERDICT_FILE, where that file exists)'),
+  verdict: content(
+    'verdict_file',
+    VerdictSchema,
+    'The verdict, such as {"verdict": "ready_for_review", "summary": "..."}',
+  ),
   failed: flag('The attempt failed'),
   error_class: optional.text('class', 'How it failed, such as network.timeout; decides about a retry'),
   message: optional.text('text', 'What happened, for people'),
@@ -88,7 +94,7 @@ async function refuseUnverified(session: Session, { result, record }: Changed<Co
   throw notPassed('done', result, failure, { command, output_tail });
 }
 
-function outcomeOf({ failed = false, verdict_file, error_class, message, exit_code }: Input): Outcome {
+function outcomeOf({ failed = false, verdict_file, verdict, error_class, message, exit_code }: Input): Outcome {
   // A slip must not turn a failure into a success, nor the other way round: with FORGE_VERDICT_FILE one flag would do.
   if (failed && verdict_file !== undefined) throw invalidArgs('--failed and --verdict-file exclude each other');
   if (!failed && (error_class !== undefined || message !== undefined || exit_code !== undefined))
@@ -96,7 +102,7 @@ function outcomeOf({ failed = false, verdict_file, error_class, message, exit_co
   if (!failed && verdict_file === undefined)
     throw invalidArgs('say how the attempt ended: --verdict-file FILE, or --failed --error-class CLASS');
   if (verdict_file !== undefined) {
-    const text = readUserFile(verdict_file, '--verdict-file', RECORD_MAX_BYTES);
+    const text = handedOver(verdict, verdict_file, '--verdict-file', RECORD_MAX_BYTES);
     return { kind: 'verdict', verdict: parseVerdict(text, verdict_file), written: true };
   }
   if (error_class === undefined) {

@@ -11,10 +11,10 @@ import { requireUuid } from '../lib/ids.ts';
 import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
 import { isoTime, parseDuration } from '../lib/time.ts';
 import { parseYaml } from '../lib/yaml.ts';
-import { readUserFile } from '../project/user-files.ts';
 import {
   attemptField,
   command,
+  content,
   invalidArgs,
   option,
   optional,
@@ -22,6 +22,7 @@ import {
   SAMPLE,
   taskField,
 } from './shared/command.ts';
+import { handedOver } from './shared/contents.ts';
 import { textOrNull, warningsSchema } from './shared/data.ts';
 import { changeKnown, openSession, plannedOrNull, type Session } from './shared/session.ts';
 
@@ -29,8 +30,9 @@ const input = z.object({
   task: taskField(),
   attempt: attemptField(),
   decision_key: option(z.string(), 'key', 'Names the decision, the same in every attempt'),
-  question: option(z.string(), 'text', 'What is to be decided; `-` reads it from stdin', { stdin: true }),
+  question: option(z.string(), 'text', 'What is to be decided', { stdin: true }),
   options_file: option(z.string(), 'file', 'What may be answered, JSON or YAML'),
+  options: content('options_file', questions.OptionsSchema, 'What may be answered'),
   recommended: optional.text('id', 'The option that you would choose'),
   default: optional.text('id', 'The option that applies when no answer comes in time'),
   deadline: option(
@@ -171,7 +173,8 @@ function readOptions(options: Input): readonly questions.QuestionOption[] {
   requireLength('--question', options.question, questions.QUESTION_LIMITS.question);
   if (options.context !== undefined) requireLength('--context', options.context, questions.QUESTION_LIMITS.context);
   const where = `--options-file ${options.options_file}`;
-  const yaml = parseYaml(readUserFile(options.options_file, '--options-file', 64 * 1024), options.options_file);
+  const text = handedOver(options.options, options.options_file, '--options-file', 64 * 1024);
+  const yaml = parseYaml(text, options.options_file);
   if (!yaml.ok) throw notOptions(`${where}: ${yaml.problems[0]?.message ?? 'it cannot be read'}`);
   const parsed = questions.OptionsSchema().safeParse(yaml.value, WITHOUT_WORDS);
   if (!parsed.success) throw notOptions(`${where}: ${issueText(parsed.error.issues, yaml.value)}`);

@@ -2,11 +2,11 @@
 
 import * as z from 'zod/mini';
 import { ReviewFindingSchema } from '../domain/review/findings.ts';
-import { REVIEW_VERDICTS } from '../domain/review/reviews.ts';
+import { REVIEW_VERDICTS, ReviewSchema } from '../domain/review/reviews.ts';
 import { RECORD_MAX_BYTES } from '../domain/task/records.ts';
 import { parseReview, reviewTask } from '../engine/integration/review.ts';
-import { readUserFile } from '../project/user-files.ts';
-import { command, optional, optionalRunField, taskField } from './shared/command.ts';
+import { command, content, optional, optionalRunField, taskField } from './shared/command.ts';
+import { handedOver } from './shared/contents.ts';
 import { endFields } from './shared/data.ts';
 import { integrate } from './shared/integrate.ts';
 
@@ -23,14 +23,16 @@ export const review = command({
   input: z.object({
     task: taskField(),
     file: optional.text('file', 'A review that is done already, instead of running the command'),
+    review: content('file', ReviewSchema, 'A review that is done already, instead of running the command'),
     run: optionalRunField(),
   }),
   output: () =>
     z.strictObject({ ...endFields(), verdict: z.enum(REVIEW_VERDICTS), findings: z.array(ReviewFindingSchema()) }),
   /** Throws what `integrate` throws, and SCHEMA_INVALID (the file). */
   async run(context, input) {
-    const { file } = input;
-    const handedIn = file === undefined ? null : parseReview(readUserFile(file, '--file', RECORD_MAX_BYTES / 2), file);
+    const { file, review: value } = input;
+    const handedIn =
+      file === undefined ? null : parseReview(handedOver(value, file, '--file', RECORD_MAX_BYTES / 2), file);
     const { session, data } = await integrate(context, input, 'review', (session, request) =>
       reviewTask(session, { ...request, handedIn }),
     );

@@ -13,7 +13,7 @@ describe('the candidates', () => {
   const cwd = project(PLAN);
 
   it.each([
-    ['', ['orchestrate', 'init', 'uninit', 'completion']],
+    ['', ['orchestrate', 'init', 'uninit', 'mcp', 'completion']],
     ['orchestrate sta', ['status']],
     ['orchestrate --json wh', ['why']],
     ['help orchestrate sh', ['show', 'ship']],

@@ -62,7 +62,7 @@ export interface Field {
   value?: string;
   /** The environment variable that stands in for the field. Empty counts as not set. */
   env?: string;
-  /** A flag with which `env` does not count: `--next`. */
+  /** A field with which `env` does not count. */
   unless?: string;
   /** Like `env`, but only for the task of FORGE_TASK_ID, and not named by the help. */
   ownEnv?: string;
@@ -72,6 +72,15 @@ export interface Field {
   expected?: string;
   /** Only a terminal has a use for it: it is no part of the JSON Schema. */
   terminal?: true;
+  /** It has what the file that another field names would hold, for callers without files: it is not on the command line. */
+  contentOf?: Content;
+}
+
+export interface Content {
+  /** The other field. */
+  field: string;
+  /** A schema of zod, which a registry of zod takes for no more than a value. */
+  schema(): unknown;
 }
 
 export const FIELDS = z.registry<Field>();
@@ -104,6 +113,11 @@ export function flag(description: string, more: More = {}): z.ZodMiniOptional<z.
   return z.optional(z.boolean()).register(FIELDS, { description, ...more });
 }
 
+/** What the file that `field` names would hold. The command reads it as it reads the file. */
+export function content(field: string, schema: () => z.ZodMiniType, description: string) {
+  return z.optional(z.unknown()).register(FIELDS, { description, contentOf: { field, schema } });
+}
+
 export function rest(description: string): z.ZodMiniArray<z.ZodMiniString> {
   return z.array(z.string()).register(FIELDS, { description, form: 'rest' });
 }
@@ -133,6 +147,11 @@ export const SAMPLE = {
   question: '01997b62-8d44-7e15-b6c2-4f7a1d9e0b04',
 } as const;
 
+/** What the command line says of a field. */
+export function described({ description, stdin }: Pick<Field, 'description' | 'stdin'>): string {
+  return stdin ? `${description}; \`-\` reads it from stdin` : description;
+}
+
 // --- what a schema says of a field -----------------------------------------------------------------------------------
 
 export interface FieldInfo extends Field {
@@ -161,10 +180,11 @@ interface Definition {
 
 const KINDS: Partial<Record<string, FieldInfo['kind']>> = { boolean: 'flag', number: 'integer', enum: 'choice' };
 
-/** The fields of an input, in the order of its schema. */
+/** The fields of an input that the command line has, in the order of its schema. */
 export function fieldsOf(input: z.ZodMiniObject): FieldInfo[] {
-  return Object.entries(input.shape).map(([key, schema]) => {
+  return Object.entries(input.shape).flatMap(([key, schema]) => {
     const field = FIELDS.get(schema as z.ZodMiniType) as Field;
+    if (field.contentOf !== undefined) return [];
     let inner = schema as z.ZodMiniType;
     let def = inner._zod.def as unknown as Definition;
     const required = def.type !== 'optional';
@@ -181,6 +201,6 @@ export function fieldsOf(input: z.ZodMiniObject): FieldInfo[] {
     const flag = `--${key.replaceAll('_', '-')}${field.value === undefined ? '' : ` <${field.value}>`}`;
     const written = field.form === 'operand' ? `<${key}>` : flag;
     const limits = { min: limit('greater_than'), max: limit('less_than') };
-    return { ...field, ...limits, key, written, kind, many, required, choices };
+    return [{ ...field, ...limits, key, written, kind, many, required, choices }];
   });
 }

@@ -1,0 +1,12 @@
+/** What a caller hands over: in a file, or where it has none as a value. */
+
+import { readUserFile } from '../../project/user-files.ts';
+import { invalidArgs } from './command.ts';
+
+/** The text of the file that `flag` names; of `value`, as JSON, where there is one. Throws INVALID_ARGS, also above `maxBytes`. */
+export function handedOver(value: unknown, file: string, flag: string, maxBytes: number): string {
+  if (value === undefined) return readUserFile(file, flag, maxBytes);
+  const text = JSON.stringify(value);
+  if (Buffer.byteLength(text) > maxBytes) throw invalidArgs(`${flag} ${file}: it is larger than ${maxBytes} bytes`);
+  return text;
+}
