@@ -23,7 +23,7 @@ import { type Check, type Facts, type Finding, fail, ok, warn } from './shared/c
 import { command } from './shared/command.ts';
 import { notEnforced, textOrNull } from './shared/data.ts';
 import { allLitter } from './shared/litter.ts';
-import { forge, publishers, worker } from './shared/program-checks.ts';
+import { forge, publishers, reviewer, worker } from './shared/program-checks.ts';
 
 export const doctor = command({
   changes: false,
@@ -53,6 +53,7 @@ export const doctor = command({
     const first = [await checked('settings', facts, readSettings), await checked('plan', facts, readPlan)];
     const others = await Promise.all([
       checked('worker', facts, worker),
+      checked('reviewer', facts, reviewer),
       checked('publishers', facts, publishers),
       checked('forge', facts, forge),
       checked('support', facts, supported),

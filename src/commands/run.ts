@@ -4,6 +4,7 @@ import os from 'node:os';
 import * as z from 'zod/mini';
 import type { PlanTask } from '../domain/plan/plan.ts';
 import { commandFor, hasLines, type TaskCommand, workerWarnings } from '../domain/plan/task-command.ts';
+import { reviewWarnings } from '../domain/review/reviewer.ts';
 import { type RunEvent, type RunFinished, RunFinishedSchema } from '../domain/run/events.ts';
 import type { LiveModel } from '../domain/run/live-model.ts';
 import { classifyTasks, overlapReason } from '../domain/schedule/readiness.ts';
@@ -165,6 +166,7 @@ function warningsOf({ settings, settingsWarnings, ctx, paths }: Session, { plan,
     ...settingsWarnings,
     ...data.notEnforced(settings),
     ...workerWarnings(tasks, settings.agents),
+    ...reviewWarnings(tasks, settings),
     ...needed,
   ];
 }

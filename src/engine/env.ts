@@ -59,7 +59,7 @@ export function secretsOf({ ctx, settings }: Pick<Env, 'ctx' | 'settings'>, task
 
 /** Whether forge itself reviews and merges verified tasks. */
 export function doesItself({ review, ship }: Settings): SchedulingContext['does'] {
-  return { review: review.command !== null, ship: ship.policy === 'merge' };
+  return { review: review.command !== null || review.worker !== null, ship: ship.policy === 'merge' };
 }
 
 /** Whether git decides what becomes of work, so that its setup is looked at before a worker begins. */
@@ -79,6 +79,7 @@ export function schedulingContextOf(
     observer: observerOf(env),
     does: doesItself(env.settings),
     workers: env.settings.agents,
+    reviewer: env.settings.review.worker,
     rules: env.settings.agents,
     recordOf: (taskId) => {
       const read = reads.get(taskId);

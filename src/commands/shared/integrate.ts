@@ -49,7 +49,11 @@ export async function integrate(
     refuseHeld(record, observerOf(session));
     // Without any plan the settings decide alone.
     if (loaded === null || planned === null || reads === null) return;
-    const scheduling = withRecord(schedulingContextOf(session, loaded.plan, reads), taskId, record);
+    // A person who asks for it knows better than what an agent has said last.
+    const scheduling = {
+      ...withRecord(schedulingContextOf(session, loaded.plan, reads), taskId, record),
+      bringsWorker: true,
+    };
     if (dueNow(planned, scheduling) !== phase) throw notReady(taskId, reasonsToWait(planned, scheduling));
   };
   refuse(seen);

@@ -2,6 +2,7 @@
 
 import { agentsIn, installHint, otherMaker } from '../../domain/plan/agent-programs.ts';
 import { commandFor, PRESETS, presetOf } from '../../domain/plan/task-command.ts';
+import { reviewCommand, reviewWarnings } from '../../domain/review/reviewer.ts';
 import { oneLine } from '../../lib/text.ts';
 import { findProgram, isThisForge, missingProgram, packageOf } from '../../process/programs.ts';
 import { type Facts, type Finding, fail, ok, warn } from './checks.ts';
@@ -21,12 +22,27 @@ export function worker({ ctx, paths, settings: { agents }, plan }: Facts): Findi
   );
 }
 
+/** The agent that reviews can be called, and is another than the authors; looked at only where one reviews. */
+export function reviewer({ ctx, paths, settings, plan }: Facts): Finding | null {
+  const { worker: agent } = settings.review;
+  if (agent === null) return null;
+  const missing = missingProgram(agent, ctx.env, paths.project);
+  if (missing !== null)
+    return fail(
+      `there is no ${missing} on PATH for review.worker: ${agent}`,
+      `${installHint(missing)}; put it on PATH; or set review.command.`,
+    );
+  const [same] = reviewWarnings(plan?.tasks ?? [], settings);
+  if (same !== undefined) return warn(same, 'Set review.model, or another review.worker.');
+  return ok(`verified work is reviewed by ${PRESETS[agent].program}`);
+}
+
 /** The agents that plan and settings call by name are those of their makers; looked at only where they call any. */
 export function publishers({ ctx, paths, settings, plan }: Facts): Finding | null {
-  const { agents, review } = settings;
+  const { agents } = settings;
   const none = { run: null, shell: null, worker: null, model: null, args: null };
   const commands = [none, ...(plan?.tasks ?? [])].map((task) => commandFor(task, agents)?.command ?? '');
-  const called = [...new Set([...commands, review.command ?? ''].flatMap(agentsIn))].sort();
+  const called = [...new Set([...commands, reviewCommand(settings.review)?.command ?? ''].flatMap(agentsIn))].sort();
   const found = called.flatMap((program) => {
     const file = findProgram(program, ctx.env, paths.project);
     const from = file === null ? null : packageOf(file);

@@ -14,12 +14,21 @@ export interface Preset {
   command: string;
   /** The arguments that make it go on with a session, before the id of that. */
   resume: readonly string[];
+  /** The same for a review: it reads, looks at what git has, and writes nothing. */
+  review: string;
 }
 
 /** Variables with the identity for commits, from git's configuration where the environment has none. */
 const IDENTITY = ['AUTHOR_NAME', 'AUTHOR_EMAIL', 'COMMITTER_NAME', 'COMMITTER_EMAIL']
   .map((name) => `GIT_${name}="\${GIT_${name}:-$(git config user.${name.split('_')[1]?.toLowerCase()})}"`)
   .join(' ');
+
+/** A request for a permission would end its session, so what is not allowed is denied. */
+const OPENCODE_REVIEW = JSON.stringify({
+  '*': 'deny',
+  ...{ read: 'allow', grep: 'allow', glob: 'allow', list: 'allow', lsp: 'allow' },
+  bash: { '*': 'deny', 'git diff *': 'allow', 'git log *': 'allow', 'git show *': 'allow' },
+});
 
 /**
  * All get the prompt on stdin: as an argument it could be taken for a flag, and Linux limits its length. Each has the fewest
@@ -31,6 +40,9 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
     command:
       'claude -p --output-format stream-json --verbose --permission-mode acceptEdits --allowedTools Bash "$@" < "$FORGE_PROMPT_FILE"',
     resume: ['--resume'],
+    review:
+      'claude -p --output-format stream-json --verbose --permission-mode dontAsk --tools Bash,Read,Grep,Glob ' +
+      '--allowedTools Read Grep Glob "Bash(git diff:*)" "Bash(git log:*)" "Bash(git show:*)" "$@" < "$FORGE_PROMPT_FILE"',
   },
   codex: {
     program: 'codex',
@@ -40,6 +52,7 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
       '--add-dir "$(git rev-parse --path-format=absolute --git-common-dir)" ' +
       '--add-dir "$(git rev-parse --absolute-git-dir)" "$@" - < "$FORGE_PROMPT_FILE"',
     resume: ['resume'],
+    review: 'codex exec --json --sandbox read-only -c allow_login_shell=false "$@" - < "$FORGE_PROMPT_FILE"',
   },
   copilot: {
     program: 'copilot',
@@ -47,29 +60,43 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = 
       'copilot --output-format json --no-ask-user --allow-tool=shell --allow-tool=write ' +
       '--add-dir "$FORGE_DIR/.forge" "$@" < "$FORGE_PROMPT_FILE"',
     resume: ['--resume'],
+    review:
+      'copilot --output-format json --no-ask-user --deny-tool=write --allow-tool="shell(git diff)" ' +
+      '--allow-tool="shell(git log)" --allow-tool="shell(git show)" "$@" < "$FORGE_PROMPT_FILE"',
   },
   cursor: {
     program: 'cursor-agent',
     command: 'cursor-agent -p --force --trust "$@" < "$FORGE_PROMPT_FILE"',
     resume: ['--resume'],
+    // Without --force it changes nothing.
+    review: 'cursor-agent -p --trust "$@" < "$FORGE_PROMPT_FILE"',
   },
   gemini: {
     program: 'gemini',
     // It hides git's global configuration from its commands, which could not commit without the identity there.
     command: `${IDENTITY} GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode yolo "$@" < "$FORGE_PROMPT_FILE"`,
     resume: ['--resume'],
+    review:
+      'GEMINI_CLI_TRUST_WORKSPACE=true gemini -o stream-json --approval-mode default ' +
+      '--allowed-tools "run_shell_command(git diff),run_shell_command(git log),run_shell_command(git show)" ' +
+      '"$@" < "$FORGE_PROMPT_FILE"',
   },
   opencode: {
     program: 'opencode',
     // A request for a permission would end its session, as if all were well.
     command: 'opencode run --format json --auto "$@" < "$FORGE_PROMPT_FILE"',
     resume: ['--session'],
+    review: `OPENCODE_PERMISSION='${OPENCODE_REVIEW}' opencode run --format json "$@" < "$FORGE_PROMPT_FILE"`,
   },
   qwen: {
     program: 'qwen',
     command:
       'qwen -o stream-json --approval-mode auto-edit --allowed-tools run_shell_command "$@" < "$FORGE_PROMPT_FILE"',
     resume: ['--resume'],
+    review:
+      'qwen -o stream-json --approval-mode default ' +
+      '--allowed-tools "run_shell_command(git diff)" "run_shell_command(git log)" "run_shell_command(git show)" ' +
+      '"$@" < "$FORGE_PROMPT_FILE"',
   },
 };
 
@@ -130,7 +157,12 @@ export function workerCommand(
   }
   const { command, resume } = PRESETS[from];
   const words = shellWords([...added, ...(session === null ? [] : [...resume, session])]);
-  return { command: command.replace(' "$@"', () => (words === '' ? '' : ` ${words}`)), shell: null, from };
+  return { command: withArguments(command, words), shell: null, from };
+}
+
+/** `words`: of a shell; '' for none. */
+export function withArguments(command: string, words: string): string {
+  return command.replace(' "$@"', () => (words === '' ? '' : ` ${words}`));
 }
 
 /** `worker_command` stands in place of the worker that the settings name, and of no other. */
@@ -146,9 +178,17 @@ function workerOf(
 
 /** Those of the settings are for the worker of the settings. */
 function argumentsFor({ worker, model, args }: WorkerChoice, settings: WorkerSettings): string[] {
-  const from = worker === null || worker === settings.worker ? settings : { model: null, args: [] };
-  const wanted = model ?? from.model;
-  return [...(wanted === null ? [] : ['--model', wanted]), ...(args ?? from.args)];
+  const wanted = modelFor({ worker, model }, settings);
+  const own = worker === null || worker === settings.worker ? settings.args : [];
+  return [...(wanted === null ? [] : ['--model', wanted]), ...(args ?? own)];
+}
+
+/** The model of a task's worker; null: what the agent itself is set to. */
+export function modelFor(
+  { worker, model }: Pick<WorkerChoice, 'worker' | 'model'>,
+  settings: WorkerSettings,
+): string | null {
+  return model ?? (worker === null || worker === settings.worker ? settings.model : null);
 }
 
 /** The preset that does a task; null for a task with a command line. */

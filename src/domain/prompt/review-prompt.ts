@@ -18,6 +18,8 @@ export interface ReviewFacts extends Pick<PromptFacts, 'workspace' | 'convention
   summary: string;
   /** Findings by forge itself. */
   findings: readonly ReviewFinding[];
+  /** How the reviewer answers: with a file, or with its last message, since it may write nothing. */
+  answer: 'file' | 'message';
 }
 
 /** The prompt: Markdown without control characters, at most PROMPT_MAX_BYTES; it ends with a newline. */
@@ -30,7 +32,7 @@ export function reviewPrompt(facts: ReviewFacts): string {
     conventionsSection(facts),
     workerSection(facts),
     findingsSection(facts),
-    answerSection(),
+    answerSection(facts),
   ];
   return `${sections.flat().join('\n\n')}\n`;
 }
@@ -92,25 +94,30 @@ function findingsSection({ findings }: ReviewFacts): readonly string[] {
     '## What was found already',
     'These findings block nothing by themselves: report what has to be fixed in findings of your own.',
     DATA,
-    data(findings.map(findingText).join('\n'), MAX.summary),
+    data(findings.map((each) => findingText(each)).join('\n'), MAX.summary),
   ];
 }
 
 const EXAMPLE =
-  '{"verdict": "changes_requested", "summary": "one sentence", "findings": ' +
-  '[{"severity": "block", "path": "src/a.ts", "line": 3, "message": "what is wrong, and what would be right"}]}';
+  '{"verdict": "changes_requested", "summary": "one sentence", "findings": [{"severity": "block", "path": "src/a.ts", "line": 3, ' +
+  '"category": "correctness", "message": "what is wrong", "suggestion": "what would be right"}]}';
 
-function answerSection(): readonly string[] {
+function answerSection({ answer }: ReviewFacts): readonly string[] {
+  const how =
+    answer === 'file'
+      ? 'Write JSON to the file that `FORGE_REVIEW_FILE` names, then end with exit code 0:'
+      : 'You can read files, and run `git diff`, `git log` and `git show`; you can write nothing. Your last message is your review: ' +
+        'this JSON and nothing else:';
+  const none = answer === 'file' ? 'Any other exit code, or no file, means' : 'A last message without it means';
   return [
     '## How to answer',
-    'Write JSON to the file that `FORGE_REVIEW_FILE` names, then end with exit code 0:',
+    how,
     fenced(EXAMPLE, { info: 'json', max: MAX.command }),
     [
       '- `verdict` is `pass` or `changes_requested`.',
       '- A finding of severity `block` has to be fixed before the task can go on, whatever the verdict; one of severity ' +
-        '`improvement` is only reported. `path` and `line` may be null.',
-      '- The next attempt at the task gets your findings. Any other exit code, or no file, means that you could not ' +
-        'review it.',
+        '`improvement` is only reported. `path` and `line` may be null; `category` and `suggestion` may be left out.',
+      `- The next attempt at the task gets your findings. ${none} that you could not review it.`,
     ].join('\n'),
   ];
 }

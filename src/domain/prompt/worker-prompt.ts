@@ -283,7 +283,7 @@ function reviewParts(attempt: EarlierAttempt | undefined): string[] {
   if (review === null) return [];
   const blocks = ({ severity }: Review['findings'][number]) => Number(severity !== 'block');
   const findings = [...review.findings].sort((a, b) => blocks(a) - blocks(b));
-  const lines = findings.map((finding) => `${finding.severity}: ${findingText(finding)}`);
+  const lines = findings.map((finding) => `${finding.severity}: ${findingText(finding, 1000)}`);
   const text = [review.summary, ...lines].filter((part) => part.trim() !== '').join('\n');
   return ['A review of it asked for changes. What it found:', data(text, MAX.review)];
 }

@@ -15,12 +15,16 @@ export const ReviewFindingSchema = once(() =>
     /** From 1; null: the whole file. */
     line: z._default(z.nullable(z.int().check(z.gte(1))), null),
     message: z.string(),
+    /** What kind of fault it is, in the reviewer's words; and what would be right. */
+    category: z.optional(z.nullable(z.string())),
+    suggestion: z.optional(z.nullable(z.string())),
   }),
 );
 export type ReviewFinding = z.infer<ReturnType<typeof ReviewFindingSchema>>;
 
-/** `src/a.ts:12: message`, on one line. */
-export function findingText({ path, line, message }: ReviewFinding): string {
+/** `src/a.ts:12: category: message (suggestion)`, on one line. `max`: of the message and of the suggestion, characters. */
+export function findingText({ path, line, message, category, suggestion }: ReviewFinding, max = 300): string {
   const where = path === null ? '' : `${oneLine(path, 200)}${line === null ? '' : `:${line}`}: `;
-  return `${where}${oneLine(message, 300)}`;
+  const kind = category ? `${oneLine(category, 60)}: ` : '';
+  return `${where}${kind}${oneLine(message, max)}${suggestion ? ` (${oneLine(suggestion, max)})` : ''}`;
 }

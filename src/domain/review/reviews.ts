@@ -81,7 +81,9 @@ const FINDINGS_SHOWN = 3;
 
 export function changesError(review: Review): ClassifiedError {
   const blocking = review.findings.filter(({ severity }) => severity === 'block');
-  const shown = (blocking.length > 0 ? blocking : review.findings).slice(0, FINDINGS_SHOWN).map(findingText);
+  const shown = (blocking.length > 0 ? blocking : review.findings)
+    .slice(0, FINDINGS_SHOWN)
+    .map((each) => findingText(each));
   const more = review.findings.length - shown.length;
   const parts = [
     ...(review.summary === '' ? [] : [review.summary]),

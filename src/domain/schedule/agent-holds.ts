@@ -8,7 +8,8 @@ import { agentFor, isAgent, LOGINS } from '../agents/known.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import type { WorkerSettings } from '../plan/task-command.ts';
 import { errorText } from '../retry/classify.ts';
-import { dueAt, msUntil } from '../task/deadlines.ts';
+import { type ReviewHold, reviewHoldOf } from '../review/review-hold.ts';
+import { dueAt, type Instant, msUntil } from '../task/deadlines.ts';
 import { instantFor, type LeaseObserver } from '../task/leases.ts';
 import type { TaskSummary } from '../task/records.ts';
 import { phaseDue } from '../task/states.ts';
@@ -36,7 +37,10 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
   const instant = instantFor(observer);
   for (const task of plan.tasks) {
     const record = recordOf(task.id);
-    if (!isSummary(record) || !record.state.last_error) continue;
+    if (!isSummary(record)) continue;
+    const reviews = phaseDue(record.state.state) === 'review' ? reviewHoldOf(record) : null;
+    if (reviews !== null) holdReviewer(holds, task.id, reviews, instant);
+    if (!record.state.last_error) continue;
     const { state, last_error: error, next_eligible_at: next } = record.state;
     const { agent, backoff } = record.memo;
     if (!isAgent(agent)) continue;
@@ -55,19 +59,38 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
   return holds;
 }
 
+/** What a review has met. A person who has mended it has the task reviewed again, as each new run does once. */
+function holdReviewer(holds: Map<string, AgentHold>, task_id: string, met: ReviewHold, instant: Instant): void {
+  const { agent, until } = met;
+  if (!isAgent(agent)) return;
+  const before = holds.get(agent);
+  const by = `review of task ${task_id}`;
+  if (until === null) {
+    const mend = met.class === 'auth' ? `log in with \`${LOGINS[agent]}\`` : 'see to its account';
+    const message = `${agent} can't be used: ${errorText(met)} (${by}); ${mend}, then \`forge orchestrate review ${task_id}\``;
+    holds.set(agent, { task_id, until: null, message });
+  } else if (
+    msUntil(until, null, instant) > 0 &&
+    (before === undefined || (before.until !== null && before.until < until))
+  )
+    holds.set(agent, { task_id, until, message: `${agent}: limit until ${until} (${by})` });
+}
+
 /** Why no agent is started for the task now; none where there is another reason for that, or who asks brings a worker. */
 export function agentReasons(
   task: PlanTask,
-  { recordOf, workers, bringsWorker }: Standing & { bringsWorker?: boolean },
+  { recordOf, workers, reviewer, bringsWorker }: Standing & { reviewer: string | null; bringsWorker?: boolean },
   holds: () => ReadonlyMap<string, AgentHold>,
 ): { code: 'AGENT_LIMIT' | 'AGENT_REFUSED'; message: string; on: string }[] {
-  const agent = bringsWorker === true ? null : agentFor(task, workers);
-  if (agent === null) return [];
+  if (bringsWorker === true) return [];
   const record = recordOf(task.id);
-  // What is handed in needs no agent any more.
-  const isDone = isSummary(record) && (phaseDue(record.state.state) !== null || pendingVerification(record) !== null);
-  const hold = isDone ? undefined : holds().get(agent);
-  if (hold === undefined || hold.task_id === task.id) return [];
+  const due = isSummary(record) ? phaseDue(record.state.state) : null;
+  // What is handed in needs no agent any more, but for its review.
+  const isDone = due !== null || (isSummary(record) && pendingVerification(record) !== null);
+  const agent = due === 'review' ? reviewer : isDone ? null : agentFor(task, workers);
+  const hold = agent === null ? undefined : holds().get(agent);
+  // An attempt waits for its own limit by its backoff.
+  if (hold === undefined || (hold.task_id === task.id && (due === null || hold.until === null))) return [];
   return [{ code: hold.until === null ? 'AGENT_REFUSED' : 'AGENT_LIMIT', message: hold.message, on: hold.task_id }];
 }
 

@@ -58,6 +58,8 @@ export interface SchedulingContext {
   /** Whether forge itself reviews and merges, by the settings. */
   does: Readonly<Record<IntegrationPhase, boolean>>;
   workers: WorkerSettings;
+  /** The agent that reviews; null: a command does, or nothing. */
+  reviewer: string | null;
   rules: OverlapRules;
   /** Who asks does the task itself, so that the agent of the settings is not started. Default: false. */
   bringsWorker?: boolean;

@@ -22,6 +22,7 @@ import { errorRulesSchema } from '../retry/classify.ts';
 import { retrySchema } from '../retry/schema.ts';
 import { LAST_PORT, PORTS_PER_SLOT } from '../run/slots.ts';
 import { isBranchPrefix } from '../task/workspaces.ts';
+import { reviewSchema } from './review-schema.ts';
 import {
   CHANGES,
   DEFAULT_SETTINGS,
@@ -235,11 +236,6 @@ const worktreesSchema = z.strictObject({
   ),
 });
 
-const reviewSchema = z.strictObject({
-  command: key(command, 'A command line that reviews a verified result. Left out: no review.', null),
-  timeout: key(durationAboveZero(), 'How long a review may take.', review.timeout_ms),
-});
-
 /** Less than this would not hold an error message, bytes. */
 const LOG_LEAST_BYTES = 1000;
 
@@ -323,7 +319,7 @@ export const settingsSchema = z.strictObject({
   review: key(
     z.pipe(
       reviewSchema,
-      z.transform(({ command, timeout: timeout_ms }) => ({ command, timeout_ms })),
+      z.transform(({ timeout: timeout_ms, ...reviewer }) => ({ ...reviewer, timeout_ms })),
     ),
     'The review of verified results.',
     review,

@@ -7,6 +7,10 @@ import type { RetryYaml } from '../retry/schema.ts';
 export const WORKERS = ['claude', 'codex', 'copilot', 'cursor', 'gemini', 'opencode', 'qwen', 'custom'] as const;
 export type WorkerName = (typeof WORKERS)[number];
 
+/** Those that can review. */
+export const REVIEWERS = ['claude', 'codex', 'copilot', 'cursor', 'gemini', 'opencode', 'qwen'] as const;
+type ReviewerName = (typeof REVIEWERS)[number];
+
 export const OVERLAP_MODES = ['lenient', 'strict'] as const;
 export const WORKSPACES = ['none', 'worktree'] as const;
 export const SHIP_POLICIES = ['none', 'merge'] as const;
@@ -36,8 +40,14 @@ export interface Settings {
   worktrees: { keep_ms: number | null };
   /** For tasks that do not say so themselves; null: required of agents. Looked at in worktrees alone. */
   changes: Changes | null;
-  /** Null command: no review. `timeout_ms` limits a review. */
-  review: { command: string | null; timeout_ms: number };
+  /** By a command, or a coding agent; both null: no review. `model`: null: what the agent itself is set to. `timeout_ms` limits a review. */
+  review: {
+    command: string | null;
+    worker: ReviewerName | null;
+    model: string | null;
+    args: readonly string[];
+    timeout_ms: number;
+  };
   /** The limit of each log of a command; null: none. */
   logs: { max_bytes: number | null };
   /** Null base: the branch of the main checkout. `sign`: merges, where git signs commits; or never. */
@@ -174,7 +184,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   workspace: 'none',
   worktrees: { keep_ms: null },
   changes: null,
-  review: { command: null, timeout_ms: 1_800_000 },
+  review: { command: null, worker: null, model: null, args: [], timeout_ms: 1_800_000 },
   logs: { max_bytes: 50_000_000 },
   ship: { policy: 'none', base: null, sign: 'git' },
   tracker: { type: 'none', path: 'plans/tracker.yaml', options: {} },

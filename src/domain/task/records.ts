@@ -146,6 +146,8 @@ export const MemoSchema = once(() => {
     definition: optionalText,
     /** The coding agent, by its preset, that it was given out to then; null or absent: another worker. */
     agent: optionalText,
+    /** What kept an agent from reviewing it, until the task moves on; parsed by `review-hold.ts`. */
+    review_hold: z.optional(z.unknown()),
     /** Why a run has given the task up, until it moves on; parsed by `held.ts`. */
     held: z.optional(z.unknown()),
   });
@@ -273,7 +275,15 @@ export interface TaskSummary {
   lease: Lease | null;
   memo: Pick<
     Memo,
-    'generation' | 'abandons' | 'questions' | 'backoff' | 'verification' | 'definition' | 'agent' | 'held'
+    | 'generation'
+    | 'abandons'
+    | 'questions'
+    | 'backoff'
+    | 'verification'
+    | 'definition'
+    | 'agent'
+    | 'review_hold'
+    | 'held'
   > & {
     absorbed: readonly string[];
     completion: { attempt_id: string } | null;

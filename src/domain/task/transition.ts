@@ -95,6 +95,8 @@ export function changed(
   }
   if (!change.moves.every((move) => KEEPS_VERIFICATION.includes(move))) delete memo.verification;
   if (!change.moves.every((move) => KEEPS_HELD.includes(move))) delete memo.held;
+  // A review that begins, or is given up, is no move.
+  if (change.moves.length > 0) delete memo.review_hold;
   return { record: { ...record, state, lease, worker, memo }, moves, history: historyOf(record.lease, change) };
 }
 

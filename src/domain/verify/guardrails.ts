@@ -130,7 +130,7 @@ export function writtenTexts(verified: {
   findings_count: number;
 }): string[] {
   const { outside_globs: outside, findings } = verified;
-  const texts = findings.slice(0, TOLD.findings).map(findingText);
+  const texts = findings.slice(0, TOLD.findings).map((each) => findingText(each));
   const more = verified.findings_count - texts.length;
   if (more > 0) texts.push(`${more} more findings`);
   if (outside !== null && outside.length > 0) {

@@ -32,7 +32,7 @@ export function taskPolicy(settings: Settings, task: PlanTask | null): RetryPoli
 }
 
 /** What ends by itself is tried as often as anything, from half a minute on; a login or a bill is not mended by another try. */
-function agentPolicies(most: (attempts: number) => number) {
+export function agentPolicies(most: (attempts: number) => number) {
   const others = CAUSES.filter((cause) => !TRANSIENT.includes(cause) && !NEEDS_PERSON.includes(cause));
   return [
     { retry_on: [...TRANSIENT], base: '30s' },

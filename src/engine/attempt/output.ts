@@ -129,6 +129,15 @@ export function agentFailure(
   return failureIn(events, (exitCode !== null && agent.exits?.[exitCode]) || null);
 }
 
+/** What the agent has said since it last did something. `agent` null: its output is text. */
+export function lastWords(artifacts: AttemptArtifacts, attempt: AttemptRef, agent: Adapter | null): string {
+  if (agent === null) return tailOf(artifacts, attempt).stdout;
+  const events = saidLast(artifacts, attempt, agent).filter((each) => typeof each !== 'string');
+  const since = events.findLastIndex(({ type }) => type === 'tool_call' || type === 'tool_result');
+  const said = events.slice(since + 1).filter((event) => event.type === 'message');
+  return said.map(({ text, partial }) => (partial ? text : `${text}\n`)).join('');
+}
+
 /** The end of what has prepared its checkout. */
 export function setupTail({ artifacts }: Pick<Env, 'artifacts'>, attempt: AttemptRef): OutputTail {
   const { text } = artifacts.readLog(attempt, SETUP_LOG, -TAIL_BYTES);

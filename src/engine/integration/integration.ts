@@ -39,6 +39,8 @@ export interface IntegrationRequest {
   /** Throws why it may not be done, as this record says. */
   refuse(record: TaskRecord): void;
   interrupts: Interrupts;
+  /** The coding agent that does it, by its preset. Default: none, a command or a person does. */
+  agent?: string | null;
   /** Told when it begins, with the attempt that it is. */
   onBegin?(begun: { attemptId: string }): void;
   /** Told when a command of `agents.setup` begins. */
@@ -255,6 +257,7 @@ async function open(env: Env, request: IntegrationRequest, phase: IntegrationPha
       review_target_sha: target.head,
       review_base_sha: base,
       target_attempt_id: target.attemptId,
+      ...(request.agent == null ? {} : { agent: request.agent }),
       worker: null,
     },
     env.ctx.machine(),

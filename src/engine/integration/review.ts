@@ -1,7 +1,13 @@
 /** Reviews a task's result: by the settings' command, or by a review that is handed in. */
 
+import { NEEDS_PERSON, untilMs } from '../../domain/agents/events.ts';
+import { type Agent, isAgent } from '../../domain/agents/known.ts';
+import { adapterOf } from '../../domain/agents/output.ts';
+import { installHint } from '../../domain/plan/agent-programs.ts';
 import { reviewPrompt } from '../../domain/prompt/review-prompt.ts';
-import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { type ClassifiedError, errorText } from '../../domain/retry/classify.ts';
+import { holdReview } from '../../domain/review/review-hold.ts';
+import { type ReviewCommand, reviewCommand, reviewIn } from '../../domain/review/reviewer.ts';
 import { asksForChanges, changesError, type Review, type Reviewed, ReviewSchema } from '../../domain/review/reviews.ts';
 import { RECORD_MAX_BYTES } from '../../domain/task/records.ts';
 import { repeated } from '../../domain/task/transition.ts';
@@ -11,12 +17,14 @@ import { repositoryOf, textAt } from '../../git/repository.ts';
 import { topOf } from '../../git/worktree-files.ts';
 import { errorMessage, ForgeError, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
+import { byteLength } from '../../lib/markdown.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
+import { missingProgram } from '../../process/programs.ts';
 import { CONVENTION_FILES, type Conventions, conventionsIn, readConventions } from '../../project/user-files.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef, NewDocument } from '../../store/port.ts';
-import { failureOf, tailOf, WORKER_LOGS } from '../attempt/output.ts';
+import { agentFailure, failureOf, lastWords, tailOf, WORKER_LOGS } from '../attempt/output.ts';
 import { parseHandedIn, twinOf } from '../attempt/verdicts.ts';
 import type { Env } from '../env.ts';
 import {
@@ -50,26 +58,49 @@ export function parseReview(text: string, where: string): Review {
 
 /** Reviews a task. A review that could not be made holds it where it is. Throws as `integrate` does. */
 export function reviewTask(env: Env, request: ReviewRequest): Promise<IntegrationEnd> {
-  return integrate(env, request, 'review', async (held) => {
+  const reviewer = request.handedIn === null ? reviewCommand(env.settings.review) : null;
+  const agent = isAgent(reviewer?.agent) ? reviewer.agent : null;
+  return integrate(env, { ...request, agent }, 'review', async (held) => {
     const moved = movedFailure('review', held.target);
     if (moved !== null) return { error: moved };
-    const answer = request.handedIn === null ? await askReviewer(held) : { review: request.handedIn };
+    const answer = request.handedIn === null ? await askReviewer(held, reviewer) : { review: request.handedIn };
     if (answer === null) return null;
-    if ('error' in answer) {
-      const { error } = answer;
-      const documents = [reviewOf(held, null, error)];
-      await changeTask(env, request.taskId, () => ({ ...repeated(null), documents }));
-      throw new ForgeError('NOT_READY', `the review could not be made: ${error.message}`, {
-        details: { class: error.class },
-        hint: `See its logs: \`forge orchestrate logs ${request.taskId} --attempt ${held.attemptId}\`.`,
-      });
-    }
+    if ('error' in answer) throw await notReviewed(held, agent, answer);
     // The reviewer saw one commit; the branch may have moved since.
     const since = movedFailure('review', await targetOf(env, held.record));
     const documents = [reviewOf(held, answer.review, since)];
     const error = since ?? (asksForChanges(answer.review) ? changesError(answer.review) : null);
     return { error, documents };
   });
+}
+
+/** How long a limit of an account holds, where the agent does not say, milliseconds. */
+const LIMIT_MS = 300_000;
+
+/** Notes why there is no review, also what that says of the agent's account. Returns what holds the task. */
+async function notReviewed(
+  held: IntegrationLease,
+  agent: Agent | null,
+  { error, until = null }: Unanswered,
+): Promise<ForgeError> {
+  const { env, request, attemptId } = held;
+  const isLimit = error.class === 'rate_limit';
+  const needsPerson = NEEDS_PERSON.some((cause) => cause === error.class);
+  const untilTime = isLimit ? isoTime(until ?? env.now() + LIMIT_MS) : null;
+  const hold = agent !== null && (isLimit || needsPerson) ? { agent, ...error, until: untilTime } : null;
+  const documents = [reviewOf(held, null, error)];
+  await changeTask(env, request.taskId, (record) => ({
+    ...(agent === null ? repeated(null) : holdReview(record, hold, env.now())),
+    documents,
+  }));
+  return new ForgeError(
+    'NOT_READY',
+    `the review could not be made: ${agent === null ? error.message : errorText(error)}`,
+    {
+      details: { class: error.class, until: hold?.until ?? null },
+      hint: `See its logs: \`forge orchestrate logs ${request.taskId} --attempt ${attemptId}\`.`,
+    },
+  );
 }
 
 /** What came of it, for the commit that moves the task by it. */
@@ -93,7 +124,12 @@ function reviewOf(
   return { kind: 'review', attemptId, value };
 }
 
-type Answer = { review: Review } | { error: ClassifiedError };
+/** `until`: when its agent can go on, milliseconds since the epoch; null: not said. */
+interface Unanswered {
+  error: ClassifiedError;
+  until?: number | null;
+}
+type Answer = { review: Review } | Unanswered;
 
 /** Throws NOT_READY when files of the worktree are not those of the verified commit, which a reviewer may read there. */
 async function requireClean({ env, target: { branch, cwd, from_start } }: IntegrationLease): Promise<void> {
@@ -108,20 +144,29 @@ async function requireClean({ env, target: { branch, cwd, from_start } }: Integr
   });
 }
 
-/** Runs the settings' command. Null when it was stopped; an error when it gave no answer. Throws NOT_READY without one. */
-async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
+/** Runs the reviewer. Null when it was stopped; an error when it gave no answer. Throws NOT_READY without one. */
+async function askReviewer(held: IntegrationLease, reviewer: ReviewCommand | null): Promise<Answer | null> {
   const { env, request, target, base, commands } = held;
   const { artifacts } = env;
   const attempt = { taskId: request.taskId, attemptId: held.attemptId };
-  const { command, timeout_ms } = env.settings.review;
-  if (command === null) {
-    throw new ForgeError('NOT_READY', 'there is no review.command in .forge/settings.yaml', {
+  if (reviewer === null) {
+    throw new ForgeError('NOT_READY', 'there is no review.command and no review.worker in .forge/settings.yaml', {
       hint: `Set one, or hand a review in: \`forge orchestrate review ${request.taskId} --file review.json\`.`,
+    });
+  }
+  const { command, agent } = reviewer;
+  const missing = agent && missingProgram(agent, env.ctx.env, env.paths.project);
+  if (missing !== null) {
+    throw new ForgeError('NOT_READY', `there is no ${missing} on PATH to review task ${request.taskId}`, {
+      hint: `${installHint(missing)}; put it on PATH; or set review.command.`,
     });
   }
   await requireClean(held);
   const file = artifacts.placeForDraft(attempt, 'review');
-  const promptFile = artifacts.writePrompt(attempt, await gatherReviewPrompt(held));
+  const promptFile = artifacts.writePrompt(
+    attempt,
+    await gatherReviewPrompt(held, agent === null ? 'file' : 'message'),
+  );
   const logs = artifacts.openLogs(attempt);
   try {
     const end = await commands.run({
@@ -134,30 +179,47 @@ async function askReviewer(held: IntegrationLease): Promise<Answer | null> {
       },
       output: logs,
       logs: WORKER_LOGS,
-      timeoutMs: timeout_ms,
+      timeoutMs: env.settings.review.timeout_ms,
       note: async (worker) => {
         await note(held, worker);
         request.onCommand?.(command);
       },
     });
     if (end === null) return null;
-    if (end.code === 0 && !end.timedOut) return readReview(artifacts, attempt);
+    const adapter = adapterOf(agent);
+    const said = agentFailure(artifacts, attempt, adapter, end.code);
+    if (end.code === 0 && !end.timedOut && said === null)
+      return readReview(artifacts, attempt, agent === null ? null : () => lastWords(artifacts, attempt, adapter));
     const limit = end.timedOut ? await commands.limitOf('review') : null;
-    return { error: failureOf(env, end, limit, tailOf(artifacts, attempt)) };
+    const error = failureOf(env, end, limit, tailOf(artifacts, attempt, adapter), { said });
+    return { error, until: untilMs(said?.until ?? null, env.now()) };
   } finally {
     logs.close();
   }
 }
 
-function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef): Answer {
+/** `said`: the last words of an agent, which are its review where it has written no file. */
+function readReview(artifacts: AttemptArtifacts, attempt: AttemptRef, said: (() => string) | null): Answer {
   try {
     const text = artifacts.readDraft(attempt, 'review', REVIEW_MAX_BYTES);
     return { review: parseReview(text, artifacts.draftPath(attempt, 'review')) };
   } catch (error) {
-    const missing = errorCode(error) === 'ENOENT';
-    const why = missing ? 'the reviewer left no review in the file that FORGE_REVIEW_FILE names' : errorMessage(error);
-    return { error: { class: 'review.invalid', message: why } };
+    if (errorCode(error) !== 'ENOENT') return invalid(errorMessage(error));
+    if (said === null) return invalid('the reviewer left no review in the file that FORGE_REVIEW_FILE names');
   }
+  const words = said();
+  const review = reviewIn(words);
+  if (review === null) return invalid(`the last message of the reviewer is no review: ${oneLine(words, 200)}`);
+  if (byteLength(review) > REVIEW_MAX_BYTES) return invalid(`the review is longer than ${REVIEW_MAX_BYTES} bytes`);
+  try {
+    return { review: parseReview(review, 'the last message of the reviewer') };
+  } catch (error) {
+    return invalid(errorMessage(error));
+  }
+}
+
+function invalid(message: string): Unanswered {
+  return { error: { class: 'review.invalid', message } };
 }
 
 /** The rules of the base, and never those of the work that is under review: its worker could have written them. */
@@ -174,7 +236,10 @@ async function conventionsOf(env: Env, base: string | null): Promise<Conventions
 }
 
 /** The reviewer's prompt. Unreadable files are left out, not thrown. */
-async function gatherReviewPrompt({ env, request, target, base, record }: IntegrationLease): Promise<string> {
+async function gatherReviewPrompt(
+  { env, request, target, base, record }: IntegrationLease,
+  answer: 'file' | 'message',
+): Promise<string> {
   const { taskId, task } = request;
   const { attemptId, cwd: path, branch, head } = target;
   const verified = attemptId === null ? null : await twinOf(env, record, attemptId);
@@ -189,5 +254,6 @@ async function gatherReviewPrompt({ env, request, target, base, record }: Integr
     passed: verified?.commands.map(({ command }) => command) ?? [],
     summary: verdict?.summary ?? '',
     findings: verified?.findings ?? [],
+    answer,
   });
 }

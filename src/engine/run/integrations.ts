@@ -1,7 +1,7 @@
 /** The part of `run` that takes verified tasks further: reviews and merges, each tried again when it could not be done. */
 
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { resolveRetry } from '../../domain/retry/retry.ts';
+import { coercePolicy, resolveRetry } from '../../domain/retry/retry.ts';
 import { SETUP_FAILED, STEP_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
@@ -9,8 +9,10 @@ import type { OwnerIdentity } from '../../domain/task/identity.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { type IntegrationPhase, phaseDue } from '../../domain/task/states.ts';
 import type { ForgeError } from '../../lib/errors.ts';
+import { fromIso } from '../../lib/time.ts';
 import type { Interrupts } from '../../process/interrupts.ts';
 import type { TaskRead } from '../../store/port.ts';
+import { agentPolicies } from '../attempt/completion.ts';
 import { setupTail } from '../attempt/output.ts';
 import type { Env } from '../env.ts';
 import { CanNotIntegrate } from '../integration/can-not-integrate.ts';
@@ -174,12 +176,12 @@ export class Integrations {
 
   /** By the policy for steps: what keeps it from being done may pass. */
   async #defer(task: PlanTask, { phase, work }: Running, error: ForgeError): Promise<IntegrationOutcome> {
-    const { retry: settings } = this.#env.settings;
-    const policy = resolveRetry({
-      task: task.retry ?? undefined,
-      settings: settings ?? undefined,
-      default: STEP_RETRY_DEFAULT,
-    });
+    const { retry: settings, review } = this.#env.settings;
+    const declared = task.retry ?? settings ?? undefined;
+    const isAgents = phase === 'review' && review.worker !== null && declared === undefined;
+    const policy = isAgents
+      ? coercePolicy([...agentPolicies((attempts) => attempts), {}], STEP_RETRY_DEFAULT)
+      : resolveRetry({ task: declared, default: STEP_RETRY_DEFAULT });
     const before = this.#deferred.get(task.id);
     const same = before?.work === work && before.phase === phase;
     const deferred = same ? before : { phase, work, tries: 0, counts: new Map(), untilMs: 0, givenUp: null };
@@ -190,7 +192,12 @@ export class Integrations {
       deferred.counts.set(key, count);
       return count;
     };
-    const delay = policy.retryBackoff(name, { attempts: deferred.tries, random: this.#env.ctx.random }, countFor);
+    const until = untilOf(error);
+    if (until !== null) deferred.tries -= 1;
+    const delay =
+      until === null
+        ? policy.retryBackoff(name, { attempts: deferred.tries, random: this.#env.ctx.random }, countFor)
+        : Math.max(0, until - this.#env.now());
     const { code, message, hint } = error;
     this.#emit({ type: 'task_held', task_id: task.id, phase, error: { code, message, hint }, delay_ms: delay });
     const untilMs = this.#env.ctx.monotonicMs() + (delay ?? 0);
@@ -198,6 +205,12 @@ export class Integrations {
     if (delay === null) await keepHeld(this.#env, task.id, error);
     return 'moved';
   }
+}
+
+/** When a limit of the reviewer's account ends, which is waited for as long as it takes: milliseconds since the epoch; null for anything else. */
+function untilOf({ details }: ForgeError): number | null {
+  const { until } = (details ?? {}) as { until?: unknown };
+  return typeof until === 'string' ? fromIso(until) : null;
 }
 
 /** What a policy sees of it: how a reviewer failed, else the code in small letters. */

@@ -45,6 +45,44 @@ test.each<[what: string, code: string | null, found: TaskRecord]>([
   expect(hopeful).toEqual(code === 'AGENT_REFUSED' ? [] : ['second']);
 });
 
+function reviewMet(cause: string, until: number | null): TaskRecord {
+  const found = record('ready_for_review');
+  found.memo.review_hold = {
+    agent: 'claude',
+    class: cause,
+    message: 'as it was told',
+    until: until === null ? null : isoTime(T0 + until),
+  };
+  return found;
+}
+
+test.each<[what: string, work: string[], own: string[], review: string[], found: TaskRecord]>([
+  ['a limit', ['AGENT_LIMIT'], ['AGENT_LIMIT'], ['AGENT_LIMIT'], reviewMet('rate_limit', 60_000)],
+  ['a limit that has ended', [], [], [], reviewMet('rate_limit', -1)],
+  ['a login that is not valid', ['AGENT_REFUSED'], [], ['AGENT_REFUSED'], reviewMet('auth', null)],
+])('after %s that a review has met its agent is started neither for work nor for reviews', (...row) => {
+  const [, work, own, review, found] = row;
+  const made = onePhase({ id: 'first' }, { id: 'work' }, { id: 'review' });
+  const records = { first: found, review: record('ready_for_review') };
+  const seen = {
+    ...scheduling(made, records),
+    does: { review: true, ship: false },
+    workers: CLAUDE,
+    reviewer: 'claude',
+  };
+  const codes = (id: string, asked = seen) => {
+    const task = made.byId.get(id);
+    if (task === undefined) throw new Error(id);
+    return reasonsToWait(task, asked).flatMap(({ code }) => (code === 'TASK_WAITS_FOR_REVIEW' ? [] : [code]));
+  };
+  expect([codes('work'), codes('first'), codes('review')]).toEqual([work, own, review]);
+  expect(codes('review', { ...seen, reviewer: 'codex' })).toEqual([]);
+  expect(codes('review', { ...seen, bringsWorker: true } as typeof seen)).toEqual([]);
+  expect(mayStillRun(seen, new Set(['review'])).map(({ id }) => id)).toEqual(
+    review.includes('AGENT_REFUSED') ? [] : ['review'],
+  );
+});
+
 test('the reason names the agent, what it was told, and the way out', () => {
   const made = onePhase({ id: 'first' }, { id: 'second' });
   const [task] = made.tasks.slice(1);

@@ -145,7 +145,7 @@ tracker: {type: github, config: {repo: acme/demo}}
       workspace: 'worktree',
       worktrees: { keep_ms: 259_200_000 },
       changes: 'required',
-      review: { command: './review.sh', timeout_ms: 600_000 },
+      review: { command: './review.sh', worker: null, model: null, args: [], timeout_ms: 600_000 },
       logs: { max_bytes: 1_000_000_000 },
       ship: { policy: 'merge', base: 'trunk', sign: 'never' },
       tracker: { type: 'github', path: 'plans/tracker.yaml', options: { config: { repo: 'acme/demo' } } },

@@ -53,6 +53,7 @@ export function scheduling(
     observer: observer(ms),
     does: { review: false, ship: false },
     workers,
+    reviewer: null,
     rules: DEFAULT_SETTINGS.agents,
   };
 }
