@@ -88,7 +88,7 @@ export function hang(first: string, text: string, width: number, colour = (plain
 const COLOURS = /\x1b\[[\d;]*m/g;
 
 /** Commands to copy stay on one line: a newline would run the first half of one. */
-const COMMAND = /^[ $]*forge /;
+const COMMAND = /^[ $]*(?:forge|cd) /;
 
 /**
  * The text with every line that is wider than the terminal broken between words; the rest of it is indented by 2 more. A longer word stays

@@ -2,6 +2,7 @@
 
 import { classCovers, errorText, shortErrorText } from '../domain/retry/classify.ts';
 import type { RunEvent, RunFinished } from '../domain/run/events.ts';
+import { usedText } from '../domain/task/spending.ts';
 import { EXIT } from '../lib/errors.ts';
 import { firstOf, oneLine, plainText } from '../lib/text.ts';
 import { formatDuration } from '../lib/time.ts';
@@ -168,6 +169,8 @@ export class RunLog {
     const head = inColourOf(colour, context, said);
     const tasks = countsText(counts, context) || 'no tasks';
     this.#print('', `${context.palette.bold(head)} in ${formatDuration(duration_ms)}: ${tasks}`);
+    const used = usedText(finished.spent);
+    if (used !== '') this.#print(`  used ${used}`);
     this.#failureList(finished.failed);
     this.#blockedList();
     const next = this.#next(finished);

@@ -63,7 +63,7 @@ export const exec = command({
         const started = await startAttempt(session, {
           ...wanted,
           owner,
-          command,
+          command: () => command,
           output: terminal ? 'terminal' : 'inherit',
           interrupts,
           onSetup: (line) => session.note(`setting up: ${line}`),

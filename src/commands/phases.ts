@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini';
 import { PHASE_STATUSES, PRIORITIES } from '../domain/plan/plan.ts';
+import { overlapWarnings } from '../domain/schedule/overlap-warnings.ts';
 import * as readiness from '../domain/schedule/readiness.ts';
 import { PHASES_OF_WORK } from '../domain/task/records.ts';
 import { recordWarnings, warningOf } from '../domain/warnings.ts';
@@ -76,7 +77,7 @@ export const phases = command({
         ? { ...readiness.queueFor(phase, scheduling), human: [] }
         : readiness.classifyTasks(scheduling);
     if (phase === undefined || phase === 'implement')
-      warnings.push(...readiness.overlapWarnings(view.ready, scheduling).map((text) => warningOf(text)));
+      warnings.push(...overlapWarnings(view.ready, scheduling).map((text) => warningOf(text)));
     if (by !== undefined) {
       const waiting = view.waiting.filter(({ reasons }) => reasons.some(({ on }) => on === by));
       return { ready: [], waiting: waiting.map(data.waitingRow), human: [], warnings };

@@ -1,13 +1,15 @@
 /** `show`: everything about one task. */
 
 import * as z from 'zod/mini';
+import { AgentSessionSchema } from '../domain/agents/session.ts';
 import { PlanTaskSchema } from '../domain/plan/plan.ts';
-import { commandFor } from '../domain/plan/task-command.ts';
+import { commandFor, resumeText } from '../domain/plan/task-command.ts';
 import { ReviewedSchema, ShippedSchema } from '../domain/review/reviews.ts';
 import { attemptsThatHappened } from '../domain/task/attempts.ts';
 import { dueAt, type Instant } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LeaseSchema, PHASES_OF_WORK, type TaskRecord, TaskStateSchema } from '../domain/task/records.ts';
+import { spendingOf } from '../domain/task/spending.ts';
 import { pendingVerification, VerifiedSchema } from '../domain/verify/verification.ts';
 import { warningOf } from '../domain/warnings.ts';
 import { instantOf } from '../engine/env.ts';
@@ -33,6 +35,8 @@ const attemptSchema = () =>
     /** What a review, or a merge, came to; null for anything else, and when it is not known. */
     review: z.nullable(ReviewedSchema()),
     ship: z.nullable(ShippedSchema()),
+    /** What its agent has said of its session; null for another worker, and before the attempt has ended. */
+    session: z.nullable(AgentSessionSchema()),
     /** Folder of the attempt's logs. */
     path: z.string(),
   });
@@ -66,6 +70,8 @@ export const show = command({
       reasons: reasonsSchema(),
       /** Why a run has given it up; null when none has, or it has moved on since. */
       held: z.nullable(HeldSchema()),
+      /** A command line that goes on with the session of its last agent by hand; null where there is none. */
+      resume: textOrNull(),
       attempts: z.array(attemptSchema()),
       /** Of its claims, oldest first. */
       history: z.array(z.record(z.string(), z.unknown())),
@@ -93,6 +99,7 @@ export const show = command({
       ready: task !== null && reasons.length === 0,
       reasons,
       held: read.record && heldOf(read.record),
+      resume: read.record && resumeText(spendingOf(read.record)?.session ?? null),
       attempts: await attemptRows(session, read),
       history: await session.eventLog.read({ log: 'claim-history', taskId: options.task }),
       warnings,
@@ -129,6 +136,7 @@ async function attemptRows(
       verified: await orNull(() => store.readDocument('verified', task_id, attempt_id)),
       review: phase === 'review' ? await orNull(() => store.readDocument('review', task_id, attempt_id)) : null,
       ship: phase === 'ship' ? await orNull(() => store.readDocument('ship', task_id, attempt_id)) : null,
+      session: await orNull(() => store.readDocument('session', task_id, attempt_id)),
       path: session.artifacts.folder({ taskId: task_id, attemptId: attempt_id }),
     })),
   );

@@ -8,6 +8,7 @@ import { agentHolds } from '../domain/schedule/agent-holds.ts';
 import { dueAt } from '../domain/task/deadlines.ts';
 import { HeldSchema, heldOf } from '../domain/task/held.ts';
 import { LastErrorSchema, TASK_STATES, type TaskSummary } from '../domain/task/records.ts';
+import { SpentSchema, spendingOf, spentInAll, sumOf } from '../domain/task/spending.ts';
 import { isInFlight } from '../domain/task/states.ts';
 import { pendingVerification } from '../domain/verify/verification.ts';
 import { recordWarnings, type Warning, warningOf } from '../domain/warnings.ts';
@@ -42,6 +43,8 @@ const rowSchema = () =>
     last_error: z.nullable(LastErrorSchema()),
     /** The name of the command that verifies the result, also of a verification that was cut short. */
     verifying: data.textOrNull(),
+    /** What its attempts have used, since its beginning; null where nothing was counted. */
+    spent: z.nullable(SpentSchema()),
     /** Why a run has given it up; null when none has, or it has moved on since. */
     held: z.nullable(HeldSchema()),
   });
@@ -65,6 +68,8 @@ export const status = command({
       tasks: z.array(rowSchema()),
       runs: z.array(runRowSchema()),
       open_questions: data.countSchema(),
+      /** By all of `tasks`. */
+      spent: SpentSchema(),
       /** What keeps coding agents from being started; `until` null: a person has to mend it. */
       agents: z.array(
         z.strictObject({ agent: z.string(), task_id: z.string(), until: data.textOrNull(), message: z.string() }),
@@ -94,6 +99,7 @@ export const status = command({
       runs: runs
         .filter((manifest) => chosen === null || manifest.run_id === chosen)
         .map((manifest) => runRow(session, manifest)),
+      spent: sumOf(tasks.flatMap(({ spent }) => spent ?? [])),
       open_questions: tasks.filter((task) => task.state === 'blocked_on_question').length,
       agents: loaded === null ? [] : holdsOf(session, loaded, reads),
       warnings: [...warningsOf(session, loaded, shown), ...noticed],
@@ -126,6 +132,7 @@ function row(
     failure_reason: state?.state === 'failed' ? (state.failure_reason ?? 'fatal') : null,
     last_error: state?.last_error ?? null,
     verifying: record && (pendingVerification(record)?.command ?? null),
+    spent: record && spendingOf(record) && spentInAll(record),
     held: record && heldOf(record),
   };
 }

@@ -2,10 +2,10 @@
  * Makes a value on first use and then returns the same one. Schemas are made this way: building all of them takes longer than
  * most verbs, and a verb needs few of them.
  */
-export function once<T extends object>(make: () => T): () => T {
-  let made: T | undefined;
+export function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
   return () => {
-    made ??= make();
-    return made;
+    made ??= { value: make() };
+    return made.value;
   };
 }

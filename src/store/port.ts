@@ -1,5 +1,6 @@
 /** What everything else knows of the state tree, and what another backend would implement. */
 
+import type { AgentSession } from '../domain/agents/session.ts';
 import type { GcAttempt, GcLeaseFile, TreeIdentity } from '../domain/gc/gc-plan.ts';
 import type { Answer, Question } from '../domain/question/questions.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
@@ -70,6 +71,7 @@ export interface Documents {
   verified: Verified;
   review: Reviewed;
   ship: Shipped;
+  session: AgentSession;
 }
 
 /** A document that is there already. */

@@ -16,6 +16,7 @@ const FINISHED = {
   exit_code: 0,
   duration_ms: 1000,
   interrupted: false,
+  spent: { attempts: 1, wall_clock_ms: 1000, tokens: 0, cost: null },
   failed: [],
 } as const;
 

@@ -35,6 +35,7 @@ describe('show', () => {
       'ready',
       'reasons',
       'held',
+      'resume',
       'attempts',
       'history',
       'warnings',

@@ -15,7 +15,16 @@ const dir = (task: string) => `.forge/orchestrator/tasks/${task}`;
 describe('status', () => {
   test('status shows a plan without state', async () => {
     const data = await status.run(world.context, {});
-    expect(keysOf(data)).toEqual(['project', 'counts', 'tasks', 'runs', 'open_questions', 'agents', 'warnings']);
+    expect(keysOf(data)).toEqual([
+      'project',
+      'counts',
+      'tasks',
+      'runs',
+      'spent',
+      'open_questions',
+      'agents',
+      'warnings',
+    ]);
     expect(data).toMatchObject({
       project: 'mill',
       counts: { unclaimed: 4 },
@@ -38,6 +47,7 @@ describe('status', () => {
       last_output_at: null,
       next_eligible_at: null,
       failure_reason: null,
+      spent: null,
       last_error: null,
       verifying: null,
       held: null,

@@ -5,6 +5,7 @@ import { settingOf } from '../../domain/plan/task-command.ts';
 import { errorText } from '../../domain/retry/classify.ts';
 import { findingText } from '../../domain/review/findings.ts';
 import { heldText } from '../../domain/task/held.ts';
+import { usedText } from '../../domain/task/spending.ts';
 import { writtenTexts } from '../../domain/verify/guardrails.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
 import { formatDuration, fromIso } from '../../lib/time.ts';
@@ -88,19 +89,27 @@ function planned({ task, command }: Data, { width }: RenderContext): string[] {
   return fields(rows, width);
 }
 
-function attempts({ task_id, attempts: rows, state }: Data, context: RenderContext): string[] {
+function attempts({ task_id, attempts: rows, state, resume }: Data, context: RenderContext): string[] {
   if (rows.length === 0) return [];
   const { bold, dim } = context.palette;
   const lines = rows.flatMap((row) => [
     `  ${labelOf(row).padStart(2)}  ${row.attempt_id}  ${ago(row.dispatched_at, context)}${row.current ? '  current' : ''}`,
-    ...outcomes(row).flatMap((text) => hang(' '.repeat(6), text, context.width)),
+    ...[...sessionTexts(row), ...outcomes(row)].flatMap((text) => hang(' '.repeat(6), text, context.width)),
   ]);
+  const byHand = resume === null ? [] : [dim('  to go on with the last session by hand:'), `  ${resume}`];
   const logs = dim(`  forge orchestrate logs ${task_id} --attempt <id>`);
-  return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...lines, logs];
+  return [bold(plural(state?.attempt_count ?? rows.length, 'attempt')), ...lines, ...byHand, logs];
 }
 
 function labelOf({ attempt_number, phase }: Attempt): string {
   return attempt_number === null && phase !== 'implement' ? phase : String(attempt_number ?? '?');
+}
+
+function sessionTexts({ session }: Attempt): string[] {
+  if (session === null) return [];
+  const { agent, session_id, model, input_tokens, output_tokens, cost } = session;
+  const used = usedText({ tokens: input_tokens + output_tokens, cost });
+  return [[agent, model, session_id === null ? null : `session ${session_id}`, used].filter(Boolean).join(', ')];
 }
 
 /** What came of an attempt, of whichever kind. */

@@ -4,6 +4,7 @@ import type { VerbData } from '../../commands/registry.ts';
 import { countBy } from '../../commands/shared/data.ts';
 import { errorText, shortErrorText } from '../../domain/retry/classify.ts';
 import { heldText } from '../../domain/task/held.ts';
+import { usedText } from '../../domain/task/spending.ts';
 import { oneLine, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { columnOf, cut, fitting, hang, pad, plural, widest, widthOf } from '../layout.ts';
@@ -33,6 +34,8 @@ export const STATUS = {
     const counts = countsText(countBy(data.tasks.map(shownState)), context);
     const fits = widthOf(plainText(`${head}: ${counts}`)) <= context.width;
     const lines = counts === '' ? [head] : fits ? [`${head}: ${counts}`] : [head, `  ${counts}`];
+    const used = usedText(data.spent);
+    if (used !== '') lines.push(`  used ${used}`);
     for (const { message } of data.agents) lines.push(...hang('  ', oneLine(message, 500), context.width));
     const dead = new Set<string | null>(data.runs.flatMap((run) => (run.standing === 'dead' ? [run.run_id] : [])));
     for (const phase of new Set(data.tasks.map(({ phase_id }) => phase_id))) {

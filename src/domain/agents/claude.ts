@@ -90,21 +90,26 @@ function assistant(line: Fields): AgentEvent[] {
     return [{ type: 'tool_call', text: toolText(textOf(part['name']), fieldsOf(part['input'])) }];
   });
   const error = textOf(line['error']);
+  // Each block of a message is a line, and all of them say what the message has used up to its first.
+  const { id, usage } = fieldsOf(line['message']);
+  const tokens = tokensIn(usage);
+  if (error === '' && tokens.input_tokens + tokens.output_tokens > 0)
+    return [...events, { type: 'usage', ...tokens, cost: null, part: textOf(id) }];
   if (error === '') return events;
   // It says in its own words what has gone wrong; the result that follows says whether that was the end.
   const said = events.flatMap((event) => (event.type === 'message' ? event.text : [])).join(' ');
   return [{ type: 'trouble', cause: CAUSE[error] ?? null, text: said || error, until: null, ended: false }];
 }
 
+function tokensIn(usage: unknown): { input_tokens: number; output_tokens: number } {
+  const counts = fieldsOf(usage);
+  const cached = countOf(counts['cache_read_input_tokens']) + countOf(counts['cache_creation_input_tokens']);
+  return { input_tokens: countOf(counts['input_tokens']) + cached, output_tokens: countOf(counts['output_tokens']) };
+}
+
 function result(line: Fields): AgentEvent[] {
-  const usage = fieldsOf(line['usage']);
-  const cached = countOf(usage['cache_read_input_tokens']) + countOf(usage['cache_creation_input_tokens']);
-  const used: AgentEvent = {
-    type: 'usage',
-    input_tokens: countOf(usage['input_tokens']) + cached,
-    output_tokens: countOf(usage['output_tokens']),
-    cost: typeof line['total_cost_usd'] === 'number' ? line['total_cost_usd'] : null,
-  };
+  const cost = typeof line['total_cost_usd'] === 'number' ? line['total_cost_usd'] : null;
+  const used: AgentEvent = { type: 'usage', ...tokensIn(line['usage']), cost, total: true };
   // Also with `subtype: success`, where the server has refused.
   if (line['is_error'] !== true) return [used];
   const errors = Array.isArray(line['errors']) ? line['errors'].map(textOf) : [];

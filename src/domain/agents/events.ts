@@ -30,8 +30,18 @@ export type AgentEvent =
   /** What it does, in words: `runs npm test`. */
   | { type: 'tool_call'; text: string }
   | { type: 'tool_result'; failed: boolean; text: string }
-  /** Of the whole session so far; `partial`: of a part, and more will follow. `cost`: US dollars; null where it does not say. */
-  | { type: 'usage'; input_tokens: number; output_tokens: number; cost: number | null; partial?: true }
+  /**
+   * What was used since the last that was told. `part`: of a part, known by this name, and more will follow; `total`: of the whole session,
+   * whatever was told before. `cost`: US dollars; null where it does not say.
+   */
+  | {
+      type: 'usage';
+      input_tokens: number;
+      output_tokens: number;
+      cost: number | null;
+      part?: string;
+      total?: true;
+    }
   /** Something was refused; `ended`: the agent gives up over it. `until`: when it can go on, milliseconds since the epoch; null: not said. */
   | { type: 'trouble'; cause: Cause | null; text: string; until: number | ClockTime | null; ended: boolean };
 

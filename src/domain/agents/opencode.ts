@@ -54,7 +54,7 @@ function tool(name: string, { status, input, output, error, metadata }: Fields):
   ];
 }
 
-function used({ reason, tokens, cost }: Fields): AgentEvent {
+function used({ id, reason, tokens, cost }: Fields): AgentEvent {
   const { input, output, reasoning, cache } = fieldsOf(tokens);
   const { read, write } = fieldsOf(cache);
   return {
@@ -63,7 +63,7 @@ function used({ reason, tokens, cost }: Fields): AgentEvent {
     output_tokens: countOf(output) + countOf(reasoning),
     cost: countOf(cost) || null,
     // Each step has its own.
-    ...(reason === 'tool-calls' && { partial: true }),
+    ...(reason === 'tool-calls' && { part: textOf(id) }),
   };
 }
 

@@ -25,8 +25,9 @@ export class AgentOutput {
   #rest = '';
   #isLong = false;
   #session = '';
-  /** The sum of what has been used, where each part is told; null: nothing so far. */
+  /** The sum of the parts that are told of what has been used; null: nothing so far. */
   #used: UsageEvent | null = null;
+  #lastPart = '';
 
   constructor(adapter: Adapter) {
     this.#adapter = adapter;
@@ -46,6 +47,11 @@ export class AgentOutput {
       this.#rest = '';
     }
     return withWholeMessages(said);
+  }
+
+  /** What has been used, of which only parts are told so far; null: nothing, or all is told. */
+  get used(): UsageEvent | null {
+    return this.#used;
   }
 
   /** What is left at the end of the output. */
@@ -70,10 +76,13 @@ export class AgentOutput {
       return isNew ? [event] : [];
     }
     if (event.type !== 'usage') return [event];
-    const { partial, ...part } = event;
-    const used = this.#used === null ? part : sumOf(this.#used, part);
-    this.#used = partial ? used : null;
-    return partial ? [] : [used];
+    const { part, total = false, ...told } = event;
+    const isRepeated = !!part && part === this.#lastPart;
+    const before = total ? null : this.#used;
+    const used = isRepeated ? before : before === null ? told : sumOf(before, told);
+    this.#lastPart = part ?? '';
+    this.#used = part === undefined ? null : used;
+    return part !== undefined || used === null ? [] : [used];
   }
 
   #plain(line: string): (AgentEvent | string)[] {
@@ -82,7 +91,7 @@ export class AgentOutput {
   }
 }
 
-type UsageEvent = AgentEvent & { type: 'usage' };
+export type UsageEvent = AgentEvent & { type: 'usage' };
 
 function sumOf(one: UsageEvent, other: UsageEvent): UsageEvent {
   return {

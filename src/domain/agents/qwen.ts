@@ -24,7 +24,9 @@ const SAYS: readonly (readonly [RegExp, Cause])[] = [
 
 export const qwen: Adapter = {
   events(line) {
-    const events = claude.events(line).map((event) => (event.type === 'usage' ? used(event, line) : event));
+    const events = claude
+      .events(line)
+      .map((event) => (event.type === 'usage' && event.total === true ? used(event, line) : event));
     if (line['type'] === 'assistant' && isOwnWord(line)) {
       return events.map((event) => (event.type === 'message' && ERROR.test(event.text) ? gaveUp(event.text) : event));
     }

@@ -120,6 +120,31 @@ export function size(min: number) {
   );
 }
 
+const TOKENS = 'expected a number of tokens such as 500000, 500k or 2M';
+const TOKEN_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6 };
+
+const tokens = z.pipe(
+  z.union([z.number({ error: TOKENS }), z.string().check(z.regex(/^\d+(\.\d+)?[kKmM]?$/, { error: TOKENS }))], {
+    error: TOKENS,
+  }),
+  z.transform((written) => {
+    const [, digits, unit = ''] = /^([\d.]+)([a-z]?)$/.exec(String(written).toLowerCase()) ?? [];
+    return Math.round(Number(digits) * (TOKEN_UNITS[unit] ?? Number.NaN));
+  }),
+);
+
+const aboveZero = must((value: number) => (value > 0 ? null : { message: 'must be more than 0' }));
+
+/** What may be used, by parts that may be left out. */
+export function budget(wallClock: string) {
+  return z.strictObject({
+    cost: key(z.number().check(aboveZero), 'US dollars, by the own account of agents that give one.', null),
+    tokens: key(tokens.check(aboveZero), 'Tokens that models read and write, such as 2M, as agents count them.', null),
+    attempts: key(z.int().check(aboveZero), 'Attempts of agents, and of tasks with a budget.', null),
+    wall_clock: key(durationAboveZero(), wallClock, null),
+  });
+}
+
 /** Limits of questions, by what stands for those that are left out. A soft limit above the hard one would never be reached. */
 export function questionBudget<F extends number | null>(soft: F, hard: F, [softly, firmly]: [string, string]) {
   const limit = z.int().check(z.minimum(0));

@@ -80,6 +80,15 @@ export const PlanTaskSchema = () => {
     /** The shell of `run` and `verify` with its options, its own, its phase's or the plan's; null: /bin/sh, see `shellOf`. */
     shell: z.nullable(texts),
     verify: texts,
+    /** Null, of it or of a part: as the settings say. `wall_clock`: milliseconds. */
+    budget: z.nullable(
+      z.strictObject({
+        cost: z.nullable(z.number()),
+        tokens: z.nullable(z.number()),
+        attempts: limit,
+        wall_clock: limit,
+      }),
+    ),
     /** Null: as the settings say. */
     changes: z.nullable(z.enum(CHANGES)),
     /** Milliseconds for one attempt, more than 0; null: no limit. */

@@ -10,6 +10,7 @@ import { closest } from '../../lib/text.ts';
 import { retrySchema } from '../retry/schema.ts';
 import { CHANGES, WORKERS } from '../settings/settings.ts';
 import {
+  budget,
   command,
   described,
   durationAboveZero,
@@ -117,6 +118,12 @@ const taskSchema = described(
         'Further arguments of its worker, a word each. Left out: those of the settings, for the same worker.',
         null,
         { examples: [['--max-turns', '50']] },
+      ),
+      budget: key(
+        budget('How long all attempts take together.'),
+        'What the task may use, over all attempts. Over it the task has failed as budget, until a person retries it. Left out: as the settings say.',
+        null,
+        { examples: [{ cost: 5 }] },
       ),
       changes: key(
         z.enum(CHANGES),

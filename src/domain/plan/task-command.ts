@@ -197,6 +197,13 @@ export function presetOf(choice: Pick<WorkerChoice, 'worker'>, settings: WorkerS
   return from === 'worker_command' ? null : from;
 }
 
+/** What a person types to go on with the session of an agent; null for none, and for an agent without a preset. */
+export function resumeText(session: { agent: string; session_id: string; cwd: string } | null): string | null {
+  if (session === null || !Object.hasOwn(PRESETS, session.agent)) return null;
+  const { program, resume } = PRESETS[session.agent as keyof typeof PRESETS];
+  return `cd ${shellWords([session.cwd])} && ${shellWords([program, ...resume, session.session_id])}`;
+}
+
 /** What a worker's command makes of what the plan says of its worker, where that is nothing; each as a sentence. */
 export function workerWarnings(tasks: readonly PlanTask[], settings: WorkerSettings): string[] {
   const { worker_command } = settings;

@@ -275,7 +275,7 @@ function neverRetried(error: RetryError): 'decision_key_budget' | 'fatal' | null
   const name = classOf(error);
   if (name === null) return null;
   if (classCovers('question.exhausted', name)) return 'decision_key_budget';
-  return classCovers('fatal', name) ? 'fatal' : null;
+  return classCovers('fatal', name) || classCovers('budget', name) ? 'fatal' : null;
 }
 
 /** Failures that waiting does not mend: a command that is not found or may not be executed, a command line that is too long. */

@@ -5,6 +5,7 @@ import type { Question } from '../question/questions.ts';
 import { type ClassifiedError, ClassifiedErrorSchema } from '../retry/classify.ts';
 import type { Reason } from '../schedule/readiness.ts';
 import type { FailureReason, TaskState } from '../task/records.ts';
+import { SpentSchema } from '../task/spending.ts';
 import type { IntegrationPhase } from '../task/states.ts';
 
 export interface OutputTail {
@@ -110,6 +111,8 @@ export const RunFinishedSchema = () =>
     failed: z.readonly(z.array(z.strictObject({ task_id: z.string(), error: z.nullable(ClassifiedErrorSchema()) }))),
     exit_code: z.int(),
     duration_ms: z.number(),
+    /** By its attempts that have ended. */
+    spent: SpentSchema(),
     interrupted: z.boolean(),
   });
 export type RunFinished = z.infer<ReturnType<typeof RunFinishedSchema>>;

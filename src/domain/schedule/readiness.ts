@@ -6,14 +6,16 @@ import { type Plan, type PlanPhase, type PlanTask, PRIORITIES } from '../plan/pl
 import { commandFor, type WorkerSettings } from '../plan/task-command.ts';
 import { openQuestion } from '../question/questions.ts';
 import { errorText } from '../retry/classify.ts';
+import type { Settings } from '../settings/settings.ts';
 import { dueAt, msUntil } from '../task/deadlines.ts';
 import { instantFor, type LeaseObserver, leaseStanding, unseenOwner } from '../task/leases.ts';
 import type { TaskSummary } from '../task/records.ts';
 import { type IntegrationPhase, isClaimable, phaseDue } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
 import { type AgentHold, agentHolds, agentReasons } from './agent-holds.ts';
+import { budgetReasons, projectUsedUp } from './budgets.ts';
 import { lostTasks } from './lost.ts';
-import { holdsBack, isWorkedOn, type OverlapRules, overlapOf, overlapText } from './overlap.ts';
+import { holdsBack, isWorkedOn, type OverlapRules, overlapText } from './overlap.ts';
 
 export type WaitCode =
   | 'TASK_FINISHED'
@@ -38,6 +40,8 @@ export type WaitCode =
   /** The account of the agent that a run starts for it is at a limit, or needs a person. */
   | 'AGENT_LIMIT'
   | 'AGENT_REFUSED'
+  /** What the task, or the project, may use is used up. */
+  | 'BUDGET'
   /** Ready, but only an agent can do it: it has no command. */
   | 'NO_COMMAND'
   /** Ready, but the run ended before its turn. */
@@ -61,6 +65,7 @@ export interface SchedulingContext {
   /** The agent that reviews; null: a command does, or nothing. */
   reviewer: string | null;
   rules: OverlapRules;
+  budget: Settings['budget'];
   /** Who asks does the task itself, so that the agent of the settings is not started. Default: false. */
   bringsWorker?: boolean;
 }
@@ -69,6 +74,7 @@ export interface SchedulingContext {
 export interface Survey {
   lost(): ReadonlyMap<string, string>;
   holds(): ReadonlyMap<string, AgentHold>;
+  projectUsedUp(): string | null;
   /** Whether the plan says so, or all tasks of the phase are shipped, done or dropped. */
   finished(phase: PlanPhase): boolean;
   writing(): readonly PlanTask[];
@@ -90,7 +96,19 @@ export function surveyOf(scheduling: SchedulingContext): Survey {
     known.set(phase.id, answer);
     return answer;
   };
-  return { finished, lost: once(() => lostTasks(scheduling)), holds: once(() => agentHolds(scheduling)), writing };
+  return {
+    finished,
+    lost: once(() => lostTasks(scheduling)),
+    holds: once(() => agentHolds(scheduling)),
+    projectUsedUp: once(() => projectUsedUp(scheduling)),
+    writing,
+  };
+}
+
+/** What is handed in is verified, reviewed and merged whatever was used for it. */
+function isWorkDone(taskId: string, scheduling: SchedulingContext): boolean {
+  const record = readableRecord(taskId, scheduling);
+  return record !== null && (phaseDue(record.state.state) !== null || pendingVerification(record) !== null);
 }
 
 /** The record of a task; null where it has none that can be read. */
@@ -109,6 +127,7 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
   return [
     ...own,
     ...agentReasons(task, scheduling, survey.holds),
+    ...budgetReasons(task, scheduling, survey.projectUsedUp).filter(() => !isWorkDone(task.id, scheduling)),
     ...phaseReasons(task, scheduling, survey),
     ...task.depends_on.flatMap((id) => dependencyReason(id, scheduling, survey) ?? []),
     // A review or a merge writes none of its files.
@@ -122,29 +141,6 @@ export function reasonsToWait(task: PlanTask, scheduling: SchedulingContext, sur
 export function overlapReason(task: PlanTask, other: PlanTask, rules: OverlapRules): Reason | null {
   const overlap = other.id === task.id ? null : holdsBack(task, other, rules);
   return overlap && reason('OVERLAP_CONFLICT', overlapText(other.id, overlap), other.id);
-}
-
-const OVERLAPS_SHOWN = 10;
-
-/**
- * Warnings about tasks in flight that overlap with some of `tasks` without excluding them. `more` are in flight although no record
- * says so yet.
- */
-export function overlapWarnings(
-  tasks: readonly PlanTask[],
-  scheduling: SchedulingContext,
-  more: readonly PlanTask[] = [],
-): string[] {
-  const writing = [...new Set([...surveyOf(scheduling).writing(), ...more])];
-  const warnings = tasks.flatMap((task) =>
-    writing.flatMap((other) => {
-      const overlap = other.id === task.id ? null : overlapOf(task, other);
-      if (overlap === null || holdsBack(task, other, scheduling.rules) !== null) return [];
-      return [`task ${task.id} may come to conflict: ${overlapText(other.id, overlap)}`];
-    }),
-  );
-  const left = warnings.length - OVERLAPS_SHOWN;
-  return left > 0 ? [...warnings.slice(0, OVERLAPS_SHOWN), `${left} more such overlaps`] : warnings;
 }
 
 function reason(code: WaitCode, message: string, on: string | null = null): Reason {

@@ -7,7 +7,7 @@ import { parseYaml } from '../../lib/yaml.ts';
 import { type Finding, shapeFindings, toProblems, unitWarnings } from '../plan/findings.ts';
 import { firstPort, slotsFrom } from '../run/slots.ts';
 import { IGNORED_AGENT_KEYS, IGNORED_BLOCKS, settingsSchema } from './schema.ts';
-import { DEFAULT_SETTINGS, type Settings } from './settings.ts';
+import { type Budget, DEFAULT_SETTINGS, type Settings } from './settings.ts';
 
 type SettingsResult = { ok: true; settings: Settings; warnings: string[] } | { ok: false; problems: Problem[] };
 
@@ -30,6 +30,7 @@ export function parseSettings(text: string, file: string): SettingsResult {
   const settings = known(DEFAULT_SETTINGS, {
     ...shape.data,
     agents: known(DEFAULT_SETTINGS.agents, shape.data.agents),
+    budget: budgetOf(shape.data.budget),
   });
   const units = unitWarnings(settingsSchema, value, text, file, pathText);
   return { ok: true, settings, warnings: [...units, ...portWarnings(settings), ...warningsOf(value)] };
@@ -45,6 +46,11 @@ function withoutExtensions(value: unknown): unknown {
 /** The keys of `value` that have a default, and so an effect. */
 function known<T extends object>(defaults: T, value: T): T {
   return Object.fromEntries(Object.keys(defaults).map((key) => [key, value[key as keyof T]])) as T;
+}
+
+function budgetOf(written: { [K in keyof Settings['budget']]: Budget | null } | null): Settings['budget'] {
+  const none = DEFAULT_SETTINGS.budget;
+  return { task: written?.task ?? none.task, run: written?.run ?? none.run, project: written?.project ?? none.project };
 }
 
 /** A heartbeat at or after the end of its lease is always too late. */

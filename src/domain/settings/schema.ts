@@ -5,6 +5,7 @@
 
 import * as z from 'zod/mini';
 import {
+  budget,
   command,
   described,
   duration,
@@ -211,6 +212,11 @@ const agentsSchema = z.strictObject({
   args: key(z.array(passedText), 'Further arguments of worker, a word each.', agents.args, {
     examples: [['--max-turns', '50']],
   }),
+  resume: key(
+    z.boolean(),
+    "Whether the next attempt goes on with its agent's session, where the context of that was not full.",
+    agents.resume,
+  ),
   log_rotate_max_bytes: key(fromOne, 'Size in bytes at which a log file is rotated.', agents.log_rotate_max_bytes),
   ...ignoredKeys(IGNORED_AGENT_KEYS),
 });
@@ -323,6 +329,20 @@ export const settingsSchema = z.strictObject({
     ),
     'The review of verified results.',
     review,
+    NO_DEFAULT,
+  ),
+  budget: key(
+    z.strictObject({
+      task: key(
+        budget('How long all attempts at a task take together.'),
+        'Of each task, for what its own budget leaves out.',
+        null,
+      ),
+      run: key(budget('How long a run takes.'), 'Of each run.', null),
+      project: key(budget('How long all attempts take together.'), 'Of the whole project, over all runs.', null),
+    }),
+    'What may be used before a person has to decide. Over it nothing more is started, and what is at work is stopped.',
+    null,
     NO_DEFAULT,
   ),
   logs: key(

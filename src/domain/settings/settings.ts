@@ -48,12 +48,25 @@ export interface Settings {
     args: readonly string[];
     timeout_ms: number;
   };
+  /** What each task (for what its own budget leaves out), each run, and all attempts in the project may use. */
+  budget: { task: Budget; run: Budget; project: Budget };
   /** The limit of each log of a command; null: none. */
   logs: { max_bytes: number | null };
   /** Null base: the branch of the main checkout. `sign`: merges, where git signs commits; or never. */
   ship: { policy: (typeof SHIP_POLICIES)[number]; base: string | null; sign: (typeof SHIP_SIGN)[number] };
   /** `path` is for `file`, relative to the project; `options` is the rest of the block. */
   tracker: { type: (typeof TRACKER_TYPES)[number]; path: string; options: Readonly<Record<string, unknown>> };
+}
+
+/** Null: no limit. */
+export interface Budget {
+  /** US dollars. */
+  cost: number | null;
+  /** Read and written by models. */
+  tokens: number | null;
+  attempts: number | null;
+  /** How long attempts take, of a run how long it takes; milliseconds. */
+  wall_clock: number | null;
 }
 
 export interface AgentSettings {
@@ -92,11 +105,15 @@ export interface AgentSettings {
   model: string | null;
   /** Further arguments of `worker`. */
   args: readonly string[];
+  /** The next attempt goes on with the session of its agent. */
+  resume: boolean;
   log_rotate_max_bytes: number;
 }
 
 /** How long a coding agent may do nothing where the settings do not say, milliseconds. */
 export const STALL_MS = 1_800_000;
+
+const NO_BUDGET: Budget = { cost: null, tokens: null, attempts: null, wall_clock: null };
 
 /** The settings without a settings file, deeply frozen. */
 export const DEFAULT_SETTINGS: Settings = deepFreeze({
@@ -175,6 +192,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
     worker_command: null,
     model: null,
     args: [],
+    resume: false,
     log_rotate_max_bytes: 10_485_760,
   },
   retry: null,
@@ -185,6 +203,7 @@ export const DEFAULT_SETTINGS: Settings = deepFreeze({
   worktrees: { keep_ms: null },
   changes: null,
   review: { command: null, worker: null, model: null, args: [], timeout_ms: 1_800_000 },
+  budget: { task: NO_BUDGET, run: NO_BUDGET, project: NO_BUDGET },
   logs: { max_bytes: 50_000_000 },
   ship: { policy: 'none', base: null, sign: 'git' },
   tracker: { type: 'none', path: 'plans/tracker.yaml', options: {} },

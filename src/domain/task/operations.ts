@@ -13,6 +13,7 @@ import type { Instant } from './deadlines.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
 import { type LeaseObserver, leaseStanding, newLease, renewed, unseenOwner } from './leases.ts';
 import type { Lease, TaskRecord, TaskState, TaskSummary } from './records.ts';
+import { spendingAfterRetry } from './spending.ts';
 import { isClaimable, isInFlight, isTerminal, type Move, phaseDue } from './states.ts';
 import { changed, type Decision, heldBy, refusal, repeated, starting, workedBy } from './transition.ts';
 
@@ -299,14 +300,15 @@ export function cancelTask(
 }
 
 /**
- * Retries a task on a person's request: a failed or cancelled one from the start, one in backoff now. Throws ILLEGAL_TRANSITION in
- * any other state.
+ * Retries a task on a person's request: a failed or cancelled one from the start, one in backoff now. Its budget begins anew. Throws
+ * ILLEGAL_TRANSITION in any other state.
  */
 export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResult> {
   const { task_id, state, next_eligible_at } = record.state;
   if (isClaimable(state)) {
-    if ((next_eligible_at ?? null) === null) return repeated(here(record));
-    const next = changed(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null } });
+    const memo = spendingAfterRetry(record);
+    if ((next_eligible_at ?? null) === null && memo.spending === undefined) return repeated(here(record));
+    const next = changed(record, { moves: [], lease: null, by: null, nowMs, state: { next_eligible_at: null }, memo });
     return { ...next, result: here(next.record) };
   }
   if (state !== 'failed' && state !== 'cancelled') {
@@ -320,7 +322,7 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
     moves: ['reopen'],
     lease: null,
     state: { failure_count: 0, failure_reason: null, last_error: null, last_failed_at: null, next_eligible_at: null },
-    memo: { abandons: 0, ...clearedLedger(record) },
+    memo: { abandons: 0, ...clearedLedger(record), ...spendingAfterRetry(record) },
     by: null,
     nowMs,
   });

@@ -17,7 +17,7 @@ import {
   rivalsOf,
   yieldClaim,
 } from '../../domain/schedule/overlap.ts';
-import { overlapWarnings } from '../../domain/schedule/readiness.ts';
+import { overlapWarnings } from '../../domain/schedule/overlap-warnings.ts';
 import { abandonTask } from '../../domain/task/operations.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
 import { isInFlight } from '../../domain/task/states.ts';

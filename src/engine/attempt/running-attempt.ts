@@ -1,41 +1,41 @@
 /** A worker at work: keeps its lease alive, watches for the loss of it, and sees the attempt to its end. */
 
-import { type Adapter, untilMs } from '../../domain/agents/events.ts';
+import type { Adapter } from '../../domain/agents/events.ts';
 import { adapterOf } from '../../domain/agents/output.ts';
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import type { OwnAttempt } from '../../domain/run/live-model.ts';
-import { type WorkerLimits, workerLimits } from '../../domain/settings/worker-limits.ts';
+import { workerLimits } from '../../domain/settings/worker-limits.ts';
 import type { CompleteResult, Outcome } from '../../domain/task/complete-attempt.ts';
 import type { OwnerIdentity, WorkerIdentity } from '../../domain/task/identity.ts';
 import { type Holding, holdingOf } from '../../domain/task/lease-loss.ts';
 import { releaseTask } from '../../domain/task/operations.ts';
-import { RECORD_MAX_BYTES, type TaskRecord, type TaskState } from '../../domain/task/records.ts';
-import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
+import type { TaskRecord, TaskState } from '../../domain/task/records.ts';
+import { NOTHING_SPENT, type Spent } from '../../domain/task/spending.ts';
 import type { VerifyCommand } from '../../domain/verify/commands.ts';
 import { evidenceOf, NO_WORKTREE } from '../../domain/verify/evidence.ts';
 import { firstFailed } from '../../domain/verify/verification.ts';
 import { stopLooks } from '../../git/git.ts';
 import { errorMessage, kindOf, orNull } from '../../lib/errors.ts';
-import { errorCode } from '../../lib/fs/io-errors.ts';
 import { plainText } from '../../lib/text.ts';
 import { TIMER_MAX_MS } from '../../lib/time.ts';
 import type { GatedWorker, WorkerExit } from '../../process/gated-worker.ts';
 import { RaisedInterrupts } from '../../process/interrupts.ts';
-import { settingLimit, taskLimit } from '../../project/limits.ts';
 import { changeTask } from '../../store/change.ts';
 import { maskedArtifacts } from '../../store/masked-artifacts.ts';
 import { checkLog, STREAMS } from '../../store/port.ts';
 import { type Env, secretsOf } from '../env.ts';
 import { retryIo } from '../retry-io.ts';
+import { AttemptSpending } from './attempt-spending.ts';
 import { checkoutWatch } from './checkout-watch.ts';
 import { endAttempt } from './complete-attempt.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { agentFailure, failureOf, LogKeeper, LogReader, setupTail, tailOf, WORKER_LOGS } from './output.ts';
+import { LogKeeper, LogReader, setupTail, tailOf, WORKER_LOGS } from './output.ts';
 import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
-import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
+import { CLEAN_EXIT } from './verdicts.ts';
+import { outcomeOf } from './worker-outcome.ts';
 import { setupFaultOf } from './workspace.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
@@ -68,10 +68,11 @@ export interface FinishedAttempt {
   exit: WorkerExit;
   record: TaskRecord;
   durationMs: number;
+  spent: Spent;
   tail: OutputTail;
 }
 
-type StopReason = 'interrupt' | 'timeout' | 'stall' | 'lost';
+type StopReason = 'interrupt' | 'timeout' | 'stall' | 'lost' | 'budget';
 
 interface Started {
   /** When a setup that has failed began, on the monotonic clock. */
@@ -85,6 +86,8 @@ interface Started {
   record: TaskRecord;
   /** The coding agent whose structured output the worker writes. Default: none, its output is text. */
   agent?: string | null;
+  /** Where its worker is at work. Default: it has none. */
+  cwd?: string;
   /** It writes to logs, and no person talks to it. Default: false. */
   alone?: boolean;
   /** What kept its worker from starting. Default: nothing. */
@@ -113,6 +116,9 @@ export class RunningAttempt {
   readonly #startedMs: number;
   readonly #holder: { taskId: string; attemptId: string; claimId: string };
   readonly #agent: Adapter | null;
+  /** Null where it has no worker. */
+  readonly #spending: AttemptSpending | null;
+  #overBudget = '';
   readonly #kill = new AbortController();
   /** What stops the attempt stops its verification. */
   readonly #interrupts = new RaisedInterrupts();
@@ -135,6 +141,9 @@ export class RunningAttempt {
     this.pid = started.identity?.pid ?? null;
     const { claimId, attemptId } = started;
     this.#holder = { taskId: request.task.id, claimId, attemptId };
+    const { agent = null, cwd = '', record } = started;
+    this.#spending =
+      started.worker && new AttemptSpending(env, this.#holder, { task: request.task, record, agent, cwd });
     this.#lease = new LeaseKeeper(env, this.#holder, started.record.lease, (holding) => this.#unheld(holding));
     this.finished = this.#live();
   }
@@ -147,6 +156,11 @@ export class RunningAttempt {
   /** Milliseconds since the worker was started. */
   get ageMs(): number {
     return this.#env.ctx.monotonicMs() - this.#startedMs;
+  }
+
+  /** What it has used so far. */
+  get spent(): Spent {
+    return this.#spending?.spent ?? NOTHING_SPENT;
   }
 
   get standing(): OwnAttempt {
@@ -177,40 +191,49 @@ export class RunningAttempt {
   }
 
   async #live(): Promise<FinishedAttempt> {
-    const { timeoutMs, stallMs } = this.#limits;
-    const timeout =
-      timeoutMs === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeoutMs, TIMER_MAX_MS));
-    const stopWatching = this.#watch(stallMs);
+    const stopWatching = this.#watch();
     const logs = new LogKeeper(this.#env, this.#holder, this.#request.task, WORKER_LOGS).start();
     try {
       const { worker, fault } = this.#started;
       const exit = await (worker?.exited ?? (fault === undefined ? NOTHING_RAN : COULD_NOT_RUN));
-      clearTimeout(timeout);
       stopWatching();
+      this.#spending?.end();
       if (this.#request.isInterrupt?.(exit) === true) this.#stopReason ??= 'interrupt';
       const workerGone = await this.#clearGroup();
       this.#elsewhere = await this.#changedElsewhere();
       await logs.end();
       const tail = tailOf(this.#env.artifacts, this.#holder, this.#agent);
-      return { exit, tail, ...(await this.#end(exit, tail, workerGone)), durationMs: this.ageMs };
+      const ended = await this.#end(exit, tail, workerGone);
+      const record = (await this.#spending?.counted(ended.record)) ?? ended.record;
+      return { exit, tail, ...ended, record, spent: this.spent, durationMs: this.ageMs };
     } finally {
-      clearTimeout(timeout);
       stopWatching();
       this.#lease.stop();
       clearTimeout(this.#overstays);
     }
   }
 
-  get #limits(): WorkerLimits {
-    const kind = { agent: this.#agent !== null, alone: this.#started.alone === true };
-    return workerLimits(this.#request.task, this.#env.settings.agents, kind);
-  }
-
-  /** Stops a worker that does nothing any more; returns what ends that. */
-  #watch(stallMs: number | null): () => void {
-    const { identity } = this.#started;
-    if (identity === null || stallMs === null) return () => {};
-    return watchForStall(this.#env, this.#holder, identity, { stallMs, stalled: () => this.#stop('stall') });
+  /** Stops a worker that takes too long, does nothing any more or has used too much; returns what ends that. */
+  #watch(): () => void {
+    const { identity, alone = false } = this.#started;
+    const kind = { agent: this.#agent !== null, alone };
+    const { timeoutMs, stallMs } = workerLimits(this.#request.task, this.#env.settings.agents, kind);
+    const timeout =
+      timeoutMs === null ? undefined : setTimeout(() => this.#stop('timeout'), Math.min(timeoutMs, TIMER_MAX_MS));
+    const stalled = () => this.#stop('stall');
+    const silent =
+      identity === null || stallMs === null
+        ? null
+        : watchForStall(this.#env, this.#holder, identity, { stallMs, stalled });
+    const spending = this.#spending?.watch((what) => {
+      this.#overBudget = what;
+      this.#stop('budget');
+    });
+    return () => {
+      clearTimeout(timeout);
+      silent?.();
+      spending?.();
+    };
   }
 
   /** A look at the main checkout starts its filters, so there is none where the worker may have made one. */
@@ -301,55 +324,16 @@ export class RunningAttempt {
     return { stdout: plainText(failed.output_tail), stderr: '', log };
   }
 
-  /** The worker's own word, if it left one, else what its exit means. */
-  async #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {
-    const stalled = this.#stopReason === 'stall';
-    const limit =
-      this.#stopReason === 'timeout'
-        ? await taskLimit(this.#env, this.#request.task)
-        : stalled
-          ? await settingLimit(this.#env, 'stall')
+  #outcome(exit: WorkerExit, tail: OutputTail): Promise<Outcome> {
+    const { task } = this.#request;
+    const [attempt, agent, elsewhere, reason] = [this.#holder, this.#agent, this.#elsewhere, this.#stopReason];
+    const stopped =
+      reason === 'budget'
+        ? { overBudget: this.#overBudget }
+        : reason === 'timeout' || reason === 'stall'
+          ? reason
           : null;
-    const said = agentFailure(this.#env.artifacts, this.#holder, this.#agent, exit.code);
-    // An agent may say that it has failed, and exit with 0.
-    if (exit.code !== 0 || limit !== null || said !== null) {
-      const error = failureOf(this.#env, exit, limit, tail, { said, stalled });
-      // It may have ended as if all were well.
-      if (said !== null && exit.code === 0 && (await this.#isEmpty())) error.message += '; nothing is committed';
-      const until = untilMs(said?.until ?? null, this.#env.now());
-      return { kind: 'failed', error, ...(until === null ? {} : { until }) };
-    }
-    const elsewhere = await this.#onlyElsewhere();
-    if (elsewhere !== null) return { kind: 'failed', error: elsewhere };
-    const { artifacts } = this.#env;
-    try {
-      const text = artifacts.readDraft(this.#holder, 'verdict', RECORD_MAX_BYTES);
-      return {
-        kind: 'verdict',
-        verdict: parseVerdict(text, artifacts.draftPath(this.#holder, 'verdict')),
-        written: true,
-      };
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return CLEAN_EXIT;
-      return { kind: 'failed', error: { class: 'verdict.invalid', message: errorMessage(error) } };
-    }
-  }
-
-  /** The fault of a worker that has left its own branch empty while the main checkout was changed; null for any other. */
-  async #onlyElsewhere(): Promise<ClassifiedError | null> {
-    // Of a task that is to change nothing an empty branch says nothing.
-    const wanted = this.#request.task.changes ?? this.#env.settings.changes;
-    if (this.#elsewhere.length === 0 || wanted === 'none') return null;
-    return (await this.#isEmpty()) ? elsewhereFault(this.#elsewhere) : null;
-  }
-
-  /** Whether its worktree's branch has no commit of its own; false also where that can't be known. */
-  async #isEmpty(): Promise<boolean> {
-    const work = evidenceOf(this.#started.record, this.attemptId);
-    if (work === null || work.worktree_path === null) return false;
-    const { hasOwnCommits } = await import('../../git/branch-start.ts');
-    const has = await orNull(() => hasOwnCommits(this.#env, this.#request.task.id, work.base_branch));
-    return has === false;
+    return outcomeOf(this.#env, { task, attempt, record: this.#started.record, exit, tail, agent, stopped, elsewhere });
   }
 
   async #release(workerGone: boolean): Promise<Ended> {

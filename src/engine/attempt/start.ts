@@ -22,6 +22,7 @@ import {
   releaseTask,
 } from '../../domain/task/operations.ts';
 import { freshRecord, type TaskRecord } from '../../domain/task/records.ts';
+import { sessionToResume } from '../../domain/task/spending.ts';
 import { isInFlight } from '../../domain/task/states.ts';
 import { andThen, type Decision } from '../../domain/task/transition.ts';
 import { NO_WORKTREE, toldOf } from '../../domain/verify/evidence.ts';
@@ -39,12 +40,14 @@ import { lookForRivals, settleClaim } from './overlap.ts';
 import { gatherPrompt } from './prompt.ts';
 import { type AttemptWorkspace, resolveWorkspace } from './resolve-workspace.ts';
 import { RunningAttempt, type TaskRequest } from './running-attempt.ts';
+import { countLeft } from './session-meter.ts';
 import { stopFormerWorker } from './takeover.ts';
 import { CanNotStart, setupNow, workspaceOf } from './workspace.ts';
 import type { SetupHeard } from './worktree-setup.ts';
 
 export interface AttemptRequest extends TaskRequest, SetupHeard {
-  command: WorkerCommand;
+  /** `session`: of the agent, which goes on with it; null: it begins a new one. */
+  command(session: string | null): WorkerCommand;
   /** `logs`: stdin is empty and output goes to the attempt's logs. `inherit`: to this process's. `terminal`: so, in its session. */
   output: 'logs' | 'inherit' | 'terminal';
 }
@@ -93,6 +96,7 @@ export async function startAttempt(env: Env, request: AttemptRequest): Promise<R
     });
     if (seen.worker !== null)
       await new LogKeeper(env, { taskId: task.id, attemptId: seen.worker.attempt_id }, task, WORKER_LOGS).end();
+    seen = await countLeft(env, seen);
     await request.onGitSetup?.(await setupNow(env));
     const setupMs = env.ctx.monotonicMs();
     const workspace = await resolveWorkspace(env, task, { claimId, attemptId }, seen, request);
@@ -203,6 +207,7 @@ async function launch(env: Env, request: AttemptRequest, draft: Draft): Promise<
       identity,
       record,
       agent: agentOf(env, request),
+      cwd: draft.workspace.path,
       alone,
     });
   } catch (error) {
@@ -270,9 +275,11 @@ async function spawnWorker(env: Env, request: AttemptRequest, draft: Draft): Pro
     worker: { kind: 'started' as const, ...limits },
   };
   const prompt = workerPrompt(await gatherPrompt(env, request.task, request.plan, told));
+  const { resume } = env.settings.agents;
+  const session = resume ? sessionToResume(seen, agentOf(env, request), workspace.path) : null;
   const logs = request.output === 'logs' ? env.artifacts.openLogs(draft) : null;
   const worker = spawnGated({
-    ...request.command,
+    ...request.command(session),
     cwd: workspace.path,
     env: commandEnvironment(env, request.task, {
       taskId: request.task.id,

@@ -126,6 +126,15 @@ export function leftovers(
   return left;
 }
 
+/** The last event of a run. */
+export function runFinished(
+  { counts, blocked, failed }: Leftovers,
+  run: Pick<RunFinished, 'run_id' | 'duration_ms' | 'spent' | 'interrupted'>,
+): RunFinished {
+  const exit_code = run.interrupted ? 130 : failed.length > 0 ? 1 : blocked.length > 0 ? 4 : 0;
+  return { type: 'run_finished', counts, failed, exit_code, ...run };
+}
+
 const ADDED_TO: readonly WaitCode[] = ['TASK_WAITS_FOR_REVIEW', 'TASK_WAITS_FOR_MERGE', 'TASK_IN_FLIGHT'];
 
 /** Adds to a wait for what another process does, for a review or a merge, why this run could not make it or does not wait. */

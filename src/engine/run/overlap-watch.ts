@@ -3,7 +3,8 @@
 import type { Plan, PlanTask } from '../../domain/plan/plan.ts';
 import type { RunEvent } from '../../domain/run/events.ts';
 import { holdsBack } from '../../domain/schedule/overlap.ts';
-import { overlapWarnings, type SchedulingContext } from '../../domain/schedule/readiness.ts';
+import { overlapWarnings } from '../../domain/schedule/overlap-warnings.ts';
+import type { SchedulingContext } from '../../domain/schedule/readiness.ts';
 import type { Env } from '../env.ts';
 
 export class OverlapWatch {

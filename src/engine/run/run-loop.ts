@@ -23,7 +23,7 @@ import { Slots } from '../attempt/slots.ts';
 import { startAttempt, takeOverVerification } from '../attempt/start.ts';
 import { CanNotStart, missingAgent } from '../attempt/workspace.ts';
 import { type Env, schedulingContextOf, withRecord } from '../env.ts';
-import { attemptEvent, gaveUpEvent, leftovers } from './event-mapping.ts';
+import { attemptEvent, gaveUpEvent, leftovers, runFinished } from './event-mapping.ts';
 import { keepHeld } from './hold.ts';
 import { Integrations } from './integrations.ts';
 import { Losses } from './losses.ts';
@@ -32,6 +32,7 @@ import type { PlanSource } from './plan-source.ts';
 import { Progress } from './progress.ts';
 import { QuestionWatch } from './question-watch.ts';
 import { RecordCache, stateGone } from './record-cache.ts';
+import { RunBudget } from './run-budget.ts';
 import { waitingForRun } from './surrounding.ts';
 
 /** The longest pause between two looks at the store, milliseconds. */
@@ -72,6 +73,7 @@ export class RunLoop {
   readonly #overlaps: OverlapWatch;
   readonly #setup: SetupBaseline;
   readonly #progress: Progress;
+  readonly #budget: RunBudget;
   readonly #losses = new Losses();
   /** Tasks whose workers wait for this run, or may do so. */
   readonly #surrounding = new Set<string>();
@@ -103,13 +105,13 @@ export class RunLoop {
     this.#overlaps = new OverlapWatch(env, emit);
     this.#slots = new Slots(env, options.maxParallel);
     this.#setup = new SetupBaseline(env, () => this.#seen.all(this.#plan().tasks));
+    this.#budget = new RunBudget(env, this.#active, emit);
     this.#progress = new Progress(env, options.output, emit);
     this.#selected = selectedTasks(options.tasks, plans.current.plan);
   }
 
   /** Runs to the end. Throws IO_ERROR when the tree can't be written any more; workers are stopped before. */
   async run(): Promise<RunFinished> {
-    const startedMs = this.#env.ctx.monotonicMs();
     const { runId: run_id, maxParallel: max_parallel } = this.#options;
     this.#emit({ type: 'run_started', run_id, tasks: this.#selected.size, max_parallel });
     const stopListening = this.#interrupts.listen(() => this.#interrupted());
@@ -124,7 +126,7 @@ export class RunLoop {
     }
     if (this.#broken !== null) throw this.#removed ?? this.#broken;
     await this.#look();
-    return this.#finish(startedMs);
+    return this.#finish();
   }
 
   /** The current state, for the live view; null before the first look. */
@@ -144,6 +146,7 @@ export class RunLoop {
     }
     if (this.#env.ctx.monotonicMs() - this.#lastLook >= POLL_MS)
       await this.#look().catch((error: unknown) => this.#break(error));
+    this.#budget.look(() => this.#scheduling());
     const open = this.#mayStart();
     if (open) this.#startReady();
     for (const [id, attempt] of this.#active) if (attempt !== null) this.#progress.output(id, attempt);
@@ -172,7 +175,8 @@ export class RunLoop {
 
   /** Why this run does not continue with some tasks, by task id. */
   #refusals(): Map<string, string> {
-    return new Map([...this.#refused, ...this.#integrations.refusals(this.#seen.reads)]);
+    const unstarted = this.#budget.unstarted(() => this.#scheduling());
+    return new Map([...unstarted, ...this.#refused, ...this.#integrations.refusals(this.#seen.reads)]);
   }
 
   #scheduling() {
@@ -192,6 +196,7 @@ export class RunLoop {
       if (!selected.has(task.id) || this.#active.has(task.id) || refused.has(task.id)) continue;
       if (this.#integrations.mayBegin(task.id, phase)) void this.#integrateOne(task, phase);
     }
+    if (this.#budget.isOver) return;
     for (const task of ready) {
       if (!this.#slots.anyFree) return;
       if (!selected.has(task.id) || !readiness.hasWork(task, scheduling)) continue;
@@ -282,7 +287,10 @@ export class RunLoop {
     if (missing !== null) throw missing;
     return startAttempt(this.#env, {
       ...request,
-      command: { shell: own.command, by: shellOf(own) },
+      command: (session) => {
+        const { command, shell } = commandFor(task, this.#env.settings.agents, session) ?? own;
+        return { shell: command, by: shellOf({ command, shell }) };
+      },
       output: 'logs',
       interrupts: this.#interrupts,
       onSetup: (command) => this.#progress.setUp(task.id, command),
@@ -312,6 +320,7 @@ export class RunLoop {
     const { attemptId: attempt_id } = attempt;
     this.#progress.output(task.id, attempt);
     this.#progress.ended(attempt);
+    this.#budget.count(finished.spent);
     if (finished.record.state.state === 'failed') this.#failed = true;
     if (finished.end.kind === 'lost' && finished.end.gone === true) this.#break(this.#gone(task.id));
     const why = this.#losses.count(task.id, finished.end.kind === 'lost');
@@ -349,8 +358,7 @@ export class RunLoop {
   }
 
   async #refuseSurrounding(): Promise<void> {
-    const { reads } = this.#seen;
-    for (const [id, why] of await waitingForRun(this.#env, this.#options.runId, reads.values())) {
+    for (const [id, why] of await waitingForRun(this.#env, this.#options.runId, this.#seen.reads.values())) {
       if (this.#refused.has(id)) continue;
       this.#surrounding.add(id);
       this.#refuseTask(id, why);
@@ -367,8 +375,9 @@ export class RunLoop {
 
   /** Sleeps until an attempt ends, an interruption comes, a backoff is over, or it is time to look again. */
   #pause(): Promise<void> {
+    const ms = Math.min(POLL_MS, this.#integrations.pauseMs(), this.#seen.pauseMs(this.#env.now()));
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#pauseMs());
+      const timer = setTimeout(resolve, ms);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
@@ -376,24 +385,15 @@ export class RunLoop {
     });
   }
 
-  #pauseMs(): number {
-    return Math.min(POLL_MS, this.#integrations.pauseMs(), this.#seen.pauseMs(this.#env.now()));
-  }
-
-  #finish(startedMs: number): RunFinished {
-    const { counts, blocked, failed } = leftovers(this.#scheduling(), this.#selected, this.#refusals());
-    for (const event of blocked) this.#emit(event);
-    const interrupted = this.#interrupts.level > 0;
-    const exit_code = interrupted ? 130 : failed.length > 0 ? 1 : blocked.length > 0 ? 4 : 0;
-    const finished: RunFinished = {
-      type: 'run_finished',
+  #finish(): RunFinished {
+    const left = leftovers(this.#scheduling(), this.#selected, this.#refusals());
+    for (const event of left.blocked) this.#emit(event);
+    const finished = runFinished(left, {
       run_id: this.#options.runId,
-      counts,
-      failed,
-      exit_code,
-      duration_ms: this.#env.ctx.monotonicMs() - startedMs,
-      interrupted,
-    };
+      duration_ms: this.#budget.tookMs,
+      spent: this.#budget.spent,
+      interrupted: this.#interrupts.level > 0,
+    });
     this.#emit(finished);
     return finished;
   }

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { AgentSessionSchema } from '../../domain/agents/session.ts';
 import { AnswerSchema, type Question, QuestionSchema } from '../../domain/question/questions.ts';
 import { ReviewedSchema, ShippedSchema } from '../../domain/review/reviews.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
@@ -56,6 +57,7 @@ const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]>
   verified: { file: 'verdict.verified.json', schema: VerifiedSchema },
   review: { file: 'review.json', schema: ReviewedSchema },
   ship: { file: 'ship.json', schema: ShippedSchema },
+  session: { file: 'session.json', schema: AgentSessionSchema },
 };
 
 /** What others may have acted on although the commit that it was created for has lost. It stays, and is the one that counts. */

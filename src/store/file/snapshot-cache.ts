@@ -222,7 +222,7 @@ export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
   const { task_id, attempt_count, current_attempt_id, next_eligible_at, failure_reason, last_error, updated_at } =
     state;
   const { generation, abandons, absorbed, questions, backoff, verification, definition, agent, completion } = memo;
-  const { review_hold, held } = memo;
+  const { spending, review_hold, held } = memo;
   const updated_by = { run_id: state.updated_by.run_id };
   const completed = completion && { attempt_id: completion.attempt_id };
   return {
@@ -247,6 +247,7 @@ export function summaryOf({ state, lease, memo }: TaskSummary): TaskSummary {
       verification,
       definition,
       agent,
+      spending,
       review_hold,
       held,
       completion: completed,

@@ -123,6 +123,7 @@ describe('valid plan', () => {
         worker: null,
         model: null,
         args: null,
+        budget: null,
         shell: null,
         changes: null,
         verify: [],
@@ -164,6 +165,7 @@ phases:
         status: done
         question_budget: {hard: 4}
         run: make b
+        budget: {cost: 2.5, tokens: 1.5M}
         shell: bash  -eu
         changes: none
         verify: [make check, 'true']
@@ -210,6 +212,7 @@ phases:
       worker: null,
       model: null,
       args: null,
+      budget: { cost: 2.5, tokens: 1_500_000, attempts: null, wall_clock: null },
       shell: ['bash', '-eu'],
       changes: 'none',
       verify: ['make check', 'true'],
@@ -371,6 +374,15 @@ describe('invalid task', () => {
       'a model for a command line',
       'run: make\nmodel: opus',
       ['9:16 task "a": model: counts for tasks without run: nothing else starts a worker | Leave out run or model.'],
+    ],
+    [
+      'a budget in words',
+      'budget: {tokens: plenty, cost: 0, attempts: 1.5}',
+      [
+        '8:26 task "a": budget.tokens: expected a number of tokens such as 500000, 500k or 2M',
+        '8:40 task "a": budget.cost: must be more than 0',
+        '8:53 task "a": budget.attempts: expected a whole number, found the number 1.5',
+      ],
     ],
     [
       'a checkpoint that would be none',

@@ -23,6 +23,8 @@ function linesOf(text: string): string[] {
   });
 }
 
+const NO_BUDGET = { cost: null, tokens: null, attempts: null, wall_clock: null };
+
 describe('default settings', () => {
   test.each([
     ['nothing at all', ''],
@@ -91,11 +93,13 @@ agents:
   worker_command: codex exec
   model: gpt-5.5
   args: [--search]
+  resume: true
   log_rotate_max_bytes: 1000
 retry: {max_attempts: unlimited, base: 2s}
 errors: [{class: network, exit: [7], output: 'ECONN'}]
 redact: [DATABASE_URL]
 verify: {commands: [npm test]}
+budget: {task: {cost: 2}, run: {wall_clock: 8h}, project: {tokens: 2M, attempts: 40}}
 workspace: worktree
 worktrees: {keep: 3d}
 changes: required
@@ -136,12 +140,18 @@ tracker: {type: github, config: {repo: acme/demo}}
         worker_command: 'codex exec',
         model: 'gpt-5.5',
         args: ['--search'],
+        resume: true,
         log_rotate_max_bytes: 1000,
       },
       retry: { max_attempts: 'unlimited', base: '2s' },
       redact: ['DATABASE_URL'],
       errors: [{ class: 'network', exit: [7], output: 'ECONN' }],
       verify: { commands: ['npm test'], timeout_ms: 600_000 },
+      budget: {
+        task: { ...NO_BUDGET, cost: 2 },
+        run: { ...NO_BUDGET, wall_clock: 28_800_000 },
+        project: { ...NO_BUDGET, tokens: 2_000_000, attempts: 40 },
+      },
       workspace: 'worktree',
       worktrees: { keep_ms: 259_200_000 },
       changes: 'required',

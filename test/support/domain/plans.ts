@@ -55,5 +55,6 @@ export function scheduling(
     workers,
     reviewer: null,
     rules: DEFAULT_SETTINGS.agents,
+    budget: DEFAULT_SETTINGS.budget,
   };
 }

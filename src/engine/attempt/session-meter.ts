@@ -1,0 +1,80 @@
+/** Follows what the agent of an attempt says of its session, and counts what ended attempts have used. */
+
+import type { Adapter } from '../../domain/agents/events.ts';
+import { AgentOutput, adapterOf } from '../../domain/agents/output.ts';
+import { type AgentSession, newSession, sessionAfter } from '../../domain/agents/session.ts';
+import type { TaskRecord } from '../../domain/task/records.ts';
+import { type EndedAttempt, spendingOf, withSpent } from '../../domain/task/spending.ts';
+import { orNull } from '../../lib/errors.ts';
+import { changeTask } from '../../store/change.ts';
+import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
+import type { Env } from '../env.ts';
+
+/** Reads the log of an agent as it grows. */
+export class SessionMeter {
+  readonly #artifacts: AttemptArtifacts;
+  readonly #attempt: AttemptRef;
+  readonly #output: AgentOutput;
+  #session: AgentSession;
+  #offset = 0;
+
+  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef, agent: string, adapter: Adapter) {
+    this.#artifacts = artifacts;
+    this.#attempt = attempt;
+    this.#output = new AgentOutput(adapter);
+    this.#session = newSession(attempt.attemptId, agent);
+  }
+
+  /** What the log says so far, with what is only told in parts. */
+  read(): AgentSession {
+    for (;;) {
+      const { text, next } = this.#artifacts.readLog(this.#attempt, 'stdout.log', this.#offset);
+      this.#offset = next;
+      if (text === '') break;
+      for (const said of this.#output.read(text))
+        if (typeof said !== 'string') this.#session = sessionAfter(this.#session, said);
+    }
+    const { used } = this.#output;
+    return used === null ? this.#session : sessionAfter(this.#session, used);
+  }
+}
+
+/** The meter of an attempt; null where its worker's output is not understood. `agent`: by its preset. */
+export function meterOf(
+  { artifacts }: Pick<Env, 'artifacts'>,
+  attempt: AttemptRef,
+  agent: string | null | undefined,
+): SessionMeter | null {
+  const adapter = adapterOf(agent);
+  return adapter === null || !agent ? null : new SessionMeter(artifacts, attempt, agent, adapter);
+}
+
+/** Counts what an attempt that has ended has used, once; returns the record with it. Throws IO_ERROR. */
+export async function countSpent(env: Env, taskId: string, ended: EndedAttempt): Promise<TaskRecord> {
+  const { attemptId, session } = ended;
+  const { record } = await changeTask(env, taskId, (current, _, standing) => {
+    const memo = withSpent(current, ended);
+    if (memo === null) return { record: null, moves: [], history: [], result: null };
+    const documents =
+      session === null || standing !== null ? [] : [{ kind: 'session' as const, attemptId, value: session }];
+    return {
+      record: { ...current, memo: { ...current.memo, ...memo } },
+      documents,
+      moves: [],
+      history: [],
+      result: null,
+    };
+  });
+  return record;
+}
+
+/** Counts the last attempt of a task where its owner has ended before it could. */
+export async function countLeft(env: Env, record: TaskRecord): Promise<TaskRecord> {
+  const { task_id: taskId, current_attempt_id: attemptId } = record.state;
+  if (attemptId === null || spendingOf(record)?.attempt_id === attemptId) return record;
+  const meter = meterOf(env, { taskId, attemptId }, record.memo.agent);
+  if (meter === null) return record;
+  const manifest = await orNull(() => env.store.readDocument('manifest', taskId, attemptId));
+  const cwd = manifest?.worktree_path ?? env.paths.project;
+  return countSpent(env, taskId, { attemptId, session: meter.read(), cwd, wallClockMs: 0 });
+}

@@ -1,0 +1,79 @@
+/** What the end of a worker means for its attempt: its own word, or what its exit says. */
+
+import { type Adapter, untilMs } from '../../domain/agents/events.ts';
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import type { OutputTail } from '../../domain/run/events.ts';
+import { OVER_BUDGET } from '../../domain/schedule/budgets.ts';
+import type { Outcome } from '../../domain/task/complete-attempt.ts';
+import { RECORD_MAX_BYTES, type TaskRecord } from '../../domain/task/records.ts';
+import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
+import { evidenceOf } from '../../domain/verify/evidence.ts';
+import { errorMessage, orNull } from '../../lib/errors.ts';
+import { errorCode } from '../../lib/fs/io-errors.ts';
+import type { WorkerExit } from '../../process/gated-worker.ts';
+import { settingLimit, taskLimit } from '../../project/limits.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import type { Env } from '../env.ts';
+import { agentFailure, failureOf } from './output.ts';
+import { CLEAN_EXIT, parseVerdict } from './verdicts.ts';
+
+export interface EndedWorker {
+  task: PlanTask;
+  attempt: AttemptRef;
+  /** As the attempt began. */
+  record: TaskRecord;
+  exit: WorkerExit;
+  tail: OutputTail;
+  /** Whose structured output its stdout is; null: it is text. */
+  agent: Adapter | null;
+  /** Why forge has stopped it; null where it has ended by itself. */
+  stopped: 'timeout' | 'stall' | { overBudget: string } | null;
+  /** Files that were changed in the main checkout while it was at work. */
+  elsewhere: readonly string[];
+}
+
+export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome> {
+  const { task, attempt, exit, tail, agent, stopped } = worker;
+  if (stopped !== null && typeof stopped === 'object') {
+    const message = `its budget is used up: ${stopped.overBudget}`;
+    return { kind: 'failed', error: { class: OVER_BUDGET, message } };
+  }
+  const stalled = stopped === 'stall';
+  const limit = stopped === 'timeout' ? await taskLimit(env, task) : stalled ? await settingLimit(env, 'stall') : null;
+  const said = agentFailure(env.artifacts, attempt, agent, exit.code);
+  // An agent may say that it has failed, and exit with 0.
+  if (exit.code !== 0 || limit !== null || said !== null) {
+    const error = failureOf(env, exit, limit, tail, { said, stalled });
+    // It may have ended as if all were well.
+    if (said !== null && exit.code === 0 && (await isEmpty(env, worker))) error.message += '; nothing is committed';
+    const until = untilMs(said?.until ?? null, env.now());
+    return { kind: 'failed', error, ...(until === null ? {} : { until }) };
+  }
+  const elsewhere = await onlyElsewhere(env, worker);
+  if (elsewhere !== null) return { kind: 'failed', error: elsewhere };
+  const { artifacts } = env;
+  try {
+    const text = artifacts.readDraft(attempt, 'verdict', RECORD_MAX_BYTES);
+    return { kind: 'verdict', verdict: parseVerdict(text, artifacts.draftPath(attempt, 'verdict')), written: true };
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return CLEAN_EXIT;
+    return { kind: 'failed', error: { class: 'verdict.invalid', message: errorMessage(error) } };
+  }
+}
+
+/** The fault of a worker that has left its own branch empty while the main checkout was changed; null for any other. */
+async function onlyElsewhere(env: Env, worker: EndedWorker): Promise<ClassifiedError | null> {
+  // Of a task that is to change nothing an empty branch says nothing.
+  const wanted = worker.task.changes ?? env.settings.changes;
+  if (worker.elsewhere.length === 0 || wanted === 'none') return null;
+  return (await isEmpty(env, worker)) ? elsewhereFault(worker.elsewhere) : null;
+}
+
+/** Whether its worktree's branch has no commit of its own; false also where that can't be known. */
+async function isEmpty(env: Env, { task, attempt, record }: EndedWorker): Promise<boolean> {
+  const work = evidenceOf(record, attempt.attemptId);
+  if (work === null || work.worktree_path === null) return false;
+  const { hasOwnCommits } = await import('../../git/branch-start.ts');
+  return (await orNull(() => hasOwnCommits(env, task.id, work.base_branch))) === false;
+}
