@@ -24,13 +24,15 @@ const block = (id: string, tokens: number) =>
     message: { id, content: [{ type: 'text', text: 'I am at it.' }], usage: { input_tokens: tokens } },
   });
 
-/** The PATH with a `claude` that is this shell script in front. */
-function claude(script: string): { PATH: string } {
+/** The PATH with a program of this name that is this shell script in front. */
+function program(name: string, script: string): { PATH: string } {
   const bin = folder();
-  writeFileSync(join(bin, 'claude'), `#!/bin/sh\ncat > /dev/null\necho "$@" >> calls\n${script}\n`);
-  chmodSync(join(bin, 'claude'), 0o755);
+  writeFileSync(join(bin, name), `#!/bin/sh\ncat > /dev/null\necho "$@" >> calls\n${script}\n`);
+  chmodSync(join(bin, name), 0o755);
   return { PATH: [bin, dirname(process.execPath), '/usr/bin', '/bin'].join(':') };
 }
+
+const claude = (script: string) => program('claude', script);
 
 const say = (...lines: string[]) => lines.map((each) => `echo '${each}'`).join('\n');
 const calls = (cwd: string) => readFileSync(join(cwd, 'calls'), 'utf8').trimEnd().split('\n');
@@ -71,6 +73,22 @@ describe('a session', () => {
     expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
     expect(calls(cwd).map((call) => call.endsWith(' --resume S-1'))).toEqual([false, true]);
     expect((await data(cwd, 'status')).spent).toMatchObject({ attempts: 2, cost: 0.2 });
+  });
+
+  it('that counts on where it is gone on with is counted once', async () => {
+    const turn = (tokens: number) =>
+      say(
+        line({ type: 'thread.started', thread_id: 'T-1' }),
+        line({ type: 'turn.completed', usage: { input_tokens: tokens } }),
+      );
+    const env = program('codex', `test -e tried && { ${turn(2500)}\nexit 0; }\n${turn(1000)}\ntouch tried; exit 1`);
+    const cwd = project(['id: a, title: A'], { [SETTINGS]: `agents: {worker: codex, resume: true}\n${twice}` });
+    expect(await orchestrate(['run'], { cwd, env })).toMatchObject({ code: 0 });
+    const { attempts } = await data(cwd, 'show', 'a');
+    expect(attempts.map(({ session }: { session: { input_tokens: number } }) => session.input_tokens)).toEqual([
+      1000, 1500,
+    ]);
+    expect((await data(cwd, 'status')).spent).toMatchObject({ tokens: 2500 });
   });
 
   it('that can not be gone on with is not tried again', async () => {

@@ -108,6 +108,7 @@ function labelOf({ attempt_number, phase }: Attempt): string {
 function sessionTexts({ session }: Attempt): string[] {
   if (session === null) return [];
   const { agent, session_id, model, input_tokens, output_tokens, cost } = session;
+  if (session_id === null && input_tokens + output_tokens === 0) return [];
   const used = usedText({ tokens: input_tokens + output_tokens, cost });
   return [[agent, model, session_id === null ? null : `session ${session_id}`, used].filter(Boolean).join(', ')];
 }

@@ -23,6 +23,7 @@ const SAYS: readonly (readonly [RegExp, Cause])[] = [
 ];
 
 export const codex: Adapter = {
+  countsOn: true,
   events(line) {
     switch (line['type']) {
       case 'thread.started':

@@ -78,6 +78,8 @@ export interface Adapter {
   events(line: Readonly<Record<string, unknown>>): AgentEvent[];
   /** What a line of text means: of the program itself, since what a model says stands in its structured output. Default: nothing. */
   plain?(line: string): AgentEvent[];
+  /** It counts the tokens of a session that it goes on with from the beginning of that. Default: from where it goes on. */
+  countsOn?: true;
   /** Causes that its exit codes name, for what its output does not. Default: none. */
   exits?: Readonly<Record<number, Cause>>;
 }

@@ -23,6 +23,7 @@ const SAYS: readonly (readonly [RegExp, Cause])[] = [
 ];
 
 export const qwen: Adapter = {
+  countsOn: true,
   events(line) {
     const events = claude
       .events(line)

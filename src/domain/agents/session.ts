@@ -39,6 +39,19 @@ export function newSession(attempt_id: string, agent: string): AgentSession {
   };
 }
 
+/** What of `session` was used since `before`: tokens of the same session that were counted already. */
+export function usedSince(
+  session: AgentSession,
+  before: Pick<AgentSession, 'session_id' | 'input_tokens' | 'output_tokens'> | null,
+): AgentSession {
+  if (before === null || session.session_id !== before.session_id) return session;
+  return {
+    ...session,
+    input_tokens: Math.max(0, session.input_tokens - before.input_tokens),
+    output_tokens: Math.max(0, session.output_tokens - before.output_tokens),
+  };
+}
+
 /** `session` after an event; what an agent has used is of all that it has done so far. */
 export function sessionAfter(session: AgentSession, event: AgentEvent): AgentSession {
   if (event.type === 'session')

@@ -24,7 +24,14 @@ export type Spent = z.infer<ReturnType<typeof SpentSchema>>;
 
 const SpendingSchema = once(() => {
   const spent = z.looseObject(SpentShape());
-  const session = z.looseObject({ agent: z.string(), session_id: z.string(), cwd: z.string() });
+  const session = z.looseObject({
+    agent: z.string(),
+    session_id: z.string(),
+    cwd: z.string(),
+    /** By all attempts that went on with it. */
+    input_tokens: z._default(z.number(), 0),
+    output_tokens: z._default(z.number(), 0),
+  });
   return z.looseObject({
     /** The attempt that was counted last. */
     attempt_id: z.string(),
@@ -84,14 +91,26 @@ export function withSpent(record: TaskRecord, ended: EndedAttempt): Pick<TaskRec
   const { attemptId, session, cwd } = ended;
   const known = spendingOf(record);
   if (known?.attempt_id === attemptId || record.state.current_attempt_id !== attemptId) return null;
-  const id = session?.session_id ?? null;
   const spending: Spending = {
     attempt_id: attemptId,
     spent: sumOf([known?.spent ?? NOTHING_SPENT, spentBy(session, ended.wallClockMs)]),
     before: known?.before ?? null,
-    session: session === null || id === null ? null : { agent: session.agent, session_id: id, cwd },
+    session: session && resumable(session, cwd, known?.session ?? null),
   };
   return { spending };
+}
+
+function resumable(session: AgentSession, cwd: string, last: Spending['session']): Spending['session'] {
+  const { agent, session_id, input_tokens, output_tokens } = session;
+  if (session_id === null) return null;
+  const before = last?.session_id === session_id ? last : { input_tokens: 0, output_tokens: 0 };
+  return {
+    agent,
+    session_id,
+    cwd,
+    input_tokens: input_tokens + before.input_tokens,
+    output_tokens: output_tokens + before.output_tokens,
+  };
 }
 
 /** What a person's retry leaves of it: the next attempts are counted from nothing. */

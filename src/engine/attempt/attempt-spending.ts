@@ -33,7 +33,7 @@ export class AttemptSpending {
     this.#env = env;
     this.#attempt = attempt;
     this.#cwd = cwd;
-    this.#meter = meterOf(env, attempt, agent);
+    this.#meter = meterOf(env, record, attempt.attemptId, agent);
     this.#budget = taskBudget(task, env.settings.budget);
     this.#before = spendingOf(record)?.spent ?? NOTHING_SPENT;
     this.#startedMs = env.ctx.monotonicMs();

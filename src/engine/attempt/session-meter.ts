@@ -2,9 +2,9 @@
 
 import type { Adapter } from '../../domain/agents/events.ts';
 import { AgentOutput, adapterOf } from '../../domain/agents/output.ts';
-import { type AgentSession, newSession, sessionAfter } from '../../domain/agents/session.ts';
+import { type AgentSession, newSession, sessionAfter, usedSince } from '../../domain/agents/session.ts';
 import type { TaskRecord } from '../../domain/task/records.ts';
-import { type EndedAttempt, spendingOf, withSpent } from '../../domain/task/spending.ts';
+import { type EndedAttempt, type Spending, spendingOf, withSpent } from '../../domain/task/spending.ts';
 import { orNull } from '../../lib/errors.ts';
 import { changeTask } from '../../store/change.ts';
 import type { AttemptArtifacts, AttemptRef } from '../../store/port.ts';
@@ -15,13 +15,20 @@ export class SessionMeter {
   readonly #artifacts: AttemptArtifacts;
   readonly #attempt: AttemptRef;
   readonly #output: AgentOutput;
+  readonly #before: Spending['session'];
   #session: AgentSession;
   #offset = 0;
 
-  constructor(artifacts: AttemptArtifacts, attempt: AttemptRef, agent: string, adapter: Adapter) {
+  /** `before`: the session of the last attempt, as it was counted; null where it had none. */
+  constructor(
+    artifacts: AttemptArtifacts,
+    attempt: AttemptRef,
+    { agent, adapter, before }: { agent: string; adapter: Adapter; before: Spending['session'] },
+  ) {
     this.#artifacts = artifacts;
     this.#attempt = attempt;
     this.#output = new AgentOutput(adapter);
+    this.#before = adapter.countsOn === true ? before : null;
     this.#session = newSession(attempt.attemptId, agent);
   }
 
@@ -35,18 +42,21 @@ export class SessionMeter {
         if (typeof said !== 'string') this.#session = sessionAfter(this.#session, said);
     }
     const { used } = this.#output;
-    return used === null ? this.#session : sessionAfter(this.#session, used);
+    return usedSince(used === null ? this.#session : sessionAfter(this.#session, used), this.#before);
   }
 }
 
-/** The meter of an attempt; null where its worker's output is not understood. `agent`: by its preset. */
+/** The meter of an attempt at a task; null where its worker's output is not understood. `agent`: by its preset. */
 export function meterOf(
   { artifacts }: Pick<Env, 'artifacts'>,
-  attempt: AttemptRef,
+  record: TaskRecord,
+  attemptId: string,
   agent: string | null | undefined,
 ): SessionMeter | null {
   const adapter = adapterOf(agent);
-  return adapter === null || !agent ? null : new SessionMeter(artifacts, attempt, agent, adapter);
+  if (adapter === null || !agent) return null;
+  const before = spendingOf(record)?.session ?? null;
+  return new SessionMeter(artifacts, { taskId: record.state.task_id, attemptId }, { agent, adapter, before });
 }
 
 /** Counts what an attempt that has ended has used, once; returns the record with it. Throws IO_ERROR. */
@@ -72,7 +82,7 @@ export async function countSpent(env: Env, taskId: string, ended: EndedAttempt):
 export async function countLeft(env: Env, record: TaskRecord): Promise<TaskRecord> {
   const { task_id: taskId, current_attempt_id: attemptId } = record.state;
   if (attemptId === null || spendingOf(record)?.attempt_id === attemptId) return record;
-  const meter = meterOf(env, { taskId, attemptId }, record.memo.agent);
+  const meter = meterOf(env, record, attemptId, record.memo.agent);
   if (meter === null) return record;
   const manifest = await orNull(() => env.store.readDocument('manifest', taskId, attemptId));
   const cwd = manifest?.worktree_path ?? env.paths.project;
