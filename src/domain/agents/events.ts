@@ -1,7 +1,7 @@
 /** What a coding agent says and does, from its structured output, in one vocabulary for all of them. */
 
 import { oneLine } from '../../lib/text.ts';
-import type { ClassifiedError } from '../retry/classify.ts';
+import { type ClassifiedError, classCovers } from '../retry/classify.ts';
 
 /** Why an agent can't go on; also the class of such a failure. */
 export const CAUSES = [
@@ -19,6 +19,11 @@ export type Cause = (typeof CAUSES)[number];
 
 /** What ends by itself, so that another try is worth its while. */
 export const TRANSIENT: readonly Cause[] = ['rate_limit', 'overloaded', 'network'];
+
+/** Whether an error of this class ends by itself. */
+export function passesByItself(name: string): boolean {
+  return TRANSIENT.some((cause) => classCovers(cause, name));
+}
 
 /** What only a person can mend. */
 export const NEEDS_PERSON: readonly Cause[] = ['auth', 'billing'];

@@ -3,16 +3,17 @@
  * person can mend. It is read from the records of those tasks, so every run of the project knows it at once. Pure.
  */
 
+import { fromIso, isoTime } from '../../lib/time.ts';
 import { NEEDS_PERSON } from '../agents/events.ts';
 import { agentFor, isAgent, LOGINS } from '../agents/known.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import type { WorkerSettings } from '../plan/task-command.ts';
 import { errorText } from '../retry/classify.ts';
 import { type ReviewHold, reviewHoldOf } from '../review/review-hold.ts';
-import { dueAt, type Instant, msUntil } from '../task/deadlines.ts';
+import { type Instant, msUntil } from '../task/deadlines.ts';
 import { instantFor, type LeaseObserver } from '../task/leases.ts';
 import type { TaskSummary } from '../task/records.ts';
-import { phaseDue } from '../task/states.ts';
+import { isInFlight, phaseDue } from '../task/states.ts';
 import { pendingVerification } from '../verify/verification.ts';
 
 export interface AgentHold {
@@ -41,22 +42,40 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
     const reviews = phaseDue(record.state.state) === 'review' ? reviewHoldOf(record) : null;
     if (reviews !== null) holdReviewer(holds, task.id, reviews, instant);
     if (!record.state.last_error) continue;
-    const { state, last_error: error, next_eligible_at: next } = record.state;
-    const { agent, backoff } = record.memo;
+    const { state, last_error: error } = record.state;
+    const { agent } = record.memo;
     if (!isAgent(agent)) continue;
     const before = holds.get(agent);
     if (state === 'failed' && NEEDS_PERSON.some((cause) => cause === error.class)) {
       const mend = error.class === 'auth' ? `log in with \`${LOGINS[agent]}\`` : 'see to its account';
       const message = `${agent} can't be used: ${errorText(error)} (task ${task.id}); ${mend}, then \`forge orchestrate retry ${task.id}\``;
       holds.set(agent, { task_id: task.id, until: null, message });
-    } else if (state === 'awaiting_respawn' && error.class === 'rate_limit' && next && before?.until !== null) {
-      if (msUntil(next, backoff, instant) <= 0) continue;
-      const until = dueAt(next, backoff, instant);
-      if (before !== undefined && before.until >= until) continue;
-      holds.set(agent, { task_id: task.id, until, message: `${agent}: limit until ${until} (task ${task.id})` });
+    } else if (error.class === 'rate_limit' && before?.until !== null) {
+      const hold = limitOf(agent, task.id, record, instant);
+      if (hold !== null && (before === undefined || before.until < hold.until)) holds.set(agent, hold);
     }
   }
   return holds;
+}
+
+/** After a limit one task is tried alone for so long, milliseconds: an account that is still at its limit says so soon. */
+const PROBE_MS = 60_000;
+
+/** The limit that a task has met: until it ends, and until that task has shown that it has ended; null where that is over. */
+function limitOf(agent: string, task_id: string, { state, lease, memo }: TaskSummary, instant: Instant) {
+  const { next_eligible_at: next } = state;
+  const hold = (leftMs: number, what: string) => {
+    const until = isoTime(instant.nowMs + leftMs);
+    return leftMs > 0 ? { task_id, until, message: `${agent}: ${what} until ${until} (task ${task_id})` } : null;
+  };
+  const first = `task ${task_id} tries first whether its limit has ended,`;
+  if (isInFlight(state.state) && lease !== null) {
+    const agoMs = instant.nowMs - fromIso(lease.acquired_at);
+    return agoMs < 0 ? null : hold(PROBE_MS - agoMs, first);
+  }
+  if (state.state !== 'awaiting_respawn' || !next) return null;
+  const leftMs = msUntil(next, memo.backoff, instant);
+  return leftMs > 0 ? hold(leftMs, 'limit') : hold(leftMs + PROBE_MS, first);
 }
 
 /** What a review has met. A person who has mended it has the task reviewed again, as each new run does once. */

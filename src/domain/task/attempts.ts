@@ -40,7 +40,11 @@ export function manifestOf(
 
 const FailuresSchema = once(() => {
   const text = z.string();
-  return z.array(z.looseObject({ attempt_id: text, attempt_number: z.int(), class: text, message: text, at: text }));
+  /** `commit`: that a coding agent has left its branch at. */
+  const commit = z.optional(text);
+  return z.array(
+    z.looseObject({ attempt_id: text, attempt_number: z.int(), class: text, message: text, at: text, commit }),
+  );
 });
 
 /** A charged failure. `message` is one line, cut to 400 characters; `at` is ISO 8601. */
@@ -56,14 +60,19 @@ export function failuresOf(record: TaskRecord): AttemptFailure[] {
   return parsed.success ? parsed.data : [];
 }
 
+/** As it is kept. */
+export function failureMessage({ message }: ClassifiedError): string {
+  return oneLine(message, 400);
+}
+
 export function withFailure(
   record: TaskRecord,
   attempt_id: string,
   error: ClassifiedError,
-  at: string,
+  more: Pick<AttemptFailure, 'at' | 'commit'>,
 ): Partial<TaskRecord['memo']> {
-  const message = oneLine(error.message, 400);
-  const failure = { attempt_id, attempt_number: record.state.attempt_count, class: error.class, message, at };
+  const { attempt_count: attempt_number } = record.state;
+  const failure = { attempt_id, attempt_number, class: error.class, message: failureMessage(error), ...more };
   return { failures: [...failuresOf(record), failure].slice(-FAILURES_KEPT) };
 }
 

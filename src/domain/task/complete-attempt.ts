@@ -3,11 +3,12 @@
 import { crc32 } from '../../lib/checksum.ts';
 import { oneLine } from '../../lib/text.ts';
 import { isoTime } from '../../lib/time.ts';
+import { passesByItself } from '../agents/events.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type CompositeRetryPolicy, nextEligibleAt, nextRetryState, type RetryPolicy } from '../retry/retry.ts';
 import type { Finding } from '../verify/evidence.ts';
 import { type Holder, pendingVerification, workFor } from '../verify/verification.ts';
-import { withFailure } from './attempts.ts';
+import { failureMessage, failuresOf, withFailure } from './attempts.ts';
 import { deadlineIn, type Instant } from './deadlines.ts';
 import type { FailureReason, TaskRecord, TaskState, TaskStateRecord, Verdict } from './records.ts';
 import type { Move } from './states.ts';
@@ -28,6 +29,8 @@ export interface CompleteRequest extends Holder {
   unreadable?: boolean;
   /** What the attempt fails with instead of its own failure. Default: null. */
   fault?: ClassifiedError | null;
+  /** As in `Charge`. */
+  commit?: string | undefined;
   policy: RetryPolicy | CompositeRetryPolicy;
   /** How far a verified task goes without a person. */
   route: { reviewed: boolean; shipped: boolean };
@@ -129,25 +132,44 @@ export interface Charge {
   policy: RetryPolicy | CompositeRetryPolicy;
   instant: Instant;
   random: () => number;
+  /**
+   * The commit that the attempt has left its branch at. Given, a failure like the one before it at the same commit ends the task, unless it
+   * passes by itself or a policy names its class. Default: it does not.
+   */
+  commit?: string | undefined;
   /** The next attempt waits for it, a week at most. Default: it waits for the policy alone. */
   notBeforeMs?: number | undefined;
 }
 
 const LONGEST_WAIT_MS = 7 * 86_400_000;
 
+/** Whether the last attempt failed as this one does, with nothing done in between. */
+function isFailedAlike(record: TaskRecord, { policy, commit }: Charge, error: ClassifiedError): boolean {
+  const last = failuresOf(record).at(-1);
+  if (commit === undefined || last === undefined || passesByItself(error.class)) return false;
+  const isNamed = (policy.policyFor(error)?.retryOn ?? null) !== null;
+  const isAlike = last.class === error.class && last.message === failureMessage(error);
+  return !isNamed && isAlike && last.commit === commit;
+}
+
 /** Charges a failure to the task: another attempt by the policy, or failed. */
 export function failing(record: TaskRecord, request: Charge, error: ClassifiedError): Ending {
   const { policy, instant, random } = request;
   const { nowMs } = instant;
   const { failure_count: failureCount, retry_counts: retryCounts } = record.state;
-  const decision = nextRetryState({ policy, error, failureCount, retryCounts, nowMs, random });
+  const decided = nextRetryState({ policy, error, failureCount, retryCounts, nowMs, random });
+  const again = decided.outcome === 'retry' && isFailedAlike(record, request, error);
+  const decision = again ? ({ ...decided, outcome: 'failed', failure_reason: 'retries_exhausted' } as const) : decided;
   const state: Partial<TaskStateRecord> = {
     failure_count: decision.failure_count,
     ...(decision.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
-    last_error: { ...error },
+    last_error: again
+      ? { ...error, message: `${error.message}; the attempt before failed in the same way` }
+      : { ...error },
     last_failed_at: isoTime(nowMs),
   };
-  const memo = withFailure(record, request.attemptId, error, isoTime(nowMs));
+  const { commit } = request;
+  const memo = withFailure(record, request.attemptId, error, { at: isoTime(nowMs), ...(commit ? { commit } : {}) });
   if (decision.outcome === 'retry') {
     const delayMs = Math.max(decision.delay_ms, Math.min((request.notBeforeMs ?? 0) - nowMs, LONGEST_WAIT_MS));
     return {

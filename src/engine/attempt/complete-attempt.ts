@@ -61,7 +61,7 @@ async function commit(
   completion: Completion,
   { verified, unreadable, isHandedIn, fault }: Omit<Settled, 'outcome'>,
 ): Promise<Changed<CompleteResult>> {
-  const { taskId, attemptId, claimId, outcome, workerGone } = completion;
+  const { taskId, attemptId, claimId, outcome, workerGone, commit } = completion;
   const request = {
     attemptId,
     claimId,
@@ -69,6 +69,7 @@ async function commit(
     verified,
     unreadable,
     fault,
+    commit,
     policy: taskPolicy(env.settings, completion.task),
     route: routeOf(env.settings),
     workerGone,

@@ -1,9 +1,15 @@
 /** What the end of an attempt is decided by: what is asked for, and the policy in force. */
 
-import { CAUSES, NEEDS_PERSON, TRANSIENT } from '../../domain/agents/events.ts';
+import { NEEDS_PERSON, TRANSIENT } from '../../domain/agents/events.ts';
 import { agentFor } from '../../domain/agents/known.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import { type CompositeRetryPolicy, coercePolicy, type RetryPolicy, resolveRetry } from '../../domain/retry/retry.ts';
+import {
+  type CompositeRetryPolicy,
+  coercePolicy,
+  type PolicyDeclaration,
+  type RetryPolicy,
+  resolveRetry,
+} from '../../domain/retry/retry.ts';
 import { SETUP_FAILED, TASK_RETRY_DEFAULT } from '../../domain/retry/schema.ts';
 import type { Settings } from '../../domain/settings/settings.ts';
 import type { Outcome } from '../../domain/task/complete-attempt.ts';
@@ -23,21 +29,28 @@ export function taskPolicy(settings: Settings, task: PlanTask | null): RetryPoli
   const site = { ...TASK_RETRY_DEFAULT, maxAttempts: retry_attempts, capMs: retry_backoff_ms_max };
   const declared = task?.retry ?? settings.retry ?? undefined;
   const most = (attempts: number) => Math.min(attempts, retry_attempts);
-  const policies = [
+  const policies: PolicyDeclaration[] = [
     ...(setup.length === 0 ? [] : [{ retry_on: [SETUP_FAILED], max_attempts: most(SETUP_ATTEMPTS) }]),
     ...(task === null || agentFor(task, settings.agents) === null ? [] : agentPolicies(most)),
   ];
   if (declared !== undefined || policies.length === 0) return resolveRetry({ task: declared, default: site });
-  return coercePolicy([...policies, {}], site);
+  const hasRest = policies.some(({ retry_on }) => retry_on === undefined);
+  return coercePolicy(hasRest ? policies : [...policies, {}], site);
 }
 
-/** What ends by itself is tried as often as anything, from half a minute on; a login or a bill is not mended by another try. */
+/** What has passed its checks, and a reviewer or a newer base wants changed. */
+const SENT_BACK = ['review', 'ship'];
+
+/**
+ * What ends by itself is tried as often as anything, from half a minute on; a login or a bill is not mended by another try; anything else
+ * an agent that is told of it gets right at once, or hardly ever.
+ */
 export function agentPolicies(most: (attempts: number) => number) {
-  const others = CAUSES.filter((cause) => !TRANSIENT.includes(cause) && !NEEDS_PERSON.includes(cause));
   return [
     { retry_on: [...TRANSIENT], base: '30s' },
     { retry_on: [...NEEDS_PERSON], max_attempts: 1 },
-    { retry_on: others, max_attempts: most(2) },
+    { retry_on: SENT_BACK },
+    { max_attempts: most(2) },
   ];
 }
 
@@ -53,6 +66,8 @@ export interface Completion extends Checker {
    * and that is not verified yet. Default: false, then such a verdict refuses another outcome.
    */
   yields?: boolean;
+  /** As in `Charge`. */
+  commit?: string | undefined;
   /** Whether the caller keeps the lease while commands run. Default: false, then it is kept here. */
   leaseKept?: boolean;
   /** Called when a command begins. */

@@ -35,7 +35,7 @@ import { LogKeeper, LogReader, setupTail, tailOf, WORKER_LOGS } from './output.t
 import { watchForStall } from './stall-watch.ts';
 import { stopOrphan } from './takeover.ts';
 import { CLEAN_EXIT } from './verdicts.ts';
-import { outcomeOf } from './worker-outcome.ts';
+import { commitIn, outcomeOf } from './worker-outcome.ts';
 import { setupFaultOf } from './workspace.ts';
 
 /** What is wanted of a task, whatever is left to be done about it. */
@@ -289,6 +289,8 @@ export class RunningAttempt {
     const outcome: Outcome =
       fault !== undefined ? { kind: 'failed', error: fault } : isOver ? CLEAN_EXIT : await this.#outcome(exit, tail);
     const { task, onCheck } = this.#request;
+    const work = this.#agent && evidenceOf(this.#started.record, this.attemptId);
+    const commit = work?.worktree_path ? await commitIn(this.#env, work.worktree_path) : undefined;
     try {
       const changed = await retryIo(this.#env, () =>
         endAttempt(this.#env, {
@@ -297,6 +299,7 @@ export class RunningAttempt {
           claimId: isOver ? this.#holder.claimId : undefined,
           task,
           outcome,
+          commit,
           workerGone,
           yields: true,
           leaseKept: true,

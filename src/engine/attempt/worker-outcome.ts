@@ -77,3 +77,9 @@ async function isEmpty(env: Env, { task, attempt, record }: EndedWorker): Promis
   const { hasOwnCommits } = await import('../../git/branch-start.ts');
   return (await orNull(() => hasOwnCommits(env, task.id, work.base_branch))) === false;
 }
+
+/** The commit that a worktree is at; undefined where that can't be known. */
+export async function commitIn(env: Env, worktree: string): Promise<string | undefined> {
+  const { headOf } = await import('../../git/repository.ts');
+  return (await orNull(() => headOf(env, worktree)))?.head;
+}

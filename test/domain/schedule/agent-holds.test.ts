@@ -6,7 +6,7 @@ import { mayStillRun, reasonsToWait } from '../../../src/domain/schedule/readine
 import type { TaskRecord, TaskState } from '../../../src/domain/task/records.ts';
 import { isoTime } from '../../../src/lib/time.ts';
 import { onePhase, scheduling } from '../../support/domain/plans.ts';
-import { record, T0 } from '../../support/domain/tasks.ts';
+import { lease, record, T0 } from '../../support/domain/tasks.ts';
 
 function met(state: TaskState, cause: string, until: number | null = null): TaskRecord {
   const met = record(state);
@@ -16,11 +16,21 @@ function met(state: TaskState, cause: string, until: number | null = null): Task
   return met;
 }
 
+/** It has met a limit, and was claimed again `ms` ago. */
+function trying(ms: number): TaskRecord {
+  const found = met('running', 'rate_limit');
+  found.lease = { ...lease(), acquired_at: isoTime(T0 - ms) };
+  return found;
+}
+
 const CLAUDE: WorkerSettings = { worker: 'claude', worker_command: null, model: null, args: [] };
 
 test.each<[what: string, code: string | null, found: TaskRecord]>([
   ['a limit that has not ended', 'AGENT_LIMIT', met('awaiting_respawn', 'rate_limit', 60_000)],
-  ['a limit that has ended', null, met('awaiting_respawn', 'rate_limit', -1)],
+  ['a limit that has ended, and was tried by none', 'AGENT_LIMIT', met('awaiting_respawn', 'rate_limit', -59_999)],
+  ['a limit that has ended, while one tries', 'AGENT_LIMIT', trying(59_999)],
+  ['a limit that has ended, and one that has gone on for a minute', null, trying(60_000)],
+  ['a limit that has ended a minute ago', null, met('awaiting_respawn', 'rate_limit', -60_000)],
   ['an overloaded server', null, met('awaiting_respawn', 'overloaded', 60_000)],
   ['a login that is not valid', 'AGENT_REFUSED', met('failed', 'auth')],
   ['an account without credit', 'AGENT_REFUSED', met('failed', 'billing')],
@@ -94,5 +104,8 @@ test('the reason names the agent, what it was told, and the way out', () => {
   );
   expect(said(met('awaiting_respawn', 'rate_limit', 60_000))).toBe(
     `claude: limit until ${isoTime(T0 + 60_000)} (task first)`,
+  );
+  expect(said(trying(20_000))).toBe(
+    `claude: task first tries first whether its limit has ended, until ${isoTime(T0 + 40_000)} (task first)`,
   );
 });

@@ -10,7 +10,12 @@ function failedTimes(count: number): TaskRecord {
   let failed = record('running');
   for (let number = 1; number <= count; number++) {
     const state = { ...failed.state, attempt_count: number };
-    const memo = withFailure({ ...failed, state }, OTHER_ATTEMPT, { class: 'exit.1', message: `try ${number}` }, AT);
+    const memo = withFailure(
+      { ...failed, state },
+      OTHER_ATTEMPT,
+      { class: 'exit.1', message: `try ${number}` },
+      { at: AT },
+    );
     failed = { ...failed, state, memo: { ...failed.memo, ...memo } };
   }
   return failed;
@@ -26,7 +31,12 @@ describe('failures of earlier attempts', () => {
   });
 
   test('the message of a failure is one short line', () => {
-    const memo = withFailure(record('running'), ATTEMPT, { class: 'exit.1', message: `a\nb ${'x'.repeat(900)}` }, AT);
+    const memo = withFailure(
+      record('running'),
+      ATTEMPT,
+      { class: 'exit.1', message: `a\nb ${'x'.repeat(900)}` },
+      { at: AT },
+    );
     const [kept] = failuresOf({ ...record('running'), memo: { ...record('running').memo, ...memo } });
     expect(kept?.message).toMatch(/^a b x+…$/);
     expect(kept?.message).toHaveLength(400);

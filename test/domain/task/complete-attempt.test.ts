@@ -25,6 +25,8 @@ import {
 } from '../../support/domain/requests.ts';
 import { instant, lease, record, refusal, T0 } from '../../support/domain/tasks.ts';
 
+const ERROR: ClassifiedError = { class: 'exit.1', message: 'no' };
+
 describe('complete', () => {
   const routes: [reviewed: boolean, shipped: boolean, moves: string[], state: TaskState][] = [
     [true, true, ['verify', 'pass_review', 'ship'], 'shipped'],
@@ -223,5 +225,55 @@ describe('complete', () => {
 
   test('a complete after expiry counts until another claim takes the task', () => {
     expect(complete(record('running'), GOOD, { instant: instant(STALE_MS * 5) }).result.state).toBe('shipped');
+  });
+
+  test.each<
+    [
+      what: string,
+      state: TaskState,
+      policy: RetryPolicy | undefined,
+      first: ClassifiedError,
+      commits: (string | undefined)[],
+    ]
+  >([
+    ['at the same commit', 'failed', undefined, ERROR, ['c1', 'c1']],
+    ['at another commit', 'awaiting_respawn', undefined, ERROR, ['c1', 'c2']],
+    ['where the commits are not known', 'awaiting_respawn', undefined, ERROR, [undefined, undefined]],
+    ['with other words', 'awaiting_respawn', undefined, { ...ERROR, message: 'other' }, ['c1', 'c1']],
+    ['as another class', 'awaiting_respawn', undefined, { ...ERROR, class: 'exit.2' }, ['c1', 'c1']],
+    ['that a policy names', 'awaiting_respawn', new RetryPolicy({ retry_on: ['exit'] }), ERROR, ['c1', 'c1']],
+  ])('a failure like the one before it %s leaves the task %s', (_what, state, policy, first, [one, two]) => {
+    const more = policy === undefined ? {} : { policy };
+    const begun = next(complete(record('running'), { kind: 'failed', error: first }, { ...more, commit: one }));
+    const again = next(
+      dispatch(next(claim(begun, 60_000, { claimId: OTHER_CLAIM })), {
+        claimId: OTHER_CLAIM,
+        runId: OTHER_RUN,
+        attemptId: OTHER_ATTEMPT,
+      }),
+    );
+    const ended = next(
+      complete(again, { kind: 'failed', error: ERROR }, { ...more, commit: two, attemptId: OTHER_ATTEMPT }),
+    );
+    expect(ended.state.state).toBe(state);
+    if (state === 'failed')
+      expect(ended.state).toMatchObject({
+        failure_reason: 'retries_exhausted',
+        last_error: { class: 'exit.1', message: 'no; the attempt before failed in the same way' },
+      });
+  });
+
+  test('what passes by itself may fail in the same way again', () => {
+    const error = { class: 'network', message: 'no' };
+    const begun = next(complete(record('running'), { kind: 'failed', error }, { commit: 'c1' }));
+    const again = next(
+      dispatch(next(claim(begun, 60_000, { claimId: OTHER_CLAIM })), {
+        claimId: OTHER_CLAIM,
+        runId: OTHER_RUN,
+        attemptId: OTHER_ATTEMPT,
+      }),
+    );
+    const ended = complete(again, { kind: 'failed', error }, { commit: 'c1', attemptId: OTHER_ATTEMPT });
+    expect(next(ended).state.state).toBe('awaiting_respawn');
   });
 });
