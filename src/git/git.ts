@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Context } from '../domain/context.ts';
 import type { ProjectPaths } from '../domain/project-paths.ts';
 import type { Settings } from '../domain/settings/settings.ts';
-import { nulSeparated, withoutGitLocals } from '../domain/task/workspaces.ts';
+import { NO_COMMIT_GRAPH, nulSeparated, withoutGitLocals } from '../domain/task/workspaces.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { send } from '../process/groups.ts';
@@ -92,10 +92,15 @@ function environment({ env, indexFile, objects, acts }: GitOptions): Record<stri
 
 /**
  * Settings that count more than those of a repository. A bare one that lies in a folder of the project is not taken for its own; a log
- * starts nothing that checks signatures.
+ * starts nothing that checks signatures; the parents and files of a commit are those that it names itself.
  */
 function hardened({ acts }: GitOptions): string[] {
-  const settings = ['safe.bareRepository=explicit', 'core.fsmonitor=false', 'log.showSignature=false'];
+  const settings = [
+    'safe.bareRepository=explicit',
+    'core.fsmonitor=false',
+    'log.showSignature=false',
+    NO_COMMIT_GRAPH.join('='),
+  ];
   if (acts !== true) settings.push('core.hooksPath=/dev/null');
   return settings.flatMap((setting) => ['-c', setting]);
 }

@@ -251,3 +251,43 @@ test.each(varied(['--assume-unchanged', '--skip-worktree']))(
     });
   },
 );
+
+describe('a commit graph that a worker has forged', () => {
+  /** Says of commit A, named by its tree, that its parent is that of commit B. */
+  const FORGE_PARENT = `const fs = require('fs');
+const [file, a, b] = process.argv.slice(2);
+const graph = fs.readFileSync(file);
+const parent = (tree) => graph.indexOf(Buffer.from(tree, 'hex')) + 20;
+graph.copy(graph, parent(a), parent(b), parent(b) + 4);
+fs.rmSync(file);
+fs.writeFileSync(file, graph);
+`;
+  const COMMIT = 'git -c user.name=w -c user.email=w@x commit -q';
+  /** Three commits, of which the graph hides the first. Of the last git reads what it says itself. */
+  const hides = (first: string, second: string) =>
+    `${INTO}; ${first}; ${COMMIT} -m first; ${second}; ${COMMIT} -m second; touch build.txt; git add build.txt; ${COMMIT} -m third; git commit-graph write --reachable; ` +
+    `${process.execPath} $FORGE_DIR/graph.cjs $C/objects/info/commit-graph $(git rev-parse HEAD~^{tree} HEAD~~^{tree}); ` +
+    'test $(git rev-list --count main..HEAD) = 2';
+  const FILES = { 'graph.cjs': FORGE_PARENT };
+
+  test('hides no file that forge copied from verification', async () => {
+    const run = hides('git add -f .env', 'git rm -q --cached .env; touch a.txt; git add a.txt');
+    const { at, state, forge } = finishing([task(run).replace('max_attempts: 3', 'max_attempts: 1')], SETTINGS, FILES);
+    fs.writeFileSync(`${at}/.env`, 'KEY=1');
+    expect((await forge('run')).code).toBe(1);
+    expect((await state('build'))['last_error']).toMatchObject({ class: 'verify.copied-file' });
+  });
+
+  test('hides no commit from checks and reviewers', async () => {
+    const run = hides('echo 1 > a.txt; git add a.txt', 'echo 2 > a.txt; git add a.txt');
+    const log = (name: string) =>
+      `test $FORGE_PHASE = ship || git log --format=%s main..HEAD > "$FORGE_DIR/.forge/${name}"`;
+    const { read, forge } = finishing(
+      [task(run)],
+      `verify: {commands: ['${log('checked')}']}\nreview: {command: '${log('reviewed')}; cat "$FORGE_DIR/.forge/answer.json" > "$FORGE_REVIEW_FILE"'}\nship: {policy: merge}`,
+      FILES,
+    );
+    expect((await forge('run')).code).toBe(0);
+    expect([read('checked'), read('reviewed')]).toEqual(['third\nsecond\nfirst\n', 'third\nsecond\nfirst\n']);
+  });
+});

@@ -42,6 +42,17 @@ export function withoutGitLocals<T>(env: Readonly<Record<string, T>>): Record<st
   return Object.fromEntries(leads ? entries.filter(([name]) => !SETTINGS.test(name)) : entries);
 }
 
+/** A worker can write the file of the commit graph, and git believes what it says of any commit. */
+export const NO_COMMIT_GRAPH = ['core.commitGraph', 'false'] as const;
+
+/** The variables by which git in `env` has one more setting. Source: git-config(1). */
+export function gitSetting(env: Environment, [key, value]: readonly [string, string]): Record<string, string> {
+  const count = Number(env['GIT_CONFIG_COUNT'] ?? 0);
+  // Git refuses a count that is no number, and says so.
+  if (!Number.isSafeInteger(count)) return {};
+  return { GIT_CONFIG_COUNT: `${count + 1}`, [`GIT_CONFIG_KEY_${count}`]: key, [`GIT_CONFIG_VALUE_${count}`]: value };
+}
+
 /**
  * What workers and verification commands inherit of forge's environment: nothing that leads to a surrounding forge, git or agent,
  * but whom a person trusts. Both get the same, so that a worker can run the verification itself.

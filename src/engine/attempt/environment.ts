@@ -3,7 +3,7 @@
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
 import type { PhaseOfWork, TaskStateRecord } from '../../domain/task/records.ts';
-import { commandsAround } from '../../domain/task/workspaces.ts';
+import { commandsAround, gitSetting, NO_COMMIT_GRAPH } from '../../domain/task/workspaces.ts';
 import type { GatedWorker, WorkerOptions } from '../../process/gated-worker.ts';
 import { workerEnvironment } from '../../process/programs.ts';
 import type { Env } from '../env.ts';
@@ -29,9 +29,11 @@ export function commandEnvironment(
 ): WorkerOptions['env'] {
   const { ctx, paths } = env;
   const outer = commandsAround(ctx.env).join(' ');
+  const own = { ...workerEnvironment(ctx.env, paths.project), ...task?.env };
   return {
-    ...workerEnvironment(ctx.env, paths.project),
-    ...task?.env,
+    ...own,
+    // Checks and reviewers judge what is committed.
+    ...(worker === undefined ? gitSetting(own, NO_COMMIT_GRAPH) : {}),
     ...(outer === '' ? {} : { FORGE_OUTER_CLAIMS: outer }),
     FORGE_DIR: paths.project,
     FORGE_TASK_ID: taskId,
