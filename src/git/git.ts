@@ -9,6 +9,7 @@ import { NO_COMMIT_GRAPH, nulSeparated, withoutGitLocals } from '../domain/task/
 import { ForgeError } from '../lib/errors.ts';
 import { oneLine } from '../lib/text.ts';
 import { send } from '../process/groups.ts';
+import { isPipe, watchForPipe } from './pipes.ts';
 
 /** Time limit of a git command, milliseconds. */
 const TIMEOUT_MS = 60_000;
@@ -134,10 +135,28 @@ export function stopLooks(): void {
  * Runs git with these arguments; any exit code is a result. Throws IO_ERROR when there is no git, and when it is ended by a signal,
  * takes too long or prints too much.
  */
-export function git(args: readonly string[], options: GitOptions): Promise<GitResult> {
+export async function git(args: readonly string[], options: GitOptions): Promise<GitResult> {
   const bare = bareAround(options.cwd);
-  if (bare !== null)
-    return Promise.resolve({ code: 128, stdout: '', stderr: `fatal: cannot use bare repository '${bare}'` });
+  if (bare !== null) return { code: 128, stdout: '', stderr: `fatal: cannot use bare repository '${bare}'` };
+  const met = pipes.get(options.cwd);
+  if (met !== undefined) {
+    if (await isPipe(met)) throw waitsFor(met, args);
+    pipes.delete(options.cwd);
+  }
+  return started(args, options);
+}
+
+/** Pipes that a git has waited for, by the folder that it ran in. */
+const pipes = new Map<string, string>();
+
+function waitsFor(pipe: string, args: readonly string[]): ForgeError {
+  return new ForgeError('IO_ERROR', `${named(args)}: git would wait for ${pipe}, a pipe where a file should be`, {
+    hint: 'A worker may have put it there. Remove it, put the file back that was there, and repeat the command.',
+    details: { pipe },
+  });
+}
+
+function started(args: readonly string[], options: GitOptions): Promise<GitResult> {
   const { spawn } = process.getBuiltinModule('node:child_process');
   return new Promise((resolve, reject) => {
     // A session of its own has no terminal to prompt on, and is killed as a whole, with hooks and filters.
@@ -163,6 +182,12 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     };
     const stopLook = () => kill('was stopped');
     if (options.acts !== true) looks.add(stopLook);
+    let pipe: string | null = null;
+    const stopWatch = watchForPipe(options.cwd, (found) => {
+      pipe = found;
+      pipes.set(options.cwd, found);
+      kill('waits for a pipe');
+    });
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     const timer = setTimeout(() => kill(`took longer than ${timeoutMs / 1000} s and was stopped`), timeoutMs);
     const tooMuch = () => kill(`printed more than ${OUTPUT_MAX_BYTES} bytes and was stopped`);
@@ -170,6 +195,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
     const stderr = gathered(streams.stderr, tooMuch);
     const over = () => {
       clearTimeout(timer);
+      stopWatch();
       looks.delete(stopLook);
     };
     child.on('error', over);
@@ -179,6 +205,7 @@ export function git(args: readonly string[], options: GitOptions): Promise<GitRe
       await stdout.ended;
       await Promise.race([stderr.ended, new Promise((end) => setTimeout(end, STDERR_WAIT_MS).unref())]);
       streams.stderr.destroy();
+      if (pipe !== null) return reject(waitsFor(pipe, args));
       const failure = killedFor ?? (code === null ? `was ended by ${signal}` : null);
       if (failure !== null) reject(new ForgeError('IO_ERROR', `${named(args)}: ${failure}`, { hint: SLOW_HINT }));
       else resolve({ code: code ?? 1, stdout: stdout.text(), stderr: stderr.text() });
