@@ -52,7 +52,14 @@ export function* readTask(dir: string, taskId: string, thorough: boolean): Step<
     ...head.voided.map((name) => `${name} is damaged; the version before it stands`),
     ...edits.warnings,
   ];
-  return { ...base, origin: 'record', record: edits.edited ?? head.version.record, problem: edits.refused, warnings };
+  const record = afterDamage(edits.edited ?? head.version.record, head.voided.length);
+  return { ...base, origin: 'record', record, problem: edits.refused, warnings };
+}
+
+/** Each damaged version may have given a generation out, and none is given out twice. */
+function afterDamage(record: TaskRecord, damaged: number): TaskRecord {
+  if (damaged === 0) return record;
+  return { ...record, memo: { ...record.memo, generation: record.memo.generation + damaged } };
 }
 
 export const HISTORY = 'claim-history.jsonl';

@@ -176,6 +176,15 @@ describe('damaged version', () => {
     },
   );
 
+  test('a generation that only a damaged version names is not given out again', async () => {
+    await tree.commit('build', record('build', 'unclaimed'));
+    const { memo } = (await tree.store.read('build')).record ?? record('build', 'unclaimed');
+    const claimed = { ...memo, generation: memo.generation + 1 };
+    await tree.change('build', (before) => ({ ...before, memo: claimed }));
+    fs.writeFileSync(tree.at('build', 'v000000002.json'), 'x');
+    expect((await tree.store.read('build')).record?.memo.generation).toBe(claimed.generation);
+  });
+
   test('a task with only damaged versions is unreadable, not untouched', async () => {
     await tree.commit('build', record('build', 'unclaimed'));
     fs.writeFileSync(tree.at('build', 'v000000001.json'), 'x');
