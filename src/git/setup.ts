@@ -29,7 +29,15 @@ const REPLACE = 'refs/replace/';
 const SHARED_FILES = ['info/attributes', 'info/grafts', 'objects/info/alternates', 'shallow'];
 
 /** Files that every git reads: it waits for what is a pipe. */
-const GIT_FILES = ['HEAD', 'config', 'config.worktree', 'index', 'info/exclude', 'packed-refs'];
+const GIT_FILES = [
+  'HEAD',
+  'config',
+  'config.worktree',
+  'index',
+  'info/exclude',
+  'objects/info/commit-graph',
+  'packed-refs',
+];
 
 /** Files of the repository of a submodule. A new one may borrow objects. */
 const MODULE_FILES = ['info/attributes', 'info/grafts'];
