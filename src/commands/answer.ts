@@ -60,8 +60,11 @@ export const answer = command({
       });
     };
     const { record } = await changeTask(session, task_id, decide, { offered: mine });
-    const first = await read('answer');
-    if (first !== null && first.option_id !== option_id) throw otherwise(questionId, first);
+    // Once it is committed, nothing more is read that could fail.
+    if (settledQuestion(record, questionId)?.option_id !== option_id) {
+      const first = await read('answer');
+      if (first !== null && first.option_id !== option_id) throw otherwise(questionId, first);
+    }
     return { question_id: questionId, option_id, task_id, state: record.state.state };
   },
 });

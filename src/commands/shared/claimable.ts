@@ -9,7 +9,7 @@ import { pendingVerification } from '../../domain/verify/verification.ts';
 import { overlapConflict, softOverlaps } from '../../engine/attempt/overlap.ts';
 import type { TaskRequest } from '../../engine/attempt/running-attempt.ts';
 import { ownIdentity, schedulingContextOf, withRecord } from '../../engine/env.ts';
-import { ForgeError, kindOf } from '../../lib/errors.ts';
+import { errorMessage, ForgeError, kindOf } from '../../lib/errors.ts';
 import { type LoadedPlan, requirePlan } from '../../project/plan-file.ts';
 import type { TaskSummaryRead } from '../../store/port.ts';
 import { invalidArgs } from './command.ts';
@@ -62,7 +62,9 @@ export async function takeTask<T>(
         await finishVerification(session, loaded, task, reads, runId);
         const taken = await take({ task, plan, runId, refuse: (record) => refuse(task, record) });
         if (taken === null) throw new ForgeError('NOT_READY', `task ${task.id} was abandoned too often and has failed`);
-        for (const warning of await softOverlaps(session, plan, task)) session.warn(warning);
+        // The task is taken, whatever can't be read now.
+        const overlaps = await softOverlaps(session, plan, task).catch((error) => [errorMessage(error)]);
+        for (const warning of overlaps) session.warn(warning);
         return taken;
       } catch (error) {
         refusal = error;
