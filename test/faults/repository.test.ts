@@ -3,10 +3,14 @@
  * not, and come back. With one run, with two at once, and with runs that are killed at random moments.
  */
 
+import fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { pendingVerification } from '../../src/domain/verify/verification.ts';
+import { auditTask } from '../support/faults/audit.ts';
 import { LONG, ROUNDS, SEED, SHORT, seeded, sized } from '../support/faults/knobs.ts';
 import { RepositoryPlay, UNANSWERED } from '../support/faults/repository-play.ts';
+import { Sometimes } from '../support/faults/sometimes.ts';
 
 /** Kills in one test. */
 const KILLS = sized(2, 4, 20);
@@ -17,6 +21,30 @@ function newPlay(): RepositoryPlay {
   const play = new RepositoryPlay();
   onTestFinished(() => play.cleanUp());
   return play;
+}
+
+const met = new Sometimes([
+  'a worktree half made',
+  'a result that is not verified yet',
+  'a task that waits for an answer',
+  'a worker that went on without its run',
+]);
+
+/** What a kill has left, before anything else runs. */
+function lookAt(play: RepositoryPlay): void {
+  const worktrees = `${play.dir}/.forge/worktrees`;
+  const beside = fs.existsSync(worktrees) ? fs.readdirSync(worktrees) : [];
+  met.saw(
+    'a worktree half made',
+    beside.some((name) => name.startsWith('.forge-began-')),
+  );
+  met.saw('a worker that went on without its run', (play.leftovers() ?? ['unknown']).length > 0);
+  for (const id of play.ids) {
+    const { record } = auditTask(play.dir, id);
+    if (record === null) continue;
+    met.saw('a result that is not verified yet', pendingVerification(record) !== null);
+    met.saw('a task that waits for an answer', record.state.state === 'blocked_on_question');
+  }
 }
 
 /** Runs to the end, answering what is asked. One task fails, so the run does. */
@@ -49,10 +77,13 @@ describe('ten tasks in a repository', () => {
         await sleep(random() * LIFE_MS);
         for (const run of runs) run.signal('SIGKILL');
         await Promise.all(runs.map((run) => run.ended));
+        lookAt(play);
         await play.answerAll(UNANSWERED);
       }
       // Two at once have no test of their own in the short run.
       await finish(play, SHORT ? 2 : 1);
     },
   );
+
+  test('the kills have come at every kind of moment', () => met.expectMet());
 });

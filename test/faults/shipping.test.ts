@@ -6,8 +6,11 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { phaseDue } from '../../src/domain/task/states.ts';
+import { auditTask } from '../support/faults/audit.ts';
 import { LONG, ROUNDS, SEED, SHORT, seeded, sized } from '../support/faults/knobs.ts';
 import { ShippingPlay } from '../support/faults/shipping-play.ts';
+import { Sometimes } from '../support/faults/sometimes.ts';
 
 /** Kills in one test. */
 const KILLS = sized(1, 3, 25);
@@ -18,6 +21,30 @@ function newPlay(base: 'main' | 'trunk'): ShippingPlay {
   const play = new ShippingPlay(base);
   onTestFinished(() => play.cleanUp());
   return play;
+}
+
+const met = new Sometimes([
+  'a merge in the base that no record says is shipped',
+  'a merge that was named and not landed',
+  'a checkout that a merge was verified in',
+  'a review or a merge whose forge is gone',
+]);
+
+/** What a kill has left, before anything else runs. */
+function lookAt(play: ShippingPlay): void {
+  const merges = play.git('log', '--first-parent', '--format=%s', play.base);
+  met.saw('a merge that was named and not landed', play.git('for-each-ref', 'refs/forge/ship') !== '');
+  met.saw('a checkout that a merge was verified in', play.git('worktree', 'list').includes('scratch'));
+  for (const id of play.ids) {
+    const { record } = auditTask(play.dir, id);
+    if (record === null) continue;
+    const { state } = record.state;
+    met.saw(
+      'a merge in the base that no record says is shipped',
+      state !== 'shipped' && merges.includes(`Merge branch 'forge/${id}' into`),
+    );
+    met.saw('a review or a merge whose forge is gone', phaseDue(state) !== null && record.lease !== null);
+  }
 }
 
 async function finish(play: ShippingPlay, runs: number): Promise<void> {
@@ -63,10 +90,13 @@ describe('a run that takes ten tasks from the plan into the base', () => {
         await sleep(random() * LIFE_MS);
         for (const run of runs) run.signal('SIGKILL');
         await Promise.all(runs.map((run) => run.ended));
+        lookAt(play);
         await play.answerAll();
       }
       // Two at once have no test of their own in the short run.
       await finish(play, SHORT ? 2 : 1);
     },
   );
+
+  test('the kills have come at every kind of moment', () => met.expectMet());
 });

@@ -70,6 +70,14 @@ export function expectOlderViews(dir: string, taskId: string, record: TaskRecord
   }
 }
 
+/** The version that `state.json` shows; 0 without one. */
+export function viewedVersion(dir: string, taskId: string): number {
+  const file = `${taskDir(dir, taskId)}/state.json`;
+  return fs.existsSync(file)
+    ? (JSON.parse(fs.readFileSync(file, 'utf8')) as { state_version: number }).state_version
+    : 0;
+}
+
 /** What a view says. Its checksum is over its text, in which the order of the keys may differ. */
 function content(view: string | null): unknown {
   if (view === null) return null;

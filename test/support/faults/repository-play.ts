@@ -34,6 +34,7 @@ export const UNANSWERED = 'ignored';
 
 export class RepositoryPlay extends GitPlay {
   readonly #base: string;
+  readonly ids = TASKS.flatMap((phase) => Object.keys(phase));
 
   constructor() {
     super();

@@ -49,6 +49,7 @@ const NOT_A_PERSONS = /^(\.git|\.forge)$/;
 export class ShippingPlay extends GitPlay {
   /** The branch that is merged into. */
   readonly base: string;
+  readonly ids = IDS;
   readonly #start: string;
   readonly #checkout: Record<string, string>;
 
