@@ -155,7 +155,8 @@ const MODULES: Record<string, (file: string) => boolean> = {
   // A type: what the gate of a worker is written to.
   'node:stream': (file) => file === 'src/process/gated-worker.ts',
   // Compares values.
-  'node:util': (file) => ['src/project/settings-file.ts', 'src/store/file/file-store.ts'].includes(file),
+  'node:util': (file) =>
+    ['src/project/settings-file.ts', 'src/project/claude-settings.ts', 'src/store/file/file-store.ts'].includes(file),
   'node:tty': (file) => layerOf(file) === 'cli',
 };
 

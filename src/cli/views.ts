@@ -49,6 +49,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   complete: { text: work },
   release: { text: work },
   mcp: { follow: (cli) => import('./serve.ts').then(({ serveMcp }) => serveMcp(cli)) },
+  hook: { text: work, asIs: true },
   review: { text: work },
   ship: { text: work },
   question: { text: questions },

@@ -1,12 +1,12 @@
-/** `init`: a first plan and settings, to go on from; for agents a section of AGENTS.md. */
+/** `init`: a first plan and settings, to go on from; and for agents what tells them how to take part. */
 
 import path from 'node:path';
 import * as z from 'zod/mini';
-import { ForgeError } from '../lib/errors.ts';
 import { writeNew } from '../lib/fs/new-file.ts';
-import * as agents from '../project/agents-file.ts';
+import { hooksFor, sectionsFor } from '../project/additions.ts';
 import { projectToBe } from '../project/find-project.ts';
-import { initFiles } from '../project/init.ts';
+import { agentFiles, initFiles } from '../project/init.ts';
+import { replaceSharedFile } from '../project/shared-file.ts';
 import { openStores } from '../store/open.ts';
 import { command, flag } from './shared/command.ts';
 
@@ -15,7 +15,7 @@ const output = () =>
     project: z.string(),
     /** Files that were written, as seen from the project's folder. */
     created: z.array(z.string()),
-    /** Files in which forge's own section was written or brought up to date. */
+    /** Files in which what is forge's own was written or brought up to date. */
     updated: z.array(z.string()),
     /** Files that were there already and were left as they are. */
     kept: z.array(z.string()),
@@ -28,39 +28,36 @@ export const init = command({
   examples: [
     ['init', 'in the current folder'],
     ['init --dir ../other', 'in another one'],
-    ['init --agents', 'and add a section to AGENTS.md, or bring it up to date'],
+    ['init --agents', 'and tell agents in AGENTS.md, CLAUDE.md and a skill how to take part'],
+    ['init --agents --hooks', 'and have Claude Code ask forge at fixed points'],
   ],
-  input: z.object({ agents: flag('Also tell agents in AGENTS.md how to take part') }),
+  input: z.object({
+    agents: flag('Also tell agents how to take part: AGENTS.md, CLAUDE.md, and a skill for Claude Code'),
+    hooks: flag('Also add hooks that ask forge to the settings of Claude Code'),
+  }),
   output,
   /**
    * Writes what is missing of: a plan that runs as it is, settings with every key explained, and the JSON Schemas that
    * editors check both with. Works in the current folder, or in --dir. A second time it changes nothing.
-   * Throws SCHEMA_INVALID, IO_ERROR when AGENTS.md can't take the section; nothing is written then.
+   * Throws SCHEMA_INVALID, IO_ERROR when a file of a person can't take what is added; nothing is written then.
    */
-  async run(context, { agents: forAgents = false }) {
+  async run(context, { agents = false, hooks = false }) {
     const paths = projectToBe(context.ctx.cwd, context.dir, context.ctx.env);
-    const section = forAgents ? sectionFor(paths.project) : null;
+    const additions = [
+      ...(agents ? sectionsFor(paths.project, context.warn) : []),
+      ...(hooks ? [hooksFor(paths.project)] : []),
+    ];
     openStores(paths).store.ensureTree();
     const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
-    for (const { file, text } of initFiles(paths)) {
+    for (const { file, text } of [...initFiles(paths), ...(agents ? agentFiles() : [])]) {
       const written = writeNew(path.join(paths.project, file), text());
       (written ? data.created : data.kept).push(file);
     }
-    if (section !== null) {
-      const { seen, text } = section;
-      if (text !== seen.text) agents.replaceAgentsFile(seen, text);
+    for (const { seen, text } of additions) {
+      if (text !== seen.text) replaceSharedFile(paths.project, seen, text);
       const list = seen.text === null ? data.created : text === seen.text ? data.kept : data.updated;
-      list.push(agents.AGENTS_FILE);
+      list.push(seen.name);
     }
     return data;
   },
 });
-
-function sectionFor(project: string): { seen: agents.AgentsFile; text: string } {
-  const seen = agents.readAgentsFile(project);
-  const located = agents.locateSection(seen.text ?? '');
-  if (located.kind !== 'unclear') return { seen, text: agents.withSection(seen.text, located) };
-  throw new ForgeError('SCHEMA_INVALID', `${seen.path} does not have forge's markers once, in order: ${located.why}`, {
-    hint: 'Remove these lines, and what is left of the section between them, by hand. Then repeat the command.',
-  });
-}

@@ -48,6 +48,7 @@ export const COMMANDS = {
   complete: entry(WORK, 'End an attempt, by a verdict or as a failure', () => import('./complete.ts')),
   release: entry(WORK, 'Give a claim back; nothing is charged', () => import('./release.ts')),
   mcp: entry(WORK, 'Serve these verbs to an agent, over MCP', () => import('./mcp.ts')),
+  hook: entry(WORK, 'What to tell a coding agent at an event of its session', () => import('./hook.ts')),
   review: entry(MERGE, 'Review what a task has come to', () => import('./review.ts')),
   ship: entry(MERGE, 'Merge a reviewed task into the base', () => import('./ship.ts')),
   question: entry(ASK, 'Ask for a decision; the task waits for it, and the worker ends', () => import('./question.ts')),

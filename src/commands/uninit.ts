@@ -1,17 +1,17 @@
 /** `uninit`: removes what `init` has written and is unchanged. */
 
 import * as z from 'zod/mini';
-import { ForgeError } from '../lib/errors.ts';
-import * as agents from '../project/agents-file.ts';
+import { type Addition, withoutAdditions } from '../project/additions.ts';
 import { projectToBe } from '../project/find-project.ts';
 import { planRemoval, removePlanned } from '../project/init.ts';
+import { replaceSharedFile } from '../project/shared-file.ts';
 import { command, flag } from './shared/command.ts';
 
 export const uninit = command({
   changes: true,
   notes:
-    'Removes only what is still as `init` writes it, and the section of AGENTS.md. Files that were changed, and the state of\n' +
-    'tasks, stay and are named. `forge uninit` is the same.',
+    'Removes only what is still as `init` writes it, and what it added to AGENTS.md, CLAUDE.md and settings of agents. Files\n' +
+    'that were changed, and the state of tasks, stay and are named. `forge uninit` is the same.',
   examples: [
     ['uninit --dry-run', 'what would go, and what would stay'],
     ['uninit', 'do it'],
@@ -22,7 +22,7 @@ export const uninit = command({
       project: z.string(),
       /** Files and folders that were removed, as seen from the project's folder; with --dry-run, that would be. */
       removed: z.array(z.string()),
-      /** Files from which forge's own section was taken out, or would be. */
+      /** Files from which what is forge's own was taken out, or would be. */
       updated: z.array(z.string()),
       /** What stays although `init`, or what came after it, may have made it. */
       kept: z.array(z.strictObject({ path: z.string(), reason: z.string() })),
@@ -33,39 +33,22 @@ export const uninit = command({
    */
   async run(context, { dry_run: dryRun = false }) {
     const paths = projectToBe(context.ctx.cwd, context.dir, context.ctx.env);
-    const section = sectionOf(paths.project);
-    const planned = planRemoval(paths);
-    if (!dryRun && section !== null && 'seen' in section) agents.replaceAgentsFile(section.seen, section.text);
+    const additions = withoutAdditions(paths.project);
+    const changes = additions.flatMap(({ change }) => (change === null ? [] : [change]));
+    const nameOf = ({ seen }: Addition) => seen.name;
+    const gone = changes.filter(({ text }) => text === null).map(nameOf);
+    const planned = planRemoval(paths, gone);
+    if (!dryRun) for (const { seen, text } of changes) replaceSharedFile(paths.project, seen, text);
     const left = dryRun ? [] : removePlanned(paths, planned);
-    const removed = [...planned.files.map(({ file }) => file), ...planned.folders].filter(
+    const removed = [...planned.files.map(({ file }) => file), ...gone, ...planned.folders].filter(
       (path) => !left.includes(path),
     );
-    const kept = [...planned.kept, ...left.map((path) => ({ path, reason: 'it has changed just now' }))];
-    const updated: string[] = [];
-    if (section !== null) {
-      if ('reason' in section) kept.push({ path: agents.AGENTS_FILE, reason: section.reason });
-      else (section.text === null ? removed : updated).push(agents.AGENTS_FILE);
-    }
+    const updated = changes.filter(({ text }) => text !== null).map(nameOf);
+    const kept = [
+      ...planned.kept,
+      ...left.map((path) => ({ path, reason: 'it has changed just now' })),
+      ...additions.flatMap(({ name, reason }) => (reason === null ? [] : [{ path: name, reason }])),
+    ];
     return { project: paths.project, removed, updated, kept };
   },
 });
-
-/** The file without its section, or why that has to stay; null when there is none. */
-function sectionOf(project: string): { seen: agents.AgentsFile; text: string | null } | { reason: string } | null {
-  let seen: agents.AgentsFile;
-  try {
-    seen = agents.readAgentsFile(project);
-  } catch (error) {
-    if (!(error instanceof ForgeError)) throw error;
-    return { reason: error.message };
-  }
-  const located = agents.locateSection(seen.text ?? '');
-  if (seen.text === null || located.kind === 'none') return null;
-  if (located.kind === 'unclear') return { reason: `its markers are not there once, in order: ${located.why}` };
-  if (!located.own) {
-    return { reason: 'its section is not as init writes it; `forge init --agents` writes it anew, then it can go' };
-  }
-  const text = agents.withoutSection(seen.text, located);
-  // What a symlink leads to was there before.
-  return { seen, text: text === null && seen.linked ? '' : text };
-}

@@ -65,6 +65,7 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   complete: [{ effects: safe }],
   release: [{ effects: safe }],
   mcp: 'it is this server',
+  hook: 'it is for the settings of an agent',
   review: [{ effects: { ...safe, openWorldHint: true } }],
   ship: [{ effects: grave }],
   question: [{ effects: safe }],

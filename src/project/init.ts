@@ -8,8 +8,9 @@ import { ifThere, NO_PATH, whileDoing } from '../lib/fs/io-errors.ts';
 import { isLeft } from '../lib/fs/litter.ts';
 import { readBytes } from '../lib/fs/read.ts';
 import { oneLine } from '../lib/text.ts';
-import { AGENTS_FILE } from './agents-file.ts';
+import { AGENTS_FILE, CLAUDE_FILE } from './agents-file.ts';
 import { shippedText } from './build.ts';
+import { CLAUDE_SETTINGS } from './claude-settings.ts';
 import { PLAN_PLACES } from './find-project.ts';
 import { planPlaceOf } from './plan-file.ts';
 
@@ -31,12 +32,23 @@ export function initFiles(paths: ProjectPaths): InitFile[] {
   ];
 }
 
+/** Where Claude Code finds what an agent has to know of forge when it is about that. */
+const SKILL = '.claude/skills/forge/SKILL.md';
+
+/** The files that `init --agents` writes besides, but for those of a person that it adds to. */
+export function agentFiles(): InitFile[] {
+  const marks = /^<!-- forge:.*\n/gm;
+  const section = () => shippedText('templates/AGENTS.md').replaceAll(marks, '');
+  return [{ file: SKILL, text: () => shippedText('templates/SKILL.md').replace(/^AGENTS\.md\n/m, section) }];
+}
+
 /**
  * Files that an `init` was writing when it was killed, relative to the project folder. `isGone`: whether there is no process with
  * this pid. Throws IO_ERROR.
  */
 export function initLitter(paths: ProjectPaths, nowMs: number, isGone: (pid: number) => boolean): string[] {
-  const files = [...initFiles(paths).map(({ file }) => file), '.forge/.gitignore', AGENTS_FILE];
+  const added = ['.forge/.gitignore', AGENTS_FILE, CLAUDE_FILE, CLAUDE_SETTINGS];
+  const files = [...[...initFiles(paths), ...agentFiles()].map(({ file }) => file), ...added];
   return files.flatMap((file) => {
     const dir = path.dirname(file);
     const names = ifThere(`reading ${dir}`, () => fs.readdirSync(path.join(paths.project, dir)), NO_PATH) ?? [];
@@ -72,14 +84,17 @@ const HISTORY: Readonly<Record<string, string>> = {
   '.forge/scratch': 'tasks have written it; to remove it: `rm -r .forge/scratch`',
 };
 
-/** What `uninit` removes: only files with exactly the bytes that `init` writes, and folders that are empty then. Throws IO_ERROR. */
-export function planRemoval(paths: ProjectPaths): Removal {
+/**
+ * What `uninit` removes: only files with exactly the bytes that `init` writes, and folders that are empty then. `gone`: files that are
+ * removed besides. Throws IO_ERROR.
+ */
+export function planRemoval(paths: ProjectPaths, gone: readonly string[]): Removal {
   const files: InitFile[] = [];
   const folders: string[] = [];
   const kept: Removal['kept'] = [];
   /** Something is there and stays afterwards. */
   const leaves = (name: string) => {
-    if (folders.includes(name) || files.some(({ file }) => file === name)) return false;
+    if (folders.includes(name) || gone.includes(name) || files.some(({ file }) => file === name)) return false;
     return fs.lstatSync(path.join(paths.project, name), { throwIfNoEntry: false }) !== undefined;
   };
   const takeFile = (file: InitFile) => {
@@ -101,6 +116,10 @@ export function planRemoval(paths: ProjectPaths): Removal {
     // It keeps these out of git.
     if (left.length === 0) takeFile({ file: '.forge/.gitignore', text: () => GITIGNORE });
     takeFolder('.forge');
+    agentFiles().forEach(takeFile);
+    if (files.some(({ file }) => file === SKILL))
+      for (const name of ['/forge', '']) takeFolder(`.claude/skills${name}`);
+    if (folders.includes('.claude/skills') || gone.includes(CLAUDE_SETTINGS)) takeFolder('.claude');
     // A folder that was empty before may belong to the user.
     if (files.some(({ file }) => file === PLAN_PLACES[0])) takeFolder('plans');
     return { files, folders, kept };

@@ -22,7 +22,7 @@ function tree(cwd: string): Record<string, string> {
 const section = agentsSection('\n');
 const SECTION_BEGIN = '<!-- forge:begin -->';
 const read = (cwd: string, name = 'AGENTS.md') => fs.readFileSync(join(cwd, name), 'latin1');
-const init = (cwd: string, ...args: string[]) => cli(['init', '--agents', '--json', ...args], { cwd });
+const init = (cwd: string, ...args: string[]) => cli(['init', '--agents', '--hooks', '--json', ...args], { cwd });
 const uninit = (cwd: string, ...args: string[]) => cli(['uninit', '--json', ...args], { cwd });
 
 describe('init and then uninit', () => {
@@ -34,6 +34,17 @@ describe('init and then uninit', () => {
     ['rules that say nothing', { 'AGENTS.md': '' }],
     ['rules in any bytes', { 'AGENTS.md': '\u00e9\u0000\u2028\n\n\n' }],
     ['a plan of its own', { 'phases.yaml': 'project: p\nphases: [{id: phase-1, name: A, tasks: []}]\n' }],
+    ['rules for Claude Code', { 'CLAUDE.md': '# Claude\n', 'AGENTS.md': 'Be kind.' }],
+    ['rules for Claude Code that name AGENTS.md', { 'CLAUDE.md': 'See @AGENTS.md.\n' }],
+    [
+      'settings of Claude Code',
+      { '.claude/settings.json': '{"permissions": {"allow": ["Bash"]}}', '.claude/a.md': '' },
+    ],
+    [
+      'hooks of Claude Code',
+      { '.claude/settings.json': '{\n\t"hooks": {"Stop": [], "PreToolUse": [{"hooks": []}]}\n}\n' },
+    ],
+    ['another skill', { '.claude/skills/other/SKILL.md': '---\nname: other\n---\n' }],
     ['settings of its own', { '.forge/settings.yaml': 'version: 1\n', '.forge/plans/notes.md': 'mine' }],
   ];
   it.each(varied(cases, 3))('init and then uninit leave %s unchanged', async (_what, files) => {
@@ -241,6 +252,107 @@ describe('AGENTS.md', () => {
     fs.writeFileSync(join(cwd, 'AGENTS.md'), `Be quick.\n\n${section}`);
     expect(await prompt()).toMatch(/from `AGENTS\.md`(.*\n)*Be quick\.\n/);
     expect(await prompt()).not.toContain('claim --next');
+  });
+});
+
+describe('CLAUDE.md, the skill and the settings of Claude Code', () => {
+  it('init --agents makes Claude Code read AGENTS.md, and a repeat changes nothing', async () => {
+    const cwd = folder({ 'CLAUDE.md': '# Claude\r\n', '.claude/settings.json': '{}' });
+    expect((await init(cwd)).json().data).toMatchObject({
+      created: expect.arrayContaining(['AGENTS.md', '.claude/skills/forge/SKILL.md']),
+      updated: ['CLAUDE.md', '.claude/settings.json'],
+    });
+    expect(read(cwd, 'CLAUDE.md')).toBe('# Claude\r\n\r\n<!-- forge:begin -->\r\n@AGENTS.md\r\n<!-- forge:end -->\r\n');
+    const before = tree(cwd);
+    expect((await init(cwd)).json().data).toMatchObject({ created: [], updated: [] });
+    expect(tree(cwd)).toEqual(before);
+  });
+
+  it('init --agents writes no hooks, and init --hooks nothing else for agents', async () => {
+    const [told, hooked] = [folder(), folder()];
+    await cli(['init', '--agents'], { cwd: told });
+    expect(fs.readdirSync(join(told, '.claude'))).toEqual(['skills']);
+    await cli(['init', '--hooks'], { cwd: hooked });
+    expect(fs.readdirSync(join(hooked, '.claude'))).toEqual(['settings.json']);
+    expect(fs.readdirSync(hooked).sort()).toEqual(['.claude', '.forge', 'plans']);
+  });
+
+  it('the skill is a skill, and has what AGENTS.md says', async () => {
+    const cwd = folder();
+    await init(cwd);
+    const skill = read(cwd, '.claude/skills/forge/SKILL.md');
+    expect(skill).toMatch(/^---\nname: forge\ndescription: [^\n]{50,1024}\n---\n\n## /);
+    expect(skill).not.toMatch(/forge:(begin|end)|^AGENTS\.md$/m);
+    for (const line of section.split('\n').slice(1, -2)) expect(skill).toContain(line);
+    const commands = [...skill.matchAll(/^(forge orchestrate(?: (?!TASK)[\w-]+)*)/gm)].map(([, line = '']) => line);
+    for (const command of commands)
+      expect(await cli([...command.split(' ').slice(1), '--help'], { cwd })).toMatchObject({ code: 0 });
+  });
+
+  it('a CLAUDE.md that links to AGENTS.md is left alone', async () => {
+    const cwd = folder({ 'AGENTS.md': '# Rules\n' });
+    fs.symlinkSync('AGENTS.md', join(cwd, 'CLAUDE.md'));
+    const before = tree(cwd);
+    await init(cwd);
+    expect(read(cwd)).toBe(`# Rules\n\n${section}`);
+    await uninit(cwd);
+    expect(tree(cwd)).toEqual(before);
+  });
+
+  it('a CLAUDE.md that leads out of the project is left alone, with a warning', async () => {
+    const cwd = folder();
+    fs.symlinkSync(join(folder({ x: 'mine' }), 'x'), join(cwd, 'CLAUDE.md'));
+    const { code, stderr } = await init(cwd);
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringMatching(/leads out of .* the line @AGENTS\.md/s),
+    });
+    expect(read(cwd, 'CLAUDE.md')).toBe('mine');
+    const { kept } = (await uninit(cwd)).json().data;
+    expect(kept).toEqual([{ path: 'CLAUDE.md', reason: expect.stringContaining('leads out of the project') }]);
+  });
+
+  const settings = '.claude/settings.json';
+  it.each(
+    varied<[string, string, RegExp, (cwd: string) => void]>(
+      [
+        ['no JSON', 'SCHEMA_INVALID', /it is not JSON/, (cwd) => fs.writeFileSync(join(cwd, settings), '{"a": 1,}')],
+        ['nothing', 'SCHEMA_INVALID', /it is not JSON/, (cwd) => fs.writeFileSync(join(cwd, settings), '')],
+        ['other hooks', 'SCHEMA_INVALID', /no object/, (cwd) => fs.writeFileSync(join(cwd, settings), '{"hooks": 1}')],
+        ['a folder', 'IO_ERROR', /is not a file/, (cwd) => fs.mkdirSync(join(cwd, settings))],
+        [
+          'a folder that leads elsewhere',
+          'IO_ERROR',
+          /\.claude is not a folder/,
+          (cwd) => {
+            fs.rmSync(join(cwd, '.claude'), { recursive: true });
+            fs.symlinkSync(folder({ 'settings.json': '{}' }), join(cwd, '.claude'));
+          },
+        ],
+      ],
+      3,
+    ),
+  )('settings of Claude Code with %s are refused, and nothing is written', async (_what, code, message, make) => {
+    const cwd = folder({ '.claude/note': '' });
+    make(cwd);
+    const before = tree(cwd);
+    expect((await init(cwd)).json().error).toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(tree(cwd)).toEqual(before);
+    expect((await uninit(cwd)).json().data.removed).toEqual([]);
+    expect(tree(cwd)).toEqual(before);
+  });
+
+  it('uninit takes forge away from files that a person has edited since, and keeps the edits', async () => {
+    const cwd = folder({ 'CLAUDE.md': 'a', [settings]: '{\n  "model": "opus"\n}\n' });
+    await init(cwd);
+    fs.writeFileSync(join(cwd, 'CLAUDE.md'), `0\n${read(cwd, 'CLAUDE.md')}b\n`);
+    fs.writeFileSync(join(cwd, settings), read(cwd, settings).replace('"model"', '"x": 1,\n  "model"'));
+    fs.appendFileSync(join(cwd, '.claude/skills/forge/SKILL.md'), 'mine\n');
+    const { updated, kept } = (await uninit(cwd)).json().data;
+    expect(updated).toEqual(['CLAUDE.md', settings]);
+    expect(kept).toEqual([{ path: '.claude/skills/forge/SKILL.md', reason: expect.stringContaining('no longer') }]);
+    expect(read(cwd, 'CLAUDE.md')).toBe('0\nab\n');
+    expect(read(cwd, settings)).toBe('{\n  "x": 1,\n  "model": "opus"\n}\n');
   });
 });
 

@@ -1,7 +1,7 @@
 /** The answers of the verbs that an agent, or an operator, works with: what is so now, and what comes next. */
 
 import { findingText } from '../../domain/review/findings.ts';
-import { oneLine, plainText } from '../../lib/text.ts';
+import { oneLine, plainJson, plainText } from '../../lib/text.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { hang } from '../layout.ts';
 import type { RenderContext } from '../render-context.ts';
@@ -87,6 +87,8 @@ export const WORK = {
     if (merge_sha === null) return `${now}; ${oneLine(base)} has its work already.`;
     return `${now}: merged into ${oneLine(base)} by ${merge_sha.slice(0, 12)}.`;
   },
+
+  hook: ({ answer }) => (answer === null ? '' : plainJson(answer)),
 
   'render-worker-prompt': ({ prompt }) => prompt.trimEnd(),
 } satisfies Partial<Renderers>;
