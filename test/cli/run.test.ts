@@ -153,13 +153,15 @@ describe('run', () => {
         [
           `id: silent, title: T, run: "echo begun; setsid sleep 60", ${one}`,
           `id: writes, title: T, run: "for i in 1 2 3 4 5 6 7 8; do sleep 0.3; echo x; done", ${one}`,
+          `id: asks, title: T, run: "printf 'Go on? [y/N] '; exec sleep 60", ${one}`,
           `id: computes, title: T, run: "i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done", ${one}`,
         ],
-        { '.forge/settings.yaml': 'agents: {stall_timeout: 1500ms, max_parallel: 3}\n' },
+        { '.forge/settings.yaml': 'agents: {stall_timeout: 1500ms, max_parallel: 4}\n' },
       );
       const { code, stdout } = await orchestrate(['run'], { cwd });
       expect(code).toBe(1);
       expect(stdout).toContain('timeout.stall: wrote and computed nothing for 1500ms (.forge/settings.yaml:1)');
+      expect(stdout).toContain('timeout.prompt: it waits for an answer, and gets none: Go on? [y/N]');
       expect(stdout).toMatch(/✓ writes +shipped/);
       expect(stdout).toMatch(/✓ computes +shipped/);
     },

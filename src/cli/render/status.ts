@@ -91,7 +91,7 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   const { state, verifying, lease_expires_at: expires, last_error: error } = row;
   const parts: string[] = [];
   if (verifying !== null) parts.push(expires === null ? 'handed in, still to be verified' : `verified by ${verifying}`);
-  if (row.last_output_at !== null) parts.push(`last output ${ago(row.last_output_at, context)}`);
+  if (row.last_output_at !== null) parts.push(lastOutput(row.last_output_at, context));
   if (ownerGone) parts.push('its owner is gone; the next run takes it over');
   else if (expires !== null)
     parts.push(`${FINISHING[state] ?? 'lease'} ${leaseText(expires, context)}, run ${row.run_id ?? 'unknown'}`);
@@ -106,6 +106,14 @@ function detail(row: Row, ownerGone: boolean, context: RenderContext): string[] 
   return parts.length === 0
     ? []
     : [parts.join('; '), ...(shown === null ? [] : [errorText(shown), shortErrorText(shown)])];
+}
+
+/** Silence up to this is nothing to tell of, milliseconds. */
+const SILENT_MS = 60_000;
+
+function lastOutput(at: string, context: RenderContext): string {
+  const silentMs = -timeLeft(at, context);
+  return silentMs < SILENT_MS ? `last output ${ago(at, context)}` : `quiet for ${formatDuration(silentMs)}`;
 }
 
 /** What the owner of a task in such a state does. */

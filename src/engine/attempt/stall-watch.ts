@@ -1,6 +1,8 @@
-/** Notices a worker that does nothing any more: it writes nothing, and none of its processes computes. */
+/** Notices a worker that does nothing any more: it writes nothing, no file in its worktree changes, and none of its processes computes. */
 
+import { waitingPrompt } from '../../domain/agents/waiting-prompt.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
+import { changedSince } from '../../lib/fs/changed-since.ts';
 import { cpuMsOf } from '../../process/cpu.ts';
 import { allStartedWith, groupMembers } from '../../process/processes.ts';
 import { type AttemptRef, STREAMS } from '../../store/port.ts';
@@ -13,30 +15,49 @@ const MOST_MS = 15_000;
 /** What a program that only waits computes all the same, of the time that has passed. */
 const IDLE = 0.005;
 
-/** Calls `stalled` once the worker has been silent for `stallMs`, until what this returns is called. */
+/** A question that stands for so long as the last that it has written gets no answer, milliseconds. */
+const PROMPT_MS = 60_000;
+
+/** Tools change these by themselves, or too much at once to look at. */
+const NOT_WORK = ['.git', '.forge', 'node_modules'];
+
+/**
+ * Calls `stalled` once the worker has been silent for `stallMs`, or for a minute after it has asked something, until what this returns is
+ * called. `worktree`: that it has to itself; null: none.
+ */
 export function watchForStall(
   env: Env,
   attempt: AttemptRef,
   worker: WorkerIdentity,
-  { stallMs, stalled }: { stallMs: number; stalled: () => void },
+  { stallMs, worktree, stalled }: { stallMs: number; worktree: string | null; stalled: () => void },
 ): () => void {
   const now = () => env.ctx.monotonicMs();
   const look = () => ({ at: now(), written: writtenBy(env, attempt), cpuMs: cpuMsOf(processesOf(worker)) });
   let last = look();
   let activeAt = last.at;
+  let activeMs = env.now();
   const timer = setInterval(
     () => {
       const seen = look();
       const computed = seen.cpuMs !== null && Math.abs(seen.cpuMs - (last.cpuMs ?? 0)) > IDLE * (seen.at - last.at);
-      if (seen.written !== last.written || computed) activeAt = seen.at;
+      if (seen.written !== last.written || computed) [activeAt, activeMs] = [seen.at, env.now()];
       last = seen;
-      if (seen.at - activeAt < stallMs) return;
+      const silentMs = seen.at - activeAt;
+      if (silentMs < stallMs && (silentMs < PROMPT_MS || !asks(env, attempt))) return;
+      if (worktree !== null && changedSince(worktree, activeMs, NOT_WORK)) {
+        [activeAt, activeMs] = [seen.at, env.now()];
+        return;
+      }
       clearInterval(timer);
       stalled();
     },
     Math.min(MOST_MS, Math.ceil(stallMs / LOOKS)),
   ).unref();
   return () => clearInterval(timer);
+}
+
+function asks({ artifacts }: Env, attempt: AttemptRef): boolean {
+  return STREAMS.some((stream) => waitingPrompt(artifacts.readLog(attempt, `${stream}.log`, -1000).text) !== null);
 }
 
 function writtenBy({ artifacts }: Env, attempt: AttemptRef): number {

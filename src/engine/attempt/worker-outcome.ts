@@ -1,6 +1,7 @@
 /** What the end of a worker means for its attempt: its own word, or what its exit says. */
 
 import { type Adapter, untilMs } from '../../domain/agents/events.ts';
+import { waitingPrompt } from '../../domain/agents/waiting-prompt.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
@@ -40,6 +41,12 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
     return { kind: 'failed', error: { class: OVER_BUDGET, message } };
   }
   const stalled = stopped === 'stall';
+  const asked = stalled ? (waitingPrompt(tail.stderr) ?? waitingPrompt(tail.stdout)) : null;
+  if (asked !== null)
+    return {
+      kind: 'failed',
+      error: { class: 'timeout.prompt', message: `it waits for an answer, and gets none: ${asked}` },
+    };
   const limit = stopped === 'timeout' ? await taskLimit(env, task) : stalled ? await settingLimit(env, 'stall') : null;
   const said = agentFailure(env.artifacts, attempt, agent, exit.code);
   // An agent may say that it has failed, and exit with 0.
