@@ -23,7 +23,7 @@ import { type Check, type Facts, type Finding, fail, ok, warn } from './shared/c
 import { command } from './shared/command.ts';
 import { notEnforced, textOrNull } from './shared/data.ts';
 import { allLitter } from './shared/litter.ts';
-import { forge, publishers, reviewer, worker } from './shared/program-checks.ts';
+import { accounts, forge, publishers, reviewer, worker } from './shared/program-checks.ts';
 
 export const doctor = command({
   changes: false,
@@ -55,6 +55,7 @@ export const doctor = command({
       checked('worker', facts, worker),
       checked('reviewer', facts, reviewer),
       checked('publishers', facts, publishers),
+      checked('accounts', facts, accounts),
       checked('forge', facts, forge),
       checked('support', facts, supported),
       ...facts.store.healthChecks().map(({ name, look }) => checked(name, facts, look)),

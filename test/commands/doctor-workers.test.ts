@@ -14,8 +14,8 @@ async function checkOf(world: World, name: string, env: Record<string, string>) 
 
 describe('doctor on programs', () => {
   /** A program on PATH that npm has installed; returns the PATH. */
-  function installed(world: World, program: string, name: string): string {
-    world.write(`global/lib/node_modules/${name}/package.json`, JSON.stringify({ name, version: '1.2.3' }));
+  function installed(world: World, program: string, name: string, version = '1.2.3'): string {
+    world.write(`global/lib/node_modules/${name}/package.json`, JSON.stringify({ name, version }));
     world.write(`global/lib/node_modules/${name}/bin/cli.js`, '#!/bin/sh\n');
     fs.chmodSync(world.path(`global/lib/node_modules/${name}/bin/cli.js`), 0o755);
     fs.mkdirSync(world.path('global/bin'), { recursive: true });
@@ -52,6 +52,72 @@ describe('doctor on programs', () => {
     const world = new World(planOf('a'), 'agents: {worker: gemini}\n');
     const fix = expect.stringContaining('npm install -g @google/gemini-cli');
     expect(await checkOf(world, 'worker', { PATH: '/nonexistent' })).toMatchObject({ status: 'fail', fix });
+  });
+
+  test.each<[what: string, agent: string, version: string, env: Record<string, string>, found: object]>([
+    [
+      'a login by a variable',
+      'claude',
+      '2.1.197',
+      { ANTHROPIC_API_KEY: 'k' },
+      { status: 'ok', message: 'claude 2.1.197 (login: ANTHROPIC_API_KEY)' },
+    ],
+    [
+      'a login by a file',
+      'codex',
+      '0.171.0',
+      { CODEX_HOME: 'HOME/elsewhere' },
+      { status: 'ok', message: 'codex 0.171.0 (login: HOME/elsewhere/auth.json)' },
+    ],
+    [
+      'a login below the home folder',
+      'gemini',
+      '1.0.0',
+      {},
+      { status: 'ok', message: 'gemini 1.0.0 (login: ~/.gemini/oauth_creds.json)' },
+    ],
+    [
+      'no login',
+      'claude',
+      '2.1.0',
+      { ANTHROPIC_API_KEY: '' },
+      {
+        status: 'warn',
+        message: expect.stringMatching(
+          /^no login of claude is found: ANTHROPIC_API_KEY, .* are not set, and there is no ~\/\.claude\/\.credentials\.json$/,
+        ),
+        fix: 'Log in: `claude /login`. Leave it if the agent has its login elsewhere.',
+      },
+    ],
+    [
+      'an older version',
+      'codex',
+      '0.90.1',
+      { OPENAI_API_KEY: 'k' },
+      {
+        status: 'warn',
+        message: 'codex 0.90.1 is older than 0.171, with which forge was tried',
+        fix: expect.stringContaining('npm install -g @openai/codex'),
+      },
+    ],
+  ])('doctor looks at the version and the login of an agent: %s', async (_, agent, version, env, found) => {
+    const world = new World(planOf('a'), `agents: {worker: ${agent}}\n`);
+    const PATH = installed(
+      world,
+      agent,
+      { claude: '@anthropic-ai/claude-code', codex: '@openai/codex' }[agent] ?? '@google/gemini-cli',
+      version,
+    );
+    const HOME = world.path('home');
+    world.write('home/elsewhere/auth.json', '{}');
+    world.write('home/.gemini/oauth_creds.json', '{}');
+    const given = Object.entries(env).map(([name, value]) => [name, value.replace('HOME', HOME)]);
+    const check = await checkOf(world, 'accounts', { PATH, HOME, ...Object.fromEntries(given) });
+    expect({ ...check, message: check?.message.replace(HOME, 'HOME') }).toMatchObject(found);
+  });
+
+  test('doctor looks at no account where no agent is chosen', async () => {
+    expect(await checkOf(new World(planOf('a')), 'accounts', { PATH: '/usr/bin:/bin' })).toBeUndefined();
   });
 
   test('doctor names another forge that is first on PATH', async () => {

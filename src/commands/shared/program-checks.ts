@@ -1,10 +1,12 @@
 /** Checks of `doctor` on the programs that workers call. They are judged by their files; none is started. */
 
+import { loginOf, olderThan } from '../../domain/agents/accounts.ts';
+import { isAgent } from '../../domain/agents/known.ts';
 import { agentsIn, installHint, otherMaker } from '../../domain/plan/agent-programs.ts';
 import { commandFor, PRESETS, presetOf } from '../../domain/plan/task-command.ts';
 import { reviewCommand, reviewWarnings } from '../../domain/review/reviewer.ts';
 import { oneLine } from '../../lib/text.ts';
-import { findProgram, isThisForge, missingProgram, packageOf } from '../../process/programs.ts';
+import { findProgram, isThere, isThisForge, missingProgram, packageOf } from '../../process/programs.ts';
 import { type Facts, type Finding, fail, ok, warn } from './checks.ts';
 
 /** The agents that settings and plan choose can be called; looked at only where they choose any. */
@@ -35,6 +37,38 @@ export function reviewer({ ctx, paths, settings, plan }: Facts): Finding | null 
   const [same] = reviewWarnings(plan?.tasks ?? [], settings);
   if (same !== undefined) return warn(same, 'Set review.model, or another review.worker.');
   return ok(`verified work is reviewed by ${PRESETS[agent].program}`);
+}
+
+/**
+ * The agents that are there have a version that forge knows, and a login; looked at only where any is chosen. On macOS a login may be in the
+ * keychain, which is not asked.
+ */
+export function accounts({ ctx, paths, settings, plan }: Facts): Finding | null {
+  const tasks = plan?.tasks.filter(({ run, human }) => run === null && !human) ?? [];
+  const presets = [{ worker: null }, ...tasks].flatMap((task) => presetOf(task, settings.agents) ?? []);
+  const agents = [...new Set([...presets, settings.review.worker])].filter(isAgent);
+  const found = agents.flatMap((agent) => {
+    const file = findProgram(PRESETS[agent].program, ctx.env, paths.project);
+    if (file === null) return [];
+    const version = packageOf(file)?.version ?? '';
+    const login = loginOf(agent, ctx.env, isThere);
+    const tried = olderThan(agent, version);
+    const old = tried === null ? [] : [`${agent} ${version} is older than ${tried}, with which forge was tried`];
+    const lost = 'missing' in login && process.platform !== 'darwin' ? [login] : [];
+    const fixes = [
+      ...(tried === null ? [] : [installHint(PRESETS[agent].program)]),
+      ...lost.map(({ login }) => `Log in: \`${login}\``),
+    ];
+    const words = `${agent} ${version}`.trim() + ('found' in login ? ` (login: ${login.found})` : '');
+    return [{ words, wrong: [...old, ...lost.map(({ missing }) => missing)], fixes }];
+  });
+  if (found.length === 0) return null;
+  const wrong = found.flatMap((each) => each.wrong);
+  if (wrong.length === 0) return ok(found.map(({ words }) => words).join(', '));
+  return warn(
+    wrong.join('; '),
+    `${found.flatMap(({ fixes }) => fixes).join('. ')}. Leave it if the agent has its login elsewhere.`,
+  );
 }
 
 /** The agents that plan and settings call by name are those of their makers; looked at only where they call any. */
