@@ -18,7 +18,7 @@ import { ForgeError, kindOf } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { fromIso } from '../lib/time.ts';
 import { isThere } from '../project/user-files.ts';
-import { command, operand, option } from './shared/command.ts';
+import { command, operand, option, optional } from './shared/command.ts';
 import { textOrNull } from './shared/data.ts';
 import { checkGuardrails } from './shared/guardrails.ts';
 import { type CommandContext, changeKnown, openSession, plannedOrNull, requireRecord } from './shared/session.ts';
@@ -43,6 +43,8 @@ export const hook = command({
   input: z.object({
     agent: operand(z.enum(['claude']), 'The agent whose event it is'),
     event: option(z.string(), 'json', 'What the agent says of its event', { stdin: true }),
+    task: optional.text('id', 'The task that the agent was started for', { env: 'FORGE_TASK_ID' }),
+    attempt: optional.text('id', 'The attempt of it', { env: 'FORGE_ATTEMPT_ID' }),
   }),
   output: () =>
     z.strictObject({
@@ -51,12 +53,12 @@ export const hook = command({
       /** What the agent reads; null: nothing. */
       answer: z.nullable(z.record(z.string(), z.unknown())),
     }),
-  async run(context, { event: text }) {
+  async run(context, { event: text, task, attempt }) {
     const event = hookEvent(text);
     if (event === null) return { event: null, answer: null };
     const quiet: CommandContext = { ...context, warn: () => {}, note: () => {} };
     try {
-      return { event: event.name, answer: await answerTo(event, ownTask(context.ctx.env), quiet) };
+      return { event: event.name, answer: await answerTo(event, ownTask(task, attempt, context.ctx.env), quiet) };
     } catch (error) {
       if (error instanceof ForgeError) return { event: event.name, answer: null };
       throw error;
@@ -65,8 +67,11 @@ export const hook = command({
 });
 
 /** Null for an agent that was started for no task, and for a reviewer, which has no say in the attempt. */
-function ownTask(env: CommandContext['ctx']['env']): Own | null {
-  const { FORGE_TASK_ID: task, FORGE_ATTEMPT_ID: attempt, FORGE_PHASE: phase = '' } = env;
+function ownTask(
+  task: string | undefined,
+  attempt: string | undefined,
+  { FORGE_PHASE: phase = '' }: CommandContext['ctx']['env'],
+): Own | null {
   return task && attempt && ['', 'implement'].includes(phase) ? { task, attempt } : null;
 }
 

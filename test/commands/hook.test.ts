@@ -5,9 +5,8 @@ import { MINUTE_MS, planOf, TTL_MS, World } from '../support/commands/world.ts';
 test('a hook after a tool renews the lease when half of it is over, and writes nothing before', async () => {
   const world = new World(planOf('a'));
   const { attempt } = await world.start('a');
-  const env = { FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt };
-  const context = { ...world.context, ctx: { ...world.context.ctx, env } };
-  const beat = () => hook.run(context, { agent: 'claude', event: '{"hook_event_name": "PostToolUse"}' });
+  const event = '{"hook_event_name": "PostToolUse"}';
+  const beat = () => hook.run(world.context, { agent: 'claude', event, task: 'a', attempt });
   world.wait(TTL_MS / 2 - MINUTE_MS);
   const before = world.footprint();
   expect(await beat()).toEqual({ event: 'PostToolUse', answer: null });

@@ -17,6 +17,10 @@ export interface OtherCommand {
   steady?: boolean;
 }
 
+const PROTECTED = `${SETTINGS}agents: { preflight_globs: ["migrations/**"] }\n`;
+/** Files of a person that init adds to. */
+const CLAUDE = { 'README.md': 'x\n', 'CLAUDE.md': '# Rules\n', '.claude/settings.json': '{"model": "opus"}\n' };
+
 /** An attempt whose question, whether a protected file may be changed, was answered: yes. */
 async function cleared(dir: string): Promise<string> {
   const options_file = `${dir}/options.json`;
@@ -62,22 +66,32 @@ export const OTHER_COMMANDS: readonly OtherCommand[] = [
   {
     verb: 'init',
     async prepare() {
-      return { dir: makeProject({ 'README.md': 'x\n' }), args: ['init', '--agents'] };
+      return { dir: makeProject(CLAUDE), args: ['init', '--agents', '--hooks'] };
     },
   },
   {
     verb: 'uninit',
     async prepare() {
-      const dir = makeProject({ 'README.md': 'x\n' });
-      await ask(dir, 'init', '--agents');
+      const dir = makeProject(CLAUDE);
+      await ask(dir, 'init', '--agents', '--hooks');
       return { dir, args: ['uninit'] };
+    },
+  },
+  {
+    verb: 'hook',
+    async prepare() {
+      const dir = project({ '.forge/settings.yaml': PROTECTED });
+      const attempt = await worked(dir, { beats: 0 });
+      const tool_input = { file_path: `${PROJECT}/migrations/1.sql` };
+      const event = JSON.stringify({ hook_event_name: 'PreToolUse', tool_input });
+      return { dir, args: ['hook', 'claude', '--task', TASK, '--attempt', attempt, '--event', event] };
     },
   },
   {
     verb: 'guardrail-check',
     async prepare() {
       const dir = project({
-        '.forge/settings.yaml': `${SETTINGS}agents: { preflight_globs: ["migrations/**"] }\n`,
+        '.forge/settings.yaml': PROTECTED,
         'options.json': '[{"id": "allow", "label": "Go on"}, {"id": "deny", "label": "Leave it"}]',
       });
       const attempt = await cleared(dir);
