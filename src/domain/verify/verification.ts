@@ -10,6 +10,7 @@ import * as z from 'zod/mini';
 import { ForgeError } from '../../lib/errors.ts';
 import { once } from '../../lib/once.ts';
 import { firstOf, oneLine } from '../../lib/text.ts';
+import { type AgentSession, AgentSessionSchema } from '../agents/session.ts';
 import type { PlanTask } from '../plan/plan.ts';
 import { commandFor } from '../plan/task-command.ts';
 import { type ClassifiedError, overLimit } from '../retry/classify.ts';
@@ -80,6 +81,8 @@ export const VerifiedSchema = once(() =>
     /** Changed outside of the task's `write_globs`; null: not known, or it has none. */
     outside_globs: names,
     outside_globs_count: count,
+    /** Of the coding agent that did the work; null: of another worker, or not known. */
+    session: z._default(z.nullable(AgentSessionSchema()), null),
     /** Findings for the reviewer. */
     findings: z._default(z.array(ReviewFindingSchema()), () => []),
     findings_count: z._default(z.int(), 0),
@@ -239,6 +242,8 @@ export interface VerificationOutcome {
   worktreePath: string | null;
   checks: readonly CheckResult[];
   failure: ClassifiedError | null;
+  /** Default: null. */
+  session?: AgentSession | null | undefined;
   verifiedAt: string;
   durationMs: number;
 }
@@ -266,6 +271,7 @@ export function verifiedOf(outcome: VerificationOutcome, maxBytes: number): Veri
     conflicts: found.conflicts && [...found.conflicts],
     outside_globs: notes.outside && [...notes.outside],
     outside_globs_count: notes.outside?.length ?? null,
+    session: outcome.session ?? null,
     findings: [...notes.findings],
     findings_count: notes.findings.length,
   };

@@ -1,5 +1,6 @@
 /** What an attempt uses while it works, against the budget of its task; counted in the record once it has ended. */
 
+import type { AgentSession } from '../../domain/agents/session.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { isUnlimited, taskBudget, usedUp } from '../../domain/schedule/budgets.ts';
 import type { Budget } from '../../domain/settings/settings.ts';
@@ -39,8 +40,13 @@ export class AttemptSpending {
     this.#startedMs = env.ctx.monotonicMs();
   }
 
+  /** What its agent has said so far; null for another worker. */
+  get session(): AgentSession | null {
+    return this.#meter?.read() ?? null;
+  }
+
   get spent(): Spent {
-    return spentBy(this.#meter?.read() ?? null, (this.#endedMs ?? this.#env.ctx.monotonicMs()) - this.#startedMs);
+    return spentBy(this.session, (this.#endedMs ?? this.#env.ctx.monotonicMs()) - this.#startedMs);
   }
 
   /** Calls `over` with what is used up, once, until what this returns is called. */
@@ -66,8 +72,7 @@ export class AttemptSpending {
   async counted(record: TaskRecord): Promise<TaskRecord> {
     if (this.#meter === null && isUnlimited(this.#budget)) return record;
     const { taskId, attemptId } = this.#attempt;
-    const session = this.#meter?.read() ?? null;
-    const ended = { attemptId, session, cwd: this.#cwd, wallClockMs: this.spent.wall_clock_ms };
+    const ended = { attemptId, session: this.session, cwd: this.#cwd, wallClockMs: this.spent.wall_clock_ms };
     try {
       return await countSpent(this.#env, taskId, ended);
     } catch (error) {

@@ -81,7 +81,7 @@ async function commit(
     refuseOtherVerdict(standing, taskId);
     const documents: NewDocument[] = isHandedIn ? [] : [{ kind: 'verdict', attemptId, value: outcome.verdict }];
     if (outcome.verdict.verdict !== 'ready_for_review' || verified !== null) return { ...decision, documents };
-    const twin = unchecked(env, attemptId, outcome.verdict);
+    const twin = unchecked(env, completion, outcome.verdict);
     const work = evidenceOf(record, attemptId) ?? NO_WORKTREE;
     Object.assign(decision.record.memo, verifiedEvidence(attemptId, work, findingOf(twin, twinDigest(twin))));
     return { ...decision, documents: [...documents, { kind: 'verified', attemptId, value: twin }] };
@@ -89,7 +89,7 @@ async function commit(
 }
 
 /** A verdict that nothing was to be checked of has a twin as well: so one without has not been verified. */
-function unchecked(env: Env, attemptId: string, verdict: Verdict): Verified {
+function unchecked(env: Env, { attemptId, session }: Completion, verdict: Verdict): Verified {
   return verifiedOf(
     {
       attemptId,
@@ -99,6 +99,7 @@ function unchecked(env: Env, attemptId: string, verdict: Verdict): Verified {
       worktreePath: null,
       checks: [],
       failure: null,
+      session,
       verifiedAt: isoTime(env.now()),
       durationMs: 0,
     },

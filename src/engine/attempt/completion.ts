@@ -2,6 +2,7 @@
 
 import { NEEDS_PERSON, TRANSIENT } from '../../domain/agents/events.ts';
 import { agentFor } from '../../domain/agents/known.ts';
+import type { AgentSession } from '../../domain/agents/session.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import {
   type CompositeRetryPolicy,
@@ -66,6 +67,8 @@ export interface Completion extends Checker {
    * and that is not verified yet. Default: false, then such a verdict refuses another outcome.
    */
   yields?: boolean;
+  /** What its coding agent has said of its session. Default: null, another worker. */
+  session?: AgentSession | null;
   /** As in `Charge`. */
   commit?: string | undefined;
   /** Whether the caller keeps the lease while commands run. Default: false, then it is kept here. */

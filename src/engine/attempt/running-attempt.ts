@@ -301,6 +301,7 @@ export class RunningAttempt {
           task,
           outcome,
           commit,
+          session: this.#spending?.session ?? null,
           workerGone,
           yields: true,
           leaseKept: true,

@@ -261,6 +261,7 @@ class Verification {
       worktreePath,
       checks,
       failure,
+      session: this.#completion.session,
       verifiedAt: isoTime(this.#env.now()),
       durationMs: this.#env.ctx.monotonicMs() - startedMs,
     };
