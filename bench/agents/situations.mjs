@@ -3,7 +3,7 @@
  *
  * `steps`: commands that the model has the agent run, one after the other, before it says that all is done.
  * `failure`: how every request is refused. `silent`: no request is answered. `killed`: the agent is killed once it has asked.
- * `unreachable`: no server listens. `answered`: the question of the worker is answered, and a second run follows.
+ * `unreachable`: no server listens.
  * `outcome`: the task's state and the class of its error at the end, null for none.
  */
 
@@ -20,8 +20,8 @@ const failed = (errorClass) => ({ state: 'failed', class: errorClass });
 export const SITUATIONS = {
   done: { steps: [WORK], outcome: { state: 'shipped', class: null } },
   dirty: { steps: ['echo hello > hello.txt'], outcome: failed('verify.uncommitted') },
-  liar: { steps: [], outcome: failed('verify.test-s-hello-txt') },
-  asks: { steps: [ASK], answered: true, outcome: { state: 'shipped', class: null } },
+  liar: { steps: [], outcome: failed('verify.unchanged') },
+  asks: { steps: [ASK], outcome: { state: 'shipped', class: null } },
   401: { failure: { status: 401, cause: 'auth' }, outcome: failed('auth') },
   429: { failure: { status: 429, cause: 'limit', resetS: 2 }, outcome: failed('rate_limit') },
   'used-up': { failure: { status: 429, cause: 'plan', resetS: 7200 }, outcome: failed('rate_limit') },

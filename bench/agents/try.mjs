@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 
 const FORGE = path.resolve(import.meta.dirname, '../../bin/forge.cjs');
 
@@ -69,20 +70,28 @@ export class Try {
       spawnSync('git', args, { cwd: this.project, env: this.env });
   }
 
-  /** Runs forge to its end, and returns its exit code. What it printed is in `run.log`. */
-  forge(...args) {
+  /** Runs forge to its end. What it printed is in `run.log`; `onEvent` is told each event of a run. */
+  forge(args, onEvent = () => {}) {
     const log = fs.openSync(path.join(this.place, 'run.log'), 'a');
-    const command = [FORGE, 'orchestrate', ...args];
-    const child = spawn(process.execPath, command, { cwd: this.project, env: this.env, stdio: ['ignore', log, log] });
+    const command = [FORGE, 'orchestrate', ...args, '--json'];
+    const child = spawn(process.execPath, command, {
+      cwd: this.project,
+      env: this.env,
+      stdio: ['ignore', 'pipe', log],
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      fs.writeSync(log, `${line}\n`);
+      onEvent(JSON.parse(line));
+    });
     return new Promise((resolve) => {
-      child.on('close', (code) => {
+      child.on('close', () => {
         fs.closeSync(log);
-        resolve(code);
+        resolve();
       });
     });
   }
 
-  /** The answer of a verb that only looks. */
+  /** What a verb that takes no time answers. */
   ask(...args) {
     const command = [FORGE, 'orchestrate', ...args, '--json'];
     const { stdout } = spawnSync(process.execPath, command, { cwd: this.project, env: this.env, encoding: 'utf8' });
@@ -92,12 +101,9 @@ export class Try {
   /** Does all of it. Returns the state of the task, the class of its error (null without one), and the seconds that it took. */
   async outcome() {
     const began = performance.now();
-    await this.forge('run');
-    if (this.situation.answered === true) {
-      const [question] = this.ask('questions', '--open').questions;
-      if (question !== undefined) await this.forge('answer', question.question_id, '--option', 'keep');
-      await this.forge('run');
-    }
+    await this.forge(['run'], ({ type, question_id }) => {
+      if (type === 'question_opened') this.ask('answer', question_id, '--option', 'keep');
+    });
     const { state } = this.ask('show', 'hello');
     const seconds = (performance.now() - began) / 1000;
     return { state: state.state, class: state.state === 'shipped' ? null : (state.last_error?.class ?? null), seconds };
