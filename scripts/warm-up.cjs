@@ -48,7 +48,15 @@ async function warmUp(bundle) {
     fs.rmdirSync('.git');
     fs.rmSync('.forge/orchestrator/tasks', { recursive: true });
   }
-  return scripts;
+  const caches = cachesOf(scripts);
+  // Its stdin has ended. What it compiles of files that others use too would only make those longer to read.
+  await forge('mcp');
+  return new Map([...cachesOf(scripts), ...caches]);
+}
+
+/** By the files of the scripts. */
+function cachesOf(scripts) {
+  return new Map([...scripts].map(([file, script]) => [file, script.createCachedData()]));
 }
 
 async function workOn(task, forge) {
@@ -69,7 +77,7 @@ async function start() {
   // What the commands keep goes with the project.
   process.env.XDG_CACHE_HOME = path.join(project, '.cache');
   try {
-    for (const [file, script] of await warmUp(bundle)) fs.writeFileSync(`${file}.cache`, script.createCachedData());
+    for (const [file, cache] of await warmUp(bundle)) fs.writeFileSync(`${file}.cache`, cache);
     process.exitCode = 0;
   } finally {
     fs.rmSync(project, { recursive: true, force: true });
