@@ -7,8 +7,8 @@ import { createInterface } from 'node:readline';
 
 const FORGE = path.resolve(import.meta.dirname, '../../bin/forge.cjs');
 
-/** The longest that a worker may take, and may do nothing, seconds. Some agents try for minutes by themselves. */
-const LIMITS = { timeoutS: 900, stallS: 30 };
+/** The longest that a worker may take, seconds. Some agents try for minutes by themselves. */
+const TIMEOUT_S = 900;
 
 const PLAN = `project: tried
 phases:
@@ -18,7 +18,7 @@ phases:
       - id: hello
         title: Write hello.txt
         verify: [test -s hello.txt]
-        timeout: ${LIMITS.timeoutS}s
+        timeout: ${TIMEOUT_S}s
         retry: {max_attempts: 1}
 `;
 
@@ -35,20 +35,22 @@ function write(dir, files) {
 export class Try {
   /**
    * `place`: an empty folder. `bins`: folders with the agents' programs. `set`: what leads the agent to the server (`programs.mjs`).
-   * `stallS`: after how many seconds of doing nothing it is stopped.
+   * `stallS`: after how many seconds of doing nothing one that hangs is stopped.
    */
-  constructor(agent, situation, { place, bins, set, stallS = LIMITS.stallS }) {
+  constructor(agent, situation, { place, bins, set, stallS = 30 }) {
     this.situation = situation;
     this.place = place;
     this.project = path.join(place, 'project');
     this.home = path.join(place, 'home');
     const bin = path.join(place, 'bin');
+    const hangs = situation.silent === true && situation.killed !== true;
+    const stall = hangs ? `, stall_timeout: ${stallS}s` : '';
     for (const dir of [this.project, this.home, bin]) fs.mkdirSync(dir);
     fs.symlinkSync(FORGE, path.join(bin, 'forge'));
     write(this.home, set.files);
     write(this.project, {
       'plans/phases.yaml': PLAN,
-      '.forge/settings.yaml': `workspace: worktree\nagents: {worker: ${agent}, stall_timeout: ${stallS}s, kill_grace_ms: 1000}\n`,
+      '.forge/settings.yaml': `workspace: worktree\nagents: {worker: ${agent}, kill_grace_ms: 1000${stall}}\n`,
       '.forge/options.json': OPTIONS,
       '.gitignore': '.forge/*\n!.forge/settings.yaml\n',
     });

@@ -19,16 +19,14 @@ interface Situation {
   outcome: { state: string; class: string | null };
 }
 
+/** It writes what it once wrote, and goes on trying. */
+const WAITS = { silent: true, outcome: { state: 'failed', class: 'network' } };
+
 /** What the program in the place of an agent does. `recording`: what the agent once wrote of that. */
 function program({ steps, killed, silent }: Situation, recording: string): string {
-  const does = killed ? ['kill -9 -$FORGE_COMMAND_PID'] : silent ? ['exec sleep 600'] : (steps ?? []);
-  return [
-    '#!/bin/sh',
-    ...does,
-    `cat '${RECORDINGS}/${recording}.jsonl'`,
-    `exit ${steps === undefined ? 1 : 0}`,
-    '',
-  ].join('\n');
+  const does = killed ? ['kill -9 -$FORGE_COMMAND_PID'] : (steps ?? []);
+  const ends = silent ? 'exec sleep 600' : `exit ${steps === undefined ? 1 : 0}`;
+  return ['#!/bin/sh', ...does, `cat '${RECORDINGS}/${recording}.jsonl'`, ends, ''].join('\n');
 }
 
 test.each(
@@ -39,6 +37,7 @@ test.each(
       ['liar', 'codex', 'ok'],
       ['asks', 'copilot', 'ok'],
       ['hang', 'gemini', 'ok'],
+      ['refused, and waits', 'codex', 'waits-for-network'],
       ['kill', 'opencode', 'ok'],
       ['used-up', 'claude', 'usage'],
       ['401', 'copilot', '401'],
@@ -47,10 +46,10 @@ test.each(
       ['refused', 'opencode', 'connection-lost'],
       ['overflow', 'qwen', 'overflow'],
     ],
-    7,
+    8,
   ),
 )('the situation "%s" of an agent (%s) comes to what the table says', async (name, agent, recording) => {
-  const situation: Situation = SITUATIONS[name];
+  const situation: Situation = SITUATIONS[name] ?? WAITS;
   const bin = folder();
   fs.writeFileSync(path.join(bin, agent), program(situation, `${agent}-${recording}`), { mode: 0o755 });
   const place = folder();

@@ -42,7 +42,9 @@ const data = async (cwd: string, ...args: string[]) => (await orchestrate([...ar
 describe('a session', () => {
   it('is told by show with the command that goes on with it, and summed up by status and run', async () => {
     const env = claude(say(init('S-1'), result(0.5)));
-    const cwd = project(['id: a, title: A, verify: ["true"]', 'id: b, title: B'], { [SETTINGS]: 'agents: {worker: claude}\n' });
+    const cwd = project(['id: a, title: A, verify: ["true"]', 'id: b, title: B'], {
+      [SETTINGS]: 'agents: {worker: claude}\n',
+    });
     const run = await orchestrate(['run'], { cwd, env });
     expect(run).toMatchObject({ code: 0 });
     expect(run.stdout).toContain('\n  used 2.0k tokens, $1.00\n');

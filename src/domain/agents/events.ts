@@ -101,7 +101,7 @@ export function causeOfStatus(status: unknown): Cause | null {
 /** What the servers of models say where a status stands for several causes. */
 const ANSWERS: readonly (readonly [RegExp, Cause])[] = [
   [
-    /context_length_exceeded|maximum context length|exceeds the maximum number of tokens|prompt is too long/i,
+    /context_length_exceeded|maximum context length|exceeds the context window|exceeds the maximum number of tokens|prompt is too long/i,
     'context',
   ],
   [/insufficient_quota|exceeded your current quota|credit balance is too low/i, 'billing'],
@@ -123,16 +123,27 @@ export interface AgentFailure {
 
 /** The failure that an agent ends with; null where neither its output nor its exit code says that it gives up. `exit`: the cause that the code names. */
 export function failureIn(events: readonly AgentEvent[], exit: Cause | null = null): AgentFailure | null {
-  // What went wrong before it did anything else is over.
-  const since = events.findLastIndex(
-    ({ type }) => type === 'message' || type === 'tool_call' || type === 'tool_result',
-  );
-  const troubles = events.slice(since + 1).filter((event) => event.type === 'trouble');
+  const troubles = troublesAtEnd(events);
   const last = troubles.at(-1);
   if (last === undefined || !last.ended) return exit && { error: { class: exit }, until: null };
   // Some name the cause only while they still try.
   const cause = last.cause ?? troubles.findLast(({ cause }) => cause !== null)?.cause ?? exit ?? 'crash';
   return { error: { class: cause, message: oneLine(last.text, 500) }, until: last.until };
+}
+
+/** What passes by itself and an agent still tried again over when it was stopped; null for any other end. */
+export function stillTrying(events: readonly AgentEvent[]): AgentFailure | null {
+  const last = troublesAtEnd(events).at(-1);
+  if (last === undefined || last.cause === null || !passesByItself(last.cause)) return null;
+  return { error: { class: last.cause, message: oneLine(last.text, 500) }, until: last.until };
+}
+
+/** What went wrong before it did anything else is over. */
+function troublesAtEnd(events: readonly AgentEvent[]) {
+  const since = events.findLastIndex(
+    ({ type }) => type === 'message' || type === 'tool_call' || type === 'tool_result',
+  );
+  return events.slice(since + 1).filter((event) => event.type === 'trouble');
 }
 
 /** An event as a line for a person; null for what says nothing new. */

@@ -1,6 +1,12 @@
 /** What workers have written to their logs. */
 
-import { type Adapter, type AgentEvent, type AgentFailure, failureIn } from '../../domain/agents/events.ts';
+import {
+  type Adapter,
+  type AgentEvent,
+  type AgentFailure,
+  failureIn,
+  stillTrying,
+} from '../../domain/agents/events.ts';
 import { AgentOutput, saidText } from '../../domain/agents/output.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import { type ClassifiedError, classifyError } from '../../domain/retry/classify.ts';
@@ -108,12 +114,15 @@ function saidLast(artifacts: AttemptArtifacts, attempt: AttemptRef, agent: Adapt
   }
 }
 
-/** What the agent says that it has given up over; null where it has not, and for a worker whose output is not understood. */
+/**
+ * What the agent says that it has given up over, or where forge has stopped it, what it still tried again over; null where there is nothing,
+ * and for a worker whose output is not understood.
+ */
 export function agentFailure(
   artifacts: AttemptArtifacts,
   attempt: AttemptRef,
   agent: Adapter | null,
-  exitCode: number | null,
+  { exitCode, stopped }: { exitCode: number | null; stopped: boolean },
 ): AgentFailure | null {
   if (agent === null) return null;
   const events = saidLast(artifacts, attempt, agent).filter((each) => typeof each !== 'string');
@@ -126,6 +135,7 @@ export function agentFailure(
         .flatMap((line) => agent.plain?.(line.trim()) ?? []),
     );
   }
+  if (stopped) return stillTrying(events);
   return failureIn(events, (exitCode !== null && agent.exits?.[exitCode]) || null);
 }
 
@@ -162,7 +172,7 @@ export function failureOf(
     stalled,
     limit,
     outputTail,
-    said: limit === null ? (said?.error ?? null) : null,
+    said: said?.error ?? null,
     rules: settings.errors,
   });
 }

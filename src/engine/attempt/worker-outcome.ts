@@ -48,10 +48,11 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
       error: { class: 'timeout.prompt', message: `it waits for an answer, and gets none: ${asked}` },
     };
   const limit = stopped === 'timeout' ? await taskLimit(env, task) : stalled ? await settingLimit(env, 'stall') : null;
-  const said = agentFailure(env.artifacts, attempt, agent, exit.code);
+  const said = agentFailure(env.artifacts, attempt, agent, { exitCode: exit.code, stopped: limit !== null });
   // An agent may say that it has failed, and exit with 0.
   if (exit.code !== 0 || limit !== null || said !== null) {
     const error = failureOf(env, exit, limit, tail, { said, stalled });
+    if (said !== null && limit !== null) error.message += `; it still tried again when it was stopped: ${limit}`;
     // It may have ended as if all were well.
     if (said !== null && exit.code === 0 && (await isEmpty(env, worker))) error.message += '; nothing is committed';
     const until = untilMs(said?.until ?? null, env.now());

@@ -187,7 +187,7 @@ async function askReviewer(held: IntegrationLease, reviewer: ReviewCommand | nul
     });
     if (end === null) return null;
     const adapter = adapterOf(agent);
-    const said = agentFailure(artifacts, attempt, adapter, end.code);
+    const said = agentFailure(artifacts, attempt, adapter, { exitCode: end.code, stopped: end.timedOut });
     if (end.code === 0 && !end.timedOut && said === null)
       return readReview(artifacts, attempt, agent === null ? null : () => lastWords(artifacts, attempt, adapter));
     const limit = end.timedOut ? await commands.limitOf('review') : null;
