@@ -137,7 +137,9 @@ async function beat({ task, attempt }: Own, context: CommandContext): Promise<Ho
   const attemptId = requireUuid(attempt, 'FORGE_ATTEMPT_ID');
   try {
     const { record } = await requireRecord(session, task);
-    const { lease } = record;
+    const { lease, state, memo } = record;
+    // It has handed the task in, asked or given it back: then it knows.
+    if (memo.completion?.attempt_id === attemptId || (lease === null && state.state !== 'cancelled')) return null;
     const left = lease?.attempt_id === attemptId ? fromIso(lease.expires_at) - session.now() : 0;
     if (left > ttlOf(session, record) / 2) return null;
     await changeKnown(session, task, (record) =>

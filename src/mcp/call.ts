@@ -50,9 +50,10 @@ async function run(tool: Tool, given: unknown, { context, turns, signal, progres
       end();
     }
   };
-  if (tool.effects.readOnlyHint || tool.atOnce) return answer();
-  // Two calls of one server are one process to a task's record, which knows its owner by that.
-  return turns.take(typeof input['task'] === 'string' ? `task ${input['task']}` : tool.verb, answer);
+  const { turn = `task ${input['task'] ?? ''}` } = tool;
+  if (tool.effects.readOnlyHint || turn === 'none') return answer();
+  // Two calls of one server are one process to the records, which know an owner by that.
+  return turns.take(turn, answer);
 }
 
 /** Interruptions of one call: of its own, by its client, and of the process. `end` stops listening to the client. */

@@ -25,8 +25,8 @@ interface Variant {
   defaults?: Input;
   /** Fields that a client can't use. */
   without?: readonly string[];
-  /** Does not wait for other calls that change the same task. */
-  atOnce?: true;
+  /** Which calls it waits for, when it changes something: those about the same task (default), those that merge, or none. */
+  turn?: 'merge' | 'none';
 }
 
 const safe: Effects = { destructiveHint: false, idempotentHint: true, openWorldHint: false };
@@ -59,15 +59,15 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
   claim: [{ effects: once }],
   dispatch: [{ effects: safe }],
   'ensure-worktree': [{ effects: safe }],
-  heartbeat: [{ effects: safe, atOnce: true }],
-  event: [{ effects: once, atOnce: true }],
-  'guardrail-check': [{ effects: safe, atOnce: true }],
+  heartbeat: [{ effects: safe, turn: 'none' }],
+  event: [{ effects: once, turn: 'none' }],
+  'guardrail-check': [{ effects: safe, turn: 'none' }],
   complete: [{ effects: safe }],
   release: [{ effects: safe }],
   mcp: 'it is this server',
   hook: 'it is for the settings of an agent',
-  review: [{ effects: { ...safe, openWorldHint: true } }],
-  ship: [{ effects: grave }],
+  review: [{ effects: { ...safe, openWorldHint: true }, turn: 'merge' }],
+  ship: [{ effects: grave, turn: 'merge' }],
   question: [{ effects: safe }],
   answer: [{ effects: safe }],
   questions: [{ effects: safe }],
@@ -82,7 +82,7 @@ const VARIANTS: Record<VerbName, readonly Variant[] | string> = {
       fixed: { dry_run: true },
       without: ['out', 'plan'],
     },
-    { effects: grave, without: ['dry_run', 'out', 'plan'] },
+    { effects: grave, without: ['dry_run', 'out', 'plan'], turn: 'merge' },
   ],
   uninit: 'it takes forge out of a project, which is for its user',
   completion: 'it is for a shell',

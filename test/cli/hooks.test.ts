@@ -77,6 +77,17 @@ describe('hooks in a task', () => {
     });
   });
 
+  it.each([
+    ['handed it in', ['complete', 'a', '--failed', '--error-class', 'tests'], null],
+    ['given it back', ['release', 'a'], null],
+    ['been cancelled', ['cancel', 'a'], expect.objectContaining({ decision: 'block' })],
+  ])('PostToolUse of an attempt that has %s says what is new to it', async (_, args, said) => {
+    const { cwd, env } = await working();
+    expect(await orchestrate(args, { cwd, env })).toMatchObject({ code: 0 });
+    expect(fire('PostToolUse', cwd, env)).toEqual(said);
+    expect(fire('Stop', cwd, env)).toBeNull();
+  });
+
   it('Stop asks for a verdict once, and not where there is one', async () => {
     const { cwd, env } = await working();
     const verdict = join(folder(), 'verdict.json');
