@@ -159,13 +159,18 @@ describe('the resources', () => {
     expect((await read('forge://task/build/prompt')).text).toContain('# Task build');
   });
 
-  it.each(['forge://task/none', 'forge://task/..', 'forge://task/%zz', 'forge://task/a/b', 'file:///etc/passwd', 'x'])(
-    'are no others: %s',
-    async (uri) => {
-      const { client } = await mcpClient({ cwd: project(TASKS) });
+  it('are no others', async () => {
+    const { client } = await mcpClient({ cwd: project(TASKS) });
+    for (const uri of [
+      'forge://task/none',
+      'forge://task/..',
+      'forge://task/%zz',
+      'forge://task/a/b',
+      'file:///x',
+      'x',
+    ])
       await expect(client.readResource({ uri })).rejects.toMatchObject({ code: -32602, data: { uri } });
-    },
-  );
+  });
 
   it('come in pages where there are many tasks', async () => {
     const cwd = project(Array.from({ length: 1100 }, (_, i) => `id: t${i}, title: T`));
