@@ -2,8 +2,10 @@
 
 import * as z from 'zod/mini';
 import { type Answer, QUESTION_LIMITS, requireOption, settledQuestion } from '../domain/question/questions.ts';
+import { masked } from '../domain/secrets.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { repeated } from '../domain/task/transition.ts';
+import { secretsOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { isoTime } from '../lib/time.ts';
@@ -47,7 +49,7 @@ export const answer = command({
       answered_at: isoTime(session.now()),
       answered_by: nameOf(session, by),
       option_id,
-      ...(note === undefined ? {} : { note }),
+      ...(note === undefined ? {} : { note: masked(note, secretsOf(session)) }),
     };
     await requireRecord(session, task_id);
     const decide = async (record: TaskRecord) => {

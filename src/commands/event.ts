@@ -1,7 +1,9 @@
 /** `event`: adds an entry to the log of an attempt. */
 
 import * as z from 'zod/mini';
+import { maskedIn } from '../domain/secrets.ts';
 import { workedBy } from '../domain/task/transition.ts';
+import { secretsOf } from '../engine/env.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { parseJson } from '../lib/json.ts';
 import { isoTime } from '../lib/time.ts';
@@ -30,7 +32,7 @@ export const event = command({
         `--type ${JSON.stringify(options.type)}: a type is a letter, then at most 63 letters, digits, dots, dashes or underscores`,
       );
     }
-    const data = readData(options.data);
+    const data = maskedIn(readData(options.data), secretsOf(session));
     const { record } = await requireRecord(session, options.task);
     workedBy(record, attempt_id);
     const ts = isoTime(session.now());

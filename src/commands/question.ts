@@ -3,9 +3,10 @@
 import * as z from 'zod/mini';
 import { newId } from '../domain/context.ts';
 import * as questions from '../domain/question/questions.ts';
+import { maskedIn } from '../domain/secrets.ts';
 import type { TaskRecord } from '../domain/task/records.ts';
 import { warningOf } from '../domain/warnings.ts';
-import { instantOf } from '../engine/env.ts';
+import { instantOf, secretsOf } from '../engine/env.ts';
 import { ForgeError } from '../lib/errors.ts';
 import { requireUuid } from '../lib/ids.ts';
 import { issueText, WITHOUT_WORDS } from '../lib/schema-issues.ts';
@@ -81,11 +82,13 @@ export const question = command({
     const attemptId = requireUuid(options.attempt, '--attempt');
     const list = readOptions(options);
     const session = await openSession(context);
-    const { task: task_id, decision_key } = options;
+    const secrets = secretsOf(session);
+    const words = maskedIn(options, secrets);
+    const { task: task_id, decision_key } = words;
     const budget = await budgetOf(session, task_id);
-    const { result, record } = await ask(session, options, attemptId, list, budget);
+    const { result, record } = await ask(session, words, attemptId, maskedIn(list, secrets), budget);
     const { status, question_id, option_id } = result;
-    if (status === 'budget_exhausted') throw exhausted(options, record);
+    if (status === 'budget_exhausted') throw exhausted(words, record);
     const base = { question_id, option_id, task_id, decision_key };
     if (status === 'answered') {
       const asked = questions.settledQuestion(record, question_id);

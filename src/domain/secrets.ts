@@ -32,6 +32,18 @@ export function masked(text: string, secrets: readonly string[]): string {
   return secrets.reduce((rest, secret) => rest.replaceAll(secret, maskOf(secret)), text);
 }
 
+/** The same value with every text in it, names included, without secrets. */
+export function maskedIn<T>(value: T, secrets: readonly string[]): T {
+  const of = (part: unknown): unknown => {
+    if (typeof part === 'string') return masked(part, secrets);
+    if (typeof part === 'number' && secrets.includes(String(part))) return maskOf(String(part));
+    if (Array.isArray(part)) return part.map(of);
+    if (typeof part !== 'object' || part === null) return part;
+    return Object.fromEntries(Object.entries(part).map(([name, inner]) => [masked(name, secrets), of(inner)]));
+  };
+  return secrets.length === 0 ? value : (of(value) as T);
+}
+
 /** The text up to where a secret begins that may go on behind its end; all of it where that would leave nothing. */
 export function beforeCutSecret(text: string, secrets: readonly string[]): string {
   const cuts = secrets.flatMap((secret) => {

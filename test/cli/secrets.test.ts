@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { orchestrate, project, startCli } from '../support/cli.ts';
+import { FORGE, orchestrate, project, startCli } from '../support/cli.ts';
 import { finishing, WORK } from '../support/finishing.ts';
 import { until } from '../support/processes.ts';
 import { GIT_ENV } from '../support/repository.ts';
@@ -92,6 +92,18 @@ describe('a secret', () => {
     expect([run.code, run.stdout.includes(TOKEN)]).toEqual([1, false]);
     // The worker's own draft is its own.
     expect(leaks(cwd, TOKEN).filter((name) => !name.endsWith('drafts/verdict.json'))).toEqual([]);
+  });
+
+  test('that a worker asks about, or notes, is not in the state tree', async () => {
+    const run =
+      `echo '[{"id":"k","label":"'$SERVICE_TOKEN'"},{"id":"d","label":"D"}]' > o.json; f="node ${FORGE} orchestrate"; ` +
+      `$f event --type note --data "{"$SERVICE_TOKEN":["$SERVICE_TOKEN"]}"; ` +
+      '$f question --decision-key "k $SERVICE_TOKEN" --question "q $SERVICE_TOKEN" --context "$SERVICE_TOKEN" --options-file o.json --default k --deadline 1s';
+    const cwd = project([`id: build, title: Build, run: ${JSON.stringify(run)}, retry: {max_attempts: 1}`]);
+    const { stdout } = await orchestrate(['run', '--json'], { cwd, env: ENV });
+    expect(stdout).toContain(`q ${'*'.repeat(TOKEN.length)}`);
+    expect(stdout).not.toContain(TOKEN);
+    expect(leaks(cwd, TOKEN)).toEqual([]);
   });
 
   test('that stands in the plan is not in the prompt', async () => {
