@@ -34,6 +34,7 @@ describe('Qwen Code', () => {
   test.each([
     ['[API Error: 429 Too fast]\nPossible quota limitations in place.', 'rate_limit'],
     ['[API Error: 503 Try later]', 'overloaded'],
+    ['[API Error: 400 Your input exceeds the context window of this model.]', 'context'],
     ['[API Error: An unknown error occurred.]', 'crash'],
     ['Qwen OAuth quota exceeded: 2000 requests a day', 'rate_limit'],
   ])('%j without a token used is a failure of class %s', (text, cause) => {
