@@ -3,7 +3,7 @@
 import path from 'node:path';
 import * as z from 'zod/mini';
 import { writeNew } from '../lib/fs/new-file.ts';
-import { hooksFor, sectionsFor } from '../project/additions.ts';
+import { canBeIn, hooksFor, sectionsFor } from '../project/additions.ts';
 import { projectToBe } from '../project/find-project.ts';
 import { agentFiles, initFiles } from '../project/init.ts';
 import { replaceSharedFile } from '../project/shared-file.ts';
@@ -47,9 +47,10 @@ export const init = command({
       ...(agents ? sectionsFor(paths.project, context.warn) : []),
       ...(hooks ? [hooksFor(paths.project)] : []),
     ];
+    const skills = agents ? agentFiles().filter(({ file }) => canBeIn(paths.project, file, context.warn)) : [];
     openStores(paths).store.ensureTree();
     const data: InitData = { project: paths.project, created: [], updated: [], kept: [] };
-    for (const { file, text } of [...initFiles(paths), ...(agents ? agentFiles() : [])]) {
+    for (const { file, text } of [...initFiles(paths), ...skills]) {
       const written = writeNew(path.join(paths.project, file), text());
       (written ? data.created : data.kept).push(file);
     }

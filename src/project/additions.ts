@@ -37,6 +37,18 @@ export function sectionsFor(project: string, warn: (message: string) => void): A
   }
 }
 
+/** Whether a file can be written in the project under this name, and through no symlink out of it; where it can't, with a warning. */
+export function canBeIn(project: string, name: string, warn: (message: string) => void): boolean {
+  try {
+    readSharedFile(project, name);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ForgeError) || error.code !== 'IO_ERROR') throw error;
+    warn(`${error.message}; ${name} is not written`);
+    return false;
+  }
+}
+
 /** It is the same file, or a person has written so already. */
 function readsAgentsFile(claude: SharedFile, agents: SharedFile): boolean {
   const own = withoutSection(claude.text ?? '', locateSection(claude.text ?? '', claudeSection)) ?? '';

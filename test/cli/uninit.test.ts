@@ -312,6 +312,20 @@ describe('CLAUDE.md, the skill and the settings of Claude Code', () => {
     expect(kept).toEqual([{ path: 'CLAUDE.md', reason: expect.stringContaining('leads out of the project') }]);
   });
 
+  it('init --agents writes no skill through a symlink, and says so', async () => {
+    const [cwd, elsewhere] = [folder(), folder()];
+    fs.symlinkSync(elsewhere, join(cwd, '.claude'));
+    const { code, stderr } = await cli(['init', '--agents'], { cwd });
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringMatching(/\.claude is not a folder; \S+ is not/),
+    });
+    expect(tree(elsewhere)).toEqual({});
+    expect(read(cwd, 'CLAUDE.md')).toContain('@AGENTS.md');
+    await uninit(cwd);
+    expect(tree(cwd)).toEqual({ '.claude': `-> ${elsewhere}` });
+  });
+
   const settings = '.claude/settings.json';
   it.each(
     varied<[string, string, RegExp, (cwd: string) => void]>(
