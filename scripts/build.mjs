@@ -30,9 +30,12 @@ const GROUPS = [
   },
 ];
 
-/** What src/mcp uses of the SDK of MCP becomes a file of its own, for the reason that is given there. */
-const SDK = path.join(repo, 'src/mcp/sdk.ts');
-const isSdk = (id) => path.join(repo, 'src/mcp', path.basename(id)) === SDK;
+/** What is used of each SDK becomes a file of its own, for the reason that is given there. By the name of the file that uses it. */
+const SDKS = new Map([
+  ['sdk.ts', { source: 'src/mcp/sdk.ts', made: 'mcp-sdk.cjs' }],
+  ['acp-sdk.ts', { source: 'src/acp/acp-sdk.ts', made: 'acp-sdk.cjs' }],
+]);
+const sdkOf = (id) => SDKS.get(path.basename(id));
 
 // Made beside and put in place whole, so that a forge that is started meanwhile finds one that works.
 const out = path.join(repo, `dist.${process.pid}.tmp`);
@@ -65,13 +68,18 @@ function writeCodeCache(dir) {
 async function bundleCommand(dir) {
   const define = { FORGE_BUILD: JSON.stringify(sumOfSources()) };
   const main = await bundle(path.join(repo, 'src/cli/main.ts'), {
-    external: isSdk,
+    external: (id) => sdkOf(id) !== undefined,
     transform: { define },
-    output: { paths: (id) => (isSdk(id) ? './mcp-sdk.cjs' : id), codeSplitting: { groups: GROUPS } },
+    output: {
+      paths: (id) => (sdkOf(id) === undefined ? id : `./${sdkOf(id).made}`),
+      codeSplitting: { groups: GROUPS },
+    },
   });
-  const [sdk] = await bundle(SDK, { output: { entryFileNames: 'mcp-sdk.cjs', codeSplitting: false } });
+  const sdks = [];
+  for (const { source, made } of SDKS.values())
+    sdks.push(...(await bundle(path.join(repo, source), { output: { entryFileNames: made, codeSplitting: false } })));
   fs.mkdirSync(dir, { recursive: true });
-  for (const { fileName, code } of [...main, sdk]) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
+  for (const { fileName, code } of [...main, ...sdks]) fs.writeFileSync(path.join(dir, fileName), asFunction(code));
 }
 
 async function bundle(file, { output, ...more }) {

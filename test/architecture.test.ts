@@ -112,8 +112,9 @@ const LAYERS: Record<string, readonly string[]> = {
   engine: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers'],
   commands: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine'],
   mcp: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine', 'commands'],
-  // It starts the other face.
-  cli: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine', 'commands', 'mcp'],
+  acp: ['lib', 'domain', 'process'],
+  // It starts the other face, and the client of agents.
+  cli: ['lib', 'domain', 'store', 'process', 'git', 'project', 'trackers', 'engine', 'commands', 'mcp', 'acp'],
 };
 
 /** The folder below `src` that a file is in. */
@@ -136,6 +137,7 @@ const MODULES: Record<string, (file: string) => boolean> = {
   yaml: (file) => file === 'src/trackers/file/edit.ts',
   '@modelcontextprotocol/server': (file) => file === 'src/mcp/sdk.ts',
   '@modelcontextprotocol/server/stdio': (file) => file === 'src/mcp/sdk.ts',
+  '@agentclientprotocol/sdk': (file) => file === 'src/acp/acp-sdk.ts',
   commander: (file) => file === 'src/cli/program.ts',
   picocolors: (file) => layerOf(file) === 'cli',
   'proper-lockfile': (file) => file === 'src/lib/fs/locks.ts',
@@ -152,8 +154,8 @@ const MODULES: Record<string, (file: string) => boolean> = {
   'node:os': (file) => ['process', 'commands'].includes(layerOf(file)),
   'node:timers/promises': (file) => layerOf(file) === 'commands',
   'node:url': (file) => layerOf(file) === 'process',
-  // A type: what the gate of a worker is written to.
-  'node:stream': (file) => file === 'src/process/gated-worker.ts',
+  // What programs are talked to by.
+  'node:stream': (file) => ['src/process/gated-worker.ts', 'src/process/piped.ts'].includes(file),
   // Compares values.
   'node:util': (file) =>
     ['src/project/settings-file.ts', 'src/project/claude-settings.ts', 'src/store/file/file-store.ts'].includes(file),

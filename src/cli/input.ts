@@ -69,7 +69,8 @@ export function withStdin(schema: Command['input'], input: Input): Input {
   return { ...input, ...Object.fromEntries(from.map((field) => [field.key, readStdin(nameOf(field))])) };
 }
 
-function readStdin(flag: string): string {
+/** The text of stdin. Throws INVALID_ARGS when it is a terminal, or can't be read; `flag` wants it. */
+export function readStdin(flag: string): string {
   const hint = `Such as: printf '%s' "..." | forge orchestrate ... ${flag} -`;
   // At a terminal the command would seem to hang.
   if (process.getBuiltinModule('node:tty').isatty(0)) {

@@ -41,7 +41,7 @@ function isExecutable(file: string): boolean {
 
 /** The program of a preset when it is not on PATH; else null. */
 export function missingProgram(from: TaskCommand['from'] | null, env: Environment, cwd: string): string | null {
-  if (from === null || from === 'run' || from === 'worker_command') return null;
+  if (from === null || from === 'run' || from === 'worker_command' || from === 'acp') return null;
   const { program } = PRESETS[from];
   return findProgram(program, env, cwd) === null ? program : null;
 }

@@ -79,7 +79,7 @@ export const warningsSchema = () =>
 
 /** Where the command line of a task was found: in the task, in the settings, or the name of a preset. */
 export const commandSourceSchema = () =>
-  z.enum(['run', 'worker_command', ...(Object.keys(PRESETS) as (keyof typeof PRESETS)[])]);
+  z.enum(['run', 'worker_command', 'acp', ...(Object.keys(PRESETS) as (keyof typeof PRESETS)[])]);
 
 /** What settings may say that this version accepts but does not act on yet. Said aloud, never passed over. */
 export function notEnforced({ tracker, agents, workspace, ship }: Settings): string[] {

@@ -1,7 +1,7 @@
 /** Checks of `doctor` on the programs that workers call. They are judged by their files; none is started. */
 
 import { loginOf, olderThan } from '../../domain/agents/accounts.ts';
-import { isAgent } from '../../domain/agents/known.ts';
+import { isPresetAgent } from '../../domain/agents/known.ts';
 import { agentsIn, installHint, otherMaker } from '../../domain/plan/agent-programs.ts';
 import { commandFor, PRESETS, presetOf } from '../../domain/plan/task-command.ts';
 import { reviewCommand, reviewWarnings } from '../../domain/review/reviewer.ts';
@@ -46,7 +46,7 @@ export function reviewer({ ctx, paths, settings, plan }: Facts): Finding | null 
 export function accounts({ ctx, paths, settings, plan }: Facts): Finding | null {
   const tasks = plan?.tasks.filter(({ run, human }) => run === null && !human) ?? [];
   const presets = [{ worker: null }, ...tasks].flatMap((task) => presetOf(task, settings.agents) ?? []);
-  const agents = [...new Set([...presets, settings.review.worker])].filter(isAgent);
+  const agents = [...new Set([...presets, settings.review.worker])].filter(isPresetAgent);
   const found = agents.flatMap((agent) => {
     const file = findProgram(PRESETS[agent].program, ctx.env, paths.project);
     if (file === null) return [];

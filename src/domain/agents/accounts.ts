@@ -1,6 +1,6 @@
 /** What tells of an agent's program and login without starting it: the version that forge was tried with, and where logins are kept. Pure. */
 
-import { type Agent, LOGINS } from './known.ts';
+import { LOGINS, type PresetAgent } from './known.ts';
 
 interface Account {
   /** The version that its output was recorded with. */
@@ -11,7 +11,7 @@ interface Account {
   files: readonly { below: string | null; home: string; name: string }[];
 }
 
-const ACCOUNTS: Readonly<Record<Agent, Account>> = {
+const ACCOUNTS: Readonly<Record<PresetAgent, Account>> = {
   claude: {
     tried: [2, 1],
     variables: [
@@ -56,7 +56,7 @@ const ACCOUNTS: Readonly<Record<Agent, Account>> = {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The version that forge was tried with where this one is older; null where it is not, and where it can't be read. */
-export function olderThan(agent: Agent, version: string): string | null {
+export function olderThan(agent: PresetAgent, version: string): string | null {
   const [major, minor] = ACCOUNTS[agent].tried;
   const [, first, second] = /^(\d+)\.(\d+)/.exec(version) ?? [];
   if (first === undefined) return null;
@@ -66,7 +66,7 @@ export function olderThan(agent: Agent, version: string): string | null {
 
 /** Where an agent has its login: a variable or a file; `missing`: where it has none, in words, and how to log in. */
 export function loginOf(
-  agent: Agent,
+  agent: PresetAgent,
   env: Environment,
   exists: (file: string) => boolean,
 ): { found: string } | { missing: string; login: string } {

@@ -13,10 +13,17 @@ export const LOGINS = {
   qwen: 'qwen auth',
 } as const;
 
-export type Agent = keyof typeof LOGINS;
+export type PresetAgent = keyof typeof LOGINS;
+
+/** `acp`: one that speaks the Agent Client Protocol, of whichever maker. */
+export type Agent = PresetAgent | 'acp';
+
+export function isPresetAgent(name: string | null | undefined): name is PresetAgent {
+  return typeof name === 'string' && Object.hasOwn(LOGINS, name);
+}
 
 export function isAgent(name: string | null | undefined): name is Agent {
-  return typeof name === 'string' && Object.hasOwn(LOGINS, name);
+  return name === 'acp' || isPresetAgent(name);
 }
 
 /** The agent whose structured output a task's worker writes, when a run starts it; null for any other worker. */

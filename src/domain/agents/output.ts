@@ -1,5 +1,6 @@
 /** The output of an agent as events, and as lines for a person. */
 
+import { acp } from './acp.ts';
 import { claude } from './claude.ts';
 import { codex } from './codex.ts';
 import { copilot } from './copilot.ts';
@@ -9,7 +10,7 @@ import { type Agent, isAgent } from './known.ts';
 import { opencode } from './opencode.ts';
 import { qwen } from './qwen.ts';
 
-const ADAPTERS: Readonly<Record<Agent, Adapter>> = { claude, codex, copilot, gemini, opencode, qwen };
+const ADAPTERS: Readonly<Record<Agent, Adapter>> = { acp, claude, codex, copilot, gemini, opencode, qwen };
 
 /** The adapter of a preset; null for one whose output is not understood. */
 export function adapterOf(name: string | null | undefined): Adapter | null {

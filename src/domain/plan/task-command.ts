@@ -34,7 +34,7 @@ const OPENCODE_REVIEW = JSON.stringify({
  * All get the prompt on stdin: as an argument it could be taken for a flag, and Linux limits its length. Each has the fewest
  * rights with which its unattended agent can edit, run the verification commands, commit and call forge.
  */
-export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom'>, Preset>> = {
+export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom' | 'acp'>, Preset>> = {
   claude: {
     program: 'claude',
     command:
@@ -126,7 +126,7 @@ export function hasLines(command: string): boolean {
 
 export interface TaskCommand extends Script {
   /** Its source: the task, the settings, or the name of a preset. */
-  from: 'run' | 'worker_command' | keyof typeof PRESETS;
+  from: 'run' | 'worker_command' | 'acp' | keyof typeof PRESETS;
 }
 
 /**
@@ -155,9 +155,27 @@ export function workerCommand(
     const command = settings.worker_command ?? '';
     return { command: added.length === 0 ? command : `set -- ${shellWords(added)}; ${command}`, shell: null, from };
   }
+  if (from === 'acp') return { command: acpCommand(choice, settings, session), shell: null, from };
   const { command, resume } = PRESETS[from];
   const words = shellWords([...added, ...(session === null ? [] : [...resume, session])]);
   return { command: withArguments(command, words), shell: null, from };
+}
+
+/** `worker_command` is then the agent, which a client of forge's own starts and talks to. */
+function acpCommand(choice: WorkerChoice, settings: WorkerSettings, session: string | null): string {
+  const model = modelFor(choice, settings);
+  const words = shellWords([
+    ...(model === null ? [] : ['--model', model]),
+    ...(session === null ? [] : ['--resume', session]),
+    '--',
+    // It takes its arguments where it names them, else at its end.
+    ...agentWords(settings.worker_command ?? '', choice.args ?? settings.args),
+  ]);
+  return `"$FORGE_CLI" __acp ${words} < "$FORGE_PROMPT_FILE"`;
+}
+
+function agentWords(command: string, args: readonly string[]): string[] {
+  return [args.length > 0 && !command.includes('"$@"') ? `${command} "$@"` : command, ...args];
 }
 
 /** `words`: of a shell; '' for none. */
@@ -171,6 +189,8 @@ function workerOf(
   settings: WorkerSettings,
 ): Exclude<TaskCommand['from'], 'run'> | null {
   const name = worker ?? settings.worker;
+  // Only beside `acp` the settings name the agent's command.
+  if (name === 'acp') return settings.worker === 'acp' && settings.worker_command !== null ? 'acp' : null;
   if (settings.worker_command !== null && (name === null || name === 'custom' || name === settings.worker))
     return 'worker_command';
   return name === 'custom' ? null : name;
@@ -194,7 +214,7 @@ export function modelFor(
 /** The preset that does a task; null for a task with a command line. */
 export function presetOf(choice: Pick<WorkerChoice, 'worker'>, settings: WorkerSettings): keyof typeof PRESETS | null {
   const from = workerOf(choice, settings);
-  return from === 'worker_command' ? null : from;
+  return from === 'worker_command' || from === 'acp' ? null : from;
 }
 
 /** What a person types to go on with the session of an agent; null for none, and for an agent without a preset. */
@@ -215,6 +235,8 @@ export function workerWarnings(tasks: readonly PlanTask[], settings: WorkerSetti
         return [
           `task ${task.id} has worker: custom, and the settings have no agents.worker_command: it waits for an agent`,
         ];
+      if (task.worker === 'acp' && workerOf(task, settings) === null)
+        return [`task ${task.id} has worker: acp, and the settings have not agents.worker: acp: it waits for an agent`];
       const isLost =
         takesNone && workerOf(task, settings) === 'worker_command' && argumentsFor(task, settings).length > 0;
       return isLost

@@ -5,7 +5,7 @@
 
 import { fromIso, isoTime } from '../../lib/time.ts';
 import { NEEDS_PERSON } from '../agents/events.ts';
-import { agentFor, isAgent, LOGINS } from '../agents/known.ts';
+import { type Agent, agentFor, isAgent, isPresetAgent, LOGINS } from '../agents/known.ts';
 import type { Plan, PlanTask } from '../plan/plan.ts';
 import type { WorkerSettings } from '../plan/task-command.ts';
 import { errorText } from '../retry/classify.ts';
@@ -47,7 +47,7 @@ export function agentHolds({ plan, recordOf, observer }: Omit<Standing, 'workers
     if (!isAgent(agent)) continue;
     const before = holds.get(agent);
     if (state === 'failed' && NEEDS_PERSON.some((cause) => cause === error.class)) {
-      const mend = error.class === 'auth' ? `log in with \`${LOGINS[agent]}\`` : 'see to its account';
+      const mend = mendText(agent, error.class);
       const message = `${agent} can't be used: ${errorText(error)} (task ${task.id}); ${mend}, then \`forge orchestrate retry ${task.id}\``;
       holds.set(agent, { task_id: task.id, until: null, message });
     } else if (error.class === 'rate_limit' && before?.until !== null) {
@@ -78,6 +78,11 @@ function limitOf(agent: string, task_id: string, { state, lease, memo }: TaskSum
   return leftMs > 0 ? hold(leftMs, 'limit') : hold(leftMs + PROBE_MS, first);
 }
 
+function mendText(agent: Agent, name: string): string {
+  if (name !== 'auth') return 'see to its account';
+  return isPresetAgent(agent) ? `log in with \`${LOGINS[agent]}\`` : 'log in with its own command';
+}
+
 /** What a review has met. A person who has mended it has the task reviewed again, as each new run does once. */
 function holdReviewer(holds: Map<string, AgentHold>, task_id: string, met: ReviewHold, instant: Instant): void {
   const { agent, until } = met;
@@ -85,7 +90,7 @@ function holdReviewer(holds: Map<string, AgentHold>, task_id: string, met: Revie
   const before = holds.get(agent);
   const by = `review of task ${task_id}`;
   if (until === null) {
-    const mend = met.class === 'auth' ? `log in with \`${LOGINS[agent]}\`` : 'see to its account';
+    const mend = mendText(agent, met.class);
     const message = `${agent} can't be used: ${errorText(met)} (${by}); ${mend}, then \`forge orchestrate review ${task_id}\``;
     holds.set(agent, { task_id, until: null, message });
   } else if (

@@ -59,14 +59,21 @@ const BEATS = [
   { beat: 'self_heartbeat_ms', lease: 'self_lease_ttl_ms' },
 ] as const;
 
+/** Workers that are nothing without `worker_command`, and what it may be. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  custom: 'my-agent < "$FORGE_PROMPT_FILE"',
+  acp: 'gemini --acp',
+};
+
 /** Keys of `agents` that contradict each other. The other workers have a command line of their own. */
 function checkAgents(agents: unknown): Finding[] {
   const findings = BEATS.flatMap((pair) => checkBeat(agents, pair));
-  if (valueAt(agents, ['worker']) === 'custom' && (valueAt(agents, ['worker_command']) ?? null) === null) {
+  const example = EXAMPLES[String(valueAt(agents, ['worker']))];
+  if (example !== undefined && (valueAt(agents, ['worker_command']) ?? null) === null) {
     findings.push({
       path: ['agents', 'worker'],
-      message: 'agents.worker: custom needs worker_command',
-      suggestion: 'Write `worker_command: my-agent < "$FORGE_PROMPT_FILE"` beside it, or name a preset.',
+      message: `agents.worker: ${valueAt(agents, ['worker'])} needs worker_command`,
+      suggestion: `Write \`worker_command: ${example}\` beside it, or name a preset.`,
     });
   }
   return findings;

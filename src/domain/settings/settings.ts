@@ -3,8 +3,8 @@
 import type { ErrorRule } from '../retry/classify.ts';
 import type { RetryYaml } from '../retry/schema.ts';
 
-/** Coding agents with a preset command line. `custom` needs `worker_command`. */
-export const WORKERS = ['claude', 'codex', 'copilot', 'cursor', 'gemini', 'opencode', 'qwen', 'custom'] as const;
+/** Coding agents with a preset command line. `custom` needs `worker_command`, and so does `acp`: any agent that speaks that protocol. */
+export const WORKERS = ['acp', 'claude', 'codex', 'copilot', 'cursor', 'gemini', 'opencode', 'qwen', 'custom'] as const;
 export type WorkerName = (typeof WORKERS)[number];
 
 /** Those that can review. */

@@ -56,8 +56,26 @@ test('a preset is used only when the task and the settings name no command', () 
   expect(presetOf(AS_SET, { ...NONE, worker: 'claude', worker_command: null })).toBe('claude');
 });
 
-test('every worker of the settings is a preset, or custom', () => {
-  expect([...Object.keys(PRESETS), 'custom']).toEqual([...WORKERS]);
+test('worker: acp hands the command of the settings to a client of its own, with model, session and arguments', () => {
+  const acp = { ...NONE, worker: 'acp', worker_command: 'X=1 gemini --acp' } as const;
+  const lineOf = (settings: WorkerSettings, choice = AS_SET, session: string | null = null) =>
+    commandFor({ run: null, shell: null, ...choice }, settings, session);
+  expect(lineOf(acp)).toEqual({
+    command: `"$FORGE_CLI" __acp -- 'X=1 gemini --acp' < "$FORGE_PROMPT_FILE"`,
+    shell: null,
+    from: 'acp',
+  });
+  expect(lineOf({ ...acp, model: 'm', args: ['-v'] }, AS_SET, 's-1')?.command).toBe(
+    `"$FORGE_CLI" __acp --model m --resume s-1 -- 'X=1 gemini --acp "$@"' -v < "$FORGE_PROMPT_FILE"`,
+  );
+  expect(presetOf(AS_SET, acp)).toBeNull();
+  // Another worker of the settings has no command of an agent of the protocol.
+  expect(lineOf({ ...NONE, worker: 'claude', worker_command: 'x' }, { ...AS_SET, worker: 'acp' })).toBeNull();
+  expect(lineOf(acp, { ...AS_SET, worker: 'claude' })?.from).toBe('claude');
+});
+
+test('every worker of the settings is a preset, custom or acp', () => {
+  expect(['acp', ...Object.keys(PRESETS), 'custom']).toEqual([...WORKERS]);
   for (const worker of Object.keys(PRESETS)) {
     expect(parseSettings(`agents: {worker: ${worker}}`, 'f')).toMatchObject({
       ok: true,
@@ -79,7 +97,16 @@ test('spec/PLAN.md has the command line of every preset, and no other', () => {
   const section = page.split('\n### Workers\n')[1]?.split('\n### ')[0] ?? '';
   const [, ...rows] = [...section.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, name, text]) => [name, text]);
   const presets = Object.keys(PRESETS).map((name) => [name, `\`${commandLine(name as keyof typeof PRESETS)}\``]);
-  expect(rows).toEqual([...presets, ['custom', 'what `worker_command` says']]);
+  const settings = { ...NONE, worker: 'acp', worker_command: 'WORKER_COMMAND' } as const;
+  const acp = commandFor({ ...AS_SET, run: null, shell: null }, settings)?.command;
+  expect(rows).toEqual([...presets, ['acp', `\`${acp}\``], ['custom', 'what `worker_command` says']]);
+});
+
+test('spec/PLAN.md has the command line of every reviewer, and no other', () => {
+  const page = readFileSync(new URL('../../../spec/PLAN.md', import.meta.url), 'utf8');
+  const section = page.split('\n### Reviewers\n')[1]?.split('\n### ')[0] ?? '';
+  const rows = [...section.matchAll(/^\| `(\w+)` \| `(.*)` \|$/gm)].map(([, name, text]) => [name, text]);
+  expect(rows).toEqual(Object.entries(PRESETS).map(([name, { review }]) => [name, review.replace(' "$@"', '')]));
 });
 
 const CLAUDE: WorkerSettings = { ...NONE, worker: 'claude', model: 'opus', args: ['--max-turns', '50'] };

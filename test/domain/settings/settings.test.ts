@@ -311,7 +311,7 @@ describe('invalid settings', () => {
       'a worker that there is no preset for',
       'agents: {worker: cluade}',
       [
-        '1:18 agents.worker: expected claude, codex, copilot, cursor, gemini, opencode, qwen or custom, found text "cluade" | Did you mean "claude"?',
+        '1:18 agents.worker: expected acp, claude, codex, copilot, cursor, gemini, opencode, qwen or custom, found text "cluade" | Did you mean "claude"?',
       ],
     ],
     [

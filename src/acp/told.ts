@@ -1,0 +1,73 @@
+/** What an agent says and does, from its updates, as the lines that `domain/agents/acp.ts` reads: each call once, and each of its results. */
+
+import { type Fields, fieldsOf, listOf, textOf } from '../domain/agents/events.ts';
+
+interface Call {
+  fields: Fields;
+  isTold: boolean;
+  isOver: boolean;
+}
+
+export class Told {
+  readonly #write: (line: object) => void;
+  readonly #calls = new Map<string, Call>();
+  /** Its last message, where that begins as an error. GitHub Copilot CLI says its own so, and ends its turn without a count of tokens. */
+  errorSaid: string | null = null;
+
+  constructor(write: (line: object) => void) {
+    this.#write = write;
+  }
+
+  /** A `session/update`. Others than these say nothing of the work, and are long. */
+  update(update: Fields): void {
+    const kind = textOf(update['sessionUpdate']);
+    if (kind === 'tool_call' || kind === 'tool_call_update') this.#seen(update);
+    if (kind !== 'agent_message_chunk') return;
+    const text = textOf(fieldsOf(update['content'])['text']);
+    if (text !== '') this.#say(text);
+    // Qwen Code says here what each step has used.
+    const { usage } = fieldsOf(update['_meta']);
+    if (usage !== undefined) this.#write({ type: 'usage', usage });
+  }
+
+  #say(text: string): void {
+    this.errorSaid = text.startsWith('Error: ') ? text : null;
+    this.#write({ type: 'message', text });
+  }
+
+  /** It asks whether it may. */
+  asked(toolCall: Fields, allowed: boolean): void {
+    const call = this.#noted(toolCall);
+    this.#tell(call);
+    if (!allowed) this.#write({ type: 'refused', title: textOf(call.fields['title']) });
+  }
+
+  #seen(update: Fields): void {
+    const call = this.#noted(update);
+    const { status, rawInput, locations } = call.fields;
+    const isOver = status === 'completed' || status === 'failed';
+    // It is told when it is known what it is: some name the command only once it runs.
+    const isKnown = Object.keys(fieldsOf(rawInput)).some((name) => name !== 'cwd') || listOf(locations).length > 0;
+    if (isOver || status === 'in_progress' || (isKnown && textOf(call.fields['kind']) !== 'execute')) this.#tell(call);
+    if (!isOver || call.isOver) return;
+    call.isOver = true;
+    const { content, rawOutput } = call.fields;
+    this.#write({ type: 'tool_result', status, content, rawOutput });
+  }
+
+  #noted(update: Fields): Call {
+    const id = textOf(update['toolCallId']);
+    const call = this.#calls.get(id) ?? { fields: {}, isTold: false, isOver: false };
+    const given = Object.entries(update).filter(([, value]) => value !== null && value !== undefined);
+    call.fields = { ...call.fields, ...Object.fromEntries(given) };
+    this.#calls.set(id, call);
+    return call;
+  }
+
+  #tell(call: Call): void {
+    if (call.isTold) return;
+    call.isTold = true;
+    const { kind, title, rawInput, locations } = call.fields;
+    this.#write({ type: 'tool_call', kind, title, rawInput, locations });
+  }
+}
