@@ -5,9 +5,9 @@ import { expectUsable } from '../support/faults/aftermath.ts';
 import { auditTask } from '../support/faults/audit.ts';
 import { answerIn, commandLine, doneBy } from '../support/faults/forge.ts';
 import { LONG, pooled, SHORT, sampled } from '../support/faults/knobs.ts';
-import { copyProject, makeProject, planOf } from '../support/faults/project.ts';
+import { copyProject, dropProject, makeProject, planOf } from '../support/faults/project.ts';
 import { ALL_SCENARIOS } from '../support/faults/question-scenarios.ts';
-import { SCENARIOS, TASK } from '../support/faults/scenarios.ts';
+import { finish, SCENARIOS, TASK } from '../support/faults/scenarios.ts';
 import {
   answered,
   aroundCommits,
@@ -63,7 +63,7 @@ describe.skipIf(missing !== null)(title, () => {
       const points = failing(scenario.steady === true ? calls.filter(isSteady) : calls);
       const refused = await pooled(points, async ({ call, fault }) => {
         const { ran, dir: copy, where, answer } = await answered(dir, args, call, fault);
-        const { newest } = auditTask(copy, TASK);
+        const { newest, record } = auditTask(copy, TASK);
         const done = doneBy(answer);
         if (done !== null) {
           expect({ code: ran.code, done }, where).toMatchObject({ code: answer.ok ? 0 : 1, done: scenario.says });
@@ -74,6 +74,12 @@ describe.skipIf(missing !== null)(title, () => {
             error: { code: 'IO_ERROR' },
           });
           expect(answer.error.hint, where).not.toBe('');
+          if (scenario.yields === true && newest === before.newest + changes) {
+            expect(record?.lease, where).toBeNull();
+            expect(await finish(copy, null), where).toBe('shipped');
+            dropProject(copy);
+            return true;
+          }
           // Of two changes the first may have been made.
           expect(newest, where).toBeGreaterThanOrEqual(before.newest);
           expect(newest, where).toBeLessThan(before.newest + changes);

@@ -39,6 +39,8 @@ export interface Scenario {
   claims?: number;
   /** It starts processes, so only steady calls can be aimed at. Default: false. */
   steady?: boolean;
+  /** Its last change may be that it takes back what it has made, and is refused. Default: false. */
+  yields?: boolean;
   /** What must hold as well of a tree that a fault has left; `dir` is a copy to work on. `before`: the task before the command. */
   also?(dir: string, args: readonly string[], before: TaskFiles): Promise<void>;
 }
@@ -122,9 +124,10 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     says: { task_id: TASK, claim_id: MINE, generation: 1 },
     repeatable: true,
-    // The claim, and that the look was clean.
+    // The claim, and that the look was clean; or that the claim is given back, where it could not look.
     changes: 2,
     claims: 2,
+    yields: true,
     async also(dir, _args, before) {
       const { record, newest } = auditTask(dir, TASK);
       if (record === null || newest === before.newest) return;
