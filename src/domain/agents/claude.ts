@@ -1,10 +1,10 @@
 /** Claude Code: the lines of `claude -p --output-format stream-json --verbose`. Tried with 2.1. Qwen Code writes the same. */
 
+import { type ClockTime, minutesOf, monthOf } from './clock-time.ts';
 import {
   type Adapter,
   type AgentEvent,
   type Cause,
-  type ClockTime,
   causeOfStatus,
   countOf,
   type Fields,
@@ -26,16 +26,19 @@ const CAUSE: Readonly<Record<string, Cause>> = {
 /** Why a session has ended, where that is a cause. */
 const ENDED: Readonly<Record<string, Cause>> = { prompt_too_long: 'context', max_turns: 'max_turns' };
 
-/** A plan's limit ends with the second at which it is over, or with the time of day. */
+/** A plan's limit ends with the second at which it is over, with the time of day, or where that is more than a day away with the date too. */
 const RESET = /\|(\d{10})\b/;
-const RESETS_AT = /\bresets (\d{1,2})(?::(\d{2}))?(am|pm) \(([\w/+-]+)\)/;
+const RESETS_AT =
+  /\bresets (?:(?<month>[A-Z][a-z]{2}) (?<day>\d{1,2}), (?:(?<year>\d{4}), )?)?(?<hour>\d{1,2})(?::(?<minute>\d{2}))?\s?(?<half>am|pm) \((?<zone>[\w/+-]+)\)/i;
 
 function resetIn(text: string): number | ClockTime | null {
   const second = RESET.exec(text)?.[1];
   if (second !== undefined) return Number(second) * 1000;
-  const [, hour, minute = '0', half, zone] = RESETS_AT.exec(text) ?? [];
+  const { month, day, year, hour = '', minute = '0', half = '', zone } = RESETS_AT.exec(text)?.groups ?? {};
   if (zone === undefined) return null;
-  return { minutes: ((Number(hour) % 12) + (half === 'pm' ? 12 : 0)) * 60 + Number(minute), zone };
+  const date =
+    month === undefined ? null : { year: year ? Number(year) : null, month: monthOf(month), day: Number(day) };
+  return { minutes: minutesOf(hour, minute, half), zone, date };
 }
 
 /** What it writes as text where it ends before it begins. */
@@ -64,6 +67,8 @@ export const claude: Adapter = {
         );
       case 'result':
         return result(line);
+      case 'rate_limit_event':
+        return planLimit(fieldsOf(line['rate_limit_info']));
       default:
         return [];
     }
@@ -81,6 +86,13 @@ function system(line: Fields): AgentEvent[] {
   const text =
     typeof status === 'number' ? `the model's server has answered ${status}` : 'the model can not be reached';
   return [{ type: 'trouble', cause, text, until: null, ended: false }];
+}
+
+/** How much of a plan is left. Its result says whether that was the end. */
+function planLimit({ status, resetsAt }: Fields): AgentEvent[] {
+  if (status !== 'rejected') return [];
+  const until = countOf(resetsAt) * 1000 || null;
+  return [{ type: 'trouble', cause: 'rate_limit', text: 'the limit of its plan is reached', until, ended: false }];
 }
 
 function assistant(line: Fields): AgentEvent[] {

@@ -1,6 +1,7 @@
 /** Codex: the lines of `codex exec --json`. Tried with 0.171. */
 
 import { oneLine } from '../../lib/text.ts';
+import { type ClockTime, minutesOf, monthOf } from './clock-time.ts';
 import {
   type Adapter,
   type AgentEvent,
@@ -92,11 +93,13 @@ function trouble(text: string, ended: boolean): AgentEvent {
   return { type: 'trouble', cause, text: text.replace(/^Reconnecting\.\.\. /, ''), until: resetIn(text), ended };
 }
 
-/** `try again at Mar 17th, 2030 5:46 PM`, in the time zone of the machine. */
-function resetIn(text: string): number | null {
-  const [, month, day, rest] = /try again at (\w{3}) (\d{1,2})\w{2}, (\d{4} \d{1,2}:\d{2} [AP]M)/.exec(text) ?? [];
-  const at = Date.parse(`${month} ${day}, ${rest}`);
-  return Number.isNaN(at) ? null : at;
+/** `try again at Mar 17th, 2030 5:46 PM`, or of today `try again at 5:46 PM`, in the time zone of the machine. */
+function resetIn(text: string): ClockTime | null {
+  const [, month, day, year, hour, minute = '', half = ''] =
+    /try again at (?:(\w{3}) (\d{1,2})\w{2}, (\d{4}) )?(\d{1,2}):(\d{2}) ([AP]M)/.exec(text) ?? [];
+  if (hour === undefined) return null;
+  const date = month === undefined ? null : { year: Number(year), month: monthOf(month), day: Number(day) };
+  return { minutes: minutesOf(hour, minute, half), zone: null, date };
 }
 
 /** `npm test` of `/bin/bash -lc 'npm test'`. */

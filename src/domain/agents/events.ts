@@ -2,6 +2,7 @@
 
 import { oneLine } from '../../lib/text.ts';
 import { type ClassifiedError, classCovers } from '../retry/classify.ts';
+import type { ClockTime } from './clock-time.ts';
 
 /** Why an agent can't go on; also the class of such a failure. */
 export const CAUSES = [
@@ -49,33 +50,6 @@ export type AgentEvent =
     }
   /** Something was refused; `ended`: the agent gives up over it. `until`: when it can go on, milliseconds since the epoch; null: not said. */
   | { type: 'trouble'; cause: Cause | null; text: string; until: number | ClockTime | null; ended: boolean };
-
-/** A time of day, as in `10:20pm (America/Edmonton)`. `minutes`: since midnight there. */
-export interface ClockTime {
-  minutes: number;
-  zone: string;
-}
-
-const DAY_MINUTES = 24 * 60;
-
-/** When that is, milliseconds since the epoch; of a time of day the next one. Null where it is not said, and for a zone that is not known. */
-export function untilMs(until: number | ClockTime | null, nowMs: number): number | null {
-  if (until === null || typeof until === 'number') return until;
-  const { minutes, zone } = until;
-  try {
-    const clock = new Intl.DateTimeFormat('en-US', {
-      timeZone: zone,
-      hour: 'numeric',
-      minute: 'numeric',
-      hourCycle: 'h23',
-    });
-    const [hour = 0, minute = 0] = clock.format(nowMs).split(':').map(Number);
-    const left = (minutes - hour * 60 - minute + DAY_MINUTES) % DAY_MINUTES;
-    return nowMs - (nowMs % 60_000) + left * 60_000;
-  } catch {
-    return null;
-  }
-}
 
 /** Reads the output of one agent. */
 export interface Adapter {
@@ -128,7 +102,9 @@ export function failureIn(events: readonly AgentEvent[], exit: Cause | null = nu
   if (last === undefined || !last.ended) return exit && { error: { class: exit }, until: null };
   // Some name the cause only while they still try.
   const cause = last.cause ?? troubles.findLast(({ cause }) => cause !== null)?.cause ?? exit ?? 'crash';
-  return { error: { class: cause, message: oneLine(last.text, 500) }, until: last.until };
+  // A second that is told is better than a time of day.
+  const told = troubles.findLast((each) => each.cause === cause && typeof each.until === 'number');
+  return { error: { class: cause, message: oneLine(last.text, 500) }, until: told?.until ?? last.until };
 }
 
 /** What passes by itself and an agent still tried again over when it was stopped; null for any other end. */

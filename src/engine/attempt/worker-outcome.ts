@@ -1,6 +1,7 @@
 /** What the end of a worker means for its attempt: its own word, or what its exit says. */
 
-import { type Adapter, untilMs } from '../../domain/agents/events.ts';
+import { untilMs } from '../../domain/agents/clock-time.ts';
+import type { Adapter } from '../../domain/agents/events.ts';
 import { waitingPrompt } from '../../domain/agents/waiting-prompt.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
 import type { ClassifiedError } from '../../domain/retry/classify.ts';

@@ -1,6 +1,7 @@
 /** Reviews a task's result: by the settings' command, or by a review that is handed in. */
 
-import { NEEDS_PERSON, untilMs } from '../../domain/agents/events.ts';
+import { untilMs } from '../../domain/agents/clock-time.ts';
+import { NEEDS_PERSON } from '../../domain/agents/events.ts';
 import { type Agent, isAgent } from '../../domain/agents/known.ts';
 import { adapterOf } from '../../domain/agents/output.ts';
 import { installHint } from '../../domain/plan/agent-programs.ts';

@@ -3,7 +3,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { failureIn, untilMs } from '../../../src/domain/agents/events.ts';
+import { untilMs } from '../../../src/domain/agents/clock-time.ts';
+import { failureIn } from '../../../src/domain/agents/events.ts';
 import { AgentOutput, adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
 import fc from '../../support/properties.ts';
 
@@ -18,6 +19,7 @@ describe('Claude Code', () => {
     ['an account without access', 'claude-403.jsonl', 'auth', 'does not have access to this model', null],
     ['a limit of requests', 'claude-429.jsonl', 'rate_limit', 'would exceed your rate limit', null],
     ['a plan that is used up', 'claude-usage.jsonl', 'rate_limit', 'usage limit reached', 1_900_000_000_000],
+    ["a week's limit", 'claude-weekly.jsonl', 'rate_limit', 'hit your weekly limit', 1_796_364_183_000],
     ['a server at its capacity', 'claude-529.jsonl', 'overloaded', 'Overloaded', null],
     ['no credit', 'claude-credit.jsonl', 'billing', 'Credit balance is too low', null],
     ['a context that is full', 'claude-overflow.jsonl', 'context', 'Prompt is too long', null],
@@ -31,6 +33,12 @@ describe('Claude Code', () => {
   test.each([
     ["You've hit your session limit · resets 10:20pm (America/Edmonton)", 'rate_limit', '2030-01-02T05:20:00.000Z'],
     ["You've hit your weekly limit · resets 6am (Europe/Berlin)", 'rate_limit', '2030-01-02T05:00:00.000Z'],
+    ["You've hit your session limit · resets 11:55am (Etc/UTC)", 'rate_limit', '2030-01-01T11:55:00.000Z'],
+    ["You've hit your session limit · resets 11:45am (Etc/UTC)", 'rate_limit', '2030-01-02T11:45:00.000Z'],
+    ["You've hit your weekly limit · resets Apr 3, 6am (Europe/Berlin)", 'rate_limit', '2030-04-03T04:00:00.000Z'],
+    ["You've hit your weekly limit · resets Jan 1, 6:30am (Etc/UTC)", 'rate_limit', '2030-01-01T06:30:00.000Z'],
+    ["You've hit your weekly limit · resets Dec 3, 6am (Etc/UTC)", 'rate_limit', '2030-12-03T06:00:00.000Z'],
+    ["You've hit your Opus limit · resets Jan 5, 2031, 12am (Etc/UTC)", 'rate_limit', '2031-01-05T00:00:00.000Z'],
     ["You've hit your session limit · resets 1pm (Nowhere/None)", 'rate_limit', null],
     ['Claude AI usage limit reached|1900000000', 'rate_limit', '2030-03-17T17:46:40.000Z'],
     ['Invalid API key · Please run /login', 'auth', null],

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { untilMs } from '../../../src/domain/agents/clock-time.ts';
 import { eventText, failureIn } from '../../../src/domain/agents/events.ts';
 import { adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
 
@@ -29,7 +30,16 @@ describe('Codex', () => {
 
   test('a plan that is used up says when it is not any more, in the time of the machine', () => {
     const until = new Date('2030-03-17T17:46:00').getTime();
-    expect(failureIn(eventsOf('codex-plan.jsonl'))).toMatchObject({ error: { class: 'rate_limit' }, until });
+    const failure = failureIn(eventsOf('codex-plan.jsonl'));
+    expect(failure).toMatchObject({ error: { class: 'rate_limit' } });
+    expect(untilMs(failure?.until ?? null, 0)).toBe(until);
+  });
+
+  test('a plan that is used up until later today says the time of day alone', () => {
+    const message = 'You’ve hit your usage limit. Upgrade to Pro, or try again at 5:46 PM.';
+    const failure = failureIn(codex.events({ type: 'turn.failed', error: { message } }));
+    const now = new Date('2030-03-17T15:00:00').getTime();
+    expect(untilMs(failure?.until ?? null, now)).toBe(new Date('2030-03-17T17:46:00').getTime());
   });
 
   test('a session that ends well has no failure, and is told in words', () => {
