@@ -84,6 +84,7 @@ class Turn {
     if (version !== PROTOCOL_VERSION)
       throw new Error(`the agent speaks version ${version} of ACP, and forge version ${PROTOCOL_VERSION}`);
     const { sessionId, ...opened } = await this.#open(context, hello);
+    await this.#ask(context, sessionId, opened.modes);
     const { name, version: release } = hello.agentInfo ?? {};
     this.#write({
       type: 'session',
@@ -106,11 +107,11 @@ class Turn {
   permission({ toolCall, options }: RequestPermissionRequest) {
     const { cwd, writable } = this.#task;
     const folders = [cwd, ...writable];
-    const writes = ['edit', 'delete', 'move'].includes(toolCall.kind ?? '');
-    const allowed =
-      !writes ||
-      (toolCall.locations ?? []).every(({ path: place }) => folders.some(isWithin(path.resolve(cwd, place))));
-    this.#told.asked(fieldsOf(toolCall), allowed);
+    const isInside = (place: string) => folders.some(isWithin(path.resolve(cwd, place)));
+    const allowed = this.#told.asked(fieldsOf(toolCall), ({ kind, locations }) => {
+      const writes = ['edit', 'delete', 'move'].includes(textOf(kind));
+      return !writes || listOf(locations).every((location) => isInside(textOf(location['path'])));
+    });
     // A yes for later as well would stay in the agent's own settings.
     const kinds = allowed ? (['allow_once', 'allow_always'] as const) : (['reject_once', 'reject_always'] as const);
     const chosen = kinds.flatMap((kind) => options.filter((option) => option.kind === kind))[0];
@@ -159,6 +160,15 @@ class Turn {
     }
     this.step = methods.agent.session.new;
     return context.request(methods.agent.session.new, where);
+  }
+
+  /** In the mode of this name an agent asks before it acts. In others it may refuse by itself what a task needs. */
+  async #ask(context: ClientContext, sessionId: string, modes: NewSessionResponse['modes']): Promise<void> {
+    const modeId = 'default';
+    if (modes == null || modes.currentModeId === modeId || !modes.availableModes.some(({ id }) => id === modeId))
+      return;
+    this.step = methods.agent.session.setMode;
+    await context.request(methods.agent.session.setMode, { sessionId, modeId });
   }
 
   /** Sets the model that is wanted; else says which one the session has. Null: it does not say. */

@@ -35,11 +35,13 @@ export class Told {
     this.#write({ type: 'message', text });
   }
 
-  /** It asks whether it may. */
-  asked(toolCall: Fields, allowed: boolean): void {
+  /** It asks whether it may do this, of which it may have said more before. Returns the answer. */
+  asked(toolCall: Fields, mayDo: (call: Fields) => boolean): boolean {
     const call = this.#noted(toolCall);
+    const allowed = mayDo(call.fields);
     this.#tell(call);
     if (!allowed) this.#write({ type: 'refused', title: textOf(call.fields['title']) });
+    return allowed;
   }
 
   #seen(update: Fields): void {
@@ -52,7 +54,9 @@ export class Told {
     if (!isOver || call.isOver) return;
     call.isOver = true;
     const { content, rawOutput } = call.fields;
-    this.#write({ type: 'tool_result', status, content, rawOutput });
+    this.#write(bounded({ type: 'tool_result', status, content, rawOutput }, ['content', 'rawOutput']));
+    // A session may last for hours.
+    call.fields = {};
   }
 
   #noted(update: Fields): Call {
@@ -68,6 +72,15 @@ export class Told {
     if (call.isTold) return;
     call.isTold = true;
     const { kind, title, rawInput, locations } = call.fields;
-    this.#write({ type: 'tool_call', kind, title, rawInput, locations });
+    this.#write(bounded({ type: 'tool_call', kind, title, rawInput, locations }, ['rawInput']));
   }
+}
+
+/** Most of a line, characters: what is edited, and what tools print, may be whole files. */
+const LINE_MAX_CHARS = 64 * 1024;
+
+/** A line without these fields where it would be too long with them. */
+function bounded(line: Fields, less: readonly string[]): Fields {
+  if (JSON.stringify(line).length <= LINE_MAX_CHARS) return line;
+  return Object.fromEntries(Object.entries(line).filter(([name]) => !less.includes(name)));
 }

@@ -45,6 +45,14 @@ describe('a turn', () => {
     expect(told).toContain('· edits /etc/passwd\n  failed: not allowed: it is outside of the workspace');
   });
 
+  test('what tools read and write is not kept whole, and a request is judged by all that was said of it', async () => {
+    const { code, told, stdout } = await done('floods');
+    expect(code).toBe(0);
+    expect(stdout.length).toBeLessThan(64 * 1024);
+    expect(told).toContain('· edits a.ts\n');
+    expect(told).toContain('reject_once cancelled');
+  });
+
   test.each([
     ['refusal', 'refused'],
     ['max_tokens', 'context'],
@@ -61,6 +69,11 @@ describe('a turn', () => {
     const { code, failure } = await done('ok', [], ['--model', 'none']);
     expect(code).toBe(1);
     expect(failure?.error.message).toBe('no such model (session/set_config_option)');
+  });
+
+  test('an agent that would decide by itself what it may do is set to ask', async () => {
+    expect((await done('auto')).code).toBe(0);
+    expect(fs.readFileSync(path.join(cwd, 'mode'), 'utf8')).toBe('default');
   });
 
   test('a session that is gone on with is loaded, and what it repeats is not told', async () => {

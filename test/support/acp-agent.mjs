@@ -18,6 +18,8 @@ const say = (text) => update({ sessionUpdate: 'agent_message_chunk', content: { 
 
 const OPTIONS = ['allow_always', 'allow_once', 'reject_once'].map((kind) => ({ optionId: kind, name: kind, kind }));
 
+const MODES = ['auto', 'default'].map((id) => ({ id, name: id }));
+
 /** What a turn does; returns the answer to `session/prompt`. */
 const TURNS = {
   async ok(prompt) {
@@ -71,6 +73,43 @@ const TURNS = {
     say(`read=${error.code}`);
     return { stopReason: 'end_turn' };
   },
+  async floods() {
+    const text = 'x'.repeat(5 * 1024 * 1024);
+    update({
+      sessionUpdate: 'tool_call',
+      toolCallId: 't',
+      title: 'Write',
+      kind: 'edit',
+      rawInput: { content: text },
+      locations: [{ path: 'a.ts' }],
+    });
+    update({
+      sessionUpdate: 'tool_call_update',
+      toolCallId: 't',
+      status: 'completed',
+      content: [{ type: 'content', content: { type: 'text', text } }],
+    });
+    update({
+      sessionUpdate: 'tool_call',
+      toolCallId: 'p',
+      title: 'Edit',
+      kind: 'edit',
+      status: 'pending',
+      locations: [{ path: '/etc/x' }],
+    });
+    const { result } = await ask('session/request_permission', {
+      sessionId: 's-1',
+      toolCall: { toolCallId: 'p' },
+      options: OPTIONS,
+    });
+    const none = await ask('session/request_permission', {
+      sessionId: 's-1',
+      toolCall: { toolCallId: 'q' },
+      options: [OPTIONS[2]],
+    });
+    say(`${result.outcome.optionId} ${none.result.outcome.outcome}`);
+    return { stopReason: 'end_turn' };
+  },
   async stops() {
     say('Enough.');
     return { stopReason: args[0] };
@@ -105,6 +144,7 @@ const ANSWERS = {
       : {
           result: {
             sessionId: 's-1',
+            ...(mode === 'auto' && { modes: { currentModeId: 'auto', availableModes: MODES } }),
             configOptions: [
               {
                 id: 'model',
@@ -123,6 +163,10 @@ const ANSWERS = {
   'session/load': ({ sessionId }) => {
     say('Said before.');
     return { result: sessionId === 's-1' ? {} : undefined };
+  },
+  'session/set_mode': ({ modeId }) => {
+    fs.writeFileSync('mode', modeId);
+    return { result: {} };
   },
   'session/set_config_option': ({ value }) =>
     value === 'none' ? { error: { code: -32602, message: 'no such model' } } : { result: { configOptions: [] } },

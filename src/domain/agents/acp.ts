@@ -1,9 +1,10 @@
 /**
  * The Agent Client Protocol: the lines of forge's own client (`src/acp`), which has an agent of any maker do a task. Tried with Gemini CLI 0.61,
- * OpenCode 1.18, Qwen Code 0.15 and GitHub Copilot CLI 1.0.
+ * OpenCode 1.18, Qwen Code 0.15, GitHub Copilot CLI 1.0, and the adapter of Claude Code, claude-agent-acp 0.101.
  */
 
 import { oneLine } from '../../lib/text.ts';
+import { CAUSE, RESET, resetIn } from './claude.ts';
 import {
   type Adapter,
   type AgentEvent,
@@ -120,15 +121,17 @@ function usageOf({ inputTokens, outputTokens, totalTokens }: Fields, gemini: Fie
 }
 
 function failed({ step, code, message, data }: Fields): AgentEvent {
-  const { details, errorName } = fieldsOf(data);
+  const { details, errorName, errorKind } = fieldsOf(data);
   const said = answerIn(textOf(message)).replace(/^Internal error(?:: )?/, '');
   const text = [said, textOf(details)].filter((part) => part !== '').join(': ') || textOf(errorName) || textOf(message);
   // Gemini CLI passes the status of the server on as the code, and 500 for what it does not know.
   const status = typeof code === 'number' && code > 400 && code !== 500 ? `${code} ` : '';
-  const cause = code === AUTH_REQUIRED ? 'auth' : causeIn(`${status}${text} ${textOf(errorName)}`);
+  // The adapter of Claude Code names the cause as that does.
+  const named = code === AUTH_REQUIRED ? 'auth' : CAUSE[textOf(errorKind)];
+  const cause = named ?? causeIn(`${status}${text} ${textOf(errorName)}`);
   // Forge's own words name it already.
   const where = code === undefined || step === 'session/prompt' ? '' : ` (${textOf(step)})`;
-  return { type: 'trouble', cause, text: `${text}${where}`, until: null, ended: true };
+  return { type: 'trouble', cause, text: `${text.replace(RESET, '')}${where}`, until: resetIn(text), ended: true };
 }
 
 /** The message of a server's answer, where that is passed on whole. */
@@ -142,7 +145,7 @@ function answerIn(message: string): string {
 
 /** By the words of the server, else by its status, which stands first or behind `HTTP`. */
 function causeIn(text: string): Cause | null {
-  const status = /^(\d{3})\b|\bHTTP (\d{3})\b|\berror: (\d{3})\b/.exec(text);
-  const named = causeOfAnswer(Number(status?.[1] ?? status?.[2] ?? status?.[3]), text);
+  const status = /^(\d{3})\b|\bHTTP (\d{3})\b|\berror: (\d{3})\b|\((\d{3})\)/.exec(text);
+  const named = causeOfAnswer(Number(status?.slice(1).find((digits) => digits !== undefined)), text);
   return named ?? SAYS.find(([words]) => words.test(text))?.[1] ?? null;
 }

@@ -15,7 +15,7 @@ import {
 } from './events.ts';
 
 /** What its `error` fields name. */
-const CAUSE: Readonly<Record<string, Cause>> = {
+export const CAUSE: Readonly<Record<string, Cause>> = {
   authentication_failed: 'auth',
   oauth_org_not_allowed: 'auth',
   billing_error: 'billing',
@@ -27,11 +27,11 @@ const CAUSE: Readonly<Record<string, Cause>> = {
 const ENDED: Readonly<Record<string, Cause>> = { prompt_too_long: 'context', max_turns: 'max_turns' };
 
 /** A plan's limit ends with the second at which it is over, with the time of day, or where that is more than a day away with the date too. */
-const RESET = /\|(\d{10})\b/;
+export const RESET = /\|(\d{10})\b/;
 const RESETS_AT =
   /\bresets (?:(?<month>[A-Z][a-z]{2}) (?<day>\d{1,2}), (?:(?<year>\d{4}), )?)?(?<hour>\d{1,2})(?::(?<minute>\d{2}))?\s?(?<half>am|pm) \((?<zone>[\w/+-]+)\)/i;
 
-function resetIn(text: string): number | ClockTime | null {
+export function resetIn(text: string): number | ClockTime | null {
   const second = RESET.exec(text)?.[1];
   if (second !== undefined) return Number(second) * 1000;
   const { month, day, year, hour = '', minute = '0', half = '', zone } = RESETS_AT.exec(text)?.groups ?? {};

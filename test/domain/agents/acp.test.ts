@@ -14,6 +14,7 @@ const eventsOf = (name: string) =>
 
 describe('the Agent Client Protocol', () => {
   test.each([
+    ['claude', /^used 6000 tokens, and wrote 240$/m],
     ['gemini', /^used 3600 tokens, and wrote 240$/m],
     ['opencode', /^used 1200 tokens, and wrote 80$/m],
     ['qwen', /^used 3600 tokens, and wrote 240$/m],
@@ -45,6 +46,13 @@ describe('the Agent Client Protocol', () => {
     ['acp-copilot-connection-lost.jsonl', 'network', expect.stringMatching(/^Failed to get response/)],
   ])('%s is a failure of class %s', (name, cause, message) => {
     expect(failureIn(eventsOf(name))).toEqual({ error: { class: cause, message }, until: null });
+  });
+
+  test('a plan that is used up says until when', () => {
+    expect(failureIn(eventsOf('acp-claude-usage.jsonl'))).toEqual({
+      error: { class: 'rate_limit', message: expect.stringMatching(/Claude AI usage limit reached$/) },
+      until: 1_900_000_000_000,
+    });
   });
 
   test.each([
