@@ -22,19 +22,17 @@ export async function main({ argv, version, keep }: MainOptions): Promise<void> 
     const { candidateLines } = await import('./candidates.ts');
     return new Output().write('stdout', await candidateLines(argv.slice(2)));
   }
-  if (argv[0] === '__acp') {
-    keep?.();
-    const { actOn } = await import('./act.ts');
-    process.exitCode = await actOn(argv.slice(1), { env: process.env, cwd: process.cwd(), output: new Output() });
-    return;
-  }
   const screen = await Screen.open(argv, process.env);
   process.on('uncaughtException', (error) => {
     // Whatever threw outside of every promise may also have been what would end this process.
     void screen.fail(error).then((code) => process.exit(code));
   });
   try {
-    process.exitCode = await answer(await parseArgv(argv, process.env), screen, { version, keep });
+    if (argv[0] === '__acp') {
+      keep?.();
+      const { actOn } = await import('./act.ts');
+      process.exitCode = await actOn(argv.slice(1), { env: process.env, cwd: process.cwd(), output: screen.output });
+    } else process.exitCode = await answer(await parseArgv(argv, process.env), screen, { version, keep });
   } catch (error) {
     process.exitCode = await screen.fail(error);
   }

@@ -152,6 +152,14 @@ describe('worker: acp', () => {
     expect(processStart(Number(fs.readFileSync(path.join(at, 'pid'), 'utf8')))).toBeNull();
   });
 
+  test('settings refuse a command that takes the prompt for itself', async () => {
+    const text = 'agents: {worker: acp, worker_command: \'gemini --acp < "$FORGE_PROMPT_FILE"\'}\n';
+    const at = project(['id: a, title: Do A'], { '.forge/settings.yaml': text });
+    const { code, stderr } = await orchestrate(['run'], { cwd: at });
+    expect(code).toBe(2);
+    expect(stderr.replace(/\s+/g, ' ')).toContain('hands the prompt in over the protocol');
+  });
+
   test('settings refuse it without the command of an agent', async () => {
     const at = project(['id: a, title: Do A'], { '.forge/settings.yaml': 'agents: {worker: acp}\n' });
     const { code, stderr } = await orchestrate(['run'], { cwd: at });

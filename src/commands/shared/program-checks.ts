@@ -76,7 +76,9 @@ export function publishers({ ctx, paths, settings, plan }: Facts): Finding | nul
   const { agents } = settings;
   const none = { run: null, shell: null, worker: null, model: null, args: null };
   const commands = [none, ...(plan?.tasks ?? [])].map((task) => commandFor(task, agents)?.command ?? '');
-  const called = [...new Set([...commands, reviewCommand(settings.review)?.command ?? ''].flatMap(agentsIn))].sort();
+  // That of an agent of the protocol is an argument.
+  const others = [agents.worker_command ?? '', reviewCommand(settings.review)?.command ?? ''];
+  const called = [...new Set([...commands, ...others].flatMap(agentsIn))].sort();
   const found = called.flatMap((program) => {
     const file = findProgram(program, ctx.env, paths.project);
     const from = file === null ? null : packageOf(file);

@@ -76,6 +76,14 @@ function checkAgents(agents: unknown): Finding[] {
       suggestion: `Write \`worker_command: ${example}\` beside it, or name a preset.`,
     });
   }
+  const command = String(valueAt(agents, ['worker_command']) ?? '');
+  if (valueAt(agents, ['worker']) === 'acp' && command.includes('FORGE_PROMPT_FILE')) {
+    findings.push({
+      path: ['agents', 'worker_command'],
+      message: 'agents.worker: acp hands the prompt in over the protocol, and its agent needs its stdin for that',
+      suggestion: `Write the command alone, such as \`${EXAMPLES['acp']}\`.`,
+    });
+  }
   return findings;
 }
 
