@@ -10,7 +10,8 @@ import { usageError } from './errors.ts';
 import { nameOf } from './find-verb.ts';
 
 export interface Given {
-  operand: string | undefined;
+  /** In their order. */
+  operands: readonly string[];
   /** By the names of the flags: `--max-parallel`. */
   options: Readonly<Record<string, unknown>>;
   /** What stood behind `--`, as it was. */
@@ -20,7 +21,11 @@ export interface Given {
 
 /** What the schema of a command with these fields makes of it. Throws INVALID_ARGS. */
 export function readInput(verb: string, schema: Command['input'], fields: readonly FieldInfo[], given: Given): Input {
-  const written = fields.map((field) => [field.key, writtenValue(field, given)] as const);
+  const operands = fields.filter(({ form }) => form === 'operand');
+  const written = fields.map((field) => {
+    const value = field.form === 'operand' ? given.operands[operands.indexOf(field)] : given.options[nameOf(field)];
+    return [field.key, field.form === 'rest' ? given.rest : writtenValue(field, value)] as const;
+  });
   const values = withEnvironment(
     Object.fromEntries(written.filter(([, value]) => value !== undefined)),
     fields,
@@ -37,9 +42,7 @@ export function readInput(verb: string, schema: Command['input'], fields: readon
     : invalid(verb, field, Array.isArray(value) ? value[Number(at)] : value);
 }
 
-function writtenValue(field: FieldInfo, given: Given): unknown {
-  if (field.form === 'rest') return given.rest;
-  const value = field.form === 'operand' ? given.operand : given.options[nameOf(field)];
+function writtenValue(field: FieldInfo, value: unknown): unknown {
   if (value === undefined) return field.many && field.required ? [] : undefined;
   if (field.kind === 'integer') return Array.isArray(value) ? value.map(wholeNumber) : wholeNumber(value);
   return value;

@@ -39,6 +39,13 @@ export class Output {
     else this.#direct(name, Buffer.from(text));
   }
 
+  /** As they are, for a program. */
+  bytes(name: StreamName, bytes: Uint8Array): void {
+    if (this.#closed.has(name)) return;
+    if (this.#streaming.has(name)) this.#stream(name, bytes);
+    else this.#direct(name, Buffer.from(bytes));
+  }
+
   line(name: StreamName, text: string): void {
     this.write(name, `${text}\n`);
   }

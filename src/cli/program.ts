@@ -30,11 +30,11 @@ export async function parseArgv(argv: readonly string[], env: Env): Promise<Requ
   if (words.options['--help']) return helped;
   refuseWrongFlags(verb, words, flags);
   if (verb === null || command === null || help) return helped;
-  const operand = onlyOperand(verb, words.operands, fields);
+  refuseMoreOperands(verb, words.operands, fields);
   const { '--dir': dir = env['FORGE_DIR'], ...options } = words.options;
   const { readInput } = await import('./input.ts');
   const rest = end === -1 ? [] : args.slice(end + 1);
-  const input = readInput(verb, command.input, fields, { operand, rest, options, env });
+  const input = readInput(verb, command.input, fields, { operands: words.operands, rest, options, env });
   return { kind: 'verb', verb, command, input, dir: typeof dir === 'string' && dir !== '' ? dir : undefined };
 }
 
@@ -92,13 +92,14 @@ function refuseWrongFlags(verb: VerbName | null, { unknown, unfinished }: Words,
 }
 
 /** Throws INVALID_ARGS for more operands than the verb takes. */
-function onlyOperand(verb: VerbName, operands: readonly string[], fields: readonly FieldInfo[]): string | undefined {
+function refuseMoreOperands(verb: VerbName, operands: readonly string[], fields: readonly FieldInfo[]): void {
   const most = fields.filter(({ form }) => form === 'operand').length;
-  if (operands.length <= most) return operands[0];
+  if (operands.length <= most) return;
   if (fields.some(({ form }) => form === 'rest')) {
     const guess = `Such as \`${verb} ${operands[0]} -- ${operands[1]}\`.`;
     throw usageError(verb, `the command of ${verb} stands behind \`--\``, guess);
   }
-  const takes = most === 0 ? 'no arguments' : `one argument, not ${operands.length}`;
+  const takes =
+    most === 0 ? 'no arguments' : `${most === 1 ? 'one argument' : `${most} arguments`}, not ${operands.length}`;
   throw usageError(verb, `${verb || 'forge'} takes ${takes}`);
 }

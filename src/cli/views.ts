@@ -10,6 +10,7 @@ const questions = async () => (await import('./render/questions.ts')).QUESTIONS;
 const runs = async () => (await import('./render/runs.ts')).RUNS;
 const show = async () => (await import('./render/show.ts')).SHOW;
 const status = async () => (await import('./render/status.ts')).STATUS;
+const steps = async () => (await import('./render/steps.ts')).STEPS;
 const work = async () => (await import('./render/work.ts')).WORK;
 
 export const VIEWS: { readonly [N in VerbName]: View<N> } = {
@@ -35,6 +36,7 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
       import('./follow.ts').then(({ printLogs, showLogs }) => (cli.screen.json ? printLogs : showLogs)(cli, input)),
   },
   'render-worker-prompt': { text: work, asIs: true },
+  steps: { text: steps },
   'run list': { text: runs },
   doctor: {
     text: project,
@@ -46,6 +48,8 @@ export const VIEWS: { readonly [N in VerbName]: View<N> } = {
   heartbeat: { text: work },
   event: { text: work },
   'guardrail-check': { text: work },
+  step: { follow: (cli, input) => import('./step.ts').then(({ showStep }) => showStep(cli, input)) },
+  context: { text: steps, asIs: true, exitCode: ({ found }) => (found ? EXIT.ok : EXIT.failed) },
   complete: { text: work },
   release: { text: work },
   mcp: { follow: (cli) => import('./serve.ts').then(({ serveMcp }) => serveMcp(cli)) },

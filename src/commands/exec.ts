@@ -1,6 +1,5 @@
 /** `exec`: claim a task, do it with a command of your own, complete it. */
 
-import os from 'node:os';
 import * as z from 'zod/mini';
 import type { FinishedAttempt } from '../engine/attempt/running-attempt.ts';
 import { SetupBaseline } from '../engine/attempt/setup-baseline.ts';
@@ -9,7 +8,7 @@ import { requireWorktrees } from '../engine/attempt/workspace.ts';
 import { ownIdentity } from '../engine/env.ts';
 import { EXIT, unreachable } from '../lib/errors.ts';
 import { yielding } from '../lib/fs/drivers.ts';
-import type { WorkerExit } from '../process/gated-worker.ts';
+import { codeOf } from '../process/exit-code.ts';
 import { UNINTERRUPTED } from '../process/interrupts.ts';
 import { takeTask } from './shared/claimable.ts';
 import { command, flag, invalidArgs, optionalRunField, optionalTaskField, rest } from './shared/command.ts';
@@ -109,11 +108,4 @@ function outcomeOf({ end, exit, record }: FinishedAttempt) {
     default:
       return unreachable(end);
   }
-}
-
-/** The command's own code, 128 + n for signal n. */
-function codeOf({ code, signal }: WorkerExit): number {
-  if (code !== null) return code;
-  if (signal === null) return EXIT.failed;
-  return 128 + (os.constants.signals[signal as NodeJS.Signals] ?? Number(signal.slice('SIG'.length)));
 }

@@ -62,6 +62,10 @@ export const ERROR_CODES = {
     'usage',
     'A task id starts with a letter or digit and has at most 64 letters, digits, dots, dashes or underscores; other ids are UUIDs.',
   ),
+  STEP_REPEATED: entry(
+    'usage',
+    'A name means one step. In a loop give each round a name of its own, such as upload.3.',
+  ),
   UNKNOWN_VERB: entry('usage', 'See `forge orchestrate --help` for the verbs.'),
   TASK_NOT_FOUND: entry('usage', 'List the tasks with `forge orchestrate status`.'),
   RUN_NOT_FOUND: entry('usage', 'List the runs with `forge orchestrate run list`.'),

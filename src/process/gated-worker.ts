@@ -7,7 +7,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { lookUp } from './processes.ts';
 
 /** The exit code of a worker that was never let through its gate. A command may use the same code; the caller knows whether it opened. */
@@ -27,9 +27,9 @@ export type WorkerOptions = WorkerCommand & {
   stdio: {
     /** `empty` reads the end of the file at once. */
     stdin: 'empty' | 'inherit';
-    /** A number is a file descriptor of this process, which stays open here. */
-    stdout: number | 'inherit';
-    stderr: number | 'inherit';
+    /** A number is a file descriptor of this process, which stays open here. `pipe`: `output` of the worker has it. */
+    stdout: number | 'inherit' | 'pipe';
+    stderr: number | 'inherit' | 'pipe';
   };
   /**
    * In the session and the group of this process, as a shell starts a command: it has the terminal, its size and its keys, and is stopped and
@@ -61,10 +61,14 @@ export interface WorkerExit {
 export interface GatedWorker {
   /** Null when nothing was started; `exited` says why. */
   identity: WorkerProcess | null;
+  /** What is piped; null for what is not. To be read to its end: only then has the worker exited. */
+  output: { stdout: Readable | null; stderr: Readable | null };
   /** Lets the command run. No effect on a worker that was abandoned or has ended. */
   open(): void;
   /** Closes the gate for good: the worker exits without running. No effect once the gate is open. */
   abandon(): void;
+  /** Resolves when the command has ended; what it has left behind may still hold its pipes. */
+  gone: Promise<void>;
   /** Resolves once, when the command has ended; never rejects. What it has left behind may still live. */
   exited: Promise<WorkerExit>;
 }
@@ -119,8 +123,13 @@ export function spawnGated(options: WorkerOptions): GatedWorker {
   const unknown = identity === null ? `the start time of process ${pid} cannot be read` : null;
   return {
     identity,
+    output: { stdout: child.stdout ?? null, stderr: child.stderr ?? null },
     open: () => gate?.writable && gate.end('go\n'),
     abandon: () => gate?.writable && gate.destroy(),
+    gone: new Promise((resolve) => {
+      child.once('exit', () => resolve());
+      child.once('error', () => resolve());
+    }),
     exited: new Promise((resolve) => {
       const failed = (fault: Fault) => resolve({ code: null, signal: null, ...fault });
       // Then the gate has ended, and what it said is here.
@@ -177,7 +186,14 @@ type Fault = Pick<WorkerExit, 'tooLong'> & { spawnError: string };
 function notStarted(fault: Fault): GatedWorker {
   const nothing = () => {};
   const exited = Promise.resolve({ code: null, signal: null, ...fault });
-  return { identity: null, open: nothing, abandon: nothing, exited };
+  return {
+    identity: null,
+    output: { stdout: null, stderr: null },
+    open: nothing,
+    abandon: nothing,
+    gone: Promise.resolve(),
+    exited,
+  };
 }
 
 const REASONS: Record<string, string> = {

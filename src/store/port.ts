@@ -4,6 +4,7 @@ import type { AgentSession } from '../domain/agents/session.ts';
 import type { GcAttempt, GcLeaseFile, TreeIdentity } from '../domain/gc/gc-plan.ts';
 import type { Answer, Question } from '../domain/question/questions.ts';
 import type { Reviewed, Shipped } from '../domain/review/reviews.ts';
+import type { Chunk } from '../domain/steps/journal.ts';
 import type {
   AttemptManifest,
   DocumentKind,
@@ -72,6 +73,7 @@ export interface Documents {
   review: Reviewed;
   ship: Shipped;
   session: AgentSession;
+  steps: Chunk;
 }
 
 /** A document that is there already. */
@@ -285,12 +287,12 @@ export interface TaskStore {
   createDocuments(taskId: string, documents: readonly NewDocument[], op: string): Promise<StandingDocument | null>;
   /** Makes sure that what `read` returned is durable, before it is reported as done. */
   settle(taskId: string, op: string): Promise<void>;
-  /** A document; null when there is none. `questionId`: of a question or an answer. Throws SCHEMA_INVALID. */
+  /** A document; null when there is none. `id`: of a question, an answer or a part of a journal. Throws SCHEMA_INVALID. */
   readDocument<K extends DocumentKind>(
     kind: K,
     taskId: string,
     attemptId: string,
-    questionId?: string,
+    id?: string,
   ): Promise<Documents[K] | null>;
   /** Finds a question by its id alone; null when there is none. */
   findQuestion(questionId: string, op: string): Promise<QuestionPlace | null>;

@@ -6,6 +6,7 @@ import { isoTime } from '../../lib/time.ts';
 import { passesByItself } from '../agents/events.ts';
 import type { ClassifiedError } from '../retry/classify.ts';
 import { type CompositeRetryPolicy, nextEligibleAt, nextRetryState, type RetryPolicy } from '../retry/retry.ts';
+import { journalAfterCharge } from '../steps/journal.ts';
 import type { Finding } from '../verify/evidence.ts';
 import { type Holder, pendingVerification, workFor } from '../verify/verification.ts';
 import { failureMessage, failuresOf, withFailure } from './attempts.ts';
@@ -169,7 +170,8 @@ export function failing(record: TaskRecord, request: Charge, error: ClassifiedEr
     last_failed_at: isoTime(nowMs),
   };
   const { commit } = request;
-  const memo = withFailure(record, request.attemptId, error, { at: isoTime(nowMs), ...(commit ? { commit } : {}) });
+  const failures = withFailure(record, request.attemptId, error, { at: isoTime(nowMs), ...(commit ? { commit } : {}) });
+  const memo = { ...failures, ...journalAfterCharge(record) };
   if (decision.outcome === 'retry') {
     const delayMs = Math.max(decision.delay_ms, Math.min((request.notBeforeMs ?? 0) - nowMs, LONGEST_WAIT_MS));
     return {

@@ -8,6 +8,7 @@
 import { ForgeError } from '../../lib/errors.ts';
 import { isoTime } from '../../lib/time.ts';
 import { clearedLedger, closedLedger } from '../question/questions.ts';
+import { journalAfterCharge } from '../steps/journal.ts';
 import { NO_WORKTREE, startEvidence, type Work } from '../verify/evidence.ts';
 import type { Instant } from './deadlines.ts';
 import type { OwnerIdentity, WorkerIdentity } from './identity.ts';
@@ -322,7 +323,7 @@ export function retryTask(record: TaskRecord, nowMs: number): Decision<MoveResul
     moves: ['reopen'],
     lease: null,
     state: { failure_count: 0, failure_reason: null, last_error: null, last_failed_at: null, next_eligible_at: null },
-    memo: { abandons: 0, ...clearedLedger(record), ...spendingAfterRetry(record) },
+    memo: { abandons: 0, ...clearedLedger(record), ...spendingAfterRetry(record), ...journalAfterCharge(record) },
     by: null,
     nowMs,
   });

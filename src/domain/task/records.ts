@@ -148,6 +148,8 @@ export const MemoSchema = once(() => {
     agent: optionalText,
     /** What kept an agent from reviewing it, until the task moves on; parsed by `review-hold.ts`. */
     review_hold: z.optional(z.unknown()),
+    /** Its steps and its context; parsed by `steps/journal.ts`. */
+    journal: z.optional(z.unknown()),
     /** What its attempts have used; parsed by `spending.ts`. */
     spending: z.optional(z.unknown()),
     /** Why a run has given the task up, until it moves on; parsed by `held.ts`. */
@@ -294,7 +296,16 @@ export interface TaskSummary {
 }
 
 /** The documents of an attempt. `verified`: what verifying the verdict came to. A question and its answer carry the `question_id` that they are found by. */
-export type DocumentKind = 'manifest' | 'question' | 'answer' | 'verdict' | 'verified' | 'review' | 'ship' | 'session';
+export type DocumentKind =
+  | 'manifest'
+  | 'question'
+  | 'answer'
+  | 'verdict'
+  | 'verified'
+  | 'review'
+  | 'ship'
+  | 'session'
+  | 'steps';
 
 /** A document that a decision creates, once, with the commit that refers to it. */
 export interface NewDocument {

@@ -13,6 +13,7 @@ import { elsewhereFault } from '../../domain/verify/checkout-changes.ts';
 import { evidenceOf } from '../../domain/verify/evidence.ts';
 import { errorMessage, orNull } from '../../lib/errors.ts';
 import { errorCode } from '../../lib/fs/io-errors.ts';
+import { codeOf } from '../../process/exit-code.ts';
 import type { WorkerExit } from '../../process/gated-worker.ts';
 import { settingLimit, taskLimit } from '../../project/limits.ts';
 import type { AttemptRef } from '../../store/port.ts';
@@ -52,7 +53,9 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
   const said = agentFailure(env.artifacts, attempt, agent, { exitCode: exit.code, stopped: limit !== null });
   // An agent may say that it has failed, and exit with 0.
   if (exit.code !== 0 || limit !== null || said !== null) {
-    const error = failureOf(env, exit, limit, tail, { said, stalled });
+    const isOwn = limit === null && said === null;
+    const error =
+      (isOwn && (await failedStep(env, attempt, exit))) || failureOf(env, exit, limit, tail, { said, stalled });
     if (said !== null && limit !== null) error.message += `; it still tried again when it was stopped: ${limit}`;
     // It may have ended as if all were well.
     if (said !== null && exit.code === 0 && (await isEmpty(env, worker))) error.message += '; nothing is committed';
@@ -69,6 +72,22 @@ export async function outcomeOf(env: Env, worker: EndedWorker): Promise<Outcome>
     if (errorCode(error) === 'ENOENT') return CLEAN_EXIT;
     return { kind: 'failed', error: { class: 'verdict.invalid', message: errorMessage(error) } };
   }
+}
+
+/** What the last step of the attempt has failed with, where its worker has ended as that did; null for any other end. */
+async function failedStep(
+  env: Env,
+  { taskId, attemptId }: AttemptRef,
+  exit: WorkerExit,
+): Promise<ClassifiedError | null> {
+  const { record } = await env.store.read(taskId);
+  if (record?.memo.journal === undefined) return null;
+  const { readJournal } = await import('../steps/task-journal.ts');
+  const steps = [...((await orNull(() => readJournal(env, record)))?.steps.values() ?? [])];
+  const last = steps.filter((step) => step.status === 'failed' && step.attempt_id === attemptId).at(-1);
+  const { exit_code: code = null, signal = null, ...error } = last?.last_error ?? { class: '', message: '' };
+  if (last === undefined || exit.code !== codeOf({ code, signal })) return null;
+  return { class: error.class, message: `step ${last.name}: ${error.message}`, exit_code: exit.code };
 }
 
 /** The fault of a worker that has left its own branch empty while the main checkout was changed; null for any other. */

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { AgentSessionSchema } from '../../domain/agents/session.ts';
 import { AnswerSchema, type Question, QuestionSchema } from '../../domain/question/questions.ts';
 import { ReviewedSchema, ShippedSchema } from '../../domain/review/reviews.ts';
+import { ChunkSchema } from '../../domain/steps/journal.ts';
 import { isAttemptOf } from '../../domain/task/attempts.ts';
 import {
   type AttemptManifest,
@@ -58,7 +59,14 @@ const FORMS: { [K in DocumentKind]: { file: string; schema: Schema<Documents[K]>
   review: { file: 'review.json', schema: ReviewedSchema },
   ship: { file: 'ship.json', schema: ShippedSchema },
   session: { file: 'session.json', schema: AgentSessionSchema },
+  steps: { file: 'steps', schema: ChunkSchema },
 };
+
+/** Largest part of a journal that is read, bytes. */
+const CHUNK_MAX_BYTES = 256 * 1024 * 1024;
+
+/** Kinds of which an attempt may have several, each with an id of its own. */
+const MANY: readonly DocumentKind[] = ['question', 'answer', 'steps'];
 
 /** What others may have acted on although the commit that it was created for has lost. It stays, and is the one that counts. */
 const SHARED: readonly DocumentKind[] = ['answer', 'verdict'];
@@ -184,9 +192,9 @@ export class FileStore implements TaskStore {
     try {
       for (const { kind, attemptId, value } of documents) {
         this.#tree.ensureAttempt(taskId, attemptId);
-        const { question_id: questionId } = value as { question_id?: string };
-        const file = this.#documentPath(kind, taskId, attemptId, questionId);
-        if (kind === 'question' || kind === 'answer') this.#tree.make([path.dirname(file)]);
+        const id = idOf(value);
+        const file = this.#documentPath(kind, taskId, attemptId, id);
+        if (MANY.includes(kind)) this.#tree.make([path.dirname(file)]);
         const text = asText(value);
         if (kind === 'verified') {
           // The record has what counts of it, and anything may stand there: what a worker or a killed verifier has left.
@@ -198,7 +206,7 @@ export class FileStore implements TaskStore {
           if (!SHARED.includes(kind)) created.push(file);
           continue;
         }
-        const there = await this.readDocument(kind, taskId, attemptId, questionId);
+        const there = await this.readDocument(kind, taskId, attemptId, id);
         const document = { kind, attemptId, value: there } as StandingDocument;
         // What was read has its keys in the order of the schema.
         if (!isDeepStrictEqual(there, JSON.parse(JSON.stringify(value)))) return { kind: 'standing', document };
@@ -212,11 +220,11 @@ export class FileStore implements TaskStore {
     }
   }
 
-  #documentPath(kind: DocumentKind, taskId: string, attemptId: string, questionId = ''): string {
+  #documentPath(kind: DocumentKind, taskId: string, attemptId: string, id = ''): string {
     const attempt = this.#tree.attemptFolder(taskId, attemptId);
     const { file } = FORMS[kind];
-    if (kind !== 'question' && kind !== 'answer') return `${attempt}/${file}`;
-    const document = `${attempt}/${file}/${requireUuid(questionId, 'question')}.json`;
+    if (!MANY.includes(kind)) return `${attempt}/${file}`;
+    const document = `${attempt}/${file}/${requireUuid(id, kind)}.json`;
     this.#tree.guard([`${attempt}/${file}`, document]);
     return document;
   }
@@ -225,9 +233,10 @@ export class FileStore implements TaskStore {
     kind: K,
     taskId: string,
     attemptId: string,
-    questionId?: string,
+    id?: string,
   ): Promise<Documents[K] | null> {
-    return readValid(this.#documentPath(kind, taskId, attemptId, questionId), FORMS[kind].schema);
+    const max = kind === 'steps' ? CHUNK_MAX_BYTES : RECORD_MAX_BYTES;
+    return readValid(this.#documentPath(kind, taskId, attemptId, id), FORMS[kind].schema, max);
   }
 
   /** Ids of a task's attempts, oldest first. The record is only asked about folders of other names than forge gives. */
@@ -308,13 +317,19 @@ function readNow(dir: string, taskId: string, thorough: boolean): FolderRead {
   return whileDoing(`reading task ${taskId}`, () => runSync(readTask(dir, taskId, thorough)));
 }
 
+/** By which a document of several is found. */
+function idOf(value: object): string | undefined {
+  const { question_id, chunk_id } = value as { question_id?: string; chunk_id?: string };
+  return question_id ?? chunk_id;
+}
+
 function asText(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 /** Null when there is no file. Throws SCHEMA_INVALID, IO_ERROR. */
-function readValid<T>(file: string, schema: Schema<T>): T | null {
-  const text = ifThere(`reading ${file}`, () => readCapped(file, RECORD_MAX_BYTES));
+function readValid<T>(file: string, schema: Schema<T>, max = RECORD_MAX_BYTES): T | null {
+  const text = ifThere(`reading ${file}`, () => readCapped(file, max));
   if (text === null) return null;
   const parsed = parseRecord(schema, parseJson(text) ?? null);
   if (parsed.ok) return parsed.value;

@@ -1,4 +1,4 @@
-/** The changing commands that commit nothing to a task, under faults: the project that each starts on. */
+/** The changing commands that no owner of a task makes, under faults: the project that each starts on. */
 
 import { question } from '../../../src/commands/question.ts';
 import type { VerbName } from '../../../src/commands/registry.ts';
@@ -8,6 +8,7 @@ import { Repository } from '../repository.ts';
 import { ask, callOn, PROJECT } from './forge.ts';
 import { makeProject } from './project.ts';
 import { OTHER, project, SETTINGS, TASK, worked } from './scenarios.ts';
+import { withJournal } from './step-scenarios.ts';
 
 export interface OtherCommand {
   verb: VerbName;
@@ -47,6 +48,14 @@ export const OTHER_COMMANDS: readonly OtherCommand[] = [
       const dir = project({ '.forge/settings.yaml': SETTINGS, '.forge/.gitignore': '*\n' });
       new Repository(dir).commit({ 'a.txt': 'a' });
       return { dir, args: ['ensure-worktree', TASK] };
+    },
+  },
+  {
+    verb: 'steps',
+    async prepare() {
+      const dir = project();
+      await withJournal(dir);
+      return { dir, args: ['steps', TASK, '--reset', 'done'] };
     },
   },
   {

@@ -16,6 +16,7 @@ import { auditTask, type TaskFiles, taskDir } from './audit.ts';
 import { asked, callOn } from './forge.ts';
 import { makeProject } from './project.ts';
 import { MINE, OTHER, project, repeat, SCENARIOS, type Scenario, TASK, worked } from './scenarios.ts';
+import { STEP_SCENARIOS } from './step-scenarios.ts';
 
 const ASKER = '01a00000-0000-7000-8000-00000000000c';
 const KEY = 'format';
@@ -149,9 +150,10 @@ function lateAnswerCounts(byDeadline: string | null) {
 
 const NEXT = ['claim', '--next', '--claim-id', MINE];
 
-/** The commands of `SCENARIOS`, and those about questions. */
+/** The commands of `SCENARIOS`, those about questions, and those that keep a journal. */
 export const ALL_SCENARIOS: readonly Scenario[] = [
   ...SCENARIOS,
+  ...STEP_SCENARIOS,
   {
     name: 'question',
     async prepare() {

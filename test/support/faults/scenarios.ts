@@ -6,6 +6,7 @@ import { answer } from '../../../src/commands/answer.ts';
 import { cancel } from '../../../src/commands/cancel.ts';
 import { claim } from '../../../src/commands/claim.ts';
 import { complete } from '../../../src/commands/complete.ts';
+import { context } from '../../../src/commands/context.ts';
 import { dispatch } from '../../../src/commands/dispatch.ts';
 import { heartbeat } from '../../../src/commands/heartbeat.ts';
 import { question } from '../../../src/commands/question.ts';
@@ -244,6 +245,8 @@ export function repeat(dir: string, args: readonly string[]): Promise<object> {
       });
     case 'answer':
       return answer.run(call, { question: args[1] ?? '', option: value('--option'), by: value('--by') });
+    case 'context':
+      return context.run(call, { task: TASK, attempt: value('--attempt'), action: 'merge', key: args[2] ?? '' });
     case 'release':
       return release.run(call, { task: TASK, claim: MINE });
     case 'cancel':

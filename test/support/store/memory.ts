@@ -43,6 +43,7 @@ function nameOf(kind: DocumentKind, attemptId: string, questionId = ''): string 
 }
 
 const questionOf = (value: object) => (value as { question_id?: string }).question_id;
+const idOf = (value: object) => questionOf(value) ?? (value as { chunk_id?: string }).chunk_id;
 
 class Cursor implements ChangeCursor {
   readonly at: number;
@@ -132,7 +133,7 @@ export class MemoryStore implements TaskStore {
 
   /** Creates all documents, or none and returns one that exists with other content. */
   #create({ documents: there }: Task, documents: readonly NewDocument[]): StandingDocument | null {
-    const named = documents.map((each) => [nameOf(each.kind, each.attemptId, questionOf(each.value)), each] as const);
+    const named = documents.map((each) => [nameOf(each.kind, each.attemptId, idOf(each.value)), each] as const);
     for (const [name, { kind, value }] of named) {
       const found = kind === 'verified' ? undefined : there.get(name);
       if (found !== undefined && !isDeepStrictEqual(found.value, copy(value))) return found as StandingDocument;

@@ -1,0 +1,32 @@
+/** `steps`: the steps of a task, and a step to run again. */
+
+import * as z from 'zod/mini';
+import { StepSchema } from '../domain/steps/journal.ts';
+import { readJournal, resetStep } from '../engine/steps/task-journal.ts';
+import { command, optional, taskField } from './shared/command.ts';
+import { openSession, requireKnown } from './shared/session.ts';
+
+export const steps = command({
+  changes: true,
+  examples: [
+    ['steps deploy', 'what is done of deploy, and what is not'],
+    ['steps deploy --reset upload', 'run its step upload again in the next attempt'],
+  ],
+  input: z.object({ task: taskField(), reset: optional.text('name', 'Forget this step, so that it runs again') }),
+  output: () =>
+    z.strictObject({
+      task_id: z.string(),
+      /** Oldest first. */
+      steps: z.array(StepSchema()),
+      context: z.record(z.string(), z.unknown()),
+    }),
+  /** Throws TASK_NOT_FOUND, INVALID_ID, INVALID_ARGS for a step that there is not, IO_ERROR. */
+  async run(context, { task, reset }) {
+    const session = await openSession(context);
+    await requireKnown(session, task);
+    const { record } = await session.store.read(task, { thorough: true });
+    const view =
+      reset === undefined ? record && (await readJournal(session, record)) : await resetStep(session, task, reset);
+    return { task_id: task, steps: [...(view?.steps.values() ?? [])], context: { ...view?.context } };
+  },
+});

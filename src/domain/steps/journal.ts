@@ -1,0 +1,187 @@
+/**
+ * The journal of a task: its steps and its context. Every entry is committed with the task's record, under the claim of the attempt that
+ * writes it. The newest entries stand in the record; older ones in chunks, documents that the record names. Pure.
+ */
+
+import * as z from 'zod/mini';
+import { ForgeError } from '../../lib/errors.ts';
+import { once } from '../../lib/once.ts';
+import { issueText, WITHOUT_WORDS } from '../../lib/schema-issues.ts';
+import { LastErrorSchema, type Lease, type Memo, type TaskRecord } from '../task/records.ts';
+import { changed, type Decision } from '../task/transition.ts';
+
+export const STEP_STATUSES = ['completed', 'failed'] as const;
+
+const text = z.string();
+const count = z.int().check(z.gte(0));
+
+export const StepSchema = once(() =>
+  z.looseObject({
+    name: text,
+    kind: z.enum(['step']),
+    /** `failed`: its last try has failed; it is tried again. */
+    status: z.enum(STEP_STATUSES),
+    /** Those that count: since its task was last charged with a failure or retried by a person. */
+    tries: count,
+    retry_counts: z.optional(z.record(text, count)),
+    /** Of the first of these tries. */
+    started_at: text,
+    ended_at: text,
+    /** What it has come to; null while it has not. */
+    result: z.unknown(),
+    last_error: z.nullable(LastErrorSchema()),
+    /** The attempt that wrote this, and its fencing generation. */
+    attempt_id: text,
+    generation: count,
+    /** `epoch` of the journal when this was written. */
+    epoch: count,
+  }),
+);
+export type Step = z.infer<ReturnType<typeof StepSchema>>;
+
+/** What one commit adds: a step as it stands now, values of the context by key, or names of steps that are to run again. */
+const EntrySchema = once(() =>
+  z.looseObject({
+    step: z.optional(StepSchema()),
+    context: z.optional(z.record(text, z.unknown())),
+    reset: z.optional(z.array(text)),
+  }),
+);
+export type Entry = z.infer<ReturnType<typeof EntrySchema>>;
+
+/** `attempts/<attempt>/steps/<chunk>.json`. */
+export const ChunkSchema = once(() =>
+  z.looseObject({ version: z.literal(1), chunk_id: text, entries: z.array(EntrySchema()) }),
+);
+export type Chunk = z.infer<ReturnType<typeof ChunkSchema>>;
+
+const JournalSchema = once(() =>
+  z.looseObject({
+    /** Made with the journal; the keys of its steps are made of it. */
+    key: text,
+    /** Grows when a failure is charged or a person retries the task: then budgets of steps begin anew. */
+    epoch: count,
+    /** Oldest first. `bytes`: of its entries. */
+    chunks: z.array(z.looseObject({ chunk_id: text, attempt_id: text, bytes: count })),
+    /** Entries since the last chunk. */
+    tail: z.array(EntrySchema()),
+  }),
+);
+export type Journal = z.infer<ReturnType<typeof JournalSchema>>;
+export type ChunkName = Pick<Journal['chunks'][number], 'chunk_id' | 'attempt_id'>;
+
+/** The journal that a record names; null for none. Throws SCHEMA_INVALID. */
+export function journalOf({ memo }: { memo: Pick<Memo, 'journal'> }): Journal | null {
+  if (memo.journal === undefined) return null;
+  const parsed = JournalSchema().safeParse(memo.journal, WITHOUT_WORDS);
+  if (parsed.success) return parsed.data;
+  throw new ForgeError('SCHEMA_INVALID', `its journal: ${issueText(parsed.error.issues, memo.journal)}`);
+}
+
+/** Steps and context as entries leave them. */
+export interface JournalView {
+  /** By name, in the order in which they were first tried. */
+  steps: ReadonlyMap<string, Step>;
+  context: Readonly<Record<string, unknown>>;
+  /** How often each step was made to run again. */
+  resets: ReadonlyMap<string, number>;
+}
+
+/** `entries`: oldest first. */
+export function viewOf(entries: readonly Entry[]): JournalView {
+  const steps = new Map<string, Step>();
+  const context: Record<string, unknown> = Object.create(null);
+  const resets = new Map<string, number>();
+  for (const { step, context: values, reset } of entries) {
+    for (const name of reset ?? []) {
+      steps.delete(name);
+      resets.set(name, (resets.get(name) ?? 0) + 1);
+    }
+    if (step !== undefined) steps.set(step.name, step);
+    Object.assign(context, values);
+  }
+  return { steps, context, resets };
+}
+
+/** A view in as few entries as it takes. */
+export function entriesOf({ steps, context, resets }: JournalView): Entry[] {
+  const values = Object.keys(context).length === 0 ? [] : [{ context: { ...context } }];
+  const again = [...resets].flatMap(([name, times]) => Array.from({ length: times }, () => ({ reset: [name] })));
+  return [...again, ...[...steps.values()].map((step) => ({ step })), ...values];
+}
+
+/** By which an API knows the tries of a step as one: the same for all of them, and another after a reset. */
+export function stepKey({ key }: Pick<Journal, 'key'>, { resets }: Pick<JournalView, 'resets'>, name: string): string {
+  const times = resets.get(name) ?? 0;
+  return times === 0 ? `${key}:${name}` : `${key}:${name}:${times}`;
+}
+
+/** Most that a record keeps of its journal, bytes. */
+export const TAIL_MAX_BYTES = 16 * 1024;
+
+export function bytesOf(entries: readonly Entry[]): number {
+  return new TextEncoder().encode(JSON.stringify(entries)).length;
+}
+
+/** The journal with more entries. `chunk` is a new document, made when the record has no room for them. */
+export interface Written {
+  journal: Journal;
+  chunk: Chunk | null;
+}
+
+/**
+ * Adds entries. What does not fit into the record goes into a new chunk, together with those before it that are not much larger: so there are
+ * few chunks, and each entry is written a few times at most. `read`: the entries of a chunk.
+ */
+export async function withEntries(
+  journal: Journal,
+  entries: readonly Entry[],
+  name: ChunkName,
+  read: (chunk: ChunkName) => Promise<readonly Entry[]>,
+): Promise<Written> {
+  const tail = [...journal.tail, ...entries];
+  if (bytesOf(tail) <= TAIL_MAX_BYTES) return { journal: { ...journal, tail }, chunk: null };
+  const chunks = [...journal.chunks];
+  let merged: readonly Entry[] = tail;
+  let bytes = bytesOf(merged);
+  for (let last = chunks.at(-1); last !== undefined && last.bytes <= 2 * bytes; last = chunks.at(-1)) {
+    merged = [...(await read(last)), ...merged];
+    bytes += last.bytes;
+    chunks.pop();
+  }
+  // What is gone has to stay gone over what older chunks say.
+  const kept = chunks.length === 0 ? entriesOf(viewOf(merged)) : [...merged];
+  const chunk: Chunk = { version: 1, chunk_id: name.chunk_id, entries: kept };
+  return {
+    journal: { ...journal, chunks: [...chunks, { ...name, bytes: bytesOf(kept) }], tail: [] },
+    chunk,
+  };
+}
+
+/**
+ * The record with another journal. `attemptId`: that writes it, and whose folder has the chunk. `by`: its lease; null for a person, who
+ * needs none.
+ */
+export function writeJournal(
+  record: TaskRecord,
+  { attemptId, written, by, nowMs }: { attemptId: string; written: Written; by: Lease | null; nowMs: number },
+): Decision<null> {
+  const next = changed(record, { moves: [], lease: record.lease, memo: { journal: written.journal }, by, nowMs });
+  const documents = written.chunk === null ? [] : [{ kind: 'steps' as const, attemptId, value: written.chunk }];
+  return { ...next, documents, result: null };
+}
+
+/** The journal after a failure that was charged, or a person's retry: budgets of steps begin anew. */
+export function journalAfterCharge({ memo }: Pick<TaskRecord, 'memo'>): Partial<TaskRecord['memo']> {
+  const journal = memo.journal as { epoch?: unknown } | undefined;
+  return typeof journal?.epoch === 'number' ? { journal: { ...journal, epoch: journal.epoch + 1 } } : {};
+}
+
+/** Tries and counts of a step that still count; those of an earlier epoch don't. */
+export function budgetOf(
+  step: Step | undefined,
+  { epoch }: Pick<Journal, 'epoch'>,
+): Pick<Step, 'tries' | 'retry_counts'> {
+  if (step === undefined || step.epoch !== epoch) return { tries: 0 };
+  return { tries: step.tries, ...(step.retry_counts === undefined ? {} : { retry_counts: step.retry_counts }) };
+}

@@ -1,0 +1,211 @@
+/** Runs the command of a step, until it succeeds or its budget is used up. */
+
+import type { PlanTask } from '../../domain/plan/plan.ts';
+import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import type { CompositeRetryPolicy, RetryPolicy } from '../../domain/retry/retry.ts';
+import { nextRetryState } from '../../domain/retry/retry.ts';
+import { budgetOf, type Step } from '../../domain/steps/journal.ts';
+import type { WorkerIdentity } from '../../domain/task/identity.ts';
+import { workedBy } from '../../domain/task/transition.ts';
+import { errorMessage } from '../../lib/errors.ts';
+import { isoTime, TIMER_MAX_MS } from '../../lib/time.ts';
+import { spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import { identityOf } from '../attempt/environment.ts';
+import { failureOf } from '../attempt/output.ts';
+import { stopOrphan } from '../attempt/takeover.ts';
+import type { Env } from '../env.ts';
+import { addToJournal, type ReadJournal } from './task-journal.ts';
+
+/** Most of a step's stdout that is kept as its result, bytes. */
+export const RESULT_MAX_BYTES = 64 * 1024;
+
+/** The end of each stream that error rules match, bytes. */
+const TAIL_BYTES = 16 * 1024;
+
+/** How often is looked whether the attempt still holds its task, milliseconds. */
+const HELD_MS = 2000;
+
+export interface StepRequest {
+  attempt: AttemptRef & { claimId: string };
+  /** As planned; null for one that is not in the plan. */
+  task: PlanTask | null;
+  name: string;
+  /** The same for every try of the step. */
+  key: string;
+  argv: readonly string[];
+  policy: RetryPolicy | CompositeRetryPolicy;
+  /** Of one try; null: no limit. */
+  timeoutMs: number | null;
+  /** As `failureOf` has it. */
+  timeoutText: string | null;
+  /** Takes what the command writes, as it comes. */
+  emit(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
+}
+
+/** What a step's command has written to stdout: the first `RESULT_MAX_BYTES` of `bytes`. */
+export interface StepOutput {
+  stdout: string;
+  bytes: number;
+}
+
+interface Try {
+  exit: WorkerExit;
+  timedOut: boolean;
+  output: StepOutput;
+  tail: { stdout: string; stderr: string };
+}
+
+/**
+ * Tries the command until it exits with 0 or the policy gives up; each end is in the journal before the next try. Returns the step. Throws
+ * LEASE_STOLEN or STALE_ATTEMPT when the attempt does not hold its task any more, with the command stopped; IO_ERROR.
+ */
+export async function runStep(env: Env, request: StepRequest, read: ReadJournal): Promise<Step> {
+  let { journal } = read;
+  let step = read.steps.get(request.name);
+  for (;;) {
+    const budget = budgetOf(step, journal);
+    const startedAt = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(env.now());
+    const made = await tryOnce(env, request, budget.tries + 1);
+    const error = errorOf(env, request, made);
+    let delayMs: number | null = null;
+    const view = await addToJournal(env, request.attempt, (now, generation) => {
+      journal = now.journal;
+      const counted = budgetOf(step, now.journal);
+      const decision =
+        error === null
+          ? null
+          : nextRetryState({
+              policy: request.policy,
+              error,
+              failureCount: counted.tries,
+              retryCounts: counted.retry_counts,
+              nowMs: env.now(),
+              random: env.ctx.random,
+            });
+      delayMs = decision?.outcome === 'retry' ? decision.delay_ms : null;
+      const next: Step = {
+        name: request.name,
+        kind: 'step',
+        status: error === null ? 'completed' : 'failed',
+        tries: counted.tries + 1,
+        ...(decision?.retry_counts === undefined ? {} : { retry_counts: decision.retry_counts }),
+        started_at: startedAt,
+        ended_at: isoTime(env.now()),
+        result: error === null ? made.output : null,
+        last_error: error,
+        attempt_id: request.attempt.attemptId,
+        generation,
+        epoch: now.journal.epoch,
+      };
+      return [{ step: next }];
+    });
+    step = view.steps.get(request.name) as Step;
+    if (delayMs === null) return step;
+    const ms: number = delayMs;
+    await held(env, request.attempt, new Promise((resolve) => setTimeout(resolve, ms)));
+  }
+}
+
+function errorOf(env: Env, { timeoutText }: StepRequest, { exit, timedOut, tail }: Try): ClassifiedError | null {
+  if (exit.code === 0 && !timedOut) return null;
+  return failureOf(env, exit, timedOut ? timeoutText : null, tail);
+}
+
+async function tryOnce(env: Env, request: StepRequest, number: number): Promise<Try> {
+  const { attempt, argv, name, key, timeoutMs, emit } = request;
+  const worker = spawnGated({
+    argv,
+    cwd: env.ctx.cwd,
+    env: { ...env.ctx.env, FORGE_STEP: name, FORGE_STEP_KEY: key, FORGE_STEP_TRY: String(number) },
+    stdio: { stdin: 'inherit', stdout: 'pipe', stderr: 'pipe' },
+  });
+  const identity = identityOf(env, worker, attempt);
+  const kept = { stdout: new Kept(RESULT_MAX_BYTES), stderr: new Kept(0) };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    worker.output[stream]?.on('data', (bytes: Uint8Array) => {
+      kept[stream].add(bytes);
+      emit(stream, bytes);
+    });
+  }
+  let timedOut = false;
+  const stop = (graceMs: number) => (identity === null ? null : stopTree(env, attempt.taskId, identity, graceMs));
+  const grace = env.settings.agents.kill_grace_ms;
+  const timer =
+    timeoutMs === null
+      ? undefined
+      : setTimeout(
+          () => {
+            timedOut = true;
+            void stop(grace);
+          },
+          Math.min(timeoutMs, TIMER_MAX_MS),
+        );
+  worker.open();
+  // What the command has left in the background ends with it.
+  void worker.gone.then(() => stop(grace));
+  try {
+    const exit = await held(env, attempt, worker.exited);
+    return {
+      exit,
+      timedOut,
+      output: { stdout: kept.stdout.head, bytes: kept.stdout.bytes },
+      tail: { stdout: kept.stdout.tail, stderr: kept.stderr.tail },
+    };
+  } catch (error) {
+    await stop(grace);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Stops a command, and what it has left. */
+async function stopTree(env: Env, taskId: string, identity: WorkerIdentity, graceMs: number): Promise<void> {
+  await stopOrphan(env, taskId, identity, { graceMs }).catch((error: unknown) => env.warn(errorMessage(error)));
+}
+
+/** Waits for `work` while the attempt holds its task. Throws LEASE_STOLEN or STALE_ATTEMPT as soon as it does not. */
+async function held<T>(env: Env, { taskId, attemptId }: AttemptRef, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const lost = new Promise<never>((_, reject) => {
+    const look = async () => {
+      // What can't be read now is read again; the end of the step is committed only if the claim holds.
+      const { record } = await env.store.read(taskId).catch(() => ({ record: null }));
+      if (record !== null) workedBy(record, attemptId);
+    };
+    timer = setInterval(() => void look().catch(reject), HELD_MS);
+  });
+  try {
+    return await Promise.race([work, lost]);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** The beginning and the end of what is written. */
+class Kept {
+  readonly #max: number;
+  #head: Buffer = Buffer.alloc(0);
+  #tail: Buffer = Buffer.alloc(0);
+  bytes = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(bytes: Uint8Array): void {
+    const room = this.#max - this.#head.length;
+    if (room > 0) this.#head = Buffer.concat([this.#head, bytes.subarray(0, room)]);
+    this.#tail = Buffer.concat([this.#tail, bytes]).subarray(-TAIL_BYTES);
+    this.bytes += bytes.length;
+  }
+
+  get head(): string {
+    return this.#head.toString();
+  }
+
+  get tail(): string {
+    return this.#tail.toString();
+  }
+}

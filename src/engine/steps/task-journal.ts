@@ -1,0 +1,117 @@
+/** The journal of a task, as an attempt at work reads and writes it. */
+
+import { newId } from '../../domain/context.ts';
+import {
+  type ChunkName,
+  type Entry,
+  entriesOf,
+  type Journal,
+  type JournalView,
+  journalOf,
+  viewOf,
+  withEntries,
+  writeJournal,
+} from '../../domain/steps/journal.ts';
+import type { Lease, TaskRecord } from '../../domain/task/records.ts';
+import { repeated, workedBy } from '../../domain/task/transition.ts';
+import { ForgeError } from '../../lib/errors.ts';
+import { firstOf } from '../../lib/text.ts';
+import { changeTask } from '../../store/change.ts';
+import type { AttemptRef } from '../../store/port.ts';
+import type { Env } from '../env.ts';
+
+/** The journal and what it says. */
+export interface ReadJournal extends JournalView {
+  journal: Journal;
+}
+
+/** Null where the task has none. Throws SCHEMA_INVALID, IO_ERROR. */
+export async function readJournal(env: Env, record: TaskRecord): Promise<ReadJournal | null> {
+  const journal = journalOf(record);
+  if (journal === null) return null;
+  const entries = await Promise.all(journal.chunks.map((chunk) => chunkEntries(env, record.state.task_id, chunk)));
+  return { journal, ...viewOf([...entries.flat(), ...journal.tail]) };
+}
+
+/**
+ * Opens the journal for an attempt, and begins it where there is none. Throws STALE_ATTEMPT or LEASE_STOLEN when the attempt does not hold the
+ * task, SCHEMA_INVALID, IO_ERROR.
+ */
+export async function openJournal(
+  env: Env,
+  { taskId, attemptId }: AttemptRef,
+): Promise<{ read: ReadJournal; record: TaskRecord }> {
+  const { record } = await changeTask(env, taskId, (current) => {
+    const by = workedBy(current, attemptId);
+    if (journalOf(current) !== null) return repeated(null);
+    const journal: Journal = { key: newId(env.ctx), epoch: 0, chunks: [], tail: [] };
+    return writeJournal(current, { attemptId, by, written: { journal, chunk: null }, nowMs: env.now() });
+  });
+  return { read: await requireJournal(env, record), record };
+}
+
+/**
+ * Adds to the journal what `entriesFor` makes of it as it stands at the commit; returns what it says then. Throws what that throws,
+ * STALE_ATTEMPT, LEASE_STOLEN, SCHEMA_INVALID, IO_ERROR.
+ */
+export function addToJournal(
+  env: Env,
+  { taskId, attemptId }: AttemptRef,
+  entriesFor: (read: ReadJournal, generation: number) => readonly Entry[],
+): Promise<JournalView> {
+  return write(env, taskId, (record) => {
+    const by = workedBy(record, attemptId);
+    return { by, attemptId, entriesFor: (read) => entriesFor(read, by.generation) };
+  });
+}
+
+/** Makes a step run again, whoever is at the task. Throws INVALID_ARGS for a step that there is not. */
+export function resetStep(env: Env, taskId: string, name: string): Promise<JournalView> {
+  return write(env, taskId, (record) => ({
+    by: null,
+    attemptId: record.state.current_attempt_id ?? newId(env.ctx),
+    entriesFor: ({ steps, resets }) => {
+      if (steps.has(name)) return [{ reset: [name] }];
+      // It runs again already.
+      if (resets.has(name)) return [];
+      const known = [...steps.keys()];
+      throw new ForgeError('INVALID_ARGS', `task ${taskId} has no step ${name}`, {
+        hint: known.length === 0 ? 'It has none.' : `It has ${firstOf(known)}.`,
+      });
+    },
+  }));
+}
+
+interface Writer {
+  by: Lease | null;
+  attemptId: string;
+  entriesFor(read: ReadJournal): readonly Entry[];
+}
+
+async function write(env: Env, taskId: string, writerOf: (record: TaskRecord) => Writer): Promise<JournalView> {
+  const { result } = await changeTask<JournalView>(env, taskId, async (record) => {
+    const { by, attemptId, entriesFor } = writerOf(record);
+    const read = await requireJournal(env, record);
+    const entries = entriesFor(read);
+    if (entries.length === 0) return repeated(read);
+    const name = { attempt_id: attemptId, chunk_id: newId(env.ctx) };
+    const written = await withEntries(read.journal, entries, name, (chunk) => chunkEntries(env, taskId, chunk));
+    const decision = writeJournal(record, { attemptId, by, written, nowMs: env.now() });
+    return { ...decision, result: viewOf([...entriesOf(read), ...entries]) };
+  });
+  return result;
+}
+
+async function requireJournal(env: Env, record: TaskRecord): Promise<ReadJournal> {
+  const read = await readJournal(env, record);
+  return read ?? { journal: { key: '', epoch: 0, chunks: [], tail: [] }, ...viewOf([]) };
+}
+
+async function chunkEntries(env: Env, taskId: string, { attempt_id, chunk_id }: ChunkName): Promise<readonly Entry[]> {
+  const chunk = await env.store.readDocument('steps', taskId, attempt_id, chunk_id);
+  if (chunk !== null) return chunk.entries;
+  const file = `attempts/${attempt_id}/steps/${chunk_id}.json`;
+  throw new ForgeError('SCHEMA_INVALID', `task ${taskId}: a part of its journal is gone: ${file}`, {
+    hint: 'Put the file back, or give the task another id in the plan: its steps would run again.',
+  });
+}

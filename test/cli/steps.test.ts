@@ -1,0 +1,180 @@
+/** Steps: what is done once stays done, whatever becomes of the attempt. */
+
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { orchestrate, project, startCli } from '../support/cli.ts';
+import { LiveForge } from '../support/faults/forge.ts';
+
+const F = '"$FORGE_CLI" orchestrate';
+const lines = (cwd: string, file = 'ledger') => readFileSync(join(cwd, file), 'utf8').trimEnd().split('\n');
+const data = async (cwd: string, ...args: string[]) => (await orchestrate([...args, '--json'], { cwd })).json().data;
+
+/** A project with one task, whose body is this script, and three attempts. */
+function scripted(body: string, task = '', settings = ''): string {
+  return project([`id: a, title: A, run: sh -e body.sh, retry: {max_attempts: 3, base: 1ms}${task}`], {
+    'body.sh': body,
+    '.forge/settings.yaml': settings,
+  });
+}
+
+describe('a step', () => {
+  it('that is done is not run again by a later attempt, and prints what it printed', async () => {
+    const cwd = scripted(
+      `v=$(${F} step version -- sh -c 'echo version >> ledger; echo 1.4; echo noise >&2')\necho "$v" >> got\n` +
+        `${F} step build -- sh -c 'echo build >> ledger'\ntest -e tried || { touch tried; exit 9; }\n`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['version', 'build']);
+    expect(lines(cwd, 'got')).toEqual(['1.4', '1.4']);
+    const { steps } = await data(cwd, 'steps', 'a');
+    expect(steps).toMatchObject([
+      { name: 'version', status: 'completed', tries: 1, result: { stdout: '1.4\n', bytes: 4 }, generation: 1 },
+      { name: 'build', status: 'completed', tries: 1, generation: 1 },
+    ]);
+  });
+
+  it('is tried again in place, with one key and a policy of its own', async () => {
+    const cwd = scripted(
+      `${F} step flaky --retry '{max_attempts: 4, base: 1ms}' -- sh -c 'echo "$FORGE_STEP $FORGE_STEP_TRY $FORGE_STEP_KEY" >> ledger; test $FORGE_STEP_TRY -ge 3'\n`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    const tried = lines(cwd).map((line) => line.split(' '));
+    expect(tried.map(([name, number]) => [name, number])).toEqual([1, 2, 3].map((number) => ['flaky', String(number)]));
+    expect(new Set(tried.map(([, , key]) => key)).size).toBe(1);
+    expect((await data(cwd, 'show', 'a')).state.attempt_count).toBe(1);
+  });
+
+  it('that has used its budget up fails the attempt with its own error, and begins anew in the next', async () => {
+    const cwd = scripted(
+      `${F} step upload --retry '{max_attempts: 2, base: 1ms}' -- sh -c 'echo try $FORGE_STEP_TRY >> ledger; echo "no route to host" >&2; exit 7'\n`,
+      '',
+      "errors: [{class: network, output: 'no route'}]\n",
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    expect(lines(cwd)).toEqual(['try 1', 'try 2', 'try 1', 'try 2', 'try 1', 'try 2']);
+    expect((await data(cwd, 'show', 'a')).state.last_error).toEqual({
+      class: 'network',
+      message: 'step upload: exited with code 7: no route to host',
+      exit_code: 7,
+    });
+  });
+
+  it('counts each error class on its own, and goes on counting when its run was killed', async () => {
+    const policy = '[{retry_on: [network], max_attempts: 4, base: 1ms}, {retry_on: [declined], max_attempts: 1}]';
+    const body =
+      'echo $FORGE_STEP_TRY >> ledger; test $FORGE_STEP_TRY != 3 || test -e killed || { echo now; exec sleep 60; }; ' +
+      'test $FORGE_STEP_TRY -le 3 && exit 10; exit 11';
+    const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
+      'body.sh': `${F} step pay --retry '${policy}' -- sh -c '${body}'\n`,
+      '.forge/settings.yaml': 'errors: [{class: network, exit: [10]}, {class: declined, exit: [11]}]\n',
+    });
+    const first = new LiveForge(cwd, ['run']);
+    await first.event(
+      'the third try',
+      (event) => event.type === 'task_output' && String(event['text']).includes('now'),
+    );
+    first.signal('SIGKILL');
+    await first.ended;
+    writeFileSync(join(cwd, 'killed'), '');
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 1 });
+    // The try that was killed has no end: it is made again.
+    expect(lines(cwd)).toEqual(['1', '2', '3', '3', '4']);
+    const { steps } = await data(cwd, 'steps', 'a');
+    expect(steps).toMatchObject([
+      { tries: 4, retry_counts: { network: 3, declined: 1 }, last_error: { class: 'declined' }, generation: 2 },
+    ]);
+  });
+
+  it('is stopped at its time limit, with what it has started', async () => {
+    const cwd = scripted(
+      `${F} step slow --timeout 300ms --retry '{max_attempts: 1}' -- sh -c 'sleep 60 & wait'\n`,
+      ', timeout: 20s',
+    );
+    const run = await orchestrate(['run'], { cwd });
+    expect(run.code).toBe(1);
+    expect((await data(cwd, 'show', 'a')).state.last_error).toMatchObject({
+      class: 'timeout',
+      message: 'step slow: took longer than its timeout of 300ms',
+    });
+  });
+
+  it('is left alone by a name that comes twice, that is reserved, or that is none', async () => {
+    const cwd = scripted(
+      `for name in twice twice forge.x 'a b'; do ${F} step "$name" --json -- sh -c 'echo ran >> ledger' >> answers || true; done\n`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(lines(cwd)).toEqual(['ran']);
+    const codes = lines(cwd, 'answers').map((line) => JSON.parse(line).error?.code ?? 'ok');
+    expect(codes).toEqual(['ok', 'STEP_REPEATED', 'INVALID_ID', 'INVALID_ID']);
+  });
+
+  it('of an attempt that has lost its task is refused, and its command is stopped', async () => {
+    const cwd = project(['id: a, title: A']);
+    const { claim_id, run_id } = await data(cwd, 'claim', 'a');
+    const { attempt_id } = await data(cwd, 'dispatch', 'a', '--claim', claim_id, '--run', run_id);
+    const env = { FORGE_TASK_ID: 'a', FORGE_ATTEMPT_ID: attempt_id };
+    expect(await orchestrate(['step', 'one', '--', 'true'], { cwd, env })).toMatchObject({ code: 0 });
+    const late = startCli(['orchestrate', 'step', 'two', '--', 'sh', '-c', 'echo begun; exec sleep 60'], { cwd, env });
+    await once(late.process.stdout as NodeJS.ReadableStream, 'data');
+    await orchestrate(['cancel', 'a'], { cwd });
+    expect(await late.ended).toMatchObject({ code: 3, stderr: expect.stringContaining('LEASE_STOLEN') });
+    const after = await orchestrate(['step', 'three', '--json', '--', 'true'], { cwd, env });
+    expect(after.json().error.code).toBe('LEASE_STOLEN');
+  });
+
+  it('that is reset runs again in the next attempt, under another key', async () => {
+    const cwd = scripted(
+      `${F} step one -- sh -c 'echo $FORGE_STEP_KEY >> ledger'\n${F} step two -- true\ntest -e go || exit 1\n`,
+      '',
+    );
+    await orchestrate(['run'], { cwd });
+    expect(await orchestrate(['steps', 'a', '--reset', 'none'], { cwd })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('has no step none'),
+    });
+    expect((await data(cwd, 'steps', 'a', '--reset', 'one')).steps.map(({ name }: { name: string }) => name)).toEqual([
+      'two',
+    ]);
+    writeFileSync(join(cwd, 'go'), '');
+    await orchestrate(['retry', 'a'], { cwd });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    expect(new Set(lines(cwd)).size).toBe(2);
+  });
+
+  it('passes its stdin, its exit code and a signal on, and keeps 64 KiB of its stdout', async () => {
+    const cwd = scripted(
+      `${F} step large -- sh -c 'head -c 100000 /dev/zero | tr "\\0" x' | wc -c > first\n` +
+        `echo given | ${F} step reads -- cat > read\n` +
+        `set +e\n${F} step dies --retry '{max_attempts: 1}' -- sh -c 'kill -TERM $$'\necho $? > code\n` +
+        `test -e tried || { touch tried; exit 1; }\n`,
+    );
+    const run = await orchestrate(['run'], { cwd });
+    expect(run).toMatchObject({ code: 0 });
+    expect([lines(cwd, 'first'), lines(cwd, 'read'), lines(cwd, 'code')].flat().map((line) => line.trim())).toEqual([
+      '65536',
+      'given',
+      '143',
+    ]);
+    expect((await data(cwd, 'logs', 'a')).stderr).toContain('step large wrote 100000 bytes; the first 65536 were kept');
+  });
+});
+
+describe('the context', () => {
+  it('keeps values for later attempts, all of a call or none', async () => {
+    const cwd = scripted(
+      `${F} context list >> ledger\n` +
+        `${F} context set-once first '"kept"' > /dev/null\n` +
+        `${F} context merge '{"n": 1, "deep": {"a": [null]}}'\n` +
+        `${F} context merge '{"m": 2, "bad key": 3}' 2> refused || true\n` +
+        `${F} context set-once first '"late"' >> ledger\n${F} context get deep >> ledger\n${F} context get none || echo none >> ledger\n` +
+        `test -e tried || { touch tried; exit 1; }\n`,
+    );
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code: 0 });
+    const round = ['"kept"', '{"a":[null]}', 'none'];
+    const all = '{"first":"kept","n":1,"deep":{"a":[null]}}';
+    expect(lines(cwd)).toEqual(['{}', ...round, all, ...round]);
+    expect((await data(cwd, 'steps', 'a')).context).toEqual(JSON.parse(all));
+  });
+});
