@@ -43,6 +43,9 @@ type Write = (line: object) => void;
 /** How long an agent may take to say what it is, milliseconds. What says nothing is no agent of this protocol. */
 const HELLO_MS = 60_000;
 
+/** How long the end of an agent may take to be known once its connection is closed, milliseconds. */
+const END_MS = 3000;
+
 /** What a shell says of a command that is not there, or can't be run. */
 const NO_COMMAND = [126, 127];
 
@@ -201,7 +204,7 @@ async function failed(error: unknown, step: string, agent: PipedProgram, write: 
     return 1;
   }
   // Its end closes the connection a moment before it is known.
-  const ended = await Promise.race([agent.ended, new Promise<null>((resolve) => setTimeout(resolve, 500, null))]);
+  const ended = await Promise.race([agent.ended, new Promise<null>((resolve) => setTimeout(resolve, END_MS, null))]);
   if (typeof ended === 'number' && NO_COMMAND.includes(ended)) return ended;
   const how = typeof ended === 'number' ? `with exit code ${ended}` : `by ${ended}`;
   const what = ended === null ? errorMessage(error) : `the agent has ended ${how} before it answered ${step}`;

@@ -6,7 +6,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { failureIn } from '../../src/domain/agents/events.ts';
 import { adapterOf, eventsIn, saidText } from '../../src/domain/agents/output.ts';
 import { processStart } from '../../src/process/processes.ts';
-import { cli, folder, orchestrate, project } from '../support/cli.ts';
+import { cli, folder, orchestrate, project, startCli } from '../support/cli.ts';
+import { until } from '../support/processes.ts';
 
 const AGENT = path.resolve('test/support/acp-agent.mjs');
 const acp = adapterOf('acp');
@@ -146,10 +147,15 @@ describe('worker: acp', () => {
     });
   });
 
-  test('a task that is stopped leaves nothing of the agent', async () => {
-    const at = project(['id: a, title: Do A, timeout: 2s'], { '.forge/settings.yaml': settings('hangs') });
-    expect((await orchestrate(['run'], { cwd: at })).code).toBe(1);
-    expect(processStart(Number(fs.readFileSync(path.join(at, 'pid'), 'utf8')))).toBeNull();
+  test('a run that is stopped leaves nothing of the agent', async () => {
+    const at = project(['id: a, title: Do A'], { '.forge/settings.yaml': settings('hangs') });
+    const run = startCli(['orchestrate', 'run'], { cwd: at });
+    const file = path.join(at, 'pid');
+    const pid = await until('the turn', () => fs.existsSync(file) && (Number(fs.readFileSync(file, 'utf8')) || null));
+    expect(processStart(pid)).not.toBeNull();
+    run.process.kill('SIGINT');
+    expect((await run.ended).code).toBe(130);
+    expect(processStart(pid)).toBeNull();
   });
 
   test('settings refuse a command that takes the prompt for itself', async () => {
