@@ -37,7 +37,17 @@ export const opencode: Adapter = {
         return [];
     }
   },
+  /** Its log, which says what it tries again over. Without a status the words of the server are all that there is. */
+  plain(line) {
+    const text = LOGGED.exec(line)?.[1];
+    if (text === undefined) return [];
+    const cause = causeOfAnswer(undefined, text) ?? (LIMIT.test(text) ? 'rate_limit' : null);
+    return [{ type: 'trouble', cause, text, until: null, ended: false }];
+  },
 };
+
+const LOGGED = /\blevel=ERROR\b.* error\.error="?(?:AI_\w+: )?([^"]+)"?$/;
+const LIMIT = /\b(?:usage|rate) limit\b|too many requests/i;
 
 /** Each line names it, the first one included. */
 function session(line: Fields): AgentEvent {

@@ -84,9 +84,10 @@ export const PRESETS: Readonly<Record<Exclude<WorkerName, 'custom' | 'acp'>, Pre
   opencode: {
     program: 'opencode',
     // A request for a permission would end its session, as if all were well.
-    command: 'opencode run --format json --auto "$@" < "$FORGE_PROMPT_FILE"',
+    // Its log says why it waits, which it does for as long as a server asks for.
+    command: 'opencode run --format json --auto --print-logs --log-level ERROR "$@" < "$FORGE_PROMPT_FILE"',
     resume: ['--session'],
-    review: `OPENCODE_PERMISSION='${OPENCODE_REVIEW}' opencode run --format json "$@" < "$FORGE_PROMPT_FILE"`,
+    review: `OPENCODE_PERMISSION='${OPENCODE_REVIEW}' opencode run --format json --print-logs --log-level ERROR "$@" < "$FORGE_PROMPT_FILE"`,
   },
   qwen: {
     program: 'qwen',

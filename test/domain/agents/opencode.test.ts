@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { eventText, failureIn } from '../../../src/domain/agents/events.ts';
+import { eventText, failureIn, stillTrying } from '../../../src/domain/agents/events.ts';
 import { adapterOf, eventsIn, saidText } from '../../../src/domain/agents/output.ts';
 
 const opencode = adapterOf('opencode');
@@ -75,5 +75,15 @@ describe('OpenCode', () => {
       '· edits src/api.ts',
       null,
     ]);
+  });
+
+  test.each([
+    ['The usage limit has been reached.', 'rate_limit'],
+    ['Something else', null],
+  ])('its log names what it tries again over: %s', (words, cause) => {
+    const line = `timestamp=2026-11-29T14:49:16.516Z level=ERROR run=3e23d9d3 message="stream error" modelID=m agent=build error.error="AI_APICallError: ${words}"`;
+    const events = opencode.plain?.(line) ?? [];
+    expect(events).toEqual([{ type: 'trouble', cause, text: words, until: null, ended: false }]);
+    expect(stillTrying(events)?.error.class).toBe(cause ?? undefined);
   });
 });
