@@ -72,7 +72,7 @@ async function tried({ agent, situation: name, bin }) {
   const one = new Try(agent, situation, { place, bins: [bin], set: PROGRAMS[agent](base) });
   if (situation.killed === true) waitingForKill.set(id, one);
   const { state, class: errorClass, seconds } = await one.outcome();
-  const wanted = situation.outcome;
+  const wanted = situation.except?.[agent] ?? situation.outcome;
   const isRight = state === wanted.state && errorClass === wanted.class;
   const due = isRight ? '' : `  should be ${wanted.state} ${wanted.class ?? ''}`;
   const line = [

@@ -4,7 +4,7 @@
  * `steps`: commands that the model has the agent run, one after the other, before it says that all is done.
  * `failure`: how every request is refused. `silent`: no request is answered. `killed`: the agent is killed once it has asked.
  * `unreachable`: no server listens.
- * `outcome`: the task's state and the class of its error at the end, null for none.
+ * `outcome`: the task's state and the class of its error at the end, null for none. `except`: that of agents that come to another.
  */
 
 const COMMIT = 'git add -A && git -c user.name=agent -c user.email=agent@example.org commit -q -m "Write hello.txt"';
@@ -16,6 +16,8 @@ const ASK =
   `then ${WORK}; fi`;
 
 const failed = (errorClass) => ({ state: 'failed', class: errorClass });
+/** It tries again by itself for longer than a try may take, and says nothing. */
+const STILL_TRIES = { qwen: failed('timeout') };
 
 export const SITUATIONS = {
   done: { steps: [WORK], outcome: { state: 'shipped', class: null } },
@@ -23,9 +25,13 @@ export const SITUATIONS = {
   liar: { steps: [], outcome: failed('verify.unchanged') },
   asks: { steps: [ASK], outcome: { state: 'shipped', class: null } },
   401: { failure: { status: 401, cause: 'auth' }, outcome: failed('auth') },
-  429: { failure: { status: 429, cause: 'limit', resetS: 2 }, outcome: failed('rate_limit') },
-  'used-up': { failure: { status: 429, cause: 'plan', resetS: 7200 }, outcome: failed('rate_limit') },
-  overloaded: { failure: { status: 503, cause: 'overloaded' }, outcome: failed('overloaded') },
+  429: { failure: { status: 429, cause: 'limit', resetS: 2 }, outcome: failed('rate_limit'), except: STILL_TRIES },
+  'used-up': {
+    failure: { status: 429, cause: 'plan', resetS: 7200 },
+    outcome: failed('rate_limit'),
+    except: STILL_TRIES,
+  },
+  overloaded: { failure: { status: 503, cause: 'overloaded' }, outcome: failed('overloaded'), except: STILL_TRIES },
   refused: { unreachable: true, outcome: failed('network') },
   overflow: { failure: { status: 400, cause: 'context' }, outcome: failed('context') },
   hang: { silent: true, outcome: failed('timeout.stall') },

@@ -60,7 +60,7 @@ describe.each([
   ],
   ['cursor', ['-p', '--force', '--trust'], ''],
   ['gemini', ['-o', 'stream-json', '--approval-mode', 'yolo'], 'true'],
-  ['opencode', ['run', '--format', 'json', '--auto'], ''],
+  ['opencode', ['run', '--format', 'json', '--auto', '--print-logs', '--log-level', 'ERROR'], ''],
   ['qwen', ['-o', 'stream-json', '--approval-mode', 'auto-edit', '--allowed-tools', 'run_shell_command'], ''],
 ] as const)('agents.worker: %s', (worker, args, trust) => {
   it('a preset starts its program with the prompt on stdin', async () => {
