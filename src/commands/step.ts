@@ -95,6 +95,7 @@ export const step = command({
         emit,
       },
       read,
+      record.lease,
     );
     if (done.status === 'completed') await passes.note();
     return shown(options.task, done, false);

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { lookUp } from '../../src/process/processes.ts';
 import { orchestrate, project, startCli } from '../support/cli.ts';
 import { LiveForge } from '../support/faults/forge.ts';
 
@@ -98,6 +99,27 @@ describe('a step', () => {
       class: 'timeout',
       message: 'step slow: took longer than its timeout of 300ms',
     });
+  });
+
+  it.each([
+    [
+      'at its own limit',
+      `${F} step slow --timeout 300ms --retry '{max_attempts: 1}' -- sh -c "$LEFT; sleep 600 & wait"\n`,
+      '20s',
+      1,
+    ],
+    ['at the limit of its task', `${F} step slow -- sh -c "$LEFT; sleep 600"\n`, '1s', 1],
+    ['when its command ends', `${F} step quick -- sh -c "$LEFT; sleep 600 & echo ok"\n`, '20s', 0],
+  ])('leaves no process behind: %s', async (_when, body, timeout, code) => {
+    const left = `setsid sleep 600 & echo \\$! >> pids`;
+    const cwd = project([`id: a, title: A, run: sh body.sh, timeout: ${timeout}, retry: {max_attempts: 1}`], {
+      'body.sh': body.replace('$LEFT', left),
+    });
+    expect(await orchestrate(['run'], { cwd })).toMatchObject({ code });
+    const started = lines(cwd, 'pids').map(Number);
+    expect(started).toHaveLength(1);
+    const alive = started.map((pid) => lookUp(pid)).filter((found) => typeof found !== 'string' && found.live);
+    expect(alive).toEqual([]);
   });
 
   it('is left alone by a name that comes twice, that is reserved, or that is none', async () => {

@@ -6,12 +6,14 @@ import type { CompositeRetryPolicy, RetryPolicy } from '../../domain/retry/retry
 import { nextRetryState } from '../../domain/retry/retry.ts';
 import { budgetOf, type Step } from '../../domain/steps/journal.ts';
 import type { WorkerIdentity } from '../../domain/task/identity.ts';
-import { workedBy } from '../../domain/task/transition.ts';
-import { errorMessage } from '../../lib/errors.ts';
+import type { Lease } from '../../domain/task/records.ts';
+import { commandsAround } from '../../domain/task/workspaces.ts';
+import { errorMessage, ForgeError } from '../../lib/errors.ts';
 import { isoTime, TIMER_MAX_MS } from '../../lib/time.ts';
 import { spawnGated, type WorkerExit } from '../../process/gated-worker.ts';
 import type { AttemptRef } from '../../store/port.ts';
 import { identityOf } from '../attempt/environment.ts';
+import { LeaseKeeper } from '../attempt/lease-keeper.ts';
 import { failureOf } from '../attempt/output.ts';
 import { stopOrphan } from '../attempt/takeover.ts';
 import type { Env } from '../env.ts';
@@ -22,9 +24,6 @@ export const RESULT_MAX_BYTES = 64 * 1024;
 
 /** The end of each stream that error rules match, bytes. */
 const TAIL_BYTES = 16 * 1024;
-
-/** How often is looked whether the attempt still holds its task, milliseconds. */
-const HELD_MS = 2000;
 
 export interface StepRequest {
   attempt: AttemptRef & { claimId: string };
@@ -60,13 +59,22 @@ interface Try {
  * Tries the command until it exits with 0 or the policy gives up; each end is in the journal before the next try. Returns the step. Throws
  * LEASE_STOLEN or STALE_ATTEMPT when the attempt does not hold its task any more, with the command stopped; IO_ERROR.
  */
-export async function runStep(env: Env, request: StepRequest, read: ReadJournal): Promise<Step> {
+export async function runStep(env: Env, request: StepRequest, read: ReadJournal, lease: Lease | null): Promise<Step> {
+  const hold = new Hold(env, request.attempt, lease);
+  try {
+    return await tried(env, request, read, hold);
+  } finally {
+    hold.stop();
+  }
+}
+
+async function tried(env: Env, request: StepRequest, read: ReadJournal, hold: Hold): Promise<Step> {
   let { journal } = read;
   let step = read.steps.get(request.name);
   for (;;) {
     const budget = budgetOf(step, journal);
     const startedAt = budget.tries > 0 && step !== undefined ? step.started_at : isoTime(env.now());
-    const made = await tryOnce(env, request, budget.tries + 1);
+    const made = await tryOnce(env, request, budget.tries + 1, hold);
     const error = errorOf(env, request, made);
     let delayMs: number | null = null;
     const view = await addToJournal(env, request.attempt, (now, generation) => {
@@ -103,7 +111,7 @@ export async function runStep(env: Env, request: StepRequest, read: ReadJournal)
     step = view.steps.get(request.name) as Step;
     if (delayMs === null) return step;
     const ms: number = delayMs;
-    await held(env, request.attempt, new Promise((resolve) => setTimeout(resolve, ms)));
+    await hold.during(new Promise((resolve) => setTimeout(resolve, ms)));
   }
 }
 
@@ -112,12 +120,22 @@ function errorOf(env: Env, { timeoutText }: StepRequest, { exit, timedOut, tail 
   return failureOf(env, exit, timedOut ? timeoutText : null, tail);
 }
 
-async function tryOnce(env: Env, request: StepRequest, number: number): Promise<Try> {
+async function tryOnce(env: Env, request: StepRequest, number: number, hold: Hold): Promise<Try> {
   const { attempt, argv, name, key, timeoutMs, emit } = request;
   const worker = spawnGated({
     argv,
     cwd: env.ctx.cwd,
-    env: { ...env.ctx.env, FORGE_STEP: name, FORGE_STEP_KEY: key, FORGE_STEP_TRY: String(number) },
+    env: {
+      ...env.ctx.env,
+      // What it starts in sessions of its own is known as the worker's by that.
+      FORGE_OUTER_CLAIMS: commandsAround(env.ctx.env).join(' '),
+      FORGE_CLAIM_ID: attempt.claimId,
+      FORGE_STEP: name,
+      FORGE_STEP_KEY: key,
+      FORGE_STEP_TRY: String(number),
+    },
+    // What stops the worker's group stops the command too.
+    inTerminal: true,
     stdio: { stdin: 'inherit', stdout: 'pipe', stderr: 'pipe' },
   });
   const identity = identityOf(env, worker, attempt);
@@ -145,7 +163,7 @@ async function tryOnce(env: Env, request: StepRequest, number: number): Promise<
   // What the command has left in the background ends with it.
   void worker.gone.then(() => stop(grace));
   try {
-    const exit = await held(env, attempt, worker.exited);
+    const exit = await hold.during(worker.exited);
     return {
       exit,
       timedOut,
@@ -165,21 +183,31 @@ async function stopTree(env: Env, taskId: string, identity: WorkerIdentity, grac
   await stopOrphan(env, taskId, identity, { graceMs }).catch((error: unknown) => env.warn(errorMessage(error)));
 }
 
-/** Waits for `work` while the attempt holds its task. Throws LEASE_STOLEN or STALE_ATTEMPT as soon as it does not. */
-async function held<T>(env: Env, { taskId, attemptId }: AttemptRef, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const lost = new Promise<never>((_, reject) => {
-    const look = async () => {
-      // What can't be read now is read again; the end of the step is committed only if the claim holds.
-      const { record } = await env.store.read(taskId).catch(() => ({ record: null }));
-      if (record !== null) workedBy(record, attemptId);
-    };
-    timer = setInterval(() => void look().catch(reject), HELD_MS);
-  });
-  try {
-    return await Promise.race([work, lost]);
-  } finally {
-    clearInterval(timer);
+/** Notices that the attempt has lost its task; a lease that no process renews is renewed meanwhile. */
+class Hold {
+  readonly #lost: Promise<never>;
+  readonly #keeper: LeaseKeeper;
+
+  constructor(env: Env, { taskId, attemptId }: AttemptRef, lease: Lease | null) {
+    let lose: (error: unknown) => void = () => {};
+    this.#lost = new Promise((_, reject) => {
+      lose = reject;
+    });
+    this.#lost.catch(() => {});
+    const renewed = lease?.owner ? null : lease;
+    this.#keeper = new LeaseKeeper(env, { taskId, attemptId, claimId: undefined }, renewed, () => {
+      const message = `attempt ${attemptId} does not hold task ${taskId} any more: its step is stopped`;
+      lose(new ForgeError('LEASE_STOLEN', message, { details: { task_id: taskId, attempt_id: attemptId } }));
+    });
+  }
+
+  /** What `work` comes to, while the attempt holds its task. Throws LEASE_STOLEN as soon as it does not. */
+  during<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#lost]);
+  }
+
+  stop(): void {
+    this.#keeper.stop();
   }
 }
 
