@@ -88,6 +88,14 @@ describe('a step', () => {
     ]);
   });
 
+  it('that fails is named where the failure of its attempt is told', async () => {
+    const cwd = project([`id: a, title: A, run: sh body.sh, retry: {max_attempts: 1}`], {
+      'body.sh': `${F} step deploy --retry '{max_attempts: 1}' -- sh -c 'echo no route >&2; exit 7'\n`,
+    });
+    const { stdout } = await orchestrate(['run'], { cwd });
+    expect(stdout).toMatch(/✗ a +failed after .*: exit\.7: step deploy: no route\n/);
+  });
+
   it('is stopped at its time limit, with what it has started', async () => {
     const cwd = scripted(
       `${F} step slow --timeout 300ms --retry '{max_attempts: 1}' -- sh -c 'sleep 60 & wait'\n`,

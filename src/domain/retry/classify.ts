@@ -140,10 +140,15 @@ function outputsOf({ outputTail = [] }: WorkerEnd): readonly string[] {
 /** How a worker or a command that checks has ended, in front of the line of its output that says why. */
 const HOW_ENDED = /^(?:.{1,120} )?(?:exited with code \d+|(?:was )?ended by SIG\w+): /;
 
-/** `exit.1: the disk is full`: the class and what went wrong, without what the class of a worker's end says already. */
-export function errorText({ class: name, message }: Pick<ClassifiedError, 'class' | 'message'>): string {
+/** What went wrong, without what the class of a worker's end says already. */
+export function reasonText({ class: name, message }: Pick<ClassifiedError, 'class' | 'message'>): string {
   const toldByClass = classCovers('exit', name) || classCovers('signal', name);
-  return oneLine(`${name}: ${toldByClass ? message.replace(HOW_ENDED, '') : message}`, 500);
+  return toldByClass ? message.replace(HOW_ENDED, '') : message;
+}
+
+/** `exit.1: the disk is full`: the class and what went wrong. */
+export function errorText(error: Pick<ClassifiedError, 'class' | 'message'>): string {
+  return oneLine(`${error.class}: ${reasonText(error)}`, 500);
 }
 
 /** The same where there is little room: without the command that has failed. */

@@ -4,7 +4,7 @@ import { untilMs } from '../../domain/agents/clock-time.ts';
 import type { Adapter } from '../../domain/agents/events.ts';
 import { waitingPrompt } from '../../domain/agents/waiting-prompt.ts';
 import type { PlanTask } from '../../domain/plan/plan.ts';
-import type { ClassifiedError } from '../../domain/retry/classify.ts';
+import { type ClassifiedError, reasonText } from '../../domain/retry/classify.ts';
 import type { OutputTail } from '../../domain/run/events.ts';
 import { OVER_BUDGET } from '../../domain/schedule/budgets.ts';
 import type { Outcome } from '../../domain/task/complete-attempt.ts';
@@ -87,7 +87,7 @@ async function failedStep(
   const last = steps.filter((step) => step.status === 'failed' && step.attempt_id === attemptId).at(-1);
   const { exit_code: code = null, signal = null, ...error } = last?.last_error ?? { class: '', message: '' };
   if (last === undefined || exit.code !== codeOf({ code, signal })) return null;
-  return { class: error.class, message: `step ${last.name}: ${error.message}`, exit_code: exit.code };
+  return { class: error.class, message: `step ${last.name}: ${reasonText(error)}`, exit_code: exit.code };
 }
 
 /** The fault of a worker that has left its own branch empty while the main checkout was changed; null for any other. */
